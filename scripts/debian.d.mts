@@ -1,0 +1,11 @@
+export type ContainerdLine = "1.6" | "1.7" | "2.1";
+
+export const packages: Readonly<Record<string, string>>;
+export function missingPackages(): string[];
+export function obstacle(): string | undefined;
+export function ensureDebianPackages(): Promise<{
+  available: boolean;
+  reason: string | undefined;
+}>;
+export function ensureContainerd(line: ContainerdLine): Promise<{ bin: string; version: string }>;
+export function ensureBusybox(): Promise<string>;

@@ -1,0 +1,275 @@
+// Real components for the tests, from Debian's own packages. Plain Node and no dependency, because
+// it runs before anything is installed.
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { ownSuite, sourceFor } from "./debian-sources.mjs";
+
+/** What the harness starts, and the file that proves the package is usable. */
+export const packages = {
+  containerd: "/usr/bin/containerd",
+  runc: "/usr/sbin/runc",
+  "docker-registry": "/usr/bin/docker-registry",
+  skopeo: "/usr/bin/skopeo",
+  "busybox-static": "/bin/busybox",
+  nginx: "/usr/sbin/nginx",
+  tinyproxy: "/usr/bin/tinyproxy",
+  openssl: "/usr/bin/openssl",
+};
+
+/** The Debian suite that has a containerd of this line. */
+const suites = { 1.6: "bookworm", 1.7: "trixie", 2.1: "forky" };
+
+const cacheDir = fileURLToPath(new URL("../.cache/debian/", import.meta.url));
+const policyFile = "/usr/sbin/policy-rc.d";
+const policyMark = "# written by entrepot's scripts/debian.mjs while it installs";
+
+const isInstalled = (name) => fs.existsSync(`/var/lib/dpkg/info/${name}.list`);
+
+/** dpkg's file list is read instead of running dpkg-query: this has to cost nothing when all is there. */
+export function missingPackages() {
+  return Object.entries(packages)
+    .filter(([name, file]) => !isInstalled(name) || !fs.existsSync(file))
+    .map(([name]) => name)
+    .filter((name) => name !== "busybox-static" || !isInstalled("busybox"));
+}
+
+/** Why real components cannot be had here, whatever is installed; undefined where they can. */
+export function obstacle() {
+  if (process.env.ENTREPOT_REAL === "0") {
+    return process.env.ENTREPOT_REAL_REASON ?? "ENTREPOT_REAL=0 is set";
+  }
+  if (process.platform !== "linux") return `they need Linux, this is ${process.platform}`;
+  if (!fs.existsSync("/etc/debian_version"))
+    return "they come from Debian's packages, this is not Debian";
+  if (process.getuid?.() !== 0) return "they need root (containerd mounts and makes namespaces)";
+  // A container without privileges is root as well and still cannot mount.
+  const caps =
+    /^CapEff:\s*([0-9a-f]+)/m.exec(fs.readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  if ((BigInt(`0x${caps}`) & (1n << 21n)) === 0n) return "they need CAP_SYS_ADMIN";
+  return undefined;
+}
+
+/**
+ * Installs what is missing, where that is possible, and says whether the tests with real
+ * components can run. Where not, ENTREPOT_REAL=0 and ENTREPOT_REAL_REASON are set for the children.
+ */
+export async function ensureDebianPackages() {
+  let reason = obstacle();
+  let missing = reason === undefined ? missingPackages() : [];
+  if (reason === undefined && missing.length > 0) {
+    try {
+      await withLock("install", async () => {
+        missing = missingPackages();
+        if (missing.length > 0) await install(missing);
+      });
+      missing = missingPackages();
+      if (missing.length > 0)
+        reason = `still missing after the installation: ${missing.join(", ")}`;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      reason = `installing ${missing.join(", ")} failed: ${why}`;
+    }
+  }
+  if (reason === undefined) {
+    process.env.ENTREPOT_REAL = "1";
+    return { available: true, reason: undefined };
+  }
+  process.env.ENTREPOT_REAL = "0";
+  process.env.ENTREPOT_REAL_REASON = reason;
+  console.error(`\n!!! Tests with real components are SKIPPED: ${reason}\n`);
+  return { available: false, reason };
+}
+
+async function install(names) {
+  console.error(`Installing from Debian: ${names.join(" ")}`);
+  const removePolicy = forbidServiceStarts();
+  try {
+    // --no-remove: Docker's own containerd.io conflicts with Debian's containerd, and a test run
+    // must never take it off a machine.
+    const flags = "-y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300";
+    const keep = "-o Dpkg::Options::=--force-confold";
+    const args = ["install", ...`${flags} ${keep}`.split(" "), ...names];
+    // Package lists are mostly good enough; they are fetched only once apt could not do without.
+    const first = await apt(args);
+    if (first.code === 0) return;
+    const update = await apt(["update", "-o", "DPkg::Lock::Timeout=300"]);
+    if (update.code !== 0) throw new Error(`apt-get update: ${update.tail}`);
+    const second = await apt(args);
+    if (second.code !== 0) throw new Error(`apt-get install: ${second.tail}`);
+  } finally {
+    removePolicy();
+  }
+}
+
+/**
+ * containerd, nginx, docker-registry and tinyproxy start themselves on installation. invoke-rc.d
+ * and deb-systemd-invoke both ask policy-rc.d first; 101 forbids. A machine that already has one
+ * keeps it: that is its owner's word.
+ */
+function forbidServiceStarts() {
+  const isOurs = () =>
+    fs.existsSync(policyFile) && fs.readFileSync(policyFile, "utf8").includes(policyMark);
+  if (fs.existsSync(policyFile) && !isOurs()) return () => {};
+  fs.writeFileSync(policyFile, `#!/bin/sh\n${policyMark}\nexit 101\n`, { mode: 0o755 });
+  const remove = () => {
+    if (isOurs()) fs.rmSync(policyFile);
+  };
+  // An impatient Ctrl-C must not leave a machine whose services never start again.
+  const interrupted = () => {
+    remove();
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupted);
+  process.once("SIGTERM", interrupted);
+  return () => {
+    process.off("SIGINT", interrupted);
+    process.off("SIGTERM", interrupted);
+    remove();
+  };
+}
+
+/**
+ * The folder with `containerd` and its shims of this line: the system's own where it is that
+ * line, else the package of the suite that has it, unpacked beside the system.
+ */
+export async function ensureContainerd(line) {
+  const suite = suites[line];
+  if (suite === undefined) throw new Error(`no Debian suite is known for containerd ${line}`);
+  const system = path.dirname(packages.containerd);
+  if (fs.existsSync(packages.containerd)) {
+    const version = await containerdVersion(system);
+    if (version.startsWith(`${line}.`)) return { bin: system, version };
+  }
+  const target = path.join(cacheDir, suite);
+  const bin = path.join(target, "usr/bin");
+  if (!fs.existsSync(target)) {
+    await withLock(suite, async () => {
+      if (!fs.existsSync(target)) await unpack("containerd", suite, target);
+    });
+  }
+  const version = await containerdVersion(bin);
+  if (!version.startsWith(`${line}.`)) {
+    console.error(`Debian ${suite} has containerd ${version} now: it stands in for ${line}.`);
+  }
+  return { bin, version };
+}
+
+/**
+ * A statically linked busybox, which is what the tests' images are made of. The packages busybox
+ * and busybox-static exclude each other, so a machine with the former gets the latter beside it.
+ */
+export async function ensureBusybox() {
+  if (isInstalled("busybox-static")) return packages["busybox-static"];
+  const target = path.join(cacheDir, "busybox-static");
+  if (!fs.existsSync(target)) {
+    await withLock("busybox-static", async () => {
+      if (!fs.existsSync(target)) await unpack("busybox-static", ownSuite(), target);
+    });
+  }
+  const file = path.join(target, packages["busybox-static"]);
+  return fs.existsSync(file) ? file : path.join(target, "usr", packages["busybox-static"]);
+}
+
+async function containerdVersion(bin) {
+  const { code, tail, out } = await run(path.join(bin, "containerd"), ["--version"]);
+  const version = /\s(\d+\.\d+\.\d+)/.exec(out)?.[1];
+  if (code !== 0 || version === undefined) throw new Error(`${bin}/containerd --version: ${tail}`);
+  return version;
+}
+
+/** Downloads one package of another suite through this machine's own mirror, with apt's own
+ * signature check, and unpacks it without telling dpkg. */
+async function unpack(name, suite, target) {
+  console.error(`Fetching ${name} of Debian ${suite} to stand beside the system's own`);
+  const work = fs.mkdtempSync(path.join(cacheDir, `${suite}.tmp-`));
+  try {
+    for (const dir of ["state/lists/partial", "cache/archives/partial", "sources", "tree"]) {
+      fs.mkdirSync(path.join(work, dir), { recursive: true });
+    }
+    fs.writeFileSync(path.join(work, "sources/suite.sources"), sourceFor(suite));
+    const options = Object.entries({
+      "Dir::State": path.join(work, "state"),
+      "Dir::State::status": "/var/lib/dpkg/status",
+      "Dir::Cache": path.join(work, "cache"),
+      "Dir::Etc::SourceList": "/dev/null",
+      "Dir::Etc::SourceParts": path.join(work, "sources"),
+      "Acquire::Languages": "none",
+      // _apt may not be able to reach into the checkout.
+      "APT::Sandbox::User": "root",
+    }).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
+    for (const verb of [["update"], ["download", name]]) {
+      const { code, tail } = await apt([...verb, "-q", ...options], { cwd: work });
+      if (code !== 0) throw new Error(`apt-get ${verb.join(" ")} (${suite}): ${tail}`);
+    }
+    const file = fs.readdirSync(work).find((entry) => entry.endsWith(".deb"));
+    if (file === undefined) throw new Error(`apt-get download ${name} (${suite}) left no package`);
+    const { code, tail } = await run("dpkg-deb", [
+      "-x",
+      path.join(work, file),
+      path.join(work, "tree"),
+    ]);
+    if (code !== 0) throw new Error(`dpkg-deb -x ${file}: ${tail}`);
+    fs.renameSync(path.join(work, "tree"), target);
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** One process at a time; the lock of a process that died is taken over. */
+async function withLock(name, work) {
+  fs.mkdirSync(cacheDir, { recursive: true });
+  const file = path.join(cacheDir, `${name}.lock`);
+  for (;;) {
+    try {
+      fs.writeFileSync(file, String(process.pid), { flag: "wx" });
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+      if (isStale(file)) fs.rmSync(file, { force: true });
+      else await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    fs.rmSync(file, { force: true });
+  }
+}
+
+function isStale(file) {
+  try {
+    const pid = Number(fs.readFileSync(file, "utf8"));
+    // Empty for the blink between creation and writing: not stale then.
+    return pid > 0 && !fs.existsSync(`/proc/${pid}`);
+  } catch {
+    return false;
+  }
+}
+
+function apt(args, options = {}) {
+  return run("apt-get", args, {
+    ...options,
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_SUSPEND: "1" },
+  });
+}
+
+/** Runs to the end; apt's chatter is only worth showing when it failed. */
+function run(command, args, options = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+    let out = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (out = (out + text).slice(-20_000)));
+    }
+    const end = (code, text) => resolve({ code, out: text, tail: text.trim().slice(-1500) });
+    child.on("error", (error) => end(127, String(error)));
+    child.on("close", (code) => end(code ?? 1, out));
+  });
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { available } = await ensureDebianPackages();
+  if (available) console.log("Real components are available.");
+}

@@ -1,0 +1,21 @@
+/** Bytes on their way here. Cancelling `body` ends the transfer at its sender. */
+export interface Transfer {
+  /** The offset in the content of the body's first byte. */
+  readonly start: number;
+  /** The whole content's size in bytes, where the sender told it. */
+  readonly size?: number;
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+/** Where missing bytes of one content can come from. */
+export interface Source {
+  /** For messages: an upstream's name, an object store's address. */
+  readonly name: string;
+  /**
+   * Opens the content at an offset, in bytes. A sender that cannot do ranges may answer from the
+   * first byte: `start` says so.
+   *
+   * @throws Fault
+   */
+  open(offset: number, signal: AbortSignal): Promise<Transfer>;
+}

@@ -1,0 +1,58 @@
+import type { UpstreamName } from "../oci/names.ts";
+
+/** Where to listen. Port 0 lets the system choose one. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** One upstream, complete: every default is filled in. */
+export interface UpstreamSettings {
+  readonly name: UpstreamName;
+  /** Scheme, host and port, and for registries below a path that path without a trailing slash. */
+  readonly url: URL;
+  /** A node-facing port at which this upstream needs no namespace. */
+  readonly port?: number;
+  /** How long a tag is served without asking again, in milliseconds. */
+  readonly tagTtl: number;
+  readonly credentials?: Credentials;
+  /** Whether addresses inside (loopback, private, link-local) may be dialled for this upstream. */
+  readonly allowPrivate: boolean;
+  /** Hosts beside the upstream's own registrable domain whose token endpoint may see the credentials. */
+  readonly trustedRealms: readonly string[];
+  /** Requests to it that may be under way at once, metadata apart. */
+  readonly maxConnections: number;
+}
+
+export interface Settings {
+  readonly listen: Address;
+  readonly admin: Address;
+  readonly dataDirectory: string;
+  readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
+}
+
+/** What is configured where nothing is: the registries that most clusters pull from. */
+export const DEFAULT_UPSTREAMS = [
+  "docker.io",
+  "ghcr.io",
+  "quay.io",
+  "registry.k8s.io",
+  "reg.kyverno.io",
+] as const;
+
+export const DOCKER_HUB = "docker.io";
+
+/** Other names under which clients mean an upstream. */
+export const UPSTREAM_ALIASES: ReadonlyMap<string, string> = new Map([
+  ["registry-1.docker.io", DOCKER_HUB],
+  ["index.docker.io", DOCKER_HUB],
+]);
+
+export function defaultUrl(name: string): string {
+  return name === DOCKER_HUB ? "https://registry-1.docker.io" : `https://${name}`;
+}

@@ -1,0 +1,21 @@
+/** The media types of an Accept header; an absent one accepts everything (RFC 9110 section 12.5.1). */
+export class Accept {
+  readonly #types: ReadonlySet<string>;
+
+  constructor(header: string | null) {
+    const types = (header ?? "")
+      .split(",")
+      .filter((entry) => !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(entry))
+      .map((entry) => entry.split(";", 1)[0]?.trim().toLowerCase() ?? "")
+      .filter((type) => type !== "");
+    this.#types = new Set(types.length > 0 ? types : ["*/*"]);
+  }
+
+  allows(type: string): boolean {
+    return (
+      this.#types.has(type) ||
+      this.#types.has("*/*") ||
+      this.#types.has(`${type.slice(0, type.indexOf("/"))}/*`)
+    );
+  }
+}

@@ -1,0 +1,54 @@
+/** Bytes of a content, both ends included, as RFC 9110 section 14.1.2 counts them. */
+export interface ByteRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What a Range header asks for before the content's size is known. */
+export type RangeRequest =
+  | { readonly kind: "from"; readonly first: number; readonly last?: number }
+  | { readonly kind: "suffix"; readonly length: number }
+  | { readonly kind: "invalid"; readonly reason: string };
+
+const SINGLE = /^(\d{0,15})-(\d{0,15})$/;
+
+/** Reads a Range header; `undefined` where it is absent or of another unit, which RFC 9110 has us ignore. */
+export function parseRange(header: string | null): RangeRequest | undefined {
+  const value = header?.trim().toLowerCase();
+  if (!value?.startsWith("bytes=")) return undefined;
+  const spec = value.slice("bytes=".length).trim();
+  if (spec.includes(",")) return { kind: "invalid", reason: "one range at a time is served" };
+  const match = SINGLE.exec(spec);
+  const [first = "", last = ""] = match ? match.slice(1) : [];
+  if (!match || (first === "" && last === "")) {
+    return { kind: "invalid", reason: `${JSON.stringify(spec.slice(0, 64))} is no byte range` };
+  }
+  if (first === "") return { kind: "suffix", length: Number(last) };
+  if (last === "") return { kind: "from", first: Number(first) };
+  if (Number(last) < Number(first)) return { kind: "invalid", reason: "it ends before it begins" };
+  return { kind: "from", first: Number(first), last: Number(last) };
+}
+
+/** The bytes meant by a request of a content of `size` bytes; `undefined` where none are (416). */
+export function resolveRange(request: RangeRequest, size: number): ByteRange | undefined {
+  if (request.kind === "invalid") return undefined;
+  if (request.kind === "suffix") {
+    if (request.length === 0 || size === 0) return undefined;
+    return { first: Math.max(0, size - request.length), last: size - 1 };
+  }
+  if (request.first >= size) return undefined;
+  return { first: request.first, last: Math.min(request.last ?? size - 1, size - 1) };
+}
+
+const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/;
+
+/** A Content-Range header of a 206; `size` is absent where the sender does not know it. */
+export function parseContentRange(
+  header: string | null,
+): (ByteRange & { size?: number }) | undefined {
+  const match = CONTENT_RANGE.exec(header?.trim() ?? "");
+  if (!match) return undefined;
+  const [first, last] = [Number(match[1]), Number(match[2])];
+  if (last < first) return undefined;
+  return match[3] === "*" ? { first, last } : { first, last, size: Number(match[3]) };
+}

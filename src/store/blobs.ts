@@ -1,0 +1,63 @@
+import type { Digest } from "../oci/digest.ts";
+
+/** Content that is complete here and was verified when it was stored. */
+export interface StoredBlob {
+  readonly digest: Digest;
+  /** In bytes. */
+  readonly size: number;
+  /** A view of the bytes that can be sliced and sent; reading it costs no memory here. */
+  readonly bytes: Blob;
+}
+
+/** What a store remembers of a content without being asked for its bytes. */
+export interface BlobEntry {
+  readonly digest: Digest;
+  /** In bytes. */
+  readonly size: number;
+  /** When it was stored, in milliseconds of the epoch. */
+  readonly storedAt: number;
+}
+
+/**
+ * Bytes by digest. It knows nothing of names, tags or who may see what: that is the index.
+ *
+ * Methods reject with a `Fault` of kind `storage` where the medium fails.
+ */
+export interface BlobStore {
+  open(digest: Digest): Promise<StoredBlob | undefined>;
+  /**
+   * Begins a content, or goes on with what an earlier draft of it kept. A digest has one draft at a
+   * time; the caller sees to that.
+   */
+  draft(digest: Digest): Promise<Draft>;
+  /** Removes a content; readers that have it open read on. Returns whether it was there. */
+  remove(digest: Digest): Promise<boolean>;
+  /** Every content, in no order. */
+  entries(): AsyncIterable<BlobEntry>;
+}
+
+/** A content on its way in. Exactly one of `commit`, `keep` and `discard` ends it. */
+export interface Draft {
+  readonly digest: Digest;
+  /** Bytes that are here, from the first one on. */
+  readonly length: number;
+  /** Takes the next bytes; the chunk may be reused once the promise has resolved. */
+  append(chunk: Uint8Array): Promise<void>;
+  /** A view of bytes that were appended: `first` included, `end` not. */
+  read(first: number, end: number): Blob;
+  /**
+   * Whether the bytes so far are the content, as its digest has it. Nothing may be appended after
+   * this was asked.
+   */
+  verify(): boolean;
+  /**
+   * Makes the content durable and visible.
+   *
+   * @throws Error where it was not verified: nothing unverified is ever stored.
+   */
+  commit(): Promise<StoredBlob>;
+  /** Leaves the bytes for a later draft of the same digest. */
+  keep(): Promise<void>;
+  /** Forgets the bytes. */
+  discard(): Promise<void>;
+}

@@ -1,0 +1,76 @@
+import type { Digest } from "../oci/digest.ts";
+import type { RepositoryName, Tag, UpstreamName } from "../oci/names.ts";
+
+/** Where something may be seen: a repository of an upstream. */
+export interface Place {
+  readonly upstream: UpstreamName;
+  readonly repository: RepositoryName;
+}
+
+/** What a tag pointed at when its upstream was last asked. Times are milliseconds of the epoch. */
+export interface TagFact {
+  readonly digest: Digest;
+  readonly checkedAt: number;
+}
+
+export interface Tags {
+  get(place: Place, tag: Tag): Promise<TagFact | undefined>;
+  put(place: Place, tag: Tag, fact: TagFact): Promise<void>;
+  remove(place: Place, tag: Tag): Promise<void>;
+  /** The names that are known of a repository, sorted by bytes. */
+  list(place: Place): Promise<Tag[]>;
+}
+
+/** A digest that may be seen somewhere. `size`, in bytes, is absent where nothing has told it. */
+export interface Link {
+  readonly digest: Digest;
+  readonly size?: number;
+}
+
+export interface Links {
+  get(place: Place, digest: Digest): Promise<Link | undefined>;
+  /** Adds links; one that exists keeps its size where the new one has none. */
+  add(place: Place, links: readonly Link[]): Promise<void>;
+  remove(place: Place, digest: Digest): Promise<void>;
+  /** Repositories of an upstream that have any link, after `last`, sorted by bytes. */
+  repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
+}
+
+/** A manifest or blob that the store holds (or held: the store has the last word on bytes). */
+export interface Content {
+  readonly digest: Digest;
+  /** In bytes. */
+  readonly size: number;
+  /** Set for manifests alone: the Content-Type under which they are served. */
+  readonly mediaType?: string;
+}
+
+export interface Contents {
+  get(digest: Digest): Promise<Content | undefined>;
+  put(content: Content, now: number): Promise<void>;
+  remove(digest: Digest): Promise<void>;
+  /** Writes use times in one transaction. Times are milliseconds of the epoch. */
+  used(times: ReadonlyMap<Digest, number>): Promise<void>;
+  /** How much is held: contents, and their bytes. */
+  total(): Promise<{ count: number; bytes: number }>;
+}
+
+/** An answer of an upstream that is a list and no content (tags, referrers), kept to outlive it. */
+export interface Listing {
+  readonly body: string;
+  readonly checkedAt: number;
+}
+
+export interface Listings {
+  get(place: Place, key: string): Promise<Listing | undefined>;
+  put(place: Place, key: string, listing: Listing): Promise<void>;
+}
+
+/** Facts: which tag pointed where and when, what may be seen where, what was used. */
+export interface Index {
+  readonly tags: Tags;
+  readonly links: Links;
+  readonly contents: Contents;
+  readonly listings: Listings;
+  close(): Promise<void>;
+}
