@@ -3,12 +3,12 @@ export class Accept {
   readonly #types: ReadonlySet<string>;
 
   constructor(header: string | null) {
-    const types = (header ?? "")
+    const types = (header?.trim() || "*/*")
       .split(",")
       .filter((entry) => !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(entry))
       .map((entry) => entry.split(";", 1)[0]?.trim().toLowerCase() ?? "")
       .filter((type) => type !== "");
-    this.#types = new Set(types.length > 0 ? types : ["*/*"]);
+    this.#types = new Set(types);
   }
 
   allows(type: string): boolean {

@@ -36,15 +36,26 @@ export interface BlobStore {
   entries(): AsyncIterable<BlobEntry>;
 }
 
-/** A content on its way in. Exactly one of `commit`, `keep` and `discard` ends it. */
+/**
+ * A content on its way in. Exactly one of `commit`, `keep` and `discard` ends it; where `commit`
+ * rejects, the draft is still open and `discard` (or `keep`) has to follow.
+ */
 export interface Draft {
   readonly digest: Digest;
   /** Bytes that are here, from the first one on. */
   readonly length: number;
-  /** Takes the next bytes; the chunk may be reused once the promise has resolved. */
+  /**
+   * Takes the next bytes, one call at a time. Once the promise has resolved they can be read, and
+   * the chunk may be reused.
+   */
   append(chunk: Uint8Array): Promise<void>;
-  /** A view of bytes that were appended: `first` included, `end` not. */
-  read(first: number, end: number): Blob;
+  /**
+   * Bytes that were appended: `first` included, `end` not. They are copied to memory, so ask for
+   * pieces of at most 1 MiB. Any number of readers may ask at once, while bytes are appended and
+   * after `commit`, when the stored content answers (a content that is followed should therefore not
+   * be removed). After `keep` and `discard` it rejects; what was asked before is still answered.
+   */
+  read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Whether the bytes so far are the content, as its digest has it. Nothing may be appended after
    * this was asked.
@@ -56,7 +67,7 @@ export interface Draft {
    * @throws Error where it was not verified: nothing unverified is ever stored.
    */
   commit(): Promise<StoredBlob>;
-  /** Leaves the bytes for a later draft of the same digest. */
+  /** Leaves the bytes for a later draft of the same digest; bytes that `verify` refused are discarded. */
   keep(): Promise<void>;
   /** Forgets the bytes. */
   discard(): Promise<void>;

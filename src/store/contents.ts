@@ -1,0 +1,84 @@
+import { setImmediate } from "node:timers/promises";
+import type { Kysely } from "kysely";
+import type { Digest } from "../oci/digest.ts";
+import type { Content, Contents } from "./index.ts";
+import type { Tables } from "./tables.ts";
+
+/** Use times of one transaction: about 2 ms, in which a SQLite index answers nobody. */
+const TIMES_PER_TRANSACTION = 256;
+
+/** What is stored and when it was used, in a database. */
+export class SqlContents implements Contents {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async get(digest: Digest): Promise<Content | undefined> {
+    const row = await this.#db
+      .selectFrom("contents")
+      .select(["size", "media_type"])
+      .where("digest", "=", digest)
+      .executeTakeFirst();
+    if (!row) return undefined;
+    const mediaType = row.media_type === null ? {} : { mediaType: row.media_type };
+    return { digest, size: row.size, ...mediaType };
+  }
+
+  async put(content: Content, now: number): Promise<void> {
+    await this.#db
+      .insertInto("contents")
+      .values({
+        digest: content.digest,
+        size: content.size,
+        media_type: content.mediaType ?? null,
+        stored_at: now,
+        used_at: now,
+      })
+      .onConflict((conflict) =>
+        conflict.column("digest").doUpdateSet((update) => ({
+          size: content.size,
+          // A manifest that is pulled as a blob besides stays a manifest.
+          media_type: update.fn.coalesce("excluded.media_type", "contents.media_type"),
+          stored_at: now,
+          used_at: now,
+        })),
+      )
+      .execute();
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await this.#db.deleteFrom("contents").where("digest", "=", digest).execute();
+  }
+
+  async used(times: ReadonlyMap<Digest, number>): Promise<void> {
+    const all = [...times];
+    for (let first = 0; first < all.length; first += TIMES_PER_TRANSACTION) {
+      // Lets what has waited be answered between two transactions.
+      if (first > 0) await setImmediate();
+      const part = all.slice(first, first + TIMES_PER_TRANSACTION);
+      await this.#db.transaction().execute(async (transaction) => {
+        for (const [digest, time] of part) {
+          await transaction
+            .updateTable("contents")
+            .set({ used_at: time })
+            .where("digest", "=", digest)
+            .where("used_at", "<", time)
+            .execute();
+        }
+      });
+    }
+  }
+
+  async total(): Promise<{ count: number; bytes: number }> {
+    const row = await this.#db
+      .selectFrom("contents")
+      .select(({ fn }) => [
+        fn.countAll<number>().as("count"),
+        fn.sum<number | null>("size").as("bytes"),
+      ])
+      .executeTakeFirstOrThrow();
+    return { count: row.count, bytes: row.bytes ?? 0 };
+  }
+}

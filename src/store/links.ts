@@ -1,0 +1,81 @@
+import type { Kysely } from "kysely";
+import type { Digest } from "../oci/digest.ts";
+import type { RepositoryName, UpstreamName } from "../oci/names.ts";
+import type { Link, Links, Place } from "./index.ts";
+import type { Tables } from "./tables.ts";
+
+/** Links of one statement: four variables each, far below the 32,766 that SQLite takes. */
+const ROWS_PER_INSERT = 128;
+
+/** What may be seen where, in a database. */
+export class SqlLinks implements Links {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async get(place: Place, digest: Digest): Promise<Link | undefined> {
+    const row = await this.#db
+      .selectFrom("links")
+      .select("size")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("digest", "=", digest)
+      .executeTakeFirst();
+    return row && { digest, ...(row.size === null ? {} : { size: row.size }) };
+  }
+
+  async add(place: Place, links: readonly Link[]): Promise<void> {
+    // An image may name a layer twice, and PostgreSQL refuses to upsert a row twice in a statement.
+    const sizes = new Map<Digest, number | null>();
+    for (const { digest, size } of links) sizes.set(digest, size ?? sizes.get(digest) ?? null);
+    const rows = [...sizes].map(([digest, size]) => ({
+      upstream: place.upstream,
+      repository: place.repository,
+      digest,
+      size,
+    }));
+    if (rows.length <= ROWS_PER_INSERT) return this.#insert(this.#db, rows);
+    await this.#db.transaction().execute(async (transaction) => {
+      for (let first = 0; first < rows.length; first += ROWS_PER_INSERT) {
+        await this.#insert(transaction, rows.slice(first, first + ROWS_PER_INSERT));
+      }
+    });
+  }
+
+  async remove(place: Place, digest: Digest): Promise<void> {
+    await this.#db
+      .deleteFrom("links")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("digest", "=", digest)
+      .execute();
+  }
+
+  async repositories(upstream: UpstreamName, limit: number, last = ""): Promise<RepositoryName[]> {
+    const rows = await this.#db
+      .selectFrom("links")
+      .select("repository")
+      .distinct()
+      .where("upstream", "=", upstream)
+      .where((where) => where(where.cast<string>("repository", "text"), ">", last))
+      .orderBy("repository")
+      .limit(limit)
+      .execute();
+    return rows.map((row) => row.repository);
+  }
+
+  async #insert(db: Kysely<Tables>, rows: readonly Tables["links"][]): Promise<void> {
+    if (rows.length === 0) return;
+    await db
+      .insertInto("links")
+      .values(rows)
+      .onConflict((conflict) =>
+        conflict.columns(["upstream", "repository", "digest"]).doUpdateSet((update) => ({
+          size: update.fn.coalesce("excluded.size", "links.size"),
+        })),
+      )
+      .execute();
+  }
+}

@@ -1,0 +1,34 @@
+import type { Kysely } from "kysely";
+import type { Listing, Listings, Place } from "./index.ts";
+import type { Tables } from "./tables.ts";
+
+/** Lists that upstreams answered with, in a database. */
+export class SqlListings implements Listings {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async get(place: Place, key: string): Promise<Listing | undefined> {
+    const row = await this.#db
+      .selectFrom("listings")
+      .select(["body", "checked_at"])
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("key", "=", key)
+      .executeTakeFirst();
+    return row && { body: row.body, checkedAt: row.checked_at };
+  }
+
+  async put(place: Place, key: string, listing: Listing): Promise<void> {
+    const values = { body: listing.body, checked_at: listing.checkedAt };
+    await this.#db
+      .insertInto("listings")
+      .values({ upstream: place.upstream, repository: place.repository, key, ...values })
+      .onConflict((conflict) =>
+        conflict.columns(["upstream", "repository", "key"]).doUpdateSet(values),
+      )
+      .execute();
+  }
+}

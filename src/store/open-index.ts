@@ -1,0 +1,67 @@
+import type { Kysely } from "kysely";
+import { Fault } from "../oci/fault.ts";
+import { SqlContents } from "./contents.ts";
+import type { Index } from "./index.ts";
+import { SqlLinks } from "./links.ts";
+import { SqlListings } from "./listings.ts";
+import { migrate, NewerSchemaError } from "./migrations.ts";
+import { isDamage, openSqlite } from "./sqlite.ts";
+import type { Tables } from "./tables.ts";
+import { SqlTags } from "./tags.ts";
+
+/** An index that cannot be used; its file was not changed. */
+export class IndexError extends Error {
+  override readonly name = "IndexError";
+
+  constructor(
+    readonly kind: "damaged" | "newer" | "unopenable",
+    readonly path: string,
+    message: string,
+    options: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * Opens the index in a SQLite file and brings its tables up to date; `:memory:` gives one for tests.
+ *
+ * @throws IndexError
+ */
+export async function openIndex(path: string): Promise<Index> {
+  let db: Kysely<Tables> | undefined;
+  try {
+    db = openSqlite(path);
+    await migrate(db);
+    return indexOver(db);
+  } catch (cause) {
+    await db?.destroy();
+    throw indexError(path, cause);
+  }
+}
+
+function indexOver(db: Kysely<Tables>): Index {
+  return {
+    tags: new SqlTags(db),
+    links: new SqlLinks(db),
+    contents: new SqlContents(db),
+    listings: new SqlListings(db),
+    close: () => db.destroy(),
+  };
+}
+
+function indexError(path: string, cause: unknown): IndexError {
+  const root = cause instanceof Fault ? cause.cause : cause;
+  const why = root instanceof Error ? root.message : String(root);
+  if (cause instanceof NewerSchemaError) {
+    const message = `the index ${path} was written by a newer Entrepot: ${why}. Run that version, or use another storage.dir`;
+    return new IndexError("newer", path, message, { cause });
+  }
+  if (isDamage(cause)) {
+    const message = `the index ${path} is damaged: ${why}. Move it away and start again: the content that is stored beside it stays, and its facts come back as it is pulled`;
+    return new IndexError("damaged", path, message, { cause });
+  }
+  return new IndexError("unopenable", path, `the index ${path} cannot be opened: ${why}`, {
+    cause,
+  });
+}

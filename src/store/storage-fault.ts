@@ -1,0 +1,33 @@
+import { Fault } from "../oci/fault.ts";
+
+/** What the system's codes mean to whoever has to mend it. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied: the user that runs the cache needs to read and write there",
+  EDQUOT: "the disk quota is used up",
+  EIO: "the disk reports an input/output error: look into the kernel's log",
+  EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
+  ENOSPC: "the disk is full",
+  ENOTDIR: "a file is in the way where a directory belongs",
+  EPERM: "permission denied: the user that runs the cache needs to read and write there",
+  EROFS: "the file system is mounted read-only",
+};
+
+/** A failure of the medium as the one fault that upper floors know; a fault passes as it is. */
+export function storageFault(doing: string, cause: unknown): Fault {
+  if (cause instanceof Fault) return cause;
+  return new Fault({ kind: "storage", reason: `cannot ${doing}: ${meaning(cause)}` }, { cause });
+}
+
+/** In words what a failed call of the system means. */
+export function meaning(cause: unknown): string {
+  const code = systemCode(cause);
+  if (code !== undefined) return `${MEANINGS[code] ?? "the system refused it"} (${code})`;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** `ENOENT` and its like, where the error carries one. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined;
+}

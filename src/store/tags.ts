@@ -1,0 +1,55 @@
+import type { Kysely } from "kysely";
+import type { Tag } from "../oci/names.ts";
+import type { Place, TagFact, Tags } from "./index.ts";
+import type { Tables } from "./tables.ts";
+
+/** What tags point at, in a database. */
+export class SqlTags implements Tags {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async get(place: Place, tag: Tag): Promise<TagFact | undefined> {
+    const row = await this.#db
+      .selectFrom("tags")
+      .select(["digest", "checked_at"])
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("tag", "=", tag)
+      .executeTakeFirst();
+    return row && { digest: row.digest, checkedAt: row.checked_at };
+  }
+
+  async put(place: Place, tag: Tag, fact: TagFact): Promise<void> {
+    const values = { digest: fact.digest, checked_at: fact.checkedAt };
+    await this.#db
+      .insertInto("tags")
+      .values({ upstream: place.upstream, repository: place.repository, tag, ...values })
+      .onConflict((conflict) =>
+        conflict.columns(["upstream", "repository", "tag"]).doUpdateSet(values),
+      )
+      .execute();
+  }
+
+  async remove(place: Place, tag: Tag): Promise<void> {
+    await this.#db
+      .deleteFrom("tags")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("tag", "=", tag)
+      .execute();
+  }
+
+  async list(place: Place): Promise<Tag[]> {
+    const rows = await this.#db
+      .selectFrom("tags")
+      .select("tag")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .orderBy("tag")
+      .execute();
+    return rows.map((row) => row.tag);
+  }
+}
