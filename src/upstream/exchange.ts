@@ -1,0 +1,158 @@
+import type { UpstreamSettings } from "../config/settings.ts";
+import { parseChallenge } from "../oci/challenge.ts";
+import { Fault } from "../oci/fault.ts";
+import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
+import { discard, timeout } from "./body.ts";
+import type { Answer } from "./dial.ts";
+import type { RequestKind } from "./observer.ts";
+import type { Roads } from "./roads.ts";
+import type { Release, SlotKind } from "./slots.ts";
+import type { Subject } from "./tokens.ts";
+
+const MAX_REDIRECTS = 5;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** One refused from the cache, and one renewed by somebody else meanwhile that is refused too. */
+const MAX_CHALLENGES = 3;
+
+export interface Question {
+  /** For metrics. */
+  readonly request: Exclude<RequestKind, "token">;
+  /** `blob` for what may be big. */
+  readonly slot: SlotKind;
+  readonly method: "GET" | "HEAD";
+  /** At the upstream's own registry. */
+  readonly url: URL;
+  readonly repository: RepositoryName;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Asks a registry, with all that lies between a question and its answer: a slot, tokens, redirects.
+ * The slot is held until the answer's body is over, so it must be read to its end or cancelled.
+ * Headers come, or a Fault does, within the roads' patience.
+ *
+ * @returns the last host's answer, whatever its status, but no redirect
+ * @throws Fault; the signal's reason where the caller gave up
+ */
+export async function exchange(
+  settings: UpstreamSettings,
+  roads: Roads,
+  question: Question,
+): Promise<Answer> {
+  const { slot, signal } = question;
+  const controller = new AbortController();
+  const onAbort = (): void => controller.abort(signal?.reason);
+  signal?.throwIfAborted();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  // Every hop is short by itself; five redirects with tokens in between are not.
+  const timer = setTimeout(() => {
+    controller.abort(timeout(settings.name, "answer", roads.patience));
+  }, roads.patience);
+  let release: Release | undefined;
+  const over = (): void => {
+    signal?.removeEventListener("abort", onAbort);
+    release?.();
+  };
+  try {
+    const each = slot === "blob" ? { each: settings.maxConnections } : {};
+    const waiting = { ...each, signal: controller.signal };
+    release = await roads.slots.acquire(slot, settings.name, waiting);
+    const answer = await follow(settings, roads, { ...question, signal: controller.signal });
+    void answer.ended.then(over);
+    return answer;
+  } catch (error) {
+    over();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function follow(
+  settings: UpstreamSettings,
+  roads: Roads,
+  question: Question,
+): Promise<Answer> {
+  const visited = new Set<string>();
+  let { url } = question;
+  for (;;) {
+    visited.add(url.href);
+    const answer = await ask(settings, roads, question, url);
+    if (!REDIRECTS.has(answer.status)) return answer;
+    await discard(answer.body);
+    const next = redirectTarget(settings, url, answer.headers.get("location"));
+    if (visited.has(next.href)) throw untrue(settings, `${url.host} redirects in a circle`);
+    if (visited.size > MAX_REDIRECTS)
+      throw untrue(settings, `more than ${MAX_REDIRECTS} redirects`);
+    url = next;
+  }
+}
+
+/** One host's own answer, with its challenge met where that is possible. */
+async function ask(
+  settings: UpstreamSettings,
+  roads: Roads,
+  question: Question,
+  url: URL,
+): Promise<Answer> {
+  const subject = subjectAt(settings, question, url);
+  let authorization = roads.tokens.cached(subject);
+  let fresh = false;
+  for (let challenges = 0; ; challenges += 1) {
+    const answer = await roads.dialer.dial({
+      upstream: settings.name,
+      allowPrivate: settings.allowPrivate,
+      request: question.request,
+      method: question.method,
+      url,
+      headers: { ...question.headers, ...(authorization === undefined ? {} : { authorization }) },
+      signal: question.signal,
+    });
+    if (answer.status !== 401 || fresh || challenges === MAX_CHALLENGES) return answer;
+    const challenge = parseChallenge(answer.headers.get("www-authenticate"));
+    if (!challenge) return answer;
+    // One connection at a time for each slot: this answer goes before the next is asked for.
+    await discard(answer.body);
+    const next = await roads.tokens.answer(subject, challenge, authorization, question.signal);
+    if (!next || next.header === authorization) return { ...answer, body: undefined };
+    authorization = next.header;
+    fresh = next.fresh;
+  }
+}
+
+/**
+ * Who is spoken to. Tokens belong to scheme, host and port, and credentials to the upstream's own
+ * registry: neither follows a redirect. The host at its end is asked for a token of its own, for the
+ * repository that its path names (reg.kyverno.io is a redirector to ghcr.io).
+ */
+function subjectAt(settings: UpstreamSettings, question: Question, url: URL): Subject {
+  const own = url.origin === settings.url.origin;
+  const named = /\/v2\/(.{1,255})\/(?:manifests|blobs|tags|referrers)\/[^/]+$/.exec(url.pathname);
+  const elsewhere =
+    url.href === question.url.href ? undefined : parseRepositoryName(named?.[1] ?? "");
+  return {
+    upstream: settings,
+    registry: new URL(url.origin),
+    repository: elsewhere ?? question.repository,
+    credentials: own ? settings.credentials : undefined,
+  };
+}
+
+function redirectTarget(settings: UpstreamSettings, from: URL, location: string | null): URL {
+  const target = location === null ? null : URL.parse(location, from.href);
+  if (!target || !/^https?:$/.test(target.protocol)) {
+    throw untrue(settings, `${from.host} redirects to nowhere`);
+  }
+  if (from.protocol === "https:" && target.protocol === "http:") {
+    throw untrue(settings, `${from.host} redirects from https to http`);
+  }
+  // It is never sent, and would have two equal addresses look different.
+  target.hash = "";
+  return target;
+}
+
+function untrue(settings: UpstreamSettings, reason: string): Fault {
+  return new Fault({ kind: "upstream-untrue", upstream: settings.name, reason });
+}

@@ -1,0 +1,81 @@
+import { expect, test } from "bun:test";
+import { Fault } from "../oci/fault.ts";
+import { Health } from "./health.ts";
+
+const upstream = "reg.test";
+const unreachable = new Fault({ kind: "upstream-unreachable", upstream, reason: "away" });
+const limited = new Fault({ kind: "upstream-limited", upstream, retryAfter: 90 });
+const missing = new Fault({ kind: "unknown", what: "blob", upstream, name: "x" });
+
+function health(random = 1) {
+  const clock = { now: 0 };
+  return { clock, health: new Health({ now: () => clock.now, random: () => random }) };
+}
+
+test("it ails until it answers", () => {
+  const { health: subject } = health();
+  expect(subject.ailing()).toBe(false);
+  subject.failed(unreachable);
+  expect(subject.ailing()).toBe(true);
+  expect(subject.fault).toBe(unreachable);
+  subject.ok();
+  expect(subject.ailing()).toBe(false);
+  expect(subject.fault).toBeUndefined();
+});
+
+test("the cool-down doubles from 5 s to 60 s", () => {
+  const { clock, health: subject } = health();
+  const waits = [5, 10, 20, 40, 60, 60].map((seconds) => {
+    subject.failed(unreachable);
+    clock.now += seconds * 1000 - 1;
+    const before = subject.ailing();
+    clock.now += 1;
+    return before && !subject.ailing();
+  });
+  expect(waits).toEqual([true, true, true, true, true, true]);
+});
+
+test("failures at once are one failure", () => {
+  const { clock, health: subject } = health();
+  for (let i = 0; i < 10; i += 1) subject.failed(unreachable);
+  clock.now = 5000;
+  expect(subject.ailing()).toBe(false);
+});
+
+test("jitter takes at most half of the wait", () => {
+  const { clock, health: subject } = health(0);
+  subject.failed(unreachable);
+  clock.now = 2499;
+  expect(subject.ailing()).toBe(true);
+  clock.now = 2500;
+  expect(subject.ailing()).toBe(false);
+});
+
+test("a limit lasts as long as its Retry-After, whatever else is answered", () => {
+  const { clock, health: subject } = health();
+  subject.failed(limited);
+  subject.ok();
+  clock.now = 89_999;
+  expect(subject.ailing()).toBe(true);
+  clock.now = 90_000;
+  expect(subject.ailing()).toBe(false);
+});
+
+test("saying that something is missing is an answer", () => {
+  const { health: subject } = health();
+  subject.failed(missing);
+  expect(subject.ailing()).toBe(false);
+  subject.failed(unreachable);
+  subject.failed(missing);
+  expect(subject.ailing()).toBe(false);
+});
+
+test.each([
+  [500, true],
+  [503, true],
+  [400, false],
+])("status %i ails: %p", (status, ails) => {
+  const { health: subject } = health();
+  subject.failed(new Fault({ kind: "upstream-failed", upstream, status }));
+  expect(subject.ailing()).toBe(ails);
+});

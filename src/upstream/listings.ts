@@ -1,0 +1,113 @@
+import type { Digest } from "../oci/digest.ts";
+import { Fault } from "../oci/fault.ts";
+import { nextLink } from "../oci/link.ts";
+import { OCI_INDEX } from "../oci/media-types.ts";
+import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
+import type { Answer } from "./dial.ts";
+import type { Inquiry } from "./inquiry.ts";
+import { isObject, parseObject } from "./json.ts";
+
+const MAX_TAGS_BYTES = 4 * 1024 * 1024;
+/** More than this at once is an error at ECR. */
+const MAX_TAGS = 1000;
+/** Of all pages together. */
+const MAX_REFERRERS_BYTES = 8 * 1024 * 1024;
+const MAX_REFERRERS_PAGES = 20;
+
+export interface TagPage {
+  /** In the registry's order; what is no tag by the specification's grammar is left out. */
+  readonly tags: readonly Tag[];
+  /** Whether the registry has more after the last one. */
+  readonly more: boolean;
+}
+
+/** distribution-spec v1.1.1, "Listing Tags". */
+export async function listTags(
+  inquiry: Inquiry,
+  repository: RepositoryName,
+  page: { readonly n: number; readonly last?: string | undefined },
+  signal: AbortSignal | undefined,
+): Promise<TagPage> {
+  const url = inquiry.url(repository, "tags/list");
+  url.searchParams.set("n", String(Math.min(Math.max(page.n, 1), MAX_TAGS)));
+  if (page.last !== undefined) url.searchParams.set("last", page.last);
+  const answer = await inquiry.ask(
+    { what: "repository", name: repository },
+    {
+      request: "tags",
+      slot: "metadata",
+      method: "GET",
+      url,
+      repository,
+      headers: { accept: "application/json" },
+      signal,
+    },
+  );
+  const body = parseObject(await inquiry.read(answer, "a list of tags", MAX_TAGS_BYTES));
+  const names = body?.["tags"] ?? [];
+  if (!body || !Array.isArray(names)) {
+    throw inquiry.untrue(`what should be the tags of ${repository} is no list`);
+  }
+  const tags = names.flatMap((name: unknown) => (typeof name === "string" && parseTag(name)) || []);
+  return { tags, more: nextLink(answer.headers.get("link")) !== undefined };
+}
+
+/** distribution-spec v1.1.1, "Listing Referrers". `undefined` where the registry lacks the API. */
+export async function listReferrers(
+  inquiry: Inquiry,
+  repository: RepositoryName,
+  digest: Digest,
+  signal: AbortSignal | undefined,
+): Promise<readonly Record<string, unknown>[] | undefined> {
+  const descriptors: Record<string, unknown>[] = [];
+  let url = inquiry.url(repository, `referrers/${digest}`);
+  let left = MAX_REFERRERS_BYTES;
+  for (let page = 1; ; page += 1) {
+    const answer = await askPage(inquiry, repository, url, signal);
+    if (!answer && page === 1) return undefined;
+    if (!answer) throw inquiry.untrue(`page ${page} of the referrers of ${digest} is missing`);
+    const bytes = await inquiry.read(answer, "a list of referrers", left);
+    left -= bytes.byteLength;
+    const manifests = parseObject(bytes)?.["manifests"];
+    if (!Array.isArray(manifests)) {
+      throw inquiry.untrue(`what should be the referrers of ${digest} is no index`);
+    }
+    descriptors.push(...manifests.filter(isObject));
+    const next = nextLink(answer.headers.get("link"));
+    if (next === undefined) return descriptors;
+    if (page === MAX_REFERRERS_PAGES) {
+      throw inquiry.untrue(`over ${MAX_REFERRERS_PAGES} pages of referrers of ${digest}`);
+    }
+    url = samePlace(inquiry, next, url);
+  }
+}
+
+async function askPage(
+  inquiry: Inquiry,
+  repository: RepositoryName,
+  url: URL,
+  signal: AbortSignal | undefined,
+): Promise<Answer | undefined> {
+  const asked = { what: "repository", name: repository } as const;
+  try {
+    return await inquiry.ask(asked, {
+      request: "referrers",
+      slot: "metadata",
+      method: "GET",
+      url,
+      repository,
+      headers: { accept: OCI_INDEX },
+      signal,
+    });
+  } catch (error) {
+    if (error instanceof Fault && error.detail.kind === "unknown") return undefined;
+    throw error;
+  }
+}
+
+/** A Link is followed at the registry that sent it only: elsewhere its token would be somebody else's. */
+function samePlace(inquiry: Inquiry, link: string, from: URL): URL {
+  const next = URL.parse(link, from.href);
+  if (next?.origin === from.origin) return next;
+  throw inquiry.untrue("the next page of its referrers is at another host");
+}

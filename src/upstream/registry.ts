@@ -1,0 +1,233 @@
+import type { UpstreamSettings } from "../config/settings.ts";
+import {
+  type Digest,
+  digestAlgorithm,
+  digestOf,
+  looksLikeDigest,
+  parseDigest,
+} from "../oci/digest.ts";
+import { Fault } from "../oci/fault.ts";
+import { MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
+import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
+import type { RepositoryName, Tag } from "../oci/names.ts";
+import { type Answer, bodyLength } from "./dial.ts";
+import { Health } from "./health.ts";
+import { Inquiry } from "./inquiry.ts";
+import { listReferrers, listTags, type TagPage } from "./listings.ts";
+import { checkedRange, checkedWhole, rangeHeader } from "./partial.ts";
+import type { Roads } from "./roads.ts";
+import type { SlotKind } from "./slots.ts";
+
+/** What a HEAD of a manifest told. Nothing of it is verified: only bytes can be. */
+export interface ManifestHead {
+  /** Absent where the registry sends none, or one that cannot be read. */
+  readonly digest?: Digest;
+  /** Without parameters, in lower case; empty where the registry sent none. */
+  readonly mediaType: string;
+  /** In bytes. */
+  readonly size?: number;
+}
+
+/** A manifest's bytes and what they hash to. Their form is not checked here. */
+export interface FetchedManifest {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Without parameters, in lower case; empty where the registry sent none. */
+  readonly mediaType: string;
+  /** Computed from the bytes, with the algorithm of the reference or of the registry's own header. */
+  readonly digest: Digest;
+}
+
+/** A blob's bytes on their way here: a `Transfer` of cache/source.ts. */
+export interface BlobTransfer {
+  /** The offset in the blob of the body's first byte: the one asked for, or 0 from a registry without ranges. */
+  readonly start: number;
+  /** The whole blob's size in bytes, where the registry told it. */
+  readonly size?: number;
+  /** Fails with a `Fault`. It must be read to its end or cancelled: it holds a connection. */
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+export interface AskOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * One upstream registry, as a pull needs it. Every method rejects with a `Fault`, or with the
+ * signal's reason where the caller gave up.
+ */
+export class Registry {
+  /** Every request keeps it up to date. */
+  readonly health: Health;
+  readonly #settings: UpstreamSettings;
+  readonly #inquiry: Inquiry;
+
+  constructor(settings: UpstreamSettings, roads: Roads, health: Health = new Health()) {
+    this.health = health;
+    this.#settings = settings;
+    this.#inquiry = new Inquiry(settings, roads, health);
+  }
+
+  /** The upstream's name, as images carry it. */
+  get name(): UpstreamSettings["name"] {
+    return this.#settings.name;
+  }
+
+  /** Registries that limit pulls do not count it (Docker Hub). */
+  async headManifest(
+    repository: RepositoryName,
+    reference: Tag | Digest,
+    options: AskOptions = {},
+  ): Promise<ManifestHead> {
+    const { headers } = await this.#askManifest("HEAD", repository, reference, options);
+    const digest = namedDigest(headers);
+    if (digest && looksLikeDigest(reference) && digest !== reference) {
+      throw this.#inquiry.untrue(`${digest} was named where ${reference} was asked for`);
+    }
+    const size = bodyLength(headers);
+    return {
+      mediaType: bareMediaType(headers.get("content-type")),
+      ...(digest ? { digest } : {}),
+      ...(size === undefined ? {} : { size }),
+    };
+  }
+
+  /** Fetches a manifest of at most 8 MiB; its bytes match the reference, or the digest that came with them. */
+  async getManifest(
+    repository: RepositoryName,
+    reference: Tag | Digest,
+    options: AskOptions = {},
+  ): Promise<FetchedManifest> {
+    const answer = await this.#askManifest("GET", repository, reference, options);
+    const bytes = await this.#inquiry.read(answer, "a manifest", MAX_MANIFEST_BYTES);
+    const claimed = parseDigest(reference) ?? namedDigest(answer.headers);
+    const digest = digestOf(bytes, claimed && digestAlgorithm(claimed));
+    if (claimed && digest !== claimed) {
+      throw this.#inquiry.untrue(`a manifest that should be ${claimed} is ${digest}`);
+    }
+    return { bytes, mediaType: bareMediaType(answer.headers.get("content-type")), digest };
+  }
+
+  /**
+   * Opens a blob. Its bytes are not verified here.
+   *
+   * @param offset the first byte wanted
+   * @param end the byte after the last one wanted; without it, to the blob's end
+   * @throws Fault `invalid-range` where the registry has nothing there (416)
+   */
+  async getBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    offset: number,
+    signal?: AbortSignal,
+    end?: number,
+  ): Promise<BlobTransfer> {
+    return this.#openBlob("blob", repository, digest, { offset, end, signal });
+  }
+
+  /**
+   * Whether a blob may be read here and now: its first byte is asked for, through every redirect, and
+   * thrown away. HEAD would not do: public.ecr.aws refuses it to everybody.
+   */
+  async probeBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    { signal }: AskOptions = {},
+  ): Promise<{ readonly size?: number }> {
+    try {
+      const range = { offset: 0, end: 1, signal };
+      const { size, body } = await this.#openBlob("metadata", repository, digest, range);
+      await body.cancel();
+      return size === undefined ? {} : { size };
+    } catch (error) {
+      if (!(error instanceof Fault) || error.detail.kind !== "invalid-range") throw error;
+      // An empty blob has no first byte, and is there.
+      return error.detail.size === undefined ? {} : { size: error.detail.size };
+    }
+  }
+
+  /**
+   * One page of a repository's tags.
+   *
+   * @param page `n`: how many, at least 1; more than 1000 are not asked for. `last`: the tag after
+   * which the page begins
+   */
+  async listTags(
+    repository: RepositoryName,
+    page: { readonly n: number; readonly last?: string | undefined },
+    { signal }: AskOptions = {},
+  ): Promise<TagPage> {
+    return listTags(this.#inquiry, repository, page, signal);
+  }
+
+  /**
+   * The descriptors of all manifests that refer to a digest, unfiltered and unchecked beyond being
+   * objects; `undefined` where the registry lacks the API, and its fallback tag must be read.
+   */
+  async referrers(
+    repository: RepositoryName,
+    digest: Digest,
+    { signal }: AskOptions = {},
+  ): Promise<readonly Record<string, unknown>[] | undefined> {
+    return listReferrers(this.#inquiry, repository, digest, signal);
+  }
+
+  #askManifest(
+    method: "GET" | "HEAD",
+    repository: RepositoryName,
+    reference: Tag | Digest,
+    { signal }: AskOptions,
+  ): Promise<Answer> {
+    const separator = looksLikeDigest(reference) ? "@" : ":";
+    return this.#inquiry.ask(
+      { what: "manifest", name: `${repository}${separator}${reference}` },
+      {
+        request: "manifest",
+        slot: "metadata",
+        method,
+        url: this.#inquiry.url(repository, `manifests/${reference}`),
+        repository,
+        headers: { accept: MANIFEST_ACCEPT },
+        signal,
+      },
+    );
+  }
+
+  async #openBlob(
+    slot: SlotKind,
+    repository: RepositoryName,
+    digest: Digest,
+    wanted: { offset: number; end: number | undefined; signal: AbortSignal | undefined },
+  ): Promise<BlobTransfer> {
+    const { offset, end, signal } = wanted;
+    const range = rangeHeader(offset, end);
+    const { status, headers, body } = await this.#inquiry.ask(
+      { what: "blob", name: `${repository}@${digest}` },
+      {
+        request: "blob",
+        slot,
+        method: "GET",
+        url: this.#inquiry.url(repository, `blobs/${digest}`),
+        repository,
+        headers: range === undefined ? {} : { range },
+        signal,
+      },
+    );
+    const extent =
+      status === 206 && range !== undefined
+        ? checkedRange(headers, offset, end)
+        : checkedWhole(status, headers);
+    if (typeof extent !== "string") return { ...extent, body: body ?? emptyBody() };
+    await body?.cancel();
+    throw this.#inquiry.untrue(extent);
+  }
+}
+
+/** An empty blob's answer may have no body at all. */
+function emptyBody(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (stream) => stream.close() });
+}
+
+/** The digest that a registry names. One of an algorithm that is not known here says nothing. */
+function namedDigest(headers: Headers): Digest | undefined {
+  return parseDigest(headers.get("docker-content-digest")?.trim() ?? "");
+}

@@ -1,0 +1,30 @@
+import { Dialer, type DialerOptions } from "./dial.ts";
+import { Slots, type SlotsOptions } from "./slots.ts";
+import { Tokens } from "./tokens.ts";
+
+/** What all registries of a process share on their way out. */
+export interface Roads {
+  readonly dialer: Dialer;
+  readonly slots: Slots;
+  readonly tokens: Tokens;
+  /**
+   * From a question to the headers of its last answer, with all redirects, tokens and waiting, in
+   * milliseconds. Below the 20 s in which a node must have headers.
+   */
+  readonly patience: number;
+}
+
+export interface RoadsOptions extends DialerOptions {
+  readonly slots?: SlotsOptions;
+  /** The clock of tokens, in milliseconds. */
+  readonly now?: () => number;
+  readonly patience?: number;
+}
+
+export function openRoads(options: RoadsOptions = {}): Roads {
+  const { slots: limits, now, patience = 15_000, ...dialing } = options;
+  const dialer = new Dialer(dialing);
+  const slots = new Slots(limits);
+  const tokens = new Tokens({ dialer, slots, ...(now ? { now } : {}) });
+  return { dialer, slots, tokens, patience };
+}
