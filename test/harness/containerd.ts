@@ -1,0 +1,229 @@
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
+import { Cri } from "./cri.ts";
+import { claim, endShims, sweep, unmountBelow } from "./leftovers.ts";
+import { writeLayout } from "./layouts.ts";
+import { pauseImage } from "./images.ts";
+import { TempDir, tempDir } from "./places.ts";
+import { type ChildProcess, mustRun, run, startProcess } from "./processes.ts";
+
+export interface ContainerdOptions {
+  /** The line of releases; Debian's own 1.6 where nothing is said. */
+  readonly line?: ContainerdLine;
+  /** hosts.toml by directory of certs.d: `reg.test`, `127.0.0.1:5000`, `_default`. */
+  readonly hosts?: Readonly<Record<string, string>>;
+  /** The image of a pod's sandbox; without it one is imported, so that no registry is asked. */
+  readonly sandboxImage?: string;
+  /** A whole config.toml in place of the harness's own, made from the pieces that it needs. */
+  readonly config?: (pieces: ContainerdPieces) => string;
+}
+
+export interface ContainerdPieces {
+  readonly root: string;
+  readonly state: string;
+  readonly socket: string;
+  readonly certsDir: string;
+  readonly sandboxImage: string;
+  readonly snapshotter: string;
+}
+
+const SOCKET = "containerd.sock";
+const IMPORTED_PAUSE = "localhost/pause:test";
+
+/** A containerd of its own beside any other: its own root, state, socket and registry hosts. */
+export class Containerd implements AsyncDisposable {
+  readonly version: string;
+  readonly pieces: ContainerdPieces;
+  readonly #bin: string;
+  readonly #dir: TempDir;
+  #process: ChildProcess | undefined;
+  #cri: Cri;
+
+  constructor(bin: string, version: string, pieces: ContainerdPieces, dir: TempDir) {
+    this.#bin = bin;
+    this.version = version;
+    this.pieces = pieces;
+    this.#dir = dir;
+    this.#cri = this.#connect();
+  }
+
+  get cri(): Cri {
+    return this.#cri;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  get configFile(): string {
+    return this.#dir.file("config.toml");
+  }
+
+  /** The folder of hosts.toml files: CRI's `config_path`. */
+  get certsDir(): string {
+    return this.pieces.certsDir;
+  }
+
+  /** Starts it, again after a `stop` with what it has pulled so far. Ready means that CRI answers. */
+  async start(): Promise<void> {
+    if (this.#process) return;
+    // A client that has lost its server waits longer and longer before it tries again.
+    this.#cri[Symbol.dispose]();
+    this.#cri = this.#connect();
+    this.#process = await startProcess({
+      name: `containerd ${this.version}`,
+      command: [join(this.#bin, "containerd"), "--config", this.configFile],
+      // Its own shim has to be found before the system's.
+      env: { PATH: `${this.#bin}:/usr/sbin:/usr/bin:/sbin:/bin`, NOTIFY_SOCKET: undefined },
+      within: 30_000,
+      ready: async () => {
+        // gRPC would wait a second after a first attempt in vain.
+        const connection = await Bun.connect({ unix: this.pieces.socket, socket: { data() {} } });
+        connection.end();
+        await this.cri.call("Version", { version: "v1" }, 1_000);
+        const { status } = await this.cri.call("Status", { verbose: false }, 1_000);
+        return status.conditions.some((one) => one.type === "RuntimeReady" && one.status);
+      },
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#process?.stop();
+    this.#process = undefined;
+  }
+
+  /** Replaces a hosts.toml; no restart is needed, since containerd reads it at every pull. */
+  async writeHosts(directory: string, text: string): Promise<void> {
+    await mkdir(join(this.certsDir, directory), { recursive: true });
+    const file = join(this.certsDir, directory, "hosts.toml");
+    // By rename: a half-written file is an error to containerd, which then goes direct.
+    await writeFile(`${file}.new`, text);
+    await rename(`${file}.new`, file);
+  }
+
+  /** Runs `ctr` in CRI's namespace and returns what it wrote. */
+  async ctr(...args: string[]): Promise<string> {
+    const { socket } = this.pieces;
+    return mustRun([join(this.#bin, "ctr"), "-a", socket, "-n", "k8s.io", ...args]);
+  }
+
+  /** Its last log lines. */
+  output(): string {
+    return this.#process?.output() ?? "";
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      // Whatever a failed test left running goes in good order where that is possible.
+      if (this.#process?.exitCode === undefined && this.#process) await this.cri.removePods();
+    } catch {
+      // The next steps do it by force.
+    }
+    this.#cri[Symbol.dispose]();
+    await this.stop();
+    await endShims(this.pieces.socket);
+    await unmountBelow(this.#dir.path);
+    await this.#dir[Symbol.asyncDispose]();
+  }
+
+  #connect(): Cri {
+    return new Cri(this.pieces.socket, new TempDir(this.#dir.file("logs")));
+  }
+}
+
+export async function startContainerd(options: ContainerdOptions = {}): Promise<Containerd> {
+  const { bin, version } = await ensureContainerd(options.line ?? "1.6");
+  swept ??= sweep("entrepot-c-", SOCKET);
+  await swept;
+  const dir = await tempDir("c");
+  await claim(dir.path);
+  const pieces: ContainerdPieces = {
+    root: dir.file("root"),
+    state: dir.file("state"),
+    socket: dir.file(SOCKET),
+    certsDir: dir.file("certs.d"),
+    sandboxImage: options.sandboxImage ?? IMPORTED_PAUSE,
+    snapshotter: await snapshotter(),
+  };
+  const containerd = new Containerd(bin, version, pieces, dir);
+  try {
+    await mkdir(pieces.certsDir);
+    await mkdir(dir.file("logs"));
+    await writeFile(containerd.configFile, (options.config ?? defaultConfig)(pieces));
+    for (const [directory, text] of Object.entries(options.hosts ?? {}))
+      await containerd.writeHosts(directory, text);
+    await containerd.start();
+    if (options.sandboxImage === undefined) {
+      const archive = dir.file("pause.tar");
+      await writeLayout(archive, await pauseImage(), IMPORTED_PAUSE);
+      await containerd.ctr("images", "import", archive);
+    }
+    return containerd;
+  } catch (error) {
+    await containerd[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export interface MirrorOptions {
+  /** Asked last; a mirror alone is had by naming the mirror here. */
+  readonly server: string;
+  readonly hosts: readonly string[];
+  readonly capabilities?: readonly string[];
+}
+
+/** A hosts.toml in the plain form that every line of containerd reads. */
+export function hostsToml({ server, hosts, capabilities }: MirrorOptions): string {
+  const may = JSON.stringify(capabilities ?? ["pull", "resolve"]);
+  const tables = hosts.map((host) => `[host."${host}"]\n  capabilities = ${may}\n`);
+  return [`server = "${server}"\n`, ...tables].join("\n");
+}
+
+/** `version = 2` is the one form that every line from 1.6 to 2.3 takes. */
+function defaultConfig(pieces: ContainerdPieces): string {
+  const cri = `plugins."io.containerd.grpc.v1.cri"`;
+  return `version = 2
+root = "${pieces.root}"
+state = "${pieces.state}"
+oom_score = 0
+
+[grpc]
+  address = "${pieces.socket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${pieces.root}/opt"
+
+[${cri}]
+  sandbox_image = "${pieces.sandboxImage}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [${cri}.cni]
+    conf_dir = "${pieces.root}/no-cni"
+  [${cri}.containerd]
+    snapshotter = "${pieces.snapshotter}"
+    default_runtime_name = "runc"
+    [${cri}.containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+  [${cri}.registry]
+    config_path = "${pieces.certsDir}"
+`;
+}
+
+let swept: Promise<void> | undefined;
+let chosen: Promise<string> | undefined;
+
+/** overlayfs where the temporary folder's file system can carry it, else plain copies. */
+function snapshotter(): Promise<string> {
+  chosen ??= (async () => {
+    await using dir = await tempDir("overlay");
+    const [lower, upper, work, merged] = ["l", "u", "w", "m"].map((name) => dir.file(name));
+    await Promise.all([lower, upper, work, merged].map(async (folder) => folder && mkdir(folder)));
+    const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+    const { code } = await run(["mount", "-t", "overlay", "overlay", "-o", options, `${merged}`]);
+    if (code !== 0) return "native";
+    await mustRun(["umount", `${merged}`]);
+    return "overlayfs";
+  })();
+  return chosen;
+}

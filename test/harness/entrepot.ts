@@ -1,0 +1,203 @@
+import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { stringify } from "yaml";
+import { peakMemory, residentMemory, type ChildProcess, startProcess } from "./processes.ts";
+import { type TempDir, tempDir } from "./places.ts";
+import { until } from "./waiting.ts";
+
+export interface EntrepotOptions {
+  /** entrepot.yaml as an object. */
+  readonly config?: object;
+  /** A data folder that outlives it; one of its own where nothing is said. */
+  readonly data?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Further arguments of `serve`. */
+  readonly args?: readonly string[];
+  /** In place of bin/entrepot, such as the single executable. */
+  readonly program?: readonly string[];
+  /** In place of ports that the system chooses, for a restart on the same ones. */
+  readonly listen?: string;
+  readonly admin?: string;
+}
+
+/** A line of its JSON log. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+interface Listening {
+  readonly listen: string;
+  readonly admin: string;
+  readonly ports: Readonly<Record<string, string>>;
+}
+
+const PROGRAM = fileURLToPath(new URL("../../bin/entrepot", import.meta.url));
+const KEPT_LINES = 20_000;
+
+/** The product as a real process, with a configuration and a data folder. */
+export class Entrepot implements AsyncDisposable {
+  readonly data: string;
+  readonly configFile: string;
+  readonly #process: ChildProcess;
+  readonly #logs: LogLine[];
+  readonly #listening: Listening;
+  readonly #dir: TempDir;
+
+  constructor(
+    started: { process: ChildProcess; logs: LogLine[]; listening: Listening },
+    place: { data: string; configFile: string; dir: TempDir },
+  ) {
+    this.#process = started.process;
+    this.#logs = started.logs;
+    this.#listening = started.listening;
+    this.data = place.data;
+    this.configFile = place.configFile;
+    this.#dir = place.dir;
+  }
+
+  /** `host:port` of the node-facing listener. */
+  get address(): string {
+    return this.#listening.listen;
+  }
+
+  get url(): string {
+    return `http://${this.#listening.listen}`;
+  }
+
+  get adminAddress(): string {
+    return this.#listening.admin;
+  }
+
+  get adminUrl(): string {
+    return `http://${this.#listening.admin}`;
+  }
+
+  /** The address of an upstream's own port. */
+  portUrl(upstream: string): string {
+    const address = this.#listening.ports[upstream];
+    if (address === undefined) throw new Error(`entrepot told no port for ${upstream}`);
+    return `http://${address}`;
+  }
+
+  /** Of the process that serves, even where a launcher stands before it. */
+  get pid(): number {
+    const told = this.#logs.find((line) => line["msg"] === "listening")?.["pid"];
+    return typeof told === "number" ? told : this.#process.pid;
+  }
+
+  /** Undefined while it runs. */
+  get exitCode(): number | undefined {
+    return this.#process.exitCode;
+  }
+
+  /** The lines of its log so far, the last 20,000 of them. */
+  logs(): readonly LogLine[] {
+    return this.#logs;
+  }
+
+  /** Waits for a line of its log with this message. */
+  logged(msg: string, within = 10_000): Promise<LogLine> {
+    const what = `the log line ${JSON.stringify(msg)}`;
+    return until(() => this.#logs.find((line) => line["msg"] === msg), { what, within });
+  }
+
+  /** Its last output as it is, for an error's text. */
+  output(): string {
+    return this.#process.output();
+  }
+
+  get(path: string, init: BunFetchRequestInit = {}): Promise<Response> {
+    return fetch(new URL(path, this.url), { redirect: "manual", ...init });
+  }
+
+  head(path: string, init: BunFetchRequestInit = {}): Promise<Response> {
+    return this.get(path, { ...init, method: "HEAD" });
+  }
+
+  getAdmin(path: string, init: BunFetchRequestInit = {}): Promise<Response> {
+    return fetch(new URL(path, this.adminUrl), { redirect: "manual", ...init });
+  }
+
+  /** Replaces its configuration, which it takes up without a restart. */
+  async reconfigure(config: object): Promise<void> {
+    await writeFile(this.configFile, stringify(config));
+  }
+
+  /** The most memory that it had resident so far, in bytes. */
+  peakMemory(): number {
+    return peakMemory(this.pid);
+  }
+
+  residentMemory(): number {
+    return residentMemory(this.pid);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.signal(signal);
+  }
+
+  /** Ends it; its data stays until it is disposed of. Returns the exit code, 137 after SIGKILL. */
+  stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    return this.#process.stop(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+export async function startEntrepot(options: EntrepotOptions = {}): Promise<Entrepot> {
+  const dir = await tempDir("product");
+  const data = options.data ?? dir.file("data");
+  const configFile = dir.file("entrepot.yaml");
+  const logs: LogLine[] = [];
+  let listening: Listening | undefined;
+  const { listen = "127.0.0.1:0", admin = "127.0.0.1:0", args = [] } = options;
+  const places = ["--config", configFile, "--data", data, "--listen", listen, "--admin", admin];
+  const serve = ["serve", ...places, ...args];
+  try {
+    await writeFile(configFile, stringify(options.config ?? {}));
+    const process = await startProcess({
+      name: "entrepot",
+      command: [...(options.program ?? [PROGRAM]), ...serve],
+      ...(options.env ? { env: options.env } : {}),
+      onLine: (text) => {
+        const line = parseLine(text);
+        if (!line) return;
+        logs.push(line);
+        if (logs.length > KEPT_LINES) logs.splice(1, KEPT_LINES / 2);
+        if (line["msg"] === "listening") listening ??= readListening(line);
+      },
+      ready: () => listening,
+    });
+    if (!listening) throw new Error("entrepot was ready without listening");
+    return new Entrepot({ process, logs, listening }, { data, configFile, dir });
+  } catch (error) {
+    await dir[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The configuration of an upstream that runs on this machine. */
+export function localUpstream(url: string): { url: string; allowPrivate: true } {
+  return { url, allowPrivate: true };
+}
+
+function parseLine(text: string): LogLine | undefined {
+  if (!text.startsWith("{")) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    // Any JSON object is a record of something.
+    return typeof value === "object" && value !== null ? (value as LogLine) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readListening(line: LogLine): Listening {
+  const { listen, admin, ports } = line;
+  if (typeof listen !== "string" || typeof admin !== "string")
+    throw new Error(`entrepot's line "listening" lacks its addresses: ${JSON.stringify(line)}`);
+  const isRecord = typeof ports === "object" && ports !== null;
+  const pairs = isRecord ? Object.entries(ports).map(([name, at]) => [name, String(at)]) : [];
+  return { listen, admin, ports: Object.fromEntries(pairs) };
+}

@@ -1,0 +1,224 @@
+import { readFile } from "node:fs/promises";
+import { ensureBusybox } from "../../scripts/debian.mjs";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from "../../src/oci/media-types.ts";
+import { type Content, contentOf, descriptor, randomTar, type SmallContent } from "./content.ts";
+import { tar, type TarEntry } from "./tar.ts";
+
+export type Flavour = "oci" | "docker";
+
+/** An image, an index of images or an artifact, with all that it is made of. */
+export interface Image {
+  readonly manifest: SmallContent;
+  /** The config first, then the layers; none in an index. */
+  readonly blobs: readonly Content[];
+  /** Of an index: its images. */
+  readonly children: readonly Image[];
+}
+
+export interface ImageOptions {
+  /** What the image's container prints. */
+  readonly text?: string;
+  readonly flavour?: Flavour;
+  readonly architecture?: string;
+}
+
+const TYPES = {
+  oci: {
+    manifest: OCI_MANIFEST,
+    index: OCI_INDEX,
+    config: "application/vnd.oci.image.config.v1+json",
+    layer: "application/vnd.oci.image.layer.v1.tar+gzip",
+    plainLayer: "application/vnd.oci.image.layer.v1.tar",
+  },
+  docker: {
+    manifest: DOCKER_MANIFEST,
+    index: DOCKER_LIST,
+    config: "application/vnd.docker.container.image.v1+json",
+    layer: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    plainLayer: "application/vnd.docker.image.rootfs.diff.tar",
+  },
+} as const;
+
+interface Layer {
+  readonly content: Content;
+  /** The digest of the archive before compression. */
+  readonly diffId: Digest;
+}
+
+/** An image whose container prints `text` and ends. */
+export async function busyboxImage(options: ImageOptions = {}): Promise<Image> {
+  return imageOf([await busyboxLayer(options.flavour), textLayer(options)], options);
+}
+
+/** An image without a program, for where it is only pulled: it needs nothing of this machine. */
+export function textImage(options: ImageOptions = {}): Image {
+  return imageOf([textLayer(options)], options);
+}
+
+/** One that also holds `size` bytes which no compression makes smaller; 200 MiB unless told. */
+export async function bigImage(
+  options: ImageOptions & { size?: number; seed?: number } = {},
+): Promise<Image> {
+  const { size = 200 * 1024 * 1024, seed = 1, flavour = "oci" } = options;
+  const random = randomTar(size, seed, TYPES[flavour].plainLayer);
+  const layers = [await busyboxLayer(flavour), { content: random, diffId: random.digest }];
+  return imageOf([...layers, textLayer(options)], options);
+}
+
+/** One of many small layers, 40 unless told. */
+export async function manyLayersImage(
+  options: ImageOptions & { layers?: number } = {},
+): Promise<Image> {
+  const { layers = 40, flavour, text = "" } = options;
+  const small = Array.from({ length: layers - 2 }, (_, index) => {
+    const content = new TextEncoder().encode(`${text} layer ${index}\n`);
+    return layerOf([{ path: `layer-${index}`, content }], flavour);
+  });
+  return imageOf([await busyboxLayer(flavour), ...small, textLayer(options)], options);
+}
+
+/** What holds a pod's namespaces: it does nothing for ever. */
+export async function pauseImage(options: ImageOptions = {}): Promise<Image> {
+  const command = ["/bin/busybox", "sleep", "1000000"];
+  // A layer that no other image has, or whoever has this one would pull the others in part only.
+  const layer = layerOf([...(await busyboxFiles()), { path: "pause" }], options.flavour);
+  return imageOf([layer], options, command);
+}
+
+/** An image for each platform; no two share a layer, so that pulling one leaves out the others. */
+export async function multiPlatformImage(
+  options: Omit<ImageOptions, "architecture"> & { architectures?: readonly string[] } = {},
+): Promise<Image> {
+  const { architectures = ["amd64", "arm64"], ...rest } = options;
+  const images = await Promise.all(
+    architectures.map(async (architecture) =>
+      // Only the machine's own can run, and only it has a busybox of its own.
+      architecture === "amd64"
+        ? busyboxImage({ ...rest, architecture })
+        : textImage({ ...rest, architecture }),
+    ),
+  );
+  const entries = images.map((image, index) => ({
+    ...descriptor(image.manifest),
+    platform: { os: "linux", architecture: architectures[index] },
+  }));
+  return indexOf(images, entries, options.flavour);
+}
+
+/** An artifact that refers to an image, as a signature or an SBOM does. */
+export function artifact(
+  subject: Image,
+  { type = "application/vnd.entrepot.test", text = "a signature" } = {},
+): Image {
+  const config = contentOf("{}", "application/vnd.oci.empty.v1+json");
+  const layer = contentOf(text, "text/plain");
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    artifactType: type,
+    config: descriptor(config),
+    layers: [descriptor(layer)],
+    subject: descriptor(subject.manifest),
+  };
+  return { manifest: contentOf(manifest, OCI_MANIFEST), blobs: [config, layer], children: [] };
+}
+
+/** The index that stands under the fallback tag where a registry has no referrers API. */
+export function referrersIndex(artifacts: readonly Image[]): Image {
+  const entries = artifacts.map((one) => ({ ...descriptor(one.manifest), ...artifactType(one) }));
+  return indexOf(artifacts, entries);
+}
+
+/** `sha256-<hex>`: where clients look for referrers without the API. */
+export function fallbackTag(subject: Image): string {
+  return subject.manifest.digest.replace(":", "-");
+}
+
+export function layersOf(image: Image): readonly Content[] {
+  return image.blobs.slice(1);
+}
+
+/** Every blob of an image and of the images below it. */
+export function allBlobs(image: Image): readonly Content[] {
+  return [...image.blobs, ...image.children.flatMap(allBlobs)];
+}
+
+/** Every manifest, the ones that are pointed at before those that point at them. */
+export function allManifests(image: Image): readonly SmallContent[] {
+  return [...image.children.flatMap(allManifests), image.manifest];
+}
+
+function artifactType(image: Image): { artifactType?: string } {
+  const json: unknown = JSON.parse(new TextDecoder().decode(image.manifest.bytes));
+  const has = typeof json === "object" && json !== null && "artifactType" in json;
+  return has ? { artifactType: String(json.artifactType) } : {};
+}
+
+function indexOf(images: readonly Image[], entries: readonly object[], flavour?: Flavour): Image {
+  const mediaType = TYPES[flavour ?? "oci"].index;
+  const manifest = contentOf({ schemaVersion: 2, mediaType, manifests: entries }, mediaType);
+  return { manifest, blobs: [], children: images };
+}
+
+function imageOf(
+  layers: readonly Layer[],
+  { flavour = "oci", architecture = "amd64" }: ImageOptions,
+  command: readonly string[] = ["/bin/busybox", "cat", "/text"],
+): Image {
+  const types = TYPES[flavour];
+  const config = contentOf(
+    {
+      architecture,
+      os: "linux",
+      config: { Cmd: command, Env: ["PATH=/bin"] },
+      rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
+    },
+    types.config,
+  );
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: types.manifest,
+    config: descriptor(config),
+    layers: layers.map((layer) => descriptor(layer.content)),
+  };
+  const blobs = [config, ...layers.map((layer) => layer.content)];
+  return { manifest: contentOf(manifest, types.manifest), blobs, children: [] };
+}
+
+function layerOf(entries: readonly TarEntry[], flavour: Flavour = "oci"): Layer {
+  const archive = tar(entries);
+  const content = contentOf(Bun.gzipSync(archive, { level: 1 }), TYPES[flavour].layer);
+  return { content, diffId: digestOf(archive) };
+}
+
+function textLayer({ text = "hello", architecture = "amd64", flavour }: ImageOptions): Layer {
+  const encode = (value: string) => new TextEncoder().encode(value);
+  return layerOf(
+    [
+      { path: "text", content: encode(`${text}\n`), mode: 0o644 },
+      { path: "architecture", content: encode(`${architecture}\n`), mode: 0o644 },
+    ],
+    flavour,
+  );
+}
+
+let busybox: Promise<TarEntry[]> | undefined;
+
+async function busyboxLayer(flavour?: Flavour): Promise<Layer> {
+  return layerOf(await busyboxFiles(), flavour);
+}
+
+function busyboxFiles(): Promise<TarEntry[]> {
+  busybox ??= (async () => [
+    { path: "bin/" },
+    { path: "bin/busybox", content: await readFile(await ensureBusybox()) },
+    { path: "bin/sh", target: "busybox" },
+  ])();
+  return busybox;
+}
