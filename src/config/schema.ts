@@ -1,57 +1,65 @@
 import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
+import { quote } from "./problems.ts";
 import type { Address } from "./settings.ts";
 import { parseDuration } from "./units.ts";
 
-/** `host:port`, `:port` or a bare port. */
-export function parseAddress(text: string): Address | undefined {
-  const match = /^(?:(\[[a-fA-F0-9:.]+\]|[^:\s[\]]*):)?(\d{1,5})$/.exec(text.trim());
+const YEAR = 365 * 86_400_000;
+
+/** `host:port`, `[IPv6]:port`, `:port` or a bare port, for which `anyHost` is taken. */
+export function parseAddress(text: string, anyHost: string): Address | undefined {
+  const match = /^(?:(\[[a-fA-F0-9:.]+\]|[^:\s[\]/]*):)?(\d{1,5})$/.exec(text.trim());
   if (!match || Number(match[2]) > 65_535) return undefined;
-  return { host: match[1]?.replaceAll(/[[\]]/g, "") || "0.0.0.0", port: Number(match[2]) };
+  return { host: match[1]?.replaceAll(/[[\]]/g, "") || anyHost, port: Number(match[2]) };
 }
 
-const address = z.union([z.string(), z.number()]).transform((value, context) => {
-  const parsed = parseAddress(String(value));
-  if (parsed) return parsed;
-  context.addIssue({
-    code: "custom",
-    message: `${JSON.stringify(value)} is no address: write host:port, such as 0.0.0.0:5000`,
-  });
-  return z.NEVER;
-});
+/** What is wrong with an address that could not be read. */
+export function addressProblem(text: string): string {
+  return `${quote(text)} is no address: write host:port, such as 0.0.0.0:5000`;
+}
 
-const duration = z.union([z.string(), z.number()]).transform((value, context) => {
-  const parsed = parseDuration(String(value));
-  if (parsed !== undefined) return parsed;
-  context.addIssue({
-    code: "custom",
-    message: `${JSON.stringify(value)} is no duration: write a number with a unit, such as 30s, 5m or 1h`,
-  });
+/** A text or a bare number, which YAML makes of `5000`. */
+const scalar = z.union([z.string(), z.number()]).transform(String);
+
+const duration = scalar.transform((text, context) => {
+  const parsed = parseDuration(text);
+  if (parsed !== undefined && parsed <= YEAR) return parsed;
+  const message =
+    parsed === undefined
+      ? `${quote(text)} is no duration: write a number with a unit, such as 30s, 5m or 1h`
+      : `${quote(text)} is longer than a year (365d)`;
+  context.addIssue({ code: "custom", message });
   return z.NEVER;
 });
 
 const registryUrl = z.string().transform((text, context) => {
   const problem = urlProblem(text);
   if (problem === undefined) return new URL(text.replace(/\/+$/, ""));
-  context.addIssue({ code: "custom", message: `${JSON.stringify(text)} ${problem}` });
+  // A password that was written into the address must not reach a terminal or a log.
+  const shown = quote(text.replace(/\/\/[^/]*@/, "//…@"));
+  context.addIssue({ code: "custom", message: `${shown} ${problem}` });
   return z.NEVER;
 });
 
 function urlProblem(text: string): string | undefined {
-  if (!/^https?:\/\//.test(text)) return "has no scheme: write https://host or http://host";
+  if (!/^https?:\/\//i.test(text)) return "has no scheme: write https://host or http://host";
   const url = URL.parse(text);
   if (!url) return "is no URL: write https://host[:port]";
   if (url.username || url.password) return "holds credentials: put them under auth";
   if (url.search || url.hash)
     return "has a query or a fragment, which a registry's address has not";
-  if (/\/v2\/?$/.test(url.pathname))
+  if (/\/v2\/*$/.test(url.pathname))
     return "ends in /v2, which is appended by itself: leave it out";
   return undefined;
 }
 
 const auth = z
   .strictObject({
-    username: z.string().min(1),
+    username: z
+      .string()
+      .min(1)
+      // RFC 7617 section 2: the first colon ends the user's name.
+      .refine((text) => !text.includes(":"), { message: "must not contain a colon" }),
     password: z.string().min(1).optional(),
     passwordFile: z.string().min(1).optional(),
   })
@@ -75,10 +83,10 @@ const upstream = z.strictObject({
 
 /** The file's form: what may stand in it, and of which type. What belongs together is checked in load.ts. */
 export const fileSchema = z.strictObject({
-  listen: address.optional(),
-  admin: address.optional(),
+  listen: scalar.optional(),
+  admin: scalar.optional(),
   storage: z.strictObject({ dir: z.string().min(1).optional() }).nullish(),
-  upstreams: z.record(z.string(), upstream.nullable()).optional(),
+  upstreams: z.record(z.string(), upstream.nullable()).nullish(),
 });
 
 export type FileSettings = z.infer<typeof fileSchema>;

@@ -25,8 +25,8 @@ async function holder(): Promise<Bun.Subprocess<"ignore", "pipe", "inherit">> {
   const program = `
     import { openDataDirectory } from ${JSON.stringify(join(import.meta.dir, "data-directory.ts"))};
     const directory = await openDataDirectory(${JSON.stringify(path)});
-    console.log("held");
     process.on("SIGTERM", async () => { await directory.close(); process.exit(0); });
+    console.log("held");
     setInterval(() => undefined, 1000);
   `;
   const child = Bun.spawn([process.execPath, "-e", program], {

@@ -105,9 +105,9 @@ export class DiskDraft implements Draft {
         if (failure) throw failure;
         continue;
       }
-      this.#buffer ??= this.#spare ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+      const buffer = (this.#buffer ??= this.#takeSpare());
       const part = chunk.subarray(taken, taken + BUFFER_BYTES - this.#buffered);
-      this.#buffer.set(part, this.#buffered);
+      buffer.set(part, this.#buffered);
       this.#buffered += part.byteLength;
       taken += part.byteLength;
     }
@@ -191,14 +191,20 @@ export class DiskDraft implements Draft {
     const buffer = this.#buffer;
     if (!buffer) return;
     const bytes = buffer.subarray(0, this.#buffered);
-    this.#buffer = this.#spare;
-    this.#spare = undefined;
+    this.#buffer = undefined;
     this.#buffered = 0;
     this.#busy = true;
     this.#writing = this.#write(bytes).finally(() => {
       this.#spare = buffer;
       this.#busy = false;
     });
+  }
+
+  /** A buffer that is nobody's: one that is written and filled at once would spoil the content. */
+  #takeSpare(): Buffer {
+    const spare = this.#spare ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    this.#spare = undefined;
+    return spare;
   }
 
   async #write(bytes: Buffer): Promise<void> {

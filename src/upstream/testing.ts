@@ -14,6 +14,8 @@ import {
   type Tag,
 } from "../oci/names.ts";
 import type { Resolver } from "./address.ts";
+import { Registry } from "./registry.ts";
+import { openRoads } from "./roads.ts";
 
 export interface Seen {
   readonly method: string;
@@ -169,4 +171,11 @@ export function chunked(bytes: Uint8Array): Response {
       },
     }),
   );
+}
+
+/** A registry on this machine that is known as reg.test. */
+export function registry(port: number, path = ""): Registry {
+  const deadlines = { headers: 1000, stall: 1000 };
+  const roads = openRoads({ resolver: onLoopback, deadlines });
+  return new Registry(settings(`http://reg.test:${port}${path}`), roads);
 }

@@ -1,0 +1,66 @@
+// `npm test`: installs what is missing, then checks format, lint and types and runs every test.
+// `npm test -- NAME …` runs the tests of the files whose paths contain one of the names, and no checks.
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { findBun, root } from "./bun.mjs";
+import { countLine, countTests, sumCounts } from "./count.mjs";
+import { ensureDebianPackages } from "./debian.mjs";
+import { ensureInstalled } from "./install.mjs";
+import { run } from "./run.mjs";
+
+/** For one test, unless it says otherwise; real components take their time on a busy machine. */
+const TEST_TIMEOUT_MS = 60_000;
+/** For all tests together: a run that hangs has to end with a result. */
+const RUN_TIMEOUT_MS = 60 * 60_000;
+
+async function check(name, command, args) {
+  console.log(`\n== ${name}`);
+  const code = await run(command, args, { cwd: root });
+  if (code !== 0) console.log(`(fail) ${name}: exit code ${code}`);
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
+async function runTests(bun, filters) {
+  console.log("\n== tests");
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "entrepot-test-"));
+  const report = path.join(folder, "report.xml");
+  try {
+    const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
+    const code = await run(bun, ["test", `--timeout=${TEST_TIMEOUT_MS}`, ...reporter, ...filters], {
+      cwd: root,
+      timeout: RUN_TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    });
+    if (code !== 0) console.log(`(fail) bun test: exit code ${code}`);
+    return countTests(fs.existsSync(report) ? fs.readFileSync(report, "utf8") : undefined, code);
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function main(filters) {
+  ensureInstalled({ dev: true });
+  const bun = findBun();
+  const oxlint = path.join(root, "node_modules/.bin/oxlint");
+  await ensureDebianPackages();
+  const counts = [];
+  if (filters.length === 0) {
+    counts.push(
+      await check("format (bun fmt)", bun, ["fmt", "--no-script", "--check"]),
+      await check("lint (oxlint)", oxlint, ["--type-aware", "--deny-warnings"]),
+      await check("types (bun check)", bun, ["check", "--no-script"]),
+    );
+  }
+  counts.push(await runTests(bun, filters));
+  return sumCounts(counts);
+}
+
+let counts = { passed: 0, failed: 1, skipped: 0 };
+try {
+  counts = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error.message);
+}
+console.log(`\n${countLine(counts)}`);
+process.exitCode = counts.failed > 0 ? 1 : 0;

@@ -1,0 +1,49 @@
+import path from "node:path";
+import { explainIssues, pathPrefix } from "./explain.ts";
+import { type ReadText, UnreadableError } from "./files.ts";
+import { type Path, YamlSource } from "./positions.ts";
+import { ConfigError, type Problem, quote } from "./problems.ts";
+import { type FileSettings, fileSchema } from "./schema.ts";
+
+const MAX_BYTES = 1024 * 1024;
+
+/** A configuration file whose form was checked, and which knows where everything in it stands. */
+export class ConfigFile {
+  readonly settings: FileSettings;
+  /** Where its relative paths begin. */
+  readonly folder: string;
+  readonly #source: YamlSource;
+
+  /**
+   * @param name as it was given: that is how messages call it
+   * @param origin what gave the name, for the message where there is no such file
+   * @throws ConfigError
+   */
+  constructor(name: string, origin: string, readFile: ReadText) {
+    this.folder = path.dirname(path.resolve(name));
+    this.#source = new YamlSource(name, read(name, origin, readFile));
+    // An empty file, or one of comments alone, changes nothing.
+    const parsed = fileSchema.safeParse(this.#source.value ?? {});
+    if (!parsed.success) {
+      throw new ConfigError(explainIssues(parsed.error.issues, fileSchema, this.#source));
+    }
+    this.settings = parsed.data;
+  }
+
+  /** Something that is wrong with a key or the value of it. */
+  problem(at: Path, message: string, place: "key" | "value" = "value"): Problem {
+    const text = pathPrefix(at) + message;
+    return place === "key" ? this.#source.keyProblem(at, text) : this.#source.problem(at, text);
+  }
+}
+
+function read(name: string, origin: string, readFile: ReadText): string {
+  try {
+    return readFile(name, MAX_BYTES);
+  } catch (cause) {
+    if (!(cause instanceof UnreadableError)) throw cause;
+    throw new ConfigError([{ message: `${origin}: ${name || quote(name)} ${cause.message}` }], {
+      cause,
+    });
+  }
+}

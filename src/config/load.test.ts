@@ -1,0 +1,214 @@
+import { expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ConfigFlags, type LoadedSettings, loadSettings } from "./load.ts";
+import { ConfigError } from "./problems.ts";
+import { type Env, filesOf, load, refusal } from "./testing.ts";
+
+const hub = {
+  name: "docker.io",
+  url: new URL("https://registry-1.docker.io"),
+  tagTtl: 30_000,
+  allowPrivate: false,
+  trustedRealms: [],
+  maxConnections: 64,
+};
+
+function names(settings: LoadedSettings): string[] {
+  return [...settings.upstreams.keys()];
+}
+
+const usualFive = ["docker.io", "ghcr.io", "quay.io", "registry.k8s.io", "reg.kyverno.io"];
+
+test("without a file the usual five are cached", () => {
+  const settings = loadSettings();
+  expect(settings).toMatchObject({
+    listen: { host: "0.0.0.0", port: 5000 },
+    admin: { host: "127.0.0.1", port: 5001 },
+    dataDirectory: "/var/lib/entrepot",
+  });
+  expect(settings).not.toHaveProperty("file");
+  expect(names(settings)).toEqual(usualFive);
+  expect([...settings.upstreams.values()][0]).toEqual(expect.objectContaining(hub));
+});
+
+test.each(["", "# nothing\n", "storage:\n", "storage: {}\n"])("%p changes nothing", (yaml) => {
+  const { file, ...settings } = load(yaml);
+  expect(file).toBe("/etc/e.yaml");
+  expect(settings).toEqual(loadSettings());
+});
+
+test("every key of a file", () => {
+  const settings = load(`
+listen: "[::]:5000"
+admin: 6001
+storage: { dir: cache }
+upstreams:
+  index.docker.io: { tagTtl: 1m30s, auth: { username: me, passwordFile: secret } }
+  GHCR.io: { port: 5010, maxConnections: 8, trustedRealms: [Auth.example.com] }
+  quay.io:
+  registry.internal:5000: { url: "http://10.0.0.7:5000/base/", allowPrivate: true, tagTtl: 0 }
+`);
+  expect(settings.listen).toEqual({ host: "::", port: 5000 });
+  expect(settings.admin).toEqual({ host: "127.0.0.1", port: 6001 });
+  expect(settings.dataDirectory).toBe("/etc/cache");
+  const upstreams: unknown[] = [...settings.upstreams];
+  expect(upstreams).toEqual([
+    ["docker.io", { ...hub, tagTtl: 90_000, credentials: { username: "me", password: "s3cret" } }],
+    [
+      "ghcr.io",
+      {
+        ...hub,
+        name: "ghcr.io",
+        url: new URL("https://ghcr.io"),
+        port: 5010,
+        maxConnections: 8,
+        trustedRealms: ["auth.example.com"],
+      },
+    ],
+    ["quay.io", { ...hub, name: "quay.io", url: new URL("https://quay.io") }],
+    [
+      "registry.internal:5000",
+      {
+        ...hub,
+        name: "registry.internal:5000",
+        url: new URL("http://10.0.0.7:5000/base"),
+        allowPrivate: true,
+        tagTtl: 0,
+      },
+    ],
+  ]);
+});
+
+test("anchors are fine in moderation", () => {
+  const yaml = "upstreams: { a.test: &x { tagTtl: 1h }, b.test: *x }\n";
+  expect([...load(yaml).upstreams.values()].map(({ tagTtl }) => tagTtl)).toEqual([
+    3_600_000, 3_600_000,
+  ]);
+});
+
+test("flags beat the environment, which beats the file", () => {
+  const yaml = "listen: 1.1.1.1:1\nadmin: 127.0.0.1:11\nstorage: { dir: /file }\n";
+  const env = {
+    ENTREPOT_LISTEN: "2.2.2.2:2",
+    ENTREPOT_ADMIN: "localhost:22",
+    ENTREPOT_DATA: "/env",
+  };
+  const flags = { listen: ":3", data: "flag" };
+  expect(load(yaml)).toMatchObject({
+    listen: { host: "1.1.1.1", port: 1 },
+    dataDirectory: "/file",
+  });
+  expect(load(yaml, {}, env)).toMatchObject({
+    listen: { host: "2.2.2.2", port: 2 },
+    admin: { host: "localhost", port: 22 },
+    dataDirectory: "/env",
+  });
+  expect(load(yaml, flags, env)).toMatchObject({
+    listen: { host: "0.0.0.0", port: 3 },
+    admin: { host: "localhost", port: 22 },
+    dataDirectory: join(process.cwd(), "flag"),
+  });
+  const readFile = filesOf({ "/a": "listen: 1", "/b": "listen: 2" });
+  const both = loadSettings({ flags: { config: "/a" }, env: { ENTREPOT_CONFIG: "/b" }, readFile });
+  expect(both.listen.port).toBe(1);
+});
+
+test("an empty variable and one of a Kubernetes service are none", () => {
+  const env = { ENTREPOT_LISTEN: "", ENTREPOT_PORT: "tcp://10.1.2.3:5000" };
+  expect(loadSettings({ env })).toEqual(loadSettings());
+});
+
+const refusedFlags: [flags: ConfigFlags, env: Env, message: string][] = [
+  [{ listen: "here" }, {}, '--listen: "here" is no address: write host:port, such as 0.0.0.0:5000'],
+  [
+    {},
+    { ENTREPOT_LISTEN: "1:2:3", ENTREPOT_ADMIN: "[::]:5001" },
+    `ENTREPOT_LISTEN: "1:2:3" is no address: write host:port, such as 0.0.0.0:5000
+ENTREPOT_ADMIN: "[::]:5001" could be reached from other machines, and no token is asked for yet: only loopback is served so far, such as 127.0.0.1:5001`,
+  ],
+  [{ listen: ":5001" }, {}, "--listen: port 5001 is admin's already"],
+  [{ listen: ":7", admin: "7" }, {}, "--admin: port 7 is listen's already"],
+  [{ data: "" }, {}, '--data: "" is no path'],
+  [{ config: "/nope.yaml" }, {}, "--config: /nope.yaml does not exist"],
+  [{}, { ENTREPOT_CONFIG: "/nope.yaml" }, "ENTREPOT_CONFIG: /nope.yaml does not exist"],
+];
+
+test.each(refusedFlags)("refused: %j %j", (flags, env, message) => {
+  expect(refusal(() => loadSettings({ flags, env, readFile: filesOf({}) }))).toBe(message);
+});
+
+test("flags and file are judged together", () => {
+  expect(refusal(() => load("listn: 1\n", { listen: "x" }))).toBe(
+    `--listen: "x" is no address: write host:port, such as 0.0.0.0:5000
+/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, storage, upstreams`,
+  );
+  expect(refusal(() => load("upstreams: { a.test: { port: 7 } }", { listen: ":7" }))).toBe(
+    "/etc/e.yaml:1:30: upstreams.a.test.port: port 7 is listen's already",
+  );
+});
+
+test("problems are there as data as well, and only some of very many are printed", () => {
+  const yaml = Array.from({ length: 50 }, (_, index) => `k${index}: 1`).join("\n");
+  expect.assertions(3);
+  try {
+    load(yaml);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    expect(error.problems[49]).toMatchObject({ file: "/etc/e.yaml", line: 50, column: 1 });
+    expect(error.message.split("\n")).toHaveLength(21);
+    expect(error.message).toEndWith("\n… and more");
+  }
+});
+
+test("port 0 is different each time", () => {
+  expect(loadSettings({ flags: { listen: ":0", admin: "0" } }).admin.port).toBe(0);
+});
+
+const hostileFiles: [what: string, yaml: string][] = [
+  ["many keys", Array.from({ length: 70_000 }, (_, index) => `k${index}: 1`).join("\n")],
+  ["one key over and over", "a: 1\n".repeat(200_000)],
+  ["many aliases", `a: &a 1\nb: [${"*a ,".repeat(200_000)}]`],
+  ["open brackets", "[".repeat(1_000_000)],
+];
+
+test.each(hostileFiles)(
+  "%s in a file are refused before long",
+  (_, yaml) => {
+    expect(refusal(() => load(yaml))).toStartWith("/etc/e.yaml:");
+  },
+  20_000,
+);
+
+test("from the disk", () => {
+  const folder = mkdtempSync(join(tmpdir(), "entrepot-config-"));
+  const at = (name: string) => join(folder, name);
+  const refused = (config: string) => refusal(() => loadSettings({ flags: { config } }));
+  try {
+    mkdirSync(at("folder"));
+    writeFileSync(
+      at("good.yaml"),
+      "upstreams: { a.test: { auth: { username: u, passwordFile: pw } } }",
+    );
+    writeFileSync(at("pw"), "pass word\r\n");
+    writeFileSync(at("large.yaml"), "#".repeat(1024 * 1024 + 1));
+    writeFileSync(at("binary.yaml"), new Uint8Array([0xff, 0xfe, 0x61, 0x00]));
+    const loaded = loadSettings({ flags: { config: at("good.yaml") } });
+    expect([...loaded.upstreams.values()][0]?.credentials).toEqual({
+      username: "u",
+      password: "pass word",
+    });
+    expect(refused(at("none.yaml"))).toBe(`--config: ${at("none.yaml")} does not exist`);
+    expect(refused(at("folder"))).toBe(`--config: ${at("folder")} is a directory, not a file`);
+    expect(refused(at("large.yaml"))).toBe(`--config: ${at("large.yaml")} is larger than 1 MiB`);
+    expect(refused(at("binary.yaml"))).toBe(`--config: ${at("binary.yaml")} is not UTF-8 text`);
+    expect(refused("/dev/zero")).toBe("--config: /dev/zero is larger than 1 MiB");
+    chmodSync(at("good.yaml"), 0);
+    // Root reads it all the same.
+    const expected = process.getuid?.() === 0 ? "(it was taken)" : "may not be read by this user";
+    expect(refused(at("good.yaml"))).toEndWith(expected);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

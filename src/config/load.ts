@@ -1,0 +1,201 @@
+import path from "node:path";
+import ipaddr from "ipaddr.js";
+import { ConfigFile } from "./config-file.ts";
+import { type ReadText, readText } from "./files.ts";
+import type { Path } from "./positions.ts";
+import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
+import { addressProblem, parseAddress } from "./schema.ts";
+import type { Address, Settings } from "./settings.ts";
+import { defaultUpstreams, type PlacedUpstream, readUpstreams } from "./upstreams.ts";
+
+const ANY_HOST = "0.0.0.0";
+const LOOPBACK = "127.0.0.1";
+const DEFAULTS = {
+  listen: `${ANY_HOST}:5000`,
+  admin: `${LOOPBACK}:5001`,
+  data: "/var/lib/entrepot",
+} as const;
+
+/** Command-line flags, as they were typed. */
+export interface ConfigFlags {
+  readonly config?: string | undefined;
+  readonly listen?: string | undefined;
+  readonly admin?: string | undefined;
+  readonly data?: string | undefined;
+}
+
+export interface LoadOptions {
+  readonly flags?: ConfigFlags;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Stands in for the disk; throws an `UnreadableError`. */
+  readonly readFile?: ReadText;
+}
+
+/** Settings, and the file they came from, if any. */
+export type LoadedSettings = Settings & { readonly file?: string };
+
+/** A value as it was written, and how to say what is wrong with it where it was written. */
+interface Given {
+  readonly value: string;
+  readonly isDefault: boolean;
+  /** Where a relative path in it begins. */
+  readonly folder: string;
+  readonly problem: (message: string) => Problem;
+}
+
+/**
+ * Reads the configuration: flags beat the environment, which beats the file.
+ *
+ * @throws ConfigError with all that is wrong, not just with what was found first.
+ */
+export function loadSettings(options: LoadOptions = {}): LoadedSettings {
+  const { flags = {}, env = {}, readFile = readText } = options;
+  const problems: Problem[] = [];
+  const typed = (key: keyof ConfigFlags) => typedValue(flags, env, key);
+
+  const config = typed("config");
+  const file = config && openFile(config, readFile, problems);
+  const isFileBad = problems.length > 0;
+  const given = (key: keyof typeof DEFAULTS, at: Path, inFile: string | undefined): Given =>
+    typed(key) ?? (file && writtenValue(file, at, inFile)) ?? defaultValue(key);
+
+  const { settings } = file ?? {};
+  const listen = given("listen", ["listen"], settings?.listen);
+  const admin = given("admin", ["admin"], settings?.admin);
+  const data = given("data", ["storage", "dir"], settings?.storage?.dir);
+  const listenAddress = readAddress(listen, ANY_HOST, problems);
+  const adminAddress = readAddress(admin, LOOPBACK, problems);
+  if (adminAddress && !isLoopback(adminAddress.host)) problems.push(openAdmin(admin));
+  if (data.value === "" || data.value.includes("\0")) {
+    problems.push(data.problem(`${quote(data.value)} is no path`));
+  }
+
+  const upstreams = file ? upstreamsOf(file, readFile, problems) : defaultUpstreams();
+  if (!isFileBad && listenAddress && adminAddress) {
+    problems.push(
+      ...portClashes([
+        { user: "listen", port: listenAddress.port, given: listen },
+        { user: "admin", port: adminAddress.port, given: admin },
+        ...upstreams.flatMap((upstream) => portOf(upstream, file)),
+      ]),
+    );
+  }
+  if (problems.length > 0 || !listenAddress || !adminAddress) {
+    throw new ConfigError(sortProblems(problems));
+  }
+  return {
+    ...(config ? { file: config.value } : {}),
+    listen: listenAddress,
+    admin: adminAddress,
+    dataDirectory: path.resolve(data.folder, data.value),
+    upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
+  };
+}
+
+function typedValue(
+  flags: ConfigFlags,
+  env: Readonly<Record<string, string | undefined>>,
+  key: keyof ConfigFlags,
+): (Given & { readonly origin: string }) | undefined {
+  const variable = `ENTREPOT_${key.toUpperCase()}`;
+  const isFlag = flags[key] !== undefined;
+  // A variable that is set to nothing is how compose files and unit files leave one out.
+  const value = flags[key] ?? (env[variable] || undefined);
+  if (value === undefined) return undefined;
+  const origin = isFlag ? `--${key}` : variable;
+  return {
+    value,
+    origin,
+    isDefault: false,
+    folder: ".",
+    problem: (message) => ({ message: `${origin}: ${message}` }),
+  };
+}
+
+function writtenValue(file: ConfigFile, at: Path, value: string | undefined): Given | undefined {
+  if (value === undefined) return undefined;
+  return {
+    value,
+    isDefault: false,
+    folder: file.folder,
+    problem: (message) => file.problem(at, message),
+  };
+}
+
+function defaultValue(key: keyof typeof DEFAULTS): Given {
+  const problem = (message: string) => ({ message: `${key}: ${message}` });
+  return { value: DEFAULTS[key], isDefault: true, folder: ".", problem };
+}
+
+function openFile(
+  config: { readonly value: string; readonly origin: string },
+  readFile: ReadText,
+  problems: Problem[],
+): ConfigFile | undefined {
+  try {
+    return new ConfigFile(config.value, config.origin, readFile);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+function readAddress(given: Given, anyHost: string, problems: Problem[]): Address | undefined {
+  const address = parseAddress(given.value, anyHost);
+  if (!address) problems.push(given.problem(addressProblem(given.value)));
+  return address;
+}
+
+function isLoopback(host: string): boolean {
+  if (host === "localhost") return true;
+  return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
+}
+
+function openAdmin(given: Given): Problem {
+  return given.problem(
+    `${quote(given.value)} could be reached from other machines, and no token is asked for yet: only loopback is served so far, such as ${DEFAULTS.admin}`,
+  );
+}
+
+function upstreamsOf(file: ConfigFile, readFile: ReadText, problems: Problem[]): PlacedUpstream[] {
+  const entries = file.settings.upstreams;
+  if (entries === undefined) return defaultUpstreams();
+  if (entries === null || Object.keys(entries).length === 0) {
+    const message = "is empty: name a registry, or leave the key out for the usual five";
+    problems.push(file.problem(["upstreams"], message, "key"));
+    return [];
+  }
+  return readUpstreams(entries, {
+    folder: file.folder,
+    readFile,
+    report: (at, message, place) => problems.push(file.problem(at, message, place)),
+  });
+}
+
+interface PortUse {
+  readonly user: string;
+  readonly port: number;
+  readonly given: Pick<Given, "isDefault" | "problem">;
+}
+
+function portOf({ upstream, at }: PlacedUpstream, file: ConfigFile | undefined): PortUse[] {
+  if (upstream.port === undefined || !file) return [];
+  const problem = (message: string) => file.problem([...at, "port"], message);
+  return [{ user: upstream.name, port: upstream.port, given: { isDefault: false, problem } }];
+}
+
+/** Reported at the later of two, unless that one was not written by anybody. */
+function portClashes(uses: readonly PortUse[]): Problem[] {
+  const taken = new Map<number, PortUse>();
+  return uses.flatMap((use) => {
+    // Port 0 is a different one each time.
+    const other = use.port === 0 ? undefined : taken.get(use.port);
+    if (!other) {
+      taken.set(use.port, use);
+      return [];
+    }
+    const [culprit, owner] = use.given.isDefault ? [other, use] : [use, other];
+    return [culprit.given.problem(`port ${use.port} is ${owner.user}'s already`)];
+  });
+}

@@ -1,0 +1,139 @@
+import path from "node:path";
+import ipaddr from "ipaddr.js";
+import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
+import { type ReadText, UnreadableError } from "./files.ts";
+import type { Path } from "./positions.ts";
+import { quote } from "./problems.ts";
+import type { UpstreamEntry } from "./schema.ts";
+import {
+  type Credentials,
+  DEFAULT_UPSTREAMS,
+  defaultUrl,
+  UPSTREAM_ALIASES,
+  type UpstreamSettings,
+} from "./settings.ts";
+
+const TAG_TTL = 30_000;
+const MAX_CONNECTIONS = 64;
+const MAX_PASSWORD_BYTES = 64 * 1024;
+
+export interface UpstreamContext {
+  /** Where relative paths begin: the folder of the configuration file. */
+  readonly folder: string;
+  readonly readFile: ReadText;
+  /** Reports what is wrong at a path of the file, at its key or at its value. */
+  readonly report: (path: Path, message: string, at: "key" | "value") => void;
+}
+
+/** An upstream, and its key in the file. */
+export interface PlacedUpstream {
+  readonly upstream: UpstreamSettings;
+  readonly at: Path;
+}
+
+/** The upstreams of a file, complete. What is wrong is reported, and the upstream left out. */
+export function readUpstreams(
+  entries: Readonly<Record<string, UpstreamEntry | null>>,
+  context: UpstreamContext,
+): PlacedUpstream[] {
+  const upstreams: PlacedUpstream[] = [];
+  const writtenAs = new Map<UpstreamName, string>();
+  for (const [key, entry] of Object.entries(entries)) {
+    const at = ["upstreams", key];
+    const name = canonicalName(key);
+    if (name === undefined) {
+      const hint = "write the host as image names carry it, such as ghcr.io or registry.test:5000";
+      context.report(at, `${quote(key)} is no registry's name: ${hint}`, "key");
+      continue;
+    }
+    const earlier = writtenAs.get(name);
+    if (earlier !== undefined) {
+      context.report(at, `is the same upstream as ${quote(earlier)}: write it once`, "key");
+      continue;
+    }
+    writtenAs.set(name, key);
+    const upstream = complete(name, at, entry ?? {}, context);
+    if (upstream) upstreams.push({ upstream, at });
+  }
+  return upstreams;
+}
+
+/** What is cached where no file says it. */
+export function defaultUpstreams(): PlacedUpstream[] {
+  const entries = Object.fromEntries(DEFAULT_UPSTREAMS.map((name) => [name, {}]));
+  return readUpstreams(entries, {
+    folder: "/",
+    readFile: () => "",
+    report: (at, message) => {
+      throw new Error(`the default ${at.join(".")} ${message}`);
+    },
+  });
+}
+
+function canonicalName(text: string): UpstreamName | undefined {
+  const name = parseUpstreamName(text);
+  return name && parseUpstreamName(UPSTREAM_ALIASES.get(name) ?? name);
+}
+
+function complete(
+  name: UpstreamName,
+  at: Path,
+  entry: UpstreamEntry,
+  context: UpstreamContext,
+): UpstreamSettings | undefined {
+  const url = entry.url ?? URL.parse(defaultUrl(name)) ?? undefined;
+  if (!url) {
+    context.report(at, `${quote(name)} makes no URL: write the registry's under url`, "key");
+    return undefined;
+  }
+  const allowPrivate = entry.allowPrivate ?? false;
+  if (!allowPrivate && isInside(url.hostname)) {
+    const message = `${url.hostname} is a private address, which is dialled only with allowPrivate: true`;
+    if (entry.url) context.report([...at, "url"], message, "value");
+    else context.report(at, message, "key");
+  }
+  const credentials = readCredentials(at, entry, context);
+  return {
+    name,
+    url,
+    ...(entry.port === undefined ? {} : { port: entry.port }),
+    tagTtl: entry.tagTtl ?? TAG_TTL,
+    ...(credentials ? { credentials } : {}),
+    allowPrivate,
+    trustedRealms: (entry.trustedRealms ?? []).map((host) => host.toLowerCase()),
+    maxConnections: entry.maxConnections ?? MAX_CONNECTIONS,
+  };
+}
+
+/**
+ * Whether a URL's host is plainly this machine or its own network. It would be refused when it is
+ * dialled; said here, it is said before the first pull. Names are only judged when they are dialled.
+ */
+function isInside(hostname: string): boolean {
+  if (hostname === "localhost" || hostname.endsWith(".localhost")) return true;
+  const host = hostname.replace(/^\[|\]$/g, "");
+  if (!ipaddr.isValid(host)) return false;
+  const range = ipaddr.process(host).range();
+  return ["loopback", "private", "linkLocal", "uniqueLocal", "unspecified"].includes(range);
+}
+
+function readCredentials(
+  at: Path,
+  { auth }: UpstreamEntry,
+  { folder, readFile, report }: UpstreamContext,
+): Credentials | undefined {
+  if (!auth) return undefined;
+  if (auth.password !== undefined) return { username: auth.username, password: auth.password };
+  const file = path.resolve(folder, auth.passwordFile ?? "");
+  const complain = (reason: string) =>
+    report([...at, "auth", "passwordFile"], `${file} ${reason}`, "value");
+  try {
+    const password = readFile(file, MAX_PASSWORD_BYTES).replace(/\r?\n$/, "");
+    if (password !== "") return { username: auth.username, password };
+    complain("is empty");
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    complain(error.message);
+  }
+  return undefined;
+}
