@@ -1,0 +1,66 @@
+import { type DestinationStream, type Logger, pino } from "pino";
+import { Output } from "./output.ts";
+import { redactLine } from "./redact.ts";
+import { formatTextLine } from "./text-lines.ts";
+
+export type Log = Logger;
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+
+export interface LogOptions {
+  /** `json`: an object per line, for machines; `text`: for a person at a terminal. */
+  readonly format: "json" | "text";
+  readonly level: LogLevel | (string & {});
+  /** Where lines go, one call each; standard output unless given. */
+  readonly stream?: DestinationStream;
+  /** Colours in text; on a terminal that wants them unless given. */
+  readonly colours?: boolean;
+}
+
+/** Characters of JSON that are collected before they are written; a person sees each line at once. */
+const BUFFERED = 4096;
+
+/** Causes and parts of an error that are logged, counted in steps down from it. */
+const MAX_CAUSES = 5;
+
+/**
+ * A log. It writes without making the caller wait, flushes what is left when the process exits, and
+ * keeps secrets, credentials and query strings out, be it in fields, messages or stacks.
+ */
+export function createLog(options: LogOptions): Log {
+  const { format, level, colours = wantsColours() } = options;
+  const stream = options.stream ?? new Output({ minLength: format === "json" ? BUFFERED : 0 });
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: (error: unknown) => describeError(error, 0) },
+      hooks: { streamWrite: redactLine },
+    },
+    format === "json" ? stream : asText(stream, colours),
+  );
+}
+
+/** https://no-color.org */
+function wantsColours(): boolean {
+  return process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
+}
+
+function asText(stream: DestinationStream, hasColours: boolean): DestinationStream {
+  return { write: (line) => stream.write(formatTextLine(line, hasColours)) };
+}
+
+function describeError(error: unknown, depth: number): unknown {
+  if (!(error instanceof Error)) return error;
+  const code = "code" in error && typeof error.code === "string" ? { code: error.code } : {};
+  const inner = depth < MAX_CAUSES && error.cause !== undefined;
+  return {
+    type: error.name,
+    message: error.message,
+    ...code,
+    stack: error.stack,
+    ...(inner ? { cause: describeError(error.cause, depth + 1) } : {}),
+  };
+}

@@ -1,0 +1,157 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Tally } from "./tally.ts";
+
+export type RequestedKind = "manifest" | "blob" | "tags" | "referrers" | "catalog" | "other";
+
+/** A request that was answered on a node-facing port. */
+export interface RequestFact {
+  /** Absent where the request never got as far as an upstream. */
+  readonly upstream?: string | undefined;
+  readonly kind: RequestedKind;
+  readonly method: string;
+  readonly status: number;
+  /** Of the body. */
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface CacheFact {
+  readonly upstream: string;
+  readonly kind: RequestedKind;
+  readonly result: "hit" | "miss" | "stale" | "join" | "revalidated";
+}
+
+/** A request of ours to an upstream: each redirect and retry is one. */
+export interface UpstreamFact {
+  readonly upstream: string;
+  readonly kind: Exclude<RequestedKind, "catalog"> | "token";
+  /** `failed` where there was no answer, `aborted` where nobody wanted it any more. */
+  readonly status: number | "failed" | "aborted";
+}
+
+/** Label of a request that has no upstream: a bad path, an unknown namespace. */
+const NO_UPSTREAM = "none";
+const METHODS = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
+/** In seconds: a hit takes a millisecond, a large layer minutes. */
+const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300];
+
+/** What monitoring reads. */
+export class Metrics {
+  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
+  readonly #registry = new Registry();
+
+  readonly #requests = this.#counter(
+    "entrepot_requests_total",
+    "Requests answered on node-facing ports.",
+    ["upstream", "kind", "method", "status"],
+  );
+  readonly #requestBytes = this.#counter(
+    "entrepot_request_bytes_total",
+    "Bytes of bodies sent to clients.",
+    ["upstream"],
+  );
+  readonly #cache = this.#counter("entrepot_cache_total", "How requests were answered.", [
+    "upstream",
+    "kind",
+    "result",
+  ]);
+  readonly #upstreamRequests = this.#counter(
+    "entrepot_upstream_requests_total",
+    "Requests sent to upstreams, redirects and retries included.",
+    ["upstream", "kind", "status"],
+  );
+  readonly #upstreamBytes = this.#counter(
+    "entrepot_upstream_bytes_total",
+    "Bytes of bodies received from upstreams.",
+    ["upstream"],
+  );
+  readonly #tokenRequests = this.#counter(
+    "entrepot_token_requests_total",
+    "Requests to the token endpoints of upstreams.",
+    ["upstream"],
+  );
+  readonly #fills = this.#counter("entrepot_fills_total", "Downloads of content that ended.", [
+    "upstream",
+    "result",
+  ]);
+  readonly #seconds = new Histogram({
+    name: "entrepot_request_seconds",
+    help: "From a request's arrival to the end of its body.",
+    labelNames: ["kind"],
+    buckets: BUCKETS,
+    registers: [this.#registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+    // Bun answers most of these with zeros: they would look like measurements.
+    for (const { name } of this.#registry.getMetricsAsArray()) {
+      if (name.startsWith("nodejs_")) this.#registry.removeSingleMetric(name);
+    }
+  }
+
+  request({ upstream = NO_UPSTREAM, kind, method, status, bytes, seconds }: RequestFact): void {
+    // A method is whatever a client sends: only known ones become labels.
+    const known = METHODS.has(method) ? method : "other";
+    this.#requests.add([upstream, kind, known, String(status)]);
+    if (bytes > 0) this.#requestBytes.add([upstream], bytes);
+    this.#seconds.observe({ kind }, seconds);
+  }
+
+  cache({ upstream, kind, result }: CacheFact): void {
+    this.#cache.add([upstream, kind, result]);
+  }
+
+  upstreamRequest({ upstream, kind, status }: UpstreamFact): void {
+    this.#upstreamRequests.add([upstream, kind, String(status)]);
+    if (kind === "token") this.#tokenRequests.add([upstream]);
+  }
+
+  upstreamBytes(upstream: string, bytes: number): void {
+    this.#upstreamBytes.add([upstream], bytes);
+  }
+
+  /** A download that ended, and how. */
+  fill(upstream: string, result: string): void {
+    this.#fills.add([upstream, result]);
+  }
+
+  /** A number that is asked for whenever somebody reads the metrics. */
+  gauge(name: string, help: string, read: () => number): void {
+    const gauge = new Gauge({
+      name,
+      help,
+      registers: [],
+      collect() {
+        this.set(read());
+      },
+    });
+    this.#registry.registerMetric(gauge);
+  }
+
+  /** The text form that Prometheus reads. */
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #counter(name: string, help: string, labelNames: readonly string[]): Tally {
+    const tally = new Tally();
+    const counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [],
+      collect() {
+        this.reset();
+        for (const { labels, value } of tally) {
+          this.inc(
+            Object.fromEntries(labelNames.map((label, at) => [label, labels[at] ?? ""])),
+            value,
+          );
+        }
+      },
+    });
+    this.#registry.registerMetric(counter);
+    return tally;
+  }
+}

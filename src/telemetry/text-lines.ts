@@ -1,0 +1,62 @@
+/** Log lines for a person at a terminal, made of the JSON ones. */
+
+const COLOURS: Readonly<Record<string, number>> = {
+  debug: 90,
+  info: 36,
+  warn: 33,
+  error: 31,
+  fatal: 31,
+};
+const GREY = 90;
+
+/** What no terminal should be sent: control characters, and those that reverse the direction of text. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** `12:34:56.789 WARN  message  key=value`, and below it the stack of an error. */
+export function formatTextLine(json: string, hasColours: boolean): string {
+  const { level, time, msg, err, ...fields } = readFields(json);
+  const paint = (text: string, colour: number | undefined) =>
+    hasColours && colour !== undefined ? `\u001b[${colour}m${text}\u001b[0m` : text;
+
+  const name = typeof level === "string" ? level : "info";
+  const clock = typeof time === "string" ? paint(localTime(time), GREY) : "";
+  const parts = [clock, paint(name.toUpperCase().padEnd(5), COLOURS[name])];
+  const failure = isFields(err) ? err : undefined;
+  parts.push(
+    escape([msg, failure?.["message"]].filter((text) => typeof text === "string").join(": ")),
+  );
+  for (const [key, value] of Object.entries(fields)) {
+    parts.push(`${paint(`${escape(key)}=`, GREY)}${formatValue(value)}`);
+  }
+  const stack = name === "error" || name === "fatal" ? failure?.["stack"] : undefined;
+  const frames = typeof stack === "string" ? stack.split("\n").slice(1) : [];
+  const below = frames.map((frame) => paint(`    ${escape(frame.trim())}`, GREY));
+  return `${[parts.filter(Boolean).join(" "), ...below].join("\n")}\n`;
+}
+
+function readFields(json: string): Record<string, unknown> {
+  const value: unknown = JSON.parse(json);
+  return isFields(value) ? value : {};
+}
+
+function isFields(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function formatValue(value: unknown): string {
+  if (typeof value === "string" && /^[^\s"=]+$/.test(value)) return escape(value);
+  return escape(JSON.stringify(value) ?? "");
+}
+
+function escape(text: string): string {
+  return text.replaceAll(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function localTime(iso: string): string {
+  const date = new Date(iso);
+  const milliseconds = String(date.getMilliseconds()).padStart(3, "0");
+  return `${date.toTimeString().slice(0, 8)}.${milliseconds}`;
+}
