@@ -1,0 +1,175 @@
+import type { Digest } from "../oci/digest.ts";
+import { Fault } from "../oci/fault.ts";
+import { type ByteRange, type RangeRequest, resolveRange } from "../oci/range.ts";
+import type { BlobStore, StoredBlob } from "../store/blobs.ts";
+import type { Index, Link, Place } from "../store/index.ts";
+import { Coalesce } from "./coalesce.ts";
+import type { Fill } from "./fill.ts";
+import type { Fills } from "./fills.ts";
+import { type Following, follow } from "./follow.ts";
+import { type CacheNote, HIT, JOINED, MISS } from "./note.ts";
+import { within } from "./patience.ts";
+import { type Upstream, UpstreamSource } from "./upstream.ts";
+
+/** Up to this many bytes a blob is verified before its first byte is sent. */
+const SMALL = 4 * 1024 * 1024;
+/** How long a client waits for that, in milliseconds; then it gets the bytes as they come. */
+const SMALL_WAIT_MS = 15_000;
+/** A range that begins this many bytes beyond the fill is not waited for. */
+const FAR_AHEAD = 16 * 1024 * 1024;
+
+export type BlobAnswer =
+  { readonly kind: "stored"; readonly blob: StoredBlob; readonly note: CacheNote } | GrowingBlob;
+
+/** A blob in the middle of its fill. */
+export interface GrowingBlob {
+  readonly kind: "growing";
+  readonly digest: Digest;
+  /** In bytes, where it is known. */
+  readonly size?: number;
+  /** What of it was asked for; absent for all of it. */
+  readonly range?: ByteRange;
+  readonly note: CacheNote;
+  body(following: Pick<Following, "giveUp" | "ended">): ReadableStream<Uint8Array>;
+}
+
+export interface BlobHead {
+  /** In bytes. */
+  readonly size: number;
+  readonly note: CacheNote;
+}
+
+export interface BlobsOptions {
+  readonly store: BlobStore;
+  readonly index: Index;
+  readonly fills: Fills;
+  /** Told of every blob that was served from here. */
+  readonly used: (digest: Digest) => void;
+}
+
+/** Layers and configurations, by digest and by where they may be seen. */
+export class Blobs {
+  readonly #store: BlobStore;
+  readonly #index: Index;
+  readonly #fills: Fills;
+  readonly #used: (digest: Digest) => void;
+  readonly #probes = new Coalesce<number | undefined>();
+
+  constructor({ store, index, fills, used }: BlobsOptions) {
+    this.#store = store;
+    this.#index = index;
+    this.#fills = fills;
+    this.#used = used;
+  }
+
+  /** @throws Fault */
+  async head(upstream: Upstream, place: Place, digest: Digest): Promise<BlobHead> {
+    const link = await this.#index.links.get(place, digest);
+    const stored = link && (await this.#store.open(digest));
+    if (stored) return { size: stored.size, note: HIT };
+    const size = (await this.#authorise(upstream, place, digest)) ?? link?.size;
+    if (size !== undefined) return { note: MISS, size };
+    // A HEAD has to tell the size, and this upstream tells it only by sending everything.
+    const source = new UpstreamSource(upstream, place, digest);
+    const blob = await within(SMALL_WAIT_MS, this.#fills.join(digest, source).stored);
+    if (!blob) throw sizeUnknown(source, digest);
+    return { note: MISS, size: blob.size };
+  }
+
+  /** @throws Fault */
+  async get(
+    upstream: Upstream,
+    place: Place,
+    digest: Digest,
+    range?: RangeRequest,
+  ): Promise<BlobAnswer> {
+    let link: Link | undefined = await this.#index.links.get(place, digest);
+    let note = HIT;
+    if (!link && (this.#fills.running(digest) || (await this.#store.open(digest)))) {
+      // The bytes are here for another repository; whether this one has them too, only its upstream knows.
+      await this.#authorise(upstream, place, digest);
+      link = { digest };
+      note = MISS;
+    }
+    const blob = link && (await this.#store.open(digest));
+    if (blob) {
+      this.#used(digest);
+      return { kind: "stored", blob, note };
+    }
+    note = this.#fills.running(digest) ? JOINED : MISS;
+    const source = new UpstreamSource(upstream, place, digest);
+    const fill = this.#fills.join(digest, source, link?.size);
+    await fill.started;
+    // What the upstream gave under this repository may be seen there.
+    if (!link) await this.#link(place, digest);
+    return this.#following(fill, source, note, range);
+  }
+
+  async #following(
+    fill: Fill,
+    source: UpstreamSource,
+    note: CacheNote,
+    request: RangeRequest | undefined,
+  ): Promise<BlobAnswer> {
+    const isSmall = fill.size !== undefined && fill.size <= SMALL;
+    // Without a size a range cannot be told from the whole, so its end has to be seen first.
+    if (isSmall || (request && fill.size === undefined)) {
+      const blob = await within(SMALL_WAIT_MS, fill.stored);
+      if (blob) return { kind: "stored", blob, note };
+    }
+    const { digest, size } = fill;
+    if (!request) {
+      return {
+        kind: "growing",
+        digest,
+        note,
+        ...(size === undefined ? {} : { size }),
+        body: (following) =>
+          follow(fill, { first: 0, ...following, ...(size === undefined ? {} : { end: size }) }),
+      };
+    }
+    const range = size === undefined ? undefined : resolveRange(request, size);
+    if (size === undefined) {
+      throw sizeUnknown(source, digest);
+    }
+    if (!range) {
+      throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
+    }
+    const end = range.last + 1;
+    const isFarAhead = range.first > fill.available + FAR_AHEAD && range.first < fill.verifiedFrom;
+    const ahead = isFarAhead ? await source.range(range).catch(() => undefined) : undefined;
+    return {
+      kind: "growing",
+      digest,
+      size,
+      range,
+      note,
+      body: (following) =>
+        follow(fill, { first: range.first, end, ...following, ...(ahead ? { ahead } : {}) }),
+    };
+  }
+
+  /** Asks whether the upstream shows this content in this repository, and remembers that it does. */
+  #authorise(upstream: Upstream, place: Place, digest: Digest): Promise<number | undefined> {
+    const key = `${place.upstream}/${place.repository}@${digest}`;
+    return this.#probes.run(key, async () => {
+      const { size } = await upstream.registry.probeBlob(place.repository, digest);
+      await this.#link(place, digest);
+      return size;
+    });
+  }
+
+  /** Without the size that the upstream told: only manifests and verified content are believed. */
+  #link(place: Place, digest: Digest): Promise<void> {
+    return this.#index.links.add(place, [{ digest }]);
+  }
+}
+
+function sizeUnknown(source: UpstreamSource, digest: Digest): Fault {
+  return new Fault({
+    kind: "upstream-timeout",
+    upstream: source.name,
+    waitedFor: `finish ${digest}, whose size it did not tell,`,
+    seconds: SMALL_WAIT_MS / 1000,
+  });
+}

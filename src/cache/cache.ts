@@ -1,0 +1,59 @@
+import type { Digest } from "../oci/digest.ts";
+import type { Fault } from "../oci/fault.ts";
+import type { BlobStore } from "../store/blobs.ts";
+import type { Index } from "../store/index.ts";
+import { Blobs } from "./blobs.ts";
+import { type FillEvent, Fills } from "./fills.ts";
+import { Listings } from "./listings.ts";
+import { ManifestPulls } from "./manifest-pulls.ts";
+import { Manifests } from "./manifests.ts";
+import { Referrers } from "./referrers.ts";
+import { TagLists } from "./tag-lists.ts";
+import { Tags } from "./tags.ts";
+
+export interface CacheOptions {
+  readonly store: BlobStore;
+  readonly index: Index;
+  readonly observer: CacheObserver;
+  /** Told of every content that was served from here. */
+  readonly used?: (digest: Digest) => void;
+  /** Milliseconds of the epoch. */
+  readonly now?: () => number;
+}
+
+export interface CacheObserver {
+  filled(event: FillEvent): void;
+  /** Something was served that could not be stored. */
+  unstored(digest: Digest, fault: Fault): void;
+}
+
+/** Everything that pulling through consists of, put together. */
+export class Cache {
+  readonly index: Index;
+  readonly fills: Fills;
+  readonly blobs: Blobs;
+  readonly manifests: ManifestPulls;
+  readonly tagLists: TagLists;
+  readonly referrers: Referrers;
+
+  constructor({ store, index, observer, used = () => {}, now = Date.now }: CacheOptions) {
+    this.index = index;
+    this.fills = new Fills(store, {
+      stored: ({ digest, size }) => index.contents.put({ digest, size }, now()),
+      ended: (event) => observer.filled(event),
+    });
+    this.blobs = new Blobs({ store, index, fills: this.fills, used });
+    const manifests = new Manifests({
+      store,
+      index,
+      fills: this.fills,
+      now,
+      used,
+      unstored: (digest, fault) => observer.unstored(digest, fault),
+    });
+    this.manifests = new ManifestPulls(index, manifests, new Tags(index, manifests, now), now);
+    const listings = new Listings(index, now);
+    this.tagLists = new TagLists(listings);
+    this.referrers = new Referrers(index, listings, this.manifests);
+  }
+}

@@ -1,0 +1,16 @@
+/** Runs one piece of work per key at a time; who asks meanwhile gets the same promise. */
+export class Coalesce<Value> {
+  readonly #running = new Map<string, Promise<Value>>();
+
+  run(key: string, work: () => Promise<Value>): Promise<Value> {
+    const running = this.#running.get(key);
+    if (running) return running;
+    const started = work().finally(() => this.#running.delete(key));
+    this.#running.set(key, started);
+    return started;
+  }
+
+  isRunning(key: string): boolean {
+    return this.#running.has(key);
+  }
+}

@@ -1,0 +1,291 @@
+import type { Digest } from "../oci/digest.ts";
+import { Fault, type FaultKind } from "../oci/fault.ts";
+import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
+import type { Source, Transfer } from "./source.ts";
+
+/** Bytes at the end that nobody gets before the digest is known to be right. */
+const HELD_BACK = 64 * 1024;
+/** Transfers in a row that brought nothing, after which a fill that had begun is given up. */
+const FRUITLESS_TRANSFERS = 6;
+const LONGEST_PAUSE_MS = 8000;
+/** What followers read at once, in bytes. */
+const PIECE = 256 * 1024;
+/** Pieces in memory for all followers of a fill together. */
+const SHARED_PIECES = 4;
+
+/**
+ * The one download of a content that is missing here. It belongs to no client: whoever needs the
+ * content follows the growing draft, and none of them going away ends it.
+ *
+ * It takes from its sources in turn, goes on at its offset when one breaks, and stores the content
+ * only when size and digest are right.
+ */
+export class Fill {
+  /** Resolves once a source's answer was found usable; rejects with the Fault that prevented it. */
+  readonly started: Promise<void>;
+  /** Resolves once the content is stored; rejects with the Fault that ended the fill. */
+  readonly stored: Promise<StoredBlob>;
+
+  readonly #sources: Source[];
+  readonly #abort = new AbortController();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #stored = Promise.withResolvers<StoredBlob>();
+  readonly #pieces = new Map<number, Promise<Uint8Array>>();
+  #progress = Promise.withResolvers<void>();
+  #hasStarted = false;
+  #size: number | undefined;
+  #draft: Draft | undefined;
+  #result: StoredBlob | undefined;
+  #fault: Fault | undefined;
+
+  /** @param size of the content in bytes, where a manifest has told it */
+  constructor(
+    readonly digest: Digest,
+    store: BlobStore,
+    source: Source,
+    size?: number,
+  ) {
+    this.#sources = [source];
+    this.#size = size;
+    this.started = this.#started.promise;
+    this.stored = this.#stored.promise;
+    // A fill outlives its clients, so nobody may be listening when it fails.
+    this.started.catch(() => {});
+    this.stored.catch(() => {});
+    void this.#run(store);
+  }
+
+  /** In bytes; unknown until a manifest or a source has told it. */
+  get size(): number | undefined {
+    return this.#size;
+  }
+
+  /** Bytes, from the first one on, that a follower may have now. */
+  get available(): number {
+    if (this.#result) return this.#result.size;
+    const length = this.#draft?.length ?? 0;
+    return Math.max(0, Math.min(length, (this.#size ?? length) - HELD_BACK));
+  }
+
+  get isStored(): boolean {
+    return this.#result !== undefined;
+  }
+
+  get fault(): Fault | undefined {
+    return this.#fault;
+  }
+
+  /** Where the content's end begins that is only had from a verified content. */
+  get verifiedFrom(): number {
+    return Math.max(0, (this.#size ?? 0) - HELD_BACK);
+  }
+
+  /** Another place where the content may be had, should the present one fail. */
+  offer(source: Source): void {
+    if (this.#sources.length < 8 && this.#sources.every(({ name }) => name !== source.name)) {
+      this.#sources.push(source);
+    }
+  }
+
+  /** Resolves when more is available, or the fill has ended. */
+  progress(): Promise<void> {
+    return this.#progress.promise;
+  }
+
+  /** The available bytes from `position` on: at least one, and at most a piece of 256 KiB. */
+  async read(position: number): Promise<Uint8Array> {
+    const number = Math.floor(position / PIECE);
+    const start = number * PIECE;
+    const end = Math.min(start + PIECE, this.available);
+    const piece = end === start + PIECE ? await this.#piece(number) : undefined;
+    return piece ? piece.subarray(position - start) : this.#bytes(position, end);
+  }
+
+  /** Ends the download but keeps its bytes, for a fill that goes on from there. */
+  async stop(): Promise<void> {
+    this.#abort.abort(new Fault({ kind: "storage", reason: "the cache is stopping" }));
+    await this.stored.catch(() => {});
+  }
+
+  /** Followers run close together: a piece that one has read is most often what the next one wants. */
+  #piece(number: number): Promise<Uint8Array> {
+    const known = this.#pieces.get(number);
+    if (known) return known;
+    const read = this.#bytes(number * PIECE, (number + 1) * PIECE);
+    this.#pieces.set(number, read);
+    read.catch(() => this.#pieces.delete(number));
+    const [oldest] = this.#pieces.keys();
+    if (oldest !== undefined && this.#pieces.size > SHARED_PIECES) this.#pieces.delete(oldest);
+    return read;
+  }
+
+  async #bytes(first: number, end: number): Promise<Uint8Array> {
+    if (this.#result) return this.#result.bytes.slice(first, end).bytes();
+    if (!this.#draft) throw new RangeError("nothing is available yet");
+    return this.#draft.read(first, end);
+  }
+
+  async #run(store: BlobStore): Promise<void> {
+    try {
+      this.#result = await this.#fill(store);
+      this.#size = this.#result.size;
+      this.#begin();
+      this.#stored.resolve(this.#result);
+    } catch (error) {
+      this.#fault = toFault(error);
+      this.#started.reject(this.#fault);
+      this.#stored.reject(this.#fault);
+    }
+    this.#announce();
+  }
+
+  async #fill(store: BlobStore): Promise<StoredBlob> {
+    let draft = await store.draft(this.digest);
+    if (this.#size !== undefined && draft.length >= this.#size && !draft.verify()) {
+      await draft.discard();
+      draft = await store.draft(this.digest);
+    }
+    this.#draft = draft;
+    try {
+      if (this.#size === undefined || draft.length < this.#size) await this.#download(draft);
+      if (!draft.verify()) {
+        throw this.#untrue(`what it sent as ${this.digest} has another digest`);
+      }
+      return await draft.commit();
+    } catch (error) {
+      // Told before the draft is closed, so that no follower takes its closing for the failure.
+      this.#fault = toFault(error);
+      const isUseless = draft.length === 0 || this.#fault.detail.kind === "upstream-untrue";
+      // Whatever becomes of the file, why the fill failed is what has to be known.
+      await (isUseless ? draft.discard() : draft.keep()).catch(() => {});
+      throw this.#fault;
+    }
+  }
+
+  async #download(draft: Draft): Promise<void> {
+    let fruitless = 0;
+    let first: Fault | undefined;
+    for (let turn = 0; ; turn += 1) {
+      const source = this.#sources[turn % this.#sources.length];
+      if (!source) throw first ?? this.#untrue("no source is left");
+      const before = draft.length;
+      try {
+        await this.#transfer(source, draft);
+        return;
+      } catch (error) {
+        const fault = toFault(error);
+        if (this.#abort.signal.aborted || fault.detail.kind === "storage") throw fault;
+        // An earlier process kept all of it, and nobody knows the size: the digest will tell.
+        if (fault.detail.kind === "invalid-range" && draft.length > 0) return;
+        first ??= fault;
+        // With wrong bytes in the draft, no other source can make it right.
+        if (fault.detail.kind === "upstream-untrue" && draft.length > before) throw fault;
+        if (isFinal(fault)) {
+          this.#sources.splice(turn % this.#sources.length, 1);
+          turn -= 1;
+          if (this.#sources.length === 0) throw fault;
+        }
+        fruitless = draft.length > before ? 0 : fruitless + 1;
+        const patience = this.#hasStarted ? FRUITLESS_TRANSFERS : this.#sources.length;
+        if (fruitless >= patience) throw this.#hasStarted ? fault : first;
+        if (this.#hasStarted) await this.#pause(fruitless);
+      }
+    }
+  }
+
+  async #transfer(source: Source, draft: Draft): Promise<void> {
+    const transfer = await source.open(draft.length, this.#abort.signal);
+    const reader = transfer.body.getReader();
+    try {
+      let surplus = this.#accept(transfer, source, draft);
+      this.#begin();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        const skipped = Math.min(surplus, value.byteLength);
+        surplus -= skipped;
+        if (skipped === value.byteLength) continue;
+        const chunk = skipped === 0 ? value : value.subarray(skipped);
+        if (this.#size !== undefined && draft.length + chunk.byteLength > this.#size) {
+          throw this.#untrue(`it sent more than the ${this.#size} bytes of ${this.digest}`, source);
+        }
+        await draft.append(chunk);
+        this.#announce();
+      }
+    } finally {
+      // What is left of a transfer that failed here would hold its connection.
+      await reader.cancel().catch(() => {});
+    }
+    if (this.#size !== undefined && draft.length < this.#size) {
+      throw new Fault({
+        kind: "upstream-unreachable",
+        upstream: source.name,
+        reason: `it ended ${this.digest} after ${draft.length} of ${this.#size} bytes`,
+      });
+    }
+  }
+
+  /** Checks an answer against what is known and returns how many of its bytes are here already. */
+  #accept(transfer: Transfer, source: Source, draft: Draft): number {
+    if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
+      throw this.#untrue(
+        `it has ${transfer.size} bytes as ${this.digest}, which has ${this.#size}`,
+        source,
+      );
+    }
+    if (transfer.start > draft.length) {
+      throw this.#untrue(`it sent bytes from ${transfer.start} on, not ${draft.length}`, source);
+    }
+    this.#size ??= transfer.size;
+    return draft.length - transfer.start;
+  }
+
+  #begin(): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.#started.resolve();
+  }
+
+  #announce(): void {
+    const { resolve } = this.#progress;
+    this.#progress = Promise.withResolvers<void>();
+    resolve();
+  }
+
+  /** Full jitter, so that many fills that broke at once do not come back at once. */
+  #pause(fruitless: number): Promise<void> {
+    const longest = Math.min(LONGEST_PAUSE_MS, 250 * 2 ** fruitless);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { signal } = this.#abort;
+    const timer = setTimeout(resolve, Math.random() * longest);
+    const stopped = (): void => reject(toFault(signal.reason));
+    signal.addEventListener("abort", stopped, { once: true });
+    return promise.finally(() => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stopped);
+    });
+  }
+
+  #untrue(reason: string, source: Source | undefined = this.#sources[0]): Fault {
+    return new Fault({ kind: "upstream-untrue", upstream: source?.name ?? "the upstream", reason });
+  }
+}
+
+const PASSING: ReadonlySet<FaultKind> = new Set([
+  "upstream-unreachable",
+  "upstream-timeout",
+  "upstream-failed",
+  "upstream-limited",
+  "overloaded",
+]);
+
+/** Whether asking the same source again can be of no use. */
+function isFinal(fault: Fault): boolean {
+  return !PASSING.has(fault.detail.kind);
+}
+
+export function toFault(error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new Fault({ kind: "storage", reason }, { cause: error });
+}

@@ -1,0 +1,121 @@
+import type { Fault } from "../oci/fault.ts";
+import type { Fill } from "./fill.ts";
+import type { Transfer } from "./source.ts";
+
+export interface Following {
+  /** The first byte that is wanted. */
+  readonly first: number;
+  /** The byte after the last one; absent where the content's size is not known yet. */
+  readonly end?: number;
+  /** A ranged transfer of these bytes, for a reader that is far ahead of the fill. */
+  readonly ahead?: Transfer;
+  /**
+   * The fill has failed. The stream then stalls for ever instead of failing: an error would reset
+   * the connection, on which runtimes give up at once, where a clean end lets them go on elsewhere.
+   */
+  readonly giveUp: (fault: Fault) => void;
+  /** The reader is gone, or has it all. */
+  readonly ended?: (bytes: number) => void;
+}
+
+/** The bytes of a content that is being filled, as they come. */
+export function follow(fill: Fill, following: Following): ReadableStream<Uint8Array> {
+  const { first, end, giveUp } = following;
+  let position = first;
+  let cancelled = false;
+  const ahead = following.ahead && new Ahead(following.ahead, first);
+
+  async function next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      if (cancelled || position === end) return undefined;
+      if (fill.fault) {
+        giveUp(fill.fault);
+        return new Promise(() => {});
+      }
+      if (fill.available > position) {
+        ahead?.cancel();
+        const piece = await fill.read(position).catch(rethrowUnlessFailed);
+        if (piece) return piece.subarray(0, (end ?? Infinity) - position);
+        continue;
+      }
+      if (fill.isStored) return undefined;
+      // The end of a content comes from the verified fill, whoever brought the bytes before.
+      const piece = await ahead?.read(Math.min(end ?? Infinity, fill.verifiedFrom));
+      if (piece) return piece;
+      if (fill.available <= position && !fill.isStored && !fill.fault) await fill.progress();
+    }
+  }
+
+  /** The draft of a fill that has just failed is closed under its readers. */
+  function rethrowUnlessFailed(error: unknown): undefined {
+    if (!fill.fault) throw error;
+  }
+
+  function finish(): void {
+    if (cancelled) return;
+    cancelled = true;
+    ahead?.cancel();
+    following.ended?.(position - first);
+  }
+
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const piece = await next();
+        if (cancelled) return;
+        if (!piece) {
+          finish();
+          controller.close();
+          return;
+        }
+        position += piece.byteLength;
+        controller.enqueue(piece);
+      },
+      cancel: finish,
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+interface PieceReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
+/** Bytes ahead of a fill; it ends in silence, since the fill will come by. */
+class Ahead {
+  readonly #reader: PieceReader;
+  #position: number;
+  #over = false;
+
+  constructor(transfer: Transfer, first: number) {
+    this.#reader = transfer.body.getReader();
+    this.#position = first;
+    if (transfer.start !== first) this.cancel();
+  }
+
+  async read(limit: number): Promise<Uint8Array | undefined> {
+    if (this.#over || this.#position >= limit) {
+      this.cancel();
+      return undefined;
+    }
+    try {
+      const { done, value } = await this.#reader.read();
+      if (!done && value) {
+        const piece = value.subarray(0, limit - this.#position);
+        this.#position += piece.byteLength;
+        if (piece.byteLength > 0) return piece;
+      }
+    } catch {
+      // The fill is the road that is left, and it reports what goes wrong there.
+    }
+    this.cancel();
+    return undefined;
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#reader.cancel().catch(() => {});
+  }
+}

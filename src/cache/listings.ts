@@ -1,0 +1,66 @@
+import { Fault, isUpstreamFault } from "../oci/fault.ts";
+import type { Index, Place } from "../store/index.ts";
+import { Coalesce } from "./coalesce.ts";
+import { type CacheNote, HIT, MISS } from "./note.ts";
+import type { Upstream } from "./upstream.ts";
+
+export interface Listed<Value> {
+  readonly value: Value;
+  readonly note: CacheNote;
+}
+
+export interface Question<Value> {
+  readonly upstream: Upstream;
+  readonly place: Place;
+  readonly key: string;
+  ask(): Promise<Value>;
+  parse(body: string): Value;
+  /** Whether the answer is to outlive the request; unset for yes. */
+  readonly keep?: (value: Value) => Promise<boolean>;
+}
+
+/** Lists that an upstream makes (tags, referrers): kept for its TTL, and served stale when it fails. */
+export class Listings {
+  readonly #index: Index;
+  readonly #now: () => number;
+  readonly #asking = new Coalesce<unknown>();
+
+  constructor(index: Index, now: () => number) {
+    this.#index = index;
+    this.#now = now;
+  }
+
+  /** @throws Fault where the upstream fails and nothing is known */
+  async get<Value>(question: Question<Value>): Promise<Listed<Value>> {
+    const { upstream, place, key } = question;
+    const known = await this.#index.listings.get(place, key);
+    const age = known ? this.#now() - known.checkedAt : -1;
+    if (known && age >= 0 && age < upstream.settings.tagTtl) {
+      return { value: question.parse(known.body), note: HIT };
+    }
+    if (known && upstream.registry.health.ailing()) {
+      const reason = `${upstream.settings.name} failed a moment ago and is not asked yet`;
+      return { value: question.parse(known.body), note: { result: "stale", reason } };
+    }
+    try {
+      // The key names one question, and with it the type of its answer.
+      const value = (await this.#asking.run(`${place.upstream}/${place.repository} ${key}`, () =>
+        this.#ask(question),
+      )) as Value;
+      return { value, note: MISS };
+    } catch (error) {
+      if (!known || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
+      const note: CacheNote = { result: "stale", reason: error.message };
+      return { value: question.parse(known.body), note };
+    }
+  }
+
+  async #ask<Value>(question: Question<Value>): Promise<Value> {
+    const value = await question.ask();
+    if (!question.keep || (await question.keep(value))) {
+      const listing = { body: JSON.stringify(value), checkedAt: this.#now() };
+      await this.#index.listings.put(question.place, question.key, listing);
+    }
+    return value;
+  }
+}

@@ -1,0 +1,137 @@
+import { type Digest, looksLikeDigest } from "../oci/digest.ts";
+import type { Accept } from "../oci/accept.ts";
+import { Fault } from "../oci/fault.ts";
+import { parseManifest } from "../oci/manifest.ts";
+import { DOCKER_MANIFEST, isIndexType, isManifestType, OCI_MANIFEST } from "../oci/media-types.ts";
+import type { Tag } from "../oci/names.ts";
+import type { Index, Place } from "../store/index.ts";
+import { Coalesce } from "./coalesce.ts";
+import type { HeldManifest, Manifests } from "./manifests.ts";
+import { type CacheNote, HIT, JOINED, MISS } from "./note.ts";
+import type { Tags } from "./tags.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** What a client without knowledge of indexes is given of one, as registries have always done. */
+const DEFAULT_PLATFORM = "linux/amd64";
+
+export interface ManifestAnswer {
+  readonly manifest: HeldManifest;
+  readonly note: CacheNote;
+}
+
+export interface ManifestHeadAnswer {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** In bytes. */
+  readonly size: number;
+  readonly note: CacheNote;
+}
+
+/** Manifests as clients ask for them: by tag or digest, in the types that they understand. */
+export class ManifestPulls {
+  readonly #index: Index;
+  readonly #manifests: Manifests;
+  readonly #tags: Tags;
+  readonly #now: () => number;
+  readonly #heads = new Coalesce<ManifestHeadAnswer | undefined>();
+
+  constructor(index: Index, manifests: Manifests, tags: Tags, now: () => number) {
+    this.#index = index;
+    this.#manifests = manifests;
+    this.#tags = tags;
+    this.#now = now;
+  }
+
+  /** @throws Fault */
+  async get(
+    upstream: Upstream,
+    place: Place,
+    reference: Tag | Digest,
+    accept: Accept,
+  ): Promise<ManifestAnswer> {
+    const answer = isDigest(reference)
+      ? await this.#byDigest(upstream, place, reference)
+      : await this.#byTag(upstream, place, reference);
+    const { mediaType } = answer.manifest;
+    if (accept.allows(mediaType)) return answer;
+    const child = isDigest(reference) ? undefined : defaultChild(answer.manifest, accept);
+    if (!child) throw new Fault({ kind: "not-acceptable", mediaType });
+    const chosen = await this.#byDigest(upstream, place, child);
+    if (accept.allows(chosen.manifest.mediaType)) return chosen;
+    throw new Fault({ kind: "not-acceptable", mediaType });
+  }
+
+  /**
+   * Where the manifest is not here, the upstream's own HEAD is passed on: it is free where pulls
+   * are limited, and who only looks does not want a download.
+   *
+   * @throws Fault
+   */
+  async head(
+    upstream: Upstream,
+    place: Place,
+    reference: Tag | Digest,
+    accept: Accept,
+  ): Promise<ManifestHeadAnswer> {
+    const digest = isDigest(reference)
+      ? reference
+      : (await this.#index.tags.get(place, reference))?.digest;
+    const held = digest && (await this.#manifests.held(place, digest));
+    if (!held) {
+      const remote = await this.#heads.run(
+        `${place.upstream}/${place.repository} ${reference}`,
+        () => this.#askUpstream(upstream, place, reference),
+      );
+      if (remote && accept.allows(remote.mediaType)) return remote;
+    }
+    const { manifest, note } = await this.get(upstream, place, reference, accept);
+    return {
+      digest: manifest.digest,
+      mediaType: manifest.mediaType,
+      size: manifest.bytes.byteLength,
+      note,
+    };
+  }
+
+  async #byTag(upstream: Upstream, place: Place, tag: Tag): Promise<ManifestAnswer> {
+    const { digest, note, manifest } = await this.#tags.resolve(upstream, place, tag);
+    if (manifest) return { manifest, note };
+    const held = await this.#manifests.held(place, digest);
+    if (held) return { manifest: held, note };
+    return this.#byDigest(upstream, place, digest);
+  }
+
+  async #byDigest(upstream: Upstream, place: Place, digest: Digest): Promise<ManifestAnswer> {
+    const held = await this.#manifests.held(place, digest);
+    if (held) return { manifest: held, note: HIT };
+    const note = this.#manifests.isFetching(place, digest) ? JOINED : MISS;
+    return { manifest: await this.#manifests.fetch(upstream, place, digest), note };
+  }
+
+  /** `undefined` where the upstream's HEAD leaves open what has to be known. */
+  async #askUpstream(
+    upstream: Upstream,
+    place: Place,
+    reference: Tag | Digest,
+  ): Promise<ManifestHeadAnswer | undefined> {
+    const head = await upstream.registry.headManifest(place.repository, reference);
+    const { mediaType, size } = head;
+    const digest = isDigest(reference) ? reference : head.digest;
+    if (!digest || size === undefined || !isManifestType(mediaType)) return undefined;
+    if (!isDigest(reference)) {
+      await this.#index.tags.put(place, reference, { digest, checkedAt: this.#now() });
+    }
+    return { digest, mediaType, size, note: MISS };
+  }
+}
+
+function isDigest(reference: Tag | Digest): reference is Digest {
+  return looksLikeDigest(reference);
+}
+
+function defaultChild(manifest: HeldManifest, accept: Accept): Digest | undefined {
+  if (!isIndexType(manifest.mediaType)) return undefined;
+  if (!accept.allows(OCI_MANIFEST) && !accept.allows(DOCKER_MANIFEST)) return undefined;
+  const { manifests } = parseManifest(manifest.bytes, manifest.mediaType);
+  return manifests.find(({ platform }) => platform === DEFAULT_PLATFORM)?.digest;
+}

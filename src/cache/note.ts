@@ -1,0 +1,16 @@
+/** How an answer came about, in the words of RFC 9211 (Cache-Status). */
+export interface CacheNote {
+  /** `hit`: from here alone; `miss`: fetched for this; `revalidated`: the upstream was asked and agreed. */
+  readonly result: "hit" | "miss" | "revalidated" | "stale";
+  /** Joined a fetch that another client had caused. */
+  readonly collapsed?: boolean;
+  /** The upstream's status where it answered something that could not be used. */
+  readonly upstreamStatus?: number;
+  /** Why stale content was served. */
+  readonly reason?: string;
+}
+
+export const HIT: CacheNote = { result: "hit" };
+export const MISS: CacheNote = { result: "miss" };
+export const JOINED: CacheNote = { result: "miss", collapsed: true };
+export const REVALIDATED: CacheNote = { result: "revalidated" };

@@ -1,0 +1,9 @@
+/** The work's outcome, or `undefined` where it takes longer; the work itself goes on. */
+export async function within<Value>(
+  milliseconds: number,
+  work: Promise<Value>,
+): Promise<Value | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), milliseconds);
+  return Promise.race([work, promise]).finally(() => clearTimeout(timer));
+}

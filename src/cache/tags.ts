@@ -1,0 +1,137 @@
+import type { Digest } from "../oci/digest.ts";
+import { Fault, isUpstreamFault } from "../oci/fault.ts";
+import type { Tag, UpstreamName } from "../oci/names.ts";
+import type { Index, Place, TagFact } from "../store/index.ts";
+import { Coalesce } from "./coalesce.ts";
+import type { HeldManifest, Manifests } from "./manifests.ts";
+import { type CacheNote, HIT, JOINED, MISS, REVALIDATED } from "./note.ts";
+import { within } from "./patience.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** The longest that a pull whose answer is here waits to learn whether it is still the answer. */
+const PATIENCE_MS = 1000;
+
+export interface Resolved {
+  readonly digest: Digest;
+  readonly note: CacheNote;
+  /** Where resolving brought the manifest along. */
+  readonly manifest?: HeldManifest;
+}
+
+/** What tags point at: asked of the upstream at most once per TTL, and never in the way of an answer that is here. */
+export class Tags {
+  readonly #index: Index;
+  readonly #manifests: Manifests;
+  readonly #now: () => number;
+  readonly #revalidations = new Coalesce<Resolved>();
+  /** Upstreams that kept a revalidation waiting, and how many still do. */
+  readonly #hanging = new Map<UpstreamName, number>();
+
+  constructor(index: Index, manifests: Manifests, now: () => number) {
+    this.#index = index;
+    this.#manifests = manifests;
+    this.#now = now;
+  }
+
+  /**
+   * What the tag points at now, or pointed at when its upstream last answered.
+   *
+   * @throws Fault where nothing is known of it, or the upstream says that it is gone
+   */
+  async resolve(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
+    const fact = await this.#index.tags.get(place, tag);
+    if (!fact) return this.#learn(upstream, place, tag);
+    if (this.isFresh(upstream, fact)) return { digest: fact.digest, note: HIT };
+    return this.#renew(upstream, place, tag, fact);
+  }
+
+  isFresh(upstream: Upstream, fact: TagFact): boolean {
+    const age = this.#now() - fact.checkedAt;
+    // A clock that was set back must not make a fact last for ever.
+    return age >= 0 && age < upstream.settings.tagTtl;
+  }
+
+  async #learn(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
+    const note = this.#manifests.isFetching(place, tag) ? JOINED : MISS;
+    const manifest = await this.#manifests.fetch(upstream, place, tag);
+    await this.#index.tags.put(place, tag, { digest: manifest.digest, checkedAt: this.#now() });
+    return { digest: manifest.digest, note, manifest };
+  }
+
+  async #renew(upstream: Upstream, place: Place, tag: Tag, fact: TagFact): Promise<Resolved> {
+    const { name } = upstream.settings;
+    const { health } = upstream.registry;
+    if (health.ailing()) {
+      return stale(fact, `${name} failed a moment ago and is not asked yet`);
+    }
+    const renewal = this.#revalidate(upstream, place, tag, fact);
+    if (health.fault || this.#hanging.has(name)) {
+      renewal.catch(() => {});
+      return stale(fact, `${name} failed when it was last asked; it is being asked again`);
+    }
+    try {
+      const renewed = await within(PATIENCE_MS, renewal);
+      if (renewed) return renewed;
+    } catch (error) {
+      if (error instanceof Fault && isUpstreamFault(error))
+        return stale(fact, error.message, error);
+      throw error;
+    }
+    this.#notWaitedFor(name, renewal);
+    return stale(fact, `${name} has not answered within ${PATIENCE_MS / 1000} s`);
+  }
+
+  #revalidate(upstream: Upstream, place: Place, tag: Tag, fact: TagFact): Promise<Resolved> {
+    return this.#revalidations.run(`${place.upstream}/${place.repository}:${tag}`, async () => {
+      try {
+        const digest = await this.#askForDigest(upstream, place, tag);
+        if (digest === fact.digest) {
+          await this.#index.tags.put(place, tag, { digest, checkedAt: this.#now() });
+          return { digest, note: REVALIDATED };
+        }
+        // The manifest first: a tag never points at something that cannot be served.
+        const manifest = await this.#manifests.fetch(upstream, place, digest ?? tag);
+        await this.#index.tags.put(place, tag, { digest: manifest.digest, checkedAt: this.#now() });
+        const note = manifest.digest === fact.digest ? REVALIDATED : MISS;
+        return { digest: manifest.digest, note, manifest };
+      } catch (error) {
+        if (error instanceof Fault && error.detail.kind === "unknown") {
+          await this.#index.tags.remove(place, tag);
+        }
+        throw error;
+      }
+    });
+  }
+
+  /** By HEAD, which is free at Docker Hub; `undefined` where that does not tell. */
+  async #askForDigest(upstream: Upstream, place: Place, tag: Tag): Promise<Digest | undefined> {
+    try {
+      return (await upstream.registry.headManifest(place.repository, tag)).digest;
+    } catch (error) {
+      if (error instanceof Fault && error.detail.kind === "upstream-failed") {
+        if (error.detail.status === 405 || error.detail.status === 501) return undefined;
+      }
+      throw error;
+    }
+  }
+
+  #notWaitedFor(name: UpstreamName, renewal: Promise<unknown>): void {
+    this.#hanging.set(name, (this.#hanging.get(name) ?? 0) + 1);
+    const answered = (): void => {
+      const left = (this.#hanging.get(name) ?? 1) - 1;
+      if (left > 0) this.#hanging.set(name, left);
+      else this.#hanging.delete(name);
+    };
+    renewal.then(answered, answered);
+  }
+}
+
+function stale(fact: TagFact, reason: string, fault?: Fault): Resolved {
+  const status = fault && "status" in fault.detail ? fault.detail.status : undefined;
+  const limited = fault?.detail.kind === "upstream-limited" ? 429 : undefined;
+  const upstreamStatus = status ?? limited;
+  return {
+    digest: fact.digest,
+    note: { result: "stale", reason, ...(upstreamStatus === undefined ? {} : { upstreamStatus }) },
+  };
+}

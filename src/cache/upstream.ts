@@ -1,0 +1,39 @@
+import type { UpstreamSettings } from "../config/settings.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { ByteRange } from "../oci/range.ts";
+import type { Place } from "../store/index.ts";
+import type { Registry } from "../upstream/registry.ts";
+import type { Source, Transfer } from "./source.ts";
+
+/** A configured upstream: what the owner said of it, and the registry itself. */
+export interface Upstream {
+  readonly settings: UpstreamSettings;
+  readonly registry: Registry;
+}
+
+/** A blob in a repository of an upstream. */
+export class UpstreamSource implements Source {
+  readonly #upstream: Upstream;
+  readonly #place: Place;
+  readonly #digest: Digest;
+
+  constructor(upstream: Upstream, place: Place, digest: Digest) {
+    this.#upstream = upstream;
+    this.#place = place;
+    this.#digest = digest;
+  }
+
+  get name(): string {
+    return `${this.#place.upstream}/${this.#place.repository}`;
+  }
+
+  open(offset: number, signal: AbortSignal): Promise<Transfer> {
+    return this.#upstream.registry.getBlob(this.#place.repository, this.#digest, offset, signal);
+  }
+
+  /** A transfer of these bytes alone, apart from any fill. */
+  range({ first, last }: ByteRange): Promise<Transfer> {
+    const { registry } = this.#upstream;
+    return registry.getBlob(this.#place.repository, this.#digest, first, undefined, last + 1);
+  }
+}
