@@ -1,0 +1,50 @@
+import { networkInterfaces } from "node:os";
+import type { LoadedSettings } from "../config/load.ts";
+import type { Listening } from "./running-cache.ts";
+
+/** One screen: what is cached, where, and how a node is pointed at it. */
+export function banner(version: string, settings: LoadedSettings, listening: Listening): string {
+  const reachable = nodeAddress(listening.listen);
+  const names = [...settings.upstreams.keys()];
+  const width = Math.max(...names.map((name) => name.length));
+  const upstreams = [...settings.upstreams.values()].map(({ name, url }) => {
+    const port = listening.ports[name];
+    const own = port === undefined ? "" : `   also at ${nodeAddress(port)}, without a namespace`;
+    return `    ${name.padEnd(width)}   from ${url.href.replace(/\/$/, "")}${own}`;
+  });
+  const [example = "docker.io"] = names;
+  return [
+    `Entrepot ${version} caches ${names.length === 1 ? "one registry" : `${names.length} registries`} on http://${reachable}`,
+    "",
+    ...upstreams,
+    "",
+    `  Content      ${settings.dataDirectory}`,
+    `  Settings     ${settings.file ?? "the built-in ones (write a file and pass it with --config)"}`,
+    `  Metrics      http://${nodeAddress(listening.admin)}/metrics`,
+    "",
+    `To point a containerd node at it, write /etc/containerd/certs.d/${example}/hosts.toml`,
+    "there (and one such file for each registry above), with config_path set to that folder:",
+    "",
+    `    server = "${upstreamServer(settings, example)}"`,
+    "",
+    `    [host."http://${reachable}"]`,
+    '      capabilities = ["pull", "resolve"]',
+    "",
+    `Or try it from here:  curl -s http://${reachable}/v2/_catalog`,
+    "It ends on Ctrl-C or SIGTERM, once what is under way is done.",
+  ].join("\n");
+}
+
+function upstreamServer(settings: LoadedSettings, name: string): string {
+  const found = [...settings.upstreams.values()].find((upstream) => upstream.name === name);
+  return found ? found.url.href.replace(/\/$/, "") : `https://${name}`;
+}
+
+/** An address that means "all of them" cannot be dialled: one of this machine's stands for it. */
+function nodeAddress(address: string): string {
+  if (!/^(?:0\.0\.0\.0|\[::\]):/.test(address)) return address;
+  const own = Object.values(networkInterfaces())
+    .flat()
+    .find((entry) => entry?.family === "IPv4" && !entry.internal)?.address;
+  return `${own ?? "127.0.0.1"}${address.slice(address.lastIndexOf(":"))}`;
+}

@@ -1,0 +1,107 @@
+import type { CacheObserver } from "../cache/cache.ts";
+import type { FillEvent } from "../cache/fills.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Fault } from "../oci/fault.ts";
+import type { RequestRecord } from "../server/pull-api.ts";
+import type { Recent } from "../server/recent.ts";
+import type { Route } from "../server/route.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { UpstreamEvent } from "../upstream/observer.ts";
+
+export interface ReporterOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly recent: Recent;
+}
+
+/** Where everything that happens is told: one log line per request, counters, and what nodes may ask. */
+export class Reporter implements CacheObserver {
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #recent: Recent;
+
+  constructor({ log, metrics, recent }: ReporterOptions) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#recent = recent;
+  }
+
+  request(record: RequestRecord): void {
+    const { route, method, status, bytes, result } = record;
+    const kind = !route || route.kind === "base" ? "other" : route.kind;
+    const upstream = route && "upstream" in route ? route.upstream.settings.name : undefined;
+    this.#metrics.request({
+      upstream,
+      kind,
+      method,
+      status,
+      bytes,
+      seconds: record.milliseconds / 1000,
+    });
+    if (result && upstream) this.#metrics.cache({ upstream, kind, result });
+    this.#remember(record);
+    const line = {
+      method,
+      path: record.path,
+      ...(upstream ? { namespace: upstream } : {}),
+      status,
+      bytes,
+      ms: Math.round(record.milliseconds * 10) / 10,
+      ...(result ? { cache: result } : {}),
+      client: record.address,
+      agent: record.userAgent,
+      ...(record.error ? { error: record.error } : {}),
+      ...(record.defect === undefined ? {} : { err: record.defect }),
+    };
+    if (status >= 500 || record.defect !== undefined) this.#log.warn(line, "request");
+    else this.#log.info(line, "request");
+  }
+
+  filled({ digest, source, size, fault }: FillEvent): void {
+    const upstream = source.slice(0, source.indexOf("/"));
+    this.#metrics.fill(upstream, fault ? fault.detail.kind : "stored");
+    if (!fault) this.#log.debug({ digest, source, size }, "stored");
+    else this.#log.warn({ digest, source, error: fault.message }, "not stored");
+  }
+
+  unstored(digest: Digest, fault: Fault): void {
+    this.#log.warn({ digest, error: fault.message }, "served but not stored");
+  }
+
+  upstream(event: UpstreamEvent): void {
+    const { upstream, request: kind } = event;
+    switch (event.type) {
+      case "answered":
+        this.#metrics.upstreamRequest({ upstream, kind, status: event.status });
+        break;
+      case "failed":
+        this.#metrics.upstreamRequest({
+          upstream,
+          kind,
+          status: event.fault === "aborted" ? "aborted" : "failed",
+        });
+        break;
+      case "received":
+        this.#metrics.upstreamBytes(upstream, event.bytes);
+        break;
+    }
+  }
+
+  #remember({ route, status, address }: RequestRecord): void {
+    if (!route || !("place" in route) || status >= 400) return;
+    this.#recent.add(address, {
+      namespace: route.place.upstream,
+      repository: route.place.repository,
+      reference: referenceOf(route),
+      kind: route.kind,
+      status,
+      at: Date.now(),
+    });
+  }
+}
+
+function referenceOf(route: Route): string {
+  if (route.kind === "manifest") return route.reference;
+  return route.kind === "blob" || route.kind === "referrers" ? route.digest : "";
+}

@@ -1,0 +1,136 @@
+import { Cache } from "../cache/cache.ts";
+import type { Upstream } from "../cache/upstream.ts";
+import type { Address, Settings } from "../config/settings.ts";
+import type { UpstreamName } from "../oci/names.ts";
+import { listenForAdmin } from "../server/admin-listener.ts";
+import { Namespaces } from "../server/namespaces.ts";
+import { listenForNodes } from "../server/node-listener.ts";
+import { PullApi } from "../server/pull-api.ts";
+import { Recent } from "../server/recent.ts";
+import { openDataDirectory } from "../store/data-directory.ts";
+import { openDiskBlobs } from "../store/disk-blobs.ts";
+import { openIndex } from "../store/open-index.ts";
+import { Usage } from "../store/usage.ts";
+import type { Log } from "../telemetry/log.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import { Registry } from "../upstream/registry.ts";
+import { openRoads } from "../upstream/roads.ts";
+import { openPort } from "./open-port.ts";
+import { Reporter } from "./reporter.ts";
+
+/** How long downloads and answers under way may take after the signal to end, in milliseconds. */
+const GRACE_MS = 15_000;
+
+/** Where a running cache listens, as `host:port`. */
+export interface Listening {
+  readonly listen: string;
+  readonly admin: string;
+  /** By upstream, for those that have a port of their own. */
+  readonly ports: Readonly<Record<string, string>>;
+}
+
+export interface RunningCache {
+  readonly listening: Listening;
+  /**
+   * Takes no new requests, lets what is under way finish, keeps what does not for the next start,
+   * and closes everything. Takes at most about 17 s.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Puts everything together and listens.
+ *
+ * @throws DataDirectoryError, IndexError or ListenError, each with what to do about it
+ */
+export async function runCache(settings: Settings, log: Log): Promise<RunningCache> {
+  const closing = new AsyncDisposableStack();
+  try {
+    return await open(settings, log, closing);
+  } catch (error) {
+    await closing.disposeAsync();
+    throw error;
+  }
+}
+
+async function open(
+  settings: Settings,
+  log: Log,
+  closing: AsyncDisposableStack,
+): Promise<RunningCache> {
+  const directory = await openDataDirectory(settings.dataDirectory);
+  closing.defer(() => directory.close());
+  const index = await openIndex(directory.indexPath);
+  closing.defer(() => index.close());
+  const store = await openDiskBlobs(directory.path);
+  const usage = new Usage(index.contents, {
+    onError: (error) => log.warn({ err: error }, "use times could not be written"),
+  });
+  closing.defer(() => usage.close());
+
+  const metrics = new Metrics();
+  const recent = new Recent();
+  const reporter = new Reporter({ log, metrics, recent });
+  const roads = openRoads({ observe: (event) => reporter.upstream(event) });
+  const upstreams = new Map<UpstreamName, Upstream>();
+  for (const upstream of settings.upstreams.values()) {
+    upstreams.set(upstream.name, { settings: upstream, registry: new Registry(upstream, roads) });
+  }
+  const cache = new Cache({
+    store,
+    index,
+    observer: reporter,
+    used: (digest) => usage.touch(digest, Date.now()),
+  });
+  metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
+
+  const namespaces = new Namespaces(upstreams);
+  const record = reporter.request.bind(reporter);
+  const api = new PullApi({ cache, namespaces, record });
+  const nodes = { api, namespaces, recent };
+  let isStopping = false;
+  const servers: Bun.Server<undefined>[] = [];
+  const start = (what: string, address: Address, serve: () => Bun.Server<undefined>): string => {
+    const server = openPort(what, address, serve);
+    servers.push(server);
+    closing.defer(() => server.stop(true));
+    return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${server.port}`;
+  };
+  const { listen, admin } = settings;
+  const listening = {
+    listen: start("listen", listen, () => listenForNodes({ ...nodes, address: listen })),
+    admin: start("admin", admin, () =>
+      listenForAdmin({
+        address: admin,
+        metrics: () => metrics.render(),
+        isReady: () => !isStopping,
+      }),
+    ),
+    ports: Object.fromEntries(
+      [...upstreams.values()].flatMap((upstream) => {
+        const { name, port } = upstream.settings;
+        if (port === undefined) return [];
+        const address = { host: listen.host, port };
+        const serve = (): Bun.Server<undefined> => listenForNodes({ ...nodes, address, upstream });
+        return [[name, start(`the port of ${name}`, address, serve)]];
+      }),
+    ),
+  };
+
+  return {
+    listening,
+    async close() {
+      isStopping = true;
+      const answered = Promise.all(servers.map((server) => server.stop()));
+      await Promise.all([cache.fills.drain(GRACE_MS), atMost(GRACE_MS, answered)]);
+      await closing.disposeAsync();
+    },
+  };
+}
+
+async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,52 @@
+import type { CacheNote } from "../cache/note.ts";
+import type { Digest } from "../oci/digest.ts";
+
+/** RFC 9111's warn-text, which clients show to people, stays short: containerd's limit is 4096 bytes. */
+const LONGEST_TEXT = 512;
+
+export function contentHeaders(upstream: string, digest: Digest, note: CacheNote): Headers {
+  const headers = noteHeaders(upstream, note);
+  headers.set("docker-content-digest", digest);
+  headers.set("etag", `"${digest}"`);
+  return headers;
+}
+
+/** Where an answer comes from: `Cache-Status` (RFC 9211), `Warning` where it is stale, the namespace. */
+export function noteHeaders(upstream: string, note: CacheNote): Headers {
+  const headers = new Headers({ "oci-namespace": upstream, "cache-status": cacheStatus(note) });
+  if (note.result === "stale") headers.set("warning", `110 - "Response is stale: ${text(note)}"`);
+  return headers;
+}
+
+function cacheStatus(note: CacheNote): string {
+  switch (note.result) {
+    case "hit":
+      return "entrepot; hit";
+    case "miss":
+      return `entrepot; fwd=miss${note.collapsed ? "; collapsed" : "; stored"}`;
+    case "revalidated":
+      return "entrepot; hit; detail=revalidated";
+    case "stale": {
+      const status = note.upstreamStatus;
+      return `entrepot; hit${status === undefined ? "" : `; fwd-status=${status}`}; detail=stale`;
+    }
+  }
+}
+
+/** A reason as the inside of a quoted string (RFC 9110 section 5.6.4), in ASCII. */
+function text({ reason = "the upstream failed" }: CacheNote): string {
+  return reason
+    .slice(0, LONGEST_TEXT)
+    .replaceAll(/[^\u0020-\u007E]/g, "?")
+    .replaceAll(/["\\]/g, "'");
+}
+
+/** Whether the client has this very content already (RFC 9110 section 13.1.2). */
+export function isUnchanged(request: Request, digest: Digest): boolean {
+  const condition = request.headers.get("if-none-match");
+  if (condition === null) return false;
+  return condition.split(",").some((tag) => {
+    const bare = tag.trim().replace(/^W\//, "");
+    return bare === "*" || bare === `"${digest}"`;
+  });
+}

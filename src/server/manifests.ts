@@ -1,0 +1,37 @@
+import type { ManifestPulls } from "../cache/manifest-pulls.ts";
+import { Accept } from "../oci/accept.ts";
+import { contentHeaders, isUnchanged } from "./headers.ts";
+import type { PlacedRoute } from "./route.ts";
+import type { Visit } from "./visit.ts";
+
+/** `GET, HEAD /v2/<name>/manifests/<reference>` (distribution-spec, "Pulling manifests"). */
+export async function answerManifest(
+  manifests: ManifestPulls,
+  route: PlacedRoute & { kind: "manifest" },
+  visit: Visit,
+): Promise<Response> {
+  const { upstream, place, reference } = route;
+  const accept = new Accept(visit.request.headers.get("accept"));
+  if (visit.isHead) {
+    const head = await manifests.head(upstream, place, reference, accept);
+    visit.noted(head.note);
+    const headers = contentHeaders(upstream.settings.name, head.digest, head.note);
+    headers.set("content-type", head.mediaType);
+    headers.set("content-length", String(head.size));
+    if (isUnchanged(visit.request, head.digest)) return notModified(headers);
+    return new Response(null, { headers });
+  }
+  const { manifest, note } = await manifests.get(upstream, place, reference, accept);
+  visit.noted(note);
+  const headers = contentHeaders(upstream.settings.name, manifest.digest, note);
+  if (isUnchanged(visit.request, manifest.digest)) return notModified(headers);
+  headers.set("content-type", manifest.mediaType);
+  headers.set("vary", "Accept");
+  visit.sends(manifest.bytes.byteLength);
+  return new Response(manifest.bytes, { headers });
+}
+
+export function notModified(headers: Headers): Response {
+  headers.delete("content-length");
+  return new Response(null, { status: 304, headers });
+}

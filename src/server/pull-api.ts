@@ -1,0 +1,149 @@
+import type { Cache } from "../cache/cache.ts";
+import type { CacheNote } from "../cache/note.ts";
+import { within } from "../cache/patience.ts";
+import type { Upstream } from "../cache/upstream.ts";
+import { Fault } from "../oci/fault.ts";
+import { answerBlob } from "./blobs.ts";
+import { errorResponse, faultResponse } from "./errors.ts";
+import { answerCatalog, answerReferrers, answerTags } from "./lists.ts";
+import { answerManifest } from "./manifests.ts";
+import type { Namespaces } from "./namespaces.ts";
+import { parseRoute, type Route } from "./route.ts";
+import { Visit } from "./visit.ts";
+
+/** Within this, in seconds, a client has the head of an answer: containerd waits 30, or for ever. */
+const HEAD_DEADLINE = 20;
+
+export interface Arrival {
+  readonly request: Request;
+  /** The components after `/v2/`, percent-decoded. */
+  readonly segments: readonly string[];
+  /** The client's address, without its port. */
+  readonly address: string;
+  /** The upstream of the port at which it arrived, where it has one. */
+  readonly port?: Upstream;
+  setIdleTimeout(seconds: number): void;
+}
+
+/** A request that was answered, for logs and metrics. */
+export interface RequestRecord {
+  readonly method: string;
+  readonly path: string;
+  readonly address: string;
+  readonly userAgent: string;
+  readonly status: number;
+  /** Of the body. */
+  readonly bytes: number;
+  readonly milliseconds: number;
+  /** Absent where the request was refused before it was understood. */
+  readonly route?: Route;
+  /** How the cache came by the answer. */
+  readonly result?: CacheNote["result"] | "join";
+  /** Why it failed, for the operator. */
+  readonly error?: string;
+  /** An error that no fault describes, with its stack. */
+  readonly defect?: unknown;
+}
+
+export interface PullApiOptions {
+  readonly cache: Cache;
+  readonly namespaces: Namespaces;
+  readonly record: (record: RequestRecord) => void;
+}
+
+/** The distribution API, pull side: the verb, the grammar and the namespace are each checked once, here. */
+export class PullApi {
+  readonly #cache: Cache;
+  readonly #namespaces: Namespaces;
+  readonly #record: (record: RequestRecord) => void;
+
+  constructor({ cache, namespaces, record }: PullApiOptions) {
+    this.#cache = cache;
+    this.#namespaces = namespaces;
+    this.#record = record;
+  }
+
+  async answer(arrival: Arrival): Promise<Response> {
+    const started = performance.now();
+    const { request } = arrival;
+    const { path, query } = split(request.url);
+    const setIdleTimeout = (seconds: number): void => arrival.setIdleTimeout(seconds);
+    const visit = new Visit({ request, path, query, setIdleTimeout });
+    let route: Route | undefined;
+    let response: Response;
+    let defect: unknown;
+    try {
+      if (request.method !== "GET" && request.method !== "HEAD") {
+        throw new Fault({ kind: "read-only", method: request.method });
+      }
+      route = parseRoute({ ...arrival, query }, this.#namespaces);
+      response = await this.#inTime(route, visit);
+    } catch (error) {
+      if (error instanceof Fault) {
+        visit.failed(error);
+        response = faultResponse(error, request.method);
+      } else {
+        defect = error;
+        const message = "something went wrong inside the cache; its log says what";
+        response = errorResponse(request.method, 500, "UNAVAILABLE", message);
+      }
+    }
+    response.headers.set("docker-distribution-api-version", "registry/2.0");
+    const record = (): void => {
+      const { note } = visit;
+      const result = note?.collapsed ? "join" : note?.result;
+      this.#record({
+        method: request.method,
+        path,
+        address: arrival.address,
+        userAgent: request.headers.get("user-agent") ?? "",
+        status: response.status,
+        bytes: visit.bytes,
+        milliseconds: performance.now() - started,
+        ...(route ? { route } : {}),
+        ...(result ? { result } : {}),
+        ...(visit.fault ? { error: visit.fault.message } : {}),
+        ...(defect === undefined ? {} : { defect }),
+      });
+    };
+    if (visit.finished) void visit.finished.then(record);
+    else record();
+    return response;
+  }
+
+  async #inTime(route: Route, visit: Visit): Promise<Response> {
+    const response = await within(HEAD_DEADLINE * 1000, this.#dispatch(route, visit));
+    if (response) return response;
+    // What was begun goes on: the next one who asks may find it here.
+    const upstream = route.kind === "base" ? "the cache" : route.upstream.settings.name;
+    const waitedFor = "give a complete answer";
+    throw new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: HEAD_DEADLINE });
+  }
+
+  async #dispatch(route: Route, visit: Visit): Promise<Response> {
+    switch (route.kind) {
+      case "base":
+        return new Response(visit.isHead ? null : "{}\n", {
+          headers: { "content-type": "application/json", "content-length": "3" },
+        });
+      case "manifest":
+        return answerManifest(this.#cache.manifests, route, visit);
+      case "blob":
+        return answerBlob(this.#cache.blobs, route, visit);
+      case "tags":
+        return answerTags(this.#cache, route, visit);
+      case "referrers":
+        return answerReferrers(this.#cache, route, visit);
+      case "catalog":
+        return answerCatalog(this.#cache, route.upstream, visit);
+    }
+  }
+}
+
+/** Path and query without building a URL, which would cost more than most answers do. */
+function split(url: string): { path: string; query: URLSearchParams } {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const mark = url.indexOf("?", start);
+  if (mark < 0) return { path: url.slice(start), query: new URLSearchParams() };
+  return { path: url.slice(start, mark), query: new URLSearchParams(url.slice(mark + 1)) };
+}

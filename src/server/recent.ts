@@ -1,0 +1,34 @@
+import { LRUCache } from "lru-cache";
+
+/** What a node may ask for later, to prove that it was served from here. */
+export interface Served {
+  readonly namespace: string;
+  readonly repository: string;
+  readonly reference: string;
+  readonly kind: string;
+  readonly status: number;
+  /** Milliseconds of the epoch. */
+  readonly at: number;
+}
+
+const ADDRESSES = 1024;
+const PER_ADDRESS = 64;
+const MEMORY_MS = 10 * 60 * 1000;
+
+/** What was served to whom in the last minutes. At most 1,024 addresses with 64 entries each. */
+export class Recent {
+  readonly #byAddress = new LRUCache<string, Served[]>({ max: ADDRESSES, ttl: MEMORY_MS });
+
+  add(address: string, served: Served): void {
+    const list = this.#byAddress.get(address) ?? [];
+    list.push(served);
+    if (list.length > PER_ADDRESS) list.shift();
+    this.#byAddress.set(address, list);
+  }
+
+  /** The newest last. */
+  of(address: string, since: number): readonly Served[] {
+    const oldest = Math.max(since, Date.now() - MEMORY_MS);
+    return (this.#byAddress.get(address) ?? []).filter(({ at }) => at >= oldest);
+  }
+}

@@ -1,0 +1,108 @@
+import type { Upstream } from "../cache/upstream.ts";
+import { DOCKER_HUB } from "../config/settings.ts";
+import { type Digest, looksLikeDigest, parseDigest } from "../oci/digest.ts";
+import { Fault } from "../oci/fault.ts";
+import { parseRepositoryName, parseTag, type Tag } from "../oci/names.ts";
+import type { Place } from "../store/index.ts";
+import type { Namespaces } from "./namespaces.ts";
+
+/** What a request to the pull API asks for, with everything in it checked. */
+export type Route =
+  | { readonly kind: "base" }
+  | { readonly kind: "catalog"; readonly upstream: Upstream }
+  | PlacedRoute;
+
+export type PlacedRoute = { readonly upstream: Upstream; readonly place: Place } & (
+  | { readonly kind: "manifest"; readonly reference: Tag | Digest }
+  | { readonly kind: "blob"; readonly digest: Digest }
+  | { readonly kind: "referrers"; readonly digest: Digest }
+  | { readonly kind: "tags" }
+);
+
+export interface Asked {
+  /** The path's components after `/v2/`, percent-decoded. */
+  readonly segments: readonly string[];
+  readonly query: URLSearchParams;
+  /** The upstream of the port at which it arrived, where it has one. */
+  readonly port?: Upstream;
+}
+
+/** @throws Fault of a kind that says which part is wrong */
+export function parseRoute({ segments, query, port }: Asked, namespaces: Namespaces): Route {
+  for (const segment of segments) checkSegment(segment);
+  if (segments.length === 0) return { kind: "base" };
+  if (segments.length <= 2 && segments.at(-1) === "_catalog") {
+    const { upstream, path } = namespaces.choose(query.getAll("ns"), port, segments.slice(0, -1));
+    if (path.length > 0) throw new Fault({ kind: "no-such-route" });
+    return { kind: "catalog", upstream };
+  }
+  const [action, subject = ""] = segments.slice(-2);
+  const name = segments.slice(0, -2);
+  const kind = kindOf(action, subject);
+  if (!kind || name.length === 0) throw new Fault({ kind: "no-such-route" });
+  const { upstream, path } = namespaces.choose(query.getAll("ns"), port, name);
+  const at = { upstream, place: placeAt(upstream, path, name) };
+  switch (kind) {
+    case "tags":
+      return { kind, ...at };
+    case "manifest":
+      return { kind, ...at, reference: parseReference(subject) };
+    default:
+      return { kind, ...at, digest: checkedDigest(subject) };
+  }
+}
+
+function kindOf(action: string | undefined, subject: string): PlacedRoute["kind"] | undefined {
+  switch (action) {
+    case "manifests":
+      return "manifest";
+    case "blobs":
+      return "blob";
+    case "referrers":
+      return "referrers";
+    case "tags":
+      return subject === "list" ? "tags" : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** A separator that arrives encoded, or a name that means another folder, is never an honest name. */
+function checkSegment(segment: string): void {
+  if (segment === "" || segment === "." || segment === "..") {
+    throw new Fault({ kind: "invalid-path", reason: "it has an empty, '.' or '..' component" });
+  }
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  if (/[/\\\u0000-\u001F\u007F]/.test(segment)) {
+    throw new Fault({
+      kind: "invalid-path",
+      reason: "it has an encoded separator or control character",
+    });
+  }
+}
+
+function placeAt(upstream: Upstream, path: readonly string[], asked: readonly string[]): Place {
+  const name = path.join("/");
+  if (name === "") {
+    const reason = "a repository's name follows the registry's";
+    throw new Fault({ kind: "invalid-name", name: asked.join("/"), reason });
+  }
+  // Official images live under library/, which people and some clients leave out.
+  const isOfficial = upstream.settings.name === DOCKER_HUB && path.length === 1;
+  const repository = parseRepositoryName(isOfficial ? `library/${name}` : name);
+  if (!repository) throw new Fault({ kind: "invalid-name", name });
+  return { upstream: upstream.settings.name, repository };
+}
+
+function parseReference(text: string): Tag | Digest {
+  if (looksLikeDigest(text)) return checkedDigest(text);
+  const tag = parseTag(text);
+  if (tag) return tag;
+  throw new Fault({ kind: "invalid-tag", tag: text });
+}
+
+function checkedDigest(text: string): Digest {
+  const digest = parseDigest(text);
+  if (digest) return digest;
+  throw new Fault({ kind: "invalid-digest", digest: text });
+}

@@ -1,0 +1,86 @@
+import type { CacheNote } from "../cache/note.ts";
+import type { Fault } from "../oci/fault.ts";
+
+/** Seconds without a byte after which a connection in the middle of a fill is closed; Bun's longest. */
+const LONGEST_IDLE = 255;
+
+/** What answering a request needs of its connection, and what is told of it afterwards. */
+export interface VisitOptions {
+  readonly request: Request;
+  readonly query: URLSearchParams;
+  readonly path: string;
+  setIdleTimeout(seconds: number): void;
+}
+
+/** One request being answered. Handlers add what they learn; who mounted them logs it, once. */
+export class Visit {
+  readonly request: Request;
+  readonly query: URLSearchParams;
+  /** As it was asked for, without the query. */
+  readonly path: string;
+  readonly #setIdleTimeout: (seconds: number) => void;
+  #note: CacheNote | undefined;
+  #fault: Fault | undefined;
+  #stream: Promise<number> | undefined;
+  #bytes = 0;
+
+  constructor(options: VisitOptions) {
+    this.request = options.request;
+    this.query = options.query;
+    this.path = options.path;
+    this.#setIdleTimeout = (seconds) => options.setIdleTimeout(seconds);
+  }
+
+  get isHead(): boolean {
+    return this.request.method === "HEAD";
+  }
+
+  get note(): CacheNote | undefined {
+    return this.#note;
+  }
+
+  /** Why the answer failed, in its head or in the middle of its body. */
+  get fault(): Fault | undefined {
+    return this.#fault;
+  }
+
+  /** Bytes of the body: those that will be sent, or once `finished` resolves those that were. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Resolves at the end of a body that comes as it is filled; absent for all others. */
+  get finished(): Promise<unknown> | undefined {
+    return this.#stream;
+  }
+
+  noted(note: CacheNote): void {
+    this.#note = note;
+  }
+
+  failed(fault: Fault): void {
+    this.#fault = fault;
+  }
+
+  sends(bytes: number): void {
+    this.#bytes = this.isHead ? 0 : bytes;
+  }
+
+  /** For a body that comes as it is filled: callbacks that its stream calls. */
+  streams(): { giveUp: (fault: Fault) => void; ended: (bytes: number) => void } {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    this.#stream = promise;
+    this.#setIdleTimeout(LONGEST_IDLE);
+    const ended = (bytes: number): void => {
+      this.#bytes = bytes;
+      resolve(bytes);
+    };
+    const giveUp = (fault: Fault): void => {
+      this.#fault = fault;
+      // The stalled connection then ends with a clean close, after which runtimes go on with a
+      // Range elsewhere; failing the stream would reset it, and they would give up.
+      this.#setIdleTimeout(1);
+    };
+    return { giveUp, ended };
+  }
+}
