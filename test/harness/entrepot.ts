@@ -136,7 +136,8 @@ export class Entrepot implements AsyncDisposable {
 
   /** Ends it; its data stays until it is disposed of. Returns the exit code, 137 after SIGKILL. */
   stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
-    return this.#process.stop(signal);
+    // It promises to end within 20 s.
+    return this.#process.stop(signal, 20_000);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

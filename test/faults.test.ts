@@ -1,0 +1,236 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
+import { bytesOf, randomContent } from "./harness/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/stored.ts";
+import { until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
+
+let upstream: ScriptedUpstream;
+let cache: Entrepot;
+let seed = 100;
+
+beforeAll(async () => {
+  upstream = await startScriptedUpstream();
+  cache = await startEntrepot({
+    config: { upstreams: { "reg.test": localUpstream(upstream.url) } },
+  });
+});
+
+afterEach(async () => {
+  upstream.respond();
+  upstream.release();
+  upstream.forget();
+  await verifyStore(cache.data);
+});
+
+afterAll(async () => {
+  await cache[Symbol.asyncDispose]();
+  await upstream[Symbol.asyncDispose]();
+});
+
+/** A blob that no other test has put into the cache. */
+function freshBlob(size: number) {
+  seed += 1;
+  const blob = randomContent(size, seed);
+  upstream.addBlob("app", blob);
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  return { blob, bytes: bytesOf(blob), path, get: () => cache.get(path) };
+}
+
+async function isStored(digest: string): Promise<boolean> {
+  const stored = await storedBlobs(cache.data);
+  return stored.some((one) => one.digest === digest);
+}
+
+interface RawAnswer {
+  readonly status: number;
+  readonly body: Buffer;
+  readonly end: "FIN" | "RST";
+}
+
+/** What a runtime sees on its socket: every byte, and how the connection ends. */
+async function overSocket(path: string): Promise<RawAnswer> {
+  const [host = "", port = ""] = cache.address.split(":");
+  const socket = connect(Number(port), host);
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  const end = new Promise<"FIN" | "RST">((resolve) => {
+    socket.once("end", () => resolve("FIN"));
+    socket.once("error", () => resolve("RST"));
+  });
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: cache.test\r\n\r\n`);
+  const how = await end;
+  socket.destroy();
+  const all = Buffer.concat(chunks);
+  const split = all.indexOf("\r\n\r\n");
+  const status = Number(all.subarray(9, 12).toString());
+  return { status, body: all.subarray(split + 4), end: how };
+}
+
+describe("before anything is sent, a client is told the truth about", () => {
+  const cases: [string, faults.Fault, number, string][] = [
+    ["an HTML page with 200", faults.htmlPage, 502, "web page"],
+    ["401 without a challenge", faults.refuses(401), 403, "401"],
+    ["403", faults.refuses(403), 403, "403"],
+    ["404", faults.refuses(404), 404, "has no blob"],
+    ["429", faults.tooManyRequests("7"), 503, "429"],
+    ["500", faults.refuses(500), 502, "500"],
+    ["503", faults.refuses(503), 502, "503"],
+    ["a redirect loop", faults.redirect("/v2/app/loop"), 502, "redirect"],
+    ["a redirect to nowhere", faults.redirect("http://0.0.0.0:1/"), 502, "0.0.0.0"],
+    ["a connection that is reset", { hangUp: "reset" }, 502, "reg.test"],
+    ["one bit that is wrong", { flipBitAt: 1000 }, 502, "another digest"],
+    ["a body that is short", { shortenBy: 10 }, 502, "another digest"],
+    ["a body that is longer than promised", { contentLength: 99_000 }, 502, "digest"],
+  ];
+  test.each(cases)(
+    "%s",
+    async (_, fault, status, words) => {
+      const { blob, get } = freshBlob(100_000);
+      upstream.respond(() => fault);
+      const response = await get();
+      const text = await response.text();
+      expect([response.status, text]).toEqual([status, expect.stringContaining(words)]);
+      expect(response.headers.get("content-type")).toBe("application/json");
+      expect(response.headers.get("www-authenticate")).toBeNull();
+      expect(await isStored(blob.digest)).toBe(false);
+      upstream.respond();
+      expect((await (await get()).bytes()).length).toBe(100_000);
+    },
+    30_000,
+  );
+
+  test("429, with when to come back", async () => {
+    const { get } = freshBlob(1000);
+    upstream.respond(() => faults.tooManyRequests("7"));
+    const response = await get();
+    expect(response.headers.get("retry-after")).toBe("7");
+    expect(await response.json()).toMatchObject({ errors: [{ code: "TOOMANYREQUESTS" }] });
+  });
+
+  test("a stall before the headers, within 20 s", async () => {
+    const { get } = freshBlob(100_000);
+    upstream.respond(() => faults.neverAnswers);
+    const started = performance.now();
+    const response = await get();
+    expect(response.status).toBe(504);
+    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(await response.text()).toContain("reg.test did not");
+  }, 30_000);
+});
+
+describe("a manifest", () => {
+  const image = textImage({ text: "faulty" });
+  const path = `/v2/app/manifests/${image.manifest.digest}?ns=reg.test`;
+  const cases: [string, faults.Fault][] = [
+    ["that is HTML", faults.htmlPage],
+    ["with one bit wrong", { flipBitAt: 20 }],
+    ["with the digest of another", faults.claims({ digest: `sha256:${"0".repeat(64)}` })],
+    [
+      "with a type that its body contradicts",
+      faults.claims({ type: "application/vnd.oci.image.index.v1+json" }),
+    ],
+    ["of schema 1", { body: '{"schemaVersion":1,"name":"app"}' }],
+    ["that is too long", { body: " ".repeat(9 * MIB) }],
+  ];
+  test.each(cases)("%s is refused and not stored", async (_, fault) => {
+    upstream.add("app", image, "faulty");
+    upstream.respond(({ kind }) => (kind === "manifest" ? fault : undefined));
+    for (const at of [path, "/v2/app/manifests/faulty?ns=reg.test"]) {
+      const response = await cache.get(at);
+      const outcome = [response.status, (await response.text()).includes("UNAVAILABLE")];
+      // A lie in a header is no lie in bytes that were asked for by their digest.
+      if (response.status !== 200) expect(outcome).toEqual([502, true]);
+      else expect(response.headers.get("docker-content-digest")).toBe(image.manifest.digest);
+    }
+    upstream.respond();
+    const response = await cache.get(path);
+    expect(await response.bytes()).toEqual(image.manifest.bytes);
+  });
+});
+
+describe("in the middle of a large blob", () => {
+  test("a transfer that breaks goes on, and no byte is fetched twice", async () => {
+    const { blob, bytes, get } = freshBlob(50 * MIB);
+    upstream.respond(({ nth }) => (nth <= 3 ? faults.cutAfter(12 * MIB) : undefined));
+    const response = await get();
+    expect(response.status).toBe(200);
+    expect(await response.bytes()).toEqual(bytes);
+    const sent = upstream.requests().reduce((sum, request) => sum + request.sent, 0);
+    expect(sent).toBeLessThan(blob.size * 1.02);
+    await until(() => isStored(blob.digest), { what: "the blob to be stored" });
+  }, 30_000);
+
+  test("a transfer that is reset goes on", async () => {
+    const { bytes, get } = freshBlob(20 * MIB);
+    upstream.respond(({ nth }) => (nth <= 3 ? faults.cutAfter(5 * MIB, "reset") : undefined));
+    expect(await (await get()).bytes()).toEqual(bytes);
+  }, 30_000);
+
+  test("an upstream without ranges is skipped forward", async () => {
+    const { bytes, get } = freshBlob(10 * MIB);
+    upstream.respond(({ nth }) => (nth === 1 ? faults.cutAfter(5 * MIB) : { ...faults.noRanges }));
+    expect(await (await get()).bytes()).toEqual(bytes);
+  }, 30_000);
+
+  test("a client that leaves does not end the fill", async () => {
+    const { blob, get } = freshBlob(30 * MIB);
+    upstream.respond(() => faults.slow(60 * MIB));
+    const response = await get();
+    const reader = response.body?.getReader();
+    await reader?.read();
+    await reader?.cancel();
+    await until(() => isStored(blob.digest), { what: "the blob to be stored" });
+    expect(upstream.requests().length).toBe(1);
+  }, 30_000);
+
+  test("wrong bytes end in a clean close without the last piece", async () => {
+    const { blob, path } = freshBlob(10 * MIB);
+    upstream.respond(() => ({ flipBitAt: 9 * MIB }));
+    const answer = await overSocket(path);
+    expect([answer.status, answer.end]).toEqual([200, "FIN"]);
+    expect(answer.body.length).toBeLessThan(blob.size);
+    expect(answer.body.subarray(-5).toString()).not.toBe("0\r\n\r\n");
+    expect(await isStored(blob.digest)).toBe(false);
+    expect(await unfinishedFills(cache.data)).toEqual([]);
+  }, 30_000);
+
+  test("what cannot be had any more ends in a clean close, and the next one goes on from there", async () => {
+    const { blob, bytes, path, get } = freshBlob(10 * MIB);
+    upstream.respond(({ nth }) => (nth === 1 ? faults.cutAfter(6 * MIB) : faults.refuses(404)));
+    const answer = await overSocket(path);
+    expect([answer.status, answer.end]).toEqual([200, "FIN"]);
+    upstream.respond();
+    upstream.forget();
+    expect(await (await get()).bytes()).toEqual(bytes);
+    const [range] = upstream.requests().map(({ headers }) => headers.get("range"));
+    expect(Number(range?.match(/\d+/)?.[0])).toBeGreaterThan(5 * MIB);
+    await until(() => isStored(blob.digest), { what: "the blob to be stored" });
+  }, 60_000);
+
+  test("ranges are served from the fill, and far ahead of it by requests of their own", async () => {
+    const { bytes, path } = freshBlob(40 * MIB);
+    upstream.respond(({ headers }) =>
+      headers.get("range") === null ? faults.stallAfter(MIB) : undefined,
+    );
+    const range = async (from: number, to?: number) => {
+      const response = await cache.get(path, { headers: { range: `bytes=${from}-${to ?? ""}` } });
+      expect(response.status).toBe(206);
+      return response;
+    };
+    const near = await range(0, 99_999);
+    expect(await near.bytes()).toEqual(bytes.subarray(0, 100_000));
+    const far = await range(30 * MIB, 30 * MIB + 99_999);
+    expect(await far.bytes()).toEqual(bytes.subarray(30 * MIB, 30 * MIB + 100_000));
+    const last = (await range(39 * MIB)).bytes();
+    upstream.release();
+    expect(await last).toEqual(bytes.subarray(39 * MIB));
+    const whole = upstream.requests().filter(({ headers }) => headers.get("range") === null);
+    expect(whole.length).toBe(1);
+  }, 30_000);
+});

@@ -1,0 +1,166 @@
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+
+/** A folder of src/ (or a file at its top), and how high it stands. ARCHITECTURE.md says what each is. */
+const FLOORS: Readonly<Record<string, number>> = {
+  "main.ts": 6,
+  commands: 6,
+  server: 5,
+  node: 5,
+  cache: 4,
+  upstream: 3,
+  store: 3,
+  config: 2,
+  telemetry: 2,
+  oci: 1,
+  "version.ts": 0,
+};
+
+/** Names that say nothing of what is in a file, so that anything gets in. */
+const EMPTY_NAME = /^(?:utils?|helpers?|common|shared|misc|managers?|types)\b/i;
+const LONGEST = 300;
+
+/** Files by their path from the top of the checkout, `src/oci/digest.ts`. */
+type Sources = Readonly<Record<string, string>>;
+
+const STATEMENT = /^\s*(?:import|export)\b[^"';]*?\bfrom\s*["']([^"']+)["']/gm;
+const SIDE_EFFECT = /^\s*import\s*["']([^"']+)["']/gm;
+const EXPRESSION = /\b(?:import|require)\s*\(\s*["'`]([^"'`]+)["'`]/g;
+
+const transpiler = new Bun.Transpiler({ loader: "ts" });
+
+/**
+ * What a source imports. Bun's own parser leaves out imports of types, which are dependencies all
+ * the same; the expressions find these. Each would miss something that the other finds.
+ */
+function importsOf(source: string): Set<string> {
+  const found = [STATEMENT, SIDE_EFFECT, EXPRESSION].flatMap((expression) =>
+    [...source.matchAll(expression)].map((match) => match[1] ?? ""),
+  );
+  return new Set([...found, ...transpiler.scanImports(source).map((entry) => entry.path)]);
+}
+
+function roomOf(file: string): string {
+  return file.split("/")[1] ?? "";
+}
+
+/** Why an import is not allowed; undefined where it is. */
+function objection(from: string, specifier: string): string | undefined {
+  if (!specifier.startsWith(".")) return undefined;
+  const target = path.posix.join(path.posix.dirname(from), specifier);
+  if (target === "package.json") return undefined;
+  if (!target.startsWith("src/")) return `${from} imports ${target}, which is outside src/`;
+  const [room, other] = [roomOf(from), roomOf(target)];
+  if (room === other) return undefined;
+  const floor = FLOORS[room];
+  const below = FLOORS[other];
+  if (floor === undefined) return `${from}: ${room} has no floor`;
+  if (below === undefined) return `${from} imports ${target}: ${other} has no floor`;
+  // Commands and main.ts share the top floor: one is the door of the other.
+  if (room === "main.ts" && other === "commands") return undefined;
+  if (below < floor) return undefined;
+  return `${from} (floor ${floor}) imports ${target} (floor ${below})`;
+}
+
+function violations(sources: Sources): string[] {
+  return Object.entries(sources).flatMap(([file, source]) => {
+    const found: string[] = [];
+    if (EMPTY_NAME.test(path.posix.basename(file))) found.push(`${file}: its name says nothing`);
+    const lines = source.trimEnd().split("\n").length;
+    if (lines > LONGEST) found.push(`${file} has ${lines} lines: more than ${LONGEST}`);
+    // A test may use whatever shows what it tests.
+    if (file.endsWith(".test.ts")) return found;
+    return found.concat(
+      [...importsOf(source)].flatMap((specifier) => objection(file, specifier) ?? []),
+    );
+  });
+}
+
+function readSources(): Sources {
+  const root = path.dirname(import.meta.dir);
+  const files = readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
+    .map((file) => `src/${file}`)
+    .filter((file) => /\.tsx?$/.test(file));
+  return Object.fromEntries(
+    files.map((file) => [file, readFileSync(path.join(root, file), "utf8")]),
+  );
+}
+
+test("a module imports only from floors below its own", () => {
+  const sources = readSources();
+  expect(Object.keys(sources).length).toBeGreaterThan(20);
+  expect(violations(sources)).toEqual([]);
+});
+
+const samples: [file: string, source: string, found: string[]][] = [
+  ["src/cache/a.ts", 'import { x } from "../store/blobs.ts";\nimport y from "zod";', []],
+  ["src/cache/a.ts", 'import { x } from "./b.ts"; import "node:fs";', []],
+  ["src/main.ts", 'import { x } from "./commands/serve.ts";', []],
+  ["src/version.ts", 'import x from "../package.json" with { type: "json" };', []],
+  ["src/server/a.test.ts", 'import { x } from "../../test/harness/y.ts";', []],
+  [
+    "src/oci/a.ts",
+    'import { x } from "../store/blobs.ts";',
+    ["src/oci/a.ts (floor 1) imports src/store/blobs.ts (floor 3)"],
+  ],
+  [
+    "src/upstream/a.ts",
+    'import type { Source } from "../cache/source.ts";',
+    ["src/upstream/a.ts (floor 3) imports src/cache/source.ts (floor 4)"],
+  ],
+  [
+    "src/store/a.ts",
+    'import {\n  type X,\n  y,\n} from "../upstream/registry.ts";',
+    ["src/store/a.ts (floor 3) imports src/upstream/registry.ts (floor 3)"],
+  ],
+  [
+    "src/server/a.ts",
+    'export type { X } from "../node/x.ts";\nexport * from "../commands/y.ts";',
+    [
+      "src/server/a.ts (floor 5) imports src/node/x.ts (floor 5)",
+      "src/server/a.ts (floor 5) imports src/commands/y.ts (floor 6)",
+    ],
+  ],
+  [
+    "src/node/a.ts",
+    'import "../server/x.ts";\nconst y = await import("../server/y.ts");',
+    [
+      "src/node/a.ts (floor 5) imports src/server/x.ts (floor 5)",
+      "src/node/a.ts (floor 5) imports src/server/y.ts (floor 5)",
+    ],
+  ],
+  [
+    "src/config/a.ts",
+    'type X = import("../telemetry/log.ts").Log;',
+    ["src/config/a.ts (floor 2) imports src/telemetry/log.ts (floor 2)"],
+  ],
+  [
+    "src/oci/a.ts",
+    "const one = 1; import /* hidden */ { x } /* well */ from '../cache/x.ts'; one();x();",
+    ["src/oci/a.ts (floor 1) imports src/cache/x.ts (floor 4)"],
+  ],
+  [
+    "src/commands/a.ts",
+    'import { x } from "../main.ts";',
+    ["src/commands/a.ts (floor 6) imports src/main.ts (floor 6)"],
+  ],
+  [
+    "src/cache/a.ts",
+    'import { x } from "../../test/harness/y.ts";',
+    ["src/cache/a.ts imports test/harness/y.ts, which is outside src/"],
+  ],
+  ["src/cellar/a.ts", 'import { x } from "../oci/y.ts";', ["src/cellar/a.ts: cellar has no floor"]],
+  [
+    "src/cache/a.ts",
+    'import { x } from "../cellar/y.ts";',
+    ["src/cache/a.ts imports src/cellar/y.ts: cellar has no floor"],
+  ],
+  ["src/oci/utils.ts", "", ["src/oci/utils.ts: its name says nothing"]],
+  ["src/oci/helper-things.test.ts", "", ["src/oci/helper-things.test.ts: its name says nothing"]],
+  ["src/oci/a.ts", "//\n".repeat(301), ["src/oci/a.ts has 301 lines: more than 300"]],
+];
+
+test.each(samples)("the sample %s (%#)", (file, source, found) => {
+  expect(violations({ [file]: source })).toEqual(found);
+});

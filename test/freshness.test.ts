@@ -1,0 +1,144 @@
+import { describe, expect, test } from "bun:test";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { multiPlatformImage, textImage } from "./harness/images.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+
+async function started(tagTtl: string) {
+  const upstream = await startScriptedUpstream();
+  const [before, after] = [textImage({ text: "before" }), textImage({ text: "after" })];
+  upstream.add("app", before, "1");
+  upstream.add("app", after);
+  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl } } };
+  const cache = await startEntrepot({ config });
+  const get = async () => {
+    const response = await cache.get("/v2/app/manifests/1?ns=reg.test");
+    await response.bytes();
+    return response;
+  };
+  const digest = (response: Response) => response.headers.get("docker-content-digest");
+  return {
+    upstream,
+    cache,
+    before: before.manifest.digest,
+    after: after.manifest.digest,
+    get,
+    digest,
+    async [Symbol.asyncDispose]() {
+      await cache[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("within the TTL nobody is asked", async () => {
+  await using at = await started("1h");
+  await at.get();
+  at.upstream.tag("app", "1", at.after);
+  at.upstream.forget();
+  expect(at.digest(await at.get())).toBe(at.before);
+  expect(at.upstream.requests()).toEqual([]);
+});
+
+test("after the TTL a HEAD renews it, and a tag that moved is followed", async () => {
+  await using at = await started("100ms");
+  await at.get();
+  at.upstream.forget();
+  await until(async () => (await at.get()).headers.get("cache-status")?.includes("revalidated"), {
+    what: "a revalidation",
+  });
+  const asked = at.upstream.requests().map(({ method }) => method);
+  expect(new Set(asked)).toEqual(new Set(["HEAD"]));
+  at.upstream.tag("app", "1", at.after);
+  await until(async () => at.digest(await at.get()) === at.after, { what: "the new image" });
+});
+
+test("many who ask at once are one question", async () => {
+  await using at = await started("0s");
+  await Promise.all(Array.from({ length: 30 }, at.get));
+  expect(at.upstream.requests().length).toBe(1);
+  at.upstream.forget();
+  const slow = Promise.withResolvers<void>();
+  at.upstream.respond(() => ({ hold: slow.promise }));
+  const all = Promise.all(Array.from({ length: 30 }, at.get));
+  await until(() => at.upstream.requests().length > 0, { what: "the revalidation" });
+  slow.resolve();
+  const statuses = (await all).map((response) => response.status);
+  expect(new Set(statuses)).toEqual(new Set([200]));
+  expect(at.upstream.requests().length).toBeLessThan(4);
+});
+
+test("a platform's manifest is fetched only when somebody asks for it", async () => {
+  await using at = await started("0s");
+  const image = await multiPlatformImage({ text: "many" });
+  at.upstream.add("many", image, "1");
+  at.upstream.forget();
+  const response = await at.cache.get("/v2/many/manifests/1?ns=reg.test");
+  await response.bytes();
+  const asked = at.upstream.requests().map(({ method, reference }) => `${method} ${reference}`);
+  expect(asked).toEqual(["GET 1"]);
+});
+
+describe("stale content stands in", () => {
+  const cases: [string, faults.Fault, string | undefined][] = [
+    ["429", faults.tooManyRequests("60"), "fwd-status=429"],
+    ["500", faults.refuses(500), "fwd-status=500"],
+    ["401", faults.refuses(401), "fwd-status=401"],
+    ["403", faults.refuses(403), "fwd-status=403"],
+    ["a reset", { hangUp: "reset" }, undefined],
+    ["HTML", faults.htmlPage, undefined],
+  ];
+  test.each(cases)("for %s", async (_, fault, status) => {
+    await using at = await started("0s");
+    await at.get();
+    at.upstream.respond(() => fault);
+    at.upstream.tag("app", "1", at.after);
+    const response = await at.get();
+    expect(response.status).toBe(200);
+    expect(at.digest(response)).toBe(at.before);
+    const note = response.headers.get("cache-status") ?? "";
+    expect(note).toStartWith("entrepot; hit");
+    expect(note).toEndWith("detail=stale");
+    if (status) expect(note).toContain(status);
+    expect(response.headers.get("warning")).toStartWith('110 - "Response is stale');
+  });
+
+  test("for an upstream that hangs: one second once, and no wait after that", async () => {
+    await using at = await started("0s");
+    await at.get();
+    at.upstream.respond(() => faults.neverAnswers);
+    const waits: number[] = [];
+    for (let turn = 0; turn < 5; turn += 1) {
+      const begun = performance.now();
+      expect((await at.get()).headers.get("cache-status")).toEndWith("detail=stale");
+      waits.push(performance.now() - begun);
+    }
+    const [first = 0, ...rest] = waits;
+    expect(first).toBeGreaterThan(900);
+    expect(first).toBeLessThan(2000);
+    expect(Math.max(...rest)).toBeLessThan(500);
+  });
+
+  test("and gives way to the truth once the upstream is well again", async () => {
+    await using at = await started("0s");
+    await at.get();
+    at.upstream.tag("app", "1", at.after);
+    await at.upstream.stop();
+    expect(at.digest(await at.get())).toBe(at.before);
+    await at.upstream.start();
+    await until(async () => at.digest(await at.get()) === at.after, {
+      what: "the new image",
+      within: 20_000,
+    });
+  }, 30_000);
+});
+
+test("a tag that is gone upstream is gone", async () => {
+  await using at = await started("0s");
+  await at.get();
+  at.upstream.tag("app", "1", undefined);
+  expect((await at.get()).status).toBe(404);
+  await at.upstream.stop();
+  expect((await at.get()).status).toBe(502);
+});

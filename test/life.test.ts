@@ -1,0 +1,137 @@
+import { expect, test } from "bun:test";
+import { bytesOf, randomContent } from "./harness/content.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { tempDir } from "./harness/places.ts";
+import { run } from "./harness/processes.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/stored.ts";
+import { failureOf, until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
+const entrepot = new URL("../bin/entrepot", import.meta.url).pathname;
+
+test("it starts with every upstream out of reach, and says that it is well", async () => {
+  await using cache = await startEntrepot();
+  expect(await (await cache.get("/entrepot/v1/namespaces")).json()).toEqual({
+    namespaces: ["docker.io", "ghcr.io", "quay.io", "registry.k8s.io", "reg.kyverno.io"],
+  });
+  for (const get of [() => cache.get("/healthz"), () => cache.getAdmin("/readyz")]) {
+    expect((await get()).status).toBe(200);
+  }
+  const response = await cache.get("/v2/library/busybox/manifests/latest");
+  expect(response.status).toBe(502);
+  expect(await response.text()).toContain("docker.io cannot be reached");
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  expect(metrics).toContain(
+    'entrepot_requests_total{upstream="docker.io",kind="manifest",method="GET",status="502"} 1',
+  );
+});
+
+test("a second process on the same data is refused and harms nothing", async () => {
+  await using cache = await startEntrepot();
+  const args = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", cache.data];
+  const { code, stderr } = await run([entrepot, "serve", ...args]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(cache.data);
+  expect(stderr).toContain(String(cache.pid));
+  expect((await cache.get("/v2/")).status).toBe(200);
+});
+
+test("a port that is taken is named, with what to do", async () => {
+  await using cache = await startEntrepot();
+  await using dir = await tempDir("other");
+  const args = ["--listen", cache.address, "--admin", "127.0.0.1:0", "--data", dir.path];
+  const { code, stderr } = await run([entrepot, "serve", ...args]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(cache.address);
+  expect(stderr).toContain("another process listens there");
+});
+
+test("SIGTERM lets a download and its client finish", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(20 * MIB);
+  upstream.addBlob("app", blob);
+  upstream.respond(() => faults.slow(20 * MIB));
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  await using cache = await startEntrepot({ config });
+  const response = await cache.get(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
+  const body = response.bytes();
+  const exit = cache.stop();
+  expect(await body).toEqual(bytesOf(blob));
+  expect(await exit).toBe(0);
+  expect(await verifyStore(cache.data)).toEqual([blob.digest]);
+});
+
+test("a download that does not finish in time is gone on with after the restart", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const blob = randomContent(20 * MIB);
+  upstream.addBlob("app", blob);
+  upstream.respond(() => faults.stallAfter(15 * MIB));
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  {
+    await using cache = await startEntrepot({ config, data: data.file("d") });
+    const response = await cache.get(path);
+    const body = failureOf(response.bytes());
+    await until(() => upstream.requests()[0]?.sent === 15 * MIB, { what: "15 MiB" });
+    const started = performance.now();
+    expect(await cache.stop()).toBe(0);
+    expect(performance.now() - started).toBeLessThan(20_000);
+    await body;
+    expect(await unfinishedFills(cache.data)).toHaveLength(1);
+  }
+  upstream.respond();
+  upstream.forget();
+  await using cache = await startEntrepot({ config, data: data.file("d") });
+  expect(await (await cache.get(path)).bytes()).toEqual(bytesOf(blob));
+  const [range] = upstream.requests().map(({ headers }) => headers.get("range"));
+  expect(Number(range?.match(/\d+/)?.[0])).toBeGreaterThan(14 * MIB);
+}, 60_000);
+
+test("kill -9 in mid-fill loses nothing that was stored and leaves nothing wrong", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const [small, large] = [randomContent(MIB, 1), randomContent(20 * MIB, 2)];
+  for (const blob of [small, large]) upstream.addBlob("app", blob);
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  const path = (blob: typeof small) => `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  {
+    await using cache = await startEntrepot({ config, data: data.file("d") });
+    await (await cache.get(path(small))).bytes();
+    upstream.respond(() => faults.stallAfter(10 * MIB));
+    const response = await cache.get(path(large));
+    const body = failureOf(response.bytes());
+    await until(() => upstream.requests().at(-1)?.sent === 10 * MIB, { what: "10 MiB" });
+    expect(await cache.stop("SIGKILL")).toBe(137);
+    await body;
+  }
+  upstream.respond();
+  await using cache = await startEntrepot({ config, data: data.file("d") });
+  expect(await verifyStore(cache.data)).toEqual([small.digest]);
+  expect(await (await cache.get(path(large))).bytes()).toEqual(bytesOf(large));
+  await upstream.stop();
+  expect(await (await cache.get(path(small))).bytes()).toEqual(bytesOf(small));
+});
+
+test("each request is one line of the log, without secrets or queries", async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.add("app", textImage(), "1");
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  await using cache = await startEntrepot({ config });
+  const headers = { authorization: "Basic c2VjcmV0OnNlY3JldA==" };
+  await (await cache.get("/v2/app/manifests/1?ns=reg.test&token=hush", { headers })).bytes();
+  const line = await cache.logged("request");
+  expect(line).toMatchObject({
+    method: "GET",
+    path: "/v2/app/manifests/1",
+    namespace: "reg.test",
+    status: 200,
+    cache: "miss",
+    client: "127.0.0.1",
+  });
+  expect(JSON.stringify(cache.logs())).not.toMatch(/hush|c2VjcmV0|authorization/i);
+  expect(await storedBlobs(cache.data)).toHaveLength(1);
+});
