@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import type { ContainerdLine } from "../scripts/debian.mjs";
 import { hostsToml, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -16,43 +17,49 @@ import { realTest } from "./harness/real.ts";
 import { verifyStore } from "./harness/stored.ts";
 import { startTokenIssuer } from "./harness/token-issuer.ts";
 
-realTest("containerd pulls an image for its platform through the cache and runs it", async () => {
-  await using registry = await startDockerRegistry();
-  const image = await multiPlatformImage({ text: "through the cache" });
-  await push(image, { url: registry.url, repository: "org/hello", tag: "1" });
-  await registry.forget();
-  await using cache = await startEntrepot({
-    config: { upstreams: { "reg.test": localUpstream(registry.url) } },
-  });
-  // The upstream is not reachable by its name: every byte has to come through the cache.
-  await using containerd = await startContainerd({
-    hosts: { "reg.test": hostsToml({ server: "https://reg.test", hosts: [cache.url] }) },
-  });
+for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
+  realTest(
+    `containerd ${line} pulls an image for its platform through the cache and runs it`,
+    async () => {
+      await using registry = await startDockerRegistry();
+      const image = await multiPlatformImage({ text: "through the cache" });
+      await push(image, { url: registry.url, repository: "org/hello", tag: "1" });
+      await registry.forget();
+      await using cache = await startEntrepot({
+        config: { upstreams: { "reg.test": localUpstream(registry.url) } },
+      });
+      // The upstream is not reachable by its name: every byte has to come through the cache.
+      await using containerd = await startContainerd({
+        line,
+        hosts: { "reg.test": hostsToml({ server: "https://reg.test", hosts: [cache.url] }) },
+      });
 
-  await containerd.cri.pullImage("reg.test/org/hello:1");
+      await containerd.cri.pullImage("reg.test/org/hello:1");
 
-  expect(await containerd.cri.runToEnd("reg.test/org/hello:1")).toEqual({
-    exitCode: 0,
-    output: "through the cache\n",
-  });
-  const [mine, other] = image.children;
-  const gets = await registry.requests({ method: "GET" });
-  const asked = gets.map(({ path }) => path.slice(path.lastIndexOf("/") + 1));
-  expect(asked.toSorted()).toEqual(
-    [
-      image.manifest.digest,
-      mine?.manifest.digest ?? "",
-      ...(mine?.blobs.map(({ digest }) => digest) ?? []),
-    ].toSorted(),
+      expect(await containerd.cri.runToEnd("reg.test/org/hello:1")).toEqual({
+        exitCode: 0,
+        output: "through the cache\n",
+      });
+      const [mine, other] = image.children;
+      const gets = await registry.requests({ method: "GET" });
+      const asked = gets.map(({ path }) => path.slice(path.lastIndexOf("/") + 1));
+      expect(asked.toSorted()).toEqual(
+        [
+          image.manifest.digest,
+          mine?.manifest.digest ?? "",
+          ...(mine?.blobs.map(({ digest }) => digest) ?? []),
+        ].toSorted(),
+      );
+      expect(asked).not.toContain(other?.manifest.digest ?? "");
+      const served = await (await cache.get("/entrepot/v1/served")).json();
+      expect(served).toMatchObject({
+        served: expect.arrayContaining([
+          expect.objectContaining({ namespace: "reg.test", repository: "org/hello", kind: "blob" }),
+        ]),
+      });
+    },
   );
-  expect(asked).not.toContain(other?.manifest.digest ?? "");
-  const served = await (await cache.get("/entrepot/v1/served")).json();
-  expect(served).toMatchObject({
-    served: expect.arrayContaining([
-      expect.objectContaining({ namespace: "reg.test", repository: "org/hello", kind: "blob" }),
-    ]),
-  });
-});
+}
 
 realTest("an image that was pulled once is pulled again with its upstream stopped", async () => {
   await using registry = await startDockerRegistry();
