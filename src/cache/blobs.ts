@@ -2,7 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { type ByteRange, type RangeRequest, resolveRange } from "../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../store/blobs.ts";
-import type { Index, Link, Place } from "../store/index.ts";
+import type { Index, Place } from "../store/index.ts";
 import { Coalesce } from "./coalesce.ts";
 import type { Fill } from "./fill.ts";
 import type { Fills } from "./fills.ts";
@@ -83,25 +83,21 @@ export class Blobs {
     digest: Digest,
     range?: RangeRequest,
   ): Promise<BlobAnswer> {
-    let link: Link | undefined = await this.#index.links.get(place, digest);
-    let note = HIT;
-    if (!link && (this.#fills.running(digest) || (await this.#store.open(digest)))) {
-      // The bytes are here for another repository; whether this one has them too, only its upstream knows.
-      await this.#authorise(upstream, place, digest);
-      link = { digest };
-      note = MISS;
-    }
-    const blob = link && (await this.#store.open(digest));
+    const link = await this.#index.links.get(place, digest);
+    const blob = await this.#store.open(digest);
     if (blob) {
+      // The bytes are here for another repository; whether this one has them too, only its upstream knows.
+      if (!link) await this.#authorise(upstream, place, digest);
       this.#used(digest);
-      return { kind: "stored", blob, note };
+      return { kind: "stored", blob, note: link ? HIT : MISS };
     }
-    note = this.#fills.running(digest) ? JOINED : MISS;
+    const note = this.#fills.running(digest) ? JOINED : MISS;
     const source = new UpstreamSource(upstream, place, digest);
     const fill = this.#fills.join(digest, source, link?.size);
     await fill.started;
-    // What the upstream gave under this repository may be seen there.
-    if (!link) await this.#link(place, digest);
+    // Where the bytes come from somewhere else, that they come says nothing about this place.
+    if (!link && !fill.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
+    else if (!link) await this.#link(place, digest);
     return this.#following(fill, source, note, range);
   }
 

@@ -1,7 +1,8 @@
 import type { Digest } from "../oci/digest.ts";
-import { Fault, type FaultKind } from "../oci/fault.ts";
+import { Fault } from "../oci/fault.ts";
 import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
 import type { Source, Transfer } from "./source.ts";
+import { isTransient, toFault } from "./transient.ts";
 
 /** Bytes at the end that nobody gets before the digest is known to be right. */
 const HELD_BACK = 64 * 1024;
@@ -30,6 +31,7 @@ export class Fill {
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
+  readonly #takenFrom = new Set<string>();
   readonly #pieces = new Map<number, Promise<Uint8Array>>();
   #progress = Promise.withResolvers<void>();
   #hasStarted = false;
@@ -87,6 +89,11 @@ export class Fill {
     }
   }
 
+  /** Whether this source, by its name, has shown that it has the content. */
+  hasTakenFrom({ name }: Source): boolean {
+    return this.#takenFrom.has(name);
+  }
+
   /** Resolves when more is available, or the fill has ended. */
   progress(): Promise<void> {
     return this.#progress.promise;
@@ -140,6 +147,9 @@ export class Fill {
   }
 
   async #fill(store: BlobStore): Promise<StoredBlob> {
+    // Whoever asked for it may have looked just before an earlier fill ended.
+    const stored = await store.open(this.digest);
+    if (stored) return stored;
     let draft = await store.draft(this.digest);
     if (this.#size !== undefined && draft.length >= this.#size && !draft.verify()) {
       await draft.discard();
@@ -163,11 +173,13 @@ export class Fill {
   }
 
   async #download(draft: Draft): Promise<void> {
+    const tried = new Set<Source>();
     let fruitless = 0;
     let first: Fault | undefined;
     for (let turn = 0; ; turn += 1) {
-      const source = this.#sources[turn % this.#sources.length];
+      const source = this.#choose(tried, turn);
       if (!source) throw first ?? this.#untrue("no source is left");
+      tried.add(source);
       const before = draft.length;
       try {
         await this.#transfer(source, draft);
@@ -177,20 +189,23 @@ export class Fill {
         if (this.#abort.signal.aborted || fault.detail.kind === "storage") throw fault;
         // An earlier process kept all of it, and nobody knows the size: the digest will tell.
         if (fault.detail.kind === "invalid-range" && draft.length > 0) return;
-        first ??= fault;
         // With wrong bytes in the draft, no other source can make it right.
         if (fault.detail.kind === "upstream-untrue" && draft.length > before) throw fault;
-        if (isFinal(fault)) {
-          this.#sources.splice(turn % this.#sources.length, 1);
-          turn -= 1;
-          if (this.#sources.length === 0) throw fault;
-        }
+        if (!isTransient(fault)) this.#sources.splice(this.#sources.indexOf(source), 1);
+        first ??= fault;
         fruitless = draft.length > before ? 0 : fruitless + 1;
-        const patience = this.#hasStarted ? FRUITLESS_TRANSFERS : this.#sources.length;
-        if (fruitless >= patience) throw this.#hasStarted ? fault : first;
-        if (this.#hasStarted) await this.#pause(fruitless);
+        if (!this.#hasStarted) continue;
+        if (fruitless >= FRUITLESS_TRANSFERS || this.#sources.length === 0) throw fault;
+        await this.#pause(fruitless);
       }
     }
+  }
+
+  /** Each source once; those that answered before, in turn. A client waits for the first answer. */
+  #choose(tried: ReadonlySet<Source>, turn: number): Source | undefined {
+    const untried = this.#sources.find((source) => !tried.has(source));
+    if (untried || !this.#hasStarted) return untried;
+    return this.#sources[turn % this.#sources.length];
   }
 
   async #transfer(source: Source, draft: Draft): Promise<void> {
@@ -198,6 +213,7 @@ export class Fill {
     const reader = transfer.body.getReader();
     try {
       let surplus = this.#accept(transfer, source, draft);
+      this.#takenFrom.add(source.name);
       this.#begin();
       for (;;) {
         const { done, value } = await reader.read();
@@ -269,23 +285,4 @@ export class Fill {
   #untrue(reason: string, source: Source | undefined = this.#sources[0]): Fault {
     return new Fault({ kind: "upstream-untrue", upstream: source?.name ?? "the upstream", reason });
   }
-}
-
-const PASSING: ReadonlySet<FaultKind> = new Set([
-  "upstream-unreachable",
-  "upstream-timeout",
-  "upstream-failed",
-  "upstream-limited",
-  "overloaded",
-]);
-
-/** Whether asking the same source again can be of no use. */
-function isFinal(fault: Fault): boolean {
-  return !PASSING.has(fault.detail.kind);
-}
-
-export function toFault(error: unknown): Fault {
-  if (error instanceof Fault) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new Fault({ kind: "storage", reason }, { cause: error });
 }

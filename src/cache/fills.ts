@@ -2,8 +2,9 @@ import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { BlobStore, StoredBlob } from "../store/blobs.ts";
 import { Coalesce } from "./coalesce.ts";
-import { Fill, toFault } from "./fill.ts";
+import { Fill } from "./fill.ts";
 import type { Source } from "./source.ts";
+import { toFault } from "./transient.ts";
 
 export interface FillEvent {
   readonly digest: Digest;

@@ -1,0 +1,73 @@
+import { expect, test } from "bun:test";
+import { bytesOf, randomContent } from "./harness/content.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { type Fault, refuses } from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { Gate, until } from "./harness/waiting.ts";
+
+const blob = randomContent(300_000);
+
+async function started(
+  rule: (repository: string) => Fault | undefined | Promise<Fault | undefined>,
+) {
+  const upstream = await startScriptedUpstream();
+  for (const repository of ["public", "private"]) upstream.addBlob(repository, blob);
+  upstream.respond(({ repository }) => rule(repository));
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  const cache = await startEntrepot({ config });
+  return {
+    upstream,
+    cache,
+    get: (repository: string) => cache.get(`/v2/${repository}/blobs/${blob.digest}?ns=reg.test`),
+    async [Symbol.asyncDispose]() {
+      await cache[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("who asks while a fill of the same place begins causes no request of their own", async () => {
+  const gate = new Gate();
+  await using at = await started(() => ({ hold: gate.opened }));
+  const first = at.get("public");
+  await until(() => at.upstream.requests().length === 1, { what: "the first request" });
+  const second = at.get("public");
+  // The answer to a third request shows that the second has been taken up before it.
+  expect((await at.cache.get("/v2/")).status).toBe(200);
+  gate.open();
+  for (const response of [await first, await second]) {
+    expect(await response.bytes()).toEqual(bytesOf(blob));
+  }
+  expect(at.upstream.requests().length).toBe(1);
+});
+
+test("who is refused gets nothing of a fill that another repository keeps going", async () => {
+  const gate = new Gate();
+  await using at = await started(async (repository) => {
+    if (repository === "public") return undefined;
+    await gate.opened;
+    return refuses(403);
+  });
+  const refused = at.get("private");
+  await until(() => at.upstream.requests().length === 1, { what: "the refused request" });
+  const allowed = at.get("public");
+  expect((await at.cache.get("/v2/")).status).toBe(200);
+  gate.open();
+  const statuses = await Promise.all([refused, allowed].map(async (one) => (await one).status));
+  expect(statuses).toEqual([403, 200]);
+  expect((await at.get("private")).status).toBe(403);
+  expect((await at.get("public")).status).toBe(200);
+});
+
+test("a manifest is shown only where its upstream has shown it", async () => {
+  await using at = await started((repository) =>
+    repository === "private" ? refuses(403) : undefined,
+  );
+  const image = textImage();
+  for (const repository of ["public", "private"]) at.upstream.add(repository, image, "1");
+  const get = (repository: string) =>
+    at.cache.get(`/v2/${repository}/manifests/${image.manifest.digest}?ns=reg.test`);
+  expect((await get("public")).status).toBe(200);
+  expect((await get("private")).status).toBe(403);
+});
