@@ -5,6 +5,8 @@ import type { Index } from "./index.ts";
 import { SqlLinks } from "./links.ts";
 import { SqlListings } from "./listings.ts";
 import { migrate, NewerSchemaError } from "./migrations.ts";
+import { RememberedLinks } from "./remembered-links.ts";
+import { RememberedTags } from "./remembered-tags.ts";
 import { isDamage, openSqlite } from "./sqlite.ts";
 import type { Tables } from "./tables.ts";
 import { SqlTags } from "./tags.ts";
@@ -42,8 +44,8 @@ export async function openIndex(path: string): Promise<Index> {
 
 function indexOver(db: Kysely<Tables>): Index {
   return {
-    tags: new SqlTags(db),
-    links: new SqlLinks(db),
+    tags: new RememberedTags(new SqlTags(db)),
+    links: new RememberedLinks(new SqlLinks(db)),
     contents: new SqlContents(db),
     listings: new SqlListings(db),
     close: () => db.destroy(),
