@@ -10,6 +10,7 @@ import { Recent } from "../server/recent.ts";
 import { openDataDirectory } from "../store/data-directory.ts";
 import { openDiskBlobs } from "../store/disk-blobs.ts";
 import { openIndex } from "../store/open-index.ts";
+import { SmallBlobs } from "../store/small-blobs.ts";
 import { Usage } from "../store/usage.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -62,7 +63,7 @@ async function open(
   closing.defer(() => directory.close());
   const index = await openIndex(directory.indexPath);
   closing.defer(() => index.close());
-  const store = await openDiskBlobs(directory.path);
+  const store = new SmallBlobs(await openDiskBlobs(directory.path));
   const usage = new Usage(index.contents, {
     onError: (error) => log.warn({ err: error }, "use times could not be written"),
   });
