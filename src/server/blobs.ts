@@ -3,7 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseRange, type RangeRequest, resolveRange } from "../oci/range.ts";
 import type { StoredBlob } from "../store/blobs.ts";
-import { contentHeaders, isUnchanged } from "./headers.ts";
+import { type AnswerHeaders, contentHeaders, isUnchanged } from "./headers.ts";
 import { notModified } from "./manifests.ts";
 import type { PlacedRoute } from "./route.ts";
 import type { Visit } from "./visit.ts";
@@ -21,7 +21,7 @@ export async function answerBlob(
     visit.noted(note);
     const headers = blobHeaders(upstream.settings.name, digest, note);
     if (isUnchanged(visit.request, digest)) return notModified(headers);
-    headers.set("content-length", String(size));
+    headers["content-length"] = String(size);
     return new Response(null, { headers });
   }
   const answer = await blobs.get(upstream, place, digest, range);
@@ -37,7 +37,7 @@ export async function answerBlob(
 function storedResponse(
   blob: StoredBlob,
   request: RangeRequest | undefined,
-  headers: Headers,
+  headers: AnswerHeaders,
   visit: Visit,
 ): Response {
   if (!request) {
@@ -52,7 +52,7 @@ function storedResponse(
     throw new Fault({ kind: "invalid-range", reason, size: blob.size });
   }
   visit.sends(range.last + 1 - range.first);
-  headers.set("content-range", `bytes ${range.first}-${range.last}/${blob.size}`);
+  headers["content-range"] = `bytes ${range.first}-${range.last}/${blob.size}`;
   const bytes = blob.bytes.slice(range.first, range.last + 1);
   return new Response(bytes, { status: 206, headers });
 }
@@ -60,11 +60,11 @@ function storedResponse(
 /** As it comes: without Content-Length, since Bun sends every stream chunked. */
 function growingResponse(
   answer: BlobAnswer & { kind: "growing" },
-  headers: Headers,
+  headers: AnswerHeaders,
   visit: Visit,
 ): Response {
   const { range, size } = answer;
-  if (range) headers.set("content-range", `bytes ${range.first}-${range.last}/${size}`);
+  if (range) headers["content-range"] = `bytes ${range.first}-${range.last}/${size}`;
   return new Response(answer.body(visit.streams()), { status: range ? 206 : 200, headers });
 }
 
@@ -78,12 +78,12 @@ function rangeOf(request: Request, digest: Digest): RangeRequest | undefined {
   return range;
 }
 
-function blobHeaders(upstream: string, digest: Digest, note: BlobAnswer["note"]): Headers {
+function blobHeaders(upstream: string, digest: Digest, note: BlobAnswer["note"]): AnswerHeaders {
   const headers = contentHeaders(upstream, digest, note);
-  headers.set("accept-ranges", "bytes");
-  headers.set("content-type", "application/octet-stream");
+  headers["accept-ranges"] = "bytes";
+  headers["content-type"] = "application/octet-stream";
   // Without it Bun would tell the name of the file.
-  headers.set("content-disposition", "attachment");
-  headers.set("cache-control", "public, max-age=31536000, immutable");
+  headers["content-disposition"] = "attachment";
+  headers["cache-control"] = "public, max-age=31536000, immutable";
   return headers;
 }

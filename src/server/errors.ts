@@ -1,4 +1,5 @@
 import type { Fault, FaultDetail } from "../oci/fault.ts";
+import { API_VERSION } from "./headers.ts";
 
 /** Seconds after which a client may try again where nothing better is known. */
 const RETRY_AFTER = 5;
@@ -35,6 +36,7 @@ export function errorResponse(
   return new Response(method === "HEAD" ? null : body, {
     status,
     headers: {
+      ...API_VERSION,
       ...headers,
       "content-type": "application/json",
       "content-length": String(Buffer.byteLength(body)),

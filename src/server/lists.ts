@@ -3,7 +3,7 @@ import { MOST_TAGS } from "../cache/tag-lists.ts";
 import type { Upstream } from "../cache/upstream.ts";
 import { Fault } from "../oci/fault.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
-import { noteHeaders } from "./headers.ts";
+import { type AnswerHeaders, noteHeaders } from "./headers.ts";
 import type { PlacedRoute } from "./route.ts";
 import type { Visit } from "./visit.ts";
 
@@ -36,9 +36,9 @@ export async function answerReferrers(
   const { value, note } = await cache.referrers.list(upstream, place, digest);
   visit.noted(note);
   const headers = noteHeaders(upstream.settings.name, note);
-  headers.set("content-type", OCI_INDEX);
+  headers["content-type"] = OCI_INDEX;
   const type = visit.query.get("artifactType");
-  if (type !== null) headers.set("oci-filters-applied", "artifactType");
+  if (type !== null) headers["oci-filters-applied"] = "artifactType";
   const manifests = type === null ? value : value.filter((entry) => entry["artifactType"] === type);
   return json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }, headers, visit);
 }
@@ -70,7 +70,7 @@ function pageOf(query: URLSearchParams): { n: number | undefined; last: string |
 
 /** Relative to the host (RFC 8288), with everything that was asked for but the position. */
 function linkNext(
-  headers: Headers,
+  headers: AnswerHeaders,
   visit: Visit,
   n: number | undefined,
   last: string | undefined,
@@ -79,14 +79,14 @@ function linkNext(
   const query = new URLSearchParams(visit.query);
   query.set("n", String(n ?? MOST_ENTRIES));
   query.set("last", last);
-  headers.set("link", `<${visit.path}?${query.toString()}>; rel="next"`);
+  headers["link"] = `<${visit.path}?${query.toString()}>; rel="next"`;
 }
 
-function json(value: unknown, headers: Headers, visit: Visit): Response {
+function json(value: unknown, headers: AnswerHeaders, visit: Visit): Response {
   const body = `${JSON.stringify(value)}\n`;
   const size = Buffer.byteLength(body);
-  if (!headers.has("content-type")) headers.set("content-type", "application/json");
-  headers.set("content-length", String(size));
+  headers["content-type"] ??= "application/json";
+  headers["content-length"] = String(size);
   visit.sends(size);
   return new Response(visit.isHead ? null : body, { headers });
 }

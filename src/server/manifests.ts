@@ -1,6 +1,6 @@
 import type { ManifestPulls } from "../cache/manifest-pulls.ts";
 import { Accept } from "../oci/accept.ts";
-import { contentHeaders, isUnchanged } from "./headers.ts";
+import { type AnswerHeaders, contentHeaders, isUnchanged } from "./headers.ts";
 import type { PlacedRoute } from "./route.ts";
 import type { Visit } from "./visit.ts";
 
@@ -16,8 +16,8 @@ export async function answerManifest(
     const head = await manifests.head(upstream, place, reference, accept);
     visit.noted(head.note);
     const headers = contentHeaders(upstream.settings.name, head.digest, head.note);
-    headers.set("content-type", head.mediaType);
-    headers.set("content-length", String(head.size));
+    headers["content-type"] = head.mediaType;
+    headers["content-length"] = String(head.size);
     if (isUnchanged(visit.request, head.digest)) return notModified(headers);
     return new Response(null, { headers });
   }
@@ -25,13 +25,13 @@ export async function answerManifest(
   visit.noted(note);
   const headers = contentHeaders(upstream.settings.name, manifest.digest, note);
   if (isUnchanged(visit.request, manifest.digest)) return notModified(headers);
-  headers.set("content-type", manifest.mediaType);
-  headers.set("vary", "Accept");
+  headers["content-type"] = manifest.mediaType;
+  headers["vary"] = "Accept";
   visit.sends(manifest.bytes.byteLength);
   return new Response(manifest.bytes, { headers });
 }
 
-export function notModified(headers: Headers): Response {
-  headers.delete("content-length");
+export function notModified(headers: AnswerHeaders): Response {
+  delete headers["content-length"];
   return new Response(null, { status: 304, headers });
 }

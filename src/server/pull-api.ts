@@ -1,6 +1,6 @@
 import type { Cache } from "../cache/cache.ts";
 import type { CacheNote } from "../cache/note.ts";
-import { within } from "../cache/patience.ts";
+import { Deadline } from "../cache/deadline.ts";
 import type { Upstream } from "../cache/upstream.ts";
 import { Fault } from "../oci/fault.ts";
 import { answerBlob } from "./blobs.ts";
@@ -8,6 +8,8 @@ import { errorResponse, faultResponse } from "./errors.ts";
 import { answerCatalog, answerReferrers, answerTags } from "./lists.ts";
 import { answerManifest } from "./manifests.ts";
 import type { Namespaces } from "./namespaces.ts";
+import { API_VERSION } from "./headers.ts";
+import { Queries } from "./queries.ts";
 import { parseRoute, type Route } from "./route.ts";
 import { Visit } from "./visit.ts";
 
@@ -56,6 +58,8 @@ export class PullApi {
   readonly #cache: Cache;
   readonly #namespaces: Namespaces;
   readonly #record: (record: RequestRecord) => void;
+  readonly #deadline = new Deadline(HEAD_DEADLINE * 1000);
+  readonly #queries = new Queries();
 
   constructor({ cache, namespaces, record }: PullApiOptions) {
     this.#cache = cache;
@@ -66,7 +70,7 @@ export class PullApi {
   async answer(arrival: Arrival): Promise<Response> {
     const started = performance.now();
     const { request } = arrival;
-    const { path, query } = split(request.url);
+    const { path, query } = this.#queries.split(request.url);
     const setIdleTimeout = (seconds: number): void => arrival.setIdleTimeout(seconds);
     const visit = new Visit({ request, path, query, setIdleTimeout });
     let route: Route | undefined;
@@ -88,7 +92,6 @@ export class PullApi {
         response = errorResponse(request.method, 500, "UNAVAILABLE", message);
       }
     }
-    response.headers.set("docker-distribution-api-version", "registry/2.0");
     const record = (): void => {
       const { note } = visit;
       const result = note?.collapsed ? "join" : note?.result;
@@ -112,7 +115,7 @@ export class PullApi {
   }
 
   async #inTime(route: Route, visit: Visit): Promise<Response> {
-    const response = await within(HEAD_DEADLINE * 1000, this.#dispatch(route, visit));
+    const response = await this.#deadline.within(this.#dispatch(route, visit));
     if (response) return response;
     // What was begun goes on: the next one who asks may find it here.
     const upstream = route.kind === "base" ? "the cache" : route.upstream.settings.name;
@@ -124,7 +127,7 @@ export class PullApi {
     switch (route.kind) {
       case "base":
         return new Response(visit.isHead ? null : "{}\n", {
-          headers: { "content-type": "application/json", "content-length": "3" },
+          headers: { ...API_VERSION, "content-type": "application/json", "content-length": "3" },
         });
       case "manifest":
         return answerManifest(this.#cache.manifests, route, visit);
@@ -138,12 +141,4 @@ export class PullApi {
         return answerCatalog(this.#cache, route.upstream, visit);
     }
   }
-}
-
-/** Path and query without building a URL, which would cost more than most answers do. */
-function split(url: string): { path: string; query: URLSearchParams } {
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  const mark = url.indexOf("?", start);
-  if (mark < 0) return { path: url.slice(start), query: new URLSearchParams() };
-  return { path: url.slice(start, mark), query: new URLSearchParams(url.slice(mark + 1)) };
 }

@@ -18,7 +18,7 @@ export interface LogOptions {
 }
 
 /** Characters of JSON that are collected before they are written; a person sees each line at once. */
-const BUFFERED = 4096;
+const BUFFERED = 64 * 1024;
 
 /** Causes and parts of an error that are logged, counted in steps down from it. */
 const MAX_CAUSES = 5;
