@@ -9,6 +9,7 @@ import type { Fills } from "./fills.ts";
 import { type Following, follow } from "./follow.ts";
 import { type CacheNote, HIT, JOINED, MISS } from "./note.ts";
 import { within } from "./patience.ts";
+import type { Transfer } from "./source.ts";
 import { type Upstream, UpstreamSource } from "./upstream.ts";
 
 /** Up to this many bytes a blob is verified before its first byte is sent. */
@@ -93,12 +94,27 @@ export class Blobs {
     }
     const note = this.#fills.running(digest) ? JOINED : MISS;
     const source = new UpstreamSource(upstream, place, digest);
-    const fill = this.#fills.join(digest, source, link?.size);
-    await fill.started;
+    const fill = await this.#begun(source, digest, link?.size);
     // Where the bytes come from somewhere else, that they come says nothing about this place.
     if (!link && !fill.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
     else if (!link) await this.#link(place, digest);
     return this.#following(fill, source, note, range);
+  }
+
+  /** A fill of which the upstream's answer is known to be usable. */
+  async #begun(source: UpstreamSource, digest: Digest, size: number | undefined): Promise<Fill> {
+    for (;;) {
+      const isOurs = this.#fills.running(digest) === undefined;
+      const fill = this.#fills.join(digest, source, size);
+      try {
+        await fill.started;
+        return fill;
+      } catch (error) {
+        // It was ending when this one joined it: what another place was refused says nothing here.
+        if (isOurs || fill.hasTried(source) || fill.fault?.detail.kind === "storage") throw error;
+        await fill.stored.catch(() => {});
+      }
+    }
   }
 
   async #following(
@@ -133,7 +149,7 @@ export class Blobs {
     }
     const end = range.last + 1;
     const isFarAhead = range.first > fill.available + FAR_AHEAD && range.first < fill.verifiedFrom;
-    const ahead = isFarAhead ? await source.range(range).catch(() => undefined) : undefined;
+    const ahead = (): Promise<Transfer> => source.range(range);
     return {
       kind: "growing",
       digest,
@@ -141,7 +157,7 @@ export class Blobs {
       range,
       note,
       body: (following) =>
-        follow(fill, { first: range.first, end, ...following, ...(ahead ? { ahead } : {}) }),
+        follow(fill, { first: range.first, end, ...following, ...(isFarAhead ? { ahead } : {}) }),
     };
   }
 

@@ -10,6 +10,10 @@ export class Coalesce<Value> {
     return started;
   }
 
+  running(key: string): Promise<Value> | undefined {
+    return this.#running.get(key);
+  }
+
   isRunning(key: string): boolean {
     return this.#running.has(key);
   }

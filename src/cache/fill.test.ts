@@ -176,7 +176,7 @@ describe("a follower", () => {
     });
     await fill.started;
     const first = 500_000;
-    const ahead = await new ScriptedSource(bytes).open(first, AbortSignal.timeout(60_000));
+    const ahead = () => new ScriptedSource(bytes).open(first, AbortSignal.timeout(60_000));
     const reader = follow(fill, { first, end: bytes.length, ahead, giveUp: () => {} }).getReader();
     let received = 0;
     while (received < bytes.length - first - 64 * 1024) {

@@ -32,6 +32,7 @@ export class Fill {
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
   readonly #takenFrom = new Set<string>();
+  readonly #tried = new Set<Source>();
   readonly #pieces = new Map<number, Promise<Uint8Array>>();
   #progress = Promise.withResolvers<void>();
   #hasStarted = false;
@@ -40,12 +41,16 @@ export class Fill {
   #result: StoredBlob | undefined;
   #fault: Fault | undefined;
 
-  /** @param size of the content in bytes, where a manifest has told it */
+  /**
+   * @param size of the content in bytes, where a manifest has told it
+   * @param after what may be storing the content already, in another way
+   */
   constructor(
     readonly digest: Digest,
     store: BlobStore,
     source: Source,
     size?: number,
+    after?: Promise<unknown>,
   ) {
     this.#sources = [source];
     this.#size = size;
@@ -54,7 +59,7 @@ export class Fill {
     // A fill outlives its clients, so nobody may be listening when it fails.
     this.started.catch(() => {});
     this.stored.catch(() => {});
-    void this.#run(store);
+    void this.#run(store, after);
   }
 
   /** In bytes; unknown until a manifest or a source has told it. */
@@ -92,6 +97,11 @@ export class Fill {
   /** Whether this source, by its name, has shown that it has the content. */
   hasTakenFrom({ name }: Source): boolean {
     return this.#takenFrom.has(name);
+  }
+
+  /** Whether this source, by its name, was asked: the fill's failure is then its failure too. */
+  hasTried({ name }: Source): boolean {
+    return [...this.#tried].some((source) => source.name === name);
   }
 
   /** Resolves when more is available, or the fill has ended. */
@@ -132,8 +142,9 @@ export class Fill {
     return this.#draft.read(first, end);
   }
 
-  async #run(store: BlobStore): Promise<void> {
+  async #run(store: BlobStore, after: Promise<unknown> | undefined): Promise<void> {
     try {
+      await after?.catch(() => {});
       this.#result = await this.#fill(store);
       this.#size = this.#result.size;
       this.#begin();
@@ -173,13 +184,12 @@ export class Fill {
   }
 
   async #download(draft: Draft): Promise<void> {
-    const tried = new Set<Source>();
     let fruitless = 0;
     let first: Fault | undefined;
     for (let turn = 0; ; turn += 1) {
-      const source = this.#choose(tried, turn);
+      const source = this.#choose(turn);
       if (!source) throw first ?? this.#untrue("no source is left");
-      tried.add(source);
+      this.#tried.add(source);
       const before = draft.length;
       try {
         await this.#transfer(source, draft);
@@ -202,8 +212,8 @@ export class Fill {
   }
 
   /** Each source once; those that answered before, in turn. A client waits for the first answer. */
-  #choose(tried: ReadonlySet<Source>, turn: number): Source | undefined {
-    const untried = this.#sources.find((source) => !tried.has(source));
+  #choose(turn: number): Source | undefined {
+    const untried = this.#sources.find((source) => !this.#tried.has(source));
     if (untried || !this.#hasStarted) return untried;
     return this.#sources[turn % this.#sources.length];
   }

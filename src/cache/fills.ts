@@ -51,7 +51,7 @@ export class Fills {
       return running;
     }
     if (this.#stopping) throw new Fault({ kind: "storage", reason: "the cache is stopping" });
-    const fill = new Fill(digest, this.#store, source, size);
+    const fill = new Fill(digest, this.#store, source, size, this.#puts.running(digest));
     this.#running.set(digest, fill);
     void this.#watch(fill, source.name);
     return fill;
@@ -60,6 +60,7 @@ export class Fills {
   /** Stores bytes that are in memory, a manifest's. They must be what the digest says. */
   put(digest: Digest, bytes: Uint8Array): Promise<StoredBlob> {
     return this.#puts.run(digest, async () => {
+      // Fills that begin after this wait for it: a content has one draft at a time.
       const running = this.#running.get(digest);
       const filled = await running?.stored.catch(() => undefined);
       return filled ?? (await this.#store.open(digest)) ?? this.#write(digest, bytes);

@@ -7,8 +7,11 @@ export interface Following {
   readonly first: number;
   /** The byte after the last one; absent where the content's size is not known yet. */
   readonly end?: number;
-  /** A ranged transfer of these bytes, for a reader that is far ahead of the fill. */
-  readonly ahead?: Transfer;
+  /**
+   * Opens a ranged transfer of these bytes, for a reader that is far ahead of the fill. Called only
+   * once somebody reads: of an answer that nobody takes, its connection would stay behind.
+   */
+  readonly ahead?: () => Promise<Transfer>;
   /**
    * The fill has failed. The stream then stalls for ever instead of failing: an error would reset
    * the connection, on which runtimes give up at once, where a clean end lets them go on elsewhere.
@@ -84,14 +87,14 @@ interface PieceReader {
 
 /** Bytes ahead of a fill; it ends in silence, since the fill will come by. */
 class Ahead {
-  readonly #reader: PieceReader;
+  readonly #open: () => Promise<Transfer>;
+  #reader: Promise<PieceReader> | undefined;
   #position: number;
   #over = false;
 
-  constructor(transfer: Transfer, first: number) {
-    this.#reader = transfer.body.getReader();
+  constructor(open: () => Promise<Transfer>, first: number) {
+    this.#open = open;
     this.#position = first;
-    if (transfer.start !== first) this.cancel();
   }
 
   async read(limit: number): Promise<Uint8Array | undefined> {
@@ -100,7 +103,8 @@ class Ahead {
       return undefined;
     }
     try {
-      const { done, value } = await this.#reader.read();
+      this.#reader ??= this.#begin(this.#position);
+      const { done, value } = await (await this.#reader).read();
       if (!done && value) {
         const piece = value.subarray(0, limit - this.#position);
         this.#position += piece.byteLength;
@@ -116,6 +120,14 @@ class Ahead {
   cancel(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#reader.cancel().catch(() => {});
+    // Where it is still being opened, it is cancelled as soon as it is.
+    this.#reader?.then((reader) => reader.cancel()).catch(() => {});
+  }
+
+  async #begin(first: number): Promise<PieceReader> {
+    const { start, body } = await this.#open();
+    if (start === first) return body.getReader();
+    await body.cancel();
+    throw new RangeError(`bytes from ${start} on came, not from ${first}`);
   }
 }

@@ -1,0 +1,26 @@
+import { expect, test } from "bun:test";
+import { randomContent } from "./harness/content.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+
+const MIB = 1024 * 1024;
+
+test("a range ahead of its fill that nobody reads opens no connection", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using cache = await startEntrepot({
+    config: { upstreams: { "reg.test": localUpstream(upstream.url) } },
+  });
+  const blob = randomContent(60 * MIB, 8);
+  upstream.addBlob("app", blob);
+  upstream.respond(({ headers }) => (headers.has("range") ? undefined : faults.stallAfter(MIB)));
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  const whole = await cache.get(path);
+  const headers = { range: `bytes=${40 * MIB}-`, "if-none-match": `"${blob.digest}"` };
+  for (let count = 0; count < 3; count += 1) {
+    expect((await cache.get(path, { headers })).status).toBe(304);
+  }
+  expect(upstream.requests().length).toBe(1);
+  await whole.body?.cancel();
+  upstream.release();
+});
