@@ -8,6 +8,8 @@ import type { Upstream } from "./upstream.ts";
 export const MOST_TAGS = 10_000;
 /** More than this per page is an error at some registries (ECR). */
 const UPSTREAM_PAGE = 1000;
+/** Enough for MOST_TAGS at registries that give 50 at a time, whatever they are asked for. */
+const MOST_PAGES = 200;
 
 export interface TagPageRequest {
   /** From 0 to MOST_TAGS; absent for as many as there are, up to that. */
@@ -59,7 +61,7 @@ async function listFrom(upstream: Upstream, place: Place, last?: string): Promis
   const tags = new Set<string>();
   let cursor = last;
   let more = true;
-  while (more && tags.size < MOST_TAGS) {
+  for (let pages = 0; more && tags.size < MOST_TAGS && pages < MOST_PAGES; pages += 1) {
     const page = await upstream.registry.listTags(place.repository, {
       n: UPSTREAM_PAGE,
       ...(cursor === undefined ? {} : { last: cursor }),

@@ -1,0 +1,31 @@
+import { expect, test } from "bun:test";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+
+test("an upstream with a tag on each of endless pages is asked for a bounded number of them", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using cache = await startEntrepot({
+    config: { upstreams: { "reg.test": localUpstream(upstream.url) } },
+  });
+  let pages = 0;
+  upstream.respond(() => {
+    pages += 1;
+    const tag = `t${String(pages).padStart(6, "0")}`;
+    return {
+      status: 200,
+      body: JSON.stringify({ name: "app", tags: [tag] }),
+      headers: {
+        "Content-Type": "application/json",
+        Link: `</v2/app/tags/list?last=${tag}>; rel="next"`,
+      },
+    };
+  });
+  const response = await cache.get("/v2/app/tags/list?ns=reg.test");
+  expect(response.status).toBe(200);
+  // The form of this answer is the distribution-spec's.
+  const { tags } = (await response.json()) as { tags: string[] };
+  expect(tags[0]).toBe("t000001");
+  expect(pages).toBeLessThanOrEqual(200);
+  // What is left is not kept from anybody: the answer says where to go on.
+  expect(response.headers.get("link")).toContain(`last=${tags.at(-1)}`);
+});
