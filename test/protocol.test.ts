@@ -133,6 +133,14 @@ describe("a blob", () => {
   });
 });
 
+test("a small blob whose size the upstream does not tell is verified before it is sent", async () => {
+  await using at = await started();
+  at.upstream.respond(() => ({ framing: "chunked" }));
+  const response = await at.get(blobPath);
+  expect(response.headers.get("content-length")).toBe("300000");
+  expect(await response.bytes()).toEqual(bytes);
+});
+
 describe("a manifest", () => {
   test("comes by tag and by digest, with the bytes that were pushed", async () => {
     const image = textImage();

@@ -7,7 +7,7 @@ import { Coalesce } from "./coalesce.ts";
 import type { Fill } from "./fill.ts";
 import type { Fills } from "./fills.ts";
 import { type Following, follow } from "./follow.ts";
-import { type CacheNote, HIT, JOINED, MISS } from "./note.ts";
+import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
 import { within } from "./patience.ts";
 import type { Transfer } from "./source.ts";
 import { type Upstream, UpstreamSource } from "./upstream.ts";
@@ -18,6 +18,8 @@ const SMALL = 4 * 1024 * 1024;
 const SMALL_WAIT_MS = 15_000;
 /** A range that begins this many bytes beyond the fill is not waited for. */
 const FAR_AHEAD = 16 * 1024 * 1024;
+/** Bytes that are asked for at once on behalf of such a range: most readers leave after a few. */
+const AHEAD_WINDOW = 16 * 1024 * 1024;
 
 export type BlobAnswer =
   { readonly kind: "stored"; readonly blob: StoredBlob; readonly note: CacheNote } | GrowingBlob;
@@ -69,7 +71,7 @@ export class Blobs {
     const stored = link && (await this.#store.open(digest));
     if (stored) return { size: stored.size, note: HIT };
     const size = (await this.#authorise(upstream, place, digest)) ?? link?.size;
-    if (size !== undefined) return { note: MISS, size };
+    if (size !== undefined) return { note: PASSED_ON, size };
     // A HEAD has to tell the size, and this upstream tells it only by sending everything.
     const source = new UpstreamSource(upstream, place, digest);
     const blob = await within(SMALL_WAIT_MS, this.#fills.join(digest, source).stored);
@@ -123,12 +125,8 @@ export class Blobs {
     note: CacheNote,
     request: RangeRequest | undefined,
   ): Promise<BlobAnswer> {
-    const isSmall = fill.size !== undefined && fill.size <= SMALL;
-    // Without a size a range cannot be told from the whole, so its end has to be seen first.
-    if (isSmall || (request && fill.size === undefined)) {
-      const blob = await within(SMALL_WAIT_MS, fill.stored);
-      if (blob) return { kind: "stored", blob, note };
-    }
+    const blob = await within(SMALL_WAIT_MS, whole(fill, request !== undefined));
+    if (blob) return { kind: "stored", blob, note };
     const { digest, size } = fill;
     if (!request) {
       return {
@@ -149,7 +147,8 @@ export class Blobs {
     }
     const end = range.last + 1;
     const isFarAhead = range.first > fill.available + FAR_AHEAD && range.first < fill.verifiedFrom;
-    const ahead = (): Promise<Transfer> => source.range(range);
+    const ahead = (from: number): Promise<Transfer> =>
+      source.range({ first: from, last: Math.min(range.last, from + AHEAD_WINDOW - 1) });
     return {
       kind: "growing",
       digest,
@@ -174,6 +173,19 @@ export class Blobs {
   /** Without the size that the upstream told: only manifests and verified content are believed. */
   #link(place: Place, digest: Digest): Promise<void> {
     return this.#index.links.add(place, [{ digest }]);
+  }
+}
+
+/**
+ * The blob, if it is worth waiting for: a small one, and any one of unknown size of which a part was
+ * asked for, since without a size a part cannot be told from the whole.
+ */
+async function whole(fill: Fill, isPart: boolean): Promise<StoredBlob | undefined> {
+  for (;;) {
+    const known = fill.size ?? fill.available;
+    if (fill.isOver || (fill.size === undefined ? isPart : known <= SMALL)) return fill.stored;
+    if (known > SMALL) return undefined;
+    await fill.progress();
   }
 }
 

@@ -176,7 +176,12 @@ describe("a follower", () => {
     });
     await fill.started;
     const first = 500_000;
-    const ahead = () => new ScriptedSource(bytes).open(first, AbortSignal.timeout(60_000));
+    const opened: number[] = [];
+    const ahead = (from: number) => {
+      opened.push(from);
+      const window = new ScriptedSource(bytes.slice(0, from + 200_000));
+      return window.open(from, AbortSignal.timeout(60_000));
+    };
     const reader = follow(fill, { first, end: bytes.length, ahead, giveUp: () => {} }).getReader();
     let received = 0;
     while (received < bytes.length - first - 64 * 1024) {
@@ -185,6 +190,7 @@ describe("a follower", () => {
     }
     expect(received).toBe(bytes.length - first - 64 * 1024);
     expect(fill.available).toBe(0);
+    expect(opened).toEqual([500_000, 700_000, 900_000]);
     gate.resolve();
     for (;;) {
       const { done, value } = await reader.read();

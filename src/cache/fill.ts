@@ -1,6 +1,7 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
+import { Pieces } from "./pieces.ts";
 import type { Source, Transfer } from "./source.ts";
 import { isTransient, toFault } from "./transient.ts";
 
@@ -9,10 +10,6 @@ const HELD_BACK = 64 * 1024;
 /** Transfers in a row that brought nothing, after which a fill that had begun is given up. */
 const FRUITLESS_TRANSFERS = 6;
 const LONGEST_PAUSE_MS = 8000;
-/** What followers read at once, in bytes. */
-const PIECE = 256 * 1024;
-/** Pieces in memory for all followers of a fill together. */
-const SHARED_PIECES = 4;
 
 /**
  * The one download of a content that is missing here. It belongs to no client: whoever needs the
@@ -33,7 +30,7 @@ export class Fill {
   readonly #stored = Promise.withResolvers<StoredBlob>();
   readonly #takenFrom = new Set<string>();
   readonly #tried = new Set<Source>();
-  readonly #pieces = new Map<number, Promise<Uint8Array>>();
+  readonly #pieces = new Pieces((first, end) => this.#bytes(first, end));
   #progress = Promise.withResolvers<void>();
   #hasStarted = false;
   #size: number | undefined;
@@ -78,6 +75,11 @@ export class Fill {
     return this.#result !== undefined;
   }
 
+  /** Stored, or given up. */
+  get isOver(): boolean {
+    return this.#result !== undefined || this.#fault !== undefined;
+  }
+
   get fault(): Fault | undefined {
     return this.#fault;
   }
@@ -110,30 +112,14 @@ export class Fill {
   }
 
   /** The available bytes from `position` on: at least one, and at most a piece of 256 KiB. */
-  async read(position: number): Promise<Uint8Array> {
-    const number = Math.floor(position / PIECE);
-    const start = number * PIECE;
-    const end = Math.min(start + PIECE, this.available);
-    const piece = end === start + PIECE ? await this.#piece(number) : undefined;
-    return piece ? piece.subarray(position - start) : this.#bytes(position, end);
+  read(position: number): Promise<Uint8Array> {
+    return this.#pieces.from(position, this.available);
   }
 
   /** Ends the download but keeps its bytes, for a fill that goes on from there. */
   async stop(): Promise<void> {
     this.#abort.abort(new Fault({ kind: "storage", reason: "the cache is stopping" }));
     await this.stored.catch(() => {});
-  }
-
-  /** Followers run close together: a piece that one has read is most often what the next one wants. */
-  #piece(number: number): Promise<Uint8Array> {
-    const known = this.#pieces.get(number);
-    if (known) return known;
-    const read = this.#bytes(number * PIECE, (number + 1) * PIECE);
-    this.#pieces.set(number, read);
-    read.catch(() => this.#pieces.delete(number));
-    const [oldest] = this.#pieces.keys();
-    if (oldest !== undefined && this.#pieces.size > SHARED_PIECES) this.#pieces.delete(oldest);
-    return read;
   }
 
   async #bytes(first: number, end: number): Promise<Uint8Array> {

@@ -8,10 +8,11 @@ export interface Following {
   /** The byte after the last one; absent where the content's size is not known yet. */
   readonly end?: number;
   /**
-   * Opens a ranged transfer of these bytes, for a reader that is far ahead of the fill. Called only
-   * once somebody reads: of an answer that nobody takes, its connection would stay behind.
+   * Opens a ranged transfer from a byte on, for a reader that is far ahead of the fill; where it ends
+   * before the fill has come by, the next one is opened. Called only once somebody reads: of an
+   * answer that nobody takes, its connection would stay behind.
    */
-  readonly ahead?: () => Promise<Transfer>;
+  readonly ahead?: (from: number) => Promise<Transfer>;
   /**
    * The fill has failed. The stream then stalls for ever instead of failing: an error would reset
    * the connection, on which runtimes give up at once, where a clean end lets them go on elsewhere.
@@ -87,28 +88,28 @@ interface PieceReader {
 
 /** Bytes ahead of a fill; it ends in silence, since the fill will come by. */
 class Ahead {
-  readonly #open: () => Promise<Transfer>;
+  readonly #open: (from: number) => Promise<Transfer>;
   #reader: Promise<PieceReader> | undefined;
   #position: number;
+  #openedAt = 0;
   #over = false;
 
-  constructor(open: () => Promise<Transfer>, first: number) {
+  constructor(open: (from: number) => Promise<Transfer>, first: number) {
     this.#open = open;
     this.#position = first;
   }
 
   async read(limit: number): Promise<Uint8Array | undefined> {
-    if (this.#over || this.#position >= limit) {
-      this.cancel();
-      return undefined;
-    }
     try {
-      this.#reader ??= this.#begin(this.#position);
-      const { done, value } = await (await this.#reader).read();
-      if (!done && value) {
-        const piece = value.subarray(0, limit - this.#position);
+      while (!this.#over && this.#position < limit) {
+        this.#reader ??= this.#begin(this.#position);
+        const { done, value } = await (await this.#reader).read();
+        if (done && this.#position === this.#openedAt) break;
+        if (done) this.#reader = undefined;
+        const piece = value?.subarray(0, limit - this.#position);
+        if (!piece || piece.byteLength === 0) continue;
         this.#position += piece.byteLength;
-        if (piece.byteLength > 0) return piece;
+        return piece;
       }
     } catch {
       // The fill is the road that is left, and it reports what goes wrong there.
@@ -125,7 +126,8 @@ class Ahead {
   }
 
   async #begin(first: number): Promise<PieceReader> {
-    const { start, body } = await this.#open();
+    this.#openedAt = first;
+    const { start, body } = await this.#open(first);
     if (start === first) return body.getReader();
     await body.cancel();
     throw new RangeError(`bytes from ${start} on came, not from ${first}`);

@@ -7,7 +7,7 @@ import type { Tag } from "../oci/names.ts";
 import type { Index, Place } from "../store/index.ts";
 import { Coalesce } from "./coalesce.ts";
 import type { HeldManifest, Manifests } from "./manifests.ts";
-import { type CacheNote, HIT, JOINED, MISS } from "./note.ts";
+import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
 import type { Tags } from "./tags.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -121,7 +121,7 @@ export class ManifestPulls {
     if (!isDigest(reference)) {
       await this.#index.tags.put(place, reference, { digest, checkedAt: this.#now() });
     }
-    return { digest, mediaType, size, note: MISS };
+    return { digest, mediaType, size, note: PASSED_ON };
   }
 }
 

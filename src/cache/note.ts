@@ -2,6 +2,8 @@
 export interface CacheNote {
   /** `hit`: from here alone; `miss`: fetched for this; `revalidated`: the upstream was asked and agreed. */
   readonly result: "hit" | "miss" | "revalidated" | "stale";
+  /** Nothing came of it here: the upstream was only asked. */
+  readonly passedOn?: boolean;
   /** Joined a fetch that another client had caused. */
   readonly collapsed?: boolean;
   /** The upstream's status where it answered something that could not be used. */
@@ -12,5 +14,6 @@ export interface CacheNote {
 
 export const HIT: CacheNote = { result: "hit" };
 export const MISS: CacheNote = { result: "miss" };
+export const PASSED_ON: CacheNote = { result: "miss", passedOn: true };
 export const JOINED: CacheNote = { result: "miss", collapsed: true };
 export const REVALIDATED: CacheNote = { result: "revalidated" };
