@@ -5,6 +5,7 @@ import type { Fault } from "../oci/fault.ts";
 import type { RequestRecord } from "../server/pull-api.ts";
 import type { Recent } from "../server/recent.ts";
 import type { Route } from "../server/route.ts";
+import { FrequentLines } from "../telemetry/frequent-lines.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../upstream/observer.ts";
@@ -20,6 +21,7 @@ export class Reporter implements CacheObserver {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #recent: Recent;
+  readonly #lines = new FrequentLines();
 
   constructor({ log, metrics, recent }: ReporterOptions) {
     this.#log = log;
@@ -44,18 +46,20 @@ export class Reporter implements CacheObserver {
     const line = {
       method,
       path: record.path,
-      ...(upstream ? { namespace: upstream } : {}),
+      namespace: upstream,
       status,
       bytes,
       ms: Math.round(record.milliseconds * 10) / 10,
-      ...(result ? { cache: result } : {}),
+      cache: result,
       client: record.address,
       agent: record.userAgent,
-      ...(record.error ? { error: record.error } : {}),
-      ...(record.defect === undefined ? {} : { err: record.defect }),
+      error: record.error,
     };
-    if (status >= 500 || record.defect !== undefined) this.#log.warn(line, "request");
-    else this.#log.info(line, "request");
+    if (status >= 500 || record.defect !== undefined) {
+      this.#log.warn({ ...line, err: record.defect }, "request");
+    } else if (this.#log.isLevelEnabled("info")) {
+      this.#log.line(this.#lines.format("info", Date.now(), line, "request"));
+    }
   }
 
   filled({ digest, source, size, fault }: FillEvent): void {

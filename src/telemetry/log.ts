@@ -3,7 +3,10 @@ import { Output } from "./output.ts";
 import { redactLine } from "./redact.ts";
 import { formatTextLine } from "./text-lines.ts";
 
-export type Log = Logger;
+export interface Log extends Logger {
+  /** Takes a line of JSON that needs nothing more: one of `FrequentLines`, freed of secrets there. */
+  readonly line: (line: string) => void;
+}
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
@@ -29,8 +32,9 @@ const MAX_CAUSES = 5;
  */
 export function createLog(options: LogOptions): Log {
   const { format, level, colours = wantsColours() } = options;
-  const stream = options.stream ?? new Output({ minLength: format === "json" ? BUFFERED : 0 });
-  return pino(
+  const output = options.stream ?? new Output({ minLength: format === "json" ? BUFFERED : 0 });
+  const stream = format === "json" ? output : asText(output, colours);
+  const logger = pino(
     {
       level,
       base: null,
@@ -39,8 +43,9 @@ export function createLog(options: LogOptions): Log {
       serializers: { err: (error: unknown) => describeError(error, 0) },
       hooks: { streamWrite: redactLine },
     },
-    format === "json" ? stream : asText(stream, colours),
+    stream,
   );
+  return Object.assign(logger, { line: (line: string) => stream.write(line) });
 }
 
 /** https://no-color.org */

@@ -1,0 +1,58 @@
+import { LRUCache } from "lru-cache";
+import { redactLine } from "./redact.ts";
+
+/** Fields that were written a moment ago: the same few clients ask for the same few things. */
+const KNOWN_FIELDS = 4096;
+
+/** Longer values are made ready each time: memory is not for them. */
+const LONGEST = 512;
+
+/** What a line may hold. A field without a value is left out. */
+export type LineFields = Readonly<Record<string, string | number | undefined>>;
+
+/**
+ * Lines for what is logged with every answer, in the form that the log itself writes, at a fifth of
+ * what it costs there: a text that was quoted and freed of secrets once is taken as it was then.
+ */
+export class FrequentLines {
+  readonly #known = new LRUCache<string, string>({ max: KNOWN_FIELDS });
+  #second = 0;
+  #clock = "";
+
+  /** @param now milliseconds of the epoch */
+  format(level: string, now: number, fields: LineFields, message: string): string {
+    let line = `{"level":"${level}","time":"${this.#time(now)}"`;
+    // A plain object of ours: nothing is inherited.
+    // oxlint-disable-next-line guard-for-in -- as said above
+    for (const name in fields) {
+      const value = fields[name];
+      if (value === undefined) continue;
+      line += typeof value === "number" ? `,"${name}":${value}` : this.#text(name, value);
+    }
+    return `${line},"msg":"${message}"}\n`;
+  }
+
+  /** `,"name":"value"` without secrets: each field by itself is what a whole line's would be. */
+  #text(name: string, value: string): string {
+    if (value.length > LONGEST) return textField(name, value);
+    const key = `${name} ${value}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const field = textField(name, value);
+    this.#known.set(key, field);
+    return field;
+  }
+
+  #time(now: number): string {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#clock = new Date(second * 1000).toISOString().slice(0, -"000Z".length);
+    }
+    return `${this.#clock}${String(now - second * 1000).padStart(3, "0")}Z`;
+  }
+}
+
+function textField(name: string, value: string): string {
+  return redactLine(`,"${name}":${JSON.stringify(value)}`);
+}
