@@ -18,6 +18,9 @@ export const packages = {
   openssl: "/usr/bin/openssl",
 };
 
+/** What the measurements of bench/ need besides. */
+export const benchPackages = { wrk: "/usr/bin/wrk", curl: "/usr/bin/curl" };
+
 /** The Debian suite that has a containerd of this line. */
 const suites = { 1.6: "bookworm", 1.7: "trixie", 2.1: "forky" };
 
@@ -28,8 +31,8 @@ const policyMark = "# written by entrepot's scripts/debian.mjs while it installs
 const isInstalled = (name) => fs.existsSync(`/var/lib/dpkg/info/${name}.list`);
 
 /** dpkg's file list is read instead of running dpkg-query: this has to cost nothing when all is there. */
-export function missingPackages() {
-  return Object.entries(packages)
+export function missingPackages(wanted = packages) {
+  return Object.entries(wanted)
     .filter(([name, file]) => !isInstalled(name) || !fs.existsSync(file))
     .map(([name]) => name)
     .filter((name) => name !== "busybox-static" || !isInstalled("busybox"));
@@ -55,16 +58,16 @@ export function obstacle() {
  * Installs what is missing, where that is possible, and says whether the tests with real
  * components can run. Where not, ENTREPOT_REAL=0 and ENTREPOT_REAL_REASON are set for the children.
  */
-export async function ensureDebianPackages() {
+export async function ensureDebianPackages(wanted = packages) {
   let reason = obstacle();
-  let missing = reason === undefined ? missingPackages() : [];
+  let missing = reason === undefined ? missingPackages(wanted) : [];
   if (reason === undefined && missing.length > 0) {
     try {
       await withLock("install", async () => {
-        missing = missingPackages();
+        missing = missingPackages(wanted);
         if (missing.length > 0) await install(missing);
       });
-      missing = missingPackages();
+      missing = missingPackages(wanted);
       if (missing.length > 0)
         reason = `still missing after the installation: ${missing.join(", ")}`;
     } catch (error) {
@@ -78,7 +81,7 @@ export async function ensureDebianPackages() {
   }
   process.env.ENTREPOT_REAL = "0";
   process.env.ENTREPOT_REAL_REASON = reason;
-  console.error(`\n!!! Tests with real components are SKIPPED: ${reason}\n`);
+  console.error(`\n!!! What needs real components is SKIPPED: ${reason}\n`);
   return { available: false, reason };
 }
 

@@ -48,6 +48,11 @@ export class DockerRegistry implements AsyncDisposable {
     this.#dir = dir;
   }
 
+  get pid(): number {
+    if (!this.#process) throw new Error("docker-registry does not run");
+    return this.#process.pid;
+  }
+
   get port(): number {
     return this.#port;
   }

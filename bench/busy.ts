@@ -1,0 +1,40 @@
+import { fileURLToPath } from "node:url";
+import { mustRun } from "../test/harness/processes.ts";
+import { family, peakMegabytes } from "./kernel.ts";
+import { download } from "./load.ts";
+import { FAR, type Run } from "./run.ts";
+import { shaped } from "./upstream.ts";
+
+const PROBER = fileURLToPath(new URL("prober.ts", import.meta.url));
+
+/** Small hits while a large blob comes in, against the same hits before. */
+export async function measureBusy(run: Run): Promise<void> {
+  const { registry, stock } = run.upstream;
+  const { huge, small } = stock;
+  const seconds = Math.max(2, Math.floor((huge.size / (FAR.rate * 1e6)) * 0.8));
+  for (let round = 1; round <= Math.min(2, run.rounds); round += 1) {
+    run.step(`hits during a fill of ${Math.round(huge.size / 2 ** 20)} MiB, round ${round}`);
+    await using line = await shaped(registry.port, FAR);
+    await using cache = await run.startEmpty("entrepot", line.url);
+    const url = cache.at(`blobs/${small.digest}`);
+    await download(url, cache.pid, { clients: 1 });
+    const idle = await probe(url, seconds);
+    const filling = download(cache.at(`blobs/${huge.digest}`), cache.pid, { clients: 1 });
+    const busy = await probe(url, seconds);
+    await filling;
+    run.add("hits during a fill", "entrepot", {
+      "p99 ms, idle": idle,
+      "p99 ms, filling": busy,
+      "p99 filling over idle": busy / idle,
+      "peak MB": peakMegabytes(family(cache.pid)),
+    });
+  }
+}
+
+/** The 99th percentile of the waits, in milliseconds. */
+async function probe(url: string, seconds: number): Promise<number> {
+  const output = await mustRun([process.execPath, PROBER, url, String(seconds)]);
+  const told: unknown = JSON.parse(output);
+  if (typeof told === "object" && told && "p99" in told) return Number(told.p99);
+  throw new Error(`the prober said ${output}`);
+}

@@ -1,0 +1,84 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { startDockerRegistry } from "../test/harness/docker-registry.ts";
+import { localUpstream, startEntrepot } from "../test/harness/entrepot.ts";
+import { freePort, type TempDir } from "../test/harness/places.ts";
+import { startProcess } from "../test/harness/processes.ts";
+import { nginxCache, nginxStatic } from "./nginx.ts";
+import type { Stock } from "./upstream.ts";
+
+export type SystemName = "entrepot" | "docker-registry" | "nginx-cache" | "nginx-static";
+
+export interface Place {
+  /** The registry that it caches; nginx-static has none. */
+  readonly upstream: string;
+  /** Where it keeps content from one start to the next. */
+  readonly data: string;
+  readonly scratch: TempDir;
+  readonly stock: Stock;
+}
+
+export interface Running extends AsyncDisposable {
+  readonly name: SystemName;
+  readonly pid: number;
+  /** The whole address of a path such as `blobs/sha256:…` in `bench/app`. */
+  at(this: void, path: string): string;
+}
+
+/** Starts one of the systems that are compared. */
+export async function start(name: SystemName, place: Place): Promise<Running> {
+  await mkdir(place.data, { recursive: true });
+  switch (name) {
+    case "entrepot":
+      return entrepot(place);
+    case "docker-registry":
+      return dockerRegistry(place);
+    case "nginx-cache":
+      return nginx(name, place, (port) => nginxCache(place, port));
+    case "nginx-static":
+      return nginx(name, place, (port) => nginxStatic(place, port));
+  }
+}
+
+/** As people run it: with its log on, which is read and thrown away here. */
+async function entrepot({ upstream, data }: Place): Promise<Running> {
+  const settings = { ...localUpstream(upstream), tagTtl: "1h" };
+  const cache = await startEntrepot({ data, config: { upstreams: { "bench.test": settings } } });
+  return {
+    name: "entrepot",
+    pid: cache.pid,
+    at: (path) => `${cache.url}/v2/bench/app/${path}?ns=bench.test`,
+    [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
+  };
+}
+
+async function dockerRegistry({ upstream, data }: Place): Promise<Running> {
+  const registry = await startDockerRegistry({ storage: data, proxy: { remoteurl: upstream } });
+  return {
+    name: "docker-registry",
+    pid: registry.pid,
+    at: (path) => `${registry.url}/v2/bench/app/${path}`,
+    [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose](),
+  };
+}
+
+async function nginx(
+  name: SystemName,
+  { scratch }: Place,
+  configure: (port: number) => Promise<string>,
+): Promise<Running> {
+  const port = freePort();
+  const file = scratch.file(`${name}.conf`);
+  await writeFile(file, await configure(port));
+  const url = `http://127.0.0.1:${port}`;
+  const child = await startProcess({
+    name,
+    command: ["/usr/sbin/nginx", "-c", file, "-p", scratch.path],
+    ready: async () => (await fetch(`${url}/ready`)).ok,
+  });
+  return {
+    name,
+    pid: child.pid,
+    at: (path) => `${url}/v2/bench/app/${path}`,
+    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
+  };
+}

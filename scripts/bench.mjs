@@ -1,0 +1,18 @@
+// `npm run bench`: installs what is missing and measures Entrepot beside its peers. Flags go behind
+// two dashes: `npm run bench -- --quick`.
+import path from "node:path";
+import { findBun, root } from "./bun.mjs";
+import { benchPackages, ensureDebianPackages, packages } from "./debian.mjs";
+import { ensureInstalled } from "./install.mjs";
+import { run } from "./run.mjs";
+
+try {
+  ensureInstalled({ dev: true });
+  const { available } = await ensureDebianPackages({ ...packages, ...benchPackages });
+  const args = [path.join(root, "bench/bench.ts"), ...process.argv.slice(2)];
+  // Without its peers there is nothing to compare with.
+  process.exitCode = available ? await run(findBun(), args, { cwd: root }) : 1;
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}
