@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { renderCommand } from "./commands/render.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { version } from "./version.ts";
 
@@ -11,7 +12,8 @@ async function main(): Promise<void> {
     .version(version)
     .showSuggestionAfterError()
     .exitOverride()
-    .addCommand(serveCommand().exitOverride());
+    .addCommand(serveCommand().exitOverride())
+    .addCommand(renderCommand().exitOverride());
   try {
     await program.parseAsync();
   } catch (error) {

@@ -8,6 +8,8 @@ const FLOORS: Readonly<Record<string, number>> = {
   commands: 6,
   server: 5,
   node: 5,
+  render: 5,
+  doctor: 5,
   cache: 4,
   upstream: 3,
   store: 3,

@@ -1,0 +1,100 @@
+import { expect, test } from "bun:test";
+import { parse, parseAllDocuments } from "yaml";
+import { asOne, expectGolden } from "../../test/harness/golden.ts";
+import { DEFAULT_UPSTREAMS, defaultUrl } from "../config/settings.ts";
+import { parseUpstreamName } from "../oci/names.ts";
+import { composeText, unitText } from "./service.ts";
+import { RenderError, type RenderInput } from "./target.ts";
+import { render, TARGETS } from "./targets.ts";
+
+function inputOf(cache: string, names: readonly string[]): RenderInput {
+  const upstreams = names.map((text) => {
+    const name = parseUpstreamName(text);
+    if (!name) throw new Error(text);
+    return { name, server: defaultUrl(name) };
+  });
+  return { cache: new URL(cache), upstreams };
+}
+
+const usual = inputOf("http://192.168.1.10:5000", [...DEFAULT_UPSTREAMS, "registry.test:5000"]);
+const secure = inputOf("https://cache.example", ["docker.io", "quay.io"]);
+
+test.each(TARGETS.map((target) => [target.name, target] as const))(
+  "%s is written as the golden file has it",
+  (name, target) => {
+    expectGolden(`render/${name}.txt`, asOne(render(target, usual)));
+  },
+);
+
+test.each(["containerd", "docker", "podman", "buildkit"])("%s with a cache behind TLS", (name) => {
+  const target = TARGETS.find((one) => one.name === name) ?? expect.unreachable(name);
+  expectGolden(`render/${name}-tls.txt`, asOne(render(target, secure)));
+});
+
+test.each(TARGETS.map((target) => [target.name, target] as const))(
+  "every file of %s is of its format, and says where it goes unless that has no comments",
+  (_, target) => {
+    for (const { path, text } of render(target, usual)) {
+      if (path.endsWith(".yaml")) {
+        for (const document of parseAllDocuments(text)) expect(document.errors).toEqual([]);
+      } else if (path.endsWith(".toml") || path.endsWith(".part") || path.includes("registries")) {
+        expect(Object.keys(Bun.TOML.parse(text)).length).toBeGreaterThan(0);
+      } else if (path.endsWith(".json")) expect(Object.keys(JSON.parse(text))).not.toEqual([]);
+      if (/\.json$|sysusers/.test(path)) continue;
+      expect(text).toContain("# Where: ");
+      expect(text).toContain("# After: ");
+    }
+  },
+);
+
+test("a file of the deploy folder is what is rendered", async () => {
+  expect(await Bun.file("deploy/systemd/entrepot.service").text()).toBe(unitText());
+  expect(await Bun.file("deploy/compose.yaml").text()).toBe(composeText());
+});
+
+test("Docker cannot be told without Docker Hub", () => {
+  const target = TARGETS.find((one) => one.name === "docker") ?? expect.unreachable();
+  expect(() => render(target, inputOf("http://c:5000", ["ghcr.io"]))).toThrow(RenderError);
+});
+
+test("the address of a machine has to be known where it is set", () => {
+  const target = TARGETS.find((one) => one.name === "proxmox") ?? expect.unreachable();
+  const named = inputOf("http://cache.example:5000", ["ghcr.io"]);
+  expect(() => render(target, named)).toThrow("--address 192.168.1.10/24");
+  const [script] = render(target, { ...named, address: "10.0.0.9/16", gateway: "10.0.255.1" });
+  expect(script?.text).toContain('qm set "$vm" --ipconfig0 "ip=10.0.0.9/16,gw=10.0.255.1"');
+});
+
+test("the structures that k3s, Talos, kind and Gardener read", () => {
+  const yaml = (name: string, index = 0): unknown => {
+    const target = TARGETS.find((one) => one.name === name) ?? expect.unreachable(name);
+    return parse(render(target, secure)[index]?.text ?? "");
+  };
+  const endpoint = ["https://cache.example"];
+  expect(yaml("k3s")).toEqual({ mirrors: { "docker.io": { endpoint }, "quay.io": { endpoint } } });
+  expect(yaml("talos")).toEqual({
+    machine: {
+      registries: {
+        mirrors: { "docker.io": { endpoints: endpoint }, "quay.io": { endpoints: endpoint } },
+      },
+    },
+  });
+  const mirrors = ["docker.io", "quay.io"].map((upstream) => ({
+    upstream,
+    hosts: [{ host: "https://cache.example", capabilities: ["pull", "resolve"] }],
+  }));
+  expect(yaml("gardener")).toEqual({
+    spec: {
+      extensions: [
+        {
+          type: "registry-mirror",
+          providerConfig: {
+            apiVersion: "mirror.extensions.gardener.cloud/v1alpha1",
+            kind: "MirrorConfig",
+            mirrors,
+          },
+        },
+      ],
+    },
+  });
+});

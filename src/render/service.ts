@@ -1,0 +1,120 @@
+import { header, type Target } from "./target.ts";
+
+const SYSUSERS = `u entrepot - "Entrepot, a cache for container registries" /var/lib/entrepot
+`;
+
+/** The unit of the cache itself. deploy/systemd holds the same text; a test keeps them alike. */
+export function unitText(): string {
+  return `[Unit]
+Description=Entrepot, a pull-through cache for container registries
+Wants=network-online.target
+After=network-online.target time-sync.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/local/bin/entrepot serve --config /etc/entrepot/entrepot.yaml
+User=entrepot
+Group=entrepot
+Restart=on-failure
+RestartSec=2
+# What is under way gets 15 s to finish.
+TimeoutStopSec=30
+StateDirectory=entrepot
+StateDirectoryMode=0750
+ConfigurationDirectory=entrepot
+LimitNOFILE=65536
+OOMScoreAdjust=-500
+
+CapabilityBoundingSet=
+AmbientCapabilities=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+PrivateIPC=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=pid
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+UMask=0027
+# Not MemoryDenyWriteExecute: the program compiles its JavaScript to machine code while it runs.
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+export const systemd: Target = {
+  name: "systemd",
+  title: "the cache as a systemd service",
+  notes: {
+    where:
+      "/etc/systemd/system/entrepot.service on the cache's machine, with its user in /etc/sysusers.d; the program is /usr/local/bin/entrepot",
+    restart: "`systemd-sysusers && systemctl daemon-reload && systemctl enable --now entrepot`",
+    mind: [
+      "No timers and no clean-up jobs belong to it.",
+      "`systemctl status entrepot` only tells that it runs: `entrepot doctor` tells whether it can be used.",
+      "Secrets that entrepot.yaml names have to be readable by the user entrepot.",
+    ],
+  },
+  render: (_, notes) => [
+    { path: "/etc/systemd/system/entrepot.service", text: `${header(notes)}\n${unitText()}` },
+    { path: "/etc/sysusers.d/entrepot.conf", text: SYSUSERS },
+  ],
+};
+
+/** deploy/compose.yaml holds the same text. */
+export function composeText(): string {
+  return `services:
+  entrepot:
+    image: entrepot:latest
+    restart: unless-stopped
+    command: [serve, --config, /etc/entrepot/entrepot.yaml]
+    user: "65532:65532"
+    read_only: true
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    ports:
+      - "5000:5000"
+    volumes:
+      - ./entrepot.yaml:/etc/entrepot/entrepot.yaml:ro
+      - data:/var/lib/entrepot
+    ulimits:
+      nofile: 65536
+    stop_grace_period: 30s
+volumes:
+  data:
+`;
+}
+
+export const compose: Target = {
+  name: "compose",
+  title: "the cache with Docker Compose or podman-compose",
+  notes: {
+    where: "compose.yaml in a folder of its own, with entrepot.yaml beside it",
+    restart: "`docker compose up -d`; after a change of entrepot.yaml `docker compose restart`",
+    mind: [
+      "The image is the one that `npm run image` builds: load it with `docker load -i dist/entrepot-image.tar`.",
+      "Every upstream with a `port` needs that port under `ports` too.",
+      "A folder in place of the volume has to belong to the user 65532.",
+    ],
+  },
+  render: (_, notes) => [{ path: "compose.yaml", text: `${header(notes)}\n${composeText()}` }],
+};

@@ -1,0 +1,40 @@
+import { bottlerocket } from "./bottlerocket.ts";
+import { buildkit } from "./buildkit.ts";
+import { cloudInit, proxmox } from "./cloud-init.ts";
+import { containerd, eks, k0s, kind, microk8s, nerdctl } from "./containerd.ts";
+import { crio, podman } from "./containers.ts";
+import { docker } from "./docker.ts";
+import { gardener } from "./gardener.ts";
+import { k3s, rke2 } from "./rancher.ts";
+import { compose, systemd } from "./service.ts";
+import { talos, talosDocuments } from "./talos.ts";
+import type { RenderedFile, RenderInput, Target } from "./target.ts";
+
+/** In the order in which they are listed. */
+export const TARGETS: readonly Target[] = [
+  containerd,
+  k3s,
+  rke2,
+  k0s,
+  microk8s,
+  kind,
+  talos,
+  talosDocuments,
+  docker,
+  podman,
+  crio,
+  buildkit,
+  nerdctl,
+  bottlerocket,
+  eks,
+  gardener,
+  cloudInit,
+  proxmox,
+  systemd,
+  compose,
+];
+
+/** @throws RenderError */
+export function render(target: Target, input: RenderInput): readonly RenderedFile[] {
+  return target.render(input, target.notes);
+}

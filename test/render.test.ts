@@ -1,0 +1,125 @@
+import { expect } from "bun:test";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DEFAULT_UPSTREAMS } from "../src/config/settings.ts";
+import { type ContainerdPieces, startContainerd } from "./harness/containerd.ts";
+import { startDockerRegistry } from "./harness/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { busyboxImage } from "./harness/images.ts";
+import { type TempDir, tempDir } from "./harness/places.ts";
+import { mustRun, run } from "./harness/processes.ts";
+import { push } from "./harness/pushing.ts";
+import { realTest } from "./harness/real.ts";
+
+const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
+
+/** Renders into a folder, as somebody would type it. */
+async function rendered(target: string, ...args: string[]): Promise<TempDir> {
+  const folder = await tempDir("rendered");
+  await mustRun([PROGRAM, "render", target, "--output", folder.path, ...args]);
+  return folder;
+}
+
+/** A node's config.toml with what `render containerd` says to merge into it. */
+function withPart(pieces: ContainerdPieces, part: string): string {
+  return `${part.replaceAll("/etc/containerd/certs.d", pieces.certsDir)}
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${pieces.sandboxImage}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "${pieces.snapshotter}"
+`.replace(
+    "version = 2\n",
+    `version = 2
+root = "${pieces.root}"
+state = "${pieces.state}"
+oom_score = 0
+
+[grpc]
+  address = "${pieces.socket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${pieces.root}/opt"
+`,
+  );
+}
+
+for (const line of ["1.6", "1.7", "2.1"] as const) {
+  realTest(`containerd ${line} pulls with the rendered certs.d and config_path`, async () => {
+    await using registry = await startDockerRegistry();
+    const names = ["reg.test", "other.test:5000"];
+    for (const [index, name] of names.entries()) {
+      const image = await busyboxImage({ text: name });
+      await push(image, { url: registry.url, repository: `org/app${index}`, tag: "1" });
+    }
+    await using cache = await startEntrepot({
+      config: {
+        upstreams: Object.fromEntries(names.map((name) => [name, localUpstream(registry.url)])),
+      },
+    });
+    // The running cache is asked which registries it has.
+    await using tree = await rendered("containerd", "--cache", cache.url);
+    const part = await readFile(tree.file("etc/containerd/config.toml.part"), "utf8");
+    const certs = tree.file("etc/containerd/certs.d");
+    const hosts = {
+      "reg.test": await readFile(join(certs, "reg.test/hosts.toml"), "utf8"),
+      "other.test_5000_": await readFile(join(certs, "other.test_5000_/hosts.toml"), "utf8"),
+    };
+    await using containerd = await startContainerd({
+      line,
+      hosts,
+      config: (pieces) => withPart(pieces, part),
+    });
+    for (const [index, name] of names.entries()) {
+      await containerd.cri.pullImage(`${name}/org/app${index}:1`);
+    }
+    const served = await (await cache.get("/entrepot/v1/served")).text();
+    for (const [index, name] of names.entries()) {
+      expect(served).toContain(`{"namespace":"${name}","repository":"org/app${index}"`);
+    }
+  });
+}
+
+realTest("skopeo pulls by name with the rendered registries.conf", async () => {
+  await using registry = await startDockerRegistry();
+  const image = await busyboxImage({ text: "by name" });
+  await push(image, { url: registry.url, repository: "org/app", tag: "1" });
+  await using cache = await startEntrepot({
+    config: { upstreams: { "reg.test": localUpstream(registry.url) } },
+  });
+  await using tree = await rendered("podman", "--cache", cache.url);
+  await using target = await tempDir("copied");
+  const file = tree.file("etc/containers/registries.conf.d/50-entrepot.conf");
+  const conf = ["--registries-conf", file];
+  await mustRun(["skopeo", ...conf, "copy", "docker://reg.test/org/app:1", `dir:${target.path}`]);
+  expect(await readFile(target.file("manifest.json"))).toEqual(Buffer.from(image.manifest.bytes));
+});
+
+realTest("systemd takes the rendered unit, and finds it well shut in", async () => {
+  await using tree = await rendered(
+    "systemd",
+    "--cache",
+    "http://192.168.1.10:5000",
+    "--upstream",
+    ...DEFAULT_UPSTREAMS,
+  );
+  const unit = tree.file("etc/systemd/system/entrepot.service");
+  const text = await readFile(unit, "utf8");
+  // The one thing that this machine need not have is the program's place.
+  await writeFile(unit, text.replaceAll("/usr/local/bin/entrepot", PROGRAM));
+  const verified = await run(["systemd-analyze", "verify", "--man=no", unit]);
+  expect({ code: verified.code, said: verified.stderr }).toEqual({ code: 0, said: "" });
+  const judged = await mustRun(["systemd-analyze", "security", "--offline=true", unit]);
+  expect(Number(/exposure level for entrepot\.service: ([\d.]+)/.exec(judged)?.[1])).toBeLessThan(
+    2,
+  );
+  const users = tree.file("etc/sysusers.d/entrepot.conf");
+  const root = tree.file("root");
+  await mkdir(join(root, "etc"), { recursive: true });
+  await mustRun(["systemd-sysusers", `--root=${root}`, users]);
+  expect(await readFile(join(root, "etc/passwd"), "utf8")).toMatch(
+    /^entrepot:!?\*?x?:\d+:\d+:.*:\/var\/lib\/entrepot:\/usr\/sbin\/nologin$/m,
+  );
+});
