@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { importCommand } from "./commands/import.ts";
 import { renderCommand } from "./commands/render.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { version } from "./version.ts";
@@ -13,7 +14,8 @@ async function main(): Promise<void> {
     .showSuggestionAfterError()
     .exitOverride()
     .addCommand(serveCommand().exitOverride())
-    .addCommand(renderCommand().exitOverride());
+    .addCommand(renderCommand().exitOverride())
+    .addCommand(importCommand().exitOverride());
   try {
     await program.parseAsync();
   } catch (error) {

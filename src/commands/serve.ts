@@ -49,6 +49,9 @@ async function serve(options: ServeOptions): Promise<number> {
   const format = options.logFormat ?? (isTerminal ? "text" : "json");
   try {
     const settings = loadSettings({ flags: options, env: process.env });
+    for (const line of settings.leftOver ?? []) {
+      process.stderr.write(`entrepot: not carried over: ${line}\n`);
+    }
     const log = createLog({ format, level: options.logLevel });
     const ending = signalled();
     const running = await runCache(settings, log);

@@ -1,8 +1,11 @@
 import path from "node:path";
 import { explainIssues, pathPrefix } from "./explain.ts";
 import { type ReadText, UnreadableError } from "./files.ts";
+import type { Draft } from "./foreign/draft.ts";
+import { leftOverLines } from "./foreign/write.ts";
+import { isManifest, readManifest } from "./gardener/manifest.ts";
 import { type Path, YamlSource } from "./positions.ts";
-import { ConfigError, type Problem, quote } from "./problems.ts";
+import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
 
 const MAX_BYTES = 1024 * 1024;
@@ -13,6 +16,8 @@ export class ConfigFile {
   /** Where its relative paths begin. */
   readonly folder: string;
   readonly #source: YamlSource;
+  /** Where the file is a manifest of Gardener's: what came of it. */
+  readonly #draft: Draft | undefined;
 
   /**
    * @param name as it was given: that is how messages call it
@@ -22,17 +27,32 @@ export class ConfigFile {
   constructor(name: string, origin: string, readFile: ReadText) {
     this.folder = path.dirname(path.resolve(name));
     this.#source = new YamlSource(name, read(name, origin, readFile));
+    this.#draft = isManifest(this.#source.value)
+      ? readManifest(this.#source, { folder: path.join(this.folder, "secrets"), readFile })
+      : undefined;
+    const problems = this.#draft?.problems ?? [];
+    if (problems.length > 0) throw new ConfigError(sortProblems(problems));
     // An empty file, or one of comments alone, changes nothing.
-    const parsed = fileSchema.safeParse(this.#source.value ?? {});
+    const parsed = fileSchema.safeParse(this.#draft?.value ?? this.#source.value ?? {});
     if (!parsed.success) {
       throw new ConfigError(explainIssues(parsed.error.issues, fileSchema, this.#source));
     }
     this.settings = parsed.data;
   }
 
+  /** What a foreign file says that has no equal here, a line for each. */
+  get leftOver(): readonly string[] {
+    return this.#draft ? leftOverLines(this.#draft) : [];
+  }
+
   /** Something that is wrong with a key or the value of it. */
   problem(at: Path, message: string, place: "key" | "value" = "value"): Problem {
     const text = pathPrefix(at) + message;
+    const origin = this.#draft?.originOf(at);
+    if (origin) {
+      const { file, line, column, what } = origin;
+      return { file, line, column, message: `${what}: ${message}` };
+    }
     return place === "key" ? this.#source.keyProblem(at, text) : this.#source.problem(at, text);
   }
 }

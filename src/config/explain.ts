@@ -7,26 +7,29 @@ type Issue = z.core.$ZodIssue;
 /** A place is searched from the file's top: a file that is wrong throughout must not take minutes. */
 const LOOKED_AT = 100;
 
-/** What zod found, each with its place in the file and in words that say what to write instead. */
+/**
+ * What zod found, each with its place in the file and in words that say what to write instead.
+ *
+ * @param base where in the file the value stands that the schema is for
+ */
 export function explainIssues(
   issues: readonly Issue[],
   schema: z.ZodType,
   source: YamlSource,
+  base: Path = [],
 ): Problem[] {
   return issues.slice(0, LOOKED_AT).flatMap((issue) => {
+    const path = [...base, ...issue.path];
     if (issue.code === "unrecognized_keys") {
       const allowed = keysAt(schema, issue.path);
       return issue.keys
         .slice(0, LOOKED_AT)
         .map((key) =>
-          source.keyProblem(
-            [...issue.path, key],
-            pathPrefix(issue.path) + unknownKey(key, allowed),
-          ),
+          source.keyProblem([...path, key], pathPrefix(path) + unknownKey(key, allowed)),
         );
     }
-    const message = pathPrefix(issue.path) + describe(issue, valueAt(source.value, issue.path));
-    return source.problem(issue.path, message);
+    const message = pathPrefix(path) + describe(issue, valueAt(source.value, path));
+    return source.problem(path, message);
   });
 }
 
@@ -61,6 +64,7 @@ function describe(issue: Issue, value: unknown): string {
   }
   if (issue.code === "too_small") {
     if (issue.origin === "string") return "must not be empty";
+    if (issue.origin === "array") return issue.message;
     return `${String(value)} is too small: at least ${issue.minimum}`;
   }
   if (issue.code === "too_big") {
@@ -115,6 +119,7 @@ function keysAt(schema: z.ZodType, path: Path): string[] {
     if (segment === undefined) break;
     if (current instanceof z.ZodObject) current = current.shape[String(segment)];
     else if (current instanceof z.ZodRecord) current = current.valueType;
+    else if (current instanceof z.ZodArray) current = current.element;
   }
   return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
 }

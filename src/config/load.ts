@@ -32,7 +32,11 @@ export interface LoadOptions {
 }
 
 /** Settings, and the file they came from, if any. */
-export type LoadedSettings = Settings & { readonly file?: string };
+export type LoadedSettings = Settings & {
+  readonly file?: string;
+  /** What a file in a foreign form says that has no equal here. */
+  readonly leftOver?: readonly string[];
+};
 
 /** A value as it was written, and how to say what is wrong with it where it was written. */
 interface Given {
@@ -85,6 +89,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   }
   return {
     ...(config ? { file: config.value } : {}),
+    ...(file && file.leftOver.length > 0 ? { leftOver: file.leftOver } : {}),
     listen: listenAddress,
     admin: adminAddress,
     dataDirectory: path.resolve(data.folder, data.value),

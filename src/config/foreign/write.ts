@@ -1,0 +1,59 @@
+import { Document, isCollection, isMap, isScalar, type Scalar } from "yaml";
+import type { Path } from "../positions.ts";
+import type { Draft, Origin } from "./draft.ts";
+
+/** entrepot.yaml, each line with where it came from, and at its end what could not be carried over. */
+export function writeDraft(draft: Draft, command: string): string {
+  // Upstreams last: the list is long.
+  const { upstreams, ...rest } = draft.value;
+  const document = new Document({ ...rest, ...(upstreams ? { upstreams } : {}) });
+  document.commentBefore = ` Made by: ${command}`;
+  for (const { at, from, note } of draft.carried) {
+    const text = ` ${placeOf(from)}${note === undefined ? "" : `: ${note}`}`;
+    const value: unknown = document.getIn([...at], true);
+    if (isScalar(value)) value.comment = text;
+    else if (isCollection(value)) {
+      const key = keyOf(document, at);
+      if (key) key.commentBefore = text;
+    }
+  }
+  return [document.toString({ lineWidth: 0 }), ...leftOvers(draft), ...adoptions(draft)].join("");
+}
+
+/** `hub.yml:12 proxy.ttl`. */
+export function placeOf({ file, line, what }: Origin): string {
+  return `${file}:${line}${what === "" ? "" : ` ${what}`}`;
+}
+
+function keyOf(document: Document, at: Path): Scalar | undefined {
+  const parent: unknown = document.getIn(at.slice(0, -1), true);
+  if (!isMap(parent)) return undefined;
+  const pair = parent.items.find(({ key }) => isScalar(key) && key.value === at.at(-1));
+  return pair && isScalar(pair.key) ? pair.key : undefined;
+}
+
+function leftOvers(draft: Draft): string[] {
+  const lines = leftOverLines(draft);
+  if (lines.length === 0) return [];
+  return ["\n# Could not be carried over:\n", ...lines.map((line) => `#   ${line}\n`)];
+}
+
+/** A line for each; what stands in several files alike is told once. */
+export function leftOverLines({ left }: Draft): string[] {
+  const alike = Map.groupBy(left, ({ from, why }) => `${from.what}: ${why}`);
+  return [...alike].map(([text, each]) => {
+    const places = each.map(({ from }) => `${from.file}:${from.line}`);
+    return `${places.join(", ")} ${text}`;
+  });
+}
+
+function adoptions({ adoptable }: Draft): string[] {
+  if (adoptable.length === 0) return [];
+  const lines = adoptable.map(
+    ({ upstream, folder }) => `#   entrepot adopt ${folder} --upstream ${upstream}\n`,
+  );
+  return [
+    "\n# What the old registries hold can be taken over, with them stopped and before this one starts:\n",
+    ...lines,
+  ];
+}

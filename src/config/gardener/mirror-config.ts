@@ -1,0 +1,156 @@
+import ipaddr from "ipaddr.js";
+import { defaultUrl } from "../settings.ts";
+import type { Path } from "../positions.ts";
+import { addressProblem, upstreamProblem } from "./names.ts";
+import type { Reading } from "./reading.ts";
+import { mirrorConfig, operatingSystemConfig, type RegistryMirror } from "./schemas.ts";
+
+export const MIRROR_GROUP = "mirror.extensions.gardener.cloud";
+export const MIRROR_VERSION = "v1alpha1";
+
+const CAPABILITIES = new Set(["pull", "resolve"]);
+const RESOLVES_TOO = "mirrors are asked for tags as well as for content";
+
+/** A host that is asked before the registry itself. */
+interface Host {
+  readonly at: Path;
+  readonly url: string;
+  readonly overridePath: boolean;
+}
+
+/** Reads a MirrorConfig that stands at a path of the manifest. */
+export function readMirrorConfig(reading: Reading, value: unknown, base: Path): void {
+  const config = reading.parse(mirrorConfig, value, base);
+  for (const [index, mirror] of config?.mirrors.entries() ?? []) {
+    const at = [...base, "mirrors", index];
+    const problem = upstreamProblem(mirror.upstream);
+    if (problem !== undefined) reading.refuse([...at, "upstream"], problem);
+    else if (reading.draft.upstream(mirror.upstream, reading.origin([...at, "upstream"]))) {
+      setMirrors(reading, mirror.upstream, readHosts(reading, mirror, at));
+    }
+  }
+}
+
+function readHosts(reading: Reading, mirror: RegistryMirror, at: Path): Host[] {
+  const seen = new Set<string>();
+  return mirror.hosts.flatMap((host, index) => {
+    const here = [...at, "hosts", index];
+    const problem = addressProblem(host.host, true);
+    if (problem !== undefined) reading.refuse([...here, "host"], problem);
+    else if (seen.has(host.host)) reading.refuse([...here, "host"], "is named twice");
+    seen.add(host.host);
+    const unknown = host.capabilities?.find((one) => !CAPABILITIES.has(one));
+    if (unknown !== undefined) {
+      reading.refuse(
+        [...here, "capabilities"],
+        `${JSON.stringify(unknown)} is none: pull and resolve are`,
+      );
+    }
+    // Gardener's default is pull alone.
+    if (!host.capabilities?.includes("resolve"))
+      reading.leave([...here, "capabilities"], RESOLVES_TOO);
+    if (host.caBundleSecretReferenceName) {
+      readBundle(reading, mirror.upstream, host.caBundleSecretReferenceName, here);
+    }
+    if (problem !== undefined) return [];
+    return [{ at: [...here, "host"], url: host.host, overridePath: host.overridePath === true }];
+  });
+}
+
+function readBundle(reading: Reading, upstream: string, name: string, at: Path): void {
+  const here = [...at, "caBundleSecretReferenceName"];
+  const secret = reading.secret(here, name);
+  if (!secret) return;
+  const bundle = secret.values.get("bundle.crt");
+  if (!bundle || secret.values.size !== 1) {
+    reading.refuse(here, `the Secret of ${name} has to have bundle.crt, and nothing else`);
+  } else if (!bundle.text.includes("-----BEGIN CERTIFICATE-----")) {
+    reading.refuse(here, `bundle.crt of ${name} holds no certificate in PEM form`);
+  } else if (bundle.file === undefined) {
+    reading.leave(here, "write bundle.crt to a file of its own, and name it as the upstream's ca");
+  } else reading.draft.set(["upstreams", upstream, "ca"], [bundle.file], reading.origin(here));
+}
+
+/** In order, as far as this version can ask mirrors before the registry. */
+function setMirrors(reading: Reading, upstream: string, hosts: readonly Host[]): void {
+  const [first] = hosts;
+  if (!first) return;
+  const plain = hosts.filter(({ overridePath }) => !overridePath);
+  for (const { at, url } of hosts.filter(({ overridePath }) => overridePath)) {
+    reading.leave(
+      at,
+      `${url} replaces the registry's own path (overridePath), and is asked with /v2/ behind its path here`,
+    );
+  }
+  const [start] = plain;
+  if (!start) return;
+  const urls = plain.map(({ url }) => url.replace(/\/v2\/?$/, "").replace(/\/+$/, ""));
+  reading.draft.set(
+    ["upstreams", upstream, "mirrors"],
+    [urls, urls.map((url) => ({ url }))],
+    reading.origin(start.at),
+  );
+}
+
+/** The registries that Gardener's node agent writes to a node. `_default` is valid there. */
+export function readOperatingSystemConfig(reading: Reading, value: unknown): void {
+  const config = reading.parse(operatingSystemConfig, value, []);
+  if (!config) return;
+  const { criConfig } = config.spec;
+  checkRuntime(reading, criConfig.name, ["spec", "criConfig", "name"]);
+  for (const [index, registry] of criConfig.containerd.registries.entries()) {
+    const at = ["spec", "criConfig", "containerd", "registries", index];
+    if (registry.upstream === "_default") {
+      reading.leave([...at, "upstream"], "there is no default registry here: each is named");
+      continue;
+    }
+    const problem = upstreamProblem(registry.upstream);
+    if (problem !== undefined) reading.refuse([...at, "upstream"], problem);
+    else if (reading.draft.upstream(registry.upstream, reading.origin([...at, "upstream"]))) {
+      const { server, upstream } = registry;
+      const serverProblem = server ? addressProblem(server, true) : undefined;
+      if (serverProblem !== undefined) reading.refuse([...at, "server"], serverProblem);
+      else if (server && server !== defaultUrl(upstream)) {
+        const from = reading.origin([...at, "server"]);
+        reading.draft.set(["upstreams", upstream, "url"], [server.replace(/\/+$/, "")], from);
+      }
+      setMirrors(reading, upstream, outside(reading, registry.hosts ?? [], at));
+    }
+    if (registry.readinessProbe) {
+      reading.leave(
+        [...at, "readinessProbe"],
+        "a mirror that does not answer is passed over by itself",
+      );
+    }
+  }
+}
+
+/** An address inside of a cluster is that of the very caches that this one replaces. */
+function outside(
+  reading: Reading,
+  hosts: readonly { url: string; overridePath?: boolean | null | undefined }[],
+  at: Path,
+): Host[] {
+  return hosts.flatMap(({ url, overridePath }, index) => {
+    const here = [...at, "hosts", index, "url"];
+    const problem = addressProblem(url, true);
+    if (problem !== undefined) {
+      reading.refuse(here, problem);
+      return [];
+    }
+    const host = new URL(url).hostname.replaceAll(/[[\]]/g, "");
+    if (ipaddr.isValid(host) && ipaddr.process(host).range() !== "unicast") {
+      reading.leave(here, `${url} is inside of the cluster: a cache that this one replaces`);
+      return [];
+    }
+    return [{ at: here, url, overridePath: overridePath === true }];
+  });
+}
+
+export function checkRuntime(reading: Reading, name: string | null | undefined, at: Path): void {
+  if (!name || name === "containerd") return;
+  reading.refuse(
+    at,
+    `${JSON.stringify(name)} is not supported by Gardener's extensions: containerd alone is`,
+  );
+}

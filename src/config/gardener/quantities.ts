@@ -1,0 +1,61 @@
+/** Kubernetes' quantities and Go's durations, written as entrepot.yaml has them. */
+
+const BINARY = /^\d+(?:\.\d+)?(?:[KMGT]i)?$/;
+const DECIMAL: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+};
+
+/** `100Gi` as it is, `5G` as `5000000000`; undefined where it is no quantity. */
+export function readQuantity(text: string): string | undefined {
+  if (BINARY.test(text)) return text;
+  const match = /^(\d+(?:\.\d+)?)(?:e(\d{1,2})|([kMGTP]|[KMGTP]i))?$/i.exec(text);
+  const factor = DECIMAL[match?.[3] ?? ""];
+  if (!match || factor === undefined) return undefined;
+  return String(Math.floor(Number(match[1]) * factor * 10 ** Number(match[2] ?? 0)));
+}
+
+const GO_UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1e3,
+  m: 6e4,
+  h: 36e5,
+};
+
+/** `1h30m` in milliseconds; undefined where it is no duration of Go's. */
+export function goDuration(text: string): number | undefined {
+  if (/^[+-]?0$/.test(text)) return 0;
+  const match = /^([+-]?)((?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+)$/.exec(text);
+  if (!match) return undefined;
+  const parts = [...(match[2] ?? "").matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g)];
+  const sum = parts.reduce(
+    (total, part) => total + Number(part[1]) * (GO_UNITS[part[2] ?? ""] ?? 0),
+    0,
+  );
+  return match[1] === "-" ? -sum : sum;
+}
+
+/** `168h`, `90s`, `0`: a whole number of the largest unit that fits. */
+export function writeDuration(milliseconds: number): string {
+  if (milliseconds === 0) return "0";
+  for (const [unit, size] of [
+    ["h", 36e5],
+    ["m", 6e4],
+    ["s", 1e3],
+  ] as const) {
+    if (milliseconds % size === 0) return `${milliseconds / size}${unit}`;
+  }
+  return `${Math.ceil(milliseconds)}ms`;
+}

@@ -1,0 +1,111 @@
+import path from "node:path";
+import type { Draft, Origin } from "../foreign/draft.ts";
+import { type ReadText, UnreadableError } from "../files.ts";
+import { YamlSource } from "../positions.ts";
+import { ConfigError } from "../problems.ts";
+import { readConfigYml } from "./config-yml.ts";
+import type { Fact, RegistryFacts } from "./facts.ts";
+
+/** A container as Compose or a command line describes it. */
+export interface Container {
+  readonly from: Origin;
+  readonly image: string;
+  readonly environment: readonly Fact[];
+  readonly ports: readonly Fact[];
+  readonly volumes: readonly Fact[];
+  readonly isOnHostNetwork: boolean;
+}
+
+const IMAGE =
+  /^(?:(?:docker\.io|index\.docker\.io|mirror\.gcr\.io)\/)?(?:library\/)?registry(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$|(?:^|\/)distribution\/distribution(?::|@|$)/;
+/** registry:2 and registry:3 look in different places. */
+const CONFIG_FILES = new Set(["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"]);
+const DATA = "/var/lib/registry";
+const DEFAULT_PORT = "5000";
+const LIMIT = 1024 * 1024;
+
+export function isRegistryImage(image: string): boolean {
+  return IMAGE.test(image);
+}
+
+/** What a container's registry is set to: its config.yml, and the variables that beat it. */
+export function readContainer(
+  container: Container,
+  folder: string,
+  readFile: ReadText,
+  draft: Draft,
+): RegistryFacts {
+  const { from } = container;
+  const settings = new Map<string, Fact>();
+  for (const volume of container.volumes) {
+    const [host = "", inside = ""] = volume.value.split(":");
+    if (!CONFIG_FILES.has(inside)) continue;
+    const file = path.isAbsolute(host) ? host : path.join(folder, host);
+    for (const [key, fact] of mounted(file, readFile, volume, draft)) settings.set(key, fact);
+  }
+  for (const variable of container.environment) {
+    const [name = "", ...rest] = variable.value.split("=");
+    if (!name.startsWith("REGISTRY_")) continue;
+    const value = rest.join("=");
+    const key = name.slice("REGISTRY_".length).toLowerCase().replaceAll("_", ".");
+    if (/\$\{?[A-Za-z_]/.test(value)) {
+      draft.refuse(variable.from, "takes its value from a variable: write the value out");
+    } else settings.set(key, { value, from: variable.from });
+  }
+  const inside = settings.get("http.addr")?.value.split(":").at(-1) ?? DEFAULT_PORT;
+  const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DATA;
+  const port = container.isOnHostNetwork
+    ? { value: inside, from: settings.get("http.addr")?.from ?? from }
+    : publishedPort(container.ports, inside);
+  const data = folderOf(container.volumes, root, folder);
+  return {
+    from,
+    settings,
+    ...(port ? { port } : {}),
+    ...(data ? { folder: data } : {}),
+  };
+}
+
+function mounted(
+  file: string,
+  readFile: ReadText,
+  volume: Fact,
+  draft: Draft,
+): ReadonlyMap<string, Fact> {
+  try {
+    return readConfigYml(new YamlSource(file, readFile(file, LIMIT))).settings;
+  } catch (error) {
+    if (error instanceof UnreadableError) {
+      draft.refuse(volume.from, `its configuration ${file} ${error.message}`);
+    } else if (error instanceof ConfigError) draft.problems.push(...error.problems);
+    else throw error;
+    return new Map();
+  }
+}
+
+/** `5010:5000`, `127.0.0.1:5010:5000/tcp`: the first of them whose end inside is the registry's. */
+function publishedPort(ports: readonly Fact[], inside: string): Fact | undefined {
+  for (const { value, from } of ports) {
+    const [target = "", published, address] = value
+      .replace(/\/tcp$/, "")
+      .split(":")
+      .toReversed();
+    if (target !== inside || published === undefined) continue;
+    return { value: address === undefined ? published : `${address}:${published}`, from };
+  }
+  return undefined;
+}
+
+/** A volume with a name is somewhere that only Docker knows. */
+function folderOf(volumes: readonly Fact[], root: string, base: string): Fact | undefined {
+  for (const { value, from } of volumes) {
+    const [host = "", inside = ""] = value.split(":");
+    if (inside !== root || host === "") continue;
+    const isNamed = !/^[./~]/.test(host);
+    const folder = isNamed
+      ? `"$(docker volume inspect --format '{{.Mountpoint}}' ${host})"`
+      : path.resolve(base, host);
+    return { value: folder, from };
+  }
+  return undefined;
+}

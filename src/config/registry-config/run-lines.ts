@@ -1,0 +1,102 @@
+import type { Draft, Origin } from "../foreign/draft.ts";
+import type { ReadText } from "../files.ts";
+import { type Container, isRegistryImage, readContainer } from "./container.ts";
+import type { Fact, RegistryFacts } from "./facts.ts";
+
+const RUN = /(?:^|[\s;&|(])(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s/;
+
+/** Flags of `docker run` that stand alone; all others take a value. */
+const ALONE = new Set(
+  "-d --detach --rm -i --interactive -t --tty -it -ti --init --privileged --read-only --no-healthcheck -P --publish-all -q --quiet --oom-kill-disable --sig-proxy".split(
+    " ",
+  ),
+);
+
+export function hasRunLines(text: string): boolean {
+  return joinedLines(text).some(({ line }) => RUN.test(line));
+}
+
+/** The registries that are started by `docker run` lines of a script or a page of notes. */
+export function readRunLines(
+  file: string,
+  text: string,
+  folder: string,
+  readFile: ReadText,
+  draft: Draft,
+): RegistryFacts[] {
+  const found: RegistryFacts[] = [];
+  for (const { line, number } of joinedLines(text)) {
+    const match = RUN.exec(line);
+    if (!match) continue;
+    const origin = (what: string): Origin => ({ file, line: number, column: 1, what });
+    const container = containerOf(words(line.slice(match.index + match[0].length)), origin);
+    if (container) found.push(readContainer(container, folder, readFile, draft));
+  }
+  if (found.length === 0) {
+    draft.refuse(
+      { file, line: 1, column: 1, what: "" },
+      "none of its `run` lines is of the image registry:2 or registry:3",
+    );
+  }
+  return found;
+}
+
+function containerOf(
+  args: readonly string[],
+  origin: (what: string) => Origin,
+): Container | undefined {
+  const lists: Record<string, Fact[]> = { "-e": [], "-p": [], "-v": [] };
+  let isOnHostNetwork = false;
+  let position = 0;
+  for (; position < args.length; position += 1) {
+    const arg = args[position] ?? "";
+    if (!arg.startsWith("-")) break;
+    if (ALONE.has(arg)) continue;
+    const [flag = "", ...attached] = arg.startsWith("--")
+      ? arg.split("=")
+      : [arg.slice(0, 2), arg.slice(2)];
+    const isAttached = arg.startsWith("--") ? attached.length > 0 : arg.length > 2;
+    if (!isAttached) position += 1;
+    const value = isAttached ? attached.join("=").replace(/^=/, "") : (args[position] ?? "");
+    const short = { "--env": "-e", "--publish": "-p", "--volume": "-v" }[flag] ?? flag;
+    lists[short]?.push({ value, from: origin(`${short} ${value}`) });
+    if (/^--net(?:work)?$/.test(flag) && value === "host") isOnHostNetwork = true;
+  }
+  const image = args[position] ?? "";
+  if (!isRegistryImage(image)) return undefined;
+  return {
+    from: origin(image),
+    image,
+    environment: (lists["-e"] ?? []).map(withoutSecret),
+    ports: lists["-p"] ?? [],
+    volumes: lists["-v"] ?? [],
+    isOnHostNetwork,
+  };
+}
+
+/** The origin is printed, and a password must not be. */
+function withoutSecret({ value, from }: Fact): Fact {
+  return { value, from: { ...from, what: `-e ${value.split("=")[0]}` } };
+}
+
+/** Lines with those that a backslash continues, each with the number of its first. */
+function joinedLines(text: string): { line: string; number: number }[] {
+  const joined: { line: string; number: number }[] = [];
+  let open: { line: string; number: number } | undefined;
+  for (const [index, raw] of text.split(/\r?\n/).entries()) {
+    const current = open ?? { line: "", number: index + 1 };
+    const isContinued = raw.endsWith("\\");
+    current.line += isContinued ? `${raw.slice(0, -1)} ` : raw;
+    open = isContinued ? current : undefined;
+    if (!open && !/^\s*#/.test(current.line)) joined.push(current);
+  }
+  if (open) joined.push(open);
+  return joined;
+}
+
+/** A command's words, as far as a shell's quotes go. */
+function words(text: string): string[] {
+  return [...text.matchAll(/(?:[^\s"';&|]|"[^"]*"|'[^']*')+/g)].map(([word]) =>
+    word.replaceAll(/"([^"]*)"|'([^']*)'/g, "$1$2"),
+  );
+}
