@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { doctorCommand } from "./commands/doctor.ts";
 import { importCommand } from "./commands/import.ts";
 import { renderCommand } from "./commands/render.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -15,6 +16,7 @@ async function main(): Promise<void> {
     .exitOverride()
     .addCommand(serveCommand().exitOverride())
     .addCommand(renderCommand().exitOverride())
+    .addCommand(doctorCommand().exitOverride())
     .addCommand(importCommand().exitOverride());
   try {
     await program.parseAsync();

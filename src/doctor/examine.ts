@@ -1,0 +1,49 @@
+import type { Settings } from "../config/settings.ts";
+import { openRoads } from "../upstream/roads.ts";
+import { addressFindings } from "./address.ts";
+import { cacheFindings } from "./cache.ts";
+import { diskFindings } from "./disk.ts";
+import type { Finding } from "./finding.ts";
+import { limitFindings } from "./limits.ts";
+import { type Machine, thisMachine } from "./machine.ts";
+import { portFindings } from "./ports.ts";
+import { type Sample, sampleOf, upstreamFindings } from "./upstreams.ts";
+
+export interface ExamineOptions {
+  readonly machine?: Machine;
+  /** Images to ask for, by upstream: `org/app:1`. */
+  readonly images?: ReadonlyMap<string, string>;
+  /** Without questions to registries. */
+  readonly isOffline?: boolean;
+}
+
+/** Everything that can be wrong on the cache's host, in the order in which a pull would meet it. */
+export async function examine(
+  settings: Settings,
+  { machine = thisMachine, images = new Map(), isOffline = false }: ExamineOptions = {},
+): Promise<Finding[]> {
+  const samples = new Map<string, Sample>();
+  for (const name of settings.upstreams.keys()) {
+    const sample = sampleOf(name, images.get(name));
+    if (sample) samples.set(name, sample);
+  }
+  const local = [
+    ...addressFindings(settings.listen, machine),
+    ...(await portFindings(settings, machine)),
+    ...diskFindings(settings.dataDirectory, machine),
+    ...limitFindings(machine),
+  ];
+  if (isOffline) return local;
+  const roads = openRoads();
+  try {
+    // All at once: a registry that cannot be reached takes its time.
+    const far = await Promise.all(
+      [...settings.upstreams.values()].map((upstream) =>
+        upstreamFindings(upstream, roads, samples.get(upstream.name)),
+      ),
+    );
+    return [...local, ...far.flat(), ...(await cacheFindings(settings, samples))];
+  } finally {
+    roads.dialer.close();
+  }
+}

@@ -1,0 +1,139 @@
+import type { Address, Settings } from "../config/settings.ts";
+import { about, type Finding } from "./finding.ts";
+import type { Machine } from "./machine.ts";
+
+const PATIENCE_MS = 3_000;
+
+/** Who answers at a port of this machine. */
+export type Listener = "entrepot" | "registry" | "other" | "nobody";
+
+/** Who listens at each port of the configuration, and what stands between it and the nodes. */
+export async function portFindings(settings: Settings, machine: Machine): Promise<Finding[]> {
+  const { listen, upstreams } = settings;
+  const ports = [
+    { port: listen.port, of: "listen" },
+    ...[...upstreams.values()].flatMap(({ name, port }) =>
+      port === undefined ? [] : [{ port, of: name }],
+    ),
+  ];
+  const findings: Finding[] = [];
+  for (const { port, of } of ports) {
+    findings.push(await portFinding({ host: reachable(listen.host), port }, of));
+  }
+  return [
+    ...findings,
+    ...firewallFindings(
+      ports.map(({ port }) => port),
+      machine,
+    ),
+  ];
+}
+
+/** An address that means all of them is asked at loopback. */
+export function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}
+
+export function urlOf({ host, port }: Address): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+async function portFinding(address: Address, of: string): Promise<Finding> {
+  const report = about("port", `${address.port} (${of})`);
+  switch (await listenerAt(address)) {
+    case "entrepot":
+      return report("ok", "Entrepot answers");
+    case "registry":
+      return report(
+        "problem",
+        "another registry answers: an old registry:2?",
+        "stop it and what starts it anew (docker rm -f, the Compose file, cron jobs), then start Entrepot. `entrepot import` takes over its settings",
+      );
+    case "other":
+      return report(
+        "problem",
+        "another program listens",
+        `find it with \`ss -ltnp 'sport = ${address.port}'\`, or choose another port`,
+      );
+    case "nobody":
+      return canListen(address)
+        ? report(
+            "note",
+            "free: the cache does not run",
+            "start it: entrepot serve, or systemctl start entrepot",
+          )
+        : report(
+            "problem",
+            "it cannot be listened at by this user",
+            "choose a port above 1023, or give CAP_NET_BIND_SERVICE",
+          );
+  }
+}
+
+export async function listenerAt(address: Address): Promise<Listener> {
+  try {
+    const ask = (path: string): Promise<Response> =>
+      fetch(`${urlOf(address)}${path}`, {
+        signal: AbortSignal.timeout(PATIENCE_MS),
+        redirect: "manual",
+      });
+    const own = await ask("/entrepot/v1/namespaces");
+    await own.body?.cancel();
+    if (own.ok && own.headers.get("content-type")?.includes("json")) return "entrepot";
+    const registry = await ask("/v2/");
+    await registry.body?.cancel();
+    return registry.headers.has("docker-distribution-api-version") ? "registry" : "other";
+  } catch (error) {
+    // Somebody who does not speak HTTP, or takes too long, is there all the same.
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    return /ConnectionRefused|ECONNREFUSED|FailedToOpenSocket/.test(code) ? "nobody" : "other";
+  }
+}
+
+function canListen({ host, port }: Address): boolean {
+  try {
+    Bun.listen({ hostname: host, port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** From outside alone it can be proved; what is known to close ports is named. */
+function firewallFindings(ports: readonly number[], machine: Machine): Finding[] {
+  const report = about("firewall", ports.join(", "));
+  const prove = `then prove it from a node: curl -s http://THIS-MACHINE:${ports[0]}/v2/`;
+  if (/^ENABLED=yes/m.test(machine.read("/etc/ufw/ufw.conf") ?? "")) {
+    return [
+      report(
+        "note",
+        "ufw is on",
+        `\`ufw allow proto tcp from NODES to any port ${ports.join(",")}\`; ${prove}`,
+      ),
+    ];
+  }
+  if (machine.run(["firewall-cmd", "--state"])?.includes("running")) {
+    const flags = ports.map((port) => `--add-port=${port}/tcp`).join(" ");
+    return [
+      report(
+        "note",
+        "firewalld is on",
+        `\`firewall-cmd --permanent ${flags} && firewall-cmd --reload\`; ${prove}`,
+      ),
+    ];
+  }
+  const rules = machine.run(["nft", "list", "ruleset"]) ?? machine.run(["iptables", "-S", "INPUT"]);
+  if (rules === undefined)
+    return [report("unknown", "its rules cannot be read (as root they can)", prove)];
+  if (/hook input[^}]*policy drop|^-P INPUT DROP/s.test(rules)) {
+    return [
+      report(
+        "note",
+        "what is not allowed is dropped",
+        `see that tcp to ${ports.join(", ")} is allowed (nft list ruleset); ${prove}`,
+      ),
+    ];
+  }
+  return [report("ok", "nothing here drops what comes in")];
+}

@@ -1,0 +1,141 @@
+import { expect, test } from "bun:test";
+import { fileURLToPath } from "node:url";
+import { writeFile } from "node:fs/promises";
+import { stringify } from "yaml";
+import { table } from "../src/commands/doctor.ts";
+import { startDockerRegistry } from "./harness/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { textImage } from "./harness/images.ts";
+import { freePort, tempDir } from "./harness/places.ts";
+import { run } from "./harness/processes.ts";
+import { push } from "./harness/pushing.ts";
+import { realTest } from "./harness/real.ts";
+import { startTokenIssuer } from "./harness/token-issuer.ts";
+
+const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
+
+interface Row {
+  readonly topic: string;
+  readonly subject: string;
+  readonly state: string;
+  readonly found: string;
+  readonly advice?: string;
+}
+
+/** Runs the doctor on a configuration, as JSON. */
+async function doctor(config: object, ...args: string[]): Promise<{ code: number; rows: Row[] }> {
+  await using folder = await tempDir("doctor");
+  const file = folder.file("entrepot.yaml");
+  await writeFile(file, stringify({ ...config, storage: { dir: folder.file("data") } }));
+  const { code, stdout, stderr } = await run([
+    PROGRAM,
+    "doctor",
+    "--json",
+    "--config",
+    file,
+    ...args,
+  ]);
+  if (stdout === "") throw new Error(stderr);
+  const { findings }: { findings: Row[] } = JSON.parse(stdout);
+  return { code, rows: findings };
+}
+
+const of = (rows: readonly Row[], topic: string): string[] =>
+  rows.filter((row) => row.topic === topic).map(({ state, found }) => `${state}: ${found}`);
+
+realTest("a cache that runs, and its registry with tokens, have no problem", async () => {
+  await using issuer = await startTokenIssuer({
+    users: { me: "secret" },
+    grants: (user) => (user ? ["pull"] : []),
+  });
+  await using registry = await startDockerRegistry({ auth: issuer.auth });
+  const authorization = issuer.authorization("org/app");
+  await push(textImage(), { url: registry.url, repository: "org/app", tag: "1", authorization });
+  const upstreams = {
+    "reg.test": { ...localUpstream(registry.url), auth: { username: "me", password: "secret" } },
+  };
+  await using cache = await startEntrepot({ config: { upstreams } });
+  const args = ["--listen", cache.address, "--image", "reg.test/org/app:1"];
+  const { rows } = await doctor({ upstreams }, ...args);
+  expect(of(rows, "port")).toEqual(["ok: Entrepot answers"]);
+  expect(of(rows, "/v2/")).toEqual(["ok: 401 over http://"]);
+  expect(of(rows, "clock").join()).toMatch(/^ok: \d s ahead$/);
+  expect(of(rows, "manifest")).toEqual(["ok: org/app:1: 200"]);
+  expect(of(rows, "credentials")).toEqual(["ok: taken, as me"]);
+  expect(of(rows, "through the cache")).toEqual([
+    "ok: /v2/ 200, /v2/_catalog 200, /v2/org/app/manifests/1 200",
+  ]);
+  // The cache of this test listens at loopback, which no node reaches.
+  const problems = rows.filter(({ state }) => state === "problem");
+  expect(problems.map(({ topic }) => topic)).toEqual(["address"]);
+
+  const wrong = {
+    "reg.test": { ...upstreams["reg.test"], auth: { username: "me", password: "x" } },
+  };
+  const refused = await doctor({ upstreams: wrong }, "--image", "reg.test/org/app:1");
+  expect(refused.code).toBe(1);
+  expect(of(refused.rows, "credentials").join()).toContain("problem: refused for me");
+});
+
+realTest("an old registry:2 at the cache's port is found", async () => {
+  await using old = await startDockerRegistry();
+  const upstreams = { "reg.test": { port: old.port, url: "https://reg.test" } };
+  const config = { listen: `127.0.0.1:${freePort()}`, upstreams };
+  const { code, rows } = await doctor(config, "--offline");
+  expect(code).toBe(1);
+  expect(of(rows, "port")).toEqual([
+    "note: free: the cache does not run",
+    "problem: another registry answers: an old registry:2?",
+  ]);
+});
+
+test("a clock that is off, a limit that is used up, and a registry that is away are found", async () => {
+  const date = new Date(Date.now() - 600_000).toUTCString();
+  using registry = Bun.serve({
+    port: 0,
+    fetch: ({ url }) =>
+      new Response("", {
+        headers: {
+          date,
+          ...(url.includes("/manifests/")
+            ? { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "3;w=21600" }
+            : {}),
+        },
+      }),
+  });
+  const upstreams = {
+    "docker.io": localUpstream(`http://127.0.0.1:${registry.port}`),
+    "away.test": localUpstream(`http://127.0.0.1:${freePort()}`),
+    "inside.test": { url: `http://127.0.0.1.nip.invalid:1` },
+  };
+  const { code, rows } = await doctor({ listen: `127.0.0.1:${freePort()}`, upstreams });
+  expect(code).toBe(1);
+  expect(of(rows, "clock").join()).toMatch(/^problem: 60\d s ahead$/);
+  expect(of(rows, "rate limit")).toEqual(["problem: 3 of 100 pulls left in 6 h"]);
+  expect(of(rows, "dns").filter((row) => row.startsWith("problem"))).toEqual([
+    "problem: 127.0.0.1.nip.invalid cannot be resolved",
+  ]);
+  expect(of(rows, "/v2/")[1]).toStartWith("problem: away.test cannot be reached");
+  for (const row of rows.filter(({ state }) => state === "problem")) {
+    expect(row.advice ?? `(${row.found} has no advice)`).not.toStartWith("(");
+  }
+});
+
+test("wrong use ends with 2", async () => {
+  const unknown = await run([PROGRAM, "doctor", "--image", "nowhere.test/a:1"]);
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toContain('--image: "nowhere.test" is none of the registries');
+});
+
+test("the table, with colours on a terminal alone", () => {
+  const findings = [
+    { topic: "disk", subject: "/data", state: "ok", found: "1 TiB free" },
+    { topic: "clock", subject: "ghcr.io", state: "problem", found: "600 s", advice: "set it" },
+  ] as const;
+  expect(table(findings, false)).toBe(`ok       disk   /data    1 TiB free
+problem  clock  ghcr.io  600 s
+                         → set it
+
+1 problem, 0 notes`);
+  expect(table(findings, true)).toContain("\u001B[31mproblem\u001B[0m");
+});
