@@ -164,11 +164,7 @@ async function manifestFindings(
     }
     return [
       credentials
-        ? about("credentials", name)(
-            "problem",
-            `refused for ${credentials.username} (${status})`,
-            "see auth: a password may have expired, or may not read this image",
-          )
+        ? refusedCredentials(name, credentials.username, status)
         : report(
             "problem",
             `${shown}: it is private or does not exist`,
@@ -177,8 +173,20 @@ async function manifestFindings(
     ];
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
+    // The token endpoint is asked first, and refuses before the registry does.
+    if (error.detail.kind === "upstream-denied" && credentials) {
+      return [refusedCredentials(name, credentials.username, error.detail.status)];
+    }
     return [report("problem", error.message, adviceFor(error, settings))];
   }
+}
+
+function refusedCredentials(name: string, username: string, status: number): Finding {
+  return about("credentials", name)(
+    "problem",
+    `refused for ${username} (${status})`,
+    "see auth: a password may have expired, or may not read this image",
+  );
 }
 
 /** Docker Hub's headers; their absence means that there is no limit. */
