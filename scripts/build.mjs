@@ -13,14 +13,14 @@ const runtimes = {
   arm64: { target: "bun-linux-arm64", name: "@oven/bun-linux-aarch64" },
 };
 
-/** Builds the executable for a processor and returns its path. */
-export function build(processor) {
+/** Builds the executable for a processor into a folder and returns its path. */
+export function build(processor, folder = path.join(root, "dist")) {
   const runtime = runtimes[processor];
   if (runtime === undefined) {
     throw new Error(`${processor} is none of ${Object.keys(runtimes).join(", ")}`);
   }
   const bun = findBun();
-  const outfile = path.join(root, `dist/entrepot-linux-${processor}`);
+  const outfile = path.join(folder, `entrepot-linux-${processor}`);
   fs.mkdirSync(path.dirname(outfile), { recursive: true });
   const own = process.platform === "linux" && process.arch === processor;
   const base = own ? [] : [`--compile-executable-path=${runtimeOf(runtime.name)}`];

@@ -182,9 +182,23 @@ async function containerdVersion(bin) {
   return version;
 }
 
+/**
+ * The folder in which a package of this machine's own suite is unpacked, for a processor as Debian
+ * calls it: amd64, arm64.
+ */
+export async function ensureUnpacked(name, architecture) {
+  const target = path.join(cacheDir, `${name}-${architecture}`);
+  if (!fs.existsSync(target)) {
+    await withLock(`${name}-${architecture}`, async () => {
+      if (!fs.existsSync(target)) await unpack(name, ownSuite(), target, architecture);
+    });
+  }
+  return target;
+}
+
 /** Downloads one package of another suite through this machine's own mirror, with apt's own
  * signature check, and unpacks it without telling dpkg. */
-async function unpack(name, suite, target) {
+async function unpack(name, suite, target, architecture) {
   console.error(`Fetching ${name} of Debian ${suite} to stand beside the system's own`);
   const work = fs.mkdtempSync(path.join(cacheDir, `${suite}.tmp-`));
   try {
@@ -201,6 +215,9 @@ async function unpack(name, suite, target) {
       "Acquire::Languages": "none",
       // _apt may not be able to reach into the checkout.
       "APT::Sandbox::User": "root",
+      ...(architecture
+        ? { "APT::Architecture": architecture, "APT::Architectures": architecture }
+        : {}),
     }).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
     for (const verb of [["update"], ["download", name]]) {
       const { code, tail } = await apt([...verb, "-q", ...options], { cwd: work });
