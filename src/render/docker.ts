@@ -12,7 +12,7 @@ export const docker: Target = {
     mind: [
       "registry-mirrors is for Docker Hub alone. Images of other registries are pulled by path, `docker pull CACHE/ghcr.io/org/image:tag`, which insecure-registries allows over HTTP.",
       "The hosts.toml files below /etc/docker/certs.d count only with Docker's containerd image store (`docker info` then names a driver-type io.containerd.snapshotter.v1).",
-      "A comma too many keeps Docker from starting: `dockerd --validate --config-file /etc/docker/daemon.json` first.",
+      "A comma too many keeps Docker from starting: `dockerd --validate --config-file /etc/docker/daemon.json` first, which Docker 23 and newer know.",
     ],
   },
   render: (input, notes) => {
