@@ -16,6 +16,7 @@ export const packages = {
   nginx: "/usr/sbin/nginx",
   tinyproxy: "/usr/bin/tinyproxy",
   openssl: "/usr/bin/openssl",
+  systemd: "/usr/bin/systemd-analyze",
 };
 
 /** What the measurements of bench/ need besides. */

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import manifest from "../package.json" with { type: "json" };
 import { fileSchema } from "../src/config/schema.ts";
+import { TARGETS } from "../src/render/targets.ts";
 
 function read(name: string): string {
   return readFileSync(path.join(path.dirname(import.meta.dir), name), "utf8");
@@ -51,14 +52,23 @@ const documents = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "CHANGELOG.md",
+  ...readdirSync(path.join(path.dirname(import.meta.dir), "docs")).map((name) => `docs/${name}`),
 ];
 
-test.each(documents)("every file that %s links to is there", async (name) => {
+test.each(documents)("every file that %s links to is there", (name) => {
   const targets = [...read(name).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(
     (match) => match[1] ?? "",
   );
+  const folder = path.join(path.dirname(import.meta.dir), path.dirname(name));
   for (const target of targets) {
-    const file = Bun.file(path.join(path.dirname(import.meta.dir), target));
-    expect(`${target} ${await file.exists()}`).toBe(`${target} true`);
+    expect(`${target} ${existsSync(path.join(folder, target))}`).toBe(`${target} true`);
   }
+});
+
+test("docs/runtimes.md has every target that can be rendered", () => {
+  const rows = [...read("docs/runtimes.md").matchAll(/^\| (`[^|]+?) +\|/gm)];
+  const documented = rows.flatMap((row) =>
+    [...(row[1] ?? "").matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? ""),
+  );
+  expect(documented.sort()).toEqual(TARGETS.map(({ name }) => name).sort());
 });

@@ -50,7 +50,8 @@ export function leftOverLines({ left }: Draft): string[] {
 function adoptions({ adoptable }: Draft): string[] {
   if (adoptable.length === 0) return [];
   const lines = adoptable.map(
-    ({ upstream, folder }) => `#   entrepot adopt ${folder} --upstream ${upstream}\n`,
+    ({ upstream, folder }) =>
+      `#   entrepot adopt ${folder} --upstream ${upstream} --config entrepot.yaml\n`,
   );
   return [
     "\n# What the old registries hold can be taken over, with them stopped and before this one starts:\n",
