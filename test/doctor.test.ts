@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
 import { table } from "../src/commands/doctor.ts";
+import { makeCertificate } from "./harness/certificates.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
@@ -55,10 +56,11 @@ realTest("a cache that runs, and its registry with tokens, have no problem", asy
     "reg.test": { ...localUpstream(registry.url), auth: { username: "me", password: "secret" } },
   };
   await using cache = await startEntrepot({ config: { upstreams } });
-  const args = ["--listen", cache.address, "--image", "reg.test/org/app:1"];
+  const args = ["--listen", cache.address, "--admin", cache.adminAddress];
+  args.push("--image", "reg.test/org/app:1");
   const { rows } = await doctor({ upstreams }, ...args);
-  expect(of(rows, "port")).toEqual(["ok: Entrepot answers"]);
-  expect(of(rows, "/v2/")).toEqual(["ok: 401 over http://"]);
+  expect(of(rows, "port")).toEqual(["ok: Entrepot answers", "ok: Entrepot answers"]);
+  expect(of(rows, "/v2/")).toEqual(["ok: 401"]);
   expect(of(rows, "clock").join()).toMatch(/^ok: \d s ahead$/);
   expect(of(rows, "manifest")).toEqual(["ok: org/app:1: 200"]);
   expect(of(rows, "credentials")).toEqual(["ok: taken, as me"]);
@@ -80,12 +82,13 @@ realTest("a cache that runs, and its registry with tokens, have no problem", asy
 realTest("an old registry:2 at the cache's port is found", async () => {
   await using old = await startDockerRegistry();
   const upstreams = { "reg.test": { port: old.port, url: "https://reg.test" } };
-  const config = { listen: `127.0.0.1:${freePort()}`, upstreams };
+  const config = { listen: `127.0.0.1:${freePort()}`, admin: freePort(), upstreams };
   const { code, rows } = await doctor(config, "--offline");
   expect(code).toBe(1);
   expect(of(rows, "port")).toEqual([
     "note: free: the cache does not run",
     "problem: another registry answers: an old registry:2?",
+    "note: free: the cache does not run",
   ]);
 });
 
@@ -119,6 +122,18 @@ test("a clock that is off, a limit that is used up, and a registry that is away 
   for (const row of rows.filter(({ state }) => state === "problem")) {
     expect(row.advice ?? `(${row.found} has no advice)`).not.toStartWith("(");
   }
+});
+
+realTest("a registry whose certificate nobody vouches for is found", async () => {
+  await using folder = await tempDir("tls");
+  const tls = await makeCertificate(folder);
+  await using registry = await startDockerRegistry({ tls });
+  const upstreams = { "reg.test": localUpstream(registry.url) };
+  const { code, rows } = await doctor({ listen: `127.0.0.1:${freePort()}`, upstreams });
+  expect(code).toBe(1);
+  expect(of(rows, "tls").join()).toContain(
+    "shows a certificate of an authority that is not trusted",
+  );
 });
 
 test("wrong use ends with 2", async () => {

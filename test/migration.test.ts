@@ -10,6 +10,7 @@ import { tempDir } from "./harness/places.ts";
 import { mustRun, startProcess } from "./harness/processes.ts";
 import { push } from "./harness/pushing.ts";
 import { realTest } from "./harness/real.ts";
+import { startTokenIssuer } from "./harness/token-issuer.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 /** An address of the loopback network that nobody else listens at, so that the ports are free. */
@@ -90,3 +91,44 @@ proxy: { remoteurl: "${upstream.url}" }
   },
   120_000,
 );
+
+realTest("a Shoot's manifest is served as it is, with the Secrets beside it", async () => {
+  await using issuer = await startTokenIssuer({
+    users: { me: "secret" },
+    grants: (user) => (user ? ["pull"] : []),
+  });
+  await using registry = await startDockerRegistry({ auth: issuer.auth });
+  const authorization = issuer.authorization("org/app");
+  const image = await busyboxImage({ text: "of a Shoot" });
+  await push(image, { url: registry.url, repository: "org/app", tag: "1", authorization });
+  await using folder = await tempDir("shoot");
+  await mkdir(folder.file("secrets/reg-v1"), { recursive: true });
+  await writeFile(folder.file("secrets/reg-v1/username"), "me");
+  await writeFile(folder.file("secrets/reg-v1/password"), "secret");
+  const manifest = folder.file("shoot.yaml");
+  await writeFile(
+    manifest,
+    `apiVersion: core.gardener.cloud/v1beta1
+kind: Shoot
+spec:
+  extensions:
+    - type: registry-cache
+      providerConfig:
+        apiVersion: registry.extensions.gardener.cloud/v1alpha3
+        kind: RegistryConfig
+        caches:
+          - { upstream: reg.test, remoteURL: "${registry.url}", secretReferenceName: reg }
+  resources:
+    - { name: reg, resourceRef: { apiVersion: v1, kind: Secret, name: reg-v1 } }
+`,
+  );
+  await using cache = await startEntrepot({ args: ["--config", manifest] });
+  await using containerd = await startContainerd({
+    hosts: { "reg.test": hostsToml({ server: "https://reg.test", hosts: [cache.url] }) },
+  });
+  await containerd.cri.pullImage("reg.test/org/app:1");
+  expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe("of a Shoot\n");
+  // What has no equal is told at the start.
+  expect(cache.output()).toContain("entrepot: not carried over: ");
+  expect(cache.output()).not.toContain("secret\n");
+});

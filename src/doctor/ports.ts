@@ -9,7 +9,7 @@ export type Listener = "entrepot" | "registry" | "other" | "nobody";
 
 /** Who listens at each port of the configuration, and what stands between it and the nodes. */
 export async function portFindings(settings: Settings, machine: Machine): Promise<Finding[]> {
-  const { listen, upstreams } = settings;
+  const { listen, admin, upstreams } = settings;
   const ports = [
     { port: listen.port, of: "listen" },
     ...[...upstreams.values()].flatMap(({ name, port }) =>
@@ -20,6 +20,7 @@ export async function portFindings(settings: Settings, machine: Machine): Promis
   for (const { port, of } of ports) {
     findings.push(await portFinding({ host: reachable(listen.host), port }, of));
   }
+  findings.push(await portFinding(admin, "admin"));
   return [
     ...findings,
     ...firewallFindings(
@@ -81,6 +82,8 @@ export async function listenerAt(address: Address): Promise<Listener> {
     const own = await ask("/entrepot/v1/namespaces");
     await own.body?.cancel();
     if (own.ok && own.headers.get("content-type")?.includes("json")) return "entrepot";
+    const metrics = await ask("/metrics");
+    if ((await metrics.text()).includes("entrepot_")) return "entrepot";
     const registry = await ask("/v2/");
     await registry.body?.cancel();
     return registry.headers.has("docker-distribution-api-version") ? "registry" : "other";

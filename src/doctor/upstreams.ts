@@ -34,6 +34,9 @@ export function sampleOf(upstream: string, given?: string): Sample | undefined {
   return repository ? { repository, tag } : undefined;
 }
 
+const untrusted =
+  "is the clock right? Is something between that opens TLS? A registry with an authority of its own needs that authority";
+
 /** What operators check by hand: DNS, TLS, `/v2/`, the clock, credentials, one manifest, the budget. */
 export async function upstreamFindings(
   settings: UpstreamSettings,
@@ -54,15 +57,17 @@ export async function upstreamFindings(
   }
   const ping = await pinged(settings, roads);
   if (ping instanceof Fault) {
-    findings.push(report("/v2/")("problem", ping.message, adviceFor(ping, settings)));
+    const isTls = /certificate|TLS|SSL/i.test(ping.message);
+    const advice = isTls ? untrusted : adviceFor(ping, settings);
+    findings.push(report(isTls ? "tls" : "/v2/")("problem", ping.message, advice));
     return findings;
   }
   const { status, headers } = ping;
-  const isTls = url.protocol === "https:";
+  if (url.protocol === "https:") findings.push(report("tls")("ok", "its certificate is trusted"));
   const fine = status === 200 || status === 401;
   findings.push(
     fine
-      ? report("/v2/")("ok", `${status}${isTls ? " over TLS that is trusted" : " over http://"}`)
+      ? report("/v2/")("ok", `${status}`)
       : report("/v2/")(
           "problem",
           `${status}, where a registry answers 200 or 401`,

@@ -1,6 +1,6 @@
-import ipaddr from "ipaddr.js";
 import { parseUpstreamName } from "../../oci/names.ts";
 import type { Draft, Origin } from "../foreign/draft.ts";
+import { isInside } from "../foreign/inside.ts";
 import { goDuration, writeDuration } from "../gardener/quantities.ts";
 import { quote } from "../problems.ts";
 import { parseAddress } from "../schema.ts";
@@ -165,12 +165,4 @@ function carryPorts(listening: readonly Listening[], draft: Draft): void {
   for (const { upstream, port, from } of listening) {
     if (upstream !== "docker.io") draft.set(["upstreams", upstream, "port"], [port], from);
   }
-}
-
-function isInside(hostname: string): boolean {
-  if (hostname === "localhost" || /\.(?:localhost|local|internal|lan|home\.arpa)$/.test(hostname))
-    return true;
-  const host = hostname.replaceAll(/[[\]]/g, "");
-  if (!ipaddr.isValid(host)) return !hostname.includes(".");
-  return ipaddr.process(host).range() !== "unicast";
 }
