@@ -10,6 +10,7 @@ import { type Following, follow } from "./follow.ts";
 import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
 import { within } from "./patience.ts";
 import type { Transfer } from "./source.ts";
+import { passThrough } from "./pass-through.ts";
 import { type Upstream, UpstreamSource } from "./upstream.ts";
 
 /** Up to this many bytes a blob is verified before its first byte is sent. */
@@ -56,6 +57,8 @@ export class Blobs {
   readonly #index: Index;
   readonly #fills: Fills;
   readonly #used: (digest: Digest) => void;
+  /** Small ones that could not be stored, fetched once for all who wait at a place. */
+  readonly #whole = new Coalesce<Uint8Array<ArrayBuffer>>();
   readonly #probes = new Coalesce<number | undefined>();
 
   constructor({ store, index, fills, used }: BlobsOptions) {
@@ -97,10 +100,11 @@ export class Blobs {
     const note = this.#fills.running(digest) ? JOINED : MISS;
     const source = new UpstreamSource(upstream, place, digest);
     const fill = await this.#begun(source, digest, link?.size);
+    if (fill.handover) return this.#unstored(fill, source, place, range);
     // Where the bytes come from somewhere else, that they come says nothing about this place.
     if (!link && !fill.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
     else if (!link) await this.#link(place, digest);
-    return this.#following(fill, source, note, range);
+    return this.#following(fill, source, place, note, range);
   }
 
   /** A fill of which the upstream's answer is known to be usable. */
@@ -112,6 +116,7 @@ export class Blobs {
         await fill.started;
         return fill;
       } catch (error) {
+        if (fill.handover) return fill;
         // It was ending when this one joined it: what another place was refused says nothing here.
         if (isOurs || fill.hasTried(source) || fill.fault?.detail.kind === "storage") throw error;
         await fill.stored.catch(() => {});
@@ -122,11 +127,13 @@ export class Blobs {
   async #following(
     fill: Fill,
     source: UpstreamSource,
+    place: Place,
     note: CacheNote,
     request: RangeRequest | undefined,
   ): Promise<BlobAnswer> {
     const blob = await within(SMALL_WAIT_MS, whole(fill, request !== undefined));
     if (blob) return { kind: "stored", blob, note };
+    if (fill.handover) return this.#unstored(fill, source, place, request);
     const { digest, size } = fill;
     if (!request) {
       return {
@@ -160,6 +167,20 @@ export class Blobs {
     };
   }
 
+  /** Straight from the source: the disk takes nothing, and the client is not to notice. */
+  async #unstored(
+    fill: Fill,
+    source: UpstreamSource,
+    place: Place,
+    range: RangeRequest | undefined,
+  ): Promise<BlobAnswer> {
+    const { digest, size } = fill;
+    const known = size === undefined ? {} : { size };
+    const answer = await passThrough({ digest, source, ...known }, range, this.#whole);
+    await this.#link(place, digest);
+    return answer;
+  }
+
   /** Asks whether the upstream shows this content in this repository, and remembers that it does. */
   #authorise(upstream: Upstream, place: Place, digest: Digest): Promise<number | undefined> {
     const key = `${place.upstream}/${place.repository}@${digest}`;
@@ -183,7 +204,13 @@ export class Blobs {
 async function whole(fill: Fill, isPart: boolean): Promise<StoredBlob | undefined> {
   for (;;) {
     const known = fill.size ?? fill.available;
-    if (fill.isOver || (fill.size === undefined ? isPart : known <= SMALL)) return fill.stored;
+    if (fill.handover) return undefined;
+    if (fill.isOver || (fill.size === undefined ? isPart : known <= SMALL)) {
+      return fill.stored.catch((error: unknown) => {
+        if (!fill.handover) throw error;
+        return undefined;
+      });
+    }
     if (known > SMALL) return undefined;
     await fill.progress();
   }

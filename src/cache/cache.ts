@@ -1,8 +1,10 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { BlobStore } from "../store/blobs.ts";
+import type { FactFiles } from "../store/fact-files.ts";
 import type { Index } from "../store/index.ts";
 import { Blobs } from "./blobs.ts";
+import { DurableFacts } from "./durable-facts.ts";
 import { type FillEvent, Fills } from "./fills.ts";
 import { Listings } from "./listings.ts";
 import { ManifestPulls } from "./manifest-pulls.ts";
@@ -14,6 +16,8 @@ import { Tags } from "./tags.ts";
 export interface CacheOptions {
   readonly store: BlobStore;
   readonly index: Index;
+  /** Where facts are kept besides, so that a damaged index can be made again. */
+  readonly facts?: FactFiles;
   readonly observer: CacheObserver;
   /** Told of every content that was served from here. */
   readonly used?: (digest: Digest) => void;
@@ -25,6 +29,8 @@ export interface CacheObserver {
   filled(event: FillEvent): void;
   /** Something was served that could not be stored. */
   unstored(digest: Digest, fault: Fault): void;
+  /** A fact could not be written down; it is learnt again when it is needed. */
+  forgotten(fault: Fault): void;
 }
 
 /** Everything that pulling through consists of, put together. */
@@ -35,8 +41,18 @@ export class Cache {
   readonly manifests: ManifestPulls;
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
+  readonly #manifests: Manifests;
 
-  constructor({ store, index, observer, used = () => {}, now = Date.now }: CacheOptions) {
+  constructor({
+    store,
+    index: plain,
+    facts,
+    observer,
+    used = () => {},
+    now = Date.now,
+  }: CacheOptions) {
+    const durable = new DurableFacts(plain, facts, (fault) => observer.forgotten(fault));
+    const { index } = durable;
     this.index = index;
     this.fills = new Fills(store, {
       stored: ({ digest, size }) => index.contents.put({ digest, size }, now()),
@@ -49,11 +65,18 @@ export class Cache {
       fills: this.fills,
       now,
       used,
+      learned: (place, manifest) => durable.learned(place, manifest),
       unstored: (digest, fault) => observer.unstored(digest, fault),
     });
+    this.#manifests = manifests;
     this.manifests = new ManifestPulls(index, manifests, new Tags(index, manifests, now), now);
     const listings = new Listings(index, now);
     this.tagLists = new TagLists(listings);
     this.referrers = new Referrers(index, listings, this.manifests);
+  }
+
+  /** A content is no longer stored. */
+  forget(digest: Digest): void {
+    this.#manifests.forget(digest);
   }
 }

@@ -1,15 +1,12 @@
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, newHasher } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
+import { Followers } from "./followers.ts";
+import { type Handover, HELD_BACK } from "./handover.ts";
+import { FRUITLESS_TRANSFERS, pause } from "./persistence.ts";
 import { Pieces } from "./pieces.ts";
 import type { Source, Transfer } from "./source.ts";
-import { isTransient, toFault } from "./transient.ts";
-
-/** Bytes at the end that nobody gets before the digest is known to be right. */
-const HELD_BACK = 64 * 1024;
-/** Transfers in a row that brought nothing, after which a fill that had begun is given up. */
-const FRUITLESS_TRANSFERS = 6;
-const LONGEST_PAUSE_MS = 8000;
+import { endedEarly, isTransient, toFault } from "./transient.ts";
 
 /**
  * The one download of a content that is missing here. It belongs to no client: whoever needs the
@@ -23,11 +20,16 @@ export class Fill {
   readonly started: Promise<void>;
   /** Resolves once the content is stored; rejects with the Fault that ended the fill. */
   readonly stored: Promise<StoredBlob>;
+  /** Resolves once nothing of it is open any more. */
+  readonly ended: Promise<void>;
 
-  readonly #sources: Source[];
+  /** Where it can be had; who goes on without the fill takes from there too. */
+  readonly sources: Source[];
+  readonly followers = new Followers();
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
+  readonly #ended = Promise.withResolvers<void>();
   readonly #takenFrom = new Set<string>();
   readonly #tried = new Set<Source>();
   readonly #pieces = new Pieces((first, end) => this.#bytes(first, end));
@@ -37,6 +39,7 @@ export class Fill {
   #draft: Draft | undefined;
   #result: StoredBlob | undefined;
   #fault: Fault | undefined;
+  #handover: Handover | undefined;
 
   /**
    * @param size of the content in bytes, where a manifest has told it
@@ -49,10 +52,11 @@ export class Fill {
     size?: number,
     after?: Promise<unknown>,
   ) {
-    this.#sources = [source];
+    this.sources = [source];
     this.#size = size;
     this.started = this.#started.promise;
     this.stored = this.#stored.promise;
+    this.ended = this.#ended.promise;
     // A fill outlives its clients, so nobody may be listening when it fails.
     this.started.catch(() => {});
     this.stored.catch(() => {});
@@ -67,6 +71,7 @@ export class Fill {
   /** Bytes, from the first one on, that a follower may have now. */
   get available(): number {
     if (this.#result) return this.#result.size;
+    if (this.#handover) return this.#handover.length;
     const length = this.#draft?.length ?? 0;
     return Math.max(0, Math.min(length, (this.#size ?? length) - HELD_BACK));
   }
@@ -84,6 +89,11 @@ export class Fill {
     return this.#fault;
   }
 
+  /** Set once storing has failed: what is needed to go on without it. */
+  get handover(): Handover | undefined {
+    return this.#handover;
+  }
+
   /** Where the content's end begins that is only had from a verified content. */
   get verifiedFrom(): number {
     return Math.max(0, (this.#size ?? 0) - HELD_BACK);
@@ -91,8 +101,8 @@ export class Fill {
 
   /** Another place where the content may be had, should the present one fail. */
   offer(source: Source): void {
-    if (this.#sources.length < 8 && this.#sources.every(({ name }) => name !== source.name)) {
-      this.#sources.push(source);
+    if (this.sources.length < 8 && this.sources.every(({ name }) => name !== source.name)) {
+      this.sources.push(source);
     }
   }
 
@@ -141,19 +151,21 @@ export class Fill {
       this.#stored.reject(this.#fault);
     }
     this.#announce();
+    this.#ended.resolve();
   }
 
   async #fill(store: BlobStore): Promise<StoredBlob> {
     // Whoever asked for it may have looked just before an earlier fill ended.
     const stored = await store.open(this.digest);
     if (stored) return stored;
-    let draft = await store.draft(this.digest);
+    let draft = await this.#begun(store);
     if (this.#size !== undefined && draft.length >= this.#size && !draft.verify()) {
       await draft.discard();
       draft = await store.draft(this.digest);
     }
     this.#draft = draft;
     try {
+      if (this.#size !== undefined) await draft.reserve(this.#size);
       if (this.#size === undefined || draft.length < this.#size) await this.#download(draft);
       if (!draft.verify()) {
         throw this.#untrue(`what it sent as ${this.digest} has another digest`);
@@ -162,11 +174,35 @@ export class Fill {
     } catch (error) {
       // Told before the draft is closed, so that no follower takes its closing for the failure.
       this.#fault = toFault(error);
-      const isUseless = draft.length === 0 || this.#fault.detail.kind === "upstream-untrue";
+      if (this.#fault.detail.kind === "storage" && !this.#abort.signal.aborted) {
+        await this.#handOver(draft);
+      }
+      const isUseless =
+        this.#handover !== undefined ||
+        draft.length === 0 ||
+        this.#fault.detail.kind === "upstream-untrue";
       // Whatever becomes of the file, why the fill failed is what has to be known.
       await (isUseless ? draft.discard() : draft.keep()).catch(() => {});
       throw this.#fault;
     }
+  }
+
+  async #begun(store: BlobStore): Promise<Draft> {
+    try {
+      return await store.draft(this.digest);
+    } catch (error) {
+      this.#handover = { length: 0, hasher: newHasher(this.digest) };
+      throw error;
+    }
+  }
+
+  /** Lets those who read finish what can be read; then the disk may have its space back. */
+  async #handOver(draft: Draft): Promise<void> {
+    this.#handover = draft.prefix();
+    this.#started.reject(this.#fault);
+    this.#stored.reject(this.#fault);
+    this.#announce();
+    await this.followers.left();
   }
 
   async #download(draft: Draft): Promise<void> {
@@ -187,21 +223,21 @@ export class Fill {
         if (fault.detail.kind === "invalid-range" && draft.length > 0) return;
         // With wrong bytes in the draft, no other source can make it right.
         if (fault.detail.kind === "upstream-untrue" && draft.length > before) throw fault;
-        if (!isTransient(fault)) this.#sources.splice(this.#sources.indexOf(source), 1);
+        if (!isTransient(fault)) this.sources.splice(this.sources.indexOf(source), 1);
         first ??= fault;
         fruitless = draft.length > before ? 0 : fruitless + 1;
         if (!this.#hasStarted) continue;
-        if (fruitless >= FRUITLESS_TRANSFERS || this.#sources.length === 0) throw fault;
-        await this.#pause(fruitless);
+        if (fruitless >= FRUITLESS_TRANSFERS || this.sources.length === 0) throw fault;
+        await pause(fruitless, this.#abort.signal);
       }
     }
   }
 
   /** Each source once; those that answered before, in turn. A client waits for the first answer. */
   #choose(turn: number): Source | undefined {
-    const untried = this.#sources.find((source) => !this.#tried.has(source));
+    const untried = this.sources.find((source) => !this.#tried.has(source));
     if (untried || !this.#hasStarted) return untried;
-    return this.#sources[turn % this.#sources.length];
+    return this.sources[turn % this.sources.length];
   }
 
   async #transfer(source: Source, draft: Draft): Promise<void> {
@@ -209,6 +245,7 @@ export class Fill {
     const reader = transfer.body.getReader();
     try {
       let surplus = this.#accept(transfer, source, draft);
+      if (this.#size !== undefined) await draft.reserve(this.#size);
       this.#takenFrom.add(source.name);
       this.#begin();
       for (;;) {
@@ -229,21 +266,15 @@ export class Fill {
       await reader.cancel().catch(() => {});
     }
     if (this.#size !== undefined && draft.length < this.#size) {
-      throw new Fault({
-        kind: "upstream-unreachable",
-        upstream: source.name,
-        reason: `it ended ${this.digest} after ${draft.length} of ${this.#size} bytes`,
-      });
+      throw endedEarly(source.name, draft.length, this.#size);
     }
   }
 
   /** Checks an answer against what is known and returns how many of its bytes are here already. */
   #accept(transfer: Transfer, source: Source, draft: Draft): number {
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
-      throw this.#untrue(
-        `it has ${transfer.size} bytes as ${this.digest}, which has ${this.#size}`,
-        source,
-      );
+      const reason = `it has ${transfer.size} bytes as ${this.digest}, which has ${this.#size}`;
+      throw this.#untrue(reason, source);
     }
     if (transfer.start > draft.length) {
       throw this.#untrue(`it sent bytes from ${transfer.start} on, not ${draft.length}`, source);
@@ -253,7 +284,6 @@ export class Fill {
   }
 
   #begin(): void {
-    if (this.#hasStarted) return;
     this.#hasStarted = true;
     this.#started.resolve();
   }
@@ -264,21 +294,7 @@ export class Fill {
     resolve();
   }
 
-  /** Full jitter, so that many fills that broke at once do not come back at once. */
-  #pause(fruitless: number): Promise<void> {
-    const longest = Math.min(LONGEST_PAUSE_MS, 250 * 2 ** fruitless);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const { signal } = this.#abort;
-    const timer = setTimeout(resolve, Math.random() * longest);
-    const stopped = (): void => reject(toFault(signal.reason));
-    signal.addEventListener("abort", stopped, { once: true });
-    return promise.finally(() => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", stopped);
-    });
-  }
-
-  #untrue(reason: string, source: Source | undefined = this.#sources[0]): Fault {
+  #untrue(reason: string, source: Source | undefined = this.sources[0]): Fault {
     return new Fault({ kind: "upstream-untrue", upstream: source?.name ?? "the upstream", reason });
   }
 }

@@ -28,6 +28,8 @@ export class Fills {
   readonly #observer: FillObserver;
   readonly #running = new Map<Digest, Fill>();
   readonly #puts = new Coalesce<StoredBlob>();
+  /** Complete, and read to their end by those who followed them. */
+  readonly #followed = new Map<Digest, Fill>();
   #stopping = false;
 
   constructor(store: BlobStore, observer: FillObserver) {
@@ -41,6 +43,11 @@ export class Fills {
 
   running(digest: Digest): Fill | undefined {
     return this.#running.get(digest);
+  }
+
+  /** Whether it is being brought in, or somebody still reads it as it was. */
+  inUse(digest: Digest): boolean {
+    return this.#running.has(digest) || this.#puts.isRunning(digest) || this.#followed.has(digest);
   }
 
   /** The fill that runs already, which may then take from `source` too, or a new one. */
@@ -82,14 +89,24 @@ export class Fills {
     const { digest } = fill;
     try {
       const blob = await fill.stored;
+      if (fill.followers.count > 0) this.#watchFollowers(fill);
       await this.#observer.stored(blob);
       this.#observer.ended({ digest, source, size: blob.size });
     } catch (error) {
       const fault = toFault(error);
       this.#observer.ended({ digest, source, fault });
+      // Until its draft is closed there can be no other one; who comes meanwhile sees why it failed.
+      await fill.ended;
     } finally {
       this.#running.delete(digest);
     }
+  }
+
+  #watchFollowers(fill: Fill): void {
+    this.#followed.set(fill.digest, fill);
+    fill.followers.onceLeft(() => {
+      if (this.#followed.get(fill.digest) === fill) this.#followed.delete(fill.digest);
+    });
   }
 
   async #write(digest: Digest, bytes: Uint8Array): Promise<StoredBlob> {

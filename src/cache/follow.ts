@@ -1,6 +1,9 @@
 import type { Fault } from "../oci/fault.ts";
 import type { Fill } from "./fill.ts";
-import type { Transfer } from "./source.ts";
+import type { Handover } from "./handover.ts";
+import { toFault } from "./transient.ts";
+import { Relay } from "./relay.ts";
+import type { PieceReader, Transfer } from "./source.ts";
 
 export interface Following {
   /** The first byte that is wanted. */
@@ -29,16 +32,20 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
   let cancelled = false;
   const ahead = following.ahead && new Ahead(following.ahead, first);
 
+  let isReading = true;
+  let isUnreadable = false;
+  let relay: Relay | undefined;
+  fill.followers.enter();
+
   async function next(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (cancelled || position === end) return undefined;
-      if (fill.fault) {
-        giveUp(fill.fault);
-        return new Promise(() => {});
-      }
+      if (fill.handover && (isUnreadable || position >= fill.handover.length))
+        return relayed(fill.handover);
+      if (fill.fault && !fill.handover) return stalled(fill.fault);
       if (fill.available > position) {
         ahead?.cancel();
-        const piece = await fill.read(position).catch(rethrowUnlessFailed);
+        const piece = await fill.read(position).catch(unreadable);
         if (piece) return piece.subarray(0, (end ?? Infinity) - position);
         continue;
       }
@@ -50,15 +57,49 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
     }
   }
 
-  /** The draft of a fill that has just failed is closed under its readers. */
-  function rethrowUnlessFailed(error: unknown): undefined {
-    if (!fill.fault) throw error;
+  /** Storing has failed, and the client gets the rest all the same. */
+  async function relayed(from: Handover): Promise<Uint8Array | undefined> {
+    ahead?.cancel();
+    relay ??= new Relay({
+      digest: fill.digest,
+      sources: fill.sources,
+      first: position,
+      ...(position >= from.length ? { from } : {}),
+      ...(end === undefined ? {} : { end }),
+      ...(fill.size === undefined ? {} : { size: fill.size }),
+    });
+    leave();
+    try {
+      return await relay.read();
+    } catch (error) {
+      return cancelled ? undefined : stalled(toFault(error));
+    }
+  }
+
+  function stalled(fault: Fault): Promise<never> {
+    leave();
+    giveUp(fault);
+    return new Promise(() => {});
+  }
+
+  function leave(): void {
+    if (isReading) fill.followers.leave();
+    isReading = false;
+  }
+
+  /** A write that failed may show to readers first: the fill then notices, and says how to go on. */
+  async function unreadable(error: unknown): Promise<undefined> {
+    if (fill.handover) isUnreadable = true;
+    else if (fill.isStored) await stalled(toFault(error));
+    else if (!fill.fault) await fill.progress();
   }
 
   function finish(): void {
     if (cancelled) return;
     cancelled = true;
     ahead?.cancel();
+    relay?.cancel();
+    leave();
     following.ended?.(position - first);
   }
 
@@ -79,11 +120,6 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
     },
     { highWaterMark: 0 },
   );
-}
-
-interface PieceReader {
-  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
-  cancel(): Promise<void>;
 }
 
 /** Bytes ahead of a fill; it ends in silence, since the fill will come by. */

@@ -26,6 +26,8 @@ export interface ManifestsOptions {
   readonly now: () => number;
   /** Told of every manifest that was served from here. */
   readonly used: (digest: Digest) => void;
+  /** Told of every manifest that was stored, and where it was seen. */
+  readonly learned: (place: Place, manifest: HeldManifest) => Promise<void>;
   /** Told where a manifest could be served but not stored. */
   readonly unstored: (digest: Digest, fault: Fault) => void;
 }
@@ -49,6 +51,11 @@ export class Manifests {
     const held = link && (this.#memory.get(digest) ?? (await this.#load(digest)));
     if (held) this.#options.used(digest);
     return held;
+  }
+
+  /** Content that is no longer stored is not served from memory either. */
+  forget(digest: Digest): void {
+    this.#memory.delete(digest);
   }
 
   /** Whether the fetch of it is under way, so that asking for it means joining. */
@@ -87,6 +94,7 @@ export class Manifests {
         ...manifest.blobs,
       ]);
       this.#memory.set(digest, held);
+      await this.#options.learned(place, held);
     } catch (error) {
       // A disk that fails must not fail the pull: the bytes are here and verified.
       if (!(error instanceof Fault)) throw error;

@@ -4,6 +4,8 @@ export interface CacheNote {
   readonly result: "hit" | "miss" | "revalidated" | "stale";
   /** Nothing came of it here: the upstream was only asked. */
   readonly passedOn?: boolean;
+  /** It could not be stored. */
+  readonly unstored?: boolean;
   /** Joined a fetch that another client had caused. */
   readonly collapsed?: boolean;
   /** The upstream's status where it answered something that could not be used. */

@@ -7,6 +7,12 @@ export interface Transfer {
   readonly body: ReadableStream<Uint8Array>;
 }
 
+/** What is used of a body's reader. */
+export interface PieceReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
 /** Where missing bytes of one content can come from. */
 export interface Source {
   /** For messages: an upstream's name, an object store's address. */

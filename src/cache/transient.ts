@@ -19,3 +19,9 @@ export function toFault(error: unknown): Fault {
   const reason = error instanceof Error ? error.message : String(error);
   return new Fault({ kind: "storage", reason }, { cause: error });
 }
+
+/** A body that broke off; of how many bytes is told, of which content is told by who reports it. */
+export function endedEarly(upstream: string, length: number, size: number): Fault {
+  const reason = `it ended after ${length} of ${size} bytes`;
+  return new Fault({ kind: "upstream-unreachable", upstream, reason });
+}

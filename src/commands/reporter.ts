@@ -14,6 +14,8 @@ export interface ReporterOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly recent: Recent;
+  /** Whether nothing can be stored at the moment, which was said already. */
+  readonly isFull: () => boolean;
 }
 
 /** Where everything that happens is told: one log line per request, counters, and what nodes may ask. */
@@ -21,9 +23,11 @@ export class Reporter implements CacheObserver {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #recent: Recent;
+  readonly #isFull: () => boolean;
   readonly #lines = new FrequentLines();
 
-  constructor({ log, metrics, recent }: ReporterOptions) {
+  constructor({ log, metrics, recent, isFull }: ReporterOptions) {
+    this.#isFull = isFull;
     this.#log = log;
     this.#metrics = metrics;
     this.#recent = recent;
@@ -65,12 +69,24 @@ export class Reporter implements CacheObserver {
   filled({ digest, source, size, fault }: FillEvent): void {
     const upstream = source.slice(0, source.indexOf("/"));
     this.#metrics.fill(upstream, fault ? fault.detail.kind : "stored");
+    if (fault?.detail.kind === "storage") this.#metrics.unstored("blob");
     if (!fault) this.#log.debug({ digest, source, size }, "stored");
-    else this.#log.warn({ digest, source, error: fault.message }, "not stored");
+    else if (fault.detail.kind === "storage" && this.#isFull()) {
+      this.#log.debug({ digest, source, error: fault.message }, "not stored");
+    } else this.#log.warn({ digest, source, error: fault.message }, "not stored");
   }
 
   unstored(digest: Digest, fault: Fault): void {
-    this.#log.warn({ digest, error: fault.message }, "served but not stored");
+    this.#metrics.unstored("manifest");
+    const line = { digest, error: fault.message };
+    // On a full disk this is every pull, and was said once.
+    if (this.#isFull()) this.#log.debug(line, "served but not stored");
+    else this.#log.warn(line, "served but not stored");
+  }
+
+  forgotten(fault: Fault): void {
+    if (this.#isFull()) this.#log.debug({ error: fault.message }, "a fact was not written");
+    else this.#log.warn({ error: fault.message }, "a fact was not written");
   }
 
   upstream(event: UpstreamEvent): void {

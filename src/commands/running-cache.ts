@@ -1,23 +1,25 @@
 import { Cache } from "../cache/cache.ts";
+import { Housekeeping } from "../cache/keeping/housekeeping.ts";
+import { openKeptStore } from "../cache/keeping/kept-store.ts";
 import type { Upstream } from "../cache/upstream.ts";
 import type { Address, Settings } from "../config/settings.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { UpstreamName } from "../oci/names.ts";
+import { AdminApi } from "../server/admin-api.ts";
 import { listenForAdmin } from "../server/admin-listener.ts";
 import { Namespaces } from "../server/namespaces.ts";
 import { listenForNodes } from "../server/node-listener.ts";
 import { PullApi } from "../server/pull-api.ts";
 import { Recent } from "../server/recent.ts";
-import { openDataDirectory } from "../store/data-directory.ts";
-import { openDiskBlobs } from "../store/disk-blobs.ts";
-import { openIndex } from "../store/open-index.ts";
 import { SmallBlobs } from "../store/small-blobs.ts";
-import { Usage } from "../store/usage.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { Registry } from "../upstream/registry.ts";
 import { openRoads } from "../upstream/roads.ts";
 import { openPort } from "./open-port.ts";
 import { Reporter } from "./reporter.ts";
+import { StoreReporter } from "./store-reporter.ts";
+import { version } from "../version.ts";
 
 /** How long downloads and answers under way may take after the signal to end, in milliseconds. */
 const GRACE_MS = 15_000;
@@ -59,19 +61,15 @@ async function open(
   log: Log,
   closing: AsyncDisposableStack,
 ): Promise<RunningCache> {
-  const directory = await openDataDirectory(settings.dataDirectory);
-  closing.defer(() => directory.close());
-  const index = await openIndex(directory.indexPath);
-  closing.defer(() => index.close());
-  const store = new SmallBlobs(await openDiskBlobs(directory.path));
-  const usage = new Usage(index.contents, {
-    onError: (error) => log.warn({ err: error }, "use times could not be written"),
-  });
-  closing.defer(() => usage.close());
-
   const metrics = new Metrics();
   const recent = new Recent();
-  const reporter = new Reporter({ log, metrics, recent });
+  const told = new StoreReporter(log, metrics);
+  const kept = await openKeptStore(settings, told);
+  closing.defer(() => kept[Symbol.asyncDispose]());
+  const { index, facts, usage, space } = kept;
+  const store = new SmallBlobs(kept.store);
+  told.measure(kept);
+  const reporter = new Reporter({ log, metrics, recent, isFull: () => space.isFull });
   const roads = openRoads({ observe: (event) => reporter.upstream(event) });
   const upstreams = new Map<UpstreamName, Upstream>();
   for (const upstream of settings.upstreams.values()) {
@@ -80,9 +78,18 @@ async function open(
   const cache = new Cache({
     store,
     index,
+    facts,
     observer: reporter,
     used: (digest) => usage.touch(digest, Date.now()),
   });
+  const inUse = (digest: Digest): boolean => cache.fills.inUse(digest);
+  kept.usedBy(inUse);
+  told.onRemoved = (digest) => {
+    store.drop(digest);
+    cache.forget(digest);
+  };
+  const housekeeping = new Housekeeping(kept, inUse, settings.storage.scrub, told);
+  closing.defer(() => housekeeping[Symbol.asyncDispose]());
   metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
 
   const namespaces = new Namespaces(upstreams);
@@ -105,6 +112,8 @@ async function open(
         address: admin,
         metrics: () => metrics.render(),
         isReady: () => !isStopping,
+        api: new AdminApi({ steward: kept.steward, dataDirectory: kept.path, version }),
+        ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
       }),
     ),
     ports: Object.fromEntries(

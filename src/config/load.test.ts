@@ -126,7 +126,7 @@ const refusedFlags: [flags: ConfigFlags, env: Env, message: string][] = [
     {},
     { ENTREPOT_LISTEN: "1:2:3", ENTREPOT_ADMIN: "[::]:5001" },
     `ENTREPOT_LISTEN: "1:2:3" is no address: write host:port, such as 0.0.0.0:5000
-ENTREPOT_ADMIN: "[::]:5001" could be reached from other machines, and no token is asked for yet: only loopback is served so far, such as 127.0.0.1:5001`,
+ENTREPOT_ADMIN: "[::]:5001" can be reached from other machines, so a token has to be shown there: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or stay on loopback, such as 127.0.0.1:5001`,
   ],
   [{ listen: ":5001" }, {}, "--listen: port 5001 is admin's already"],
   [{ listen: ":7", admin: "7" }, {}, "--admin: port 7 is listen's already"],
@@ -142,7 +142,7 @@ test.each(refusedFlags)("refused: %j %j", (flags, env, message) => {
 test("flags and file are judged together", () => {
   expect(refusal(() => load("listn: 1\n", { listen: "x" }))).toBe(
     `--listen: "x" is no address: write host:port, such as 0.0.0.0:5000
-/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, storage, upstreams`,
+/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, adminToken, adminTokenFile, storage, upstreams`,
   );
   expect(refusal(() => load("upstreams: { a.test: { port: 7 } }", { listen: ":7" }))).toBe(
     "/etc/e.yaml:1:30: upstreams.a.test.port: port 7 is listen's already",

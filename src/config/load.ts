@@ -4,6 +4,7 @@ import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./files.ts";
 import type { Path } from "./positions.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
+import { readAdminToken } from "./admin-token.ts";
 import { addressProblem, parseAddress } from "./schema.ts";
 import type { Address, Settings } from "./settings.ts";
 import { defaultUpstreams, type PlacedUpstream, readUpstreams } from "./upstreams.ts";
@@ -15,6 +16,9 @@ const DEFAULTS = {
   admin: `${LOOPBACK}:5001`,
   data: "/var/lib/entrepot",
 } as const;
+
+/** A terabyte in three days, at a few percent of a disk's and a processor's time. */
+const SCRUB = 4 * 1024 * 1024;
 
 /** Command-line flags, as they were typed. */
 export interface ConfigFlags {
@@ -69,7 +73,10 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const data = given("data", ["storage", "dir"], settings?.storage?.dir);
   const listenAddress = readAddress(listen, ANY_HOST, problems);
   const adminAddress = readAddress(admin, LOOPBACK, problems);
-  if (adminAddress && !isLoopback(adminAddress.host)) problems.push(openAdmin(admin));
+  const token = readAdminToken(file, env, readFile, problems);
+  if (adminAddress && token === undefined && !isLoopback(adminAddress.host)) {
+    problems.push(openAdmin(admin));
+  }
   if (data.value === "" || data.value.includes("\0")) {
     problems.push(data.problem(`${quote(data.value)} is no path`));
   }
@@ -92,7 +99,9 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(file && file.leftOver.length > 0 ? { leftOver: file.leftOver } : {}),
     listen: listenAddress,
     admin: adminAddress,
+    ...(token === undefined ? {} : { adminToken: token }),
     dataDirectory: path.resolve(data.folder, data.value),
+    storage: storageSettings(settings?.storage ?? {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }
@@ -159,8 +168,19 @@ function isLoopback(host: string): boolean {
 
 function openAdmin(given: Given): Problem {
   return given.problem(
-    `${quote(given.value)} could be reached from other machines, and no token is asked for yet: only loopback is served so far, such as ${DEFAULTS.admin}`,
+    `${quote(given.value)} can be reached from other machines, so a token has to be shown there: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or stay on loopback, such as ${DEFAULTS.admin}`,
   );
+}
+
+function storageSettings(
+  storage: NonNullable<ConfigFile["settings"]["storage"]>,
+): Settings["storage"] {
+  const { maxSize, minFree, scrub = SCRUB } = storage;
+  return {
+    ...(maxSize === undefined ? {} : { maxSize }),
+    ...(minFree === undefined ? {} : { minFree }),
+    scrub,
+  };
 }
 
 function upstreamsOf(file: ConfigFile, readFile: ReadText, problems: Problem[]): PlacedUpstream[] {

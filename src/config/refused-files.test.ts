@@ -6,13 +6,34 @@ const refusedFiles: [what: string, yaml: string, message: string][] = [
   [
     "an unknown key",
     "listn: 5000\n",
-    '@:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, storage, upstreams',
+    '@:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, adminToken, adminTokenFile, storage, upstreams',
   ],
   [
     "keys that are not built yet",
-    "storage: { maxSize: 1GiB }\nupstreams: { ghcr.io: { mirrors: [] } }\n",
-    `@:1:12: storage: unknown key "maxSize". Allowed here: dir
-@:2:25: upstreams.ghcr.io: unknown key "mirrors". Allowed here: url, port, tagTtl, auth, allowPrivate, trustedRealms, maxConnections`,
+    "upstreams: { ghcr.io: { mirrors: [] } }\n",
+    `@:1:25: upstreams.ghcr.io: unknown key "mirrors". Allowed here: url, port, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, maxSize, maxAge`,
+  ],
+  [
+    "sizes that are none, or too small",
+    `storage:
+  maxSize: 10 apples
+  minFree: -1
+upstreams:
+  a.test: { maxSize: 0, maxAge: 400d }
+  b.test: { maxSize: 99999999TiB }
+`,
+    `@:2:12: storage.maxSize: "10 apples" is no size: write a number with a unit, such as 500MB, 10GiB or 1TiB
+@:3:12: storage.minFree: "-1" is no size: write a number with a unit, such as 500MB, 10GiB or 1TiB
+@:5:22: upstreams.a.test.maxSize: is less than 1 MiB, in which no image fits: leave it out for no bound of its own
+@:5:33: upstreams.a.test.maxAge: "400d" is longer than a year (365d)
+@:6:22: upstreams.b.test.maxSize: "99999999TiB" is more than any disk has`,
+  ],
+  ["a short token", "adminToken: short\n", "@:1:13: adminToken: is shorter than 16 characters"],
+  [
+    "two tokens",
+    "adminToken: 0123456789abcdef\nadminTokenFile: token\n",
+    `@:2:17: adminTokenFile: stands beside adminToken: only one of them can be meant
+@:2:17: adminTokenFile: /etc/token does not exist`,
   ],
   [
     "wrong types and values, all at once",
@@ -160,7 +181,7 @@ upstreams:
   [
     "an admin address that others can reach",
     "admin: 0.0.0.0:5001\n",
-    '@:1:8: admin: "0.0.0.0:5001" could be reached from other machines, and no token is asked for yet: only loopback is served so far, such as 127.0.0.1:5001',
+    '@:1:8: admin: "0.0.0.0:5001" can be reached from other machines, so a token has to be shown there: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or stay on loopback, such as 127.0.0.1:5001',
   ],
   [
     "addresses that are none",

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
 import { quote } from "./problems.ts";
 import type { Address } from "./settings.ts";
-import { parseDuration } from "./units.ts";
+import { parseDuration, parseSize } from "./units.ts";
 
 const YEAR = 365 * 86_400_000;
 
@@ -30,6 +30,24 @@ const duration = scalar.transform((text, context) => {
       : `${quote(text)} is longer than a year (365d)`;
   context.addIssue({ code: "custom", message });
   return z.NEVER;
+});
+
+const size = scalar.transform((text, context) => {
+  const parsed = parseSize(text);
+  if (parsed !== undefined && Number.isSafeInteger(parsed)) return parsed;
+  const message =
+    parsed === undefined
+      ? `${quote(text)} is no size: write a number with a unit, such as 500MB, 10GiB or 1TiB`
+      : `${quote(text)} is more than any disk has`;
+  context.addIssue({ code: "custom", message });
+  return z.NEVER;
+});
+
+/** A bound below which not even one layer of most images could be kept. */
+const SMALLEST_BOUND = 1024 * 1024;
+
+const bound = size.refine((bytes) => bytes >= SMALLEST_BOUND, {
+  message: "is less than 1 MiB, in which no image fits: leave it out for no bound of its own",
 });
 
 const registryUrl = z.string().transform((text, context) => {
@@ -79,13 +97,28 @@ const upstream = z.strictObject({
   allowPrivate: z.boolean().optional(),
   trustedRealms: z.array(realmHost).max(64).optional(),
   maxConnections: z.number().int().min(1).max(160).optional(),
+  maxSize: bound.optional(),
+  maxAge: duration.optional(),
 });
 
 /** The file's form: what may stand in it, and of which type. What belongs together is checked in load.ts. */
 export const fileSchema = z.strictObject({
   listen: scalar.optional(),
   admin: scalar.optional(),
-  storage: z.strictObject({ dir: z.string().min(1).optional() }).nullish(),
+  adminToken: z
+    .string()
+    .max(4096)
+    .refine((text) => text.length >= 16, { message: "is shorter than 16 characters" })
+    .optional(),
+  adminTokenFile: z.string().min(1).optional(),
+  storage: z
+    .strictObject({
+      dir: z.string().min(1).optional(),
+      maxSize: bound.optional(),
+      minFree: size.optional(),
+      scrub: size.optional(),
+    })
+    .nullish(),
   upstreams: z.record(z.string(), upstream.nullable()).nullish(),
 });
 

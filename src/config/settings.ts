@@ -27,12 +27,29 @@ export interface UpstreamSettings {
   readonly trustedRealms: readonly string[];
   /** Requests to it that may be under way at once, metadata apart. */
   readonly maxConnections: number;
+  /** Bytes of its content that are kept; unset where only the store's own bound counts. */
+  readonly maxSize?: number;
+  /** How long its content is kept from storing on, in milliseconds; unset for ever. */
+  readonly maxAge?: number;
+}
+
+/** How much is kept. All in bytes. */
+export interface StorageSettings {
+  /** Unset: 80 % of what the disk has free at the start, and of what is kept already. */
+  readonly maxSize?: number;
+  /** Unset: 1 GiB, or 5 % of a disk that is smaller than 20 GiB. */
+  readonly minFree?: number;
+  /** How much of what is kept is read and verified per second, in the background; 0 for none. */
+  readonly scrub: number;
 }
 
 export interface Settings {
   readonly listen: Address;
   readonly admin: Address;
+  /** What has to be shown at the admin port; absent where it is on loopback and open to this machine. */
+  readonly adminToken?: string;
   readonly dataDirectory: string;
+  readonly storage: StorageSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
 }
 

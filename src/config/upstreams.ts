@@ -102,6 +102,9 @@ function complete(
     allowPrivate,
     trustedRealms: (entry.trustedRealms ?? []).map((host) => host.toLowerCase()),
     maxConnections: entry.maxConnections ?? MAX_CONNECTIONS,
+    ...(entry.maxSize === undefined ? {} : { maxSize: entry.maxSize }),
+    // 0 is never, as in Gardener's garbageCollection.ttl.
+    ...(entry.maxAge ? { maxAge: entry.maxAge } : {}),
   };
 }
 

@@ -33,6 +33,7 @@ function cacheStatus(note: CacheNote): string {
     case "hit":
       return "entrepot; hit";
     case "miss":
+      if (note.unstored) return "entrepot; fwd=miss; detail=unstored";
       if (note.passedOn) return "entrepot; fwd=miss";
       return `entrepot; fwd=miss${note.collapsed ? "; collapsed" : "; stored"}`;
     case "revalidated":

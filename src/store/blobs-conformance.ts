@@ -48,6 +48,42 @@ export function blobStoreConformance(
     });
     afterEach(() => opened.close());
 
+    test("lists what was kept, and forgets it", async () => {
+      const draft = await store.draft(digest);
+      await appendAll(draft, content.subarray(0, 300_000));
+      expect(await store.forget(digest)).toBe(false);
+      await draft.keep();
+      const [kept] = await Array.fromAsync(store.kept());
+      expect([kept?.digest, kept?.size]).toEqual([digest, 300_000]);
+      expect(await store.forget(digest)).toBe(true);
+      const anew = await store.draft(digest);
+      expect(anew.length).toBe(0);
+      await anew.discard();
+    });
+
+    test("tells from where a reader may go on by itself", async () => {
+      const draft = await store.draft(digest);
+      await appendAll(draft, content.subarray(0, 300_000));
+      const { length, hasher } = draft.prefix();
+      expect(length).toBeLessThanOrEqual(300_000);
+      expect(await draft.read(0, length)).toEqual(new Uint8Array(content.subarray(0, length)));
+      hasher.update(content.subarray(length));
+      expect(`sha256:${hasher.digest("hex")}`).toBe(digest);
+      await appendAll(draft, content.subarray(300_000));
+      expect(draft.verify()).toBe(true);
+      await draft.commit();
+    });
+
+    test("sets aside what is not to be seen any more", async () => {
+      await storeBytes(store, content);
+      expect(await store.setAside(digest)).toBe(true);
+      expect(await store.setAside(digest)).toBe(false);
+      expect(await store.open(digest)).toBeUndefined();
+      expect(await Array.fromAsync(store.entries())).toEqual([]);
+      await storeBytes(store, content);
+      expect((await store.open(digest))?.size).toBe(content.byteLength);
+    });
+
     test("has nothing at first", async () => {
       expect(await store.open(digest)).toBeUndefined();
       expect(await store.remove(digest)).toBe(false);

@@ -34,6 +34,15 @@ export interface BlobStore {
   remove(digest: Digest): Promise<boolean>;
   /** Every content, in no order. */
   entries(): AsyncIterable<BlobEntry>;
+  /** Beginnings that earlier drafts kept and that have no draft now, in no order. */
+  kept(): AsyncIterable<BlobEntry>;
+  /** Forgets a kept beginning; one that has a draft now is left alone. Returns whether it is gone. */
+  forget(digest: Digest): Promise<boolean>;
+  /**
+   * Takes a content out of sight, as `remove` does, but leaves its bytes where a person can look at
+   * them: for content that is not what its digest says.
+   */
+  setAside(digest: Digest): Promise<boolean>;
 }
 
 /**
@@ -44,6 +53,11 @@ export interface Draft {
   readonly digest: Digest;
   /** Bytes that are here, from the first one on. */
   readonly length: number;
+  /**
+   * Tells how large it will be, in bytes, so that room for all of it is there before its first byte.
+   * Rejects where there cannot be.
+   */
+  reserve(size: number): Promise<void>;
   /**
    * Takes the next bytes, one call at a time. Once the promise has resolved they can be read, and
    * the chunk may be reused.
@@ -67,6 +81,11 @@ export interface Draft {
    * @throws Error where it was not verified: nothing unverified is ever stored.
    */
   commit(): Promise<StoredBlob>;
+  /**
+   * How much of it can be read for as long as the draft is open, and the hash of that much: where
+   * who cannot store the rest goes on.
+   */
+  prefix(): { readonly length: number; readonly hasher: Bun.CryptoHasher };
   /** Leaves the bytes for a later draft of the same digest; bytes that `verify` refused are discarded. */
   keep(): Promise<void>;
   /** Forgets the bytes. */

@@ -1,7 +1,8 @@
 import { setImmediate } from "node:timers/promises";
-import type { Kysely } from "kysely";
+import type { ExpressionBuilder, Kysely } from "kysely";
 import type { Digest } from "../oci/digest.ts";
-import type { Content, Contents } from "./index.ts";
+import type { UpstreamName } from "../oci/names.ts";
+import type { Content, Contents, ContentUse } from "./index.ts";
 import type { Tables } from "./tables.ts";
 
 /** Use times of one transaction: about 2 ms, in which a SQLite index answers nobody. */
@@ -52,6 +53,64 @@ export class SqlContents implements Contents {
     await this.#db.deleteFrom("contents").where("digest", "=", digest).execute();
   }
 
+  async leastUsed(
+    limit: number,
+    last?: Pick<ContentUse, "usedAt" | "digest">,
+    upstream?: UpstreamName,
+  ): Promise<ContentUse[]> {
+    let query = this.#db.selectFrom("contents").selectAll();
+    if (last) {
+      query = query.where((where) =>
+        where(where.refTuple("used_at", "digest"), ">", where.tuple(last.usedAt, last.digest)),
+      );
+    }
+    if (upstream !== undefined) query = query.where((where) => seenIn(where, upstream));
+    const rows = await query.orderBy("used_at").orderBy("digest").limit(limit).execute();
+    return rows.map(contentUse);
+  }
+
+  async storedBefore(moment: number, upstream: UpstreamName, limit: number): Promise<ContentUse[]> {
+    const rows = await this.#db
+      .selectFrom("contents")
+      .selectAll()
+      .where("stored_at", "<", moment)
+      .where((where) => seenIn(where, upstream))
+      .orderBy("stored_at")
+      .limit(limit)
+      .execute();
+    return rows.map(contentUse);
+  }
+
+  async page(limit: number, last = ""): Promise<ContentUse[]> {
+    const rows = await this.#db
+      .selectFrom("contents")
+      .selectAll()
+      .where((where) => where(where.cast<string>("digest", "text"), ">", last))
+      .orderBy("digest")
+      .limit(limit)
+      .execute();
+    return rows.map(contentUse);
+  }
+
+  async among(digests: readonly Digest[]): Promise<ContentUse[]> {
+    if (digests.length === 0) return [];
+    const rows = await this.#db
+      .selectFrom("contents")
+      .selectAll()
+      .where("digest", "in", digests)
+      .execute();
+    return rows.map(contentUse);
+  }
+
+  async totalOf(upstream: UpstreamName): Promise<number> {
+    const row = await this.#db
+      .selectFrom("contents")
+      .select(({ fn }) => fn.sum<number | null>("size").as("bytes"))
+      .where((where) => seenIn(where, upstream))
+      .executeTakeFirstOrThrow();
+    return row.bytes ?? 0;
+  }
+
   async used(times: ReadonlyMap<Digest, number>): Promise<void> {
     const all = [...times];
     for (let first = 0; first < all.length; first += TIMES_PER_TRANSACTION) {
@@ -81,4 +140,27 @@ export class SqlContents implements Contents {
       .executeTakeFirstOrThrow();
     return { count: row.count, bytes: row.bytes ?? 0 };
   }
+}
+
+function seenIn(
+  where: ExpressionBuilder<Tables, "contents">,
+  upstream: UpstreamName,
+): ReturnType<typeof where.exists> {
+  return where.exists(
+    where
+      .selectFrom("links")
+      .select("links.digest")
+      .whereRef("links.digest", "=", "contents.digest")
+      .where("links.upstream", "=", upstream),
+  );
+}
+
+function contentUse(row: Tables["contents"]): ContentUse {
+  return {
+    digest: row.digest,
+    size: row.size,
+    storedAt: row.stored_at,
+    usedAt: row.used_at,
+    ...(row.media_type === null ? {} : { mediaType: row.media_type }),
+  };
 }

@@ -46,11 +46,11 @@ describe("a data directory", () => {
     expect(directory.indexPath).toBe(join(path, "index.db"));
     expect((await stat(path)).mode & 0o777).toBe(0o700);
     expect((await stat(join(parent, "var"))).mode & 0o077).not.toBe(0);
-    expect((await readdir(path)).toSorted()).toEqual(["lock", "lock.pid"]);
+    expect((await readdir(path)).toSorted()).toEqual(["format", "lock", "lock.pid"]);
     expect(await readFile(join(path, "lock.pid"), "utf8")).toBe(`${process.pid}\n`);
     await directory.close();
     await directory.close();
-    expect(await readdir(path)).toEqual(["lock"]);
+    expect((await readdir(path)).toSorted()).toEqual(["format", "lock"]);
   });
 
   test("keeps the permissions that it has", async () => {

@@ -1,4 +1,4 @@
-import { chmod, mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
 import { meaning, systemCode } from "./storage-fault.ts";
@@ -8,7 +8,7 @@ export class DataDirectoryError extends Error {
   override readonly name = "DataDirectoryError";
 
   constructor(
-    readonly kind: "not-a-directory" | "unwritable" | "locked",
+    readonly kind: "not-a-directory" | "unwritable" | "locked" | "newer",
     readonly path: string,
     message: string,
     options?: ErrorOptions,
@@ -34,10 +34,29 @@ export interface DataDirectory {
  */
 export async function openDataDirectory(directory: string): Promise<DataDirectory> {
   const path = resolve(directory);
+  await refuseNewer(path);
   await makeDirectory(path);
   await probe(path);
   const lock = takeLock(path);
+  try {
+    await writeFile(join(path, FORMAT_FILE), `${FORMAT}\n`, { mode: 0o600 });
+  } catch (cause) {
+    lock.release();
+    throw unwritable(path, "written to", cause);
+  }
   return { path, indexPath: join(path, "index.db"), close: async () => lock.release() };
+}
+
+/** How files lie in the directory. It changes where an older program would misunderstand them. */
+const FORMAT = 1;
+const FORMAT_FILE = "format";
+
+/** Before anything is written, so that the newer program finds it as it was. */
+async function refuseNewer(path: string): Promise<void> {
+  const text = await readFile(join(path, FORMAT_FILE), "utf8").catch(() => "");
+  if (!(Number(text) > FORMAT)) return;
+  const message = `the data directory ${path} was written by a newer Entrepot: it has format ${text.trim()}, and this one knows ${FORMAT}. Run that version, or use another storage.dir`;
+  throw new DataDirectoryError("newer", path, message);
 }
 
 async function makeDirectory(path: string): Promise<void> {

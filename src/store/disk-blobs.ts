@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../oci/digest.ts";
@@ -10,12 +10,16 @@ import type { DraftHome } from "./disk-draft.ts";
 import { DiskDraft } from "./disk-draft.ts";
 import { storageFault, systemCode } from "./storage-fault.ts";
 
+/** Contents that were set aside and are kept for a person to look at. */
+const MOST_SET_ASIDE = 16;
+
 /** Sizes that are known without asking the disk: about 5 MB of memory when full. */
 const KNOWN_SIZES = 16_384;
 
 /**
  * Opens the blobs of a directory, which has to exist: `blobs/<algorithm>/<first two digits>/<digits>`
- * is complete content, `fills/<algorithm>-<digits>` is content on its way in.
+ * is complete content, `fills/<algorithm>-<digits>` is content on its way in, `set-aside/` what was
+ * found to be something else than its name says.
  *
  * @throws Fault of kind `storage`
  */
@@ -35,6 +39,8 @@ class DiskBlobs implements BlobStore {
   readonly #directory: string;
   readonly #sizes = new LRUCache<Digest, number>({ max: KNOWN_SIZES });
   readonly #drafts = new Set<Digest>();
+  /** Contents that are just being removed. */
+  readonly #removing = new Map<Digest, Promise<void>>();
   /** Folders whose entry in their parent is known to be durable. */
   readonly #durableFolders = new Set<string>();
   readonly #home: DraftHome = {
@@ -50,12 +56,15 @@ class DiskBlobs implements BlobStore {
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const path = this.#blobPath(digest);
+    // A name that is just going away must not be handed out.
+    await this.#removing.get(digest);
     let size = this.#sizes.get(digest);
     if (size === undefined) {
       const removals = this.#removals;
       size = await fileSize(path);
       if (size === undefined) return undefined;
       // A removal that overtook the question would otherwise be undone by its answer.
+      if (removals !== this.#removals && this.#removing.has(digest)) return this.open(digest);
       if (removals === this.#removals) this.#sizes.set(digest, size);
     }
     return { digest, size, bytes: Bun.file(path) };
@@ -64,7 +73,7 @@ class DiskBlobs implements BlobStore {
   async draft(digest: Digest): Promise<Draft> {
     if (this.#drafts.has(digest)) throw new Error(`${digest} already has a draft`);
     this.#drafts.add(digest);
-    const path = join(this.#directory, "fills", `${digestAlgorithm(digest)}-${digestHex(digest)}`);
+    const path = this.#draftPath(digest);
     let file: FileHandle | undefined;
     try {
       file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
@@ -78,16 +87,7 @@ class DiskBlobs implements BlobStore {
 
   async remove(digest: Digest): Promise<boolean> {
     const path = this.#blobPath(digest);
-    try {
-      await unlink(path);
-      return true;
-    } catch (cause) {
-      if (systemCode(cause) === "ENOENT") return false;
-      throw storageFault(`remove ${path}`, cause);
-    } finally {
-      this.#removals += 1;
-      this.#sizes.delete(digest);
-    }
+    return this.#takeAway(digest, `remove ${path}`, () => unlink(path));
   }
 
   async *entries(): AsyncGenerator<BlobEntry> {
@@ -106,11 +106,67 @@ class DiskBlobs implements BlobStore {
     }
   }
 
+  async *kept(): AsyncGenerator<BlobEntry> {
+    for (const name of await names(join(this.#directory, "fills"))) {
+      const digest = parseDigest(name.replace("-", ":"));
+      if (!digest || this.#drafts.has(digest)) continue;
+      const facts = await stat(this.#draftPath(digest)).catch(() => undefined);
+      if (facts?.isFile()) yield { digest, size: facts.size, storedAt: facts.mtimeMs };
+    }
+  }
+
+  async forget(digest: Digest): Promise<boolean> {
+    if (this.#drafts.has(digest)) return false;
+    // It has no draft while its file goes: a new one would be taken away with it.
+    this.#drafts.add(digest);
+    const path = this.#draftPath(digest);
+    try {
+      await rm(path, { force: true });
+      return true;
+    } catch (cause) {
+      throw storageFault(`remove ${path}`, cause);
+    } finally {
+      this.#drafts.delete(digest);
+    }
+  }
+
+  async setAside(digest: Digest): Promise<boolean> {
+    const path = this.#blobPath(digest);
+    const folder = join(this.#directory, "set-aside");
+    return this.#takeAway(digest, `set ${path} aside`, async () => {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await rename(path, join(folder, `${Date.now()}-${digest.replace(":", "-")}`));
+      for (const name of (await names(folder)).toSorted().slice(0, -MOST_SET_ASIDE)) {
+        await rm(join(folder, name), { force: true });
+      }
+    });
+  }
+
+  /** Who opens or stores the content meanwhile waits: neither must meet a file that is going away. */
+  async #takeAway(digest: Digest, doing: string, away: () => Promise<void>): Promise<boolean> {
+    await this.#removing.get(digest);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#removing.set(digest, promise);
+    this.#removals += 1;
+    this.#sizes.delete(digest);
+    try {
+      await away();
+      return true;
+    } catch (cause) {
+      if (systemCode(cause) === "ENOENT") return false;
+      throw storageFault(doing, cause);
+    } finally {
+      this.#removing.delete(digest);
+      resolve();
+    }
+  }
+
   async #publish(digest: Digest, from: string, size: number): Promise<StoredBlob> {
     const path = this.#blobPath(digest);
     try {
       const folder = dirname(path);
       await this.#makeFolder(folder);
+      await this.#removing.get(digest);
       await rename(from, path);
       await syncFolder(folder);
     } catch (cause) {
@@ -139,6 +195,10 @@ class DiskBlobs implements BlobStore {
     } catch (cause) {
       throw storageFault(`read ${path}`, cause);
     }
+  }
+
+  #draftPath(digest: Digest): string {
+    return join(this.#directory, "fills", `${digestAlgorithm(digest)}-${digestHex(digest)}`);
   }
 
   #blobPath(digest: Digest): string {

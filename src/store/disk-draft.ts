@@ -39,6 +39,8 @@ export class DiskDraft implements Draft {
   #length: number;
   /** Bytes of the file that are written; what follows is in `#writing`, then in `#buffer`. */
   #inFile: number;
+  /** What is written, up to a write that failed in its middle, and the hash of that. */
+  #written: { length: number; hasher: Bun.CryptoHasher };
   #buffer: Buffer | undefined;
   #spare: Buffer | undefined;
   #buffered = 0;
@@ -64,6 +66,7 @@ export class DiskDraft implements Draft {
     this.#hasher = hasher;
     this.#length = length;
     this.#inFile = length;
+    this.#written = { length, hasher: hasher.copy() };
   }
 
   /** Takes over an open file and hashes what it already holds. */
@@ -91,10 +94,12 @@ export class DiskDraft implements Draft {
     return this.#length;
   }
 
+  /** Files grow as they are written; who bounds the store counts what was told. */
+  async reserve(): Promise<void> {}
+
   async append(chunk: Uint8Array): Promise<void> {
     this.#mustBe("open", "append to");
     if (this.#failure) throw this.#failure;
-    this.#hasher.update(chunk);
     let taken = 0;
     while (taken < chunk.byteLength) {
       if (this.#buffered === BUFFER_BYTES) {
@@ -108,6 +113,7 @@ export class DiskDraft implements Draft {
       const buffer = (this.#buffer ??= this.#takeSpare());
       const part = chunk.subarray(taken, taken + BUFFER_BYTES - this.#buffered);
       buffer.set(part, this.#buffered);
+      this.#hasher.update(part);
       this.#buffered += part.byteLength;
       taken += part.byteLength;
     }
@@ -133,6 +139,10 @@ export class DiskDraft implements Draft {
       this.#reads -= 1;
       if (this.#reads === 0) this.#whenUnread?.();
     }
+  }
+
+  prefix(): { length: number; hasher: Bun.CryptoHasher } {
+    return { length: this.#written.length, hasher: this.#written.hasher.copy() };
   }
 
   verify(): boolean {
@@ -191,10 +201,14 @@ export class DiskDraft implements Draft {
     const buffer = this.#buffer;
     if (!buffer) return;
     const bytes = buffer.subarray(0, this.#buffered);
+    // Of all that was appended, which is no more than what this write brings to the file. A draft
+    // that was verified is whole: its hasher has ended, and nobody goes on from it.
+    const hasher = this.#state === "open" ? this.#hasher.copy() : undefined;
     this.#buffer = undefined;
     this.#buffered = 0;
     this.#busy = true;
     this.#writing = this.#write(bytes).finally(() => {
+      if (hasher && !this.#failure) this.#written = { length: this.#inFile, hasher };
       this.#spare = buffer;
       this.#busy = false;
     });

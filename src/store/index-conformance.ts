@@ -156,6 +156,82 @@ export function indexConformance(
       expect(await index.contents.total()).toEqual({ count: 1, bytes: 1 });
     });
 
+    test("tells what was used least lately, in pages, of all or of one upstream", async () => {
+      for (const [digest, at] of [
+        [one, 30],
+        [two, 10],
+        [three, 10],
+      ] as const) {
+        await index.contents.put({ digest, size: 7 }, at);
+      }
+      const inOrder = [two, three].toSorted().concat(one);
+      const digests = async (page: Promise<{ digest: Digest }[]>): Promise<Digest[]> =>
+        (await page).map(({ digest }) => digest);
+      expect(await digests(index.contents.leastUsed(10))).toEqual(inOrder);
+      const [first] = await index.contents.leastUsed(1);
+      expect(first).toMatchObject({ digest: inOrder[0], size: 7, storedAt: 10, usedAt: 10 });
+      expect(await digests(index.contents.leastUsed(10, first))).toEqual(inOrder.slice(1));
+      await index.links.add(nginx, [{ digest: one }]);
+      await index.links.add(place("ghcr.io", "a"), [{ digest: two }, { digest: one }]);
+      const { upstream } = nginx;
+      expect(await digests(index.contents.leastUsed(10, undefined, upstream))).toEqual([one]);
+      expect(await digests(index.contents.storedBefore(31, upstream, 10))).toEqual([one]);
+      expect(await digests(index.contents.storedBefore(30, upstream, 10))).toEqual([]);
+      expect(await index.contents.totalOf(upstream)).toBe(7);
+      expect(await index.contents.totalOf(place("quay.io", "a").upstream)).toBe(0);
+      const names: string[] = await index.links.upstreams(one);
+      expect(names.sort()).toEqual(["docker.io", "ghcr.io"]);
+      expect(await index.links.places(one, 1)).toEqual([nginx]);
+      await index.links.removeAll(one, upstream);
+      expect(await index.links.upstreams(one)).toEqual([place("ghcr.io", "a").upstream]);
+      await index.links.removeAll(one);
+      expect(await index.links.upstreams(one)).toEqual([]);
+    });
+
+    test("lists contents in pages, and those that are asked for", async () => {
+      const all = [one, two, three].toSorted();
+      for (const digest of all) await index.contents.put({ digest, size: 1 }, 1);
+      const pages = [await index.contents.page(2), await index.contents.page(2, all[1])];
+      expect(pages.flat().map(({ digest }) => digest)).toEqual(all);
+      expect(await index.contents.page(2, all[2])).toEqual([]);
+      expect(await index.contents.among([])).toEqual([]);
+      const found = await index.contents.among([two, digestNumber(99)]);
+      expect(found.map(({ digest }) => digest)).toEqual([two]);
+    });
+
+    test("lists all tags in pages", async () => {
+      const places = [nginx, place("docker.io", "library/redis"), place("ghcr.io", "a")];
+      for (const where of places) {
+        for (const name of ["1", "2"]) {
+          await index.tags.put(where, tag(name), { digest: one, checkedAt: 5 });
+        }
+      }
+      const names: string[] = [];
+      for (let last; ;) {
+        const page = await index.tags.all(4, last);
+        names.push(...page.map((row) => `${row.place.repository}:${row.tag}`));
+        last = page.at(-1);
+        if (!last) break;
+      }
+      expect(names.join(" ")).toBe(
+        "library/nginx:1 library/nginx:2 library/redis:1 library/redis:2 a:1 a:2",
+      );
+    });
+
+    test("keeps pins until they are taken away", async () => {
+      const pin = { pattern: "docker.io/library/*:*", platforms: ["linux/amd64", "linux/arm64"] };
+      await index.pins.put({ ...pin, since: 1 });
+      await index.pins.put({ ...pin, since: 2 });
+      await index.pins.put({ pattern: "a:*", platforms: [], since: 3 });
+      expect(await index.pins.list()).toEqual([
+        { pattern: "a:*", platforms: [], since: 3 },
+        { ...pin, since: 2 },
+      ]);
+      expect(await index.pins.remove("a:*")).toBe(true);
+      expect(await index.pins.remove("a:*")).toBe(false);
+      expect(await index.pins.list()).toHaveLength(1);
+    });
+
     test("keeps the last answer that was a list", async () => {
       expect(await index.listings.get(nginx, "tags")).toBeUndefined();
       await index.listings.put(nginx, "tags", { body: "old", checkedAt: 1 });

@@ -19,6 +19,14 @@ export interface Tags {
   remove(place: Place, tag: Tag): Promise<void>;
   /** The names that are known of a repository, sorted by bytes. */
   list(place: Place): Promise<Tag[]>;
+  /** All of them by upstream, repository and tag, those after `last`. */
+  all(limit: number, last?: NamedTag): Promise<(NamedTag & TagFact)[]>;
+}
+
+/** A tag and where it stands. */
+export interface NamedTag {
+  readonly place: Place;
+  readonly tag: Tag;
 }
 
 /** A digest that may be seen somewhere. `size`, in bytes, is absent where nothing has told it. */
@@ -32,6 +40,12 @@ export interface Links {
   /** Adds links; one that exists keeps its size where the new one has none. */
   add(place: Place, links: readonly Link[]): Promise<void>;
   remove(place: Place, digest: Digest): Promise<void>;
+  /** Takes a content out of sight in all repositories of an upstream, or of all upstreams. */
+  removeAll(digest: Digest, upstream?: UpstreamName): Promise<void>;
+  /** Where a content may be seen, at most `limit` of the places. */
+  places(digest: Digest, limit: number): Promise<Place[]>;
+  /** Upstreams in which a content may be seen. */
+  upstreams(digest: Digest): Promise<UpstreamName[]>;
   /** Repositories of an upstream that have any link, after `last`, sorted by bytes. */
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
 }
@@ -45,10 +59,30 @@ export interface Content {
   readonly mediaType?: string;
 }
 
+/** A content with its times, in milliseconds of the epoch. */
+export interface ContentUse extends Content {
+  readonly storedAt: number;
+  readonly usedAt: number;
+}
+
 export interface Contents {
   get(digest: Digest): Promise<Content | undefined>;
   put(content: Content, now: number): Promise<void>;
   remove(digest: Digest): Promise<void>;
+  /** What was used least lately, after `last`; of one upstream where one is named. */
+  leastUsed(
+    limit: number,
+    last?: Pick<ContentUse, "usedAt" | "digest">,
+    upstream?: UpstreamName,
+  ): Promise<ContentUse[]>;
+  /** What may be seen in an upstream and was stored before a moment, the oldest first. */
+  storedBefore(moment: number, upstream: UpstreamName, limit: number): Promise<ContentUse[]>;
+  /** All contents by digest, those after `last`. */
+  page(limit: number, last?: string): Promise<ContentUse[]>;
+  /** Those of the digests, at most 512 of them, that are known. */
+  among(digests: readonly Digest[]): Promise<ContentUse[]>;
+  /** Bytes that may be seen in an upstream. It reads all its links: not for every request. */
+  totalOf(upstream: UpstreamName): Promise<number>;
   /**
    * Writes use times, in few transactions; an older time than the known one changes nothing, and
    * neither does one of a content that is not there. Times are milliseconds of the epoch.
@@ -56,6 +90,25 @@ export interface Contents {
   used(times: ReadonlyMap<Digest, number>): Promise<void>;
   /** How much is held: contents, and their bytes. It counts (3 ms for 100,000 contents): not for every request. */
   total(): Promise<{ count: number; bytes: number }>;
+}
+
+/** What is kept whatever happens. */
+export interface Pin {
+  /** `docker.io/library/*:*`, as in oci/pattern.ts. */
+  readonly pattern: string;
+  /** `linux/amd64`; none means every platform that is here. */
+  readonly platforms: readonly string[];
+  /** In milliseconds of the epoch. */
+  readonly since: number;
+}
+
+export interface Pins {
+  /** By pattern. */
+  list(): Promise<Pin[]>;
+  /** Replaces one of the same pattern. */
+  put(pin: Pin): Promise<void>;
+  /** Returns whether it was there. */
+  remove(pattern: string): Promise<boolean>;
 }
 
 /** An answer of an upstream that is a list and no content (tags, referrers), kept to outlive it. */
@@ -79,5 +132,6 @@ export interface Index {
   readonly links: Links;
   readonly contents: Contents;
   readonly listings: Listings;
+  readonly pins: Pins;
   close(): Promise<void>;
 }

@@ -53,6 +53,33 @@ export class SqlLinks implements Links {
       .execute();
   }
 
+  async removeAll(digest: Digest, upstream?: UpstreamName): Promise<void> {
+    let query = this.#db.deleteFrom("links").where("digest", "=", digest);
+    if (upstream !== undefined) query = query.where("upstream", "=", upstream);
+    await query.execute();
+  }
+
+  async places(digest: Digest, limit: number): Promise<Place[]> {
+    return this.#db
+      .selectFrom("links")
+      .select(["upstream", "repository"])
+      .where("digest", "=", digest)
+      .orderBy("upstream")
+      .orderBy("repository")
+      .limit(limit)
+      .execute();
+  }
+
+  async upstreams(digest: Digest): Promise<UpstreamName[]> {
+    const rows = await this.#db
+      .selectFrom("links")
+      .select("upstream")
+      .distinct()
+      .where("digest", "=", digest)
+      .execute();
+    return rows.map((row) => row.upstream);
+  }
+
   async repositories(upstream: UpstreamName, limit: number, last = ""): Promise<RepositoryName[]> {
     const rows = await this.#db
       .selectFrom("links")

@@ -1,5 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
-import { digestAlgorithm, digestOf } from "../oci/digest.ts";
+import { digestAlgorithm, digestOf, newHasher } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { BlobEntry, BlobStore, Draft, StoredBlob } from "./blobs.ts";
 
@@ -37,6 +37,22 @@ export class MemoryBlobs implements BlobStore {
       yield { digest, size: bytes.size, storedAt };
     }
   }
+
+  async *kept(): AsyncGenerator<BlobEntry> {
+    for (const [digest, { byteLength }] of this.#kept) {
+      yield { digest, size: byteLength, storedAt: 0 };
+    }
+  }
+
+  async forget(digest: Digest): Promise<boolean> {
+    if (this.#drafts.has(digest)) return false;
+    this.#kept.delete(digest);
+    return true;
+  }
+
+  setAside(digest: Digest): Promise<boolean> {
+    return this.remove(digest);
+  }
 }
 
 type Outcome = "commit" | "keep" | "discard";
@@ -62,6 +78,8 @@ class MemoryDraft implements Draft {
     return this.#bytes.byteLength;
   }
 
+  async reserve(): Promise<void> {}
+
   async append(chunk: Uint8Array): Promise<void> {
     this.#mustBeAlive("append to");
     if (this.#verified !== undefined) {
@@ -86,6 +104,10 @@ class MemoryDraft implements Draft {
   verify(): boolean {
     this.#verified ??= digestOf(this.#bytes, digestAlgorithm(this.digest)) === this.digest;
     return this.#verified;
+  }
+
+  prefix(): { length: number; hasher: Bun.CryptoHasher } {
+    return { length: this.length, hasher: newHasher(this.digest).update(this.#bytes) };
   }
 
   async commit(): Promise<StoredBlob> {

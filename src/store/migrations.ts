@@ -8,7 +8,7 @@ type Step = (db: Kysely<Tables>) => Promise<void>;
  * How the tables came to be, in order: the first brings an empty database to version 1. A step that
  * was released is never changed; what comes later is a step of its own, and there is no way back.
  */
-const STEPS: readonly Step[] = [firstTables];
+const STEPS: readonly Step[] = [firstTables, keepingTables];
 
 /** The version of the tables that this program reads and writes. */
 export const SCHEMA_VERSION: number = STEPS.length;
@@ -91,5 +91,21 @@ async function firstTables(db: Kysely<Tables>): Promise<void> {
     .addColumn("body", "text", (column) => column.notNull())
     .addColumn("checked_at", "bigint", (column) => column.notNull())
     .addPrimaryKeyConstraint("listings_key", ["upstream", "repository", "key"])
+    .execute();
+}
+
+/** What eviction by age and upstream looks things up by, and what it must not touch. */
+async function keepingTables(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createIndex("links_by_digest")
+    .on("links")
+    .columns(["digest", "upstream"])
+    .execute();
+  await db.schema.createIndex("contents_by_age").on("contents").columns(["stored_at"]).execute();
+  await db.schema
+    .createTable("pins")
+    .addColumn("pattern", "text", (column) => column.primaryKey().notNull())
+    .addColumn("platforms", "text", (column) => column.notNull())
+    .addColumn("since", "bigint", (column) => column.notNull())
     .execute();
 }

@@ -5,6 +5,7 @@ import type { Index } from "./index.ts";
 import { SqlLinks } from "./links.ts";
 import { SqlListings } from "./listings.ts";
 import { migrate, NewerSchemaError } from "./migrations.ts";
+import { SqlPins } from "./pins.ts";
 import { RememberedLinks } from "./remembered-links.ts";
 import { RememberedTags } from "./remembered-tags.ts";
 import { isDamage, openSqlite } from "./sqlite.ts";
@@ -48,6 +49,7 @@ function indexOver(db: Kysely<Tables>): Index {
     links: new RememberedLinks(new SqlLinks(db)),
     contents: new SqlContents(db),
     listings: new SqlListings(db),
+    pins: new SqlPins(db),
     close: () => db.destroy(),
   };
 }

@@ -54,6 +54,24 @@ export class RememberedLinks implements Links {
     }
   }
 
+  async removeAll(digest: Digest, upstream?: UpstreamName): Promise<void> {
+    this.#memory.clear();
+    try {
+      await this.#links.removeAll(digest, upstream);
+    } finally {
+      this.#writes += 1;
+      this.#memory.clear();
+    }
+  }
+
+  places(digest: Digest, limit: number): Promise<Place[]> {
+    return this.#links.places(digest, limit);
+  }
+
+  upstreams(digest: Digest): Promise<UpstreamName[]> {
+    return this.#links.upstreams(digest);
+  }
+
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]> {
     return this.#links.repositories(upstream, limit, last);
   }

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { Tag } from "../oci/names.ts";
-import type { Place, TagFact, Tags } from "./index.ts";
+import type { NamedTag, Place, TagFact, Tags } from "./index.ts";
 
 /** About 2 MB of memory when full. */
 const REMEMBERED = 4096;
@@ -37,6 +37,10 @@ export class RememberedTags implements Tags {
 
   list(place: Place): Promise<Tag[]> {
     return this.#tags.list(place);
+  }
+
+  all(limit: number, last?: NamedTag): Promise<(NamedTag & TagFact)[]> {
+    return this.#tags.all(limit, last);
   }
 
   async #write(key: string, write: () => Promise<void>): Promise<void> {

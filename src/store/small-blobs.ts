@@ -55,9 +55,30 @@ export class SmallBlobs implements BlobStore {
     try {
       return await this.#store.remove(digest);
     } finally {
-      this.#removals += 1;
-      this.#memory.delete(digest);
+      this.drop(digest);
     }
+  }
+
+  /** The content is gone from the store below, by whatever way. */
+  drop(digest: Digest): void {
+    this.#removals += 1;
+    this.#memory.delete(digest);
+  }
+
+  async setAside(digest: Digest): Promise<boolean> {
+    try {
+      return await this.#store.setAside(digest);
+    } finally {
+      this.drop(digest);
+    }
+  }
+
+  kept(): AsyncIterable<BlobEntry> {
+    return this.#store.kept();
+  }
+
+  forget(digest: Digest): Promise<boolean> {
+    return this.#store.forget(digest);
   }
 
   entries(): AsyncIterable<BlobEntry> {

@@ -24,6 +24,9 @@ export function openSqlite(path: string): Kysely<Tables> {
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
     database.run("PRAGMA foreign_keys = ON");
+    // Pages that are wrong in the middle show only when they are read: 0.3 s for 100 MB.
+    const [found] = database.query("PRAGMA quick_check(1)").values().flat();
+    if (found !== "ok") throw new DamageError(String(found));
   } catch (cause) {
     database.close();
     throw cause;
@@ -32,9 +35,15 @@ export function openSqlite(path: string): Kysely<Tables> {
   return new Kysely<Tables>({ dialect });
 }
 
+/** What SQLite found wrong in a file that it could open. */
+class DamageError extends Error {
+  override readonly name = "DamageError";
+}
+
 /** Whether SQLite says that the file is not, or no longer, a database that it can read. */
 export function isDamage(error: unknown): boolean {
   const cause = error instanceof Fault ? error.cause : error;
+  if (cause instanceof DamageError) return true;
   return cause instanceof SQLiteError && /^SQLITE_(?:CORRUPT|NOTADB)/.test(cause.code ?? "");
 }
 

@@ -11,6 +11,7 @@ export interface Tables {
   links: LinksTable;
   contents: ContentsTable;
   listings: ListingsTable;
+  pins: PinsTable;
   schema_version: SchemaVersionTable;
 }
 
@@ -43,6 +44,13 @@ interface ListingsTable {
   key: string;
   body: string;
   checked_at: number;
+}
+
+interface PinsTable {
+  pattern: string;
+  /** Separated by commas. */
+  platforms: string;
+  since: number;
 }
 
 /** One row, whose id is 1. */

@@ -1,6 +1,6 @@
 import type { Kysely } from "kysely";
 import type { Tag } from "../oci/names.ts";
-import type { Place, TagFact, Tags } from "./index.ts";
+import type { NamedTag, Place, TagFact, Tags } from "./index.ts";
 import type { Tables } from "./tables.ts";
 
 /** What tags point at, in a database. */
@@ -51,5 +51,31 @@ export class SqlTags implements Tags {
       .orderBy("tag")
       .execute();
     return rows.map((row) => row.tag);
+  }
+
+  async all(limit: number, last?: NamedTag): Promise<(NamedTag & TagFact)[]> {
+    let query = this.#db.selectFrom("tags").selectAll();
+    if (last) {
+      const { upstream, repository } = last.place;
+      query = query.where((where) =>
+        where(
+          where.refTuple("upstream", "repository", "tag"),
+          ">",
+          where.tuple(upstream, repository, last.tag),
+        ),
+      );
+    }
+    const rows = await query
+      .orderBy("upstream")
+      .orderBy("repository")
+      .orderBy("tag")
+      .limit(limit)
+      .execute();
+    return rows.map(({ upstream, repository, tag, digest, checked_at: checkedAt }) => ({
+      place: { upstream, repository },
+      tag,
+      digest,
+      checkedAt,
+    }));
   }
 }

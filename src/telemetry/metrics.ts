@@ -74,6 +74,24 @@ export class Metrics {
     "upstream",
     "result",
   ]);
+  readonly #evicted = this.#counter("entrepot_removed_total", "Contents that were removed.", [
+    "why",
+  ]);
+  readonly #evictedBytes = this.#counter(
+    "entrepot_removed_bytes_total",
+    "Bytes of contents that were removed.",
+    ["why"],
+  );
+  readonly #scrubbed = this.#counter(
+    "entrepot_scrub_bytes_total",
+    "Stored bytes that were read again and verified in the background.",
+    [],
+  );
+  readonly #unstored = this.#counter(
+    "entrepot_unstored_total",
+    "Contents that were passed on without being stored.",
+    ["kind"],
+  );
   readonly #seconds = new Histogram({
     name: "entrepot_request_seconds",
     help: "From a request's arrival to the end of its body.",
@@ -114,6 +132,21 @@ export class Metrics {
   /** A download that ended, and how. */
   fill(upstream: string, result: string): void {
     this.#fills.add([upstream, result]);
+  }
+
+  /** A content that is no longer stored. */
+  removed(why: string, bytes: number): void {
+    this.#evicted.add([why]);
+    this.#evictedBytes.add([why], bytes);
+  }
+
+  scrubbed(bytes: number): void {
+    this.#scrubbed.add([], bytes);
+  }
+
+  /** Something was served that could not be stored. */
+  unstored(kind: "manifest" | "blob"): void {
+    this.#unstored.add([kind]);
   }
 
   /** A number that is asked for whenever somebody reads the metrics. */

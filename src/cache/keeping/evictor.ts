@@ -1,0 +1,203 @@
+import { setImmediate, setTimeout } from "node:timers/promises";
+import type { UpstreamSettings } from "../../config/settings.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { BoundedBlobs } from "../../store/bounded-blobs.ts";
+import type { ContentUse, Index } from "../../store/index.ts";
+import { expireKept } from "../../store/reconcile.ts";
+import { LOW_WATER, type Space } from "../../store/space.ts";
+import type { Pinned, PinnedContent } from "./pinned.ts";
+
+/** Contents that are looked at together; between them other work has its turn. */
+const BATCH = 64;
+/** How often and how long a content is waited for that was handed out just now. */
+const LEASE_TURNS = 20;
+const LEASE_PAUSE_MS = 25;
+
+export interface EvictorOptions {
+  readonly store: BoundedBlobs;
+  readonly index: Index;
+  readonly space: Space;
+  readonly pinned: Pinned;
+  readonly upstreams: readonly UpstreamSettings[];
+  /** Writes down what was used until now. */
+  readonly flushUse: () => Promise<void>;
+  /** Whether a content is being brought in or read as it came. */
+  readonly inUse: (digest: Digest) => boolean;
+  /** Told of each content that went. */
+  readonly removed: (digest: Digest, why: Why, bytes: number) => void;
+  readonly now?: () => number;
+}
+
+export type Why = "bound" | "quota" | "age" | "purge" | "corrupt";
+
+/** What an eviction took away, or would take. */
+export interface Evicted {
+  readonly contents: number;
+  readonly bytes: number;
+}
+
+/** Keeps the store within its bounds, beside traffic. Facts stay: what is asked for again is refilled. */
+export class Evictor {
+  readonly #options: EvictorOptions;
+  readonly #now: () => number;
+  #sweep: Promise<Evicted> | undefined;
+
+  constructor(options: EvictorOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    options.space.evictBy(async () => (await this.sweep()).bytes);
+  }
+
+  /** Evicts down to the low-water mark, the least recently used first; one at a time. */
+  sweep(): Promise<Evicted> {
+    this.#sweep ??= this.#toLowWater().finally(() => {
+      this.#sweep = undefined;
+    });
+    return this.#sweep;
+  }
+
+  /** What every bound asks for: ages, quotas, old beginnings, and the store's own. */
+  async all(dryRun = false): Promise<Evicted> {
+    const { store, flushUse } = this.#options;
+    const expired = await expireKept(store, this.#now(), dryRun);
+    await flushUse().catch(() => {});
+    const tally = new Tally(dryRun);
+    for (const upstream of this.#options.upstreams) {
+      await this.#byAge(upstream, tally);
+      await this.#byQuota(upstream, tally);
+    }
+    if (dryRun) await this.#least(tally, "bound", this.#options.space.excess());
+    const swept = dryRun ? { contents: 0, bytes: 0 } : await this.sweep();
+    return {
+      contents: tally.contents + swept.contents,
+      bytes: tally.bytes + swept.bytes + expired,
+    };
+  }
+
+  /** Takes a content away for whatever reason. Returns whether it was there. */
+  async remove(digest: Digest, size: number, why: Why): Promise<boolean> {
+    const { store, index, space, removed } = this.#options;
+    // The file first: on a full disk the index may need its room to be written at all.
+    const isGone = await store.remove(digest);
+    if (isGone) space.changeHeld(-size);
+    await index.contents.remove(digest);
+    removed(digest, why, size);
+    return isGone;
+  }
+
+  async #toLowWater(): Promise<Evicted> {
+    const { store, space, flushUse } = this.#options;
+    const tally = new Tally(false);
+    // Beginnings that nobody goes on with are worth less than anything complete.
+    if (space.excess() > 0) {
+      for await (const { digest, size } of store.kept()) {
+        if (space.excess() <= 0) break;
+        if (await store.forget(digest)) tally.took(size);
+      }
+    }
+    // On a full disk the times of the last seconds may be lost: the order is then a little off.
+    await flushUse().catch(() => {});
+    for (let turn = 0; space.excess() > 0 && turn < LEASE_TURNS; turn += 1) {
+      if (turn > 0) await setTimeout(LEASE_PAUSE_MS);
+      if (!(await this.#least(tally, "bound"))) break;
+    }
+    return tally;
+  }
+
+  /**
+   * Takes the least recently used until `bytes` went, or until there is no excess. Returns whether
+   * something was left that may go in a moment.
+   */
+  async #least(
+    tally: Tally,
+    why: Why,
+    bytes?: number,
+    upstream?: UpstreamSettings,
+  ): Promise<boolean> {
+    const { index, space } = this.#options;
+    const goal = tally.bytes + (bytes ?? 0);
+    const isEnough = (): boolean =>
+      bytes === undefined ? space.excess() <= 0 : tally.bytes >= goal;
+    const pinned = await this.#pinned();
+    let isWaiting = false;
+    let last: ContentUse | undefined;
+    while (!isEnough()) {
+      const page = await index.contents.leastUsed(BATCH, last, upstream?.name);
+      last = page.at(-1);
+      if (!last) return isWaiting;
+      for (const content of page) {
+        if (isEnough()) return false;
+        if (pinned.sizes.has(content.digest)) continue;
+        if (this.#isBusy(content.digest)) isWaiting = true;
+        else if (upstream) await this.#takeFrom(upstream, content, tally, why);
+        else await this.#take(content, tally, why);
+      }
+      await setImmediate();
+    }
+    return false;
+  }
+
+  async #byAge(upstream: UpstreamSettings, tally: Tally): Promise<void> {
+    if (upstream.maxAge === undefined) return;
+    const pinned = await this.#pinned();
+    const moment = this.#now() - upstream.maxAge;
+    for (;;) {
+      const before = tally.contents;
+      const page = await this.#options.index.contents.storedBefore(moment, upstream.name, 1024);
+      for (const content of page) {
+        if (pinned.sizes.has(content.digest) || this.#isBusy(content.digest)) continue;
+        await this.#takeFrom(upstream, content, tally, "age");
+      }
+      if (tally.isDry || page.length < 1024 || tally.contents === before) return;
+      await setImmediate();
+    }
+  }
+
+  async #byQuota(upstream: UpstreamSettings, tally: Tally): Promise<void> {
+    if (upstream.maxSize === undefined) return;
+    const total = await this.#options.index.contents.totalOf(upstream.name);
+    if (total <= upstream.maxSize) return;
+    await this.#least(tally, "quota", total - LOW_WATER * upstream.maxSize, upstream);
+  }
+
+  /** Content that other upstreams show stays for them: it is only out of sight here. */
+  async #takeFrom(
+    upstream: UpstreamSettings,
+    content: ContentUse,
+    tally: Tally,
+    why: Why,
+  ): Promise<void> {
+    const { links } = this.#options.index;
+    const seenIn = await links.upstreams(content.digest);
+    if (seenIn.every((name) => name === upstream.name)) return this.#take(content, tally, why);
+    tally.took(content.size);
+    if (!tally.isDry) await links.removeAll(content.digest, upstream.name);
+  }
+
+  async #take({ digest, size }: ContentUse, tally: Tally, why: Why): Promise<void> {
+    tally.took(size);
+    if (!tally.isDry) await this.remove(digest, size, why);
+  }
+
+  #isBusy(digest: Digest): boolean {
+    return this.#options.inUse(digest) || this.#options.store.leases.has(digest);
+  }
+
+  async #pinned(): Promise<PinnedContent> {
+    const content = await this.#options.pinned.content();
+    this.#options.space.pin(content.bytes);
+    return content;
+  }
+}
+
+class Tally implements Evicted {
+  contents = 0;
+  bytes = 0;
+
+  constructor(readonly isDry: boolean) {}
+
+  took(bytes: number): void {
+    this.contents += 1;
+    this.bytes += bytes;
+  }
+}

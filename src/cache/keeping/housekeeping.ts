@@ -1,0 +1,123 @@
+import { setTimeout } from "node:timers/promises";
+import type { Digest } from "../../oci/digest.ts";
+import { inspect } from "../../store/inspection.ts";
+import { rebuild, type Rebuilt, reconcile, type Reconciled } from "../../store/reconcile.ts";
+import type { KeptStore } from "./kept-store.ts";
+
+/** How often free space and the bound are looked at, in milliseconds. */
+const LOOK_EVERY = 1000;
+/** How often ages and quotas are looked at, in milliseconds. */
+const AGE_EVERY = 30_000;
+/** How often bytes are counted anew, in milliseconds. */
+const COUNT_EVERY = 600_000;
+/** Between two scrubs of a store that is empty or was just read, in milliseconds. */
+const SCRUB_PAUSE = 60_000;
+
+export interface HousekeepingEvents {
+  rebuilt(rebuilt: Rebuilt): void;
+  reconciled(reconciled: Reconciled): void;
+  scrubbed(bytes: number): void;
+  /** A scrub has read everything once. */
+  scrubEnded(files: number, corrupt: number): void;
+  corrupt(digest: Digest): void;
+  /** Work in the background that failed; it is tried again. */
+  failed(what: string, error: unknown): void;
+}
+
+/** What a store does by itself, beside traffic, until it is stopped. */
+export class Housekeeping implements AsyncDisposable {
+  readonly #store: KeptStore;
+  readonly #events: HousekeepingEvents;
+  readonly #inUse: (digest: Digest) => boolean;
+  readonly #abort = new AbortController();
+  readonly #work: Promise<unknown>;
+
+  /** @param scrub bytes per second that are verified again, 0 for none */
+  constructor(
+    store: KeptStore,
+    inUse: (digest: Digest) => boolean,
+    scrub: number,
+    events: HousekeepingEvents,
+  ) {
+    this.#store = store;
+    this.#events = events;
+    this.#inUse = inUse;
+    this.#work = Promise.all([this.#agree(), this.#tend(), this.#scrub(scrub)]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.#work;
+  }
+
+  /** Index and files, after whatever ended the last process. */
+  async #agree(): Promise<void> {
+    const { index, facts, plain, steward, isRebuilding } = this.#store;
+    const { signal } = this.#abort;
+    await this.#guarded("mending the index", async () => {
+      if (isRebuilding) this.#events.rebuilt(await rebuild({ store: plain, index, facts }, signal));
+      const found = await reconcile({ store: plain, index, facts, inUse: this.#inUse, signal });
+      await steward.recount();
+      this.#events.reconciled(found);
+    });
+  }
+
+  async #tend(): Promise<void> {
+    const { space, evictor, steward } = this.#store;
+    let [aged, counted] = [0, performance.now()];
+    while (await this.#pause(LOOK_EVERY)) {
+      const now = performance.now();
+      await this.#guarded("evicting", async () => {
+        await space.measure();
+        if (space.isTight()) await evictor.sweep();
+        if (now - aged > AGE_EVERY) {
+          aged = now;
+          await evictor.all();
+        }
+        if (now - counted > COUNT_EVERY) {
+          counted = now;
+          await steward.recount();
+        }
+      });
+    }
+  }
+
+  async #scrub(rate: number): Promise<void> {
+    if (rate <= 0) return;
+    const { plain, steward } = this.#store;
+    const { signal } = this.#abort;
+    do {
+      await this.#guarded("verifying", async () => {
+        let read = 0;
+        const { files, corrupt } = await inspect({
+          store: plain,
+          rate,
+          signal,
+          onProgress: ({ bytes }) => {
+            this.#events.scrubbed(bytes - read);
+            read = bytes;
+          },
+          onCorrupt: async (digest) => {
+            await steward.setAside(digest);
+            this.#events.corrupt(digest);
+          },
+        });
+        if (!signal.aborted) this.#events.scrubEnded(files, corrupt.length);
+      });
+    } while (await this.#pause(SCRUB_PAUSE));
+  }
+
+  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!this.#abort.signal.aborted) this.#events.failed(what, error);
+    }
+  }
+
+  /** Returns false where it is time to end. */
+  #pause(milliseconds: number): Promise<boolean> {
+    const { signal } = this.#abort;
+    return setTimeout(milliseconds, true, { signal, ref: false }).catch(() => false);
+  }
+}

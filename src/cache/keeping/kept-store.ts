@@ -1,0 +1,145 @@
+import { rename, rm } from "node:fs/promises";
+import type { Settings } from "../../config/settings.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { BlobStore } from "../../store/blobs.ts";
+import { BoundedBlobs } from "../../store/bounded-blobs.ts";
+import { openDataDirectory } from "../../store/data-directory.ts";
+import { openDiskBlobs } from "../../store/disk-blobs.ts";
+import { FactFiles } from "../../store/fact-files.ts";
+import type { Index } from "../../store/index.ts";
+import { IndexError, openIndex } from "../../store/open-index.ts";
+import { type Bound, diskFacts, type DiskFacts, Space } from "../../store/space.ts";
+import { Usage } from "../../store/usage.ts";
+import { Evictor, type Why } from "./evictor.ts";
+import { ManifestTrees } from "./manifest-trees.ts";
+import { Pinned } from "./pinned.ts";
+import { Steward } from "./steward.ts";
+
+/** What happens to a store by itself, for whoever wants to tell of it. */
+export interface StoreEvents {
+  /** Nothing can be stored any more, or it can again. */
+  full(state: { readonly isFull: boolean; readonly reason: string }): void;
+  removed(digest: Digest, why: Why, bytes: number): void;
+  /** Use times could not be written. */
+  unwritten(error: unknown): void;
+  /** The index was damaged; it was moved to `path` and begun anew. */
+  damaged(path: string, reason: string): void;
+}
+
+/** Everything in a data directory, opened for this process alone. */
+export interface KeptStore extends AsyncDisposable {
+  readonly path: string;
+  /** With the bound, for traffic. */
+  readonly store: BoundedBlobs;
+  /** Without it, for looking at what is there. */
+  readonly plain: BlobStore;
+  readonly index: Index;
+  readonly facts: FactFiles;
+  readonly space: Space;
+  readonly usage: Usage;
+  readonly evictor: Evictor;
+  readonly steward: Steward;
+  /** Whether the index was damaged, and its facts have to be made again. */
+  readonly isRebuilding: boolean;
+  /** Who brings content in, and may tell what of it must not be touched. */
+  usedBy(inUse: (digest: Digest) => boolean): void;
+}
+
+const GIB = 2 ** 30;
+
+/**
+ * Opens a data directory.
+ *
+ * @throws DataDirectoryError or IndexError, each with what to do about it
+ */
+export async function openKeptStore(
+  { dataDirectory, storage, upstreams }: Pick<Settings, "dataDirectory" | "storage" | "upstreams">,
+  events: StoreEvents,
+): Promise<KeptStore> {
+  const closing = new AsyncDisposableStack();
+  try {
+    const directory = await openDataDirectory(dataDirectory);
+    closing.defer(() => directory.close());
+    const { index, isNew } = await openOrReplace(directory.indexPath, events);
+    closing.defer(() => index.close());
+    const plain = await openDiskBlobs(directory.path);
+    const facts = new FactFiles(directory.path);
+    await facts.open();
+    const usage = new Usage(index.contents, { onError: (error) => events.unwritten(error) });
+    closing.defer(() => usage.close());
+    const disk = (): Promise<DiskFacts> => diskFacts(directory.path);
+    const { bytes } = await index.contents.total();
+    const space = new Space({
+      bound: boundOf(storage, await disk(), bytes),
+      disk,
+      onChange: (state) => events.full(state),
+    });
+    space.recount(bytes);
+    const store = new BoundedBlobs(plain, space);
+    // Beginnings that an earlier process left count from now on.
+    await Array.fromAsync(store.kept());
+    const trees = new ManifestTrees(plain, index.contents);
+    const pinned = new Pinned(index, trees);
+    let isUsed: (digest: Digest) => boolean = () => false;
+    const shared = {
+      index,
+      space,
+      pinned,
+      flushUse: () => usage.flush(),
+      inUse: (digest: Digest) => isUsed(digest),
+    };
+    const evictor = new Evictor({
+      ...shared,
+      store,
+      upstreams: [...upstreams.values()],
+      removed: (digest, why, size) => events.removed(digest, why, size),
+    });
+    const steward = new Steward({ ...shared, store: plain, facts, evictor, trees });
+    return {
+      path: directory.path,
+      store,
+      plain,
+      index,
+      facts,
+      space,
+      usage,
+      evictor,
+      steward,
+      isRebuilding: isNew,
+      usedBy: (inUse) => {
+        isUsed = inUse;
+      },
+      [Symbol.asyncDispose]: () => closing.disposeAsync(),
+    };
+  } catch (error) {
+    await closing.disposeAsync();
+    throw error;
+  }
+}
+
+function boundOf(storage: Settings["storage"], disk: DiskFacts, held: number): Bound {
+  return {
+    maxSize: storage.maxSize ?? Math.floor(0.8 * (disk.free + held)),
+    minFree: storage.minFree ?? Math.min(GIB, Math.floor(0.05 * disk.size)),
+  };
+}
+
+/** A damaged index is moved away, where a person can look at it; content is not touched. */
+async function openOrReplace(
+  path: string,
+  events: StoreEvents,
+): Promise<{ index: Index; isNew: boolean }> {
+  try {
+    return { index: await openIndex(path), isNew: false };
+  } catch (error) {
+    if (!(error instanceof IndexError) || error.kind !== "damaged") throw error;
+    const aside = `${path}.damaged`;
+    for (const suffix of ["", "-wal", "-shm"]) {
+      await rm(`${aside}${suffix}`, { force: true });
+      await rename(`${path}${suffix}`, `${aside}${suffix}`).catch(() => {});
+    }
+    const index = await openIndex(path);
+    events.damaged(aside, error.message);
+    return { index, isNew: true };
+  }
+}

@@ -1,0 +1,277 @@
+import type { Digest } from "../../oci/digest.ts";
+import { type Pattern, parsePattern } from "../../oci/pattern.ts";
+import type { BlobStore } from "../../store/blobs.ts";
+import type { FactFiles } from "../../store/fact-files.ts";
+import type { Index, Pin } from "../../store/index.ts";
+import { inspect, type Progress } from "../../store/inspection.ts";
+import { reconcile, type Reconciled } from "../../store/reconcile.ts";
+import type { Space } from "../../store/space.ts";
+import type { Evicted, Evictor } from "./evictor.ts";
+import { type CachedImage, Images } from "./images.ts";
+import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
+import type { Pinned } from "./pinned.ts";
+
+/** Something an operator asked for that cannot be done as asked. The message says what to do instead. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+
+  constructor(
+    readonly kind: "no-pattern" | "matches-nothing" | "over-the-bound" | "pinned",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface StewardOptions {
+  /** The store itself, without leases: looking at it must not keep anything from being evicted. */
+  readonly store: BlobStore;
+  readonly index: Index;
+  readonly facts: FactFiles;
+  readonly space: Space;
+  readonly evictor: Evictor;
+  readonly trees: ManifestTrees;
+  readonly pinned: Pinned;
+  readonly inUse: (digest: Digest) => boolean;
+  readonly flushUse: () => Promise<void>;
+}
+
+/** Figures of the store, in bytes. */
+export interface StorageFigures {
+  readonly contents: number;
+  readonly held: number;
+  /** On their way in, or begun and kept. */
+  readonly drafts: number;
+  readonly maxSize: number;
+  readonly minFree: number;
+  readonly pinned: number;
+  readonly isFull: boolean;
+}
+
+export interface Purged {
+  /** `docker.io/library/nginx:1`. */
+  readonly images: readonly string[];
+  readonly contents: number;
+  readonly bytes: number;
+  /** Contents that stay since other images hold them. */
+  readonly shared: number;
+  /** Contents that are being brought in at this moment: they are stored when they are complete. */
+  readonly busy: number;
+}
+
+export interface PinnedPattern extends Pin {
+  readonly images: number;
+}
+
+export interface Inspected extends Progress, Reconciled {
+  readonly repaired: boolean;
+}
+
+/** What an operator can ask of a store, whether a server runs on it or not. */
+export class Steward {
+  readonly #options: StewardOptions;
+  readonly #images: Images;
+
+  constructor(options: StewardOptions) {
+    this.#options = options;
+    this.#images = new Images(options.index, options.trees);
+  }
+
+  async figures(): Promise<StorageFigures> {
+    const { index, space, pinned } = this.#options;
+    const { count, bytes } = await index.contents.total();
+    return {
+      contents: count,
+      held: bytes,
+      drafts: space.drafts,
+      maxSize: space.bound.maxSize,
+      minFree: space.bound.minFree,
+      pinned: (await pinned.content()).bytes,
+      isFull: space.isFull,
+    };
+  }
+
+  /** @throws RefusedError */
+  async list(pattern?: string): Promise<CachedImage[]> {
+    await this.#options.flushUse().catch(() => {});
+    return this.#images.list(pattern === undefined ? undefined : patternOf(pattern));
+  }
+
+  /** Evicts what the bounds ask for, or tells what that would be. */
+  collect(dryRun: boolean): Promise<Evicted> {
+    return this.#options.evictor.all(dryRun);
+  }
+
+  async pins(): Promise<PinnedPattern[]> {
+    const { index, pinned } = this.#options;
+    const pins = await index.pins.list();
+    const { images } = await pinned.contentOf(pins);
+    return pins.map((pin) => Object.assign({ images: images.get(pin.pattern) ?? 0 }, pin));
+  }
+
+  /**
+   * Keeps what a pattern means, now and later. A pattern that means nothing yet is a pin all the same.
+   *
+   * @throws RefusedError where all pins together would be more than may be stored
+   */
+  async pin(text: string, platforms: readonly string[] = []): Promise<PinnedPattern> {
+    const { index, pinned, space, facts } = this.#options;
+    const pattern = patternOf(text);
+    const pin = { pattern: pattern.text, platforms, since: Date.now() };
+    const others = (await index.pins.list()).filter((one) => one.pattern !== pin.pattern);
+    const content = await pinned.contentOf([...others, pin]);
+    if (content.bytes > space.bound.maxSize) {
+      const sum = `${content.bytes} bytes, and storage.maxSize is ${space.bound.maxSize}`;
+      throw new RefusedError(
+        "over-the-bound",
+        `with ${pin.pattern}, all pins together are ${sum}: pin less, name platforms, or raise storage.maxSize`,
+      );
+    }
+    await index.pins.put(pin);
+    pinned.changed();
+    await facts.savePins(await index.pins.list());
+    return { ...pin, images: content.images.get(pin.pattern) ?? 0 };
+  }
+
+  /** @throws RefusedError where there is no such pin */
+  async unpin(text: string): Promise<void> {
+    const { index, pinned, facts } = this.#options;
+    const pattern = patternOf(text).text;
+    if (!(await index.pins.remove(pattern))) {
+      const pins = (await index.pins.list()).map((pin) => pin.pattern);
+      const there = pins.length === 0 ? "nothing is pinned" : `pinned are: ${pins.join(", ")}`;
+      throw new RefusedError("matches-nothing", `there is no pin ${pattern}; ${there}`);
+    }
+    pinned.changed();
+    await facts.savePins(await index.pins.list());
+  }
+
+  /**
+   * Forgets images, and what they alone hold.
+   *
+   * @throws RefusedError where the pattern means nothing, or something that is pinned
+   */
+  async purge(text: string, dryRun = false): Promise<Purged> {
+    const { index, facts, evictor, trees, inUse, pinned } = this.#options;
+    const pattern = patternOf(text);
+    const pins = await index.pins.list();
+    const doomed: { name: string; digest: Digest; forget: () => Promise<void> }[] = [];
+    const staying = new Set<Digest>();
+    const going = new Map<Digest, number>();
+    for await (const image of this.#images.named()) {
+      const { upstream, repository, tag, digest } = image;
+      const tree = await trees.read(digest);
+      const parts = tree ? partsOf(tree) : [];
+      if (!pattern.matches(image)) {
+        for (const part of parts) staying.add(part.digest);
+        continue;
+      }
+      const name = `${upstream}/${repository}${tag === undefined ? `@${digest}` : `:${tag}`}`;
+      const pin = pins.find((one) => parsePattern(one.pattern)?.matches(image));
+      if (pin) {
+        const hint = `entrepot unpin '${pin.pattern}'`;
+        throw new RefusedError("pinned", `${name} is pinned by ${pin.pattern}: ${hint} first`);
+      }
+      for (const part of parts) going.set(part.digest, part.size);
+      const place = { upstream, repository };
+      doomed.push({
+        name,
+        digest,
+        forget: async () => {
+          if (tag !== undefined) await index.tags.remove(place, tag);
+          await index.links.remove(place, digest);
+        },
+      });
+    }
+    if (doomed.length === 0) {
+      const message = `nothing that is cached is meant by ${pattern.text}: entrepot ls shows what is`;
+      throw new RefusedError("matches-nothing", message);
+    }
+    const rows = await this.#held([...going.keys()]);
+    let [contents, bytes, shared, busy] = [0, 0, 0, 0];
+    for (const { digest, size } of rows) {
+      if (staying.has(digest)) shared += 1;
+      else if (inUse(digest)) busy += 1;
+      else {
+        contents += 1;
+        bytes += size;
+        if (dryRun) continue;
+        await evictor.remove(digest, size, "purge");
+        await index.links.removeAll(digest);
+      }
+    }
+    if (!dryRun) {
+      for (const { digest, forget } of doomed) {
+        await forget();
+        if (!staying.has(digest)) await facts.forget(digest);
+      }
+      pinned.changed();
+    }
+    return { images: doomed.map(({ name }) => name), contents, bytes, shared, busy };
+  }
+
+  /**
+   * Verifies every byte, and whether index and files agree.
+   *
+   * @param options.repair sets corrupt contents aside, and mends the index
+   */
+  async inspect(options: {
+    readonly repair: boolean;
+    /** Bytes per second. */
+    readonly rate?: number;
+    readonly onProgress?: (progress: Progress) => void;
+    readonly signal?: AbortSignal;
+  }): Promise<Inspected> {
+    const { store, index, facts, inUse } = this.#options;
+    const { repair, rate, onProgress, signal } = options;
+    const progress = await inspect({
+      store,
+      ...(rate === undefined ? {} : { rate }),
+      ...(onProgress ? { onProgress } : {}),
+      ...(signal ? { signal } : {}),
+      onCorrupt: async (digest) => {
+        if (repair) await this.setAside(digest);
+      },
+    });
+    const reconciled = await reconcile({
+      store,
+      index,
+      facts,
+      inUse,
+      dryRun: !repair,
+      ...(signal ? { signal } : {}),
+    });
+    if (repair) await this.recount();
+    return { ...progress, ...reconciled, repaired: repair };
+  }
+
+  /** Takes a corrupt content out of sight, for good: it is filled again when it is asked for. */
+  async setAside(digest: Digest): Promise<void> {
+    const { store, evictor, index } = this.#options;
+    const size = (await index.contents.get(digest))?.size ?? 0;
+    await store.setAside(digest);
+    await evictor.remove(digest, size, "corrupt");
+    await this.recount();
+  }
+
+  async recount(): Promise<void> {
+    const { index, space } = this.#options;
+    space.recount((await index.contents.total()).bytes);
+  }
+
+  async #held(digests: readonly Digest[]): Promise<{ digest: Digest; size: number }[]> {
+    const rows: { digest: Digest; size: number }[] = [];
+    for (let first = 0; first < digests.length; first += 256) {
+      rows.push(...(await this.#options.index.contents.among(digests.slice(first, first + 256))));
+    }
+    return rows;
+  }
+}
+
+function patternOf(text: string): Pattern {
+  const pattern = parsePattern(text);
+  if (pattern) return pattern;
+  const shown = JSON.stringify(text.slice(0, 100));
+  const message = `${shown} is no pattern: write an image's name, such as docker.io/library/nginx:1.29 or ghcr.io/org/*`;
+  throw new RefusedError("no-pattern", message);
+}

@@ -1,0 +1,132 @@
+import type { Digest } from "../oci/digest.ts";
+import { Fault } from "../oci/fault.ts";
+import { type RangeRequest, resolveRange } from "../oci/range.ts";
+import type { BlobAnswer } from "./blobs.ts";
+import type { Coalesce } from "./coalesce.ts";
+import type { Following } from "./follow.ts";
+import { toFault } from "./transient.ts";
+import { Relay } from "./relay.ts";
+import type { Source } from "./source.ts";
+
+/** Up to this many bytes a content is verified in memory before its first byte is sent. */
+const SMALL = 4 * 1024 * 1024;
+
+const NOTE = { result: "miss", unstored: true } as const;
+
+export interface Passing {
+  readonly digest: Digest;
+  readonly source: Source;
+  /** In bytes, where it is known. */
+  readonly size?: number;
+}
+
+/**
+ * An answer straight from the source, for where nothing can be stored.
+ *
+ * @throws Fault where the source's answer cannot be used
+ */
+export async function passThrough(
+  { digest, source, size }: Passing,
+  request: RangeRequest | undefined,
+  whole: Coalesce<Uint8Array<ArrayBuffer>>,
+): Promise<BlobAnswer> {
+  const known = size === undefined ? {} : { size };
+  if (size !== undefined && size <= SMALL) {
+    const bytes = await whole.run(`${source.name}@${digest}`, async () => {
+      const relay = new Relay({ digest, sources: [source], first: 0, size });
+      await relay.start();
+      return collect(relay, digest, source, size);
+    });
+    return stored(digest, bytes);
+  }
+  const range = request && size !== undefined ? resolveRange(request, size) : undefined;
+  if (request && !range) {
+    // Without a size a range cannot be told from the whole: a client may ignore that it got more.
+    if (size !== undefined) {
+      throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
+    }
+  }
+  const relay = new Relay({
+    digest,
+    sources: [source],
+    first: range?.first ?? 0,
+    ...known,
+    ...(range ? { end: range.last + 1 } : {}),
+  });
+  await relay.start();
+  if (!range && relay.size !== undefined && relay.size <= SMALL) {
+    return stored(digest, await collect(relay, digest, source, relay.size));
+  }
+  return {
+    kind: "growing",
+    digest,
+    note: NOTE,
+    ...(relay.size === undefined ? {} : { size: relay.size }),
+    ...(range ? { range } : {}),
+    body: (following) => stream(relay, following),
+  };
+}
+
+function stored(digest: Digest, bytes: Uint8Array<ArrayBuffer>): BlobAnswer {
+  const blob = { digest, size: bytes.byteLength, bytes: new Blob([bytes]) };
+  return { kind: "stored", blob, note: NOTE };
+}
+
+async function collect(
+  relay: Relay,
+  digest: Digest,
+  source: Source,
+  size: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  for (;;) {
+    const piece = await relay.read();
+    if (!piece) return bytes;
+    if (length + piece.byteLength > size) {
+      relay.cancel();
+      const reason = `it sent more than the ${size} bytes of ${digest}`;
+      throw new Fault({ kind: "upstream-untrue", upstream: source.name, reason });
+    }
+    bytes.set(piece, length);
+    length += piece.byteLength;
+  }
+}
+
+function stream(
+  relay: Relay,
+  { giveUp, ended }: Pick<Following, "giveUp" | "ended">,
+): ReadableStream<Uint8Array> {
+  let sent = 0;
+  let isOver = false;
+  const finish = (): void => {
+    if (isOver) return;
+    isOver = true;
+    relay.cancel();
+    ended?.(sent);
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const piece = await relay.read();
+          if (isOver) return;
+          if (piece) {
+            sent += piece.byteLength;
+            controller.enqueue(piece);
+            return;
+          }
+          finish();
+          controller.close();
+        } catch (error) {
+          if (isOver) return;
+          // As in following a fill: a stalled connection ends cleanly, a failed one does not.
+          giveUp(toFault(error));
+          await new Promise(() => {});
+        }
+      },
+      cancel: finish,
+    },
+    { highWaterMark: 0 },
+  );
+}

@@ -1,0 +1,152 @@
+import { z } from "zod";
+import { RefusedError, type Steward } from "../cache/keeping/steward.ts";
+
+export interface AdminApiOptions {
+  readonly steward: Steward;
+  readonly dataDirectory: string;
+  readonly version: string;
+}
+
+/** More than any request here needs, in bytes. */
+const LARGEST_BODY = 64 * 1024;
+/** Between two lines of progress, in milliseconds. */
+const TELL_EVERY = 200;
+/** What a verification reads per second beside traffic, unless it is told otherwise, in bytes. */
+const RATE = 100 * 1024 * 1024;
+
+const dry = z.strictObject({ dryRun: z.boolean().default(false) });
+const pattern = z.strictObject({ pattern: z.string().max(700) });
+const forms = {
+  gc: dry,
+  purge: pattern.extend({ dryRun: z.boolean().default(false) }),
+  pin: pattern.extend({ platforms: z.array(z.string().max(100)).max(32).default([]) }),
+  unpin: pattern,
+  fsck: z.strictObject({
+    repair: z.boolean().default(false),
+    rate: z.number().int().min(1).optional(),
+  }),
+};
+
+const STATUS: Readonly<Record<RefusedError["kind"], number>> = {
+  "no-pattern": 400,
+  "matches-nothing": 404,
+  "over-the-bound": 409,
+  pinned: 409,
+};
+
+/** What an operator asks of a running cache, below `/api/v1/`. */
+export class AdminApi {
+  readonly #options: AdminApiOptions;
+
+  constructor(options: AdminApiOptions) {
+    this.#options = options;
+  }
+
+  /** @param path what follows `/api/v1/` */
+  async answer(request: Request, path: string): Promise<Response> {
+    try {
+      if (request.method === "GET") return await this.#get(path, new URL(request.url));
+      if (request.method === "POST") return await this.#post(path, request);
+      return problem(405, `${request.method} is not served here`);
+    } catch (error) {
+      if (error instanceof RefusedError) {
+        return Response.json(
+          { error: error.message, kind: error.kind },
+          { status: STATUS[error.kind] },
+        );
+      }
+      if (error instanceof z.ZodError) return problem(400, z.prettifyError(error));
+      if (error instanceof SyntaxError) return problem(400, "the body is no JSON");
+      throw error;
+    }
+  }
+
+  async #get(path: string, url: URL): Promise<Response> {
+    const { steward, dataDirectory, version } = this.#options;
+    switch (path) {
+      case "storage":
+        return Response.json({ version, dataDirectory, ...(await steward.figures()) });
+      case "images": {
+        const images = await steward.list(url.searchParams.get("pattern") ?? undefined);
+        return Response.json({ images });
+      }
+      case "pins":
+        return Response.json({ pins: await steward.pins() });
+      default:
+        return problem(404, "there is nothing here");
+    }
+  }
+
+  async #post(path: string, request: Request): Promise<Response> {
+    // No page of another origin can send this type without asking first, which is not answered.
+    if (!/^application\/json\b/i.test(request.headers.get("content-type") ?? "")) {
+      return problem(415, "send JSON: Content-Type: application/json");
+    }
+    if (Number(request.headers.get("content-length") ?? 0) > LARGEST_BODY) {
+      return problem(413, `at most ${LARGEST_BODY} bytes are read`);
+    }
+    const { steward } = this.#options;
+    const body: unknown = JSON.parse((await request.text()) || "{}");
+    switch (path) {
+      case "gc":
+        return Response.json(await steward.collect(forms.gc.parse(body).dryRun));
+      case "purge": {
+        const { pattern: text, dryRun } = forms.purge.parse(body);
+        return Response.json(await steward.purge(text, dryRun));
+      }
+      case "pin": {
+        const { pattern: text, platforms } = forms.pin.parse(body);
+        return Response.json(await steward.pin(text, platforms));
+      }
+      case "unpin":
+        await steward.unpin(forms.unpin.parse(body).pattern);
+        return Response.json({});
+      case "fsck":
+        return this.#inspect(forms.fsck.parse(body), request.signal);
+      default:
+        return problem(404, "there is nothing here");
+    }
+  }
+
+  /**
+   * Lines of JSON: progress as it is made, and at last the result. A running cache never serves what
+   * it knows to be corrupt, so it sets that aside in any case.
+   */
+  async #inspect(
+    { rate = RATE }: { rate?: number | undefined },
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const { steward } = this.#options;
+    const { held, contents } = await steward.figures();
+    const encoder = new TextEncoder();
+    let told = 0;
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        const tell = (line: object): void => {
+          if (!signal.aborted) controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
+        };
+        const onProgress = (progress: { files: number; bytes: number }): void => {
+          if (performance.now() - told < TELL_EVERY) return;
+          told = performance.now();
+          tell({
+            files: progress.files,
+            bytes: progress.bytes,
+            of: { files: contents, bytes: held },
+          });
+        };
+        void steward
+          .inspect({ repair: true, rate, onProgress, signal })
+          .then((result) => tell({ result }))
+          .catch((error: unknown) => tell({ error: String(error) }))
+          .finally(() => {
+            if (!signal.aborted) controller.close();
+          });
+      },
+    });
+    return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
+  }
+}
+
+function problem(status: number, message: string): Response {
+  return Response.json({ error: message }, { status });
+}

@@ -1,0 +1,145 @@
+import { describe, expect, test } from "bun:test";
+import { blobStoreConformance, rejection, storeBytes } from "./blobs-conformance.ts";
+import { BoundedBlobs } from "./bounded-blobs.ts";
+import { digestOf } from "../oci/digest.ts";
+import { Fault } from "../oci/fault.ts";
+import { MemoryBlobs } from "./memory-blobs.ts";
+import { sampleBytes } from "./sample-bytes.ts";
+import { Space } from "./space.ts";
+
+const MIB = 1024 * 1024;
+
+function bounded(maxSize: number, free = 1e12): { store: BoundedBlobs; space: Space } {
+  const disk = async (): Promise<{ free: number; size: number }> => ({ free, size: free });
+  const space = new Space({ bound: { maxSize, minFree: 0 }, disk });
+  return { space, store: new BoundedBlobs(new MemoryBlobs(), space) };
+}
+
+blobStoreConformance("memory within a bound", async () => ({
+  store: bounded(1e9).store,
+  close: async () => {},
+}));
+
+describe("a store with a bound", () => {
+  test("counts what is stored, what is on its way, and what is kept of it", async () => {
+    const { store, space } = bounded(10 * MIB);
+    const digest = await storeBytes(store, sampleBytes(MIB));
+    expect([space.held, space.drafts]).toEqual([MIB, 0]);
+    const other = sampleBytes(MIB, 2);
+    const draft = await store.draft(digestOf(other));
+    await draft.append(other.subarray(0, 1000));
+    expect(space.drafts).toBeGreaterThanOrEqual(1000);
+    await draft.keep();
+    expect([space.held, space.drafts]).toEqual([MIB, 1000]);
+    const resumed = await store.draft(digestOf(other));
+    await resumed.reserve(MIB);
+    expect(space.drafts).toBe(MIB);
+    await resumed.append(other.subarray(1000));
+    expect(resumed.verify()).toBe(true);
+    await resumed.commit();
+    expect([space.held, space.drafts]).toEqual([2 * MIB, 0]);
+    expect(await store.remove(digest)).toBe(true);
+  });
+
+  test("gives back what a draft took that was discarded, or forgotten later", async () => {
+    const { store, space } = bounded(10 * MIB);
+    const bytes = sampleBytes(MIB);
+    const digest = digestOf(bytes);
+    const draft = await store.draft(digest);
+    await draft.reserve(MIB);
+    await draft.discard();
+    expect(space.used).toBe(0);
+    const second = await store.draft(digest);
+    await second.append(bytes.subarray(0, 5));
+    await second.keep();
+    expect(space.used).toBe(5);
+    expect(await store.forget(digest)).toBe(true);
+    expect(space.used).toBe(0);
+  });
+
+  test("waits for eviction where there is no room, and fails where it brings none", async () => {
+    const { store, space } = bounded(2 * MIB);
+    const old = await storeBytes(store, sampleBytes(MIB));
+    let evictions = 0;
+    space.evictBy(async () => {
+      evictions += 1;
+      if (!(await store.remove(old))) return 0;
+      space.changeHeld(-MIB);
+      return MIB;
+    });
+    await storeBytes(store, sampleBytes(MIB + MIB / 2, 3));
+    expect(evictions).toBeGreaterThan(0);
+    expect(space.used).toBe(MIB + MIB / 2);
+    const draft = await store.draft(digestOf(sampleBytes(MIB, 4)));
+    const error = await rejection(draft.reserve(MIB));
+    expect(error).toBeInstanceOf(Fault);
+    // It is the bound that is too small for this one, and not the disk: others are still stored.
+    expect(space.isFull).toBe(false);
+    await draft.discard();
+    expect(space.used).toBe(MIB + MIB / 2);
+  });
+
+  test("refuses at once what can never fit, and evicts nothing for it", async () => {
+    const { store, space } = bounded(2 * MIB);
+    space.pin(MIB);
+    space.evictBy(() => Promise.reject(new Error("nothing was to be evicted")));
+    const draft = await store.draft(digestOf(sampleBytes(1, 5)));
+    const error = await rejection(draft.reserve(MIB + 1));
+    expect(String(error)).toContain(
+      "1.0 MiB do not fit: 2 MiB may be stored, 1 MiB of it are pinned",
+    );
+  });
+});
+
+describe("a disk that is full", () => {
+  test("is told of once, and tried again after a while", async () => {
+    let [now, free] = [0, 1000];
+    const changes: boolean[] = [];
+    const space = new Space({
+      bound: { maxSize: 1e12, minFree: 500 },
+      disk: async () => ({ free, size: 100_000 }),
+      onChange: ({ isFull }) => changes.push(isFull),
+      clock: () => now,
+    });
+    const store = new BoundedBlobs(new MemoryBlobs(), space);
+    const digest = digestOf(sampleBytes(5000, 6));
+    const draft = await store.draft(digest);
+    await rejection(draft.append(sampleBytes(5000, 6)));
+    await draft.discard();
+    expect(String(await rejection(store.draft(digest)))).toContain("full a moment ago");
+    expect(changes).toEqual([true]);
+    now = 1000;
+    free = 90_000;
+    await space.measure();
+    expect(space.isFull).toBe(true);
+    now = 3000;
+    await space.measure();
+    expect(changes).toEqual([true, false]);
+    await storeBytes(store, sampleBytes(5000, 6));
+    // Full again soon after: it is given longer before it is believed in again.
+    space.fill("again");
+    now = 6000;
+    await space.measure();
+    expect(space.isFull).toBe(true);
+    now = 8000;
+    await space.measure();
+    expect(changes).toEqual([true, false, true, false]);
+  });
+
+  test.each(["ENOSPC", "EDQUOT", "EROFS"])("%s is such a disk", async (code) => {
+    const { space } = bounded(MIB);
+    space.failed(
+      new Fault(
+        { kind: "storage", reason: "x" },
+        { cause: Object.assign(new Error("x"), { code }) },
+      ),
+    );
+    expect(space.isFull).toBe(true);
+  });
+
+  test("too many open files are no full disk", () => {
+    const { space } = bounded(MIB);
+    space.failed(Object.assign(new Error("x"), { code: "EMFILE" }));
+    expect(space.isFull).toBe(false);
+  });
+});

@@ -1,0 +1,38 @@
+import type { Kysely } from "kysely";
+import type { Pin, Pins } from "./index.ts";
+import type { Tables } from "./tables.ts";
+
+/** What is kept whatever happens, in a database. */
+export class SqlPins implements Pins {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async list(): Promise<Pin[]> {
+    const rows = await this.#db.selectFrom("pins").selectAll().orderBy("pattern").execute();
+    return rows.map(({ pattern, platforms, since }) => ({
+      pattern,
+      platforms: platforms === "" ? [] : platforms.split(","),
+      since,
+    }));
+  }
+
+  async put({ pattern, platforms, since }: Pin): Promise<void> {
+    const values = { platforms: platforms.join(","), since };
+    await this.#db
+      .insertInto("pins")
+      .values({ pattern, ...values })
+      .onConflict((conflict) => conflict.column("pattern").doUpdateSet(values))
+      .execute();
+  }
+
+  async remove(pattern: string): Promise<boolean> {
+    const done = await this.#db
+      .deleteFrom("pins")
+      .where("pattern", "=", pattern)
+      .executeTakeFirst();
+    return done.numDeletedRows > 0n;
+  }
+}

@@ -1,0 +1,157 @@
+import { setImmediate } from "node:timers/promises";
+import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../oci/manifest.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { BlobEntry, BlobStore } from "./blobs.ts";
+import type { FactFiles } from "./fact-files.ts";
+import type { Index } from "./index.ts";
+
+/** Contents that are compared at once, between which other work has its turn. */
+const BATCH = 128;
+/** How long a beginning that nobody asked for again is kept, in milliseconds. */
+const KEPT_FOR = 24 * 3_600_000;
+
+export interface Reconciled {
+  /** Files that the index did not know. */
+  readonly found: number;
+  /** Contents of the index whose file is gone. */
+  readonly lost: number;
+}
+
+export interface Reconciling {
+  readonly store: BlobStore;
+  readonly index: Index;
+  readonly facts: FactFiles;
+  /** Whether a content is just coming or going: its file and its fact may then differ for a moment. */
+  readonly inUse: (digest: Digest) => boolean;
+  readonly signal?: AbortSignal;
+  /** Only tells what it would do. */
+  readonly dryRun?: boolean;
+}
+
+/**
+ * Brings files and index into agreement after whatever happened: files have the last word on bytes.
+ * It runs beside traffic.
+ */
+export async function reconcile(options: Reconciling): Promise<Reconciled> {
+  const found = await learnFiles(options);
+  const lost = await forgetLost(options);
+  return { found, lost };
+}
+
+async function learnFiles(options: Reconciling): Promise<number> {
+  const { store, signal } = options;
+  let batch: BlobEntry[] = [];
+  let found = 0;
+  for await (const entry of store.entries()) {
+    if (signal?.aborted) return found;
+    batch.push(entry);
+    if (batch.length < BATCH) continue;
+    found += await learnBatch(batch, options);
+    batch = [];
+    await setImmediate();
+  }
+  return found + (await learnBatch(batch, options));
+}
+
+async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Promise<number> {
+  const { index, facts, inUse, dryRun } = options;
+  const known = new Map(
+    (await index.contents.among(batch.map(({ digest }) => digest))).map((row) => [row.digest, row]),
+  );
+  let found = 0;
+  for (const { digest, size, storedAt } of batch) {
+    if (known.get(digest)?.size === size || inUse(digest)) continue;
+    found += 1;
+    if (dryRun) continue;
+    const mediaType = (await facts.read(digest))?.mediaType;
+    // Stored when the file was: what nobody has asked for since is not young because it was found.
+    await index.contents.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
+  }
+  return found;
+}
+
+async function forgetLost({ index, store, inUse, dryRun, signal }: Reconciling): Promise<number> {
+  let lost = 0;
+  let last: string | undefined;
+  for (;;) {
+    const page = await index.contents.page(BATCH, last);
+    last = page.at(-1)?.digest;
+    if (last === undefined || signal?.aborted) return lost;
+    for (const { digest } of page) {
+      if (inUse(digest) || (await store.open(digest))) continue;
+      lost += 1;
+      if (!dryRun) await index.contents.remove(digest);
+    }
+    await setImmediate();
+  }
+}
+
+/** Forgets beginnings that nobody has asked for again. Returns their bytes. */
+export async function expireKept(
+  store: Pick<BlobStore, "kept" | "forget">,
+  now: number,
+  dryRun = false,
+): Promise<number> {
+  let bytes = 0;
+  for await (const { digest, size, storedAt } of store.kept()) {
+    if (now - storedAt < KEPT_FOR) continue;
+    if (dryRun || (await store.forget(digest))) bytes += size;
+  }
+  return bytes;
+}
+
+/** What a rebuilt index knows again. */
+export interface Rebuilt {
+  readonly manifests: number;
+  readonly tags: number;
+  readonly pins: number;
+}
+
+/** Makes the facts of an empty index again from what is kept beside the manifests. */
+export async function rebuild(
+  { store, index, facts }: Pick<Reconciling, "store" | "index" | "facts">,
+  signal?: AbortSignal,
+): Promise<Rebuilt> {
+  const pins = await facts.pins();
+  for (const pin of pins) await index.pins.put(pin);
+  let [manifests, tags] = [0, 0];
+  for await (const digest of facts.digests()) {
+    if (signal?.aborted) break;
+    const known = await facts.read(digest);
+    if (!known) continue;
+    const stored = await store.open(digest);
+    const bytes =
+      stored && stored.size <= MAX_MANIFEST_BYTES ? await stored.bytes.bytes() : undefined;
+    const references = bytes ? referencesOf(bytes, known.mediaType) : [];
+    if (stored) {
+      const content = { digest, size: stored.size, mediaType: known.mediaType };
+      await index.contents.put(content, Date.now());
+    }
+    for (const { place, tags: seen } of known.places) {
+      await index.links.add(place, [
+        { digest, ...(stored ? { size: stored.size } : {}) },
+        ...references,
+      ]);
+      for (const [tag, checkedAt] of seen) {
+        const fact = await index.tags.get(place, tag);
+        // A tag that moved stands beside both manifests: the later one is where it points.
+        if (fact && fact.checkedAt >= checkedAt) continue;
+        await index.tags.put(place, tag, { digest, checkedAt });
+        tags += 1;
+      }
+    }
+    manifests += 1;
+    if (manifests % BATCH === 0) await setImmediate();
+  }
+  return { manifests, tags, pins: pins.length };
+}
+
+function referencesOf(bytes: Uint8Array, mediaType: string): { digest: Digest; size: number }[] {
+  try {
+    const { manifests, blobs } = parseManifest(bytes, mediaType);
+    return [...manifests, ...blobs];
+  } catch (error) {
+    if (error instanceof ManifestError) return [];
+    throw error;
+  }
+}

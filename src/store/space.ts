@@ -1,0 +1,237 @@
+import { statfs } from "node:fs/promises";
+import { formatSize } from "../config/units.ts";
+import { Fault } from "../oci/fault.ts";
+import { systemCode } from "./storage-fault.ts";
+
+/** How much may be kept, in bytes. */
+export interface Bound {
+  /** Contents and beginnings of contents together. */
+  readonly maxSize: number;
+  /** What stays free on the disk, whoever fills it. */
+  readonly minFree: number;
+}
+
+/** What a disk has for this process, in bytes. */
+export interface DiskFacts {
+  readonly free: number;
+  readonly size: number;
+}
+
+export interface SpaceOptions {
+  readonly bound: Bound;
+  readonly disk: () => Promise<DiskFacts>;
+  /** Told once when nothing can be stored any more, and once when it can again. */
+  readonly onChange?: (state: { readonly isFull: boolean; readonly reason: string }) => void;
+  /** In milliseconds, on a clock that never goes back. */
+  readonly clock?: () => number;
+}
+
+/** How long a measurement of the disk's free space is believed, in milliseconds. */
+const MEASURE_EVERY = 500;
+/** How long nothing is stored after the disk was found full, before it is tried again, in milliseconds. */
+const RETRY_AFTER = 2000;
+const LONGEST_RETRY = 60_000;
+/** What has to be free again before a full disk is believed to be so no more: this, or a quarter of it. */
+const ROOM_TO_RECOVER = 256 * 1024 * 1024;
+/** Part of the bound that is left after an eviction, and the part at which the next one begins. */
+export const LOW_WATER = 0.95;
+const HIGH_WATER = 0.98;
+
+/**
+ * How much is stored, and whether more may be. Whoever writes takes room first: the bound then
+ * holds at every moment, and not only after the next clean-up.
+ */
+export class Space {
+  readonly bound: Bound;
+  readonly #disk: () => Promise<DiskFacts>;
+  readonly #onChange: NonNullable<SpaceOptions["onChange"]>;
+  readonly #clock: () => number;
+  #held = 0;
+  #drafts = 0;
+  #pinned = 0;
+  /** Free on the disk when it was last measured, less what was taken since. */
+  #free = Infinity;
+  #measuredAt = -Infinity;
+  #fullSince: number | undefined;
+  #recoveredAt = -Infinity;
+  #retryAfter = RETRY_AFTER;
+  #evict: () => Promise<number> = async () => 0;
+  /** What those wait for who wait for room. */
+  #waiting = 0;
+
+  constructor({ bound, disk, onChange = () => {}, clock = () => performance.now() }: SpaceOptions) {
+    this.bound = bound;
+    this.#disk = disk;
+    this.#onChange = onChange;
+    this.#clock = clock;
+  }
+
+  /** Bytes of complete contents. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Bytes of contents on their way in, and of beginnings that are kept for later. */
+  get drafts(): number {
+    return this.#drafts;
+  }
+
+  get used(): number {
+    return this.#held + this.#drafts;
+  }
+
+  get isFull(): boolean {
+    return this.#fullSince !== undefined;
+  }
+
+  /** Bytes that have to go until eviction may rest; 0 or less where nothing has to. */
+  excess(): number {
+    const { maxSize, minFree } = this.bound;
+    // A little more than what is wanted free, so that it does not begin again at once.
+    const wanted = minFree === 0 ? 0 : minFree + (1 - LOW_WATER) * Math.min(maxSize, minFree);
+    return Math.max(
+      this.used - LOW_WATER * maxSize,
+      this.used + this.#waiting - maxSize,
+      wanted - this.#free,
+      minFree + this.#waiting - this.#free,
+    );
+  }
+
+  /** Whether it is time to evict, which is before anybody has to wait for it. */
+  isTight(): boolean {
+    const { maxSize, minFree } = this.bound;
+    return this.used > HIGH_WATER * maxSize || this.#free < minFree;
+  }
+
+  /** Who makes room, and tells how many bytes went; it is asked again while it brings any. */
+  evictBy(evict: () => Promise<number>): void {
+    this.#evict = evict;
+  }
+
+  /** Complete contents as somebody has counted them, in place of what was added up. */
+  recount(held: number): void {
+    this.#held = held;
+  }
+
+  changeHeld(bytes: number): void {
+    this.#held = Math.max(0, this.#held + bytes);
+    if (bytes < 0) this.#free -= bytes;
+  }
+
+  /** A content became complete: what a draft took is now held. */
+  settle(bytes: number): void {
+    this.#drafts -= bytes;
+    this.#held += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#drafts -= bytes;
+    this.#free += bytes;
+  }
+
+  /** Counts a beginning that is on the disk already. */
+  adopt(bytes: number): void {
+    this.#drafts += bytes;
+  }
+
+  /**
+   * Takes room for bytes that are about to be written, and waits for eviction where there is none.
+   *
+   * @throws Fault of kind `storage` where eviction cannot make enough
+   */
+  async take(bytes: number): Promise<void> {
+    if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
+    if (!this.#fits(bytes)) await this.#wait(bytes);
+    this.#drafts += bytes;
+    this.#free -= bytes;
+    if (this.isTight()) this.#evict().catch(() => {});
+  }
+
+  async #wait(bytes: number): Promise<void> {
+    this.#waiting += bytes;
+    try {
+      while (!this.#fits(bytes)) {
+        const freed = await this.#evict();
+        if (freed === 0 && !this.#fits(bytes)) throw this.#refusal(bytes);
+      }
+    } finally {
+      this.#waiting -= bytes;
+    }
+  }
+
+  /** @throws Fault of kind `storage` where so much can never be held, whatever is evicted */
+  mayEverHold(bytes: number): void {
+    if (bytes > this.bound.maxSize - this.#pinned) throw this.#refusal(bytes);
+  }
+
+  /** What eviction must not touch, in bytes. */
+  pin(bytes: number): void {
+    this.#pinned = bytes;
+  }
+
+  /** Whether it is worth trying to store anything now. */
+  isWorthTrying(): boolean {
+    return this.#fullSince === undefined || this.#clock() - this.#fullSince > this.#retryAfter;
+  }
+
+  /** Takes note of a write that failed; a disk that others filled counts as one that is full. */
+  failed(error: unknown): void {
+    const cause = error instanceof Fault ? error.cause : error;
+    const code = systemCode(cause) ?? "";
+    if (["ENOSPC", "EDQUOT", "EROFS", "EIO", "SQLITE_FULL"].includes(code)) {
+      this.fill(error instanceof Error ? error.message : code);
+    }
+  }
+
+  /** Nothing can be stored for now. Returns what to fail with. */
+  fill(reason: string): Fault {
+    const now = this.#clock();
+    const isNew = this.#fullSince === undefined;
+    this.#fullSince = now;
+    if (isNew) {
+      // A disk that fails again at once is tried less and less often, and not told of each time.
+      const isAgain = now - this.#recoveredAt < LONGEST_RETRY;
+      this.#retryAfter = isAgain ? Math.min(LONGEST_RETRY, this.#retryAfter * 2) : RETRY_AFTER;
+    }
+    if (isNew) this.#onChange({ isFull: true, reason });
+    return new Fault({ kind: "storage", reason });
+  }
+
+  #recover(): void {
+    this.#fullSince = undefined;
+    this.#recoveredAt = this.#clock();
+    this.#onChange({ isFull: false, reason: "" });
+  }
+
+  /** Asks the disk, and finds out by itself that there is room again. */
+  async measure(): Promise<void> {
+    this.#measuredAt = this.#clock();
+    const { free, size } = await this.#disk();
+    this.#free = free;
+    const room = free - this.bound.minFree;
+    const isEnough = room > Math.min(ROOM_TO_RECOVER, size / 4);
+    if (this.isFull && this.isWorthTrying() && isEnough) this.#recover();
+  }
+
+  #refusal(bytes: number): Fault {
+    const { maxSize, minFree } = this.bound;
+    if (this.#free - bytes < minFree) {
+      const left = `${formatSize(Math.max(0, this.#free))} free, and ${formatSize(minFree)} are to stay free`;
+      return this.fill(`the disk has ${left}; nothing is left to evict`);
+    }
+    // The bound was set by somebody, and concerns this content alone: smaller ones are still stored.
+    const reason = `${formatSize(bytes)} do not fit: ${formatSize(maxSize)} may be stored, ${formatSize(this.#pinned)} of it are pinned`;
+    return new Fault({ kind: "storage", reason });
+  }
+
+  #fits(bytes: number): boolean {
+    const { maxSize, minFree } = this.bound;
+    return this.used + bytes <= maxSize && this.#free - bytes >= minFree;
+  }
+}
+
+/** What the disk under a path has left for who is not root. */
+export async function diskFacts(path: string): Promise<DiskFacts> {
+  const { bavail, blocks, bsize } = await statfs(path);
+  return { free: bavail * bsize, size: blocks * bsize };
+}
