@@ -1,4 +1,10 @@
 import { Command, CommanderError } from "commander";
+import { adoptCommand } from "./commands/adopt.ts";
+import { fsckCommand } from "./commands/fsck.ts";
+import { gcCommand } from "./commands/gc.ts";
+import { lsCommand } from "./commands/ls.ts";
+import { pinCommand, unpinCommand } from "./commands/pin.ts";
+import { purgeCommand } from "./commands/purge.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { importCommand } from "./commands/import.ts";
 import { renderCommand } from "./commands/render.ts";
@@ -13,11 +19,21 @@ async function main(): Promise<void> {
     .description("A pull-through cache for every container registry, in one process.")
     .version(version)
     .showSuggestionAfterError()
-    .exitOverride()
-    .addCommand(serveCommand().exitOverride())
-    .addCommand(renderCommand().exitOverride())
-    .addCommand(doctorCommand().exitOverride())
-    .addCommand(importCommand().exitOverride());
+    .exitOverride();
+  const commands = [
+    serveCommand(),
+    lsCommand(),
+    pinCommand(),
+    unpinCommand(),
+    purgeCommand(),
+    gcCommand(),
+    fsckCommand(),
+    adoptCommand(),
+    renderCommand(),
+    doctorCommand(),
+    importCommand(),
+  ];
+  for (const command of commands) program.addCommand(command.exitOverride());
   try {
     await program.parseAsync();
   } catch (error) {

@@ -1,0 +1,56 @@
+import type { Command } from "commander";
+import { z } from "zod";
+import { formatSize } from "../config/units.ts";
+import {
+  CommandError,
+  onStore,
+  type PlaceOptions,
+  print,
+  printJson,
+  storeCommand,
+} from "./reach.ts";
+
+const form = z.object({
+  images: z.array(z.string()),
+  contents: z.number(),
+  bytes: z.number(),
+  shared: z.number(),
+  busy: z.number(),
+});
+
+interface Options extends PlaceOptions {
+  readonly dryRun?: boolean;
+}
+
+export function purgeCommand(): Command {
+  return storeCommand("purge", "forget images, and what they alone hold")
+    .argument("<pattern>", "docker.io/library/nginx:1.29, or with * for any characters")
+    .option("--dry-run", "only tell what would go")
+    .action(async (pattern: string, options: Options) => {
+      process.exitCode = await purge(pattern, options);
+    });
+}
+
+function purge(pattern: string, options: Options): Promise<number> {
+  const { dryRun = false, json } = options;
+  return onStore(
+    options,
+    async (reached) => {
+      if (reached.kind !== "running") throw new CommandError("the cache does not run");
+      const purged = await reached.client.post("purge", { pattern, dryRun }, form);
+      if (json) {
+        printJson({ ...purged, dryRun });
+        return 0;
+      }
+      for (const image of purged.images) print(`${dryRun ? "Would forget" : "Forgot"} ${image}`);
+      print(`${purged.contents} contents, ${formatSize(purged.bytes)}.`);
+      if (purged.shared > 0) print(`${purged.shared} contents stay: other images hold them.`);
+      if (purged.busy > 0) {
+        const hint = "they are stored when they are complete, and can be purged then";
+        print(`${purged.busy} contents are being fetched or read at this moment: ${hint}.`);
+      }
+      return 0;
+    },
+    { needsRunning: true },
+  );
+}

@@ -1,0 +1,138 @@
+import { existsSync } from "node:fs";
+import { Command } from "commander";
+import { z } from "zod";
+import { AdoptionError } from "../cache/keeping/adoption.ts";
+import { type KeptStore, openKeptStore } from "../cache/keeping/kept-store.ts";
+import { RefusedError } from "../cache/keeping/steward.ts";
+import { type LoadedSettings, loadSettings } from "../config/load.ts";
+import { ConfigError } from "../config/problems.ts";
+import { Fault } from "../oci/fault.ts";
+import { DataDirectoryError } from "../store/data-directory.ts";
+import { IndexError } from "../store/open-index.ts";
+import { AdminClient, AdminError } from "./admin-client.ts";
+
+/** Where a command's cache is, as `serve` was told. */
+export interface PlaceOptions {
+  readonly config?: string;
+  readonly admin?: string;
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+/** A cache that runs, or the folder of one that does not. */
+export type Reached =
+  | { readonly kind: "running"; readonly client: AdminClient }
+  | { readonly kind: "stopped"; readonly kept: KeptStore };
+
+/** Something that keeps a command from what it was asked for. The message says what to do. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+}
+
+/** A command that works on a cache: with the options that find it. */
+export function storeCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option("--config <file>", "the configuration that the cache runs with (ENTREPOT_CONFIG)")
+    .option("--admin <address>", "its admin port, 127.0.0.1:5001 unless set (ENTREPOT_ADMIN)")
+    .option("--data <folder>", "its folder, for one that is stopped (ENTREPOT_DATA)")
+    .option("--json", "print facts as JSON");
+}
+
+const whose = z.object({ dataDirectory: z.string() });
+
+/**
+ * Runs a command's work on the cache that its options mean, and tells what is wrong. Returns the
+ * exit code: 1 where something is, 2 for wrong use.
+ */
+export async function onStore(
+  options: PlaceOptions,
+  work: (reached: Reached, settings: LoadedSettings) => Promise<number>,
+  mode: { readonly needsRunning?: boolean; readonly needsStopped?: boolean } = {},
+): Promise<number> {
+  try {
+    const settings = loadSettings({ flags: options, env: process.env });
+    const client = new AdminClient(settings);
+    if (await isRunning(client, settings, options)) {
+      if (mode.needsStopped) {
+        throw new CommandError(`the cache runs (${client.url}): stop it first`);
+      }
+      return await work({ kind: "running", client }, settings);
+    }
+    if (mode.needsRunning) {
+      const message = `no cache answers at ${client.url}: start it with entrepot serve, or name its --admin or --config`;
+      throw new CommandError(message);
+    }
+    await using kept = await openStopped(settings, client, mode.needsStopped === true);
+    return await work({ kind: "stopped", kept }, settings);
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+/** Whether it runs on the folder that is meant; with `--data` alone, the port may be another one's. */
+async function isRunning(
+  client: AdminClient,
+  settings: LoadedSettings,
+  options: PlaceOptions,
+): Promise<boolean> {
+  try {
+    const { dataDirectory } = await client.get("storage", whose);
+    return options.data === undefined || dataDirectory === settings.dataDirectory;
+  } catch (error) {
+    if (error instanceof AdminError && error.status !== 404) throw error;
+    return false;
+  }
+}
+
+async function openStopped(
+  settings: LoadedSettings,
+  client: AdminClient,
+  mayCreate: boolean,
+): Promise<KeptStore> {
+  if (!mayCreate && !existsSync(settings.dataDirectory)) {
+    const message = `no cache answers at ${client.url}, and ${settings.dataDirectory} does not exist: name its --config, --admin or --data`;
+    throw new CommandError(message);
+  }
+  try {
+    return await openKeptStore(settings, {
+      full: () => {},
+      removed: () => {},
+      unwritten: () => {},
+      damaged: (path, reason) => {
+        process.stderr.write(`entrepot: ${reason}\nIt is now ${path}, and is made again.\n`);
+      },
+    });
+  } catch (error) {
+    if (error instanceof DataDirectoryError && error.kind === "locked") {
+      const message = `a cache runs on ${settings.dataDirectory}, but none answers at ${client.url}: name its --admin or --config`;
+      throw new CommandError(message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function complain(error: unknown): number {
+  const isExpected =
+    error instanceof ConfigError ||
+    error instanceof CommandError ||
+    error instanceof AdminError ||
+    error instanceof AdoptionError ||
+    error instanceof RefusedError ||
+    error instanceof DataDirectoryError ||
+    error instanceof IndexError ||
+    error instanceof Fault;
+  if (!isExpected) throw error;
+  process.stderr.write(`entrepot: ${error.message}\n`);
+  if (error instanceof ConfigError) return 2;
+  if (error instanceof RefusedError) return error.kind === "no-pattern" ? 2 : 1;
+  return error instanceof AdminError && error.status === 400 ? 2 : 1;
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, undefined, 2));
+}

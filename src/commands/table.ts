@@ -1,0 +1,32 @@
+/** A table for people: columns as wide as they must be, numbers to the right. */
+export function table(
+  columns: readonly { readonly title: string; readonly right?: boolean }[],
+  rows: readonly (readonly string[])[],
+): string {
+  const widths = columns.map(({ title }, at) =>
+    Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, at) => {
+        const width = widths[at] ?? 0;
+        return columns[at]?.right ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join("  ")
+      .trimEnd();
+  return [line(columns.map(({ title }) => title)), ...rows.map(line)].join("\n");
+}
+
+/** How long ago a moment was, in the largest unit that fits: `3 h ago`. */
+export function ago(moment: number, now: number = Date.now()): string {
+  const seconds = Math.max(0, Math.floor((now - moment) / 1000));
+  const units: [size: number, name: string][] = [
+    [86_400, "d"],
+    [3600, "h"],
+    [60, "min"],
+  ];
+  for (const [size, name] of units) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${name} ago`;
+  }
+  return seconds < 5 ? "just now" : `${seconds} s ago`;
+}
