@@ -1,0 +1,75 @@
+// Whether memory grows with traffic: requests of every kind against a real cache that evicts, and its
+// resident memory as they add up. `npm run soak -- --minutes 10`
+import { parseArgs } from "node:util";
+import { localUpstream, startEntrepot } from "../test/harness/entrepot.ts";
+import { randomImages, randomNumbers, zipf } from "../test/harness/random-images.ts";
+import { startScriptedUpstream } from "../test/harness/scripted-upstream.ts";
+
+/** Memory after this many requests is compared with memory after the other many. */
+const FIRST = 20_000;
+const SECOND = 100_000;
+const WORKERS = 8;
+
+const { values } = parseArgs({
+  options: { minutes: { type: "string", default: "0" }, help: { type: "boolean" } },
+});
+
+function resident(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+}
+
+async function soak(minutes: number): Promise<boolean> {
+  await using upstream = await startScriptedUpstream();
+  const images = randomImages({ count: 300, smallest: 2000, largest: 400_000, seed: 3 });
+  images.forEach((image, number) => upstream.add(`app${number}`, image, "1"));
+  await using cache = await startEntrepot({
+    config: {
+      storage: { maxSize: "8MiB", minFree: 0 },
+      upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1s" } },
+    },
+  });
+  const random = randomNumbers(9);
+  const next = zipf(images.length, 0.9, random);
+  const end = performance.now() + minutes * 60_000;
+  const memory = new Map<number, number>();
+  let requests = 0;
+  const isOver = (): boolean => requests >= SECOND && performance.now() >= end;
+
+  const get = async (path: string): Promise<void> => {
+    const response = await cache.get(`/v2/${path}?ns=reg.test`);
+    await response.arrayBuffer();
+    requests += 1;
+    if (requests === FIRST || requests % SECOND === 0) {
+      memory.set(requests, cache.residentMemory());
+      console.log(`${requests} requests: ${resident(cache.residentMemory())}`);
+      upstream.forget();
+    }
+  };
+  const work = async (): Promise<void> => {
+    while (!isOver()) {
+      const number = next();
+      await get(`app${number}/manifests/1`);
+      for (const blob of images[number]?.blobs ?? [])
+        await get(`app${number}/blobs/${blob.digest}`);
+      // What goes wrong costs memory as well: names that nobody has.
+      if (random() < 0.05) await get(`none${Math.floor(random() * 1e9)}/manifests/1`);
+      if (requests % 5000 < 4) upstream.forget();
+    }
+  };
+  await Promise.all(Array.from({ length: WORKERS }, work));
+  const [early = 0, late = 0] = [memory.get(FIRST), [...memory.values()].at(-1)];
+  const growth = late / early - 1;
+  console.log(`from ${FIRST} to ${requests} requests: ${(growth * 100).toFixed(1)} %`);
+  return growth < 0.1;
+}
+
+if (values.help) {
+  console.log("npm run soak -- [--minutes N]   at least 100,000 requests, and N minutes");
+} else {
+  const minutes = Number(values.minutes);
+  if (!Number.isFinite(minutes) || minutes < 0) {
+    console.error(`--minutes ${values.minutes} is no number of minutes`);
+    process.exit(2);
+  }
+  process.exitCode = (await soak(minutes)) ? 0 : 1;
+}
