@@ -1,6 +1,8 @@
 /** Kubernetes' quantities and Go's durations, written as entrepot.yaml has them. */
 
-const BINARY = /^\d+(?:\.\d+)?(?:[KMGT]i)?$/;
+const BINARY = /^\d+(?:\.\d+)?[KMGT]i$/;
+/** Kubernetes' k is 1000, as is the K of KB. */
+const THOUSANDS: Readonly<Record<string, string>> = { k: "KB", M: "MB", G: "GB", T: "TB" };
 const DECIMAL: Readonly<Record<string, number>> = {
   "": 1,
   k: 1e3,
@@ -15,9 +17,11 @@ const DECIMAL: Readonly<Record<string, number>> = {
   Pi: 2 ** 50,
 };
 
-/** `100Gi` as it is, `5G` as `5000000000`; undefined where it is no quantity. */
+/** `100Gi` as it is, `5G` as `5GB`, `1e9` as `1000000000`; undefined where it is no quantity. */
 export function readQuantity(text: string): string | undefined {
   if (BINARY.test(text)) return text;
+  const [, count = "", unit = ""] = /^(\d+(?:\.\d+)?)([kMGT])$/.exec(text) ?? [];
+  if (unit !== "") return `${count}${THOUSANDS[unit]}`;
   const match = /^(\d+(?:\.\d+)?)(?:e(\d{1,2})|([kMGTP]|[KMGTP]i))?$/i.exec(text);
   const factor = DECIMAL[match?.[3] ?? ""];
   if (!match || factor === undefined) return undefined;
@@ -48,8 +52,8 @@ export function goDuration(text: string): number | undefined {
 }
 
 /** `168h`, `90s`, `0`: a whole number of the largest unit that fits. */
-export function writeDuration(milliseconds: number): string {
-  if (milliseconds === 0) return "0";
+export function writeDuration(milliseconds: number): string | number {
+  if (milliseconds === 0) return 0;
   for (const [unit, size] of [
     ["h", 36e5],
     ["m", 6e4],

@@ -95,7 +95,7 @@ function readCache(reading: Reading, cache: RegistryCache, at: Path, version: Ve
     );
   } else {
     const note = (written ?? undefined) === undefined ? DEFAULTED : undefined;
-    draft.set(into("maxSize"), [size, `${size}B`, Number(size)], from(sizeKey), note);
+    draft.set(into("maxSize"), [Number(size) || size], from(sizeKey), note);
   }
   if (cache.volume?.storageClassName) {
     reading.leave(
@@ -123,7 +123,7 @@ function readAge(reading: Reading, cache: RegistryCache, at: Path, version: Vers
     return;
   }
   if (version !== "v1alpha3") {
-    const age = collection.enabled === true ? DEFAULT_TTL : "0";
+    const age = collection.enabled === true ? DEFAULT_TTL : 0;
     reading.draft.set(into, [age], from, `enabled: ${collection.enabled === true}`);
     return;
   }
