@@ -52,7 +52,7 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
       const text = writeDraft(draft, `entrepot import ${files.join(" ")}`);
       if (output === undefined) process.stdout.write(text);
       // A password may stand in it.
-      else writeFileSync(output, text, { mode: 0o600 });
+      else writeNew(output, text);
       report(draft, output);
     }
     return 0;
@@ -85,6 +85,20 @@ function asJson({ value, carried, left, adoptable }: Draft): object {
     leftOver: left.map(({ from, why }) => ({ from: placeOf(from), why })),
     adopt: adoptable,
   };
+}
+
+/** Changes that somebody made by hand must not be lost. */
+function writeNew(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { mode: 0o600, flag: "wx" });
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const message =
+      code === "EEXIST"
+        ? "is there already: choose another name, or move it away"
+        : `cannot be written (${code})`;
+    throw new ConfigError([{ message: `--output: ${file} ${message}` }], { cause });
+  }
 }
 
 function expectFolder(folder: string): void {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { defaultUrl } from "../config/settings.ts";
@@ -149,7 +149,20 @@ function print({ notes }: Target, files: readonly RenderedFile[]): void {
   process.stderr.write(`${[...lines, ...notes.mind.map((text) => `Mind:  ${text}`)].join("\n")}\n`);
 }
 
+/**
+ * Nothing of others is overwritten: such a file may hold more than what is rendered.
+ *
+ * @throws RenderError
+ */
 function writeBelow(folder: string, files: readonly RenderedFile[]): void {
+  const foreign = files
+    .map(({ path: name, text }) => ({ file: path.join(folder, name), text }))
+    .find(({ file, text }) => existsSync(file) && readFileSync(file, "utf8") !== text);
+  if (foreign) {
+    throw new RenderError(
+      `${foreign.file} is there already and is another: write into an empty folder, and merge it from there`,
+    );
+  }
   for (const { path: name, text } of files) {
     const file = path.join(folder, name);
     mkdirSync(path.dirname(file), { recursive: true });

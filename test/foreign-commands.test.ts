@@ -1,0 +1,93 @@
+import { expect, test } from "bun:test";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { freePort, tempDir } from "./harness/places.ts";
+import { run } from "./harness/processes.ts";
+
+const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
+const entrepot = (...args: string[]) => run([PROGRAM, ...args]);
+const CACHE = ["--cache", "http://192.168.1.10:5000"];
+
+test("one file is printed as it is, for redirecting, and what JSON cannot say goes beside it", async () => {
+  const k3s = await entrepot("render", "k3s", ...CACHE, "--upstream", "docker.io", "ghcr.io");
+  expect(k3s).toMatchObject({ code: 0, stderr: "" });
+  expect(k3s.stdout).toStartWith("# Where: /etc/rancher/k3s/registries.yaml");
+  const docker = await entrepot("render", "docker", ...CACHE, "--upstream", "docker.io");
+  expect(JSON.parse(docker.stdout)).toMatchObject({
+    "registry-mirrors": ["http://192.168.1.10:5000"],
+  });
+  expect(docker.stderr).toContain("Where: /etc/docker/daemon.json");
+});
+
+test("JSON has the files and what to know about them", async () => {
+  const args = ["--upstream", "reg.test=https://other.test", "--json"];
+  const { code, stdout } = await entrepot("render", "nerdctl", ...CACHE, ...args);
+  expect(code).toBe(0);
+  const printed: { files: { path: string; text: string }[] } = JSON.parse(stdout);
+  expect(printed.files.map(({ path }) => path)).toEqual([
+    "/etc/containerd/certs.d/reg.test/hosts.toml",
+  ]);
+  expect(printed.files[0]?.text).toContain('server = "https://other.test"');
+});
+
+const wrong: [args: string[], said: string][] = [
+  [["render", "nowhere", ...CACHE], "Write one of containerd, k3s"],
+  [["render", "k3s"], "required option '--cache <url>'"],
+  [["render", "k3s", "--cache", "cache:5000"], "Write scheme, host and port"],
+  [["render", "k3s", "--cache", "http://cache:5000/v2"], "Write scheme, host and port"],
+  [["render", "k3s", ...CACHE, "--upstream", "https://ghcr.io"], "is no registry's name"],
+  [["render", "docker", ...CACHE, "--upstream", "ghcr.io"], "add --upstream docker.io"],
+  [["render", "k3s", "--cache", `http://127.0.0.1:${freePort()}`], "does not answer"],
+  [["import"], "missing required argument 'file'"],
+  [["import", "f", "--name", "nonsense"], "Write HOST=REGISTRY"],
+];
+
+test.each(wrong)("wrong use ends with 2 and says what to write (%#)", async (args, said) => {
+  const { code, stderr, stdout } = await entrepot(...args);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toContain(said);
+});
+
+test("neither overwrites a file that it did not write", async () => {
+  await using folder = await tempDir("mine");
+  const daemon = folder.file("etc/docker/daemon.json");
+  await mkdir(folder.file("etc/docker"), { recursive: true });
+  await writeFile(daemon, "{}\n");
+  const args = [...CACHE, "--upstream", "docker.io", "--output", folder.path];
+  const rendered = await entrepot("render", "docker", ...args);
+  expect(rendered.code).toBe(2);
+  expect(rendered.stderr).toContain("daemon.json is there already and is another");
+  expect(await readFile(daemon, "utf8")).toBe("{}\n");
+
+  const hub = folder.file("hub.yml");
+  await writeFile(hub, "version: 0.1\nproxy: { remoteurl: https://registry-1.docker.io }\n");
+  const output = folder.file("entrepot.yaml");
+  const first = await entrepot("import", hub, "--output", output);
+  expect(first.code).toBe(0);
+  expect(first.stderr).toContain(`entrepot serve --config ${output}`);
+  // A password may stand in it.
+  expect((await stat(output)).mode & 0o777).toBe(0o600);
+  const second = await entrepot("import", hub, "--output", output);
+  expect(second.code).toBe(1);
+  expect(second.stderr).toContain("is there already: choose another name");
+});
+
+test("import as JSON, and what cannot be read ends with 1", async () => {
+  await using folder = await tempDir("json");
+  const hub = folder.file("hub.yml");
+  await writeFile(
+    hub,
+    "version: 0.1\nhttp: { addr: ':5010' }\nproxy: { remoteurl: https://ghcr.io }\n",
+  );
+  const { code, stdout } = await entrepot("import", hub, "--json");
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    config: { listen: "0.0.0.0:5000", upstreams: { "ghcr.io": { port: 5010 } } },
+    from: { "upstreams.ghcr.io.port": `${hub}:2 http.addr` },
+    adopt: [{ upstream: "ghcr.io", folder: "/var/lib/registry" }],
+  });
+  const missing = await entrepot("import", folder.file("none.yml"), folder.path);
+  expect(missing.code).toBe(1);
+  expect(missing.stderr).toContain("none.yml does not exist");
+  expect(missing.stderr).toContain("is a directory, not a file");
+});
