@@ -117,7 +117,12 @@ function writeLayout(work, archive, layers, architecture) {
         User: `${user}:${user}`,
         Entrypoint: ["/usr/local/bin/entrepot"],
         Cmd: ["serve"],
-        Env: ["PATH=/usr/local/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
+        Env: [
+          "PATH=/usr/local/bin",
+          "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+          // As bin/entrepot has it: garbage is collected earlier.
+          "BUN_JSC_forceRAMSize=536870912",
+        ],
         ExposedPorts: { "5000/tcp": {} },
         Volumes: { [`/${data}`]: {} },
         StopSignal: "SIGTERM",
