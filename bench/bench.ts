@@ -66,6 +66,10 @@ async function main(): Promise<number> {
     await writeFile(BASELINE, `${JSON.stringify(baselineOf(judged), undefined, 2)}\n`);
   }
   if (!values.guard) return 0;
+  if (!(await Bun.file(BASELINE).exists())) {
+    console.error(`there is no ${BASELINE} yet: --baseline writes it`);
+    return 2;
+  }
   const worse = regressions(judged, readBaseline(await Bun.file(BASELINE).text()));
   for (const line of worse) console.log(`(fail) ${line}`);
   if (worse.length === 0) console.log("No ratio has become worse than the baseline allows.");
