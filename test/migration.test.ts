@@ -77,16 +77,21 @@ proxy: { remoteurl: "${upstream.url}" }
     expect(await pullAll()).toEqual(expected);
     await running.disposeAsync();
 
+    // What they hold has to be enough: from here on nobody can ask the registries.
+    await upstreams.disposeAsync();
+
     const output = folder.file("entrepot.yaml");
     await mustRun([PROGRAM, "import", ...files, ...names, "--output", output]);
-    const config: unknown = parse(await readFile(output, "utf8"));
+    const text = await readFile(output, "utf8");
+    const data = folder.file("data");
+    for (const [, command = ""] of text.matchAll(/^# +entrepot (adopt .*) --config /gm)) {
+      await mustRun([PROGRAM, ...command.split(" "), "--config", output, "--data", data]);
+    }
+    const config: unknown = parse(text);
     expect(config).toMatchObject({ listen: `${ADDRESS}:5000` });
     if (typeof config !== "object" || config === null) throw new Error("no configuration");
-    await using cache = await startEntrepot({ config, listen: `${ADDRESS}:5000` });
+    await using cache = await startEntrepot({ config, data, listen: `${ADDRESS}:5000` });
     expect(cache.portUrl("reg.kyverno.io")).toBe(`http://${ADDRESS}:5040`);
-    expect(await pullAll()).toEqual(expected);
-
-    await upstreams.disposeAsync();
     expect(await pullAll()).toEqual(expected);
   },
   120_000,

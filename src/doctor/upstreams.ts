@@ -146,7 +146,7 @@ async function manifestFindings(
     const shown = `${repository}:${tag}: ${status}`;
     if (status === 200) {
       const as = credentials
-        ? about("credentials", name)("ok", `taken, as ${credentials.username}`)
+        ? about("credentials", name)("ok", `taken, as ${identity(credentials)}`)
         : undefined;
       return [
         report("ok", shown),
@@ -169,7 +169,7 @@ async function manifestFindings(
     }
     return [
       credentials
-        ? refusedCredentials(name, credentials.username, status)
+        ? refusedCredentials(name, identity(credentials), status)
         : report(
             "problem",
             `${shown}: it is private or does not exist`,
@@ -180,10 +180,15 @@ async function manifestFindings(
     if (!(error instanceof Fault)) throw error;
     // The token endpoint is asked first, and refuses before the registry does.
     if (error.detail.kind === "upstream-denied" && credentials) {
-      return [refusedCredentials(name, credentials.username, error.detail.status)];
+      return [refusedCredentials(name, identity(credentials), error.detail.status)];
     }
     return [report("problem", error.message, adviceFor(error, settings))];
   }
+}
+
+/** Never the secret itself. */
+function identity(credentials: NonNullable<UpstreamSettings["credentials"]>): string {
+  return "username" in credentials ? credentials.username : "what is configured";
 }
 
 function refusedCredentials(name: string, username: string, status: number): Finding {
