@@ -24,7 +24,7 @@ function service(methods: readonly string[]) {
     methods: Object.fromEntries(
       methods.map((name) => [
         name,
-        { requestType: `${name}Request`, responseType: `${name}Response` },
+        { requestType: `${name}Request`, responseType: `${name}Response`, comment: "" },
       ]),
     ),
   };
@@ -76,6 +76,24 @@ export const protocol: PackageDefinition = fromJSON(
         nested: {
           services: {
             nested: {
+              introspection: {
+                nested: {
+                  v1: {
+                    nested: {
+                      Introspection: service(["Plugins"]),
+                      PluginsRequest: message({ filters: ["string", 1, "repeated"] }),
+                      PluginsResponse: message({ plugins: ["Plugin", 1, "repeated"] }),
+                      Plugin: message({
+                        type: ["string", 1],
+                        id: ["string", 2],
+                        init_err: ["Status", 7],
+                      }),
+                      // google.rpc.Status.
+                      Status: message({ code: ["int32", 1], message: ["string", 2] }),
+                    },
+                  },
+                },
+              },
               version: {
                 nested: {
                   v1: {

@@ -46,6 +46,15 @@ const image = z.object({
 });
 const imagesAnswer = z.object({ images: z.array(image) });
 const imageAnswer = z.object({ image: image.nullish() });
+const pluginsAnswer = z.object({
+  plugins: z.array(
+    z.object({
+      type: z.string(),
+      id: z.string(),
+      init_err: z.object({ message: z.string() }).nullish(),
+    }),
+  ),
+});
 const pullAnswer = z.object({ image_ref: z.string() });
 
 /** CRI, and containerd's own version service, on one unix socket. Close it when done. */
@@ -72,6 +81,17 @@ export class Cri {
   async daemonVersion(timeoutMs = 5_000): Promise<string> {
     const service = "containerd.services.version.v1.Version";
     return daemonAnswer.parse(await this.#call(service, "Version", {}, timeoutMs)).version;
+  }
+
+  /** Why plugins did not start, in the daemon's own words, by `type.id`. */
+  async pluginErrors(timeoutMs = 5_000): Promise<ReadonlyMap<string, string>> {
+    const service = "containerd.services.introspection.v1.Introspection";
+    const answer = pluginsAnswer.parse(await this.#call(service, "Plugins", {}, timeoutMs));
+    return new Map(
+      answer.plugins.flatMap((plugin): [string, string][] =>
+        plugin.init_err?.message ? [[`${plugin.type}.${plugin.id}`, plugin.init_err.message]] : [],
+      ),
+    );
   }
 
   /** What CRI tells of itself when asked to be verbose; `config` is its configuration in JSON. */
@@ -147,12 +167,18 @@ function criFault(error: ServiceError, socket: string, call: string, timeoutMs: 
       // "unknown service runtime.v1.RuntimeService": the daemon is up and its CRI plugin is not.
       return new CriFault("cri-dead", `${socket}: ${details}`, because);
     case status.DEADLINE_EXCEEDED:
-      return new CriFault("timeout", `${socket}: no answer to ${call} within ${timeoutMs} ms`, because);
+      return new CriFault(
+        "timeout",
+        `${socket}: no answer to ${call} within ${timeoutMs} ms`,
+        because,
+      );
     case status.UNAVAILABLE:
       if (/EACCES|EPERM|permission denied/i.test(details)) {
         return new CriFault("forbidden", `${socket} may not be opened: run this as root`, because);
       }
-      if (/ENOENT|ECONNREFUSED|No connection established|Failed to connect|ENOTSOCK/i.test(details)) {
+      if (
+        /ENOENT|ECONNREFUSED|No connection established|Failed to connect|ENOTSOCK/i.test(details)
+      ) {
         return new CriFault("absent", `nothing answers at ${socket}: ${details}`, because);
       }
       return new CriFault("not-grpc", `${socket} does not speak gRPC: ${details}`, because);

@@ -1,0 +1,283 @@
+import type { CacheClient } from "./cache-client.ts";
+import { CacheFault } from "./cache-client.ts";
+import type { JournalDocument, JournalEntry } from "./journal.ts";
+import { isOurs, restore, store } from "./journal.ts";
+import { FilesFault } from "./node-files.ts";
+import type { Change, Plan, Wish } from "./plan.ts";
+import { sameState } from "./plan.ts";
+import type { ProbeResult } from "./probe.ts";
+import { asFailure, probe } from "./probe.ts";
+import { RuntimeFault } from "./runtime.ts";
+import type { Site } from "./site.ts";
+
+export interface ApplyOptions {
+  readonly site: Site;
+  readonly wish: Wish;
+  /** Whether the cache's list of namespaces is to be followed from then on. */
+  readonly all: boolean;
+  /** Absent where only files are touched. */
+  readonly cache: CacheClient | undefined;
+  /** Images to prove the wiring with. */
+  readonly probes: readonly string[];
+  /** How long the cache may take to answer for every namespace, in milliseconds. */
+  readonly waitMs: number;
+  readonly confirm: (plan: Plan) => Promise<boolean>;
+  /** Told what is being done. */
+  readonly say: (line: string) => void;
+}
+
+export type ApplyResult = { readonly plan: Plan } & (
+  | { readonly outcome: "blocked" | "declined" | "nothing-to-do" }
+  | { readonly outcome: "applied"; readonly probes: readonly ProbeResult[] }
+  | {
+      readonly outcome: "undone" | "not-undone";
+      readonly reason: string;
+      readonly probes: readonly ProbeResult[];
+      /** What is left to do, where it could not be undone. */
+      readonly remains: readonly string[];
+    }
+);
+
+const ALIVE_MS = 60_000;
+
+/** Something that keeps a node from being wired as it was asked; all is put back then. */
+class NotWired extends Error {
+  constructor(
+    message: string,
+    readonly probes: readonly ProbeResult[] = [],
+  ) {
+    super(message);
+  }
+}
+
+/**
+ * Wires the node, or leaves it as it was.
+ *
+ * @throws LockedError, JournalError, FilesFault, RuntimeFault and CacheFault before the first write.
+ */
+export async function apply(options: ApplyOptions): Promise<ApplyResult> {
+  const { site, wish, cache, say } = options;
+  using _lock = site.lock();
+  const earlier = site.journal.read();
+  if (earlier?.unfinished) say(`an earlier ${earlier.unfinished} was cut short: finishing it`);
+  for (const path of Object.keys(earlier?.files ?? {})) site.durable.tidy(path);
+  const plan = await site.plan(wish);
+  if (plan.obstacles.length > 0) return { plan, outcome: "blocked" };
+  const isDone = plan.changes.length === 0 && plan.restart === undefined && !earlier?.unfinished;
+  if (isDone && sameWish(earlier, options)) return { plan, outcome: "nothing-to-do" };
+  if (!(await options.confirm(plan))) return { plan, outcome: "declined" };
+  if (cache) await awaitCache(cache, plan.wired, options.waitMs, say);
+
+  const next = journalFor(options, plan, earlier);
+  site.journal.write({ ...next, unfinished: "apply", restartDue: plan.restart !== undefined });
+  let probes: readonly ProbeResult[] = [];
+  try {
+    for (const change of plan.changes) put(site, change, next, say);
+    if (cache) {
+      if (plan.restart !== undefined) await restart(site, plan, say);
+      probes = await prove(options, plan, cache);
+    }
+  } catch (error) {
+    if (!isExpected(error)) throw error;
+    say(`it failed: ${error.message}`);
+    const seen = error instanceof NotWired ? error.probes : probes;
+    const remains = await undo(options, plan, earlier, next);
+    const outcome = remains.length === 0 ? "undone" : "not-undone";
+    return { plan, outcome, reason: error.message, probes: seen, remains };
+  }
+  site.journal.write(finished(next, plan));
+  return { plan, outcome: "applied", probes };
+}
+
+function isExpected(error: unknown): error is Error {
+  return (
+    error instanceof NotWired ||
+    error instanceof FilesFault ||
+    error instanceof RuntimeFault ||
+    error instanceof CacheFault
+  );
+}
+
+/** Nothing points to a cache before it answers for what will be asked of it. */
+async function awaitCache(
+  cache: CacheClient,
+  namespaces: readonly string[],
+  waitMs: number,
+  say: (line: string) => void,
+): Promise<void> {
+  const deadline = Date.now() + waitMs;
+  say(`asking ${cache.url} whether it answers for ${namespaces.join(", ")}`);
+  for (;;) {
+    try {
+      await cache.health();
+      for (const namespace of namespaces) await cache.answersFor(namespace);
+      return;
+    } catch (error) {
+      if (!(error instanceof CacheFault) || Date.now() >= deadline) throw error;
+    }
+    await Bun.sleep(500);
+  }
+}
+
+function put(site: Site, change: Change, next: JournalBody, say: (line: string) => void): void {
+  const entry = next.files[change.path];
+  if (change.after === undefined) {
+    say(`removing ${change.path}`);
+    site.durable.remove(change.path, entry?.madeDirectory ?? false);
+  } else {
+    say(`writing ${change.path}`);
+    site.durable.write(change.path, change.after);
+  }
+}
+
+async function restart(site: Site, plan: Plan, say: (line: string) => void): Promise<void> {
+  say(`restarting containerd (${plan.restartWay})`);
+  await site.runtime.restart();
+  const version = await site.runtime.alive(ALIVE_MS);
+  await site.runtime.requireInForce(plan.certsDir);
+  say(`CRI answers again (${version}) and goes by ${plan.certsDir}`);
+}
+
+async function prove(
+  { site, wish, probes: asked, say }: ApplyOptions,
+  plan: Plan,
+  cache: CacheClient,
+): Promise<ProbeResult[]> {
+  await site.runtime.alive(ALIVE_MS);
+  const results: ProbeResult[] = [];
+  for (const namespace of wish.namespaces) {
+    const result = await probe(site.runtime, cache, namespace, asked).catch((error: unknown) =>
+      asFailure(namespace, error),
+    );
+    say(`${namespace}: ${result.outcome} (${result.detail})`);
+    results.push(result);
+  }
+  const bad = results.find(({ outcome }) => outcome === "missed" || outcome === "failed");
+  if (bad) throw new NotWired(`${bad.namespace}: ${bad.detail}`, results);
+  const isProven = results.some(({ outcome }) => outcome === "proven");
+  if (!isProven && plan.wired.length > 0) {
+    throw new NotWired("no pull proved the wiring: name an image with --probe IMAGE", results);
+  }
+  return results;
+}
+
+type JournalBody = Omit<JournalDocument, "format" | "about">;
+
+function sameWish(earlier: JournalDocument | undefined, { wish, all }: ApplyOptions): boolean {
+  if (earlier === undefined) return false;
+  return JSON.stringify(earlier.wish) === JSON.stringify(journalWish(wish, all));
+}
+
+function journalWish(wish: Wish, all: boolean): JournalDocument["wish"] {
+  const { cache, cacheCa, namespaces, useDefault, adopt, dialTimeout } = wish;
+  return {
+    cache,
+    ...(cacheCa === undefined ? {} : { cacheCa }),
+    namespaces: [...namespaces],
+    ...{ all, useDefault, adopt, dialTimeout },
+  };
+}
+
+/** The journal as it has to be on disk before the first change: it knows every byte of both sides. */
+function journalFor(
+  { site, wish, all }: ApplyOptions,
+  plan: Plan,
+  earlier: JournalDocument | undefined,
+): JournalBody {
+  const files: Record<string, JournalEntry> = {};
+  const made = new Set(earlier?.madeDirectories);
+  const targets = [...plan.targets, ...plan.changes.filter((change) => !isTarget(plan, change))];
+  for (const target of targets) {
+    const { path, kind, why } = target;
+    const current = site.files.read(path);
+    const known = earlier?.files[path];
+    const isKnown = known !== undefined && isOurs(known, current);
+    const original = isKnown ? known.original : store(current);
+    const missing = site.missingDirectories(path);
+    const own = kind === "config" ? [] : missing.splice(-1);
+    for (const directory of missing) made.add(directory);
+    files[path] = {
+      kind,
+      why,
+      original,
+      wired: store(target.after),
+      out: store(target.out),
+      others: [store(current), ...(known ? [known.wired, known.out, ...known.others] : [])],
+      madeDirectory: (isKnown && known.madeDirectory) || own.length > 0,
+    };
+  }
+  // What somebody has changed since stays on record with what stood there before.
+  for (const [path, entry] of Object.entries(earlier?.files ?? {})) files[path] ??= entry;
+  return {
+    wish: journalWish(wish, all),
+    main: site.runtime.main,
+    certsDir: plan.certsDir,
+    madeDirectories: [...made],
+    restartDue: false,
+    unfinished: null,
+    files,
+  };
+}
+
+function isTarget(plan: Plan, change: Change): boolean {
+  return plan.targets.some((target) => target.path === change.path);
+}
+
+function finished(body: JournalBody, plan: Plan): JournalBody {
+  const taken = new Set(
+    plan.changes.filter((change) => !isTarget(plan, change)).map((change) => change.path),
+  );
+  const files = Object.entries(body.files).filter(
+    ([path, entry]) => !taken.has(path) && !sameState(restore(entry.original), restore(entry.wired)),
+  );
+  return {
+    ...body,
+    files: Object.fromEntries(files.map(([path, entry]) => [path, { ...entry, others: [] }])),
+  };
+}
+
+/** Puts everything back as it was before this run; returns what could not be. */
+async function undo(
+  { site, say }: ApplyOptions,
+  plan: Plan,
+  earlier: JournalDocument | undefined,
+  next: JournalBody,
+): Promise<string[]> {
+  const remains: string[] = [];
+  const attempt = async (what: string, act: () => void | Promise<void>): Promise<void> => {
+    try {
+      await act();
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      remains.push(`${what}: ${error.message}`);
+    }
+  };
+  const isConfig = (change: Change): boolean => change.kind === "config";
+  const back = async (change: Change): Promise<void> =>
+    attempt(change.path, () => {
+      site.durable.tidy(change.path);
+      if (sameState(site.files.read(change.path), change.before)) return;
+      say(`putting ${change.path} back`);
+      const { before } = change;
+      if (before) site.durable.write(change.path, before);
+      else site.durable.remove(change.path, next.files[change.path]?.madeDirectory ?? false);
+    });
+  // The configuration first: until the restart the runtime goes by the hosts directories.
+  for (const change of plan.changes.filter(isConfig).toReversed()) await back(change);
+  if (plan.restart !== undefined && !site.filesOnly) {
+    await attempt("containerd", async () => {
+      say("restarting containerd with what it had before");
+      await site.runtime.restart();
+      say(`CRI answers again (${await site.runtime.alive(ALIVE_MS)})`);
+    });
+  }
+  for (const change of plan.changes.filter((it) => !isConfig(it)).toReversed()) await back(change);
+  if (remains.length > 0) return remains;
+  for (const directory of next.madeDirectories.toReversed()) {
+    if (!earlier?.madeDirectories.includes(directory)) site.durable.removeDirectory(directory);
+  }
+  if (earlier) site.journal.write({ ...earlier, restartDue: false });
+  else site.journal.remove();
+  return remains;
+}
+

@@ -1,0 +1,155 @@
+import { TomlDocument } from "../toml-document.ts";
+import type { HostEntry, HostFields, HostsFile } from "./hosts-file.ts";
+import { readHostsFile } from "./hosts-file.ts";
+import { OWNERSHIP_MARK, hostBlock, renderHosts } from "./hosts-template.ts";
+import { tomlString } from "../toml-document.ts";
+import type { Traits } from "./version.ts";
+
+export interface Adopted {
+  readonly text: string;
+  /** What is not as it was, in sentences. */
+  readonly notes: readonly string[];
+}
+
+export interface Adoption {
+  readonly text: string;
+  /** Where the file stands, and the file's own name for messages. */
+  readonly directory: string;
+  readonly registry: string;
+  readonly ours: readonly HostEntry[];
+  /** Hosts from elsewhere (an old `mirrors`) that come behind the file's own. */
+  readonly more: readonly HostEntry[];
+  readonly server: string | undefined;
+  readonly traits: Traits;
+  /** Whether a certificate's file is there and holds one. */
+  readonly isUsable: (path: string) => boolean;
+  /** Whether the file will stand in another directory, where its relative paths mean nothing. */
+  readonly moves: boolean;
+}
+
+/**
+ * Takes a hosts.toml in that somebody else wrote: our hosts come first, theirs stay behind with
+ * comments and certificates. A sound file keeps every byte and gets lines added; one that containerd
+ * could not read, or would read wrongly, is written anew from what it meant.
+ */
+export function adoptHosts(adoption: Adoption): Adopted {
+  const { text, directory, traits, ours } = adoption;
+  const file = readHostsFile(text, directory, traits);
+  const names = new Set([...ours, ...adoption.more].map((host) => host.url));
+  const isPlain =
+    !adoption.moves &&
+    adoption.more.length === 0 &&
+    text.trim() !== "" &&
+    file.defects.every((defect) => HARMLESS.has(defect.kind)) &&
+    file.hosts.every((host) => !names.has(host.url) && isSound(host, adoption)) &&
+    isSound(file.root, adoption);
+  return isPlain ? insert(adoption, file) : rewrite(adoption, file);
+}
+
+/** Kinds that cost nothing behind a working mirror, so that they may stay as they are. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  "unknown-key",
+  "no-scheme",
+  "http-with-tls",
+  "doubled-v2",
+  "bare-override",
+  "ca-and-skip-verify",
+]);
+
+function insert(adoption: Adoption, file: HostsFile): Adopted {
+  const { text, ours, server } = adoption;
+  const eol = text.includes("\r\n") ? "\r\n" : "\n";
+  const head = [OWNERSHIP_MARK, "# adopted: what stood here before follows, behind the cache"];
+  if (file.server === undefined && server !== undefined) head.push(`server = ${tomlString(server)}`);
+  const blocks = ours.flatMap((host) => [...hostBlock(host), ""]);
+  const lines = text.split(/\r?\n/);
+  const document = new TomlDocument(text);
+  const first = document.headers[0];
+  // Comments right above a header belong to it.
+  let at = first === undefined ? lines.length : first.line - 1;
+  while (first !== undefined && at > 0 && lines[at - 1]?.trim().startsWith("#")) at -= 1;
+  if (first === undefined) {
+    if (lines.at(-1) === "") at -= 1;
+    blocks.pop();
+    blocks.unshift("");
+  }
+  const result = [...head, ...lines.slice(0, at), ...blocks, ...lines.slice(at)];
+  return { text: result.join(eol), notes: [] };
+}
+
+function rewrite(adoption: Adoption, file: HostsFile): Adopted {
+  const { text, ours, more, registry, traits } = adoption;
+  const notes: string[] = [];
+  const comments = [OWNERSHIP_MARK.slice(2), ...keptComments(text, file, notes)];
+  const names = new Set(ours.map((host) => host.url));
+  const hosts: HostEntry[] = [...ours];
+  for (const host of [...file.hosts, ...file.dropped, ...more]) {
+    if (names.has(host.url)) continue;
+    names.add(host.url);
+    if (!isSound(host, adoption)) {
+      const files = tlsFiles(host).filter((path) => !adoption.isUsable(path));
+      notes.push(`${host.url} is left out: ${files.join(", ")} cannot be read (it failed every pull)`);
+      comments.push(`left out, since ${files.join(", ")} cannot be read: ${host.url}`);
+      continue;
+    }
+    hosts.push(withKnownCapabilities(host, traits));
+  }
+  const server = serverOf(adoption, file, notes);
+  let root = withKnownCapabilities(file.root, traits);
+  if (!isSound(root, adoption)) {
+    const { ca: _ca, client: _client, ...rest } = root;
+    root = rest;
+    notes.push(`the server's certificates are left out: they cannot be read`);
+  }
+  if (file.dropped.length > 0) {
+    const urls = file.dropped.map((host) => host.url).join(", ");
+    notes.push(`${urls}: hosts in inline tables become plain tables, which this containerd reads`);
+  }
+  notes.push(`${registry}: the hosts.toml is written anew, since containerd reads it wrongly`);
+  return {
+    text: renderHosts({ comments, root, hosts, ...(server === undefined ? {} : { server }) }),
+    notes,
+  };
+}
+
+function keptComments(text: string, file: HostsFile, notes: string[]): string[] {
+  if (text.trim() === "") return [];
+  const syntax = file.defects.find((defect) => defect.kind === "syntax");
+  if (syntax?.kind === "syntax") {
+    notes.push(`line ${syntax.line} is no TOML (${syntax.message}): its text stays as a comment`);
+    const lines = text.trimEnd().split(/\r?\n/);
+    return [`not readable (line ${syntax.line}: ${syntax.message}):`, ...lines.map((line) => `  ${line}`)];
+  }
+  return new TomlDocument(text).comments
+    .map((comment) => comment.text.slice(1).trim())
+    .filter((comment) => comment !== OWNERSHIP_MARK.slice(2));
+}
+
+function serverOf(adoption: Adoption, file: HostsFile, notes: string[]): string | undefined {
+  const misplaced = file.defects.find((defect) => defect.kind === "server-in-host");
+  if (file.server === undefined && misplaced?.kind === "server-in-host") {
+    notes.push(`server = ${tomlString(misplaced.server)} moves out of [host.${tomlString(misplaced.url)}]`);
+    return misplaced.server;
+  }
+  if (file.defects.some((defect) => defect.kind === "hub-server")) return adoption.server;
+  return file.server ?? adoption.server;
+}
+
+function withKnownCapabilities<T extends HostFields>(host: T, traits: Traits): T {
+  if (host.capabilities === undefined) return host;
+  const known = host.capabilities.filter(
+    (name) =>
+      ["pull", "resolve", "push"].includes(name.toLowerCase()) ||
+      (traits.knowsReferrers && name.toLowerCase() === "referrers"),
+  );
+  return { ...host, capabilities: known };
+}
+
+function isSound(fields: HostFields, adoption: Adoption): boolean {
+  return tlsFiles(fields).every(adoption.isUsable);
+}
+
+export function tlsFiles(fields: HostFields): string[] {
+  const pairs = (fields.client ?? []).flat();
+  return [...(fields.ca ?? []), ...pairs].filter((path) => path !== "");
+}

@@ -1,0 +1,175 @@
+import type { Finding } from "../findings.ts";
+import type { Configuration, Defect } from "./configuration.ts";
+import { defaultServer } from "./convert.ts";
+import { hostOf } from "./hosts-file.ts";
+import type { Mirror, RegistryPattern } from "./registry-pattern.ts";
+import type { ContainerdVersion, Traits } from "./version.ts";
+
+const CONVERT = "entrepot node plan --cache URL shows the conversion to hosts directories";
+
+/** What is wrong in config.toml and what it imports. */
+export function configurationFindings(
+  configuration: Configuration,
+  pattern: RegistryPattern,
+  traits: Traits,
+  version: ContainerdVersion,
+): Finding[] {
+  return [
+    ...configuration.defects.map((defect) => defectFinding(defect, traits, version)),
+    ...patternFindings(pattern, traits, version),
+    ...pattern.mirrors.flatMap(mirrorFindings),
+  ];
+}
+
+function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersion): Finding {
+  const at = { file: defect.file, line: defect.line };
+  switch (defect.kind) {
+    case "syntax":
+      return {
+        code: "config-syntax",
+        severity: "error",
+        at: { ...at, column: defect.column },
+        what: `it is no TOML: ${defect.message}`,
+        consequence: "containerd will not start with it",
+        advice: "mend this line",
+      };
+    case "import-missing":
+      return {
+        code: "config-import-missing",
+        severity: "error",
+        at,
+        what: `it imports ${defect.target}, which does not exist`,
+        consequence: "containerd will not start",
+        advice: "put the file there, or take it out of imports",
+      };
+    case "version-too-new":
+      return {
+        code: "config-version-too-new",
+        severity: "error",
+        at,
+        what: `version = ${defect.version} is newer than containerd ${version.text} reads`,
+        consequence: traits.exitsOnNewerConfig
+          ? "the daemon exits at its next start"
+          : "the daemon starts and ignores the settings without a word",
+        advice: "write version = 2, the one form that works from 1.6 to 2.3",
+      };
+    case "table-replaced":
+      return {
+        code: "import-replaces-table",
+        severity: "error",
+        at,
+        what: `it replaces all of plugins."${defect.table}" of ${defect.by} (containerd#5837)`,
+        consequence: `lost: ${defect.lost.join(", ")}`,
+        advice: `move its settings into ${defect.by}: before 2.0 an import does not merge`,
+      };
+    case "import-too-new":
+      return {
+        code: "import-version",
+        severity: "error",
+        at,
+        what: `it has version = ${defect.version} and is imported by a file of version ${defect.root}`,
+        consequence: traits.exitsOnNewerImport
+          ? "the daemon exits at its next start"
+          : "the CRI settings of the importing file are lost without a word",
+        advice: `give it version = ${defect.root} with that version's table names, or leave version out`,
+      };
+    case "table-ignored":
+      return {
+        code: "config-table-ignored",
+        severity: "error",
+        at,
+        what: `registry settings in plugins."${defect.table}" are not read by containerd ${version.text} here`,
+        consequence: "they have no effect, and nothing says so",
+        advice: `write them into plugins."${defect.reads}".registry`,
+      };
+  }
+}
+
+function patternFindings(
+  pattern: RegistryPattern,
+  traits: Traits,
+  version: ContainerdVersion,
+): Finding[] {
+  const findings: Finding[] = [];
+  const { configPath, directories, mirrors, tls } = pattern;
+  const first = mirrors[0] ?? tls[0];
+  const old = first && { file: first.file, line: first.line };
+  const hasFatal = mirrors.length > 0 || !traits.dropsConfigsTls;
+  if (pattern.kind === "both" && old && configPath) {
+    const key = mirrors.length > 0 ? "mirrors" : "configs.*.tls";
+    findings.push({
+      code: hasFatal ? "config-both-patterns" : "config-tls-dropped",
+      severity: "error",
+      at: old,
+      what: `${key} stands beside config_path (${configPath.file}:${configPath.line})`,
+      consequence: hasFatal
+        ? "CRI does not start with both, while the daemon looks healthy (containerd#7844)"
+        : "the TLS settings are dropped: containerd 2.x ignores the key",
+      advice: CONVERT,
+    });
+  }
+  if (pattern.kind === "deprecated" && old) {
+    findings.push({
+      code: traits.breaksOnMirrors ? "config-mirrors-break" : "config-deprecated",
+      severity: traits.breaksOnMirrors ? "error" : "warning",
+      at: old,
+      what: `${mirrors.length > 0 ? "mirrors" : "configs.*.tls"} in config.toml is deprecated since containerd 1.5`,
+      consequence: traits.breaksOnMirrors
+        ? `CRI of containerd ${version.text} does not start with it (containerd#12612)`
+        : "every change needs a restart, and a coming release drops it",
+      advice: CONVERT,
+    });
+  }
+  if (pattern.kind === "deprecated" && traits.dropsConfigsTls && tls[0]) {
+    findings.push({
+      code: "config-tls-dropped",
+      severity: "error",
+      at: { file: tls[0].file, line: tls[0].line },
+      what: "configs.*.tls is an unknown key for containerd 2.x",
+      consequence: "certificates and insecure_skip_verify are dropped, with a warning in the log",
+      advice: CONVERT,
+    });
+  }
+  if (directories.length > 1 && pattern.kind !== "deprecated") {
+    findings.push({
+      code: "config-path-colon",
+      severity: traits.colonPathBroken ? "error" : "warning",
+      ...(configPath ? { at: { file: configPath.file, line: configPath.line } } : {}),
+      what: `config_path names several directories (${directories.join(":")})`,
+      consequence: traits.colonPathBroken
+        ? "containerd passes the list on unsplit: no hosts.toml is read, and nothing says so (containerd#12808)"
+        : "from containerd 2.1 on no hosts.toml will be read any more (containerd#12808)",
+      advice: "name one directory; entrepot node apply brings both together",
+    });
+  }
+  return findings;
+}
+
+function mirrorFindings(mirror: Mirror): Finding[] {
+  const at = { file: mirror.file, line: mirror.line };
+  const findings: Finding[] = [];
+  if (mirror.registry === "*" && mirror.endpoints.length > 0) {
+    findings.push({
+      code: "config-wildcard",
+      severity: "warning",
+      at,
+      what: `mirrors."*" sends every registry to ${mirror.endpoints.join(", ")}`,
+      consequence:
+        "what mirrors one registry is asked for the images of all: it may answer with another's",
+      advice: CONVERT,
+    });
+  }
+  if (mirror.registry === "registry-1.docker.io" || mirror.registry === "index.docker.io") {
+    findings.push({
+      code: "config-hub-name",
+      severity: "error",
+      at,
+      what: `mirrors."${mirror.registry}" matches no image: Docker Hub's name is docker.io`,
+      consequence: "the mirror is never asked",
+      advice: `write mirrors."docker.io"`,
+    });
+  }
+  const own = hostOf(defaultServer(mirror.registry));
+  if (mirror.endpoints.length === 1 && hostOf(mirror.endpoints[0] ?? "") === own) return findings;
+  return findings;
+}

@@ -1,0 +1,77 @@
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+
+/** The process that listens on containerd's socket. */
+export interface Daemon {
+  readonly pid: number;
+  readonly executable: string;
+  readonly command: readonly string[];
+  /** In milliseconds of the epoch. */
+  readonly startedAt: number;
+}
+
+/**
+ * Finds it by the socket's inode rather than by a name: k3s, snaps and tests run containerds of
+ * their own under any name beside the system's.
+ */
+export function findDaemon(socket: string): Daemon | undefined {
+  const inodes = new Set(
+    read("/proc/net/unix")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      // Flags 00010000 mark a socket that listens; a connected one has the same path.
+      .filter((fields) => fields[7] === socket && fields[3] === "00010000")
+      .map((fields) => `socket:[${fields[6]}]`),
+  );
+  if (inodes.size === 0) return undefined;
+  for (const name of entries("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const holds = entries(`/proc/${name}/fd`).some((fd) => inodes.has(link(`/proc/${name}/fd/${fd}`)));
+    if (holds) return describe(Number(name));
+  }
+  return undefined;
+}
+
+function describe(pid: number): Daemon {
+  const command = read(`/proc/${pid}/cmdline`).split("\0").filter(Boolean);
+  // The name in parentheses may hold blanks; the fields after it do not.
+  const fields = read(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
+  const ticks = Number(fields[19] ?? 0);
+  const boot = Number(/^btime (\d+)/m.exec(read("/proc/stat"))?.[1] ?? 0);
+  // USER_HZ is 100 on every Linux that Go and Bun run on.
+  const startedAt = boot * 1000 + ticks * 10;
+  return { pid, executable: link(`/proc/${pid}/exe`), command, startedAt };
+}
+
+/** The value of `--config`, where the daemon was started with one. */
+export function configOption(command: readonly string[]): string | undefined {
+  for (const [index, word] of command.entries()) {
+    if (word === "--config" || word === "-c") return command[index + 1];
+    const match = /^(?:--config|-c)=(.*)$/.exec(word);
+    if (match) return match[1];
+  }
+  return undefined;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return ""; // A process that has just ended, or one that may not be looked into.
+  }
+}
+
+function entries(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,72 @@
+import { posix } from "node:path";
+import type { FileView } from "../node-files.ts";
+import type { Traits } from "./version.ts";
+
+export const DEFAULT_DIRECTORY = "_default";
+
+/** `registry.test:5000` as `registry.test_5000_`, which is looked for first. */
+export function directoryName(host: string): string {
+  const match = /^(.+):(\d+)$/.exec(host);
+  return match ? `${match[1]}_${match[2]}_` : host;
+}
+
+/** The registry that a directory's name stands for. */
+export function hostOfDirectory(name: string): string {
+  const match = /^(.+)_(\d+)_$/.exec(name);
+  return match ? `${match[1]}:${match[2]}` : name;
+}
+
+/** Names that containerd would look for, in its order. */
+export function candidates(host: string, traits: Traits): string[] {
+  return [
+    ...new Set([directoryName(host), host]),
+    ...(traits.readsDefaultDirectory ? [DEFAULT_DIRECTORY] : []),
+  ];
+}
+
+/**
+ * The directory that containerd goes by for a registry: the first that *exists*, whatever is in it.
+ *
+ * @param roots config_path, split.
+ */
+export function directoryInForce(
+  view: FileView,
+  roots: readonly string[],
+  host: string,
+  traits: Traits,
+): string | undefined {
+  for (const root of roots) {
+    for (const name of candidates(host, traits)) {
+      const path = posix.join(root, name);
+      if (view.isDirectory(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+/** Directories of registries below one root. Hidden ones are no registry's. */
+export function registryDirectories(view: FileView, root: string): string[] {
+  return (view.list(root) ?? []).filter(
+    (name) => !name.startsWith(".") && view.isDirectory(posix.join(root, name)),
+  );
+}
+
+/** Certificates in Docker's layout, which containerd goes by only where no hosts.toml is read. */
+export interface LooseCertificates {
+  readonly ca: readonly string[];
+  readonly client: readonly (readonly [certificate: string, key: string])[];
+}
+
+export function looseCertificates(view: FileView, directory: string): LooseCertificates {
+  const names = view.list(directory) ?? [];
+  const path = (name: string): string => posix.join(directory, name);
+  return {
+    ca: names.filter((name) => name.endsWith(".crt")).map(path),
+    client: names
+      .filter((name) => name.endsWith(".cert"))
+      .map((name) => {
+        const key = name.replace(/\.cert$/, ".key");
+        return [path(name), names.includes(key) ? path(key) : ""];
+      }),
+  };
+}

@@ -1,0 +1,293 @@
+import { posix } from "node:path";
+import { TomlDocument, TomlSyntaxError } from "../toml-document.ts";
+import type { Traits } from "./version.ts";
+
+/** What may stand in a host's table and at the root. Paths are absolute, as the node has them. */
+export interface HostFields {
+  readonly capabilities?: readonly string[];
+  readonly ca?: readonly string[];
+  /** Pairs of certificate and key; an empty key means that the certificate's file holds both. */
+  readonly client?: readonly (readonly [certificate: string, key: string])[];
+  readonly skipVerify?: boolean;
+  readonly overridePath?: boolean;
+  readonly dialTimeout?: string;
+  readonly headers?: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface HostEntry extends HostFields {
+  readonly url: string;
+  readonly line?: number;
+}
+
+/** A fault in a hosts.toml; those that make it `unreadable` let containerd go direct in silence. */
+export type HostsDefect = { readonly line: number } & (
+  | { readonly kind: "syntax"; readonly column: number; readonly message: string }
+  | { readonly kind: "no-host" }
+  | { readonly kind: "unknown-capability"; readonly capability: string }
+  | { readonly kind: "wrong-type"; readonly key: string; readonly expected: string }
+  | { readonly kind: "inline-hosts"; readonly urls: readonly string[] }
+  | { readonly kind: "server-in-host"; readonly url: string; readonly server: string }
+  | { readonly kind: "unknown-key"; readonly key: string }
+  | { readonly kind: "no-scheme"; readonly url: string }
+  | { readonly kind: "http-with-tls"; readonly url: string }
+  | { readonly kind: "doubled-v2"; readonly url: string }
+  | { readonly kind: "bare-override"; readonly url: string }
+  | { readonly kind: "hub-server"; readonly server: string }
+  | { readonly kind: "ca-and-skip-verify"; readonly url: string }
+);
+
+/** What containerd of one version makes of a hosts.toml. */
+export interface HostsFile {
+  /** Whether containerd goes by it; if not, it asks the registry itself and logs one line. */
+  readonly isRead: boolean;
+  /** The hosts in the order in which they are asked, without the server. */
+  readonly hosts: readonly HostEntry[];
+  /** Hosts that this version drops without a word. */
+  readonly dropped: readonly HostEntry[];
+  readonly server: string | undefined;
+  /** Fields at the root: they apply to the server. */
+  readonly root: HostFields;
+  readonly defects: readonly HostsDefect[];
+}
+
+const KEYS = new Set([
+  "server",
+  "capabilities",
+  "ca",
+  "client",
+  "skip_verify",
+  "header",
+  "override_path",
+  "dial_timeout",
+]);
+
+/** @param directory where the file stands: relative paths in it are meant from there. */
+export function readHostsFile(text: string, directory: string, traits: Traits): HostsFile {
+  const empty = { hosts: [], dropped: [], server: undefined, root: {} };
+  let document: TomlDocument;
+  try {
+    document = new TomlDocument(text);
+  } catch (error) {
+    if (!(error instanceof TomlSyntaxError)) throw error;
+    const { line, column, message } = error;
+    return { ...empty, isRead: false, defects: [{ kind: "syntax", line, column, message }] };
+  }
+  const reader = new Reader(document, directory, traits);
+  const tables = asTable(document.value["host"]);
+  const plain = new Set(
+    document.headers.flatMap(({ path: [first, url] }) => (first === "host" && url ? [url] : [])),
+  );
+  const all = [...plain, ...Object.keys(tables).filter((url) => !plain.has(url))];
+  const entries = all.map((url) => reader.host(url, asTable(tables[url])));
+  const inline = entries.filter((entry) => !plain.has(entry.url));
+  const [firstInline] = inline;
+  if (firstInline) {
+    const urls = inline.map((entry) => entry.url);
+    reader.defects.push({ kind: "inline-hosts", line: firstInline.line ?? 1, urls });
+  }
+  const root = reader.fields([], document.value);
+  const server = reader.text([], document.value, "server");
+  if (server !== undefined) reader.checkServer(server);
+  if (entries.length === 0 && text !== "" && !traits.readsServerOnly) {
+    reader.defects.push({ kind: "no-host", line: 1 });
+  }
+  return {
+    isRead: !reader.defects.some((defect) => isFatal(defect, traits)),
+    hosts: traits.dropsInlineHosts ? entries.filter((entry) => plain.has(entry.url)) : entries,
+    dropped: traits.dropsInlineHosts ? inline : [],
+    server,
+    root,
+    defects: reader.defects,
+  };
+}
+
+/** Whether containerd cannot decode a file with this defect, and goes direct. */
+export function isFatal(defect: HostsDefect, traits: Traits): boolean {
+  switch (defect.kind) {
+    case "syntax":
+    case "no-host":
+    case "unknown-capability":
+      return true;
+    case "wrong-type":
+      return defect.key !== "dial_timeout" || traits.readsDialTimeout;
+    case "inline-hosts":
+    case "server-in-host":
+    case "unknown-key":
+    case "no-scheme":
+    case "http-with-tls":
+    case "doubled-v2":
+    case "bare-override":
+    case "hub-server":
+    case "ca-and-skip-verify":
+      return false;
+  }
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+function asTable(value: unknown): Table {
+  const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
+  // A value that is an object and no array is a TOML table here: dates are not asked for.
+  return isTable ? (value as Table) : {};
+}
+
+class Reader {
+  readonly defects: HostsDefect[] = [];
+  readonly #document: TomlDocument;
+  readonly #directory: string;
+  readonly #traits: Traits;
+
+  constructor(document: TomlDocument, directory: string, traits: Traits) {
+    this.#document = document;
+    this.#directory = directory;
+    this.#traits = traits;
+  }
+
+  host(url: string, table: Table): HostEntry {
+    const path = ["host", url];
+    const line = this.#line(path);
+    const fields = this.fields(path, table);
+    const server = table["server"];
+    if (typeof server === "string") {
+      const at = this.#line([...path, "server"]);
+      this.defects.push({ kind: "server-in-host", line: at, url, server });
+    }
+    this.#checkUrl(url, line, fields);
+    return { url, line, ...fields };
+  }
+
+  fields(path: readonly string[], table: Table): HostFields {
+    for (const key of Object.keys(table)) {
+      if (KEYS.has(key) || (path.length === 0 && key === "host")) continue;
+      this.defects.push({ kind: "unknown-key", line: this.#line([...path, key]), key });
+    }
+    const capabilities = this.#texts(path, table, "capabilities", false);
+    for (const capability of capabilities ?? []) this.#checkCapability(path, capability);
+    const ca = this.#texts(path, table, "ca", true)?.map((file) => this.#absolute(file));
+    const client = this.#client(path, table);
+    const skipVerify = this.#flag(path, table, "skip_verify");
+    const overridePath = this.#flag(path, table, "override_path");
+    const dialTimeout = this.text(path, table, "dial_timeout");
+    const headers = Object.entries(asTable(table["header"])).map(([name, value]) => [
+      name,
+      [value].flat().map(String),
+    ]);
+    return {
+      ...(capabilities ? { capabilities } : {}),
+      ...(ca ? { ca } : {}),
+      ...(client ? { client } : {}),
+      ...(skipVerify === undefined ? {} : { skipVerify }),
+      ...(overridePath === undefined ? {} : { overridePath }),
+      ...(dialTimeout === undefined ? {} : { dialTimeout }),
+      ...(headers.length > 0 ? { headers: Object.fromEntries(headers) } : {}),
+    };
+  }
+
+  text(path: readonly string[], table: Table, key: string): string | undefined {
+    const value = table[key];
+    if (value === undefined || typeof value === "string") return value;
+    this.#wrong(path, key, "a string");
+    return undefined;
+  }
+
+  checkServer(server: string): void {
+    const line = this.#line(["server"]);
+    // containerd rewrites docker.io to registry-1.docker.io only where `server` is absent.
+    if (hostOf(server) === "docker.io") this.defects.push({ kind: "hub-server", line, server });
+    this.#checkUrl(server, line, {});
+  }
+
+  #checkUrl(url: string, line: number, fields: HostFields): void {
+    const at = { line, url };
+    if (!url.startsWith("http")) this.defects.push({ kind: "no-scheme", ...at });
+    const path = pathOf(url);
+    if (fields.overridePath && path === "") this.defects.push({ kind: "bare-override", ...at });
+    if (!fields.overridePath && /\/v2\/./.test(path)) {
+      this.defects.push({ kind: "doubled-v2", ...at });
+    }
+    if (fields.ca && fields.skipVerify) this.defects.push({ kind: "ca-and-skip-verify", ...at });
+    if (url.startsWith("http://") && this.#traits.httpWithTlsTriesHttps && hasTls(fields)) {
+      this.defects.push({ kind: "http-with-tls", ...at });
+    }
+  }
+
+  #checkCapability(path: readonly string[], capability: string): void {
+    const name = capability.toLowerCase();
+    if (["pull", "resolve", "push"].includes(name)) return;
+    if (name === "referrers" && this.#traits.knowsReferrers) return;
+    const line = this.#line([...path, "capabilities"]);
+    this.defects.push({ kind: "unknown-capability", line, capability });
+  }
+
+  #texts(
+    path: readonly string[],
+    table: Table,
+    key: string,
+    mayBeOne: boolean,
+  ): string[] | undefined {
+    const value = table[key];
+    if (value === undefined) return undefined;
+    if (mayBeOne && typeof value === "string") return [value];
+    const list: unknown[] = Array.isArray(value) ? value : [];
+    const texts = list.filter((item) => typeof item === "string");
+    if (Array.isArray(value) && texts.length === list.length) return texts;
+    this.#wrong(path, key, "an array of strings");
+    return undefined;
+  }
+
+  #client(path: readonly string[], table: Table): [string, string][] | undefined {
+    const value = table["client"];
+    if (value === undefined) return undefined;
+    if (typeof value === "string") return [[this.#absolute(value), ""]];
+    const list: unknown[] = Array.isArray(value) ? value : [];
+    return list.flatMap((item): [string, string][] => {
+      if (typeof item === "string") return [[this.#absolute(item), ""]];
+      const pair: unknown[] = Array.isArray(item) ? item : [];
+      const [certificate, key] = pair;
+      if (pair.length === 2 && typeof certificate === "string" && typeof key === "string") {
+        return [[this.#absolute(certificate), this.#absolute(key)]];
+      }
+      this.#wrong(path, "client", "a file, or pairs of certificate and key");
+      return [];
+    });
+  }
+
+  #flag(path: readonly string[], table: Table, key: string): boolean | undefined {
+    const value = table[key];
+    if (value === undefined || typeof value === "boolean") return value;
+    this.#wrong(path, key, "true or false");
+    return undefined;
+  }
+
+  #wrong(path: readonly string[], key: string, expected: string): void {
+    this.defects.push({ kind: "wrong-type", line: this.#line([...path, key]), key, expected });
+  }
+
+  #absolute(file: string): string {
+    return file === "" ? "" : posix.resolve(this.#directory, file);
+  }
+
+  #line(path: readonly string[]): number {
+    const [leaf] = this.#document.below(path);
+    const header = this.#document.headers.find((entry) =>
+      path.every((part, index) => entry.path[index] === part),
+    );
+    return header?.line ?? leaf?.line ?? 1;
+  }
+}
+
+export function hasTls(fields: HostFields): boolean {
+  return fields.ca !== undefined || fields.client !== undefined || fields.skipVerify !== undefined;
+}
+
+/** The `host[:port]` of a host's URL as containerd reads it: without a scheme it is https. */
+export function hostOf(url: string): string {
+  return /^(?:[a-z]+:\/\/)?([^/]*)/i.exec(url)?.[1] ?? "";
+}
+
+function pathOf(url: string): string {
+  return url
+    .replace(/^[a-z]+:\/\//i, "")
+    .replace(/^[^/]*/, "")
+    .replace(/\/+$/, "");
+}

@@ -1,0 +1,169 @@
+import type { Finding } from "../findings.ts";
+import { sortFindings } from "../findings.ts";
+import type { FileView } from "../node-files.ts";
+import type { Fact, Inspection } from "../runtime.ts";
+import type { Unit } from "../systemd.ts";
+import { sparesContainers } from "../systemd.ts";
+import type { ManagedBy } from "../who-manages.ts";
+import { configurationFindings } from "./configuration-findings.ts";
+import type { Configuration } from "./configuration.ts";
+import { readConfiguration } from "./configuration.ts";
+import type { Cri } from "./cri.ts";
+import { CriFault } from "./cri.ts";
+import type { Daemon } from "./daemon.ts";
+import { hostsFindings } from "./hosts-findings.ts";
+import type { RegistryPattern } from "./registry-pattern.ts";
+import { registryPattern } from "./registry-pattern.ts";
+import type { ContainerdVersion } from "./version.ts";
+import { isSupported, traitsOf } from "./version.ts";
+
+export interface InspectInput {
+  readonly view: FileView;
+  readonly version: ContainerdVersion;
+  /** What told the version. */
+  readonly versionSource: string;
+  readonly main: string;
+  readonly socket: string;
+  readonly daemon: Daemon | undefined;
+  /** In milliseconds of the epoch. */
+  readonly modifiedAt: (path: string) => number | undefined;
+  /** Absent where only files are looked at. */
+  readonly cri: Cri | undefined;
+  readonly unit: Unit | undefined;
+  readonly manager: ManagedBy | undefined;
+}
+
+const PATTERNS: Readonly<Record<RegistryPattern["kind"], string>> = {
+  none: "none: every pull goes to the registry itself",
+  deprecated: "mirrors, configs or auths in config.toml (deprecated)",
+  hosts: "hosts directories",
+  both: "both at once: mirrors or configs.tls beside config_path",
+};
+
+/** Looks at everything that has a say in where this containerd pulls from. */
+export async function inspect(input: InspectInput): Promise<Inspection> {
+  const { view, version, main, manager } = input;
+  const traits = traitsOf(version);
+  const configuration = readConfiguration(view, main, traits);
+  const pattern = registryPattern(configuration, traits);
+  const findings: Finding[] = [
+    ...(await criFindings(input)),
+    ...configurationFindings(configuration, pattern, traits, version),
+    ...(pattern.kind === "hosts" || pattern.kind === "both" || traits.defaultConfigPath !== ""
+      ? pattern.directories.flatMap((root) => hostsFindings(view, root, traits))
+      : []),
+    ...unitFindings(input.unit),
+    ...staleFindings(input, configuration),
+  ];
+  if (!isSupported(version)) {
+    findings.push({
+      code: "version-unsupported",
+      severity: "error",
+      what: `containerd ${version.text} is older than 1.6`,
+      consequence: "its hosts directories lack what a safe wiring needs",
+      advice: "update containerd",
+    });
+  }
+  if (manager) {
+    findings.push({
+      code: "managed",
+      severity: "note",
+      at: { file: main },
+      what: `${manager.name} manages this node (${manager.evidence})`,
+      consequence: manager.ownsConfig ? "a change of config.toml would be lost" : "changes stay",
+      advice: manager.advice,
+    });
+  }
+  return { facts: facts(input, configuration, pattern), findings: sortFindings(findings) };
+}
+
+function facts(input: InspectInput, configuration: Configuration, pattern: RegistryPattern): Fact[] {
+  const { unit, daemon, manager } = input;
+  const [, ...imported] = configuration.files.map((file) => file.path);
+  const list: (readonly [string, string | undefined])[] = [
+    ["containerd", `${input.version.text} (${input.versionSource})`],
+    ["process", daemon && `${daemon.pid}, since ${new Date(daemon.startedAt).toISOString()}`],
+    ["unit", unit && `${unit.file}, KillMode=${unit.killMode}`],
+    ["managed by", manager?.name],
+    ["configuration", configuration.exists ? input.main : `${input.main} (absent: defaults)`],
+    ["imports", imported.length > 0 ? imported.join(", ") : undefined],
+    ["version", configuration.files.length > 0 ? String(configuration.version) : undefined],
+    ["registry table", `plugins."${configuration.table}".registry`],
+    ["pattern", PATTERNS[pattern.kind]],
+    ["config_path", pattern.directories.join(":") || undefined],
+  ];
+  return list.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
+}
+
+async function criFindings({ cri, socket, daemon }: InspectInput): Promise<Finding[]> {
+  if (cri === undefined) return [];
+  try {
+    await cri.version();
+    return [];
+  } catch (error) {
+    if (!(error instanceof CriFault)) throw error;
+    if (error.kind === "cri-dead") return [await deadCri(cri, error)];
+    const runs = daemon === undefined ? "" : ` (process ${daemon.pid} listens there)`;
+    return [
+      {
+        code: `cri-${error.kind}`,
+        severity: "error",
+        at: { file: socket },
+        what: `CRI does not answer: ${error.message}${runs}`,
+        consequence:
+          error.kind === "forbidden"
+            ? "whether pods can start here cannot be told"
+            : "no pod can start on this node",
+        advice: error.kind === "absent" ? "start containerd, or name its socket with --socket" : "name containerd's socket with --socket, and run this as root",
+      },
+    ];
+  }
+}
+
+async function deadCri(cri: Cri, error: CriFault): Promise<Finding> {
+  const errors = await cri.pluginErrors().catch(() => new Map<string, string>());
+  const [id, reason] = [...errors].find(([name]) => /cri/.test(name)) ?? [];
+  return {
+    code: "cri-dead",
+    severity: "error",
+    at: { file: cri.socket },
+    what: `containerd runs with its CRI dead: ${reason === undefined ? error.message : `${id}: ${reason}`}`,
+    consequence: "the unit looks healthy, and no pod can start on this node",
+    advice: "mend the configuration (see below) and restart containerd",
+  };
+}
+
+function unitFindings(unit: Unit | undefined): Finding[] {
+  if (unit === undefined || sparesContainers(unit)) return [];
+  return [
+    {
+      code: "unit-kill-mode",
+      severity: "warning",
+      at: unit.killModeAt ?? { file: unit.file },
+      what: `${unit.name} has KillMode=${unit.killMode}`,
+      consequence: "a restart of containerd ends every container of the node",
+      advice: "put KillMode=process into a drop-in of the unit and run systemctl daemon-reload",
+    },
+  ];
+}
+
+/** config_path is read at the start alone, unlike hosts.toml. */
+function staleFindings(input: InspectInput, configuration: Configuration): Finding[] {
+  const { daemon } = input;
+  if (daemon === undefined) return [];
+  return configuration.files.flatMap((file): Finding[] => {
+    const changed = input.modifiedAt(file.path);
+    // Start times are counted in hundredths since a boot that is known to the second.
+    if (changed === undefined || changed <= daemon.startedAt + 2_000) return [];
+    return [
+      {
+        code: "restart-due",
+        severity: "warning",
+        at: { file: file.path },
+        what: `it changed at ${new Date(changed).toISOString()}, after containerd's start`,
+        consequence: "containerd goes by what it said before, until it is restarted",
+        advice: "restart containerd, with a look at the other findings first",
+      },
+    ];
+  });
+}

@@ -1,0 +1,183 @@
+import { posix } from "node:path";
+import type { FileView } from "../node-files.ts";
+import type { Obstacle, Target, Wish } from "../plan.ts";
+import type { Targets, Views } from "../runtime.ts";
+import { TomlEditRefused } from "../toml-edit.ts";
+import type { ManagedBy } from "../who-manages.ts";
+import { configChanges } from "./config-change.ts";
+import type { Configuration } from "./configuration.ts";
+import { readConfiguration } from "./configuration.ts";
+import { convert } from "./convert.ts";
+import { hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
+import type { RegistryPattern } from "./registry-pattern.ts";
+import { registryPattern } from "./registry-pattern.ts";
+import { like, newFile, planTrees } from "./trees.ts";
+import type { ContainerdVersion, Traits } from "./version.ts";
+import { isSupported, traitsOf } from "./version.ts";
+
+export interface PlannerInput {
+  readonly views: Views;
+  readonly version: ContainerdVersion;
+  /** The main configuration file. */
+  readonly main: string;
+  readonly wish: Wish;
+  readonly manager: ManagedBy | undefined;
+}
+
+/** Everything that a wired node consists of, and what stands in the way of it. */
+export function planTargets(input: PlannerInput): Targets {
+  const { views, version, main, wish, manager } = input;
+  const view = views.now;
+  const traits = traitsOf(version);
+  const obstacles: Obstacle[] = [];
+  const notes: string[] = [];
+  if (!isSupported(version)) {
+    const what = `containerd ${version.text} is older than 1.6: its hosts directories lack what is needed`;
+    obstacles.push({ code: "version-unsupported", what, advice: "update containerd" });
+  }
+  if (wish.useDefault && !traits.readsDefaultDirectory) {
+    const what = `containerd ${version.text} does not look at a _default directory`;
+    const advice = "leave --default out; it works from 1.6.17 and 1.7.24 on";
+    obstacles.push({ code: "no-default-directory", what, advice });
+  }
+  const configuration = readConfiguration(view, main, traits);
+  obstacles.push(...configurationObstacles(configuration));
+  const pattern = registryPattern(configuration, traits);
+  const ownDefault = posix.join(posix.dirname(main), "certs.d");
+  const certsDir = pattern.directories[0] ?? ownDefault;
+  if (obstacles.length > 0) return { targets: [], certsDir, notes, obstacles };
+
+  // Somebody may have edited config.toml since its mirrors were converted: they stay converted.
+  const former = registryPattern(readConfiguration(views.before, main, traits), traits);
+  const isOld = pattern.mirrors.length > 0 || pattern.tls.length > 0;
+  const conversion = convert(isOld ? pattern : former, (path) => view.read(path) !== undefined);
+  obstacles.push(...conversion.obstacles);
+  notes.push(...conversion.notes, ...wildcardNotes(pattern, wish));
+  const isHosts = pattern.kind === "hosts" || pattern.kind === "both";
+  const inForce = isHosts || pattern.kind === "none" ? pattern.directories : [];
+  const trees = planTrees({ view, wish, conversion, inForce, root: certsDir, traits });
+  obstacles.push(...trees.obstacles);
+  notes.push(...trees.notes);
+  const copies = copiesOf(view, inForce, certsDir, new Set(trees.targets.map((tree) => tree.path)));
+  if (copies.length > 0) {
+    const others = pattern.directories.slice(1).join(", ");
+    notes.push(`what stands in ${others} is copied to ${certsDir}: one directory is all that every containerd reads`);
+  }
+  notes.push(...comingIntoForce(view, pattern, certsDir, trees.targets));
+  const config = configTargets(view, configuration, pattern, certsDir, traits, obstacles);
+  obstacles.push(...managerObstacles(manager, config, trees.targets));
+  return { targets: [...copies, ...trees.targets, ...config], certsDir, notes, obstacles };
+}
+
+function configTargets(
+  view: FileView,
+  configuration: Configuration,
+  pattern: RegistryPattern,
+  certsDir: string,
+  traits: Traits,
+  obstacles: Obstacle[],
+): Target[] {
+  try {
+    return [...configChanges(configuration, pattern, certsDir, traits)].map(([path, text]) => {
+      const state = view.read(path);
+      const after = state === undefined ? newFile(text) : like(state, text);
+      return { path, kind: "config", after, out: after, why: "containerd's configuration" };
+    });
+  } catch (error) {
+    if (!(error instanceof TomlEditRefused)) throw error;
+    const at = { file: configuration.writeTo, line: error.line };
+    const advice = "write it as tables with headers, then plan again";
+    obstacles.push({ code: "config-not-editable", at, what: error.message, advice });
+    return [];
+  }
+}
+
+function configurationObstacles(configuration: Configuration): Obstacle[] {
+  return configuration.defects.flatMap((defect): Obstacle[] => {
+    switch (defect.kind) {
+      case "syntax": {
+        const { file, line, column, message } = defect;
+        const advice = "mend it first; nothing was touched. containerd would not start with it";
+        return [{ code: "config-syntax", at: { file, line, column }, what: message, advice }];
+      }
+      case "import-missing": {
+        const what = `it imports ${defect.target}, which does not exist: containerd will not start`;
+        const at = { file: defect.file, line: defect.line };
+        return [{ code: "config-import-missing", at, what, advice: "mend it first" }];
+      }
+      case "version-too-new": {
+        const what = `version = ${defect.version} is newer than this containerd reads`;
+        const advice = "write the version that this containerd knows (2 works everywhere)";
+        const at = { file: defect.file, line: defect.line };
+        return [{ code: "config-version-too-new", at, what, advice }];
+      }
+      case "table-replaced":
+      case "import-too-new":
+      case "table-ignored":
+        return [];
+    }
+  });
+}
+
+function wildcardNotes(pattern: RegistryPattern, wish: Wish): string[] {
+  const wildcard = pattern.mirrors.find((mirror) => mirror.registry === "*");
+  if (wildcard === undefined) return [];
+  const place = `mirrors."*" (${wildcard.file}:${wildcard.line})`;
+  return wish.useDefault
+    ? [`${place} becomes the directory _default, with the cache before its endpoints`]
+    : [
+        `${place} becomes a directory for each namespace that the cache serves; any other registry is asked directly from now on (--default keeps the catch-all)`,
+      ];
+}
+
+/** Files of further directories of a colon path, which count where the first one has none. */
+function copiesOf(
+  view: FileView,
+  directories: readonly string[],
+  root: string,
+  planned: ReadonlySet<string>,
+): Target[] {
+  const taken = new Set(registryDirectories(view, root).map(hostOfDirectory));
+  const catchesAll = taken.has("_default");
+  const copies: Target[] = [];
+  for (const directory of directories.filter((dir) => dir !== root)) {
+    for (const name of registryDirectories(view, directory)) {
+      if (catchesAll || taken.has(hostOfDirectory(name))) continue;
+      taken.add(hostOfDirectory(name));
+      for (const file of view.list(posix.join(directory, name)) ?? []) {
+        const state = view.read(posix.join(directory, name, file));
+        const path = posix.join(root, name, file);
+        if (state === undefined || planned.has(path)) continue;
+        copies.push({ path, kind: "copy", after: state, out: state, why: `from ${directory}/${name}` });
+      }
+    }
+  }
+  return copies;
+}
+
+/** Directories that were of no effect and will have one. */
+function comingIntoForce(
+  view: FileView,
+  pattern: RegistryPattern,
+  root: string,
+  targets: readonly Target[],
+): string[] {
+  if (pattern.directories.includes(root)) return [];
+  const planned = new Set(targets.map((target) => posix.basename(posix.dirname(target.path))));
+  return registryDirectories(view, root)
+    .filter((name) => !planned.has(name))
+    .map((name) => `${posix.join(root, name)} is there already and comes into force`);
+}
+
+function managerObstacles(
+  manager: ManagedBy | undefined,
+  config: readonly Target[],
+  trees: readonly Target[],
+): Obstacle[] {
+  if (manager === undefined) return [];
+  const owned = [...(manager.ownsConfig ? config : []), ...(manager.ownsHosts ? trees : [])];
+  const [first] = owned;
+  if (first === undefined) return [];
+  const what = `${manager.name} writes ${first.path} itself (${manager.evidence}) and would undo this`;
+  return [{ code: "managed", at: { file: first.path }, what, advice: manager.advice }];
+}

@@ -1,0 +1,165 @@
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { posix } from "node:path";
+import type { FileState, NodeFiles } from "./node-files.ts";
+import { codeOf, filesFault } from "./node-files.ts";
+
+/** Told before every single system call that changes something, for tests that end the process there. */
+export type Witness = (operation: string, path: string) => void;
+
+/**
+ * Changes files so that a crash at any moment leaves each of them either as it was or as it is to
+ * be: a temporary file, fsync, rename, fsync of the directory. All paths are the node's.
+ */
+export class DurableFiles {
+  readonly #files: NodeFiles;
+  readonly #witness: Witness;
+
+  constructor(files: NodeFiles, witness: Witness = () => {}) {
+    this.#files = files;
+    this.#witness = witness;
+  }
+
+  /**
+   * Puts a file into place, in a directory that is made where there is none. A new directory comes
+   * into being with the file in it: an empty one would shadow `_default` and send pulls past it.
+   *
+   * @throws FilesFault
+   */
+  write(path: string, state: FileState): void {
+    this.#guard(path, () => {
+      const real = this.#files.resolve(path);
+      const directory = posix.dirname(real);
+      if (exists(directory)) {
+        const temporary = posix.join(directory, temporaryName(posix.basename(real)));
+        this.#fill(temporary, state);
+        this.#step("rename", path, () => renameSync(temporary, real));
+        this.#sync(directory);
+        return;
+      }
+      const parent = posix.dirname(directory);
+      this.#makeDirectories(parent);
+      const temporary = posix.join(parent, temporaryName(posix.basename(directory)));
+      rmSync(temporary, { recursive: true, force: true });
+      this.#step("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
+      this.#fill(posix.join(temporary, posix.basename(real)), state);
+      this.#sync(temporary);
+      this.#step("rename", directory, () => renameSync(temporary, directory));
+      this.#sync(parent);
+    });
+  }
+
+  /**
+   * Takes a file away, with its directory where nothing else is in it and `withDirectory` says so:
+   * moved out of sight first, because an emptied one shadows `_default` as an empty one does.
+   */
+  remove(path: string, withDirectory: boolean): void {
+    this.#guard(path, () => {
+      const real = this.#files.resolve(path);
+      const directory = posix.dirname(real);
+      if (!exists(real)) return;
+      const others = readdirSync(directory).filter((name) => name !== posix.basename(real));
+      if (!withDirectory || others.length > 0) {
+        this.#step("unlink", path, () => unlinkSync(real));
+        this.#sync(directory);
+        return;
+      }
+      const parent = posix.dirname(directory);
+      const hidden = posix.join(parent, temporaryName(posix.basename(directory)));
+      this.#step("rename", directory, () => renameSync(directory, hidden));
+      this.#sync(parent);
+      this.#step("rm", hidden, () => rmSync(hidden, { recursive: true }));
+      this.#sync(parent);
+    });
+  }
+
+  /** Takes an empty directory away; one that is not empty or not there is left as it is. */
+  removeDirectory(path: string): void {
+    this.#guard(path, () => {
+      const real = this.#files.resolve(path);
+      try {
+        this.#step("rmdir", path, () => rmdirSync(real));
+      } catch (error) {
+        if (!["ENOTEMPTY", "ENOENT", "EEXIST", "EBUSY"].includes(codeOf(error) ?? "")) throw error;
+      }
+    });
+  }
+
+  /** Removes what a crash may have left of a `write` or `remove` of this path. */
+  tidy(path: string): void {
+    this.#guard(path, () => {
+      const real = this.#files.resolve(path);
+      const directory = posix.dirname(real);
+      rmSync(posix.join(directory, temporaryName(posix.basename(real))), { force: true });
+      const hidden = posix.join(posix.dirname(directory), temporaryName(posix.basename(directory)));
+      rmSync(hidden, { recursive: true, force: true });
+    });
+  }
+
+  #fill(real: string, state: FileState): void {
+    this.#step("write", real, () => {
+      const handle = openSync(real, "w", 0o600);
+      try {
+        let at = 0;
+        while (at < state.bytes.length) at += writeSync(handle, state.bytes, at);
+        chmodSync(real, state.mode);
+        // Files of another owner stay theirs; only root can do so, and only root gets this far.
+        if (process.getuid?.() === 0) chownSync(real, state.uid, state.gid);
+        this.#step("fsync", real, () => fsyncSync(handle));
+      } finally {
+        closeSync(handle);
+      }
+    });
+  }
+
+  #makeDirectories(real: string): void {
+    if (exists(real)) return;
+    this.#step("mkdir", real, () => mkdirSync(real, { recursive: true, mode: 0o755 }));
+  }
+
+  #sync(real: string): void {
+    this.#step("fsync", real, () => {
+      const handle = openSync(real, "r");
+      try {
+        fsyncSync(handle);
+      } finally {
+        closeSync(handle);
+      }
+    });
+  }
+
+  #step(operation: string, path: string, act: () => void): void {
+    this.#witness(operation, path);
+    act();
+  }
+
+  #guard(path: string, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      throw filesFault(path, error);
+    }
+  }
+}
+
+/** No registry's name begins with a dot, and no `imports = ["*.toml"]` matches the ending. */
+function temporaryName(name: string): string {
+  return `.${name}.entrepot-new`;
+}
+
+function exists(real: string): boolean {
+  return statSync(real, { throwIfNoEntry: false }) !== undefined;
+}

@@ -1,0 +1,81 @@
+import type { Finding } from "./findings.ts";
+import type { FileView } from "./node-files.ts";
+import type { Obstacle, Target, Wish } from "./plan.ts";
+
+export type RuntimeFaultKind =
+  /** Its API does not answer: the kubelet is blind here. */
+  | "dead"
+  | "restart-failed"
+  /** It does not go by the configuration that is on disk. */
+  | "not-in-force"
+  | "pull-failed"
+  /** Nothing tells which runtime or version this is. */
+  | "unknown";
+
+export class RuntimeFault extends Error {
+  override readonly name = "RuntimeFault";
+
+  constructor(
+    readonly kind: RuntimeFaultKind,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Two ways to look at a node that was wired before. They are the same where it was not. */
+export interface Views {
+  /** As it was before this tool, save for what somebody has changed since. */
+  readonly now: FileView;
+  /** As it was before this tool, whatever has happened since. */
+  readonly before: FileView;
+}
+
+/** What a wired node consists of for a runtime. */
+export interface Targets {
+  /** In the order of writing. */
+  readonly targets: readonly Target[];
+  /** The directory of mirrors that will be in force. */
+  readonly certsDir: string;
+  readonly notes: readonly string[];
+  readonly obstacles: readonly Obstacle[];
+}
+
+export interface Fact {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What a runtime is, and everything that is wrong with how it is wired. */
+export interface Inspection {
+  readonly facts: readonly Fact[];
+  readonly findings: readonly Finding[];
+}
+
+export interface NodeImage {
+  readonly tags: readonly string[];
+  /** `repository@sha256:…` */
+  readonly digests: readonly string[];
+}
+
+/** A node's container runtime. Where a root of its own is looked at, only `targets` and `inspect` may be asked. */
+export interface Runtime {
+  /** The main configuration file, as the node has it. */
+  readonly main: string;
+  /** What has to be written. */
+  targets(views: Views, wish: Wish): Promise<Targets>;
+  inspect(view: FileView): Promise<Inspection>;
+  /** How it would be restarted, in words; the obstacles are why it cannot or must not be. */
+  restartWay(): Promise<{ readonly way: string; readonly obstacles: readonly Obstacle[] }>;
+  /** Restarts it and waits until its API answers. @throws RuntimeFault */
+  restart(): Promise<void>;
+  /** Its version, once its API answers. @throws RuntimeFault of kind `dead` */
+  alive(withinMs: number): Promise<string>;
+  /** @throws RuntimeFault of kind `not-in-force` where it does not go by `certsDir`. */
+  requireInForce(certsDir: string): Promise<void>;
+  images(): Promise<readonly NodeImage[]>;
+  /** Pulls as the kubelet does. @throws RuntimeFault of kind `pull-failed` */
+  pull(reference: string, timeoutMs: number): Promise<void>;
+  remove(reference: string): Promise<void>;
+}

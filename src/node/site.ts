@@ -1,0 +1,117 @@
+import { posix } from "node:path";
+import type { Witness } from "./durable-files.ts";
+import { DurableFiles } from "./durable-files.ts";
+import type { JournalDocument } from "./journal.ts";
+import { Journal, isOurs, originals, restore } from "./journal.ts";
+import { takeLock } from "./lock.ts";
+import { NodeFiles, OverlaidFiles } from "./node-files.ts";
+import type { Change, Plan, Target, Wish } from "./plan.ts";
+import { sameState } from "./plan.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface SiteOptions {
+  readonly files: NodeFiles;
+  readonly runtime: Runtime;
+  readonly stateDirectory: string;
+  readonly filesOnly: boolean;
+  readonly witness?: Witness;
+}
+
+/** A node with its runtime, and the journal of what was done to it. */
+export class Site {
+  readonly files: NodeFiles;
+  readonly durable: DurableFiles;
+  readonly journal: Journal;
+  readonly runtime: Runtime;
+  /** Only files are touched: nothing runs there that could be asked or restarted. */
+  readonly filesOnly: boolean;
+  readonly #stateDirectory: string;
+
+  constructor(options: SiteOptions) {
+    this.files = options.files;
+    this.runtime = options.runtime;
+    this.filesOnly = options.filesOnly;
+    this.#stateDirectory = options.stateDirectory;
+    this.durable = new DurableFiles(options.files, options.witness);
+    this.journal = new Journal(options.stateDirectory, options.files, this.durable);
+  }
+
+  /** @throws LockedError, FilesFault */
+  lock(): Disposable {
+    return takeLock(this.files.resolve(this.#stateDirectory), this.#stateDirectory);
+  }
+
+  /** What has to be written for a wish, with the reasons why it must not be; changes nothing. */
+  async plan(wish: Wish): Promise<Plan> {
+    const journal = this.journal.read();
+    const view = new OverlaidFiles(this.files, originals(journal, this.files));
+    const planned = await this.runtime.targets({ now: view, before: this.#before(journal) }, wish);
+    const changes = this.#changes(planned.targets, journal, planned.obstacles.length > 0);
+    const config = changes.find((change) => change.kind === "config");
+    const reason = config ? `${config.path} changes` : "an earlier run was cut short before it";
+    const restart = config || journal?.restartDue ? reason : undefined;
+    const way = restart === undefined || this.filesOnly ? undefined : await this.runtime.restartWay();
+    return {
+      wish,
+      targets: planned.targets,
+      changes,
+      restart,
+      restartWay: way?.way,
+      certsDir: planned.certsDir,
+      wired: [...wish.namespaces, ...(wish.useDefault ? ["_default"] : [])],
+      notes: [...planned.notes, ...this.#foreign(journal)],
+      obstacles: [...planned.obstacles, ...(way?.obstacles ?? [])],
+    };
+  }
+
+  /** The node before the wiring, even where somebody has changed files since. */
+  #before(journal: JournalDocument | undefined): OverlaidFiles {
+    const files = Object.entries(journal?.files ?? {});
+    return new OverlaidFiles(
+      this.files,
+      new Map(files.map(([path, entry]) => [path, restore(entry.original)])),
+    );
+  }
+
+  #changes(
+    targets: readonly Target[],
+    journal: JournalDocument | undefined,
+    isBlocked: boolean,
+  ): Change[] {
+    if (isBlocked) return [];
+    const changes: Change[] = [];
+    const planned = new Set(targets.map((target) => target.path));
+    for (const target of targets) {
+      const before = this.files.read(target.path);
+      if (!sameState(before, target.after)) changes.push({ ...target, before });
+    }
+    for (const [path, entry] of Object.entries(journal?.files ?? {})) {
+      const before = this.files.read(path);
+      if (planned.has(path) || !isOurs(entry, before)) continue;
+      const after = restore(entry.original);
+      if (sameState(before, after)) continue;
+      changes.push({ path, kind: entry.kind, before, after, out: after, why: `${entry.why}: taken back` });
+    }
+    // What is taken out of the mirrors' directories goes last: until the restart they may be needed.
+    const rank = (change: Change): number =>
+      change.kind === "config" ? 1 : planned.has(change.path) ? 0 : 2;
+    return changes.sort((a, b) => rank(a) - rank(b));
+  }
+
+  #foreign(journal: JournalDocument | undefined): string[] {
+    return Object.entries(journal?.files ?? {}).flatMap(([path, entry]) => {
+      const current = this.files.read(path);
+      const isKnown = isOurs(entry, current) || sameState(current, restore(entry.original));
+      return isKnown ? [] : [`${path} was changed by somebody else since: it is taken as it is now`];
+    });
+  }
+
+  /** Directories above a file that are not there yet, the outermost first. */
+  missingDirectories(path: string): string[] {
+    const missing: string[] = [];
+    for (let at = posix.dirname(path); at !== "/" && !this.files.isDirectory(at); at = posix.dirname(at)) {
+      missing.unshift(at);
+    }
+    return missing;
+  }
+}
