@@ -132,9 +132,9 @@ function put(site: Site, change: Change, next: JournalBody, say: (line: string) 
 
 async function restart(site: Site, plan: Plan, say: (line: string) => void): Promise<void> {
   say(`restarting containerd (${plan.restartWay})`);
-  await site.runtime.restart();
-  const version = await site.runtime.alive(ALIVE_MS);
-  await site.runtime.requireInForce(plan.certsDir);
+  await site.runtime.control.restart();
+  const version = await site.runtime.control.alive(ALIVE_MS);
+  await site.runtime.control.requireInForce(plan.certsDir);
   say(`CRI answers again (${version}) and goes by ${plan.certsDir}`);
 }
 
@@ -143,7 +143,7 @@ async function prove(
   plan: Plan,
   cache: CacheClient,
 ): Promise<ProbeResult[]> {
-  await site.runtime.alive(ALIVE_MS);
+  await site.runtime.control.alive(ALIVE_MS);
   const results: ProbeResult[] = [];
   for (const namespace of wish.namespaces) {
     const result = await probe(site.runtime, cache, namespace, asked).catch((error: unknown) =>
@@ -228,7 +228,8 @@ function finished(body: JournalBody, plan: Plan): JournalBody {
     plan.changes.filter((change) => !isTarget(plan, change)).map((change) => change.path),
   );
   const files = Object.entries(body.files).filter(
-    ([path, entry]) => !taken.has(path) && !sameState(restore(entry.original), restore(entry.wired)),
+    ([path, entry]) =>
+      !taken.has(path) && !sameState(restore(entry.original), restore(entry.wired)),
   );
   return {
     ...body,
@@ -267,8 +268,8 @@ async function undo(
   if (plan.restart !== undefined && !site.filesOnly) {
     await attempt("containerd", async () => {
       say("restarting containerd with what it had before");
-      await site.runtime.restart();
-      say(`CRI answers again (${await site.runtime.alive(ALIVE_MS)})`);
+      await site.runtime.control.restart();
+      say(`CRI answers again (${await site.runtime.control.alive(ALIVE_MS)})`);
     });
   }
   for (const change of plan.changes.filter((it) => !isConfig(it)).toReversed()) await back(change);
@@ -280,4 +281,3 @@ async function undo(
   else site.journal.remove();
   return remains;
 }
-

@@ -91,14 +91,18 @@ export class CacheClient {
   }
 
   async namespaces(timeoutMs = TIMEOUT_MS): Promise<string[]> {
-    const answer = namespacesAnswer.safeParse(await this.#json("/entrepot/v1/namespaces", timeoutMs));
+    const answer = namespacesAnswer.safeParse(
+      await this.#json("/entrepot/v1/namespaces", timeoutMs),
+    );
     if (answer.success) return answer.data.namespaces;
     throw new CacheFault("not-entrepot", `${this.url} is no entrepot: its answer has another form`);
   }
 
   /** What it served to this node in the last minutes, the newest last. */
   async served(timeoutMs = TIMEOUT_MS): Promise<ServedRecord[]> {
-    const answer = servedAnswer.safeParse(await this.#json("/entrepot/v1/served?since=0", timeoutMs));
+    const answer = servedAnswer.safeParse(
+      await this.#json("/entrepot/v1/served?since=0", timeoutMs),
+    );
     if (answer.success) return answer.data.served;
     throw new CacheFault("not-entrepot", `${this.url} is no entrepot: its answer has another form`);
   }

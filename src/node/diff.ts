@@ -7,7 +7,11 @@ interface Line {
 const CONTEXT = 3;
 
 /** A unified diff of two texts, as `diff -u` prints it; an absent file is /dev/null. */
-export function unifiedDiff(path: string, before: string | undefined, after: string | undefined): string {
+export function unifiedDiff(
+  path: string,
+  before: string | undefined,
+  after: string | undefined,
+): string {
   const lines = compare(split(before), split(after));
   const head = [
     `--- ${before === undefined ? "/dev/null" : path}`,
@@ -27,7 +31,8 @@ function split(text: string | undefined): string[] {
 /** The longest common subsequence, after what is equal at both ends: configurations are short. */
 function compare(before: readonly string[], after: readonly string[]): Line[] {
   let start = 0;
-  while (start < before.length && start < after.length && before[start] === after[start]) start += 1;
+  while (start < before.length && start < after.length && before[start] === after[start])
+    start += 1;
   let end = 0;
   while (
     end < before.length - start &&
@@ -55,7 +60,10 @@ function compare(before: readonly string[], after: readonly string[]): Line[] {
     if (i < a.length && j < b.length && a[i] === b[j]) {
       middle.push({ mark: " ", text: a[i] ?? "" });
       [i, j] = [i + 1, j + 1];
-    } else if (i < a.length && (j >= b.length || (lengths[i + 1]?.[j] ?? 0) >= (lengths[i]?.[j + 1] ?? 0))) {
+    } else if (
+      i < a.length &&
+      (j >= b.length || (lengths[i + 1]?.[j] ?? 0) >= (lengths[i]?.[j + 1] ?? 0))
+    ) {
       middle.push({ mark: "-", text: a[i] ?? "" });
       i += 1;
     } else {
@@ -64,12 +72,18 @@ function compare(before: readonly string[], after: readonly string[]): Line[] {
     }
   }
   const same = (text: string): Line => ({ mark: " ", text });
-  return [...before.slice(0, start).map(same), ...middle, ...before.slice(before.length - end).map(same)];
+  return [
+    ...before.slice(0, start).map(same),
+    ...middle,
+    ...before.slice(before.length - end).map(same),
+  ];
 }
 
 function hunks(lines: readonly Line[]): string[] {
   const near = lines.map((_, index) =>
-    lines.slice(Math.max(0, index - CONTEXT), index + CONTEXT + 1).some((line) => line.mark !== " "),
+    lines
+      .slice(Math.max(0, index - CONTEXT), index + CONTEXT + 1)
+      .some((line) => line.mark !== " "),
   );
   const result: string[] = [];
   let [before, after] = [1, 1];

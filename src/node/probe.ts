@@ -43,7 +43,7 @@ export async function probe(
   namespace: string,
   asked: readonly string[],
 ): Promise<ProbeResult> {
-  const candidates = candidatesFor(namespace, await runtime.images(), asked);
+  const candidates = candidatesFor(namespace, await runtime.images.list(), asked);
   let last: ProbeResult = {
     namespace,
     outcome: "unknown",
@@ -66,13 +66,20 @@ async function attempt(
   const about = { namespace, reference };
   let failure: string | undefined;
   try {
-    await runtime.pull(reference, PULL_MS);
+    await runtime.images.pull(reference, PULL_MS);
   } catch (error) {
     if (!(error instanceof RuntimeFault)) throw error;
     failure = error.message;
   }
-  const records = await recordsOf(cache, before, namespace, repositoryOf(reference), failure === undefined);
-  if (failure === undefined && origin !== "present") await runtime.remove(reference).catch(() => {});
+  const records = await recordsOf(
+    cache,
+    before,
+    namespace,
+    repositoryOf(reference),
+    failure === undefined,
+  );
+  if (failure === undefined && origin !== "present")
+    await runtime.images.remove(reference).catch(() => {});
   const good = records.filter((record) => record.status >= 200 && record.status < 300);
   const [first] = good;
   if (failure === undefined && first) {
@@ -119,7 +126,9 @@ function candidatesFor(
 ): Candidate[] {
   const wanted = asked.filter((reference) => registryOf(reference) === namespace);
   if (wanted.length > 0) return wanted.map((reference) => ({ reference, origin: "asked" }));
-  const present = images.flatMap((image) => image.digests).filter((it) => registryOf(it) === namespace);
+  const present = images
+    .flatMap((image) => image.digests)
+    .filter((it) => registryOf(it) === namespace);
   const known = KNOWN_IMAGES[namespace];
   return [
     ...present.slice(0, CANDIDATES).map((reference) => ({ reference, origin: "present" as const })),

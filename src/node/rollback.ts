@@ -69,12 +69,13 @@ export async function rollback({ site, confirm, say }: RollbackOptions): Promise
     for (const file of plan.back.filter(isConfig)) put(site, journal, file, say);
     if (restartDue && !site.filesOnly) {
       say(`restarting containerd (${plan.restartWay})`);
-      await site.runtime.restart();
-      say(`CRI answers again (${await site.runtime.alive(ALIVE_MS)})`);
+      await site.runtime.control.restart();
+      say(`CRI answers again (${await site.runtime.control.alive(ALIVE_MS)})`);
     }
     for (const file of plan.back.filter((it) => !isConfig(it))) put(site, journal, file, say);
     for (const path of Object.keys(journal.files)) site.durable.tidy(path);
-    for (const directory of journal.madeDirectories.toReversed()) site.durable.removeDirectory(directory);
+    for (const directory of journal.madeDirectories.toReversed())
+      site.durable.removeDirectory(directory);
   } catch (error) {
     if (!(error instanceof FilesFault || error instanceof RuntimeFault)) throw error;
     return { plan, outcome: "failed", reason: error.message };
@@ -85,7 +86,8 @@ export async function rollback({ site, confirm, say }: RollbackOptions): Promise
   }
   const foreign = new Set(plan.foreign.map((file) => file.path));
   const kept = Object.entries(journal.files).filter(
-    ([path, entry]) => foreign.has(path) || !sameState(site.files.read(path), restore(entry.original)),
+    ([path, entry]) =>
+      foreign.has(path) || !sameState(site.files.read(path), restore(entry.original)),
   );
   const files = Object.fromEntries(kept);
   site.journal.write({ ...journal, files, unfinished: null, restartDue: false });
@@ -112,7 +114,7 @@ export async function planRollback(site: Site, journal: JournalDocument): Promis
   const config = back.find((file) => file.kind === "config");
   const isDue = config !== undefined || journal.restartDue;
   const reason = config ? `${config.path} changes` : "an earlier run was cut short before it";
-  const way = isDue && !site.filesOnly ? await site.runtime.restartWay() : undefined;
+  const way = isDue && !site.filesOnly ? site.runtime.control.restartWay() : undefined;
   return {
     back,
     foreign: foreign.map(({ path }) => {

@@ -59,23 +59,48 @@ export interface NodeImage {
   readonly digests: readonly string[];
 }
 
-/** A node's container runtime. Where a root of its own is looked at, only `targets` and `inspect` may be asked. */
+/** Where a runtime asks for the images of a registry, in its order. */
+export interface Route {
+  /** The file that says so; absent where nothing does and the registry itself is asked. */
+  readonly file?: string;
+  readonly hosts: readonly string[];
+  /** What is asked last. */
+  readonly server: string;
+  /** PEM files of the server's authorities, where it has its own. */
+  readonly serverCa: readonly string[];
+  /** Why the file does not say what it seems to say. */
+  readonly problems: readonly string[];
+}
+
+/** A node's container runtime, as far as its files tell. */
 export interface Runtime {
   /** The main configuration file, as the node has it. */
   readonly main: string;
   /** What has to be written. */
   targets(views: Views, wish: Wish): Promise<Targets>;
   inspect(view: FileView): Promise<Inspection>;
+  /** Where it goes for a registry, or for any that nothing is said about (`_default`). */
+  route(view: FileView, namespace: string): Promise<Route>;
+  readonly control: RuntimeControl;
+  readonly images: RuntimeImages;
+}
+
+/** The runtime as a service. Not asked where only files are looked at. */
+export interface RuntimeControl {
   /** How it would be restarted, in words; the obstacles are why it cannot or must not be. */
-  restartWay(): Promise<{ readonly way: string; readonly obstacles: readonly Obstacle[] }>;
-  /** Restarts it and waits until its API answers. @throws RuntimeFault */
+  restartWay(): { readonly way: string; readonly obstacles: readonly Obstacle[] };
+  /** @throws RuntimeFault of kind `restart-failed` */
   restart(): Promise<void>;
   /** Its version, once its API answers. @throws RuntimeFault of kind `dead` */
   alive(withinMs: number): Promise<string>;
   /** @throws RuntimeFault of kind `not-in-force` where it does not go by `certsDir`. */
   requireInForce(certsDir: string): Promise<void>;
-  images(): Promise<readonly NodeImage[]>;
-  /** Pulls as the kubelet does. @throws RuntimeFault of kind `pull-failed` */
+}
+
+/** Images as the kubelet has them. */
+export interface RuntimeImages {
+  list(): Promise<readonly NodeImage[]>;
+  /** @throws RuntimeFault of kind `pull-failed` */
   pull(reference: string, timeoutMs: number): Promise<void>;
   remove(reference: string): Promise<void>;
 }

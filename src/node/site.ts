@@ -50,7 +50,8 @@ export class Site {
     const config = changes.find((change) => change.kind === "config");
     const reason = config ? `${config.path} changes` : "an earlier run was cut short before it";
     const restart = config || journal?.restartDue ? reason : undefined;
-    const way = restart === undefined || this.filesOnly ? undefined : await this.runtime.restartWay();
+    const way =
+      restart === undefined || this.filesOnly ? undefined : this.runtime.control.restartWay();
     return {
       wish,
       targets: planned.targets,
@@ -90,7 +91,14 @@ export class Site {
       if (planned.has(path) || !isOurs(entry, before)) continue;
       const after = restore(entry.original);
       if (sameState(before, after)) continue;
-      changes.push({ path, kind: entry.kind, before, after, out: after, why: `${entry.why}: taken back` });
+      changes.push({
+        path,
+        kind: entry.kind,
+        before,
+        after,
+        out: after,
+        why: `${entry.why}: taken back`,
+      });
     }
     // What is taken out of the mirrors' directories goes last: until the restart they may be needed.
     const rank = (change: Change): number =>
@@ -102,14 +110,20 @@ export class Site {
     return Object.entries(journal?.files ?? {}).flatMap(([path, entry]) => {
       const current = this.files.read(path);
       const isKnown = isOurs(entry, current) || sameState(current, restore(entry.original));
-      return isKnown ? [] : [`${path} was changed by somebody else since: it is taken as it is now`];
+      return isKnown
+        ? []
+        : [`${path} was changed by somebody else since: it is taken as it is now`];
     });
   }
 
   /** Directories above a file that are not there yet, the outermost first. */
   missingDirectories(path: string): string[] {
     const missing: string[] = [];
-    for (let at = posix.dirname(path); at !== "/" && !this.files.isDirectory(at); at = posix.dirname(at)) {
+    for (
+      let at = posix.dirname(path);
+      at !== "/" && !this.files.isDirectory(at);
+      at = posix.dirname(at)
+    ) {
       missing.unshift(at);
     }
     return missing;

@@ -35,7 +35,10 @@ export function readUnit(view: FileView, name: string): Unit | undefined {
       if (entry.endsWith(".conf")) dropIns.set(entry, posix.join(folder, `${name}.d`, entry));
     }
   }
-  const files = [file, ...[...dropIns].sort(([a], [b]) => a.localeCompare(b)).map(([, path]) => path)];
+  const files = [
+    file,
+    ...[...dropIns].sort(([a], [b]) => a.localeCompare(b)).map(([, path]) => path),
+  ];
   let killMode = "control-group";
   let killModeAt: Unit["killModeAt"];
   let command = "";

@@ -60,7 +60,8 @@ function insert(adoption: Adoption, file: HostsFile): Adopted {
   const { text, ours, server } = adoption;
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
   const head = [OWNERSHIP_MARK, "# adopted: what stood here before follows, behind the cache"];
-  if (file.server === undefined && server !== undefined) head.push(`server = ${tomlString(server)}`);
+  if (file.server === undefined && server !== undefined)
+    head.push(`server = ${tomlString(server)}`);
   const blocks = ours.flatMap((host) => [...hostBlock(host), ""]);
   const lines = text.split(/\r?\n/);
   const document = new TomlDocument(text);
@@ -88,7 +89,9 @@ function rewrite(adoption: Adoption, file: HostsFile): Adopted {
     names.add(host.url);
     if (!isSound(host, adoption)) {
       const files = tlsFiles(host).filter((path) => !adoption.isUsable(path));
-      notes.push(`${host.url} is left out: ${files.join(", ")} cannot be read (it failed every pull)`);
+      notes.push(
+        `${host.url} is left out: ${files.join(", ")} cannot be read (it failed every pull)`,
+      );
       comments.push(`left out, since ${files.join(", ")} cannot be read: ${host.url}`);
       continue;
     }
@@ -118,7 +121,10 @@ function keptComments(text: string, file: HostsFile, notes: string[]): string[] 
   if (syntax?.kind === "syntax") {
     notes.push(`line ${syntax.line} is no TOML (${syntax.message}): its text stays as a comment`);
     const lines = text.trimEnd().split(/\r?\n/);
-    return [`not readable (line ${syntax.line}: ${syntax.message}):`, ...lines.map((line) => `  ${line}`)];
+    return [
+      `not readable (line ${syntax.line}: ${syntax.message}):`,
+      ...lines.map((line) => `  ${line}`),
+    ];
   }
   return new TomlDocument(text).comments
     .map((comment) => comment.text.slice(1).trim())
@@ -128,7 +134,9 @@ function keptComments(text: string, file: HostsFile, notes: string[]): string[] 
 function serverOf(adoption: Adoption, file: HostsFile, notes: string[]): string | undefined {
   const misplaced = file.defects.find((defect) => defect.kind === "server-in-host");
   if (file.server === undefined && misplaced?.kind === "server-in-host") {
-    notes.push(`server = ${tomlString(misplaced.server)} moves out of [host.${tomlString(misplaced.url)}]`);
+    notes.push(
+      `server = ${tomlString(misplaced.server)} moves out of [host.${tomlString(misplaced.url)}]`,
+    );
     return misplaced.server;
   }
   if (file.defects.some((defect) => defect.kind === "hub-server")) return adoption.server;

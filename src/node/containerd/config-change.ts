@@ -44,7 +44,11 @@ export function configChanges(
   }
   for (const [path, text] of texts) {
     const from = configuration.files.find((file) => file.path === path)?.document.text ?? NEW_FILE;
-    assertNothingElse(from, text, [...doomed, [...registry, "config_path"], [...newTable, "config_path"]]);
+    assertNothingElse(from, text, [
+      ...doomed,
+      [...registry, "config_path"],
+      [...newTable, "config_path"],
+    ]);
   }
   return texts;
 }

@@ -25,7 +25,9 @@ export function findDaemon(socket: string): Daemon | undefined {
   if (inodes.size === 0) return undefined;
   for (const name of entries("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    const holds = entries(`/proc/${name}/fd`).some((fd) => inodes.has(link(`/proc/${name}/fd/${fd}`)));
+    const holds = entries(`/proc/${name}/fd`).some((fd) =>
+      inodes.has(link(`/proc/${name}/fd/${fd}`)),
+    );
     if (holds) return describe(Number(name));
   }
   return undefined;
@@ -34,7 +36,9 @@ export function findDaemon(socket: string): Daemon | undefined {
 function describe(pid: number): Daemon {
   const command = read(`/proc/${pid}/cmdline`).split("\0").filter(Boolean);
   // The name in parentheses may hold blanks; the fields after it do not.
-  const fields = read(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
+  const fields = read(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, "")
+    .split(" ");
   const ticks = Number(fields[19] ?? 0);
   const boot = Number(/^btime (\d+)/m.exec(read("/proc/stat"))?.[1] ?? 0);
   // USER_HZ is 100 on every Linux that Go and Bun run on.

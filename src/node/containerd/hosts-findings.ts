@@ -77,7 +77,9 @@ function directoryFindings(
   const state = view.read(path);
   const findings: Finding[] = [];
   const inside = view.list(directory) ?? [];
-  const typo = inside.find((name) => /^(?:host|hosts)\.(?:toml|tml|conf|yaml)$/i.test(name) && name !== "hosts.toml");
+  const typo = inside.find(
+    (name) => /^(?:host|hosts)\.(?:toml|tml|conf|yaml)$/i.test(name) && name !== "hosts.toml",
+  );
   if (typo !== undefined) {
     findings.push({
       code: "hosts-misnamed",
@@ -91,7 +93,8 @@ function directoryFindings(
   if (state === undefined || state.bytes.length === 0) {
     const { ca, client } = looseCertificates(view, directory);
     if (ca.length > 0 || client.length > 0) return findings;
-    const shadows = names.includes(DEFAULT_DIRECTORY) && !directory.endsWith(`/${DEFAULT_DIRECTORY}`);
+    const shadows =
+      names.includes(DEFAULT_DIRECTORY) && !directory.endsWith(`/${DEFAULT_DIRECTORY}`);
     findings.push({
       code: "hosts-empty-directory",
       severity: shadows ? "error" : "warning",
@@ -174,9 +177,17 @@ function describe(
         "move it above the first [host…]",
       ];
     case "unknown-key":
-      return [`the key ${defect.key} is unknown`, "containerd ignores it", "is it a typing mistake?"];
+      return [
+        `the key ${defect.key} is unknown`,
+        "containerd ignores it",
+        "is it a typing mistake?",
+      ];
     case "no-scheme":
-      return [`${JSON.stringify(defect.url)} has no scheme`, "it is taken as https", `write https:// or http:// before it`];
+      return [
+        `${JSON.stringify(defect.url)} has no scheme`,
+        "it is taken as https",
+        `write https:// or http:// before it`,
+      ];
     case "http-with-tls":
       return [
         `${defect.url} is http and has TLS settings`,

@@ -77,7 +77,11 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
   return { facts: facts(input, configuration, pattern), findings: sortFindings(findings) };
 }
 
-function facts(input: InspectInput, configuration: Configuration, pattern: RegistryPattern): Fact[] {
+function facts(
+  input: InspectInput,
+  configuration: Configuration,
+  pattern: RegistryPattern,
+): Fact[] {
   const { unit, daemon, manager } = input;
   const [, ...imported] = configuration.files.map((file) => file.path);
   const list: (readonly [string, string | undefined])[] = [
@@ -114,7 +118,10 @@ async function criFindings({ cri, socket, daemon }: InspectInput): Promise<Findi
           error.kind === "forbidden"
             ? "whether pods can start here cannot be told"
             : "no pod can start on this node",
-        advice: error.kind === "absent" ? "start containerd, or name its socket with --socket" : "name containerd's socket with --socket, and run this as root",
+        advice:
+          error.kind === "absent"
+            ? "start containerd, or name its socket with --socket"
+            : "name containerd's socket with --socket, and run this as root",
       },
     ];
   }

@@ -61,7 +61,9 @@ export function planTargets(input: PlannerInput): Targets {
   const copies = copiesOf(view, inForce, certsDir, new Set(trees.targets.map((tree) => tree.path)));
   if (copies.length > 0) {
     const others = pattern.directories.slice(1).join(", ");
-    notes.push(`what stands in ${others} is copied to ${certsDir}: one directory is all that every containerd reads`);
+    notes.push(
+      `what stands in ${others} is copied to ${certsDir}: one directory is all that every containerd reads`,
+    );
   }
   notes.push(...comingIntoForce(view, pattern, certsDir, trees.targets));
   const config = configTargets(view, configuration, pattern, certsDir, traits, obstacles);
@@ -148,7 +150,13 @@ function copiesOf(
         const state = view.read(posix.join(directory, name, file));
         const path = posix.join(root, name, file);
         if (state === undefined || planned.has(path)) continue;
-        copies.push({ path, kind: "copy", after: state, out: state, why: `from ${directory}/${name}` });
+        copies.push({
+          path,
+          kind: "copy",
+          after: state,
+          out: state,
+          why: `from ${directory}/${name}`,
+        });
       }
     }
   }

@@ -54,7 +54,9 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const converted = conversion.registries.get(registry);
   const isWired = isDefault || wish.namespaces.includes(registry);
   const ours = isWired ? [cacheHost(wish)] : [];
-  const more = (converted?.hosts ?? conversion.wildcard ?? []).filter((host) => host.url !== wish.cache);
+  const more = (converted?.hosts ?? conversion.wildcard ?? []).filter(
+    (host) => host.url !== wish.cache,
+  );
   // A server in _default would be that of every registry: it is left out, and each is its own.
   const server = isDefault ? undefined : (converted?.server ?? defaultServer(registry));
   const present = existing(input, registry);
@@ -99,7 +101,8 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const loose = present === undefined ? undefined : looseRoot(view, present);
   const root: HostFields = { ...converted?.root, ...loose };
   const tree = (hosts: readonly HostEntry[]): FileState | undefined => {
-    const all = hosts.length === 0 && hasTls(root) && server !== undefined ? [itself(server, root)] : hosts;
+    const all =
+      hosts.length === 0 && hasTls(root) && server !== undefined ? [itself(server, root)] : hosts;
     if (all.length === 0) return undefined;
     const comments = [OWNERSHIP_MARK.slice(2), ADVICE];
     return newFile(renderHosts({ comments, root, hosts: all, ...(server ? { server } : {}) }));
@@ -107,7 +110,13 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const after = tree([...ours, ...more]);
   if (after === undefined) return;
   const out = tree(more);
-  result.targets.push({ path, kind: "hosts", after, out, why: isDefault ? "every other registry" : registry });
+  result.targets.push({
+    path,
+    kind: "hosts",
+    after,
+    out,
+    why: isDefault ? "every other registry" : registry,
+  });
 }
 
 function cacheHost(wish: Wish): HostEntry {

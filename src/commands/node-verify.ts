@@ -1,0 +1,65 @@
+import { Command } from "commander";
+import type { NamespaceProof } from "../node/verify.ts";
+import { isProven, verify } from "../node/verify.ts";
+import { printJson, table } from "./node-print.ts";
+import type { PlaceOptions } from "./node-site.ts";
+import { WrongUse, openCache, openSite, run } from "./node-site.ts";
+
+interface VerifyOptions extends PlaceOptions {
+  readonly cache?: string;
+  readonly cacheCa?: string;
+  readonly upstream?: readonly string[];
+  readonly probe?: readonly string[];
+}
+
+export function verifyCommand(): Command {
+  return new Command("verify")
+    .description(
+      "prove the wiring as it stands: the cache first, the registry after, seen by the cache",
+    )
+    .option("--cache <url>", "the cache, where the journal does not tell it")
+    .option("--cache-ca <file>", "a file on the node with the authority of the cache's certificate")
+    .option("--upstream <name...>", "these registries alone")
+    .option(
+      "--probe <image...>",
+      "images to prove it with; one of each registry is chosen otherwise",
+    )
+    .action((options: VerifyOptions) => run(options.json, () => prove(options)));
+}
+
+async function prove(options: VerifyOptions): Promise<number> {
+  const site = openSite(options);
+  if (site.filesOnly)
+    throw new WrongUse("verify pulls through a running containerd: leave --root out");
+  const wish = site.journal.read()?.wish;
+  const url = options.cache ?? wish?.cache;
+  if (url === undefined)
+    throw new WrongUse("nothing is wired here: name the cache with --cache URL");
+  const cache = openCache(site, url, options.cacheCa ?? wish?.cacheCa);
+  const namespaces = options.upstream ?? wish?.namespaces ?? (await cache.namespaces());
+  const proofs = await verify({ site, cache, namespaces, probes: options.probe ?? [] });
+  const isGood = proofs.every(isProven);
+  if (options.json) printJson({ cache: cache.url, proven: isGood, namespaces: proofs });
+  else console.log(proofsText(proofs, cache.url));
+  return isGood ? 0 : 1;
+}
+
+function proofsText(proofs: readonly NamespaceProof[], cache: string): string {
+  const rows = proofs.map((proof) => [
+    proof.namespace,
+    isProven(proof) ? "proven" : "NOT PROVEN",
+    proof.isCacheFirst ? "cache first" : "cache not first",
+    `then ${[...proof.route.hosts.slice(1), proof.upstream.url].join(", ")} (${proof.upstream.answer})`,
+    proof.probe.reference ?? "-",
+    proof.probe.detail,
+  ]);
+  const problems = proofs.flatMap((proof) =>
+    proof.route.problems.map((problem) => `  - ${proof.namespace}: ${problem}`),
+  );
+  const bad = proofs.filter((proof) => !isProven(proof)).length;
+  const end =
+    bad === 0
+      ? `Every registry goes through ${cache}.`
+      : `${bad} of ${proofs.length} could not be proven. entrepot node check says what is wrong.`;
+  return [table(rows), ...problems, "", end].join("\n");
+}

@@ -1,0 +1,53 @@
+import { Command } from "commander";
+import { parseDuration } from "../config/units.ts";
+import { watch } from "../node/watch.ts";
+import type { PlaceOptions } from "./node-site.ts";
+import { WrongUse, openCache, openSite, run } from "./node-site.ts";
+
+interface WatchOptions extends PlaceOptions {
+  readonly cache?: string;
+  readonly cacheCa?: string;
+  readonly grace: string;
+  readonly interval: string;
+}
+
+export function watchCommand(): Command {
+  return new Command("watch")
+    .description(
+      "take the cache out while it fails and put it back when it is well; runs until it is ended",
+    )
+    .option("--cache <url>", "the cache, where the journal does not tell it")
+    .option("--cache-ca <file>", "a file on the node with the authority of the cache's certificate")
+    .option("--grace <duration>", "how long it may fail before it is taken out", "15s")
+    .option("--interval <duration>", "between two looks at it", "2s")
+    .action((options: WatchOptions) => run(options.json, () => keep(options)));
+}
+
+async function keep(options: WatchOptions): Promise<number> {
+  const graceMs = duration("--grace", options.grace);
+  const intervalMs = Math.max(100, duration("--interval", options.interval));
+  const site = openSite(options);
+  if (site.filesOnly) throw new WrongUse("watch looks after a running node: leave --root out");
+  const wish = site.journal.read()?.wish;
+  const url = options.cache ?? wish?.cache;
+  if (url === undefined)
+    throw new WrongUse("nothing is wired here: entrepot node apply does that first");
+  const cache = openCache(site, url, options.cacheCa ?? wish?.cacheCa);
+  const ending = new AbortController();
+  process.once("SIGTERM", () => ending.abort());
+  process.once("SIGINT", () => ending.abort());
+  const say = (line: string): void => {
+    const at = new Date().toISOString();
+    console.log(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
+  };
+  say(`watching ${url}: taken out after ${options.grace} of failure, back when it is well`);
+  await watch({ site, cache, graceMs, intervalMs, signal: ending.signal, say });
+  say("ending: the wiring stays as it is");
+  return 0;
+}
+
+function duration(option: string, text: string): number {
+  const parsed = parseDuration(text);
+  if (parsed === undefined) throw new WrongUse(`${option} ${text} is no duration: write 15s or 2m`);
+  return parsed;
+}

@@ -1,0 +1,104 @@
+import { spawnSync } from "node:child_process";
+import type { NodeFiles } from "../node-files.ts";
+import { readText } from "../node-files.ts";
+import { RuntimeFault } from "../runtime.ts";
+import { Cri } from "./cri.ts";
+import type { Daemon } from "./daemon.ts";
+import { configOption, findDaemon } from "./daemon.ts";
+import type { ContainerdVersion } from "./version.ts";
+import { parseContainerdVersion } from "./version.ts";
+
+export const DEFAULT_SOCKET = "/run/containerd/containerd.sock";
+const DEFAULT_CONFIG = "/etc/containerd/config.toml";
+
+export interface ContainerdOptions {
+  readonly files: NodeFiles;
+  readonly socket?: string;
+  readonly config?: string;
+  /** What the version is, where nothing that runs can tell it. */
+  readonly version?: string;
+  /** A shell command in place of `systemctl restart containerd`. */
+  readonly restartCommand?: string;
+  /** Works on the files of another root: no socket is opened, nothing is run. */
+  readonly filesOnly: boolean;
+}
+
+/** Where a containerd is, what it runs as, and which version it has. */
+export class Connection {
+  readonly socket: string;
+  /** The main configuration file. */
+  readonly main: string;
+  readonly options: ContainerdOptions;
+  #version: Promise<VersionFound> | undefined;
+
+  constructor(options: ContainerdOptions) {
+    this.options = options;
+    this.socket = options.socket ?? DEFAULT_SOCKET;
+    const { daemon } = this;
+    this.main = options.config ?? (daemon && configOption(daemon.command)) ?? DEFAULT_CONFIG;
+  }
+
+  /** The process of this moment: another one after a restart. */
+  get daemon(): Daemon | undefined {
+    return this.options.filesOnly ? undefined : findDaemon(this.socket);
+  }
+
+  /** A client for one purpose: one that has lost its server waits longer and longer. */
+  async withCri<T>(use: (cri: Cri) => Promise<T>): Promise<T> {
+    const cri = new Cri(this.socket);
+    try {
+      return await use(cri);
+    } finally {
+      cri.close();
+    }
+  }
+
+  /** @throws RuntimeFault of kind `unknown` */
+  version(): Promise<VersionFound> {
+    this.#version ??= this.#findVersion();
+    return this.#version;
+  }
+
+  async #findVersion(): Promise<VersionFound> {
+    for await (const [source, text] of this.#versionSources()) {
+      const version = text === undefined ? undefined : parseContainerdVersion(text);
+      if (version) return { version, source };
+    }
+    const { filesOnly, files } = this.options;
+    const where = filesOnly ? `below ${files.root}` : `at ${this.socket}`;
+    const advice =
+      "say which one it is with --containerd-version, or where it listens with --socket";
+    throw new RuntimeFault(
+      "unknown",
+      `no containerd was found ${where}, and no program of that name: ${advice}`,
+    );
+  }
+
+  async *#versionSources(): AsyncGenerator<[source: string, text: string | undefined]> {
+    const { version, filesOnly, files } = this.options;
+    yield ["--containerd-version", version];
+    if (!filesOnly) {
+      const asked = this.withCri((cri) => cri.daemonVersion(2_000)).catch(() => undefined);
+      yield [this.socket, await asked];
+      const executable = this.daemon?.executable ?? "containerd";
+      yield [`${executable} --version`, run(executable, ["--version"])];
+    }
+    const status = readText(files, "/var/lib/dpkg/status") ?? "";
+    const dpkg = /^Package: containerd(?:\.io)?\n(?:.+\n)*?Version: (?:\d+:)?(\S+)/m.exec(
+      status,
+    )?.[1];
+    yield ["/var/lib/dpkg/status", dpkg];
+  }
+}
+
+export interface VersionFound {
+  readonly version: ContainerdVersion;
+  /** What told it. */
+  readonly source: string;
+}
+
+/** What a program wrote, where it is there and succeeded. */
+export function run(executable: string, words: readonly string[]): string | undefined {
+  const { status, stdout } = spawnSync(executable, words, { encoding: "utf8", timeout: 20_000 });
+  return status === 0 ? stdout : undefined;
+}

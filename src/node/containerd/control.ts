@@ -1,0 +1,119 @@
+import type { Obstacle } from "../plan.ts";
+import type { RuntimeControl } from "../runtime.ts";
+import { RuntimeFault } from "../runtime.ts";
+import { isBooted, readUnit, sparesContainers } from "../systemd.ts";
+import type { Connection } from "./connection.ts";
+import { run } from "./connection.ts";
+import { CriFault } from "./cri.ts";
+import { traitsOf } from "./version.ts";
+
+export const UNIT = "containerd.service";
+const RESTART_MS = 120_000;
+
+/** containerd as a service, with CRI's word for whether it lives. */
+export class ContainerdControl implements RuntimeControl {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  restartWay(): { way: string; obstacles: readonly Obstacle[] } {
+    const { restartCommand, files } = this.#connection.options;
+    if (restartCommand !== undefined) return { way: restartCommand, obstacles: [] };
+    const unit = readUnit(files, UNIT);
+    const way = `systemctl restart ${UNIT}`;
+    if (!isBooted(files) || unit === undefined) {
+      const what = `containerd has to be restarted, and no ${UNIT} of a running systemd is here to do it with`;
+      const advice = "say how: --restart-command 'COMMAND'";
+      return { way, obstacles: [{ code: "no-restart-way", what, advice }] };
+    }
+    if (sparesContainers(unit)) return { way, obstacles: [] };
+    const what = `containerd has to be restarted, and KillMode=${unit.killMode} of ${UNIT} would end every container with it`;
+    const advice =
+      "put KillMode=process into a drop-in of the unit, systemctl daemon-reload, and apply again";
+    const at = unit.killModeAt ?? { file: unit.file };
+    return { way, obstacles: [{ code: "restart-ends-containers", at, what, advice }] };
+  }
+
+  async restart(): Promise<void> {
+    const { way } = this.restartWay();
+    const child = Bun.spawn(["/bin/sh", "-c", way], {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+      timeout: RESTART_MS,
+    });
+    const said = new Response(child.stderr).text();
+    const code = await child.exited;
+    if (code === 0) return;
+    // Not awaited without a bound: a daemon that the command left behind may hold the pipe open.
+    const text = await Promise.race([said, Bun.sleep(500).then(() => "")]);
+    throw new RuntimeFault(
+      "restart-failed",
+      `${way} ended with ${code}: ${text.trim().slice(-500)}`,
+    );
+  }
+
+  /** The daemon's own readiness says nothing of its plugins: CRI itself is asked. */
+  async alive(withinMs: number): Promise<string> {
+    const deadline = Date.now() + withinMs;
+    for (;;) {
+      try {
+        return await this.#connection.withCri(async (cri) => (await cri.version(2_000)).version);
+      } catch (error) {
+        if (!(error instanceof CriFault)) throw error;
+        // The plugins of a daemon that answers have all been tried: waiting changes nothing.
+        const isFinal = error.kind === "cri-dead" && (await this.#isSettled());
+        if (isFinal || Date.now() >= deadline) {
+          throw new RuntimeFault("dead", await this.#whyDead(error), { cause: error });
+        }
+      }
+      await Bun.sleep(200);
+    }
+  }
+
+  async requireInForce(certsDir: string): Promise<void> {
+    const { version } = await this.#connection.version();
+    const info = await this.#connection.withCri((cri) => cri.info());
+    const isTold = !traitsOf(version).imagesTable;
+    const seen = isTold ? configPathOf(info["config"] ?? "{}") : this.#dumped();
+    if (seen === undefined || seen === certsDir) return;
+    const what = `containerd goes by config_path = ${JSON.stringify(seen)} and not by ${certsDir}`;
+    throw new RuntimeFault("not-in-force", what);
+  }
+
+  /** Whether the daemon says of its CRI plugin that it failed, rather than that it is not up yet. */
+  async #isSettled(): Promise<boolean> {
+    const errors = this.#connection.withCri((cri) => cri.pluginErrors()).catch(() => new Map());
+    return [...(await errors).keys()].some((id) => /cri/.test(String(id)));
+  }
+
+  /** containerd's own words on why its CRI plugin did not start. */
+  async #whyDead(error: CriFault): Promise<string> {
+    if (error.kind !== "cri-dead") return error.message;
+    const none = new Map<string, string>();
+    const errors = await this.#connection.withCri((cri) => cri.pluginErrors()).catch(() => none);
+    const reason = [...errors].find(([id]) => /cri/.test(id))?.[1];
+    return `containerd runs and its CRI does not answer${reason === undefined ? "" : `: ${reason}`}`;
+  }
+
+  /**
+   * 2.x tells config_path nowhere over CRI. The dump reads the files anew, as the daemon did when it
+   * was restarted just now; it would not show a conflict, but CRI has answered by then.
+   */
+  #dumped(): string | undefined {
+    const { daemon, main } = this.#connection;
+    const text = daemon && run(daemon.executable, ["--config", main, "config", "dump"]);
+    const table = /\[plugins\.["']io\.containerd\.cri\.v1\.images["']\.registry\]([^[]*)/;
+    return /config_path = ['"](.*?)['"]/.exec(table.exec(text ?? "")?.[1] ?? "")?.[1];
+  }
+}
+
+function configPathOf(config: string): string | undefined {
+  const parsed: unknown = JSON.parse(config);
+  if (typeof parsed !== "object" || parsed === null || !("registry" in parsed)) return undefined;
+  const { registry } = parsed;
+  if (typeof registry !== "object" || registry === null || !("configPath" in registry)) return "";
+  return String(registry.configPath);
+}

@@ -1,0 +1,182 @@
+import { apply } from "./apply.ts";
+import type { CacheClient } from "./cache-client.ts";
+import { CacheFault } from "./cache-client.ts";
+import type { JournalDocument } from "./journal.ts";
+import { isOurs, restore } from "./journal.ts";
+import { LockedError } from "./lock.ts";
+import { FilesFault } from "./node-files.ts";
+import type { Wish } from "./plan.ts";
+import { sameState } from "./plan.ts";
+import { RuntimeFault } from "./runtime.ts";
+import type { Site } from "./site.ts";
+
+export interface WatchOptions {
+  readonly site: Site;
+  readonly cache: CacheClient;
+  /** How long the cache may fail before its mirrors are taken out, in milliseconds. */
+  readonly graceMs: number;
+  /** Between two looks, in milliseconds. */
+  readonly intervalMs: number;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+const HEALTH_MS = 2_000;
+/** Between two attempts to follow the cache's list of namespaces after one that failed. */
+const RETRY_MS = 60_000;
+/** Good answers in a row before the mirrors come back. */
+const WELL = 2;
+
+/**
+ * Keeps a wired node wired while its cache is well, and takes the cache out of the mirrors while it
+ * is not. It never restarts containerd and never touches a file that is not as this tool left it. At
+ * its end it leaves all as it is: an update of the watcher must not unwire a node.
+ */
+export async function watch(options: WatchOptions): Promise<void> {
+  const { intervalMs, signal, say } = options;
+  const watcher = new Watcher(options);
+  while (!signal.aborted) {
+    try {
+      await watcher.look();
+    } catch (error) {
+      const isExpected =
+        error instanceof LockedError ||
+        error instanceof FilesFault ||
+        error instanceof RuntimeFault;
+      if (!isExpected) throw error;
+      say(error.message);
+    }
+    await sleep(intervalMs, signal);
+  }
+}
+
+class Watcher {
+  readonly #options: WatchOptions;
+  #failingSince: number | undefined;
+  #wellInARow = 0;
+  #retryAt = 0;
+  readonly #told = new Set<string>();
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  async look(): Promise<void> {
+    const { site, cache, graceMs, say } = this.#options;
+    const journal = site.journal.read();
+    if (journal === undefined) {
+      this.#once("nothing is wired here: entrepot node apply does that");
+      return;
+    }
+    if (journal.unfinished) {
+      this.#once(`an ${journal.unfinished} was cut short: run it again`);
+      return;
+    }
+    const failure = await this.#failure();
+    if (failure === undefined) {
+      this.#failingSince = undefined;
+      this.#wellInARow += 1;
+      if (this.#wellInARow < WELL) return;
+      const changed = this.#turn("wired");
+      if (changed > 0) say(`${cache.url} is well again: ${changed} mirrors are back`);
+      await this.#follow(journal);
+      return;
+    }
+    this.#wellInARow = 0;
+    if (this.#failingSince === undefined) {
+      this.#failingSince = Date.now();
+      say(`${failure}; its mirrors are taken out if this lasts for ${graceMs / 1000} s`);
+    }
+    if (Date.now() - this.#failingSince < graceMs) return;
+    const changed = this.#turn("out");
+    if (changed > 0) say(`${changed} mirrors of ${cache.url} are taken out until it is well`);
+  }
+
+  async #failure(): Promise<string | undefined> {
+    try {
+      await this.#options.cache.health(HEALTH_MS);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof CacheFault)) throw error;
+      return error.message;
+    }
+  }
+
+  /** Writes every hosts.toml of ours in one of its two forms; both are in the journal already. */
+  #turn(to: "wired" | "out"): number {
+    const { site } = this.#options;
+    using _lock = site.lock();
+    const journal = site.journal.read();
+    if (journal === undefined || journal.unfinished) return 0;
+    let changed = 0;
+    for (const [path, entry] of Object.entries(journal.files)) {
+      const wanted = restore(entry[to]);
+      if (entry.kind !== "hosts" || sameState(restore(entry.wired), restore(entry.out))) continue;
+      const current = site.files.read(path);
+      if (sameState(current, wanted)) continue;
+      if (!isOurs(entry, current)) {
+        this.#once(`${path} was changed by somebody else: it is left as it is`);
+        continue;
+      }
+      if (wanted) site.durable.write(path, wanted);
+      else site.durable.remove(path, entry.madeDirectory);
+      changed += 1;
+    }
+    return changed;
+  }
+
+  /** Wires what the cache serves by now, where all of it was asked for. */
+  async #follow(journal: JournalDocument): Promise<void> {
+    const { site, cache, say } = this.#options;
+    if (!journal.wish.all || Date.now() < this.#retryAt) return;
+    const served = await cache.namespaces().catch(() => undefined);
+    if (served === undefined) return;
+    const { all: _all, ...former } = journal.wish;
+    const { cacheCa, ...rest } = former;
+    const base: Wish = { ...rest, ...(cacheCa === undefined ? {} : { cacheCa }) };
+    const kept = base.namespaces.filter((name) => served.includes(name));
+    const namespaces = [...kept];
+    for (const name of served.filter((it) => !kept.includes(it))) {
+      const plan = await site.plan({ ...base, namespaces: [...namespaces, name] });
+      const [obstacle] = plan.obstacles;
+      if (obstacle) this.#once(`${name} is not wired: ${obstacle.what}`);
+      else if (plan.restart !== undefined) this.#once(`${name} is not wired: it needs a restart`);
+      else namespaces.push(name);
+    }
+    if (namespaces.join() === base.namespaces.join()) return;
+    say(`${cache.url} serves ${served.join(", ")}: following`);
+    const wish = { ...base, namespaces };
+    const confirm = (): Promise<boolean> => Promise.resolve(true);
+    const result = await apply({
+      site,
+      wish,
+      all: true,
+      cache,
+      probes: [],
+      waitMs: 0,
+      confirm,
+      say,
+    }).catch((error: unknown) => {
+      if (!(error instanceof CacheFault)) throw error;
+      return { outcome: "undone" as const, reason: error.message };
+    });
+    if (result.outcome === "applied" || result.outcome === "nothing-to-do") return;
+    this.#retryAt = Date.now() + RETRY_MS;
+    say(`the list could not be followed: ${"reason" in result ? result.reason : result.outcome}`);
+  }
+
+  #once(line: string): void {
+    if (this.#told.has(line)) return;
+    this.#told.add(line);
+    this.#options.say(line);
+  }
+}
+
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+}
