@@ -39,6 +39,7 @@ export type ApplyResult = { readonly plan: Plan } & (
 );
 
 const ALIVE_MS = 60_000;
+const QUICK_MS = 3_000;
 
 /** Something that keeps a node from being wired as it was asked; all is put back then. */
 class NotWired extends Error {
@@ -68,7 +69,8 @@ export async function apply(options: ApplyOptions): Promise<ApplyResult> {
   if (!(await options.confirm(plan))) return { plan, outcome: "declined" };
   if (cache) await awaitCache(cache, plan.wired, options.waitMs, say);
 
-  const next = journalFor(options, plan, earlier);
+  const wasAlive = earlier?.wasAlive ?? (await isAlive(site));
+  const next = { ...journalFor(options, plan, earlier), wasAlive };
   site.journal.write({ ...next, unfinished: "apply", restartDue: plan.restart !== undefined });
   let probes: readonly ProbeResult[] = [];
   try {
@@ -87,6 +89,17 @@ export async function apply(options: ApplyOptions): Promise<ApplyResult> {
   }
   site.journal.write(finished(next, plan));
   return { plan, outcome: "applied", probes };
+}
+
+async function isAlive(site: Site): Promise<boolean> {
+  if (site.filesOnly) return true;
+  try {
+    await site.runtime.control.alive(QUICK_MS);
+    return true;
+  } catch (error) {
+    if (error instanceof RuntimeFault) return false;
+    throw error;
+  }
 }
 
 function isExpected(error: unknown): error is Error {
@@ -138,6 +151,22 @@ async function restart(site: Site, plan: Plan, say: (line: string) => void): Pro
   say(`CRI answers again (${version}) and goes by ${plan.certsDir}`);
 }
 
+/** @throws RuntimeFault where CRI answered before and does not now. */
+export async function restartAsBefore(
+  site: Site,
+  wasAlive: boolean,
+  say: (line: string) => void,
+): Promise<void> {
+  say("restarting containerd with what it had before");
+  await site.runtime.control.restart();
+  try {
+    say(`CRI answers again (${await site.runtime.control.alive(ALIVE_MS)})`);
+  } catch (error) {
+    if (wasAlive || !(error instanceof RuntimeFault)) throw error;
+    say(`CRI does not answer, as it did not before: ${error.message}`);
+  }
+}
+
 async function prove(
   { site, wish, probes: asked, say }: ApplyOptions,
   plan: Plan,
@@ -183,7 +212,7 @@ function journalFor(
   { site, wish, all }: ApplyOptions,
   plan: Plan,
   earlier: JournalDocument | undefined,
-): JournalBody {
+): Omit<JournalBody, "wasAlive"> {
   const files: Record<string, JournalEntry> = {};
   const made = new Set(earlier?.madeDirectories);
   const targets = [...plan.targets, ...plan.changes.filter((change) => !isTarget(plan, change))];
@@ -267,9 +296,7 @@ async function undo(
   for (const change of plan.changes.filter(isConfig).toReversed()) await back(change);
   if (plan.restart !== undefined && !site.filesOnly) {
     await attempt("containerd", async () => {
-      say("restarting containerd with what it had before");
-      await site.runtime.control.restart();
-      say(`CRI answers again (${await site.runtime.control.alive(ALIVE_MS)})`);
+      await restartAsBefore(site, next.wasAlive, say);
     });
   }
   for (const change of plan.changes.filter((it) => !isConfig(it)).toReversed()) await back(change);

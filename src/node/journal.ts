@@ -57,6 +57,8 @@ const document = z.strictObject({
   certsDir: z.string(),
   /** Directories above hosts directories that this tool made. */
   madeDirectories: z.array(z.string()),
+  /** Whether the runtime answered before the wiring: what it is brought back to need not be more. */
+  wasAlive: z.boolean(),
   /** The runtime has yet to be restarted to go by the configuration as it is on disk. */
   restartDue: z.boolean(),
   /** Whether a run is under way, or was cut short. */

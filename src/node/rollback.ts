@@ -1,3 +1,4 @@
+import { restartAsBefore } from "./apply.ts";
 import type { JournalDocument, JournalEntry } from "./journal.ts";
 import { isOurs, restore } from "./journal.ts";
 import { FilesFault } from "./node-files.ts";
@@ -40,7 +41,6 @@ export type RollbackResult = { readonly plan: RollbackPlan } & (
   | { readonly outcome: "failed"; readonly reason: string }
 );
 
-const ALIVE_MS = 60_000;
 const EMPTY: RollbackPlan = {
   back: [],
   foreign: [],
@@ -68,9 +68,7 @@ export async function rollback({ site, confirm, say }: RollbackOptions): Promise
     // The configuration first: until the restart containerd goes by the hosts directories.
     for (const file of plan.back.filter(isConfig)) put(site, journal, file, say);
     if (restartDue && !site.filesOnly) {
-      say(`restarting containerd (${plan.restartWay})`);
-      await site.runtime.control.restart();
-      say(`CRI answers again (${await site.runtime.control.alive(ALIVE_MS)})`);
+      await restartAsBefore(site, journal.wasAlive, say);
     }
     for (const file of plan.back.filter((it) => !isConfig(it))) put(site, journal, file, say);
     for (const path of Object.keys(journal.files)) site.durable.tidy(path);

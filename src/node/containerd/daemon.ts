@@ -7,6 +7,8 @@ export interface Daemon {
   readonly command: readonly string[];
   /** In milliseconds of the epoch. */
   readonly startedAt: number;
+  /** As /proc/<pid>/cgroup has it: systemd's unit is in its paths. */
+  readonly cgroups: string;
 }
 
 /**
@@ -43,7 +45,8 @@ function describe(pid: number): Daemon {
   const boot = Number(/^btime (\d+)/m.exec(read("/proc/stat"))?.[1] ?? 0);
   // USER_HZ is 100 on every Linux that Go and Bun run on.
   const startedAt = boot * 1000 + ticks * 10;
-  return { pid, executable: link(`/proc/${pid}/exe`), command, startedAt };
+  const cgroups = read(`/proc/${pid}/cgroup`);
+  return { pid, executable: link(`/proc/${pid}/exe`), command, startedAt, cgroups };
 }
 
 /** The value of `--config`, where the daemon was started with one. */

@@ -52,7 +52,7 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
     ...(pattern.kind === "hosts" || pattern.kind === "both" || traits.defaultConfigPath !== ""
       ? pattern.directories.flatMap((root) => hostsFindings(view, root, traits))
       : []),
-    ...unitFindings(input.unit),
+    ...unitFindings(ownUnit(input)),
     ...staleFindings(input, configuration),
   ];
   if (!isSupported(version)) {
@@ -82,7 +82,8 @@ function facts(
   configuration: Configuration,
   pattern: RegistryPattern,
 ): Fact[] {
-  const { unit, daemon, manager } = input;
+  const { daemon, manager } = input;
+  const unit = ownUnit(input);
   const [, ...imported] = configuration.files.map((file) => file.path);
   const list: (readonly [string, string | undefined])[] = [
     ["containerd", `${input.version.text} (${input.versionSource})`],
@@ -138,6 +139,12 @@ async function deadCri(cri: Cri, error: CriFault): Promise<Finding> {
     consequence: "the unit looks healthy, and no pod can start on this node",
     advice: "mend the configuration (see below) and restart containerd",
   };
+}
+
+/** The unit, unless the daemon that was found runs under something else: k3s, a snap, a test. */
+function ownUnit({ unit, daemon }: InspectInput): Unit | undefined {
+  if (unit === undefined || daemon === undefined) return unit;
+  return daemon.cgroups.includes(`/${unit.name}`) ? unit : undefined;
 }
 
 function unitFindings(unit: Unit | undefined): Finding[] {

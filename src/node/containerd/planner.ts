@@ -8,7 +8,7 @@ import { configChanges } from "./config-change.ts";
 import type { Configuration } from "./configuration.ts";
 import { readConfiguration } from "./configuration.ts";
 import { convert } from "./convert.ts";
-import { hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
+import { DEFAULT_DIRECTORY, hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
 import type { RegistryPattern } from "./registry-pattern.ts";
 import { registryPattern } from "./registry-pattern.ts";
 import { like, newFile, planTrees } from "./trees.ts";
@@ -139,8 +139,9 @@ function copiesOf(
   root: string,
   planned: ReadonlySet<string>,
 ): Target[] {
-  const taken = new Set(registryDirectories(view, root).map(hostOfDirectory));
-  const catchesAll = taken.has("_default");
+  const names = [...planned].map((path) => posix.basename(posix.dirname(path)));
+  const taken = new Set([...registryDirectories(view, root), ...names].map(hostOfDirectory));
+  const catchesAll = view.isDirectory(posix.join(root, DEFAULT_DIRECTORY));
   const copies: Target[] = [];
   for (const directory of directories.filter((dir) => dir !== root)) {
     for (const name of registryDirectories(view, directory)) {
@@ -149,7 +150,7 @@ function copiesOf(
       for (const file of view.list(posix.join(directory, name)) ?? []) {
         const state = view.read(posix.join(directory, name, file));
         const path = posix.join(root, name, file);
-        if (state === undefined || planned.has(path)) continue;
+        if (state === undefined) continue;
         copies.push({
           path,
           kind: "copy",

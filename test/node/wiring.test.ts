@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { dirname, join } from "node:path";
+import { type Certificate, makeCertificate } from "../harness/certificates.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
+import { unauthorized } from "../harness/faults.ts";
+import { busyboxImage, textImage } from "../harness/images.ts";
+import { tempDir } from "../harness/places.ts";
+import { real, realTest } from "../harness/real.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { entrepotNode, placesOf } from "./program.ts";
+import { type Registries, type StartingPoint, startingPoints } from "./starting-points.ts";
+import { LINES, type SupervisedNode, newNode } from "./supervised.ts";
+import { startSleeper } from "./sleeper.ts";
+import { tree } from "./tree.ts";
+
+const outside = Object.values(networkInterfaces())
+  .flat()
+  .find((it) => it?.family === "IPv4" && !it.internal)?.address;
+const credentials = { username: "node", password: "s3cret-of-the-test" };
+
+let upstream: ScriptedUpstream;
+let secured: ScriptedUpstream;
+let cache: Entrepot;
+let certificate: Certificate;
+let registries: Registries;
+const stack = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  if (!real.available) return;
+  const dir = stack.use(await tempDir());
+  const address = outside ?? "127.0.0.1";
+  certificate = await makeCertificate(dir, [address]);
+  upstream = stack.use(await startScriptedUpstream());
+  secured = stack.use(await startScriptedUpstream({ host: address, certificate }));
+  upstream.add("org/hello", textImage({ text: "hello" }), "1");
+  upstream.add("org/runs", await busyboxImage({ text: "runs" }), "1");
+  secured.add("org/own", textImage({ text: "own" }), "1");
+  const expected = `Basic ${btoa(`${credentials.username}:${credentials.password}`)}`;
+  secured.respond(({ headers }) =>
+    headers.get("authorization") === expected ? undefined : unauthorized('Basic realm="own"'),
+  );
+  cache = stack.use(
+    await startEntrepot({
+      config: { upstreams: { [upstream.address]: localUpstream(upstream.url) } },
+    }),
+  );
+  registries = {
+    cached: upstream.address,
+    secured: secured.address,
+    authority: certificate.certificate,
+    credentials,
+  };
+}, 60_000);
+
+afterAll(() => stack.disposeAsync(), 30_000);
+
+describe.each(LINES)("containerd %s", (line) => {
+  let node: SupervisedNode;
+  let sleeper: { pid: number };
+
+  beforeAll(async () => {
+    if (!real.available) return;
+    node = await newNode(line);
+    lay(node, startingPoints[0] ?? expect.unreachable());
+    await node.begin();
+    await node.criReady();
+    await node.importPause();
+    await node.pull(`${upstream.address}/org/runs:1`);
+    sleeper = await startSleeper(node, `${upstream.address}/org/runs:1`);
+  }, 60_000);
+
+  afterAll(async () => node?.[Symbol.asyncDispose](), 30_000);
+
+  for (const point of startingPoints) {
+    if (point.lines && !point.lines.includes(line)) continue;
+    realTest(point.name, () => wireAndTakeBack(node, point), 60_000);
+  }
+
+  realTest("a container that ran before all of this runs still, as the same process", () => {
+    expect(readFileSync(`/proc/${sleeper.pid}/cmdline`, "utf8")).toContain("sleep");
+  });
+});
+
+function lay(node: SupervisedNode, point: StartingPoint): void {
+  const { places } = node;
+  rmSync(places.etc, { recursive: true, force: true });
+  rmSync(node.stateDir, { recursive: true, force: true });
+  const files = point.files(places, registries, node.line);
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(places.etc, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text === "@authority" ? registries.authority : text);
+  }
+}
+
+async function wireAndTakeBack(node: SupervisedNode, point: StartingPoint): Promise<void> {
+  const { etc } = node.places;
+  const image = `${registries.cached}/org/hello:1`;
+  const places = placesOf(node);
+  const wish = ["--cache", cache.url, ...(point.options ?? [])];
+  lay(node, point);
+  await node.restart();
+  if (!point.criIsDead) await node.criReady();
+  const [before, dump] = [tree(etc), await node.dump()];
+  expect(dump).toContain("SystemdCgroup");
+
+  const check = await findings(node);
+  expect(check.wrong).toEqual(expect.arrayContaining([...point.finds(node.line)]));
+  if (point.finds(node.line).length === 0) expect(check).toEqual({ wrong: [], code: 0 });
+  else expect(check.code).toBe(1);
+
+  if (point.stopsWithout !== undefined && point.options?.length) {
+    const stopped = await entrepotNode(["plan", "--cache", cache.url, ...places]);
+    expect(stopped).toMatchObject({ code: 1, text: expect.stringContaining(point.stopsWithout) });
+  }
+  const plan = await entrepotNode(["plan", ...wish, ...places]);
+  expect(plan).toMatchObject({ code: 0, text: expect.stringContaining(`[host."${cache.url}"]`) });
+  expect(tree(etc)).toEqual(before);
+
+  const applied = await entrepotNode(["apply", ...wish, ...places, "--yes", "--probe", image]);
+  expect(applied).toMatchObject({ code: 0, text: expect.stringContaining("proven") });
+  expect(await node.dump()).toBe(dump);
+  const served = await lastServed();
+  await node.pull(image);
+  expect(await lastServed()).toBeGreaterThan(served);
+  await node.forget(image);
+  if (point.pullsSecured) {
+    await node.pull(`${registries.secured}/org/own:1`);
+    await node.forget(`${registries.secured}/org/own:1`);
+  }
+  const after = await findings(node);
+  expect(after.wrong.toSorted()).toEqual([...(point.keeps?.(node.line) ?? [])].toSorted());
+
+  const again = await entrepotNode(["apply", ...wish, ...places]);
+  expect(again).toMatchObject({ code: 0, text: expect.stringContaining("Nothing had to change") });
+  const back = await entrepotNode(["rollback", ...places, "--yes"]);
+  expect(back).toMatchObject({ code: 0, text: expect.stringContaining("Every byte") });
+  expect(tree(etc)).toEqual(before);
+}
+
+async function findings(node: SupervisedNode): Promise<{ wrong: string[]; code: number }> {
+  const { code, text } = await entrepotNode(["check", "--json", ...placesOf(node)]);
+  const answer = JSON.parse(text) as { findings: { code: string; severity: string }[] };
+  const wrong = answer.findings.filter(({ severity }) => severity !== "note");
+  return { code, wrong: wrong.map((finding) => finding.code) };
+}
+
+/** When the cache served something for the last time: its list itself holds the last few alone. */
+async function lastServed(): Promise<number> {
+  const answer = (await (await cache.get("/entrepot/v1/served")).json()) as {
+    served: { at: number }[];
+  };
+  return answer.served.at(-1)?.at ?? 0;
+}
