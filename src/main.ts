@@ -7,6 +7,7 @@ import { pinCommand, unpinCommand } from "./commands/pin.ts";
 import { purgeCommand } from "./commands/purge.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { importCommand } from "./commands/import.ts";
+import { nodeCommand } from "./commands/node.ts";
 import { renderCommand } from "./commands/render.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { version } from "./version.ts";
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
     renderCommand(),
     doctorCommand(),
     importCommand(),
+    nodeCommand(),
   ];
   for (const command of commands) program.addCommand(command.exitOverride());
   try {

@@ -33,7 +33,10 @@ async function applyWish(options: ApplyOptions): Promise<number> {
   const cache = openCache(site, options.cache, options.cacheCa);
   const { wish, all } = await wishOf(site, cache, options);
   const result = await apply({
-    ...{ site, wish, all, waitMs },
+    site,
+    wish,
+    all,
+    waitMs,
     cache: site.filesOnly ? undefined : cache,
     probes: options.probe ?? [],
     confirm: async (plan) => {

@@ -13,6 +13,10 @@ export function withWish(command: Command): Command {
     .option("--default", "send every other registry to the cache too, through _default")
     .option("--adopt", "take in hosts.toml files of others: their hosts stay, behind the cache")
     .option(
+      "--replace",
+      "leave the endpoints of old mirrors out; otherwise they stay, behind the cache",
+    )
+    .option(
       "--dial-timeout <duration>",
       "how long containerd 2.0.7 and newer try to reach the cache",
       "1s",
@@ -22,10 +26,10 @@ export function withWish(command: Command): Command {
 export function planCommand(): Command {
   return withWish(new Command("plan"))
     .description("show exactly what an apply would change, and in which steps; changes nothing")
-    .action((options: WishOptions) => run(options.json, () => plan(options)));
+    .action((options: WishOptions) => run(options.json, () => show(options)));
 }
 
-async function plan(options: WishOptions): Promise<number> {
+async function show(options: WishOptions): Promise<number> {
   const site = openSite(options);
   const cache = openCache(site, options.cache, options.cacheCa);
   const { wish } = await wishOf(site, cache, options);

@@ -27,6 +27,7 @@ export interface WishOptions extends PlaceOptions {
   readonly all?: true;
   readonly default?: true;
   readonly adopt?: true;
+  readonly replace?: true;
   readonly dialTimeout: string;
 }
 
@@ -57,6 +58,11 @@ export function openCache(site: Site, text: string, caFile: string | undefined):
   const parsed = parseCacheUrl(text);
   if ("problem" in parsed) throw new WrongUse(`--cache ${text} ${parsed.problem}`);
   if (caFile === undefined) return new CacheClient(parsed.url);
+  if (parsed.url.startsWith("http://")) {
+    throw new WrongUse(
+      `--cache-ca goes with an https:// cache: with http:// containerd tries TLS first`,
+    );
+  }
   if (!caFile.startsWith("/")) throw new WrongUse(`--cache-ca ${caFile} is no absolute path`);
   const state = site.files.read(caFile);
   if (state === undefined) throw new WrongUse(`--cache-ca ${caFile} does not exist on the node`);
@@ -93,6 +99,7 @@ export async function wishOf(
     namespaces: named.length > 0 ? named : served,
     useDefault: options.default === true,
     adopt: options.adopt === true,
+    replace: options.replace === true,
     dialTimeout: options.dialTimeout,
   };
   return { wish, all: named.length === 0 };

@@ -9,6 +9,7 @@ import { watchCommand } from "./node-watch.ts";
 /** `entrepot node`: wires this node's containerd to a cache, and takes it back. */
 export function nodeCommand(): Command {
   const node = new Command("node")
+    .exitOverride()
     .description("wire this node's containerd to a cache, without ever breaking the node")
     .addHelpText("after", EXAMPLES);
   const commands = [
@@ -19,7 +20,7 @@ export function nodeCommand(): Command {
     rollbackCommand(),
     watchCommand(),
   ];
-  for (const command of commands) node.addCommand(withPlaces(command));
+  for (const command of commands) node.addCommand(withPlaces(command).exitOverride());
   return node;
 }
 

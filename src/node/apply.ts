@@ -56,9 +56,12 @@ class NotWired extends Error {
  *
  * @throws LockedError, JournalError, FilesFault, RuntimeFault and CacheFault before the first write.
  */
-export async function apply(options: ApplyOptions): Promise<ApplyResult> {
+export function apply(options: ApplyOptions): Promise<ApplyResult> {
+  return options.site.exclusively(() => applyAlone(options));
+}
+
+async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
   const { site, wish, cache, say } = options;
-  using _lock = site.lock();
   const earlier = site.journal.read();
   if (earlier?.unfinished) say(`an earlier ${earlier.unfinished} was cut short: finishing it`);
   for (const path of Object.keys(earlier?.files ?? {})) site.durable.tidy(path);
@@ -198,12 +201,16 @@ function sameWish(earlier: JournalDocument | undefined, { wish, all }: ApplyOpti
 }
 
 function journalWish(wish: Wish, all: boolean): JournalDocument["wish"] {
-  const { cache, cacheCa, namespaces, useDefault, adopt, dialTimeout } = wish;
+  const { cache, cacheCa, namespaces, useDefault, adopt, replace, dialTimeout } = wish;
   return {
     cache,
     ...(cacheCa === undefined ? {} : { cacheCa }),
     namespaces: [...namespaces],
-    ...{ all, useDefault, adopt, dialTimeout },
+    all,
+    useDefault,
+    adopt,
+    replace,
+    dialTimeout,
   };
 }
 
@@ -300,10 +307,11 @@ async function undo(
     });
   }
   for (const change of plan.changes.filter((it) => !isConfig(it)).toReversed()) await back(change);
-  if (remains.length > 0) return remains;
   for (const directory of next.madeDirectories.toReversed()) {
-    if (!earlier?.madeDirectories.includes(directory)) site.durable.removeDirectory(directory);
+    if (earlier?.madeDirectories.includes(directory)) continue;
+    await attempt(directory, () => site.durable.removeDirectory(directory));
   }
+  if (remains.length > 0) return remains;
   if (earlier) site.journal.write({ ...earlier, restartDue: false });
   else site.journal.remove();
   return remains;

@@ -51,6 +51,7 @@ const document = z.strictObject({
     all: z.boolean(),
     useDefault: z.boolean(),
     adopt: z.boolean(),
+    replace: z.boolean(),
     dialTimeout: z.string(),
   }),
   main: z.string(),

@@ -141,18 +141,17 @@ export function codeOf(error: unknown): string | undefined {
 export function filesFault(path: string, error: unknown): FilesFault {
   if (error instanceof FilesFault) return error;
   const because = { cause: error };
-  switch (codeOf(error)) {
-    case "EACCES":
-    case "EPERM":
-      return new FilesFault("forbidden", path, `${path}: permission denied (run as root)`, because);
-    case "EROFS":
-      return new FilesFault("read-only", path, `${path}: the file system is read-only`, because);
-    case "ENOSPC":
-    case "EDQUOT":
-      return new FilesFault("full", path, `${path}: no space is left`, because);
-    default:
-      return new FilesFault("failed", path, `${path}: ${String(error)}`, because);
+  const code = codeOf(error) ?? "";
+  if (code === "EACCES" || code === "EPERM") {
+    return new FilesFault("forbidden", path, `${path}: permission denied (run as root)`, because);
   }
+  if (code === "EROFS") {
+    return new FilesFault("read-only", path, `${path}: the file system is read-only`, because);
+  }
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new FilesFault("full", path, `${path}: no space is left`, because);
+  }
+  return new FilesFault("failed", path, `${path}: ${String(error)}`, because);
 }
 
 /** Files as they were before this tool touched them; what it did not touch shows through. */

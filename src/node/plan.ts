@@ -12,6 +12,8 @@ export interface Wish {
   readonly useDefault: boolean;
   /** Takes hosts.toml files in that somebody else wrote. */
   readonly adopt: boolean;
+  /** Leaves the endpoints of old `mirrors` out, where they would stay behind the cache. */
+  readonly replace: boolean;
   /** As hosts.toml has it: `1s`. */
   readonly dialTimeout: string;
 }

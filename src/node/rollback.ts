@@ -54,8 +54,11 @@ const EMPTY: RollbackPlan = {
  *
  * @throws LockedError, JournalError, FilesFault
  */
-export async function rollback({ site, confirm, say }: RollbackOptions): Promise<RollbackResult> {
-  using _lock = site.lock();
+export function rollback(options: RollbackOptions): Promise<RollbackResult> {
+  return options.site.exclusively(() => rollbackAlone(options));
+}
+
+async function rollbackAlone({ site, confirm, say }: RollbackOptions): Promise<RollbackResult> {
   const journal = site.journal.read();
   if (journal === undefined) return { plan: EMPTY, outcome: "nothing-to-do" };
   const plan = await planRollback(site, journal);
@@ -117,7 +120,7 @@ export async function planRollback(site: Site, journal: JournalDocument): Promis
     back,
     foreign: foreign.map(({ path }) => {
       const changedAt = site.files.modifiedAt(path);
-      return { path, ...(changedAt === undefined ? {} : { changedAt }) };
+      return changedAt === undefined ? { path } : { path, changedAt };
     }),
     restart: isDue ? reason : undefined,
     restartWay: way?.way,

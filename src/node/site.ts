@@ -4,7 +4,8 @@ import { DurableFiles } from "./durable-files.ts";
 import type { JournalDocument } from "./journal.ts";
 import { Journal, isOurs, originals, restore } from "./journal.ts";
 import { takeLock } from "./lock.ts";
-import { NodeFiles, OverlaidFiles } from "./node-files.ts";
+import type { NodeFiles } from "./node-files.ts";
+import { OverlaidFiles } from "./node-files.ts";
 import type { Change, Plan, Target, Wish } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import type { Runtime } from "./runtime.ts";
@@ -36,9 +37,18 @@ export class Site {
     this.journal = new Journal(options.stateDirectory, options.files, this.durable);
   }
 
-  /** @throws LockedError, FilesFault */
-  lock(): Disposable {
-    return takeLock(this.files.resolve(this.#stateDirectory), this.#stateDirectory);
+  /**
+   * Does something while no other run of this tool changes the node.
+   *
+   * @throws LockedError, FilesFault
+   */
+  async exclusively<T>(work: () => T | Promise<T>): Promise<T> {
+    const lock = takeLock(this.files.resolve(this.#stateDirectory), this.#stateDirectory);
+    try {
+      return await work();
+    } finally {
+      lock[Symbol.dispose]();
+    }
   }
 
   /** What has to be written for a wish, with the reasons why it must not be; changes nothing. */

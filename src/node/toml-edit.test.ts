@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import fc from "fast-check";
+import { array, assert, constantFrom, integer, property, tuple, uniqueArray } from "fast-check";
 import { TomlDocument, TomlSyntaxError } from "./toml-document.ts";
 import { removeSubtree, setString } from "./toml-edit.ts";
 
@@ -91,20 +91,21 @@ test("a table inside a foreign inline table is refused with its line", () => {
 });
 
 test("a syntax error has line and column", () => {
+  let failure: unknown;
   try {
-    new TomlDocument("version = 2\n[plugins\nx = 1\n");
-    throw new Error("it was read");
+    expect(new TomlDocument("version = 2\n[plugins\nx = 1\n")).toBeUndefined();
   } catch (error) {
-    expect(error).toBeInstanceOf(TomlSyntaxError);
-    expect(error).toMatchObject({ line: 2, column: 9 });
+    failure = error;
   }
+  expect(failure).toBeInstanceOf(TomlSyntaxError);
+  expect(failure).toMatchObject({ line: 2, column: 9 });
 });
 
 test("whatever else is in a file, a removal and a setting change nothing of it", () => {
-  const key = fc.constantFrom("a", "b", "registry", "io.containerd.grpc.v1.cri", "x y");
-  const table = fc.tuple(fc.array(key, { minLength: 1, maxLength: 4 }), fc.integer());
-  fc.assert(
-    fc.property(fc.uniqueArray(table, { selector: ([path]) => path.join("/") }), (tables) => {
+  const key = constantFrom("a", "b", "registry", "io.containerd.grpc.v1.cri", "x y");
+  const table = tuple(array(key, { minLength: 1, maxLength: 4 }), integer());
+  assert(
+    property(uniqueArray(table, { selector: ([path]) => path.join("/") }), (tables) => {
       const text = tables
         .map(
           ([path, n]) => `[${path.map((part) => JSON.stringify(part)).join(".")}]\nv = ${n} # c\n`,

@@ -77,7 +77,7 @@ class Watcher {
       this.#failingSince = undefined;
       this.#wellInARow += 1;
       if (this.#wellInARow < WELL) return;
-      const changed = this.#turn("wired");
+      const changed = await this.#turn("wired");
       if (changed > 0) say(`${cache.url} is well again: ${changed} mirrors are back`);
       await this.#follow(journal);
       return;
@@ -88,7 +88,7 @@ class Watcher {
       say(`${failure}; its mirrors are taken out if this lasts for ${graceMs / 1000} s`);
     }
     if (Date.now() - this.#failingSince < graceMs) return;
-    const changed = this.#turn("out");
+    const changed = await this.#turn("out");
     if (changed > 0) say(`${changed} mirrors of ${cache.url} are taken out until it is well`);
   }
 
@@ -103,9 +103,12 @@ class Watcher {
   }
 
   /** Writes every hosts.toml of ours in one of its two forms; both are in the journal already. */
-  #turn(to: "wired" | "out"): number {
+  #turn(to: "wired" | "out"): Promise<number> {
+    return this.#options.site.exclusively(() => this.#turnAlone(to));
+  }
+
+  #turnAlone(to: "wired" | "out"): number {
     const { site } = this.#options;
-    using _lock = site.lock();
     const journal = site.journal.read();
     if (journal === undefined || journal.unfinished) return 0;
     let changed = 0;

@@ -40,7 +40,9 @@ if (order.verb === "rollback") {
   console.log(`ended: ${result.outcome}`);
 } else {
   const result = await apply({
-    ...{ site, confirm, say },
+    site,
+    confirm,
+    say,
     all: false,
     waitMs: 5_000,
     cache: new CacheClient(cache),
@@ -50,6 +52,7 @@ if (order.verb === "rollback") {
       namespaces: order.namespaces,
       useDefault: false,
       adopt: order.adopt,
+      replace: false,
       dialTimeout: "1s",
     },
   });

@@ -21,6 +21,7 @@ const form = z.strictObject({
   namespaces: z.array(z.string()).default(["docker.io", "ghcr.io"]),
   useDefault: z.boolean().default(false),
   adopt: z.boolean().default(false),
+  replace: z.boolean().default(false),
   cacheCa: z.string().optional(),
   /** Codes of what stops the plan; the files then stay as they are. */
   stops: z.array(z.string()).default([]),
@@ -35,16 +36,23 @@ for (const name of readdirSync(GOLDEN).sort()) {
       await using dir = await tempDir("golden");
       const root = dir.file("root");
       mkdirSync(root);
-      if (existsSync(join(folder, "before"))) cpSync(join(folder, "before"), root, { recursive: true });
+      if (existsSync(join(folder, "before")))
+        cpSync(join(folder, "before"), root, { recursive: true });
       const before = tree(root);
       const files = new NodeFiles(root);
       const runtime = new ContainerdRuntime({ files, version, filesOnly: true });
-      const site = new Site({ files, runtime, stateDirectory: "/var/lib/entrepot/node", filesOnly: true });
-      const { namespaces, useDefault, adopt, cacheCa } = wanted;
+      const site = new Site({
+        files,
+        runtime,
+        stateDirectory: "/var/lib/entrepot/node",
+        filesOnly: true,
+      });
+      const { namespaces, useDefault, adopt, replace, cacheCa } = wanted;
+      const cache = cacheCa === undefined ? "http://cache.test:5000" : "https://cache.test:5000";
       const ca = cacheCa === undefined ? {} : { cacheCa };
       const result = await apply({
         site,
-        wish: { cache: "http://cache.test:5000", ...ca, namespaces, useDefault, adopt, dialTimeout: "1s" },
+        wish: { cache, ...ca, namespaces, useDefault, adopt, replace, dialTimeout: "1s" },
         all: false,
         cache: undefined,
         probes: [],
@@ -58,7 +66,10 @@ for (const name of readdirSync(GOLDEN).sort()) {
       const expected = join(folder, "after");
       if (process.env["GOLDEN"] === "write") {
         rmSync(expected, { recursive: true, force: true });
-        cpSync(root, expected, { recursive: true, filter: (path) => !path.includes("/var/lib/entrepot") });
+        cpSync(root, expected, {
+          recursive: true,
+          filter: (path) => !path.includes("/var/lib/entrepot"),
+        });
       }
       expect(after).toEqual(existsSync(expected) ? withoutState(tree(expected)) : before);
       await rollback({ site, confirm: () => Promise.resolve(true), say: () => {} });

@@ -122,7 +122,10 @@ function lay(node: SupervisedNode, files: Record<string, string>): void {
 
 async function dieAt(node: SupervisedNode, n: number, verb: "apply" | "rollback"): Promise<string> {
   const order = {
-    ...{ n, verb, cache: cache.url, namespaces: [upstream.address] },
+    n,
+    verb,
+    cache: cache.url,
+    namespaces: [upstream.address],
     probe: `${upstream.address}/org/hello:1`,
     adopt: true,
     socket: node.places.socket,

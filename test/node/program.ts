@@ -18,6 +18,8 @@ export async function entrepotNode(
   }: { program?: readonly string[]; env?: Record<string, string> } = {},
 ): Promise<Ended> {
   const child = Bun.spawn([...program, "node", ...words], {
+    // Not the checkout, which another user may not be allowed to read.
+    cwd: "/",
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
@@ -34,8 +36,11 @@ export async function entrepotNode(
 /** The options that point the tool at a node of the tests. */
 export function placesOf(node: SupervisedNode): string[] {
   return [
-    ...["--socket", node.places.socket],
-    ...["--state-dir", node.stateDir],
-    ...["--restart-command", node.restartCommand],
+    "--socket",
+    node.places.socket,
+    "--state-dir",
+    node.stateDir,
+    "--restart-command",
+    node.restartCommand,
   ];
 }

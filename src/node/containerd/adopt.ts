@@ -62,14 +62,15 @@ function insert(adoption: Adoption, file: HostsFile): Adopted {
   const head = [OWNERSHIP_MARK, "# adopted: what stood here before follows, behind the cache"];
   if (file.server === undefined && server !== undefined)
     head.push(`server = ${tomlString(server)}`);
-  const blocks = ours.flatMap((host) => [...hostBlock(host), ""]);
+  const blocks = ours.flatMap((host) => hostBlock(host).concat(""));
   const lines = text.split(/\r?\n/);
   const document = new TomlDocument(text);
   const first = document.headers[0];
   // Comments right above a header belong to it.
   let at = first === undefined ? lines.length : first.line - 1;
-  while (first !== undefined && at > 0 && lines[at - 1]?.trim().startsWith("#")) at -= 1;
-  if (first === undefined) {
+  if (first !== undefined) {
+    while (at > 0 && lines[at - 1]?.trim().startsWith("#")) at -= 1;
+  } else {
     if (lines.at(-1) === "") at -= 1;
     blocks.pop();
     blocks.unshift("");

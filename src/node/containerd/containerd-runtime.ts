@@ -52,7 +52,11 @@ export class ContainerdRuntime implements Runtime {
     const { version, source } = await this.#connection.version();
     return this.#connection.withCri((cri) =>
       inspect({
-        ...{ view, version, main: this.main, socket, daemon },
+        view,
+        version,
+        main: this.main,
+        socket,
+        daemon,
         versionSource: source,
         modifiedAt: (path) => options.files.modifiedAt(path),
         cri: options.filesOnly ? undefined : cri,

@@ -85,16 +85,23 @@ export class ContainerdControl implements RuntimeControl {
 
   /** Whether the daemon says of its CRI plugin that it failed, rather than that it is not up yet. */
   async #isSettled(): Promise<boolean> {
-    const errors = this.#connection.withCri((cri) => cri.pluginErrors()).catch(() => new Map());
-    return [...(await errors).keys()].some((id) => /cri/.test(String(id)));
+    return (await this.#pluginError()) !== undefined;
+  }
+
+  async #pluginError(): Promise<string | undefined> {
+    try {
+      const errors = await this.#connection.withCri((cri) => cri.pluginErrors());
+      return [...errors].find(([id]) => /cri/.test(id))?.[1];
+    } catch (error) {
+      if (error instanceof CriFault) return undefined;
+      throw error;
+    }
   }
 
   /** containerd's own words on why its CRI plugin did not start. */
   async #whyDead(error: CriFault): Promise<string> {
     if (error.kind !== "cri-dead") return error.message;
-    const none = new Map<string, string>();
-    const errors = await this.#connection.withCri((cri) => cri.pluginErrors()).catch(() => none);
-    const reason = [...errors].find(([id]) => /cri/.test(id))?.[1];
+    const reason = await this.#pluginError();
     return `containerd runs and its CRI does not answer${reason === undefined ? "" : `: ${reason}`}`;
   }
 

@@ -162,27 +162,20 @@ function localImage(from: z.infer<typeof image>): LocalImage {
 function criFault(error: ServiceError, socket: string, call: string, timeoutMs: number): CriFault {
   const { details } = error;
   const because = { cause: error };
-  switch (error.code) {
-    case status.UNIMPLEMENTED:
-      // "unknown service runtime.v1.RuntimeService": the daemon is up and its CRI plugin is not.
-      return new CriFault("cri-dead", `${socket}: ${details}`, because);
-    case status.DEADLINE_EXCEEDED:
-      return new CriFault(
-        "timeout",
-        `${socket}: no answer to ${call} within ${timeoutMs} ms`,
-        because,
-      );
-    case status.UNAVAILABLE:
-      if (/EACCES|EPERM|permission denied/i.test(details)) {
-        return new CriFault("forbidden", `${socket} may not be opened: run this as root`, because);
-      }
-      if (
-        /ENOENT|ECONNREFUSED|No connection established|Failed to connect|ENOTSOCK/i.test(details)
-      ) {
-        return new CriFault("absent", `nothing answers at ${socket}: ${details}`, because);
-      }
-      return new CriFault("not-grpc", `${socket} does not speak gRPC: ${details}`, because);
-    default:
-      return new CriFault("failed", details, because);
+  if (error.code === status.UNIMPLEMENTED) {
+    // "unknown service runtime.v1.RuntimeService": the daemon is up and its CRI plugin is not.
+    return new CriFault("cri-dead", `${socket}: ${details}`, because);
   }
+  if (error.code === status.DEADLINE_EXCEEDED) {
+    const what = `${socket}: no answer to ${call} within ${timeoutMs} ms`;
+    return new CriFault("timeout", what, because);
+  }
+  if (error.code !== status.UNAVAILABLE) return new CriFault("failed", details, because);
+  if (/EACCES|EPERM|permission denied/i.test(details)) {
+    return new CriFault("forbidden", `${socket} may not be opened: run this as root`, because);
+  }
+  if (/ENOENT|ECONNREFUSED|No connection established|Failed to connect|ENOTSOCK/i.test(details)) {
+    return new CriFault("absent", `nothing answers at ${socket}: ${details}`, because);
+  }
+  return new CriFault("not-grpc", `${socket} does not speak gRPC: ${details}`, because);
 }

@@ -18,10 +18,11 @@ import type { Traits } from "./version.ts";
 /** What is wrong in one directory of hosts.toml files, for containerd of this version. */
 export function hostsFindings(view: FileView, root: string, traits: Traits): Finding[] {
   const names = registryDirectories(view, root);
-  return names.flatMap((name) => [
-    ...nameFindings(root, name, names, traits),
-    ...directoryFindings(view, posix.join(root, name), names, traits),
-  ]);
+  return names.flatMap((name) =>
+    nameFindings(root, name, names, traits).concat(
+      directoryFindings(view, posix.join(root, name), names, traits),
+    ),
+  );
 }
 
 function nameFindings(

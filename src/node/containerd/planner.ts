@@ -125,10 +125,13 @@ function wildcardNotes(pattern: RegistryPattern, wish: Wish): string[] {
   const wildcard = pattern.mirrors.find((mirror) => mirror.registry === "*");
   if (wildcard === undefined) return [];
   const place = `mirrors."*" (${wildcard.file}:${wildcard.line})`;
+  const kept = wish.replace
+    ? ""
+    : "; its endpoints stay behind the cache (--replace leaves them out)";
   return wish.useDefault
-    ? [`${place} becomes the directory _default, with the cache before its endpoints`]
+    ? [`${place} becomes the directory _default, with the cache first${kept}`]
     : [
-        `${place} becomes a directory for each namespace that the cache serves; any other registry is asked directly from now on (--default keeps the catch-all)`,
+        `${place} becomes a directory for each namespace that the cache serves; any other registry is asked directly from now on (--default keeps the catch-all)${kept}`,
       ];
 }
 

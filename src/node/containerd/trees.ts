@@ -54,9 +54,8 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const converted = conversion.registries.get(registry);
   const isWired = isDefault || wish.namespaces.includes(registry);
   const ours = isWired ? [cacheHost(wish)] : [];
-  const more = (converted?.hosts ?? conversion.wildcard ?? []).filter(
-    (host) => host.url !== wish.cache,
-  );
+  const former = isWired && wish.replace ? [] : (converted?.hosts ?? conversion.wildcard ?? []);
+  const more = former.filter((host) => host.url !== wish.cache);
   // A server in _default would be that of every registry: it is left out, and each is its own.
   const server = isDefault ? undefined : (converted?.server ?? defaultServer(registry));
   const present = existing(input, registry);
@@ -87,7 +86,11 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
     const adoption = {
       text,
       directory: present,
-      ...{ registry, ours, more, server, traits },
+      registry,
+      ours,
+      more,
+      server,
+      traits,
       isUsable: (name: string) => isCertificate(view, name),
       moves: posix.dirname(path) !== present,
     };
@@ -101,8 +104,10 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const loose = present === undefined ? undefined : looseRoot(view, present);
   const root: HostFields = { ...converted?.root, ...loose };
   const tree = (hosts: readonly HostEntry[]): FileState | undefined => {
-    const all =
-      hosts.length === 0 && hasTls(root) && server !== undefined ? [itself(server, root)] : hosts;
+    // A server of its own kind has to be named even where nothing comes before it.
+    const isSpecial = hasTls(root) || server !== defaultServer(registry);
+    const needsItself = hosts.length === 0 && isSpecial && server !== undefined;
+    const all = needsItself ? [itself(server, root)] : hosts;
     if (all.length === 0) return undefined;
     const comments = [OWNERSHIP_MARK.slice(2), ADVICE];
     return newFile(renderHosts({ comments, root, hosts: all, ...(server ? { server } : {}) }));

@@ -1,0 +1,221 @@
+import { afterAll, beforeAll, expect } from "bun:test";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startDockerRegistry } from "../harness/docker-registry.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
+import { textImage } from "../harness/images.ts";
+import { tempDir } from "../harness/places.ts";
+import { mustRun } from "../harness/processes.ts";
+import { real, realTest } from "../harness/real.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { entrepotNode, placesOf } from "./program.ts";
+import { type SupervisedNode, baseConfig, newNode } from "./supervised.ts";
+import { tree } from "./tree.ts";
+
+let upstream: ScriptedUpstream;
+let cache: Entrepot;
+let node: SupervisedNode;
+let image: string;
+const stack = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  if (!real.available) return;
+  upstream = stack.use(await startScriptedUpstream());
+  upstream.add("org/hello", textImage({ text: "hello" }), "1");
+  image = `${upstream.address}/org/hello:1`;
+  const config = { upstreams: { [upstream.address]: localUpstream(upstream.url) } };
+  cache = stack.use(await startEntrepot({ config }));
+  node = stack.use(await newNode("1.6"));
+  mkdirSync(node.places.etc, { recursive: true });
+  node.write("config.toml", baseConfig(node.places));
+  await node.begin();
+  await node.criReady();
+}, 60_000);
+
+afterAll(() => stack.disposeAsync(), 30_000);
+
+/** Runs an apply that must fail, and sees to it that no byte changed. */
+async function refused(words: readonly string[]): Promise<{ code: number; text: string }> {
+  const before = tree(node.places.etc);
+  const ended = await entrepotNode(["apply", ...words, ...placesOf(node), "--yes", "--wait", "1s"]);
+  expect(tree(node.places.etc)).toEqual(before);
+  await node.pull(image);
+  return ended;
+}
+
+const says = (code: number, text: string): object => ({
+  code,
+  text: expect.stringContaining(text),
+});
+
+realTest(
+  "a cache URL without a scheme, with a path, with another scheme, with credentials",
+  async () => {
+    expect(await refused(["--cache", "cache:5000"])).toMatchObject(
+      says(2, "write http://cache:5000"),
+    );
+    expect(await refused(["--cache", `${cache.url}/v2/`])).toMatchObject(
+      says(2, `has a path: write ${cache.url}`),
+    );
+    expect(await refused(["--cache", "ftp://cache:5000"])).toMatchObject(says(2, "scheme ftp"));
+    expect(await refused(["--cache", "http://u:p@cache:5000"])).toMatchObject(
+      says(2, "credentials"),
+    );
+    expect(await refused([])).toMatchObject(says(2, "--cache"));
+    const ca = ["--cache-ca", "/etc/ssl/x.pem"];
+    expect(await refused(["--cache", cache.url, ...ca])).toMatchObject(says(2, "--cache-ca"));
+  },
+);
+
+realTest("a registry that is none, or that the cache does not serve", async () => {
+  const named = (name: string): string[] => ["--cache", cache.url, "--upstream", name];
+  expect(await refused(named("https://ghcr.io"))).toMatchObject(says(2, "is no registry"));
+  expect(await refused(named("ghcr.io"))).toMatchObject(says(2, `Cached are: ${upstream.address}`));
+});
+
+realTest("a cache URL where a web page, another registry, or nobody answers", async () => {
+  await using page = Object.assign(
+    Bun.serve({
+      port: 0,
+      fetch: () => new Response("<!doctype html>", { headers: { "Content-Type": "text/html" } }),
+    }),
+    { [Symbol.asyncDispose]: async () => {} },
+  );
+  expect(await refused(["--cache", `http://127.0.0.1:${page.port}`])).toMatchObject(
+    says(1, "web page"),
+  );
+  await page.stop(true);
+  await using registry = await startDockerRegistry();
+  expect(await refused(["--cache", registry.url])).toMatchObject(says(1, "is a registry"));
+  expect(await refused(["--cache", "http://127.0.0.1:1"])).toMatchObject(
+    says(1, "cannot be reached"),
+  );
+  const https = cache.url.replace("http:", "https:");
+  expect(await refused(["--cache", https])).toMatchObject(says(1, "TLS failed"));
+});
+
+realTest("a config.toml that is no TOML is refused with its line and column", async () => {
+  const config = node.places.config;
+  const good = readFileSync(config);
+  node.write("config.toml", `${good.toString()}\n[plugins."x"\n  a = 1\n`);
+  const lines = good.toString().split("\n").length;
+  const ended = await refused(["--cache", cache.url]);
+  expect(ended).toMatchObject(says(1, `${config}:${lines + 1}:`));
+  const check = await entrepotNode(["check", ...placesOf(node)]);
+  expect(check).toMatchObject(says(1, `${config}:${lines + 1}:`));
+  writeFileSync(config, good);
+});
+
+realTest("no containerd, and a socket that is not CRI", async () => {
+  await using dir = await tempDir();
+  const nowhere = ["--socket", dir.file("none.sock"), "--containerd-config", node.places.config];
+  const state = ["--state-dir", dir.file("state")];
+  const check = await entrepotNode(["check", ...nowhere, ...state]);
+  expect(check).toMatchObject(says(1, "nothing answers at"));
+  const bare = await entrepotNode(["check", ...nowhere, ...state], {
+    program: [process.execPath, join(import.meta.dir, "../../src/main.ts")],
+    env: { PATH: "/nonexistent" },
+  });
+  expect(bare.code).toBe(1);
+  const http = Bun.serve({ unix: dir.file("http.sock"), fetch: () => new Response("no") });
+  const other = await entrepotNode(["check", "--socket", dir.file("http.sock"), ...state]);
+  expect(other).toMatchObject(says(1, "CRI does not answer"));
+  await http.stop(true);
+});
+
+realTest("without permission nothing is touched, and it says what is missing", async () => {
+  // A copy that anybody may read, for the user who may do nothing else.
+  const home = mkdtempSync(join(tmpdir(), "entrepot-nobody-"));
+  chmodSync(home, 0o755);
+  const etc = join(home, "etc/containerd");
+  mkdirSync(etc, { recursive: true });
+  cpSync(node.places.config, join(etc, "config.toml"));
+  const words = [
+    ...["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+    ...[process.execPath, join(import.meta.dir, "../../src/main.ts")],
+  ];
+  const places = ["--root", home, "--containerd-version", "1.7.24"];
+  const apply = ["apply", "--cache", "http://cache:5000", "--upstream", "ghcr.io", ...places];
+  const before = tree(home);
+  expect(await entrepotNode(apply, { program: words })).toMatchObject(says(1, "permission denied"));
+  expect(tree(home)).toEqual(before);
+  const check = await entrepotNode(["check", "--socket", node.places.socket], { program: words });
+  expect(check.code).toBe(1);
+  await mustRun(["rm", "-r", home]);
+});
+
+realTest(
+  "a read-only file system: refused before anything is written, or all put back",
+  async () => {
+    const { etc } = node.places;
+    await mustRun(["mount", "--bind", etc, etc]);
+    try {
+      await mustRun(["mount", "-o", "remount,bind,ro", etc]);
+      const ended = await refused(["--cache", cache.url, "--probe", image]);
+      expect(ended).toMatchObject(says(1, "the file system is read-only"));
+    } finally {
+      await mustRun(["umount", etc]);
+    }
+  },
+);
+
+realTest("two runs at once: the second one is told, and the first one ends well", async () => {
+  const words = ["apply", "--cache", cache.url, "--probe", image, "--yes", ...placesOf(node)];
+  const both = await Promise.all([entrepotNode(words), entrepotNode(words)]);
+  const codes = both.map(({ code }) => code).toSorted();
+  const told = both.filter(({ text }) => text.includes("another entrepot node is at work"));
+  // Where one was done before the other began, the second had nothing to do.
+  expect(codes).toEqual(told.length === 1 ? [0, 1] : [0, 0]);
+  expect(await entrepotNode(["verify", "--probe", image, ...placesOf(node)])).toMatchObject({
+    code: 0,
+  });
+  expect(await entrepotNode(["rollback", "--yes", ...placesOf(node)])).toMatchObject({ code: 0 });
+});
+
+realTest("a restart that nobody agreed to does not happen", async () => {
+  const before = tree(node.places.etc);
+  const { pid } = node;
+  const ended = await entrepotNode(["apply", "--cache", cache.url, ...placesOf(node)]);
+  expect(ended).toMatchObject(says(1, "the restart was not agreed to"));
+  expect(tree(node.places.etc)).toEqual(before);
+  expect(node.pid).toBe(pid);
+});
+
+realTest("a probe that fails puts everything back and containerd is as before", async () => {
+  const before = tree(node.places.etc);
+  const gone = `${upstream.address}/org/none:1`;
+  const words = ["apply", "--cache", cache.url, "--probe", gone, "--yes", ...placesOf(node)];
+  expect(await entrepotNode(words)).toMatchObject(says(1, "Everything is as it was before"));
+  expect(tree(node.places.etc)).toEqual(before);
+  await node.pull(image);
+  expect(await entrepotNode(["rollback", ...placesOf(node)])).toMatchObject(
+    says(0, "Nothing is wired"),
+  );
+});
+
+realTest("a restart that fails puts everything back", async () => {
+  const before = tree(node.places.etc);
+  const places = ["--socket", node.places.socket, "--state-dir", node.stateDir];
+  const words = ["apply", "--cache", cache.url, "--yes", ...places, "--restart-command", "exit 3"];
+  const ended = await entrepotNode(words);
+  expect(ended).toMatchObject(says(1, "ended with 3"));
+  expect(tree(node.places.etc)).toEqual(before);
+  // The way back needs a restart too, and there is none: the next one that works finishes it.
+  const back = await entrepotNode(["rollback", "--yes", ...placesOf(node)]);
+  expect(back.code).toBe(0);
+  expect(tree(node.places.etc)).toEqual(before);
+});
+
+realTest("what somebody has changed since is not rolled back, and is told", async () => {
+  const words = ["apply", "--cache", cache.url, "--probe", image, "--yes", ...placesOf(node)];
+  expect(await entrepotNode(words)).toMatchObject({ code: 0 });
+  const name = `${upstream.address.replace(/:(\d+)$/, "_$1_")}/hosts.toml`;
+  const file = join(node.places.certs, name);
+  const theirs = `# mine now\n${readFileSync(file, "utf8")}`;
+  writeFileSync(file, theirs);
+  const back = await entrepotNode(["rollback", "--yes", ...placesOf(node)]);
+  expect(back).toMatchObject(says(1, `${file}: changed at`));
+  expect(readFileSync(file, "utf8")).toBe(theirs);
+  expect(readFileSync(node.places.config, "utf8")).toBe(baseConfig(node.places));
+});
