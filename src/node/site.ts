@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import type { Witness } from "./durable-files.ts";
 import { DurableFiles } from "./durable-files.ts";
 import type { JournalDocument } from "./journal.ts";
-import { Journal, isOurs, originals, restore } from "./journal.ts";
+import { Journal, JournalError, isOurs, originals, restore } from "./journal.ts";
 import { takeLock } from "./lock.ts";
 import type { NodeFiles } from "./node-files.ts";
 import { OverlaidFiles } from "./node-files.ts";
@@ -53,7 +53,7 @@ export class Site {
 
   /** What has to be written for a wish, with the reasons why it must not be; changes nothing. */
   async plan(wish: Wish): Promise<Plan> {
-    const journal = this.journal.read();
+    const journal = this.#ownJournal();
     const view = new OverlaidFiles(this.files, originals(journal, this.files));
     const planned = await this.runtime.targets({ now: view, before: this.#before(journal) }, wish);
     const changes = this.#changes(planned.targets, journal, planned.obstacles.length > 0);
@@ -73,6 +73,15 @@ export class Site {
       notes: [...planned.notes, ...this.#foreign(journal)],
       obstacles: [...planned.obstacles, ...(way?.obstacles ?? [])],
     };
+  }
+
+  /** @throws JournalError where it is about another containerd than the one that is looked at. */
+  #ownJournal(): JournalDocument | undefined {
+    const journal = this.journal.read();
+    if (journal === undefined || journal.main === this.runtime.main) return journal;
+    throw new JournalError(
+      `${this.journal.path} is about ${journal.main}, and this containerd goes by ${this.runtime.main}: give each its own --state-dir`,
+    );
   }
 
   /** The node before the wiring, even where somebody has changed files since. */

@@ -7,7 +7,7 @@ export interface Ended {
   readonly text: string;
 }
 
-const PROGRAM = fileURLToPath(new URL("../../bin/entrepot", import.meta.url));
+export const PROGRAM = fileURLToPath(new URL("../../bin/entrepot", import.meta.url));
 
 /** Runs `entrepot node …` to its end. */
 export async function entrepotNode(

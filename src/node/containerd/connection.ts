@@ -26,21 +26,42 @@ export interface ContainerdOptions {
 /** Where a containerd is, what it runs as, and which version it has. */
 export class Connection {
   readonly socket: string;
-  /** The main configuration file. */
-  readonly main: string;
   readonly options: ContainerdOptions;
+  #main: string | undefined;
   #version: Promise<VersionFound> | undefined;
 
   constructor(options: ContainerdOptions) {
     this.options = options;
     this.socket = options.socket ?? DEFAULT_SOCKET;
-    const { daemon } = this;
-    this.main = options.config ?? (daemon && configOption(daemon.command)) ?? DEFAULT_CONFIG;
+  }
+
+  /**
+   * The main configuration file. Found out when it is first asked for, and so under the lock where
+   * something is to be changed: another run may be restarting containerd until then.
+   *
+   * @throws RuntimeFault of kind `unknown`
+   */
+  get main(): string {
+    this.#main ??= this.options.config ?? this.#mainOfDaemon();
+    return this.#main;
   }
 
   /** The process of this moment: another one after a restart. */
   get daemon(): Daemon | undefined {
     return this.options.filesOnly ? undefined : findDaemon(this.socket);
+  }
+
+  /**
+   * A containerd that is being restarted has no process for a moment. Where it is not the machine's
+   * usual one, the usual file must not stand in for its own: it would be another containerd's.
+   */
+  #mainOfDaemon(): string {
+    const { daemon } = this;
+    if (daemon) return configOption(daemon.command) ?? DEFAULT_CONFIG;
+    if (this.options.filesOnly || this.socket === DEFAULT_SOCKET) return DEFAULT_CONFIG;
+    const advice = "start it, or name its configuration with --containerd-config";
+    const what = `nothing answers at ${this.socket}, so that its configuration is not known`;
+    throw new RuntimeFault("unknown", `${what}: ${advice}`);
   }
 
   /** A client for one purpose: one that has lost its server waits longer and longer. */

@@ -29,16 +29,18 @@ import { traitsOf } from "./version.ts";
 
 /** containerd as a node's runtime, asked over CRI as the kubelet does. */
 export class ContainerdRuntime implements Runtime {
-  readonly main: string;
   readonly control: ContainerdControl;
   readonly images: RuntimeImages;
   readonly #connection: Connection;
 
   constructor(options: ContainerdOptions) {
     this.#connection = new Connection(options);
-    this.main = this.#connection.main;
     this.control = new ContainerdControl(this.#connection);
     this.images = new CriImages(this.#connection);
+  }
+
+  get main(): string {
+    return this.#connection.main;
   }
 
   async targets(views: Views, wish: Wish): Promise<Targets> {
