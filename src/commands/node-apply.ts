@@ -38,6 +38,7 @@ async function applyWish(options: ApplyOptions): Promise<number> {
     all,
     waitMs,
     cache: site.filesOnly ? undefined : cache,
+    proves: true,
     probes: options.probe ?? [],
     confirm: async (plan) => {
       if (!options.json) console.log(`${changesText(plan)}\n`);

@@ -17,7 +17,12 @@ export interface ApplyOptions {
   readonly all: boolean;
   /** Absent where only files are touched. */
   readonly cache: CacheClient | undefined;
-  /** Images to prove the wiring with. */
+  /**
+   * Whether a pull has to prove the wiring. Not where a watcher follows the cache's list: nothing is
+   * restarted, the mirror was proved before, and the node may have no image of a new registry.
+   */
+  readonly proves: boolean;
+  /** Images to prove it with. */
   readonly probes: readonly string[];
   /** How long the cache may take to answer for every namespace, in milliseconds. */
   readonly waitMs: number;
@@ -80,7 +85,7 @@ async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
     for (const change of plan.changes) put(site, change, next, say);
     if (cache) {
       if (plan.restart !== undefined) await restart(site, plan, say);
-      probes = await prove(options, plan, cache);
+      if (options.proves) probes = await prove(options, plan, cache);
     }
   } catch (error) {
     if (!isExpected(error)) throw error;

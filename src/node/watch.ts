@@ -72,6 +72,7 @@ class Watcher {
       this.#once(`an ${journal.unfinished} was cut short: run it again`);
       return;
     }
+    const begun = Date.now();
     const failure = await this.#failure();
     if (failure === undefined) {
       this.#failingSince = undefined;
@@ -84,7 +85,7 @@ class Watcher {
     }
     this.#wellInARow = 0;
     if (this.#failingSince === undefined) {
-      this.#failingSince = Date.now();
+      this.#failingSince = begun;
       say(`${failure}; its mirrors are taken out if this lasts for ${graceMs / 1000} s`);
     }
     if (Date.now() - this.#failingSince < graceMs) return;
@@ -94,7 +95,10 @@ class Watcher {
 
   async #failure(): Promise<string | undefined> {
     try {
-      await this.#options.cache.health(HEALTH_MS);
+      // A cache that hangs must not use the grace up in a single look.
+      await this.#options.cache.health(
+        Math.min(HEALTH_MS, Math.max(500, this.#options.graceMs / 4)),
+      );
       return undefined;
     } catch (error) {
       if (!(error instanceof CacheFault)) throw error;
@@ -155,6 +159,7 @@ class Watcher {
       wish,
       all: true,
       cache,
+      proves: false,
       probes: [],
       waitMs: 0,
       confirm,

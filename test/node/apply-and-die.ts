@@ -46,6 +46,7 @@ if (order.verb === "rollback") {
     all: false,
     waitMs: 5_000,
     cache: new CacheClient(cache),
+    proves: true,
     probes: [order.probe],
     wish: {
       cache,

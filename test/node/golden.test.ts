@@ -55,6 +55,7 @@ for (const name of readdirSync(GOLDEN).sort()) {
         wish: { cache, ...ca, namespaces, useDefault, adopt, replace, dialTimeout: "1s" },
         all: false,
         cache: undefined,
+        proves: false,
         probes: [],
         waitMs: 0,
         confirm: () => Promise.resolve(true),

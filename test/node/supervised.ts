@@ -149,9 +149,9 @@ exit 1
     return mustRun([join(this.bin, "ctr"), "-a", this.places.socket, "-n", "k8s.io", ...words]);
   }
 
-  async pull(reference: string): Promise<string> {
+  async pull(reference: string, within = 60_000): Promise<string> {
     using cri = this.cri();
-    return await cri.pullImage(reference, { within: 60_000 });
+    return await cri.pullImage(reference, { within });
   }
 
   async forget(reference: string): Promise<void> {
