@@ -1,0 +1,109 @@
+import { expect, test } from "bun:test";
+import { readHostsFile } from "./hosts-file.ts";
+import { parseContainerdVersion, traitsOf } from "./version.ts";
+
+function traits(text: string) {
+  const version = parseContainerdVersion(text);
+  if (!version) throw new Error(text);
+  return traitsOf(version);
+}
+
+const read = (text: string, version: string) => readHostsFile(text, "/c/d", traits(version));
+const host = `[host."http://m:5000"]\n`;
+
+// What containerd of each version makes of a file; the notes' tests on real ones stand behind it.
+const cases: [name: string, text: string, version: string, isRead: boolean, hosts: string[]][] = [
+  ["a plain file", `server = "https://r"\n${host}`, "1.6.20", true, ["http://m:5000"]],
+  ["a server alone before 1.7.32", `server = "https://r"\n`, "1.7.24", false, []],
+  ["a server alone from 1.7.32 on", `server = "https://r"\n`, "1.7.32", true, []],
+  ["a server alone in 2.0", `server = "https://r"\n`, "2.0.0", true, []],
+  [
+    "referrers before 2.2",
+    `${host}capabilities = ["referrers"]\n`,
+    "2.1.9",
+    false,
+    ["http://m:5000"],
+  ],
+  ["referrers in 2.2", `${host}capabilities = ["referrers"]\n`, "2.2.0", true, ["http://m:5000"]],
+  [
+    "a dial_timeout in seconds before 2.0.7",
+    `${host}dial_timeout = 1\n`,
+    "2.0.6",
+    true,
+    ["http://m:5000"],
+  ],
+  [
+    "a dial_timeout in seconds in 2.0.7",
+    `${host}dial_timeout = 1\n`,
+    "2.0.7",
+    false,
+    ["http://m:5000"],
+  ],
+  ["an unknown key", `${host}capabilites = ["pull"]\n`, "2.1.9", true, ["http://m:5000"]],
+  ["inline hosts on 1.x", `[host]\n"http://m:5000" = {}\n`, "1.7.24", true, ["http://m:5000"]],
+  ["inline hosts on 2.x", `[host]\n"http://m:5000" = {}\n`, "2.1.9", true, []],
+  ["dotted hosts on 2.x", `host."http://m:5000".skip_verify = true\n`, "2.1.9", true, []],
+  [
+    "a header's table alone",
+    `[host."http://m:5000".header]\nx = "y"\n`,
+    "2.1.9",
+    true,
+    ["http://m:5000"],
+  ],
+  ["a host twice", host + host, "1.6.20", false, []],
+];
+
+test.each(cases)("%s", (_, text, version, isRead, hosts) => {
+  const file = read(text, version);
+  expect({ isRead: file.isRead, hosts: file.hosts.map((it) => it.url) }).toEqual({ isRead, hosts });
+});
+
+test("hosts come in the order of their headers, whatever their names", () => {
+  const file = read(`[host."http://z"]\n[host."http://a"]\n[host."http://m"]\n`, "2.1.9");
+  expect(file.hosts.map((it) => it.url)).toEqual(["http://z", "http://a", "http://m"]);
+});
+
+test("every field, with paths from the file's own directory", () => {
+  const text = `server = "https://r"\nca = "r.pem"\n[host."https://m"]\n  capabilities = ["pull"]\n  ca = ["m.pem", "/abs.pem"]\n  client = [["c.pem", "k.pem"], "both.pem"]\n  skip_verify = false\n  override_path = true\n  dial_timeout = "1s"\n  [host."https://m".header]\n    a = "b"\n    c = ["d", "e"]\n`;
+  expect(read(text, "2.1.9")).toMatchObject({
+    server: "https://r",
+    root: { ca: ["/c/d/r.pem"] },
+    hosts: [
+      {
+        url: "https://m",
+        line: 3,
+        capabilities: ["pull"],
+        ca: ["/c/d/m.pem", "/abs.pem"],
+        client: [
+          ["/c/d/c.pem", "/c/d/k.pem"],
+          ["/c/d/both.pem", ""],
+        ],
+        skipVerify: false,
+        overridePath: true,
+        dialTimeout: "1s",
+        headers: { a: ["b"], c: ["d", "e"] },
+      },
+    ],
+  });
+});
+
+const defects: [text: string, kind: string, line: number][] = [
+  [`[host."m:5000"]\n`, "no-scheme", 1],
+  [`\n[host."https://m/v2/p"]\n`, "doubled-v2", 2],
+  [`[host."https://m"]\noverride_path = true\n`, "bare-override", 1],
+  [`server = "https://docker.io"\n${host}`, "hub-server", 1],
+  [`${host}ca = "x"\n`, "http-with-tls", 1],
+  [`[host."https://m"]\nca = "x"\nskip_verify = true\n`, "ca-and-skip-verify", 1],
+  [`${host}server = "https://r"\n`, "server-in-host", 2],
+  [`${host}skip_verify = "yes"\n`, "wrong-type", 2],
+  [`[host\n`, "syntax", 1],
+];
+
+test.each(defects)("%j is %s", (text, kind, line) => {
+  expect(read(text, "2.1.9").defects).toContainEqual(expect.objectContaining({ kind, line }));
+});
+
+test("a path with override_path, or that ends in /v2, is right", () => {
+  const text = `[host."https://m/v2/p"]\noverride_path = true\n[host."https://m/v2"]\n[host."https://m/v2/"]\n`;
+  expect(read(text, "2.1.9").defects).toEqual([]);
+});
