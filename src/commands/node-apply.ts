@@ -1,6 +1,8 @@
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import { parseDuration } from "../config/units.ts";
+import type { CacheClient } from "../node/cache-client.ts";
+import { CacheFault } from "../node/cache-client.ts";
 import type { ApplyResult } from "../node/apply.ts";
 import { apply } from "../node/apply.ts";
 import type { WishOptions } from "./node-site.ts";
@@ -31,6 +33,7 @@ async function applyWish(options: ApplyOptions): Promise<number> {
   if (waitMs === undefined) throw new WrongUse(`--wait ${options.wait} is no duration: write 30s`);
   const site = openSite(options);
   const cache = openCache(site, options.cache, options.cacheCa);
+  if (!site.filesOnly) await reach(cache, waitMs);
   const { wish, all } = await wishOf(site, cache, options);
   const result = await apply({
     site,
@@ -52,6 +55,26 @@ async function applyWish(options: ApplyOptions): Promise<number> {
   if (options.json) printJson(resultJson(result));
   else console.log(resultText(result, site.filesOnly));
   return result.outcome === "applied" || result.outcome === "nothing-to-do" ? 0 : 1;
+}
+
+/** Waits for a cache that is only just starting; one that is something else is not waited for. */
+async function reach(cache: CacheClient, waitMs: number): Promise<void> {
+  const deadline = Date.now() + waitMs;
+  for (;;) {
+    try {
+      await cache.health();
+      return;
+    } catch (error) {
+      const isPassing =
+        error instanceof CacheFault && ["unreachable", "timeout"].includes(error.kind);
+      if (!isPassing || Date.now() >= deadline) {
+        // What answers with an error there may be no cache at all: asking on tells which it is.
+        if (error instanceof CacheFault && error.kind === "unwell") return;
+        throw error;
+      }
+    }
+    await Bun.sleep(500);
+  }
 }
 
 /** Without a terminal nobody can agree, and silence is a no. */

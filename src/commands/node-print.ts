@@ -48,13 +48,18 @@ export function obstaclesText(obstacles: readonly Obstacle[]): string {
     .join("\n\n");
 }
 
-function textOf(state: FileState | undefined): string | undefined {
-  return state === undefined ? undefined : new TextDecoder().decode(state.bytes);
+/** A file's text for a person or a log: credentials in config.toml are nobody's who reads a diff. */
+export function shownText(state: Pick<FileState, "bytes"> | undefined): string | undefined {
+  if (state === undefined) return undefined;
+  const text = new TextDecoder().decode(state.bytes);
+  return text.replaceAll(SECRETS, (_, key: string) => `${key} = "(hidden)"`);
 }
+
+const SECRETS = /\b(password|auth|identitytoken)[ \t]*=[ \t]*(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
 
 export function changesText(plan: Pick<Plan, "changes">): string {
   return plan.changes
-    .map((change) => unifiedDiff(change.path, textOf(change.before), textOf(change.after)))
+    .map((change) => unifiedDiff(change.path, shownText(change.before), shownText(change.after)))
     .join("\n\n");
 }
 
@@ -101,8 +106,8 @@ export function planJson(plan: Plan): object {
       path: change.path,
       kind: change.kind,
       why: change.why,
-      before: textOf(change.before) ?? null,
-      after: textOf(change.after) ?? null,
+      before: shownText(change.before) ?? null,
+      after: shownText(change.after) ?? null,
     })),
     restart: plan.restart ?? null,
     restartWay: plan.restartWay ?? null,

@@ -3,7 +3,7 @@ import { unifiedDiff } from "../node/diff.ts";
 import type { RollbackPlan, RollbackResult } from "../node/rollback.ts";
 import { rollback } from "../node/rollback.ts";
 import { ask } from "./node-apply.ts";
-import { obstaclesText, printJson } from "./node-print.ts";
+import { obstaclesText, printJson, shownText } from "./node-print.ts";
 import type { PlaceOptions } from "./node-site.ts";
 import { openSite, run } from "./node-site.ts";
 
@@ -49,10 +49,8 @@ async function takeBack(options: RollbackOptions): Promise<number> {
 }
 
 function diffText(plan: RollbackPlan): string {
-  const text = (state: { readonly bytes: Uint8Array } | undefined): string | undefined =>
-    state && new TextDecoder().decode(state.bytes);
   return plan.back
-    .map((file) => unifiedDiff(file.path, text(file.before), text(file.after)))
+    .map((file) => unifiedDiff(file.path, shownText(file.before), shownText(file.after)))
     .join("\n\n");
 }
 

@@ -38,6 +38,8 @@ export interface Targets {
   readonly targets: readonly Target[];
   /** The directory of mirrors that will be in force. */
   readonly certsDir: string;
+  /** Why the runtime has to be restarted whatever is written: it has not read its files as they are. */
+  readonly stale?: string;
   readonly notes: readonly string[];
   readonly obstacles: readonly Obstacle[];
 }

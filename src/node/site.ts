@@ -58,8 +58,8 @@ export class Site {
     const planned = await this.runtime.targets({ now: view, before: this.#before(journal) }, wish);
     const changes = this.#changes(planned.targets, journal, planned.obstacles.length > 0);
     const config = changes.find((change) => change.kind === "config");
-    const reason = config ? `${config.path} changes` : "an earlier run was cut short before it";
-    const restart = config || journal?.restartDue ? reason : undefined;
+    const due = journal?.restartDue ? "an earlier run was cut short before it" : planned.stale;
+    const restart = config ? `${config.path} changes` : due;
     const way =
       restart === undefined || this.filesOnly ? undefined : this.runtime.control.restartWay();
     return {

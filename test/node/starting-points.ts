@@ -75,6 +75,14 @@ export const startingPoints: readonly StartingPoint[] = [
     finds: () => ["config-deprecated", "config-wildcard"],
   },
   {
+    name: "a deprecated wildcard that becomes _default",
+    files: (places) => ({
+      "config.toml": `${baseConfig(places)}  [${cri}.registry.mirrors."*"]\n    endpoint = ["http://127.0.0.1:1"]\n`,
+    }),
+    finds: () => ["config-deprecated", "config-wildcard"],
+    options: ["--default", "--replace"],
+  },
+  {
     name: "deprecated entries for each registry, with TLS, credentials and headers",
     files: (places, { cached, secured, credentials }) => ({
       "ca.pem": "@authority",

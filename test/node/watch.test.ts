@@ -43,8 +43,7 @@ describe.each(LINES)("containerd %s", (line) => {
       upstream.add("org/hello", textImage({ text: "hello" }), "1");
       second.add("org/hello", textImage({ text: "second" }), "1");
       const upstreams = { [upstream.address]: localUpstream(upstream.url) };
-      const stack = new AsyncDisposableStack();
-      await using _ended = stack;
+      await using stack = new AsyncDisposableStack();
       let cache: Entrepot = stack.use(await startEntrepot({ config: { upstreams } }));
       await using node = await newNode(line);
       mkdirSync(node.places.etc, { recursive: true });

@@ -96,7 +96,14 @@ function rewrite(adoption: Adoption, file: HostsFile): Adopted {
       comments.push(`left out, since ${files.join(", ")} cannot be read: ${host.url}`);
       continue;
     }
-    hosts.push(withKnownCapabilities(host, traits));
+    const known = withKnownCapabilities(host, traits);
+    // An empty list would mean all of them.
+    if (known.capabilities?.length === 0 && host.capabilities?.length !== 0) {
+      notes.push(`${host.url} is left out: this containerd knows none of its capabilities`);
+      comments.push(`left out, for capabilities that this containerd does not know: ${host.url}`);
+      continue;
+    }
+    hosts.push(known);
   }
   const server = serverOf(adoption, file, notes);
   let root = withKnownCapabilities(file.root, traits);

@@ -14,6 +14,7 @@ import type {
 import { RuntimeFault } from "../runtime.ts";
 import { readUnit } from "../systemd.ts";
 import { whoManages } from "../who-manages.ts";
+import type { Configuration } from "./configuration.ts";
 import { readConfiguration } from "./configuration.ts";
 import type { ContainerdOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
@@ -22,7 +23,7 @@ import { defaultServer } from "./convert.ts";
 import { CriFault } from "./cri.ts";
 import { directoryInForce } from "./hosts-directories.ts";
 import { isFatal, readHostsFile } from "./hosts-file.ts";
-import { inspect } from "./inspect.ts";
+import { inspect, isStale } from "./inspect.ts";
 import { planTargets } from "./planner.ts";
 import { registryPattern } from "./registry-pattern.ts";
 import { traitsOf } from "./version.ts";
@@ -46,7 +47,19 @@ export class ContainerdRuntime implements Runtime {
   async targets(views: Views, wish: Wish): Promise<Targets> {
     const { version } = await this.#connection.version();
     const manager = whoManages(views.now, this.main);
-    return planTargets({ views, version, main: this.main, wish, manager });
+    const targets = planTargets({ views, version, main: this.main, wish, manager });
+    const stale = this.#stale(readConfiguration(views.now, this.main, traitsOf(version)));
+    return stale === undefined ? targets : { ...targets, stale };
+  }
+
+  /** config_path is read at the start alone: one that was written since is not in force. */
+  #stale(configuration: Configuration): string | undefined {
+    const { daemon, options } = this.#connection;
+    if (daemon === undefined) return undefined;
+    const changed = configuration.files.find((file) =>
+      isStale(options.files.modifiedAt(file.path), daemon),
+    );
+    return changed && `${changed.path} changed after containerd's start`;
   }
 
   async inspect(view: FileView): Promise<Inspection> {

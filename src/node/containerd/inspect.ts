@@ -161,14 +161,18 @@ function unitFindings(unit: Unit | undefined): Finding[] {
   ];
 }
 
+/** Whether a file changed after the daemon's start, which is known to about a second. */
+export function isStale(changed: number | undefined, daemon: Daemon): boolean {
+  return changed !== undefined && changed > daemon.startedAt + 2_000;
+}
+
 /** config_path is read at the start alone, unlike hosts.toml. */
 function staleFindings(input: InspectInput, configuration: Configuration): Finding[] {
   const { daemon } = input;
   if (daemon === undefined) return [];
   return configuration.files.flatMap((file): Finding[] => {
     const changed = input.modifiedAt(file.path);
-    // Start times are counted in hundredths since a boot that is known to the second.
-    if (changed === undefined || changed <= daemon.startedAt + 2_000) return [];
+    if (changed === undefined || !isStale(changed, daemon)) return [];
     return [
       {
         code: "restart-due",

@@ -1,0 +1,55 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DurableFiles } from "./durable-files.ts";
+import { FakeFiles } from "./fake-files.ts";
+import { NodeFiles, OverlaidFiles, readText } from "./node-files.ts";
+
+const root = mkdtempSync(join(tmpdir(), "entrepot-files-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const state = (text: string) => ({
+  bytes: new TextEncoder().encode(text),
+  mode: 0o640,
+  uid: 0,
+  gid: 0,
+});
+
+test("links inside a root lead nowhere outside of it, and are written through", () => {
+  mkdirSync(join(root, "etc"));
+  mkdirSync(join(root, "real/containerd"), { recursive: true });
+  writeFileSync(join(root, "real/config"), "inside");
+  symlinkSync("/real/containerd", join(root, "etc/containerd"));
+  symlinkSync("../../../../../../real/config", join(root, "real/containerd/config.toml"));
+  const files = new NodeFiles(root);
+  expect(files.resolve("/etc/containerd/config.toml")).toBe(join(root, "real/config"));
+  expect(readText(files, "/etc/containerd/config.toml")).toBe("inside");
+  expect(files.resolve("/etc/containerd/../../../x")).toBe(join(root, "x"));
+  new DurableFiles(files).write("/etc/containerd/config.toml", state("written"));
+  expect(readFileSync(join(root, "real/config"), "utf8")).toBe("written");
+  symlinkSync("/etc/loop", join(root, "etc/loop"));
+  expect(() => files.read("/etc/loop")).toThrow("too many links");
+});
+
+test("an overlay shows files as they were, and directories that were not there not at all", () => {
+  const now = new FakeFiles({
+    "/c/a/hosts.toml": "ours",
+    "/c/b/hosts.toml": "ours",
+    "/c/b/x.crt": "theirs",
+  });
+  const before = new OverlaidFiles(
+    now,
+    new Map([
+      ["/c/a/hosts.toml", undefined],
+      ["/c/b/hosts.toml", undefined],
+      ["/c/d/hosts.toml", state("was here")],
+    ]),
+  );
+  expect(before.isDirectory("/c/a")).toBe(false);
+  expect(before.isDirectory("/c/b")).toBe(true);
+  expect(before.list("/c/b")).toEqual(["x.crt"]);
+  expect(before.isDirectory("/c/d")).toBe(true);
+  expect(readText(before, "/c/d/hosts.toml")).toBe("was here");
+  expect(before.read("/c/a/hosts.toml")).toBeUndefined();
+});
