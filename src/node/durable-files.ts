@@ -51,7 +51,7 @@ export class DurableFiles {
         return;
       }
       const parent = posix.dirname(directory);
-      this.#makeDirectories(parent);
+      this.#makeDirectories(parent, 0o755);
       const temporary = posix.join(parent, temporaryName(posix.basename(directory)));
       rmSync(temporary, { recursive: true, force: true });
       this.#step("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
@@ -84,6 +84,11 @@ export class DurableFiles {
       this.#step("rm", hidden, () => rmSync(hidden, { recursive: true }));
       this.#sync(parent);
     });
+  }
+
+  /** Makes a directory with all above it that is missing; one that is there stays as it is. */
+  makeDirectory(path: string, mode: number): void {
+    this.#guard(path, () => this.#makeDirectories(this.#files.resolve(path), mode));
   }
 
   /** Takes an empty directory away; one that is not empty or not there is left as it is. */
@@ -125,9 +130,13 @@ export class DurableFiles {
     });
   }
 
-  #makeDirectories(real: string): void {
+  #makeDirectories(real: string, mode: number): void {
     if (exists(real)) return;
-    this.#step("mkdir", real, () => mkdirSync(real, { recursive: true, mode: 0o755 }));
+    const parent = posix.dirname(real);
+    this.#makeDirectories(parent, mode);
+    // recursive: another run may make it at the same time.
+    this.#step("mkdir", real, () => mkdirSync(real, { recursive: true, mode }));
+    this.#sync(parent);
   }
 
   #sync(real: string): void {

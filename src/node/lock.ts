@@ -1,5 +1,4 @@
 import { Database } from "bun:sqlite";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { codeOf, filesFault } from "./node-files.ts";
 
@@ -12,14 +11,13 @@ export class LockedError extends Error {
  * One run at a time. SQLite's lock on a file is one of the kernel's: it goes with the process,
  * however that ends, and holds across containers, where a process id in a file would mean nothing.
  *
- * @param directory on this machine
+ * @param directory on this machine; it has to be there
  * @throws LockedError, FilesFault
  */
 export function takeLock(directory: string, shown: string): Disposable {
   const path = join(directory, "lock");
   let database: Database | undefined;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
     database = new Database(path, { create: true, strict: true });
     database.run("PRAGMA busy_timeout = 200");
     database.run("BEGIN EXCLUSIVE");

@@ -43,6 +43,7 @@ export class Site {
    * @throws LockedError, FilesFault
    */
   async exclusively<T>(work: () => T | Promise<T>): Promise<T> {
+    this.durable.makeDirectory(this.#stateDirectory, 0o700);
     const lock = takeLock(this.files.resolve(this.#stateDirectory), this.#stateDirectory);
     try {
       return await work();

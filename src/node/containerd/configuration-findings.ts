@@ -1,7 +1,6 @@
 import type { Finding } from "../findings.ts";
-import type { Configuration, Defect } from "./configuration.ts";
-import { defaultServer } from "./convert.ts";
-import { hostOf } from "./hosts-file.ts";
+import type { Defect } from "./configuration-files.ts";
+import type { Configuration } from "./configuration.ts";
 import type { Mirror, RegistryPattern } from "./registry-pattern.ts";
 import type { ContainerdVersion, Traits } from "./version.ts";
 
@@ -17,6 +16,7 @@ export function configurationFindings(
   return [
     ...configuration.defects.map((defect) => defectFinding(defect, traits, version)),
     ...patternFindings(pattern, traits, version),
+    ...colonFindings(configuration, pattern, traits),
     ...pattern.mirrors.flatMap(mirrorFindings),
   ];
 }
@@ -91,7 +91,7 @@ function patternFindings(
   version: ContainerdVersion,
 ): Finding[] {
   const findings: Finding[] = [];
-  const { configPath, directories, mirrors, tls } = pattern;
+  const { configPath, mirrors, tls } = pattern;
   const first = mirrors[0] ?? tls[0];
   const old = first && { file: first.file, line: first.line };
   const hasFatal = mirrors.length > 0 || !traits.dropsConfigsTls;
@@ -130,19 +130,28 @@ function patternFindings(
       advice: CONVERT,
     });
   }
-  if (directories.length > 1 && pattern.kind !== "deprecated") {
-    findings.push({
+  return findings;
+}
+
+function colonFindings(
+  configuration: Configuration,
+  { kind, directories, configPath }: RegistryPattern,
+  traits: Traits,
+): Finding[] {
+  if (directories.length < 2 || kind === "deprecated") return [];
+  const isBroken = traits.colonPathBroken && !configuration.pullsLocally;
+  return [
+    {
       code: "config-path-colon",
-      severity: traits.colonPathBroken ? "error" : "warning",
+      severity: isBroken ? "error" : "warning",
       ...(configPath ? { at: { file: configPath.file, line: configPath.line } } : {}),
       what: `config_path names several directories (${directories.join(":")})`,
-      consequence: traits.colonPathBroken
+      consequence: isBroken
         ? "containerd passes the list on unsplit: no hosts.toml is read, and nothing says so (containerd#12808)"
-        : "from containerd 2.1 on no hosts.toml will be read any more (containerd#12808)",
+        : "it is read as long as containerd pulls as before 2.1, and not at all after (containerd#12808)",
       advice: "name one directory; entrepot node apply brings both together",
-    });
-  }
-  return findings;
+    },
+  ];
 }
 
 function mirrorFindings(mirror: Mirror): Finding[] {
@@ -169,7 +178,5 @@ function mirrorFindings(mirror: Mirror): Finding[] {
       advice: `write mirrors."docker.io"`,
     });
   }
-  const own = hostOf(defaultServer(mirror.registry));
-  if (mirror.endpoints.length === 1 && hostOf(mirror.endpoints[0] ?? "") === own) return findings;
   return findings;
 }

@@ -1,21 +1,14 @@
-import { posix } from "node:path";
 import type { FileView } from "../node-files.ts";
-import { readText } from "../node-files.ts";
 import type { TomlLeaf } from "../toml-document.ts";
-import { TomlDocument, TomlSyntaxError, startsWith } from "../toml-document.ts";
+import { startsWith } from "../toml-document.ts";
+import type { ConfigurationFile, Defect } from "./configuration-files.ts";
+import { readFiles } from "./configuration-files.ts";
 import type { Traits } from "./version.ts";
 
 export const OLD_CRI_TABLE = "io.containerd.grpc.v1.cri";
 export const IMAGES_TABLE = "io.containerd.cri.v1.images";
 export const VERSION_1_TABLE = "cri";
 const CRI_TABLES = [VERSION_1_TABLE, OLD_CRI_TABLE, IMAGES_TABLE] as const;
-
-export interface ConfigurationFile {
-  readonly path: string;
-  readonly document: TomlDocument;
-  /** What it says itself; 0 where it does not. */
-  readonly version: number;
-}
 
 /** A registry setting: `path` begins below `registry`. */
 export interface Setting {
@@ -26,53 +19,6 @@ export interface Setting {
   /** The plugin table that it stands in. */
   readonly table: string;
 }
-
-/** Something in the files that has no effect, or another than its author meant. */
-export type Defect =
-  | {
-      readonly kind: "syntax";
-      readonly file: string;
-      readonly line: number;
-      readonly column: number;
-      readonly message: string;
-    }
-  | {
-      readonly kind: "import-missing";
-      readonly file: string;
-      readonly line: number;
-      readonly target: string;
-    }
-  | {
-      readonly kind: "version-too-new";
-      readonly file: string;
-      readonly line: number;
-      readonly version: number;
-    }
-  /** 1.x: an imported file replaced a plugin's whole table; `lost` are the settings that are gone. */
-  | {
-      readonly kind: "table-replaced";
-      readonly file: string;
-      readonly line: number;
-      readonly table: string;
-      readonly by: string;
-      readonly lost: readonly string[];
-    }
-  /** 2.0 to 2.2: a newer import keeps root's settings from being migrated. 2.3: the daemon exits. */
-  | {
-      readonly kind: "import-too-new";
-      readonly file: string;
-      readonly line: number;
-      readonly version: number;
-      readonly root: number;
-    }
-  /** Registry settings in a table that this containerd does not read with this `version`. */
-  | {
-      readonly kind: "table-ignored";
-      readonly file: string;
-      readonly line: number;
-      readonly table: string;
-      readonly reads: string;
-    };
 
 /** containerd's configuration as this version of it makes it out of its files. */
 export interface Configuration {
@@ -86,6 +32,11 @@ export interface Configuration {
   /** The file that a new registry setting has to be written to. */
   readonly writeTo: string;
   readonly registry: readonly Setting[];
+  /**
+   * Whether 2.1 and newer pull as older ones did and not through the transfer service, because of a
+   * setting that seems to have nothing to do with it.
+   */
+  readonly pullsLocally: boolean;
   readonly defects: readonly Defect[];
 }
 
@@ -116,8 +67,19 @@ export function readConfiguration(view: FileView, main: string, traits: Traits):
     table,
     writeTo: fileToWrite(files, main, table, traits),
     registry,
+    pullsLocally: registry.some(isLocalPull) || leaves.some((leaf) => isLocalPullKey(leaf, table)),
     defects,
   };
+}
+
+function isLocalPull({ path: [kind, host] }: Setting): boolean {
+  return host !== undefined && ["mirrors", "configs", "auths"].includes(kind ?? "");
+}
+
+function isLocalPullKey({ path, value }: TomlLeaf, table: string): boolean {
+  if (path[1] !== table || path.length !== 3) return false;
+  if (path[2] === "use_local_image_pull") return value === true;
+  return path[2] === "max_concurrent_downloads" && value !== 3;
 }
 
 function isCriTable(name: string): boolean {
@@ -133,93 +95,6 @@ function tableOf(version: number, traits: Traits, files: readonly ConfigurationF
   const has = (table: string): boolean =>
     files.some((file) => file.document.below(["plugins", table, "registry"]).length > 0);
   return has(IMAGES_TABLE) && !has(OLD_CRI_TABLE) ? IMAGES_TABLE : OLD_CRI_TABLE;
-}
-
-function readFiles(
-  view: FileView,
-  main: string,
-  traits: Traits,
-  defects: Defect[],
-): ConfigurationFile[] {
-  const files: ConfigurationFile[] = [];
-  const pending = [{ path: main, from: main, line: 1 }];
-  const seen = new Set<string>();
-  for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
-    if (seen.has(next.path)) continue;
-    seen.add(next.path);
-    const text = readText(view, next.path);
-    if (text === undefined) {
-      // containerd exits where an import without a glob is missing; a missing main file is nothing.
-      if (next.path !== main) {
-        defects.push({
-          kind: "import-missing",
-          file: next.from,
-          line: next.line,
-          target: next.path,
-        });
-      }
-      continue;
-    }
-    const document = parse(text, next.path, defects);
-    if (document === undefined) continue;
-    const version = Number(document.leaf(["version"])?.value ?? 0);
-    files.push({ path: next.path, document, version });
-    const imports = document.leaf(["imports"]);
-    const targets: unknown[] = Array.isArray(imports?.value) ? imports.value : [];
-    for (const target of targets) {
-      if (typeof target !== "string") continue;
-      for (const path of resolveImport(view, next.path, target, traits)) {
-        pending.push({ path, from: next.path, line: imports?.line ?? 1 });
-      }
-    }
-  }
-  return files;
-}
-
-function parse(text: string, file: string, defects: Defect[]): TomlDocument | undefined {
-  try {
-    return new TomlDocument(text);
-  } catch (error) {
-    if (!(error instanceof TomlSyntaxError)) throw error;
-    const { line, column, message } = error;
-    defects.push({ kind: "syntax", file, line, column, message });
-    return undefined;
-  }
-}
-
-function resolveImport(view: FileView, parent: string, target: string, traits: Traits): string[] {
-  const isGlob = target.includes("*");
-  if (!posix.isAbsolute(target) && isGlob && traits.relativeGlobsFromWorkingDirectory) {
-    // systemd starts services in /, which is where 1.x then looks.
-    return glob(view, posix.join("/", target));
-  }
-  const path = posix.isAbsolute(target)
-    ? posix.normalize(target)
-    : posix.join(posix.dirname(parent), target);
-  return isGlob ? glob(view, path) : [path];
-}
-
-/** Go's filepath.Glob as far as configurations use it: `*` and `?` within one path component. */
-function glob(view: FileView, pattern: string): string[] {
-  let found = ["/"];
-  for (const part of pattern.split("/").filter(Boolean)) {
-    if (!/[*?]/.test(part)) {
-      found = found.map((path) => posix.join(path, part));
-      continue;
-    }
-    const matches = new RegExp(
-      `^${part
-        .replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
-        .replaceAll("*", ".*")
-        .replaceAll("?", ".")}$`,
-    );
-    found = found.flatMap((path) =>
-      (view.list(path) ?? [])
-        .filter((name) => matches.test(name))
-        .map((name) => posix.join(path, name)),
-    );
-  }
-  return found.filter((path) => view.read(path) !== undefined);
 }
 
 type PlacedLeaf = TomlLeaf & { readonly file: string };

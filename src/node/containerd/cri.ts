@@ -175,7 +175,11 @@ function criFault(error: ServiceError, socket: string, call: string, timeoutMs: 
     return new CriFault("forbidden", `${socket} may not be opened: run this as root`, because);
   }
   if (/ENOENT|ECONNREFUSED|No connection established|Failed to connect|ENOTSOCK/i.test(details)) {
-    return new CriFault("absent", `nothing answers at ${socket}: ${details}`, because);
+    return new CriFault(
+      "absent",
+      `nothing answers at ${socket} (${/\bE[A-Z]{3,}\b/.exec(details)?.[0] ?? details})`,
+      because,
+    );
   }
   return new CriFault("not-grpc", `${socket} does not speak gRPC: ${details}`, because);
 }

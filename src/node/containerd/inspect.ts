@@ -12,6 +12,7 @@ import type { Cri } from "./cri.ts";
 import { CriFault } from "./cri.ts";
 import type { Daemon } from "./daemon.ts";
 import { hostsFindings } from "./hosts-findings.ts";
+import { mirrorFindings } from "./mirror-findings.ts";
 import type { RegistryPattern } from "./registry-pattern.ts";
 import { registryPattern } from "./registry-pattern.ts";
 import type { ContainerdVersion } from "./version.ts";
@@ -54,6 +55,8 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
       : []),
     ...unitFindings(ownUnit(input)),
     ...staleFindings(input, configuration),
+    // Nothing is dialled for the files of another root.
+    ...(input.cri === undefined ? [] : await mirrorFindings(view, pattern, traits)),
   ];
   if (!isSupported(version)) {
     findings.push({
