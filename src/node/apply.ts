@@ -1,7 +1,8 @@
 import type { CacheClient } from "./cache-client.ts";
 import { CacheFault } from "./cache-client.ts";
-import type { JournalDocument, JournalEntry } from "./journal.ts";
-import { isOurs, restore, store } from "./journal.ts";
+import type { JournalBody } from "./apply-journal.ts";
+import { finished, journalFor, sameWish } from "./apply-journal.ts";
+import type { JournalDocument } from "./journal.ts";
 import { FilesFault } from "./node-files.ts";
 import type { Change, Plan, Wish } from "./plan.ts";
 import { sameState } from "./plan.ts";
@@ -196,86 +197,6 @@ async function prove(
     throw new NotWired("no pull proved the wiring: name an image with --probe IMAGE", results);
   }
   return results;
-}
-
-type JournalBody = Omit<JournalDocument, "format" | "about">;
-
-function sameWish(earlier: JournalDocument | undefined, { wish, all }: ApplyOptions): boolean {
-  if (earlier === undefined) return false;
-  return JSON.stringify(earlier.wish) === JSON.stringify(journalWish(wish, all));
-}
-
-function journalWish(wish: Wish, all: boolean): JournalDocument["wish"] {
-  const { cache, cacheCa, namespaces, useDefault, adopt, replace, dialTimeout } = wish;
-  return {
-    cache,
-    ...(cacheCa === undefined ? {} : { cacheCa }),
-    namespaces: [...namespaces],
-    all,
-    useDefault,
-    adopt,
-    replace,
-    dialTimeout,
-  };
-}
-
-/** The journal as it has to be on disk before the first change: it knows every byte of both sides. */
-function journalFor(
-  { site, wish, all }: ApplyOptions,
-  plan: Plan,
-  earlier: JournalDocument | undefined,
-): Omit<JournalBody, "wasAlive"> {
-  const files: Record<string, JournalEntry> = {};
-  const made = new Set(earlier?.madeDirectories);
-  const targets = [...plan.targets, ...plan.changes.filter((change) => !isTarget(plan, change))];
-  for (const target of targets) {
-    const { path, kind, why } = target;
-    const current = site.files.read(path);
-    const known = earlier?.files[path];
-    const isKnown = known !== undefined && isOurs(known, current);
-    const original = isKnown ? known.original : store(current);
-    const missing = site.missingDirectories(path);
-    const own = kind === "config" ? [] : missing.splice(-1);
-    for (const directory of missing) made.add(directory);
-    files[path] = {
-      kind,
-      why,
-      original,
-      wired: store(target.after),
-      out: store(target.out),
-      others: [store(current), ...(known ? [known.wired, known.out, ...known.others] : [])],
-      madeDirectory: (isKnown && known.madeDirectory) || own.length > 0,
-    };
-  }
-  // What somebody has changed since stays on record with what stood there before.
-  for (const [path, entry] of Object.entries(earlier?.files ?? {})) files[path] ??= entry;
-  return {
-    wish: journalWish(wish, all),
-    main: site.runtime.main,
-    certsDir: plan.certsDir,
-    madeDirectories: [...made],
-    restartDue: false,
-    unfinished: null,
-    files,
-  };
-}
-
-function isTarget(plan: Plan, change: Change): boolean {
-  return plan.targets.some((target) => target.path === change.path);
-}
-
-function finished(body: JournalBody, plan: Plan): JournalBody {
-  const taken = new Set(
-    plan.changes.filter((change) => !isTarget(plan, change)).map((change) => change.path),
-  );
-  const files = Object.entries(body.files).filter(
-    ([path, entry]) =>
-      !taken.has(path) && !sameState(restore(entry.original), restore(entry.wired)),
-  );
-  return {
-    ...body,
-    files: Object.fromEntries(files.map(([path, entry]) => [path, { ...entry, others: [] }])),
-  };
 }
 
 /** Puts everything back as it was before this run; returns what could not be. */

@@ -1,9 +1,12 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type TempDir, tempDir } from "../harness/places.ts";
 import { entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
+
+// Each is a handful of runs of the whole program, on a machine that may be busy.
+setDefaultTimeout(60_000);
 
 const cri = `plugins."io.containerd.grpc.v1.cri"`;
 const config = `version = 2
