@@ -49,6 +49,13 @@ export type Defect =
       readonly version: number;
       readonly root: number;
     }
+  /** `disabled_plugins` names CRI, as the configuration of Docker's own packages does. */
+  | {
+      readonly kind: "cri-disabled";
+      readonly file: string;
+      readonly line: number;
+      readonly plugin: string;
+    }
   /** Registry settings in a table that this containerd does not read with this `version`. */
   | {
       readonly kind: "table-ignored";

@@ -73,6 +73,15 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
           : "the CRI settings of the importing file are lost without a word",
         advice: `give it version = ${defect.root} with that version's table names, or leave version out`,
       };
+    case "cri-disabled":
+      return {
+        code: "config-cri-disabled",
+        severity: "error",
+        at,
+        what: `disabled_plugins names ${defect.plugin}, as Docker's own packages have it`,
+        consequence: "containerd runs without CRI: no pod can start on this node",
+        advice: `take ${defect.plugin} out of the list and restart containerd`,
+      };
     case "table-ignored":
       return {
         code: "config-table-ignored",

@@ -80,6 +80,16 @@ test("imports: a missing one, a circle, a newer version", () => {
   });
 });
 
+test("a list of disabled plugins with CRI in it, in whatever file", () => {
+  const docker = { [main]: `disabled_plugins = ["cri"]\n` };
+  expect(pattern("1.7.24", docker).defects).toEqual(["cri-disabled"]);
+  const imported = {
+    [main]: `version = 2\nimports = ["/x.toml"]\ndisabled_plugins = []\n`,
+    "/x.toml": `disabled_plugins = ["io.containerd.grpc.v1.cri"]\n`,
+  };
+  expect(pattern("2.1.9", imported).defects).toEqual(["cri-disabled"]);
+});
+
 test("the last import that sets config_path is the one to be edited on 2.x", () => {
   const files = {
     [main]: `version = 2\nimports = ["/d/*.toml"]\n${path(cri, "/a")}`,

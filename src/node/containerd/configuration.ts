@@ -48,6 +48,7 @@ export function readConfiguration(view: FileView, main: string, traits: Traits):
   const table = tableOf(version, traits, files);
   const leaves = merge(files, traits, defects);
   checkVersions(files, traits, defects);
+  checkDisabled(files, defects);
   const registry: Setting[] = [];
   for (const leaf of leaves) {
     const [, name = ""] = leaf.path;
@@ -143,6 +144,19 @@ function replaceTable(
     by: first.file,
     lost: names,
   });
+}
+
+const CRI_PLUGINS = new Set(["cri", OLD_CRI_TABLE, IMAGES_TABLE, "io.containerd.cri.v1.runtime"]);
+
+/** The lists of all files add up, in every version. */
+function checkDisabled(files: readonly ConfigurationFile[], defects: Defect[]): void {
+  for (const file of files) {
+    const leaf = file.document.leaf(["disabled_plugins"]);
+    const names: unknown[] = Array.isArray(leaf?.value) ? leaf.value : [];
+    const plugin = names.find((name) => typeof name === "string" && CRI_PLUGINS.has(name));
+    if (leaf === undefined || typeof plugin !== "string") continue;
+    defects.push({ kind: "cri-disabled", file: file.path, line: leaf.line, plugin });
+  }
 }
 
 function checkVersions(

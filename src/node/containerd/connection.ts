@@ -4,7 +4,7 @@ import { readText } from "../node-files.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { Cri } from "./cri.ts";
 import type { Daemon } from "./daemon.ts";
-import { configOption, findDaemon } from "./daemon.ts";
+import { configOf, findDaemon } from "./daemon.ts";
 import type { ContainerdVersion } from "./version.ts";
 import { parseContainerdVersion } from "./version.ts";
 
@@ -57,7 +57,7 @@ export class Connection {
    */
   #mainOfDaemon(): string {
     const { daemon } = this;
-    if (daemon) return configOption(daemon.command) ?? DEFAULT_CONFIG;
+    if (daemon) return configOf(daemon) ?? DEFAULT_CONFIG;
     if (this.options.filesOnly || this.socket === DEFAULT_SOCKET) return DEFAULT_CONFIG;
     const advice = "start it, or name its configuration with --containerd-config";
     const what = `nothing answers at ${this.socket}, so that its configuration is not known`;

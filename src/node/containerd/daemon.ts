@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { posix } from "node:path";
 
 /** The process that listens on containerd's socket. */
 export interface Daemon {
@@ -49,8 +50,13 @@ function describe(pid: number): Daemon {
   return { pid, executable: link(`/proc/${pid}/exe`), command, startedAt, cgroups };
 }
 
-/** The value of `--config`, where the daemon was started with one. */
-export function configOption(command: readonly string[]): string | undefined {
+/** The value of `--config`, where the daemon was started with one; from its own working directory. */
+export function configOf(daemon: Daemon): string | undefined {
+  const option = configOption(daemon.command);
+  return option === undefined ? undefined : posix.resolve(link(`/proc/${daemon.pid}/cwd`), option);
+}
+
+function configOption(command: readonly string[]): string | undefined {
   for (const [index, word] of command.entries()) {
     if (word === "--config" || word === "-c") return command[index + 1];
     const match = /^(?:--config|-c)=(.*)$/.exec(word);

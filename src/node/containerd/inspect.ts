@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { Finding } from "../findings.ts";
 import { sortFindings } from "../findings.ts";
 import type { FileView } from "../node-files.ts";
@@ -103,7 +104,21 @@ function facts(
   return list.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
 }
 
-async function criFindings({ cri, socket, daemon }: InspectInput): Promise<Finding[]> {
+const OTHER_SOCKETS = [
+  "/run/k3s/containerd/containerd.sock",
+  "/run/k0s/containerd.sock",
+  "/var/snap/microk8s/common/run/containerd.sock",
+];
+
+/** Sockets of distributions that bring a containerd of their own. */
+function elsewhere(view: FileView): string {
+  const found = OTHER_SOCKETS.filter((path) =>
+    view.list(posix.dirname(path))?.includes(posix.basename(path)),
+  );
+  return found.length > 0 ? `: there is ${found.join(" and ")}` : "";
+}
+
+async function criFindings({ cri, socket, daemon, view }: InspectInput): Promise<Finding[]> {
   if (cri === undefined) return [];
   try {
     await cri.version();
@@ -124,7 +139,7 @@ async function criFindings({ cri, socket, daemon }: InspectInput): Promise<Findi
             : "no pod can start on this node",
         advice:
           error.kind === "absent"
-            ? "start containerd, or name its socket with --socket"
+            ? `start containerd, or name its socket with --socket${elsewhere(view)}`
             : "name containerd's socket with --socket, and run this as root",
       },
     ];

@@ -113,6 +113,12 @@ function configurationObstacles(configuration: Configuration): Obstacle[] {
         const at = { file: defect.file, line: defect.line };
         return [{ code: "config-version-too-new", at, what, advice }];
       }
+      case "cri-disabled": {
+        const what = `disabled_plugins names ${defect.plugin}: containerd runs without CRI, and nothing can be proved`;
+        const at = { file: defect.file, line: defect.line };
+        const advice = "take it out of the list and restart containerd, if pods are to run here";
+        return [{ code: "config-cri-disabled", at, what, advice }];
+      }
       case "table-replaced":
       case "import-too-new":
       case "table-ignored":
