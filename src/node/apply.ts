@@ -89,10 +89,11 @@ async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
       if (options.proves) probes = await prove(options, plan, cache);
     }
   } catch (error) {
-    if (!isExpected(error)) throw error;
-    say(`it failed: ${error.message}`);
+    say(`it failed: ${error instanceof Error ? error.message : String(error)}`);
     const seen = error instanceof NotWired ? error.probes : probes;
     const remains = await undo(options, plan, earlier, next);
+    // A mistake in this program is no reason to leave a node half done either.
+    if (!isExpected(error)) throw error;
     const outcome = remains.length === 0 ? "undone" : "not-undone";
     return { plan, outcome, reason: error.message, probes: seen, remains };
   }

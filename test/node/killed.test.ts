@@ -74,7 +74,7 @@ describe.each(LINES)("containerd %s", (line) => {
           good(told, await rollback(node));
           expect(tree(node.places.etc)).toEqual(before);
         }
-        expect(steps).toBeGreaterThan(15);
+        expect(steps).toBeGreaterThan(10);
       },
       600_000,
     );

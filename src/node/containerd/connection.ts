@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
 import type { NodeFiles } from "../node-files.ts";
 import { readText } from "../node-files.ts";
+import type { RuntimeFaultKind } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { Cri } from "./cri.ts";
+import { Cri, CriFault } from "./cri.ts";
 import type { Daemon } from "./daemon.ts";
 import { configOf, findDaemon } from "./daemon.ts";
 import type { ContainerdVersion } from "./version.ts";
@@ -71,6 +72,16 @@ export class Connection {
       return await use(cri);
     } finally {
       cri.close();
+    }
+  }
+
+  /** As `withCri`, for callers who know of runtimes alone. @throws RuntimeFault of that kind */
+  async ask<T>(kind: RuntimeFaultKind, use: (cri: Cri) => Promise<T>): Promise<T> {
+    try {
+      return await this.withCri(use);
+    } catch (error) {
+      if (!(error instanceof CriFault)) throw error;
+      throw new RuntimeFault(kind, error.message, { cause: error });
     }
   }
 

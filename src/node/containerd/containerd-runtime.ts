@@ -11,7 +11,6 @@ import type {
   Targets,
   Views,
 } from "../runtime.ts";
-import { RuntimeFault } from "../runtime.ts";
 import { readUnit } from "../systemd.ts";
 import { whoManages } from "../who-manages.ts";
 import type { Configuration } from "./configuration.ts";
@@ -20,7 +19,6 @@ import type { ContainerdOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { ContainerdControl, UNIT } from "./control.ts";
 import { defaultServer } from "./convert.ts";
-import { CriFault } from "./cri.ts";
 import { directoryInForce } from "./hosts-directories.ts";
 import { isFatal, readHostsFile } from "./hosts-file.ts";
 import { inspect, isStale } from "./inspect.ts";
@@ -122,19 +120,14 @@ class CriImages implements RuntimeImages {
   }
 
   list(): Promise<readonly NodeImage[]> {
-    return this.#connection.withCri((cri) => cri.images());
+    return this.#connection.ask("dead", (cri) => cri.images());
   }
 
   async pull(reference: string, timeoutMs: number): Promise<void> {
-    try {
-      await this.#connection.withCri((cri) => cri.pull(reference, timeoutMs));
-    } catch (error) {
-      if (!(error instanceof CriFault)) throw error;
-      throw new RuntimeFault("pull-failed", error.message, { cause: error });
-    }
+    await this.#connection.ask("pull-failed", (cri) => cri.pull(reference, timeoutMs));
   }
 
   remove(reference: string): Promise<void> {
-    return this.#connection.withCri((cri) => cri.remove(reference));
+    return this.#connection.ask("dead", (cri) => cri.remove(reference));
   }
 }

@@ -75,7 +75,7 @@ export class ContainerdControl implements RuntimeControl {
 
   async requireInForce(certsDir: string): Promise<void> {
     const { version } = await this.#connection.version();
-    const info = await this.#connection.withCri((cri) => cri.info());
+    const info = await this.#connection.ask("dead", (cri) => cri.info());
     const isTold = !traitsOf(version).imagesTable;
     const seen = isTold ? configPathOf(info["config"] ?? "{}") : this.#dumped();
     if (seen === undefined || seen === certsDir) return;
