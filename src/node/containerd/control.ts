@@ -3,8 +3,8 @@ import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { isBooted, readUnit, sparesContainers } from "../systemd.ts";
 import type { Connection } from "./connection.ts";
-import { run } from "./connection.ts";
 import { CriFault } from "./cri.ts";
+import { dumpedConfigPath } from "./dump.ts";
 import { traitsOf } from "./version.ts";
 
 export const UNIT = "containerd.service";
@@ -77,7 +77,10 @@ export class ContainerdControl implements RuntimeControl {
     const { version } = await this.#connection.version();
     const info = await this.#connection.ask("dead", (cri) => cri.info());
     const isTold = !traitsOf(version).imagesTable;
-    const seen = isTold ? configPathOf(info["config"] ?? "{}") : this.#dumped();
+    // 2.x tells it nowhere over CRI. The dump reads the files anew, as the daemon did just now when it
+    // was restarted.
+    const { daemon, main } = this.#connection;
+    const seen = isTold ? configPathOf(info["config"] ?? "{}") : dumpedConfigPath(daemon, main);
     if (seen === undefined || seen === certsDir) return;
     const what = `containerd goes by config_path = ${JSON.stringify(seen)} and not by ${certsDir}`;
     throw new RuntimeFault("not-in-force", what);
@@ -103,17 +106,6 @@ export class ContainerdControl implements RuntimeControl {
     if (error.kind !== "cri-dead") return error.message;
     const reason = await this.#pluginError();
     return `containerd runs and its CRI does not answer${reason === undefined ? "" : `: ${reason}`}`;
-  }
-
-  /**
-   * 2.x tells config_path nowhere over CRI. The dump reads the files anew, as the daemon did when it
-   * was restarted just now; it would not show a conflict, but CRI has answered by then.
-   */
-  #dumped(): string | undefined {
-    const { daemon, main } = this.#connection;
-    const text = daemon && run(daemon.executable, ["--config", main, "config", "dump"]);
-    const table = /\[plugins\.["']io\.containerd\.cri\.v1\.images["']\.registry\]([^[]*)/;
-    return /config_path = ['"](.*?)['"]/.exec(table.exec(text ?? "")?.[1] ?? "")?.[1];
   }
 }
 

@@ -12,6 +12,7 @@ import { readConfiguration } from "./configuration.ts";
 import type { Cri } from "./cri.ts";
 import { CriFault } from "./cri.ts";
 import type { Daemon } from "./daemon.ts";
+import { dumpedConfigPath } from "./dump.ts";
 import { hostsFindings } from "./hosts-findings.ts";
 import { mirrorFindings } from "./mirror-findings.ts";
 import type { RegistryPattern } from "./registry-pattern.ts";
@@ -56,6 +57,7 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
       : []),
     ...unitFindings(ownUnit(input)),
     ...staleFindings(input, configuration),
+    ...dumpFindings(input, pattern),
     // Nothing is dialled for the files of another root.
     ...(input.cri === undefined ? [] : await mirrorFindings(view, pattern, traits)),
   ];
@@ -175,6 +177,23 @@ function unitFindings(unit: Unit | undefined): Finding[] {
       what: `${unit.name} has KillMode=${unit.killMode}`,
       consequence: "a restart of containerd ends every container of the node",
       advice: "put KillMode=process into a drop-in of the unit and run systemctl daemon-reload",
+    },
+  ];
+}
+
+/** Where containerd reads its files otherwise than they were read here, its word counts. */
+function dumpFindings({ daemon, main }: InspectInput, pattern: RegistryPattern): Finding[] {
+  const dumped = dumpedConfigPath(daemon, main);
+  const read = pattern.configPath?.value ?? "";
+  if (dumped === undefined || dumped === read) return [];
+  return [
+    {
+      code: "dump-differs",
+      severity: "warning",
+      at: { file: main },
+      what: `containerd config dump has config_path = ${JSON.stringify(dumped)}, and its files were read as ${JSON.stringify(read)}`,
+      consequence: "what is said here of hosts directories may not hold",
+      advice: "look at `containerd config dump`; a probe pull has the last word",
     },
   ];
 }
