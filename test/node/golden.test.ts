@@ -11,9 +11,9 @@ import { Site } from "../../src/node/site.ts";
 import { tempDir } from "../harness/places.ts";
 import { tree } from "./tree.ts";
 
-// Each folder of test/golden is a conversion: the node's files before, and every file after. Write
+// Each folder of test/golden/node is a conversion: the node's files before, and every file after. Write
 // the after anew with GOLDEN=write, and read what git says of it.
-const GOLDEN = fileURLToPath(new URL("../golden/", import.meta.url));
+const GOLDEN = fileURLToPath(new URL("../golden/node/", import.meta.url));
 
 const form = z.strictObject({
   /** For which containerds the outcome is the same, byte for byte. */
