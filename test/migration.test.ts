@@ -1,5 +1,7 @@
 import { expect } from "bun:test";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { hostsToml, startContainerd } from "./harness/containerd.ts";
@@ -11,6 +13,7 @@ import { mustRun, startProcess } from "./harness/processes.ts";
 import { push } from "./harness/pushing.ts";
 import { realTest } from "./harness/real.ts";
 import { startTokenIssuer } from "./harness/token-issuer.ts";
+import { until } from "./harness/waiting.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 /** An address of the loopback network that nobody else listens at, so that the ports are free. */
@@ -47,6 +50,7 @@ realTest(
     await using upstreams = new AsyncDisposableStack();
     const names: string[] = [];
     const files: string[] = [];
+    const stored: string[] = [];
     for (const [name, port] of Object.entries(PORTS)) {
       const upstream = upstreams.use(await startDockerRegistry());
       const image = await busyboxImage({ text: name });
@@ -54,6 +58,18 @@ realTest(
       const file = folder.file(`${name}.yml`);
       const data = folder.file(`${name}.data`);
       await mkdir(data);
+      const place = (...parts: string[]) => join(data, "docker/registry/v2", ...parts);
+      // The layer that all have in common is pulled from the first registry alone.
+      const own = image.blobs.filter((_, index) => index !== 1 || name === "docker.io");
+      stored.push(
+        place("repositories/library/app/_manifests/tags/1/current/link"),
+        ...[image.manifest, ...own].map(({ digest }) =>
+          place("blobs/sha256", digest.slice(7, 9), digest.slice(7), "data"),
+        ),
+        ...own.map(({ digest }) =>
+          place("repositories/library/app/_layers/sha256", digest.slice(7), "link"),
+        ),
+      );
       await writeFile(
         file,
         `version: 0.1
@@ -75,6 +91,11 @@ proxy: { remoteurl: "${upstream.url}" }
     }
     const expected = Object.keys(PORTS).map((name) => `${name}\n`);
     expect(await pullAll()).toEqual(expected);
+    // A proxy of registry:2 stores what it has served in the background.
+    await until(() => stored.every((file) => existsSync(file)), {
+      what: "registry:2 to store",
+      detail: () => stored.filter((file) => !existsSync(file)).join("\n"),
+    });
     await running.disposeAsync();
 
     // What they hold has to be enough: from here on nobody can ask the registries.
