@@ -12,6 +12,8 @@ After=network-online.target time-sync.target
 StartLimitIntervalSec=0
 
 [Service]
+# As bin/entrepot has it: garbage is collected earlier, and downloads take less memory.
+Environment=BUN_JSC_forceRAMSize=536870912
 ExecStart=/usr/local/bin/entrepot serve --config /etc/entrepot/entrepot.yaml
 User=entrepot
 Group=entrepot
