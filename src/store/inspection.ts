@@ -4,6 +4,8 @@ import type { BlobStore, StoredBlob } from "./blobs.ts";
 
 /** What is read at once, in bytes. */
 const PIECE = 512 * 1024;
+/** What opening a file counts for, in bytes: many small ones would otherwise be read all at once. */
+const FILE_COST = 64 * 1024;
 
 export interface Progress {
   readonly files: number;
@@ -42,6 +44,7 @@ export async function inspect(options: InspectionOptions): Promise<Progress> {
       await pace.took(count, signal);
     };
     const isRight = await verify(stored, read, signal);
+    await pace.took(FILE_COST, signal);
     if (signal?.aborted) break;
     files += 1;
     if (isRight === false && (await store.open(digest))) {

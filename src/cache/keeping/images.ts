@@ -73,7 +73,7 @@ export class Images {
           (sum, { digest, size }) => sum + ((uses.get(digest) ?? 0) > 1 ? size : 0),
           0,
         ),
-        lastUsed: Math.max(...sizes.map(({ usedAt }) => usedAt)),
+        lastUsed: Math.max(0, ...sizes.map(({ usedAt }) => usedAt)),
         ...(pin ? { pin: pin.text } : {}),
       });
     }

@@ -98,7 +98,8 @@ export class Steward {
   }
 
   /** Evicts what the bounds ask for, or tells what that would be. */
-  collect(dryRun: boolean): Promise<Evicted> {
+  async collect(dryRun: boolean): Promise<Evicted> {
+    await this.#options.space.measure();
     return this.#options.evictor.all(dryRun);
   }
 

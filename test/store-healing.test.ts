@@ -1,0 +1,133 @@
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { command, commandOn } from "./harness/commands.ts";
+import { bytesOf, randomContent } from "./harness/content.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { multiPlatformImage, textImage } from "./harness/images.ts";
+import { pull } from "./harness/pulling.ts";
+import { tempDir } from "./harness/places.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { storedBlobs } from "./harness/stored.ts";
+
+const MIB = 1024 * 1024;
+
+function config(upstream: ScriptedUpstream, storage: object = {}): object {
+  return {
+    storage: { scrub: 0, ...storage },
+    upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } },
+  };
+}
+
+test("a flipped bit is found, set aside, and never served again", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(2 * MIB, 4);
+  upstream.addBlob("app", blob);
+  await using cache = await startEntrepot({ config: config(upstream) });
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  await (await cache.get(path)).bytes();
+  const flip = async (): Promise<void> => {
+    const [file] = await storedBlobs(cache.data);
+    const bytes = await readFile(file?.path ?? "");
+    bytes[1000] = (bytes[1000] ?? 0) ^ 1;
+    await writeFile(file?.path ?? "", bytes);
+  };
+  expect((await command(cache, "fsck")).code).toBe(0);
+  await flip();
+  const found = await command(cache, "fsck");
+  expect([found.code, found.stdout]).toEqual([
+    1,
+    `Verified 1 files, 2 MiB.
+corrupt: ${blob.digest}
+1 contents were set aside in the folder set-aside; they are fetched anew when they are asked for (a running cache does not serve what it knows to be corrupt).
+`,
+  ]);
+  expect(await storedBlobs(cache.data)).toEqual([]);
+  expect(await readdir(join(cache.data, "set-aside"))).toHaveLength(1);
+  expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
+  expect((await command(cache, "fsck", "--json")).code).toBe(0);
+
+  // The same on the folder of one that is stopped, where nothing is touched without being asked.
+  await flip();
+  await cache.stop();
+  const onFolder = (...args: string[]) => commandOn(cache.data, cache.configFile, ...args);
+  expect((await onFolder("fsck")).code).toBe(1);
+  expect(await storedBlobs(cache.data)).toHaveLength(1);
+  expect((await onFolder("fsck", "--repair")).code).toBe(1);
+  expect((await onFolder("fsck")).code).toBe(0);
+  expect((await onFolder("ls")).stdout).toBe("Nothing is cached yet.\n");
+  expect((await onFolder("gc")).code).toBe(0);
+  expect((await onFolder("pin", "x")).code).toBe(1);
+}, 60_000);
+
+test("the scrub in the background finds a flipped bit by itself", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const blob = randomContent(MIB, 8);
+  upstream.addBlob("app", blob);
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  {
+    await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+    await (await cache.get(path)).bytes();
+  }
+  const [file] = await storedBlobs(data.file("d"));
+  const bytes = await readFile(file?.path ?? "");
+  bytes[7] = (bytes[7] ?? 0) ^ 1;
+  await writeFile(file?.path ?? "", bytes);
+  await using cache = await startEntrepot({
+    config: config(upstream, { scrub: "100MiB" }),
+    data: data.file("d"),
+  });
+  await cache.logged(
+    "a stored content was corrupt: it was set aside and is fetched anew when asked for",
+  );
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  expect(metrics).toContain("entrepot_corrupt_contents 1");
+  expect(metrics).toContain(`entrepot_scrub_bytes_total ${MIB}`);
+  expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
+}, 60_000);
+
+test("a damaged index is made again, and its images served with their upstream away", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const image = await multiPlatformImage();
+  const moved = textImage({ text: "after" });
+  upstream.add("app", textImage({ text: "before" }), "2");
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+  }
+  await writeFile(join(data.file("d"), "index.db"), "this is no database".repeat(1000));
+  await upstream.stop();
+  await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+  expect((await command(cache, "ls")).stdout).toContain("reg.test/app:1");
+  expect(moved.blobs.length).toBeGreaterThan(0);
+}, 60_000);
+
+test("files without facts and facts without files are mended beside traffic", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const [kept, lost] = [randomContent(MIB, 1), randomContent(MIB, 2)];
+  for (const blob of [kept, lost]) upstream.addBlob("app", blob);
+  const path = (digest: string) => `/v2/app/blobs/${digest}?ns=reg.test`;
+  {
+    await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+    for (const blob of [kept, lost]) await (await cache.get(path(blob.digest))).bytes();
+  }
+  using index = new Database(join(data.file("d"), "index.db"));
+  index.run("DELETE FROM contents WHERE digest = ?", [kept.digest]);
+  for (const file of await storedBlobs(data.file("d"))) {
+    if (file.digest === lost.digest) await Bun.file(file.path).delete();
+  }
+  await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+  const line = await cache.logged("index and files agree");
+  expect(line).toMatchObject({ found: 1, lost: 1 });
+  const digests = index.query("SELECT digest FROM contents").values().flat();
+  expect(digests).toEqual([kept.digest]);
+}, 60_000);
