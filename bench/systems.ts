@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { startDockerRegistry } from "../test/harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "../test/harness/entrepot.ts";
+import { localUpstream } from "../test/harness/entrepot.ts";
 import { freePort, type TempDir } from "../test/harness/places.ts";
 import { startProcess } from "../test/harness/processes.ts";
 import { nginxCache, nginxStatic } from "./nginx.ts";
@@ -39,15 +40,29 @@ export async function start(name: SystemName, place: Place): Promise<Running> {
   }
 }
 
-/** As people run it: with its log on, which is read and thrown away here. */
-async function entrepot({ upstream, data }: Place): Promise<Running> {
+const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
+
+/**
+ * As people run it, with a line in the log for each request. They go to a file: a reader here would
+ * take a core of the machine that is measured.
+ */
+async function entrepot({ upstream, data, scratch }: Place): Promise<Running> {
+  const [config, log] = [scratch.file("entrepot.yaml"), scratch.file("entrepot.log")];
   const settings = { ...localUpstream(upstream), tagTtl: "1h" };
-  const cache = await startEntrepot({ data, config: { upstreams: { "bench.test": settings } } });
+  await writeFile(config, JSON.stringify({ upstreams: { "bench.test": settings } })); // YAML includes JSON.
+  const address = `127.0.0.1:${freePort()}`;
+  const places = ["--config", config, "--data", data, "--listen", address];
+  const serve = ["serve", ...places, "--admin", "127.0.0.1:0", "--log-format", "json"];
+  const child = await startProcess({
+    name: "entrepot",
+    command: ["sh", "-c", `exec "$0" "$@" > '${log}'`, PROGRAM, ...serve],
+    ready: async () => (await fetch(`http://${address}/healthz`)).ok,
+  });
   return {
     name: "entrepot",
-    pid: cache.pid,
-    at: (path) => `${cache.url}/v2/bench/app/${path}?ns=bench.test`,
-    [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
+    pid: child.pid,
+    at: (path) => `http://${address}/v2/bench/app/${path}?ns=bench.test`,
+    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
 }
 
