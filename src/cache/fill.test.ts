@@ -66,6 +66,20 @@ describe("a fill", () => {
     expect(second.offsets).toEqual([50_000]);
   });
 
+  test("is given up when nothing has come for its idle time, and keeps what it has", async () => {
+    const { bytes, digest } = content(MIB);
+    const store = new MemoryBlobs();
+    const away = Array.from({ length: 1000 }, () => ({ fault: unreachable("reg.test") }));
+    const source = new ScriptedSource(bytes, [{ breaksAfter: 300_000 }, ...away]);
+    const impatient = { limits: { idle: 100 }, random: () => 0.01 };
+    const fill = new Fill(digest, store, source, undefined, undefined, impatient);
+    expect((await faultOf(fill.stored)).detail.kind).toBe("upstream-unreachable");
+    expect(source.offsets.length).toBeGreaterThan(2);
+    const next = new ScriptedSource(bytes);
+    await new Fill(digest, store, next).stored;
+    expect(next.offsets).toEqual([300_000]);
+  });
+
   test("keeps what it has when it is stopped, for a fill that goes on from there", async () => {
     const { bytes, digest } = content(MIB);
     const store = new MemoryBlobs();

@@ -1,9 +1,9 @@
 import { type Digest, newHasher } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
+import { BackOff, type BackOffOptions, rest } from "./back-off.ts";
 import { Followers } from "./followers.ts";
 import { type Handover, HELD_BACK } from "./handover.ts";
-import { FRUITLESS_TRANSFERS, pause } from "./persistence.ts";
 import { Pieces } from "./pieces.ts";
 import type { Source, Transfer } from "./source.ts";
 import { endedEarly, isTransient, toFault } from "./transient.ts";
@@ -26,6 +26,7 @@ export class Fill {
   /** Where it can be had; who goes on without the fill takes from there too. */
   readonly sources: Source[];
   readonly followers = new Followers();
+  readonly #backOff: BackOff;
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
@@ -51,8 +52,10 @@ export class Fill {
     source: Source,
     size?: number,
     after?: Promise<unknown>,
+    backOff: BackOffOptions = {},
   ) {
     this.sources = [source];
+    this.#backOff = new BackOff(backOff);
     this.#size = size;
     this.started = this.#started.promise;
     this.stored = this.#stored.promise;
@@ -206,7 +209,6 @@ export class Fill {
   }
 
   async #download(draft: Draft): Promise<void> {
-    let fruitless = 0;
     let first: Fault | undefined;
     for (let turn = 0; ; turn += 1) {
       const source = this.#choose(turn);
@@ -225,10 +227,9 @@ export class Fill {
         if (fault.detail.kind === "upstream-untrue" && draft.length > before) throw fault;
         if (!isTransient(fault)) this.sources.splice(this.sources.indexOf(source), 1);
         first ??= fault;
-        fruitless = draft.length > before ? 0 : fruitless + 1;
         if (!this.#hasStarted) continue;
-        if (fruitless >= FRUITLESS_TRANSFERS || this.sources.length === 0) throw fault;
-        await pause(fruitless, this.#abort.signal);
+        if (this.sources.length === 0) throw fault;
+        await this.#pause(fault);
       }
     }
   }
@@ -259,6 +260,7 @@ export class Fill {
           throw this.#untrue(`it sent more than the ${this.#size} bytes of ${this.digest}`, source);
         }
         await draft.append(chunk);
+        this.#backOff.progressed();
         this.#announce();
       }
     } finally {
@@ -292,6 +294,12 @@ export class Fill {
     const { resolve } = this.#progress;
     this.#progress = Promise.withResolvers<void>();
     resolve();
+  }
+
+  async #pause(fault: Fault): Promise<void> {
+    const pause = this.#backOff.pause(fault);
+    if (pause === undefined) throw fault;
+    await rest(pause, this.#abort.signal);
   }
 
   #untrue(reason: string, source: Source | undefined = this.sources[0]): Fault {

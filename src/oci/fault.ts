@@ -31,7 +31,13 @@ export type FaultDetail =
       readonly status: number;
     }
   | { readonly kind: "upstream-limited"; readonly upstream: string; readonly retryAfter: number }
-  | { readonly kind: "upstream-failed"; readonly upstream: string; readonly status: number }
+  | {
+      readonly kind: "upstream-failed";
+      readonly upstream: string;
+      readonly status: number;
+      /** The host that answered so, where it is not the registry itself. */
+      readonly at?: string;
+    }
   | { readonly kind: "upstream-unreachable"; readonly upstream: string; readonly reason: string }
   | {
       readonly kind: "upstream-timeout";
@@ -103,7 +109,9 @@ function describe(detail: FaultDetail): string {
     case "upstream-limited":
       return `${detail.upstream} limits how often it is asked (429): try again in ${detail.retryAfter} s, or configure credentials for it`;
     case "upstream-failed":
-      return `${detail.upstream} answered ${detail.status}`;
+      return detail.at === undefined
+        ? `${detail.upstream} answered ${detail.status}`
+        : `${detail.upstream} led to ${detail.at}, which answered ${detail.status}`;
     case "upstream-unreachable":
       return `${detail.upstream} cannot be reached: ${detail.reason}`;
     case "upstream-timeout":

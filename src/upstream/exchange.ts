@@ -15,6 +15,9 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** One refused from the cache, and one renewed by somebody else meanwhile that is refused too. */
 const MAX_CHALLENGES = 3;
 
+/** How often one exchange has a registry lead it to its storage again. */
+const MAX_RENEWALS = 2;
+
 export interface Question {
   /** For metrics. */
   readonly request: Exclude<RequestKind, "token">;
@@ -70,17 +73,43 @@ export async function exchange(
   }
 }
 
+/**
+ * The answer at the end of all redirects. Where that is a storage which refuses a signed address, it
+ * may have run out (quay.io's live ten minutes, clocks differ): the registry is asked for another.
+ */
 async function follow(
   settings: UpstreamSettings,
   roads: Roads,
   question: Question,
 ): Promise<Answer> {
+  for (let renewals = 0; ; renewals += 1) {
+    const { answer, url } = await chase(settings, roads, question);
+    if (!isRefusedSignature(question, url, answer)) return answer;
+    await discard(answer.body);
+    if (renewals < MAX_RENEWALS) continue;
+    // The registry has allowed it: this is no word on whether the content exists or is private.
+    const { status } = answer;
+    const at = url.host;
+    throw new Fault({ kind: "upstream-failed", upstream: settings.name, status, at });
+  }
+}
+
+function isRefusedSignature(question: Question, url: URL, { status }: Answer): boolean {
+  if (question.request !== "blob" || url.href === question.url.href) return false;
+  return url.search !== "" && (status === 401 || status === 403);
+}
+
+async function chase(
+  settings: UpstreamSettings,
+  roads: Roads,
+  question: Question,
+): Promise<{ readonly answer: Answer; readonly url: URL }> {
   const visited = new Set<string>();
   let { url } = question;
   for (;;) {
     visited.add(url.href);
     const answer = await ask(settings, roads, question, url);
-    if (!REDIRECTS.has(answer.status)) return answer;
+    if (!REDIRECTS.has(answer.status)) return { answer, url };
     await discard(answer.body);
     const next = redirectTarget(settings, url, answer.headers.get("location"));
     if (visited.has(next.href)) throw untrue(settings, `${url.host} redirects in a circle`);
