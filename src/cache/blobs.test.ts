@@ -4,6 +4,8 @@ import { openIndex } from "../store/open-index.ts";
 import { registry, repository, serve, settings } from "../upstream/testing.ts";
 import { Blobs } from "./blobs.ts";
 import { Fills } from "./fills.ts";
+import { Negatives } from "./negatives.ts";
+import { Passing } from "./passing.ts";
 import { content } from "./testing.ts";
 
 const { bytes, digest } = content(100_000);
@@ -30,7 +32,14 @@ test("who joins a fill that is ending with another place's refusal begins a new 
   };
   const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
   const index = await openIndex(":memory:");
-  const blobs = new Blobs({ store, index, fills, used: () => {} });
+  const blobs = new Blobs({
+    store,
+    index,
+    fills,
+    used: () => {},
+    negatives: new Negatives(),
+    passing: new Passing(),
+  });
   const known = settings(`http://reg.test:${server.port}`);
   const upstream = { settings: known, registry: registry(server.port) };
   const get = (name: string) =>

@@ -7,11 +7,14 @@ import { Coalesce } from "./coalesce.ts";
 import type { Fill } from "./fill.ts";
 import type { Fills } from "./fills.ts";
 import { type Following, follow } from "./follow.ts";
+import { keyOf } from "./manifests.ts";
+import type { Negatives } from "./negatives.ts";
 import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
+import type { Passing } from "./passing.ts";
 import { within } from "./patience.ts";
 import type { Transfer } from "./source.ts";
 import { passThrough } from "./pass-through.ts";
-import { type Upstream, UpstreamSource } from "./upstream.ts";
+import { isBypassed, type Upstream, UpstreamSource } from "./upstream.ts";
 
 /** Up to this many bytes a blob is verified before its first byte is sent. */
 const SMALL = 4 * 1024 * 1024;
@@ -49,6 +52,8 @@ export interface BlobsOptions {
   readonly fills: Fills;
   /** Told of every blob that was served from here. */
   readonly used: (digest: Digest) => void;
+  readonly negatives: Negatives;
+  readonly passing: Passing;
 }
 
 /** Layers and configurations, by digest and by where they may be seen. */
@@ -59,17 +64,22 @@ export class Blobs {
   readonly #used: (digest: Digest) => void;
   /** Small ones that could not be stored, fetched once for all who wait at a place. */
   readonly #whole = new Coalesce<Uint8Array<ArrayBuffer>>();
+  readonly #negatives: Negatives;
+  readonly #passing: Passing;
   readonly #probes = new Coalesce<number | undefined>();
 
-  constructor({ store, index, fills, used }: BlobsOptions) {
+  constructor({ store, index, fills, used, negatives, passing }: BlobsOptions) {
     this.#store = store;
     this.#index = index;
     this.#fills = fills;
     this.#used = used;
+    this.#negatives = negatives;
+    this.#passing = passing;
   }
 
   /** @throws Fault */
   async head(upstream: Upstream, place: Place, digest: Digest): Promise<BlobHead> {
+    if (isBypassed(upstream, place)) return this.#passing.blobHead(upstream, place, digest);
     const link = await this.#index.links.get(place, digest);
     const stored = link && (await this.#store.open(digest));
     if (stored) return { size: stored.size, note: HIT };
@@ -89,6 +99,7 @@ export class Blobs {
     digest: Digest,
     range?: RangeRequest,
   ): Promise<BlobAnswer> {
+    if (isBypassed(upstream, place)) return this.#passing.blob(upstream, place, digest, range);
     const link = await this.#index.links.get(place, digest);
     const blob = await this.#store.open(digest);
     if (blob) {
@@ -99,7 +110,9 @@ export class Blobs {
     }
     const note = this.#fills.running(digest) ? JOINED : MISS;
     const source = new UpstreamSource(upstream, place, digest);
-    const fill = await this.#begun(source, digest, link?.size);
+    const fill = await this.#negatives.run(keyOf(place, digest), () =>
+      this.#begun(source, digest, link?.size),
+    );
     if (fill.handover) return this.#unstored(fill, source, place, range);
     // Where the bytes come from somewhere else, that they come says nothing about this place.
     if (!link && !fill.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
@@ -183,9 +196,11 @@ export class Blobs {
 
   /** Asks whether the upstream shows this content in this repository, and remembers that it does. */
   #authorise(upstream: Upstream, place: Place, digest: Digest): Promise<number | undefined> {
-    const key = `${place.upstream}/${place.repository}@${digest}`;
+    const key = keyOf(place, digest);
     return this.#probes.run(key, async () => {
-      const { size } = await upstream.registry.probeBlob(place.repository, digest);
+      const { size } = await this.#negatives.run(key, () =>
+        upstream.registry.probeBlob(place.repository, digest),
+      );
       await this.#link(place, digest);
       return size;
     });

@@ -9,6 +9,8 @@ import { type FillEvent, Fills } from "./fills.ts";
 import { Listings } from "./listings.ts";
 import { ManifestPulls } from "./manifest-pulls.ts";
 import { Manifests } from "./manifests.ts";
+import { Negatives } from "./negatives.ts";
+import { Passing } from "./passing.ts";
 import { Referrers } from "./referrers.ts";
 import { TagLists } from "./tag-lists.ts";
 import { Tags } from "./tags.ts";
@@ -58,7 +60,9 @@ export class Cache {
       stored: ({ digest, size }) => index.contents.put({ digest, size }, now()),
       ended: (event) => observer.filled(event),
     });
-    this.blobs = new Blobs({ store, index, fills: this.fills, used });
+    const negatives = new Negatives();
+    const passing = new Passing();
+    this.blobs = new Blobs({ store, index, fills: this.fills, used, negatives, passing });
     const manifests = new Manifests({
       store,
       index,
@@ -69,7 +73,8 @@ export class Cache {
       unstored: (digest, fault) => observer.unstored(digest, fault),
     });
     this.#manifests = manifests;
-    this.manifests = new ManifestPulls(index, manifests, new Tags(index, manifests, now), now);
+    const tags = new Tags(index, manifests, negatives, now);
+    this.manifests = new ManifestPulls({ index, manifests, tags, negatives, passing, now });
     const listings = new Listings(index, now);
     this.tagLists = new TagLists(listings);
     this.referrers = new Referrers(index, listings, this.manifests);

@@ -1,8 +1,8 @@
 import { Fault, isUpstreamFault } from "../oci/fault.ts";
 import type { Index, Place } from "../store/index.ts";
 import { Coalesce } from "./coalesce.ts";
-import { type CacheNote, HIT, MISS } from "./note.ts";
-import type { Upstream } from "./upstream.ts";
+import { BYPASS, type CacheNote, HIT, MISS } from "./note.ts";
+import { isBypassed, type Upstream } from "./upstream.ts";
 
 export interface Listed<Value> {
   readonly value: Value;
@@ -33,14 +33,17 @@ export class Listings {
   /** @throws Fault where the upstream fails and nothing is known */
   async get<Value>(question: Question<Value>): Promise<Listed<Value>> {
     const { upstream, place, key } = question;
+    if (isBypassed(upstream, place)) return { value: await question.ask(), note: BYPASS };
     const known = await this.#index.listings.get(place, key);
     const age = known ? this.#now() - known.checkedAt : -1;
     if (known && age >= 0 && age < upstream.settings.tagTtl) {
       return { value: question.parse(known.body), note: HIT };
     }
-    if (known && upstream.registry.health.ailing()) {
-      const reason = `${upstream.settings.name} failed a moment ago and is not asked yet`;
-      return { value: question.parse(known.body), note: { result: "stale", reason } };
+    const { staleFor = Infinity } = upstream.settings;
+    const stale = age < staleFor ? known : undefined;
+    if (stale && upstream.registry.isAiling) {
+      const reason = `${upstream.settings.name} failed or set a limit a moment ago and is not asked yet`;
+      return { value: question.parse(stale.body), note: { result: "stale", reason } };
     }
     try {
       // The key names one question, and with it the type of its answer.
@@ -49,9 +52,9 @@ export class Listings {
       )) as Value;
       return { value, note: MISS };
     } catch (error) {
-      if (!known || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
+      if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
       const note: CacheNote = { result: "stale", reason: error.message };
-      return { value: question.parse(known.body), note };
+      return { value: question.parse(stale.body), note };
     }
   }
 

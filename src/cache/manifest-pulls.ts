@@ -6,10 +6,12 @@ import { DOCKER_MANIFEST, isIndexType, isManifestType, OCI_MANIFEST } from "../o
 import type { Tag } from "../oci/names.ts";
 import type { Index, Place } from "../store/index.ts";
 import { Coalesce } from "./coalesce.ts";
-import type { HeldManifest, Manifests } from "./manifests.ts";
+import { type HeldManifest, keyOf, type Manifests } from "./manifests.ts";
+import type { Negatives } from "./negatives.ts";
 import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
 import type { Tags } from "./tags.ts";
-import type { Upstream } from "./upstream.ts";
+import type { Passing } from "./passing.ts";
+import { isBypassed, type Upstream } from "./upstream.ts";
 
 /** What a client without knowledge of indexes is given of one, as registries have always done. */
 const DEFAULT_PLATFORM = "linux/amd64";
@@ -27,18 +29,31 @@ export interface ManifestHeadAnswer {
   readonly note: CacheNote;
 }
 
+export interface ManifestPullsOptions {
+  readonly index: Index;
+  readonly manifests: Manifests;
+  readonly tags: Tags;
+  readonly negatives: Negatives;
+  readonly passing: Passing;
+  readonly now: () => number;
+}
+
 /** Manifests as clients ask for them: by tag or digest, in the types that they understand. */
 export class ManifestPulls {
   readonly #index: Index;
   readonly #manifests: Manifests;
   readonly #tags: Tags;
+  readonly #negatives: Negatives;
+  readonly #passing: Passing;
   readonly #now: () => number;
   readonly #heads = new Coalesce<ManifestHeadAnswer | undefined>();
 
-  constructor(index: Index, manifests: Manifests, tags: Tags, now: () => number) {
+  constructor({ index, manifests, tags, negatives, passing, now }: ManifestPullsOptions) {
     this.#index = index;
     this.#manifests = manifests;
     this.#tags = tags;
+    this.#negatives = negatives;
+    this.#passing = passing;
     this.#now = now;
   }
 
@@ -49,6 +64,9 @@ export class ManifestPulls {
     reference: Tag | Digest,
     accept: Accept,
   ): Promise<ManifestAnswer> {
+    if (isBypassed(upstream, place)) {
+      return this.#passing.manifest(upstream, place, reference, accept);
+    }
     const answer = isDigest(reference)
       ? await this.#byDigest(upstream, place, reference)
       : await this.#byTag(upstream, place, reference);
@@ -73,6 +91,9 @@ export class ManifestPulls {
     reference: Tag | Digest,
     accept: Accept,
   ): Promise<ManifestHeadAnswer> {
+    if (isBypassed(upstream, place)) {
+      return described(await this.#passing.manifest(upstream, place, reference, accept));
+    }
     const digest = isDigest(reference)
       ? reference
       : (await this.#index.tags.get(place, reference))?.digest;
@@ -84,13 +105,7 @@ export class ManifestPulls {
       );
       if (remote && accept.allows(remote.mediaType)) return remote;
     }
-    const { manifest, note } = await this.get(upstream, place, reference, accept);
-    return {
-      digest: manifest.digest,
-      mediaType: manifest.mediaType,
-      size: manifest.bytes.byteLength,
-      note,
-    };
+    return described(await this.get(upstream, place, reference, accept));
   }
 
   async #byTag(upstream: Upstream, place: Place, tag: Tag): Promise<ManifestAnswer> {
@@ -105,7 +120,10 @@ export class ManifestPulls {
     const held = await this.#manifests.held(place, digest);
     if (held) return { manifest: held, note: HIT };
     const note = this.#manifests.isFetching(place, digest) ? JOINED : MISS;
-    return { manifest: await this.#manifests.fetch(upstream, place, digest), note };
+    const manifest = await this.#negatives.run(keyOf(place, digest), () =>
+      this.#manifests.fetch(upstream, place, digest),
+    );
+    return { manifest, note };
   }
 
   /** `undefined` where the upstream's HEAD leaves open what has to be known. */
@@ -114,7 +132,9 @@ export class ManifestPulls {
     place: Place,
     reference: Tag | Digest,
   ): Promise<ManifestHeadAnswer | undefined> {
-    const head = await upstream.registry.headManifest(place.repository, reference);
+    const head = await this.#negatives.run(keyOf(place, reference), () =>
+      upstream.registry.headManifest(place.repository, reference),
+    );
     const { mediaType, size } = head;
     const digest = isDigest(reference) ? reference : head.digest;
     if (!digest || size === undefined || !isManifestType(mediaType)) return undefined;
@@ -123,6 +143,11 @@ export class ManifestPulls {
     }
     return { digest, mediaType, size, note: PASSED_ON };
   }
+}
+
+function described({ manifest, note }: ManifestAnswer): ManifestHeadAnswer {
+  const { digest, mediaType, bytes } = manifest;
+  return { digest, mediaType, size: bytes.byteLength, note };
 }
 
 function isDigest(reference: Tag | Digest): reference is Digest {

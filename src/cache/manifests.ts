@@ -60,7 +60,7 @@ export class Manifests {
 
   /** Whether the fetch of it is under way, so that asking for it means joining. */
   isFetching(place: Place, reference: Tag | Digest): boolean {
-    return this.#fetches.isRunning(key(place, reference));
+    return this.#fetches.isRunning(keyOf(place, reference));
   }
 
   /**
@@ -69,9 +69,9 @@ export class Manifests {
    * @throws Fault
    */
   fetch(upstream: Upstream, place: Place, reference: Tag | Digest): Promise<HeldManifest> {
-    return this.#fetches.run(key(place, reference), async () => {
+    return this.#fetches.run(keyOf(place, reference), async () => {
       const answer = await upstream.registry.getManifest(place.repository, reference);
-      const manifest = parse(upstream, answer.bytes, answer.mediaType);
+      const manifest = parseFrom(upstream, answer.bytes, answer.mediaType);
       const held: HeldManifest = {
         digest: answer.digest,
         mediaType: manifest.mediaType,
@@ -119,12 +119,13 @@ export class Manifests {
   }
 }
 
-function key(place: Place, reference: Tag | Digest): string {
+/** Tells apart what may be asked of upstreams. */
+export function keyOf(place: Place, reference: Tag | Digest): string {
   const separator = looksLikeDigest(reference) ? "@" : ":";
   return `${place.upstream}/${place.repository}${separator}${reference}`;
 }
 
-function parse(upstream: Upstream, bytes: Uint8Array, contentType: string): Manifest {
+export function parseFrom(upstream: Upstream, bytes: Uint8Array, contentType: string): Manifest {
   try {
     return parseManifest(bytes, contentType);
   } catch (error) {

@@ -1,7 +1,7 @@
 /** How an answer came about, in the words of RFC 9211 (Cache-Status). */
 export interface CacheNote {
   /** `hit`: from here alone; `miss`: fetched for this; `revalidated`: the upstream was asked and agreed. */
-  readonly result: "hit" | "miss" | "revalidated" | "stale";
+  readonly result: "hit" | "miss" | "revalidated" | "stale" | "bypass";
   /** Nothing came of it here: the upstream was only asked. */
   readonly passedOn?: boolean;
   /** It could not be stored. */
@@ -18,4 +18,6 @@ export const HIT: CacheNote = { result: "hit" };
 export const MISS: CacheNote = { result: "miss" };
 export const PASSED_ON: CacheNote = { result: "miss", passedOn: true };
 export const JOINED: CacheNote = { result: "miss", collapsed: true };
+/** Passed through, and not stored. */
+export const BYPASS: CacheNote = { result: "bypass" };
 export const REVALIDATED: CacheNote = { result: "revalidated" };

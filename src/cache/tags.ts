@@ -1,9 +1,11 @@
+import { matchesAny } from "../config/pattern.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../oci/fault.ts";
 import type { Tag, UpstreamName } from "../oci/names.ts";
 import type { Index, Place, TagFact } from "../store/index.ts";
 import { Coalesce } from "./coalesce.ts";
-import type { HeldManifest, Manifests } from "./manifests.ts";
+import { type HeldManifest, keyOf, type Manifests } from "./manifests.ts";
+import type { Negatives } from "./negatives.ts";
 import { type CacheNote, HIT, JOINED, MISS, REVALIDATED } from "./note.ts";
 import { within } from "./patience.ts";
 import type { Upstream } from "./upstream.ts";
@@ -22,14 +24,16 @@ export interface Resolved {
 export class Tags {
   readonly #index: Index;
   readonly #manifests: Manifests;
+  readonly #negatives: Negatives;
   readonly #now: () => number;
   readonly #revalidations = new Coalesce<Resolved>();
   /** Upstreams that kept a revalidation waiting, and how many still do. */
   readonly #hanging = new Map<UpstreamName, number>();
 
-  constructor(index: Index, manifests: Manifests, now: () => number) {
+  constructor(index: Index, manifests: Manifests, negatives: Negatives, now: () => number) {
     this.#index = index;
     this.#manifests = manifests;
+    this.#negatives = negatives;
     this.#now = now;
   }
 
@@ -41,8 +45,17 @@ export class Tags {
   async resolve(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
     const fact = await this.#index.tags.get(place, tag);
     if (!fact) return this.#learn(upstream, place, tag);
-    if (this.isFresh(upstream, fact)) return { digest: fact.digest, note: HIT };
+    if (matchesAny(upstream.settings.immutableTags, tag) || this.isFresh(upstream, fact)) {
+      return { digest: fact.digest, note: HIT };
+    }
+    if (!this.#mayBeStale(upstream, fact)) {
+      return this.#revalidate(upstream, place, tag, fact);
+    }
     return this.#renew(upstream, place, tag, fact);
+  }
+
+  #mayBeStale({ settings }: Upstream, fact: TagFact): boolean {
+    return settings.staleFor === undefined || this.#now() - fact.checkedAt < settings.staleFor;
   }
 
   isFresh(upstream: Upstream, fact: TagFact): boolean {
@@ -53,19 +66,31 @@ export class Tags {
 
   async #learn(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
     const note = this.#manifests.isFetching(place, tag) ? JOINED : MISS;
-    const manifest = await this.#manifests.fetch(upstream, place, tag);
+    const manifest = await this.#negatives.run(keyOf(place, tag), () =>
+      this.#fetchNew(upstream, place, tag),
+    );
     await this.#index.tags.put(place, tag, { digest: manifest.digest, checkedAt: this.#now() });
     return { digest: manifest.digest, note, manifest };
   }
 
+  /** Where requests are counted, a free HEAD may find that another tag has brought the manifest already. */
+  async #fetchNew(upstream: Upstream, place: Place, tag: Tag): Promise<HeldManifest> {
+    if (upstream.registry.budget) {
+      const digest = await this.#askForDigest(upstream, place, tag);
+      const held = digest && (await this.#manifests.held(place, digest));
+      if (held) return held;
+    }
+    return this.#manifests.fetch(upstream, place, tag);
+  }
+
   async #renew(upstream: Upstream, place: Place, tag: Tag, fact: TagFact): Promise<Resolved> {
     const { name } = upstream.settings;
-    const { health } = upstream.registry;
-    if (health.ailing()) {
-      return stale(fact, `${name} failed a moment ago and is not asked yet`);
+    const { registry } = upstream;
+    if (registry.isAiling) {
+      return stale(fact, `${name} failed or set a limit a moment ago and is not asked yet`);
     }
     const renewal = this.#revalidate(upstream, place, tag, fact);
-    if (health.fault || this.#hanging.has(name)) {
+    if (registry.fault || this.#hanging.has(name)) {
       renewal.catch(() => {});
       return stale(fact, `${name} failed when it was last asked; it is being asked again`);
     }
@@ -89,8 +114,17 @@ export class Tags {
           await this.#index.tags.put(place, tag, { digest, checkedAt: this.#now() });
           return { digest, note: REVALIDATED };
         }
+        const known = digest && (await this.#manifests.held(place, digest));
+        if (!known && upstream.registry.isFrugal) {
+          const left = upstream.registry.budget?.remaining ?? 0;
+          const name = upstream.settings.name;
+          return stale(
+            fact,
+            `${name} allows ${left} more requests, which are kept for new content`,
+          );
+        }
         // The manifest first: a tag never points at something that cannot be served.
-        const manifest = await this.#manifests.fetch(upstream, place, digest ?? tag);
+        const manifest = known || (await this.#manifests.fetch(upstream, place, digest ?? tag));
         await this.#index.tags.put(place, tag, { digest: manifest.digest, checkedAt: this.#now() });
         const note = manifest.digest === fact.digest ? REVALIDATED : MISS;
         return { digest: manifest.digest, note, manifest };

@@ -1,3 +1,4 @@
+import { matchesAny } from "../config/pattern.ts";
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";
@@ -5,10 +6,15 @@ import type { Place } from "../store/index.ts";
 import type { Registry } from "../upstream/registry.ts";
 import type { Source, Transfer } from "./source.ts";
 
-/** A configured upstream: what the owner said of it, and the registry itself. */
+/** A configured upstream: what the owner says of it now, and the registry itself. */
 export interface Upstream {
   readonly settings: UpstreamSettings;
   readonly registry: Registry;
+}
+
+/** Whether the owner wants what is in a repository passed through and never stored. */
+export function isBypassed({ settings }: Upstream, { repository }: Place): boolean {
+  return matchesAny(settings.bypass, repository);
 }
 
 /** A blob in a repository of an upstream. */
@@ -25,6 +31,10 @@ export class UpstreamSource implements Source {
 
   get name(): string {
     return `${this.#place.upstream}/${this.#place.repository}`;
+  }
+
+  get repository(): Place["repository"] {
+    return this.#place.repository;
   }
 
   open(offset: number, signal: AbortSignal): Promise<Transfer> {

@@ -90,7 +90,12 @@ export class Reporter implements CacheObserver {
   }
 
   upstream(event: UpstreamEvent): void {
-    const { upstream, request: kind } = event;
+    const { upstream } = event;
+    if (event.type === "credentials") {
+      this.#log.warn({ namespace: upstream, problem: event.problem }, "credentials refused");
+      return;
+    }
+    const { request: kind } = event;
     switch (event.type) {
       case "answered":
         this.#metrics.upstreamRequest({ upstream, kind, status: event.status });

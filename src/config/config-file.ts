@@ -45,6 +45,12 @@ export class ConfigFile {
     return this.#draft ? leftOverLines(this.#draft) : [];
   }
 
+  /** `file:line:column` of a value. */
+  place(at: Path): string {
+    const { file, line, column } = this.problem(at, "");
+    return [file, line, column].filter((part) => part !== undefined).join(":");
+  }
+
   /** Something that is wrong with a key or the value of it. */
   problem(at: Path, message: string, place: "key" | "value" = "value"): Problem {
     const text = pathPrefix(at) + message;

@@ -3,11 +3,17 @@ import ipaddr from "ipaddr.js";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./files.ts";
 import type { Path } from "./positions.ts";
+import { type ProxyRule, proxyFromEnvironment } from "./proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { addressProblem, parseAddress } from "./schema.ts";
 import type { Address, Settings } from "./settings.ts";
-import { defaultUpstreams, type PlacedUpstream, readUpstreams } from "./upstreams.ts";
+import {
+  defaultUpstreams,
+  type PlacedUpstream,
+  readUpstreams,
+  type UpstreamContext,
+} from "./upstreams.ts";
 
 const ANY_HOST = "0.0.0.0";
 const LOOPBACK = "127.0.0.1";
@@ -33,6 +39,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Stands in for the disk; throws an `UnreadableError`. */
   readonly readFile?: ReadText;
+  /** Stands in for a look into PATH. */
+  readonly hasProgram?: (name: string) => boolean;
 }
 
 /** Settings, and the file they came from, if any. */
@@ -81,7 +89,12 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     problems.push(data.problem(`${quote(data.value)} is no path`));
   }
 
-  const upstreams = file ? upstreamsOf(file, readFile, problems) : defaultUpstreams();
+  const proxy = proxyFromEnvironment(env, (variable, message) =>
+    problems.push({ message: `${variable}: ${message}` }),
+  );
+  const hasProgram = options.hasProgram ?? ((name) => Bun.which(name) !== null);
+  const outside = { readFile, env, hasProgram, proxy };
+  const upstreams = file ? upstreamsOf(file, outside, problems) : defaultUpstreams(proxy);
   if (!isFileBad && listenAddress && adminAddress) {
     problems.push(
       ...portClashes([
@@ -183,17 +196,22 @@ function storageSettings(
   };
 }
 
-function upstreamsOf(file: ConfigFile, readFile: ReadText, problems: Problem[]): PlacedUpstream[] {
+interface Outside extends Pick<UpstreamContext, "readFile" | "env" | "hasProgram"> {
+  readonly proxy: ProxyRule | undefined;
+}
+
+function upstreamsOf(file: ConfigFile, outside: Outside, problems: Problem[]): PlacedUpstream[] {
   const entries = file.settings.upstreams;
-  if (entries === undefined) return defaultUpstreams();
+  if (entries === undefined) return defaultUpstreams(outside.proxy);
   if (entries === null || Object.keys(entries).length === 0) {
     const message = "is empty: name a registry, or leave the key out for the usual five";
     problems.push(file.problem(["upstreams"], message, "key"));
     return [];
   }
   return readUpstreams(entries, {
+    ...outside,
     folder: file.folder,
-    readFile,
+    place: (at) => file.place(at),
     report: (at, message, place) => problems.push(file.problem(at, message, place)),
   });
 }

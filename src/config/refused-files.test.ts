@@ -10,8 +10,8 @@ const refusedFiles: [what: string, yaml: string, message: string][] = [
   ],
   [
     "keys that are not built yet",
-    "upstreams: { ghcr.io: { mirrors: [] } }\n",
-    `@:1:25: upstreams.ghcr.io: unknown key "mirrors". Allowed here: url, port, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, maxSize, maxAge`,
+    "upstreams: { ghcr.io: { access: [] } }\n",
+    `@:1:25: upstreams.ghcr.io: unknown key "access". Allowed here: url, port, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, mirrors, proxy, ca, clientCertificate, clientKey, staleFor, allow, deny, bypass, immutableTags, maxSize, maxAge`,
   ],
   [
     "sizes that are none, or too small",
@@ -160,14 +160,14 @@ upstreams:
   e.test: { auth: { username: a, password: b, passwordFile: c } }
   f.test: { auth: { username: a, passwd: b } }
 `,
-    `@:2:19: upstreams.a.test.auth.username: is missing
-@:3:19: upstreams.b.test.auth: needs either password or passwordFile
+    `@:2:19: upstreams.a.test.auth: needs either username or usernameEnv, or secretDir or dockerConfig instead
+@:3:19: upstreams.b.test.auth: needs either password, passwordFile or passwordEnv
 @:4:31: upstreams.c.test.auth.username: must not be empty
 @:4:45: upstreams.c.test.auth.password: must not be empty
 @:5:31: upstreams.d.test.auth.username: must not contain a colon
-@:6:19: upstreams.e.test.auth: needs either password or passwordFile
-@:7:19: upstreams.f.test.auth: needs either password or passwordFile
-@:7:34: upstreams.f.test.auth: unknown key "passwd": did you mean "password"? Allowed here: username, password, passwordFile`,
+@:6:19: upstreams.e.test.auth: needs either password, passwordFile or passwordEnv
+@:7:19: upstreams.f.test.auth: needs either password, passwordFile or passwordEnv
+@:7:34: upstreams.f.test.auth: unknown key "passwd": did you mean "password"? Allowed here: username, usernameEnv, password, passwordFile, passwordEnv, secretDir, dockerConfig`,
   ],
   [
     "password files that hold none",

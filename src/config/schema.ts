@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
+import { Pattern } from "./pattern.ts";
 import { quote } from "./problems.ts";
 import type { Address } from "./settings.ts";
 import { parseDuration, parseSize } from "./units.ts";
@@ -71,23 +72,60 @@ function urlProblem(text: string): string | undefined {
   return undefined;
 }
 
+const words = z.string().min(1).optional();
+
 const auth = z
   .strictObject({
+    // RFC 7617 section 2: the first colon ends the user's name.
     username: z
       .string()
       .min(1)
-      // RFC 7617 section 2: the first colon ends the user's name.
-      .refine((text) => !text.includes(":"), { message: "must not contain a colon" }),
-    password: z.string().min(1).optional(),
-    passwordFile: z.string().min(1).optional(),
+      .refine((name) => !name.includes(":"), { message: "must not contain a colon" })
+      .optional(),
+    usernameEnv: words,
+    password: words,
+    passwordFile: words,
+    passwordEnv: words,
+    secretDir: words,
+    dockerConfig: words,
   })
-  .refine((value) => (value.password === undefined) !== (value.passwordFile === undefined), {
-    message: "needs either password or passwordFile",
+  .superRefine((value, context) => {
+    const problem = authProblem(value);
+    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
   });
+
+function authProblem(value: Readonly<Record<string, string | undefined>>): string | undefined {
+  const has = (...keys: string[]): number => keys.filter((key) => value[key] !== undefined).length;
+  const parts = has("username", "usernameEnv", "password", "passwordFile", "passwordEnv");
+  const wholes = has("secretDir", "dockerConfig");
+  if (wholes > 0) {
+    if (wholes + parts === 1) return undefined;
+    return "needs one way alone: a username with a password, secretDir, or dockerConfig";
+  }
+  if (has("username", "usernameEnv") !== 1)
+    return "needs either username or usernameEnv, or secretDir or dockerConfig instead";
+  if (has("password", "passwordFile", "passwordEnv") !== 1)
+    return "needs either password, passwordFile or passwordEnv";
+  return undefined;
+}
 
 const realmHost = z.string().refine((text) => parseUpstreamName(text) !== undefined, {
   message: "is no host: write the host alone, such as auth.example.com, without scheme or path",
 });
+
+const pattern = z.string().transform((written, context) => {
+  const compiled = Pattern.compile(written);
+  if (typeof compiled !== "string") return compiled;
+  context.addIssue({ code: "custom", message: `${quote(written)} ${compiled}` });
+  return z.NEVER;
+});
+
+const patterns = z.array(pattern).max(256).optional();
+
+const mirror = z.union([
+  registryUrl,
+  z.strictObject({ url: registryUrl, allowPrivate: z.boolean().optional() }),
+]);
 
 const upstream = z.strictObject({
   url: registryUrl.optional(),
@@ -97,6 +135,16 @@ const upstream = z.strictObject({
   allowPrivate: z.boolean().optional(),
   trustedRealms: z.array(realmHost).max(64).optional(),
   maxConnections: z.number().int().min(1).max(160).optional(),
+  mirrors: z.array(mirror).max(8).optional(),
+  proxy: words,
+  ca: words,
+  clientCertificate: words,
+  clientKey: words,
+  staleFor: duration.optional(),
+  allow: patterns,
+  deny: patterns,
+  bypass: patterns,
+  immutableTags: patterns,
   maxSize: bound.optional(),
   maxAge: duration.optional(),
 });

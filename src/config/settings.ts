@@ -1,4 +1,6 @@
 import type { UpstreamName } from "../oci/names.ts";
+import type { Pattern } from "./pattern.ts";
+import type { ProxyRule } from "./proxy.ts";
 
 /** Where to listen. Port 0 lets the system choose one. */
 export interface Address {
@@ -11,6 +13,29 @@ export interface Credentials {
   readonly password: string;
 }
 
+/** Credentials that a program of Docker's gives, `docker-credential-<helper>`. */
+export interface HelperCredentials {
+  readonly helper: string;
+  /** What the program is asked for. */
+  readonly server: string;
+  /** Where it was configured, for messages. */
+  readonly from?: string;
+}
+
+export type CredentialSource = Credentials | HelperCredentials;
+
+/** What is shown to a registry that asks for a certificate, in PEM. */
+export interface ClientIdentity {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Another address with an upstream's content, asked first and without credentials. */
+export interface Mirror {
+  readonly url: URL;
+  readonly allowPrivate: boolean;
+}
+
 /** One upstream, complete: every default is filled in. */
 export interface UpstreamSettings {
   readonly name: UpstreamName;
@@ -20,7 +45,7 @@ export interface UpstreamSettings {
   readonly port?: number;
   /** How long a tag is served without asking again, in milliseconds. */
   readonly tagTtl: number;
-  readonly credentials?: Credentials;
+  readonly credentials?: CredentialSource;
   /** Whether addresses inside (loopback, private, link-local) may be dialled for this upstream. */
   readonly allowPrivate: boolean;
   /** Hosts beside the upstream's own registrable domain whose token endpoint may see the credentials. */
@@ -31,6 +56,23 @@ export interface UpstreamSettings {
   readonly maxSize?: number;
   /** How long its content is kept from storing on, in milliseconds; unset for ever. */
   readonly maxAge?: number;
+  /** Asked in order before `url`. */
+  readonly mirrors?: readonly Mirror[];
+  /** Through which proxy it is reached; absent for none. */
+  readonly proxy?: ProxyRule;
+  /** Authorities that are trusted for it besides the usual ones, in PEM. */
+  readonly ca?: string;
+  readonly client?: ClientIdentity;
+  /** How long after its last check a tag may still stand in for an upstream that fails, in milliseconds; absent for ever. */
+  readonly staleFor?: number;
+  /** The only repositories that are served; absent for all. */
+  readonly allow?: readonly Pattern[];
+  /** Repositories that are not served. */
+  readonly deny?: readonly Pattern[];
+  /** Repositories that are passed through and never stored. */
+  readonly bypass?: readonly Pattern[];
+  /** Tags that never move: they are not asked about again. */
+  readonly immutableTags?: readonly Pattern[];
 }
 
 /** How much is kept. All in bytes. */

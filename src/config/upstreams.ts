@@ -1,21 +1,22 @@
-import path from "node:path";
 import ipaddr from "ipaddr.js";
 import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
-import { type ReadText, UnreadableError } from "./files.ts";
+import { readAuthorities, readIdentity } from "./certificates.ts";
+import { readCredentials } from "./credentials.ts";
+import type { ReadText } from "./files.ts";
 import type { Path } from "./positions.ts";
+import { parseProxy, type ProxyRule } from "./proxy.ts";
 import { quote } from "./problems.ts";
 import type { UpstreamEntry } from "./schema.ts";
 import {
-  type Credentials,
   DEFAULT_UPSTREAMS,
   defaultUrl,
+  type Mirror,
   UPSTREAM_ALIASES,
   type UpstreamSettings,
 } from "./settings.ts";
 
 const TAG_TTL = 30_000;
 const MAX_CONNECTIONS = 64;
-const MAX_PASSWORD_BYTES = 64 * 1024;
 
 export interface UpstreamContext {
   /** Where relative paths begin: the folder of the configuration file. */
@@ -23,6 +24,13 @@ export interface UpstreamContext {
   readonly readFile: ReadText;
   /** Reports what is wrong at a path of the file, at its key or at its value. */
   readonly report: (path: Path, message: string, at: "key" | "value") => void;
+  /** `file:line:column` of a value. */
+  readonly place: (path: Path) => string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether a program can be started by its name. */
+  readonly hasProgram: (name: string) => boolean;
+  /** What the environment says, for upstreams without a proxy of their own. */
+  readonly proxy?: ProxyRule | undefined;
 }
 
 /** An upstream, and its key in the file. */
@@ -59,11 +67,15 @@ export function readUpstreams(
 }
 
 /** What is cached where no file says it. */
-export function defaultUpstreams(): PlacedUpstream[] {
+export function defaultUpstreams(proxy?: ProxyRule): PlacedUpstream[] {
   const entries = Object.fromEntries(DEFAULT_UPSTREAMS.map((name) => [name, {}]));
   return readUpstreams(entries, {
     folder: "/",
     readFile: () => "",
+    place: () => "",
+    env: {},
+    hasProgram: () => false,
+    proxy,
     report: (at, message) => {
       throw new Error(`the default ${at.join(".")} ${message}`);
     },
@@ -92,7 +104,11 @@ function complete(
     if (entry.url) context.report([...at, "url"], message, "value");
     else context.report(at, message, "key");
   }
-  const credentials = readCredentials(at, entry, context);
+  const credentials = readCredentials(at, entry.auth, { name, url }, context);
+  const proxy = readProxy(at, entry.proxy, context);
+  const ca = readAuthorities(at, entry.ca, context);
+  const client = readIdentity(at, entry, context);
+  const { staleFor, allow, deny, bypass, immutableTags } = entry;
   return {
     name,
     url,
@@ -105,7 +121,46 @@ function complete(
     ...(entry.maxSize === undefined ? {} : { maxSize: entry.maxSize }),
     // 0 is never, as in Gardener's garbageCollection.ttl.
     ...(entry.maxAge ? { maxAge: entry.maxAge } : {}),
+    ...(entry.mirrors ? { mirrors: readMirrors(at, entry.mirrors, context) } : {}),
+    ...(proxy ? { proxy } : {}),
+    ...(ca === undefined ? {} : { ca }),
+    ...(client ? { client } : {}),
+    ...(staleFor === undefined ? {} : { staleFor }),
+    ...(allow ? { allow } : {}),
+    ...(deny ? { deny } : {}),
+    ...(bypass ? { bypass } : {}),
+    ...(immutableTags ? { immutableTags } : {}),
   };
+}
+
+function readMirrors(
+  at: Path,
+  mirrors: NonNullable<UpstreamEntry["mirrors"]>,
+  context: UpstreamContext,
+): Mirror[] {
+  return mirrors.map((written, position) => {
+    const { url, allowPrivate = false } = written instanceof URL ? { url: written } : written;
+    if (!allowPrivate && isInside(url.hostname)) {
+      const message = `${url.hostname} is a private address, which is dialled only with allowPrivate: true beside its url`;
+      context.report([...at, "mirrors", position], message, "value");
+    }
+    return { url, allowPrivate };
+  });
+}
+
+/** `none` goes straight; what is not said is the environment's. */
+function readProxy(
+  at: Path,
+  written: string | undefined,
+  { proxy, report, place }: UpstreamContext,
+): ProxyRule | undefined {
+  if (written === undefined) return proxy;
+  if (written === "none") return undefined;
+  const url = parseProxy(written);
+  const where = [...at, "proxy"];
+  if (typeof url !== "string") return { http: url, https: url, except: [], from: place(where) };
+  report(where, url, "value");
+  return undefined;
 }
 
 /**
@@ -118,25 +173,4 @@ function isInside(hostname: string): boolean {
   if (!ipaddr.isValid(host)) return false;
   const range = ipaddr.process(host).range();
   return ["loopback", "private", "linkLocal", "uniqueLocal", "unspecified"].includes(range);
-}
-
-function readCredentials(
-  at: Path,
-  { auth }: UpstreamEntry,
-  { folder, readFile, report }: UpstreamContext,
-): Credentials | undefined {
-  if (!auth) return undefined;
-  if (auth.password !== undefined) return { username: auth.username, password: auth.password };
-  const file = path.resolve(folder, auth.passwordFile ?? "");
-  const complain = (reason: string) =>
-    report([...at, "auth", "passwordFile"], `${file} ${reason}`, "value");
-  try {
-    const password = readFile(file, MAX_PASSWORD_BYTES).replace(/\r?\n$/, "");
-    if (password !== "") return { username: auth.username, password };
-    complain("is empty");
-  } catch (error) {
-    if (!(error instanceof UnreadableError)) throw error;
-    complain(error.message);
-  }
-  return undefined;
 }

@@ -1,4 +1,4 @@
-import type { UpstreamSettings } from "../config/settings.ts";
+import type { CredentialSource, UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
@@ -99,6 +99,9 @@ async function pinged(settings: UpstreamSettings, roads: Roads): Promise<Answer 
       method: "GET",
       url,
       headers: {},
+      ca: settings.ca,
+      client: settings.client,
+      proxy: settings.proxy,
     });
     await discard(answer.body);
     return answer;
@@ -145,9 +148,7 @@ async function manifestFindings(
     const { status, headers } = answer;
     const shown = `${repository}:${tag}: ${status}`;
     if (status === 200) {
-      const as = credentials
-        ? about("credentials", name)("ok", `taken, as ${identity(credentials)}`)
-        : undefined;
+      const as = credentials && credentialFinding(roads, name, credentials);
       return [
         report("ok", shown),
         ...(as ? [as] : []),
@@ -169,7 +170,7 @@ async function manifestFindings(
     }
     return [
       credentials
-        ? refusedCredentials(name, identity(credentials), status)
+        ? refusedCredentials(name, userOf(credentials), status)
         : report(
             "problem",
             `${shown}: it is private or does not exist`,
@@ -180,15 +181,22 @@ async function manifestFindings(
     if (!(error instanceof Fault)) throw error;
     // The token endpoint is asked first, and refuses before the registry does.
     if (error.detail.kind === "upstream-denied" && credentials) {
-      return [refusedCredentials(name, identity(credentials), error.detail.status)];
+      return [refusedCredentials(name, userOf(credentials), error.detail.status)];
     }
     return [report("problem", error.message, adviceFor(error, settings))];
   }
 }
 
-/** Never the secret itself. */
-function identity(credentials: NonNullable<UpstreamSettings["credentials"]>): string {
-  return "username" in credentials ? credentials.username : "what is configured";
+/** What is public comes without credentials where they are refused: that it came says nothing of them. */
+function credentialFinding(roads: Roads, name: string, credentials: CredentialSource): Finding {
+  if (roads.keyring.isRefused(name)) return refusedCredentials(name, userOf(credentials), 401);
+  return about("credentials", name)("ok", `taken, as ${userOf(credentials)}`);
+}
+
+function userOf(credentials: CredentialSource): string {
+  return "helper" in credentials
+    ? `what docker-credential-${credentials.helper} gives`
+    : credentials.username;
 }
 
 function refusedCredentials(name: string, username: string, status: number): Finding {

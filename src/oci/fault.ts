@@ -29,7 +29,11 @@ export type FaultDetail =
       readonly upstream: string;
       readonly name: string;
       readonly status: number;
+      /** Whether it was asked with credentials, and what became of them. */
+      readonly credentials?: "none" | "used" | "refused";
     }
+  /** The owner of this cache does not want it served. */
+  | { readonly kind: "not-allowed"; readonly upstream: string; readonly name: string }
   | { readonly kind: "upstream-limited"; readonly upstream: string; readonly retryAfter: number }
   | {
       readonly kind: "upstream-failed";
@@ -78,6 +82,12 @@ export function isUpstreamFault(fault: Fault): boolean {
   );
 }
 
+const PRIVATE = {
+  none: "it is private and no credentials for it are configured",
+  used: "it is private and the configured credentials may not read it",
+  refused: "it is private and the configured credentials are wrong: correct them",
+} as const;
+
 function describe(detail: FaultDetail): string {
   switch (detail.kind) {
     case "invalid-path":
@@ -105,7 +115,9 @@ function describe(detail: FaultDetail): string {
     case "not-acceptable":
       return `it is stored as ${detail.mediaType}, which the Accept header does not allow`;
     case "upstream-denied":
-      return `${detail.upstream} answered ${detail.status} for ${detail.name}: it does not exist there, or it is private and no credentials for it are configured`;
+      return `${detail.upstream} answered ${detail.status} for ${detail.name}: it does not exist there, or ${PRIVATE[detail.credentials ?? "none"]}`;
+    case "not-allowed":
+      return `the owner of this cache does not allow ${detail.name} of ${detail.upstream}: see allow and deny in its configuration`;
     case "upstream-limited":
       return `${detail.upstream} limits how often it is asked (429): try again in ${detail.retryAfter} s, or configure credentials for it`;
     case "upstream-failed":

@@ -77,6 +77,7 @@ function mapped(detail: FaultDetail): Mapped {
     case "not-acceptable":
       return { status: 404, code: "MANIFEST_UNKNOWN" };
     case "upstream-denied":
+    case "not-allowed":
       return { status: 403, code: "DENIED" };
     case "upstream-limited":
       return {

@@ -36,6 +36,8 @@ function cacheStatus(note: CacheNote): string {
       if (note.unstored) return "entrepot; fwd=miss; detail=unstored";
       if (note.passedOn) return "entrepot; fwd=miss";
       return `entrepot; fwd=miss${note.collapsed ? "; collapsed" : "; stored"}`;
+    case "bypass":
+      return "entrepot; fwd=bypass";
     case "revalidated":
       return "entrepot; hit; detail=revalidated";
     case "stale": {

@@ -4,6 +4,7 @@ import type { Upstream } from "../cache/upstream.ts";
 import { Fault } from "../oci/fault.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { type AnswerHeaders, noteHeaders } from "./headers.ts";
+import { isServed } from "./policy.ts";
 import type { PlacedRoute } from "./route.ts";
 import type { Visit } from "./visit.ts";
 
@@ -52,9 +53,10 @@ export async function answerCatalog(
   const { n = MOST_ENTRIES, last } = pageOf(visit.query);
   const { name } = upstream.settings;
   const found = n === 0 ? [] : await cache.index.links.repositories(name, n + 1, last);
-  const repositories = found.slice(0, n);
+  const page = found.slice(0, n);
+  const repositories = page.filter((repository) => isServed(upstream.settings, repository));
   const headers = noteHeaders(name, { result: "hit" });
-  if (found.length > n) linkNext(headers, visit, n, repositories.at(-1));
+  if (found.length > n) linkNext(headers, visit, n, page.at(-1));
   return json({ repositories }, headers, visit);
 }
 

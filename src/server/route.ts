@@ -1,5 +1,6 @@
 import type { Upstream } from "../cache/upstream.ts";
 import { DOCKER_HUB } from "../config/settings.ts";
+import { isServed } from "./policy.ts";
 import { type Digest, looksLikeDigest, parseDigest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseRepositoryName, parseTag, type Tag } from "../oci/names.ts";
@@ -91,6 +92,10 @@ function placeAt(upstream: Upstream, path: readonly string[], asked: readonly st
   const isOfficial = upstream.settings.name === DOCKER_HUB && path.length === 1;
   const repository = parseRepositoryName(isOfficial ? `library/${name}` : name);
   if (!repository) throw new Fault({ kind: "invalid-name", name });
+  // Here and nowhere else: whatever is asked for of a repository, by tag or by digest, comes by.
+  if (!isServed(upstream.settings, repository)) {
+    throw new Fault({ kind: "not-allowed", upstream: upstream.settings.name, name: repository });
+  }
   return { upstream: upstream.settings.name, repository };
 }
 

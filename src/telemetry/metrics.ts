@@ -18,7 +18,7 @@ export interface RequestFact {
 export interface CacheFact {
   readonly upstream: string;
   readonly kind: RequestedKind;
-  readonly result: "hit" | "miss" | "stale" | "join" | "revalidated";
+  readonly result: "hit" | "miss" | "stale" | "join" | "revalidated" | "bypass";
 }
 
 /** A request of ours to an upstream: each redirect and retry is one. */

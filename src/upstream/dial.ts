@@ -1,4 +1,6 @@
 import { LRUCache } from "lru-cache";
+import { type ProxyRule, proxyFor } from "../config/proxy.ts";
+import type { ClientIdentity } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { abortable } from "./abortable.ts";
 import {
@@ -9,22 +11,23 @@ import {
   systemResolver,
 } from "./address.ts";
 import { timeout, watch } from "./body.ts";
-import { networkFault } from "./network-fault.ts";
-import type { RequestKind, UpstreamObserver } from "./observer.ts";
+import { bodyLength, headerProblem } from "./header-checks.ts";
+import { networkFault, proxyFault } from "./network-fault.ts";
+import type { DialMethod, RequestKind, UpstreamObserver } from "./observer.ts";
 import { fastestFirst } from "./reach.ts";
+import { secured } from "./secured.ts";
 
 /** In milliseconds. */
 export interface Deadlines {
+  /** For a TCP connection to any of a host's addresses. */
+  readonly connect: number;
   /** From the call to the last response header: DNS, connecting, TLS and waiting. */
   readonly headers: number;
   /** The longest wait for the next byte of a body. */
   readonly stall: number;
 }
 
-export const DEADLINES: Deadlines = { headers: 10_000, stall: 30_000 };
-
-/** Response headers above this are no registry's; Bun's own limit is in the megabytes. In bytes. */
-const MAX_HEADER_BYTES = 64 * 1024;
+export const DEADLINES: Deadlines = { connect: 5000, headers: 10_000, stall: 30_000 };
 
 /** Bodies are wanted as they are stored: their digests are of those bytes. */
 const ALWAYS = { "accept-encoding": "identity", "user-agent": "entrepot" } as const;
@@ -47,11 +50,17 @@ export interface DialRequest {
   readonly allowPrivate: boolean;
   /** For metrics. */
   readonly request: RequestKind;
-  readonly method: "GET" | "HEAD";
+  readonly method: DialMethod;
   /** Path and query are sent as they are; user and password in it never are. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  readonly body?: string;
+  /** Authorities that are trusted besides the usual ones, in PEM. */
+  readonly ca?: string | undefined;
+  /** Shown to this host if it asks for a certificate. */
+  readonly client?: ClientIdentity | undefined;
+  readonly proxy?: ProxyRule | undefined;
 }
 
 export interface Answer {
@@ -136,19 +145,24 @@ export class Dialer {
 
   async #connect(request: DialRequest, signal: AbortSignal): Promise<Response> {
     const { upstream, url, allowPrivate } = request;
+    const proxy = proxyFor(request.proxy, url);
     const policy = { upstream, allowPrivate, resolver: this.#resolver };
-    const pool = this.#pool(upstream, url);
+    if (proxy) {
+      // Names are the proxy's to resolve, and often cannot be resolved here. What is plainly inside
+      // is refused all the same; beyond that, the proxy's own rules decide (SECURITY.md).
+      if (isLiteral(url.hostname) || /(?:^|\.)localhost$/.test(url.hostname)) {
+        await abortable(resolve(url.hostname, policy), signal);
+      }
+      return this.#through(proxy, request, signal);
+    }
+    const pool = this.#pool(request);
     const addresses = await abortable(resolve(url.hostname, policy), signal);
     let fault: Fault | undefined;
-    for (const address of await order(addresses, pool, url, signal)) {
+    for (const address of await this.#order(addresses, pool, request, signal)) {
       try {
         const response = await pool.session.fetch(literal(url, address), {
-          method: request.method,
-          headers: { ...request.headers, ...ALWAYS, host: url.host },
-          redirect: "manual",
-          decompress: false,
+          ...requestInit(request, signal),
           proxy: false,
-          signal,
         });
         pool.preferred = address.ip;
         return response;
@@ -160,6 +174,42 @@ export class Dialer {
       }
     }
     throw fault ?? networkFault(upstream, url.host, undefined);
+  }
+
+  async #through(proxy: URL, request: DialRequest, signal: AbortSignal): Promise<Response> {
+    const { upstream, url } = request;
+    const from = request.proxy?.from ?? "";
+    let response: Response;
+    try {
+      const plain = new URL(url);
+      [plain.username, plain.password, plain.hash] = ["", "", ""];
+      const session = this.#pool(request).session;
+      response = await session.fetch(plain, { ...requestInit(request, signal), proxy: proxy.href });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, error);
+    }
+    if (response.status !== 407) return response;
+    await response.body?.cancel();
+    throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, 407);
+  }
+
+  /** A host's addresses, those first that take a connection first; known good ones are not probed. */
+  async #order(
+    addresses: readonly CheckedAddress[],
+    pool: Pool,
+    { upstream, url }: DialRequest,
+    signal: AbortSignal,
+  ): Promise<readonly CheckedAddress[]> {
+    const preferred = addresses.find(({ ip }) => ip === pool.preferred);
+    if (preferred) return [preferred, ...addresses.filter((address) => address !== preferred)];
+    const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+    const { connect } = this.#deadlines;
+    const late = AbortSignal.timeout(connect);
+    const ordered = await fastestFirst(addresses, port, AbortSignal.any([signal, late]));
+    signal.throwIfAborted();
+    if (late.aborted) throw timeout(upstream, `accept a connection at ${url.host}`, connect);
+    return ordered;
   }
 
   #body(
@@ -189,41 +239,36 @@ export class Dialer {
   }
 
   /**
-   * A pool per scheme, host and port: Bun would otherwise reuse a TLS connection that was made, and
-   * whose certificate was checked, for another name on the same address.
+   * A pool per scheme, host and port, and for what secures it: Bun would otherwise reuse a TLS
+   * connection that was made, and whose certificate was checked, for another name on the same address.
    */
-  #pool(upstream: string, url: URL): Pool {
-    const key = `${upstream} ${url.origin}`;
+  #pool({ upstream, url, ca = this.#ca, client, proxy }: DialRequest): Pool {
+    const named =
+      isLiteral(url.hostname) || proxyFor(proxy, url) ? {} : { serverName: url.hostname };
+    const { tls, fingerprint } = secured(ca, client);
+    const key = `${upstream} ${url.origin} ${fingerprint}`;
     const known = this.#pools.get(key);
     if (known) return known;
-    const named = isLiteral(url.hostname) ? {} : { serverName: url.hostname };
-    const tls = { ...named, ...(this.#ca === undefined ? {} : { ca: this.#ca }) };
-    const pool: Pool = { session: new Bun.FetchSession({ tls, keepAlive: { idleTimeout: 60 } }) };
+    const pool: Pool = {
+      session: new Bun.FetchSession({ tls: { ...named, ...tls }, keepAlive: { idleTimeout: 60 } }),
+    };
     this.#pools.set(key, pool);
     return pool;
   }
 }
 
-/** The size of a body in bytes as its sender tells it; a transfer coding has it not count (RFC 9112 section 6.2). */
-export function bodyLength(headers: Headers): number | undefined {
-  const length = headers.get("content-length");
-  if (length === null || headers.has("transfer-encoding")) return undefined;
-  return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
-}
-
-async function order(
-  addresses: readonly CheckedAddress[],
-  pool: Pool,
-  url: URL,
+function requestInit(
+  { method, headers, url, body }: DialRequest,
   signal: AbortSignal,
-): Promise<readonly CheckedAddress[]> {
-  const preferred = addresses.find(({ ip }) => ip === pool.preferred);
-  if (preferred) return [preferred, ...addresses.filter((address) => address !== preferred)];
-  if (addresses.length < 2) return addresses;
-  const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
-  const ordered = await fastestFirst(addresses, port, signal);
-  signal.throwIfAborted();
-  return ordered;
+): BunFetchRequestInit {
+  return {
+    method,
+    headers: { ...headers, ...ALWAYS, host: url.host },
+    redirect: "manual",
+    decompress: false,
+    signal,
+    ...(body === undefined ? {} : { body }),
+  };
 }
 
 /** The same URL with a number for its host. */
@@ -234,16 +279,4 @@ function literal(url: URL, { ip, family }: CheckedAddress): URL {
   dialled.hash = "";
   dialled.hostname = family === 6 ? `[${ip}]` : ip;
   return dialled;
-}
-
-function headerProblem(headers: Headers): string | undefined {
-  let bytes = 0;
-  for (const [name, value] of headers) bytes += name.length + value.length + 4;
-  if (bytes > MAX_HEADER_BYTES) return `sent ${bytes} bytes of headers`;
-  const coding = headers.get("content-encoding")?.trim().toLowerCase() || "identity";
-  if (coding !== "identity") {
-    // Its digest is of the bytes as they are stored: decoded ones would not match.
-    return `sent a body encoded as ${JSON.stringify(coding.slice(0, 32))} although identity was asked for`;
-  }
-  return undefined;
 }

@@ -1,9 +1,11 @@
-import type { UpstreamSettings } from "../config/settings.ts";
+import type { Credentials, UpstreamSettings } from "../config/settings.ts";
 import { parseChallenge } from "../oci/challenge.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
+import { abortable } from "./abortable.ts";
 import { discard, timeout } from "./body.ts";
 import type { Answer } from "./dial.ts";
+import { CredentialsRefused } from "./keyring.ts";
 import type { RequestKind } from "./observer.ts";
 import type { Roads } from "./roads.ts";
 import type { Release, SlotKind } from "./slots.ts";
@@ -14,6 +16,9 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** One refused from the cache, and one renewed by somebody else meanwhile that is refused too. */
 const MAX_CHALLENGES = 3;
+
+/** Credentials that one exchange tries before it goes on without: those there are, and newer ones. */
+const MAX_REFUSALS = 2;
 
 /** How often one exchange has a registry lead it to its storage again. */
 const MAX_RENEWALS = 2;
@@ -119,14 +124,38 @@ async function chase(
   }
 }
 
-/** One host's own answer, with its challenge met where that is possible. */
+/** One host's own answer. Credentials that are refused give way to newer ones, or to none. */
 async function ask(
   settings: UpstreamSettings,
   roads: Roads,
   question: Question,
   url: URL,
 ): Promise<Answer> {
-  const subject = subjectAt(settings, question, url);
+  // They belong to the upstream's own registry, and do not follow a redirect.
+  const own = url.origin === settings.url.origin;
+  let credentials = own
+    ? await abortable(roads.keyring.current(settings), question.signal)
+    : undefined;
+  for (let refusals = 0; ; refusals += 1) {
+    try {
+      return await askAs(settings, roads, question, url, credentials);
+    } catch (error) {
+      if (!(error instanceof CredentialsRefused) || !credentials) throw error;
+      const next = roads.keyring.refused(settings, credentials, error);
+      credentials = refusals < MAX_REFUSALS ? await abortable(next, question.signal) : undefined;
+    }
+  }
+}
+
+/** With the challenge met where that is possible. */
+async function askAs(
+  settings: UpstreamSettings,
+  roads: Roads,
+  question: Question,
+  url: URL,
+  credentials: Credentials | undefined,
+): Promise<Answer> {
+  const subject = { ...subjectAt(settings, question, url), credentials };
   let authorization = roads.tokens.cached(subject);
   let fresh = false;
   for (let challenges = 0; ; challenges += 1) {
@@ -138,10 +167,18 @@ async function ask(
       url,
       headers: { ...question.headers, ...(authorization === undefined ? {} : { authorization }) },
       signal: question.signal,
+      ca: settings.ca,
+      client: subject.client,
+      proxy: settings.proxy,
     });
-    if (answer.status !== 401 || fresh || challenges === MAX_CHALLENGES) return answer;
+    if (answer.status !== 401) return answer;
     const challenge = parseChallenge(answer.headers.get("www-authenticate"));
-    if (!challenge) return answer;
+    if (credentials && challenge?.scheme === "basic" && authorization !== undefined) {
+      await discard(answer.body);
+      roads.tokens.forget(subject);
+      throw new CredentialsRefused(401, url.host);
+    }
+    if (!challenge || fresh || challenges === MAX_CHALLENGES) return answer;
     // One connection at a time for each slot: this answer goes before the next is asked for.
     await discard(answer.body);
     const next = await roads.tokens.answer(subject, challenge, authorization, question.signal);
@@ -152,9 +189,9 @@ async function ask(
 }
 
 /**
- * Who is spoken to. Tokens belong to scheme, host and port, and credentials to the upstream's own
- * registry: neither follows a redirect. The host at its end is asked for a token of its own, for the
- * repository that its path names (reg.kyverno.io is a redirector to ghcr.io).
+ * Who is spoken to. Tokens belong to scheme, host and port. The host at a redirect's end is asked for
+ * a token of its own, for the repository that its path names (reg.kyverno.io is a redirector to
+ * ghcr.io). The client's certificate is shown to the upstream's own host alone.
  */
 function subjectAt(settings: UpstreamSettings, question: Question, url: URL): Subject {
   const own = url.origin === settings.url.origin;
@@ -165,7 +202,7 @@ function subjectAt(settings: UpstreamSettings, question: Question, url: URL): Su
     upstream: settings,
     registry: new URL(url.origin),
     repository: elsewhere ?? question.repository,
-    credentials: own ? settings.credentials : undefined,
+    client: own ? settings.client : undefined,
   };
 }
 

@@ -51,14 +51,36 @@ test("jitter takes at most half of the wait", () => {
   expect(subject.ailing()).toBe(false);
 });
 
-test("a limit lasts as long as its Retry-After, whatever else is answered", () => {
-  const { clock, health: subject } = health();
+test("a limit is an answer: it says nothing against the host", () => {
+  const { health: subject } = health();
+  subject.failed(unreachable);
   subject.failed(limited);
-  subject.ok();
-  clock.now = 89_999;
-  expect(subject.ailing()).toBe(true);
-  clock.now = 90_000;
   expect(subject.ailing()).toBe(false);
+});
+
+test("after three failures in a row the circuit opens, one tries, and the others are told why", () => {
+  const { clock, health: subject } = health();
+  subject.failed(unreachable);
+  subject.failed(unreachable);
+  expect(subject.state).toBe("closed");
+  expect(subject.admit()).toBeUndefined();
+  subject.failed(unreachable);
+  expect(subject.state).toBe("open");
+  expect(subject.admit()).toBe(unreachable);
+  clock.now = 5000;
+  expect(subject.admit()).toBeUndefined();
+  expect(subject.state).toBe("trying");
+  expect(subject.admit()).toBe(unreachable);
+  subject.failed(unreachable);
+  expect(subject.state).toBe("open");
+  expect(subject.admit()).toBe(unreachable);
+  clock.now = 15_000;
+  expect(subject.admit()).toBeUndefined();
+  subject.abandoned();
+  expect(subject.admit()).toBeUndefined();
+  subject.ok();
+  expect(subject.state).toBe("closed");
+  expect(subject.admit()).toBeUndefined();
 });
 
 test("saying that something is missing is an answer", () => {

@@ -3,8 +3,14 @@ import type { Fault } from "../oci/fault.ts";
 /** In milliseconds. */
 const FIRST_COOL_DOWN = 5000;
 const LONGEST_COOL_DOWN = 60_000;
-/** A registry cannot silence itself for longer than this, whatever Retry-After it sends. */
-const LONGEST_RETRY_AFTER = 3_600_000;
+/** Failures in a row after which nobody waits for it any more. One alone may be a broken connection. */
+const OPENS_AFTER = 3;
+
+/**
+ * `closed`: it is asked. `open`: it is not, until its cool-down is over. `trying`: one request finds
+ * out, and the others do not wait for it.
+ */
+export type CircuitState = "closed" | "open" | "trying";
 
 export interface HealthOptions {
   /** Milliseconds on any clock that only goes forward. */
@@ -14,17 +20,18 @@ export interface HealthOptions {
 }
 
 /**
- * Whether an upstream is worth waiting for. It is ailing from a failure of the road or the server
- * (out of reach, too slow, 5xx) until it answers again, or until a cool-down has passed and somebody
- * should try; from a 429 for as long as its Retry-After says, since blobs come all the same while
- * manifests are limited.
+ * Whether a host is worth waiting for. It is ailing from a failure of the road or the server (out of
+ * reach, too slow, 5xx) until it answers again, or until a cool-down has passed and somebody should
+ * try: what is cached is then served without asking. After more failures the circuit opens, and what
+ * is not cached fails at once, too.
  */
 export class Health {
   readonly #now: () => number;
   readonly #random: () => number;
   #failures = 0;
+  #coolDowns = 0;
   #until = 0;
-  #limitedUntil = 0;
+  #isTrying = false;
   #fault: Fault | undefined;
 
   constructor(options: HealthOptions = {}) {
@@ -35,8 +42,34 @@ export class Health {
   /** The upstream answered. */
   ok(): void {
     this.#failures = 0;
+    this.#coolDowns = 0;
     this.#until = 0;
+    this.#isTrying = false;
     this.#fault = undefined;
+  }
+
+  /** Why it is not asked now. A request that is let through must end in `ok`, `failed` or `abandoned`. */
+  admit(): Fault | undefined {
+    switch (this.state) {
+      case "closed":
+        return undefined;
+      case "trying":
+        return this.#fault;
+      case "open":
+        if (this.#now() < this.#until) return this.#fault;
+        this.#isTrying = true;
+        return undefined;
+    }
+  }
+
+  /** Whoever asked has gone before an answer came. */
+  abandoned(): void {
+    this.#isTrying = false;
+  }
+
+  get state(): CircuitState {
+    if (this.#failures < OPENS_AFTER) return "closed";
+    return this.#isTrying ? "trying" : "open";
   }
 
   /**
@@ -44,19 +77,16 @@ export class Health {
    * the upstream's state (an address that is refused, no room here) change nothing.
    */
   failed(fault: Fault): void {
+    this.#isTrying = false;
     if (isAnswer(fault)) this.ok();
     if (!isAilment(fault)) return;
     this.#fault = fault;
     const now = this.#now();
-    if (fault.detail.kind === "upstream-limited") {
-      const wait = Math.min(fault.detail.retryAfter * 1000, LONGEST_RETRY_AFTER);
-      this.#limitedUntil = Math.max(this.#limitedUntil, now + wait);
-      return;
-    }
-    // Requests that were under way together fail together: that is one failure, not many.
+    this.#failures = Math.min(this.#failures + 1, 1000);
+    // Requests that were under way together fail together: that makes the wait no longer.
     if (now < this.#until) return;
-    const longest = Math.min(FIRST_COOL_DOWN * 2 ** this.#failures, LONGEST_COOL_DOWN);
-    this.#failures = Math.min(this.#failures + 1, 16);
+    const longest = Math.min(FIRST_COOL_DOWN * 2 ** this.#coolDowns, LONGEST_COOL_DOWN);
+    this.#coolDowns = Math.min(this.#coolDowns + 1, 16);
     // Jitter keeps replicas from trying together. Half of the wait is kept: one near zero would
     // have the very next pull wait for an upstream that is known to hang.
     this.#until = now + longest * (0.5 + 0.5 * this.#random());
@@ -64,7 +94,7 @@ export class Health {
 
   /** Whether to answer without it where that is possible. */
   ailing(): boolean {
-    return this.#now() < Math.max(this.#until, this.#limitedUntil);
+    return this.#now() < this.#until;
   }
 
   /** The last failure since the upstream answered, for messages. */
@@ -77,6 +107,7 @@ function isAnswer({ detail }: Fault): boolean {
   return (
     detail.kind === "unknown" ||
     detail.kind === "upstream-denied" ||
+    detail.kind === "upstream-limited" ||
     detail.kind === "invalid-range"
   );
 }
@@ -85,7 +116,6 @@ function isAilment({ detail }: Fault): boolean {
   return (
     detail.kind === "upstream-unreachable" ||
     detail.kind === "upstream-timeout" ||
-    detail.kind === "upstream-limited" ||
     (detail.kind === "upstream-failed" && detail.status >= 500)
   );
 }

@@ -1,76 +1,171 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { bareMediaType } from "../oci/media-types.ts";
-import type { RepositoryName } from "../oci/names.ts";
 import { discard, readSmall } from "./body.ts";
 import type { Answer } from "./dial.ts";
 import { exchange, type Question } from "./exchange.ts";
-import type { Health } from "./health.ts";
+import { ANONYMOUS, type Host, type Hosts, reservation } from "./hosts.ts";
 import { type Asked, refusal } from "./refusal.ts";
 import type { Roads } from "./roads.ts";
 
 /** For a body that is read into memory, from its headers to its end. In milliseconds. */
 const SMALL_BODY_DEADLINE = 30_000;
+/** The part of the patience that one mirror gets: what comes after it needs time as well. */
+const MIRROR_PATIENCE = 1 / 3;
 
-/** Questions to one registry whose answers can be used: anything else is a Fault, and its health knows. */
+/** A question to whichever of an upstream's addresses answers it. */
+export interface HostQuestion extends Omit<Question, "url"> {
+  /** Below the address that is asked. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** Only this address is asked, and there this very URL: the next page of a list. */
+  readonly page?: { readonly host: Host; readonly url: URL };
+}
+
+/** An answer, and who gave it. */
+export interface HostAnswer extends Answer {
+  readonly host: Host;
+  readonly url: URL;
+}
+
+/**
+ * Questions to one upstream whose answers can be used: anything else is a Fault, and the health and
+ * limits of who was asked know. Mirrors come first; what they lack or fail is asked of the next, and
+ * what is told in the end is what the upstream's own address said.
+ */
 export class Inquiry {
-  readonly #settings: UpstreamSettings;
+  readonly #hosts: Hosts;
   readonly #roads: Roads;
-  readonly #health: Health;
+  #settings: UpstreamSettings;
 
-  constructor(settings: UpstreamSettings, roads: Roads, health: Health) {
+  constructor(settings: UpstreamSettings, roads: Roads, hosts: Hosts) {
     this.#settings = settings;
     this.#roads = roads;
-    this.#health = health;
+    this.#hosts = hosts;
+  }
+
+  configure(settings: UpstreamSettings): void {
+    this.#settings = settings;
+    this.#hosts.configure(settings);
   }
 
   /** @returns an answer of status 200 or 206 */
-  async ask(asked: Omit<Asked, "upstream">, question: Question): Promise<Answer> {
-    return this.#watched(async () => {
-      const answer = await exchange(this.#settings, this.#roads, question);
-      const { status, headers } = answer;
-      if (status !== 200 && status !== 206) {
-        await discard(answer.body);
-        throw refusal(status, headers, { upstream: this.#settings.name, ...asked });
+  async ask(asked: Omit<Asked, "upstream">, question: HostQuestion): Promise<HostAnswer> {
+    const { page } = question;
+    if (page) return this.#askHost(page.host, asked, question, page.url, this.#roads.patience);
+    const deadline = performance.now() + this.#roads.patience;
+    let told: Fault | undefined;
+    for (const host of this.#hosts.all) {
+      const left = deadline - performance.now();
+      // A mirror that failed a moment ago has others beside it; the upstream itself has none.
+      if (host.isMirror && host.health.ailing()) continue;
+      const reserved = reservation(host, this.#who, question.slot);
+      if (reserved) {
+        told = reserved;
+        continue;
       }
-      if (bareMediaType(headers.get("content-type")) !== "text/html") return answer;
-      // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
-      await answer.body?.cancel();
-      throw this.untrue(`a web page in place of ${asked.what} ${asked.name}`);
-    });
+      try {
+        const patience = host.isMirror ? this.#roads.patience * MIRROR_PATIENCE : left;
+        const url = below(host.settings.url, question);
+        return await this.#askHost(host, asked, question, url, Math.min(patience, left));
+      } catch (error) {
+        if (!host.isMirror || !(error instanceof Fault)) throw error;
+        told = error;
+      }
+    }
+    throw told ?? this.untrue("no address to ask");
   }
 
   /** Reads the whole of an answer that is no part of something. */
-  async read(answer: Answer, what: string, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(answer: HostAnswer, what: string, limit: number): Promise<Uint8Array<ArrayBuffer>> {
     if (answer.status !== 200) {
       await answer.body?.cancel();
       throw this.untrue(`a part of ${what} where the whole was asked for`);
     }
     const upstream = this.#settings.name;
-    return this.#watched(() =>
+    return this.#watched(answer.host, () =>
       readSmall(answer.body, { upstream, what, limit, deadline: SMALL_BODY_DEADLINE }),
     );
-  }
-
-  /** Below the upstream's address; the name was checked, so nothing in it needs escaping. */
-  url(repository: RepositoryName, rest: string): URL {
-    const url = new URL(this.#settings.url);
-    url.pathname = `${url.pathname.replace(/\/+$/, "")}/v2/${repository}/${rest}`;
-    return url;
   }
 
   untrue(reason: string): Fault {
     return new Fault({ kind: "upstream-untrue", upstream: this.#settings.name, reason });
   }
 
-  async #watched<T>(work: () => Promise<T>): Promise<T> {
+  get #who(): string {
+    return this.#roads.keyring.identity(this.#settings.name);
+  }
+
+  #askHost(
+    host: Host,
+    asked: Omit<Asked, "upstream">,
+    question: HostQuestion,
+    url: URL,
+    patience: number,
+  ): Promise<HostAnswer> {
+    const { name } = this.#settings;
+    return this.#watched(
+      host,
+      async () => {
+        const { path: _, query: __, page: ___, ...rest } = question;
+        const answer = await exchange(
+          host.settings,
+          { ...this.#roads, patience },
+          { ...rest, url },
+        );
+        const { status, headers } = answer;
+        // Known only now: a helper may have been asked on the way.
+        const who = host.isMirror ? ANONYMOUS : this.#who;
+        host.limits.answered(who, headers);
+        if (status !== 200 && status !== 206) {
+          await discard(answer.body);
+          const credentials = this.#credentialState(host);
+          throw refusal(status, headers, { upstream: name, ...asked, credentials });
+        }
+        if (bareMediaType(headers.get("content-type")) !== "text/html")
+          return { ...answer, host, url };
+        // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
+        await answer.body?.cancel();
+        throw this.untrue(`a web page in place of ${asked.what} ${asked.name}`);
+      },
+      question.slot,
+    );
+  }
+
+  #credentialState(host: Host): "none" | "used" | "refused" {
+    const { credentials, name } = host.settings;
+    if (!credentials) return "none";
+    return this.#roads.keyring.isRefused(name) ? "refused" : "used";
+  }
+
+  async #watched<T>(
+    host: Host,
+    work: () => Promise<T>,
+    slot: Question["slot"] = "metadata",
+  ): Promise<T> {
     try {
       const result = await work();
-      this.#health.ok();
+      host.health.ok();
       return result;
     } catch (error) {
-      if (error instanceof Fault) this.#health.failed(error);
+      if (!(error instanceof Fault)) {
+        host.health.abandoned();
+        throw error;
+      }
+      host.health.failed(error);
+      if (error.detail.kind === "upstream-limited") {
+        const who = host.isMirror ? ANONYMOUS : this.#who;
+        host.limits.limited(who, slot, error.detail.retryAfter);
+      }
       throw error;
     }
   }
+}
+
+/** Below a host's address; the names in a path were checked, so nothing in it needs escaping. */
+function below(base: URL, { repository, path, query = {} }: HostQuestion): URL {
+  const url = new URL(base);
+  url.pathname = `${url.pathname.replace(/\/+$/, "")}/v2/${repository}/${path}`;
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  return url;
 }

@@ -3,8 +3,7 @@ import { Fault } from "../oci/fault.ts";
 import { nextLink } from "../oci/link.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
-import type { Answer } from "./dial.ts";
-import type { Inquiry } from "./inquiry.ts";
+import type { HostAnswer, HostQuestion, Inquiry } from "./inquiry.ts";
 import { isObject, parseObject } from "./json.ts";
 
 const MAX_TAGS_BYTES = 4 * 1024 * 1024;
@@ -28,16 +27,15 @@ export async function listTags(
   page: { readonly n: number; readonly last?: string | undefined },
   signal: AbortSignal | undefined,
 ): Promise<TagPage> {
-  const url = inquiry.url(repository, "tags/list");
-  url.searchParams.set("n", String(Math.min(Math.max(page.n, 1), MAX_TAGS)));
-  if (page.last !== undefined) url.searchParams.set("last", page.last);
+  const n = String(Math.min(Math.max(page.n, 1), MAX_TAGS));
   const answer = await inquiry.ask(
     { what: "repository", name: repository },
     {
       request: "tags",
       slot: "metadata",
       method: "GET",
-      url,
+      path: "tags/list",
+      query: { n, ...(page.last === undefined ? {} : { last: page.last }) },
       repository,
       headers: { accept: "application/json" },
       signal,
@@ -60,10 +58,16 @@ export async function listReferrers(
   signal: AbortSignal | undefined,
 ): Promise<readonly Record<string, unknown>[] | undefined> {
   const descriptors: Record<string, unknown>[] = [];
-  let url = inquiry.url(repository, `referrers/${digest}`);
+  const path = `referrers/${digest}`;
+  let next: HostQuestion["page"];
   let left = MAX_REFERRERS_BYTES;
   for (let page = 1; ; page += 1) {
-    const answer = await askPage(inquiry, repository, url, signal);
+    const answer = await askPage(
+      inquiry,
+      repository,
+      { path, ...(next ? { page: next } : {}) },
+      signal,
+    );
     if (!answer && page === 1) return undefined;
     if (!answer) throw inquiry.untrue(`page ${page} of the referrers of ${digest} is missing`);
     const bytes = await inquiry.read(answer, "a list of referrers", left);
@@ -73,28 +77,28 @@ export async function listReferrers(
       throw inquiry.untrue(`what should be the referrers of ${digest} is no index`);
     }
     descriptors.push(...manifests.filter(isObject));
-    const next = nextLink(answer.headers.get("link"));
-    if (next === undefined) return descriptors;
+    const link = nextLink(answer.headers.get("link"));
+    if (link === undefined) return descriptors;
     if (page === MAX_REFERRERS_PAGES) {
       throw inquiry.untrue(`over ${MAX_REFERRERS_PAGES} pages of referrers of ${digest}`);
     }
-    url = samePlace(inquiry, next, url);
+    next = { host: answer.host, url: samePlace(inquiry, link, answer.url) };
   }
 }
 
 async function askPage(
   inquiry: Inquiry,
   repository: RepositoryName,
-  url: URL,
+  at: Pick<HostQuestion, "path" | "page">,
   signal: AbortSignal | undefined,
-): Promise<Answer | undefined> {
+): Promise<HostAnswer | undefined> {
   const asked = { what: "repository", name: repository } as const;
   try {
     return await inquiry.ask(asked, {
       request: "referrers",
       slot: "metadata",
       method: "GET",
-      url,
+      ...at,
       repository,
       headers: { accept: OCI_INDEX },
       signal,

@@ -17,6 +17,31 @@ export function networkFault(upstream: string, host: string, cause: unknown): Fa
   return new Fault({ kind: "upstream-unreachable", upstream, reason: reason(host, code) });
 }
 
+/**
+ * What a request through a proxy failed of.
+ *
+ * @param cause what was thrown, or 407 where the proxy wants other credentials
+ */
+export function proxyFault(
+  upstream: string,
+  { proxy, from, host }: { proxy: string; from: string; host: string },
+  cause: unknown,
+): Fault {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const status = cause === 407 ? "407" : /: (\d{3})\b/.exec(String(cause))?.[1];
+  const name = `the proxy ${proxy}${from === "" ? "" : ` (${from})`}`;
+  const because = (text: string): Fault =>
+    new Fault({ kind: "upstream-unreachable", upstream, reason: `${name} ${text}` });
+  if (code === "ERR_PROXY_TUNNEL" || cause === 407) {
+    const advice =
+      status === "407" ? "check the user and password in its address" : "see its rules";
+    return because(`refuses to lead to ${host} (${status ?? "no status"}): ${advice}`);
+  }
+  if (code === "ECONNREFUSED") return because("refuses connections: is it running?");
+  if (code === "ENOTFOUND") return because("has no address in DNS");
+  return networkFault(upstream, host, cause);
+}
+
 /** Codes of answers that are no proper HTTP. */
 const UNTRUE = new Set([
   "InvalidContentLength",

@@ -3,13 +3,22 @@ import type { FaultKind } from "../oci/fault.ts";
 /** What an upstream is asked for. */
 export type RequestKind = "manifest" | "blob" | "tags" | "referrers" | "token";
 
+/** POST is for tokens alone. */
+export type DialMethod = "GET" | "HEAD" | "POST";
+
 /** What happens on the way out, one request at a time: every redirect and retry is a request of its own. */
 export type UpstreamEvent =
+  | {
+      readonly type: "credentials";
+      readonly upstream: string;
+      /** What is wrong with them, once per change. */
+      readonly problem: string;
+    }
   | {
       readonly type: "answered";
       readonly upstream: string;
       readonly request: RequestKind;
-      readonly method: "GET" | "HEAD";
+      readonly method: DialMethod;
       readonly status: number;
       /** From the call to the last header. */
       readonly milliseconds: number;

@@ -1,5 +1,5 @@
 import { parseContentRange } from "../oci/range.ts";
-import { bodyLength } from "./dial.ts";
+import { bodyLength } from "./header-checks.ts";
 
 /** Where an answer's body lies in the content. */
 export interface Extent {

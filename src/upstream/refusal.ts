@@ -5,6 +5,8 @@ export interface Asked {
   readonly what: "manifest" | "blob" | "repository";
   /** For messages: `library/nginx:1.27`. */
   readonly name: string;
+  /** Whether it was asked with credentials, and what became of them; unset where that is unknown. */
+  readonly credentials?: "none" | "used" | "refused";
 }
 
 /** In seconds; what a 429 without Retry-After means, and the longest that is believed. */
@@ -15,11 +17,12 @@ const MAX_RETRY_AFTER = 86_400;
 export function refusal(
   status: number,
   headers: Headers,
-  { upstream, what, name }: Asked,
+  { upstream, what, name, credentials }: Asked,
   now: number = Date.now(),
 ): Fault {
   if (status === 401 || status === 403) {
-    return new Fault({ kind: "upstream-denied", upstream, name, status });
+    const asked = credentials === undefined ? {} : { credentials };
+    return new Fault({ kind: "upstream-denied", upstream, name, status, ...asked });
   }
   if (status === 404) return new Fault({ kind: "unknown", what, upstream, name });
   if (status === 429) {

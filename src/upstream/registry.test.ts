@@ -135,10 +135,10 @@ test("health follows what is answered", async () => {
   using server = serve(() => new Response("x", { status }));
   const subject = registry(server.port);
   await faultOf(subject.getManifest(app, latest));
-  expect(subject.health.ailing()).toBe(true);
+  expect(subject.isAiling).toBe(true);
   status = 404;
   await faultOf(subject.getManifest(app, latest));
-  expect(subject.health.ailing()).toBe(false);
+  expect(subject.isAiling).toBe(false);
 });
 
 /** Ten digits, with ranges. */

@@ -10,9 +10,11 @@ import { Fault } from "../oci/fault.ts";
 import { MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
 import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
-import { type Answer, bodyLength } from "./dial.ts";
-import { Health } from "./health.ts";
-import { Inquiry } from "./inquiry.ts";
+import { bodyLength } from "./header-checks.ts";
+import type { Health } from "./health.ts";
+import { Hosts, type HostStatus } from "./hosts.ts";
+import { type HostAnswer, Inquiry } from "./inquiry.ts";
+import type { Budget } from "./limits.ts";
 import { listReferrers, listTags, type TagPage } from "./listings.ts";
 import { checkedRange, checkedWhole, rangeHeader } from "./partial.ts";
 import type { Roads } from "./roads.ts";
@@ -56,20 +58,60 @@ export interface AskOptions {
  * signal's reason where the caller gave up.
  */
 export class Registry {
-  /** Every request keeps it up to date. */
-  readonly health: Health;
-  readonly #settings: UpstreamSettings;
+  readonly #roads: Roads;
+  readonly #hosts: Hosts;
   readonly #inquiry: Inquiry;
+  #settings: UpstreamSettings;
 
-  constructor(settings: UpstreamSettings, roads: Roads, health: Health = new Health()) {
-    this.health = health;
+  constructor(settings: UpstreamSettings, roads: Roads, health?: Health) {
     this.#settings = settings;
-    this.#inquiry = new Inquiry(settings, roads, health);
+    this.#roads = roads;
+    this.#hosts = new Hosts(settings, health);
+    this.#inquiry = new Inquiry(settings, roads, this.#hosts);
   }
 
   /** The upstream's name, as images carry it. */
   get name(): UpstreamSettings["name"] {
     return this.#settings.name;
+  }
+
+  get settings(): UpstreamSettings {
+    return this.#settings;
+  }
+
+  /** Takes up changed settings of the same upstream. Requests under way go on as they began. */
+  configure(settings: UpstreamSettings): void {
+    this.#settings = settings;
+    this.#inquiry.configure(settings);
+  }
+
+  /** Whether what is cached is better served without asking: it failed, or limits how often it is asked. */
+  get isAiling(): boolean {
+    return this.#hosts.ailing(this.#who);
+  }
+
+  /** The last failure since it answered, for messages. */
+  get fault(): Fault | undefined {
+    return this.#hosts.fault;
+  }
+
+  /** How many requests it still allows, where it told so. */
+  get budget(): Budget | undefined {
+    return this.#hosts.all.at(-1)?.limits.budget(this.#who);
+  }
+
+  /** Whether what is left of the budget should be kept for content that is not here yet. */
+  get isFrugal(): boolean {
+    return this.#hosts.all.at(-1)?.limits.isLow(this.#who) ?? false;
+  }
+
+  /** What is known of each of its addresses, in the order in which they are asked. */
+  get status(): readonly HostStatus[] {
+    return this.#hosts.status(this.#who);
+  }
+
+  get #who(): string {
+    return this.#roads.keyring.identity(this.#settings.name);
   }
 
   /** Registries that limit pulls do not count it (Docker Hub). */
@@ -176,7 +218,7 @@ export class Registry {
     repository: RepositoryName,
     reference: Tag | Digest,
     { signal }: AskOptions,
-  ): Promise<Answer> {
+  ): Promise<HostAnswer> {
     const separator = looksLikeDigest(reference) ? "@" : ":";
     return this.#inquiry.ask(
       { what: "manifest", name: `${repository}${separator}${reference}` },
@@ -184,7 +226,7 @@ export class Registry {
         request: "manifest",
         slot: "metadata",
         method,
-        url: this.#inquiry.url(repository, `manifests/${reference}`),
+        path: `manifests/${reference}`,
         repository,
         headers: { accept: MANIFEST_ACCEPT },
         signal,
@@ -206,7 +248,7 @@ export class Registry {
         request: "blob",
         slot,
         method: "GET",
-        url: this.#inquiry.url(repository, `blobs/${digest}`),
+        path: `blobs/${digest}`,
         repository,
         headers: range === undefined ? {} : { range },
         signal,

@@ -1,4 +1,5 @@
 import { Dialer, type DialerOptions } from "./dial.ts";
+import { Keyring, type KeyringOptions } from "./keyring.ts";
 import { Slots, type SlotsOptions } from "./slots.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -7,6 +8,7 @@ export interface Roads {
   readonly dialer: Dialer;
   readonly slots: Slots;
   readonly tokens: Tokens;
+  readonly keyring: Keyring;
   /**
    * From a question to the headers of its last answer, with all redirects, tokens and waiting, in
    * milliseconds. Below the 20 s in which a node must have headers.
@@ -14,7 +16,8 @@ export interface Roads {
   readonly patience: number;
 }
 
-export interface RoadsOptions extends DialerOptions {
+export interface RoadsOptions
+  extends DialerOptions, Pick<KeyringOptions, "reread" | "helperDeadline"> {
   readonly slots?: SlotsOptions;
   /** The clock of tokens, in milliseconds. */
   readonly now?: () => number;
@@ -22,9 +25,15 @@ export interface RoadsOptions extends DialerOptions {
 }
 
 export function openRoads(options: RoadsOptions = {}): Roads {
-  const { slots: limits, now, patience = 15_000, ...dialing } = options;
+  const { slots: limits, now, patience = 15_000, reread, helperDeadline, ...dialing } = options;
   const dialer = new Dialer(dialing);
   const slots = new Slots(limits);
   const tokens = new Tokens({ dialer, slots, ...(now ? { now } : {}) });
-  return { dialer, slots, tokens, patience };
+  const keyring = new Keyring({
+    ...(dialing.observe ? { observe: dialing.observe } : {}),
+    ...(now ? { now } : {}),
+    ...(reread ? { reread } : {}),
+    ...(helperDeadline === undefined ? {} : { helperDeadline }),
+  });
+  return { dialer, slots, tokens, keyring, patience };
 }

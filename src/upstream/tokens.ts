@@ -1,11 +1,13 @@
 import { LRUCache } from "lru-cache";
-import type { Credentials, UpstreamSettings } from "../config/settings.ts";
+import { IDENTITY_TOKEN_USER } from "../config/docker-config.ts";
+import type { ClientIdentity, Credentials, UpstreamSettings } from "../config/settings.ts";
 import type { Challenge } from "../oci/challenge.ts";
 import { Fault } from "../oci/fault.ts";
 import { abortable } from "./abortable.ts";
 import { discard, readSmall } from "./body.ts";
-import type { Answer, Dialer } from "./dial.ts";
+import type { Answer, Dialer, DialRequest } from "./dial.ts";
 import { parseObject } from "./json.ts";
+import { CredentialsRefused, identity } from "./keyring.ts";
 import { realmProblem } from "./realm.ts";
 import { refusal } from "./refusal.ts";
 import type { Slots } from "./slots.ts";
@@ -28,6 +30,8 @@ export interface Subject {
   readonly repository: string;
   /** Only ever those of the upstream, and only for its own registry. */
   readonly credentials?: Credentials | undefined;
+  /** Shown to token endpoints on the registry's own host. */
+  readonly client?: ClientIdentity | undefined;
 }
 
 export interface Authorization {
@@ -109,16 +113,19 @@ export class Tokens {
     return { header, fresh: true };
   }
 
+  /** Sends nothing any more without having been challenged. */
+  forget(subject: Subject): void {
+    this.#entries.delete(keyOf(subject));
+  }
+
   #fresh(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     return entry && this.#now() < entry.renewAt ? entry : undefined;
   }
 
   async #request(subject: Subject, challenge: Challenge & { scheme: "bearer" }): Promise<Entry> {
-    const { upstream } = subject;
+    const { upstream, registry, client } = subject;
     const realm = realmOf(subject, challenge.realm);
-    if (challenge.service !== undefined) realm.searchParams.set("service", challenge.service);
-    realm.searchParams.set("scope", scopeOf(subject.repository));
     const release = await this.#slots.acquire("token", upstream.name);
     try {
       const asked = this.#now();
@@ -126,12 +133,10 @@ export class Tokens {
         upstream: upstream.name,
         allowPrivate: upstream.allowPrivate,
         request: "token",
-        method: "GET",
-        url: realm,
-        headers: {
-          accept: "application/json",
-          ...(subject.credentials ? { authorization: basic(subject.credentials) } : {}),
-        },
+        ...tokenRequest(subject, challenge, realm),
+        ca: upstream.ca,
+        client: realm.hostname === registry.hostname ? client : undefined,
+        proxy: upstream.proxy,
       });
       const { token, lifetime } = await readToken(subject, answer);
       const early = Math.min(lifetime * 0.1, 30);
@@ -148,14 +153,37 @@ function scopeOf(repository: string): string {
 }
 
 function keyOf({ upstream, registry, repository, credentials }: Subject): string {
-  // A hash, so that a password is no key and a new password is a new key.
-  const who = credentials ? Bun.SHA256.hash(basic(credentials), "hex") : "anonymous";
-  return [upstream.name, registry.origin, who, scopeOf(repository)].join("\n");
+  return [upstream.name, registry.origin, identity(credentials), scopeOf(repository)].join("\n");
 }
 
 /** RFC 7617, in UTF-8. */
 function basic({ username, password }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+}
+
+/** As distribution's token specification has it; an identity token goes by its OAuth2 form. */
+function tokenRequest(
+  { repository, credentials }: Subject,
+  { service }: Challenge & { scheme: "bearer" },
+  realm: URL,
+): Pick<DialRequest, "method" | "url" | "headers" | "body"> {
+  const scope = scopeOf(repository);
+  const accept = "application/json";
+  if (credentials?.username === IDENTITY_TOKEN_USER) {
+    const form = new URLSearchParams({
+      grant_type: "refresh_token",
+      client_id: "entrepot",
+      refresh_token: credentials.password,
+      scope,
+      ...(service === undefined ? {} : { service }),
+    });
+    const headers = { accept, "content-type": "application/x-www-form-urlencoded" };
+    return { method: "POST", url: realm, headers, body: form.toString() };
+  }
+  if (service !== undefined) realm.searchParams.set("service", service);
+  realm.searchParams.set("scope", scope);
+  const authorization = credentials ? { authorization: basic(credentials) } : {};
+  return { method: "GET", url: realm, headers: { accept, ...authorization } };
 }
 
 function realmOf({ upstream, registry }: Subject, text: string): URL {
@@ -175,13 +203,16 @@ function realmOf({ upstream, registry }: Subject, text: string): URL {
 }
 
 async function readToken(
-  { upstream, registry, repository }: Subject,
+  { upstream, registry, repository, credentials }: Subject,
   { status, headers, body }: Answer,
 ): Promise<{ token: string; lifetime: number }> {
   const untrue = (reason: string): Fault =>
     new Fault({ kind: "upstream-untrue", upstream: upstream.name, reason });
   if (status !== 200) {
     await discard(body);
+    if (credentials && (status === 401 || status === 403)) {
+      throw new CredentialsRefused(status, `${registry.host}'s token endpoint`);
+    }
     // Redirects are not followed: credentials went to this endpoint and go to no other.
     if (status >= 300 && status < 400) throw untrue(`${registry.host}'s token endpoint redirects`);
     // A missing token endpoint says nothing about the repository.

@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { Pattern } from "./pattern.ts";
+
+test.each([
+  ["library/nginx", "library/nginx", true],
+  ["library/nginx", "library/nginx2", false],
+  ["library/*", "library/nginx", true],
+  ["library/*", "library/a/b", false],
+  ["org/**", "org/a/b/c", true],
+  ["org/**", "org", false],
+  ["**", "any/thing", true],
+  ["**/debug", "a/b/debug", true],
+  ["team-?/app", "team-1/app", true],
+  ["team-?/app", "team-12/app", false],
+  ["team-[0-9]/app", "team-7/app", true],
+  ["team-[!0-9]/app", "team-7/app", false],
+  ["{a,b.c}/x", "b.c/x", true],
+  ["{a,b.c}/x", "bxc/x", false],
+  ["v*.*.*", "v1.2.3", true],
+  ["v*.*.*", "v1.2", false],
+  ["a.b", "aXb", false],
+])("%s and %s: %p", (text, name, expected) => {
+  const pattern = Pattern.compile(text);
+  if (typeof pattern === "string") throw new Error(pattern);
+  expect(pattern.matches(name)).toBe(expected);
+});
+
+test.each([
+  ["", "empty"],
+  ["a[", "never closed"],
+  ["a{b", "never closed"],
+  ["[z-a]", "backwards"],
+  ["(a|b)+", '"("'],
+  ["nginx:latest", "names a tag"],
+  ["a@sha256", "names a tag or a digest"],
+  ["*a*a*a*a*a*a*a", "more than 6"],
+  ["x".repeat(300), "longer than 256"],
+])("%p does not compile: %s", (text, problem) => {
+  expect(Pattern.compile(text)).toContain(problem);
+});

@@ -1,0 +1,65 @@
+import { expect, test } from "bun:test";
+import { Limits } from "./limits.ts";
+
+function limits() {
+  const clock = { now: 0 };
+  return { clock, subject: new Limits({ upstream: "reg.test", now: () => clock.now }) };
+}
+
+test("the headers of Docker Hub are a budget, for as long as their window", () => {
+  const { clock, subject } = limits();
+  subject.answered("me", headers("100;w=21600", "76;w=21600"));
+  expect(subject.budget("me")).toEqual({ remaining: 76, limit: 100 });
+  expect(subject.budget("anonymous")).toBeUndefined();
+  clock.now = 21_600_000;
+  expect(subject.budget("me")).toBeUndefined();
+});
+
+test.each([
+  ["11;w=60", "100", false],
+  ["10;w=60", "100", true],
+  ["0;w=60", "100", true],
+  ["5", "20", true],
+  ["6", "20", false],
+])("%s of %s left is low: %p", (remaining, limit, low) => {
+  const { subject } = limits();
+  subject.answered("me", headers(limit, remaining));
+  expect(subject.isLow("me")).toBe(low);
+});
+
+test("headers that are none change nothing", () => {
+  const { subject } = limits();
+  subject.answered("me", headers("x", "many"));
+  subject.answered("me", new Headers());
+  expect(subject.budget("me")).toBeUndefined();
+  expect(subject.isLow("me")).toBe(false);
+});
+
+test("a 429 holds for who got it, until its time is over", () => {
+  const { clock, subject } = limits();
+  subject.limited("me", "metadata", 90);
+  expect(subject.fault("me", "metadata")?.detail).toMatchObject({ retryAfter: 90 });
+  expect(subject.fault("me", "blob")).toBeUndefined();
+  expect(subject.fault("other", "metadata")).toBeUndefined();
+  clock.now = 60_500;
+  expect(subject.fault("me", "metadata")?.detail).toMatchObject({ retryAfter: 30 });
+  clock.now = 90_000;
+  expect(subject.fault("me", "metadata")).toBeUndefined();
+});
+
+test("where even blobs are limited, all is", () => {
+  const { subject } = limits();
+  subject.limited("me", "blob", 5);
+  expect(subject.fault("me", "metadata")).toBeDefined();
+});
+
+test("nobody is silent for more than an hour", () => {
+  const { clock, subject } = limits();
+  subject.limited("me", "metadata", 86_400);
+  clock.now = 3_600_000;
+  expect(subject.fault("me", "metadata")).toBeUndefined();
+});
+
+function headers(limit: string, remaining: string): Headers {
+  return new Headers({ "ratelimit-limit": limit, "ratelimit-remaining": remaining });
+}
