@@ -1,10 +1,8 @@
 import { Cache } from "../cache/cache.ts";
 import { Housekeeping } from "../cache/keeping/housekeeping.ts";
 import { openKeptStore } from "../cache/keeping/kept-store.ts";
-import type { Upstream } from "../cache/upstream.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { UpstreamName } from "../oci/names.ts";
 import { AdminApi } from "../server/admin-api.ts";
 import { listenForAdmin } from "../server/admin-listener.ts";
 import { Namespaces } from "../server/namespaces.ts";
@@ -14,12 +12,13 @@ import { Recent } from "../server/recent.ts";
 import { SmallBlobs } from "../store/small-blobs.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
-import { Registry } from "../upstream/registry.ts";
-import { openRoads } from "../upstream/roads.ts";
+import { openRoads, type RoadsOptions } from "../upstream/roads.ts";
 import { openPort } from "./open-port.ts";
 import { Reporter } from "./reporter.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { version } from "../version.ts";
+import { measureUpstreams } from "./upstream-gauges.ts";
+import { Upstreams } from "./upstreams.ts";
 
 /** How long downloads and answers under way may take after the signal to end, in milliseconds. */
 const GRACE_MS = 15_000;
@@ -34,6 +33,8 @@ export interface Listening {
 
 export interface RunningCache {
   readonly listening: Listening;
+  /** Takes up what may change while it runs: the upstreams. Downloads under way go on. */
+  reconfigure(settings: Settings): void;
   /**
    * Takes no new requests, lets what is under way finish, keeps what does not for the next start,
    * and closes everything. Takes at most about 17 s.
@@ -46,10 +47,14 @@ export interface RunningCache {
  *
  * @throws DataDirectoryError, IndexError or ListenError, each with what to do about it
  */
-export async function runCache(settings: Settings, log: Log): Promise<RunningCache> {
+export async function runCache(
+  settings: Settings,
+  log: Log,
+  reread?: RoadsOptions["reread"],
+): Promise<RunningCache> {
   const closing = new AsyncDisposableStack();
   try {
-    return await open(settings, log, closing);
+    return await open(settings, log, closing, reread);
   } catch (error) {
     await closing.disposeAsync();
     throw error;
@@ -60,6 +65,7 @@ async function open(
   settings: Settings,
   log: Log,
   closing: AsyncDisposableStack,
+  reread: RoadsOptions["reread"],
 ): Promise<RunningCache> {
   const metrics = new Metrics();
   const recent = new Recent();
@@ -70,11 +76,11 @@ async function open(
   const store = new SmallBlobs(kept.store);
   told.measure(kept);
   const reporter = new Reporter({ log, metrics, recent, isFull: () => space.isFull });
-  const roads = openRoads({ observe: (event) => reporter.upstream(event) });
-  const upstreams = new Map<UpstreamName, Upstream>();
-  for (const upstream of settings.upstreams.values()) {
-    upstreams.set(upstream.name, { settings: upstream, registry: new Registry(upstream, roads) });
-  }
+  const roads = openRoads({
+    observe: (event) => reporter.upstream(event),
+    ...(reread ? { reread } : {}),
+  });
+  const upstreams = new Upstreams(settings.upstreams, roads);
   const cache = new Cache({
     store,
     index,
@@ -91,8 +97,9 @@ async function open(
   const housekeeping = new Housekeeping(kept, inUse, settings.storage.scrub, told);
   closing.defer(() => housekeeping[Symbol.asyncDispose]());
   metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
+  measureUpstreams(metrics, upstreams);
 
-  const namespaces = new Namespaces(upstreams);
+  const namespaces = new Namespaces(upstreams.all);
   const record = reporter.request.bind(reporter);
   const api = new PullApi({ cache, namespaces, record });
   const nodes = { api, namespaces, recent };
@@ -117,7 +124,7 @@ async function open(
       }),
     ),
     ports: Object.fromEntries(
-      [...upstreams.values()].flatMap((upstream) => {
+      [...upstreams.all.values()].flatMap((upstream) => {
         const { name, port } = upstream.settings;
         if (port === undefined) return [];
         const address = { host: listen.host, port };
@@ -129,6 +136,7 @@ async function open(
 
   return {
     listening,
+    reconfigure: (changed) => upstreams.configure(changed.upstreams),
     async close() {
       isStopping = true;
       const answered = Promise.all(servers.map((server) => server.stop()));

@@ -1,12 +1,12 @@
 import { Command, Option } from "commander";
 import { ConfigError } from "../config/problems.ts";
-import { loadSettings } from "../config/load.ts";
 import { DataDirectoryError } from "../store/data-directory.ts";
 import { IndexError } from "../store/open-index.ts";
 import { createLog } from "../telemetry/log.ts";
 import { version } from "../version.ts";
 import { banner } from "./banner.ts";
 import { ListenError } from "./open-port.ts";
+import { Reload } from "./reload.ts";
 import { runCache } from "./running-cache.ts";
 
 interface ServeOptions {
@@ -48,18 +48,22 @@ async function serve(options: ServeOptions): Promise<number> {
   const isTerminal = process.stdout.isTTY;
   const format = options.logFormat ?? (isTerminal ? "text" : "json");
   try {
-    const settings = loadSettings({ flags: options, env: process.env });
+    const log = createLog({ format, level: options.logLevel });
+    const reload = new Reload({ load: { flags: options, env: process.env }, log });
+    const { settings } = reload;
     for (const line of settings.leftOver ?? []) {
       process.stderr.write(`entrepot: not carried over: ${line}\n`);
     }
-    const log = createLog({ format, level: options.logLevel });
     const ending = signalled();
-    const running = await runCache(settings, log);
+    const running = await runCache(settings, log, (name) => reload.credentials(name));
+    reload.onChange((changed) => running.reconfigure(changed));
+    process.on("SIGHUP", () => reload.now());
     if (isTerminal) console.log(`${banner(version, settings, running.listening)}\n`);
     log.info({ ...running.listening, version, data: settings.dataDirectory }, "listening");
     log.flush();
     const signal = await ending;
     log.info({ signal }, "stopping: finishing what is under way; a second signal ends at once");
+    reload.close();
     await running.close();
     log.info("stopped");
     log.flush();

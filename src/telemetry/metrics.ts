@@ -162,6 +162,26 @@ export class Metrics {
     this.#registry.registerMetric(gauge);
   }
 
+  /** Numbers by labels that are asked for whenever somebody reads the metrics. */
+  gauges(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: () => Iterable<{ readonly labels: readonly string[]; readonly value: number }>,
+  ): void {
+    const gauge = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [],
+      collect() {
+        this.reset();
+        for (const { labels, value } of read()) this.labels(...labels).set(value);
+      },
+    });
+    this.#registry.registerMetric(gauge);
+  }
+
   /** The text form that Prometheus reads. */
   render(): Promise<string> {
     return this.#registry.metrics();

@@ -1,0 +1,64 @@
+import type { Settings, UpstreamSettings } from "./settings.ts";
+
+/** What differs between two configurations, in the words of the file and without secrets. */
+export interface Changes {
+  /** What is taken up at once. */
+  readonly now: readonly string[];
+  /** What a restart takes up. */
+  readonly restart: readonly string[];
+}
+
+/** Keys whose values are secrets, or hold some: only that they changed is told. */
+const SECRET = new Set(["credentials", "proxy", "ca", "client"]);
+/** What is compared in another way, or says nothing of how the cache runs. */
+const APART = new Set(["upstreams", "file", "leftOver"]);
+/** Names in the file that differ from those in here. */
+const NAMES: Readonly<Record<string, string>> = {
+  credentials: "auth",
+  client: "clientCertificate",
+  dataDirectory: "storage.dir",
+};
+
+export function changesBetween(before: Settings, after: Settings): Changes {
+  const now: string[] = [];
+  const restart: string[] = [];
+  for (const key of keysOf(before, after)) {
+    if (APART.has(key)) continue;
+    const [from, to] = [text(Reflect.get(before, key)), text(Reflect.get(after, key))];
+    if (from !== to) restart.push(`${NAMES[key] ?? key}: ${from} → ${to}`);
+  }
+  for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
+    const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];
+    if (from && to) compare(name, from, to, { now, restart });
+    else
+      (hasPort(from ?? to) ? restart : now).push(`upstreams.${name}: ${to ? "added" : "removed"}`);
+  }
+  return { now, restart };
+}
+
+function hasPort(upstream: UpstreamSettings | undefined): boolean {
+  return upstream?.port !== undefined;
+}
+
+function compare(
+  name: string,
+  before: UpstreamSettings,
+  after: UpstreamSettings,
+  { now, restart }: { now: string[]; restart: string[] },
+): void {
+  for (const key of keysOf(before, after)) {
+    const [from, to] = [text(Reflect.get(before, key)), text(Reflect.get(after, key))];
+    if (from === to) continue;
+    const what = `upstreams.${name}.${NAMES[key] ?? key}`;
+    const line = SECRET.has(key) ? `${what}: changed` : `${what}: ${from} → ${to}`;
+    (key === "port" ? restart : now).push(line);
+  }
+}
+
+function keysOf(...objects: readonly object[]): Set<string> {
+  return new Set(objects.flatMap((object) => Object.keys(object)));
+}
+
+function text(value: unknown): string {
+  return value === undefined ? "none" : JSON.stringify(value);
+}

@@ -1,0 +1,185 @@
+import { describe, expect, test } from "bun:test";
+import { mkdir, rename, symlink, unlink, writeFile } from "node:fs/promises";
+import { randomContent } from "./harness/content.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { tempDir } from "./harness/places.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
+
+async function started() {
+  const upstream = await startScriptedUpstream();
+  const dir = await tempDir("reload");
+  return {
+    upstream,
+    dir,
+    base: localUpstream(upstream.url),
+    async [Symbol.asyncDispose]() {
+      await upstream[Symbol.asyncDispose]();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("a configuration that changes under load fails no pull, and running fills go on", async () => {
+  await using at = await started();
+  const images = Array.from({ length: 40 }, (_, i) => textImage({ text: `image ${i}` }));
+  for (const image of images) at.upstream.add("app", image);
+  const large = randomContent(24 * MIB, 1);
+  at.upstream.addBlob("app", large);
+  await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });
+  at.upstream.respond(({ reference }) =>
+    reference === large.digest ? faults.slow(12 * MIB) : undefined,
+  );
+  const download = cache
+    .get(`/v2/app/blobs/${large.digest}?ns=reg.test`)
+    .then((got) => got.bytes());
+  const statuses: number[] = [];
+  for (const [i, image] of images.entries()) {
+    if (i % 4 === 0) {
+      const upstreams = { "reg.test": { ...at.base, tagTtl: `${i + 1}s` }, "other.test": null };
+      await cache.reconfigure({ upstreams });
+    }
+    const got = await cache.get(`/v2/app/manifests/${image.manifest.digest}?ns=reg.test`);
+    statuses.push(got.status);
+    await got.bytes();
+  }
+  expect(new Set(statuses)).toEqual(new Set([200]));
+  expect((await download).length).toBe(large.size);
+  const line = await cache.logged("configuration changed");
+  expect(String(line["changes"])).toContain("upstreams.other.test: added");
+  const names = await (await cache.get("/entrepot/v1/namespaces")).json();
+  expect(names).toEqual({ namespaces: ["reg.test", "other.test"] });
+}, 30_000);
+
+test("a change that is not good is refused whole, with its place; a good one follows", async () => {
+  await using at = await started();
+  await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });
+  await writeFile(cache.configFile, "upstreams:\n  new.test: {}\n  reg.test: { tagTtl: soon }\n");
+  const refused = await cache.logged("configuration refused: the running one stays");
+  expect(String(refused["problems"])).toContain("entrepot.yaml:3:23: upstreams.reg.test.tagTtl:");
+  expect(await (await cache.get("/entrepot/v1/namespaces")).json()).toEqual({
+    namespaces: ["reg.test"],
+  });
+  await cache.reconfigure({ upstreams: { "reg.test": at.base, "new.test": null } });
+  await cache.logged("configuration changed");
+});
+
+test("SIGHUP reads it at once, and what needs a restart is said to", async () => {
+  await using at = await started();
+  await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });
+  await cache.reconfigure({ upstreams: { "reg.test": { ...at.base, port: 5999 } } });
+  cache.signal("SIGHUP");
+  const line = await cache.logged("configuration changed: this needs a restart");
+  expect(String(line["changes"])).toBe("upstreams.reg.test.port: none → 5999");
+});
+
+test("a password file that vanishes is named, and pulls go on", async () => {
+  await using at = await started();
+  const file = at.dir.file("password");
+  await writeFile(file, "one");
+  const auth = { username: "me", passwordFile: file };
+  const config = { upstreams: { "reg.test": { ...at.base, auth } } };
+  const image = textImage({ text: "x" });
+  at.upstream.add("app", image, "1");
+  await using cache = await startEntrepot({ config });
+  await unlink(file);
+  const refused = await cache.logged("configuration refused: the running one stays");
+  expect(String(refused["problems"])).toMatch(
+    /entrepot\.yaml:\d+:\d+: upstreams\.reg\.test\.auth\.passwordFile: .*password does not exist/,
+  );
+  expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(200);
+});
+
+describe("credential files that are rotated under load fail no pull", () => {
+  const password = (header: string | null) =>
+    Buffer.from((header ?? "").replace("Basic ", ""), "base64").toString();
+
+  test.each(["a password file", "a Kubernetes Secret"])("%s", async (kind) => {
+    await using at = await started();
+    const isSecret = kind !== "a password file";
+    // As the kubelet does it: a link to a link, of which the second is turned.
+    const secret = async (round: number) => {
+      const folder = at.dir.file(`..${round}`);
+      await mkdir(folder);
+      await writeFile(`${folder}/username`, "me");
+      await writeFile(`${folder}/password`, `p${round}\n`);
+      await symlink(`..${round}`, at.dir.file("..next"));
+      await rename(at.dir.file("..next"), at.dir.file("..data"));
+    };
+    const rotate = isSecret
+      ? secret
+      : (round: number) => writeFile(at.dir.file("password"), `p${round}`);
+    await rotate(0);
+    if (isSecret) {
+      for (const name of ["username", "password"]) {
+        await symlink(`..data/${name}`, at.dir.file(name));
+      }
+    }
+    let accepted = "me:p0";
+    at.upstream.respond(({ headers }) =>
+      password(headers.get("authorization")) === accepted
+        ? undefined
+        : faults.unauthorized('Basic realm="reg"'),
+    );
+    const auth = isSecret
+      ? { secretDir: at.dir.path }
+      : { username: "me", passwordFile: at.dir.file("password") };
+    const config = { upstreams: { "reg.test": { ...at.base, auth } } };
+    await using cache = await startEntrepot({ config });
+    const images = Array.from({ length: 60 }, (_, i) => textImage({ text: `${kind} ${i}` }));
+    for (const image of images) at.upstream.add("app", image);
+    const statuses = new Set<number>();
+    for (const [i, image] of images.entries()) {
+      if (i % 10 === 5) {
+        await rotate(i);
+        accepted = `me:p${i}`;
+      }
+      const got = await cache.get(`/v2/app/manifests/${image.manifest.digest}?ns=reg.test`);
+      statuses.add(got.status);
+      await got.bytes();
+    }
+    expect(statuses).toEqual(new Set([200]));
+    expect(cache.logs().filter(({ msg }) => msg === "credentials refused")).toEqual([]);
+  });
+});
+
+test("a wrong credential is told once per change, and what is public goes on", async () => {
+  await using at = await started();
+  const images = Array.from({ length: 12 }, (_, i) => textImage({ text: `public ${i}` }));
+  for (const image of images) at.upstream.add("app", image);
+  let tokens = 0;
+  at.upstream.respond(({ path, headers }) => {
+    const authorization = headers.get("authorization");
+    if (path === "/token") {
+      tokens += 1;
+      if (authorization !== null) return faults.refuses(401);
+      return { status: 200, body: JSON.stringify({ token: "anyone" }) };
+    }
+    if (authorization === "Bearer anyone") return undefined;
+    return faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="reg"`);
+  });
+  const auth = { username: "me", password: "wrong" };
+  const configured = (password: string) => ({
+    upstreams: { "reg.test": { ...at.base, auth: { ...auth, password } } },
+  });
+  await using cache = await startEntrepot({ config: configured("wrong") });
+  const pull = async (from: number) => {
+    for (const image of images.slice(from, from + 6)) {
+      const got = await cache.get(`/v2/app/manifests/${image.manifest.digest}?ns=reg.test`);
+      expect(got.status).toBe(200);
+    }
+  };
+  const told = () => cache.logs().filter(({ msg }) => msg === "credentials refused");
+  await pull(0);
+  await until(() => told().length === 1, { what: "one report" });
+  expect(String(told()[0]?.["problem"])).toContain("answered 401 to the credentials of reg.test");
+  expect(tokens).toBe(2);
+  await cache.reconfigure(configured("wrong again"));
+  await cache.logged("configuration changed");
+  await pull(6);
+  await until(() => told().length === 2, { what: "the second report" });
+});
