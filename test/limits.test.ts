@@ -1,0 +1,156 @@
+import { describe, expect, test } from "bun:test";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+
+const NODES = 50;
+/** `npm run test:long` has the whole minute. */
+const LIMITED_FOR = process.env["ENTREPOT_LONG"] === "1" ? 60 : 6;
+
+async function started(tagTtl = "0s") {
+  const upstream = await startScriptedUpstream();
+  const [image, next] = [textImage({ text: "before" }), textImage({ text: "after" })];
+  upstream.add("app", image, "1");
+  upstream.add("app", next);
+  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl } } };
+  const cache = await startEntrepot({ config });
+  const get = async (reference = "1") => {
+    const response = await cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
+    await response.bytes();
+    return response;
+  };
+  return {
+    upstream,
+    cache,
+    image,
+    next,
+    get,
+    async [Symbol.asyncDispose]() {
+      await cache[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test(`50 nodes pull while 429 is answered for ${LIMITED_FOR} s: all succeed, with at most 3 questions`, async () => {
+  await using at = await started();
+  const [layer] = at.image.blobs;
+  await at.get();
+  for (const { digest } of at.image.blobs) {
+    await (await at.cache.get(`/v2/app/blobs/${digest}?ns=reg.test`)).bytes();
+  }
+  at.upstream.respond(() => faults.tooManyRequests("20"));
+  at.upstream.forget();
+  const end = performance.now() + LIMITED_FOR * 1000;
+  const waits: number[] = [];
+  const statuses = new Set<number>();
+  const node = async () => {
+    while (performance.now() < end) {
+      const begun = performance.now();
+      statuses.add((await at.get()).status);
+      const blob = await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
+      await blob.bytes();
+      statuses.add(blob.status);
+      waits.push(performance.now() - begun);
+      await Bun.sleep(100);
+    }
+  };
+  await Promise.all(Array.from({ length: NODES }, node));
+  expect(statuses).toEqual(new Set([200]));
+  expect(at.upstream.requests().length).toBeLessThanOrEqual(3);
+  const slowest = waits.toSorted((a, b) => a - b)[Math.floor(waits.length * 0.99)] ?? 0;
+  expect(slowest).toBeLessThan(500);
+  expect(waits.length).toBeGreaterThan(NODES * 5);
+}, 90_000);
+
+describe("while it limits", () => {
+  test.each([
+    ["seconds", () => "40"],
+    ["a date", () => new Date(Date.now() + 41_000).toUTCString()],
+  ])(
+    "what is cached is stale at once and what is not is 503 with Retry-After, by %s",
+    async (_, after) => {
+      await using at = await started();
+      await at.get();
+      at.upstream.respond(() => faults.tooManyRequests(after()));
+      expect((await at.get()).headers.get("cache-status")).toContain("fwd-status=429");
+      at.upstream.forget();
+      expect((await at.get()).headers.get("cache-status")).toEndWith("detail=stale");
+      const miss = await at.get(at.next.manifest.digest);
+      expect(miss.status).toBe(503);
+      const wait = Number(miss.headers.get("retry-after"));
+      expect(wait).toBeGreaterThan(30);
+      expect(wait).toBeLessThanOrEqual(41);
+      expect(at.upstream.requests()).toEqual([]);
+    },
+  );
+
+  test("blobs come all the same where only manifests are limited", async () => {
+    await using at = await started();
+    at.upstream.respond(({ kind }) =>
+      kind === "manifest" ? faults.tooManyRequests("40") : undefined,
+    );
+    expect((await at.get()).status).toBe(503);
+    const [layer] = at.image.blobs;
+    expect((await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`)).status).toBe(200);
+  });
+});
+
+describe("a budget", () => {
+  const told = (remaining: number) => ({
+    headers: { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": `${remaining};w=21600` },
+  });
+
+  test("is in the metrics", async () => {
+    await using at = await started();
+    at.upstream.respond(() => told(76));
+    await at.get();
+    const metrics = await (await at.cache.getAdmin("/metrics")).text();
+    const labels = `{upstream="reg.test",host="${at.upstream.address}"}`;
+    expect(metrics).toContain(`entrepot_upstream_budget_remaining${labels} 76`);
+    expect(metrics).toContain(`entrepot_upstream_budget_limit${labels} 100`);
+    expect(metrics).toContain(`entrepot_upstream_circuit_open${labels} 0`);
+  });
+
+  test("that runs low is kept for new content, and a moved tag waits", async () => {
+    await using at = await started();
+    at.upstream.respond(() => told(4));
+    await at.get();
+    at.upstream.tag("app", "1", at.next.manifest.digest);
+    at.upstream.forget();
+    const stale = await at.get();
+    expect(stale.headers.get("docker-content-digest")).toBe(at.image.manifest.digest);
+    expect(stale.headers.get("warning")).toContain("allows 4 more requests");
+    expect(at.upstream.requests({ method: "GET" })).toEqual([]);
+    expect((await at.get(at.next.manifest.digest)).status).toBe(200);
+    // Now its bytes are here, and the tag can follow for nothing.
+    expect((await at.get()).headers.get("docker-content-digest")).toBe(at.next.manifest.digest);
+    expect(at.upstream.requests({ method: "GET" }).length).toBe(1);
+  });
+
+  test("has a HEAD go first, since it is free", async () => {
+    await using at = await started();
+    at.upstream.respond(() => told(50));
+    await at.get();
+    at.upstream.tag("app", "2", at.image.manifest.digest);
+    at.upstream.forget();
+    expect((await at.get("2")).status).toBe(200);
+    expect(at.upstream.requests().map(({ method }) => method)).toEqual(["HEAD"]);
+  });
+});
+
+test("a host that fails is not waited for: its circuit opens, and closes again", async () => {
+  await using at = await started();
+  at.upstream.respond(() => faults.refuses(500));
+  const misses = Array.from({ length: 8 }, (_, i) => `sha256:${String(i).repeat(64)}`);
+  const statuses: number[] = [];
+  for (const miss of misses) statuses.push((await at.get(miss)).status);
+  expect(new Set(statuses)).toEqual(new Set([502]));
+  expect(at.upstream.requests().length).toBe(3);
+  const metrics = await (await at.cache.getAdmin("/metrics")).text();
+  expect(metrics).toMatch(/entrepot_upstream_circuit_open\{[^}]*\} 1/);
+  at.upstream.respond();
+  await until(async () => (await at.get()).status === 200, { what: "the image", within: 20_000 });
+}, 30_000);
