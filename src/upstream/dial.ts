@@ -189,7 +189,8 @@ export class Dialer {
       signal.throwIfAborted();
       throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, error);
     }
-    if (response.status !== 407) return response;
+    // tinyproxy says 401 where 407 is meant; the header is the proxy's alone (RFC 9110 section 11.7.1).
+    if (response.status !== 407 && !response.headers.has("proxy-authenticate")) return response;
     await response.body?.cancel();
     throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, 407);
   }

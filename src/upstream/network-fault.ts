@@ -34,7 +34,9 @@ export function proxyFault(
     new Fault({ kind: "upstream-unreachable", upstream, reason: `${name} ${text}` });
   if (code === "ERR_PROXY_TUNNEL" || cause === 407) {
     const advice =
-      status === "407" ? "check the user and password in its address" : "see its rules";
+      status === "407" || status === "401"
+        ? "check the user and password in its address"
+        : "see its rules";
     return because(`refuses to lead to ${host} (${status ?? "no status"}): ${advice}`);
   }
   if (code === "ECONNREFUSED") return because("refuses connections: is it running?");

@@ -1,0 +1,86 @@
+import { expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { makeCertificate } from "./harness/certificates.ts";
+import { tempDir } from "./harness/places.ts";
+import { run } from "./harness/processes.ts";
+
+const entrepot = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
+
+/** What stands under an upstream, and what is said of it behind `entrepot.yaml:`. */
+const cases: [what: string, yaml: string, message: RegExp][] = [
+  [
+    "a CA file that is no PEM",
+    "ca: rubbish.pem",
+    /:3:9: .*\.ca: .*rubbish\.pem holds no certificate in PEM/,
+  ],
+  ["a CA file that is not there", "ca: none.pem", /:3:9: .*\.ca: .*none\.pem does not exist/],
+  ["a certificate without its key", "clientCertificate: certificate.pem", /:3:5: .*needs both/],
+  [
+    "a key that is no key",
+    "clientCertificate: certificate.pem\n    clientKey: rubbish.pem",
+    /:4:16: .*clientKey: .*rubbish\.pem holds no private key/,
+  ],
+  ["a proxy that is none", "proxy: socks5://x:1", /:3:12: .*proxy: is not spoken here/],
+  [
+    "a pattern that does not compile",
+    'allow: ["team/[a"]',
+    /:3:13: .*allow\[0\]: "team\/\[a" has a \[/,
+  ],
+  ["a pattern with a tag", 'deny: ["**", "app:1"]', /:3:18: .*deny\[1\]: "app:1" names a tag/],
+  [
+    "a realm with a scheme",
+    'trustedRealms: ["https://a.test"]',
+    /:3:21: .*trustedRealms\[0\]: is no host/,
+  ],
+  [
+    "a realm with a path",
+    "trustedRealms: [a.test/token]",
+    /:3:21: .*trustedRealms\[0\]: is no host/,
+  ],
+  [
+    "a private mirror",
+    'mirrors: ["http://10.0.0.7"]',
+    /:3:15: .*mirrors\[0\]: 10\.0\.0\.7 is a private address/,
+  ],
+  [
+    "a password file that is not there",
+    "auth: { username: a, passwordFile: none }",
+    /:3:40: .*passwordFile: .*none does not exist/,
+  ],
+  [
+    "a variable that is not set",
+    "auth: { username: a, passwordEnv: NO_SUCH_VARIABLE }",
+    /:3:39: .*NO_SUCH_VARIABLE is not set/,
+  ],
+  [
+    "a Secret without what it needs",
+    "auth: { secretDir: . }",
+    /:3:24: .*secretDir: .* has neither username and password/,
+  ],
+  [
+    "a Docker config that is no JSON",
+    "auth: { dockerConfig: rubbish.pem }",
+    /:3:27: .*dockerConfig: .*rubbish\.pem is no JSON/,
+  ],
+  ["two ways at once", "auth: { username: a, secretDir: . }", /:3:11: .*auth: needs one way alone/],
+];
+
+test.each(cases)("%s is named with its place", async (_, yaml, message) => {
+  await using dir = await tempDir("bad");
+  await makeCertificate(dir);
+  await writeFile(dir.file("rubbish.pem"), "rubbish\n");
+  const file = dir.file("entrepot.yaml");
+  await writeFile(file, `upstreams:\n  reg.test:\n    ${yaml}\n`);
+  const { code, stderr } = await run([
+    entrepot,
+    "serve",
+    "--config",
+    file,
+    "--data",
+    dir.file("d"),
+  ]);
+  expect(stderr).toMatch(message);
+  expect(stderr).toContain(file);
+  expect(code).toBe(2);
+});

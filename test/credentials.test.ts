@@ -1,0 +1,178 @@
+import { describe, expect, test } from "bun:test";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { tempDir } from "./harness/places.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+
+const basic = (user: string, password: string): string =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+
+async function started() {
+  const upstream = await startScriptedUpstream();
+  const dir = await tempDir("credentials");
+  const image = textImage({ text: "private" });
+  upstream.add("app", image, "1", "2");
+  await mkdir(dir.file("bin"));
+  const guard = (accepted: () => string) =>
+    upstream.respond(({ headers }) =>
+      headers.get("authorization") === accepted()
+        ? undefined
+        : faults.unauthorized('Basic realm="reg"'),
+    );
+  return {
+    upstream,
+    dir,
+    guard,
+    start: (auth: object, env: Record<string, string> = {}) =>
+      startEntrepot({
+        config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), auth } } },
+        env: { PATH: `${dir.file("bin")}:${process.env["PATH"]}`, ...env },
+      }),
+    async helper(script: string) {
+      await writeFile(dir.file("bin/docker-credential-test"), `#!/bin/sh\n${script}\n`);
+      await chmod(dir.file("bin/docker-credential-test"), 0o755);
+      const text = JSON.stringify({ credHelpers: { "reg.test": "test" } });
+      await writeFile(dir.file("config.json"), text);
+      return { dockerConfig: dir.file("config.json") };
+    },
+    async [Symbol.asyncDispose]() {
+      await upstream[Symbol.asyncDispose]();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const path = (tag: number): string => `/v2/app/manifests/${tag}?ns=reg.test`;
+
+describe("credentials come from", () => {
+  test("environment variables", async () => {
+    await using at = await started();
+    at.guard(() => basic("me", "from env"));
+    const auth = { usernameEnv: "REG_USER", passwordEnv: "REG_PASSWORD" };
+    await using cache = await at.start(auth, { REG_USER: "me", REG_PASSWORD: "from env" });
+    expect((await cache.get(path(1))).status).toBe(200);
+  });
+
+  test("a key of Google's, which is JSON under the name _json_key", async () => {
+    await using at = await started();
+    const key = JSON.stringify({ type: "service_account", private_key: "a\nb:c" }, null, 2);
+    at.guard(() => basic("_json_key", key));
+    await writeFile(at.dir.file("key.json"), `${key}\n`);
+    const auth = { username: "_json_key", passwordFile: at.dir.file("key.json") };
+    await using cache = await at.start(auth);
+    expect((await cache.get(path(1))).status).toBe(200);
+  });
+
+  test("a Kubernetes Secret of the type dockerconfigjson", async () => {
+    await using at = await started();
+    at.guard(() => basic("me", "of:a:secret"));
+    const text = Buffer.from("me:of:a:secret").toString("base64");
+    const config = { auths: { "https://reg.test/v1/": { auth: text } } };
+    await writeFile(at.dir.file(".dockerconfigjson"), JSON.stringify(config));
+    await using cache = await at.start({ secretDir: at.dir.path });
+    expect((await cache.get(path(1))).status).toBe(200);
+  });
+
+  test("a helper, which is asked once until its secret runs out", async () => {
+    await using at = await started();
+    at.guard(() => basic("AWS", "token"));
+    const auth = await at.helper(
+      `read server; echo "$server" >> ${at.dir.file("asked")}; echo '{"Username":"AWS","Secret":"token"}'`,
+    );
+    await using cache = await at.start(auth);
+    expect((await cache.get(path(1))).status).toBe(200);
+    expect((await cache.get(path(2))).status).toBe(200);
+    expect(await Bun.file(at.dir.file("asked")).text()).toBe("reg.test\n");
+  });
+
+  test("a helper's identity token, as ACR's, by OAuth2", async () => {
+    await using at = await started();
+    const auth = await at.helper(`echo '{"Username":"<token>","Secret":"refresh"}'`);
+    at.upstream.respond(({ path: asked, headers, method }) => {
+      if (asked === "/token" && method === "POST")
+        return { status: 200, body: `{"access_token":"a"}` };
+      if (headers.get("authorization") === "Bearer a") return undefined;
+      return faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="acr"`);
+    });
+    await using cache = await at.start(auth);
+    expect((await cache.get(path(1))).status).toBe(200);
+    const [token] = at.upstream.requests({ method: "POST" });
+    expect(token?.headers.get("authorization")).toBeNull();
+  });
+
+  test("a helper again, where the registry refuses what it gave before", async () => {
+    await using at = await started();
+    let accepted = basic("AWS", "first");
+    at.guard(() => accepted);
+    await writeFile(at.dir.file("secret"), "first");
+    const auth = await at.helper(
+      `printf '{"Username":"AWS","Secret":"%s"}' "$(cat ${at.dir.file("secret")})"`,
+    );
+    await using cache = await at.start(auth);
+    expect((await cache.get(path(1))).status).toBe(200);
+    accepted = basic("AWS", "second");
+    await writeFile(at.dir.file("secret"), "second");
+    expect((await cache.get(path(2))).status).toBe(200);
+  });
+});
+
+test.each([
+  ["hangs", "sleep 60", "did not answer within 8 s"],
+  ["prints rubbish", "echo '<html>'", "printed no JSON object"],
+  ["prints for ever", "yes", "printed more than"],
+  ["fails", "exit 3", "exit code 3"],
+])(
+  "a helper that %s is named with its place, and what is public goes on",
+  async (_, script, words) => {
+    await using at = await started();
+    const auth = await at.helper(script);
+    await using cache = await at.start(auth);
+    expect((await cache.get(path(1))).status).toBe(200);
+    const line = await cache.logged("credentials refused");
+    expect(String(line["problem"])).toMatch(/docker-credential-test \(.*entrepot\.yaml:\d+:\d+\)/);
+    expect(String(line["problem"])).toContain(words);
+  },
+  30_000,
+);
+
+test("a helper that does not exist is told at the start", async () => {
+  await using at = await started();
+  const auth = await at.helper("true");
+  const missing = JSON.stringify({ credHelpers: { "reg.test": "missing" } });
+  await writeFile(at.dir.file("config.json"), missing);
+  const failure = await at.start(auth).then(
+    () => "it started",
+    (error: unknown) => String(error),
+  );
+  expect(failure).toMatch(
+    /entrepot\.yaml:\d+:\d+: upstreams\.reg\.test\.auth\.dockerConfig: .*wants docker-credential-missing, which is not in PATH/,
+  );
+});
+
+test("a realm on another domain gets no credential and no connection", async () => {
+  await using at = await started();
+  await using elsewhere = await startScriptedUpstream({ host: "127.0.0.2" });
+  at.upstream.respond(() => faults.unauthorized(`Bearer realm="${elsewhere.url}/token"`));
+  await using cache = await at.start({ username: "me", password: "s3cret" });
+  const response = await cache.get(path(1));
+  expect([response.status, await response.text()]).toEqual([
+    502,
+    expect.stringContaining("List it in the upstream's trustedRealms if it is meant"),
+  ]);
+  expect(elsewhere.accepted).toBe(0);
+  await cache.reconfigure({
+    upstreams: {
+      "reg.test": {
+        ...localUpstream(at.upstream.url),
+        auth: { username: "me", password: "s3cret" },
+        trustedRealms: ["127.0.0.2"],
+      },
+    },
+  });
+  await cache.logged("configuration changed");
+  // It says nothing, but it is asked.
+  await cache.get(path(2));
+  expect(elsewhere.accepted).toBe(1);
+});
