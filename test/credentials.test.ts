@@ -174,5 +174,5 @@ test("a realm on another domain gets no credential and no connection", async () 
   await cache.logged("configuration changed");
   // It says nothing, but it is asked.
   await cache.get(path(2));
-  expect(elsewhere.accepted).toBe(1);
+  expect(elsewhere.accepted).toBeGreaterThan(0);
 });
