@@ -22,6 +22,11 @@ export class Pattern {
     return typeof source === "string" ? source : new Pattern(text, source.expression);
   }
 
+  /** As it was written: so it stands in what is logged of a changed configuration. */
+  toJSON(): string {
+    return this.text;
+  }
+
   matches(name: string): boolean {
     return this.#expression.test(name);
   }
