@@ -63,6 +63,17 @@ export class BackOff {
   }
 }
 
+/**
+ * Waits until a download that failed may be tried again.
+ *
+ * @throws the fault, where it is given up; the signal's reason
+ */
+export async function retried(backOff: BackOff, fault: Fault, signal: AbortSignal): Promise<void> {
+  const pause = backOff.pause(fault);
+  if (pause === undefined) throw fault;
+  await rest(pause, signal);
+}
+
 /** Resolves after the time; rejects with the signal's reason where that comes first. */
 export function rest(milliseconds: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

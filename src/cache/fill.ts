@@ -1,7 +1,7 @@
 import { type Digest, newHasher } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
-import { BackOff, type BackOffOptions, rest } from "./back-off.ts";
+import { BackOff, type BackOffOptions, retried } from "./back-off.ts";
 import { Followers } from "./followers.ts";
 import { type Handover, HELD_BACK } from "./handover.ts";
 import { Pieces } from "./pieces.ts";
@@ -83,7 +83,6 @@ export class Fill {
     return this.#result !== undefined;
   }
 
-  /** Stored, or given up. */
   get isOver(): boolean {
     return this.#result !== undefined || this.#fault !== undefined;
   }
@@ -229,7 +228,7 @@ export class Fill {
         first ??= fault;
         if (!this.#hasStarted) continue;
         if (this.sources.length === 0) throw fault;
-        await this.#pause(fault);
+        await retried(this.#backOff, fault, this.#abort.signal);
       }
     }
   }
@@ -252,10 +251,9 @@ export class Fill {
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
-        const skipped = Math.min(surplus, value.byteLength);
-        surplus -= skipped;
-        if (skipped === value.byteLength) continue;
-        const chunk = skipped === 0 ? value : value.subarray(skipped);
+        const chunk = value.subarray(Math.min(surplus, value.byteLength));
+        surplus -= value.byteLength - chunk.byteLength;
+        if (chunk.byteLength === 0) continue;
         if (this.#size !== undefined && draft.length + chunk.byteLength > this.#size) {
           throw this.#untrue(`it sent more than the ${this.#size} bytes of ${this.digest}`, source);
         }
@@ -294,12 +292,6 @@ export class Fill {
     const { resolve } = this.#progress;
     this.#progress = Promise.withResolvers<void>();
     resolve();
-  }
-
-  async #pause(fault: Fault): Promise<void> {
-    const pause = this.#backOff.pause(fault);
-    if (pause === undefined) throw fault;
-    await rest(pause, this.#abort.signal);
   }
 
   #untrue(reason: string, source: Source | undefined = this.sources[0]): Fault {

@@ -9,7 +9,7 @@ export interface Changes {
 }
 
 /** Keys whose values are secrets, or hold some: only that they changed is told. */
-const SECRET = new Set(["credentials", "proxy", "ca", "client"]);
+const SECRET = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
 /** What is compared in another way, or says nothing of how the cache runs. */
 const APART = new Set(["upstreams", "file", "leftOver"]);
 /** Names in the file that differ from those in here. */
@@ -25,7 +25,9 @@ export function changesBetween(before: Settings, after: Settings): Changes {
   for (const key of keysOf(before, after)) {
     if (APART.has(key)) continue;
     const [from, to] = [text(Reflect.get(before, key)), text(Reflect.get(after, key))];
-    if (from !== to) restart.push(`${NAMES[key] ?? key}: ${from} → ${to}`);
+    if (from === to) continue;
+    const what = NAMES[key] ?? key;
+    restart.push(SECRET.has(key) ? `${what}: changed` : `${what}: ${from} → ${to}`);
   }
   for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
     const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];
