@@ -1,7 +1,7 @@
 import { type Digest, digestHex, newHasher } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
+import { BackOff, rest } from "./back-off.ts";
 import { type Handover, HELD_BACK } from "./handover.ts";
-import { FRUITLESS_TRANSFERS, pause } from "./persistence.ts";
 import { endedEarly, isTransient, toFault } from "./transient.ts";
 import type { PieceReader, Source } from "./source.ts";
 
@@ -30,6 +30,7 @@ export class Relay {
   readonly #relayed: Relayed;
   readonly #hasher: Bun.CryptoHasher | undefined;
   readonly #abort = new AbortController();
+  readonly #backOff = new BackOff({});
   #reader: PieceReader | undefined;
   #size: number | undefined;
   /** Where the next byte of the source belongs. */
@@ -109,12 +110,12 @@ export class Relay {
 
   /** What comes next from whichever source; `undefined` at the content's end. */
   async #next(): Promise<Uint8Array | undefined> {
-    for (let fruitless = 0; ;) {
+    for (let turn = 0; ;) {
       const { sources, end } = this.#relayed;
       if (!this.#hasher && end !== undefined && this.#position >= end) return undefined;
       try {
         if (!this.#reader) {
-          const source = sources[fruitless % sources.length];
+          const source = sources[turn % sources.length];
           if (!source) throw this.#untrue("no source is left");
           await this.#open(source);
         }
@@ -129,11 +130,12 @@ export class Relay {
         throw endedEarly(sources[0]?.name ?? "", this.#position, this.#size);
       } catch (error) {
         const fault = toFault(error);
-        fruitless += 1;
+        turn += 1;
         this.#reader?.cancel().catch(() => {});
         this.#reader = undefined;
-        if (this.#isOver || !isTransient(fault) || fruitless >= FRUITLESS_TRANSFERS) throw fault;
-        await pause(fruitless, this.#abort.signal);
+        const pause = isTransient(fault) ? this.#backOff.pause(fault) : undefined;
+        if (this.#isOver || pause === undefined) throw fault;
+        await rest(pause, this.#abort.signal);
       }
     }
   }
@@ -141,6 +143,7 @@ export class Relay {
   #take(chunk: Uint8Array): void {
     const { first, end = Infinity } = this.#relayed;
     const start = this.#position;
+    this.#backOff.progressed();
     this.#hasher?.update(chunk);
     this.#position += chunk.byteLength;
     const wanted = chunk.subarray(

@@ -12,6 +12,9 @@ import { until } from "../harness/waiting.ts";
 
 export const LINES: readonly ContainerdLine[] = ["1.6", "1.7", "2.1"];
 
+/** Whether everything is run on every line, as `npm run test:long` has it. */
+export const isLong = process.env["ENTREPOT_LONG"] === "1";
+
 /** The image of pods' sandboxes, imported so that no registry is asked for it. */
 const PAUSE = "localhost/pause:test";
 

@@ -11,7 +11,7 @@ import { real, realTest } from "../harness/real.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { entrepotNode, placesOf } from "./program.ts";
 import { type Registries, type StartingPoint, startingPoints } from "./starting-points.ts";
-import { LINES, type SupervisedNode, newNode } from "./supervised.ts";
+import { LINES, type SupervisedNode, isLong, newNode } from "./supervised.ts";
 import { startSleeper } from "./sleeper.ts";
 import { tree } from "./tree.ts";
 
@@ -73,8 +73,10 @@ describe.each(LINES)("containerd %s", (line) => {
 
   afterAll(async () => node?.[Symbol.asyncDispose](), 30_000);
 
-  for (const point of startingPoints) {
+  for (const [number, point] of startingPoints.entries()) {
     if (point.lines && !point.lines.includes(line)) continue;
+    // All of them on the oldest line; elsewhere what one line alone has, and a third of the others.
+    if (!isLong && line !== "1.6" && !point.lines && number % 3 !== 0) continue;
     realTest(point.name, () => wireAndTakeBack(node, point), 60_000);
   }
 
