@@ -9,7 +9,7 @@ import type { Fills } from "./fills.ts";
 import { type Following, follow } from "./follow.ts";
 import { keyOf } from "./manifests.ts";
 import type { Negatives } from "./negatives.ts";
-import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
+import { type CacheNote, HIT, JOINED, MISS, PASSED_ON, UNSTORED } from "./note.ts";
 import type { Passing } from "./passing.ts";
 import { within } from "./patience.ts";
 import type { Transfer } from "./source.ts";
@@ -189,7 +189,11 @@ export class Blobs {
   ): Promise<BlobAnswer> {
     const { digest, size } = fill;
     const known = size === undefined ? {} : { size };
-    const answer = await passThrough({ digest, source, ...known }, range, this.#whole);
+    const answer = await passThrough(
+      { digest, source, note: UNSTORED, ...known },
+      range,
+      this.#whole,
+    );
     await this.#link(place, digest);
     return answer;
   }

@@ -18,6 +18,7 @@ export const HIT: CacheNote = { result: "hit" };
 export const MISS: CacheNote = { result: "miss" };
 export const PASSED_ON: CacheNote = { result: "miss", passedOn: true };
 export const JOINED: CacheNote = { result: "miss", collapsed: true };
+export const UNSTORED: CacheNote = { result: "miss", unstored: true };
 /** Passed through, and not stored. */
 export const BYPASS: CacheNote = { result: "bypass" };
 export const REVALIDATED: CacheNote = { result: "revalidated" };

@@ -4,6 +4,7 @@ import { type RangeRequest, resolveRange } from "../oci/range.ts";
 import type { BlobAnswer } from "./blobs.ts";
 import type { Coalesce } from "./coalesce.ts";
 import type { Following } from "./follow.ts";
+import type { CacheNote } from "./note.ts";
 import { toFault } from "./transient.ts";
 import { Relay } from "./relay.ts";
 import type { Source } from "./source.ts";
@@ -11,22 +12,22 @@ import type { Source } from "./source.ts";
 /** Up to this many bytes a content is verified in memory before its first byte is sent. */
 const SMALL = 4 * 1024 * 1024;
 
-const NOTE = { result: "miss", unstored: true } as const;
-
-export interface Passing {
+export interface PassedThrough {
   readonly digest: Digest;
   readonly source: Source;
+  /** Why it is not stored. */
+  readonly note: CacheNote;
   /** In bytes, where it is known. */
   readonly size?: number;
 }
 
 /**
- * An answer straight from the source, for where nothing can be stored.
+ * An answer straight from the source, for where nothing can or may be stored.
  *
  * @throws Fault where the source's answer cannot be used
  */
 export async function passThrough(
-  { digest, source, size }: Passing,
+  { digest, source, note, size }: PassedThrough,
   request: RangeRequest | undefined,
   whole: Coalesce<Uint8Array<ArrayBuffer>>,
 ): Promise<BlobAnswer> {
@@ -37,7 +38,7 @@ export async function passThrough(
       await relay.start();
       return collect(relay, digest, source, size);
     });
-    return stored(digest, bytes);
+    return stored(digest, bytes, note);
   }
   const range = request && size !== undefined ? resolveRange(request, size) : undefined;
   if (request && !range) {
@@ -55,21 +56,21 @@ export async function passThrough(
   });
   await relay.start();
   if (!range && relay.size !== undefined && relay.size <= SMALL) {
-    return stored(digest, await collect(relay, digest, source, relay.size));
+    return stored(digest, await collect(relay, digest, source, relay.size), note);
   }
   return {
     kind: "growing",
     digest,
-    note: NOTE,
+    note,
     ...(relay.size === undefined ? {} : { size: relay.size }),
     ...(range ? { range } : {}),
     body: (following) => stream(relay, following),
   };
 }
 
-function stored(digest: Digest, bytes: Uint8Array<ArrayBuffer>): BlobAnswer {
+function stored(digest: Digest, bytes: Uint8Array<ArrayBuffer>, note: CacheNote): BlobAnswer {
   const blob = { digest, size: bytes.byteLength, bytes: new Blob([bytes]) };
-  return { kind: "stored", blob, note: NOTE };
+  return { kind: "stored", blob, note };
 }
 
 async function collect(
