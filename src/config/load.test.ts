@@ -12,7 +12,7 @@ const hub = {
   tagTtl: 30_000,
   allowPrivate: false,
   trustedRealms: [],
-  maxConnections: 64,
+  maxConnections: 32,
 };
 
 function names(settings: LoadedSettings): string[] {

@@ -134,7 +134,7 @@ const upstream = z.strictObject({
   auth: auth.optional(),
   allowPrivate: z.boolean().optional(),
   trustedRealms: z.array(realmHost).max(64).optional(),
-  maxConnections: z.number().int().min(1).max(160).optional(),
+  maxConnections: z.number().int().min(1).max(96).optional(),
   mirrors: z.array(mirror).max(8).optional(),
   proxy: words,
   ca: words,

@@ -16,7 +16,7 @@ import {
 } from "./settings.ts";
 
 const TAG_TTL = 30_000;
-const MAX_CONNECTIONS = 64;
+const MAX_CONNECTIONS = 32;
 
 export interface UpstreamContext {
   /** Where relative paths begin: the folder of the configuration file. */

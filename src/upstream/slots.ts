@@ -10,9 +10,12 @@ export interface SlotLimits {
   readonly each: number;
 }
 
-/** Together they stay below Bun's 256 fetches in flight, past which a fetch waits for ever. */
+/**
+ * Together they stay below Bun's 256 fetches in flight, past which a fetch waits for ever. Blobs stay
+ * well below, since Bun holds up to 4 MiB for each whose reader, the disk, is slower than the network.
+ */
 export const SLOT_LIMITS: Readonly<Record<SlotKind, SlotLimits>> = {
-  blob: { total: 160, each: 160 },
+  blob: { total: 96, each: 96 },
   metadata: { total: 48, each: 32 },
   token: { total: 24, each: 16 },
 };

@@ -124,7 +124,7 @@ export function settings(
     tagTtl: 30_000,
     allowPrivate: true,
     trustedRealms: [],
-    maxConnections: 64,
+    maxConnections: 32,
     ...overrides,
   };
 }
