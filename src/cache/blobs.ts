@@ -110,7 +110,7 @@ export class Blobs {
     }
     const note = this.#fills.running(digest) ? JOINED : MISS;
     const source = new UpstreamSource(upstream, place, digest);
-    const fill = await this.#negatives.run(keyOf(place, digest), () =>
+    const fill = await this.#negatives.run(blobKey(place, digest), () =>
       this.#begun(source, digest, link?.size),
     );
     if (fill.handover) return this.#unstored(fill, source, place, range);
@@ -200,7 +200,7 @@ export class Blobs {
 
   /** Asks whether the upstream shows this content in this repository, and remembers that it does. */
   #authorise(upstream: Upstream, place: Place, digest: Digest): Promise<number | undefined> {
-    const key = keyOf(place, digest);
+    const key = blobKey(place, digest);
     return this.#probes.run(key, async () => {
       const { size } = await this.#negatives.run(key, () =>
         upstream.registry.probeBlob(place.repository, digest),
@@ -233,6 +233,11 @@ async function whole(fill: Fill, isPart: boolean): Promise<StoredBlob | undefine
     if (known > SMALL) return undefined;
     await fill.progress();
   }
+}
+
+/** That a digest is no manifest says nothing of a blob: their answers are remembered apart. */
+function blobKey(place: Place, digest: Digest): string {
+  return `blob ${keyOf(place, digest)}`;
 }
 
 function sizeUnknown(source: UpstreamSource, digest: Digest): Fault {
