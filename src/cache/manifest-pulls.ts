@@ -9,7 +9,7 @@ import { Coalesce } from "./coalesce.ts";
 import { type HeldManifest, keyOf, type Manifests } from "./manifests.ts";
 import type { Negatives } from "./negatives.ts";
 import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
-import type { Tags } from "./tags.ts";
+import { type Tags, unlessWithoutHead } from "./tags.ts";
 import type { Passing } from "./passing.ts";
 import { isBypassed, type Upstream } from "./upstream.ts";
 
@@ -133,8 +133,9 @@ export class ManifestPulls {
     reference: Tag | Digest,
   ): Promise<ManifestHeadAnswer | undefined> {
     const head = await this.#negatives.run(keyOf(place, reference), () =>
-      upstream.registry.headManifest(place.repository, reference),
+      upstream.registry.headManifest(place.repository, reference).catch(unlessWithoutHead),
     );
+    if (!head) return undefined;
     const { mediaType, size } = head;
     const digest = isDigest(reference) ? reference : head.digest;
     if (!digest || size === undefined || !isManifestType(mediaType)) return undefined;

@@ -139,14 +139,10 @@ export class Tags {
 
   /** By HEAD, which is free at Docker Hub; `undefined` where that does not tell. */
   async #askForDigest(upstream: Upstream, place: Place, tag: Tag): Promise<Digest | undefined> {
-    try {
-      return (await upstream.registry.headManifest(place.repository, tag)).digest;
-    } catch (error) {
-      if (error instanceof Fault && error.detail.kind === "upstream-failed") {
-        if (error.detail.status === 405 || error.detail.status === 501) return undefined;
-      }
-      throw error;
-    }
+    const head = await upstream.registry
+      .headManifest(place.repository, tag)
+      .catch(unlessWithoutHead);
+    return head?.digest;
   }
 
   #notWaitedFor(name: UpstreamName, renewal: Promise<unknown>): void {
@@ -158,6 +154,14 @@ export class Tags {
     };
     renewal.then(answered, answered);
   }
+}
+
+/** Some registries do not know HEAD, and answer a GET all the same. */
+export function unlessWithoutHead(error: unknown): undefined {
+  if (error instanceof Fault && error.detail.kind === "upstream-failed") {
+    if (error.detail.status === 405 || error.detail.status === 501) return undefined;
+  }
+  throw error;
 }
 
 function stale(fact: TagFact, reason: string, fault?: Fault): Resolved {
