@@ -41,3 +41,22 @@ test("an image of a registry without HEAD is found and pulled", async () => {
   expect((await at.get("app/manifests/1", { method: "HEAD" })).status).toBe(200);
   expect((await at.get("app/manifests/1")).status).toBe(200);
 });
+
+test.each(["all of it", "a part"])(
+  "a bypassed blob that a client has already holds no connection: %s",
+  async (what) => {
+    await using at = await started({ bypass: ["**"], maxConnections: 2 });
+    const layer = randomContent(20 * MIB, 2);
+    at.upstream.addBlob("app", layer);
+    const headers: Record<string, string> = { "if-none-match": `"${layer.digest}"` };
+    if (what === "a part") headers["range"] = "bytes=5-19000000";
+    for (let turn = 0; turn < 3; turn += 1) {
+      const got = await at.get(`app/blobs/${layer.digest}`, { headers });
+      expect([turn, got.status]).toEqual([turn, 304]);
+    }
+    await until(() => at.upstream.requests().every(({ outcome }) => outcome !== "pending"), {
+      what: "every transfer to be over",
+    });
+  },
+  30_000,
+);

@@ -27,7 +27,11 @@ export async function answerBlob(
   const answer = await blobs.get(upstream, place, digest, range);
   visit.noted(answer.note);
   const headers = blobHeaders(upstream.settings.name, digest, answer.note);
-  if (isUnchanged(visit.request, digest)) return notModified(headers);
+  if (isUnchanged(visit.request, digest)) {
+    // What comes straight from its upstream holds a connection until somebody has read or left it.
+    if (answer.kind === "growing") await answer.body({ giveUp: () => {} }).cancel();
+    return notModified(headers);
+  }
   return answer.kind === "stored"
     ? storedResponse(answer.blob, range, headers, visit)
     : growingResponse(answer, headers, visit);
