@@ -60,3 +60,21 @@ test.each(["all of it", "a part"])(
   },
   30_000,
 );
+
+test("bounds of one registry are taken up with a changed configuration", async () => {
+  await using at = await started();
+  const layer = randomContent(2 * MIB, 3);
+  at.upstream.addBlob("app", layer);
+  await (await at.get(`app/blobs/${layer.digest}`)).bytes();
+  await at.cache.reconfigure(at.configured({ maxSize: "1MiB" }));
+  await at.cache.logged("configuration changed");
+  const evicted = async () => {
+    const got = await at.cache.getAdmin("/api/v1/gc", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ dryRun: false }),
+    });
+    return (await got.text()).includes(`"contents":1`);
+  };
+  await until(evicted, { what: "what is over the new bound to go" });
+});

@@ -136,7 +136,10 @@ async function open(
 
   return {
     listening,
-    reconfigure: (changed) => upstreams.configure(changed.upstreams),
+    reconfigure(changed) {
+      upstreams.configure(changed.upstreams);
+      kept.configure(changed.upstreams);
+    },
     async close() {
       isStopping = true;
       const answered = Promise.all(servers.map((server) => server.stop()));

@@ -18,7 +18,8 @@ export interface EvictorOptions {
   readonly index: Index;
   readonly space: Space;
   readonly pinned: Pinned;
-  readonly upstreams: readonly UpstreamSettings[];
+  /** As they are configured now, with bounds of their own. */
+  readonly upstreams: () => Iterable<UpstreamSettings>;
   /** Writes down what was used until now. */
   readonly flushUse: () => Promise<void>;
   /** Whether a content is being brought in or read as it came. */
@@ -62,7 +63,7 @@ export class Evictor {
     const expired = await expireKept(store, this.#now(), dryRun);
     await flushUse().catch(() => {});
     const tally = new Tally(dryRun);
-    for (const upstream of this.#options.upstreams) {
+    for (const upstream of this.#options.upstreams()) {
       await this.#byAge(upstream, tally);
       await this.#byQuota(upstream, tally);
     }

@@ -43,6 +43,8 @@ export interface KeptStore extends AsyncDisposable {
   readonly isRebuilding: boolean;
   /** Who brings content in, and may tell what of it must not be touched. */
   usedBy(inUse: (digest: Digest) => boolean): void;
+  /** Takes up changed bounds of upstreams. */
+  configure(upstreams: Settings["upstreams"]): void;
 }
 
 const GIB = 2 ** 30;
@@ -80,6 +82,7 @@ export async function openKeptStore(
     await Array.fromAsync(store.kept());
     const trees = new ManifestTrees(plain, index.contents);
     const pinned = new Pinned(index, trees);
+    let bounded = upstreams;
     let isUsed: (digest: Digest) => boolean = () => false;
     const shared = {
       index,
@@ -91,7 +94,7 @@ export async function openKeptStore(
     const evictor = new Evictor({
       ...shared,
       store,
-      upstreams: [...upstreams.values()],
+      upstreams: () => bounded.values(),
       removed: (digest, why, size) => events.removed(digest, why, size),
     });
     const steward = new Steward({ ...shared, store: plain, facts, evictor, trees });
@@ -108,6 +111,9 @@ export async function openKeptStore(
       isRebuilding: isNew,
       usedBy: (inUse) => {
         isUsed = inUse;
+      },
+      configure: (changed) => {
+        bounded = changed;
       },
       [Symbol.asyncDispose]: () => closing.disposeAsync(),
     };
