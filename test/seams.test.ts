@@ -78,3 +78,13 @@ test("bounds of one registry are taken up with a changed configuration", async (
   };
   await until(evicted, { what: "what is over the new bound to go" });
 });
+
+test("a registry with a port that is added while running is served by its name", async () => {
+  await using at = await started();
+  at.upstream.add("app", textImage({ text: "added" }), "1");
+  const added = { ...localUpstream(at.upstream.url), port: 5999 };
+  const { upstreams } = at.configured({});
+  await at.cache.reconfigure({ upstreams: { ...upstreams, "new.test": added } });
+  await at.cache.logged("configuration changed: this needs a restart");
+  expect((await at.cache.get("/v2/app/manifests/1?ns=new.test")).status).toBe(200);
+});

@@ -31,15 +31,16 @@ export function changesBetween(before: Settings, after: Settings): Changes {
   }
   for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
     const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];
-    if (from && to) compare(name, from, to, { now, restart });
-    else
-      (hasPort(from ?? to) ? restart : now).push(`upstreams.${name}: ${to ? "added" : "removed"}`);
+    if (from && to) {
+      compare(name, from, to, { now, restart });
+      continue;
+    }
+    now.push(`upstreams.${name}: ${to ? "added" : "removed"}`);
+    const [had, has] = [text(from?.port), text(to?.port)];
+    // It is served by its name at once; only where it listens besides is for the next start.
+    if (had !== has) restart.push(`upstreams.${name}.port: ${had} → ${has}`);
   }
   return { now, restart };
-}
-
-function hasPort(upstream: UpstreamSettings | undefined): boolean {
-  return upstream?.port !== undefined;
 }
 
 function compare(

@@ -32,7 +32,8 @@ export class Namespaces {
     }
     const [asked] = ns;
     if (asked !== undefined) return { upstream: this.#byQuery(asked), path };
-    if (port) return { upstream: port, path };
+    // By its name: it may have been taken out of the configuration, and put in again, meanwhile.
+    if (port) return { upstream: this.#get(port.settings.name), path };
     const [first = ""] = path;
     const upstream = this.#find(first);
     if (upstream) return { upstream, path: path.slice(1) };
