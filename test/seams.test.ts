@@ -88,3 +88,21 @@ test("a registry with a port that is added while running is served by its name",
   await at.cache.logged("configuration changed: this needs a restart");
   expect((await at.cache.get("/v2/app/manifests/1?ns=new.test")).status).toBe(200);
 });
+
+test("the tag of an image that was purged and pulled again is kept beside it", async () => {
+  await using at = await started();
+  const image = textImage({ text: "purged" });
+  at.upstream.add("app", image, "1");
+  const name = image.manifest.digest.slice("sha256:".length);
+  const facts = `${at.cache.data}/facts/sha256/${name.slice(0, 2)}/${name}.json`;
+  await at.get("app/manifests/1");
+  const purged = await at.cache.getAdmin("/api/v1/purge", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ pattern: "reg.test/app:1" }),
+  });
+  expect(purged.status).toBe(200);
+  expect(await Bun.file(facts).exists()).toBe(false);
+  await at.get("app/manifests/1");
+  expect(await Bun.file(facts).text()).toContain(`"tags":{"1":`);
+});

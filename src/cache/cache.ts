@@ -44,6 +44,7 @@ export class Cache {
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
   readonly #manifests: Manifests;
+  readonly #durable: DurableFacts;
 
   constructor({
     store,
@@ -54,6 +55,7 @@ export class Cache {
     now = Date.now,
   }: CacheOptions) {
     const durable = new DurableFacts(plain, facts, (fault) => observer.forgotten(fault));
+    this.#durable = durable;
     const { index } = durable;
     this.index = index;
     this.fills = new Fills(store, {
@@ -83,5 +85,6 @@ export class Cache {
   /** A content is no longer stored. */
   forget(digest: Digest): void {
     this.#manifests.forget(digest);
+    this.#durable.forget(digest);
   }
 }

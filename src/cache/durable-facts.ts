@@ -4,6 +4,11 @@ import type { Digest } from "../oci/digest.ts";
 import type { FactFiles } from "../store/fact-files.ts";
 import type { Index, Place } from "../store/index.ts";
 
+/** A manifest as it was learnt; learnt again after it was forgotten, it is another one. */
+interface Known {
+  readonly mediaType: string;
+}
+
 /** Tags whose fact file is known to say the same: about 2 MB of memory when full. */
 const KNOWN_TAGS = 8192;
 /** Types of manifests that tags may be written beside: about 1 MB when full. */
@@ -17,8 +22,8 @@ export class DurableFacts {
   readonly index: Index;
   readonly #files: FactFiles | undefined;
   readonly #forgotten: (fault: Fault) => void;
-  readonly #tags = new LRUCache<string, Digest>({ max: KNOWN_TAGS });
-  readonly #types = new LRUCache<Digest, string>({ max: KNOWN_TYPES });
+  readonly #tags = new LRUCache<string, Known>({ max: KNOWN_TAGS });
+  readonly #types = new LRUCache<Digest, Known>({ max: KNOWN_TYPES });
 
   constructor(index: Index, files: FactFiles | undefined, forgotten: (fault: Fault) => void) {
     this.#files = files;
@@ -35,10 +40,10 @@ export class DurableFacts {
         put: async (place, tag, fact) => {
           await this.#try(() => tags.put(place, tag, fact));
           const key = `${place.upstream}/${place.repository}:${tag}`;
-          if (this.#tags.get(key) === fact.digest) return;
-          const mediaType = this.#types.get(fact.digest);
-          if (mediaType === undefined || !files) return;
-          this.#tags.set(key, fact.digest);
+          const known = this.#types.get(fact.digest);
+          if (!known || !files || this.#tags.get(key) === known) return;
+          this.#tags.set(key, known);
+          const { mediaType } = known;
           const { digest, checkedAt: at } = fact;
           await this.#try(() => files.remember(digest, { mediaType, place, tag, at }));
         },
@@ -76,10 +81,15 @@ export class DurableFacts {
     place: Place,
     { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string },
   ): Promise<void> {
-    this.#types.set(digest, mediaType);
+    if (this.#types.get(digest)?.mediaType !== mediaType) this.#types.set(digest, { mediaType });
     await this.#try(async () =>
       this.#files?.remember(digest, { mediaType, place, at: Date.now() }),
     );
+  }
+
+  /** It is no longer stored, and what was written beside it may be gone as well. */
+  forget(digest: Digest): void {
+    this.#types.delete(digest);
   }
 
   async #try(work: () => Promise<unknown>): Promise<void> {
