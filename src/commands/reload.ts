@@ -23,6 +23,7 @@ export class Reload {
   /** The files that were read, as they were then. */
   #files = new Map<string, string>();
   #refusal = "";
+  #isChanged = false;
 
   /** @throws ConfigError */
   constructor(options: ReloadOptions) {
@@ -38,6 +39,8 @@ export class Reload {
   /** @param apply must not fail: what it is given was found to be good */
   onChange(apply: (settings: LoadedSettings) => void): void {
     this.#apply = apply;
+    // The file may have changed while what takes changes up was still starting.
+    if (this.#isChanged) apply(this.#settings);
   }
 
   /** Reads everything at once, as after a SIGHUP. */
@@ -60,9 +63,12 @@ export class Reload {
     this.#refusal = "";
     const { now, restart } = changesBetween(this.#settings, settings);
     // What needs a restart stays a difference to what runs, and is told at each change.
-    const { listen, admin, dataDirectory } = this.#settings;
-    this.#settings = { ...settings, listen, admin, dataDirectory };
+    const { listen, admin, adminToken, dataDirectory, storage } = this.#settings;
+    const { adminToken: _, ...changed } = settings;
+    const token = adminToken === undefined ? {} : { adminToken };
+    this.#settings = { ...changed, ...token, listen, admin, dataDirectory, storage };
     if (now.length > 0) {
+      this.#isChanged = true;
       this.#apply(this.#settings);
       log.info({ changes: now }, "configuration changed");
     }
