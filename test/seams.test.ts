@@ -106,3 +106,13 @@ test("the tag of an image that was purged and pulled again is kept beside it", a
   await at.get("app/manifests/1");
   expect(await Bun.file(facts).text()).toContain(`"tags":{"1":`);
 });
+
+test("what only a HEAD told of a tag that never moves is not believed for ever", async () => {
+  await using at = await started({ tagTtl: "0s", immutableTags: ["v*"] });
+  at.upstream.add("app", textImage({ text: "immutable" }), "v1");
+  const other = faults.claims({ digest: `sha256:${"a".repeat(64)}` });
+  at.upstream.respond(({ method }) => (method === "HEAD" ? other : undefined));
+  await at.get("app/manifests/v1", { method: "HEAD" });
+  at.upstream.respond();
+  expect((await at.get("app/manifests/v1")).status).toBe(200);
+});

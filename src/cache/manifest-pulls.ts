@@ -1,3 +1,4 @@
+import { matchesAny } from "../config/pattern.ts";
 import { type Digest, looksLikeDigest } from "../oci/digest.ts";
 import type { Accept } from "../oci/accept.ts";
 import { Fault } from "../oci/fault.ts";
@@ -139,7 +140,8 @@ export class ManifestPulls {
     const { mediaType, size } = head;
     const digest = isDigest(reference) ? reference : head.digest;
     if (!digest || size === undefined || !isManifestType(mediaType)) return undefined;
-    if (!isDigest(reference)) {
+    // Of a tag that is never asked about again, only what was verified is remembered.
+    if (!isDigest(reference) && !matchesAny(upstream.settings.immutableTags, reference)) {
       await this.#index.tags.put(place, reference, { digest, checkedAt: this.#now() });
     }
     return { digest, mediaType, size, note: PASSED_ON };
