@@ -42,8 +42,8 @@ export class UpstreamSource implements Source {
   }
 
   /** A transfer of these bytes alone, apart from any fill. */
-  range({ first, last }: ByteRange, signal?: AbortSignal): Promise<Transfer> {
+  range({ first, last }: ByteRange): Promise<Transfer> {
     const { registry } = this.#upstream;
-    return registry.getBlob(this.#place.repository, this.#digest, first, signal, last + 1);
+    return registry.getBlob(this.#place.repository, this.#digest, first, undefined, last + 1);
   }
 }

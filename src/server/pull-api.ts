@@ -115,9 +115,12 @@ export class PullApi {
   }
 
   async #inTime(route: Route, visit: Visit): Promise<Response> {
-    const response = await this.#deadline.within(this.#dispatch(route, visit));
+    const answering = this.#dispatch(route, visit);
+    const response = await this.#deadline.within(answering);
     if (response) return response;
-    // What was begun goes on: the next one who asks may find it here.
+    // What was begun goes on: the next one who asks may find it here. The late answer itself is
+    // nobody's, and may hold a connection.
+    answering.then((late) => late.body?.cancel()).catch(() => {});
     const upstream = route.kind === "base" ? "the cache" : route.upstream.settings.name;
     const waitedFor = "give a complete answer";
     throw new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: HEAD_DEADLINE });
