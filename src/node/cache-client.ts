@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseUpstreamName } from "../oci/names.ts";
 
 export type CacheFaultKind =
   | "unreachable"
@@ -94,7 +95,14 @@ export class CacheClient {
     const answer = namespacesAnswer.safeParse(
       await this.#json("/entrepot/v1/namespaces", timeoutMs),
     );
-    if (answer.success) return answer.data.namespaces;
+    if (answer.success) {
+      const names = [...new Set(answer.data.namespaces)];
+      // They become names of directories that root writes: `..` from a cache must not lead elsewhere.
+      const odd = names.find((name) => parseUpstreamName(name) !== name);
+      if (odd === undefined) return names;
+      const what = `${this.url} says that it serves ${JSON.stringify(odd)}, which is no registry`;
+      throw new CacheFault("not-entrepot", what);
+    }
     throw new CacheFault("not-entrepot", `${this.url} is no entrepot: its answer has another form`);
   }
 
