@@ -42,6 +42,7 @@ export class TomlDocument {
   /** The whole as plain values. */
   readonly value: Readonly<Record<string, unknown>>;
   readonly #program: AST.TOMLProgram;
+  readonly #empty: { readonly path: readonly string[]; readonly line: number }[] = [];
 
   /** @throws TomlSyntaxError with line and column. */
   constructor(readonly text: string) {
@@ -64,12 +65,13 @@ export class TomlDocument {
     const leaves: TomlLeaf[] = [];
     for (const entry of this.topLevel.body) {
       if (entry.type === "TOMLKeyValue") {
-        collect(entry, [], false, leaves);
+        collect(entry, [], false, leaves, this.#empty);
         continue;
       }
       const path = entry.resolvedKey.map(String);
       headers.push({ path, line: entry.loc.start.line, node: entry });
-      for (const pair of entry.body) collect(pair, path, false, leaves);
+      if (entry.body.length === 0) this.#empty.push({ path, line: entry.loc.start.line });
+      for (const pair of entry.body) collect(pair, path, false, leaves, this.#empty);
     }
     this.headers = headers;
     this.leaves = leaves;
@@ -90,6 +92,17 @@ export class TomlDocument {
     return this.leaves.find((leaf) => samePath(leaf.path, path));
   }
 
+  /** Tables without anything in them, in the order of the text. */
+  get emptyTables(): { readonly path: readonly string[]; readonly line: number }[] {
+    return this.#empty.filter(
+      ({ path }) =>
+        this.below(path).length === 0 &&
+        !this.#empty.some(
+          (other) => other.path.length > path.length && startsWith(other.path, path),
+        ),
+    );
+  }
+
   below(path: readonly string[]): TomlLeaf[] {
     return this.leaves.filter((leaf) => startsWith(leaf.path, path));
   }
@@ -100,12 +113,14 @@ function collect(
   prefix: readonly string[],
   inline: boolean,
   into: TomlLeaf[],
+  empty: { readonly path: readonly string[]; readonly line: number }[],
 ): void {
   const keys = keysOf(pair);
   const path = [...prefix, ...keys];
   const isInline = inline || keys.length > 1;
   if (pair.value.type === "TOMLInlineTable") {
-    for (const inner of pair.value.body) collect(inner, path, true, into);
+    if (pair.value.body.length === 0) empty.push({ path, line: pair.loc.start.line });
+    for (const inner of pair.value.body) collect(inner, path, true, into, empty);
     return;
   }
   const { line, column } = pair.loc.start;

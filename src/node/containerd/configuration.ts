@@ -60,6 +60,7 @@ export function readConfiguration(view: FileView, main: string, traits: Traits):
       defects.push({ kind: "table-ignored", ...place, reads: table });
     }
   }
+  if (version <= traits.newestConfigVersion) registry.push(...emptyTables(files, table, traits));
   return {
     main,
     exists: files.length > 0 || defects.some((defect) => defect.kind === "syntax"),
@@ -71,6 +72,29 @@ export function readConfiguration(view: FileView, main: string, traits: Traits):
     pullsLocally: registry.some(isLocalPull) || leaves.some((leaf) => isLocalPullKey(leaf, table)),
     defects,
   };
+}
+
+/** A mirror or TLS without a key is one for containerd all the same: CRI dies of it beside config_path. */
+function emptyTables(
+  files: readonly ConfigurationFile[],
+  table: string,
+  traits: Traits,
+): Setting[] {
+  const path = ["plugins", table];
+  const inForce = traits.importsReplaceTables
+    ? files.filter((file) => file.document.below(path).length > 0).slice(-1)
+    : files;
+  return (inForce.length > 0 ? inForce : files).flatMap((file) =>
+    file.document.emptyTables
+      .filter((empty) => startsWith(empty.path, [...path, "registry"]) && empty.path.length > 4)
+      .map((empty) => ({
+        path: empty.path.slice(3),
+        value: {},
+        file: file.path,
+        line: empty.line,
+        table,
+      })),
+  );
 }
 
 function isLocalPull({ path: [kind, host] }: Setting): boolean {

@@ -72,7 +72,8 @@ export function registryPattern(configuration: Configuration, traits: Traits): R
 function readMirrors(registry: readonly Setting[]): Mirror[] {
   return registry.flatMap((setting): Mirror[] => {
     const [kind, host, key] = setting.path;
-    if (kind !== "mirrors" || host === undefined || key !== "endpoint") return [];
+    if (kind !== "mirrors" || host === undefined) return [];
+    if (key !== undefined && key !== "endpoint") return [];
     const values: unknown[] = Array.isArray(setting.value) ? setting.value : [];
     const endpoints = values.filter((value) => typeof value === "string");
     return [{ registry: host, endpoints, file: setting.file, line: setting.line }];
@@ -102,6 +103,6 @@ function tlsField(key: string | undefined, value: unknown): Partial<TlsEntry> {
 const TLS_KEYS = new Set(["insecure_skip_verify", "ca_file", "cert_file", "key_file"]);
 
 function isLost([kind, , section, key]: readonly string[]): boolean {
-  if (kind === "mirrors") return section !== "endpoint";
-  return kind === "configs" && section === "tls" && !TLS_KEYS.has(key ?? "");
+  if (kind === "mirrors") return section !== undefined && section !== "endpoint";
+  return kind === "configs" && section === "tls" && key !== undefined && !TLS_KEYS.has(key);
 }
