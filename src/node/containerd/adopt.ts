@@ -1,7 +1,7 @@
 import { TomlDocument } from "../toml-document.ts";
 import type { HostEntry, HostFields, HostsFile } from "./hosts-file.ts";
 import { readHostsFile } from "./hosts-file.ts";
-import { OWNERSHIP_MARK, hostBlock, renderHosts } from "./hosts-template.ts";
+import { OWNERSHIP_MARK, hostBlock, itself, renderHosts } from "./hosts-template.ts";
 import { tomlString } from "../toml-document.ts";
 import type { Traits } from "./version.ts";
 
@@ -9,6 +9,8 @@ export interface Adopted {
   readonly text: string;
   /** What is not as it was, in sentences. */
   readonly notes: readonly string[];
+  /** Whether every byte that stood there is still there. */
+  readonly isPlain: boolean;
 }
 
 export interface Adoption {
@@ -17,6 +19,8 @@ export interface Adoption {
   readonly directory: string;
   readonly registry: string;
   readonly ours: readonly HostEntry[];
+  /** The cache, which is one of `ours` or taken out: the file may have named it already. */
+  readonly cache?: string;
   /** Hosts from elsewhere (an old `mirrors`) that come behind the file's own. */
   readonly more: readonly HostEntry[];
   readonly server: string | undefined;
@@ -36,14 +40,20 @@ export function adoptHosts(adoption: Adoption): Adopted {
   const { text, directory, traits, ours } = adoption;
   const file = readHostsFile(text, directory, traits);
   const names = new Set([...ours, ...adoption.more].map((host) => host.url));
+  if (adoption.cache !== undefined) names.add(adoption.cache);
   const isPlain =
     !adoption.moves &&
     adoption.more.length === 0 &&
     text.trim() !== "" &&
     file.defects.every((defect) => HARMLESS.has(defect.kind)) &&
-    file.hosts.every((host) => !names.has(host.url) && isSound(host, adoption)) &&
+    file.hosts.every((host) => !names.has(bare(host.url)) && isSound(host, adoption)) &&
     isSound(file.root, adoption);
   return isPlain ? insert(adoption, file) : rewrite(adoption, file);
+}
+
+/** `http://m:5000/` asks the same as `http://m:5000`. */
+function bare(url: string): string {
+  return url.replace(/\/+$/, "");
 }
 
 /** Kinds that cost nothing behind a working mirror, so that they may stay as they are. */
@@ -76,7 +86,7 @@ function insert(adoption: Adoption, file: HostsFile): Adopted {
     blocks.unshift("");
   }
   const result = [...head, ...lines.slice(0, at), ...blocks, ...lines.slice(at)];
-  return { text: result.join(eol), notes: [] };
+  return { text: result.join(eol), notes: [], isPlain: true };
 }
 
 function rewrite(adoption: Adoption, file: HostsFile): Adopted {
@@ -84,9 +94,10 @@ function rewrite(adoption: Adoption, file: HostsFile): Adopted {
   const notes: string[] = [];
   const comments = [OWNERSHIP_MARK.slice(2), ...keptComments(text, file, notes)];
   const names = new Set(ours.map((host) => host.url));
+  if (adoption.cache !== undefined) names.add(adoption.cache);
   const hosts: HostEntry[] = [...ours];
   for (const host of [...file.hosts, ...file.dropped, ...more]) {
-    if (names.has(host.url)) continue;
+    if (names.has(host.url) || names.has(bare(host.url))) continue;
     names.add(host.url);
     if (!isSound(host, adoption)) {
       const files = tlsFiles(host).filter((path) => !adoption.isUsable(path));
@@ -116,10 +127,12 @@ function rewrite(adoption: Adoption, file: HostsFile): Adopted {
     const urls = file.dropped.map((host) => host.url).join(", ");
     notes.push(`${urls}: hosts in inline tables become plain tables, which this containerd reads`);
   }
+  if (hosts.length === 0 && server !== undefined) hosts.push(itself(server, root));
   notes.push(`${registry}: the hosts.toml is written anew, since containerd reads it wrongly`);
   return {
     text: renderHosts({ comments, root, hosts, ...(server === undefined ? {} : { server }) }),
     notes,
+    isPlain: false,
   };
 }
 

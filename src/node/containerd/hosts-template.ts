@@ -23,6 +23,8 @@ export function renderHosts(tree: HostsTree): string {
   const lines = tree.comments.map((line) => (line === "" ? "#" : `# ${line}`));
   if (tree.server !== undefined) lines.push(`server = ${tomlString(tree.server)}`);
   lines.push(...fieldLines(tree.root));
+  const headers = headerLines(tree.root);
+  if (headers.length > 0) lines.push("", "[header]", ...headers.map((line) => `  ${line}`));
   for (const host of tree.hosts) {
     if (lines.length > 0) lines.push("");
     lines.push(...hostBlock(host));
@@ -32,13 +34,24 @@ export function renderHosts(tree: HostsTree): string {
 
 /** The lines of one host's table. */
 export function hostBlock(host: HostEntry): string[] {
-  const headers = Object.entries(host.headers ?? {});
+  const headers = headerLines(host);
   return [
     `[host.${tomlString(host.url)}]`,
     ...fieldLines(host).map((line) => `  ${line}`),
     ...(headers.length > 0 ? [`  [host.${tomlString(host.url)}.header]`] : []),
-    ...headers.map(([name, values]) => `    ${tomlString(name)} = ${list(values)}`),
+    ...headers.map((line) => `    ${line}`),
   ];
+}
+
+function headerLines({ headers }: HostFields): string[] {
+  return Object.entries(headers ?? {}).map(
+    ([name, values]) => `${tomlString(name)} = ${list(values)}`,
+  );
+}
+
+/** Before 1.7.32 a file without any host is an error: the server is then named twice. */
+export function itself(server: string, root: HostFields): HostEntry {
+  return { url: server, capabilities: ["pull", "resolve"], ...root };
 }
 
 function fieldLines(fields: HostFields): string[] {

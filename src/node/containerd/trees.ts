@@ -13,7 +13,7 @@ import {
 } from "./hosts-directories.ts";
 import type { HostEntry, HostFields } from "./hosts-file.ts";
 import { hasTls } from "./hosts-file.ts";
-import { OWNERSHIP_MARK, renderHosts } from "./hosts-template.ts";
+import { OWNERSHIP_MARK, itself, renderHosts } from "./hosts-template.ts";
 import type { Traits } from "./version.ts";
 
 export interface TreesInput {
@@ -93,10 +93,12 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
       traits,
       isUsable: (name: string) => isCertificate(view, name),
       moves: posix.dirname(path) !== present,
+      ...(isWired ? { cache: wish.cache } : {}),
     };
     const adopted = adoptHosts(adoption);
     result.notes.push(...adopted.notes);
-    const out = posix.dirname(path) === present ? source : undefined;
+    // What is written anew has nothing to go back to: mirrors that came from elsewhere would be lost.
+    const out = adopted.isPlain ? source : like(source, adoptHosts({ ...adoption, ours: [] }).text);
     const after = like(source, adopted.text);
     result.targets.push({ path, kind: "hosts", after, out, why: `${registry}, adopted` });
     return;
@@ -132,11 +134,6 @@ function cacheHost(wish: Wish): HostEntry {
     // Without it a cache that is gone costs 30 s a request where nothing refuses the connection.
     dialTimeout: wish.dialTimeout,
   };
-}
-
-/** Before 1.7.32 a file without any host is an error: the server is then named twice. */
-function itself(server: string, root: HostFields): HostEntry {
-  return { url: server, capabilities: ["pull", "resolve"], ...root };
 }
 
 /** The registry's own directory that is in force, or will be once `root` is. */

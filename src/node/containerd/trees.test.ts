@@ -1,0 +1,76 @@
+import { expect, test } from "bun:test";
+import { FakeFiles } from "../fake-files.ts";
+import type { Wish } from "../plan.ts";
+import { planTrees } from "./trees.ts";
+import { parseContainerdVersion, traitsOf } from "./version.ts";
+
+const CACHE = "http://cache:5000";
+const wish: Wish = {
+  cache: CACHE,
+  namespaces: ["ghcr.io"],
+  useDefault: false,
+  adopt: true,
+  replace: false,
+  dialTimeout: "1s",
+};
+const theirs = `[host."http://theirs"]\n  capabilities = ["pull"]\n`;
+
+/** The hosts.toml of ghcr.io, with the cache and while the cache is taken out. */
+function adopted(
+  directory: string,
+  text: string,
+  version = "1.7.24",
+): [string, string | undefined] {
+  const known = parseContainerdVersion(version);
+  if (!known) throw new Error(version);
+  const { targets } = planTrees({
+    view: new FakeFiles({ [`${directory}/ghcr.io/hosts.toml`]: text }),
+    wish,
+    conversion: { registries: new Map(), wildcard: undefined, obstacles: [], notes: [] },
+    inForce: ["/c", "/d"],
+    root: "/c",
+    traits: traitsOf(known),
+  });
+  const texts = targets.map(({ path, after, out }): [string, string | undefined] => {
+    expect(path).toBe("/c/ghcr.io/hosts.toml");
+    return [new TextDecoder().decode(after?.bytes), out && new TextDecoder().decode(out.bytes)];
+  });
+  const [first] = texts;
+  if (!first) throw new Error("nothing is planned");
+  return first;
+}
+
+test("a sound file is as it was while the cache is out", () => {
+  const [after, out] = adopted("/c", theirs);
+  expect(after).toContain(CACHE);
+  expect(out).toBe(theirs);
+});
+
+test("a file from a directory that is no longer read keeps its hosts while the cache is out", () => {
+  const [after, out] = adopted("/d", `server = "https://up"\n${theirs}`);
+  expect(after).toContain(CACHE);
+  expect(out).toContain("http://theirs");
+  expect(out).toContain('server = "https://up"');
+  expect(out).not.toContain(CACHE);
+});
+
+test("a cache that stood there already is asked once, and not while it is out", () => {
+  for (const url of [CACHE, `${CACHE}/`]) {
+    const [after, out] = adopted("/c", `[host."${url}"]\n${theirs}`);
+    expect(after.split("cache:5000").length).toBe(2);
+    expect(out).toContain("http://theirs");
+    expect(out).not.toContain(CACHE);
+  }
+});
+
+test("a server alone is still the server while the cache is out", () => {
+  const [, out] = adopted("/d", 'server = "https://up"\n');
+  expect(out).toContain('[host."https://up"]');
+});
+
+test("headers for the server stay where a file is written anew", () => {
+  const [after, out] = adopted("/d", `[header]\n  X-Key = "one"\n${theirs}`);
+  const header = '[header]\n  "X-Key" = ["one"]\n';
+  expect(after).toContain(header);
+  expect(out).toContain(header);
+});
