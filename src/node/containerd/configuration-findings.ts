@@ -166,12 +166,12 @@ function colonFindings(
 function mirrorFindings(mirror: Mirror): Finding[] {
   const at = { file: mirror.file, line: mirror.line };
   const findings: Finding[] = [];
-  if (mirror.registry === "*" && mirror.endpoints.length > 0) {
+  if (mirror.registry === "*" && (mirror.endpoints ?? []).length > 0) {
     findings.push({
       code: "config-wildcard",
       severity: "warning",
       at,
-      what: `mirrors."*" sends every registry to ${mirror.endpoints.join(", ")}`,
+      what: `mirrors."*" sends every registry to ${(mirror.endpoints ?? []).join(", ")}`,
       consequence:
         "what mirrors one registry is asked for the images of all: it may answer with another's",
       advice: CONVERT,

@@ -1,8 +1,9 @@
+import { parseUpstreamName } from "../../oci/names.ts";
 import type { Place } from "../findings.ts";
 import type { Obstacle } from "../plan.ts";
 import type { HostEntry, HostFields } from "./hosts-file.ts";
 import { hostOf } from "./hosts-file.ts";
-import type { RegistryPattern, TlsEntry } from "./registry-pattern.ts";
+import type { Mirror, RegistryPattern, TlsEntry } from "./registry-pattern.ts";
 
 /** What the deprecated pattern says of one registry, in the words of a hosts.toml. */
 export interface ConvertedRegistry {
@@ -42,6 +43,13 @@ export function convert(pattern: RegistryPattern, exists: (path: string) => bool
       );
       continue;
     }
+    if (!isRegistry(entry.host)) {
+      // Configs were looked up by an endpoint's host: such a name was never found.
+      notes.push(
+        `configs.${JSON.stringify(entry.host)}.tls (${entry.file}:${entry.line}) is no registry's, never had an effect and goes`,
+      );
+      continue;
+    }
     obstacles.push(...tlsObstacles(entry, exists));
     tls.set(entry.host, tlsFields(entry));
   }
@@ -49,7 +57,12 @@ export function convert(pattern: RegistryPattern, exists: (path: string) => bool
   let wildcard: HostEntry[] | undefined;
   for (const mirror of pattern.mirrors) {
     const at = { file: mirror.file, line: mirror.line };
-    const endpoints = mirror.endpoints.flatMap((endpoint) => {
+    const fault = mirrorFault(mirror);
+    if (fault) {
+      obstacles.push({ code: "mirror-not-convertible", at, ...fault });
+      continue;
+    }
+    const endpoints = (mirror.endpoints ?? []).flatMap((endpoint) => {
       const host = hostEntry(endpoint, tls);
       if (typeof host !== "string") return [host];
       obstacles.push({
@@ -70,6 +83,25 @@ export function convert(pattern: RegistryPattern, exists: (path: string) => bool
   }
   obstacles.push(...unknownKeys(pattern));
   return { registries, wildcard, obstacles, notes };
+}
+
+/** Names become those of directories: `..` in one must not lead elsewhere. */
+function isRegistry(name: string): boolean {
+  return parseUpstreamName(name) !== undefined || /^\[[0-9a-f:.]+\](?::\d+)?$/i.test(name);
+}
+
+function mirrorFault({
+  registry,
+  endpoints,
+}: Mirror): Pick<Obstacle, "what" | "advice"> | undefined {
+  const name = `mirrors.${JSON.stringify(registry)}`;
+  if (registry !== "*" && !isRegistry(registry)) {
+    const what = `${name} is no registry's name, and no pull ever went by it`;
+    return { what, advice: "write host[:port] alone or take it out, then plan again" };
+  }
+  if (endpoints !== undefined) return undefined;
+  const what = `the endpoint of ${name} is no array of strings, and CRI does not start with it`;
+  return { what, advice: 'write endpoint = ["https://host[:port]"], then plan again' };
 }
 
 function registryOf(
@@ -97,7 +129,7 @@ export function defaultServer(registry: string): string {
 
 /** A host of hosts.toml for an endpoint, or why it cannot be one. */
 function hostEntry(endpoint: string, tls: ReadonlyMap<string, HostFields>): HostEntry | string {
-  const text = endpoint.includes("://") ? endpoint : defaultServer(endpoint);
+  const text = endpoint.includes("://") ? endpoint : withScheme(endpoint);
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol)) return "is no http or https URL";
   if (url.username || url.password) return "holds credentials, which hosts.toml cannot";
@@ -111,6 +143,12 @@ function hostEntry(endpoint: string, tls: ReadonlyMap<string, HostFields>): Host
     // An endpoint's path was used as it is; hosts.toml appends /v2 unless it is told not to.
     ...(path === "" || path === "/v2" ? {} : { overridePath: true }),
   };
+}
+
+/** As containerd has it: by the host alone, whatever its path is, and no name stands for another. */
+function withScheme(endpoint: string): string {
+  const isPlain = defaultServer(hostOf(endpoint)).startsWith("http://");
+  return `${isPlain ? "http" : "https"}://${endpoint}`;
 }
 
 function tlsFields(entry: TlsEntry): HostFields {

@@ -31,7 +31,7 @@ export async function mirrorFindings(
 
 function fromPattern(pattern: RegistryPattern): NamedMirror[] {
   return pattern.mirrors.flatMap((mirror) =>
-    mirror.endpoints
+    (mirror.endpoints ?? [])
       .filter((endpoint) => hostOf(endpoint) !== mirror.registry)
       .map((endpoint) => ({
         url: endpoint.includes("://") ? endpoint : `https://${endpoint}`,

@@ -5,8 +5,8 @@ import type { Traits } from "./version.ts";
 export interface Mirror {
   /** A registry's host, or `*` for all that have no entry of their own. */
   readonly registry: string;
-  /** As they stand there, in their order. */
-  readonly endpoints: readonly string[];
+  /** As they stand there, in their order; undefined where they are no array of strings. */
+  readonly endpoints: readonly string[] | undefined;
   readonly file: string;
   readonly line: number;
 }
@@ -74,9 +74,12 @@ function readMirrors(registry: readonly Setting[]): Mirror[] {
     const [kind, host, key] = setting.path;
     if (kind !== "mirrors" || host === undefined) return [];
     if (key !== undefined && key !== "endpoint") return [];
+    const { file, line } = setting;
     const values: unknown[] = Array.isArray(setting.value) ? setting.value : [];
-    const endpoints = values.filter((value) => typeof value === "string");
-    return [{ registry: host, endpoints, file: setting.file, line: setting.line }];
+    const texts = values.filter((value) => typeof value === "string");
+    const isSound = key === undefined || Array.isArray(setting.value);
+    const endpoints = isSound && texts.length === values.length ? texts : undefined;
+    return [{ registry: host, endpoints, file, line }];
   });
 }
 
