@@ -87,7 +87,7 @@ export function convert(pattern: RegistryPattern, exists: (path: string) => bool
 
 /** Names become those of directories: `..` in one must not lead elsewhere. */
 function isRegistry(name: string): boolean {
-  return parseUpstreamName(name) !== undefined || /^\[[0-9a-f:.]+\](?::\d+)?$/i.test(name);
+  return parseUpstreamName(name) !== undefined;
 }
 
 function mirrorFault({

@@ -74,3 +74,35 @@ test("headers for the server stay where a file is written anew", () => {
   expect(after).toContain(header);
   expect(out).toContain(header);
 });
+
+test("what _default says of a registry stays behind the cache once it has a directory of its own", () => {
+  for (const [version, isRead] of [
+    ["1.7.24", true],
+    ["1.6.0", false],
+  ] as const) {
+    const known = parseContainerdVersion(version);
+    if (!known) throw new Error(version);
+    const { targets, notes } = planTrees({
+      view: new FakeFiles({ "/c/_default/hosts.toml": `server = "https://all"\n${theirs}` }),
+      wish: { ...wish, adopt: false },
+      conversion: { registries: new Map(), wildcard: undefined, obstacles: [], notes: [] },
+      inForce: ["/c"],
+      root: "/c",
+      traits: traitsOf(known),
+    });
+    const [target] = targets;
+    const texts = [target?.after, target?.out].map((it) => new TextDecoder().decode(it?.bytes));
+    const seen = texts.map((text) => [
+      text.includes("http://theirs"),
+      text.includes("https://all"),
+    ]);
+    expect({ version, seen, notes: notes.length }).toEqual({
+      version,
+      seen: [
+        [isRead, isRead],
+        [isRead, isRead],
+      ],
+      notes: isRead ? 1 : 0,
+    });
+  }
+});

@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import type { FileState, FileView } from "../node-files.ts";
 import { decodeText } from "../node-files.ts";
 import type { Obstacle, Target, Wish } from "../plan.ts";
-import { adoptHosts } from "./adopt.ts";
+import { adoptHosts, tlsFiles } from "./adopt.ts";
 import type { Conversion } from "./convert.ts";
 import { defaultServer } from "./convert.ts";
 import {
@@ -12,7 +12,7 @@ import {
   looseCertificates,
 } from "./hosts-directories.ts";
 import type { HostEntry, HostFields } from "./hosts-file.ts";
-import { hasTls } from "./hosts-file.ts";
+import { hasTls, readHostsFile } from "./hosts-file.ts";
 import { OWNERSHIP_MARK, itself, renderHosts } from "./hosts-template.ts";
 import type { Traits } from "./version.ts";
 
@@ -55,9 +55,15 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const isWired = isDefault || wish.namespaces.includes(registry);
   const ours = isWired ? [cacheHost(wish)] : [];
   const former = isWired && wish.replace ? [] : (converted?.hosts ?? conversion.wildcard ?? []);
-  const more = former.filter((host) => host.url !== wish.cache);
+  const shadowed = isDefault || !isWired ? undefined : shadowedDefault(input, registry);
+  if (shadowed)
+    result.notes.push(`${registry}: the hosts of ${shadowed.file} stay behind the cache`);
+  const behind = [...former, ...(shadowed?.hosts ?? [])];
+  const more = behind.filter((host) => host.url !== wish.cache);
   // A server in _default would be that of every registry: it is left out, and each is its own.
-  const server = isDefault ? undefined : (converted?.server ?? defaultServer(registry));
+  const server = isDefault
+    ? undefined
+    : (shadowed?.server ?? converted?.server ?? defaultServer(registry));
   const present = existing(input, registry);
   const path = posix.join(input.root, targetName(input, registry), "hosts.toml");
   const source = present === undefined ? undefined : view.read(posix.join(present, "hosts.toml"));
@@ -104,7 +110,7 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
     return;
   }
   const loose = present === undefined ? undefined : looseRoot(view, present);
-  const root: HostFields = { ...converted?.root, ...loose };
+  const root: HostFields = { ...shadowed?.root, ...converted?.root, ...loose };
   const tree = (hosts: readonly HostEntry[]): FileState | undefined => {
     // A server of its own kind has to be named even where nothing comes before it.
     const isSpecial = hasTls(root) || server !== defaultServer(registry);
@@ -152,6 +158,34 @@ function targetName(input: TreesInput, registry: string): string {
   // A directory that is there goes on being used: which one is looked at first stays as it was.
   if (found !== undefined && posix.dirname(found) === input.root) return posix.basename(found);
   return directoryName(registry);
+}
+
+interface ShadowedDefault {
+  readonly file: string;
+  readonly hosts: readonly HostEntry[];
+  readonly server: string | undefined;
+  readonly root: HostFields;
+}
+
+/** What somebody's `_default` says of a registry, which goes by it no more once it has a directory. */
+function shadowedDefault(input: TreesInput, registry: string): ShadowedDefault | undefined {
+  const { view, inForce, traits } = input;
+  const directory = directoryInForce(view, inForce, registry, traits);
+  if (directory === undefined || posix.basename(directory) !== DEFAULT_DIRECTORY) return undefined;
+  const file = posix.join(directory, "hosts.toml");
+  const state = view.read(file);
+  if (state === undefined || state.bytes.length === 0) return undefined;
+  const read = readHostsFile(decodeText(state.bytes, file), directory, traits);
+  if (!read.isRead) return undefined;
+  const isSound = (fields: HostFields): boolean =>
+    tlsFiles(fields).every((path) => isCertificate(view, path));
+  const { server } = read;
+  return {
+    file,
+    hosts: read.hosts.filter(isSound),
+    server,
+    root: server !== undefined && isSound(read.root) ? read.root : {},
+  };
 }
 
 /** Certificates in Docker's layout count no more once there is a hosts.toml: it has to name them. */
