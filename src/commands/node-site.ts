@@ -87,6 +87,9 @@ export async function wishOf(
   });
   // In an image the cache is often out of reach, and nothing will be proved: names are enough.
   const served = site.filesOnly && named.length > 0 ? named : await cache.namespaces();
+  if (served.length === 0 && !options.default) {
+    throw new CacheFault("unwell", `${cache.url} serves no registry: there is nothing to wire`);
+  }
   const missing = named.find((name) => !served.includes(name));
   if (missing !== undefined) {
     throw new WrongUse(

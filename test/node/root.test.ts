@@ -112,3 +112,18 @@ test("naming fewer registries takes the others back; a file that was edited sinc
   // The old mirror has nowhere else to be while config.toml names the directories.
   expect(Object.keys(tree(certs))).toEqual(["ghcr.io/", "ghcr.io/hosts.toml"]);
 });
+
+test("a cache that serves no registry is no reason to touch a node", async () => {
+  await using dir = await image();
+  await using server = Object.assign(
+    Bun.serve({ port: 0, fetch: () => Response.json({ namespaces: [] }) }),
+    { [Symbol.asyncDispose]: () => server.stop(true) },
+  );
+  const before = tree(dir.path);
+  const words = ["apply", "--cache", server.url.origin, "--root", dir.path];
+  expect(await entrepotNode(words)).toMatchObject({
+    code: 1,
+    text: expect.stringContaining("serves no registry"),
+  });
+  expect(tree(dir.path)).toEqual(before);
+});
