@@ -98,7 +98,8 @@ export class DurableFiles {
       try {
         this.#step("rmdir", path, () => rmdirSync(real));
       } catch (error) {
-        if (!["ENOTEMPTY", "ENOENT", "EEXIST", "EBUSY"].includes(codeOf(error) ?? "")) throw error;
+        if (!["ENOTEMPTY", "ENOENT", "EEXIST", "EBUSY", "ENOTDIR"].includes(codeOf(error) ?? ""))
+          throw error;
       }
     });
   }
@@ -108,9 +109,12 @@ export class DurableFiles {
     this.#guard(path, () => {
       const real = this.#files.resolve(path);
       const directory = posix.dirname(real);
-      rmSync(posix.join(directory, temporaryName(posix.basename(real))), { force: true });
-      const hidden = posix.join(posix.dirname(directory), temporaryName(posix.basename(directory)));
-      rmSync(hidden, { recursive: true, force: true });
+      const parent = posix.dirname(directory);
+      const left = posix.join(directory, temporaryName(posix.basename(real)));
+      const hidden = posix.join(parent, temporaryName(posix.basename(directory)));
+      // Below a file of somebody, where a directory is meant, rm fails whatever `force` says.
+      if (exists(left)) rmSync(left);
+      if (exists(hidden)) rmSync(hidden, { recursive: true });
     });
   }
 
@@ -170,5 +174,10 @@ function temporaryName(name: string): string {
 }
 
 function exists(real: string): boolean {
-  return statSync(real, { throwIfNoEntry: false }) !== undefined;
+  try {
+    return statSync(real, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    if (codeOf(error) === "ENOTDIR") return false;
+    throw error;
+  }
 }

@@ -1,0 +1,16 @@
+import { expect, test } from "bun:test";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tempDir } from "../../test/harness/places.ts";
+import { DurableFiles } from "./durable-files.ts";
+import { NodeFiles } from "./node-files.ts";
+
+test("a file where a directory is meant keeps nobody from putting things back", async () => {
+  await using dir = await tempDir();
+  mkdirSync(dir.file("etc"));
+  writeFileSync(dir.file("etc/certs.d"), "mine");
+  const durable = new DurableFiles(new NodeFiles(dir.path));
+  durable.tidy("/etc/certs.d/ghcr.io/hosts.toml");
+  durable.remove("/etc/certs.d/ghcr.io/hosts.toml", true);
+  durable.removeDirectory("/etc/certs.d");
+  expect(readFileSync(dir.file("etc/certs.d"), "utf8")).toBe("mine");
+});
