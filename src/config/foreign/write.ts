@@ -2,6 +2,9 @@ import { Document, isCollection, isMap, isScalar, type Scalar } from "yaml";
 import type { Path } from "../positions.ts";
 import type { Draft, Origin } from "./draft.ts";
 
+/** Where only Docker knows a volume's folder: its one command that asks. */
+const VOLUME = /^"\$\(docker volume inspect --format '\{\{\.Mountpoint\}\}' [\w.-]+\)"$/;
+
 /** entrepot.yaml, each line with where it came from, and at its end what could not be carried over. */
 export function writeDraft(draft: Draft, command: string): string {
   // Upstreams last: the list is long.
@@ -47,11 +50,18 @@ export function leftOverLines({ left }: Draft): string[] {
   });
 }
 
+/** The lines below are run by a shell, and none of them may be left by what somebody else wrote. */
+function shellWord(text: string): string {
+  const line = text.replaceAll(/[\r\n]+/g, " ");
+  const isReady = /^[\w./:@%+,-]+$/.test(line) || VOLUME.test(line);
+  return isReady ? line : `'${line.replaceAll("'", String.raw`'\''`)}'`;
+}
+
 function adoptions({ adoptable }: Draft): string[] {
   if (adoptable.length === 0) return [];
   const lines = adoptable.map(
     ({ upstream, folder }) =>
-      `#   entrepot adopt ${folder} --upstream ${upstream} --config entrepot.yaml\n`,
+      `#   entrepot adopt ${shellWord(folder)} --upstream ${upstream} --config entrepot.yaml\n`,
   );
   return [
     "\n# What the old registries hold can be taken over, with them stopped and before this one starts:\n",

@@ -6,11 +6,17 @@ import { ConfigError } from "../problems.ts";
 import { readConfigYml } from "./config-yml.ts";
 import type { Fact, RegistryFacts } from "./facts.ts";
 
+/** `NAME=VALUE`; a name alone has its value from whoever starts the container. */
+export interface Variable extends Fact {
+  /** Whether a part of its value is a variable of somebody else's. */
+  readonly isOpen: boolean;
+}
+
 /** A container as Compose or a command line describes it. */
 export interface Container {
   readonly from: Origin;
   readonly image: string;
-  readonly environment: readonly Fact[];
+  readonly environment: readonly Variable[];
   readonly ports: readonly Fact[];
   readonly volumes: readonly Fact[];
   readonly isOnHostNetwork: boolean;
@@ -23,6 +29,11 @@ const CONFIG_FILES = new Set(["/etc/docker/registry/config.yml", "/etc/distribut
 const DATA = "/var/lib/registry";
 const DEFAULT_PORT = "5000";
 const LIMIT = 1024 * 1024;
+
+/** Whether a text needs a shell, or Compose, to be complete. */
+export function hasVariable(text: string): boolean {
+  return /\$\{?[A-Za-z_]/.test(text);
+}
 
 export function isRegistryImage(image: string): boolean {
   return IMAGE.test(image);
@@ -48,7 +59,9 @@ export function readContainer(
     if (!name.startsWith("REGISTRY_")) continue;
     const value = rest.join("=");
     const key = name.slice("REGISTRY_".length).toLowerCase().replaceAll("_", ".");
-    if (/\$\{?[A-Za-z_]/.test(value)) {
+    if (!variable.value.includes("=")) {
+      draft.refuse(variable.from, "has its value from outside: write NAME=VALUE");
+    } else if (variable.isOpen) {
       draft.refuse(variable.from, "takes its value from a variable: write the value out");
     } else settings.set(key, { value, from: variable.from });
   }

@@ -1,6 +1,12 @@
 import type { Draft, Origin } from "../foreign/draft.ts";
 import type { ReadText } from "../files.ts";
-import { type Container, isRegistryImage, readContainer } from "./container.ts";
+import {
+  type Container,
+  hasVariable,
+  isRegistryImage,
+  readContainer,
+  type Variable,
+} from "./container.ts";
 import type { Fact, RegistryFacts } from "./facts.ts";
 
 const RUN = /(?:^|[\s;&|(])(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s/;
@@ -26,13 +32,14 @@ export function readRunLines(
 ): RegistryFacts[] {
   const found: RegistryFacts[] = [];
   for (const { line, number } of joinedLines(text)) {
-    const match = RUN.exec(line);
-    if (!match) continue;
     const origin = (what: string): Origin => ({ file, line: number, column: 1, what });
-    const container = containerOf(words(line.slice(match.index + match[0].length)), origin);
-    if (container) found.push(readContainer(container, folder, readFile, draft));
+    // Several may stand in a line, with ; or && between them.
+    for (const run of line.split(RUN).slice(1)) {
+      const container = containerOf(words(run), origin, draft);
+      if (container) found.push(readContainer(container, folder, readFile, draft));
+    }
   }
-  if (found.length === 0) {
+  if (found.length === 0 && draft.problems.length === 0) {
     draft.refuse(
       { file, line: 1, column: 1, what: "" },
       "none of its `run` lines is of the image registry:2 or registry:3",
@@ -44,12 +51,20 @@ export function readRunLines(
 function containerOf(
   args: readonly string[],
   origin: (what: string) => Origin,
+  draft: Draft,
 ): Container | undefined {
-  const lists: Record<string, Fact[]> = { "-e": [], "-p": [], "-v": [] };
+  const lists: Record<string, Fact[]> = {
+    "-e": [],
+    "-p": [],
+    "-v": [],
+    "--env-file": [],
+    "--mount": [],
+  };
   let isOnHostNetwork = false;
   let position = 0;
   for (; position < args.length; position += 1) {
-    const arg = args[position] ?? "";
+    // `-dp 5000:5000` is `-d -p 5000:5000`.
+    const arg = (args[position] ?? "").replace(/^-[ditPq]+(?=[a-zA-Z])/, "-");
     if (!arg.startsWith("-")) break;
     if (ALONE.has(arg)) continue;
     const [flag = "", ...attached] = arg.startsWith("--")
@@ -64,19 +79,33 @@ function containerOf(
   }
   const image = args[position] ?? "";
   if (!isRegistryImage(image)) return undefined;
+  for (const { from } of lists["--env-file"] ?? []) {
+    draft.refuse(from, "is not read: write its variables out as -e NAME=VALUE");
+  }
   return {
     from: origin(image),
     image,
     environment: (lists["-e"] ?? []).map(withoutSecret),
     ports: lists["-p"] ?? [],
-    volumes: lists["-v"] ?? [],
+    volumes: [...(lists["-v"] ?? []), ...(lists["--mount"] ?? []).map(mountAsVolume)],
     isOnHostNetwork,
   };
 }
 
 /** The origin is printed, and a password must not be. */
-function withoutSecret({ value, from }: Fact): Fact {
-  return { value, from: { ...from, what: `-e ${value.split("=")[0]}` } };
+function withoutSecret({ value, from }: Fact): Variable {
+  const what = `-e ${value.split("=")[0]}`;
+  return { value, from: { ...from, what }, isOpen: hasVariable(value) };
+}
+
+/** `type=bind,source=/srv/x,target=/var/lib/registry` as `/srv/x:/var/lib/registry`. */
+function mountAsVolume({ value, from }: Fact): Fact {
+  const fields = new Map(
+    value.split(",").map((field) => [field.split("=")[0], field.split("=")[1]]),
+  );
+  const of = (...names: string[]): string =>
+    names.map((name) => fields.get(name)).find((one) => one !== undefined) ?? "";
+  return { value: `${of("source", "src")}:${of("target", "destination", "dst")}`, from };
 }
 
 /** Lines with those that a backslash continues, each with the number of its first. */

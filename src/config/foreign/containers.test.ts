@@ -1,0 +1,86 @@
+import { expect, test } from "bun:test";
+import { readText } from "../files.ts";
+import { refusal } from "../testing.ts";
+import type { Draft } from "./draft.ts";
+import { importFiles } from "./import.ts";
+import { writeDraft } from "./write.ts";
+
+function imported(text: string): Draft {
+  return importFiles({
+    files: ["/in/caches/f"],
+    readFile: () => text,
+    secrets: { folder: undefined, readFile: readText },
+    names: new Map(),
+  });
+}
+
+const service = (name: string, rest: string): string =>
+  `services: { ${name}: { image: 'registry:2', ${rest} } }\n`;
+const HUB = "REGISTRY_PROXY_REMOTEURL: https://registry-1.docker.io";
+
+test("Compose's merge keys are followed", () => {
+  const { value } = imported(
+    `x-base: &base { image: registry:2, environment: &env { REGISTRY_PROXY_TTL: 24h } }
+services:
+  hub: { <<: *base, ports: ["5000:5000"], environment: { <<: *env, ${HUB} } }
+`,
+  );
+  expect(value).toEqual({ listen: "0.0.0.0:5000", upstreams: { "docker.io": { maxAge: "24h" } } });
+});
+
+test("a doubled dollar sign of Compose's is one", () => {
+  const { value } = imported(
+    service(
+      "hub",
+      `environment: { ${HUB}, REGISTRY_PROXY_USERNAME: u, REGISTRY_PROXY_PASSWORD: 'a$$b$$1' }`,
+    ),
+  );
+  const auth = { username: "u", password: "a$b$1" };
+  expect(value).toEqual({ upstreams: { "docker.io": { auth } } });
+});
+
+test("a volume has its project's name before its own", () => {
+  const folderOf = (more: string): string | undefined =>
+    imported(
+      `${service("hub", `environment: { ${HUB} }, volumes: ['d:/var/lib/registry']`)}${more}`,
+    ).adoptable[0]?.folder;
+  expect(folderOf("")).toContain("'{{.Mountpoint}}' caches_d)");
+  expect(folderOf("name: mine\n")).toContain("'{{.Mountpoint}}' mine_d)");
+  expect(folderOf("volumes: { d: { name: other } }\n")).toContain("'{{.Mountpoint}}' other)");
+  expect(folderOf("volumes: { d: { external: true } }\n")).toContain("'{{.Mountpoint}}' d)");
+});
+
+const RESOLVED = "import what `docker compose config` prints";
+test.each([
+  [service("hub", `environment: { ${HUB} }, env_file: a.env`), RESOLVED],
+  [service("hub", `environment: { ${HUB} }, extends: { service: a }`), RESOLVED],
+  [`services: { hub: { extends: a, environment: { ${HUB} } } }\n`, RESOLVED],
+  [`services: { hub: { image: 'registry:\${TAG:-2}', environment: { ${HUB} } } }\n`, RESOLVED],
+  [service("hub", `environment: [REGISTRY_PROXY_PASSWORD]`), "has its value from outside"],
+  [service("hub", `environment: { REGISTRY_PROXY_PASSWORD: }`), "has its value from outside"],
+  ["docker run -e REGISTRY_PROXY_PASSWORD registry:2\n", "has its value from outside"],
+  ["docker run --env-file a.env registry:2\n", "write its variables out as -e NAME=VALUE"],
+])("what a container has from elsewhere is not passed over in silence (%#)", (text, message) => {
+  expect(refusal(() => imported(text))).toContain(message);
+});
+
+test("flags of docker run may be joined, and runs may share a line", () => {
+  const run = (url: string, flags: string): string =>
+    `docker run ${flags} -e REGISTRY_PROXY_REMOTEURL=${url} registry:2`;
+  const { value, adoptable } = imported(
+    `${run("https://registry-1.docker.io", "-dp 5000:5000")}; ${run("https://quay.io", "-d --mount type=bind,src=/srv/q,dst=/var/lib/registry -ditp 5010:5000")}\n`,
+  );
+  expect(value).toEqual({
+    listen: "0.0.0.0:5000",
+    upstreams: { "docker.io": {}, "quay.io": { port: 5010 } },
+  });
+  expect(adoptable).toContainEqual({ upstream: "quay.io", folder: "/srv/q" });
+});
+
+test("a folder's name is one word to a shell, and stays in its line", () => {
+  const volumes = JSON.stringify(["/srv/my data;touch x\nlisten:/var/lib/registry"]);
+  const draft = imported(service("hub", `environment: { ${HUB} }, volumes: ${volumes}`));
+  const text = writeDraft(draft, "entrepot import f");
+  expect(text).toContain("adopt '/srv/my data;touch x listen' --upstream");
+  expect(text).not.toMatch(/^listen/m);
+});
