@@ -64,6 +64,11 @@ export class Draft {
     this.carried.push({ at, from, note });
   }
 
+  has(at: Path): boolean {
+    const wanted = at.join("\0");
+    return this.carried.some((one) => one.at.join("\0") === wanted);
+  }
+
   leave(from: Origin, why: string): void {
     this.left.push({ from, why });
   }

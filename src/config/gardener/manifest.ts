@@ -31,6 +31,16 @@ export function readManifest(
   draft: Draft = new Draft(),
 ): Draft {
   const reading = new Reading(source, draft, new Secrets(secrets));
+  const found = draft.carried.length + draft.problems.length;
+  readKind(reading, source);
+  // A configuration without upstreams would mean the usual five, which nobody asked for here.
+  if (draft.carried.length + draft.problems.length === found) {
+    reading.refuse(["spec"], "names no registry that is cached: there is nothing to serve");
+  }
+  return draft;
+}
+
+function readKind(reading: Reading, source: YamlSource): void {
   const { apiVersion, kind } = typeOf(source.value);
   switch (kind) {
     case "Shoot":
@@ -57,7 +67,6 @@ export function readManifest(
         `${kind === undefined ? "is missing" : `${quote(kind)} is not known here`}: it may be ${KINDS}`,
       );
   }
-  return draft;
 }
 
 function readShoot(reading: Reading): void {

@@ -1,9 +1,15 @@
 import ipaddr from "ipaddr.js";
+import { isInside } from "../foreign/inside.ts";
 import { defaultUrl } from "../settings.ts";
 import type { Path } from "../positions.ts";
 import { addressProblem, upstreamProblem } from "./names.ts";
 import type { Reading } from "./reading.ts";
-import { mirrorConfig, operatingSystemConfig, type RegistryMirror } from "./schemas.ts";
+import {
+  mirrorConfig,
+  operatingSystemConfig,
+  type NodeRegistry,
+  type RegistryMirror,
+} from "./schemas.ts";
 
 export const MIRROR_GROUP = "mirror.extensions.gardener.cloud";
 export const MIRROR_VERSION = "v1alpha1";
@@ -68,6 +74,8 @@ function readBundle(reading: Reading, upstream: string, name: string, at: Path):
     reading.refuse(here, `bundle.crt of ${name} holds no certificate in PEM form`);
   } else if (bundle.file === undefined) {
     reading.leave(here, "write bundle.crt to a file of its own, and name it as the upstream's ca");
+  } else if (reading.draft.has(["upstreams", upstream, "ca"])) {
+    reading.leave(here, "an upstream has one ca for all of its mirrors: append bundle.crt to it");
   } else reading.draft.set(["upstreams", upstream, "ca"], [bundle.file], reading.origin(here));
 }
 
@@ -87,7 +95,7 @@ function setMirrors(reading: Reading, upstream: string, hosts: readonly Host[]):
   const urls = plain.map(({ url }) => url.replace(/\/v2\/?$/, "").replace(/\/+$/, ""));
   reading.draft.set(
     ["upstreams", upstream, "mirrors"],
-    [urls, urls.map((url) => ({ url }))],
+    [urls.map((url) => (isInside(new URL(url).hostname) ? { url, allowPrivate: true } : url))],
     reading.origin(start.at),
   );
 }
@@ -114,6 +122,12 @@ export function readOperatingSystemConfig(reading: Reading, value: unknown): voi
         const from = reading.origin([...at, "server"]);
         reading.draft.set(["upstreams", upstream, "url"], [server.replace(/\/+$/, "")], from);
       }
+      if (serverProblem === undefined) {
+        allowOwnNetwork(reading, upstream, server ?? defaultUrl(upstream), [
+          ...at,
+          server ? "server" : "upstream",
+        ]);
+      }
       setMirrors(reading, upstream, outside(reading, registry.hosts ?? [], at));
     }
     if (registry.readinessProbe) {
@@ -126,12 +140,8 @@ export function readOperatingSystemConfig(reading: Reading, value: unknown): voi
 }
 
 /** An address inside of a cluster is that of the very caches that this one replaces. */
-function outside(
-  reading: Reading,
-  hosts: readonly { url: string; overridePath?: boolean | null | undefined }[],
-  at: Path,
-): Host[] {
-  return hosts.flatMap(({ url, overridePath }, index) => {
+function outside(reading: Reading, hosts: NonNullable<NodeRegistry["hosts"]>, at: Path): Host[] {
+  return hosts.flatMap(({ url, caCerts, overridePath }, index) => {
     const here = [...at, "hosts", index, "url"];
     const problem = addressProblem(url, true);
     if (problem !== undefined) {
@@ -143,8 +153,26 @@ function outside(
       reading.leave(here, `${url} is inside of the cluster: a cache that this one replaces`);
       return [];
     }
+    if (caCerts?.length) {
+      reading.leave(
+        [...at, "hosts", index, "caCerts"],
+        "these files are on the node: copy them into one, and name it as the upstream's ca",
+      );
+    }
     return [{ at: here, url, overridePath: overridePath === true }];
   });
+}
+
+/** Whoever wrote an address of their own network meant it to be dialled. */
+export function allowOwnNetwork(reading: Reading, upstream: string, url: string, at: Path): void {
+  const { hostname } = URL.parse(url) ?? {};
+  if (hostname === undefined || !isInside(hostname)) return;
+  reading.draft.set(
+    ["upstreams", upstream, "allowPrivate"],
+    [true],
+    reading.origin(at),
+    "it is in your own network",
+  );
 }
 
 export function checkRuntime(reading: Reading, name: string | null | undefined, at: Path): void {

@@ -1,6 +1,6 @@
 import { defaultUrl } from "../settings.ts";
 import type { Path } from "../positions.ts";
-import { isInside } from "../foreign/inside.ts";
+import { allowOwnNetwork } from "./mirror-config.ts";
 import { addressProblem, suffixProblem, upstreamProblem } from "./names.ts";
 import { goDuration, readQuantity, writeDuration } from "./quantities.ts";
 import type { Reading } from "./reading.ts";
@@ -80,10 +80,8 @@ function readCache(reading: Reading, cache: RegistryCache, at: Path, version: Ve
     const url = cache.remoteURL.replace(/\/+$/, "");
     if (problem !== undefined) reading.refuse([...at, "remoteURL"], problem);
     else if (url !== defaultUrl(cache.upstream)) draft.set(into("url"), [url], from("remoteURL"));
-    if (problem === undefined && isInside(new URL(url).hostname)) {
-      draft.set(into("allowPrivate"), [true], from("remoteURL"), "it is in your own network");
-    }
-  }
+    if (problem === undefined) allowOwnNetwork(reading, cache.upstream, url, [...at, "remoteURL"]);
+  } else allowOwnNetwork(reading, cache.upstream, defaultUrl(cache.upstream), [...at, "upstream"]);
 
   const sizeKey = version === "v1alpha1" ? "size" : "volume.size";
   const written = version === "v1alpha1" ? cache.size : cache.volume?.size;

@@ -129,4 +129,7 @@ export const secret = z.object({
 
 export type RegistryCache = z.infer<typeof cache>;
 export type RegistryMirror = z.infer<typeof mirror>;
+export type NodeRegistry = z.infer<
+  typeof operatingSystemConfig
+>["spec"]["criConfig"]["containerd"]["registries"][number];
 export type Reference = z.infer<typeof reference>;
