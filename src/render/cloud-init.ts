@@ -1,8 +1,12 @@
+import ipaddr from "ipaddr.js";
+import { isInside } from "../config/foreign/inside.ts";
+import { defaultUrl } from "../config/settings.ts";
 import { certsTree } from "./hosts-toml.ts";
 import { unitText } from "./service.ts";
 import {
   header,
   type Notes,
+  isPlain,
   RenderError,
   type RenderedFile,
   type RenderInput,
@@ -53,6 +57,7 @@ export const proxmox: Target = {
   },
   render: (input, notes) => {
     const { address, gateway, isGuessed } = placeOf(input);
+    const six = isSix(address) ? "6" : "";
     const guess = isGuessed ? "# Guessed from the cache's address: check both.\n" : "";
     return [
       {
@@ -61,7 +66,7 @@ export const proxmox: Target = {
 ${header(notes)}
 set -eu
 vm=\${1:?which machine? give its number}
-${guess}qm set "$vm" --ipconfig0 "ip=${address},gw=${gateway}"
+${guess}qm set "$vm" --ipconfig0 "ip${six}=${address},gw${six}=${gateway}"
 qm set "$vm" --cicustom "user=local:snippets/${USER}"
 qm set "$vm" --onboot 1 --agent enabled=1
 qm cloudinit update "$vm"
@@ -75,9 +80,7 @@ qm cloudinit update "$vm"
 const bare: Notes = { where: "", restart: "", mind: [] };
 
 function cacheUserData(input: RenderInput, notes: Notes): string {
-  const settings = `listen: 0.0.0.0:${input.cache.port || "80"}\nupstreams:\n${input.upstreams
-    .map(({ name }) => `  "${name}":\n`)
-    .join("")}`;
+  const settings = `listen: ${listenOf(input)}\nupstreams:\n${input.upstreams.map(entryOf).join("")}`;
   const program =
     "# /usr/local/bin/entrepot, the single executable, has to be in the image, or be fetched from\n# a place of yours before the service is started.\n";
   const files = [
@@ -89,6 +92,23 @@ function cacheUserData(input: RenderInput, notes: Notes): string {
   const user =
     "users:\n  - default\n  - name: entrepot\n    system: true\n    shell: /usr/sbin/nologin\n";
   return `${cloudConfig(notes, files)}${user}${program}${commands}`;
+}
+
+/** An https address is that of a proxy before the cache, which itself speaks plain HTTP. */
+function listenOf({ cache }: RenderInput): string {
+  const port = isPlain(cache) ? Number(cache.port || "80") : 5000;
+  if (port < 1024) {
+    throw new RenderError(
+      `port ${port} is below 1024, which the unit's user may not listen at: write --cache with another, such as http://${cache.hostname}:5000`,
+    );
+  }
+  return cache.hostname.startsWith("[") ? `"[::]:${port}"` : `0.0.0.0:${port}`;
+}
+
+function entryOf({ name, server }: RenderInput["upstreams"][number]): string {
+  const url = server === defaultUrl(name) ? "" : `    url: "${server}"\n`;
+  const own = isInside(new URL(server).hostname) ? "    allowPrivate: true\n" : "";
+  return `  "${name}":\n${url}${own}`;
 }
 
 function cloudConfig(notes: Notes, files: readonly RenderedFile[]): string {
@@ -119,6 +139,10 @@ interface Place {
   readonly isGuessed: boolean;
 }
 
+function isSix(address: string): boolean {
+  return address.includes(":");
+}
+
 /** In a network of 256 addresses whose first is the router: right in most homes and labs. */
 function placeOf({ cache, address, gateway }: RenderInput): Place {
   const match = /^(\d+\.\d+\.\d+)\.\d+$/.exec(cache.hostname);
@@ -127,8 +151,14 @@ function placeOf({ cache, address, gateway }: RenderInput): Place {
   const router = gateway ?? (first ? `${first[1]}.1` : undefined);
   if (own === undefined || router === undefined) {
     throw new RenderError(
-      `${cache.hostname} is a name: give the machine's address, --address 192.168.1.10/24 --gateway 192.168.1.1`,
+      `${cache.hostname} does not tell the network: give the machine's address, --address 192.168.1.10/24 --gateway 192.168.1.1`,
     );
+  }
+  if (!ipaddr.isValidCIDR(own)) {
+    throw new RenderError(`--address: write address/length, such as 192.168.1.10/24`);
+  }
+  if (!ipaddr.isValid(router) || isSix(own) !== router.includes(":")) {
+    throw new RenderError(`--gateway: write an address of the same family as ${own}`);
   }
   return {
     address: own,

@@ -65,6 +65,35 @@ test("the address of a machine has to be known where it is set", () => {
   expect(script?.text).toContain('qm set "$vm" --ipconfig0 "ip=10.0.0.9/16,gw=10.0.255.1"');
 });
 
+test("the cache's machine asks registries where they are, and listens where it may", () => {
+  const target = TARGETS.find((one) => one.name === "cloud-init") ?? expect.unreachable();
+  const own = parseUpstreamName("corp.test:5000") ?? expect.unreachable();
+  const userData = (cache: string): string | undefined => {
+    const upstreams = [{ name: own, server: "http://10.0.0.9:5000" }];
+    return render(target, { cache: new URL(cache), upstreams, address: "10.0.0.4/24" })[1]?.text;
+  };
+  expect(userData("http://10.0.0.4:5000")).toContain(
+    `        "corp.test:5000":\n          url: "http://10.0.0.9:5000"\n          allowPrivate: true\n`,
+  );
+  // TLS ends before it.
+  expect(userData("https://cache.test")).toContain("listen: 0.0.0.0:5000\n");
+  expect(() => userData("http://10.0.0.4")).toThrow("below 1024");
+});
+
+test("addresses of IPv6 are set as such, and what is no address is refused", () => {
+  const target = (wanted: string) =>
+    TARGETS.find(({ name }) => name === wanted) ?? expect.unreachable();
+  const six = { ...usual, cache: new URL("http://[fd00::4]:5000") };
+  const given = { ...six, address: "fd00::4/64", gateway: "fd00::1" };
+  const [script, user] = render(target("proxmox"), given);
+  expect(script?.text).toContain('--ipconfig0 "ip6=fd00::4/64,gw6=fd00::1"');
+  expect(user?.text).toContain('listen: "[::]:5000"\n');
+  for (const address of ["x", '10.0.0.4/24";reboot', "10.0.0.4", "10.0.0.4/33"]) {
+    expect(() => render(target("proxmox"), { ...usual, address })).toThrow("--address");
+  }
+  expect(() => render(target("proxmox"), { ...usual, gateway: "fd00::1" })).toThrow("--gateway");
+});
+
 test("the structures that k3s, Talos, kind and Gardener read", () => {
   const yaml = (name: string, index = 0): unknown => {
     const target = TARGETS.find((one) => one.name === name) ?? expect.unreachable(name);
