@@ -84,3 +84,25 @@ test("a folder's name is one word to a shell, and stays in its line", () => {
   expect(text).toContain("adopt '/srv/my data;touch x listen' --upstream");
   expect(text).not.toMatch(/^listen/m);
 });
+
+test("a port without a published one is a port that nobody has to keep", () => {
+  const { value } = imported(service("hub", `environment: { ${HUB} }, ports: [{ target: 5000 }]`));
+  expect(value).toEqual({ upstreams: { "docker.io": {} } });
+});
+
+test("what somebody else wrote stays in its comment", () => {
+  const proxy = `proxy: { remoteurl: "https://a.io" }`;
+  const draft = imported(`version: 0.1\n${proxy}\n"foo\\nadmin: 0.0.0.0:1": x\n`);
+  expect(writeDraft(draft, "entrepot import f")).not.toMatch(/^admin/m);
+});
+
+test("no folder of the host's is adopted that the registry does not keep its data in", () => {
+  expect(imported(service("hub", `environment: { ${HUB} }`)).adoptable).toEqual([]);
+  const bucket = `version: 0.1\nstorage: { s3: { bucket: b } }\nproxy: { remoteurl: "https://a.io" }\n`;
+  expect(imported(bucket).adoptable).toEqual([]);
+});
+
+test("one registry under two of its names is one upstream", () => {
+  const text = `apiVersion: registry.extensions.gardener.cloud/v1alpha3\nkind: RegistryConfig\ncaches: [{ upstream: docker.io }, { upstream: index.docker.io }]\n`;
+  expect(refusal(() => imported(text))).toContain("index.docker.io is cached already");
+});

@@ -1,5 +1,6 @@
 import type { Path, YamlSource } from "../positions.ts";
 import type { Place, Problem } from "../problems.ts";
+import { UPSTREAM_ALIASES } from "../settings.ts";
 import { firstTaken } from "./schema-keys.ts";
 
 /** Where a setting came from. */
@@ -39,13 +40,14 @@ export class Draft {
 
   /** Adds an upstream. Returns false, with a problem reported, where it is there already. */
   upstream(name: string, from: Origin): boolean {
-    const earlier = this.#named.get(name);
+    const own = UPSTREAM_ALIASES.get(name) ?? name;
+    const earlier = this.#named.get(own);
     if (earlier) {
       const where = `${earlier.file}:${earlier.line}`;
       this.refuse(from, `${name} is cached already (${where}): one upstream is written once`);
       return false;
     }
-    this.#named.set(name, from);
+    this.#named.set(own, from);
     this.#put(["upstreams", name], {});
     this.carried.push({ at: ["upstreams", name], from, note: undefined });
     return true;
@@ -57,7 +59,7 @@ export class Draft {
     if (taken === undefined) {
       const key = at.filter((_, index) => index !== 1 || at[0] !== "upstreams").join(".");
       const shown = candidates.map((one) => JSON.stringify(one))[0] ?? "";
-      this.leave(from, `this version has no setting for it (${key}: ${shown})`);
+      this.leave(from, `it cannot be set so here (${key}: ${shown})`);
       return;
     }
     this.#put(at, taken);

@@ -46,7 +46,8 @@ export function leftOverLines({ left }: Draft): string[] {
   const alike = Map.groupBy(left, ({ from, why }) => `${from.what}: ${why}`);
   return [...alike].map(([text, each]) => {
     const places = each.map(({ from }) => `${from.file}:${from.line}`);
-    return `${places.join(", ")} ${text}`;
+    // A key of a foreign file may hold anything, and must not end the comment that names it.
+    return `${places.join(", ")} ${text}`.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
   });
 }
 

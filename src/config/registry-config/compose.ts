@@ -14,7 +14,7 @@ const service = z.object({
     .array(
       z.union([
         scalar,
-        z.object({ published: scalar, target: scalar, host_ip: z.string().nullish() }),
+        z.object({ published: scalar.optional(), target: scalar, host_ip: z.string().nullish() }),
       ]),
     )
     .nullish(),
@@ -161,5 +161,6 @@ type Port =
 function portText(port: Port): string {
   if (typeof port !== "object" || port === null) return String(port);
   const address = port.host_ip ? `${port.host_ip}:` : "";
+  if ((port.published ?? "") === "") return String(port.target);
   return `${address}${String(port.published)}:${String(port.target)}`;
 }

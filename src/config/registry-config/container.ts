@@ -74,6 +74,7 @@ export function readContainer(
   return {
     from,
     settings,
+    isContained: true,
     ...(port ? { port } : {}),
     ...(data ? { folder: data } : {}),
   };

@@ -14,6 +14,8 @@ export interface RegistryFacts {
   readonly settings: Map<string, Fact>;
   /** The port by which nodes reach it, where that is not `http.addr`'s. */
   port?: Fact;
+  /** Whether its paths are a container's and not this machine's. */
+  readonly isContained?: boolean;
   /** Its data on this machine, where that is not `storage.filesystem.rootdirectory`. */
   folder?: Fact;
 }

@@ -82,8 +82,8 @@ function carryProxy(
   }
   carryCredentials(facts, name, draft);
   carryAge(settings.get("proxy.ttl"), name, draft);
-  const root = facts.folder ?? settings.get("storage.filesystem.rootdirectory");
-  draft.adoptable.push({ upstream: name, folder: root?.value ?? DEFAULT_ROOT });
+  const folder = folderOf(facts);
+  if (folder !== undefined) draft.adoptable.push({ upstream: name, folder });
   const told = new Set<string>();
   for (const [key, { from: here }] of settings) {
     const why = READ.has(key) ? "" : whyNot(key);
@@ -94,6 +94,15 @@ function carryProxy(
     draft.leave(here, why);
   }
   return name;
+}
+
+/** Its data on this machine; undefined in a bucket, in memory, or in a container's own layer. */
+function folderOf({ settings, folder, isContained }: RegistryFacts): string | undefined {
+  if (folder || isContained) return folder?.value;
+  if ([...settings.keys()].some((key) => /^storage\.(?:s3|gcs|azure|inmemory)/.test(key))) {
+    return undefined;
+  }
+  return settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
 }
 
 function carryCredentials({ settings }: RegistryFacts, name: string, draft: Draft): void {
