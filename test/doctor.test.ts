@@ -137,6 +137,11 @@ realTest("a registry whose certificate nobody vouches for is found", async () =>
 });
 
 test("wrong use ends with 2", async () => {
+  const short = await run([PROGRAM, "doctor", "--image", "nginx"]);
+  expect([short.code, short.stderr]).toEqual([
+    2,
+    expect.stringContaining('"nginx" names no registry'),
+  ]);
   const unknown = await run([PROGRAM, "doctor", "--image", "nowhere.test/a:1"]);
   expect(unknown.code).toBe(2);
   expect(unknown.stderr).toContain('--image: "nowhere.test" is none of the registries');

@@ -35,6 +35,12 @@ async function run(options: DoctorOptions): Promise<number> {
     const images = new Map(
       (options.image ?? []).map((image) => {
         const at = image.indexOf("/");
+        if (at < 1) {
+          const written = JSON.stringify(image);
+          throw new ConfigError([
+            { message: `--image: ${written} names no registry: docker.io/library/nginx:1, say` },
+          ]);
+        }
         return [image.slice(0, at), image.slice(at + 1)] as const;
       }),
     );
