@@ -113,7 +113,7 @@ export const compose: Target = {
     where: "compose.yaml in a folder of its own, with entrepot.yaml beside it",
     restart: "`docker compose up -d`; after a change of entrepot.yaml `docker compose restart`",
     mind: [
-      "The image is the one that `npm run image` builds: load it with `docker load -i dist/entrepot-image.tar`.",
+      "The image is the one that `npm run image` builds: load it with `docker load -i dist/entrepot-image-linux-amd64.tar`, or arm64.",
       "Every upstream with a `port` needs that port under `ports` too.",
       "A folder in place of the volume has to belong to the user 65532.",
     ],
