@@ -106,3 +106,14 @@ test("one registry under two of its names is one upstream", () => {
   const text = `apiVersion: registry.extensions.gardener.cloud/v1alpha3\nkind: RegistryConfig\ncaches: [{ upstream: docker.io }, { upstream: index.docker.io }]\n`;
   expect(refusal(() => imported(text))).toContain("index.docker.io is cached already");
 });
+
+test("a folder that only the shell knows is no volume of Docker's", () => {
+  const folders = (host: string): string[] =>
+    imported(
+      `docker run -v ${host}:/var/lib/registry -e REGISTRY_PROXY_REMOTEURL=https://a.io registry:2\n`,
+    ).adoptable.map(({ folder }) => folder);
+  for (const host of ["$PWD/d", "${PWD}/d", '"$(pwd)/d"']) {
+    expect(folders(host)).toEqual(["/in/caches/d"]);
+  }
+  for (const host of ["~/d", "$DATA"]) expect(folders(host)).toEqual([]);
+});

@@ -115,10 +115,13 @@ function folderOf(volumes: readonly Fact[], root: string, base: string): Fact | 
   for (const { value, from } of volumes) {
     const [host = "", inside = ""] = value.split(":");
     if (inside !== root || host === "") continue;
-    const isNamed = !/^[./~]/.test(host);
+    const written = host.replace(/^(?:\$PWD|\$\{PWD\}|\$\(pwd\))(?=\/|$)/, ".");
+    // Whose home, and what is in a variable, is not known here.
+    if (/^~|\$/.test(written)) return undefined;
+    const isNamed = !/^[./]/.test(written);
     const folder = isNamed
-      ? `"$(docker volume inspect --format '{{.Mountpoint}}' ${host})"`
-      : path.resolve(base, host);
+      ? `"$(docker volume inspect --format '{{.Mountpoint}}' ${written})"`
+      : path.resolve(base, written);
     return { value: folder, from };
   }
   return undefined;
