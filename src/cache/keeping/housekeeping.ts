@@ -4,6 +4,8 @@ import { inspect } from "../../store/inspection.ts";
 import { rebuild, type Rebuilt, reconcile, type Reconciled } from "../../store/reconcile.ts";
 import type { KeptStore } from "./kept-store.ts";
 
+/** The first answers after a start come before files and index are compared, in milliseconds. */
+const QUIET_START = 1000;
 /** How often free space and the bound are looked at, in milliseconds. */
 const LOOK_EVERY = 1000;
 /** How often ages and quotas are looked at, in milliseconds. */
@@ -56,6 +58,7 @@ export class Housekeeping implements AsyncDisposable {
     const { signal } = this.#abort;
     await this.#guarded("mending the index", async () => {
       if (isRebuilding) this.#events.rebuilt(await rebuild({ store: plain, index, facts }, signal));
+      else if (!(await this.#pause(QUIET_START))) return;
       const found = await reconcile({ store: plain, index, facts, inUse: this.#inUse, signal });
       await steward.recount();
       this.#events.reconciled(found);
