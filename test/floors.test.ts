@@ -79,6 +79,29 @@ function violations(sources: Sources): string[] {
   });
 }
 
+/** Files that import each other, each circle once: none of them can be understood, or moved, alone. */
+function circles(sources: Sources): string[][] {
+  const files = Object.keys(sources).filter((file) => !file.endsWith(".test.ts"));
+  const imported = new Map(
+    files.map((file) => [
+      file,
+      [...importsOf(sources[file] ?? "")]
+        .filter((specifier) => specifier.startsWith("."))
+        .map((specifier) => path.posix.join(path.posix.dirname(file), specifier)),
+    ]),
+  );
+  const found: string[][] = [];
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) found.push([...way.slice(way.indexOf(file)), file]);
+    if (done.has(file) || way.includes(file)) return;
+    for (const other of imported.get(file) ?? []) visit(other, [...way, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  return found;
+}
+
 function readSources(): Sources {
   const root = path.dirname(import.meta.dir);
   const files = readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
@@ -93,6 +116,19 @@ test("a module imports only from floors below its own", () => {
   const sources = readSources();
   expect(Object.keys(sources).length).toBeGreaterThan(20);
   expect(violations(sources)).toEqual([]);
+});
+
+test("no files import each other, in whatever way round", () => {
+  expect(circles(readSources())).toEqual([]);
+  const sources = {
+    "src/oci/a.ts": 'import type { B } from "./b.ts";',
+    "src/oci/b.ts": 'import { c } from "./c.ts";\nimport "node:fs";',
+    "src/oci/c.ts": 'export * from "./a.ts";',
+    "src/oci/d.ts": 'import { a } from "./a.ts";\nimport { b } from "./b.ts";',
+  };
+  expect(circles(sources)).toEqual([
+    ["src/oci/a.ts", "src/oci/b.ts", "src/oci/c.ts", "src/oci/a.ts"],
+  ]);
 });
 
 const samples: [file: string, source: string, found: string[]][] = [

@@ -1,12 +1,13 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import { type ByteRange, type RangeRequest, resolveRange } from "../oci/range.ts";
+import { type RangeRequest, resolveRange } from "../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../store/blobs.ts";
 import type { Index, Place } from "../store/index.ts";
+import type { BlobAnswer, BlobHead } from "./answers.ts";
 import { Coalesce } from "./coalesce.ts";
 import type { Fill } from "./fill.ts";
 import type { Fills } from "./fills.ts";
-import { type Following, follow } from "./follow.ts";
+import { follow } from "./follow.ts";
 import { keyOf } from "./manifests.ts";
 import type { Negatives } from "./negatives.ts";
 import { type CacheNote, HIT, JOINED, MISS, PASSED_ON, UNSTORED } from "./note.ts";
@@ -24,27 +25,6 @@ const SMALL_WAIT_MS = 15_000;
 const FAR_AHEAD = 16 * 1024 * 1024;
 /** Bytes that are asked for at once on behalf of such a range: most readers leave after a few. */
 const AHEAD_WINDOW = 16 * 1024 * 1024;
-
-export type BlobAnswer =
-  { readonly kind: "stored"; readonly blob: StoredBlob; readonly note: CacheNote } | GrowingBlob;
-
-/** A blob in the middle of its fill. */
-export interface GrowingBlob {
-  readonly kind: "growing";
-  readonly digest: Digest;
-  /** In bytes, where it is known. */
-  readonly size?: number;
-  /** What of it was asked for; absent for all of it. */
-  readonly range?: ByteRange;
-  readonly note: CacheNote;
-  body(following: Pick<Following, "giveUp" | "ended">): ReadableStream<Uint8Array>;
-}
-
-export interface BlobHead {
-  /** In bytes. */
-  readonly size: number;
-  readonly note: CacheNote;
-}
 
 export interface BlobsOptions {
   readonly store: BlobStore;

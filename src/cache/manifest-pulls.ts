@@ -3,32 +3,21 @@ import { type Digest, looksLikeDigest } from "../oci/digest.ts";
 import type { Accept } from "../oci/accept.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseManifest } from "../oci/manifest.ts";
-import { DOCKER_MANIFEST, isIndexType, isManifestType, OCI_MANIFEST } from "../oci/media-types.ts";
+import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../oci/media-types.ts";
 import type { Tag } from "../oci/names.ts";
 import type { Index, Place } from "../store/index.ts";
+import type { ManifestAnswer, ManifestHeadAnswer } from "./answers.ts";
 import { Coalesce } from "./coalesce.ts";
+import { described, headUpstream } from "./manifest-heads.ts";
 import { type HeldManifest, keyOf, type Manifests } from "./manifests.ts";
 import type { Negatives } from "./negatives.ts";
-import { type CacheNote, HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
-import { type Tags, unlessWithoutHead } from "./tags.ts";
+import { HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
+import type { Tags } from "./tags.ts";
 import type { Passing } from "./passing.ts";
 import { isBypassed, type Upstream } from "./upstream.ts";
 
 /** What a client without knowledge of indexes is given of one, as registries have always done. */
 const DEFAULT_PLATFORM = "linux/amd64";
-
-export interface ManifestAnswer {
-  readonly manifest: HeldManifest;
-  readonly note: CacheNote;
-}
-
-export interface ManifestHeadAnswer {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  /** In bytes. */
-  readonly size: number;
-  readonly note: CacheNote;
-}
 
 export interface ManifestPullsOptions {
   readonly index: Index;
@@ -93,7 +82,7 @@ export class ManifestPulls {
     accept: Accept,
   ): Promise<ManifestHeadAnswer> {
     if (isBypassed(upstream, place)) {
-      return described(await this.#passing.manifest(upstream, place, reference, accept));
+      return this.#passing.manifestHead(upstream, place, reference, accept);
     }
     const digest = isDigest(reference)
       ? reference
@@ -134,23 +123,16 @@ export class ManifestPulls {
     reference: Tag | Digest,
   ): Promise<ManifestHeadAnswer | undefined> {
     const head = await this.#negatives.run(keyOf(place, reference), () =>
-      upstream.registry.headManifest(place.repository, reference).catch(unlessWithoutHead),
+      headUpstream(upstream, place, reference),
     );
     if (!head) return undefined;
-    const { mediaType, size } = head;
-    const digest = isDigest(reference) ? reference : head.digest;
-    if (!digest || size === undefined || !isManifestType(mediaType)) return undefined;
+    const { digest } = head;
     // Of a tag that is never asked about again, only what was verified is remembered.
     if (!isDigest(reference) && !matchesAny(upstream.settings.immutableTags, reference)) {
       await this.#index.tags.put(place, reference, { digest, checkedAt: this.#now() });
     }
-    return { digest, mediaType, size, note: PASSED_ON };
+    return { ...head, note: PASSED_ON };
   }
-}
-
-function described({ manifest, note }: ManifestAnswer): ManifestHeadAnswer {
-  const { digest, mediaType, bytes } = manifest;
-  return { digest, mediaType, size: bytes.byteLength, note };
 }
 
 function isDigest(reference: Tag | Digest): reference is Digest {

@@ -1,7 +1,7 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../oci/range.ts";
-import type { BlobAnswer } from "./blobs.ts";
+import type { BlobAnswer } from "./answers.ts";
 import type { Coalesce } from "./coalesce.ts";
 import type { Following } from "./follow.ts";
 import type { CacheNote } from "./note.ts";

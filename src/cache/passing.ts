@@ -4,9 +4,9 @@ import { Fault } from "../oci/fault.ts";
 import type { Tag } from "../oci/names.ts";
 import type { RangeRequest } from "../oci/range.ts";
 import type { Place } from "../store/index.ts";
-import type { BlobAnswer, BlobHead } from "./blobs.ts";
+import type { BlobAnswer, BlobHead, ManifestAnswer, ManifestHeadAnswer } from "./answers.ts";
+import { described, headUpstream } from "./manifest-heads.ts";
 import { Coalesce } from "./coalesce.ts";
-import type { ManifestAnswer } from "./manifest-pulls.ts";
 import { parseFrom } from "./manifests.ts";
 import { BYPASS } from "./note.ts";
 import { passThrough } from "./pass-through.ts";
@@ -29,6 +29,25 @@ export class Passing {
       throw new Fault({ kind: "not-acceptable", mediaType: manifest.mediaType });
     }
     return { manifest: { digest, mediaType: manifest.mediaType, bytes }, note: BYPASS };
+  }
+
+  /**
+   * By the upstream's own HEAD, since pulls may be limited; where that leaves open what has to be
+   * known, by a pull.
+   *
+   * @throws Fault
+   */
+  async manifestHead(
+    upstream: Upstream,
+    place: Place,
+    reference: Tag | Digest,
+    accept: Accept,
+  ): Promise<ManifestHeadAnswer> {
+    const head = await headUpstream(upstream, place, reference);
+    if (!head) return described(await this.manifest(upstream, place, reference, accept));
+    const { mediaType } = head;
+    if (!accept.allows(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
+    return { ...head, note: BYPASS };
   }
 
   /** @throws Fault */

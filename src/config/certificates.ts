@@ -4,7 +4,7 @@ import { UnreadableError } from "./files.ts";
 import type { Path } from "./positions.ts";
 import type { UpstreamEntry } from "./schema.ts";
 import type { ClientIdentity } from "./settings.ts";
-import type { UpstreamContext } from "./upstreams.ts";
+import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_PEM_BYTES = 4 * 1024 * 1024;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;

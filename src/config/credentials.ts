@@ -4,7 +4,7 @@ import { UnreadableError } from "./files.ts";
 import type { Path } from "./positions.ts";
 import type { UpstreamEntry } from "./schema.ts";
 import { type CredentialSource, type Credentials, DOCKER_HUB } from "./settings.ts";
-import type { UpstreamContext } from "./upstreams.ts";
+import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_SECRET_BYTES = 64 * 1024;
 const MAX_CONFIG_BYTES = 1024 * 1024;

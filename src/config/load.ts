@@ -8,12 +8,8 @@ import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { addressProblem, parseAddress } from "./schema.ts";
 import type { Address, Settings } from "./settings.ts";
-import {
-  defaultUpstreams,
-  type PlacedUpstream,
-  readUpstreams,
-  type UpstreamContext,
-} from "./upstreams.ts";
+import type { UpstreamContext } from "./upstream-context.ts";
+import { defaultUpstreams, type PlacedUpstream, readUpstreams } from "./upstreams.ts";
 
 const ANY_HOST = "0.0.0.0";
 const LOOPBACK = "127.0.0.1";

@@ -2,7 +2,6 @@ import ipaddr from "ipaddr.js";
 import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
 import { readAuthorities, readIdentity } from "./certificates.ts";
 import { readCredentials } from "./credentials.ts";
-import type { ReadText } from "./files.ts";
 import type { Path } from "./positions.ts";
 import { parseProxy, type ProxyRule } from "./proxy.ts";
 import { quote } from "./problems.ts";
@@ -14,24 +13,10 @@ import {
   UPSTREAM_ALIASES,
   type UpstreamSettings,
 } from "./settings.ts";
+import type { UpstreamContext } from "./upstream-context.ts";
 
 const TAG_TTL = 30_000;
 const MAX_CONNECTIONS = 32;
-
-export interface UpstreamContext {
-  /** Where relative paths begin: the folder of the configuration file. */
-  readonly folder: string;
-  readonly readFile: ReadText;
-  /** Reports what is wrong at a path of the file, at its key or at its value. */
-  readonly report: (path: Path, message: string, at: "key" | "value") => void;
-  /** `file:line:column` of a value. */
-  readonly place: (path: Path) => string;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether a program can be started by its name. */
-  readonly hasProgram: (name: string) => boolean;
-  /** What the environment says, for upstreams without a proxy of their own. */
-  readonly proxy?: ProxyRule | undefined;
-}
 
 /** An upstream, and its key in the file. */
 export interface PlacedUpstream {

@@ -1,4 +1,5 @@
-import type { BlobAnswer, Blobs } from "../cache/blobs.ts";
+import type { BlobAnswer } from "../cache/answers.ts";
+import type { Blobs } from "../cache/blobs.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseRange, type RangeRequest, resolveRange } from "../oci/range.ts";
