@@ -54,6 +54,61 @@ test("allow and deny hold for tags, digests and lists, also of what is cached", 
   expect(at.upstream.requests()).toEqual([]);
 });
 
+test("the catalog names nothing that is denied, in its list or its links", async () => {
+  await using at = await started({});
+  for (const name of ["team/app", "team/secret", "other/app"]) await at.get(`${name}/manifests/1`);
+  const upstream = localUpstream(at.upstream.url);
+  const deny = ["team/app", "team/secret"];
+  await at.cache.reconfigure({ upstreams: { "reg.test": { ...upstream, deny } } });
+  await at.cache.logged("configuration changed");
+  const all = await at.get("_catalog");
+  expect(await all.json()).toEqual({ repositories: ["other/app"] });
+  const page = await at.cache.get("/v2/_catalog?ns=reg.test&n=1");
+  expect([await page.json(), page.headers.get("link")]).toEqual([
+    { repositories: ["other/app"] },
+    null,
+  ]);
+  await at.cache.reconfigure({ upstreams: { "reg.test": { ...upstream, deny: ["other/**"] } } });
+  await until(async () => (await at.get("team/app/manifests/1")).status === 200, {
+    what: "team/app to be served",
+  });
+  const first = await at.cache.get("/v2/_catalog?ns=reg.test&n=1");
+  expect(await first.json()).toEqual({ repositories: ["team/app"] });
+  const link = first.headers.get("link") ?? "";
+  expect(link).toContain("last=team%2Fapp");
+  const second = await at.cache.get(/<([^>]+)>/.exec(link)?.[1] ?? "");
+  expect([await second.json(), second.headers.get("link")]).toEqual([
+    { repositories: ["team/secret"] },
+    null,
+  ]);
+});
+
+test("a HEAD of what is bypassed is a HEAD upstream, which is free where pulls are limited", async () => {
+  await using at = await started({ bypass: ["team/*"] });
+  const { digest, size, mediaType } = at.image.manifest;
+  const head = (reference: string, headers = {}) =>
+    at.cache.head(`/v2/team/app/manifests/${reference}?ns=reg.test`, { headers });
+  for (const reference of ["1", digest]) {
+    const response = await head(reference);
+    expect([response.status, Object.fromEntries(response.headers)]).toEqual([
+      200,
+      expect.objectContaining({
+        "cache-status": "entrepot; fwd=bypass",
+        "content-length": String(size),
+        "content-type": mediaType,
+        "docker-content-digest": digest,
+      }),
+    ]);
+  }
+  const other = "application/vnd.oci.image.index.v1+json";
+  expect((await head("1", { accept: other })).status).toBe(404);
+  expect((await head("missing")).status).toBe(404);
+  expect(new Set(at.upstream.requests().map(({ method }) => method))).toEqual(new Set(["HEAD"]));
+  // What a registry without HEAD leaves open is pulled.
+  at.upstream.respond(({ method }) => (method === "HEAD" ? faults.refuses(405) : undefined));
+  expect((await head("1")).headers.get("docker-content-digest")).toBe(digest);
+});
+
 test("what is bypassed is passed through each time and never stored", async () => {
   await using at = await started({ bypass: ["team/*"], tagTtl: "1h" });
   const large = randomContent(10 * MIB, 9);

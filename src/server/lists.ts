@@ -52,12 +52,29 @@ export async function answerCatalog(
 ): Promise<Response> {
   const { n = MOST_ENTRIES, last } = pageOf(visit.query);
   const { name } = upstream.settings;
-  const found = n === 0 ? [] : await cache.index.links.repositories(name, n + 1, last);
-  const page = found.slice(0, n);
-  const repositories = page.filter((repository) => isServed(upstream.settings, repository));
+  const served = n === 0 ? [] : await servedRepositories(cache, upstream, n + 1, last);
+  const repositories = served.slice(0, n);
   const headers = noteHeaders(name, { result: "hit" });
-  if (found.length > n) linkNext(headers, visit, n, page.at(-1));
+  if (served.length > n) linkNext(headers, visit, n, repositories.at(-1));
   return json({ repositories }, headers, visit);
+}
+
+/** What is not served is not named either, in a Link as little as in the list. */
+async function servedRepositories(
+  cache: Cache,
+  { settings }: Upstream,
+  limit: number,
+  last: string | undefined,
+): Promise<string[]> {
+  const served: string[] = [];
+  let after = last;
+  // Where the first ones are not served, many more may not be.
+  for (let batch = limit; ; batch = MOST_ENTRIES) {
+    const some = await cache.index.links.repositories(settings.name, batch, after);
+    served.push(...some.filter((repository) => isServed(settings, repository)));
+    after = some.at(-1);
+    if (served.length >= limit || some.length < batch) return served;
+  }
 }
 
 function pageOf(query: URLSearchParams): { n: number | undefined; last: string | undefined } {
