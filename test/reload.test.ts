@@ -68,6 +68,18 @@ test("a change that is not good is refused whole, with its place; a good one fol
   await cache.logged("configuration changed");
 });
 
+test("what was missing or failed is asked again at once after a change of the configuration", async () => {
+  await using at = await started();
+  await using right = await startScriptedUpstream();
+  right.add("app", textImage({ text: "moved here" }), "1");
+  const config = (settings: object) => ({ upstreams: { "reg.test": settings } });
+  await using cache = await startEntrepot({ config: config(at.base) });
+  const status = async () => (await cache.get("/v2/app/manifests/1?ns=reg.test")).status;
+  expect(await status()).toBe(404);
+  await cache.reconfigure(config(localUpstream(right.url)));
+  await until(async () => (await status()) === 200, { what: "the image", within: 5000 });
+});
+
 test("SIGHUP reads it at once, and what needs a restart is said to", async () => {
   await using at = await started();
   await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });

@@ -44,6 +44,7 @@ export class Cache {
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
   readonly #manifests: Manifests;
+  readonly #negatives = new Negatives();
   readonly #durable: DurableFacts;
 
   constructor({
@@ -62,7 +63,7 @@ export class Cache {
       stored: ({ digest, size }) => index.contents.put({ digest, size }, now()),
       ended: (event) => observer.filled(event),
     });
-    const negatives = new Negatives();
+    const negatives = this.#negatives;
     const passing = new Passing();
     this.blobs = new Blobs({ store, index, fills: this.fills, used, negatives, passing });
     const manifests = new Manifests({
@@ -80,6 +81,11 @@ export class Cache {
     const listings = new Listings(index, now);
     this.tagLists = new TagLists(listings);
     this.referrers = new Referrers(index, listings, this.manifests);
+  }
+
+  /** Upstreams are configured in another way: what failed or was missing may be there now. */
+  reconfigured(): void {
+    this.#negatives.forget();
   }
 
   /** A content is no longer stored. */

@@ -31,3 +31,16 @@ test.each<[string, FaultDetail, number]>([
   expect(asked).toBe(kept > 0 ? 2 : 3);
   expect(await negatives.run("b", async () => "fine")).toBe("fine");
 });
+
+test("nothing is remembered that was asked before all was forgotten", async () => {
+  const negatives = new Negatives();
+  const missing = new Fault({ kind: "unknown", what: "blob", upstream, name: "x" });
+  const answer = Promise.withResolvers<string>();
+  const early = negatives.run("a", () => answer.promise).catch((error: unknown) => error);
+  const fails = negatives.run("b", () => Promise.reject(missing)).catch((error: unknown) => error);
+  expect(await fails).toBe(missing);
+  negatives.forget();
+  answer.reject(missing);
+  expect(await early).toBe(missing);
+  for (const key of ["a", "b"]) expect(await negatives.run(key, async () => "fine")).toBe("fine");
+});

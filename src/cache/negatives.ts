@@ -12,6 +12,7 @@ const MOST = 10_000;
  */
 export class Negatives {
   readonly #faults: LRUCache<string, Fault>;
+  #forgotten = 0;
 
   /** @param now milliseconds on any clock that only goes forward */
   constructor(now: () => number = () => performance.now()) {
@@ -22,12 +23,20 @@ export class Negatives {
   async run<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
     const known = this.#faults.get(key);
     if (known) throw known;
+    const forgotten = this.#forgotten;
     try {
       return await work();
     } catch (error) {
-      if (error instanceof Fault) this.remember(key, error);
+      // What was asked before everything was forgotten is about how things were then.
+      if (error instanceof Fault && forgotten === this.#forgotten) this.remember(key, error);
       throw error;
     }
+  }
+
+  /** What was told may be otherwise now. */
+  forget(): void {
+    this.#forgotten += 1;
+    this.#faults.clear();
   }
 
   remember(key: string, fault: Fault): void {

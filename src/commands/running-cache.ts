@@ -139,6 +139,7 @@ async function open(
     reconfigure(changed) {
       upstreams.configure(changed.upstreams);
       kept.configure(changed.upstreams);
+      cache.reconfigured();
     },
     async close() {
       isStopping = true;
