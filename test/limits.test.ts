@@ -108,7 +108,7 @@ describe("a budget", () => {
     at.upstream.respond(() => told(76));
     await at.get();
     const metrics = await (await at.cache.getAdmin("/metrics")).text();
-    const labels = `{upstream="reg.test",host="${at.upstream.address}"}`;
+    const labels = `{upstream="reg.test",host="${at.upstream.url}"}`;
     expect(metrics).toContain(`entrepot_upstream_budget_remaining${labels} 76`);
     expect(metrics).toContain(`entrepot_upstream_budget_limit${labels} 100`);
     expect(metrics).toContain(`entrepot_upstream_circuit_open${labels} 0`);

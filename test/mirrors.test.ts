@@ -83,3 +83,17 @@ test("a mirror that hangs costs some seconds once, and the answer comes in time"
   expect((await at.get(1)).status).toBe(200);
   expect(performance.now() - again).toBeLessThan(2000);
 }, 30_000);
+
+test("two mirrors on one host are two in the metrics", async () => {
+  await using upstream = await startScriptedUpstream();
+  const mirrors = ["/one", "/two"].map((path) => localUpstream(`${upstream.url}${path}`));
+  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), mirrors } } };
+  await using cache = await startEntrepot({ config });
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  const circuits = metrics.match(/^entrepot_upstream_circuit_open.*$/gm) ?? [];
+  expect([...circuits]).toEqual(
+    [`${upstream.url}/one`, `${upstream.url}/two`, upstream.url].map(
+      (host) => `entrepot_upstream_circuit_open{upstream="reg.test",host="${host}"} 0`,
+    ),
+  );
+});

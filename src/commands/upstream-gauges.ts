@@ -13,7 +13,7 @@ export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
       [...upstreams.all.values()].flatMap(({ registry }) =>
         registry.status.flatMap((status) => {
           const value = read(status);
-          const labels = [registry.name, new URL(status.url).host];
+          const labels = [registry.name, placeOf(new URL(status.url))];
           return value === undefined ? [] : [{ labels, value }];
         }),
       ),
@@ -39,4 +39,10 @@ export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
     "Whether it is not asked because it fails.",
     ({ circuit }) => (circuit === "closed" ? 0 : 1),
   );
+}
+
+/** Host and path: two mirrors may well be on one host. The scheme is told where it is not https. */
+function placeOf({ protocol, host, pathname }: URL): string {
+  const scheme = protocol === "https:" ? "" : `${protocol}//`;
+  return `${scheme}${host}${pathname.replace(/\/+$/, "")}`;
 }
