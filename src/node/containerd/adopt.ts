@@ -73,20 +73,22 @@ function insert(adoption: Adoption, file: HostsFile): Adopted {
   if (file.server === undefined && server !== undefined)
     head.push(`server = ${tomlString(server)}`);
   const blocks = ours.flatMap((host) => hostBlock(host).concat(""));
-  const lines = text.split(/\r?\n/);
+  // With their endings: a file may hold both kinds, and every byte of it stays.
+  const lines = text.split(/(?<=\n)/);
   const document = new TomlDocument(text);
   const first = document.headers[0];
   // Comments right above a header belong to it.
-  let at = first === undefined ? lines.length : first.line - 1;
+  let at =
+    first === undefined ? lines.length : text.slice(0, first.node.range[0]).split("\n").length - 1;
+  const added = (some: readonly string[]): string[] => some.map((line) => line + eol);
   if (first !== undefined) {
     while (at > 0 && lines[at - 1]?.trim().startsWith("#")) at -= 1;
   } else {
-    if (lines.at(-1) === "") at -= 1;
     blocks.pop();
-    blocks.unshift("");
+    blocks.unshift(...(text.endsWith("\n") ? [""] : ["", ""]));
   }
-  const result = [...head, ...lines.slice(0, at), ...blocks, ...lines.slice(at)];
-  return { text: result.join(eol), notes: [], isPlain: true };
+  const result = [...added(head), ...lines.slice(0, at), ...added(blocks), ...lines.slice(at)];
+  return { text: result.join(""), notes: [], isPlain: true };
 }
 
 function rewrite(adoption: Adoption, file: HostsFile): Adopted {

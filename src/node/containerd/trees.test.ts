@@ -46,6 +46,29 @@ test("a sound file is as it was while the cache is out", () => {
   expect(out).toBe(theirs);
 });
 
+test("a file with both kinds of line endings keeps each of them where it is adopted", () => {
+  for (const [text, version] of [
+    [
+      `# mine\r\nserver = "https://up"\n\r\n# cellar\n[host."http://theirs"]\r\n\tcapabilities = ["pull"]\n`,
+    ],
+    [`server = "https://up"\r\n[host."http://theirs"]`],
+    [`server = "https://up"\n# the end\r\n`, "2.1.9"],
+    [`server = "https://up"`, "2.1.9"],
+  ] as const) {
+    const [after, out] = adopted("/c", text, version);
+    expect(out).toBe(text);
+    const lines = after.split(/(?<=\n)/);
+    const stood = text.split(/(?<=\n)/);
+    let found = 0;
+    for (const line of lines) {
+      const wanted = stood[found];
+      if (wanted !== undefined && line.startsWith(wanted)) found += 1;
+    }
+    expect({ after, found }).toEqual({ after, found: stood.length });
+    expect(after).toContain(CACHE);
+  }
+});
+
 test("a file from a directory that is no longer read keeps its hosts while the cache is out", () => {
   const [after, out] = adopted("/d", `server = "https://up"\n${theirs}`);
   expect(after).toContain(CACHE);
