@@ -1,5 +1,10 @@
 import { Command } from "commander";
-import { isWrong } from "../node/findings.ts";
+import type { Finding } from "../node/findings.ts";
+import { isWrong, sortFindings } from "../node/findings.ts";
+import type { JournalDocument } from "../node/journal.ts";
+import { JournalError } from "../node/journal.ts";
+import { FilesFault } from "../node/node-files.ts";
+import type { Site } from "../node/site.ts";
 import type { PlaceOptions } from "./node-site.ts";
 import { openSite, run } from "./node-site.ts";
 import { factsText, findingsText, printJson } from "./node-print.ts";
@@ -12,9 +17,11 @@ export function checkCommand(): Command {
 
 async function check(options: PlaceOptions): Promise<number> {
   const site = openSite(options);
-  const { facts, findings } = await site.runtime.inspect(site.files);
+  const inspection = await site.runtime.inspect(site.files);
+  const { facts } = inspection;
+  const { journal, finding } = readJournal(site);
+  const findings = sortFindings([...inspection.findings, ...(finding ? [finding] : [])]);
   const wrong = findings.filter(isWrong);
-  const journal = site.journal.read();
   if (options.json) {
     const wired = journal
       ? { cache: journal.wish.cache, namespaces: journal.wish.namespaces }
@@ -42,4 +49,35 @@ async function check(options: PlaceOptions): Promise<number> {
       : `\n${wrong.length} ${wrong.length === 1 ? "thing is" : "things are"} wrong.`,
   );
   return wrong.length > 0 ? 1 : 0;
+}
+
+/** A journal that cannot be used is one more thing to tell of a node, beside all others. */
+function readJournal(site: Site): { journal?: JournalDocument; finding?: Finding } {
+  try {
+    const journal = site.ownJournal();
+    return journal === undefined ? {} : { journal };
+  } catch (error) {
+    const consequence = "nothing can be applied, verified, watched or rolled back here";
+    if (error instanceof FilesFault) {
+      const at = { file: site.journal.path };
+      const what = `the journal cannot be read: ${error.message}`;
+      const advice = "run this as root";
+      return {
+        finding: { code: "journal-unreadable", severity: "error", at, what, consequence, advice },
+      };
+    }
+    if (!(error instanceof JournalError)) throw error;
+    const { kind: code, at, what, advice } = error;
+    const isAnother = code === "journal-of-another";
+    return {
+      finding: {
+        code,
+        severity: isAnother ? "warning" : "error",
+        at,
+        what: isAnother ? what : `the journal of the wiring is damaged: ${what}`,
+        consequence: isAnother ? `${consequence} with these options` : consequence,
+        advice,
+      },
+    };
+  }
 }

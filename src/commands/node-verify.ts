@@ -31,7 +31,7 @@ async function prove(options: VerifyOptions): Promise<number> {
   const site = openSite(options);
   if (site.filesOnly)
     throw new WrongUse("verify pulls through a running containerd: leave --root out");
-  const wish = site.journal.read()?.wish;
+  const wish = site.ownJournal()?.wish;
   const url = options.cache ?? wish?.cache;
   if (url === undefined)
     throw new WrongUse("nothing is wired here: name the cache with --cache URL");

@@ -28,7 +28,7 @@ async function keep(options: WatchOptions): Promise<number> {
   const intervalMs = Math.max(100, duration("--interval", options.interval));
   const site = openSite(options);
   if (site.filesOnly) throw new WrongUse("watch looks after a running node: leave --root out");
-  const wish = site.journal.read()?.wish;
+  const wish = site.ownJournal()?.wish;
   const url = options.cache ?? wish?.cache;
   if (url === undefined)
     throw new WrongUse("nothing is wired here: entrepot node apply does that first");

@@ -1,6 +1,9 @@
 import { posix } from "node:path";
+import { parseDocument } from "yaml";
 import { z } from "zod";
 import type { DurableFiles } from "./durable-files.ts";
+import type { Place } from "./findings.ts";
+import { formatPlace } from "./findings.ts";
 import type { FileState, FileView } from "./node-files.ts";
 import { readText } from "./node-files.ts";
 import { sameState } from "./plan.ts";
@@ -10,6 +13,16 @@ export const DEFAULT_STATE_DIRECTORY = "/var/lib/entrepot/node";
 /** A journal that cannot be read or used; nothing is touched then. */
 export class JournalError extends Error {
   override readonly name = "JournalError";
+
+  constructor(
+    readonly kind: "journal-damaged" | "journal-of-another",
+    readonly at: Place,
+    readonly what: string,
+    readonly advice: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${formatPlace(at)}: ${what}: ${advice}`, options);
+  }
 }
 
 const storedFile = z.strictObject({
@@ -73,6 +86,23 @@ export type JournalEntry = z.infer<typeof entry>;
 const ABOUT =
   "What `entrepot node apply` changed on this node, with the bytes from before under `original`. `entrepot node rollback` puts them back.";
 
+const DAMAGED =
+  "put it right, since it holds the bytes from before the wiring (under `original`); or move it aside, and what is wired then counts as somebody else's (apply --adopt takes it in)";
+
+/** JSON.parse says only that something is wrong; YAML's parser reads JSON and says where. */
+function placeOfDamage(text: string): { place: Omit<Place, "file">; message: string } {
+  const [error] = parseDocument(text, { uniqueKeys: false, prettyErrors: true }).errors;
+  const [start] = error?.linePos ?? [];
+  if (error === undefined || start === undefined) {
+    return { place: {}, message: text.trim() === "" ? "it is empty" : "it cannot be read" };
+  }
+  const [message = ""] = error.message.split("\n");
+  return {
+    place: { line: start.line, column: start.col },
+    message: message.replace(/ at line \d+, column \d+:?$/, ""),
+  };
+}
+
 /** The record of everything that this tool changed on a node: one file, replaced as a whole. */
 export class Journal {
   readonly path: string;
@@ -89,14 +119,27 @@ export class Journal {
   read(): JournalDocument | undefined {
     const text = readText(this.#view, this.path);
     if (text === undefined) return undefined;
+    let value: unknown;
     try {
-      return document.parse(JSON.parse(text));
+      value = JSON.parse(text);
     } catch (cause) {
+      const { place, message } = placeOfDamage(text);
       throw new JournalError(
-        `${this.path} cannot be understood: it was written by another version or damaged. It holds the bytes from before the wiring; put it right or aside before going on`,
+        "journal-damaged",
+        { file: this.path, ...place },
+        `it is no JSON: ${message}`,
+        DAMAGED,
         { cause },
       );
     }
+    const read = document.safeParse(value);
+    if (read.success) return read.data;
+    const [issue] = read.error.issues;
+    const where = issue && issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
+    const what = `it is of another version or damaged: ${where}${issue?.message ?? "another form"}`;
+    throw new JournalError("journal-damaged", { file: this.path }, what, DAMAGED, {
+      cause: read.error,
+    });
   }
 
   /** Returns only once it is on the disk. */

@@ -59,7 +59,7 @@ export function rollback(options: RollbackOptions): Promise<RollbackResult> {
 }
 
 async function rollbackAlone({ site, confirm, say }: RollbackOptions): Promise<RollbackResult> {
-  const journal = site.journal.read();
+  const journal = site.ownJournal();
   if (journal === undefined) return { plan: EMPTY, outcome: "nothing-to-do" };
   const plan = await planRollback(site, journal);
   if (plan.obstacles.length > 0) return { plan, outcome: "blocked" };

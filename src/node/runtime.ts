@@ -78,6 +78,8 @@ export interface Route {
 export interface Runtime {
   /** The main configuration file, as the node has it. */
   readonly main: string;
+  /** The same, where an option or the running process tells it; undefined where it is assumed. */
+  readonly knownMain: string | undefined;
   /** What has to be written. */
   targets(views: Views, wish: Wish): Promise<Targets>;
   inspect(view: FileView): Promise<Inspection>;

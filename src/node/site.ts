@@ -54,7 +54,7 @@ export class Site {
 
   /** What has to be written for a wish, with the reasons why it must not be; changes nothing. */
   async plan(wish: Wish): Promise<Plan> {
-    const journal = this.#ownJournal();
+    const journal = this.ownJournal(this.runtime.main);
     const view = new OverlaidFiles(this.files, originals(journal, this.files));
     const planned = await this.runtime.targets({ now: view, before: this.#before(journal) }, wish);
     const changes = this.#changes(planned.targets, journal, planned.obstacles.length > 0);
@@ -76,12 +76,21 @@ export class Site {
     };
   }
 
-  /** @throws JournalError where it is about another containerd than the one that is looked at. */
-  #ownJournal(): JournalDocument | undefined {
+  /**
+   * What was wired here. A containerd that is stopped is taken for the journal's own: a way back has
+   * to be there without it.
+   *
+   * @throws JournalError where it is damaged, or about another containerd than is looked at.
+   */
+  ownJournal(looksAt = this.runtime.knownMain): JournalDocument | undefined {
     const journal = this.journal.read();
-    if (journal === undefined || journal.main === this.runtime.main) return journal;
+    const main = looksAt ?? journal?.main;
+    if (journal === undefined || journal.main === main) return journal;
     throw new JournalError(
-      `${this.journal.path} is about ${journal.main}, and this containerd goes by ${this.runtime.main}: give each its own --state-dir`,
+      "journal-of-another",
+      { file: this.journal.path },
+      `it is about ${journal.main}, and this containerd goes by ${main}`,
+      "give each containerd its own --state-dir, or name the other one by --socket or --containerd-config",
     );
   }
 

@@ -138,6 +138,11 @@ class Watcher {
     if (!journal.wish.all || Date.now() < this.#retryAt) return;
     const served = await cache.namespaces().catch(() => undefined);
     if (served === undefined) return;
+    // A cache that lost its configuration says so too, and would unwire every node that watches it.
+    if (served.length === 0 && journal.wish.namespaces.length > 0) {
+      this.#once(`${cache.url} says that it serves no registry: the wiring stays as it is`);
+      return;
+    }
     const { all: _all, ...former } = journal.wish;
     const { cacheCa, ...rest } = former;
     const base: Wish = { ...rest, ...(cacheCa === undefined ? {} : { cacheCa }) };

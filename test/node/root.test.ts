@@ -1,7 +1,14 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { CacheClient } from "../../src/node/cache-client.ts";
+import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
+import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
+import { NodeFiles } from "../../src/node/node-files.ts";
+import { Site } from "../../src/node/site.ts";
+import { watch } from "../../src/node/watch.ts";
 import { type TempDir, tempDir } from "../harness/places.ts";
+import { until } from "../harness/waiting.ts";
 import { entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 
@@ -115,10 +122,7 @@ test("naming fewer registries takes the others back; a file that was edited sinc
 
 test("a cache that serves no registry is no reason to touch a node", async () => {
   await using dir = await image();
-  await using server = Object.assign(
-    Bun.serve({ port: 0, fetch: () => Response.json({ namespaces: [] }) }),
-    { [Symbol.asyncDispose]: () => server.stop(true) },
-  );
+  await using server = saysItServes(() => []);
   const before = tree(dir.path);
   const words = ["apply", "--cache", server.url.origin, "--root", dir.path];
   expect(await entrepotNode(words)).toMatchObject({
@@ -126,4 +130,107 @@ test("a cache that serves no registry is no reason to touch a node", async () =>
     text: expect.stringContaining("serves no registry"),
   });
   expect(tree(dir.path)).toEqual(before);
+});
+
+/** A cache that says of itself what it is told to: a misled one, not the product. */
+function saysItServes(names: () => readonly string[]) {
+  const server = Bun.serve({
+    port: 0,
+    fetch: ({ url }) =>
+      url.endsWith("/namespaces") ? Response.json({ namespaces: names() }) : new Response("{}"),
+  });
+  return Object.assign(server, { [Symbol.asyncDispose]: () => server.stop(true) });
+}
+
+test("a watched cache that serves no registry any more unwires nothing", async () => {
+  await using dir = await image();
+  let serves = ["ghcr.io", "quay.io"];
+  let asked = 0;
+  await using server = saysItServes(() => {
+    asked += 1;
+    return serves;
+  });
+  const cache = server.url.origin;
+  expect(await entrepotNode(["apply", "--cache", cache, "--root", dir.path])).toMatchObject({
+    code: 0,
+  });
+  const wired = tree(dir.file("etc"));
+  const files = new NodeFiles(dir.path);
+  const runtime = new ContainerdRuntime({ files, filesOnly: true });
+  const stateDirectory = DEFAULT_STATE_DIRECTORY;
+  const site = new Site({ files, runtime, stateDirectory, filesOnly: true });
+  const ending = new AbortController();
+  const said: string[] = [];
+  const watching = watch({
+    site,
+    cache: new CacheClient(cache),
+    graceMs: 1_000,
+    intervalMs: 10,
+    signal: ending.signal,
+    say: (line) => said.push(line),
+  });
+  const looksTwice = async (what: string): Promise<void> => {
+    const from = asked;
+    await until(() => asked > from + 2, { what });
+  };
+  serves = [];
+  await looksTwice("the watcher to see an empty list");
+  expect(tree(dir.file("etc"))).toEqual(wired);
+  expect(said).toEqual([expect.stringContaining("serves no registry")]);
+  // A list with something in it is followed as before.
+  serves = ["quay.io"];
+  const left = dir.file("etc/containerd/certs.d");
+  await until(() => !tree(left)["ghcr.io/hosts.toml"]?.includes(cache), { what: "ghcr.io to go" });
+  expect(tree(left)["quay.io/hosts.toml"]).toContain(cache);
+  ending.abort();
+  await watching;
+});
+
+test("a journal about one containerd is no reason to roll another one back", async () => {
+  await using dir = await image();
+  const root = ["--root", dir.path];
+  await entrepotNode(["apply", "--cache", "http://cache:5000", "--upstream", "ghcr.io", ...root]);
+  const wired = tree(dir.path);
+  const other = [...root, "--containerd-config", "/etc/other/config.toml"];
+  expect(await entrepotNode(["rollback", ...other])).toMatchObject({
+    code: 1,
+    text: expect.stringContaining("it is about /etc/containerd/config.toml"),
+  });
+  const check = await entrepotNode(["check", ...other]);
+  expect(check.text).toContain("is about /etc/containerd/config.toml");
+  expect(tree(dir.path)).toEqual(wired);
+  const own = [...root, "--containerd-config", "/etc/containerd/config.toml"];
+  expect(await entrepotNode(["rollback", ...own])).toMatchObject({ code: 0 });
+});
+
+test("a damaged journal hides nothing else that is wrong, and is told with its place", async () => {
+  await using dir = await image();
+  const root = ["--root", dir.path];
+  await entrepotNode(["apply", "--cache", "http://cache:5000", "--upstream", "ghcr.io", ...root]);
+  const journal = dir.file("var/lib/entrepot/node/journal.json");
+  const text = readFileSync(journal, "utf8");
+  mkdirSync(dir.file("etc/containerd/certs.d/quay.io"));
+  for (const [damaged, what] of [
+    [text.slice(0, text.indexOf('"files"') + 20), /journal\.json:\d+:\d+: .*it is no JSON/],
+    ["", /journal\.json: .*it is empty/],
+    [text.replace('"format": 1', '"format": 2'), /journal\.json: .*format: /],
+  ] as const) {
+    writeFileSync(journal, damaged);
+    const before = tree(dir.path);
+    const check = await entrepotNode(["check", ...root]);
+    expect(check.code).toBe(1);
+    expect(check.text).toMatch(what);
+    expect(check.text).toContain("move it aside");
+    expect(check.text).toContain("there is no hosts.toml in it");
+    const json = JSON.parse((await entrepotNode(["check", "--json", ...root])).text) as {
+      findings: { code: string }[];
+    };
+    expect(json.findings.map(({ code }) => code)).toEqual([
+      "journal-damaged",
+      "hosts-empty-directory",
+    ]);
+    const back = await entrepotNode(["rollback", ...root]);
+    expect(back).toMatchObject({ code: 1, text: expect.stringContaining("move it aside") });
+    expect(tree(dir.path)).toEqual(before);
+  }
 });

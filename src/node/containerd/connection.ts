@@ -47,6 +47,13 @@ export class Connection {
     return this.#main;
   }
 
+  /** Undefined where neither an option nor a process tells it. */
+  get knownMain(): string | undefined {
+    const { config } = this.options;
+    if (config !== undefined) return config;
+    return this.daemon && (configOf(this.daemon) ?? DEFAULT_CONFIG);
+  }
+
   /** The process of this moment: another one after a restart. */
   get daemon(): Daemon | undefined {
     return this.options.filesOnly ? undefined : findDaemon(this.socket);

@@ -42,6 +42,10 @@ export class ContainerdRuntime implements Runtime {
     return this.#connection.main;
   }
 
+  get knownMain(): string | undefined {
+    return this.#connection.knownMain;
+  }
+
   async targets(views: Views, wish: Wish): Promise<Targets> {
     const { version } = await this.#connection.version();
     const manager = whoManages(views.now, this.main);
