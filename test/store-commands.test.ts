@@ -163,6 +163,9 @@ test("a purge leaves alone what is being filled, and says so", async () => {
   const body = response.bytes();
   const purged = await command(cache, "purge", "reg.test/app:1");
   expect(purged.code).toBe(0);
+  expect(purged.stdout).toContain(
+    "\n1 contents are being fetched or read at this moment, and are left alone: without an image they are evicted in their turn.\n",
+  );
   upstream.release();
   expect(Buffer.compare(await body, bytesOf(layer))).toBe(0);
   expect(await verifyStore(cache.data)).toEqual([layer.digest]);

@@ -110,6 +110,38 @@ test("a damaged index is made again, and its images served with their upstream a
   expect(moved.blobs.length).toBeGreaterThan(0);
 }, 60_000);
 
+test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const [before, after] = [textImage({ text: "before" }), textImage({ text: "after" })];
+  upstream.add("app", before, "1", "stays");
+  const settings = {
+    storage: { scrub: 0 },
+    upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: 0 } },
+  };
+  {
+    await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+    await pull(cache, "app", "1", before);
+    await pull(cache, "app", "stays", before);
+    // Both tags move, and with them what stands beside the manifests.
+    upstream.add("app", after, "1", "stays");
+    await pull(cache, "app", "1", after);
+    await pull(cache, "app", "stays", after);
+    expect((await command(cache, "purge", "reg.test/app:1")).code).toBe(0);
+    await upstream.stop();
+    await pull(cache, "app", "stays", after);
+  }
+  await writeFile(join(data.file("d"), "index.db"), "this is no database".repeat(1000));
+  await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "stays", after);
+  expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(502);
+  const { images } = JSON.parse((await command(cache, "ls", "--json")).stdout);
+  const listed = images.map((one: { tag?: string; digest: string }) => `${one.digest} ${one.tag}`);
+  const still = [`${before.manifest.digest} undefined`, `${after.manifest.digest} stays`];
+  expect(listed.sort()).toEqual(still.sort());
+}, 60_000);
+
 test("files without facts and facts without files are mended beside traffic", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");

@@ -45,7 +45,6 @@ export class Cache {
   readonly referrers: Referrers;
   readonly #manifests: Manifests;
   readonly #negatives = new Negatives();
-  readonly #durable: DurableFacts;
 
   constructor({
     store,
@@ -56,7 +55,6 @@ export class Cache {
     now = Date.now,
   }: CacheOptions) {
     const durable = new DurableFacts(plain, facts, (fault) => observer.forgotten(fault));
-    this.#durable = durable;
     const { index } = durable;
     this.index = index;
     this.fills = new Fills(store, {
@@ -91,6 +89,5 @@ export class Cache {
   /** A content is no longer stored. */
   forget(digest: Digest): void {
     this.#manifests.forget(digest);
-    this.#durable.forget(digest);
   }
 }

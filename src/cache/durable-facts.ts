@@ -1,18 +1,8 @@
-import { LRUCache } from "lru-cache";
 import { Fault } from "../oci/fault.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { FactFiles } from "../store/fact-files.ts";
-import type { Index, Place } from "../store/index.ts";
-
-/** A manifest as it was learnt; learnt again after it was forgotten, it is another one. */
-interface Known {
-  readonly mediaType: string;
-}
-
-/** Tags whose fact file is known to say the same: about 2 MB of memory when full. */
-const KNOWN_TAGS = 8192;
-/** Types of manifests that tags may be written beside: about 1 MB when full. */
-const KNOWN_TYPES = 8192;
+import type { Tag } from "../oci/names.ts";
+import type { Index, Place, TagFact } from "../store/index.ts";
 
 /**
  * The index as the pull path writes it: what cannot be written must not fail a pull, since it is
@@ -22,8 +12,6 @@ export class DurableFacts {
   readonly index: Index;
   readonly #files: FactFiles | undefined;
   readonly #forgotten: (fault: Fault) => void;
-  readonly #tags = new LRUCache<string, Known>({ max: KNOWN_TAGS });
-  readonly #types = new LRUCache<Digest, Known>({ max: KNOWN_TYPES });
 
   constructor(index: Index, files: FactFiles | undefined, forgotten: (fault: Fault) => void) {
     this.#files = files;
@@ -36,16 +24,15 @@ export class DurableFacts {
         get: (place, tag) => tags.get(place, tag),
         list: (place) => tags.list(place),
         all: (limit, last) => tags.all(limit, last),
-        remove: (place, tag) => this.#try(() => tags.remove(place, tag)),
+        remove: async (place, tag) => {
+          const before = await tags.get(place, tag);
+          await this.#try(() => tags.remove(place, tag));
+          if (before) await this.#try(async () => files?.forgetTag(before.digest, place, tag));
+        },
         put: async (place, tag, fact) => {
+          const before = await tags.get(place, tag);
           await this.#try(() => tags.put(place, tag, fact));
-          const key = `${place.upstream}/${place.repository}:${tag}`;
-          const known = this.#types.get(fact.digest);
-          if (!known || !files || this.#tags.get(key) === known) return;
-          this.#tags.set(key, known);
-          const { mediaType } = known;
-          const { digest, checkedAt: at } = fact;
-          await this.#try(() => files.remember(digest, { mediaType, place, tag, at }));
+          await this.#try(() => this.#writeTag(place, tag, fact, before));
         },
       },
       links: {
@@ -81,15 +68,23 @@ export class DurableFacts {
     place: Place,
     { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string },
   ): Promise<void> {
-    if (this.#types.get(digest)?.mediaType !== mediaType) this.#types.set(digest, { mediaType });
     await this.#try(async () =>
       this.#files?.remember(digest, { mediaType, place, at: Date.now() }),
     );
   }
 
-  /** It is no longer stored, and what was written beside it may be gone as well. */
-  forget(digest: Digest): void {
-    this.#types.delete(digest);
+  /** A tag stands beside one manifest: the one that it leads to. */
+  async #writeTag(
+    place: Place,
+    tag: Tag,
+    { digest, checkedAt: at }: TagFact,
+    before: TagFact | undefined,
+  ): Promise<void> {
+    const files = this.#files;
+    if (!files || files.has(digest, place, tag)) return;
+    const mediaType = (await this.index.contents.get(digest))?.mediaType;
+    if (mediaType !== undefined) await files.remember(digest, { mediaType, place, tag, at });
+    if (before && before.digest !== digest) await files.forgetTag(before.digest, place, tag);
   }
 
   async #try(work: () => Promise<unknown>): Promise<void> {

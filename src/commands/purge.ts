@@ -46,8 +46,8 @@ function purge(pattern: string, options: Options): Promise<number> {
       print(`${purged.contents} contents, ${formatSize(purged.bytes)}.`);
       if (purged.shared > 0) print(`${purged.shared} contents stay: other images hold them.`);
       if (purged.busy > 0) {
-        const hint = "they are stored when they are complete, and can be purged then";
-        print(`${purged.busy} contents are being fetched or read at this moment: ${hint}.`);
+        const what = "are being fetched or read at this moment, and are left alone";
+        print(`${purged.busy} contents ${what}: without an image they are evicted in their turn.`);
       }
       return 0;
     },

@@ -32,6 +32,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
       "Bytes of contents on their way in, or begun and kept.",
       () => space.drafts,
     );
+    gauge("facts_bytes", "Bytes of the index, and of facts beside it.", () => space.beside);
     gauge("max_bytes", "Bytes that may be stored.", () => space.bound.maxSize);
     gauge("full", "1 while nothing can be stored and pulls are passed through.", () =>
       space.isFull ? 1 : 0,

@@ -5,7 +5,7 @@ import { systemCode } from "./storage-fault.ts";
 
 /** How much may be kept, in bytes. */
 export interface Bound {
-  /** Contents and beginnings of contents together. */
+  /** Contents, beginnings of contents, and what is kept beside them. */
   readonly maxSize: number;
   /** What stays free on the disk, whoever fills it. */
   readonly minFree: number;
@@ -15,6 +15,8 @@ export interface Bound {
 export interface DiskFacts {
   readonly free: number;
   readonly size: number;
+  /** What is kept beside contents: facts, and the index. */
+  readonly beside?: number;
 }
 
 export interface SpaceOptions {
@@ -49,6 +51,7 @@ export class Space {
   #held = 0;
   #drafts = 0;
   #pinned = 0;
+  #beside = 0;
   /** Free on the disk when it was last measured, less what was taken since. */
   #free = Infinity;
   #measuredAt = -Infinity;
@@ -76,8 +79,13 @@ export class Space {
     return this.#drafts;
   }
 
+  /** Bytes of facts and the index, when they were last measured. */
+  get beside(): number {
+    return this.#beside;
+  }
+
   get used(): number {
-    return this.#held + this.#drafts;
+    return this.#held + this.#drafts + this.#beside;
   }
 
   get isFull(): boolean {
@@ -161,7 +169,7 @@ export class Space {
 
   /** @throws Fault of kind `storage` where so much can never be held, whatever is evicted */
   mayEverHold(bytes: number): void {
-    if (bytes > this.bound.maxSize - this.#pinned) throw this.#refusal(bytes);
+    if (bytes > this.bound.maxSize - this.#pinned - this.#beside) throw this.#refusal(bytes);
   }
 
   /** What eviction must not touch, in bytes. */
@@ -206,8 +214,9 @@ export class Space {
   /** Asks the disk, and finds out by itself that there is room again. */
   async measure(): Promise<void> {
     this.#measuredAt = this.#clock();
-    const { free, size } = await this.#disk();
+    const { free, size, beside = 0 } = await this.#disk();
     this.#free = free;
+    this.#beside = beside;
     const room = free - this.bound.minFree;
     const isEnough = room > Math.min(ROOM_TO_RECOVER, size / 4);
     if (this.isFull && this.isWorthTrying() && isEnough) this.#recover();

@@ -12,6 +12,10 @@ const LOOK_EVERY = 1000;
 const AGE_EVERY = 30_000;
 /** How often bytes are counted anew, in milliseconds. */
 const COUNT_EVERY = 600_000;
+/** How often facts that nobody would miss are looked for, in milliseconds. */
+const PRUNE_EVERY = 6 * 3_600_000;
+/** How long it is remembered what an image was called that is no longer stored, in milliseconds. */
+const FACTS_KEPT_FOR = 30 * 24 * 3_600_000;
 /** Between two scrubs of a store that is empty or was just read, in milliseconds. */
 const SCRUB_PAUSE = 60_000;
 
@@ -62,12 +66,23 @@ export class Housekeeping implements AsyncDisposable {
       const found = await reconcile({ store: plain, index, facts, inUse: this.#inUse, signal });
       await steward.recount();
       this.#events.reconciled(found);
+      await this.#prune();
     });
+  }
+
+  /** Only once the index is whole: facts are what it is made from. */
+  async #prune(): Promise<void> {
+    const { plain, facts, space } = this.#store;
+    const isStored = async (digest: Digest): Promise<boolean> =>
+      (await plain.open(digest)) !== undefined;
+    const { signal } = this.#abort;
+    await facts.prune(isStored, { before: Date.now() - FACTS_KEPT_FOR, signal });
+    await space.measure();
   }
 
   async #tend(): Promise<void> {
     const { space, evictor, steward } = this.#store;
-    let [aged, counted] = [0, performance.now()];
+    let [aged, counted, pruned] = [0, performance.now(), performance.now()];
     while (await this.#pause(LOOK_EVERY)) {
       const now = performance.now();
       await this.#guarded("evicting", async () => {
@@ -80,6 +95,10 @@ export class Housekeeping implements AsyncDisposable {
         if (now - counted > COUNT_EVERY) {
           counted = now;
           await steward.recount();
+        }
+        if (now - pruned > PRUNE_EVERY) {
+          pruned = now;
+          await this.#prune();
         }
       });
     }

@@ -1,4 +1,4 @@
-import { rename, rm } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blobs.ts";
@@ -69,7 +69,10 @@ export async function openKeptStore(
     await facts.open();
     const usage = new Usage(index.contents, { onError: (error) => events.unwritten(error) });
     closing.defer(() => usage.close());
-    const disk = (): Promise<DiskFacts> => diskFacts(directory.path);
+    const disk = async (): Promise<DiskFacts> => ({
+      ...(await diskFacts(directory.path)),
+      beside: facts.bytes + (await fileSize(directory.indexPath)),
+    });
     const { bytes } = await index.contents.total();
     const space = new Space({
       bound: boundOf(storage, await disk(), bytes),
@@ -121,6 +124,11 @@ export async function openKeptStore(
     await closing.disposeAsync();
     throw error;
   }
+}
+
+/** The write-ahead log beside the index is not counted: it is emptied at 4 MiB. */
+async function fileSize(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.size ?? 0;
 }
 
 function boundOf(storage: Settings["storage"], disk: DiskFacts, held: number): Bound {

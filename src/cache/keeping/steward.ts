@@ -2,7 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
 import type { BlobStore } from "../../store/blobs.ts";
 import type { FactFiles } from "../../store/fact-files.ts";
-import type { Index, Pin } from "../../store/index.ts";
+import type { ContentUse, Index, Pin, Place } from "../../store/index.ts";
 import { inspect, type Progress } from "../../store/inspection.ts";
 import { reconcile, type Reconciled } from "../../store/reconcile.ts";
 import type { Space } from "../../store/space.ts";
@@ -55,7 +55,7 @@ export interface Purged {
   readonly bytes: number;
   /** Contents that stay since other images hold them. */
   readonly shared: number;
-  /** Contents that are being brought in at this moment: they are stored when they are complete. */
+  /** Contents that are being brought in or read at this moment: they are left alone. */
   readonly busy: number;
 }
 
@@ -156,15 +156,20 @@ export class Steward {
     const { index, facts, evictor, trees, inUse, pinned } = this.#options;
     const pattern = patternOf(text);
     const pins = await index.pins.list();
-    const doomed: { name: string; digest: Digest; forget: () => Promise<void> }[] = [];
+    const doomed: { name: string; forget: () => Promise<void> }[] = [];
     const staying = new Set<Digest>();
+    /** Manifests that images which stay need where they are seen. */
+    const needed = new Set<string>();
     const going = new Map<Digest, number>();
     for await (const image of this.#images.named()) {
       const { upstream, repository, tag, digest } = image;
       const tree = await trees.read(digest);
       const parts = tree ? partsOf(tree) : [];
+      const place = { upstream, repository };
       if (!pattern.matches(image)) {
         for (const part of parts) staying.add(part.digest);
+        needed.add(seenAt(place, digest));
+        for (const { manifest } of tree?.platforms ?? []) needed.add(seenAt(place, manifest));
         continue;
       }
       const name = `${upstream}/${repository}${tag === undefined ? `@${digest}` : `:${tag}`}`;
@@ -174,12 +179,16 @@ export class Steward {
         throw new RefusedError("pinned", `${name} is pinned by ${pin.pattern}: ${hint} first`);
       }
       for (const part of parts) going.set(part.digest, part.size);
-      const place = { upstream, repository };
       doomed.push({
         name,
-        digest,
         forget: async () => {
-          if (tag !== undefined) await index.tags.remove(place, tag);
+          // The files first: what is only half purged is still listed, and can be purged again.
+          if (tag !== undefined) {
+            await facts.forgetTag(digest, place, tag);
+            await index.tags.remove(place, tag);
+          }
+          if (needed.has(seenAt(place, digest))) return;
+          await facts.forgetPlace(digest, place);
           await index.links.remove(place, digest);
         },
       });
@@ -188,27 +197,26 @@ export class Steward {
       const message = `nothing that is cached is meant by ${pattern.text}: entrepot ls shows what is`;
       throw new RefusedError("matches-nothing", message);
     }
-    const rows = await this.#held([...going.keys()]);
-    let [contents, bytes, shared, busy] = [0, 0, 0, 0];
-    for (const { digest, size } of rows) {
+    // What is being brought in is not held yet.
+    const busy = [...going.keys()].filter((digest) => !staying.has(digest) && inUse(digest));
+    let [contents, bytes, shared] = [0, 0, 0];
+    for (const { digest, size, mediaType } of await this.#held([...going.keys()])) {
       if (staying.has(digest)) shared += 1;
-      else if (inUse(digest)) busy += 1;
-      else {
+      else if (!busy.includes(digest)) {
         contents += 1;
         bytes += size;
         if (dryRun) continue;
         await evictor.remove(digest, size, "purge");
         await index.links.removeAll(digest);
+        if (mediaType !== undefined) await facts.forget(digest);
       }
     }
     if (!dryRun) {
-      for (const { digest, forget } of doomed) {
-        await forget();
-        if (!staying.has(digest)) await facts.forget(digest);
-      }
+      for (const { forget } of doomed) await forget();
       pinned.changed();
     }
-    return { images: doomed.map(({ name }) => name), contents, bytes, shared, busy };
+    const images = doomed.map(({ name }) => name);
+    return { images, contents, bytes, shared, busy: busy.length };
   }
 
   /**
@@ -260,13 +268,17 @@ export class Steward {
     space.recount((await index.contents.total()).bytes);
   }
 
-  async #held(digests: readonly Digest[]): Promise<{ digest: Digest; size: number }[]> {
-    const rows: { digest: Digest; size: number }[] = [];
+  async #held(digests: readonly Digest[]): Promise<ContentUse[]> {
+    const rows: ContentUse[] = [];
     for (let first = 0; first < digests.length; first += 256) {
       rows.push(...(await this.#options.index.contents.among(digests.slice(first, first + 256))));
     }
     return rows;
   }
+}
+
+function seenAt({ upstream, repository }: Place, digest: Digest): string {
+  return `${upstream}/${repository}@${digest}`;
 }
 
 function patternOf(text: string): Pattern {
