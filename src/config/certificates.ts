@@ -9,15 +9,17 @@ import type { UpstreamContext } from "./upstream-context.ts";
 const MAX_PEM_BYTES = 4 * 1024 * 1024;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
-/** The CA bundle of an upstream, in PEM. */
+/** The CA bundle of an upstream or a mirror, in PEM: from a file, or as it was written down. */
 export function readAuthorities(
   at: Path,
   file: string | undefined,
   context: UpstreamContext,
 ): string | undefined {
   if (file === undefined) return undefined;
-  const text = read([...at, "ca"], file, context);
-  return text === undefined || !certificatesIn(text, [...at, "ca"], file, context)
+  const isWritten = file.includes("-----BEGIN");
+  const text = isWritten ? file : read([...at, "ca"], file, context);
+  const name = isWritten ? "it" : path.resolve(context.folder, file);
+  return text === undefined || !certificatesIn(text, [...at, "ca"], name, context)
     ? undefined
     : text;
 }
@@ -38,7 +40,12 @@ export function readIdentity(
   const key = read([...at, "clientKey"], clientKey, context);
   if (certificate === undefined || key === undefined) return undefined;
   const [own] =
-    certificatesIn(certificate, [...at, "clientCertificate"], clientCertificate, context) ?? [];
+    certificatesIn(
+      certificate,
+      [...at, "clientCertificate"],
+      path.resolve(context.folder, clientCertificate),
+      context,
+    ) ?? [];
   if (!own) return undefined;
   let secret: KeyObject;
   try {
@@ -56,20 +63,19 @@ export function readIdentity(
 function certificatesIn(
   text: string,
   at: Path,
-  file: string,
+  name: string,
   context: UpstreamContext,
 ): X509Certificate[] | undefined {
-  const whole = path.resolve(context.folder, file);
   const blocks = text.match(CERTIFICATE) ?? [];
   try {
     if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block));
     context.report(
       at,
-      `${whole} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`,
+      `${name} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`,
       "value",
     );
   } catch {
-    context.report(at, `${whole} holds a certificate that cannot be read`, "value");
+    context.report(at, `${name} holds a certificate that cannot be read`, "value");
   }
   return undefined;
 }

@@ -124,7 +124,13 @@ const patterns = z.array(pattern).max(256).optional();
 
 const mirror = z.union([
   registryUrl,
-  z.strictObject({ url: registryUrl, allowPrivate: z.boolean().optional() }),
+  z.strictObject({
+    url: registryUrl,
+    allowPrivate: z.boolean().optional(),
+    overridePath: z.boolean().optional(),
+    resolve: z.boolean().optional(),
+    ca: words,
+  }),
 ]);
 
 const upstream = z.strictObject({

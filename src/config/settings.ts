@@ -34,6 +34,12 @@ export interface ClientIdentity {
 export interface Mirror {
   readonly url: URL;
   readonly allowPrivate: boolean;
+  /** Its path takes the place of `/v2`, as containerd's `override_path`. */
+  readonly overridePath: boolean;
+  /** Whether it is asked where tags point to; content is asked of it in any case. */
+  readonly resolve: boolean;
+  /** Authorities that are trusted for it in the place of the upstream's, in PEM. */
+  readonly ca?: string;
 }
 
 /** One upstream, complete: every default is filled in. */

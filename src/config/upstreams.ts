@@ -124,12 +124,14 @@ function readMirrors(
   context: UpstreamContext,
 ): Mirror[] {
   return mirrors.map((written, position) => {
-    const { url, allowPrivate = false } = written instanceof URL ? { url: written } : written;
+    const mirror = written instanceof URL ? { url: written } : written;
+    const { url, allowPrivate = false, overridePath = false, resolve = true } = mirror;
     if (!allowPrivate && isInside(url.hostname)) {
       const message = `${url.hostname} is a private address, which is dialled only with allowPrivate: true beside its url`;
       context.report([...at, "mirrors", position], message, "value");
     }
-    return { url, allowPrivate };
+    const ca = readAuthorities([...at, "mirrors", position], mirror.ca, context);
+    return { url, allowPrivate, overridePath, resolve, ...(ca === undefined ? {} : { ca }) };
   });
 }
 

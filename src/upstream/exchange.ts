@@ -196,12 +196,12 @@ async function askAs(
 function subjectAt(settings: UpstreamSettings, question: Question, url: URL): Subject {
   const own = url.origin === settings.url.origin;
   const named = /\/v2\/(.{1,255})\/(?:manifests|blobs|tags|referrers)\/[^/]+$/.exec(url.pathname);
-  const elsewhere =
-    url.href === question.url.href ? undefined : parseRepositoryName(named?.[1] ?? "");
+  // Below a mirror's path, and at a redirect's end, a repository has another name than here.
+  const there = parseRepositoryName(named?.[1] ?? "");
   return {
     upstream: settings,
     registry: new URL(url.origin),
-    repository: elsewhere ?? question.repository,
+    repository: there ?? question.repository,
     client: own ? settings.client : undefined,
   };
 }

@@ -9,6 +9,10 @@ export interface Host {
   /** The upstream's settings as they are for this address. */
   readonly settings: UpstreamSettings;
   readonly isMirror: boolean;
+  /** Whether its path takes the place of `/v2`. */
+  readonly overridePath: boolean;
+  /** Whether it is asked where tags point to. */
+  readonly resolves: boolean;
   readonly health: Health;
   readonly limits: Limits;
 }
@@ -39,12 +43,24 @@ export class Hosts {
   /** Takes up changed settings; what is known of an address that stays is kept. */
   configure(settings: UpstreamSettings): void {
     const { mirrors = [], url, client: _, credentials: __, ...rest } = settings;
-    const own = { settings, isMirror: false, ...this.#state(settings, url) };
+    const own: Host = {
+      settings,
+      isMirror: false,
+      overridePath: false,
+      resolves: true,
+      ...this.#state(settings, url),
+    };
     // Credentials and certificates are for the registry: a mirror belongs to somebody else.
     const views = mirrors.map((mirror): Host => {
       const { health, limits } = this.#state(settings, mirror.url);
-      const seen = { ...rest, url: mirror.url, allowPrivate: mirror.allowPrivate };
-      return { settings: seen, isMirror: true, health, limits };
+      const { overridePath, resolve: resolves, ca = rest.ca } = mirror;
+      const seen = {
+        ...rest,
+        url: mirror.url,
+        allowPrivate: mirror.allowPrivate,
+        ...(ca === undefined ? {} : { ca }),
+      };
+      return { settings: seen, isMirror: true, overridePath, resolves, health, limits };
     });
     this.#hosts = [...views, own];
   }

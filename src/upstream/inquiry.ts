@@ -59,6 +59,7 @@ export class Inquiry {
       const left = deadline - performance.now();
       // A mirror that failed a moment ago has others beside it; the upstream itself has none.
       if (host.isMirror && host.health.ailing()) continue;
+      if (!host.resolves && isByName(question)) continue;
       const reserved = reservation(host, this.#who, question.slot);
       if (reserved) {
         told = reserved;
@@ -66,7 +67,7 @@ export class Inquiry {
       }
       try {
         const patience = host.isMirror ? this.#roads.patience * MIRROR_PATIENCE : left;
-        const url = below(host.settings.url, question);
+        const url = below(host, question);
         return await this.#askHost(host, asked, question, url, Math.min(patience, left));
       } catch (error) {
         if (!host.isMirror || !(error instanceof Fault)) throw error;
@@ -163,9 +164,15 @@ export class Inquiry {
 }
 
 /** Below a host's address; the names in a path were checked, so nothing in it needs escaping. */
-function below(base: URL, { repository, path, query = {} }: HostQuestion): URL {
-  const url = new URL(base);
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}/v2/${repository}/${path}`;
+function below(host: Host, { repository, path, query = {} }: HostQuestion): URL {
+  const url = new URL(host.settings.url);
+  const base = url.pathname.replace(/\/+$/, "");
+  url.pathname = `${base}${host.overridePath ? "" : "/v2"}/${repository}/${path}`;
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   return url;
+}
+
+/** Whether an answer has to be believed: content proves itself by its digest, which has a colon as no tag has. */
+function isByName({ path }: HostQuestion): boolean {
+  return !path.includes(":") || path.startsWith("referrers/");
 }

@@ -66,9 +66,9 @@ export class Draft {
     this.carried.push({ at, from, note });
   }
 
-  has(at: Path): boolean {
-    const wanted = at.join("\0");
-    return this.carried.some((one) => one.at.join("\0") === wanted);
+  /** Says where a part of what was set came from. */
+  note(at: Path, from: Origin): void {
+    if (this.#isSet(at)) this.carried.push({ at, from, note: undefined });
   }
 
   leave(from: Origin, why: string): void {
@@ -92,6 +92,15 @@ export class Draft {
       if (found) return found.from;
     }
     return undefined;
+  }
+
+  #isSet(at: Path): boolean {
+    let current: unknown = this.value;
+    for (const segment of at) {
+      if (typeof current !== "object" || current === null) return false;
+      current = Reflect.get(current, segment);
+    }
+    return current !== undefined;
   }
 
   #put(at: Path, value: unknown): void {

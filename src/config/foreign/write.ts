@@ -16,8 +16,8 @@ export function writeDraft(draft: Draft, command: string): string {
     const value: unknown = document.getIn([...at], true);
     if (isScalar(value)) value.comment = text;
     else if (isCollection(value)) {
-      const key = keyOf(document, at);
-      if (key) key.commentBefore = text;
+      const described = keyOf(document, at) ?? value;
+      described.commentBefore = text;
     }
   }
   return [document.toString({ lineWidth: 0 }), ...leftOvers(draft), ...adoptions(draft)].join("");

@@ -50,6 +50,6 @@ test("authorities that a node was told of are named where they are not carried o
     `apiVersion: ${group}/v1alpha1\nkind: OperatingSystemConfig\nspec: { criConfig: { containerd: { registries: [{ upstream: a.test, hosts: [{ url: https://m.test, caCerts: [/m.pem] }] }] } } }\n`,
   );
   expect(left.map(({ from, why }) => `${from.what}: ${why}`)).toEqual([
-    "spec.criConfig.containerd.registries[0].hosts[0].caCerts: these files are on the node: copy them into one, and name it as the upstream's ca",
+    "spec.criConfig.containerd.registries[0].hosts[0].caCerts: these files are on the node: copy them into one, and name it as this mirror's ca",
   ]);
 });

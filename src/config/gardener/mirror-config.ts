@@ -15,13 +15,15 @@ export const MIRROR_GROUP = "mirror.extensions.gardener.cloud";
 export const MIRROR_VERSION = "v1alpha1";
 
 const CAPABILITIES = new Set(["pull", "resolve"]);
-const RESOLVES_TOO = "mirrors are asked for tags as well as for content";
 
 /** A host that is asked before the registry itself. */
 interface Host {
   readonly at: Path;
   readonly url: string;
   readonly overridePath: boolean;
+  readonly resolve: boolean;
+  /** A file of certificates, or the certificates themselves. */
+  readonly ca?: string;
 }
 
 /** Reads a MirrorConfig that stands at a path of the manifest. */
@@ -45,59 +47,73 @@ function readHosts(reading: Reading, mirror: RegistryMirror, at: Path): Host[] {
     if (problem !== undefined) reading.refuse([...here, "host"], problem);
     else if (seen.has(host.host)) reading.refuse([...here, "host"], "is named twice");
     seen.add(host.host);
-    const unknown = host.capabilities?.find((one) => !CAPABILITIES.has(one));
-    if (unknown !== undefined) {
-      reading.refuse(
-        [...here, "capabilities"],
-        `${JSON.stringify(unknown)} is none: pull and resolve are`,
-      );
-    }
-    // Gardener's default is pull alone.
-    if (!host.capabilities?.includes("resolve"))
-      reading.leave([...here, "capabilities"], RESOLVES_TOO);
-    if (host.caBundleSecretReferenceName) {
-      readBundle(reading, mirror.upstream, host.caBundleSecretReferenceName, here);
-    }
+    checkCapabilities(reading, host.capabilities, here);
+    const name = host.caBundleSecretReferenceName;
+    const ca = name
+      ? readBundle(reading, name, [...here, "caBundleSecretReferenceName"])
+      : undefined;
     if (problem !== undefined) return [];
-    return [{ at: [...here, "host"], url: host.host, overridePath: host.overridePath === true }];
+    return [
+      {
+        at: [...here, "host"],
+        url: host.host,
+        overridePath: host.overridePath === true,
+        // Gardener's default is pull alone.
+        resolve: host.capabilities?.includes("resolve") ?? false,
+        ...(ca === undefined ? {} : { ca }),
+      },
+    ];
   });
 }
 
-function readBundle(reading: Reading, upstream: string, name: string, at: Path): void {
-  const here = [...at, "caBundleSecretReferenceName"];
-  const secret = reading.secret(here, name);
-  if (!secret) return;
-  const bundle = secret.values.get("bundle.crt");
-  if (!bundle || secret.values.size !== 1) {
-    reading.refuse(here, `the Secret of ${name} has to have bundle.crt, and nothing else`);
-  } else if (!bundle.text.includes("-----BEGIN CERTIFICATE-----")) {
-    reading.refuse(here, `bundle.crt of ${name} holds no certificate in PEM form`);
-  } else if (bundle.file === undefined) {
-    reading.leave(here, "write bundle.crt to a file of its own, and name it as the upstream's ca");
-  } else if (reading.draft.has(["upstreams", upstream, "ca"])) {
-    reading.leave(here, "an upstream has one ca for all of its mirrors: append bundle.crt to it");
-  } else reading.draft.set(["upstreams", upstream, "ca"], [bundle.file], reading.origin(here));
+function checkCapabilities(
+  reading: Reading,
+  capabilities: readonly string[] | null | undefined,
+  at: Path,
+): void {
+  const unknown = capabilities?.find((one) => !CAPABILITIES.has(one));
+  if (unknown === undefined) return;
+  reading.refuse(
+    [...at, "capabilities"],
+    `${JSON.stringify(unknown)} is none: pull and resolve are`,
+  );
 }
 
-/** In order, as far as this version can ask mirrors before the registry. */
+/** The bundle's file, or where it has none of its own the bundle itself. */
+function readBundle(reading: Reading, name: string, at: Path): string | undefined {
+  const secret = reading.secret(at, name);
+  if (!secret) return undefined;
+  const bundle = secret.values.get("bundle.crt");
+  if (!bundle || secret.values.size !== 1) {
+    reading.refuse(at, `the Secret of ${name} has to have bundle.crt, and nothing else`);
+  } else if (!bundle.text.includes("-----BEGIN CERTIFICATE-----")) {
+    reading.refuse(at, `bundle.crt of ${name} holds no certificate in PEM form`);
+  } else return bundle.file ?? bundle.text;
+  return undefined;
+}
+
+/** In order. What a mirror has as the rule is not written out. */
 function setMirrors(reading: Reading, upstream: string, hosts: readonly Host[]): void {
   const [first] = hosts;
   if (!first) return;
-  const plain = hosts.filter(({ overridePath }) => !overridePath);
-  for (const { at, url } of hosts.filter(({ overridePath }) => overridePath)) {
-    reading.leave(
-      at,
-      `${url} replaces the registry's own path (overridePath), and is asked with /v2/ behind its path here`,
-    );
+  const at = ["upstreams", upstream, "mirrors"];
+  const written = hosts.map(writeMirror);
+  reading.draft.set(at, [written], reading.origin(first.at.slice(0, -2)));
+  for (const [index, host] of hosts.entries()) {
+    reading.draft.note([...at, index], reading.origin(host.at));
   }
-  const [start] = plain;
-  if (!start) return;
-  const urls = plain.map(({ url }) => url.replace(/\/v2\/?$/, "").replace(/\/+$/, ""));
-  reading.draft.set(
-    ["upstreams", upstream, "mirrors"],
-    [urls.map((url) => (isInside(new URL(url).hostname) ? { url, allowPrivate: true } : url))],
-    reading.origin(start.at),
-  );
+}
+
+function writeMirror({ url: written, overridePath, resolve, ca }: Host): unknown {
+  const [, base = "", version] = /^(.*?)(\/v2)?\/*$/.exec(written) ?? [];
+  const rest = {
+    ...(isInside(new URL(written).hostname) ? { allowPrivate: true } : {}),
+    // Without it /v2 is put behind a path; with it and with /v2 there the address is the same.
+    ...(overridePath && version === undefined ? { overridePath } : {}),
+    ...(resolve ? {} : { resolve }),
+    ...(ca === undefined ? {} : { ca }),
+  };
+  return Object.keys(rest).length === 0 ? base : { url: base, ...rest };
 }
 
 /** The registries that Gardener's node agent writes to a node. `_default` is valid there. */
@@ -141,7 +157,7 @@ export function readOperatingSystemConfig(reading: Reading, value: unknown): voi
 
 /** An address inside of a cluster is that of the very caches that this one replaces. */
 function outside(reading: Reading, hosts: NonNullable<NodeRegistry["hosts"]>, at: Path): Host[] {
-  return hosts.flatMap(({ url, caCerts, overridePath }, index) => {
+  return hosts.flatMap(({ url, caCerts, overridePath, capabilities }, index) => {
     const here = [...at, "hosts", index, "url"];
     const problem = addressProblem(url, true);
     if (problem !== undefined) {
@@ -156,10 +172,12 @@ function outside(reading: Reading, hosts: NonNullable<NodeRegistry["hosts"]>, at
     if (caCerts?.length) {
       reading.leave(
         [...at, "hosts", index, "caCerts"],
-        "these files are on the node: copy them into one, and name it as the upstream's ca",
+        "these files are on the node: copy them into one, and name it as this mirror's ca",
       );
     }
-    return [{ at: here, url, overridePath: overridePath === true }];
+    // On a node, none means both.
+    const resolve = !capabilities?.length || capabilities.includes("resolve");
+    return [{ at: here, url, overridePath: overridePath === true, resolve }];
   });
 }
 
