@@ -3,8 +3,9 @@ import { explainIssues, pathPrefix } from "./explain.ts";
 import { type ReadText, UnreadableError } from "./files.ts";
 import type { Draft } from "./foreign/draft.ts";
 import { leftOverLines } from "./foreign/write.ts";
+import { readDocuments } from "./gardener/documents.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
-import { type Path, YamlSource } from "./positions.ts";
+import type { Path, YamlSource } from "./positions.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
 
@@ -26,9 +27,10 @@ export class ConfigFile {
    */
   constructor(name: string, origin: string, readFile: ReadText) {
     this.folder = path.dirname(path.resolve(name));
-    this.#source = new YamlSource(name, read(name, origin, readFile));
+    const documents = readDocuments(name, read(name, origin, readFile));
+    this.#source = documents.source;
     this.#draft = isManifest(this.#source.value)
-      ? readManifest(this.#source, { folder: path.join(this.folder, "secrets"), readFile })
+      ? readManifest(documents, { folder: path.join(this.folder, "secrets"), readFile })
       : undefined;
     const problems = this.#draft?.problems ?? [];
     if (problems.length > 0) throw new ConfigError(sortProblems(problems));

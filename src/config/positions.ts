@@ -7,6 +7,7 @@ import {
   LineCounter,
   type Node,
   type Pair,
+  parseAllDocuments,
   parseDocument,
   visit,
 } from "yaml";
@@ -29,20 +30,13 @@ export class YamlSource {
   readonly value: unknown;
   readonly #document: Document;
   readonly #file: string;
-  readonly #lines = new LineCounter();
+  readonly #lines: LineCounter;
 
   /** @throws ConfigError where the text is no single, unambiguous YAML document. */
-  constructor(file: string, text: string) {
+  constructor(file: string, text: string, one?: { document: Document; lines: LineCounter }) {
     this.#file = file;
-    this.#document = parseDocument(text, {
-      lineCounter: this.#lines,
-      prettyErrors: false,
-      // The library compares every key with every other: a minute for a file of 1 MiB.
-      // #keyProblems() does it in one pass.
-      uniqueKeys: false,
-      // What it would warn of on the console is reported with its place here.
-      logLevel: "error",
-    });
+    this.#lines = one?.lines ?? new LineCounter();
+    this.#document = one?.document ?? parseDocument(text, optionsWith(this.#lines));
     const problems = this.#syntaxProblems(text);
     if (problems.length === 0) problems.push(...this.#keyProblems());
     if (problems.length > 0) throw new ConfigError(firstOfEachLine(problems));
@@ -52,6 +46,21 @@ export class YamlSource {
       const message = "its aliases (*name) expand to too much: write the values out";
       throw new ConfigError([{ file, message }], { cause });
     }
+  }
+
+  /**
+   * All documents of a text, those without content left out.
+   *
+   * @throws ConfigError
+   */
+  static all(file: string, text: string): YamlSource[] {
+    const lines = new LineCounter();
+    const documents = parseAllDocuments(text, optionsWith(lines));
+    // Of a text without anything in it, the library says that it has no document.
+    if (!Array.isArray(documents)) return [new YamlSource(file, text)];
+    return documents
+      .filter(({ contents, errors }) => errors.length > 0 || !isEmpty(contents))
+      .map((document) => new YamlSource(file, text, { document, lines }));
   }
 
   /** Places a message at a value; where there is none, at its nearest ancestor. */
@@ -141,6 +150,18 @@ export class YamlSource {
     });
     return problems;
   }
+}
+
+function optionsWith(lineCounter: LineCounter) {
+  return {
+    lineCounter,
+    prettyErrors: false,
+    // The library compares every key with every other: a minute for a file of 1 MiB.
+    // #keyProblems() does it in one pass.
+    uniqueKeys: false,
+    // What it would warn of on the console is reported with its place here.
+    logLevel: "error",
+  } as const;
 }
 
 function explain(code: string, message: string, line: string): string {

@@ -75,7 +75,7 @@ upstreams:
   [
     "two documents",
     "listen: 1\n---\nlisten: 2\n",
-    "@:2:1: a second document begins here: one file holds one",
+    "@:3:1: a second document begins here: one file holds one",
   ],
   ["an open quote", 'listen: "5000\n', '@:2:1: this is not valid YAML: Missing closing "quote'],
   [

@@ -147,7 +147,7 @@ test("the MirrorConfig passes Gardener's own rules", () => {
   const [file] = rendered("gardener");
   const head = "apiVersion: core.gardener.cloud/v1beta1\nkind: Shoot\n";
   const source = new YamlSource("shoot.yaml", head + (file?.text ?? ""));
-  const draft = readManifest(source, { folder: undefined, readFile: readText });
+  const draft = readManifest({ source, secrets: [] }, { folder: undefined, readFile: readText });
   expect(draft.problems).toEqual([]);
   expect(draft.value["upstreams"]).toMatchObject({ "docker.io": {}, "registry.test:5000": {} });
 });

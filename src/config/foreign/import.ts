@@ -1,8 +1,8 @@
 import path from "node:path";
 import { type ReadText, UnreadableError } from "../files.ts";
+import { readDocuments } from "../gardener/documents.ts";
 import { isManifest, readManifest } from "../gardener/manifest.ts";
 import type { SecretsOptions } from "../gardener/secrets.ts";
-import { YamlSource } from "../positions.ts";
 import { ConfigError, sortProblems } from "../problems.ts";
 import { isCompose, readCompose } from "../registry-config/compose.ts";
 import { isConfigYml, readConfigYml } from "../registry-config/config-yml.ts";
@@ -56,9 +56,10 @@ function readOne(
   if (!/^(?:apiVersion|services|version):/m.test(text) && hasRunLines(text)) {
     return readRunLines(file, text, folder, readFile, draft);
   }
-  const source = new YamlSource(file, text);
+  const documents = readDocuments(file, text);
+  const { source } = documents;
   if (isManifest(source.value)) {
-    readManifest(source, secrets, draft);
+    readManifest(documents, secrets, draft);
     return [];
   }
   if (isCompose(source.value)) return readCompose(source, folder, readFile, draft);

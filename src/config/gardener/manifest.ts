@@ -1,6 +1,8 @@
+import { explainIssues } from "../explain.ts";
 import { Draft } from "../foreign/draft.ts";
 import type { Path, YamlSource } from "../positions.ts";
 import { quote } from "../problems.ts";
+import type { Documents } from "./documents.ts";
 import {
   checkRuntime,
   MIRROR_GROUP,
@@ -10,8 +12,8 @@ import {
 } from "./mirror-config.ts";
 import { Reading } from "./reading.ts";
 import { readRegistryConfig, REGISTRY_GROUP, REGISTRY_VERSIONS } from "./registry-config.ts";
-import { extension, shoot } from "./schemas.ts";
-import { Secrets, type SecretsOptions } from "./secrets.ts";
+import { extension, secret, shoot } from "./schemas.ts";
+import { type Secret, secretOf, Secrets, type SecretsOptions } from "./secrets.ts";
 
 const EXTENSIONS: Readonly<Record<string, string>> = {
   "registry-cache": "RegistryConfig",
@@ -26,11 +28,11 @@ export function isManifest(value: unknown): boolean {
 
 /** Reads a manifest of Gardener's as a configuration. What is wrong is among the draft's problems. */
 export function readManifest(
-  source: YamlSource,
+  { source, secrets: beside }: Documents,
   secrets: SecretsOptions,
   draft: Draft = new Draft(),
 ): Draft {
-  const reading = new Reading(source, draft, new Secrets(secrets));
+  const reading = new Reading(source, draft, new Secrets(secrets, readSecrets(beside, draft)));
   const found = draft.carried.length + draft.problems.length;
   readKind(reading, source);
   // A configuration without upstreams would mean the usual five, which nobody asked for here.
@@ -38,6 +40,24 @@ export function readManifest(
     reading.refuse(["spec"], "names no registry that is cached: there is nothing to serve");
   }
   return draft;
+}
+
+function readSecrets(sources: readonly YamlSource[], draft: Draft): Map<string, Secret> {
+  const secrets = new Map<string, Secret>();
+  for (const source of sources) {
+    const parsed = secret.safeParse(source.value);
+    if (!parsed.success) {
+      draft.problems.push(...explainIssues(parsed.error.issues, secret, source));
+      continue;
+    }
+    const { name } = parsed.data.metadata;
+    if (secrets.has(name)) {
+      draft.problems.push(
+        source.problem(["metadata", "name"], `the Secret ${name} is in this file already`),
+      );
+    } else secrets.set(name, secretOf(parsed.data));
+  }
+  return secrets;
 }
 
 function readKind(reading: Reading, source: YamlSource): void {

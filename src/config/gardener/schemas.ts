@@ -119,14 +119,24 @@ export const operatingSystemConfig = z.object({
   }),
 });
 
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
 export const secret = z.object({
   kind: z.literal("Secret"),
   metadata: z.object({ name: text }),
   immutable: z.boolean().nullish(),
-  data: z.record(z.string(), z.string()).nullish(),
+  data: z
+    .record(
+      z.string(),
+      z.string().refine((value) => BASE64.test(value.replaceAll(/\s/g, "")), {
+        message: "is no base64: write it so, or as it is under stringData",
+      }),
+    )
+    .nullish(),
   stringData: z.record(z.string(), z.string()).nullish(),
 });
 
+export type SecretManifest = z.infer<typeof secret>;
 export type RegistryCache = z.infer<typeof cache>;
 export type RegistryMirror = z.infer<typeof mirror>;
 export type NodeRegistry = z.infer<

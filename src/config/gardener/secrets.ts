@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
 import { type ReadText, UnreadableError } from "../files.ts";
-import { secret } from "./schemas.ts";
+import { secret, type SecretManifest } from "./schemas.ts";
 
 const LIMIT = 1024 * 1024;
 
@@ -32,23 +32,28 @@ export class SecretError extends Error {
  */
 export class Secrets {
   readonly #options: SecretsOptions;
+  readonly #beside: ReadonlyMap<string, Secret>;
 
-  constructor(options: SecretsOptions) {
+  /** @param beside those that stand in the manifest's own file */
+  constructor(options: SecretsOptions, beside: ReadonlyMap<string, Secret> = new Map()) {
     this.#options = options;
+    this.#beside = beside;
   }
 
   /** @throws SecretError */
   find(name: string): Secret {
+    const own = this.#beside.get(name);
+    if (own) return own;
     const { folder } = this.#options;
     if (folder === undefined) {
       throw new SecretError(
-        `is the Secret ${name}, and no folder of Secrets was given: write it to secrets/${name}/username and secrets/${name}/password, and name the folder with --secrets`,
+        `is the Secret ${name}, and no folder of Secrets was given: put it into this file as a document of its own, or write it to secrets/${name}/username and secrets/${name}/password and name the folder with --secrets`,
       );
     }
     const found = this.#mounted(folder, name) ?? this.#manifest(folder, name);
     if (found) return found;
     throw new SecretError(
-      `is the Secret ${name}, which is not in ${folder}: it may be ${name}/username and ${name}/password, or ${name}.yaml`,
+      `is the Secret ${name}, which is not in ${folder}: it may be ${name}/username and ${name}/password, ${name}.yaml, or a document of the manifest's own file`,
     );
   }
 
@@ -72,12 +77,7 @@ export class Secrets {
     for (const entry of files) {
       const parsed = secret.safeParse(parseQuietly(this.#read(path.join(folder, entry))));
       if (!parsed.success || parsed.data.metadata.name !== name) continue;
-      const { data, stringData, immutable } = parsed.data;
-      const decoded = Object.entries(data ?? {}).map(
-        ([key, value]) => [key, { text: Buffer.from(value, "base64").toString("utf8") }] as const,
-      );
-      const plain = Object.entries(stringData ?? {}).map(([key, text]) => [key, { text }] as const);
-      return { values: new Map([...decoded, ...plain]), isImmutable: immutable === true };
+      return secretOf(parsed.data);
     }
     return undefined;
   }
@@ -99,6 +99,15 @@ export class Secrets {
       throw error;
     }
   }
+}
+
+/** A Secret as its manifest has it. What stands in both, `stringData` says, as in Kubernetes. */
+export function secretOf({ data, stringData, immutable }: SecretManifest): Secret {
+  const decoded = Object.entries(data ?? {}).map(
+    ([key, value]) => [key, { text: Buffer.from(value, "base64").toString("utf8") }] as const,
+  );
+  const plain = Object.entries(stringData ?? {}).map(([key, text]) => [key, { text }] as const);
+  return { values: new Map([...decoded, ...plain]), isImmutable: immutable === true };
 }
 
 /** Other manifests may stand in the folder, and any text besides. */
