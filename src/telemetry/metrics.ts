@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Exposition, Figure } from "./exposition.ts";
+import { Spread } from "./spread.ts";
 import { Tally } from "./tally.ts";
 
 export type RequestedKind = "manifest" | "blob" | "tags" | "referrers" | "catalog" | "other";
@@ -37,8 +38,8 @@ const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300]
 
 /** What monitoring reads. */
 export class Metrics {
-  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
-  readonly #registry = new Registry();
+  readonly #figures: Figure[] = [];
+  #exposition: Promise<Exposition> | undefined;
 
   readonly #requests = this.#counter(
     "entrepot_requests_total",
@@ -92,28 +93,21 @@ export class Metrics {
     "Contents that were passed on without being stored.",
     ["kind"],
   );
-  readonly #seconds = new Histogram({
-    name: "entrepot_request_seconds",
-    help: "From a request's arrival to the end of its body.",
-    labelNames: ["kind"],
-    buckets: BUCKETS,
-    registers: [this.#registry],
-  });
-
-  constructor() {
-    collectDefaultMetrics({ register: this.#registry });
-    // Bun answers most of these with zeros: they would look like measurements.
-    for (const { name } of this.#registry.getMetricsAsArray()) {
-      if (name.startsWith("nodejs_")) this.#registry.removeSingleMetric(name);
-    }
-  }
+  readonly #seconds = new Spread(
+    {
+      name: "entrepot_request_seconds",
+      help: "From a request's arrival to the end of its body.",
+      label: "kind",
+    },
+    BUCKETS,
+  );
 
   request({ upstream = NO_UPSTREAM, kind, method, status, bytes, seconds }: RequestFact): void {
     // A method is whatever a client sends: only known ones become labels.
     const known = METHODS.has(method) ? method : "other";
     this.#requests.add([upstream, kind, known, String(status)]);
     if (bytes > 0) this.#requestBytes.add([upstream], bytes);
-    this.#seconds.observe({ kind }, seconds);
+    this.#seconds.observe(kind, seconds);
   }
 
   cache({ upstream, kind, result }: CacheFact): void {
@@ -151,15 +145,7 @@ export class Metrics {
 
   /** A number that is asked for whenever somebody reads the metrics. */
   gauge(name: string, help: string, read: () => number): void {
-    const gauge = new Gauge({
-      name,
-      help,
-      registers: [],
-      collect() {
-        this.set(read());
-      },
-    });
-    this.#registry.registerMetric(gauge);
+    this.gauges(name, help, [], () => [{ labels: [], value: read() }]);
   }
 
   /** Numbers by labels that are asked for whenever somebody reads the metrics. */
@@ -169,42 +155,20 @@ export class Metrics {
     labelNames: readonly string[],
     read: () => Iterable<{ readonly labels: readonly string[]; readonly value: number }>,
   ): void {
-    const gauge = new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [],
-      collect() {
-        this.reset();
-        for (const { labels, value } of read()) this.labels(...labels).set(value);
-      },
-    });
-    this.#registry.registerMetric(gauge);
+    this.#figures.push({ kind: "gauge", name, help, labelNames, read });
   }
 
   /** The text form that Prometheus reads. */
-  render(): Promise<string> {
-    return this.#registry.metrics();
+  async render(): Promise<string> {
+    // A start waits for no library that is needed once somebody reads, if ever.
+    this.#exposition ??= import("./exposition.ts").then((module) => new module.Exposition());
+    const exposition = await this.#exposition;
+    return `${await exposition.render(this.#figures)}\n${this.#seconds.text()}`;
   }
 
   #counter(name: string, help: string, labelNames: readonly string[]): Tally {
     const tally = new Tally();
-    const counter = new Counter({
-      name,
-      help,
-      labelNames,
-      registers: [],
-      collect() {
-        this.reset();
-        for (const { labels, value } of tally) {
-          this.inc(
-            Object.fromEntries(labelNames.map((label, at) => [label, labels[at] ?? ""])),
-            value,
-          );
-        }
-      },
-    });
-    this.#registry.registerMetric(counter);
+    this.#figures.push({ kind: "counter", name, help, labelNames, read: () => tally });
     return tally;
   }
 }
