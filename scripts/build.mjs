@@ -26,7 +26,9 @@ export function build(processor, folder = path.join(root, "dist")) {
   const base = own ? [] : [`--compile-executable-path=${runtimeOf(runtime.name)}`];
   // What lies in the folder in which it is started must not change what runs.
   const still = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
-  const flags = ["--compile", `--target=${runtime.target}`, ...base, ...still, "--minify-syntax"];
+  // Compiled ahead: a start then takes half as long. Only modules may wait at their top.
+  const ahead = ["--bytecode", "--format=esm", "--minify-syntax"];
+  const flags = ["--compile", `--target=${runtime.target}`, ...base, ...still, ...ahead];
   const main = path.join(root, "src/main.ts");
   const result = spawnSync(bun, ["build", ...flags, `--outfile=${outfile}`, main], {
     cwd: root,
