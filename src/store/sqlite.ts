@@ -2,6 +2,7 @@ import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bu
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../oci/fault.ts";
+import { isSealed, seal, unseal } from "./seal.ts";
 import type { Tables } from "./tables.ts";
 
 /** Statements that stay compiled. The index has about twenty, besides inserts of many rows. */
@@ -17,21 +18,23 @@ const BUSY_TIMEOUT = 5000;
  * @throws SQLiteError where the file cannot be opened or is no database
  */
 export function openSqlite(path: string): Kysely<Tables> {
+  const isKnown = isSealed(path);
   const database = new Database(path, { create: true, readwrite: true });
   try {
+    unseal(path);
     database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
     // One writer beside its readers; with NORMAL a power cut may take the last facts but breaks nothing.
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
     database.run("PRAGMA foreign_keys = ON");
-    // Pages that are wrong in the middle show only when they are read: 0.3 s for 100 MB.
-    const [found] = database.query("PRAGMA quick_check(1)").values().flat();
+    // Pages that are wrong in the middle show only when they are read: 0.2 s for 100,000 contents.
+    const [found] = isKnown ? ["ok"] : database.query("PRAGMA quick_check(1)").values().flat();
     if (found !== "ok") throw new DamageError(String(found));
   } catch (cause) {
     database.close();
     throw cause;
   }
-  const dialect = new SqliteDialect({ database: new BunDatabase(database) });
+  const dialect = new SqliteDialect({ database: new BunDatabase(database, path) });
   return new Kysely<Tables>({ dialect });
 }
 
@@ -50,51 +53,72 @@ export function isDamage(error: unknown): boolean {
 /** bun:sqlite in the form in which kysely wants SQLite. */
 class BunDatabase implements SqliteDatabase {
   readonly #database: Database;
+  readonly #path: string;
   readonly #statements = new LRUCache<string, BunStatement>({
     max: STATEMENTS,
     dispose: (statement) => statement.finalize(),
   });
+  #isDamaged = false;
 
-  constructor(database: Database) {
+  constructor(database: Database, path: string) {
     this.#database = database;
+    this.#path = path;
   }
 
   prepare(sql: string): SqliteStatement {
     const known = this.#statements.get(sql);
     if (known) return known;
-    const statement = faulting(() => new BunStatement(this.#database.prepare(sql)));
+    const faulting: Faulting = (work) => this.#faulting(work);
+    const statement = faulting(() => new BunStatement(this.#database.prepare(sql), faulting));
     this.#statements.set(sql, statement);
     return statement;
   }
 
   close(): void {
     this.#statements.clear();
-    faulting(() => this.#database.close());
+    this.#faulting(() => this.#database.close());
+    if (!this.#isDamaged && this.#path !== ":memory:") seal(this.#path);
+  }
+
+  #faulting<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      // The next start has to find it, and begin the index anew.
+      this.#isDamaged ||= isDamage(cause);
+      const why = cause instanceof SQLiteError ? `${cause.message} (${cause.code})` : String(cause);
+      throw new Fault({ kind: "storage", reason: `the index: ${why}` }, { cause });
+    }
   }
 }
+
+/** Does some work with the database; what it throws becomes a `Fault`. */
+type Faulting = <T>(work: () => T) => T;
 
 class BunStatement implements SqliteStatement {
   readonly reader: boolean;
   readonly #statement: Statement<unknown, SQLQueryBindings[]>;
+  readonly #faulting: Faulting;
 
-  constructor(statement: Statement<unknown, SQLQueryBindings[]>) {
+  constructor(statement: Statement<unknown, SQLQueryBindings[]>, faulting: Faulting) {
     this.#statement = statement;
+    this.#faulting = faulting;
     this.reader = statement.reader;
   }
 
   all(parameters: readonly unknown[]): unknown[] {
-    return faulting(() => this.#statement.all(...bindings(parameters)));
+    return this.#faulting(() => this.#statement.all(...bindings(parameters)));
   }
 
   run(parameters: readonly unknown[]): {
     changes: number | bigint;
     lastInsertRowid: number | bigint;
   } {
-    return faulting(() => this.#statement.run(...bindings(parameters)));
+    return this.#faulting(() => this.#statement.run(...bindings(parameters)));
   }
 
   iterate(parameters: readonly unknown[]): IterableIterator<unknown> {
-    return faulting(() => this.#statement.iterate(...bindings(parameters)));
+    return this.#faulting(() => this.#statement.iterate(...bindings(parameters)));
   }
 
   finalize(): void {
@@ -106,13 +130,4 @@ class BunStatement implements SqliteStatement {
 function bindings(parameters: readonly unknown[]): SQLQueryBindings[] {
   // Tables has columns of those types alone, so nothing else can be bound.
   return [...parameters] as SQLQueryBindings[];
-}
-
-function faulting<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    const why = cause instanceof SQLiteError ? `${cause.message} (${cause.code})` : String(cause);
-    throw new Fault({ kind: "storage", reason: `the index: ${why}` }, { cause });
-  }
 }

@@ -1,0 +1,47 @@
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+
+/**
+ * A seal beside a database says how its file was when it was closed in good order. As long as the
+ * file is still that one, nobody has written to it since, and all of it need not be read again to
+ * know that it is whole.
+ */
+export function isSealed(path: string): boolean {
+  // What a process that was killed has left: its facts are yet to be put into the file.
+  if (existsSync(`${path}-wal`)) return false;
+  const now = fileState(path);
+  return now !== undefined && now === read(sealPath(path));
+}
+
+/** Of a database that is closed. A seal that cannot be written costs the next start its time alone. */
+export function seal(path: string): void {
+  const now = fileState(path);
+  if (now === undefined || existsSync(`${path}-wal`)) return;
+  try {
+    writeFileSync(sealPath(path), now, { mode: 0o600 });
+  } catch {
+    unseal(path);
+  }
+}
+
+/** Before anything is done with the database: a process may end in any way. */
+export function unseal(path: string): void {
+  rmSync(sealPath(path), { force: true });
+}
+
+function sealPath(path: string): string {
+  return `${path}.seal`;
+}
+
+/** Other tools may set the time of a change back, but not that of the file's own record (ctime). */
+function fileState(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}\n`;
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
