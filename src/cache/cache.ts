@@ -6,6 +6,7 @@ import type { Index } from "../store/index.ts";
 import { Blobs } from "./blobs.ts";
 import { DurableFacts } from "./durable-facts.ts";
 import { type FillEvent, Fills } from "./fills.ts";
+import type { Growth } from "./growth.ts";
 import { Listings } from "./listings.ts";
 import { ManifestPulls } from "./manifest-pulls.ts";
 import { Manifests } from "./manifests.ts";
@@ -20,6 +21,7 @@ export interface CacheOptions {
   readonly index: Index;
   /** Where facts are kept besides, so that a damaged index can be made again. */
   readonly facts?: FactFiles;
+  readonly growth?: Growth;
   readonly observer: CacheObserver;
   /** Told of every content that was served from here. */
   readonly used?: (digest: Digest) => void;
@@ -50,11 +52,16 @@ export class Cache {
     store,
     index: plain,
     facts,
+    growth,
     observer,
     used = () => {},
     now = Date.now,
   }: CacheOptions) {
-    const durable = new DurableFacts(plain, facts, (fault) => observer.forgotten(fault));
+    const durable = new DurableFacts(plain, {
+      files: facts,
+      growth,
+      forgotten: (fault) => observer.forgotten(fault),
+    });
     const { index } = durable;
     this.index = index;
     this.fills = new Fills(store, {

@@ -3,6 +3,14 @@ import type { Digest } from "../oci/digest.ts";
 import type { FactFiles } from "../store/fact-files.ts";
 import type { Tag } from "../oci/names.ts";
 import type { Index, Place, TagFact } from "../store/index.ts";
+import type { Growth } from "./growth.ts";
+
+export interface DurableFactsOptions {
+  readonly files?: FactFiles | undefined;
+  readonly growth?: Growth | undefined;
+  /** Told of what could not be written. */
+  readonly forgotten: (fault: Fault) => void;
+}
 
 /**
  * The index as the pull path writes it: what cannot be written must not fail a pull, since it is
@@ -13,7 +21,7 @@ export class DurableFacts {
   readonly #files: FactFiles | undefined;
   readonly #forgotten: (fault: Fault) => void;
 
-  constructor(index: Index, files: FactFiles | undefined, forgotten: (fault: Fault) => void) {
+  constructor(index: Index, { files, growth, forgotten }: DurableFactsOptions) {
     this.#files = files;
     this.#forgotten = forgotten;
     const { tags, links, contents, listings } = index;
@@ -40,19 +48,28 @@ export class DurableFacts {
         places: (digest, limit) => links.places(digest, limit),
         upstreams: (digest) => links.upstreams(digest),
         repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
-        add: (place, added) => this.#try(() => links.add(place, added)),
+        seenIn: (upstream, digests) => links.seenIn(upstream, digests),
+        add: async (place, added) => {
+          await this.#try(() => links.add(place, added));
+          growth?.linked(
+            place.upstream,
+            added.map(({ digest }) => digest),
+          );
+        },
         remove: (place, digest) => this.#try(() => links.remove(place, digest)),
         removeAll: (digest, upstream) => this.#try(() => links.removeAll(digest, upstream)),
       },
       contents: {
         get: (digest) => contents.get(digest),
-        leastUsed: (limit, last, upstream) => contents.leastUsed(limit, last, upstream),
-        storedBefore: (moment, upstream, limit) => contents.storedBefore(moment, upstream, limit),
+        leastUsed: (limit, last) => contents.leastUsed(limit, last),
+        storedBefore: (moment, limit, last) => contents.storedBefore(moment, limit, last),
         page: (limit, last) => contents.page(limit, last),
         among: (digests) => contents.among(digests),
         total: () => contents.total(),
-        totalOf: (upstream) => contents.totalOf(upstream),
-        put: (content, now) => this.#try(() => contents.put(content, now)),
+        put: async (content, now) => {
+          await this.#try(() => contents.put(content, now));
+          growth?.stored(content.digest, content.size);
+        },
         remove: (digest) => this.#try(() => contents.remove(digest)),
         used: (times) => contents.used(times),
       },

@@ -99,6 +99,7 @@ async function openStopped(
       full: () => {},
       removed: () => {},
       unwritten: () => {},
+      failed: () => {},
       damaged: (path, reason) => {
         process.stderr.write(`entrepot: ${reason}\nIt is now ${path}, and is made again.\n`);
       },

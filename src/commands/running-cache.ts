@@ -85,6 +85,7 @@ async function open(
     store,
     index,
     facts,
+    growth: kept.bounds,
     observer: reporter,
     used: (digest) => usage.touch(digest, Date.now()),
   });

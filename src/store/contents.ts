@@ -1,7 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import type { ExpressionBuilder, Kysely } from "kysely";
+import type { Kysely } from "kysely";
 import type { Digest } from "../oci/digest.ts";
-import type { UpstreamName } from "../oci/names.ts";
 import type { Content, Contents, ContentUse } from "./index.ts";
 import type { Tables } from "./tables.ts";
 
@@ -56,7 +55,6 @@ export class SqlContents implements Contents {
   async leastUsed(
     limit: number,
     last?: Pick<ContentUse, "usedAt" | "digest">,
-    upstream?: UpstreamName,
   ): Promise<ContentUse[]> {
     let query = this.#db.selectFrom("contents").selectAll();
     if (last) {
@@ -64,20 +62,22 @@ export class SqlContents implements Contents {
         where(where.refTuple("used_at", "digest"), ">", where.tuple(last.usedAt, last.digest)),
       );
     }
-    if (upstream !== undefined) query = query.where((where) => seenIn(where, upstream));
     const rows = await query.orderBy("used_at").orderBy("digest").limit(limit).execute();
     return rows.map(contentUse);
   }
 
-  async storedBefore(moment: number, upstream: UpstreamName, limit: number): Promise<ContentUse[]> {
-    const rows = await this.#db
-      .selectFrom("contents")
-      .selectAll()
-      .where("stored_at", "<", moment)
-      .where((where) => seenIn(where, upstream))
-      .orderBy("stored_at")
-      .limit(limit)
-      .execute();
+  async storedBefore(
+    moment: number,
+    limit: number,
+    last?: Pick<ContentUse, "storedAt" | "digest">,
+  ): Promise<ContentUse[]> {
+    let query = this.#db.selectFrom("contents").selectAll().where("stored_at", "<", moment);
+    if (last) {
+      query = query.where((where) =>
+        where(where.refTuple("stored_at", "digest"), ">", where.tuple(last.storedAt, last.digest)),
+      );
+    }
+    const rows = await query.orderBy("stored_at").orderBy("digest").limit(limit).execute();
     return rows.map(contentUse);
   }
 
@@ -100,15 +100,6 @@ export class SqlContents implements Contents {
       .where("digest", "in", digests)
       .execute();
     return rows.map(contentUse);
-  }
-
-  async totalOf(upstream: UpstreamName): Promise<number> {
-    const row = await this.#db
-      .selectFrom("contents")
-      .select(({ fn }) => fn.sum<number | null>("size").as("bytes"))
-      .where((where) => seenIn(where, upstream))
-      .executeTakeFirstOrThrow();
-    return row.bytes ?? 0;
   }
 
   async used(times: ReadonlyMap<Digest, number>): Promise<void> {
@@ -140,19 +131,6 @@ export class SqlContents implements Contents {
       .executeTakeFirstOrThrow();
     return { count: row.count, bytes: row.bytes ?? 0 };
   }
-}
-
-function seenIn(
-  where: ExpressionBuilder<Tables, "contents">,
-  upstream: UpstreamName,
-): ReturnType<typeof where.exists> {
-  return where.exists(
-    where
-      .selectFrom("links")
-      .select("links.digest")
-      .whereRef("links.digest", "=", "contents.digest")
-      .where("links.upstream", "=", upstream),
-  );
 }
 
 function contentUse(row: Tables["contents"]): ContentUse {

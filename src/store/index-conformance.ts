@@ -156,7 +156,7 @@ export function indexConformance(
       expect(await index.contents.total()).toEqual({ count: 1, bytes: 1 });
     });
 
-    test("tells what was used least lately, in pages, of all or of one upstream", async () => {
+    test("tells what was used least lately, in pages, and where it is seen", async () => {
       for (const [digest, at] of [
         [one, 30],
         [two, 10],
@@ -174,11 +174,13 @@ export function indexConformance(
       await index.links.add(nginx, [{ digest: one }]);
       await index.links.add(place("ghcr.io", "a"), [{ digest: two }, { digest: one }]);
       const { upstream } = nginx;
-      expect(await digests(index.contents.leastUsed(10, undefined, upstream))).toEqual([one]);
-      expect(await digests(index.contents.storedBefore(31, upstream, 10))).toEqual([one]);
-      expect(await digests(index.contents.storedBefore(30, upstream, 10))).toEqual([]);
-      expect(await index.contents.totalOf(upstream)).toBe(7);
-      expect(await index.contents.totalOf(place("quay.io", "a").upstream)).toBe(0);
+      expect(await digests(index.contents.storedBefore(31, 10))).toEqual(inOrder);
+      expect(await digests(index.contents.storedBefore(31, 10, first))).toEqual(inOrder.slice(1));
+      expect(await digests(index.contents.storedBefore(30, 10))).toEqual(inOrder.slice(0, 2));
+      expect(await digests(index.contents.storedBefore(10, 10))).toEqual([]);
+      expect([...(await index.links.seenIn(upstream, [two, one]))]).toEqual([one]);
+      expect(await index.links.seenIn(place("quay.io", "a").upstream, [one])).toEqual(new Set());
+      expect(await index.links.seenIn(upstream, [])).toEqual(new Set());
       const names: string[] = await index.links.upstreams(one);
       expect(names.sort()).toEqual(["docker.io", "ghcr.io"]);
       expect(await index.links.places(one, 1)).toEqual([nginx]);

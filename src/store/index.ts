@@ -46,6 +46,8 @@ export interface Links {
   places(digest: Digest, limit: number): Promise<Place[]>;
   /** Upstreams in which a content may be seen. */
   upstreams(digest: Digest): Promise<UpstreamName[]>;
+  /** Those of the digests, at most 512 of them, that may be seen in an upstream. */
+  seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>>;
   /** Repositories of an upstream that have any link, after `last`, sorted by bytes. */
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
 }
@@ -69,20 +71,18 @@ export interface Contents {
   get(digest: Digest): Promise<Content | undefined>;
   put(content: Content, now: number): Promise<void>;
   remove(digest: Digest): Promise<void>;
-  /** What was used least lately, after `last`; of one upstream where one is named. */
-  leastUsed(
+  /** What was used least lately, after `last`. */
+  leastUsed(limit: number, last?: Pick<ContentUse, "usedAt" | "digest">): Promise<ContentUse[]>;
+  /** What was stored before a moment, the oldest first, after `last`. */
+  storedBefore(
+    moment: number,
     limit: number,
-    last?: Pick<ContentUse, "usedAt" | "digest">,
-    upstream?: UpstreamName,
+    last?: Pick<ContentUse, "storedAt" | "digest">,
   ): Promise<ContentUse[]>;
-  /** What may be seen in an upstream and was stored before a moment, the oldest first. */
-  storedBefore(moment: number, upstream: UpstreamName, limit: number): Promise<ContentUse[]>;
   /** All contents by digest, those after `last`. */
   page(limit: number, last?: string): Promise<ContentUse[]>;
   /** Those of the digests, at most 512 of them, that are known. */
   among(digests: readonly Digest[]): Promise<ContentUse[]>;
-  /** Bytes that may be seen in an upstream. It reads all its links: not for every request. */
-  totalOf(upstream: UpstreamName): Promise<number>;
   /**
    * Writes use times, in few transactions; an older time than the known one changes nothing, and
    * neither does one of a content that is not there. Times are milliseconds of the epoch.

@@ -80,6 +80,18 @@ export class SqlLinks implements Links {
     return rows.map((row) => row.upstream);
   }
 
+  async seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+    if (digests.length === 0) return new Set();
+    const rows = await this.#db
+      .selectFrom("links")
+      .select("digest")
+      .distinct()
+      .where("digest", "in", digests)
+      .where("upstream", "=", upstream)
+      .execute();
+    return new Set(rows.map((row) => row.digest));
+  }
+
   async repositories(upstream: UpstreamName, limit: number, last = ""): Promise<RepositoryName[]> {
     const rows = await this.#db
       .selectFrom("links")

@@ -72,6 +72,10 @@ export class RememberedLinks implements Links {
     return this.#links.upstreams(digest);
   }
 
+  seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+    return this.#links.seenIn(upstream, digests);
+  }
+
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]> {
     return this.#links.repositories(upstream, limit, last);
   }

@@ -1,32 +1,27 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
-import type { UpstreamSettings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BoundedBlobs } from "../../store/bounded-blobs.ts";
 import type { ContentUse, Index } from "../../store/index.ts";
-import { expireKept } from "../../store/reconcile.ts";
-import { LOW_WATER, type Space } from "../../store/space.ts";
+import type { Space } from "../../store/space.ts";
 import type { Pinned, PinnedContent } from "./pinned.ts";
 
 /** Contents that are looked at together; between them other work has its turn. */
 const BATCH = 64;
 /** How often and how long a content is waited for that was handed out just now. */
-const LEASE_TURNS = 20;
-const LEASE_PAUSE_MS = 25;
+export const LEASE_TURNS = 20;
+export const LEASE_PAUSE_MS = 25;
 
 export interface EvictorOptions {
   readonly store: BoundedBlobs;
   readonly index: Index;
   readonly space: Space;
   readonly pinned: Pinned;
-  /** As they are configured now, with bounds of their own. */
-  readonly upstreams: () => Iterable<UpstreamSettings>;
   /** Writes down what was used until now. */
   readonly flushUse: () => Promise<void>;
   /** Whether a content is being brought in or read as it came. */
   readonly inUse: (digest: Digest) => boolean;
   /** Told of each content that went. */
   readonly removed: (digest: Digest, why: Why, bytes: number) => void;
-  readonly now?: () => number;
 }
 
 export type Why = "bound" | "quota" | "age" | "purge" | "corrupt";
@@ -40,12 +35,10 @@ export interface Evicted {
 /** Keeps the store within its bounds, beside traffic. Facts stay: what is asked for again is refilled. */
 export class Evictor {
   readonly #options: EvictorOptions;
-  readonly #now: () => number;
   #sweep: Promise<Evicted> | undefined;
 
   constructor(options: EvictorOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
     options.space.evictBy(async () => (await this.sweep()).bytes);
   }
 
@@ -57,22 +50,12 @@ export class Evictor {
     return this.#sweep;
   }
 
-  /** What every bound asks for: ages, quotas, old beginnings, and the store's own. */
-  async all(dryRun = false): Promise<Evicted> {
-    const { store, flushUse } = this.#options;
-    const expired = await expireKept(store, this.#now(), dryRun);
-    await flushUse().catch(() => {});
-    const tally = new Tally(dryRun);
-    for (const upstream of this.#options.upstreams()) {
-      await this.#byAge(upstream, tally);
-      await this.#byQuota(upstream, tally);
-    }
-    if (dryRun) await this.#least(tally, "bound", this.#options.space.excess());
-    const swept = dryRun ? { contents: 0, bytes: 0 } : await this.sweep();
-    return {
-      contents: tally.contents + swept.contents,
-      bytes: tally.bytes + swept.bytes + expired,
-    };
+  /** What a sweep would take, besides what other bounds have taken already. */
+  async wouldSweep(before: Evicted): Promise<Evicted> {
+    const tally = new Tally(true);
+    const excess = this.#options.space.excess() - before.bytes;
+    if (excess > 0) await this.#least(tally, excess);
+    return tally;
   }
 
   /** Takes a content away for whatever reason. Returns whether it was there. */
@@ -100,7 +83,7 @@ export class Evictor {
     await flushUse().catch(() => {});
     for (let turn = 0; space.excess() > 0 && turn < LEASE_TURNS; turn += 1) {
       if (turn > 0) await setTimeout(LEASE_PAUSE_MS);
-      if (!(await this.#least(tally, "bound"))) break;
+      if (!(await this.#least(tally))) break;
     }
     return tally;
   }
@@ -109,89 +92,46 @@ export class Evictor {
    * Takes the least recently used until `bytes` went, or until there is no excess. Returns whether
    * something was left that may go in a moment.
    */
-  async #least(
-    tally: Tally,
-    why: Why,
-    bytes?: number,
-    upstream?: UpstreamSettings,
-  ): Promise<boolean> {
+  async #least(tally: Tally, bytes?: number): Promise<boolean> {
     const { index, space } = this.#options;
-    const goal = tally.bytes + (bytes ?? 0);
     const isEnough = (): boolean =>
-      bytes === undefined ? space.excess() <= 0 : tally.bytes >= goal;
-    const pinned = await this.#pinned();
+      bytes === undefined ? space.excess() <= 0 : tally.bytes >= bytes;
+    const pinned = await this.pinned();
     let isWaiting = false;
     let last: ContentUse | undefined;
     while (!isEnough()) {
-      const page = await index.contents.leastUsed(BATCH, last, upstream?.name);
+      const page = await index.contents.leastUsed(BATCH, last);
       last = page.at(-1);
       if (!last) return isWaiting;
       for (const content of page) {
         if (isEnough()) return false;
         if (pinned.sizes.has(content.digest)) continue;
-        if (this.#isBusy(content.digest)) isWaiting = true;
-        else if (upstream) await this.#takeFrom(upstream, content, tally, why);
-        else await this.#take(content, tally, why);
+        if (this.isBusy(content.digest)) isWaiting = true;
+        else await this.#take(content, tally);
       }
       await setImmediate();
     }
     return false;
   }
 
-  async #byAge(upstream: UpstreamSettings, tally: Tally): Promise<void> {
-    if (upstream.maxAge === undefined) return;
-    const pinned = await this.#pinned();
-    const moment = this.#now() - upstream.maxAge;
-    for (;;) {
-      const before = tally.contents;
-      const page = await this.#options.index.contents.storedBefore(moment, upstream.name, 1024);
-      for (const content of page) {
-        if (pinned.sizes.has(content.digest) || this.#isBusy(content.digest)) continue;
-        await this.#takeFrom(upstream, content, tally, "age");
-      }
-      if (tally.isDry || page.length < 1024 || tally.contents === before) return;
-      await setImmediate();
-    }
-  }
-
-  async #byQuota(upstream: UpstreamSettings, tally: Tally): Promise<void> {
-    if (upstream.maxSize === undefined) return;
-    const total = await this.#options.index.contents.totalOf(upstream.name);
-    if (total <= upstream.maxSize) return;
-    await this.#least(tally, "quota", total - LOW_WATER * upstream.maxSize, upstream);
-  }
-
-  /** Content that other upstreams show stays for them: it is only out of sight here. */
-  async #takeFrom(
-    upstream: UpstreamSettings,
-    content: ContentUse,
-    tally: Tally,
-    why: Why,
-  ): Promise<void> {
-    const { links } = this.#options.index;
-    const seenIn = await links.upstreams(content.digest);
-    if (seenIn.every((name) => name === upstream.name)) return this.#take(content, tally, why);
-    tally.took(content.size);
-    if (!tally.isDry) await links.removeAll(content.digest, upstream.name);
-  }
-
-  async #take({ digest, size }: ContentUse, tally: Tally, why: Why): Promise<void> {
+  async #take({ digest, size }: ContentUse, tally: Tally): Promise<void> {
     tally.took(size);
-    if (!tally.isDry) await this.remove(digest, size, why);
+    if (!tally.isDry) await this.remove(digest, size, "bound");
   }
 
-  #isBusy(digest: Digest): boolean {
+  /** Whether it must not go now, and may in a moment. */
+  isBusy(digest: Digest): boolean {
     return this.#options.inUse(digest) || this.#options.store.leases.has(digest);
   }
 
-  async #pinned(): Promise<PinnedContent> {
+  async pinned(): Promise<PinnedContent> {
     const content = await this.#options.pinned.content();
     this.#options.space.pin(content.bytes);
     return content;
   }
 }
 
-class Tally implements Evicted {
+export class Tally implements Evicted {
   contents = 0;
   bytes = 0;
 

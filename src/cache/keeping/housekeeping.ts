@@ -10,6 +10,8 @@ const QUIET_START = 1000;
 const LOOK_EVERY = 1000;
 /** How often ages and quotas are looked at, in milliseconds. */
 const AGE_EVERY = 30_000;
+/** How often the sizes of upstreams are counted anew for that, in milliseconds. */
+const THOROUGH_EVERY = 3_600_000;
 /** How often bytes are counted anew, in milliseconds. */
 const COUNT_EVERY = 600_000;
 /** How often facts that nobody would miss are looked for, in milliseconds. */
@@ -81,8 +83,9 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #tend(): Promise<void> {
-    const { space, evictor, steward } = this.#store;
-    let [aged, counted, pruned] = [0, performance.now(), performance.now()];
+    const { space, evictor, bounds, steward } = this.#store;
+    const began = performance.now();
+    let [aged, thorough, counted, pruned] = [0, began, began, began];
     while (await this.#pause(LOOK_EVERY)) {
       const now = performance.now();
       await this.#guarded("evicting", async () => {
@@ -90,7 +93,8 @@ export class Housekeeping implements AsyncDisposable {
         if (space.isTight()) await evictor.sweep();
         if (now - aged > AGE_EVERY) {
           aged = now;
-          await evictor.all();
+          await bounds.enforce({ isThorough: now - thorough > THOROUGH_EVERY });
+          if (now - thorough > THOROUGH_EVERY) thorough = now;
         }
         if (now - counted > COUNT_EVERY) {
           counted = now;

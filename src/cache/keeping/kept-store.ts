@@ -10,6 +10,7 @@ import type { Index } from "../../store/index.ts";
 import { IndexError, openIndex } from "../../store/open-index.ts";
 import { type Bound, diskFacts, type DiskFacts, Space } from "../../store/space.ts";
 import { Usage } from "../../store/usage.ts";
+import { Bounds } from "./bounds.ts";
 import { Evictor, type Why } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { Pinned } from "./pinned.ts";
@@ -24,6 +25,8 @@ export interface StoreEvents {
   unwritten(error: unknown): void;
   /** The index was damaged; it was moved to `path` and begun anew. */
   damaged(path: string, reason: string): void;
+  /** Work in the background that failed; it is tried again. */
+  failed(what: string, error: unknown): void;
 }
 
 /** Everything in a data directory, opened for this process alone. */
@@ -38,6 +41,7 @@ export interface KeptStore extends AsyncDisposable {
   readonly space: Space;
   readonly usage: Usage;
   readonly evictor: Evictor;
+  readonly bounds: Bounds;
   readonly steward: Steward;
   /** Whether the index was damaged, and its facts have to be made again. */
   readonly isRebuilding: boolean;
@@ -97,10 +101,16 @@ export async function openKeptStore(
     const evictor = new Evictor({
       ...shared,
       store,
-      upstreams: () => bounded.values(),
       removed: (digest, why, size) => events.removed(digest, why, size),
     });
-    const steward = new Steward({ ...shared, store: plain, facts, evictor, trees });
+    const bounds = new Bounds({
+      ...shared,
+      store,
+      evictor,
+      upstreams: () => bounded,
+      failed: (error) => events.failed("evicting", error),
+    });
+    const steward = new Steward({ ...shared, store: plain, facts, evictor, bounds, trees });
     return {
       path: directory.path,
       store,
@@ -110,6 +120,7 @@ export async function openKeptStore(
       space,
       usage,
       evictor,
+      bounds,
       steward,
       isRebuilding: isNew,
       usedBy: (inUse) => {

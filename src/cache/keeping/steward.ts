@@ -6,6 +6,7 @@ import type { ContentUse, Index, Pin, Place } from "../../store/index.ts";
 import { inspect, type Progress } from "../../store/inspection.ts";
 import { reconcile, type Reconciled } from "../../store/reconcile.ts";
 import type { Space } from "../../store/space.ts";
+import type { Bounds } from "./bounds.ts";
 import type { Evicted, Evictor } from "./evictor.ts";
 import { type CachedImage, Images } from "./images.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
@@ -30,6 +31,7 @@ export interface StewardOptions {
   readonly facts: FactFiles;
   readonly space: Space;
   readonly evictor: Evictor;
+  readonly bounds: Bounds;
   readonly trees: ManifestTrees;
   readonly pinned: Pinned;
   readonly inUse: (digest: Digest) => boolean;
@@ -100,7 +102,7 @@ export class Steward {
   /** Evicts what the bounds ask for, or tells what that would be. */
   async collect(dryRun: boolean): Promise<Evicted> {
     await this.#options.space.measure();
-    return this.#options.evictor.all(dryRun);
+    return this.#options.bounds.enforce({ dryRun });
   }
 
   async pins(): Promise<PinnedPattern[]> {
