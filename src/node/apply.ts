@@ -221,8 +221,8 @@ async function undo(
     attempt(change.path, () => {
       site.durable.tidy(change.path);
       if (sameState(site.files.read(change.path), change.before)) return;
-      say(`putting ${change.path} back`);
       const { before } = change;
+      say(before ? `putting ${change.path} back` : `removing ${change.path}`);
       if (before) site.durable.write(change.path, before);
       else site.durable.remove(change.path, next.files[change.path]?.madeDirectory ?? false);
     });

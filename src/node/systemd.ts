@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { posix } from "node:path";
 import type { FileView } from "./node-files.ts";
 import { readText } from "./node-files.ts";
@@ -55,8 +56,19 @@ export function readUnit(view: FileView, name: string): Unit | undefined {
 }
 
 /** Whether a restart of the unit leaves the containers' shims alone. */
-export function sparesContainers(unit: Unit): boolean {
+export function sparesContainers(unit: Pick<Unit, "killMode">): boolean {
   return unit.killMode === "process" || unit.killMode === "none";
+}
+
+/**
+ * The KillMode by which a running systemd goes. It is that of the last daemon-reload, whatever the
+ * files say by now. Undefined where systemd does not tell.
+ */
+export function loadedKillMode(name: string): string | undefined {
+  const words = ["show", "--property=KillMode", "--value", name];
+  const { status, stdout } = spawnSync("systemctl", words, { encoding: "utf8", timeout: 10_000 });
+  const killMode = status === 0 ? stdout.trim() : "";
+  return killMode === "" ? undefined : killMode;
 }
 
 /** Whether systemd is what runs services on this machine (sd_booted(3)). */

@@ -1,7 +1,15 @@
-import type { SupervisedNode } from "./supervised.ts";
+import type { Cri } from "../harness/cri.ts";
 
-/** Starts a container that sleeps, and returns the process that it is. */
-export async function startSleeper(node: SupervisedNode, image: string): Promise<{ pid: number }> {
+/** What of a node of the tests a container needs. */
+interface Pods {
+  cri(): Cri;
+  /** A path that the node's containerd sees as the test does. */
+  file(...names: string[]): string;
+  ctr(...words: string[]): Promise<string>;
+}
+
+/** Starts a container that sleeps, and returns the process that it is, as containerd sees it. */
+export async function startSleeper(node: Pods, image: string): Promise<{ pid: number }> {
   using cri = node.cri();
   const linux = {
     security_context: { namespace_options: { network: "NODE", pid: "CONTAINER", ipc: "NODE" } },

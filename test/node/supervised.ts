@@ -16,7 +16,7 @@ export const LINES: readonly ContainerdLine[] = ["1.6", "1.7", "2.1"];
 export const isLong = process.env["ENTREPOT_LONG"] === "1";
 
 /** The image of pods' sandboxes, imported so that no registry is asked for it. */
-const PAUSE = "localhost/pause:test";
+export const PAUSE = "localhost/pause:test";
 
 /** The paths that a starting point's config.toml needs. */
 export interface NodePlaces {

@@ -11,7 +11,7 @@ import type {
   Targets,
   Views,
 } from "../runtime.ts";
-import { readUnit } from "../systemd.ts";
+import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
 import { whoManages } from "../who-manages.ts";
 import type { Configuration } from "./configuration.ts";
 import { readConfiguration } from "./configuration.ts";
@@ -78,6 +78,7 @@ export class ContainerdRuntime implements Runtime {
         modifiedAt: (path) => options.files.modifiedAt(path),
         cri: options.filesOnly ? undefined : cri,
         unit: readUnit(view, UNIT),
+        loadedKillMode: options.filesOnly || !isBooted(view) ? undefined : loadedKillMode(UNIT),
         manager: whoManages(view, this.main),
       }),
     );

@@ -1,7 +1,7 @@
 import type { Obstacle } from "../plan.ts";
 import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { isBooted, readUnit, sparesContainers } from "../systemd.ts";
+import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd.ts";
 import type { Connection } from "./connection.ts";
 import { CriFault } from "./cri.ts";
 import { dumpedConfigPath } from "./dump.ts";
@@ -27,6 +27,13 @@ export class ContainerdControl implements RuntimeControl {
       const what = `containerd has to be restarted, and no ${UNIT} of a running systemd is here to do it with`;
       const advice = "say how: --restart-command 'COMMAND'";
       return { way, obstacles: [{ code: "no-restart-way", what, advice }] };
+    }
+    const killMode = loadedKillMode(UNIT);
+    if (sparesContainers(unit) && killMode !== undefined && !sparesContainers({ killMode })) {
+      const what = `containerd has to be restarted, and systemd still goes by KillMode=${killMode} of ${UNIT}, which would end every container with it`;
+      const advice = "systemctl daemon-reload, so that it reads the unit's files, and apply again";
+      const at = unit.killModeAt ?? { file: unit.file };
+      return { way, obstacles: [{ code: "unit-not-reloaded", at, what, advice }] };
     }
     if (sparesContainers(unit)) return { way, obstacles: [] };
     const what = `containerd has to be restarted, and KillMode=${unit.killMode} of ${UNIT} would end every container with it`;

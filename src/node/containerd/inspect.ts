@@ -33,6 +33,8 @@ export interface InspectInput {
   /** Absent where only files are looked at. */
   readonly cri: Cri | undefined;
   readonly unit: Unit | undefined;
+  /** The KillMode by which a running systemd goes. */
+  readonly loadedKillMode: string | undefined;
   readonly manager: ManagedBy | undefined;
 }
 
@@ -55,7 +57,7 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
     ...(pattern.kind === "hosts" || pattern.kind === "both" || traits.defaultConfigPath !== ""
       ? pattern.directories.flatMap((root) => hostsFindings(view, root, traits))
       : []),
-    ...unitFindings(ownUnit(input)),
+    ...unitFindings(ownUnit(input), input.loadedKillMode),
     ...staleFindings(input, configuration),
     ...dumpFindings(input, pattern),
     // Nothing is dialled for the files of another root.
@@ -167,8 +169,21 @@ function ownUnit({ unit, daemon }: InspectInput): Unit | undefined {
   return daemon.cgroups.includes(`/${unit.name}`) ? unit : undefined;
 }
 
-function unitFindings(unit: Unit | undefined): Finding[] {
-  if (unit === undefined || sparesContainers(unit)) return [];
+function unitFindings(unit: Unit | undefined, loaded: string | undefined): Finding[] {
+  if (unit === undefined) return [];
+  if (sparesContainers(unit)) {
+    if (loaded === undefined || sparesContainers({ killMode: loaded })) return [];
+    return [
+      {
+        code: "unit-not-reloaded",
+        severity: "warning",
+        at: unit.killModeAt ?? { file: unit.file },
+        what: `${unit.name} has KillMode=${unit.killMode} here, and systemd still goes by KillMode=${loaded}`,
+        consequence: "a restart of containerd ends every container of the node",
+        advice: "run systemctl daemon-reload",
+      },
+    ];
+  }
   return [
     {
       code: "unit-kill-mode",

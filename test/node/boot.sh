@@ -1,0 +1,80 @@
+#!/bin/bash
+# Boots Debian's systemd as process 1 of namespaces of its own, on a throw-away layer over this
+# machine's files, with containerd's unit and nothing else of what the machine would start.
+# boot.sh DIR BIN UNIT VISIBLE: DIR holds etc/containerd and is seen inside; BIN has the containerd
+# to run; UNIT is the unit's file; VISIBLE is one more folder that is seen inside, as it is.
+set -eu
+dir=$1 bin=$2 unit=$3 visible=$4
+
+if [ "${5-}" != inside ]; then
+  # A control group of its own in every hierarchy: systemd takes the one it finds itself in for all.
+  groups=$(cat /proc/self/cgroup) # It changes with every group that is entered.
+  while IFS=: read -r _ controllers path; do
+    [ "$controllers" != cpuset ] || continue # one that is new cannot be entered before it is set up
+    if [ -n "$controllers" ]; then at=/sys/fs/cgroup/${controllers#name=}
+    elif [ -e /sys/fs/cgroup/cgroup.procs ]; then at=/sys/fs/cgroup
+    else at=/sys/fs/cgroup/unified; fi
+    own=$at${path%/}/entrepot-boot-$$
+    mkdir "$own" 2>/dev/null || continue
+    echo "$own" >> "$dir/cgroups"
+    echo $$ > "$own/cgroup.procs"
+  done <<< "$groups"
+  exec unshare --mount --pid --fork --kill-child --cgroup --uts --ipc /bin/bash "$0" "$dir" "$bin" "$unit" "$visible" inside
+fi
+
+layer=$dir/layer root=$dir/layer/root
+mkdir -p "$layer"
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$layer"
+mkdir "$layer/up" "$layer/work" "$root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$layer/up,workdir=$layer/work" "$root"
+mount -t proc proc "$root/proc"
+# What it shares with the machine, it must not set.
+mount --bind "$root/proc/sys" "$root/proc/sys"
+mount -o remount,bind,ro "$root/proc/sys"
+mount -t sysfs -o ro sysfs "$root/sys"
+for fs in run dev var/lib/containerd opt; do
+  mkdir -p "$root/$fs"
+  mount -t tmpfs tmpfs "$root/$fs"
+done
+for node in null zero full random urandom tty; do
+  touch "$root/dev/$node"
+  mount --bind "/dev/$node" "$root/dev/$node"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+mkdir "$root/dev/shm" "$root/dev/pts"
+if [ -e /sys/fs/cgroup/cgroup.procs ]; then
+  mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+else
+  mount -t tmpfs tmpfs "$root/sys/fs/cgroup"
+  while IFS=: read -r _ controllers _; do
+    at=$root/sys/fs/cgroup/${controllers#name=}
+    case $controllers in
+      "") mkdir "${at}unified"; mount -t cgroup2 cgroup2 "${at}unified" ;;
+      name=*) mkdir "$at"; mount -t cgroup -o "none,$controllers" cgroup "$at" ;;
+      *) mkdir "$at"; mount -t cgroup -o "$controllers" cgroup "$at" ;;
+    esac
+  done < /proc/self/cgroup
+fi
+for folder in "$dir" "$visible"; do
+  mkdir -p "$root$folder"
+  mount --rbind "$folder" "$root$folder"
+done
+for program in "$bin"/containerd*; do
+  touch "$root/usr/bin/${program##*/}"
+  mount --bind "$program" "$root/usr/bin/${program##*/}"
+done
+units=$root/etc/systemd/system
+rm -rf "$root/etc/containerd"
+cp -r "$dir/etc/containerd" "$root/etc/containerd"
+mkdir -p "$units/containerd.service.d"
+cp "$unit" "$units/containerd.service"
+# Without what every other service waits for: udev and the like are the machine's own affair.
+printf '[Unit]\nDefaultDependencies=no\n' > "$units/containerd.service.d/alone.conf"
+cd "$root"
+mkdir -p mnt
+pivot_root . mnt
+cd /
+umount -l /mnt
+exec env -i container=entrepot PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+  /lib/systemd/systemd --system --unit=containerd.service --log-target=kmsg
