@@ -2,7 +2,6 @@ import { expect } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DEFAULT_UPSTREAMS } from "../src/config/settings.ts";
 import { type ContainerdPieces, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -98,19 +97,19 @@ realTest("skopeo pulls by name with the rendered registries.conf", async () => {
 });
 
 realTest("systemd takes the rendered unit, and finds it well shut in", async () => {
-  await using tree = await rendered(
-    "systemd",
-    "--cache",
-    "http://192.168.1.10:5000",
-    "--upstream",
-    ...DEFAULT_UPSTREAMS,
-  );
+  await using tree = await rendered("systemd");
   const unit = tree.file("etc/systemd/system/entrepot.service");
   const text = await readFile(unit, "utf8");
   // The one thing that this machine need not have is the program's place.
   await writeFile(unit, text.replaceAll("/usr/local/bin/entrepot", PROGRAM));
   const verified = await run(["systemd-analyze", "verify", "--man=no", unit]);
   expect({ code: verified.code, said: verified.stderr }).toEqual({ code: 0, said: "" });
+  const more = ["--output", tree.path, "--cache", "http://192.168.1.10:5010"];
+  await mustRun([PROGRAM, "render", "systemd-socket", ...more]);
+  const socket = tree.file("etc/systemd/system/entrepot.socket");
+  expect(await readFile(socket, "utf8")).toContain("\nListenStream=5010\n");
+  const both = await run(["systemd-analyze", "verify", "--man=no", socket, unit]);
+  expect({ code: both.code, said: both.stderr }).toEqual({ code: 0, said: "" });
   const judged = await mustRun(["systemd-analyze", "security", "--offline=true", unit]);
   expect(Number(/exposure level for entrepot\.service: ([\d.]+)/.exec(judged)?.[1])).toBeLessThan(
     2,

@@ -12,13 +12,16 @@ import {
 import { render, TARGETS } from "../render/targets.ts";
 
 interface RenderOptions {
-  readonly cache: URL;
+  readonly cache?: URL;
   readonly upstream?: readonly RenderedUpstream[];
   readonly address?: string;
   readonly gateway?: string;
   readonly output?: string;
   readonly json?: true;
 }
+
+/** Of its port alone something is written. */
+const USUAL = new URL("http://cache.invalid:5000");
 
 /** For a cache that does not answer; nothing else here waits for anything. */
 const PATIENCE_MS = 5_000;
@@ -28,9 +31,9 @@ export function renderCommand(): Command {
   return new Command("render")
     .description("write configuration that points a runtime or a distribution at the cache")
     .argument("<target>", "one of those below", parseTarget)
-    .requiredOption(
+    .option(
       "--cache <url>",
-      "where nodes reach the cache, http://192.168.1.10:5000",
+      "where nodes reach the cache, http://192.168.1.10:5000; not needed where it is the cache itself",
       parseCache,
     )
     .option(
@@ -52,9 +55,15 @@ export function renderCommand(): Command {
 }
 
 async function run(target: Target, options: RenderOptions): Promise<number> {
-  const { cache, address, gateway, output } = options;
+  const { address, gateway, output } = options;
   try {
-    const upstreams = options.upstream ?? (await askCache(cache));
+    const cache = options.cache ?? (target.isCacheItself ? USUAL : undefined);
+    if (!cache) {
+      throw new RenderError(
+        "required option '--cache <url>' not specified: where nodes reach the cache, such as http://192.168.1.10:5000",
+      );
+    }
+    const upstreams = options.upstream ?? (target.isCacheItself ? [] : await askCache(cache));
     const files = render(target, {
       cache,
       upstreams,

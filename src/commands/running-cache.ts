@@ -13,7 +13,7 @@ import { SmallBlobs } from "../store/small-blobs.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { openRoads, type RoadsOptions } from "../upstream/roads.ts";
-import { openPort } from "./open-port.ts";
+import { openPort, Ports } from "./open-port.ts";
 import { Reporter } from "./reporter.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { version } from "../version.ts";
@@ -67,6 +67,7 @@ async function open(
   closing: AsyncDisposableStack,
   reread: RoadsOptions["reread"],
 ): Promise<RunningCache> {
+  const ports = new Ports(process.env);
   const metrics = new Metrics();
   const recent = new Recent();
   const told = new StoreReporter(log, metrics);
@@ -106,34 +107,42 @@ async function open(
   const nodes = { api, namespaces, recent };
   let isStopping = false;
   const servers: Bun.Server<undefined>[] = [];
-  const start = (what: string, address: Address, serve: () => Bun.Server<undefined>): string => {
-    const server = openPort(what, address, serve);
+  const started = ({ host }: Address, { server, port }: ReturnType<Ports["open"]>): string => {
     servers.push(server);
     closing.defer(() => server.stop(true));
-    return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${server.port}`;
+    return `${host.includes(":") ? `[${host}]` : host}:${port}`;
   };
   const { listen, admin } = settings;
   const listening = {
-    listen: start("listen", listen, () => listenForNodes({ ...nodes, address: listen })),
-    admin: start("admin", admin, () =>
-      listenForAdmin({
-        address: admin,
-        metrics: () => metrics.render(),
-        isReady: () => !isStopping,
-        api: new AdminApi({ steward: kept.steward, dataDirectory: kept.path, version }),
-        ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
-      }),
+    listen: started(
+      listen,
+      ports.open("listen", listen, (address) => listenForNodes({ ...nodes, address })),
+    ),
+    admin: started(
+      admin,
+      openPort("admin", admin, () =>
+        listenForAdmin({
+          address: admin,
+          metrics: () => metrics.render(),
+          isReady: () => !isStopping,
+          api: new AdminApi({ steward: kept.steward, dataDirectory: kept.path, version }),
+          ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
+        }),
+      ),
     ),
     ports: Object.fromEntries(
       [...upstreams.all.values()].flatMap((upstream) => {
         const { name, port } = upstream.settings;
         if (port === undefined) return [];
-        const address = { host: listen.host, port };
-        const serve = (): Bun.Server<undefined> => listenForNodes({ ...nodes, address, upstream });
-        return [[name, start(`the port of ${name}`, address, serve)]];
+        const own = { host: listen.host, port };
+        const opened = ports.open(`the port of ${name}`, own, (address) =>
+          listenForNodes({ ...nodes, address, upstream }),
+        );
+        return [[name, started(own, opened)]];
       }),
     ),
   };
+  ports.expectNoneLeft();
 
   return {
     listening,

@@ -3,7 +3,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { asOne, expectGolden } from "../../test/harness/golden.ts";
 import { DEFAULT_UPSTREAMS, defaultUrl } from "../config/settings.ts";
 import { parseUpstreamName } from "../oci/names.ts";
-import { composeText, unitText } from "./service.ts";
+import { composeText, socketDropIn, socketText, unitText } from "./service.ts";
 import { RenderError, type RenderInput } from "./target.ts";
 import { render, TARGETS } from "./targets.ts";
 
@@ -49,6 +49,10 @@ test.each(TARGETS.map((target) => [target.name, target] as const))(
 
 test("a file of the deploy folder is what is rendered", async () => {
   expect(await Bun.file("deploy/systemd/entrepot.service").text()).toBe(unitText());
+  expect(await Bun.file("deploy/systemd/entrepot.socket").text()).toBe(socketText("5000"));
+  expect(await Bun.file("deploy/systemd/entrepot.service.d/socket.conf").text()).toBe(
+    socketDropIn(),
+  );
   expect(await Bun.file("deploy/compose.yaml").text()).toBe(composeText());
 });
 

@@ -65,6 +65,7 @@ WantedBy=multi-user.target
 
 export const systemd: Target = {
   name: "systemd",
+  isCacheItself: true,
   title: "the cache as a systemd service",
   notes: {
     where:
@@ -74,11 +75,63 @@ export const systemd: Target = {
       "No timers and no clean-up jobs belong to it.",
       "`systemctl status entrepot` only tells that it runs: `entrepot doctor` tells whether it can be used.",
       "Secrets that entrepot.yaml names have to be readable by the user entrepot.",
+      "`entrepot render systemd-socket` adds a socket unit, so that no restart refuses a connection.",
     ],
   },
   render: (_, notes) => [
     { path: "/etc/systemd/system/entrepot.service", text: `${header(notes)}\n${unitText()}` },
     { path: "/etc/sysusers.d/entrepot.conf", text: SYSUSERS },
+  ],
+};
+
+/** deploy/systemd holds the same texts, for port 5000. */
+export function socketText(port: string): string {
+  return `[Unit]
+Description=Ports of Entrepot
+
+[Socket]
+ListenStream=${port}
+Backlog=4096
+
+[Install]
+WantedBy=sockets.target
+`;
+}
+
+/** What the service needs besides where it has a socket unit. */
+export function socketDropIn(): string {
+  return `[Unit]
+Requires=entrepot.socket
+After=entrepot.socket
+# A service that cannot start is given up, and its ports with it: a node that is refused goes to the
+# registry at once, and one whose connection waits does not.
+StartLimitIntervalSec=60
+StartLimitBurst=5
+`;
+}
+
+export const systemdSocket: Target = {
+  name: "systemd-socket",
+  isCacheItself: true,
+  title: "a systemd socket for that service: no refused connection during a restart",
+  notes: {
+    where: "/etc/systemd/system, beside the files of `entrepot render systemd`",
+    restart: "`systemctl daemon-reload && systemctl enable --now entrepot.socket entrepot`",
+    mind: [
+      "Each ListenStream has to be the port of `listen`, or of an upstream, in entrepot.yaml: one at which nothing is to listen stops the start. The port for administration stays the cache's own.",
+      "systemd opens ports below 1024 as well, for which the service then needs no privilege.",
+      "While the service is stopped its socket takes connections that nobody answers: stop both, `systemctl stop entrepot.socket entrepot`. After five failed starts in a minute systemd gives up both.",
+    ],
+  },
+  render: ({ cache }, notes) => [
+    {
+      path: "/etc/systemd/system/entrepot.socket",
+      text: `${header(notes)}\n${socketText(cache.port || (cache.protocol === "https:" ? "443" : "80"))}`,
+    },
+    {
+      path: "/etc/systemd/system/entrepot.service.d/socket.conf",
+      text: `${header(notes)}\n${socketDropIn()}`,
+    },
   ],
 };
 
@@ -108,6 +161,7 @@ volumes:
 
 export const compose: Target = {
   name: "compose",
+  isCacheItself: true,
   title: "the cache with Docker Compose or podman-compose",
   notes: {
     where: "compose.yaml in a folder of its own, with entrepot.yaml beside it",

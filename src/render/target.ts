@@ -35,6 +35,8 @@ export interface Target {
   /** As it is typed. */
   readonly name: string;
   readonly title: string;
+  /** Set where the cache itself is run by it: nothing has to be known of where nodes reach it. */
+  readonly isCacheItself?: true;
   readonly notes: Notes;
   /** @throws RenderError where it cannot be told these upstreams at all. */
   readonly render: (input: RenderInput, notes: Notes) => readonly RenderedFile[];

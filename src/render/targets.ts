@@ -6,7 +6,7 @@ import { crio, podman } from "./containers.ts";
 import { docker } from "./docker.ts";
 import { gardener } from "./gardener.ts";
 import { k3s, rke2 } from "./rancher.ts";
-import { compose, systemd } from "./service.ts";
+import { compose, systemd, systemdSocket } from "./service.ts";
 import { talos, talosDocuments } from "./talos.ts";
 import type { RenderedFile, RenderInput, Target } from "./target.ts";
 
@@ -31,6 +31,7 @@ export const TARGETS: readonly Target[] = [
   cloudInit,
   proxmox,
   systemd,
+  systemdSocket,
   compose,
 ];
 

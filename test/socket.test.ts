@@ -1,0 +1,119 @@
+import { expect } from "bun:test";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { textImage } from "./harness/images.ts";
+import { freePort, tempDir } from "./harness/places.ts";
+import { ChildProcess, startProcess } from "./harness/processes.ts";
+import { realTest } from "./harness/real.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+
+const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
+const ACTIVATE = "/usr/bin/systemd-socket-activate";
+
+const answersAt = (port: number): Promise<string> =>
+  until(async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).text(), {
+    what: `an answer at port ${port}`,
+  });
+
+realTest("sockets that systemd opened are answered at, each as its own port", async () => {
+  await using upstream = await startScriptedUpstream();
+  const image = textImage({ text: "through a socket of systemd's" });
+  upstream.add("app", image, "1");
+  const [listen, own] = [freePort(), freePort()];
+  const sockets = [listen, own].flatMap((port) => ["-l", `127.0.0.1:${port}`]);
+  // The program starts with the first who asks, as with a socket unit.
+  const first = answersAt(listen);
+  await using cache = await startEntrepot({
+    program: [ACTIVATE, ...sockets, PROGRAM],
+    listen: `127.0.0.1:${listen}`,
+    config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), port: own } } },
+  });
+  expect(await first).toBe("ok\n");
+  expect(cache.address).toBe(`127.0.0.1:${listen}`);
+  const manifest = `${cache.portUrl("reg.test")}/v2/app/manifests/1`;
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, async () => (await fetch(manifest)).bytes()),
+  );
+  const digests = answers.map((body) => createHash("sha256").update(body).digest("hex"));
+  expect(new Set(digests.map((hex) => `sha256:${hex}`))).toEqual(new Set([image.manifest.digest]));
+  // Who asked is still known, which a proxy before it would have hidden.
+  const served = await (await cache.get("/entrepot/v1/served")).json();
+  expect(served).toMatchObject({
+    served: expect.arrayContaining([expect.objectContaining({ namespace: "reg.test" })]),
+  });
+});
+
+/** Runs a program twice with the sockets that it was given, as systemd restarts a service. */
+const TWICE = `for run in 1 2; do sh -c 'export LISTEN_PID=$$; exec "$@"' sh "$@"; done`;
+
+realTest("a restart refuses nobody: who comes in between waits for the next process", async () => {
+  await using dir = await tempDir("socket");
+  const port = freePort();
+  const address = `127.0.0.1:${port}`;
+  const activate = [ACTIVATE, "-l", address, "/bin/sh", "-c", TWICE, "sh"];
+  const serve = [PROGRAM, "serve", "--listen", address, "--admin", "127.0.0.1:0"];
+  await using holder = await startProcess({
+    name: "socket-activate",
+    command: [...activate, ...serve, "--data", dir.path],
+    ready: () => answersAt(port),
+  });
+  const children = () =>
+    readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8").trim();
+  const before = children();
+  process.kill(Number(before), "SIGTERM");
+  // From here on until the next process is there, nobody accepts; and not one is refused.
+  const statuses: number[] = [];
+  while (children() === before || statuses.length === 0 || !holder.output().includes("stopped")) {
+    statuses.push((await fetch(`http://127.0.0.1:${port}/healthz`, { keepalive: false })).status);
+  }
+  statuses.push((await fetch(`http://127.0.0.1:${port}/healthz`, { keepalive: false })).status);
+  expect(children()).not.toBe(before);
+  expect(new Set(statuses)).toEqual(new Set([200]));
+});
+
+const unusable: [
+  what: string,
+  kind: string[],
+  knock: (port: number) => Promise<void>,
+  said: string,
+][] = [
+  ["a port where nothing is to listen", [], byTcp, "and nothing is configured to listen there"],
+  ["a socket for datagrams", ["-d"], byUdp, "which is no listening TCP socket"],
+];
+
+for (const [what, kind, knock, said] of unusable) {
+  realTest(`${what} is refused at the start`, async () => {
+    await using dir = await tempDir("socket");
+    const port = freePort();
+    const serve = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    const sockets = [...kind, "-l", `127.0.0.1:${port}`];
+    await using child = new ChildProcess({
+      name: "socket-activate",
+      command: [ACTIVATE, ...sockets, PROGRAM, ...serve, "--data", dir.path],
+      ready: () => true,
+    });
+    const ended = async (): Promise<boolean> => {
+      // Once it has ended, there is nobody to come to.
+      await knock(port).catch(() => undefined);
+      return child.exitCode !== undefined;
+    };
+    await until(ended, { what: "the end of it", detail: () => child.output() });
+    expect(await child.ended()).toBe(1);
+    expect(child.output()).toContain(said);
+  });
+}
+
+/** Comes to a port; whether anybody answers is not waited for. */
+async function byTcp(port: number): Promise<void> {
+  const handlers = { data: () => undefined };
+  (await Bun.connect({ hostname: "127.0.0.1", port, socket: handlers })).end();
+}
+
+async function byUdp(port: number): Promise<void> {
+  const socket = await Bun.udpSocket({});
+  socket.send("x", port, "127.0.0.1");
+  socket.close();
+}
