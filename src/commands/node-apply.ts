@@ -5,6 +5,7 @@ import type { CacheClient } from "../node/cache-client.ts";
 import { CacheFault } from "../node/cache-client.ts";
 import type { ApplyResult } from "../node/apply.ts";
 import { apply } from "../node/apply.ts";
+import { readAuthority } from "./node-authority.ts";
 import type { WishOptions } from "./node-site.ts";
 import { WrongUse, openCache, openSite, run, wishOf } from "./node-site.ts";
 import { changesText, obstaclesText, planJson, printJson, probesText } from "./node-print.ts";
@@ -32,7 +33,10 @@ async function applyWish(options: ApplyOptions): Promise<number> {
   const waitMs = parseDuration(options.wait);
   if (waitMs === undefined) throw new WrongUse(`--wait ${options.wait} is no duration: write 30s`);
   const site = openSite(options);
-  const cache = openCache(site, options.cache, options.cacheCa);
+  const cache = openCache(
+    options.cache,
+    options.ca === undefined ? undefined : readAuthority(options.ca),
+  );
   if (!site.filesOnly) await reach(cache, waitMs);
   const { wish, all } = await wishOf(site, cache, options);
   const result = await apply({

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { Plan } from "../node/plan.ts";
+import { readAuthority } from "./node-authority.ts";
 import type { WishOptions } from "./node-site.ts";
 import { openCache, openSite, run, wishOf } from "./node-site.ts";
 import { changesText, obstaclesText, planJson, printJson, stepsText } from "./node-print.ts";
@@ -7,7 +8,7 @@ import { changesText, obstaclesText, planJson, printJson, stepsText } from "./no
 export function withWish(command: Command): Command {
   return command
     .requiredOption("--cache <url>", "the cache, as nodes reach it: http://host:port")
-    .option("--cache-ca <file>", "a file on the node with the authority of the cache's certificate")
+    .option("--ca <file>", "the authority of an https:// cache's certificate, in PEM; it is copied")
     .option("--upstream <name...>", "wire these registries; whatever else was wired is taken back")
     .option("--all", "wire every registry that the cache serves (the default)")
     .option("--default", "send every other registry to the cache too, through _default")
@@ -31,7 +32,10 @@ export function planCommand(): Command {
 
 async function show(options: WishOptions): Promise<number> {
   const site = openSite(options);
-  const cache = openCache(site, options.cache, options.cacheCa);
+  const cache = openCache(
+    options.cache,
+    options.ca === undefined ? undefined : readAuthority(options.ca),
+  );
   const { wish } = await wishOf(site, cache, options);
   const planned = await site.plan(wish);
   if (options.json) printJson(planJson(planned));

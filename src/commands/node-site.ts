@@ -2,7 +2,7 @@ import { CacheClient, CacheFault, parseCacheUrl } from "../node/cache-client.ts"
 import { ContainerdRuntime } from "../node/containerd/containerd-runtime.ts";
 import { DEFAULT_STATE_DIRECTORY, JournalError } from "../node/journal.ts";
 import { LockedError } from "../node/lock.ts";
-import { FilesFault, NodeFiles, decodeText } from "../node/node-files.ts";
+import { FilesFault, NodeFiles } from "../node/node-files.ts";
 import type { Wish } from "../node/plan.ts";
 import { RuntimeFault } from "../node/runtime.ts";
 import { Site } from "../node/site.ts";
@@ -22,7 +22,7 @@ export interface PlaceOptions {
 /** Options of the commands that say how a node shall be wired. */
 export interface WishOptions extends PlaceOptions {
   readonly cache: string;
-  readonly cacheCa?: string;
+  readonly ca?: string;
   readonly upstream?: readonly string[];
   readonly all?: true;
   readonly default?: true;
@@ -54,19 +54,13 @@ export function openSite(options: PlaceOptions): Site {
 }
 
 /** @throws WrongUse where the URL cannot be a cache's. */
-export function openCache(site: Site, text: string, caFile: string | undefined): CacheClient {
+export function openCache(text: string, ca: string | undefined): CacheClient {
   const parsed = parseCacheUrl(text);
   if ("problem" in parsed) throw new WrongUse(`--cache ${text} ${parsed.problem}`);
-  if (caFile === undefined) return new CacheClient(parsed.url);
-  if (parsed.url.startsWith("http://")) {
-    throw new WrongUse(
-      `--cache-ca goes with an https:// cache: with http:// containerd tries TLS first`,
-    );
+  if (ca !== undefined && parsed.url.startsWith("http://")) {
+    throw new WrongUse(`--ca goes with an https:// cache: with http:// containerd tries TLS first`);
   }
-  if (!caFile.startsWith("/")) throw new WrongUse(`--cache-ca ${caFile} is no absolute path`);
-  const state = site.files.read(caFile);
-  if (state === undefined) throw new WrongUse(`--cache-ca ${caFile} does not exist on the node`);
-  return new CacheClient(parsed.url, decodeText(state.bytes, caFile));
+  return new CacheClient(parsed.url, ca);
 }
 
 /** What is asked for, with the namespaces that the cache serves where none are named. */
@@ -98,7 +92,7 @@ export async function wishOf(
   }
   const wish: Wish = {
     cache: cache.url,
-    ...(options.cacheCa === undefined ? {} : { cacheCa: options.cacheCa }),
+    ...(cache.ca === undefined ? {} : { cacheCa: cache.ca }),
     namespaces: named.length > 0 ? named : served,
     useDefault: options.default === true,
     adopt: options.adopt === true,

@@ -2,12 +2,13 @@ import { Command } from "commander";
 import type { NamespaceProof } from "../node/verify.ts";
 import { isProven, verify } from "../node/verify.ts";
 import { printJson, table } from "./node-print.ts";
+import { readAuthority } from "./node-authority.ts";
 import type { PlaceOptions } from "./node-site.ts";
 import { WrongUse, openCache, openSite, run } from "./node-site.ts";
 
 interface VerifyOptions extends PlaceOptions {
   readonly cache?: string;
-  readonly cacheCa?: string;
+  readonly ca?: string;
   readonly upstream?: readonly string[];
   readonly probe?: readonly string[];
 }
@@ -18,7 +19,7 @@ export function verifyCommand(): Command {
       "prove the wiring as it stands: the cache first, the registry after, seen by the cache",
     )
     .option("--cache <url>", "the cache, where the journal does not tell it")
-    .option("--cache-ca <file>", "a file on the node with the authority of the cache's certificate")
+    .option("--ca <file>", "the authority of its certificate, where the journal does not tell it")
     .option("--upstream <name...>", "these registries alone")
     .option(
       "--probe <image...>",
@@ -35,7 +36,10 @@ async function prove(options: VerifyOptions): Promise<number> {
   const url = options.cache ?? wish?.cache;
   if (url === undefined)
     throw new WrongUse("nothing is wired here: name the cache with --cache URL");
-  const cache = openCache(site, url, options.cacheCa ?? wish?.cacheCa);
+  const cache = openCache(
+    url,
+    options.ca === undefined ? wish?.cacheCa : readAuthority(options.ca),
+  );
   const namespaces = options.upstream ?? wish?.namespaces ?? (await cache.namespaces());
   const proofs = await verify({ site, cache, namespaces, probes: options.probe ?? [] });
   const isGood = proofs.every(isProven);

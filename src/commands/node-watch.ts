@@ -1,12 +1,13 @@
 import { Command } from "commander";
 import { parseDuration } from "../config/units.ts";
 import { watch } from "../node/watch.ts";
+import { readAuthority } from "./node-authority.ts";
 import type { PlaceOptions } from "./node-site.ts";
 import { WrongUse, openCache, openSite, run } from "./node-site.ts";
 
 interface WatchOptions extends PlaceOptions {
   readonly cache?: string;
-  readonly cacheCa?: string;
+  readonly ca?: string;
   readonly grace: string;
   readonly interval: string;
 }
@@ -17,7 +18,7 @@ export function watchCommand(): Command {
       "take the cache out while it fails and put it back when it is well; runs until it is ended",
     )
     .option("--cache <url>", "the cache, where the journal does not tell it")
-    .option("--cache-ca <file>", "a file on the node with the authority of the cache's certificate")
+    .option("--ca <file>", "the authority of its certificate, where the journal does not tell it")
     .option("--grace <duration>", "how long it may fail before it is taken out", "15s")
     .option("--interval <duration>", "between two looks at it", "2s")
     .action((options: WatchOptions) => run(options.json, () => keep(options)));
@@ -32,7 +33,10 @@ async function keep(options: WatchOptions): Promise<number> {
   const url = options.cache ?? wish?.cache;
   if (url === undefined)
     throw new WrongUse("nothing is wired here: entrepot node apply does that first");
-  const cache = openCache(site, url, options.cacheCa ?? wish?.cacheCa);
+  const cache = openCache(
+    url,
+    options.ca === undefined ? wish?.cacheCa : readAuthority(options.ca),
+  );
   const ending = new AbortController();
   process.once("SIGTERM", () => ending.abort());
   process.once("SIGINT", () => ending.abort());

@@ -72,16 +72,12 @@ const TIMEOUT_MS = 5_000;
 
 /** Asks a cache what a node may know of it. Every method rejects with a CacheFault. */
 export class CacheClient {
-  readonly #ca: string | undefined;
-
   constructor(
     /** Without a trailing slash. */
     readonly url: string,
     /** PEM of the authority of its certificate, where it is no public one. */
-    ca?: string,
-  ) {
-    this.#ca = ca;
-  }
+    readonly ca?: string,
+  ) {}
 
   async health(timeoutMs = TIMEOUT_MS): Promise<void> {
     const response = await this.#get("/healthz", timeoutMs);
@@ -162,7 +158,7 @@ export class CacheClient {
         signal: AbortSignal.timeout(timeoutMs),
         redirect: "manual",
         headers: { "User-Agent": "entrepot-node" },
-        ...(this.#ca === undefined ? {} : { tls: { ca: this.#ca } }),
+        ...(this.ca === undefined ? {} : { tls: { ca: this.ca } }),
       });
     } catch (error) {
       throw connectionFault(this.url, error, timeoutMs);
@@ -178,7 +174,7 @@ function connectionFault(url: string, error: unknown, timeoutMs: number): CacheF
     return new CacheFault("timeout", `${url} did not answer within ${timeoutMs} ms`, because);
   }
   if (/CERT|TLS|SSL|certificate/i.test(`${code} ${text}`)) {
-    const advice = "is it http://, or does --cache-ca have to name its authority?";
+    const advice = "is it http://, or does --ca have to name its authority?";
     return new CacheFault("tls", `${url}: TLS failed (${text}): ${advice}`, because);
   }
   return new CacheFault("unreachable", `${url} cannot be reached: ${text}`, because);

@@ -5,7 +5,7 @@ import type { FileState } from "./node-files.ts";
 export interface Wish {
   /** Scheme, host and port, without a trailing slash. */
   readonly cache: string;
-  /** A file on the node that holds the CA of the cache's certificate. */
+  /** PEM of the authority of the cache's certificate, where it is no public one. */
   readonly cacheCa?: string;
   readonly namespaces: readonly string[];
   /** Every registry without a directory of its own goes to the cache too. */

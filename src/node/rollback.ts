@@ -73,7 +73,11 @@ async function rollbackAlone({ site, confirm, say }: RollbackOptions): Promise<R
     if (restartDue && !site.filesOnly) {
       await restartAsBefore(site, journal.wasAlive, say);
     }
-    for (const file of plan.back.filter((it) => !isConfig(it))) put(site, journal, file, say);
+    // What hosts.toml files name goes after them: a missing certificate fails every pull.
+    const others = plan.back.filter((it) => !isConfig(it)).toReversed();
+    const isHosts = ({ path }: { path: string }): boolean => path.endsWith("/hosts.toml");
+    for (const file of others.filter(isHosts)) put(site, journal, file, say);
+    for (const file of others.filter((it) => !isHosts(it))) put(site, journal, file, say);
     for (const path of Object.keys(journal.files)) site.durable.tidy(path);
     for (const directory of journal.madeDirectories.toReversed())
       site.durable.removeDirectory(directory);

@@ -130,8 +130,12 @@ export class Site {
       });
     }
     // What is taken out of the mirrors' directories goes last: until the restart they may be needed.
-    const rank = (change: Change): number =>
-      change.kind === "config" ? 1 : planned.has(change.path) ? 0 : 2;
+    // What hosts.toml files name goes after them: a missing certificate fails every pull.
+    const rank = (change: Change): number => {
+      if (change.kind === "config") return 1;
+      if (planned.has(change.path)) return 0;
+      return change.path.endsWith("/hosts.toml") ? 2 : 3;
+    };
     return changes.sort((a, b) => rank(a) - rank(b));
   }
 

@@ -62,8 +62,6 @@ realTest(
       says(2, "credentials"),
     );
     expect(await refused([])).toMatchObject(says(2, "--cache"));
-    const ca = ["--cache-ca", "/etc/ssl/x.pem"];
-    expect(await refused(["--cache", cache.url, ...ca])).toMatchObject(says(2, "--cache-ca"));
   },
 );
 

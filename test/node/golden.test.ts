@@ -22,6 +22,7 @@ const form = z.strictObject({
   useDefault: z.boolean().default(false),
   adopt: z.boolean().default(false),
   replace: z.boolean().default(false),
+  /** PEM of the authority of a cache that is asked over TLS. */
   cacheCa: z.string().optional(),
   /** Codes of what stops the plan; the files then stay as they are. */
   stops: z.array(z.string()).default([]),

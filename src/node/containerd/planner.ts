@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import type { FileView } from "../node-files.ts";
 import type { Obstacle, Target, Wish } from "../plan.ts";
+import { sameState } from "../plan.ts";
 import type { Targets, Views } from "../runtime.ts";
 import { TomlEditRefused } from "../toml-edit.ts";
 import type { ManagedBy } from "../who-manages.ts";
@@ -55,7 +56,8 @@ export function planTargets(input: PlannerInput): Targets {
   notes.push(...conversion.notes, ...wildcardNotes(pattern, wish));
   const isHosts = pattern.kind === "hosts" || pattern.kind === "both";
   const inForce = isHosts || pattern.kind === "none" ? pattern.directories : [];
-  const trees = planTrees({ view, wish, conversion, inForce, root: certsDir, traits });
+  const authority = posix.join(posix.dirname(main), AUTHORITY);
+  const trees = planTrees({ view, wish, conversion, inForce, root: certsDir, traits, authority });
   obstacles.push(...trees.obstacles);
   notes.push(...trees.notes);
   const copies = copiesOf(view, inForce, certsDir, new Set(trees.targets.map((tree) => tree.path)));
@@ -68,7 +70,30 @@ export function planTargets(input: PlannerInput): Targets {
   notes.push(...comingIntoForce(view, pattern, certsDir, trees.targets));
   const config = configTargets(view, configuration, pattern, certsDir, traits, obstacles);
   obstacles.push(...managerObstacles(manager, config, trees.targets));
-  return { targets: [...copies, ...trees.targets, ...config], certsDir, notes, obstacles };
+  const ca = authorityTargets(view, authority, wish, obstacles);
+  return { targets: [...ca, ...copies, ...trees.targets, ...config], certsDir, notes, obstacles };
+}
+
+/** Beside config.toml: in a hosts directory it would have to be once for each registry. */
+const AUTHORITY = "entrepot-ca.pem";
+
+/** Before every hosts.toml that names it: one that is missing fails every pull of the registry. */
+function authorityTargets(
+  view: FileView,
+  path: string,
+  wish: Wish,
+  obstacles: Obstacle[],
+): Target[] {
+  if (wish.cacheCa === undefined) return [];
+  const after = newFile(wish.cacheCa);
+  const present = view.read(path);
+  if (present !== undefined && !sameState(present, after) && !wish.adopt) {
+    const what = `${path} is there and holds something else`;
+    const advice = "with --adopt it is replaced (rollback puts it back); or move it away";
+    obstacles.push({ code: "foreign-authority", at: { file: path }, what, advice });
+  }
+  const why = "the authority of the cache's certificate";
+  return [{ path, kind: "copy", after, out: after, why }];
 }
 
 function configTargets(
@@ -141,6 +166,12 @@ function wildcardNotes(pattern: RegistryPattern, wish: Wish): string[] {
       ];
 }
 
+/** Without a hosts.toml containerd goes by the certificates themselves, and by a .cert with its key. */
+function rankOf(file: string): number {
+  if (file === "hosts.toml") return 2;
+  return file.endsWith(".cert") ? 1 : 0;
+}
+
 /** Files of further directories of a colon path, which count where the first one has none. */
 function copiesOf(
   view: FileView,
@@ -156,7 +187,9 @@ function copiesOf(
     for (const name of registryDirectories(view, directory)) {
       if (catchesAll || taken.has(hostOfDirectory(name))) continue;
       taken.add(hostOfDirectory(name));
-      for (const file of view.list(posix.join(directory, name)) ?? []) {
+      // Its certificates first: a hosts.toml that names a missing one fails every pull.
+      const inside = view.list(posix.join(directory, name)) ?? [];
+      for (const file of inside.toSorted((a, b) => rankOf(a) - rankOf(b))) {
         const state = view.read(posix.join(directory, name, file));
         const path = posix.join(root, name, file);
         if (state === undefined) continue;

@@ -30,6 +30,7 @@ function adopted(
     inForce: ["/c", "/d"],
     root: "/c",
     traits: traitsOf(known),
+    authority: "/ca.pem",
   });
   const texts = targets.map(({ path, after, out }): [string, string | undefined] => {
     expect(path).toBe("/c/ghcr.io/hosts.toml");
@@ -112,6 +113,7 @@ test("what _default says of a registry stays behind the cache once it has a dire
       inForce: ["/c"],
       root: "/c",
       traits: traitsOf(known),
+      authority: "/ca.pem",
     });
     const [target] = targets;
     const texts = [target?.after, target?.out].map((it) => new TextDecoder().decode(it?.bytes));

@@ -25,6 +25,8 @@ export interface TreesInput {
   /** The one directory that will be in force. */
   readonly root: string;
   readonly traits: Traits;
+  /** Where the authority of the cache's certificate will be. */
+  readonly authority: string;
 }
 
 export interface Trees {
@@ -53,7 +55,7 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const isDefault = registry === DEFAULT_DIRECTORY;
   const converted = conversion.registries.get(registry);
   const isWired = isDefault || wish.namespaces.includes(registry);
-  const ours = isWired ? [cacheHost(wish)] : [];
+  const ours = isWired ? [cacheHost(wish, input.authority)] : [];
   const former = isWired && wish.replace ? [] : (converted?.hosts ?? conversion.wildcard ?? []);
   const shadowed = isDefault || !isWired ? undefined : shadowedDefault(input, registry);
   if (shadowed)
@@ -132,11 +134,11 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   });
 }
 
-function cacheHost(wish: Wish): HostEntry {
+function cacheHost(wish: Wish, authority: string): HostEntry {
   return {
     url: wish.cache,
     capabilities: ["pull", "resolve"],
-    ...(wish.cacheCa === undefined ? {} : { ca: [wish.cacheCa] }),
+    ...(wish.cacheCa === undefined ? {} : { ca: [authority] }),
     // Without it a cache that is gone costs 30 s a request where nothing refuses the connection.
     dialTimeout: wish.dialTimeout,
   };
