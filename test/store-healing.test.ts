@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { command, commandOn } from "./harness/commands.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
@@ -10,6 +10,7 @@ import { pull } from "./harness/pulling.ts";
 import { tempDir } from "./harness/places.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs } from "./harness/stored.ts";
+import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
 
@@ -108,6 +109,65 @@ test("a damaged index is made again, and its images served with their upstream a
   await pull(cache, "app", "1", image);
   expect((await command(cache, "ls")).stdout).toContain("reg.test/app:1");
   expect(moved.blobs.length).toBeGreaterThan(0);
+}, 60_000);
+
+test("an index that breaks while it is used is made again beside traffic", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = await multiPlatformImage();
+  const blob = randomContent(MIB, 21);
+  upstream.add("app", image, "1");
+  upstream.addBlob("other", blob);
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+  }
+  // More than SQLite keeps in memory, so that it has to read what is broken.
+  using index = new Database(join(data, "index.db"));
+  const row = index.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1)");
+  index.transaction(() => {
+    for (let at = 0; at < 60_000; at += 1) row.run(`sha256:${at.toString(16).padStart(64, "0")}`);
+  })();
+  index.close();
+  await using cache = await startEntrepot({ config: settings, data });
+  await upstream.stop();
+  const file = await open(join(data, "index.db"), "r+");
+  const { size } = await file.stat();
+  await file.write(Buffer.alloc(size - 40_960), 0, size - 40_960, 40_960);
+  await file.close();
+  // Whoever comes first finds it, and is answered as soon as there is one again.
+  const listed = async () => (await command(cache, "ls")).stdout;
+  await until(async () => (await listed()).includes("reg.test/app "), { what: "a new index" });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+  expect(await listed()).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+  expect(await readdir(data)).toContain("index.db.damaged");
+  await upstream.start();
+  expect((await cache.get(`/v2/other/blobs/${blob.digest}?ns=reg.test`)).status).toBe(200);
+  expect((await command(cache, "fsck")).stdout).toEndWith("Every byte is what its digest says.\n");
+}, 60_000);
+
+test("an index that was taken away is made again", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = textImage({ text: "kept" });
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+  }
+  for (const name of await readdir(data)) {
+    if (name.startsWith("index.db")) await rm(join(data, name));
+  }
+  await upstream.stop();
+  await using cache = await startEntrepot({ config: settings, data });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
 }, 60_000);
 
 test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { AdoptionError } from "../cache/keeping/adoption.ts";
 import { type KeptStore, openKeptStore } from "../cache/keeping/kept-store.ts";
-import { RefusedError } from "../cache/keeping/steward.ts";
+import { RefusedError } from "../cache/keeping/refused.ts";
 import { type LoadedSettings, loadSettings } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import { Fault } from "../oci/fault.ts";

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { RefusedError, type Steward } from "../cache/keeping/steward.ts";
+import { RefusedError } from "../cache/keeping/refused.ts";
+import type { Steward } from "../cache/keeping/steward.ts";
 
 export interface AdminApiOptions {
   readonly steward: Steward;

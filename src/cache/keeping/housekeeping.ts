@@ -1,5 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
+import type { BlobStore } from "../../store/blobs.ts";
 import { inspect } from "../../store/inspection.ts";
 import { rebuild, type Rebuilt, reconcile, type Reconciled } from "../../store/reconcile.ts";
 import type { KeptStore } from "./kept-store.ts";
@@ -50,7 +51,7 @@ export class Housekeeping implements AsyncDisposable {
     this.#store = store;
     this.#events = events;
     this.#inUse = inUse;
-    this.#work = Promise.all([this.#agree(), this.#tend(), this.#scrub(scrub)]);
+    this.#work = Promise.all([this.#mend(), this.#tend(), this.#scrub(scrub)]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -58,14 +59,29 @@ export class Housekeeping implements AsyncDisposable {
     await this.#work;
   }
 
-  /** Index and files, after whatever ended the last process. */
+  /** Index and files, after whatever ended the last process, and whenever the index was begun anew. */
+  async #mend(): Promise<void> {
+    const { remade } = this.#store;
+    if (remade.begun > 0 || (await this.#pause(QUIET_START))) await this.#agree();
+    while (await this.#pause(LOOK_EVERY)) if (remade.whole < remade.begun) await this.#agree();
+  }
+
   async #agree(): Promise<void> {
-    const { index, facts, plain, steward, isRebuilding } = this.#store;
+    const { index, facts, plain, space, steward, remade } = this.#store;
     const { signal } = this.#abort;
     await this.#guarded("mending the index", async () => {
-      if (isRebuilding) this.#events.rebuilt(await rebuild({ store: plain, index, facts }, signal));
-      else if (!(await this.#pause(QUIET_START))) return;
+      const { begun } = remade;
+      if (remade.whole < begun) {
+        // Without an index, nothing was known to be held.
+        if (space.held === 0) space.recount(await bytesOf(plain));
+        const rebuilt = await rebuild({ store: plain, index, facts }, signal);
+        // What is pinned is known before the rest of what is held may be evicted.
+        steward.indexRemade();
+        this.#events.rebuilt(rebuilt);
+      }
       const found = await reconcile({ store: plain, index, facts, inUse: this.#inUse, signal });
+      if (signal.aborted) return;
+      remade.whole = begun;
       await steward.recount();
       this.#events.reconciled(found);
       await this.#prune();
@@ -146,4 +162,10 @@ export class Housekeeping implements AsyncDisposable {
     const { signal } = this.#abort;
     return setTimeout(milliseconds, true, { signal, ref: false }).catch(() => false);
   }
+}
+
+async function bytesOf(store: BlobStore): Promise<number> {
+  let bytes = 0;
+  for await (const { size } of store.entries()) bytes += size;
+  return bytes;
 }

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blobs.ts";
@@ -6,6 +8,7 @@ import { BoundedBlobs } from "../../store/bounded-blobs.ts";
 import { openDataDirectory } from "../../store/data-directory.ts";
 import { openDiskBlobs } from "../../store/disk-blobs.ts";
 import { FactFiles } from "../../store/fact-files.ts";
+import { HealingIndex, type Remade } from "../../store/healing-index.ts";
 import type { Index } from "../../store/index.ts";
 import { IndexError, openIndex } from "../../store/open-index.ts";
 import { type Bound, diskFacts, type DiskFacts, Space } from "../../store/space.ts";
@@ -43,8 +46,7 @@ export interface KeptStore extends AsyncDisposable {
   readonly evictor: Evictor;
   readonly bounds: Bounds;
   readonly steward: Steward;
-  /** Whether the index was damaged, and its facts have to be made again. */
-  readonly isRebuilding: boolean;
+  readonly remade: Remade;
   /** Who brings content in, and may tell what of it must not be touched. */
   usedBy(inUse: (digest: Digest) => boolean): void;
   /** Takes up changed bounds of upstreams. */
@@ -66,7 +68,7 @@ export async function openKeptStore(
   try {
     const directory = await openDataDirectory(dataDirectory);
     closing.defer(() => directory.close());
-    const { index, isNew } = await openOrReplace(directory.indexPath, events);
+    const { index, remade } = await openHealing(directory.indexPath, events);
     closing.defer(() => index.close());
     const plain = await openDiskBlobs(directory.path);
     const facts = new FactFiles(directory.path);
@@ -110,7 +112,7 @@ export async function openKeptStore(
       upstreams: () => bounded,
       failed: (error) => events.failed("evicting", error),
     });
-    const steward = new Steward({ ...shared, store: plain, facts, evictor, bounds, trees });
+    const steward = new Steward({ ...shared, store: plain, facts, evictor, bounds, trees, remade });
     return {
       path: directory.path,
       store,
@@ -122,7 +124,7 @@ export async function openKeptStore(
       evictor,
       bounds,
       steward,
-      isRebuilding: isNew,
+      remade,
       usedBy: (inUse) => {
         isUsed = inUse;
       },
@@ -149,22 +151,41 @@ function boundOf(storage: Settings["storage"], disk: DiskFacts, held: number): B
   };
 }
 
-/** A damaged index is moved away, where a person can look at it; content is not touched. */
-async function openOrReplace(
+async function openHealing(
   path: string,
   events: StoreEvents,
-): Promise<{ index: Index; isNew: boolean }> {
-  try {
-    return { index: await openIndex(path), isNew: false };
-  } catch (error) {
-    if (!(error instanceof IndexError) || error.kind !== "damaged") throw error;
-    const aside = `${path}.damaged`;
-    for (const suffix of ["", "-wal", "-shm"]) {
-      await rm(`${aside}${suffix}`, { force: true });
-      await rename(`${path}${suffix}`, `${aside}${suffix}`).catch(() => {});
+): Promise<{ index: Index; remade: Remade }> {
+  const remade = { begun: 0, whole: 0 };
+  const replace = async (reason: string): Promise<Index> => {
+    const index = await openInPlaceOf(path);
+    remade.begun += 1;
+    events.damaged(`${path}${DAMAGED}`, reason);
+    return index;
+  };
+  const open = async (): Promise<Index> => {
+    // Somebody has taken it away, and left what it can be made from.
+    if (!existsSync(path) && existsSync(join(dirname(path), "facts"))) remade.begun += 1;
+    try {
+      return await openIndex(path);
+    } catch (error) {
+      if (!(error instanceof IndexError) || error.kind !== "damaged") throw error;
+      return replace(error.message);
     }
-    const index = await openIndex(path);
-    events.damaged(aside, error.message);
-    return { index, isNew: true };
+  };
+  const index = new HealingIndex(await open(), async (damaged, reason) => {
+    await damaged.close().catch(() => {});
+    return replace(reason);
+  });
+  return { index, remade };
+}
+
+const DAMAGED = ".damaged";
+
+/** A damaged index is moved away, where a person can look at it; content is not touched. */
+async function openInPlaceOf(path: string): Promise<Index> {
+  for (const suffix of ["", "-wal", "-shm"]) {
+    await rm(`${path}${DAMAGED}${suffix}`, { force: true });
+    await rename(`${path}${suffix}`, `${path}${DAMAGED}${suffix}`).catch(() => {});
   }
+  return openIndex(path);
 }

@@ -2,27 +2,18 @@ import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
 import type { BlobStore } from "../../store/blobs.ts";
 import type { FactFiles } from "../../store/fact-files.ts";
-import type { ContentUse, Index, Pin, Place } from "../../store/index.ts";
+import type { Remade } from "../../store/healing-index.ts";
+import type { Index, Pin } from "../../store/index.ts";
 import { inspect, type Progress } from "../../store/inspection.ts";
 import { reconcile, type Reconciled } from "../../store/reconcile.ts";
 import type { Space } from "../../store/space.ts";
 import type { Bounds } from "./bounds.ts";
 import type { Evicted, Evictor } from "./evictor.ts";
 import { type CachedImage, Images } from "./images.ts";
-import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
+import type { ManifestTrees } from "./manifest-trees.ts";
 import type { Pinned } from "./pinned.ts";
-
-/** Something an operator asked for that cannot be done as asked. The message says what to do instead. */
-export class RefusedError extends Error {
-  override readonly name = "RefusedError";
-
-  constructor(
-    readonly kind: "no-pattern" | "matches-nothing" | "over-the-bound" | "pinned",
-    message: string,
-  ) {
-    super(message);
-  }
-}
+import { purge, type Purged } from "./purge.ts";
+import { RefusedError } from "./refused.ts";
 
 export interface StewardOptions {
   /** The store itself, without leases: looking at it must not keep anything from being evicted. */
@@ -34,6 +25,7 @@ export interface StewardOptions {
   readonly bounds: Bounds;
   readonly trees: ManifestTrees;
   readonly pinned: Pinned;
+  readonly remade: Readonly<Remade>;
   readonly inUse: (digest: Digest) => boolean;
   readonly flushUse: () => Promise<void>;
 }
@@ -48,17 +40,6 @@ export interface StorageFigures {
   readonly minFree: number;
   readonly pinned: number;
   readonly isFull: boolean;
-}
-
-export interface Purged {
-  /** `docker.io/library/nginx:1`. */
-  readonly images: readonly string[];
-  readonly contents: number;
-  readonly bytes: number;
-  /** Contents that stay since other images hold them. */
-  readonly shared: number;
-  /** Contents that are being brought in or read at this moment: they are left alone. */
-  readonly busy: number;
 }
 
 export interface PinnedPattern extends Pin {
@@ -154,71 +135,8 @@ export class Steward {
    *
    * @throws RefusedError where the pattern means nothing, or something that is pinned
    */
-  async purge(text: string, dryRun = false): Promise<Purged> {
-    const { index, facts, evictor, trees, inUse, pinned } = this.#options;
-    const pattern = patternOf(text);
-    const pins = await index.pins.list();
-    const doomed: { name: string; forget: () => Promise<void> }[] = [];
-    const staying = new Set<Digest>();
-    /** Manifests that images which stay need where they are seen. */
-    const needed = new Set<string>();
-    const going = new Map<Digest, number>();
-    for await (const image of this.#images.named()) {
-      const { upstream, repository, tag, digest } = image;
-      const tree = await trees.read(digest);
-      const parts = tree ? partsOf(tree) : [];
-      const place = { upstream, repository };
-      if (!pattern.matches(image)) {
-        for (const part of parts) staying.add(part.digest);
-        needed.add(seenAt(place, digest));
-        for (const { manifest } of tree?.platforms ?? []) needed.add(seenAt(place, manifest));
-        continue;
-      }
-      const name = `${upstream}/${repository}${tag === undefined ? `@${digest}` : `:${tag}`}`;
-      const pin = pins.find((one) => parsePattern(one.pattern)?.matches(image));
-      if (pin) {
-        const hint = `entrepot unpin '${pin.pattern}'`;
-        throw new RefusedError("pinned", `${name} is pinned by ${pin.pattern}: ${hint} first`);
-      }
-      for (const part of parts) going.set(part.digest, part.size);
-      doomed.push({
-        name,
-        forget: async () => {
-          // The files first: what is only half purged is still listed, and can be purged again.
-          if (tag !== undefined) {
-            await facts.forgetTag(digest, place, tag);
-            await index.tags.remove(place, tag);
-          }
-          if (needed.has(seenAt(place, digest))) return;
-          await facts.forgetPlace(digest, place);
-          await index.links.remove(place, digest);
-        },
-      });
-    }
-    if (doomed.length === 0) {
-      const message = `nothing that is cached is meant by ${pattern.text}: entrepot ls shows what is`;
-      throw new RefusedError("matches-nothing", message);
-    }
-    // What is being brought in is not held yet.
-    const busy = [...going.keys()].filter((digest) => !staying.has(digest) && inUse(digest));
-    let [contents, bytes, shared] = [0, 0, 0];
-    for (const { digest, size, mediaType } of await this.#held([...going.keys()])) {
-      if (staying.has(digest)) shared += 1;
-      else if (!busy.includes(digest)) {
-        contents += 1;
-        bytes += size;
-        if (dryRun) continue;
-        await evictor.remove(digest, size, "purge");
-        await index.links.removeAll(digest);
-        if (mediaType !== undefined) await facts.forget(digest);
-      }
-    }
-    if (!dryRun) {
-      for (const { forget } of doomed) await forget();
-      pinned.changed();
-    }
-    const images = doomed.map(({ name }) => name);
-    return { images, contents, bytes, shared, busy: busy.length };
+  purge(text: string, dryRun = false): Promise<Purged> {
+    return purge({ ...this.#options, images: this.#images }, patternOf(text), dryRun);
   }
 
   /**
@@ -265,22 +183,17 @@ export class Steward {
     await this.recount();
   }
 
+  /** Pins and what is held, after the index was made again. */
+  indexRemade(): void {
+    this.#options.pinned.changed();
+  }
+
   async recount(): Promise<void> {
-    const { index, space } = this.#options;
+    const { index, space, remade } = this.#options;
+    // An index that is not whole yet knows less than what was added up.
+    if (remade.whole < remade.begun) return;
     space.recount((await index.contents.total()).bytes);
   }
-
-  async #held(digests: readonly Digest[]): Promise<ContentUse[]> {
-    const rows: ContentUse[] = [];
-    for (let first = 0; first < digests.length; first += 256) {
-      rows.push(...(await this.#options.index.contents.among(digests.slice(first, first + 256))));
-    }
-    return rows;
-  }
-}
-
-function seenAt({ upstream, repository }: Place, digest: Digest): string {
-  return `${upstream}/${repository}@${digest}`;
 }
 
 function patternOf(text: string): Pattern {
