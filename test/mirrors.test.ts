@@ -1,10 +1,13 @@
 import { expect, test } from "bun:test";
 import { makeCertificate } from "./harness/certificates.ts";
+import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { tempDir } from "./harness/places.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { verifyStore } from "./harness/stored.ts";
+import { until } from "./harness/waiting.ts";
 
 async function started() {
   const [first, second, registry] = await Promise.all([
@@ -27,7 +30,16 @@ async function started() {
     first,
     second,
     registry,
+    cache,
     get,
+    blob: (digest: string) => cache.get(`/v2/app/blobs/${digest}?ns=reg.test`),
+    /** The state of each one's circuit, as the metrics have it. */
+    async circuits() {
+      const metrics = await (await cache.getAdmin("/metrics")).text();
+      return [first, second, registry].map(({ url }) =>
+        Number(metrics.split(`_circuit_open{upstream="reg.test",host="${url}"} `)[1]?.[0]),
+      );
+    },
     asked,
     async [Symbol.asyncDispose]() {
       await cache[Symbol.asyncDispose]();
@@ -74,6 +86,79 @@ test("what is told in the end is what the registry said, never a mirror's 404", 
     expect.stringContaining("refuses connections"),
   ]);
 });
+
+const MIB = 1024 * 1024;
+
+test("a mirror that sends something else loses its place, and small content comes from the next", async () => {
+  await using at = await started();
+  const blob = randomContent(2 * MIB, 1);
+  for (const place of [at.first, at.second]) place.addBlob("app", blob);
+  at.first.respond(({ kind }) => (kind === "blob" ? { flipBitAt: 1000 } : undefined));
+  const got = await at.blob(blob.digest);
+  expect([got.status, (await got.bytes()).length]).toEqual([200, blob.size]);
+  expect(at.asked()).toEqual([1, 1, 0]);
+  expect(await at.circuits()).toEqual([1, 0, 0]);
+  expect((await at.get(0)).status).toBe(200);
+  expect(at.asked()).toEqual([1, 2, 0]);
+});
+
+test("of a large content, who had some of it is cut off; whoever comes back gets all of it", async () => {
+  await using at = await started();
+  const blob = randomContent(24 * MIB, 2);
+  for (const place of [at.first, at.registry]) place.addBlob("app", blob);
+  at.second.respond(() => faults.refuses(404));
+  at.first.respond(() => ({ flipBitAt: 1000, ...faults.slow(48 * MIB) }));
+  const cut = await at.blob(blob.digest);
+  const bytes = await cut.bytes().catch(() => new Uint8Array());
+  expect(bytes.length).toBeLessThan(blob.size);
+  const again = await at.blob(blob.digest);
+  const hash = new Bun.CryptoHasher("sha256").update(await again.bytes()).digest("hex");
+  expect(`sha256:${hash}`).toBe(blob.digest);
+  expect(await verifyStore(at.cache.data)).toEqual([blob.digest]);
+  expect(at.registry.requests().length).toBe(1);
+}, 30_000);
+
+test("a manifest that is another one, or a web page, is asked of the next", async () => {
+  await using at = await started();
+  at.first.respond(() => ({ flipBitAt: 20 }));
+  at.second.respond(() => faults.htmlPage);
+  for (const i of [0, 1]) expect((await at.get(i)).status).toBe(200);
+  expect(at.asked()).toEqual([1, 1, 2]);
+  expect(await at.circuits()).toEqual([1, 1, 0]);
+});
+
+test("a mirror that drips has the time of one that hangs", async () => {
+  await using at = await started();
+  at.first.respond(() => faults.slow(10));
+  const begun = performance.now();
+  expect((await at.get(0)).status).toBe(200);
+  expect(performance.now() - begun).toBeLessThan(15_000);
+}, 30_000);
+
+test("a mirror whose blobs break off three times is passed over", async () => {
+  await using at = await started();
+  const blob = randomContent(24 * MIB, 3);
+  for (const place of [at.first, at.second]) place.addBlob("app", blob);
+  at.first.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(2 * MIB) : undefined));
+  const got = await at.blob(blob.digest);
+  expect((await got.bytes()).length).toBe(blob.size);
+  expect(at.asked()).toEqual([3, 1, 0]);
+  expect(await at.circuits()).toEqual([1, 0, 0]);
+}, 30_000);
+
+test("a registry whose blobs break off at once is not waited for", async () => {
+  await using at = await started();
+  for (const mirror of [at.first, at.second]) mirror.respond(() => faults.refuses(404));
+  const blob = randomContent(8 * MIB, 4);
+  at.registry.addBlob("app", blob);
+  at.registry.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(1000) : undefined));
+  const cut = await at.blob(blob.digest);
+  await until(async () => (await at.circuits())[2] === 1, { what: "its circuit to open" });
+  expect((await at.get(0)).status).toBe(502);
+  at.registry.respond();
+  expect((await cut.bytes()).length).toBe(blob.size);
+  await until(async () => (await at.circuits())[2] === 0, { what: "its circuit to close" });
+}, 60_000);
 
 test("a mirror that hangs costs some seconds once, and the answer comes in time", async () => {
   await using at = await started();

@@ -95,7 +95,7 @@ export class Blobs {
     );
     if (fill.handover) return this.#unstored(fill, source, place, range);
     // Where the bytes come from somewhere else, that they come says nothing about this place.
-    if (!link && !fill.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
+    if (!link && !fill.supply.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
     else if (!link) await this.#link(place, digest);
     return this.#following(fill, source, place, note, range);
   }
@@ -111,7 +111,8 @@ export class Blobs {
       } catch (error) {
         if (fill.handover) return fill;
         // It was ending when this one joined it: what another place was refused says nothing here.
-        if (isOurs || fill.hasTried(source) || fill.fault?.detail.kind === "storage") throw error;
+        if (isOurs || fill.supply.hasTried(source) || fill.fault?.detail.kind === "storage")
+          throw error;
         await fill.stored.catch(() => {});
       }
     }

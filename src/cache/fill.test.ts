@@ -61,9 +61,58 @@ describe("a fill", () => {
     const first = new ScriptedSource(bytes, [{ breaksAfter: 50_000 }, { fault: gone }], "a.test/x");
     const second = new ScriptedSource(bytes, [], "b.test/x");
     const fill = new Fill(digest, new MemoryBlobs(), first);
-    fill.offer(second);
+    fill.supply.offer(second);
     await fill.stored;
     expect(second.offsets).toEqual([50_000]);
+  });
+
+  test("begins anew where a mirror sent something else, and only who had some of it is cut off", async () => {
+    const { bytes, digest } = content(MIB);
+    const wrong = bytes.with(5, (bytes[5] ?? 0) ^ 1);
+    const source = new ScriptedSource(bytes, [{ bytes: wrong, isMirror: true }]);
+    const fill = new Fill(digest, new MemoryBlobs(), source, bytes.length);
+    await fill.started;
+    const given = Promise.withResolvers<Fault>();
+    const early = follow(fill, { first: 0, end: bytes.length, giveUp: given.resolve }).getReader();
+    expect((await early.read()).value?.length).toBeGreaterThan(0);
+    const late = follow(fill, { first: 0, end: bytes.length, giveUp: () => {} });
+    expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+    expect(source.offsets).toEqual([0, 0]);
+    expect(source.blamed.map(({ message }) => message)).toEqual([
+      expect.stringContaining("another digest"),
+    ]);
+    void early.read();
+    expect((await given.promise).message).toContain("being fetched from elsewhere");
+    expect(await new Response(late).bytes()).toEqual(bytes);
+    await early.cancel();
+  });
+
+  test("believes the size of none who told another one than the rest", async () => {
+    const { bytes, digest } = content(MIB);
+    const short = bytes.subarray(0, 700_000);
+    const source = new ScriptedSource(bytes, [{ bytes: short, isMirror: true, breaksAfter: 9 }]);
+    const fill = new Fill(digest, new MemoryBlobs(), source);
+    expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+    expect(source.offsets).toEqual([0, 9, 0]);
+  });
+
+  test("is not done twice where the registry itself sent something else", async () => {
+    const { bytes, digest } = content(MIB);
+    const source = new ScriptedSource(bytes, [{ bytes: content(MIB, 7).bytes }]);
+    const fault = await faultOf(new Fill(digest, new MemoryBlobs(), source).stored);
+    expect(fault.detail.kind).toBe("upstream-untrue");
+    expect(source.offsets).toEqual([0]);
+  });
+
+  test("begins anew where what an earlier process kept is what was wrong", async () => {
+    const { bytes, digest } = content(MIB);
+    const store = new MemoryBlobs();
+    const draft = await store.draft(digest);
+    await draft.append(content(100_000, 9).bytes);
+    await draft.keep();
+    const source = new ScriptedSource(bytes);
+    expect(await (await new Fill(digest, store, source).stored).bytes.bytes()).toEqual(bytes);
+    expect(source.offsets).toEqual([100_000, 0]);
   });
 
   test("is given up when nothing has come for its idle time, and keeps what it has", async () => {

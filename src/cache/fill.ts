@@ -1,12 +1,17 @@
 import { type Digest, newHasher } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
-import { BackOff, type BackOffOptions, retried } from "./back-off.ts";
+import { BackOff, type BackOffOptions } from "./back-off.ts";
+import { Download } from "./download.ts";
 import { Followers } from "./followers.ts";
 import { type Handover, HELD_BACK } from "./handover.ts";
 import { Pieces } from "./pieces.ts";
-import type { Source, Transfer } from "./source.ts";
-import { endedEarly, isTransient, toFault } from "./transient.ts";
+import type { Source } from "./source.ts";
+import { Supply } from "./supply.ts";
+import { toFault } from "./transient.ts";
+
+/** Each time some mirror is known to be wrong that was not before. */
+const MOST_ATTEMPTS = 9;
 
 /**
  * The one download of a content that is missing here. It belongs to no client: whoever needs the
@@ -23,24 +28,20 @@ export class Fill {
   /** Resolves once nothing of it is open any more. */
   readonly ended: Promise<void>;
 
-  /** Where it can be had; who goes on without the fill takes from there too. */
-  readonly sources: Source[];
+  readonly supply: Supply;
   readonly followers = new Followers();
-  readonly #backOff: BackOff;
+  readonly #download: Download;
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
   readonly #ended = Promise.withResolvers<void>();
-  readonly #takenFrom = new Set<string>();
-  readonly #tried = new Set<Source>();
-  readonly #pieces = new Pieces((first, end) => this.#bytes(first, end));
+  #pieces = this.#newPieces();
   #progress = Promise.withResolvers<void>();
-  #hasStarted = false;
-  #size: number | undefined;
   #draft: Draft | undefined;
   #result: StoredBlob | undefined;
   #fault: Fault | undefined;
   #handover: Handover | undefined;
+  #attempt = 0;
 
   /**
    * @param size of the content in bytes, where a manifest has told it
@@ -54,9 +55,16 @@ export class Fill {
     after?: Promise<unknown>,
     backOff: BackOffOptions = {},
   ) {
-    this.sources = [source];
-    this.#backOff = new BackOff(backOff);
-    this.#size = size;
+    this.supply = new Supply(source);
+    this.#download = new Download({
+      digest,
+      supply: this.supply,
+      size,
+      backOff: new BackOff(backOff),
+      signal: this.#abort.signal,
+      begun: () => this.#started.resolve(),
+      progressed: () => this.#announce(),
+    });
     this.started = this.#started.promise;
     this.stored = this.#stored.promise;
     this.ended = this.#ended.promise;
@@ -68,7 +76,7 @@ export class Fill {
 
   /** In bytes; unknown until a manifest or a source has told it. */
   get size(): number | undefined {
-    return this.#size;
+    return this.#result?.size ?? this.#download.size;
   }
 
   /** Bytes, from the first one on, that a follower may have now. */
@@ -76,7 +84,7 @@ export class Fill {
     if (this.#result) return this.#result.size;
     if (this.#handover) return this.#handover.length;
     const length = this.#draft?.length ?? 0;
-    return Math.max(0, Math.min(length, (this.#size ?? length) - HELD_BACK));
+    return Math.max(0, Math.min(length, (this.size ?? length) - HELD_BACK));
   }
 
   get isStored(): boolean {
@@ -91,6 +99,14 @@ export class Fill {
     return this.#fault;
   }
 
+  /**
+   * How often it began anew, because what had come was wrong: of what was given out before, nothing
+   * can be made whole.
+   */
+  get attempt(): number {
+    return this.#attempt;
+  }
+
   /** Set once storing has failed: what is needed to go on without it. */
   get handover(): Handover | undefined {
     return this.#handover;
@@ -98,24 +114,7 @@ export class Fill {
 
   /** Where the content's end begins that is only had from a verified content. */
   get verifiedFrom(): number {
-    return Math.max(0, (this.#size ?? 0) - HELD_BACK);
-  }
-
-  /** Another place where the content may be had, should the present one fail. */
-  offer(source: Source): void {
-    if (this.sources.length < 8 && this.sources.every(({ name }) => name !== source.name)) {
-      this.sources.push(source);
-    }
-  }
-
-  /** Whether this source, by its name, has shown that it has the content. */
-  hasTakenFrom({ name }: Source): boolean {
-    return this.#takenFrom.has(name);
-  }
-
-  /** Whether this source, by its name, was asked: the fill's failure is then its failure too. */
-  hasTried({ name }: Source): boolean {
-    return [...this.#tried].some((source) => source.name === name);
+    return Math.max(0, (this.size ?? 0) - HELD_BACK);
   }
 
   /** Resolves when more is available, or the fill has ended. */
@@ -144,8 +143,7 @@ export class Fill {
     try {
       await after?.catch(() => {});
       this.#result = await this.#fill(store);
-      this.#size = this.#result.size;
-      this.#begin();
+      this.#started.resolve();
       this.#stored.resolve(this.#result);
     } catch (error) {
       this.#fault = toFault(error);
@@ -160,29 +158,46 @@ export class Fill {
     // Whoever asked for it may have looked just before an earlier fill ended.
     const stored = await store.open(this.digest);
     if (stored) return stored;
+    for (;;) {
+      const result = await this.#try(store);
+      if (result) return result;
+      this.#attempt += 1;
+      this.#download.beginAnew();
+      this.#pieces = this.#newPieces();
+      this.#announce();
+    }
+  }
+
+  /** `undefined` where what came was wrong, and there is somebody else to take it from. */
+  async #try(store: BlobStore): Promise<StoredBlob | undefined> {
     let draft = await this.#begun(store);
-    if (this.#size !== undefined && draft.length >= this.#size && !draft.verify()) {
+    const { size } = this;
+    if (size !== undefined && draft.length >= size && !draft.verify()) {
       await draft.discard();
       draft = await store.draft(this.digest);
     }
     this.#draft = draft;
+    const kept = draft.length;
     try {
-      if (this.#size !== undefined) await draft.reserve(this.#size);
-      if (this.#size === undefined || draft.length < this.#size) await this.#download(draft);
-      if (!draft.verify()) {
-        throw this.#untrue(`what it sent as ${this.digest} has another digest`);
-      }
+      if (size !== undefined) await draft.reserve(size);
+      if (size === undefined || draft.length < size) await this.#download.into(draft);
+      if (!draft.verify()) throw this.#download.wrongDigest();
       return await draft.commit();
     } catch (error) {
+      const fault = toFault(error);
+      // Or an earlier process kept a beginning that may be what is wrong.
+      const isAnother = this.#download.hasOthers || kept > 0;
+      const isUntrue = fault.detail.kind === "upstream-untrue";
+      if (isUntrue && isAnother && this.#attempt < MOST_ATTEMPTS) {
+        await draft.discard();
+        return undefined;
+      }
       // Told before the draft is closed, so that no follower takes its closing for the failure.
-      this.#fault = toFault(error);
+      this.#fault = fault;
       if (this.#fault.detail.kind === "storage" && !this.#abort.signal.aborted) {
         await this.#handOver(draft);
       }
-      const isUseless =
-        this.#handover !== undefined ||
-        draft.length === 0 ||
-        this.#fault.detail.kind === "upstream-untrue";
+      const isUseless = this.#handover !== undefined || draft.length === 0 || isUntrue;
       // Whatever becomes of the file, why the fill failed is what has to be known.
       await (isUseless ? draft.discard() : draft.keep()).catch(() => {});
       throw this.#fault;
@@ -207,94 +222,13 @@ export class Fill {
     await this.followers.left();
   }
 
-  async #download(draft: Draft): Promise<void> {
-    let first: Fault | undefined;
-    for (let turn = 0; ; turn += 1) {
-      const source = this.#choose(turn);
-      if (!source) throw first ?? this.#untrue("no source is left");
-      this.#tried.add(source);
-      const before = draft.length;
-      try {
-        await this.#transfer(source, draft);
-        return;
-      } catch (error) {
-        const fault = toFault(error);
-        if (this.#abort.signal.aborted || fault.detail.kind === "storage") throw fault;
-        // An earlier process kept all of it, and nobody knows the size: the digest will tell.
-        if (fault.detail.kind === "invalid-range" && draft.length > 0) return;
-        // With wrong bytes in the draft, no other source can make it right.
-        if (fault.detail.kind === "upstream-untrue" && draft.length > before) throw fault;
-        if (!isTransient(fault)) this.sources.splice(this.sources.indexOf(source), 1);
-        first ??= fault;
-        if (!this.#hasStarted) continue;
-        if (this.sources.length === 0) throw fault;
-        await retried(this.#backOff, fault, this.#abort.signal);
-      }
-    }
-  }
-
-  /** Each source once; those that answered before, in turn. A client waits for the first answer. */
-  #choose(turn: number): Source | undefined {
-    const untried = this.sources.find((source) => !this.#tried.has(source));
-    if (untried || !this.#hasStarted) return untried;
-    return this.sources[turn % this.sources.length];
-  }
-
-  async #transfer(source: Source, draft: Draft): Promise<void> {
-    const transfer = await source.open(draft.length, this.#abort.signal);
-    const reader = transfer.body.getReader();
-    try {
-      let surplus = this.#accept(transfer, source, draft);
-      if (this.#size !== undefined) await draft.reserve(this.#size);
-      this.#takenFrom.add(source.name);
-      this.#begin();
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        const chunk = value.subarray(Math.min(surplus, value.byteLength));
-        surplus -= value.byteLength - chunk.byteLength;
-        if (chunk.byteLength === 0) continue;
-        if (this.#size !== undefined && draft.length + chunk.byteLength > this.#size) {
-          throw this.#untrue(`it sent more than the ${this.#size} bytes of ${this.digest}`, source);
-        }
-        await draft.append(chunk);
-        this.#backOff.progressed();
-        this.#announce();
-      }
-    } finally {
-      // What is left of a transfer that failed here would hold its connection.
-      await reader.cancel().catch(() => {});
-    }
-    if (this.#size !== undefined && draft.length < this.#size) {
-      throw endedEarly(source.name, draft.length, this.#size);
-    }
-  }
-
-  /** Checks an answer against what is known and returns how many of its bytes are here already. */
-  #accept(transfer: Transfer, source: Source, draft: Draft): number {
-    if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
-      const reason = `it has ${transfer.size} bytes as ${this.digest}, which has ${this.#size}`;
-      throw this.#untrue(reason, source);
-    }
-    if (transfer.start > draft.length) {
-      throw this.#untrue(`it sent bytes from ${transfer.start} on, not ${draft.length}`, source);
-    }
-    this.#size ??= transfer.size;
-    return draft.length - transfer.start;
-  }
-
-  #begin(): void {
-    this.#hasStarted = true;
-    this.#started.resolve();
-  }
-
   #announce(): void {
     const { resolve } = this.#progress;
     this.#progress = Promise.withResolvers<void>();
     resolve();
   }
 
-  #untrue(reason: string, source: Source | undefined = this.sources[0]): Fault {
-    return new Fault({ kind: "upstream-untrue", upstream: source?.name ?? "the upstream", reason });
+  #newPieces(): Pieces {
+    return new Pieces((first, end) => this.#bytes(first, end));
   }
 }

@@ -22,7 +22,7 @@ test("a fill of what is being put waits for it and downloads nothing", async () 
   expect((await put).size).toBe(bytes.length);
   expect((await fill.stored).size).toBe(bytes.length);
   expect(source.offsets).toEqual([]);
-  expect(fill.hasTakenFrom(source)).toBe(false);
+  expect(fill.supply.hasTakenFrom(source)).toBe(false);
 });
 
 test("what is put while it is being filled is what the fill stored", async () => {

@@ -54,7 +54,7 @@ export class Fills {
   join(digest: Digest, source: Source, size?: number): Fill {
     const running = this.#running.get(digest);
     if (running) {
-      running.offer(source);
+      running.supply.offer(source);
       return running;
     }
     if (this.#stopping) throw new Fault({ kind: "storage", reason: "the cache is stopping" });

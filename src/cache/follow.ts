@@ -1,4 +1,4 @@
-import type { Fault } from "../oci/fault.ts";
+import { Fault } from "../oci/fault.ts";
 import type { Fill } from "./fill.ts";
 import type { Handover } from "./handover.ts";
 import { toFault } from "./transient.ts";
@@ -30,6 +30,8 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
   const { first, end, giveUp } = following;
   let position = first;
   let cancelled = false;
+  let { attempt } = fill;
+  const { size } = fill;
   const ahead = following.ahead && new Ahead(following.ahead, first);
 
   let isReading = true;
@@ -43,10 +45,16 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
       if (fill.handover && (isUnreadable || position >= fill.handover.length))
         return relayed(fill.handover);
       if (fill.fault && !fill.handover) return stalled(fill.fault);
+      if (fill.attempt !== attempt) {
+        // What was given out may be wrong: only who has nothing of it yet can go on here.
+        if (position > first || fill.size !== size) return stalled(begunAnew(fill));
+        ({ attempt } = fill);
+      }
       if (fill.available > position) {
         ahead?.cancel();
         const piece = await fill.read(position).catch(unreadable);
-        if (piece) return piece.subarray(0, (end ?? Infinity) - position);
+        if (piece && fill.attempt === attempt)
+          return piece.subarray(0, (end ?? Infinity) - position);
         continue;
       }
       if (fill.isStored) return undefined;
@@ -62,7 +70,7 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
     ahead?.cancel();
     relay ??= new Relay({
       digest: fill.digest,
-      sources: fill.sources,
+      sources: fill.supply.sources,
       first: position,
       ...(position >= from.length ? { from } : {}),
       ...(end === undefined ? {} : { end }),
@@ -120,6 +128,12 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
     },
     { highWaterMark: 0 },
   );
+}
+
+function begunAnew({ digest, supply }: Fill): Fault {
+  const upstream = supply.sources[0]?.name ?? "the upstream";
+  const reason = `what a mirror sent as ${digest} was wrong; it is being fetched from elsewhere`;
+  return new Fault({ kind: "upstream-untrue", upstream, reason });
 }
 
 /** Bytes ahead of a fill; it ends in silence, since the fill will come by. */

@@ -33,11 +33,7 @@ export async function passThrough(
 ): Promise<BlobAnswer> {
   const known = size === undefined ? {} : { size };
   if (size !== undefined && size <= SMALL) {
-    const bytes = await whole.run(`${source.name}@${digest}`, async () => {
-      const relay = new Relay({ digest, sources: [source], first: 0, size });
-      await relay.start();
-      return collect(relay, digest, source, size);
-    });
+    const bytes = await whole.run(`${source.name}@${digest}`, () => fetched(digest, source, size));
     return stored(digest, bytes, note);
   }
   const range = request && size !== undefined ? resolveRange(request, size) : undefined;
@@ -56,7 +52,12 @@ export async function passThrough(
   });
   await relay.start();
   if (!range && relay.size !== undefined && relay.size <= SMALL) {
-    return stored(digest, await collect(relay, digest, source, relay.size), note);
+    const bytes = await collect(relay, relay.size).catch((error: unknown) => {
+      relay.cancel();
+      if (!relay.hasOthers || relay.size === undefined) throw error;
+      return fetched(digest, source, relay.size);
+    });
+    return stored(digest, bytes, note);
   }
   return {
     kind: "growing",
@@ -73,22 +74,31 @@ function stored(digest: Digest, bytes: Uint8Array<ArrayBuffer>, note: CacheNote)
   return { kind: "stored", blob, note };
 }
 
-async function collect(
-  relay: Relay,
+/** All of it, from somebody else where a mirror sent something else. */
+async function fetched(
   digest: Digest,
   source: Source,
   size: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  for (;;) {
+    const relay = new Relay({ digest, sources: [source], first: 0, size });
+    try {
+      await relay.start();
+      return await collect(relay, size);
+    } catch (error) {
+      relay.cancel();
+      // Each time some mirror is known to be wrong that was not before.
+      if (!relay.hasOthers) throw error;
+    }
+  }
+}
+
+async function collect(relay: Relay, size: number): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(size);
   let length = 0;
   for (;;) {
     const piece = await relay.read();
     if (!piece) return bytes;
-    if (length + piece.byteLength > size) {
-      relay.cancel();
-      const reason = `it sent more than the ${size} bytes of ${digest}`;
-      throw new Fault({ kind: "upstream-untrue", upstream: source.name, reason });
-    }
     bytes.set(piece, length);
     length += piece.byteLength;
   }

@@ -3,7 +3,7 @@ import { Fault } from "../oci/fault.ts";
 import { BackOff, rest } from "./back-off.ts";
 import { type Handover, HELD_BACK } from "./handover.ts";
 import { endedEarly, isTransient, toFault } from "./transient.ts";
-import type { PieceReader, Source } from "./source.ts";
+import type { PieceReader, Source, Transfer } from "./source.ts";
 
 export interface Relayed {
   readonly digest: Digest;
@@ -42,6 +42,9 @@ export class Relay {
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #ready: Uint8Array[] = [];
+  /** Those whose bytes were hashed. */
+  readonly #blames = new Set<Transfer["blame"]>();
+  #hasOthers = false;
 
   constructor(relayed: Relayed) {
     this.#relayed = relayed;
@@ -56,6 +59,11 @@ export class Relay {
   /** In bytes; unknown until the source has told it. */
   get size(): number | undefined {
     return this.#size;
+  }
+
+  /** Whether what came was wrong, and would come from somebody else now. */
+  get hasOthers(): boolean {
+    return this.#hasOthers;
   }
 
   /**
@@ -100,10 +108,11 @@ export class Relay {
   async #open(source: Source): Promise<void> {
     const transfer = await source.open(this.#position, this.#abort.signal);
     this.#reader = transfer.body.getReader();
+    this.#blames.add(transfer.blame);
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
-      throw this.#untrue(`it has ${transfer.size} bytes as a content of ${this.#size}`);
+      throw this.#wrong(`it has ${transfer.size} bytes as a content of ${this.#size}`);
     }
-    if (transfer.start > this.#position) throw this.#untrue("it left out the beginning");
+    if (transfer.start > this.#position) throw this.#wrong("it left out the beginning");
     this.#size ??= transfer.size;
     this.#surplus = this.#position - transfer.start;
   }
@@ -143,6 +152,9 @@ export class Relay {
   #take(chunk: Uint8Array): void {
     const { first, end = Infinity } = this.#relayed;
     const start = this.#position;
+    if (this.#size !== undefined && start + chunk.byteLength > this.#size) {
+      throw this.#wrong(`it sent more than the ${this.#size} bytes of ${this.#relayed.digest}`);
+    }
     this.#backOff.progressed();
     this.#hasher?.update(chunk);
     this.#position += chunk.byteLength;
@@ -168,7 +180,7 @@ export class Relay {
   #finish(): void {
     this.#isOver = true;
     if (this.#hasher && this.#hasher.digest("hex") !== digestHex(this.#relayed.digest)) {
-      throw this.#untrue(`what it sent as ${this.#relayed.digest} has another digest`);
+      throw this.#wrong(`what it sent as ${this.#relayed.digest} has another digest`);
     }
     while (this.#waiting.length > 0) this.#release();
   }
@@ -178,6 +190,13 @@ export class Relay {
     if (!piece) return;
     this.#waitingBytes -= piece.byteLength;
     this.#ready.push(piece);
+  }
+
+  /** Nobody knows whose bytes are wrong of those that came together. */
+  #wrong(reason: string): Fault {
+    const fault = this.#untrue(reason);
+    this.#hasOthers = [...this.#blames].map((blame) => blame(fault)).includes(true);
+    return fault;
   }
 
   #untrue(reason: string): Fault {

@@ -1,3 +1,5 @@
+import type { Fault } from "../oci/fault.ts";
+
 /** Bytes on their way here. Cancelling `body` ends the transfer at its sender. */
 export interface Transfer {
   /** The offset in the content of the body's first byte. */
@@ -5,6 +7,12 @@ export interface Transfer {
   /** The whole content's size in bytes, where the sender told it. */
   readonly size?: number;
   readonly body: ReadableStream<Uint8Array>;
+  /**
+   * Says that what came is not what was asked for.
+   *
+   * @returns whether the source would now take it from somebody else
+   */
+  readonly blame: (fault: Fault) => boolean;
 }
 
 /** What is used of a body's reader. */

@@ -12,12 +12,15 @@ export interface Behaviour {
   readonly ignoresOffset?: boolean;
   readonly size?: number | "unknown";
   readonly bytes?: Uint8Array;
+  /** Once blamed, it makes room for what the script does next. */
+  readonly isMirror?: boolean;
 }
 
 /** A source of bytes in memory, for fills; it does in turn what it is told and counts what was asked. */
 export class ScriptedSource implements Source {
   readonly name: string;
   readonly offsets: number[] = [];
+  readonly blamed: Fault[] = [];
   sent = 0;
   readonly #bytes: Uint8Array;
   readonly #script: Behaviour[];
@@ -49,7 +52,11 @@ export class ScriptedSource implements Source {
         position = end;
       },
     });
-    return { start, body, ...(size === "unknown" ? {} : { size }) };
+    const blame = (fault: Fault): boolean => {
+      this.blamed.push(fault);
+      return behaviour.isMirror === true;
+    };
+    return { start, body, blame, ...(size === "unknown" ? {} : { size }) };
   }
 }
 

@@ -1,5 +1,15 @@
 import { Fault } from "../oci/fault.ts";
 
+/** How a body came to its end. */
+export interface BodyEnd {
+  /** How many came. */
+  readonly bytes: number;
+  /** `left`: nobody wanted the rest. */
+  readonly how: "whole" | "broken" | "left";
+  /** Why it broke. */
+  readonly fault?: Fault;
+}
+
 export interface WatchOptions {
   /** For messages. */
   readonly upstream: string;
@@ -11,8 +21,8 @@ export interface WatchOptions {
   readonly controller: AbortController;
   /** Turns what the network threw into a Fault. */
   readonly explain: (cause: unknown) => Fault;
-  /** Called once, when the transfer is over in whatever way, with the bytes that came. */
-  readonly onEnd: (bytes: number) => void;
+  /** Called once, when the transfer is over in whatever way. */
+  readonly onEnd: (end: BodyEnd) => void;
 }
 
 /**
@@ -27,19 +37,22 @@ export function watch(
   const reader = source.getReader();
   let received = 0;
   let over = false;
-  const end = (): void => {
+  const end = (how: BodyEnd["how"], fault?: Fault): void => {
     if (over) return;
     over = true;
-    controller.signal.removeEventListener("abort", end);
-    options.onEnd(received);
+    controller.signal.removeEventListener("abort", onAbort);
+    options.onEnd({ bytes: received, how, ...(fault ? { fault } : {}) });
   };
+  const onAbort = (): void => end("left");
   // An abort closes the connection even while nobody reads.
-  controller.signal.addEventListener("abort", end, { once: true });
+  controller.signal.addEventListener("abort", onAbort, { once: true });
   return new ReadableStream<Uint8Array>(
     {
       async pull(stream) {
         const timer = setTimeout(() => {
-          controller.abort(timeout(options.upstream, "send the next bytes", options.stall));
+          const late = timeout(options.upstream, "send the next bytes", options.stall);
+          end("broken", late);
+          controller.abort(late);
         }, options.stall);
         try {
           const { done, value } = await reader.read();
@@ -52,20 +65,22 @@ export function watch(
             });
           }
           if (done) {
-            end();
+            end("whole");
             stream.close();
           } else {
             stream.enqueue(value);
           }
         } catch (error) {
-          end();
-          throw controller.signal.aborted ? controller.signal.reason : options.explain(error);
+          if (controller.signal.aborted) throw controller.signal.reason;
+          const fault = options.explain(error);
+          end("broken", fault);
+          throw fault;
         } finally {
           clearTimeout(timer);
         }
       },
       async cancel(reason) {
-        end();
+        end("left");
         // A cancel that throws can end the process (notes/bun.md, trap 13).
         await reader.cancel(reason).catch(() => undefined);
         controller.abort(reason);

@@ -10,7 +10,7 @@ import {
   resolve,
   systemResolver,
 } from "./address.ts";
-import { timeout, watch } from "./body.ts";
+import { type BodyEnd, timeout, watch } from "./body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
 import { networkFault, proxyFault } from "./network-fault.ts";
 import type { DialMethod, RequestKind, UpstreamObserver } from "./observer.ts";
@@ -69,7 +69,7 @@ export interface Answer {
   /** Must be read to its end or cancelled. Fails with a `Fault`, or with the caller's abort reason. */
   readonly body: ReadableStream<Uint8Array> | undefined;
   /** Resolves when the body is over: read, broken off or cancelled. Never rejects. */
-  readonly ended: Promise<void>;
+  readonly ended: Promise<BodyEnd>;
 }
 
 /** Connections to one host of one upstream. */
@@ -112,11 +112,12 @@ export class Dialer {
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
-    const ended = Promise.withResolvers<void>();
-    const over = (bytes: number): void => {
+    const ended = Promise.withResolvers<BodyEnd>();
+    const over = (end: BodyEnd): void => {
       signal?.removeEventListener("abort", onAbort);
+      const { bytes } = end;
       if (bytes > 0) this.#observe?.({ type: "received", ...about, bytes });
-      ended.resolve();
+      ended.resolve(end);
     };
     const timer = setTimeout(() => {
       controller.abort(timeout(upstream, "answer", this.#deadlines.headers));
@@ -217,7 +218,7 @@ export class Dialer {
     { upstream, url, method }: DialRequest,
     { headers, body }: Response,
     controller: AbortController,
-    over: (bytes: number) => void,
+    over: (end: BodyEnd) => void,
   ): ReadableStream<Uint8Array> | undefined {
     const untrue = headerProblem(headers);
     if (untrue !== undefined) {
@@ -225,7 +226,7 @@ export class Dialer {
       throw new Fault({ kind: "upstream-untrue", upstream, reason: `${url.host} ${untrue}` });
     }
     if (method === "HEAD" || !body) {
-      over(0);
+      over({ bytes: 0, how: "whole" });
       return undefined;
     }
     const expected = bodyLength(headers);

@@ -9,7 +9,8 @@ const missing = new Fault({ kind: "unknown", what: "blob", upstream, name: "x" }
 
 function health(random = 1) {
   const clock = { now: 0 };
-  return { clock, health: new Health({ now: () => clock.now, random: () => random }) };
+  const date = () => 1_000_000 + clock.now;
+  return { clock, health: new Health({ now: () => clock.now, random: () => random, date }) };
 }
 
 test("it ails until it answers", () => {
@@ -100,4 +101,48 @@ test.each([
   const { health: subject } = health();
   subject.failed(new Fault({ kind: "upstream-failed", upstream, status }));
   expect(subject.ailing()).toBe(ails);
+});
+
+test("bodies that break in a row open the circuit, whatever headers came before each", () => {
+  const { clock, health: subject } = health();
+  for (let i = 0; i < 3; i += 1) {
+    expect(subject.state).toBe("closed");
+    subject.ok();
+    subject.bodyBroke(unreachable);
+  }
+  expect([subject.state, subject.ailing(), subject.fault]).toEqual(["open", true, unreachable]);
+  clock.now = 5000;
+  expect(subject.admit()).toBeUndefined();
+  subject.ok();
+  expect(subject.state).toBe("closed");
+  // One more is enough now, and the wait is longer.
+  subject.bodyBroke(unreachable);
+  clock.now += 9999;
+  expect(subject.admit()).toBe(unreachable);
+  clock.now += 1;
+  expect(subject.admit()).toBeUndefined();
+  subject.ok();
+  subject.bodyCame();
+  subject.bodyBroke(unreachable);
+  expect(subject.state).toBe("closed");
+  expect(subject.ailing()).toBe(false);
+});
+
+test("who was found to lie is not asked for ten minutes, whatever else it answers meanwhile", () => {
+  const { clock, health: subject } = health();
+  const untrue = new Fault({ kind: "upstream-untrue", upstream, reason: "another digest" });
+  subject.condemn(untrue);
+  subject.ok();
+  subject.bodyCame();
+  subject.failed(missing);
+  subject.failed(unreachable);
+  clock.now = 599_999;
+  expect([subject.state, subject.ailing()]).toEqual(["open", true]);
+  expect(subject.since).toBe(1_000_000);
+  clock.now = 600_000;
+  expect(subject.admit()).toBeUndefined();
+  expect(subject.state).toBe("trying");
+  subject.ok();
+  expect([subject.state, subject.since]).toEqual(["closed", undefined]);
+  expect(subject.last?.fault).toBe(unreachable);
 });

@@ -5,6 +5,8 @@ const FIRST_COOL_DOWN = 5000;
 const LONGEST_COOL_DOWN = 60_000;
 /** Failures in a row after which nobody waits for it any more. One alone may be a broken connection. */
 const OPENS_AFTER = 3;
+/** How long a host is not asked after it was found to send something else than what was asked for. */
+const CONDEMNED_FOR = 600_000;
 
 /**
  * `closed`: it is asked. `open`: it is not, until its cool-down is over. `trying`: one request finds
@@ -17,6 +19,14 @@ export interface HealthOptions {
   readonly now?: () => number;
   /** From 0 to 1. */
   readonly random?: () => number;
+  /** Milliseconds of the epoch. */
+  readonly date?: () => number;
+}
+
+/** A failure, and when it was, in milliseconds of the epoch. */
+export interface Failure {
+  readonly fault: Fault;
+  readonly at: number;
 }
 
 /**
@@ -28,24 +38,61 @@ export interface HealthOptions {
 export class Health {
   readonly #now: () => number;
   readonly #random: () => number;
+  readonly #date: () => number;
   #failures = 0;
+  /** Bodies in a row that broke. That their headers came says nothing against it. */
+  #broken = 0;
   #coolDowns = 0;
   #until = 0;
+  #condemnedUntil = 0;
   #isTrying = false;
   #fault: Fault | undefined;
+  #since: number | undefined;
+  #last: Failure | undefined;
 
   constructor(options: HealthOptions = {}) {
     this.#now = options.now ?? (() => performance.now());
     this.#random = options.random ?? Math.random;
+    this.#date = options.date ?? Date.now;
   }
 
   /** The upstream answered. */
   ok(): void {
+    // Of who was found to lie, what was asked before proves nothing.
+    if (this.#now() < this.#condemnedUntil) return;
     this.#failures = 0;
-    this.#coolDowns = 0;
     this.#until = 0;
     this.#isTrying = false;
     this.#fault = undefined;
+    this.#since = undefined;
+    // It was tried because bodies broke: the next one that does will be enough.
+    this.#broken = Math.min(this.#broken, OPENS_AFTER - 1);
+    if (this.#broken === 0) this.#coolDowns = 0;
+  }
+
+  /** A large body came to its end. */
+  bodyCame(): void {
+    this.#broken = 0;
+    this.ok();
+  }
+
+  /** A large body broke off after its headers had come. */
+  bodyBroke(fault: Fault): void {
+    if (!isAilment(fault) && fault.detail.kind !== "upstream-untrue") return;
+    this.#last = { fault, at: this.#date() };
+    this.#broken = Math.min(this.#broken + 1, 1000);
+    if (this.#broken < OPENS_AFTER) return;
+    this.#took(fault);
+    this.#coolDown();
+  }
+
+  /** It sent something else than what was asked for, and others can be asked: it is not for long. */
+  condemn(fault: Fault): void {
+    this.#took(fault);
+    this.#isTrying = false;
+    this.#failures = OPENS_AFTER;
+    this.#until = this.#now() + CONDEMNED_FOR;
+    this.#condemnedUntil = this.#until;
   }
 
   /** Why it is not asked now. A request that is let through must end in `ok`, `failed` or `abandoned`. */
@@ -68,7 +115,7 @@ export class Health {
   }
 
   get state(): CircuitState {
-    if (this.#failures < OPENS_AFTER) return "closed";
+    if (this.#failures < OPENS_AFTER && this.#broken < OPENS_AFTER) return "closed";
     return this.#isTrying ? "trying" : "open";
   }
 
@@ -80,9 +127,20 @@ export class Health {
     this.#isTrying = false;
     if (isAnswer(fault)) this.ok();
     if (!isAilment(fault)) return;
-    this.#fault = fault;
-    const now = this.#now();
+    this.#took(fault);
     this.#failures = Math.min(this.#failures + 1, 1000);
+    this.#coolDown();
+  }
+
+  #took(fault: Fault): void {
+    const at = this.#date();
+    this.#fault = fault;
+    this.#last = { fault, at };
+    this.#since ??= at;
+  }
+
+  #coolDown(): void {
+    const now = this.#now();
     // Requests that were under way together fail together: that makes the wait no longer.
     if (now < this.#until) return;
     const longest = Math.min(FIRST_COOL_DOWN * 2 ** this.#coolDowns, LONGEST_COOL_DOWN);
@@ -100,6 +158,16 @@ export class Health {
   /** The last failure since the upstream answered, for messages. */
   get fault(): Fault | undefined {
     return this.#fault;
+  }
+
+  /** Since when it fails, in milliseconds of the epoch. */
+  get since(): number | undefined {
+    return this.#since;
+  }
+
+  /** The last failure, whatever came after it. */
+  get last(): Failure | undefined {
+    return this.#last;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
-import { type CircuitState, Health } from "./health.ts";
+import { type CircuitState, type Failure, Health } from "./health.ts";
 import { type Budget, Limits } from "./limits.ts";
 import type { SlotKind } from "./slots.ts";
 
@@ -20,9 +20,14 @@ export interface Host {
 /** What is known of a host, for people and metrics. */
 export interface HostStatus {
   readonly url: string;
+  readonly isMirror: boolean;
   readonly circuit: CircuitState;
   /** Why it is not, or was not, asked. */
   readonly reason?: string;
+  /** Since when it fails, in milliseconds of the epoch. */
+  readonly since?: number;
+  /** The last failure, whatever came after it. */
+  readonly last?: Failure;
   readonly budget?: Budget;
   /** Seconds until it may be asked again after a 429. */
   readonly limitedFor?: number;
@@ -30,39 +35,37 @@ export interface HostStatus {
 
 /** The addresses of an upstream in the order in which they are asked: its mirrors, then its own. */
 export class Hosts {
-  readonly #known = new Map<string, Pick<Host, "health" | "limits">>();
+  #known = new Map<string, Known>();
   readonly #now: (() => number) | undefined;
   #hosts: readonly Host[] = [];
 
   constructor(settings: UpstreamSettings, health?: Health, now?: () => number) {
     this.#now = now;
-    if (health) this.#known.set(settings.url.href, { health, limits: this.#limits(settings) });
+    if (health) {
+      const limits = this.#limits(settings);
+      this.#known.set(settings.url.href, { health, limits, road: roadOf(settings) });
+    }
     this.configure(settings);
   }
 
-  /** Takes up changed settings; what is known of an address that stays is kept. */
+  /** Takes up changed settings; what is known of an address that is reached as before is kept. */
   configure(settings: UpstreamSettings): void {
-    const { mirrors = [], url, client: _, credentials: __, ...rest } = settings;
-    const own: Host = {
-      settings,
-      isMirror: false,
-      overridePath: false,
-      resolves: true,
-      ...this.#state(settings, url),
+    const { mirrors = [], client: _, credentials: __, ...rest } = settings;
+    const before = this.#known;
+    this.#known = new Map();
+    const placed = (view: UpstreamSettings, how: Pick<Host, "overridePath" | "resolves">): Host => {
+      const { health, limits } = this.#state(
+        view,
+        this.#known.get(view.url.href) ?? before.get(view.url.href),
+      );
+      return { settings: view, isMirror: view !== settings, ...how, health, limits };
     };
     // Credentials and certificates are for the registry: a mirror belongs to somebody else.
-    const views = mirrors.map((mirror): Host => {
-      const { health, limits } = this.#state(settings, mirror.url);
-      const { overridePath, resolve: resolves, ca = rest.ca } = mirror;
-      const seen = {
-        ...rest,
-        url: mirror.url,
-        allowPrivate: mirror.allowPrivate,
-        ...(ca === undefined ? {} : { ca }),
-      };
-      return { settings: seen, isMirror: true, overridePath, resolves, health, limits };
+    const views = mirrors.map(({ url, allowPrivate, overridePath, resolve, ca = rest.ca }) => {
+      const view = { ...rest, url, allowPrivate, ...(ca === undefined ? {} : { ca }) };
+      return placed(view, { overridePath, resolves: resolve });
     });
-    this.#hosts = [...views, own];
+    this.#hosts = [...views, placed(settings, { overridePath: false, resolves: true })];
   }
 
   get all(): readonly Host[] {
@@ -90,8 +93,11 @@ export class Hosts {
       const budget = limits.budget(as);
       return {
         url: settings.url.href,
+        isMirror,
         circuit: health.state,
         ...(reason === undefined ? {} : { reason }),
+        ...(health.since === undefined ? {} : { since: health.since }),
+        ...(health.last ? { last: health.last } : {}),
         ...(budget ? { budget } : {}),
         ...(limited?.detail.kind === "upstream-limited"
           ? { limitedFor: limited.detail.retryAfter }
@@ -100,18 +106,33 @@ export class Hosts {
     });
   }
 
-  #state(settings: UpstreamSettings, url: URL): Pick<Host, "health" | "limits"> {
-    const known = this.#known.get(url.href);
-    if (known) return known;
-    const health = new Health(this.#now ? { now: this.#now } : {});
-    const made = { health, limits: this.#limits(settings) };
-    this.#known.set(url.href, made);
-    return made;
+  #state(settings: UpstreamSettings, before: Known | undefined): Known {
+    const road = roadOf(settings);
+    // By another road it may well answer: its failures were that one's. Its limits are not.
+    const known =
+      before?.road === road
+        ? before
+        : {
+            health: new Health(this.#now ? { now: this.#now } : {}),
+            limits: before?.limits ?? this.#limits(settings),
+            road,
+          };
+    this.#known.set(settings.url.href, known);
+    return known;
   }
 
   #limits({ name }: UpstreamSettings): Limits {
     return new Limits({ upstream: name, ...(this.#now ? { now: this.#now } : {}) });
   }
+}
+
+interface Known extends Pick<Host, "health" | "limits"> {
+  readonly road: string;
+}
+
+/** All that decides whether an address can be reached. */
+function roadOf({ allowPrivate, proxy, ca, client }: UpstreamSettings): string {
+  return JSON.stringify([allowPrivate, proxy, ca, client]);
 }
 
 /** Who a mirror is asked as. */
@@ -120,4 +141,15 @@ export const ANONYMOUS = "anonymous";
 /** Why a host is not asked for this now. */
 export function reservation(host: Host, who: string, kind: SlotKind): Fault | undefined {
   return host.limits.fault(host.isMirror ? ANONYMOUS : who, kind) ?? host.health.admit();
+}
+
+/**
+ * Takes note that a host sent something else than what was asked for. The registry itself stays: there
+ * is nobody else to ask.
+ *
+ * @returns whether others are asked from now on
+ */
+export function blame(host: Host, fault: Fault): boolean {
+  if (host.isMirror) host.health.condemn(fault);
+  return host.isMirror;
 }

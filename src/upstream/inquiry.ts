@@ -1,15 +1,17 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { bareMediaType } from "../oci/media-types.ts";
-import { discard, readSmall } from "./body.ts";
+import { type BodyEnd, discard, readSmall } from "./body.ts";
 import type { Answer } from "./dial.ts";
 import { exchange, type Question } from "./exchange.ts";
-import { ANONYMOUS, type Host, type Hosts, reservation } from "./hosts.ts";
+import { ANONYMOUS, blame, type Host, type Hosts, reservation } from "./hosts.ts";
 import { type Asked, refusal } from "./refusal.ts";
 import type { Roads } from "./roads.ts";
 
 /** For a body that is read into memory, from its headers to its end. In milliseconds. */
 const SMALL_BODY_DEADLINE = 30_000;
+/** What a large body has to bring before it breaks, in bytes, so that there is a point in asking the registry again. */
+const WORTH_IT = 1024 * 1024;
 /** The part of the patience that one mirror gets: what comes after it needs time as well. */
 const MIRROR_PATIENCE = 1 / 3;
 
@@ -26,7 +28,12 @@ export interface HostQuestion extends Omit<Question, "url"> {
 export interface HostAnswer extends Answer {
   readonly host: Host;
   readonly url: URL;
+  /** How long a small body may take, in milliseconds. */
+  readonly patience: number;
 }
+
+/** Makes use of an answer of status 200 or 206; what it throws is the fault of who gave it. */
+export type Use<Value> = (answer: HostAnswer) => Promise<Value>;
 
 /**
  * Questions to one upstream whose answers can be used: anything else is a Fault, and the health and
@@ -49,10 +56,17 @@ export class Inquiry {
     this.#hosts.configure(settings);
   }
 
-  /** @returns an answer of status 200 or 206 */
-  async ask(asked: Omit<Asked, "upstream">, question: HostQuestion): Promise<HostAnswer> {
+  /** @returns what was made of the first answer that could be used */
+  async ask<Value>(
+    asked: Omit<Asked, "upstream">,
+    question: HostQuestion,
+    use: Use<Value>,
+  ): Promise<Value> {
     const { page } = question;
-    if (page) return this.#askHost(page.host, asked, question, page.url, this.#roads.patience);
+    if (page) {
+      const { patience } = this.#roads;
+      return this.#askHost(page.host, asked, { ...question, url: page.url, patience }, use);
+    }
     const deadline = performance.now() + this.#roads.patience;
     let told: Fault | undefined;
     for (const host of this.#hosts.all) {
@@ -66,9 +80,10 @@ export class Inquiry {
         continue;
       }
       try {
-        const patience = host.isMirror ? this.#roads.patience * MIRROR_PATIENCE : left;
+        const share = host.isMirror ? this.#roads.patience * MIRROR_PATIENCE : left;
         const url = below(host, question);
-        return await this.#askHost(host, asked, question, url, Math.min(patience, left));
+        const patience = Math.min(share, left);
+        return await this.#askHost(host, asked, { ...question, url, patience }, use);
       } catch (error) {
         if (!host.isMirror || !(error instanceof Fault)) throw error;
         told = error;
@@ -84,9 +99,7 @@ export class Inquiry {
       throw this.untrue(`a part of ${what} where the whole was asked for`);
     }
     const upstream = this.#settings.name;
-    return this.#watched(answer.host, () =>
-      readSmall(answer.body, { upstream, what, limit, deadline: SMALL_BODY_DEADLINE }),
-    );
+    return readSmall(answer.body, { upstream, what, limit, deadline: answer.patience });
   }
 
   untrue(reason: string): Fault {
@@ -97,23 +110,18 @@ export class Inquiry {
     return this.#roads.keyring.identity(this.#settings.name);
   }
 
-  #askHost(
+  #askHost<Value>(
     host: Host,
     asked: Omit<Asked, "upstream">,
-    question: HostQuestion,
-    url: URL,
-    patience: number,
-  ): Promise<HostAnswer> {
+    question: HostQuestion & { readonly url: URL; readonly patience: number },
+    use: Use<Value>,
+  ): Promise<Value> {
     const { name } = this.#settings;
     return this.#watched(
       host,
       async () => {
-        const { path: _, query: __, page: ___, ...rest } = question;
-        const answer = await exchange(
-          host.settings,
-          { ...this.#roads, patience },
-          { ...rest, url },
-        );
+        const { path: _, query: __, page: ___, patience, ...rest } = question;
+        const answer = await exchange(host.settings, { ...this.#roads, patience }, rest);
         const { status, headers } = answer;
         // Known only now: a helper may have been asked on the way.
         const who = host.isMirror ? ANONYMOUS : this.#who;
@@ -123,11 +131,14 @@ export class Inquiry {
           const credentials = this.#credentialState(host);
           throw refusal(status, headers, { upstream: name, ...asked, credentials });
         }
-        if (bareMediaType(headers.get("content-type")) !== "text/html")
-          return { ...answer, host, url };
-        // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
-        await answer.body?.cancel();
-        throw this.untrue(`a web page in place of ${asked.what} ${asked.name}`);
+        if (bareMediaType(headers.get("content-type")) === "text/html") {
+          // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
+          await answer.body?.cancel();
+          throw this.untrue(`a web page in place of ${asked.what} ${asked.name}`);
+        }
+        if (question.slot === "blob") void answer.ended.then((end) => noteBody(host, end));
+        const forBody = host.isMirror ? patience : SMALL_BODY_DEADLINE;
+        return use({ ...answer, host, url: question.url, patience: forBody });
       },
       question.slot,
     );
@@ -153,6 +164,7 @@ export class Inquiry {
         host.health.abandoned();
         throw error;
       }
+      if (error.detail.kind === "upstream-untrue") blame(host, error);
       host.health.failed(error);
       if (error.detail.kind === "upstream-limited") {
         const who = host.isMirror ? ANONYMOUS : this.#who;
@@ -161,6 +173,15 @@ export class Inquiry {
       throw error;
     }
   }
+}
+
+/**
+ * A mirror has others beside it, which may do better. Of the registry itself only what brings nothing
+ * counts: a download goes on at its offset, and comes to its end that way.
+ */
+function noteBody({ health, isMirror }: Host, { how, bytes, fault }: BodyEnd): void {
+  if (how === "whole") health.bodyCame();
+  if (fault && (isMirror || bytes < WORTH_IT)) health.bodyBroke(fault);
 }
 
 /** Below a host's address; the names in a path were checked, so nothing in it needs escaping. */

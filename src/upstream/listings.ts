@@ -3,7 +3,7 @@ import { Fault } from "../oci/fault.ts";
 import { nextLink } from "../oci/link.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
-import type { HostAnswer, HostQuestion, Inquiry } from "./inquiry.ts";
+import type { HostQuestion, Inquiry, Use } from "./inquiry.ts";
 import { isObject, parseObject } from "./json.ts";
 
 const MAX_TAGS_BYTES = 4 * 1024 * 1024;
@@ -28,7 +28,7 @@ export async function listTags(
   signal: AbortSignal | undefined,
 ): Promise<TagPage> {
   const n = String(Math.min(Math.max(page.n, 1), MAX_TAGS));
-  const answer = await inquiry.ask(
+  return inquiry.ask(
     { what: "repository", name: repository },
     {
       request: "tags",
@@ -40,14 +40,18 @@ export async function listTags(
       headers: { accept: "application/json" },
       signal,
     },
+    async (answer) => {
+      const body = parseObject(await inquiry.read(answer, "a list of tags", MAX_TAGS_BYTES));
+      const names = body?.["tags"] ?? [];
+      if (!body || !Array.isArray(names)) {
+        throw inquiry.untrue(`what should be the tags of ${repository} is no list`);
+      }
+      const tags = names.flatMap(
+        (name: unknown) => (typeof name === "string" && parseTag(name)) || [],
+      );
+      return { tags, more: nextLink(answer.headers.get("link")) !== undefined };
+    },
   );
-  const body = parseObject(await inquiry.read(answer, "a list of tags", MAX_TAGS_BYTES));
-  const names = body?.["tags"] ?? [];
-  if (!body || !Array.isArray(names)) {
-    throw inquiry.untrue(`what should be the tags of ${repository} is no list`);
-  }
-  const tags = names.flatMap((name: unknown) => (typeof name === "string" && parseTag(name)) || []);
-  return { tags, more: nextLink(answer.headers.get("link")) !== undefined };
 }
 
 /** distribution-spec v1.1.1, "Listing Referrers". `undefined` where the registry lacks the API. */
@@ -62,47 +66,48 @@ export async function listReferrers(
   let next: HostQuestion["page"];
   let left = MAX_REFERRERS_BYTES;
   for (let page = 1; ; page += 1) {
-    const answer = await askPage(
-      inquiry,
-      repository,
-      { path, ...(next ? { page: next } : {}) },
-      signal,
-    );
-    if (!answer && page === 1) return undefined;
-    if (!answer) throw inquiry.untrue(`page ${page} of the referrers of ${digest} is missing`);
-    const bytes = await inquiry.read(answer, "a list of referrers", left);
-    left -= bytes.byteLength;
-    const manifests = parseObject(bytes)?.["manifests"];
-    if (!Array.isArray(manifests)) {
-      throw inquiry.untrue(`what should be the referrers of ${digest} is no index`);
-    }
-    descriptors.push(...manifests.filter(isObject));
-    const link = nextLink(answer.headers.get("link"));
-    if (link === undefined) return descriptors;
+    const at = { path, ...(next ? { page: next } : {}) };
+    const found = await askPage(inquiry, repository, at, signal, async (answer) => {
+      const bytes = await inquiry.read(answer, "a list of referrers", left);
+      const manifests = parseObject(bytes)?.["manifests"];
+      if (!Array.isArray(manifests)) {
+        throw inquiry.untrue(`what should be the referrers of ${digest} is no index`);
+      }
+      const link = nextLink(answer.headers.get("link"));
+      const more = link === undefined ? undefined : samePlace(inquiry, link, answer.url);
+      return { manifests, bytes: bytes.byteLength, host: answer.host, more };
+    });
+    if (!found && page === 1) return undefined;
+    if (!found) throw inquiry.untrue(`page ${page} of the referrers of ${digest} is missing`);
+    left -= found.bytes;
+    descriptors.push(...found.manifests.filter(isObject));
+    if (!found.more) return descriptors;
     if (page === MAX_REFERRERS_PAGES) {
       throw inquiry.untrue(`over ${MAX_REFERRERS_PAGES} pages of referrers of ${digest}`);
     }
-    next = { host: answer.host, url: samePlace(inquiry, link, answer.url) };
+    next = { host: found.host, url: found.more };
   }
 }
 
-async function askPage(
+async function askPage<Value>(
   inquiry: Inquiry,
   repository: RepositoryName,
   at: Pick<HostQuestion, "path" | "page">,
   signal: AbortSignal | undefined,
-): Promise<HostAnswer | undefined> {
+  use: Use<Value>,
+): Promise<Value | undefined> {
   const asked = { what: "repository", name: repository } as const;
+  const question = {
+    request: "referrers",
+    slot: "metadata",
+    method: "GET",
+    ...at,
+    repository,
+    headers: { accept: OCI_INDEX },
+    signal,
+  } as const;
   try {
-    return await inquiry.ask(asked, {
-      request: "referrers",
-      slot: "metadata",
-      method: "GET",
-      ...at,
-      repository,
-      headers: { accept: OCI_INDEX },
-      signal,
-    });
+    return await inquiry.ask(asked, question, use);
   } catch (error) {
     if (error instanceof Fault && error.detail.kind === "unknown") return undefined;
     throw error;

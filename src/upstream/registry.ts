@@ -12,8 +12,8 @@ import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
 import { bodyLength } from "./header-checks.ts";
 import type { Health } from "./health.ts";
-import { Hosts, type HostStatus } from "./hosts.ts";
-import { type HostAnswer, Inquiry } from "./inquiry.ts";
+import { blame, Hosts, type HostStatus } from "./hosts.ts";
+import { Inquiry, type Use } from "./inquiry.ts";
 import type { Budget } from "./limits.ts";
 import { listReferrers, listTags, type TagPage } from "./listings.ts";
 import { checkedRange, checkedWhole, rangeHeader } from "./partial.ts";
@@ -47,6 +47,8 @@ export interface BlobTransfer {
   readonly size?: number;
   /** Fails with a `Fault`. It must be read to its end or cancelled: it holds a connection. */
   readonly body: ReadableStream<Uint8Array>;
+  /** See `Transfer` of cache/source.ts. */
+  readonly blame: (fault: Fault) => boolean;
 }
 
 export interface AskOptions {
@@ -120,17 +122,18 @@ export class Registry {
     reference: Tag | Digest,
     options: AskOptions = {},
   ): Promise<ManifestHead> {
-    const { headers } = await this.#askManifest("HEAD", repository, reference, options);
-    const digest = namedDigest(headers);
-    if (digest && looksLikeDigest(reference) && digest !== reference) {
-      throw this.#inquiry.untrue(`${digest} was named where ${reference} was asked for`);
-    }
-    const size = bodyLength(headers);
-    return {
-      mediaType: bareMediaType(headers.get("content-type")),
-      ...(digest ? { digest } : {}),
-      ...(size === undefined ? {} : { size }),
-    };
+    return this.#askManifest("HEAD", repository, reference, options, async ({ headers }) => {
+      const digest = namedDigest(headers);
+      if (digest && looksLikeDigest(reference) && digest !== reference) {
+        throw this.#inquiry.untrue(`${digest} was named where ${reference} was asked for`);
+      }
+      const size = bodyLength(headers);
+      return {
+        mediaType: bareMediaType(headers.get("content-type")),
+        ...(digest ? { digest } : {}),
+        ...(size === undefined ? {} : { size }),
+      };
+    });
   }
 
   /** Fetches a manifest of at most 8 MiB; its bytes match the reference, or the digest that came with them. */
@@ -139,14 +142,15 @@ export class Registry {
     reference: Tag | Digest,
     options: AskOptions = {},
   ): Promise<FetchedManifest> {
-    const answer = await this.#askManifest("GET", repository, reference, options);
-    const bytes = await this.#inquiry.read(answer, "a manifest", MAX_MANIFEST_BYTES);
-    const claimed = parseDigest(reference) ?? namedDigest(answer.headers);
-    const digest = digestOf(bytes, claimed && digestAlgorithm(claimed));
-    if (claimed && digest !== claimed) {
-      throw this.#inquiry.untrue(`a manifest that should be ${claimed} is ${digest}`);
-    }
-    return { bytes, mediaType: bareMediaType(answer.headers.get("content-type")), digest };
+    return this.#askManifest("GET", repository, reference, options, async (answer) => {
+      const bytes = await this.#inquiry.read(answer, "a manifest", MAX_MANIFEST_BYTES);
+      const claimed = parseDigest(reference) ?? namedDigest(answer.headers);
+      const digest = digestOf(bytes, claimed && digestAlgorithm(claimed));
+      if (claimed && digest !== claimed) {
+        throw this.#inquiry.untrue(`a manifest that should be ${claimed} is ${digest}`);
+      }
+      return { bytes, mediaType: bareMediaType(answer.headers.get("content-type")), digest };
+    });
   }
 
   /**
@@ -213,12 +217,13 @@ export class Registry {
     return listReferrers(this.#inquiry, repository, digest, signal);
   }
 
-  #askManifest(
+  #askManifest<Value>(
     method: "GET" | "HEAD",
     repository: RepositoryName,
     reference: Tag | Digest,
     { signal }: AskOptions,
-  ): Promise<HostAnswer> {
+    use: Use<Value>,
+  ): Promise<Value> {
     const separator = looksLikeDigest(reference) ? "@" : ":";
     return this.#inquiry.ask(
       { what: "manifest", name: `${repository}${separator}${reference}` },
@@ -231,6 +236,7 @@ export class Registry {
         headers: { accept: MANIFEST_ACCEPT },
         signal,
       },
+      use,
     );
   }
 
@@ -242,7 +248,7 @@ export class Registry {
   ): Promise<BlobTransfer> {
     const { offset, end, signal } = wanted;
     const range = rangeHeader(offset, end);
-    const { status, headers, body } = await this.#inquiry.ask(
+    return this.#inquiry.ask(
       { what: "blob", name: `${repository}@${digest}` },
       {
         request: "blob",
@@ -253,14 +259,18 @@ export class Registry {
         headers: range === undefined ? {} : { range },
         signal,
       },
+      async ({ status, headers, body, host }) => {
+        const extent =
+          status === 206 && range !== undefined
+            ? checkedRange(headers, offset, end)
+            : checkedWhole(status, headers);
+        if (typeof extent === "string") {
+          await body?.cancel();
+          throw this.#inquiry.untrue(extent);
+        }
+        return { ...extent, body: body ?? emptyBody(), blame: (fault) => blame(host, fault) };
+      },
     );
-    const extent =
-      status === 206 && range !== undefined
-        ? checkedRange(headers, offset, end)
-        : checkedWhole(status, headers);
-    if (typeof extent !== "string") return { ...extent, body: body ?? emptyBody() };
-    await body?.cancel();
-    throw this.#inquiry.untrue(extent);
   }
 }
 
