@@ -64,9 +64,10 @@ export class Reload {
     const { now, restart } = changesBetween(this.#settings, settings);
     // What needs a restart stays a difference to what runs, and is told at each change.
     const { listen, admin, adminToken, dataDirectory, storage } = this.#settings;
-    const { adminToken: _, ...changed } = settings;
+    const { adminToken: _, tls, ...changed } = settings;
     const token = adminToken === undefined ? {} : { adminToken };
-    this.#settings = { ...changed, ...token, listen, admin, dataDirectory, storage };
+    const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
+    this.#settings = { ...changed, ...token, ...identity, listen, admin, dataDirectory, storage };
     if (now.length > 0) {
       this.#isChanged = true;
       this.#apply(this.#settings);

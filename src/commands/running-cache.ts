@@ -1,12 +1,13 @@
 import { Cache } from "../cache/cache.ts";
 import { Housekeeping } from "../cache/keeping/housekeeping.ts";
 import { openKeptStore } from "../cache/keeping/kept-store.ts";
-import type { Address, Settings } from "../config/settings.ts";
+import type { Upstream } from "../cache/upstream.ts";
+import type { Address, Identity, Settings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { AdminApi } from "../server/admin-api.ts";
 import { listenForAdmin } from "../server/admin-listener.ts";
 import { Namespaces } from "../server/namespaces.ts";
-import { listenForNodes } from "../server/node-listener.ts";
+import { NodePort } from "../server/node-port.ts";
 import { PullApi } from "../server/pull-api.ts";
 import { Recent } from "../server/recent.ts";
 import { SmallBlobs } from "../store/small-blobs.ts";
@@ -23,6 +24,11 @@ import { Upstreams } from "./upstreams.ts";
 /** How long downloads and answers under way may take after the signal to end, in milliseconds. */
 const GRACE_MS = 15_000;
 
+/** What listeners of both kinds have. */
+interface Stoppable {
+  stop(cut?: boolean): Promise<void>;
+}
+
 /** Where a running cache listens, as `host:port`. */
 export interface Listening {
   readonly listen: string;
@@ -33,7 +39,7 @@ export interface Listening {
 
 export interface RunningCache {
   readonly listening: Listening;
-  /** Takes up what may change while it runs: the upstreams. Downloads under way go on. */
+  /** Takes up what may change while it runs: the upstreams, the certificate. Downloads under way go on. */
   reconfigure(settings: Settings): void;
   /**
    * Takes no new requests, lets what is under way finish, keeps what does not for the next start,
@@ -106,39 +112,41 @@ async function open(
   const api = new PullApi({ cache, namespaces, record });
   const nodes = { api, namespaces, recent };
   let isStopping = false;
-  const servers: Bun.Server<undefined>[] = [];
-  const started = ({ host }: Address, { server, port }: ReturnType<Ports["open"]>): string => {
+  const servers: Stoppable[] = [];
+  const nodePorts: NodePort[] = [];
+  const started = ({ host }: Address, server: Stoppable, port: number): string => {
     servers.push(server);
     closing.defer(() => server.stop(true));
     return `${host.includes(":") ? `[${host}]` : host}:${port}`;
   };
   const { listen, admin } = settings;
+  const startForNodes = (what: string, address: Address, upstream?: Upstream): string => {
+    const server = new NodePort({ ...nodes, ...(upstream ? { upstream } : {}) }, settings.tls);
+    const { port } = ports.open(what, address, (at) => server.open(at));
+    nodePorts.push(server);
+    return started(address, server, port);
+  };
+  const startForAdmin = (): string => {
+    const { server, port } = openPort("admin", admin, () =>
+      listenForAdmin({
+        address: admin,
+        metrics: () => metrics.render(),
+        isReady: () => !isStopping,
+        api: new AdminApi({ steward: kept.steward, dataDirectory: kept.path, version }),
+        ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
+      }),
+    );
+    return started(admin, server, port);
+  };
   const listening = {
-    listen: started(
-      listen,
-      ports.open("listen", listen, (address) => listenForNodes({ ...nodes, address })),
-    ),
-    admin: started(
-      admin,
-      openPort("admin", admin, () =>
-        listenForAdmin({
-          address: admin,
-          metrics: () => metrics.render(),
-          isReady: () => !isStopping,
-          api: new AdminApi({ steward: kept.steward, dataDirectory: kept.path, version }),
-          ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
-        }),
-      ),
-    ),
+    listen: startForNodes("listen", listen),
+    admin: startForAdmin(),
     ports: Object.fromEntries(
       [...upstreams.all.values()].flatMap((upstream) => {
         const { name, port } = upstream.settings;
         if (port === undefined) return [];
         const own = { host: listen.host, port };
-        const opened = ports.open(`the port of ${name}`, own, (address) =>
-          listenForNodes({ ...nodes, address, upstream }),
-        );
-        return [[name, started(own, opened)]];
+        return [[name, startForNodes(`the port of ${name}`, own, upstream)]];
       }),
     ),
   };
@@ -150,6 +158,7 @@ async function open(
       upstreams.configure(changed.upstreams);
       kept.configure(changed.upstreams);
       cache.reconfigured();
+      if (changed.tls) renew(nodePorts, changed.tls, log);
     },
     async close() {
       isStopping = true;
@@ -158,6 +167,17 @@ async function open(
       await closing.disposeAsync();
     },
   };
+}
+
+/** What is configured was found to fit; what is left is a system that has no more descriptors, say. */
+function renew(ports: readonly NodePort[], tls: Identity, log: Log): void {
+  for (const port of ports) {
+    try {
+      port.renew(tls);
+    } catch (err) {
+      log.error({ err }, "certificate not taken up: the one before is shown on");
+    }
+  }
 }
 
 async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {

@@ -3,17 +3,20 @@ import path from "node:path";
 import { UnreadableError } from "./files.ts";
 import type { Path } from "./positions.ts";
 import type { UpstreamEntry } from "./schema.ts";
-import type { ClientIdentity } from "./settings.ts";
+import type { Identity } from "./settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_PEM_BYTES = 4 * 1024 * 1024;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
+/** What reading a file that the configuration names needs. */
+export type FileContext = Pick<UpstreamContext, "folder" | "readFile" | "report">;
+
 /** The CA bundle of an upstream or a mirror, in PEM: from a file, or as it was written down. */
 export function readAuthorities(
   at: Path,
   file: string | undefined,
-  context: UpstreamContext,
+  context: FileContext,
 ): string | undefined {
   if (file === undefined) return undefined;
   const isWritten = file.includes("-----BEGIN");
@@ -25,38 +28,57 @@ export function readAuthorities(
 }
 
 /** What an upstream is shown that asks for a certificate. */
-export function readIdentity(
+export function readClientIdentity(
   at: Path,
   { clientCertificate, clientKey }: UpstreamEntry,
-  context: UpstreamContext,
-): ClientIdentity | undefined {
+  context: FileContext,
+): Identity | undefined {
   if (clientCertificate === undefined || clientKey === undefined) {
     const lonely = clientCertificate === undefined ? clientKey && "clientKey" : "clientCertificate";
     if (lonely)
       context.report([...at, lonely], "needs both clientCertificate and clientKey", "key");
     return undefined;
   }
-  const certificate = read([...at, "clientCertificate"], clientCertificate, context);
-  const key = read([...at, "clientKey"], clientKey, context);
-  if (certificate === undefined || key === undefined) return undefined;
-  const [own] =
-    certificatesIn(
-      certificate,
-      [...at, "clientCertificate"],
-      path.resolve(context.folder, clientCertificate),
-      context,
-    ) ?? [];
-  if (!own) return undefined;
-  let secret: KeyObject;
+  return readIdentity(
+    { at: [...at, "clientCertificate"], file: clientCertificate },
+    { at: [...at, "clientKey"], file: clientKey },
+    context,
+  );
+}
+
+/** A key of the configuration that names a file. */
+interface Named {
+  readonly at: Path;
+  readonly file: string;
+}
+
+/** A certificate and the key that fits it, from two files or twice the same. */
+export function readIdentity(
+  certificate: Named,
+  key: Named,
+  context: FileContext,
+): Identity | undefined {
+  const [chain, secret] = [certificate, key].map(({ at, file }) => read(at, file, context));
+  if (chain === undefined || secret === undefined) return undefined;
+  const whole = path.resolve(context.folder, certificate.file);
+  const all = certificatesIn(chain, certificate.at, whole, context);
+  const [own] = all ?? [];
+  if (!all || !own) return undefined;
+  let parsed: KeyObject;
   try {
-    secret = createPrivateKey(key);
+    parsed = createPrivateKey(secret);
   } catch {
-    const message = `${path.resolve(context.folder, clientKey)} holds no private key in PEM without a passphrase`;
-    context.report([...at, "clientKey"], message, "value");
+    const message = `${path.resolve(context.folder, key.file)} holds no private key in PEM without a passphrase`;
+    context.report(key.at, message, "value");
     return undefined;
   }
-  if (own.checkPrivateKey(secret)) return { certificate, key };
-  context.report([...at, "clientKey"], "is not the key of clientCertificate", "value");
+  if (own.checkPrivateKey(parsed)) return { certificate: chain, key: secret };
+  const name = String(certificate.at.at(-1));
+  if (all.some((one) => one.checkPrivateKey(parsed))) {
+    const message =
+      "begins with another certificate than the one that key fits, which has to stand first";
+    context.report(certificate.at, message, "value");
+  } else context.report(key.at, `is not the key of ${name}`, "value");
   return undefined;
 }
 
@@ -64,7 +86,7 @@ function certificatesIn(
   text: string,
   at: Path,
   name: string,
-  context: UpstreamContext,
+  context: FileContext,
 ): X509Certificate[] | undefined {
   const blocks = text.match(CERTIFICATE) ?? [];
   try {
@@ -80,7 +102,7 @@ function certificatesIn(
   return undefined;
 }
 
-function read(at: Path, file: string, context: UpstreamContext): string | undefined {
+function read(at: Path, file: string, context: FileContext): string | undefined {
   const whole = path.resolve(context.folder, file);
   try {
     return context.readFile(whole, MAX_PEM_BYTES);

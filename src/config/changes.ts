@@ -11,7 +11,7 @@ export interface Changes {
 /** Keys whose values are secrets, or hold some: only that they changed is told. */
 const SECRET = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
 /** What is compared in another way, or says nothing of how the cache runs. */
-const APART = new Set(["upstreams", "file", "leftOver"]);
+const APART = new Set(["upstreams", "file", "leftOver", "tls"]);
 /** Names in the file that differ from those in here. */
 const NAMES: Readonly<Record<string, string>> = {
   credentials: "auth",
@@ -28,6 +28,11 @@ export function changesBetween(before: Settings, after: Settings): Changes {
     if (from === to) continue;
     const what = NAMES[key] ?? key;
     restart.push(SECRET.has(key) ? `${what}: changed` : `${what}: ${from} → ${to}`);
+  }
+  if (text(before.tls) !== text(after.tls)) {
+    // A port that spoke HTTP until now has clients that go on doing so.
+    if (before.tls && after.tls) now.push("tls: changed");
+    else restart.push(`tls: ${after.tls ? "added" : "removed"}`);
   }
   for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
     const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];

@@ -142,7 +142,7 @@ test.each(refusedFlags)("refused: %j %j", (flags, env, message) => {
 test("flags and file are judged together", () => {
   expect(refusal(() => load("listn: 1\n", { listen: "x" }))).toBe(
     `--listen: "x" is no address: write host:port, such as 0.0.0.0:5000
-/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, adminToken, adminTokenFile, storage, upstreams`,
+/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, adminToken, adminTokenFile, tls, storage, upstreams`,
   );
   expect(refusal(() => load("upstreams: { a.test: { port: 7 } }", { listen: ":7" }))).toBe(
     "/etc/e.yaml:1:30: upstreams.a.test.port: port 7 is listen's already",

@@ -6,7 +6,7 @@ const refusedFiles: [what: string, yaml: string, message: string][] = [
   [
     "an unknown key",
     "listn: 5000\n",
-    '@:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, adminToken, adminTokenFile, storage, upstreams',
+    '@:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, adminToken, adminTokenFile, tls, storage, upstreams',
   ],
   [
     "keys that are not built yet",
@@ -34,6 +34,13 @@ upstreams:
     "adminToken: 0123456789abcdef\nadminTokenFile: token\n",
     `@:2:17: adminTokenFile: stands beside adminToken: only one of them can be meant
 @:2:17: adminTokenFile: /etc/token does not exist`,
+  ],
+  ["TLS without a key", "tls: { certificate: cert.pem }\n", "@:1:6: tls.key: is missing"],
+  [
+    "TLS with files that are not there",
+    "tls:\n  certificate: cert.pem\n  key: /run/key.pem\n",
+    `@:2:16: tls.certificate: /etc/cert.pem does not exist
+@:3:8: tls.key: /run/key.pem does not exist`,
   ],
   [
     "wrong types and values, all at once",

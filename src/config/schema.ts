@@ -155,6 +155,8 @@ const upstream = z.strictObject({
   maxAge: duration.optional(),
 });
 
+const tls = z.strictObject({ certificate: z.string().min(1), key: z.string().min(1) });
+
 /** The file's form: what may stand in it, and of which type. What belongs together is checked in load.ts. */
 export const fileSchema = z.strictObject({
   listen: scalar.optional(),
@@ -165,6 +167,7 @@ export const fileSchema = z.strictObject({
     .refine((text) => text.length >= 16, { message: "is shorter than 16 characters" })
     .optional(),
   adminTokenFile: z.string().min(1).optional(),
+  tls: tls.optional(),
   storage: z
     .strictObject({
       dir: z.string().min(1).optional(),

@@ -24,8 +24,8 @@ export interface HelperCredentials {
 
 export type CredentialSource = Credentials | HelperCredentials;
 
-/** What is shown to a registry that asks for a certificate, in PEM. */
-export interface ClientIdentity {
+/** A certificate, with those between it and its authority behind it, and its key: both in PEM. */
+export interface Identity {
   readonly certificate: string;
   readonly key: string;
 }
@@ -68,7 +68,8 @@ export interface UpstreamSettings {
   readonly proxy?: ProxyRule;
   /** Authorities that are trusted for it besides the usual ones, in PEM. */
   readonly ca?: string;
-  readonly client?: ClientIdentity;
+  /** Shown to a registry that asks for a certificate. */
+  readonly client?: Identity;
   /** How long after its last check a tag may still stand in for an upstream that fails, in milliseconds; absent for ever. */
   readonly staleFor?: number;
   /** The only repositories that are served; absent for all. */
@@ -96,6 +97,8 @@ export interface Settings {
   readonly admin: Address;
   /** What has to be shown at the admin port; absent where it is on loopback and open to this machine. */
   readonly adminToken?: string;
+  /** Shown at `listen` and at the ports of upstreams, which then speak HTTPS alone. */
+  readonly tls?: Identity;
   readonly dataDirectory: string;
   readonly storage: StorageSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;

@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
-import { readAuthorities, readIdentity } from "./certificates.ts";
+import { readAuthorities, readClientIdentity } from "./certificates.ts";
 import { readCredentials } from "./credentials.ts";
 import type { Path } from "./positions.ts";
 import { parseProxy, type ProxyRule } from "./proxy.ts";
@@ -92,7 +92,7 @@ function complete(
   const credentials = readCredentials(at, entry.auth, { name, url }, context);
   const proxy = readProxy(at, entry.proxy, context);
   const ca = readAuthorities(at, entry.ca, context);
-  const client = readIdentity(at, entry, context);
+  const client = readClientIdentity(at, entry, context);
   const { staleFor, allow, deny, bypass, immutableTags } = entry;
   return {
     name,

@@ -1,5 +1,5 @@
 import type { Upstream } from "../cache/upstream.ts";
-import type { Address } from "../config/settings.ts";
+import type { Address, Identity } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { faultResponse } from "./errors.ts";
 import type { Namespaces } from "./namespaces.ts";
@@ -13,7 +13,7 @@ import type { Recent } from "./recent.ts";
 const DEEPEST = 132;
 
 /** Seconds without a byte after which a connection is closed. */
-const IDLE_TIMEOUT = 120;
+export const IDLE_TIMEOUT = 120;
 
 export interface NodeListenerOptions {
   readonly address: Address;
@@ -22,6 +22,12 @@ export interface NodeListenerOptions {
   readonly recent: Recent;
   /** Set for a port at which requests need no namespace. */
   readonly upstream?: Upstream;
+  /** Set for HTTPS. */
+  readonly tls?: {
+    readonly identity: Identity;
+    /** Whether connections are to be given up, each after its next answer. */
+    readonly isLeaving: () => boolean;
+  };
 }
 
 type Handler = (
@@ -36,9 +42,9 @@ type Handler = (
  * be told; its router sees the raw path. Hence one pattern per depth, and components as it found them.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
-  const { address, api, namespaces, recent, upstream } = options;
+  const { address, api, namespaces, recent, upstream, tls } = options;
 
-  const answer = (
+  const plainAnswer = (
     request: Request,
     server: Bun.Server<undefined>,
     segments: readonly string[],
@@ -50,6 +56,15 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       setIdleTimeout: (seconds) => server.timeout(request, seconds),
       ...(upstream ? { port: upstream } : {}),
     });
+
+  const lastAnswer = async (...asked: Parameters<typeof plainAnswer>): Promise<Response> => {
+    const response = await plainAnswer(...asked);
+    response.headers.set("connection", "close");
+    return response;
+  };
+  const answer: typeof plainAnswer = tls
+    ? (...asked) => (tls.isLeaving() ? lastAnswer : plainAnswer)(...asked)
+    : plainAnswer;
 
   const routes: Record<string, Handler | Response> = {
     "/healthz": new Response("ok\n"),
@@ -82,6 +97,7 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     development: false,
     // Which shares ports unless told not to: a second cache would take half of the connections.
     reusePort: false,
+    ...(tls ? { tls: { cert: tls.identity.certificate, key: tls.identity.key } } : {}),
     routes,
     fetch(request, server) {
       const isRegistry = /^[a-z]+:\/\/[^/]*\/v2(?:\/|$)/.test(request.url);

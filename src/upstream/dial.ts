@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { type ProxyRule, proxyFor } from "../config/proxy.ts";
-import type { ClientIdentity } from "../config/settings.ts";
+import type { Identity } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { abortable } from "./abortable.ts";
 import {
@@ -59,7 +59,7 @@ export interface DialRequest {
   /** Authorities that are trusted besides the usual ones, in PEM. */
   readonly ca?: string | undefined;
   /** Shown to this host if it asks for a certificate. */
-  readonly client?: ClientIdentity | undefined;
+  readonly client?: Identity | undefined;
   readonly proxy?: ProxyRule | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { rootCertificates } from "node:tls";
-import type { ClientIdentity } from "../config/settings.ts";
+import type { Identity } from "../config/settings.ts";
 
 /** What of Bun's TLS options an upstream's settings decide. */
 interface TlsParts {
@@ -16,7 +16,7 @@ interface TlsParts {
  */
 export function secured(
   ca: string | undefined,
-  client: ClientIdentity | undefined,
+  client: Identity | undefined,
 ): { readonly tls: TlsParts; readonly fingerprint: string } {
   if (ca === undefined && !client) return { tls: {}, fingerprint: "" };
   const hash = new Bun.CryptoHasher("sha256");

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { IDENTITY_TOKEN_USER } from "../config/docker-config.ts";
-import type { ClientIdentity, Credentials, UpstreamSettings } from "../config/settings.ts";
+import type { Credentials, Identity, UpstreamSettings } from "../config/settings.ts";
 import type { Challenge } from "../oci/challenge.ts";
 import { Fault } from "../oci/fault.ts";
 import { abortable } from "./abortable.ts";
@@ -31,7 +31,7 @@ export interface Subject {
   /** Only ever those of the upstream, and only for its own registry. */
   readonly credentials?: Credentials | undefined;
   /** Shown to token endpoints on the registry's own host. */
-  readonly client?: ClientIdentity | undefined;
+  readonly client?: Identity | undefined;
 }
 
 export interface Authorization {

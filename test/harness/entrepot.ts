@@ -40,10 +40,11 @@ export class Entrepot implements AsyncDisposable {
   readonly #logs: LogLine[];
   readonly #listening: Listening;
   readonly #dir: TempDir;
+  readonly #scheme: "http" | "https";
 
   constructor(
     started: { process: ChildProcess; logs: LogLine[]; listening: Listening },
-    place: { data: string; configFile: string; dir: TempDir },
+    place: { data: string; configFile: string; dir: TempDir; scheme: "http" | "https" },
   ) {
     this.#process = started.process;
     this.#logs = started.logs;
@@ -51,6 +52,7 @@ export class Entrepot implements AsyncDisposable {
     this.data = place.data;
     this.configFile = place.configFile;
     this.#dir = place.dir;
+    this.#scheme = place.scheme;
   }
 
   /** `host:port` of the node-facing listener. */
@@ -59,7 +61,7 @@ export class Entrepot implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://${this.#listening.listen}`;
+    return `${this.#scheme}://${this.#listening.listen}`;
   }
 
   get adminAddress(): string {
@@ -74,7 +76,7 @@ export class Entrepot implements AsyncDisposable {
   portUrl(upstream: string): string {
     const address = this.#listening.ports[upstream];
     if (address === undefined) throw new Error(`entrepot told no port for ${upstream}`);
-    return `http://${address}`;
+    return `${this.#scheme}://${address}`;
   }
 
   /** Of the process that serves, even where a launcher stands before it. */
@@ -171,7 +173,8 @@ export async function startEntrepot(options: EntrepotOptions = {}): Promise<Entr
       ready: () => listening,
     });
     if (!listening) throw new Error("entrepot was ready without listening");
-    return new Entrepot({ process, logs, listening }, { data, configFile, dir });
+    const scheme = "tls" in (options.config ?? {}) ? "https" : "http";
+    return new Entrepot({ process, logs, listening }, { data, configFile, dir, scheme });
   } catch (error) {
     await dir[Symbol.asyncDispose]();
     throw error;

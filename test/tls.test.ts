@@ -1,0 +1,247 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import tls from "node:tls";
+import { type Authority, makeAuthority, type Signed } from "./harness/authority.ts";
+import { bytesOf, randomContent } from "./harness/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { type TempDir, freePort, tempDir } from "./harness/places.ts";
+import { run } from "./harness/processes.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { failureOf, until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
+const NAMES = "DNS:localhost,IP:127.0.0.1";
+
+let dir: TempDir;
+let authority: Authority;
+let ca: string;
+let first: Signed;
+let second: Signed;
+
+beforeAll(async () => {
+  dir = await tempDir("tls");
+  authority = await makeAuthority(dir);
+  [first, second] = await Promise.all([
+    authority.sign("first", NAMES),
+    authority.sign("second", NAMES),
+  ]);
+  ca = await authority.certificate();
+});
+
+afterAll(() => dir[Symbol.asyncDispose]());
+
+const identity = ({ certificateFile, keyFile }: Signed) => ({
+  certificate: certificateFile,
+  key: keyFile,
+});
+
+function curl(...args: readonly string[]) {
+  return run(["curl", "-sS", "--max-time", "30", "--cacert", authority.certificateFile, ...args]);
+}
+
+/** The name in the certificate that a port shows, to a client that checks it. */
+async function shown(address: string): Promise<string> {
+  const [host = "", port = ""] = address.split(":");
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const socket = tls.connect({ host, port: Number(port), ca }, () => {
+    resolve(String(socket.getPeerCertificate().subject.CN));
+    socket.end();
+  });
+  socket.once("error", reject);
+  return promise;
+}
+
+/** One request over a connection of its own, or some over one; the error's code where it fails. */
+async function visit({ address }: Entrepot, requests: number): Promise<string> {
+  const [host = "", port = ""] = address.split(":");
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const socket = tls.connect({ host, port: Number(port), ca });
+  let left = requests;
+  let answer = "";
+  const ask = () => socket.write("GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  socket.once("secureConnect", ask);
+  socket.on("data", (chunk: Buffer) => {
+    answer += chunk.toString();
+    if (!answer.endsWith("{}\n")) return;
+    left -= 1;
+    // RFC 9112 section 9.6: after that answer nothing more is to be asked here.
+    const isLast = /^connection: close/im.test(answer);
+    answer = "";
+    if (left > 0 && !isLast) return void ask();
+    resolve("ok");
+    socket.end();
+  });
+  socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  socket.once("close", () => resolve("closed"));
+  return promise;
+}
+
+test("all node-facing ports speak TLS 1.2 or newer, and nothing else", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(MIB, 1);
+  upstream.addBlob("app", blob);
+  const port = freePort();
+  await using cache = await startEntrepot({
+    config: {
+      tls: identity(first),
+      upstreams: { "reg.test": { ...localUpstream(upstream.url), port } },
+    },
+  });
+  for (const url of [
+    `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`,
+    `${cache.portUrl("reg.test")}/v2/app/blobs/${blob.digest}`,
+  ]) {
+    const got = await fetch(url, { tls: { ca } });
+    expect([got.status, got.headers.get("content-length")]).toEqual([200, String(blob.size)]);
+    expect(await got.bytes()).toEqual(bytesOf(blob));
+  }
+  const { code, stdout } = await curl(`https://localhost:${port}/v2/`);
+  expect([code, stdout]).toEqual([0, "{}\n"]);
+  // Another cache at the same port takes no connections away.
+  const stranger = { config: { tls: identity(first), upstreams: { "reg.test": null } } };
+  const clash = startEntrepot({ ...stranger, listen: cache.address });
+  expect(await failureOf(clash)).toContain("another process listens there");
+  // Without the authority, over plain HTTP, and with what is no longer safe.
+  expect((await run(["curl", "-sS", `${cache.url}/v2/`])).code).toBe(60);
+  expect((await curl(`http://${cache.address}/v2/`)).code).toBe(52);
+  for (const [version, isGood] of [
+    ["-tls1", false],
+    ["-tls1_1", false],
+    ["-tls1_2", true],
+    ["-tls1_3", true],
+  ] as const) {
+    const said = await run(["openssl", "s_client", "-connect", cache.address, version]);
+    expect([version, /^New, TLSv1\.[23]/m.test(said.stdout)]).toEqual([version, isGood]);
+  }
+}, 30_000);
+
+test("TLS at a plain port is refused at once", async () => {
+  await using cache = await startEntrepot();
+  const { code, stderr } = await curl(`https://${cache.address}/v2/`);
+  expect([code, stderr]).toEqual([35, expect.stringContaining("wrong version number")]);
+  expect((await cache.get("/v2/")).status).toBe(200);
+});
+
+test("a certificate is renewed under load, by a link that is turned, and no request is dropped", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(32 * MIB, 2);
+  upstream.addBlob("app", blob);
+  await using own = await tempDir("tls");
+  for (const [name, { certificateFile, keyFile }] of Object.entries({ first, second })) {
+    await mkdir(own.file(name));
+    await symlink(certificateFile, own.file(name, "tls.crt"));
+    await symlink(keyFile, own.file(name, "tls.key"));
+  }
+  const turn = async (name: string): Promise<void> => {
+    await symlink(name, own.file("..data_tmp"));
+    await rename(own.file("..data_tmp"), own.file("..data"));
+  };
+  await turn("first");
+  await using cache = await startEntrepot({
+    config: {
+      tls: { certificate: own.file("..data", "tls.crt"), key: own.file("..data", "tls.key") },
+      upstreams: { "reg.test": localUpstream(upstream.url) },
+    },
+  });
+  const blobUrl = `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  await (await fetch(blobUrl, { tls: { ca } })).bytes();
+  // One that began before and takes until after.
+  const download = curl("--limit-rate", "8M", "-o", own.file("got"), blobUrl);
+  const loading = new AbortController();
+  const outcomes = new Map<string, number>();
+  const load = Array.from({ length: 16 }, async (_, client) => {
+    while (!loading.signal.aborted) {
+      const outcome = await visit(cache, client % 2 === 0 ? 1 : 20);
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+  });
+  expect(await shown(cache.address)).toBe("first");
+  await turn("second");
+  await until(async () => (await shown(cache.address)) === "second", { what: "the new one" });
+  // From here on it is the new one alone.
+  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address)).toBe("second");
+  expect((await download).code).toBe(0);
+  loading.abort();
+  await Promise.all(load);
+  expect([...outcomes.keys()]).toEqual(["ok"]);
+  expect(await Bun.file(own.file("got")).bytes()).toEqual(bytesOf(blob));
+  await turn("first");
+  await until(async () => (await shown(cache.address)) === "first", { what: "the third" });
+  await turn("second");
+  await until(async () => (await shown(cache.address)) === "second", { what: "the fourth" });
+  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address)).toBe("second");
+  const changes = cache.logs().filter(({ msg }) => msg === "configuration changed");
+  expect(changes.map((line) => line["changes"])).toEqual([
+    ["tls: changed"],
+    ["tls: changed"],
+    ["tls: changed"],
+  ]);
+}, 60_000);
+
+test("a renewal that does not fit is refused, once, and the certificate before stays", async () => {
+  await using own = await tempDir("tls");
+  const [certificate, key] = [own.file("tls.crt"), own.file("tls.key")];
+  const copy = async (from: string, to: string) => writeFile(to, await Bun.file(from).text());
+  await copy(first.certificateFile, certificate);
+  await copy(first.keyFile, key);
+  await using cache = await startEntrepot({ config: { tls: { certificate, key } } });
+  const refusals = () =>
+    cache.logs().filter(({ msg }) => msg === "configuration refused: the running one stays");
+  await copy(second.certificateFile, certificate);
+  const [refusal] = await until(() => refusals().length > 0 && refusals(), { what: "a refusal" });
+  expect(refusal?.["problems"]).toEqual([
+    `${cache.configFile}:3:8: tls.key: is not the key of certificate`,
+  ]);
+  cache.signal("SIGHUP");
+  await writeFile(key, "-----BEGIN");
+  await until(() => refusals().length > 1, { what: "another refusal" });
+  expect(String(refusals()[1]?.["problems"])).toContain("holds no private key in PEM");
+  expect(await shown(cache.address)).toBe("first");
+  await copy(second.keyFile, key);
+  await until(async () => (await shown(cache.address)) === "second", { what: "the new one" });
+  expect(refusals()).toHaveLength(2);
+}, 30_000);
+
+test("a body that is given up ends in a clean close over TLS as well", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(8 * MIB, 3);
+  upstream.addBlob("app", blob);
+  upstream.respond(() => ({ flipBitAt: 6 * MIB }));
+  await using cache = await startEntrepot({
+    config: { tls: identity(first), upstreams: { "reg.test": localUpstream(upstream.url) } },
+  });
+  const got = path.join(dir.path, "cut");
+  const url = `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  const { code, stdout } = await curl("-o", got, "-w", "%{http_code} %{size_download}", url);
+  // 18 is a body that ended too early; 56 would be a connection that was reset or not closed by TLS.
+  const [status, size] = stdout.split(" ").map(Number);
+  expect([code, status]).toEqual([18, 200]);
+  expect(size).toBeGreaterThan(4 * MIB);
+  expect(size).toBeLessThan(blob.size);
+}, 30_000);
+
+test("half handshakes hold nothing up, and what is no TLS is closed", async () => {
+  await using cache = await startEntrepot({ config: { tls: identity(first) } });
+  const [host = "", port = ""] = cache.address.split(":");
+  let closed = 0;
+  const handlers = { data() {}, close: () => void (closed += 1) };
+  const sockets = await Promise.all(
+    Array.from({ length: 200 }, () =>
+      Bun.connect({ hostname: host, port: Number(port), socket: handlers }),
+    ),
+  );
+  // The head of a ClientHello of 512 bytes, and nothing more of it.
+  for (const socket of sockets.slice(100))
+    socket.write(Buffer.from("1603010200010001fc0303", "hex"));
+  for (let i = 0; i < 20; i += 1) expect(await visit(cache, 2)).toBe("ok");
+  const garbage = await Promise.all(
+    Array.from({ length: 50 }, () =>
+      Bun.connect({ hostname: host, port: Number(port), socket: handlers }),
+    ),
+  );
+  for (const socket of garbage) socket.write("\x16\x03\x01\xff\xff nothing of TLS".repeat(100));
+  await until(() => closed >= 50, { what: "the end of those that speak no TLS" });
+  expect(await visit(cache, 2)).toBe("ok");
+  for (const socket of sockets) socket.terminate();
+}, 30_000);
