@@ -2,12 +2,14 @@
 // two dashes: `npm run bench -- --quick`.
 import path from "node:path";
 import { findBun, root } from "./bun.mjs";
+import { ensureBundle } from "./bundle.mjs";
 import { benchPackages, ensureDebianPackages, packages } from "./debian.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
 
 try {
   ensureInstalled({ dev: true });
+  ensureBundle();
   const { available } = await ensureDebianPackages({ ...packages, ...benchPackages });
   const args = [path.join(root, "bench/bench.ts"), ...process.argv.slice(2)];
   // Without its peers there is nothing to compare with.

@@ -1,6 +1,7 @@
 // `npm start`: installs what is missing, then runs the cache.
 import path from "node:path";
 import { root } from "./bun.mjs";
+import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
 
@@ -15,6 +16,7 @@ function withData(args) {
 
 try {
   ensureInstalled();
+  ensureBundle();
   const args = ["serve", ...withData(process.argv.slice(2))];
   // npm runs scripts at the top of the checkout; relative paths mean where it was called.
   const isNpm = process.env.npm_lifecycle_event === "start";

@@ -6,6 +6,7 @@ import path from "node:path";
 import { findBun, root } from "./bun.mjs";
 import { countLine, countTests, sumCounts } from "./count.mjs";
 import { ensureDebianPackages } from "./debian.mjs";
+import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
 
@@ -41,6 +42,7 @@ async function runTests(bun, filters) {
 
 async function main(filters) {
   ensureInstalled({ dev: true });
+  ensureBundle();
   const bun = findBun();
   const oxlint = path.join(root, "node_modules/.bin/oxlint");
   await ensureDebianPackages();

@@ -1,8 +1,5 @@
-import { Command, CommanderError } from "commander";
-import { version } from "./version.ts";
-
-/** Wrong use of the command line, as opposed to something that was found wrong (1). */
-const WRONG_USE = 2;
+import type { Command } from "commander";
+import { runProgram } from "./commands/program.ts";
 
 /** By name, in the order of the help. Each brings its own libraries, which no other one waits for. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -20,24 +17,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   node: async () => (await import("./commands/node.ts")).nodeCommand(),
 };
 
-async function main(): Promise<void> {
-  const program = new Command("entrepot")
-    .description("A pull-through cache for every container registry, in one process.")
-    .version(version)
-    .showSuggestionAfterError()
-    .exitOverride();
-  const asked = COMMANDS[process.argv[2] ?? ""];
-  // Help and suggestions know all of them.
-  const load = asked ? [asked] : Object.values(COMMANDS);
-  for (const command of load) program.addCommand((await command()).exitOverride());
-  try {
-    await program.parseAsync();
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode === 0 ? 0 : WRONG_USE;
-  }
-}
-
-await main();
-// A request to an upstream that hangs would keep the process for as long as its deadline.
-process.exit();
+const asked = COMMANDS[process.argv[2] ?? ""];
+// Help and suggestions know all of them.
+const load = asked ? [asked] : Object.values(COMMANDS);
+const commands: Command[] = [];
+for (const command of load) commands.push(await command());
+await runProgram(commands);

@@ -1,0 +1,7 @@
+// What bin/entrepot runs: the bundle of `serve` where it is fresh, and otherwise the sources.
+import { createRequire } from "node:module";
+import { freshBundle } from "./fresh-bundle.mjs";
+
+const bundle = process.argv[2] === "serve" ? freshBundle() : undefined;
+if (bundle === undefined) await import("../src/main.ts");
+else createRequire(import.meta.url)(bundle);
