@@ -4,6 +4,9 @@ import { ConfigError } from "../config/problems.ts";
 import { examine } from "../doctor/examine.ts";
 import type { Finding, State } from "../doctor/finding.ts";
 
+/** Below this, in milliseconds, nobody wonders. */
+const QUIET_FOR = 1_000;
+
 interface DoctorOptions {
   readonly config?: string;
   readonly listen?: string;
@@ -53,7 +56,13 @@ async function run(options: DoctorOptions): Promise<number> {
         { message: `--image: ${JSON.stringify(stranger)} is none of the registries: ${known}` },
       ]);
     }
-    const findings = await examine(settings, { images, isOffline: options.offline === true });
+    using waiting = new WaitingLine();
+    const findings = await examine(settings, {
+      images,
+      isOffline: options.offline === true,
+      waitingFor: (names) => waiting.show(names),
+    });
+    waiting.end();
     const problems = findings.filter(({ state }) => state === "problem").length;
     if (options.json) console.log(JSON.stringify({ problems, findings }, undefined, 2));
     else console.log(table(findings, process.stdout.isTTY));
@@ -62,6 +71,35 @@ async function run(options: DoctorOptions): Promise<number> {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`entrepot: ${error.message}\n`);
     return 2;
+  }
+}
+
+/** What is waited for, on a terminal and once it takes a while: a registry that is away takes 20 s. */
+class WaitingLine implements Disposable {
+  readonly #timer = setTimeout(() => this.#tell(), QUIET_FOR);
+  #names: readonly string[] = [];
+  #isShown = false;
+
+  show(names: readonly string[]): void {
+    this.#names = names;
+    if (this.#isShown) this.#tell();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    if (this.#isShown) process.stderr.write("\r\u001B[K");
+    this.#isShown = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
+  }
+
+  #tell(): void {
+    if (!process.stderr.isTTY) return;
+    this.#isShown = true;
+    const what = this.#names.length > 0 ? this.#names.join(", ") : "the cache";
+    process.stderr.write(`\r\u001B[Kwaiting for ${what}`);
   }
 }
 

@@ -61,6 +61,11 @@ const managers: [name: string, made: MadeUp, advice: string][] = [
     { folders: { "/run/systemd/netif/links": ["2"] } },
     "in /etc/systemd/network/*.network for eth0: `DHCP=no`, `Address=10.0.0.5/24`",
   ],
+  [
+    "cloud-init with ifupdown",
+    { folders: { "/etc/network/interfaces.d": ["50-cloud-init"] } },
+    "in cloud-init's network configuration (entrepot render cloud-init)",
+  ],
   ["ifupdown", {}, "in /etc/network/interfaces: `iface eth0 inet static`, `address 10.0.0.5/24`"],
 ];
 
@@ -78,6 +83,25 @@ test.each([
 ])("listening at %s alone is a problem", (host, found) => {
   const [finding] = addressFindings({ host, port: 5000 }, machineOf({ addresses: [fixed] }));
   expect(finding).toMatchObject({ state: "problem", found });
+});
+
+const six = { family: "inet6", local: "fd00::4", prefixlen: 64, scope: "global" };
+const sixCases: [host: string, addresses: object[], rows: object[]][] = [
+  ["fd00::4", [fixed, six], [{ subject: "[fd00::4]:5000", state: "ok" }]],
+  ["::", [fixed, six], [{ subject: "10.0.0.5:5000", state: "ok" }]],
+  ["::", [six], [{ subject: "[fd00::4]:5000", state: "ok" }]],
+  ["::", [{ ...six, dynamic: true }], [{ subject: "[fd00::4]:5000", state: "note" }]],
+  [
+    "::",
+    [{ ...six, temporary: true }],
+    [{ state: "problem", found: "this machine has no address" }],
+  ],
+  ["0.0.0.0", [six], [{ state: "problem", found: "this machine has no address" }]],
+  ["fd00::9", [six], [{ state: "problem", found: "this machine does not have it" }]],
+];
+
+test.each(sixCases)("IPv6: %s with %j", (host, addresses, rows) => {
+  expect(addressFindings({ host, port: 5000 }, machineOf({ addresses }))).toMatchObject(rows);
 });
 
 test("without iproute2 nothing is claimed", () => {

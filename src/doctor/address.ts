@@ -14,6 +14,7 @@ const links = z.array(
           prefixlen: z.number().optional(),
           scope: z.string().optional(),
           dynamic: z.boolean().optional(),
+          temporary: z.boolean().optional(),
         }),
       )
       .default([]),
@@ -22,6 +23,7 @@ const links = z.array(
 
 export interface OwnAddress {
   readonly link: string;
+  readonly family: "inet" | "inet6";
   readonly address: string;
   readonly prefix: number;
   /** Given for a time, and maybe another one after. */
@@ -35,11 +37,12 @@ export function ownAddresses(machine: Machine): OwnAddress[] | undefined {
   if (!parsed?.success) return undefined;
   return parsed.data.flatMap(({ ifname, addr_info }) =>
     addr_info
-      .filter(({ family, scope }) => family === "inet" && scope === "global")
+      .filter(({ scope, temporary }) => scope === "global" && !temporary)
       // Bridges of containers: nobody outside of this machine sees them.
       .filter(() => !/^(?:docker|br-|veth|cni|flannel|cali|virbr|podman)/.test(ifname))
-      .map(({ local = "", prefixlen = 0, dynamic = false }) => ({
+      .map(({ family, local = "", prefixlen = 0, dynamic = false }) => ({
         link: ifname,
+        family: family === "inet6" ? ("inet6" as const) : ("inet" as const),
         address: local,
         prefix: prefixlen,
         isLeased: dynamic,
@@ -50,14 +53,14 @@ export function ownAddresses(machine: Machine): OwnAddress[] | undefined {
 /** Whether nodes can reach what is listened at, and will tomorrow. */
 export function addressFindings(listen: Address, machine: Machine): Finding[] {
   const own = ownAddresses(machine);
-  const report = about("address", `${listen.host}:${listen.port}`);
+  const report = about("address", written(listen));
   if (!own) return [report("unknown", "`ip -j addr` tells nothing: install iproute2")];
   if (/^127\.|^localhost$|^::1$/.test(listen.host)) {
     const advice = `listen at an address that they reach: listen: 0.0.0.0:${listen.port}`;
     return [report("problem", "only this machine itself can reach it, and no node", advice)];
   }
   const isEvery = listen.host === "0.0.0.0" || listen.host === "::";
-  const used = isEvery ? own : own.filter(({ address }) => address === listen.host);
+  const used = isEvery ? allOf(own, listen) : own.filter(({ address }) => address === listen.host);
   if (used.length === 0) {
     const known = own.map(({ address }) => address).join(", ") || "none";
     const found = isEvery ? "this machine has no address" : "this machine does not have it";
@@ -70,11 +73,25 @@ export function addressFindings(listen: Address, machine: Machine): Finding[] {
     ];
   }
   return used.map((one) => {
-    const row = about("address", `${one.address}:${listen.port}`);
+    const row = about("address", written({ host: one.address, port: listen.port }));
     if (!one.isLeased) return row("ok", `on ${one.link}, fixed`);
+    if (one.family === "inet6") {
+      const advice = "let nodes use a fixed address, or a name that follows this one";
+      return row("note", `on ${one.link}, as long as the network announces this prefix`, advice);
+    }
     const found = `on ${one.link}, leased by DHCP: once it changes, every node's mirror points nowhere`;
     return row("note", found, howToFix(one, machine));
   });
+}
+
+/** What an address for all of them stands for. Those of IPv6 count where nothing else does. */
+function allOf(own: readonly OwnAddress[], { host }: Address): readonly OwnAddress[] {
+  const four = own.filter(({ family }) => family === "inet");
+  return host === "::" && four.length === 0 ? own : four;
+}
+
+function written({ host, port }: Address): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** In the words of whoever manages the address. */
@@ -85,8 +102,9 @@ function howToFix({ link, address, prefix }: OwnAddress, machine: Machine): stri
   if (isProxmox && machine.list("/var/lib/cloud").length > 0) {
     return `${reserve}on Proxmox \`qm set NUMBER --ipconfig0 ip=${address}/${prefix},gw=GATEWAY\` (entrepot render proxmox)`;
   }
-  if (netplan.some((name) => name.includes("cloud-init"))) {
-    return `${reserve}in cloud-init's network configuration, or by a file of its own in /etc/netplan after 50-cloud-init.yaml (entrepot render cloud-init)`;
+  const ifupdown = machine.list("/etc/network/interfaces.d");
+  if ([...netplan, ...ifupdown].some((name) => name.includes("cloud-init"))) {
+    return `${reserve}in cloud-init's network configuration${netplan.length > 0 ? ", or by a file of its own in /etc/netplan after 50-cloud-init.yaml" : ""} (entrepot render cloud-init)`;
   }
   if (netplan.length > 0) {
     return `${reserve}in /etc/netplan/${netplan[0]}: under ${link} \`dhcp4: false\`, \`addresses: [${address}/${prefix}]\` and a route to default; then \`netplan try\``;

@@ -15,12 +15,14 @@ export interface ExamineOptions {
   readonly images?: ReadonlyMap<string, string>;
   /** Without questions to registries. */
   readonly isOffline?: boolean;
+  /** Told which registries have not answered yet. */
+  readonly waitingFor?: (names: readonly string[]) => void;
 }
 
 /** Everything that can be wrong on the cache's host, in the order in which a pull would meet it. */
 export async function examine(
   settings: Settings,
-  { machine = thisMachine, images = new Map(), isOffline = false }: ExamineOptions = {},
+  { machine = thisMachine, images = new Map(), isOffline = false, waitingFor }: ExamineOptions = {},
 ): Promise<Finding[]> {
   const samples = new Map<string, Sample>();
   for (const name of settings.upstreams.keys()) {
@@ -35,12 +37,17 @@ export async function examine(
   ];
   if (isOffline) return local;
   const roads = openRoads();
+  const waiting = new Set<string>(settings.upstreams.keys());
+  waitingFor?.([...waiting]);
   try {
     // All at once: a registry that cannot be reached takes its time.
     const far = await Promise.all(
-      [...settings.upstreams.values()].map((upstream) =>
-        upstreamFindings(upstream, roads, samples.get(upstream.name)),
-      ),
+      [...settings.upstreams.values()].map(async (upstream) => {
+        const findings = await upstreamFindings(upstream, roads, samples.get(upstream.name));
+        waiting.delete(upstream.name);
+        waitingFor?.([...waiting]);
+        return findings;
+      }),
     );
     return [...local, ...far.flat(), ...(await cacheFindings(settings, samples))];
   } finally {

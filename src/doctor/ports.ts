@@ -18,7 +18,7 @@ export async function portFindings(settings: Settings, machine: Machine): Promis
   ];
   const findings: Finding[] = [];
   for (const { port, of } of ports) {
-    findings.push(await portFinding({ host: reachable(listen.host), port }, of));
+    findings.push(await portFinding({ host: listen.host, port }, of));
   }
   findings.push(await portFinding(admin, "admin"));
   return [
@@ -42,7 +42,33 @@ export function urlOf({ host, port }: Address): string {
 
 async function portFinding(address: Address, of: string): Promise<Finding> {
   const report = about("port", `${address.port} (${of})`);
-  switch (await listenerAt(address)) {
+  switch (whyNotFree(address)) {
+    case undefined:
+      return report(
+        "note",
+        "free: the cache does not run",
+        "start it: entrepot serve, or systemctl start entrepot",
+      );
+    case "EADDRNOTAVAIL":
+      return report(
+        "problem",
+        `this machine does not have the address ${address.host}`,
+        "see its addresses with `ip addr`",
+      );
+    case "EACCES":
+      return report(
+        "problem",
+        "it cannot be listened at by this user",
+        "choose a port above 1023, give CAP_NET_BIND_SERVICE, or let systemd open it (entrepot render systemd-socket)",
+      );
+    default:
+      return takenPort(address, report);
+  }
+}
+
+async function takenPort(address: Address, report: ReturnType<typeof about>): Promise<Finding> {
+  const { port } = address;
+  switch (await listenerAt({ host: reachable(address.host), port })) {
     case "entrepot":
       return report("ok", "Entrepot answers");
     case "registry":
@@ -52,23 +78,13 @@ async function portFinding(address: Address, of: string): Promise<Finding> {
         "stop it and what starts it anew (docker rm -f, the Compose file, cron jobs), then start Entrepot. `entrepot import` takes over its settings",
       );
     case "other":
+    // It has the port at another address of this machine.
+    case "nobody":
       return report(
         "problem",
         "another program listens",
-        `find it with \`ss -ltnp 'sport = ${address.port}'\`, or choose another port`,
+        `find it with \`ss -ltnp 'sport = ${port}'\`, or choose another port`,
       );
-    case "nobody":
-      return canListen(address)
-        ? report(
-            "note",
-            "free: the cache does not run",
-            "start it: entrepot serve, or systemctl start entrepot",
-          )
-        : report(
-            "problem",
-            "it cannot be listened at by this user",
-            "choose a port above 1023, or give CAP_NET_BIND_SERVICE",
-          );
   }
 }
 
@@ -90,16 +106,19 @@ export async function listenerAt(address: Address): Promise<Listener> {
   } catch (error) {
     // Somebody who does not speak HTTP, or takes too long, is there all the same.
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    return /ConnectionRefused|ECONNREFUSED|FailedToOpenSocket/.test(code) ? "nobody" : "other";
+    return /Refused|REFUSED|FailedToOpenSocket|UNREACH|ADDRNOTAVAIL/.test(code)
+      ? "nobody"
+      : "other";
   }
 }
 
-function canListen({ host, port }: Address): boolean {
+/** The system's reason why nobody can listen there now; undefined where that is possible. */
+function whyNotFree({ host, port }: Address): string | undefined {
   try {
     Bun.listen({ hostname: host, port, socket: { data() {} } }).stop(true);
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    return error instanceof Error && "code" in error ? String(error.code) : "unknown";
   }
 }
 
@@ -126,10 +145,13 @@ function firewallFindings(ports: readonly number[], machine: Machine): Finding[]
       ),
     ];
   }
-  const rules = machine.run(["nft", "list", "ruleset"]) ?? machine.run(["iptables", "-S", "INPUT"]);
-  if (rules === undefined)
+  // Some machines have rules of both kinds, and each tool tells of its own.
+  const asked = [["nft", "list", "ruleset"], ...["iptables", "ip6tables"].map(inputOf)];
+  const told = asked.map((command) => machine.run(command)).filter((text) => text !== undefined);
+  if (told.length === 0)
     return [report("unknown", "its rules cannot be read (as root they can)", prove)];
-  if (/hook input[^}]*policy drop|^-P INPUT DROP/s.test(rules)) {
+  const rules = told.join("\n");
+  if (/hook input[^}]*policy drop|^-P INPUT DROP/ms.test(rules)) {
     return [
       report(
         "note",
@@ -138,5 +160,13 @@ function firewallFindings(ports: readonly number[], machine: Machine): Finding[]
       ),
     ];
   }
+  if (/hook input[^}]*\b(?:drop|reject)\b|^-A INPUT .*-j (?:DROP|REJECT)/m.test(rules)) {
+    const advice = `see that tcp to ${ports.join(", ")} is not among it (nft list ruleset, iptables -S INPUT); ${prove}`;
+    return [report("note", "some of what comes in is dropped", advice)];
+  }
   return [report("ok", "nothing here drops what comes in")];
+}
+
+function inputOf(program: string): string[] {
+  return [program, "-S", "INPUT"];
 }
