@@ -4,10 +4,13 @@ import type { StoredBlob } from "../store/blobs.ts";
 import type { Following } from "./follow.ts";
 import type { HeldManifest } from "./manifests.ts";
 import type { CacheNote } from "./note.ts";
+import type { Fresh } from "./tags.ts";
 
 export interface ManifestAnswer {
   readonly manifest: HeldManifest;
   readonly note: CacheNote;
+  /** Set for a hit: how long the same question has the same answer. */
+  readonly fresh?: Fresh;
 }
 
 export interface ManifestHeadAnswer {

@@ -47,6 +47,7 @@ export class Cache {
   readonly referrers: Referrers;
   readonly #manifests: Manifests;
   readonly #negatives = new Negatives();
+  readonly #used: (digest: Digest) => void;
 
   constructor({
     store,
@@ -62,6 +63,7 @@ export class Cache {
       growth,
       forgotten: (fault) => observer.forgotten(fault),
     });
+    this.#used = used;
     const { index } = durable;
     this.index = index;
     this.fills = new Fills(store, {
@@ -91,6 +93,11 @@ export class Cache {
   /** Upstreams are configured in another way: what failed or was missing may be there now. */
   reconfigured(): void {
     this.#negatives.forget();
+  }
+
+  /** A content was served that is here. */
+  used(digest: Digest): void {
+    this.#used(digest);
   }
 
   /** A content is no longer stored. */

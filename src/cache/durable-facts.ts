@@ -27,6 +27,9 @@ export class DurableFacts {
     const { tags, links, contents, listings } = index;
     this.index = {
       pins: index.pins,
+      get revision() {
+        return index.revision;
+      },
       close: () => index.close(),
       tags: {
         get: (place, tag) => tags.get(place, tag),

@@ -12,7 +12,7 @@ import { described, headUpstream } from "./manifest-heads.ts";
 import { type HeldManifest, keyOf, type Manifests } from "./manifests.ts";
 import type { Negatives } from "./negatives.ts";
 import { HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
-import type { Tags } from "./tags.ts";
+import { ALWAYS, type Tags } from "./tags.ts";
 import type { Passing } from "./passing.ts";
 import { isBypassed, type Upstream } from "./upstream.ts";
 
@@ -64,8 +64,8 @@ export class ManifestPulls {
     if (accept.allows(mediaType)) return answer;
     const child = isDigest(reference) ? undefined : defaultChild(answer.manifest, accept);
     if (!child) throw new Fault({ kind: "not-acceptable", mediaType });
-    const chosen = await this.#byDigest(upstream, place, child);
-    if (accept.allows(chosen.manifest.mediaType)) return chosen;
+    const { manifest, note } = await this.#byDigest(upstream, place, child);
+    if (accept.allows(manifest.mediaType)) return { manifest, note };
     throw new Fault({ kind: "not-acceptable", mediaType });
   }
 
@@ -99,16 +99,16 @@ export class ManifestPulls {
   }
 
   async #byTag(upstream: Upstream, place: Place, tag: Tag): Promise<ManifestAnswer> {
-    const { digest, note, manifest } = await this.#tags.resolve(upstream, place, tag);
+    const { digest, note, fresh, manifest } = await this.#tags.resolve(upstream, place, tag);
     if (manifest) return { manifest, note };
     const held = await this.#manifests.held(place, digest);
-    if (held) return { manifest: held, note };
+    if (held) return { manifest: held, note, ...(fresh ? { fresh } : {}) };
     return this.#byDigest(upstream, place, digest);
   }
 
   async #byDigest(upstream: Upstream, place: Place, digest: Digest): Promise<ManifestAnswer> {
     const held = await this.#manifests.held(place, digest);
-    if (held) return { manifest: held, note: HIT };
+    if (held) return { manifest: held, note: HIT, fresh: ALWAYS };
     const note = this.#manifests.isFetching(place, digest) ? JOINED : MISS;
     const manifest = await this.#negatives.run(keyOf(place, digest), () =>
       this.#manifests.fetch(upstream, place, digest),

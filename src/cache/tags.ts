@@ -10,12 +10,23 @@ import { type CacheNote, HIT, JOINED, MISS, REVALIDATED } from "./note.ts";
 import { within } from "./patience.ts";
 import type { Upstream } from "./upstream.ts";
 
+/** Of what never changes. */
+export const ALWAYS: Fresh = { from: -Infinity, until: Infinity };
+
 /** The longest that a pull whose answer is here waits to learn whether it is still the answer. */
 const PATIENCE_MS = 1000;
+
+/** A time in which a tag's fact needs no asking: from the first moment on, and before the second. */
+export interface Fresh {
+  readonly from: number;
+  readonly until: number;
+}
 
 export interface Resolved {
   readonly digest: Digest;
   readonly note: CacheNote;
+  /** Set for a hit: how long it is one, in milliseconds of the epoch. */
+  readonly fresh?: Fresh;
   /** Where resolving brought the manifest along. */
   readonly manifest?: HeldManifest;
 }
@@ -45,9 +56,9 @@ export class Tags {
   async resolve(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
     const fact = await this.#index.tags.get(place, tag);
     if (!fact) return this.#learn(upstream, place, tag);
-    if (matchesAny(upstream.settings.immutableTags, tag) || this.isFresh(upstream, fact)) {
-      return { digest: fact.digest, note: HIT };
-    }
+    const fresh = freshness(upstream, tag, fact);
+    const now = this.#now();
+    if (now >= fresh.from && now < fresh.until) return { digest: fact.digest, note: HIT, fresh };
     if (!this.#mayBeStale(upstream, fact)) {
       return this.#revalidate(upstream, place, tag, fact);
     }
@@ -56,12 +67,6 @@ export class Tags {
 
   #mayBeStale({ settings }: Upstream, fact: TagFact): boolean {
     return settings.staleFor === undefined || this.#now() - fact.checkedAt < settings.staleFor;
-  }
-
-  isFresh(upstream: Upstream, fact: TagFact): boolean {
-    const age = this.#now() - fact.checkedAt;
-    // A clock that was set back must not make a fact last for ever.
-    return age >= 0 && age < upstream.settings.tagTtl;
   }
 
   async #learn(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
@@ -154,6 +159,12 @@ export class Tags {
     };
     renewal.then(answered, answered);
   }
+}
+
+function freshness({ settings }: Upstream, tag: Tag, { checkedAt }: TagFact): Fresh {
+  if (matchesAny(settings.immutableTags, tag)) return ALWAYS;
+  // From its check on only: a clock that was set back must not make a fact last for ever.
+  return { from: checkedAt, until: checkedAt + settings.tagTtl };
 }
 
 /** Some registries do not know HEAD, and answer a GET all the same. */

@@ -42,10 +42,10 @@ export class Reporter implements CacheObserver {
       kind,
       method,
       status,
+      result: upstream === undefined ? undefined : result,
       bytes,
       seconds: record.milliseconds / 1000,
     });
-    if (result && upstream) this.#metrics.cache({ upstream, kind, result });
     this.#remember(record);
     const line = {
       method,

@@ -6,6 +6,7 @@ import type { Address, Identity, Settings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { AdminApi } from "../server/admin-api.ts";
 import { listenForAdmin } from "../server/admin-listener.ts";
+import { KnownAnswers } from "../server/known-answers.ts";
 import { Namespaces } from "../server/namespaces.ts";
 import { NodePort } from "../server/node-port.ts";
 import { PullApi } from "../server/pull-api.ts";
@@ -109,7 +110,11 @@ async function open(
 
   const namespaces = new Namespaces(upstreams.all);
   const record = reporter.request.bind(reporter);
-  const api = new PullApi({ cache, namespaces, record });
+  const known = new KnownAnswers(
+    () => index.revision,
+    () => store.revision,
+  );
+  const api = new PullApi({ cache, namespaces, known, record });
   const nodes = { api, namespaces, recent };
   let isStopping = false;
   const servers: Stoppable[] = [];
@@ -158,6 +163,7 @@ async function open(
       upstreams.configure(changed.upstreams);
       kept.configure(changed.upstreams);
       cache.reconfigured();
+      known.forget();
       if (changed.tls) renew(nodePorts, changed.tls, log);
     },
     async close() {

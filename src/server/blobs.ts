@@ -1,5 +1,6 @@
 import type { BlobAnswer } from "../cache/answers.ts";
 import type { Blobs } from "../cache/blobs.ts";
+import { HIT } from "../cache/note.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseRange, type RangeRequest, resolveRange } from "../oci/range.ts";
@@ -34,19 +35,24 @@ export async function answerBlob(
     return notModified(headers);
   }
   return answer.kind === "stored"
-    ? storedResponse(answer.blob, range, headers, visit)
+    ? storedResponse(answer.blob, answer.note === HIT, range, headers, visit)
     : growingResponse(answer, headers, visit);
 }
 
 /** Straight from the file: the kernel sends it, and no byte passes through here. */
 function storedResponse(
   blob: StoredBlob,
+  isHit: boolean,
   request: RangeRequest | undefined,
   headers: AnswerHeaders,
   visit: Visit,
 ): Response {
   if (!request) {
-    visit.sends(blob.size);
+    const { digest, size, bytes } = blob;
+    visit.sends(size);
+    if (isHit && blob.isInMemory) {
+      visit.isWhole({ digest, size, body: bytes, from: -Infinity, until: Infinity });
+    }
     // Bun would serve a Range that was to be ignored from a file, but not from a stream.
     const isPlain = !visit.request.headers.has("range");
     return new Response(isPlain ? blob.bytes : blob.bytes.stream(), { headers });

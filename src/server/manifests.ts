@@ -11,7 +11,8 @@ export async function answerManifest(
   visit: Visit,
 ): Promise<Response> {
   const { upstream, place, reference } = route;
-  const accept = new Accept(visit.request.headers.get("accept"));
+  const accepted = visit.request.headers.get("accept");
+  const accept = new Accept(accepted);
   if (visit.isHead) {
     const head = await manifests.head(upstream, place, reference, accept);
     visit.noted(head.note);
@@ -21,14 +22,17 @@ export async function answerManifest(
     if (isUnchanged(visit.request, head.digest)) return notModified(headers);
     return new Response(null, { headers });
   }
-  const { manifest, note } = await manifests.get(upstream, place, reference, accept);
+  const { manifest, note, fresh } = await manifests.get(upstream, place, reference, accept);
   visit.noted(note);
   const headers = contentHeaders(upstream.settings.name, manifest.digest, note);
   if (isUnchanged(visit.request, manifest.digest)) return notModified(headers);
   headers["content-type"] = manifest.mediaType;
   headers["vary"] = "Accept";
-  visit.sends(manifest.bytes.byteLength);
-  return new Response(manifest.bytes, { headers });
+  const { digest, bytes } = manifest;
+  const size = bytes.byteLength;
+  visit.sends(size);
+  if (fresh) visit.isWhole({ digest, size, body: bytes, accept: accepted, ...fresh });
+  return new Response(bytes, { headers });
 }
 
 export function notModified(headers: AnswerHeaders): Response {

@@ -48,13 +48,13 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     request: Request,
     server: Bun.Server<undefined>,
     segments: readonly string[],
-  ): Promise<Response> =>
+  ): Response | Promise<Response> =>
     api.answer({
       request,
       segments,
       address: clientAddress(server, request),
       setIdleTimeout: (seconds) => server.timeout(request, seconds),
-      ...(upstream ? { port: upstream } : {}),
+      port: upstream,
     });
 
   const lastAnswer = async (...asked: Parameters<typeof plainAnswer>): Promise<Response> => {

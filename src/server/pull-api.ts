@@ -1,7 +1,6 @@
 import type { Cache } from "../cache/cache.ts";
 import type { CacheNote } from "../cache/note.ts";
 import { Deadline } from "../cache/deadline.ts";
-import type { Upstream } from "../cache/upstream.ts";
 import { Fault } from "../oci/fault.ts";
 import { answerBlob } from "./blobs.ts";
 import { errorResponse, faultResponse } from "./errors.ts";
@@ -9,6 +8,7 @@ import { answerCatalog, answerReferrers, answerTags } from "./lists.ts";
 import { answerManifest } from "./manifests.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { API_VERSION } from "./headers.ts";
+import type { KnownAnswers, Question } from "./known-answers.ts";
 import { Queries } from "./queries.ts";
 import { parseRoute, type Route } from "./route.ts";
 import { Visit } from "./visit.ts";
@@ -16,14 +16,10 @@ import { Visit } from "./visit.ts";
 /** Within this, in seconds, a client has the head of an answer: containerd waits 30, or for ever. */
 const HEAD_DEADLINE = 20;
 
-export interface Arrival {
+export interface Arrival extends Omit<Question, "url"> {
   readonly request: Request;
-  /** The components after `/v2/`, percent-decoded. */
-  readonly segments: readonly string[];
   /** The client's address, without its port. */
   readonly address: string;
-  /** The upstream of the port at which it arrived, where it has one. */
-  readonly port?: Upstream;
   setIdleTimeout(seconds: number): void;
 }
 
@@ -50,6 +46,7 @@ export interface RequestRecord {
 export interface PullApiOptions {
   readonly cache: Cache;
   readonly namespaces: Namespaces;
+  readonly known: KnownAnswers;
   readonly record: (record: RequestRecord) => void;
 }
 
@@ -57,19 +54,50 @@ export interface PullApiOptions {
 export class PullApi {
   readonly #cache: Cache;
   readonly #namespaces: Namespaces;
+  readonly #known: KnownAnswers;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEAD_DEADLINE * 1000);
   readonly #queries = new Queries();
 
-  constructor({ cache, namespaces, record }: PullApiOptions) {
+  constructor({ cache, namespaces, known, record }: PullApiOptions) {
     this.#cache = cache;
     this.#namespaces = namespaces;
+    this.#known = known;
     this.#record = record;
   }
 
-  async answer(arrival: Arrival): Promise<Response> {
+  answer(arrival: Arrival): Response | Promise<Response> {
+    return this.#again(arrival) ?? this.#anew(arrival);
+  }
+
+  /** What was answered to the same question a moment ago, as long as it is still right. */
+  #again({ request, segments, port, address }: Arrival): Response | undefined {
+    if (request.method !== "GET") return undefined;
     const started = performance.now();
-    const { request } = arrival;
+    const { headers } = request;
+    const question = { url: request.url, segments, port };
+    const known = this.#known.find(question, headers.get("accept"), Date.now());
+    if (!known || headers.has("range") || headers.has("if-none-match")) return undefined;
+    const { route, path, size, digest } = known;
+    this.#cache.used(digest);
+    this.#record({
+      method: "GET",
+      path,
+      address,
+      userAgent: headers.get("user-agent") ?? "",
+      status: 200,
+      bytes: size,
+      milliseconds: performance.now() - started,
+      route,
+      result: "hit",
+    });
+    return new Response(known.body, known);
+  }
+
+  async #anew(arrival: Arrival): Promise<Response> {
+    const started = performance.now();
+    const { revision } = this.#known;
+    const { request, segments, port } = arrival;
     const { path, query } = this.#queries.split(request.url);
     const setIdleTimeout = (seconds: number): void => arrival.setIdleTimeout(seconds);
     const visit = new Visit({ request, path, query, setIdleTimeout });
@@ -80,8 +108,13 @@ export class PullApi {
       if (request.method !== "GET" && request.method !== "HEAD") {
         throw new Fault({ kind: "read-only", method: request.method });
       }
-      route = parseRoute({ ...arrival, query }, this.#namespaces);
+      route = parseRoute({ segments, query, port }, this.#namespaces);
       response = await this.#inTime(route, visit);
+      const { whole } = visit;
+      if (whole) {
+        const known = { ...whole, route, path, headers: response.headers };
+        this.#known.keep({ url: request.url, segments, port }, known, revision);
+      }
     } catch (error) {
       if (error instanceof Fault) {
         visit.failed(error);

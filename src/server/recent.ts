@@ -11,19 +11,23 @@ export interface Served {
   readonly at: number;
 }
 
+/** Those that asked most lately. */
 const ADDRESSES = 1024;
 const PER_ADDRESS = 64;
 const MEMORY_MS = 10 * 60 * 1000;
 
 /** What was served to whom in the last minutes. At most 1,024 addresses with 64 entries each. */
 export class Recent {
-  readonly #byAddress = new LRUCache<string, Served[]>({ max: ADDRESSES, ttl: MEMORY_MS });
+  readonly #byAddress = new LRUCache<string, Served[]>({ max: ADDRESSES });
 
   add(address: string, served: Served): void {
-    const list = this.#byAddress.get(address) ?? [];
+    const list = this.#byAddress.get(address);
+    if (!list) {
+      this.#byAddress.set(address, [served]);
+      return;
+    }
     list.push(served);
     if (list.length > PER_ADDRESS) list.shift();
-    this.#byAddress.set(address, list);
   }
 
   /** The newest last. */

@@ -25,7 +25,7 @@ export interface Asked {
   readonly segments: readonly string[];
   readonly query: URLSearchParams;
   /** The upstream of the port at which it arrived, where it has one. */
-  readonly port?: Upstream;
+  readonly port: Upstream | undefined;
 }
 
 /** @throws Fault of a kind that says which part is wrong */

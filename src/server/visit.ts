@@ -1,8 +1,11 @@
 import type { CacheNote } from "../cache/note.ts";
 import type { Fault } from "../oci/fault.ts";
+import type { KnownAnswer } from "./known-answers.ts";
 
 /** Seconds without a byte after which a connection in the middle of a fill is closed; Bun's longest. */
 const LONGEST_IDLE = 255;
+
+type Whole = Omit<KnownAnswer, "route" | "path" | "headers">;
 
 /** What answering a request needs of its connection, and what is told of it afterwards. */
 export interface VisitOptions {
@@ -23,6 +26,7 @@ export class Visit {
   #fault: Fault | undefined;
   #stream: Promise<number> | undefined;
   #bytes = 0;
+  #whole: Whole | undefined;
 
   constructor(options: VisitOptions) {
     this.request = options.request;
@@ -52,6 +56,16 @@ export class Visit {
   /** Resolves at the end of a body that comes as it is filled; absent for all others. */
   get finished(): Promise<unknown> | undefined {
     return this.#stream;
+  }
+
+  /** The answer, where it may be given again as it is. */
+  get whole(): Whole | undefined {
+    return this.#whole;
+  }
+
+  /** The answer is this content and nothing but it, from here alone, and may be given again. */
+  isWhole(whole: Whole): void {
+    this.#whole = whole;
   }
 
   noted(note: CacheNote): void {

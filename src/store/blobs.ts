@@ -7,6 +7,8 @@ export interface StoredBlob {
   readonly size: number;
   /** A view of the bytes that can be sliced and sent; reading it costs no memory here. */
   readonly bytes: Blob;
+  /** Set where the bytes are in memory, and no file has to be opened for them. */
+  readonly isInMemory?: boolean;
 }
 
 /** What a store remembers of a content without being asked for its bytes. */

@@ -37,6 +37,7 @@ test("all who meet the damage are answered by one new index", async () => {
     return openIndex(dir.file(`index-${replaced}.db`));
   });
   await spoil(path);
+  const { revision } = index;
   const answers = await Promise.all([
     index.contents.page(2000),
     index.links.add(nginx, [{ digest }]),
@@ -45,6 +46,7 @@ test("all who meet the damage are answered by one new index", async () => {
   ]);
   expect(answers).toEqual([[], undefined, { count: 0, bytes: 0 }, []]);
   expect(replaced).toBe(1);
+  expect(index.revision).toBeGreaterThan(revision);
   expect(await index.links.get(nginx, digest)).toEqual({ digest });
 
   await index.close();

@@ -26,6 +26,8 @@ export class HealingIndex implements Index {
   readonly #replace: (damaged: Index, reason: string) => Promise<Index>;
   #replacing: Promise<void> | undefined;
   #replacedAt = -Infinity;
+  /** Revisions of those before this one. */
+  #past = 0;
 
   /** @param replace closes the damaged one, and opens one in its place */
   constructor(index: Index, replace: (damaged: Index, reason: string) => Promise<Index>) {
@@ -72,6 +74,10 @@ export class HealingIndex implements Index {
     };
   }
 
+  get revision(): number {
+    return this.#past + this.#index.revision;
+  }
+
   close(): Promise<void> {
     return this.#index.close();
   }
@@ -101,6 +107,8 @@ export class HealingIndex implements Index {
 
   async #put(damaged: Index, reason: string): Promise<void> {
     this.#replacedAt = performance.now();
-    this.#index = await this.#replace(damaged, reason);
+    const index = await this.#replace(damaged, reason);
+    this.#past += damaged.revision + 1;
+    this.#index = index;
   }
 }

@@ -247,6 +247,26 @@ export function indexConformance(
       expect(await index.listings.get(place("quay.io", "a"), "tags")).toBeUndefined();
     });
 
+    test("has a revision that grows with each change of tags and links", async () => {
+      const changes: (() => Promise<void>)[] = [
+        () => index.links.add(nginx, [{ digest: one }]),
+        () => index.links.remove(nginx, one),
+        () => index.links.removeAll(one),
+        () => index.tags.put(nginx, tag("1"), { digest: one, checkedAt: 1 }),
+        () => index.tags.remove(nginx, tag("1")),
+      ];
+      for (const change of changes) {
+        const before = index.revision;
+        const changing = change();
+        const during = index.revision;
+        await changing;
+        expect([during > before, index.revision > during]).toEqual([true, true]);
+      }
+      const before = index.revision;
+      await index.links.get(nginx, one);
+      expect(index.revision).toBe(before);
+    });
+
     test("takes many callers at once", async () => {
       await Promise.all(
         Array.from({ length: 200 }, async (_, at) => {

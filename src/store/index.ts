@@ -133,5 +133,7 @@ export interface Index {
   readonly contents: Contents;
   readonly listings: Listings;
   readonly pins: Pins;
+  /** Grows with every change of tags and links: what was read at the same one is still so. */
+  readonly revision: number;
   close(): Promise<void>;
 }

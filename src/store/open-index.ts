@@ -44,12 +44,17 @@ export async function openIndex(path: string): Promise<Index> {
 }
 
 function indexOver(db: Kysely<Tables>): Index {
+  const tags = new RememberedTags(new SqlTags(db));
+  const links = new RememberedLinks(new SqlLinks(db));
   return {
-    tags: new RememberedTags(new SqlTags(db)),
-    links: new RememberedLinks(new SqlLinks(db)),
+    tags,
+    links,
     contents: new SqlContents(db),
     listings: new SqlListings(db),
     pins: new SqlPins(db),
+    get revision() {
+      return tags.revision + links.revision;
+    },
     close: () => db.destroy(),
   };
 }

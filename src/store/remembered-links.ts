@@ -22,6 +22,11 @@ export class RememberedLinks implements Links {
     this.#memory = new LRUCache({ max: remembered });
   }
 
+  /** Grows with every write, before and after it. */
+  get revision(): number {
+    return this.#writes;
+  }
+
   async get(place: Place, digest: Digest): Promise<Link | undefined> {
     const key = keyOf(place, digest);
     const known = this.#memory.get(key);
@@ -34,6 +39,7 @@ export class RememberedLinks implements Links {
   }
 
   async add(place: Place, links: readonly Link[]): Promise<void> {
+    this.#writes += 1;
     try {
       await this.#links.add(place, links);
     } finally {
@@ -44,6 +50,7 @@ export class RememberedLinks implements Links {
   }
 
   async remove(place: Place, digest: Digest): Promise<void> {
+    this.#writes += 1;
     // At once: from here on nobody is to see it, whenever the database is done.
     this.#memory.delete(keyOf(place, digest));
     try {
@@ -55,6 +62,7 @@ export class RememberedLinks implements Links {
   }
 
   async removeAll(digest: Digest, upstream?: UpstreamName): Promise<void> {
+    this.#writes += 1;
     this.#memory.clear();
     try {
       await this.#links.removeAll(digest, upstream);

@@ -16,6 +16,11 @@ export class RememberedTags implements Tags {
     this.#memory = new LRUCache({ max: remembered });
   }
 
+  /** Grows with every write, before and after it. */
+  get revision(): number {
+    return this.#writes;
+  }
+
   async get(place: Place, tag: Tag): Promise<TagFact | undefined> {
     const key = keyOf(place, tag);
     const known = this.#memory.get(key);
@@ -44,6 +49,7 @@ export class RememberedTags implements Tags {
   }
 
   async #write(key: string, write: () => Promise<void>): Promise<void> {
+    this.#writes += 1;
     this.#memory.delete(key);
     try {
       await write();

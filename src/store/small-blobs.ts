@@ -28,6 +28,11 @@ export class SmallBlobs implements BlobStore {
     });
   }
 
+  /** Grows with every content that goes away. */
+  get revision(): number {
+    return this.#removals;
+  }
+
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const known = this.#memory.get(digest);
     if (known) return known;
@@ -41,7 +46,8 @@ export class SmallBlobs implements BlobStore {
       await this.remove(digest);
       return undefined;
     }
-    const small: StoredBlob = { digest, size: stored.size, bytes: new Blob([bytes]) };
+    const { size } = stored;
+    const small = { digest, size, bytes: new Blob([bytes]), isInMemory: true };
     // A removal that overtook the reading would otherwise be undone by it.
     if (removals === this.#removals) this.#memory.set(digest, small);
     return small;

@@ -1,8 +1,7 @@
-import { LRUCache } from "lru-cache";
 import { redactLine } from "./redact.ts";
 
-/** Fields that were written a moment ago: the same few clients ask for the same few things. */
-const KNOWN_FIELDS = 4096;
+/** Values of a field that were written a moment ago: the same few clients ask for the same few things. */
+const KNOWN_VALUES = 1024;
 
 /** Longer values are made ready each time: memory is not for them. */
 const LONGEST = 512;
@@ -15,7 +14,7 @@ export type LineFields = Readonly<Record<string, string | number | undefined>>;
  * what it costs there: a text that was quoted and freed of secrets once is taken as it was then.
  */
 export class FrequentLines {
-  readonly #known = new LRUCache<string, string>({ max: KNOWN_FIELDS });
+  readonly #known = new Map<string, Map<string, string>>();
   #second = 0;
   #clock = "";
 
@@ -35,11 +34,16 @@ export class FrequentLines {
   /** `,"name":"value"` without secrets: each field by itself is what a whole line's would be. */
   #text(name: string, value: string): string {
     if (value.length > LONGEST) return textField(name, value);
-    const key = `${name} ${value}`;
-    const known = this.#known.get(key);
+    let values = this.#known.get(name);
+    // Now and then all of them: what is asked for often is known again at once.
+    if (!values || values.size >= KNOWN_VALUES) {
+      values = new Map();
+      this.#known.set(name, values);
+    }
+    const known = values.get(value);
     if (known !== undefined) return known;
     const field = textField(name, value);
-    this.#known.set(key, field);
+    values.set(value, field);
     return field;
   }
 

@@ -32,7 +32,7 @@ test("requests, their bytes and their time", async () => {
 test("the rest of what is counted", async () => {
   const metrics = new Metrics();
   const upstream = "ghcr.io";
-  metrics.cache({ upstream, kind: "manifest", result: "hit" });
+  metrics.request({ ...request, upstream, kind: "manifest", result: "hit" });
   metrics.upstreamRequest({ upstream, kind: "manifest", status: 200 });
   metrics.upstreamRequest({ upstream, kind: "token", status: "failed" });
   metrics.upstreamBytes(upstream, 7);

@@ -1,26 +1,7 @@
 import type { Exposition, Figure } from "./exposition.ts";
+import { type RequestedKind, type RequestFact, RequestTally } from "./request-tally.ts";
 import { Spread } from "./spread.ts";
-import { Tally } from "./tally.ts";
-
-export type RequestedKind = "manifest" | "blob" | "tags" | "referrers" | "catalog" | "other";
-
-/** A request that was answered on a node-facing port. */
-export interface RequestFact {
-  /** Absent where the request never got as far as an upstream. */
-  readonly upstream?: string | undefined;
-  readonly kind: RequestedKind;
-  readonly method: string;
-  readonly status: number;
-  /** Of the body. */
-  readonly bytes: number;
-  readonly seconds: number;
-}
-
-export interface CacheFact {
-  readonly upstream: string;
-  readonly kind: RequestedKind;
-  readonly result: "hit" | "miss" | "stale" | "join" | "revalidated" | "bypass";
-}
+import { type Counted, Tally } from "./tally.ts";
 
 /** A request of ours to an upstream: each redirect and retry is one. */
 export interface UpstreamFact {
@@ -30,9 +11,6 @@ export interface UpstreamFact {
   readonly status: number | "failed" | "aborted";
 }
 
-/** Label of a request that has no upstream: a bad path, an unknown namespace. */
-const NO_UPSTREAM = "none";
-const METHODS = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
 /** In seconds: a hit takes a millisecond, a large layer minutes. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300];
 
@@ -41,21 +19,7 @@ export class Metrics {
   readonly #figures: Figure[] = [];
   #exposition: Promise<Exposition> | undefined;
 
-  readonly #requests = this.#counter(
-    "entrepot_requests_total",
-    "Requests answered on node-facing ports.",
-    ["upstream", "kind", "method", "status"],
-  );
-  readonly #requestBytes = this.#counter(
-    "entrepot_request_bytes_total",
-    "Bytes of bodies sent to clients.",
-    ["upstream"],
-  );
-  readonly #cache = this.#counter("entrepot_cache_total", "How requests were answered.", [
-    "upstream",
-    "kind",
-    "result",
-  ]);
+  readonly #requests = new RequestTally();
   readonly #upstreamRequests = this.#counter(
     "entrepot_upstream_requests_total",
     "Requests sent to upstreams, redirects and retries included.",
@@ -102,16 +66,31 @@ export class Metrics {
     BUCKETS,
   );
 
-  request({ upstream = NO_UPSTREAM, kind, method, status, bytes, seconds }: RequestFact): void {
-    // A method is whatever a client sends: only known ones become labels.
-    const known = METHODS.has(method) ? method : "other";
-    this.#requests.add([upstream, kind, known, String(status)]);
-    if (bytes > 0) this.#requestBytes.add([upstream], bytes);
-    this.#seconds.observe(kind, seconds);
+  constructor() {
+    const requests = this.#requests;
+    this.#counted(
+      "entrepot_requests_total",
+      "Requests answered on node-facing ports.",
+      ["upstream", "kind", "method", "status"],
+      () => requests.counts(),
+    );
+    this.#counted(
+      "entrepot_request_bytes_total",
+      "Bytes of bodies sent to clients.",
+      ["upstream"],
+      () => requests.bytes(),
+    );
+    this.#counted(
+      "entrepot_cache_total",
+      "How requests were answered.",
+      ["upstream", "kind", "result"],
+      () => requests.results(),
+    );
   }
 
-  cache({ upstream, kind, result }: CacheFact): void {
-    this.#cache.add([upstream, kind, result]);
+  request(fact: RequestFact): void {
+    this.#requests.add(fact);
+    this.#seconds.observe(fact.kind, fact.seconds);
   }
 
   upstreamRequest({ upstream, kind, status }: UpstreamFact): void {
@@ -168,7 +147,16 @@ export class Metrics {
 
   #counter(name: string, help: string, labelNames: readonly string[]): Tally {
     const tally = new Tally();
-    this.#figures.push({ kind: "counter", name, help, labelNames, read: () => tally });
+    this.#counted(name, help, labelNames, () => tally);
     return tally;
+  }
+
+  #counted(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: () => Iterable<Counted>,
+  ): void {
+    this.#figures.push({ kind: "counter", name, help, labelNames, read });
   }
 }

@@ -1,9 +1,13 @@
 /** More combinations than that mean that something unbounded got into a label. */
 const MAX_SERIES = 5000;
 
-/** What is counted for one combination of labels. */
-interface Series {
+/** What was counted for one combination of labels. */
+export interface Counted {
   readonly labels: readonly string[];
+  readonly value: number;
+}
+
+interface Series extends Counted {
   value: number;
 }
 
@@ -30,7 +34,7 @@ export class Tally {
     else this.#overflow(labels.length, amount);
   }
 
-  [Symbol.iterator](): Iterator<Readonly<Series>> {
+  [Symbol.iterator](): Iterator<Counted> {
     return this.#series.values();
   }
 

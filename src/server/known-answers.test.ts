@@ -1,0 +1,89 @@
+import { expect, test } from "bun:test";
+import { digestOf } from "../oci/digest.ts";
+import { type KnownAnswer, KnownAnswers, type Question } from "./known-answers.ts";
+
+const bytes = new TextEncoder().encode("{}");
+
+const answer: KnownAnswer = {
+  route: { kind: "base" },
+  path: "/v2/a/manifests/1",
+  digest: digestOf(bytes),
+  body: bytes,
+  size: bytes.byteLength,
+  headers: new Headers(),
+  accept: "a/b",
+  from: 1000,
+  until: 2000,
+};
+
+const question: Question = {
+  url: "http://cache.test/v2/a/manifests/1?ns=ghcr.io",
+  segments: ["a", "manifests", "1"],
+  port: undefined,
+};
+
+function started(given: Partial<KnownAnswer> = {}) {
+  const revision = { links: 3, bytes: 7 };
+  const known = new KnownAnswers(
+    () => revision.links,
+    () => revision.bytes,
+  );
+  known.keep(question, { ...answer, ...given }, known.revision);
+  return { known, revision };
+}
+
+test("the same question has the same answer, while it holds", () => {
+  const { known } = started();
+  for (const [now, isKnown] of [
+    [999, false],
+    [1000, true],
+    [1999, true],
+    [2000, false],
+  ] as const) {
+    expect([now, known.find(question, "a/b", now) !== undefined]).toEqual([now, isKnown]);
+  }
+});
+
+test.each<[string, Partial<Question>, string | null]>([
+  ["another address", { url: "http://cache.test/v2/a/manifests/2?ns=ghcr.io" }, "a/b"],
+  ["another path, of which a URL makes the same", { segments: [".", "a\\manifests", "1"] }, "a/b"],
+  ["a longer path", { segments: ["a", "manifests", "1", "1"] }, "a/b"],
+  ["other types", {}, "c/d"],
+  ["no types", {}, null],
+])("%s is another question", (_, other, accept) => {
+  expect(started().known.find({ ...question, ...other }, accept, 1500)).toBeUndefined();
+});
+
+test("what does not depend on the types asked for answers all of them", () => {
+  const { accept: _, ...blob } = answer;
+  const known = new KnownAnswers();
+  known.keep(question, blob, known.revision);
+  expect(known.find(question, null, 1500)).toMatchObject({ digest: answer.digest });
+});
+
+test.each<[string, (at: ReturnType<typeof started>) => void]>([
+  ["a change of one kind", ({ revision }) => (revision.links += 1)],
+  ["a change of the other kind", ({ revision }) => (revision.bytes += 1)],
+  ["a change of the configuration", ({ known }) => known.forget()],
+])("%s makes every answer wrong", (_, change) => {
+  const at = started();
+  change(at);
+  expect(at.known.find(question, "a/b", 1500)).toBeUndefined();
+});
+
+test("an answer that a change has overtaken is not kept", () => {
+  const { known, revision } = started();
+  const before = known.revision;
+  revision.links += 1;
+  known.keep(question, answer, before);
+  expect(known.find(question, "a/b", 1500)).toBeUndefined();
+});
+
+test("what would take much memory is not kept", () => {
+  const url = `${question.url}&x=${"y".repeat(2000)}`;
+  const known = new KnownAnswers();
+  known.keep({ ...question, url }, answer, known.revision);
+  expect(known.find({ ...question, url }, "a/b", 1500)).toBeUndefined();
+  const large = started({ size: 100_000 });
+  expect(large.known.find(question, "a/b", 1500)).toBeUndefined();
+});

@@ -1,0 +1,113 @@
+import { expect, test } from "bun:test";
+import { connect } from "node:net";
+import { digestOf } from "../src/oci/digest.ts";
+import { OCI_INDEX } from "../src/oci/media-types.ts";
+import { command } from "./harness/commands.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { textImage } from "./harness/images.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+
+/** What was asked for a moment ago is answered without looking anything up: these are its limits. */
+async function started(settings: object = {}) {
+  const upstream = await startScriptedUpstream();
+  const image = textImage({ text: "again" });
+  upstream.add("app", image, "1");
+  const base = { ...localUpstream(upstream.url), tagTtl: "1h", ...settings };
+  const cache = await startEntrepot({ config: { upstreams: { "reg.test": base } } });
+  const get = (path: string, headers: Record<string, string> = {}) =>
+    cache.get(`/v2/app/${path}?ns=reg.test`, { headers });
+  const [blob] = image.blobs;
+  if (!blob) throw new Error("the image has no blob");
+  const paths = ["manifests/1", `manifests/${image.manifest.digest}`, `blobs/${blob.digest}`];
+  for (const path of [...paths, ...paths, ...paths]) {
+    const response = await get(path);
+    await response.bytes();
+    expect([path, response.status]).toEqual([path, 200]);
+  }
+  upstream.forget();
+  return {
+    upstream,
+    image,
+    blob,
+    base,
+    cache,
+    get,
+    paths,
+    async [Symbol.asyncDispose]() {
+      await cache[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function statusOf(cache: Entrepot, target: string): Promise<string> {
+  const [host = "", port = ""] = cache.address.split(":");
+  const socket = connect(Number(port), host);
+  socket.write(`GET ${target} HTTP/1.1\r\nHost: ${cache.address}\r\nConnection: close\r\n\r\n`);
+  let text = "";
+  for await (const chunk of socket.setEncoding("latin1")) text += String(chunk);
+  return text.slice("HTTP/1.1 ".length, "HTTP/1.1 200".length);
+}
+
+function undated({ headers }: Response): [string, string][] {
+  return [...headers].filter(([name]) => name !== "date");
+}
+
+test("it is the same answer, and is logged and counted as often as it is given", async () => {
+  await using at = await started();
+  const count = async (): Promise<number> => {
+    const metrics = await (await at.cache.getAdmin("/metrics")).text();
+    const line = /^entrepot_cache_total\{upstream="reg.test",kind="blob",result="hit"\} (\d+)$/m;
+    return Number(line.exec(metrics)?.[1]);
+  };
+  const path = at.paths[2] ?? "";
+  const [before, first] = [await count(), await at.get(path)];
+  for (let turn = 0; turn < 5; turn += 1) {
+    const response = await at.get(path, { "user-agent": `turn/${turn}` });
+    expect(undated(response)).toEqual(undated(first));
+    expect(digestOf(await response.bytes())).toBe(at.blob.digest);
+  }
+  const told = (): number =>
+    at.cache.logs().filter(({ agent }) => String(agent).startsWith("turn/")).length;
+  await until(() => told() === 5, { what: "a line for each answer" });
+  expect(await count()).toBe(before + 6);
+  expect(at.upstream.requests()).toEqual([]);
+});
+
+test("another way of asking is another question", async () => {
+  await using at = await started();
+  const [tag = "", , blob = ""] = at.paths;
+  const etag = `"${at.blob.digest}"`;
+  expect((await at.get(blob, { range: "bytes=1-2" })).status).toBe(206);
+  expect((await at.get(blob, { "if-none-match": etag })).status).toBe(304);
+  expect((await at.get(tag, { accept: OCI_INDEX })).status).toBe(404);
+  const head = await at.cache.head(`/v2/app/${blob}?ns=reg.test`);
+  expect([head.status, await head.text()]).toEqual([200, ""]);
+  for (const target of [`/v2/./app\\${blob}`, `/v2/x/../app/${blob}`, `/v2/%2e/app/${blob}`]) {
+    expect([target, await statusOf(at.cache, `${target}?ns=reg.test`)]).toEqual([target, "400"]);
+  }
+});
+
+test("a tag is asked about again once it is not fresh any more", async () => {
+  await using at = await started({ tagTtl: "1s" });
+  const moved = textImage({ text: "moved" });
+  at.upstream.add("app", moved, "1");
+  await until(
+    async () => {
+      const response = await at.get("manifests/1");
+      return response.headers.get("docker-content-digest") === moved.manifest.digest;
+    },
+    { what: "the image that the tag was moved to" },
+  );
+});
+
+test("what was purged is fetched anew, and what is denied is refused", async () => {
+  await using at = await started();
+  expect((await command(at.cache, "purge", "reg.test/app:1")).code).toBe(0);
+  for (const path of at.paths) expect((await at.get(path)).status).toBe(200);
+  expect(at.upstream.requests({ method: "GET" }).length).toBeGreaterThanOrEqual(2);
+  await at.cache.reconfigure({ upstreams: { "reg.test": { ...at.base, deny: ["app"] } } });
+  await until(async () => (await at.get("manifests/1")).status === 403, { what: "the refusal" });
+  for (const path of at.paths) expect((await at.get(path)).status).toBe(403);
+});
