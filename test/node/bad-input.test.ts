@@ -2,12 +2,12 @@ import { afterAll, beforeAll, expect } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startDockerRegistry } from "../harness/docker-registry.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
+import type { Entrepot } from "../harness/entrepot.ts";
 import { tempDir } from "../harness/places.ts";
 import { mustRun } from "../harness/processes.ts";
 import { real, realTest } from "../harness/real.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { cachedImage } from "./cached-image.ts";
 import { PROGRAM, entrepotNode, placesOf } from "./program.ts";
 import { type SupervisedNode, baseConfig, newNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
@@ -20,11 +20,7 @@ const stack = new AsyncDisposableStack();
 
 beforeAll(async () => {
   if (!real.available) return;
-  upstream = stack.use(await startScriptedUpstream());
-  upstream.add("org/hello", textImage({ text: "hello" }), "1");
-  image = `${upstream.address}/org/hello:1`;
-  const config = { upstreams: { [upstream.address]: localUpstream(upstream.url) } };
-  cache = stack.use(await startEntrepot({ config }));
+  ({ upstream, cache, image } = stack.use(await cachedImage()));
   node = stack.use(await newNode("1.6"));
   mkdirSync(node.places.etc, { recursive: true });
   node.write("config.toml", baseConfig(node.places));

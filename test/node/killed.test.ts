@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
+import type { Entrepot } from "../harness/entrepot.ts";
 import { real, realTest } from "../harness/real.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { cachedImage } from "./cached-image.ts";
 import { type Ended, entrepotNode, placesOf } from "./program.ts";
 import { LINES, type SupervisedNode, baseConfig, isLong, newNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
@@ -20,11 +20,7 @@ const stack = new AsyncDisposableStack();
 
 beforeAll(async () => {
   if (!real.available) return;
-  upstream = stack.use(await startScriptedUpstream());
-  upstream.add("org/hello", textImage({ text: "hello" }), "1");
-  image = `${upstream.address}/org/hello:1`;
-  const config = { upstreams: { [upstream.address]: localUpstream(upstream.url) } };
-  cache = stack.use(await startEntrepot({ config }));
+  ({ upstream, cache, image } = stack.use(await cachedImage()));
 }, 60_000);
 
 afterAll(() => stack.disposeAsync(), 30_000);

@@ -1,0 +1,21 @@
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
+import { textImage } from "../harness/images.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+
+/** A registry with one small image, and a cache that serves it. */
+export interface CachedImage extends AsyncDisposable {
+  readonly upstream: ScriptedUpstream;
+  readonly cache: Entrepot;
+  readonly image: string;
+}
+
+export async function cachedImage(): Promise<CachedImage> {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.use(await startScriptedUpstream());
+  upstream.add("org/hello", textImage({ text: "hello" }), "1");
+  const config = { upstreams: { [upstream.address]: localUpstream(upstream.url) } };
+  const cache = stack.use(await startEntrepot({ config }));
+  const kept = stack.move();
+  const image = `${upstream.address}/org/hello:1`;
+  return { upstream, cache, image, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
