@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -45,7 +46,7 @@ export class DurableFiles {
       const directory = posix.dirname(real);
       if (exists(directory)) {
         const temporary = posix.join(directory, temporaryName(posix.basename(real)));
-        this.#fill(temporary, state);
+        this.#fill(temporary, state, real);
         this.#step("rename", path, () => renameSync(temporary, real));
         this.#sync(directory);
         return;
@@ -118,8 +119,10 @@ export class DurableFiles {
     });
   }
 
-  #fill(real: string, state: FileState): void {
+  /** @param former what it replaces, where it is there: SELinux's label and access lists stay. */
+  #fill(real: string, state: FileState, former?: string): void {
     this.#step("write", real, () => {
+      if (former !== undefined && exists(former)) copyAttributes(former, real);
       const handle = openSync(real, "w", 0o600);
       try {
         let at = 0;
@@ -180,4 +183,12 @@ function exists(real: string): boolean {
     if (codeOf(error) === "ENOTDIR") return false;
     throw error;
   }
+}
+
+/**
+ * Bun knows no extended attributes; coreutils does. Where they cannot be kept the file is written
+ * all the same, with its mode and owner: a node without them has none to lose.
+ */
+function copyAttributes(from: string, to: string): void {
+  spawnSync("cp", ["--attributes-only", "--preserve=all", "--", from, to], { stdio: "ignore" });
 }

@@ -31,6 +31,9 @@ export function takeLock(directory: string, shown: string): Disposable {
     if (code.startsWith("SQLITE_READONLY") || code.startsWith("SQLITE_CANTOPEN")) {
       throw filesFault(shown, Object.assign(new Error(String(error)), { code: "EROFS" }));
     }
+    if (code.startsWith("SQLITE_FULL")) {
+      throw filesFault(shown, Object.assign(new Error(String(error)), { code: "ENOSPC" }));
+    }
     throw filesFault(shown, error);
   }
   const held = database;

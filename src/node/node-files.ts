@@ -9,6 +9,8 @@ export type FilesFaultKind =
   | "read-only"
   /** ENOSPC, EDQUOT. */
   | "full"
+  /** Links that lead to each other. */
+  | "loop"
   /** Text was expected and the bytes are no UTF-8. */
   | "not-text"
   | "failed";
@@ -54,8 +56,23 @@ export function decodeText(bytes: Uint8Array, path: string): string {
     // A byte order mark stays in the text: an edit gives every other byte back as it was.
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new FilesFault("not-text", path, `${path} is no UTF-8 text`, { cause });
+    throw new FilesFault("not-text", path, `${path} is no UTF-8 text: save it as UTF-8`, { cause });
   }
+}
+
+/** The text that somebody meant, for who only looks: what is no UTF-8 becomes U+FFFD. */
+export function lossyText(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/** Bytes that a reader of text may stumble over, and what they are. */
+export function oddBytes(
+  text: string,
+): { readonly line: number; readonly what: string } | undefined {
+  if (text.startsWith("\uFEFF")) return { line: 1, what: "a byte order mark" };
+  const at = text.indexOf("\uFFFD");
+  if (at === -1) return undefined;
+  return { line: text.slice(0, at).split("\n").length, what: "bytes that are no UTF-8" };
 }
 
 const MAX_LINKS = 40;
@@ -86,7 +103,7 @@ export class NodeFiles implements FileView {
         continue;
       }
       links += 1;
-      if (links > MAX_LINKS) throw new FilesFault("failed", path, `${path}: too many links`);
+      if (links > MAX_LINKS) throw new FilesFault("loop", path, `${path}: too many links`);
       if (target.startsWith("/")) done = "/";
       todo = [...target.split("/").filter((name) => name !== "" && name !== "."), ...rest];
     }
@@ -107,7 +124,13 @@ export class NodeFiles implements FileView {
   }
 
   isDirectory(path: string): boolean {
-    return attempt(path, () => statSync(this.resolve(path)).isDirectory()) ?? false;
+    try {
+      return attempt(path, () => statSync(this.resolve(path)).isDirectory()) ?? false;
+    } catch (error) {
+      // One odd entry among many must not keep anybody from seeing the others.
+      if (error instanceof FilesFault && error.kind === "loop") return false;
+      throw error;
+    }
   }
 
   /** When it last changed, in milliseconds of the epoch. */

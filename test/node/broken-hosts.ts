@@ -33,6 +33,11 @@ export const brokenHostsPoints: readonly StartingPoint[] = [
     () => ["hosts-syntax"],
   ),
   brokenHosts(
+    "a hosts.toml that begins with a byte order mark",
+    (registry) => ({ [own(registry)]: `\uFEFFserver = "http://${registry}"\n${host}` }),
+    () => ["hosts-odd-bytes"],
+  ),
+  brokenHosts(
     "a hosts.toml with a server alone",
     (registry) => ({ [own(registry)]: `server = "http://${registry}"\n` }),
     (line) => (isNew(line) ? [] : ["hosts-no-host"]),

@@ -92,7 +92,8 @@ function insert(adoption: Adoption, file: HostsFile): Adopted {
 }
 
 function rewrite(adoption: Adoption, file: HostsFile): Adopted {
-  const { text, ours, more, registry, traits } = adoption;
+  const { ours, more, registry, traits } = adoption;
+  const text = adoption.text.replace(/^\uFEFF/, "");
   const notes: string[] = [];
   const comments = [OWNERSHIP_MARK.slice(2), ...keptComments(text, file, notes)];
   const names = new Set(ours.map((host) => host.url));

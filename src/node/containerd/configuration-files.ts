@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { FileView } from "../node-files.ts";
-import { readText } from "../node-files.ts";
+import { lossyText, oddBytes } from "../node-files.ts";
 import { TomlDocument, TomlSyntaxError } from "../toml-document.ts";
 import type { Traits } from "./version.ts";
 
@@ -19,6 +19,13 @@ export type Defect =
       readonly line: number;
       readonly column: number;
       readonly message: string;
+    }
+  /** 1.x reads over it; 2.x does not start with it. */
+  | {
+      readonly kind: "odd-bytes";
+      readonly file: string;
+      readonly line: number;
+      readonly what: string;
     }
   | {
       readonly kind: "import-missing";
@@ -78,8 +85,8 @@ export function readFiles(
   for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
     if (seen.has(next.path)) continue;
     seen.add(next.path);
-    const text = readText(view, next.path);
-    if (text === undefined) {
+    const state = view.read(next.path);
+    if (state === undefined) {
       // containerd exits where an import without a glob is missing; a missing main file is nothing.
       if (next.path !== main) {
         defects.push({
@@ -91,7 +98,10 @@ export function readFiles(
       }
       continue;
     }
-    const document = parse(text, next.path, defects);
+    const text = lossyText(state.bytes);
+    const odd = oddBytes(text);
+    if (odd) defects.push({ kind: "odd-bytes", file: next.path, ...odd });
+    const document = parse(text.replace(/^\uFEFF/, ""), next.path, defects);
     if (document === undefined) continue;
     const version = Number(document.leaf(["version"])?.value ?? 0);
     files.push({ path: next.path, document, version });

@@ -33,6 +33,17 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
         consequence: "containerd will not start with it",
         advice: "mend this line",
       };
+    case "odd-bytes":
+      return {
+        code: "config-odd-bytes",
+        severity: traits.readsOddBytes ? "warning" : "error",
+        at,
+        what: `there is ${defect.what} in it`,
+        consequence: traits.readsOddBytes
+          ? "it is read until containerd is updated to 2.x, which will not start with it"
+          : "containerd will not start with it",
+        advice: "save it as UTF-8 without a byte order mark",
+      };
     case "import-missing":
       return {
         code: "config-import-missing",

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { FileView } from "../node-files.ts";
-import { readText } from "../node-files.ts";
+import { lossyText } from "../node-files.ts";
 import type { Wish } from "../plan.ts";
 import type {
   Inspection,
@@ -100,7 +100,7 @@ export class ContainerdRuntime implements Runtime {
     if (directory === undefined)
       return { ...direct, problems: [...problems, "no hosts.toml for it"] };
     const file = posix.join(directory, "hosts.toml");
-    const text = readText(view, file) ?? "";
+    const text = lossyText(view.read(file)?.bytes ?? new Uint8Array());
     const read = readHostsFile(text, directory, traits);
     if (text === "" || !read.isRead) {
       const fatal = read.defects.find((defect) => isFatal(defect, traits));

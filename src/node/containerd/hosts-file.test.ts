@@ -50,6 +50,9 @@ const cases: [name: string, text: string, version: string, isRead: boolean, host
     true,
     ["http://m:5000"],
   ],
+  ["a byte order mark on 1.x", `\uFEFF${host}`, "1.7.24", true, ["http://m:5000"]],
+  ["a byte order mark on 2.x", `\uFEFF${host}`, "2.1.9", false, ["http://m:5000"]],
+  ["bytes that are no UTF-8 on 2.x", `# caf\uFFFD\n${host}`, "2.1.9", false, ["http://m:5000"]],
   ["a host twice", host + host, "1.6.20", false, []],
 ];
 

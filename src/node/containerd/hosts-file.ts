@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { oddBytes } from "../node-files.ts";
 import { TomlDocument, TomlSyntaxError } from "../toml-document.ts";
 import type { Traits } from "./version.ts";
 
@@ -23,6 +24,7 @@ export interface HostEntry extends HostFields {
 export type HostsDefect = { readonly line: number } & (
   | { readonly kind: "syntax"; readonly column: number; readonly message: string }
   | { readonly kind: "no-host" }
+  | { readonly kind: "odd-bytes"; readonly what: string }
   | { readonly kind: "unknown-capability"; readonly capability: string }
   | { readonly kind: "wrong-type"; readonly key: string; readonly expected: string }
   | { readonly kind: "inline-hosts"; readonly urls: readonly string[] }
@@ -62,8 +64,10 @@ const KEYS = new Set([
 ]);
 
 /** @param directory where the file stands: relative paths in it are meant from there. */
-export function readHostsFile(text: string, directory: string, traits: Traits): HostsFile {
+export function readHostsFile(written: string, directory: string, traits: Traits): HostsFile {
   const empty = { hosts: [], dropped: [], server: undefined, root: {} };
+  const odd = oddBytes(written);
+  const text = written.replace(/^\uFEFF/, "");
   let document: TomlDocument;
   try {
     document = new TomlDocument(text);
@@ -73,6 +77,7 @@ export function readHostsFile(text: string, directory: string, traits: Traits): 
     return { ...empty, isRead: false, defects: [{ kind: "syntax", line, column, message }] };
   }
   const reader = new Reader(document, directory, traits);
+  if (odd) reader.defects.push({ kind: "odd-bytes", ...odd });
   const tables = asTable(document.value["host"]);
   const plain = new Set(
     document.headers.flatMap(({ path: [first, url] }) => (first === "host" && url ? [url] : [])),
@@ -110,6 +115,8 @@ export function isFatal(defect: HostsDefect, traits: Traits): boolean {
       return true;
     case "wrong-type":
       return defect.key !== "dial_timeout" || traits.readsDialTimeout;
+    case "odd-bytes":
+      return !traits.readsOddBytes;
     case "inline-hosts":
     case "server-in-host":
     case "unknown-key":

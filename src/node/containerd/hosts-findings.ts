@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { Finding } from "../findings.ts";
 import type { FileView } from "../node-files.ts";
-import { decodeText } from "../node-files.ts";
+import { lossyText } from "../node-files.ts";
 import { tlsFiles } from "./adopt.ts";
 import {
   DEFAULT_DIRECTORY,
@@ -108,7 +108,7 @@ function directoryFindings(
     });
     return findings;
   }
-  const file = readHostsFile(decodeText(state.bytes, path), directory, traits);
+  const file = readHostsFile(lossyText(state.bytes), directory, traits);
   return [
     ...findings,
     ...file.defects.map((defect) => defectFinding(path, defect, traits)),
@@ -150,6 +150,12 @@ function describe(
         "it has a server and no [host]: this containerd refuses that (before 1.7.32)",
         "",
         `add a [host."URL"] table, or update containerd`,
+      ];
+    case "odd-bytes":
+      return [
+        `there is ${defect.what} in it`,
+        "it is read until containerd is updated to 2.x, which goes past the file in silence",
+        "save it as UTF-8 without a byte order mark",
       ];
     case "unknown-capability":
       return [

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { Finding, Place } from "../findings.ts";
 import type { FileView } from "../node-files.ts";
-import { decodeText } from "../node-files.ts";
+import { lossyText } from "../node-files.ts";
 import { hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
 import { hostOf, readHostsFile } from "./hosts-file.ts";
 import type { RegistryPattern } from "./registry-pattern.ts";
@@ -47,7 +47,7 @@ function fromHosts(view: FileView, pattern: RegistryPattern, traits: Traits): Na
       const file = posix.join(root, name, "hosts.toml");
       const state = view.read(file);
       if (state === undefined) return [];
-      const { hosts } = readHostsFile(decodeText(state.bytes, file), posix.dirname(file), traits);
+      const { hosts } = readHostsFile(lossyText(state.bytes), posix.dirname(file), traits);
       return hosts
         .filter((host) => hostOf(host.url) !== hostOfDirectory(name))
         .map((host) => ({

@@ -127,6 +127,12 @@ function configurationObstacles(configuration: Configuration): Obstacle[] {
         const advice = "mend it first; nothing was touched. containerd would not start with it";
         return [{ code: "config-syntax", at: { file, line, column }, what: message, advice }];
       }
+      case "odd-bytes": {
+        const what = `there is ${defect.what} in it, with which containerd 2.x does not start`;
+        const at = { file: defect.file, line: defect.line };
+        const advice = "save it as UTF-8 without a byte order mark first; nothing was touched";
+        return [{ code: "config-odd-bytes", at, what, advice }];
+      }
       case "import-missing": {
         const what = `it imports ${defect.target}, which does not exist: containerd will not start`;
         const at = { file: defect.file, line: defect.line };

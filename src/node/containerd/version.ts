@@ -44,6 +44,8 @@ export interface Traits {
   readonly dropsInlineHosts: boolean;
   /** A hosts.toml without any `[host]` is read; else it is an error (containerd#10027). */
   readonly readsServerOnly: boolean;
+  /** A byte order mark, and bytes that are no UTF-8, are read over in any file; else it is an error. */
+  readonly readsOddBytes: boolean;
   /** `referrers` is a known capability; else the whole file is an error. */
   readonly knowsReferrers: boolean;
   readonly readsDialTimeout: boolean;
@@ -75,6 +77,7 @@ export function traitsOf(version: ContainerdVersion): Traits {
     defaultConfigPath: since(2, 2) ? "/etc/containerd/certs.d:/etc/docker/certs.d" : "",
     dropsInlineHosts: since(2, 0),
     readsServerOnly: since(2, 0) || (isLine(1, 7) && version.patch >= 32),
+    readsOddBytes: !since(2, 0),
     knowsReferrers: since(2, 2),
     readsDialTimeout: since(2, 1) || (isLine(2, 0) && version.patch >= 7),
     readsDefaultDirectory: since(1, 7, 24) || (isLine(1, 6) && version.patch >= 17),

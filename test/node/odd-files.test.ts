@@ -1,0 +1,201 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { dlopen, ptr } from "bun:ffi";
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { type TempDir, tempDir } from "../harness/places.ts";
+import { mustRun } from "../harness/processes.ts";
+import { realTest } from "../harness/real.ts";
+import { entrepotNode } from "./program.ts";
+import { tree } from "./tree.ts";
+
+setDefaultTimeout(60_000);
+
+const CONFIG = "etc/containerd/config.toml";
+const HOSTS = "etc/containerd/certs.d/ghcr.io/hosts.toml";
+const cri = `plugins."io.containerd.grpc.v1.cri"`;
+const configured = `version = 2\n[${cri}.registry]\n  config_path = "/etc/containerd/certs.d"\n`;
+
+async function node(files: Record<string, string | Uint8Array>): Promise<TempDir> {
+  const dir = await tempDir("odd");
+  for (const [path, bytes] of Object.entries(files)) {
+    mkdirSync(dirname(dir.file(path)), { recursive: true });
+    writeFileSync(dir.file(path), bytes);
+  }
+  return dir;
+}
+
+const places = (dir: TempDir): string[] => ["--root", dir.path, "--containerd-version", "1.7.24"];
+const WISH = ["--cache", "http://cache:5000", "--upstream", "ghcr.io"];
+const wire = (dir: TempDir, ...more: string[]) =>
+  entrepotNode(["apply", ...WISH, ...places(dir), ...more]);
+const back = (dir: TempDir) => entrepotNode(["rollback", ...places(dir)]);
+const text = (dir: TempDir, path: string): string => readFileSync(dir.file(path), "utf8");
+
+realTest("modes, owners and extended attributes stay, there and back", async () => {
+  await using dir = await node({
+    [CONFIG]: "version = 2\n",
+    [HOSTS]: `[host."http://m:1"]\n`,
+  });
+  const attributes = new Attributes();
+  for (const [path, mode, owner] of [
+    [CONFIG, 0o640, 1234],
+    [HOSTS, 0o604, 4321],
+  ] as const) {
+    chmodSync(dir.file(path), mode);
+    chownSync(dir.file(path), owner, owner + 1);
+    attributes.set(dir.file(path), "user.label", `label of ${path}`);
+  }
+  const look = () =>
+    [CONFIG, HOSTS].map((path) => {
+      const { mode, uid, gid } = statSync(dir.file(path));
+      return [mode & 0o7777, uid, gid, attributes.get(dir.file(path), "user.label")];
+    });
+  const before = { attributes: look(), tree: tree(dir.file("etc")) };
+  expect(look()).toEqual([
+    [0o640, 1234, 1235, `label of ${CONFIG}`],
+    [0o604, 4321, 4322, `label of ${HOSTS}`],
+  ]);
+  expect(await wire(dir, "--adopt")).toMatchObject({ code: 0 });
+  expect(look()).toEqual(before.attributes);
+  expect(text(dir, HOSTS)).toContain("cache:5000");
+  expect(await back(dir)).toMatchObject({ code: 0 });
+  expect({ attributes: look(), tree: tree(dir.file("etc")) }).toEqual(before);
+});
+
+test("links to config.toml and certs.d stay links, and what they lead to is changed", async () => {
+  await using dir = await node({
+    "srv/containerd/real.toml": configured,
+    "srv/certs/quay.io/hosts.toml": `[host."http://m:1"]\n`,
+  });
+  mkdirSync(dir.file("etc/containerd"), { recursive: true });
+  // As the node has it: an absolute link must not lead out of the root that is looked at.
+  symlinkSync("/srv/containerd/real.toml", dir.file(CONFIG));
+  symlinkSync("../../srv/certs", dir.file("etc/containerd/certs.d"));
+  const before = tree(dir.file("srv"));
+  expect(await wire(dir)).toMatchObject({ code: 0 });
+  expect(text(dir, "srv/certs/ghcr.io/hosts.toml")).toContain("cache:5000");
+  expect(lstatSync(dir.file(CONFIG)).isSymbolicLink()).toBe(true);
+  expect(readlinkSync(dir.file("etc/containerd/certs.d"))).toBe("../../srv/certs");
+  expect(await back(dir)).toMatchObject({ code: 0 });
+  expect(tree(dir.file("srv"))).toEqual(before);
+  expect(lstatSync(dir.file("etc/containerd/certs.d")).isSymbolicLink()).toBe(true);
+});
+
+test("CRLF, tabs and both kinds of line endings stay as they are in config.toml", async () => {
+  const odd = `version = 2\r\n\t[ ${cri} ]\t# mine\r\n\t\tsandbox_image\t=\t'p'\n\t[${cri}.registry.mirrors."ghcr.io"]\r\n\t\tendpoint = [\r\n\t\t\t"http://m:1", # one\n\t\t]\r\n\r\n\t[${cri}.cni] # last`;
+  await using dir = await node({ [CONFIG]: odd });
+  expect(await wire(dir)).toMatchObject({ code: 0 });
+  const after = text(dir, CONFIG);
+  // What goes are the mirror's lines and what comes is one table; the rest is there byte for byte.
+  const kept = odd.replace(/\t\[[^\n]*mirrors[\s\S]*?\t\t\]\r\n/, "");
+  let from = 0;
+  for (const line of kept.split(/(?<=\n)/)) {
+    const at = after.indexOf(line, from);
+    expect({ line, found: at >= 0 }).toEqual({ line, found: true });
+    from = at + line.length;
+  }
+  expect(await back(dir)).toMatchObject({ code: 0 });
+  expect(text(dir, CONFIG)).toBe(odd);
+});
+
+/** Bun has no call for them. */
+class Attributes {
+  readonly #libc = dlopen("libc.so.6", {
+    setxattr: { args: ["cstring", "cstring", "ptr", "usize", "int"], returns: "int" },
+    getxattr: { args: ["cstring", "cstring", "ptr", "usize"], returns: "i64" },
+  });
+
+  set(path: string, name: string, value: string): void {
+    const bytes = new TextEncoder().encode(value);
+    const [at, key] = [cString(path), cString(name)];
+    expect(this.#libc.symbols.setxattr(ptr(at), ptr(key), ptr(bytes), bytes.length, 0)).toBe(0);
+  }
+
+  get(path: string, name: string): string {
+    const bytes = new Uint8Array(256);
+    const [at, key] = [cString(path), cString(name)];
+    const length = this.#libc.symbols.getxattr(ptr(at), ptr(key), ptr(bytes), bytes.length);
+    return new TextDecoder().decode(bytes.subarray(0, Math.max(0, Number(length))));
+  }
+}
+
+function cString(value: string): Uint8Array {
+  return new TextEncoder().encode(`${value}\0`);
+}
+
+realTest(
+  "a disk that is full: nothing is half written, and it goes once there is room",
+  async () => {
+    await using dir = await node({ "var/lib/.keep": "" });
+    mkdirSync(dir.file("etc"));
+    await mustRun(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir.file("etc")]);
+    try {
+      mkdirSync(dir.file("etc/containerd"));
+      writeFileSync(dir.file(CONFIG), configured.replace("config_path", "# config_path"));
+      // Room for the directories and the first hosts.toml, and for no new config.toml.
+      for (const name of ["fill-1", "fill-2"]) {
+        await mustRun(["sh", "-c", `head -c 1000000 /dev/zero > ${dir.file("etc", name)} || true`]);
+        if (name === "fill-1") writeFileSync(dir.file("etc/fill-1"), new Uint8Array(40_000));
+      }
+      const before = tree(dir.file("etc"));
+      const full = await wire(dir);
+      expect(full).toMatchObject({ code: 1, text: expect.stringContaining("no space is left") });
+      expect(tree(dir.file("etc"))).toEqual(before);
+      await mustRun(["rm", dir.file("etc/fill-2")]);
+      expect(await wire(dir)).toMatchObject({ code: 0 });
+    } finally {
+      await mustRun(["umount", dir.file("etc")]);
+    }
+  },
+);
+
+realTest("a journal on a file system that is full stops before anything is written", async () => {
+  await using dir = await node({ [CONFIG]: configured });
+  const state = dir.file("var/lib/entrepot/node");
+  mkdirSync(state, { recursive: true });
+  await mustRun(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state]);
+  try {
+    await mustRun(["sh", "-c", `head -c 1000000 /dev/zero > ${state}/fill || true`]);
+    const before = tree(dir.file("etc"));
+    const full = await wire(dir);
+    expect(full).toMatchObject({ code: 1, text: expect.stringContaining("no space is left") });
+    expect(tree(dir.file("etc"))).toEqual(before);
+    await mustRun(["rm", `${state}/fill`]);
+    expect(await wire(dir)).toMatchObject({ code: 0 });
+    expect(await back(dir)).toMatchObject({ code: 0 });
+    expect(tree(dir.file("etc"))).toEqual(before);
+  } finally {
+    await mustRun(["umount", state]);
+  }
+});
+
+test("directories of odd names in certs.d are left alone, and are no reason to fail", async () => {
+  const odd = ["a b", "ümlaut.test", "-x", "reg.test:5000", "[::1]_5000_", "%41", "x'y", 'q"'];
+  const files = Object.fromEntries(
+    odd.map((name) => [`etc/containerd/certs.d/${name}/hosts.toml`, `[host."http://m:1"]\n`]),
+  );
+  await using dir = await node({
+    [CONFIG]: configured,
+    "etc/containerd/certs.d/file": "no directory",
+    "etc/containerd/certs.d/latin.test/hosts.toml": new Uint8Array([35, 233, 10]),
+    ...files,
+  });
+  symlinkSync("nowhere", dir.file("etc/containerd/certs.d/dangling"));
+  symlinkSync("loop", dir.file("etc/containerd/certs.d/loop"));
+  const check = await entrepotNode(["check", ...places(dir)]);
+  expect(check.text).toContain("pattern         hosts directories");
+  expect(await wire(dir)).toMatchObject({ code: 0 });
+  for (const name of odd)
+    expect(text(dir, `etc/containerd/certs.d/${name}/hosts.toml`)).toBe(`[host."http://m:1"]\n`);
+  expect(await back(dir)).toMatchObject({ code: 0 });
+});
