@@ -38,6 +38,12 @@ export const GOALS: readonly Goal[] = [
   { workload: herd, figure: "peak MB", atMost: 150 },
   { workload: "40 layers, cold", figure: "seconds", against: "direct", atMost: 1.1 },
   { workload: "start with 100,000 blobs", figure: "first answer ms", atMost: 200 },
+  {
+    workload: "start with 100,000 blobs",
+    figure: "first answer ms",
+    system: "executable",
+    atMost: 200,
+  },
   { workload: "memory of hits", figure: "peak MB", atMost: 150 },
   { workload: "soak", figure: "late over early", atMost: 1.1 },
   { workload: "soak", figure: "peak MB", atMost: 150 },

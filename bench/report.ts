@@ -28,7 +28,7 @@ function cell(row: Row | undefined): string {
 
 export function goalTable(judged: readonly Judged[]): string {
   const lines = judged.map((goal) => [
-    goal.workload,
+    goal.system === undefined ? goal.workload : `${goal.workload}, ${goal.system}`,
     goal.against === undefined ? goal.figure : `${goal.figure}, over ${goal.against}`,
     shown(goal.value),
     goal.atLeast === undefined ? `≤ ${goal.atMost}` : `≥ ${goal.atLeast}`,

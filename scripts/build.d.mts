@@ -1,0 +1,1 @@
+export function build(processor: string, folder?: string): string;
