@@ -136,6 +136,28 @@ realTest("a registry whose certificate nobody vouches for is found", async () =>
   );
 });
 
+realTest("a cache that speaks TLS is asked so, and its certificate is looked at", async () => {
+  await using folder = await tempDir("tls");
+  const { certificateFile, keyFile } = await makeCertificate(folder, ["cache.test", "127.0.0.1"]);
+  await using registry = await startDockerRegistry();
+  await push(textImage(), { url: registry.url, repository: "org/app", tag: "1" });
+  const config = {
+    tls: { certificate: certificateFile, key: keyFile },
+    upstreams: { "reg.test": localUpstream(registry.url) },
+  };
+  await using cache = await startEntrepot({ config });
+  const args = ["--listen", cache.address, "--admin", cache.adminAddress];
+  const { rows } = await doctor(config, ...args, "--image", "reg.test/org/app:1");
+  expect(of(rows, "port")).toEqual(["ok: Entrepot answers", "ok: Entrepot answers"]);
+  expect(of(rows, "certificate")).toEqual([
+    expect.stringMatching(/^note: valid for [01] days$/),
+    "ok: for cache.test, 127.0.0.1",
+  ]);
+  expect(of(rows, "through the cache")).toEqual([
+    "ok: /v2/ 200, /v2/_catalog 200, /v2/org/app/manifests/1 200",
+  ]);
+});
+
 test("wrong use ends with 2", async () => {
   const short = await run([PROGRAM, "doctor", "--image", "nginx"]);
   expect([short.code, short.stderr]).toEqual([

@@ -1,7 +1,7 @@
 import type { Settings } from "../config/settings.ts";
 import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { about, type Finding } from "./finding.ts";
-import { listenerAt, reachable, urlOf } from "./ports.ts";
+import { ANY_CERTIFICATE, listenerAt, reachable, urlOf } from "./ports.ts";
 import type { Sample } from "./upstreams.ts";
 
 /** Above the 20 s in which a node gets headers. */
@@ -9,14 +9,15 @@ const PATIENCE_MS = 25_000;
 
 /** The same questions to the running cache, as a node would ask them; none where it does not run. */
 export async function cacheFindings(
-  { listen, upstreams }: Settings,
+  { listen, tls, upstreams }: Settings,
   samples: ReadonlyMap<string, Sample>,
 ): Promise<Finding[]> {
   const address = { host: reachable(listen.host), port: listen.port };
   if ((await listenerAt(address)) !== "entrepot") return [];
   const findings: Finding[] = [];
   for (const { name, port } of upstreams.values()) {
-    const base = urlOf(port === undefined ? address : { ...address, port });
+    const own = port === undefined ? address : { ...address, port };
+    const base = urlOf(own, tls ? "https" : "http");
     const ns = port === undefined ? `?ns=${encodeURIComponent(name)}` : "";
     const report = about("through the cache", name);
     const sample = samples.get(name);
@@ -52,6 +53,7 @@ async function statusOf(url: string): Promise<number | string> {
       method,
       headers: { accept: MANIFEST_ACCEPT },
       signal: AbortSignal.timeout(PATIENCE_MS),
+      ...ANY_CERTIFICATE,
     });
     await response.body?.cancel();
     return response.status;

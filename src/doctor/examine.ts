@@ -2,6 +2,7 @@ import type { Settings } from "../config/settings.ts";
 import { openRoads } from "../upstream/roads.ts";
 import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
+import { certificateFindings } from "./certificate.ts";
 import { diskFindings } from "./disk.ts";
 import type { Finding } from "./finding.ts";
 import { limitFindings } from "./limits.ts";
@@ -32,6 +33,7 @@ export async function examine(
   const local = [
     ...addressFindings(settings.listen, machine),
     ...(await portFindings(settings, machine)),
+    ...certificateFindings(settings, machine),
     ...diskFindings(settings.dataDirectory, machine),
     ...limitFindings(machine),
   ];

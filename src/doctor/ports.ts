@@ -36,9 +36,12 @@ export function reachable(host: string): string {
   return host === "::" ? "::1" : host;
 }
 
-export function urlOf({ host, port }: Address): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+export function urlOf({ host, port }: Address, scheme: "http" | "https"): string {
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
+
+/** Whose certificate it is says nothing here: it is this machine that is asked. */
+export const ANY_CERTIFICATE = { tls: { rejectUnauthorized: false } } as const;
 
 async function portFinding(address: Address, of: string): Promise<Finding> {
   const report = about("port", `${address.port} (${of})`);
@@ -88,12 +91,19 @@ async function takenPort(address: Address, report: ReturnType<typeof about>): Pr
   }
 }
 
+/** Asked over TLS as well: what is configured by now need not be what runs. */
 export async function listenerAt(address: Address): Promise<Listener> {
+  const plain = await listenerOver("http", address);
+  return plain === "other" ? listenerOver("https", address) : plain;
+}
+
+async function listenerOver(scheme: "http" | "https", address: Address): Promise<Listener> {
   try {
     const ask = (path: string): Promise<Response> =>
-      fetch(`${urlOf(address)}${path}`, {
+      fetch(`${urlOf(address, scheme)}${path}`, {
         signal: AbortSignal.timeout(PATIENCE_MS),
         redirect: "manual",
+        ...ANY_CERTIFICATE,
       });
     const own = await ask("/entrepot/v1/namespaces");
     await own.body?.cancel();

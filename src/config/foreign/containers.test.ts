@@ -117,3 +117,34 @@ test("a folder that only the shell knows is no volume of Docker's", () => {
   }
   for (const host of ["~/d", "$DATA"]) expect(folders(host)).toEqual([]);
 });
+
+const secure = (name: string, port: number, host: string, more = ""): string =>
+  `docker run -p ${port}:5000 -v ${host}:/certs:ro -e REGISTRY_HTTP_TLS_CERTIFICATE=/certs/a.crt -e REGISTRY_HTTP_TLS_KEY=/certs/a.key -e REGISTRY_PROXY_REMOTEURL=https://${name} ${more} registry:2\n`;
+const plain = "docker run -p 5020:5000 -e REGISTRY_PROXY_REMOTEURL=https://c.io registry:2\n";
+const whyLeft = (draft: Draft): string[] => draft.left.map(({ why }) => why);
+
+test("a certificate is carried over from where it is on this machine", () => {
+  const draft = imported(secure("a.io", 5000, "/etc/certs") + secure("b.io", 5010, "$PWD/certs"));
+  expect(draft.value["tls"]).toEqual({ certificate: "/etc/certs/a.crt", key: "/etc/certs/a.key" });
+  expect(whyLeft(draft)).toEqual([
+    "one certificate is shown at all ports, /etc/certs/a.crt: is its name among those?",
+  ]);
+  const same = imported(secure("a.io", 5000, "./certs") + secure("b.io", 5010, "$PWD/certs"));
+  const own = { certificate: "/in/caches/certs/a.crt", key: "/in/caches/certs/a.key" };
+  expect([same.value["tls"], same.left]).toEqual([own, []]);
+});
+
+test.each([
+  [secure("a.io", 5000, "/etc/certs") + plain, "some of these registries are asked over http://"],
+  [secure("a.io", 5000, "certs"), "it is inside of the container"],
+  [
+    secure("a.io", 5000, "/c", "-e REGISTRY_HTTP_TLS_LETSENCRYPT_EMAIL=a@b.c"),
+    "no certificate is fetched: name one as tls.certificate and tls.key",
+  ],
+  [
+    secure("a.io", 5000, "/c", "-e REGISTRY_HTTP_TLS_CLIENTCAS=/certs/ca.pem"),
+    "clients are not asked for certificates",
+  ],
+])("what cannot be carried over of TLS is named (%#)", (text, why) => {
+  expect(whyLeft(imported(text))).toEqual([expect.stringContaining(why)]);
+});

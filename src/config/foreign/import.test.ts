@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
+import { makeCertificate } from "../../../test/harness/certificates.ts";
 import { expectGolden } from "../../../test/harness/golden.ts";
+import { tempDir } from "../../../test/harness/places.ts";
 import { readText, UnreadableError } from "../files.ts";
 import { loadSettings } from "../load.ts";
 import { refusal } from "../testing.ts";
@@ -47,11 +49,17 @@ test.each(cases)("%s becomes the golden entrepot.yaml", (name, files, names) => 
   expectGolden(`import/${name}/entrepot.yaml`, imported(name, files, names));
 });
 
-test.each(cases)("what comes of %s is a configuration that starts", (name, files, names) => {
-  const text = imported(name, files, names);
+test.each(cases)("what comes of %s is a configuration that starts", async (name, given, names) => {
+  await using folder = await tempDir("pair");
+  const pair = await makeCertificate(folder);
+  const files = new Map([
+    ["/in/entrepot.yaml", imported(name, given, names)],
+    ["/tls/crt", pair.certificate],
+    ["/tls/key", pair.key],
+  ]);
   const { upstreams } = loadSettings({
     flags: { config: "/in/entrepot.yaml" },
-    readFile: (file) => (file === "/in/entrepot.yaml" ? text : "not-a-real-one\n"),
+    readFile: (file) => files.get(file) ?? "not-a-real-one\n",
   });
   expect(upstreams.size).toBeGreaterThan(0);
 });

@@ -47,7 +47,7 @@ export function readRegistryConfig(
     const served = config.caches.findIndex(({ http }) => !http || http.tls === true);
     reading.leave(
       [...base, "caches", served, "http", "tls"],
-      "nodes reach this cache over http://; put a proxy with a certificate before it where that is not enough",
+      "nodes reach this cache over http:// until it has a certificate, which no manifest holds: import this one, and add tls.certificate and tls.key",
     );
   }
 }

@@ -28,6 +28,8 @@ const IMAGE =
 const CONFIG_FILES = new Set(["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"]);
 const DATA = "/var/lib/registry";
 const DEFAULT_PORT = "5000";
+/** How a command line calls the folder it is typed in. */
+const HERE = /^(?:\$PWD|\$\{PWD\}|\$\(pwd\))(?=\/|$)/;
 const LIMIT = 1024 * 1024;
 
 /** Whether a text needs a shell, or Compose, to be complete. */
@@ -75,6 +77,7 @@ export function readContainer(
     from,
     settings,
     isContained: true,
+    place: (file) => hostPath(container.volumes, file, folder),
     ...(port ? { port } : {}),
     ...(data ? { folder: data } : {}),
   };
@@ -115,7 +118,7 @@ function folderOf(volumes: readonly Fact[], root: string, base: string): Fact | 
   for (const { value, from } of volumes) {
     const [host = "", inside = ""] = value.split(":");
     if (inside !== root || host === "") continue;
-    const written = host.replace(/^(?:\$PWD|\$\{PWD\}|\$\(pwd\))(?=\/|$)/, ".");
+    const written = host.replace(HERE, ".");
     // Whose home, and what is in a variable, is not known here.
     if (/^~|\$/.test(written)) return undefined;
     const isNamed = !/^[./]/.test(written);
@@ -123,6 +126,20 @@ function folderOf(volumes: readonly Fact[], root: string, base: string): Fact | 
       ? `"$(docker volume inspect --format '{{.Mountpoint}}' ${written})"`
       : path.resolve(base, written);
     return { value: folder, from };
+  }
+  return undefined;
+}
+
+/** Where a file of the container is, below one of the folders or files that are mounted. */
+function hostPath(volumes: readonly Fact[], file: string, base: string): string | undefined {
+  for (const { value } of volumes) {
+    const [host = "", inside = ""] = value.split(":");
+    const written = host.replace(HERE, ".");
+    const isThere = inside !== "" && (file === inside || file.startsWith(`${inside}/`));
+    // A volume with a name, a home or a variable is somewhere that is not known here.
+    if (isThere && /^[./]/.test(written) && !written.includes("$")) {
+      return path.join(path.resolve(base, written), file.slice(inside.length));
+    }
   }
   return undefined;
 }

@@ -16,6 +16,8 @@ export interface RegistryFacts {
   port?: Fact;
   /** Whether its paths are a container's and not this machine's. */
   readonly isContained?: boolean;
+  /** Where a file of the container is on this machine; undefined where it is not. */
+  readonly place?: (inside: string) => string | undefined;
   /** Its data on this machine, where that is not `storage.filesystem.rootdirectory`. */
   folder?: Fact;
 }
@@ -43,7 +45,9 @@ const WHY_NOT: Readonly<Record<string, string>> = {
   "http.host": "not needed: addresses in answers are relative",
   "http.secret": "not needed: there are no uploads",
   "http.relativeurls": "not needed: addresses in answers are relative",
-  "http.tls": "nodes reach this cache over http://; put a proxy with a certificate before it",
+  "http.tls": "of TLS the certificate and its key are carried over, and nothing else",
+  "http.tls.clientcas": "clients are not asked for certificates",
+  "http.tls.letsencrypt": "no certificate is fetched: name one as tls.certificate and tls.key",
   "http.debug": "metrics are at the address `admin`, under /metrics",
   "http.headers": "not needed",
   "http.http2": "HTTP/1.1 alone is spoken to nodes",

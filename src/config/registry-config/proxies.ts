@@ -6,6 +6,7 @@ import { quote } from "../problems.ts";
 import { parseAddress } from "../schema.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
 import { type Fact, type RegistryFacts, whyNot } from "./facts.ts";
+import { carryTls } from "./tls.ts";
 
 const DEFAULT_ROOT = "/var/lib/registry";
 const READ = new Set([
@@ -14,6 +15,8 @@ const READ = new Set([
   "proxy.password",
   "proxy.ttl",
   "http.addr",
+  "http.tls.certificate",
+  "http.tls.key",
   "storage.filesystem.rootdirectory",
 ]);
 
@@ -36,15 +39,18 @@ export function carryProxies(
   names: ReadonlyMap<string, string>,
 ): void {
   const listening: Listening[] = [];
+  const carried: RegistryFacts[] = [];
   for (const facts of registries) {
     const name = carryProxy(facts, draft, names);
     if (name === undefined) continue;
+    carried.push(facts);
     const own = listeningOf(facts, name, draft);
     const clash = listening.find(({ port }) => port === own?.port);
     if (own && clash) draft.refuse(own.from, `port ${own.port} is ${clash.upstream}'s already`);
     else if (own) listening.push(own);
   }
   carryPorts(listening, draft);
+  carryTls(carried, draft);
 }
 
 function carryProxy(
