@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { tempDir } from "../test/harness/places.ts";
 import { measureBusy } from "./busy.ts";
+import { measureEvicting } from "./evicting.ts";
 import { GOALS } from "./goals.ts";
 import { baselineOf, readBaseline, regressions } from "./guard.ts";
 import { measureHerd } from "./herd.ts";
@@ -21,6 +22,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   herd: measureHerd,
   image: measureImage,
   busy: measureBusy,
+  evicting: measureEvicting,
   startup: measureStartup,
   soak: measureSoak,
 };

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { mustRun } from "../test/harness/processes.ts";
 import { family, peakMegabytes } from "./kernel.ts";
 import { download } from "./load.ts";
@@ -23,18 +24,23 @@ export async function measureBusy(run: Run): Promise<void> {
     const busy = await probe(url, seconds);
     await filling;
     run.add("hits during a fill", "entrepot", {
-      "p99 ms, idle": idle,
-      "p99 ms, filling": busy,
-      "p99 filling over idle": busy / idle,
+      "p99 ms, idle": idle.p99,
+      "p99 ms, filling": busy.p99,
+      "p99 filling over idle": busy.p99 / idle.p99,
       "peak MB": peakMegabytes(family(cache.pid)),
     });
   }
 }
 
-/** The 99th percentile of the waits, in milliseconds. */
-async function probe(url: string, seconds: number): Promise<number> {
-  const output = await mustRun([process.execPath, PROBER, url, String(seconds)]);
-  const told: unknown = JSON.parse(output);
-  if (typeof told === "object" && told && "p99" in told) return Number(told.p99);
-  throw new Error(`the prober said ${output}`);
+export interface Waits {
+  /** The median and the 99th percentile of the waits, in milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
 }
+
+export async function probe(url: string, seconds: number): Promise<Waits> {
+  const output = await mustRun([process.execPath, PROBER, url, String(seconds)]);
+  return form.parse(JSON.parse(output));
+}
+
+const form = z.object({ p50: z.number(), p99: z.number() });

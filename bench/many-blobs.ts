@@ -11,8 +11,10 @@ const ROWS = 5000;
 /**
  * Makes a data folder with many blobs of `bench.test/bench/many`: files and facts as the cache itself
  * leaves them, but without a sync and a transaction for each. Returns the path of the last one.
+ *
+ * @param each bytes of each; a few where nothing is said
  */
-export async function makeStore(data: string, count: number): Promise<string> {
+export async function makeStore(data: string, count: number, each?: number): Promise<string> {
   const upstream = parseUpstreamName("bench.test");
   const repository = parseRepositoryName("bench/many");
   if (!upstream || !repository) throw new Error("the bench's own names do not parse");
@@ -28,7 +30,9 @@ export async function makeStore(data: string, count: number): Promise<string> {
   let last = "";
   for (let first = 0; first < count; first += ROWS) {
     const blobs = Array.from({ length: Math.min(ROWS, count - first) }, (_, at) => {
-      const bytes = encoder.encode(`blob ${first + at}`);
+      const name = encoder.encode(`blob ${first + at}`);
+      const bytes = new Uint8Array(each ?? name.byteLength);
+      bytes.set(name);
       const digest = digestOf(bytes);
       const hex = digestHex(digest);
       writeFileSync(join(folder, hex.slice(0, 2), hex), bytes, { mode: 0o600 });

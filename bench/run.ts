@@ -59,6 +59,12 @@ export class Run {
     return this.#start(name, upstream, this.dir.file(`${name}-${this.#fresh}`));
   }
 
+  /** Entrepot with content of its own, in as much as it may keep. */
+  startBound(upstream: string, place: { data: string; maxSize: number }): Promise<Running> {
+    const { stock } = this.upstream;
+    return start("entrepot", { upstream, ...place, scratch: this.dir, stock });
+  }
+
   #start(name: SystemName, upstream: string, data: string): Promise<Running> {
     const { stock } = this.upstream;
     return start(name, { upstream, data, scratch: this.dir, stock });

@@ -16,11 +16,15 @@ export interface Place {
   readonly data: string;
   readonly scratch: TempDir;
   readonly stock: Stock;
+  /** Bytes that entrepot may keep; as it likes where nothing is said. */
+  readonly maxSize?: number;
 }
 
 export interface Running extends AsyncDisposable {
   readonly name: SystemName;
   readonly pid: number;
+  /** Its metrics, where it has any. */
+  readonly metrics?: string;
   /** The whole address of a path such as `blobs/sha256:…` in `bench/app`. */
   at(this: void, path: string): string;
 }
@@ -46,13 +50,14 @@ const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
  * As people run it, with a line in the log for each request. They go to a file: a reader here would
  * take a core of the machine that is measured.
  */
-async function entrepot({ upstream, data, scratch }: Place): Promise<Running> {
+async function entrepot({ upstream, data, scratch, maxSize }: Place): Promise<Running> {
   const [config, log] = [scratch.file("entrepot.yaml"), scratch.file("entrepot.log")];
   const settings = { ...localUpstream(upstream), tagTtl: "1h" };
-  await writeFile(config, JSON.stringify({ upstreams: { "bench.test": settings } })); // YAML includes JSON.
-  const address = `127.0.0.1:${freePort()}`;
-  const places = ["--config", config, "--data", data, "--listen", address];
-  const serve = ["serve", ...places, "--admin", "127.0.0.1:0", "--log-format", "json"];
+  const storage = maxSize === undefined ? {} : { storage: { maxSize, minFree: 0 } };
+  await writeFile(config, JSON.stringify({ ...storage, upstreams: { "bench.test": settings } })); // YAML includes JSON.
+  const [address, admin] = [`127.0.0.1:${freePort()}`, `127.0.0.1:${freePort()}`];
+  const places = ["--config", config, "--data", data, "--listen", address, "--admin", admin];
+  const serve = ["serve", ...places, "--log-format", "json"];
   const child = await startProcess({
     name: "entrepot",
     command: ["sh", "-c", `exec "$0" "$@" > '${log}'`, PROGRAM, ...serve],
@@ -61,6 +66,7 @@ async function entrepot({ upstream, data, scratch }: Place): Promise<Running> {
   return {
     name: "entrepot",
     pid: child.pid,
+    metrics: `http://${admin}/metrics`,
     at: (path) => `http://${address}/v2/bench/app/${path}?ns=bench.test`,
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };

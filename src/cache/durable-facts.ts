@@ -73,7 +73,7 @@ export class DurableFacts {
           await this.#try(() => contents.put(content, now));
           growth?.stored(content.digest, content.size);
         },
-        remove: (digest) => this.#try(() => contents.remove(digest)),
+        remove: (digests, until) => this.#try(() => contents.remove(digests, until)),
         used: (times) => contents.used(times),
       },
       listings: {

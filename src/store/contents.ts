@@ -48,8 +48,11 @@ export class SqlContents implements Contents {
       .execute();
   }
 
-  async remove(digest: Digest): Promise<void> {
-    await this.#db.deleteFrom("contents").where("digest", "=", digest).execute();
+  async remove(digests: readonly Digest[], until?: number): Promise<void> {
+    if (digests.length === 0) return;
+    let query = this.#db.deleteFrom("contents").where("digest", "in", digests);
+    if (until !== undefined) query = query.where("stored_at", "<=", until);
+    await query.execute();
   }
 
   async leastUsed(

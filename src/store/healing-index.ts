@@ -54,7 +54,7 @@ export class HealingIndex implements Index {
     this.contents = {
       get: (digest) => this.#ask(({ contents }) => contents.get(digest)),
       put: (content, now) => this.#ask(({ contents }) => contents.put(content, now)),
-      remove: (digest) => this.#ask(({ contents }) => contents.remove(digest)),
+      remove: (digests, until) => this.#ask(({ contents }) => contents.remove(digests, until)),
       leastUsed: (limit, last) => this.#ask(({ contents }) => contents.leastUsed(limit, last)),
       storedBefore: (moment, limit, last) =>
         this.#ask(({ contents }) => contents.storedBefore(moment, limit, last)),

@@ -139,8 +139,11 @@ export function indexConformance(
       expect(await index.contents.get(two)).toEqual({ digest: two, size: 700, mediaType });
       await index.contents.put({ digest: one, size: 6, mediaType }, 2);
       expect(await index.contents.get(one)).toEqual({ digest: one, size: 6, mediaType });
-      await index.contents.remove(one);
-      await index.contents.remove(one);
+      await index.contents.remove([one], 1);
+      expect(await index.contents.get(one)).toBeDefined();
+      await index.contents.remove([one, three], 2);
+      await index.contents.remove([one]);
+      await index.contents.remove([]);
       expect(await index.contents.get(one)).toBeUndefined();
       expect(await index.contents.total()).toEqual({ count: 1, bytes: 700 });
     });

@@ -70,7 +70,11 @@ export interface ContentUse extends Content {
 export interface Contents {
   get(digest: Digest): Promise<Content | undefined>;
   put(content: Content, now: number): Promise<void>;
-  remove(digest: Digest): Promise<void>;
+  /**
+   * Forgets at most 512 of them; those that were stored later than `until`, in milliseconds of the
+   * epoch, stay.
+   */
+  remove(digests: readonly Digest[], until?: number): Promise<void>;
   /** What was used least lately, after `last`. */
   leastUsed(limit: number, last?: Pick<ContentUse, "usedAt" | "digest">): Promise<ContentUse[]>;
   /** What was stored before a moment, the oldest first, after `last`. */

@@ -77,11 +77,12 @@ async function forgetLost({ index, store, inUse, dryRun, signal }: Reconciling):
     const page = await index.contents.page(BATCH, last);
     last = page.at(-1)?.digest;
     if (last === undefined || signal?.aborted) return lost;
+    const gone: Digest[] = [];
     for (const { digest } of page) {
-      if (inUse(digest) || (await store.open(digest))) continue;
-      lost += 1;
-      if (!dryRun) await index.contents.remove(digest);
+      if (!inUse(digest) && !(await store.open(digest))) gone.push(digest);
     }
+    lost += gone.length;
+    if (!dryRun) await index.contents.remove(gone);
     await setImmediate();
   }
 }

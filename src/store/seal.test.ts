@@ -71,7 +71,7 @@ test("a process that is killed leaves no seal", () =>
     const program = `
       import { openIndex } from ${JSON.stringify(join(import.meta.dir, "open-index.ts"))};
       const index = await openIndex(${JSON.stringify(path)});
-      await index.contents.remove(${JSON.stringify(digestNumber(1))});
+      await index.contents.remove([${JSON.stringify(digestNumber(1))}]);
       console.log("written");
       await Promise.withResolvers().promise;
     `;

@@ -60,11 +60,16 @@ export class Evictor {
 
   /** Takes a content away for whatever reason. Returns whether it was there. */
   async remove(digest: Digest, size: number, why: Why): Promise<boolean> {
-    const { store, index, space, removed } = this.#options;
     // The file first: on a full disk the index may need its room to be written at all.
+    const isGone = await this.#removeFile(digest, size, why);
+    await this.#options.index.contents.remove([digest]);
+    return isGone;
+  }
+
+  async #removeFile(digest: Digest, size: number, why: Why): Promise<boolean> {
+    const { store, space, removed } = this.#options;
     const isGone = await store.remove(digest);
     if (isGone) space.changeHeld(-size);
-    await index.contents.remove(digest);
     removed(digest, why, size);
     return isGone;
   }
@@ -103,20 +108,25 @@ export class Evictor {
       const page = await index.contents.leastUsed(BATCH, last);
       last = page.at(-1);
       if (!last) return isWaiting;
-      for (const content of page) {
-        if (isEnough()) return false;
-        if (pinned.sizes.has(content.digest)) continue;
-        if (this.isBusy(content.digest)) isWaiting = true;
-        else await this.#take(content, tally);
+      const gone: Digest[] = [];
+      for (const { digest, size } of page) {
+        if (isEnough()) break;
+        if (pinned.sizes.has(digest)) continue;
+        if (this.isBusy(digest)) isWaiting = true;
+        else {
+          tally.took(size);
+          if (tally.isDry) continue;
+          gone.push(digest);
+          await this.#removeFile(digest, size, "bound");
+        }
       }
+      // Together: one by one, the index writes four times as much, and keeps others waiting for it.
+      // What was stored again meanwhile is younger than all of them.
+      await index.contents.remove(gone, Math.max(...page.map(({ storedAt }) => storedAt)));
+      if (isEnough()) return false;
       await setImmediate();
     }
     return false;
-  }
-
-  async #take({ digest, size }: ContentUse, tally: Tally): Promise<void> {
-    tally.took(size);
-    if (!tally.isDry) await this.remove(digest, size, "bound");
   }
 
   /** Whether it must not go now, and may in a moment. */
