@@ -4,6 +4,7 @@ import { runProgram } from "./commands/program.ts";
 /** By name, in the order of the help. Each brings its own libraries, which no other one waits for. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./commands/serve.ts")).serveCommand(),
+  status: async () => (await import("./commands/status.ts")).statusCommand(),
   ls: async () => (await import("./commands/ls.ts")).lsCommand(),
   pin: async () => (await import("./commands/pin.ts")).pinCommand(),
   unpin: async () => (await import("./commands/pin.ts")).unpinCommand(),

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { rm, writeFile } from "node:fs/promises";
+import { command } from "./harness/commands.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
@@ -71,6 +72,11 @@ mountable(
     upstream.release();
     for (const body of bodies) expect(Buffer.compare(await body, bytesOf(large))).toBe(0);
     expect(await metric(cache, "entrepot_storage_full")).toBe(1);
+    const status = await command(cache, "status");
+    expect([status.code, status.stdout]).toEqual([
+      1,
+      expect.stringMatching(/, FULL\n[\s\S]*\nWrong:\n {2}nothing can be stored, .*ENOSPC/),
+    ]);
 
     // Everything is passed through: a small blob with its length, a part of a large one, a manifest.
     const whole = await cache.get(path(small.digest));

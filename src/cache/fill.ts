@@ -30,6 +30,8 @@ export class Fill {
 
   readonly supply: Supply;
   readonly followers = new Followers();
+  /** In milliseconds of the epoch. */
+  readonly since = Date.now();
   readonly #download: Download;
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
@@ -85,6 +87,11 @@ export class Fill {
     if (this.#handover) return this.#handover.length;
     const length = this.#draft?.length ?? 0;
     return Math.max(0, Math.min(length, (this.size ?? length) - HELD_BACK));
+  }
+
+  /** Bytes that came so far, those that an earlier process kept included. */
+  get received(): number {
+    return this.#result?.size ?? this.#draft?.length ?? 0;
   }
 
   get isStored(): boolean {

@@ -41,6 +41,11 @@ export class Fills {
     return this.#running.size;
   }
 
+  /** In the order in which they began. */
+  get all(): Iterable<Fill> {
+    return this.#running.values();
+  }
+
   running(digest: Digest): Fill | undefined {
     return this.#running.get(digest);
   }

@@ -1,4 +1,5 @@
 import { formatSize } from "../config/units.ts";
+import { duration } from "./table.ts";
 
 /** Work that takes less is done before anybody reads about it, in milliseconds. */
 const QUIET_FOR = 1000;
@@ -43,10 +44,4 @@ export function progressText({ files, bytes, of }: Done, seconds: number): strin
   ];
   if (of && speed > 0) parts.push(`${duration((of.bytes - bytes) / speed)} left`);
   return parts.join(", ");
-}
-
-function duration(seconds: number): string {
-  const left = Math.max(0, Math.ceil(seconds));
-  if (left < 90) return `${left} s`;
-  return left < 5400 ? `${Math.round(left / 60)} min` : `${Math.round(left / 3600)} h`;
 }

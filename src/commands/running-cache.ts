@@ -17,6 +17,7 @@ import { Metrics } from "../telemetry/metrics.ts";
 import { openRoads, type RoadsOptions } from "../upstream/roads.ts";
 import { openPort, Ports } from "./open-port.ts";
 import { Reporter } from "./reporter.ts";
+import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { version } from "../version.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
@@ -107,6 +108,7 @@ async function open(
   closing.defer(() => housekeeping[Symbol.asyncDispose]());
   metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
+  const report = new StatusReport({ kept, fills: cache.fills, upstreams, metrics });
 
   const namespaces = new Namespaces(upstreams.all);
   const record = reporter.request.bind(reporter);
@@ -137,13 +139,18 @@ async function open(
         address: admin,
         metrics: () => metrics.render(),
         isReady: () => !isStopping,
-        api: new AdminApi({ steward: kept.steward, dataDirectory: kept.path, version }),
+        api: new AdminApi({
+          steward: kept.steward,
+          dataDirectory: kept.path,
+          version,
+          status: () => report.read(listening),
+        }),
         ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
       }),
     );
     return started(admin, server, port);
   };
-  const listening = {
+  const listening: Listening = {
     listen: startForNodes("listen", listen),
     admin: startForAdmin(),
     ports: Object.fromEntries(

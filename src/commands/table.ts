@@ -17,6 +17,17 @@ export function table(
   return [line(columns.map(({ title }) => title)), ...rows.map(line)].join("\n");
 }
 
+/** A length of time in seconds, in the one or two units that say enough of it: `3 d 4 h`. */
+export function duration(seconds: number): string {
+  const left = Math.max(0, Math.ceil(seconds));
+  if (left < 90) return `${left} s`;
+  const minutes = Math.round(left / 60);
+  if (minutes < 90) return `${minutes} min`;
+  const [hours, rest] = [Math.floor(minutes / 60), minutes % 60];
+  if (hours < 24) return rest === 0 ? `${hours} h` : `${hours} h ${rest} min`;
+  return hours % 24 === 0 ? `${hours / 24} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
 /** How long ago a moment was, in the largest unit that fits: `3 h ago`. */
 export function ago(moment: number, now: number = Date.now()): string {
   const seconds = Math.max(0, Math.floor((now - moment) / 1000));

@@ -6,6 +6,8 @@ export interface AdminApiOptions {
   readonly steward: Steward;
   readonly dataDirectory: string;
   readonly version: string;
+  /** What the cache is doing. */
+  readonly status: () => Promise<object>;
 }
 
 /** More than any request here needs, in bytes. */
@@ -63,8 +65,10 @@ export class AdminApi {
   }
 
   async #get(path: string, url: URL): Promise<Response> {
-    const { steward, dataDirectory, version } = this.#options;
+    const { steward, dataDirectory, version, status } = this.#options;
     switch (path) {
+      case "status":
+        return Response.json(await status());
       case "storage":
         return Response.json({ version, dataDirectory, ...(await steward.figures()) });
       case "images": {

@@ -56,6 +56,7 @@ export class Space {
   #free = Infinity;
   #measuredAt = -Infinity;
   #fullSince: number | undefined;
+  #fullBecause = "";
   #recoveredAt = -Infinity;
   #retryAfter = RETRY_AFTER;
   #evict: () => Promise<number> = async () => 0;
@@ -86,6 +87,11 @@ export class Space {
 
   get used(): number {
     return this.#held + this.#drafts + this.#beside;
+  }
+
+  /** Why nothing can be stored; empty where something can. */
+  get fullBecause(): string {
+    return this.isFull ? this.#fullBecause : "";
   }
 
   get isFull(): boolean {
@@ -196,6 +202,7 @@ export class Space {
     const now = this.#clock();
     const isNew = this.#fullSince === undefined;
     this.#fullSince = now;
+    this.#fullBecause = reason;
     if (isNew) {
       // A disk that fails again at once is tried less and less often, and not told of each time.
       const isAgain = now - this.#recoveredAt < LONGEST_RETRY;

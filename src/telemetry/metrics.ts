@@ -1,5 +1,10 @@
 import type { Exposition, Figure } from "./exposition.ts";
-import { type RequestedKind, type RequestFact, RequestTally } from "./request-tally.ts";
+import {
+  type CacheResult,
+  type RequestedKind,
+  type RequestFact,
+  RequestTally,
+} from "./request-tally.ts";
 import { Spread } from "./spread.ts";
 import { type Counted, Tally } from "./tally.ts";
 
@@ -9,6 +14,14 @@ export interface UpstreamFact {
   readonly kind: Exclude<RequestedKind, "catalog"> | "token";
   /** `failed` where there was no answer, `aborted` where nobody wanted it any more. */
   readonly status: number | "failed" | "aborted";
+}
+
+/** What an upstream's requests came to since the start. */
+export interface Traffic {
+  readonly answers: ReadonlyMap<CacheResult, number>;
+  /** Bytes of bodies sent to clients, and received from the upstream. */
+  readonly sent: number;
+  readonly fetched: number;
 }
 
 /** In seconds: a hit takes a millisecond, a large layer minutes. */
@@ -135,6 +148,11 @@ export class Metrics {
     read: () => Iterable<{ readonly labels: readonly string[]; readonly value: number }>,
   ): void {
     this.#figures.push({ kind: "gauge", name, help, labelNames, read });
+  }
+
+  traffic(upstream: string): Traffic {
+    const fetched = [...this.#upstreamBytes].find(({ labels }) => labels[0] === upstream);
+    return { ...this.#requests.of(upstream), fetched: fetched?.value ?? 0 };
   }
 
   /** The text form that Prometheus reads. */

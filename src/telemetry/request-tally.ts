@@ -73,6 +73,19 @@ export class RequestTally {
     }
   }
 
+  /** Of one upstream: answers by how the cache came by them, and bytes that were sent. */
+  of(upstream: string): { answers: Map<CacheResult, number>; sent: number } {
+    const answers = new Map<CacheResult, number>();
+    let sent = 0;
+    for (const series of this.#series.values()) {
+      if (series.upstream !== upstream) continue;
+      sent += series.bytes;
+      const { result, count } = series;
+      if (result) answers.set(result, (answers.get(result) ?? 0) + count);
+    }
+    return { answers, sent };
+  }
+
   #seriesOf(fact: RequestFact, upstream: string = fact.upstream ?? NO_UPSTREAM): Series {
     const { kind, status, result } = fact;
     const method = METHODS.has(fact.method) ? fact.method : "other";

@@ -145,9 +145,9 @@ export class Inquiry {
   }
 
   #credentialState(host: Host): "none" | "used" | "refused" {
-    const { credentials, name } = host.settings;
-    if (!credentials) return "none";
-    return this.#roads.keyring.isRefused(name) ? "refused" : "used";
+    const { keyring } = this.#roads;
+    if (!host.settings.credentials) return "none";
+    return keyring.status(host.settings).state === "refused" ? "refused" : "used";
   }
 
   async #watched<T>(

@@ -33,19 +33,34 @@ export interface KeyringOptions extends HelperOptions {
   readonly observe?: UpstreamObserver;
 }
 
+/** What became of the credentials that an upstream is configured with. `unused`: it was not asked yet. */
+export interface CredentialStatus {
+  readonly state: "none" | "unused" | "ok" | "refused" | "failed";
+  /** What is wrong with them, and what to do. */
+  readonly problem?: string;
+}
+
 interface Held {
   readonly credentials: Credentials | undefined;
   readonly renewAt: number;
+}
+
+interface Refusal {
+  readonly who: string;
+  readonly until: number;
+  readonly problem: string;
 }
 
 /** Which credentials are sent for an upstream: from its settings or a helper, unless they were refused. */
 export class Keyring {
   readonly #options: KeyringOptions;
   readonly #now: () => number;
-  readonly #refused = new Map<string, { readonly who: string; readonly until: number }>();
+  readonly #refused = new Map<string, Refusal>();
   readonly #held = new Map<string, Held>();
   readonly #running = new Map<string, Promise<Held>>();
   readonly #told = new Map<string, string>();
+  /** Why a helper gave none, by upstream. */
+  readonly #failed = new Map<string, string>();
   readonly #identities = new Map<string, string>();
 
   constructor(options: KeyringOptions = {}) {
@@ -76,16 +91,13 @@ export class Keyring {
     const who = identity(used);
     if (newer && identity(newer) !== who && !this.isRefused(name, identity(newer))) return newer;
     // 403 may be about one repository: the others are still asked for with them.
+    const user = used.username === "<token>" ? "an identity token" : `user ${used.username}`;
+    const problem = `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): correct them. Until they change, what is public there is pulled without`;
     if (refusal.status === 401) {
-      this.#refused.set(name, { who, until: this.#now() + TRY_AGAIN });
+      this.#refused.set(name, { who, until: this.#now() + TRY_AGAIN, problem });
       this.#identities.set(name, identity(undefined));
     }
-    const user = used.username === "<token>" ? "an identity token" : `user ${used.username}`;
-    this.#tell(
-      name,
-      `${who} ${refusal.status}`,
-      `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): correct them. Until they change, what is public there is pulled without`,
-    );
+    this.#tell(name, `${who} ${refusal.status}`, problem);
     return undefined;
   }
 
@@ -94,6 +106,18 @@ export class Keyring {
     const refused = this.#refused.get(name);
     if (!refused || this.#now() >= refused.until) return false;
     return who === undefined || who === refused.who;
+  }
+
+  status({ name, credentials: source }: UpstreamSettings): CredentialStatus {
+    if (!source) return { state: "none" };
+    const isHelper = "helper" in source;
+    const failure = isHelper ? this.#failed.get(name) : undefined;
+    if (failure !== undefined) return { state: "failed", problem: failure };
+    const found = isHelper ? this.#held.get(keyOf(source))?.credentials : source;
+    const who = identity(found);
+    const refused = this.#refused.get(name);
+    if (refused && this.isRefused(name, who)) return { state: "refused", problem: refused.problem };
+    return { state: this.#identities.get(name) === who ? "ok" : "unused" };
   }
 
   /** Tells those credentials apart that an upstream was last asked with: limits belong to them. */
@@ -119,14 +143,13 @@ export class Keyring {
     try {
       const { credentials, lifetime } = await askHelper(source, this.#options);
       held = { credentials, renewAt: this.#now() + lifetime };
+      this.#failed.delete(name);
     } catch (error) {
       if (!(error instanceof HelperError)) throw error;
       const at = source.from === undefined ? "" : ` (${source.from})`;
-      this.#tell(
-        name,
-        error.message,
-        `docker-credential-${source.helper}${at} ${error.message}: what is public at ${name} is pulled without credentials`,
-      );
+      const problem = `docker-credential-${source.helper}${at} ${error.message}: what is public at ${name} is pulled without credentials`;
+      this.#failed.set(name, problem);
+      this.#tell(name, error.message, problem);
       // The last ones may well be good still; if not, they are refused, and that is told.
       held = { credentials: before?.credentials, renewAt: this.#now() + HELPER_REST };
     }

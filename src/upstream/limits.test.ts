@@ -9,7 +9,7 @@ function limits() {
 test("the headers of Docker Hub are a budget, for as long as their window", () => {
   const { clock, subject } = limits();
   subject.answered("me", headers("100;w=21600", "76;w=21600"));
-  expect(subject.budget("me")).toEqual({ remaining: 76, limit: 100 });
+  expect(subject.budget("me")).toEqual({ remaining: 76, limit: 100, window: 21_600 });
   expect(subject.budget("anonymous")).toBeUndefined();
   clock.now = 21_600_000;
   expect(subject.budget("me")).toBeUndefined();

@@ -13,6 +13,8 @@ const WINDOW = 3600;
 export interface Budget {
   readonly remaining: number;
   readonly limit?: number;
+  /** What the numbers are for, in seconds. */
+  readonly window: number;
 }
 
 export interface LimitsOptions {
@@ -45,7 +47,8 @@ export class Limits {
     if (!left) return;
     const limit = parse(headers.get("ratelimit-limit"))?.count;
     const account = this.#account(who);
-    account.budget = { remaining: left.count, ...(limit === undefined ? {} : { limit }) };
+    const { count: remaining, window } = left;
+    account.budget = { remaining, window, ...(limit === undefined ? {} : { limit }) };
     account.budgetEnds = this.#now() + left.window * 1000;
   }
 

@@ -14,6 +14,7 @@ import { bodyLength } from "./header-checks.ts";
 import type { Health } from "./health.ts";
 import { blame, Hosts, type HostStatus } from "./hosts.ts";
 import { Inquiry, type Use } from "./inquiry.ts";
+import type { CredentialStatus } from "./keyring.ts";
 import type { Budget } from "./limits.ts";
 import { listReferrers, listTags, type TagPage } from "./listings.ts";
 import { checkedRange, checkedWhole, rangeHeader } from "./partial.ts";
@@ -110,6 +111,10 @@ export class Registry {
   /** What is known of each of its addresses, in the order in which they are asked. */
   get status(): readonly HostStatus[] {
     return this.#hosts.status(this.#who);
+  }
+
+  get credentials(): CredentialStatus {
+    return this.#roads.keyring.status(this.#settings);
   }
 
   get #who(): string {

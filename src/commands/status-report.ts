@@ -1,0 +1,124 @@
+import type { Fill } from "../cache/fill.ts";
+import type { Fills } from "../cache/fills.ts";
+import type { KeptStore } from "../cache/keeping/kept-store.ts";
+import { diskFacts } from "../store/space.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { CacheResult } from "../telemetry/request-tally.ts";
+import type { HostStatus } from "../upstream/hosts.ts";
+import type { Registry } from "../upstream/registry.ts";
+import { version } from "../version.ts";
+import type { Status } from "./status-form.ts";
+import type { Upstreams } from "./upstreams.ts";
+
+type UpstreamStatus = Status["upstreams"][number];
+
+export interface StatusReportOptions {
+  readonly kept: KeptStore;
+  readonly fills: Fills;
+  readonly upstreams: Upstreams;
+  readonly metrics: Metrics;
+}
+
+/** What the cache is doing, put together from everything that knows a part of it. */
+export class StatusReport {
+  readonly #options: StatusReportOptions;
+  readonly #startedAt = Date.now();
+
+  constructor(options: StatusReportOptions) {
+    this.#options = options;
+  }
+
+  async read(listening: Status["listening"]): Promise<Status> {
+    const { fills, upstreams, metrics } = this.#options;
+    const storage = await this.#storage();
+    const told = [...upstreams.all.values()].map(({ registry }) => upstreamOf(registry, metrics));
+    return {
+      version,
+      startedAt: this.#startedAt,
+      listening,
+      storage,
+      fills: [...fills.all].map(fillOf),
+      upstreams: told,
+      problems: [...storageProblems(storage), ...told.flatMap(upstreamProblems)],
+    };
+  }
+
+  async #storage(): Promise<Status["storage"]> {
+    const { steward, space, path } = this.#options.kept;
+    const figures = await steward.figures();
+    const disk = await diskFacts(path).catch(() => undefined);
+    return {
+      dataDirectory: path,
+      ...figures,
+      ...(disk ? { free: disk.free } : {}),
+      ...(space.isFull ? { fullBecause: space.fullBecause } : {}),
+    };
+  }
+}
+
+function fillOf({
+  digest,
+  supply,
+  size,
+  received,
+  since,
+  followers,
+}: Fill): Status["fills"][number] {
+  const source = supply.sources[0]?.name ?? "";
+  const clients = followers.count;
+  return { digest, source, received, since, clients, ...(size === undefined ? {} : { size }) };
+}
+
+function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
+  const now = Date.now();
+  const addresses = registry.status.map(({ last, limitedFor, ...host }) => ({
+    ...host,
+    ...(last ? { lastError: { message: last.fault.message, at: last.at } } : {}),
+    ...(limitedFor === undefined ? {} : { limitedUntil: now + limitedFor * 1000 }),
+  }));
+  const { answers, sent, fetched } = metrics.traffic(registry.name);
+  const count = (...results: CacheResult[]): number =>
+    results.reduce((sum, result) => sum + (answers.get(result) ?? 0), 0);
+  const fromHere = count("hit", "revalidated", "stale", "join");
+  const countable = fromHere + count("miss");
+  return {
+    name: registry.name,
+    state: stateOf(registry.status),
+    addresses,
+    credentials: registry.credentials,
+    traffic: {
+      answers: countable + count("bypass"),
+      fromHere,
+      ...(countable === 0 ? {} : { hitRatio: fromHere / countable }),
+      sentBytes: sent,
+      fetchedBytes: fetched,
+      savedBytes: Math.max(0, sent - fetched),
+    },
+  };
+}
+
+/** One address that can be asked is enough, for what it has. */
+function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
+  const asked = hosts.filter(({ circuit }) => circuit === "closed");
+  if (asked.length === 0) return "out";
+  return asked.every(({ limitedFor }) => limitedFor !== undefined) ? "limited" : "ok";
+}
+
+function storageProblems({ isFull, fullBecause }: Status["storage"]): string[] {
+  if (!isFull) return [];
+  return [`nothing can be stored, and pulls are passed through: ${fullBecause}`];
+}
+
+function upstreamProblems({ name, state, addresses, credentials }: UpstreamStatus): string[] {
+  const problems: string[] = [];
+  const own = addresses.at(-1);
+  if (state === "out") problems.push(`${name} is out: ${own?.reason ?? "it is not asked"}`);
+  if (state === "limited") problems.push(`${name} limits how often it is asked`);
+  for (const { url, circuit, isMirror, reason } of addresses) {
+    if (circuit === "closed" || (state === "out" && !isMirror)) continue;
+    const what = isMirror ? `the mirror ${url} of ${name}` : `${name} itself`;
+    problems.push(`${what} is not asked: ${reason ?? "it fails"}`);
+  }
+  if (credentials.problem !== undefined) problems.push(credentials.problem);
+  return problems;
+}

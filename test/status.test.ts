@@ -1,0 +1,168 @@
+import { expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { statusForm } from "../src/commands/status-form.ts";
+import { command, commandOn } from "./harness/commands.ts";
+import { randomContent } from "./harness/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { tempDir } from "./harness/places.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
+
+async function statusOf(cache: Entrepot) {
+  const { code, stdout } = await command(cache, "status", "--json");
+  return { code, ...statusForm.parse(JSON.parse(stdout)) };
+}
+
+test("status tells what the cache is doing: store, downloads, upstreams, budget and what was saved", async () => {
+  await using upstream = await startScriptedUpstream();
+  const [image, large] = [textImage({ text: "status" }), randomContent(24 * MIB, 1)];
+  upstream.add("app", image, "1");
+  upstream.addBlob("app", large);
+  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } } };
+  const begun = Date.now();
+  await using cache = await startEntrepot({ config });
+  upstream.respond(({ reference }) => ({
+    headers: { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600" },
+    ...(reference === large.digest ? faults.stallAfter(8 * MIB) : {}),
+  }));
+  for (let i = 0; i < 4; i += 1) {
+    await (await cache.get("/v2/app/manifests/1?ns=reg.test")).bytes();
+  }
+  const growing = await cache.get(`/v2/app/blobs/${large.digest}?ns=reg.test`);
+  const rest = growing.bytes();
+  const fill = await until(
+    async () => {
+      const [one] = (await statusOf(cache)).fills;
+      return one && one.received > 7 * MIB && one;
+    },
+    { what: "the download's progress" },
+  );
+  expect(fill).toEqual({
+    digest: large.digest,
+    source: "reg.test/app",
+    size: large.size,
+    received: expect.any(Number),
+    since: expect.any(Number),
+    clients: 1,
+  });
+  const text = await command(cache, "status");
+  expect([text.code, text.stderr]).toEqual([0, ""]);
+  expect(text.stdout).toMatch(/^reg\.test\/app@sha256:[0-9a-f]{12}… +24 MiB +3\d % /m);
+  upstream.respond();
+  upstream.release();
+  await rest;
+  const told = await until(
+    async () => {
+      const now = await statusOf(cache);
+      return now.fills.length === 0 && now;
+    },
+    { what: "the download's end" },
+  );
+  expect(told.code).toBe(0);
+  expect(told.startedAt).toBeGreaterThanOrEqual(begun);
+  expect(told.listening).toEqual({
+    listen: cache.address,
+    admin: cache.adminAddress,
+    ports: {},
+  });
+  expect(told.storage).toMatchObject({ dataDirectory: cache.data, isFull: false, drafts: 0 });
+  expect(told.storage.held).toBeGreaterThan(large.size);
+  expect(told.storage.free).toBeGreaterThan(0);
+  expect(told.upstreams).toEqual([
+    {
+      name: "reg.test",
+      state: "ok",
+      addresses: [
+        {
+          url: `${upstream.url}/`,
+          isMirror: false,
+          circuit: "closed",
+          budget: { remaining: 76, limit: 100, window: 21_600 },
+        },
+      ],
+      credentials: { state: "none" },
+      traffic: {
+        answers: 5,
+        fromHere: 3,
+        hitRatio: 0.6,
+        sentBytes: 4 * image.manifest.size + large.size,
+        fetchedBytes: image.manifest.size + large.size,
+        savedBytes: 3 * image.manifest.size,
+      },
+    },
+  ]);
+});
+
+test("an upstream that is out, one that limits, a mirror that lies and a wrong password are told, with exit 1", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using mirror = await startScriptedUpstream();
+  const image = textImage({ text: "mirrored" });
+  for (const place of [upstream, mirror]) place.add("app", image, "1");
+  const base = localUpstream(upstream.url);
+  const auth = { username: "me", password: "wrong" };
+  const upstreams = {
+    "out.test": base,
+    "limits.test": base,
+    "mirrored.test": { ...base, auth, mirrors: [localUpstream(mirror.url)] },
+  };
+  await using cache = await startEntrepot({ config: { upstreams } });
+  const get = async (name: string, reference: string) =>
+    (await cache.get(`/v2/app/manifests/${reference}?ns=${name}`)).status;
+  upstream.respond(() => faults.tooManyRequests("400"));
+  expect(await get("limits.test", "1")).toBe(503);
+  upstream.respond(() => faults.refuses(500));
+  const since = Date.now();
+  for (const i of [1, 2, 3]) expect(await get("out.test", `v${i}`)).toBe(502);
+  mirror.respond(() => ({ flipBitAt: 3 }));
+  upstream.respond(({ headers, nth }) =>
+    headers.has("authorization") || nth === 1 ? faults.unauthorized('Basic realm="x"') : undefined,
+  );
+  upstream.forget();
+  expect(await get("mirrored.test", image.manifest.digest)).toBe(200);
+  const told = await statusOf(cache);
+  expect(told.code).toBe(1);
+  const [out, limits, mirrored] = told.upstreams;
+  expect(out).toMatchObject({ state: "out", addresses: [{ circuit: "open" }] });
+  expect(out?.addresses[0]?.reason).toBe("out.test answered 500");
+  expect(out?.addresses[0]?.since).toBeGreaterThanOrEqual(since);
+  expect(out?.addresses[0]?.lastError?.message).toBe("out.test answered 500");
+  expect(limits?.state).toBe("limited");
+  expect(limits?.addresses[0]?.limitedUntil).toBeGreaterThan(Date.now() + 300_000);
+  expect(mirrored).toMatchObject({
+    state: "ok",
+    addresses: [{ circuit: "open", isMirror: true }, { circuit: "closed" }],
+    credentials: { state: "refused" },
+  });
+  const text = await command(cache, "status");
+  expect(text.code).toBe(1);
+  expect(text.stdout.slice(text.stdout.indexOf("Wrong:")).trimEnd().split("\n")).toEqual([
+    "Wrong:",
+    "  out.test is out: out.test answered 500",
+    "  limits.test limits how often it is asked",
+    expect.stringMatching(
+      /^ {2}the mirror http:\S+ of mirrored\.test is not asked: .*a manifest that should be/,
+    ),
+    expect.stringMatching(
+      /^ {2}127\S+ answered 401 to the credentials of mirrored\.test \(user me\): correct them/,
+    ),
+  ]);
+  expect(text.stdout).not.toContain("wrong ");
+}, 30_000);
+
+test("where no cache runs, status says so and what to do", async () => {
+  await using dir = await tempDir("status");
+  await writeFile(dir.file("entrepot.yaml"), "");
+  const { code, stderr, stdout } = await commandOn(
+    dir.file("data"),
+    dir.file("entrepot.yaml"),
+    "status",
+  );
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toBe(
+    "entrepot: no cache answers at http://127.0.0.1:1/api/v1/: start it with entrepot serve, or name its --admin or --config\n",
+  );
+});
