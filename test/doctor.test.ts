@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
 import { table } from "../src/commands/doctor.ts";
 import { makeCertificate } from "./harness/certificates.ts";
@@ -147,10 +147,12 @@ realTest("a cache that speaks TLS is asked so, and its certificate is looked at"
   };
   await using cache = await startEntrepot({ config });
   const args = ["--listen", cache.address, "--admin", cache.adminAddress];
+  await chmod(keyFile, 0o644);
   const { rows } = await doctor(config, ...args, "--image", "reg.test/org/app:1");
   expect(of(rows, "port")).toEqual(["ok: Entrepot answers", "ok: Entrepot answers"]);
   expect(of(rows, "certificate")).toEqual([
     expect.stringMatching(/^note: valid for [01] days$/),
+    "problem: its key can be read by every user",
     "ok: for cache.test, 127.0.0.1",
   ]);
   expect(of(rows, "through the cache")).toEqual([

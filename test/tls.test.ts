@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { once } from "node:events";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import tls from "node:tls";
@@ -50,6 +51,28 @@ async function shown(address: string): Promise<string> {
   });
   socket.once("error", reject);
   return promise;
+}
+
+/** A connection that stays open, and the head of each answer over it. */
+async function connect(address: string) {
+  const [host = "", port = ""] = address.split(":");
+  const socket = tls.connect({ host, port: Number(port), ca });
+  await once(socket, "secureConnect");
+  return {
+    async get(target: string, size: number): Promise<string> {
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      let answer = Buffer.alloc(0);
+      while (
+        answer.length < answer.indexOf("\r\n\r\n") + 4 + size ||
+        !answer.includes("\r\n\r\n")
+      ) {
+        const [chunk] = await once(socket, "data");
+        answer = Buffer.concat([answer, chunk]);
+      }
+      return answer.subarray(0, answer.indexOf("\r\n\r\n")).toString();
+    },
+    [Symbol.dispose]: () => socket.destroy(),
+  };
 }
 
 /** One request over a connection of its own, or some over one; the error's code where it fails. */
@@ -144,6 +167,11 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
       upstreams: { "reg.test": localUpstream(upstream.url) },
     },
   });
+  const small = randomContent(1000, 4);
+  upstream.addBlob("app", small);
+  const smallPath = `/v2/app/blobs/${small.digest}?ns=reg.test`;
+  using early = await connect(cache.address);
+  expect(await early.get(smallPath, small.size)).not.toMatch(/^connection:/im);
   const blobUrl = `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`;
   await (await fetch(blobUrl, { tls: { ca } })).bytes();
   // One that began before and takes until after.
@@ -166,6 +194,16 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
   await Promise.all(load);
   expect([...outcomes.keys()]).toEqual(["ok"]);
   expect(await Bun.file(own.file("got")).bytes()).toEqual(bytesOf(blob));
+  // A connection from before has one more answer, and what is remembered of it is no last one.
+  const other = randomContent(1000, 5);
+  upstream.addBlob("app", other);
+  const otherPath = `/v2/app/blobs/${other.digest}?ns=reg.test`;
+  await (await fetch(`${cache.url}${otherPath}`, { tls: { ca } })).bytes();
+  expect(await early.get(otherPath, other.size)).toMatch(/^connection: close$/im);
+  using late = await connect(cache.address);
+  for (const target of [otherPath, otherPath, smallPath]) {
+    expect(await late.get(target, 1000)).not.toMatch(/^connection:/im);
+  }
   await turn("first");
   await until(async () => (await shown(cache.address)) === "first", { what: "the third" });
   await turn("second");
@@ -202,6 +240,17 @@ test("a renewal that does not fit is refused, once, and the certificate before s
   await until(async () => (await shown(cache.address)) === "second", { what: "the new one" });
   expect(refusals()).toHaveLength(2);
 }, 30_000);
+
+test("a certificate that has expired is shown all the same, and warned of", async () => {
+  const expired = await authority.sign("expired", NAMES, -1);
+  await using cache = await startEntrepot({ config: { tls: identity(expired) } });
+  const line = await cache.logged("the certificate has expired: nodes refuse it");
+  expect([line["level"], line["certificate"]]).toEqual(["warn", expired.certificateFile]);
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  const expiry = Number(/^entrepot_certificate_expiry_seconds (\S+)$/m.exec(metrics)?.[1]);
+  expect(Math.abs(Date.now() / 1000 - 86_400 - expiry)).toBeLessThan(120);
+  expect((await curl("-k", `${cache.url}/v2/`)).code).toBe(0);
+});
 
 test("a body that is given up ends in a clean close over TLS as well", async () => {
   await using upstream = await startScriptedUpstream();

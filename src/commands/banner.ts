@@ -1,10 +1,14 @@
 import { networkInterfaces } from "node:os";
+import { factsOf } from "../config/certificates.ts";
 import type { LoadedSettings } from "../config/load.ts";
+import type { ServerIdentity } from "../config/settings.ts";
 import type { Listening } from "./running-cache.ts";
 
 /** One screen: what is cached, where, and how a node is pointed at it. */
 export function banner(version: string, settings: LoadedSettings, listening: Listening): string {
   const reachable = nodeAddress(listening.listen);
+  const here = `${settings.tls ? "https" : "http"}://${reachable}`;
+  const trust = settings.tls && trustLines(settings.tls);
   const names = [...settings.upstreams.keys()];
   const width = Math.max(...names.map((name) => name.length));
   const upstreams = [...settings.upstreams.values()].map(({ name, url }) => {
@@ -14,7 +18,7 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
   });
   const [example = "docker.io"] = names;
   return [
-    `Entrepot ${version} caches ${names.length === 1 ? "one registry" : `${names.length} registries`} on http://${reachable}`,
+    `Entrepot ${version} caches ${names.length === 1 ? "one registry" : `${names.length} registries`} on ${here}`,
     "",
     ...upstreams,
     "",
@@ -27,12 +31,24 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
     "",
     `    server = "${upstreamServer(settings, example)}"`,
     "",
-    `    [host."http://${reachable}"]`,
+    `    [host."${here}"]`,
     '      capabilities = ["pull", "resolve"]',
+    ...(trust ? ['      ca = "/etc/containerd/entrepot-ca.pem"', "", ...trust] : []),
     "",
-    `Or try it from here:  curl -s http://${reachable}/v2/_catalog`,
+    `Or try it from here:  curl -s ${trust ? "--cacert CA " : ""}${here}/v2/_catalog`,
     "It ends on Ctrl-C or SIGTERM, once what is under way is done.",
   ].join("\n");
+}
+
+function trustLines(tls: ServerIdentity): string[] {
+  const { names, to, isSelfSigned } = factsOf(tls);
+  const day = to.toISOString().slice(0, 10);
+  return [
+    isSelfSigned
+      ? `with ${tls.certificateFile} copied to that file: it is its own authority`
+      : "with the authority of its certificate in that file, or without the line if nodes trust it anyway",
+    `(the certificate is good for ${names.join(", ") || "no name"}, until ${day})`,
+  ];
 }
 
 function upstreamServer(settings: LoadedSettings, name: string): string {

@@ -2,19 +2,19 @@ import { Cache } from "../cache/cache.ts";
 import { Housekeeping } from "../cache/keeping/housekeeping.ts";
 import { openKeptStore } from "../cache/keeping/kept-store.ts";
 import type { Upstream } from "../cache/upstream.ts";
-import type { Address, Identity, Settings } from "../config/settings.ts";
+import type { Address, Settings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { AdminApi } from "../server/admin-api.ts";
 import { listenForAdmin } from "../server/admin-listener.ts";
 import { KnownAnswers } from "../server/known-answers.ts";
 import { Namespaces } from "../server/namespaces.ts";
-import { NodePort } from "../server/node-port.ts";
 import { PullApi } from "../server/pull-api.ts";
 import { Recent } from "../server/recent.ts";
 import { SmallBlobs } from "../store/small-blobs.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { openRoads, type RoadsOptions } from "../upstream/roads.ts";
+import { NodePorts } from "./node-ports.ts";
 import { openPort, Ports } from "./open-port.ts";
 import { Reporter } from "./reporter.ts";
 import { StatusReport } from "./status-report.ts";
@@ -118,9 +118,9 @@ async function open(
   );
   const api = new PullApi({ cache, namespaces, known, record });
   const nodes = { api, namespaces, recent };
+  const nodePorts = new NodePorts({ nodes, tls: settings.tls, ports, log, metrics });
   let isStopping = false;
   const servers: Stoppable[] = [];
-  const nodePorts: NodePort[] = [];
   const started = ({ host }: Address, server: Stoppable, port: number): string => {
     servers.push(server);
     closing.defer(() => server.stop(true));
@@ -128,9 +128,7 @@ async function open(
   };
   const { listen, admin } = settings;
   const startForNodes = (what: string, address: Address, upstream?: Upstream): string => {
-    const server = new NodePort({ ...nodes, ...(upstream ? { upstream } : {}) }, settings.tls);
-    const { port } = ports.open(what, address, (at) => server.open(at));
-    nodePorts.push(server);
+    const { server, port } = nodePorts.open(what, address, upstream);
     return started(address, server, port);
   };
   const startForAdmin = (): string => {
@@ -171,7 +169,7 @@ async function open(
       kept.configure(changed.upstreams);
       cache.reconfigured();
       known.forget();
-      if (changed.tls) renew(nodePorts, changed.tls, log);
+      if (changed.tls) nodePorts.renew(changed.tls);
     },
     async close() {
       isStopping = true;
@@ -180,17 +178,6 @@ async function open(
       await closing.disposeAsync();
     },
   };
-}
-
-/** What is configured was found to fit; what is left is a system that has no more descriptors, say. */
-function renew(ports: readonly NodePort[], tls: Identity, log: Log): void {
-  for (const port of ports) {
-    try {
-      port.renew(tls);
-    } catch (err) {
-      log.error({ err }, "certificate not taken up: the one before is shown on");
-    }
-  }
 }
 
 async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {

@@ -40,7 +40,12 @@ test("a certificate with those between it and its authority, and the key, also i
   );
   const { tls } = (await load(both, both))();
   const text = await Bun.file(both).text();
-  expect(tls).toEqual({ certificate: text, key: text });
+  expect(tls).toEqual({
+    certificate: text,
+    key: text,
+    certificateFile: both,
+    keyFile: both,
+  });
 });
 
 test("what does not fit is refused at the place that names it", async () => {

@@ -3,7 +3,7 @@ import path from "node:path";
 import { UnreadableError } from "./files.ts";
 import type { Path } from "./positions.ts";
 import type { UpstreamEntry } from "./schema.ts";
-import type { Identity } from "./settings.ts";
+import type { Identity, ServerIdentity } from "./settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_PEM_BYTES = 4 * 1024 * 1024;
@@ -46,6 +46,43 @@ export function readClientIdentity(
   );
 }
 
+/** What nodes are shown: `tls` of the configuration. */
+export function readServerIdentity(
+  written: { readonly certificate: string; readonly key: string } | undefined,
+  context: FileContext,
+): ServerIdentity | undefined {
+  if (!written) return undefined;
+  const identity = readIdentity(
+    { at: ["tls", "certificate"], file: written.certificate },
+    { at: ["tls", "key"], file: written.key },
+    context,
+  );
+  if (!identity) return undefined;
+  const certificateFile = path.resolve(context.folder, written.certificate);
+  return { ...identity, certificateFile, keyFile: path.resolve(context.folder, written.key) };
+}
+
+/** What a certificate says of itself; the one that stands first, where there are more. */
+export interface CertificateFacts {
+  readonly from: Date;
+  readonly to: Date;
+  /** The names and addresses that it is good for: `cache.example`, `10.0.0.5`. */
+  readonly names: readonly string[];
+  /** Whether it is its own authority. */
+  readonly isSelfSigned: boolean;
+}
+
+export function factsOf({ certificate }: Identity): CertificateFacts {
+  const parsed = new X509Certificate(certificate);
+  const names = parsed.subjectAltName?.split(", ") ?? [];
+  return {
+    from: new Date(parsed.validFrom),
+    to: new Date(parsed.validTo),
+    names: names.map((name) => name.replace(/^(?:DNS|IP Address):/, "")),
+    isSelfSigned: parsed.checkIssued(parsed),
+  };
+}
+
 /** A key of the configuration that names a file. */
 interface Named {
   readonly at: Path;
@@ -53,11 +90,7 @@ interface Named {
 }
 
 /** A certificate and the key that fits it, from two files or twice the same. */
-export function readIdentity(
-  certificate: Named,
-  key: Named,
-  context: FileContext,
-): Identity | undefined {
+function readIdentity(certificate: Named, key: Named, context: FileContext): Identity | undefined {
   const [chain, secret] = [certificate, key].map(({ at, file }) => read(at, file, context));
   if (chain === undefined || secret === undefined) return undefined;
   const whole = path.resolve(context.folder, certificate.file);

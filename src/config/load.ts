@@ -1,6 +1,6 @@
 import path from "node:path";
 import ipaddr from "ipaddr.js";
-import { readIdentity } from "./certificates.ts";
+import { readServerIdentity } from "./certificates.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./files.ts";
 import type { Path } from "./positions.ts";
@@ -8,7 +8,7 @@ import { type ProxyRule, proxyFromEnvironment } from "./proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { addressProblem, parseAddress } from "./schema.ts";
-import type { Address, Identity, Settings } from "./settings.ts";
+import type { Address, Settings } from "./settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 import { defaultUpstreams, type PlacedUpstream, readUpstreams } from "./upstreams.ts";
 
@@ -86,7 +86,13 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     problems.push(data.problem(`${quote(data.value)} is no path`));
   }
 
-  const tls = file && readTls(file, readFile, problems);
+  const tls =
+    file &&
+    readServerIdentity(settings?.tls, {
+      folder: file.folder,
+      readFile,
+      report: (at, message, place) => problems.push(file.problem(at, message, place)),
+    });
   const proxy = proxyFromEnvironment(env, (variable, message) =>
     problems.push({ message: `${variable}: ${message}` }),
   );
@@ -181,20 +187,6 @@ function isLoopback(host: string): boolean {
 function openAdmin(given: Given): Problem {
   return given.problem(
     `${quote(given.value)} can be reached from other machines, so a token has to be shown there: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or stay on loopback, such as ${DEFAULTS.admin}`,
-  );
-}
-
-function readTls(file: ConfigFile, readFile: ReadText, problems: Problem[]): Identity | undefined {
-  const { tls } = file.settings;
-  if (!tls) return undefined;
-  return readIdentity(
-    { at: ["tls", "certificate"], file: tls.certificate },
-    { at: ["tls", "key"], file: tls.key },
-    {
-      folder: file.folder,
-      readFile,
-      report: (at, message, place) => problems.push(file.problem(at, message, place)),
-    },
   );
 }
 

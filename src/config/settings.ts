@@ -30,6 +30,12 @@ export interface Identity {
   readonly key: string;
 }
 
+/** What nodes are shown, and where it was read. */
+export interface ServerIdentity extends Identity {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
 /** Another address with an upstream's content, asked first and without credentials. */
 export interface Mirror {
   readonly url: URL;
@@ -98,7 +104,7 @@ export interface Settings {
   /** What has to be shown at the admin port; absent where it is on loopback and open to this machine. */
   readonly adminToken?: string;
   /** Shown at `listen` and at the ports of upstreams, which then speak HTTPS alone. */
-  readonly tls?: Identity;
+  readonly tls?: ServerIdentity;
   readonly dataDirectory: string;
   readonly storage: StorageSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;

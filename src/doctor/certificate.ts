@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { statSync } from "node:fs";
 import type { Settings } from "../config/settings.ts";
 import { ownAddresses } from "./address.ts";
 import { about, type Finding } from "./finding.ts";
@@ -34,6 +35,11 @@ export function certificateFindings(
             days < FEW_DAYS ? renew : undefined,
           ),
   ];
+  const mode = statSync(tls.keyFile, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o004) !== 0) {
+    const advice = `chmod o-r ${tls.keyFile}, and let the cache's own user or group read it`;
+    findings.push(report("problem", "its key can be read by every user", advice));
+  }
   if (names.length === 0) {
     const advice = "have it issued with the name by which nodes ask as subjectAltName";
     return [...findings, report("problem", "it has no name, so no client takes it", advice)];

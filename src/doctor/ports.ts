@@ -9,7 +9,7 @@ export type Listener = "entrepot" | "registry" | "other" | "nobody";
 
 /** Who listens at each port of the configuration, and what stands between it and the nodes. */
 export async function portFindings(settings: Settings, machine: Machine): Promise<Finding[]> {
-  const { listen, admin, upstreams } = settings;
+  const { listen, admin, upstreams, tls } = settings;
   const ports = [
     { port: listen.port, of: "listen" },
     ...[...upstreams.values()].flatMap(({ name, port }) =>
@@ -25,6 +25,7 @@ export async function portFindings(settings: Settings, machine: Machine): Promis
     ...findings,
     ...firewallFindings(
       ports.map(({ port }) => port),
+      tls ? "https" : "http",
       machine,
     ),
   ];
@@ -133,9 +134,9 @@ function whyNotFree({ host, port }: Address): string | undefined {
 }
 
 /** From outside alone it can be proved; what is known to close ports is named. */
-function firewallFindings(ports: readonly number[], machine: Machine): Finding[] {
+function firewallFindings(ports: readonly number[], scheme: string, machine: Machine): Finding[] {
   const report = about("firewall", ports.join(", "));
-  const prove = `then prove it from a node: curl -s http://THIS-MACHINE:${ports[0]}/v2/`;
+  const prove = `then prove it from a node: curl -s ${scheme}://THIS-MACHINE:${ports[0]}/v2/`;
   if (/^ENABLED=yes/m.test(machine.read("/etc/ufw/ufw.conf") ?? "")) {
     return [
       report(

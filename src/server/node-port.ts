@@ -7,6 +7,9 @@ const LEAVING_MS = (IDLE_TIMEOUT + 5) * 1000;
 
 type Server = Bun.Server<undefined>;
 
+/** What a port has for as long as it is open. */
+export type NodePortOptions = Omit<NodeListenerOptions, "address" | "tls">;
+
 /** One server of the port, with the certificate that it was opened with. */
 interface Generation {
   readonly server: Server;
@@ -24,13 +27,13 @@ interface Generation {
  * server is opened beside it and gets its socket, while the first one answers what it has.
  */
 export class NodePort {
-  readonly #options: Omit<NodeListenerOptions, "address" | "tls">;
+  readonly #options: NodePortOptions;
   #tls: Identity | undefined;
   #now: Generation | undefined;
   /** Those before, each until all that it had is answered. */
   readonly #older = new Set<Server>();
 
-  constructor(options: Omit<NodeListenerOptions, "address" | "tls">, tls?: Identity) {
+  constructor(options: NodePortOptions, tls?: Identity) {
     this.#options = options;
     this.#tls = tls;
   }

@@ -112,7 +112,9 @@ export class PullApi {
       response = await this.#inTime(route, visit);
       const { whole } = visit;
       if (whole) {
-        const known = { ...whole, route, path, headers: response.headers };
+        // A copy: what is said of one connection is not for all others.
+        const headers = new Headers(response.headers);
+        const known = { ...whole, route, path, headers };
         this.#known.keep({ url: request.url, segments, port }, known, revision);
       }
     } catch (error) {

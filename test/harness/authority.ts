@@ -21,7 +21,7 @@ export class Authority {
   }
 
   /** @param names the host's names and addresses, as `subjectAltName` has them: `IP:127.0.0.1` */
-  async sign(name: string, names: string): Promise<Signed> {
+  async sign(name: string, names: string, days = 1): Promise<Signed> {
     const signed = {
       certificateFile: this.#dir.file(`${name}.pem`),
       keyFile: this.#dir.file(`${name}-key.pem`),
@@ -42,7 +42,7 @@ export class Authority {
     );
     const by = ["-CA", this.certificateFile, "-CAkey", this.#keyFile, "-CAcreateserial"];
     const to = ["-extfile", extension, "-out", signed.certificateFile];
-    await openssl("x509", "-req", "-days", "1", "-in", request, ...by, ...to);
+    await openssl("x509", "-req", "-days", String(days), "-in", request, ...by, ...to);
     return signed;
   }
 
