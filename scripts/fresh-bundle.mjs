@@ -10,8 +10,9 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 export const home = (folder) => path.join(folder, ".cache/serve");
 export const currentFile = (folder) => path.join(home(folder), "current.json");
 
-/** The Bun that runs this, for which a bundle was made. */
-export const runtime = () => `${process.versions.bun} ${process.revision ?? ""}`;
+/** The Bun that runs this, for which a bundle was made; a checkout may be shared between machines. */
+export const runtime = () =>
+  [process.versions.bun, process.revision, process.platform, process.arch].join(" ");
 
 /**
  * What the system knows of files, in which every change shows: times of change can be set back by
