@@ -1,10 +1,14 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Authority } from "../harness/authority.ts";
 import { makeCertificate } from "../harness/certificates.ts";
 import { tempDir } from "../harness/places.ts";
 import { mustRun } from "../harness/processes.ts";
-import { real } from "../harness/real.ts";
-import { entrepotNode } from "./program.ts";
+import { real, realTest } from "../harness/real.ts";
+import { cachedImage } from "./cached-image.ts";
+import { entrepotNode, placesOf } from "./program.ts";
+import { LINES, baseConfig, isLong, newNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
 
 setDefaultTimeout(60_000);
@@ -46,3 +50,58 @@ test.skipIf(!real.available)(
     expect(tree(root)["etc/containerd/entrepot-ca.pem"]).toBe(`644 ${certificate}`);
   },
 );
+
+describe.each(isLong ? LINES : (["2.1"] as const))("containerd %s", (line) => {
+  realTest("is wired to a cache that speaks TLS under an authority of its owner's", async () => {
+    await using dir = await tempDir("authority");
+    const authority = new Authority(dir, "ours");
+    await authority.make();
+    const stranger = new Authority(dir, "strange");
+    await stranger.make();
+    const { certificateFile, keyFile } = await authority.sign("cache", "IP:127.0.0.1");
+    await using cached = await cachedImage({ certificate: certificateFile, key: keyFile });
+    const { cache, image } = cached;
+    expect(cache.url).toStartWith("https://");
+    await using node = await newNode(line);
+    mkdirSync(node.places.etc, { recursive: true });
+    node.write("config.toml", baseConfig(node.places));
+    await node.begin();
+    await node.criReady();
+    const { etc } = node.places;
+    const before = tree(etc);
+    const wire = (...more: string[]) =>
+      entrepotNode([
+        "apply",
+        "--cache",
+        cache.url,
+        "--probe",
+        image,
+        "--yes",
+        ...placesOf(node),
+        ...more,
+      ]);
+    for (const ca of [[], ["--ca", stranger.certificateFile]]) {
+      const refused = await wire("--wait", "1s", ...ca);
+      expect(refused).toMatchObject({ code: 1, text: expect.stringContaining("TLS failed") });
+      expect(tree(etc)).toEqual(before);
+    }
+    const given = dir.file("handed-over.pem");
+    copyFileSync(authority.certificateFile, given);
+    expect(await wire("--ca", given)).toMatchObject({
+      code: 0,
+      text: expect.stringContaining("proven"),
+    });
+    // The file that was handed over is not needed any more.
+    rmSync(given);
+    const copy = join(etc, "entrepot-ca.pem");
+    expect(readFileSync(copy, "utf8")).toBe(await authority.certificate());
+    const check = await entrepotNode(["check", ...placesOf(node)]);
+    expect(check).toMatchObject({ code: 0 });
+    const verified = await entrepotNode(["verify", "--probe", image, ...placesOf(node)]);
+    expect(verified).toMatchObject({ code: 0, text: expect.stringContaining("proven") });
+    const back = await entrepotNode(["rollback", "--yes", ...placesOf(node)]);
+    expect(back).toMatchObject({ code: 0 });
+    expect(existsSync(copy)).toBe(false);
+    expect(tree(etc)).toEqual(before);
+  });
+});

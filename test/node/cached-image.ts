@@ -9,11 +9,16 @@ export interface CachedImage extends AsyncDisposable {
   readonly image: string;
 }
 
-export async function cachedImage(): Promise<CachedImage> {
+/** @param tls where the cache speaks TLS */
+export async function cachedImage(tls?: {
+  readonly certificate: string;
+  readonly key: string;
+}): Promise<CachedImage> {
   await using stack = new AsyncDisposableStack();
   const upstream = stack.use(await startScriptedUpstream());
   upstream.add("org/hello", textImage({ text: "hello" }), "1");
-  const config = { upstreams: { [upstream.address]: localUpstream(upstream.url) } };
+  const upstreams = { [upstream.address]: localUpstream(upstream.url) };
+  const config = { upstreams, ...(tls ? { tls } : {}) };
   const cache = stack.use(await startEntrepot({ config }));
   const kept = stack.move();
   const image = `${upstream.address}/org/hello:1`;
