@@ -18,6 +18,8 @@ const cases: [name: string | undefined, main: string, files: Record<string, stri
     usual,
     { "/etc/containerd/certs.d/ghcr.io/hosts.toml": "# managed by gardener-node-agent\n" },
   ],
+  ["Bottlerocket", usual, { "/etc/os-release": "ID=bottlerocket\n" }],
+  ["the system's image", "/usr/share/containerd/config.toml", {}],
   ["kind", usual, { "/kind/version": "v1.31\n" }],
 ];
 

@@ -23,6 +23,8 @@ export function whoManages(view: FileView, main: string): ManagedBy | undefined 
     k0s(view, main) ??
     microk8s(main) ??
     talos(view) ??
+    bottlerocket(view) ??
+    flatcar(main) ??
     gardener(view, main) ??
     kind(view)
   );
@@ -78,6 +80,31 @@ function talos(view: FileView): ManagedBy | undefined {
     ownsHosts: true,
     advice:
       "put the mirrors into machine.registries.mirrors, or RegistryMirrorConfig documents from 1.12 on",
+  };
+}
+
+function bottlerocket(view: FileView): ManagedBy | undefined {
+  const release = readTextOrNothing(view, "/etc/os-release");
+  if (!/^ID="?bottlerocket"?$/m.test(release)) return undefined;
+  return {
+    name: "Bottlerocket",
+    evidence: "/etc/os-release says ID=bottlerocket",
+    ownsConfig: true,
+    ownsHosts: true,
+    advice:
+      "put the mirrors into settings.container-registry.mirrors (entrepot render bottlerocket writes them)",
+  };
+}
+
+/** Flatcar's own is part of its read-only /usr. */
+function flatcar(main: string): ManagedBy | undefined {
+  if (!main.startsWith("/usr/")) return undefined;
+  return {
+    name: "the system's image",
+    evidence: `its path is ${main}`,
+    ownsConfig: true,
+    ownsHosts: false,
+    advice: `copy ${main} to /etc/containerd/config.toml, name that one in a drop-in of containerd's unit (on Flatcar Environment=CONTAINERD_CONFIG=/etc/containerd/config.toml), restart containerd, and apply again`,
   };
 }
 

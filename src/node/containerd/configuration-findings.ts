@@ -1,6 +1,9 @@
+import { posix } from "node:path";
 import type { Finding } from "../findings.ts";
+import type { FileView } from "../node-files.ts";
 import type { Defect } from "./configuration-files.ts";
 import type { Configuration } from "./configuration.ts";
+import { registryDirectories } from "./hosts-directories.ts";
 import type { Mirror, RegistryPattern } from "./registry-pattern.ts";
 import type { ContainerdVersion, Traits } from "./version.ts";
 
@@ -8,6 +11,7 @@ const CONVERT = "entrepot node plan --cache URL shows the conversion to hosts di
 
 /** What is wrong in config.toml and what it imports. */
 export function configurationFindings(
+  view: FileView,
   configuration: Configuration,
   pattern: RegistryPattern,
   traits: Traits,
@@ -16,7 +20,8 @@ export function configurationFindings(
   return [
     ...configuration.defects.map((defect) => defectFinding(defect, traits, version)),
     ...patternFindings(pattern, traits, version),
-    ...colonFindings(configuration, pattern, traits),
+    ...colonFindings(view, configuration, pattern, traits),
+    ...unusedFindings(view, configuration, pattern),
     ...pattern.mirrors.flatMap(mirrorFindings),
   ];
 }
@@ -154,16 +159,21 @@ function patternFindings(
 }
 
 function colonFindings(
+  view: FileView,
   configuration: Configuration,
   { kind, directories, configPath }: RegistryPattern,
   traits: Traits,
 ): Finding[] {
   if (directories.length < 2 || kind === "deprecated") return [];
   const isBroken = traits.colonPathBroken && !configuration.pullsLocally;
+  // The default of 2.2 and newer, on a node where nobody has written a hosts.toml: nothing is lost.
+  const isIdle =
+    configPath === undefined &&
+    directories.every((directory) => registryDirectories(view, directory).length === 0);
   return [
     {
       code: "config-path-colon",
-      severity: isBroken ? "error" : "warning",
+      severity: isIdle ? "note" : isBroken ? "error" : "warning",
       ...(configPath ? { at: { file: configPath.file, line: configPath.line } } : {}),
       what: `config_path names several directories (${directories.join(":")})`,
       consequence: isBroken
@@ -172,6 +182,45 @@ function colonFindings(
       advice: "name one directory; entrepot node apply brings both together",
     },
   ];
+}
+
+/** What somebody has written for containerd, and containerd never looks at. */
+function unusedFindings(
+  view: FileView,
+  configuration: Configuration,
+  { directories, kind }: RegistryPattern,
+): Finding[] {
+  const folder = posix.dirname(configuration.main);
+  const findings: Finding[] = [];
+  const certs = posix.join(folder, "certs.d");
+  const [first] = registryDirectories(view, certs);
+  if (first !== undefined && (kind === "deprecated" || directories.length === 0)) {
+    findings.push({
+      code: "hosts-not-in-force",
+      severity: "warning",
+      at: { file: certs },
+      what: `there are hosts directories (${first}), and config_path is not set`,
+      consequence: "CRI reads none of them; nerdctl and ctr --hosts-dir do, and prove nothing",
+      advice: "entrepot node plan --cache URL shows how config_path is set",
+    });
+  }
+  const read = new Set(configuration.files.map((file) => file.path));
+  const parts = posix.join(folder, "conf.d");
+  const unused = (view.list(parts) ?? []).filter(
+    (name) => name.endsWith(".toml") && !read.has(posix.join(parts, name)),
+  );
+  if (unused.length > 0 && !configuration.defects.some((defect) => defect.file.startsWith(parts))) {
+    findings.push({
+      code: "import-unused",
+      severity: "warning",
+      at: { file: posix.join(parts, unused[0] ?? "") },
+      what: `nothing imports it${unused.length > 1 ? ` (nor ${unused.slice(1).join(", ")})` : ""}`,
+      consequence:
+        "its settings have no effect, whatever `containerd config dump` shows of imports",
+      advice: `write imports = ["${parts}/*.toml"] into ${configuration.main}, or take it away`,
+    });
+  }
+  return findings;
 }
 
 function mirrorFindings(mirror: Mirror): Finding[] {

@@ -53,7 +53,7 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
   const pattern = registryPattern(configuration, traits);
   const findings: Finding[] = [
     ...(await criFindings(input)),
-    ...configurationFindings(configuration, pattern, traits, version),
+    ...configurationFindings(view, configuration, pattern, traits, version),
     ...(pattern.kind === "hosts" || pattern.kind === "both" || traits.defaultConfigPath !== ""
       ? pattern.directories.flatMap((root) => hostsFindings(view, root, traits))
       : []),
