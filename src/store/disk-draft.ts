@@ -13,6 +13,9 @@ import { storageFault, systemCode } from "./storage-fault.ts";
  */
 const BUFFER_BYTES = 256 * 1024;
 
+/** How much, in bytes, is written before it is synced: the end of a content must not wait for all of it. */
+const SYNC_BYTES = 16 * 1024 * 1024;
+
 /** How much of a kept file is hashed before other work gets its turn. */
 const REHASH_BYTES = 1024 * 1024;
 
@@ -48,6 +51,9 @@ export class DiskDraft implements Draft {
   /** The write under way. It never rejects: `#failure` has what went wrong. */
   #writing: Promise<void> = Promise.resolve();
   #failure: Fault | undefined;
+  /** The sync under way, which never rejects either, and up to where the last one was to go. */
+  #syncing: Promise<void> | undefined;
+  #synced: number;
   #reads = 0;
   #whenUnread: (() => void) | undefined;
 
@@ -66,6 +72,7 @@ export class DiskDraft implements Draft {
     this.#hasher = hasher;
     this.#length = length;
     this.#inFile = length;
+    this.#synced = length;
     this.#written = { length, hasher: hasher.copy() };
   }
 
@@ -157,6 +164,9 @@ export class DiskDraft implements Draft {
     this.#mustBe("verified", "commit");
     try {
       await this.#settle(this.#length);
+      await this.#syncing;
+      // The kernel tells of a write that failed later only once: to the sync that came next.
+      if (this.#failure) throw this.#failure;
       await this.#file.datasync();
     } catch (cause) {
       throw storageFault(`write ${this.#path}`, cause);
@@ -211,7 +221,18 @@ export class DiskDraft implements Draft {
       if (hasher && !this.#failure) this.#written = { length: this.#inFile, hasher };
       this.#spare = buffer;
       this.#busy = false;
+      if (this.#inFile - this.#synced >= SYNC_BYTES) this.#startSync();
     });
+  }
+
+  #startSync(): void {
+    if (this.#syncing || this.#failure) return;
+    this.#synced = this.#inFile;
+    const ended = (cause?: unknown): void => {
+      if (cause) this.#failure ??= storageFault(`write ${this.#path}`, cause);
+      this.#syncing = undefined;
+    };
+    this.#syncing = this.#file.datasync().then(() => ended(), ended);
   }
 
   /** A buffer that is nobody's: one that is written and filled at once would spoil the content. */
@@ -237,6 +258,7 @@ export class DiskDraft implements Draft {
   /** Closes the file after the last of those who use it: a number that is closed may be another file's next. */
   async #close(): Promise<void> {
     await this.#writing;
+    await this.#syncing;
     if (this.#reads > 0) {
       const unread = Promise.withResolvers<void>();
       this.#whenUnread = unread.resolve;
