@@ -168,6 +168,9 @@ function explain(code: string, message: string, line: string): string {
   const address = /:\s+(\[[0-9a-f:.]*\]:\d+)\s*(?:#.*)?$/i.exec(line)?.[1];
   if (address !== undefined) return `an address in brackets needs quotes: "${address}"`;
   if (code === "TAB_AS_INDENT") return "a tab indents this line: YAML allows spaces only";
+  if (["BAD_INDENT", "BLOCK_AS_IMPLICIT_KEY", "MULTILINE_IMPLICIT_KEY"].includes(code)) {
+    return "the indentation is off here: what belongs together begins in one column";
+  }
   if (code === "MULTIPLE_DOCS") return "a second document begins here: one file holds one";
   if (message.startsWith("Maximum call stack")) return "it is nested too deeply";
   return `this is not valid YAML: ${message}`;

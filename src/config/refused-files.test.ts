@@ -80,6 +80,11 @@ upstreams:
     '@:3:1: the key "listen" stands in line 1 already',
   ],
   [
+    "a list that stands too far left",
+    "upstreams:\n  ghcr.io:\n    mirrors:\n   - https://m.test\n",
+    "@:3:13: the indentation is off here: what belongs together begins in one column\n@:4:4: the indentation is off here: what belongs together begins in one column",
+  ],
+  [
     "two documents",
     "listen: 1\n---\nlisten: 2\n",
     "@:3:1: a second document begins here: one file holds one",
