@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { until } from "../../test/harness/waiting.ts";
 import { readSmall } from "./body.ts";
 import { Dialer, type DialRequest, type DialerOptions } from "./dial.ts";
 import type { UpstreamEvent } from "./observer.ts";
@@ -119,16 +120,23 @@ test("a stall in mid-body fails the body and closes the connection", async () =>
     waitedFor: "send the next bytes",
   });
   await answer.ended;
-  await Bun.sleep(50);
-  expect(server.open()).toBe(0);
+  await until(() => server.open() === 0, { what: "the connection to close" });
 });
 
 test("a reader that takes its time is no stall", async () => {
   using server = serve(() => new Response("x".repeat(300_000)));
-  const answer = await dialer().dial(request(`http://reg.test:${server.port}/`));
+  using still = await serveRaw((socket) =>
+    socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"),
+  );
+  const subject = dialer();
+  const answer = await subject.dial(request(`http://reg.test:${server.port}/`));
   const reader = answer.body?.getReader();
   let length = (await reader?.read())?.value?.byteLength ?? 0;
-  await Bun.sleep(400);
+  // Longer than a sender may take: twice in a row, one that stands still is given up meanwhile.
+  for (const url of [1, 2].map(() => `http://reg.test:${still.port}/`)) {
+    const { body } = await subject.dial(request(url));
+    expect((await faultOf(read(body))).kind).toBe("upstream-timeout");
+  }
   for (;;) {
     const next = await reader?.read();
     if (!next || next.done) break;
@@ -192,17 +200,18 @@ test("a caller that gives up ends the request with its reason, in headers and in
   const subject = dialer({ deadlines: { headers: 5000, stall: 5000 } });
   const first = new AbortController();
   const waiting = subject.dial(request(`http://a.test:${silent.port}/`, { signal: first.signal }));
-  setTimeout(() => first.abort(new Error("gone")), 20);
+  await until(() => silent.connections() > 0, { what: "the request" });
+  first.abort(new Error("gone"));
   expect(await rejection(waiting)).toMatchObject({ message: "gone" });
   const second = new AbortController();
   const answer = await subject.dial(
     request(`http://b.test:${slow.port}/`, { signal: second.signal }),
   );
-  setTimeout(() => second.abort(new Error("left")), 20);
-  expect(await rejection(read(answer.body))).toMatchObject({ message: "left" });
+  const reading = read(answer.body);
+  second.abort(new Error("left"));
+  expect(await rejection(reading)).toMatchObject({ message: "left" });
   await answer.ended;
-  await Bun.sleep(50);
-  expect([silent.open(), slow.open()]).toEqual([0, 0]);
+  await until(() => silent.open() + slow.open() === 0, { what: "the connections to close" });
   const late = subject.dial(request("http://c.test/", { signal: second.signal }));
   expect(await rejection(late)).toMatchObject({ message: "left" });
 });
@@ -220,8 +229,7 @@ test("an abort closes the connection while nobody reads, and so does a cancel", 
   const cancelled = await subject.dial(request(url));
   await cancelled.body?.cancel();
   await cancelled.ended;
-  await Bun.sleep(50);
-  expect(server.open()).toBe(0);
+  await until(() => server.open() === 0, { what: "the connections to close" });
 });
 
 test("a small body is capped, in bytes and in time", async () => {

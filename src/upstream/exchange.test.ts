@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { until } from "../../test/harness/waiting.ts";
 import { type Answer, Dialer, type DialRequest } from "./dial.ts";
 import { exchange } from "./exchange.ts";
 import { openRoads } from "./roads.ts";
@@ -206,7 +207,6 @@ test("slots are free again after answers, faults and cancelled bodies", async ()
   await cancelled.body?.cancel();
   controller.abort();
   await Promise.all([cancelled.ended, aborted.ended]);
-  await Bun.sleep(1);
-  expect(roads.slots.usage("blob").taken).toBe(0);
+  await until(() => roads.slots.usage("blob").taken === 0, { what: "the slots to be free" });
   expect(roads.slots.usage("metadata").taken).toBe(0);
 });

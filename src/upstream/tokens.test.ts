@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Gate, until } from "../../test/harness/waiting.ts";
 import { asker, authorizations, basic, credentials, guarded, issuer } from "./testing-exchange.ts";
 import { faultOf, rejection, serve, serveRaw, settings } from "./testing.ts";
 
@@ -20,7 +21,7 @@ test("a challenge is answered with a token for the scope that is built here", as
 
 test("twenty at once ask for one token", async () => {
   using auth = serve(async () => {
-    await Bun.sleep(50);
+    await until(() => server.seen.length === 20, { what: "all of them to be challenged" });
     return Response.json({ access_token: "t0" });
   });
   using server = guarded(
@@ -34,8 +35,9 @@ test("twenty at once ask for one token", async () => {
 });
 
 test("who gives up while a token is fetched leaves it to the others", async () => {
+  const gone = new Gate();
   using auth = serve(async () => {
-    await Bun.sleep(80);
+    await gone.opened;
     return Response.json({ token: "t0" });
   });
   using server = guarded(
@@ -46,8 +48,11 @@ test("who gives up while a token is fetched leaves it to the others", async () =
   const controller = new AbortController();
   const left = ask(undefined, controller.signal);
   const stays = ask();
-  setTimeout(() => controller.abort(new Error("gone")), 30);
+  const both = () => server.seen.length === 2 && auth.seen.length === 1;
+  await until(both, { what: "both to wait for a token" });
+  controller.abort(new Error("gone"));
   expect(await rejection(left)).toMatchObject({ message: "gone" });
+  gone.open();
   expect((await stays).status).toBe(200);
   expect(auth.seen).toHaveLength(1);
 });
