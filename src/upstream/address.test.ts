@@ -67,6 +67,23 @@ test("a private address is refused, and dialled where the owner says so", async 
   expect(await resolve("reg.test", policy(inside, true))).toEqual([{ ip: "10.0.0.7", family: 4 }]);
 });
 
+test("no answer leads to a link-local address, whatever is allowed", async () => {
+  for (const address of [
+    "169.254.169.254",
+    "[fe80::1]",
+    "[::ffff:169.254.1.1]",
+    "[2002:a9fe:a9fe::]",
+  ]) {
+    expect(await resolve(address, policy(none, true))).toHaveLength(1);
+    const led = { ...policy(none, true), isLed: true };
+    expect(await faultOf(resolve(address, led))).toMatchObject({
+      kind: "address-refused",
+      reason: expect.stringMatching(/a link-local address, which is not dialled$/),
+    });
+  }
+  expect(await resolve("10.0.0.7", { ...policy(none, true), isLed: true })).toHaveLength(1);
+});
+
 test("multicast and 0.0.0.0 are refused even where private addresses are allowed", async () => {
   for (const address of ["0.0.0.0", "224.0.0.1", "[::]", "[::ffff:0.0.0.0]"]) {
     const fault = await faultOf(resolve(address, policy(none, true)));

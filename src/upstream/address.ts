@@ -18,6 +18,11 @@ export interface AddressPolicy {
   readonly upstream: string;
   /** Whether the owner put this upstream inside: see `UpstreamSettings.allowPrivate`. */
   readonly allowPrivate: boolean;
+  /**
+   * Whether an answer led to the host. A cloud's secrets are at link-local addresses, and no registry
+   * leads there: only its owner may have put it there itself.
+   */
+  readonly isLed?: boolean | undefined;
   readonly resolver: Resolver;
 }
 
@@ -34,10 +39,12 @@ export async function resolve(host: string, policy: AddressPolicy): Promise<Chec
   let refused: string | undefined;
   for (const text of found) {
     const { reach, kind, checked } = classify(text);
-    if (checked && (reach === "public" || (reach === "inside" && policy.allowPrivate))) {
+    const isClosed = policy.isLed === true && kind === KINDS["linkLocal"];
+    const mayBeInside = policy.allowPrivate && !isClosed;
+    if (checked && (reach === "public" || (reach === "inside" && mayBeInside))) {
       allowed.push(checked);
     } else {
-      refused ??= refusal(text, reach, kind);
+      refused ??= refusal(text, isClosed ? "never" : reach, kind);
     }
   }
   if (allowed.length > 0) return allowed;

@@ -48,6 +48,8 @@ export interface DialRequest {
   readonly upstream: string;
   /** Whether addresses inside may be dialled. */
   readonly allowPrivate: boolean;
+  /** See `AddressPolicy`. */
+  readonly isLed?: boolean;
   /** For metrics. */
   readonly request: RequestKind;
   readonly method: DialMethod;
@@ -145,9 +147,9 @@ export class Dialer {
   }
 
   async #connect(request: DialRequest, signal: AbortSignal): Promise<Response> {
-    const { upstream, url, allowPrivate } = request;
+    const { upstream, url, allowPrivate, isLed } = request;
     const proxy = proxyFor(request.proxy, url);
-    const policy = { upstream, allowPrivate, resolver: this.#resolver };
+    const policy = { upstream, allowPrivate, isLed, resolver: this.#resolver };
     if (proxy) {
       // Names are the proxy's to resolve, and often cannot be resolved here. What is plainly inside
       // is refused all the same; beyond that, the proxy's own rules decide (SECURITY.md).

@@ -162,6 +162,7 @@ async function askAs(
     const answer = await roads.dialer.dial({
       upstream: settings.name,
       allowPrivate: settings.allowPrivate,
+      isLed: url.origin !== settings.url.origin,
       request: question.request,
       method: question.method,
       url,

@@ -132,6 +132,7 @@ export class Tokens {
       const answer = await this.#dialer.dial({
         upstream: upstream.name,
         allowPrivate: upstream.allowPrivate,
+        isLed: realm.hostname !== upstream.url.hostname,
         request: "token",
         ...tokenRequest(subject, challenge, realm),
         ca: upstream.ca,

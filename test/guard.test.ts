@@ -1,0 +1,60 @@
+import { expect, test } from "bun:test";
+import { startDns } from "./harness/dns.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { tempDir } from "./harness/places.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+
+const image = textImage({ text: "guarded" });
+
+test("a redirect to a link-local address is refused, even from a registry inside", async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.add("app", image, "1");
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  await using cache = await startEntrepot({ config });
+  for (const host of ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"]) {
+    upstream.respond(() => faults.redirect(`http://${host}/latest/meta-data`));
+    const digest = `sha256:${Bun.SHA256.hash(host, "hex")}`;
+    const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
+    expect([response.status, await response.text()]).toEqual([
+      502,
+      expect.stringContaining("a link-local address, which is not dialled"),
+    ]);
+  }
+});
+
+const rooted = process.getuid?.() === 0 ? test : test.skip;
+
+rooted(
+  "a name that DNS leads inside is refused, in every form, and dialled once it is allowed",
+  async () => {
+    await using dir = await tempDir("guard");
+    await using dns = await startDns(dir);
+    await using upstream = await startScriptedUpstream();
+    upstream.add("app", image, "1");
+    const port = upstream.address.split(":")[1];
+    const forms = ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::1", "2002:7f00:1::"];
+    const names = forms.map((address, i) => {
+      const name = `form${i}.example`;
+      dns.answer(name, address);
+      return [name, { url: `http://${name}:${port}` }] as const;
+    });
+    const allowed = { url: `http://form0.example:${port}`, allowPrivate: true };
+    const upstreams = { ...Object.fromEntries(names), "allowed.example": allowed };
+    await using cache = await startEntrepot({ config: { upstreams }, program: dns.program });
+    for (const [i, [name]] of names.entries()) {
+      const response = await cache.get(`/v2/app/manifests/1?ns=${name}`);
+      expect([name, response.status, await response.text()]).toEqual([
+        name,
+        502,
+        expect.stringMatching(
+          new RegExp(`form${i}\\.example, where \\S+ led, is \\S+, a .*not dialled`),
+        ),
+      ]);
+    }
+    expect(upstream.accepted).toBe(0);
+    expect((await cache.get("/v2/app/manifests/1?ns=allowed.example")).status).toBe(200);
+    expect(dns.asked).toContain("form4.example");
+  },
+);
