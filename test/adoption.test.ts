@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { commandOn } from "./harness/commands.ts";
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { command, commandOn } from "./harness/commands.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { multiPlatformImage } from "./harness/images.ts";
+import { bytesOf } from "./harness/content.ts";
+import { type Image, multiPlatformImage, textImage } from "./harness/images.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { pull } from "./harness/pulling.ts";
 import { tempDir } from "./harness/places.ts";
 import { run } from "./harness/processes.ts";
@@ -27,6 +29,87 @@ test("adopt refuses what is no registry, or none of ours", async () => {
   expect(foreign.stderr).toContain("reg.test is not configured");
   expect((await adopt(dir.path)).code).toBe(2);
 });
+
+/** A registry's folder as Docker's registry lays it out, with one image. */
+async function layOut(folder: string, repository: string, tag: string, image: Image) {
+  const root = join(folder, "docker/registry/v2");
+  const write = async (path: string, bytes: Uint8Array | string): Promise<void> => {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), bytes);
+  };
+  const links = join("repositories", repository);
+  for (const content of [image.manifest, ...image.blobs]) {
+    const hex = content.digest.slice("sha256:".length);
+    await write(`blobs/sha256/${hex.slice(0, 2)}/${hex}/data`, bytesOf(content));
+    const kind = content === image.manifest ? "_manifests/revisions" : "_layers";
+    await write(`${links}/${kind}/sha256/${hex}/link`, content.digest);
+  }
+  await write(`${links}/_manifests/tags/${tag}/current/link`, image.manifest.digest);
+}
+
+test("a running cache adopts beside traffic, and says what it left out", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("adopt");
+  const [first, second] = [textImage({ text: "first" }), textImage({ text: "second" })];
+  await layOut(dir.file("one"), "team/app", "1", first);
+  await layOut(dir.file("two"), "team/app", "2", second);
+  const broken = second.blobs.at(-1);
+  const hex = broken?.digest.slice("sha256:".length) ?? "";
+  const data = `docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`;
+  await writeFile(join(dir.file("two"), data), "something else");
+  await using cache = await startEntrepot({
+    config: {
+      storage: { scrub: 0 },
+      upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } },
+    },
+  });
+  const adopt = (...args: string[]) => command(cache, "adopt", ...args, "--upstream", "reg.test");
+  const took = await adopt(dir.file("one"));
+  expect([took.code, took.stderr]).toEqual([0, ""]);
+  expect(took.stdout).toMatch(
+    /^Took over (\d) contents, [\d.]+ K?i?B \(\1 linked, 0 copied\)\.\n1 tag and 1 manifest of 1 repository are now known under reg\.test\. entrepot ls shows them\.\n$/,
+  );
+  const again = await adopt(dir.file("one"));
+  expect(again.stdout).toStartWith("Took over 0 contents, 0 B; ");
+  const corrupt = await adopt(dir.file("two"));
+  expect(corrupt.code).toBe(1);
+  expect(corrupt.stdout).toEndWith(
+    "1 content is not what its name says, and was left out: it is fetched anew.\n",
+  );
+  const none = await adopt(dir.path);
+  expect([none.code, none.stdout]).toEqual([1, ""]);
+  expect(none.stderr).toStartWith(`entrepot: ${dir.path} is no registry's folder: it has no `);
+  const nowhere = await adopt(dir.file("nowhere"));
+  expect(nowhere.stderr).toBe(
+    `entrepot: ${dir.file("nowhere")} cannot be read: there is no such file or folder (ENOENT)\n`,
+  );
+  const foreign = await command(cache, "adopt", dir.file("one"), "--upstream", "none.test");
+  expect(foreign.stderr).toBe(
+    "entrepot: none.test is not configured, so nobody could pull what it had. Configured are: reg.test\n",
+  );
+  await upstream.stop();
+  await pull(cache, "team/app", "1", first);
+  expect((await command(cache, "fsck")).code).toBe(0);
+}, 60_000);
+
+test("where a folder is on another disk, what is adopted is copied", async () => {
+  await using dir = await tempDir("adopt");
+  const other = await mkdtemp("/dev/shm/entrepot-adopt-");
+  try {
+    const image = textImage({ text: "copied" });
+    await layOut(other, "team/app", "1", image);
+    const config = dir.file("entrepot.yaml");
+    await Bun.write(config, JSON.stringify({ upstreams: { "reg.test": {} } }));
+    const data = dir.file("d");
+    const took = await commandOn(data, config, "adopt", other, "--upstream", "reg.test", "--json");
+    expect([took.code, took.stderr]).toEqual([0, ""]);
+    const count = image.blobs.length + 1;
+    expect(JSON.parse(took.stdout)).toMatchObject({ blobs: count, linked: 0, omitted: 0 });
+    expect(await verifyStore(data)).toHaveLength(count);
+  } finally {
+    await rm(other, { recursive: true });
+  }
+}, 60_000);
 
 realTest(
   "what a registry:2 proxy has cached is adopted, and served with its upstream away",

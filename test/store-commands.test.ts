@@ -164,7 +164,7 @@ test("a purge leaves alone what is being filled, and says so", async () => {
   const purged = await command(cache, "purge", "reg.test/app:1");
   expect(purged.code).toBe(0);
   expect(purged.stdout).toContain(
-    "\n1 contents are being fetched or read at this moment, and are left alone: without an image they are evicted in their turn.\n",
+    "\n1 content is being fetched or read at this moment, and is left alone: without an image, evicted in turn.\n",
   );
   upstream.release();
   expect(Buffer.compare(await body, bytesOf(layer))).toBe(0);

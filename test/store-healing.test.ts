@@ -39,9 +39,9 @@ test("a flipped bit is found, set aside, and never served again", async () => {
   const found = await command(cache, "fsck");
   expect([found.code, found.stdout]).toEqual([
     1,
-    `Verified 1 files, 2 MiB.
+    `Verified 1 file, 2 MiB.
 corrupt: ${blob.digest}
-1 contents were set aside in the folder set-aside; they are fetched anew when they are asked for (a running cache does not serve what it knows to be corrupt).
+1 content was set aside in the folder set-aside; it is fetched anew when asked for (a running cache does not serve what it knows to be corrupt).
 `,
   ]);
   expect(await storedBlobs(cache.data)).toEqual([]);

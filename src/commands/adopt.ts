@@ -1,16 +1,25 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { adopt } from "../cache/keeping/adoption.ts";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { adopt, type Adopted } from "../cache/keeping/adoption.ts";
 import { formatSize } from "../config/units.ts";
 import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
-import { ProgressLine } from "./progress.ts";
-import {
-  CommandError,
-  onStore,
-  type PlaceOptions,
-  print,
-  printJson,
-  storeCommand,
-} from "./reach.ts";
+import { type Done, ProgressLine } from "./progress.ts";
+import { followed } from "./progress-lines.ts";
+import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
+import { counted } from "./table.ts";
+
+const form = z.object({
+  blobs: z.number(),
+  bytes: z.number(),
+  linked: z.number(),
+  known: z.number(),
+  corrupt: z.number(),
+  repositories: z.number(),
+  tags: z.number(),
+  manifests: z.number(),
+  omitted: z.number(),
+});
 
 interface Options extends PlaceOptions {
   readonly upstream: UpstreamName;
@@ -35,37 +44,40 @@ function run(folder: string, options: Options): Promise<number> {
   return onStore(
     options,
     async (reached, settings) => {
-      if (reached.kind !== "stopped") throw new CommandError("the cache runs");
-      if (!settings.upstreams.has(options.upstream)) {
-        const names = [...settings.upstreams.keys()].join(", ");
-        const message = `${options.upstream} is not configured, so nobody could pull what it had. Configured are: ${names}`;
-        throw new CommandError(message);
-      }
       const line = new ProgressLine();
-      const done = await adopt(reached.kept, {
-        folder,
-        upstream: options.upstream,
-        onProgress: (progress) => line.show(progress),
-      });
+      const onProgress = (done: Done): void => line.show(done);
+      const asked = { folder: resolve(folder), upstream: options.upstream };
+      const done =
+        reached.kind === "running"
+          ? await followed(await reached.client.send("adopt", asked), form, onProgress)
+          : await adopt(reached.kept, settings.upstreams, { ...asked, onProgress });
       line.end();
-      if (options.json) {
-        printJson(done);
-        return done.corrupt > 0 ? 1 : 0;
-      }
-      print(
-        `Took over ${done.blobs} contents, ${formatSize(done.bytes)} (${done.linked} linked, ${done.blobs - done.linked} copied); ${done.known} were here already.`,
-      );
-      print(
-        `${done.tags} tags and ${done.manifests} manifests of ${done.repositories} repositories are now known under ${options.upstream}.`,
-      );
-      if (done.omitted > 0) print(`${done.omitted} did not fit: raise storage.maxSize.`);
-      if (done.corrupt > 0) {
-        print(
-          `${done.corrupt} are not what their names say, and were left out: they are fetched anew.`,
-        );
-      }
+      if (options.json) printJson(done);
+      else report(done, options.upstream);
       return done.corrupt > 0 ? 1 : 0;
     },
-    { needsStopped: true },
+    { mayCreate: true },
   );
+}
+
+function report(done: Adopted, name: UpstreamName): void {
+  const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt } = done;
+  const how = blobs === 0 ? "" : ` (${linked} linked, ${blobs - linked} copied)`;
+  const before = known > 0 ? `; ${known} were here already` : "";
+  print(`Took over ${counted(blobs, "content")}, ${formatSize(bytes)}${how}${before}.`);
+  print(
+    `${counted(tags, "tag")} and ${counted(manifests, "manifest")} of ${counted(repositories, "repository", "repositories")} are now known under ${name}. entrepot ls shows them.`,
+  );
+  if (omitted > 0) {
+    print(
+      `${counted(omitted, "content")} did not fit: raise storage.maxSize, or make room on the disk.`,
+    );
+  }
+  if (corrupt > 0) {
+    const [are, they] =
+      corrupt === 1
+        ? ["is not what its name says, and was", "it is"]
+        : ["are not what their names say, and were", "they are"];
+    print(`${counted(corrupt, "content")} ${are} left out: ${they} fetched anew.`);
+  }
 }

@@ -3,14 +3,9 @@ import { z } from "zod";
 import { formatSize, parseSize } from "../config/units.ts";
 import type { AdminClient } from "./admin-client.ts";
 import { type Done, ProgressLine } from "./progress.ts";
-import {
-  CommandError,
-  onStore,
-  type PlaceOptions,
-  print,
-  printJson,
-  storeCommand,
-} from "./reach.ts";
+import { followed } from "./progress-lines.ts";
+import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
+import { counted } from "./table.ts";
 
 const resultForm = z.object({
   files: z.number(),
@@ -21,16 +16,6 @@ const resultForm = z.object({
   repaired: z.boolean(),
 });
 type Result = z.infer<typeof resultForm>;
-
-const lineForm = z.union([
-  z.object({ result: resultForm }),
-  z.object({ error: z.string() }),
-  z.object({
-    files: z.number(),
-    bytes: z.number(),
-    of: z.object({ files: z.number(), bytes: z.number() }),
-  }),
-]);
 
 interface Options extends PlaceOptions {
   readonly repair?: boolean;
@@ -101,34 +86,26 @@ async function remote(
     repair,
     ...(perSecond === undefined ? {} : { rate: perSecond }),
   });
-  let rest = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body ?? []) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) {
-      const line = lineForm.parse(JSON.parse(text));
-      if ("result" in line) return line.result;
-      if ("error" in line) throw new CommandError(`the cache could not go on: ${line.error}`);
-      show(line);
-    }
-  }
-  throw new CommandError("the cache ended before everything was verified: ask it again");
+  return followed(response, resultForm, show);
 }
 
 function report(result: Result, isRunning: boolean): void {
   const { files, bytes, corrupt, found, lost, repaired } = result;
-  print(`Verified ${files} files, ${formatSize(bytes)}.`);
+  print(`Verified ${counted(files, "file")}, ${formatSize(bytes)}.`);
   for (const digest of corrupt) print(`corrupt: ${digest}`);
   if (corrupt.length > 0) {
+    const isOne = corrupt.length === 1;
+    const [it, is, was] = isOne ? ["it", "is", "was"] : ["they", "are", "were"];
     const done = repaired
-      ? "set aside in the folder set-aside; they are fetched anew when they are asked for"
-      : "found corrupt. Run again with --repair to set them aside, to be fetched anew";
+      ? `set aside in the folder set-aside; ${it} ${is} fetched anew when asked for`
+      : `found corrupt. Run again with --repair to set ${isOne ? "it" : "them"} aside, to be fetched anew`;
     const why = isRunning ? " (a running cache does not serve what it knows to be corrupt)" : "";
-    print(`${corrupt.length} contents were ${done}${why}.`);
+    print(`${counted(corrupt.length, "content")} ${was} ${done}${why}.`);
   } else print("Every byte is what its digest says.");
   if (found + lost > 0) {
     const verb = repaired ? "mended" : "to be mended by the next start, or by --repair";
-    print(`Index: ${found} files were not known, ${lost} contents have no file: ${verb}.`);
+    print(
+      `Index: ${counted(found, "file")} not known, ${counted(lost, "content")} without a file: ${verb}.`,
+    );
   }
 }

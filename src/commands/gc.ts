@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { formatSize } from "../config/units.ts";
 import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
+import { counted } from "./table.ts";
 
 const form = z.object({ contents: z.number(), bytes: z.number() });
 
@@ -27,7 +28,7 @@ function gc(options: Options): Promise<number> {
     if (json) printJson({ ...evicted, dryRun });
     else if (evicted.bytes === 0) print("Nothing has to go: the store is within its bounds.");
     else {
-      const what = `${evicted.contents} contents, ${formatSize(evicted.bytes)}`;
+      const what = `${counted(evicted.contents, "content")}, ${formatSize(evicted.bytes)}`;
       print(dryRun ? `Would evict ${what}.` : `Evicted ${what}.`);
     }
     return 0;

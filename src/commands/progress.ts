@@ -38,7 +38,7 @@ export function progressText({ files, bytes, of }: Done, seconds: number): strin
   const ofFiles = of ? ` of ${of.files}` : "";
   const ofBytes = of ? ` of ${formatSize(of.bytes)}` : "";
   const parts = [
-    `${files}${ofFiles} files`,
+    `${files}${ofFiles} ${files === 1 && !of ? "file" : "files"}`,
     `${formatSize(bytes)}${ofBytes}`,
     `${formatSize(Math.round(speed))}/s`,
   ];

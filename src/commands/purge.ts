@@ -9,6 +9,7 @@ import {
   printJson,
   storeCommand,
 } from "./reach.ts";
+import { counted } from "./table.ts";
 
 const form = z.object({
   images: z.array(z.string()),
@@ -43,11 +44,16 @@ function purge(pattern: string, options: Options): Promise<number> {
         return 0;
       }
       for (const image of purged.images) print(`${dryRun ? "Would forget" : "Forgot"} ${image}`);
-      print(`${purged.contents} contents, ${formatSize(purged.bytes)}.`);
-      if (purged.shared > 0) print(`${purged.shared} contents stay: other images hold them.`);
+      print(`${counted(purged.contents, "content")}, ${formatSize(purged.bytes)}.`);
+      if (purged.shared > 0) {
+        const stay =
+          purged.shared === 1 ? "stays: other images hold it" : "stay: other images hold them";
+        print(`${counted(purged.shared, "content")} ${stay}.`);
+      }
       if (purged.busy > 0) {
-        const what = "are being fetched or read at this moment, and are left alone";
-        print(`${purged.busy} contents ${what}: without an image they are evicted in their turn.`);
+        const are = purged.busy === 1 ? "is" : "are";
+        const what = `${are} being fetched or read at this moment, and ${are} left alone`;
+        print(`${counted(purged.busy, "content")} ${what}: without an image, evicted in turn.`);
       }
       return 0;
     },

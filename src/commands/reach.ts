@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { z } from "zod";
-import { AdoptionError } from "../cache/keeping/adoption.ts";
 import { type KeptStore, openKeptStore } from "../cache/keeping/kept-store.ts";
+import { AdoptionError } from "../cache/keeping/registry-folder.ts";
 import { RefusedError } from "../cache/keeping/refused.ts";
 import { type LoadedSettings, loadSettings } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
@@ -48,22 +48,19 @@ const whose = z.object({ dataDirectory: z.string() });
 export async function onStore(
   options: PlaceOptions,
   work: (reached: Reached, settings: LoadedSettings) => Promise<number>,
-  mode: { readonly needsRunning?: boolean; readonly needsStopped?: boolean } = {},
+  mode: { readonly needsRunning?: boolean; readonly mayCreate?: boolean } = {},
 ): Promise<number> {
   try {
     const settings = loadSettings({ flags: options, env: process.env });
     const client = new AdminClient(settings);
     if (await isRunning(client, settings, options)) {
-      if (mode.needsStopped) {
-        throw new CommandError(`the cache runs (${client.url}): stop it first`);
-      }
       return await work({ kind: "running", client }, settings);
     }
     if (mode.needsRunning) {
       const message = `no cache answers at ${client.url}: start it with entrepot serve, or name its --admin or --config`;
       throw new CommandError(message);
     }
-    await using kept = await openStopped(settings, client, mode.needsStopped === true);
+    await using kept = await openStopped(settings, client, mode.mayCreate === true);
     return await work({ kind: "stopped", kept }, settings);
   } catch (error) {
     return complain(error);

@@ -1,4 +1,5 @@
 import { Cache } from "../cache/cache.ts";
+import { adopt } from "../cache/keeping/adoption.ts";
 import { Housekeeping } from "../cache/keeping/housekeeping.ts";
 import { openKeptStore } from "../cache/keeping/kept-store.ts";
 import type { Upstream } from "../cache/upstream.ts";
@@ -142,6 +143,7 @@ async function open(
           dataDirectory: kept.path,
           version,
           status: () => report.read(listening),
+          adopt: (options) => adopt(kept, upstreams.all, options),
         }),
         ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
       }),

@@ -41,3 +41,8 @@ export function ago(moment: number, now: number = Date.now()): string {
   }
   return seconds < 5 ? "just now" : `${seconds} s ago`;
 }
+
+/** `1 file`, `3 files`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

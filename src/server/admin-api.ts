@@ -1,9 +1,13 @@
 import { z } from "zod";
+import type { Adopted, AdoptOptions } from "../cache/keeping/adoption.ts";
 import { RefusedError } from "../cache/keeping/refused.ts";
 import type { Steward } from "../cache/keeping/steward.ts";
+import { parseUpstreamName } from "../oci/names.ts";
+import { progressLines } from "./progress-lines.ts";
 
 export interface AdminApiOptions {
   readonly steward: Steward;
+  readonly adopt: (options: AdoptOptions) => Promise<Adopted>;
   readonly dataDirectory: string;
   readonly version: string;
   /** What the cache is doing. */
@@ -12,8 +16,6 @@ export interface AdminApiOptions {
 
 /** More than any request here needs, in bytes. */
 const LARGEST_BODY = 64 * 1024;
-/** Between two lines of progress, in milliseconds. */
-const TELL_EVERY = 200;
 /** What a verification reads per second beside traffic, unless it is told otherwise, in bytes. */
 const RATE = 100 * 1024 * 1024;
 
@@ -28,6 +30,7 @@ const forms = {
     repair: z.boolean().default(false),
     rate: z.number().int().min(1).optional(),
   }),
+  adopt: z.strictObject({ folder: z.string().max(4096), upstream: z.string().max(300) }),
 };
 
 const STATUS: Readonly<Record<RefusedError["kind"], number>> = {
@@ -108,47 +111,40 @@ export class AdminApi {
         return Response.json({});
       case "fsck":
         return this.#inspect(forms.fsck.parse(body), request.signal);
+      case "adopt":
+        return this.#adopt(forms.adopt.parse(body), request.signal);
       default:
         return problem(404, "there is nothing here");
     }
   }
 
-  /**
-   * Lines of JSON: progress as it is made, and at last the result. A running cache never serves what
-   * it knows to be corrupt, so it sets that aside in any case.
-   */
+  /** A running cache never serves what it knows to be corrupt, so it sets that aside in any case. */
   async #inspect(
     { rate = RATE }: { rate?: number | undefined },
     signal: AbortSignal,
   ): Promise<Response> {
     const { steward } = this.#options;
     const { held, contents } = await steward.figures();
-    const encoder = new TextEncoder();
-    let told = 0;
-    const body = new ReadableStream<Uint8Array>({
-      start(controller) {
-        const tell = (line: object): void => {
-          if (!signal.aborted) controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
-        };
-        const onProgress = (progress: { files: number; bytes: number }): void => {
-          if (performance.now() - told < TELL_EVERY) return;
-          told = performance.now();
-          tell({
-            files: progress.files,
-            bytes: progress.bytes,
-            of: { files: contents, bytes: held },
-          });
-        };
-        void steward
-          .inspect({ repair: true, rate, onProgress, signal })
-          .then((result) => tell({ result }))
-          .catch((error: unknown) => tell({ error: String(error) }))
-          .finally(() => {
-            if (!signal.aborted) controller.close();
-          });
-      },
-    });
-    return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
+    const of = { files: contents, bytes: held };
+    return progressLines(signal, (tell) =>
+      steward.inspect({
+        repair: true,
+        rate,
+        signal,
+        onProgress: ({ files, bytes }) => tell({ files, bytes, of }),
+      }),
+    );
+  }
+
+  #adopt(
+    { folder, upstream: name }: { folder: string; upstream: string },
+    signal: AbortSignal,
+  ): Response {
+    const upstream = parseUpstreamName(name);
+    if (!upstream) return problem(400, `${name} is no registry's name, such as ghcr.io`);
+    return progressLines(signal, (onProgress) =>
+      this.#options.adopt({ folder, upstream, onProgress, signal }),
+    );
   }
 }
 

@@ -13,6 +13,9 @@ import { storageFault, systemCode } from "./storage-fault.ts";
 /** Contents that were set aside and are kept for a person to look at. */
 const MOST_SET_ASIDE = 16;
 
+/** Where copies are made before they are content. What a process that was killed left there goes. */
+export const ADOPTING = "adopting";
+
 /** Sizes that are known without asking the disk: about 5 MB of memory when full. */
 const KNOWN_SIZES = 16_384;
 
@@ -32,6 +35,7 @@ export async function openDiskBlobs(directory: string): Promise<BlobStore> {
       throw storageFault(`create ${path}`, cause);
     }
   }
+  await rm(join(directory, ADOPTING), { recursive: true, force: true }).catch(() => {});
   return new DiskBlobs(directory);
 }
 

@@ -6,6 +6,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EDQUOT: "the disk quota is used up",
   EIO: "the disk reports an input/output error: look into the kernel's log",
   EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
+  ENOENT: "there is no such file or folder",
   ENOSPC: "the disk is full",
   ENOTDIR: "a file is in the way where a directory belongs",
   EPERM: "permission denied: the user that runs the cache needs to read and write there",

@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { copyFile, link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Digest,
@@ -9,20 +9,20 @@ import {
 } from "../../oci/digest.ts";
 import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../../oci/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
-import {
-  parseRepositoryName,
-  parseTag,
-  type RepositoryName,
-  type UpstreamName,
-} from "../../oci/names.ts";
-import type { Place } from "../../store/index.ts";
-import { systemCode } from "../../store/storage-fault.ts";
+import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
+import { ADOPTING } from "../../store/disk-blobs.ts";
+import type { Link, Place } from "../../store/index.ts";
+import { diskFacts } from "../../store/space.ts";
+import { meaning, systemCode } from "../../store/storage-fault.ts";
 import type { KeptStore } from "./kept-store.ts";
-
-/** A folder that cannot be taken over. The message says why. */
-export class AdoptionError extends Error {
-  override readonly name = "AdoptionError";
-}
+import {
+  AdoptionError,
+  blobsOf,
+  type Found,
+  names,
+  registryRoot,
+  repositories,
+} from "./registry-folder.ts";
 
 export interface Adopted {
   /** Contents that are here now and were not before, and their bytes. */
@@ -44,19 +44,43 @@ export interface Adopted {
 export interface AdoptOptions {
   readonly folder: string;
   readonly upstream: UpstreamName;
-  readonly onProgress?: (done: { readonly files: number; readonly bytes: number }) => void;
+  readonly onProgress?: (done: {
+    readonly files: number;
+    readonly bytes: number;
+    readonly of: { readonly files: number; readonly bytes: number };
+  }) => void;
+  readonly signal?: AbortSignal;
 }
 
 const PIECE = 1024 * 1024;
 
 /**
  * Takes over what a registry:2 has stored below `docker/registry/v2`: bytes, and which of its
- * repositories and tags show them. Nothing of the folder is changed.
+ * repositories and tags show them. Nothing of the folder is changed. It may run beside traffic.
  *
  * @throws AdoptionError
  */
-export async function adopt(kept: KeptStore, options: AdoptOptions): Promise<Adopted> {
-  return new Adoption(kept, options, await registryRoot(options.folder)).run();
+export async function adopt(
+  kept: KeptStore,
+  configured: ReadonlyMap<UpstreamName, unknown>,
+  options: AdoptOptions,
+): Promise<Adopted> {
+  const { upstream, folder } = options;
+  if (!configured.has(upstream)) {
+    const others = [...configured.keys()].join(", ");
+    throw new AdoptionError(
+      `${upstream} is not configured, so nobody could pull what it had. Configured are: ${others}`,
+    );
+  }
+  try {
+    return await new Adoption(kept, options, await registryRoot(folder)).run();
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    const said = error instanceof Error ? error.message : "";
+    throw new AdoptionError(`adopting ${folder} broke off: ${meaning(error)}: ${said}`, {
+      cause: error,
+    });
+  }
 }
 
 class Adoption {
@@ -74,6 +98,7 @@ class Adoption {
     manifests: 0,
     omitted: 0,
   };
+  readonly #of = { files: 0, bytes: 0 };
   #files = 0;
   #read = 0;
 
@@ -84,14 +109,15 @@ class Adoption {
   }
 
   async run(): Promise<Adopted> {
-    for (const algorithm of ["sha256", "sha512"] as const) {
-      const top = join(this.#root, "blobs", algorithm);
-      for (const folder of await names(top)) {
-        for (const hex of await names(join(top, folder))) {
-          const digest = parseDigest(`${algorithm}:${hex}`);
-          if (digest) await this.#blob(digest, join(top, folder, hex, "data"));
-        }
-      }
+    for await (const { size } of blobsOf(this.#root)) {
+      this.#of.files += 1;
+      this.#of.bytes += size;
+      this.#options.signal?.throwIfAborted();
+    }
+    for await (const found of blobsOf(this.#root)) {
+      await this.#blob(found);
+      this.#files += 1;
+      this.#tell(0);
     }
     for await (const repository of repositories(join(this.#root, "repositories"))) {
       this.#done.repositories += 1;
@@ -102,17 +128,16 @@ class Adoption {
   }
 
   /** A verified copy, or another name of the same file where both are on one file system. */
-  async #blob(digest: Digest, from: string): Promise<void> {
-    const facts = await stat(from).catch(() => undefined);
-    if (!facts?.isFile()) return;
-    this.#files += 1;
-    if (await this.#kept.plain.open(digest)) {
+  async #blob({ digest, path: from, size }: Found): Promise<void> {
+    const { space, index, plain } = this.#kept;
+    if (await plain.open(digest)) {
       this.#done.known += 1;
+      this.#tell(size);
       return;
     }
-    const { space, index } = this.#kept;
-    if (space.used + facts.size > space.bound.maxSize) {
+    if (space.used + size > space.bound.maxSize) {
       this.#done.omitted += 1;
+      this.#tell(size);
       return;
     }
     if (!(await this.#isRight(digest, from))) {
@@ -124,33 +149,56 @@ class Adoption {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const to = join(folder, hex);
     if (await linked(from, to)) this.#done.linked += 1;
-    else await this.#copy(digest, from, to);
-    await index.contents.put({ digest, size: facts.size }, Date.now());
-    space.changeHeld(facts.size);
+    else if (await this.#hasRoom(size)) await this.#copy(digest, from, to);
+    else {
+      this.#done.omitted += 1;
+      return;
+    }
+    await index.contents.put({ digest, size }, Date.now());
+    space.changeHeld(size);
     this.#done.blobs += 1;
-    this.#done.bytes += facts.size;
+    this.#done.bytes += size;
+  }
+
+  /** A copy takes room on the disk, which a link does not. */
+  async #hasRoom(size: number): Promise<boolean> {
+    const { free } = await diskFacts(this.#kept.path);
+    return free - size >= this.#kept.space.bound.minFree;
+  }
+
+  #tell(read: number): void {
+    this.#options.signal?.throwIfAborted();
+    this.#read += read;
+    this.#options.onProgress?.({ files: this.#files, bytes: this.#read, of: this.#of });
   }
 
   /** Under a name of its own until it is whole; what was copied is not trusted, but read again. */
   async #copy(digest: Digest, from: string, to: string): Promise<void> {
-    const draft = join(this.#kept.path, "fills", digest.replace(":", "-"));
-    await copyFile(from, draft);
-    const file = await open(draft, "r+");
+    const folder = join(this.#kept.path, ADOPTING);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const draft = join(folder, `${process.pid}-${digestHex(digest)}`);
     try {
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    if (!(await this.#isRight(digest, draft))) {
+      await copyFile(from, draft);
+      const file = await open(draft, "r+");
+      try {
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+      // Read before, it is only read back here: it was counted once.
+      if (!(await this.#isRight(digest, draft, false))) {
+        throw new AdoptionError(
+          `${from} changed while it was copied: stop the registry that uses it`,
+        );
+      }
+      await rename(draft, to);
+    } catch (error) {
       await rm(draft, { force: true });
-      throw new AdoptionError(
-        `${from} changed while it was copied: stop the registry that uses it`,
-      );
+      throw error;
     }
-    await rename(draft, to);
   }
 
-  async #isRight(digest: Digest, path: string): Promise<boolean> {
+  async #isRight(digest: Digest, path: string, isCounted = true): Promise<boolean> {
     const hasher = newHasher(digest);
     const file = await open(path, "r");
     const piece = Buffer.allocUnsafeSlow(PIECE);
@@ -159,8 +207,7 @@ class Adoption {
         const { bytesRead } = await file.read(piece, 0, PIECE, null);
         if (bytesRead === 0) return hasher.digest("hex") === digestHex(digest);
         hasher.update(piece.subarray(0, bytesRead));
-        this.#read += bytesRead;
-        this.#options.onProgress?.({ files: this.#files, bytes: this.#read });
+        this.#tell(isCounted ? bytesRead : 0);
       }
     } finally {
       await file.close();
@@ -176,7 +223,7 @@ class Adoption {
           const digest = parseDigest(`${algorithm}:${hex}`);
           const size = digest && (await this.#kept.plain.open(digest))?.size;
           if (!digest || size === undefined) continue;
-          if (kind === "_layers") await this.#kept.index.links.add(place, [{ digest, size }]);
+          if (kind === "_layers") await this.#link(place, [{ digest, size }]);
           else await this.#manifest(place, digest);
         }
       }
@@ -197,6 +244,14 @@ class Adoption {
     }
   }
 
+  async #link(place: Place, links: readonly Link[]): Promise<void> {
+    await this.#kept.index.links.add(place, links);
+    this.#kept.bounds.linked(
+      place.upstream,
+      links.map(({ digest }) => digest),
+    );
+  }
+
   async #manifest(place: Place, digest: Digest): Promise<void> {
     const { plain, index, facts } = this.#kept;
     const stored = await plain.open(digest);
@@ -205,7 +260,7 @@ class Adoption {
     if (!manifest) return;
     const { mediaType, manifests, blobs } = manifest;
     await index.contents.put({ digest, size: stored.size, mediaType }, Date.now());
-    await index.links.add(place, [{ digest, size: stored.size }, ...manifests, ...blobs]);
+    await this.#link(place, [{ digest, size: stored.size }, ...manifests, ...blobs]);
     await facts.remember(digest, { mediaType, place, at: 0 });
     this.#done.manifests += 1;
   }
@@ -223,27 +278,6 @@ function readManifest(bytes: Uint8Array): ReturnType<typeof parseManifest> | und
   return undefined;
 }
 
-async function registryRoot(folder: string): Promise<string> {
-  for (const below of ["docker/registry/v2", "registry/v2", "v2", ""]) {
-    const root = join(folder, below);
-    const found = await names(root);
-    if (found.includes("blobs") && found.includes("repositories")) return root;
-  }
-  throw new AdoptionError(
-    `${folder} is no registry's folder: it has no docker/registry/v2 with blobs and repositories. Name what registry:2 has as rootdirectory, most often /var/lib/registry`,
-  );
-}
-
-/** Names of repositories: folders that hold `_manifests` or `_layers`, at any depth. */
-async function* repositories(top: string, name = ""): AsyncGenerator<RepositoryName> {
-  const found = await names(join(top, name));
-  const repository = parseRepositoryName(name);
-  if (repository && (found.includes("_manifests") || found.includes("_layers"))) yield repository;
-  for (const child of found) {
-    if (!child.startsWith("_")) yield* repositories(top, name === "" ? child : `${name}/${child}`);
-  }
-}
-
 async function linked(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
@@ -254,8 +288,4 @@ async function linked(from: string, to: string): Promise<boolean> {
     if (["EXDEV", "EPERM", "EMLINK", "EOPNOTSUPP", "ENOSYS"].includes(code ?? "")) return false;
     throw error;
   }
-}
-
-async function names(folder: string): Promise<string[]> {
-  return readdir(folder).catch(() => []);
 }
