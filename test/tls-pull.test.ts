@@ -1,0 +1,90 @@
+import { expect } from "bun:test";
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import type { ContainerdLine } from "../scripts/debian.mjs";
+import { makeAuthority } from "./harness/authority.ts";
+import { startContainerd } from "./harness/containerd.ts";
+import { startDockerRegistry } from "./harness/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { bigImage, layersOf, multiPlatformImage } from "./harness/images.ts";
+import { tempDir } from "./harness/places.ts";
+import { mustRun, run } from "./harness/processes.ts";
+import { push } from "./harness/pushing.ts";
+import { realTest } from "./harness/real.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+
+const MIB = 1024 * 1024;
+
+/** A cache's certificate for this machine, its authority and the `tls` of a configuration. */
+async function secured() {
+  const dir = await tempDir("tls");
+  const authority = await makeAuthority(dir);
+  const { certificateFile, keyFile } = await authority.sign("cache", "IP:127.0.0.1");
+  return {
+    dir,
+    ca: authority.certificateFile,
+    tls: { certificate: certificateFile, key: keyFile },
+    [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose](),
+  };
+}
+
+const mirrored = (server: string, url: string, ca: string): string =>
+  `server = "${server}"\n\n[host."${url}"]\n  capabilities = ["pull", "resolve"]\n  ca = "${ca}"\n`;
+
+const isContainerd = (headers: Headers): boolean =>
+  headers.get("user-agent")?.startsWith("containerd/") ?? false;
+
+for (const line of ["1.6", "2.1"] satisfies ContainerdLine[]) {
+  realTest(`containerd ${line} pulls over TLS, and goes on where a body was given up`, async () => {
+    await using at = await secured();
+    await using upstream = await startScriptedUpstream();
+    const image = await bigImage({ size: 24 * MIB });
+    upstream.add("org/big", image, "1");
+    const [layer] = layersOf(image).toSorted((a, b) => b.size - a.size);
+    // The cache gets half of it, and then nothing any more: it has to give the layer up.
+    let isFirst = true;
+    upstream.respond(({ reference, headers }) => {
+      if (reference !== layer?.digest || isContainerd(headers)) return undefined;
+      const fault = isFirst ? faults.cutAfter(12 * MIB) : faults.refuses(404);
+      isFirst = false;
+      return fault;
+    });
+    const config = { tls: at.tls, upstreams: { "reg.test": localUpstream(upstream.url) } };
+    await using cache = await startEntrepot({ config });
+    await using containerd = await startContainerd({
+      line,
+      hosts: { "reg.test": mirrored(upstream.url, cache.url, at.ca) },
+    });
+    await containerd.cri.pullImage("reg.test/org/big:1");
+    // All but the rest of that layer came through the cache.
+    const direct = upstream.requests().filter(({ headers }) => isContainerd(headers));
+    expect(direct.map(({ reference }) => reference)).toEqual([layer?.digest ?? ""]);
+    expect(direct[0]?.headers.get("range")).toMatch(/^bytes=[1-9]\d{6,}-/);
+  });
+}
+
+realTest("skopeo and curl pull over TLS with the authority, and not without it", async () => {
+  await using at = await secured();
+  await using registry = await startDockerRegistry();
+  const image = await multiPlatformImage({ text: "copied" });
+  await push(image, { url: registry.url, repository: "org/app", tag: "1" });
+  const config = { tls: at.tls, upstreams: { "reg.test": localUpstream(registry.url) } };
+  await using cache = await startEntrepot({ config });
+  const certs = at.dir.file("certs");
+  await mkdir(certs);
+  await Bun.write(path.join(certs, "ca.crt"), Bun.file(at.ca));
+  const source = `docker://${cache.address}/reg.test/org/app:1`;
+  const copy = (...args: string[]) => ["skopeo", "copy", "--all", ...args, source];
+  await mustRun([...copy("--src-cert-dir", certs), `dir:${at.dir.file("app")}`]);
+  expect(await Bun.file(at.dir.file("app", "manifest.json")).bytes()).toEqual(image.manifest.bytes);
+  const refused = await run([...copy(), `dir:${at.dir.file("other")}`]);
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    expect.stringContaining("certificate signed by unknown authority"),
+  ]);
+  const url = `${cache.url}/v2/org/app/manifests/1?ns=reg.test`;
+  const accept = "Accept: application/vnd.oci.image.index.v1+json";
+  const got = await mustRun(["curl", "-sS", "--cacert", at.ca, "-H", accept, url]);
+  expect(got).toBe(Buffer.from(image.manifest.bytes).toString());
+});
