@@ -17,8 +17,8 @@ export function watchCommand(): Command {
     .description(
       "take the cache out while it fails and put it back when it is well; runs until it is ended",
     )
-    .option("--cache <url>", "the cache, where the journal does not tell it")
-    .option("--ca <file>", "the authority of its certificate, where the journal does not tell it")
+    .option("--cache <url>", "ask this one, in place of the cache that the node is wired to")
+    .option("--ca <file>", "the authority of its certificate, in place of the journal's")
     .option("--grace <duration>", "how long it may fail before it is taken out", "15s")
     .option("--interval <duration>", "between two looks at it", "2s")
     .action((options: WatchOptions) => run(options.json, () => keep(options)));
@@ -33,10 +33,8 @@ async function keep(options: WatchOptions): Promise<number> {
   const url = options.cache ?? wish?.cache;
   if (url === undefined)
     throw new WrongUse("nothing is wired here: entrepot node apply does that first");
-  const cache = openCache(
-    url,
-    options.ca === undefined ? wish?.cacheCa : readAuthority(options.ca),
-  );
+  const named = options.cache !== undefined || options.ca !== undefined;
+  const ca = options.ca === undefined ? wish?.cacheCa : readAuthority(options.ca);
   const ending = new AbortController();
   process.once("SIGTERM", () => ending.abort());
   process.once("SIGINT", () => ending.abort());
@@ -45,7 +43,8 @@ async function keep(options: WatchOptions): Promise<number> {
     console.log(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
   };
   say(`watching ${url}: taken out after ${options.grace} of failure, back when it is well`);
-  await watch({ site, cache, graceMs, intervalMs, signal: ending.signal, say });
+  const rest = { graceMs, intervalMs, signal: ending.signal, say };
+  await watch({ site, ...(named ? { cache: openCache(url, ca) } : {}), ...rest });
   say("ending: the wiring stays as it is");
   return 0;
 }

@@ -1,6 +1,5 @@
 import { apply } from "./apply.ts";
-import type { CacheClient } from "./cache-client.ts";
-import { CacheFault } from "./cache-client.ts";
+import { CacheClient, CacheFault } from "./cache-client.ts";
 import type { JournalDocument } from "./journal.ts";
 import { isOurs, restore } from "./journal.ts";
 import { LockedError } from "./lock.ts";
@@ -12,7 +11,8 @@ import type { Site } from "./site.ts";
 
 export interface WatchOptions {
   readonly site: Site;
-  readonly cache: CacheClient;
+  /** What is asked in place of the cache that the journal names. */
+  readonly cache?: CacheClient;
   /** How long the cache may fail before its mirrors are taken out, in milliseconds. */
   readonly graceMs: number;
   /** Between two looks, in milliseconds. */
@@ -35,16 +35,20 @@ const WELL = 2;
 export async function watch(options: WatchOptions): Promise<void> {
   const { intervalMs, signal, say } = options;
   const watcher = new Watcher(options);
+  let told: string | undefined;
   while (!signal.aborted) {
     try {
       await watcher.look();
+      told = undefined;
     } catch (error) {
       const isExpected =
         error instanceof LockedError ||
         error instanceof FilesFault ||
         error instanceof RuntimeFault;
       if (!isExpected) throw error;
-      say(error.message);
+      // Once, and not at every look for as long as it lasts.
+      if (error.message !== told) say(error.message);
+      told = error.message;
     }
     await sleep(intervalMs, signal);
   }
@@ -52,6 +56,7 @@ export async function watch(options: WatchOptions): Promise<void> {
 
 class Watcher {
   readonly #options: WatchOptions;
+  #cache: CacheClient | undefined;
   #failingSince: number | undefined;
   #wellInARow = 0;
   #retryAt = 0;
@@ -62,7 +67,7 @@ class Watcher {
   }
 
   async look(): Promise<void> {
-    const { site, cache, graceMs, say } = this.#options;
+    const { site, graceMs, say } = this.#options;
     const journal = site.journal.read();
     if (journal === undefined) {
       this.#once("nothing is wired here: entrepot node apply does that");
@@ -72,15 +77,16 @@ class Watcher {
       this.#once(`an ${journal.unfinished} was cut short: run it again`);
       return;
     }
+    const cache = this.#cacheOf(journal);
     const begun = Date.now();
-    const failure = await this.#failure();
+    const failure = await this.#failure(cache);
     if (failure === undefined) {
       this.#failingSince = undefined;
       this.#wellInARow += 1;
       if (this.#wellInARow < WELL) return;
       const changed = await this.#turn("wired");
       if (changed > 0) say(`${cache.url} is well again: ${changed} mirrors are back`);
-      await this.#follow(journal);
+      await this.#follow(journal, cache);
       return;
     }
     this.#wellInARow = 0;
@@ -93,12 +99,24 @@ class Watcher {
     if (changed > 0) say(`${changed} mirrors of ${cache.url} are taken out until it is well`);
   }
 
-  async #failure(): Promise<string | undefined> {
+  /** The cache that the node is wired to by now: an apply to another one may come at any time. */
+  #cacheOf({ wish }: JournalDocument): CacheClient {
+    const { cache: named } = this.#options;
+    if (named) return named;
+    const former = this.#cache;
+    if (former?.url === wish.cache && former.ca === wish.cacheCa) return former;
+    if (former) this.#options.say(`the node is wired to ${wish.cache} now: watching that`);
+    const cache = new CacheClient(wish.cache, wish.cacheCa);
+    this.#cache = cache;
+    this.#failingSince = undefined;
+    this.#wellInARow = 0;
+    return cache;
+  }
+
+  async #failure(cache: CacheClient): Promise<string | undefined> {
     try {
       // A cache that hangs must not use the grace up in a single look.
-      await this.#options.cache.health(
-        Math.min(HEALTH_MS, Math.max(500, this.#options.graceMs / 4)),
-      );
+      await cache.health(Math.min(HEALTH_MS, Math.max(500, this.#options.graceMs / 4)));
       return undefined;
     } catch (error) {
       if (!(error instanceof CacheFault)) throw error;
@@ -125,6 +143,8 @@ class Watcher {
         this.#once(`${path} was changed by somebody else: it is left as it is`);
         continue;
       }
+      // What a watcher that was killed left would keep the directory from going with its file.
+      site.durable.tidy(path);
       if (wanted) site.durable.write(path, wanted);
       else site.durable.remove(path, entry.madeDirectory);
       changed += 1;
@@ -133,8 +153,8 @@ class Watcher {
   }
 
   /** Wires what the cache serves by now, where all of it was asked for. */
-  async #follow(journal: JournalDocument): Promise<void> {
-    const { site, cache, say } = this.#options;
+  async #follow(journal: JournalDocument, cache: CacheClient): Promise<void> {
+    const { site, say } = this.#options;
     if (!journal.wish.all || Date.now() < this.#retryAt) return;
     const served = await cache.namespaces().catch(() => undefined);
     if (served === undefined) return;

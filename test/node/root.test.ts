@@ -1,7 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { CacheClient } from "../../src/node/cache-client.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
 import { NodeFiles } from "../../src/node/node-files.ts";
@@ -142,6 +141,26 @@ function saysItServes(names: () => readonly string[]) {
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.stop(true) });
 }
 
+function startWatching(dir: TempDir) {
+  const files = new NodeFiles(dir.path);
+  const runtime = new ContainerdRuntime({ files, filesOnly: true });
+  const stateDirectory = DEFAULT_STATE_DIRECTORY;
+  const site = new Site({ files, runtime, stateDirectory, filesOnly: true });
+  const ending = new AbortController();
+  const said: string[] = [];
+  const say = (line: string): void => {
+    said.push(line);
+  };
+  const watching = watch({ site, graceMs: 300, intervalMs: 10, signal: ending.signal, say });
+  return {
+    said,
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await watching;
+    },
+  };
+}
+
 test("a watched cache that serves no registry any more unwires nothing", async () => {
   await using dir = await image();
   let serves = ["ghcr.io", "quay.io"];
@@ -155,20 +174,8 @@ test("a watched cache that serves no registry any more unwires nothing", async (
     code: 0,
   });
   const wired = tree(dir.file("etc"));
-  const files = new NodeFiles(dir.path);
-  const runtime = new ContainerdRuntime({ files, filesOnly: true });
-  const stateDirectory = DEFAULT_STATE_DIRECTORY;
-  const site = new Site({ files, runtime, stateDirectory, filesOnly: true });
-  const ending = new AbortController();
-  const said: string[] = [];
-  const watching = watch({
-    site,
-    cache: new CacheClient(cache),
-    graceMs: 1_000,
-    intervalMs: 10,
-    signal: ending.signal,
-    say: (line) => said.push(line),
-  });
+  await using watcher = startWatching(dir);
+  const { said } = watcher;
   const looksTwice = async (what: string): Promise<void> => {
     const from = asked;
     await until(() => asked > from + 2, { what });
@@ -182,8 +189,29 @@ test("a watched cache that serves no registry any more unwires nothing", async (
   const left = dir.file("etc/containerd/certs.d");
   await until(() => !tree(left)["ghcr.io/hosts.toml"]?.includes(cache), { what: "ghcr.io to go" });
   expect(tree(left)["quay.io/hosts.toml"]).toContain(cache);
-  ending.abort();
-  await watching;
+});
+
+test("a watcher goes along when the node is wired to another cache", async () => {
+  await using dir = await image();
+  const names = ["ghcr.io", "quay.io"];
+  await using first = saysItServes(() => names);
+  await using second = saysItServes(() => names);
+  const wire = (cache: URL) => entrepotNode(["apply", "--cache", cache.origin, "--root", dir.path]);
+  expect(await wire(first.url)).toMatchObject({ code: 0 });
+  await using watcher = startWatching(dir);
+  expect(await wire(second.url)).toMatchObject({ code: 0 });
+  const told = (line: string) => (): boolean => watcher.said.some((it) => it.includes(line));
+  await until(told(`wired to ${second.url.origin} now`), { what: "the watcher to notice" });
+  // The former one goes away, as it may by now: no mirror is taken out for that.
+  await first.stop(true);
+  const wired = tree(dir.file("etc"));
+  // As a watcher leaves it that was killed: a directory that stays behind empty goes by no _default.
+  writeFileSync(dir.file("etc/containerd/certs.d/quay.io/.hosts.toml.entrepot-new"), "half");
+  await second.stop(true);
+  await until(told(`of ${second.url.origin} are taken out`), { what: "the second to be out" });
+  expect(watcher.said.filter((line) => line.includes(first.url.origin))).toEqual([]);
+  expect(tree(dir.file("etc"))).not.toEqual(wired);
+  expect(existsSync(dir.file("etc/containerd/certs.d/quay.io"))).toBe(false);
 });
 
 test("a journal about one containerd is no reason to roll another one back", async () => {
