@@ -42,7 +42,8 @@ export function freshBundle(folder = root) {
 /** What was made last, whether or not it is fresh. */
 export function readCurrent(folder = root) {
   try {
-    return JSON.parse(fs.readFileSync(currentFile(folder), "utf8"));
+    const current = JSON.parse(fs.readFileSync(currentFile(folder), "utf8"));
+    return Array.isArray(current.files) ? current : undefined;
   } catch {
     return undefined;
   }

@@ -74,6 +74,7 @@ test("a bundle runs in place of its sources while it is as new as they are, and 
   for (const [what, change] of [
     ["another Bun", () => write({ bun: "1.0.0" })],
     ["moved here", () => write({ folder: "/elsewhere/" })],
+    ["something else", async () => writeFile(currentFile(folder), `{"folder":"${folder}"}`)],
     ["cut short", async () => writeFile(currentFile(folder), `{"folder":`)],
     ["no bundle", async () => rm(bundle)],
     ["another bundle", async () => writeFile(bundle, `console.log("another one");`)],
