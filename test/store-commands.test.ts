@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { command } from "./harness/commands.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
@@ -40,6 +40,7 @@ test("ls, pin, purge and unpin tell what is cached, and change it", async () => 
   const lines = listed.stdout.trimEnd().split("\n");
   expect(lines[0]).toMatch(/^IMAGE +TAG +PLATFORMS +SIZE +SHARED +LAST USED +PIN$/);
   expect(lines).toHaveLength(4);
+  expect(lines[1]).toMatch(/^reg\.test\/app +1 +linux\/amd64 /);
   expect(lines[3]).toMatch(/^reg\.test\/tools\/many +latest +linux\/amd64, linux\/arm64 /);
   const json: unknown = JSON.parse((await command(cache, "ls", "--json", "reg.test/app:1")).stdout);
   expect(json).toMatchObject({
@@ -50,6 +51,11 @@ test("ls, pin, purge and unpin tell what is cached, and change it", async () => 
   expect([nothing.code, nothing.stdout]).toEqual([
     0,
     "Pinned reg.test/none:*: it matches nothing that is cached so far, and keeps what is pulled from now on.\n",
+  ]);
+  const typo = await command(cache, "pin", "reg.test/app:1", "--platform", "amd64");
+  expect([typo.code, typo.stderr]).toEqual([
+    2,
+    'entrepot: "amd64" is no platform: write linux/amd64 or its like\n',
   ]);
   expect((await command(cache, "pin", "reg.test/app:1")).stdout).toBe(
     "Pinned reg.test/app:1: one image.\n",
@@ -94,7 +100,7 @@ test("a pin that is more than may be stored is refused with the sum", async () =
   const refused = await command(cache, "pin", "reg.test/huge:1");
   expect(refused.code).toBe(1);
   expect(refused.stderr).toMatch(
-    /^entrepot: with reg\.test\/huge:1, all pins together are \d{7} bytes, and storage\.maxSize is 1048576: pin less, name platforms, or raise storage\.maxSize\n$/,
+    /^entrepot: with reg\.test\/huge:1, all pins together are [34]\.\d MiB \(\d{7} bytes\), and storage\.maxSize is 1 MiB \(1048576 bytes\): pin less, name platforms, or raise storage\.maxSize\n$/,
   );
 }, 60_000);
 
@@ -187,5 +193,13 @@ test("a folder that cannot be used is refused and left as it was", async () => {
   const away = await run([entrepot, "ls", "--data", dir.file("none"), "--admin", "127.0.0.1:1"]);
   expect(away.code).toBe(1);
   expect(away.stderr).toContain("does not exist: name its --config, --admin or --data");
-  await chmod(newer, 0o700);
+  const foreign = dir.file("foreign");
+  await mkdir(foreign);
+  await writeFile(join(foreign, "letter"), "not ours");
+  const looked = await run([entrepot, "gc", "--data", foreign, "--admin", "127.0.0.1:1"]);
+  expect(looked.code).toBe(1);
+  expect(looked.stderr).toEndWith(
+    `${foreign} is no cache's folder: name its --config, --admin or --data\n`,
+  );
+  expect(await readdir(foreign)).toEqual(["letter"]);
 });

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { formatSize } from "../config/units.ts";
+import { parsePattern } from "../oci/pattern.ts";
 import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
 import { ago, table } from "./table.ts";
 
@@ -57,7 +58,7 @@ function ls(pattern: string | undefined, options: Options): Promise<number> {
       print(
         pattern === undefined
           ? "Nothing is cached yet."
-          : `Nothing that is cached is meant by ${pattern}.`,
+          : `Nothing that is cached is meant by ${parsePattern(pattern)?.text ?? pattern}.`,
       );
     } else print(imageTable(images));
     return 0;

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
 import { type KeptStore, openKeptStore } from "../cache/keeping/kept-store.ts";
@@ -89,6 +90,11 @@ async function openStopped(
 ): Promise<KeptStore> {
   if (!mayCreate && !existsSync(settings.dataDirectory)) {
     const message = `no cache answers at ${client.url}, and ${settings.dataDirectory} does not exist: name its --config, --admin or --data`;
+    throw new CommandError(message);
+  }
+  // Nothing is to be made where somebody only wanted to look, and mistook the folder.
+  if (!mayCreate && !existsSync(join(settings.dataDirectory, "format"))) {
+    const message = `no cache answers at ${client.url}, and ${settings.dataDirectory} is no cache's folder: name its --config, --admin or --data`;
     throw new CommandError(message);
   }
   try {

@@ -62,12 +62,13 @@ export class Images {
       if (!tree) continue;
       const held = await this.#held(tree);
       const sizes = [...held.values()];
+      const own = tree.isIndex ? undefined : await this.#trees.platformOf(named.digest);
       const pin = pins.find((one) => one.pattern?.matches(named));
       images.push({
         image: `${named.upstream}/${named.repository}`,
         ...(named.tag === undefined ? {} : { tag: named.tag }),
         digest: named.digest,
-        ...platformsOf(tree, held),
+        ...platformsOf(tree, held, own),
         size: sizes.reduce((sum, { size }) => sum + size, 0),
         shared: sizes.reduce(
           (sum, { digest, size }) => sum + ((uses.get(digest) ?? 0) > 1 ? size : 0),
@@ -141,10 +142,11 @@ export class Images {
 function platformsOf(
   tree: ManifestTree,
   held: ReadonlyMap<Digest, ContentUse>,
+  own: string | undefined,
 ): Pick<CachedImage, "platforms" | "partial"> {
   const platforms: string[] = [];
   const partial: string[] = [];
-  for (const { platform = "", parts, isHere } of tree.platforms) {
+  for (const { platform = own ?? "", parts, isHere } of tree.platforms) {
     // Attestations are entries without a platform of their own.
     const name = platform === "unknown/unknown" ? "attestation" : platform;
     if (!isHere || name === "") continue;

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { z } from "zod";
 import type { Digest } from "../../oci/digest.ts";
 import {
   type Manifest,
@@ -11,6 +12,16 @@ import type { Contents } from "../../store/index.ts";
 
 /** Manifests kept as they were read: some 10 MB when full. */
 const MOST = 2048;
+
+const CONFIG_TYPES: ReadonlySet<string> = new Set([
+  "application/vnd.oci.image.config.v1+json",
+  "application/vnd.docker.container.image.v1+json",
+]);
+const configForm = z.object({
+  os: z.string().min(1),
+  architecture: z.string().min(1),
+  variant: z.string().nullish(),
+});
 
 /** A content of an image, which an image may hold more than once. */
 export interface Part {
@@ -41,6 +52,8 @@ export class ManifestTrees {
   readonly #contents: Pick<Contents, "get">;
   readonly #read = new LRUCache<Digest, Manifest & { readonly size: number }>({ max: MOST });
 
+  readonly #platforms = new LRUCache<Digest, string>({ max: MOST });
+
   constructor(store: Pick<BlobStore, "open">, contents: Pick<Contents, "get">) {
     this.#store = store;
     this.#contents = contents;
@@ -66,6 +79,22 @@ export class ManifestTrees {
       });
     }
     return { root, isIndex: true, platforms };
+  }
+
+  /** `linux/amd64` of an image that is no index, as its configuration has it, where that is here. */
+  async platformOf(digest: Digest): Promise<string | undefined> {
+    const known = this.#platforms.get(digest);
+    if (known !== undefined) return known;
+    const manifest = await this.#manifest(digest);
+    const config = manifest?.blobs.find(({ mediaType }) => CONFIG_TYPES.has(mediaType));
+    if (!config || config.size > MAX_MANIFEST_BYTES) return undefined;
+    const stored = await this.#store.open(config.digest);
+    const read = configForm.safeParse(await stored?.bytes.json().catch(() => undefined));
+    if (!read.success) return undefined;
+    const { os, architecture, variant } = read.data;
+    const platform = [os, architecture, ...(variant ? [variant] : [])].join("/");
+    this.#platforms.set(digest, platform);
+    return platform;
   }
 
   async #manifest(digest: Digest): Promise<(Manifest & { readonly size: number }) | undefined> {

@@ -1,3 +1,4 @@
+import { formatSize } from "../../config/units.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
 import type { BlobStore } from "../../store/blobs.ts";
@@ -101,11 +102,19 @@ export class Steward {
   async pin(text: string, platforms: readonly string[] = []): Promise<PinnedPattern> {
     const { index, pinned, space, facts } = this.#options;
     const pattern = patternOf(text);
+    const wrong = platforms.find((platform) => !PLATFORM.test(platform));
+    if (wrong !== undefined) {
+      const shown = JSON.stringify(wrong.slice(0, 100));
+      throw new RefusedError(
+        "no-pattern",
+        `${shown} is no platform: write linux/amd64 or its like`,
+      );
+    }
     const pin = { pattern: pattern.text, platforms, since: Date.now() };
     const others = (await index.pins.list()).filter((one) => one.pattern !== pin.pattern);
     const content = await pinned.contentOf([...others, pin]);
     if (content.bytes > space.bound.maxSize) {
-      const sum = `${content.bytes} bytes, and storage.maxSize is ${space.bound.maxSize}`;
+      const sum = `${inFull(content.bytes)}, and storage.maxSize is ${inFull(space.bound.maxSize)}`;
       throw new RefusedError(
         "over-the-bound",
         `with ${pin.pattern}, all pins together are ${sum}: pin less, name platforms, or raise storage.maxSize`,
@@ -194,6 +203,14 @@ export class Steward {
     if (remade.whole < remade.begun) return;
     space.recount((await index.contents.total()).bytes);
   }
+}
+
+/** `os/architecture[/variant]`, as an index has it. */
+const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
+
+/** So that two sizes that read the same are still told apart. */
+function inFull(bytes: number): string {
+  return `${formatSize(bytes)} (${bytes} bytes)`;
 }
 
 function patternOf(text: string): Pattern {
