@@ -33,6 +33,11 @@ test("JSON has the files and what to know about them", async () => {
 const wrong: [args: string[], said: string][] = [
   [["render", "nowhere", ...CACHE], "Write one of containerd, k3s"],
   [["render", "k3s"], "required option '--cache <url>'"],
+  [["render", "k3s", ...CACHE, "--ca", "/nowhere"], "--ca is for a cache at https://"],
+  [
+    ["render", "k3s", "--cache", "https://cache:5000", "--ca", "/nowhere", "--upstream", "ghcr.io"],
+    "--ca /nowhere cannot be read",
+  ],
   [["render", "k3s", "--cache", "cache:5000"], "Write scheme, host and port"],
   [["render", "k3s", "--cache", "http://cache:5000/v2"], "Write scheme, host and port"],
   [["render", "k3s", ...CACHE, "--upstream", "https://ghcr.io"], "is no registry's name"],

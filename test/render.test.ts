@@ -2,6 +2,7 @@ import { expect } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeAuthority } from "./harness/authority.ts";
 import { type ContainerdPieces, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -79,6 +80,40 @@ for (const line of ["1.6", "1.7", "2.1"] as const) {
       expect(served).toContain(`{"namespace":"${name}","repository":"org/app${index}"`);
     }
   });
+}
+
+for (const line of ["1.6", "2.1"] as const) {
+  realTest(
+    `containerd ${line} trusts the rendered authority of a cache that speaks TLS`,
+    async () => {
+      await using folder = await tempDir("authority");
+      const authority = await makeAuthority(folder);
+      const signed = await authority.sign("cache", "IP:127.0.0.1");
+      await using registry = await startDockerRegistry();
+      const image = await busyboxImage({ text: "over TLS" });
+      await push(image, { url: registry.url, repository: "org/app", tag: "1" });
+      const tls = { certificate: signed.certificateFile, key: signed.keyFile };
+      const upstreams = { "reg.test": localUpstream(registry.url) };
+      await using cache = await startEntrepot({ config: { tls, upstreams } });
+      const at = `https://${cache.address}`;
+      // The cache is asked for its registries over TLS, with the same authority.
+      await using tree = await rendered(
+        "nerdctl",
+        "--cache",
+        at,
+        "--ca",
+        authority.certificateFile,
+      );
+      const certs = tree.file("etc/containerd/certs.d");
+      const hosts = await readFile(join(certs, "reg.test/hosts.toml"), "utf8");
+      await using containerd = await startContainerd({
+        line,
+        hosts: { "reg.test": hosts.replaceAll("/etc/containerd/certs.d", certs) },
+      });
+      await containerd.cri.pullImage("reg.test/org/app:1");
+      expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe("over TLS\n");
+    },
+  );
 }
 
 realTest("skopeo pulls by name with the rendered registries.conf", async () => {

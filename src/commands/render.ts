@@ -10,9 +10,12 @@ import {
   type Target,
 } from "../render/target.ts";
 import { render, TARGETS } from "../render/targets.ts";
+import { readAuthority } from "./node-authority.ts";
+import { WrongUse } from "./node-site.ts";
 
 interface RenderOptions {
   readonly cache?: URL;
+  readonly ca?: string;
   readonly upstream?: readonly RenderedUpstream[];
   readonly address?: string;
   readonly gateway?: string;
@@ -36,6 +39,7 @@ export function renderCommand(): Command {
       "where nodes reach the cache, http://192.168.1.10:5000; not needed where it is the cache itself",
       parseCache,
     )
+    .option("--ca <file>", "the authority of an https:// cache's certificate, in PEM")
     .option(
       "--upstream <name...>",
       "the registries, NAME or NAME=URL; without it the running cache is asked for its own",
@@ -63,12 +67,18 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
         "required option '--cache <url>' not specified: where nodes reach the cache, such as http://192.168.1.10:5000",
       );
     }
-    const upstreams = options.upstream ?? (target.isCacheItself ? [] : await askCache(cache));
+    if (options.ca !== undefined && cache.protocol === "http:") {
+      throw new RenderError("--ca is for a cache at https://: write --cache so, or leave it out");
+    }
+    const authority = options.ca === undefined ? undefined : readAuthority(options.ca);
+    const upstreams =
+      options.upstream ?? (target.isCacheItself ? [] : await askCache(cache, authority));
     const files = render(target, {
       cache,
       upstreams,
       ...(address === undefined ? {} : { address }),
       ...(gateway === undefined ? {} : { gateway }),
+      ...(authority === undefined ? {} : { authority }),
     });
     if (options.json) {
       const { name, notes } = target;
@@ -78,18 +88,19 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
     warnOfLoopback(cache);
     return 0;
   } catch (error) {
-    if (!(error instanceof RenderError)) throw error;
+    if (!(error instanceof RenderError || error instanceof WrongUse)) throw error;
     process.stderr.write(`entrepot: ${error.message}\n`);
     return 2;
   }
 }
 
 /** @throws RenderError */
-async function askCache(cache: URL): Promise<RenderedUpstream[]> {
+async function askCache(cache: URL, authority: string | undefined): Promise<RenderedUpstream[]> {
   const help = "start it, or name the registries: --upstream docker.io ghcr.io";
   try {
     const response = await fetch(new URL("/entrepot/v1/namespaces", cache), {
       signal: AbortSignal.timeout(PATIENCE_MS),
+      ...(authority === undefined ? {} : { tls: { ca: authority } }),
     });
     const body: unknown = response.ok ? await response.json() : undefined;
     const names =

@@ -12,11 +12,15 @@ export const bottlerocket: Target = {
       "On the variants with Docker only docker.io can have a mirror.",
     ],
   },
-  render: ({ cache, upstreams }, notes) => {
+  render: ({ cache, upstreams, authority }, notes) => {
     const tables = upstreams.map(
       ({ name }) =>
         `[[settings.container-registry.mirrors]]\nregistry = "${name}"\nendpoint = ["${cache.origin}"]\n`,
     );
+    if (authority !== undefined) {
+      const encoded = Buffer.from(authority).toString("base64");
+      tables.push(`[settings.pki.entrepot]\ndata = "${encoded}"\ntrusted = true\n`);
+    }
     return [{ path: "user-data.toml", text: `${header(notes)}\n${tables.join("\n")}` }];
   },
 };

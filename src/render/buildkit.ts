@@ -1,4 +1,4 @@
-import { header, hostOf, isPlain, type Target } from "./target.ts";
+import { AUTHORITY_FILE, authorityAt, header, hostOf, isPlain, type Target } from "./target.ts";
 
 export const buildkit: Target = {
   name: "buildkit",
@@ -13,11 +13,15 @@ export const buildkit: Target = {
       "The builder of the docker driver, the default of buildx, reads Docker's daemon.json and not this.",
     ],
   },
-  render: ({ cache, upstreams }, notes) => {
+  render: (input, notes) => {
+    const { cache, upstreams, authority } = input;
+    const ca = `/etc/buildkit/${AUTHORITY_FILE}`;
     const host = hostOf(cache);
     const tables = upstreams.map(({ name }) => `[registry."${name}"]\n  mirrors = ["${host}"]\n`);
     if (isPlain(cache)) tables.push(`[registry."${host}"]\n  http = true\n`);
+    if (authority !== undefined) tables.push(`[registry."${host}"]\n  ca = ["${ca}"]\n`);
     return [
+      ...authorityAt(ca, input),
       {
         path: "/etc/buildkit/buildkitd.toml",
         text: `${header(notes)}\n${tables.join("\n")}`,

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { certsTree } from "./hosts-toml.ts";
 import { header, type Notes, type RenderedFile, type Target } from "./target.ts";
 
@@ -127,7 +128,7 @@ nodes:
         readOnly: true
 `,
     },
-    ...certsTree("certs.d", input, notes),
+    ...certsTree("certs.d", input, notes, CERTS),
   ],
 };
 
@@ -147,7 +148,7 @@ export const eks: Target = {
     const scripts = certsTree(CERTS, input, { ...notes, mind: [FILE_FORM] }).map(
       ({ path, text }) => {
         const body = text.replaceAll(/^#.*\n/gm, "").trim();
-        return `install -d ${path.replace(/\/hosts\.toml$/, "")}\ncat > ${path} <<'EOF'\n${body}\nEOF\n`;
+        return `install -d ${posix.dirname(path)}\ncat > ${path} <<'EOF'\n${body}\nEOF\n`;
       },
     );
     return [

@@ -1,8 +1,10 @@
 import {
+  authorityAt,
   comment,
   header,
   hostOf,
   isPlain,
+  type Notes,
   type RenderedFile,
   type RenderInput,
   type Target,
@@ -23,7 +25,7 @@ export const podman: Target = {
     restart: "nothing: the files are read by every command",
     mind: MIND,
   },
-  render: (input, notes) => [{ path: PATH, text: `${header(notes)}\n${registriesConf(input)}` }],
+  render: files,
 };
 
 export const crio: Target = {
@@ -37,10 +39,15 @@ export const crio: Target = {
       "OpenShift writes this folder itself: use its ImageDigestMirrorSet and ImageTagMirrorSet there.",
     ],
   },
-  render: (input, notes): RenderedFile[] => [
-    { path: PATH, text: `${header(notes)}\n${registriesConf(input)}` },
-  ],
+  render: files,
 };
+
+function files(input: RenderInput, notes: Notes): RenderedFile[] {
+  return [
+    ...authorityAt(`/etc/containers/certs.d/${hostOf(input.cache)}/ca.crt`, input),
+    { path: PATH, text: `${header(notes)}\n${registriesConf(input)}` },
+  ];
+}
 
 function registriesConf({ cache, upstreams }: RenderInput): string {
   const host = hostOf(cache);

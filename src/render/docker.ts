@@ -1,5 +1,5 @@
 import { certsTree } from "./hosts-toml.ts";
-import { hostOf, isPlain, RenderError, type Target } from "./target.ts";
+import { authorityAt, hostOf, isPlain, RenderError, type Target } from "./target.ts";
 
 export const docker: Target = {
   name: "docker",
@@ -29,6 +29,7 @@ export const docker: Target = {
     const others = upstreams.filter(({ name }) => name !== "docker.io");
     return [
       { path: "/etc/docker/daemon.json", text: `${JSON.stringify(daemon, undefined, 2)}\n` },
+      ...authorityAt(`/etc/docker/certs.d/${hostOf(cache)}/ca.crt`, input),
       ...certsTree("/etc/docker/certs.d", { ...input, upstreams: others }, notes),
     ];
   },

@@ -1,4 +1,10 @@
-import { header, type Target } from "./target.ts";
+import { header, type RenderedFile, type Target } from "./target.ts";
+
+const SECRET = "entrepot-ca-v1";
+const RESOURCES = `  resources:
+    - name: entrepot-ca
+      resourceRef: { apiVersion: v1, kind: Secret, name: ${SECRET} }
+`;
 
 export const gardener: Target = {
   name: "gardener",
@@ -14,14 +20,15 @@ export const gardener: Target = {
       "The cache has to be reachable from the Shoot's nodes, which take a mirror only once it answers.",
     ],
   },
-  render: ({ cache, upstreams }, notes) => {
+  render: ({ cache, upstreams, authority }, notes) => {
+    const bundle = "                caBundleSecretReferenceName: entrepot-ca\n";
     const mirrors = upstreams.map(
       ({ name }) =>
         `          - upstream: "${name}"
             hosts:
               - host: "${cache.origin}"
                 capabilities: [pull, resolve]
-`,
+${authority === undefined ? "" : bundle}`,
     );
     return [
       {
@@ -34,8 +41,26 @@ spec:
         apiVersion: mirror.extensions.gardener.cloud/v1alpha1
         kind: MirrorConfig
         mirrors:
-${mirrors.join("")}`,
+${mirrors.join("")}${authority === undefined ? "" : RESOURCES}`,
       },
+      ...(authority === undefined ? [] : [secretOf(authority)]),
     ];
   },
 };
+
+/** For the project's namespace in the garden cluster. A changed one needs a new name. */
+function secretOf(authority: string): RenderedFile {
+  const encoded = Buffer.from(authority).toString("base64");
+  return {
+    path: "secret.yaml",
+    text: `# Where: the project's namespace in the garden cluster, before the Shoot names it
+# After: nothing; another bundle is another Secret, with a name of its own in spec.resources
+apiVersion: v1
+kind: Secret
+metadata: { name: ${SECRET} }
+type: Opaque
+immutable: true
+data: { bundle.crt: ${encoded} }
+`,
+  };
+}

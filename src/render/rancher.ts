@@ -1,4 +1,12 @@
-import { header, type RenderedFile, type RenderInput, type Target } from "./target.ts";
+import {
+  AUTHORITY_FILE,
+  authorityAt,
+  header,
+  hostOf,
+  type RenderedFile,
+  type RenderInput,
+  type Target,
+} from "./target.ts";
 
 const MIND = [
   "certs.d is made anew from this file at every start: what is written there by hand is deleted.",
@@ -16,9 +24,13 @@ function registries(product: string, services: string): Target {
       restart: services,
       mind: MIND,
     },
-    render: (input, notes): RenderedFile[] => [
-      { path, text: `${header(notes)}\n${mirrors(input)}` },
-    ],
+    render: (input, notes): RenderedFile[] => {
+      const ca = `/etc/rancher/${product}/${AUTHORITY_FILE}`;
+      return [
+        ...authorityAt(ca, input),
+        { path, text: `${header(notes)}\n${mirrors(input)}${trust(input, ca)}` },
+      ];
+    },
   };
 }
 
@@ -27,6 +39,11 @@ function mirrors({ cache, upstreams }: RenderInput): string {
     ({ name }) => `  "${name}":\n    endpoint:\n      - "${cache.origin}"\n`,
   );
   return `mirrors:\n${entries.join("")}`;
+}
+
+function trust({ cache, authority }: RenderInput, file: string): string {
+  if (authority === undefined) return "";
+  return `configs:\n  "${hostOf(cache)}":\n    tls:\n      ca_file: ${file}\n`;
 }
 
 export const k3s = registries(

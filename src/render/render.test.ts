@@ -31,6 +31,24 @@ test.each(["containerd", "docker", "podman", "buildkit"])("%s with a cache behin
   expectGolden(`render/${name}-tls.txt`, asOne(render(target, secure)));
 });
 
+const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+const trusting = {
+  ...inputOf("https://cache.example:5000", ["docker.io", "quay.io"]),
+  authority: PEM,
+};
+
+test.each(TARGETS.filter(({ isCacheItself }) => !isCacheItself))(
+  "$name with a cache whose authority is one's own",
+  (target) => {
+    if (/cloud-init|proxmox/.test(target.name)) return;
+    const files = render(target, trusting);
+    expectGolden(`render/${target.name}-ca.txt`, asOne(files));
+    // Whoever reads a file has to find those before it that it names.
+    const all = files.map(({ text }) => text).join("");
+    expect(all.includes(PEM) || all.includes(btoa(PEM)) || all.includes("  MIIB\n")).toBe(true);
+  },
+);
+
 test.each(TARGETS.map((target) => [target.name, target] as const))(
   "every file of %s is of its format, and says where it goes unless that has no comments",
   (_, target) => {

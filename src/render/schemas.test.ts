@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
+import { readDocuments } from "../config/gardener/documents.ts";
 import { readManifest } from "../config/gardener/manifest.ts";
 import { YamlSource } from "../config/positions.ts";
 import { readText } from "../config/files.ts";
@@ -150,4 +151,23 @@ test("the MirrorConfig passes Gardener's own rules", () => {
   const draft = readManifest({ source, secrets: [] }, { folder: undefined, readFile: readText });
   expect(draft.problems).toEqual([]);
   expect(draft.value["upstreams"]).toMatchObject({ "docker.io": {}, "registry.test:5000": {} });
+});
+
+test("the MirrorConfig's bundle is the Secret beside it", () => {
+  const authority = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+  const target = TARGETS.find(({ name }) => name === "gardener") ?? expect.unreachable();
+  const name = parseUpstreamName("quay.io") ?? expect.unreachable();
+  const files = render(target, {
+    cache: new URL("https://cache.example"),
+    upstreams: [{ name, server: "https://quay.io" }],
+    authority,
+  });
+  const head = "apiVersion: core.gardener.cloud/v1beta1\nkind: Shoot\n";
+  const text = head + files.map((file) => file.text).join("---\n");
+  const secrets = { folder: undefined, readFile: readText };
+  const draft = readManifest(readDocuments("shoot.yaml", text), secrets);
+  expect(draft.problems).toEqual([]);
+  expect(draft.value["upstreams"]).toEqual({
+    "quay.io": { mirrors: [{ url: "https://cache.example", ca: authority }] },
+  });
 });

@@ -1,4 +1,4 @@
-import { header, type Target } from "./target.ts";
+import { header, hostOf, type RenderInput, type Target } from "./target.ts";
 
 const RESTART =
   "`talosctl patch machineconfig --patch @FILE --nodes …`: applied without a reboot, and containerd reads it at the next pull";
@@ -16,11 +16,12 @@ export const talos: Target = {
       "From 1.12 this form is deprecated for documents of their own: `entrepot render talos-documents`. Do not use both for one registry.",
     ],
   },
-  render: ({ cache, upstreams }, notes) => {
+  render: (input, notes) => {
+    const { cache, upstreams } = input;
     const mirrors = upstreams.map(
       ({ name }) => `      "${name}":\n        endpoints:\n          - "${cache.origin}"\n`,
     );
-    const text = `machine:\n  registries:\n    mirrors:\n${mirrors.join("")}`;
+    const text = `machine:\n  registries:\n    mirrors:\n${mirrors.join("")}${trust(input)}`;
     return [{ path: "talos-patch.yaml", text: `${header(notes)}\n${text}` }];
   },
 };
@@ -33,11 +34,23 @@ export const talosDocuments: Target = {
     restart: RESTART,
     mind: [FALLBACK, "Talos before 1.12 refuses documents of this kind: `entrepot render talos`."],
   },
-  render: ({ cache, upstreams }, notes) => {
+  render: ({ cache, upstreams, authority }, notes) => {
     const documents = upstreams.map(
       ({ name }) =>
         `apiVersion: v1alpha1\nkind: RegistryMirrorConfig\nname: "${name}"\nendpoints:\n  - url: "${cache.origin}"\n`,
     );
+    if (authority !== undefined) {
+      const pem = authority.trimEnd().replaceAll("\n", "\n  ");
+      documents.push(
+        `apiVersion: v1alpha1\nkind: RegistryTLSConfig\nname: "${hostOf(cache)}"\nca: |\n  ${pem}\n`,
+      );
+    }
     return [{ path: "talos-mirrors.yaml", text: `${header(notes)}\n${documents.join("---\n")}` }];
   },
 };
+
+function trust({ cache, authority }: RenderInput): string {
+  if (authority === undefined) return "";
+  const encoded = Buffer.from(authority).toString("base64");
+  return `    config:\n      "${hostOf(cache)}":\n        tls:\n          ca: ${encoded}\n`;
+}

@@ -15,6 +15,8 @@ export interface RenderInput {
   /** Of the cache's own machine, with the length of its network's prefix: `192.168.1.10/24`. */
   readonly address?: string;
   readonly gateway?: string;
+  /** Of the cache's certificate, in PEM, where it is not among those that everybody trusts. */
+  readonly authority?: string;
 }
 
 export interface RenderedFile {
@@ -79,4 +81,12 @@ export function hostOf(cache: URL): string {
 
 export function isPlain(cache: URL): boolean {
   return cache.protocol === "http:";
+}
+
+/** What the authority's file is called wherever its name is free to choose. */
+export const AUTHORITY_FILE = "entrepot-ca.pem";
+
+/** A file of the authority, where there is one to be trusted. */
+export function authorityAt(path: string, { authority }: RenderInput): RenderedFile[] {
+  return authority === undefined ? [] : [{ path, text: authority }];
 }
