@@ -8,7 +8,14 @@ import { apply } from "../node/apply.ts";
 import { readAuthority } from "./node-authority.ts";
 import type { WishOptions } from "./node-site.ts";
 import { WrongUse, openCache, openSite, run, wishOf } from "./node-site.ts";
-import { changesText, obstaclesText, planJson, printJson, probesText } from "./node-print.ts";
+import {
+  changesText,
+  obstaclesText,
+  planJson,
+  printJson,
+  probesText,
+  wiredText,
+} from "./node-print.ts";
 import { withWish } from "./node-plan.ts";
 
 interface ApplyOptions extends WishOptions {
@@ -48,7 +55,7 @@ async function applyWish(options: ApplyOptions): Promise<number> {
     proves: true,
     probes: options.probe ?? [],
     confirm: async (plan) => {
-      if (!options.json) console.log(`${changesText(plan)}\n`);
+      if (!options.json && plan.changes.length > 0) console.log(`${changesText(plan)}\n`);
       if (plan.restart === undefined || site.filesOnly || options.yes) return true;
       return ask(`Restart containerd, since ${plan.restart}? Containers go on running.`);
     },
@@ -103,13 +110,13 @@ function resultText(result: ApplyResult, filesOnly: boolean): string {
     case "declined":
       return "Nothing was changed: the restart was not agreed to (--yes agrees beforehand).";
     case "nothing-to-do":
-      return `Nothing had to change: ${plan.wired.join(", ")} already ask ${plan.wish.cache} first.`;
+      return `Nothing had to change: ${wiredText(plan)} already.`;
     case "applied": {
       const notes = plan.notes.map((note) => `\n  - ${note}`).join("");
       const proof = filesOnly
         ? "Only files were touched: nothing was restarted and nothing probed."
         : `Proof:\n${probesText(result.probes)}`;
-      return `\nWired: ${plan.wired.join(", ")} ask ${plan.wish.cache} first.${notes}\n${proof}\nNext: entrepot node verify proves it again, entrepot node watch keeps it so, entrepot node rollback takes it back.`;
+      return `\nWired: ${wiredText(plan)}.${notes}\n${proof}\nNext: entrepot node verify proves it again, entrepot node watch keeps it so, entrepot node rollback takes it back.`;
     }
     case "undone":
       return `\nNot wired: ${result.reason}\nEverything is as it was before.`;

@@ -3,7 +3,14 @@ import type { Plan } from "../node/plan.ts";
 import { readAuthority } from "./node-authority.ts";
 import type { WishOptions } from "./node-site.ts";
 import { openCache, openSite, run, wishOf } from "./node-site.ts";
-import { changesText, obstaclesText, planJson, printJson, stepsText } from "./node-print.ts";
+import {
+  changesText,
+  obstaclesText,
+  planJson,
+  printJson,
+  stepsText,
+  wiredText,
+} from "./node-print.ts";
 
 export function withWish(command: Command): Command {
   return command
@@ -48,7 +55,7 @@ export function planText(plan: Plan, filesOnly: boolean): string {
     return `${obstaclesText(plan.obstacles)}\n\nNothing was changed, and nothing will be before this is settled.`;
   }
   if (plan.changes.length === 0 && plan.restart === undefined) {
-    return `Nothing has to change: ${plan.wired.join(", ")} already ask ${plan.wish.cache} first.`;
+    return `Nothing has to change: ${wiredText(plan)} already.`;
   }
   const notes = plan.notes.map((note) => `  - ${note}`).join("\n");
   return [

@@ -63,6 +63,11 @@ export function changesText(plan: Pick<Plan, "changes">): string {
     .join("\n\n");
 }
 
+/** `docker.io, ghcr.io ask http://cache:5000 first` */
+export function wiredText({ wired, wish }: Pick<Plan, "wired" | "wish">): string {
+  return `${wired.join(", ")} ${wired.length === 1 ? "asks" : "ask"} ${wish.cache} first`;
+}
+
 /** The steps of an apply, in its order. */
 export function stepsText(plan: Plan, filesOnly: boolean): string {
   const steps = [

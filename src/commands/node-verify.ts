@@ -41,7 +41,16 @@ async function prove(options: VerifyOptions): Promise<number> {
     options.ca === undefined ? wish?.cacheCa : readAuthority(options.ca),
   );
   const namespaces = options.upstream ?? wish?.namespaces ?? (await cache.namespaces());
-  const proofs = await verify({ site, cache, namespaces, probes: options.probe ?? [] });
+  const proofs = await verify({
+    site,
+    cache,
+    namespaces,
+    probes: options.probe ?? [],
+    // Pulls take their time, and what is printed below may go to a file.
+    say: (line) => {
+      if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
+    },
+  });
   const isGood = proofs.every(isProven);
   if (options.json) printJson({ cache: cache.url, proven: isGood, namespaces: proofs });
   else console.log(proofsText(proofs, cache.url));
@@ -60,10 +69,14 @@ function proofsText(proofs: readonly NamespaceProof[], cache: string): string {
   const problems = proofs.flatMap((proof) =>
     proof.route.problems.map((problem) => `  - ${proof.namespace}: ${problem}`),
   );
-  const bad = proofs.filter((proof) => !isProven(proof)).length;
+  const bad = proofs.filter((proof) => !isProven(proof));
+  const lacksImages = bad.every((proof) => proof.isCacheFirst && proof.probe.outcome === "unknown");
+  const next = lacksImages
+    ? "Name an image of each with --probe IMAGE."
+    : "entrepot node check says what is wrong.";
   const end =
-    bad === 0
+    bad.length === 0
       ? `Every registry goes through ${cache}.`
-      : `${bad} of ${proofs.length} could not be proven. entrepot node check says what is wrong.`;
+      : `${bad.length} of ${proofs.length} could not be proven. ${next}`;
   return [table(rows), ...problems, "", end].join("\n");
 }

@@ -45,7 +45,7 @@ export class DurableFiles {
       const real = this.#files.resolve(path);
       const directory = posix.dirname(real);
       if (exists(directory)) {
-        const temporary = posix.join(directory, temporaryName(posix.basename(real)));
+        const temporary = temporaryPath(real);
         this.#fill(temporary, state, real);
         this.#step("rename", path, () => renameSync(temporary, real));
         this.#sync(directory);
@@ -111,7 +111,7 @@ export class DurableFiles {
       const real = this.#files.resolve(path);
       const directory = posix.dirname(real);
       const parent = posix.dirname(directory);
-      const left = posix.join(directory, temporaryName(posix.basename(real)));
+      const left = temporaryPath(real);
       const hidden = posix.join(parent, temporaryName(posix.basename(directory)));
       // Below a file of somebody, where a directory is meant, rm fails whatever `force` says.
       if (exists(left)) rmSync(left);
@@ -169,6 +169,11 @@ export class DurableFiles {
       throw filesFault(path, error);
     }
   }
+}
+
+/** Where a file that is there already is written before it takes its place. */
+export function temporaryPath(path: string): string {
+  return posix.join(posix.dirname(path), temporaryName(posix.basename(path)));
 }
 
 /** No registry's name begins with a dot, and no `imports = ["*.toml"]` matches the ending. */

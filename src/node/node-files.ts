@@ -165,6 +165,14 @@ export function filesFault(path: string, error: unknown): FilesFault {
   if (error instanceof FilesFault) return error;
   const because = { cause: error };
   const code = codeOf(error) ?? "";
+  if (code === "EPERM" && process.getuid?.() === 0) {
+    const what = `${path}: not permitted even to root: is it immutable (lsattr shows an i), or protected by a policy?`;
+    return new FilesFault("forbidden", path, what, because);
+  }
+  if (code === "EBUSY") {
+    const what = `${path}: it is a mount of its own and cannot be replaced: mount its folder instead`;
+    return new FilesFault("failed", path, what, because);
+  }
   if (code === "EACCES" || code === "EPERM") {
     return new FilesFault("forbidden", path, `${path}: permission denied (run as root)`, because);
   }

@@ -26,15 +26,18 @@ export interface VerifyOptions {
   readonly cache: CacheClient;
   readonly namespaces: readonly string[];
   readonly probes: readonly string[];
+  /** Told what is being done. */
+  readonly say: (line: string) => void;
 }
 
 const UPSTREAM_MS = 10_000;
 
 /** Proves the wiring as it stands; pulls images, and changes no file. */
 export async function verify(options: VerifyOptions): Promise<NamespaceProof[]> {
-  const { site, cache, namespaces, probes } = options;
+  const { site, cache, namespaces, probes, say } = options;
   const proofs: NamespaceProof[] = [];
   for (const namespace of namespaces) {
+    say(`${namespace}: pulling through containerd`);
     const route = await site.runtime.route(site.files, namespace);
     const [upstream, result] = await Promise.all([
       askUpstream(site, route),

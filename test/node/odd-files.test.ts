@@ -199,3 +199,22 @@ test("directories of odd names in certs.d are left alone, and are no reason to f
     expect(text(dir, `etc/containerd/certs.d/${name}/hosts.toml`)).toBe(`[host."http://m:1"]\n`);
   expect(await back(dir)).toMatchObject({ code: 0 });
 });
+
+realTest(
+  "a config.toml that is a mount of its own is told as such, and nothing is left",
+  async () => {
+    await using dir = await node({ [CONFIG]: "version = 2\n" });
+    await mustRun(["mount", "--bind", dir.file(CONFIG), dir.file(CONFIG)]);
+    try {
+      const before = tree(dir.file("etc"));
+      const refused = await wire(dir);
+      expect(refused).toMatchObject({
+        code: 1,
+        text: expect.stringContaining("a mount of its own"),
+      });
+      expect(tree(dir.file("etc"))).toEqual(before);
+    } finally {
+      await mustRun(["umount", dir.file(CONFIG)]);
+    }
+  },
+);

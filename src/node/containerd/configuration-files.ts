@@ -105,13 +105,11 @@ export function readFiles(
     if (document === undefined) continue;
     const version = Number(document.leaf(["version"])?.value ?? 0);
     files.push({ path: next.path, document, version });
-    const imports = document.leaf(["imports"]);
-    const targets: unknown[] = Array.isArray(imports?.value) ? imports.value : [];
-    for (const target of targets) {
-      if (typeof target !== "string") continue;
-      for (const path of resolveImport(view, next.path, target, traits)) {
-        pending.push({ path, from: next.path, line: imports?.line ?? 1 });
-      }
+    const line = document.leaf(["imports"])?.line ?? 1;
+    for (const target of importsOf(document)) {
+      const path = absolute(next.path, target, traits);
+      const paths = target.includes("*") ? glob(view, path) : [path];
+      pending.push(...paths.map((found) => ({ path: found, from: next.path, line })));
     }
   }
   return files;
@@ -128,32 +126,49 @@ function parse(text: string, file: string, defects: Defect[]): TomlDocument | un
   }
 }
 
-function resolveImport(view: FileView, parent: string, target: string, traits: Traits): string[] {
-  const isGlob = target.includes("*");
-  if (!posix.isAbsolute(target) && isGlob && traits.relativeGlobsFromWorkingDirectory) {
-    // systemd starts services in /, which is where 1.x then looks.
-    return glob(view, posix.join("/", target));
-  }
-  const path = posix.isAbsolute(target)
-    ? posix.normalize(target)
-    : posix.join(posix.dirname(parent), target);
-  return isGlob ? glob(view, path) : [path];
+/**
+ * Whether an import with a glob takes in a path, were it there: what is written beside a file before
+ * it is renamed must never be read at a start.
+ */
+export function isImported(
+  files: readonly ConfigurationFile[],
+  path: string,
+  traits: Traits,
+): boolean {
+  return files.some((file) =>
+    importsOf(file.document).some((target) => {
+      const pattern = target.includes("*") ? absolute(file.path, target, traits) : undefined;
+      const [wanted, given] = [pattern?.split("/") ?? [], path.split("/")];
+      return (
+        wanted.length === given.length &&
+        wanted.every((part, index) => patternOf(part).test(given[index] ?? ""))
+      );
+    }),
+  );
 }
 
-/** Go's filepath.Glob as far as configurations use it: `*` and `?` within one path component. */
+function importsOf(document: TomlDocument): string[] {
+  const value = document.leaf(["imports"])?.value;
+  const targets: unknown[] = Array.isArray(value) ? value : [];
+  return targets.filter((target) => typeof target === "string");
+}
+
+function absolute(parent: string, target: string, traits: Traits): string {
+  if (posix.isAbsolute(target)) return posix.normalize(target);
+  // systemd starts services in /, which is where 1.x looks for a relative glob.
+  const isFromRoot = target.includes("*") && traits.relativeGlobsFromWorkingDirectory;
+  return posix.join(isFromRoot ? "/" : posix.dirname(parent), target);
+}
+
+/** Go's filepath.Glob as far as configurations use it. A leading dot is matched as any other. */
 function glob(view: FileView, pattern: string): string[] {
   let found = ["/"];
   for (const part of pattern.split("/").filter(Boolean)) {
-    if (!/[*?]/.test(part)) {
+    if (!/[*?[]/.test(part)) {
       found = found.map((path) => posix.join(path, part));
       continue;
     }
-    const matches = new RegExp(
-      `^${part
-        .replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
-        .replaceAll("*", ".*")
-        .replaceAll("?", ".")}$`,
-    );
+    const matches = patternOf(part);
     found = found.flatMap((path) =>
       (view.list(path) ?? [])
         .filter((name) => matches.test(name))
@@ -161,4 +176,14 @@ function glob(view: FileView, pattern: string): string[] {
     );
   }
   return found.filter((path) => view.read(path) !== undefined);
+}
+
+/** One component: `*`, `?`, and classes, which Go and regular expressions write alike. */
+function patternOf(part: string): RegExp {
+  const text = part.replaceAll(/\[\^?[^\]]+\]|[^]/g, (token) => {
+    if (token === "*") return ".*";
+    if (token === "?") return ".";
+    return token.length > 1 ? token : token.replace(/[.+^${}()|[\]\\]/, String.raw`\$&`);
+  });
+  return new RegExp(`^${text}$`);
 }

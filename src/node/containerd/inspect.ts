@@ -159,7 +159,7 @@ async function deadCri(cri: Cri, error: CriFault): Promise<Finding> {
     at: { file: cri.socket },
     what: `containerd runs with its CRI dead: ${reason === undefined ? error.message : `${id}: ${reason}`}`,
     consequence: "the unit looks healthy, and no pod can start on this node",
-    advice: "mend the configuration (see below) and restart containerd",
+    advice: "mend the configuration (see the other findings) and restart containerd",
   };
 }
 

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { temporaryPath } from "../durable-files.ts";
 import type { FileView } from "../node-files.ts";
 import type { Obstacle, Target, Wish } from "../plan.ts";
 import { sameState } from "../plan.ts";
@@ -7,6 +8,7 @@ import { TomlEditRefused } from "../toml-edit.ts";
 import type { ManagedBy } from "../who-manages.ts";
 import { configChanges } from "./config-change.ts";
 import type { Configuration } from "./configuration.ts";
+import { isImported } from "./configuration-files.ts";
 import { readConfiguration } from "./configuration.ts";
 import { convert } from "./convert.ts";
 import { DEFAULT_DIRECTORY, hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
@@ -105,7 +107,14 @@ function configTargets(
   obstacles: Obstacle[],
 ): Target[] {
   try {
-    return [...configChanges(configuration, pattern, certsDir, traits)].map(([path, text]) => {
+    const texts = configChanges(configuration, pattern, certsDir, traits);
+    for (const path of texts.keys()) {
+      if (!isImported(configuration.files, temporaryPath(path), traits)) continue;
+      const what = `an import of ${configuration.main} takes in every name in ${posix.dirname(path)}, and so what is half written there`;
+      const advice = "write *.toml at the end of it in place of *, and plan again";
+      obstacles.push({ code: "import-takes-all", at: { file: configuration.main }, what, advice });
+    }
+    return [...texts].map(([path, text]) => {
       const state = view.read(path);
       const after = state === undefined ? newFile(text) : like(state, text);
       return { path, kind: "config", after, out: after, why: "containerd's configuration" };
