@@ -2,17 +2,12 @@ import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bu
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../oci/fault.ts";
+import { Checkpointer, LOG_PAGES } from "./checkpointer.ts";
 import { isSealed, seal, unseal } from "./seal.ts";
 import type { Tables } from "./tables.ts";
 
 /** Statements that stay compiled. The index has about twenty, besides inserts of many rows. */
 const STATEMENTS = 128;
-
-/**
- * Pages of the write-ahead log (16 MiB) at which it goes into the file, in which time nobody is
- * answered: rarely enough that a page that changes often goes there once.
- */
-const LOG_PAGES = 4096;
 
 /** How long a statement waits for a lock of another process (a backup, a person's shell), in milliseconds. */
 const BUSY_TIMEOUT = 5000;
@@ -33,7 +28,8 @@ export function openSqlite(path: string): Kysely<Tables> {
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
     database.run("PRAGMA foreign_keys = ON");
-    database.run(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
+    // Only where the thread that does it does not keep up.
+    database.run(`PRAGMA wal_autocheckpoint = ${4 * LOG_PAGES}`);
     // Pages that are wrong in the middle show only when they are read: 0.2 s for 100,000 contents.
     const [found] = isKnown ? ["ok"] : database.query("PRAGMA quick_check(1)").values().flat();
     if (found !== "ok") throw new DamageError(String(found));
@@ -65,24 +61,30 @@ class BunDatabase implements SqliteDatabase {
     max: STATEMENTS,
     dispose: (statement) => statement.finalize(),
   });
+  readonly #checkpointer: Checkpointer | undefined;
   #isDamaged = false;
 
   constructor(database: Database, path: string) {
     this.#database = database;
     this.#path = path;
+    if (path !== ":memory:") this.#checkpointer = new Checkpointer(path);
   }
 
   prepare(sql: string): SqliteStatement {
     const known = this.#statements.get(sql);
     if (known) return known;
     const faulting: Faulting = (work) => this.#faulting(work);
-    const statement = faulting(() => new BunStatement(this.#database.prepare(sql), faulting));
+    const wrote = (rows: number): void => this.#checkpointer?.wrote(rows);
+    const statement = faulting(
+      () => new BunStatement(this.#database.prepare(sql), faulting, wrote),
+    );
     this.#statements.set(sql, statement);
     return statement;
   }
 
   close(): void {
     this.#statements.clear();
+    this.#checkpointer?.close();
     this.#faulting(() => this.#database.close());
     if (!this.#isDamaged && this.#path !== ":memory:") seal(this.#path);
   }
@@ -106,10 +108,16 @@ class BunStatement implements SqliteStatement {
   readonly reader: boolean;
   readonly #statement: Statement<unknown, SQLQueryBindings[]>;
   readonly #faulting: Faulting;
+  readonly #wrote: (rows: number) => void;
 
-  constructor(statement: Statement<unknown, SQLQueryBindings[]>, faulting: Faulting) {
+  constructor(
+    statement: Statement<unknown, SQLQueryBindings[]>,
+    faulting: Faulting,
+    wrote: (rows: number) => void,
+  ) {
     this.#statement = statement;
     this.#faulting = faulting;
+    this.#wrote = wrote;
     this.reader = statement.reader;
   }
 
@@ -121,7 +129,9 @@ class BunStatement implements SqliteStatement {
     changes: number | bigint;
     lastInsertRowid: number | bigint;
   } {
-    return this.#faulting(() => this.#statement.run(...bindings(parameters)));
+    const done = this.#faulting(() => this.#statement.run(...bindings(parameters)));
+    this.#wrote(done.changes);
+    return done;
   }
 
   iterate(parameters: readonly unknown[]): IterableIterator<unknown> {

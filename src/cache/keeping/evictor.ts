@@ -36,6 +36,8 @@ export interface Evicted {
 export class Evictor {
   readonly #options: EvictorOptions;
   #sweep: Promise<Evicted> | undefined;
+  /** Contents whose file is gone, and whose row in the index is about to go. At most one batch. */
+  readonly #going = new Set<Digest>();
 
   constructor(options: EvictorOptions) {
     this.#options = options;
@@ -108,30 +110,53 @@ export class Evictor {
       const page = await index.contents.leastUsed(BATCH, last);
       last = page.at(-1);
       if (!last) return isWaiting;
-      const gone: Digest[] = [];
-      for (const { digest, size } of page) {
-        if (isEnough()) break;
-        if (pinned.sizes.has(digest)) continue;
-        if (this.isBusy(digest)) isWaiting = true;
-        else {
-          tally.took(size);
-          if (tally.isDry) continue;
-          gone.push(digest);
-          await this.#removeFile(digest, size, "bound");
-        }
-      }
-      // Together: one by one, the index writes four times as much, and keeps others waiting for it.
-      // What was stored again meanwhile is younger than all of them.
-      await index.contents.remove(gone, Math.max(...page.map(({ storedAt }) => storedAt)));
+      const may = page.filter(({ digest }) => !pinned.sizes.has(digest));
+      if (await this.#take(may, tally, isEnough)) isWaiting = true;
       if (isEnough()) return false;
       await setImmediate();
     }
     return false;
   }
 
+  /** Takes the first of them until it is enough. Returns whether some of them were busy. */
+  async #take(
+    page: readonly ContentUse[],
+    tally: Tally,
+    isEnough: () => boolean,
+  ): Promise<boolean> {
+    const gone: Digest[] = [];
+    let isWaiting = false;
+    try {
+      for (const { digest, size } of page) {
+        if (isEnough()) break;
+        if (this.isBusy(digest)) {
+          isWaiting = true;
+          continue;
+        }
+        tally.took(size);
+        if (tally.isDry) continue;
+        gone.push(digest);
+        this.#going.add(digest);
+        await this.#removeFile(digest, size, "bound");
+      }
+      // Together: one by one, the index writes four times as much, and keeps others waiting for it.
+      // What was stored again meanwhile is younger than all of them.
+      const until = Math.max(...page.map(({ storedAt }) => storedAt));
+      await this.#options.index.contents.remove(gone, until);
+      return isWaiting;
+    } finally {
+      for (const digest of gone) this.#going.delete(digest);
+    }
+  }
+
   /** Whether it must not go now, and may in a moment. */
   isBusy(digest: Digest): boolean {
     return this.#options.inUse(digest) || this.#options.store.leases.has(digest);
+  }
+
+  /** Whether its file and its row differ, and will agree in a moment. */
+  isGoing(digest: Digest): boolean {
+    return this.#going.has(digest);
   }
 
   async pinned(): Promise<PinnedContent> {

@@ -67,7 +67,7 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #agree(): Promise<void> {
-    const { index, facts, plain, space, steward, remade } = this.#store;
+    const { index, facts, plain, space, evictor, steward, remade } = this.#store;
     const { signal } = this.#abort;
     await this.#guarded("mending the index", async () => {
       const { begun } = remade;
@@ -79,7 +79,8 @@ export class Housekeeping implements AsyncDisposable {
         steward.indexRemade();
         this.#events.rebuilt(rebuilt);
       }
-      const found = await reconcile({ store: plain, index, facts, inUse: this.#inUse, signal });
+      const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
+      const found = await reconcile({ store: plain, index, facts, inUse, signal });
       if (signal.aborted) return;
       remade.whole = begun;
       await steward.recount();

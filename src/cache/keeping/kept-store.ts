@@ -139,7 +139,7 @@ export async function openKeptStore(
   }
 }
 
-/** The write-ahead log beside the index is not counted: it is emptied at 16 MiB. */
+/** The write-ahead log beside the index is not counted: it is emptied at some 16 MiB. */
 async function fileSize(path: string): Promise<number> {
   return (await stat(path).catch(() => undefined))?.size ?? 0;
 }

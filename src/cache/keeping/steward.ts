@@ -160,7 +160,7 @@ export class Steward {
     readonly onProgress?: (progress: Progress) => void;
     readonly signal?: AbortSignal;
   }): Promise<Inspected> {
-    const { store, index, facts, inUse } = this.#options;
+    const { store, index, facts, evictor, inUse } = this.#options;
     const { repair, rate, onProgress, signal } = options;
     const progress = await inspect({
       store,
@@ -175,7 +175,7 @@ export class Steward {
       store,
       index,
       facts,
-      inUse,
+      inUse: (digest) => inUse(digest) || evictor.isGoing(digest),
       dryRun: !repair,
       ...(signal ? { signal } : {}),
     });
