@@ -1,4 +1,4 @@
-import type { Fault, FaultDetail } from "../oci/fault.ts";
+import type { Fault, FaultDetail, FaultKind } from "../oci/fault.ts";
 import { API_VERSION } from "./headers.ts";
 
 /** Seconds after which a client may try again where nothing better is known. */
@@ -20,9 +20,24 @@ export function faultResponse(fault: Fault, method: string): Response {
   const { status, code, headers } = mapped(fault.detail);
   // What failed on the disk, and where, is for the log alone.
   const isPrivate = fault.detail.kind === "storage";
-  const message = isPrivate ? "the cache's storage failed; its log says how" : fault.message;
+  const advice = ADVICE[fault.detail.kind];
+  const message = isPrivate
+    ? "the cache's storage failed; its log says how"
+    : `${fault.message}${advice === undefined ? "" : `. ${advice}`}`;
   return errorResponse(method, status, code, message, headers);
 }
+
+const LOOK =
+  "Try again in a while; on the cache's machine, entrepot status tells since when, and entrepot doctor why";
+
+/** What to do, where the fault's own message does not say it. */
+const ADVICE: Partial<Record<FaultKind, string>> = {
+  "upstream-failed": LOOK,
+  "upstream-unreachable": LOOK,
+  "upstream-timeout": LOOK,
+  "upstream-untrue": LOOK,
+  overloaded: "Try again in a while, or raise the upstream's maxConnections",
+};
 
 /** An answer in the form of distribution-spec, "Error Codes". */
 export function errorResponse(

@@ -1,5 +1,8 @@
 import { Fault } from "../oci/fault.ts";
 
+/** In bytes per second of waiting. Who sends less, and for as long as a stall may take, drips. */
+const SLOWEST = 1024;
+
 /** How a body came to its end. */
 export interface BodyEnd {
   /** How many came. */
@@ -36,6 +39,8 @@ export function watch(
   const { controller, expected } = options;
   const reader = source.getReader();
   let received = 0;
+  /** Time that was waited, in milliseconds, and what came in it. */
+  let [waited, came] = [0, 0];
   let over = false;
   const end = (how: BodyEnd["how"], fault?: Fault): void => {
     if (over) return;
@@ -54,9 +59,16 @@ export function watch(
           end("broken", late);
           controller.abort(late);
         }, options.stall);
+        const begun = performance.now();
         try {
           const { done, value } = await reader.read();
           received += value?.byteLength ?? 0;
+          came += value?.byteLength ?? 0;
+          waited += performance.now() - begun;
+          if (!done && waited >= options.stall) {
+            if (came < (SLOWEST * waited) / 1000) throw drips(options.upstream, came, waited);
+            [waited, came] = [0, 0];
+          }
           if (done && expected !== undefined && received !== expected) {
             throw new Fault({
               kind: "upstream-untrue",
@@ -74,6 +86,7 @@ export function watch(
           if (controller.signal.aborted) throw controller.signal.reason;
           const fault = options.explain(error);
           end("broken", fault);
+          controller.abort(fault);
           throw fault;
         } finally {
           clearTimeout(timer);
@@ -88,6 +101,12 @@ export function watch(
     },
     { highWaterMark: 0 },
   );
+}
+
+/** A stall that never stands still: it would hold a connection and whoever waits for days. */
+function drips(upstream: string, bytes: number, milliseconds: number): Fault {
+  const waitedFor = `send more than ${bytes} bytes`;
+  return timeout(upstream, waitedFor, Math.round(milliseconds));
 }
 
 /** @param milliseconds how long was waited */

@@ -1,35 +1,9 @@
 import { expect, test } from "bun:test";
 import { until } from "../../test/harness/waiting.ts";
 import { readSmall } from "./body.ts";
-import { Dialer, type DialRequest, type DialerOptions } from "./dial.ts";
 import type { UpstreamEvent } from "./observer.ts";
-import { certificate, faultOf, onLoopback, rejection, serve, serveRaw } from "./testing.ts";
-
-const short = { headers: 150, stall: 150 };
-
-function request(url: string, overrides: Partial<DialRequest> = {}): DialRequest {
-  return {
-    upstream: "reg.test",
-    allowPrivate: true,
-    request: "manifest",
-    method: "GET",
-    url: new URL(url),
-    headers: {},
-    ...overrides,
-  };
-}
-
-function dialer(options: DialerOptions = {}) {
-  return new Dialer({ resolver: onLoopback, deadlines: short, ...options });
-}
-
-function read(body: ReadableStream<Uint8Array> | undefined) {
-  return readSmall(body, { upstream: "reg.test", what: "a body", limit: 1e6, deadline: 5000 });
-}
-
-async function readText(body: ReadableStream<Uint8Array> | undefined): Promise<string> {
-  return new TextDecoder().decode(await read(body));
-}
+import { dialer, read, readText, request } from "./testing-dial.ts";
+import { certificate, faultOf, rejection, serve, serveRaw } from "./testing.ts";
 
 test("the checked address is dialled under the name's Host, as identity, and nothing is followed", async () => {
   using server = serve(() => new Response("hello", { status: 302, headers: { location: "/x" } }));
@@ -83,66 +57,6 @@ test("where one address refuses, the next is tried, and is first from then on", 
     const answer = await subject.dial(request(`http://reg.test:${server.port}/`));
     expect(await readText(answer.body)).toBe("ok");
   }
-});
-
-test("a stall before the headers", async () => {
-  using server = await serveRaw(() => undefined);
-  expect(await faultOf(dialer().dial(request(`http://reg.test:${server.port}/`)))).toEqual({
-    kind: "upstream-timeout",
-    upstream: "reg.test",
-    waitedFor: "answer",
-    seconds: 0.15,
-  });
-});
-
-test("headers that drip count as a stall", async () => {
-  using server = await serveRaw((socket) => {
-    socket.write("HTTP/1.1 200 OK\r\n");
-    const drip = setInterval(() => socket.writable && socket.write("x: y\r\n"), 20);
-    socket.on("close", () => clearInterval(drip));
-  });
-  const fault = await faultOf(dialer().dial(request(`http://reg.test:${server.port}/`)));
-  expect(fault.kind).toBe("upstream-timeout");
-});
-
-test("a resolver that hangs", async () => {
-  const subject = dialer({ resolver: () => new Promise(() => undefined) });
-  expect((await faultOf(subject.dial(request("http://reg.test/")))).kind).toBe("upstream-timeout");
-});
-
-test("a stall in mid-body fails the body and closes the connection", async () => {
-  using server = await serveRaw((socket) =>
-    socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"),
-  );
-  const answer = await dialer().dial(request(`http://reg.test:${server.port}/`));
-  expect(await faultOf(read(answer.body))).toMatchObject({
-    kind: "upstream-timeout",
-    waitedFor: "send the next bytes",
-  });
-  await answer.ended;
-  await until(() => server.open() === 0, { what: "the connection to close" });
-});
-
-test("a reader that takes its time is no stall", async () => {
-  using server = serve(() => new Response("x".repeat(300_000)));
-  using still = await serveRaw((socket) =>
-    socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"),
-  );
-  const subject = dialer();
-  const answer = await subject.dial(request(`http://reg.test:${server.port}/`));
-  const reader = answer.body?.getReader();
-  let length = (await reader?.read())?.value?.byteLength ?? 0;
-  // Longer than a sender may take: twice in a row, one that stands still is given up meanwhile.
-  for (const url of [1, 2].map(() => `http://reg.test:${still.port}/`)) {
-    const { body } = await subject.dial(request(url));
-    expect((await faultOf(read(body))).kind).toBe("upstream-timeout");
-  }
-  for (;;) {
-    const next = await reader?.read();
-    if (!next || next.done) break;
-    length += next.value.byteLength;
-  }
-  expect(length).toBe(300_000);
 });
 
 test.each([

@@ -1,0 +1,30 @@
+/** Requests of the kind that the tests of the dialer send. */
+import { readSmall } from "./body.ts";
+import { Dialer, type DialRequest, type DialerOptions } from "./dial.ts";
+import { onLoopback } from "./testing.ts";
+
+const short = { headers: 150, stall: 150 };
+
+export function request(url: string, overrides: Partial<DialRequest> = {}): DialRequest {
+  return {
+    upstream: "reg.test",
+    allowPrivate: true,
+    request: "manifest",
+    method: "GET",
+    url: new URL(url),
+    headers: {},
+    ...overrides,
+  };
+}
+
+export function dialer(options: DialerOptions = {}) {
+  return new Dialer({ resolver: onLoopback, deadlines: short, ...options });
+}
+
+export function read(body: ReadableStream<Uint8Array> | undefined) {
+  return readSmall(body, { upstream: "reg.test", what: "a body", limit: 1e6, deadline: 5000 });
+}
+
+export async function readText(body: ReadableStream<Uint8Array> | undefined): Promise<string> {
+  return new TextDecoder().decode(await read(body));
+}
