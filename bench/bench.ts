@@ -15,10 +15,12 @@ import { goalTable, plot, table } from "./report.ts";
 import { judge, summarise } from "./results.ts";
 import { Run } from "./run.ts";
 import { measureStartup } from "./startup.ts";
+import { measureTls } from "./tls.ts";
 import { MIB, startUpstream } from "./upstream.ts";
 
 const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   hits: measureHits,
+  tls: measureTls,
   herd: measureHerd,
   image: measureImage,
   busy: measureBusy,

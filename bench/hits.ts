@@ -25,7 +25,7 @@ export async function measureHits(run: Run): Promise<void> {
   }
 }
 
-async function warm({ upstream }: Run, { at, pid }: Running): Promise<void> {
+export async function warm({ upstream }: Run, { at, pid }: Running): Promise<void> {
   const { large: blob, small: little, manifest } = upstream.stock;
   const paths = [
     "manifests/1",
@@ -36,8 +36,7 @@ async function warm({ upstream }: Run, { at, pid }: Running): Promise<void> {
   for (const path of paths) await download(at(path), pid, { clients: 1 });
 }
 
-async function large(run: Run, { name, at, pid }: Running): Promise<void> {
-  const { digest } = run.upstream.stock.large;
+async function large(run: Run, system: Running): Promise<void> {
   const plans = run.quick
     ? [[4, 1]]
     : [
@@ -46,16 +45,23 @@ async function large(run: Run, { name, at, pid }: Running): Promise<void> {
         [32, 1],
       ];
   for (const [clients = 1, times = 1] of plans) {
-    const { each, seconds, cpu } = await download(at(`blobs/${digest}`), pid, { clients, times });
-    const gigabytes = (each.length * 256 * MIB) / 1e9;
-    run.add(`256 MiB hit, ${clients} at once`, name, {
-      "GB/s": gigabytes / seconds,
-      "CPU s per GB": cpu / gigabytes,
-    });
+    await largeHits(run, system, `256 MiB hit, ${clients} at once`, { clients, times });
   }
 }
 
-async function small(run: Run, { name, at, pid }: Running): Promise<void> {
+export async function largeHits(
+  run: Run,
+  { name, at, pid }: Running,
+  workload: string,
+  plan: { readonly clients: number; readonly times: number },
+): Promise<void> {
+  const { digest } = run.upstream.stock.large;
+  const { each, seconds, cpu } = await download(at(`blobs/${digest}`), pid, plan);
+  const gigabytes = (each.length * 256 * MIB) / 1e9;
+  run.add(workload, name, { "GB/s": gigabytes / seconds, "CPU s per GB": cpu / gigabytes });
+}
+
+async function small(run: Run, system: Running): Promise<void> {
   const { small: blob, manifest } = run.upstream.stock;
   const loads = [
     ["10 KiB hit", `blobs/${blob.digest}`, run.quick ? 2 : 5],
@@ -63,14 +69,23 @@ async function small(run: Run, { name, at, pid }: Running): Promise<void> {
     ["manifest by digest", `manifests/${manifest.digest}`, run.quick ? 2 : 4],
   ] as const;
   for (const [workload, path, seconds] of loads) {
-    const load = await smallLoad(at(path), pid, seconds);
-    run.add(workload, name, {
-      "requests/s": load.requestsPerSecond,
-      "p50 ms": load.p50,
-      "p99 ms": load.p99,
-      "CPU µs per request": load.cpuMicroseconds,
-    });
+    await smallHits(run, system, workload, { path, seconds });
   }
+}
+
+export async function smallHits(
+  run: Run,
+  { name, at, pid }: Running,
+  workload: string,
+  { path, seconds }: { readonly path: string; readonly seconds: number },
+): Promise<void> {
+  const load = await smallLoad(at(path), pid, seconds);
+  run.add(workload, name, {
+    "requests/s": load.requestsPerSecond,
+    "p50 ms": load.p50,
+    "p99 ms": load.p99,
+    "CPU µs per request": load.cpuMicroseconds,
+  });
 }
 
 /** Small hits for a while: memory at the end over that after the first third. */

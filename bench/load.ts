@@ -72,6 +72,7 @@ export async function download(
       run([
         "curl",
         "-sS",
+        "-k",
         "-H",
         `Accept: ${ACCEPT}`,
         "-w",

@@ -5,6 +5,10 @@ import type { Place } from "./systems.ts";
 
 /** What both have: a worker for each core, files sent by the kernel, connections that stay open. */
 function server(place: Place, port: number, http: string, locations: string): string {
+  const { tls } = place;
+  const certificate = tls
+    ? `    ssl_certificate ${tls.certificateFile};\n    ssl_certificate_key ${tls.keyFile};\n`
+    : "";
   return `daemon off;
 user root;
 worker_processes auto;
@@ -25,8 +29,8 @@ http {
   scgi_temp_path ${place.scratch.file("scgi")};
 ${http}
   server {
-    listen 127.0.0.1:${port} backlog=4096;
-    location = /ready { return 200; }
+    listen 127.0.0.1:${port} ${tls ? "ssl " : ""}backlog=4096;
+${certificate}    location = /ready { return 200; }
 ${locations}
   }
 }

@@ -1,3 +1,4 @@
+import type { Certificate } from "../test/harness/certificates.ts";
 import type { TempDir } from "../test/harness/places.ts";
 import { loadAverage } from "./kernel.ts";
 import type { Measurement } from "./results.ts";
@@ -49,8 +50,8 @@ export class Run {
   }
 
   /** A system that keeps its content from one round to the next. */
-  start(name: SystemName, upstream: string): Promise<Running> {
-    return this.#start(name, upstream, this.dir.file(name));
+  start(name: SystemName, upstream: string, tls?: Certificate): Promise<Running> {
+    return this.#start(name, upstream, this.dir.file(name), tls);
   }
 
   /** A system that has nothing yet. */
@@ -65,8 +66,8 @@ export class Run {
     return start("entrepot", { upstream, ...place, scratch: this.dir, stock });
   }
 
-  #start(name: SystemName, upstream: string, data: string): Promise<Running> {
+  #start(name: SystemName, upstream: string, data: string, tls?: Certificate): Promise<Running> {
     const { stock } = this.upstream;
-    return start(name, { upstream, data, scratch: this.dir, stock });
+    return start(name, { upstream, data, scratch: this.dir, stock, tls });
   }
 }

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import type { Certificate } from "../test/harness/certificates.ts";
 import { startDockerRegistry } from "../test/harness/docker-registry.ts";
 import { localUpstream } from "../test/harness/entrepot.ts";
 import { freePort, type TempDir } from "../test/harness/places.ts";
@@ -16,6 +17,8 @@ export interface Place {
   readonly data: string;
   readonly scratch: TempDir;
   readonly stock: Stock;
+  /** Set for HTTPS. */
+  readonly tls?: Certificate | undefined;
   /** Bytes that entrepot may keep; as it likes where nothing is said. */
   readonly maxSize?: number;
 }
@@ -44,36 +47,41 @@ export async function start(name: SystemName, place: Place): Promise<Running> {
   }
 }
 
+const ANY_CERTIFICATE = { tls: { rejectUnauthorized: false } };
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
 /**
  * As people run it, with a line in the log for each request. They go to a file: a reader here would
  * take a core of the machine that is measured.
  */
-async function entrepot({ upstream, data, scratch, maxSize }: Place): Promise<Running> {
+async function entrepot({ upstream, data, scratch, maxSize, tls }: Place): Promise<Running> {
   const [config, log] = [scratch.file("entrepot.yaml"), scratch.file("entrepot.log")];
   const settings = { ...localUpstream(upstream), tagTtl: "1h" };
   const storage = maxSize === undefined ? {} : { storage: { maxSize, minFree: 0 } };
-  await writeFile(config, JSON.stringify({ ...storage, upstreams: { "bench.test": settings } })); // YAML includes JSON.
+  const secure = tls ? { tls: { certificate: tls.certificateFile, key: tls.keyFile } } : {};
+  const all = { ...storage, ...secure, upstreams: { "bench.test": settings } };
+  await writeFile(config, JSON.stringify(all)); // YAML includes JSON.
   const [address, admin] = [`127.0.0.1:${freePort()}`, `127.0.0.1:${freePort()}`];
   const places = ["--config", config, "--data", data, "--listen", address, "--admin", admin];
   const serve = ["serve", ...places, "--log-format", "json"];
+  const url = `${tls ? "https" : "http"}://${address}`;
   const child = await startProcess({
     name: "entrepot",
     command: ["sh", "-c", `exec "$0" "$@" > '${log}'`, PROGRAM, ...serve],
-    ready: async () => (await fetch(`http://${address}/healthz`)).ok,
+    ready: async () => (await fetch(`${url}/healthz`, ANY_CERTIFICATE)).ok,
   });
   return {
     name: "entrepot",
     pid: child.pid,
     metrics: `http://${admin}/metrics`,
-    at: (path) => `http://${address}/v2/bench/app/${path}?ns=bench.test`,
+    at: (path) => `${url}/v2/bench/app/${path}?ns=bench.test`,
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
 }
 
-async function dockerRegistry({ upstream, data }: Place): Promise<Running> {
-  const registry = await startDockerRegistry({ storage: data, proxy: { remoteurl: upstream } });
+async function dockerRegistry({ upstream, data, tls }: Place): Promise<Running> {
+  const options = { storage: data, proxy: { remoteurl: upstream } };
+  const registry = await startDockerRegistry({ ...options, ...(tls ? { tls } : {}) });
   return {
     name: "docker-registry",
     pid: registry.pid,
@@ -84,17 +92,17 @@ async function dockerRegistry({ upstream, data }: Place): Promise<Running> {
 
 async function nginx(
   name: SystemName,
-  { scratch }: Place,
+  { scratch, tls }: Place,
   configure: (port: number) => Promise<string>,
 ): Promise<Running> {
   const port = freePort();
   const file = scratch.file(`${name}.conf`);
   await writeFile(file, await configure(port));
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
   const child = await startProcess({
     name,
     command: ["/usr/sbin/nginx", "-c", file, "-p", scratch.path],
-    ready: async () => (await fetch(`${url}/ready`)).ok,
+    ready: async () => (await fetch(`${url}/ready`, ANY_CERTIFICATE)).ok,
   });
   return {
     name,
