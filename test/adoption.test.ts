@@ -12,7 +12,8 @@ import { run } from "./harness/processes.ts";
 import { realTest } from "./harness/real.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { push } from "./harness/pushing.ts";
-import { verifyStore } from "./harness/stored.ts";
+import { randomImages } from "./harness/random-images.ts";
+import { storedBlobs, verifyStore } from "./harness/stored.ts";
 import { until } from "./harness/waiting.ts";
 
 const entrepot = new URL("../bin/entrepot", import.meta.url).pathname;
@@ -90,6 +91,42 @@ test("a running cache adopts beside traffic, and says what it left out", async (
   await upstream.stop();
   await pull(cache, "team/app", "1", first);
   expect((await command(cache, "fsck")).code).toBe(0);
+}, 60_000);
+
+test("two adoptions of one folder at once, and a cache that is killed under one", async () => {
+  await using dir = await tempDir("adopt");
+  const other = await mkdtemp("/dev/shm/entrepot-adopt-");
+  try {
+    const images = randomImages({ count: 20, smallest: 50_000, largest: 2_000_000 });
+    for (const [at, image] of images.entries()) await layOut(other, `app${at}`, "1", image);
+    const config = { storage: { scrub: 0 }, upstreams: { "reg.test": {} } };
+    const data = dir.file("d");
+    {
+      await using cache = await startEntrepot({ config, data });
+      const adopting = command(cache, "adopt", other, "--upstream", "reg.test");
+      await until(async () => (await storedBlobs(data)).length > 0, { what: "the first copy" });
+      await cache.stop("SIGKILL");
+      const { code, stderr } = await adopting;
+      // It may have been done by then.
+      if (code !== 0)
+        expect(stderr).toMatch(/^entrepot: the cache (?:ended|at \S+ went away) .*\n$/);
+    }
+    await using cache = await startEntrepot({ config, data });
+    expect(await readdir(data)).not.toContain("adopting");
+    const both = await Promise.all(
+      [1, 2].map(() => command(cache, "adopt", other, "--upstream", "reg.test")),
+    );
+    expect(both.map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ""],
+      [0, ""],
+    ]);
+    const digests = new Set(
+      images.flatMap((image) => [image.manifest, ...image.blobs].map(({ digest }) => digest)),
+    );
+    expect(await verifyStore(data)).toEqual([...digests].sort());
+  } finally {
+    await rm(other, { recursive: true });
+  }
 }, 60_000);
 
 test("where a folder is on another disk, what is adopted is copied", async () => {

@@ -8,8 +8,9 @@ export class AdminError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }
 
@@ -55,6 +56,10 @@ export class AdminClient {
       body: JSON.stringify(body),
       // What it does may take as long as it takes to read everything.
       timeout: false,
+    }).catch((cause: unknown) => {
+      throw new AdminError(503, `the cache at ${this.#base} went away before it answered`, {
+        cause,
+      });
     });
     if (response.ok) return response;
     throw await refusal(response);

@@ -20,7 +20,7 @@ export async function followed<Form extends z.ZodType>(
 ): Promise<z.infer<Form>> {
   let rest = "";
   const decoder = new TextDecoder();
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of untilBroken(response)) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
     for (const text of lines) {
@@ -33,4 +33,13 @@ export async function followed<Form extends z.ZodType>(
     }
   }
   throw new CommandError("the cache ended before it was done: ask it again");
+}
+
+/** A cache that is killed breaks the connection, which says no more than its end does. */
+async function* untilBroken({ body }: Response): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body ?? [];
+  } catch {
+    return;
+  }
 }

@@ -176,7 +176,8 @@ class Adoption {
   async #copy(digest: Digest, from: string, to: string): Promise<void> {
     const folder = join(this.#kept.path, ADOPTING);
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const draft = join(folder, `${process.pid}-${digestHex(digest)}`);
+    // Two may take over the same at once.
+    const draft = join(folder, `${crypto.randomUUID()}-${digestHex(digest)}`);
     try {
       await copyFile(from, draft);
       const file = await open(draft, "r+");

@@ -33,6 +33,8 @@ export class Bounds implements Growth {
   readonly #now: () => number;
   /** Bytes that an upstream shows: as they were counted, and what came since. Never too few. */
   readonly #sizes = new Map<UpstreamName, number>();
+  /** Where pins or readers keep more than may be kept, the size at which it is tried again. */
+  readonly #stuckAt = new Map<UpstreamName, number>();
   readonly #misfits = new Map<Digest, { readonly upstream: UpstreamName; readonly size: number }>();
   readonly #sweeping = new Map<UpstreamName, Promise<void>>();
   /** The youngest of those that were all taken for their age, so that they are not looked at again. */
@@ -100,7 +102,7 @@ export class Bounds implements Growth {
     // What was never counted is counted now.
     const total = (this.#sizes.get(name) ?? Infinity) + size;
     this.#sizes.set(name, total);
-    if (total > maxSize && !this.#sweeping.has(name)) {
+    if (total > Math.max(maxSize, this.#stuckAt.get(name) ?? 0) && !this.#sweeping.has(name)) {
       this.#unattended(async () => {
         await this.#options.flushUse().catch(() => {});
         await this.#bySize(upstream, new Tally(false));
@@ -157,7 +159,10 @@ export class Bounds implements Growth {
       }
       if (!isWaiting || tally.isDry) break;
     }
-    if (!tally.isDry) this.#sizes.set(name, size + (this.#sizes.get(name) ?? 0));
+    if (tally.isDry) return;
+    this.#sizes.set(name, size + (this.#sizes.get(name) ?? 0));
+    if (size > maxSize) this.#stuckAt.set(name, size + (1 - LOW_WATER) * maxSize);
+    else this.#stuckAt.delete(name);
   }
 
   async #misfitsOf(name: UpstreamName): Promise<{ digest: Digest; size: number }[]> {
