@@ -1,5 +1,5 @@
 import { family, peakMegabytes } from "./kernel.ts";
-import { download } from "./load.ts";
+import { downloadAtOnce } from "./load.ts";
 import { FAR, type Run } from "./run.ts";
 import { shaped } from "./upstream.ts";
 
@@ -13,7 +13,8 @@ export async function measureHerd(run: Run): Promise<void> {
   for (let round = 1; round <= run.rounds; round += 1) {
     await using line = await shaped(registry.port, FAR);
     run.step(`herd, round ${round} of ${run.rounds}: one direct download`);
-    const direct = await download(`${line.url}/v2/bench/app/blobs/${digest}`, 0, { clients: 1 });
+    const place = `${line.url}/v2/bench/app/blobs/${digest}`;
+    const direct = await downloadAtOnce(place, 0, { clients: 1, size });
     const alone = direct.each[0]?.last ?? NaN;
     run.add(WORKLOAD, "direct (1 client)", { "last byte s": alone / 1000 });
     // Each of its clients downloads for itself: 40 s over this line, and always the same.
@@ -23,8 +24,9 @@ export async function measureHerd(run: Run): Promise<void> {
       run.step(`herd, round ${round} of ${run.rounds}: ${name}`);
       await using system = await run.startEmpty(name, line.url);
       await registry.forget();
-      const { each, cpu } = await download(system.at(`blobs/${digest}`), system.pid, {
+      const { each, cpu } = await downloadAtOnce(system.at(`blobs/${digest}`), system.pid, {
         clients: CLIENTS,
+        size,
       });
       const asked = await registry.requests({ method: "GET", path: new RegExp(digest) });
       const firsts = each.map(({ first }) => first);

@@ -1,4 +1,6 @@
-import { run } from "../test/harness/processes.ts";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { mustRun, run } from "../test/harness/processes.ts";
 import { cpuSeconds, family } from "./kernel.ts";
 
 /** What containerd sends. */
@@ -96,3 +98,24 @@ export async function download(
   });
   return { each, seconds, cpu };
 }
+
+const CROWD = fileURLToPath(new URL("crowd.ts", import.meta.url));
+
+/** Clients that begin at the same moment, each with one download of at least `size` bytes. */
+export async function downloadAtOnce(
+  url: string,
+  pid: number,
+  { clients, size }: { clients: number; size: number },
+): Promise<Downloads> {
+  const pids = family(pid);
+  const before = cpuSeconds(pids);
+  const output = await mustRun([process.execPath, CROWD, url, String(clients)]);
+  const each = z.array(downloadForm).parse(JSON.parse(output));
+  const cpu = cpuSeconds(pids) - before;
+  // Chunked, a body comes with some bytes of its own.
+  const short = each.find(({ bytes }) => bytes < size);
+  if (short) throw new Error(`${url} ended after ${short.bytes} of ${size} bytes`);
+  return { each, seconds: Math.max(...each.map(({ last }) => last)) / 1000, cpu };
+}
+
+const downloadForm = z.object({ first: z.number(), last: z.number(), bytes: z.number() });

@@ -15,6 +15,8 @@ export interface DownloadOptions {
   readonly signal: AbortSignal;
   /** A source's answer was found usable. */
   readonly begun: () => void;
+  /** What comes next, before it is in the draft: it belongs at this byte, and is nobody else's. */
+  readonly coming: (start: number, chunk: Uint8Array) => void;
   /** More is in the draft. */
   readonly progressed: () => void;
 }
@@ -85,7 +87,7 @@ export class Download {
   }
 
   async #transfer(source: Source, draft: Draft): Promise<void> {
-    const { supply, signal, backOff, begun, progressed, digest } = this.#options;
+    const { supply, signal, backOff, begun, coming, progressed, digest } = this.#options;
     const transfer = await source.open(draft.length, signal);
     const reader = transfer.body.getReader();
     supply.opened(transfer);
@@ -104,6 +106,7 @@ export class Download {
         if (this.#size !== undefined && draft.length + chunk.byteLength > this.#size) {
           throw this.#untrue(`it sent more than the ${this.#size} bytes of ${digest}`, source);
         }
+        coming(draft.length, chunk);
         await draft.append(chunk);
         backOff.progressed();
         progressed();

@@ -5,6 +5,7 @@ import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { Download } from "./download.ts";
 import { Followers } from "./followers.ts";
 import { type Handover, HELD_BACK } from "./handover.ts";
+import { Newest } from "./newest.ts";
 import { Pieces } from "./pieces.ts";
 import type { Source } from "./source.ts";
 import { Supply } from "./supply.ts";
@@ -37,6 +38,7 @@ export class Fill {
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
   readonly #ended = Promise.withResolvers<void>();
+  #newest = new Newest();
   #pieces = this.#newPieces();
   #progress = Promise.withResolvers<void>();
   #draft: Draft | undefined;
@@ -65,6 +67,7 @@ export class Fill {
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
       begun: () => this.#started.resolve(),
+      coming: (start, chunk) => this.#newest.add(start, chunk),
       progressed: () => this.#announce(),
     });
     this.started = this.#started.promise;
@@ -129,9 +132,10 @@ export class Fill {
     return this.#progress.promise;
   }
 
-  /** The available bytes from `position` on: at least one, and at most a piece of 256 KiB. */
-  read(position: number): Promise<Uint8Array> {
-    return this.#pieces.from(position, this.available);
+  /** The available bytes from `position` on: at least one, and at most a chunk or a piece of 256 KiB. */
+  async read(position: number): Promise<Uint8Array> {
+    const { available } = this;
+    return this.#newest.from(position, available) ?? this.#pieces.from(position, available);
   }
 
   /** Ends the download but keeps its bytes, for a fill that goes on from there. */
@@ -170,6 +174,7 @@ export class Fill {
       if (result) return result;
       this.#attempt += 1;
       this.#download.beginAnew();
+      this.#newest = new Newest();
       this.#pieces = this.#newPieces();
       this.#announce();
     }
@@ -222,11 +227,24 @@ export class Fill {
 
   /** Lets those who read finish what can be read; then the disk may have its space back. */
   async #handOver(draft: Draft): Promise<void> {
-    this.#handover = draft.prefix();
+    this.#handover = this.#readable(draft);
     this.#started.reject(this.#fault);
     this.#stored.reject(this.#fault);
     this.#announce();
     await this.followers.left();
+  }
+
+  /** What was written, and what came after it: somebody may have had that already. */
+  #readable(draft: Draft): Handover {
+    const { hasher, ...written } = draft.prefix();
+    let { length } = written;
+    while (length < draft.length) {
+      const chunk = this.#newest.from(length, draft.length);
+      if (!chunk) break;
+      hasher.update(chunk);
+      length += chunk.byteLength;
+    }
+    return { length, hasher };
   }
 
   #announce(): void {

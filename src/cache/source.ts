@@ -1,6 +1,9 @@
 import type { Fault } from "../oci/fault.ts";
 
-/** Bytes on their way here. Cancelling `body` ends the transfer at its sender. */
+/**
+ * Bytes on their way here. Cancelling `body` ends the transfer at its sender. A chunk that was read
+ * belongs to its reader: its sender does not write to it again.
+ */
 export interface Transfer {
   /** The offset in the content of the body's first byte. */
   readonly start: number;
