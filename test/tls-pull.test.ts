@@ -3,11 +3,11 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { ContainerdLine } from "../scripts/debian.mjs";
 import { makeAuthority } from "./harness/authority.ts";
-import { startContainerd } from "./harness/containerd.ts";
+import { hostsToml, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
-import { bigImage, layersOf, multiPlatformImage } from "./harness/images.ts";
+import { bigImage, layersOf, multiPlatformImage, textImage } from "./harness/images.ts";
 import { tempDir } from "./harness/places.ts";
 import { mustRun, run } from "./harness/processes.ts";
 import { push } from "./harness/pushing.ts";
@@ -61,6 +61,12 @@ for (const line of ["1.6", "2.1"] satisfies ContainerdLine[]) {
     const direct = upstream.requests().filter(({ headers }) => isContainerd(headers));
     expect(direct.map(({ reference }) => reference)).toEqual([layer?.digest ?? ""]);
     expect(direct[0]?.headers.get("range")).toMatch(/^bytes=[1-9]\d{6,}-/);
+
+    // A node that was told of http:// goes on to the registry itself.
+    upstream.add("org/plain", textImage({ text: "plain" }), "1");
+    const plain = { server: upstream.url, hosts: [`http://${cache.address}`] };
+    await containerd.writeHosts("reg.test", hostsToml(plain));
+    await containerd.cri.pullImage("reg.test/org/plain:1");
   });
 }
 

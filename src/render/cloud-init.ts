@@ -94,7 +94,7 @@ function cacheUserData(input: RenderInput, notes: Notes): string {
   return `${cloudConfig(notes, files)}${user}${program}${commands}`;
 }
 
-/** An https address is that of a proxy before the cache, which itself speaks plain HTTP. */
+/** An https address is that of a proxy before the cache: user data is no place for a key. */
 function listenOf({ cache }: RenderInput): string {
   const port = isPlain(cache) ? Number(cache.port || "80") : 5000;
   if (port < 1024) {
