@@ -61,7 +61,6 @@ async function make() {
     target: "bun",
     format: "cjs",
     bytecode: true,
-    minify: { syntax: true },
     env: "disable",
     metafile: true,
   });

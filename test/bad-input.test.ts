@@ -131,6 +131,13 @@ test("a data directory that cannot be used is named", async () => {
   const { code, stderr } = await serve(dir.file("taken/data"));
   expect(code).toBe(1);
   expect(stderr).toContain(dir.file("taken/data"));
+
+  await writeFile(dir.file("home/blobs"), "a file");
+  const home = await serve(dir.file("home"));
+  expect([home.code, home.stderr]).toEqual([
+    1,
+    `entrepot: the cache's storage failed: cannot create ${dir.file("home/blobs")}: a file is in the way where a directory belongs (EEXIST)\n`,
+  ]);
 });
 
 test.each([

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { ConfigError } from "../config/problems.ts";
+import { Fault } from "../oci/fault.ts";
 import { DataDirectoryError } from "../store/data-directory.ts";
 import { IndexError } from "../store/open-index.ts";
 import { createLog } from "../telemetry/log.ts";
@@ -71,6 +72,7 @@ async function serve(options: ServeOptions): Promise<number> {
   } catch (error) {
     if (error instanceof ConfigError) return complain(error, 2);
     const isExpected =
+      error instanceof Fault ||
       error instanceof DataDirectoryError ||
       error instanceof IndexError ||
       error instanceof ListenError;

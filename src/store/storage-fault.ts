@@ -4,6 +4,7 @@ import { Fault } from "../oci/fault.ts";
 const MEANINGS: Readonly<Record<string, string>> = {
   EACCES: "permission denied: the user that runs the cache needs to read and write there",
   EDQUOT: "the disk quota is used up",
+  EEXIST: "a file is in the way where a directory belongs",
   EIO: "the disk reports an input/output error: look into the kernel's log",
   EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
   ENOENT: "there is no such file or folder",
