@@ -1,5 +1,6 @@
 import { hostsToml, startContainerd } from "../test/harness/containerd.ts";
 import { localUpstream, startEntrepot } from "../test/harness/entrepot.ts";
+import { peakMegabytes } from "./kernel.ts";
 import { FAR, type Run } from "./run.ts";
 import { shaped } from "./upstream.ts";
 
@@ -14,7 +15,10 @@ export async function measureImage(run: Run): Promise<void> {
     const upstreams = { "bench.test": localUpstream(line.url) };
     await using cache = await startEntrepot({ config: { upstreams } });
     run.add("40 layers, cold", "entrepot", { seconds: await pull(cache.url) });
-    run.add("40 layers, warm", "entrepot", { seconds: await pull(cache.url) });
+    run.add("40 layers, warm", "entrepot", {
+      seconds: await pull(cache.url),
+      "peak MB": peakMegabytes([cache.pid]),
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
-import type { Place } from "./systems.ts";
+import type { Place } from "./place.ts";
 
 /** What both have: a worker for each core, files sent by the kernel, connections that stay open. */
 function server(place: Place, port: number, http: string, locations: string): string {

@@ -1,27 +1,13 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import type { Certificate } from "../test/harness/certificates.ts";
 import { startDockerRegistry } from "../test/harness/docker-registry.ts";
 import { localUpstream } from "../test/harness/entrepot.ts";
-import { freePort, type TempDir } from "../test/harness/places.ts";
+import { freePort } from "../test/harness/places.ts";
 import { startProcess } from "../test/harness/processes.ts";
 import { nginxCache, nginxStatic } from "./nginx.ts";
-import type { Stock } from "./upstream.ts";
+import type { Place } from "./place.ts";
 
 export type SystemName = "entrepot" | "docker-registry" | "nginx-cache" | "nginx-static";
-
-export interface Place {
-  /** The registry that it caches; nginx-static has none. */
-  readonly upstream: string;
-  /** Where it keeps content from one start to the next. */
-  readonly data: string;
-  readonly scratch: TempDir;
-  readonly stock: Stock;
-  /** Set for HTTPS. */
-  readonly tls?: Certificate | undefined;
-  /** Bytes that entrepot may keep; as it likes where nothing is said. */
-  readonly maxSize?: number;
-}
 
 export interface Running extends AsyncDisposable {
   readonly name: SystemName;
