@@ -1,4 +1,4 @@
-import { Document, isCollection, isMap, isScalar, type Scalar } from "yaml";
+import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yaml";
 import type { Path } from "../positions.ts";
 import type { Draft, Origin } from "./draft.ts";
 
@@ -11,14 +11,12 @@ export function writeDraft(draft: Draft, command: string): string {
   const { upstreams, ...rest } = draft.value;
   const document = new Document({ ...rest, ...(upstreams ? { upstreams } : {}) });
   document.commentBefore = ` Made by: ${command}`;
+  const nodes = nodesIn(document);
   for (const { at, from, note } of draft.carried) {
     const text = ` ${placeOf(from)}${note === undefined ? "" : `: ${note}`}`;
-    const value: unknown = document.getIn([...at], true);
+    const { key, value } = nodes.get(pathText(at)) ?? {};
     if (isScalar(value)) value.comment = text;
-    else if (isCollection(value)) {
-      const described = keyOf(document, at) ?? value;
-      described.commentBefore = text;
-    }
+    else if (isCollection(value)) (key ?? value).commentBefore = text;
   }
   return [document.toString({ lineWidth: 0 }), ...leftOvers(draft), ...adoptions(draft)].join("");
 }
@@ -28,11 +26,31 @@ export function placeOf({ file, line, what }: Origin): string {
   return `${file}:${line}${what === "" ? "" : ` ${what}`}`;
 }
 
-function keyOf(document: Document, at: Path): Scalar | undefined {
-  const parent: unknown = document.getIn(at.slice(0, -1), true);
-  if (!isMap(parent)) return undefined;
-  const pair = parent.items.find(({ key }) => isScalar(key) && key.value === at.at(-1));
-  return pair && isScalar(pair.key) ? pair.key : undefined;
+interface Placed {
+  readonly key?: Scalar;
+  readonly value: unknown;
+}
+
+/** Every node by its path: to look for each from the top takes minutes where there are thousands. */
+function nodesIn(document: Document): ReadonlyMap<string, Placed> {
+  const nodes = new Map<string, Placed>();
+  const add = (at: Path, placed: Placed): void => {
+    nodes.set(pathText(at), placed);
+    const { value } = placed;
+    if (isMap(value)) {
+      for (const { key, value: inner } of value.items) {
+        if (isScalar(key)) add([...at, String(key.value)], { key, value: inner });
+      }
+    } else if (isSeq(value)) {
+      for (const [index, inner] of value.items.entries()) add([...at, index], { value: inner });
+    }
+  };
+  add([], { value: document.contents });
+  return nodes;
+}
+
+function pathText(at: Path): string {
+  return at.map(String).join("\0");
 }
 
 function leftOvers(draft: Draft): string[] {
