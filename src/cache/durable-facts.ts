@@ -50,6 +50,8 @@ export class DurableFacts {
         get: (place, digest) => links.get(place, digest),
         places: (digest, limit) => links.places(digest, limit),
         upstreams: (digest) => links.upstreams(digest),
+        digests: (limit, last) => links.digests(limit, last),
+        forget: (digests) => this.#try(() => links.forget(digests)),
         repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
         seenIn: (upstream, digests) => links.seenIn(upstream, digests),
         add: async (place, added) => {
@@ -79,6 +81,7 @@ export class DurableFacts {
       listings: {
         get: (place, key) => listings.get(place, key),
         put: (place, key, listing) => this.#try(() => listings.put(place, key, listing)),
+        forgetBefore: (moment, limit) => listings.forgetBefore(moment, limit),
       },
     };
   }

@@ -48,6 +48,8 @@ export class HealingIndex implements Index {
       places: (digest, limit) => this.#ask(({ links }) => links.places(digest, limit)),
       upstreams: (digest) => this.#ask(({ links }) => links.upstreams(digest)),
       seenIn: (upstream, digests) => this.#ask(({ links }) => links.seenIn(upstream, digests)),
+      digests: (limit, last) => this.#ask(({ links }) => links.digests(limit, last)),
+      forget: (digests) => this.#ask(({ links }) => links.forget(digests)),
       repositories: (upstream, limit, last) =>
         this.#ask(({ links }) => links.repositories(upstream, limit, last)),
     };
@@ -66,6 +68,8 @@ export class HealingIndex implements Index {
     this.listings = {
       get: (place, key) => this.#ask(({ listings }) => listings.get(place, key)),
       put: (place, key, listing) => this.#ask(({ listings }) => listings.put(place, key, listing)),
+      forgetBefore: (moment, limit) =>
+        this.#ask(({ listings }) => listings.forgetBefore(moment, limit)),
     };
     this.pins = {
       list: () => this.#ask(({ pins }) => pins.list()),

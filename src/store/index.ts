@@ -48,6 +48,10 @@ export interface Links {
   upstreams(digest: Digest): Promise<UpstreamName[]>;
   /** Those of the digests, at most 512 of them, that may be seen in an upstream. */
   seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>>;
+  /** Digests that may be seen anywhere, after `last`, in order. */
+  digests(limit: number, last?: Digest): Promise<Digest[]>;
+  /** Takes contents, at most 512 of them, out of sight everywhere. */
+  forget(digests: readonly Digest[]): Promise<void>;
   /** Repositories of an upstream that have any link, after `last`, sorted by bytes. */
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
 }
@@ -124,6 +128,8 @@ export interface Listing {
 export interface Listings {
   get(place: Place, key: string): Promise<Listing | undefined>;
   put(place: Place, key: string, listing: Listing): Promise<void>;
+  /** Forgets those that were checked before a moment, at most so many; returns how many. */
+  forgetBefore(moment: number, limit: number): Promise<number>;
 }
 
 /**

@@ -92,6 +92,18 @@ export class SqlLinks implements Links {
     return new Set(rows.map((row) => row.digest));
   }
 
+  async digests(limit: number, last?: Digest): Promise<Digest[]> {
+    let query = this.#db.selectFrom("links").select("digest").distinct();
+    if (last !== undefined) query = query.where("digest", ">", last);
+    const rows = await query.orderBy("digest").limit(limit).execute();
+    return rows.map((row) => row.digest);
+  }
+
+  async forget(digests: readonly Digest[]): Promise<void> {
+    if (digests.length === 0) return;
+    await this.#db.deleteFrom("links").where("digest", "in", digests).execute();
+  }
+
   async repositories(upstream: UpstreamName, limit: number, last = ""): Promise<RepositoryName[]> {
     const rows = await this.#db
       .selectFrom("links")

@@ -21,6 +21,25 @@ export class SqlListings implements Listings {
     return row && { body: row.body, checkedAt: row.checked_at };
   }
 
+  async forgetBefore(moment: number, limit: number): Promise<number> {
+    const old = this.#db
+      .selectFrom("listings")
+      .select(["upstream", "repository", "key"])
+      .where("checked_at", "<", moment)
+      .limit(limit);
+    const { numDeletedRows } = await this.#db
+      .deleteFrom("listings")
+      .where((where) =>
+        where(
+          where.refTuple("upstream", "repository", "key"),
+          "in",
+          old.$asTuple("upstream", "repository", "key"),
+        ),
+      )
+      .executeTakeFirstOrThrow();
+    return Number(numDeletedRows);
+  }
+
   async put(place: Place, key: string, listing: Listing): Promise<void> {
     const values = { body: listing.body, checked_at: listing.checkedAt };
     await this.#db

@@ -72,6 +72,21 @@ export class RememberedLinks implements Links {
     }
   }
 
+  digests(limit: number, last?: Digest): Promise<Digest[]> {
+    return this.#links.digests(limit, last);
+  }
+
+  async forget(digests: readonly Digest[]): Promise<void> {
+    if (digests.length === 0) return;
+    this.#memory.clear();
+    try {
+      await this.#links.forget(digests);
+    } finally {
+      this.#writes += 1;
+      this.#memory.clear();
+    }
+  }
+
   places(digest: Digest, limit: number): Promise<Place[]> {
     return this.#links.places(digest, limit);
   }

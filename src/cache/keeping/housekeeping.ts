@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blobs.ts";
 import { inspect } from "../../store/inspection.ts";
+import { pruneIndex } from "../../store/index-pruning.ts";
 import { rebuild, type Rebuilt, reconcile, type Reconciled } from "../../store/reconcile.ts";
 import type { KeptStore } from "./kept-store.ts";
 
@@ -91,11 +92,20 @@ export class Housekeeping implements AsyncDisposable {
 
   /** Only once the index is whole: facts are what it is made from. */
   async #prune(): Promise<void> {
-    const { plain, facts, space } = this.#store;
+    const { plain, facts, space, index, evictor, remade } = this.#store;
     const isStored = async (digest: Digest): Promise<boolean> =>
       (await plain.open(digest)) !== undefined;
     const { signal } = this.#abort;
-    await facts.prune(isStored, { before: Date.now() - FACTS_KEPT_FOR, signal });
+    const before = Date.now() - FACTS_KEPT_FOR;
+    const { begun } = remade;
+    await pruneIndex({
+      index,
+      inUse: (digest) => this.#inUse(digest) || evictor.isGoing(digest),
+      before,
+      isWhole: () => remade.begun === begun && remade.whole === begun,
+      signal,
+    });
+    await facts.prune(isStored, { before, signal });
     await space.measure();
   }
 
