@@ -11,6 +11,7 @@ import { freePort, tempDir } from "./harness/places.ts";
 import { run } from "./harness/processes.ts";
 import { push } from "./harness/pushing.ts";
 import { realTest } from "./harness/real.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { startTokenIssuer } from "./harness/token-issuer.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
@@ -157,6 +158,32 @@ realTest("a cache that speaks TLS is asked so, and its certificate is looked at"
   ]);
   expect(of(rows, "through the cache")).toEqual([
     "ok: /v2/ 200, /v2/_catalog 200, /v2/org/app/manifests/1 200",
+  ]);
+});
+
+test("mirrors that pulls pass over are found", async () => {
+  await using folder = await tempDir("mirrors");
+  const certificate = await makeCertificate(folder);
+  await using secure = await startScriptedUpstream({ certificate });
+  await using plain = await startScriptedUpstream();
+  const own = localUpstream(plain.url);
+  const mirrors = [
+    own,
+    { ...localUpstream(secure.url), ca: certificate.certificate },
+    localUpstream(secure.url),
+    localUpstream(`http://127.0.0.1:${freePort()}`),
+    { ...localUpstream(`${plain.url}/elsewhere`), overridePath: true },
+    localUpstream(`${plain.url}/elsewhere`),
+  ];
+  const upstreams = { "reg.test": { ...own, mirrors } };
+  const { rows } = await doctor({ listen: `127.0.0.1:${freePort()}`, upstreams });
+  expect(of(rows, "mirror")).toEqual([
+    `ok: ${plain.url}/: 200`,
+    `ok: ${secure.url}/: 200`,
+    expect.stringContaining("an authority that is not trusted"),
+    expect.stringContaining("refuses connections"),
+    `ok: ${plain.url}/elsewhere: 404`,
+    `note: ${plain.url}/elsewhere: 404, where a registry answers 200 or 401`,
   ]);
 });
 

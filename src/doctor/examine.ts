@@ -7,6 +7,7 @@ import { diskFindings } from "./disk.ts";
 import type { Finding } from "./finding.ts";
 import { limitFindings } from "./limits.ts";
 import { type Machine, thisMachine } from "./machine.ts";
+import { mirrorFindings } from "./ping.ts";
 import { portFindings } from "./ports.ts";
 import { type Sample, sampleOf, upstreamFindings } from "./upstreams.ts";
 
@@ -45,10 +46,13 @@ export async function examine(
     // All at once: a registry that cannot be reached takes its time.
     const far = await Promise.all(
       [...settings.upstreams.values()].map(async (upstream) => {
-        const findings = await upstreamFindings(upstream, roads, samples.get(upstream.name));
+        const findings = await Promise.all([
+          upstreamFindings(upstream, roads, samples.get(upstream.name)),
+          mirrorFindings(upstream, roads),
+        ]);
         waiting.delete(upstream.name);
         waitingFor?.([...waiting]);
-        return findings;
+        return findings.flat();
       }),
     );
     return [...local, ...far.flat(), ...(await cacheFindings(settings, samples))];

@@ -4,10 +4,10 @@ import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
 import { systemResolver } from "../upstream/address.ts";
 import { discard } from "../upstream/body.ts";
-import type { Answer } from "../upstream/dial.ts";
 import { exchange } from "../upstream/exchange.ts";
 import type { Roads } from "../upstream/roads.ts";
 import { about, type Finding } from "./finding.ts";
+import { pinged } from "./ping.ts";
 
 /** Tokens and signed addresses begin to fail at some minutes. In milliseconds. */
 const CLOCK_OFF = 60_000;
@@ -55,7 +55,7 @@ export async function upstreamFindings(
       "see /etc/resolv.conf; behind a proxy that resolves names this is as it should be";
     findings.push(report("dns")("problem", `${host} cannot be resolved`, advice));
   }
-  const ping = await pinged(settings, roads);
+  const ping = await pinged(settings, roads, "/v2/");
   if (ping instanceof Fault) {
     const isTls = /certificate|TLS|SSL/i.test(ping.message);
     const advice = isTls ? untrusted : adviceFor(ping, settings);
@@ -85,30 +85,6 @@ export async function upstreamFindings(
       ),
     );
   return findings;
-}
-
-async function pinged(settings: UpstreamSettings, roads: Roads): Promise<Answer | Fault> {
-  const url = new URL(settings.url);
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}/v2/`;
-  const { name, allowPrivate } = settings;
-  try {
-    const answer = await roads.dialer.dial({
-      upstream: name,
-      allowPrivate,
-      request: "manifest",
-      method: "GET",
-      url,
-      headers: {},
-      ca: settings.ca,
-      client: settings.client,
-      proxy: settings.proxy,
-    });
-    await discard(answer.body);
-    return answer;
-  } catch (error) {
-    if (error instanceof Fault) return error;
-    throw error;
-  }
 }
 
 function clockFinding(name: string, date: string | null): Finding {
