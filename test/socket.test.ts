@@ -81,6 +81,7 @@ const unusable: [
   said: string,
 ][] = [
   ["a port where nothing is to listen", [], byTcp, "and nothing is configured to listen there"],
+  ["a port at two addresses", ["-l", "127.0.0.2:PORT"], byTcp, "at two addresses"],
   ["a socket for datagrams", ["-d"], byUdp, "which is no listening TCP socket"],
 ];
 
@@ -89,7 +90,9 @@ for (const [what, kind, knock, said] of unusable) {
     await using dir = await tempDir("socket");
     const port = freePort();
     const serve = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-    const sockets = [...kind, "-l", `127.0.0.1:${port}`];
+    const sockets = [...kind, "-l", `127.0.0.1:${port}`].map((word) =>
+      word.replace("PORT", String(port)),
+    );
     await using child = new ChildProcess({
       name: "socket-activate",
       command: [ACTIVATE, ...sockets, PROGRAM, ...serve, "--data", dir.path],

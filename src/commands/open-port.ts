@@ -27,6 +27,11 @@ export class Ports {
   constructor(env: Record<string, string | undefined>) {
     const sockets = expected(() => takeInheritedSockets(env, process.pid));
     this.#inherited = new Map(sockets.map((socket) => [socket.port, socket]));
+    const twice = sockets.find((socket) => this.#inherited.get(socket.port) !== socket);
+    if (!twice) return;
+    throw new ListenError(
+      `systemd opened port ${twice.port} at two addresses (entrepot.socket), and one server has one: write ListenStream=${twice.port} once, which takes IPv4 and IPv6`,
+    );
   }
 
   /**

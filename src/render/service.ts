@@ -119,6 +119,7 @@ export const systemdSocket: Target = {
     restart: "`systemctl daemon-reload && systemctl enable --now entrepot.socket entrepot`",
     mind: [
       "Each ListenStream has to be the port of `listen`, or of an upstream, in entrepot.yaml: one at which nothing is to listen stops the start. The port for administration stays the cache's own.",
+      "Who may connect is ListenStream's to say, and no more `listen`'s: ListenStream=10.0.0.5:5000 for one address alone. A port is written once; without an address it takes IPv4 and IPv6.",
       "systemd opens ports below 1024 as well, for which the service then needs no privilege.",
       "While the service is stopped its socket takes connections that nobody answers: stop both, `systemctl stop entrepot.socket entrepot`. After five failed starts in a minute systemd gives up both.",
     ],
