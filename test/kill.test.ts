@@ -74,8 +74,12 @@ test(
         expect((await command(cache, "pin", "reg.test/pinned*:*")).code).toBe(0);
       }
       const working = Array.from({ length: WORKERS }, () => traffic(cache, images, random));
+      // On a busy machine it tells its progress besides, on the error output.
       const found = await command(cache, "fsck");
-      expect(`round ${round}: ${found.code} ${found.stderr}`).toBe(`round ${round}: 0 `);
+      expect(`round ${round}: ${found.code} ${found.stdout}`).toContain(
+        "Every byte is what its digest says.\n",
+      );
+      expect(found.code).toBe(0);
       upstream.respond(() => (random() < 0.3 ? faults.slow(2_000_000) : undefined));
       // A tag moves to another image of the same repository.
       const [from, to] = [Math.floor(random() * 40), images[Math.floor(random() * 40)]];

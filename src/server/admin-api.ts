@@ -30,7 +30,10 @@ const forms = {
     repair: z.boolean().default(false),
     rate: z.number().int().min(1).optional(),
   }),
-  adopt: z.strictObject({ folder: z.string().max(4096), upstream: z.string().max(300) }),
+  adopt: z.strictObject({
+    folder: z.string().max(4096).startsWith("/"),
+    upstream: z.string().max(300),
+  }),
 };
 
 const STATUS: Readonly<Record<RefusedError["kind"], number>> = {
