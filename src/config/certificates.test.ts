@@ -52,6 +52,13 @@ test("what does not fit is refused at the place that names it", async () => {
   const locked = dir.file("locked.pem");
   const words = ["-aes128", "-passout", "pass:secret", "-in", one.keyFile, "-out", locked];
   await mustRun(["openssl", "ec", ...words]);
+  const odd = dir.file("odd.pem");
+  const curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-out", odd];
+  await mustRun(["openssl", "genpkey", ...curve]);
+  const short = dir.file("short.pem");
+  await mustRun(["openssl", "genrsa", "-out", short, "512"]);
+  const unusable =
+    "holds a key with which no TLS is made here: take P-256, P-384, Ed25519, or RSA with 2048 bits";
   const turned = await joined("turned.pem", authority.certificateFile, one.certificateFile);
   const rubbish = dir.file("rubbish.pem");
   await Bun.write(rubbish, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
@@ -82,6 +89,8 @@ test("what does not fit is refused at the place that names it", async () => {
       locked,
       `3:8: tls.key: ${locked} holds no private key in PEM without a passphrase`,
     ],
+    [one.certificateFile, odd, `3:8: tls.key: ${odd} ${unusable}`],
+    [one.certificateFile, short, `3:8: tls.key: ${short} ${unusable}`],
     [dir.path, one.keyFile, `2:16: tls.certificate: ${dir.path} is a directory, not a file`],
   ];
   for (const [certificate, key, message] of cases) {

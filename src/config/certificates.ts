@@ -83,6 +83,11 @@ export function factsOf({ certificate }: Identity): CertificateFacts {
   };
 }
 
+/** BoringSSL makes no handshake with a shorter one. */
+const SHORTEST_RSA = 1024;
+const UNUSABLE =
+  "holds a key with which no TLS is made here: take P-256, P-384, Ed25519, or RSA with 2048 bits";
+
 /** A key of the configuration that names a file. */
 interface Named {
   readonly at: Path;
@@ -100,9 +105,14 @@ function readIdentity(certificate: Named, key: Named, context: FileContext): Ide
   let parsed: KeyObject;
   try {
     parsed = createPrivateKey(secret);
-  } catch {
-    const message = `${path.resolve(context.folder, key.file)} holds no private key in PEM without a passphrase`;
-    context.report(key.at, message, "value");
+  } catch (error) {
+    const isStrange = error instanceof Error && /UNSUPPORTED_ALGORITHM/.test(error.message);
+    const what = isStrange ? UNUSABLE : "holds no private key in PEM without a passphrase";
+    context.report(key.at, `${path.resolve(context.folder, key.file)} ${what}`, "value");
+    return undefined;
+  }
+  if ((parsed.asymmetricKeyDetails?.modulusLength ?? SHORTEST_RSA) < SHORTEST_RSA) {
+    context.report(key.at, `${path.resolve(context.folder, key.file)} ${UNUSABLE}`, "value");
     return undefined;
   }
   if (own.checkPrivateKey(parsed)) return { certificate: chain, key: secret };
