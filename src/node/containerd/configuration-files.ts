@@ -185,5 +185,10 @@ function patternOf(part: string): RegExp {
     if (token === "?") return ".";
     return token.length > 1 ? token : token.replace(/[.+^${}()|[\]\\]/, String.raw`\$&`);
   });
-  return new RegExp(`^${text}$`);
+  try {
+    return new RegExp(`^${text}$`);
+  } catch {
+    // A range the wrong way round matches nothing in Go either.
+    return /(?!)/;
+  }
 }

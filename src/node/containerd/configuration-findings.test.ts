@@ -43,6 +43,15 @@ const cases: [what: string, version: string, files: Record<string, string>, foun
     [],
   ],
   [
+    "a glob that matches nothing",
+    "2.1.9",
+    {
+      [main]: `version = 2\nimports = ["/etc/containerd/conf.d/[9-0]*.toml", "conf.d/[a*.toml"]\n`,
+      "/etc/containerd/conf.d/10-x.toml": "version = 2\n",
+    },
+    ["warning import-unused"],
+  ],
+  [
     "a byte order mark on 1.x",
     "1.7.24",
     { [main]: "\uFEFFversion = 2\n" },
