@@ -4,8 +4,8 @@ import type { JournalBody } from "./apply-journal.ts";
 import { finished, journalFor, sameWish } from "./apply-journal.ts";
 import type { JournalDocument } from "./journal.ts";
 import { FilesFault } from "./node-files.ts";
-import type { Change, Plan, Wish } from "./plan.ts";
-import { sameState } from "./plan.ts";
+import type { Plan, Wish } from "./plan.ts";
+import { sameState, together } from "./plan.ts";
 import type { ProbeResult } from "./probe.ts";
 import { asFailure, probe } from "./probe.ts";
 import { RuntimeFault } from "./runtime.ts";
@@ -83,7 +83,7 @@ async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
   site.journal.write({ ...next, unfinished: "apply", restartDue: plan.restart !== undefined });
   let probes: readonly ProbeResult[] = [];
   try {
-    for (const change of plan.changes) put(site, change, next, say);
+    site.put(plan.changes, next, say);
     if (cache) {
       if (plan.restart !== undefined) await restart(site, plan, say);
       if (options.proves) probes = await prove(options, plan, cache);
@@ -139,17 +139,6 @@ async function awaitCache(
       if (!(error instanceof CacheFault) || Date.now() >= deadline) throw error;
     }
     await Bun.sleep(500);
-  }
-}
-
-function put(site: Site, change: Change, next: JournalBody, say: (line: string) => void): void {
-  const entry = next.files[change.path];
-  if (change.after === undefined) {
-    say(`removing ${change.path}`);
-    site.durable.remove(change.path, entry?.madeDirectory ?? false);
-  } else {
-    say(`writing ${change.path}`);
-    site.durable.write(change.path, change.after);
   }
 }
 
@@ -216,24 +205,26 @@ async function undo(
       remains.push(`${what}: ${error.message}`);
     }
   };
-  const isConfig = (change: Change): boolean => change.kind === "config";
-  const back = async (change: Change): Promise<void> =>
-    attempt(change.path, () => {
-      site.durable.tidy(change.path);
-      if (sameState(site.files.read(change.path), change.before)) return;
-      const { before } = change;
-      say(before ? `putting ${change.path} back` : `removing ${change.path}`);
-      if (before) site.durable.write(change.path, before);
-      else site.durable.remove(change.path, next.files[change.path]?.madeDirectory ?? false);
-    });
+  const back = plan.changes
+    .toReversed()
+    .map(({ path, kind, before }) => ({ path, kind, after: before }));
+  const restore = async (changes: typeof back): Promise<void> => {
+    for (const group of together(changes)) {
+      await attempt(group.map((change) => change.path).join(", "), () => {
+        const open = group.filter(({ path, after }) => !sameState(site.files.read(path), after));
+        for (const { path } of group) site.durable.tidy(path);
+        site.put(open, next, say);
+      });
+    }
+  };
   // The configuration first: until the restart the runtime goes by the hosts directories.
-  for (const change of plan.changes.filter(isConfig).toReversed()) await back(change);
+  await restore(back.filter(({ kind }) => kind === "config"));
   if (plan.restart !== undefined && !site.filesOnly) {
     await attempt("containerd", async () => {
       await restartAsBefore(site, next.wasAlive, say);
     });
   }
-  for (const change of plan.changes.filter((it) => !isConfig(it)).toReversed()) await back(change);
+  await restore(back.filter(({ kind }) => kind !== "config"));
   for (const directory of next.madeDirectories.toReversed()) {
     if (earlier?.madeDirectories.includes(directory)) continue;
     await attempt(directory, () => site.durable.removeDirectory(directory));

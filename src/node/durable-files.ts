@@ -34,21 +34,25 @@ export class DurableFiles {
     this.#witness = witness;
   }
 
+  /** @throws FilesFault */
+  write(path: string, state: FileState): void {
+    this.writeAll([[path, state]]);
+  }
+
   /**
-   * Puts a file into place, in a directory that is made where there is none. A new directory comes
-   * into being with the file in it: an empty one would shadow `_default` and send pulls past it.
+   * Puts files of one directory into place. A directory that is not there yet comes into being with
+   * all of them in it: an empty one would shadow `_default` and send pulls past it, and one without
+   * the certificates that its hosts.toml names would fail them.
    *
    * @throws FilesFault
    */
-  write(path: string, state: FileState): void {
-    this.#guard(path, () => {
-      const real = this.#files.resolve(path);
-      const directory = posix.dirname(real);
+  writeAll(files: readonly (readonly [path: string, state: FileState])[]): void {
+    const [first] = files;
+    if (first === undefined) return;
+    this.#guard(first[0], () => {
+      const directory = posix.dirname(this.#files.resolve(first[0]));
       if (exists(directory)) {
-        const temporary = temporaryPath(real);
-        this.#fill(temporary, state, real);
-        this.#step("rename", path, () => renameSync(temporary, real));
-        this.#sync(directory);
+        for (const [path, state] of files) this.#replace(path, state);
         return;
       }
       const parent = posix.dirname(directory);
@@ -56,26 +60,51 @@ export class DurableFiles {
       const temporary = posix.join(parent, temporaryName(posix.basename(directory)));
       rmSync(temporary, { recursive: true, force: true });
       this.#step("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
-      this.#fill(posix.join(temporary, posix.basename(real)), state);
+      for (const [path, state] of files)
+        this.#fill(posix.join(temporary, posix.basename(path)), state);
       this.#sync(temporary);
       this.#step("rename", directory, () => renameSync(temporary, directory));
       this.#sync(parent);
     });
   }
 
-  /**
-   * Takes a file away, with its directory where nothing else is in it and `withDirectory` says so:
-   * moved out of sight first, because an emptied one shadows `_default` as an empty one does.
-   */
-  remove(path: string, withDirectory: boolean): void {
+  #replace(path: string, state: FileState): void {
     this.#guard(path, () => {
       const real = this.#files.resolve(path);
+      const temporary = temporaryPath(real);
+      this.#fill(temporary, state, real);
+      this.#step("rename", path, () => renameSync(temporary, real));
+      this.#sync(posix.dirname(real));
+    });
+  }
+
+  /** @throws FilesFault */
+  remove(path: string, withDirectory: boolean): void {
+    this.removeAll([path], withDirectory);
+  }
+
+  /**
+   * Takes files of one directory away, with the directory where nothing else is in it and
+   * `withDirectory` says so: moved out of sight first, because an emptied one shadows `_default` as
+   * an empty one does.
+   *
+   * @throws FilesFault
+   */
+  removeAll(paths: readonly string[], withDirectory: boolean): void {
+    const [first] = paths;
+    if (first === undefined) return;
+    this.#guard(first, () => {
+      const reals = paths.map((path) => this.#files.resolve(path)).filter(exists);
+      const [real] = reals;
+      if (real === undefined) return;
       const directory = posix.dirname(real);
-      if (!exists(real)) return;
-      const others = readdirSync(directory).filter((name) => name !== posix.basename(real));
+      const names = new Set(reals.map((path) => posix.basename(path)));
+      const others = readdirSync(directory).filter((name) => !names.has(name));
       if (!withDirectory || others.length > 0) {
-        this.#step("unlink", path, () => unlinkSync(real));
-        this.#sync(directory);
+        for (const path of reals) {
+          this.#step("unlink", path, () => unlinkSync(path));
+          this.#sync(directory);
+        }
         return;
       }
       const parent = posix.dirname(directory);

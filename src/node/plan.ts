@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { Place } from "./findings.ts";
 import type { FileState } from "./node-files.ts";
 
@@ -62,4 +63,26 @@ export interface Plan {
 export function sameState(a: FileState | undefined, b: FileState | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return Buffer.compare(a.bytes, b.bytes) === 0;
+}
+
+/**
+ * Changes in their order, where copies into one directory that come or go one after the other are
+ * one: between two of them the directory would say something that nobody wrote.
+ */
+export function together<T extends Pick<Target, "path" | "kind" | "after">>(
+  changes: readonly T[],
+): T[][] {
+  const groups: T[][] = [];
+  for (const change of changes) {
+    const group = groups.at(-1);
+    const [last] = group ?? [];
+    const isOne =
+      last?.kind === "copy" &&
+      change.kind === "copy" &&
+      posix.dirname(last.path) === posix.dirname(change.path) &&
+      (last.after === undefined) === (change.after === undefined);
+    if (group && isOne) group.push(change);
+    else groups.push([change]);
+  }
+  return groups;
 }

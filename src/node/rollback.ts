@@ -69,15 +69,19 @@ async function rollbackAlone({ site, confirm, say }: RollbackOptions): Promise<R
   try {
     const isConfig = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "config";
     // The configuration first: until the restart containerd goes by the hosts directories.
-    for (const file of plan.back.filter(isConfig)) put(site, journal, file, say);
+    site.put(plan.back.filter(isConfig), journal, say);
     if (restartDue && !site.filesOnly) {
       await restartAsBefore(site, journal.wasAlive, say);
     }
     // What hosts.toml files name goes after them: a missing certificate fails every pull.
     const others = plan.back.filter((it) => !isConfig(it)).toReversed();
-    const isHosts = ({ path }: { path: string }): boolean => path.endsWith("/hosts.toml");
-    for (const file of others.filter(isHosts)) put(site, journal, file, say);
-    for (const file of others.filter((it) => !isHosts(it))) put(site, journal, file, say);
+    const isHosts = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "hosts";
+    site.put(others.filter(isHosts), journal, say);
+    site.put(
+      others.filter((it) => !isHosts(it)),
+      journal,
+      say,
+    );
     for (const path of Object.keys(journal.files)) site.durable.tidy(path);
     for (const directory of journal.madeDirectories.toReversed())
       site.durable.removeDirectory(directory);
@@ -130,20 +134,4 @@ export async function planRollback(site: Site, journal: JournalDocument): Promis
     restartWay: way?.way,
     obstacles: way?.obstacles ?? [],
   };
-}
-
-function put(
-  site: Site,
-  journal: JournalDocument,
-  file: RollbackPlan["back"][number],
-  say: (line: string) => void,
-): void {
-  site.durable.tidy(file.path);
-  if (file.after) {
-    say(`putting ${file.path} back`);
-    site.durable.write(file.path, file.after);
-  } else {
-    say(`removing ${file.path}`);
-    site.durable.remove(file.path, journal.files[file.path]?.madeDirectory ?? false);
-  }
 }

@@ -7,7 +7,7 @@ import { takeLock } from "./lock.ts";
 import type { NodeFiles } from "./node-files.ts";
 import { OverlaidFiles } from "./node-files.ts";
 import type { Change, Plan, Target, Wish } from "./plan.ts";
-import { sameState } from "./plan.ts";
+import { sameState, together } from "./plan.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface SiteOptions {
@@ -134,7 +134,7 @@ export class Site {
     const rank = (change: Change): number => {
       if (change.kind === "config") return 1;
       if (planned.has(change.path)) return 0;
-      return change.path.endsWith("/hosts.toml") ? 2 : 3;
+      return change.kind === "hosts" ? 2 : 3;
     };
     return changes.sort((a, b) => rank(a) - rank(b));
   }
@@ -147,6 +147,25 @@ export class Site {
         ? []
         : [`${path} was changed by somebody else since: it is taken as it is now`];
     });
+  }
+
+  /** Makes files as they have to be, in their order, and takes away what has to be absent. */
+  put(
+    changes: readonly Pick<Target, "path" | "kind" | "after">[],
+    journal: Pick<JournalDocument, "files">,
+    say: (line: string) => void,
+  ): void {
+    for (const group of together(changes)) {
+      const paths = group.map((change) => change.path);
+      for (const path of paths) this.durable.tidy(path);
+      const files = group.flatMap(({ path, after }) => (after ? [[path, after] as const] : []));
+      for (const path of paths) say(`${files.length > 0 ? "writing" : "removing"} ${path}`);
+      if (files.length > 0) this.durable.writeAll(files);
+      else {
+        const isMade = paths.every((path) => journal.files[path]?.madeDirectory ?? false);
+        this.durable.removeAll(paths, isMade);
+      }
+    }
   }
 
   /** Directories above a file that are not there yet, the outermost first. */

@@ -6,7 +6,7 @@ import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.
 import { hostsFindings } from "../../src/node/containerd/hosts-findings.ts";
 import { parseContainerdVersion, traitsOf } from "../../src/node/containerd/version.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
-import { NodeFiles } from "../../src/node/node-files.ts";
+import { FilesFault, NodeFiles } from "../../src/node/node-files.ts";
 import type { Wish } from "../../src/node/plan.ts";
 import { rollback } from "../../src/node/rollback.ts";
 import { Site } from "../../src/node/site.ts";
@@ -56,18 +56,27 @@ for (const { name, files: before, wishes } of ways) {
     const runtime = new ContainerdRuntime({ files, version: VERSION, filesOnly: true });
     const traits = traitsOf(parseContainerdVersion(VERSION) ?? expect.unreachable());
     let steps = 0;
+    let isFull = true;
     const witness = (operation: string, path: string): void => {
       steps += 1;
       const wrong = hostsFindings(files, CERTS, traits).filter(({ code }) =>
         ["hosts-certificate", "hosts-syntax", "hosts-empty-directory"].includes(code),
       );
       expect({ operation, path, wrong }).toEqual({ operation, path, wrong: [] });
+      if (isFull && operation === "rename" && path === "/etc/containerd/config.toml") {
+        isFull = false;
+        throw new FilesFault("full", path, "no space is left");
+      }
     };
     const stateDirectory = DEFAULT_STATE_DIRECTORY;
     const site = new Site({ files, runtime, stateDirectory, filesOnly: true, witness });
     const confirm = (): Promise<boolean> => Promise.resolve(true);
     const say = (): void => {};
     const rest = { all: false, proves: false, probes: [], waitMs: 0, cache: undefined };
+    const [first = expect.unreachable()] = wishes;
+    const failed = await apply({ site, wish: first, confirm, say, ...rest });
+    expect(failed.outcome).toBe("undone");
+    expect(tree(dir.file("etc"))).toEqual(original);
     for (const wish of wishes) {
       const { outcome, plan } = await apply({ site, wish, confirm, say, ...rest });
       expect({ outcome, obstacles: plan.obstacles }).toEqual({ outcome: "applied", obstacles: [] });
