@@ -24,6 +24,44 @@ test("a redirect to a link-local address is refused, even from a registry inside
   }
 });
 
+test("nothing of an upstream's own headers is passed on", async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.add("app", image, "1");
+  const config = {
+    upstreams: { "reg.test": { ...localUpstream(upstream.url), bypass: ["open/*"] } },
+  };
+  upstream.add("open/app", image, "1");
+  await using cache = await startEntrepot({ config });
+  const headers = {
+    "Set-Cookie": "session=evil",
+    "X-Evil": "evil",
+    "Strict-Transport-Security": "max-age=1; evil",
+    "WWW-Authenticate": 'Basic realm="evil"',
+    Warning: '299 - "evil"',
+    Link: '<https://evil.test/>; rel="next"',
+    Server: "evil",
+    ETag: '"evil"',
+    "Cache-Status": "evil; hit",
+    "OCI-Namespace": "evil",
+    "Access-Control-Allow-Origin": "https://evil.test",
+  };
+  upstream.respond(() => ({ headers }));
+  const ways = ["manifests/1", ...image.blobs.map(({ digest }) => `blobs/${digest}`), "tags/list"];
+  for (const repository of ["app", "open/app"]) {
+    for (const method of ["HEAD", "GET"]) {
+      for (const way of ways) {
+        const got = await cache.get(`/v2/${repository}/${way}?ns=reg.test`, { method });
+        expect([repository, method, way, got.status]).toEqual([repository, method, way, 200]);
+        await got.bytes();
+        const own = [...got.headers].filter(([name]) => name !== "link");
+        expect(JSON.stringify(own)).not.toContain("evil");
+        // A list's next page is here, and never where the upstream says.
+        expect(got.headers.get("link") ?? "</v2/").toStartWith("</v2/");
+      }
+    }
+  }
+});
+
 const rooted = process.getuid?.() === 0 ? test : test.skip;
 
 rooted(

@@ -153,6 +153,26 @@ test("an upstream that is out, one that limits, a mirror that lies and a wrong p
   expect(text.stdout).not.toContain("wrong ");
 }, 30_000);
 
+test("credentials are unused until something came for them, then ok", async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.add("app", textImage({ text: "private" }), "1", "2");
+  const auth = { username: "me", password: "right" };
+  const upstreams = { "reg.test": { ...localUpstream(upstream.url), auth } };
+  await using cache = await startEntrepot({ config: { upstreams } });
+  const state = async () => (await statusOf(cache)).upstreams[0]?.credentials;
+  const get = async (tag: string) =>
+    (await cache.get(`/v2/app/manifests/${tag}?ns=reg.test`)).status;
+  expect(await state()).toEqual({ state: "unused" });
+  // Who wants none says nothing about them.
+  expect(await get("1")).toBe(200);
+  expect(await state()).toEqual({ state: "unused" });
+  upstream.respond(({ headers }) =>
+    headers.has("authorization") ? undefined : faults.unauthorized('Basic realm="x"'),
+  );
+  expect(await get("2")).toBe(200);
+  expect(await state()).toEqual({ state: "ok" });
+});
+
 test("where no cache runs, status says so and what to do", async () => {
   await using dir = await tempDir("status");
   await writeFile(dir.file("entrepot.yaml"), "");

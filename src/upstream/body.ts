@@ -1,7 +1,7 @@
 import { Fault } from "../oci/fault.ts";
 
 /** In bytes per second of waiting. Who sends less, and for as long as a stall may take, drips. */
-const SLOWEST = 1024;
+const SLOWEST = 256;
 
 /** How a body came to its end. */
 export interface BodyEnd {

@@ -172,7 +172,11 @@ async function askAs(
       client: subject.client,
       proxy: settings.proxy,
     });
-    if (answer.status !== 401) return answer;
+    if (answer.status !== 401) {
+      const isGood = answer.status < 400 && authorization !== undefined;
+      if (isGood && credentials) roads.keyring.accepted(settings.name, credentials);
+      return answer;
+    }
     const challenge = parseChallenge(answer.headers.get("www-authenticate"));
     if (credentials && challenge?.scheme === "basic" && authorization !== undefined) {
       await discard(answer.body);

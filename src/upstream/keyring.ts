@@ -33,7 +33,10 @@ export interface KeyringOptions extends HelperOptions {
   readonly observe?: UpstreamObserver;
 }
 
-/** What became of the credentials that an upstream is configured with. `unused`: it was not asked yet. */
+/**
+ * What became of the credentials that an upstream is configured with. `unused`: it has not yet given
+ * anything for them, since it was not asked, was out of reach or wanted none.
+ */
 export interface CredentialStatus {
   readonly state: "none" | "unused" | "ok" | "refused" | "failed";
   /** What is wrong with them, and what to do. */
@@ -59,6 +62,8 @@ export class Keyring {
   readonly #held = new Map<string, Held>();
   readonly #running = new Map<string, Promise<Held>>();
   readonly #told = new Map<string, string>();
+  /** By upstream, whose credentials were good for an answer. */
+  readonly #accepted = new Map<string, string>();
   /** Why a helper gave none, by upstream. */
   readonly #failed = new Map<string, string>();
   readonly #identities = new Map<string, string>();
@@ -76,6 +81,11 @@ export class Keyring {
     const isRefused = this.isRefused(upstream.name, who);
     this.#identities.set(upstream.name, isRefused ? identity(undefined) : who);
     return isRefused ? undefined : found;
+  }
+
+  /** An answer came for them. */
+  accepted(name: string, used: Credentials): void {
+    this.#accepted.set(name, identity(used));
   }
 
   /** What to try after a refusal: newer ones, or `undefined` for anonymous. It is told once per change. */
@@ -117,7 +127,7 @@ export class Keyring {
     const who = identity(found);
     const refused = this.#refused.get(name);
     if (refused && this.isRefused(name, who)) return { state: "refused", problem: refused.problem };
-    return { state: this.#identities.get(name) === who ? "ok" : "unused" };
+    return { state: this.#accepted.get(name) === who ? "ok" : "unused" };
   }
 
   /** Tells those credentials apart that an upstream was last asked with: limits belong to them. */
