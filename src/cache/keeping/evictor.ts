@@ -5,8 +5,8 @@ import type { ContentUse, Index } from "../../store/index.ts";
 import type { Space } from "../../store/space.ts";
 import type { Pinned, PinnedContent } from "./pinned.ts";
 
-/** Contents that are looked at together; between them other work has its turn. */
-const BATCH = 64;
+/** Contents that go together, in about a millisecond; between them other work has its turn. */
+const BATCH = 32;
 /** How often and how long a content is waited for that was handed out just now. */
 export const LEASE_TURNS = 20;
 export const LEASE_PAUSE_MS = 25;
