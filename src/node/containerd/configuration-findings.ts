@@ -21,7 +21,7 @@ export function configurationFindings(
     ...configuration.defects.map((defect) => defectFinding(defect, traits, version)),
     ...patternFindings(pattern, traits, version),
     ...colonFindings(view, configuration, pattern, traits),
-    ...unusedFindings(view, configuration, pattern),
+    ...unusedFindings(view, configuration, pattern, traits),
     ...pattern.mirrors.flatMap(mirrorFindings),
   ];
 }
@@ -189,6 +189,7 @@ function unusedFindings(
   view: FileView,
   configuration: Configuration,
   { directories, kind }: RegistryPattern,
+  traits: Traits,
 ): Finding[] {
   const folder = posix.dirname(configuration.main);
   const findings: Finding[] = [];
@@ -217,7 +218,9 @@ function unusedFindings(
       what: `nothing imports it${unused.length > 1 ? ` (nor ${unused.slice(1).join(", ")})` : ""}`,
       consequence:
         "its settings have no effect, whatever `containerd config dump` shows of imports",
-      advice: `write imports = ["${parts}/*.toml"] into ${configuration.main}, or take it away`,
+      advice: traits.importsReplaceTables
+        ? `move its settings into ${configuration.main} (before 2.0 an import replaces whole tables), or take it away`
+        : `write imports = ["${parts}/*.toml"] into ${configuration.main}, or take it away`,
     });
   }
   return findings;
