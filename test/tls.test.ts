@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import tls from "node:tls";
+import { fileURLToPath } from "node:url";
 import { type Authority, makeAuthority, type Signed } from "./harness/authority.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -12,6 +13,7 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { failureOf, until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
+const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 const NAMES = "DNS:localhost,IP:127.0.0.1";
 
 let dir: TempDir;
@@ -138,6 +140,22 @@ test("all node-facing ports speak TLS 1.2 or newer, and nothing else", async () 
     expect([version, /^New, TLSv1\.[23]/m.test(said.stdout)]).toEqual([version, isGood]);
   }
 }, 30_000);
+
+test("whoever asks with the wrong scheme or without the authority is told so", async () => {
+  await using cache = await startEntrepot({ config: { tls: identity(first) } });
+  await using node = await tempDir("node");
+  const plan = ["node", "plan", "--root", node.path, "--containerd-version", "1.7.24"];
+  const says = async (...command: string[]) => (await run([PROGRAM, ...command])).stderr;
+  expect(await says("render", "docker", "--cache", cache.url)).toContain(
+    "name its authority with --ca FILE",
+  );
+  expect(await says(...plan, "--cache", cache.url)).toContain(
+    "does --ca have to name its authority?",
+  );
+  const plain = `http://${cache.address}`;
+  const closed = `${plain} closed the connection: does it speak TLS?`;
+  expect(await says(...plan, "--cache", plain)).toContain(closed);
+});
 
 test("TLS at a plain port is refused at once", async () => {
   await using cache = await startEntrepot();

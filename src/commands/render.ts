@@ -112,6 +112,12 @@ async function askCache(cache: URL, authority: string | undefined): Promise<Rend
   } catch (cause) {
     if (cause instanceof RenderError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
+    if (/certificate/i.test(why)) {
+      const advice = "name its authority with --ca FILE, and call it as its certificate does";
+      throw new RenderError(`the cache at ${cache.origin} is not believed (${why}): ${advice}`, {
+        cause,
+      });
+    }
     throw new RenderError(`the cache at ${cache.origin} does not answer (${why}): ${help}`, {
       cause,
     });

@@ -177,5 +177,9 @@ function connectionFault(url: string, error: unknown, timeoutMs: number): CacheF
     const advice = "is it http://, or does --ca have to name its authority?";
     return new CacheFault("tls", `${url}: TLS failed (${text}): ${advice}`, because);
   }
+  if (code === "ECONNRESET" && url.startsWith("http://")) {
+    const question = "does it speak TLS? Then write https://";
+    return new CacheFault("unreachable", `${url} closed the connection: ${question}`, because);
+  }
   return new CacheFault("unreachable", `${url} cannot be reached: ${text}`, because);
 }
