@@ -27,6 +27,7 @@ export async function makeStore(data: string, count: number, each?: number): Pro
   await (await openIndex(path)).close();
   const db = openSqlite(path);
   const encoder = new TextEncoder();
+  const began = Date.now() - count;
   let last = "";
   for (let first = 0; first < count; first += ROWS) {
     const blobs = Array.from({ length: Math.min(ROWS, count - first) }, (_, at) => {
@@ -39,9 +40,10 @@ export async function makeStore(data: string, count: number, each?: number): Pro
       last = digest;
       return { digest, size: bytes.byteLength };
     });
-    const now = Date.now();
-    const contents = blobs.map(({ digest, size }) => {
-      return { digest, size, media_type: null, stored_at: now, used_at: now };
+    const contents = blobs.map(({ digest, size }, at) => {
+      // One after the other, as content comes: a millisecond that many share makes choosing slow.
+      const time = began + first + at;
+      return { digest, size, media_type: null, stored_at: time, used_at: time };
     });
     const links = blobs.map(({ digest, size }) => ({ upstream, repository, digest, size }));
     await db.insertInto("contents").values(contents).execute();
