@@ -36,7 +36,7 @@ export async function examine(
     ...(await portFindings(settings, machine)),
     ...certificateFindings(settings, machine),
     ...diskFindings(settings.dataDirectory, machine),
-    ...limitFindings(machine),
+    ...limitFindings(settings.dataDirectory, machine),
   ];
   if (isOffline) return local;
   const roads = openRoads();

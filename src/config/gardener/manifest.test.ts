@@ -53,3 +53,18 @@ test("authorities that a node was told of are named where they are not carried o
     "spec.criConfig.containerd.registries[0].hosts[0].caCerts: these files are on the node: copy them into one, and name it as this mirror's ca",
   ]);
 });
+
+test("a Shoot without apiVersion, as an excerpt shows it, is read; one of another version is not", () => {
+  const rest = `kind: Shoot\nspec: { extensions: [{ type: registry-cache, providerConfig: { apiVersion: registry.${group}/v1alpha3, kind: RegistryConfig, caches: [{ upstream: a.test }] } }] }\n`;
+  expect(writeDraft(imported(rest), "entrepot import f")).toContain("\n  a.test:\n");
+  expect(refusal(() => imported(`apiVersion: core.gardener.cloud/v1alpha1\n${rest}`))).toBe(
+    'f:1:13: apiVersion: "core.gardener.cloud/v1alpha1" is not known here: write core.gardener.cloud/v1beta1',
+  );
+});
+
+test("a missing Secret is asked for with the keys that it needs", () => {
+  const text = `apiVersion: mirror.${group}/v1alpha1\nkind: MirrorConfig\nmirrors: [{ upstream: a.test, hosts: [{ host: https://m.test, caBundleSecretReferenceName: ca }] }]\n`;
+  expect(refusal(() => imported(text))).toContain(
+    "or write it to secrets/ca/bundle.crt and name the folder with --secrets",
+  );
+});

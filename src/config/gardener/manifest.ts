@@ -64,8 +64,13 @@ function readKind(reading: Reading, source: YamlSource): void {
   const { apiVersion, kind } = typeOf(source.value);
   switch (kind) {
     case "Shoot":
-      if (expectVersion(reading, apiVersion, "core.gardener.cloud", ["v1beta1"]))
+      // Excerpts of Shoots, as documents print them, often go without; there is one version.
+      if (
+        apiVersion === undefined ||
+        expectVersion(reading, apiVersion, "core.gardener.cloud", ["v1beta1"])
+      ) {
         readShoot(reading);
+      }
       break;
     case "RegistryConfig":
     case "MirrorConfig":

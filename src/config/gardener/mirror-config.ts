@@ -81,7 +81,7 @@ function checkCapabilities(
 
 /** The bundle's file, or where it has none of its own the bundle itself. */
 function readBundle(reading: Reading, name: string, at: Path): string | undefined {
-  const secret = reading.secret(at, name);
+  const secret = reading.secret(at, name, ["bundle.crt"]);
   if (!secret) return undefined;
   const bundle = secret.values.get("bundle.crt");
   if (!bundle || secret.values.size !== 1) {

@@ -43,8 +43,12 @@ export class Reading {
     this.draft.leave(this.origin(at), why);
   }
 
-  /** The Secret that a reference means; what is wrong with either is reported. */
-  secret(at: Path, name: string): Secret | undefined {
+  /**
+   * The Secret that a reference means; what is wrong with either is reported.
+   *
+   * @param keys what it has to have
+   */
+  secret(at: Path, name: string, keys: readonly string[]): Secret | undefined {
     const reference = this.references?.find((one) => one.name === name);
     if (this.references && !reference) {
       this.refuse(at, `${name} is not among spec.resources`);
@@ -55,7 +59,7 @@ export class Reading {
       return undefined;
     }
     try {
-      return this.#secrets.find(reference?.resourceRef.name ?? name);
+      return this.#secrets.find(reference?.resourceRef.name ?? name, keys);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       this.refuse(at, error.message);

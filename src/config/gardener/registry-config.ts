@@ -145,7 +145,7 @@ function readAge(reading: Reading, cache: RegistryCache, at: Path, version: Vers
 
 function readCredentials(reading: Reading, cache: RegistryCache, name: string, at: Path): void {
   const here = [...at, "secretReferenceName"];
-  const secret = reading.secret(here, name);
+  const secret = reading.secret(here, name, ["username", "password"]);
   if (!secret) return;
   const keys = [...secret.values.keys()].sort().join(", ");
   const username = secret.values.get("username");

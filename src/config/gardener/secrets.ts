@@ -40,20 +40,25 @@ export class Secrets {
     this.#beside = beside;
   }
 
-  /** @throws SecretError */
-  find(name: string): Secret {
+  /**
+   * @param keys what it has to have, for whoever has to write it
+   * @throws SecretError
+   */
+  find(name: string, keys: readonly string[]): Secret {
     const own = this.#beside.get(name);
     if (own) return own;
     const { folder } = this.#options;
+    const files = (inside: string): string =>
+      keys.map((key) => `${inside}${name}/${key}`).join(" and ");
     if (folder === undefined) {
       throw new SecretError(
-        `is the Secret ${name}, and no folder of Secrets was given: put it into this file as a document of its own, or write it to secrets/${name}/username and secrets/${name}/password and name the folder with --secrets`,
+        `is the Secret ${name}, and no folder of Secrets was given: put it into this file as a document of its own, or write it to ${files("secrets/")} and name the folder with --secrets`,
       );
     }
     const found = this.#mounted(folder, name) ?? this.#manifest(folder, name);
     if (found) return found;
     throw new SecretError(
-      `is the Secret ${name}, which is not in ${folder}: it may be ${name}/username and ${name}/password, ${name}.yaml, or a document of the manifest's own file`,
+      `is the Secret ${name}, which is not in ${folder}: it may be ${files("")}, ${name}.yaml, or a document of the manifest's own file`,
     );
   }
 
