@@ -102,6 +102,24 @@ test("a mirror that sends something else loses its place, and small content come
   expect(at.asked()).toEqual([1, 2, 0]);
 });
 
+test("what is passed through unstored comes from the next as well", async () => {
+  await using mirror = await startScriptedUpstream();
+  await using registry = await startScriptedUpstream();
+  const blob = randomContent(MIB, 5);
+  for (const place of [mirror, registry]) place.addBlob("app", blob);
+  mirror.respond(() => ({ flipBitAt: 1000 }));
+  const settings = {
+    ...localUpstream(registry.url),
+    bypass: ["**"],
+    mirrors: [localUpstream(mirror.url)],
+  };
+  await using cache = await startEntrepot({ config: { upstreams: { "reg.test": settings } } });
+  const got = await cache.get(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
+  const hash = new Bun.CryptoHasher("sha256").update(await got.bytes()).digest("hex");
+  expect([got.status, `sha256:${hash}`]).toEqual([200, blob.digest]);
+  expect([mirror.requests().length, registry.requests().length]).toEqual([1, 1]);
+});
+
 test("of a large content, who had some of it is cut off; whoever comes back gets all of it", async () => {
   await using at = await started();
   const blob = randomContent(24 * MIB, 2);

@@ -4,7 +4,7 @@ import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { freePort, tempDir } from "./harness/places.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -78,6 +78,22 @@ test("what was missing or failed is asked again at once after a change of the co
   expect(await status()).toBe(404);
   await cache.reconfigure(config(localUpstream(right.url)));
   await until(async () => (await status()) === 200, { what: "the image", within: 5000 });
+});
+
+test("an upstream that is reached by another road is not judged by the one before", async () => {
+  await using at = await started();
+  at.upstream.add("app", textImage({ text: "by another road" }), "1");
+  const config = (proxy: string) => ({ upstreams: { "reg.test": { ...at.base, proxy } } });
+  await using cache = await startEntrepot({ config: config(`http://127.0.0.1:${freePort()}`) });
+  const status = async (tag: string) =>
+    (await cache.get(`/v2/app/manifests/${tag}?ns=reg.test`)).status;
+  for (const tag of ["a", "b", "c"]) expect(await status(tag)).toBe(502);
+  const metrics = async () => (await cache.getAdmin("/metrics")).text();
+  expect(await metrics()).toMatch(/entrepot_upstream_circuit_open\{[^}]*\} 1/);
+  await cache.reconfigure(config("none"));
+  await cache.logged("configuration changed");
+  expect(await status("1")).toBe(200);
+  expect(await metrics()).toMatch(/entrepot_upstream_circuit_open\{[^}]*\} 0/);
 });
 
 test("SIGHUP reads it at once, and what needs a restart is said to", async () => {
