@@ -30,4 +30,9 @@ export class FakeFiles implements FileView {
   isDirectory(path: string): boolean {
     return this.list(path) !== undefined;
   }
+
+  /** There are no links. */
+  resolve(path: string): string {
+    return path;
+  }
 }

@@ -43,6 +43,8 @@ export interface FileView {
   /** Names in a directory, sorted; undefined where there is none. */
   list(path: string): readonly string[] | undefined;
   isDirectory(path: string): boolean;
+  /** Links resolved: two paths with the same answer are one file. */
+  resolve(path: string): string;
 }
 
 /** @throws FilesFault of kind `not-text`. */
@@ -197,6 +199,10 @@ export class OverlaidFiles implements FileView {
 
   read(path: string): FileState | undefined {
     return this.#files.has(path) ? this.#files.get(path) : this.#under.read(path);
+  }
+
+  resolve(path: string): string {
+    return this.#under.resolve(path);
   }
 
   list(path: string): readonly string[] | undefined {

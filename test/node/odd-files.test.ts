@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -89,6 +90,34 @@ test("links to config.toml and certs.d stay links, and what they lead to is chan
   expect(await back(dir)).toMatchObject({ code: 0 });
   expect(tree(dir.file("srv"))).toEqual(before);
   expect(lstatSync(dir.file("etc/containerd/certs.d")).isSymbolicLink()).toBe(true);
+});
+
+test("registries that share a hosts.toml by a link are not wired: it names one server", async () => {
+  const theirs = `[host."http://m:1"]\n`;
+  for (const [link, options] of [
+    ["quay.io", []],
+    ["quay.io", ["--upstream", "quay.io"]],
+    ["_default", []],
+    ["localhost_5000_", []],
+  ] as const) {
+    await using dir = await node({
+      [CONFIG]: configured,
+      [HOSTS]: theirs,
+    });
+    symlinkSync("ghcr.io", dir.file(`etc/containerd/certs.d/${link}`));
+    const refused = await wire(dir, "--adopt", ...options);
+    expect(refused).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("is the same file, by a link"),
+    });
+    expect([text(dir, CONFIG), text(dir, HOSTS)]).toEqual([configured, theirs]);
+    // A file behind a link that no other registry leads to is as good as one without a link.
+    rmSync(dir.file(`etc/containerd/certs.d/${link}`));
+    symlinkSync("ghcr.io", dir.file("etc/containerd/certs.d/latest"));
+    mkdirSync(dir.file("etc/containerd/certs.d/loop.test"));
+    symlinkSync("hosts.toml", dir.file("etc/containerd/certs.d/loop.test/hosts.toml"));
+    expect(await wire(dir, "--adopt")).toMatchObject({ code: 0 });
+  }
 });
 
 test("CRLF, tabs and both kinds of line endings stay as they are in config.toml", async () => {

@@ -14,6 +14,7 @@ import { convert } from "./convert.ts";
 import { DEFAULT_DIRECTORY, hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
 import type { RegistryPattern } from "./registry-pattern.ts";
 import { registryPattern } from "./registry-pattern.ts";
+import { linkedRegistries } from "./linked-registries.ts";
 import { like, newFile, planTrees } from "./trees.ts";
 import type { ContainerdVersion, Traits } from "./version.ts";
 import { isSupported, traitsOf } from "./version.ts";
@@ -60,7 +61,7 @@ export function planTargets(input: PlannerInput): Targets {
   const inForce = isHosts || pattern.kind === "none" ? pattern.directories : [];
   const authority = posix.join(posix.dirname(main), AUTHORITY);
   const trees = planTrees({ view, wish, conversion, inForce, root: certsDir, traits, authority });
-  obstacles.push(...trees.obstacles);
+  obstacles.push(...trees.obstacles, ...linkedRegistries(view, certsDir, trees.targets));
   notes.push(...trees.notes);
   const copies = copiesOf(view, inForce, certsDir, new Set(trees.targets.map((tree) => tree.path)));
   if (copies.length > 0) {
