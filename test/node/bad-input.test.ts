@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { startDockerRegistry } from "../harness/docker-registry.ts";
 import type { Entrepot } from "../harness/entrepot.ts";
 import { tempDir } from "../harness/places.ts";
@@ -98,6 +98,16 @@ realTest("a config.toml that is no TOML is refused with its line and column", as
   const check = await entrepotNode(["check", ...placesOf(node)]);
   expect(check).toMatchObject(says(1, `${config}:${lines + 1}:`));
   writeFileSync(config, good);
+});
+
+realTest("a socket named as the kubelet has it, and by a link", async () => {
+  await using dir = await tempDir();
+  symlinkSync(dirname(node.places.socket), dir.file("link"));
+  const link = dir.file("link", basename(node.places.socket));
+  for (const socket of [`unix://${node.places.socket}`, link]) {
+    const words = ["check", "--socket", socket, "--state-dir", dir.file("state")];
+    expect((await entrepotNode(words)).text).toContain(`configuration   ${node.places.config}`);
+  }
 });
 
 realTest("no containerd, and a socket that is not CRI", async () => {
@@ -201,6 +211,24 @@ realTest("a restart that fails puts everything back", async () => {
   // The way back needs a restart too, and there is none: the next one that works finishes it.
   const back = await entrepotNode(["rollback", "--yes", ...placesOf(node)]);
   expect(back.code).toBe(0);
+  expect(tree(node.places.etc)).toEqual(before);
+});
+
+realTest("a restart that was only asked for is waited for, as slow as it is", async () => {
+  const before = tree(node.places.etc);
+  writeFileSync(
+    node.file("ask.sh"),
+    `(sleep 2; kill "$(cat ${node.file("pid")})") >/dev/null 2>&1 &\n`,
+  );
+  const places = ["--socket", node.places.socket, "--state-dir", node.stateDir];
+  const ask = [...places, "--restart-command", `sh ${node.file("ask.sh")}`, "--yes"];
+  const former = node.pid;
+  const applied = await entrepotNode(["apply", "--cache", cache.url, "--probe", image, ...ask]);
+  expect(applied).toMatchObject(says(0, "proven"));
+  const wired = node.pid;
+  expect(wired).not.toBe(former);
+  expect(await entrepotNode(["rollback", ...ask])).toMatchObject(says(0, "Every byte"));
+  expect(node.pid).not.toBe(wired);
   expect(tree(node.places.etc)).toEqual(before);
 });
 

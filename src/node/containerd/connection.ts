@@ -10,6 +10,7 @@ import type { ContainerdVersion } from "./version.ts";
 import { parseContainerdVersion } from "./version.ts";
 
 export const DEFAULT_SOCKET = "/run/containerd/containerd.sock";
+const USUAL_SOCKETS = new Set([DEFAULT_SOCKET, `/var${DEFAULT_SOCKET}`]);
 const DEFAULT_CONFIG = "/etc/containerd/config.toml";
 
 export interface ContainerdOptions {
@@ -33,7 +34,8 @@ export class Connection {
 
   constructor(options: ContainerdOptions) {
     this.options = options;
-    this.socket = options.socket ?? DEFAULT_SOCKET;
+    // As crictl and the kubelet have it.
+    this.socket = (options.socket ?? DEFAULT_SOCKET).replace(/^unix:\/\//, "");
   }
 
   /**
@@ -66,7 +68,7 @@ export class Connection {
   #mainOfDaemon(): string {
     const { daemon } = this;
     if (daemon) return configOf(daemon) ?? DEFAULT_CONFIG;
-    if (this.options.filesOnly || this.socket === DEFAULT_SOCKET) return DEFAULT_CONFIG;
+    if (this.options.filesOnly || USUAL_SOCKETS.has(this.socket)) return DEFAULT_CONFIG;
     const advice = "start it, or name its configuration with --containerd-config";
     const what = `nothing answers at ${this.socket}, so that its configuration is not known`;
     throw new RuntimeFault("unknown", `${what}: ${advice}`);

@@ -4,11 +4,13 @@ import { RuntimeFault } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd.ts";
 import type { Connection } from "./connection.ts";
 import { CriFault } from "./cri.ts";
+import type { Daemon } from "./daemon.ts";
 import { dumpedConfigPath } from "./dump.ts";
 import { traitsOf } from "./version.ts";
 
 export const UNIT = "containerd.service";
 const RESTART_MS = 120_000;
+const ANOTHER_MS = 60_000;
 
 /** containerd as a service, with CRI's word for whether it lives. */
 export class ContainerdControl implements RuntimeControl {
@@ -45,6 +47,7 @@ export class ContainerdControl implements RuntimeControl {
 
   async restart(): Promise<void> {
     const { way } = this.restartWay();
+    const former = this.#connection.daemon;
     const child = Bun.spawn(["/bin/sh", "-c", way], {
       stdin: "ignore",
       stdout: "ignore",
@@ -53,13 +56,29 @@ export class ContainerdControl implements RuntimeControl {
     });
     const said = new Response(child.stderr).text();
     const code = await child.exited;
-    if (code === 0) return;
+    if (code === 0) return former && this.#another(former, way);
     // Not awaited without a bound: a daemon that the command left behind may hold the pipe open.
     const text = await Promise.race([said, Bun.sleep(500).then(() => "")]);
     throw new RuntimeFault(
       "restart-failed",
       `${way} ended with ${code}: ${text.trim().slice(-500)}`,
     );
+  }
+
+  /** A command may only ask for a restart: until it comes, the former process answers as if it were done. */
+  async #another(former: Daemon, way: string): Promise<void> {
+    const deadline = Date.now() + ANOTHER_MS;
+    const isFormer = (): boolean => {
+      const { daemon } = this.#connection;
+      return daemon?.pid === former.pid && daemon.startedAt === former.startedAt;
+    };
+    while (isFormer()) {
+      if (Date.now() >= deadline) {
+        const what = `${way} ended well, and containerd is the same process as before (${former.pid})`;
+        throw new RuntimeFault("restart-failed", what);
+      }
+      await Bun.sleep(200);
+    }
   }
 
   /** The daemon's own readiness says nothing of its plugins: CRI itself is asked. */

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { posix } from "node:path";
 
 /** The process that listens on containerd's socket. */
@@ -22,7 +22,7 @@ export function findDaemon(socket: string): Daemon | undefined {
       .split("\n")
       .map((line) => line.trim().split(/\s+/))
       // Flags 00010000 mark a socket that listens; a connected one has the same path.
-      .filter((fields) => fields[7] === socket && fields[3] === "00010000")
+      .filter((fields) => fields[3] === "00010000" && isSame(fields[7] ?? "", socket))
       .map((fields) => `socket:[${fields[6]}]`),
   );
   if (inodes.size === 0) return undefined;
@@ -34,6 +34,14 @@ export function findDaemon(socket: string): Daemon | undefined {
     if (holds) return describe(Number(name));
   }
   return undefined;
+}
+
+/** /var/run is a link to /run, and each of them is what some name a socket by. */
+function isSame(bound: string, asked: string): boolean {
+  if (bound === asked) return true;
+  if (posix.basename(bound) !== posix.basename(asked)) return false;
+  const real = realPath(bound);
+  return real !== "" && real === realPath(asked);
 }
 
 function describe(pid: number): Daemon {
@@ -84,6 +92,14 @@ function entries(path: string): string[] {
 function link(path: string): string {
   try {
     return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
   } catch {
     return "";
   }

@@ -7,7 +7,11 @@ import { DEFAULT_DIRECTORY, hostOfDirectory, registryDirectories } from "./hosts
  * Links by which registries share a hosts.toml. It has one `server`: what is written there for one
  * registry would have another one's images pulled from the first.
  */
-export function sharedFiles(view: FileView, root: string, targets: readonly Target[]): Obstacle[] {
+export function linkedRegistries(
+  view: FileView,
+  root: string,
+  targets: readonly Target[],
+): Obstacle[] {
   const paths = targets.map((target) => target.path);
   const others = registryDirectories(view, root)
     .filter(isRegistry)
