@@ -54,6 +54,23 @@ test("after the TTL a HEAD renews it, and a tag that moved is followed", async (
   await until(async () => at.digest(await at.get()) === at.after, { what: "the new image" });
 });
 
+test("a tag that points at what its registry lacks is served as it was known", async () => {
+  await using at = await started("0s");
+  await at.get();
+  at.upstream.tag("app", "1", at.after);
+  at.upstream.respond(({ method }) => (method === "GET" ? faults.refuses(404) : undefined));
+  const told = async (reason: string) => {
+    const stale = await at.get();
+    expect([stale.status, at.digest(stale)]).toEqual([200, at.before]);
+    return stale.headers.get("warning")?.includes(reason);
+  };
+  const reason = `it has no ${at.after}, to which its tag points`;
+  await until(() => told(reason), { what: "the reason" });
+  await until(() => told(reason), { what: "the reason once more" });
+  at.upstream.respond();
+  await until(async () => at.digest(await at.get()) === at.after, { what: "the new image" });
+});
+
 test("many who ask at once are one question", async () => {
   await using at = await started("0s");
   await Promise.all(Array.from({ length: 30 }, at.get));

@@ -145,6 +145,26 @@ test("a manifest that is another one, or a web page, is asked of the next", asyn
   expect(await at.circuits()).toEqual([1, 1, 0]);
 });
 
+test("a tag for which a mirror has no manifest is asked of the next; where that has no other, nobody lied", async () => {
+  await using at = await started();
+  const body = '{"errors":[{"code":"TRY_LATER"}]}';
+  const digest = `sha256:${Bun.SHA256.hash(body, "hex")}`;
+  const headers = { "Content-Type": "application/json", "Docker-Content-Digest": digest };
+  at.first.respond(() => ({ body, headers }));
+  at.second.respond(() => faults.refuses(404));
+  at.registry.respond(() => ({ body, headers }));
+  const refused = await at.get(0);
+  expect([refused.status, await refused.text()]).toEqual([
+    502,
+    expect.stringContaining("the manifest is not valid: "),
+  ]);
+  expect(await at.circuits()).toEqual([0, 0, 0]);
+  at.registry.respond();
+  expect((await at.get(1)).status).toBe(200);
+  expect(at.asked()).toEqual([2, 2, 2]);
+  expect(await at.circuits()).toEqual([1, 0, 0]);
+});
+
 test("a mirror that drips has the time of one that hangs", async () => {
   await using at = await started();
   at.first.respond(() => faults.slow(10));

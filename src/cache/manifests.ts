@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type Digest, digestAlgorithm, digestOf, looksLikeDigest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import { ManifestError, type Manifest, parseManifest } from "../oci/manifest.ts";
+import type { Manifest } from "../oci/manifest.ts";
 import type { Tag } from "../oci/names.ts";
 import type { BlobStore } from "../store/blobs.ts";
 import type { Index, Place } from "../store/index.ts";
@@ -70,13 +70,9 @@ export class Manifests {
    */
   fetch(upstream: Upstream, place: Place, reference: Tag | Digest): Promise<HeldManifest> {
     return this.#fetches.run(keyOf(place, reference), async () => {
-      const answer = await upstream.registry.getManifest(place.repository, reference);
-      const manifest = parseFrom(upstream, answer.bytes, answer.mediaType);
-      const held: HeldManifest = {
-        digest: answer.digest,
-        mediaType: manifest.mediaType,
-        bytes: answer.bytes,
-      };
+      const { registry } = upstream;
+      const { digest, bytes, manifest } = await registry.getManifest(place.repository, reference);
+      const held: HeldManifest = { digest, mediaType: manifest.mediaType, bytes };
       await this.#keep(place, held, manifest);
       return held;
     });
@@ -123,17 +119,4 @@ export class Manifests {
 export function keyOf(place: Place, reference: Tag | Digest): string {
   const separator = looksLikeDigest(reference) ? "@" : ":";
   return `${place.upstream}/${place.repository}${separator}${reference}`;
-}
-
-export function parseFrom(upstream: Upstream, bytes: Uint8Array, contentType: string): Manifest {
-  try {
-    return parseManifest(bytes, contentType);
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    const reason = `the manifest is not valid: ${error.message}`;
-    throw new Fault(
-      { kind: "upstream-untrue", upstream: upstream.settings.name, reason },
-      { cause: error },
-    );
-  }
 }

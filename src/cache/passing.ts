@@ -7,7 +7,6 @@ import type { Place } from "../store/index.ts";
 import type { BlobAnswer, BlobHead, ManifestAnswer, ManifestHeadAnswer } from "./answers.ts";
 import { described, headUpstream } from "./manifest-heads.ts";
 import { Coalesce } from "./coalesce.ts";
-import { parseFrom } from "./manifests.ts";
 import { BYPASS } from "./note.ts";
 import { passThrough } from "./pass-through.ts";
 import { type Upstream, UpstreamSource } from "./upstream.ts";
@@ -23,12 +22,10 @@ export class Passing {
     reference: Tag | Digest,
     accept: Accept,
   ): Promise<ManifestAnswer> {
-    const { bytes, mediaType, digest } = await upstream.registry.getManifest(repository, reference);
-    const manifest = parseFrom(upstream, bytes, mediaType);
-    if (!accept.allows(manifest.mediaType)) {
-      throw new Fault({ kind: "not-acceptable", mediaType: manifest.mediaType });
-    }
-    return { manifest: { digest, mediaType: manifest.mediaType, bytes }, note: BYPASS };
+    const { bytes, manifest, digest } = await upstream.registry.getManifest(repository, reference);
+    const { mediaType } = manifest;
+    if (!accept.allows(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
+    return { manifest: { digest, mediaType, bytes }, note: BYPASS };
   }
 
   /**

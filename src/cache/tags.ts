@@ -1,5 +1,5 @@
 import { matchesAny } from "../config/pattern.ts";
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, looksLikeDigest } from "../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../oci/fault.ts";
 import type { Tag, UpstreamName } from "../oci/names.ts";
 import type { Index, Place, TagFact } from "../store/index.ts";
@@ -129,7 +129,7 @@ export class Tags {
           );
         }
         // The manifest first: a tag never points at something that cannot be served.
-        const manifest = known || (await this.#manifests.fetch(upstream, place, digest ?? tag));
+        const manifest = known || (await this.#fetchMoved(upstream, place, digest ?? tag));
         await this.#index.tags.put(place, tag, { digest: manifest.digest, checkedAt: this.#now() });
         const note = manifest.digest === fact.digest ? REVALIDATED : MISS;
         return { digest: manifest.digest, note, manifest };
@@ -140,6 +140,23 @@ export class Tags {
         throw error;
       }
     });
+  }
+
+  async #fetchMoved(
+    upstream: Upstream,
+    place: Place,
+    reference: Digest | Tag,
+  ): Promise<HeldManifest> {
+    try {
+      return await this.#manifests.fetch(upstream, place, reference);
+    } catch (error) {
+      if (!(error instanceof Fault) || error.detail.kind !== "unknown") throw error;
+      if (!looksLikeDigest(reference)) throw error;
+      // The tag is there, so this is no word on whether the image is.
+      const reason = `it has no ${reference}, to which its tag points`;
+      const { name } = upstream.settings;
+      throw new Fault({ kind: "upstream-untrue", upstream: name, reason }, { cause: error });
+    }
   }
 
   /** By HEAD, which is free at Docker Hub; `undefined` where that does not tell. */

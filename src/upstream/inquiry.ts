@@ -1,5 +1,6 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
+import { ManifestError, type Manifest, parseManifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
 import { type BodyEnd, discard, readSmall } from "./body.ts";
 import type { Answer } from "./dial.ts";
@@ -69,6 +70,7 @@ export class Inquiry {
     }
     const deadline = performance.now() + this.#roads.patience;
     let told: Fault | undefined;
+    const doubted = new Map<Host, Fault>();
     for (const host of this.#hosts.all) {
       const left = deadline - performance.now();
       // A mirror that failed a moment ago has others beside it; the upstream itself has none.
@@ -83,9 +85,12 @@ export class Inquiry {
         const share = host.isMirror ? this.#roads.patience * MIRROR_PATIENCE : left;
         const url = below(host, question);
         const patience = Math.min(share, left);
-        return await this.#askHost(host, asked, { ...question, url, patience }, use);
+        const value = await this.#askHost(host, asked, { ...question, url, patience }, use);
+        for (const [mirror, fault] of doubted) blame(mirror, fault);
+        return value;
       } catch (error) {
         if (!host.isMirror || !(error instanceof Fault)) throw error;
+        if (isOfForm(error)) doubted.set(host, error);
         told = error;
       }
     }
@@ -102,8 +107,19 @@ export class Inquiry {
     return readSmall(answer.body, { upstream, what, limit, deadline: answer.patience });
   }
 
-  untrue(reason: string): Fault {
-    return new Fault({ kind: "upstream-untrue", upstream: this.#settings.name, reason });
+  /** What a manifest says. */
+  manifest({ headers }: HostAnswer, bytes: Uint8Array): Manifest {
+    try {
+      return parseManifest(bytes, bareMediaType(headers.get("content-type")));
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+      throw this.untrue(`the manifest is not valid: ${error.message}`, error);
+    }
+  }
+
+  untrue(reason: string, cause?: ManifestError): Fault {
+    const upstream = this.#settings.name;
+    return new Fault({ kind: "upstream-untrue", upstream, reason }, { cause });
   }
 
   get #who(): string {
@@ -164,7 +180,7 @@ export class Inquiry {
         host.health.abandoned();
         throw error;
       }
-      if (error.detail.kind === "upstream-untrue") blame(host, error);
+      if (error.detail.kind === "upstream-untrue" && !isOfForm(error)) blame(host, error);
       host.health.failed(error);
       if (error.detail.kind === "upstream-limited") {
         const who = host.isMirror ? ANONYMOUS : this.#who;
@@ -182,6 +198,14 @@ export class Inquiry {
 function noteBody({ health, isMirror }: Host, { how, bytes, fault }: BodyEnd): void {
   if (how === "whole") health.bodyCame();
   if (fault && (isMirror || bytes < WORTH_IT)) health.bodyBroke(fault);
+}
+
+/**
+ * A manifest whose form is wrong may be what was pushed. Who sent it lied only if somebody else has
+ * another one.
+ */
+function isOfForm({ cause }: Fault): boolean {
+  return cause instanceof ManifestError;
 }
 
 /** Below a host's address; the names in a path were checked, so nothing in it needs escaping. */

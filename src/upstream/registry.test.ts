@@ -67,7 +67,7 @@ test.each([
   using server = serve(() => manifestResponse(headers));
   expect(await registry(server.port).getManifest(app, latest)).toEqual({
     bytes: manifest,
-    mediaType: OCI_MANIFEST,
+    manifest: { mediaType: OCI_MANIFEST, manifests: [], blobs: [] },
     digest,
   });
 });

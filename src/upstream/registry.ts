@@ -7,7 +7,7 @@ import {
   parseDigest,
 } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import { MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
+import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
 import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
 import { bodyLength } from "./header-checks.ts";
@@ -31,11 +31,10 @@ export interface ManifestHead {
   readonly size?: number;
 }
 
-/** A manifest's bytes and what they hash to. Their form is not checked here. */
+/** A manifest's bytes, what they hash to, and what they say. */
 export interface FetchedManifest {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Without parameters, in lower case; empty where the registry sent none. */
-  readonly mediaType: string;
+  readonly manifest: Manifest;
   /** Computed from the bytes, with the algorithm of the reference or of the registry's own header. */
   readonly digest: Digest;
 }
@@ -154,7 +153,7 @@ export class Registry {
       if (claimed && digest !== claimed) {
         throw this.#inquiry.untrue(`a manifest that should be ${claimed} is ${digest}`);
       }
-      return { bytes, mediaType: bareMediaType(answer.headers.get("content-type")), digest };
+      return { bytes, manifest: this.#inquiry.manifest(answer, bytes), digest };
     });
   }
 
