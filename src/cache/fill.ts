@@ -45,6 +45,8 @@ export class Fill {
   #result: StoredBlob | undefined;
   #fault: Fault | undefined;
   #handover: Handover | undefined;
+  /** Up to where the draft's file can be read: what a failed write has lost is among the newest. */
+  #written = Infinity;
   #attempt = 0;
 
   /**
@@ -135,7 +137,8 @@ export class Fill {
   /** The available bytes from `position` on: at least one, and at most a chunk or a piece of 256 KiB. */
   async read(position: number): Promise<Uint8Array> {
     const { available } = this;
-    return this.#newest.from(position, available) ?? this.#pieces.from(position, available);
+    const newest = this.#newest.from(position, available);
+    return newest ?? this.#pieces.from(position, Math.min(available, this.#written));
   }
 
   /** Ends the download but keeps its bytes, for a fill that goes on from there. */
@@ -238,6 +241,7 @@ export class Fill {
   #readable(draft: Draft): Handover {
     const { hasher, ...written } = draft.prefix();
     let { length } = written;
+    this.#written = length;
     while (length < draft.length) {
       const chunk = this.#newest.from(length, draft.length);
       if (!chunk) break;

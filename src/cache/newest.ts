@@ -1,6 +1,6 @@
 /**
  * Bytes that are kept: as many as a draft may not have written yet, so that what a write loses is
- * still here. A chunk more may be.
+ * still here, but for the size of the last chunk at most. A chunk more may be.
  */
 const KEPT = 512 * 1024;
 

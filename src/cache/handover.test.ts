@@ -1,0 +1,66 @@
+import { expect, test } from "bun:test";
+import { open, writeFile } from "node:fs/promises";
+import { tempDir } from "../../test/harness/places.ts";
+import type { Fault } from "../oci/fault.ts";
+import { DiskDraft } from "../store/disk-draft.ts";
+import { MemoryBlobs } from "../store/memory-blobs.ts";
+import { Fill } from "./fill.ts";
+import { follow } from "./follow.ts";
+import { content, ScriptedSource } from "./testing.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** A disk with the beginning of a content, on which nothing more can be written. */
+async function failingDisk(path: string, kept: Uint8Array) {
+  await writeFile(path, kept);
+  const [writing, failing] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const file = await open(path, "r+");
+  file.write = async () => {
+    writing.resolve();
+    await failing.promise;
+    throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+  };
+  const home = {
+    publish: () => Promise.reject(new Error("it is never whole")),
+    readStored: () => Promise.reject(new Error("it is never stored")),
+    ended: () => {},
+  };
+  const store = new MemoryBlobs();
+  store.draft = (digest) => DiskDraft.begin(digest, path, file, home);
+  return Object.assign(store, { isWriting: writing.promise, fail: () => failing.resolve() });
+}
+
+test.each([
+  ["in the middle of what is read at once", 17 * MIB + 12_345],
+  ["between two of what is read at once", 17 * MIB],
+])("who is far behind a write that failed gets nothing unverified: %s", async (_, kept) => {
+  const { bytes, digest } = content(20 * MIB);
+  await using dir = await tempDir("failing");
+  const disk = await failingDisk(dir.file("draft"), bytes.subarray(0, kept));
+  const wrong = bytes.slice();
+  wrong.set([(bytes.at(-1) ?? 0) ^ 1], bytes.length - 1);
+  const source = new ScriptedSource(bytes, [{}, { bytes: wrong }]);
+  const fill = new Fill(digest, disk, source);
+  await fill.started;
+  const { promise: givenUp, resolve: giveUp } = Promise.withResolvers<Fault>();
+  const reader = follow(fill, { first: 0, end: bytes.length, giveUp }).getReader();
+  await disk.isWriting;
+  disk.fail();
+  await fill.stored.catch(() => {});
+  let received = 0;
+  const whole = (async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return undefined;
+      received += value.length;
+    }
+  })();
+  const fault = await Promise.race([whole, givenUp]);
+  expect(fault?.detail.kind).toBe("upstream-untrue");
+  expect(received).toBeLessThanOrEqual(bytes.length - 64 * KIB);
+  // What came before the write failed is not asked for again.
+  expect(source.offsets[1]).toBe(fill.handover?.length);
+  expect(fill.handover?.length).toBeGreaterThan(kept + 250 * KIB);
+  await reader.cancel();
+});
