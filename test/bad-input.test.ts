@@ -77,6 +77,13 @@ test.each([
   expect(body.length).toBeLessThan(600);
 });
 
+test("a push of any length is refused as a push", async () => {
+  const length = "Content-Length: 5000000000\r\n";
+  const raw = await requestRaw("/v2/a/blobs/uploads/", "POST", length);
+  expect(raw).toStartWith("HTTP/1.1 405");
+  expect(raw).toContain('"UNSUPPORTED"');
+});
+
 test("a namespace that is not configured is told which are", async () => {
   const response = await cache.get("/v2/evil.test/a/manifests/1");
   expect(await response.text()).toContain("Cached are: docker.io, ghcr.io");
@@ -89,10 +96,11 @@ test("nothing of all that reached the upstream or the store", async () => {
 });
 
 /** A request exactly as it is written: fetch would tidy up the path. */
-async function requestRaw(path: string): Promise<string> {
+async function requestRaw(path: string, method = "GET", headers = ""): Promise<string> {
   const [host = "", port = ""] = cache.address.split(":");
   const socket = connect(Number(port), host);
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: cache.test\r\nConnection: close\r\n\r\n`);
+  const line = `${method} ${path} HTTP/1.1`;
+  socket.write(`${line}\r\nHost: cache.test\r\nConnection: close\r\n${headers}\r\n`);
   let text = "";
   for await (const chunk of socket.setEncoding("latin1")) text += String(chunk);
   return text;

@@ -94,6 +94,8 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     hostname: address.host,
     port: address.port,
     idleTimeout: IDLE_TIMEOUT,
+    // Bodies are not read, whatever their length: what is wrong with a push is not that it is large.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
     // Which shares ports unless told not to: a second cache would take half of the connections.
     reusePort: false,
