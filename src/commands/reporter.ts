@@ -5,7 +5,7 @@ import type { Fault } from "../oci/fault.ts";
 import type { RequestRecord } from "../server/pull-api.ts";
 import type { Recent } from "../server/recent.ts";
 import type { Route } from "../server/route.ts";
-import { FrequentLines } from "../telemetry/frequent-lines.ts";
+import { RequestLines } from "../telemetry/request-lines.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../upstream/observer.ts";
@@ -24,7 +24,7 @@ export class Reporter implements CacheObserver {
   readonly #metrics: Metrics;
   readonly #recent: Recent;
   readonly #isFull: () => boolean;
-  readonly #lines = new FrequentLines();
+  readonly #lines = new RequestLines();
 
   constructor({ log, metrics, recent, isFull }: ReporterOptions) {
     this.#isFull = isFull;
@@ -53,16 +53,17 @@ export class Reporter implements CacheObserver {
       namespace: upstream,
       status,
       bytes,
-      ms: Math.round(record.milliseconds * 10) / 10,
+      ms: record.milliseconds,
       cache: result,
       client: record.address,
       agent: record.userAgent,
       error: record.error,
     };
     if (status >= 500 || record.defect !== undefined) {
-      this.#log.warn({ ...line, err: record.defect }, "request");
+      const ms = Math.round(line.ms * 10) / 10;
+      this.#log.warn({ ...line, ms, err: record.defect }, "request");
     } else if (this.#log.isLevelEnabled("info")) {
-      this.#log.line(this.#lines.format("info", Date.now(), line, "request"));
+      this.#log.line(this.#lines.format(Date.now(), line));
     }
   }
 

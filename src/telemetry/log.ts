@@ -4,7 +4,7 @@ import { redactLine } from "./redact.ts";
 import { formatTextLine } from "./text-lines.ts";
 
 export interface Log extends Logger {
-  /** Takes a line of JSON that needs nothing more: one of `FrequentLines`, freed of secrets there. */
+  /** Takes a line of JSON that needs nothing more: one of `RequestLines`, freed of secrets there. */
   readonly line: (line: string) => void;
 }
 
