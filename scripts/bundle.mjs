@@ -47,7 +47,8 @@ async function make() {
   // What Bun tells of what it has read is relative to it.
   process.chdir(root);
   fs.mkdirSync(home(root), { recursive: true });
-  console.error("Compiling `serve` ahead …");
+  // Not by console.error, which Bun paints red.
+  process.stderr.write("Compiling `serve` ahead …\n");
   await settle();
   // Its name is its own: others may be at it as well, and this one may be ended at any moment.
   const work = fs.mkdtempSync(path.join(home(root), "made-"));

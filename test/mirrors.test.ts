@@ -100,6 +100,11 @@ test("a mirror that sends something else loses its place, and small content come
   expect(await at.circuits()).toEqual([1, 0, 0]);
   expect((await at.get(0)).status).toBe(200);
   expect(at.asked()).toEqual([1, 2, 0]);
+  expect(await at.cache.logged("mirror not asked for ten minutes")).toMatchObject({
+    level: "warn",
+    mirror: `${at.first.url}/`,
+    error: expect.stringContaining(`what it sent as ${blob.digest} has another digest`),
+  });
 });
 
 test("what is passed through unstored comes from the next as well", async () => {

@@ -96,6 +96,11 @@ export class Reporter implements CacheObserver {
       this.#log.warn({ namespace: upstream, problem: event.problem }, "credentials refused");
       return;
     }
+    if (event.type === "condemned") {
+      const { mirror, reason: error } = event;
+      this.#log.warn({ namespace: upstream, mirror, error }, "mirror not asked for ten minutes");
+      return;
+    }
     const { request: kind } = event;
     switch (event.type) {
       case "answered":

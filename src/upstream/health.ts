@@ -86,13 +86,19 @@ export class Health {
     this.#coolDown();
   }
 
-  /** It sent something else than what was asked for, and others can be asked: it is not for long. */
-  condemn(fault: Fault): void {
+  /**
+   * It sent something else than what was asked for, and others can be asked: it is not for long.
+   *
+   * @returns whether that was not known
+   */
+  condemn(fault: Fault): boolean {
+    const isNew = this.#now() >= this.#condemnedUntil;
     this.#took(fault);
     this.#isTrying = false;
     this.#failures = OPENS_AFTER;
     this.#until = this.#now() + CONDEMNED_FOR;
     this.#condemnedUntil = this.#until;
+    return isNew;
   }
 
   /** Why it is not asked now. A request that is let through must end in `ok`, `failed` or `abandoned`. */

@@ -2,6 +2,7 @@ import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
 import { type CircuitState, type Failure, Health } from "./health.ts";
 import { type Budget, Limits } from "./limits.ts";
+import type { UpstreamObserver } from "./observer.ts";
 import type { SlotKind } from "./slots.ts";
 
 /** One address of an upstream: a mirror's or its own. */
@@ -149,7 +150,11 @@ export function reservation(host: Host, who: string, kind: SlotKind): Fault | un
  *
  * @returns whether others are asked from now on
  */
-export function blame(host: Host, fault: Fault): boolean {
-  if (host.isMirror) host.health.condemn(fault);
-  return host.isMirror;
+export function blame(host: Host, fault: Fault, observe?: UpstreamObserver): boolean {
+  if (!host.isMirror) return false;
+  const { name: upstream, url } = host.settings;
+  if (host.health.condemn(fault)) {
+    observe?.({ type: "condemned", upstream, mirror: url.href, reason: fault.message });
+  }
+  return true;
 }

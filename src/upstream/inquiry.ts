@@ -86,7 +86,7 @@ export class Inquiry {
         const url = below(host, question);
         const patience = Math.min(share, left);
         const value = await this.#askHost(host, asked, { ...question, url, patience }, use);
-        for (const [mirror, fault] of doubted) blame(mirror, fault);
+        for (const [mirror, fault] of doubted) blame(mirror, fault, this.#roads.observe);
         return value;
       } catch (error) {
         if (!host.isMirror || !(error instanceof Fault)) throw error;
@@ -180,7 +180,8 @@ export class Inquiry {
         host.health.abandoned();
         throw error;
       }
-      if (error.detail.kind === "upstream-untrue" && !isOfForm(error)) blame(host, error);
+      if (error.detail.kind === "upstream-untrue" && !isOfForm(error))
+        blame(host, error, this.#roads.observe);
       host.health.failed(error);
       if (error.detail.kind === "upstream-limited") {
         const who = host.isMirror ? ANONYMOUS : this.#who;

@@ -15,6 +15,14 @@ export type UpstreamEvent =
       readonly problem: string;
     }
   | {
+      readonly type: "condemned";
+      readonly upstream: string;
+      /** Its address, which is not asked for some minutes. */
+      readonly mirror: string;
+      /** What it sent. */
+      readonly reason: string;
+    }
+  | {
       readonly type: "answered";
       readonly upstream: string;
       readonly request: RequestKind;

@@ -272,7 +272,9 @@ export class Registry {
           await body?.cancel();
           throw this.#inquiry.untrue(extent);
         }
-        return { ...extent, body: body ?? emptyBody(), blame: (fault) => blame(host, fault) };
+        const { observe } = this.#roads;
+        const blameIt = (fault: Fault): boolean => blame(host, fault, observe);
+        return { ...extent, body: body ?? emptyBody(), blame: blameIt };
       },
     );
   }

@@ -1,5 +1,6 @@
 import { Dialer, type DialerOptions } from "./dial.ts";
 import { Keyring, type KeyringOptions } from "./keyring.ts";
+import type { UpstreamObserver } from "./observer.ts";
 import { Slots, type SlotsOptions } from "./slots.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -14,6 +15,7 @@ export interface Roads {
    * milliseconds. Below the 20 s in which a node must have headers.
    */
   readonly patience: number;
+  readonly observe?: UpstreamObserver;
 }
 
 export interface RoadsOptions
@@ -29,11 +31,12 @@ export function openRoads(options: RoadsOptions = {}): Roads {
   const dialer = new Dialer(dialing);
   const slots = new Slots(limits);
   const tokens = new Tokens({ dialer, slots, ...(now ? { now } : {}) });
+  const observed = dialing.observe ? { observe: dialing.observe } : {};
   const keyring = new Keyring({
-    ...(dialing.observe ? { observe: dialing.observe } : {}),
+    ...observed,
     ...(now ? { now } : {}),
     ...(reread ? { reread } : {}),
     ...(helperDeadline === undefined ? {} : { helperDeadline }),
   });
-  return { dialer, slots, tokens, keyring, patience };
+  return { dialer, slots, tokens, keyring, patience, ...observed };
 }
