@@ -74,7 +74,7 @@ export const systemd: Target = {
     mind: [
       "No timers and no clean-up jobs belong to it.",
       "`systemctl status entrepot` only tells that it runs: `entrepot doctor` tells whether it can be used.",
-      "Secrets that entrepot.yaml names have to be readable by the user entrepot.",
+      "/etc/entrepot/entrepot.yaml has to be there, empty perhaps, and readable by the user entrepot: `install -D -g entrepot -m 0640 entrepot.yaml /etc/entrepot/entrepot.yaml`. So have the secrets that it names.",
       "`entrepot render systemd-socket` adds a socket unit, so that no restart refuses a connection.",
     ],
   },

@@ -1,6 +1,7 @@
 import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
+import { handOver, ownerBesideRoot } from "./ownership.ts";
 import { meaning, systemCode } from "./storage-fault.ts";
 
 /** The directory cannot be used. The message says what to do about it. */
@@ -44,7 +45,15 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
     lock.release();
     throw unwritable(path, "written to", cause);
   }
-  return { path, indexPath: join(path, "index.db"), close: async () => lock.release() };
+  const owner = ownerBesideRoot(path);
+  const close = async (): Promise<void> => {
+    try {
+      if (owner) handOver(path, owner);
+    } finally {
+      lock.release();
+    }
+  };
+  return { path, indexPath: join(path, "index.db"), close };
 }
 
 /** How files lie in the directory. It changes where an older program would misunderstand them. */
