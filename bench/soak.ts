@@ -1,24 +1,28 @@
 // Whether memory grows with traffic: requests of every kind against a real cache that evicts, and its
-// resident memory as they add up. `npm run soak -- --minutes 10`
+// resident memory as they add up. `npm run soak -- --minutes 10 --requests 300000`
 import { parseArgs } from "node:util";
 import { localUpstream, startEntrepot } from "../test/harness/entrepot.ts";
 import { randomImages, randomNumbers, zipf } from "../test/harness/random-images.ts";
 import { startScriptedUpstream } from "../test/harness/scripted-upstream.ts";
 
-/** Memory after this many requests is compared with memory after the other many. */
+/** Memory after this many requests is compared with memory after the last of them. */
 const FIRST = 20_000;
-const SECOND = 100_000;
+const REQUESTS = 100_000;
 const WORKERS = 8;
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "0" }, help: { type: "boolean" } },
+  options: {
+    minutes: { type: "string", default: "0" },
+    requests: { type: "string", default: String(REQUESTS) },
+    help: { type: "boolean" },
+  },
 });
 
 function resident(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-async function soak(minutes: number): Promise<boolean> {
+async function soak(minutes: number, atLeast: number): Promise<boolean> {
   await using upstream = await startScriptedUpstream();
   const images = randomImages({ count: 300, smallest: 2000, largest: 400_000, seed: 3 });
   images.forEach((image, number) => upstream.add(`app${number}`, image, "1"));
@@ -33,13 +37,13 @@ async function soak(minutes: number): Promise<boolean> {
   const end = performance.now() + minutes * 60_000;
   const memory = new Map<number, number>();
   let requests = 0;
-  const isOver = (): boolean => requests >= SECOND && performance.now() >= end;
+  const isOver = (): boolean => requests >= atLeast && performance.now() >= end;
 
   const get = async (path: string): Promise<void> => {
     const response = await cache.get(`/v2/${path}?ns=reg.test`);
     await response.arrayBuffer();
     requests += 1;
-    if (requests === FIRST || requests % SECOND === 0) {
+    if (requests % FIRST === 0) {
       memory.set(requests, cache.residentMemory());
       console.log(`${requests} requests: ${resident(cache.residentMemory())}`);
       upstream.forget();
@@ -64,12 +68,18 @@ async function soak(minutes: number): Promise<boolean> {
 }
 
 if (values.help) {
-  console.log("npm run soak -- [--minutes N]   at least 100,000 requests, and N minutes");
+  console.log(
+    "npm run soak -- [--minutes N] [--requests N]   at least 100,000 requests, and N minutes",
+  );
 } else {
-  const minutes = Number(values.minutes);
+  const [minutes, requests] = [Number(values.minutes), Number(values.requests)];
   if (!Number.isFinite(minutes) || minutes < 0) {
     console.error(`--minutes ${values.minutes} is no number of minutes`);
     process.exit(2);
   }
-  process.exitCode = (await soak(minutes)) ? 0 : 1;
+  if (!Number.isInteger(requests) || requests < REQUESTS) {
+    console.error(`--requests ${values.requests} is no number of ${REQUESTS} requests or more`);
+    process.exit(2);
+  }
+  process.exitCode = (await soak(minutes, requests)) ? 0 : 1;
 }
