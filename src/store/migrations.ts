@@ -8,7 +8,7 @@ type Step = (db: Kysely<Tables>) => Promise<void>;
  * How the tables came to be, in order: the first brings an empty database to version 1. A step that
  * was released is never changed; what comes later is a step of its own, and there is no way back.
  */
-const STEPS: readonly Step[] = [firstTables, keepingTables];
+const STEPS: readonly Step[] = [firstTables, keepingTables, orderedContents];
 
 /** The version of the tables that this program reads and writes. */
 export const SCHEMA_VERSION: number = STEPS.length;
@@ -107,5 +107,21 @@ async function keepingTables(db: Kysely<Tables>): Promise<void> {
     .addColumn("pattern", "text", (column) => column.primaryKey().notNull())
     .addColumn("platforms", "text", (column) => column.notNull())
     .addColumn("since", "bigint", (column) => column.notNull())
+    .execute();
+}
+
+/** With the digest: the next page begins where many have the same time, and none of them is read again. */
+async function orderedContents(db: Kysely<Tables>): Promise<void> {
+  await db.schema.dropIndex("contents_by_use").execute();
+  await db.schema.dropIndex("contents_by_age").execute();
+  await db.schema
+    .createIndex("contents_by_use")
+    .on("contents")
+    .columns(["used_at", "digest", "size"])
+    .execute();
+  await db.schema
+    .createIndex("contents_by_age")
+    .on("contents")
+    .columns(["stored_at", "digest"])
     .execute();
 }

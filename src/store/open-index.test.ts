@@ -119,6 +119,30 @@ describe("an index in a SQLite file", () => {
     expect(await readFile(path)).toEqual(before);
   });
 
+  test("brings tables of an earlier version up to date, and keeps what is in them", async () => {
+    const index = await openIndex(path);
+    await index.contents.put({ digest: digestNumber(1), size: 1 }, 10);
+    await index.close();
+    const database = new Database(path);
+    database.run("drop index contents_by_use");
+    database.run("drop index contents_by_age");
+    database.run("create index contents_by_use on contents (used_at, size)");
+    database.run("create index contents_by_age on contents (stored_at)");
+    database.run("update schema_version set version = 2");
+    database.close();
+    const opened = await openIndex(path);
+    expect(await opened.contents.leastUsed(2)).toHaveLength(1);
+    await opened.close();
+    const after = new Database(path, { readonly: true });
+    expect(after.query("select version from schema_version").get()).toEqual({
+      version: SCHEMA_VERSION,
+    });
+    const columns = after.query("select group_concat(name) as names from pragma_index_info(?)");
+    expect(columns.get("contents_by_use")).toEqual({ names: "used_at,digest,size" });
+    expect(columns.get("contents_by_age")).toEqual({ names: "stored_at,digest" });
+    after.close();
+  });
+
   test("names the path where it cannot be opened", async () => {
     const error = await indexError(openIndex(join(path, "below", "index.db")));
     expect(error.kind).toBe("unopenable");
@@ -156,6 +180,14 @@ describe("an index in a SQLite file", () => {
         "SEARCH links USING COVERING INDEX",
       ],
       ["select size from contents where digest='d'", "SEARCH contents"],
+      [
+        "select * from contents where (used_at, digest) > (1, 'd') order by used_at, digest limit 5",
+        "SEARCH contents USING INDEX contents_by_use ((used_at,digest)>(?,?))",
+      ],
+      [
+        "select * from contents where stored_at < 9 and (stored_at, digest) > (1, 'd') order by stored_at, digest limit 5",
+        "SEARCH contents USING INDEX contents_by_age",
+      ],
       ["select count(*), sum(size) from contents", "COVERING INDEX contents_by_use"],
     ] as const) {
       expect(plan(sql)).toContain(expected);
