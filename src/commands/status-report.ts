@@ -1,7 +1,7 @@
 import type { Fill } from "../cache/fill.ts";
 import type { Fills } from "../cache/fills.ts";
 import type { KeptStore } from "../cache/keeping/kept-store.ts";
-import { diskFacts } from "../store/space.ts";
+import { diskFacts } from "../store/disk-facts.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { CacheResult } from "../telemetry/request-tally.ts";
 import type { HostStatus } from "../upstream/hosts.ts";

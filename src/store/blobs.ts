@@ -56,8 +56,8 @@ export interface Draft {
   /** Bytes that are here, from the first one on. */
   readonly length: number;
   /**
-   * Tells how large it will be, in bytes, so that room for all of it is there before its first byte.
-   * Rejects where there cannot be.
+   * Tells how large it will be, in bytes. Rejects where there cannot be room for all of it; room is
+   * made as it comes.
    */
   reserve(size: number): Promise<void>;
   /**

@@ -33,7 +33,6 @@ describe("a store with a bound", () => {
     expect([space.held, space.drafts]).toEqual([MIB, 1000]);
     const resumed = await store.draft(digestOf(other));
     await resumed.reserve(MIB);
-    expect(space.drafts).toBe(MIB);
     await resumed.append(other.subarray(1000));
     expect(resumed.verify()).toBe(true);
     await resumed.commit();
@@ -71,7 +70,7 @@ describe("a store with a bound", () => {
     expect(evictions).toBeGreaterThan(0);
     expect(space.used).toBe(MIB + MIB / 2);
     const draft = await store.draft(digestOf(sampleBytes(MIB, 4)));
-    const error = await rejection(draft.reserve(MIB));
+    const error = await rejection(draft.append(sampleBytes(MIB, 4)));
     expect(error).toBeInstanceOf(Fault);
     // It is the bound that is too small for this one, and not the disk: others are still stored.
     expect(space.isFull).toBe(false);
@@ -81,13 +80,74 @@ describe("a store with a bound", () => {
 
   test("refuses at once what can never fit, and evicts nothing for it", async () => {
     const { store, space } = bounded(2 * MIB);
-    space.pin(MIB);
+    space.pin({ sizes: new Map([[digestOf(sampleBytes(MIB)), MIB]]), bytes: MIB });
     space.evictBy(() => Promise.reject(new Error("nothing was to be evicted")));
     const draft = await store.draft(digestOf(sampleBytes(1, 5)));
     const error = await rejection(draft.reserve(MIB + 1));
     expect(String(error)).toContain(
       "1.0 MiB do not fit: 2 MiB may be stored, 1 MiB of it are pinned",
     );
+  });
+});
+
+describe("what is on its way in", () => {
+  const [large, small] = [sampleBytes(MIB + MIB / 2, 7), sampleBytes(MIB, 8)];
+
+  test("takes room as it comes, and no more than it has", async () => {
+    const { store, space } = bounded(2 * MIB);
+    const draft = await store.draft(digestOf(large));
+    await draft.reserve(large.byteLength);
+    expect(space.used).toBe(0);
+    for (const end of [1, 1000, MIB, large.byteLength]) {
+      await draft.append(large.subarray(draft.length, end));
+      expect(space.used).toBeGreaterThanOrEqual(end);
+      expect(space.used).toBeLessThanOrEqual(Math.min(end + MIB / 4, large.byteLength));
+    }
+    await draft.discard();
+  });
+
+  test("is refused where it does not fit beside what else is on its way", async () => {
+    const { store } = bounded(2 * MIB);
+    const draft = await store.draft(digestOf(large));
+    await draft.reserve(large.byteLength);
+    const other = await store.draft(digestOf(small));
+    expect(await rejection(other.reserve(MIB))).toBeInstanceOf(Fault);
+    await draft.discard();
+    await other.reserve(MIB);
+    await other.discard();
+  });
+
+  test("has its room where it is pinned already", async () => {
+    const { store, space } = bounded(2 * MIB);
+    const digest = digestOf(large);
+    space.pin({ sizes: new Map([[digest, large.byteLength]]), bytes: large.byteLength });
+    const draft = await store.draft(digest);
+    await draft.reserve(large.byteLength);
+    await draft.append(large);
+    expect(draft.verify()).toBe(true);
+    await draft.commit();
+    const other = await store.draft(digestOf(small));
+    expect(await rejection(other.reserve(MIB))).toBeInstanceOf(Fault);
+    await other.discard();
+  });
+
+  test("goes on as soon as there is room for its next piece", async () => {
+    const { store, space } = bounded(MIB + MIB / 4);
+    const old = await storeBytes(store, small);
+    const [asked, swept] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()];
+    space.evictBy(() => {
+      asked.resolve();
+      return swept.promise;
+    });
+    const draft = await store.draft(digestOf(large));
+    const appended = draft.append(large.subarray(0, MIB));
+    await asked.promise;
+    expect(space.leisure()).toBe(0);
+    expect(await store.remove(old)).toBe(true);
+    space.changeHeld(-MIB);
+    await appended;
+    swept.resolve(MIB);
+    await draft.discard();
   });
 });
 

@@ -81,6 +81,8 @@ class BoundedDraft implements Draft {
   readonly #onKept: (bytes: number) => void;
   /** Bytes of room, whether they are used already or not. */
   #taken: number;
+  /** Of the content as a whole, where it is known. */
+  #size = Infinity;
 
   constructor(draft: Draft, space: Space, onKept: (bytes: number) => void) {
     this.#draft = draft;
@@ -98,20 +100,18 @@ class BoundedDraft implements Draft {
   }
 
   async reserve(size: number): Promise<void> {
-    this.#space.mayEverHold(size);
-    const missing = size - this.#taken;
-    if (missing <= 0) return;
-    await this.#space.take(missing);
-    this.#taken += missing;
+    await this.#space.promise(this.digest, size);
+    this.#size = size;
   }
 
   async append(chunk: Uint8Array): Promise<void> {
     const missing = this.#draft.length + chunk.byteLength - this.#taken;
     if (missing > 0) {
       // A small content, such as a manifest, takes no more than it has.
-      const step = this.#draft.length === 0 ? missing : Math.max(missing, STEP);
-      await this.#space.take(step);
-      this.#taken += step;
+      const step = this.#draft.length === 0 ? missing : STEP;
+      const taking = Math.max(missing, Math.min(step, this.#size - this.#taken));
+      await this.#space.take(taking);
+      this.#taken += taking;
     }
     await this.#noted(() => this.#draft.append(chunk));
   }
@@ -130,6 +130,7 @@ class BoundedDraft implements Draft {
 
   async commit(): Promise<StoredBlob> {
     const stored = await this.#noted(() => this.#draft.commit());
+    this.#space.release(this.digest);
     this.#space.give(this.#taken - stored.size);
     this.#taken = 0;
     this.#space.settle(stored.size);
@@ -139,6 +140,7 @@ class BoundedDraft implements Draft {
   async keep(): Promise<void> {
     const { length } = this.#draft;
     const isWhole = length > 0;
+    this.#space.release(this.digest);
     await this.#draft.keep();
     this.#space.give(this.#taken - (isWhole ? length : 0));
     this.#taken = 0;
@@ -149,6 +151,7 @@ class BoundedDraft implements Draft {
     try {
       await this.#draft.discard();
     } finally {
+      this.#space.release(this.digest);
       this.#space.give(this.#taken);
       this.#taken = 0;
     }

@@ -1,6 +1,7 @@
-import { statfs } from "node:fs/promises";
 import { formatSize } from "../config/units.ts";
+import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
+import type { DiskFacts } from "./disk-facts.ts";
 import { systemCode } from "./storage-fault.ts";
 
 /** How much may be kept, in bytes. */
@@ -11,14 +12,6 @@ export interface Bound {
   readonly minFree: number;
 }
 
-/** What a disk has for this process, in bytes. */
-export interface DiskFacts {
-  readonly free: number;
-  readonly size: number;
-  /** What is kept beside contents: facts, and the index. */
-  readonly beside?: number;
-}
-
 export interface SpaceOptions {
   readonly bound: Bound;
   readonly disk: () => Promise<DiskFacts>;
@@ -26,6 +19,13 @@ export interface SpaceOptions {
   readonly onChange?: (state: { readonly isFull: boolean; readonly reason: string }) => void;
   /** In milliseconds, on a clock that never goes back. */
   readonly clock?: () => number;
+}
+
+/** What eviction must not touch. */
+export interface Pins {
+  readonly sizes: ReadonlyMap<Digest, number>;
+  /** Of all of it together. */
+  readonly bytes: number;
 }
 
 /** How long a measurement of the disk's free space is believed, in milliseconds. */
@@ -50,7 +50,9 @@ export class Space {
   readonly #clock: () => number;
   #held = 0;
   #drafts = 0;
-  #pinned = 0;
+  #pinned: Pins = { sizes: new Map(), bytes: 0 };
+  /** Sizes of contents on their way in. As many as are filled at once. */
+  readonly #promised = new Map<Digest, number>();
   #beside = 0;
   /** Free on the disk when it was last measured, less what was taken since. */
   #free = Infinity;
@@ -62,6 +64,8 @@ export class Space {
   #evict: () => Promise<number> = async () => 0;
   /** What those wait for who wait for room. */
   #waiting = 0;
+  /** Resolves once somebody has given room. */
+  #given = Promise.withResolvers<void>();
 
   constructor({ bound, disk, onChange = () => {}, clock = () => performance.now() }: SpaceOptions) {
     this.bound = bound;
@@ -117,6 +121,15 @@ export class Space {
     return this.used > HIGH_WATER * maxSize || this.#free < minFree;
   }
 
+  /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0. */
+  leisure(): number {
+    if (this.#waiting > 0) return 0;
+    const { maxSize, minFree } = this.bound;
+    const inBound = (maxSize - this.used) / ((1 - HIGH_WATER) * maxSize);
+    const onDisk = (this.#free - minFree) / ((1 - LOW_WATER) * Math.min(maxSize, minFree));
+    return Math.max(0, Math.min(1, inBound, minFree === 0 ? 1 : onDisk));
+  }
+
   /** Who makes room, and tells how many bytes went; it is asked again while it brings any. */
   evictBy(evict: () => Promise<number>): void {
     this.#evict = evict;
@@ -129,7 +142,9 @@ export class Space {
 
   changeHeld(bytes: number): void {
     this.#held = Math.max(0, this.#held + bytes);
-    if (bytes < 0) this.#free -= bytes;
+    if (bytes >= 0) return;
+    this.#free -= bytes;
+    this.#tellWaiting();
   }
 
   /** A content became complete: what a draft took is now held. */
@@ -141,6 +156,7 @@ export class Space {
   give(bytes: number): void {
     this.#drafts -= bytes;
     this.#free += bytes;
+    this.#tellWaiting();
   }
 
   /** Counts a beginning that is on the disk already. */
@@ -165,7 +181,9 @@ export class Space {
     this.#waiting += bytes;
     try {
       while (!this.#fits(bytes)) {
-        const freed = await this.#evict();
+        // Who needs a little room does not wait until eviction has made all that it is to make.
+        const given = this.#given.promise.then(() => 1);
+        const freed = await Promise.race([this.#evict(), given]);
         if (freed === 0 && !this.#fits(bytes)) throw this.#refusal(bytes);
       }
     } finally {
@@ -173,14 +191,40 @@ export class Space {
     }
   }
 
-  /** @throws Fault of kind `storage` where so much can never be held, whatever is evicted */
-  mayEverHold(bytes: number): void {
-    if (bytes > this.bound.maxSize - this.#pinned - this.#beside) throw this.#refusal(bytes);
+  #tellWaiting(): void {
+    if (this.#waiting === 0) return;
+    this.#given.resolve();
+    this.#given = Promise.withResolvers();
   }
 
-  /** What eviction must not touch, in bytes. */
-  pin(bytes: number): void {
-    this.#pinned = bytes;
+  /**
+   * Makes sure that there can be room for all of a content, beside what is pinned and what else is
+   * on its way in. It is made as the content comes.
+   *
+   * @throws Fault of kind `storage` where there cannot be, whatever is evicted
+   */
+  async promise(digest: Digest, bytes: number): Promise<void> {
+    if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
+    const { maxSize, minFree } = this.bound;
+    this.#promised.delete(digest);
+    let promised = this.#pinned.sizes.has(digest) ? 0 : bytes;
+    // What is pinned has its room already, whether it is here or yet to come.
+    for (const [other, size] of this.#promised) {
+      if (!this.#pinned.sizes.has(other)) promised += size;
+    }
+    const mayGo = Math.max(0, this.used - this.#beside - this.#pinned.bytes);
+    if (promised > this.#free + mayGo - minFree) throw this.#diskRefusal();
+    if (promised > maxSize - this.#pinned.bytes - this.#beside) throw this.#refusal(bytes);
+    this.#promised.set(digest, bytes);
+  }
+
+  /** A content is no longer on its way in. */
+  release(digest: Digest): void {
+    this.#promised.delete(digest);
+  }
+
+  pin(pins: Pins): void {
+    this.#pinned = pins;
   }
 
   /** Whether it is worth trying to store anything now. */
@@ -230,24 +274,21 @@ export class Space {
   }
 
   #refusal(bytes: number): Fault {
-    const { maxSize, minFree } = this.bound;
-    if (this.#free - bytes < minFree) {
-      const left = `${formatSize(Math.max(0, this.#free))} free, and ${formatSize(minFree)} are to stay free`;
-      return this.fill(`the disk has ${left}; nothing is left to evict`);
-    }
+    if (this.#free - bytes < this.bound.minFree) return this.#diskRefusal();
     // The bound was set by somebody, and concerns this content alone: smaller ones are still stored.
-    const reason = `${formatSize(bytes)} do not fit: ${formatSize(maxSize)} may be stored, ${formatSize(this.#pinned)} of it are pinned`;
+    const may = `${formatSize(this.bound.maxSize)} may be stored, ${formatSize(this.#pinned.bytes)} of it are pinned`;
+    const reason = `${formatSize(bytes)} do not fit: ${may}`;
     return new Fault({ kind: "storage", reason });
+  }
+
+  #diskRefusal(): Fault {
+    const free = formatSize(Math.max(0, this.#free));
+    const left = `${free} free, and ${formatSize(this.bound.minFree)} are to stay free`;
+    return this.fill(`the disk has ${left}; nothing is left to evict`);
   }
 
   #fits(bytes: number): boolean {
     const { maxSize, minFree } = this.bound;
     return this.used + bytes <= maxSize && this.#free - bytes >= minFree;
   }
-}
-
-/** What the disk under a path has left for who is not root. */
-export async function diskFacts(path: string): Promise<DiskFacts> {
-  const { bavail, blocks, bsize } = await statfs(path);
-  return { free: bavail * bsize, size: blocks * bsize };
 }

@@ -12,7 +12,7 @@ import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
 import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
 import { ADOPTING } from "../../store/disk-blobs.ts";
 import type { Link, Place } from "../../store/index.ts";
-import { diskFacts } from "../../store/space.ts";
+import { diskFacts } from "../../store/disk-facts.ts";
 import { meaning, systemCode } from "../../store/storage-fault.ts";
 import type { KeptStore } from "./kept-store.ts";
 import {

@@ -5,8 +5,12 @@ import type { ContentUse, Index } from "../../store/index.ts";
 import type { Space } from "../../store/space.ts";
 import type { Pinned, PinnedContent } from "./pinned.ts";
 
-/** Contents that go together, in about a millisecond; between them other work has its turn. */
-const BATCH = 32;
+/** Contents that are looked at together. */
+const PAGE = 128;
+/** Contents that go together, in less than a millisecond; between them other work has its turn. */
+const BATCH = 8;
+/** Between two of them where nobody is about to need the room, in milliseconds. */
+const PAUSE_MS = 10;
 /** How often and how long a content is waited for that was handed out just now. */
 export const LEASE_TURNS = 20;
 export const LEASE_PAUSE_MS = 25;
@@ -103,19 +107,28 @@ export class Evictor {
     const { index, space } = this.#options;
     const isEnough = (): boolean =>
       bytes === undefined ? space.excess() <= 0 : tally.bytes >= bytes;
-    const pinned = await this.pinned();
     let isWaiting = false;
     let last: ContentUse | undefined;
-    while (!isEnough()) {
-      const page = await index.contents.leastUsed(BATCH, last);
+    for (;;) {
+      const page = await index.contents.leastUsed(PAGE, last);
       last = page.at(-1);
       if (!last) return isWaiting;
-      const may = page.filter(({ digest }) => !pinned.sizes.has(digest));
-      if (await this.#take(may, tally, isEnough)) isWaiting = true;
-      if (isEnough()) return false;
-      await setImmediate();
+      for (let first = 0; first < page.length; first += BATCH) {
+        // Each time anew: what is pinned in the middle of it stays.
+        const { sizes } = await this.pinned();
+        const batch = page.slice(first, first + BATCH).filter(({ digest }) => !sizes.has(digest));
+        if (batch.length === 0) continue;
+        if (await this.#take(batch, tally, isEnough)) isWaiting = true;
+        if (isEnough()) return false;
+        await this.#pause(tally);
+      }
     }
-    return false;
+  }
+
+  /** Only as long as nobody has to wait for it: all at once would keep readers waiting for the disk. */
+  async #pause({ isDry }: Tally): Promise<void> {
+    const pause = isDry ? 0 : PAUSE_MS * this.#options.space.leisure();
+    await (pause < 1 ? setImmediate() : setTimeout(pause));
   }
 
   /** Takes the first of them until it is enough. Returns whether some of them were busy. */
@@ -161,7 +174,7 @@ export class Evictor {
 
   async pinned(): Promise<PinnedContent> {
     const content = await this.#options.pinned.content();
-    this.#options.space.pin(content.bytes);
+    this.#options.space.pin(content);
     return content;
   }
 }

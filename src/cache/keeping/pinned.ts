@@ -20,6 +20,7 @@ export interface PinnedContent {
 export class Pinned {
   readonly #index: Index;
   readonly #trees: ManifestTrees;
+  #changes = 0;
   #known: { readonly content: PinnedContent; readonly until: number } | undefined;
 
   constructor(index: Index, trees: ManifestTrees) {
@@ -29,13 +30,17 @@ export class Pinned {
 
   async content(): Promise<PinnedContent> {
     if (this.#known && performance.now() < this.#known.until) return this.#known.content;
+    const changes = this.#changes;
     const content = await this.contentOf(await this.#index.pins.list());
+    // A change that overtook the looking would otherwise be unknown for as long as this is believed.
+    if (changes !== this.#changes) return this.content();
     this.#known = { content, until: performance.now() + BELIEVED_FOR };
     return content;
   }
 
   /** The pins have changed. */
   changed(): void {
+    this.#changes += 1;
     this.#known = undefined;
   }
 
