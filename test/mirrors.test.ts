@@ -189,7 +189,7 @@ test("a mirror whose blobs break off three times is passed over", async () => {
   expect(await at.circuits()).toEqual([1, 0, 0]);
 }, 30_000);
 
-test("a registry whose blobs break off at once is not waited for", async () => {
+test("a registry whose blobs break off at once is not waited for, and its manifests go on", async () => {
   await using at = await started();
   for (const mirror of [at.first, at.second]) mirror.respond(() => faults.refuses(404));
   const blob = randomContent(8 * MIB, 4);
@@ -197,11 +197,30 @@ test("a registry whose blobs break off at once is not waited for", async () => {
   at.registry.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(1000) : undefined));
   const cut = await at.blob(blob.digest);
   await until(async () => (await at.circuits())[2] === 1, { what: "its circuit to open" });
-  expect((await at.get(0)).status).toBe(502);
+  expect((await at.blob(randomContent(10, 6).digest)).status).toBe(502);
+  expect((await at.get(0)).status).toBe(200);
   at.registry.respond();
   expect((await cut.bytes()).length).toBe(blob.size);
   await until(async () => (await at.circuits())[2] === 0, { what: "its circuit to close" });
 }, 60_000);
+
+test("a storage that is away opens the circuit of blobs alone, and says so", async () => {
+  await using at = await started();
+  for (const mirror of [at.first, at.second]) mirror.respond(() => faults.refuses(404));
+  await using storage = await startScriptedUpstream();
+  await storage.stop();
+  at.registry.respond(({ kind }) =>
+    kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
+  );
+  const digests = [1, 2, 3, 4].map((seed) => randomContent(100, seed).digest);
+  const asked = () => at.registry.requests({ kind: "blob" }).length;
+  for (const digest of digests) expect((await at.blob(digest)).status).toBe(502);
+  expect(asked()).toBe(3);
+  expect(await at.circuits()).toEqual([0, 0, 1]);
+  for (const i of [0, 1]) expect((await at.get(i)).headers.get("cache-status")).toContain("miss");
+  const status = await (await at.cache.getAdmin("/api/v1/status")).text();
+  expect(status).toContain(`of its blobs: reg.test cannot be reached: ${storage.address} refuses`);
+}, 30_000);
 
 test("a mirror that hangs costs some seconds once, and the answer comes in time", async () => {
   await using at = await started();

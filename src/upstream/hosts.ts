@@ -2,7 +2,7 @@ import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
 import { type CircuitState, type Failure, Health } from "./health.ts";
 import { type Budget, Limits } from "./limits.ts";
-import type { UpstreamObserver } from "./observer.ts";
+import type { RequestKind, UpstreamObserver } from "./observer.ts";
 import type { SlotKind } from "./slots.ts";
 
 /** One address of an upstream: a mirror's or its own. */
@@ -14,7 +14,10 @@ export interface Host {
   readonly overridePath: boolean;
   /** Whether it is asked where tags point to. */
   readonly resolves: boolean;
+  /** As it gives manifests and lists. */
   readonly health: Health;
+  /** As it gives blobs: mostly another host does that, and what it fails says nothing of manifests. */
+  readonly blobs: Health;
   readonly limits: Limits;
 }
 
@@ -44,7 +47,8 @@ export class Hosts {
     this.#now = now;
     if (health) {
       const limits = this.#limits(settings);
-      this.#known.set(settings.url.href, { health, limits, road: roadOf(settings) });
+      const blobs = this.#health();
+      this.#known.set(settings.url.href, { health, blobs, limits, road: roadOf(settings) });
     }
     this.configure(settings);
   }
@@ -55,11 +59,11 @@ export class Hosts {
     const before = this.#known;
     this.#known = new Map();
     const placed = (view: UpstreamSettings, how: Pick<Host, "overridePath" | "resolves">): Host => {
-      const { health, limits } = this.#state(
+      const { health, blobs, limits } = this.#state(
         view,
         this.#known.get(view.url.href) ?? before.get(view.url.href),
       );
-      return { settings: view, isMirror: view !== settings, ...how, health, limits };
+      return { settings: view, isMirror: view !== settings, ...how, health, blobs, limits };
     };
     // Credentials and certificates are for the registry: a mirror belongs to somebody else.
     const views = mirrors.map(({ url, allowPrivate, overridePath, resolve, ca = rest.ca }) => {
@@ -87,18 +91,21 @@ export class Hosts {
   }
 
   status(who: string): HostStatus[] {
-    return this.#hosts.map(({ settings, health, limits, isMirror }) => {
+    return this.#hosts.map(({ settings, health, blobs, limits, isMirror }) => {
       const as = isMirror ? ANONYMOUS : who;
       const limited = limits.fault(as, "metadata");
-      const reason = health.fault?.message ?? limited?.message;
+      const failing = health.state === "closed" && blobs.fault ? blobs : health;
+      const what = failing === blobs ? "of its blobs: " : "";
+      const reason = failing.fault ? `${what}${failing.fault.message}` : limited?.message;
+      const last = latest(health.last, blobs.last);
       const budget = limits.budget(as);
       return {
         url: settings.url.href,
         isMirror,
-        circuit: health.state,
+        circuit: failing.state,
         ...(reason === undefined ? {} : { reason }),
-        ...(health.since === undefined ? {} : { since: health.since }),
-        ...(health.last ? { last: health.last } : {}),
+        ...(failing.since === undefined ? {} : { since: failing.since }),
+        ...(last ? { last } : {}),
         ...(budget ? { budget } : {}),
         ...(limited?.detail.kind === "upstream-limited"
           ? { limitedFor: limited.detail.retryAfter }
@@ -114,7 +121,8 @@ export class Hosts {
       before?.road === road
         ? before
         : {
-            health: new Health(this.#now ? { now: this.#now } : {}),
+            health: this.#health(),
+            blobs: this.#health(),
             limits: before?.limits ?? this.#limits(settings),
             road,
           };
@@ -122,12 +130,16 @@ export class Hosts {
     return known;
   }
 
+  #health(): Health {
+    return new Health(this.#now ? { now: this.#now } : {});
+  }
+
   #limits({ name }: UpstreamSettings): Limits {
     return new Limits({ upstream: name, ...(this.#now ? { now: this.#now } : {}) });
   }
 }
 
-interface Known extends Pick<Host, "health" | "limits"> {
+interface Known extends Pick<Host, "health" | "blobs" | "limits"> {
   readonly road: string;
 }
 
@@ -136,12 +148,26 @@ function roadOf({ allowPrivate, proxy, ca, client }: UpstreamSettings): string {
   return JSON.stringify([allowPrivate, proxy, ca, client]);
 }
 
+function latest(one: Failure | undefined, other: Failure | undefined): Failure | undefined {
+  return one && other ? (one.at < other.at ? other : one) : (one ?? other);
+}
+
+/** What a host's answers to such questions tell of. */
+export function healthFor({ health, blobs }: Host, request: RequestKind): Health {
+  return request === "blob" ? blobs : health;
+}
+
 /** Who a mirror is asked as. */
 export const ANONYMOUS = "anonymous";
 
 /** Why a host is not asked for this now. */
-export function reservation(host: Host, who: string, kind: SlotKind): Fault | undefined {
-  return host.limits.fault(host.isMirror ? ANONYMOUS : who, kind) ?? host.health.admit();
+export function reservation(
+  host: Host,
+  who: string,
+  { slot, request }: { readonly slot: SlotKind; readonly request: RequestKind },
+): Fault | undefined {
+  const limited = host.limits.fault(host.isMirror ? ANONYMOUS : who, slot);
+  return limited ?? healthFor(host, request).admit();
 }
 
 /**
@@ -153,7 +179,8 @@ export function reservation(host: Host, who: string, kind: SlotKind): Fault | un
 export function blame(host: Host, fault: Fault, observe?: UpstreamObserver): boolean {
   if (!host.isMirror) return false;
   const { name: upstream, url } = host.settings;
-  if (host.health.condemn(fault)) {
+  const isNew = [host.health, host.blobs].map((health) => health.condemn(fault)).includes(true);
+  if (isNew) {
     observe?.({ type: "condemned", upstream, mirror: url.href, reason: fault.message });
   }
   return true;

@@ -5,7 +5,7 @@ import { bareMediaType } from "../oci/media-types.ts";
 import { type BodyEnd, discard, readSmall } from "./body.ts";
 import type { Answer } from "./dial.ts";
 import { exchange, type Question } from "./exchange.ts";
-import { ANONYMOUS, blame, type Host, type Hosts, reservation } from "./hosts.ts";
+import { ANONYMOUS, blame, healthFor, type Host, type Hosts, reservation } from "./hosts.ts";
 import { type Asked, refusal } from "./refusal.ts";
 import type { Roads } from "./roads.ts";
 
@@ -74,9 +74,9 @@ export class Inquiry {
     for (const host of this.#hosts.all) {
       const left = deadline - performance.now();
       // A mirror that failed a moment ago has others beside it; the upstream itself has none.
-      if (host.isMirror && host.health.ailing()) continue;
+      if (host.isMirror && healthFor(host, question.request).ailing()) continue;
       if (!host.resolves && isByName(question)) continue;
-      const reserved = reservation(host, this.#who, question.slot);
+      const reserved = reservation(host, this.#who, question);
       if (reserved) {
         told = reserved;
         continue;
@@ -133,31 +133,27 @@ export class Inquiry {
     use: Use<Value>,
   ): Promise<Value> {
     const { name } = this.#settings;
-    return this.#watched(
-      host,
-      async () => {
-        const { path: _, query: __, page: ___, patience, ...rest } = question;
-        const answer = await exchange(host.settings, { ...this.#roads, patience }, rest);
-        const { status, headers } = answer;
-        // Known only now: a helper may have been asked on the way.
-        const who = host.isMirror ? ANONYMOUS : this.#who;
-        host.limits.answered(who, headers);
-        if (status !== 200 && status !== 206) {
-          await discard(answer.body);
-          const credentials = this.#credentialState(host);
-          throw refusal(status, headers, { upstream: name, ...asked, credentials });
-        }
-        if (bareMediaType(headers.get("content-type")) === "text/html") {
-          // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
-          await answer.body?.cancel();
-          throw this.untrue(`a web page in place of ${asked.what} ${asked.name}`);
-        }
-        if (question.slot === "blob") void answer.ended.then((end) => noteBody(host, end));
-        const forBody = host.isMirror ? patience : SMALL_BODY_DEADLINE;
-        return use({ ...answer, host, url: question.url, patience: forBody });
-      },
-      question.slot,
-    );
+    return this.#watched(host, question, async () => {
+      const { path: _, query: __, page: ___, patience, ...rest } = question;
+      const answer = await exchange(host.settings, { ...this.#roads, patience }, rest);
+      const { status, headers } = answer;
+      // Known only now: a helper may have been asked on the way.
+      const who = host.isMirror ? ANONYMOUS : this.#who;
+      host.limits.answered(who, headers);
+      if (status !== 200 && status !== 206) {
+        await discard(answer.body);
+        const credentials = this.#credentialState(host);
+        throw refusal(status, headers, { upstream: name, ...asked, credentials });
+      }
+      if (bareMediaType(headers.get("content-type")) === "text/html") {
+        // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
+        await answer.body?.cancel();
+        throw this.untrue(`a web page in place of ${asked.what} ${asked.name}`);
+      }
+      if (question.slot === "blob") void answer.ended.then((end) => noteBody(host, end));
+      const forBody = host.isMirror ? patience : SMALL_BODY_DEADLINE;
+      return use({ ...answer, host, url: question.url, patience: forBody });
+    });
   }
 
   #credentialState(host: Host): "none" | "used" | "refused" {
@@ -168,21 +164,22 @@ export class Inquiry {
 
   async #watched<T>(
     host: Host,
+    { request, slot }: Pick<Question, "request" | "slot">,
     work: () => Promise<T>,
-    slot: Question["slot"] = "metadata",
   ): Promise<T> {
+    const health = healthFor(host, request);
     try {
       const result = await work();
-      host.health.ok();
+      health.ok();
       return result;
     } catch (error) {
       if (!(error instanceof Fault)) {
-        host.health.abandoned();
+        health.abandoned();
         throw error;
       }
       if (error.detail.kind === "upstream-untrue" && !isOfForm(error))
         blame(host, error, this.#roads.observe);
-      host.health.failed(error);
+      health.failed(error);
       if (error.detail.kind === "upstream-limited") {
         const who = host.isMirror ? ANONYMOUS : this.#who;
         host.limits.limited(who, slot, error.detail.retryAfter);
@@ -196,9 +193,9 @@ export class Inquiry {
  * A mirror has others beside it, which may do better. Of the registry itself only what brings nothing
  * counts: a download goes on at its offset, and comes to its end that way.
  */
-function noteBody({ health, isMirror }: Host, { how, bytes, fault }: BodyEnd): void {
-  if (how === "whole") health.bodyCame();
-  if (fault && (isMirror || bytes < WORTH_IT)) health.bodyBroke(fault);
+function noteBody({ blobs, isMirror }: Host, { how, bytes, fault }: BodyEnd): void {
+  if (how === "whole") blobs.bodyCame();
+  if (fault && (isMirror || bytes < WORTH_IT)) blobs.bodyBroke(fault);
 }
 
 /**
