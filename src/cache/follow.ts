@@ -42,14 +42,14 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
   async function next(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (cancelled || position === end) return undefined;
-      if (fill.handover && (isUnreadable || position >= fill.handover.length))
-        return relayed(fill.handover);
-      if (fill.fault && !fill.handover) return stalled(fill.fault);
       if (fill.attempt !== attempt) {
         // What was given out may be wrong: only who has nothing of it yet can go on here.
         if (position > first || fill.size !== size) return stalled(begunAnew(fill));
         ({ attempt } = fill);
       }
+      if (fill.handover && (isUnreadable || position >= fill.handover.length))
+        return relayed(fill.handover);
+      if (fill.fault && !fill.handover) return stalled(fill.fault);
       if (fill.available > position) {
         ahead?.cancel();
         const piece = await fill.read(position).catch(unreadable);
