@@ -1,7 +1,13 @@
 import { TomlDocument } from "../toml-document.ts";
 import type { HostEntry, HostFields, HostsFile } from "./hosts-file.ts";
 import { readHostsFile } from "./hosts-file.ts";
-import { OWNERSHIP_MARK, hostBlock, itself, renderHosts } from "./hosts-template.ts";
+import {
+  OWNERSHIP_MARK,
+  hostBlock,
+  itself,
+  renderHosts,
+  withDialTimeout,
+} from "./hosts-template.ts";
 import { tomlString } from "../toml-document.ts";
 import type { Traits } from "./version.ts";
 
@@ -117,7 +123,7 @@ function rewrite(adoption: Adoption, file: HostsFile): Adopted {
       comments.push(`left out, for capabilities that this containerd does not know: ${host.url}`);
       continue;
     }
-    hosts.push(known);
+    hosts.push(withDialTimeout(known));
   }
   const server = serverOf(adoption, file, notes);
   let root = withKnownCapabilities(file.root, traits);

@@ -247,7 +247,9 @@ function certificateFindings(view: FileView, file: string, hosts: HostsFile): Fi
 
 function timeFindings(file: string, hosts: HostsFile, traits: Traits): Finding[] {
   if (!traits.readsDialTimeout) return [];
-  return hosts.hosts
+  // The registry itself is no mirror: nothing comes after it.
+  const mirrors = hosts.hosts.filter((host) => host.url !== hosts.server);
+  return mirrors
     .filter((host) => host.dialTimeout === undefined)
     .map((host) => ({
       code: "hosts-no-dial-timeout",

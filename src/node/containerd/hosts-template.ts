@@ -49,6 +49,16 @@ function headerLines({ headers }: HostFields): string[] {
   );
 }
 
+const DIAL_TIMEOUT = "5s";
+
+/**
+ * Somebody's mirror in a file that is written here. Without a bound one that vanished from the
+ * network costs 30 s a request; it may be further away than the cache.
+ */
+export function withDialTimeout(host: HostEntry): HostEntry {
+  return { ...host, dialTimeout: host.dialTimeout ?? DIAL_TIMEOUT };
+}
+
 /** Before 1.7.32 a file without any host is an error: the server is then named twice. */
 export function itself(server: string, root: HostFields): HostEntry {
   return { url: server, capabilities: ["pull", "resolve"], ...root };

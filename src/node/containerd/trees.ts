@@ -13,7 +13,7 @@ import {
 } from "./hosts-directories.ts";
 import type { HostEntry, HostFields } from "./hosts-file.ts";
 import { hasTls, readHostsFile } from "./hosts-file.ts";
-import { OWNERSHIP_MARK, itself, renderHosts } from "./hosts-template.ts";
+import { OWNERSHIP_MARK, itself, renderHosts, withDialTimeout } from "./hosts-template.ts";
 import type { Traits } from "./version.ts";
 
 export interface TreesInput {
@@ -61,7 +61,7 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   if (shadowed)
     result.notes.push(`${registry}: the hosts of ${shadowed.file} stay behind the cache`);
   const behind = [...former, ...(shadowed?.hosts ?? [])];
-  const more = behind.filter((host) => host.url !== wish.cache);
+  const more = behind.filter((host) => host.url !== wish.cache).map(withDialTimeout);
   // A server in _default would be that of every registry: it is left out, and each is its own.
   const server = isDefault
     ? undefined
