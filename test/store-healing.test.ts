@@ -1,7 +1,10 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { stringify } from "yaml";
+import { openIndex } from "../src/store/open-index.ts";
 import { command, commandOn } from "./harness/commands.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -168,6 +171,38 @@ test("an index that was taken away is made again", async () => {
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
+}, 60_000);
+
+test("an index whose making was killed, or that breaks while no cache runs, has its facts again", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = textImage({ text: "kept" });
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  const configFile = dir.file("entrepot.yaml");
+  await writeFile(configFile, stringify(settings));
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+  }
+  await upstream.stop();
+  const listed = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
+  const path = join(data, "index.db");
+  await writeFile(path, "this is no database".repeat(1000));
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(listed);
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(listed);
+
+  // As a kill -9 leaves it that comes when nothing but the index is there.
+  await rm(path);
+  await (await openIndex(path)).close();
+  await writeFile(`${path}.remaking`, "");
+  await using cache = await startEntrepot({ config: settings, data });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+  expect((await command(cache, "ls")).stdout).toMatch(listed);
+  await until(() => !existsSync(`${path}.remaking`), { what: "a whole index" });
 }, 60_000);
 
 test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {

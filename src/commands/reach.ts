@@ -10,6 +10,7 @@ import { ConfigError } from "../config/problems.ts";
 import { Fault } from "../oci/fault.ts";
 import { DataDirectoryError } from "../store/data-directory.ts";
 import { IndexError } from "../store/open-index.ts";
+import { rebuild, reconcile } from "../store/reconcile.ts";
 import { AdminClient, AdminError } from "./admin-client.ts";
 
 /** Where a command's cache is, as `serve` was told. */
@@ -98,7 +99,7 @@ async function openStopped(
     throw new CommandError(message);
   }
   try {
-    return await openKeptStore(settings, {
+    const kept = await openKeptStore(settings, {
       full: () => {},
       removed: () => {},
       unwritten: () => {},
@@ -107,6 +108,8 @@ async function openStopped(
         process.stderr.write(`entrepot: ${reason}\nIt is now ${path}, and is made again.\n`);
       },
     });
+    await makeWhole(kept);
+    return kept;
   } catch (error) {
     if (error instanceof DataDirectoryError && error.kind === "locked") {
       const message = `a cache runs on ${settings.dataDirectory}, but none answers at ${client.url}: name its --admin or --config`;
@@ -114,6 +117,18 @@ async function openStopped(
     }
     throw error;
   }
+}
+
+/** An index that was begun anew, now or by a process that was killed, has its facts before anybody asks. */
+async function makeWhole({ plain, index, facts, remade, steward }: KeptStore): Promise<void> {
+  const { begun } = remade;
+  if (remade.whole === begun) return;
+  const store = { store: plain, index, facts };
+  await rebuild(store);
+  await reconcile({ ...store, inUse: () => false });
+  remade.end(begun);
+  steward.indexRemade();
+  await steward.recount();
 }
 
 function complain(error: unknown): number {

@@ -4,14 +4,6 @@ import { isDamage } from "./sqlite.ts";
 /** An index that breaks again sooner than this is not made anew again, in milliseconds: its disk is broken. */
 const AT_MOST_EVERY = 60_000;
 
-/** Indexes that had to be begun anew, whose facts are made again from the files of the store. */
-export interface Remade {
-  /** How many were begun since the start. */
-  begun: number;
-  /** How many of them have their facts again. */
-  whole: number;
-}
-
 /**
  * An index that is replaced when it turns out to be damaged while it is used. Who asked is answered
  * by the new one, which knows nothing yet.

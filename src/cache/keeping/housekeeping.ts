@@ -83,7 +83,7 @@ export class Housekeeping implements AsyncDisposable {
       const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
       const found = await reconcile({ store: plain, index, facts, inUse, signal });
       if (signal.aborted) return;
-      remade.whole = begun;
+      remade.end(begun);
       await steward.recount();
       this.#events.reconciled(found);
       await this.#prune();

@@ -8,11 +8,12 @@ import { BoundedBlobs } from "../../store/bounded-blobs.ts";
 import { openDataDirectory } from "../../store/data-directory.ts";
 import { openDiskBlobs } from "../../store/disk-blobs.ts";
 import { FactFiles } from "../../store/fact-files.ts";
-import { HealingIndex, type Remade } from "../../store/healing-index.ts";
+import { HealingIndex } from "../../store/healing-index.ts";
 import type { Index } from "../../store/index.ts";
 import { IndexError, openIndex } from "../../store/open-index.ts";
 import { diskFacts, type DiskFacts } from "../../store/disk-facts.ts";
 import { type Bound, Space } from "../../store/space.ts";
+import { Remaking } from "../../store/remaking.ts";
 import { Usage } from "../../store/usage.ts";
 import { Bounds } from "./bounds.ts";
 import { Evictor, type Why } from "./evictor.ts";
@@ -47,7 +48,7 @@ export interface KeptStore extends AsyncDisposable {
   readonly evictor: Evictor;
   readonly bounds: Bounds;
   readonly steward: Steward;
-  readonly remade: Remade;
+  readonly remade: Remaking;
   /** Who brings content in, and may tell what of it must not be touched. */
   usedBy(inUse: (digest: Digest) => boolean): void;
   /** Takes up changed bounds of upstreams. */
@@ -155,17 +156,17 @@ function boundOf(storage: Settings["storage"], disk: DiskFacts, held: number): B
 async function openHealing(
   path: string,
   events: StoreEvents,
-): Promise<{ index: Index; remade: Remade }> {
-  const remade = { begun: 0, whole: 0 };
+): Promise<{ index: Index; remade: Remaking }> {
+  const remade = new Remaking(path);
   const replace = async (reason: string): Promise<Index> => {
+    remade.begin();
     const index = await openInPlaceOf(path);
-    remade.begun += 1;
     events.damaged(`${path}${DAMAGED}`, reason);
     return index;
   };
   const open = async (): Promise<Index> => {
     // Somebody has taken it away, and left what it can be made from.
-    if (!existsSync(path) && existsSync(join(dirname(path), "facts"))) remade.begun += 1;
+    if (!existsSync(path) && existsSync(join(dirname(path), "facts"))) remade.begin();
     try {
       return await openIndex(path);
     } catch (error) {

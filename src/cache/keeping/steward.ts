@@ -3,10 +3,10 @@ import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
 import type { BlobStore } from "../../store/blobs.ts";
 import type { FactFiles } from "../../store/fact-files.ts";
-import type { Remade } from "../../store/healing-index.ts";
 import type { Index, Pin } from "../../store/index.ts";
 import { inspect, type Progress } from "../../store/inspection.ts";
 import { reconcile, type Reconciled } from "../../store/reconcile.ts";
+import type { Remade } from "../../store/remaking.ts";
 import type { Space } from "../../store/space.ts";
 import type { Bounds } from "./bounds.ts";
 import type { Evicted, Evictor } from "./evictor.ts";
@@ -26,7 +26,7 @@ export interface StewardOptions {
   readonly bounds: Bounds;
   readonly trees: ManifestTrees;
   readonly pinned: Pinned;
-  readonly remade: Readonly<Remade>;
+  readonly remade: Remade;
   readonly inUse: (digest: Digest) => boolean;
   readonly flushUse: () => Promise<void>;
 }

@@ -1,0 +1,41 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+
+/** What is known of indexes that had to be begun anew, whose facts are made again from the store's files. */
+export interface Remade {
+  /** How many were begun since the start; one that an earlier process left unfinished is the first. */
+  readonly begun: number;
+  /** How many of them have their facts again. */
+  readonly whole: number;
+}
+
+/** Remembers in a file beside the index that it is not whole, for whoever comes after a kill -9. */
+export class Remaking implements Remade {
+  readonly #path: string;
+  #begun = 0;
+  #whole = 0;
+
+  constructor(indexPath: string) {
+    this.#path = `${indexPath}.remaking`;
+    if (existsSync(this.#path)) this.#begun = 1;
+  }
+
+  get begun(): number {
+    return this.#begun;
+  }
+
+  get whole(): number {
+    return this.#whole;
+  }
+
+  /** Before there is a new index. */
+  begin(): void {
+    this.#begun += 1;
+    writeFileSync(this.#path, "", { mode: 0o600, flush: true });
+  }
+
+  /** @param begun how many there were when this began */
+  end(begun: number): void {
+    this.#whole = begun;
+    if (begun === this.#begun) rmSync(this.#path, { force: true });
+  }
+}
