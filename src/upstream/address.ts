@@ -3,8 +3,11 @@ import ipaddr from "ipaddr.js";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../oci/fault.ts";
 
-/** Every address of a host name; rejects where it has none. Replaced in tests and by a resolver of one's own. */
-export type Resolver = (host: string) => Promise<readonly string[]>;
+/**
+ * Every address of a host name; rejects where it has none. `afresh` where those that it gave did not
+ * answer. Replaced in tests and by a resolver of one's own.
+ */
+export type Resolver = (host: string, afresh?: boolean) => Promise<readonly string[]>;
 
 /** An address that was looked at after DNS. Dialling it, and not the name again, leaves DNS rebinding nothing to gain. */
 export interface CheckedAddress {
@@ -24,6 +27,7 @@ export interface AddressPolicy {
    */
   readonly isLed?: boolean | undefined;
   readonly resolver: Resolver;
+  readonly afresh?: boolean;
 }
 
 /**
@@ -56,6 +60,36 @@ export async function resolve(host: string, policy: AddressPolicy): Promise<Chec
   });
 }
 
+/**
+ * Where a host is now that did not answer where it was; empty where DNS says nothing new.
+ *
+ * @throws Fault `address-refused` where it is inside now
+ */
+export async function moved(
+  host: string,
+  policy: AddressPolicy,
+  before: readonly CheckedAddress[],
+): Promise<CheckedAddress[]> {
+  if (isLiteral(host)) return [];
+  try {
+    const now = await resolve(host, { ...policy, afresh: true });
+    return now.filter(({ ip }) => before.every((one) => one.ip !== ip));
+  } catch (error) {
+    if (error instanceof Fault && error.detail.kind === "upstream-unreachable") return [];
+    throw error;
+  }
+}
+
+/** The same URL with a number for its host. */
+export function literal(url: URL, { ip, family }: CheckedAddress): URL {
+  const dialled = new URL(url);
+  dialled.username = "";
+  dialled.password = "";
+  dialled.hash = "";
+  dialled.hostname = family === 6 ? `[${ip}]` : ip;
+  return dialled;
+}
+
 /** Whether a URL's `hostname` is an address already. */
 export function isLiteral(host: string): boolean {
   return ipaddr.isValid(bare(host));
@@ -67,7 +101,7 @@ function bare(host: string): string {
 
 async function lookUp(host: string, policy: AddressPolicy): Promise<readonly string[]> {
   try {
-    const found = await policy.resolver(host);
+    const found = await policy.resolver(host, policy.afresh);
     if (found.length > 0) return found;
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no code";
@@ -164,15 +198,17 @@ function innerAddresses(address: ipaddr.IPv6): ipaddr.IPv4[] {
 /** The system's resolver. Answers are kept for ten seconds, and one look-up serves all who wait for it. */
 export function systemResolver(): Resolver {
   const known = new LRUCache<string, Promise<readonly string[]>>({ max: 1024, ttl: 10_000 });
-  return (host) => {
+  const answered = new WeakSet<Promise<unknown>>();
+  return (host, afresh = false) => {
     const running = known.get(host);
-    if (running) return running;
+    if (running && !(afresh && answered.has(running))) return running;
     const asked = lookup(host, { all: true }).then((found) => found.map(({ address }) => address));
     known.set(host, asked);
-    // A failure is not kept: the next request asks again.
-    asked.catch(() => {
+    const failed = (): void => {
+      // A failure is not kept: the next request asks again.
       if (known.peek(host) === asked) known.delete(host);
-    });
+    };
+    asked.then(() => answered.add(asked), failed);
     return asked;
   };
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { until } from "../../test/harness/waiting.ts";
+import type { Resolver } from "./address.ts";
 import { readSmall } from "./body.ts";
 import type { UpstreamEvent } from "./observer.ts";
 import { dialer, read, readText, request } from "./testing-dial.ts";
@@ -32,21 +33,36 @@ test("a private address is refused before anything connects", async () => {
   expect(server.connections()).toBe(0);
 });
 
-test("DNS that answers a public address first and loopback then gains nothing", async () => {
-  using server = await serveRaw((socket) => socket.end());
-  let asked = 0;
-  const rebinding = async () => {
-    asked += 1;
-    return asked === 1 ? ["192.0.2.1"] : ["127.0.0.1"];
+test("a name is looked up once for a request, and again only where nothing answered", async () => {
+  using server = serve(() => new Response("ok"));
+  const asked: (boolean | undefined)[] = [];
+  let where = "127.0.0.1";
+  const resolver: Resolver = async (_, afresh) => {
+    asked.push(afresh);
+    return [afresh ? "127.0.0.1" : where];
   };
-  // The first answer is checked and dialled: the name is not looked up a second time to connect.
   const url = `http://reg.test:${server.port}/`;
-  const subject = dialer({ resolver: rebinding });
-  const first = await faultOf(subject.dial(request(url, { allowPrivate: true })));
-  expect(["upstream-timeout", "upstream-unreachable"]).toContain(first.kind);
-  expect(asked).toBe(1);
-  const second = await faultOf(subject.dial(request(url, { allowPrivate: false })));
-  expect(second.kind).toBe("address-refused");
+  const subject = dialer({ resolver, deadlines: { headers: 5000 } });
+  expect(await readText((await subject.dial(request(url))).body)).toBe("ok");
+  expect(asked).toEqual([undefined]);
+  where = "127.0.0.2";
+  expect(await readText((await subject.dial(request(url))).body)).toBe("ok");
+  expect(asked).toEqual([undefined, undefined, true]);
+});
+
+test("what is inside when it is looked up again is refused, and the road is told where DNS is silent", async () => {
+  using server = await serveRaw((socket) => socket.end());
+  const url = `http://reg.test:${server.port}/`;
+  const subject = dialer({
+    resolver: async (_, afresh) => [afresh ? "169.254.169.254" : "127.0.0.2"],
+  });
+  const led = request(url, { isLed: true });
+  expect(await faultOf(subject.dial(led))).toMatchObject({ kind: "address-refused" });
+  const silent = dialer({
+    resolver: async (_, afresh) => (afresh ? Promise.reject(new Error("away")) : ["127.0.0.2"]),
+  });
+  const fault = await faultOf(silent.dial(request(url)));
+  expect(fault).toMatchObject({ reason: expect.stringContaining("refuses connections") });
   expect(server.connections()).toBe(0);
 });
 

@@ -7,6 +7,8 @@ import {
   type CheckedAddress,
   type Resolver,
   isLiteral,
+  literal,
+  moved,
   resolve,
   systemResolver,
 } from "./address.ts";
@@ -160,6 +162,23 @@ export class Dialer {
     }
     const pool = this.#pool(request);
     const addresses = await abortable(resolve(url.hostname, policy), signal);
+    try {
+      return await this.#any(addresses, pool, request, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const others = await abortable(moved(url.hostname, policy, addresses), signal);
+      if (others.length === 0) throw error;
+      return this.#any(others, pool, request, signal);
+    }
+  }
+
+  async #any(
+    addresses: readonly CheckedAddress[],
+    pool: Pool,
+    request: DialRequest,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const { upstream, url } = request;
     let fault: Fault | undefined;
     for (const address of await this.#order(addresses, pool, request, signal)) {
       try {
@@ -273,14 +292,4 @@ function requestInit(
     signal,
     ...(body === undefined ? {} : { body }),
   };
-}
-
-/** The same URL with a number for its host. */
-function literal(url: URL, { ip, family }: CheckedAddress): URL {
-  const dialled = new URL(url);
-  dialled.username = "";
-  dialled.password = "";
-  dialled.hash = "";
-  dialled.hostname = family === 6 ? `[${ip}]` : ip;
-  return dialled;
 }

@@ -22,6 +22,8 @@ export type Rule = (request: UpstreamRequest) => Fault | undefined | Promise<Fau
 
 export interface ScriptedUpstreamOptions {
   readonly host?: string;
+  /** One that the system chooses, unless said. */
+  readonly port?: number;
   /** It then speaks https with this certificate. */
   readonly certificate?: Certificate;
 }
@@ -37,11 +39,12 @@ export class ScriptedUpstream implements AsyncDisposable {
   #requests: RecordedRequest[] = [];
   #stall = new Gate();
 
-  constructor({ host = "127.0.0.1", certificate }: ScriptedUpstreamOptions) {
+  constructor({ host = "127.0.0.1", port = 0, certificate }: ScriptedUpstreamOptions) {
     this.#host = host;
     this.#scheme = certificate ? "https" : "http";
     const secure = certificate && { key: certificate.key, cert: certificate.certificate };
     this.#server = new WireServer(host, (request, answer) => this.#serve(request, answer), secure);
+    this.#server.port = port;
   }
 
   /** `host:port`, as it stands in an image's name. */

@@ -1,0 +1,91 @@
+import { expect, test } from "bun:test";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { startDns } from "./harness/dns.ts";
+import { startEntrepot } from "./harness/entrepot.ts";
+import { textImage } from "./harness/images.ts";
+import { tempDir } from "./harness/places.ts";
+import { realTest } from "./harness/real.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+
+/** Addresses that are public everywhere else: here they are this machine's, and no packet leaves. */
+const [HERE, THERE] = ["93.184.215.14", "93.184.215.15"];
+const INSIDE = "ENTREPOT_NETWORK_OF_ITS_OWN";
+
+const image = textImage({ text: "moved" });
+
+async function started() {
+  const dir = await tempDir("moved");
+  const dns = await startDns(dir);
+  const before = await startScriptedUpstream({ host: HERE });
+  const port = Number(before.address.split(":")[1]);
+  before.add("app", image, "1");
+  dns.answer("reg.example", HERE);
+  const upstreams = { "reg.example": { url: `http://reg.example:${port}`, tagTtl: "0s" } };
+  const cache = await startEntrepot({ config: { upstreams }, program: dns.program });
+  return {
+    dns,
+    before,
+    port,
+    get: (reference: string) => cache.get(`/v2/app/manifests/${reference}?ns=reg.example`),
+    async [Symbol.asyncDispose]() {
+      for (const one of [cache, before, dns, dir]) await one[Symbol.asyncDispose]();
+    },
+  };
+}
+
+if (process.env[INSIDE] === "1") {
+  test("DNS that answers a public address first and 127.0.0.1 then is refused", async () => {
+    await using at = await started();
+    let connections = 0;
+    const victim = createServer((socket) => {
+      connections += 1;
+      socket.destroy();
+    });
+    victim.listen(at.port, "127.0.0.1");
+    await once(victim, "listening");
+    expect((await at.get("1")).status).toBe(200);
+    at.dns.answer("reg.example", "127.0.0.1");
+    // The address that was checked is the one that is dialled, whatever DNS says by now.
+    expect((await at.get("missing")).status).toBe(404);
+    expect(at.before.requests({ reference: "missing" })).toHaveLength(1);
+    await at.before.stop();
+    const refused = await at.get("other");
+    expect([refused.status, await refused.text()]).toEqual([
+      502,
+      expect.stringContaining("is 127.0.0.1, a loopback address, which is not dialled"),
+    ]);
+    expect((await at.get("1")).headers.get("cache-status")).toContain("stale");
+    expect(connections).toBe(0);
+    victim.close();
+  });
+
+  test("an upstream that changes its address is found there by the next pull", async () => {
+    await using at = await started();
+    expect((await at.get("1")).status).toBe(200);
+    await using after = await startScriptedUpstream({ host: THERE, port: at.port });
+    after.add("app", image, "2");
+    at.dns.answer("reg.example", THERE);
+    await at.before.stop();
+    expect((await at.get("2")).status).toBe(200);
+    expect(after.requests({ reference: "2" }).map(({ headers }) => headers.get("host"))).toEqual([
+      `reg.example:${at.port}`,
+    ]);
+  });
+} else {
+  realTest("in a network of its own, an upstream's name leads elsewhere", async () => {
+    const addresses = [HERE, THERE].map((one) => `busybox ip addr add ${one}/32 dev lo`);
+    const script = ["busybox ip link set lo up", ...addresses, 'exec "$0" "$@"'].join(" && ");
+    const file = fileURLToPath(import.meta.url);
+    const bun = [process.execPath, "test", "--timeout=60000", file];
+    const run = Bun.spawn(["unshare", "-n", "sh", "-c", script, ...bun], {
+      env: { ...process.env, [INSIDE]: "1" },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const told = await Promise.all([run.stdout.text(), run.stderr.text()]);
+    expect(told.join("\n")).toContain(" 2 pass\n 0 fail\n");
+    expect(await run.exited).toBe(0);
+  });
+}
