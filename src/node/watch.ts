@@ -1,7 +1,7 @@
 import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import type { JournalDocument } from "./journal.ts";
-import { isOurs, restore } from "./journal.ts";
+import { JournalError, isOurs, restore } from "./journal.ts";
 import { LockedError } from "./lock.ts";
 import { FilesFault } from "./node-files.ts";
 import type { Wish } from "./plan.ts";
@@ -43,6 +43,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     } catch (error) {
       const isExpected =
         error instanceof LockedError ||
+        error instanceof JournalError ||
         error instanceof FilesFault ||
         error instanceof RuntimeFault;
       if (!isExpected) throw error;
@@ -74,8 +75,12 @@ class Watcher {
       return;
     }
     if (journal.unfinished) {
-      this.#once(`an ${journal.unfinished} was cut short: run it again`);
-      return;
+      // A run that is at work holds the lock, and looks after the node itself.
+      const left = await site.exclusively(() => site.journal.read()?.unfinished);
+      if (left) {
+        const what = `${left === "apply" ? "an apply" : "a rollback"} was cut short: run it again`;
+        this.#once(`${what}; until then a cache that fails is taken out, and does not come back`);
+      }
     }
     const cache = this.#cacheOf(journal);
     const begun = Date.now();
@@ -86,7 +91,7 @@ class Watcher {
       if (this.#wellInARow < WELL) return;
       const changed = await this.#turn("wired");
       if (changed > 0) say(`${cache.url} is well again: ${changed} mirrors are back`);
-      await this.#follow(journal, cache);
+      if (!journal.unfinished) await this.#follow(journal, cache);
       return;
     }
     this.#wellInARow = 0;
@@ -132,13 +137,15 @@ class Watcher {
   #turnAlone(to: "wired" | "out"): number {
     const { site } = this.#options;
     const journal = site.journal.read();
-    if (journal === undefined || journal.unfinished) return 0;
+    if (journal === undefined || (journal.unfinished && to === "wired")) return 0;
     let changed = 0;
     for (const [path, entry] of Object.entries(journal.files)) {
       const wanted = restore(entry[to]);
       if (entry.kind !== "hosts" || sameState(restore(entry.wired), restore(entry.out))) continue;
       const current = site.files.read(path);
       if (sameState(current, wanted)) continue;
+      // Of a run that was cut short, what it had not written yet is as it was before.
+      if (journal.unfinished && !sameState(current, restore(entry.wired))) continue;
       if (!isOurs(entry, current)) {
         this.#once(`${path} was changed by somebody else: it is left as it is`);
         continue;

@@ -1,40 +1,12 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
-import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
-import { NodeFiles } from "../../src/node/node-files.ts";
-import { Site } from "../../src/node/site.ts";
-import { watch } from "../../src/node/watch.ts";
-import { type TempDir, tempDir } from "../harness/places.ts";
 import { until } from "../harness/waiting.ts";
+import { image, saysItServes, startWatching } from "./image.ts";
 import { entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 
 // Each is a handful of runs of the whole program, on a machine that may be busy.
 setDefaultTimeout(60_000);
-
-const cri = `plugins."io.containerd.grpc.v1.cri"`;
-const config = `version = 2
-[${cri}.registry.mirrors."ghcr.io"]
-  endpoint = ["http://10.0.0.1:5010"]
-[${cri}.registry.configs."own.test".auth]
-  username = "u"
-  password = "never shown"
-`;
-const status = "Package: containerd\nStatus: install ok installed\nVersion: 1.7.24~ds1-6\n\n";
-
-async function image(): Promise<TempDir> {
-  const dir = await tempDir("root");
-  for (const [path, text] of Object.entries({
-    "etc/containerd/config.toml": config,
-    "var/lib/dpkg/status": status,
-  })) {
-    mkdirSync(dirname(dir.file(path)), { recursive: true });
-    writeFileSync(dir.file(path), text);
-  }
-  return dir;
-}
 
 test("the files of an image are wired and put back, and nothing else is done, which is said", async () => {
   await using dir = await image();
@@ -130,36 +102,6 @@ test("a cache that serves no registry is no reason to touch a node", async () =>
   });
   expect(tree(dir.path)).toEqual(before);
 });
-
-/** A cache that says of itself what it is told to: a misled one, not the product. */
-function saysItServes(names: () => readonly string[]) {
-  const server = Bun.serve({
-    port: 0,
-    fetch: ({ url }) =>
-      url.endsWith("/namespaces") ? Response.json({ namespaces: names() }) : new Response("{}"),
-  });
-  return Object.assign(server, { [Symbol.asyncDispose]: () => server.stop(true) });
-}
-
-function startWatching(dir: TempDir) {
-  const files = new NodeFiles(dir.path);
-  const runtime = new ContainerdRuntime({ files, filesOnly: true });
-  const stateDirectory = DEFAULT_STATE_DIRECTORY;
-  const site = new Site({ files, runtime, stateDirectory, filesOnly: true });
-  const ending = new AbortController();
-  const said: string[] = [];
-  const say = (line: string): void => {
-    said.push(line);
-  };
-  const watching = watch({ site, graceMs: 300, intervalMs: 10, signal: ending.signal, say });
-  return {
-    said,
-    async [Symbol.asyncDispose]() {
-      ending.abort();
-      await watching;
-    },
-  };
-}
 
 test("a watched cache that serves no registry any more unwires nothing", async () => {
   await using dir = await image();

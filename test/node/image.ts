@@ -1,0 +1,61 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
+import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
+import { NodeFiles } from "../../src/node/node-files.ts";
+import { Site } from "../../src/node/site.ts";
+import { watch } from "../../src/node/watch.ts";
+import { type TempDir, tempDir } from "../harness/places.ts";
+
+const cri = `plugins."io.containerd.grpc.v1.cri"`;
+const config = `version = 2
+[${cri}.registry.mirrors."ghcr.io"]
+  endpoint = ["http://10.0.0.1:5010"]
+[${cri}.registry.configs."own.test".auth]
+  username = "u"
+  password = "never shown"
+`;
+const status = "Package: containerd\nStatus: install ok installed\nVersion: 1.7.24~ds1-6\n\n";
+
+/** The files of a node that does not run. */
+export async function image(): Promise<TempDir> {
+  const dir = await tempDir("root");
+  for (const [path, text] of Object.entries({
+    "etc/containerd/config.toml": config,
+    "var/lib/dpkg/status": status,
+  })) {
+    mkdirSync(dirname(dir.file(path)), { recursive: true });
+    writeFileSync(dir.file(path), text);
+  }
+  return dir;
+}
+
+/** A cache that says of itself what it is told to: a misled one, not the product. */
+export function saysItServes(names: () => readonly string[]) {
+  const server = Bun.serve({
+    port: 0,
+    fetch: ({ url }) =>
+      url.endsWith("/namespaces") ? Response.json({ namespaces: names() }) : new Response("{}"),
+  });
+  return Object.assign(server, { [Symbol.asyncDispose]: () => server.stop(true) });
+}
+
+export function startWatching(dir: TempDir) {
+  const files = new NodeFiles(dir.path);
+  const runtime = new ContainerdRuntime({ files, filesOnly: true });
+  const stateDirectory = DEFAULT_STATE_DIRECTORY;
+  const site = new Site({ files, runtime, stateDirectory, filesOnly: true });
+  const ending = new AbortController();
+  const said: string[] = [];
+  const say = (line: string): void => {
+    said.push(line);
+  };
+  const watching = watch({ site, graceMs: 300, intervalMs: 10, signal: ending.signal, say });
+  return {
+    said,
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await watching;
+    },
+  };
+}
