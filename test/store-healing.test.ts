@@ -258,3 +258,24 @@ test("files without facts and facts without files are mended beside traffic", as
   const digests = index.query("SELECT digest FROM contents").values().flat();
   expect(digests).toEqual([kept.digest]);
 }, 60_000);
+
+test("what a clock that was set back has used in times to come is evicted in its turn", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = textImage({ text: "used" });
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+  }
+  using index = new Database(join(data, "index.db"));
+  index.run("UPDATE contents SET used_at = used_at + 1e12, stored_at = stored_at + 1e12");
+  await using cache = await startEntrepot({ config: settings, data });
+  await pull(cache, "app", "1", image);
+  const last = index.prepare<{ last: number }, []>(
+    "SELECT max(max(used_at, stored_at)) AS last FROM contents",
+  );
+  await until(() => (last.get()?.last ?? Infinity) <= Date.now(), { what: "times of the past" });
+}, 60_000);

@@ -77,6 +77,7 @@ export class DurableFacts {
         },
         remove: (digests, until) => this.#try(() => contents.remove(digests, until)),
         used: (times) => contents.used(times),
+        notAfter: (now) => contents.notAfter(now),
       },
       listings: {
         get: (place, key) => listings.get(place, key),

@@ -124,6 +124,30 @@ export class SqlContents implements Contents {
     }
   }
 
+  async notAfter(now: number): Promise<number> {
+    let count = 0;
+    for (const column of ["used_at", "stored_at"] as const) {
+      for (;;) {
+        const rows = await this.#db
+          .selectFrom("contents")
+          .select("digest")
+          .where(column, ">", now)
+          .limit(TIMES_PER_TRANSACTION)
+          .execute();
+        if (rows.length === 0) break;
+        const digests = rows.map(({ digest }) => digest);
+        await this.#db
+          .updateTable("contents")
+          .set({ [column]: now })
+          .where("digest", "in", digests)
+          .execute();
+        count += rows.length;
+        await setImmediate();
+      }
+    }
+    return count;
+  }
+
   async total(): Promise<{ count: number; bytes: number }> {
     const row = await this.#db
       .selectFrom("contents")

@@ -55,6 +55,7 @@ export class HealingIndex implements Index {
       page: (limit, last) => this.#ask(({ contents }) => contents.page(limit, last)),
       among: (digests) => this.#ask(({ contents }) => contents.among(digests)),
       used: (times) => this.#ask(({ contents }) => contents.used(times)),
+      notAfter: (now) => this.#ask(({ contents }) => contents.notAfter(now)),
       total: () => this.#ask(({ contents }) => contents.total()),
     };
     this.listings = {

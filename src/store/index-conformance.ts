@@ -159,6 +159,20 @@ export function indexConformance(
       expect(await index.contents.total()).toEqual({ count: 1, bytes: 1 });
     });
 
+    test("brings back times that are yet to come", async () => {
+      const old = digestNumber(1000);
+      await index.contents.put({ digest: old, size: 1 }, 10);
+      for (let at = 0; at < 300; at += 1) {
+        await index.contents.put({ digest: digestNumber(at), size: 1 }, 900);
+      }
+      await index.contents.used(new Map([[old, 950]]));
+      expect(await index.contents.notAfter(500)).toBe(601);
+      const all = await index.contents.leastUsed(400);
+      expect(new Set(all.map(({ usedAt }) => usedAt))).toEqual(new Set([500]));
+      expect(all.find(({ digest }) => digest === old)?.storedAt).toBe(10);
+      expect(all.filter(({ storedAt }) => storedAt === 500)).toHaveLength(300);
+    });
+
     test("tells what was used least lately, in pages, and where it is seen", async () => {
       for (const [digest, at] of [
         [one, 30],

@@ -96,6 +96,11 @@ export interface Contents {
    * neither does one of a content that is not there. Times are milliseconds of the epoch.
    */
   used(times: ReadonlyMap<Digest, number>): Promise<void>;
+  /**
+   * Brings back times that are yet to come, as a clock leaves them that was set back: content that
+   * has them would never be old. Returns how many had.
+   */
+  notAfter(now: number): Promise<number>;
   /** How much is held: contents, and their bytes. It counts (3 ms for 100,000 contents): not for every request. */
   total(): Promise<{ count: number; bytes: number }>;
 }

@@ -84,6 +84,7 @@ export class Housekeeping implements AsyncDisposable {
       const found = await reconcile({ store: plain, index, facts, inUse, signal });
       if (signal.aborted) return;
       remade.end(begun);
+      await index.contents.notAfter(Date.now());
       await steward.recount();
       this.#events.reconciled(found);
       await this.#prune();
@@ -110,7 +111,7 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #tend(): Promise<void> {
-    const { space, evictor, bounds, steward } = this.#store;
+    const { index, space, evictor, bounds, steward } = this.#store;
     const began = performance.now();
     let [aged, thorough, counted, pruned] = [0, began, began, began];
     while (await this.#pause(LOOK_EVERY)) {
@@ -125,6 +126,7 @@ export class Housekeeping implements AsyncDisposable {
         }
         if (now - counted > COUNT_EVERY) {
           counted = now;
+          await index.contents.notAfter(Date.now());
           await steward.recount();
         }
         if (now - pruned > PRUNE_EVERY) {
