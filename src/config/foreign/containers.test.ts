@@ -148,3 +148,58 @@ test.each([
 ])("what cannot be carried over of TLS is named (%#)", (text, why) => {
   expect(whyLeft(imported(text))).toEqual([expect.stringContaining(why)]);
 });
+
+const PROXY = "-e REGISTRY_PROXY_REMOTEURL=https://ghcr.io";
+
+test("a copy of the image is known by what it is told", () => {
+  const upstreams = { "ghcr.io": { port: 5010 } };
+  const run = `docker run -p 5010:5000 ${PROXY} harbor.corp/hub/registry:2\ndocker run nginx\n`;
+  expect(imported(run).value).toMatchObject({ upstreams });
+  const copy = (rest: string): string =>
+    `services: { r: { image: 'harbor.corp/hub/registry:2', ports: ['5010:5000'], ${rest} } }\n`;
+  const told = copy("environment: { REGISTRY_PROXY_REMOTEURL: 'https://ghcr.io' }");
+  expect(imported(told).value).toMatchObject({ upstreams });
+  expect(refusal(() => imported(copy("env_file: a.env")))).toContain(RESOLVED);
+});
+
+test.each([
+  [`'REGISTRY_PROXY_PASSWORD=a$b'`, "a$b"],
+  [`REGISTRY_PROXY_PASSWORD='a$b'c`, "a$bc"],
+  [`"REGISTRY_PROXY_PASSWORD=a\\$b"`, "a$b"],
+  [`REGISTRY_PROXY_PASSWORD=a\\$b`, "a$b"],
+])("a dollar sign that a shell leaves alone is one: %s", (written, password) => {
+  const line = `docker run ${PROXY} -e REGISTRY_PROXY_USERNAME=u -e ${written} registry:2\n`;
+  expect(imported(line).value).toEqual({
+    upstreams: { "ghcr.io": { auth: { username: "u", password } } },
+  });
+});
+
+test("a variable in double quotes is still a shell's to complete", () => {
+  const line = `docker run ${PROXY} -e "REGISTRY_PROXY_USERNAME=$ME" registry:2\n`;
+  expect(refusal(() => imported(line))).toContain("takes its value from a variable");
+});
+
+test.each([
+  [
+    `-p 127.0.0.1:5010:5000 -p 5011:5000`,
+    5011,
+    "a registry has one port here, and another was taken",
+  ],
+  [
+    `-p 127.0.0.1:5010:5000 -p 10.0.0.5:5011:5000`,
+    5011,
+    "a registry has one port here, and another was taken",
+  ],
+  [
+    `-p 5010-5011:5000-5001`,
+    undefined,
+    "no port leads to the registry's own, 5000: if nodes ask at one, give it to the upstream",
+  ],
+])(
+  "of several ports the one that nodes reach is taken, and none is lost silently",
+  (ports, port, why) => {
+    const { value, left } = imported(`docker run ${ports} ${PROXY} registry:2\n`);
+    expect(value).toMatchObject({ upstreams: { "ghcr.io": port === undefined ? {} : { port } } });
+    expect(left.map((one) => one.why)).toContain(why);
+  },
+);

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type Draft, originIn } from "../foreign/draft.ts";
 import type { ReadText } from "../files.ts";
 import type { Path, YamlSource } from "../positions.ts";
-import { type Container, hasVariable, isRegistryImage, readContainer } from "./container.ts";
+import { type Container, hasVariable, isRegistry, readContainer } from "./container.ts";
 import type { Fact, RegistryFacts } from "./facts.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
@@ -56,16 +56,16 @@ export function readCompose(
     const at = ["services", name];
     if (!description) continue;
     const image = description.image ?? "";
-    const open = openKey(description);
+    const volumeOf = (own: string): string => volumeName(parsed.data, own, folder);
+    const container = containerOf(source, at, image, description, volumeOf);
+    const isOurs = isRegistry(container);
+    const open = openKey(description, isOurs);
     if (open !== undefined) {
       const from = originIn(source, [...at, open]);
       draft.refuse(from, `holds what only Docker can complete: ${ELSEWHERE}`);
       continue;
     }
-    if (!isRegistryImage(image)) continue;
-    const volumeOf = (own: string): string => volumeName(parsed.data, own, folder);
-    const container = containerOf(source, at, image, description, volumeOf);
-    found.push(readContainer(container, folder, readFile, draft));
+    if (isOurs) found.push(readContainer(container, folder, readFile, draft));
   }
   if (found.length === 0 && draft.problems.length === 0) {
     const message = "none of them is of the image registry:2 or registry:3";
@@ -92,11 +92,14 @@ function merged(value: unknown): unknown {
 }
 
 /** The key for which a registry's settings are not all in its service. */
-function openKey({ image, environment, env_file, extends: base }: Service): string | undefined {
-  const isRegistry = isRegistryImage(image ?? "");
+function openKey(
+  { image, environment, env_file, extends: base }: Service,
+  isOurs: boolean,
+): string | undefined {
   const isTold = JSON.stringify(environment ?? "").includes("REGISTRY_");
-  if (base && (isRegistry || (!image && isTold))) return "extends";
-  if (env_file && isRegistry) return "env_file";
+  if (base && (isOurs || (!image && isTold))) return "extends";
+  // A copy of the image, all of whose settings are elsewhere.
+  if (env_file && (isOurs || /(?:^|\/)registry(?=[:@]|$)/.test(image ?? ""))) return "env_file";
   return image && hasVariable(image) && (isTold || /\b(?:registry|distribution)\b/.test(image))
     ? "image"
     : undefined;

@@ -37,8 +37,17 @@ export function hasVariable(text: string): boolean {
   return /\$\{?[A-Za-z_]/.test(text);
 }
 
-export function isRegistryImage(image: string): boolean {
-  return IMAGE.test(image);
+/** By its image; by what it is told where that is a copy, with any name. */
+export function isRegistry({
+  image,
+  environment,
+  volumes,
+}: Pick<Container, "image" | "environment" | "volumes">): boolean {
+  return (
+    IMAGE.test(image) ||
+    environment.some(({ value }) => value.startsWith("REGISTRY_PROXY_")) ||
+    volumes.some(({ value }) => CONFIG_FILES.has(value.split(":")[1] ?? ""))
+  );
 }
 
 /** What a container's registry is set to: its config.yml, and the variables that beat it. */
@@ -71,7 +80,7 @@ export function readContainer(
   const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DATA;
   const port = container.isOnHostNetwork
     ? { value: inside, from: settings.get("http.addr")?.from ?? from }
-    : publishedPort(container.ports, inside);
+    : publishedPort(container.ports, inside, draft);
   const data = folderOf(container.volumes, root, folder);
   return {
     from,
@@ -100,17 +109,34 @@ function mounted(
   }
 }
 
-/** `5010:5000`, `127.0.0.1:5010:5000/tcp`: the first of them whose end inside is the registry's. */
-function publishedPort(ports: readonly Fact[], inside: string): Fact | undefined {
+/** `5010:5000`, `127.0.0.1:5010:5000/tcp`: of those whose end inside is the registry's, the most open. */
+function publishedPort(ports: readonly Fact[], inside: string, draft: Draft): Fact | undefined {
+  const leading: (Fact & { readonly address: string | undefined })[] = [];
   for (const { value, from } of ports) {
     const [target = "", published, address] = value
       .replace(/\/tcp$/, "")
       .split(":")
       .toReversed();
     if (target !== inside || published === undefined) continue;
-    return { value: address === undefined ? published : `${address}:${published}`, from };
+    const own = address === undefined ? published : `${address}:${published}`;
+    leading.push({ value: own, from, address });
   }
-  return undefined;
+  const chosen =
+    leading.find(({ address }) => address === undefined || address === "0.0.0.0") ??
+    leading.find(({ address }) => !address?.startsWith("127.")) ??
+    leading[0];
+  for (const { from } of leading) {
+    if (from !== chosen?.from)
+      draft.leave(from, "a registry has one port here, and another was taken");
+  }
+  const [some] = ports;
+  if (!chosen && some) {
+    draft.leave(
+      some.from,
+      `no port leads to the registry's own, ${inside}: if nodes ask at one, give it to the upstream`,
+    );
+  }
+  return chosen;
 }
 
 /** A volume with a name is somewhere that only Docker knows. */

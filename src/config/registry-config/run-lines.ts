@@ -3,7 +3,7 @@ import type { ReadText } from "../files.ts";
 import {
   type Container,
   hasVariable,
-  isRegistryImage,
+  isRegistry,
   readContainer,
   type Variable,
 } from "./container.ts";
@@ -78,24 +78,27 @@ function containerOf(
     if (/^--net(?:work)?$/.test(flag) && value === "host") isOnHostNetwork = true;
   }
   const image = args[position] ?? "";
-  if (!isRegistryImage(image)) return undefined;
-  for (const { from } of lists["--env-file"] ?? []) {
-    draft.refuse(from, "is not read: write its variables out as -e NAME=VALUE");
-  }
-  return {
+  const plain = (facts: readonly Fact[] | undefined): Fact[] =>
+    (facts ?? []).map(({ value, from }) => ({ value: unquoted(value), from }));
+  const container = {
     from: origin(image),
     image,
     environment: (lists["-e"] ?? []).map(withoutSecret),
-    ports: lists["-p"] ?? [],
-    volumes: [...(lists["-v"] ?? []), ...(lists["--mount"] ?? []).map(mountAsVolume)],
+    ports: plain(lists["-p"]),
+    volumes: [...plain(lists["-v"]), ...plain(lists["--mount"]).map(mountAsVolume)],
     isOnHostNetwork,
   };
+  if (!isRegistry(container)) return undefined;
+  for (const { from } of lists["--env-file"] ?? []) {
+    draft.refuse(from, "is not read: write its variables out as -e NAME=VALUE");
+  }
+  return container;
 }
 
 /** The origin is printed, and a password must not be. */
 function withoutSecret({ value, from }: Fact): Variable {
   const what = `-e ${value.split("=")[0]}`;
-  return { value, from: { ...from, what }, isOpen: hasVariable(value) };
+  return { value: unquoted(value), from: { ...from, what }, isOpen: hasVariable(value) };
 }
 
 /** `type=bind,source=/srv/x,target=/var/lib/registry` as `/srv/x:/var/lib/registry`. */
@@ -123,9 +126,20 @@ function joinedLines(text: string): { line: string; number: number }[] {
   return joined;
 }
 
+/** Stands for a dollar sign that a shell leaves alone, until it is known what is a variable. */
+const DOLLAR = "\u{E000}";
+
 /** A command's words, as far as a shell's quotes go. */
 function words(text: string): string[] {
   return [...text.matchAll(/(?:[^\s"';&|]|"[^"]*"|'[^']*')+/g)].map(([word]) =>
-    word.replaceAll(/"([^"]*)"|'([^']*)'/g, "$1$2"),
+    word.replaceAll(
+      /"([^"]*)"|'([^']*)'|\\\$/g,
+      (_, double: string | undefined, single: string | undefined) =>
+        double?.replaceAll("\\$", DOLLAR) ?? (single ?? "$").replaceAll("$", DOLLAR),
+    ),
   );
+}
+
+function unquoted(value: string): string {
+  return value.replaceAll(DOLLAR, "$");
 }
