@@ -75,13 +75,30 @@ test("no answer leads to a link-local address, whatever is allowed", async () =>
     "[2002:a9fe:a9fe::]",
   ]) {
     expect(await resolve(address, policy(none, true))).toHaveLength(1);
-    const led = { ...policy(none, true), isLed: true };
+    const led = { ...policy(none, true), ledFrom: "10.0.0.6" };
     expect(await faultOf(resolve(address, led))).toMatchObject({
       kind: "address-refused",
       reason: expect.stringMatching(/a link-local address, which is not dialled$/),
     });
   }
-  expect(await resolve("10.0.0.7", { ...policy(none, true), isLed: true })).toHaveLength(1);
+  expect(await resolve("10.0.0.7", { ...policy(none, true), ledFrom: "10.0.0.6" })).toHaveLength(1);
+});
+
+test("only a registry on this machine leads to this machine", async () => {
+  const names: Resolver = async (host) => [host === "inside.test" ? "10.0.0.7" : "127.0.0.1"];
+  for (const to of ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "here.test"]) {
+    for (const ledFrom of ["10.0.0.7", "inside.test", "[2606:4700::1]"]) {
+      const fault = await faultOf(resolve(to, { ...policy(names, true), ledFrom }));
+      expect(fault).toMatchObject({
+        kind: "address-refused",
+        reason: expect.stringMatching(/a loopback address, which is not dialled$/),
+      });
+    }
+    for (const ledFrom of ["127.0.0.2", "[::1]", "localhost"]) {
+      expect(await resolve(to, { ...policy(names, true), ledFrom })).toHaveLength(1);
+    }
+    expect(await resolve(to, policy(names, true))).toHaveLength(1);
+  }
 });
 
 test("multicast and 0.0.0.0 are refused even where private addresses are allowed", async () => {

@@ -22,10 +22,11 @@ export interface AddressPolicy {
   /** Whether the owner put this upstream inside: see `UpstreamSettings.allowPrivate`. */
   readonly allowPrivate: boolean;
   /**
-   * Whether an answer led to the host. A cloud's secrets are at link-local addresses, and no registry
-   * leads there: only its owner may have put it there itself.
+   * Set where an answer led to the host: where that answer's registry is configured to be. A cloud's
+   * secrets are at link-local addresses, and no registry leads there: only its owner may have put it
+   * there itself. To this machine leads only a registry that is on it.
    */
-  readonly isLed?: boolean | undefined;
+  readonly ledFrom?: string | undefined;
   readonly resolver: Resolver;
   readonly afresh?: boolean;
 }
@@ -39,11 +40,12 @@ export interface AddressPolicy {
  */
 export async function resolve(host: string, policy: AddressPolicy): Promise<CheckedAddress[]> {
   const found = isLiteral(host) ? [bare(host)] : await lookUp(host, policy);
+  const closed = await closedKinds(policy, found);
   const allowed: CheckedAddress[] = [];
   let refused: string | undefined;
   for (const text of found) {
     const { reach, kind, checked } = classify(text);
-    const isClosed = policy.isLed === true && kind === KINDS["linkLocal"];
+    const isClosed = closed.includes(kind);
     const mayBeInside = policy.allowPrivate && !isClosed;
     if (checked && (reach === "public" || (reach === "inside" && mayBeInside))) {
       allowed.push(checked);
@@ -58,6 +60,18 @@ export async function resolve(host: string, policy: AddressPolicy): Promise<Chec
     host,
     reason: refused ?? "has no address",
   });
+}
+
+/** Kinds of addresses that the owner may allow in general, and not here. */
+async function closedKinds(
+  { ledFrom, resolver }: AddressPolicy,
+  found: readonly string[],
+): Promise<readonly string[]> {
+  if (ledFrom === undefined) return [];
+  const isLoopback = (text: string): boolean => classify(text).kind === LOOPBACK;
+  if (!found.some(isLoopback)) return [LINK_LOCAL];
+  const own = isLiteral(ledFrom) ? [bare(ledFrom)] : await resolver(ledFrom).catch(() => []);
+  return own.some(isLoopback) ? [LINK_LOCAL] : [LINK_LOCAL, LOOPBACK];
 }
 
 /**
@@ -134,8 +148,11 @@ interface Classified {
 
 const NEVER = new Set(["unspecified", "broadcast", "multicast", "discard"]);
 
+const LINK_LOCAL = "link-local";
+const LOOPBACK = "loopback";
+
 const KINDS: Readonly<Record<string, string>> = {
-  linkLocal: "link-local",
+  linkLocal: LINK_LOCAL,
   carrierGradeNat: "carrier-grade NAT",
   uniqueLocal: "unique local",
   deprecatedSiteLocal: "site-local",

@@ -56,7 +56,7 @@ test("what is inside when it is looked up again is refused, and the road is told
   const subject = dialer({
     resolver: async (_, afresh) => [afresh ? "169.254.169.254" : "127.0.0.2"],
   });
-  const led = request(url, { isLed: true });
+  const led = request(url, { ledFrom: "reg.test" });
   expect(await faultOf(subject.dial(led))).toMatchObject({ kind: "address-refused" });
   const silent = dialer({
     resolver: async (_, afresh) => (afresh ? Promise.reject(new Error("away")) : ["127.0.0.2"]),

@@ -51,7 +51,7 @@ export interface DialRequest {
   /** Whether addresses inside may be dialled. */
   readonly allowPrivate: boolean;
   /** See `AddressPolicy`. */
-  readonly isLed?: boolean;
+  readonly ledFrom?: string | undefined;
   /** For metrics. */
   readonly request: RequestKind;
   readonly method: DialMethod;
@@ -149,9 +149,9 @@ export class Dialer {
   }
 
   async #connect(request: DialRequest, signal: AbortSignal): Promise<Response> {
-    const { upstream, url, allowPrivate, isLed } = request;
+    const { upstream, url, allowPrivate, ledFrom } = request;
     const proxy = proxyFor(request.proxy, url);
-    const policy = { upstream, allowPrivate, isLed, resolver: this.#resolver };
+    const policy = { upstream, allowPrivate, ledFrom, resolver: this.#resolver };
     if (proxy) {
       // Names are the proxy's to resolve, and often cannot be resolved here. What is plainly inside
       // is refused all the same; beyond that, the proxy's own rules decide (SECURITY.md).

@@ -162,7 +162,7 @@ async function askAs(
     const answer = await roads.dialer.dial({
       upstream: settings.name,
       allowPrivate: settings.allowPrivate,
-      isLed: url.origin !== settings.url.origin,
+      ledFrom: url.origin === settings.url.origin ? undefined : settings.url.hostname,
       request: question.request,
       method: question.method,
       url,

@@ -132,7 +132,7 @@ export class Tokens {
       const answer = await this.#dialer.dial({
         upstream: upstream.name,
         allowPrivate: upstream.allowPrivate,
-        isLed: realm.hostname !== upstream.url.hostname,
+        ledFrom: realm.hostname === upstream.url.hostname ? undefined : upstream.url.hostname,
         request: "token",
         ...tokenRequest(subject, challenge, realm),
         ca: upstream.ca,
