@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { Authority } from "../harness/authority.ts";
 import { makeCertificate } from "../harness/certificates.ts";
 import { tempDir } from "../harness/places.ts";
-import { mustRun } from "../harness/processes.ts";
+import { mustRun, startProcess } from "../harness/processes.ts";
 import { real, realTest } from "../harness/real.ts";
 import { cachedImage } from "./cached-image.ts";
-import { entrepotNode, placesOf } from "./program.ts";
+import { until } from "../harness/waiting.ts";
+import { PROGRAM, entrepotNode, placesOf } from "./program.ts";
 import { LINES, baseConfig, isLong, newNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
 
@@ -99,9 +100,35 @@ describe.each(isLong ? LINES : (["2.1"] as const))("containerd %s", (line) => {
     expect(check).toMatchObject({ code: 0 });
     const verified = await entrepotNode(["verify", "--probe", image, ...placesOf(node)]);
     expect(verified).toMatchObject({ code: 0, text: expect.stringContaining("proven") });
+    // A watcher has the authority from the journal: TLS alone is no reason to take the cache out.
+    const hosts = join(node.places.certs, hostsFolder(image), "hosts.toml");
+    const wired = readFileSync(hosts, "utf8");
+    {
+      const watch = ["watch", "--grace", "1s", "--interval", "200ms", ...placesOf(node)];
+      await using watching = await startProcess({
+        name: "entrepot node watch",
+        command: [PROGRAM, "node", ...watch],
+        ready: (started) => started.output().includes("watching"),
+      });
+      cache.signal("SIGSTOP");
+      await until(() => !existsSync(hosts), { what: "the cache to be out", within: 15_000 });
+      cache.signal("SIGCONT");
+      await until(() => existsSync(hosts), { what: "the cache to be back", within: 15_000 });
+      expect(readFileSync(hosts, "utf8")).toBe(wired);
+      expect(await watching.stop()).toBe(0);
+      expect(watching.output()).not.toContain("TLS");
+      expect(watching.output()).toContain("is well again");
+    }
+    const still = await entrepotNode(["verify", "--probe", image, ...placesOf(node)]);
+    expect(still).toMatchObject({ code: 0 });
     const back = await entrepotNode(["rollback", "--yes", ...placesOf(node)]);
     expect(back).toMatchObject({ code: 0 });
     expect(existsSync(copy)).toBe(false);
     expect(tree(etc)).toEqual(before);
   });
 });
+
+/** The folder of an image's registry on loopback. */
+function hostsFolder(image: string): string {
+  return image.replace(/\/.*$/, "").replace(/:(\d+)$/, "_$1_");
+}
