@@ -170,6 +170,7 @@ export const compose: Target = {
     mind: [
       "The image is the one that `npm run image` builds: load it with `docker load -i dist/entrepot-image-linux-amd64.tar`, or arm64.",
       "Every upstream with a `port` needs that port under `ports` too.",
+      "entrepot.yaml and the files that it names have to be readable by the user 65532. `entrepot import` writes for its caller alone: `chown 65532 entrepot.yaml`.",
       "A folder in place of the volume has to belong to the user 65532.",
     ],
   },
