@@ -65,6 +65,25 @@ corrupt: ${blob.digest}
   expect((await onFolder("pin", "x")).code).toBe(1);
 }, 60_000);
 
+test("a file that somebody took away is filled again, and who met its absence may come again", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(2 * MIB, 6);
+  upstream.addBlob("app", blob);
+  await using cache = await startEntrepot({ config: config(upstream) });
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  for (let times = 0; times < 2; times += 1) await (await cache.get(path)).bytes();
+  const [file] = await storedBlobs(cache.data);
+  await rm(file?.path ?? "");
+  const met = await cache.get(path);
+  expect([met.status, await met.json()]).toEqual([
+    503,
+    { errors: [expect.objectContaining({ code: "UNAVAILABLE" })] },
+  ]);
+  await until(async () => (await cache.get(path)).status === 200, { what: "another fill" });
+  expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
+  await cache.logged("a stored content cannot be read");
+});
+
 test("the scrub in the background finds a flipped bit by itself", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");

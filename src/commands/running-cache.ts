@@ -11,6 +11,7 @@ import { KnownAnswers } from "../server/known-answers.ts";
 import { Namespaces } from "../server/namespaces.ts";
 import { PullApi } from "../server/pull-api.ts";
 import { Recent } from "../server/recent.ts";
+import { missingContent } from "../store/disk-blobs.ts";
 import { SmallBlobs } from "../store/small-blobs.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -118,7 +119,15 @@ async function open(
     () => store.revision,
   );
   const api = new PullApi({ cache, namespaces, known, record });
-  const nodes = { api, namespaces, recent };
+  const fillAgain = async (cause: Error): Promise<void> => {
+    const missing = await missingContent(cause);
+    if (missing) await kept.steward.setAside(missing);
+  };
+  const unreadable = (cause: Error): void => {
+    log.warn({ err: cause }, "a stored content cannot be read");
+    fillAgain(cause).catch((why: unknown) => told.failed("forgetting what is gone", why));
+  };
+  const nodes = { api, namespaces, recent, unreadable };
   const nodePorts = new NodePorts({ nodes, tls: settings.tls, ports, log, metrics });
   let isStopping = false;
   const servers: Stoppable[] = [];

@@ -20,6 +20,8 @@ export interface NodeListenerOptions {
   readonly api: PullApi;
   readonly namespaces: Namespaces;
   readonly recent: Recent;
+  /** Told where an answer failed after it was given out: its file could not be opened. */
+  readonly unreadable: (error: Error) => void;
   /** Set for a port at which requests need no namespace. */
   readonly upstream?: Upstream;
   /** Set for HTTPS. */
@@ -42,7 +44,7 @@ type Handler = (
  * be told; its router sees the raw path. Hence one pattern per depth, and components as it found them.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
-  const { address, api, namespaces, recent, upstream, tls } = options;
+  const { address, api, namespaces, recent, unreadable, upstream, tls } = options;
 
   const plainAnswer = (
     request: Request,
@@ -106,6 +108,11 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       // Too deep, or with an empty component: both are refused in the API's own words.
       if (isRegistry) return answer(request, server, [""]);
       return faultResponse(new Fault({ kind: "no-such-route" }), request.method);
+    },
+    error(error) {
+      unreadable(error);
+      const reason = "what is stored here cannot be read; the cache's log says why";
+      return faultResponse(new Fault({ kind: "storage", reason }), "GET");
     },
   });
 }

@@ -211,6 +211,19 @@ class DiskBlobs implements BlobStore {
   }
 }
 
+/**
+ * The content whose file was to be opened and is not there, of the error that this ended with: an
+ * answer's file is opened when it is sent, and who takes it away besides us tells nobody.
+ */
+export async function missingContent(error: unknown): Promise<Digest | undefined> {
+  const isMissing = error instanceof Error && systemCode(error) === "ENOENT" && "path" in error;
+  if (!isMissing || typeof error.path !== "string") return undefined;
+  const [algorithm, , hex] = error.path.split("/").slice(-3);
+  const digest = parseDigest(`${algorithm}:${hex}`);
+  // It may have gone to make room, and be stored again by now.
+  return digest && !(await Bun.file(error.path).exists()) ? digest : undefined;
+}
+
 async function fileSize(path: string): Promise<number | undefined> {
   try {
     const facts = await stat(path);
