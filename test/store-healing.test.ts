@@ -224,6 +224,30 @@ test("an index whose making was killed, or that breaks while no cache runs, has 
   await until(() => !existsSync(`${path}.remaking`), { what: "a whole index" });
 }, 60_000);
 
+test("facts that the index lost with its log are there again, and pins", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = await multiPlatformImage();
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+    await cache.stop("SIGKILL");
+  }
+  // SQLite takes a log for ended where a part of it is not as it was written, and says nothing.
+  const log = join(data, "index.db-wal");
+  const bytes = await readFile(log);
+  await writeFile(log, bytes.fill(0xff, 100, 200));
+  await upstream.stop();
+  await using cache = await startEntrepot({ config: settings, data });
+  await cache.logged("index and files agree");
+  await pull(cache, "app", "1", image);
+  expect((await command(cache, "ls")).stdout).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+}, 60_000);
+
 test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");

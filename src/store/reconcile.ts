@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../oci/manifest.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { BlobEntry, BlobStore } from "./blobs.ts";
-import type { FactFiles } from "./fact-files.ts";
+import type { FactFiles, ManifestFacts } from "./fact-files.ts";
 import type { Index } from "./index.ts";
 
 /** Contents that are compared at once, between which other work has its turn. */
@@ -63,9 +63,14 @@ async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Pr
     if (known.get(digest)?.size === size || inUse(digest)) continue;
     found += 1;
     if (dryRun) continue;
-    const mediaType = (await facts.read(digest))?.mediaType;
+    const kept = await facts.read(digest);
     // Stored when the file was: what nobody has asked for since is not young because it was found.
-    await index.contents.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
+    await index.contents.put(
+      { digest, size, ...(kept ? { mediaType: kept.mediaType } : {}) },
+      storedAt,
+    );
+    // What lost the content has lost where it is seen.
+    if (kept) await learnPlaces(options, digest, kept);
   }
   return found;
 }
@@ -113,38 +118,57 @@ export async function rebuild(
   { store, index, facts }: Pick<Reconciling, "store" | "index" | "facts">,
   signal?: AbortSignal,
 ): Promise<Rebuilt> {
-  const pins = await facts.pins();
-  for (const pin of pins) await index.pins.put(pin);
+  const pins = await learnPins({ index, facts });
   let [manifests, tags] = [0, 0];
   for await (const digest of facts.digests()) {
     if (signal?.aborted) break;
     const known = await facts.read(digest);
     if (!known) continue;
-    const stored = await store.open(digest);
-    const bytes =
-      stored && stored.size <= MAX_MANIFEST_BYTES ? await stored.bytes.bytes() : undefined;
-    const references = bytes ? referencesOf(bytes, known.mediaType) : [];
-    if (stored) {
-      const content = { digest, size: stored.size, mediaType: known.mediaType };
-      await index.contents.put(content, Date.now());
+    const size = (await store.open(digest))?.size;
+    if (size !== undefined) {
+      await index.contents.put({ digest, size, mediaType: known.mediaType }, Date.now());
     }
-    for (const { place, tags: seen } of known.places) {
-      await index.links.add(place, [
-        { digest, ...(stored ? { size: stored.size } : {}) },
-        ...references,
-      ]);
-      for (const [tag, checkedAt] of seen) {
-        const fact = await index.tags.get(place, tag);
-        // A tag that moved stands beside both manifests: the later one is where it points.
-        if (fact && fact.checkedAt >= checkedAt) continue;
-        await index.tags.put(place, tag, { digest, checkedAt });
-        tags += 1;
-      }
-    }
+    tags += await learnPlaces({ store, index }, digest, known);
     manifests += 1;
     if (manifests % BATCH === 0) await setImmediate();
   }
-  return { manifests, tags, pins: pins.length };
+  return { manifests, tags, pins };
+}
+
+/** Pins that the index has lost, before anything that they keep may be evicted. Returns how many. */
+export async function learnPins({
+  index,
+  facts,
+}: Pick<Reconciling, "index" | "facts">): Promise<number> {
+  const known = new Set((await index.pins.list()).map(({ pattern }) => pattern));
+  const lost = (await facts.pins()).filter(({ pattern }) => !known.has(pattern));
+  for (const pin of lost) await index.pins.put(pin);
+  return lost.length;
+}
+
+/** Makes the links and tags of a manifest again. Returns how many tags. */
+async function learnPlaces(
+  { store, index }: Pick<Reconciling, "store" | "index">,
+  digest: Digest,
+  { mediaType, places }: ManifestFacts,
+): Promise<number> {
+  const stored = await store.open(digest);
+  const bytes =
+    stored && stored.size <= MAX_MANIFEST_BYTES ? await stored.bytes.bytes() : undefined;
+  const own = { digest, ...(stored ? { size: stored.size } : {}) };
+  const references = bytes ? referencesOf(bytes, mediaType) : [];
+  let tags = 0;
+  for (const { place, tags: seen } of places) {
+    await index.links.add(place, [own, ...references]);
+    for (const [tag, checkedAt] of seen) {
+      const fact = await index.tags.get(place, tag);
+      // A tag that moved stands beside both manifests: the later one is where it points.
+      if (fact && fact.checkedAt >= checkedAt) continue;
+      await index.tags.put(place, tag, { digest, checkedAt });
+      tags += 1;
+    }
+  }
+  return tags;
 }
 
 function referencesOf(bytes: Uint8Array, mediaType: string): { digest: Digest; size: number }[] {

@@ -3,7 +3,13 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blobs.ts";
 import { inspect } from "../../store/inspection.ts";
 import { pruneIndex } from "../../store/index-pruning.ts";
-import { rebuild, type Rebuilt, reconcile, type Reconciled } from "../../store/reconcile.ts";
+import {
+  learnPins,
+  rebuild,
+  type Rebuilt,
+  reconcile,
+  type Reconciled,
+} from "../../store/reconcile.ts";
 import type { KeptStore } from "./kept-store.ts";
 
 /** The first answers after a start come before files and index are compared, in milliseconds. */
@@ -79,7 +85,7 @@ export class Housekeeping implements AsyncDisposable {
         // What is pinned is known before the rest of what is held may be evicted.
         steward.indexRemade();
         this.#events.rebuilt(rebuilt);
-      }
+      } else if ((await learnPins({ index, facts })) > 0) steward.indexRemade();
       const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
       const found = await reconcile({ store: plain, index, facts, inUse, signal });
       if (signal.aborted) return;
