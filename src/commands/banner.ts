@@ -35,7 +35,7 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
     '      capabilities = ["pull", "resolve"]',
     ...(trust ? ['      ca = "/etc/containerd/entrepot-ca.pem"', "", ...trust] : []),
     "",
-    `Or try it from here:  curl -s ${trust ? "--cacert CA " : ""}${here}/v2/_catalog`,
+    `Or try it from here:  curl -s ${trust ? "--cacert CA " : ""}${here}/v2/${example}/_catalog`,
     "It ends on Ctrl-C or SIGTERM, once what is under way is done.",
   ].join("\n");
 }
