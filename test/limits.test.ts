@@ -65,6 +65,26 @@ test(`50 nodes pull while 429 is answered for ${LIMITED_FOR} s: all succeed, wit
   expect(waits.length).toBeGreaterThan(NODES * 5);
 }, 90_000);
 
+test("when its time is over, one of many images finds out whether it still limits", async () => {
+  await using at = await started();
+  const images = Array.from({ length: 30 }, (_, i) => textImage({ text: `image ${i}` }));
+  for (const [i, image] of images.entries()) at.upstream.add("app", image, `v${i}`);
+  const all = () => Promise.all(images.map((_, i) => at.get(`v${i}`)));
+  await all();
+  at.upstream.respond(() => faults.tooManyRequests("11"));
+  await at.get("v0");
+  at.upstream.forget();
+  await until(
+    async () => {
+      for (const { status } of await all()) expect(status).toBe(200);
+      return at.upstream.requests().length > 0;
+    },
+    { what: "somebody to ask again", within: 20_000 },
+  );
+  await all();
+  expect(at.upstream.requests().length).toBe(1);
+}, 30_000);
+
 describe("while it limits", () => {
   test.each([
     ["seconds", () => "40"],

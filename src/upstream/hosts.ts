@@ -81,7 +81,7 @@ export class Hosts {
   ailing(who: string): boolean {
     return this.#hosts.every(
       ({ health, limits, isMirror }) =>
-        health.ailing() || limits.fault(isMirror ? ANONYMOUS : who, "metadata") !== undefined,
+        health.ailing() || limits.holdsBack(isMirror ? ANONYMOUS : who),
     );
   }
 

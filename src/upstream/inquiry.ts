@@ -168,9 +168,12 @@ export class Inquiry {
     work: () => Promise<T>,
   ): Promise<T> {
     const health = healthFor(host, request);
+    // Asked for when it is needed: a helper may have been asked on the way.
+    const who = (): string => (host.isMirror ? ANONYMOUS : this.#who);
     try {
       const result = await work();
       health.ok();
+      if (slot === "metadata") host.limits.passed(who());
       return result;
     } catch (error) {
       if (!(error instanceof Fault)) {
@@ -180,10 +183,9 @@ export class Inquiry {
       if (error.detail.kind === "upstream-untrue" && !isOfForm(error))
         blame(host, error, this.#roads.observe);
       health.failed(error);
-      if (error.detail.kind === "upstream-limited") {
-        const who = host.isMirror ? ANONYMOUS : this.#who;
-        host.limits.limited(who, slot, error.detail.retryAfter);
-      }
+      const { detail } = error;
+      if (detail.kind === "upstream-limited") host.limits.limited(who(), slot, detail.retryAfter);
+      if (detail.kind === "unknown" && slot === "metadata") host.limits.passed(who());
       throw error;
     }
   }

@@ -47,6 +47,32 @@ test("a 429 holds for who got it, until its time is over", () => {
   expect(subject.fault("me", "metadata")).toBeUndefined();
 });
 
+test("when a limit's time is over one finds out, and rests grow as long as it limits", () => {
+  const { clock, subject } = limits();
+  const asked: number[] = [];
+  const limitedFor = (seconds: number): void => {
+    // Those that were under way together are limited together.
+    for (let i = 0; i < 50; i += 1) subject.limited("me", "metadata", seconds);
+  };
+  limitedFor(1);
+  for (; clock.now < 180_000; clock.now += 500) {
+    const told = Array.from({ length: 50 }, () => subject.holdsBack("me"));
+    if (!told.includes(false)) continue;
+    expect(told.filter((one) => !one)).toHaveLength(1);
+    asked.push(clock.now / 1000);
+    limitedFor(1);
+  }
+  expect(asked).toEqual([10, 30, 70, 130]);
+  expect(subject.fault("me", "metadata")).toBeUndefined();
+  subject.passed("me");
+  expect(subject.holdsBack("me")).toBe(false);
+  subject.limited("me", "metadata", 90);
+  clock.now += 89_999;
+  expect(subject.holdsBack("me")).toBe(true);
+  clock.now += 1;
+  expect(subject.holdsBack("me")).toBe(false);
+});
+
 test("where even blobs are limited, all is", () => {
   const { subject } = limits();
   subject.limited("me", "blob", 5);

@@ -3,6 +3,11 @@ import type { SlotKind } from "./slots.ts";
 
 /** A registry cannot silence itself for longer than this, whatever Retry-After it sends; in milliseconds. */
 const LONGEST_WAIT = 3_600_000;
+/** How long what can do without an answer waits after a first 429, and at most, in milliseconds. */
+const FIRST_REST = 10_000;
+const LONGEST_REST = 60_000;
+/** For one question to find out whether a limit is over, in milliseconds. */
+const TRIAL = 5000;
 /** Below this part of the limit, what is left is kept for new content. */
 const RESERVE = 0.1;
 const LEAST_RESERVE = 5;
@@ -26,6 +31,10 @@ export interface LimitsOptions {
 interface Account {
   /** On the clock of `now`. */
   readonly until: Map<SlotKind, number>;
+  /** 429s in a row, those of questions that were under way together counted as one. */
+  inRow: number;
+  restsUntil: number;
+  triedUntil: number;
   budget?: Budget;
   budgetEnds: number;
 }
@@ -56,6 +65,10 @@ export class Limits {
   limited(who: string, kind: SlotKind, retryAfter: number): void {
     const account = this.#account(who);
     const until = this.#now() + Math.min(retryAfter * 1000, LONGEST_WAIT);
+    const now = this.#now();
+    if (now >= account.restsUntil || account.inRow === 0) account.inRow += 1;
+    const rest = Math.min(FIRST_REST * 2 ** (account.inRow - 1), LONGEST_REST);
+    account.restsUntil = Math.max(account.restsUntil, until, now + rest);
     for (const one of kind === "metadata" ? ([kind] as const) : (["blob", "metadata"] as const)) {
       account.until.set(one, Math.max(account.until.get(one) ?? 0, until));
     }
@@ -67,6 +80,29 @@ export class Limits {
     if (left <= 0) return undefined;
     const retryAfter = Math.ceil(left / 1000);
     return new Fault({ kind: "upstream-limited", upstream: this.#upstream, retryAfter });
+  }
+
+  /** It answered with something else than a 429. */
+  passed(who: string): void {
+    const account = this.#accounts.get(who);
+    if (!account) return;
+    account.inRow = 0;
+    account.restsUntil = 0;
+    account.triedUntil = 0;
+  }
+
+  /**
+   * Whether who can do without an answer should. That a limit's time is over does not say that the
+   * limit is: of all who ask then, the first is told no and finds out.
+   */
+  holdsBack(who: string): boolean {
+    const account = this.#accounts.get(who);
+    if (this.fault(who, "metadata")) return true;
+    if (!account || account.inRow === 0) return false;
+    const now = this.#now();
+    if (now < account.restsUntil || now < account.triedUntil) return true;
+    account.triedUntil = now + TRIAL;
+    return false;
   }
 
   budget(who: string): Budget | undefined {
@@ -84,7 +120,7 @@ export class Limits {
   #account(who: string): Account {
     let account = this.#accounts.get(who);
     if (!account) {
-      account = { until: new Map(), budgetEnds: 0 };
+      account = { until: new Map(), inRow: 0, restsUntil: 0, triedUntil: 0, budgetEnds: 0 };
       this.#accounts.set(who, account);
       // Credentials that were rotated away have nothing left to tell.
       const [oldest] = this.#accounts.keys();

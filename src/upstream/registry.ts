@@ -87,7 +87,10 @@ export class Registry {
     this.#inquiry.configure(settings);
   }
 
-  /** Whether what is cached is better served without asking: it failed, or limits how often it is asked. */
+  /**
+   * Whether what is cached is better served without asking: it failed, or limits how often it is
+   * asked. Once a limit's time is over, the first who wants to know is told no, and should ask.
+   */
   get isAiling(): boolean {
     return this.#hosts.ailing(this.#who);
   }
