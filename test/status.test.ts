@@ -46,6 +46,7 @@ test("status tells what the cache is doing: store, downloads, upstreams, budget 
     source: "reg.test/app",
     size: large.size,
     received: expect.any(Number),
+    kept: 0,
     since: expect.any(Number),
     clients: 1,
   });

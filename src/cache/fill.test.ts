@@ -140,8 +140,10 @@ describe("a fill", () => {
     while (stopped.available < 400_000 - 64 * 1024) await stopped.progress();
     await stopped.stop();
     const source = new ScriptedSource(bytes);
-    await new Fill(digest, store, source).stored;
+    const next = new Fill(digest, store, source);
+    await next.stored;
     const [offset = 0] = source.offsets;
+    expect(next.kept).toBe(offset);
     expect(offset).toBeGreaterThanOrEqual(400_000 - 64 * 1024);
     expect(source.sent).toBe(bytes.length - offset);
   });

@@ -48,6 +48,7 @@ export class Fill {
   /** Up to where the draft's file can be read: what a failed write has lost is among the newest. */
   #written = Infinity;
   #attempt = 0;
+  #kept = 0;
 
   /**
    * @param size of the content in bytes, where a manifest has told it
@@ -97,6 +98,11 @@ export class Fill {
   /** Bytes that came so far, those that an earlier process kept included. */
   get received(): number {
     return this.#result?.size ?? this.#draft?.length ?? 0;
+  }
+
+  /** Of those, what an earlier process kept. */
+  get kept(): number {
+    return this.#kept;
   }
 
   get isStored(): boolean {
@@ -192,7 +198,7 @@ export class Fill {
       draft = await store.draft(this.digest);
     }
     this.#draft = draft;
-    const kept = draft.length;
+    this.#kept = draft.length;
     try {
       if (size !== undefined) await draft.reserve(size);
       if (size === undefined || draft.length < size) await this.#download.into(draft);
@@ -201,7 +207,7 @@ export class Fill {
     } catch (error) {
       const fault = toFault(error);
       // Or an earlier process kept a beginning that may be what is wrong.
-      const isAnother = this.#download.hasOthers || kept > 0;
+      const isAnother = this.#download.hasOthers || this.#kept > 0;
       const isUntrue = fault.detail.kind === "upstream-untrue";
       if (isUntrue && isAnother && this.#attempt < MOST_ATTEMPTS) {
         await draft.discard();

@@ -45,6 +45,8 @@ const fill = z.object({
   /** Absent as long as nobody told it. */
   size: z.number().optional(),
   received: z.number(),
+  /** Of these, what a download that was broken off has left. */
+  kept: z.number(),
   since: moment,
   clients: z.number(),
 });

@@ -61,12 +61,21 @@ function fillOf({
   supply,
   size,
   received,
+  kept,
   since,
   followers,
 }: Fill): Status["fills"][number] {
   const source = supply.sources[0]?.name ?? "";
   const clients = followers.count;
-  return { digest, source, received, since, clients, ...(size === undefined ? {} : { size }) };
+  return {
+    digest,
+    source,
+    received,
+    kept,
+    since,
+    clients,
+    ...(size === undefined ? {} : { size }),
+  };
 }
 
 function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {

@@ -79,19 +79,21 @@ function fillsText(fills: Status["fills"], now: number): string {
     { title: "LEFT", right: true },
     { title: "CLIENTS", right: true },
   ];
-  const rows = fills.slice(0, SHOWN_FILLS).map(({ digest, source, size, received, ...fill }) => {
-    const seconds = Math.max(0.001, (now - fill.since) / 1000);
-    const speed = received / seconds;
-    const left = size === undefined || speed === 0 ? "-" : duration((size - received) / speed);
-    return [
-      `${source}@${digest.slice(0, 19)}…`,
-      size === undefined ? "-" : formatSize(size),
-      size === undefined ? formatSize(received) : `${percent(received, size)} %`,
-      `${formatSize(Math.round(speed))}/s`,
-      left,
-      String(fill.clients),
-    ];
-  });
+  const rows = fills
+    .slice(0, SHOWN_FILLS)
+    .map(({ digest, source, size, received, kept, ...fill }) => {
+      const seconds = Math.max(0.001, (now - fill.since) / 1000);
+      const speed = (received - kept) / seconds;
+      const left = size === undefined || speed === 0 ? "-" : duration((size - received) / speed);
+      return [
+        `${source}@${digest.slice(0, 19)}…`,
+        size === undefined ? "-" : formatSize(size),
+        size === undefined ? formatSize(received) : `${percent(received, size)} %`,
+        `${formatSize(Math.round(speed))}/s`,
+        left,
+        String(fill.clients),
+      ];
+    });
   const more = fills.length - rows.length;
   return table(columns, rows) + (more > 0 ? `\n… and ${more} more` : "");
 }
