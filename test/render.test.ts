@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -156,4 +156,20 @@ realTest("systemd takes the rendered unit, and finds it well shut in", async () 
   expect(await readFile(join(root, "etc/passwd"), "utf8")).toMatch(
     /^entrepot:!?\*?x?:\d+:\d+:.*:\/var\/lib\/entrepot:\/usr\/sbin\/nologin$/m,
   );
+});
+
+test("a folder that cannot be written to is named", async () => {
+  await using dir = await tempDir("rendered");
+  await writeFile(dir.file("file"), "");
+  const cache = ["--cache", "http://cache.example:5000", "--upstream", "docker.io"];
+  const { code, stderr } = await run([
+    PROGRAM,
+    "render",
+    "k3s",
+    ...cache,
+    "--output",
+    dir.file("file"),
+  ]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("registries.yaml cannot be written (ENOTDIR): is --output a folder");
 });

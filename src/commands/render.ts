@@ -191,8 +191,16 @@ function writeBelow(folder: string, files: readonly RenderedFile[]): void {
   }
   for (const { path: name, text } of files) {
     const file = path.join(folder, name);
-    mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, text, { mode: name.endsWith(".sh") ? 0o755 : 0o644 });
+    try {
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, text, { mode: name.endsWith(".sh") ? 0o755 : 0o644 });
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+      throw new RenderError(
+        `${file} cannot be written (${code}): is --output a folder that you can write to?`,
+        { cause },
+      );
+    }
     process.stderr.write(`wrote ${file}\n`);
   }
 }

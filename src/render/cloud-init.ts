@@ -160,6 +160,14 @@ function placeOf({ cache, address, gateway }: RenderInput): Place {
   if (!ipaddr.isValid(router) || isSix(own) !== router.includes(":")) {
     throw new RenderError(`--gateway: write an address of the same family as ${own}`);
   }
+  // One that is link-local, as IPv6 has it, is in no network of an address.
+  const network = ipaddr.parseCIDR(own);
+  const way = ipaddr.parse(router);
+  if (way.range() !== "linkLocal" && !way.match(network)) {
+    throw new RenderError(
+      `--gateway: ${router} is not in the network of ${own}: the machine could not reach it`,
+    );
+  }
   return {
     address: own,
     gateway: router,

@@ -114,6 +114,12 @@ test("addresses of IPv6 are set as such, and what is no address is refused", () 
     expect(() => render(target("proxmox"), { ...usual, address })).toThrow("--address");
   }
   expect(() => render(target("proxmox"), { ...usual, gateway: "fd00::1" })).toThrow("--gateway");
+  const astray = { ...usual, address: "10.0.0.8/24", gateway: "10.1.0.1" };
+  expect(() => render(target("proxmox"), astray)).toThrow(
+    "--gateway: 10.1.0.1 is not in the network of 10.0.0.8/24",
+  );
+  const linkLocal = { ...six, address: "fd00::4/64", gateway: "fe80::1" };
+  expect(() => render(target("proxmox"), linkLocal)).not.toThrow();
 });
 
 test("the structures that k3s, Talos, kind and Gardener read", () => {
