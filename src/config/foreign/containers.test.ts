@@ -203,3 +203,17 @@ test.each([
     expect(left.map((one) => one.why)).toContain(why);
   },
 );
+
+test("a registry that images are pushed to stays as it is beside the others", () => {
+  const { value, left } = imported(
+    `services:
+  hub: { image: "registry:2", ports: ["5000:5000"], environment: { ${HUB}, REGISTRY_PROXY_NEW: x } }
+  push: { image: "registry:2", ports: ["5100:5000"] }
+`,
+  );
+  expect(value).toEqual({ listen: "0.0.0.0:5000", upstreams: { "docker.io": {} } });
+  expect(left.map(({ from, why }) => `${from.what}: ${why}`)).toEqual([
+    "services.hub.environment.REGISTRY_PROXY_NEW: it is not known what it does",
+    "services.push: is no pull-through cache, since it has no proxy.remoteurl: it stays as it is",
+  ]);
+});

@@ -56,7 +56,6 @@ const WHY_NOT: Readonly<Record<string, string>> = {
   notifications: "there are none",
   redis: "not needed: the index is in storage.dir",
   health: "/healthz and /readyz at the address `admin`",
-  proxy: "",
   "proxy.exec": "helpers for credentials are not run: write auth.username and auth.passwordFile",
   validation: "not needed: content is checked against its digest",
   policy: "images only are served, as any other content",

@@ -20,6 +20,8 @@ const READ = new Set([
   "storage.filesystem.rootdirectory",
 ]);
 
+const NO_PROXY = "is no pull-through cache, since it has no proxy.remoteurl: it stays as it is";
+
 /** A registry's port, and the host of it where it is not open to all. */
 interface Listening {
   readonly upstream: string;
@@ -40,7 +42,13 @@ export function carryProxies(
 ): void {
   const listening: Listening[] = [];
   const carried: RegistryFacts[] = [];
+  const isProxy = ({ settings }: RegistryFacts): boolean => settings.has("proxy.remoteurl");
   for (const facts of registries) {
+    // Beside those that are, one that images are pushed to is nobody's concern here.
+    if (!isProxy(facts) && registries.some(isProxy)) {
+      draft.leave(facts.from, NO_PROXY);
+      continue;
+    }
     const name = carryProxy(facts, draft, names);
     if (name === undefined) continue;
     carried.push(facts);
@@ -61,10 +69,7 @@ function carryProxy(
   const { settings, from } = facts;
   const remote = settings.get("proxy.remoteurl");
   if (!remote) {
-    draft.refuse(
-      from,
-      "is no pull-through cache, since it has no proxy.remoteurl: it stays as it is",
-    );
+    draft.refuse(from, NO_PROXY);
     return undefined;
   }
   const url = /^https?:\/\//i.test(remote.value) ? URL.parse(remote.value) : undefined;
