@@ -276,8 +276,12 @@ export class Space {
   #refusal(bytes: number): Fault {
     if (this.#free - bytes < this.bound.minFree) return this.#diskRefusal();
     // The bound was set by somebody, and concerns this content alone: smaller ones are still stored.
-    const may = `${formatSize(this.bound.maxSize)} may be stored, ${formatSize(this.#pinned.bytes)} of it are pinned`;
-    const reason = `${formatSize(bytes)} do not fit: ${may}`;
+    const promised = this.#promised.values().reduce((sum, size) => sum + size, 0);
+    const of = [
+      `${formatSize(this.#pinned.bytes)} of it are pinned`,
+      ...(promised > 0 ? [`${formatSize(promised)} are for what is on its way in`] : []),
+    ];
+    const reason = `${formatSize(bytes)} do not fit: ${formatSize(this.bound.maxSize)} may be stored, ${of.join(", ")}`;
     return new Fault({ kind: "storage", reason });
   }
 
