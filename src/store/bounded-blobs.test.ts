@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { setImmediate } from "node:timers/promises";
 import { blobStoreConformance, rejection, storeBytes } from "./blobs-conformance.ts";
 import { BoundedBlobs } from "./bounded-blobs.ts";
 import { digestOf } from "../oci/digest.ts";
@@ -131,6 +132,23 @@ describe("what is on its way in", () => {
     const other = await store.draft(digestOf(small));
     expect(await rejection(other.reserve(MIB))).toBeInstanceOf(Fault);
     await other.discard();
+  });
+
+  test("looks for what may go once a second where nothing may", async () => {
+    const { space } = bounded(1000);
+    space.changeHeld(985);
+    let evictions = 0;
+    space.evictBy(async () => {
+      evictions += 1;
+      return 0;
+    });
+    for (let at = 0; at < 10; at += 1) {
+      await space.take(1);
+      await setImmediate();
+    }
+    expect(evictions).toBe(1);
+    expect(await rejection(space.take(10))).toBeInstanceOf(Fault);
+    expect(evictions).toBe(2);
   });
 
   test("goes on as soon as there is room for its next piece", async () => {

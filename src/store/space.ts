@@ -2,6 +2,7 @@ import { formatSize } from "../config/units.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { DiskFacts } from "./disk-facts.ts";
+import type { PinnedSizes } from "./pins.ts";
 import { systemCode } from "./storage-fault.ts";
 
 /** How much may be kept, in bytes. */
@@ -21,18 +22,13 @@ export interface SpaceOptions {
   readonly clock?: () => number;
 }
 
-/** What eviction must not touch. */
-export interface Pins {
-  readonly sizes: ReadonlyMap<Digest, number>;
-  /** Of all of it together. */
-  readonly bytes: number;
-}
-
 /** How long a measurement of the disk's free space is believed, in milliseconds. */
 const MEASURE_EVERY = 500;
 /** How long nothing is stored after the disk was found full, before it is tried again, in milliseconds. */
 const RETRY_AFTER = 2000;
 const LONGEST_RETRY = 60_000;
+/** How long nothing is evicted ahead after there was nothing that may go, in milliseconds. */
+const VAIN_FOR = 1000;
 /** What has to be free again before a full disk is believed to be so no more: this, or a quarter of it. */
 const ROOM_TO_RECOVER = 256 * 1024 * 1024;
 /** Part of the bound that is left after an eviction, and the part at which the next one begins. */
@@ -50,7 +46,7 @@ export class Space {
   readonly #clock: () => number;
   #held = 0;
   #drafts = 0;
-  #pinned: Pins = { sizes: new Map(), bytes: 0 };
+  #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
   /** Sizes of contents on their way in. As many as are filled at once. */
   readonly #promised = new Map<Digest, number>();
   #beside = 0;
@@ -62,6 +58,8 @@ export class Space {
   #recoveredAt = -Infinity;
   #retryAfter = RETRY_AFTER;
   #evict: () => Promise<number> = async () => 0;
+  /** Until then, nothing would go that may. */
+  #vainUntil = -Infinity;
   /** What those wait for who wait for room. */
   #waiting = 0;
   /** Resolves once somebody has given room. */
@@ -174,7 +172,13 @@ export class Space {
     if (!this.#fits(bytes)) await this.#wait(bytes);
     this.#drafts += bytes;
     this.#free -= bytes;
-    if (this.isTight()) this.#evict().catch(() => {});
+    if (this.isTight() && this.#clock() >= this.#vainUntil) void this.#evictAhead();
+  }
+
+  async #evictAhead(): Promise<void> {
+    const freed = await this.#evict().catch(() => 0);
+    // Where nearly all is pinned, all of it would be looked through for each piece that comes.
+    if (freed === 0) this.#vainUntil = this.#clock() + VAIN_FOR;
   }
 
   async #wait(bytes: number): Promise<void> {
@@ -223,7 +227,7 @@ export class Space {
     this.#promised.delete(digest);
   }
 
-  pin(pins: Pins): void {
+  pin(pins: PinnedSizes): void {
     this.#pinned = pins;
   }
 
@@ -276,11 +280,9 @@ export class Space {
   #refusal(bytes: number): Fault {
     if (this.#free - bytes < this.bound.minFree) return this.#diskRefusal();
     // The bound was set by somebody, and concerns this content alone: smaller ones are still stored.
-    const promised = this.#promised.values().reduce((sum, size) => sum + size, 0);
-    const of = [
-      `${formatSize(this.#pinned.bytes)} of it are pinned`,
-      ...(promised > 0 ? [`${formatSize(promised)} are for what is on its way in`] : []),
-    ];
+    const coming = this.#promised.values().reduce((sum, size) => sum + size, 0);
+    const of = [`${formatSize(this.#pinned.bytes)} of it are pinned`];
+    if (coming > 0) of.push(`${formatSize(coming)} are for what is on its way in`);
     const reason = `${formatSize(bytes)} do not fit: ${formatSize(this.bound.maxSize)} may be stored, ${of.join(", ")}`;
     return new Fault({ kind: "storage", reason });
   }
