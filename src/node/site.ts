@@ -61,6 +61,10 @@ export class Site {
     const config = changes.find((change) => change.kind === "config");
     const due = journal?.restartDue ? "an earlier run was cut short before it" : planned.stale;
     const restart = config ? `${config.path} changes` : due;
+    const alsoComing =
+      config && planned.stale
+        ? [`${planned.stale}: the restart brings into force what is new there too`]
+        : [];
     const way =
       restart === undefined || this.filesOnly ? undefined : this.runtime.control.restartWay();
     return {
@@ -71,7 +75,7 @@ export class Site {
       restartWay: way?.way,
       certsDir: planned.certsDir,
       wired: [...wish.namespaces, ...(wish.useDefault ? ["_default"] : [])],
-      notes: [...planned.notes, ...this.#foreign(journal)],
+      notes: [...planned.notes, ...alsoComing, ...this.#foreign(journal)],
       obstacles: [...planned.obstacles, ...(way?.obstacles ?? [])],
     };
   }

@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { dlopen, ptr } from "bun:ffi";
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -12,7 +13,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { type TempDir, tempDir } from "../harness/places.ts";
 import { mustRun } from "../harness/processes.ts";
 import { realTest } from "../harness/real.ts";
@@ -247,3 +249,33 @@ realTest(
     }
   },
 );
+
+test.skipIf(!canBeImmutable())(
+  "a config.toml that is immutable is told as such, and all is as it was",
+  async () => {
+    await using dir = await node({ [CONFIG]: "version = 2\n" });
+    const before = tree(dir.file("etc"));
+    await mustRun(["chattr", "+i", dir.file(CONFIG)]);
+    try {
+      const refused = await wire(dir);
+      expect(refused).toMatchObject({
+        code: 1,
+        text: expect.stringContaining("config.toml: not permitted even to root: is it immutable"),
+      });
+      expect(tree(dir.file("etc"))).toEqual(before);
+    } finally {
+      await mustRun(["chattr", "-i", dir.file(CONFIG)]);
+    }
+    expect(await wire(dir)).toMatchObject({ code: 0 });
+  },
+);
+
+/** Not every file system knows the attribute, and not everybody may set it. */
+function canBeImmutable(): boolean {
+  const file = join(tmpdir(), `entrepot-immutable-${process.pid}`);
+  writeFileSync(file, "");
+  const isSet = spawnSync("chattr", ["+i", file]).status === 0;
+  if (isSet) spawnSync("chattr", ["-i", file]);
+  rmSync(file);
+  return isSet;
+}
