@@ -45,7 +45,6 @@ export type ApplyResult = { readonly plan: Plan } & (
 );
 
 const ALIVE_MS = 60_000;
-const QUICK_MS = 3_000;
 
 /** Something that keeps a node from being wired as it was asked; all is put back then. */
 class NotWired extends Error {
@@ -78,7 +77,7 @@ async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
   if (!(await options.confirm(plan))) return { plan, outcome: "declined" };
   if (cache) await awaitCache(cache, plan.wired, options.waitMs, say);
 
-  const wasAlive = earlier?.wasAlive ?? (await isAlive(site));
+  const wasAlive = earlier?.wasAlive ?? (await site.isAlive());
   const next = { ...journalFor(options, plan, earlier), wasAlive };
   site.journal.write({ ...next, unfinished: "apply", restartDue: plan.restart !== undefined });
   let probes: readonly ProbeResult[] = [];
@@ -99,17 +98,6 @@ async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
   }
   site.journal.write(finished(next, plan));
   return { plan, outcome: "applied", probes };
-}
-
-async function isAlive(site: Site): Promise<boolean> {
-  if (site.filesOnly) return true;
-  try {
-    await site.runtime.control.alive(QUICK_MS);
-    return true;
-  } catch (error) {
-    if (error instanceof RuntimeFault) return false;
-    throw error;
-  }
 }
 
 function isExpected(error: unknown): error is Error {
@@ -218,8 +206,14 @@ async function undo(
     }
   };
   // The configuration first: until the restart the runtime goes by the hosts directories.
-  await restore(back.filter(({ kind }) => kind === "config"));
-  if (plan.restart !== undefined && !site.filesOnly) {
+  const configs = back.filter(({ kind }) => kind === "config");
+  const isUntouched =
+    configs.length > 0 &&
+    earlier?.restartDue !== true &&
+    configs.every(({ path, after }) => sameState(site.files.read(path), after));
+  await restore(configs);
+  // A configuration that could not be written was not restarted for either.
+  if (plan.restart !== undefined && !isUntouched && !site.filesOnly) {
     await attempt("containerd", async () => {
       await restartAsBefore(site, next.wasAlive, say);
     });

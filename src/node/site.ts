@@ -6,9 +6,12 @@ import { Journal, JournalError, isOurs, originals, restore } from "./journal.ts"
 import { takeLock } from "./lock.ts";
 import type { NodeFiles } from "./node-files.ts";
 import { OverlaidFiles } from "./node-files.ts";
-import type { Change, Plan, Target, Wish } from "./plan.ts";
+import type { Change, Obstacle, Plan, Target, Wish } from "./plan.ts";
 import { sameState, together } from "./plan.ts";
 import type { Runtime } from "./runtime.ts";
+import { RuntimeFault } from "./runtime.ts";
+
+const QUICK_MS = 3_000;
 
 export interface SiteOptions {
   readonly files: NodeFiles;
@@ -61,10 +64,6 @@ export class Site {
     const config = changes.find((change) => change.kind === "config");
     const due = journal?.restartDue ? "an earlier run was cut short before it" : planned.stale;
     const restart = config ? `${config.path} changes` : due;
-    const alsoComing =
-      config && planned.stale
-        ? [`${planned.stale}: the restart brings into force what is new there too`]
-        : [];
     const way =
       restart === undefined || this.filesOnly ? undefined : this.runtime.control.restartWay();
     return {
@@ -75,9 +74,39 @@ export class Site {
       restartWay: way?.way,
       certsDir: planned.certsDir,
       wired: [...wish.namespaces, ...(wish.useDefault ? ["_default"] : [])],
-      notes: [...planned.notes, ...alsoComing, ...this.#foreign(journal)],
-      obstacles: [...planned.obstacles, ...(way?.obstacles ?? [])],
+      notes: [...planned.notes, ...this.#foreign(journal)],
+      obstacles: [
+        ...planned.obstacles,
+        ...(way?.obstacles ?? []),
+        ...(way === undefined || journal?.restartDue || journal?.unfinished
+          ? []
+          : await this.#untried(planned.stale)),
+      ],
     };
+  }
+
+  /**
+   * What somebody wrote since the runtime's start was never tried: it may not come up with it, and
+   * nothing that is put back here would help.
+   */
+  async #untried(stale: string | undefined): Promise<Obstacle[]> {
+    if (stale === undefined || !(await this.isAlive())) return [];
+    const what = `${stale}, by somebody else: whether it comes up with that, nobody knows yet`;
+    const advice =
+      "restart containerd by itself first, see that pods start, and plan or apply again";
+    return [{ code: "untried-configuration", what, advice }];
+  }
+
+  /** Whether the runtime's API answers; where only files are touched, none is asked. */
+  async isAlive(): Promise<boolean> {
+    if (this.filesOnly) return true;
+    try {
+      await this.runtime.control.alive(QUICK_MS);
+      return true;
+    } catch (error) {
+      if (error instanceof RuntimeFault) return false;
+      throw error;
+    }
   }
 
   /**

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { startDockerRegistry } from "../harness/docker-registry.ts";
 import type { Entrepot } from "../harness/entrepot.ts";
@@ -7,6 +7,7 @@ import { tempDir } from "../harness/places.ts";
 import { mustRun } from "../harness/processes.ts";
 import { real, realTest } from "../harness/real.ts";
 import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { until } from "../harness/waiting.ts";
 import { cachedImage } from "./cached-image.ts";
 import { PROGRAM, entrepotNode, placesOf } from "./program.ts";
 import { type SupervisedNode, baseConfig, newNode } from "./supervised.ts";
@@ -98,6 +99,8 @@ realTest("a config.toml that is no TOML is refused with its line and column", as
   const check = await entrepotNode(["check", ...placesOf(node)]);
   expect(check).toMatchObject(says(1, `${config}:${lines + 1}:`));
   writeFileSync(config, good);
+  await node.restart();
+  await node.criReady();
 });
 
 realTest("a socket named as the kubelet has it, and by a link", async () => {
@@ -178,6 +181,27 @@ realTest("two runs at once: the second one is told, and the first one ends well"
     code: 0,
   });
   expect(await entrepotNode(["rollback", "--yes", ...placesOf(node)])).toMatchObject({ code: 0 });
+});
+
+realTest("what somebody wrote since the start is not tried out by an apply", async () => {
+  const { config } = node.places;
+  const good = readFileSync(config);
+  const bad = good
+    .toString()
+    .replace(/^ *sandbox_image.*$/m, (line) => `${line}\n  stream_idle_timeout = "junk"`);
+  expect(bad).not.toBe(good.toString());
+  // Times of files and of processes are compared to two seconds.
+  await until(() => Date.now() > statSync(`/proc/${node.pid}`).ctimeMs + 3_000, {
+    what: "containerd to run for a while",
+  });
+  writeFileSync(config, bad);
+  const pid = node.pid;
+  const ended = await refused(["--cache", cache.url, "--probe", image]);
+  expect(ended).toMatchObject(says(1, `${config} changed after containerd's start`));
+  expect(node.pid).toBe(pid);
+  writeFileSync(config, good);
+  await node.restart();
+  await node.criReady();
 });
 
 realTest("a restart that nobody agreed to does not happen", async () => {
