@@ -134,6 +134,21 @@ describe("what is on its way in", () => {
     await other.discard();
   });
 
+  test("is not given the room that another has taken", async () => {
+    const { space } = bounded(1000);
+    space.changeHeld(1000);
+    space.evictBy(() => new Promise(() => {}));
+    const taken: number[] = [];
+    for (const bytes of [100, 90, 80]) void space.take(bytes).then(() => taken.push(bytes));
+    await setImmediate();
+    for (let at = 0; at < 3; at += 1) {
+      space.changeHeld(-100);
+      await setImmediate();
+      expect(space.used).toBeLessThanOrEqual(1000);
+    }
+    expect(taken).toHaveLength(3);
+  });
+
   test("looks for what may go once a second where nothing may", async () => {
     const { space } = bounded(1000);
     space.changeHeld(985);

@@ -169,7 +169,8 @@ export class Space {
    */
   async take(bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
-    if (!this.#fits(bytes)) await this.#wait(bytes);
+    // Taken in the turn in which it is there: the next who waited may be told of the same room.
+    while (!this.#fits(bytes)) await this.#room(bytes);
     this.#drafts += bytes;
     this.#free -= bytes;
     if (this.isTight() && this.#clock() >= this.#vainUntil) void this.#evictAhead();
@@ -181,15 +182,14 @@ export class Space {
     if (freed === 0) this.#vainUntil = this.#clock() + VAIN_FOR;
   }
 
-  async #wait(bytes: number): Promise<void> {
+  /** Resolves when there is more room than there was. */
+  async #room(bytes: number): Promise<void> {
     this.#waiting += bytes;
     try {
-      while (!this.#fits(bytes)) {
-        // Who needs a little room does not wait until eviction has made all that it is to make.
-        const given = this.#given.promise.then(() => 1);
-        const freed = await Promise.race([this.#evict(), given]);
-        if (freed === 0 && !this.#fits(bytes)) throw this.#refusal(bytes);
-      }
+      // Who needs a little room does not wait until eviction has made all that it is to make.
+      const given = this.#given.promise.then(() => 1);
+      const freed = await Promise.race([this.#evict(), given]);
+      if (freed === 0 && !this.#fits(bytes)) throw this.#refusal(bytes);
     } finally {
       this.#waiting -= bytes;
     }
