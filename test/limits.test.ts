@@ -116,6 +116,28 @@ describe("while it limits", () => {
     const [layer] = at.image.blobs;
     expect((await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`)).status).toBe(200);
   });
+
+  test("manifests are asked for all the same where only a storage of blobs limits", async () => {
+    await using at = await started();
+    await using storage = await startScriptedUpstream();
+    storage.respond(() => faults.tooManyRequests("600"));
+    at.upstream.respond(({ kind }) =>
+      kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
+    );
+    const [layer] = at.image.blobs;
+    const blob = () => at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
+    const limited = await blob();
+    expect(limited.status).toBe(503);
+    expect(Number(limited.headers.get("retry-after"))).toBeGreaterThan(500);
+    expect((await blob()).status).toBe(503);
+    expect(storage.requests().length).toBe(1);
+    expect((await at.get()).status).toBe(200);
+    const config = { upstreams: { "reg.test": localUpstream(at.upstream.url) } };
+    await using other = await startEntrepot({ config });
+    storage.respond(() => faults.refuses(404, "UNKNOWN", { "ratelimit-remaining": "0;w=60" }));
+    await other.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
+    expect(await (await other.getAdmin("/metrics")).text()).not.toContain("budget_remaining{");
+  });
 });
 
 describe("a budget", () => {

@@ -219,7 +219,9 @@ test("a storage that is away opens the circuit of blobs alone, and says so", asy
   expect(await at.circuits()).toEqual([0, 0, 1]);
   for (const i of [0, 1]) expect((await at.get(i)).headers.get("cache-status")).toContain("miss");
   const status = await (await at.cache.getAdmin("/api/v1/status")).text();
-  expect(status).toContain(`of its blobs: reg.test cannot be reached: ${storage.address} refuses`);
+  expect(status).toContain(
+    `its blobs cannot be had: reg.test cannot be reached: ${storage.address} refuses`,
+  );
 }, 30_000);
 
 test("a mirror that hangs costs some seconds once, and the answer comes in time", async () => {

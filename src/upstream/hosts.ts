@@ -1,9 +1,8 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
 import { type CircuitState, type Failure, Health } from "./health.ts";
-import { type Budget, Limits } from "./limits.ts";
+import { type Budget, type LimitKind, Limits } from "./limits.ts";
 import type { RequestKind, UpstreamObserver } from "./observer.ts";
-import type { SlotKind } from "./slots.ts";
 
 /** One address of an upstream: a mirror's or its own. */
 export interface Host {
@@ -95,7 +94,7 @@ export class Hosts {
       const as = isMirror ? ANONYMOUS : who;
       const limited = limits.fault(as, "metadata");
       const failing = health.state === "closed" && blobs.fault ? blobs : health;
-      const what = failing === blobs ? "of its blobs: " : "";
+      const what = failing === blobs ? "its blobs cannot be had: " : "";
       const reason = failing.fault ? `${what}${failing.fault.message}` : limited?.message;
       const last = latest(health.last, blobs.last);
       const budget = limits.budget(as);
@@ -157,16 +156,16 @@ export function healthFor({ health, blobs }: Host, request: RequestKind): Health
   return request === "blob" ? blobs : health;
 }
 
+export function limitKind(request: RequestKind): LimitKind {
+  return request === "blob" ? "blob" : "metadata";
+}
+
 /** Who a mirror is asked as. */
 export const ANONYMOUS = "anonymous";
 
 /** Why a host is not asked for this now. */
-export function reservation(
-  host: Host,
-  who: string,
-  { slot, request }: { readonly slot: SlotKind; readonly request: RequestKind },
-): Fault | undefined {
-  const limited = host.limits.fault(host.isMirror ? ANONYMOUS : who, slot);
+export function reservation(host: Host, who: string, request: RequestKind): Fault | undefined {
+  const limited = host.limits.fault(host.isMirror ? ANONYMOUS : who, limitKind(request));
   return limited ?? healthFor(host, request).admit();
 }
 

@@ -5,7 +5,15 @@ import { bareMediaType } from "../oci/media-types.ts";
 import { type BodyEnd, discard, readSmall } from "./body.ts";
 import type { Answer } from "./dial.ts";
 import { exchange, type Question } from "./exchange.ts";
-import { ANONYMOUS, blame, healthFor, type Host, type Hosts, reservation } from "./hosts.ts";
+import {
+  ANONYMOUS,
+  blame,
+  healthFor,
+  limitKind,
+  type Host,
+  type Hosts,
+  reservation,
+} from "./hosts.ts";
 import { type Asked, refusal } from "./refusal.ts";
 import type { Roads } from "./roads.ts";
 
@@ -76,7 +84,7 @@ export class Inquiry {
       // A mirror that failed a moment ago has others beside it; the upstream itself has none.
       if (host.isMirror && healthFor(host, question.request).ailing()) continue;
       if (!host.resolves && isByName(question)) continue;
-      const reserved = reservation(host, this.#who, question);
+      const reserved = reservation(host, this.#who, question.request);
       if (reserved) {
         told = reserved;
         continue;
@@ -133,13 +141,14 @@ export class Inquiry {
     use: Use<Value>,
   ): Promise<Value> {
     const { name } = this.#settings;
-    return this.#watched(host, question, async () => {
+    return this.#watched(host, question.request, async () => {
       const { path: _, query: __, page: ___, patience, ...rest } = question;
       const answer = await exchange(host.settings, { ...this.#roads, patience }, rest);
       const { status, headers } = answer;
       // Known only now: a helper may have been asked on the way.
       const who = host.isMirror ? ANONYMOUS : this.#who;
-      host.limits.answered(who, headers);
+      // A storage has limits of its own, which are not the registry's.
+      if (limitKind(question.request) === "metadata") host.limits.answered(who, headers);
       if (status !== 200 && status !== 206) {
         await discard(answer.body);
         const credentials = this.#credentialState(host);
@@ -162,18 +171,15 @@ export class Inquiry {
     return keyring.status(host.settings).state === "refused" ? "refused" : "used";
   }
 
-  async #watched<T>(
-    host: Host,
-    { request, slot }: Pick<Question, "request" | "slot">,
-    work: () => Promise<T>,
-  ): Promise<T> {
+  async #watched<T>(host: Host, request: Question["request"], work: () => Promise<T>): Promise<T> {
     const health = healthFor(host, request);
+    const kind = limitKind(request);
     // Asked for when it is needed: a helper may have been asked on the way.
     const who = (): string => (host.isMirror ? ANONYMOUS : this.#who);
     try {
       const result = await work();
       health.ok();
-      if (slot === "metadata") host.limits.passed(who());
+      if (kind === "metadata") host.limits.passed(who());
       return result;
     } catch (error) {
       if (!(error instanceof Fault)) {
@@ -184,8 +190,8 @@ export class Inquiry {
         blame(host, error, this.#roads.observe);
       health.failed(error);
       const { detail } = error;
-      if (detail.kind === "upstream-limited") host.limits.limited(who(), slot, detail.retryAfter);
-      if (detail.kind === "unknown" && slot === "metadata") host.limits.passed(who());
+      if (detail.kind === "upstream-limited") host.limits.limited(who(), kind, detail.retryAfter);
+      if (detail.kind === "unknown" && kind === "metadata") host.limits.passed(who());
       throw error;
     }
   }

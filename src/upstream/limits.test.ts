@@ -73,10 +73,12 @@ test("when a limit's time is over one finds out, and rests grow as long as it li
   expect(subject.holdsBack("me")).toBe(false);
 });
 
-test("where even blobs are limited, all is", () => {
+test("who limits blobs is asked for manifests", () => {
   const { subject } = limits();
   subject.limited("me", "blob", 5);
-  expect(subject.fault("me", "metadata")).toBeDefined();
+  expect(subject.fault("me", "blob")).toBeDefined();
+  expect(subject.fault("me", "metadata")).toBeUndefined();
+  expect(subject.holdsBack("me")).toBe(false);
 });
 
 test("nobody is silent for more than an hour", () => {

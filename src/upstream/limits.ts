@@ -1,5 +1,4 @@
 import { Fault } from "../oci/fault.ts";
-import type { SlotKind } from "./slots.ts";
 
 /** A registry cannot silence itself for longer than this, whatever Retry-After it sends; in milliseconds. */
 const LONGEST_WAIT = 3_600_000;
@@ -13,6 +12,9 @@ const RESERVE = 0.1;
 const LEAST_RESERVE = 5;
 /** Without a window in the header, in seconds. */
 const WINDOW = 3600;
+
+/** What is limited apart. */
+export type LimitKind = "blob" | "metadata";
 
 /** How many requests a registry still allows, as its `ratelimit-…` headers told. */
 export interface Budget {
@@ -30,7 +32,7 @@ export interface LimitsOptions {
 
 interface Account {
   /** On the clock of `now`. */
-  readonly until: Map<SlotKind, number>;
+  readonly until: Map<LimitKind, number>;
   /** 429s in a row, those of questions that were under way together counted as one. */
   inRow: number;
   restsUntil: number;
@@ -61,21 +63,23 @@ export class Limits {
     account.budgetEnds = this.#now() + left.window * 1000;
   }
 
-  /** A 429 came. Who limits manifests may give blobs all the same (Docker Hub), but not the other way round. */
-  limited(who: string, kind: SlotKind, retryAfter: number): void {
+  /**
+   * A 429 came. Who limits manifests may give blobs all the same (Docker Hub), and the other way
+   * round: mostly another host gives those.
+   */
+  limited(who: string, kind: LimitKind, retryAfter: number): void {
     const account = this.#account(who);
     const until = this.#now() + Math.min(retryAfter * 1000, LONGEST_WAIT);
     const now = this.#now();
+    account.until.set(kind, Math.max(account.until.get(kind) ?? 0, until));
+    if (kind === "blob") return;
     if (now >= account.restsUntil || account.inRow === 0) account.inRow += 1;
     const rest = Math.min(FIRST_REST * 2 ** (account.inRow - 1), LONGEST_REST);
     account.restsUntil = Math.max(account.restsUntil, until, now + rest);
-    for (const one of kind === "metadata" ? ([kind] as const) : (["blob", "metadata"] as const)) {
-      account.until.set(one, Math.max(account.until.get(one) ?? 0, until));
-    }
   }
 
   /** Why it is not asked now, with the time that is left. */
-  fault(who: string, kind: SlotKind): Fault | undefined {
+  fault(who: string, kind: LimitKind): Fault | undefined {
     const left = (this.#accounts.get(who)?.until.get(kind) ?? 0) - this.#now();
     if (left <= 0) return undefined;
     const retryAfter = Math.ceil(left / 1000);
