@@ -1,4 +1,4 @@
-import { linkSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
+import { linkSync, lstatSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { formatSize } from "../config/units.ts";
 import { about, type Finding } from "./finding.ts";
@@ -51,8 +51,35 @@ export function diskFindings(folder: string, machine: Machine): Finding[] {
       report("note", `its file system, ${type}, is gone with the machine or the container`, advice),
     );
   } else findings.push(report("ok", `its file system is ${type}`));
-  findings.push(hardLinks(folder, there));
+  findings.push(hardLinks(folder, there), ...foreignFolders(folder, machine));
   return findings;
+}
+
+/** As root leaves them that is killed under an adoption: the service's user cannot enter them. */
+function foreignFolders(folder: string, machine: Machine): Finding[] {
+  const ownerOf = (file: string): number | undefined => {
+    try {
+      return lstatSync(file, { throwIfNoEntry: false })?.uid;
+    } catch {
+      // It is told elsewhere that this user may not look.
+      return undefined;
+    }
+  };
+  const owner = ownerOf(folder);
+  const stranger = ["blobs", "facts", "fills"]
+    .flatMap((name) =>
+      ["", ...machine.list(path.join(folder, name))].map((below) => path.join(name, below)),
+    )
+    .map((name) => ({ name, uid: ownerOf(path.join(folder, name)) }))
+    .find(({ uid }) => uid !== undefined && uid !== owner);
+  if (!stranger) return [];
+  return [
+    about("disk", folder)(
+      "note",
+      `${stranger.name} is of user ${stranger.uid}, and the folder of user ${owner}, who cannot use it`,
+      `if the cache runs as user ${owner}: chown -R ${owner} ${folder}`,
+    ),
+  ];
 }
 
 function hardLinks(folder: string, there: string): Finding {

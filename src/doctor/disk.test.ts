@@ -1,0 +1,20 @@
+import { expect, test } from "bun:test";
+import { chown, mkdir } from "node:fs/promises";
+import { tempDir } from "../../test/harness/places.ts";
+import { diskFindings } from "./disk.ts";
+import { thisMachine } from "./machine.ts";
+
+test.skipIf(process.getuid?.() !== 0)("folders that the cache's user cannot enter", async () => {
+  await using dir = await tempDir("disk");
+  const notes = (): string[] =>
+    diskFindings(dir.path, thisMachine)
+      .filter(({ advice }) => advice?.includes("chown"))
+      .map(({ found, advice }) => `${found} → ${advice}`);
+  await mkdir(dir.file("blobs/sha256"), { recursive: true });
+  expect(notes()).toEqual([]);
+  await chown(dir.path, 4321, 4321);
+  await chown(dir.file("blobs"), 4321, 4321);
+  expect(notes()).toEqual([
+    `blobs/sha256 is of user 0, and the folder of user 4321, who cannot use it → if the cache runs as user 4321: chown -R 4321 ${dir.path}`,
+  ]);
+});
