@@ -7,8 +7,12 @@ import type {
 import { askHelper, HelperError, type HelperOptions } from "./credential-program.ts";
 import type { UpstreamObserver } from "./observer.ts";
 
-/** After this long, refused credentials are tried again, in milliseconds: their owner may have mended them out there. */
-const TRY_AGAIN = 600_000;
+/**
+ * When refused credentials are tried again, in milliseconds: the registry may learn of new ones a
+ * moment after their file, or their owner mends them out there. Each time it takes twice as long.
+ */
+const FIRST_TRY_AGAIN = 10_000;
+const LAST_TRY_AGAIN = 600_000;
 /** How long a helper that failed is left alone, in milliseconds. */
 const HELPER_REST = 10_000;
 
@@ -51,6 +55,7 @@ interface Held {
 interface Refusal {
   readonly who: string;
   readonly until: number;
+  readonly wait: number;
   readonly problem: string;
 }
 
@@ -86,6 +91,7 @@ export class Keyring {
   /** An answer came for them. */
   accepted(name: string, used: Credentials): void {
     this.#accepted.set(name, identity(used));
+    if (this.#refused.get(name)?.who === identity(used)) this.#refused.delete(name);
   }
 
   /** What to try after a refusal: newer ones, or `undefined` for anonymous. It is told once per change. */
@@ -104,11 +110,19 @@ export class Keyring {
     const user = used.username === "<token>" ? "an identity token" : `user ${used.username}`;
     const problem = `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): correct them. Until they change, what is public there is pulled without`;
     if (refusal.status === 401) {
-      this.#refused.set(name, { who, until: this.#now() + TRY_AGAIN, problem });
+      const wait = this.#waitAfter(name, who);
+      this.#refused.set(name, { who, until: this.#now() + wait, wait, problem });
       this.#identities.set(name, identity(undefined));
     }
     this.#tell(name, `${who} ${refusal.status}`, problem);
     return undefined;
+  }
+
+  #waitAfter(name: string, who: string): number {
+    const before = this.#refused.get(name);
+    if (before?.who !== who) return FIRST_TRY_AGAIN;
+    // Requests that were under way together are refused together.
+    return this.isRefused(name, who) ? before.wait : Math.min(before.wait * 2, LAST_TRY_AGAIN);
   }
 
   /** Whether credentials of an upstream were found wrong, the present ones unless said. */
@@ -126,7 +140,7 @@ export class Keyring {
     const found = isHelper ? this.#held.get(keyOf(source))?.credentials : source;
     const who = identity(found);
     const refused = this.#refused.get(name);
-    if (refused && this.isRefused(name, who)) return { state: "refused", problem: refused.problem };
+    if (refused?.who === who) return { state: "refused", problem: refused.problem };
     return { state: this.#accepted.get(name) === who ? "ok" : "unused" };
   }
 
