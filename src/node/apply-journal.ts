@@ -1,5 +1,6 @@
 import type { JournalDocument, JournalEntry } from "./journal.ts";
 import { isOurs, restore, store } from "./journal.ts";
+import { type FileState, lossyText } from "./node-files.ts";
 import type { Change, Plan, Wish } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import type { Site } from "./site.ts";
@@ -46,7 +47,9 @@ export function journalFor(
     const { path, kind, why } = target;
     const current = site.files.read(path);
     const known = earlier?.files[path];
-    const isKnown = known !== undefined && isOurs(known, current);
+    const isKnown =
+      known !== undefined &&
+      (isOurs(known, current) || (kind === "hosts" && names(current, earlier?.wish.cache)));
     const original = isKnown ? known.original : store(current);
     const missing = site.missingDirectories(path);
     const own = kind === "config" ? [] : missing.splice(-1);
@@ -72,6 +75,14 @@ export function journalFor(
     unfinished: null,
     files,
   };
+}
+
+/**
+ * A hosts.toml of ours that somebody has changed since, and that names the cache still: were it what a
+ * rollback puts back, the node would go on asking the cache after it.
+ */
+function names(state: FileState | undefined, cache: string | undefined): boolean {
+  return state !== undefined && cache !== undefined && lossyText(state.bytes).includes(cache);
 }
 
 function isTarget(plan: Plan, change: Change): boolean {

@@ -204,3 +204,25 @@ test("a damaged journal hides nothing else that is wrong, and is told with its p
     expect(tree(dir.path)).toEqual(before);
   }
 });
+
+test("a hosts.toml that was edited, and adopted again, goes back to what it was before all of it", async () => {
+  await using dir = await image();
+  const before = tree(dir.file("etc"));
+  const wish = ["--cache", "http://cache:5000", "--upstream", "ghcr.io", "--root", dir.path];
+  const hosts = dir.file("etc/containerd/certs.d/ghcr.io/hosts.toml");
+  const wire = (...more: string[]) => entrepotNode(["apply", ...wish, ...more]);
+  expect(await wire()).toMatchObject({ code: 0 });
+  writeFileSync(hosts, readFileSync(hosts, "utf8").replace(`"1s"`, `"2s"`));
+  expect(await wire()).toMatchObject({ code: 1 });
+  expect(await wire("--adopt")).toMatchObject({ code: 0 });
+  expect(await entrepotNode(["rollback", "--root", dir.path])).toMatchObject({ code: 0 });
+  expect(tree(dir.file("etc"))).toEqual(before);
+
+  // One that is somebody's own by now, without the cache, is put back as that.
+  const own = `server = "https://ghcr.io"\n[host."http://own:1"]\n`;
+  expect(await wire()).toMatchObject({ code: 0 });
+  writeFileSync(hosts, own);
+  expect(await wire("--adopt")).toMatchObject({ code: 0 });
+  expect(await entrepotNode(["rollback", "--root", dir.path])).toMatchObject({ code: 0 });
+  expect(readFileSync(hosts, "utf8")).toBe(own);
+});
