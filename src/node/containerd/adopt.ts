@@ -137,7 +137,11 @@ function rewrite(adoption: Adoption, file: HostsFile): Adopted {
     notes.push(`${urls}: hosts in inline tables become plain tables, which this containerd reads`);
   }
   if (hosts.length === 0 && server !== undefined) hosts.push(itself(server, root));
-  notes.push(`${registry}: the hosts.toml is written anew, since containerd reads it wrongly`);
+  const isWrong =
+    file.defects.some((defect) => !HARMLESS.has(defect.kind)) ||
+    [...file.hosts, file.root].some((fields) => !isSound(fields, adoption));
+  const why = isWrong ? "containerd reads it wrongly" : "hosts of it have another place now";
+  notes.push(`${registry}: the hosts.toml is written anew, since ${why}`);
   return {
     text: renderHosts({ comments, root, hosts, ...(server === undefined ? {} : { server }) }),
     notes,
