@@ -175,6 +175,44 @@ describe("credential files that are rotated under load fail no pull", () => {
   });
 });
 
+test("a password that is rotated under twenty pulls at once, with tokens, fails none", async () => {
+  await using at = await started();
+  const images = Array.from({ length: 300 }, (_, i) => textImage({ text: `token ${i}` }));
+  for (const image of images) at.upstream.add("app", image);
+  const file = at.dir.file("password");
+  let round = 0;
+  await writeFile(file, "p0");
+  at.upstream.respond(({ path, headers }) => {
+    const given = headers.get("authorization");
+    if (path === "/token") {
+      if (given !== `Basic ${btoa(`me:p${round}`)}`) return faults.refuses(401);
+      return { status: 200, body: JSON.stringify({ token: `t${round}`, expires_in: 300 }) };
+    }
+    if (given === `Bearer t${round}`) return undefined;
+    return faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="reg"`);
+  });
+  const auth = { username: "me", passwordFile: file };
+  await using cache = await startEntrepot({
+    config: { upstreams: { "reg.test": { ...at.base, auth } } },
+  });
+  const statuses = new Set<number>();
+  const left = images.entries();
+  const node = async () => {
+    for (const [i, { manifest }] of left) {
+      if (i % 60 === 30) {
+        await writeFile(file, `p${round + 1}`);
+        round += 1;
+      }
+      const got = await cache.get(`/v2/app/manifests/${manifest.digest}?ns=reg.test`);
+      statuses.add(got.status);
+      await got.bytes();
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, node));
+  expect([round, statuses]).toEqual([5, new Set([200])]);
+  expect(cache.logs().filter(({ msg }) => msg === "credentials refused")).toEqual([]);
+}, 30_000);
+
 test("a wrong credential is told once per change, and what is public goes on", async () => {
   await using at = await started();
   const images = Array.from({ length: 12 }, (_, i) => textImage({ text: `public ${i}` }));

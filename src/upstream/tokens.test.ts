@@ -150,6 +150,18 @@ test.each([
   expect(auth.connections()).toBe(0);
 });
 
+test.each(["file:///etc/passwd", "/token", "data:,x"])("a realm that is %s", async (realm) => {
+  using server = guarded(
+    () => realm,
+    () => false,
+  );
+  const fault = await faultOf(asker(settings(`http://reg.test:${server.port}`)).ask());
+  expect(fault).toMatchObject({
+    kind: "upstream-untrue",
+    reason: `reg.test:${server.port} names a token endpoint that is no URL with a host`,
+  });
+});
+
 test("a realm on another domain that the owner listed is asked", async () => {
   using auth = issuer();
   using server = guarded(

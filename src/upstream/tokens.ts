@@ -189,8 +189,8 @@ function tokenRequest(
 
 function realmOf({ upstream, registry }: Subject, text: string): URL {
   const realm = URL.parse(text);
-  if (!realm) {
-    const reason = `${registry.host} names a token endpoint that is no URL`;
+  if (!realm?.host) {
+    const reason = `${registry.host} names a token endpoint that is no URL with a host`;
     throw new Fault({ kind: "upstream-untrue", upstream: upstream.name, reason });
   }
   const problem = realmProblem(realm, registry, upstream.trustedRealms);
