@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import type { JournalDocument } from "./journal.ts";
@@ -185,7 +186,8 @@ class Watcher {
     if (namespaces.join() === base.namespaces.join()) return;
     say(`${cache.url} serves ${served.join(", ")}: following`);
     const wish = { ...base, namespaces };
-    const confirm = (): Promise<boolean> => Promise.resolve(true);
+    // Asked under the lock: a rollback or an apply since is an operator's word, and newer than the list.
+    const isMeant = (): boolean => isDeepStrictEqual(site.journal.read()?.wish, journal.wish);
     const result = await apply({
       site,
       wish,
@@ -194,13 +196,13 @@ class Watcher {
       proves: false,
       probes: [],
       waitMs: 0,
-      confirm,
+      confirm: () => Promise.resolve(isMeant()),
       say,
     }).catch((error: unknown) => {
       if (!(error instanceof CacheFault)) throw error;
       return { outcome: "undone" as const, reason: error.message };
     });
-    if (result.outcome === "applied" || result.outcome === "nothing-to-do") return;
+    if (["applied", "nothing-to-do", "declined"].includes(result.outcome)) return;
     this.#retryAt = Date.now() + RETRY_MS;
     say(`the list could not be followed: ${"reason" in result ? result.reason : result.outcome}`);
   }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { takeLock } from "../../src/node/lock.ts";
 import { until } from "../harness/waiting.ts";
 import { image, saysItServes, startWatching } from "./image.ts";
-import { entrepotNode } from "./program.ts";
+import { PROGRAM, entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 
 const JOURNAL = "var/lib/entrepot/node/journal.json";
@@ -55,4 +55,36 @@ test("a journal that is damaged for a while is told once, and ends no watcher", 
     what: "the cache to be out",
   });
   expect(watcher.said.filter((line) => line.includes("no JSON"))).toHaveLength(1);
+});
+
+test("a rollback while the watcher looks at a new list is the last word", async () => {
+  await using dir = await image();
+  const path = dir.file("etc/containerd/config.toml");
+  const table = `[plugins."io.containerd.grpc.v1.cri".registry]`;
+  writeFileSync(path, `version = 2\n${table}\nconfig_path = "/etc/containerd/certs.d"\n`);
+  const before = tree(dir.file("etc"));
+  const root = ["--root", dir.path];
+  let serves = ["ghcr.io"];
+  let isRollbackDue = false;
+  let asked = 0;
+  await using server = saysItServes(() => {
+    asked += 1;
+    if (isRollbackDue) {
+      isRollbackDue = false;
+      serves = ["ghcr.io", "quay.io"];
+      const { exitCode } = Bun.spawnSync([PROGRAM, "node", "rollback", ...root]);
+      expect(exitCode).toBe(0);
+    }
+    return serves;
+  });
+  const words = ["apply", "--cache", server.url.origin, ...root];
+  expect(await entrepotNode(words)).toMatchObject({ code: 0 });
+  await using watcher = startWatching(dir);
+  isRollbackDue = true;
+  const { said } = watcher;
+  await until(() => said.some((line) => line.includes("nothing is wired here")), {
+    what: "the watcher to see the rollback",
+  });
+  expect(tree(dir.file("etc"))).toEqual(before);
+  expect(asked).toBeGreaterThan(1);
 });
