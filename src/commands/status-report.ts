@@ -8,6 +8,7 @@ import type { HostStatus } from "../upstream/hosts.ts";
 import type { Registry } from "../upstream/registry.ts";
 import { version } from "../version.ts";
 import type { Status } from "./status-form.ts";
+import { upstreamProblems } from "./upstream-problems.ts";
 import type { Upstreams } from "./upstreams.ts";
 
 type UpstreamStatus = Status["upstreams"][number];
@@ -39,7 +40,10 @@ export class StatusReport {
       storage,
       fills: [...fills.all].map(fillOf),
       upstreams: told,
-      problems: [...storageProblems(storage), ...told.flatMap(upstreamProblems)],
+      problems: [
+        ...storageProblems(storage),
+        ...told.flatMap((one) => upstreamProblems(one, Date.now())),
+      ],
     };
   }
 
@@ -116,18 +120,4 @@ function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
 function storageProblems({ isFull, fullBecause }: Status["storage"]): string[] {
   if (!isFull) return [];
   return [`nothing can be stored, and pulls are passed through: ${fullBecause}`];
-}
-
-function upstreamProblems({ name, state, addresses, credentials }: UpstreamStatus): string[] {
-  const problems: string[] = [];
-  const own = addresses.at(-1);
-  if (state === "out") problems.push(`${name} is out: ${own?.reason ?? "it is not asked"}`);
-  if (state === "limited") problems.push(`${name} limits how often it is asked`);
-  for (const { url, circuit, isMirror, reason } of addresses) {
-    if (circuit === "closed" || (state === "out" && !isMirror)) continue;
-    const what = isMirror ? `the mirror ${url} of ${name}` : `${name} itself`;
-    problems.push(`${what} is not asked: ${reason ?? "it fails"}`);
-  }
-  if (credentials.problem !== undefined) problems.push(credentials.problem);
-  return problems;
 }
