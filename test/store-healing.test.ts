@@ -242,10 +242,21 @@ test("facts that the index lost with its log are there again, and pins", async (
   const bytes = await readFile(log);
   await writeFile(log, bytes.fill(0xff, 100, 200));
   await upstream.stop();
-  await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("index and files agree");
-  await pull(cache, "app", "1", image);
-  expect((await command(cache, "ls")).stdout).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+  const isThereAgain = async (): Promise<void> => {
+    await using cache = await startEntrepot({ config: settings, data });
+    const pulled = async (): Promise<true> => pull(cache, "app", "1", image).then(() => true);
+    await until(pulled, { what: "an image that can be pulled" });
+    const { stdout } = await command(cache, "ls");
+    expect(stdout).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+  };
+  await isThereAgain();
+  // And where only the last of it went.
+  for (const table of ["tags", "links"]) {
+    using index = new Database(join(data, "index.db"));
+    index.run(`DELETE FROM ${table}`);
+    index.close();
+    await isThereAgain();
+  }
 }, 60_000);
 
 test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {

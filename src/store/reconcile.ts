@@ -3,7 +3,7 @@ import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../oci/manifes
 import type { Digest } from "../oci/digest.ts";
 import type { BlobEntry, BlobStore } from "./blobs.ts";
 import type { FactFiles, ManifestFacts } from "./fact-files.ts";
-import type { Index } from "./index.ts";
+import type { Index, Link, Place } from "./index.ts";
 
 /** Contents that are compared at once, between which other work has its turn. */
 const BATCH = 128;
@@ -63,14 +63,9 @@ async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Pr
     if (known.get(digest)?.size === size || inUse(digest)) continue;
     found += 1;
     if (dryRun) continue;
-    const kept = await facts.read(digest);
+    const mediaType = (await facts.read(digest))?.mediaType;
     // Stored when the file was: what nobody has asked for since is not young because it was found.
-    await index.contents.put(
-      { digest, size, ...(kept ? { mediaType: kept.mediaType } : {}) },
-      storedAt,
-    );
-    // What lost the content has lost where it is seen.
-    if (kept) await learnPlaces(options, digest, kept);
+    await index.contents.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
   }
   return found;
 }
@@ -146,6 +141,26 @@ export async function learnPins({
   return lost.length;
 }
 
+/**
+ * Learns what manifests that are stored are called where the index has lost that: after a power cut
+ * it may know a content, and not the tag that was written a moment later.
+ */
+export async function learnLost(
+  { store, index, facts }: Pick<Reconciling, "store" | "index" | "facts">,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const digest of facts.digests()) {
+    if (signal.aborted) return;
+    const known = await facts.read(digest);
+    if (known && (await store.open(digest))) await learnPlaces({ store, index }, digest, known);
+  }
+}
+
+async function areKnown(index: Index, place: Place, links: readonly Link[]): Promise<boolean> {
+  for (const { digest } of links) if (!(await index.links.get(place, digest))) return false;
+  return true;
+}
+
 /** Makes the links and tags of a manifest again. Returns how many tags. */
 async function learnPlaces(
   { store, index }: Pick<Reconciling, "store" | "index">,
@@ -159,7 +174,8 @@ async function learnPlaces(
   const references = bytes ? referencesOf(bytes, mediaType) : [];
   let tags = 0;
   for (const { place, tags: seen } of places) {
-    await index.links.add(place, [own, ...references]);
+    const links = [own, ...references];
+    if (!(await areKnown(index, place, links))) await index.links.add(place, links);
     for (const [tag, checkedAt] of seen) {
       const fact = await index.tags.get(place, tag);
       // A tag that moved stands beside both manifests: the later one is where it points.

@@ -4,6 +4,7 @@ import type { BlobStore } from "../../store/blobs.ts";
 import { inspect } from "../../store/inspection.ts";
 import { pruneIndex } from "../../store/index-pruning.ts";
 import {
+  learnLost,
   learnPins,
   rebuild,
   type Rebuilt,
@@ -74,7 +75,7 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #agree(): Promise<void> {
-    const { index, facts, plain, space, evictor, steward, remade } = this.#store;
+    const { index, facts, plain, space, evictor, steward, remade, endedWell } = this.#store;
     const { signal } = this.#abort;
     await this.#guarded("mending the index", async () => {
       const { begun } = remade;
@@ -88,6 +89,7 @@ export class Housekeeping implements AsyncDisposable {
       } else if ((await learnPins({ index, facts })) > 0) steward.indexRemade();
       const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
       const found = await reconcile({ store: plain, index, facts, inUse, signal });
+      if (!endedWell) await learnLost({ store: plain, index, facts }, signal);
       if (signal.aborted) return;
       remade.end(begun);
       await index.contents.notAfter(Date.now());

@@ -12,6 +12,7 @@ import { HealingIndex } from "../../store/healing-index.ts";
 import type { Index } from "../../store/index.ts";
 import { IndexError, openIndex } from "../../store/open-index.ts";
 import { diskFacts, type DiskFacts } from "../../store/disk-facts.ts";
+import { isSealed } from "../../store/seal.ts";
 import { type Bound, Space } from "../../store/space.ts";
 import { Remaking } from "../../store/remaking.ts";
 import { Usage } from "../../store/usage.ts";
@@ -49,6 +50,8 @@ export interface KeptStore extends AsyncDisposable {
   readonly bounds: Bounds;
   readonly steward: Steward;
   readonly remade: Remaking;
+  /** Whether the index was closed in good order, so that it has lost nothing. */
+  readonly endedWell: boolean;
   /** Who brings content in, and may tell what of it must not be touched. */
   usedBy(inUse: (digest: Digest) => boolean): void;
   /** Takes up changed bounds of upstreams. */
@@ -70,6 +73,7 @@ export async function openKeptStore(
   try {
     const directory = await openDataDirectory(dataDirectory);
     closing.defer(() => directory.close());
+    const endedWell = isSealed(directory.indexPath);
     const { index, remade } = await openHealing(directory.indexPath, events);
     closing.defer(() => index.close());
     const plain = await openDiskBlobs(directory.path);
@@ -127,6 +131,7 @@ export async function openKeptStore(
       bounds,
       steward,
       remade,
+      endedWell,
       usedBy: (inUse) => {
         isUsed = inUse;
       },
