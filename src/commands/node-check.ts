@@ -2,7 +2,7 @@ import { Command } from "commander";
 import type { Finding } from "../node/findings.ts";
 import { isWrong, sortFindings } from "../node/findings.ts";
 import type { JournalDocument } from "../node/journal.ts";
-import { JournalError } from "../node/journal.ts";
+import { JournalError, takenOut } from "../node/journal.ts";
 import { FilesFault } from "../node/node-files.ts";
 import type { Site } from "../node/site.ts";
 import type { PlaceOptions } from "./node-site.ts";
@@ -39,7 +39,7 @@ async function check(options: PlaceOptions): Promise<number> {
     );
   if (journal?.unfinished) {
     console.log(
-      `\nAn ${journal.unfinished} was cut short: run entrepot node apply or rollback again.`,
+      `\n${journal.unfinished === "apply" ? "An apply" : "A rollback"} was cut short: run entrepot node apply or rollback again.`,
     );
     return 1;
   }
@@ -55,7 +55,9 @@ async function check(options: PlaceOptions): Promise<number> {
 function readJournal(site: Site): { journal?: JournalDocument; finding?: Finding } {
   try {
     const journal = site.ownJournal();
-    return journal === undefined ? {} : { journal };
+    if (journal === undefined) return {};
+    const finding = journal.unfinished ? undefined : outFinding(journal, site);
+    return { journal, ...(finding ? { finding } : {}) };
   } catch (error) {
     const consequence = "nothing can be applied, verified, watched or rolled back here";
     if (error instanceof FilesFault) {
@@ -80,4 +82,21 @@ function readJournal(site: Site): { journal?: JournalDocument; finding?: Finding
       },
     };
   }
+}
+
+/** A watcher that ended meanwhile puts nothing back. */
+function outFinding(journal: JournalDocument, site: Site): Finding | undefined {
+  const paths = takenOut(journal, site.files);
+  const [file] = paths;
+  if (file === undefined) return undefined;
+  const more = paths.length > 1 ? ` and out of ${paths.length - 1} more` : "";
+  return {
+    code: "cache-taken-out",
+    severity: "warning",
+    at: { file },
+    what: `${journal.wish.cache} is taken out of it${more}, as entrepot node watch does while the cache fails`,
+    consequence: "pulls go past the cache until it is put back",
+    advice:
+      "mend the cache, and see that entrepot node watch runs: it puts it back; so does entrepot node apply",
+  };
 }

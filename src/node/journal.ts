@@ -197,3 +197,11 @@ export function originals(
   }
   return found;
 }
+
+/** The hosts.toml files that the cache is out of, as a watcher leaves them while it fails. */
+export function takenOut(journal: JournalDocument, view: FileView): string[] {
+  return Object.entries(journal.files).flatMap(([path, { kind, wired, out }]) => {
+    const isMirror = kind === "hosts" && !sameState(restore(wired), restore(out));
+    return isMirror && sameState(view.read(path), restore(out)) ? [path] : [];
+  });
+}

@@ -55,6 +55,8 @@ test("a journal that is damaged for a while is told once, and ends no watcher", 
     what: "the cache to be out",
   });
   expect(watcher.said.filter((line) => line.includes("no JSON"))).toHaveLength(1);
+  const check = await entrepotNode(["check", "--root", dir.path]);
+  expect(check).toMatchObject({ code: 1, text: expect.stringContaining("is taken out of it") });
 });
 
 test("a rollback while the watcher looks at a new list is the last word", async () => {
