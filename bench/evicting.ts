@@ -29,14 +29,14 @@ export async function measureEvicting(run: Run): Promise<void> {
     const idle = await probe(url, 5);
     const filling = download(cache.at(`blobs/${huge.digest}`), cache.pid, { clients: 1 });
     const before = await removed(cache.metrics);
-    const [evicting, filled]: [Waits[], Waits[]] = [[], []];
+    const evicting: Waits[] = [];
     const over = new AbortController();
     const fill = filling.finally(() => over.abort());
     let [gone, since] = [before, before];
     while (!over.signal.aborted) {
       const waited = await probe(url, WINDOW);
       gone = await removed(cache.metrics);
-      (gone > since ? evicting : filled).push(waited);
+      if (gone > since) evicting.push(waited);
       since = gone;
     }
     await fill;
@@ -44,7 +44,6 @@ export async function measureEvicting(run: Run): Promise<void> {
     run.add("hits during a fill and an eviction", "entrepot", {
       "p50 ms, idle": idle.p50,
       "p99 ms, idle": idle.p99,
-      "p99 ms, filling alone": median(filled.map((waits) => waits.p99)),
       "p50 ms, evicting": median(evicting.map((waits) => waits.p50)),
       "p99 ms, evicting": p99,
       "p99 evicting over idle": p99 / idle.p99,

@@ -134,6 +134,20 @@ describe("what is on its way in", () => {
     await other.discard();
   });
 
+  test("may have the room of what is here, whatever is pinned that is not", async () => {
+    const { store, space } = bounded(20 * MIB, MIB / 2);
+    space.changeHeld(2 * MIB);
+    space.pin({ sizes: new Map([[digestOf(small), 4 * MIB]]), bytes: 4 * MIB });
+    const draft = await store.draft(digestOf(large));
+    await draft.reserve(large.byteLength);
+    expect(space.isFull).toBe(false);
+    await draft.discard();
+    const other = await store.draft(digestOf(large));
+    expect(await rejection(other.reserve(3 * MIB))).toBeInstanceOf(Fault);
+    expect(space.isFull).toBe(true);
+    await other.discard();
+  });
+
   test("is not given the room that another has taken", async () => {
     const { space } = bounded(1000);
     space.changeHeld(1000);

@@ -211,13 +211,13 @@ export class Space {
     if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
     const { maxSize, minFree } = this.bound;
     this.#promised.delete(digest);
+    // What is pinned has its room already.
     let promised = this.#pinned.sizes.has(digest) ? 0 : bytes;
-    // What is pinned has its room already, whether it is here or yet to come.
     for (const [other, size] of this.#promised) {
       if (!this.#pinned.sizes.has(other)) promised += size;
     }
-    const mayGo = Math.max(0, this.used - this.#beside - this.#pinned.bytes);
-    if (promised > this.#free + mayGo - minFree) throw this.#diskRefusal();
+    // Whether some of it is pinned shows when it is to go: not all that is pinned is here.
+    if (promised > this.#free + this.used - this.#beside - minFree) throw this.#diskRefusal();
     if (promised > maxSize - this.#pinned.bytes - this.#beside) throw this.#refusal(bytes);
     this.#promised.set(digest, bytes);
   }
