@@ -50,7 +50,7 @@ async function main(): Promise<number> {
   }
   await using dir = await tempDir("bench");
   process.stderr.write(`${machine()}\nmaking the registry that is pulled from\n`);
-  await using upstream = await startUpstream((quick ? 512 : 2048) * MIB);
+  await using upstream = await startUpstream((quick ? 256 : 2048) * MIB);
   const run = new Run({ upstream, dir, quick });
   for (const name of only) await WORKLOADS[name]?.(run);
 

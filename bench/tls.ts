@@ -19,7 +19,7 @@ export async function measureTls(run: Run): Promise<void> {
       const plan = { clients: 4, times: run.quick ? 1 : 2 };
       await largeHits(run, system, "TLS: 256 MiB hit, 4 at once", plan);
       const path = `blobs/${run.upstream.stock.small.digest}`;
-      await smallHits(run, system, "TLS: 10 KiB hit", { path, seconds: run.quick ? 2 : 4 });
+      await smallHits(run, system, "TLS: 10 KiB hit", { path, seconds: run.quick ? 1 : 4 });
       await slowReaders(run, system);
       run.add("TLS: memory", name, { "peak MB": peakMegabytes(family(system.pid)) });
     }
