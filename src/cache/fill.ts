@@ -11,6 +11,10 @@ import type { Source } from "./source.ts";
 import { Supply } from "./supply.ts";
 import { toFault } from "./transient.ts";
 
+/** Followers are woken when so many bytes are new to them, or so many milliseconds after the first ones. */
+const TOLD_BYTES = 256 * 1024;
+const TOLD_MS = 5;
+
 /** Each time some mirror is known to be wrong that was not before. */
 const MOST_ATTEMPTS = 9;
 
@@ -48,6 +52,9 @@ export class Fill {
   /** Up to where the draft's file can be read: what a failed write has lost is among the newest. */
   #written = Infinity;
   #attempt = 0;
+  /** What was available when followers were woken last. */
+  #told = 0;
+  #soon: ReturnType<typeof setTimeout> | undefined;
   #kept = 0;
 
   /**
@@ -71,7 +78,7 @@ export class Fill {
       signal: this.#abort.signal,
       begun: () => this.#started.resolve(),
       coming: (start, chunk) => this.#newest.add(start, chunk),
-      progressed: () => this.#announce(),
+      progressed: () => this.#progressed(),
     });
     this.started = this.#started.promise;
     this.stored = this.#stored.promise;
@@ -257,7 +264,17 @@ export class Fill {
     return { length, hasher };
   }
 
+  /** Who follows is woken for some chunks at a time: waking many for each costs more than sending it. */
+  #progressed(): void {
+    const { available } = this;
+    if (this.#told === 0 || available - this.#told >= TOLD_BYTES) this.#announce();
+    else this.#soon ??= setTimeout(() => this.#announce(), TOLD_MS);
+  }
+
   #announce(): void {
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
+    this.#told = this.available;
     const { resolve } = this.#progress;
     this.#progress = Promise.withResolvers<void>();
     resolve();
