@@ -1,15 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { once } from "node:events";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import tls from "node:tls";
 import { fileURLToPath } from "node:url";
 import { type Authority, makeAuthority, type Signed } from "./harness/authority.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { type TempDir, freePort, tempDir } from "./harness/places.ts";
 import { run } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { connect, shown, visit } from "./harness/tls-clients.ts";
 import { failureOf, until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
@@ -41,65 +40,6 @@ const identity = ({ certificateFile, keyFile }: Signed) => ({
 
 function curl(...args: readonly string[]) {
   return run(["curl", "-sS", "--max-time", "30", "--cacert", authority.certificateFile, ...args]);
-}
-
-/** The name in the certificate that a port shows, to a client that checks it. */
-async function shown(address: string): Promise<string> {
-  const [host = "", port = ""] = address.split(":");
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const socket = tls.connect({ host, port: Number(port), ca }, () => {
-    resolve(String(socket.getPeerCertificate().subject.CN));
-    socket.end();
-  });
-  socket.once("error", reject);
-  return promise;
-}
-
-/** A connection that stays open, and the head of each answer over it. */
-async function connect(address: string) {
-  const [host = "", port = ""] = address.split(":");
-  const socket = tls.connect({ host, port: Number(port), ca });
-  await once(socket, "secureConnect");
-  return {
-    async get(target: string, size: number): Promise<string> {
-      socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
-      let answer = Buffer.alloc(0);
-      while (
-        answer.length < answer.indexOf("\r\n\r\n") + 4 + size ||
-        !answer.includes("\r\n\r\n")
-      ) {
-        const [chunk] = await once(socket, "data");
-        answer = Buffer.concat([answer, chunk]);
-      }
-      return answer.subarray(0, answer.indexOf("\r\n\r\n")).toString();
-    },
-    [Symbol.dispose]: () => socket.destroy(),
-  };
-}
-
-/** One request over a connection of its own, or some over one; the error's code where it fails. */
-async function visit({ address }: Entrepot, requests: number): Promise<string> {
-  const [host = "", port = ""] = address.split(":");
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const socket = tls.connect({ host, port: Number(port), ca });
-  let left = requests;
-  let answer = "";
-  const ask = () => socket.write("GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  socket.once("secureConnect", ask);
-  socket.on("data", (chunk: Buffer) => {
-    answer += chunk.toString();
-    if (!answer.endsWith("{}\n")) return;
-    left -= 1;
-    // RFC 9112 section 9.6: after that answer nothing more is to be asked here.
-    const isLast = /^connection: close/im.test(answer);
-    answer = "";
-    if (left > 0 && !isLast) return void ask();
-    resolve("ok");
-    socket.end();
-  });
-  socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-  socket.once("close", () => resolve("closed"));
-  return promise;
 }
 
 test("all node-facing ports speak TLS 1.2 or newer, and nothing else", async () => {
@@ -188,7 +128,7 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
   const small = randomContent(1000, 4);
   upstream.addBlob("app", small);
   const smallPath = `/v2/app/blobs/${small.digest}?ns=reg.test`;
-  using early = await connect(cache.address);
+  using early = await connect(cache.address, ca);
   expect(await early.get(smallPath, small.size)).not.toMatch(/^connection:/im);
   const blobUrl = `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`;
   await (await fetch(blobUrl, { tls: { ca } })).bytes();
@@ -198,15 +138,15 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
   const outcomes = new Map<string, number>();
   const load = Array.from({ length: 16 }, async (_, client) => {
     while (!loading.signal.aborted) {
-      const outcome = await visit(cache, client % 2 === 0 ? 1 : 20);
+      const outcome = await visit(cache.address, ca, client % 2 === 0 ? 1 : 20);
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     }
   });
-  expect(await shown(cache.address)).toBe("first");
+  expect(await shown(cache.address, ca)).toBe("first");
   await turn("second");
-  await until(async () => (await shown(cache.address)) === "second", { what: "the new one" });
+  await until(async () => (await shown(cache.address, ca)) === "second", { what: "the new one" });
   // From here on it is the new one alone.
-  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address)).toBe("second");
+  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address, ca)).toBe("second");
   expect((await download).code).toBe(0);
   loading.abort();
   await Promise.all(load);
@@ -218,15 +158,15 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
   const otherPath = `/v2/app/blobs/${other.digest}?ns=reg.test`;
   await (await fetch(`${cache.url}${otherPath}`, { tls: { ca } })).bytes();
   expect(await early.get(otherPath, other.size)).toMatch(/^connection: close$/im);
-  using late = await connect(cache.address);
+  using late = await connect(cache.address, ca);
   for (const target of [otherPath, otherPath, smallPath]) {
     expect(await late.get(target, 1000)).not.toMatch(/^connection:/im);
   }
   await turn("first");
-  await until(async () => (await shown(cache.address)) === "first", { what: "the third" });
+  await until(async () => (await shown(cache.address, ca)) === "first", { what: "the third" });
   await turn("second");
-  await until(async () => (await shown(cache.address)) === "second", { what: "the fourth" });
-  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address)).toBe("second");
+  await until(async () => (await shown(cache.address, ca)) === "second", { what: "the fourth" });
+  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address, ca)).toBe("second");
   const changes = cache.logs().filter(({ msg }) => msg === "configuration changed");
   expect(changes.map((line) => line["changes"])).toEqual([
     ["tls: changed"],
@@ -253,9 +193,9 @@ test("a renewal that does not fit is refused, once, and the certificate before s
   await writeFile(key, "-----BEGIN");
   await until(() => refusals().length > 1, { what: "another refusal" });
   expect(String(refusals()[1]?.["problems"])).toContain("holds no private key in PEM");
-  expect(await shown(cache.address)).toBe("first");
+  expect(await shown(cache.address, ca)).toBe("first");
   await copy(second.keyFile, key);
-  await until(async () => (await shown(cache.address)) === "second", { what: "the new one" });
+  await until(async () => (await shown(cache.address, ca)) === "second", { what: "the new one" });
   expect(refusals()).toHaveLength(2);
 }, 30_000);
 
@@ -301,7 +241,7 @@ test("half handshakes hold nothing up, and what is no TLS is closed", async () =
   // The head of a ClientHello of 512 bytes, and nothing more of it.
   for (const socket of sockets.slice(100))
     socket.write(Buffer.from("1603010200010001fc0303", "hex"));
-  for (let i = 0; i < 20; i += 1) expect(await visit(cache, 2)).toBe("ok");
+  for (let i = 0; i < 20; i += 1) expect(await visit(cache.address, ca, 2)).toBe("ok");
   const garbage = await Promise.all(
     Array.from({ length: 50 }, () =>
       Bun.connect({ hostname: host, port: Number(port), socket: handlers }),
@@ -309,6 +249,6 @@ test("half handshakes hold nothing up, and what is no TLS is closed", async () =
   );
   for (const socket of garbage) socket.write("\x16\x03\x01\xff\xff nothing of TLS".repeat(100));
   await until(() => closed >= 50, { what: "the end of those that speak no TLS" });
-  expect(await visit(cache, 2)).toBe("ok");
+  expect(await visit(cache.address, ca, 2)).toBe("ok");
   for (const socket of sockets) socket.terminate();
 }, 30_000);

@@ -75,6 +75,8 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
       600_000,
     );
 
+    // Rollbacks after a killed apply are above; killed ones themselves take as long again.
+    if (!isLong) continue;
     realTest(
       `from ${name}: killed before every write of a rollback, it pulls, and the next run finishes`,
       async () => {

@@ -1,0 +1,204 @@
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { openIndex } from "../src/store/open-index.ts";
+import { command, commandOn } from "./harness/commands.ts";
+import { randomContent } from "./harness/content.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { multiPlatformImage, textImage } from "./harness/images.ts";
+import { pull } from "./harness/pulling.ts";
+import { tempDir } from "./harness/places.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
+
+function config(upstream: ScriptedUpstream, storage: object = {}): object {
+  return {
+    storage: { scrub: 0, ...storage },
+    upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } },
+  };
+}
+
+test("a damaged index is made again, and its images served with their upstream away", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const image = await multiPlatformImage();
+  const moved = textImage({ text: "after" });
+  upstream.add("app", textImage({ text: "before" }), "2");
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+  }
+  await writeFile(join(data.file("d"), "index.db"), "this is no database".repeat(1000));
+  await upstream.stop();
+  await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+  expect((await command(cache, "ls")).stdout).toContain("reg.test/app:1");
+  expect(moved.blobs.length).toBeGreaterThan(0);
+}, 60_000);
+
+test("an index that breaks while it is used is made again beside traffic", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = await multiPlatformImage();
+  const blob = randomContent(MIB, 21);
+  upstream.add("app", image, "1");
+  upstream.addBlob("other", blob);
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+  }
+  // More than SQLite keeps in memory, so that it has to read what is broken.
+  using index = new Database(join(data, "index.db"));
+  const row = index.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1)");
+  index.transaction(() => {
+    for (let at = 0; at < 60_000; at += 1) row.run(`sha256:${at.toString(16).padStart(64, "0")}`);
+  })();
+  index.close();
+  await using cache = await startEntrepot({ config: settings, data });
+  await upstream.stop();
+  const file = await open(join(data, "index.db"), "r+");
+  const { size } = await file.stat();
+  await file.write(Buffer.alloc(size - 40_960), 0, size - 40_960, 40_960);
+  await file.close();
+  // Whoever comes first finds it, and is answered as soon as there is one again.
+  const listed = async () => (await command(cache, "ls")).stdout;
+  await until(async () => (await listed()).includes("reg.test/app "), { what: "a new index" });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+  expect(await listed()).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+  expect(await readdir(data)).toContain("index.db.damaged");
+  await upstream.start();
+  expect((await cache.get(`/v2/other/blobs/${blob.digest}?ns=reg.test`)).status).toBe(200);
+  expect((await command(cache, "fsck")).stdout).toEndWith("Every byte is what its digest says.\n");
+}, 60_000);
+
+test("an index that was taken away is made again", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = textImage({ text: "kept" });
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+  }
+  for (const name of await readdir(data)) {
+    if (name.startsWith("index.db")) await rm(join(data, name));
+  }
+  await upstream.stop();
+  await using cache = await startEntrepot({ config: settings, data });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+}, 60_000);
+
+test("an index whose making was killed, or that breaks while no cache runs, has its facts again", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = textImage({ text: "kept" });
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  const configFile = dir.file("entrepot.yaml");
+  await writeFile(configFile, stringify(settings));
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+  }
+  await upstream.stop();
+  const listed = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
+  const path = join(data, "index.db");
+  await writeFile(path, "this is no database".repeat(1000));
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(listed);
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(listed);
+
+  // As a kill -9 leaves it that comes when nothing but the index is there.
+  await rm(path);
+  await (await openIndex(path)).close();
+  await writeFile(`${path}.remaking`, "");
+  await using cache = await startEntrepot({ config: settings, data });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+  expect((await command(cache, "ls")).stdout).toMatch(listed);
+  await until(() => !existsSync(`${path}.remaking`), { what: "a whole index" });
+}, 60_000);
+
+test("facts that the index lost with its log are there again, and pins", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = await multiPlatformImage();
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  {
+    await using cache = await startEntrepot({ config: settings, data });
+    await pull(cache, "app", "1", image);
+    await command(cache, "pin", "reg.test/app:1");
+    await cache.stop("SIGKILL");
+  }
+  // SQLite takes a log for ended where a part of it is not as it was written, and says nothing.
+  const log = join(data, "index.db-wal");
+  const bytes = await readFile(log);
+  await writeFile(log, bytes.fill(0xff, 100, 200));
+  await upstream.stop();
+  const isThereAgain = async (): Promise<void> => {
+    await using cache = await startEntrepot({ config: settings, data });
+    const pulled = async (): Promise<true> => pull(cache, "app", "1", image).then(() => true);
+    await until(pulled, { what: "an image that can be pulled" });
+    const { stdout } = await command(cache, "ls");
+    expect(stdout).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+  };
+  await isThereAgain();
+  // And where only the last of it went.
+  for (const table of ["tags", "links"]) {
+    using index = new Database(join(data, "index.db"));
+    index.run(`DELETE FROM ${table}`);
+    index.close();
+    await isThereAgain();
+  }
+}, 60_000);
+
+test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const [before, after] = [textImage({ text: "before" }), textImage({ text: "after" })];
+  upstream.add("app", before, "1", "stays");
+  const settings = {
+    storage: { scrub: 0 },
+    upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: 0 } },
+  };
+  {
+    await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+    await pull(cache, "app", "1", before);
+    await pull(cache, "app", "stays", before);
+    // Both tags move, and with them what stands beside the manifests.
+    upstream.add("app", after, "1", "stays");
+    await pull(cache, "app", "1", after);
+    await pull(cache, "app", "stays", after);
+    expect((await command(cache, "purge", "reg.test/app:1")).code).toBe(0);
+    await upstream.stop();
+    await pull(cache, "app", "stays", after);
+  }
+  await writeFile(join(data.file("d"), "index.db"), "this is no database".repeat(1000));
+  await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "stays", after);
+  expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(502);
+  const { images } = JSON.parse((await command(cache, "ls", "--json")).stdout);
+  const listed = images.map((one: { tag?: string; digest: string }) => `${one.digest} ${one.tag}`);
+  const still = [`${before.manifest.digest} undefined`, `${after.manifest.digest} stays`];
+  expect(listed.sort()).toEqual(still.sort());
+}, 60_000);
