@@ -54,13 +54,15 @@ async function learnFiles(options: Reconciling): Promise<number> {
 }
 
 async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Promise<number> {
-  const { index, facts, inUse, dryRun } = options;
+  const { store, index, facts, inUse, dryRun } = options;
   const known = new Map(
     (await index.contents.among(batch.map(({ digest }) => digest))).map((row) => [row.digest, row]),
   );
   let found = 0;
   for (const { digest, size, storedAt } of batch) {
     if (known.get(digest)?.size === size || inUse(digest)) continue;
+    // What was evicted since it was seen here is no longer known for a good reason.
+    if (!(await store.open(digest))) continue;
     found += 1;
     if (dryRun) continue;
     const mediaType = (await facts.read(digest))?.mediaType;
@@ -72,17 +74,22 @@ async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Pr
 
 async function forgetLost({ index, store, inUse, dryRun, signal }: Reconciling): Promise<number> {
   let lost = 0;
-  let last: string | undefined;
+  let last: Digest | undefined;
   for (;;) {
     const page = await index.contents.page(BATCH, last);
     last = page.at(-1)?.digest;
     if (last === undefined || signal?.aborted) return lost;
-    const gone: Digest[] = [];
+    const missing: Digest[] = [];
     for (const { digest } of page) {
-      if (!inUse(digest) && !(await store.open(digest))) gone.push(digest);
+      if (!inUse(digest) && !(await store.open(digest))) missing.push(digest);
     }
+    // Of these, some were evicted since they were looked for, and some are stored again.
+    const until = Math.max(...page.map(({ storedAt }) => storedAt));
+    const gone = (await index.contents.among(missing))
+      .filter(({ digest, storedAt }) => storedAt <= until && !inUse(digest))
+      .map(({ digest }) => digest);
     lost += gone.length;
-    if (!dryRun) await index.contents.remove(gone);
+    if (!dryRun) await index.contents.remove(gone, until);
     await setImmediate();
   }
 }
