@@ -1,6 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
 import type { Tag } from "../../oci/names.ts";
+import { Courtesy } from "../../store/courtesy.ts";
 import type { ContentUse, Index, Place } from "../../store/index.ts";
 import { type ManifestTree, type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { everyTag } from "./tags-in-pages.ts";
@@ -105,14 +106,16 @@ export class Images {
       reached.add(digest);
       yield { upstream: place.upstream, repository: place.repository, tag, digest };
     }
+    const courtesy = new Courtesy();
     // Indexes first: what one leads to is no image of its own.
     const loose: Digest[] = [];
-    let last: string | undefined;
+    let last: Digest | undefined;
     for (;;) {
       const page = await this.#index.contents.page(LOOKED_UP, last);
       last = page.at(-1)?.digest;
       if (last === undefined) break;
       for (const { digest, mediaType } of page) {
+        await courtesy.pause();
         if (mediaType === undefined || reached.has(digest)) continue;
         if (loose.length < MOST_UNTAGGED) loose.push(digest);
         const tree = await this.#trees.read(digest);
@@ -121,6 +124,7 @@ export class Images {
       }
     }
     for (const digest of loose) {
+      await courtesy.pause();
       if (reached.has(digest)) continue;
       for (const { upstream, repository } of await this.#index.links.places(digest, 16)) {
         yield { upstream, repository, digest };
