@@ -86,7 +86,7 @@ async function open(
   const { index, facts, usage, space } = kept;
   const store = new SmallBlobs(kept.store);
   told.measure(kept);
-  const reporter = new Reporter({ log, metrics, recent, isFull: () => space.isFull });
+  const reporter = new Reporter({ log, metrics, recent, isFull: () => space.fullness.isFull });
   const roads = openRoads({
     observe: (event) => reporter.upstream(event),
     ...(reread ? { reread } : {}),

@@ -55,7 +55,7 @@ export class StatusReport {
       dataDirectory: path,
       ...figures,
       ...(disk ? { free: disk.free } : {}),
-      ...(space.isFull ? { fullBecause: space.fullBecause } : {}),
+      ...(space.fullness.isFull ? { fullBecause: space.fullness.because } : {}),
     };
   }
 }

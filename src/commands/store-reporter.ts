@@ -35,7 +35,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     gauge("facts_bytes", "Bytes of the index, and of facts beside it.", () => space.beside);
     gauge("max_bytes", "Bytes that may be stored.", () => space.bound.maxSize);
     gauge("full", "1 while nothing can be stored and pulls are passed through.", () =>
-      space.isFull ? 1 : 0,
+      space.fullness.isFull ? 1 : 0,
     );
     this.#metrics.gauge(
       "entrepot_scrub_passes",

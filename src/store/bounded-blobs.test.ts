@@ -74,7 +74,7 @@ describe("a store with a bound", () => {
     const error = await rejection(draft.append(sampleBytes(MIB, 4)));
     expect(error).toBeInstanceOf(Fault);
     // It is the bound that is too small for this one, and not the disk: others are still stored.
-    expect(space.isFull).toBe(false);
+    expect(space.fullness.isFull).toBe(false);
     await draft.discard();
     expect(space.used).toBe(MIB + MIB / 2);
   });
@@ -140,11 +140,11 @@ describe("what is on its way in", () => {
     space.pin({ sizes: new Map([[digestOf(small), 4 * MIB]]), bytes: 4 * MIB });
     const draft = await store.draft(digestOf(large));
     await draft.reserve(large.byteLength);
-    expect(space.isFull).toBe(false);
+    expect(space.fullness.isFull).toBe(false);
     await draft.discard();
     const other = await store.draft(digestOf(large));
     expect(await rejection(other.reserve(3 * MIB))).toBeInstanceOf(Fault);
-    expect(space.isFull).toBe(true);
+    expect(space.fullness.isFull).toBe(true);
     await other.discard();
   });
 
@@ -178,6 +178,22 @@ describe("what is on its way in", () => {
     expect(evictions).toBe(1);
     expect(await rejection(space.take(10))).toBeInstanceOf(Fault);
     expect(evictions).toBe(2);
+  });
+
+  test("is passed on where room is made, but not soon", async () => {
+    const disk = async () => ({ free: 1e12, size: 1e12 });
+    const space = new Space({ bound: { maxSize: 1000, minFree: 0 }, disk, patience: 20 });
+    space.changeHeld(3000);
+    // One that goes on for minutes.
+    space.evictBy(() => new Promise(() => {}));
+    const waiting = rejection(space.take(10));
+    await setImmediate();
+    space.changeHeld(-1000);
+    const error = await waiting;
+    expect(String(error)).toContain("in 0.02 s, eviction made no room for 10 B; it goes on");
+    expect([space.used, space.fullness.isFull]).toEqual([2000, false]);
+    // Nobody waits any more: others have a part of the time.
+    expect(space.leisure()).toBeGreaterThan(0);
   });
 
   test("goes on as soon as there is room for its next piece", async () => {
@@ -220,16 +236,16 @@ describe("a disk that is full", () => {
     now = 1000;
     free = 90_000;
     await space.measure();
-    expect(space.isFull).toBe(true);
+    expect(space.fullness.isFull).toBe(true);
     now = 3000;
     await space.measure();
     expect(changes).toEqual([true, false]);
     await storeBytes(store, sampleBytes(5000, 6));
     // Full again soon after: it is given longer before it is believed in again.
-    space.fill("again");
+    space.fullness.fill("again");
     now = 6000;
     await space.measure();
-    expect(space.isFull).toBe(true);
+    expect(space.fullness.isFull).toBe(true);
     now = 8000;
     await space.measure();
     expect(changes).toEqual([true, false, true, false]);
@@ -237,18 +253,18 @@ describe("a disk that is full", () => {
 
   test.each(["ENOSPC", "EDQUOT", "EROFS"])("%s is such a disk", async (code) => {
     const { space } = bounded(MIB);
-    space.failed(
+    space.fullness.failed(
       new Fault(
         { kind: "storage", reason: "x" },
         { cause: Object.assign(new Error("x"), { code }) },
       ),
     );
-    expect(space.isFull).toBe(true);
+    expect(space.fullness.isFull).toBe(true);
   });
 
   test("too many open files are no full disk", () => {
     const { space } = bounded(MIB);
-    space.failed(Object.assign(new Error("x"), { code: "EMFILE" }));
-    expect(space.isFull).toBe(false);
+    space.fullness.failed(Object.assign(new Error("x"), { code: "EMFILE" }));
+    expect(space.fullness.isFull).toBe(false);
   });
 });

@@ -26,7 +26,7 @@ export class BoundedBlobs implements BlobStore {
   }
 
   async draft(digest: Digest): Promise<Draft> {
-    if (!this.#space.isWorthTrying()) {
+    if (!this.#space.fullness.isWorthTrying()) {
       throw new Fault({ kind: "storage", reason: "the disk was full a moment ago" });
     }
     try {
@@ -37,7 +37,7 @@ export class BoundedBlobs implements BlobStore {
       this.#space.adopt(draft.length - kept);
       return new BoundedDraft(draft, this.#space, (bytes) => this.#kept.set(digest, bytes));
     } catch (error) {
-      this.#space.failed(error);
+      this.#space.fullness.failed(error);
       throw error;
     }
   }
@@ -161,7 +161,7 @@ class BoundedDraft implements Draft {
     try {
       return await work();
     } catch (error) {
-      this.#space.failed(error);
+      this.#space.fullness.failed(error);
       throw error;
     }
   }

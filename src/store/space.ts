@@ -1,9 +1,10 @@
+import { setTimeout } from "node:timers/promises";
 import { formatSize } from "../config/units.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { DiskFacts } from "./disk-facts.ts";
+import { Fullness, type FullnessOptions } from "./fullness.ts";
 import type { PinnedSizes } from "./pins.ts";
-import { systemCode } from "./storage-fault.ts";
 
 /** How much may be kept, in bytes. */
 export interface Bound {
@@ -16,21 +17,27 @@ export interface Bound {
 export interface SpaceOptions {
   readonly bound: Bound;
   readonly disk: () => Promise<DiskFacts>;
-  /** Told once when nothing can be stored any more, and once when it can again. */
-  readonly onChange?: (state: { readonly isFull: boolean; readonly reason: string }) => void;
+  readonly onChange?: FullnessOptions["onChange"];
   /** In milliseconds, on a clock that never goes back. */
   readonly clock?: () => number;
+  /** How long who needs room waits for it, in milliseconds. */
+  readonly patience?: number;
 }
+
+/**
+ * How long a content waits for eviction before it is passed on without being stored, in
+ * milliseconds. A store that was given a much lower bound has minutes of eviction before it.
+ */
+const PATIENCE = 2000;
 
 /** How long a measurement of the disk's free space is believed, in milliseconds. */
 const MEASURE_EVERY = 500;
-/** How long nothing is stored after the disk was found full, before it is tried again, in milliseconds. */
-const RETRY_AFTER = 2000;
-const LONGEST_RETRY = 60_000;
 /** How long nothing is evicted ahead after there was nothing that may go, in milliseconds. */
 const VAIN_FOR = 1000;
 /** What has to be free again before a full disk is believed to be so no more: this, or a quarter of it. */
 const ROOM_TO_RECOVER = 256 * 1024 * 1024;
+/** Where nobody waits, an eviction leaves others this part of the time at least. */
+const LEAST_LEISURE = 0.1;
 /** Part of the bound that is left after an eviction, and the part at which the next one begins. */
 export const LOW_WATER = 0.95;
 const HIGH_WATER = 0.98;
@@ -41,9 +48,10 @@ const HIGH_WATER = 0.98;
  */
 export class Space {
   readonly bound: Bound;
+  readonly fullness: Fullness;
   readonly #disk: () => Promise<DiskFacts>;
-  readonly #onChange: NonNullable<SpaceOptions["onChange"]>;
   readonly #clock: () => number;
+  readonly #patience: number;
   #held = 0;
   #drafts = 0;
   #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
@@ -53,10 +61,6 @@ export class Space {
   /** Free on the disk when it was last measured, less what was taken since. */
   #free = Infinity;
   #measuredAt = -Infinity;
-  #fullSince: number | undefined;
-  #fullBecause = "";
-  #recoveredAt = -Infinity;
-  #retryAfter = RETRY_AFTER;
   #evict: () => Promise<number> = async () => 0;
   /** Until then, nothing would go that may. */
   #vainUntil = -Infinity;
@@ -65,11 +69,13 @@ export class Space {
   /** Resolves once somebody has given room. */
   #given = Promise.withResolvers<void>();
 
-  constructor({ bound, disk, onChange = () => {}, clock = () => performance.now() }: SpaceOptions) {
-    this.bound = bound;
-    this.#disk = disk;
-    this.#onChange = onChange;
-    this.#clock = clock;
+  constructor(options: SpaceOptions) {
+    this.bound = options.bound;
+    this.#disk = options.disk;
+    this.#clock = options.clock ?? (() => performance.now());
+    const { onChange = () => {} } = options;
+    this.fullness = new Fullness({ onChange, clock: this.#clock });
+    this.#patience = options.patience ?? PATIENCE;
   }
 
   /** Bytes of complete contents. */
@@ -91,15 +97,6 @@ export class Space {
     return this.#held + this.#drafts + this.#beside;
   }
 
-  /** Why nothing can be stored; empty where something can. */
-  get fullBecause(): string {
-    return this.isFull ? this.#fullBecause : "";
-  }
-
-  get isFull(): boolean {
-    return this.#fullSince !== undefined;
-  }
-
   /** Bytes that have to go until eviction may rest; 0 or less where nothing has to. */
   excess(): number {
     const { maxSize, minFree } = this.bound;
@@ -119,13 +116,13 @@ export class Space {
     return this.used > HIGH_WATER * maxSize || this.#free < minFree;
   }
 
-  /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0. */
+  /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0.1; 0 where somebody does. */
   leisure(): number {
     if (this.#waiting > 0) return 0;
     const { maxSize, minFree } = this.bound;
     const inBound = (maxSize - this.used) / ((1 - HIGH_WATER) * maxSize);
     const onDisk = (this.#free - minFree) / ((1 - LOW_WATER) * Math.min(maxSize, minFree));
-    return Math.max(0, Math.min(1, inBound, minFree === 0 ? 1 : onDisk));
+    return Math.max(LEAST_LEISURE, Math.min(1, inBound, minFree === 0 ? 1 : onDisk));
   }
 
   /** Who makes room, and tells how many bytes went; it is asked again while it brings any. */
@@ -165,14 +162,12 @@ export class Space {
   /**
    * Takes room for bytes that are about to be written, and waits for eviction where there is none.
    *
-   * @throws Fault of kind `storage` where eviction cannot make enough
+   * @throws Fault of kind `storage` where eviction cannot make enough, or not soon
    */
   async take(bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
-    // Taken in the turn in which it is there: the next who waited may be told of the same room.
-    while (!this.#fits(bytes)) await this.#room(bytes);
-    this.#drafts += bytes;
-    this.#free -= bytes;
+    if (this.#fits(bytes)) this.#claim(bytes);
+    else await this.#wait(bytes);
     if (this.isTight() && this.#clock() >= this.#vainUntil) void this.#evictAhead();
   }
 
@@ -182,17 +177,40 @@ export class Space {
     if (freed === 0) this.#vainUntil = this.#clock() + VAIN_FOR;
   }
 
-  /** Resolves when there is more room than there was. */
-  async #room(bytes: number): Promise<void> {
+  #claim(bytes: number): void {
+    this.#drafts += bytes;
+    this.#free -= bytes;
+  }
+
+  /** Claims it in the turn in which it is there: the next who waits may be told of the same room. */
+  async #wait(bytes: number): Promise<void> {
+    const over = new AbortController();
+    const { signal } = over;
+    let isLate = false;
+    const late = setTimeout(this.#patience, undefined, { signal }).then(
+      () => {
+        isLate = true;
+      },
+      () => {},
+    );
     this.#waiting += bytes;
     try {
-      // Who needs a little room does not wait until eviction has made all that it is to make.
-      const given = this.#given.promise.then(() => 1);
-      const freed = await Promise.race([this.#evict(), given]);
-      if (freed === 0 && !this.#fits(bytes)) throw this.#refusal(bytes);
+      for (;;) {
+        // Who needs a little room does not wait until eviction has made all that it is to make.
+        const freed = await Promise.race([this.#evict(), this.#given.promise, late]);
+        if (this.#fits(bytes)) return this.#claim(bytes);
+        if (freed === 0) throw this.#refusal(bytes);
+        if (isLate) throw this.#impatience(bytes);
+      }
     } finally {
       this.#waiting -= bytes;
+      over.abort();
     }
+  }
+
+  #impatience(bytes: number): Fault {
+    const reason = `in ${this.#patience / 1000} s, eviction made no room for ${formatSize(bytes)}; it goes on`;
+    return new Fault({ kind: "storage", reason });
   }
 
   #tellWaiting(): void {
@@ -231,41 +249,6 @@ export class Space {
     this.#pinned = pins;
   }
 
-  /** Whether it is worth trying to store anything now. */
-  isWorthTrying(): boolean {
-    return this.#fullSince === undefined || this.#clock() - this.#fullSince > this.#retryAfter;
-  }
-
-  /** Takes note of a write that failed; a disk that others filled counts as one that is full. */
-  failed(error: unknown): void {
-    const cause = error instanceof Fault ? error.cause : error;
-    const code = systemCode(cause) ?? "";
-    if (["ENOSPC", "EDQUOT", "EROFS", "EIO", "SQLITE_FULL"].includes(code)) {
-      this.fill(error instanceof Error ? error.message : code);
-    }
-  }
-
-  /** Nothing can be stored for now. Returns what to fail with. */
-  fill(reason: string): Fault {
-    const now = this.#clock();
-    const isNew = this.#fullSince === undefined;
-    this.#fullSince = now;
-    this.#fullBecause = reason;
-    if (isNew) {
-      // A disk that fails again at once is tried less and less often, and not told of each time.
-      const isAgain = now - this.#recoveredAt < LONGEST_RETRY;
-      this.#retryAfter = isAgain ? Math.min(LONGEST_RETRY, this.#retryAfter * 2) : RETRY_AFTER;
-    }
-    if (isNew) this.#onChange({ isFull: true, reason });
-    return new Fault({ kind: "storage", reason });
-  }
-
-  #recover(): void {
-    this.#fullSince = undefined;
-    this.#recoveredAt = this.#clock();
-    this.#onChange({ isFull: false, reason: "" });
-  }
-
   /** Asks the disk, and finds out by itself that there is room again. */
   async measure(): Promise<void> {
     this.#measuredAt = this.#clock();
@@ -274,7 +257,7 @@ export class Space {
     this.#beside = beside;
     const room = free - this.bound.minFree;
     const isEnough = room > Math.min(ROOM_TO_RECOVER, size / 4);
-    if (this.isFull && this.isWorthTrying() && isEnough) this.#recover();
+    if (isEnough) this.fullness.recover();
   }
 
   #refusal(bytes: number): Fault {
@@ -290,7 +273,7 @@ export class Space {
   #diskRefusal(): Fault {
     const free = formatSize(Math.max(0, this.#free));
     const left = `${free} free, and ${formatSize(this.bound.minFree)} are to stay free`;
-    return this.fill(`the disk has ${left}; nothing is left to evict`);
+    return this.fullness.fill(`the disk has ${left}; nothing is left to evict`);
   }
 
   #fits(bytes: number): boolean {

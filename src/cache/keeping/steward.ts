@@ -71,7 +71,7 @@ export class Steward {
       maxSize: space.bound.maxSize,
       minFree: space.bound.minFree,
       pinned: (await pinned.content()).bytes,
-      isFull: space.isFull,
+      isFull: space.fullness.isFull,
     };
   }
 
