@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { digestHex, digestOf } from "../src/oci/digest.ts";
 import { parseRepositoryName, parseUpstreamName } from "../src/oci/names.ts";
 import { openIndex } from "../src/store/open-index.ts";
-import { openSqlite } from "../src/store/sqlite.ts";
+import { SqliteFile } from "../src/store/sqlite.ts";
 
 /** Rows of one statement, of five values each: SQLite takes at most 32,766 values. */
 const ROWS = 5000;
@@ -25,7 +25,8 @@ export async function makeStore(data: string, count: number, each?: number): Pro
   }
   const path = join(data, "index.db");
   await (await openIndex(path)).close();
-  const db = openSqlite(path);
+  const file = new SqliteFile(path);
+  const db = file.here;
   const encoder = new TextEncoder();
   const began = Date.now() - count;
   let last = "";
@@ -49,6 +50,6 @@ export async function makeStore(data: string, count: number, each?: number): Pro
     await db.insertInto("contents").values(contents).execute();
     await db.insertInto("links").values(links).execute();
   }
-  await db.destroy();
+  await file.close();
   return `/v2/bench/many/blobs/${last}?ns=bench.test`;
 }

@@ -110,7 +110,8 @@ export class SqlLinks implements Links {
       .select("repository")
       .distinct()
       .where("upstream", "=", upstream)
-      .where((where) => where(where.cast<string>("repository", "text"), ">", last))
+      // Compared by its bytes, it need not be a name itself.
+      .where("repository", ">", last as RepositoryName)
       .orderBy("repository")
       .limit(limit)
       .execute();

@@ -1,4 +1,3 @@
-import type { Kysely } from "kysely";
 import { Fault } from "../oci/fault.ts";
 import { SqlContents } from "./contents.ts";
 import type { Index } from "./index.ts";
@@ -8,8 +7,7 @@ import { migrate, NewerSchemaError } from "./migrations.ts";
 import { SqlPins } from "./pins.ts";
 import { RememberedLinks } from "./remembered-links.ts";
 import { RememberedTags } from "./remembered-tags.ts";
-import { isDamage, openSqlite } from "./sqlite.ts";
-import type { Tables } from "./tables.ts";
+import { isDamage, SqliteFile } from "./sqlite.ts";
 import { SqlTags } from "./tags.ts";
 
 /** An index that cannot be used; its file was not changed. */
@@ -32,18 +30,19 @@ export class IndexError extends Error {
  * @throws IndexError
  */
 export async function openIndex(path: string): Promise<Index> {
-  let db: Kysely<Tables> | undefined;
+  let file: SqliteFile | undefined;
   try {
-    db = openSqlite(path);
-    await migrate(db);
-    return indexOver(db);
+    file = new SqliteFile(path);
+    await migrate(file.here);
+    return indexOver(file);
   } catch (cause) {
-    await db?.destroy();
+    await file?.close();
     throw indexError(path, cause);
   }
 }
 
-function indexOver(db: Kysely<Tables>): Index {
+function indexOver(file: SqliteFile): Index {
+  const db = file.beside;
   const tags = new RememberedTags(new SqlTags(db));
   const links = new RememberedLinks(new SqlLinks(db));
   return {
@@ -55,7 +54,7 @@ function indexOver(db: Kysely<Tables>): Index {
     get revision() {
       return tags.revision + links.revision;
     },
-    close: () => db.destroy(),
+    close: () => file.close(),
   };
 }
 

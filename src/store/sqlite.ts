@@ -1,9 +1,10 @@
 import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
-import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from "kysely";
+import { Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../oci/fault.ts";
-import { Checkpointer, LOG_PAGES } from "./checkpointer.ts";
+import { LOG_PAGES, WriterError, WriterThread } from "./index-writer.ts";
 import { isSealed, seal, unseal } from "./seal.ts";
+import { type Done, IndexDialect, type Statements } from "./sqlite-dialect.ts";
 import type { Tables } from "./tables.ts";
 
 /** Statements that stay compiled. The index has about twenty, besides inserts of many rows. */
@@ -13,12 +14,85 @@ const STATEMENTS = 128;
 const BUSY_TIMEOUT = 5000;
 
 /**
- * Opens an index's tables in a SQLite file, `:memory:` for one that is gone when closed. Statements
- * that fail reject with a `Fault` of kind `storage`.
- *
- * @throws SQLiteError where the file cannot be opened or is no database
+ * A SQLite file that this process alone writes to. Statements that fail reject with a `Fault` of
+ * kind `storage`.
  */
-export function openSqlite(path: string): Kysely<Tables> {
+export class SqliteFile implements Statements {
+  /** Reads and writes in this thread, in one turn of it: for changes of the tables. */
+  readonly here: Kysely<Tables>;
+  /**
+   * Writes in a thread of its own, and reads in this one. A write may wait for the disk, for as long
+   * as 30 ms beside a sync of another file, in which nobody would be answered.
+   */
+  readonly beside: Kysely<Tables>;
+  readonly #path: string;
+  readonly #database: Database;
+  readonly #writer: WriterThread | undefined;
+  readonly #statements: LRUCache<string, Statement<unknown, SQLQueryBindings[]>>;
+  #isDamaged = false;
+
+  /**
+   * Opens a file, `:memory:` for one that is gone when closed.
+   *
+   * @throws SQLiteError where the file cannot be opened or is no database
+   */
+  constructor(path: string) {
+    this.#path = path;
+    this.#database = openDatabase(path);
+    this.#statements = new LRUCache({
+      max: STATEMENTS,
+      dispose: (statement) => statement.finalize(),
+    });
+    this.here = new Kysely({ dialect: new IndexDialect(this, this) });
+    if (path === ":memory:") {
+      this.beside = this.here;
+      return;
+    }
+    const writer = new WriterThread(path, BUSY_TIMEOUT, this);
+    this.#writer = writer;
+    const write = (sql: string, parameters: readonly unknown[]): Promise<Done> =>
+      this.#faulting(() => writer.run(sql, parameters));
+    this.beside = new Kysely({ dialect: new IndexDialect(this, { run: write }) });
+  }
+
+  run(sql: string, parameters: readonly unknown[]): Promise<Done> {
+    return this.#faulting(() => this.#run(sql, parameters));
+  }
+
+  /** Waits for what is being written. */
+  async close(): Promise<void> {
+    await this.#writer?.close();
+    this.#statements.clear();
+    await this.#faulting(() => this.#database.close());
+    if (!this.#isDamaged && this.#path !== ":memory:") seal(this.#path);
+  }
+
+  #run(sql: string, parameters: readonly unknown[]): Done {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    // Kysely hands on what the queries of this folder bind: strings, numbers and null.
+    const bindings = [...parameters] as SQLQueryBindings[];
+    if (statement.columnNames.length > 0) return { rows: statement.all(...bindings), changes: 0 };
+    return { rows: [], changes: statement.run(...bindings).changes };
+  }
+
+  async #faulting<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      // The next start has to find it, and begin the index anew.
+      this.#isDamaged ||= isDamage(cause);
+      const code = sqliteCode(cause);
+      const why = code === undefined ? String(cause) : `${messageOf(cause)} (${code})`;
+      throw new Fault({ kind: "storage", reason: `the index: ${why}` }, { cause });
+    }
+  }
+}
+
+function openDatabase(path: string): Database {
   const isKnown = isSealed(path);
   const database = new Database(path, { create: true, readwrite: true });
   try {
@@ -28,17 +102,15 @@ export function openSqlite(path: string): Kysely<Tables> {
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
     database.run("PRAGMA foreign_keys = ON");
-    // Only where the thread that does it does not keep up.
-    database.run(`PRAGMA wal_autocheckpoint = ${4 * LOG_PAGES}`);
+    database.run(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
     // Pages that are wrong in the middle show only when they are read: 0.2 s for 100,000 contents.
     const [found] = isKnown ? ["ok"] : database.query("PRAGMA quick_check(1)").values().flat();
     if (found !== "ok") throw new DamageError(String(found));
+    return database;
   } catch (cause) {
     database.close();
     throw cause;
   }
-  const dialect = new SqliteDialect({ database: new BunDatabase(database, path) });
-  return new Kysely<Tables>({ dialect });
 }
 
 /** What SQLite found wrong in a file that it could open. */
@@ -50,101 +122,13 @@ class DamageError extends Error {
 export function isDamage(error: unknown): boolean {
   const cause = error instanceof Fault ? error.cause : error;
   if (cause instanceof DamageError) return true;
-  return cause instanceof SQLiteError && /^SQLITE_(?:CORRUPT|NOTADB)/.test(cause.code ?? "");
+  return /^SQLITE_(?:CORRUPT|NOTADB)/.test(sqliteCode(cause) ?? "");
 }
 
-/** bun:sqlite in the form in which kysely wants SQLite. */
-class BunDatabase implements SqliteDatabase {
-  readonly #database: Database;
-  readonly #path: string;
-  readonly #statements = new LRUCache<string, BunStatement>({
-    max: STATEMENTS,
-    dispose: (statement) => statement.finalize(),
-  });
-  readonly #checkpointer: Checkpointer | undefined;
-  #isDamaged = false;
-
-  constructor(database: Database, path: string) {
-    this.#database = database;
-    this.#path = path;
-    if (path !== ":memory:") this.#checkpointer = new Checkpointer(path);
-  }
-
-  prepare(sql: string): SqliteStatement {
-    const known = this.#statements.get(sql);
-    if (known) return known;
-    const faulting: Faulting = (work) => this.#faulting(work);
-    const wrote = (rows: number): void => this.#checkpointer?.wrote(rows);
-    const statement = faulting(
-      () => new BunStatement(this.#database.prepare(sql), faulting, wrote),
-    );
-    this.#statements.set(sql, statement);
-    return statement;
-  }
-
-  close(): void {
-    this.#statements.clear();
-    this.#checkpointer?.close();
-    this.#faulting(() => this.#database.close());
-    if (!this.#isDamaged && this.#path !== ":memory:") seal(this.#path);
-  }
-
-  #faulting<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (cause) {
-      // The next start has to find it, and begin the index anew.
-      this.#isDamaged ||= isDamage(cause);
-      const why = cause instanceof SQLiteError ? `${cause.message} (${cause.code})` : String(cause);
-      throw new Fault({ kind: "storage", reason: `the index: ${why}` }, { cause });
-    }
-  }
+function sqliteCode(cause: unknown): string | undefined {
+  return cause instanceof SQLiteError || cause instanceof WriterError ? cause.code : undefined;
 }
 
-/** Does some work with the database; what it throws becomes a `Fault`. */
-type Faulting = <T>(work: () => T) => T;
-
-class BunStatement implements SqliteStatement {
-  readonly reader: boolean;
-  readonly #statement: Statement<unknown, SQLQueryBindings[]>;
-  readonly #faulting: Faulting;
-  readonly #wrote: (rows: number) => void;
-
-  constructor(
-    statement: Statement<unknown, SQLQueryBindings[]>,
-    faulting: Faulting,
-    wrote: (rows: number) => void,
-  ) {
-    this.#statement = statement;
-    this.#faulting = faulting;
-    this.#wrote = wrote;
-    this.reader = statement.reader;
-  }
-
-  all(parameters: readonly unknown[]): unknown[] {
-    return this.#faulting(() => this.#statement.all(...bindings(parameters)));
-  }
-
-  run(parameters: readonly unknown[]): {
-    changes: number | bigint;
-    lastInsertRowid: number | bigint;
-  } {
-    const done = this.#faulting(() => this.#statement.run(...bindings(parameters)));
-    this.#wrote(done.changes);
-    return done;
-  }
-
-  iterate(parameters: readonly unknown[]): IterableIterator<unknown> {
-    return this.#faulting(() => this.#statement.iterate(...bindings(parameters)));
-  }
-
-  finalize(): void {
-    this.#statement.finalize();
-  }
-}
-
-/** Kysely hands on what the queries of this folder bind: strings, numbers and null. */
-function bindings(parameters: readonly unknown[]): SQLQueryBindings[] {
-  // Tables has columns of those types alone, so nothing else can be bound.
-  return [...parameters] as SQLQueryBindings[];
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

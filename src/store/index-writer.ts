@@ -1,0 +1,126 @@
+import type { Done, Statements } from "./sqlite-dialect.ts";
+
+/** Pages of the write-ahead log (16 MiB) after which SQLite puts it into the file. */
+export const LOG_PAGES = 4096;
+
+/** As text, since a single executable has no file that a thread could be started from. */
+const PROGRAM = `
+import { Database } from "bun:sqlite";
+const statements = new Map();
+let database;
+function run({ sql, parameters }) {
+  let statement = statements.get(sql);
+  if (!statement) {
+    if (statements.size >= 128) {
+      for (const old of statements.values()) old.finalize();
+      statements.clear();
+    }
+    statement = database.prepare(sql);
+    statements.set(sql, statement);
+  }
+  if (statement.columnNames.length > 0) return { rows: statement.all(...parameters), changes: 0 };
+  return { rows: [], changes: statement.run(...parameters).changes };
+}
+self.onmessage = ({ data }) => {
+  try {
+    if (data.open) {
+      database = new Database(data.open.path, { readwrite: true });
+      for (const pragma of data.open.pragmas) database.run(pragma);
+    } else if (data.close) {
+      for (const statement of statements.values()) statement.finalize();
+      database.close();
+      self.postMessage({ rows: [], changes: 0 });
+    } else {
+      self.postMessage(run(data));
+    }
+  } catch (error) {
+    if (data.open) throw error;
+    self.postMessage({ failed: { message: String(error.message), code: String(error.code) } });
+  }
+};
+`;
+
+/** SQLite's refusal of a statement, as it came from the thread. */
+export class WriterError extends Error {
+  override readonly name = "WriterError";
+
+  constructor(
+    message: string,
+    /** `SQLITE_FULL` and its like. */
+    readonly code: string,
+  ) {
+    super(message);
+  }
+}
+
+type Answer = Done | { readonly failed: { readonly message: string; readonly code: string } };
+
+/** Runs statements on a SQLite file in a thread of its own, for who must not wait for the disk. */
+export class WriterThread implements Statements {
+  readonly #instead: Statements;
+  readonly #worker: Worker;
+  /** Those that wait for an answer, in order: one comes for each. */
+  readonly #waiting: PromiseWithResolvers<Done>[] = [];
+  #state: "open" | "broken" | "closed" = "open";
+
+  /** @param instead runs what the thread does not, once it has ended by itself or never began */
+  constructor(path: string, busyTimeout: number, instead: Statements, program: string = PROGRAM) {
+    this.#instead = instead;
+    const url = URL.createObjectURL(new Blob([program], { type: "application/javascript" }));
+    this.#worker = new Worker(url);
+    this.#worker.unref();
+    // The program above posts nothing else.
+    this.#worker.addEventListener("message", ({ data }) => this.#answered(data as Answer));
+    this.#worker.addEventListener("error", ({ message }) => this.#gone(message));
+    const pragmas = [
+      `PRAGMA busy_timeout = ${busyTimeout}`,
+      "PRAGMA synchronous = NORMAL",
+      "PRAGMA foreign_keys = ON",
+      `PRAGMA wal_autocheckpoint = ${LOG_PAGES}`,
+    ];
+    this.#post({ open: { path, pragmas } });
+  }
+
+  /** @throws WriterError */
+  run(sql: string, parameters: readonly unknown[]): Promise<Done> {
+    if (this.#state === "open") return this.#ask({ sql, parameters });
+    if (this.#state === "broken") return this.#instead.run(sql, parameters);
+    return Promise.reject(new Error("it is closed"));
+  }
+
+  /** After what was asked before. */
+  async close(): Promise<void> {
+    const isOpen = this.#state === "open";
+    this.#state = "closed";
+    // What the thread does not close, its end does.
+    if (isOpen) await this.#ask({ close: true }).catch(() => {});
+    this.#worker.terminate();
+  }
+
+  #ask(question: object): Promise<Done> {
+    const answer = Promise.withResolvers<Done>();
+    // A process that has nothing else to do waits for it.
+    if (this.#waiting.push(answer) === 1) this.#worker.ref();
+    this.#post(question);
+    return answer.promise;
+  }
+
+  #post(message: object): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has none, a window has
+    this.#worker.postMessage(message);
+  }
+
+  #answered(answer: Answer): void {
+    const first = this.#waiting.shift();
+    if (this.#waiting.length === 0) this.#worker.unref();
+    if ("failed" in answer) {
+      first?.reject(new WriterError(answer.failed.message, answer.failed.code));
+    } else first?.resolve(answer);
+  }
+
+  #gone(why: string): void {
+    if (this.#state === "open") this.#state = "broken";
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.splice(0)) reject(new Error(`its writer ended: ${why}`));
+  }
+}
