@@ -6,7 +6,7 @@ const RETRY_AFTER = 2000;
 const LONGEST_RETRY = 60_000;
 
 /** What the system says where nothing at all can be written. */
-const FULL = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "SQLITE_FULL"];
+const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "SQLITE_FULL"]);
 
 export interface FullnessOptions {
   /** Told once when nothing can be stored any more, and once when it can again. */
@@ -46,7 +46,7 @@ export class Fullness {
   failed(error: unknown): void {
     const cause = error instanceof Fault ? error.cause : error;
     const code = systemCode(cause) ?? "";
-    if (FULL.includes(code)) this.fill(error instanceof Error ? error.message : code);
+    if (FULL.has(code)) this.fill(error instanceof Error ? error.message : code);
   }
 
   /** Nothing can be stored for now. Returns what to fail with. */

@@ -186,13 +186,7 @@ export class Space {
   async #wait(bytes: number): Promise<void> {
     const over = new AbortController();
     const { signal } = over;
-    let isLate = false;
-    const late = setTimeout(this.#patience, undefined, { signal }).then(
-      () => {
-        isLate = true;
-      },
-      () => {},
-    );
+    const late = setTimeout(this.#patience, "late", { signal }).catch(() => "over");
     this.#waiting += bytes;
     try {
       for (;;) {
@@ -200,7 +194,7 @@ export class Space {
         const freed = await Promise.race([this.#evict(), this.#given.promise, late]);
         if (this.#fits(bytes)) return this.#claim(bytes);
         if (freed === 0) throw this.#refusal(bytes);
-        if (isLate) throw this.#impatience(bytes);
+        if (freed === "late") throw this.#impatience(bytes);
       }
     } finally {
       this.#waiting -= bytes;
