@@ -30,6 +30,8 @@ export class DurableFacts {
       get revision() {
         return index.revision;
       },
+      bytes: () => index.bytes(),
+      shrink: () => index.shrink(),
       close: () => index.close(),
       tags: {
         get: (place, tag) => tags.get(place, tag),

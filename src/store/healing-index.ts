@@ -75,6 +75,14 @@ export class HealingIndex implements Index {
     return this.#past + this.#index.revision;
   }
 
+  bytes(): Promise<number> {
+    return this.#ask((index) => index.bytes());
+  }
+
+  shrink(): Promise<void> {
+    return this.#ask((index) => index.shrink());
+  }
+
   close(): Promise<void> {
     return this.#index.close();
   }

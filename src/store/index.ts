@@ -150,5 +150,9 @@ export interface Index {
   readonly pins: Pins;
   /** Grows with every change of tags and links: what was read at the same one is still so. */
   readonly revision: number;
+  /** What its facts take on the disk, in bytes; what facts took that are gone is not counted. */
+  bytes(): Promise<number>;
+  /** Gives back to the disk what facts took that are gone, where that is much. */
+  shrink(): Promise<void>;
   close(): Promise<void>;
 }

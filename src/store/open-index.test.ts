@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../oci/fault.ts";
@@ -157,6 +157,22 @@ describe("an index in a SQLite file", () => {
     const error = await rejection(index.listings.get(nginx, "tags"));
     expect(error instanceof Fault && error.detail.kind).toBe("storage");
     await index.close();
+  });
+
+  test("gives back to the disk what many facts took that are gone", async () => {
+    const index = await openIndex(path);
+    const digests = Array.from({ length: 20_000 }, (_, at) => digestNumber(at));
+    await Promise.all(digests.map((digest) => index.contents.put({ digest, size: 1 }, 1)));
+    const full = await index.bytes();
+    for (let first = 0; first < 18_000; first += 500) {
+      await index.contents.remove(digests.slice(first, first + 500));
+    }
+    expect(await index.bytes()).toBeLessThan(full / 3);
+    await index.shrink();
+    expect((await index.contents.total()).count).toBe(2000);
+    const after = await index.bytes();
+    await index.close();
+    expect((await stat(path)).size).toBe(after);
   });
 
   test("has readers beside its writer", async () => {

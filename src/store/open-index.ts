@@ -54,6 +54,8 @@ function indexOver(file: SqliteFile): Index {
     get revision() {
       return tags.revision + links.revision;
     },
+    bytes: () => file.bytes(),
+    shrink: () => file.shrink(),
     close: () => file.close(),
   };
 }

@@ -1,5 +1,5 @@
 import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
-import { Kysely } from "kysely";
+import { CompiledQuery, Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../oci/fault.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./index-writer.ts";
@@ -12,6 +12,12 @@ const STATEMENTS = 128;
 
 /** How long a statement waits for a lock of another process (a backup, a person's shell), in milliseconds. */
 const BUSY_TIMEOUT = 5000;
+
+/** Free pages are given back to the disk when they are this part of the file and this many, 2 MiB. */
+const FREE_PART = 0.25;
+const FREE_PAGES = 512;
+/** Pages that are given back at once: about 5 ms, for which who writes has to wait. */
+const PAGES_AT_ONCE = 256;
 
 /**
  * A SQLite file that this process alone writes to. Statements that fail reject with a `Fault` of
@@ -50,13 +56,44 @@ export class SqliteFile implements Statements {
     }
     const writer = new WriterThread(path, BUSY_TIMEOUT, this);
     this.#writer = writer;
-    const write = (sql: string, parameters: readonly unknown[]): Promise<Done> =>
-      this.#faulting(() => writer.run(sql, parameters));
-    this.beside = new Kysely({ dialect: new IndexDialect(this, { run: write }) });
+    const write: Statements = {
+      run: (sql, parameters) => this.#faulting(() => writer.run(sql, parameters)),
+    };
+    this.beside = new Kysely({ dialect: new IndexDialect(this, write) });
   }
 
   run(sql: string, parameters: readonly unknown[]): Promise<Done> {
     return this.#faulting(() => this.#run(sql, parameters));
+  }
+
+  /** Of the file, less its free pages; what is in the log besides is not counted, at most some 16 MiB. */
+  async bytes(): Promise<number> {
+    const [all, free, size] = [
+      await this.#pragma("page_count"),
+      await this.#pragma("freelist_count"),
+      await this.#pragma("page_size"),
+    ];
+    return (all - free) * size;
+  }
+
+  async shrink(): Promise<void> {
+    const free = await this.#pragma("freelist_count");
+    if (free < FREE_PAGES || free < FREE_PART * (await this.#pragma("page_count"))) return;
+    for (let left = free; left > 0; left -= PAGES_AT_ONCE) {
+      await this.#write(`PRAGMA incremental_vacuum(${PAGES_AT_ONCE})`);
+    }
+    // The file becomes shorter when the log is put into it.
+    await this.#write("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  /** Between the transactions of others. */
+  async #write(statement: string): Promise<void> {
+    await this.beside.executeQuery(CompiledQuery.raw(statement));
+  }
+
+  async #pragma(name: string): Promise<number> {
+    const { rows } = await this.run(`PRAGMA ${name}`, []);
+    return Number(Object.values(rows[0] ?? {})[0]);
   }
 
   /** Waits for what is being written. */
@@ -98,6 +135,9 @@ function openDatabase(path: string): Database {
   try {
     unseal(path);
     database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
+    const [pages] = database.query("PRAGMA page_count").values().flat();
+    // Before there is a table, or never: without it, the file would keep all that it ever took.
+    if (pages === 0) database.run("PRAGMA auto_vacuum = INCREMENTAL");
     // One writer beside its readers; with NORMAL a power cut may take the last facts but breaks nothing.
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");

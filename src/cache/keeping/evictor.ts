@@ -113,6 +113,8 @@ export class Evictor {
       const page = await index.contents.leastUsed(PAGE, last);
       last = page.at(-1);
       if (!last) return isWaiting;
+      // With contents their facts go, and these take room as well.
+      await space.measure();
       for (let first = 0; first < page.length; first += BATCH) {
         // Each time anew: what is pinned in the middle of it stays.
         const { sizes } = await this.pinned();

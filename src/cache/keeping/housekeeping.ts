@@ -21,7 +21,7 @@ const LOOK_EVERY = 1000;
 const AGE_EVERY = 30_000;
 /** How often the sizes of upstreams are counted anew for that, in milliseconds. */
 const THOROUGH_EVERY = 3_600_000;
-/** How often bytes are counted anew, in milliseconds. */
+/** How often bytes are counted anew, and room in the index is given back, in milliseconds. */
 const COUNT_EVERY = 600_000;
 /** How often facts that nobody would miss are looked for, in milliseconds. */
 const PRUNE_EVERY = 6 * 3_600_000;
@@ -115,6 +115,7 @@ export class Housekeeping implements AsyncDisposable {
       signal,
     });
     await facts.prune(isStored, { before, signal });
+    await index.shrink();
     await space.measure();
   }
 
@@ -136,6 +137,7 @@ export class Housekeeping implements AsyncDisposable {
           counted = now;
           await index.contents.notAfter(Date.now());
           await steward.recount();
+          await index.shrink();
         }
         if (now - pruned > PRUNE_EVERY) {
           pruned = now;

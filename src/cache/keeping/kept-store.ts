@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { rename, rm, stat } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -83,7 +83,8 @@ export async function openKeptStore(
     closing.defer(() => usage.close());
     const disk = async (): Promise<DiskFacts> => ({
       ...(await diskFacts(directory.path)),
-      beside: facts.bytes + (await fileSize(directory.indexPath)),
+      // Content can be stored without an index that answers, and that it does not is told elsewhere.
+      beside: facts.bytes + (await index.bytes().catch(() => 0)),
     });
     const { bytes } = await index.contents.total();
     const space = new Space({
@@ -144,11 +145,6 @@ export async function openKeptStore(
     await closing.disposeAsync();
     throw error;
   }
-}
-
-/** The write-ahead log beside the index is not counted: it is emptied at some 16 MiB. */
-async function fileSize(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.size ?? 0;
 }
 
 function boundOf(storage: Settings["storage"], disk: DiskFacts, held: number): Bound {
