@@ -1,12 +1,8 @@
-import { fileURLToPath } from "node:url";
-import { z } from "zod";
-import { mustRun } from "../test/harness/processes.ts";
 import { family, peakMegabytes } from "./kernel.ts";
 import { download } from "./load.ts";
+import { probe } from "./probe.ts";
 import { FAR, type Run } from "./run.ts";
 import { shaped } from "./upstream.ts";
-
-const PROBER = fileURLToPath(new URL("prober.ts", import.meta.url));
 
 /** Small hits while a large blob comes in, against the same hits before. */
 export async function measureBusy(run: Run): Promise<void> {
@@ -31,16 +27,3 @@ export async function measureBusy(run: Run): Promise<void> {
     });
   }
 }
-
-export interface Waits {
-  /** The median and the 99th percentile of the waits, in milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
-}
-
-export async function probe(url: string, seconds: number): Promise<Waits> {
-  const output = await mustRun([process.execPath, PROBER, url, String(seconds)]);
-  return form.parse(JSON.parse(output));
-}
-
-const form = z.object({ p50: z.number(), p99: z.number() });

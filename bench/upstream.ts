@@ -19,6 +19,8 @@ export interface Stock {
   readonly large: Content;
   readonly herd: Content;
   readonly huge: Content;
+  /** As large as many a layer. */
+  readonly layer: Content;
   readonly small: SmallContent;
   readonly manifest: SmallContent;
 }
@@ -43,12 +45,12 @@ export async function startUpstream(hugeBytes: number): Promise<Upstream> {
   const bytes = [...randomContent(10 * 1024, 3).chunks()][0] ?? new Uint8Array();
   const small = contentOf(bytes, "application/octet-stream");
   const [large, herd] = [randomContent(256 * MIB, 7), randomContent(200 * MIB, 11)];
-  const huge = randomContent(hugeBytes, 13);
+  const [huge, layer] = [randomContent(hugeBytes, 13), randomContent(16 * MIB, 17)];
   const config = contentOf(
     { architecture: "amd64", os: "linux", rootfs: { type: "layers", diff_ids: [] } },
     "application/vnd.oci.image.config.v1+json",
   );
-  const layers = [large, herd, huge, small].map((blob) => descriptor(blob));
+  const layers = [large, herd, huge, layer, small].map((blob) => descriptor(blob));
   const json = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
@@ -56,11 +58,11 @@ export async function startUpstream(hugeBytes: number): Promise<Upstream> {
     layers,
   };
   const manifest = contentOf(json, OCI_MANIFEST);
-  const image = { manifest, blobs: [config, large, herd, huge, small], children: [] };
+  const image = { manifest, blobs: [config, large, herd, huge, layer, small], children: [] };
   await push(image, { url: registry.url, repository: "bench/app", tag: "1" });
   const many = await manyLayersImage({ text: "bench" });
   await push(many, { url: registry.url, repository: "bench/many", tag: "1" });
-  return new Upstream(registry, { large, herd, huge, small, manifest });
+  return new Upstream(registry, { large, herd, huge, layer, small, manifest });
 }
 
 export interface Shape {
