@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { command, commandOn } from "./harness/commands.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { bytesOf } from "./harness/content.ts";
-import { type Image, multiPlatformImage, textImage } from "./harness/images.ts";
+import { type Image, layersOf, multiPlatformImage, textImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { pull } from "./harness/pulling.ts";
 import { tempDir } from "./harness/places.ts";
@@ -29,6 +29,8 @@ test("adopt refuses what is no registry, or none of ours", async () => {
   expect(foreign.code).toBe(1);
   expect(foreign.stderr).toContain("reg.test is not configured");
   expect((await adopt(dir.path)).code).toBe(2);
+  // Made by root, it would be in the way of the user that the cache runs as.
+  expect(await readdir(dir.path)).not.toContain("d");
 });
 
 /** A registry's folder as Docker's registry lays it out, with one image. */
@@ -92,6 +94,40 @@ test("a running cache adopts beside traffic, and says what it left out", async (
   await pull(cache, "team/app", "1", first);
   expect((await command(cache, "fsck")).code).toBe(0);
 }, 60_000);
+
+test("adopt copes with what is no registry's work in its folder", async () => {
+  await using dir = await tempDir("adopt");
+  const [whole, odd] = [textImage({ text: "whole" }), textImage({ text: "odd" })];
+  const folder = dir.file("registry");
+  const root = join(folder, "docker/registry/v2");
+  await layOut(folder, "team/app", "1", whole);
+  await layOut(folder, "team/odd", "1", odd);
+  // Content that was moved to another disk, a folder that leads back above itself, and files that
+  // never end.
+  const [layer] = layersOf(whole);
+  const hex = layer?.digest.slice("sha256:".length) ?? "";
+  const data = join(root, `blobs/sha256/${hex.slice(0, 2)}/${hex}/data`);
+  await rename(data, dir.file("moved"));
+  await symlink(dir.file("moved"), data);
+  await symlink("..", join(root, "repositories/team/loop"));
+  const tag = join(root, "repositories/team/odd/_manifests/tags/1/current/link");
+  await rm(tag);
+  await run(["mkfifo", tag]);
+  const config = dir.file("entrepot.yaml");
+  await writeFile(config, JSON.stringify({ upstreams: { "reg.test": {} } }));
+  const place = ["--config", config, "--data", dir.file("d"), "--admin", "127.0.0.1:1"];
+  const adopt = ["adopt", folder, "--upstream", "reg.test", "--json"];
+  const took = await run([entrepot, ...adopt, ...place]);
+  expect([took.code, took.stderr]).toEqual([0, ""]);
+  expect(JSON.parse(took.stdout)).toMatchObject({ repositories: 2, tags: 1, manifests: 2 });
+  await rm(folder, { recursive: true });
+  await rm(dir.file("moved"));
+  await verifyStore(dir.file("d"));
+  const stored = (await storedBlobs(dir.file("d"))).map(({ digest }) => digest);
+  expect(stored).toContain(layer?.digest ?? "none");
+  const fsck = await run([entrepot, "fsck", ...place]);
+  expect([fsck.code, fsck.stdout]).toEqual([0, expect.stringContaining("Verified 6 files")]);
+});
 
 test("two adoptions of one folder at once, and a cache that is killed under one", async () => {
   await using dir = await tempDir("adopt");

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { adopt, type Adopted } from "../cache/keeping/adoption.ts";
+import { mustBeAdoptable } from "../cache/keeping/registry-folder.ts";
 import { formatSize } from "../config/units.ts";
 import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
 import { type Done, ProgressLine } from "./progress.ts";
@@ -41,12 +42,12 @@ function upstream(text: string): UpstreamName {
 }
 
 function run(folder: string, options: Options): Promise<number> {
+  const asked = { folder: resolve(folder), upstream: options.upstream };
   return onStore(
     options,
     async (reached, settings) => {
       const line = new ProgressLine();
       const onProgress = (done: Done): void => line.show(done);
-      const asked = { folder: resolve(folder), upstream: options.upstream };
       const done =
         reached.kind === "running"
           ? await followed(await reached.client.send("adopt", asked), form, onProgress)
@@ -56,7 +57,7 @@ function run(folder: string, options: Options): Promise<number> {
       else report(done, options.upstream);
       return done.corrupt > 0 ? 1 : 0;
     },
-    { mayCreate: true },
+    { mayCreate: ({ upstreams }) => mustBeAdoptable(asked, upstreams) },
   );
 }
 

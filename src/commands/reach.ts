@@ -50,7 +50,11 @@ const whose = z.object({ dataDirectory: z.string() });
 export async function onStore(
   options: PlaceOptions,
   work: (reached: Reached, settings: LoadedSettings) => Promise<number>,
-  mode: { readonly needsRunning?: boolean; readonly mayCreate?: boolean } = {},
+  mode: {
+    readonly needsRunning?: boolean;
+    /** It may make a store where there is none, unless this throws. */
+    readonly mayCreate?: (settings: LoadedSettings) => Promise<void>;
+  } = {},
 ): Promise<number> {
   try {
     const settings = loadSettings({ flags: options, env: process.env });
@@ -62,7 +66,8 @@ export async function onStore(
       const message = `no cache answers at ${client.url}: start it with entrepot serve, or name its --admin or --config`;
       throw new CommandError(message);
     }
-    await using kept = await openStopped(settings, client, mode.mayCreate === true);
+    await mode.mayCreate?.(settings);
+    await using kept = await openStopped(settings, client, mode.mayCreate !== undefined);
     return await work({ kind: "stopped", kept }, settings);
   } catch (error) {
     return complain(error);

@@ -1,4 +1,5 @@
-import { copyFile, link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, link, mkdir, open, realpath, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Digest,
@@ -7,8 +8,7 @@ import {
   newHasher,
   parseDigest,
 } from "../../oci/digest.ts";
-import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../../oci/manifest.ts";
-import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
+import { MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
 import { ADOPTING } from "../../store/disk-blobs.ts";
 import type { Link, Place } from "../../store/index.ts";
@@ -19,7 +19,10 @@ import {
   AdoptionError,
   blobsOf,
   type Found,
+  linkedDigest,
+  mustBeConfigured,
   names,
+  readManifest,
   registryRoot,
   repositories,
 } from "./registry-folder.ts";
@@ -65,13 +68,8 @@ export async function adopt(
   configured: ReadonlyMap<UpstreamName, unknown>,
   options: AdoptOptions,
 ): Promise<Adopted> {
-  const { upstream, folder } = options;
-  if (!configured.has(upstream)) {
-    const others = [...configured.keys()].join(", ");
-    throw new AdoptionError(
-      `${upstream} is not configured, so nobody could pull what it had. Configured are: ${others}`,
-    );
-  }
+  const { folder } = options;
+  mustBeConfigured(options.upstream, configured);
   try {
     return await new Adoption(kept, options, await registryRoot(folder)).run();
   } catch (error) {
@@ -115,7 +113,7 @@ class Adoption {
       this.#options.signal?.throwIfAborted();
     }
     for await (const found of blobsOf(this.#root)) {
-      await this.#blob(found);
+      await this.#readable(found, () => this.#blob(found));
       this.#files += 1;
       this.#tell(0);
     }
@@ -125,6 +123,17 @@ class Adoption {
     }
     await this.#kept.steward.recount();
     return this.#done;
+  }
+
+  /** One file that the disk has lost, or the registry took away meanwhile, says nothing of the others. */
+  async #readable({ path }: Found, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const code = systemCode(error);
+      if (code === "EIO") this.#done.corrupt += 1;
+      else if (code !== "ENOENT" || existsSync(path)) throw error;
+    }
   }
 
   /** A verified copy, or another name of the same file where both are on one file system. */
@@ -148,7 +157,8 @@ class Adoption {
     const folder = join(this.#kept.path, "blobs", digestAlgorithm(digest), hex.slice(0, 2));
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const to = join(folder, hex);
-    if (await linked(from, to)) this.#done.linked += 1;
+    // The file itself, and not a symbolic link to it, which would be stored in its place.
+    if (await linked(await realpath(from), to)) this.#done.linked += 1;
     else if (await this.#hasRoom(size)) await this.#copy(digest, from, to);
     else {
       this.#done.omitted += 1;
@@ -231,8 +241,7 @@ class Adoption {
     }
     for (const name of await names(join(folder, "_manifests/tags"))) {
       const tag = parseTag(name);
-      const path = join(folder, "_manifests/tags", name, "current/link");
-      const digest = parseDigest((await readFile(path, "utf8").catch(() => "")).trim());
+      const digest = await linkedDigest(join(folder, "_manifests/tags", name, "current/link"));
       if (!tag || !digest) continue;
       const mediaType = (await this.#kept.index.contents.get(digest))?.mediaType;
       if (mediaType === undefined) continue;
@@ -265,18 +274,6 @@ class Adoption {
     await facts.remember(digest, { mediaType, place, at: 0 });
     this.#done.manifests += 1;
   }
-}
-
-/** A registry keeps no Content-Type: the manifest tells it, or its form does. */
-function readManifest(bytes: Uint8Array): ReturnType<typeof parseManifest> | undefined {
-  for (const assumed of [OCI_MANIFEST, OCI_INDEX, ""]) {
-    try {
-      return parseManifest(bytes, assumed);
-    } catch (error) {
-      if (!(error instanceof ManifestError)) throw error;
-    }
-  }
-  return undefined;
 }
 
 async function linked(from: string, to: string): Promise<boolean> {
