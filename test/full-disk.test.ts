@@ -84,6 +84,7 @@ mountable(
     expect(Buffer.compare(await whole.bytes(), bytesOf(small))).toBe(0);
     const manifest = await cache.get("/v2/app/manifests/1?ns=reg.test");
     expect(manifest.status).toBe(200);
+    expect(manifest.headers.get("cache-status")).toContain("detail=unstored");
     expect(Buffer.compare(await manifest.bytes(), image.manifest.bytes)).toBe(0);
     const again = await cache.get(path(large.digest));
     expect(again.headers.get("cache-status")).toContain("detail=unstored");

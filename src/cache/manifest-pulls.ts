@@ -11,7 +11,7 @@ import { Coalesce } from "./coalesce.ts";
 import { described, headUpstream } from "./manifest-heads.ts";
 import { type HeldManifest, keyOf, type Manifests } from "./manifests.ts";
 import type { Negatives } from "./negatives.ts";
-import { HIT, JOINED, MISS, PASSED_ON } from "./note.ts";
+import { type CacheNote, HIT, JOINED, MISS, PASSED_ON, UNSTORED } from "./note.ts";
 import { ALWAYS, type Tags } from "./tags.ts";
 import type { Passing } from "./passing.ts";
 import { isBypassed, type Upstream } from "./upstream.ts";
@@ -100,7 +100,7 @@ export class ManifestPulls {
 
   async #byTag(upstream: Upstream, place: Place, tag: Tag): Promise<ManifestAnswer> {
     const { digest, note, fresh, manifest } = await this.#tags.resolve(upstream, place, tag);
-    if (manifest) return { manifest, note };
+    if (manifest) return fetched(manifest, note);
     const held = await this.#manifests.held(place, digest);
     if (held) return { manifest: held, note, ...(fresh ? { fresh } : {}) };
     return this.#byDigest(upstream, place, digest);
@@ -113,7 +113,7 @@ export class ManifestPulls {
     const manifest = await this.#negatives.run(keyOf(place, digest), () =>
       this.#manifests.fetch(upstream, place, digest),
     );
-    return { manifest, note };
+    return fetched(manifest, note);
   }
 
   /** `undefined` where the upstream's HEAD leaves open what has to be known. */
@@ -133,6 +133,10 @@ export class ManifestPulls {
     }
     return { ...head, note: PASSED_ON };
   }
+}
+
+function fetched(manifest: HeldManifest, note: CacheNote): ManifestAnswer {
+  return { manifest, note: manifest.unstored ? UNSTORED : note };
 }
 
 function isDigest(reference: Tag | Digest): reference is Digest {

@@ -17,6 +17,8 @@ export interface HeldManifest {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** It is here for this answer alone: it could not be stored. */
+  readonly unstored?: boolean;
 }
 
 export interface ManifestsOptions {
@@ -73,12 +75,11 @@ export class Manifests {
       const { registry } = upstream;
       const { digest, bytes, manifest } = await registry.getManifest(place.repository, reference);
       const held: HeldManifest = { digest, mediaType: manifest.mediaType, bytes };
-      await this.#keep(place, held, manifest);
-      return held;
+      return (await this.#keep(place, held, manifest)) ? held : { ...held, unstored: true };
     });
   }
 
-  async #keep(place: Place, held: HeldManifest, manifest: Manifest): Promise<void> {
+  async #keep(place: Place, held: HeldManifest, manifest: Manifest): Promise<boolean> {
     const { index, fills, now, unstored } = this.#options;
     const { digest, mediaType, bytes } = held;
     try {
@@ -91,10 +92,12 @@ export class Manifests {
       ]);
       this.#memory.set(digest, held);
       await this.#options.learned(place, held);
+      return true;
     } catch (error) {
       // A disk that fails must not fail the pull: the bytes are here and verified.
       if (!(error instanceof Fault)) throw error;
       unstored(digest, error);
+      return false;
     }
   }
 
