@@ -160,6 +160,7 @@ test("facts that the index lost with its log are there again, and pins", async (
     await until(pulled, { what: "an image that can be pulled" });
     const { stdout } = await command(cache, "ls");
     expect(stdout).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+    await cache.logged("the index had lost facts about stored manifests, and has them again");
   };
   await isThereAgain();
   // And where only the last of it went.

@@ -2,7 +2,7 @@ import type { HousekeepingEvents } from "../cache/keeping/housekeeping.ts";
 import type { KeptStore, StoreEvents } from "../cache/keeping/kept-store.ts";
 import type { Why } from "../cache/keeping/evictor.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { Rebuilt, Reconciled } from "../store/reconcile.ts";
+import type { Learnt, Rebuilt, Reconciled } from "../store/reconcile.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -79,6 +79,11 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   reconciled(reconciled: Reconciled): void {
     const isEven = reconciled.found === 0 && reconciled.lost === 0;
     this.#log[isEven ? "debug" : "info"]({ ...reconciled }, "index and files agree");
+  }
+
+  learnt(learnt: Learnt): void {
+    const message = "the index had lost facts about stored manifests, and has them again";
+    this.#log.warn({ ...learnt }, message);
   }
 
   scrubbed(bytes: number): void {

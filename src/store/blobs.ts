@@ -26,7 +26,8 @@ export interface BlobEntry {
  * Methods reject with a `Fault` of kind `storage` where the medium fails.
  */
 export interface BlobStore {
-  open(digest: Digest): Promise<StoredBlob | undefined>;
+  /** @param isAnew asks the disk, instead of believing what is known of it */
+  open(digest: Digest, isAnew?: boolean): Promise<StoredBlob | undefined>;
   /**
    * Begins a content, or goes on with what an earlier draft of it kept. A digest has one draft at a
    * time; the caller sees to that.

@@ -20,9 +20,9 @@ export class BoundedBlobs implements BlobStore {
     this.#space = space;
   }
 
-  async open(digest: Digest): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, isAnew?: boolean): Promise<StoredBlob | undefined> {
     this.leases.give(digest);
-    return this.#store.open(digest);
+    return this.#store.open(digest, isAnew);
   }
 
   async draft(digest: Digest): Promise<Draft> {

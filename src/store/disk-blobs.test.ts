@@ -156,6 +156,17 @@ describe("blobs in a directory", () => {
   });
 });
 
+test("what is no file in a content's place is set aside for the content", async () => {
+  const store = await openDiskBlobs(directory);
+  const bytes = sampleBytes(10);
+  const hex = digestHex(digestOf(bytes));
+  await mkdir(join(directory, "blobs/sha256", hex.slice(0, 2), hex, "below"), { recursive: true });
+  expect(await store.open(digestOf(bytes))).toBeUndefined();
+  const digest = await storeBytes(store, bytes);
+  expect(await (await store.open(digest))?.bytes.bytes()).toEqual(bytes);
+  expect(await readdir(join(directory, "set-aside"))).toHaveLength(1);
+});
+
 /** Mounts a file system of 1 MiB, which needs root. */
 function mountSmallDisk(path: string): boolean {
   const command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path];

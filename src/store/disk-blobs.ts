@@ -58,10 +58,11 @@ class DiskBlobs implements BlobStore {
     this.#directory = directory;
   }
 
-  async open(digest: Digest): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, isAnew = false): Promise<StoredBlob | undefined> {
     const path = this.#blobPath(digest);
     // A name that is just going away must not be handed out.
     await this.#removing.get(digest);
+    if (isAnew) this.#sizes.delete(digest);
     let size = this.#sizes.get(digest);
     if (size === undefined) {
       const removals = this.#removals;
@@ -141,7 +142,7 @@ class DiskBlobs implements BlobStore {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await rename(path, join(folder, `${Date.now()}-${digest.replace(":", "-")}`));
       for (const name of (await names(folder)).toSorted().slice(0, -MOST_SET_ASIDE)) {
-        await rm(join(folder, name), { force: true });
+        await rm(join(folder, name), { recursive: true, force: true });
       }
     });
   }
@@ -171,7 +172,12 @@ class DiskBlobs implements BlobStore {
       const folder = dirname(path);
       await this.#makeFolder(folder);
       await this.#removing.get(digest);
-      await rename(from, path);
+      await rename(from, path).catch(async (cause: unknown) => {
+        // Whatever has made a folder of that name, the content is not kept out by it for ever.
+        if (systemCode(cause) !== "EISDIR") throw cause;
+        await this.setAside(digest);
+        await rename(from, path);
+      });
       await syncFolder(folder);
     } catch (cause) {
       throw storageFault(`store ${path}`, cause);
@@ -224,15 +230,15 @@ export async function missingContent(error: unknown): Promise<Digest | undefined
   return digest && !(await Bun.file(error.path).exists()) ? digest : undefined;
 }
 
+/** `undefined` where there is no file, or something else. */
 async function fileSize(path: string): Promise<number | undefined> {
   try {
     const facts = await stat(path);
-    if (facts.isFile()) return facts.size;
+    return facts.isFile() ? facts.size : undefined;
   } catch (cause) {
     if (systemCode(cause) === "ENOENT") return undefined;
     throw storageFault(`read ${path}`, cause);
   }
-  throw storageFault(`read ${path}`, new Error("it is no file"));
 }
 
 async function names(folder: string): Promise<string[]> {

@@ -56,11 +56,11 @@ export async function inspect(options: InspectionOptions): Promise<Progress> {
   return { files, bytes, corrupt };
 }
 
-/** `undefined` where it went away while it was read. */
-async function verify(
+/** Whether a content is what its digest says; `undefined` where it went away while it was read. */
+export async function verify(
   { digest, size, bytes }: StoredBlob,
-  onRead: (count: number) => Promise<void>,
-  signal: AbortSignal | undefined,
+  onRead: (count: number) => Promise<void> = async () => {},
+  signal?: AbortSignal,
 ): Promise<boolean | undefined> {
   const hasher = newHasher(digest);
   for (let at = 0; at < size; at += PIECE) {

@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdir, rm, truncate } from "node:fs/promises";
 import { type TempDir, tempDir } from "../../test/harness/places.ts";
+import { storedBlobs } from "../../test/harness/stored.ts";
 import type { Digest } from "../oci/digest.ts";
 import { storeBytes } from "./blobs-conformance.ts";
 import type { BlobEntry, StoredBlob } from "./blobs.ts";
+import { openDiskBlobs } from "./disk-blobs.ts";
 import { FactFiles } from "./fact-files.ts";
 import type { Index } from "./index.ts";
 import { MemoryBlobs } from "./memory-blobs.ts";
@@ -59,6 +62,36 @@ test("files and rows that differ are brought into agreement", async () => {
   expect((await index.contents.get(unknown))?.size).toBe(20);
   expect(await index.contents.get(lost)).toBeUndefined();
   expect(await reconcile(options)).toEqual({ found: 0, lost: 0 });
+});
+
+test("what is shorter than when it was stored is corrupt, and not of another size", async () => {
+  const folder = dir.file("data");
+  await mkdir(folder);
+  const store = await openDiskBlobs(folder);
+  const digest = await storeBytes(store, sampleBytes(10));
+  await index.contents.put({ digest, size: 10 }, 1);
+  const [cut] = await storedBlobs(folder);
+  await truncate(cut?.path ?? "", 4);
+  const corrupt: Digest[] = [];
+  const onCorrupt = async (one: Digest): Promise<void> => {
+    corrupt.push(one);
+    await store.setAside(one);
+  };
+  await reconcile({ store, index, facts, inUse: idle, onCorrupt });
+  expect(corrupt).toEqual([digest]);
+  expect(await store.open(digest)).toBeUndefined();
+});
+
+test("a file that others took away is missed, though its size is known", async () => {
+  const folder = dir.file("data");
+  await mkdir(folder);
+  const store = await openDiskBlobs(folder);
+  const digest = await storeBytes(store, sampleBytes(10));
+  await index.contents.put({ digest, size: 10 }, 1);
+  const [file] = await storedBlobs(folder);
+  await rm(file?.path ?? "");
+  expect(await reconcile({ store, index, facts, inUse: idle })).toEqual({ found: 0, lost: 1 });
+  expect(await store.open(digest)).toBeUndefined();
 });
 
 test("what is evicted between two looks gets no row again, and is neither found nor lost", async () => {

@@ -3,6 +3,7 @@ import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../oci/manifes
 import type { Digest } from "../oci/digest.ts";
 import type { BlobEntry, BlobStore } from "./blobs.ts";
 import type { FactFiles, ManifestFacts } from "./fact-files.ts";
+import { verify } from "./inspection.ts";
 import type { Index, Link, Place } from "./index.ts";
 
 /** Contents that are compared at once, between which other work has its turn. */
@@ -23,6 +24,8 @@ export interface Reconciling {
   readonly facts: FactFiles;
   /** Whether a content is just coming or going: its file and its fact may then differ for a moment. */
   readonly inUse: (digest: Digest) => boolean;
+  /** Takes away what has another size than when it was stored, and is corrupt indeed. */
+  readonly onCorrupt?: (digest: Digest) => Promise<void>;
   readonly signal?: AbortSignal;
   /** Only tells what it would do. */
   readonly dryRun?: boolean;
@@ -54,7 +57,7 @@ async function learnFiles(options: Reconciling): Promise<number> {
 }
 
 async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Promise<number> {
-  const { store, index, facts, inUse, dryRun } = options;
+  const { store, index, facts, inUse, onCorrupt, dryRun } = options;
   const known = new Map(
     (await index.contents.among(batch.map(({ digest }) => digest))).map((row) => [row.digest, row]),
   );
@@ -62,9 +65,14 @@ async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Pr
   for (const { digest, size, storedAt } of batch) {
     if (known.get(digest)?.size === size || inUse(digest)) continue;
     // What was evicted since it was seen here is no longer known for a good reason.
-    if (!(await store.open(digest))) continue;
+    const stored = await store.open(digest);
+    if (!stored) continue;
     found += 1;
     if (dryRun) continue;
+    if (onCorrupt && known.has(digest) && (await verify(stored)) === false) {
+      await onCorrupt(digest);
+      continue;
+    }
     const mediaType = (await facts.read(digest))?.mediaType;
     // Stored when the file was: what nobody has asked for since is not young because it was found.
     await index.contents.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
@@ -81,7 +89,8 @@ async function forgetLost({ index, store, inUse, dryRun, signal }: Reconciling):
     if (last === undefined || signal?.aborted) return lost;
     const missing: Digest[] = [];
     for (const { digest } of page) {
-      if (!inUse(digest) && !(await store.open(digest))) missing.push(digest);
+      // Anew: somebody else may have taken the file away since its size was learnt.
+      if (!inUse(digest) && !(await store.open(digest, true))) missing.push(digest);
     }
     // Of these, some were evicted since they were looked for, and some are stored again.
     const until = Math.max(...page.map(({ storedAt }) => storedAt));
@@ -130,7 +139,7 @@ export async function rebuild(
     if (size !== undefined) {
       await index.contents.put({ digest, size, mediaType: known.mediaType }, Date.now());
     }
-    tags += await learnPlaces({ store, index }, digest, known);
+    tags += (await learnPlaces({ store, index }, digest, known)).tags;
     manifests += 1;
     if (manifests % BATCH === 0) await setImmediate();
   }
@@ -148,6 +157,12 @@ export async function learnPins({
   return lost.length;
 }
 
+/** What an index did not know of manifests that are stored. */
+export interface Learnt {
+  readonly manifests: number;
+  readonly tags: number;
+}
+
 /**
  * Learns what manifests that are stored are called where the index has lost that: after a power cut
  * it may know a content, and not the tag that was written a moment later.
@@ -155,12 +170,17 @@ export async function learnPins({
 export async function learnLost(
   { store, index, facts }: Pick<Reconciling, "store" | "index" | "facts">,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Learnt> {
+  let [manifests, tags] = [0, 0];
   for await (const digest of facts.digests()) {
-    if (signal.aborted) return;
+    if (signal.aborted) break;
     const known = await facts.read(digest);
-    if (known && (await store.open(digest))) await learnPlaces({ store, index }, digest, known);
+    if (!known || !(await store.open(digest))) continue;
+    const learnt = await learnPlaces({ store, index }, digest, known);
+    tags += learnt.tags;
+    if (learnt.tags > 0 || learnt.places > 0) manifests += 1;
   }
+  return { manifests, tags };
 }
 
 async function areKnown(index: Index, place: Place, links: readonly Link[]): Promise<boolean> {
@@ -168,21 +188,24 @@ async function areKnown(index: Index, place: Place, links: readonly Link[]): Pro
   return true;
 }
 
-/** Makes the links and tags of a manifest again. Returns how many tags. */
+/** Makes the links and tags of a manifest again. Returns how many, and at how many places there were links. */
 async function learnPlaces(
   { store, index }: Pick<Reconciling, "store" | "index">,
   digest: Digest,
   { mediaType, places }: ManifestFacts,
-): Promise<number> {
+): Promise<{ readonly tags: number; readonly places: number }> {
   const stored = await store.open(digest);
   const bytes =
     stored && stored.size <= MAX_MANIFEST_BYTES ? await stored.bytes.bytes() : undefined;
   const own = { digest, ...(stored ? { size: stored.size } : {}) };
   const references = bytes ? referencesOf(bytes, mediaType) : [];
-  let tags = 0;
+  let [tags, linked] = [0, 0];
   for (const { place, tags: seen } of places) {
     const links = [own, ...references];
-    if (!(await areKnown(index, place, links))) await index.links.add(place, links);
+    if (!(await areKnown(index, place, links))) {
+      await index.links.add(place, links);
+      linked += 1;
+    }
     for (const [tag, checkedAt] of seen) {
       const fact = await index.tags.get(place, tag);
       // A tag that moved stands beside both manifests: the later one is where it points.
@@ -191,7 +214,7 @@ async function learnPlaces(
       tags += 1;
     }
   }
-  return tags;
+  return { tags, places: linked };
 }
 
 function referencesOf(bytes: Uint8Array, mediaType: string): { digest: Digest; size: number }[] {

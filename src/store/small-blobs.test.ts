@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { digestOf } from "../oci/digest.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import { blobStoreConformance, storeBytes } from "./blobs-conformance.ts";
-import type { BlobStore, StoredBlob } from "./blobs.ts";
+import type { StoredBlob } from "./blobs.ts";
 import { MemoryBlobs } from "./memory-blobs.ts";
 import { sampleBytes } from "./sample-bytes.ts";
 import { SmallBlobs } from "./small-blobs.ts";
@@ -16,9 +16,9 @@ class Counting extends MemoryBlobs {
   opened = 0;
   spoilt = false;
 
-  override async open(...question: Parameters<BlobStore["open"]>): Promise<StoredBlob | undefined> {
+  override async open(digest: Digest): Promise<StoredBlob | undefined> {
     this.opened += 1;
-    const stored = await super.open(...question);
+    const stored = await super.open(digest);
     if (!stored || !this.spoilt) return stored;
     return { ...stored, bytes: new Blob([new Uint8Array(stored.size)]) };
   }

@@ -33,11 +33,11 @@ export class SmallBlobs implements BlobStore {
     return this.#removals;
   }
 
-  async open(digest: Digest): Promise<StoredBlob | undefined> {
-    const known = this.#memory.get(digest);
+  async open(digest: Digest, isAnew = false): Promise<StoredBlob | undefined> {
+    const known = isAnew ? undefined : this.#memory.get(digest);
     if (known) return known;
     const removals = this.#removals;
-    const stored = await this.#store.open(digest);
+    const stored = await this.#store.open(digest, isAnew);
     if (!stored || stored.size > LARGEST) return stored;
     const bytes = await stored.bytes.bytes().catch(() => undefined);
     if (!bytes) return stored;

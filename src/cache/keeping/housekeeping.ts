@@ -6,6 +6,7 @@ import { pruneIndex } from "../../store/index-pruning.ts";
 import {
   learnLost,
   learnPins,
+  type Learnt,
   rebuild,
   type Rebuilt,
   reconcile,
@@ -33,6 +34,8 @@ const SCRUB_PAUSE = 60_000;
 export interface HousekeepingEvents {
   rebuilt(rebuilt: Rebuilt): void;
   reconciled(reconciled: Reconciled): void;
+  /** The index had lost what stored manifests are called, and where they are. */
+  learnt(learnt: Learnt): void;
   scrubbed(bytes: number): void;
   /** A scrub has read everything once. */
   scrubEnded(files: number, corrupt: number): void;
@@ -88,8 +91,12 @@ export class Housekeeping implements AsyncDisposable {
         this.#events.rebuilt(rebuilt);
       } else if ((await learnPins({ index, facts })) > 0) steward.indexRemade();
       const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
-      const found = await reconcile({ store: plain, index, facts, inUse, signal });
-      if (!endedWell) await learnLost({ store: plain, index, facts }, signal);
+      const onCorrupt = (digest: Digest): Promise<void> => this.#setAside(digest);
+      const found = await reconcile({ store: plain, index, facts, inUse, onCorrupt, signal });
+      if (!endedWell) {
+        const learnt = await learnLost({ store: plain, index, facts }, signal);
+        if (learnt.manifests > 0) this.#events.learnt(learnt);
+      }
       if (signal.aborted) return;
       remade.end(begun);
       await index.contents.notAfter(Date.now());
@@ -149,7 +156,7 @@ export class Housekeeping implements AsyncDisposable {
 
   async #scrub(rate: number): Promise<void> {
     if (rate <= 0) return;
-    const { plain, steward } = this.#store;
+    const { plain } = this.#store;
     const { signal } = this.#abort;
     do {
       await this.#guarded("verifying", async () => {
@@ -162,14 +169,16 @@ export class Housekeeping implements AsyncDisposable {
             this.#events.scrubbed(bytes - read);
             read = bytes;
           },
-          onCorrupt: async (digest) => {
-            await steward.setAside(digest);
-            this.#events.corrupt(digest);
-          },
+          onCorrupt: (digest) => this.#setAside(digest),
         });
         if (!signal.aborted) this.#events.scrubEnded(files, corrupt.length);
       });
     } while (await this.#pause(SCRUB_PAUSE));
+  }
+
+  async #setAside(digest: Digest): Promise<void> {
+    await this.#store.steward.setAside(digest);
+    this.#events.corrupt(digest);
   }
 
   async #guarded(what: string, work: () => Promise<void>): Promise<void> {
