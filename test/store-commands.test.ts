@@ -52,6 +52,12 @@ test("ls, pin, purge and unpin tell what is cached, and change it", async () => 
     0,
     "Pinned reg.test/none:*: it matches nothing that is cached so far, and keeps what is pulled from now on.\n",
   ]);
+  const foreign = await command(cache, "pin", "none");
+  expect([foreign.code, foreign.stdout]).toEqual([
+    0,
+    "Pinned docker.io/library/none:*: it matches nothing, since docker.io is not among the registries that are cached, reg.test.\n",
+  ]);
+  expect((await command(cache, "unpin", "none")).code).toBe(0);
   const typo = await command(cache, "pin", "reg.test/app:1", "--platform", "amd64");
   expect([typo.code, typo.stderr]).toEqual([
     2,

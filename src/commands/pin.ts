@@ -18,6 +18,8 @@ const pinForm = z.object({
 });
 const pinsForm = z.object({ pins: z.array(pinForm) });
 
+const cachedForm = z.object({ upstreams: z.array(z.object({ name: z.string() })) });
+
 interface Options extends PlaceOptions {
   readonly platform?: string[];
 }
@@ -54,13 +56,23 @@ function pin(pattern: string | undefined, options: Options): Promise<number> {
       if (options.json) printJson(pinned);
       else if (pinned.images > 0) print(`Pinned ${pinned.pattern}: ${images(pinned.images)}.`);
       else {
-        const what = "it matches nothing that is cached so far";
-        print(`Pinned ${pinned.pattern}: ${what}, and keeps what is pulled from now on.`);
+        const { upstreams } = await client.get("status", cachedForm);
+        print(`Pinned ${pinned.pattern}: ${whyNothing(pinned.pattern, upstreams)}.`);
       }
       return 0;
     },
     { needsRunning: true },
   );
+}
+
+/** What nobody can pull by that name is a mistake more often than a plan. */
+function whyNothing(pattern: string, upstreams: readonly { readonly name: string }[]): string {
+  const registry = pattern.slice(0, pattern.indexOf("/"));
+  const names = upstreams.map(({ name }) => name);
+  if (registry === "" || registry.includes("*") || names.includes(registry)) {
+    return "it matches nothing that is cached so far, and keeps what is pulled from now on";
+  }
+  return `it matches nothing, since ${registry} is not among the registries that are cached, ${names.join(", ")}`;
 }
 
 function unpin(pattern: string, options: PlaceOptions): Promise<number> {

@@ -24,7 +24,7 @@ upstreams:
 `,
     `@:2:12: storage.maxSize: "10 apples" is no size: write a number with a unit, such as 500MB, 10GiB or 1TiB
 @:3:12: storage.minFree: "-1" is no size: write a number with a unit, such as 500MB, 10GiB or 1TiB
-@:5:22: upstreams.a.test.maxSize: is less than 1 MiB, in which no image fits: leave it out for no bound of its own
+@:5:22: upstreams.a.test.maxSize: is less than 1 MiB, in which no image fits: write more, such as 10GiB, or leave it out
 @:5:33: upstreams.a.test.maxAge: "400d" is longer than a year (365d)
 @:6:22: upstreams.b.test.maxSize: "99999999TiB" is more than any disk has`,
   ],
@@ -57,7 +57,7 @@ upstreams:
 @:2:8: admin: must be a text or a number, not a mapping
 @:3:10: storage: must be a mapping (key: value), not a text
 @:5:19: upstreams.a.test.port: must be a number, not a text
-@:5:35: upstreams.a.test.tagTtl: "30" is no duration: write a number with a unit, such as 30s, 5m or 1h
+@:5:35: upstreams.a.test.tagTtl: "30" is no duration: write a number with a unit, such as 30s, 5m, 1h or 7d
 @:5:55: upstreams.a.test.maxConnections: 0 is too small: at least 1
 @:5:72: upstreams.a.test.allowPrivate: must be true or false, not a text
 @:6:19: upstreams.b.test.port: 70000 is too large: at most 65535

@@ -27,7 +27,7 @@ const duration = scalar.transform((text, context) => {
   if (parsed !== undefined && parsed <= YEAR) return parsed;
   const message =
     parsed === undefined
-      ? `${quote(text)} is no duration: write a number with a unit, such as 30s, 5m or 1h`
+      ? `${quote(text)} is no duration: write a number with a unit, such as 30s, 5m, 1h or 7d`
       : `${quote(text)} is longer than a year (365d)`;
   context.addIssue({ code: "custom", message });
   return z.NEVER;
@@ -48,7 +48,7 @@ const size = scalar.transform((text, context) => {
 const SMALLEST_BOUND = 1024 * 1024;
 
 const bound = size.refine((bytes) => bytes >= SMALLEST_BOUND, {
-  message: "is less than 1 MiB, in which no image fits: leave it out for no bound of its own",
+  message: "is less than 1 MiB, in which no image fits: write more, such as 10GiB, or leave it out",
 });
 
 const registryUrl = z.string().transform((text, context) => {

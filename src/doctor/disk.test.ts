@@ -18,3 +18,13 @@ test.skipIf(process.getuid?.() !== 0)("folders that the cache's user cannot ente
     `blobs/sha256 is of user 0, and the folder of user 4321, who cannot use it → if the cache runs as user 4321: chown -R 4321 ${dir.path}`,
   ]);
 });
+
+test("a disk on which less is free than is to stay free", async () => {
+  await using dir = await tempDir("disk");
+  const [space] = diskFindings(dir.path, thisMachine, 1e18);
+  expect(space).toMatchObject({
+    state: "problem",
+    found: expect.stringMatching(/ free of .*, and .* are to stay free: nothing is stored$/),
+    advice: "free some, or set storage.minFree to less",
+  });
+});

@@ -11,22 +11,25 @@ const NETWORK =
   /^(?:nfs|nfs4|cifs|smb3|smbfs|9p|afs|ceph|glusterfs|lustre|fuse\..*|fuseblk|virtiofs)$/;
 const PASSING = /^(?:tmpfs|ramfs|overlay)$/;
 
-/** Whether a folder can hold the cache. */
-export function diskFindings(folder: string, machine: Machine): Finding[] {
+/**
+ * Whether a folder can hold the cache.
+ *
+ * @param minFree bytes that are to stay free, where that is set
+ */
+export function diskFindings(folder: string, machine: Machine, minFree = 0): Finding[] {
   const there = existing(folder);
   const report = about("disk", folder);
   const { bavail, bsize, blocks, ffree, files } = statfsSync(there);
   const [free, size] = [bavail * bsize, blocks * bsize];
   const space = `${formatSize(free)} free of ${formatSize(size)}`;
-  const findings = [
-    free < LITTLE_SPACE
-      ? report(
-          "problem",
-          space,
-          "free some, or set storage.dir to a larger disk: layers of 1 GiB are common",
-        )
-      : report("ok", space),
-  ];
+  const findings = [report("ok", space)];
+  if (free < minFree) {
+    const found = `${space}, and ${formatSize(minFree)} are to stay free: nothing is stored`;
+    findings[0] = report("problem", found, "free some, or set storage.minFree to less");
+  } else if (free < LITTLE_SPACE) {
+    const advice = "free some, or set storage.dir to a larger disk: layers of 1 GiB are common";
+    findings[0] = report("problem", space, advice);
+  }
   // File systems that make inodes as they need them tell 0.
   if (files > 0) {
     const inodes = `${ffree} inodes free of ${files}`;

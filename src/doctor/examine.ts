@@ -35,7 +35,7 @@ export async function examine(
     ...addressFindings(settings.listen, machine),
     ...(await portFindings(settings, machine)),
     ...certificateFindings(settings, machine),
-    ...diskFindings(settings.dataDirectory, machine),
+    ...diskFindings(settings.dataDirectory, machine, settings.storage.minFree),
     ...limitFindings(settings.dataDirectory, machine),
   ];
   if (isOffline) return local;
