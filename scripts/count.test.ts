@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Counts, countLine, countTests, sumCounts } from "./count.mjs";
 
-/** Counts a real run of `bun test` over one file. */
+/** Counts a real run of `bun test` over one file, in a process for files as `npm test` has it. */
 async function countRun(source: string): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), "entrepot-count-"));
   try {
     writeFileSync(join(folder, "a.test.ts"), `import { expect, test } from "bun:test";\n${source}`);
     const report = join(folder, "report.xml");
     const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
-    const child = Bun.spawn([process.execPath, "test", ...reporter], {
+    const child = Bun.spawn([process.execPath, "test", "--parallel=2", ...reporter], {
       cwd: folder,
       stdout: "ignore",
       stderr: "ignore",

@@ -12,6 +12,11 @@ import { run } from "./run.mjs";
 
 /** For one test, unless it says otherwise; real components take their time on a busy machine. */
 const TEST_TIMEOUT_MS = 60_000;
+/**
+ * Files that run at a time: they wait more than they compute. More would measure the machine's load
+ * where a test bounds how long an answer may take, and the long ones keep it busy by themselves.
+ */
+const FILES_AT_ONCE = process.env.ENTREPOT_LONG === "1" ? 1 : 2;
 /** For all tests together: a run that hangs has to end with a result. */
 const RUN_TIMEOUT_MS = 60 * 60_000;
 
@@ -28,7 +33,8 @@ async function runTests(bun, filters) {
   const report = path.join(folder, "report.xml");
   try {
     const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
-    const code = await run(bun, ["test", `--timeout=${TEST_TIMEOUT_MS}`, ...reporter, ...filters], {
+    const settings = [`--parallel=${FILES_AT_ONCE}`, `--timeout=${TEST_TIMEOUT_MS}`];
+    const code = await run(bun, ["test", ...settings, ...reporter, ...filters], {
       cwd: root,
       timeout: RUN_TIMEOUT_MS,
       killSignal: "SIGKILL",
