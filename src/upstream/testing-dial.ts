@@ -3,8 +3,6 @@ import { readSmall } from "./body.ts";
 import { Dialer, type DialRequest, type DialerOptions } from "./dial.ts";
 import { onLoopback } from "./testing.ts";
 
-const short = { headers: 150, stall: 150 };
-
 export function request(url: string, overrides: Partial<DialRequest> = {}): DialRequest {
   return {
     upstream: "reg.test",
@@ -18,7 +16,7 @@ export function request(url: string, overrides: Partial<DialRequest> = {}): Dial
 }
 
 export function dialer(options: DialerOptions = {}) {
-  return new Dialer({ resolver: onLoopback, deadlines: short, ...options });
+  return new Dialer({ resolver: onLoopback, ...options });
 }
 
 export function read(body: ReadableStream<Uint8Array> | undefined) {

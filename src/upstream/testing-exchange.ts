@@ -13,7 +13,6 @@ export const basic = `Basic ${btoa("me:s3cret")}`;
 export function asker(upstream: UpstreamSettings, options: RoadsOptions = {}) {
   const roads = openRoads({
     resolver: onLoopback,
-    deadlines: { headers: 1000, stall: 1000 },
     ...options,
   });
   const ask = async (path = "manifests/latest", signal?: AbortSignal) => {
@@ -26,7 +25,7 @@ export function asker(upstream: UpstreamSettings, options: RoadsOptions = {}) {
       headers: { accept: "a/b" },
       signal,
     });
-    const small = { upstream: "reg.test", what: "a body", limit: 1e6, deadline: 1000 };
+    const small = { upstream: "reg.test", what: "a body", limit: 1e6, deadline: 5000 };
     const text = new TextDecoder().decode(await readSmall(answer.body, small));
     await answer.ended;
     return { status: answer.status, text };

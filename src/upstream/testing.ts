@@ -175,7 +175,6 @@ export function chunked(bytes: Uint8Array): Response {
 
 /** A registry on this machine that is known as reg.test. */
 export function registry(port: number, path = ""): Registry {
-  const deadlines = { headers: 1000, stall: 1000 };
-  const roads = openRoads({ resolver: onLoopback, deadlines });
+  const roads = openRoads({ resolver: onLoopback });
   return new Registry(settings(`http://reg.test:${port}${path}`), roads);
 }
