@@ -8,7 +8,7 @@ import { openIndex } from "../src/store/open-index.ts";
 import { command, commandOn } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { multiPlatformImage, textImage } from "./harness/images.ts";
+import { type Image, multiPlatformImage, textImage } from "./harness/images.ts";
 import { pull } from "./harness/pulling.ts";
 import { tempDir } from "./harness/places.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
@@ -23,22 +23,36 @@ function config(upstream: ScriptedUpstream, storage: object = {}): object {
   };
 }
 
+/** A cache keeps app:1 in this data folder, pinned, and ends. */
+async function keep(
+  image: Image,
+  { settings, data, by }: { settings: object; data: string; by?: NodeJS.Signals },
+): Promise<void> {
+  await using cache = await startEntrepot({ config: settings, data });
+  await pull(cache, "app", "1", image);
+  await command(cache, "pin", "reg.test/app:1");
+  await cache.stop(by);
+}
+
+/** What `ls` tells of it then. */
+const KEPT = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
+
+const spoil = (data: string) =>
+  writeFile(join(data, "index.db"), "this is no database".repeat(1000));
+
 test("a damaged index is made again, and its images served with their upstream away", async () => {
   await using upstream = await startScriptedUpstream();
-  await using data = await tempDir("data");
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
   const image = await multiPlatformImage();
   const moved = textImage({ text: "after" });
   upstream.add("app", textImage({ text: "before" }), "2");
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  {
-    await using cache = await startEntrepot({ config: settings, data: data.file("d") });
-    await pull(cache, "app", "1", image);
-    await command(cache, "pin", "reg.test/app:1");
-  }
-  await writeFile(join(data.file("d"), "index.db"), "this is no database".repeat(1000));
+  await keep(image, { settings, data });
+  await spoil(data);
   await upstream.stop();
-  await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+  await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
   expect((await command(cache, "ls")).stdout).toContain("reg.test/app:1");
@@ -54,11 +68,7 @@ test("an index that breaks while it is used is made again beside traffic", async
   upstream.add("app", image, "1");
   upstream.addBlob("other", blob);
   const settings = config(upstream);
-  {
-    await using cache = await startEntrepot({ config: settings, data });
-    await pull(cache, "app", "1", image);
-    await command(cache, "pin", "reg.test/app:1");
-  }
+  await keep(image, { settings, data });
   // More than SQLite keeps in memory, so that it has to read what is broken.
   using index = new Database(join(data, "index.db"));
   const row = index.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1)");
@@ -77,7 +87,7 @@ test("an index that breaks while it is used is made again beside traffic", async
   await until(async () => (await listed()).includes("reg.test/app "), { what: "a new index" });
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
-  expect(await listed()).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+  expect(await listed()).toMatch(KEPT);
   expect(await readdir(data)).toContain("index.db.damaged");
   await upstream.start();
   expect((await cache.get(`/v2/other/blobs/${blob.digest}?ns=reg.test`)).status).toBe(200);
@@ -91,10 +101,7 @@ test("an index that was taken away is made again", async () => {
   const image = textImage({ text: "kept" });
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  {
-    await using cache = await startEntrepot({ config: settings, data });
-    await pull(cache, "app", "1", image);
-  }
+  await keep(image, { settings, data });
   for (const name of await readdir(data)) {
     if (name.startsWith("index.db")) await rm(join(data, name));
   }
@@ -113,17 +120,12 @@ test("an index whose making was killed, or that breaks while no cache runs, has 
   const settings = config(upstream);
   const configFile = dir.file("entrepot.yaml");
   await writeFile(configFile, stringify(settings));
-  {
-    await using cache = await startEntrepot({ config: settings, data });
-    await pull(cache, "app", "1", image);
-    await command(cache, "pin", "reg.test/app:1");
-  }
+  await keep(image, { settings, data });
   await upstream.stop();
-  const listed = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
   const path = join(data, "index.db");
-  await writeFile(path, "this is no database".repeat(1000));
-  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(listed);
-  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(listed);
+  await spoil(data);
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(KEPT);
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(KEPT);
 
   // As a kill -9 leaves it that comes when nothing but the index is there.
   await rm(path);
@@ -132,7 +134,7 @@ test("an index whose making was killed, or that breaks while no cache runs, has 
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
-  expect((await command(cache, "ls")).stdout).toMatch(listed);
+  expect((await command(cache, "ls")).stdout).toMatch(KEPT);
   await until(() => !existsSync(`${path}.remaking`), { what: "a whole index" });
 }, 60_000);
 
@@ -143,12 +145,7 @@ test("facts that the index lost with its log are there again, and pins", async (
   const image = await multiPlatformImage();
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  {
-    await using cache = await startEntrepot({ config: settings, data });
-    await pull(cache, "app", "1", image);
-    await command(cache, "pin", "reg.test/app:1");
-    await cache.stop("SIGKILL");
-  }
+  await keep(image, { settings, data, by: "SIGKILL" });
   // SQLite takes a log for ended where a part of it is not as it was written, and says nothing.
   const log = join(data, "index.db-wal");
   const bytes = await readFile(log);
@@ -159,7 +156,7 @@ test("facts that the index lost with its log are there again, and pins", async (
     const pulled = async (): Promise<true> => pull(cache, "app", "1", image).then(() => true);
     await until(pulled, { what: "an image that can be pulled" });
     const { stdout } = await command(cache, "ls");
-    expect(stdout).toMatch(/reg\.test\/app +1 .* reg\.test\/app:1\n$/);
+    expect(stdout).toMatch(KEPT);
     await cache.logged("the index had lost facts about stored manifests, and has them again");
   };
   await isThereAgain();
@@ -174,7 +171,8 @@ test("facts that the index lost with its log are there again, and pins", async (
 
 test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {
   await using upstream = await startScriptedUpstream();
-  await using data = await tempDir("data");
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
   const [before, after] = [textImage({ text: "before" }), textImage({ text: "after" })];
   upstream.add("app", before, "1", "stays");
   const settings = {
@@ -182,7 +180,7 @@ test("what was purged stays away when a damaged index is made again, and what st
     upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: 0 } },
   };
   {
-    await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+    await using cache = await startEntrepot({ config: settings, data });
     await pull(cache, "app", "1", before);
     await pull(cache, "app", "stays", before);
     // Both tags move, and with them what stands beside the manifests.
@@ -193,8 +191,8 @@ test("what was purged stays away when a damaged index is made again, and what st
     await upstream.stop();
     await pull(cache, "app", "stays", after);
   }
-  await writeFile(join(data.file("d"), "index.db"), "this is no database".repeat(1000));
-  await using cache = await startEntrepot({ config: settings, data: data.file("d") });
+  await spoil(data);
+  await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
   await pull(cache, "app", "stays", after);
   expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(502);

@@ -14,6 +14,15 @@ indexConformance("one that heals", async () => {
   return { index, close: () => index.close() };
 });
 
+/** An index of 2,000 contents, more than its first pages hold. */
+async function fill(path: string): Promise<void> {
+  const index = await openIndex(path);
+  for (let at = 0; at < 2000; at += 1) {
+    await index.contents.put({ digest: digestNumber(at), size: 1 }, at);
+  }
+  await index.close();
+}
+
 /** Writes over all but the first pages, in the same file. */
 async function spoil(path: string): Promise<void> {
   const file = await open(path, "r+");
@@ -25,11 +34,7 @@ async function spoil(path: string): Promise<void> {
 test("all who meet the damage are answered by one new index", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("index.db");
-  const broken = await openIndex(path);
-  for (let at = 0; at < 2000; at += 1) {
-    await broken.contents.put({ digest: digestNumber(at), size: 1 }, at);
-  }
-  await broken.close();
+  await fill(path);
   let replaced = 0;
   const index = new HealingIndex(await openIndex(path), async (damaged) => {
     replaced += 1;
@@ -55,11 +60,7 @@ test("all who meet the damage are answered by one new index", async () => {
 test("where the disk leaves no new index, it is not tried again and again", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("index.db");
-  const broken = await openIndex(path);
-  for (let at = 0; at < 2000; at += 1) {
-    await broken.contents.put({ digest: digestNumber(at), size: 1 }, at);
-  }
-  await broken.close();
+  await fill(path);
   const reopened = await openIndex(path);
   await spoil(path);
   let tried = 0;

@@ -9,7 +9,7 @@ import { real, realTest } from "../harness/real.ts";
 import { cachedImage } from "./cached-image.ts";
 import { until } from "../harness/waiting.ts";
 import { PROGRAM, entrepotNode, placesOf } from "./program.ts";
-import { LINES, baseConfig, isLong, newNode } from "./supervised.ts";
+import { LINES, isLong, startNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
 
 setDefaultTimeout(60_000);
@@ -63,11 +63,7 @@ describe.each(isLong ? LINES : (["2.1"] as const))("containerd %s", (line) => {
     await using cached = await cachedImage({ certificate: certificateFile, key: keyFile });
     const { cache, image } = cached;
     expect(cache.url).toStartWith("https://");
-    await using node = await newNode(line);
-    mkdirSync(node.places.etc, { recursive: true });
-    node.write("config.toml", baseConfig(node.places));
-    await node.begin();
-    await node.criReady();
+    await using node = await startNode(line);
     const { etc } = node.places;
     const before = tree(etc);
     const wire = (...more: string[]) =>

@@ -10,7 +10,7 @@ import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { until } from "../harness/waiting.ts";
 import { cachedImage } from "./cached-image.ts";
 import { PROGRAM, entrepotNode, placesOf } from "./program.ts";
-import { type SupervisedNode, baseConfig, newNode } from "./supervised.ts";
+import { type SupervisedNode, baseConfig, startNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
 
 let upstream: ScriptedUpstream;
@@ -22,11 +22,7 @@ const stack = new AsyncDisposableStack();
 beforeAll(async () => {
   if (!real.available) return;
   ({ upstream, cache, image } = stack.use(await cachedImage()));
-  node = stack.use(await newNode("1.6"));
-  mkdirSync(node.places.etc, { recursive: true });
-  node.write("config.toml", baseConfig(node.places));
-  await node.begin();
-  await node.criReady();
+  node = stack.use(await startNode("1.6"));
 }, 60_000);
 
 afterAll(() => stack.disposeAsync(), 30_000);

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync } from "node:fs";
 import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
@@ -8,7 +7,7 @@ import { Site } from "../../src/node/site.ts";
 import { real, realTest } from "../harness/real.ts";
 import { type CachedImage, cachedImage } from "./cached-image.ts";
 import { entrepotNode, placesOf } from "./program.ts";
-import { type SupervisedNode, baseConfig, newNode } from "./supervised.ts";
+import { type SupervisedNode, startNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
 
 let cached: CachedImage;
@@ -18,11 +17,7 @@ const stack = new AsyncDisposableStack();
 beforeAll(async () => {
   if (!real.available) return;
   cached = stack.use(await cachedImage());
-  node = stack.use(await newNode("1.6"));
-  mkdirSync(node.places.etc, { recursive: true });
-  node.write("config.toml", baseConfig(node.places));
-  await node.begin();
-  await node.criReady();
+  node = stack.use(await startNode("1.6"));
 }, 60_000);
 
 afterAll(() => stack.disposeAsync(), 30_000);

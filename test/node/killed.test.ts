@@ -1,13 +1,18 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Entrepot } from "../harness/entrepot.ts";
 import { real, realTest } from "../harness/real.ts";
 import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { cachedImage } from "./cached-image.ts";
 import { type Ended, entrepotNode, placesOf } from "./program.ts";
-import { LINES, type SupervisedNode, baseConfig, isLong, newNode } from "./supervised.ts";
+import {
+  LINES,
+  type NodePlaces,
+  type SupervisedNode,
+  baseConfig,
+  isLong,
+  startNode,
+} from "./supervised.ts";
 import { tree } from "./tree.ts";
 
 const SCRIPT = fileURLToPath(new URL("./apply-and-die.ts", import.meta.url));
@@ -30,15 +35,15 @@ const starts = [
   {
     name: "deprecated mirrors",
     oddSteps: "rollback",
-    files: (node: SupervisedNode) => ({
-      "config.toml": `${baseConfig(node.places)}  [${cri}.registry.mirrors."${upstream.address}"]\n    endpoint = ["http://127.0.0.1:1"]\n`,
+    files: (places: NodePlaces) => ({
+      "config.toml": `${baseConfig(places)}  [${cri}.registry.mirrors."${upstream.address}"]\n    endpoint = ["http://127.0.0.1:1"]\n`,
     }),
   },
   {
     name: "hosts directories",
     oddSteps: "apply",
-    files: (node: SupervisedNode) => ({
-      "config.toml": `${baseConfig(node.places)}  [${cri}.registry]\n    config_path = "${node.places.certs}"\n`,
+    files: (places: NodePlaces) => ({
+      "config.toml": `${baseConfig(places)}  [${cri}.registry]\n    config_path = "${places.certs}"\n`,
       [`certs.d/${upstream.address}/hosts.toml`]: `server = "http://${upstream.address}"\n[host."http://127.0.0.1:1"]\n`,
     }),
   },
@@ -49,15 +54,12 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
     realTest(
       `from ${name}: killed before every write of an apply, it pulls, and the next run finishes`,
       async () => {
-        await using node = await newNode(line);
-        lay(node, files(node));
-        await node.begin();
-        await node.criReady();
+        await using node = await startNode(line, files);
         const before = tree(node.places.etc);
         let told = "";
         let steps = 0;
         for (; !told.includes("ended: applied"); steps += 1) {
-          lay(node, files(node));
+          node.lay(files(node.places));
           await node.restart();
           await node.criReady();
           told = await dieAt(node, steps + 1, "apply");
@@ -80,10 +82,7 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
     realTest(
       `from ${name}: killed before every write of a rollback, it pulls, and the next run finishes`,
       async () => {
-        await using node = await newNode(line);
-        lay(node, files(node));
-        await node.begin();
-        await node.criReady();
+        await using node = await startNode(line, files);
         const before = tree(node.places.etc);
         let told = "";
         for (let step = 1; !told.includes("ended: rolled-back"); step += 1) {
@@ -121,16 +120,6 @@ async function pullsNowAndAfterPowerCut(node: SupervisedNode): Promise<void> {
 async function pullAfresh(node: SupervisedNode): Promise<void> {
   await node.pull(image);
   await node.forget(image);
-}
-
-function lay(node: SupervisedNode, files: Record<string, string>): void {
-  rmSync(node.places.etc, { recursive: true, force: true });
-  rmSync(node.stateDir, { recursive: true, force: true });
-  for (const [name, text] of Object.entries(files)) {
-    const path = join(node.places.etc, name);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text);
-  }
 }
 
 /** Runs it up to its n-th system call that changes something; says where it ended. */

@@ -1,6 +1,6 @@
 import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
 import { Cri } from "../harness/cri.ts";
 import { pauseImage } from "../harness/images.ts";
@@ -76,7 +76,6 @@ export class SupervisedNode implements AsyncDisposable {
   }
 
   async begin(): Promise<void> {
-    await mkdir(this.places.etc, { recursive: true });
     await mkdir(this.file("logs"));
     const pid = this.file("pid");
     await writeFile(
@@ -178,7 +177,16 @@ exit 1
   }
 
   write(name: string, text: string): void {
-    writeFileSync(join(this.places.etc, name), text);
+    const path = join(this.places.etc, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+
+  /** Has these files and no others, and no memory of having been wired. */
+  lay(files: Readonly<Record<string, string>>): void {
+    rmSync(this.places.etc, { recursive: true, force: true });
+    rmSync(this.stateDir, { recursive: true, force: true });
+    for (const [name, text] of Object.entries(files)) this.write(name, text);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -195,9 +203,24 @@ exit 1
   }
 }
 
-export async function newNode(line: ContainerdLine): Promise<SupervisedNode> {
+/** A node that runs, with nothing but its own configuration where no files are given. */
+export async function startNode(
+  line: ContainerdLine,
+  files = (places: NodePlaces): Readonly<Record<string, string>> => ({
+    "config.toml": baseConfig(places),
+  }),
+): Promise<SupervisedNode> {
   const { bin, version } = await ensureContainerd(line);
-  return new SupervisedNode({ bin, version, line }, await tempDir("n"));
+  const node = new SupervisedNode({ bin, version, line }, await tempDir("n"));
+  try {
+    node.lay(files(node.places));
+    await node.begin();
+    await node.criReady();
+    return node;
+  } catch (error) {
+    await node[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /** Everything of a config.toml but its registry settings, with comments that have to stay. */

@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
 import { textImage } from "../harness/images.ts";
@@ -8,7 +8,7 @@ import { realTest } from "../harness/real.ts";
 import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { failureOf, until } from "../harness/waiting.ts";
 import { PROGRAM, entrepotNode, placesOf } from "./program.ts";
-import { LINES, type SupervisedNode, baseConfig, isLong, newNode } from "./supervised.ts";
+import { LINES, type SupervisedNode, baseConfig, isLong, startNode } from "./supervised.ts";
 
 const GRACE_MS = 3_000;
 /** After so long a pull counts as one that never ends. */
@@ -46,18 +46,14 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
       const upstreams = { [upstream.address]: localUpstream(upstream.url) };
       await using stack = new AsyncDisposableStack();
       let cache: Entrepot = stack.use(await startEntrepot({ config: { upstreams } }));
-      await using node = await newNode(line);
-      mkdirSync(node.places.etc, { recursive: true });
       const cri = `plugins."io.containerd.grpc.v1.cri"`;
-      const config = `${baseConfig(node.places)}  [${cri}.registry]\n    config_path = "${node.places.certs}"\n`;
-      node.write("config.toml", config);
       // A registry on loopback whose hosts.toml is gone would be tried over TLS first, for 20 s.
       const name = upstream.address.replace(/:(\d+)$/, "_$1_");
       const original = `server = "${upstream.url}"\n[host."${upstream.url}"]\n`;
-      mkdirSync(join(node.places.certs, name), { recursive: true });
-      node.write(`certs.d/${name}/hosts.toml`, original);
-      await node.begin();
-      await node.criReady();
+      await using node = await startNode(line, (places) => ({
+        "config.toml": `${baseConfig(places)}  [${cri}.registry]\n    config_path = "${places.certs}"\n`,
+        [`certs.d/${name}/hosts.toml`]: original,
+      }));
       const image = `${upstream.address}/org/hello:1`;
       const { address, url } = cache;
       const wish = [

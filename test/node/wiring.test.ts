@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { dirname, join } from "node:path";
+import type { ContainerdLine } from "../../scripts/debian.mjs";
 import { type Certificate, makeCertificate } from "../harness/certificates.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
 import { unauthorized } from "../harness/faults.ts";
@@ -12,7 +12,7 @@ import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripte
 import { entrepotNode, placesOf } from "./program.ts";
 import type { Registries, StartingPoint } from "./starting-point.ts";
 import { startingPoints } from "./starting-points.ts";
-import { LINES, type SupervisedNode, isLong, newNode } from "./supervised.ts";
+import { LINES, type NodePlaces, type SupervisedNode, isLong, startNode } from "./supervised.ts";
 import { startSleeper } from "./sleeper.ts";
 import { tree } from "./tree.ts";
 
@@ -63,10 +63,8 @@ describe.each(LINES)("containerd %s", (line) => {
 
   beforeAll(async () => {
     if (!real.available) return;
-    node = await newNode(line);
-    lay(node, startingPoints[0] ?? expect.unreachable());
-    await node.begin();
-    await node.criReady();
+    const [first = expect.unreachable()] = startingPoints;
+    node = await startNode(line, (places) => filesOf(first, places, line));
     await node.importPause();
     await node.pull(`${upstream.address}/org/runs:1`);
     sleeper = await startSleeper(node, `${upstream.address}/org/runs:1`);
@@ -86,16 +84,11 @@ describe.each(LINES)("containerd %s", (line) => {
   });
 });
 
-function lay(node: SupervisedNode, point: StartingPoint): void {
-  const { places } = node;
-  rmSync(places.etc, { recursive: true, force: true });
-  rmSync(node.stateDir, { recursive: true, force: true });
-  const files = point.files(places, registries, node.line);
-  for (const [name, text] of Object.entries(files)) {
-    const path = join(places.etc, name);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text === "@authority" ? registries.authority : text);
-  }
+function filesOf(point: StartingPoint, places: NodePlaces, line: ContainerdLine) {
+  const files = Object.entries(point.files(places, registries, line));
+  return Object.fromEntries(
+    files.map(([name, text]) => [name, text === "@authority" ? registries.authority : text]),
+  );
 }
 
 async function wireAndTakeBack(node: SupervisedNode, point: StartingPoint): Promise<void> {
@@ -103,7 +96,7 @@ async function wireAndTakeBack(node: SupervisedNode, point: StartingPoint): Prom
   const image = `${registries.cached}/org/hello:1`;
   const places = placesOf(node);
   const wish = ["--cache", cache.url, ...(point.options ?? [])];
-  lay(node, point);
+  node.lay(filesOf(point, node.places, node.line));
   await node.restart();
   if (!point.criIsDead) await node.criReady();
   const [before, dump] = [tree(etc), await node.dump()];
