@@ -90,7 +90,7 @@ export class Entrepot implements AsyncDisposable {
     return this.#process.exitCode;
   }
 
-  /** The lines of its log so far, the last 20,000 of them. */
+  /** The lines of its log so far; of those of requests, the last 10,000 at least. */
   logs(): readonly LogLine[] {
     return this.#logs;
   }
@@ -167,7 +167,11 @@ export async function startEntrepot(options: EntrepotOptions = {}): Promise<Entr
         const line = parseLine(text);
         if (!line) return;
         logs.push(line);
-        if (logs.length > KEPT_LINES) logs.splice(1, KEPT_LINES / 2);
+        if (logs.length > KEPT_LINES) {
+          // Thousands of requests must not push out the few lines that tell of something else.
+          const older = logs.splice(0, KEPT_LINES / 2);
+          logs.unshift(...older.filter(({ msg }) => msg !== "request"));
+        }
         if (line["msg"] === "listening") listening ??= readListening(line);
       },
       ready: () => listening,
