@@ -72,6 +72,9 @@ realTest("a restart refuses nobody: who comes in between waits for the next proc
   statuses.push((await fetch(`http://127.0.0.1:${port}/healthz`, { keepalive: false })).status);
   expect(children()).not.toBe(before);
   expect(new Set(statuses)).toEqual(new Set([200]));
+  // The shell, ended before it, would leave it running.
+  process.kill(Number(children()), "SIGTERM");
+  expect(await holder.ended()).toBe(0);
 });
 
 const unusable: [
