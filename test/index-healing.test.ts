@@ -157,7 +157,7 @@ test("facts that the index lost with its log are there again, and pins", async (
     await until(pulled, { what: "an image that can be pulled" });
     const { stdout } = await command(cache, "ls");
     expect(stdout).toMatch(KEPT);
-    await cache.logged("the index had lost facts about stored manifests, and has them again");
+    await cache.logged("the index knows facts about stored manifests again that it did not know");
   };
   await isThereAgain();
   // And where only the last of it went.

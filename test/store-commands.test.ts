@@ -110,6 +110,17 @@ test("a pin that is more than may be stored is refused with the sum", async () =
   );
 }, 60_000);
 
+test("a folder that is in use, by a cache that is not found or by another command", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using cache = await startEntrepot({ config: config(upstream) });
+  const listed = await run([entrepot, "ls", "--data", cache.data, "--admin", "127.0.0.1:1"]);
+  expect([listed.code, listed.stdout]).toEqual([1, ""]);
+  expect(listed.stderr).toMatch(
+    /^entrepot: \S+ is in use by process \d+, and no cache answers at http:\/\/127\.0\.0\.1:1\/api\/v1\/: name the --admin or --config of the one that runs, or wait where it is a command such as fsck\n$/,
+  );
+  expect((await command(cache, "status")).stdout).toContain(" in 0 contents: ");
+});
+
 test("what is pinned stays while all else goes", async () => {
   await using upstream = await startScriptedUpstream();
   const pinned = textImage({ text: "stays" });

@@ -9,6 +9,7 @@ import { type LoadedSettings, loadSettings } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import { Fault } from "../oci/fault.ts";
 import { DataDirectoryError } from "../store/data-directory.ts";
+import { LockedError } from "../store/lock.ts";
 import { IndexError } from "../store/open-index.ts";
 import { rebuild, reconcile } from "../store/reconcile.ts";
 import { AdminClient, AdminError } from "./admin-client.ts";
@@ -117,11 +118,17 @@ async function openStopped(
     return kept;
   } catch (error) {
     if (error instanceof DataDirectoryError && error.kind === "locked") {
-      const message = `a cache runs on ${settings.dataDirectory}, but none answers at ${client.url}: name its --admin or --config`;
+      const who = holderOf(error);
+      const message = `${settings.dataDirectory} is in use by ${who}, and no cache answers at ${client.url}: name the --admin or --config of the one that runs, or wait where it is a command such as fsck`;
       throw new CommandError(message, { cause: error });
     }
     throw error;
   }
+}
+
+function holderOf({ cause }: DataDirectoryError): string {
+  const isKnown = cause instanceof LockedError && cause.holder !== undefined;
+  return isKnown ? `process ${cause.holder}` : "another process";
 }
 
 /** An index that was begun anew, now or by a process that was killed, has its facts before anybody asks. */

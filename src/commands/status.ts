@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { formatSize } from "../config/units.ts";
 import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
 import { type Status, statusForm } from "./status-form.ts";
-import { ago, duration, table } from "./table.ts";
+import { ago, counted, duration, table } from "./table.ts";
 
 /** In words that need no knowledge of circuits. */
 const STATES = { closed: "ok", open: "out", trying: "being tried" } as const;
@@ -64,7 +64,7 @@ function storageText(storage: Status["storage"]): string {
   ];
   return [
     `Store      ${storage.dataDirectory}`,
-    `           ${formatSize(held + drafts)} of ${formatSize(maxSize)} (${part} %) in ${contents} contents: ${details.join(", ")}`,
+    `           ${formatSize(held + drafts)} of ${formatSize(maxSize)} (${part} %) in ${counted(contents, "content")}: ${details.join(", ")}`,
     `           ${disk}`,
   ].join("\n");
 }

@@ -82,8 +82,8 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   }
 
   learnt(learnt: Learnt): void {
-    const message = "the index had lost facts about stored manifests, and has them again";
-    this.#log.warn({ ...learnt }, message);
+    const message = "the index knows facts about stored manifests again that it did not know";
+    this.#log.info({ ...learnt }, message);
   }
 
   scrubbed(bytes: number): void {

@@ -73,7 +73,8 @@ export async function openKeptStore(
   try {
     const directory = await openDataDirectory(dataDirectory);
     closing.defer(() => directory.close());
-    const endedWell = isSealed(directory.indexPath);
+    // One that is not there yet has lost nothing either.
+    const endedWell = isSealed(directory.indexPath) || !existsSync(directory.indexPath);
     const { index, remade } = await openHealing(directory.indexPath, events);
     closing.defer(() => index.close());
     const plain = await openDiskBlobs(directory.path);
