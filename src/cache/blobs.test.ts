@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { Index } from "../store/index.ts";
 import { MemoryBlobs } from "../store/memory-blobs.ts";
 import { openIndex } from "../store/open-index.ts";
 import { registry, repository, serve, settings } from "../upstream/testing.ts";
@@ -9,6 +10,28 @@ import { Passing } from "./passing.ts";
 import { content } from "./testing.ts";
 
 const { bytes, digest } = content(100_000);
+
+function made(store: MemoryBlobs, index: Index) {
+  const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
+  const rest = { used: () => {}, negatives: new Negatives(), passing: new Passing() };
+  return { fills, blobs: new Blobs({ store, index, fills, ...rest }) };
+}
+
+test("what is pulled may be seen afterwards, whatever was forgotten as the pull began", async () => {
+  const index = await openIndex(":memory:");
+  using server = serve(async () => {
+    await index.links.forget([digest]);
+    return new Response(bytes);
+  });
+  const { blobs } = made(new MemoryBlobs(), index);
+  const known = settings(`http://reg.test:${server.port}`);
+  const place = { upstream: known.name, repository: repository("app") };
+  await index.links.add(place, [{ digest, size: bytes.byteLength }]);
+  const upstream = { settings: known, registry: registry(server.port) };
+  expect((await blobs.get(upstream, place, digest)).kind).toBe("stored");
+  expect(await index.links.get(place, digest)).toEqual({ digest, size: bytes.byteLength });
+  await index.close();
+});
 
 test("who joins a fill that is ending with another place's refusal begins a new one", async () => {
   using server = serve(({ path }) =>
@@ -30,16 +53,8 @@ test("who joins a fill that is ending with another place's refusal begins a new 
     };
     return first;
   };
-  const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
   const index = await openIndex(":memory:");
-  const blobs = new Blobs({
-    store,
-    index,
-    fills,
-    used: () => {},
-    negatives: new Negatives(),
-    passing: new Passing(),
-  });
+  const { fills, blobs } = made(store, index);
   const known = settings(`http://reg.test:${server.port}`);
   const upstream = { settings: known, registry: registry(server.port) };
   const get = (name: string) =>

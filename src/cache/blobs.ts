@@ -2,7 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../store/blobs.ts";
-import type { Index, Place } from "../store/index.ts";
+import type { Index, Link, Place } from "../store/index.ts";
 import type { BlobAnswer, BlobHead } from "./answers.ts";
 import { Coalesce } from "./coalesce.ts";
 import type { Fill } from "./fill.ts";
@@ -96,7 +96,8 @@ export class Blobs {
     if (fill.handover) return this.#unstored(fill, source, place, range);
     // Where the bytes come from somewhere else, that they come says nothing about this place.
     if (!link && !fill.supply.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
-    else if (!link) await this.#link(place, digest);
+    // Also one that was there: until this fill began, it was of nothing that is here, and pruned.
+    else await this.#link(place, link ?? { digest });
     return this.#following(fill, source, place, note, range);
   }
 
@@ -175,7 +176,7 @@ export class Blobs {
       range,
       this.#whole,
     );
-    await this.#link(place, digest);
+    await this.#link(place, { digest });
     return answer;
   }
 
@@ -186,14 +187,14 @@ export class Blobs {
       const { size } = await this.#negatives.run(key, () =>
         upstream.registry.probeBlob(place.repository, digest),
       );
-      await this.#link(place, digest);
+      await this.#link(place, { digest });
       return size;
     });
   }
 
-  /** Without the size that the upstream told: only manifests and verified content are believed. */
-  #link(place: Place, digest: Digest): Promise<void> {
-    return this.#index.links.add(place, [{ digest }]);
+  /** Without a size that the upstream told: only manifests and verified content are believed. */
+  #link(place: Place, link: Link): Promise<void> {
+    return this.#index.links.add(place, [link]);
   }
 }
 

@@ -53,7 +53,7 @@ export class DurableFacts {
         places: (digest, limit) => links.places(digest, limit),
         upstreams: (digest) => links.upstreams(digest),
         digests: (limit, last) => links.digests(limit, last),
-        forget: (digests) => this.#try(() => links.forget(digests)),
+        forget: (digests) => links.forget(digests),
         repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
         seenIn: (upstream, digests) => links.seenIn(upstream, digests),
         add: async (place, added) => {

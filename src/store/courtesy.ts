@@ -1,4 +1,4 @@
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 
 /** How long others wait at most, in milliseconds: a small answer is a matter of 0.1. */
 const LONGEST = 1;
@@ -8,12 +8,20 @@ const LONGEST = 1;
  * awaiting them, nobody else gets a turn.
  */
 export class Courtesy {
+  readonly #share: number;
   #since = performance.now();
+
+  /** @param share of the time that the work takes at most: 1 where somebody waits for its end */
+  constructor(share: number = 1) {
+    this.#share = share;
+  }
 
   /** Lets all who wait be answered, once in a while. */
   async pause(): Promise<void> {
-    if (performance.now() - this.#since < LONGEST) return;
-    await setImmediate();
+    const worked = performance.now() - this.#since;
+    if (worked < LONGEST) return;
+    const rest = worked * (1 / this.#share - 1);
+    await (rest > 0 ? setTimeout(rest) : setImmediate());
     this.#since = performance.now();
   }
 }

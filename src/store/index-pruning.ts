@@ -1,9 +1,9 @@
-import { setImmediate } from "node:timers/promises";
 import type { Digest } from "../oci/digest.ts";
+import { Courtesy } from "./courtesy.ts";
 import type { Index, NamedTag } from "./index.ts";
 
 /** Facts that are looked at together, between which other work has its turn. */
-const BATCH = 256;
+const BATCH = 128;
 
 export interface Pruning {
   readonly index: Index;
@@ -13,6 +13,7 @@ export interface Pruning {
   readonly before: number;
   /** Whether the index still knows everything that is stored: one that was begun anew does not. */
   readonly isWhole: () => boolean;
+  readonly courtesy?: Courtesy;
   readonly signal?: AbortSignal;
 }
 
@@ -20,9 +21,12 @@ export interface Pruning {
  * Forgets what the index says of content that is not stored, so that it does not grow for ever:
  * whoever asks for it again learns it again. Returns how many facts went.
  */
-export async function pruneIndex(options: Pruning): Promise<number> {
+export async function pruneIndex(pruning: Pruning): Promise<number> {
+  const options = { courtesy: new Courtesy(), ...pruning };
   return (await pruneLinks(options)) + (await pruneTags(options)) + (await pruneLists(options));
 }
+
+type Gentle = Pruning & { readonly courtesy: Courtesy };
 
 /** Those that are in use or stored stay. */
 async function unheld(digests: readonly Digest[], { index, inUse }: Pruning): Promise<Set<Digest>> {
@@ -35,23 +39,22 @@ function isOver({ isWhole, signal }: Pruning): boolean {
   return signal?.aborted === true || !isWhole();
 }
 
-async function pruneLinks(options: Pruning): Promise<number> {
-  const { links } = options.index;
+async function pruneLinks(options: Gentle): Promise<number> {
+  const { index, inUse, courtesy } = options;
+  const { links } = index;
   let count = 0;
   let last: Digest | undefined;
   for (;;) {
     const page = await links.digests(BATCH, last);
     last = page.at(-1);
     if (last === undefined) return count;
-    const gone = [...(await unheld(page, options))];
     if (isOver(options)) return count;
-    await links.forget(gone);
-    count += gone.length;
-    await setImmediate();
+    count += await links.forget(page.filter((digest) => !inUse(digest)));
+    await courtesy.pause();
   }
 }
 
-async function pruneTags(options: Pruning): Promise<number> {
+async function pruneTags(options: Gentle): Promise<number> {
   const { tags } = options.index;
   let count = 0;
   let last: NamedTag | undefined;
@@ -70,17 +73,17 @@ async function pruneTags(options: Pruning): Promise<number> {
       await tags.remove(place, tag);
       count += 1;
     }
-    await setImmediate();
+    await options.courtesy.pause();
   }
 }
 
-async function pruneLists(options: Pruning): Promise<number> {
+async function pruneLists(options: Gentle): Promise<number> {
   let count = 0;
   for (;;) {
     if (isOver(options)) return count;
     const gone = await options.index.listings.forgetBefore(options.before, BATCH);
     count += gone;
     if (gone < BATCH) return count;
-    await setImmediate();
+    await options.courtesy.pause();
   }
 }

@@ -50,8 +50,11 @@ export interface Links {
   seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>>;
   /** Digests that may be seen anywhere, after `last`, in order. */
   digests(limit: number, last?: Digest): Promise<Digest[]>;
-  /** Takes contents, at most 512 of them, out of sight everywhere. */
-  forget(digests: readonly Digest[]): Promise<void>;
+  /**
+   * Takes contents, at most 512 of them, out of sight everywhere, but for those that are stored.
+   * Returns how many links went.
+   */
+  forget(digests: readonly Digest[]): Promise<number>;
   /** Repositories of an upstream that have any link, after `last`, sorted by bytes. */
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
 }

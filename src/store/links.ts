@@ -99,9 +99,24 @@ export class SqlLinks implements Links {
     return rows.map((row) => row.digest);
   }
 
-  async forget(digests: readonly Digest[]): Promise<void> {
-    if (digests.length === 0) return;
-    await this.#db.deleteFrom("links").where("digest", "in", digests).execute();
+  async forget(digests: readonly Digest[]): Promise<number> {
+    if (digests.length === 0) return 0;
+    // In one statement: what is stored between a look and a removal would lose its links.
+    const { numDeletedRows } = await this.#db
+      .deleteFrom("links")
+      .where("digest", "in", digests)
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom("contents")
+              .select("contents.digest")
+              .whereRef("contents.digest", "=", "links.digest"),
+          ),
+        ),
+      )
+      .executeTakeFirstOrThrow();
+    return Number(numDeletedRows);
   }
 
   async repositories(upstream: UpstreamName, limit: number, last = ""): Promise<RepositoryName[]> {

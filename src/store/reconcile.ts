@@ -1,13 +1,13 @@
-import { setImmediate } from "node:timers/promises";
 import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../oci/manifest.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { BlobEntry, BlobStore } from "./blobs.ts";
+import { Courtesy } from "./courtesy.ts";
 import type { FactFiles, ManifestFacts } from "./fact-files.ts";
 import { verify } from "./inspection.ts";
 import type { Index, Link, Place } from "./index.ts";
 
-/** Contents that are compared at once, between which other work has its turn. */
-const BATCH = 128;
+/** Contents that are looked up together. */
+const BATCH = 64;
 /** How long a beginning that nobody asked for again is kept, in milliseconds. */
 const KEPT_FOR = 24 * 3_600_000;
 
@@ -26,6 +26,7 @@ export interface Reconciling {
   readonly inUse: (digest: Digest) => boolean;
   /** Takes away what has another size than when it was stored, and is corrupt indeed. */
   readonly onCorrupt?: (digest: Digest) => Promise<void>;
+  readonly courtesy?: Courtesy;
   readonly signal?: AbortSignal;
   /** Only tells what it would do. */
   readonly dryRun?: boolean;
@@ -42,16 +43,16 @@ export async function reconcile(options: Reconciling): Promise<Reconciled> {
 }
 
 async function learnFiles(options: Reconciling): Promise<number> {
-  const { store, signal } = options;
+  const { store, courtesy = new Courtesy(), signal } = options;
   let batch: BlobEntry[] = [];
   let found = 0;
   for await (const entry of store.entries()) {
     if (signal?.aborted) return found;
+    await courtesy.pause();
     batch.push(entry);
     if (batch.length < BATCH) continue;
     found += await learnBatch(batch, options);
     batch = [];
-    await setImmediate();
   }
   return found + (await learnBatch(batch, options));
 }
@@ -80,7 +81,8 @@ async function learnBatch(batch: readonly BlobEntry[], options: Reconciling): Pr
   return found;
 }
 
-async function forgetLost({ index, store, inUse, dryRun, signal }: Reconciling): Promise<number> {
+async function forgetLost(options: Reconciling): Promise<number> {
+  const { index, store, inUse, courtesy = new Courtesy(), dryRun, signal } = options;
   let lost = 0;
   let last: Digest | undefined;
   for (;;) {
@@ -89,6 +91,7 @@ async function forgetLost({ index, store, inUse, dryRun, signal }: Reconciling):
     if (last === undefined || signal?.aborted) return lost;
     const missing: Digest[] = [];
     for (const { digest } of page) {
+      await courtesy.pause();
       // Anew: somebody else may have taken the file away since its size was learnt.
       if (!inUse(digest) && !(await store.open(digest, true))) missing.push(digest);
     }
@@ -99,7 +102,6 @@ async function forgetLost({ index, store, inUse, dryRun, signal }: Reconciling):
       .map(({ digest }) => digest);
     lost += gone.length;
     if (!dryRun) await index.contents.remove(gone, until);
-    await setImmediate();
   }
 }
 
@@ -130,9 +132,11 @@ export async function rebuild(
   signal?: AbortSignal,
 ): Promise<Rebuilt> {
   const pins = await learnPins({ index, facts });
+  const courtesy = new Courtesy();
   let [manifests, tags] = [0, 0];
   for await (const digest of facts.digests()) {
     if (signal?.aborted) break;
+    await courtesy.pause();
     const known = await facts.read(digest);
     if (!known) continue;
     const size = (await store.open(digest))?.size;
@@ -141,7 +145,6 @@ export async function rebuild(
     }
     tags += (await learnPlaces({ store, index }, digest, known)).tags;
     manifests += 1;
-    if (manifests % BATCH === 0) await setImmediate();
   }
   return { manifests, tags, pins };
 }
@@ -171,9 +174,11 @@ export async function learnLost(
   { store, index, facts }: Pick<Reconciling, "store" | "index" | "facts">,
   signal: AbortSignal,
 ): Promise<Learnt> {
+  const courtesy = new Courtesy();
   let [manifests, tags] = [0, 0];
   for await (const digest of facts.digests()) {
     if (signal.aborted) break;
+    await courtesy.pause();
     const known = await facts.read(digest);
     if (!known || !(await store.open(digest))) continue;
     const learnt = await learnPlaces({ store, index }, digest, known);

@@ -76,11 +76,11 @@ export class RememberedLinks implements Links {
     return this.#links.digests(limit, last);
   }
 
-  async forget(digests: readonly Digest[]): Promise<void> {
-    if (digests.length === 0) return;
+  async forget(digests: readonly Digest[]): Promise<number> {
+    if (digests.length === 0) return 0;
     this.#memory.clear();
     try {
-      await this.#links.forget(digests);
+      return await this.#links.forget(digests);
     } finally {
       this.#writes += 1;
       this.#memory.clear();

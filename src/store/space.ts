@@ -37,7 +37,7 @@ const VAIN_FOR = 1000;
 /** What has to be free again before a full disk is believed to be so no more: this, or a quarter of it. */
 const ROOM_TO_RECOVER = 256 * 1024 * 1024;
 /** Where nobody waits, an eviction leaves others this part of the time at least. */
-const LEAST_LEISURE = 0.1;
+const LEAST_LEISURE = 0.5;
 /** Part of the bound that is left after an eviction, and the part at which the next one begins. */
 export const LOW_WATER = 0.95;
 const HIGH_WATER = 0.98;
@@ -116,7 +116,7 @@ export class Space {
     return this.used > HIGH_WATER * maxSize || this.#free < minFree;
   }
 
-  /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0.1; 0 where somebody does. */
+  /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0.5; 0 where somebody does. */
   leisure(): number {
     if (this.#waiting > 0) return 0;
     const { maxSize, minFree } = this.bound;

@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blobs.ts";
+import { Courtesy } from "../../store/courtesy.ts";
 import { inspect } from "../../store/inspection.ts";
 import { pruneIndex } from "../../store/index-pruning.ts";
 import {
@@ -16,6 +17,8 @@ import type { KeptStore } from "./kept-store.ts";
 
 /** The first answers after a start come before files and index are compared, in milliseconds. */
 const QUIET_START = 1000;
+/** Part of the time that work takes for which nobody waits. */
+const SHARE = 0.15;
 /** How often free space and the bound are looked at, in milliseconds. */
 const LOOK_EVERY = 1000;
 /** How often ages and quotas are looked at, in milliseconds. */
@@ -90,13 +93,24 @@ export class Housekeeping implements AsyncDisposable {
         steward.indexRemade();
         this.#events.rebuilt(rebuilt);
       } else if ((await learnPins({ index, facts })) > 0) steward.indexRemade();
-      const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
-      const onCorrupt = (digest: Digest): Promise<void> => this.#setAside(digest);
-      const found = await reconcile({ store: plain, index, facts, inUse, onCorrupt, signal });
+      // What images are called is asked for first.
       if (!endedWell) {
         const learnt = await learnLost({ store: plain, index, facts }, signal);
         if (learnt.manifests > 0) this.#events.learnt(learnt);
       }
+      const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
+      const onCorrupt = (digest: Digest): Promise<void> => this.#setAside(digest);
+      // An index that was made again is in a hurry: what it does not know is never evicted.
+      const courtesy = new Courtesy(remade.whole < begun ? 1 : SHARE);
+      const found = await reconcile({
+        store: plain,
+        index,
+        facts,
+        inUse,
+        onCorrupt,
+        courtesy,
+        signal,
+      });
       if (signal.aborted) return;
       remade.end(begun);
       await index.contents.notAfter(Date.now());
@@ -116,6 +130,7 @@ export class Housekeeping implements AsyncDisposable {
     const { begun } = remade;
     await pruneIndex({
       index,
+      courtesy: new Courtesy(SHARE),
       inUse: (digest) => this.#inUse(digest) || evictor.isGoing(digest),
       before,
       isWhole: () => remade.begun === begun && remade.whole === begun,
