@@ -39,11 +39,12 @@ ${locations}
 
 /** The same bytes as plain files: what a server can do on this machine at best. */
 export async function nginxStatic(place: Place, port: number): Promise<string> {
-  const { large, herd, small, manifest } = place.stock;
+  const { large, herd, layer, small, manifest } = place.stock;
   const root = join(place.data, "v2/bench/app");
   await mkdir(join(root, "blobs"), { recursive: true });
   await mkdir(join(root, "manifests"), { recursive: true });
-  for (const blob of [large, herd, small]) await write(join(root, "blobs", blob.digest), blob);
+  for (const blob of [large, herd, layer, small])
+    await write(join(root, "blobs", blob.digest), blob);
   for (const name of ["1", manifest.digest]) await write(join(root, "manifests", name), manifest);
   const type = `    location /v2/bench/app/manifests/ { default_type ${OCI_MANIFEST}; }`;
   return server(place, port, "", `    root ${place.data};\n${type}`);

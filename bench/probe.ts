@@ -13,6 +13,8 @@ const form = z.object({
   p50: z.number(),
   p99: z.number(),
   slowest: z.number(),
+  /** How many took more than twice the median. */
+  slow: z.number(),
 });
 
 /** Clients that ask now and then, for some seconds: in a process that nothing keeps from the clock. */

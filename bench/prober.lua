@@ -5,12 +5,21 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
+  local median = latency:percentile(50)
+  local slow = 0
+  for i = 1, #latency do
+    local wait, count = latency(i)
+    if wait > 2 * median then
+      slow = slow + count
+    end
+  end
   io.write(string.format(
-    'waits {"count": %d, "failed": %d, "p50": %f, "p99": %f, "slowest": %f}\n',
+    'waits {"count": %d, "failed": %d, "p50": %f, "p99": %f, "slowest": %f, "slow": %d}\n',
     summary.requests,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50) / 1000,
+    median / 1000,
     latency:percentile(99) / 1000,
-    latency.max / 1000
+    latency.max / 1000,
+    slow
   ))
 end
