@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
+import { setImmediate } from "node:timers/promises";
 import type { Index } from "../store/index.ts";
 import { MemoryBlobs } from "../store/memory-blobs.ts";
 import { openIndex } from "../store/open-index.ts";
-import { registry, repository, serve, settings } from "../upstream/testing.ts";
+import { registry, repository, serve, serveRaw, settings } from "../upstream/testing.ts";
 import { Blobs } from "./blobs.ts";
 import { Fills } from "./fills.ts";
 import { Negatives } from "./negatives.ts";
@@ -30,6 +31,31 @@ test("what is pulled may be seen afterwards, whatever was forgotten as the pull 
   const upstream = { settings: known, registry: registry(server.port) };
   expect((await blobs.get(upstream, place, digest)).kind).toBe("stored");
   expect(await index.links.get(place, digest)).toEqual({ digest, size: bytes.byteLength });
+  await index.close();
+});
+
+test("a client is answered once its first byte is here", async () => {
+  const large = content(5 * 1024 * 1024);
+  let asked = 0;
+  using server = await serveRaw((socket) => {
+    asked += 1;
+    const head = `HTTP/1.1 200 OK\r\nContent-Length: ${large.bytes.byteLength}\r\n\r\n`;
+    // The first one breaks off before any byte.
+    if (asked > 1) socket.end(Buffer.concat([Buffer.from(head), large.bytes]));
+    else socket.end(head);
+  });
+  const index = await openIndex(":memory:");
+  const { blobs } = made(new MemoryBlobs(), index);
+  const known = settings(`http://reg.test:${server.port}`);
+  const place = { upstream: known.name, repository: repository("app") };
+  await index.links.add(place, [{ digest: large.digest, size: large.bytes.byteLength }]);
+  const upstream = { settings: known, registry: registry(server.port) };
+  const answer = await blobs.get(upstream, place, large.digest);
+  // The head of an answer leaves with its first byte.
+  expect(asked).toBe(2);
+  if (answer.kind !== "growing") throw new Error("5 MiB are no small blob");
+  const body = await new Response(answer.body({ giveUp: () => {} })).bytes();
+  expect(body).toEqual(large.bytes);
   await index.close();
 });
 
@@ -68,7 +94,7 @@ test("who joins a fill that is ending with another place's refusal begins a new 
   const served = get("open");
   // Its turn to join comes with the answer of the index, which is there at once.
   while (fills.running(digest) === undefined) await Promise.resolve();
-  await new Promise(setImmediate);
+  await setImmediate();
   ended.resolve();
   expect(await refused).toContain("has no blob");
   expect((await served).kind).toBe("stored");

@@ -131,6 +131,7 @@ export class Blobs {
     if (fill.handover) return this.#unstored(fill, source, place, request);
     const { digest, size } = fill;
     if (!request) {
+      if (!(await hasBegun(fill, 0))) return this.#unstored(fill, source, place, request);
       return {
         kind: "growing",
         digest,
@@ -149,6 +150,9 @@ export class Blobs {
     }
     const end = range.last + 1;
     const isFarAhead = range.first > fill.available + FAR_AHEAD && range.first < fill.verifiedFrom;
+    if (!isFarAhead && !(await hasBegun(fill, range.first))) {
+      return this.#unstored(fill, source, place, request);
+    }
     const ahead = (from: number): Promise<Transfer> =>
       source.range({ first: from, last: Math.min(range.last, from + AHEAD_WINDOW - 1) });
     return {
@@ -215,6 +219,18 @@ async function whole(fill: Fill, isPart: boolean): Promise<StoredBlob | undefine
     if (known > SMALL) return undefined;
     await fill.progress();
   }
+}
+
+/**
+ * Waits for the first byte that is wanted, since the answer's head leaves with it: as long as none
+ * came, its client can be told of a failure, or that it takes too long. Returns false where the
+ * client is to get it in another way.
+ */
+async function hasBegun(fill: Fill, first: number): Promise<boolean> {
+  while (fill.available <= first && !fill.isOver && !fill.handover) await fill.progress();
+  if (fill.handover) return false;
+  if (fill.fault) throw fill.fault;
+  return true;
 }
 
 /** That a digest is no manifest says nothing of a blob: their answers are remembered apart. */
