@@ -114,10 +114,7 @@ async function open(
 
   const namespaces = new Namespaces(upstreams.all);
   const record = reporter.request.bind(reporter);
-  const known = new KnownAnswers(
-    () => index.revision,
-    () => store.revision,
-  );
+  const known = new KnownAnswers(store.removals, () => index.revision);
   const api = new PullApi({ cache, namespaces, known, record });
   const fillAgain = async (cause: Error): Promise<void> => {
     const missing = await missingContent(cause);

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "../oci/digest.ts";
+import { Removals } from "../store/removals.ts";
 import { type KnownAnswer, KnownAnswers, type Question } from "./known-answers.ts";
 
 const bytes = new TextEncoder().encode("{}");
@@ -23,13 +24,15 @@ const question: Question = {
 };
 
 function started(given: Partial<KnownAnswer> = {}) {
-  const revision = { links: 3, bytes: 7 };
+  const revision = { links: 3, tags: 7 };
+  const removals = new Removals();
   const known = new KnownAnswers(
+    removals,
     () => revision.links,
-    () => revision.bytes,
+    () => revision.tags,
   );
-  known.keep(question, { ...answer, ...given }, known.revision);
-  return { known, revision };
+  known.keep(question, { ...answer, ...given }, known.moment);
+  return { known, revision, removals };
 }
 
 test("the same question has the same answer, while it holds", () => {
@@ -56,14 +59,14 @@ test.each<[string, Partial<Question>, string | null]>([
 
 test("what does not depend on the types asked for answers all of them", () => {
   const { accept: _, ...blob } = answer;
-  const known = new KnownAnswers();
-  known.keep(question, blob, known.revision);
+  const known = new KnownAnswers(new Removals());
+  known.keep(question, blob, known.moment);
   expect(known.find(question, null, 1500)).toMatchObject({ digest: answer.digest });
 });
 
 test.each<[string, (at: ReturnType<typeof started>) => void]>([
   ["a change of one kind", ({ revision }) => (revision.links += 1)],
-  ["a change of the other kind", ({ revision }) => (revision.bytes += 1)],
+  ["a change of the other kind", ({ revision }) => (revision.tags += 1)],
   ["a change of the configuration", ({ known }) => known.forget()],
 ])("%s makes every answer wrong", (_, change) => {
   const at = started();
@@ -71,18 +74,29 @@ test.each<[string, (at: ReturnType<typeof started>) => void]>([
   expect(at.known.find(question, "a/b", 1500)).toBeUndefined();
 });
 
-test("an answer that a change has overtaken is not kept", () => {
-  const { known, revision } = started();
-  const before = known.revision;
-  revision.links += 1;
-  known.keep(question, answer, before);
+test.each<[string, (at: ReturnType<typeof started>) => void]>([
+  ["a change", ({ revision }) => (revision.links += 1)],
+  ["its content's end", ({ removals }) => removals.add(answer.digest)],
+])("an answer that %s has overtaken is not kept", (_, change) => {
+  const at = started();
+  const before = at.known.moment;
+  change(at);
+  at.known.keep(question, answer, before);
+  expect(at.known.find(question, "a/b", 1500)).toBeUndefined();
+});
+
+test("a content that goes takes its own answers with it, and no others", () => {
+  const { known, removals } = started();
+  removals.add(digestOf(new TextEncoder().encode("another")));
+  expect(known.find(question, "a/b", 1500)).toBeDefined();
+  removals.add(answer.digest);
   expect(known.find(question, "a/b", 1500)).toBeUndefined();
 });
 
 test("what would take much memory is not kept", () => {
   const url = `${question.url}&x=${"y".repeat(2000)}`;
-  const known = new KnownAnswers();
-  known.keep({ ...question, url }, answer, known.revision);
+  const known = new KnownAnswers(new Removals());
+  known.keep({ ...question, url }, answer, known.moment);
   expect(known.find({ ...question, url }, "a/b", 1500)).toBeUndefined();
   const large = started({ size: 100_000 });
   expect(large.known.find(question, "a/b", 1500)).toBeUndefined();

@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Upstream } from "../cache/upstream.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { Removals } from "../store/removals.ts";
 import type { Route } from "./route.ts";
 
 /** Answers with larger bodies take longer to send than to make. In bytes. */
@@ -41,16 +42,26 @@ export interface KnownAnswer {
   readonly until: number;
 }
 
+/** When an answer was made. */
+export interface Moment {
+  readonly revision: number;
+  /** Of the removals. */
+  readonly removed: number;
+}
+
 interface Kept extends KnownAnswer {
   readonly question: Question;
-  readonly revision: number;
+  readonly moment: Moment;
 }
 
 /**
  * Small answers that were given a moment ago, so that giving one again asks nothing at all. Whatever
- * changes what may be seen, and where, makes a new revision, and every answer of an earlier one wrong.
+ * changes what may be seen, and where, makes a new revision, and every answer of an earlier one
+ * wrong. A content that goes takes its own answers with it: while a store evicts, one goes all the
+ * time.
  */
 export class KnownAnswers {
+  readonly #removals: Removals;
   readonly #revisions: readonly (() => number)[];
   readonly #answers = new LRUCache<string, Kept>({
     maxSize: MEMORY,
@@ -59,12 +70,17 @@ export class KnownAnswers {
   #own = 0;
 
   /** @param revisions numbers that only grow, each with what it speaks of */
-  constructor(...revisions: readonly (() => number)[]) {
+  constructor(removals: Removals, ...revisions: readonly (() => number)[]) {
+    this.#removals = removals;
     this.#revisions = revisions;
   }
 
   /** To be read before an answer is made that is to be kept. */
-  get revision(): number {
+  get moment(): Moment {
+    return { revision: this.#revision, removed: this.#removals.now };
+  }
+
+  get #revision(): number {
     // Each only grows: the same sum means that none has changed.
     let sum = this.#own;
     for (const revision of this.#revisions) sum += revision();
@@ -77,15 +93,19 @@ export class KnownAnswers {
     if (!kept || !isSame(kept.question, question)) return undefined;
     if (kept.accept !== undefined && kept.accept !== accept) return undefined;
     // Before it, too: a clock that was set back must not make a tag last for ever.
-    const isRight = kept.revision === this.revision && now >= kept.from && now < kept.until;
+    const isRight = now >= kept.from && now < kept.until && this.#isStill(kept);
     return isRight ? kept : undefined;
   }
 
-  /** @param revision what it was before the answer was made */
-  keep(question: Question, answer: KnownAnswer, revision: number): void {
+  /** @param moment before the answer was made */
+  keep(question: Question, answer: KnownAnswer, moment: Moment): void {
     if (answer.size > LARGEST || question.url.length > LONGEST_URL) return;
-    if (revision !== this.revision) return;
-    this.#answers.set(question.url, { ...answer, question, revision });
+    const kept = { ...answer, question, moment };
+    if (this.#isStill(kept)) this.#answers.set(question.url, kept);
+  }
+
+  #isStill({ moment, digest }: Kept): boolean {
+    return moment.revision === this.#revision && !this.#removals.since(moment.removed, digest);
   }
 
   /** What may be answered has changed for a reason that no other revision tells. */

@@ -96,7 +96,7 @@ export class PullApi {
 
   async #anew(arrival: Arrival): Promise<Response> {
     const started = performance.now();
-    const { revision } = this.#known;
+    const { moment } = this.#known;
     const { request, segments, port } = arrival;
     const { path, query } = this.#queries.split(request.url);
     const setIdleTimeout = (seconds: number): void => arrival.setIdleTimeout(seconds);
@@ -115,7 +115,7 @@ export class PullApi {
         // A copy: what is said of one connection is not for all others.
         const headers = new Headers(response.headers);
         const known = { ...whole, route, path, headers };
-        this.#known.keep({ url: request.url, segments, port }, known, revision);
+        this.#known.keep({ url: request.url, segments, port }, known, moment);
       }
     } catch (error) {
       if (error instanceof Fault) {

@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
 import type { BlobEntry, BlobStore, Draft, StoredBlob } from "./blobs.ts";
+import { Removals } from "./removals.ts";
 
 /** Above it the kernel's way from file to socket costs less than a copy through here. */
 const LARGEST = 64 * 1024;
@@ -18,7 +19,7 @@ const OVERHEAD = 512;
 export class SmallBlobs implements BlobStore {
   readonly #store: BlobStore;
   readonly #memory: LRUCache<Digest, StoredBlob>;
-  #removals = 0;
+  readonly removals = new Removals();
 
   constructor(store: BlobStore, memory: number = MEMORY) {
     this.#store = store;
@@ -28,15 +29,10 @@ export class SmallBlobs implements BlobStore {
     });
   }
 
-  /** Grows with every content that goes away. */
-  get revision(): number {
-    return this.#removals;
-  }
-
   async open(digest: Digest, isAnew = false): Promise<StoredBlob | undefined> {
     const known = isAnew ? undefined : this.#memory.get(digest);
     if (known) return known;
-    const removals = this.#removals;
+    const { now } = this.removals;
     const stored = await this.#store.open(digest, isAnew);
     if (!stored || stored.size > LARGEST) return stored;
     const bytes = await stored.bytes.bytes().catch(() => undefined);
@@ -49,7 +45,7 @@ export class SmallBlobs implements BlobStore {
     const { size } = stored;
     const small = { digest, size, bytes: new Blob([bytes]), isInMemory: true };
     // A removal that overtook the reading would otherwise be undone by it.
-    if (removals === this.#removals) this.#memory.set(digest, small);
+    if (!this.removals.since(now, digest)) this.#memory.set(digest, small);
     return small;
   }
 
@@ -67,7 +63,7 @@ export class SmallBlobs implements BlobStore {
 
   /** The content is gone from the store below, by whatever way. */
   drop(digest: Digest): void {
-    this.#removals += 1;
+    this.removals.add(digest);
     this.#memory.delete(digest);
   }
 
