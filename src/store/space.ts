@@ -53,6 +53,7 @@ export class Space {
   readonly #clock: () => number;
   readonly #patience: number;
   #held = 0;
+  #moved = 0;
   #drafts = 0;
   #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
   /** Sizes of contents on their way in. As many as are filled at once. */
@@ -81,6 +82,11 @@ export class Space {
   /** Bytes of complete contents. */
   get held(): number {
     return this.#held;
+  }
+
+  /** Bytes of contents that came or went since the start: a count meanwhile may be wrong by these. */
+  get moved(): number {
+    return this.#moved;
   }
 
   /** Bytes of contents on their way in, and of beginnings that are kept for later. */
@@ -130,13 +136,18 @@ export class Space {
     this.#evict = evict;
   }
 
-  /** Complete contents as somebody has counted them, in place of what was added up. */
-  recount(held: number): void {
-    this.#held = held;
+  /**
+   * Complete contents as somebody has counted them, in place of what was added up.
+   *
+   * @param doubt bytes by which the count may be wrong: what was added up stays as far as it explains it
+   */
+  recount(held: number, doubt = 0): void {
+    this.#held = Math.min(held + doubt, Math.max(held - doubt, this.#held));
   }
 
   changeHeld(bytes: number): void {
     this.#held = Math.max(0, this.#held + bytes);
+    this.#moved += Math.abs(bytes);
     if (bytes >= 0) return;
     this.#free -= bytes;
     this.#tellWaiting();
@@ -146,6 +157,7 @@ export class Space {
   settle(bytes: number): void {
     this.#drafts -= bytes;
     this.#held += bytes;
+    this.#moved += bytes;
   }
 
   give(bytes: number): void {

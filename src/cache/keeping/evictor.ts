@@ -40,8 +40,8 @@ export interface Evicted {
 export class Evictor {
   readonly #options: EvictorOptions;
   #sweep: Promise<Evicted> | undefined;
-  /** Contents whose file is gone, and whose row in the index is about to go. At most one batch. */
-  readonly #going = new Set<Digest>();
+  /** Sizes of contents whose file is gone, and whose row in the index is about to go. At most one batch. */
+  readonly #going = new Map<Digest, number>();
 
   constructor(options: EvictorOptions) {
     this.#options = options;
@@ -151,7 +151,7 @@ export class Evictor {
         tally.took(size);
         if (tally.isDry) continue;
         gone.push(digest);
-        this.#going.add(digest);
+        this.#going.set(digest, size);
         await this.#removeFile(digest, size, "bound");
       }
       // Together: one by one, the index writes four times as much, and keeps others waiting for it.
@@ -172,6 +172,11 @@ export class Evictor {
   /** Whether its file and its row differ, and will agree in a moment. */
   isGoing(digest: Digest): boolean {
     return this.#going.has(digest);
+  }
+
+  /** Bytes of what is going, which the index still knows. */
+  get goingBytes(): number {
+    return this.#going.values().reduce((sum, size) => sum + size, 0);
   }
 
   async pinned(): Promise<PinnedContent> {

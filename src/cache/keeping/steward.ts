@@ -31,6 +31,9 @@ export interface StewardOptions {
   readonly flushUse: () => Promise<void>;
 }
 
+/** How often bytes are counted until nothing comes or goes meanwhile. */
+const COUNTS = 5;
+
 /** Figures of the store, in bytes. */
 export interface StorageFigures {
   readonly contents: number;
@@ -185,9 +188,9 @@ export class Steward {
 
   /** Takes a corrupt content out of sight, for good: it is filled again when it is asked for. */
   async setAside(digest: Digest): Promise<void> {
-    const { store, evictor, index } = this.#options;
+    const { store, evictor, index, space } = this.#options;
     const size = (await index.contents.get(digest))?.size ?? 0;
-    await store.setAside(digest);
+    if (await store.setAside(digest)) space.changeHeld(-size);
     await evictor.remove(digest, size, "corrupt");
     await this.recount();
   }
@@ -198,10 +201,18 @@ export class Steward {
   }
 
   async recount(): Promise<void> {
-    const { index, space, remade } = this.#options;
-    // An index that is not whole yet knows less than what was added up.
-    if (remade.whole < remade.begun) return;
-    space.recount((await index.contents.total()).bytes);
+    const { index, space, remade, evictor } = this.#options;
+    for (let turn = 0; turn < COUNTS; turn += 1) {
+      const [moved, going] = [space.moved, evictor.goingBytes];
+      // What was stored before this began is in the index once a first question was answered.
+      await index.contents.total();
+      const { bytes } = await index.contents.total();
+      // An index that is not whole yet knows less than what was added up.
+      if (remade.whole < remade.begun) return;
+      const doubt = space.moved - moved + going;
+      space.recount(bytes, doubt);
+      if (doubt === 0) return;
+    }
   }
 }
 
