@@ -124,3 +124,30 @@ test("a refusal of SQLite keeps its code", async () => {
   await writer.close();
   await file.close();
 });
+
+test("of those that wait for a stranger's lock, only the first waits long", async () => {
+  await using dir = await tempDir("index");
+  const path = dir.file("index.db");
+  await (await openIndex(path)).close();
+  const file = new SqliteFile(path);
+  const writer = new WriterThread(path, 1000, file);
+  using other = new Database(path);
+  other.run("begin immediate");
+  const write = () => writer.run("insert into pins values (?, '[]', 1)", [crypto.randomUUID()]);
+  const began = performance.now();
+  const refused = await Promise.all(Array.from({ length: 8 }, () => rejection(write())));
+  expect(performance.now() - began).toBeLessThan(3000);
+  for (const error of refused)
+    expect(error instanceof WriterError && error.code).toBe("SQLITE_BUSY");
+  other.run("rollback");
+  await write();
+  // Who comes once it was free waits as long as anybody.
+  other.run("begin immediate");
+  const waiting = write();
+  // The time is what is asked about here: longer than the others waited.
+  await Bun.sleep(300);
+  other.run("rollback");
+  expect((await waiting).changes).toBe(1);
+  await writer.close();
+  await file.close();
+});

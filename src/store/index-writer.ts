@@ -3,11 +3,22 @@ import type { Done, Statements } from "./sqlite-dialect.ts";
 /** Pages of the write-ahead log (16 MiB) after which SQLite puts it into the file. */
 export const LOG_PAGES = 4096;
 
+/**
+ * How long a statement waits for a lock of another process that kept one waiting in vain already, in
+ * milliseconds: those that wait behind one another would be answered after a minute.
+ */
+const LOCKED_TIMEOUT = 50;
+
 /** As text, since a single executable has no file that a thread could be started from. */
 const PROGRAM = `
 import { Database } from "bun:sqlite";
 const statements = new Map();
 let database;
+let patience;
+let isLocked = false;
+function wait(milliseconds) {
+  database.run("PRAGMA busy_timeout = " + milliseconds);
+}
 function run({ sql, parameters }) {
   let statement = statements.get(sql);
   if (!statement) {
@@ -25,16 +36,27 @@ self.onmessage = ({ data }) => {
   try {
     if (data.open) {
       database = new Database(data.open.path, { readwrite: true });
+      patience = data.open.patience;
+      wait(patience.first);
       for (const pragma of data.open.pragmas) database.run(pragma);
     } else if (data.close) {
       for (const statement of statements.values()) statement.finalize();
       database.close();
       self.postMessage({ rows: [], changes: 0 });
     } else {
-      self.postMessage(run(data));
+      const done = run(data);
+      if (isLocked && done.changes > 0) {
+        isLocked = false;
+        wait(patience.first);
+      }
+      self.postMessage(done);
     }
   } catch (error) {
     if (data.open) throw error;
+    if (!isLocked && String(error.code).startsWith("SQLITE_BUSY")) {
+      isLocked = true;
+      wait(patience.next);
+    }
     self.postMessage({ failed: { message: String(error.message), code: String(error.code) } });
   }
 };
@@ -73,12 +95,12 @@ export class WriterThread implements Statements {
     this.#worker.addEventListener("message", ({ data }) => this.#answered(data as Answer));
     this.#worker.addEventListener("error", ({ message }) => this.#gone(message));
     const pragmas = [
-      `PRAGMA busy_timeout = ${busyTimeout}`,
       "PRAGMA synchronous = NORMAL",
       "PRAGMA foreign_keys = ON",
       `PRAGMA wal_autocheckpoint = ${LOG_PAGES}`,
     ];
-    this.#post({ open: { path, pragmas } });
+    const patience = { first: busyTimeout, next: Math.min(busyTimeout, LOCKED_TIMEOUT) };
+    this.#post({ open: { path, pragmas, patience } });
   }
 
   /** @throws WriterError */
