@@ -201,3 +201,22 @@ test("what was purged stays away when a damaged index is made again, and what st
   const still = [`${before.manifest.digest} undefined`, `${after.manifest.digest} stays`];
   expect(listed.sort()).toEqual(still.sort());
 }, 60_000);
+
+test("what was pulled while a stranger kept the index locked is known to it once it is free", async () => {
+  await using upstream = await startScriptedUpstream();
+  const image = textImage({ text: "kept" });
+  upstream.add("app", image, "1");
+  await using cache = await startEntrepot({ config: config(upstream) });
+  using stranger = new Database(join(cache.data, "index.db"));
+  stranger.run("begin immediate");
+  await pull(cache, "app", "1", image);
+  await cache.logged("a fact was not written");
+  stranger.run("rollback");
+  const known = (): number => stranger.query("select digest from contents").all().length;
+  const what = "the index to know all of the image";
+  await until(() => known() === 1 + image.blobs.length, { what, within: 30_000 });
+  await upstream.stop();
+  for (const { digest } of image.blobs) {
+    expect((await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`)).status).toBe(200);
+  }
+}, 90_000);

@@ -85,7 +85,11 @@ export class Reporter implements CacheObserver {
     else this.#log.warn(line, "served but not stored");
   }
 
+  /** Told besides that a fact could not be written. */
+  onForgotten: () => void = () => {};
+
   forgotten(fault: Fault): void {
+    this.onForgotten();
     if (this.#isFull()) this.#log.debug({ error: fault.message }, "a fact was not written");
     else this.#log.warn({ error: fault.message }, "a fact was not written");
   }

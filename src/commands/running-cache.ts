@@ -107,6 +107,7 @@ async function open(
     cache.forget(digest);
   };
   const housekeeping = new Housekeeping(kept, inUse, settings.storage.scrub, told);
+  reporter.onForgotten = () => housekeeping.lacksFact();
   closing.defer(() => housekeeping[Symbol.asyncDispose]());
   metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);

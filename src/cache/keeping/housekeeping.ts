@@ -21,6 +21,8 @@ const QUIET_START = 1000;
 const SHARE = 0.15;
 /** How often free space and the bound are looked at, in milliseconds. */
 const LOOK_EVERY = 1000;
+/** How long after the last fact that could not be written it is tried to make up for it, in milliseconds. */
+const LACKING_FOR = 5000;
 /** How often ages and quotas are looked at, in milliseconds. */
 const AGE_EVERY = 30_000;
 /** How often the sizes of upstreams are counted anew for that, in milliseconds. */
@@ -53,6 +55,8 @@ export class Housekeeping implements AsyncDisposable {
   readonly #events: HousekeepingEvents;
   readonly #inUse: (digest: Digest) => boolean;
   readonly #abort = new AbortController();
+  /** When the index last failed to take a fact, until it has been made up for. */
+  #lackingSince: number | undefined;
   readonly #work: Promise<unknown>;
 
   /** @param scrub bytes per second that are verified again, 0 for none */
@@ -68,6 +72,11 @@ export class Housekeeping implements AsyncDisposable {
     this.#work = Promise.all([this.#mend(), this.#tend(), this.#scrub(scrub)]);
   }
 
+  /** A fact could not be written: what is stored may be unknown to the index, and never be evicted. */
+  lacksFact(): void {
+    this.#lackingSince = performance.now();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort();
     await this.#work;
@@ -77,12 +86,23 @@ export class Housekeeping implements AsyncDisposable {
   async #mend(): Promise<void> {
     const { remade } = this.#store;
     if (remade.begun > 0 || (await this.#pause(QUIET_START))) await this.#agree();
-    while (await this.#pause(LOOK_EVERY)) if (remade.whole < remade.begun) await this.#agree();
+    while (await this.#pause(LOOK_EVERY)) {
+      if (remade.whole < remade.begun || this.#mayMakeUp()) await this.#agree();
+    }
+  }
+
+  #mayMakeUp(): boolean {
+    const since = this.#lackingSince;
+    return since !== undefined && performance.now() - since > LACKING_FOR;
   }
 
   async #agree(): Promise<void> {
     const { index, facts, plain, space, evictor, steward, remade, endedWell } = this.#store;
     const { signal } = this.#abort;
+    const isLacking = this.#lackingSince !== undefined;
+    // Where it fails again, it is not tried again at once.
+    if (isLacking) this.lacksFact();
+    const lackingSince = this.#lackingSince;
     await this.#guarded("mending the index", async () => {
       const { begun } = remade;
       if (remade.whole < begun) {
@@ -94,7 +114,7 @@ export class Housekeeping implements AsyncDisposable {
         this.#events.rebuilt(rebuilt);
       } else if ((await learnPins({ index, facts })) > 0) steward.indexRemade();
       // What images are called is asked for first.
-      if (!endedWell) {
+      if (!endedWell || isLacking) {
         const learnt = await learnLost({ store: plain, index, facts }, signal);
         if (learnt.manifests > 0) this.#events.learnt(learnt);
       }
@@ -113,6 +133,7 @@ export class Housekeeping implements AsyncDisposable {
       });
       if (signal.aborted) return;
       remade.end(begun);
+      if (this.#lackingSince === lackingSince) this.#lackingSince = undefined;
       await index.contents.notAfter(Date.now());
       await steward.recount();
       this.#events.reconciled(found);
