@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { openIndex } from "../src/store/open-index.ts";
@@ -104,6 +104,24 @@ test("an index that was taken away is made again", async () => {
   await keep(image, { settings, data });
   for (const name of await readdir(data)) {
     if (name.startsWith("index.db")) await rm(join(data, name));
+  }
+  await upstream.stop();
+  await using cache = await startEntrepot({ config: settings, data });
+  await cache.logged("the index was made again");
+  await pull(cache, "app", "1", image);
+}, 60_000);
+
+test("an index that was emptied under a cache that runs is made again at the next start", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = textImage({ text: "kept" });
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  await keep(image, { settings, data });
+  {
+    await using idle = await startEntrepot({ config: settings, data });
+    await truncate(join(idle.data, "index.db"));
   }
   await upstream.stop();
   await using cache = await startEntrepot({ config: settings, data });

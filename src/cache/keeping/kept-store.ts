@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
@@ -167,8 +167,12 @@ async function openHealing(
     return index;
   };
   const open = async (): Promise<Index> => {
-    // Somebody has taken it away, and left what it can be made from.
-    if (!existsSync(path) && existsSync(join(dirname(path), "facts"))) remade.begin();
+    // Somebody has taken it away, or emptied it, and left what it can be made from.
+    if (
+      !statSync(path, { throwIfNoEntry: false })?.size &&
+      existsSync(join(dirname(path), "facts"))
+    )
+      remade.begin();
     try {
       return await openIndex(path);
     } catch (error) {
