@@ -57,6 +57,31 @@ describe("a store with a bound", () => {
     expect(space.used).toBe(0);
   });
 
+  test("counts a beginning once that is taken up again while somebody looks for such", async () => {
+    const bytes = sampleBytes(1000);
+    const digest = digestOf(bytes);
+    const disk = async () => ({ free: 1e12, size: 1e12 });
+    const space = new Space({ bound: { maxSize: MIB, minFree: 0 }, disk });
+    const memory = new MemoryBlobs();
+    const left = await memory.draft(digest);
+    await left.append(bytes.subarray(0, 500));
+    await left.keep();
+    // As a disk tells of it: the size of a file comes some time after its name was read.
+    memory.kept = async function* () {
+      yield { digest, size: 500, storedAt: 0 };
+    };
+    const store = new BoundedBlobs(memory, space);
+    await Array.fromAsync(store.kept());
+    expect(space.drafts).toBe(500);
+    const draft = await store.draft(digest);
+    await Array.fromAsync(store.kept());
+    expect(space.drafts).toBe(500);
+    await draft.append(bytes.subarray(500));
+    draft.verify();
+    await draft.commit();
+    expect([space.held, space.drafts]).toEqual([1000, 0]);
+  });
+
   test("waits for eviction where there is no room, and fails where it brings none", async () => {
     const { store, space } = bounded(2 * MIB);
     const old = await storeBytes(store, sampleBytes(MIB));

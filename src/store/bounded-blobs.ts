@@ -14,6 +14,7 @@ export class BoundedBlobs implements BlobStore {
   readonly #space: Space;
   /** What beginnings took that have no draft now. At most as many as there are such files. */
   readonly #kept = new Map<Digest, number>();
+  #hasLooked = false;
 
   constructor(store: BlobStore, space: Space) {
     this.#store = store;
@@ -54,9 +55,13 @@ export class BoundedBlobs implements BlobStore {
     return this.#store.entries();
   }
 
+  /** Who looks first counts what an earlier process left: before there is any draft. */
   async *kept(): AsyncGenerator<BlobEntry> {
+    const isFirst = !this.#hasLooked;
+    this.#hasLooked = true;
     for await (const entry of this.#store.kept()) {
-      if (!this.#kept.has(entry.digest)) {
+      // Later, one that is not known here was taken up again since its file was seen.
+      if (isFirst && !this.#kept.has(entry.digest)) {
         this.#kept.set(entry.digest, entry.size);
         this.#space.adopt(entry.size);
       }
