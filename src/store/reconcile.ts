@@ -173,8 +173,8 @@ export interface Learnt {
 export async function learnLost(
   { store, index, facts }: Pick<Reconciling, "store" | "index" | "facts">,
   signal: AbortSignal,
+  courtesy: Courtesy = new Courtesy(),
 ): Promise<Learnt> {
-  const courtesy = new Courtesy();
   let [manifests, tags] = [0, 0];
   for await (const digest of facts.digests()) {
     if (signal.aborted) break;

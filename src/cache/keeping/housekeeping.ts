@@ -115,7 +115,8 @@ export class Housekeeping implements AsyncDisposable {
       } else if ((await learnPins({ index, facts })) > 0) steward.indexRemade();
       // What images are called is asked for first.
       if (!endedWell || isLacking) {
-        const learnt = await learnLost({ store: plain, index, facts }, signal);
+        const gentle = new Courtesy(isLacking ? SHARE : 1);
+        const learnt = await learnLost({ store: plain, index, facts }, signal, gentle);
         if (learnt.manifests > 0) this.#events.learnt(learnt);
       }
       const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
