@@ -110,6 +110,23 @@ test("a pin that is more than may be stored is refused with the sum", async () =
   );
 }, 60_000);
 
+test("pins that leave room for nothing else are told of", async () => {
+  await using upstream = await startScriptedUpstream();
+  const image = await bigImage({ size: 3 * MIB });
+  upstream.add("large", image, "1");
+  const bytes = image.blobs.reduce((sum, { size }) => sum + size, image.manifest.size);
+  const maxSize = `${Math.ceil((1.02 * bytes) / 1024)}KiB`;
+  await using cache = await startEntrepot({ config: config(upstream, { maxSize, minFree: 0 }) });
+  await (await cache.get("/v2/large/manifests/1?ns=reg.test")).bytes();
+  expect((await command(cache, "status")).code).toBe(0);
+  expect((await command(cache, "pin", "reg.test/large:1")).code).toBe(0);
+  const told = await command(cache, "status");
+  expect(told.code).toBe(1);
+  expect(told.stdout.split("Wrong:\n")[1]).toMatch(
+    /^ {2}little else can be stored, and is passed through: (\S+ MiB) of \S+ MiB are pinned: unpin some, name platforms, or raise storage\.maxSize\n$/,
+  );
+}, 60_000);
+
 test("a folder that is in use, by a cache that is not found or by another command", async () => {
   await using upstream = await startScriptedUpstream();
   await using cache = await startEntrepot({ config: config(upstream) });

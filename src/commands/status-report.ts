@@ -1,7 +1,9 @@
 import type { Fill } from "../cache/fill.ts";
 import type { Fills } from "../cache/fills.ts";
 import type { KeptStore } from "../cache/keeping/kept-store.ts";
+import { formatSize } from "../config/units.ts";
 import { diskFacts } from "../store/disk-facts.ts";
+import { LOW_WATER } from "../store/space.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { CacheResult } from "../telemetry/request-tally.ts";
 import type { HostStatus } from "../upstream/hosts.ts";
@@ -117,7 +119,13 @@ function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
   return asked.every(({ limitedFor }) => limitedFor !== undefined) ? "limited" : "ok";
 }
 
-function storageProblems({ isFull, fullBecause }: Status["storage"]): string[] {
-  if (!isFull) return [];
-  return [`nothing can be stored, and pulls are passed through: ${fullBecause}`];
+function storageProblems(storage: Status["storage"]): string[] {
+  const { isFull, fullBecause, pinned, maxSize } = storage;
+  if (isFull) return [`nothing can be stored, and pulls are passed through: ${fullBecause}`];
+  // An eviction comes to no end then. Pins mean more with every image that is pulled or moves.
+  if (pinned <= LOW_WATER * maxSize) return [];
+  const part = `${formatSize(pinned)} of ${formatSize(maxSize)} are pinned`;
+  return [
+    `little else can be stored, and is passed through: ${part}: unpin some, name platforms, or raise storage.maxSize`,
+  ];
 }
