@@ -13,6 +13,7 @@ import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
 const DISK = 48 * MIB;
+const FULL = "entrepot_storage_full";
 
 let disk: TempDir;
 let canMount = false;
@@ -71,7 +72,7 @@ mountable(
     upstream.respond();
     upstream.release();
     for (const body of bodies) expect(Buffer.compare(await body, bytesOf(large))).toBe(0);
-    expect(await metric(cache, "entrepot_storage_full")).toBe(1);
+    expect(await metric(cache, FULL)).toBe(1);
     // A write that fails says it, or what is free, where that was measured since.
     const status = await command(cache, "status");
     expect([status.code, status.stdout]).toEqual([
@@ -100,7 +101,7 @@ mountable(
     // And it comes back by itself.
     await rm(filler);
     await cache.logged("there is room again: what is pulled is stored", 15_000);
-    expect(await metric(cache, "entrepot_storage_full")).toBe(0);
+    expect(await metric(cache, FULL)).toBe(0);
     await (await cache.get(path(later.digest))).bytes();
     await until(
       async () =>
@@ -151,6 +152,40 @@ mountable(
     expect(Buffer.compare(await response.bytes(), bytesOf(blob))).toBe(0);
     expect(await verifyStore(data)).toEqual([]);
     await writeFile(disk.file("still-works"), "yes");
+  },
+  60_000,
+);
+
+mountable(
+  "a disk that is full while everything is a hit is told of once, and not for each fact",
+  async () => {
+    if (!canMount) throw new Error("this user is root, and may not mount a tmpfs");
+    await using upstream = await startScriptedUpstream();
+    const image = textImage();
+    upstream.add("app", image, "1");
+    const settings = {
+      storage: { maxSize: "1GiB", minFree: 0, scrub: 0 },
+      upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: 0 } },
+    };
+    await using cache = await startEntrepot({ config: settings, data: disk.file("data") });
+    const pulled = async (): Promise<number> => {
+      const answer = await cache.get("/v2/app/manifests/1?ns=reg.test");
+      await answer.bytes();
+      return answer.status;
+    };
+    expect(await pulled()).toBe(200);
+    const filler = disk.file("filler");
+    await mustRun(["sh", "-c", `dd if=/dev/zero of=${filler} bs=4k 2>/dev/null || true`]);
+    // Each renews what is known of the tag.
+    const full = async () => (await pulled()) === 200 && (await metric(cache, FULL)) === 1;
+    await until(full, { what: "a disk that is known to be full" });
+    for (let at = 0; at < 20; at += 1) expect(await pulled()).toBe(200);
+    const said = "nothing can be stored: pulls are passed through until there is room again";
+    await cache.logged(said);
+    const told = cache.logs().filter((line) => line["level"] === "warn");
+    expect(told.map((line) => line["msg"])).toEqual([said]);
+    await rm(filler);
+    await cache.logged("there is room again: what is pulled is stored", 15_000);
   },
   60_000,
 );

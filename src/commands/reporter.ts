@@ -86,10 +86,10 @@ export class Reporter implements CacheObserver {
   }
 
   /** Told besides that a fact could not be written. */
-  onForgotten: () => void = () => {};
+  onForgotten: (fault: Fault) => void = () => {};
 
   forgotten(fault: Fault): void {
-    this.onForgotten();
+    this.onForgotten(fault);
     if (this.#isFull()) this.#log.debug({ error: fault.message }, "a fact was not written");
     else this.#log.warn({ error: fault.message }, "a fact was not written");
   }

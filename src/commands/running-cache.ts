@@ -107,7 +107,11 @@ async function open(
     cache.forget(digest);
   };
   const housekeeping = new Housekeeping(kept, inUse, settings.storage.scrub, told);
-  reporter.onForgotten = () => housekeeping.lacksFact();
+  reporter.onForgotten = (fault) => {
+    // Where everything is a hit, nothing else finds out that the disk is full.
+    space.fullness.failed(fault);
+    housekeeping.lacksFact();
+  };
   closing.defer(() => housekeeping[Symbol.asyncDispose]());
   metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
