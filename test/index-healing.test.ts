@@ -238,3 +238,23 @@ test("what was pulled while a stranger kept the index locked is known to it once
     expect((await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`)).status).toBe(200);
   }
 }, 90_000);
+
+test("files and index are compared again where a stranger's lock was in the way at the start", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using dir = await tempDir("data");
+  const data = dir.file("d");
+  const image = textImage({ text: "kept" });
+  upstream.add("app", image, "1");
+  const settings = config(upstream);
+  await keep(image, { settings, data });
+  using stranger = new Database(join(data, "index.db"));
+  stranger.run("delete from contents");
+  stranger.run("begin immediate");
+  await using cache = await startEntrepot({ config: settings, data });
+  await cache.logged("mending the index failed; it is tried again", 20_000);
+  stranger.run("rollback");
+  const known = (): number => stranger.query("select digest from contents").all().length;
+  const what = "the index to know what is stored";
+  await until(() => known() === 1 + image.blobs.length, { what, within: 20_000 });
+  expect((await command(cache, "ls")).stdout).toMatch(KEPT);
+}, 90_000);

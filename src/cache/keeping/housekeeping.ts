@@ -99,11 +99,9 @@ export class Housekeeping implements AsyncDisposable {
   async #agree(): Promise<void> {
     const { index, facts, plain, space, evictor, steward, remade, endedWell } = this.#store;
     const { signal } = this.#abort;
-    const isLacking = this.#lackingSince !== undefined;
-    // Where it fails again, it is not tried again at once.
-    if (isLacking) this.lacksFact();
     const lackingSince = this.#lackingSince;
-    await this.#guarded("mending the index", async () => {
+    const isLacking = lackingSince !== undefined;
+    const isDone = await this.#guarded("mending the index", async () => {
       const { begun } = remade;
       if (remade.whole < begun) {
         // Without an index, nothing was known to be held.
@@ -140,6 +138,8 @@ export class Housekeeping implements AsyncDisposable {
       this.#events.reconciled(found);
       await this.#prune();
     });
+    // Again, and not at once.
+    if (!isDone) this.lacksFact();
   }
 
   /** Only once the index is whole: facts are what it is made from. */
@@ -218,11 +218,13 @@ export class Housekeeping implements AsyncDisposable {
     this.#events.corrupt(digest);
   }
 
-  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+  async #guarded(what: string, work: () => Promise<void>): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
       if (!this.#abort.signal.aborted) this.#events.failed(what, error);
+      return false;
     }
   }
 
