@@ -139,6 +139,7 @@ class BoundedDraft implements Draft {
     this.#space.give(this.#taken - stored.size);
     this.#taken = 0;
     this.#space.settle(stored.size);
+    this.#space.fullness.stored();
     return stored;
   }
 

@@ -64,6 +64,11 @@ export class Fullness {
     return new Fault({ kind: "storage", reason });
   }
 
+  /** Something was stored. A disk that has refused nothing for a while is full no more. */
+  stored(): void {
+    if (this.#since !== undefined && this.#clock() - this.#since > LONGEST_RETRY) this.recover();
+  }
+
   /** There is room again. */
   recover(): void {
     if (!this.isFull || !this.isWorthTrying()) return;
