@@ -108,6 +108,33 @@ test("the scrub in the background finds a flipped bit by itself", async () => {
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
 }, 60_000);
 
+test("a small content that has rotted is found as it is asked for, by many at once", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using data = await tempDir("data");
+  const blob = randomContent(1000, 9);
+  upstream.addBlob("app", blob);
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  {
+    await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+    await (await cache.get(path)).bytes();
+  }
+  const [file] = await storedBlobs(data.file("d"));
+  await writeFile(file?.path ?? "", Buffer.alloc(blob.size, 1));
+  await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, async () => (await cache.get(path)).bytes()),
+  );
+  for (const bytes of answers) expect(Buffer.compare(bytes, bytesOf(blob))).toBe(0);
+  await cache.logged(
+    "a stored content was corrupt: it was set aside and is fetched anew when asked for",
+  );
+  expect(await readdir(join(data.file("d"), "set-aside"))).toHaveLength(1);
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  expect(metrics).toContain("entrepot_corrupt_contents 1");
+  expect(metrics).toMatch(new RegExp(`^entrepot_storage_held_bytes ${blob.size}$`, "m"));
+  expect(await storedBlobs(data.file("d"))).toHaveLength(1);
+}, 60_000);
+
 test("files without facts and facts without files are mended beside traffic", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");

@@ -84,7 +84,15 @@ async function open(
   const kept = await openKeptStore(settings, told);
   closing.defer(() => kept[Symbol.asyncDispose]());
   const { index, facts, usage, space } = kept;
-  const store = new SmallBlobs(kept.store);
+  const setAside = async (digest: Digest): Promise<void> => {
+    try {
+      await kept.steward.setAside(digest);
+      told.corrupt(digest);
+    } catch (error) {
+      told.failed("setting a corrupt content aside", error);
+    }
+  };
+  const store = new SmallBlobs(kept.store, { setAside });
   told.measure(kept);
   const reporter = new Reporter({ log, metrics, recent, isFull: () => space.fullness.isFull });
   const roads = openRoads({

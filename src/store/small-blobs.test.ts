@@ -45,7 +45,7 @@ test("a small blob is opened once, and a large one each time", async () => {
 
 test("memory is bounded: the one that was longest not asked for is opened again", async () => {
   const inner = new Counting();
-  const store = new SmallBlobs(inner, 25_000);
+  const store = new SmallBlobs(inner, { memory: 25_000 });
   const contents = [1, 2, 3].map((seed) => sampleBytes(10_000, seed));
   for (const content of contents) await store.open(await storeBytes(store, content));
   inner.opened = 0;

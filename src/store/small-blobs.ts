@@ -12,6 +12,13 @@ const MEMORY = 24 * 1024 * 1024;
 /** What one costs besides its bytes. */
 const OVERHEAD = 512;
 
+export interface SmallBlobsOptions {
+  /** In bytes. */
+  readonly memory?: number;
+  /** Takes a corrupt content out of sight, and never rejects; else the store below does. */
+  readonly setAside?: (digest: Digest) => Promise<void>;
+}
+
 /**
  * Small contents in memory, in front of a store where opening a file takes longer than sending it.
  * They are verified as they are read, so that a file that has rotted is never served from here.
@@ -19,10 +26,14 @@ const OVERHEAD = 512;
 export class SmallBlobs implements BlobStore {
   readonly #store: BlobStore;
   readonly #memory: LRUCache<Digest, StoredBlob>;
+  readonly #takeAside: (digest: Digest) => Promise<unknown>;
+  /** Corrupt contents that are on their way out of sight. At most as many as are read at once. */
+  readonly #leaving = new Map<Digest, Promise<unknown>>();
   readonly removals = new Removals();
 
-  constructor(store: BlobStore, memory: number = MEMORY) {
+  constructor(store: BlobStore, { memory = MEMORY, setAside }: SmallBlobsOptions = {}) {
     this.#store = store;
+    this.#takeAside = setAside ?? ((digest) => this.setAside(digest));
     this.#memory = new LRUCache({
       maxSize: memory,
       sizeCalculation: ({ size }) => size + OVERHEAD,
@@ -38,8 +49,8 @@ export class SmallBlobs implements BlobStore {
     const bytes = await stored.bytes.bytes().catch(() => undefined);
     if (!bytes) return stored;
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
-      // Nobody could use it; once it is gone, it is fetched anew.
-      await this.remove(digest);
+      // Nobody could use it; once it is gone, it is fetched anew. It may be gone, and here anew.
+      if (!this.removals.since(now, digest)) await this.#leave(digest);
       return undefined;
     }
     const { size } = stored;
@@ -47,6 +58,17 @@ export class SmallBlobs implements BlobStore {
     // A removal that overtook the reading would otherwise be undone by it.
     if (!this.removals.since(now, digest)) this.#memory.set(digest, small);
     return small;
+  }
+
+  /** Once for all who have read it: the second would take away what came anew. */
+  async #leave(digest: Digest): Promise<void> {
+    const leaving = this.#leaving.get(digest) ?? this.#takeAside(digest);
+    this.#leaving.set(digest, leaving);
+    try {
+      await leaving;
+    } finally {
+      this.#leaving.delete(digest);
+    }
   }
 
   draft(digest: Digest): Promise<Draft> {
