@@ -6,14 +6,10 @@ import { median } from "./results.ts";
 import type { Run } from "./run.ts";
 import type { Running } from "./systems.ts";
 
-/** Contents that are there at first, of which two thirds have to go. */
-const COUNT = 12_000;
 /** Of each, in bytes: far less than a layer has, so that it is much work for what it frees. */
 const SIZE = 64 * 1024;
 /** Of each measurement, in seconds. Both sizes take turns until the eviction is over. */
 const WINDOW = 1;
-/** Of each size, as many seconds without an eviction. */
-const IDLE = 3;
 
 type Size = "10 KiB" | "16 MiB";
 const SIZES: readonly Size[] = ["10 KiB", "16 MiB"];
@@ -26,16 +22,19 @@ const SIZES: readonly Size[] = ["10 KiB", "16 MiB"];
  */
 export async function measureEvicting(run: Run): Promise<void> {
   const { registry } = run.upstream;
+  // Contents that are there at first, of which two thirds have to go.
+  const count = run.quick ? 4000 : 12_000;
+  const idleSeconds = run.quick ? 1 : 3;
   for (let round = 1; round <= run.rounds; round += 1) {
-    run.step(`making a store of ${COUNT} blobs of ${SIZE / 1024} KiB`);
+    run.step(`making a store of ${count} blobs of ${SIZE / 1024} KiB`);
     const data = run.dir.file(`evicting-${round}`);
-    await makeStore(data, COUNT, SIZE);
+    await makeStore(data, count, SIZE);
     {
-      await using cache = await run.startBound(registry.url, { data, maxSize: 2 * COUNT * SIZE });
+      await using cache = await run.startBound(registry.url, { data, maxSize: 2 * count * SIZE });
       for (const size of SIZES) await download(urlOf(run, cache, size), cache.pid, { clients: 1 });
     }
     run.step("hits during an eviction of two thirds of them");
-    const maxSize = (COUNT * SIZE) / 3;
+    const maxSize = (count * SIZE) / 3;
     await using cache = await run.startBound(registry.url, { data, maxSize });
     const busy: Record<Size, Waits[]> = { "10 KiB": [], "16 MiB": [] };
     const started = performance.now();
@@ -51,7 +50,7 @@ export async function measureEvicting(run: Run): Promise<void> {
     await using nginx = await run.start("nginx-static", registry.url);
     for (const size of SIZES) {
       const workload = `${size} hits during an eviction`;
-      const idle = await probeHits(run, cache, size, IDLE);
+      const idle = await probeHits(run, cache, size, idleSeconds);
       const p99 = median(busy[size].map((waits) => waits.p99));
       run.add(workload, "entrepot", {
         ...evenness(idle),
@@ -61,7 +60,7 @@ export async function measureEvicting(run: Run): Promise<void> {
         "over 2 × median, %, evicting": slowPart(busy[size]),
         "p99 evicting over idle": p99 / idle.p99,
       });
-      run.add(workload, "nginx-static", evenness(await probeHits(run, nginx, size, IDLE)));
+      run.add(workload, "nginx-static", evenness(await probeHits(run, nginx, size, idleSeconds)));
     }
     run.add("eviction beside hits", "entrepot", {
       "contents/s": (await removed(cache)) / seconds,
