@@ -34,6 +34,13 @@ async function metric(cache: Entrepot, name: string): Promise<number> {
   return Number(new RegExp(`^${name} (\\S+)`, "m").exec(text)?.[1] ?? 0);
 }
 
+async function expectToldOnce(cache: Entrepot): Promise<void> {
+  const said = "nothing can be stored: pulls are passed through until there is room again";
+  await cache.logged(said);
+  const told = cache.logs().filter((line) => line["level"] === "warn");
+  expect(told.map((line) => line["msg"])).toEqual([said]);
+}
+
 function config(upstream: ScriptedUpstream): object {
   // Nothing is kept free, so that it is the disk that says no and not our own bound.
   return {
@@ -93,10 +100,7 @@ mountable(
     const again = await cache.get(path(large.digest));
     expect(again.headers.get("cache-status")).toContain("detail=unstored");
     expect(Buffer.compare(await again.bytes(), bytesOf(large))).toBe(0);
-    const said = "nothing can be stored: pulls are passed through until there is room again";
-    await cache.logged(said);
-    const told = cache.logs().filter((line) => line["level"] === "warn");
-    expect(told.map((line) => line["msg"])).toEqual([said]);
+    await expectToldOnce(cache);
 
     // And it comes back by itself.
     await rm(filler);
@@ -180,10 +184,7 @@ mountable(
     const full = async () => (await pulled()) === 200 && (await metric(cache, FULL)) === 1;
     await until(full, { what: "a disk that is known to be full" });
     for (let at = 0; at < 20; at += 1) expect(await pulled()).toBe(200);
-    const said = "nothing can be stored: pulls are passed through until there is room again";
-    await cache.logged(said);
-    const told = cache.logs().filter((line) => line["level"] === "warn");
-    expect(told.map((line) => line["msg"])).toEqual([said]);
+    await expectToldOnce(cache);
     await rm(filler);
     await cache.logged("there is room again: what is pulled is stored", 15_000);
   },

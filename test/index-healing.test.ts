@@ -40,6 +40,13 @@ const KEPT = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
 const spoil = (data: string) =>
   writeFile(join(data, "index.db"), "this is no database".repeat(1000));
 
+/** Waits until an index has a row for every content of an image. */
+async function knownTo(index: Database, { blobs }: Image): Promise<void> {
+  const known = (): number => index.query("select digest from contents").all().length;
+  const what = "the index to know all of the image";
+  await until(() => known() === 1 + blobs.length, { what, within: 30_000 });
+}
+
 test("a damaged index is made again, and its images served with their upstream away", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
@@ -230,9 +237,7 @@ test("what was pulled while a stranger kept the index locked is known to it once
   await pull(cache, "app", "1", image);
   await cache.logged("a fact was not written");
   stranger.run("rollback");
-  const known = (): number => stranger.query("select digest from contents").all().length;
-  const what = "the index to know all of the image";
-  await until(() => known() === 1 + image.blobs.length, { what, within: 30_000 });
+  await knownTo(stranger, image);
   await upstream.stop();
   for (const { digest } of image.blobs) {
     expect((await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`)).status).toBe(200);
@@ -253,8 +258,6 @@ test("files and index are compared again where a stranger's lock was in the way 
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("mending the index failed; it is tried again", 20_000);
   stranger.run("rollback");
-  const known = (): number => stranger.query("select digest from contents").all().length;
-  const what = "the index to know what is stored";
-  await until(() => known() === 1 + image.blobs.length, { what, within: 20_000 });
+  await knownTo(stranger, image);
   expect((await command(cache, "ls")).stdout).toMatch(KEPT);
 }, 90_000);
