@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { digestHex, digestOf } from "../src/oci/digest.ts";
 import { parseRepositoryName, parseUpstreamName } from "../src/oci/names.ts";
-import { openIndex } from "../src/store/open-index.ts";
-import { SqliteFile } from "../src/store/sqlite.ts";
+import { openIndex } from "../src/store/sql/open-metadata.ts";
+import { SqliteFile } from "../src/store/sql/sqlite-file.ts";
 
 /** Rows of one statement, of five values each: SQLite takes at most 32,766 values. */
 const ROWS = 5000;

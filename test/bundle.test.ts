@@ -25,7 +25,7 @@ import { type TempDir, tempDir } from "./harness/places.ts";
 import { run } from "./harness/processes.ts";
 import { until } from "./harness/waiting.ts";
 
-const SERVE = "src/commands/serve.ts";
+const SERVE = "src/commands/serve/serve.ts";
 const PARTS = ["src", "scripts", "bin", "package.json", "tsconfig.json", "bunfig.toml"];
 
 /** A checkout of its own, with the modules of this one. */

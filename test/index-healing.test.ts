@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { openIndex } from "../src/store/open-index.ts";
+import { openIndex } from "../src/store/sql/open-metadata.ts";
 import { command, commandOn } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";

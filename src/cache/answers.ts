@@ -1,6 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";
-import type { StoredBlob } from "../store/blobs.ts";
+import type { StoredBlob } from "../store/blob-store.ts";
 import type { Following } from "./follow.ts";
 import type { HeldManifest } from "./manifests.ts";
 import type { CacheNote } from "./note.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
-import type { Index } from "../store/index.ts";
-import { MemoryBlobs } from "../store/memory-blobs.ts";
-import { openIndex } from "../store/open-index.ts";
+import type { Index } from "../store/metadata-store.ts";
+import { MemoryBlobs } from "../store/memory/memory-blob-store.ts";
+import { openIndex } from "../store/sql/open-metadata.ts";
 import { registry, repository, serve, serveRaw, settings } from "../upstream/testing.ts";
 import { Blobs } from "./blobs.ts";
 import { Fills } from "./fills.ts";

@@ -1,8 +1,8 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../oci/range.ts";
-import type { BlobStore, StoredBlob } from "../store/blobs.ts";
-import type { Index, Link, Place } from "../store/index.ts";
+import type { BlobStore, StoredBlob } from "../store/blob-store.ts";
+import type { Index, Link, Place } from "../store/metadata-store.ts";
 import type { BlobAnswer, BlobHead } from "./answers.ts";
 import { Coalesce } from "./coalesce.ts";
 import type { Fill } from "./fill.ts";

@@ -1,8 +1,8 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
-import type { BlobStore } from "../store/blobs.ts";
-import type { FactFiles } from "../store/fact-files.ts";
-import type { Index } from "../store/index.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { FactFiles } from "../store/disk/sidecar-files.ts";
+import type { Index } from "../store/metadata-store.ts";
 import { Blobs } from "./blobs.ts";
 import { DurableFacts } from "./durable-facts.ts";
 import { type FillEvent, Fills } from "./fills.ts";

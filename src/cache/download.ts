@@ -1,6 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import type { Draft } from "../store/blobs.ts";
+import type { Draft } from "../store/blob-store.ts";
 import { type BackOff, retried } from "./back-off.ts";
 import type { Source, Transfer } from "./source.ts";
 import type { Supply } from "./supply.ts";

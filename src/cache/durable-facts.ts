@@ -1,8 +1,8 @@
 import { Fault } from "../oci/fault.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { FactFiles } from "../store/fact-files.ts";
+import type { FactFiles } from "../store/disk/sidecar-files.ts";
 import type { Tag } from "../oci/names.ts";
-import type { Index, Place, TagFact } from "../store/index.ts";
+import type { Index, Place, TagFact } from "../store/metadata-store.ts";
 import type { Growth } from "./growth.ts";
 
 export interface DurableFactsOptions {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Fault } from "../oci/fault.ts";
-import { MemoryBlobs } from "../store/memory-blobs.ts";
+import { MemoryBlobs } from "../store/memory/memory-blob-store.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
 import { content, ScriptedSource, unreachable } from "./testing.ts";

@@ -1,6 +1,6 @@
 import { type Digest, newHasher } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import type { BlobStore, Draft, StoredBlob } from "../store/blobs.ts";
+import type { BlobStore, Draft, StoredBlob } from "../store/blob-store.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { Download } from "./download.ts";
 import { Followers } from "./followers.ts";

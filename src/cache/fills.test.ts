@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { MemoryBlobs } from "../store/memory-blobs.ts";
+import { MemoryBlobs } from "../store/memory/memory-blob-store.ts";
 import { type FillEvent, Fills } from "./fills.ts";
 import { content, ScriptedSource } from "./testing.ts";
 

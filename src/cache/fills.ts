@@ -1,6 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import type { BlobStore, StoredBlob } from "../store/blobs.ts";
+import type { BlobStore, StoredBlob } from "../store/blob-store.ts";
 import { Coalesce } from "./coalesce.ts";
 import { Fill } from "./fill.ts";
 import type { Source } from "./source.ts";

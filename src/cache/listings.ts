@@ -1,5 +1,5 @@
 import { Fault, isUpstreamFault } from "../oci/fault.ts";
-import type { Index, Place } from "../store/index.ts";
+import type { Index, Place } from "../store/metadata-store.ts";
 import { Coalesce } from "./coalesce.ts";
 import { BYPASS, type CacheNote, HIT, MISS } from "./note.ts";
 import { isBypassed, type Upstream } from "./upstream.ts";

@@ -1,7 +1,7 @@
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { isManifestType } from "../oci/media-types.ts";
 import type { Tag } from "../oci/names.ts";
-import type { Place } from "../store/index.ts";
+import type { Place } from "../store/metadata-store.ts";
 import type { ManifestAnswer, ManifestHeadAnswer } from "./answers.ts";
 import { unlessWithoutHead } from "./tags.ts";
 import type { Upstream } from "./upstream.ts";

@@ -5,7 +5,7 @@ import { Fault } from "../oci/fault.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../oci/media-types.ts";
 import type { Tag } from "../oci/names.ts";
-import type { Index, Place } from "../store/index.ts";
+import type { Index, Place } from "../store/metadata-store.ts";
 import type { ManifestAnswer, ManifestHeadAnswer } from "./answers.ts";
 import { Coalesce } from "./coalesce.ts";
 import { described, headUpstream } from "./manifest-heads.ts";

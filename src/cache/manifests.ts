@@ -3,8 +3,8 @@ import { type Digest, digestAlgorithm, digestOf, looksLikeDigest } from "../oci/
 import { Fault } from "../oci/fault.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { Tag } from "../oci/names.ts";
-import type { BlobStore } from "../store/blobs.ts";
-import type { Index, Place } from "../store/index.ts";
+import type { BlobStore } from "../store/blob-store.ts";
+import type { Index, Place } from "../store/metadata-store.ts";
 import { Coalesce } from "./coalesce.ts";
 import type { Fills } from "./fills.ts";
 import type { Upstream } from "./upstream.ts";

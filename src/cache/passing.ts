@@ -3,7 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { Tag } from "../oci/names.ts";
 import type { RangeRequest } from "../oci/range.ts";
-import type { Place } from "../store/index.ts";
+import type { Place } from "../store/metadata-store.ts";
 import type { BlobAnswer, BlobHead, ManifestAnswer, ManifestHeadAnswer } from "./answers.ts";
 import { described, headUpstream } from "./manifest-heads.ts";
 import { Coalesce } from "./coalesce.ts";

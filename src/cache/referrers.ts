@@ -3,7 +3,7 @@ import { Accept } from "../oci/accept.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseTag } from "../oci/names.ts";
-import type { Index, Place } from "../store/index.ts";
+import type { Index, Place } from "../store/metadata-store.ts";
 import type { Listed, Listings } from "./listings.ts";
 import type { ManifestPulls } from "./manifest-pulls.ts";
 import type { Upstream } from "./upstream.ts";

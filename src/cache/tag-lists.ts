@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseTag } from "../oci/names.ts";
-import type { Place } from "../store/index.ts";
+import type { Place } from "../store/metadata-store.ts";
 import type { Listed, Listings } from "./listings.ts";
 import type { Upstream } from "./upstream.ts";
 

@@ -2,7 +2,7 @@ import { matchesAny } from "../config/pattern.ts";
 import { type Digest, looksLikeDigest } from "../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../oci/fault.ts";
 import type { Tag, UpstreamName } from "../oci/names.ts";
-import type { Index, Place, TagFact } from "../store/index.ts";
+import type { Index, Place, TagFact } from "../store/metadata-store.ts";
 import { Coalesce } from "./coalesce.ts";
 import { type HeldManifest, keyOf, type Manifests } from "./manifests.ts";
 import type { Negatives } from "./negatives.ts";

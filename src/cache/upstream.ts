@@ -2,7 +2,7 @@ import { matchesAny } from "../config/pattern.ts";
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";
-import type { Place } from "../store/index.ts";
+import type { Place } from "../store/metadata-store.ts";
 import type { Registry } from "../upstream/registry.ts";
 import type { Source, Transfer } from "./source.ts";
 

@@ -8,10 +8,10 @@ import { RefusedError } from "../cache/keeping/refused.ts";
 import { type LoadedSettings, loadSettings } from "../config/load.ts";
 import { ConfigError } from "../config/problems.ts";
 import { Fault } from "../oci/fault.ts";
-import { DataDirectoryError } from "../store/data-directory.ts";
-import { LockedError } from "../store/lock.ts";
-import { IndexError } from "../store/open-index.ts";
-import { rebuild, reconcile } from "../store/reconcile.ts";
+import { DataDirectoryError } from "../store/disk/data-directory.ts";
+import { LockedError } from "../store/disk/lock.ts";
+import { IndexError } from "../store/sql/open-metadata.ts";
+import { rebuild, reconcile } from "../store/repair/reconcile.ts";
 import { AdminClient, AdminError } from "./admin-client.ts";
 
 /** Where a command's cache is, as `serve` was told. */

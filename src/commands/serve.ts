@@ -1,8 +1,8 @@
 import { Command, Option } from "commander";
 import { ConfigError } from "../config/problems.ts";
 import { Fault } from "../oci/fault.ts";
-import { DataDirectoryError } from "../store/data-directory.ts";
-import { IndexError } from "../store/open-index.ts";
+import { DataDirectoryError } from "../store/disk/data-directory.ts";
+import { IndexError } from "../store/sql/open-metadata.ts";
 import { createLog } from "../telemetry/log.ts";
 import { version } from "../version.ts";
 import { banner } from "./banner.ts";

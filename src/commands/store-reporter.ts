@@ -2,7 +2,7 @@ import type { HousekeepingEvents } from "../cache/keeping/housekeeping.ts";
 import type { KeptStore, StoreEvents } from "../cache/keeping/kept-store.ts";
 import type { Why } from "../cache/keeping/evictor.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { Learnt, Rebuilt, Reconciled } from "../store/reconcile.ts";
+import type { Learnt, Rebuilt, Reconciled } from "../store/repair/reconcile.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 

@@ -4,7 +4,7 @@ import { HIT } from "../cache/note.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseRange, type RangeRequest, resolveRange } from "../oci/range.ts";
-import type { StoredBlob } from "../store/blobs.ts";
+import type { StoredBlob } from "../store/blob-store.ts";
 import { type AnswerHeaders, contentHeaders, isUnchanged } from "./headers.ts";
 import { notModified } from "./manifests.ts";
 import type { PlacedRoute } from "./route.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "../oci/digest.ts";
-import { Removals } from "../store/removals.ts";
+import { Removals } from "../store/memory/removal-log.ts";
 import { type KnownAnswer, KnownAnswers, type Question } from "./known-answers.ts";
 
 const bytes = new TextEncoder().encode("{}");

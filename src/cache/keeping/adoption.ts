@@ -10,9 +10,9 @@ import {
 } from "../../oci/digest.ts";
 import { MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
-import { ADOPTING } from "../../store/disk-blobs.ts";
-import type { Link, Place } from "../../store/index.ts";
-import { diskFacts } from "../../store/disk-facts.ts";
+import { ADOPTING } from "../../store/disk/disk-blob-store.ts";
+import type { Link, Place } from "../../store/metadata-store.ts";
+import { diskFacts } from "../../store/disk/disk-usage.ts";
 import { meaning, systemCode } from "../../store/storage-fault.ts";
 import type { KeptStore } from "./kept-store.ts";
 import {

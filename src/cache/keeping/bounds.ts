@@ -2,10 +2,10 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import type { UpstreamSettings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { UpstreamName } from "../../oci/names.ts";
-import type { BoundedBlobs } from "../../store/bounded-blobs.ts";
-import type { ContentUse, Index } from "../../store/index.ts";
-import { expireKept } from "../../store/reconcile.ts";
-import { LOW_WATER } from "../../store/space.ts";
+import type { BoundedBlobs } from "../../store/disk/bounded-blob-store.ts";
+import type { ContentUse, Index } from "../../store/metadata-store.ts";
+import { expireKept } from "../../store/repair/reconcile.ts";
+import { LOW_WATER } from "../../store/disk/disk-budget.ts";
 import type { Growth } from "../growth.ts";
 import { type Evicted, type Evictor, LEASE_PAUSE_MS, LEASE_TURNS, Tally } from "./evictor.ts";
 

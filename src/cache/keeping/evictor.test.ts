@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { tempDir } from "../../../test/harness/places.ts";
-import { BoundedBlobs } from "../../store/bounded-blobs.ts";
-import { digestNumber } from "../../store/index-conformance.ts";
-import { MemoryBlobs } from "../../store/memory-blobs.ts";
-import { openIndex } from "../../store/open-index.ts";
-import { Space } from "../../store/space.ts";
+import { BoundedBlobs } from "../../store/disk/bounded-blob-store.ts";
+import { digestNumber } from "../../store/storetest/metadata-conformance.ts";
+import { MemoryBlobs } from "../../store/memory/memory-blob-store.ts";
+import { openIndex } from "../../store/sql/open-metadata.ts";
+import { Space } from "../../store/disk/disk-budget.ts";
 import { Evictor } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { Pinned } from "./pinned.ts";

@@ -1,8 +1,8 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
-import type { BoundedBlobs } from "../../store/bounded-blobs.ts";
-import type { ContentUse, Index } from "../../store/index.ts";
-import type { Space } from "../../store/space.ts";
+import type { BoundedBlobs } from "../../store/disk/bounded-blob-store.ts";
+import type { ContentUse, Index } from "../../store/metadata-store.ts";
+import type { Space } from "../../store/disk/disk-budget.ts";
 import type { Pinned, PinnedContent } from "./pinned.ts";
 
 /** Contents that are looked at together. */

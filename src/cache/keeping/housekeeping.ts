@@ -1,9 +1,9 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
-import type { BlobStore } from "../../store/blobs.ts";
-import { Courtesy } from "../../store/courtesy.ts";
-import { inspect } from "../../store/inspection.ts";
-import { pruneIndex } from "../../store/index-pruning.ts";
+import type { BlobStore } from "../../store/blob-store.ts";
+import { Courtesy } from "../../store/event-loop-yielder.ts";
+import { inspect } from "../../store/repair/scrub.ts";
+import { pruneIndex } from "../../store/repair/metadata-pruning.ts";
 import {
   learnLost,
   learnPins,
@@ -12,7 +12,7 @@ import {
   type Rebuilt,
   reconcile,
   type Reconciled,
-} from "../../store/reconcile.ts";
+} from "../../store/repair/reconcile.ts";
 import type { KeptStore } from "./kept-store.ts";
 
 /** The first answers after a start come before files and index are compared, in milliseconds. */

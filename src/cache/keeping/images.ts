@@ -1,8 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
 import type { Tag } from "../../oci/names.ts";
-import { Courtesy } from "../../store/courtesy.ts";
-import type { ContentUse, Index, Place } from "../../store/index.ts";
+import { Courtesy } from "../../store/event-loop-yielder.ts";
+import type { ContentUse, Index, Place } from "../../store/metadata-store.ts";
 import { type ManifestTree, type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { everyTag } from "./tags-in-pages.ts";
 

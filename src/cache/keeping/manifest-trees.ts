@@ -7,8 +7,8 @@ import {
   MAX_MANIFEST_BYTES,
   parseManifest,
 } from "../../oci/manifest.ts";
-import type { BlobStore } from "../../store/blobs.ts";
-import type { Contents } from "../../store/index.ts";
+import type { BlobStore } from "../../store/blob-store.ts";
+import type { Contents } from "../../store/metadata-store.ts";
 
 /** Manifests kept as they were read: some 10 MB when full. */
 const MOST = 2048;

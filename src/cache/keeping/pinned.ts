@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
-import type { Index, Pin } from "../../store/index.ts";
+import type { Index, Pin } from "../../store/metadata-store.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { everyTag } from "./tags-in-pages.ts";
 

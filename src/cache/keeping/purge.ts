@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/pattern.ts";
-import type { FactFiles } from "../../store/fact-files.ts";
-import type { ContentUse, Index, Place } from "../../store/index.ts";
+import type { FactFiles } from "../../store/disk/sidecar-files.ts";
+import type { ContentUse, Index, Place } from "../../store/metadata-store.ts";
 import type { Evictor } from "./evictor.ts";
 import type { Images } from "./images.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { tempDir } from "../../../test/harness/places.ts";
 import { digestOf } from "../../oci/digest.ts";
-import { sampleBytes } from "../../store/sample-bytes.ts";
+import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { type KeptStore, openKeptStore } from "./kept-store.ts";
 
 const SIZE = 10_000;

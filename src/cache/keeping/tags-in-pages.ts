@@ -1,5 +1,5 @@
-import { Courtesy } from "../../store/courtesy.ts";
-import type { NamedTag, TagFact, Tags } from "../../store/index.ts";
+import { Courtesy } from "../../store/event-loop-yielder.ts";
+import type { NamedTag, TagFact, Tags } from "../../store/metadata-store.ts";
 
 const PAGE = 512;
 

@@ -1,0 +1,116 @@
+import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { acquireLock, type Lock, LockedError } from "./lock.ts";
+import { handOver, ownerBesideRoot } from "./ownership.ts";
+import { meaning, systemCode } from "../storage-fault.ts";
+
+/** The directory cannot be used. The message says what to do about it. */
+export class DataDirectoryError extends Error {
+  override readonly name = "DataDirectoryError";
+
+  constructor(
+    readonly kind: "not-a-directory" | "unwritable" | "locked" | "newer",
+    readonly path: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** A directory that this process alone writes to. */
+export interface DataDirectory {
+  /** Absolute. */
+  readonly path: string;
+  /** Where the index belongs. */
+  readonly indexPath: string;
+  /** Lets another process have it. */
+  close(): Promise<void>;
+}
+
+/**
+ * Creates the directory where it is missing, checks that it can be written to and locks it.
+ *
+ * @throws DataDirectoryError
+ */
+export async function openDataDirectory(directory: string): Promise<DataDirectory> {
+  const path = resolve(directory);
+  await refuseNewer(path);
+  await makeDirectory(path);
+  await probe(path);
+  const lock = takeLock(path);
+  try {
+    await writeFile(join(path, FORMAT_FILE), `${FORMAT}\n`, { mode: 0o600 });
+  } catch (cause) {
+    lock.release();
+    throw unwritable(path, "written to", cause);
+  }
+  const owner = ownerBesideRoot(path);
+  const close = async (): Promise<void> => {
+    try {
+      if (owner) handOver(path, owner);
+    } finally {
+      lock.release();
+    }
+  };
+  return { path, indexPath: join(path, "index.db"), close };
+}
+
+/** How files lie in the directory. It changes where an older program would misunderstand them. */
+const FORMAT = 1;
+const FORMAT_FILE = "format";
+
+/** Before anything is written, so that the newer program finds it as it was. */
+async function refuseNewer(path: string): Promise<void> {
+  const text = await readFile(join(path, FORMAT_FILE), "utf8").catch(() => "");
+  if (!(Number(text) > FORMAT)) return;
+  const message = `the data directory ${path} was written by a newer Entrepot: it has format ${text.trim()}, and this one knows ${FORMAT}. Run that version, or use another storage.dir`;
+  throw new DataDirectoryError("newer", path, message);
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    const made = await mkdir(path, { recursive: true });
+    // Private content may be in it. Those above it, where they were made too, are left for others.
+    if (made !== undefined) await chmod(path, 0o700);
+    if ((await stat(path)).isDirectory()) return;
+  } catch (cause) {
+    const code = systemCode(cause);
+    if (code !== "EEXIST" && code !== "ENOTDIR") throw unwritable(path, "created", cause);
+    throw notADirectory(path, cause);
+  }
+  throw notADirectory(path);
+}
+
+/** Bytes and not only permissions: a full disk and a read-only mount are found here as well. */
+async function probe(path: string): Promise<void> {
+  const file = join(path, `.probe-${process.pid}`);
+  try {
+    await writeFile(file, "entrepot\n", { mode: 0o600 });
+  } catch (cause) {
+    throw unwritable(path, "written to", cause);
+  } finally {
+    await rm(file, { force: true }).catch(() => undefined);
+  }
+}
+
+function takeLock(path: string): Lock {
+  try {
+    return acquireLock(join(path, "lock"));
+  } catch (cause) {
+    if (!(cause instanceof LockedError)) throw unwritable(path, "locked", cause);
+    const who = cause.holder === undefined ? "another process" : `process ${cause.holder}`;
+    const message = `the data directory ${path} is in use by ${who}: stop that one first, or give this one a storage.dir of its own`;
+    throw new DataDirectoryError("locked", path, message, { cause });
+  }
+}
+
+function unwritable(path: string, what: string, cause: unknown): DataDirectoryError {
+  const message = `the data directory ${path} cannot be ${what}: ${meaning(cause)}. Mend that, or set storage.dir to a directory that this user (uid ${process.getuid?.() ?? "unknown"}) can write to`;
+  return new DataDirectoryError("unwritable", path, message, { cause });
+}
+
+function notADirectory(path: string, cause?: unknown): DataDirectoryError {
+  const message = `the data directory ${path} cannot be used: it, or something on the way to it, is no directory. Set storage.dir to a directory`;
+  return new DataDirectoryError("not-a-directory", path, message, { cause });
+}

@@ -1,0 +1,222 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Digest, digestHex, digestOf } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import {
+  appendAll,
+  blobStoreConformance,
+  rejection,
+  storeBytes,
+} from "../storetest/blob-store-conformance.ts";
+import { openDiskBlobs } from "./disk-blob-store.ts";
+import { sampleBytes } from "../storetest/sample-bytes.ts";
+
+let directory: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "entrepot-blobs-"));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+blobStoreConformance("a directory", async () => ({
+  store: await openDiskBlobs(directory),
+  close: async () => undefined,
+}));
+
+function blobPath(digest: Digest): string {
+  const hex = digestHex(digest);
+  return join(directory, "blobs", "sha256", hex.slice(0, 2), hex);
+}
+
+function fillPath(digest: Digest): string {
+  return join(directory, "fills", `sha256-${digestHex(digest)}`);
+}
+
+async function storageReason(work: Promise<unknown>): Promise<string> {
+  const error = await rejection(work);
+  if (error instanceof Fault && error.detail.kind === "storage") return error.detail.reason;
+  throw new Error("it failed, but not with a fault of the storage", { cause: error });
+}
+
+describe("blobs in a directory", () => {
+  const content = sampleBytes(900_000);
+  const digest = digestOf(content);
+
+  test("has the layout that is promised", async () => {
+    const store = await openDiskBlobs(directory);
+    await storeBytes(store, content);
+    expect(existsSync(blobPath(digest))).toBe(true);
+    expect(await readdir(join(directory, "fills"))).toEqual([]);
+    const draft = await store.draft(digestOf(sampleBytes(5)));
+    await draft.append(sampleBytes(5));
+    await draft.keep();
+    expect(existsSync(fillPath(draft.digest))).toBe(true);
+  });
+
+  test("has everything after it was opened anew", async () => {
+    await storeBytes(await openDiskBlobs(directory), content);
+    const store = await openDiskBlobs(directory);
+    expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+  });
+
+  test("lets those read on who opened what is removed or stored again", async () => {
+    const store = await openDiskBlobs(directory);
+    await storeBytes(store, content);
+    const reader = (await store.open(digest))?.bytes.stream().getReader();
+    const first = await reader?.read();
+    await store.remove(digest);
+    await storeBytes(store, content);
+    await store.remove(digest);
+    const pieces: Uint8Array[] = first?.value ? [first.value] : [];
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
+      pieces.push(next.value);
+    }
+    expect(Buffer.concat(pieces).equals(content)).toBe(true);
+  });
+
+  test("forgets a file that vanished once it was told", async () => {
+    const store = await openDiskBlobs(directory);
+    await storeBytes(store, content);
+    await rm(blobPath(digest));
+    const stale = await store.open(digest);
+    expect(await rejection(stale?.bytes.bytes() ?? Promise.resolve())).toBeInstanceOf(Error);
+    expect(await store.remove(digest)).toBe(false);
+    expect(await store.open(digest)).toBeUndefined();
+  });
+
+  test("says so when what a draft's reader follows was spoilt or removed", async () => {
+    const store = await openDiskBlobs(directory);
+    const draft = await store.draft(digest);
+    await appendAll(draft, content);
+    draft.verify();
+    await draft.commit();
+    await writeFile(blobPath(digest), content.subarray(0, 5));
+    expect(await storageReason(draft.read(0, 10))).toContain("it ends at 5");
+    await store.remove(digest);
+    expect(await storageReason(draft.read(0, 10))).toContain(blobPath(digest));
+  });
+
+  test("does not count what others have put into its folders", async () => {
+    const store = await openDiskBlobs(directory);
+    await storeBytes(store, content);
+    await writeFile(join(directory, "blobs", "sha256", "README"), "hello");
+    await mkdir(join(directory, "blobs", "sha256", "00", "lost"), { recursive: true });
+    await writeFile(join(directory, "blobs", "sha256", "00", digestHex(digest)), content);
+    const entries = await Array.fromAsync(store.entries());
+    expect(entries.map((entry) => entry.digest)).toEqual([digest]);
+  });
+
+  test("names a path where a folder cannot be made", async () => {
+    await mkdir(join(directory, "blobs"));
+    await writeFile(join(directory, "blobs", "sha256"), "in the way");
+    const store = await openDiskBlobs(directory);
+    const draft = await store.draft(digest);
+    await appendAll(draft, content);
+    expect(draft.verify()).toBe(true);
+    expect(await storageReason(draft.commit())).toContain(blobPath(digest));
+    await draft.discard();
+    expect(await readdir(join(directory, "fills"))).toEqual([]);
+    await rm(join(directory, "fills"), { recursive: true });
+    await writeFile(join(directory, "fills"), "in the way");
+    expect(await storageReason(store.draft(digest))).toContain("a file is in the way");
+    expect(await storageReason(openDiskBlobs(directory))).toContain("fills");
+    await rm(join(directory, "fills"));
+    await mkdir(join(directory, "fills"));
+    await (await store.draft(digest)).discard();
+  });
+
+  test("after kill -9 in the middle of a draft, nothing is visible and the file is gone on with", async () => {
+    const seed = 3;
+    const bytes = sampleBytes(2_000_000, seed);
+    const wanted = digestOf(bytes);
+    const program = `
+      import { openDiskBlobs } from ${JSON.stringify(join(import.meta.dir, "disk-blob-store.ts"))};
+      import { sampleBytes } from ${JSON.stringify(join(import.meta.dir, "../storetest/sample-bytes.ts"))};
+      const store = await openDiskBlobs(${JSON.stringify(directory)});
+      const draft = await store.draft(${JSON.stringify(wanted)});
+      await draft.append(sampleBytes(2_000_000, ${seed}).subarray(0, 1_500_000));
+      await draft.read(0, 1_200_000);
+      console.log("written");
+      setInterval(() => undefined, 1000);
+    `;
+    const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe" });
+    const { value } = await child.stdout.getReader().read();
+    expect(new TextDecoder().decode(value)).toContain("written");
+    child.kill("SIGKILL");
+    await child.exited;
+
+    const store = await openDiskBlobs(directory);
+    expect(await store.open(wanted)).toBeUndefined();
+    expect(await Array.fromAsync(store.entries())).toEqual([]);
+    const draft = await store.draft(wanted);
+    expect(draft.length).toBeGreaterThanOrEqual(1_200_000);
+    expect(await draft.read(0, draft.length)).toEqual(bytes.slice(0, draft.length));
+    await draft.append(bytes.subarray(draft.length));
+    expect(draft.verify()).toBe(true);
+    await draft.commit();
+    expect(await (await store.open(wanted))?.bytes.bytes()).toEqual(bytes);
+  });
+});
+
+test("what is no file in a content's place is set aside for the content", async () => {
+  const store = await openDiskBlobs(directory);
+  const bytes = sampleBytes(10);
+  const hex = digestHex(digestOf(bytes));
+  await mkdir(join(directory, "blobs/sha256", hex.slice(0, 2), hex, "below"), { recursive: true });
+  expect(await store.open(digestOf(bytes))).toBeUndefined();
+  const digest = await storeBytes(store, bytes);
+  expect(await (await store.open(digest))?.bytes.bytes()).toEqual(bytes);
+  expect(await readdir(join(directory, "set-aside"))).toHaveLength(1);
+});
+
+/** Mounts a file system of 1 MiB, which needs root. */
+function mountSmallDisk(path: string): boolean {
+  const command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path];
+  return Bun.which("mount") !== null && Bun.spawnSync(command).success;
+}
+
+function unmount(path: string): boolean {
+  return Bun.spawnSync(["umount", "--lazy", path]).success;
+}
+
+function canMount(): boolean {
+  const path = mkdtempSync(join(tmpdir(), "entrepot-mount-"));
+  const could = mountSmallDisk(path) && unmount(path);
+  rmdirSync(path);
+  return could;
+}
+
+describe("blobs on a full disk", () => {
+  test.skipIf(!canMount())("says so, stores nothing, and goes on when there is room", async () => {
+    expect(mountSmallDisk(directory)).toBe(true);
+    try {
+      const store = await openDiskBlobs(directory);
+      const content = sampleBytes(1_000_000, 9);
+      const ballast = join(directory, "ballast");
+      await writeFile(ballast, sampleBytes(600_000));
+      const draft = await store.draft(digestOf(content));
+      const fail = async (): Promise<void> => {
+        await appendAll(draft, content);
+        draft.verify();
+        await draft.commit();
+      };
+      expect(await storageReason(fail())).toContain("the disk is full (ENOSPC)");
+      expect(await store.open(draft.digest)).toBeUndefined();
+      await draft.keep();
+
+      await rm(ballast);
+      const again = await store.draft(draft.digest);
+      expect(again.length).toBeGreaterThan(0);
+      expect(again.length).toBeLessThan(content.byteLength);
+      await again.append(content.subarray(again.length));
+      expect(again.verify()).toBe(true);
+      await again.commit();
+      expect(await (await store.open(draft.digest))?.bytes.bytes()).toEqual(content);
+    } finally {
+      unmount(directory);
+    }
+  });
+});

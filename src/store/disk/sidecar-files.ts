@@ -1,0 +1,263 @@
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { LRUCache } from "lru-cache";
+import { z } from "zod";
+import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
+import { parseRepositoryName, parseTag, parseUpstreamName, type Tag } from "../../oci/names.ts";
+import type { Pin, Place } from "../metadata-store.ts";
+import { storageFault } from "../storage-fault.ts";
+
+/** What is kept beside a manifest, so that the index can be made again without asking anybody. */
+export interface ManifestFacts {
+  readonly mediaType: string;
+  readonly places: readonly PlaceFacts[];
+}
+
+export interface PlaceFacts {
+  readonly place: Place;
+  /** When each of the tags was last seen to point here, in milliseconds of the epoch. */
+  readonly tags: ReadonlyMap<Tag, number>;
+}
+
+/** Gives the facts that are to be kept, or the same ones where nothing is new. */
+type Change = (
+  facts: ManifestFacts | undefined,
+) => ManifestFacts | undefined | Promise<ManifestFacts | undefined>;
+
+const factsForm = z.object({
+  mediaType: z.string(),
+  places: z.array(
+    z.object({
+      upstream: z.string(),
+      repository: z.string(),
+      tags: z.record(z.string(), z.number()),
+    }),
+  ),
+});
+const pinsForm = z.array(
+  z.object({ pattern: z.string(), platforms: z.array(z.string()), since: z.number() }),
+);
+
+/** What a file takes on the disk, in bytes, however little is in it. */
+const FILE_BYTES = 4096;
+/** Facts that are known without reading them again, in bytes of memory. */
+const MEMORY = 4 * 1024 * 1024;
+
+/**
+ * Small files below `facts/`: one per manifest, and one for all pins. They are written when something
+ * new is learnt and not with each pull; the index is what is asked.
+ */
+export class FactFiles {
+  readonly #directory: string;
+  readonly #known = new LRUCache<Digest, ManifestFacts>({
+    maxSize: MEMORY,
+    sizeCalculation: ({ places }) =>
+      places.reduce((sum, { tags }) => sum + 300 + 100 * tags.size, 300),
+  });
+  /** Writing per digest goes one after the other. As many as are being written. */
+  readonly #writing = new Map<Digest, Promise<void>>();
+  #number = 0;
+  #files = 0;
+
+  constructor(directory: string) {
+    this.#directory = join(directory, "facts");
+  }
+
+  /** Removes what a process that was killed has left half-written. */
+  async open(): Promise<void> {
+    await rm(join(this.#directory, "writing"), { recursive: true, force: true }).catch(() => {});
+  }
+
+  /** What all files take on the disk, as far as they were counted by `prune` or written since. */
+  get bytes(): number {
+    return this.#files * FILE_BYTES;
+  }
+
+  /** Whether a tag is known to be written beside a manifest. */
+  has(digest: Digest, place: Place, tag: Tag): boolean {
+    const facts = this.#known.get(digest);
+    return facts?.places.find((one) => isSame(one.place, place))?.tags.has(tag) ?? false;
+  }
+
+  /** Remembers that a manifest may be seen at a place, and under a tag of it. */
+  remember(
+    digest: Digest,
+    fact: { mediaType: string; place: Place; tag?: Tag; at: number },
+  ): Promise<void> {
+    return this.#change(digest, (facts) => withFact(facts, fact));
+  }
+
+  /** A tag leads to this manifest no more, or is to be forgotten. */
+  forgetTag(digest: Digest, place: Place, tag: Tag): Promise<void> {
+    return this.#change(digest, (facts) => {
+      const here = facts?.places.find((one) => isSame(one.place, place));
+      if (!facts || !here?.tags.has(tag)) return facts;
+      const tags = new Map(here.tags);
+      tags.delete(tag);
+      return {
+        ...facts,
+        places: facts.places.map((one) => (one === here ? { place, tags } : one)),
+      };
+    });
+  }
+
+  /** A manifest is no longer to be seen at a place. */
+  forgetPlace(digest: Digest, place: Place): Promise<void> {
+    return this.#change(digest, (facts) => {
+      const places = facts?.places.filter((one) => !isSame(one.place, place)) ?? [];
+      if (!facts || places.length === facts.places.length) return facts;
+      return places.length === 0 ? undefined : { ...facts, places };
+    });
+  }
+
+  forget(digest: Digest): Promise<void> {
+    return this.#change(digest, () => undefined);
+  }
+
+  /**
+   * Counts the files, and removes those that nobody would miss: their manifest is gone, and no tag
+   * leads to it, or nothing was learnt of it since `before`, in milliseconds of the epoch. What is
+   * asked for again is learnt again. Returns how many went.
+   */
+  async prune(
+    isStored: (digest: Digest) => Promise<boolean>,
+    { before, signal }: { readonly before: number; readonly signal?: AbortSignal },
+  ): Promise<number> {
+    let [files, gone] = [0, 0];
+    for await (const digest of this.digests()) {
+      if (signal?.aborted) return gone;
+      files += 1;
+      if (await isStored(digest)) continue;
+      const written = await stat(this.#path(digest)).catch(() => undefined);
+      await this.#change(digest, async (facts) => {
+        const isNamed = facts?.places.some(({ tags }) => tags.size > 0) ?? false;
+        if (!facts || (isNamed && (written?.mtimeMs ?? 0) >= before)) return facts;
+        // Asked last, and before anybody else may write: it may just have come back.
+        if (await isStored(digest)) return facts;
+        gone += 1;
+        return undefined;
+      });
+    }
+    this.#files = files - gone;
+    return gone;
+  }
+
+  /** `undefined` where there is none, or none that can be read. */
+  async read(digest: Digest): Promise<ManifestFacts | undefined> {
+    const text = await readFile(this.#path(digest), "utf8").catch(() => "");
+    const parsed = factsForm.safeParse(json(text));
+    if (!parsed.success) return undefined;
+    const places = parsed.data.places.flatMap((entry) => {
+      const upstream = parseUpstreamName(entry.upstream);
+      const repository = parseRepositoryName(entry.repository);
+      if (!upstream || !repository) return [];
+      const tags = Object.entries(entry.tags).flatMap(([name, at]): [Tag, number][] => {
+        const tag = parseTag(name);
+        return tag ? [[tag, at]] : [];
+      });
+      return [{ place: { upstream, repository }, tags: new Map(tags) }];
+    });
+    return { mediaType: parsed.data.mediaType, places };
+  }
+
+  /** Every manifest of which facts are kept. */
+  async *digests(): AsyncGenerator<Digest> {
+    for (const algorithm of ["sha256", "sha512"] as const) {
+      const top = join(this.#directory, algorithm);
+      for (const folder of await readdir(top).catch(() => [])) {
+        for (const name of await readdir(join(top, folder)).catch(() => [])) {
+          const digest = parseDigest(`${algorithm}:${name.replace(/\.json$/, "")}`);
+          if (digest) yield digest;
+        }
+      }
+    }
+  }
+
+  savePins(pins: readonly Pin[]): Promise<void> {
+    return this.#replace(join(this.#directory, "pins.json"), pins);
+  }
+
+  async pins(): Promise<Pin[]> {
+    const text = await readFile(join(this.#directory, "pins.json"), "utf8").catch(() => "");
+    return pinsForm.safeParse(json(text)).data ?? [];
+  }
+
+  async #change(digest: Digest, change: Change): Promise<void> {
+    const before = this.#writing.get(digest) ?? Promise.resolve();
+    const writing = before.catch(() => {}).then(() => this.#apply(digest, change));
+    this.#writing.set(digest, writing);
+    try {
+      await writing;
+    } finally {
+      if (this.#writing.get(digest) === writing) this.#writing.delete(digest);
+    }
+  }
+
+  async #apply(digest: Digest, change: Change): Promise<void> {
+    const known = this.#known.get(digest) ?? (await this.read(digest));
+    const facts = await change(known);
+    if (facts !== known) await this.#write(digest, facts, known === undefined);
+    if (facts) this.#known.set(digest, facts);
+    else this.#known.delete(digest);
+  }
+
+  async #write(digest: Digest, facts: ManifestFacts | undefined, isNew: boolean): Promise<void> {
+    const path = this.#path(digest);
+    if (!facts) {
+      await rm(path, { force: true });
+      this.#files = Math.max(0, this.#files - 1);
+      return;
+    }
+    const places = facts.places.map(({ place, tags }) => ({
+      upstream: place.upstream,
+      repository: place.repository,
+      tags: Object.fromEntries(tags),
+    }));
+    await this.#replace(path, { mediaType: facts.mediaType, places });
+    if (isNew) this.#files += 1;
+  }
+
+  /** Whole or not at all; without a sync, since a fact that a power cut takes is learnt again. */
+  async #replace(path: string, value: unknown): Promise<void> {
+    const draft = join(this.#directory, "writing", String((this.#number += 1)));
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await mkdir(dirname(draft), { recursive: true, mode: 0o700 });
+      await writeFile(draft, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+      await rename(draft, path);
+    } catch (cause) {
+      await rm(draft, { force: true }).catch(() => {});
+      throw storageFault(`write ${path}`, cause);
+    }
+  }
+
+  #path(digest: Digest): string {
+    const hex = digestHex(digest);
+    return join(this.#directory, digestAlgorithm(digest), hex.slice(0, 2), `${hex}.json`);
+  }
+}
+
+function isSame(one: Place, other: Place): boolean {
+  return one.upstream === other.upstream && one.repository === other.repository;
+}
+
+function withFact(
+  facts: ManifestFacts | undefined,
+  { mediaType, place, tag, at }: { mediaType: string; place: Place; tag?: Tag; at: number },
+): ManifestFacts {
+  const known = facts?.places ?? [];
+  const here = known.find((one) => isSame(one.place, place));
+  const isNew = !here || (tag !== undefined && !here.tags.has(tag));
+  if (facts && facts.mediaType === mediaType && !isNew) return facts;
+  const tags = new Map(here?.tags);
+  if (tag !== undefined) tags.set(tag, at);
+  return { mediaType, places: known.filter((one) => one !== here).concat({ place, tags }) };
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

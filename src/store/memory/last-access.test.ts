@@ -1,0 +1,91 @@
+import { describe, expect, test } from "bun:test";
+import type { Digest } from "../../oci/digest.ts";
+import { digestNumber } from "../storetest/metadata-conformance.ts";
+import { Usage } from "./last-access.ts";
+
+const HOUR = 3_600_000;
+const [one, two, three] = [digestNumber(1), digestNumber(2), digestNumber(3)];
+
+/** Records what is written, one map for each writing. */
+function recorder(): {
+  used(times: ReadonlyMap<Digest, number>): Promise<void>;
+  writes: Map<Digest, number>[];
+} {
+  const writes: Map<Digest, number>[] = [];
+  return { writes, used: async (times) => void writes.push(new Map(times)) };
+}
+
+describe("use times", () => {
+  test("are written once for many uses, the latest of each", async () => {
+    const contents = recorder();
+    const usage = new Usage(contents, { interval: HOUR });
+    for (let at = 1; at <= 1000; at += 1) usage.touch(one, at);
+    usage.touch(two, 5);
+    usage.touch(one, 7);
+    expect(contents.writes).toEqual([]);
+    await usage.flush();
+    await usage.flush();
+    expect(contents.writes).toEqual([
+      new Map([
+        [one, 1000],
+        [two, 5],
+      ]),
+    ]);
+    await usage.close();
+  });
+
+  test("are written after a while by themselves", async () => {
+    const written = Promise.withResolvers<ReadonlyMap<Digest, number>>();
+    const usage = new Usage({ used: async (times) => written.resolve(times) }, { interval: 1 });
+    usage.touch(one, 1);
+    expect(await written.promise).toEqual(new Map([[one, 1]]));
+    await usage.close();
+  });
+
+  test("are written at the end", async () => {
+    const contents = recorder();
+    const usage = new Usage(contents, { interval: HOUR });
+    usage.touch(three, 3);
+    await usage.close();
+    expect(contents.writes).toEqual([new Map([[three, 3]])]);
+  });
+
+  test("take no more memory than allowed, even where the index does not keep up", async () => {
+    const gate = Promise.withResolvers<void>();
+    const writes: number[] = [];
+    const slow = {
+      used: async (times: ReadonlyMap<Digest, number>) => {
+        writes.push(times.size);
+        await gate.promise;
+      },
+    };
+    const usage = new Usage(slow, { interval: HOUR, limit: 10 });
+    for (let at = 0; at < 100; at += 1) usage.touch(digestNumber(at), at);
+    expect(writes).toEqual([10]);
+    gate.resolve();
+    await usage.close();
+    expect(writes).toEqual([10, 10]);
+  });
+
+  test("that could not be written are reported, and the next ones are written", async () => {
+    const failure = new Error("the disk is full");
+    const reported = Promise.withResolvers<unknown>();
+    const contents = recorder();
+    let failing = true;
+    const usage = new Usage(
+      {
+        used: async (times) => {
+          if (failing) throw failure;
+          await contents.used(times);
+        },
+      },
+      { interval: 1, onError: reported.resolve },
+    );
+    usage.touch(one, 1);
+    expect(await reported.promise).toBe(failure);
+    failing = false;
+    usage.touch(two, 2);
+    await usage.close();
+    expect(contents.writes).toEqual([new Map([[two, 2]])]);
+  });
+});

@@ -1,0 +1,139 @@
+import type { Digest } from "../../oci/digest.ts";
+import { digestAlgorithm, digestOf, newHasher } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import type { BlobEntry, BlobStore, Draft, StoredBlob } from "../blob-store.ts";
+
+/** A store that forgets everything with its process: for tests of the floors above. */
+export class MemoryBlobs implements BlobStore {
+  readonly #stored = new Map<Digest, { readonly bytes: Blob; readonly storedAt: number }>();
+  readonly #kept = new Map<Digest, Uint8Array<ArrayBuffer>>();
+  readonly #drafts = new Set<Digest>();
+
+  async open(digest: Digest): Promise<StoredBlob | undefined> {
+    const found = this.#stored.get(digest);
+    return found && { digest, size: found.bytes.size, bytes: found.bytes };
+  }
+
+  async draft(digest: Digest): Promise<Draft> {
+    if (this.#drafts.has(digest)) throw new Error(`${digest} already has a draft`);
+    this.#drafts.add(digest);
+    const kept = this.#kept.get(digest);
+    this.#kept.delete(digest);
+    return new MemoryDraft(digest, kept ?? new Uint8Array(), (outcome, bytes) => {
+      this.#drafts.delete(digest);
+      if (outcome === "keep") this.#kept.set(digest, bytes);
+      if (outcome === "commit") {
+        this.#stored.set(digest, { bytes: new Blob([bytes]), storedAt: Date.now() });
+      }
+    });
+  }
+
+  async remove(digest: Digest): Promise<boolean> {
+    return this.#stored.delete(digest);
+  }
+
+  async *entries(): AsyncGenerator<BlobEntry> {
+    for (const [digest, { bytes, storedAt }] of this.#stored) {
+      yield { digest, size: bytes.size, storedAt };
+    }
+  }
+
+  async *kept(): AsyncGenerator<BlobEntry> {
+    for (const [digest, { byteLength }] of this.#kept) {
+      yield { digest, size: byteLength, storedAt: 0 };
+    }
+  }
+
+  async forget(digest: Digest): Promise<boolean> {
+    if (this.#drafts.has(digest)) return false;
+    this.#kept.delete(digest);
+    return true;
+  }
+
+  setAside(digest: Digest): Promise<boolean> {
+    return this.remove(digest);
+  }
+}
+
+type Outcome = "commit" | "keep" | "discard";
+
+class MemoryDraft implements Draft {
+  readonly digest: Digest;
+  readonly #end: (outcome: Outcome, bytes: Uint8Array<ArrayBuffer>) => void;
+  #bytes: Uint8Array<ArrayBuffer>;
+  #verified: boolean | undefined;
+  #outcome: Outcome | undefined;
+
+  constructor(
+    digest: Digest,
+    bytes: Uint8Array<ArrayBuffer>,
+    end: (outcome: Outcome, bytes: Uint8Array<ArrayBuffer>) => void,
+  ) {
+    this.digest = digest;
+    this.#bytes = bytes;
+    this.#end = end;
+  }
+
+  get length(): number {
+    return this.#bytes.byteLength;
+  }
+
+  async reserve(): Promise<void> {}
+
+  async append(chunk: Uint8Array): Promise<void> {
+    this.#mustBeAlive("append to");
+    if (this.#verified !== undefined) {
+      throw new Error(`cannot append to the draft of ${this.digest}: it was verified`);
+    }
+    const longer = new Uint8Array(this.#bytes.byteLength + chunk.byteLength);
+    longer.set(this.#bytes);
+    longer.set(chunk, this.#bytes.byteLength);
+    this.#bytes = longer;
+  }
+
+  async read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    if (first < 0 || end < first || end > this.length) {
+      throw new RangeError(`bytes ${first} to ${end} of a draft of ${this.length}`);
+    }
+    if (this.#outcome === "keep" || this.#outcome === "discard") {
+      throw new Fault({ kind: "storage", reason: `the draft of ${this.digest} was given up` });
+    }
+    return this.#bytes.slice(first, end);
+  }
+
+  verify(): boolean {
+    this.#verified ??= digestOf(this.#bytes, digestAlgorithm(this.digest)) === this.digest;
+    return this.#verified;
+  }
+
+  prefix(): { length: number; hasher: Bun.CryptoHasher } {
+    return { length: this.length, hasher: newHasher(this.digest).update(this.#bytes) };
+  }
+
+  async commit(): Promise<StoredBlob> {
+    this.#mustBeAlive("commit");
+    if (!this.#verified) throw new Error(`cannot commit the draft of ${this.digest}: unverified`);
+    this.#finish("commit");
+    return { digest: this.digest, size: this.length, bytes: new Blob([this.#bytes]) };
+  }
+
+  async keep(): Promise<void> {
+    this.#mustBeAlive("keep");
+    this.#finish(this.#verified === false || this.length === 0 ? "discard" : "keep");
+  }
+
+  async discard(): Promise<void> {
+    this.#mustBeAlive("discard");
+    this.#finish("discard");
+  }
+
+  #finish(outcome: Outcome): void {
+    this.#outcome = outcome;
+    this.#end(outcome, this.#bytes);
+  }
+
+  #mustBeAlive(doing: string): void {
+    if (this.#outcome === undefined) return;
+    throw new Error(`cannot ${doing} the draft of ${this.digest}: it has ended`);
+  }
+}

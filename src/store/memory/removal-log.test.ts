@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import { digestNumber } from "../storetest/metadata-conformance.ts";
+import { Removals } from "./removal-log.ts";
+
+test("tells of each content whether it went since", () => {
+  const removals = new Removals();
+  const [one, other] = [digestNumber(1), digestNumber(2)];
+  const before = removals.now;
+  removals.add(one);
+  expect([removals.since(before, one), removals.since(before, other)]).toEqual([true, false]);
+  const after = removals.now;
+  expect(removals.since(after, one)).toBe(false);
+  removals.add(one);
+  expect(removals.since(after, one)).toBe(true);
+});
+
+test("what is remembered no more may have gone", () => {
+  const removals = new Removals(2);
+  const before = removals.now;
+  removals.add(digestNumber(1));
+  const between = removals.now;
+  for (const number of [2, 3]) removals.add(digestNumber(number));
+  expect(removals.since(before, digestNumber(1))).toBe(true);
+  // As may any that nobody has heard of, but not since then.
+  expect(removals.since(before, digestNumber(9))).toBe(true);
+  expect(removals.since(between, digestNumber(9))).toBe(false);
+  expect(removals.since(between, digestNumber(3))).toBe(true);
+});

@@ -1,0 +1,77 @@
+import { expect, test } from "bun:test";
+import { type Digest, digestOf } from "../../oci/digest.ts";
+import { blobStoreConformance, storeBytes } from "../storetest/blob-store-conformance.ts";
+import type { StoredBlob } from "../blob-store.ts";
+import { MemoryBlobs } from "./memory-blob-store.ts";
+import { sampleBytes } from "../storetest/sample-bytes.ts";
+import { SmallBlobs } from "./small-blob-cache.ts";
+
+blobStoreConformance("small blobs in memory", async () => ({
+  store: new SmallBlobs(new MemoryBlobs()),
+  close: async () => undefined,
+}));
+
+/** A store that counts how often it is asked, and may answer with other bytes than it was given. */
+class Counting extends MemoryBlobs {
+  opened = 0;
+  spoilt = false;
+
+  override async open(digest: Digest): Promise<StoredBlob | undefined> {
+    this.opened += 1;
+    const stored = await super.open(digest);
+    if (!stored || !this.spoilt) return stored;
+    return { ...stored, bytes: new Blob([new Uint8Array(stored.size)]) };
+  }
+}
+
+test("a small blob is opened once, and a large one each time", async () => {
+  const inner = new Counting();
+  const store = new SmallBlobs(inner);
+  const [small, large] = [sampleBytes(65_536), sampleBytes(65_537)];
+  for (const [content, expected] of [
+    [small, 1],
+    [large, 3],
+  ] as const) {
+    const digest = await storeBytes(store, content);
+    inner.opened = 0;
+    for (let turn = 0; turn < 3; turn += 1) {
+      const found = await store.open(digest);
+      expect(found?.size).toBe(content.byteLength);
+      expect(await found?.bytes.bytes()).toEqual(content);
+    }
+    expect(inner.opened).toBe(expected);
+  }
+});
+
+test("memory is bounded: the one that was longest not asked for is opened again", async () => {
+  const inner = new Counting();
+  const store = new SmallBlobs(inner, { memory: 25_000 });
+  const contents = [1, 2, 3].map((seed) => sampleBytes(10_000, seed));
+  for (const content of contents) await store.open(await storeBytes(store, content));
+  inner.opened = 0;
+  for (const content of contents.toReversed()) await store.open(digestOf(content));
+  expect(inner.opened).toBe(1);
+});
+
+test("what was removed is gone, also where its reading was under way", async () => {
+  const inner = new Counting();
+  const store = new SmallBlobs(inner);
+  const digest = await storeBytes(store, sampleBytes(1000));
+  const reading = store.open(digest);
+  await store.remove(digest);
+  await reading;
+  expect(await store.open(digest)).toBeUndefined();
+});
+
+test("bytes that have rotted are removed and not served", async () => {
+  const inner = new Counting();
+  const store = new SmallBlobs(inner);
+  const content = sampleBytes(1000);
+  const digest = await storeBytes(store, content);
+  inner.spoilt = true;
+  expect(await store.open(digest)).toBeUndefined();
+  inner.spoilt = false;
+  expect(await store.open(digest)).toBeUndefined();
+  await storeBytes(store, content);
+  expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+});

@@ -1,0 +1,111 @@
+import { LRUCache } from "lru-cache";
+import { type Digest, digestAlgorithm, digestOf } from "../../oci/digest.ts";
+import type { BlobEntry, BlobStore, Draft, StoredBlob } from "../blob-store.ts";
+import { Removals } from "./removal-log.ts";
+
+/** Above it the kernel's way from file to socket costs less than a copy through here. */
+const LARGEST = 64 * 1024;
+
+/** In bytes, for all of them together. */
+const MEMORY = 24 * 1024 * 1024;
+
+/** What one costs besides its bytes. */
+const OVERHEAD = 512;
+
+export interface SmallBlobsOptions {
+  /** In bytes. */
+  readonly memory?: number;
+  /** Takes a corrupt content out of sight, and never rejects; else the store below does. */
+  readonly setAside?: (digest: Digest) => Promise<void>;
+}
+
+/**
+ * Small contents in memory, in front of a store where opening a file takes longer than sending it.
+ * They are verified as they are read, so that a file that has rotted is never served from here.
+ */
+export class SmallBlobs implements BlobStore {
+  readonly #store: BlobStore;
+  readonly #memory: LRUCache<Digest, StoredBlob>;
+  readonly #takeAside: (digest: Digest) => Promise<unknown>;
+  /** Corrupt contents that are on their way out of sight. At most as many as are read at once. */
+  readonly #leaving = new Map<Digest, Promise<unknown>>();
+  readonly removals = new Removals();
+
+  constructor(store: BlobStore, { memory = MEMORY, setAside }: SmallBlobsOptions = {}) {
+    this.#store = store;
+    this.#takeAside = setAside ?? ((digest) => this.setAside(digest));
+    this.#memory = new LRUCache({
+      maxSize: memory,
+      sizeCalculation: ({ size }) => size + OVERHEAD,
+    });
+  }
+
+  async open(digest: Digest, isAnew = false): Promise<StoredBlob | undefined> {
+    const known = isAnew ? undefined : this.#memory.get(digest);
+    if (known) return known;
+    const { now } = this.removals;
+    const stored = await this.#store.open(digest, isAnew);
+    if (!stored || stored.size > LARGEST) return stored;
+    const bytes = await stored.bytes.bytes().catch(() => undefined);
+    if (!bytes) return stored;
+    if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
+      // Nobody could use it; once it is gone, it is fetched anew. It may be gone, and here anew.
+      if (!this.removals.since(now, digest)) await this.#leave(digest);
+      return undefined;
+    }
+    const { size } = stored;
+    const small = { digest, size, bytes: new Blob([bytes]), isInMemory: true };
+    // A removal that overtook the reading would otherwise be undone by it.
+    if (!this.removals.since(now, digest)) this.#memory.set(digest, small);
+    return small;
+  }
+
+  /** Once for all who have read it: the second would take away what came anew. */
+  async #leave(digest: Digest): Promise<void> {
+    const leaving = this.#leaving.get(digest) ?? this.#takeAside(digest);
+    this.#leaving.set(digest, leaving);
+    try {
+      await leaving;
+    } finally {
+      this.#leaving.delete(digest);
+    }
+  }
+
+  draft(digest: Digest): Promise<Draft> {
+    return this.#store.draft(digest);
+  }
+
+  async remove(digest: Digest): Promise<boolean> {
+    try {
+      return await this.#store.remove(digest);
+    } finally {
+      this.drop(digest);
+    }
+  }
+
+  /** The content is gone from the store below, by whatever way. */
+  drop(digest: Digest): void {
+    this.removals.add(digest);
+    this.#memory.delete(digest);
+  }
+
+  async setAside(digest: Digest): Promise<boolean> {
+    try {
+      return await this.#store.setAside(digest);
+    } finally {
+      this.drop(digest);
+    }
+  }
+
+  kept(): AsyncIterable<BlobEntry> {
+    return this.#store.kept();
+  }
+
+  forget(digest: Digest): Promise<boolean> {
+    return this.#store.forget(digest);
+  }
+
+  entries(): AsyncIterable<BlobEntry> {
+    return this.#store.entries();
+  }
+}

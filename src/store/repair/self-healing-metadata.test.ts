@@ -1,0 +1,75 @@
+import { expect, test } from "bun:test";
+import { open } from "node:fs/promises";
+import { tempDir } from "../../../test/harness/places.ts";
+import { rejection } from "../storetest/blob-store-conformance.ts";
+import { HealingIndex } from "./self-healing-metadata.ts";
+import { digestNumber, indexConformance, place } from "../storetest/metadata-conformance.ts";
+import { openIndex } from "../sql/open-metadata.ts";
+
+const nginx = place("docker.io", "library/nginx");
+const digest = digestNumber(1);
+
+indexConformance("one that heals", async () => {
+  const index = new HealingIndex(await openIndex(":memory:"), () => openIndex(":memory:"));
+  return { index, close: () => index.close() };
+});
+
+/** An index of 2,000 contents, more than its first pages hold. */
+async function fill(path: string): Promise<void> {
+  const index = await openIndex(path);
+  for (let at = 0; at < 2000; at += 1) {
+    await index.contents.put({ digest: digestNumber(at), size: 1 }, at);
+  }
+  await index.close();
+}
+
+/** Writes over all but the first pages, in the same file. */
+async function spoil(path: string): Promise<void> {
+  const file = await open(path, "r+");
+  const { size } = await file.stat();
+  await file.write(Buffer.alloc(size - 8192, 7), 0, size - 8192, 8192);
+  await file.close();
+}
+
+test("all who meet the damage are answered by one new index", async () => {
+  await using dir = await tempDir("index");
+  const path = dir.file("index.db");
+  await fill(path);
+  let replaced = 0;
+  const index = new HealingIndex(await openIndex(path), async (damaged) => {
+    replaced += 1;
+    await damaged.close().catch(() => {});
+    return openIndex(dir.file(`index-${replaced}.db`));
+  });
+  await spoil(path);
+  const { revision } = index;
+  const answers = await Promise.all([
+    index.contents.page(2000),
+    index.links.add(nginx, [{ digest }]),
+    index.contents.total(),
+    index.contents.page(10),
+  ]);
+  expect(answers).toEqual([[], undefined, { count: 0, bytes: 0 }, []]);
+  expect(replaced).toBe(1);
+  expect(index.revision).toBeGreaterThan(revision);
+  expect(await index.links.get(nginx, digest)).toEqual({ digest });
+
+  await index.close();
+});
+
+test("where the disk leaves no new index, it is not tried again and again", async () => {
+  await using dir = await tempDir("index");
+  const path = dir.file("index.db");
+  await fill(path);
+  const reopened = await openIndex(path);
+  await spoil(path);
+  let tried = 0;
+  const index = new HealingIndex(reopened, async () => {
+    tried += 1;
+    throw new Error("the disk is broken");
+  });
+  expect(String(await rejection(index.contents.page(2000)))).toContain("the disk is broken");
+  expect(String(await rejection(index.contents.page(2000)))).toContain("malformed");
+  expect(tried).toBe(1);
+  await index.close();
+});

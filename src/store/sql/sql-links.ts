@@ -1,0 +1,148 @@
+import type { Kysely } from "kysely";
+import type { Digest } from "../../oci/digest.ts";
+import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
+import type { Link, Links, Place } from "../metadata-store.ts";
+import type { Tables } from "./tables.ts";
+
+/** Links of one statement: four variables each, far below the 32,766 that SQLite takes. */
+const ROWS_PER_INSERT = 128;
+
+/** What may be seen where, in a database. */
+export class SqlLinks implements Links {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async get(place: Place, digest: Digest): Promise<Link | undefined> {
+    const row = await this.#db
+      .selectFrom("links")
+      .select("size")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("digest", "=", digest)
+      .executeTakeFirst();
+    return row && { digest, ...(row.size === null ? {} : { size: row.size }) };
+  }
+
+  async add(place: Place, links: readonly Link[]): Promise<void> {
+    // An image may name a layer twice, and PostgreSQL refuses to upsert a row twice in a statement.
+    const sizes = new Map<Digest, number | null>();
+    for (const { digest, size } of links) sizes.set(digest, size ?? sizes.get(digest) ?? null);
+    const rows = [...sizes].map(([digest, size]) => ({
+      upstream: place.upstream,
+      repository: place.repository,
+      digest,
+      size,
+    }));
+    if (rows.length <= ROWS_PER_INSERT) return this.#insert(this.#db, rows);
+    await this.#db.transaction().execute(async (transaction) => {
+      for (let first = 0; first < rows.length; first += ROWS_PER_INSERT) {
+        await this.#insert(transaction, rows.slice(first, first + ROWS_PER_INSERT));
+      }
+    });
+  }
+
+  async remove(place: Place, digest: Digest): Promise<void> {
+    await this.#db
+      .deleteFrom("links")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("digest", "=", digest)
+      .execute();
+  }
+
+  async removeAll(digest: Digest, upstream?: UpstreamName): Promise<void> {
+    let query = this.#db.deleteFrom("links").where("digest", "=", digest);
+    if (upstream !== undefined) query = query.where("upstream", "=", upstream);
+    await query.execute();
+  }
+
+  async places(digest: Digest, limit: number): Promise<Place[]> {
+    return this.#db
+      .selectFrom("links")
+      .select(["upstream", "repository"])
+      .where("digest", "=", digest)
+      .orderBy("upstream")
+      .orderBy("repository")
+      .limit(limit)
+      .execute();
+  }
+
+  async upstreams(digest: Digest): Promise<UpstreamName[]> {
+    const rows = await this.#db
+      .selectFrom("links")
+      .select("upstream")
+      .distinct()
+      .where("digest", "=", digest)
+      .execute();
+    return rows.map((row) => row.upstream);
+  }
+
+  async seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+    if (digests.length === 0) return new Set();
+    const rows = await this.#db
+      .selectFrom("links")
+      .select("digest")
+      .distinct()
+      .where("digest", "in", digests)
+      .where("upstream", "=", upstream)
+      .execute();
+    return new Set(rows.map((row) => row.digest));
+  }
+
+  async digests(limit: number, last?: Digest): Promise<Digest[]> {
+    let query = this.#db.selectFrom("links").select("digest").distinct();
+    if (last !== undefined) query = query.where("digest", ">", last);
+    const rows = await query.orderBy("digest").limit(limit).execute();
+    return rows.map((row) => row.digest);
+  }
+
+  async forget(digests: readonly Digest[]): Promise<number> {
+    if (digests.length === 0) return 0;
+    // In one statement: what is stored between a look and a removal would lose its links.
+    const { numDeletedRows } = await this.#db
+      .deleteFrom("links")
+      .where("digest", "in", digests)
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom("contents")
+              .select("contents.digest")
+              .whereRef("contents.digest", "=", "links.digest"),
+          ),
+        ),
+      )
+      .executeTakeFirstOrThrow();
+    return Number(numDeletedRows);
+  }
+
+  async repositories(upstream: UpstreamName, limit: number, last = ""): Promise<RepositoryName[]> {
+    const rows = await this.#db
+      .selectFrom("links")
+      .select("repository")
+      .distinct()
+      .where("upstream", "=", upstream)
+      // Compared by its bytes, it need not be a name itself.
+      .where("repository", ">", last as RepositoryName)
+      .orderBy("repository")
+      .limit(limit)
+      .execute();
+    return rows.map((row) => row.repository);
+  }
+
+  async #insert(db: Kysely<Tables>, rows: readonly Tables["links"][]): Promise<void> {
+    if (rows.length === 0) return;
+    await db
+      .insertInto("links")
+      .values(rows)
+      .onConflict((conflict) =>
+        conflict.columns(["upstream", "repository", "digest"]).doUpdateSet((update) => ({
+          size: update.fn.coalesce("excluded.size", "links.size"),
+        })),
+      )
+      .execute();
+  }
+}

@@ -1,0 +1,81 @@
+import type { Kysely } from "kysely";
+import type { Tag } from "../../oci/names.ts";
+import type { NamedTag, Place, TagFact, Tags } from "../metadata-store.ts";
+import type { Tables } from "./tables.ts";
+
+/** What tags point at, in a database. */
+export class SqlTags implements Tags {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async get(place: Place, tag: Tag): Promise<TagFact | undefined> {
+    const row = await this.#db
+      .selectFrom("tags")
+      .select(["digest", "checked_at"])
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("tag", "=", tag)
+      .executeTakeFirst();
+    return row && { digest: row.digest, checkedAt: row.checked_at };
+  }
+
+  async put(place: Place, tag: Tag, fact: TagFact): Promise<void> {
+    const values = { digest: fact.digest, checked_at: fact.checkedAt };
+    await this.#db
+      .insertInto("tags")
+      .values({ upstream: place.upstream, repository: place.repository, tag, ...values })
+      .onConflict((conflict) =>
+        conflict.columns(["upstream", "repository", "tag"]).doUpdateSet(values),
+      )
+      .execute();
+  }
+
+  async remove(place: Place, tag: Tag): Promise<void> {
+    await this.#db
+      .deleteFrom("tags")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .where("tag", "=", tag)
+      .execute();
+  }
+
+  async list(place: Place): Promise<Tag[]> {
+    const rows = await this.#db
+      .selectFrom("tags")
+      .select("tag")
+      .where("upstream", "=", place.upstream)
+      .where("repository", "=", place.repository)
+      .orderBy("tag")
+      .execute();
+    return rows.map((row) => row.tag);
+  }
+
+  async all(limit: number, last?: NamedTag): Promise<(NamedTag & TagFact)[]> {
+    let query = this.#db.selectFrom("tags").selectAll();
+    if (last) {
+      const { upstream, repository } = last.place;
+      query = query.where((where) =>
+        where(
+          where.refTuple("upstream", "repository", "tag"),
+          ">",
+          where.tuple(upstream, repository, last.tag),
+        ),
+      );
+    }
+    const rows = await query
+      .orderBy("upstream")
+      .orderBy("repository")
+      .orderBy("tag")
+      .limit(limit)
+      .execute();
+    return rows.map(({ upstream, repository, tag, digest, checked_at: checkedAt }) => ({
+      place: { upstream, repository },
+      tag,
+      digest,
+      checkedAt,
+    }));
+  }
+}

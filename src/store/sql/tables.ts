@@ -1,0 +1,60 @@
+import type { Digest } from "../../oci/digest.ts";
+import type { RepositoryName, Tag, UpstreamName } from "../../oci/names.ts";
+
+/**
+ * The index as a database has it; migrations.ts makes it so. Names and digests were parsed before
+ * they were written, so their columns have the branded types. Times are milliseconds of the epoch,
+ * sizes are bytes.
+ */
+export interface Tables {
+  tags: TagsTable;
+  links: LinksTable;
+  contents: ContentsTable;
+  listings: ListingsTable;
+  pins: PinsTable;
+  schema_version: SchemaVersionTable;
+}
+
+interface TagsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  tag: Tag;
+  digest: Digest;
+  checked_at: number;
+}
+
+interface LinksTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  digest: Digest;
+  size: number | null;
+}
+
+interface ContentsTable {
+  digest: Digest;
+  size: number;
+  media_type: string | null;
+  stored_at: number;
+  used_at: number;
+}
+
+interface ListingsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  key: string;
+  body: string;
+  checked_at: number;
+}
+
+interface PinsTable {
+  pattern: string;
+  /** Separated by commas. */
+  platforms: string;
+  since: number;
+}
+
+/** One row, whose id is 1. */
+interface SchemaVersionTable {
+  id: number;
+  version: number;
+}
