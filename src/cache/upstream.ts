@@ -4,7 +4,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";
 import type { Place } from "../store/metadata-store.ts";
 import type { Registry } from "../upstream/registry.ts";
-import type { Source, Transfer } from "./source.ts";
+import type { Source, Transfer } from "./fill/source.ts";
 
 /** A configured upstream: what the owner says of it now, and the registry itself. */
 export interface Upstream {

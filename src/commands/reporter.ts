@@ -1,5 +1,5 @@
 import type { CacheObserver } from "../cache/cache.ts";
-import type { FillEvent } from "../cache/fills.ts";
+import type { FillEvent } from "../cache/fill/fills.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { RequestRecord } from "../server/pull-api.ts";

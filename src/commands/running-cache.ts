@@ -1,7 +1,7 @@
 import { Cache } from "../cache/cache.ts";
-import { adopt } from "../cache/keeping/adoption.ts";
-import { Housekeeping } from "../cache/keeping/housekeeping.ts";
-import { openKeptStore } from "../cache/keeping/kept-store.ts";
+import { adopt } from "../cache/retention/adoption.ts";
+import { Housekeeping } from "../cache/retention/housekeeping.ts";
+import { openKeptStore } from "../cache/retention/storage.ts";
 import type { Upstream } from "../cache/upstream.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";

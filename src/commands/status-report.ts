@@ -1,6 +1,6 @@
-import type { Fill } from "../cache/fill.ts";
-import type { Fills } from "../cache/fills.ts";
-import type { KeptStore } from "../cache/keeping/kept-store.ts";
+import type { Fill } from "../cache/fill/fill.ts";
+import type { Fills } from "../cache/fill/fills.ts";
+import type { KeptStore } from "../cache/retention/storage.ts";
 import { formatSize } from "../config/units.ts";
 import { diskFacts } from "../store/disk/disk-usage.ts";
 import { LOW_WATER } from "../store/disk/disk-budget.ts";

@@ -1,6 +1,6 @@
-import type { HousekeepingEvents } from "../cache/keeping/housekeeping.ts";
-import type { KeptStore, StoreEvents } from "../cache/keeping/kept-store.ts";
-import type { Why } from "../cache/keeping/evictor.ts";
+import type { HousekeepingEvents } from "../cache/retention/housekeeping.ts";
+import type { KeptStore, StoreEvents } from "../cache/retention/storage.ts";
+import type { Why } from "../cache/retention/evictor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Learnt, Rebuilt, Reconciled } from "../store/repair/reconcile.ts";
 import type { Log } from "../telemetry/log.ts";

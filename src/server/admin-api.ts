@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { Adopted, AdoptOptions } from "../cache/keeping/adoption.ts";
-import { RefusedError } from "../cache/keeping/refused.ts";
-import type { Steward } from "../cache/keeping/steward.ts";
+import type { Adopted, AdoptOptions } from "../cache/retention/adoption.ts";
+import { RefusedError } from "../cache/retention/refused-error.ts";
+import type { Steward } from "../cache/retention/store-admin.ts";
 import { parseUpstreamName } from "../oci/names.ts";
 import { progressLines } from "./progress-lines.ts";
 

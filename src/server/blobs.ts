@@ -1,6 +1,6 @@
-import type { BlobAnswer } from "../cache/answers.ts";
-import type { Blobs } from "../cache/blobs.ts";
-import { HIT } from "../cache/note.ts";
+import type { BlobAnswer } from "../cache/results.ts";
+import type { Blobs } from "../cache/lookup/blob-lookup.ts";
+import { HIT } from "../cache/cache-status.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import { parseRange, type RangeRequest, resolveRange } from "../oci/range.ts";

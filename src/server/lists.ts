@@ -1,5 +1,5 @@
 import type { Cache } from "../cache/cache.ts";
-import { MOST_TAGS } from "../cache/tag-lists.ts";
+import { MOST_TAGS } from "../cache/lookup/tag-lists.ts";
 import type { Upstream } from "../cache/upstream.ts";
 import { Fault } from "../oci/fault.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";

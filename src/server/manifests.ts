@@ -1,4 +1,4 @@
-import type { ManifestPulls } from "../cache/manifest-pulls.ts";
+import type { ManifestPulls } from "../cache/lookup/manifest-lookup.ts";
 import { Accept } from "../oci/accept.ts";
 import { type AnswerHeaders, contentHeaders, isUnchanged } from "./headers.ts";
 import type { PlacedRoute } from "./route.ts";

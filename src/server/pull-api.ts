@@ -1,5 +1,5 @@
 import type { Cache } from "../cache/cache.ts";
-import type { CacheNote } from "../cache/note.ts";
+import type { CacheNote } from "../cache/cache-status.ts";
 import { Deadline } from "../cache/deadline.ts";
 import { Fault } from "../oci/fault.ts";
 import { answerBlob } from "./blobs.ts";

@@ -1,4 +1,4 @@
-import type { CacheNote } from "../cache/note.ts";
+import type { CacheNote } from "../cache/cache-status.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { KnownAnswer } from "./known-answers.ts";
 

@@ -39,7 +39,7 @@ export interface FetchedManifest {
   readonly digest: Digest;
 }
 
-/** A blob's bytes on their way here: a `Transfer` of cache/source.ts. */
+/** A blob's bytes on their way here: a `Transfer` of cache/fill/source.ts. */
 export interface BlobTransfer {
   /** The offset in the blob of the body's first byte: the one asked for, or 0 from a registry without ranges. */
   readonly start: number;
@@ -47,7 +47,7 @@ export interface BlobTransfer {
   readonly size?: number;
   /** Fails with a `Fault`. It must be read to its end or cancelled: it holds a connection. */
   readonly body: ReadableStream<Uint8Array>;
-  /** See `Transfer` of cache/source.ts. */
+  /** See `Transfer` of cache/fill/source.ts. */
   readonly blame: (fault: Fault) => boolean;
 }
 

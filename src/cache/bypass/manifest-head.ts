@@ -1,0 +1,32 @@
+import { type Digest, parseDigest } from "../../oci/digest.ts";
+import { isManifestType } from "../../oci/media-types.ts";
+import type { Tag } from "../../oci/names.ts";
+import type { Place } from "../../store/metadata-store.ts";
+import type { ManifestAnswer, ManifestHeadAnswer } from "../results.ts";
+import { unlessWithoutHead } from "../lookup/tag-resolver.ts";
+import type { Upstream } from "../upstream.ts";
+
+/**
+ * What an upstream tells of a manifest by HEAD, unverified; `undefined` where that leaves open what a
+ * client has to be told.
+ *
+ * @throws Fault
+ */
+export async function headUpstream(
+  { registry }: Upstream,
+  { repository }: Place,
+  reference: Tag | Digest,
+): Promise<Omit<ManifestHeadAnswer, "note"> | undefined> {
+  const head = await registry.headManifest(repository, reference).catch(unlessWithoutHead);
+  if (!head) return undefined;
+  const { mediaType, size } = head;
+  const digest = parseDigest(reference) ?? head.digest;
+  if (!digest || size === undefined || !isManifestType(mediaType)) return undefined;
+  return { digest, mediaType, size };
+}
+
+/** What a HEAD tells of a manifest that is here. */
+export function described({ manifest, note }: ManifestAnswer): ManifestHeadAnswer {
+  const { digest, mediaType, bytes } = manifest;
+  return { digest, mediaType, size: bytes.byteLength, note };
+}

@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { Fault, type FaultDetail } from "../../oci/fault.ts";
+import { Negatives } from "./negative-cache.ts";
+
+const upstream = "reg.test";
+
+test.each<[string, FaultDetail, number]>([
+  ["missing", { kind: "unknown", what: "blob", upstream, name: "x" }, 30_000],
+  ["failed", { kind: "upstream-failed", upstream, status: 500 }, 5000],
+  ["denied", { kind: "upstream-denied", upstream, name: "x", status: 401 }, 5000],
+  ["limited", { kind: "upstream-limited", upstream, retryAfter: 60 }, 0],
+  ["overloaded", { kind: "overloaded", upstream }, 0],
+  ["storage", { kind: "storage", reason: "full" }, 0],
+])("what is %s is not asked again for its time", async (_, detail, kept) => {
+  const clock = { now: 1 };
+  const negatives = new Negatives(() => clock.now);
+  let asked = 0;
+  const ask = () =>
+    negatives
+      .run("a", async () => {
+        asked += 1;
+        throw new Fault(detail);
+      })
+      .catch((error: unknown) => error);
+  await ask();
+  clock.now += Math.max(kept - 1, 0);
+  expect(await ask()).toBeInstanceOf(Fault);
+  expect(asked).toBe(kept > 0 ? 1 : 2);
+  clock.now += 2;
+  await ask();
+  expect(asked).toBe(kept > 0 ? 2 : 3);
+  expect(await negatives.run("b", async () => "fine")).toBe("fine");
+});
+
+test("nothing is remembered that was asked before all was forgotten", async () => {
+  const negatives = new Negatives();
+  const missing = new Fault({ kind: "unknown", what: "blob", upstream, name: "x" });
+  const answer = Promise.withResolvers<string>();
+  const early = negatives.run("a", () => answer.promise).catch((error: unknown) => error);
+  const fails = negatives.run("b", () => Promise.reject(missing)).catch((error: unknown) => error);
+  expect(await fails).toBe(missing);
+  negatives.forget();
+  answer.reject(missing);
+  expect(await early).toBe(missing);
+  for (const key of ["a", "b"]) expect(await negatives.run(key, async () => "fine")).toBe("fine");
+});

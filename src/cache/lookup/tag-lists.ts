@@ -1,0 +1,78 @@
+import { z } from "zod";
+import { parseTag } from "../../oci/names.ts";
+import type { Place } from "../../store/metadata-store.ts";
+import type { Listed, Listings } from "./list-cache.ts";
+import type { Upstream } from "../upstream.ts";
+
+/** The most tags that one answer holds, and that are kept of a repository (CVE-2023-2253). */
+export const MOST_TAGS = 10_000;
+/** More than this per page is an error at some registries (ECR). */
+const UPSTREAM_PAGE = 1000;
+/** Enough for MOST_TAGS at registries that give 50 at a time, whatever they are asked for. */
+const MOST_PAGES = 200;
+
+export interface TagPageRequest {
+  /** From 0 to MOST_TAGS; absent for as many as there are, up to that. */
+  readonly n?: number;
+  /** Only tags after this one. */
+  readonly last?: string;
+}
+
+export interface TagPageAnswer {
+  readonly tags: readonly string[];
+  readonly more: boolean;
+}
+
+const known = z.object({ tags: z.array(z.string()), more: z.boolean() });
+
+/** A repository's tags as its upstream lists them, sorted, page by page. */
+export class TagLists {
+  readonly #listings: Listings;
+
+  constructor(listings: Listings) {
+    this.#listings = listings;
+  }
+
+  /** @throws Fault */
+  async page(
+    upstream: Upstream,
+    place: Place,
+    { n = MOST_TAGS, last }: TagPageRequest,
+  ): Promise<Listed<TagPageAnswer>> {
+    const listed = await this.#listings.get<TagPageAnswer>({
+      upstream,
+      place,
+      key: "tags",
+      ask: () => listFrom(upstream, place),
+      parse: (body) => known.parse(JSON.parse(body)),
+    });
+    const { tags, more } = listed.value;
+    const isBeyond = more && last !== undefined && last >= (tags.at(-1) ?? "");
+    const source = isBeyond ? await listFrom(upstream, place, last) : listed.value;
+    const from = last === undefined ? 0 : source.tags.findIndex((tag) => tag > last);
+    const rest = from < 0 ? [] : source.tags.slice(from);
+    const page = rest.slice(0, n);
+    const isCut = n > 0 && (rest.length > n || (source.more && page.length > 0));
+    return { value: { tags: page, more: isCut }, note: listed.note };
+  }
+}
+
+async function listFrom(upstream: Upstream, place: Place, last?: string): Promise<TagPageAnswer> {
+  const tags = new Set<string>();
+  let cursor = last;
+  let more = true;
+  for (let pages = 0; more && tags.size < MOST_TAGS && pages < MOST_PAGES; pages += 1) {
+    const page = await upstream.registry.listTags(place.repository, {
+      n: UPSTREAM_PAGE,
+      ...(cursor === undefined ? {} : { last: cursor }),
+    });
+    const before = tags.size;
+    for (const tag of page.tags) {
+      if (parseTag(tag)) tags.add(tag);
+    }
+    cursor = page.tags.at(-1);
+    // A registry that sends the same page for ever must not keep us here.
+    more = page.more && tags.size > before;
+  }
+  return { tags: [...tags].sort().slice(0, MOST_TAGS), more: more || tags.size > MOST_TAGS };
+}

@@ -1,0 +1,75 @@
+import type { Digest } from "../../oci/digest.ts";
+import { type Pattern, parsePattern } from "../../oci/pattern.ts";
+import type { Index, Pin } from "../../store/metadata-store.ts";
+import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
+import { everyTag } from "./all-tags.ts";
+
+/** How long the contents that pins mean are believed without looking again, in milliseconds. */
+const BELIEVED_FOR = 10_000;
+
+export interface PinnedContent {
+  /** What must stay, and its size. As many as are pinned. */
+  readonly sizes: ReadonlyMap<Digest, number>;
+  /** Bytes of all of it together, each content once. */
+  readonly bytes: number;
+  /** Images that each pattern means. */
+  readonly images: ReadonlyMap<string, number>;
+}
+
+/** What pins mean at a moment. What is new among it is used last, so looking again may wait a little. */
+export class Pinned {
+  readonly #index: Index;
+  readonly #trees: ManifestTrees;
+  #changes = 0;
+  #known: { readonly content: PinnedContent; readonly until: number } | undefined;
+
+  constructor(index: Index, trees: ManifestTrees) {
+    this.#index = index;
+    this.#trees = trees;
+  }
+
+  async content(): Promise<PinnedContent> {
+    if (this.#known && performance.now() < this.#known.until) return this.#known.content;
+    const changes = this.#changes;
+    const content = await this.contentOf(await this.#index.pins.list());
+    // A change that overtook the looking would otherwise be unknown for as long as this is believed.
+    if (changes !== this.#changes) return this.content();
+    this.#known = { content, until: performance.now() + BELIEVED_FOR };
+    return content;
+  }
+
+  /** The pins have changed. */
+  changed(): void {
+    this.#changes += 1;
+    this.#known = undefined;
+  }
+
+  async contentOf(pins: readonly Pin[]): Promise<PinnedContent> {
+    const sizes = new Map<Digest, number>();
+    const images = new Map(pins.map((pin) => [pin.pattern, 0]));
+    const patterns = pins.flatMap((pin): { pin: Pin; pattern: Pattern }[] => {
+      const pattern = parsePattern(pin.pattern);
+      return pattern ? [{ pin, pattern }] : [];
+    });
+    const take = async ({ platforms, pattern }: Pin, digest: Digest): Promise<void> => {
+      images.set(pattern, (images.get(pattern) ?? 0) + 1);
+      const tree = await this.#trees.read(digest);
+      if (!tree) return;
+      for (const part of partsOf(tree, platforms)) sizes.set(part.digest, part.size);
+    };
+    if (patterns.length > 0) {
+      for await (const { place, tag, digest } of everyTag(this.#index.tags)) {
+        const { upstream, repository } = place;
+        for (const { pin, pattern } of patterns) {
+          if (pattern.matches({ upstream, repository, tag, digest })) await take(pin, digest);
+        }
+      }
+      // An image that was pulled by its digest may have no tag.
+      for (const { pin, pattern } of patterns) {
+        if (pattern.digest && images.get(pin.pattern) === 0) await take(pin, pattern.digest);
+      }
+    }
+    const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    return { sizes, bytes, images };
+  }
+}

@@ -1,0 +1,109 @@
+import type { Digest } from "../../oci/digest.ts";
+import { type Pattern, parsePattern } from "../../oci/pattern.ts";
+import type { FactFiles } from "../../store/disk/sidecar-files.ts";
+import type { ContentUse, Index, Place } from "../../store/metadata-store.ts";
+import type { Evictor } from "./evictor.ts";
+import type { Images } from "./images.ts";
+import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
+import type { Pinned } from "./pinned-blobs.ts";
+import { RefusedError } from "./refused-error.ts";
+
+export interface Purged {
+  /** `docker.io/library/nginx:1`. */
+  readonly images: readonly string[];
+  readonly contents: number;
+  readonly bytes: number;
+  /** Contents that stay since other images hold them. */
+  readonly shared: number;
+  /** Contents that are being brought in or read at this moment: they are left alone. */
+  readonly busy: number;
+}
+
+export interface Purging {
+  readonly index: Index;
+  readonly facts: FactFiles;
+  readonly evictor: Evictor;
+  readonly trees: ManifestTrees;
+  readonly images: Images;
+  readonly pinned: Pinned;
+  readonly inUse: (digest: Digest) => boolean;
+}
+
+/** Forgets the images that a pattern means, as `Steward.purge` says. */
+export async function purge(store: Purging, pattern: Pattern, dryRun: boolean): Promise<Purged> {
+  const { index, facts, evictor, trees, inUse, pinned } = store;
+  const pins = await index.pins.list();
+  const doomed: { name: string; forget: () => Promise<void> }[] = [];
+  const staying = new Set<Digest>();
+  /** Manifests that images which stay need where they are seen. */
+  const needed = new Set<string>();
+  const going = new Map<Digest, number>();
+  for await (const image of store.images.named()) {
+    const { upstream, repository, tag, digest } = image;
+    const tree = await trees.read(digest);
+    const parts = tree ? partsOf(tree) : [];
+    const place = { upstream, repository };
+    if (!pattern.matches(image)) {
+      for (const part of parts) staying.add(part.digest);
+      needed.add(seenAt(place, digest));
+      for (const { manifest } of tree?.platforms ?? []) needed.add(seenAt(place, manifest));
+      continue;
+    }
+    const name = `${upstream}/${repository}${tag === undefined ? `@${digest}` : `:${tag}`}`;
+    const pin = pins.find((one) => parsePattern(one.pattern)?.matches(image));
+    if (pin) {
+      const hint = `entrepot unpin '${pin.pattern}'`;
+      throw new RefusedError("pinned", `${name} is pinned by ${pin.pattern}: ${hint} first`);
+    }
+    for (const part of parts) going.set(part.digest, part.size);
+    doomed.push({
+      name,
+      forget: async () => {
+        // The files first: what is only half purged is still listed, and can be purged again.
+        if (tag !== undefined) {
+          await facts.forgetTag(digest, place, tag);
+          await index.tags.remove(place, tag);
+        }
+        if (needed.has(seenAt(place, digest))) return;
+        await facts.forgetPlace(digest, place);
+        await index.links.remove(place, digest);
+      },
+    });
+  }
+  if (doomed.length === 0) {
+    const message = `nothing that is cached is meant by ${pattern.text}: entrepot ls shows what is`;
+    throw new RefusedError("matches-nothing", message);
+  }
+  // What is being brought in is not held yet.
+  const busy = [...going.keys()].filter((digest) => !staying.has(digest) && inUse(digest));
+  let [contents, bytes, shared] = [0, 0, 0];
+  for (const { digest, size, mediaType } of await held(index, [...going.keys()])) {
+    if (staying.has(digest)) shared += 1;
+    else if (!busy.includes(digest)) {
+      contents += 1;
+      bytes += size;
+      if (dryRun) continue;
+      await evictor.remove(digest, size, "purge");
+      await index.links.removeAll(digest);
+      if (mediaType !== undefined) await facts.forget(digest);
+    }
+  }
+  if (!dryRun) {
+    for (const { forget } of doomed) await forget();
+    pinned.changed();
+  }
+  const images = doomed.map(({ name }) => name);
+  return { images, contents, bytes, shared, busy: busy.length };
+}
+
+async function held(index: Index, digests: readonly Digest[]): Promise<ContentUse[]> {
+  const rows: ContentUse[] = [];
+  for (let first = 0; first < digests.length; first += 256) {
+    rows.push(...(await index.contents.among(digests.slice(first, first + 256))));
+  }
+  return rows;
+}
+
+function seenAt({ upstream, repository }: Place, digest: Digest): string {
+  return `${upstream}/${repository}@${digest}`;
+}
