@@ -15,7 +15,7 @@ import { missingContent } from "../store/disk/disk-blob-store.ts";
 import { SmallBlobs } from "../store/memory/small-blob-cache.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
-import { openRoads, type RoadsOptions } from "../upstream/roads.ts";
+import { openRoads, type RoadsOptions } from "../upstream/registry-transport.ts";
 import { NodePorts } from "./node-ports.ts";
 import { openPort, Ports } from "./open-port.ts";
 import { Reporter } from "./reporter.ts";

@@ -2,7 +2,7 @@ import type { Upstream } from "../cache/upstream.ts";
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import { Registry } from "../upstream/registry.ts";
-import type { Roads } from "../upstream/roads.ts";
+import type { Roads } from "../upstream/registry-transport.ts";
 
 type AllSettings = ReadonlyMap<UpstreamName, UpstreamSettings>;
 

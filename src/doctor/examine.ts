@@ -1,5 +1,5 @@
 import type { Settings } from "../config/settings.ts";
-import { openRoads } from "../upstream/roads.ts";
+import { openRoads } from "../upstream/registry-transport.ts";
 import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
 import { certificateFindings } from "./certificate.ts";

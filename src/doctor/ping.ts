@@ -1,8 +1,8 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
-import { discard } from "../upstream/body.ts";
-import type { Answer } from "../upstream/dial.ts";
-import type { Roads } from "../upstream/roads.ts";
+import { discard } from "../upstream/transport/response-body.ts";
+import type { Answer } from "../upstream/transport/dialer.ts";
+import type { Roads } from "../upstream/registry-transport.ts";
 import { about, type Finding } from "./finding.ts";
 
 /** What is answered below an address, without tokens and redirects; or why nothing is. */

@@ -2,10 +2,10 @@ import type { CredentialSource, UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
-import { systemResolver } from "../upstream/address.ts";
-import { discard } from "../upstream/body.ts";
-import { exchange } from "../upstream/exchange.ts";
-import type { Roads } from "../upstream/roads.ts";
+import { systemResolver } from "../upstream/transport/address.ts";
+import { discard } from "../upstream/transport/response-body.ts";
+import { exchange } from "../upstream/round-trip.ts";
+import type { Roads } from "../upstream/registry-transport.ts";
 import { about, type Finding } from "./finding.ts";
 import { pinged } from "./ping.ts";
 

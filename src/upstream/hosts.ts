@@ -1,7 +1,7 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
-import { type CircuitState, type Failure, Health } from "./health.ts";
-import { type Budget, type LimitKind, Limits } from "./limits.ts";
+import { type CircuitState, type Failure, Health } from "./health/circuit-breaker.ts";
+import { type Budget, type LimitKind, Limits } from "./health/rate-limits.ts";
 import type { RequestKind, UpstreamObserver } from "./observer.ts";
 
 /** One address of an upstream: a mirror's or its own. */

@@ -10,7 +10,7 @@ import {
   serve,
   serveRaw,
   tag,
-} from "./testing.ts";
+} from "./upstreamtest/test-servers.ts";
 
 const app = repository("team/app");
 const latest = tag("latest");

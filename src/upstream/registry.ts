@@ -10,16 +10,16 @@ import { Fault } from "../oci/fault.ts";
 import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
 import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
-import { bodyLength } from "./header-checks.ts";
-import type { Health } from "./health.ts";
+import { bodyLength } from "./transport/header-checks.ts";
+import type { Health } from "./health/circuit-breaker.ts";
 import { blame, Hosts, type HostStatus } from "./hosts.ts";
-import { Inquiry, type Use } from "./inquiry.ts";
-import type { CredentialStatus } from "./keyring.ts";
-import type { Budget } from "./limits.ts";
-import { listReferrers, listTags, type TagPage } from "./listings.ts";
-import { checkedRange, checkedWhole, rangeHeader } from "./partial.ts";
-import type { Roads } from "./roads.ts";
-import type { SlotKind } from "./slots.ts";
+import { Inquiry, type Use } from "./failover.ts";
+import type { CredentialStatus } from "./auth/keyring.ts";
+import type { Budget } from "./health/rate-limits.ts";
+import { listReferrers, listTags, type TagPage } from "./list-requests.ts";
+import { checkedRange, checkedWhole, rangeHeader } from "./transport/content-range.ts";
+import type { Roads } from "./registry-transport.ts";
+import type { SlotKind } from "./transport/slots.ts";
 
 /** What a HEAD of a manifest told. Nothing of it is verified: only bytes can be. */
 export interface ManifestHead {

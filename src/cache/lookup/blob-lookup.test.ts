@@ -3,7 +3,13 @@ import { setImmediate } from "node:timers/promises";
 import type { Index } from "../../store/metadata-store.ts";
 import { MemoryBlobs } from "../../store/memory/memory-blob-store.ts";
 import { openIndex } from "../../store/sql/open-metadata.ts";
-import { registry, repository, serve, serveRaw, settings } from "../../upstream/testing.ts";
+import {
+  registry,
+  repository,
+  serve,
+  serveRaw,
+  settings,
+} from "../../upstream/upstreamtest/test-servers.ts";
 import { Blobs } from "./blob-lookup.ts";
 import { Fills } from "../fill/fills.ts";
 import { Negatives } from "./negative-cache.ts";

@@ -1,0 +1,68 @@
+import { expect, test } from "bun:test";
+import { digestOf } from "../oci/digest.ts";
+import { faultOf, registry, repository, serve, tag } from "./upstreamtest/test-servers.ts";
+
+const app = repository("team/app");
+const manifestDigest = digestOf(new TextEncoder().encode('{"schemaVersion":2}'));
+
+test("tags, with and without more of them", async () => {
+  using server = serve(({ path }) =>
+    path.includes("last=")
+      ? Response.json({ name: "team/app", tags: null })
+      : Response.json(
+          { name: "team/app", tags: ["v1", "no tag", 7, "v2"], manifest: {} },
+          { headers: { link: '</v2/team/app/tags/list?last=v2&n=1000>; rel="next"' } },
+        ),
+  );
+  const subject = registry(server.port);
+  expect(await subject.listTags(app, { n: 5000 })).toEqual({
+    tags: [tag("v1"), tag("v2")],
+    more: true,
+  });
+  expect(await subject.listTags(app, { n: 2, last: "v2" })).toEqual({ tags: [], more: false });
+  expect(server.seen.map(({ path }) => path)).toEqual([
+    "/v2/team/app/tags/list?n=1000",
+    "/v2/team/app/tags/list?n=2&last=v2",
+  ]);
+});
+
+test("tags that are none", async () => {
+  let body = '{"tags":"v1"}';
+  using server = serve(() => new Response(body));
+  const subject = registry(server.port);
+  expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-untrue");
+  body = `{"tags":["${"x".repeat(4 * 1024 * 1024)}"]}`;
+  expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-untrue");
+});
+
+test("referrers over pages, and of a registry that lacks them", async () => {
+  using server = serve(({ path }) => {
+    const page = Number(/page=(\d+)/.exec(path)?.[1] ?? "1");
+    const link = `<?page=${page + 1}>; rel="next"`;
+    return Response.json(
+      { schemaVersion: 2, manifests: [{ digest: `d${page}` }, 7] },
+      { headers: page < 3 ? { link } : {} },
+    );
+  });
+  expect(await registry(server.port).referrers(app, manifestDigest)).toEqual([
+    { digest: "d1" },
+    { digest: "d2" },
+    { digest: "d3" },
+  ]);
+  using without = serve(() => new Response("404 page not found", { status: 404 }));
+  expect(await registry(without.port).referrers(app, manifestDigest)).toBeUndefined();
+});
+
+test("referrers that do not end, and that lead elsewhere", async () => {
+  let link = "";
+  using server = serve(() => {
+    link ||= '<?again>; rel="next"';
+    return Response.json({ manifests: [] }, { headers: { link } });
+  });
+  const subject = registry(server.port);
+  expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe("upstream-untrue");
+  expect(server.seen).toHaveLength(20);
+  link = '<http://evil.example/v2/>; rel="next"';
+  expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe("upstream-untrue");
+  expect(server.seen).toHaveLength(21);
+});
