@@ -1,4 +1,4 @@
-import { matchesAny } from "../config/pattern.ts";
+import { matchesAny } from "../config/parsing/repository-pattern.ts";
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { adopt, type Adopted } from "../cache/retention/adoption.ts";
 import { mustBeAdoptable } from "../cache/retention/registry-v2-layout.ts";
-import { formatSize } from "../config/units.ts";
+import { formatSize } from "../config/parsing/units.ts";
 import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
 import { type Done, ProgressLine } from "./progress.ts";
 import { followed } from "./progress-lines.ts";

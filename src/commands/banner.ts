@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { factsOf } from "../config/certificates.ts";
+import { factsOf } from "../config/upstreams/certificates.ts";
 import type { LoadedSettings } from "../config/load.ts";
 import type { ServerIdentity } from "../config/settings.ts";
 import type { Listening } from "./running-cache.ts";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { loadSettings } from "../config/load.ts";
-import { ConfigError } from "../config/problems.ts";
+import { ConfigError } from "../config/parsing/problems.ts";
 import { examine } from "../doctor/examine.ts";
 import type { Finding, State } from "../doctor/finding.ts";
 

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
-import { formatSize, parseSize } from "../config/units.ts";
+import { formatSize, parseSize } from "../config/parsing/units.ts";
 import type { AdminClient } from "./admin-client.ts";
 import { type Done, ProgressLine } from "./progress.ts";
 import { followed } from "./progress-lines.ts";

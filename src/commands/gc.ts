@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import { formatSize } from "../config/units.ts";
+import { formatSize } from "../config/parsing/units.ts";
 import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
 import { counted } from "./table.ts";
 

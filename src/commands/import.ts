@@ -1,10 +1,10 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { readText } from "../config/files.ts";
-import { importFiles } from "../config/foreign/import.ts";
-import type { Draft } from "../config/foreign/draft.ts";
-import { leftOverLines, placeOf, writeDraft } from "../config/foreign/write.ts";
-import { ConfigError } from "../config/problems.ts";
+import { readText } from "../config/parsing/read-text.ts";
+import { importFiles } from "../config/import-files.ts";
+import type { Draft } from "../config/foreign/imported-config.ts";
+import { leftOverLines, placeOf, writeDraft } from "../config/foreign/write-config.ts";
+import { ConfigError } from "../config/parsing/problems.ts";
 import { parseUpstreamName } from "../oci/names.ts";
 
 interface ImportCommandOptions {

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { z } from "zod";
-import { formatSize } from "../config/units.ts";
-import { parsePattern } from "../oci/pattern.ts";
+import { formatSize } from "../config/parsing/units.ts";
+import { parsePattern } from "../oci/image-pattern.ts";
 import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
 import { ago, table } from "./table.ts";
 

@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
-import { parseDuration } from "../config/units.ts";
+import { parseDuration } from "../config/parsing/units.ts";
 import type { CacheClient } from "../node/cache-client.ts";
 import { CacheFault } from "../node/cache-client.ts";
 import type { ApplyResult } from "../node/apply.ts";

@@ -1,5 +1,5 @@
 import type { Upstream } from "../cache/upstream.ts";
-import { factsOf } from "../config/certificates.ts";
+import { factsOf } from "../config/upstreams/certificates.ts";
 import type { Address, ServerIdentity } from "../config/settings.ts";
 import { NodePort, type NodePortOptions } from "../server/node-port.ts";
 import type { Log } from "../telemetry/log.ts";

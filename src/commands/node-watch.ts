@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { parseDuration } from "../config/units.ts";
+import { parseDuration } from "../config/parsing/units.ts";
 import { watch } from "../node/watch.ts";
 import { readAuthority } from "./node-authority.ts";
 import type { PlaceOptions } from "./node-site.ts";

@@ -1,4 +1,4 @@
-import { formatSize } from "../config/units.ts";
+import { formatSize } from "../config/parsing/units.ts";
 import { duration } from "./table.ts";
 
 /** Work that takes less is done before anybody reads about it, in milliseconds. */

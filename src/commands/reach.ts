@@ -6,7 +6,7 @@ import { type KeptStore, openKeptStore } from "../cache/retention/storage.ts";
 import { AdoptionError } from "../cache/retention/registry-v2-layout.ts";
 import { RefusedError } from "../cache/retention/refused-error.ts";
 import { type LoadedSettings, loadSettings } from "../config/load.ts";
-import { ConfigError } from "../config/problems.ts";
+import { ConfigError } from "../config/parsing/problems.ts";
 import { Fault } from "../oci/fault.ts";
 import { DataDirectoryError } from "../store/disk/data-directory.ts";
 import { LockedError } from "../store/disk/lock.ts";

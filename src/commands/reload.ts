@@ -1,9 +1,9 @@
 import { changesBetween } from "../config/changes.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../config/load.ts";
-import { type ReadText, readText } from "../config/files.ts";
-import { ConfigError } from "../config/problems.ts";
+import { type ReadText, readText } from "../config/parsing/read-text.ts";
+import { ConfigError } from "../config/parsing/problems.ts";
 import type { CredentialSource } from "../config/settings.ts";
-import { fingerprint, FileWatch } from "../config/watch.ts";
+import { fingerprint, FileWatch } from "../config/parsing/file-watch.ts";
 import type { Log } from "../telemetry/log.ts";
 
 export interface ReloadOptions {

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { ConfigError } from "../config/problems.ts";
+import { ConfigError } from "../config/parsing/problems.ts";
 import { Fault } from "../oci/fault.ts";
 import { DataDirectoryError } from "../store/disk/data-directory.ts";
 import { IndexError } from "../store/sql/open-metadata.ts";

@@ -1,11 +1,11 @@
 import type { Fill } from "../cache/fill/fill.ts";
 import type { Fills } from "../cache/fill/fills.ts";
 import type { KeptStore } from "../cache/retention/storage.ts";
-import { formatSize } from "../config/units.ts";
+import { formatSize } from "../config/parsing/units.ts";
 import { diskFacts } from "../store/disk/disk-usage.ts";
 import { LOW_WATER } from "../store/disk/disk-budget.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { CacheResult } from "../telemetry/request-tally.ts";
+import type { CacheResult } from "../telemetry/request-counters.ts";
 import type { HostStatus } from "../upstream/hosts.ts";
 import type { Registry } from "../upstream/registry.ts";
 import { version } from "../version.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { formatSize } from "../config/units.ts";
+import { formatSize } from "../config/parsing/units.ts";
 import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./reach.ts";
 import { type Status, statusForm } from "./status-form.ts";
 import { ago, counted, duration, table } from "./table.ts";

@@ -1,7 +1,7 @@
 import path from "node:path";
 import type { ConfigFile } from "./config-file.ts";
-import { type ReadText, UnreadableError } from "./files.ts";
-import type { Problem } from "./problems.ts";
+import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
+import type { Problem } from "./parsing/problems.ts";
 
 const VARIABLE = "ENTREPOT_ADMIN_TOKEN";
 const MAX_BYTES = 4096;

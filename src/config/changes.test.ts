@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { rootCertificates } from "node:tls";
 import { changesBetween } from "./changes.ts";
-import { filesOf } from "./testing.ts";
+import { filesOf } from "./configtest/load-text.ts";
 import { loadSettings } from "./load.ts";
 
 test("a mirror's authority is told by its fingerprint, not in full", () => {

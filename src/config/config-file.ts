@@ -1,12 +1,12 @@
 import path from "node:path";
-import { explainIssues, pathPrefix } from "./explain.ts";
-import { type ReadText, UnreadableError } from "./files.ts";
-import type { Draft } from "./foreign/draft.ts";
-import { leftOverLines } from "./foreign/write.ts";
+import { explainIssues, pathPrefix } from "./parsing/explain.ts";
+import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
+import type { Draft } from "./foreign/imported-config.ts";
+import { leftOverLines } from "./foreign/write-config.ts";
 import { readDocuments } from "./gardener/documents.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
-import type { Path, YamlSource } from "./positions.ts";
-import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
+import type { Path, YamlSource } from "./parsing/positions.ts";
+import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
 
 const MAX_BYTES = 1024 * 1024;

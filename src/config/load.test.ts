@@ -3,8 +3,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfigFlags, type LoadedSettings, loadSettings } from "./load.ts";
-import { ConfigError } from "./problems.ts";
-import { type Env, filesOf, load, refusal } from "./testing.ts";
+import { ConfigError } from "./parsing/problems.ts";
+import { type Env, filesOf, load, refusal } from "./configtest/load-text.ts";
 
 const hub = {
   name: "docker.io",

@@ -1,16 +1,20 @@
 import path from "node:path";
 import ipaddr from "ipaddr.js";
-import { readServerIdentity } from "./certificates.ts";
+import { readServerIdentity } from "./upstreams/certificates.ts";
 import { ConfigFile } from "./config-file.ts";
-import { type ReadText, readText } from "./files.ts";
-import type { Path } from "./positions.ts";
-import { type ProxyRule, proxyFromEnvironment } from "./proxy.ts";
-import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
+import { type ReadText, readText } from "./parsing/read-text.ts";
+import type { Path } from "./parsing/positions.ts";
+import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
+import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { addressProblem, parseAddress } from "./schema.ts";
 import type { Address, Settings } from "./settings.ts";
-import type { UpstreamContext } from "./upstream-context.ts";
-import { defaultUpstreams, type PlacedUpstream, readUpstreams } from "./upstreams.ts";
+import type { UpstreamContext } from "./upstreams/upstream-context.ts";
+import {
+  defaultUpstreams,
+  type PlacedUpstream,
+  readUpstreams,
+} from "./upstreams/read-upstreams.ts";
 
 const ANY_HOST = "0.0.0.0";
 const LOOPBACK = "127.0.0.1";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { load, refusal } from "./testing.ts";
+import { load, refusal } from "./configtest/load-text.ts";
 
 /** Refused files, and the whole message; `@` stands for the file's path. */
 const refusedFiles: [what: string, yaml: string, message: string][] = [

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
-import { Pattern } from "./pattern.ts";
-import { quote } from "./problems.ts";
+import { Pattern } from "./parsing/repository-pattern.ts";
+import { quote } from "./parsing/problems.ts";
 import type { Address } from "./settings.ts";
-import { parseDuration, parseSize } from "./units.ts";
+import { parseDuration, parseSize } from "./parsing/units.ts";
 
 const YEAR = 365 * 86_400_000;
 

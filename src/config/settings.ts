@@ -1,6 +1,6 @@
 import type { UpstreamName } from "../oci/names.ts";
-import type { Pattern } from "./pattern.ts";
-import type { ProxyRule } from "./proxy.ts";
+import type { Pattern } from "./parsing/repository-pattern.ts";
+import type { ProxyRule } from "./parsing/proxy.ts";
 
 /** Where to listen. Port 0 lets the system choose one. */
 export interface Address {

@@ -1,6 +1,6 @@
 import { linkSync, lstatSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { formatSize } from "../config/units.ts";
+import { formatSize } from "../config/parsing/units.ts";
 import { about, type Finding } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 

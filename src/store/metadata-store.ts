@@ -110,7 +110,7 @@ export interface Contents {
 
 /** What is kept whatever happens. */
 export interface Pin {
-  /** `docker.io/library/*:*`, as in oci/pattern.ts. */
+  /** `docker.io/library/*:*`, as in oci/image-pattern.ts. */
   readonly pattern: string;
   /** `linux/amd64`; none means every platform that is here. */
   readonly platforms: readonly string[];

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Metrics } from "./metrics.ts";
-import { Tally } from "./tally.ts";
+import { Tally } from "./counters.ts";
 
 /** The lines of one metric, without the comments. */
 async function linesOf(metrics: Metrics, name: string): Promise<string[]> {

@@ -4,9 +4,9 @@ import {
   type RequestedKind,
   type RequestFact,
   RequestTally,
-} from "./request-tally.ts";
-import { Spread } from "./spread.ts";
-import { type Counted, Tally } from "./tally.ts";
+} from "./request-counters.ts";
+import { Spread } from "./histogram.ts";
+import { type Counted, Tally } from "./counters.ts";
 
 /** A request of ours to an upstream: each redirect and retry is one. */
 export interface UpstreamFact {

@@ -1,6 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import { nextLink } from "../oci/link.ts";
+import { nextLink } from "../oci/link-header.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
 import type { HostQuestion, Inquiry, Use } from "./failover.ts";

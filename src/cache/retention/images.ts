@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/pattern.ts";
+import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
 import type { Tag } from "../../oci/names.ts";
 import { Courtesy } from "../../store/event-loop-yielder.ts";
 import type { ContentUse, Index, Place } from "../../store/metadata-store.ts";

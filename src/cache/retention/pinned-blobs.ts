@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/pattern.ts";
+import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
 import type { Index, Pin } from "../../store/metadata-store.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { everyTag } from "./all-tags.ts";

@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/pattern.ts";
+import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
 import type { FactFiles } from "../../store/disk/sidecar-files.ts";
 import type { ContentUse, Index, Place } from "../../store/metadata-store.ts";
 import type { Evictor } from "./evictor.ts";

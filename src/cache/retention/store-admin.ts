@@ -1,6 +1,6 @@
-import { formatSize } from "../../config/units.ts";
+import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/pattern.ts";
+import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { FactFiles } from "../../store/disk/sidecar-files.ts";
 import type { Index, Pin } from "../../store/metadata-store.ts";

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { readText } from "../files.ts";
-import { refusal } from "../testing.ts";
-import type { Draft } from "./draft.ts";
-import { importFiles } from "./import.ts";
-import { writeDraft } from "./write.ts";
+import { readText } from "../parsing/read-text.ts";
+import { refusal } from "../configtest/load-text.ts";
+import type { Draft } from "./imported-config.ts";
+import { importFiles } from "../import-files.ts";
+import { writeDraft } from "./write-config.ts";
 
 function imported(text: string): Draft {
   return importFiles({

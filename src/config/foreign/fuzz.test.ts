@@ -3,11 +3,11 @@ import * as fc from "fast-check";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parse, stringify } from "yaml";
-import { UnreadableError } from "../files.ts";
+import { UnreadableError } from "../parsing/read-text.ts";
 import { loadSettings } from "../load.ts";
-import { ConfigError } from "../problems.ts";
-import { importFiles } from "./import.ts";
-import { writeDraft } from "./write.ts";
+import { ConfigError } from "../parsing/problems.ts";
+import { importFiles } from "../import-files.ts";
+import { writeDraft } from "./write-config.ts";
 
 const RUNS = Number(process.env["ENTREPOT_FUZZ"] ?? 250);
 const GOLDEN = path.join(import.meta.dir, "../../../test/golden/import");

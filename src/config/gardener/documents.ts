@@ -1,5 +1,5 @@
-import { YamlSource } from "../positions.ts";
-import { ConfigError } from "../problems.ts";
+import { YamlSource } from "../parsing/positions.ts";
+import { ConfigError } from "../parsing/problems.ts";
 
 /** A file's one document, and the Secrets that stand beside it where that is a manifest. */
 export interface Documents {

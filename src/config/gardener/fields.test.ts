@@ -1,9 +1,9 @@
 /** Each field of Gardener's own, and what becomes of it. */
 import { expect, test } from "bun:test";
 import { rootCertificates } from "node:tls";
-import { filesOf, refusal } from "../testing.ts";
-import { importFiles } from "../foreign/import.ts";
-import { leftOverLines, writeDraft } from "../foreign/write.ts";
+import { filesOf, refusal } from "../configtest/load-text.ts";
+import { importFiles } from "../import-files.ts";
+import { leftOverLines, writeDraft } from "../foreign/write-config.ts";
 import { loadSettings } from "../load.ts";
 import type { Settings } from "../settings.ts";
 

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { readText } from "../files.ts";
-import type { Draft } from "../foreign/draft.ts";
-import { importFiles } from "../foreign/import.ts";
-import { writeDraft } from "../foreign/write.ts";
+import { readText } from "../parsing/read-text.ts";
+import type { Draft } from "../foreign/imported-config.ts";
+import { importFiles } from "../import-files.ts";
+import { writeDraft } from "../foreign/write-config.ts";
 import { loadSettings } from "../load.ts";
-import { refusal } from "../testing.ts";
+import { refusal } from "../configtest/load-text.ts";
 
 function imported(text: string): Draft {
   return importFiles({

@@ -1,7 +1,7 @@
-import { explainIssues } from "../explain.ts";
-import { Draft } from "../foreign/draft.ts";
-import type { Path, YamlSource } from "../positions.ts";
-import { quote } from "../problems.ts";
+import { explainIssues } from "../parsing/explain.ts";
+import { Draft } from "../foreign/imported-config.ts";
+import type { Path, YamlSource } from "../parsing/positions.ts";
+import { quote } from "../parsing/problems.ts";
 import type { Documents } from "./documents.ts";
 import {
   checkRuntime,

@@ -1,7 +1,7 @@
 import ipaddr from "ipaddr.js";
 import { isInside } from "../foreign/inside.ts";
 import { defaultUrl } from "../settings.ts";
-import type { Path } from "../positions.ts";
+import type { Path } from "../parsing/positions.ts";
 import { addressProblem, upstreamProblem } from "./names.ts";
 import type { Reading } from "./reading.ts";
 import {

@@ -1,4 +1,4 @@
-import { quote } from "../problems.ts";
+import { quote } from "../parsing/problems.ts";
 
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 

@@ -1,7 +1,7 @@
 import type { z } from "zod";
-import { explainIssues } from "../explain.ts";
-import { type Draft, type Origin, originIn } from "../foreign/draft.ts";
-import type { Path, YamlSource } from "../positions.ts";
+import { explainIssues } from "../parsing/explain.ts";
+import { type Draft, type Origin, originIn } from "../foreign/imported-config.ts";
+import type { Path, YamlSource } from "../parsing/positions.ts";
 import type { Reference } from "./schemas.ts";
 import { type Secret, SecretError, type Secrets } from "./secrets.ts";
 

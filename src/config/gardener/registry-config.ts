@@ -1,8 +1,8 @@
 import { defaultUrl } from "../settings.ts";
-import type { Path } from "../positions.ts";
+import type { Path } from "../parsing/positions.ts";
 import { allowOwnNetwork } from "./mirror-config.ts";
 import { addressProblem, suffixProblem, upstreamProblem } from "./names.ts";
-import { goDuration, readQuantity, writeDuration } from "./quantities.ts";
+import { goDuration, readQuantity, writeDuration } from "../parsing/quantities.ts";
 import type { Reading } from "./reading.ts";
 import { type RegistryCache, registryConfig } from "./schemas.ts";
 

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
-import { type ReadText, UnreadableError } from "../files.ts";
+import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
 import { secret, type SecretManifest } from "./schemas.ts";
 
 const LIMIT = 1024 * 1024;

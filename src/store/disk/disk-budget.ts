@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { formatSize } from "../../config/units.ts";
+import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { DiskFacts } from "./disk-usage.ts";

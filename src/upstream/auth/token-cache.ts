@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { IDENTITY_TOKEN_USER } from "../../config/docker-config.ts";
+import { IDENTITY_TOKEN_USER } from "../../config/upstreams/docker-config.ts";
 import type { Credentials, Identity, UpstreamSettings } from "../../config/settings.ts";
 import type { Challenge } from "../../oci/challenge.ts";
 import { Fault } from "../../oci/fault.ts";

@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { type ProxyRule, proxyFor } from "../../config/proxy.ts";
+import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
 import type { Identity } from "../../config/settings.ts";
 import { Fault } from "../../oci/fault.ts";
 import { abortable } from "./abortable.ts";

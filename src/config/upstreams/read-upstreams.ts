@@ -1,18 +1,18 @@
 import ipaddr from "ipaddr.js";
-import { parseUpstreamName, type UpstreamName } from "../oci/names.ts";
+import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 import { readAuthorities, readClientIdentity } from "./certificates.ts";
 import { readCredentials } from "./credentials.ts";
-import type { Path } from "./positions.ts";
-import { parseProxy, type ProxyRule } from "./proxy.ts";
-import { quote } from "./problems.ts";
-import type { UpstreamEntry } from "./schema.ts";
+import type { Path } from "../parsing/positions.ts";
+import { parseProxy, type ProxyRule } from "../parsing/proxy.ts";
+import { quote } from "../parsing/problems.ts";
+import type { UpstreamEntry } from "../schema.ts";
 import {
   DEFAULT_UPSTREAMS,
   defaultUrl,
   type Mirror,
   UPSTREAM_ALIASES,
   type UpstreamSettings,
-} from "./settings.ts";
+} from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
 const TAG_TTL = 30_000;

@@ -1,6 +1,6 @@
-import { originIn } from "../foreign/draft.ts";
-import type { YamlSource } from "../positions.ts";
-import type { RegistryFacts } from "./facts.ts";
+import { originIn } from "../foreign/imported-config.ts";
+import type { YamlSource } from "../parsing/positions.ts";
+import type { RegistryFacts } from "./registry-settings.ts";
 
 /** A config.yml of registry:2 or registry:3, every leaf of it by its path. */
 export function readConfigYml(source: YamlSource): RegistryFacts {

@@ -1,9 +1,9 @@
 import path from "node:path";
 import { readDockerConfig } from "./docker-config.ts";
-import { UnreadableError } from "./files.ts";
-import type { Path } from "./positions.ts";
-import type { UpstreamEntry } from "./schema.ts";
-import { type CredentialSource, type Credentials, DOCKER_HUB } from "./settings.ts";
+import { UnreadableError } from "../parsing/read-text.ts";
+import type { Path } from "../parsing/positions.ts";
+import type { UpstreamEntry } from "../schema.ts";
+import { type CredentialSource, type Credentials, DOCKER_HUB } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_SECRET_BYTES = 64 * 1024;

@@ -1,11 +1,11 @@
 import { parseUpstreamName } from "../../oci/names.ts";
-import type { Draft, Origin } from "../foreign/draft.ts";
+import type { Draft, Origin } from "../foreign/imported-config.ts";
 import { isInside } from "../foreign/inside.ts";
-import { goDuration, writeDuration } from "../gardener/quantities.ts";
-import { quote } from "../problems.ts";
+import { goDuration, writeDuration } from "../parsing/quantities.ts";
+import { quote } from "../parsing/problems.ts";
 import { parseAddress } from "../schema.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
-import { type Fact, type RegistryFacts, whyNot } from "./facts.ts";
+import { type Fact, type RegistryFacts, whyNot } from "./registry-settings.ts";
 import { carryTls } from "./tls.ts";
 
 const DEFAULT_ROOT = "/var/lib/registry";

@@ -1,4 +1,4 @@
-import type { Counted } from "./tally.ts";
+import type { Counted } from "./counters.ts";
 
 export type RequestedKind = "manifest" | "blob" | "tags" | "referrers" | "catalog" | "other";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { CredentialSource } from "./settings.ts";
+import type { CredentialSource } from "../settings.ts";
 
 const entry = z.object({
   auth: z.string().optional(),

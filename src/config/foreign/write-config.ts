@@ -1,6 +1,6 @@
 import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yaml";
-import type { Path } from "../positions.ts";
-import type { Draft, Origin } from "./draft.ts";
+import type { Path } from "../parsing/positions.ts";
+import type { Draft, Origin } from "./imported-config.ts";
 
 /** Where only Docker knows a volume's folder: its one command that asks. */
 const VOLUME = /^"\$\(docker volume inspect --format '\{\{\.Mountpoint\}\}' [\w.-]+\)"$/;

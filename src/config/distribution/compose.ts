@@ -1,10 +1,10 @@
 import path from "node:path";
 import { z } from "zod";
-import { type Draft, originIn } from "../foreign/draft.ts";
-import type { ReadText } from "../files.ts";
-import type { Path, YamlSource } from "../positions.ts";
+import { type Draft, originIn } from "../foreign/imported-config.ts";
+import type { ReadText } from "../parsing/read-text.ts";
+import type { Path, YamlSource } from "../parsing/positions.ts";
 import { type Container, hasVariable, isRegistry, readContainer } from "./container.ts";
-import type { Fact, RegistryFacts } from "./facts.ts";
+import type { Fact, RegistryFacts } from "./registry-settings.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const service = z.object({

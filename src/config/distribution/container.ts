@@ -1,10 +1,10 @@
 import path from "node:path";
-import type { Draft, Origin } from "../foreign/draft.ts";
-import { type ReadText, UnreadableError } from "../files.ts";
-import { YamlSource } from "../positions.ts";
-import { ConfigError } from "../problems.ts";
+import type { Draft, Origin } from "../foreign/imported-config.ts";
+import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
+import { YamlSource } from "../parsing/positions.ts";
+import { ConfigError } from "../parsing/problems.ts";
 import { readConfigYml } from "./config-yml.ts";
-import type { Fact, RegistryFacts } from "./facts.ts";
+import type { Fact, RegistryFacts } from "./registry-settings.ts";
 
 /** `NAME=VALUE`; a name alone has its value from whoever starts the container. */
 export interface Variable extends Fact {

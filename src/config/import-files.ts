@@ -1,15 +1,15 @@
 import path from "node:path";
-import { type ReadText, UnreadableError } from "../files.ts";
-import { readDocuments } from "../gardener/documents.ts";
-import { isManifest, readManifest } from "../gardener/manifest.ts";
-import type { SecretsOptions } from "../gardener/secrets.ts";
-import { ConfigError, sortProblems } from "../problems.ts";
-import { isCompose, readCompose } from "../registry-config/compose.ts";
-import { isConfigYml, readConfigYml } from "../registry-config/config-yml.ts";
-import type { RegistryFacts } from "../registry-config/facts.ts";
-import { carryProxies } from "../registry-config/proxies.ts";
-import { hasRunLines, readRunLines } from "../registry-config/run-lines.ts";
-import { Draft } from "./draft.ts";
+import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
+import { readDocuments } from "./gardener/documents.ts";
+import { isManifest, readManifest } from "./gardener/manifest.ts";
+import type { SecretsOptions } from "./gardener/secrets.ts";
+import { ConfigError, sortProblems } from "./parsing/problems.ts";
+import { isCompose, readCompose } from "./distribution/compose.ts";
+import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
+import type { RegistryFacts } from "./distribution/registry-settings.ts";
+import { carryProxies } from "./distribution/proxies.ts";
+import { hasRunLines, readRunLines } from "./distribution/run-lines.ts";
+import { Draft } from "./foreign/imported-config.ts";
 
 const LIMIT = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { Draft } from "./draft.ts";
-import { writeDraft } from "./write.ts";
+import { Draft } from "./imported-config.ts";
+import { writeDraft } from "./write-config.ts";
 
 test("a draft of very many upstreams is written before long", () => {
   const draft = new Draft();

@@ -1,5 +1,5 @@
-import type { Draft, Origin } from "../foreign/draft.ts";
-import type { ReadText } from "../files.ts";
+import type { Draft, Origin } from "../foreign/imported-config.ts";
+import type { ReadText } from "../parsing/read-text.ts";
 import {
   type Container,
   hasVariable,
@@ -7,7 +7,7 @@ import {
   readContainer,
   type Variable,
 } from "./container.ts";
-import type { Fact, RegistryFacts } from "./facts.ts";
+import type { Fact, RegistryFacts } from "./registry-settings.ts";
 
 const RUN = /(?:^|[\s;&|(])(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s/;
 

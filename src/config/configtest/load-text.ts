@@ -1,7 +1,7 @@
 /** For the tests of this folder. */
-import { type ReadText, UnreadableError } from "./files.ts";
-import { type ConfigFlags, type LoadedSettings, loadSettings } from "./load.ts";
-import { ConfigError } from "./problems.ts";
+import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
+import { type ConfigFlags, type LoadedSettings, loadSettings } from "../load.ts";
+import { ConfigError } from "../parsing/problems.ts";
 
 export type Env = Record<string, string>;
 

@@ -1,6 +1,6 @@
-import type { ReadText } from "./files.ts";
-import type { Path } from "./positions.ts";
-import type { ProxyRule } from "./proxy.ts";
+import type { ReadText } from "../parsing/read-text.ts";
+import type { Path } from "../parsing/positions.ts";
+import type { ProxyRule } from "../parsing/proxy.ts";
 
 /** What reading an upstream's entry needs besides the entry. */
 export interface UpstreamContext {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Authority, makeAuthority, type Signed } from "../../test/harness/authority.ts";
-import { type TempDir, tempDir } from "../../test/harness/places.ts";
-import { mustRun } from "../../test/harness/processes.ts";
-import { loadSettings } from "./load.ts";
-import { refusal } from "./testing.ts";
+import { type Authority, makeAuthority, type Signed } from "../../../test/harness/authority.ts";
+import { type TempDir, tempDir } from "../../../test/harness/places.ts";
+import { mustRun } from "../../../test/harness/processes.ts";
+import { loadSettings } from "../load.ts";
+import { refusal } from "../configtest/load-text.ts";
 
 let dir: TempDir;
 let authority: Authority;

@@ -1,5 +1,5 @@
-import type { Path, YamlSource } from "../positions.ts";
-import type { Place, Problem } from "../problems.ts";
+import type { Path, YamlSource } from "../parsing/positions.ts";
+import type { Place, Problem } from "../parsing/problems.ts";
 import { UPSTREAM_ALIASES } from "../settings.ts";
 import { firstTaken } from "./schema-keys.ts";
 

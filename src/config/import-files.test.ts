@@ -1,16 +1,16 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { makeCertificate } from "../../../test/harness/certificates.ts";
-import { expectGolden } from "../../../test/harness/golden.ts";
-import { tempDir } from "../../../test/harness/places.ts";
-import { readText, UnreadableError } from "../files.ts";
-import { loadSettings } from "../load.ts";
-import { refusal } from "../testing.ts";
-import { importFiles } from "./import.ts";
-import { writeDraft } from "./write.ts";
+import { makeCertificate } from "../../test/harness/certificates.ts";
+import { expectGolden } from "../../test/harness/golden.ts";
+import { tempDir } from "../../test/harness/places.ts";
+import { readText, UnreadableError } from "./parsing/read-text.ts";
+import { loadSettings } from "./load.ts";
+import { refusal } from "./configtest/load-text.ts";
+import { importFiles } from "./import-files.ts";
+import { writeDraft } from "./foreign/write-config.ts";
 
-const GOLDEN = path.join(import.meta.dir, "../../../test/golden");
+const GOLDEN = path.join(import.meta.dir, "../../test/golden");
 
 /** Folder, files in it, and names that are given. */
 const cases: [name: string, files: string[], names: [string, string][]][] = [

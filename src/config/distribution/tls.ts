@@ -1,5 +1,5 @@
-import type { Draft } from "../foreign/draft.ts";
-import type { Fact, RegistryFacts } from "./facts.ts";
+import type { Draft } from "../foreign/imported-config.ts";
+import type { Fact, RegistryFacts } from "./registry-settings.ts";
 
 const CERTIFICATE = "http.tls.certificate";
 const KEY = "http.tls.key";

@@ -1,9 +1,9 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import path from "node:path";
-import { UnreadableError } from "./files.ts";
-import type { Path } from "./positions.ts";
-import type { UpstreamEntry } from "./schema.ts";
-import type { Identity, ServerIdentity } from "./settings.ts";
+import { UnreadableError } from "../parsing/read-text.ts";
+import type { Path } from "../parsing/positions.ts";
+import type { UpstreamEntry } from "../schema.ts";
+import type { Identity, ServerIdentity } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_PEM_BYTES = 4 * 1024 * 1024;

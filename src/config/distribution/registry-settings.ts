@@ -1,4 +1,4 @@
-import type { Origin } from "../foreign/draft.ts";
+import type { Origin } from "../foreign/imported-config.ts";
 
 /** A setting of a registry, and where it was written. */
 export interface Fact {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "./digest.ts";
-import { parsePattern } from "./pattern.ts";
+import { parsePattern } from "./image-pattern.ts";
 
 const digest = digestOf(new TextEncoder().encode("1"));
 
