@@ -1,7 +1,7 @@
 import type { Upstream } from "../cache/upstream.ts";
 import { factsOf } from "../config/upstreams/certificates.ts";
 import type { Address, ServerIdentity } from "../config/settings.ts";
-import { NodePort, type NodePortOptions } from "../server/node-port.ts";
+import { NodePort, type NodePortOptions } from "../server/listen/node-port.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Ports } from "./open-port.ts";

@@ -4,7 +4,7 @@ import {
   type InheritedSocket,
   InheritedSocketError,
   takeInheritedSockets,
-} from "../server/inherited-sockets.ts";
+} from "../server/listen/inherited-sockets.ts";
 
 /** An address that cannot be listened at. */
 export class ListenError extends Error {

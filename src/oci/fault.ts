@@ -1,5 +1,5 @@
 /**
- * Everything that can keep a pull from succeeding. The union is closed: server/errors.ts gives each
+ * Everything that can keep a pull from succeeding. The union is closed: server/pull/errors.ts gives each
  * its status and code, and the compiler says where one is missing.
  */
 export type FaultDetail =

@@ -1,4 +1,4 @@
-import type { Address } from "../config/settings.ts";
+import type { Address } from "../../config/settings.ts";
 import type { AdminApi } from "./admin-api.ts";
 import { objection } from "./admin-guard.ts";
 

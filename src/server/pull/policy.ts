@@ -1,5 +1,5 @@
-import { matchesAny } from "../config/parsing/repository-pattern.ts";
-import type { UpstreamSettings } from "../config/settings.ts";
+import { matchesAny } from "../../config/parsing/repository-pattern.ts";
+import type { UpstreamSettings } from "../../config/settings.ts";
 
 /** Whether the owner lets a repository be served: it is on the list, if there is one, and not denied. */
 export function isServed({ allow, deny }: UpstreamSettings, repository: string): boolean {

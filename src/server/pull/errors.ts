@@ -1,4 +1,4 @@
-import type { Fault, FaultDetail, FaultKind } from "../oci/fault.ts";
+import type { Fault, FaultDetail, FaultKind } from "../../oci/fault.ts";
 import { API_VERSION } from "./headers.ts";
 
 /** Seconds after which a client may try again where nothing better is known. */

@@ -1,5 +1,5 @@
-import type { CacheNote } from "../cache/cache-status.ts";
-import type { Digest } from "../oci/digest.ts";
+import type { CacheNote } from "../../cache/cache-status.ts";
+import type { Digest } from "../../oci/digest.ts";
 
 /** RFC 9111's warn-text, which clients show to people, stays short: containerd's limit is 4096 bytes. */
 const LONGEST_TEXT = 512;

@@ -1,7 +1,7 @@
-import type { Upstream } from "../cache/upstream.ts";
-import { DOCKER_HUB, UPSTREAM_ALIASES } from "../config/settings.ts";
-import { Fault } from "../oci/fault.ts";
-import { looksLikeRegistry, parseUpstreamName, type UpstreamName } from "../oci/names.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import { DOCKER_HUB, UPSTREAM_ALIASES } from "../../config/settings.ts";
+import { Fault } from "../../oci/fault.ts";
+import { looksLikeRegistry, parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 
 /** The upstreams by the names under which requests may ask for them. Nothing else is ever dialled. */
 export class Namespaces {

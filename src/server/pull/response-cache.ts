@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
-import type { Upstream } from "../cache/upstream.ts";
-import type { Digest } from "../oci/digest.ts";
-import type { Removals } from "../store/memory/removal-log.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { Removals } from "../../store/memory/removal-log.ts";
 import type { Route } from "./route.ts";
 
 /** Answers with larger bodies take longer to send than to make. In bytes. */

@@ -1,17 +1,17 @@
-import type { Cache } from "../cache/cache.ts";
-import type { CacheNote } from "../cache/cache-status.ts";
-import { Deadline } from "../cache/deadline.ts";
-import { Fault } from "../oci/fault.ts";
-import { answerBlob } from "./blobs.ts";
+import type { Cache } from "../../cache/cache.ts";
+import type { CacheNote } from "../../cache/cache-status.ts";
+import { Deadline } from "../../cache/deadline.ts";
+import { Fault } from "../../oci/fault.ts";
+import { answerBlob } from "./blob-handler.ts";
 import { errorResponse, faultResponse } from "./errors.ts";
-import { answerCatalog, answerReferrers, answerTags } from "./lists.ts";
-import { answerManifest } from "./manifests.ts";
+import { answerCatalog, answerReferrers, answerTags } from "./list-handlers.ts";
+import { answerManifest } from "./manifest-handler.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { API_VERSION } from "./headers.ts";
-import type { KnownAnswers, Question } from "./known-answers.ts";
+import type { KnownAnswers, Question } from "./response-cache.ts";
 import { Queries } from "./queries.ts";
 import { parseRoute, type Route } from "./route.ts";
-import { Visit } from "./visit.ts";
+import { Visit } from "./request-context.ts";
 
 /** Within this, in seconds, a client has the head of an answer: containerd waits 30, or for ever. */
 const HEAD_DEADLINE = 20;

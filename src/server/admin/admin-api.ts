@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { Adopted, AdoptOptions } from "../cache/retention/adoption.ts";
-import { RefusedError } from "../cache/retention/refused-error.ts";
-import type { Steward } from "../cache/retention/store-admin.ts";
-import { parseUpstreamName } from "../oci/names.ts";
-import { progressLines } from "./progress-lines.ts";
+import type { Adopted, AdoptOptions } from "../../cache/retention/adoption.ts";
+import { RefusedError } from "../../cache/retention/refused-error.ts";
+import type { Steward } from "../../cache/retention/store-admin.ts";
+import { parseUpstreamName } from "../../oci/names.ts";
+import { progressLines } from "./progress-stream.ts";
 
 export interface AdminApiOptions {
   readonly steward: Steward;

@@ -1,14 +1,14 @@
-import type { BlobAnswer } from "../cache/results.ts";
-import type { Blobs } from "../cache/lookup/blob-lookup.ts";
-import { HIT } from "../cache/cache-status.ts";
-import type { Digest } from "../oci/digest.ts";
-import { Fault } from "../oci/fault.ts";
-import { parseRange, type RangeRequest, resolveRange } from "../oci/range.ts";
-import type { StoredBlob } from "../store/blob-store.ts";
+import type { BlobAnswer } from "../../cache/results.ts";
+import type { Blobs } from "../../cache/lookup/blob-lookup.ts";
+import { HIT } from "../../cache/cache-status.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import { parseRange, type RangeRequest, resolveRange } from "../../oci/range.ts";
+import type { StoredBlob } from "../../store/blob-store.ts";
 import { type AnswerHeaders, contentHeaders, isUnchanged } from "./headers.ts";
-import { notModified } from "./manifests.ts";
+import { notModified } from "./manifest-handler.ts";
 import type { PlacedRoute } from "./route.ts";
-import type { Visit } from "./visit.ts";
+import type { Visit } from "./request-context.ts";
 
 /** `GET, HEAD /v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs"; ranges by RFC 9110 section 14). */
 export async function answerBlob(

@@ -1,4 +1,4 @@
-import type { Address, Identity } from "../config/settings.ts";
+import type { Address, Identity } from "../../config/settings.ts";
 import { exchangeSockets, openWithDescriptor } from "./listening-sockets.ts";
 import { IDLE_TIMEOUT, listenForNodes, type NodeListenerOptions } from "./node-listener.ts";
 

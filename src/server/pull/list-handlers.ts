@@ -1,12 +1,12 @@
-import type { Cache } from "../cache/cache.ts";
-import { MOST_TAGS } from "../cache/lookup/tag-lists.ts";
-import type { Upstream } from "../cache/upstream.ts";
-import { Fault } from "../oci/fault.ts";
-import { OCI_INDEX } from "../oci/media-types.ts";
+import type { Cache } from "../../cache/cache.ts";
+import { MOST_TAGS } from "../../cache/lookup/tag-lists.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import { Fault } from "../../oci/fault.ts";
+import { OCI_INDEX } from "../../oci/media-types.ts";
 import { type AnswerHeaders, noteHeaders } from "./headers.ts";
 import { isServed } from "./policy.ts";
 import type { PlacedRoute } from "./route.ts";
-import type { Visit } from "./visit.ts";
+import type { Visit } from "./request-context.ts";
 
 /** The most entries of one answer, tags or repositories (CVE-2023-2253). */
 const MOST_ENTRIES = MOST_TAGS;

@@ -1,8 +1,8 @@
-import type { ManifestPulls } from "../cache/lookup/manifest-lookup.ts";
-import { Accept } from "../oci/accept.ts";
+import type { ManifestPulls } from "../../cache/lookup/manifest-lookup.ts";
+import { Accept } from "../../oci/accept.ts";
 import { type AnswerHeaders, contentHeaders, isUnchanged } from "./headers.ts";
 import type { PlacedRoute } from "./route.ts";
-import type { Visit } from "./visit.ts";
+import type { Visit } from "./request-context.ts";
 
 /** `GET, HEAD /v2/<name>/manifests/<reference>` (distribution-spec, "Pulling manifests"). */
 export async function answerManifest(

@@ -1,10 +1,10 @@
-import type { Upstream } from "../cache/upstream.ts";
-import type { Address, Identity } from "../config/settings.ts";
-import { Fault } from "../oci/fault.ts";
-import { faultResponse } from "./errors.ts";
-import type { Namespaces } from "./namespaces.ts";
-import type { PullApi } from "./pull-api.ts";
-import type { Recent } from "./recent.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import type { Address, Identity } from "../../config/settings.ts";
+import { Fault } from "../../oci/fault.ts";
+import { faultResponse } from "../pull/errors.ts";
+import type { Namespaces } from "../pull/namespaces.ts";
+import type { PullApi } from "../pull/pull-api.ts";
+import type { Recent } from "../pull/recent-pulls.ts";
 
 /**
  * The deepest path that is served, in components after `/v2/`: a name of 255 characters has at

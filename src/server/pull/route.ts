@@ -1,10 +1,10 @@
-import type { Upstream } from "../cache/upstream.ts";
-import { DOCKER_HUB } from "../config/settings.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import { DOCKER_HUB } from "../../config/settings.ts";
 import { isServed } from "./policy.ts";
-import { type Digest, looksLikeDigest, parseDigest } from "../oci/digest.ts";
-import { Fault } from "../oci/fault.ts";
-import { parseRepositoryName, parseTag, type Tag } from "../oci/names.ts";
-import type { Place } from "../store/metadata-store.ts";
+import { type Digest, looksLikeDigest, parseDigest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import { parseRepositoryName, parseTag, type Tag } from "../../oci/names.ts";
+import type { Place } from "../../store/metadata-store.ts";
 import type { Namespaces } from "./namespaces.ts";
 
 /** What a request to the pull API asks for, with everything in it checked. */

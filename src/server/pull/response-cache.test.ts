@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { digestOf } from "../oci/digest.ts";
-import { Removals } from "../store/memory/removal-log.ts";
-import { type KnownAnswer, KnownAnswers, type Question } from "./known-answers.ts";
+import { digestOf } from "../../oci/digest.ts";
+import { Removals } from "../../store/memory/removal-log.ts";
+import { type KnownAnswer, KnownAnswers, type Question } from "./response-cache.ts";
 
 const bytes = new TextEncoder().encode("{}");
 

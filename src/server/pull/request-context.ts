@@ -1,6 +1,6 @@
-import type { CacheNote } from "../cache/cache-status.ts";
-import type { Fault } from "../oci/fault.ts";
-import type { KnownAnswer } from "./known-answers.ts";
+import type { CacheNote } from "../../cache/cache-status.ts";
+import type { Fault } from "../../oci/fault.ts";
+import type { KnownAnswer } from "./response-cache.ts";
 
 /** Seconds without a byte after which a connection in the middle of a fill is closed; Bun's longest. */
 const LONGEST_IDLE = 255;
