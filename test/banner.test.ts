@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { banner } from "../src/commands/banner.ts";
+import { banner } from "../src/commands/serve/banner.ts";
 import { loadSettings } from "../src/config/load.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { mustRun } from "./harness/processes.ts";

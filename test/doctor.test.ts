@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
 import { chmod, writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
-import { table } from "../src/commands/doctor.ts";
+import { table } from "../src/commands/setup/doctor.ts";
 import { makeCertificate } from "./harness/certificates.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";

@@ -1,0 +1,127 @@
+import { unifiedDiff } from "../../node/diff.ts";
+import type { Finding } from "../../node/findings.ts";
+import { formatPlace } from "../../node/findings.ts";
+import type { FileState } from "../../node/node-files.ts";
+import type { Obstacle, Plan } from "../../node/plan.ts";
+import type { ProbeResult } from "../../node/probe.ts";
+import type { Fact } from "../../node/runtime.ts";
+
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+export function factsText(facts: readonly Fact[]): string {
+  return table(facts.map((fact) => [fact.name, fact.value]));
+}
+
+const LABELS = { error: "ERROR", warning: "WARNING", note: "note" } as const;
+
+export function findingsText(findings: readonly Finding[]): string {
+  return findings
+    .map((finding) => {
+      const place = finding.at ? `${formatPlace(finding.at)}: ` : "";
+      return [
+        `${LABELS[finding.severity]}  ${place}${finding.what}`,
+        `    so:  ${finding.consequence}`,
+        `    do:  ${finding.advice}`,
+      ].join("\n");
+    })
+    .join("\n\n");
+}
+
+export function obstaclesText(obstacles: readonly Obstacle[]): string {
+  return obstacles
+    .map((obstacle) => {
+      const place = obstacle.at ? `${formatPlace(obstacle.at)}: ` : "";
+      return `STOP  ${place}${obstacle.what}\n    do:  ${obstacle.advice}`;
+    })
+    .join("\n\n");
+}
+
+/** A file's text for a person or a log: credentials in config.toml are nobody's who reads a diff. */
+export function shownText(state: Pick<FileState, "bytes"> | undefined): string | undefined {
+  if (state === undefined) return undefined;
+  const text = new TextDecoder().decode(state.bytes);
+  return text.replaceAll(SECRETS, (_, key: string) => `${key} = "(hidden)"`);
+}
+
+const SECRETS = /\b(password|auth|identitytoken)[ \t]*=[ \t]*(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
+
+export function changesText(plan: Pick<Plan, "changes">): string {
+  return plan.changes
+    .map((change) => unifiedDiff(change.path, shownText(change.before), shownText(change.after)))
+    .join("\n\n");
+}
+
+/** `docker.io, ghcr.io ask http://cache:5000 first` */
+export function wiredText({ wired, wish }: Pick<Plan, "wired" | "wish">): string {
+  return `${wired.join(", ")} ${wired.length === 1 ? "asks" : "ask"} ${wish.cache} first`;
+}
+
+/** The steps of an apply, in its order. */
+export function stepsText(plan: Plan, filesOnly: boolean): string {
+  const steps = [
+    ...(filesOnly ? [] : [`wait until ${plan.wish.cache} answers for ${plan.wired.join(", ")}`]),
+    ...plan.changes.map((change) => {
+      const verb = change.after === undefined ? "remove" : change.before ? "change" : "write";
+      return `${verb} ${change.path} (${change.why})`;
+    }),
+    ...restartSteps(plan, filesOnly),
+    ...(filesOnly
+      ? ["restart and probe nothing: only files are touched below --root"]
+      : ["pull an image of each through CRI, and ask the cache whether it served it"]),
+  ];
+  return steps.map((step, index) => `${String(index + 1).padStart(3)}. ${step}`).join("\n");
+}
+
+function restartSteps(plan: Plan, filesOnly: boolean): string[] {
+  if (filesOnly) return [];
+  if (plan.restart === undefined) return ["no restart: hosts.toml is read at every pull"];
+  return [
+    `restart containerd, since ${plan.restart} (${plan.restartWay}); containers go on running`,
+    `require CRI to answer and to go by ${plan.certsDir}`,
+  ];
+}
+
+export function probesText(probes: readonly ProbeResult[]): string {
+  return table(
+    probes.map((probe) => [
+      `  ${probe.namespace}`,
+      probe.outcome,
+      probe.reference ?? "-",
+      probe.detail,
+    ]),
+  );
+}
+
+export function planJson(plan: Plan): object {
+  return {
+    wish: plan.wish,
+    changes: plan.changes.map((change) => ({
+      path: change.path,
+      kind: change.kind,
+      why: change.why,
+      before: shownText(change.before) ?? null,
+      after: shownText(change.after) ?? null,
+    })),
+    restart: plan.restart ?? null,
+    restartWay: plan.restartWay ?? null,
+    wired: plan.wired,
+    notes: plan.notes,
+    obstacles: plan.obstacles,
+  };
+}
+
+export function printJson(value: unknown): void {
+  console.log(JSON.stringify(value, undefined, 2));
+}

@@ -1,0 +1,142 @@
+import type { CacheObserver } from "../../cache/cache.ts";
+import type { FillEvent } from "../../cache/fill/fills.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { Fault } from "../../oci/fault.ts";
+import type { RequestRecord } from "../../server/pull/pull-api.ts";
+import type { Recent } from "../../server/pull/recent-pulls.ts";
+import type { Route } from "../../server/pull/route.ts";
+import { RequestLines } from "../../telemetry/request-lines.ts";
+import type { Log } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import type { UpstreamEvent } from "../../upstream/observer.ts";
+
+export interface ReporterOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly recent: Recent;
+  /** Whether nothing can be stored at the moment, which was said already. */
+  readonly isFull: () => boolean;
+}
+
+/** Where everything that happens is told: one log line per request, counters, and what nodes may ask. */
+export class Reporter implements CacheObserver {
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #recent: Recent;
+  readonly #isFull: () => boolean;
+  readonly #lines = new RequestLines();
+
+  constructor({ log, metrics, recent, isFull }: ReporterOptions) {
+    this.#isFull = isFull;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#recent = recent;
+  }
+
+  request(record: RequestRecord): void {
+    const { route, method, status, bytes, result } = record;
+    const kind = !route || route.kind === "base" ? "other" : route.kind;
+    const upstream = route && "upstream" in route ? route.upstream.settings.name : undefined;
+    this.#metrics.request({
+      upstream,
+      kind,
+      method,
+      status,
+      result: upstream === undefined ? undefined : result,
+      bytes,
+      seconds: record.milliseconds / 1000,
+    });
+    this.#remember(record);
+    const line = {
+      method,
+      path: record.path,
+      namespace: upstream,
+      status,
+      bytes,
+      ms: record.milliseconds,
+      cache: result,
+      client: record.address,
+      agent: record.userAgent,
+      error: record.error,
+    };
+    if (status >= 500 || record.defect !== undefined) {
+      const ms = Math.round(line.ms * 10) / 10;
+      this.#log.warn({ ...line, ms, err: record.defect }, "request");
+    } else if (this.#log.isLevelEnabled("info")) {
+      this.#log.line(this.#lines.format(Date.now(), line));
+    }
+  }
+
+  filled({ digest, source, size, fault }: FillEvent): void {
+    const upstream = source.slice(0, source.indexOf("/"));
+    this.#metrics.fill(upstream, fault ? fault.detail.kind : "stored");
+    if (fault?.detail.kind === "storage") this.#metrics.unstored("blob");
+    if (!fault) this.#log.debug({ digest, source, size }, "stored");
+    else if (fault.detail.kind === "storage" && this.#isFull()) {
+      this.#log.debug({ digest, source, error: fault.message }, "not stored");
+    } else this.#log.warn({ digest, source, error: fault.message }, "not stored");
+  }
+
+  unstored(digest: Digest, fault: Fault): void {
+    this.#metrics.unstored("manifest");
+    const line = { digest, error: fault.message };
+    // On a full disk this is every pull, and was said once.
+    if (this.#isFull()) this.#log.debug(line, "served but not stored");
+    else this.#log.warn(line, "served but not stored");
+  }
+
+  /** Told besides that a fact could not be written. */
+  onForgotten: (fault: Fault) => void = () => {};
+
+  forgotten(fault: Fault): void {
+    this.onForgotten(fault);
+    if (this.#isFull()) this.#log.debug({ error: fault.message }, "a fact was not written");
+    else this.#log.warn({ error: fault.message }, "a fact was not written");
+  }
+
+  upstream(event: UpstreamEvent): void {
+    const { upstream } = event;
+    if (event.type === "credentials") {
+      this.#log.warn({ namespace: upstream, problem: event.problem }, "credentials refused");
+      return;
+    }
+    if (event.type === "condemned") {
+      const { mirror, reason: error } = event;
+      this.#log.warn({ namespace: upstream, mirror, error }, "mirror not asked for ten minutes");
+      return;
+    }
+    const { request: kind } = event;
+    switch (event.type) {
+      case "answered":
+        this.#metrics.upstreamRequest({ upstream, kind, status: event.status });
+        break;
+      case "failed":
+        this.#metrics.upstreamRequest({
+          upstream,
+          kind,
+          status: event.fault === "aborted" ? "aborted" : "failed",
+        });
+        break;
+      case "received":
+        this.#metrics.upstreamBytes(upstream, event.bytes);
+        break;
+    }
+  }
+
+  #remember({ route, status, address }: RequestRecord): void {
+    if (!route || !("place" in route) || status >= 400) return;
+    this.#recent.add(address, {
+      namespace: route.place.upstream,
+      repository: route.place.repository,
+      reference: referenceOf(route),
+      kind: route.kind,
+      status,
+      at: Date.now(),
+    });
+  }
+}
+
+function referenceOf(route: Route): string {
+  if (route.kind === "manifest") return route.reference;
+  return route.kind === "blob" || route.kind === "referrers" ? route.digest : "";
+}

@@ -1,0 +1,109 @@
+import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
+import type { KeptStore, StoreEvents } from "../../cache/retention/storage.ts";
+import type { Why } from "../../cache/retention/evictor.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { Learnt, Rebuilt, Reconciled } from "../../store/repair/reconcile.ts";
+import type { Log } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+
+/** Tells what the store does by itself: a line where an operator should know, a number for the rest. */
+export class StoreReporter implements StoreEvents, HousekeepingEvents {
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  #scrubs = 0;
+  #corrupt = 0;
+  #isFull = false;
+
+  constructor(log: Log, metrics: Metrics) {
+    this.#log = log;
+    this.#metrics = metrics;
+  }
+
+  /** Told besides of each content that went. */
+  onRemoved: (digest: Digest) => void = () => {};
+
+  /** Figures that are asked for when somebody reads the metrics. */
+  measure({ space }: KeptStore): void {
+    const gauge = (name: string, help: string, read: () => number): void =>
+      this.#metrics.gauge(`entrepot_storage_${name}`, help, read);
+    gauge("held_bytes", "Bytes of complete contents.", () => space.held);
+    gauge(
+      "draft_bytes",
+      "Bytes of contents on their way in, or begun and kept.",
+      () => space.drafts,
+    );
+    gauge("facts_bytes", "Bytes of the index, and of facts beside it.", () => space.beside);
+    gauge("max_bytes", "Bytes that may be stored.", () => space.bound.maxSize);
+    gauge("full", "1 while nothing can be stored and pulls are passed through.", () =>
+      space.fullness.isFull ? 1 : 0,
+    );
+    this.#metrics.gauge(
+      "entrepot_scrub_passes",
+      "How often everything was verified again since the start.",
+      () => this.#scrubs,
+    );
+    this.#metrics.gauge(
+      "entrepot_corrupt_contents",
+      "Contents that were found corrupt since the start, and set aside.",
+      () => this.#corrupt,
+    );
+  }
+
+  full({ isFull, reason }: { readonly isFull: boolean; readonly reason: string }): void {
+    this.#isFull = isFull;
+    if (isFull) {
+      const message = "nothing can be stored: pulls are passed through until there is room again";
+      this.#log.warn({ error: reason }, message);
+    } else this.#log.info("there is room again: what is pulled is stored");
+  }
+
+  removed(digest: Digest, why: Why, bytes: number): void {
+    this.#metrics.removed(why, bytes);
+    this.onRemoved(digest);
+  }
+
+  unwritten(error: unknown): void {
+    if (this.#isFull) this.#log.debug({ err: error }, "use times could not be written");
+    else this.#log.warn({ err: error }, "use times could not be written");
+  }
+
+  damaged(path: string, reason: string): void {
+    const message = "the index was damaged: it is made again from the files of the store";
+    this.#log.error({ error: reason, movedTo: path }, message);
+  }
+
+  rebuilt(rebuilt: Rebuilt): void {
+    this.#log.warn({ ...rebuilt }, "the index was made again");
+  }
+
+  reconciled(reconciled: Reconciled): void {
+    const isEven = reconciled.found === 0 && reconciled.lost === 0;
+    this.#log[isEven ? "debug" : "info"]({ ...reconciled }, "index and files agree");
+  }
+
+  learnt(learnt: Learnt): void {
+    const message = "the index knows facts about stored manifests again that it did not know";
+    this.#log.info({ ...learnt }, message);
+  }
+
+  scrubbed(bytes: number): void {
+    this.#metrics.scrubbed(bytes);
+  }
+
+  scrubEnded(files: number, corrupt: number): void {
+    this.#scrubs += 1;
+    this.#log.debug({ files, corrupt }, "everything that is stored was verified");
+  }
+
+  corrupt(digest: Digest): void {
+    this.#corrupt += 1;
+    const message =
+      "a stored content was corrupt: it was set aside and is fetched anew when asked for";
+    this.#log.error({ digest }, message);
+  }
+
+  failed(what: string, error: unknown): void {
+    if (this.#isFull) this.#log.debug({ err: error }, `${what} failed`);
+    else this.#log.warn({ err: error }, `${what} failed; it is tried again`);
+  }
+}
