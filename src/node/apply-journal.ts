@@ -1,9 +1,9 @@
 import type { JournalDocument, JournalEntry } from "./journal.ts";
 import { isOurs, restore, store } from "./journal.ts";
-import { type FileState, lossyText } from "./node-files.ts";
+import { type FileState, lossyText } from "./files/node-files.ts";
 import type { Change, Plan, Wish } from "./plan.ts";
 import { sameState } from "./plan.ts";
-import type { Site } from "./site.ts";
+import type { Site } from "./node-context.ts";
 
 /** What of an apply is kept: which node, what was asked for, and whether the cache's list is followed. */
 export interface Wiring {

@@ -3,13 +3,13 @@ import { CacheFault } from "./cache-client.ts";
 import type { JournalBody } from "./apply-journal.ts";
 import { finished, journalFor, sameWish } from "./apply-journal.ts";
 import type { JournalDocument } from "./journal.ts";
-import { FilesFault } from "./node-files.ts";
+import { FilesFault } from "./files/node-files.ts";
 import type { Plan, Wish } from "./plan.ts";
 import { sameState, together } from "./plan.ts";
 import type { ProbeResult } from "./probe.ts";
 import { asFailure, probe } from "./probe.ts";
 import { RuntimeFault } from "./runtime.ts";
-import type { Site } from "./site.ts";
+import type { Site } from "./node-context.ts";
 
 export interface ApplyOptions {
   readonly site: Site;

@@ -1,11 +1,11 @@
 import { posix } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
-import type { DurableFiles } from "./durable-files.ts";
+import type { DurableFiles } from "./files/durable-files.ts";
 import type { Place } from "./findings.ts";
 import { formatPlace } from "./findings.ts";
-import type { FileState, FileView } from "./node-files.ts";
-import { readText } from "./node-files.ts";
+import type { FileState, FileView } from "./files/node-files.ts";
+import { readText } from "./files/node-files.ts";
 import { sameState } from "./plan.ts";
 
 export const DEFAULT_STATE_DIRECTORY = "/var/lib/entrepot/node";

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { Place } from "./findings.ts";
-import type { FileState } from "./node-files.ts";
+import type { FileState } from "./files/node-files.ts";
 
 /** What the operator asks for. */
 export interface Wish {

@@ -1,12 +1,12 @@
 import { restartAsBefore } from "./apply.ts";
 import type { JournalDocument, JournalEntry } from "./journal.ts";
 import { isOurs, restore } from "./journal.ts";
-import { FilesFault } from "./node-files.ts";
-import type { FileState } from "./node-files.ts";
+import { FilesFault } from "./files/node-files.ts";
+import type { FileState } from "./files/node-files.ts";
 import type { Obstacle } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import { RuntimeFault } from "./runtime.ts";
-import type { Site } from "./site.ts";
+import type { Site } from "./node-context.ts";
 
 export interface RollbackOptions {
   readonly site: Site;

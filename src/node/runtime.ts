@@ -1,5 +1,5 @@
 import type { Finding } from "./findings.ts";
-import type { FileView } from "./node-files.ts";
+import type { FileView } from "./files/node-files.ts";
 import type { Obstacle, Target, Wish } from "./plan.ts";
 
 export type RuntimeFaultKind =

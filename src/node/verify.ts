@@ -1,9 +1,9 @@
 import type { CacheClient } from "./cache-client.ts";
-import { decodeText } from "./node-files.ts";
+import { decodeText } from "./files/node-files.ts";
 import type { ProbeResult } from "./probe.ts";
 import { asFailure, probe } from "./probe.ts";
 import type { Route } from "./runtime.ts";
-import type { Site } from "./site.ts";
+import type { Site } from "./node-context.ts";
 
 /** How one namespace is wired, and the proof of it. */
 export interface NamespaceProof {

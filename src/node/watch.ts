@@ -3,12 +3,12 @@ import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import type { JournalDocument } from "./journal.ts";
 import { JournalError, isOurs, restore } from "./journal.ts";
-import { LockedError } from "./lock.ts";
-import { FilesFault } from "./node-files.ts";
+import { LockedError } from "./files/lock.ts";
+import { FilesFault } from "./files/node-files.ts";
 import type { Wish } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import { RuntimeFault } from "./runtime.ts";
-import type { Site } from "./site.ts";
+import type { Site } from "./node-context.ts";
 
 export interface WatchOptions {
   readonly site: Site;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { FakeFiles } from "./fake-files.ts";
+import { FakeFiles } from "./nodetest/fake-files.ts";
 import { whoManages } from "./who-manages.ts";
 
 const usual = "/etc/containerd/config.toml";

@@ -1,5 +1,5 @@
-import type { FileView } from "./node-files.ts";
-import { readText } from "./node-files.ts";
+import type { FileView } from "./files/node-files.ts";
+import { readText } from "./files/node-files.ts";
 
 /** A distribution or an agent that writes containerd's files by itself. */
 export interface ManagedBy {

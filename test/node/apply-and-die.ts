@@ -4,9 +4,9 @@ import { z } from "zod";
 import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
-import { NodeFiles } from "../../src/node/node-files.ts";
+import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
-import { Site } from "../../src/node/site.ts";
+import { Site } from "../../src/node/node-context.ts";
 
 const order = z
   .object({

@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { apply } from "../../src/node/apply.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
-import { NodeFiles } from "../../src/node/node-files.ts";
+import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
-import { Site } from "../../src/node/site.ts";
+import { Site } from "../../src/node/node-context.ts";
 import { tempDir } from "../harness/places.ts";
 import { tree } from "./tree.ts";
 

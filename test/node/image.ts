@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
-import { NodeFiles } from "../../src/node/node-files.ts";
-import { Site } from "../../src/node/site.ts";
+import { NodeFiles } from "../../src/node/files/node-files.ts";
+import { Site } from "../../src/node/node-context.ts";
 import { watch } from "../../src/node/watch.ts";
 import { type TempDir, tempDir } from "../harness/places.ts";
 

@@ -3,13 +3,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { apply } from "../../src/node/apply.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
-import { hostsFindings } from "../../src/node/containerd/hosts-findings.ts";
-import { parseContainerdVersion, traitsOf } from "../../src/node/containerd/version.ts";
+import { hostsFindings } from "../../src/node/containerd/findings/hosts-findings.ts";
+import { parseContainerdVersion, traitsOf } from "../../src/node/containerd/traits.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
-import { FilesFault, NodeFiles } from "../../src/node/node-files.ts";
+import { FilesFault, NodeFiles } from "../../src/node/files/node-files.ts";
 import type { Wish } from "../../src/node/plan.ts";
 import { rollback } from "../../src/node/rollback.ts";
-import { Site } from "../../src/node/site.ts";
+import { Site } from "../../src/node/node-context.ts";
 import { tempDir } from "../harness/places.ts";
 import { tree } from "./tree.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { takeLock } from "../../src/node/lock.ts";
+import { takeLock } from "../../src/node/files/lock.ts";
 import { until } from "../harness/waiting.ts";
 import { image, saysItServes, startWatching } from "./image.ts";
 import { PROGRAM, entrepotNode } from "./program.ts";

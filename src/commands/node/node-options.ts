@@ -1,11 +1,11 @@
 import { CacheClient, CacheFault, parseCacheUrl } from "../../node/cache-client.ts";
 import { ContainerdRuntime } from "../../node/containerd/containerd-runtime.ts";
 import { DEFAULT_STATE_DIRECTORY, JournalError } from "../../node/journal.ts";
-import { LockedError } from "../../node/lock.ts";
-import { FilesFault, NodeFiles } from "../../node/node-files.ts";
+import { LockedError } from "../../node/files/lock.ts";
+import { FilesFault, NodeFiles } from "../../node/files/node-files.ts";
 import type { Wish } from "../../node/plan.ts";
 import { RuntimeFault } from "../../node/runtime.ts";
-import { Site } from "../../node/site.ts";
+import { Site } from "../../node/node-context.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
 /** Options of every `entrepot node` command. */

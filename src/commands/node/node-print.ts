@@ -1,7 +1,7 @@
-import { unifiedDiff } from "../../node/diff.ts";
+import { unifiedDiff } from "../../node/files/diff.ts";
 import type { Finding } from "../../node/findings.ts";
 import { formatPlace } from "../../node/findings.ts";
-import type { FileState } from "../../node/node-files.ts";
+import type { FileState } from "../../node/files/node-files.ts";
 import type { Obstacle, Plan } from "../../node/plan.ts";
 import type { ProbeResult } from "../../node/probe.ts";
 import type { Fact } from "../../node/runtime.ts";

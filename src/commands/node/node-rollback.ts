@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { unifiedDiff } from "../../node/diff.ts";
+import { unifiedDiff } from "../../node/files/diff.ts";
 import type { RollbackPlan, RollbackResult } from "../../node/rollback.ts";
 import { rollback } from "../../node/rollback.ts";
 import { ask } from "./node-apply.ts";

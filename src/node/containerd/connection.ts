@@ -1,13 +1,13 @@
 import { spawnSync } from "node:child_process";
-import type { NodeFiles } from "../node-files.ts";
-import { readText } from "../node-files.ts";
+import type { NodeFiles } from "../files/node-files.ts";
+import { readText } from "../files/node-files.ts";
 import type { RuntimeFaultKind } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { Cri, CriFault } from "./cri.ts";
+import { Cri, CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
 import { configOf, findDaemon } from "./daemon.ts";
-import type { ContainerdVersion } from "./version.ts";
-import { parseContainerdVersion } from "./version.ts";
+import type { ContainerdVersion } from "./traits.ts";
+import { parseContainerdVersion } from "./traits.ts";
 
 export const DEFAULT_SOCKET = "/run/containerd/containerd.sock";
 const USUAL_SOCKETS = new Set([DEFAULT_SOCKET, `/var${DEFAULT_SOCKET}`]);

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
-import type { FileView } from "../node-files.ts";
-import { lossyText } from "../node-files.ts";
+import type { FileView } from "../files/node-files.ts";
+import { lossyText } from "../files/node-files.ts";
 import type { Wish } from "../plan.ts";
 import type {
   Inspection,
@@ -13,18 +13,18 @@ import type {
 } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
 import { whoManages } from "../who-manages.ts";
-import type { Configuration } from "./configuration.ts";
-import { readConfiguration } from "./configuration.ts";
+import type { Configuration } from "./config/configuration.ts";
+import { readConfiguration } from "./config/configuration.ts";
 import type { ContainerdOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { ContainerdControl, UNIT } from "./control.ts";
-import { defaultServer } from "./convert.ts";
-import { directoryInForce } from "./hosts-directories.ts";
-import { isFatal, readHostsFile } from "./hosts-file.ts";
+import { defaultServer } from "./hosts/convert-mirrors.ts";
+import { directoryInForce } from "./hosts/hosts-directories.ts";
+import { isFatal, readHostsFile } from "./hosts/hosts-file.ts";
 import { inspect, isStale } from "./inspect.ts";
 import { planTargets } from "./planner.ts";
-import { registryPattern } from "./registry-pattern.ts";
-import { traitsOf } from "./version.ts";
+import { registryPattern } from "./config/registry-tables.ts";
+import { traitsOf } from "./traits.ts";
 
 /** containerd as a node's runtime, asked over CRI as the kubelet does. */
 export class ContainerdRuntime implements Runtime {

@@ -3,10 +3,10 @@ import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd.ts";
 import type { Connection } from "./connection.ts";
-import { CriFault } from "./cri.ts";
+import { CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
 import { dumpedConfigPath } from "./dump.ts";
-import { traitsOf } from "./version.ts";
+import { traitsOf } from "./traits.ts";
 
 export const UNIT = "containerd.service";
 const RESTART_MS = 120_000;

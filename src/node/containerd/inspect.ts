@@ -1,24 +1,24 @@
 import { posix } from "node:path";
 import type { Finding } from "../findings.ts";
 import { sortFindings } from "../findings.ts";
-import type { FileView } from "../node-files.ts";
+import type { FileView } from "../files/node-files.ts";
 import type { Fact, Inspection } from "../runtime.ts";
 import type { Unit } from "../systemd.ts";
 import { sparesContainers } from "../systemd.ts";
 import type { ManagedBy } from "../who-manages.ts";
-import { configurationFindings } from "./configuration-findings.ts";
-import type { Configuration } from "./configuration.ts";
-import { readConfiguration } from "./configuration.ts";
-import type { Cri } from "./cri.ts";
-import { CriFault } from "./cri.ts";
+import { configurationFindings } from "./findings/configuration-findings.ts";
+import type { Configuration } from "./config/configuration.ts";
+import { readConfiguration } from "./config/configuration.ts";
+import type { Cri } from "./cri/cri.ts";
+import { CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
 import { dumpedConfigPath } from "./dump.ts";
-import { hostsFindings } from "./hosts-findings.ts";
-import { mirrorFindings } from "./mirror-findings.ts";
-import type { RegistryPattern } from "./registry-pattern.ts";
-import { registryPattern } from "./registry-pattern.ts";
-import type { ContainerdVersion } from "./version.ts";
-import { isSupported, traitsOf } from "./version.ts";
+import { hostsFindings } from "./findings/hosts-findings.ts";
+import { mirrorFindings } from "./findings/mirror-findings.ts";
+import type { RegistryPattern } from "./config/registry-tables.ts";
+import { registryPattern } from "./config/registry-tables.ts";
+import type { ContainerdVersion } from "./traits.ts";
+import { isSupported, traitsOf } from "./traits.ts";
 
 export interface InspectInput {
   readonly view: FileView;

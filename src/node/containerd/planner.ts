@@ -1,23 +1,27 @@
 import { posix } from "node:path";
-import { temporaryPath } from "../durable-files.ts";
-import type { FileView } from "../node-files.ts";
+import { temporaryPath } from "../files/durable-files.ts";
+import type { FileView } from "../files/node-files.ts";
 import type { Obstacle, Target, Wish } from "../plan.ts";
 import { sameState } from "../plan.ts";
 import type { Targets, Views } from "../runtime.ts";
-import { TomlEditRefused } from "../toml-edit.ts";
+import { TomlEditRefused } from "../files/toml-edit.ts";
 import type { ManagedBy } from "../who-manages.ts";
-import { configChanges } from "./config-change.ts";
-import type { Configuration } from "./configuration.ts";
-import { isImported } from "./configuration-files.ts";
-import { readConfiguration } from "./configuration.ts";
-import { convert } from "./convert.ts";
-import { DEFAULT_DIRECTORY, hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
-import type { RegistryPattern } from "./registry-pattern.ts";
-import { registryPattern } from "./registry-pattern.ts";
-import { linkedRegistries } from "./linked-registries.ts";
-import { like, newFile, planTrees } from "./trees.ts";
-import type { ContainerdVersion, Traits } from "./version.ts";
-import { isSupported, traitsOf } from "./version.ts";
+import { configChanges } from "./config/config-change.ts";
+import type { Configuration } from "./config/configuration.ts";
+import { isImported } from "./config/configuration-files.ts";
+import { readConfiguration } from "./config/configuration.ts";
+import { convert } from "./hosts/convert-mirrors.ts";
+import {
+  DEFAULT_DIRECTORY,
+  hostOfDirectory,
+  registryDirectories,
+} from "./hosts/hosts-directories.ts";
+import type { RegistryPattern } from "./config/registry-tables.ts";
+import { registryPattern } from "./config/registry-tables.ts";
+import { linkedRegistries } from "./hosts/linked-registries.ts";
+import { like, newFile, planTrees } from "./hosts/hosts-trees.ts";
+import type { ContainerdVersion, Traits } from "./traits.ts";
+import { isSupported, traitsOf } from "./traits.ts";
 
 export interface PlannerInput {
   readonly views: Views;

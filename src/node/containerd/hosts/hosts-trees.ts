@@ -1,10 +1,10 @@
 import { posix } from "node:path";
-import type { FileState, FileView } from "../node-files.ts";
-import { decodeText } from "../node-files.ts";
-import type { Obstacle, Target, Wish } from "../plan.ts";
-import { adoptHosts, tlsFiles } from "./adopt.ts";
-import type { Conversion } from "./convert.ts";
-import { defaultServer } from "./convert.ts";
+import type { FileState, FileView } from "../../files/node-files.ts";
+import { decodeText } from "../../files/node-files.ts";
+import type { Obstacle, Target, Wish } from "../../plan.ts";
+import { adoptHosts, tlsFiles } from "./merge-hosts.ts";
+import type { Conversion } from "./convert-mirrors.ts";
+import { defaultServer } from "./convert-mirrors.ts";
 import {
   DEFAULT_DIRECTORY,
   directoryInForce,
@@ -14,7 +14,7 @@ import {
 import type { HostEntry, HostFields } from "./hosts-file.ts";
 import { hasTls, readHostsFile } from "./hosts-file.ts";
 import { OWNERSHIP_MARK, itself, renderHosts, withDialTimeout } from "./hosts-template.ts";
-import type { Traits } from "./version.ts";
+import type { Traits } from "../traits.ts";
 
 export interface TreesInput {
   readonly view: FileView;

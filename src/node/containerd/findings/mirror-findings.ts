@@ -1,11 +1,11 @@
 import { posix } from "node:path";
-import type { Finding, Place } from "../findings.ts";
-import type { FileView } from "../node-files.ts";
-import { lossyText } from "../node-files.ts";
-import { hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
-import { hostOf, readHostsFile } from "./hosts-file.ts";
-import type { RegistryPattern } from "./registry-pattern.ts";
-import type { Traits } from "./version.ts";
+import type { Finding, Place } from "../../findings.ts";
+import type { FileView } from "../../files/node-files.ts";
+import { lossyText } from "../../files/node-files.ts";
+import { hostOfDirectory, registryDirectories } from "../hosts/hosts-directories.ts";
+import { hostOf, readHostsFile } from "../hosts/hosts-file.ts";
+import type { RegistryPattern } from "../config/registry-tables.ts";
+import type { Traits } from "../traits.ts";
 
 /** A mirror that pulls are sent to, and where it is named. */
 interface NamedMirror {

@@ -1,8 +1,8 @@
 import { posix } from "node:path";
-import type { FileView } from "../node-files.ts";
-import { lossyText, oddBytes } from "../node-files.ts";
-import { TomlDocument, TomlSyntaxError } from "../toml-document.ts";
-import type { Traits } from "./version.ts";
+import type { FileView } from "../../files/node-files.ts";
+import { lossyText, oddBytes } from "../../files/node-files.ts";
+import { TomlDocument, TomlSyntaxError } from "../../files/toml-document.ts";
+import type { Traits } from "../traits.ts";
 
 export interface ConfigurationFile {
   readonly path: string;

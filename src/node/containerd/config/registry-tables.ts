@@ -1,5 +1,5 @@
 import type { Configuration, Setting } from "./configuration.ts";
-import type { Traits } from "./version.ts";
+import type { Traits } from "../traits.ts";
 
 /** One entry of the deprecated `mirrors`. */
 export interface Mirror {

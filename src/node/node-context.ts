@@ -1,11 +1,11 @@
 import { posix } from "node:path";
-import type { Witness } from "./durable-files.ts";
-import { DurableFiles } from "./durable-files.ts";
+import type { Witness } from "./files/durable-files.ts";
+import { DurableFiles } from "./files/durable-files.ts";
 import type { JournalDocument } from "./journal.ts";
 import { Journal, JournalError, isOurs, originals, restore } from "./journal.ts";
-import { takeLock } from "./lock.ts";
-import type { NodeFiles } from "./node-files.ts";
-import { OverlaidFiles } from "./node-files.ts";
+import { takeLock } from "./files/lock.ts";
+import type { NodeFiles } from "./files/node-files.ts";
+import { OverlaidFiles } from "./files/node-files.ts";
 import type { Change, Obstacle, Plan, Target, Wish } from "./plan.ts";
 import { sameState, together } from "./plan.ts";
 import type { Runtime } from "./runtime.ts";

@@ -1,19 +1,19 @@
 import { posix } from "node:path";
-import type { Finding } from "../findings.ts";
-import type { FileView } from "../node-files.ts";
-import { lossyText } from "../node-files.ts";
-import { tlsFiles } from "./adopt.ts";
+import type { Finding } from "../../findings.ts";
+import type { FileView } from "../../files/node-files.ts";
+import { lossyText } from "../../files/node-files.ts";
+import { tlsFiles } from "../hosts/merge-hosts.ts";
 import {
   DEFAULT_DIRECTORY,
   candidates,
   hostOfDirectory,
   looseCertificates,
   registryDirectories,
-} from "./hosts-directories.ts";
-import type { HostEntry, HostsDefect, HostsFile } from "./hosts-file.ts";
-import { isFatal, readHostsFile } from "./hosts-file.ts";
-import { isCertificate } from "./trees.ts";
-import type { Traits } from "./version.ts";
+} from "../hosts/hosts-directories.ts";
+import type { HostEntry, HostsDefect, HostsFile } from "../hosts/hosts-file.ts";
+import { isFatal, readHostsFile } from "../hosts/hosts-file.ts";
+import { isCertificate } from "../hosts/hosts-trees.ts";
+import type { Traits } from "../traits.ts";
 
 /** What is wrong in one directory of hosts.toml files, for containerd of this version. */
 export function hostsFindings(view: FileView, root: string, traits: Traits): Finding[] {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DurableFiles } from "./durable-files.ts";
-import { FakeFiles } from "./fake-files.ts";
+import { FakeFiles } from "../nodetest/fake-files.ts";
 import { NodeFiles, OverlaidFiles, readText } from "./node-files.ts";
 
 const root = mkdtempSync(join(tmpdir(), "entrepot-files-"));

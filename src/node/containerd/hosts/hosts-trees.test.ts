@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { FakeFiles } from "../fake-files.ts";
-import type { Wish } from "../plan.ts";
-import { planTrees } from "./trees.ts";
-import { parseContainerdVersion, traitsOf } from "./version.ts";
+import { FakeFiles } from "../../nodetest/fake-files.ts";
+import type { Wish } from "../../plan.ts";
+import { planTrees } from "./hosts-trees.ts";
+import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 const CACHE = "http://cache:5000";
 const wish: Wish = {

@@ -1,9 +1,9 @@
-import type { FileView } from "../node-files.ts";
-import type { TomlLeaf } from "../toml-document.ts";
-import { startsWith } from "../toml-document.ts";
+import type { FileView } from "../../files/node-files.ts";
+import type { TomlLeaf } from "../../files/toml-document.ts";
+import { startsWith } from "../../files/toml-document.ts";
 import type { ConfigurationFile, Defect } from "./configuration-files.ts";
 import { readFiles } from "./configuration-files.ts";
-import type { Traits } from "./version.ts";
+import type { Traits } from "../traits.ts";
 
 export const OLD_CRI_TABLE = "io.containerd.grpc.v1.cri";
 export const IMAGES_TABLE = "io.containerd.cri.v1.images";

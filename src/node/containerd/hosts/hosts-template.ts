@@ -1,4 +1,4 @@
-import { tomlString } from "../toml-document.ts";
+import { tomlString } from "../../files/toml-document.ts";
 import type { HostEntry, HostFields } from "./hosts-file.ts";
 
 /** The first line of every hosts.toml that this tool writes from nothing. */

@@ -1,9 +1,9 @@
-import { parseUpstreamName } from "../../oci/names.ts";
-import type { Place } from "../findings.ts";
-import type { Obstacle } from "../plan.ts";
+import { parseUpstreamName } from "../../../oci/names.ts";
+import type { Place } from "../../findings.ts";
+import type { Obstacle } from "../../plan.ts";
 import type { HostEntry, HostFields } from "./hosts-file.ts";
 import { hostOf } from "./hosts-file.ts";
-import type { Mirror, RegistryPattern, TlsEntry } from "./registry-pattern.ts";
+import type { Mirror, RegistryPattern, TlsEntry } from "../config/registry-tables.ts";
 
 /** What the deprecated pattern says of one registry, in the words of a hosts.toml. */
 export interface ConvertedRegistry {

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import { TomlDocument, startsWith } from "../toml-document.ts";
-import { removeSubtree, setString } from "../toml-edit.ts";
+import { TomlDocument, startsWith } from "../../files/toml-document.ts";
+import { removeSubtree, setString } from "../../files/toml-edit.ts";
 import type { Configuration } from "./configuration.ts";
 import { OLD_CRI_TABLE } from "./configuration.ts";
-import type { RegistryPattern } from "./registry-pattern.ts";
-import type { Traits } from "./version.ts";
+import type { RegistryPattern } from "./registry-tables.ts";
+import type { Traits } from "../traits.ts";
 
 /**
  * The texts of the configuration files that have to change so that containerd goes by `directory`

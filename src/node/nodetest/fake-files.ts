@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import type { FileState, FileView } from "./node-files.ts";
+import type { FileState, FileView } from "../files/node-files.ts";
 
 /** Files in memory, for tests of what only reads them. */
 export class FakeFiles implements FileView {

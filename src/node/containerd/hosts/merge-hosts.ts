@@ -1,4 +1,4 @@
-import { TomlDocument } from "../toml-document.ts";
+import { TomlDocument } from "../../files/toml-document.ts";
 import type { HostEntry, HostFields, HostsFile } from "./hosts-file.ts";
 import { readHostsFile } from "./hosts-file.ts";
 import {
@@ -8,8 +8,8 @@ import {
   renderHosts,
   withDialTimeout,
 } from "./hosts-template.ts";
-import { tomlString } from "../toml-document.ts";
-import type { Traits } from "./version.ts";
+import { tomlString } from "../../files/toml-document.ts";
+import type { Traits } from "../traits.ts";
 
 export interface Adopted {
   readonly text: string;

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { FakeFiles } from "../fake-files.ts";
+import { FakeFiles } from "../../nodetest/fake-files.ts";
 import { configurationFindings } from "./configuration-findings.ts";
-import { readConfiguration } from "./configuration.ts";
-import { registryPattern } from "./registry-pattern.ts";
-import { parseContainerdVersion, traitsOf } from "./version.ts";
+import { readConfiguration } from "../config/configuration.ts";
+import { registryPattern } from "../config/registry-tables.ts";
+import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 const main = "/etc/containerd/config.toml";
 const own = "/etc/containerd/certs.d/ghcr.io/hosts.toml";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { FakeFiles } from "../fake-files.ts";
+import { FakeFiles } from "../../nodetest/fake-files.ts";
 import { readConfiguration } from "./configuration.ts";
-import { registryPattern } from "./registry-pattern.ts";
-import { parseContainerdVersion, traitsOf } from "./version.ts";
+import { registryPattern } from "./registry-tables.ts";
+import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 function traits(text: string) {
   const version = parseContainerdVersion(text);

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
-import { oddBytes } from "../node-files.ts";
-import { TomlDocument, TomlSyntaxError } from "../toml-document.ts";
-import type { Traits } from "./version.ts";
+import { oddBytes } from "../../files/node-files.ts";
+import { TomlDocument, TomlSyntaxError } from "../../files/toml-document.ts";
+import type { Traits } from "../traits.ts";
 
 /** What may stand in a host's table and at the root. Paths are absolute, as the node has them. */
 export interface HostFields {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { readHostsFile } from "./hosts-file.ts";
-import { parseContainerdVersion, traitsOf } from "./version.ts";
+import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 function traits(text: string) {
   const version = parseContainerdVersion(text);

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
-import type { FileView } from "../node-files.ts";
-import type { Traits } from "./version.ts";
+import type { FileView } from "../../files/node-files.ts";
+import type { Traits } from "../traits.ts";
 
 export const DEFAULT_DIRECTORY = "_default";
 

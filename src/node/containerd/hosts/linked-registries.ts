@@ -1,6 +1,6 @@
 import { posix } from "node:path";
-import { FilesFault, type FileView } from "../node-files.ts";
-import type { Obstacle, Target } from "../plan.ts";
+import { FilesFault, type FileView } from "../../files/node-files.ts";
+import type { Obstacle, Target } from "../../plan.ts";
 import { DEFAULT_DIRECTORY, hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
 
 /**

@@ -1,11 +1,11 @@
 import { posix } from "node:path";
-import type { Finding } from "../findings.ts";
-import type { FileView } from "../node-files.ts";
-import type { Defect } from "./configuration-files.ts";
-import type { Configuration } from "./configuration.ts";
-import { registryDirectories } from "./hosts-directories.ts";
-import type { Mirror, RegistryPattern } from "./registry-pattern.ts";
-import type { ContainerdVersion, Traits } from "./version.ts";
+import type { Finding } from "../../findings.ts";
+import type { FileView } from "../../files/node-files.ts";
+import type { Defect } from "../config/configuration-files.ts";
+import type { Configuration } from "../config/configuration.ts";
+import { registryDirectories } from "../hosts/hosts-directories.ts";
+import type { Mirror, RegistryPattern } from "../config/registry-tables.ts";
+import type { ContainerdVersion, Traits } from "../traits.ts";
 
 const CONVERT = "entrepot node plan --cache URL shows the conversion to hosts directories";
 
