@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { digestHex, digestOf } from "../src/oci/digest.ts";
 import { parseRepositoryName, parseUpstreamName } from "../src/oci/names.ts";
-import { openIndex } from "../src/store/sql/open-metadata.ts";
+import { openMetadata } from "../src/store/sql/open-metadata.ts";
 import { SqliteFile } from "../src/store/sql/sqlite-file.ts";
 
 /** Rows of one statement, of five values each: SQLite takes at most 32,766 values. */
@@ -24,7 +24,7 @@ export async function makeStore(data: string, count: number, each?: number): Pro
     mkdirSync(name, { recursive: true, mode: 0o700 });
   }
   const path = join(data, "index.db");
-  await (await openIndex(path)).close();
+  await (await openMetadata(path)).close();
   const file = new SqliteFile(path);
   const db = file.here;
   const encoder = new TextEncoder();

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { openIndex } from "../src/store/sql/open-metadata.ts";
+import { openMetadata } from "../src/store/sql/open-metadata.ts";
 import { command, commandOn } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -154,7 +154,7 @@ test("an index whose making was killed, or that breaks while no cache runs, has 
 
   // As a kill -9 leaves it that comes when nothing but the index is there.
   await rm(path);
-  await (await openIndex(path)).close();
+  await (await openMetadata(path)).close();
   await writeFile(`${path}.remaking`, "");
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");

@@ -74,7 +74,7 @@ test("bounds of one registry are taken up with a changed configuration", async (
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ dryRun: false }),
     });
-    return (await got.text()).includes(`"contents":1`);
+    return (await got.text()).includes(`"blobs":1`);
   };
   await until(evicted, { what: "what is over the new bound to go" });
 });

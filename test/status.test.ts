@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { statusForm } from "../src/commands/status-schema.ts";
+import { statusSchema } from "../src/commands/status-schema.ts";
 import { command, commandOn } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -14,7 +14,7 @@ const MIB = 1024 * 1024;
 
 async function statusOf(cache: Entrepot) {
   const { code, stdout } = await command(cache, "status", "--json");
-  return { code, ...statusForm.parse(JSON.parse(stdout)) };
+  return { code, ...statusSchema.parse(JSON.parse(stdout)) };
 }
 
 test("status tells what the cache is doing: store, downloads, upstreams, budget and what was saved", async () => {

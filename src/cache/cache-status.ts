@@ -1,9 +1,9 @@
 /** How an answer came about, in the words of RFC 9211 (Cache-Status). */
-export interface CacheNote {
+export interface CacheStatus {
   /** `hit`: from here alone; `miss`: fetched for this; `revalidated`: the upstream was asked and agreed. */
   readonly result: "hit" | "miss" | "revalidated" | "stale" | "bypass";
   /** Nothing came of it here: the upstream was only asked. */
-  readonly passedOn?: boolean;
+  readonly forwarded?: boolean;
   /** It could not be stored. */
   readonly unstored?: boolean;
   /** Joined a fetch that another client had caused. */
@@ -14,11 +14,11 @@ export interface CacheNote {
   readonly reason?: string;
 }
 
-export const HIT: CacheNote = { result: "hit" };
-export const MISS: CacheNote = { result: "miss" };
-export const PASSED_ON: CacheNote = { result: "miss", passedOn: true };
-export const JOINED: CacheNote = { result: "miss", collapsed: true };
-export const UNSTORED: CacheNote = { result: "miss", unstored: true };
+export const HIT: CacheStatus = { result: "hit" };
+export const MISS: CacheStatus = { result: "miss" };
+export const FORWARDED: CacheStatus = { result: "miss", forwarded: true };
+export const COLLAPSED: CacheStatus = { result: "miss", collapsed: true };
+export const UNSTORED: CacheStatus = { result: "miss", unstored: true };
 /** Passed through, and not stored. */
-export const BYPASS: CacheNote = { result: "bypass" };
-export const REVALIDATED: CacheNote = { result: "revalidated" };
+export const BYPASS: CacheStatus = { result: "bypass" };
+export const REVALIDATED: CacheStatus = { result: "revalidated" };

@@ -1,27 +1,27 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { BlobStore } from "../store/blob-store.ts";
-import type { FactFiles } from "../store/disk/sidecar-files.ts";
-import type { Index } from "../store/metadata-store.ts";
-import { Blobs } from "./lookup/blob-lookup.ts";
-import { DurableFacts } from "./lookup/durable-metadata.ts";
+import type { SidecarFiles } from "../store/disk/sidecar-files.ts";
+import type { MetadataStore } from "../store/metadata-store.ts";
+import { BlobLookup } from "./lookup/blob-lookup.ts";
+import { DurableMetadata } from "./lookup/durable-metadata.ts";
 import { type FillEvent, Fills } from "./fill/fills.ts";
-import type { Growth } from "./quota-events.ts";
-import { Listings } from "./lookup/list-cache.ts";
-import { ManifestPulls } from "./lookup/manifest-lookup.ts";
-import { Manifests } from "./lookup/manifest-store.ts";
-import { Negatives } from "./lookup/negative-cache.ts";
-import { Passing } from "./bypass/bypass.ts";
+import type { QuotaEvents } from "./quota-events.ts";
+import { ListCache } from "./lookup/list-cache.ts";
+import { ManifestLookup } from "./lookup/manifest-lookup.ts";
+import { ManifestStore } from "./lookup/manifest-store.ts";
+import { NegativeCache } from "./lookup/negative-cache.ts";
+import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
 import { TagLists } from "./lookup/tag-lists.ts";
-import { Tags } from "./lookup/tag-resolver.ts";
+import { TagResolver } from "./lookup/tag-resolver.ts";
 
 export interface CacheOptions {
   readonly store: BlobStore;
-  readonly index: Index;
+  readonly metadata: MetadataStore;
   /** Where facts are kept besides, so that a damaged index can be made again. */
-  readonly facts?: FactFiles;
-  readonly growth?: Growth;
+  readonly sidecars?: SidecarFiles;
+  readonly growth?: QuotaEvents;
   readonly observer: CacheObserver;
   /** Told of every content that was served from here. */
   readonly used?: (digest: Digest) => void;
@@ -34,65 +34,72 @@ export interface CacheObserver {
   /** Something was served that could not be stored. */
   unstored(digest: Digest, fault: Fault): void;
   /** A fact could not be written down; it is learnt again when it is needed. */
-  forgotten(fault: Fault): void;
+  metadataNotWritten(fault: Fault): void;
 }
 
 /** Everything that pulling through consists of, put together. */
 export class Cache {
-  readonly index: Index;
+  readonly metadata: MetadataStore;
   readonly fills: Fills;
-  readonly blobs: Blobs;
-  readonly manifests: ManifestPulls;
+  readonly blobs: BlobLookup;
+  readonly manifests: ManifestLookup;
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
-  readonly #manifests: Manifests;
-  readonly #negatives = new Negatives();
+  readonly #manifests: ManifestStore;
+  readonly #negativeCache = new NegativeCache();
   readonly #used: (digest: Digest) => void;
 
   constructor({
     store,
-    index: plain,
-    facts,
+    metadata: plain,
+    sidecars,
     growth,
     observer,
     used = () => {},
     now = Date.now,
   }: CacheOptions) {
-    const durable = new DurableFacts(plain, {
-      files: facts,
+    const durable = new DurableMetadata(plain, {
+      sidecars,
       growth,
-      forgotten: (fault) => observer.forgotten(fault),
+      notWritten: (fault) => observer.metadataNotWritten(fault),
     });
     this.#used = used;
-    const { index } = durable;
-    this.index = index;
+    const { metadata } = durable;
+    this.metadata = metadata;
     this.fills = new Fills(store, {
-      stored: ({ digest, size }) => index.contents.put({ digest, size }, now()),
+      stored: ({ digest, size }) => metadata.blobs.put({ digest, size }, now()),
       ended: (event) => observer.filled(event),
     });
-    const negatives = this.#negatives;
-    const passing = new Passing();
-    this.blobs = new Blobs({ store, index, fills: this.fills, used, negatives, passing });
-    const manifests = new Manifests({
+    const negativeCache = this.#negativeCache;
+    const bypass = new Bypass();
+    this.blobs = new BlobLookup({
       store,
-      index,
+      metadata,
+      fills: this.fills,
+      used,
+      negativeCache,
+      bypass,
+    });
+    const manifests = new ManifestStore({
+      store,
+      metadata,
       fills: this.fills,
       now,
       used,
-      learned: (place, manifest) => durable.learned(place, manifest),
+      manifestStored: (repo, manifest) => durable.manifestStored(repo, manifest),
       unstored: (digest, fault) => observer.unstored(digest, fault),
     });
     this.#manifests = manifests;
-    const tags = new Tags(index, manifests, negatives, now);
-    this.manifests = new ManifestPulls({ index, manifests, tags, negatives, passing, now });
-    const listings = new Listings(index, now);
+    const tags = new TagResolver(metadata, manifests, negativeCache, now);
+    this.manifests = new ManifestLookup({ metadata, manifests, tags, negativeCache, bypass, now });
+    const listings = new ListCache(metadata, now);
     this.tagLists = new TagLists(listings);
-    this.referrers = new Referrers(index, listings, this.manifests);
+    this.referrers = new Referrers(metadata, listings, this.manifests);
   }
 
   /** Upstreams are configured in another way: what failed or was missing may be there now. */
   reconfigured(): void {
-    this.#negatives.forget();
+    this.#negativeCache.forget();
   }
 
   /** A content was served that is here. */

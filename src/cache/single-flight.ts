@@ -1,5 +1,5 @@
 /** Runs one piece of work per key at a time; who asks meanwhile gets the same promise. */
-export class Coalesce<Value> {
+export class SingleFlight<Value> {
   readonly #running = new Map<string, Promise<Value>>();
 
   run(key: string, work: () => Promise<Value>): Promise<Value> {

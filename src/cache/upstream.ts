@@ -2,7 +2,7 @@ import { matchesAny } from "../config/parsing/repository-pattern.ts";
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";
-import type { Place } from "../store/metadata-store.ts";
+import type { RepositoryRef } from "../store/metadata-store.ts";
 import type { Registry } from "../upstream/registry.ts";
 import type { Source, Transfer } from "./fill/source.ts";
 
@@ -13,37 +13,37 @@ export interface Upstream {
 }
 
 /** Whether the owner wants what is in a repository passed through and never stored. */
-export function isBypassed({ settings }: Upstream, { repository }: Place): boolean {
+export function isBypassed({ settings }: Upstream, { repository }: RepositoryRef): boolean {
   return matchesAny(settings.bypass, repository);
 }
 
 /** A blob in a repository of an upstream. */
 export class UpstreamSource implements Source {
   readonly #upstream: Upstream;
-  readonly #place: Place;
+  readonly #repo: RepositoryRef;
   readonly #digest: Digest;
 
-  constructor(upstream: Upstream, place: Place, digest: Digest) {
+  constructor(upstream: Upstream, repo: RepositoryRef, digest: Digest) {
     this.#upstream = upstream;
-    this.#place = place;
+    this.#repo = repo;
     this.#digest = digest;
   }
 
   get name(): string {
-    return `${this.#place.upstream}/${this.#place.repository}`;
+    return `${this.#repo.upstream}/${this.#repo.repository}`;
   }
 
-  get repository(): Place["repository"] {
-    return this.#place.repository;
+  get repository(): RepositoryRef["repository"] {
+    return this.#repo.repository;
   }
 
   open(offset: number, signal: AbortSignal): Promise<Transfer> {
-    return this.#upstream.registry.getBlob(this.#place.repository, this.#digest, offset, signal);
+    return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, signal);
   }
 
   /** A transfer of these bytes alone, apart from any fill. */
   range({ first, last }: ByteRange): Promise<Transfer> {
     const { registry } = this.#upstream;
-    return registry.getBlob(this.#place.repository, this.#digest, first, undefined, last + 1);
+    return registry.getBlob(this.#repo.repository, this.#digest, first, undefined, last + 1);
   }
 }

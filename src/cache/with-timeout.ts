@@ -1,5 +1,5 @@
 /** The work's outcome, or `undefined` where it takes longer; the work itself goes on. */
-export async function within<Value>(
+export async function withTimeout<Value>(
   milliseconds: number,
   work: Promise<Value>,
 ): Promise<Value | undefined> {

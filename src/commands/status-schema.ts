@@ -52,7 +52,7 @@ const fill = z.object({
 });
 
 /** What a running cache tells of itself, at `/api/v1/status`. */
-export const statusForm = z.object({
+export const statusSchema = z.object({
   version: z.string(),
   startedAt: moment,
   listening: z.object({
@@ -79,4 +79,4 @@ export const statusForm = z.object({
   problems: z.array(z.string()),
 });
 
-export type Status = z.infer<typeof statusForm>;
+export type Status = z.infer<typeof statusSchema>;

@@ -1,7 +1,7 @@
 import path from "node:path";
 import { explainIssues, pathPrefix } from "./parsing/explain.ts";
 import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
-import type { Draft } from "./foreign/imported-config.ts";
+import type { ImportedConfig } from "./foreign/imported-config.ts";
 import { leftOverLines } from "./foreign/write-config.ts";
 import { readDocuments } from "./gardener/documents.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
@@ -18,7 +18,7 @@ export class ConfigFile {
   readonly folder: string;
   readonly #source: YamlSource;
   /** Where the file is a manifest of Gardener's: what came of it. */
-  readonly #draft: Draft | undefined;
+  readonly #draft: ImportedConfig | undefined;
 
   /**
    * @param name as it was given: that is how messages call it

@@ -8,7 +8,7 @@ import { readText, UnreadableError } from "./parsing/read-text.ts";
 import { loadSettings } from "./load.ts";
 import { refusal } from "./configtest/load-text.ts";
 import { importFiles } from "./import-files.ts";
-import { writeDraft } from "./foreign/write-config.ts";
+import { writeConfig } from "./foreign/write-config.ts";
 
 const GOLDEN = path.join(import.meta.dir, "../../test/golden");
 
@@ -42,7 +42,7 @@ function imported(name: string, files: string[], names: [string, string][]): str
     },
     names: new Map(names),
   });
-  return writeDraft(draft, `entrepot import ${files.join(" ")}`).replaceAll("/in/", "");
+  return writeConfig(draft, `entrepot import ${files.join(" ")}`).replaceAll("/in/", "");
 }
 
 test.each(cases)("%s becomes the golden entrepot.yaml", (name, files, names) => {

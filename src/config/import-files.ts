@@ -6,10 +6,10 @@ import type { SecretsOptions } from "./gardener/secrets.ts";
 import { ConfigError, sortProblems } from "./parsing/problems.ts";
 import { isCompose, readCompose } from "./distribution/compose.ts";
 import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
-import type { RegistryFacts } from "./distribution/registry-settings.ts";
+import type { RegistrySettings } from "./distribution/registry-settings.ts";
 import { carryProxies } from "./distribution/proxies.ts";
 import { hasRunLines, readRunLines } from "./distribution/run-lines.ts";
-import { Draft } from "./foreign/imported-config.ts";
+import { ImportedConfig } from "./foreign/imported-config.ts";
 
 const LIMIT = 1024 * 1024;
 
@@ -26,9 +26,9 @@ export interface ImportOptions {
  *
  * @throws ConfigError with all that is wrong in any of them
  */
-export function importFiles({ files, readFile, secrets, names }: ImportOptions): Draft {
-  const draft = new Draft();
-  const registries: RegistryFacts[] = [];
+export function importFiles({ files, readFile, secrets, names }: ImportOptions): ImportedConfig {
+  const draft = new ImportedConfig();
+  const registries: RegistrySettings[] = [];
   for (const file of files) {
     try {
       registries.push(...readOne(file, readFile, secrets, draft));
@@ -48,8 +48,8 @@ function readOne(
   file: string,
   readFile: ReadText,
   secrets: SecretsOptions,
-  draft: Draft,
-): RegistryFacts[] {
+  draft: ImportedConfig,
+): RegistrySettings[] {
   const text = readFile(file, LIMIT);
   const folder = path.dirname(file);
   // Looked for first: a script is no YAML, and its mistakes as such would help nobody.
@@ -76,7 +76,10 @@ function readOne(
 }
 
 /** In the order in which the files were given, and by place in each. */
-function byFile({ problems }: Draft, files: readonly string[]): Draft["problems"] {
+function byFile(
+  { problems }: ImportedConfig,
+  files: readonly string[],
+): ImportedConfig["problems"] {
   const rank = (file: string | undefined): number =>
     file === undefined ? -1 : files.indexOf(file);
   return sortProblems(problems).toSorted((a, b) => rank(a.file) - rank(b.file));

@@ -1,5 +1,5 @@
 import type { Settings } from "../config/settings.ts";
-import { openRoads } from "../upstream/registry-transport.ts";
+import { openRegistryTransport } from "../upstream/registry-transport.ts";
 import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
 import { certificateFindings } from "./certificate.ts";
@@ -39,7 +39,7 @@ export async function examine(
     ...limitFindings(settings.dataDirectory, machine),
   ];
   if (isOffline) return local;
-  const roads = openRoads();
+  const transport = openRegistryTransport();
   const waiting = new Set<string>(settings.upstreams.keys());
   waitingFor?.([...waiting]);
   try {
@@ -47,8 +47,8 @@ export async function examine(
     const far = await Promise.all(
       [...settings.upstreams.values()].map(async (upstream) => {
         const findings = await Promise.all([
-          upstreamFindings(upstream, roads, samples.get(upstream.name)),
-          mirrorFindings(upstream, roads),
+          upstreamFindings(upstream, transport, samples.get(upstream.name)),
+          mirrorFindings(upstream, transport),
         ]);
         waiting.delete(upstream.name);
         waitingFor?.([...waiting]);
@@ -57,6 +57,6 @@ export async function examine(
     );
     return [...local, ...far.flat(), ...(await cacheFindings(settings, samples))];
   } finally {
-    roads.dialer.close();
+    transport.dialer.close();
   }
 }

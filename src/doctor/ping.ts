@@ -1,21 +1,21 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { discard } from "../upstream/transport/response-body.ts";
-import type { Answer } from "../upstream/transport/dialer.ts";
-import type { Roads } from "../upstream/registry-transport.ts";
+import type { DialResponse } from "../upstream/transport/dialer.ts";
+import type { RegistryTransport } from "../upstream/registry-transport.ts";
 import { about, type Finding } from "./finding.ts";
 
 /** What is answered below an address, without tokens and redirects; or why nothing is. */
 export async function pinged(
   settings: UpstreamSettings,
-  roads: Roads,
+  transport: RegistryTransport,
   below: string,
-): Promise<Answer | Fault> {
+): Promise<DialResponse | Fault> {
   const url = new URL(settings.url);
   url.pathname = `${url.pathname.replace(/\/+$/, "")}${below}`;
   const { name, allowPrivate } = settings;
   try {
-    const answer = await roads.dialer.dial({
+    const answer = await transport.dialer.dial({
       upstream: name,
       allowPrivate,
       request: "manifest",
@@ -35,13 +35,16 @@ export async function pinged(
 }
 
 /** A mirror that fails is passed over without a word to anybody: here it is told. */
-export function mirrorFindings(settings: UpstreamSettings, roads: Roads): Promise<Finding[]> {
+export function mirrorFindings(
+  settings: UpstreamSettings,
+  transport: RegistryTransport,
+): Promise<Finding[]> {
   const { mirrors = [], client: _, ...rest } = settings;
   return Promise.all(
     mirrors.map(async ({ url, allowPrivate, overridePath, ca = rest.ca }): Promise<Finding> => {
       const report = about("mirror", settings.name);
       const seen = { ...rest, url, allowPrivate, ...(ca === undefined ? {} : { ca }) };
-      const answer = await pinged(seen, roads, overridePath ? "/" : "/v2/");
+      const answer = await pinged(seen, transport, overridePath ? "/" : "/v2/");
       const aside = "pulls pass it over: mend it, or take it out of mirrors";
       if (answer instanceof Fault) {
         return report("note", `${url.href}: ${answer.message}`, aside);

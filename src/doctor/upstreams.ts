@@ -4,8 +4,8 @@ import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
 import { systemResolver } from "../upstream/transport/address.ts";
 import { discard } from "../upstream/transport/response-body.ts";
-import { exchange } from "../upstream/round-trip.ts";
-import type { Roads } from "../upstream/registry-transport.ts";
+import { roundTrip } from "../upstream/round-trip.ts";
+import type { RegistryTransport } from "../upstream/registry-transport.ts";
 import { about, type Finding } from "./finding.ts";
 import { pinged } from "./ping.ts";
 
@@ -40,7 +40,7 @@ const untrusted =
 /** What operators check by hand: DNS, TLS, `/v2/`, the clock, credentials, one manifest, the budget. */
 export async function upstreamFindings(
   settings: UpstreamSettings,
-  roads: Roads,
+  transport: RegistryTransport,
   sample: Sample | undefined,
 ): Promise<Finding[]> {
   const { name, url } = settings;
@@ -55,7 +55,7 @@ export async function upstreamFindings(
       "see /etc/resolv.conf; behind a proxy that resolves names this is as it should be";
     findings.push(report("dns")("problem", `${host} cannot be resolved`, advice));
   }
-  const ping = await pinged(settings, roads, "/v2/");
+  const ping = await pinged(settings, transport, "/v2/");
   if (ping instanceof Fault) {
     const isTls = /certificate|TLS|SSL/i.test(ping.message);
     const advice = isTls ? untrusted : adviceFor(ping, settings);
@@ -75,7 +75,7 @@ export async function upstreamFindings(
         ),
     clockFinding(name, headers.get("date")),
   );
-  if (sample) findings.push(...(await manifestFindings(settings, roads, sample)));
+  if (sample) findings.push(...(await manifestFindings(settings, transport, sample)));
   else
     findings.push(
       report("manifest")(
@@ -103,7 +103,7 @@ function clockFinding(name: string, date: string | null): Finding {
 
 async function manifestFindings(
   settings: UpstreamSettings,
-  roads: Roads,
+  transport: RegistryTransport,
   { repository, tag }: Sample,
 ): Promise<Finding[]> {
   const { name, credentials } = settings;
@@ -112,7 +112,7 @@ async function manifestFindings(
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/v2/${repository}/manifests/${tag}`;
   try {
     // A HEAD, which registries that limit pulls do not count.
-    const answer = await exchange(settings, roads, {
+    const answer = await roundTrip(settings, transport, {
       request: "manifest",
       slot: "metadata",
       method: "HEAD",
@@ -124,7 +124,7 @@ async function manifestFindings(
     const { status, headers } = answer;
     const shown = `${repository}:${tag}: ${status}`;
     if (status === 200) {
-      const as = credentials && credentialFinding(roads, name, credentials);
+      const as = credentials && credentialFinding(transport, name, credentials);
       return [
         report("ok", shown),
         ...(as ? [as] : []),
@@ -164,8 +164,12 @@ async function manifestFindings(
 }
 
 /** What is public comes without credentials where they are refused: that it came says nothing of them. */
-function credentialFinding(roads: Roads, name: string, credentials: CredentialSource): Finding {
-  if (roads.keyring.isRefused(name)) return refusedCredentials(name, userOf(credentials), 401);
+function credentialFinding(
+  transport: RegistryTransport,
+  name: string,
+  credentials: CredentialSource,
+): Finding {
+  if (transport.keyring.isRefused(name)) return refusedCredentials(name, userOf(credentials), 401);
   return about("credentials", name)("ok", `taken, as ${userOf(credentials)}`);
 }
 

@@ -1,27 +1,30 @@
 import type { JournalDocument, JournalEntry } from "./journal.ts";
 import { isOurs, restore, store } from "./journal.ts";
 import { type FileState, lossyText } from "./files/node-files.ts";
-import type { Change, Plan, Wish } from "./plan.ts";
+import type { Change, Plan, DesiredState } from "./plan.ts";
 import { sameState } from "./plan.ts";
-import type { Site } from "./node-context.ts";
+import type { NodeContext } from "./node-context.ts";
 
 /** What of an apply is kept: which node, what was asked for, and whether the cache's list is followed. */
 export interface Wiring {
-  readonly site: Site;
-  readonly wish: Wish;
+  readonly context: NodeContext;
+  readonly desired: DesiredState;
   readonly all: boolean;
 }
 
 /** A journal's content; its form and its own explanation are added when it is written. */
 export type JournalBody = Omit<JournalDocument, "format" | "about">;
 
-export function sameWish(earlier: JournalDocument | undefined, { wish, all }: Wiring): boolean {
+export function sameDesiredState(
+  earlier: JournalDocument | undefined,
+  { desired, all }: Wiring,
+): boolean {
   if (earlier === undefined) return false;
-  return JSON.stringify(earlier.wish) === JSON.stringify(journalWish(wish, all));
+  return JSON.stringify(earlier.wish) === JSON.stringify(journalWish(desired, all));
 }
 
-function journalWish(wish: Wish, all: boolean): JournalDocument["wish"] {
-  const { cache, cacheCa, namespaces, useDefault, adopt, replace, dialTimeout } = wish;
+function journalWish(desired: DesiredState, all: boolean): JournalDocument["wish"] {
+  const { cache, cacheCa, namespaces, useDefault, adopt, replace, dialTimeout } = desired;
   return {
     cache,
     ...(cacheCa === undefined ? {} : { cacheCa }),
@@ -36,7 +39,7 @@ function journalWish(wish: Wish, all: boolean): JournalDocument["wish"] {
 
 /** The journal as it has to be on disk before the first change: it knows every byte of both sides. */
 export function journalFor(
-  { site, wish, all }: Wiring,
+  { context, desired, all }: Wiring,
   plan: Plan,
   earlier: JournalDocument | undefined,
 ): Omit<JournalBody, "wasAlive"> {
@@ -45,13 +48,13 @@ export function journalFor(
   const targets = [...plan.targets, ...plan.changes.filter((change) => !isTarget(plan, change))];
   for (const target of targets) {
     const { path, kind, why } = target;
-    const current = site.files.read(path);
+    const current = context.files.read(path);
     const known = earlier?.files[path];
     const isKnown =
       known !== undefined &&
       (isOurs(known, current) || (kind === "hosts" && names(current, earlier?.wish.cache)));
     const original = isKnown ? known.original : store(current);
-    const missing = site.missingDirectories(path);
+    const missing = context.missingDirectories(path);
     const own = kind === "config" ? [] : missing.splice(-1);
     for (const directory of missing) made.add(directory);
     files[path] = {
@@ -67,8 +70,8 @@ export function journalFor(
   // What somebody has changed since stays on record with what stood there before.
   for (const [path, entry] of Object.entries(earlier?.files ?? {})) files[path] ??= entry;
   return {
-    wish: journalWish(wish, all),
-    main: site.runtime.main,
+    wish: journalWish(desired, all),
+    main: context.runtime.main,
     certsDir: plan.certsDir,
     madeDirectories: [...made],
     restartDue: false,

@@ -1,19 +1,19 @@
 import type { CacheClient } from "./cache-client.ts";
 import { CacheFault } from "./cache-client.ts";
 import type { JournalBody } from "./apply-journal.ts";
-import { finished, journalFor, sameWish } from "./apply-journal.ts";
+import { finished, journalFor, sameDesiredState } from "./apply-journal.ts";
 import type { JournalDocument } from "./journal.ts";
 import { FilesFault } from "./files/node-files.ts";
-import type { Plan, Wish } from "./plan.ts";
-import { sameState, together } from "./plan.ts";
+import type { Plan, DesiredState } from "./plan.ts";
+import { sameState, combine } from "./plan.ts";
 import type { ProbeResult } from "./probe.ts";
 import { asFailure, probe } from "./probe.ts";
 import { RuntimeFault } from "./runtime.ts";
-import type { Site } from "./node-context.ts";
+import type { NodeContext } from "./node-context.ts";
 
 export interface ApplyOptions {
-  readonly site: Site;
-  readonly wish: Wish;
+  readonly context: NodeContext;
+  readonly desired: DesiredState;
   /** Whether the cache's list of namespaces is to be followed from then on. */
   readonly all: boolean;
   /** Absent where only files are touched. */
@@ -62,29 +62,29 @@ class NotWired extends Error {
  * @throws LockedError, JournalError, FilesFault, RuntimeFault and CacheFault before the first write.
  */
 export function apply(options: ApplyOptions): Promise<ApplyResult> {
-  return options.site.exclusively(() => applyAlone(options));
+  return options.context.exclusively(() => applyAlone(options));
 }
 
 async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
-  const { site, wish, cache, say } = options;
-  const earlier = site.journal.read();
+  const { context, desired, cache, say } = options;
+  const earlier = context.journal.read();
   if (earlier?.unfinished) say(`an earlier ${earlier.unfinished} was cut short: finishing it`);
-  for (const path of Object.keys(earlier?.files ?? {})) site.durable.tidy(path);
-  const plan = await site.plan(wish);
+  for (const path of Object.keys(earlier?.files ?? {})) context.durable.tidy(path);
+  const plan = await context.plan(desired);
   if (plan.obstacles.length > 0) return { plan, outcome: "blocked" };
   const isDone = plan.changes.length === 0 && plan.restart === undefined && !earlier?.unfinished;
-  if (isDone && sameWish(earlier, options)) return { plan, outcome: "nothing-to-do" };
+  if (isDone && sameDesiredState(earlier, options)) return { plan, outcome: "nothing-to-do" };
   if (!(await options.confirm(plan))) return { plan, outcome: "declined" };
   if (cache) await awaitCache(cache, plan.wired, options.waitMs, say);
 
-  const wasAlive = earlier?.wasAlive ?? (await site.isAlive());
+  const wasAlive = earlier?.wasAlive ?? (await context.isAlive());
   const next = { ...journalFor(options, plan, earlier), wasAlive };
-  site.journal.write({ ...next, unfinished: "apply", restartDue: plan.restart !== undefined });
+  context.journal.write({ ...next, unfinished: "apply", restartDue: plan.restart !== undefined });
   let probes: readonly ProbeResult[] = [];
   try {
-    site.put(plan.changes, next, say);
+    context.put(plan.changes, next, say);
     if (cache) {
-      if (plan.restart !== undefined) await restart(site, plan, say);
+      if (plan.restart !== undefined) await restart(context, plan, say);
       if (options.proves) probes = await prove(options, plan, cache);
     }
   } catch (error) {
@@ -96,7 +96,7 @@ async function applyAlone(options: ApplyOptions): Promise<ApplyResult> {
     const outcome = remains.length === 0 ? "undone" : "not-undone";
     return { plan, outcome, reason: error.message, probes: seen, remains };
   }
-  site.journal.write(finished(next, plan));
+  context.journal.write(finished(next, plan));
   return { plan, outcome: "applied", probes };
 }
 
@@ -130,24 +130,28 @@ async function awaitCache(
   }
 }
 
-async function restart(site: Site, plan: Plan, say: (line: string) => void): Promise<void> {
+async function restart(
+  context: NodeContext,
+  plan: Plan,
+  say: (line: string) => void,
+): Promise<void> {
   say(`restarting containerd (${plan.restartWay})`);
-  await site.runtime.control.restart();
-  const version = await site.runtime.control.alive(ALIVE_MS);
-  await site.runtime.control.requireInForce(plan.certsDir);
+  await context.runtime.control.restart();
+  const version = await context.runtime.control.alive(ALIVE_MS);
+  await context.runtime.control.requireInForce(plan.certsDir);
   say(`CRI answers again (${version}) and goes by ${plan.certsDir}`);
 }
 
 /** @throws RuntimeFault where CRI answered before and does not now. */
 export async function restartAsBefore(
-  site: Site,
+  context: NodeContext,
   wasAlive: boolean,
   say: (line: string) => void,
 ): Promise<void> {
   say("restarting containerd with what it had before");
-  await site.runtime.control.restart();
+  await context.runtime.control.restart();
   try {
-    say(`CRI answers again (${await site.runtime.control.alive(ALIVE_MS)})`);
+    say(`CRI answers again (${await context.runtime.control.alive(ALIVE_MS)})`);
   } catch (error) {
     if (wasAlive || !(error instanceof RuntimeFault)) throw error;
     say(`CRI does not answer, as it did not before: ${error.message}`);
@@ -155,14 +159,14 @@ export async function restartAsBefore(
 }
 
 async function prove(
-  { site, wish, probes: asked, say }: ApplyOptions,
+  { context, desired, probes: asked, say }: ApplyOptions,
   plan: Plan,
   cache: CacheClient,
 ): Promise<ProbeResult[]> {
-  await site.runtime.control.alive(ALIVE_MS);
+  await context.runtime.control.alive(ALIVE_MS);
   const results: ProbeResult[] = [];
-  for (const namespace of wish.namespaces) {
-    const result = await probe(site.runtime, cache, namespace, asked).catch((error: unknown) =>
+  for (const namespace of desired.namespaces) {
+    const result = await probe(context.runtime, cache, namespace, asked).catch((error: unknown) =>
       asFailure(namespace, error),
     );
     say(`${namespace}: ${result.outcome} (${result.detail})`);
@@ -179,7 +183,7 @@ async function prove(
 
 /** Puts everything back as it was before this run; returns what could not be. */
 async function undo(
-  { site, say }: ApplyOptions,
+  { context, say }: ApplyOptions,
   plan: Plan,
   earlier: JournalDocument | undefined,
   next: JournalBody,
@@ -197,11 +201,11 @@ async function undo(
     .toReversed()
     .map(({ path, kind, before }) => ({ path, kind, after: before }));
   const restore = async (changes: typeof back): Promise<void> => {
-    for (const group of together(changes)) {
+    for (const group of combine(changes)) {
       await attempt(group.map((change) => change.path).join(", "), () => {
-        const open = group.filter(({ path, after }) => !sameState(site.files.read(path), after));
-        for (const { path } of group) site.durable.tidy(path);
-        site.put(open, next, say);
+        const open = group.filter(({ path, after }) => !sameState(context.files.read(path), after));
+        for (const { path } of group) context.durable.tidy(path);
+        context.put(open, next, say);
       });
     }
   };
@@ -210,21 +214,21 @@ async function undo(
   const isUntouched =
     configs.length > 0 &&
     earlier?.restartDue !== true &&
-    configs.every(({ path, after }) => sameState(site.files.read(path), after));
+    configs.every(({ path, after }) => sameState(context.files.read(path), after));
   await restore(configs);
   // A configuration that could not be written was not restarted for either.
-  if (plan.restart !== undefined && !isUntouched && !site.filesOnly) {
+  if (plan.restart !== undefined && !isUntouched && !context.filesOnly) {
     await attempt("containerd", async () => {
-      await restartAsBefore(site, next.wasAlive, say);
+      await restartAsBefore(context, next.wasAlive, say);
     });
   }
   await restore(back.filter(({ kind }) => kind !== "config"));
   for (const directory of next.madeDirectories.toReversed()) {
     if (earlier?.madeDirectories.includes(directory)) continue;
-    await attempt(directory, () => site.durable.removeDirectory(directory));
+    await attempt(directory, () => context.durable.removeDirectory(directory));
   }
   if (remains.length > 0) return remains;
-  if (earlier) site.journal.write({ ...earlier, restartDue: false });
-  else site.journal.remove();
+  if (earlier) context.journal.write({ ...earlier, restartDue: false });
+  else context.journal.remove();
   return remains;
 }

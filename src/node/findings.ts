@@ -4,7 +4,7 @@
  */
 export type Severity = "error" | "warning" | "note";
 
-export interface Place {
+export interface Position {
   /** The path as the node has it, without the root that is looked at from outside. */
   readonly file: string;
   /** From 1. */
@@ -17,7 +17,7 @@ export interface Finding {
   /** Stable and for machines: `config-both-patterns`. */
   readonly code: string;
   readonly severity: Severity;
-  readonly at?: Place;
+  readonly at?: Position;
   readonly what: string;
   /** What happens because of it. */
   readonly consequence: string;
@@ -41,7 +41,7 @@ export function isWrong(finding: Finding): boolean {
   return finding.severity !== "note";
 }
 
-export function formatPlace(place: Place): string {
+export function formatPosition(place: Position): string {
   const line = place.line === undefined ? "" : `:${place.line}`;
   return `${place.file}${line}${place.column === undefined ? "" : `:${place.column}`}`;
 }

@@ -2,8 +2,8 @@ import { posix } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import type { DurableFiles } from "./files/durable-files.ts";
-import type { Place } from "./findings.ts";
-import { formatPlace } from "./findings.ts";
+import type { Position } from "./findings.ts";
+import { formatPosition } from "./findings.ts";
 import type { FileState, FileView } from "./files/node-files.ts";
 import { readText } from "./files/node-files.ts";
 import { sameState } from "./plan.ts";
@@ -16,12 +16,12 @@ export class JournalError extends Error {
 
   constructor(
     readonly kind: "journal-damaged" | "journal-of-another",
-    readonly at: Place,
+    readonly at: Position,
     readonly what: string,
     readonly advice: string,
     options?: ErrorOptions,
   ) {
-    super(`${formatPlace(at)}: ${what}: ${advice}`, options);
+    super(`${formatPosition(at)}: ${what}: ${advice}`, options);
   }
 }
 
@@ -90,7 +90,7 @@ const DAMAGED =
   "put it right, since it holds the bytes from before the wiring (under `original`); or move it aside, and what is wired then counts as somebody else's (apply --adopt takes it in)";
 
 /** JSON.parse says only that something is wrong; YAML's parser reads JSON and says where. */
-function placeOfDamage(text: string): { place: Omit<Place, "file">; message: string } {
+function placeOfDamage(text: string): { place: Omit<Position, "file">; message: string } {
   const [error] = parseDocument(text, { uniqueKeys: false, prettyErrors: true }).errors;
   const [start] = error?.linePos ?? [];
   if (error === undefined || start === undefined) {
@@ -199,7 +199,7 @@ export function originals(
 }
 
 /** The hosts.toml files that the cache is out of, as a watcher leaves them while it fails. */
-export function takenOut(journal: JournalDocument, view: FileView): string[] {
+export function removedFrom(journal: JournalDocument, view: FileView): string[] {
   return Object.entries(journal.files).flatMap(([path, { kind, wired, out }]) => {
     const isMirror = kind === "hosts" && !sameState(restore(wired), restore(out));
     return isMirror && sameState(view.read(path), restore(out)) ? [path] : [];

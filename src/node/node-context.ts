@@ -1,28 +1,28 @@
 import { posix } from "node:path";
-import type { Witness } from "./files/durable-files.ts";
+import type { WriteWitness } from "./files/durable-files.ts";
 import { DurableFiles } from "./files/durable-files.ts";
 import type { JournalDocument } from "./journal.ts";
 import { Journal, JournalError, isOurs, originals, restore } from "./journal.ts";
 import { takeLock } from "./files/lock.ts";
 import type { NodeFiles } from "./files/node-files.ts";
 import { OverlaidFiles } from "./files/node-files.ts";
-import type { Change, Obstacle, Plan, Target, Wish } from "./plan.ts";
-import { sameState, together } from "./plan.ts";
+import type { Change, Obstacle, Plan, Target, DesiredState } from "./plan.ts";
+import { sameState, combine } from "./plan.ts";
 import type { Runtime } from "./runtime.ts";
 import { RuntimeFault } from "./runtime.ts";
 
 const QUICK_MS = 3_000;
 
-export interface SiteOptions {
+export interface NodeContextOptions {
   readonly files: NodeFiles;
   readonly runtime: Runtime;
   readonly stateDirectory: string;
   readonly filesOnly: boolean;
-  readonly witness?: Witness;
+  readonly witness?: WriteWitness;
 }
 
 /** A node with its runtime, and the journal of what was done to it. */
-export class Site {
+export class NodeContext {
   readonly files: NodeFiles;
   readonly durable: DurableFiles;
   readonly journal: Journal;
@@ -31,7 +31,7 @@ export class Site {
   readonly filesOnly: boolean;
   readonly #stateDirectory: string;
 
-  constructor(options: SiteOptions) {
+  constructor(options: NodeContextOptions) {
     this.files = options.files;
     this.runtime = options.runtime;
     this.filesOnly = options.filesOnly;
@@ -56,10 +56,13 @@ export class Site {
   }
 
   /** What has to be written for a wish, with the reasons why it must not be; changes nothing. */
-  async plan(wish: Wish): Promise<Plan> {
+  async plan(desired: DesiredState): Promise<Plan> {
     const journal = this.ownJournal(this.runtime.main);
     const view = new OverlaidFiles(this.files, originals(journal, this.files));
-    const planned = await this.runtime.targets({ now: view, before: this.#before(journal) }, wish);
+    const planned = await this.runtime.targets(
+      { now: view, before: this.#before(journal) },
+      desired,
+    );
     const changes = this.#changes(planned.targets, journal, planned.obstacles.length > 0);
     const config = changes.find((change) => change.kind === "config");
     const due = journal?.restartDue ? "an earlier run was cut short before it" : planned.stale;
@@ -67,13 +70,13 @@ export class Site {
     const way =
       restart === undefined || this.filesOnly ? undefined : this.runtime.control.restartWay();
     return {
-      wish,
+      desired,
       targets: planned.targets,
       changes,
       restart,
       restartWay: way?.way,
       certsDir: planned.certsDir,
-      wired: [...wish.namespaces, ...(wish.useDefault ? ["_default"] : [])],
+      wired: [...desired.namespaces, ...(desired.useDefault ? ["_default"] : [])],
       notes: [...planned.notes, ...this.#foreign(journal)],
       obstacles: [
         ...planned.obstacles,
@@ -188,7 +191,7 @@ export class Site {
     journal: Pick<JournalDocument, "files">,
     say: (line: string) => void,
   ): void {
-    for (const group of together(changes)) {
+    for (const group of combine(changes)) {
       const paths = group.map((change) => change.path);
       for (const path of paths) this.durable.tidy(path);
       const files = group.flatMap(({ path, after }) => (after ? [[path, after] as const] : []));

@@ -1,9 +1,9 @@
 import { posix } from "node:path";
-import type { Place } from "./findings.ts";
+import type { Position } from "./findings.ts";
 import type { FileState } from "./files/node-files.ts";
 
 /** What the operator asks for. */
-export interface Wish {
+export interface DesiredState {
   /** Scheme, host and port, without a trailing slash. */
   readonly cache: string;
   /** PEM of the authority of the cache's certificate, where it is no public one. */
@@ -38,13 +38,13 @@ export interface Change extends Target {
 /** Something because of which nothing is written. */
 export interface Obstacle {
   readonly code: string;
-  readonly at?: Place;
+  readonly at?: Position;
   readonly what: string;
   readonly advice: string;
 }
 
 export interface Plan {
-  readonly wish: Wish;
+  readonly desired: DesiredState;
   /** Everything that the wiring consists of, in the order in which it has to be written. */
   readonly targets: readonly Target[];
   readonly changes: readonly Change[];
@@ -69,7 +69,7 @@ export function sameState(a: FileState | undefined, b: FileState | undefined): b
  * Changes in their order, where copies into one directory that come or go one after the other are
  * one: between two of them the directory would say something that nobody wrote.
  */
-export function together<T extends Pick<Target, "path" | "kind" | "after">>(
+export function combine<T extends Pick<Target, "path" | "kind" | "after">>(
   changes: readonly T[],
 ): T[][] {
   const groups: T[][] = [];

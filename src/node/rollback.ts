@@ -6,10 +6,10 @@ import type { FileState } from "./files/node-files.ts";
 import type { Obstacle } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import { RuntimeFault } from "./runtime.ts";
-import type { Site } from "./node-context.ts";
+import type { NodeContext } from "./node-context.ts";
 
 export interface RollbackOptions {
-  readonly site: Site;
+  readonly context: NodeContext;
   readonly confirm: (plan: RollbackPlan) => Promise<boolean>;
   readonly say: (line: string) => void;
 }
@@ -55,58 +55,61 @@ const EMPTY: RollbackPlan = {
  * @throws LockedError, JournalError, FilesFault
  */
 export function rollback(options: RollbackOptions): Promise<RollbackResult> {
-  return options.site.exclusively(() => rollbackAlone(options));
+  return options.context.exclusively(() => rollbackAlone(options));
 }
 
-async function rollbackAlone({ site, confirm, say }: RollbackOptions): Promise<RollbackResult> {
-  const journal = site.ownJournal();
+async function rollbackAlone({ context, confirm, say }: RollbackOptions): Promise<RollbackResult> {
+  const journal = context.ownJournal();
   if (journal === undefined) return { plan: EMPTY, outcome: "nothing-to-do" };
-  const plan = await planRollback(site, journal);
+  const plan = await planRollback(context, journal);
   if (plan.obstacles.length > 0) return { plan, outcome: "blocked" };
   if (!(await confirm(plan))) return { plan, outcome: "declined" };
   const restartDue = plan.restart !== undefined;
-  site.journal.write({ ...journal, unfinished: "rollback", restartDue });
+  context.journal.write({ ...journal, unfinished: "rollback", restartDue });
   try {
     const isConfig = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "config";
     // The configuration first: until the restart containerd goes by the hosts directories.
-    site.put(plan.back.filter(isConfig), journal, say);
-    if (restartDue && !site.filesOnly) {
-      await restartAsBefore(site, journal.wasAlive, say);
+    context.put(plan.back.filter(isConfig), journal, say);
+    if (restartDue && !context.filesOnly) {
+      await restartAsBefore(context, journal.wasAlive, say);
     }
     // What hosts.toml files name goes after them: a missing certificate fails every pull.
     const others = plan.back.filter((it) => !isConfig(it)).toReversed();
     const isHosts = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "hosts";
-    site.put(others.filter(isHosts), journal, say);
-    site.put(
+    context.put(others.filter(isHosts), journal, say);
+    context.put(
       others.filter((it) => !isHosts(it)),
       journal,
       say,
     );
-    for (const path of Object.keys(journal.files)) site.durable.tidy(path);
+    for (const path of Object.keys(journal.files)) context.durable.tidy(path);
     for (const directory of journal.madeDirectories.toReversed())
-      site.durable.removeDirectory(directory);
+      context.durable.removeDirectory(directory);
   } catch (error) {
     if (!(error instanceof FilesFault || error instanceof RuntimeFault)) throw error;
     return { plan, outcome: "failed", reason: error.message };
   }
   if (plan.foreign.length === 0) {
-    site.journal.remove();
+    context.journal.remove();
     return { plan, outcome: "rolled-back" };
   }
   const foreign = new Set(plan.foreign.map((file) => file.path));
   const kept = Object.entries(journal.files).filter(
     ([path, entry]) =>
-      foreign.has(path) || !sameState(site.files.read(path), restore(entry.original)),
+      foreign.has(path) || !sameState(context.files.read(path), restore(entry.original)),
   );
   const files = Object.fromEntries(kept);
-  site.journal.write({ ...journal, files, unfinished: null, restartDue: false });
+  context.journal.write({ ...journal, files, unfinished: null, restartDue: false });
   return { plan, outcome: "partly" };
 }
 
 /** What a rollback would do; changes nothing. */
-export async function planRollback(site: Site, journal: JournalDocument): Promise<RollbackPlan> {
+export async function planRollback(
+  context: NodeContext,
+  journal: JournalDocument,
+): Promise<RollbackPlan> {
   const entries = Object.entries(journal.files).map(([path, entry]) => {
-    const current = site.files.read(path);
+    const current = context.files.read(path);
     const original = restore(entry.original);
     return { path, entry, current, original, isBack: sameState(current, original) };
   });
@@ -123,11 +126,11 @@ export async function planRollback(site: Site, journal: JournalDocument): Promis
   const config = back.find((file) => file.kind === "config");
   const isDue = config !== undefined || journal.restartDue;
   const reason = config ? `${config.path} changes` : "an earlier run was cut short before it";
-  const way = isDue && !site.filesOnly ? site.runtime.control.restartWay() : undefined;
+  const way = isDue && !context.filesOnly ? context.runtime.control.restartWay() : undefined;
   return {
     back,
     foreign: foreign.map(({ path }) => {
-      const changedAt = site.files.modifiedAt(path);
+      const changedAt = context.files.modifiedAt(path);
       return changedAt === undefined ? { path } : { path, changedAt };
     }),
     restart: isDue ? reason : undefined,

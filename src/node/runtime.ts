@@ -1,6 +1,6 @@
 import type { Finding } from "./findings.ts";
 import type { FileView } from "./files/node-files.ts";
-import type { Obstacle, Target, Wish } from "./plan.ts";
+import type { Obstacle, Target, DesiredState } from "./plan.ts";
 
 export type RuntimeFaultKind =
   /** Its API does not answer: the kubelet is blind here. */
@@ -81,7 +81,7 @@ export interface Runtime {
   /** The same, where an option or the running process tells it; undefined where it is assumed. */
   readonly knownMain: string | undefined;
   /** What has to be written. */
-  targets(views: Views, wish: Wish): Promise<Targets>;
+  targets(views: Views, desired: DesiredState): Promise<Targets>;
   inspect(view: FileView): Promise<Inspection>;
   /** Where it goes for a registry, or for any that nothing is said about (`_default`). */
   route(view: FileView, namespace: string): Promise<Route>;

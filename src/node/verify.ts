@@ -3,7 +3,7 @@ import { decodeText } from "./files/node-files.ts";
 import type { ProbeResult } from "./probe.ts";
 import { asFailure, probe } from "./probe.ts";
 import type { Route } from "./runtime.ts";
-import type { Site } from "./node-context.ts";
+import type { NodeContext } from "./node-context.ts";
 
 /** How one namespace is wired, and the proof of it. */
 export interface NamespaceProof {
@@ -22,7 +22,7 @@ export function isProven(proof: NamespaceProof): boolean {
 }
 
 export interface VerifyOptions {
-  readonly site: Site;
+  readonly context: NodeContext;
   readonly cache: CacheClient;
   readonly namespaces: readonly string[];
   readonly probes: readonly string[];
@@ -34,14 +34,14 @@ const UPSTREAM_MS = 10_000;
 
 /** Proves the wiring as it stands; pulls images, and changes no file. */
 export async function verify(options: VerifyOptions): Promise<NamespaceProof[]> {
-  const { site, cache, namespaces, probes, say } = options;
+  const { context, cache, namespaces, probes, say } = options;
   const proofs: NamespaceProof[] = [];
   for (const namespace of namespaces) {
     say(`${namespace}: pulling through containerd`);
-    const route = await site.runtime.route(site.files, namespace);
+    const route = await context.runtime.route(context.files, namespace);
     const [upstream, result] = await Promise.all([
-      askUpstream(site, route),
-      probe(site.runtime, cache, namespace, probes).catch((error: unknown) =>
+      askUpstream(context, route),
+      probe(context.runtime, cache, namespace, probes).catch((error: unknown) =>
         asFailure(namespace, error),
       ),
     ]);
@@ -52,10 +52,13 @@ export async function verify(options: VerifyOptions): Promise<NamespaceProof[]> 
 }
 
 /** Asked from here as containerd would be after the cache; 401 is how most registries answer. */
-async function askUpstream(site: Site, route: Route): Promise<NamespaceProof["upstream"]> {
+async function askUpstream(
+  context: NodeContext,
+  route: Route,
+): Promise<NamespaceProof["upstream"]> {
   const { server } = route;
   const ca = route.serverCa.flatMap((path) => {
-    const state = site.files.read(path);
+    const state = context.files.read(path);
     return state ? [decodeText(state.bytes, path)] : [];
   });
   try {

@@ -5,13 +5,13 @@ import type { JournalDocument } from "./journal.ts";
 import { JournalError, isOurs, restore } from "./journal.ts";
 import { LockedError } from "./files/lock.ts";
 import { FilesFault } from "./files/node-files.ts";
-import type { Wish } from "./plan.ts";
+import type { DesiredState } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import { RuntimeFault } from "./runtime.ts";
-import type { Site } from "./node-context.ts";
+import type { NodeContext } from "./node-context.ts";
 
 export interface WatchOptions {
-  readonly site: Site;
+  readonly context: NodeContext;
   /** What is asked in place of the cache that the journal names. */
   readonly cache?: CacheClient;
   /** How long the cache may fail before its mirrors are taken out, in milliseconds. */
@@ -69,15 +69,15 @@ class Watcher {
   }
 
   async look(): Promise<void> {
-    const { site, graceMs, say } = this.#options;
-    const journal = site.journal.read();
+    const { context, graceMs, say } = this.#options;
+    const journal = context.journal.read();
     if (journal === undefined) {
       this.#once("nothing is wired here: entrepot node apply does that");
       return;
     }
     if (journal.unfinished) {
       // A run that is at work holds the lock, and looks after the node itself.
-      const left = await site.exclusively(() => site.journal.read()?.unfinished);
+      const left = await context.exclusively(() => context.journal.read()?.unfinished);
       if (left) {
         const what = `${left === "apply" ? "an apply" : "a rollback"} was cut short: run it again`;
         this.#once(`${what}; until then a cache that fails is taken out, and does not come back`);
@@ -132,18 +132,18 @@ class Watcher {
 
   /** Writes every hosts.toml of ours in one of its two forms; both are in the journal already. */
   #turn(to: "wired" | "out"): Promise<number> {
-    return this.#options.site.exclusively(() => this.#turnAlone(to));
+    return this.#options.context.exclusively(() => this.#turnAlone(to));
   }
 
   #turnAlone(to: "wired" | "out"): number {
-    const { site } = this.#options;
-    const journal = site.journal.read();
+    const { context } = this.#options;
+    const journal = context.journal.read();
     if (journal === undefined || (journal.unfinished && to === "wired")) return 0;
     let changed = 0;
     for (const [path, entry] of Object.entries(journal.files)) {
       const wanted = restore(entry[to]);
       if (entry.kind !== "hosts" || sameState(restore(entry.wired), restore(entry.out))) continue;
-      const current = site.files.read(path);
+      const current = context.files.read(path);
       if (sameState(current, wanted)) continue;
       // Of a run that was cut short, what it had not written yet is as it was before.
       if (journal.unfinished && !sameState(current, restore(entry.wired))) continue;
@@ -152,9 +152,9 @@ class Watcher {
         continue;
       }
       // What a watcher that was killed left would keep the directory from going with its file.
-      site.durable.tidy(path);
-      if (wanted) site.durable.write(path, wanted);
-      else site.durable.remove(path, entry.madeDirectory);
+      context.durable.tidy(path);
+      if (wanted) context.durable.write(path, wanted);
+      else context.durable.remove(path, entry.madeDirectory);
       changed += 1;
     }
     return changed;
@@ -162,7 +162,7 @@ class Watcher {
 
   /** Wires what the cache serves by now, where all of it was asked for. */
   async #follow(journal: JournalDocument, cache: CacheClient): Promise<void> {
-    const { site, say } = this.#options;
+    const { context, say } = this.#options;
     if (!journal.wish.all || Date.now() < this.#retryAt) return;
     const served = await cache.namespaces().catch(() => undefined);
     if (served === undefined) return;
@@ -173,11 +173,11 @@ class Watcher {
     }
     const { all: _all, ...former } = journal.wish;
     const { cacheCa, ...rest } = former;
-    const base: Wish = { ...rest, ...(cacheCa === undefined ? {} : { cacheCa }) };
+    const base: DesiredState = { ...rest, ...(cacheCa === undefined ? {} : { cacheCa }) };
     const kept = base.namespaces.filter((name) => served.includes(name));
     const namespaces = [...kept];
     for (const name of served.filter((it) => !kept.includes(it))) {
-      const plan = await site.plan({ ...base, namespaces: [...namespaces, name] });
+      const plan = await context.plan({ ...base, namespaces: [...namespaces, name] });
       const [obstacle] = plan.obstacles;
       if (obstacle) this.#once(`${name} is not wired: ${obstacle.what}`);
       else if (plan.restart !== undefined) this.#once(`${name} is not wired: it needs a restart`);
@@ -187,10 +187,10 @@ class Watcher {
     say(`${cache.url} serves ${served.join(", ")}: following`);
     const wish = { ...base, namespaces };
     // Asked under the lock: a rollback or an apply since is an operator's word, and newer than the list.
-    const isMeant = (): boolean => isDeepStrictEqual(site.journal.read()?.wish, journal.wish);
+    const isMeant = (): boolean => isDeepStrictEqual(context.journal.read()?.wish, journal.wish);
     const result = await apply({
-      site,
-      wish,
+      context,
+      desired: wish,
       all: true,
       cache,
       proves: false,

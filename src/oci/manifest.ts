@@ -6,7 +6,7 @@ import { isIndexType, isManifestType, type ManifestType } from "./media-types.ts
 export const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
 
 /** What a manifest points at. `size` is in bytes. */
-export interface Reference {
+export interface Descriptor {
   readonly digest: Digest;
   readonly size: number;
   readonly mediaType: string;
@@ -18,9 +18,9 @@ export interface Reference {
 export interface Manifest {
   readonly mediaType: ManifestType;
   /** Platform manifests of an index. */
-  readonly manifests: readonly Reference[];
+  readonly manifests: readonly Descriptor[];
   /** Config and layers of an image. Layers with `urls` are left out: runtimes fetch those elsewhere. */
-  readonly blobs: readonly Reference[];
+  readonly blobs: readonly Descriptor[];
   readonly subject?: Digest;
 }
 
@@ -108,7 +108,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string): Manifest 
   };
 }
 
-function reference(entry: z.infer<typeof descriptor>): Reference {
+function reference(entry: z.infer<typeof descriptor>): Descriptor {
   const { platform } = entry;
   return {
     digest: entry.digest,

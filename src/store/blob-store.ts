@@ -32,27 +32,27 @@ export interface BlobStore {
    * Begins a content, or goes on with what an earlier draft of it kept. A digest has one draft at a
    * time; the caller sees to that.
    */
-  draft(digest: Digest): Promise<Draft>;
+  writer(digest: Digest): Promise<BlobWriter>;
   /** Removes a content; readers that have it open read on. Returns whether it was there. */
   remove(digest: Digest): Promise<boolean>;
   /** Every content, in no order. */
   entries(): AsyncIterable<BlobEntry>;
   /** Beginnings that earlier drafts kept and that have no draft now, in no order. */
-  kept(): AsyncIterable<BlobEntry>;
+  partials(): AsyncIterable<BlobEntry>;
   /** Forgets a kept beginning; one that has a draft now is left alone. Returns whether it is gone. */
-  forget(digest: Digest): Promise<boolean>;
+  removePartial(digest: Digest): Promise<boolean>;
   /**
    * Takes a content out of sight, as `remove` does, but leaves its bytes where a person can look at
    * them: for content that is not what its digest says.
    */
-  setAside(digest: Digest): Promise<boolean>;
+  quarantine(digest: Digest): Promise<boolean>;
 }
 
 /**
  * A content on its way in. Exactly one of `commit`, `keep` and `discard` ends it; where `commit`
  * rejects, the draft is still open and `discard` (or `keep`) has to follow.
  */
-export interface Draft {
+export interface BlobWriter {
   readonly digest: Digest;
   /** Bytes that are here, from the first one on. */
   readonly length: number;
@@ -90,7 +90,7 @@ export interface Draft {
    */
   prefix(): { readonly length: number; readonly hasher: Bun.CryptoHasher };
   /** Leaves the bytes for a later draft of the same digest; bytes that `verify` refused are discarded. */
-  keep(): Promise<void>;
+  suspend(): Promise<void>;
   /** Forgets the bytes. */
   discard(): Promise<void>;
 }

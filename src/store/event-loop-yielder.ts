@@ -7,7 +7,7 @@ const LONGEST = 1;
  * For long work of many small steps, each of which is done at once or waits for memory alone: by
  * awaiting them, nobody else gets a turn.
  */
-export class Courtesy {
+export class EventLoopYielder {
   readonly #share: number;
   #since = performance.now();
 

@@ -2,30 +2,30 @@ import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../oci/names.ts";
 
 /** Where something may be seen: a repository of an upstream. */
-export interface Place {
+export interface RepositoryRef {
   readonly upstream: UpstreamName;
   readonly repository: RepositoryName;
 }
 
 /** What a tag pointed at when its upstream was last asked. Times are milliseconds of the epoch. */
-export interface TagFact {
+export interface TagRecord {
   readonly digest: Digest;
   readonly checkedAt: number;
 }
 
 export interface Tags {
-  get(place: Place, tag: Tag): Promise<TagFact | undefined>;
-  put(place: Place, tag: Tag, fact: TagFact): Promise<void>;
-  remove(place: Place, tag: Tag): Promise<void>;
+  get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined>;
+  put(repo: RepositoryRef, tag: Tag, fact: TagRecord): Promise<void>;
+  remove(repo: RepositoryRef, tag: Tag): Promise<void>;
   /** The names that are known of a repository, sorted by bytes. */
-  list(place: Place): Promise<Tag[]>;
+  list(repo: RepositoryRef): Promise<Tag[]>;
   /** All of them by upstream, repository and tag, those after `last`. */
-  all(limit: number, last?: NamedTag): Promise<(NamedTag & TagFact)[]>;
+  all(limit: number, last?: TagRef): Promise<(TagRef & TagRecord)[]>;
 }
 
 /** A tag and where it stands. */
-export interface NamedTag {
-  readonly place: Place;
+export interface TagRef {
+  readonly repo: RepositoryRef;
   readonly tag: Tag;
 }
 
@@ -36,31 +36,31 @@ export interface Link {
 }
 
 export interface Links {
-  get(place: Place, digest: Digest): Promise<Link | undefined>;
+  get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined>;
   /** Adds links; one that exists keeps its size where the new one has none. */
-  add(place: Place, links: readonly Link[]): Promise<void>;
-  remove(place: Place, digest: Digest): Promise<void>;
+  add(repo: RepositoryRef, links: readonly Link[]): Promise<void>;
+  remove(repo: RepositoryRef, digest: Digest): Promise<void>;
   /** Takes a content out of sight in all repositories of an upstream, or of all upstreams. */
   removeAll(digest: Digest, upstream?: UpstreamName): Promise<void>;
   /** Where a content may be seen, at most `limit` of the places. */
-  places(digest: Digest, limit: number): Promise<Place[]>;
+  repositoriesOf(digest: Digest, limit: number): Promise<RepositoryRef[]>;
   /** Upstreams in which a content may be seen. */
   upstreams(digest: Digest): Promise<UpstreamName[]>;
   /** Those of the digests, at most 512 of them, that may be seen in an upstream. */
-  seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>>;
+  visibleIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>>;
   /** Digests that may be seen anywhere, after `last`, in order. */
   digests(limit: number, last?: Digest): Promise<Digest[]>;
   /**
    * Takes contents, at most 512 of them, out of sight everywhere, but for those that are stored.
    * Returns how many links went.
    */
-  forget(digests: readonly Digest[]): Promise<number>;
+  removeUnstored(digests: readonly Digest[]): Promise<number>;
   /** Repositories of an upstream that have any link, after `last`, sorted by bytes. */
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
 }
 
 /** A manifest or blob that the store holds (or held: the store has the last word on bytes). */
-export interface Content {
+export interface BlobRecord {
   readonly digest: Digest;
   /** In bytes. */
   readonly size: number;
@@ -69,41 +69,41 @@ export interface Content {
 }
 
 /** A content with its times, in milliseconds of the epoch. */
-export interface ContentUse extends Content {
+export interface BlobUse extends BlobRecord {
   readonly storedAt: number;
   readonly usedAt: number;
 }
 
-export interface Contents {
-  get(digest: Digest): Promise<Content | undefined>;
-  put(content: Content, now: number): Promise<void>;
+export interface BlobRecords {
+  get(digest: Digest): Promise<BlobRecord | undefined>;
+  put(content: BlobRecord, now: number): Promise<void>;
   /**
    * Forgets at most 512 of them; those that were stored later than `until`, in milliseconds of the
    * epoch, stay.
    */
   remove(digests: readonly Digest[], until?: number): Promise<void>;
   /** What was used least lately, after `last`. */
-  leastUsed(limit: number, last?: Pick<ContentUse, "usedAt" | "digest">): Promise<ContentUse[]>;
+  leastRecentlyUsed(limit: number, last?: Pick<BlobUse, "usedAt" | "digest">): Promise<BlobUse[]>;
   /** What was stored before a moment, the oldest first, after `last`. */
   storedBefore(
     moment: number,
     limit: number,
-    last?: Pick<ContentUse, "storedAt" | "digest">,
-  ): Promise<ContentUse[]>;
+    last?: Pick<BlobUse, "storedAt" | "digest">,
+  ): Promise<BlobUse[]>;
   /** All contents by digest, those after `last`. */
-  page(limit: number, last?: Digest): Promise<ContentUse[]>;
+  page(limit: number, last?: Digest): Promise<BlobUse[]>;
   /** Those of the digests, at most 512 of them, that are known. */
-  among(digests: readonly Digest[]): Promise<ContentUse[]>;
+  find(digests: readonly Digest[]): Promise<BlobUse[]>;
   /**
    * Writes use times, in few transactions; an older time than the known one changes nothing, and
    * neither does one of a content that is not there. Times are milliseconds of the epoch.
    */
-  used(times: ReadonlyMap<Digest, number>): Promise<void>;
+  touch(times: ReadonlyMap<Digest, number>): Promise<void>;
   /**
    * Brings back times that are yet to come, as a clock leaves them that was set back: content that
    * has them would never be old. Returns how many had.
    */
-  notAfter(now: number): Promise<number>;
+  clampTimes(now: number): Promise<number>;
   /** How much is held: contents, and their bytes. It counts (8 ms for 100,000 contents): not for every request. */
   total(): Promise<{ count: number; bytes: number }>;
 }
@@ -134,10 +134,10 @@ export interface Listing {
 }
 
 export interface Listings {
-  get(place: Place, key: string): Promise<Listing | undefined>;
-  put(place: Place, key: string, listing: Listing): Promise<void>;
+  get(repo: RepositoryRef, key: string): Promise<Listing | undefined>;
+  put(repo: RepositoryRef, key: string, listing: Listing): Promise<void>;
   /** Forgets those that were checked before a moment, at most so many; returns how many. */
-  forgetBefore(moment: number, limit: number): Promise<number>;
+  removeBefore(moment: number, limit: number): Promise<number>;
 }
 
 /**
@@ -145,10 +145,10 @@ export interface Listings {
  *
  * Methods reject with a `Fault` of kind `storage` where the medium fails.
  */
-export interface Index {
+export interface MetadataStore {
   readonly tags: Tags;
   readonly links: Links;
-  readonly contents: Contents;
+  readonly blobs: BlobRecords;
   readonly listings: Listings;
   readonly pins: Pins;
   /** Grows with every change of tags and links: what was read at the same one is still so. */

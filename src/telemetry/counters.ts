@@ -15,7 +15,7 @@ interface Series extends Counted {
  * Sums by labels. Adding is a look-up and an addition: hot paths call it, and nothing is computed
  * before somebody reads.
  */
-export class Tally {
+export class Counters {
   readonly #series = new Map<string, Series>();
   readonly #maxSeries: number;
 

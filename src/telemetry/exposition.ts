@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
 /** Something that is counted or measured, and is asked for whenever somebody reads. */
-export interface Figure {
+export interface Metric {
   readonly kind: "counter" | "gauge";
   readonly name: string;
   readonly help: string;
@@ -12,7 +12,7 @@ export interface Figure {
 /** Figures and the process's own metrics in Prometheus's text format. */
 export class Exposition {
   readonly #registry = new Registry();
-  readonly #known = new Set<Figure>();
+  readonly #known = new Set<Metric>();
 
   constructor() {
     const before = process.cpuUsage();
@@ -27,7 +27,7 @@ export class Exposition {
     this.#add("process_cpu_seconds_total", before.user + before.system);
   }
 
-  render(figures: readonly Figure[]): Promise<string> {
+  render(figures: readonly Metric[]): Promise<string> {
     for (const figure of figures) {
       if (this.#known.has(figure)) continue;
       this.#known.add(figure);
@@ -42,7 +42,7 @@ export class Exposition {
   }
 }
 
-function metricOf({ kind, name, help, labelNames, read }: Figure): Counter | Gauge {
+function metricOf({ kind, name, help, labelNames, read }: Metric): Counter | Gauge {
   const labelled = (labels: readonly string[]): Record<string, string> =>
     Object.fromEntries(labelNames.map((label, at) => [label, labels[at] ?? ""]));
   const shared = { name, help, labelNames, registers: [] };

@@ -9,7 +9,7 @@ interface Series {
  * How observed values are spread over buckets, for each value of one label. Observing is a look-up
  * and an addition; what has to be added up is added up when somebody reads.
  */
-export class Spread {
+export class Histogram {
   readonly #named: { readonly name: string; readonly help: string; readonly label: string };
   readonly #bounds: readonly number[];
   readonly #series = new Map<string, Series>();

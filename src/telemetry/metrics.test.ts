@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Metrics } from "./metrics.ts";
-import { Tally } from "./counters.ts";
+import { Counters } from "./counters.ts";
 
 /** The lines of one metric, without the comments. */
 async function linesOf(metrics: Metrics, name: string): Promise<string[]> {
@@ -73,7 +73,7 @@ test("the process's own numbers, without Node's that Bun does not have", async (
 });
 
 test("labels cannot grow without bound", () => {
-  const tally = new Tally(3);
+  const tally = new Counters(3);
   for (let index = 0; index < 10; index += 1) tally.add([`u${index}`, "GET"]);
   tally.add(["u0", "GET"]);
   expect([...tally]).toEqual([

@@ -1,15 +1,15 @@
-import type { Exposition, Figure } from "./exposition.ts";
+import type { Exposition, Metric } from "./exposition.ts";
 import {
   type CacheResult,
   type RequestedKind,
-  type RequestFact,
-  RequestTally,
+  type RequestSample,
+  RequestCounters,
 } from "./request-counters.ts";
-import { Spread } from "./histogram.ts";
-import { type Counted, Tally } from "./counters.ts";
+import { Histogram } from "./histogram.ts";
+import { type Counted, Counters } from "./counters.ts";
 
 /** A request of ours to an upstream: each redirect and retry is one. */
-export interface UpstreamFact {
+export interface UpstreamSample {
   readonly upstream: string;
   readonly kind: Exclude<RequestedKind, "catalog"> | "token";
   /** `failed` where there was no answer, `aborted` where nobody wanted it any more. */
@@ -29,10 +29,10 @@ const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300]
 
 /** What monitoring reads. */
 export class Metrics {
-  readonly #figures: Figure[] = [];
+  readonly #figures: Metric[] = [];
   #exposition: Promise<Exposition> | undefined;
 
-  readonly #requests = new RequestTally();
+  readonly #requests = new RequestCounters();
   readonly #upstreamRequests = this.#counter(
     "entrepot_upstream_requests_total",
     "Requests sent to upstreams, redirects and retries included.",
@@ -70,7 +70,7 @@ export class Metrics {
     "Contents that were passed on without being stored.",
     ["kind"],
   );
-  readonly #seconds = new Spread(
+  readonly #seconds = new Histogram(
     {
       name: "entrepot_request_seconds",
       help: "From a request's arrival to the end of its body.",
@@ -101,12 +101,12 @@ export class Metrics {
     );
   }
 
-  request(fact: RequestFact): void {
+  request(fact: RequestSample): void {
     this.#requests.add(fact);
     this.#seconds.observe(fact.kind, fact.seconds);
   }
 
-  upstreamRequest({ upstream, kind, status }: UpstreamFact): void {
+  upstreamRequest({ upstream, kind, status }: UpstreamSample): void {
     this.#upstreamRequests.add([upstream, kind, String(status)]);
     if (kind === "token") this.#tokenRequests.add([upstream]);
   }
@@ -163,8 +163,8 @@ export class Metrics {
     return `${await exposition.render(this.#figures)}\n${this.#seconds.text()}`;
   }
 
-  #counter(name: string, help: string, labelNames: readonly string[]): Tally {
-    const tally = new Tally();
+  #counter(name: string, help: string, labelNames: readonly string[]): Counters {
+    const tally = new Counters();
     this.#counted(name, help, labelNames, () => tally);
     return tally;
   }

@@ -6,7 +6,7 @@ export type RequestedKind = "manifest" | "blob" | "tags" | "referrers" | "catalo
 export type CacheResult = "hit" | "miss" | "stale" | "join" | "revalidated" | "bypass";
 
 /** A request that was answered on a node-facing port. */
-export interface RequestFact {
+export interface RequestSample {
   /** Absent where the request never got as far as an upstream. */
   readonly upstream?: string | undefined;
   readonly kind: RequestedKind;
@@ -43,10 +43,10 @@ interface Series {
 }
 
 /** All that is counted of a request, with one look-up: every answer comes by here. */
-export class RequestTally {
+export class RequestCounters {
   readonly #series = new Map<string, Series>();
 
-  add(fact: RequestFact): void {
+  add(fact: RequestSample): void {
     const series = this.#seriesOf(fact);
     series.count += 1;
     series.bytes += fact.bytes;
@@ -86,7 +86,7 @@ export class RequestTally {
     return { answers, sent };
   }
 
-  #seriesOf(fact: RequestFact, upstream: string = fact.upstream ?? NO_UPSTREAM): Series {
+  #seriesOf(fact: RequestSample, upstream: string = fact.upstream ?? NO_UPSTREAM): Series {
     const { kind, status, result } = fact;
     const method = METHODS.has(fact.method) ? fact.method : "other";
     const key = `${upstream} ${kind} ${method} ${status} ${result}`;

@@ -3,19 +3,19 @@ import { Fault } from "../oci/fault.ts";
 import { ManifestError, type Manifest, parseManifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
 import { type BodyEnd, discard, readSmall } from "./transport/response-body.ts";
-import type { Answer } from "./transport/dialer.ts";
-import { exchange, type Question } from "./round-trip.ts";
+import type { DialResponse } from "./transport/dialer.ts";
+import { roundTrip, type RegistryRequest } from "./round-trip.ts";
 import {
   ANONYMOUS,
-  blame,
-  healthFor,
+  reportCorrupt,
+  circuitFor,
   limitKind,
   type Host,
   type Hosts,
-  reservation,
+  blockedBy,
 } from "./hosts.ts";
-import { type Asked, refusal } from "./transport/status-fault.ts";
-import type { Roads } from "./registry-transport.ts";
+import { type RequestSubject, faultFromStatus } from "./transport/status-fault.ts";
+import type { RegistryTransport } from "./registry-transport.ts";
 
 /** For a body that is read into memory, from its headers to its end. In milliseconds. */
 const SMALL_BODY_DEADLINE = 30_000;
@@ -25,7 +25,7 @@ const WORTH_IT = 1024 * 1024;
 const MIRROR_PATIENCE = 1 / 3;
 
 /** A question to whichever of an upstream's addresses answers it. */
-export interface HostQuestion extends Omit<Question, "url"> {
+export interface HostRequest extends Omit<RegistryRequest, "url"> {
   /** Below the address that is asked. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
@@ -34,29 +34,29 @@ export interface HostQuestion extends Omit<Question, "url"> {
 }
 
 /** An answer, and who gave it. */
-export interface HostAnswer extends Answer {
+export interface HostResponse extends DialResponse {
   readonly host: Host;
   readonly url: URL;
   /** How long a small body may take, in milliseconds. */
-  readonly patience: number;
+  readonly timeout: number;
 }
 
 /** Makes use of an answer of status 200 or 206; what it throws is the fault of who gave it. */
-export type Use<Value> = (answer: HostAnswer) => Promise<Value>;
+export type ResponseHandler<Value> = (answer: HostResponse) => Promise<Value>;
 
 /**
  * Questions to one upstream whose answers can be used: anything else is a Fault, and the health and
  * limits of who was asked know. Mirrors come first; what they lack or fail is asked of the next, and
  * what is told in the end is what the upstream's own address said.
  */
-export class Inquiry {
+export class Failover {
   readonly #hosts: Hosts;
-  readonly #roads: Roads;
+  readonly #transport: RegistryTransport;
   #settings: UpstreamSettings;
 
-  constructor(settings: UpstreamSettings, roads: Roads, hosts: Hosts) {
+  constructor(settings: UpstreamSettings, transport: RegistryTransport, hosts: Hosts) {
     this.#settings = settings;
-    this.#roads = roads;
+    this.#transport = transport;
     this.#hosts = hosts;
   }
 
@@ -66,35 +66,36 @@ export class Inquiry {
   }
 
   /** @returns what was made of the first answer that could be used */
-  async ask<Value>(
-    asked: Omit<Asked, "upstream">,
-    question: HostQuestion,
-    use: Use<Value>,
+  async send<Value>(
+    asked: Omit<RequestSubject, "upstream">,
+    question: HostRequest,
+    use: ResponseHandler<Value>,
   ): Promise<Value> {
     const { page } = question;
     if (page) {
-      const { patience } = this.#roads;
+      const { timeout: patience } = this.#transport;
       return this.#askHost(page.host, asked, { ...question, url: page.url, patience }, use);
     }
-    const deadline = performance.now() + this.#roads.patience;
+    const deadline = performance.now() + this.#transport.timeout;
     let told: Fault | undefined;
     const doubted = new Map<Host, Fault>();
     for (const host of this.#hosts.all) {
       const left = deadline - performance.now();
       // A mirror that failed a moment ago has others beside it; the upstream itself has none.
-      if (host.isMirror && healthFor(host, question.request).ailing()) continue;
+      if (host.isMirror && circuitFor(host, question.request).isUnhealthy()) continue;
       if (!host.resolves && isByName(question)) continue;
-      const reserved = reservation(host, this.#who, question.request);
+      const reserved = blockedBy(host, this.#who, question.request);
       if (reserved) {
         told = reserved;
         continue;
       }
       try {
-        const share = host.isMirror ? this.#roads.patience * MIRROR_PATIENCE : left;
+        const share = host.isMirror ? this.#transport.timeout * MIRROR_PATIENCE : left;
         const url = below(host, question);
         const patience = Math.min(share, left);
         const value = await this.#askHost(host, asked, { ...question, url, patience }, use);
-        for (const [mirror, fault] of doubted) blame(mirror, fault, this.#roads.observe);
+        for (const [mirror, fault] of doubted)
+          reportCorrupt(mirror, fault, this.#transport.observe);
         return value;
       } catch (error) {
         if (!host.isMirror || !(error instanceof Fault)) throw error;
@@ -102,93 +103,101 @@ export class Inquiry {
         told = error;
       }
     }
-    throw told ?? this.untrue("no address to ask");
+    throw told ?? this.invalidResponse("no address to ask");
   }
 
   /** Reads the whole of an answer that is no part of something. */
-  async read(answer: HostAnswer, what: string, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(answer: HostResponse, what: string, limit: number): Promise<Uint8Array<ArrayBuffer>> {
     if (answer.status !== 200) {
       await answer.body?.cancel();
-      throw this.untrue(`a part of ${what} where the whole was asked for`);
+      throw this.invalidResponse(`a part of ${what} where the whole was asked for`);
     }
     const upstream = this.#settings.name;
-    return readSmall(answer.body, { upstream, what, limit, deadline: answer.patience });
+    return readSmall(answer.body, { upstream, what, limit, deadline: answer.timeout });
   }
 
   /** What a manifest says. */
-  manifest({ headers }: HostAnswer, bytes: Uint8Array): Manifest {
+  manifest({ headers }: HostResponse, bytes: Uint8Array): Manifest {
     try {
       return parseManifest(bytes, bareMediaType(headers.get("content-type")));
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
-      throw this.untrue(`the manifest is not valid: ${error.message}`, error);
+      throw this.invalidResponse(`the manifest is not valid: ${error.message}`, error);
     }
   }
 
-  untrue(reason: string, cause?: ManifestError): Fault {
+  invalidResponse(reason: string, cause?: ManifestError): Fault {
     const upstream = this.#settings.name;
     return new Fault({ kind: "upstream-untrue", upstream, reason }, { cause });
   }
 
   get #who(): string {
-    return this.#roads.keyring.identity(this.#settings.name);
+    return this.#transport.keyring.identity(this.#settings.name);
   }
 
   #askHost<Value>(
     host: Host,
-    asked: Omit<Asked, "upstream">,
-    question: HostQuestion & { readonly url: URL; readonly patience: number },
-    use: Use<Value>,
+    asked: Omit<RequestSubject, "upstream">,
+    question: HostRequest & { readonly url: URL; readonly patience: number },
+    use: ResponseHandler<Value>,
   ): Promise<Value> {
     const { name } = this.#settings;
     return this.#watched(host, question.request, async () => {
       const { path: _, query: __, page: ___, patience, ...rest } = question;
-      const answer = await exchange(host.settings, { ...this.#roads, patience }, rest);
+      const answer = await roundTrip(
+        host.settings,
+        { ...this.#transport, timeout: patience },
+        rest,
+      );
       const { status, headers } = answer;
       // Known only now: a helper may have been asked on the way.
       const who = host.isMirror ? ANONYMOUS : this.#who;
       // A storage has limits of its own, which are not the registry's.
-      if (limitKind(question.request) === "metadata") host.limits.answered(who, headers);
+      if (limitKind(question.request) === "metadata") host.limits.readHeaders(who, headers);
       if (status !== 200 && status !== 206) {
         await discard(answer.body);
         const credentials = this.#credentialState(host);
-        throw refusal(status, headers, { upstream: name, ...asked, credentials });
+        throw faultFromStatus(status, headers, { upstream: name, ...asked, credentials });
       }
       if (bareMediaType(headers.get("content-type")) === "text/html") {
         // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
         await answer.body?.cancel();
-        throw this.untrue(`a web page in place of ${asked.what} ${asked.name}`);
+        throw this.invalidResponse(`a web page in place of ${asked.what} ${asked.name}`);
       }
       if (question.slot === "blob") void answer.ended.then((end) => noteBody(host, end));
       const forBody = host.isMirror ? patience : SMALL_BODY_DEADLINE;
-      return use({ ...answer, host, url: question.url, patience: forBody });
+      return use({ ...answer, host, url: question.url, timeout: forBody });
     });
   }
 
   #credentialState(host: Host): "none" | "used" | "refused" {
-    const { keyring } = this.#roads;
+    const { keyring } = this.#transport;
     if (!host.settings.credentials) return "none";
     return keyring.status(host.settings).state === "refused" ? "refused" : "used";
   }
 
-  async #watched<T>(host: Host, request: Question["request"], work: () => Promise<T>): Promise<T> {
-    const health = healthFor(host, request);
+  async #watched<T>(
+    host: Host,
+    request: RegistryRequest["request"],
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const circuit = circuitFor(host, request);
     const kind = limitKind(request);
     // Asked for when it is needed: a helper may have been asked on the way.
     const who = (): string => (host.isMirror ? ANONYMOUS : this.#who);
     try {
       const result = await work();
-      health.ok();
+      circuit.succeeded();
       if (kind === "metadata") host.limits.passed(who());
       return result;
     } catch (error) {
       if (!(error instanceof Fault)) {
-        health.abandoned();
+        circuit.abandoned();
         throw error;
       }
       if (error.detail.kind === "upstream-untrue" && !isOfForm(error))
-        blame(host, error, this.#roads.observe);
-      health.failed(error);
+        reportCorrupt(host, error, this.#transport.observe);
+      circuit.failed(error);
       const { detail } = error;
       if (detail.kind === "upstream-limited") host.limits.limited(who(), kind, detail.retryAfter);
       if (detail.kind === "unknown" && kind === "metadata") host.limits.passed(who());
@@ -201,8 +210,8 @@ export class Inquiry {
  * A mirror has others beside it, which may do better. Of the registry itself only what brings nothing
  * counts: a download goes on at its offset, and comes to its end that way.
  */
-function noteBody({ blobs, isMirror }: Host, { how, bytes, fault }: BodyEnd): void {
-  if (how === "whole") blobs.bodyCame();
+function noteBody({ blobCircuit: blobs, isMirror }: Host, { how, bytes, fault }: BodyEnd): void {
+  if (how === "whole") blobs.bodyCompleted();
   if (fault && (isMirror || bytes < WORTH_IT)) blobs.bodyBroke(fault);
 }
 
@@ -215,7 +224,7 @@ function isOfForm({ cause }: Fault): boolean {
 }
 
 /** Below a host's address; the names in a path were checked, so nothing in it needs escaping. */
-function below(host: Host, { repository, path, query = {} }: HostQuestion): URL {
+function below(host: Host, { repository, path, query = {} }: HostRequest): URL {
   const url = new URL(host.settings.url);
   const base = url.pathname.replace(/\/+$/, "");
   url.pathname = `${base}${host.overridePath ? "" : "/v2"}/${repository}/${path}`;
@@ -224,6 +233,6 @@ function below(host: Host, { repository, path, query = {} }: HostQuestion): URL 
 }
 
 /** Whether an answer has to be believed: content proves itself by its digest, which has a colon as no tag has. */
-function isByName({ path }: HostQuestion): boolean {
+function isByName({ path }: HostRequest): boolean {
   return !path.includes(":") || path.startsWith("referrers/");
 }

@@ -1,7 +1,7 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
-import { type CircuitState, type Failure, Health } from "./health/circuit-breaker.ts";
-import { type Budget, type LimitKind, Limits } from "./health/rate-limits.ts";
+import { type CircuitState, type Failure, CircuitBreaker } from "./health/circuit-breaker.ts";
+import { type Budget, type LimitKind, RateLimits } from "./health/rate-limits.ts";
 import type { RequestKind, UpstreamObserver } from "./observer.ts";
 
 /** One address of an upstream: a mirror's or its own. */
@@ -14,10 +14,10 @@ export interface Host {
   /** Whether it is asked where tags point to. */
   readonly resolves: boolean;
   /** As it gives manifests and lists. */
-  readonly health: Health;
+  readonly metadataCircuit: CircuitBreaker;
   /** As it gives blobs: mostly another host does that, and what it fails says nothing of manifests. */
-  readonly blobs: Health;
-  readonly limits: Limits;
+  readonly blobCircuit: CircuitBreaker;
+  readonly limits: RateLimits;
 }
 
 /** What is known of a host, for people and metrics. */
@@ -42,12 +42,17 @@ export class Hosts {
   readonly #now: (() => number) | undefined;
   #hosts: readonly Host[] = [];
 
-  constructor(settings: UpstreamSettings, health?: Health, now?: () => number) {
+  constructor(settings: UpstreamSettings, circuit?: CircuitBreaker, now?: () => number) {
     this.#now = now;
-    if (health) {
+    if (circuit) {
       const limits = this.#limits(settings);
       const blobs = this.#health();
-      this.#known.set(settings.url.href, { health, blobs, limits, road: roadOf(settings) });
+      this.#known.set(settings.url.href, {
+        metadataCircuit: circuit,
+        blobCircuit: blobs,
+        limits,
+        road: roadOf(settings),
+      });
     }
     this.configure(settings);
   }
@@ -58,11 +63,19 @@ export class Hosts {
     const before = this.#known;
     this.#known = new Map();
     const placed = (view: UpstreamSettings, how: Pick<Host, "overridePath" | "resolves">): Host => {
-      const { health, blobs, limits } = this.#state(
-        view,
-        this.#known.get(view.url.href) ?? before.get(view.url.href),
-      );
-      return { settings: view, isMirror: view !== settings, ...how, health, blobs, limits };
+      const {
+        metadataCircuit: circuit,
+        blobCircuit: blobs,
+        limits,
+      } = this.#state(view, this.#known.get(view.url.href) ?? before.get(view.url.href));
+      return {
+        settings: view,
+        isMirror: view !== settings,
+        ...how,
+        metadataCircuit: circuit,
+        blobCircuit: blobs,
+        limits,
+      };
     };
     // Credentials and certificates are for the registry: a mirror belongs to somebody else.
     const views = mirrors.map(({ url, allowPrivate, overridePath, resolve, ca = rest.ca }) => {
@@ -77,40 +90,42 @@ export class Hosts {
   }
 
   /** Whether it is better to answer without asking, where that is possible. */
-  ailing(who: string): boolean {
+  isUnhealthy(who: string): boolean {
     return this.#hosts.every(
-      ({ health, limits, isMirror }) =>
-        health.ailing() || limits.holdsBack(isMirror ? ANONYMOUS : who),
+      ({ metadataCircuit: circuit, limits, isMirror }) =>
+        circuit.isUnhealthy() || limits.shouldBackOff(isMirror ? ANONYMOUS : who),
     );
   }
 
   /** The last failure of the upstream's own address since it answered. */
   get fault(): Fault | undefined {
-    return this.#hosts.at(-1)?.health.fault;
+    return this.#hosts.at(-1)?.metadataCircuit.fault;
   }
 
   status(who: string): HostStatus[] {
-    return this.#hosts.map(({ settings, health, blobs, limits, isMirror }) => {
-      const as = isMirror ? ANONYMOUS : who;
-      const limited = limits.fault(as, "metadata");
-      const failing = health.state === "closed" && blobs.fault ? blobs : health;
-      const what = failing === blobs ? "its blobs cannot be had: " : "";
-      const reason = failing.fault ? `${what}${failing.fault.message}` : limited?.message;
-      const last = latest(health.last, blobs.last);
-      const budget = limits.budget(as);
-      return {
-        url: settings.url.href,
-        isMirror,
-        circuit: failing.state,
-        ...(reason === undefined ? {} : { reason }),
-        ...(failing.since === undefined ? {} : { since: failing.since }),
-        ...(last ? { last } : {}),
-        ...(budget ? { budget } : {}),
-        ...(limited?.detail.kind === "upstream-limited"
-          ? { limitedFor: limited.detail.retryAfter }
-          : {}),
-      };
-    });
+    return this.#hosts.map(
+      ({ settings, metadataCircuit: circuit, blobCircuit: blobs, limits, isMirror }) => {
+        const as = isMirror ? ANONYMOUS : who;
+        const limited = limits.fault(as, "metadata");
+        const failing = circuit.state === "closed" && blobs.fault ? blobs : circuit;
+        const what = failing === blobs ? "its blobs cannot be had: " : "";
+        const reason = failing.fault ? `${what}${failing.fault.message}` : limited?.message;
+        const last = latest(circuit.last, blobs.last);
+        const budget = limits.budget(as);
+        return {
+          url: settings.url.href,
+          isMirror,
+          circuit: failing.state,
+          ...(reason === undefined ? {} : { reason }),
+          ...(failing.since === undefined ? {} : { since: failing.since }),
+          ...(last ? { last } : {}),
+          ...(budget ? { budget } : {}),
+          ...(limited?.detail.kind === "upstream-limited"
+            ? { limitedFor: limited.detail.retryAfter }
+            : {}),
+        };
+      },
+    );
   }
 
   #state(settings: UpstreamSettings, before: Known | undefined): Known {
@@ -120,8 +135,8 @@ export class Hosts {
       before?.road === road
         ? before
         : {
-            health: this.#health(),
-            blobs: this.#health(),
+            metadataCircuit: this.#health(),
+            blobCircuit: this.#health(),
             limits: before?.limits ?? this.#limits(settings),
             road,
           };
@@ -129,16 +144,16 @@ export class Hosts {
     return known;
   }
 
-  #health(): Health {
-    return new Health(this.#now ? { now: this.#now } : {});
+  #health(): CircuitBreaker {
+    return new CircuitBreaker(this.#now ? { now: this.#now } : {});
   }
 
-  #limits({ name }: UpstreamSettings): Limits {
-    return new Limits({ upstream: name, ...(this.#now ? { now: this.#now } : {}) });
+  #limits({ name }: UpstreamSettings): RateLimits {
+    return new RateLimits({ upstream: name, ...(this.#now ? { now: this.#now } : {}) });
   }
 }
 
-interface Known extends Pick<Host, "health" | "blobs" | "limits"> {
+interface Known extends Pick<Host, "metadataCircuit" | "blobCircuit" | "limits"> {
   readonly road: string;
 }
 
@@ -152,8 +167,11 @@ function latest(one: Failure | undefined, other: Failure | undefined): Failure |
 }
 
 /** What a host's answers to such questions tell of. */
-export function healthFor({ health, blobs }: Host, request: RequestKind): Health {
-  return request === "blob" ? blobs : health;
+export function circuitFor(
+  { metadataCircuit: circuit, blobCircuit: blobs }: Host,
+  request: RequestKind,
+): CircuitBreaker {
+  return request === "blob" ? blobs : circuit;
 }
 
 export function limitKind(request: RequestKind): LimitKind {
@@ -164,9 +182,9 @@ export function limitKind(request: RequestKind): LimitKind {
 export const ANONYMOUS = "anonymous";
 
 /** Why a host is not asked for this now. */
-export function reservation(host: Host, who: string, request: RequestKind): Fault | undefined {
+export function blockedBy(host: Host, who: string, request: RequestKind): Fault | undefined {
   const limited = host.limits.fault(host.isMirror ? ANONYMOUS : who, limitKind(request));
-  return limited ?? healthFor(host, request).admit();
+  return limited ?? circuitFor(host, request).admit();
 }
 
 /**
@@ -175,10 +193,12 @@ export function reservation(host: Host, who: string, request: RequestKind): Faul
  *
  * @returns whether others are asked from now on
  */
-export function blame(host: Host, fault: Fault, observe?: UpstreamObserver): boolean {
+export function reportCorrupt(host: Host, fault: Fault, observe?: UpstreamObserver): boolean {
   if (!host.isMirror) return false;
   const { name: upstream, url } = host.settings;
-  const isNew = [host.health, host.blobs].map((health) => health.condemn(fault)).includes(true);
+  const isNew = [host.metadataCircuit, host.blobCircuit]
+    .map((circuit) => circuit.eject(fault))
+    .includes(true);
   if (isNew) {
     observe?.({ type: "condemned", upstream, mirror: url.href, reason: fault.message });
   }

@@ -3,7 +3,7 @@ import { Fault } from "../oci/fault.ts";
 import { nextLink } from "../oci/link-header.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
-import type { HostQuestion, Inquiry, Use } from "./failover.ts";
+import type { HostRequest, Failover, ResponseHandler } from "./failover.ts";
 import { isObject, parseObject } from "./transport/json.ts";
 
 const MAX_TAGS_BYTES = 4 * 1024 * 1024;
@@ -22,13 +22,13 @@ export interface TagPage {
 
 /** distribution-spec v1.1.1, "Listing Tags". */
 export async function listTags(
-  inquiry: Inquiry,
+  failover: Failover,
   repository: RepositoryName,
   page: { readonly n: number; readonly last?: string | undefined },
   signal: AbortSignal | undefined,
 ): Promise<TagPage> {
   const n = String(Math.min(Math.max(page.n, 1), MAX_TAGS));
-  return inquiry.ask(
+  return failover.send(
     { what: "repository", name: repository },
     {
       request: "tags",
@@ -41,10 +41,10 @@ export async function listTags(
       signal,
     },
     async (answer) => {
-      const body = parseObject(await inquiry.read(answer, "a list of tags", MAX_TAGS_BYTES));
+      const body = parseObject(await failover.read(answer, "a list of tags", MAX_TAGS_BYTES));
       const names = body?.["tags"] ?? [];
       if (!body || !Array.isArray(names)) {
-        throw inquiry.untrue(`what should be the tags of ${repository} is no list`);
+        throw failover.invalidResponse(`what should be the tags of ${repository} is no list`);
       }
       const tags = names.flatMap(
         (name: unknown) => (typeof name === "string" && parseTag(name)) || [],
@@ -56,45 +56,46 @@ export async function listTags(
 
 /** distribution-spec v1.1.1, "Listing Referrers". `undefined` where the registry lacks the API. */
 export async function listReferrers(
-  inquiry: Inquiry,
+  failover: Failover,
   repository: RepositoryName,
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<readonly Record<string, unknown>[] | undefined> {
   const descriptors: Record<string, unknown>[] = [];
   const path = `referrers/${digest}`;
-  let next: HostQuestion["page"];
+  let next: HostRequest["page"];
   let left = MAX_REFERRERS_BYTES;
   for (let page = 1; ; page += 1) {
     const at = { path, ...(next ? { page: next } : {}) };
-    const found = await askPage(inquiry, repository, at, signal, async (answer) => {
-      const bytes = await inquiry.read(answer, "a list of referrers", left);
+    const found = await askPage(failover, repository, at, signal, async (answer) => {
+      const bytes = await failover.read(answer, "a list of referrers", left);
       const manifests = parseObject(bytes)?.["manifests"];
       if (!Array.isArray(manifests)) {
-        throw inquiry.untrue(`what should be the referrers of ${digest} is no index`);
+        throw failover.invalidResponse(`what should be the referrers of ${digest} is no index`);
       }
       const link = nextLink(answer.headers.get("link"));
-      const more = link === undefined ? undefined : samePlace(inquiry, link, answer.url);
+      const more = link === undefined ? undefined : samePlace(failover, link, answer.url);
       return { manifests, bytes: bytes.byteLength, host: answer.host, more };
     });
     if (!found && page === 1) return undefined;
-    if (!found) throw inquiry.untrue(`page ${page} of the referrers of ${digest} is missing`);
+    if (!found)
+      throw failover.invalidResponse(`page ${page} of the referrers of ${digest} is missing`);
     left -= found.bytes;
     descriptors.push(...found.manifests.filter(isObject));
     if (!found.more) return descriptors;
     if (page === MAX_REFERRERS_PAGES) {
-      throw inquiry.untrue(`over ${MAX_REFERRERS_PAGES} pages of referrers of ${digest}`);
+      throw failover.invalidResponse(`over ${MAX_REFERRERS_PAGES} pages of referrers of ${digest}`);
     }
     next = { host: found.host, url: found.more };
   }
 }
 
 async function askPage<Value>(
-  inquiry: Inquiry,
+  failover: Failover,
   repository: RepositoryName,
-  at: Pick<HostQuestion, "path" | "page">,
+  at: Pick<HostRequest, "path" | "page">,
   signal: AbortSignal | undefined,
-  use: Use<Value>,
+  use: ResponseHandler<Value>,
 ): Promise<Value | undefined> {
   const asked = { what: "repository", name: repository } as const;
   const question = {
@@ -107,7 +108,7 @@ async function askPage<Value>(
     signal,
   } as const;
   try {
-    return await inquiry.ask(asked, question, use);
+    return await failover.send(asked, question, use);
   } catch (error) {
     if (error instanceof Fault && error.detail.kind === "unknown") return undefined;
     throw error;
@@ -115,8 +116,8 @@ async function askPage<Value>(
 }
 
 /** A Link is followed at the registry that sent it only: elsewhere its token would be somebody else's. */
-function samePlace(inquiry: Inquiry, link: string, from: URL): URL {
+function samePlace(failover: Failover, link: string, from: URL): URL {
   const next = URL.parse(link, from.href);
   if (next?.origin === from.origin) return next;
-  throw inquiry.untrue("the next page of its referrers is at another host");
+  throw failover.invalidResponse("the next page of its referrers is at another host");
 }

@@ -135,10 +135,10 @@ test("health follows what is answered", async () => {
   using server = serve(() => new Response("x", { status }));
   const subject = registry(server.port);
   await faultOf(subject.getManifest(app, latest));
-  expect(subject.isAiling).toBe(true);
+  expect(subject.isUnhealthy).toBe(true);
   status = 404;
   await faultOf(subject.getManifest(app, latest));
-  expect(subject.isAiling).toBe(false);
+  expect(subject.isUnhealthy).toBe(false);
 });
 
 /** Ten digits, with ranges. */

@@ -11,14 +11,14 @@ import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
 import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
 import { bodyLength } from "./transport/header-checks.ts";
-import type { Health } from "./health/circuit-breaker.ts";
-import { blame, Hosts, type HostStatus } from "./hosts.ts";
-import { Inquiry, type Use } from "./failover.ts";
+import type { CircuitBreaker } from "./health/circuit-breaker.ts";
+import { reportCorrupt, Hosts, type HostStatus } from "./hosts.ts";
+import { Failover, type ResponseHandler } from "./failover.ts";
 import type { CredentialStatus } from "./auth/keyring.ts";
 import type { Budget } from "./health/rate-limits.ts";
 import { listReferrers, listTags, type TagPage } from "./list-requests.ts";
 import { checkedRange, checkedWhole, rangeHeader } from "./transport/content-range.ts";
-import type { Roads } from "./registry-transport.ts";
+import type { RegistryTransport } from "./registry-transport.ts";
 import type { SlotKind } from "./transport/slots.ts";
 
 /** What a HEAD of a manifest told. Nothing of it is verified: only bytes can be. */
@@ -48,10 +48,10 @@ export interface BlobTransfer {
   /** Fails with a `Fault`. It must be read to its end or cancelled: it holds a connection. */
   readonly body: ReadableStream<Uint8Array>;
   /** See `Transfer` of cache/fill/source.ts. */
-  readonly blame: (fault: Fault) => boolean;
+  readonly reportCorrupt: (fault: Fault) => boolean;
 }
 
-export interface AskOptions {
+export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,16 +60,16 @@ export interface AskOptions {
  * signal's reason where the caller gave up.
  */
 export class Registry {
-  readonly #roads: Roads;
+  readonly #transport: RegistryTransport;
   readonly #hosts: Hosts;
-  readonly #inquiry: Inquiry;
+  readonly #failover: Failover;
   #settings: UpstreamSettings;
 
-  constructor(settings: UpstreamSettings, roads: Roads, health?: Health) {
+  constructor(settings: UpstreamSettings, transport: RegistryTransport, circuit?: CircuitBreaker) {
     this.#settings = settings;
-    this.#roads = roads;
-    this.#hosts = new Hosts(settings, health);
-    this.#inquiry = new Inquiry(settings, roads, this.#hosts);
+    this.#transport = transport;
+    this.#hosts = new Hosts(settings, circuit);
+    this.#failover = new Failover(settings, transport, this.#hosts);
   }
 
   /** The upstream's name, as images carry it. */
@@ -84,15 +84,15 @@ export class Registry {
   /** Takes up changed settings of the same upstream. Requests under way go on as they began. */
   configure(settings: UpstreamSettings): void {
     this.#settings = settings;
-    this.#inquiry.configure(settings);
+    this.#failover.configure(settings);
   }
 
   /**
    * Whether what is cached is better served without asking: it failed, or limits how often it is
    * asked. Once a limit's time is over, the first who wants to know is told no, and should ask.
    */
-  get isAiling(): boolean {
-    return this.#hosts.ailing(this.#who);
+  get isUnhealthy(): boolean {
+    return this.#hosts.isUnhealthy(this.#who);
   }
 
   /** The last failure since it answered, for messages. */
@@ -106,7 +106,7 @@ export class Registry {
   }
 
   /** Whether what is left of the budget should be kept for content that is not here yet. */
-  get isFrugal(): boolean {
+  get isBudgetLow(): boolean {
     return this.#hosts.all.at(-1)?.limits.isLow(this.#who) ?? false;
   }
 
@@ -116,23 +116,25 @@ export class Registry {
   }
 
   get credentials(): CredentialStatus {
-    return this.#roads.keyring.status(this.#settings);
+    return this.#transport.keyring.status(this.#settings);
   }
 
   get #who(): string {
-    return this.#roads.keyring.identity(this.#settings.name);
+    return this.#transport.keyring.identity(this.#settings.name);
   }
 
   /** Registries that limit pulls do not count it (Docker Hub). */
   async headManifest(
     repository: RepositoryName,
     reference: Tag | Digest,
-    options: AskOptions = {},
+    options: RequestOptions = {},
   ): Promise<ManifestHead> {
     return this.#askManifest("HEAD", repository, reference, options, async ({ headers }) => {
       const digest = namedDigest(headers);
       if (digest && looksLikeDigest(reference) && digest !== reference) {
-        throw this.#inquiry.untrue(`${digest} was named where ${reference} was asked for`);
+        throw this.#failover.invalidResponse(
+          `${digest} was named where ${reference} was asked for`,
+        );
       }
       const size = bodyLength(headers);
       return {
@@ -147,16 +149,16 @@ export class Registry {
   async getManifest(
     repository: RepositoryName,
     reference: Tag | Digest,
-    options: AskOptions = {},
+    options: RequestOptions = {},
   ): Promise<FetchedManifest> {
     return this.#askManifest("GET", repository, reference, options, async (answer) => {
-      const bytes = await this.#inquiry.read(answer, "a manifest", MAX_MANIFEST_BYTES);
+      const bytes = await this.#failover.read(answer, "a manifest", MAX_MANIFEST_BYTES);
       const claimed = parseDigest(reference) ?? namedDigest(answer.headers);
       const digest = digestOf(bytes, claimed && digestAlgorithm(claimed));
       if (claimed && digest !== claimed) {
-        throw this.#inquiry.untrue(`a manifest that should be ${claimed} is ${digest}`);
+        throw this.#failover.invalidResponse(`a manifest that should be ${claimed} is ${digest}`);
       }
-      return { bytes, manifest: this.#inquiry.manifest(answer, bytes), digest };
+      return { bytes, manifest: this.#failover.manifest(answer, bytes), digest };
     });
   }
 
@@ -184,7 +186,7 @@ export class Registry {
   async probeBlob(
     repository: RepositoryName,
     digest: Digest,
-    { signal }: AskOptions = {},
+    { signal }: RequestOptions = {},
   ): Promise<{ readonly size?: number }> {
     try {
       const range = { offset: 0, end: 1, signal };
@@ -207,9 +209,9 @@ export class Registry {
   async listTags(
     repository: RepositoryName,
     page: { readonly n: number; readonly last?: string | undefined },
-    { signal }: AskOptions = {},
+    { signal }: RequestOptions = {},
   ): Promise<TagPage> {
-    return listTags(this.#inquiry, repository, page, signal);
+    return listTags(this.#failover, repository, page, signal);
   }
 
   /**
@@ -219,20 +221,20 @@ export class Registry {
   async referrers(
     repository: RepositoryName,
     digest: Digest,
-    { signal }: AskOptions = {},
+    { signal }: RequestOptions = {},
   ): Promise<readonly Record<string, unknown>[] | undefined> {
-    return listReferrers(this.#inquiry, repository, digest, signal);
+    return listReferrers(this.#failover, repository, digest, signal);
   }
 
   #askManifest<Value>(
     method: "GET" | "HEAD",
     repository: RepositoryName,
     reference: Tag | Digest,
-    { signal }: AskOptions,
-    use: Use<Value>,
+    { signal }: RequestOptions,
+    use: ResponseHandler<Value>,
   ): Promise<Value> {
     const separator = looksLikeDigest(reference) ? "@" : ":";
-    return this.#inquiry.ask(
+    return this.#failover.send(
       { what: "manifest", name: `${repository}${separator}${reference}` },
       {
         request: "manifest",
@@ -255,7 +257,7 @@ export class Registry {
   ): Promise<BlobTransfer> {
     const { offset, end, signal } = wanted;
     const range = rangeHeader(offset, end);
-    return this.#inquiry.ask(
+    return this.#failover.send(
       { what: "blob", name: `${repository}@${digest}` },
       {
         request: "blob",
@@ -273,11 +275,11 @@ export class Registry {
             : checkedWhole(status, headers);
         if (typeof extent === "string") {
           await body?.cancel();
-          throw this.#inquiry.untrue(extent);
+          throw this.#failover.invalidResponse(extent);
         }
-        const { observe } = this.#roads;
-        const blameIt = (fault: Fault): boolean => blame(host, fault, observe);
-        return { ...extent, body: body ?? emptyBody(), blame: blameIt };
+        const { observe } = this.#transport;
+        const report = (fault: Fault): boolean => reportCorrupt(host, fault, observe);
+        return { ...extent, body: body ?? emptyBody(), reportCorrupt: report };
       },
     );
   }

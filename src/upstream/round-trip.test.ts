@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { until } from "../../test/harness/waiting.ts";
-import { type Answer, Dialer, type DialRequest } from "./transport/dialer.ts";
-import { exchange } from "./round-trip.ts";
-import { openRoads } from "./registry-transport.ts";
+import { type DialResponse, Dialer, type DialRequest } from "./transport/dialer.ts";
+import { roundTrip } from "./round-trip.ts";
+import { openRegistryTransport } from "./registry-transport.ts";
 import {
   app,
   asker,
@@ -121,7 +121,7 @@ test("redirects: five are followed, circles and more are not", async () => {
 
 /** Takes the upstream's own server for one outside, which no test can have. */
 class OutsideOnce extends Dialer {
-  override dial(request: DialRequest): Promise<Answer> {
+  override dial(request: DialRequest): Promise<DialResponse> {
     return super.dial({ ...request, allowPrivate: request.url.hostname === "reg.test" });
   }
 }
@@ -135,7 +135,7 @@ test.each([
 ])("a redirect to %s is refused", async (_, location, kind) => {
   using server = serve(() => new Response("", { status: 302, headers: { location } }));
   const upstream = settings(`http://reg.test:${server.port}`, { allowPrivate: false });
-  const roads = { ...openRoads(), dialer: new OutsideOnce({ resolver: onLoopback }) };
+  const roads = { ...openRegistryTransport(), dialer: new OutsideOnce({ resolver: onLoopback }) };
   const question = {
     request: "manifest",
     slot: "metadata",
@@ -144,7 +144,7 @@ test.each([
     repository: app,
     headers: {},
   } as const;
-  const fault = await faultOf(exchange(upstream, roads, question));
+  const fault = await faultOf(roundTrip(upstream, roads, question));
   expect(fault.kind).toBe(kind as "upstream-untrue"); // The table's third column.
 });
 
@@ -165,9 +165,11 @@ test("hops that are each in time are together too late", async () => {
     await Bun.sleep(60);
     return new Response("", { status: 302, headers: { location: `${path}x` } });
   });
-  const { ask, roads } = asker(settings(`http://reg.test:${server.port}`), { patience: 150 });
+  const { ask, roads: transport } = asker(settings(`http://reg.test:${server.port}`), {
+    timeout: 150,
+  });
   expect(await faultOf(ask())).toMatchObject({ kind: "upstream-timeout", seconds: 0.15 });
-  expect(roads.slots.usage("metadata").taken).toBe(0);
+  expect(transport.slots.usage("metadata").taken).toBe(0);
 });
 
 test("patience ends with the headers: a body may take longer", async () => {
@@ -186,7 +188,7 @@ test("patience ends with the headers: a body may take longer", async () => {
         }),
       ),
   );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`), { patience });
+  const { ask } = asker(settings(`http://reg.test:${server.port}`), { timeout: patience });
   expect((await ask()).text).toBe("begun done");
 });
 
@@ -197,11 +199,11 @@ test("slots are free again after answers, faults and cancelled bodies", async ()
       : new Response("x".repeat(1_000_000)),
   );
   const upstream = settings(`http://reg.test:${server.port}`);
-  const { ask, roads } = asker(upstream);
+  const { ask, roads: transport } = asker(upstream);
   await faultOf(ask("manifests/circle"));
   const controller = new AbortController();
   const open = (signal?: AbortSignal) =>
-    exchange(upstream, roads, {
+    roundTrip(upstream, transport, {
       request: "blob",
       slot: "blob",
       method: "GET",
@@ -211,10 +213,10 @@ test("slots are free again after answers, faults and cancelled bodies", async ()
       signal,
     });
   const [cancelled, aborted] = [await open(), await open(controller.signal)];
-  expect(roads.slots.usage("blob").taken).toBe(2);
+  expect(transport.slots.usage("blob").taken).toBe(2);
   await cancelled.body?.cancel();
   controller.abort();
   await Promise.all([cancelled.ended, aborted.ended]);
-  await until(() => roads.slots.usage("blob").taken === 0, { what: "the slots to be free" });
-  expect(roads.slots.usage("metadata").taken).toBe(0);
+  await until(() => transport.slots.usage("blob").taken === 0, { what: "the slots to be free" });
+  expect(transport.slots.usage("metadata").taken).toBe(0);
 });

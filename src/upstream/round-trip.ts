@@ -4,12 +4,12 @@ import { Fault } from "../oci/fault.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
 import { abortable } from "./transport/abortable.ts";
 import { discard, timeout } from "./transport/response-body.ts";
-import type { Answer } from "./transport/dialer.ts";
+import type { DialResponse } from "./transport/dialer.ts";
 import { CredentialsRefused } from "./auth/keyring.ts";
 import type { RequestKind } from "./observer.ts";
-import type { Roads } from "./registry-transport.ts";
+import type { RegistryTransport } from "./registry-transport.ts";
 import type { Release, SlotKind } from "./transport/slots.ts";
-import type { Subject } from "./auth/token-cache.ts";
+import type { TokenSubject } from "./auth/token-cache.ts";
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -23,7 +23,7 @@ const MAX_REFUSALS = 2;
 /** How often one exchange has a registry lead it to its storage again. */
 const MAX_RENEWALS = 2;
 
-export interface Question {
+export interface RegistryRequest {
   /** For metrics. */
   readonly request: Exclude<RequestKind, "token">;
   /** `blob` for what may be big. */
@@ -44,11 +44,11 @@ export interface Question {
  * @returns the last host's answer, whatever its status, but no redirect
  * @throws Fault; the signal's reason where the caller gave up
  */
-export async function exchange(
+export async function roundTrip(
   settings: UpstreamSettings,
-  roads: Roads,
-  question: Question,
-): Promise<Answer> {
+  transport: RegistryTransport,
+  question: RegistryRequest,
+): Promise<DialResponse> {
   const { slot, signal } = question;
   const controller = new AbortController();
   const onAbort = (): void => controller.abort(signal?.reason);
@@ -56,8 +56,8 @@ export async function exchange(
   signal?.addEventListener("abort", onAbort, { once: true });
   // Every hop is short by itself; five redirects with tokens in between are not.
   const timer = setTimeout(() => {
-    controller.abort(timeout(settings.name, "answer", roads.patience));
-  }, roads.patience);
+    controller.abort(timeout(settings.name, "answer", transport.timeout));
+  }, transport.timeout);
   let release: Release | undefined;
   const over = (): void => {
     signal?.removeEventListener("abort", onAbort);
@@ -66,8 +66,8 @@ export async function exchange(
   try {
     const each = slot === "blob" ? { each: settings.maxConnections } : {};
     const waiting = { ...each, signal: controller.signal };
-    release = await roads.slots.acquire(slot, settings.name, waiting);
-    const answer = await follow(settings, roads, { ...question, signal: controller.signal });
+    release = await transport.slots.acquire(slot, settings.name, waiting);
+    const answer = await follow(settings, transport, { ...question, signal: controller.signal });
     void answer.ended.then(over);
     return answer;
   } catch (error) {
@@ -84,11 +84,11 @@ export async function exchange(
  */
 async function follow(
   settings: UpstreamSettings,
-  roads: Roads,
-  question: Question,
-): Promise<Answer> {
+  transport: RegistryTransport,
+  question: RegistryRequest,
+): Promise<DialResponse> {
   for (let renewals = 0; ; renewals += 1) {
-    const { answer, url } = await chase(settings, roads, question);
+    const { answer, url } = await chase(settings, transport, question);
     if (!isRefusedSignature(question, url, answer)) return answer;
     await discard(answer.body);
     if (renewals < MAX_RENEWALS) continue;
@@ -99,21 +99,25 @@ async function follow(
   }
 }
 
-function isRefusedSignature(question: Question, url: URL, { status }: Answer): boolean {
+function isRefusedSignature(
+  question: RegistryRequest,
+  url: URL,
+  { status }: DialResponse,
+): boolean {
   if (question.request !== "blob" || url.href === question.url.href) return false;
   return url.search !== "" && (status === 401 || status === 403);
 }
 
 async function chase(
   settings: UpstreamSettings,
-  roads: Roads,
-  question: Question,
-): Promise<{ readonly answer: Answer; readonly url: URL }> {
+  transport: RegistryTransport,
+  question: RegistryRequest,
+): Promise<{ readonly answer: DialResponse; readonly url: URL }> {
   const visited = new Set<string>();
   let { url } = question;
   for (;;) {
     visited.add(url.href);
-    const answer = await ask(settings, roads, question, url);
+    const answer = await ask(settings, transport, question, url);
     if (!REDIRECTS.has(answer.status)) return { answer, url };
     await discard(answer.body);
     const next = redirectTarget(settings, url, answer.headers.get("location"));
@@ -127,21 +131,21 @@ async function chase(
 /** One host's own answer. Credentials that are refused give way to newer ones, or to none. */
 async function ask(
   settings: UpstreamSettings,
-  roads: Roads,
-  question: Question,
+  transport: RegistryTransport,
+  question: RegistryRequest,
   url: URL,
-): Promise<Answer> {
+): Promise<DialResponse> {
   // They belong to the upstream's own registry, and do not follow a redirect.
   const own = url.origin === settings.url.origin;
   let credentials = own
-    ? await abortable(roads.keyring.current(settings), question.signal)
+    ? await abortable(transport.keyring.current(settings), question.signal)
     : undefined;
   for (let refusals = 0; ; refusals += 1) {
     try {
-      return await askAs(settings, roads, question, url, credentials);
+      return await askAs(settings, transport, question, url, credentials);
     } catch (error) {
       if (!(error instanceof CredentialsRefused) || !credentials) throw error;
-      const next = roads.keyring.refused(settings, credentials, error);
+      const next = transport.keyring.refused(settings, credentials, error);
       credentials = refusals < MAX_REFUSALS ? await abortable(next, question.signal) : undefined;
     }
   }
@@ -150,16 +154,16 @@ async function ask(
 /** With the challenge met where that is possible. */
 async function askAs(
   settings: UpstreamSettings,
-  roads: Roads,
-  question: Question,
+  transport: RegistryTransport,
+  question: RegistryRequest,
   url: URL,
   credentials: Credentials | undefined,
-): Promise<Answer> {
+): Promise<DialResponse> {
   const subject = { ...subjectAt(settings, question, url), credentials };
-  let authorization = roads.tokens.cached(subject);
+  let authorization = transport.tokens.cached(subject);
   let fresh = false;
   for (let challenges = 0; ; challenges += 1) {
-    const answer = await roads.dialer.dial({
+    const answer = await transport.dialer.dial({
       upstream: settings.name,
       allowPrivate: settings.allowPrivate,
       ledFrom: url.origin === settings.url.origin ? undefined : settings.url.hostname,
@@ -174,19 +178,19 @@ async function askAs(
     });
     if (answer.status !== 401) {
       const isGood = answer.status < 400 && authorization !== undefined;
-      if (isGood && credentials) roads.keyring.accepted(settings.name, credentials);
+      if (isGood && credentials) transport.keyring.accepted(settings.name, credentials);
       return answer;
     }
     const challenge = parseChallenge(answer.headers.get("www-authenticate"));
     if (credentials && challenge?.scheme === "basic" && authorization !== undefined) {
       await discard(answer.body);
-      roads.tokens.forget(subject);
+      transport.tokens.forget(subject);
       throw new CredentialsRefused(401, url.host);
     }
     if (!challenge || fresh || challenges === MAX_CHALLENGES) return answer;
     // One connection at a time for each slot: this answer goes before the next is asked for.
     await discard(answer.body);
-    const next = await roads.tokens.answer(subject, challenge, authorization, question.signal);
+    const next = await transport.tokens.answer(subject, challenge, authorization, question.signal);
     if (!next || next.header === authorization) return { ...answer, body: undefined };
     authorization = next.header;
     fresh = next.fresh;
@@ -198,7 +202,7 @@ async function askAs(
  * a token of its own, for the repository that its path names (reg.kyverno.io is a redirector to
  * ghcr.io). The client's certificate is shown to the upstream's own host alone.
  */
-function subjectAt(settings: UpstreamSettings, question: Question, url: URL): Subject {
+function subjectAt(settings: UpstreamSettings, question: RegistryRequest, url: URL): TokenSubject {
   const own = url.origin === settings.url.origin;
   const named = /\/v2\/(.{1,255})\/(?:manifests|blobs|tags|referrers)\/[^/]+$/.exec(url.pathname);
   // Below a mirror's path, and at a redirect's end, a repository has another name than here.

@@ -6,7 +6,7 @@ import { CacheClient } from "../../src/node/cache-client.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
-import { Site } from "../../src/node/node-context.ts";
+import { NodeContext } from "../../src/node/node-context.ts";
 
 const order = z
   .object({
@@ -32,15 +32,15 @@ const witness = (operation: string, path: string): void => {
   console.log(`dies before ${operation} ${path}`);
   process.kill(process.pid, "SIGKILL");
 };
-const site = new Site({ files, runtime, stateDirectory, filesOnly: false, witness });
+const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: false, witness });
 const confirm = (): Promise<boolean> => Promise.resolve(true);
 const say = (): void => {};
 if (order.verb === "rollback") {
-  const result = await rollback({ site, confirm, say });
+  const result = await rollback({ context, confirm, say });
   console.log(`ended: ${result.outcome}`);
 } else {
   const result = await apply({
-    site,
+    context,
     confirm,
     say,
     all: false,
@@ -48,7 +48,7 @@ if (order.verb === "rollback") {
     cache: new CacheClient(cache),
     proves: true,
     probes: [order.probe],
-    wish: {
+    desired: {
       cache,
       namespaces: order.namespaces,
       useDefault: false,

@@ -3,7 +3,7 @@ import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
-import { Site } from "../../src/node/node-context.ts";
+import { NodeContext } from "../../src/node/node-context.ts";
 import { real, realTest } from "../harness/real.ts";
 import { type CachedImage, cachedImage } from "./cached-image.ts";
 import { entrepotNode, placesOf } from "./program.ts";
@@ -64,10 +64,10 @@ realTest("a cache that dies, or hangs, in the middle of an apply: all is put bac
       if (operation === "rename" && path === node.places.config) cache.signal(signal);
     };
     const stateDirectory = node.stateDir;
-    const site = new Site({ files, runtime, stateDirectory, filesOnly: false, witness });
+    const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: false, witness });
     const result = await apply({
-      site,
-      wish: {
+      context,
+      desired: {
         cache: cache.url,
         namespaces: [cached.upstream.address],
         useDefault: false,

@@ -7,7 +7,7 @@ import { apply } from "../../src/node/apply.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
-import { Site } from "../../src/node/node-context.ts";
+import { NodeContext } from "../../src/node/node-context.ts";
 import { tempDir } from "../harness/places.ts";
 import { tree } from "./tree.ts";
 
@@ -42,7 +42,7 @@ for (const name of readdirSync(GOLDEN).sort()) {
       const before = tree(root);
       const files = new NodeFiles(root);
       const runtime = new ContainerdRuntime({ files, version, filesOnly: true });
-      const site = new Site({
+      const context = new NodeContext({
         files,
         runtime,
         stateDirectory: "/var/lib/entrepot/node",
@@ -52,8 +52,8 @@ for (const name of readdirSync(GOLDEN).sort()) {
       const cache = cacheCa === undefined ? "http://cache.test:5000" : "https://cache.test:5000";
       const ca = cacheCa === undefined ? {} : { cacheCa };
       const result = await apply({
-        site,
-        wish: { cache, ...ca, namespaces, useDefault, adopt, replace, dialTimeout: "1s" },
+        context,
+        desired: { cache, ...ca, namespaces, useDefault, adopt, replace, dialTimeout: "1s" },
         all: false,
         cache: undefined,
         proves: false,
@@ -74,7 +74,7 @@ for (const name of readdirSync(GOLDEN).sort()) {
         });
       }
       expect(after).toEqual(existsSync(expected) ? withoutState(tree(expected)) : before);
-      await rollback({ site, confirm: () => Promise.resolve(true), say: () => {} });
+      await rollback({ context, confirm: () => Promise.resolve(true), say: () => {} });
       expect(withoutState(tree(root))).toEqual(before);
     });
   }

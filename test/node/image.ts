@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
-import { Site } from "../../src/node/node-context.ts";
+import { NodeContext } from "../../src/node/node-context.ts";
 import { watch } from "../../src/node/watch.ts";
 import { type TempDir, tempDir } from "../harness/places.ts";
 
@@ -44,13 +44,13 @@ export function startWatching(dir: TempDir) {
   const files = new NodeFiles(dir.path);
   const runtime = new ContainerdRuntime({ files, filesOnly: true });
   const stateDirectory = DEFAULT_STATE_DIRECTORY;
-  const site = new Site({ files, runtime, stateDirectory, filesOnly: true });
+  const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: true });
   const ending = new AbortController();
   const said: string[] = [];
   const say = (line: string): void => {
     said.push(line);
   };
-  const watching = watch({ site, graceMs: 300, intervalMs: 10, signal: ending.signal, say });
+  const watching = watch({ context, graceMs: 300, intervalMs: 10, signal: ending.signal, say });
   return {
     said,
     async [Symbol.asyncDispose]() {

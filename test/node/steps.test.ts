@@ -7,9 +7,9 @@ import { hostsFindings } from "../../src/node/containerd/findings/hosts-findings
 import { parseContainerdVersion, traitsOf } from "../../src/node/containerd/traits.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
 import { FilesFault, NodeFiles } from "../../src/node/files/node-files.ts";
-import type { Wish } from "../../src/node/plan.ts";
+import type { DesiredState } from "../../src/node/plan.ts";
 import { rollback } from "../../src/node/rollback.ts";
-import { Site } from "../../src/node/node-context.ts";
+import { NodeContext } from "../../src/node/node-context.ts";
 import { tempDir } from "../harness/places.ts";
 import { tree } from "./tree.ts";
 
@@ -21,7 +21,7 @@ const plain = { useDefault: false, adopt: true, replace: false, dialTimeout: "1s
 const overTls = { ...plain, cache: "https://cache.test:5000", cacheCa: pem };
 
 /** What a node has, and what is wished for it, one wish after the other; a rollback comes last. */
-const ways: { name: string; files: Record<string, string>; wishes: Wish[] }[] = [
+const ways: { name: string; files: Record<string, string>; wishes: DesiredState[] }[] = [
   {
     name: "a cache over TLS, one without, and the first again for another registry",
     files: { "etc/containerd/config.toml": "version = 2\n" },
@@ -69,20 +69,22 @@ for (const { name, files: before, wishes } of ways) {
       }
     };
     const stateDirectory = DEFAULT_STATE_DIRECTORY;
-    const site = new Site({ files, runtime, stateDirectory, filesOnly: true, witness });
+    const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: true, witness });
     const confirm = (): Promise<boolean> => Promise.resolve(true);
     const say = (): void => {};
     const rest = { all: false, proves: false, probes: [], waitMs: 0, cache: undefined };
     const [first = expect.unreachable()] = wishes;
-    const failed = await apply({ site, wish: first, confirm, say, ...rest });
+    const failed = await apply({ context, desired: first, confirm, say, ...rest });
     expect(failed.outcome).toBe("undone");
     expect(tree(dir.file("etc"))).toEqual(original);
-    for (const wish of wishes) {
-      const { outcome, plan } = await apply({ site, wish, confirm, say, ...rest });
+    for (const desired of wishes) {
+      const { outcome, plan } = await apply({ context, desired, confirm, say, ...rest });
       expect({ outcome, obstacles: plan.obstacles }).toEqual({ outcome: "applied", obstacles: [] });
-      expect(files.read("/etc/containerd/entrepot-ca.pem") !== undefined).toBe("cacheCa" in wish);
+      expect(files.read("/etc/containerd/entrepot-ca.pem") !== undefined).toBe(
+        "cacheCa" in desired,
+      );
     }
-    expect(await rollback({ site, confirm, say })).toMatchObject({ outcome: "rolled-back" });
+    expect(await rollback({ context, confirm, say })).toMatchObject({ outcome: "rolled-back" });
     expect(steps).toBeGreaterThan(20);
     expect(tree(dir.file("etc"))).toEqual(original);
   });

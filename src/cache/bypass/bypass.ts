@@ -3,29 +3,29 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RangeRequest } from "../../oci/range.ts";
-import type { Place } from "../../store/metadata-store.ts";
-import type { BlobAnswer, BlobHead, ManifestAnswer, ManifestHeadAnswer } from "../results.ts";
-import { described, headUpstream } from "./manifest-head.ts";
-import { Coalesce } from "../single-flight.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
+import type { BlobResult, BlobHeadResult, ManifestResult, ManifestHeadResult } from "../results.ts";
+import { headOf, headUpstream } from "./manifest-head.ts";
+import { SingleFlight } from "../single-flight.ts";
 import { BYPASS } from "../cache-status.ts";
-import { passThrough } from "./stream-uncached.ts";
+import { streamUncached } from "./stream-uncached.ts";
 import { type Upstream, UpstreamSource } from "../upstream.ts";
 
 /** What the owner wants passed through: asked for each time, checked on the way, and never stored. */
-export class Passing {
-  readonly #whole = new Coalesce<Uint8Array<ArrayBuffer>>();
+export class Bypass {
+  readonly #whole = new SingleFlight<Uint8Array<ArrayBuffer>>();
 
   /** @throws Fault */
   async manifest(
     upstream: Upstream,
-    { repository }: Place,
+    { repository }: RepositoryRef,
     reference: Tag | Digest,
     accept: Accept,
-  ): Promise<ManifestAnswer> {
+  ): Promise<ManifestResult> {
     const { bytes, manifest, digest } = await upstream.registry.getManifest(repository, reference);
     const { mediaType } = manifest;
     if (!accept.allows(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
-    return { manifest: { digest, mediaType, bytes }, note: BYPASS };
+    return { manifest: { digest, mediaType, bytes }, cacheStatus: BYPASS };
   }
 
   /**
@@ -36,21 +36,25 @@ export class Passing {
    */
   async manifestHead(
     upstream: Upstream,
-    place: Place,
+    repo: RepositoryRef,
     reference: Tag | Digest,
     accept: Accept,
-  ): Promise<ManifestHeadAnswer> {
-    const head = await headUpstream(upstream, place, reference);
-    if (!head) return described(await this.manifest(upstream, place, reference, accept));
+  ): Promise<ManifestHeadResult> {
+    const head = await headUpstream(upstream, repo, reference);
+    if (!head) return headOf(await this.manifest(upstream, repo, reference, accept));
     const { mediaType } = head;
     if (!accept.allows(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
-    return { ...head, note: BYPASS };
+    return { ...head, cacheStatus: BYPASS };
   }
 
   /** @throws Fault */
-  async blobHead(upstream: Upstream, { repository }: Place, digest: Digest): Promise<BlobHead> {
+  async blobHead(
+    upstream: Upstream,
+    { repository }: RepositoryRef,
+    digest: Digest,
+  ): Promise<BlobHeadResult> {
     const { size } = await upstream.registry.probeBlob(repository, digest);
-    if (size !== undefined) return { size, note: BYPASS };
+    if (size !== undefined) return { size, cacheStatus: BYPASS };
     const reason = `it does not tell the size of ${digest}`;
     throw new Fault({ kind: "upstream-untrue", upstream: upstream.settings.name, reason });
   }
@@ -58,14 +62,14 @@ export class Passing {
   /** @throws Fault */
   async blob(
     upstream: Upstream,
-    place: Place,
+    repo: RepositoryRef,
     digest: Digest,
     request?: RangeRequest,
-  ): Promise<BlobAnswer> {
-    const source = new UpstreamSource(upstream, place, digest);
+  ): Promise<BlobResult> {
+    const source = new UpstreamSource(upstream, repo, digest);
     // Without its size, a part of a blob cannot be told from the whole.
-    const size = request && (await this.blobHead(upstream, place, digest)).size;
+    const size = request && (await this.blobHead(upstream, repo, digest)).size;
     const known = size === undefined ? {} : { size };
-    return passThrough({ digest, source, note: BYPASS, ...known }, request, this.#whole);
+    return streamUncached({ digest, source, cacheStatus: BYPASS, ...known }, request, this.#whole);
   }
 }

@@ -1,8 +1,8 @@
 import { type Digest, parseDigest } from "../../oci/digest.ts";
 import { isManifestType } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
-import type { Place } from "../../store/metadata-store.ts";
-import type { ManifestAnswer, ManifestHeadAnswer } from "../results.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
+import type { ManifestResult, ManifestHeadResult } from "../results.ts";
 import { unlessWithoutHead } from "../lookup/tag-resolver.ts";
 import type { Upstream } from "../upstream.ts";
 
@@ -14,9 +14,9 @@ import type { Upstream } from "../upstream.ts";
  */
 export async function headUpstream(
   { registry }: Upstream,
-  { repository }: Place,
+  { repository }: RepositoryRef,
   reference: Tag | Digest,
-): Promise<Omit<ManifestHeadAnswer, "note"> | undefined> {
+): Promise<Omit<ManifestHeadResult, "cacheStatus"> | undefined> {
   const head = await registry.headManifest(repository, reference).catch(unlessWithoutHead);
   if (!head) return undefined;
   const { mediaType, size } = head;
@@ -26,7 +26,7 @@ export async function headUpstream(
 }
 
 /** What a HEAD tells of a manifest that is here. */
-export function described({ manifest, note }: ManifestAnswer): ManifestHeadAnswer {
+export function headOf({ manifest, cacheStatus }: ManifestResult): ManifestHeadResult {
   const { digest, mediaType, bytes } = manifest;
-  return { digest, mediaType, size: bytes.byteLength, note };
+  return { digest, mediaType, size: bytes.byteLength, cacheStatus };
 }

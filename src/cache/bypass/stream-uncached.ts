@@ -1,22 +1,22 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../../oci/range.ts";
-import type { BlobAnswer } from "../results.ts";
-import type { Coalesce } from "../single-flight.ts";
-import type { Following } from "../fill/follow.ts";
-import type { CacheNote } from "../cache-status.ts";
+import type { BlobResult } from "../results.ts";
+import type { SingleFlight } from "../single-flight.ts";
+import type { FollowOptions } from "../fill/follow.ts";
+import type { CacheStatus } from "../cache-status.ts";
 import { toFault } from "../fill/transient.ts";
-import { Relay } from "../fill/verifying-stream.ts";
+import { VerifyingStream } from "../fill/verifying-stream.ts";
 import type { Source } from "../fill/source.ts";
 
 /** Up to this many bytes a content is verified in memory before its first byte is sent. */
 const SMALL = 4 * 1024 * 1024;
 
-export interface PassedThrough {
+export interface UncachedBlob {
   readonly digest: Digest;
   readonly source: Source;
   /** Why it is not stored. */
-  readonly note: CacheNote;
+  readonly cacheStatus: CacheStatus;
   /** In bytes, where it is known. */
   readonly size?: number;
 }
@@ -26,15 +26,15 @@ export interface PassedThrough {
  *
  * @throws Fault where the source's answer cannot be used
  */
-export async function passThrough(
-  { digest, source, note, size }: PassedThrough,
+export async function streamUncached(
+  { digest, source, cacheStatus, size }: UncachedBlob,
   request: RangeRequest | undefined,
-  whole: Coalesce<Uint8Array<ArrayBuffer>>,
-): Promise<BlobAnswer> {
+  whole: SingleFlight<Uint8Array<ArrayBuffer>>,
+): Promise<BlobResult> {
   const known = size === undefined ? {} : { size };
   if (size !== undefined && size <= SMALL) {
     const bytes = await whole.run(`${source.name}@${digest}`, () => fetched(digest, source, size));
-    return stored(digest, bytes, note);
+    return stored(digest, bytes, cacheStatus);
   }
   const range = request && size !== undefined ? resolveRange(request, size) : undefined;
   if (request && !range) {
@@ -43,7 +43,7 @@ export async function passThrough(
       throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
     }
   }
-  const relay = new Relay({
+  const relay = new VerifyingStream({
     digest,
     sources: [source],
     first: range?.first ?? 0,
@@ -57,21 +57,25 @@ export async function passThrough(
       if (!relay.hasOthers || relay.size === undefined) throw error;
       return fetched(digest, source, relay.size);
     });
-    return stored(digest, bytes, note);
+    return stored(digest, bytes, cacheStatus);
   }
   return {
     kind: "growing",
     digest,
-    note,
+    cacheStatus,
     ...(relay.size === undefined ? {} : { size: relay.size }),
     ...(range ? { range } : {}),
     body: (following) => stream(relay, following),
   };
 }
 
-function stored(digest: Digest, bytes: Uint8Array<ArrayBuffer>, note: CacheNote): BlobAnswer {
+function stored(
+  digest: Digest,
+  bytes: Uint8Array<ArrayBuffer>,
+  cacheStatus: CacheStatus,
+): BlobResult {
   const blob = { digest, size: bytes.byteLength, bytes: new Blob([bytes]) };
-  return { kind: "stored", blob, note };
+  return { kind: "stored", blob, cacheStatus };
 }
 
 /** All of it, from somebody else where a mirror sent something else. */
@@ -81,7 +85,7 @@ async function fetched(
   size: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   for (;;) {
-    const relay = new Relay({ digest, sources: [source], first: 0, size });
+    const relay = new VerifyingStream({ digest, sources: [source], first: 0, size });
     try {
       await relay.start();
       return await collect(relay, size);
@@ -93,7 +97,7 @@ async function fetched(
   }
 }
 
-async function collect(relay: Relay, size: number): Promise<Uint8Array<ArrayBuffer>> {
+async function collect(relay: VerifyingStream, size: number): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(size);
   let length = 0;
   for (;;) {
@@ -105,8 +109,8 @@ async function collect(relay: Relay, size: number): Promise<Uint8Array<ArrayBuff
 }
 
 function stream(
-  relay: Relay,
-  { giveUp, ended }: Pick<Following, "giveUp" | "ended">,
+  relay: VerifyingStream,
+  { giveUp, ended }: Pick<FollowOptions, "giveUp" | "ended">,
 ): ReadableStream<Uint8Array> {
   let sent = 0;
   let isOver = false;

@@ -56,7 +56,7 @@ export class ScriptedSource implements Source {
       this.blamed.push(fault);
       return behaviour.isMirror === true;
     };
-    return { start, body, blame, ...(size === "unknown" ? {} : { size }) };
+    return { start, body, reportCorrupt: blame, ...(size === "unknown" ? {} : { size }) };
   }
 }
 

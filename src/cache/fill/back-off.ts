@@ -68,14 +68,18 @@ export class BackOff {
  *
  * @throws the fault, where it is given up; the signal's reason
  */
-export async function retried(backOff: BackOff, fault: Fault, signal: AbortSignal): Promise<void> {
+export async function waitBeforeRetry(
+  backOff: BackOff,
+  fault: Fault,
+  signal: AbortSignal,
+): Promise<void> {
   const pause = backOff.pause(fault);
   if (pause === undefined) throw fault;
-  await rest(pause, signal);
+  await sleep(pause, signal);
 }
 
 /** Resolves after the time; rejects with the signal's reason where that comes first. */
-export function rest(milliseconds: number, signal: AbortSignal): Promise<void> {
+export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, milliseconds);
   const stopped = (): void => reject(signal.reason);

@@ -1,14 +1,14 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { Draft } from "../../store/blob-store.ts";
-import { type BackOff, retried } from "./back-off.ts";
+import type { BlobWriter } from "../../store/blob-store.ts";
+import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import type { Source, Transfer } from "./source.ts";
-import type { Supply } from "./source-list.ts";
+import type { SourceList } from "./source-list.ts";
 import { endedEarly, isTransient, toFault } from "./transient.ts";
 
-export interface DownloadOptions {
+export interface FetchLoopOptions {
   readonly digest: Digest;
-  readonly supply: Supply;
+  readonly sources: SourceList;
   /** Of the content in bytes, where a manifest has told it. */
   readonly size: number | undefined;
   readonly backOff: BackOff;
@@ -22,13 +22,13 @@ export interface DownloadOptions {
 }
 
 /** Brings a content into a draft: from its sources in turn, at the draft's end when one of them breaks. */
-export class Download {
-  readonly #options: DownloadOptions;
+export class FetchLoop {
+  readonly #options: FetchLoopOptions;
   #size: number | undefined;
   #hasBegun = false;
   #hasOthers = false;
 
-  constructor(options: DownloadOptions) {
+  constructor(options: FetchLoopOptions) {
     this.#options = options;
     this.#size = options.size;
   }
@@ -44,39 +44,39 @@ export class Download {
   }
 
   /** Nothing of what came is used. */
-  beginAnew(): void {
-    const { supply, size } = this.#options;
+  restart(): void {
+    const { sources, size } = this.#options;
     this.#hasOthers = false;
     this.#size = size;
-    supply.beginAnew();
+    sources.restart();
   }
 
   /** @throws Fault where no source has it, or what came cannot be made right */
-  async into(draft: Draft): Promise<void> {
-    const { supply, signal, backOff } = this.#options;
+  async run(writer: BlobWriter): Promise<void> {
+    const { sources, signal, backOff } = this.#options;
     let first: Fault | undefined;
     for (let turn = 0; ; turn += 1) {
-      const source = supply.choose(turn, this.#hasBegun);
+      const source = sources.choose(turn, this.#hasBegun);
       if (!source) throw first ?? this.#untrue("no source is left");
-      const before = draft.length;
+      const before = writer.length;
       try {
-        await this.#transfer(source, draft);
+        await this.#transfer(source, writer);
         return;
       } catch (error) {
         const fault = toFault(error);
         if (signal.aborted || fault.detail.kind === "storage") throw fault;
         // An earlier process kept all of it, and nobody knows the size: the digest will tell.
-        if (fault.detail.kind === "invalid-range" && draft.length > 0) return;
+        if (fault.detail.kind === "invalid-range" && writer.length > 0) return;
         if (fault.detail.kind === "upstream-untrue") {
           this.#blame(fault);
           // With wrong bytes in the draft, no other source can make it right.
-          if (this.#hasOthers || draft.length > before) throw fault;
+          if (this.#hasOthers || writer.length > before) throw fault;
         }
-        if (!isTransient(fault)) supply.drop(source);
+        if (!isTransient(fault)) sources.remove(source);
         first ??= fault;
         if (!this.#hasBegun) continue;
-        if (supply.sources.length === 0) throw fault;
-        await retried(backOff, fault, signal);
+        if (sources.sources.length === 0) throw fault;
+        await waitBeforeRetry(backOff, fault, signal);
       }
     }
   }
@@ -86,15 +86,15 @@ export class Download {
     return this.#blame(this.#untrue(`what it sent as ${this.#options.digest} has another digest`));
   }
 
-  async #transfer(source: Source, draft: Draft): Promise<void> {
-    const { supply, signal, backOff, begun, coming, progressed, digest } = this.#options;
-    const transfer = await source.open(draft.length, signal);
+  async #transfer(source: Source, writer: BlobWriter): Promise<void> {
+    const { sources, signal, backOff, begun, coming, progressed, digest } = this.#options;
+    const transfer = await source.open(writer.length, signal);
     const reader = transfer.body.getReader();
-    supply.opened(transfer);
+    sources.opened(transfer);
     try {
-      let surplus = this.#accept(transfer, source, draft);
-      if (this.#size !== undefined) await draft.reserve(this.#size);
-      supply.takes(source);
+      let surplus = this.#accept(transfer, source, writer);
+      if (this.#size !== undefined) await writer.reserve(this.#size);
+      sources.accepted(source);
       this.#hasBegun = true;
       begun();
       for (;;) {
@@ -103,11 +103,11 @@ export class Download {
         const chunk = value.subarray(Math.min(surplus, value.byteLength));
         surplus -= value.byteLength - chunk.byteLength;
         if (chunk.byteLength === 0) continue;
-        if (this.#size !== undefined && draft.length + chunk.byteLength > this.#size) {
+        if (this.#size !== undefined && writer.length + chunk.byteLength > this.#size) {
           throw this.#untrue(`it sent more than the ${this.#size} bytes of ${digest}`, source);
         }
-        coming(draft.length, chunk);
-        await draft.append(chunk);
+        coming(writer.length, chunk);
+        await writer.append(chunk);
         backOff.progressed();
         progressed();
       }
@@ -115,31 +115,31 @@ export class Download {
       // What is left of a transfer that failed here would hold its connection.
       await reader.cancel().catch(() => {});
     }
-    if (this.#size !== undefined && draft.length < this.#size) {
-      throw endedEarly(source.name, draft.length, this.#size);
+    if (this.#size !== undefined && writer.length < this.#size) {
+      throw endedEarly(source.name, writer.length, this.#size);
     }
   }
 
   /** Checks an answer against what is known and returns how many of its bytes are here already. */
-  #accept(transfer: Transfer, source: Source, draft: Draft): number {
+  #accept(transfer: Transfer, source: Source, writer: BlobWriter): number {
     const { digest } = this.#options;
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
       const reason = `it has ${transfer.size} bytes as ${digest}, which has ${this.#size}`;
       throw this.#untrue(reason, source);
     }
-    if (transfer.start > draft.length) {
-      throw this.#untrue(`it sent bytes from ${transfer.start} on, not ${draft.length}`, source);
+    if (transfer.start > writer.length) {
+      throw this.#untrue(`it sent bytes from ${transfer.start} on, not ${writer.length}`, source);
     }
     this.#size ??= transfer.size;
-    return draft.length - transfer.start;
+    return writer.length - transfer.start;
   }
 
   #blame(fault: Fault): Fault {
-    this.#hasOthers = this.#options.supply.blame(fault);
+    this.#hasOthers = this.#options.sources.reportCorrupt(fault);
     return fault;
   }
 
-  #untrue(reason: string, source: Source | undefined = this.#options.supply.sources[0]): Fault {
+  #untrue(reason: string, source: Source | undefined = this.#options.sources.sources[0]): Fault {
     return new Fault({ kind: "upstream-untrue", upstream: source?.name ?? "the upstream", reason });
   }
 }

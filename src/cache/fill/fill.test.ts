@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Fault } from "../../oci/fault.ts";
-import { MemoryBlobs } from "../../store/memory/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
 import { content, ScriptedSource, unreachable } from "../cachetest/scripted-source.ts";
@@ -16,17 +16,17 @@ async function faultOf(work: Promise<unknown>): Promise<Fault> {
   throw new Error(`expected a Fault, got ${String(error)}`);
 }
 
-async function isGone(store: MemoryBlobs, digest: ReturnType<typeof content>["digest"]) {
-  const draft = await store.draft(digest);
-  const { length } = draft;
-  await draft.discard();
+async function isGone(store: MemoryBlobStore, digest: ReturnType<typeof content>["digest"]) {
+  const writer = await store.writer(digest);
+  const { length } = writer;
+  await writer.discard();
   return length === 0 && (await store.open(digest)) === undefined;
 }
 
 describe("a fill", () => {
   test("stores what it was sent, and its followers get every byte", async () => {
     const { bytes, digest } = content(MIB);
-    const fill = new Fill(digest, new MemoryBlobs(), new ScriptedSource(bytes));
+    const fill = new Fill(digest, new MemoryBlobStore(), new ScriptedSource(bytes));
     await fill.started;
     const followers = [0, 1, 500_000].map((first) =>
       new Response(follow(fill, { first, end: bytes.length, giveUp: () => {} })).bytes(),
@@ -41,7 +41,7 @@ describe("a fill", () => {
     const { bytes, digest } = content(MIB);
     const breaks = Array.from({ length: 10 }, () => ({ breaksAfter: 100_000 }));
     const source = new ScriptedSource(bytes, breaks);
-    const fill = new Fill(digest, new MemoryBlobs(), source);
+    const fill = new Fill(digest, new MemoryBlobStore(), source);
     await fill.stored;
     expect(source.offsets).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => n * 100_000));
     expect(source.sent).toBe(bytes.length);
@@ -51,7 +51,7 @@ describe("a fill", () => {
     const { bytes, digest } = content(MIB);
     const script = [{ breaksAfter: 300_000 }, { ignoresOffset: true }];
     const source = new ScriptedSource(bytes, script);
-    const fill = new Fill(digest, new MemoryBlobs(), source);
+    const fill = new Fill(digest, new MemoryBlobStore(), source);
     expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
   });
 
@@ -60,8 +60,8 @@ describe("a fill", () => {
     const gone = new Fault({ kind: "unknown", what: "blob", upstream: "a.test", name: digest });
     const first = new ScriptedSource(bytes, [{ breaksAfter: 50_000 }, { fault: gone }], "a.test/x");
     const second = new ScriptedSource(bytes, [], "b.test/x");
-    const fill = new Fill(digest, new MemoryBlobs(), first);
-    fill.supply.offer(second);
+    const fill = new Fill(digest, new MemoryBlobStore(), first);
+    fill.sources.add(second);
     await fill.stored;
     expect(second.offsets).toEqual([50_000]);
   });
@@ -70,7 +70,7 @@ describe("a fill", () => {
     const { bytes, digest } = content(MIB);
     const wrong = bytes.with(5, (bytes[5] ?? 0) ^ 1);
     const source = new ScriptedSource(bytes, [{ bytes: wrong, isMirror: true }]);
-    const fill = new Fill(digest, new MemoryBlobs(), source, bytes.length);
+    const fill = new Fill(digest, new MemoryBlobStore(), source, bytes.length);
     await fill.started;
     const given = Promise.withResolvers<Fault>();
     const early = follow(fill, { first: 0, end: bytes.length, giveUp: given.resolve }).getReader();
@@ -91,7 +91,7 @@ describe("a fill", () => {
     const { bytes, digest } = content(MIB);
     const short = bytes.subarray(0, 700_000);
     const source = new ScriptedSource(bytes, [{ bytes: short, isMirror: true, breaksAfter: 9 }]);
-    const fill = new Fill(digest, new MemoryBlobs(), source);
+    const fill = new Fill(digest, new MemoryBlobStore(), source);
     expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
     expect(source.offsets).toEqual([0, 9, 0]);
   });
@@ -99,17 +99,17 @@ describe("a fill", () => {
   test("is not done twice where the registry itself sent something else", async () => {
     const { bytes, digest } = content(MIB);
     const source = new ScriptedSource(bytes, [{ bytes: content(MIB, 7).bytes }]);
-    const fault = await faultOf(new Fill(digest, new MemoryBlobs(), source).stored);
+    const fault = await faultOf(new Fill(digest, new MemoryBlobStore(), source).stored);
     expect(fault.detail.kind).toBe("upstream-untrue");
     expect(source.offsets).toEqual([0]);
   });
 
   test("begins anew where what an earlier process kept is what was wrong", async () => {
     const { bytes, digest } = content(MIB);
-    const store = new MemoryBlobs();
-    const draft = await store.draft(digest);
-    await draft.append(content(100_000, 9).bytes);
-    await draft.keep();
+    const store = new MemoryBlobStore();
+    const writer = await store.writer(digest);
+    await writer.append(content(100_000, 9).bytes);
+    await writer.suspend();
     const source = new ScriptedSource(bytes);
     expect(await (await new Fill(digest, store, source).stored).bytes.bytes()).toEqual(bytes);
     expect(source.offsets).toEqual([100_000, 0]);
@@ -117,7 +117,7 @@ describe("a fill", () => {
 
   test("is given up when nothing has come for its idle time, and keeps what it has", async () => {
     const { bytes, digest } = content(MIB);
-    const store = new MemoryBlobs();
+    const store = new MemoryBlobStore();
     const away = Array.from({ length: 1000 }, () => ({ fault: unreachable("reg.test") }));
     const source = new ScriptedSource(bytes, [{ breaksAfter: 300_000 }, ...away]);
     const impatient = { limits: { idle: 100 }, random: () => 0.01 };
@@ -131,7 +131,7 @@ describe("a fill", () => {
 
   test("keeps what it has when it is stopped, for a fill that goes on from there", async () => {
     const { bytes, digest } = content(MIB);
-    const store = new MemoryBlobs();
+    const store = new MemoryBlobStore();
     const hanging = new ScriptedSource(bytes, [
       { breaksAfter: 400_000 },
       { fault: unreachable("x") },
@@ -143,17 +143,17 @@ describe("a fill", () => {
     const next = new Fill(digest, store, source);
     await next.stored;
     const [offset = 0] = source.offsets;
-    expect(next.kept).toBe(offset);
+    expect(next.resumedBytes).toBe(offset);
     expect(offset).toBeGreaterThanOrEqual(400_000 - 64 * 1024);
     expect(source.sent).toBe(bytes.length - offset);
   });
 
   test("finishes a draft that was kept whole, asking nobody where the size is known", async () => {
     const { bytes, digest } = content(100_000);
-    const store = new MemoryBlobs();
-    const kept = await store.draft(digest);
+    const store = new MemoryBlobStore();
+    const kept = await store.writer(digest);
     await kept.append(bytes);
-    await kept.keep();
+    await kept.suspend();
     const source = new ScriptedSource(bytes);
     await new Fill(digest, store, source, bytes.length).stored;
     expect(source.offsets).toEqual([]);
@@ -161,10 +161,10 @@ describe("a fill", () => {
 
   test("starts over where a draft that was kept whole is wrong", async () => {
     const { bytes, digest } = content(100_000);
-    const store = new MemoryBlobs();
-    const kept = await store.draft(digest);
+    const store = new MemoryBlobStore();
+    const kept = await store.writer(digest);
     await kept.append(content(100_000, 2).bytes);
-    await kept.keep();
+    await kept.suspend();
     const fill = new Fill(digest, store, new ScriptedSource(bytes), bytes.length);
     expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
   });
@@ -177,7 +177,7 @@ describe("a fill", () => {
     ["too many bytes", { bytes: content(400_000).bytes, size: 300_000 }, "more than the 300000"],
     ["another size", { size: 299_999 }, "has 299999 bytes"],
   ])("refuses %s and stores nothing", async (_, behaviour, message) => {
-    const store = new MemoryBlobs();
+    const store = new MemoryBlobStore();
     const fill = new Fill(digest, store, new ScriptedSource(bytes, [behaviour]), bytes.length);
     const fault = await faultOf(fill.stored);
     expect(fault.detail.kind).toBe("upstream-untrue");
@@ -188,7 +188,7 @@ describe("a fill", () => {
   test("gives no follower the last bytes of something that is wrong", async () => {
     const fill = new Fill(
       digest,
-      new MemoryBlobs(),
+      new MemoryBlobStore(),
       new ScriptedSource(bytes, [{ bytes: flipped }]),
     );
     await fill.started;
@@ -209,7 +209,7 @@ describe("a fill", () => {
 
   test("does not start where its only source fails, and says why", async () => {
     const source = new ScriptedSource(bytes, [{ fault: unreachable("reg.test") }]);
-    const fill = new Fill(digest, new MemoryBlobs(), source);
+    const fill = new Fill(digest, new MemoryBlobStore(), source);
     expect((await faultOf(fill.started)).message).toContain("connection reset");
     expect(source.offsets).toEqual([0]);
   });
@@ -217,7 +217,7 @@ describe("a fill", () => {
   test("ends cleanly where the size is nowhere known", async () => {
     const fill = new Fill(
       digest,
-      new MemoryBlobs(),
+      new MemoryBlobStore(),
       new ScriptedSource(bytes, [{ size: "unknown" }]),
     );
     await fill.started;
@@ -232,7 +232,7 @@ describe("a follower", () => {
     const { bytes, digest } = content(MIB);
     const gate = Promise.withResolvers<void>();
     const source = new ScriptedSource(bytes);
-    const fill = new Fill(digest, new MemoryBlobs(), {
+    const fill = new Fill(digest, new MemoryBlobStore(), {
       name: source.name,
       open: async (offset, signal) => {
         const transfer = await source.open(offset, signal);
@@ -267,7 +267,7 @@ describe("a follower", () => {
 
   test("that leaves does not end the fill", async () => {
     const { bytes, digest } = content(MIB);
-    const fill = new Fill(digest, new MemoryBlobs(), new ScriptedSource(bytes));
+    const fill = new Fill(digest, new MemoryBlobStore(), new ScriptedSource(bytes));
     await fill.started;
     const reader = follow(fill, { first: 0, end: bytes.length, giveUp: () => {} }).getReader();
     await reader.read();

@@ -1,14 +1,14 @@
 import { type Digest, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { BlobStore, Draft, StoredBlob } from "../../store/blob-store.ts";
+import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
-import { Download } from "./fetch-loop.ts";
+import { FetchLoop } from "./fetch-loop.ts";
 import { Followers } from "./followers.ts";
-import { type Handover, HELD_BACK } from "./resume-point.ts";
-import { Newest } from "./tail-buffer.ts";
-import { Pieces } from "./read-cache.ts";
+import { type ResumePoint, WITHHELD_TAIL } from "./resume-point.ts";
+import { TailBuffer } from "./tail-buffer.ts";
+import { ReadCache } from "./read-cache.ts";
 import type { Source } from "./source.ts";
-import { Supply } from "./source-list.ts";
+import { SourceList } from "./source-list.ts";
 import { toFault } from "./transient.ts";
 
 /** Followers are woken when so many bytes are new to them, or so many milliseconds after the first ones. */
@@ -33,22 +33,22 @@ export class Fill {
   /** Resolves once nothing of it is open any more. */
   readonly ended: Promise<void>;
 
-  readonly supply: Supply;
+  readonly sources: SourceList;
   readonly followers = new Followers();
   /** In milliseconds of the epoch. */
   readonly since = Date.now();
-  readonly #download: Download;
+  readonly #download: FetchLoop;
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
   readonly #ended = Promise.withResolvers<void>();
-  #newest = new Newest();
+  #newest = new TailBuffer();
   #pieces = this.#newPieces();
   #progress = Promise.withResolvers<void>();
-  #draft: Draft | undefined;
+  #writer: BlobWriter | undefined;
   #result: StoredBlob | undefined;
   #fault: Fault | undefined;
-  #handover: Handover | undefined;
+  #resumePoint: ResumePoint | undefined;
   /** Up to where the draft's file can be read: what a failed write has lost is among the newest. */
   #written = Infinity;
   #attempt = 0;
@@ -69,10 +69,10 @@ export class Fill {
     after?: Promise<unknown>,
     backOff: BackOffOptions = {},
   ) {
-    this.supply = new Supply(source);
-    this.#download = new Download({
+    this.sources = new SourceList(source);
+    this.#download = new FetchLoop({
       digest,
-      supply: this.supply,
+      sources: this.sources,
       size,
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
@@ -97,18 +97,18 @@ export class Fill {
   /** Bytes, from the first one on, that a follower may have now. */
   get available(): number {
     if (this.#result) return this.#result.size;
-    if (this.#handover) return this.#handover.length;
-    const length = this.#draft?.length ?? 0;
-    return Math.max(0, Math.min(length, (this.size ?? length) - HELD_BACK));
+    if (this.#resumePoint) return this.#resumePoint.length;
+    const length = this.#writer?.length ?? 0;
+    return Math.max(0, Math.min(length, (this.size ?? length) - WITHHELD_TAIL));
   }
 
   /** Bytes that came so far, those that an earlier process kept included. */
   get received(): number {
-    return this.#result?.size ?? this.#draft?.length ?? 0;
+    return this.#result?.size ?? this.#writer?.length ?? 0;
   }
 
   /** Of those, what an earlier process kept. */
-  get kept(): number {
+  get resumedBytes(): number {
     return this.#kept;
   }
 
@@ -133,13 +133,13 @@ export class Fill {
   }
 
   /** Set once storing has failed: what is needed to go on without it. */
-  get handover(): Handover | undefined {
-    return this.#handover;
+  get resumePoint(): ResumePoint | undefined {
+    return this.#resumePoint;
   }
 
   /** Where the content's end begins that is only had from a verified content. */
   get verifiedFrom(): number {
-    return Math.max(0, (this.size ?? 0) - HELD_BACK);
+    return Math.max(0, (this.size ?? 0) - WITHHELD_TAIL);
   }
 
   /** Resolves when more is available, or the fill has ended. */
@@ -162,8 +162,8 @@ export class Fill {
 
   async #bytes(first: number, end: number): Promise<Uint8Array> {
     if (this.#result) return this.#result.bytes.slice(first, end).bytes();
-    if (!this.#draft) throw new RangeError("nothing is available yet");
-    return this.#draft.read(first, end);
+    if (!this.#writer) throw new RangeError("nothing is available yet");
+    return this.#writer.read(first, end);
   }
 
   async #run(store: BlobStore, after: Promise<unknown> | undefined): Promise<void> {
@@ -189,8 +189,8 @@ export class Fill {
       const result = await this.#try(store);
       if (result) return result;
       this.#attempt += 1;
-      this.#download.beginAnew();
-      this.#newest = new Newest();
+      this.#download.restart();
+      this.#newest = new TailBuffer();
       this.#pieces = this.#newPieces();
       this.#announce();
     }
@@ -198,52 +198,52 @@ export class Fill {
 
   /** `undefined` where what came was wrong, and there is somebody else to take it from. */
   async #try(store: BlobStore): Promise<StoredBlob | undefined> {
-    let draft = await this.#begun(store);
+    let writer = await this.#begun(store);
     const { size } = this;
-    if (size !== undefined && draft.length >= size && !draft.verify()) {
-      await draft.discard();
-      draft = await store.draft(this.digest);
+    if (size !== undefined && writer.length >= size && !writer.verify()) {
+      await writer.discard();
+      writer = await store.writer(this.digest);
     }
-    this.#draft = draft;
-    this.#kept = draft.length;
+    this.#writer = writer;
+    this.#kept = writer.length;
     try {
-      if (size !== undefined) await draft.reserve(size);
-      if (size === undefined || draft.length < size) await this.#download.into(draft);
-      if (!draft.verify()) throw this.#download.wrongDigest();
-      return await draft.commit();
+      if (size !== undefined) await writer.reserve(size);
+      if (size === undefined || writer.length < size) await this.#download.run(writer);
+      if (!writer.verify()) throw this.#download.wrongDigest();
+      return await writer.commit();
     } catch (error) {
       const fault = toFault(error);
       // Or an earlier process kept a beginning that may be what is wrong.
       const isAnother = this.#download.hasOthers || this.#kept > 0;
       const isUntrue = fault.detail.kind === "upstream-untrue";
       if (isUntrue && isAnother && this.#attempt < MOST_ATTEMPTS) {
-        await draft.discard();
+        await writer.discard();
         return undefined;
       }
       // Told before the draft is closed, so that no follower takes its closing for the failure.
       this.#fault = fault;
       if (this.#fault.detail.kind === "storage" && !this.#abort.signal.aborted) {
-        await this.#handOver(draft);
+        await this.#handOver(writer);
       }
-      const isUseless = this.#handover !== undefined || draft.length === 0 || isUntrue;
+      const isUseless = this.#resumePoint !== undefined || writer.length === 0 || isUntrue;
       // Whatever becomes of the file, why the fill failed is what has to be known.
-      await (isUseless ? draft.discard() : draft.keep()).catch(() => {});
+      await (isUseless ? writer.discard() : writer.suspend()).catch(() => {});
       throw this.#fault;
     }
   }
 
-  async #begun(store: BlobStore): Promise<Draft> {
+  async #begun(store: BlobStore): Promise<BlobWriter> {
     try {
-      return await store.draft(this.digest);
+      return await store.writer(this.digest);
     } catch (error) {
-      this.#handover = { length: 0, hasher: newHasher(this.digest) };
+      this.#resumePoint = { length: 0, hasher: newHasher(this.digest) };
       throw error;
     }
   }
 
   /** Lets those who read finish what can be read; then the disk may have its space back. */
-  async #handOver(draft: Draft): Promise<void> {
-    this.#handover = this.#readable(draft);
+  async #handOver(writer: BlobWriter): Promise<void> {
+    this.#resumePoint = this.#readable(writer);
     this.#started.reject(this.#fault);
     this.#stored.reject(this.#fault);
     this.#announce();
@@ -251,12 +251,12 @@ export class Fill {
   }
 
   /** What was written, and what came after it: somebody may have had that already. */
-  #readable(draft: Draft): Handover {
-    const { hasher, ...written } = draft.prefix();
+  #readable(writer: BlobWriter): ResumePoint {
+    const { hasher, ...written } = writer.prefix();
     let { length } = written;
     this.#written = length;
-    while (length < draft.length) {
-      const chunk = this.#newest.from(length, draft.length);
+    while (length < writer.length) {
+      const chunk = this.#newest.from(length, writer.length);
       if (!chunk) break;
       hasher.update(chunk);
       length += chunk.byteLength;
@@ -280,7 +280,7 @@ export class Fill {
     resolve();
   }
 
-  #newPieces(): Pieces {
-    return new Pieces((first, end) => this.#bytes(first, end));
+  #newPieces(): ReadCache {
+    return new ReadCache((first, end) => this.#bytes(first, end));
   }
 }

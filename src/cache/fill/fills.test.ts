@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { MemoryBlobs } from "../../store/memory/memory-blob-store.ts";
+import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { type FillEvent, Fills } from "./fills.ts";
 import { content, ScriptedSource } from "../cachetest/scripted-source.ts";
 
 function started() {
   const ended: FillEvent[] = [];
-  const store = new MemoryBlobs();
+  const store = new MemoryBlobStore();
   const fills = new Fills(store, {
     stored: async () => {},
     ended: (event) => void ended.push(event),
@@ -22,7 +22,7 @@ test("a fill of what is being put waits for it and downloads nothing", async () 
   expect((await put).size).toBe(bytes.length);
   expect((await fill.stored).size).toBe(bytes.length);
   expect(source.offsets).toEqual([]);
-  expect(fill.supply.hasTakenFrom(source)).toBe(false);
+  expect(fill.sources.hasTakenFrom(source)).toBe(false);
 });
 
 test("what is put while it is being filled is what the fill stored", async () => {

@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
-import { Coalesce } from "../single-flight.ts";
+import { SingleFlight } from "../single-flight.ts";
 import { Fill } from "./fill.ts";
 import type { Source } from "./source.ts";
 import { toFault } from "./transient.ts";
@@ -27,7 +27,7 @@ export class Fills {
   readonly #store: BlobStore;
   readonly #observer: FillObserver;
   readonly #running = new Map<Digest, Fill>();
-  readonly #puts = new Coalesce<StoredBlob>();
+  readonly #puts = new SingleFlight<StoredBlob>();
   /** Complete, and read to their end by those who followed them. */
   readonly #followed = new Map<Digest, Fill>();
   #stopping = false;
@@ -59,7 +59,7 @@ export class Fills {
   join(digest: Digest, source: Source, size?: number): Fill {
     const running = this.#running.get(digest);
     if (running) {
-      running.supply.offer(source);
+      running.sources.add(source);
       return running;
     }
     if (this.#stopping) throw new Fault({ kind: "storage", reason: "the cache is stopping" });
@@ -115,15 +115,15 @@ export class Fills {
   }
 
   async #write(digest: Digest, bytes: Uint8Array): Promise<StoredBlob> {
-    const kept = await this.#store.draft(digest);
+    const kept = await this.#store.writer(digest);
     if (kept.length > 0) await kept.discard();
-    const draft = kept.length > 0 ? await this.#store.draft(digest) : kept;
+    const writer = kept.length > 0 ? await this.#store.writer(digest) : kept;
     try {
-      await draft.append(bytes);
-      draft.verify();
-      return await draft.commit();
+      await writer.append(bytes);
+      writer.verify();
+      return await writer.commit();
     } catch (error) {
-      await draft.discard();
+      await writer.discard();
       throw error;
     }
   }

@@ -1,11 +1,11 @@
 import { Fault } from "../../oci/fault.ts";
 import type { Fill } from "./fill.ts";
-import type { Handover } from "./resume-point.ts";
+import type { ResumePoint } from "./resume-point.ts";
 import { toFault } from "./transient.ts";
-import { Relay } from "./verifying-stream.ts";
-import type { PieceReader, Transfer } from "./source.ts";
+import { VerifyingStream } from "./verifying-stream.ts";
+import type { ChunkReader, Transfer } from "./source.ts";
 
-export interface Following {
+export interface FollowOptions {
   /** The first byte that is wanted. */
   readonly first: number;
   /** The byte after the last one; absent where the content's size is not known yet. */
@@ -26,7 +26,7 @@ export interface Following {
 }
 
 /** The bytes of a content that is being filled, as they come. */
-export function follow(fill: Fill, following: Following): ReadableStream<Uint8Array> {
+export function follow(fill: Fill, following: FollowOptions): ReadableStream<Uint8Array> {
   const { first, end, giveUp } = following;
   let position = first;
   let cancelled = false;
@@ -36,7 +36,7 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
 
   let isReading = true;
   let isUnreadable = false;
-  let relay: Relay | undefined;
+  let relay: VerifyingStream | undefined;
   fill.followers.enter();
 
   async function next(): Promise<Uint8Array | undefined> {
@@ -47,9 +47,9 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
         if (position > first || fill.size !== size) return stalled(begunAnew(fill));
         ({ attempt } = fill);
       }
-      if (fill.handover && (isUnreadable || position >= fill.handover.length))
-        return relayed(fill.handover);
-      if (fill.fault && !fill.handover) return stalled(fill.fault);
+      if (fill.resumePoint && (isUnreadable || position >= fill.resumePoint.length))
+        return relayed(fill.resumePoint);
+      if (fill.fault && !fill.resumePoint) return stalled(fill.fault);
       if (fill.available > position) {
         ahead?.cancel();
         const piece = await fill.read(position).catch(unreadable);
@@ -66,11 +66,11 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
   }
 
   /** Storing has failed, and the client gets the rest all the same. */
-  async function relayed(from: Handover): Promise<Uint8Array | undefined> {
+  async function relayed(from: ResumePoint): Promise<Uint8Array | undefined> {
     ahead?.cancel();
-    relay ??= new Relay({
+    relay ??= new VerifyingStream({
       digest: fill.digest,
-      sources: fill.supply.sources,
+      sources: fill.sources.sources,
       first: position,
       ...(position >= from.length ? { from } : {}),
       ...(end === undefined ? {} : { end }),
@@ -97,7 +97,7 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
 
   /** A write that failed may show to readers first: the fill then notices, and says how to go on. */
   async function unreadable(error: unknown): Promise<undefined> {
-    if (fill.handover) isUnreadable = true;
+    if (fill.resumePoint) isUnreadable = true;
     else if (fill.isStored) await stalled(toFault(error));
     else if (!fill.fault) await fill.progress();
   }
@@ -130,8 +130,8 @@ export function follow(fill: Fill, following: Following): ReadableStream<Uint8Ar
   );
 }
 
-function begunAnew({ digest, supply }: Fill): Fault {
-  const upstream = supply.sources[0]?.name ?? "the upstream";
+function begunAnew({ digest, sources }: Fill): Fault {
+  const upstream = sources.sources[0]?.name ?? "the upstream";
   const reason = `what a mirror sent as ${digest} was wrong; it is being fetched from elsewhere`;
   return new Fault({ kind: "upstream-untrue", upstream, reason });
 }
@@ -139,7 +139,7 @@ function begunAnew({ digest, supply }: Fill): Fault {
 /** Bytes ahead of a fill; it ends in silence, since the fill will come by. */
 class Ahead {
   readonly #open: (from: number) => Promise<Transfer>;
-  #reader: Promise<PieceReader> | undefined;
+  #reader: Promise<ChunkReader> | undefined;
   #position: number;
   #openedAt = 0;
   #over = false;
@@ -175,7 +175,7 @@ class Ahead {
     this.#reader?.then((reader) => reader.cancel()).catch(() => {});
   }
 
-  async #begin(first: number): Promise<PieceReader> {
+  async #begin(first: number): Promise<ChunkReader> {
     this.#openedAt = first;
     const { start, body } = await this.#open(first);
     if (start === first) return body.getReader();

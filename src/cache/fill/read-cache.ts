@@ -4,7 +4,7 @@ const PIECE = 256 * 1024;
 const SHARED = 4;
 
 /** Bytes of a file that grows. Its readers run close together: what one has read, the next one wants. */
-export class Pieces {
+export class ReadCache {
   readonly #read: (first: number, end: number) => Promise<Uint8Array>;
   readonly #known = new Map<number, Promise<Uint8Array>>();
 

@@ -2,11 +2,11 @@ import { expect, test } from "bun:test";
 import { open, writeFile } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/places.ts";
 import type { Fault } from "../../oci/fault.ts";
-import { DiskDraft } from "../../store/disk/disk-blob-writer.ts";
-import { MemoryBlobs } from "../../store/memory/memory-blob-store.ts";
+import { DiskBlobWriter } from "../../store/disk/disk-blob-writer.ts";
+import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
-import type { PieceReader } from "./source.ts";
+import type { ChunkReader } from "./source.ts";
 import { content, ScriptedSource } from "../cachetest/scripted-source.ts";
 
 const KIB = 1024;
@@ -31,17 +31,17 @@ async function failingDisk(path: string, kept: Uint8Array, before = 0) {
     readStored: () => Promise.reject(new Error("it is never stored")),
     ended: () => {},
   };
-  const [store, other] = [new MemoryBlobs(), new MemoryBlobs()];
+  const [store, other] = [new MemoryBlobStore(), new MemoryBlobStore()];
   let drafts = 0;
-  store.draft = (digest) => {
+  store.writer = (digest) => {
     drafts += 1;
-    return drafts > before ? DiskDraft.begin(digest, path, file, home) : other.draft(digest);
+    return drafts > before ? DiskBlobWriter.begin(digest, path, file, home) : other.writer(digest);
   };
   return Object.assign(store, { isWriting: writing.promise, fail: () => failing.resolve() });
 }
 
 /** All that comes until the fault for which it is given up, or its end. */
-async function readOn(reader: PieceReader, givenUp: Promise<Fault>) {
+async function readOn(reader: ChunkReader, givenUp: Promise<Fault>) {
   let received = 0;
   const whole = (async () => {
     for (;;) {
@@ -75,8 +75,8 @@ test.each([
   expect(fault?.detail.kind).toBe("upstream-untrue");
   expect(received).toBeLessThanOrEqual(bytes.length - 64 * KIB);
   // What came before the write failed is not asked for again.
-  expect(source.offsets[1]).toBe(fill.handover?.length);
-  expect(fill.handover?.length).toBeGreaterThan(kept + 250 * KIB);
+  expect(source.offsets[1]).toBe(fill.resumePoint?.length);
+  expect(fill.resumePoint?.length).toBeGreaterThan(kept + 250 * KIB);
   await reader.cancel();
 });
 
@@ -95,7 +95,7 @@ test("who has some of what a mirror made up gets no right end to it from a full 
   await disk.isWriting;
   disk.fail();
   await fill.stored.catch(() => {});
-  expect(fill.handover?.length).toBeLessThan(MIB);
+  expect(fill.resumePoint?.length).toBeLessThan(MIB);
   const { fault } = await readOn(reader, givenUp);
   expect(fault?.detail.kind).toBe("upstream-untrue");
   await reader.cancel();

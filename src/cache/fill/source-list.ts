@@ -5,23 +5,23 @@ import type { Source, Transfer } from "./source.ts";
 const MOST_SOURCES = 8;
 
 /** Where one content can be had, and what came of asking there. */
-export class Supply {
+export class SourceList {
   readonly sources: Source[];
   readonly #tried = new Set<Source>();
   readonly #takenFrom = new Set<string>();
   /** Of those whose bytes are in the present draft. */
-  readonly #blames = new Set<Transfer["blame"]>();
+  readonly #blames = new Set<Transfer["reportCorrupt"]>();
 
   constructor(source: Source) {
     this.sources = [source];
   }
 
-  offer(source: Source): void {
+  add(source: Source): void {
     const isNew = this.sources.every(({ name }) => name !== source.name);
     if (isNew && this.sources.length < MOST_SOURCES) this.sources.push(source);
   }
 
-  drop(source: Source): void {
+  remove(source: Source): void {
     this.sources.splice(this.sources.indexOf(source), 1);
   }
 
@@ -41,22 +41,22 @@ export class Supply {
     return source;
   }
 
-  opened({ blame }: Transfer): void {
+  opened({ reportCorrupt: blame }: Transfer): void {
     this.#blames.add(blame);
   }
 
   /** Its answer can be used. */
-  takes({ name }: Source): void {
+  accepted({ name }: Source): void {
     this.#takenFrom.add(name);
   }
 
   /** What came together is wrong, and nobody knows by whose bytes. Returns whether others are left to ask. */
-  blame(fault: Fault): boolean {
+  reportCorrupt(fault: Fault): boolean {
     return [...this.#blames].map((blame) => blame(fault)).includes(true);
   }
 
   /** Nothing of what came is used, and every source is as good as one that was not asked. */
-  beginAnew(): void {
+  restart(): void {
     this.#blames.clear();
     this.#tried.clear();
   }

@@ -15,11 +15,11 @@ export interface Transfer {
    *
    * @returns whether the source would now take it from somebody else
    */
-  readonly blame: (fault: Fault) => boolean;
+  readonly reportCorrupt: (fault: Fault) => boolean;
 }
 
 /** What is used of a body's reader. */
-export interface PieceReader {
+export interface ChunkReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
   cancel(): Promise<void>;
 }

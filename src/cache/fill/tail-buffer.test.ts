@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Newest } from "./tail-buffer.ts";
+import { TailBuffer } from "./tail-buffer.ts";
 
 const KIB = 1024;
 
@@ -8,7 +8,7 @@ function chunk(kib: number, fill: number): Uint8Array {
 }
 
 test("bytes are found by their place, up to the end that is allowed", () => {
-  const newest = new Newest();
+  const newest = new TailBuffer();
   newest.add(100, Uint8Array.of(1, 2, 3));
   newest.add(103, Uint8Array.of(4, 5));
   expect(newest.from(99, 200)).toBeUndefined();
@@ -20,7 +20,7 @@ test("bytes are found by their place, up to the end that is allowed", () => {
 });
 
 test("the last 512 KiB are here, and no more than a chunk besides", () => {
-  const newest = new Newest();
+  const newest = new TailBuffer();
   for (let at = 0; at < 32; at += 1) newest.add(at * 64 * KIB, chunk(64, at));
   const end = 32 * 64 * KIB;
   expect(newest.from(end - 512 * KIB, end)?.[0]).toBe(24);
@@ -28,7 +28,7 @@ test("the last 512 KiB are here, and no more than a chunk besides", () => {
 });
 
 test("one chunk that is larger than all that is kept is here as a whole", () => {
-  const newest = new Newest();
+  const newest = new TailBuffer();
   newest.add(0, chunk(64, 1));
   newest.add(64 * KIB, chunk(2048, 2));
   expect(newest.from(0, Infinity)).toBeUndefined();
@@ -36,7 +36,7 @@ test("one chunk that is larger than all that is kept is here as a whole", () => 
 });
 
 test("bytes that do not follow on the last ones begin anew", () => {
-  const newest = new Newest();
+  const newest = new TailBuffer();
   newest.add(0, chunk(1, 1));
   newest.add(5000, chunk(1, 2));
   expect(newest.from(0, Infinity)).toBeUndefined();

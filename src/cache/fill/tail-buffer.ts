@@ -5,7 +5,7 @@
 const KEPT = 512 * 1024;
 
 /** What came last of a fill, as it came: who follows closely reads no file, and copies nothing. */
-export class Newest {
+export class TailBuffer {
   readonly #chunks: Uint8Array[] = [];
   #start = 0;
   #end = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { Relay, type Relayed } from "./verifying-stream.ts";
+import { VerifyingStream, type VerifyingStreamOptions } from "./verifying-stream.ts";
 import {
   type Behaviour,
   content,
@@ -19,10 +19,10 @@ interface Read {
 
 async function readAll(
   script: Behaviour[],
-  relayed: Partial<Relayed> = {},
+  relayed: Partial<VerifyingStreamOptions> = {},
 ): Promise<Read & { source: ScriptedSource }> {
   const source = new ScriptedSource(bytes, script);
-  const relay = new Relay({ digest, sources: [source], first: 0, ...relayed });
+  const relay = new VerifyingStream({ digest, sources: [source], first: 0, ...relayed });
   const pieces: Uint8Array[] = [];
   try {
     await relay.start();
@@ -48,7 +48,7 @@ describe("a content that cannot be stored", () => {
       [{ breaksAfter: 9_999 }, { ignoresOffset: true }],
     ],
     ["with a failure in between", {}, [{ breaksAfter: 100_000 }, { fault: unreachable("x") }, {}]],
-  ] satisfies [string, Partial<Relayed>, Behaviour[]][])(
+  ] satisfies [string, Partial<VerifyingStreamOptions>, Behaviour[]][])(
     "comes whole %s",
     async (_, relayed, script) => {
       const { received, fault } = await readAll(script, relayed);

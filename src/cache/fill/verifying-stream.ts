@@ -1,11 +1,11 @@
 import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { BackOff, rest } from "./back-off.ts";
-import { type Handover, HELD_BACK } from "./resume-point.ts";
+import { BackOff, sleep } from "./back-off.ts";
+import { type ResumePoint, WITHHELD_TAIL } from "./resume-point.ts";
 import { endedEarly, isTransient, toFault } from "./transient.ts";
-import type { PieceReader, Source, Transfer } from "./source.ts";
+import type { ChunkReader, Source, Transfer } from "./source.ts";
 
-export interface Relayed {
+export interface VerifyingStreamOptions {
   readonly digest: Digest;
   readonly sources: readonly Source[];
   /** Of the whole content, in bytes, where it is known. */
@@ -15,7 +15,7 @@ export interface Relayed {
   /** The byte after the last one; absent for all. */
   readonly end?: number;
   /** A beginning of the content that somebody had already, and its hash. */
-  readonly from?: Handover;
+  readonly from?: ResumePoint;
 }
 
 /** Bytes that are fetched only to be hashed; a range that begins later is passed on as it comes. */
@@ -26,12 +26,12 @@ const HASHED_FOR_NOTHING = 16 * 1024 * 1024;
  * the way, and its last piece is held back until the digest is right; a range that leaves out the
  * beginning cannot be checked, and is checked by the client as it puts the pieces together.
  */
-export class Relay {
-  readonly #relayed: Relayed;
+export class VerifyingStream {
+  readonly #relayed: VerifyingStreamOptions;
   readonly #hasher: Bun.CryptoHasher | undefined;
   readonly #abort = new AbortController();
   readonly #backOff = new BackOff({});
-  #reader: PieceReader | undefined;
+  #reader: ChunkReader | undefined;
   #size: number | undefined;
   /** Where the next byte of the source belongs. */
   #position: number;
@@ -43,10 +43,10 @@ export class Relay {
   #waitingBytes = 0;
   #ready: Uint8Array[] = [];
   /** Those whose bytes were hashed. */
-  readonly #blames = new Set<Transfer["blame"]>();
+  readonly #blames = new Set<Transfer["reportCorrupt"]>();
   #hasOthers = false;
 
-  constructor(relayed: Relayed) {
+  constructor(relayed: VerifyingStreamOptions) {
     this.#relayed = relayed;
     const { digest, first, from } = relayed;
     this.#size = relayed.size;
@@ -108,7 +108,7 @@ export class Relay {
   async #open(source: Source): Promise<void> {
     const transfer = await source.open(this.#position, this.#abort.signal);
     this.#reader = transfer.body.getReader();
-    this.#blames.add(transfer.blame);
+    this.#blames.add(transfer.reportCorrupt);
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
       throw this.#wrong(`it has ${transfer.size} bytes as a content of ${this.#size}`);
     }
@@ -144,7 +144,7 @@ export class Relay {
         this.#reader = undefined;
         const pause = isTransient(fault) ? this.#backOff.pause(fault) : undefined;
         if (this.#isOver || pause === undefined) throw fault;
-        await rest(pause, this.#abort.signal);
+        await sleep(pause, this.#abort.signal);
       }
     }
   }
@@ -168,9 +168,9 @@ export class Relay {
       this.#waitingBytes += wanted.byteLength;
     }
     // A range that ends before the piece that is held back needs no more than its own bytes.
-    const isPart = this.#size !== undefined && end <= this.#size - HELD_BACK;
+    const isPart = this.#size !== undefined && end <= this.#size - WITHHELD_TAIL;
     if (isPart && this.#position >= end) this.#isOver = true;
-    const held = this.#hasher && !isPart ? HELD_BACK : 0;
+    const held = this.#hasher && !isPart ? WITHHELD_TAIL : 0;
     while (this.#waiting[0] && this.#waitingBytes - this.#waiting[0].byteLength >= held) {
       this.#release();
     }

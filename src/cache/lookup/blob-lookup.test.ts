@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
-import type { Index } from "../../store/metadata-store.ts";
-import { MemoryBlobs } from "../../store/memory/memory-blob-store.ts";
-import { openIndex } from "../../store/sql/open-metadata.ts";
+import type { MetadataStore } from "../../store/metadata-store.ts";
+import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
+import { openMetadata } from "../../store/sql/open-metadata.ts";
 import {
   registry,
   repository,
@@ -10,34 +10,34 @@ import {
   serveRaw,
   settings,
 } from "../../upstream/upstreamtest/test-servers.ts";
-import { Blobs } from "./blob-lookup.ts";
+import { BlobLookup } from "./blob-lookup.ts";
 import { Fills } from "../fill/fills.ts";
-import { Negatives } from "./negative-cache.ts";
-import { Passing } from "../bypass/bypass.ts";
+import { NegativeCache } from "./negative-cache.ts";
+import { Bypass } from "../bypass/bypass.ts";
 import { content } from "../cachetest/scripted-source.ts";
 
 const { bytes, digest } = content(100_000);
 
-function made(store: MemoryBlobs, index: Index) {
+function made(store: MemoryBlobStore, metadata: MetadataStore) {
   const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
-  const rest = { used: () => {}, negatives: new Negatives(), passing: new Passing() };
-  return { fills, blobs: new Blobs({ store, index, fills, ...rest }) };
+  const rest = { used: () => {}, negativeCache: new NegativeCache(), bypass: new Bypass() };
+  return { fills, blobs: new BlobLookup({ store, metadata, fills, ...rest }) };
 }
 
 test("what is pulled may be seen afterwards, whatever was forgotten as the pull began", async () => {
-  const index = await openIndex(":memory:");
+  const metadata = await openMetadata(":memory:");
   using server = serve(async () => {
-    await index.links.forget([digest]);
+    await metadata.links.removeUnstored([digest]);
     return new Response(bytes);
   });
-  const { blobs } = made(new MemoryBlobs(), index);
+  const { blobs } = made(new MemoryBlobStore(), metadata);
   const known = settings(`http://reg.test:${server.port}`);
   const place = { upstream: known.name, repository: repository("app") };
-  await index.links.add(place, [{ digest, size: bytes.byteLength }]);
+  await metadata.links.add(place, [{ digest, size: bytes.byteLength }]);
   const upstream = { settings: known, registry: registry(server.port) };
   expect((await blobs.get(upstream, place, digest)).kind).toBe("stored");
-  expect(await index.links.get(place, digest)).toEqual({ digest, size: bytes.byteLength });
-  await index.close();
+  expect(await metadata.links.get(place, digest)).toEqual({ digest, size: bytes.byteLength });
+  await metadata.close();
 });
 
 test("a client is answered once its first byte is here", async () => {
@@ -50,11 +50,11 @@ test("a client is answered once its first byte is here", async () => {
     if (asked > 1) socket.end(Buffer.concat([Buffer.from(head), large.bytes]));
     else socket.end(head);
   });
-  const index = await openIndex(":memory:");
-  const { blobs } = made(new MemoryBlobs(), index);
+  const metadata = await openMetadata(":memory:");
+  const { blobs } = made(new MemoryBlobStore(), metadata);
   const known = settings(`http://reg.test:${server.port}`);
   const place = { upstream: known.name, repository: repository("app") };
-  await index.links.add(place, [{ digest: large.digest, size: large.bytes.byteLength }]);
+  await metadata.links.add(place, [{ digest: large.digest, size: large.bytes.byteLength }]);
   const upstream = { settings: known, registry: registry(server.port) };
   const answer = await blobs.get(upstream, place, large.digest);
   // The head of an answer leaves with its first byte.
@@ -62,20 +62,20 @@ test("a client is answered once its first byte is here", async () => {
   if (answer.kind !== "growing") throw new Error("5 MiB are no small blob");
   const body = await new Response(answer.body({ giveUp: () => {} })).bytes();
   expect(body).toEqual(large.bytes);
-  await index.close();
+  await metadata.close();
 });
 
 test("who joins a fill that is ending with another place's refusal begins a new one", async () => {
   using server = serve(({ path }) =>
     path.startsWith("/v2/open/") ? new Response(bytes) : new Response("", { status: 404 }),
   );
-  const store = new MemoryBlobs();
+  const store = new MemoryBlobStore();
   const ending = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
-  const draft = store.draft.bind(store);
+  const draft = store.writer.bind(store);
   // The first draft takes its time to go, as a file on a busy disk does.
-  store.draft = async (wanted) => {
-    store.draft = draft;
+  store.writer = async (wanted) => {
+    store.writer = draft;
     const first = await draft(wanted);
     const discard = first.discard.bind(first);
     first.discard = async () => {
@@ -85,8 +85,8 @@ test("who joins a fill that is ending with another place's refusal begins a new 
     };
     return first;
   };
-  const index = await openIndex(":memory:");
-  const { fills, blobs } = made(store, index);
+  const metadata = await openMetadata(":memory:");
+  const { fills, blobs } = made(store, metadata);
   const known = settings(`http://reg.test:${server.port}`);
   const upstream = { settings: known, registry: registry(server.port) };
   const get = (name: string) =>
@@ -105,5 +105,5 @@ test("who joins a fill that is ending with another place's refusal begins a new 
   expect(await refused).toContain("has no blob");
   expect((await served).kind).toBe("stored");
   expect(server.seen.map(({ path }) => path.split("/")[2])).toEqual(["secret", "open"]);
-  await index.close();
+  await metadata.close();
 });

@@ -2,19 +2,19 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
-import type { Index, Link, Place } from "../../store/metadata-store.ts";
-import type { BlobAnswer, BlobHead } from "../results.ts";
-import { Coalesce } from "../single-flight.ts";
+import type { MetadataStore, Link, RepositoryRef } from "../../store/metadata-store.ts";
+import type { BlobResult, BlobHeadResult } from "../results.ts";
+import { SingleFlight } from "../single-flight.ts";
 import type { Fill } from "../fill/fill.ts";
 import type { Fills } from "../fill/fills.ts";
 import { follow } from "../fill/follow.ts";
 import { keyOf } from "./manifest-store.ts";
-import type { Negatives } from "./negative-cache.ts";
-import { type CacheNote, HIT, JOINED, MISS, PASSED_ON, UNSTORED } from "../cache-status.ts";
-import type { Passing } from "../bypass/bypass.ts";
-import { within } from "../with-timeout.ts";
+import type { NegativeCache } from "./negative-cache.ts";
+import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
+import type { Bypass } from "../bypass/bypass.ts";
+import { withTimeout } from "../with-timeout.ts";
 import type { Transfer } from "../fill/source.ts";
-import { passThrough } from "../bypass/stream-uncached.ts";
+import { streamUncached } from "../bypass/stream-uncached.ts";
 import { isBypassed, type Upstream, UpstreamSource } from "../upstream.ts";
 
 /** Up to this many bytes a blob is verified before its first byte is sent. */
@@ -26,79 +26,79 @@ const FAR_AHEAD = 16 * 1024 * 1024;
 /** Bytes that are asked for at once on behalf of such a range: most readers leave after a few. */
 const AHEAD_WINDOW = 16 * 1024 * 1024;
 
-export interface BlobsOptions {
+export interface BlobLookupOptions {
   readonly store: BlobStore;
-  readonly index: Index;
+  readonly metadata: MetadataStore;
   readonly fills: Fills;
   /** Told of every blob that was served from here. */
   readonly used: (digest: Digest) => void;
-  readonly negatives: Negatives;
-  readonly passing: Passing;
+  readonly negativeCache: NegativeCache;
+  readonly bypass: Bypass;
 }
 
 /** Layers and configurations, by digest and by where they may be seen. */
-export class Blobs {
+export class BlobLookup {
   readonly #store: BlobStore;
-  readonly #index: Index;
+  readonly #metadata: MetadataStore;
   readonly #fills: Fills;
   readonly #used: (digest: Digest) => void;
   /** Small ones that could not be stored, fetched once for all who wait at a place. */
-  readonly #whole = new Coalesce<Uint8Array<ArrayBuffer>>();
-  readonly #negatives: Negatives;
-  readonly #passing: Passing;
-  readonly #probes = new Coalesce<number | undefined>();
+  readonly #whole = new SingleFlight<Uint8Array<ArrayBuffer>>();
+  readonly #negativeCache: NegativeCache;
+  readonly #bypass: Bypass;
+  readonly #probes = new SingleFlight<number | undefined>();
 
-  constructor({ store, index, fills, used, negatives, passing }: BlobsOptions) {
+  constructor({ store, metadata, fills, used, negativeCache, bypass }: BlobLookupOptions) {
     this.#store = store;
-    this.#index = index;
+    this.#metadata = metadata;
     this.#fills = fills;
     this.#used = used;
-    this.#negatives = negatives;
-    this.#passing = passing;
+    this.#negativeCache = negativeCache;
+    this.#bypass = bypass;
   }
 
   /** @throws Fault */
-  async head(upstream: Upstream, place: Place, digest: Digest): Promise<BlobHead> {
-    if (isBypassed(upstream, place)) return this.#passing.blobHead(upstream, place, digest);
-    const link = await this.#index.links.get(place, digest);
+  async head(upstream: Upstream, repo: RepositoryRef, digest: Digest): Promise<BlobHeadResult> {
+    if (isBypassed(upstream, repo)) return this.#bypass.blobHead(upstream, repo, digest);
+    const link = await this.#metadata.links.get(repo, digest);
     const stored = link && (await this.#store.open(digest));
-    if (stored) return { size: stored.size, note: HIT };
-    const size = (await this.#authorise(upstream, place, digest)) ?? link?.size;
-    if (size !== undefined) return { note: PASSED_ON, size };
+    if (stored) return { size: stored.size, cacheStatus: HIT };
+    const size = (await this.#authorise(upstream, repo, digest)) ?? link?.size;
+    if (size !== undefined) return { cacheStatus: FORWARDED, size };
     // A HEAD has to tell the size, and this upstream tells it only by sending everything.
-    const source = new UpstreamSource(upstream, place, digest);
-    const blob = await within(SMALL_WAIT_MS, this.#fills.join(digest, source).stored);
+    const source = new UpstreamSource(upstream, repo, digest);
+    const blob = await withTimeout(SMALL_WAIT_MS, this.#fills.join(digest, source).stored);
     if (!blob) throw sizeUnknown(source, digest);
-    return { note: MISS, size: blob.size };
+    return { cacheStatus: MISS, size: blob.size };
   }
 
   /** @throws Fault */
   async get(
     upstream: Upstream,
-    place: Place,
+    repo: RepositoryRef,
     digest: Digest,
     range?: RangeRequest,
-  ): Promise<BlobAnswer> {
-    if (isBypassed(upstream, place)) return this.#passing.blob(upstream, place, digest, range);
-    const link = await this.#index.links.get(place, digest);
+  ): Promise<BlobResult> {
+    if (isBypassed(upstream, repo)) return this.#bypass.blob(upstream, repo, digest, range);
+    const link = await this.#metadata.links.get(repo, digest);
     const blob = await this.#store.open(digest);
     if (blob) {
       // The bytes are here for another repository; whether this one has them too, only its upstream knows.
-      if (!link) await this.#authorise(upstream, place, digest);
+      if (!link) await this.#authorise(upstream, repo, digest);
       this.#used(digest);
-      return { kind: "stored", blob, note: link ? HIT : MISS };
+      return { kind: "stored", blob, cacheStatus: link ? HIT : MISS };
     }
-    const note = this.#fills.running(digest) ? JOINED : MISS;
-    const source = new UpstreamSource(upstream, place, digest);
-    const fill = await this.#negatives.run(blobKey(place, digest), () =>
+    const cacheStatus = this.#fills.running(digest) ? COLLAPSED : MISS;
+    const source = new UpstreamSource(upstream, repo, digest);
+    const fill = await this.#negativeCache.run(blobKey(repo, digest), () =>
       this.#begun(source, digest, link?.size),
     );
-    if (fill.handover) return this.#unstored(fill, source, place, range);
+    if (fill.resumePoint) return this.#unstored(fill, source, repo, range);
     // Where the bytes come from somewhere else, that they come says nothing about this place.
-    if (!link && !fill.supply.hasTakenFrom(source)) await this.#authorise(upstream, place, digest);
+    if (!link && !fill.sources.hasTakenFrom(source)) await this.#authorise(upstream, repo, digest);
     // Also one that was there: until this fill began, it was of nothing that is here, and pruned.
-    else await this.#link(place, link ?? { digest });
-    return this.#following(fill, source, place, note, range);
+    else await this.#link(repo, link ?? { digest });
+    return this.#following(fill, source, repo, cacheStatus, range);
   }
 
   /** A fill of which the upstream's answer is known to be usable. */
@@ -110,9 +110,9 @@ export class Blobs {
         await fill.started;
         return fill;
       } catch (error) {
-        if (fill.handover) return fill;
+        if (fill.resumePoint) return fill;
         // It was ending when this one joined it: what another place was refused says nothing here.
-        if (isOurs || fill.supply.hasTried(source) || fill.fault?.detail.kind === "storage")
+        if (isOurs || fill.sources.hasTried(source) || fill.fault?.detail.kind === "storage")
           throw error;
         await fill.stored.catch(() => {});
       }
@@ -122,20 +122,20 @@ export class Blobs {
   async #following(
     fill: Fill,
     source: UpstreamSource,
-    place: Place,
-    note: CacheNote,
+    repo: RepositoryRef,
+    cacheStatus: CacheStatus,
     request: RangeRequest | undefined,
-  ): Promise<BlobAnswer> {
-    const blob = await within(SMALL_WAIT_MS, whole(fill, request !== undefined));
-    if (blob) return { kind: "stored", blob, note };
-    if (fill.handover) return this.#unstored(fill, source, place, request);
+  ): Promise<BlobResult> {
+    const blob = await withTimeout(SMALL_WAIT_MS, whole(fill, request !== undefined));
+    if (blob) return { kind: "stored", blob, cacheStatus };
+    if (fill.resumePoint) return this.#unstored(fill, source, repo, request);
     const { digest, size } = fill;
     if (!request) {
-      if (!(await hasBegun(fill, 0))) return this.#unstored(fill, source, place, request);
+      if (!(await hasBegun(fill, 0))) return this.#unstored(fill, source, repo, request);
       return {
         kind: "growing",
         digest,
-        note,
+        cacheStatus,
         ...(size === undefined ? {} : { size }),
         body: (following) =>
           follow(fill, { first: 0, ...following, ...(size === undefined ? {} : { end: size }) }),
@@ -151,7 +151,7 @@ export class Blobs {
     const end = range.last + 1;
     const isFarAhead = range.first > fill.available + FAR_AHEAD && range.first < fill.verifiedFrom;
     if (!isFarAhead && !(await hasBegun(fill, range.first))) {
-      return this.#unstored(fill, source, place, request);
+      return this.#unstored(fill, source, repo, request);
     }
     const ahead = (from: number): Promise<Transfer> =>
       source.range({ first: from, last: Math.min(range.last, from + AHEAD_WINDOW - 1) });
@@ -160,7 +160,7 @@ export class Blobs {
       digest,
       size,
       range,
-      note,
+      cacheStatus,
       body: (following) =>
         follow(fill, { first: range.first, end, ...following, ...(isFarAhead ? { ahead } : {}) }),
     };
@@ -170,35 +170,35 @@ export class Blobs {
   async #unstored(
     fill: Fill,
     source: UpstreamSource,
-    place: Place,
+    repo: RepositoryRef,
     range: RangeRequest | undefined,
-  ): Promise<BlobAnswer> {
+  ): Promise<BlobResult> {
     const { digest, size } = fill;
     const known = size === undefined ? {} : { size };
-    const answer = await passThrough(
-      { digest, source, note: UNSTORED, ...known },
+    const answer = await streamUncached(
+      { digest, source, cacheStatus: UNSTORED, ...known },
       range,
       this.#whole,
     );
-    await this.#link(place, { digest });
+    await this.#link(repo, { digest });
     return answer;
   }
 
   /** Asks whether the upstream shows this content in this repository, and remembers that it does. */
-  #authorise(upstream: Upstream, place: Place, digest: Digest): Promise<number | undefined> {
-    const key = blobKey(place, digest);
+  #authorise(upstream: Upstream, repo: RepositoryRef, digest: Digest): Promise<number | undefined> {
+    const key = blobKey(repo, digest);
     return this.#probes.run(key, async () => {
-      const { size } = await this.#negatives.run(key, () =>
-        upstream.registry.probeBlob(place.repository, digest),
+      const { size } = await this.#negativeCache.run(key, () =>
+        upstream.registry.probeBlob(repo.repository, digest),
       );
-      await this.#link(place, { digest });
+      await this.#link(repo, { digest });
       return size;
     });
   }
 
   /** Without a size that the upstream told: only manifests and verified content are believed. */
-  #link(place: Place, link: Link): Promise<void> {
-    return this.#index.links.add(place, [link]);
+  #link(repo: RepositoryRef, link: Link): Promise<void> {
+    return this.#metadata.links.add(repo, [link]);
   }
 }
 
@@ -209,10 +209,10 @@ export class Blobs {
 async function whole(fill: Fill, isPart: boolean): Promise<StoredBlob | undefined> {
   for (;;) {
     const known = fill.size ?? fill.available;
-    if (fill.handover) return undefined;
+    if (fill.resumePoint) return undefined;
     if (fill.isOver || (fill.size === undefined ? isPart : known <= SMALL)) {
       return fill.stored.catch((error: unknown) => {
-        if (!fill.handover) throw error;
+        if (!fill.resumePoint) throw error;
         return undefined;
       });
     }
@@ -227,15 +227,15 @@ async function whole(fill: Fill, isPart: boolean): Promise<StoredBlob | undefine
  * client is to get it in another way.
  */
 async function hasBegun(fill: Fill, first: number): Promise<boolean> {
-  while (fill.available <= first && !fill.isOver && !fill.handover) await fill.progress();
-  if (fill.handover) return false;
+  while (fill.available <= first && !fill.isOver && !fill.resumePoint) await fill.progress();
+  if (fill.resumePoint) return false;
   if (fill.fault) throw fill.fault;
   return true;
 }
 
 /** That a digest is no manifest says nothing of a blob: their answers are remembered apart. */
-function blobKey(place: Place, digest: Digest): string {
-  return `blob ${keyOf(place, digest)}`;
+function blobKey(repo: RepositoryRef, digest: Digest): string {
+  return `blob ${keyOf(repo, digest)}`;
 }
 
 function sizeUnknown(source: UpstreamSource, digest: Digest): Fault {

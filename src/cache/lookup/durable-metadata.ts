@@ -1,116 +1,119 @@
 import { Fault } from "../../oci/fault.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { FactFiles } from "../../store/disk/sidecar-files.ts";
+import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import type { Tag } from "../../oci/names.ts";
-import type { Index, Place, TagFact } from "../../store/metadata-store.ts";
-import type { Growth } from "../quota-events.ts";
+import type { MetadataStore, RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import type { QuotaEvents } from "../quota-events.ts";
 
-export interface DurableFactsOptions {
-  readonly files?: FactFiles | undefined;
-  readonly growth?: Growth | undefined;
+export interface DurableMetadataOptions {
+  readonly sidecars?: SidecarFiles | undefined;
+  readonly growth?: QuotaEvents | undefined;
   /** Told of what could not be written. */
-  readonly forgotten: (fault: Fault) => void;
+  readonly notWritten: (fault: Fault) => void;
 }
 
 /**
  * The index as the pull path writes it: what cannot be written must not fail a pull, since it is
  * learnt again when it is needed, and manifests and tags are written beside the content as well.
  */
-export class DurableFacts {
-  readonly index: Index;
-  readonly #files: FactFiles | undefined;
+export class DurableMetadata {
+  readonly metadata: MetadataStore;
+  readonly #sidecars: SidecarFiles | undefined;
   readonly #forgotten: (fault: Fault) => void;
 
-  constructor(index: Index, { files, growth, forgotten }: DurableFactsOptions) {
-    this.#files = files;
+  constructor(
+    metadata: MetadataStore,
+    { sidecars, growth, notWritten: forgotten }: DurableMetadataOptions,
+  ) {
+    this.#sidecars = sidecars;
     this.#forgotten = forgotten;
-    const { tags, links, contents, listings } = index;
-    this.index = {
-      pins: index.pins,
+    const { tags, links, blobs: contents, listings } = metadata;
+    this.metadata = {
+      pins: metadata.pins,
       get revision() {
-        return index.revision;
+        return metadata.revision;
       },
-      bytes: () => index.bytes(),
-      shrink: () => index.shrink(),
-      close: () => index.close(),
+      bytes: () => metadata.bytes(),
+      shrink: () => metadata.shrink(),
+      close: () => metadata.close(),
       tags: {
-        get: (place, tag) => tags.get(place, tag),
-        list: (place) => tags.list(place),
+        get: (repo, tag) => tags.get(repo, tag),
+        list: (repo) => tags.list(repo),
         all: (limit, last) => tags.all(limit, last),
-        remove: async (place, tag) => {
-          const before = await tags.get(place, tag);
-          await this.#try(() => tags.remove(place, tag));
-          if (before) await this.#try(async () => files?.forgetTag(before.digest, place, tag));
+        remove: async (repo, tag) => {
+          const before = await tags.get(repo, tag);
+          await this.#try(() => tags.remove(repo, tag));
+          if (before) await this.#try(async () => sidecars?.removeTag(before.digest, repo, tag));
         },
-        put: async (place, tag, fact) => {
-          const before = await tags.get(place, tag);
-          await this.#try(() => tags.put(place, tag, fact));
-          await this.#try(() => this.#writeTag(place, tag, fact, before));
+        put: async (repo, tag, fact) => {
+          const before = await tags.get(repo, tag);
+          await this.#try(() => tags.put(repo, tag, fact));
+          await this.#try(() => this.#writeTag(repo, tag, fact, before));
         },
       },
       links: {
-        get: (place, digest) => links.get(place, digest),
-        places: (digest, limit) => links.places(digest, limit),
+        get: (repo, digest) => links.get(repo, digest),
+        repositoriesOf: (digest, limit) => links.repositoriesOf(digest, limit),
         upstreams: (digest) => links.upstreams(digest),
         digests: (limit, last) => links.digests(limit, last),
-        forget: (digests) => links.forget(digests),
+        removeUnstored: (digests) => links.removeUnstored(digests),
         repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
-        seenIn: (upstream, digests) => links.seenIn(upstream, digests),
-        add: async (place, added) => {
-          await this.#try(() => links.add(place, added));
+        visibleIn: (upstream, digests) => links.visibleIn(upstream, digests),
+        add: async (repo, added) => {
+          await this.#try(() => links.add(repo, added));
           growth?.linked(
-            place.upstream,
+            repo.upstream,
             added.map(({ digest }) => digest),
           );
         },
-        remove: (place, digest) => this.#try(() => links.remove(place, digest)),
+        remove: (repo, digest) => this.#try(() => links.remove(repo, digest)),
         removeAll: (digest, upstream) => this.#try(() => links.removeAll(digest, upstream)),
       },
-      contents: {
+      blobs: {
         get: (digest) => contents.get(digest),
-        leastUsed: (limit, last) => contents.leastUsed(limit, last),
+        leastRecentlyUsed: (limit, last) => contents.leastRecentlyUsed(limit, last),
         storedBefore: (moment, limit, last) => contents.storedBefore(moment, limit, last),
         page: (limit, last) => contents.page(limit, last),
-        among: (digests) => contents.among(digests),
+        find: (digests) => contents.find(digests),
         total: () => contents.total(),
         put: async (content, now) => {
           await this.#try(() => contents.put(content, now));
           growth?.stored(content.digest, content.size);
         },
         remove: (digests, until) => this.#try(() => contents.remove(digests, until)),
-        used: (times) => contents.used(times),
-        notAfter: (now) => contents.notAfter(now),
+        touch: (times) => contents.touch(times),
+        clampTimes: (now) => contents.clampTimes(now),
       },
       listings: {
-        get: (place, key) => listings.get(place, key),
-        put: (place, key, listing) => this.#try(() => listings.put(place, key, listing)),
-        forgetBefore: (moment, limit) => listings.forgetBefore(moment, limit),
+        get: (repo, key) => listings.get(repo, key),
+        put: (repo, key, listing) => this.#try(() => listings.put(repo, key, listing)),
+        removeBefore: (moment, limit) => listings.removeBefore(moment, limit),
       },
     };
   }
 
   /** A manifest was stored, and seen at a place. */
-  async learned(
-    place: Place,
+  async manifestStored(
+    repo: RepositoryRef,
     { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string },
   ): Promise<void> {
     await this.#try(async () =>
-      this.#files?.remember(digest, { mediaType, place, at: Date.now() }),
+      this.#sidecars?.record(digest, { mediaType, repo, at: Date.now() }),
     );
   }
 
   /** A tag stands beside one manifest: the one that it leads to. */
   async #writeTag(
-    place: Place,
+    repo: RepositoryRef,
     tag: Tag,
-    { digest, checkedAt: at }: TagFact,
-    before: TagFact | undefined,
+    { digest, checkedAt: at }: TagRecord,
+    before: TagRecord | undefined,
   ): Promise<void> {
-    const files = this.#files;
-    if (!files || files.has(digest, place, tag)) return;
-    const mediaType = (await this.index.contents.get(digest))?.mediaType;
-    if (mediaType !== undefined) await files.remember(digest, { mediaType, place, tag, at });
-    if (before && before.digest !== digest) await files.forgetTag(before.digest, place, tag);
+    const sidecars = this.#sidecars;
+    if (!sidecars || sidecars.has(digest, repo, tag)) return;
+    const mediaType = (await this.metadata.blobs.get(digest))?.mediaType;
+    if (mediaType !== undefined) await sidecars.record(digest, { mediaType, repo, tag, at });
+    if (before && before.digest !== digest) await sidecars.removeTag(before.digest, repo, tag);
   }
 
   async #try(work: () => Promise<unknown>): Promise<void> {

@@ -1,68 +1,68 @@
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
-import type { Index, Place } from "../../store/metadata-store.ts";
-import { Coalesce } from "../single-flight.ts";
-import { BYPASS, type CacheNote, HIT, MISS } from "../cache-status.ts";
+import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
+import { SingleFlight } from "../single-flight.ts";
+import { BYPASS, type CacheStatus, HIT, MISS } from "../cache-status.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 
-export interface Listed<Value> {
+export interface CachedList<Value> {
   readonly value: Value;
-  readonly note: CacheNote;
+  readonly cacheStatus: CacheStatus;
 }
 
-export interface Question<Value> {
+export interface ListQuery<Value> {
   readonly upstream: Upstream;
-  readonly place: Place;
+  readonly repo: RepositoryRef;
   readonly key: string;
-  ask(): Promise<Value>;
+  fetch(): Promise<Value>;
   parse(body: string): Value;
   /** Whether the answer is to outlive the request; unset for yes. */
-  readonly keep?: (value: Value) => Promise<boolean>;
+  readonly mayStore?: (value: Value) => Promise<boolean>;
 }
 
 /** Lists that an upstream makes (tags, referrers): kept for its TTL, and served stale when it fails. */
-export class Listings {
-  readonly #index: Index;
+export class ListCache {
+  readonly #metadata: MetadataStore;
   readonly #now: () => number;
-  readonly #asking = new Coalesce<unknown>();
+  readonly #asking = new SingleFlight<unknown>();
 
-  constructor(index: Index, now: () => number) {
-    this.#index = index;
+  constructor(metadata: MetadataStore, now: () => number) {
+    this.#metadata = metadata;
     this.#now = now;
   }
 
   /** @throws Fault where the upstream fails and nothing is known */
-  async get<Value>(question: Question<Value>): Promise<Listed<Value>> {
-    const { upstream, place, key } = question;
-    if (isBypassed(upstream, place)) return { value: await question.ask(), note: BYPASS };
-    const known = await this.#index.listings.get(place, key);
+  async get<Value>(question: ListQuery<Value>): Promise<CachedList<Value>> {
+    const { upstream, repo, key } = question;
+    if (isBypassed(upstream, repo)) return { value: await question.fetch(), cacheStatus: BYPASS };
+    const known = await this.#metadata.listings.get(repo, key);
     const age = known ? this.#now() - known.checkedAt : -1;
     if (known && age >= 0 && age < upstream.settings.tagTtl) {
-      return { value: question.parse(known.body), note: HIT };
+      return { value: question.parse(known.body), cacheStatus: HIT };
     }
     const { staleFor = Infinity } = upstream.settings;
     const stale = age < staleFor ? known : undefined;
-    if (stale && upstream.registry.isAiling) {
+    if (stale && upstream.registry.isUnhealthy) {
       const reason = `${upstream.settings.name} failed or set a limit a moment ago and is not asked yet`;
-      return { value: question.parse(stale.body), note: { result: "stale", reason } };
+      return { value: question.parse(stale.body), cacheStatus: { result: "stale", reason } };
     }
     try {
       // The key names one question, and with it the type of its answer.
-      const value = (await this.#asking.run(`${place.upstream}/${place.repository} ${key}`, () =>
+      const value = (await this.#asking.run(`${repo.upstream}/${repo.repository} ${key}`, () =>
         this.#ask(question),
       )) as Value;
-      return { value, note: MISS };
+      return { value, cacheStatus: MISS };
     } catch (error) {
       if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
-      const note: CacheNote = { result: "stale", reason: error.message };
-      return { value: question.parse(stale.body), note };
+      const cacheStatus: CacheStatus = { result: "stale", reason: error.message };
+      return { value: question.parse(stale.body), cacheStatus };
     }
   }
 
-  async #ask<Value>(question: Question<Value>): Promise<Value> {
-    const value = await question.ask();
-    if (!question.keep || (await question.keep(value))) {
+  async #ask<Value>(question: ListQuery<Value>): Promise<Value> {
+    const value = await question.fetch();
+    if (!question.mayStore || (await question.mayStore(value))) {
       const listing = { body: JSON.stringify(value), checkedAt: this.#now() };
-      await this.#index.listings.put(question.place, question.key, listing);
+      await this.#metadata.listings.put(question.repo, question.key, listing);
     }
     return value;
   }

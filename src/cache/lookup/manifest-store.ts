@@ -4,8 +4,8 @@ import { Fault } from "../../oci/fault.ts";
 import type { Manifest } from "../../oci/manifest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import type { Index, Place } from "../../store/metadata-store.ts";
-import { Coalesce } from "../single-flight.ts";
+import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
+import { SingleFlight } from "../single-flight.ts";
 import type { Fills } from "../fill/fills.ts";
 import type { Upstream } from "../upstream.ts";
 
@@ -13,7 +13,7 @@ import type { Upstream } from "../upstream.ts";
 const MEMORY = 32 * 1024 * 1024;
 
 /** A manifest that is here: its very bytes, and the Content-Type they are served under. */
-export interface HeldManifest {
+export interface StoredManifest {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -21,35 +21,35 @@ export interface HeldManifest {
   readonly unstored?: boolean;
 }
 
-export interface ManifestsOptions {
+export interface ManifestStoreOptions {
   readonly store: BlobStore;
-  readonly index: Index;
+  readonly metadata: MetadataStore;
   readonly fills: Fills;
   readonly now: () => number;
   /** Told of every manifest that was served from here. */
   readonly used: (digest: Digest) => void;
   /** Told of every manifest that was stored, and where it was seen. */
-  readonly learned: (place: Place, manifest: HeldManifest) => Promise<void>;
+  readonly manifestStored: (repo: RepositoryRef, manifest: StoredManifest) => Promise<void>;
   /** Told where a manifest could be served but not stored. */
   readonly unstored: (digest: Digest, fault: Fault) => void;
 }
 
 /** Manifests as content: verified, stored, and what they reference made visible where they are. */
-export class Manifests {
-  readonly #options: ManifestsOptions;
-  readonly #memory = new LRUCache<Digest, HeldManifest>({
+export class ManifestStore {
+  readonly #options: ManifestStoreOptions;
+  readonly #memory = new LRUCache<Digest, StoredManifest>({
     maxSize: MEMORY,
     sizeCalculation: ({ bytes }) => bytes.byteLength + 512,
   });
-  readonly #fetches = new Coalesce<HeldManifest>();
+  readonly #fetches = new SingleFlight<StoredManifest>();
 
-  constructor(options: ManifestsOptions) {
+  constructor(options: ManifestStoreOptions) {
     this.#options = options;
   }
 
   /** The manifest, if it is here and may be seen at this place. */
-  async held(place: Place, digest: Digest): Promise<HeldManifest | undefined> {
-    const link = await this.#options.index.links.get(place, digest);
+  async stored(repo: RepositoryRef, digest: Digest): Promise<StoredManifest | undefined> {
+    const link = await this.#options.metadata.links.get(repo, digest);
     const held = link && (this.#memory.get(digest) ?? (await this.#load(digest)));
     if (held) this.#options.used(digest);
     return held;
@@ -61,8 +61,8 @@ export class Manifests {
   }
 
   /** Whether the fetch of it is under way, so that asking for it means joining. */
-  isFetching(place: Place, reference: Tag | Digest): boolean {
-    return this.#fetches.isRunning(keyOf(place, reference));
+  isFetching(repo: RepositoryRef, reference: Tag | Digest): boolean {
+    return this.#fetches.isRunning(keyOf(repo, reference));
   }
 
   /**
@@ -70,28 +70,28 @@ export class Manifests {
    *
    * @throws Fault
    */
-  fetch(upstream: Upstream, place: Place, reference: Tag | Digest): Promise<HeldManifest> {
-    return this.#fetches.run(keyOf(place, reference), async () => {
+  fetch(upstream: Upstream, repo: RepositoryRef, reference: Tag | Digest): Promise<StoredManifest> {
+    return this.#fetches.run(keyOf(repo, reference), async () => {
       const { registry } = upstream;
-      const { digest, bytes, manifest } = await registry.getManifest(place.repository, reference);
-      const held: HeldManifest = { digest, mediaType: manifest.mediaType, bytes };
-      return (await this.#keep(place, held, manifest)) ? held : { ...held, unstored: true };
+      const { digest, bytes, manifest } = await registry.getManifest(repo.repository, reference);
+      const held: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
+      return (await this.#keep(repo, held, manifest)) ? held : { ...held, unstored: true };
     });
   }
 
-  async #keep(place: Place, held: HeldManifest, manifest: Manifest): Promise<boolean> {
-    const { index, fills, now, unstored } = this.#options;
+  async #keep(repo: RepositoryRef, held: StoredManifest, manifest: Manifest): Promise<boolean> {
+    const { metadata, fills, now, unstored } = this.#options;
     const { digest, mediaType, bytes } = held;
     try {
       await fills.put(digest, bytes);
-      await index.contents.put({ digest, size: bytes.byteLength, mediaType }, now());
-      await index.links.add(place, [
+      await metadata.blobs.put({ digest, size: bytes.byteLength, mediaType }, now());
+      await metadata.links.add(repo, [
         { digest, size: bytes.byteLength },
         ...manifest.manifests,
         ...manifest.blobs,
       ]);
       this.#memory.set(digest, held);
-      await this.#options.learned(place, held);
+      await this.#options.manifestStored(repo, held);
       return true;
     } catch (error) {
       // A disk that fails must not fail the pull: the bytes are here and verified.
@@ -101,9 +101,9 @@ export class Manifests {
     }
   }
 
-  async #load(digest: Digest): Promise<HeldManifest | undefined> {
-    const { index, store } = this.#options;
-    const content = await index.contents.get(digest);
+  async #load(digest: Digest): Promise<StoredManifest | undefined> {
+    const { metadata, store } = this.#options;
+    const content = await metadata.blobs.get(digest);
     if (content?.mediaType === undefined) return undefined;
     const stored = await store.open(digest);
     const bytes = await stored?.bytes.bytes().catch(() => undefined);
@@ -119,7 +119,7 @@ export class Manifests {
 }
 
 /** Tells apart what may be asked of upstreams. */
-export function keyOf(place: Place, reference: Tag | Digest): string {
+export function keyOf(repo: RepositoryRef, reference: Tag | Digest): string {
   const separator = looksLikeDigest(reference) ? "@" : ":";
-  return `${place.upstream}/${place.repository}${separator}${reference}`;
+  return `${repo.upstream}/${repo.repository}${separator}${reference}`;
 }

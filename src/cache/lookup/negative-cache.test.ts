@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Fault, type FaultDetail } from "../../oci/fault.ts";
-import { Negatives } from "./negative-cache.ts";
+import { NegativeCache } from "./negative-cache.ts";
 
 const upstream = "reg.test";
 
@@ -13,10 +13,10 @@ test.each<[string, FaultDetail, number]>([
   ["storage", { kind: "storage", reason: "full" }, 0],
 ])("what is %s is not asked again for its time", async (_, detail, kept) => {
   const clock = { now: 1 };
-  const negatives = new Negatives(() => clock.now);
+  const negativeCache = new NegativeCache(() => clock.now);
   let asked = 0;
   const ask = () =>
-    negatives
+    negativeCache
       .run("a", async () => {
         asked += 1;
         throw new Fault(detail);
@@ -29,18 +29,21 @@ test.each<[string, FaultDetail, number]>([
   clock.now += 2;
   await ask();
   expect(asked).toBe(kept > 0 ? 2 : 3);
-  expect(await negatives.run("b", async () => "fine")).toBe("fine");
+  expect(await negativeCache.run("b", async () => "fine")).toBe("fine");
 });
 
 test("nothing is remembered that was asked before all was forgotten", async () => {
-  const negatives = new Negatives();
+  const negativeCache = new NegativeCache();
   const missing = new Fault({ kind: "unknown", what: "blob", upstream, name: "x" });
   const answer = Promise.withResolvers<string>();
-  const early = negatives.run("a", () => answer.promise).catch((error: unknown) => error);
-  const fails = negatives.run("b", () => Promise.reject(missing)).catch((error: unknown) => error);
+  const early = negativeCache.run("a", () => answer.promise).catch((error: unknown) => error);
+  const fails = negativeCache
+    .run("b", () => Promise.reject(missing))
+    .catch((error: unknown) => error);
   expect(await fails).toBe(missing);
-  negatives.forget();
+  negativeCache.forget();
   answer.reject(missing);
   expect(await early).toBe(missing);
-  for (const key of ["a", "b"]) expect(await negatives.run(key, async () => "fine")).toBe("fine");
+  for (const key of ["a", "b"])
+    expect(await negativeCache.run(key, async () => "fine")).toBe("fine");
 });

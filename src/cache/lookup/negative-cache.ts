@@ -10,7 +10,7 @@ const MOST = 10_000;
  * Answers that helped nobody: whoever asks the same again at once is told the same. Asked only for
  * what is not cached, so that nothing of it stands in the way of what is.
  */
-export class Negatives {
+export class NegativeCache {
   readonly #faults: LRUCache<string, Fault>;
   #forgotten = 0;
 

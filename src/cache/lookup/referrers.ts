@@ -3,9 +3,9 @@ import { Accept } from "../../oci/accept.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { parseTag } from "../../oci/names.ts";
-import type { Index, Place } from "../../store/metadata-store.ts";
-import type { Listed, Listings } from "./list-cache.ts";
-import type { ManifestPulls } from "./manifest-lookup.ts";
+import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
+import type { CachedList, ListCache } from "./list-cache.ts";
+import type { ManifestLookup } from "./manifest-lookup.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** A descriptor as the registry sent it: annotations and all are the client's business. */
@@ -16,37 +16,45 @@ const index = z.object({ manifests: descriptors.nullish() });
 
 /** What refers to a manifest: signatures, bills of materials (distribution-spec, "Listing Referrers"). */
 export class Referrers {
-  readonly #index: Index;
-  readonly #listings: Listings;
-  readonly #pulls: ManifestPulls;
+  readonly #metadata: MetadataStore;
+  readonly #listings: ListCache;
+  readonly #pulls: ManifestLookup;
 
-  constructor(facts: Index, listings: Listings, pulls: ManifestPulls) {
-    this.#index = facts;
+  constructor(facts: MetadataStore, listings: ListCache, pulls: ManifestLookup) {
+    this.#metadata = facts;
     this.#listings = listings;
     this.#pulls = pulls;
   }
 
   /** @throws Fault */
-  list(upstream: Upstream, place: Place, digest: Digest): Promise<Listed<readonly Descriptor[]>> {
+  list(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+  ): Promise<CachedList<readonly Descriptor[]>> {
     return this.#listings.get<readonly Descriptor[]>({
       upstream,
-      place,
+      repo,
       key: `referrers ${digest}`,
-      ask: async () =>
-        (await upstream.registry.referrers(place.repository, digest)) ??
-        this.#byTag(upstream, place, digest),
+      fetch: async () =>
+        (await upstream.registry.referrers(repo.repository, digest)) ??
+        this.#byTag(upstream, repo, digest),
       parse: (body) => descriptors.parse(JSON.parse(body)),
       // Answers about digests that nobody pulled would let anyone fill the disk.
-      keep: async () => (await this.#index.links.get(place, digest)) !== undefined,
+      mayStore: async () => (await this.#metadata.links.get(repo, digest)) !== undefined,
     });
   }
 
   /** The "referrers tag schema", for registries that lack the API. */
-  async #byTag(upstream: Upstream, place: Place, digest: Digest): Promise<readonly Descriptor[]> {
+  async #byTag(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+  ): Promise<readonly Descriptor[]> {
     const tag = parseTag(`${digestAlgorithm(digest)}-${digestHex(digest).slice(0, 64)}`);
     if (!tag) return [];
     try {
-      const { manifest } = await this.#pulls.get(upstream, place, tag, new Accept(null));
+      const { manifest } = await this.#pulls.get(upstream, repo, tag, new Accept(null));
       const body: unknown = JSON.parse(new TextDecoder().decode(manifest.bytes));
       return index.parse(body).manifests ?? [];
     } catch (error) {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseTag } from "../../oci/names.ts";
-import type { Place } from "../../store/metadata-store.ts";
-import type { Listed, Listings } from "./list-cache.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
+import type { CachedList, ListCache } from "./list-cache.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** The most tags that one answer holds, and that are kept of a repository (CVE-2023-2253). */
@@ -18,7 +18,7 @@ export interface TagPageRequest {
   readonly last?: string;
 }
 
-export interface TagPageAnswer {
+export interface CachedTagPage {
   readonly tags: readonly string[];
   readonly more: boolean;
 }
@@ -27,42 +27,46 @@ const known = z.object({ tags: z.array(z.string()), more: z.boolean() });
 
 /** A repository's tags as its upstream lists them, sorted, page by page. */
 export class TagLists {
-  readonly #listings: Listings;
+  readonly #listings: ListCache;
 
-  constructor(listings: Listings) {
+  constructor(listings: ListCache) {
     this.#listings = listings;
   }
 
   /** @throws Fault */
   async page(
     upstream: Upstream,
-    place: Place,
+    repo: RepositoryRef,
     { n = MOST_TAGS, last }: TagPageRequest,
-  ): Promise<Listed<TagPageAnswer>> {
-    const listed = await this.#listings.get<TagPageAnswer>({
+  ): Promise<CachedList<CachedTagPage>> {
+    const listed = await this.#listings.get<CachedTagPage>({
       upstream,
-      place,
+      repo,
       key: "tags",
-      ask: () => listFrom(upstream, place),
+      fetch: () => listFrom(upstream, repo),
       parse: (body) => known.parse(JSON.parse(body)),
     });
     const { tags, more } = listed.value;
     const isBeyond = more && last !== undefined && last >= (tags.at(-1) ?? "");
-    const source = isBeyond ? await listFrom(upstream, place, last) : listed.value;
+    const source = isBeyond ? await listFrom(upstream, repo, last) : listed.value;
     const from = last === undefined ? 0 : source.tags.findIndex((tag) => tag > last);
     const rest = from < 0 ? [] : source.tags.slice(from);
     const page = rest.slice(0, n);
     const isCut = n > 0 && (rest.length > n || (source.more && page.length > 0));
-    return { value: { tags: page, more: isCut }, note: listed.note };
+    return { value: { tags: page, more: isCut }, cacheStatus: listed.cacheStatus };
   }
 }
 
-async function listFrom(upstream: Upstream, place: Place, last?: string): Promise<TagPageAnswer> {
+async function listFrom(
+  upstream: Upstream,
+  repo: RepositoryRef,
+  last?: string,
+): Promise<CachedTagPage> {
   const tags = new Set<string>();
   let cursor = last;
   let more = true;
   for (let pages = 0; more && tags.size < MOST_TAGS && pages < MOST_PAGES; pages += 1) {
-    const page = await upstream.registry.listTags(place.repository, {
+    const page = await upstream.registry.listTags(repo.repository, {
       n: UPSTREAM_PAGE,
       ...(cursor === undefined ? {} : { last: cursor }),
     });

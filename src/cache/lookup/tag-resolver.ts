@@ -2,49 +2,54 @@ import { matchesAny } from "../../config/parsing/repository-pattern.ts";
 import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";
-import type { Index, Place, TagFact } from "../../store/metadata-store.ts";
-import { Coalesce } from "../single-flight.ts";
-import { type HeldManifest, keyOf, type Manifests } from "./manifest-store.ts";
-import type { Negatives } from "./negative-cache.ts";
-import { type CacheNote, HIT, JOINED, MISS, REVALIDATED } from "../cache-status.ts";
-import { within } from "../with-timeout.ts";
+import type { MetadataStore, RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import { SingleFlight } from "../single-flight.ts";
+import { type StoredManifest, keyOf, type ManifestStore } from "./manifest-store.ts";
+import type { NegativeCache } from "./negative-cache.ts";
+import { type CacheStatus, HIT, COLLAPSED, MISS, REVALIDATED } from "../cache-status.ts";
+import { withTimeout } from "../with-timeout.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** Of what never changes. */
-export const ALWAYS: Fresh = { from: -Infinity, until: Infinity };
+export const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
 
 /** The longest that a pull whose answer is here waits to learn whether it is still the answer. */
 const PATIENCE_MS = 1000;
 
 /** A time in which a tag's fact needs no asking: from the first moment on, and before the second. */
-export interface Fresh {
+export interface FreshnessWindow {
   readonly from: number;
   readonly until: number;
 }
 
-export interface Resolved {
+export interface ResolvedTag {
   readonly digest: Digest;
-  readonly note: CacheNote;
+  readonly cacheStatus: CacheStatus;
   /** Set for a hit: how long it is one, in milliseconds of the epoch. */
-  readonly fresh?: Fresh;
+  readonly fresh?: FreshnessWindow;
   /** Where resolving brought the manifest along. */
-  readonly manifest?: HeldManifest;
+  readonly manifest?: StoredManifest;
 }
 
 /** What tags point at: asked of the upstream at most once per TTL, and never in the way of an answer that is here. */
-export class Tags {
-  readonly #index: Index;
-  readonly #manifests: Manifests;
-  readonly #negatives: Negatives;
+export class TagResolver {
+  readonly #metadata: MetadataStore;
+  readonly #manifests: ManifestStore;
+  readonly #negativeCache: NegativeCache;
   readonly #now: () => number;
-  readonly #revalidations = new Coalesce<Resolved>();
+  readonly #revalidations = new SingleFlight<ResolvedTag>();
   /** Upstreams that kept a revalidation waiting, and how many still do. */
   readonly #hanging = new Map<UpstreamName, number>();
 
-  constructor(index: Index, manifests: Manifests, negatives: Negatives, now: () => number) {
-    this.#index = index;
+  constructor(
+    metadata: MetadataStore,
+    manifests: ManifestStore,
+    negativeCache: NegativeCache,
+    now: () => number,
+  ) {
+    this.#metadata = metadata;
     this.#manifests = manifests;
-    this.#negatives = negatives;
+    this.#negativeCache = negativeCache;
     this.#now = now;
   }
 
@@ -53,54 +58,60 @@ export class Tags {
    *
    * @throws Fault where nothing is known of it, or the upstream says that it is gone
    */
-  async resolve(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
-    const fact = await this.#index.tags.get(place, tag);
-    if (!fact) return this.#learn(upstream, place, tag);
+  async resolve(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ResolvedTag> {
+    const fact = await this.#metadata.tags.get(repo, tag);
+    if (!fact) return this.#learn(upstream, repo, tag);
     const fresh = freshness(upstream, tag, fact);
     const now = this.#now();
-    if (now >= fresh.from && now < fresh.until) return { digest: fact.digest, note: HIT, fresh };
+    if (now >= fresh.from && now < fresh.until)
+      return { digest: fact.digest, cacheStatus: HIT, fresh };
     if (!this.#mayBeStale(upstream, fact)) {
-      return this.#revalidate(upstream, place, tag, fact);
+      return this.#revalidate(upstream, repo, tag, fact);
     }
-    return this.#renew(upstream, place, tag, fact);
+    return this.#renew(upstream, repo, tag, fact);
   }
 
-  #mayBeStale({ settings }: Upstream, fact: TagFact): boolean {
+  #mayBeStale({ settings }: Upstream, fact: TagRecord): boolean {
     return settings.staleFor === undefined || this.#now() - fact.checkedAt < settings.staleFor;
   }
 
-  async #learn(upstream: Upstream, place: Place, tag: Tag): Promise<Resolved> {
-    const note = this.#manifests.isFetching(place, tag) ? JOINED : MISS;
-    const manifest = await this.#negatives.run(keyOf(place, tag), () =>
-      this.#fetchNew(upstream, place, tag),
+  async #learn(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ResolvedTag> {
+    const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
+    const manifest = await this.#negativeCache.run(keyOf(repo, tag), () =>
+      this.#fetchNew(upstream, repo, tag),
     );
-    await this.#index.tags.put(place, tag, { digest: manifest.digest, checkedAt: this.#now() });
-    return { digest: manifest.digest, note, manifest };
+    await this.#metadata.tags.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
+    return { digest: manifest.digest, cacheStatus, manifest };
   }
 
   /** Where requests are counted, a free HEAD may find that another tag has brought the manifest already. */
-  async #fetchNew(upstream: Upstream, place: Place, tag: Tag): Promise<HeldManifest> {
+  async #fetchNew(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
     if (upstream.registry.budget) {
-      const digest = await this.#askForDigest(upstream, place, tag);
-      const held = digest && (await this.#manifests.held(place, digest));
+      const digest = await this.#askForDigest(upstream, repo, tag);
+      const held = digest && (await this.#manifests.stored(repo, digest));
       if (held) return held;
     }
-    return this.#manifests.fetch(upstream, place, tag);
+    return this.#manifests.fetch(upstream, repo, tag);
   }
 
-  async #renew(upstream: Upstream, place: Place, tag: Tag, fact: TagFact): Promise<Resolved> {
+  async #renew(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    fact: TagRecord,
+  ): Promise<ResolvedTag> {
     const { name } = upstream.settings;
     const { registry } = upstream;
-    if (registry.isAiling) {
+    if (registry.isUnhealthy) {
       return stale(fact, `${name} failed or set a limit a moment ago and is not asked yet`);
     }
-    const renewal = this.#revalidate(upstream, place, tag, fact);
+    const renewal = this.#revalidate(upstream, repo, tag, fact);
     if (registry.fault || this.#hanging.has(name)) {
       renewal.catch(() => {});
       return stale(fact, `${name} failed when it was last asked; it is being asked again`);
     }
     try {
-      const renewed = await within(PATIENCE_MS, renewal);
+      const renewed = await withTimeout(PATIENCE_MS, renewal);
       if (renewed) return renewed;
     } catch (error) {
       if (error instanceof Fault && isUpstreamFault(error))
@@ -111,16 +122,21 @@ export class Tags {
     return stale(fact, `${name} has not answered within ${PATIENCE_MS / 1000} s`);
   }
 
-  #revalidate(upstream: Upstream, place: Place, tag: Tag, fact: TagFact): Promise<Resolved> {
-    return this.#revalidations.run(`${place.upstream}/${place.repository}:${tag}`, async () => {
+  #revalidate(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    fact: TagRecord,
+  ): Promise<ResolvedTag> {
+    return this.#revalidations.run(`${repo.upstream}/${repo.repository}:${tag}`, async () => {
       try {
-        const digest = await this.#askForDigest(upstream, place, tag);
+        const digest = await this.#askForDigest(upstream, repo, tag);
         if (digest === fact.digest) {
-          await this.#index.tags.put(place, tag, { digest, checkedAt: this.#now() });
-          return { digest, note: REVALIDATED };
+          await this.#metadata.tags.put(repo, tag, { digest, checkedAt: this.#now() });
+          return { digest, cacheStatus: REVALIDATED };
         }
-        const known = digest && (await this.#manifests.held(place, digest));
-        if (!known && upstream.registry.isFrugal) {
+        const known = digest && (await this.#manifests.stored(repo, digest));
+        if (!known && upstream.registry.isBudgetLow) {
           const left = upstream.registry.budget?.remaining ?? 0;
           const name = upstream.settings.name;
           return stale(
@@ -129,13 +145,16 @@ export class Tags {
           );
         }
         // The manifest first: a tag never points at something that cannot be served.
-        const manifest = known || (await this.#fetchMoved(upstream, place, digest ?? tag));
-        await this.#index.tags.put(place, tag, { digest: manifest.digest, checkedAt: this.#now() });
-        const note = manifest.digest === fact.digest ? REVALIDATED : MISS;
-        return { digest: manifest.digest, note, manifest };
+        const manifest = known || (await this.#fetchMoved(upstream, repo, digest ?? tag));
+        await this.#metadata.tags.put(repo, tag, {
+          digest: manifest.digest,
+          checkedAt: this.#now(),
+        });
+        const cacheStatus = manifest.digest === fact.digest ? REVALIDATED : MISS;
+        return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
         if (error instanceof Fault && error.detail.kind === "unknown") {
-          await this.#index.tags.remove(place, tag);
+          await this.#metadata.tags.remove(repo, tag);
         }
         throw error;
       }
@@ -144,11 +163,11 @@ export class Tags {
 
   async #fetchMoved(
     upstream: Upstream,
-    place: Place,
+    repo: RepositoryRef,
     reference: Digest | Tag,
-  ): Promise<HeldManifest> {
+  ): Promise<StoredManifest> {
     try {
-      return await this.#manifests.fetch(upstream, place, reference);
+      return await this.#manifests.fetch(upstream, repo, reference);
     } catch (error) {
       if (!(error instanceof Fault) || error.detail.kind !== "unknown") throw error;
       if (!looksLikeDigest(reference)) throw error;
@@ -160,9 +179,13 @@ export class Tags {
   }
 
   /** By HEAD, which is free at Docker Hub; `undefined` where that does not tell. */
-  async #askForDigest(upstream: Upstream, place: Place, tag: Tag): Promise<Digest | undefined> {
+  async #askForDigest(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+  ): Promise<Digest | undefined> {
     const head = await upstream.registry
-      .headManifest(place.repository, tag)
+      .headManifest(repo.repository, tag)
       .catch(unlessWithoutHead);
     return head?.digest;
   }
@@ -178,8 +201,8 @@ export class Tags {
   }
 }
 
-function freshness({ settings }: Upstream, tag: Tag, { checkedAt }: TagFact): Fresh {
-  if (matchesAny(settings.immutableTags, tag)) return ALWAYS;
+function freshness({ settings }: Upstream, tag: Tag, { checkedAt }: TagRecord): FreshnessWindow {
+  if (matchesAny(settings.immutableTags, tag)) return ALWAYS_FRESH;
   // From its check on only: a clock that was set back must not make a fact last for ever.
   return { from: checkedAt, until: checkedAt + settings.tagTtl };
 }
@@ -192,12 +215,16 @@ export function unlessWithoutHead(error: unknown): undefined {
   throw error;
 }
 
-function stale(fact: TagFact, reason: string, fault?: Fault): Resolved {
+function stale(fact: TagRecord, reason: string, fault?: Fault): ResolvedTag {
   const status = fault && "status" in fault.detail ? fault.detail.status : undefined;
   const limited = fault?.detail.kind === "upstream-limited" ? 429 : undefined;
   const upstreamStatus = status ?? limited;
   return {
     digest: fact.digest,
-    note: { result: "stale", reason, ...(upstreamStatus === undefined ? {} : { upstreamStatus }) },
+    cacheStatus: {
+      result: "stale",
+      reason,
+      ...(upstreamStatus === undefined ? {} : { upstreamStatus }),
+    },
   };
 }

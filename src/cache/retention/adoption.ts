@@ -10,15 +10,15 @@ import {
 } from "../../oci/digest.ts";
 import { MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
-import { ADOPTING } from "../../store/disk/disk-blob-store.ts";
-import type { Link, Place } from "../../store/metadata-store.ts";
-import { diskFacts } from "../../store/disk/disk-usage.ts";
+import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
+import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
+import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { meaning, systemCode } from "../../store/storage-fault.ts";
-import type { KeptStore } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 import {
   AdoptionError,
   blobsOf,
-  type Found,
+  type FoundBlob,
   linkedDigest,
   mustBeConfigured,
   names,
@@ -64,14 +64,14 @@ const PIECE = 1024 * 1024;
  * @throws AdoptionError
  */
 export async function adopt(
-  kept: KeptStore,
+  storage: Storage,
   configured: ReadonlyMap<UpstreamName, unknown>,
   options: AdoptOptions,
 ): Promise<Adopted> {
   const { folder } = options;
   mustBeConfigured(options.upstream, configured);
   try {
-    return await new Adoption(kept, options, await registryRoot(folder)).run();
+    return await new Adoption(storage, options, await registryRoot(folder)).run();
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
     const said = error instanceof Error ? error.message : "";
@@ -82,7 +82,7 @@ export async function adopt(
 }
 
 class Adoption {
-  readonly #kept: KeptStore;
+  readonly #storage: Storage;
   readonly #options: AdoptOptions;
   readonly #root: string;
   readonly #done = {
@@ -100,8 +100,8 @@ class Adoption {
   #files = 0;
   #read = 0;
 
-  constructor(kept: KeptStore, options: AdoptOptions, root: string) {
-    this.#kept = kept;
+  constructor(storage: Storage, options: AdoptOptions, root: string) {
+    this.#storage = storage;
     this.#options = options;
     this.#root = root;
   }
@@ -121,12 +121,12 @@ class Adoption {
       this.#done.repositories += 1;
       await this.#repository(repository);
     }
-    await this.#kept.steward.recount();
+    await this.#storage.admin.recount();
     return this.#done;
   }
 
   /** One file that the disk has lost, or the registry took away meanwhile, says nothing of the others. */
-  async #readable({ path }: Found, work: () => Promise<void>): Promise<void> {
+  async #readable({ path }: FoundBlob, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
@@ -137,14 +137,14 @@ class Adoption {
   }
 
   /** A verified copy, or another name of the same file where both are on one file system. */
-  async #blob({ digest, path: from, size }: Found): Promise<void> {
-    const { space, index, plain } = this.#kept;
+  async #blob({ digest, path: from, size }: FoundBlob): Promise<void> {
+    const { budget, metadata, blobs: plain } = this.#storage;
     if (await plain.open(digest)) {
       this.#done.known += 1;
       this.#tell(size);
       return;
     }
-    if (space.used + size > space.bound.maxSize) {
+    if (budget.used + size > budget.bound.maxSize) {
       this.#done.omitted += 1;
       this.#tell(size);
       return;
@@ -154,7 +154,7 @@ class Adoption {
       return;
     }
     const hex = digestHex(digest);
-    const folder = join(this.#kept.path, "blobs", digestAlgorithm(digest), hex.slice(0, 2));
+    const folder = join(this.#storage.path, "blobs", digestAlgorithm(digest), hex.slice(0, 2));
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const to = join(folder, hex);
     // The file itself, and not a symbolic link to it, which would be stored in its place.
@@ -164,16 +164,16 @@ class Adoption {
       this.#done.omitted += 1;
       return;
     }
-    await index.contents.put({ digest, size }, Date.now());
-    space.changeHeld(size);
+    await metadata.blobs.put({ digest, size }, Date.now());
+    budget.changeBlobBytes(size);
     this.#done.blobs += 1;
     this.#done.bytes += size;
   }
 
   /** A copy takes room on the disk, which a link does not. */
   async #hasRoom(size: number): Promise<boolean> {
-    const { free } = await diskFacts(this.#kept.path);
-    return free - size >= this.#kept.space.bound.minFree;
+    const { free } = await diskUsage(this.#storage.path);
+    return free - size >= this.#storage.budget.bound.minFree;
   }
 
   #tell(read: number): void {
@@ -184,7 +184,7 @@ class Adoption {
 
   /** Under a name of its own until it is whole; what was copied is not trusted, but read again. */
   async #copy(digest: Digest, from: string, to: string): Promise<void> {
-    const folder = join(this.#kept.path, ADOPTING);
+    const folder = join(this.#storage.path, ADOPTING_FOLDER);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     // Two may take over the same at once.
     const draft = join(folder, `${crypto.randomUUID()}-${digestHex(digest)}`);
@@ -232,7 +232,7 @@ class Adoption {
       for (const algorithm of ["sha256", "sha512"]) {
         for (const hex of await names(join(folder, kind, algorithm))) {
           const digest = parseDigest(`${algorithm}:${hex}`);
-          const size = digest && (await this.#kept.plain.open(digest))?.size;
+          const size = digest && (await this.#storage.blobs.open(digest))?.size;
           if (!digest || size === undefined) continue;
           if (kind === "_layers") await this.#link(place, [{ digest, size }]);
           else await this.#manifest(place, digest);
@@ -243,35 +243,35 @@ class Adoption {
       const tag = parseTag(name);
       const digest = await linkedDigest(join(folder, "_manifests/tags", name, "current/link"));
       if (!tag || !digest) continue;
-      const mediaType = (await this.#kept.index.contents.get(digest))?.mediaType;
+      const mediaType = (await this.#storage.metadata.blobs.get(digest))?.mediaType;
       if (mediaType === undefined) continue;
       // Long ago, so that its registry is asked before it is served, where that answers.
       const checkedAt = 0;
-      if (await this.#kept.index.tags.get(place, tag)) continue;
-      await this.#kept.index.tags.put(place, tag, { digest, checkedAt });
-      await this.#kept.facts.remember(digest, { mediaType, place, tag, at: checkedAt });
+      if (await this.#storage.metadata.tags.get(place, tag)) continue;
+      await this.#storage.metadata.tags.put(place, tag, { digest, checkedAt });
+      await this.#storage.sidecars.record(digest, { mediaType, repo: place, tag, at: checkedAt });
       this.#done.tags += 1;
     }
   }
 
-  async #link(place: Place, links: readonly Link[]): Promise<void> {
-    await this.#kept.index.links.add(place, links);
-    this.#kept.bounds.linked(
-      place.upstream,
+  async #link(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
+    await this.#storage.metadata.links.add(repo, links);
+    this.#storage.quotas.linked(
+      repo.upstream,
       links.map(({ digest }) => digest),
     );
   }
 
-  async #manifest(place: Place, digest: Digest): Promise<void> {
-    const { plain, index, facts } = this.#kept;
+  async #manifest(repo: RepositoryRef, digest: Digest): Promise<void> {
+    const { blobs: plain, metadata, sidecars } = this.#storage;
     const stored = await plain.open(digest);
     if (!stored || stored.size > MAX_MANIFEST_BYTES) return;
     const manifest = readManifest(await stored.bytes.bytes());
     if (!manifest) return;
     const { mediaType, manifests, blobs } = manifest;
-    await index.contents.put({ digest, size: stored.size, mediaType }, Date.now());
-    await this.#link(place, [{ digest, size: stored.size }, ...manifests, ...blobs]);
-    await facts.remember(digest, { mediaType, place, at: 0 });
+    await metadata.blobs.put({ digest, size: stored.size, mediaType }, Date.now());
+    await this.#link(repo, [{ digest, size: stored.size }, ...manifests, ...blobs]);
+    await sidecars.record(digest, { mediaType, repo, at: 0 });
     this.#done.manifests += 1;
   }
 }

@@ -1,9 +1,9 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
-import type { BoundedBlobs } from "../../store/disk/bounded-blob-store.ts";
-import type { ContentUse, Index } from "../../store/metadata-store.ts";
-import type { Space } from "../../store/disk/disk-budget.ts";
-import type { Pinned, PinnedContent } from "./pinned-blobs.ts";
+import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
+import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
+import type { DiskBudget } from "../../store/disk/disk-budget.ts";
+import type { PinnedBlobs, PinnedSet } from "./pinned-blobs.ts";
 
 /** Contents that are looked at together. */
 const PAGE = 128;
@@ -12,27 +12,27 @@ const BATCH = 8;
 /** Between two of them where nobody is about to need the room, in milliseconds. */
 const PAUSE_MS = 10;
 /** How often and how long a content is waited for that was handed out just now. */
-export const LEASE_TURNS = 20;
-export const LEASE_PAUSE_MS = 25;
+export const BUSY_RETRIES = 20;
+export const BUSY_PAUSE_MS = 25;
 
 export interface EvictorOptions {
-  readonly store: BoundedBlobs;
-  readonly index: Index;
-  readonly space: Space;
-  readonly pinned: Pinned;
+  readonly store: BoundedBlobStore;
+  readonly metadata: MetadataStore;
+  readonly budget: DiskBudget;
+  readonly pinned: PinnedBlobs;
   /** Writes down what was used until now. */
   readonly flushUse: () => Promise<void>;
   /** Whether a content is being brought in or read as it came. */
   readonly inUse: (digest: Digest) => boolean;
   /** Told of each content that went. */
-  readonly removed: (digest: Digest, why: Why, bytes: number) => void;
+  readonly removed: (digest: Digest, why: RemovalReason, bytes: number) => void;
 }
 
-export type Why = "bound" | "quota" | "age" | "purge" | "corrupt";
+export type RemovalReason = "bound" | "quota" | "age" | "purge" | "corrupt";
 
 /** What an eviction took away, or would take. */
 export interface Evicted {
-  readonly contents: number;
+  readonly blobs: number;
   readonly bytes: number;
 }
 
@@ -45,7 +45,7 @@ export class Evictor {
 
   constructor(options: EvictorOptions) {
     this.#options = options;
-    options.space.evictBy(async () => (await this.sweep()).bytes);
+    options.budget.evictBy(async () => (await this.sweep()).bytes);
   }
 
   /** Evicts down to the low-water mark, the least recently used first; one at a time. */
@@ -58,42 +58,42 @@ export class Evictor {
 
   /** What a sweep would take, besides what other bounds have taken already. */
   async wouldSweep(before: Evicted): Promise<Evicted> {
-    const tally = new Tally(true);
-    const excess = this.#options.space.excess() - before.bytes;
+    const tally = new EvictionTally(true);
+    const excess = this.#options.budget.excess() - before.bytes;
     if (excess > 0) await this.#least(tally, excess);
     return tally;
   }
 
   /** Takes a content away for whatever reason. Returns whether it was there. */
-  async remove(digest: Digest, size: number, why: Why): Promise<boolean> {
+  async remove(digest: Digest, size: number, why: RemovalReason): Promise<boolean> {
     // The file first: on a full disk the index may need its room to be written at all.
     const isGone = await this.#removeFile(digest, size, why);
-    await this.#options.index.contents.remove([digest]);
+    await this.#options.metadata.blobs.remove([digest]);
     return isGone;
   }
 
-  async #removeFile(digest: Digest, size: number, why: Why): Promise<boolean> {
-    const { store, space, removed } = this.#options;
+  async #removeFile(digest: Digest, size: number, why: RemovalReason): Promise<boolean> {
+    const { store, budget, removed } = this.#options;
     const isGone = await store.remove(digest);
-    if (isGone) space.changeHeld(-size);
+    if (isGone) budget.changeBlobBytes(-size);
     removed(digest, why, size);
     return isGone;
   }
 
   async #toLowWater(): Promise<Evicted> {
-    const { store, space, flushUse } = this.#options;
-    const tally = new Tally(false);
+    const { store, budget, flushUse } = this.#options;
+    const tally = new EvictionTally(false);
     // Beginnings that nobody goes on with are worth less than anything complete.
-    if (space.excess() > 0) {
-      for await (const { digest, size } of store.kept()) {
-        if (space.excess() <= 0) break;
-        if (await store.forget(digest)) tally.took(size);
+    if (budget.excess() > 0) {
+      for await (const { digest, size } of store.partials()) {
+        if (budget.excess() <= 0) break;
+        if (await store.removePartial(digest)) tally.add(size);
       }
     }
     // On a full disk the times of the last seconds may be lost: the order is then a little off.
     await flushUse().catch(() => {});
-    for (let turn = 0; space.excess() > 0 && turn < LEASE_TURNS; turn += 1) {
-      if (turn > 0) await setTimeout(LEASE_PAUSE_MS);
+    for (let turn = 0; budget.excess() > 0 && turn < BUSY_RETRIES; turn += 1) {
+      if (turn > 0) await setTimeout(BUSY_PAUSE_MS);
       if (!(await this.#least(tally))) break;
     }
     return tally;
@@ -103,18 +103,18 @@ export class Evictor {
    * Takes the least recently used until `bytes` went, or until there is no excess. Returns whether
    * something was left that may go in a moment.
    */
-  async #least(tally: Tally, bytes?: number): Promise<boolean> {
-    const { index, space } = this.#options;
+  async #least(tally: EvictionTally, bytes?: number): Promise<boolean> {
+    const { metadata, budget } = this.#options;
     const isEnough = (): boolean =>
-      bytes === undefined ? space.excess() <= 0 : tally.bytes >= bytes;
+      bytes === undefined ? budget.excess() <= 0 : tally.bytes >= bytes;
     let isWaiting = false;
-    let last: ContentUse | undefined;
+    let last: BlobUse | undefined;
     for (;;) {
-      const page = await index.contents.leastUsed(PAGE, last);
+      const page = await metadata.blobs.leastRecentlyUsed(PAGE, last);
       last = page.at(-1);
       if (!last) return isWaiting;
       // With contents their facts go, and these take room as well.
-      await space.measure();
+      await budget.measure();
       for (let first = 0; first < page.length; first += BATCH) {
         // Each time anew: what is pinned in the middle of it stays.
         const { sizes } = await this.pinned();
@@ -128,15 +128,15 @@ export class Evictor {
   }
 
   /** Only as long as nobody has to wait for it: all at once would keep readers waiting for the disk. */
-  async #pause({ isDry }: Tally): Promise<void> {
-    const pause = isDry ? 0 : PAUSE_MS * this.#options.space.leisure();
+  async #pause({ isDry }: EvictionTally): Promise<void> {
+    const pause = isDry ? 0 : PAUSE_MS * this.#options.budget.slack();
     await (pause < 1 ? setImmediate() : setTimeout(pause));
   }
 
   /** Takes the first of them until it is enough. Returns whether some of them were busy. */
   async #take(
-    page: readonly ContentUse[],
-    tally: Tally,
+    page: readonly BlobUse[],
+    tally: EvictionTally,
     isEnough: () => boolean,
   ): Promise<boolean> {
     const gone: Digest[] = [];
@@ -148,7 +148,7 @@ export class Evictor {
           isWaiting = true;
           continue;
         }
-        tally.took(size);
+        tally.add(size);
         if (tally.isDry) continue;
         gone.push(digest);
         this.#going.set(digest, size);
@@ -157,7 +157,7 @@ export class Evictor {
       // Together: one by one, the index writes four times as much, and keeps others waiting for it.
       // What was stored again meanwhile is younger than all of them.
       const until = Math.max(...page.map(({ storedAt }) => storedAt));
-      await this.#options.index.contents.remove(gone, until);
+      await this.#options.metadata.blobs.remove(gone, until);
       return isWaiting;
     } finally {
       for (const digest of gone) this.#going.delete(digest);
@@ -166,7 +166,7 @@ export class Evictor {
 
   /** Whether it must not go now, and may in a moment. */
   isBusy(digest: Digest): boolean {
-    return this.#options.inUse(digest) || this.#options.store.leases.has(digest);
+    return this.#options.inUse(digest) || this.#options.store.recentlyOpened.has(digest);
   }
 
   /** Whether its file and its row differ, and will agree in a moment. */
@@ -179,21 +179,21 @@ export class Evictor {
     return this.#going.values().reduce((sum, size) => sum + size, 0);
   }
 
-  async pinned(): Promise<PinnedContent> {
+  async pinned(): Promise<PinnedSet> {
     const content = await this.#options.pinned.content();
-    this.#options.space.pin(content);
+    this.#options.budget.setPinned(content);
     return content;
   }
 }
 
-export class Tally implements Evicted {
-  contents = 0;
+export class EvictionTally implements Evicted {
+  blobs = 0;
   bytes = 0;
 
   constructor(readonly isDry: boolean) {}
 
-  took(bytes: number): void {
-    this.contents += 1;
+  add(bytes: number): void {
+    this.blobs += 1;
     this.bytes += bytes;
   }
 }

@@ -1,19 +1,19 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import { Courtesy } from "../../store/event-loop-yielder.ts";
-import { inspect } from "../../store/repair/scrub.ts";
-import { pruneIndex } from "../../store/repair/metadata-pruning.ts";
+import { EventLoopYielder } from "../../store/event-loop-yielder.ts";
+import { scrub } from "../../store/repair/scrub.ts";
+import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {
-  learnLost,
-  learnPins,
-  type Learnt,
-  rebuild,
+  restoreLost,
+  restorePins,
+  type Restored,
+  rebuildMetadata,
   type Rebuilt,
   reconcile,
   type Reconciled,
 } from "../../store/repair/reconcile.ts";
-import type { KeptStore } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 /** The first answers after a start come before files and index are compared, in milliseconds. */
 const QUIET_START = 1000;
@@ -40,7 +40,7 @@ export interface HousekeepingEvents {
   rebuilt(rebuilt: Rebuilt): void;
   reconciled(reconciled: Reconciled): void;
   /** The index had lost what stored manifests are called, and where they are. */
-  learnt(learnt: Learnt): void;
+  learnt(learnt: Restored): void;
   scrubbed(bytes: number): void;
   /** A scrub has read everything once. */
   scrubEnded(files: number, corrupt: number): void;
@@ -51,7 +51,7 @@ export interface HousekeepingEvents {
 
 /** What a store does by itself, beside traffic, until it is stopped. */
 export class Housekeeping implements AsyncDisposable {
-  readonly #store: KeptStore;
+  readonly #store: Storage;
   readonly #events: HousekeepingEvents;
   readonly #inUse: (digest: Digest) => boolean;
   readonly #abort = new AbortController();
@@ -59,17 +59,17 @@ export class Housekeeping implements AsyncDisposable {
   #lackingSince: number | undefined;
   readonly #work: Promise<unknown>;
 
-  /** @param scrub bytes per second that are verified again, 0 for none */
+  /** @param scrubRate bytes per second that are verified again, 0 for none */
   constructor(
-    store: KeptStore,
+    store: Storage,
     inUse: (digest: Digest) => boolean,
-    scrub: number,
+    scrubRate: number,
     events: HousekeepingEvents,
   ) {
     this.#store = store;
     this.#events = events;
     this.#inUse = inUse;
-    this.#work = Promise.all([this.#mend(), this.#tend(), this.#scrub(scrub)]);
+    this.#work = Promise.all([this.#mend(), this.#tend(), this.#scrub(scrubRate)]);
   }
 
   /** A fact could not be written: what is stored may be unknown to the index, and never be evicted. */
@@ -84,10 +84,10 @@ export class Housekeeping implements AsyncDisposable {
 
   /** Index and files, after whatever ended the last process, and whenever the index was begun anew. */
   async #mend(): Promise<void> {
-    const { remade } = this.#store;
-    if (remade.begun > 0 || (await this.#pause(QUIET_START))) await this.#agree();
+    const { rebuildState: rebuild } = this.#store;
+    if (rebuild.begun > 0 || (await this.#pause(QUIET_START))) await this.#agree();
     while (await this.#pause(LOOK_EVERY)) {
-      if (remade.whole < remade.begun || this.#mayMakeUp()) await this.#agree();
+      if (rebuild.finished < rebuild.begun || this.#mayMakeUp()) await this.#agree();
     }
   }
 
@@ -97,44 +97,53 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #agree(): Promise<void> {
-    const { index, facts, plain, space, evictor, steward, remade, endedWell } = this.#store;
+    const {
+      metadata,
+      sidecars,
+      blobs: plain,
+      budget,
+      evictor,
+      admin,
+      rebuildState: rebuild,
+      wasShutDownCleanly: endedWell,
+    } = this.#store;
     const { signal } = this.#abort;
     const lackingSince = this.#lackingSince;
     const isLacking = lackingSince !== undefined;
     const isDone = await this.#guarded("mending the index", async () => {
-      const { begun } = remade;
-      if (remade.whole < begun) {
+      const { begun } = rebuild;
+      if (rebuild.finished < begun) {
         // Without an index, nothing was known to be held.
-        if (space.held === 0) space.recount(await bytesOf(plain));
-        const rebuilt = await rebuild({ store: plain, index, facts }, signal);
+        if (budget.blobBytes === 0) budget.recount(await bytesOf(plain));
+        const rebuilt = await rebuildMetadata({ store: plain, metadata, sidecars }, signal);
         // What is pinned is known before the rest of what is held may be evicted.
-        steward.indexRemade();
+        admin.metadataRebuilt();
         this.#events.rebuilt(rebuilt);
-      } else if ((await learnPins({ index, facts })) > 0) steward.indexRemade();
+      } else if ((await restorePins({ metadata, sidecars })) > 0) admin.metadataRebuilt();
       // What images are called is asked for first.
       if (!endedWell || isLacking) {
-        const gentle = new Courtesy(isLacking ? SHARE : 1);
-        const learnt = await learnLost({ store: plain, index, facts }, signal, gentle);
+        const gentle = new EventLoopYielder(isLacking ? SHARE : 1);
+        const learnt = await restoreLost({ store: plain, metadata, sidecars }, signal, gentle);
         if (learnt.manifests > 0) this.#events.learnt(learnt);
       }
       const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
       const onCorrupt = (digest: Digest): Promise<void> => this.#setAside(digest);
       // An index that was made again is in a hurry: what it does not know is never evicted.
-      const courtesy = new Courtesy(remade.whole < begun ? 1 : SHARE);
+      const yielder = new EventLoopYielder(rebuild.finished < begun ? 1 : SHARE);
       const found = await reconcile({
         store: plain,
-        index,
-        facts,
+        metadata,
+        sidecars,
         inUse,
         onCorrupt,
-        courtesy,
+        yielder,
         signal,
       });
       if (signal.aborted) return;
-      remade.end(begun);
+      rebuild.end(begun);
       if (this.#lackingSince === lackingSince) this.#lackingSince = undefined;
-      await index.contents.notAfter(Date.now());
-      await steward.recount();
+      await metadata.blobs.clampTimes(Date.now());
+      await admin.recount();
       this.#events.reconciled(found);
       await this.#prune();
     });
@@ -144,44 +153,51 @@ export class Housekeeping implements AsyncDisposable {
 
   /** Only once the index is whole: facts are what it is made from. */
   async #prune(): Promise<void> {
-    const { plain, facts, space, index, evictor, remade } = this.#store;
+    const {
+      blobs: plain,
+      sidecars,
+      budget,
+      metadata,
+      evictor,
+      rebuildState: rebuild,
+    } = this.#store;
     const isStored = async (digest: Digest): Promise<boolean> =>
       (await plain.open(digest)) !== undefined;
     const { signal } = this.#abort;
     const before = Date.now() - FACTS_KEPT_FOR;
-    const { begun } = remade;
-    await pruneIndex({
-      index,
-      courtesy: new Courtesy(SHARE),
+    const { begun } = rebuild;
+    await pruneMetadata({
+      metadata,
+      yielder: new EventLoopYielder(SHARE),
       inUse: (digest) => this.#inUse(digest) || evictor.isGoing(digest),
       before,
-      isWhole: () => remade.begun === begun && remade.whole === begun,
+      isWhole: () => rebuild.begun === begun && rebuild.finished === begun,
       signal,
     });
-    await facts.prune(isStored, { before, signal });
-    await index.shrink();
-    await space.measure();
+    await sidecars.prune(isStored, { before, signal });
+    await metadata.shrink();
+    await budget.measure();
   }
 
   async #tend(): Promise<void> {
-    const { index, space, evictor, bounds, steward } = this.#store;
+    const { metadata, budget, evictor, quotas, admin } = this.#store;
     const began = performance.now();
     let [aged, thorough, counted, pruned] = [0, began, began, began];
     while (await this.#pause(LOOK_EVERY)) {
       const now = performance.now();
       await this.#guarded("evicting", async () => {
-        await space.measure();
-        if (space.isTight()) await evictor.sweep();
+        await budget.measure();
+        if (budget.isTight()) await evictor.sweep();
         if (now - aged > AGE_EVERY) {
           aged = now;
-          await bounds.enforce({ isThorough: now - thorough > THOROUGH_EVERY });
+          await quotas.enforce({ isThorough: now - thorough > THOROUGH_EVERY });
           if (now - thorough > THOROUGH_EVERY) thorough = now;
         }
         if (now - counted > COUNT_EVERY) {
           counted = now;
-          await index.contents.notAfter(Date.now());
-          await steward.recount();
-          await index.shrink();
+          await metadata.blobs.clampTimes(Date.now());
+          await admin.recount();
+          await metadata.shrink();
         }
         if (now - pruned > PRUNE_EVERY) {
           pruned = now;
@@ -193,12 +209,12 @@ export class Housekeeping implements AsyncDisposable {
 
   async #scrub(rate: number): Promise<void> {
     if (rate <= 0) return;
-    const { plain } = this.#store;
+    const { blobs: plain } = this.#store;
     const { signal } = this.#abort;
     do {
       await this.#guarded("verifying", async () => {
         let read = 0;
-        const { files, corrupt } = await inspect({
+        const { files, corrupt } = await scrub({
           store: plain,
           rate,
           signal,
@@ -214,7 +230,7 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #setAside(digest: Digest): Promise<void> {
-    await this.#store.steward.setAside(digest);
+    await this.#store.admin.quarantine(digest);
     this.#events.corrupt(digest);
   }
 

@@ -1,10 +1,10 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
 import type { Tag } from "../../oci/names.ts";
-import { Courtesy } from "../../store/event-loop-yielder.ts";
-import type { ContentUse, Index, Place } from "../../store/metadata-store.ts";
+import { EventLoopYielder } from "../../store/event-loop-yielder.ts";
+import type { BlobUse, MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
 import { type ManifestTree, type ManifestTrees, partsOf } from "./manifest-trees.ts";
-import { everyTag } from "./all-tags.ts";
+import { allTags } from "./all-tags.ts";
 
 /** An image of which something is here. Sizes are bytes, times milliseconds of the epoch. */
 export interface CachedImage {
@@ -26,7 +26,7 @@ export interface CachedImage {
 }
 
 /** An image by its name, in the types that the index takes. */
-export interface Named extends Place {
+export interface ImageName extends RepositoryRef {
   readonly tag?: Tag;
   readonly digest: Digest;
 }
@@ -38,11 +38,11 @@ const MOST_UNTAGGED = 10_000;
 
 /** Images as people know them, put together from tags, manifests and what is held. */
 export class Images {
-  readonly #index: Index;
+  readonly #metadata: MetadataStore;
   readonly #trees: ManifestTrees;
 
-  constructor(index: Index, trees: ManifestTrees) {
-    this.#index = index;
+  constructor(metadata: MetadataStore, trees: ManifestTrees) {
+    this.#metadata = metadata;
     this.#trees = trees;
   }
 
@@ -52,7 +52,7 @@ export class Images {
    */
   async list(pattern?: Pattern): Promise<CachedImage[]> {
     const uses = await this.uses();
-    const pins = (await this.#index.pins.list()).map((pin) => ({
+    const pins = (await this.#metadata.pins.list()).map((pin) => ({
       text: pin.pattern,
       pattern: parsePattern(pin.pattern),
     }));
@@ -98,24 +98,24 @@ export class Images {
   }
 
   /** Every tag, and then the manifests that no tag leads to. */
-  async *named(): AsyncGenerator<Named> {
+  async *named(): AsyncGenerator<ImageName> {
     const reached = new Set<Digest>();
-    for await (const { place, tag, digest } of everyTag(this.#index.tags)) {
+    for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
       const tree = await this.#trees.read(digest);
       for (const { manifest } of tree?.platforms ?? []) reached.add(manifest);
       reached.add(digest);
-      yield { upstream: place.upstream, repository: place.repository, tag, digest };
+      yield { upstream: repo.upstream, repository: repo.repository, tag, digest };
     }
-    const courtesy = new Courtesy();
+    const yielder = new EventLoopYielder();
     // Indexes first: what one leads to is no image of its own.
     const loose: Digest[] = [];
     let last: Digest | undefined;
     for (;;) {
-      const page = await this.#index.contents.page(LOOKED_UP, last);
+      const page = await this.#metadata.blobs.page(LOOKED_UP, last);
       last = page.at(-1)?.digest;
       if (last === undefined) break;
       for (const { digest, mediaType } of page) {
-        await courtesy.pause();
+        await yielder.pause();
         if (mediaType === undefined || reached.has(digest)) continue;
         if (loose.length < MOST_UNTAGGED) loose.push(digest);
         const tree = await this.#trees.read(digest);
@@ -124,20 +124,23 @@ export class Images {
       }
     }
     for (const digest of loose) {
-      await courtesy.pause();
+      await yielder.pause();
       if (reached.has(digest)) continue;
-      for (const { upstream, repository } of await this.#index.links.places(digest, 16)) {
+      for (const { upstream, repository } of await this.#metadata.links.repositoriesOf(
+        digest,
+        16,
+      )) {
         yield { upstream, repository, digest };
       }
     }
   }
 
-  async #held(tree: ManifestTree): Promise<Map<Digest, ContentUse>> {
+  async #held(tree: ManifestTree): Promise<Map<Digest, BlobUse>> {
     const digests = partsOf(tree).map(({ digest }) => digest);
-    const held = new Map<Digest, ContentUse>();
+    const held = new Map<Digest, BlobUse>();
     for (let first = 0; first < digests.length; first += LOOKED_UP) {
       const part = digests.slice(first, first + LOOKED_UP);
-      for (const row of await this.#index.contents.among(part)) held.set(row.digest, row);
+      for (const row of await this.#metadata.blobs.find(part)) held.set(row.digest, row);
     }
     return held;
   }
@@ -145,7 +148,7 @@ export class Images {
 
 function platformsOf(
   tree: ManifestTree,
-  held: ReadonlyMap<Digest, ContentUse>,
+  held: ReadonlyMap<Digest, BlobUse>,
   own: string | undefined,
 ): Pick<CachedImage, "platforms" | "partial"> {
   const platforms: string[] = [];

@@ -8,7 +8,7 @@ import {
   parseManifest,
 } from "../../oci/manifest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import type { Contents } from "../../store/metadata-store.ts";
+import type { BlobRecords } from "../../store/metadata-store.ts";
 
 /** Manifests kept as they were read: some 10 MB when full. */
 const MOST = 2048;
@@ -49,12 +49,12 @@ export interface ManifestTree {
 /** Reads images as trees: an index, its platforms' manifests, and what these name. */
 export class ManifestTrees {
   readonly #store: Pick<BlobStore, "open">;
-  readonly #contents: Pick<Contents, "get">;
+  readonly #contents: Pick<BlobRecords, "get">;
   readonly #read = new LRUCache<Digest, Manifest & { readonly size: number }>({ max: MOST });
 
   readonly #platforms = new LRUCache<Digest, string>({ max: MOST });
 
-  constructor(store: Pick<BlobStore, "open">, contents: Pick<Contents, "get">) {
+  constructor(store: Pick<BlobStore, "open">, contents: Pick<BlobRecords, "get">) {
     this.#store = store;
     this.#contents = contents;
   }

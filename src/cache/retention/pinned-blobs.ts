@@ -1,13 +1,13 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
-import type { Index, Pin } from "../../store/metadata-store.ts";
+import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
-import { everyTag } from "./all-tags.ts";
+import { allTags } from "./all-tags.ts";
 
 /** How long the contents that pins mean are believed without looking again, in milliseconds. */
 const BELIEVED_FOR = 10_000;
 
-export interface PinnedContent {
+export interface PinnedSet {
   /** What must stay, and its size. As many as are pinned. */
   readonly sizes: ReadonlyMap<Digest, number>;
   /** Bytes of all of it together, each content once. */
@@ -17,21 +17,21 @@ export interface PinnedContent {
 }
 
 /** What pins mean at a moment. What is new among it is used last, so looking again may wait a little. */
-export class Pinned {
-  readonly #index: Index;
+export class PinnedBlobs {
+  readonly #metadata: MetadataStore;
   readonly #trees: ManifestTrees;
   #changes = 0;
-  #known: { readonly content: PinnedContent; readonly until: number } | undefined;
+  #known: { readonly content: PinnedSet; readonly until: number } | undefined;
 
-  constructor(index: Index, trees: ManifestTrees) {
-    this.#index = index;
+  constructor(metadata: MetadataStore, trees: ManifestTrees) {
+    this.#metadata = metadata;
     this.#trees = trees;
   }
 
-  async content(): Promise<PinnedContent> {
+  async content(): Promise<PinnedSet> {
     if (this.#known && performance.now() < this.#known.until) return this.#known.content;
     const changes = this.#changes;
-    const content = await this.contentOf(await this.#index.pins.list());
+    const content = await this.contentOf(await this.#metadata.pins.list());
     // A change that overtook the looking would otherwise be unknown for as long as this is believed.
     if (changes !== this.#changes) return this.content();
     this.#known = { content, until: performance.now() + BELIEVED_FOR };
@@ -44,7 +44,7 @@ export class Pinned {
     this.#known = undefined;
   }
 
-  async contentOf(pins: readonly Pin[]): Promise<PinnedContent> {
+  async contentOf(pins: readonly Pin[]): Promise<PinnedSet> {
     const sizes = new Map<Digest, number>();
     const images = new Map(pins.map((pin) => [pin.pattern, 0]));
     const patterns = pins.flatMap((pin): { pin: Pin; pattern: Pattern }[] => {
@@ -58,8 +58,8 @@ export class Pinned {
       for (const part of partsOf(tree, platforms)) sizes.set(part.digest, part.size);
     };
     if (patterns.length > 0) {
-      for await (const { place, tag, digest } of everyTag(this.#index.tags)) {
-        const { upstream, repository } = place;
+      for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
+        const { upstream, repository } = repo;
         for (const { pin, pattern } of patterns) {
           if (pattern.matches({ upstream, repository, tag, digest })) await take(pin, digest);
         }

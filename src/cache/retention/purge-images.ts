@@ -1,17 +1,17 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
-import type { FactFiles } from "../../store/disk/sidecar-files.ts";
-import type { ContentUse, Index, Place } from "../../store/metadata-store.ts";
+import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import type { BlobUse, MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
 import type { Evictor } from "./evictor.ts";
 import type { Images } from "./images.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
-import type { Pinned } from "./pinned-blobs.ts";
+import type { PinnedBlobs } from "./pinned-blobs.ts";
 import { RefusedError } from "./refused-error.ts";
 
 export interface Purged {
   /** `docker.io/library/nginx:1`. */
   readonly images: readonly string[];
-  readonly contents: number;
+  readonly blobs: number;
   readonly bytes: number;
   /** Contents that stay since other images hold them. */
   readonly shared: number;
@@ -19,20 +19,24 @@ export interface Purged {
   readonly busy: number;
 }
 
-export interface Purging {
-  readonly index: Index;
-  readonly facts: FactFiles;
+export interface PurgeOptions {
+  readonly metadata: MetadataStore;
+  readonly sidecars: SidecarFiles;
   readonly evictor: Evictor;
   readonly trees: ManifestTrees;
   readonly images: Images;
-  readonly pinned: Pinned;
+  readonly pinned: PinnedBlobs;
   readonly inUse: (digest: Digest) => boolean;
 }
 
 /** Forgets the images that a pattern means, as `Steward.purge` says. */
-export async function purge(store: Purging, pattern: Pattern, dryRun: boolean): Promise<Purged> {
-  const { index, facts, evictor, trees, inUse, pinned } = store;
-  const pins = await index.pins.list();
+export async function purgeImages(
+  store: PurgeOptions,
+  pattern: Pattern,
+  dryRun: boolean,
+): Promise<Purged> {
+  const { metadata, sidecars, evictor, trees, inUse, pinned } = store;
+  const pins = await metadata.pins.list();
   const doomed: { name: string; forget: () => Promise<void> }[] = [];
   const staying = new Set<Digest>();
   /** Manifests that images which stay need where they are seen. */
@@ -61,12 +65,12 @@ export async function purge(store: Purging, pattern: Pattern, dryRun: boolean): 
       forget: async () => {
         // The files first: what is only half purged is still listed, and can be purged again.
         if (tag !== undefined) {
-          await facts.forgetTag(digest, place, tag);
-          await index.tags.remove(place, tag);
+          await sidecars.removeTag(digest, place, tag);
+          await metadata.tags.remove(place, tag);
         }
         if (needed.has(seenAt(place, digest))) return;
-        await facts.forgetPlace(digest, place);
-        await index.links.remove(place, digest);
+        await sidecars.removeRepository(digest, place);
+        await metadata.links.remove(place, digest);
       },
     });
   }
@@ -77,15 +81,15 @@ export async function purge(store: Purging, pattern: Pattern, dryRun: boolean): 
   // What is being brought in is not held yet.
   const busy = [...going.keys()].filter((digest) => !staying.has(digest) && inUse(digest));
   let [contents, bytes, shared] = [0, 0, 0];
-  for (const { digest, size, mediaType } of await held(index, [...going.keys()])) {
+  for (const { digest, size, mediaType } of await held(metadata, [...going.keys()])) {
     if (staying.has(digest)) shared += 1;
     else if (!busy.includes(digest)) {
       contents += 1;
       bytes += size;
       if (dryRun) continue;
       await evictor.remove(digest, size, "purge");
-      await index.links.removeAll(digest);
-      if (mediaType !== undefined) await facts.forget(digest);
+      await metadata.links.removeAll(digest);
+      if (mediaType !== undefined) await sidecars.remove(digest);
     }
   }
   if (!dryRun) {
@@ -93,17 +97,17 @@ export async function purge(store: Purging, pattern: Pattern, dryRun: boolean): 
     pinned.changed();
   }
   const images = doomed.map(({ name }) => name);
-  return { images, contents, bytes, shared, busy: busy.length };
+  return { images, blobs: contents, bytes, shared, busy: busy.length };
 }
 
-async function held(index: Index, digests: readonly Digest[]): Promise<ContentUse[]> {
-  const rows: ContentUse[] = [];
+async function held(metadata: MetadataStore, digests: readonly Digest[]): Promise<BlobUse[]> {
+  const rows: BlobUse[] = [];
   for (let first = 0; first < digests.length; first += 256) {
-    rows.push(...(await index.contents.among(digests.slice(first, first + 256))));
+    rows.push(...(await metadata.blobs.find(digests.slice(first, first + 256))));
   }
   return rows;
 }
 
-function seenAt({ upstream, repository }: Place, digest: Digest): string {
+function seenAt({ upstream, repository }: RepositoryRef, digest: Digest): string {
   return `${upstream}/${repository}@${digest}`;
 }

@@ -15,7 +15,7 @@ export class AdoptionError extends Error {
 }
 
 /** A content in a registry's folder. */
-export interface Found {
+export interface FoundBlob {
   readonly digest: Digest;
   readonly path: string;
   /** In bytes. */
@@ -85,7 +85,7 @@ export async function* repositories(
 }
 
 /** Contents by their place in a registry's folder. */
-export async function* blobsOf(root: string): AsyncGenerator<Found> {
+export async function* blobsOf(root: string): AsyncGenerator<FoundBlob> {
   for (const algorithm of ["sha256", "sha512"] as const) {
     const top = join(root, "blobs", algorithm);
     for (const folder of await names(top)) {

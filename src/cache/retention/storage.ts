@@ -4,29 +4,29 @@ import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import { BoundedBlobs } from "../../store/disk/bounded-blob-store.ts";
+import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { openDataDirectory } from "../../store/disk/data-directory.ts";
-import { openDiskBlobs } from "../../store/disk/disk-blob-store.ts";
-import { FactFiles } from "../../store/disk/sidecar-files.ts";
-import { HealingIndex } from "../../store/repair/self-healing-metadata.ts";
-import type { Index } from "../../store/metadata-store.ts";
-import { IndexError, openIndex } from "../../store/sql/open-metadata.ts";
-import { diskFacts, type DiskFacts } from "../../store/disk/disk-usage.ts";
-import { isSealed } from "../../store/sql/clean-shutdown.ts";
-import { type Bound, Space } from "../../store/disk/disk-budget.ts";
-import { Remaking } from "../../store/repair/rebuild-marker.ts";
-import { Usage } from "../../store/memory/last-access.ts";
-import { Bounds } from "./upstream-quotas.ts";
-import { Evictor, type Why } from "./evictor.ts";
+import { openDiskBlobStore } from "../../store/disk/disk-blob-store.ts";
+import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
+import type { MetadataStore } from "../../store/metadata-store.ts";
+import { MetadataError, openMetadata } from "../../store/sql/open-metadata.ts";
+import { diskUsage, type DiskUsage } from "../../store/disk/disk-usage.ts";
+import { wasShutDownCleanly } from "../../store/sql/clean-shutdown.ts";
+import { type Bound, DiskBudget } from "../../store/disk/disk-budget.ts";
+import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
+import { LastAccess } from "../../store/memory/last-access.ts";
+import { UpstreamQuotas } from "./upstream-quotas.ts";
+import { Evictor, type RemovalReason } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
-import { Pinned } from "./pinned-blobs.ts";
-import { Steward } from "./store-admin.ts";
+import { PinnedBlobs } from "./pinned-blobs.ts";
+import { StoreAdmin } from "./store-admin.ts";
 
 /** What happens to a store by itself, for whoever wants to tell of it. */
 export interface StoreEvents {
   /** Nothing can be stored any more, or it can again. */
   full(state: { readonly isFull: boolean; readonly reason: string }): void;
-  removed(digest: Digest, why: Why, bytes: number): void;
+  removed(digest: Digest, why: RemovalReason, bytes: number): void;
   /** Use times could not be written. */
   unwritten(error: unknown): void;
   /** The index was damaged; it was moved to `path` and begun anew. */
@@ -36,22 +36,22 @@ export interface StoreEvents {
 }
 
 /** Everything in a data directory, opened for this process alone. */
-export interface KeptStore extends AsyncDisposable {
+export interface Storage extends AsyncDisposable {
   readonly path: string;
   /** With the bound, for traffic. */
-  readonly store: BoundedBlobs;
+  readonly store: BoundedBlobStore;
   /** Without it, for looking at what is there. */
-  readonly plain: BlobStore;
-  readonly index: Index;
-  readonly facts: FactFiles;
-  readonly space: Space;
-  readonly usage: Usage;
+  readonly blobs: BlobStore;
+  readonly metadata: MetadataStore;
+  readonly sidecars: SidecarFiles;
+  readonly budget: DiskBudget;
+  readonly lastAccess: LastAccess;
   readonly evictor: Evictor;
-  readonly bounds: Bounds;
-  readonly steward: Steward;
-  readonly remade: Remaking;
+  readonly quotas: UpstreamQuotas;
+  readonly admin: StoreAdmin;
+  readonly rebuildState: RebuildMarker;
   /** Whether the index was closed in good order, so that it has lost nothing. */
-  readonly endedWell: boolean;
+  readonly wasShutDownCleanly: boolean;
   /** Who brings content in, and may tell what of it must not be touched. */
   usedBy(inUse: (digest: Digest) => boolean): void;
   /** Takes up changed bounds of upstreams. */
@@ -65,47 +65,49 @@ const GIB = 2 ** 30;
  *
  * @throws DataDirectoryError or IndexError, each with what to do about it
  */
-export async function openKeptStore(
+export async function openStorage(
   { dataDirectory, storage, upstreams }: Pick<Settings, "dataDirectory" | "storage" | "upstreams">,
   events: StoreEvents,
-): Promise<KeptStore> {
+): Promise<Storage> {
   const closing = new AsyncDisposableStack();
   try {
     const directory = await openDataDirectory(dataDirectory);
     closing.defer(() => directory.close());
     // One that is not there yet has lost nothing either.
-    const endedWell = isSealed(directory.indexPath) || !existsSync(directory.indexPath);
-    const { index, remade } = await openHealing(directory.indexPath, events);
-    closing.defer(() => index.close());
-    const plain = await openDiskBlobs(directory.path);
-    const facts = new FactFiles(directory.path);
-    await facts.open();
-    const usage = new Usage(index.contents, { onError: (error) => events.unwritten(error) });
-    closing.defer(() => usage.close());
-    const disk = async (): Promise<DiskFacts> => ({
-      ...(await diskFacts(directory.path)),
-      // Content can be stored without an index that answers, and that it does not is told elsewhere.
-      beside: facts.bytes + (await index.bytes().catch(() => 0)),
+    const endedWell = wasShutDownCleanly(directory.indexPath) || !existsSync(directory.indexPath);
+    const { metadata, rebuild } = await openHealing(directory.indexPath, events);
+    closing.defer(() => metadata.close());
+    const plain = await openDiskBlobStore(directory.path);
+    const sidecars = new SidecarFiles(directory.path);
+    await sidecars.open();
+    const lastAccess = new LastAccess(metadata.blobs, {
+      onError: (error) => events.unwritten(error),
     });
-    const { bytes } = await index.contents.total();
-    const space = new Space({
+    closing.defer(() => lastAccess.close());
+    const disk = async (): Promise<DiskUsage> => ({
+      ...(await diskUsage(directory.path)),
+      // Content can be stored without an index that answers, and that it does not is told elsewhere.
+      metadata: sidecars.bytes + (await metadata.bytes().catch(() => 0)),
+    });
+    const { bytes } = await metadata.blobs.total();
+    const budget = new DiskBudget({
       bound: boundOf(storage, await disk(), bytes),
       disk,
       onChange: (state) => events.full(state),
     });
-    space.recount(bytes);
-    const store = new BoundedBlobs(plain, space);
+    budget.recount(bytes);
+    const store = new BoundedBlobStore(plain, budget);
     // Beginnings that an earlier process left count from now on.
-    await Array.fromAsync(store.kept());
-    const trees = new ManifestTrees(plain, index.contents);
-    const pinned = new Pinned(index, trees);
+    await Array.fromAsync(store.partials());
+    const trees = new ManifestTrees(plain, metadata.blobs);
+    const pinned = new PinnedBlobs(metadata, trees);
     let bounded = upstreams;
     let isUsed: (digest: Digest) => boolean = () => false;
     const shared = {
-      index,
-      space,
+      metadata,
+      budget,
       pinned,
-      flushUse: () => usage.flush(),
+      flushUse: () => lastAccess.flush(),
       inUse: (digest: Digest) => isUsed(digest),
     };
     const evictor = new Evictor({
@@ -113,27 +115,35 @@ export async function openKeptStore(
       store,
       removed: (digest, why, size) => events.removed(digest, why, size),
     });
-    const bounds = new Bounds({
+    const quotas = new UpstreamQuotas({
       ...shared,
       store,
       evictor,
       upstreams: () => bounded,
       failed: (error) => events.failed("evicting", error),
     });
-    const steward = new Steward({ ...shared, store: plain, facts, evictor, bounds, trees, remade });
+    const admin = new StoreAdmin({
+      ...shared,
+      store: plain,
+      sidecars,
+      evictor,
+      quotas,
+      trees,
+      rebuildState: rebuild,
+    });
     return {
       path: directory.path,
       store,
-      plain,
-      index,
-      facts,
-      space,
-      usage,
+      blobs: plain,
+      metadata,
+      sidecars,
+      budget,
+      lastAccess,
       evictor,
-      bounds,
-      steward,
-      remade,
-      endedWell,
+      quotas,
+      admin,
+      rebuildState: rebuild,
+      wasShutDownCleanly: endedWell,
       usedBy: (inUse) => {
         isUsed = inUse;
       },
@@ -148,7 +158,7 @@ export async function openKeptStore(
   }
 }
 
-function boundOf(storage: Settings["storage"], disk: DiskFacts, held: number): Bound {
+function boundOf(storage: Settings["storage"], disk: DiskUsage, held: number): Bound {
   return {
     maxSize: storage.maxSize ?? Math.floor(0.8 * (disk.free + held)),
     minFree: storage.minFree ?? Math.min(GIB, Math.floor(0.05 * disk.size)),
@@ -158,42 +168,42 @@ function boundOf(storage: Settings["storage"], disk: DiskFacts, held: number): B
 async function openHealing(
   path: string,
   events: StoreEvents,
-): Promise<{ index: Index; remade: Remaking }> {
-  const remade = new Remaking(path);
-  const replace = async (reason: string): Promise<Index> => {
-    remade.begin();
-    const index = await openInPlaceOf(path);
+): Promise<{ metadata: MetadataStore; rebuild: RebuildMarker }> {
+  const rebuild = new RebuildMarker(path);
+  const replace = async (reason: string): Promise<MetadataStore> => {
+    rebuild.begin();
+    const metadata = await openInPlaceOf(path);
     events.damaged(`${path}${DAMAGED}`, reason);
-    return index;
+    return metadata;
   };
-  const open = async (): Promise<Index> => {
+  const open = async (): Promise<MetadataStore> => {
     // Somebody has taken it away, or emptied it, and left what it can be made from.
     if (
       !statSync(path, { throwIfNoEntry: false })?.size &&
       existsSync(join(dirname(path), "facts"))
     )
-      remade.begin();
+      rebuild.begin();
     try {
-      return await openIndex(path);
+      return await openMetadata(path);
     } catch (error) {
-      if (!(error instanceof IndexError) || error.kind !== "damaged") throw error;
+      if (!(error instanceof MetadataError) || error.kind !== "damaged") throw error;
       return replace(error.message);
     }
   };
-  const index = new HealingIndex(await open(), async (damaged, reason) => {
+  const index = new SelfHealingMetadata(await open(), async (damaged, reason) => {
     await damaged.close().catch(() => {});
     return replace(reason);
   });
-  return { index, remade };
+  return { metadata: index, rebuild };
 }
 
 const DAMAGED = ".damaged";
 
 /** A damaged index is moved away, where a person can look at it; content is not touched. */
-async function openInPlaceOf(path: string): Promise<Index> {
+async function openInPlaceOf(path: string): Promise<MetadataStore> {
   for (const suffix of ["", "-wal", "-shm"]) {
     await rm(`${path}${DAMAGED}${suffix}`, { force: true });
     await rename(`${path}${suffix}`, `${path}${DAMAGED}${suffix}`).catch(() => {});
   }
-  return openIndex(path);
+  return openMetadata(path);
 }

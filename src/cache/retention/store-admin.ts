@@ -2,31 +2,31 @@ import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import type { FactFiles } from "../../store/disk/sidecar-files.ts";
-import type { Index, Pin } from "../../store/metadata-store.ts";
-import { inspect, type Progress } from "../../store/repair/scrub.ts";
+import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
+import { scrub, type ScrubProgress } from "../../store/repair/scrub.ts";
 import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
-import type { Remade } from "../../store/repair/rebuild-marker.ts";
-import type { Space } from "../../store/disk/disk-budget.ts";
-import type { Bounds } from "./upstream-quotas.ts";
+import type { RebuildState } from "../../store/repair/rebuild-marker.ts";
+import type { DiskBudget } from "../../store/disk/disk-budget.ts";
+import type { UpstreamQuotas } from "./upstream-quotas.ts";
 import type { Evicted, Evictor } from "./evictor.ts";
 import { type CachedImage, Images } from "./images.ts";
 import type { ManifestTrees } from "./manifest-trees.ts";
-import type { Pinned } from "./pinned-blobs.ts";
-import { purge, type Purged } from "./purge-images.ts";
+import type { PinnedBlobs } from "./pinned-blobs.ts";
+import { purgeImages, type Purged } from "./purge-images.ts";
 import { RefusedError } from "./refused-error.ts";
 
-export interface StewardOptions {
+export interface StoreAdminOptions {
   /** The store itself, without leases: looking at it must not keep anything from being evicted. */
   readonly store: BlobStore;
-  readonly index: Index;
-  readonly facts: FactFiles;
-  readonly space: Space;
+  readonly metadata: MetadataStore;
+  readonly sidecars: SidecarFiles;
+  readonly budget: DiskBudget;
   readonly evictor: Evictor;
-  readonly bounds: Bounds;
+  readonly quotas: UpstreamQuotas;
   readonly trees: ManifestTrees;
-  readonly pinned: Pinned;
-  readonly remade: Remade;
+  readonly pinned: PinnedBlobs;
+  readonly rebuildState: RebuildState;
   readonly inUse: (digest: Digest) => boolean;
   readonly flushUse: () => Promise<void>;
 }
@@ -50,31 +50,31 @@ export interface PinnedPattern extends Pin {
   readonly images: number;
 }
 
-export interface Inspected extends Progress, Reconciled {
+export interface Verified extends ScrubProgress, Reconciled {
   readonly repaired: boolean;
 }
 
 /** What an operator can ask of a store, whether a server runs on it or not. */
-export class Steward {
-  readonly #options: StewardOptions;
+export class StoreAdmin {
+  readonly #options: StoreAdminOptions;
   readonly #images: Images;
 
-  constructor(options: StewardOptions) {
+  constructor(options: StoreAdminOptions) {
     this.#options = options;
-    this.#images = new Images(options.index, options.trees);
+    this.#images = new Images(options.metadata, options.trees);
   }
 
   async figures(): Promise<StorageFigures> {
-    const { index, space, pinned } = this.#options;
-    const { count, bytes } = await index.contents.total();
+    const { metadata, budget, pinned } = this.#options;
+    const { count, bytes } = await metadata.blobs.total();
     return {
       contents: count,
       held: bytes,
-      drafts: space.drafts,
-      maxSize: space.bound.maxSize,
-      minFree: space.bound.minFree,
+      drafts: budget.partialBytes,
+      maxSize: budget.bound.maxSize,
+      minFree: budget.bound.minFree,
       pinned: (await pinned.content()).bytes,
-      isFull: space.fullness.isFull,
+      isFull: budget.fullState.isFull,
     };
   }
 
@@ -86,13 +86,13 @@ export class Steward {
 
   /** Evicts what the bounds ask for, or tells what that would be. */
   async collect(dryRun: boolean): Promise<Evicted> {
-    await this.#options.space.measure();
-    return this.#options.bounds.enforce({ dryRun });
+    await this.#options.budget.measure();
+    return this.#options.quotas.enforce({ dryRun });
   }
 
   async pins(): Promise<PinnedPattern[]> {
-    const { index, pinned } = this.#options;
-    const pins = await index.pins.list();
+    const { metadata, pinned } = this.#options;
+    const pins = await metadata.pins.list();
     const { images } = await pinned.contentOf(pins);
     return pins.map((pin) => Object.assign({ images: images.get(pin.pattern) ?? 0 }, pin));
   }
@@ -103,7 +103,7 @@ export class Steward {
    * @throws RefusedError where all pins together would be more than may be stored
    */
   async pin(text: string, platforms: readonly string[] = []): Promise<PinnedPattern> {
-    const { index, pinned, space, facts } = this.#options;
+    const { metadata, pinned, budget, sidecars } = this.#options;
     const pattern = patternOf(text);
     const wrong = platforms.find((platform) => !PLATFORM.test(platform));
     if (wrong !== undefined) {
@@ -114,32 +114,32 @@ export class Steward {
       );
     }
     const pin = { pattern: pattern.text, platforms, since: Date.now() };
-    const others = (await index.pins.list()).filter((one) => one.pattern !== pin.pattern);
+    const others = (await metadata.pins.list()).filter((one) => one.pattern !== pin.pattern);
     const content = await pinned.contentOf([...others, pin]);
-    if (content.bytes > space.bound.maxSize) {
-      const sum = `${inFull(content.bytes)}, and storage.maxSize is ${inFull(space.bound.maxSize)}`;
+    if (content.bytes > budget.bound.maxSize) {
+      const sum = `${inFull(content.bytes)}, and storage.maxSize is ${inFull(budget.bound.maxSize)}`;
       throw new RefusedError(
         "over-the-bound",
         `with ${pin.pattern}, all pins together are ${sum}: pin less, name platforms, or raise storage.maxSize`,
       );
     }
-    await index.pins.put(pin);
+    await metadata.pins.put(pin);
     pinned.changed();
-    await facts.savePins(await index.pins.list());
+    await sidecars.savePins(await metadata.pins.list());
     return { ...pin, images: content.images.get(pin.pattern) ?? 0 };
   }
 
   /** @throws RefusedError where there is no such pin */
   async unpin(text: string): Promise<void> {
-    const { index, pinned, facts } = this.#options;
+    const { metadata, pinned, sidecars } = this.#options;
     const pattern = patternOf(text).text;
-    if (!(await index.pins.remove(pattern))) {
-      const pins = (await index.pins.list()).map((pin) => pin.pattern);
+    if (!(await metadata.pins.remove(pattern))) {
+      const pins = (await metadata.pins.list()).map((pin) => pin.pattern);
       const there = pins.length === 0 ? "nothing is pinned" : `pinned are: ${pins.join(", ")}`;
       throw new RefusedError("matches-nothing", `there is no pin ${pattern}; ${there}`);
     }
     pinned.changed();
-    await facts.savePins(await index.pins.list());
+    await sidecars.savePins(await metadata.pins.list());
   }
 
   /**
@@ -148,7 +148,7 @@ export class Steward {
    * @throws RefusedError where the pattern means nothing, or something that is pinned
    */
   purge(text: string, dryRun = false): Promise<Purged> {
-    return purge({ ...this.#options, images: this.#images }, patternOf(text), dryRun);
+    return purgeImages({ ...this.#options, images: this.#images }, patternOf(text), dryRun);
   }
 
   /**
@@ -156,28 +156,28 @@ export class Steward {
    *
    * @param options.repair sets corrupt contents aside, and mends the index
    */
-  async inspect(options: {
+  async verify(options: {
     readonly repair: boolean;
     /** Bytes per second. */
     readonly rate?: number;
-    readonly onProgress?: (progress: Progress) => void;
+    readonly onProgress?: (progress: ScrubProgress) => void;
     readonly signal?: AbortSignal;
-  }): Promise<Inspected> {
-    const { store, index, facts, evictor, inUse } = this.#options;
+  }): Promise<Verified> {
+    const { store, metadata, sidecars, evictor, inUse } = this.#options;
     const { repair, rate, onProgress, signal } = options;
-    const progress = await inspect({
+    const progress = await scrub({
       store,
       ...(rate === undefined ? {} : { rate }),
       ...(onProgress ? { onProgress } : {}),
       ...(signal ? { signal } : {}),
       onCorrupt: async (digest) => {
-        if (repair) await this.setAside(digest);
+        if (repair) await this.quarantine(digest);
       },
     });
     const reconciled = await reconcile({
       store,
-      index,
-      facts,
+      metadata,
+      sidecars,
       inUse: (digest) => inUse(digest) || evictor.isGoing(digest),
       dryRun: !repair,
       ...(signal ? { signal } : {}),
@@ -187,30 +187,30 @@ export class Steward {
   }
 
   /** Takes a corrupt content out of sight, for good: it is filled again when it is asked for. */
-  async setAside(digest: Digest): Promise<void> {
-    const { store, evictor, index, space } = this.#options;
-    const size = (await index.contents.get(digest))?.size ?? 0;
-    if (await store.setAside(digest)) space.changeHeld(-size);
+  async quarantine(digest: Digest): Promise<void> {
+    const { store, evictor, metadata, budget } = this.#options;
+    const size = (await metadata.blobs.get(digest))?.size ?? 0;
+    if (await store.quarantine(digest)) budget.changeBlobBytes(-size);
     await evictor.remove(digest, size, "corrupt");
     await this.recount();
   }
 
   /** Pins and what is held, after the index was made again. */
-  indexRemade(): void {
+  metadataRebuilt(): void {
     this.#options.pinned.changed();
   }
 
   async recount(): Promise<void> {
-    const { index, space, remade, evictor } = this.#options;
+    const { metadata, budget, rebuildState: rebuild, evictor } = this.#options;
     for (let turn = 0; turn < COUNTS; turn += 1) {
-      const [moved, going] = [space.moved, evictor.goingBytes];
+      const [moved, going] = [budget.churn, evictor.goingBytes];
       // What was stored before this began is in the index once a first question was answered.
-      await index.contents.total();
-      const { bytes } = await index.contents.total();
+      await metadata.blobs.total();
+      const { bytes } = await metadata.blobs.total();
       // An index that is not whole yet knows less than what was added up.
-      if (remade.whole < remade.begun) return;
-      const doubt = space.moved - moved + going;
-      space.recount(bytes, doubt);
+      if (rebuild.finished < rebuild.begun) return;
+      const doubt = budget.churn - moved + going;
+      budget.recount(bytes, doubt);
       if (doubt === 0) return;
     }
   }

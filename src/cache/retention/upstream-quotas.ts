@@ -2,21 +2,27 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import type { UpstreamSettings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { UpstreamName } from "../../oci/names.ts";
-import type { BoundedBlobs } from "../../store/disk/bounded-blob-store.ts";
-import type { ContentUse, Index } from "../../store/metadata-store.ts";
-import { expireKept } from "../../store/repair/reconcile.ts";
+import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
+import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
+import { expirePartials } from "../../store/repair/reconcile.ts";
 import { LOW_WATER } from "../../store/disk/disk-budget.ts";
-import type { Growth } from "../quota-events.ts";
-import { type Evicted, type Evictor, LEASE_PAUSE_MS, LEASE_TURNS, Tally } from "./evictor.ts";
+import type { QuotaEvents } from "../quota-events.ts";
+import {
+  type Evicted,
+  type Evictor,
+  BUSY_PAUSE_MS,
+  BUSY_RETRIES,
+  EvictionTally,
+} from "./evictor.ts";
 
 /** Contents that are looked at together; between them other work has its turn. */
 const BATCH = 128;
 /** Contents larger than their upstream's bound, until they are gone. More are evicted in their turn. */
 const MOST_MISFITS = 64;
 
-export interface BoundsOptions {
-  readonly store: BoundedBlobs;
-  readonly index: Index;
+export interface UpstreamQuotasOptions {
+  readonly store: BoundedBlobStore;
+  readonly metadata: MetadataStore;
   readonly evictor: Evictor;
   /** As they are configured now. */
   readonly upstreams: () => ReadonlyMap<UpstreamName, UpstreamSettings>;
@@ -28,8 +34,8 @@ export interface BoundsOptions {
 }
 
 /** What single upstreams may keep, by size and by age, besides the bound of the store. */
-export class Bounds implements Growth {
-  readonly #options: BoundsOptions;
+export class UpstreamQuotas implements QuotaEvents {
+  readonly #options: UpstreamQuotasOptions;
   readonly #now: () => number;
   /** Bytes that an upstream shows: as they were counted, and what came since. Never too few. */
   readonly #sizes = new Map<UpstreamName, number>();
@@ -38,9 +44,9 @@ export class Bounds implements Growth {
   readonly #misfits = new Map<Digest, { readonly upstream: UpstreamName; readonly size: number }>();
   readonly #sweeping = new Map<UpstreamName, Promise<void>>();
   /** The youngest of those that were all taken for their age, so that they are not looked at again. */
-  readonly #agedTo = new Map<UpstreamName, ContentUse>();
+  readonly #agedTo = new Map<UpstreamName, BlobUse>();
 
-  constructor(options: BoundsOptions) {
+  constructor(options: UpstreamQuotasOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
   }
@@ -52,9 +58,9 @@ export class Bounds implements Growth {
    */
   async enforce({ dryRun = false, isThorough = true } = {}): Promise<Evicted> {
     const { store, flushUse, evictor, upstreams } = this.#options;
-    const expired = await expireKept(store, this.#now(), dryRun);
+    const expired = await expirePartials(store, this.#now(), dryRun);
     await flushUse().catch(() => {});
-    const tally = new Tally(dryRun);
+    const tally = new EvictionTally(dryRun);
     if (isThorough) this.#agedTo.clear();
     for (const upstream of upstreams().values()) {
       await this.#byAge(upstream, tally);
@@ -63,7 +69,7 @@ export class Bounds implements Growth {
     }
     const swept = dryRun ? await evictor.wouldSweep(tally) : await evictor.sweep();
     return {
-      contents: tally.contents + swept.contents,
+      blobs: tally.blobs + swept.blobs,
       bytes: tally.bytes + swept.bytes + expired,
     };
   }
@@ -72,7 +78,7 @@ export class Bounds implements Growth {
     const bounded = this.#bounded();
     if (bounded.length === 0) return;
     this.#unattended(async () => {
-      const seenIn = await this.#options.index.links.upstreams(digest);
+      const seenIn = await this.#options.metadata.links.upstreams(digest);
       for (const upstream of bounded) {
         if (seenIn.includes(upstream.name)) this.#grew(upstream, digest, size);
       }
@@ -84,7 +90,7 @@ export class Bounds implements Growth {
     if (!upstream) return;
     this.#unattended(async () => {
       for (let first = 0; first < digests.length; first += BATCH) {
-        const held = await this.#options.index.contents.among(digests.slice(first, first + BATCH));
+        const held = await this.#options.metadata.blobs.find(digests.slice(first, first + BATCH));
         for (const { digest, size } of held) this.#grew(upstream, digest, size);
       }
     });
@@ -105,13 +111,13 @@ export class Bounds implements Growth {
     if (total > Math.max(maxSize, this.#stuckAt.get(name) ?? 0) && !this.#sweeping.has(name)) {
       this.#unattended(async () => {
         await this.#options.flushUse().catch(() => {});
-        await this.#bySize(upstream, new Tally(false));
+        await this.#bySize(upstream, new EvictionTally(false));
       });
     }
   }
 
   /** One at a time for each upstream. */
-  async #bySize(upstream: UpstreamSettings, tally: Tally): Promise<void> {
+  async #bySize(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
     const { name } = upstream;
     while (this.#sweeping.has(name)) await this.#sweeping.get(name);
     const sweep = this.#sweep(upstream, tally);
@@ -122,10 +128,10 @@ export class Bounds implements Growth {
     await sweep.finally(() => this.#sweeping.delete(name));
   }
 
-  async #sweep(upstream: UpstreamSettings, tally: Tally): Promise<void> {
+  async #sweep(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
     const { name, maxSize } = upstream;
     if (maxSize === undefined) return;
-    const { contents } = this.#options.index;
+    const { blobs: contents } = this.#options.metadata;
     const { evictor } = this.#options;
     const pinned = (await evictor.pinned()).sizes;
     if (!tally.isDry) this.#sizes.set(name, 0);
@@ -134,10 +140,10 @@ export class Bounds implements Growth {
       size += one.size;
     }
     let isOver = size > maxSize;
-    for (let turn = 0; turn < LEASE_TURNS; turn += 1) {
-      if (turn > 0) await setTimeout(LEASE_PAUSE_MS);
+    for (let turn = 0; turn < BUSY_RETRIES; turn += 1) {
+      if (turn > 0) await setTimeout(BUSY_PAUSE_MS);
       let isWaiting = false;
-      const take = async (content: Pick<ContentUse, "digest" | "size">): Promise<void> => {
+      const take = async (content: Pick<BlobUse, "digest" | "size">): Promise<void> => {
         if (pinned.has(content.digest)) return;
         if (evictor.isBusy(content.digest)) isWaiting = true;
         else {
@@ -152,7 +158,9 @@ export class Bounds implements Growth {
       const aside = left.reduce((sum, misfit) => sum + misfit.size, 0);
       isOver &&= size - aside > LOW_WATER * maxSize;
       if (isOver && size - aside > (turn === 0 ? maxSize : LOW_WATER * maxSize)) {
-        for await (const one of this.#shownBy(name, (last) => contents.leastUsed(BATCH, last))) {
+        for await (const one of this.#shownBy(name, (last) =>
+          contents.leastRecentlyUsed(BATCH, last),
+        )) {
           if (size - aside <= LOW_WATER * maxSize) break;
           if (!this.#misfits.has(one.digest)) await take(one);
         }
@@ -168,8 +176,8 @@ export class Bounds implements Growth {
   async #misfitsOf(name: UpstreamName): Promise<{ digest: Digest; size: number }[]> {
     const own = [...this.#misfits].filter(([, { upstream }]) => upstream === name);
     const digests = own.map(([digest]) => digest);
-    const held = await this.#options.index.contents.among(digests);
-    const seen = await this.#options.index.links.seenIn(name, digests);
+    const held = await this.#options.metadata.blobs.find(digests);
+    const seen = await this.#options.metadata.links.visibleIn(name, digests);
     const still = held.filter(({ digest }) => seen.has(digest));
     for (const digest of digests) {
       if (!still.some((one) => one.digest === digest)) this.#misfits.delete(digest);
@@ -177,16 +185,16 @@ export class Bounds implements Growth {
     return still;
   }
 
-  async #byAge(upstream: UpstreamSettings, tally: Tally): Promise<void> {
+  async #byAge(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
     const { name, maxAge } = upstream;
     if (maxAge === undefined) return;
-    const { evictor, index } = this.#options;
+    const { evictor, metadata } = this.#options;
     const pinned = (await evictor.pinned()).sizes;
     const moment = this.#now() - maxAge;
     let to = this.#agedTo.get(name);
     let isWhole = true;
-    const page = async (): Promise<ContentUse[]> => {
-      const contents = await index.contents.storedBefore(moment, BATCH, to);
+    const page = async (): Promise<BlobUse[]> => {
+      const contents = await metadata.blobs.storedBefore(moment, BATCH, to);
       to = contents.at(-1) ?? to;
       return contents;
     };
@@ -200,15 +208,15 @@ export class Bounds implements Growth {
   /** Of pages of contents those that an upstream shows, with pauses in which others are answered. */
   async *#shownBy(
     name: UpstreamName,
-    page: (last?: ContentUse) => Promise<ContentUse[]>,
-  ): AsyncGenerator<ContentUse> {
-    let last: ContentUse | undefined;
+    page: (last?: BlobUse) => Promise<BlobUse[]>,
+  ): AsyncGenerator<BlobUse> {
+    let last: BlobUse | undefined;
     for (;;) {
       const contents = await page(last);
       last = contents.at(-1);
       if (!last) return;
       const digests = contents.map(({ digest }) => digest);
-      const seen = await this.#options.index.links.seenIn(name, digests);
+      const seen = await this.#options.metadata.links.visibleIn(name, digests);
       for (const content of contents) if (seen.has(content.digest)) yield content;
       await setImmediate();
     }
@@ -217,17 +225,17 @@ export class Bounds implements Growth {
   /** Content that other upstreams show stays for them: it is only out of sight here. */
   async #takeFrom(
     { name }: UpstreamSettings,
-    { digest, size }: Pick<ContentUse, "digest" | "size">,
-    tally: Tally,
+    { digest, size }: Pick<BlobUse, "digest" | "size">,
+    tally: EvictionTally,
     why: "age" | "quota",
   ): Promise<void> {
-    const { index, evictor } = this.#options;
-    tally.took(size);
+    const { metadata, evictor } = this.#options;
+    tally.add(size);
     if (tally.isDry) return;
     this.#misfits.delete(digest);
-    const seenIn = await index.links.upstreams(digest);
+    const seenIn = await metadata.links.upstreams(digest);
     if (seenIn.every((one) => one === name)) await evictor.remove(digest, size, why);
-    else await index.links.removeAll(digest, name);
+    else await metadata.links.removeAll(digest, name);
   }
 
   #unattended(work: () => Promise<void>): void {

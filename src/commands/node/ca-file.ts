@@ -11,7 +11,7 @@ const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g;
  *
  * @throws WrongUse where it is not certificates and nothing else.
  */
-export function readAuthority(file: string): string {
+export function readCa(file: string): string {
   const path = resolve(file);
   let text: string;
   try {

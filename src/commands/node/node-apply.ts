@@ -5,9 +5,9 @@ import type { CacheClient } from "../../node/cache-client.ts";
 import { CacheFault } from "../../node/cache-client.ts";
 import type { ApplyResult } from "../../node/apply.ts";
 import { apply } from "../../node/apply.ts";
-import { readAuthority } from "./ca-file.ts";
-import type { WishOptions } from "./node-options.ts";
-import { WrongUse, openCache, openSite, run, wishOf } from "./node-options.ts";
+import { readCa } from "./ca-file.ts";
+import type { DesiredStateOptions } from "./node-options.ts";
+import { WrongUse, openCache, openNode, run, desiredState } from "./node-options.ts";
 import {
   changesText,
   obstaclesText,
@@ -16,16 +16,16 @@ import {
   probesText,
   wiredText,
 } from "./node-print.ts";
-import { withWish } from "./node-plan.ts";
+import { withDesiredState } from "./node-plan.ts";
 
-interface ApplyOptions extends WishOptions {
+interface ApplyOptions extends DesiredStateOptions {
   readonly yes?: true;
   readonly probe?: readonly string[];
   readonly wait: string;
 }
 
 export function applyCommand(): Command {
-  return withWish(new Command("apply"))
+  return withDesiredState(new Command("apply"))
     .description("wire this node, prove it by pulls that the cache saw, or put everything back")
     .option("--yes", "restart containerd without asking, where that is needed")
     .option(
@@ -39,24 +39,21 @@ export function applyCommand(): Command {
 async function applyWish(options: ApplyOptions): Promise<number> {
   const waitMs = parseDuration(options.wait);
   if (waitMs === undefined) throw new WrongUse(`--wait ${options.wait} is no duration: write 30s`);
-  const site = openSite(options);
-  const cache = openCache(
-    options.cache,
-    options.ca === undefined ? undefined : readAuthority(options.ca),
-  );
-  if (!site.filesOnly) await reach(cache, waitMs);
-  const { wish, all } = await wishOf(site, cache, options);
+  const context = openNode(options);
+  const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
+  if (!context.filesOnly) await reach(cache, waitMs);
+  const { desired, all } = await desiredState(context, cache, options);
   const result = await apply({
-    site,
-    wish,
+    context,
+    desired,
     all,
     waitMs,
-    cache: site.filesOnly ? undefined : cache,
+    cache: context.filesOnly ? undefined : cache,
     proves: true,
     probes: options.probe ?? [],
     confirm: async (plan) => {
       if (!options.json && plan.changes.length > 0) console.log(`${changesText(plan)}\n`);
-      if (plan.restart === undefined || site.filesOnly || options.yes) return true;
+      if (plan.restart === undefined || context.filesOnly || options.yes) return true;
       return ask(`Restart containerd, since ${plan.restart}? Containers go on running.`);
     },
     say: (line) => {
@@ -64,7 +61,7 @@ async function applyWish(options: ApplyOptions): Promise<number> {
     },
   });
   if (options.json) printJson(resultJson(result));
-  else console.log(resultText(result, site.filesOnly));
+  else console.log(resultText(result, context.filesOnly));
   return result.outcome === "applied" || result.outcome === "nothing-to-do" ? 0 : 1;
 }
 

@@ -2,24 +2,24 @@ import { Command } from "commander";
 import type { Finding } from "../../node/findings.ts";
 import { isWrong, sortFindings } from "../../node/findings.ts";
 import type { JournalDocument } from "../../node/journal.ts";
-import { JournalError, takenOut } from "../../node/journal.ts";
+import { JournalError, removedFrom } from "../../node/journal.ts";
 import { FilesFault } from "../../node/files/node-files.ts";
-import type { Site } from "../../node/node-context.ts";
-import type { PlaceOptions } from "./node-options.ts";
-import { openSite, run } from "./node-options.ts";
+import type { NodeContext } from "../../node/node-context.ts";
+import type { NodeOptions } from "./node-options.ts";
+import { openNode, run } from "./node-options.ts";
 import { factsText, findingsText, printJson } from "./node-print.ts";
 
 export function checkCommand(): Command {
   return new Command("check")
     .description("say what is wrong with how containerd here goes to registries; changes nothing")
-    .action((options: PlaceOptions) => run(options.json, () => check(options)));
+    .action((options: NodeOptions) => run(options.json, () => check(options)));
 }
 
-async function check(options: PlaceOptions): Promise<number> {
-  const site = openSite(options);
-  const inspection = await site.runtime.inspect(site.files);
+async function check(options: NodeOptions): Promise<number> {
+  const context = openNode(options);
+  const inspection = await context.runtime.inspect(context.files);
   const { facts } = inspection;
-  const { journal, finding } = readJournal(site);
+  const { journal, finding } = readJournal(context);
   const findings = sortFindings([...inspection.findings, ...(finding ? [finding] : [])]);
   const wrong = findings.filter(isWrong);
   if (options.json) {
@@ -33,7 +33,7 @@ async function check(options: PlaceOptions): Promise<number> {
   if (journal)
     console.log(`\nWired to ${journal.wish.cache} for ${journal.wish.namespaces.join(", ")}.`);
   if (findings.length > 0) console.log(`\n${findingsText(findings)}`);
-  if (site.filesOnly)
+  if (context.filesOnly)
     console.log(
       `\nOnly the files below ${options.root} were looked at; nothing was asked whether it runs.`,
     );
@@ -52,16 +52,16 @@ async function check(options: PlaceOptions): Promise<number> {
 }
 
 /** A journal that cannot be used is one more thing to tell of a node, beside all others. */
-function readJournal(site: Site): { journal?: JournalDocument; finding?: Finding } {
+function readJournal(context: NodeContext): { journal?: JournalDocument; finding?: Finding } {
   try {
-    const journal = site.ownJournal();
+    const journal = context.ownJournal();
     if (journal === undefined) return {};
-    const finding = journal.unfinished ? undefined : outFinding(journal, site);
+    const finding = journal.unfinished ? undefined : outFinding(journal, context);
     return { journal, ...(finding ? { finding } : {}) };
   } catch (error) {
     const consequence = "nothing can be applied, verified, watched or rolled back here";
     if (error instanceof FilesFault) {
-      const at = { file: site.journal.path };
+      const at = { file: context.journal.path };
       const what = `the journal cannot be read: ${error.message}`;
       const advice = "run this as root";
       return {
@@ -85,8 +85,8 @@ function readJournal(site: Site): { journal?: JournalDocument; finding?: Finding
 }
 
 /** A watcher that ended meanwhile puts nothing back. */
-function outFinding(journal: JournalDocument, site: Site): Finding | undefined {
-  const paths = takenOut(journal, site.files);
+function outFinding(journal: JournalDocument, context: NodeContext): Finding | undefined {
+  const paths = removedFrom(journal, context.files);
   const [file] = paths;
   if (file === undefined) return undefined;
   const more = paths.length > 1 ? ` and out of ${paths.length - 1} more` : "";

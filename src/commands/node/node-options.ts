@@ -3,13 +3,13 @@ import { ContainerdRuntime } from "../../node/containerd/containerd-runtime.ts";
 import { DEFAULT_STATE_DIRECTORY, JournalError } from "../../node/journal.ts";
 import { LockedError } from "../../node/files/lock.ts";
 import { FilesFault, NodeFiles } from "../../node/files/node-files.ts";
-import type { Wish } from "../../node/plan.ts";
+import type { DesiredState } from "../../node/plan.ts";
 import { RuntimeFault } from "../../node/runtime.ts";
-import { Site } from "../../node/node-context.ts";
+import { NodeContext } from "../../node/node-context.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
 /** Options of every `entrepot node` command. */
-export interface PlaceOptions {
+export interface NodeOptions {
   readonly root?: string;
   readonly socket?: string;
   readonly containerdConfig?: string;
@@ -20,7 +20,7 @@ export interface PlaceOptions {
 }
 
 /** Options of the commands that say how a node shall be wired. */
-export interface WishOptions extends PlaceOptions {
+export interface DesiredStateOptions extends NodeOptions {
   readonly cache: string;
   readonly ca?: string;
   readonly upstream?: readonly string[];
@@ -36,7 +36,7 @@ export class WrongUse extends Error {
   override readonly name = "WrongUse";
 }
 
-export function openSite(options: PlaceOptions): Site {
+export function openNode(options: NodeOptions): NodeContext {
   const filesOnly = options.root !== undefined;
   const files = new NodeFiles(options.root ?? "/");
   if (filesOnly && !files.isDirectory("/"))
@@ -50,7 +50,7 @@ export function openSite(options: PlaceOptions): Site {
     ...(options.restartCommand === undefined ? {} : { restartCommand: options.restartCommand }),
   });
   const stateDirectory = options.stateDir ?? DEFAULT_STATE_DIRECTORY;
-  return new Site({ files, runtime, stateDirectory, filesOnly });
+  return new NodeContext({ files, runtime, stateDirectory, filesOnly });
 }
 
 /** @throws WrongUse where the URL cannot be a cache's. */
@@ -64,11 +64,11 @@ export function openCache(text: string, ca: string | undefined): CacheClient {
 }
 
 /** What is asked for, with the namespaces that the cache serves where none are named. */
-export async function wishOf(
-  site: Site,
+export async function desiredState(
+  context: NodeContext,
   cache: CacheClient,
-  options: WishOptions,
-): Promise<{ wish: Wish; all: boolean }> {
+  options: DesiredStateOptions,
+): Promise<{ desired: DesiredState; all: boolean }> {
   if (options.all && options.upstream)
     throw new WrongUse("--all and --upstream exclude each other");
   if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m))+$/.test(options.dialTimeout)) {
@@ -80,7 +80,7 @@ export async function wishOf(
     throw new WrongUse(`--upstream ${name} is no registry: write its host alone, such as ghcr.io`);
   });
   // In an image the cache is often out of reach, and nothing will be proved: names are enough.
-  const served = site.filesOnly && named.length > 0 ? named : await cache.namespaces();
+  const served = context.filesOnly && named.length > 0 ? named : await cache.namespaces();
   if (served.length === 0 && !options.default) {
     throw new CacheFault("unwell", `${cache.url} serves no registry: there is nothing to wire`);
   }
@@ -90,7 +90,7 @@ export async function wishOf(
       `--upstream ${missing} is not cached there. Cached are: ${served.join(", ")}`,
     );
   }
-  const wish: Wish = {
+  const desired: DesiredState = {
     cache: cache.url,
     ...(cache.ca === undefined ? {} : { cacheCa: cache.ca }),
     namespaces: named.length > 0 ? named : served,
@@ -99,7 +99,7 @@ export async function wishOf(
     replace: options.replace === true,
     dialTimeout: options.dialTimeout,
   };
-  return { wish, all: named.length === 0 };
+  return { desired, all: named.length === 0 };
 }
 
 /** Runs a command's work; what is known to go wrong becomes one line and an exit code. */

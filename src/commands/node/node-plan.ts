@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import type { Plan } from "../../node/plan.ts";
-import { readAuthority } from "./ca-file.ts";
-import type { WishOptions } from "./node-options.ts";
-import { openCache, openSite, run, wishOf } from "./node-options.ts";
+import { readCa } from "./ca-file.ts";
+import type { DesiredStateOptions } from "./node-options.ts";
+import { openCache, openNode, run, desiredState } from "./node-options.ts";
 import {
   changesText,
   obstaclesText,
@@ -12,7 +12,7 @@ import {
   wiredText,
 } from "./node-print.ts";
 
-export function withWish(command: Command): Command {
+export function withDesiredState(command: Command): Command {
   return command
     .requiredOption("--cache <url>", "the cache, as nodes reach it: http://host:port")
     .option("--ca <file>", "the authority of an https:// cache's certificate, in PEM; it is copied")
@@ -32,21 +32,18 @@ export function withWish(command: Command): Command {
 }
 
 export function planCommand(): Command {
-  return withWish(new Command("plan"))
+  return withDesiredState(new Command("plan"))
     .description("show exactly what an apply would change, and in which steps; changes nothing")
-    .action((options: WishOptions) => run(options.json, () => show(options)));
+    .action((options: DesiredStateOptions) => run(options.json, () => show(options)));
 }
 
-async function show(options: WishOptions): Promise<number> {
-  const site = openSite(options);
-  const cache = openCache(
-    options.cache,
-    options.ca === undefined ? undefined : readAuthority(options.ca),
-  );
-  const { wish } = await wishOf(site, cache, options);
-  const planned = await site.plan(wish);
+async function show(options: DesiredStateOptions): Promise<number> {
+  const context = openNode(options);
+  const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
+  const { desired } = await desiredState(context, cache, options);
+  const planned = await context.plan(desired);
   if (options.json) printJson(planJson(planned));
-  else console.log(planText(planned, site.filesOnly));
+  else console.log(planText(planned, context.filesOnly));
   return planned.obstacles.length > 0 ? 1 : 0;
 }
 

@@ -1,6 +1,6 @@
 import { unifiedDiff } from "../../node/files/diff.ts";
 import type { Finding } from "../../node/findings.ts";
-import { formatPlace } from "../../node/findings.ts";
+import { formatPosition } from "../../node/findings.ts";
 import type { FileState } from "../../node/files/node-files.ts";
 import type { Obstacle, Plan } from "../../node/plan.ts";
 import type { ProbeResult } from "../../node/probe.ts";
@@ -29,7 +29,7 @@ const LABELS = { error: "ERROR", warning: "WARNING", note: "note" } as const;
 export function findingsText(findings: readonly Finding[]): string {
   return findings
     .map((finding) => {
-      const place = finding.at ? `${formatPlace(finding.at)}: ` : "";
+      const place = finding.at ? `${formatPosition(finding.at)}: ` : "";
       return [
         `${LABELS[finding.severity]}  ${place}${finding.what}`,
         `    so:  ${finding.consequence}`,
@@ -42,7 +42,7 @@ export function findingsText(findings: readonly Finding[]): string {
 export function obstaclesText(obstacles: readonly Obstacle[]): string {
   return obstacles
     .map((obstacle) => {
-      const place = obstacle.at ? `${formatPlace(obstacle.at)}: ` : "";
+      const place = obstacle.at ? `${formatPosition(obstacle.at)}: ` : "";
       return `STOP  ${place}${obstacle.what}\n    do:  ${obstacle.advice}`;
     })
     .join("\n\n");
@@ -64,14 +64,14 @@ export function changesText(plan: Pick<Plan, "changes">): string {
 }
 
 /** `docker.io, ghcr.io ask http://cache:5000 first` */
-export function wiredText({ wired, wish }: Pick<Plan, "wired" | "wish">): string {
+export function wiredText({ wired, desired: wish }: Pick<Plan, "wired" | "desired">): string {
   return `${wired.join(", ")} ${wired.length === 1 ? "asks" : "ask"} ${wish.cache} first`;
 }
 
 /** The steps of an apply, in its order. */
 export function stepsText(plan: Plan, filesOnly: boolean): string {
   const steps = [
-    ...(filesOnly ? [] : [`wait until ${plan.wish.cache} answers for ${plan.wired.join(", ")}`]),
+    ...(filesOnly ? [] : [`wait until ${plan.desired.cache} answers for ${plan.wired.join(", ")}`]),
     ...plan.changes.map((change) => {
       const verb = change.after === undefined ? "remove" : change.before ? "change" : "write";
       return `${verb} ${change.path} (${change.why})`;
@@ -106,7 +106,7 @@ export function probesText(probes: readonly ProbeResult[]): string {
 
 export function planJson(plan: Plan): object {
   return {
-    wish: plan.wish,
+    wish: plan.desired,
     changes: plan.changes.map((change) => ({
       path: change.path,
       kind: change.kind,

@@ -4,10 +4,10 @@ import type { RollbackPlan, RollbackResult } from "../../node/rollback.ts";
 import { rollback } from "../../node/rollback.ts";
 import { ask } from "./node-apply.ts";
 import { obstaclesText, printJson, shownText } from "./node-print.ts";
-import type { PlaceOptions } from "./node-options.ts";
-import { openSite, run } from "./node-options.ts";
+import type { NodeOptions } from "./node-options.ts";
+import { openNode, run } from "./node-options.ts";
 
-interface RollbackOptions extends PlaceOptions {
+interface RollbackOptions extends NodeOptions {
   readonly yes?: true;
 }
 
@@ -19,12 +19,12 @@ export function rollbackCommand(): Command {
 }
 
 async function takeBack(options: RollbackOptions): Promise<number> {
-  const site = openSite(options);
+  const context = openNode(options);
   const result = await rollback({
-    site,
+    context,
     confirm: async (plan) => {
       if (!options.json) console.log(`${diffText(plan)}\n`);
-      if (plan.restart === undefined || site.filesOnly || options.yes) return true;
+      if (plan.restart === undefined || context.filesOnly || options.yes) return true;
       return ask(`Restart containerd, since ${plan.restart}? Containers go on running.`);
     },
     say: (line) => {
@@ -43,7 +43,7 @@ async function takeBack(options: RollbackOptions): Promise<number> {
       obstacles: plan.obstacles,
     });
   } else {
-    console.log(resultText(result, site.filesOnly));
+    console.log(resultText(result, context.filesOnly));
   }
   return result.outcome === "rolled-back" || result.outcome === "nothing-to-do" ? 0 : 1;
 }

@@ -2,11 +2,11 @@ import { Command } from "commander";
 import type { NamespaceProof } from "../../node/verify.ts";
 import { isProven, verify } from "../../node/verify.ts";
 import { printJson, table } from "./node-print.ts";
-import { readAuthority } from "./ca-file.ts";
-import type { PlaceOptions } from "./node-options.ts";
-import { WrongUse, openCache, openSite, run } from "./node-options.ts";
+import { readCa } from "./ca-file.ts";
+import type { NodeOptions } from "./node-options.ts";
+import { WrongUse, openCache, openNode, run } from "./node-options.ts";
 
-interface VerifyOptions extends PlaceOptions {
+interface VerifyOptions extends NodeOptions {
   readonly cache?: string;
   readonly ca?: string;
   readonly upstream?: readonly string[];
@@ -29,20 +29,17 @@ export function verifyCommand(): Command {
 }
 
 async function prove(options: VerifyOptions): Promise<number> {
-  const site = openSite(options);
-  if (site.filesOnly)
+  const context = openNode(options);
+  if (context.filesOnly)
     throw new WrongUse("verify pulls through a running containerd: leave --root out");
-  const wish = site.ownJournal()?.wish;
+  const wish = context.ownJournal()?.wish;
   const url = options.cache ?? wish?.cache;
   if (url === undefined)
     throw new WrongUse("nothing is wired here: name the cache with --cache URL");
-  const cache = openCache(
-    url,
-    options.ca === undefined ? wish?.cacheCa : readAuthority(options.ca),
-  );
+  const cache = openCache(url, options.ca === undefined ? wish?.cacheCa : readCa(options.ca));
   const namespaces = options.upstream ?? wish?.namespaces ?? (await cache.namespaces());
   const proofs = await verify({
-    site,
+    context,
     cache,
     namespaces,
     probes: options.probe ?? [],

@@ -1,11 +1,11 @@
 import { Command } from "commander";
 import { parseDuration } from "../../config/parsing/units.ts";
 import { watch } from "../../node/watch.ts";
-import { readAuthority } from "./ca-file.ts";
-import type { PlaceOptions } from "./node-options.ts";
-import { WrongUse, openCache, openSite, run } from "./node-options.ts";
+import { readCa } from "./ca-file.ts";
+import type { NodeOptions } from "./node-options.ts";
+import { WrongUse, openCache, openNode, run } from "./node-options.ts";
 
-interface WatchOptions extends PlaceOptions {
+interface WatchOptions extends NodeOptions {
   readonly cache?: string;
   readonly ca?: string;
   readonly grace: string;
@@ -27,14 +27,14 @@ export function watchCommand(): Command {
 async function keep(options: WatchOptions): Promise<number> {
   const graceMs = duration("--grace", options.grace);
   const intervalMs = Math.max(100, duration("--interval", options.interval));
-  const site = openSite(options);
-  if (site.filesOnly) throw new WrongUse("watch looks after a running node: leave --root out");
-  const wish = site.ownJournal()?.wish;
+  const context = openNode(options);
+  if (context.filesOnly) throw new WrongUse("watch looks after a running node: leave --root out");
+  const wish = context.ownJournal()?.wish;
   const url = options.cache ?? wish?.cache;
   if (url === undefined)
     throw new WrongUse("nothing is wired here: entrepot node apply does that first");
   const named = options.cache !== undefined || options.ca !== undefined;
-  const ca = options.ca === undefined ? wish?.cacheCa : readAuthority(options.ca);
+  const ca = options.ca === undefined ? wish?.cacheCa : readCa(options.ca);
   const ending = new AbortController();
   process.once("SIGTERM", () => ending.abort());
   process.once("SIGINT", () => ending.abort());
@@ -44,7 +44,7 @@ async function keep(options: WatchOptions): Promise<number> {
   };
   say(`watching ${url}: taken out after ${options.grace} of failure, back when it is well`);
   const rest = { graceMs, intervalMs, signal: ending.signal, say };
-  await watch({ site, ...(named ? { cache: openCache(url, ca) } : {}), ...rest });
+  await watch({ context, ...(named ? { cache: openCache(url, ca) } : {}), ...rest });
   say("ending: the wiring stays as it is");
   return 0;
 }

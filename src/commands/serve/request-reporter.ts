@@ -3,30 +3,30 @@ import type { FillEvent } from "../../cache/fill/fills.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { RequestRecord } from "../../server/pull/pull-api.ts";
-import type { Recent } from "../../server/pull/recent-pulls.ts";
+import type { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import type { Route } from "../../server/pull/route.ts";
 import { RequestLines } from "../../telemetry/request-lines.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
 
-export interface ReporterOptions {
+export interface RequestReporterOptions {
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly recent: Recent;
+  readonly recent: RecentPulls;
   /** Whether nothing can be stored at the moment, which was said already. */
   readonly isFull: () => boolean;
 }
 
 /** Where everything that happens is told: one log line per request, counters, and what nodes may ask. */
-export class Reporter implements CacheObserver {
+export class RequestReporter implements CacheObserver {
   readonly #log: Log;
   readonly #metrics: Metrics;
-  readonly #recent: Recent;
+  readonly #recent: RecentPulls;
   readonly #isFull: () => boolean;
   readonly #lines = new RequestLines();
 
-  constructor({ log, metrics, recent, isFull }: ReporterOptions) {
+  constructor({ log, metrics, recent, isFull }: RequestReporterOptions) {
     this.#isFull = isFull;
     this.#log = log;
     this.#metrics = metrics;
@@ -88,7 +88,7 @@ export class Reporter implements CacheObserver {
   /** Told besides that a fact could not be written. */
   onForgotten: (fault: Fault) => void = () => {};
 
-  forgotten(fault: Fault): void {
+  metadataNotWritten(fault: Fault): void {
     this.onForgotten(fault);
     if (this.#isFull()) this.#log.debug({ error: fault.message }, "a fact was not written");
     else this.#log.warn({ error: fault.message }, "a fact was not written");
@@ -124,10 +124,10 @@ export class Reporter implements CacheObserver {
   }
 
   #remember({ route, status, address }: RequestRecord): void {
-    if (!route || !("place" in route) || status >= 400) return;
+    if (!route || !("repo" in route) || status >= 400) return;
     this.#recent.add(address, {
-      namespace: route.place.upstream,
-      repository: route.place.repository,
+      namespace: route.repo.upstream,
+      repository: route.repo.repository,
       reference: referenceOf(route),
       kind: route.kind,
       status,

@@ -1,24 +1,27 @@
 import { Cache } from "../../cache/cache.ts";
 import { adopt } from "../../cache/retention/adoption.ts";
 import { Housekeeping } from "../../cache/retention/housekeeping.ts";
-import { openKeptStore } from "../../cache/retention/storage.ts";
+import { openStorage } from "../../cache/retention/storage.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import type { Address, Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
 import { listenForAdmin } from "../../server/admin/admin-listener.ts";
-import { KnownAnswers } from "../../server/pull/response-cache.ts";
+import { ResponseCache } from "../../server/pull/response-cache.ts";
 import { Namespaces } from "../../server/pull/namespaces.ts";
 import { PullApi } from "../../server/pull/pull-api.ts";
-import { Recent } from "../../server/pull/recent-pulls.ts";
-import { missingContent } from "../../store/disk/disk-blob-store.ts";
-import { SmallBlobs } from "../../store/memory/small-blob-cache.ts";
+import { RecentPulls } from "../../server/pull/recent-pulls.ts";
+import { missingBlob } from "../../store/disk/disk-blob-store.ts";
+import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
-import { openRoads, type RoadsOptions } from "../../upstream/registry-transport.ts";
+import {
+  openRegistryTransport,
+  type RegistryTransportOptions,
+} from "../../upstream/registry-transport.ts";
 import { NodePorts } from "./node-ports.ts";
 import { openPort, Ports } from "./open-port.ts";
-import { Reporter } from "./request-reporter.ts";
+import { RequestReporter } from "./request-reporter.ts";
 import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { version } from "../../version.ts";
@@ -60,7 +63,7 @@ export interface RunningCache {
 export async function runCache(
   settings: Settings,
   log: Log,
-  reread?: RoadsOptions["reread"],
+  reread?: RegistryTransportOptions["reread"],
 ): Promise<RunningCache> {
   const closing = new AsyncDisposableStack();
   try {
@@ -75,63 +78,68 @@ async function open(
   settings: Settings,
   log: Log,
   closing: AsyncDisposableStack,
-  reread: RoadsOptions["reread"],
+  reread: RegistryTransportOptions["reread"],
 ): Promise<RunningCache> {
   const ports = new Ports(process.env);
   const metrics = new Metrics();
-  const recent = new Recent();
+  const recent = new RecentPulls();
   const told = new StoreReporter(log, metrics);
-  const kept = await openKeptStore(settings, told);
-  closing.defer(() => kept[Symbol.asyncDispose]());
-  const { index, facts, usage, space } = kept;
+  const storage = await openStorage(settings, told);
+  closing.defer(() => storage[Symbol.asyncDispose]());
+  const { metadata, sidecars, lastAccess, budget } = storage;
   const setAside = async (digest: Digest): Promise<void> => {
     try {
-      await kept.steward.setAside(digest);
+      await storage.admin.quarantine(digest);
       told.corrupt(digest);
     } catch (error) {
       told.failed("setting a corrupt content aside", error);
     }
   };
-  const store = new SmallBlobs(kept.store, { setAside });
-  told.measure(kept);
-  const reporter = new Reporter({ log, metrics, recent, isFull: () => space.fullness.isFull });
-  const roads = openRoads({
+  const store = new SmallBlobCache(storage.store, { setAside });
+  told.measure(storage);
+  const reporter = new RequestReporter({
+    log,
+    metrics,
+    recent,
+    isFull: () => budget.fullState.isFull,
+  });
+  const transport = openRegistryTransport({
     observe: (event) => reporter.upstream(event),
     ...(reread ? { reread } : {}),
   });
-  const upstreams = new Upstreams(settings.upstreams, roads);
+  const upstreams = new Upstreams(settings.upstreams, transport);
   const cache = new Cache({
     store,
-    index,
-    facts,
-    growth: kept.bounds,
+    metadata,
+    sidecars,
+    growth: storage.quotas,
     observer: reporter,
-    used: (digest) => usage.touch(digest, Date.now()),
+    used: (digest) => lastAccess.touch(digest, Date.now()),
   });
   const inUse = (digest: Digest): boolean => cache.fills.inUse(digest);
-  kept.usedBy(inUse);
+  storage.usedBy(inUse);
   told.onRemoved = (digest) => {
     store.drop(digest);
     cache.forget(digest);
   };
-  const housekeeping = new Housekeeping(kept, inUse, settings.storage.scrub, told);
+  const housekeeping = new Housekeeping(storage, inUse, settings.storage.scrub, told);
   reporter.onForgotten = (fault) => {
     // Where everything is a hit, nothing else finds out that the disk is full.
-    space.fullness.failed(fault);
+    budget.fullState.noteFailure(fault);
     housekeeping.lacksFact();
   };
   closing.defer(() => housekeeping[Symbol.asyncDispose]());
   metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
-  const report = new StatusReport({ kept, fills: cache.fills, upstreams, metrics });
+  const report = new StatusReport({ storage, fills: cache.fills, upstreams, metrics });
 
   const namespaces = new Namespaces(upstreams.all);
   const record = reporter.request.bind(reporter);
-  const known = new KnownAnswers(store.removals, () => index.revision);
+  const known = new ResponseCache(store.removals, () => metadata.revision);
   const api = new PullApi({ cache, namespaces, known, record });
   const fillAgain = async (cause: Error): Promise<void> => {
-    const missing = await missingContent(cause);
-    if (missing) await kept.steward.setAside(missing);
+    const missing = await missingBlob(cause);
+    if (missing) await storage.admin.quarantine(missing);
   };
   const unreadable = (cause: Error): void => {
     log.warn({ err: cause }, "a stored content cannot be read");
@@ -158,11 +166,11 @@ async function open(
         metrics: () => metrics.render(),
         isReady: () => !isStopping,
         api: new AdminApi({
-          steward: kept.steward,
-          dataDirectory: kept.path,
+          admin: storage.admin,
+          dataDirectory: storage.path,
           version,
           status: () => report.read(listening),
-          adopt: (options) => adopt(kept, upstreams.all, options),
+          adopt: (options) => adopt(storage, upstreams.all, options),
         }),
         ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
       }),
@@ -187,7 +195,7 @@ async function open(
     listening,
     reconfigure(changed) {
       upstreams.configure(changed.upstreams);
-      kept.configure(changed.upstreams);
+      storage.configure(changed.upstreams);
       cache.reconfigured();
       known.forget();
       if (changed.tls) nodePorts.renew(changed.tls);

@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/disk/data-directory.ts";
-import { IndexError } from "../../store/sql/open-metadata.ts";
+import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { createLog } from "../../telemetry/log.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
@@ -74,7 +74,7 @@ async function serve(options: ServeOptions): Promise<number> {
     const isExpected =
       error instanceof Fault ||
       error instanceof DataDirectoryError ||
-      error instanceof IndexError ||
+      error instanceof MetadataError ||
       error instanceof ListenError;
     if (isExpected) return complain(error, 1);
     throw error;

@@ -1,8 +1,8 @@
 import type { Fill } from "../../cache/fill/fill.ts";
 import type { Fills } from "../../cache/fill/fills.ts";
-import type { KeptStore } from "../../cache/retention/storage.ts";
+import type { Storage } from "../../cache/retention/storage.ts";
 import { formatSize } from "../../config/parsing/units.ts";
-import { diskFacts } from "../../store/disk/disk-usage.ts";
+import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { LOW_WATER } from "../../store/disk/disk-budget.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { CacheResult } from "../../telemetry/request-counters.ts";
@@ -16,7 +16,7 @@ import type { Upstreams } from "./upstreams.ts";
 type UpstreamStatus = Status["upstreams"][number];
 
 export interface StatusReportOptions {
-  readonly kept: KeptStore;
+  readonly storage: Storage;
   readonly fills: Fills;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
@@ -50,28 +50,28 @@ export class StatusReport {
   }
 
   async #storage(): Promise<Status["storage"]> {
-    const { steward, space, path } = this.#options.kept;
-    const figures = await steward.figures();
-    const disk = await diskFacts(path).catch(() => undefined);
+    const { admin, budget, path } = this.#options.storage;
+    const figures = await admin.figures();
+    const disk = await diskUsage(path).catch(() => undefined);
     return {
       dataDirectory: path,
       ...figures,
       ...(disk ? { free: disk.free } : {}),
-      ...(space.fullness.isFull ? { fullBecause: space.fullness.because } : {}),
+      ...(budget.fullState.isFull ? { fullBecause: budget.fullState.reason } : {}),
     };
   }
 }
 
 function fillOf({
   digest,
-  supply,
+  sources,
   size,
   received,
-  kept,
+  resumedBytes: kept,
   since,
   followers,
 }: Fill): Status["fills"][number] {
-  const source = supply.sources[0]?.name ?? "";
+  const source = sources.sources[0]?.name ?? "";
   const clients = followers.count;
   return {
     digest,

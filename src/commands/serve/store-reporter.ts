@@ -1,8 +1,8 @@
 import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
-import type { KeptStore, StoreEvents } from "../../cache/retention/storage.ts";
-import type { Why } from "../../cache/retention/evictor.ts";
+import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
+import type { RemovalReason } from "../../cache/retention/evictor.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { Learnt, Rebuilt, Reconciled } from "../../store/repair/reconcile.ts";
+import type { Restored, Rebuilt, Reconciled } from "../../store/repair/reconcile.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 
@@ -23,19 +23,19 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   onRemoved: (digest: Digest) => void = () => {};
 
   /** Figures that are asked for when somebody reads the metrics. */
-  measure({ space }: KeptStore): void {
+  measure({ budget }: Storage): void {
     const gauge = (name: string, help: string, read: () => number): void =>
       this.#metrics.gauge(`entrepot_storage_${name}`, help, read);
-    gauge("held_bytes", "Bytes of complete contents.", () => space.held);
+    gauge("held_bytes", "Bytes of complete contents.", () => budget.blobBytes);
     gauge(
       "draft_bytes",
       "Bytes of contents on their way in, or begun and kept.",
-      () => space.drafts,
+      () => budget.partialBytes,
     );
-    gauge("facts_bytes", "Bytes of the index, and of facts beside it.", () => space.beside);
-    gauge("max_bytes", "Bytes that may be stored.", () => space.bound.maxSize);
+    gauge("facts_bytes", "Bytes of the index, and of facts beside it.", () => budget.metadataBytes);
+    gauge("max_bytes", "Bytes that may be stored.", () => budget.bound.maxSize);
     gauge("full", "1 while nothing can be stored and pulls are passed through.", () =>
-      space.fullness.isFull ? 1 : 0,
+      budget.fullState.isFull ? 1 : 0,
     );
     this.#metrics.gauge(
       "entrepot_scrub_passes",
@@ -57,7 +57,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     } else this.#log.info("there is room again: what is pulled is stored");
   }
 
-  removed(digest: Digest, why: Why, bytes: number): void {
+  removed(digest: Digest, why: RemovalReason, bytes: number): void {
     this.#metrics.removed(why, bytes);
     this.onRemoved(digest);
   }
@@ -81,7 +81,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     this.#log[isEven ? "debug" : "info"]({ ...reconciled }, "index and files agree");
   }
 
-  learnt(learnt: Learnt): void {
+  learnt(learnt: Restored): void {
     const message = "the index knows facts about stored manifests again that it did not know";
     this.#log.info({ ...learnt }, message);
   }

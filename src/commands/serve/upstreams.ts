@@ -2,7 +2,7 @@ import type { Upstream } from "../../cache/upstream.ts";
 import type { UpstreamSettings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import { Registry } from "../../upstream/registry.ts";
-import type { Roads } from "../../upstream/registry-transport.ts";
+import type { RegistryTransport } from "../../upstream/registry-transport.ts";
 
 type AllSettings = ReadonlyMap<UpstreamName, UpstreamSettings>;
 
@@ -21,11 +21,11 @@ class LiveUpstream implements Upstream {
 
 /** The upstreams that are configured now. */
 export class Upstreams {
-  readonly #roads: Roads;
+  readonly #transport: RegistryTransport;
   readonly #all = new Map<UpstreamName, LiveUpstream>();
 
-  constructor(settings: AllSettings, roads: Roads) {
-    this.#roads = roads;
+  constructor(settings: AllSettings, transport: RegistryTransport) {
+    this.#transport = transport;
     this.configure(settings);
   }
 
@@ -41,7 +41,7 @@ export class Upstreams {
     for (const [name, changed] of settings) {
       const known = this.#all.get(name);
       if (known) known.registry.configure(changed);
-      else this.#all.set(name, new LiveUpstream(new Registry(changed, this.#roads)));
+      else this.#all.set(name, new LiveUpstream(new Registry(changed, this.#transport)));
     }
   }
 }

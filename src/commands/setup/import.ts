@@ -2,8 +2,8 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { readText } from "../../config/parsing/read-text.ts";
 import { importFiles } from "../../config/import-files.ts";
-import type { Draft } from "../../config/foreign/imported-config.ts";
-import { leftOverLines, placeOf, writeDraft } from "../../config/foreign/write-config.ts";
+import type { ImportedConfig } from "../../config/foreign/imported-config.ts";
+import { leftOverLines, placeOf, writeConfig } from "../../config/foreign/write-config.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
@@ -49,7 +49,7 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
     });
     if (json) console.log(JSON.stringify(asJson(draft), undefined, 2));
     else {
-      const text = writeDraft(draft, `entrepot import ${files.join(" ")}`);
+      const text = writeConfig(draft, `entrepot import ${files.join(" ")}`);
       if (output === undefined) process.stdout.write(text);
       // A password may stand in it.
       else writeNew(output, text);
@@ -63,7 +63,7 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
   }
 }
 
-function report(draft: Draft, output: string | undefined): void {
+function report(draft: ImportedConfig, output: string | undefined): void {
   const { left, adoptable } = draft;
   const lines = [
     ...(left.length > 0 ? ["Could not be carried over:"] : []),
@@ -78,7 +78,7 @@ function report(draft: Draft, output: string | undefined): void {
   if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
 }
 
-function asJson({ value, carried, left, adoptable }: Draft): object {
+function asJson({ value, carried, left, adoptable }: ImportedConfig): object {
   return {
     config: value,
     from: Object.fromEntries(carried.map(({ at, from }) => [at.join("."), placeOf(from)])),

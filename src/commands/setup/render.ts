@@ -10,7 +10,7 @@ import {
   type Target,
 } from "../../render/target.ts";
 import { render, TARGETS } from "../../render/targets.ts";
-import { readAuthority } from "../node/ca-file.ts";
+import { readCa } from "../node/ca-file.ts";
 import { WrongUse } from "../node/node-options.ts";
 
 interface RenderOptions {
@@ -70,7 +70,7 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
     if (options.ca !== undefined && cache.protocol === "http:") {
       throw new RenderError("--ca is for a cache at https://: write --cache so, or leave it out");
     }
-    const authority = options.ca === undefined ? undefined : readAuthority(options.ca);
+    const authority = options.ca === undefined ? undefined : readCa(options.ca);
     const upstreams =
       options.upstream ?? (target.isCacheItself ? [] : await askCache(cache, authority));
     const files = render(target, {

@@ -7,7 +7,7 @@ import { formatSize } from "../../config/parsing/units.ts";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 import { type Done, ProgressLine } from "../progress.ts";
 import { followed } from "./follow-progress.ts";
-import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./store-connection.ts";
+import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
 import { counted } from "../table.ts";
 
 const form = z.object({
@@ -22,7 +22,7 @@ const form = z.object({
   omitted: z.number(),
 });
 
-interface Options extends PlaceOptions {
+interface Options extends StoreOptions {
   readonly upstream: UpstreamName;
 }
 
@@ -51,7 +51,7 @@ function run(folder: string, options: Options): Promise<number> {
       const done =
         reached.kind === "running"
           ? await followed(await reached.client.send("adopt", asked), form, onProgress)
-          : await adopt(reached.kept, settings.upstreams, { ...asked, onProgress });
+          : await adopt(reached.storage, settings.upstreams, { ...asked, onProgress });
       line.end();
       if (options.json) printJson(done);
       else report(done, options.upstream);

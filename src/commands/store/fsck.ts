@@ -4,7 +4,7 @@ import { formatSize, parseSize } from "../../config/parsing/units.ts";
 import type { AdminClient } from "./admin-client.ts";
 import { type Done, ProgressLine } from "../progress.ts";
 import { followed } from "./follow-progress.ts";
-import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./store-connection.ts";
+import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
 import { counted } from "../table.ts";
 
 const resultForm = z.object({
@@ -17,7 +17,7 @@ const resultForm = z.object({
 });
 type Result = z.infer<typeof resultForm>;
 
-interface Options extends PlaceOptions {
+interface Options extends StoreOptions {
   readonly repair?: boolean;
   readonly rate?: number;
 }
@@ -48,7 +48,7 @@ function fsck(options: Options): Promise<number> {
     const result =
       reached.kind === "running"
         ? await remote(reached.client, options, show)
-        : await local(reached.kept.steward, options, show);
+        : await local(reached.storage.admin, options, show);
     line.end();
     if (options.json) printJson(result);
     else report(result, reached.kind === "running");
@@ -59,7 +59,7 @@ function fsck(options: Options): Promise<number> {
 async function local(
   steward: {
     figures(): Promise<{ contents: number; held: number }>;
-    inspect(options: {
+    verify(options: {
       repair: boolean;
       rate?: number;
       onProgress: (done: { files: number; bytes: number }) => void;
@@ -69,7 +69,7 @@ async function local(
   show: (done: Done) => void,
 ): Promise<Result> {
   const { contents, held } = await steward.figures();
-  const result = await steward.inspect({
+  const result = await steward.verify({
     repair,
     ...(perSecond === undefined ? {} : { rate: perSecond }),
     onProgress: ({ files, bytes }) => show({ files, bytes, of: { files: contents, bytes: held } }),

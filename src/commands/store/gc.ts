@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
-import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./store-connection.ts";
+import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
 import { counted } from "../table.ts";
 
-const form = z.object({ contents: z.number(), bytes: z.number() });
+const form = z.object({ blobs: z.number(), bytes: z.number() });
 
-interface Options extends PlaceOptions {
+interface Options extends StoreOptions {
   readonly dryRun?: boolean;
 }
 
@@ -24,11 +24,11 @@ function gc(options: Options): Promise<number> {
     const evicted =
       reached.kind === "running"
         ? await reached.client.post("gc", { dryRun }, form)
-        : await reached.kept.steward.collect(dryRun);
+        : await reached.storage.admin.collect(dryRun);
     if (json) printJson({ ...evicted, dryRun });
     else if (evicted.bytes === 0) print("Nothing has to go: the store is within its bounds.");
     else {
-      const what = `${counted(evicted.contents, "content")}, ${formatSize(evicted.bytes)}`;
+      const what = `${counted(evicted.blobs, "content")}, ${formatSize(evicted.bytes)}`;
       print(dryRun ? `Would evict ${what}.` : `Evicted ${what}.`);
     }
     return 0;

@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
 import { parsePattern } from "../../oci/image-pattern.ts";
-import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./store-connection.ts";
+import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
 import { ago, table } from "../table.ts";
 
 const imageForm = z.object({
@@ -24,7 +24,7 @@ const ORDERS = {
   used: (one: Listed, other: Listed) => other.lastUsed - one.lastUsed,
 } as const;
 
-interface Options extends PlaceOptions {
+interface Options extends StoreOptions {
   readonly sort: keyof typeof ORDERS;
   readonly reverse?: boolean;
 }
@@ -50,7 +50,7 @@ function ls(pattern: string | undefined, options: Options): Promise<number> {
       reached.kind === "running"
         ? (await reached.client.get(`images${query}`, z.object({ images: z.array(imageForm) })))
             .images
-        : (await reached.kept.steward.list(pattern)).map((image) => imageForm.parse(image));
+        : (await reached.storage.admin.list(pattern)).map((image) => imageForm.parse(image));
     const images = found.toSorted(ORDERS[options.sort]);
     if (options.reverse) images.reverse();
     if (options.json) printJson({ images });

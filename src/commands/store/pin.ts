@@ -3,7 +3,7 @@ import { z } from "zod";
 import {
   CommandError,
   onStore,
-  type PlaceOptions,
+  type StoreOptions,
   print,
   printJson,
   storeCommand,
@@ -20,7 +20,7 @@ const pinsForm = z.object({ pins: z.array(pinForm) });
 
 const cachedForm = z.object({ upstreams: z.array(z.object({ name: z.string() })) });
 
-interface Options extends PlaceOptions {
+interface Options extends StoreOptions {
   readonly platform?: string[];
 }
 
@@ -39,7 +39,7 @@ export function pinCommand(): Command {
 export function unpinCommand(): Command {
   return storeCommand("unpin", "keep images no longer whatever happens")
     .argument("<pattern>", "as it was pinned")
-    .action(async (pattern: string, options: PlaceOptions) => {
+    .action(async (pattern: string, options: StoreOptions) => {
       process.exitCode = await unpin(pattern, options);
     });
 }
@@ -75,7 +75,7 @@ function whyNothing(pattern: string, upstreams: readonly { readonly name: string
   return `it matches nothing, since ${registry} is not among the registries that are cached, ${names.join(", ")}`;
 }
 
-function unpin(pattern: string, options: PlaceOptions): Promise<number> {
+function unpin(pattern: string, options: StoreOptions): Promise<number> {
   return onStore(
     options,
     async (reached) => {
@@ -89,7 +89,7 @@ function unpin(pattern: string, options: PlaceOptions): Promise<number> {
   );
 }
 
-function list(pins: readonly z.infer<typeof pinForm>[], { json }: PlaceOptions): number {
+function list(pins: readonly z.infer<typeof pinForm>[], { json }: StoreOptions): number {
   if (json) printJson({ pins });
   else if (pins.length === 0)
     print("Nothing is pinned. For example: entrepot pin 'docker.io/library/*:*'");

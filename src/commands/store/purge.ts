@@ -4,7 +4,7 @@ import { formatSize } from "../../config/parsing/units.ts";
 import {
   CommandError,
   onStore,
-  type PlaceOptions,
+  type StoreOptions,
   print,
   printJson,
   storeCommand,
@@ -13,13 +13,13 @@ import { counted } from "../table.ts";
 
 const form = z.object({
   images: z.array(z.string()),
-  contents: z.number(),
+  blobs: z.number(),
   bytes: z.number(),
   shared: z.number(),
   busy: z.number(),
 });
 
-interface Options extends PlaceOptions {
+interface Options extends StoreOptions {
   readonly dryRun?: boolean;
 }
 
@@ -44,7 +44,7 @@ function purge(pattern: string, options: Options): Promise<number> {
         return 0;
       }
       for (const image of purged.images) print(`${dryRun ? "Would forget" : "Forgot"} ${image}`);
-      print(`${counted(purged.contents, "content")}, ${formatSize(purged.bytes)}.`);
+      print(`${counted(purged.blobs, "content")}, ${formatSize(purged.bytes)}.`);
       if (purged.shared > 0) {
         const stay =
           purged.shared === 1 ? "stays: other images hold it" : "stay: other images hold them";

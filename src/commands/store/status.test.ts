@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { statusText } from "./status.ts";
-import { type Status, statusForm } from "../status-schema.ts";
+import { type Status, statusSchema } from "../status-schema.ts";
 
 const NOW = 1_800_000_000_000;
 const ago = (seconds: number): number => NOW - seconds * 1000;
@@ -93,7 +93,7 @@ const told: Status = {
 };
 
 test("it is a screen of tables, with what is wrong at the end", () => {
-  expect(statusForm.parse(told)).toEqual(told);
+  expect(statusSchema.parse(told)).toEqual(told);
   const problems = ["the mirror is not asked", "ghcr.io limits how often it is asked"];
   expect(statusText({ ...told, problems }, NOW).split("\n")).toEqual([
     "Entrepot 0.1.0 at 0.0.0.0:5000, admin at 127.0.0.1:5001, up 4 d 2 h",

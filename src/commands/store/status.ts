@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { formatSize } from "../../config/parsing/units.ts";
-import { onStore, type PlaceOptions, print, printJson, storeCommand } from "./store-connection.ts";
-import { type Status, statusForm } from "../status-schema.ts";
+import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
+import { type Status, statusSchema } from "../status-schema.ts";
 import { ago, counted, duration, table } from "../table.ts";
 
 /** In words that need no knowledge of circuits. */
@@ -12,19 +12,19 @@ const SHOWN_FILLS = 15;
 
 export function statusCommand(): Command {
   return storeCommand("status", "what the cache is doing, and whether something is wrong").action(
-    async (options: PlaceOptions) => {
+    async (options: StoreOptions) => {
       process.exitCode = await status(options);
     },
   );
 }
 
-function status(options: PlaceOptions): Promise<number> {
+function status(options: StoreOptions): Promise<number> {
   return onStore(
     options,
     async (reached) => {
       // It needs a running one, so that it is one.
       if (reached.kind !== "running") return 1;
-      const told = await reached.client.get("status", statusForm);
+      const told = await reached.client.get("status", statusSchema);
       if (options.json) printJson(told);
       else print(statusText(told, Date.now()));
       return told.problems.length === 0 ? 0 : 1;

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
-import { type KeptStore, openKeptStore } from "../../cache/retention/storage.ts";
+import { type Storage, openStorage } from "../../cache/retention/storage.ts";
 import { AdoptionError } from "../../cache/retention/registry-v2-layout.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import { type LoadedSettings, loadSettings } from "../../config/load.ts";
@@ -10,12 +10,12 @@ import { ConfigError } from "../../config/parsing/problems.ts";
 import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/disk/data-directory.ts";
 import { LockedError } from "../../store/disk/lock.ts";
-import { IndexError } from "../../store/sql/open-metadata.ts";
-import { rebuild, reconcile } from "../../store/repair/reconcile.ts";
+import { MetadataError } from "../../store/sql/open-metadata.ts";
+import { rebuildMetadata, reconcile } from "../../store/repair/reconcile.ts";
 import { AdminClient, AdminError } from "./admin-client.ts";
 
 /** Where a command's cache is, as `serve` was told. */
-export interface PlaceOptions {
+export interface StoreOptions {
   readonly config?: string;
   readonly admin?: string;
   readonly data?: string;
@@ -23,9 +23,9 @@ export interface PlaceOptions {
 }
 
 /** A cache that runs, or the folder of one that does not. */
-export type Reached =
+export type StoreConnection =
   | { readonly kind: "running"; readonly client: AdminClient }
-  | { readonly kind: "stopped"; readonly kept: KeptStore };
+  | { readonly kind: "stopped"; readonly storage: Storage };
 
 /** Something that keeps a command from what it was asked for. The message says what to do. */
 export class CommandError extends Error {
@@ -49,8 +49,8 @@ const whose = z.object({ dataDirectory: z.string() });
  * exit code: 1 where something is, 2 for wrong use.
  */
 export async function onStore(
-  options: PlaceOptions,
-  work: (reached: Reached, settings: LoadedSettings) => Promise<number>,
+  options: StoreOptions,
+  work: (reached: StoreConnection, settings: LoadedSettings) => Promise<number>,
   mode: {
     readonly needsRunning?: boolean;
     /** It may make a store where there is none, unless this throws. */
@@ -68,8 +68,8 @@ export async function onStore(
       throw new CommandError(message);
     }
     await mode.mayCreate?.(settings);
-    await using kept = await openStopped(settings, client, mode.mayCreate !== undefined);
-    return await work({ kind: "stopped", kept }, settings);
+    await using storage = await openStopped(settings, client, mode.mayCreate !== undefined);
+    return await work({ kind: "stopped", storage }, settings);
   } catch (error) {
     return complain(error);
   }
@@ -79,7 +79,7 @@ export async function onStore(
 async function isRunning(
   client: AdminClient,
   settings: LoadedSettings,
-  options: PlaceOptions,
+  options: StoreOptions,
 ): Promise<boolean> {
   try {
     const { dataDirectory } = await client.get("storage", whose);
@@ -94,7 +94,7 @@ async function openStopped(
   settings: LoadedSettings,
   client: AdminClient,
   mayCreate: boolean,
-): Promise<KeptStore> {
+): Promise<Storage> {
   if (!mayCreate && !existsSync(settings.dataDirectory)) {
     const message = `no cache answers at ${client.url}, and ${settings.dataDirectory} does not exist: name its --config, --admin or --data`;
     throw new CommandError(message);
@@ -105,7 +105,7 @@ async function openStopped(
     throw new CommandError(message);
   }
   try {
-    const kept = await openKeptStore(settings, {
+    const storage = await openStorage(settings, {
       full: () => {},
       removed: () => {},
       unwritten: () => {},
@@ -114,8 +114,8 @@ async function openStopped(
         process.stderr.write(`entrepot: ${reason}\nIt is now ${path}, and is made again.\n`);
       },
     });
-    await makeWhole(kept);
-    return kept;
+    await makeWhole(storage);
+    return storage;
   } catch (error) {
     if (error instanceof DataDirectoryError && error.kind === "locked") {
       const who = holderOf(error);
@@ -132,15 +132,21 @@ function holderOf({ cause }: DataDirectoryError): string {
 }
 
 /** An index that was begun anew, now or by a process that was killed, has its facts before anybody asks. */
-async function makeWhole({ plain, index, facts, remade, steward }: KeptStore): Promise<void> {
-  const { begun } = remade;
-  if (remade.whole === begun) return;
-  const store = { store: plain, index, facts };
-  await rebuild(store);
+async function makeWhole({
+  blobs: plain,
+  metadata,
+  sidecars,
+  rebuildState: rebuild,
+  admin,
+}: Storage): Promise<void> {
+  const { begun } = rebuild;
+  if (rebuild.finished === begun) return;
+  const store = { store: plain, metadata, sidecars };
+  await rebuildMetadata(store);
   await reconcile({ ...store, inUse: () => false });
-  remade.end(begun);
-  steward.indexRemade();
-  await steward.recount();
+  rebuild.end(begun);
+  admin.metadataRebuilt();
+  await admin.recount();
 }
 
 function complain(error: unknown): number {
@@ -151,7 +157,7 @@ function complain(error: unknown): number {
     error instanceof AdoptionError ||
     error instanceof RefusedError ||
     error instanceof DataDirectoryError ||
-    error instanceof IndexError ||
+    error instanceof MetadataError ||
     error instanceof Fault;
   if (!isExpected) throw error;
   process.stderr.write(`entrepot: ${error.message}\n`);

@@ -1,10 +1,10 @@
 import path from "node:path";
 import { z } from "zod";
-import { type Draft, originIn } from "../foreign/imported-config.ts";
+import { type ImportedConfig, originIn } from "../foreign/imported-config.ts";
 import type { ReadText } from "../parsing/read-text.ts";
 import type { Path, YamlSource } from "../parsing/positions.ts";
 import { type Container, hasVariable, isRegistry, readContainer } from "./container.ts";
-import type { Fact, RegistryFacts } from "./registry-settings.ts";
+import type { Fact, RegistrySettings } from "./registry-settings.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const service = z.object({
@@ -42,8 +42,8 @@ export function readCompose(
   source: YamlSource,
   folder: string,
   readFile: ReadText,
-  draft: Draft,
-): RegistryFacts[] {
+  draft: ImportedConfig,
+): RegistrySettings[] {
   const parsed = file.safeParse(merged(source.value));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -51,7 +51,7 @@ export function readCompose(
     draft.refuse(originIn(source, at), `is not as Compose has it: ${issue?.message ?? ""}`);
     return [];
   }
-  const found: RegistryFacts[] = [];
+  const found: RegistrySettings[] = [];
   for (const [name, description] of Object.entries(parsed.data.services)) {
     const at = ["services", name];
     if (!description) continue;

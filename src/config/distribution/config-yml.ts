@@ -1,10 +1,10 @@
 import { originIn } from "../foreign/imported-config.ts";
 import type { YamlSource } from "../parsing/positions.ts";
-import type { RegistryFacts } from "./registry-settings.ts";
+import type { RegistrySettings } from "./registry-settings.ts";
 
 /** A config.yml of registry:2 or registry:3, every leaf of it by its path. */
-export function readConfigYml(source: YamlSource): RegistryFacts {
-  const facts: RegistryFacts = { from: originIn(source, [], ""), settings: new Map() };
+export function readConfigYml(source: YamlSource): RegistrySettings {
+  const facts: RegistrySettings = { from: originIn(source, [], ""), settings: new Map() };
   collect(source, source.value, [], facts);
   return facts;
 }
@@ -19,7 +19,7 @@ function collect(
   source: YamlSource,
   value: unknown,
   at: readonly string[],
-  facts: RegistryFacts,
+  facts: RegistrySettings,
 ): void {
   const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
   const entries = isMapping ? Object.entries(value) : [];

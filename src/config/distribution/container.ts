@@ -1,10 +1,10 @@
 import path from "node:path";
-import type { Draft, Origin } from "../foreign/imported-config.ts";
+import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
 import { YamlSource } from "../parsing/positions.ts";
 import { ConfigError } from "../parsing/problems.ts";
 import { readConfigYml } from "./config-yml.ts";
-import type { Fact, RegistryFacts } from "./registry-settings.ts";
+import type { Fact, RegistrySettings } from "./registry-settings.ts";
 
 /** `NAME=VALUE`; a name alone has its value from whoever starts the container. */
 export interface Variable extends Fact {
@@ -55,8 +55,8 @@ export function readContainer(
   container: Container,
   folder: string,
   readFile: ReadText,
-  draft: Draft,
-): RegistryFacts {
+  draft: ImportedConfig,
+): RegistrySettings {
   const { from } = container;
   const settings = new Map<string, Fact>();
   for (const volume of container.volumes) {
@@ -96,7 +96,7 @@ function mounted(
   file: string,
   readFile: ReadText,
   volume: Fact,
-  draft: Draft,
+  draft: ImportedConfig,
 ): ReadonlyMap<string, Fact> {
   try {
     return readConfigYml(new YamlSource(file, readFile(file, LIMIT))).settings;
@@ -110,7 +110,11 @@ function mounted(
 }
 
 /** `5010:5000`, `127.0.0.1:5010:5000/tcp`: of those whose end inside is the registry's, the most open. */
-function publishedPort(ports: readonly Fact[], inside: string, draft: Draft): Fact | undefined {
+function publishedPort(
+  ports: readonly Fact[],
+  inside: string,
+  draft: ImportedConfig,
+): Fact | undefined {
   const leading: (Fact & { readonly address: string | undefined })[] = [];
   for (const { value, from } of ports) {
     const [target = "", published, address] = value

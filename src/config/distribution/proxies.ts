@@ -1,11 +1,11 @@
 import { parseUpstreamName } from "../../oci/names.ts";
-import type { Draft, Origin } from "../foreign/imported-config.ts";
+import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
 import { isInside } from "../foreign/inside.ts";
 import { goDuration, writeDuration } from "../parsing/quantities.ts";
 import { quote } from "../parsing/problems.ts";
 import { parseAddress } from "../schema.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
-import { type Fact, type RegistryFacts, whyNot } from "./registry-settings.ts";
+import { type Fact, type RegistrySettings, whyNot } from "./registry-settings.ts";
 import { carryTls } from "./tls.ts";
 
 const DEFAULT_ROOT = "/var/lib/registry";
@@ -36,13 +36,13 @@ interface Listening {
  * @param names the registry that a host stands for, where nodes call it otherwise
  */
 export function carryProxies(
-  registries: readonly RegistryFacts[],
-  draft: Draft,
+  registries: readonly RegistrySettings[],
+  draft: ImportedConfig,
   names: ReadonlyMap<string, string>,
 ): void {
   const listening: Listening[] = [];
-  const carried: RegistryFacts[] = [];
-  const isProxy = ({ settings }: RegistryFacts): boolean => settings.has("proxy.remoteurl");
+  const carried: RegistrySettings[] = [];
+  const isProxy = ({ settings }: RegistrySettings): boolean => settings.has("proxy.remoteurl");
   for (const facts of registries) {
     // Beside those that are, one that images are pushed to is nobody's concern here.
     if (!isProxy(facts) && registries.some(isProxy)) {
@@ -62,8 +62,8 @@ export function carryProxies(
 }
 
 function carryProxy(
-  facts: RegistryFacts,
-  draft: Draft,
+  facts: RegistrySettings,
+  draft: ImportedConfig,
   names: ReadonlyMap<string, string>,
 ): string | undefined {
   const { settings, from } = facts;
@@ -108,7 +108,7 @@ function carryProxy(
 }
 
 /** Its data on this machine; undefined in a bucket, in memory, or in a container's own layer. */
-function folderOf({ settings, folder, isContained }: RegistryFacts): string | undefined {
+function folderOf({ settings, folder, isContained }: RegistrySettings): string | undefined {
   if (folder || isContained) return folder?.value;
   if ([...settings.keys()].some((key) => /^storage\.(?:s3|gcs|azure|inmemory)/.test(key))) {
     return undefined;
@@ -116,7 +116,11 @@ function folderOf({ settings, folder, isContained }: RegistryFacts): string | un
   return settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
 }
 
-function carryCredentials({ settings }: RegistryFacts, name: string, draft: Draft): void {
+function carryCredentials(
+  { settings }: RegistrySettings,
+  name: string,
+  draft: ImportedConfig,
+): void {
   const username = settings.get("proxy.username");
   const password = settings.get("proxy.password");
   // Both empty is how people leave them out.
@@ -136,7 +140,7 @@ function carryCredentials({ settings }: RegistryFacts, name: string, draft: Draf
 }
 
 /** A bare number is nanoseconds in Go, which nobody means; 0 is never. */
-function carryAge(ttl: Fact | undefined, name: string, draft: Draft): void {
+function carryAge(ttl: Fact | undefined, name: string, draft: ImportedConfig): void {
   if (!ttl) return;
   const age = goDuration(ttl.value);
   if (age === undefined || age < 0)
@@ -144,7 +148,11 @@ function carryAge(ttl: Fact | undefined, name: string, draft: Draft): void {
   else draft.set(["upstreams", name, "maxAge"], [writeDuration(age)], ttl.from);
 }
 
-function listeningOf(facts: RegistryFacts, upstream: string, draft: Draft): Listening | undefined {
+function listeningOf(
+  facts: RegistrySettings,
+  upstream: string,
+  draft: ImportedConfig,
+): Listening | undefined {
   const fact = facts.port ?? facts.settings.get("http.addr");
   if (!fact) return undefined;
   const address = parseAddress(fact.value, "0.0.0.0");
@@ -157,7 +165,7 @@ function listeningOf(facts: RegistryFacts, upstream: string, draft: Draft): List
  * Docker Hub's port becomes `listen`, where what names no registry means Docker Hub in any case;
  * without it, `listen` gets out of the way of the others.
  */
-function carryPorts(listening: readonly Listening[], draft: Draft): void {
+function carryPorts(listening: readonly Listening[], draft: ImportedConfig): void {
   const [some] = listening;
   if (!some) return;
   const taken = new Set(listening.map(({ port }) => port));

@@ -7,7 +7,7 @@ export interface Fact {
 }
 
 /** What is known of one registry that runs as a pull-through cache. */
-export interface RegistryFacts {
+export interface RegistrySettings {
   /** The file or the service as a whole. */
   readonly from: Origin;
   /** By the path in config.yml: `proxy.remoteurl`, `http.addr`. */

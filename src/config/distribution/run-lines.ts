@@ -1,4 +1,4 @@
-import type { Draft, Origin } from "../foreign/imported-config.ts";
+import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
 import type { ReadText } from "../parsing/read-text.ts";
 import {
   type Container,
@@ -7,7 +7,7 @@ import {
   readContainer,
   type Variable,
 } from "./container.ts";
-import type { Fact, RegistryFacts } from "./registry-settings.ts";
+import type { Fact, RegistrySettings } from "./registry-settings.ts";
 
 const RUN = /(?:^|[\s;&|(])(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s/;
 
@@ -28,9 +28,9 @@ export function readRunLines(
   text: string,
   folder: string,
   readFile: ReadText,
-  draft: Draft,
-): RegistryFacts[] {
-  const found: RegistryFacts[] = [];
+  draft: ImportedConfig,
+): RegistrySettings[] {
+  const found: RegistrySettings[] = [];
   for (const { line, number } of joinedLines(text)) {
     const origin = (what: string): Origin => ({ file, line: number, column: 1, what });
     // Several may stand in a line, with ; or && between them.
@@ -51,7 +51,7 @@ export function readRunLines(
 function containerOf(
   args: readonly string[],
   origin: (what: string) => Origin,
-  draft: Draft,
+  draft: ImportedConfig,
 ): Container | undefined {
   const lists: Record<string, Fact[]> = {
     "-e": [],

@@ -1,5 +1,5 @@
-import type { Draft } from "../foreign/imported-config.ts";
-import type { Fact, RegistryFacts } from "./registry-settings.ts";
+import type { ImportedConfig } from "../foreign/imported-config.ts";
+import type { Fact, RegistrySettings } from "./registry-settings.ts";
 
 const CERTIFICATE = "http.tls.certificate";
 const KEY = "http.tls.key";
@@ -12,7 +12,7 @@ interface Identity {
 }
 
 /** The certificate of registries that speak TLS. Here all ports show one, or none of them does. */
-export function carryTls(registries: readonly RegistryFacts[], draft: Draft): void {
+export function carryTls(registries: readonly RegistrySettings[], draft: ImportedConfig): void {
   const secure = registries.flatMap((facts) => {
     const [certificate, key] = [facts.settings.get(CERTIFICATE), facts.settings.get(KEY)];
     return certificate && key ? [{ facts, certificate, key }] : [];
@@ -48,6 +48,6 @@ export function carryTls(registries: readonly RegistryFacts[], draft: Draft): vo
   }
 }
 
-function placeOf({ place, isContained }: RegistryFacts, file: string): string | undefined {
+function placeOf({ place, isContained }: RegistrySettings, file: string): string | undefined {
   return isContained ? place?.(file) : file;
 }

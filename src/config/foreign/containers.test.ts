@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { readText } from "../parsing/read-text.ts";
 import { refusal } from "../configtest/load-text.ts";
-import type { Draft } from "./imported-config.ts";
+import type { ImportedConfig } from "./imported-config.ts";
 import { importFiles } from "../import-files.ts";
-import { writeDraft } from "./write-config.ts";
+import { writeConfig } from "./write-config.ts";
 
-function imported(text: string): Draft {
+function imported(text: string): ImportedConfig {
   return importFiles({
     files: ["/in/caches/f"],
     readFile: () => text,
@@ -80,7 +80,7 @@ test("flags of docker run may be joined, and runs may share a line", () => {
 test("a folder's name is one word to a shell, and stays in its line", () => {
   const volumes = JSON.stringify(["/srv/my data;touch x\nlisten:/var/lib/registry"]);
   const draft = imported(service("hub", `environment: { ${HUB} }, volumes: ${volumes}`));
-  const text = writeDraft(draft, "entrepot import f");
+  const text = writeConfig(draft, "entrepot import f");
   expect(text).toContain("adopt '/srv/my data;touch x listen' --upstream");
   expect(text).not.toMatch(/^listen/m);
 });
@@ -93,7 +93,7 @@ test("a port without a published one is a port that nobody has to keep", () => {
 test("what somebody else wrote stays in its comment", () => {
   const proxy = `proxy: { remoteurl: "https://a.io" }`;
   const draft = imported(`version: 0.1\n${proxy}\n"foo\\nadmin: 0.0.0.0:1": x\n`);
-  expect(writeDraft(draft, "entrepot import f")).not.toMatch(/^admin/m);
+  expect(writeConfig(draft, "entrepot import f")).not.toMatch(/^admin/m);
 });
 
 test("no folder of the host's is adopted that the registry does not keep its data in", () => {
@@ -121,7 +121,7 @@ test("a folder that only the shell knows is no volume of Docker's", () => {
 const secure = (name: string, port: number, host: string, more = ""): string =>
   `docker run -p ${port}:5000 -v ${host}:/certs:ro -e REGISTRY_HTTP_TLS_CERTIFICATE=/certs/a.crt -e REGISTRY_HTTP_TLS_KEY=/certs/a.key -e REGISTRY_PROXY_REMOTEURL=https://${name} ${more} registry:2\n`;
 const plain = "docker run -p 5020:5000 -e REGISTRY_PROXY_REMOTEURL=https://c.io registry:2\n";
-const whyLeft = (draft: Draft): string[] => draft.left.map(({ why }) => why);
+const whyLeft = (draft: ImportedConfig): string[] => draft.left.map(({ why }) => why);
 
 test("a certificate is carried over from where it is on this machine", () => {
   const draft = imported(secure("a.io", 5000, "/etc/certs") + secure("b.io", 5010, "$PWD/certs"));

@@ -7,7 +7,7 @@ import { UnreadableError } from "../parsing/read-text.ts";
 import { loadSettings } from "../load.ts";
 import { ConfigError } from "../parsing/problems.ts";
 import { importFiles } from "../import-files.ts";
-import { writeDraft } from "./write-config.ts";
+import { writeConfig } from "./write-config.ts";
 
 const RUNS = Number(process.env["ENTREPOT_FUZZ"] ?? 250);
 const GOLDEN = path.join(import.meta.dir, "../../../test/golden/import");
@@ -127,7 +127,7 @@ function expectImport(text: string): void {
   try {
     const secrets = { folder: undefined, readFile };
     const draft = importFiles({ files: ["f"], readFile, secrets, names: new Map() });
-    written = writeDraft(draft, "entrepot import f");
+    written = writeConfig(draft, "entrepot import f");
   } catch (error) {
     expectPlaces(error, text);
     return;

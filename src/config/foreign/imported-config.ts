@@ -1,10 +1,10 @@
 import type { Path, YamlSource } from "../parsing/positions.ts";
-import type { Place, Problem } from "../parsing/problems.ts";
+import type { Position, Problem } from "../parsing/problems.ts";
 import { UPSTREAM_ALIASES } from "../settings.ts";
 import { firstTaken } from "./schema-keys.ts";
 
 /** Where a setting came from. */
-export interface Origin extends Place {
+export interface Origin extends Position {
   /** The key or the argument, as its own format calls it: `proxy.ttl`, `-p 5010:5000`. */
   readonly what: string;
 }
@@ -30,7 +30,7 @@ export interface Adoptable {
 }
 
 /** An entrepot.yaml in the making: what it will hold, where each line came from, and what it lacks. */
-export class Draft {
+export class ImportedConfig {
   readonly value: Record<string, unknown> = {};
   readonly carried: Carried[] = [];
   readonly left: LeftOver[] = [];

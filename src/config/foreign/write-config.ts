@@ -1,12 +1,12 @@
 import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yaml";
 import type { Path } from "../parsing/positions.ts";
-import type { Draft, Origin } from "./imported-config.ts";
+import type { ImportedConfig, Origin } from "./imported-config.ts";
 
 /** Where only Docker knows a volume's folder: its one command that asks. */
 const VOLUME = /^"\$\(docker volume inspect --format '\{\{\.Mountpoint\}\}' [\w.-]+\)"$/;
 
 /** entrepot.yaml, each line with where it came from, and at its end what could not be carried over. */
-export function writeDraft(draft: Draft, command: string): string {
+export function writeConfig(draft: ImportedConfig, command: string): string {
   // Upstreams last: the list is long.
   const { upstreams, ...rest } = draft.value;
   const document = new Document({ ...rest, ...(upstreams ? { upstreams } : {}) });
@@ -53,14 +53,14 @@ function pathText(at: Path): string {
   return at.map(String).join("\0");
 }
 
-function leftOvers(draft: Draft): string[] {
+function leftOvers(draft: ImportedConfig): string[] {
   const lines = leftOverLines(draft);
   if (lines.length === 0) return [];
   return ["\n# Could not be carried over:\n", ...lines.map((line) => `#   ${line}\n`)];
 }
 
 /** A line for each; what stands in several files alike is told once. */
-export function leftOverLines({ left }: Draft): string[] {
+export function leftOverLines({ left }: ImportedConfig): string[] {
   const alike = Map.groupBy(left, ({ from, why }) => `${from.what}: ${why}`);
   return [...alike].map(([text, each]) => {
     const places = each.map(({ from }) => `${from.file}:${from.line}`);
@@ -76,7 +76,7 @@ function shellWord(text: string): string {
   return isReady ? line : `'${line.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-function adoptions({ adoptable }: Draft): string[] {
+function adoptions({ adoptable }: ImportedConfig): string[] {
   if (adoptable.length === 0) return [];
   const lines = adoptable.map(
     ({ upstream, folder }) =>

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { rootCertificates } from "node:tls";
 import { filesOf, refusal } from "../configtest/load-text.ts";
 import { importFiles } from "../import-files.ts";
-import { leftOverLines, writeDraft } from "../foreign/write-config.ts";
+import { leftOverLines, writeConfig } from "../foreign/write-config.ts";
 import { loadSettings } from "../load.ts";
 import type { Settings } from "../settings.ts";
 
@@ -154,7 +154,7 @@ function comparable({ upstreams }: Settings): string {
 test.each(fields)("%s is carried over, into what starts", (_, text, upstream) => {
   const draft = imported(text);
   expect(draft.value["upstreams"]).toEqual({ "a.io": upstream });
-  const written = writeDraft(draft, "entrepot import f");
+  const written = writeConfig(draft, "entrepot import f");
   const fromImport = loadSettings({ flags: { config: "f" }, readFile: filesOf({ f: written }) });
   const asItIs = loadSettings({ flags: { config: "f" }, readFile: filesOf({ f: text }) });
   expect(comparable(fromImport)).toBe(comparable(asItIs));

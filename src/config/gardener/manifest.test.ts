@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import { readText } from "../parsing/read-text.ts";
-import type { Draft } from "../foreign/imported-config.ts";
+import type { ImportedConfig } from "../foreign/imported-config.ts";
 import { importFiles } from "../import-files.ts";
-import { writeDraft } from "../foreign/write-config.ts";
+import { writeConfig } from "../foreign/write-config.ts";
 import { loadSettings } from "../load.ts";
 import { refusal } from "../configtest/load-text.ts";
 
-function imported(text: string): Draft {
+function imported(text: string): ImportedConfig {
   return importFiles({
     files: ["f"],
     readFile: () => text,
@@ -31,7 +31,7 @@ const GARDENER: [name: string, text: string][] = [
   ],
 ];
 test.each(GARDENER)("%s in one's own network makes a configuration that starts", (_, text) => {
-  const written = writeDraft(imported(text), "entrepot import f");
+  const written = writeConfig(imported(text), "entrepot import f");
   const { upstreams } = loadSettings({ flags: { config: "f" }, readFile: () => written });
   expect(upstreams.size).toBe(1);
 });
@@ -56,7 +56,7 @@ test("authorities that a node was told of are named where they are not carried o
 
 test("a Shoot without apiVersion, as an excerpt shows it, is read; one of another version is not", () => {
   const rest = `kind: Shoot\nspec: { extensions: [{ type: registry-cache, providerConfig: { apiVersion: registry.${group}/v1alpha3, kind: RegistryConfig, caches: [{ upstream: a.test }] } }] }\n`;
-  expect(writeDraft(imported(rest), "entrepot import f")).toContain("\n  a.test:\n");
+  expect(writeConfig(imported(rest), "entrepot import f")).toContain("\n  a.test:\n");
   expect(refusal(() => imported(`apiVersion: core.gardener.cloud/v1alpha1\n${rest}`))).toBe(
     'f:1:13: apiVersion: "core.gardener.cloud/v1alpha1" is not known here: write core.gardener.cloud/v1beta1',
   );

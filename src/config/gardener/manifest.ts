@@ -1,5 +1,5 @@
 import { explainIssues } from "../parsing/explain.ts";
-import { Draft } from "../foreign/imported-config.ts";
+import { ImportedConfig } from "../foreign/imported-config.ts";
 import type { Path, YamlSource } from "../parsing/positions.ts";
 import { quote } from "../parsing/problems.ts";
 import type { Documents } from "./documents.ts";
@@ -30,8 +30,8 @@ export function isManifest(value: unknown): boolean {
 export function readManifest(
   { source, secrets: beside }: Documents,
   secrets: SecretsOptions,
-  draft: Draft = new Draft(),
-): Draft {
+  draft: ImportedConfig = new ImportedConfig(),
+): ImportedConfig {
   const reading = new Reading(source, draft, new Secrets(secrets, readSecrets(beside, draft)));
   const found = draft.carried.length + draft.problems.length;
   readKind(reading, source);
@@ -42,7 +42,7 @@ export function readManifest(
   return draft;
 }
 
-function readSecrets(sources: readonly YamlSource[], draft: Draft): Map<string, Secret> {
+function readSecrets(sources: readonly YamlSource[], draft: ImportedConfig): Map<string, Secret> {
   const secrets = new Map<string, Secret>();
   for (const source of sources) {
     const parsed = secret.safeParse(source.value);

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { explainIssues } from "../parsing/explain.ts";
-import { type Draft, type Origin, originIn } from "../foreign/imported-config.ts";
+import { type ImportedConfig, type Origin, originIn } from "../foreign/imported-config.ts";
 import type { Path, YamlSource } from "../parsing/positions.ts";
 import type { Reference } from "./schemas.ts";
 import { type Secret, SecretError, type Secrets } from "./secrets.ts";
@@ -8,12 +8,12 @@ import { type Secret, SecretError, type Secrets } from "./secrets.ts";
 /** A manifest that is being read, and what comes of it. */
 export class Reading {
   readonly source: YamlSource;
-  readonly draft: Draft;
+  readonly draft: ImportedConfig;
   readonly #secrets: Secrets;
   /** A Shoot's `spec.resources`; absent where the manifest has none, so that names mean Secrets. */
   references: readonly Reference[] | undefined;
 
-  constructor(source: YamlSource, draft: Draft, secrets: Secrets) {
+  constructor(source: YamlSource, draft: ImportedConfig, secrets: Secrets) {
     this.source = source;
     this.draft = draft;
     this.#secrets = secrets;

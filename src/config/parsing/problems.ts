@@ -1,12 +1,12 @@
 /** A place in a file; line and column are counted from 1. */
-export interface Place {
+export interface Position {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
 /** One thing that is wrong with the configuration, and where it was written. */
-export interface Problem extends Partial<Place> {
+export interface Problem extends Partial<Position> {
   readonly message: string;
 }
 

@@ -63,7 +63,7 @@ export function readServerIdentity(
 }
 
 /** What a certificate says of itself; the one that stands first, where there are more. */
-export interface CertificateFacts {
+export interface CertificateInfo {
   readonly from: Date;
   readonly to: Date;
   /** The names and addresses that it is good for: `cache.example`, `10.0.0.5`. */
@@ -72,7 +72,7 @@ export interface CertificateFacts {
   readonly isSelfSigned: boolean;
 }
 
-export function factsOf({ certificate }: Identity): CertificateFacts {
+export function factsOf({ certificate }: Identity): CertificateInfo {
   const parsed = new X509Certificate(certificate);
   const names = parsed.subjectAltName?.split(", ") ?? [];
   return {

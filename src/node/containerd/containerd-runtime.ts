@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { FileView } from "../files/node-files.ts";
 import { lossyText } from "../files/node-files.ts";
-import type { Wish } from "../plan.ts";
+import type { DesiredState } from "../plan.ts";
 import type {
   Inspection,
   NodeImage,
@@ -23,7 +23,7 @@ import { directoryInForce } from "./hosts/hosts-directories.ts";
 import { isFatal, readHostsFile } from "./hosts/hosts-file.ts";
 import { inspect, isStale } from "./inspect.ts";
 import { planTargets } from "./planner.ts";
-import { registryPattern } from "./config/registry-tables.ts";
+import { registryTables } from "./config/registry-tables.ts";
 import { traitsOf } from "./traits.ts";
 
 /** containerd as a node's runtime, asked over CRI as the kubelet does. */
@@ -46,10 +46,10 @@ export class ContainerdRuntime implements Runtime {
     return this.#connection.knownMain;
   }
 
-  async targets(views: Views, wish: Wish): Promise<Targets> {
+  async targets(views: Views, desired: DesiredState): Promise<Targets> {
     const { version } = await this.#connection.version();
     const manager = whoManages(views.now, this.main);
-    const targets = planTargets({ views, version, main: this.main, wish, manager });
+    const targets = planTargets({ views, version, main: this.main, desired, manager });
     const stale = this.#stale(readConfiguration(views.now, this.main, traitsOf(version)));
     return stale === undefined ? targets : { ...targets, stale };
   }
@@ -87,7 +87,7 @@ export class ContainerdRuntime implements Runtime {
   async route(view: FileView, namespace: string): Promise<Route> {
     const { version } = await this.#connection.version();
     const traits = traitsOf(version);
-    const pattern = registryPattern(readConfiguration(view, this.main, traits), traits);
+    const pattern = registryTables(readConfiguration(view, this.main, traits), traits);
     const direct = { hosts: [], server: defaultServer(namespace), serverCa: [] };
     if (pattern.kind === "deprecated") {
       return { ...direct, problems: ["mirrors in config.toml: no hosts directory is read"] };

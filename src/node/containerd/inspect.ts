@@ -15,8 +15,8 @@ import type { Daemon } from "./daemon.ts";
 import { dumpedConfigPath } from "./dump.ts";
 import { hostsFindings } from "./findings/hosts-findings.ts";
 import { mirrorFindings } from "./findings/mirror-findings.ts";
-import type { RegistryPattern } from "./config/registry-tables.ts";
-import { registryPattern } from "./config/registry-tables.ts";
+import type { RegistryTables } from "./config/registry-tables.ts";
+import { registryTables } from "./config/registry-tables.ts";
 import type { ContainerdVersion } from "./traits.ts";
 import { isSupported, traitsOf } from "./traits.ts";
 
@@ -38,7 +38,7 @@ export interface InspectInput {
   readonly manager: ManagedBy | undefined;
 }
 
-const PATTERNS: Readonly<Record<RegistryPattern["kind"], string>> = {
+const PATTERNS: Readonly<Record<RegistryTables["kind"], string>> = {
   none: "none: every pull goes to the registry itself",
   deprecated: "mirrors, configs or auths in config.toml (deprecated)",
   hosts: "hosts directories",
@@ -50,7 +50,7 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
   const { view, version, main, manager } = input;
   const traits = traitsOf(version);
   const configuration = readConfiguration(view, main, traits);
-  const pattern = registryPattern(configuration, traits);
+  const pattern = registryTables(configuration, traits);
   const findings: Finding[] = [
     ...(await criFindings(input)),
     ...configurationFindings(view, configuration, pattern, traits, version),
@@ -85,11 +85,7 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
   return { facts: facts(input, configuration, pattern), findings: sortFindings(findings) };
 }
 
-function facts(
-  input: InspectInput,
-  configuration: Configuration,
-  pattern: RegistryPattern,
-): Fact[] {
+function facts(input: InspectInput, configuration: Configuration, pattern: RegistryTables): Fact[] {
   const { daemon, manager } = input;
   const unit = ownUnit(input);
   const [, ...imported] = configuration.files.map((file) => file.path);
@@ -197,7 +193,7 @@ function unitFindings(unit: Unit | undefined, loaded: string | undefined): Findi
 }
 
 /** Where containerd reads its files otherwise than they were read here, its word counts. */
-function dumpFindings({ daemon, main }: InspectInput, pattern: RegistryPattern): Finding[] {
+function dumpFindings({ daemon, main }: InspectInput, pattern: RegistryTables): Finding[] {
   const dumped = dumpedConfigPath(daemon, main);
   const read = pattern.configPath?.value ?? "";
   if (dumped === undefined || dumped === read) return [];

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { temporaryPath } from "../files/durable-files.ts";
 import type { FileView } from "../files/node-files.ts";
-import type { Obstacle, Target, Wish } from "../plan.ts";
+import type { Obstacle, Target, DesiredState } from "../plan.ts";
 import { sameState } from "../plan.ts";
 import type { Targets, Views } from "../runtime.ts";
 import { TomlEditRefused } from "../files/toml-edit.ts";
@@ -16,8 +16,8 @@ import {
   hostOfDirectory,
   registryDirectories,
 } from "./hosts/hosts-directories.ts";
-import type { RegistryPattern } from "./config/registry-tables.ts";
-import { registryPattern } from "./config/registry-tables.ts";
+import type { RegistryTables } from "./config/registry-tables.ts";
+import { registryTables } from "./config/registry-tables.ts";
 import { linkedRegistries } from "./hosts/linked-registries.ts";
 import { like, newFile, planTrees } from "./hosts/hosts-trees.ts";
 import type { ContainerdVersion, Traits } from "./traits.ts";
@@ -28,13 +28,13 @@ export interface PlannerInput {
   readonly version: ContainerdVersion;
   /** The main configuration file. */
   readonly main: string;
-  readonly wish: Wish;
+  readonly desired: DesiredState;
   readonly manager: ManagedBy | undefined;
 }
 
 /** Everything that a wired node consists of, and what stands in the way of it. */
 export function planTargets(input: PlannerInput): Targets {
-  const { views, version, main, wish, manager } = input;
+  const { views, version, main, desired, manager } = input;
   const view = views.now;
   const traits = traitsOf(version);
   const obstacles: Obstacle[] = [];
@@ -43,28 +43,36 @@ export function planTargets(input: PlannerInput): Targets {
     const what = `containerd ${version.text} is older than 1.6: its hosts directories lack what is needed`;
     obstacles.push({ code: "version-unsupported", what, advice: "update containerd" });
   }
-  if (wish.useDefault && !traits.readsDefaultDirectory) {
+  if (desired.useDefault && !traits.readsDefaultDirectory) {
     const what = `containerd ${version.text} does not look at a _default directory`;
     const advice = "leave --default out; it works from 1.6.17 and 1.7.24 on";
     obstacles.push({ code: "no-default-directory", what, advice });
   }
   const configuration = readConfiguration(view, main, traits);
   obstacles.push(...configurationObstacles(configuration));
-  const pattern = registryPattern(configuration, traits);
+  const pattern = registryTables(configuration, traits);
   const ownDefault = posix.join(posix.dirname(main), "certs.d");
   const certsDir = pattern.directories[0] ?? ownDefault;
   if (obstacles.length > 0) return { targets: [], certsDir, notes, obstacles };
 
   // Somebody may have edited config.toml since its mirrors were converted: they stay converted.
-  const former = registryPattern(readConfiguration(views.before, main, traits), traits);
+  const former = registryTables(readConfiguration(views.before, main, traits), traits);
   const isOld = pattern.mirrors.length > 0 || pattern.tls.length > 0;
   const conversion = convert(isOld ? pattern : former, (path) => view.read(path) !== undefined);
   obstacles.push(...conversion.obstacles);
-  notes.push(...conversion.notes, ...wildcardNotes(pattern, wish));
+  notes.push(...conversion.notes, ...wildcardNotes(pattern, desired));
   const isHosts = pattern.kind === "hosts" || pattern.kind === "both";
   const inForce = isHosts || pattern.kind === "none" ? pattern.directories : [];
   const authority = posix.join(posix.dirname(main), AUTHORITY);
-  const trees = planTrees({ view, wish, conversion, inForce, root: certsDir, traits, authority });
+  const trees = planTrees({
+    view,
+    desired,
+    conversion,
+    inForce,
+    root: certsDir,
+    traits,
+    authority,
+  });
   obstacles.push(...trees.obstacles, ...linkedRegistries(view, certsDir, trees.targets));
   notes.push(...trees.notes);
   const copies = copiesOf(view, inForce, certsDir, new Set(trees.targets.map((tree) => tree.path)));
@@ -77,7 +85,7 @@ export function planTargets(input: PlannerInput): Targets {
   notes.push(...comingIntoForce(view, pattern, certsDir, trees.targets));
   const config = configTargets(view, configuration, pattern, certsDir, traits, obstacles);
   obstacles.push(...managerObstacles(manager, config, trees.targets));
-  const ca = authorityTargets(view, authority, wish, obstacles);
+  const ca = authorityTargets(view, authority, desired, obstacles);
   return { targets: [...ca, ...copies, ...trees.targets, ...config], certsDir, notes, obstacles };
 }
 
@@ -88,13 +96,13 @@ const AUTHORITY = "entrepot-ca.pem";
 function authorityTargets(
   view: FileView,
   path: string,
-  wish: Wish,
+  desired: DesiredState,
   obstacles: Obstacle[],
 ): Target[] {
-  if (wish.cacheCa === undefined) return [];
-  const after = newFile(wish.cacheCa);
+  if (desired.cacheCa === undefined) return [];
+  const after = newFile(desired.cacheCa);
   const present = view.read(path);
-  if (present !== undefined && !sameState(present, after) && !wish.adopt) {
+  if (present !== undefined && !sameState(present, after) && !desired.adopt) {
     const what = `${path} is there and holds something else`;
     const advice = "with --adopt it is replaced (rollback puts it back); or move it away";
     obstacles.push({ code: "foreign-authority", at: { file: path }, what, advice });
@@ -106,7 +114,7 @@ function authorityTargets(
 function configTargets(
   view: FileView,
   configuration: Configuration,
-  pattern: RegistryPattern,
+  pattern: RegistryTables,
   certsDir: string,
   traits: Traits,
   obstacles: Obstacle[],
@@ -172,14 +180,14 @@ function configurationObstacles(configuration: Configuration): Obstacle[] {
   });
 }
 
-function wildcardNotes(pattern: RegistryPattern, wish: Wish): string[] {
+function wildcardNotes(pattern: RegistryTables, desired: DesiredState): string[] {
   const wildcard = pattern.mirrors.find((mirror) => mirror.registry === "*");
   if (wildcard === undefined) return [];
   const place = `mirrors."*" (${wildcard.file}:${wildcard.line})`;
-  const kept = wish.replace
+  const kept = desired.replace
     ? ""
     : "; its endpoints stay behind the cache (--replace leaves them out)";
-  return wish.useDefault
+  return desired.useDefault
     ? [`${place} becomes the directory _default, with the cache first${kept}`]
     : [
         `${place} becomes a directory for each namespace that the cache serves; any other registry is asked directly from now on (--default keeps the catch-all)${kept}`,
@@ -229,7 +237,7 @@ function copiesOf(
 /** Directories that were of no effect and will have one. */
 function comingIntoForce(
   view: FileView,
-  pattern: RegistryPattern,
+  pattern: RegistryTables,
   root: string,
   targets: readonly Target[],
 ): string[] {

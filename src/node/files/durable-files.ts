@@ -19,7 +19,7 @@ import type { FileState, NodeFiles } from "./node-files.ts";
 import { codeOf, filesFault } from "./node-files.ts";
 
 /** Told before every single system call that changes something, for tests that end the process there. */
-export type Witness = (operation: string, path: string) => void;
+export type WriteWitness = (operation: string, path: string) => void;
 
 /**
  * Changes files so that a crash at any moment leaves each of them either as it was or as it is to
@@ -27,9 +27,9 @@ export type Witness = (operation: string, path: string) => void;
  */
 export class DurableFiles {
   readonly #files: NodeFiles;
-  readonly #witness: Witness;
+  readonly #witness: WriteWitness;
 
-  constructor(files: NodeFiles, witness: Witness = () => {}) {
+  constructor(files: NodeFiles, witness: WriteWitness = () => {}) {
     this.#files = files;
     this.#witness = witness;
   }

@@ -1,12 +1,12 @@
 import { z } from "zod";
 import type { Adopted, AdoptOptions } from "../../cache/retention/adoption.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
-import type { Steward } from "../../cache/retention/store-admin.ts";
+import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
-import { progressLines } from "./progress-stream.ts";
+import { progressStream } from "./progress-stream.ts";
 
 export interface AdminApiOptions {
-  readonly steward: Steward;
+  readonly admin: StoreAdmin;
   readonly adopt: (options: AdoptOptions) => Promise<Adopted>;
   readonly dataDirectory: string;
   readonly version: string;
@@ -71,18 +71,18 @@ export class AdminApi {
   }
 
   async #get(path: string, url: URL): Promise<Response> {
-    const { steward, dataDirectory, version, status } = this.#options;
+    const { admin, dataDirectory, version, status } = this.#options;
     switch (path) {
       case "status":
         return Response.json(await status());
       case "storage":
-        return Response.json({ version, dataDirectory, ...(await steward.figures()) });
+        return Response.json({ version, dataDirectory, ...(await admin.figures()) });
       case "images": {
-        const images = await steward.list(url.searchParams.get("pattern") ?? undefined);
+        const images = await admin.list(url.searchParams.get("pattern") ?? undefined);
         return Response.json({ images });
       }
       case "pins":
-        return Response.json({ pins: await steward.pins() });
+        return Response.json({ pins: await admin.pins() });
       default:
         return problem(404, "there is nothing here");
     }
@@ -96,21 +96,21 @@ export class AdminApi {
     if (Number(request.headers.get("content-length") ?? 0) > LARGEST_BODY) {
       return problem(413, `at most ${LARGEST_BODY} bytes are read`);
     }
-    const { steward } = this.#options;
+    const { admin } = this.#options;
     const body: unknown = JSON.parse((await request.text()) || "{}");
     switch (path) {
       case "gc":
-        return Response.json(await steward.collect(forms.gc.parse(body).dryRun));
+        return Response.json(await admin.collect(forms.gc.parse(body).dryRun));
       case "purge": {
         const { pattern: text, dryRun } = forms.purge.parse(body);
-        return Response.json(await steward.purge(text, dryRun));
+        return Response.json(await admin.purge(text, dryRun));
       }
       case "pin": {
         const { pattern: text, platforms } = forms.pin.parse(body);
-        return Response.json(await steward.pin(text, platforms));
+        return Response.json(await admin.pin(text, platforms));
       }
       case "unpin":
-        await steward.unpin(forms.unpin.parse(body).pattern);
+        await admin.unpin(forms.unpin.parse(body).pattern);
         return Response.json({});
       case "fsck":
         return this.#inspect(forms.fsck.parse(body), request.signal);
@@ -126,11 +126,11 @@ export class AdminApi {
     { rate = RATE }: { rate?: number | undefined },
     signal: AbortSignal,
   ): Promise<Response> {
-    const { steward } = this.#options;
-    const { held, contents } = await steward.figures();
+    const { admin } = this.#options;
+    const { held, contents } = await admin.figures();
     const of = { files: contents, bytes: held };
-    return progressLines(signal, (tell) =>
-      steward.inspect({
+    return progressStream(signal, (tell) =>
+      admin.verify({
         repair: true,
         rate,
         signal,
@@ -145,7 +145,7 @@ export class AdminApi {
   ): Response {
     const upstream = parseUpstreamName(name);
     if (!upstream) return problem(400, `${name} is no registry's name, such as ghcr.io`);
-    return progressLines(signal, (onProgress) =>
+    return progressStream(signal, (onProgress) =>
       this.#options.adopt({ folder, upstream, onProgress, signal }),
     );
   }

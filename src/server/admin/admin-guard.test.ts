@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { objection } from "./admin-guard.ts";
+import { rejectReason } from "./admin-guard.ts";
 
 const token = "a-token-of-some-length";
 type Headers = Record<string, string>;
@@ -45,6 +45,6 @@ const cases: [what: string, headers: Headers, withToken: boolean, status: number
 
 test.each(cases)("a request with %s", (_, headers, withToken, status) => {
   const request = new Request("http://localhost:5001/api/v1/storage", { headers });
-  const found = objection(request, { host: "127.0.0.1", ...(withToken ? { token } : {}) });
+  const found = rejectReason(request, { host: "127.0.0.1", ...(withToken ? { token } : {}) });
   expect(found?.status).toBe(status);
 });

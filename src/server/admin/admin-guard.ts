@@ -15,7 +15,10 @@ export interface GuardOptions {
  * own name that leads to 127.0.0.1 (DNS rebinding) shows in `Host`, and requests from other origins
  * in `Origin` and `Sec-Fetch-Site`.
  */
-export function objection(request: Request, { token, host }: GuardOptions): Response | undefined {
+export function rejectReason(
+  request: Request,
+  { token, host }: GuardOptions,
+): Response | undefined {
   const asked = request.headers.get("host") ?? "";
   if (token === undefined && !isOwnName(asked, host)) {
     return refuse(421, `the admin port is not called ${JSON.stringify(asked.slice(0, 100))}`);

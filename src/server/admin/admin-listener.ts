@@ -1,6 +1,6 @@
 import type { Address } from "../../config/settings.ts";
 import type { AdminApi } from "./admin-api.ts";
-import { objection } from "./admin-guard.ts";
+import { rejectReason } from "./admin-guard.ts";
 
 export interface AdminListenerOptions {
   readonly address: Address;
@@ -27,14 +27,14 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
       "/readyz": () =>
         isReady() ? new Response("ready\n") : new Response("stopping\n", { status: 503 }),
       "/metrics": async (request) =>
-        objection(request, guard) ??
+        rejectReason(request, guard) ??
         new Response(await metrics(), {
           headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
         }),
       "/api/v1/:what": (request, server) => {
         // An answer may take as long as it takes to read everything.
         server.timeout(request, 0);
-        return objection(request, guard) ?? api.answer(request, request.params.what);
+        return rejectReason(request, guard) ?? api.answer(request, request.params.what);
       },
     },
     fetch: () => new Response("there is nothing here\n", { status: 404 }),

@@ -14,7 +14,7 @@ export interface Done {
  * Lines of JSON: progress as it is made, and at last the result, or why there is none. Who asked may
  * be gone by then.
  */
-export function progressLines(
+export function progressStream(
   signal: AbortSignal,
   work: (onProgress: (done: Done) => void) => Promise<object>,
 ): Response {

@@ -4,7 +4,7 @@ import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
 import type { Namespaces } from "../pull/namespaces.ts";
 import type { PullApi } from "../pull/pull-api.ts";
-import type { Recent } from "../pull/recent-pulls.ts";
+import type { RecentPulls } from "../pull/recent-pulls.ts";
 
 /**
  * The deepest path that is served, in components after `/v2/`: a name of 255 characters has at
@@ -19,7 +19,7 @@ export interface NodeListenerOptions {
   readonly address: Address;
   readonly api: PullApi;
   readonly namespaces: Namespaces;
-  readonly recent: Recent;
+  readonly recent: RecentPulls;
   /** Told where an answer failed after it was given out: its file could not be opened. */
   readonly unreadable: (error: Error) => void;
   /** Set for a port at which requests need no namespace. */

@@ -1,54 +1,59 @@
-import type { CacheNote } from "../../cache/cache-status.ts";
+import type { CacheStatus } from "../../cache/cache-status.ts";
 import type { Digest } from "../../oci/digest.ts";
 
 /** RFC 9111's warn-text, which clients show to people, stays short: containerd's limit is 4096 bytes. */
 const LONGEST_TEXT = 512;
 
 /** An answer's headers before they are sent. A plain object costs a third of what `Headers` does. */
-export type AnswerHeaders = Record<string, string>;
+export type ResponseHeaders = Record<string, string>;
 
 /** What tells clients that this is a registry; every answer of the API has it. */
 export const API_VERSION = { "docker-distribution-api-version": "registry/2.0" } as const;
 
-export function contentHeaders(upstream: string, digest: Digest, note: CacheNote): AnswerHeaders {
-  const headers = noteHeaders(upstream, note);
+export function contentHeaders(
+  upstream: string,
+  digest: Digest,
+  cacheStatus: CacheStatus,
+): ResponseHeaders {
+  const headers = cacheStatusHeaders(upstream, cacheStatus);
   headers["docker-content-digest"] = digest;
   headers["etag"] = `"${digest}"`;
   return headers;
 }
 
 /** Where an answer comes from: `Cache-Status` (RFC 9211), `Warning` where it is stale, the namespace. */
-export function noteHeaders(upstream: string, note: CacheNote): AnswerHeaders {
-  const headers: AnswerHeaders = {
+export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): ResponseHeaders {
+  const headers: ResponseHeaders = {
     ...API_VERSION,
     "oci-namespace": upstream,
-    "cache-status": cacheStatus(note),
+    "cache-status": headerValue(cacheStatus),
   };
-  if (note.result === "stale") headers["warning"] = `110 - "Response is stale: ${text(note)}"`;
+  if (cacheStatus.result === "stale")
+    headers["warning"] = `110 - "Response is stale: ${text(cacheStatus)}"`;
   return headers;
 }
 
-function cacheStatus(note: CacheNote): string {
-  switch (note.result) {
+function headerValue(cacheStatus: CacheStatus): string {
+  switch (cacheStatus.result) {
     case "hit":
       return "entrepot; hit";
     case "miss":
-      if (note.unstored) return "entrepot; fwd=miss; detail=unstored";
-      if (note.passedOn) return "entrepot; fwd=miss";
-      return `entrepot; fwd=miss${note.collapsed ? "; collapsed" : "; stored"}`;
+      if (cacheStatus.unstored) return "entrepot; fwd=miss; detail=unstored";
+      if (cacheStatus.forwarded) return "entrepot; fwd=miss";
+      return `entrepot; fwd=miss${cacheStatus.collapsed ? "; collapsed" : "; stored"}`;
     case "bypass":
       return "entrepot; fwd=bypass";
     case "revalidated":
       return "entrepot; hit; detail=revalidated";
     case "stale": {
-      const status = note.upstreamStatus;
+      const status = cacheStatus.upstreamStatus;
       return `entrepot; hit${status === undefined ? "" : `; fwd-status=${status}`}; detail=stale`;
     }
   }
 }
 
 /** A reason as the inside of a quoted string (RFC 9110 section 5.6.4), in ASCII. */
-function text({ reason = "the upstream failed" }: CacheNote): string {
+function text({ reason = "the upstream failed" }: CacheStatus): string {
   return reason
     .slice(0, LONGEST_TEXT)
     .replaceAll(/[^\u0020-\u007E]/g, "?")

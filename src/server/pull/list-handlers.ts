@@ -3,60 +3,60 @@ import { MOST_TAGS } from "../../cache/lookup/tag-lists.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import { Fault } from "../../oci/fault.ts";
 import { OCI_INDEX } from "../../oci/media-types.ts";
-import { type AnswerHeaders, noteHeaders } from "./headers.ts";
-import { isServed } from "./policy.ts";
+import { type ResponseHeaders, cacheStatusHeaders } from "./headers.ts";
+import { isAllowed } from "./policy.ts";
 import type { PlacedRoute } from "./route.ts";
-import type { Visit } from "./request-context.ts";
+import type { RequestContext } from "./request-context.ts";
 
 /** The most entries of one answer, tags or repositories (CVE-2023-2253). */
 const MOST_ENTRIES = MOST_TAGS;
 
 /** `GET /v2/<name>/tags/list` (distribution-spec, "Listing Tags"). */
-export async function answerTags(
+export async function handleTags(
   cache: Cache,
-  { upstream, place }: PlacedRoute,
-  visit: Visit,
+  { upstream, repo }: PlacedRoute,
+  context: RequestContext,
 ): Promise<Response> {
-  const { n, last } = pageOf(visit.query);
-  const { value, note } = await cache.tagLists.page(upstream, place, {
+  const { n, last } = pageOf(context.query);
+  const { value, cacheStatus } = await cache.tagLists.page(upstream, repo, {
     ...(n === undefined ? {} : { n }),
     ...(last === undefined ? {} : { last }),
   });
-  visit.noted(note);
-  const headers = noteHeaders(upstream.settings.name, note);
-  if (value.more) linkNext(headers, visit, n, value.tags.at(-1));
-  return json({ name: place.repository, tags: value.tags }, headers, visit);
+  context.noted(cacheStatus);
+  const headers = cacheStatusHeaders(upstream.settings.name, cacheStatus);
+  if (value.more) linkNext(headers, context, n, value.tags.at(-1));
+  return json({ name: repo.repository, tags: value.tags }, headers, context);
 }
 
 /** `GET /v2/<name>/referrers/<digest>` (distribution-spec, "Listing Referrers"). */
-export async function answerReferrers(
+export async function handleReferrers(
   cache: Cache,
-  { upstream, place, digest }: PlacedRoute & { kind: "referrers" },
-  visit: Visit,
+  { upstream, repo, digest }: PlacedRoute & { kind: "referrers" },
+  context: RequestContext,
 ): Promise<Response> {
-  const { value, note } = await cache.referrers.list(upstream, place, digest);
-  visit.noted(note);
-  const headers = noteHeaders(upstream.settings.name, note);
+  const { value, cacheStatus } = await cache.referrers.list(upstream, repo, digest);
+  context.noted(cacheStatus);
+  const headers = cacheStatusHeaders(upstream.settings.name, cacheStatus);
   headers["content-type"] = OCI_INDEX;
-  const type = visit.query.get("artifactType");
+  const type = context.query.get("artifactType");
   if (type !== null) headers["oci-filters-applied"] = "artifactType";
   const manifests = type === null ? value : value.filter((entry) => entry["artifactType"] === type);
-  return json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }, headers, visit);
+  return json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }, headers, context);
 }
 
 /** `GET /v2/_catalog`: the repositories of the namespace of which something is cached. */
-export async function answerCatalog(
+export async function handleCatalog(
   cache: Cache,
   upstream: Upstream,
-  visit: Visit,
+  context: RequestContext,
 ): Promise<Response> {
-  const { n = MOST_ENTRIES, last } = pageOf(visit.query);
+  const { n = MOST_ENTRIES, last } = pageOf(context.query);
   const { name } = upstream.settings;
   const served = n === 0 ? [] : await servedRepositories(cache, upstream, n + 1, last);
   const repositories = served.slice(0, n);
-  const headers = noteHeaders(name, { result: "hit" });
-  if (served.length > n) linkNext(headers, visit, n, repositories.at(-1));
-  return json({ repositories }, headers, visit);
+  const headers = cacheStatusHeaders(name, { result: "hit" });
+  if (served.length > n) linkNext(headers, context, n, repositories.at(-1));
+  return json({ repositories }, headers, context);
 }
 
 /** What is not served is not named either, in a Link as little as in the list. */
@@ -70,8 +70,8 @@ async function servedRepositories(
   let after = last;
   // Where the first ones are not served, many more may not be.
   for (let batch = limit; ; batch = MOST_ENTRIES) {
-    const some = await cache.index.links.repositories(settings.name, batch, after);
-    served.push(...some.filter((repository) => isServed(settings, repository)));
+    const some = await cache.metadata.links.repositories(settings.name, batch, after);
+    served.push(...some.filter((repository) => isAllowed(settings, repository)));
     after = some.at(-1);
     if (served.length >= limit || some.length < batch) return served;
   }
@@ -89,23 +89,23 @@ function pageOf(query: URLSearchParams): { n: number | undefined; last: string |
 
 /** Relative to the host (RFC 8288), with everything that was asked for but the position. */
 function linkNext(
-  headers: AnswerHeaders,
-  visit: Visit,
+  headers: ResponseHeaders,
+  context: RequestContext,
   n: number | undefined,
   last: string | undefined,
 ): void {
   if (last === undefined) return;
-  const query = new URLSearchParams(visit.query);
+  const query = new URLSearchParams(context.query);
   query.set("n", String(n ?? MOST_ENTRIES));
   query.set("last", last);
-  headers["link"] = `<${visit.path}?${query.toString()}>; rel="next"`;
+  headers["link"] = `<${context.path}?${query.toString()}>; rel="next"`;
 }
 
-function json(value: unknown, headers: AnswerHeaders, visit: Visit): Response {
+function json(value: unknown, headers: ResponseHeaders, context: RequestContext): Response {
   const body = `${JSON.stringify(value)}\n`;
   const size = Buffer.byteLength(body);
   headers["content-type"] ??= "application/json";
   headers["content-length"] = String(size);
-  visit.sends(size);
-  return new Response(visit.isHead ? null : body, { headers });
+  context.sends(size);
+  return new Response(context.isHead ? null : body, { headers });
 }

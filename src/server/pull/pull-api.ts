@@ -1,22 +1,22 @@
 import type { Cache } from "../../cache/cache.ts";
-import type { CacheNote } from "../../cache/cache-status.ts";
+import type { CacheStatus } from "../../cache/cache-status.ts";
 import { Deadline } from "../../cache/deadline.ts";
 import { Fault } from "../../oci/fault.ts";
-import { answerBlob } from "./blob-handler.ts";
+import { handleBlob } from "./blob-handler.ts";
 import { errorResponse, faultResponse } from "./errors.ts";
-import { answerCatalog, answerReferrers, answerTags } from "./list-handlers.ts";
-import { answerManifest } from "./manifest-handler.ts";
+import { handleCatalog, handleReferrers, handleTags } from "./list-handlers.ts";
+import { handleManifest } from "./manifest-handler.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { API_VERSION } from "./headers.ts";
-import type { KnownAnswers, Question } from "./response-cache.ts";
+import type { ResponseCache, ResponseKey } from "./response-cache.ts";
 import { Queries } from "./queries.ts";
 import { parseRoute, type Route } from "./route.ts";
-import { Visit } from "./request-context.ts";
+import { RequestContext } from "./request-context.ts";
 
 /** Within this, in seconds, a client has the head of an answer: containerd waits 30, or for ever. */
 const HEAD_DEADLINE = 20;
 
-export interface Arrival extends Omit<Question, "url"> {
+export interface IncomingRequest extends Omit<ResponseKey, "url"> {
   readonly request: Request;
   /** The client's address, without its port. */
   readonly address: string;
@@ -36,7 +36,7 @@ export interface RequestRecord {
   /** Absent where the request was refused before it was understood. */
   readonly route?: Route;
   /** How the cache came by the answer. */
-  readonly result?: CacheNote["result"] | "join";
+  readonly result?: CacheStatus["result"] | "join";
   /** Why it failed, for the operator. */
   readonly error?: string;
   /** An error that no fault describes, with its stack. */
@@ -46,7 +46,7 @@ export interface RequestRecord {
 export interface PullApiOptions {
   readonly cache: Cache;
   readonly namespaces: Namespaces;
-  readonly known: KnownAnswers;
+  readonly known: ResponseCache;
   readonly record: (record: RequestRecord) => void;
 }
 
@@ -54,7 +54,7 @@ export interface PullApiOptions {
 export class PullApi {
   readonly #cache: Cache;
   readonly #namespaces: Namespaces;
-  readonly #known: KnownAnswers;
+  readonly #known: ResponseCache;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEAD_DEADLINE * 1000);
   readonly #queries = new Queries();
@@ -66,12 +66,12 @@ export class PullApi {
     this.#record = record;
   }
 
-  answer(arrival: Arrival): Response | Promise<Response> {
-    return this.#again(arrival) ?? this.#anew(arrival);
+  answer(arrival: IncomingRequest): Response | Promise<Response> {
+    return this.#fromCache(arrival) ?? this.#handle(arrival);
   }
 
   /** What was answered to the same question a moment ago, as long as it is still right. */
-  #again({ request, segments, port, address }: Arrival): Response | undefined {
+  #fromCache({ request, segments, port, address }: IncomingRequest): Response | undefined {
     if (request.method !== "GET") return undefined;
     const started = performance.now();
     const { headers } = request;
@@ -94,13 +94,13 @@ export class PullApi {
     return new Response(known.body, known);
   }
 
-  async #anew(arrival: Arrival): Promise<Response> {
+  async #handle(arrival: IncomingRequest): Promise<Response> {
     const started = performance.now();
     const { moment } = this.#known;
     const { request, segments, port } = arrival;
     const { path, query } = this.#queries.split(request.url);
     const setIdleTimeout = (seconds: number): void => arrival.setIdleTimeout(seconds);
-    const visit = new Visit({ request, path, query, setIdleTimeout });
+    const context = new RequestContext({ request, path, query, setIdleTimeout });
     let route: Route | undefined;
     let response: Response;
     let defect: unknown;
@@ -109,8 +109,8 @@ export class PullApi {
         throw new Fault({ kind: "read-only", method: request.method });
       }
       route = parseRoute({ segments, query, port }, this.#namespaces);
-      response = await this.#inTime(route, visit);
-      const { whole } = visit;
+      response = await this.#inTime(route, context);
+      const { whole } = context;
       if (whole) {
         // A copy: what is said of one connection is not for all others.
         const headers = new Headers(response.headers);
@@ -119,7 +119,7 @@ export class PullApi {
       }
     } catch (error) {
       if (error instanceof Fault) {
-        visit.failed(error);
+        context.failed(error);
         response = faultResponse(error, request.method);
       } else {
         defect = error;
@@ -128,29 +128,29 @@ export class PullApi {
       }
     }
     const record = (): void => {
-      const { note } = visit;
-      const result = note?.collapsed ? "join" : note?.result;
+      const { cacheStatus } = context;
+      const result = cacheStatus?.collapsed ? "join" : cacheStatus?.result;
       this.#record({
         method: request.method,
         path,
         address: arrival.address,
         userAgent: request.headers.get("user-agent") ?? "",
         status: response.status,
-        bytes: visit.bytes,
+        bytes: context.bytes,
         milliseconds: performance.now() - started,
         ...(route ? { route } : {}),
         ...(result ? { result } : {}),
-        ...(visit.fault ? { error: visit.fault.message } : {}),
+        ...(context.fault ? { error: context.fault.message } : {}),
         ...(defect === undefined ? {} : { defect }),
       });
     };
-    if (visit.finished) void visit.finished.then(record);
+    if (context.finished) void context.finished.then(record);
     else record();
     return response;
   }
 
-  async #inTime(route: Route, visit: Visit): Promise<Response> {
-    const answering = this.#dispatch(route, visit);
+  async #inTime(route: Route, context: RequestContext): Promise<Response> {
+    const answering = this.#dispatch(route, context);
     const response = await this.#deadline.within(answering);
     if (response) return response;
     // What was begun goes on: the next one who asks may find it here. The late answer itself is
@@ -161,22 +161,22 @@ export class PullApi {
     throw new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: HEAD_DEADLINE });
   }
 
-  async #dispatch(route: Route, visit: Visit): Promise<Response> {
+  async #dispatch(route: Route, context: RequestContext): Promise<Response> {
     switch (route.kind) {
       case "base":
-        return new Response(visit.isHead ? null : "{}\n", {
+        return new Response(context.isHead ? null : "{}\n", {
           headers: { ...API_VERSION, "content-type": "application/json", "content-length": "3" },
         });
       case "manifest":
-        return answerManifest(this.#cache.manifests, route, visit);
+        return handleManifest(this.#cache.manifests, route, context);
       case "blob":
-        return answerBlob(this.#cache.blobs, route, visit);
+        return handleBlob(this.#cache.blobs, route, context);
       case "tags":
-        return answerTags(this.#cache, route, visit);
+        return handleTags(this.#cache, route, context);
       case "referrers":
-        return answerReferrers(this.#cache, route, visit);
+        return handleReferrers(this.#cache, route, context);
       case "catalog":
-        return answerCatalog(this.#cache, route.upstream, visit);
+        return handleCatalog(this.#cache, route.upstream, context);
     }
   }
 }

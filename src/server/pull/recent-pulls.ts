@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 
 /** What a node may ask for later, to prove that it was served from here. */
-export interface Served {
+export interface ServedRequest {
   readonly namespace: string;
   readonly repository: string;
   readonly reference: string;
@@ -17,10 +17,10 @@ const PER_ADDRESS = 64;
 const MEMORY_MS = 10 * 60 * 1000;
 
 /** What was served to whom in the last minutes. At most 1,024 addresses with 64 entries each. */
-export class Recent {
-  readonly #byAddress = new LRUCache<string, Served[]>({ max: ADDRESSES });
+export class RecentPulls {
+  readonly #byAddress = new LRUCache<string, ServedRequest[]>({ max: ADDRESSES });
 
-  add(address: string, served: Served): void {
+  add(address: string, served: ServedRequest): void {
     const list = this.#byAddress.get(address);
     if (!list) {
       this.#byAddress.set(address, [served]);
@@ -31,7 +31,7 @@ export class Recent {
   }
 
   /** The newest last. */
-  of(address: string, since: number): readonly Served[] {
+  of(address: string, since: number): readonly ServedRequest[] {
     const oldest = Math.max(since, Date.now() - MEMORY_MS);
     return (this.#byAddress.get(address) ?? []).filter(({ at }) => at >= oldest);
   }

@@ -1,14 +1,14 @@
-import type { CacheNote } from "../../cache/cache-status.ts";
+import type { CacheStatus } from "../../cache/cache-status.ts";
 import type { Fault } from "../../oci/fault.ts";
-import type { KnownAnswer } from "./response-cache.ts";
+import type { CachedResponse } from "./response-cache.ts";
 
 /** Seconds without a byte after which a connection in the middle of a fill is closed; Bun's longest. */
 const LONGEST_IDLE = 255;
 
-type Whole = Omit<KnownAnswer, "route" | "path" | "headers">;
+type Whole = Omit<CachedResponse, "route" | "path" | "headers">;
 
 /** What answering a request needs of its connection, and what is told of it afterwards. */
-export interface VisitOptions {
+export interface RequestContextOptions {
   readonly request: Request;
   readonly query: URLSearchParams;
   readonly path: string;
@@ -16,19 +16,19 @@ export interface VisitOptions {
 }
 
 /** One request being answered. Handlers add what they learn; who mounted them logs it, once. */
-export class Visit {
+export class RequestContext {
   readonly request: Request;
   readonly query: URLSearchParams;
   /** As it was asked for, without the query. */
   readonly path: string;
   readonly #setIdleTimeout: (seconds: number) => void;
-  #note: CacheNote | undefined;
+  #cacheStatus: CacheStatus | undefined;
   #fault: Fault | undefined;
   #stream: Promise<number> | undefined;
   #bytes = 0;
   #whole: Whole | undefined;
 
-  constructor(options: VisitOptions) {
+  constructor(options: RequestContextOptions) {
     this.request = options.request;
     this.query = options.query;
     this.path = options.path;
@@ -39,8 +39,8 @@ export class Visit {
     return this.request.method === "HEAD";
   }
 
-  get note(): CacheNote | undefined {
-    return this.#note;
+  get cacheStatus(): CacheStatus | undefined {
+    return this.#cacheStatus;
   }
 
   /** Why the answer failed, in its head or in the middle of its body. */
@@ -68,8 +68,8 @@ export class Visit {
     this.#whole = whole;
   }
 
-  noted(note: CacheNote): void {
-    this.#note = note;
+  noted(cacheStatus: CacheStatus): void {
+    this.#cacheStatus = cacheStatus;
   }
 
   failed(fault: Fault): void {

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "../../oci/digest.ts";
-import { Removals } from "../../store/memory/removal-log.ts";
-import { type KnownAnswer, KnownAnswers, type Question } from "./response-cache.ts";
+import { RemovalLog } from "../../store/memory/removal-log.ts";
+import { type CachedResponse, ResponseCache, type ResponseKey } from "./response-cache.ts";
 
 const bytes = new TextEncoder().encode("{}");
 
-const answer: KnownAnswer = {
+const answer: CachedResponse = {
   route: { kind: "base" },
   path: "/v2/a/manifests/1",
   digest: digestOf(bytes),
@@ -17,16 +17,16 @@ const answer: KnownAnswer = {
   until: 2000,
 };
 
-const question: Question = {
+const question: ResponseKey = {
   url: "http://cache.test/v2/a/manifests/1?ns=ghcr.io",
   segments: ["a", "manifests", "1"],
   port: undefined,
 };
 
-function started(given: Partial<KnownAnswer> = {}) {
+function started(given: Partial<CachedResponse> = {}) {
   const revision = { links: 3, tags: 7 };
-  const removals = new Removals();
-  const known = new KnownAnswers(
+  const removals = new RemovalLog();
+  const known = new ResponseCache(
     removals,
     () => revision.links,
     () => revision.tags,
@@ -47,7 +47,7 @@ test("the same question has the same answer, while it holds", () => {
   }
 });
 
-test.each<[string, Partial<Question>, string | null]>([
+test.each<[string, Partial<ResponseKey>, string | null]>([
   ["another address", { url: "http://cache.test/v2/a/manifests/2?ns=ghcr.io" }, "a/b"],
   ["another path, of which a URL makes the same", { segments: [".", "a\\manifests", "1"] }, "a/b"],
   ["a longer path", { segments: ["a", "manifests", "1", "1"] }, "a/b"],
@@ -59,7 +59,7 @@ test.each<[string, Partial<Question>, string | null]>([
 
 test("what does not depend on the types asked for answers all of them", () => {
   const { accept: _, ...blob } = answer;
-  const known = new KnownAnswers(new Removals());
+  const known = new ResponseCache(new RemovalLog());
   known.keep(question, blob, known.moment);
   expect(known.find(question, null, 1500)).toMatchObject({ digest: answer.digest });
 });
@@ -95,7 +95,7 @@ test("a content that goes takes its own answers with it, and no others", () => {
 
 test("what would take much memory is not kept", () => {
   const url = `${question.url}&x=${"y".repeat(2000)}`;
-  const known = new KnownAnswers(new Removals());
+  const known = new ResponseCache(new RemovalLog());
   known.keep({ ...question, url }, answer, known.moment);
   expect(known.find({ ...question, url }, "a/b", 1500)).toBeUndefined();
   const large = started({ size: 100_000 });

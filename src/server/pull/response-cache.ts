@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Upstream } from "../../cache/upstream.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { Removals } from "../../store/memory/removal-log.ts";
+import type { RemovalLog } from "../../store/memory/removal-log.ts";
 import type { Route } from "./route.ts";
 
 /** Answers with larger bodies take longer to send than to make. In bytes. */
@@ -15,7 +15,7 @@ const OVERHEAD = 2048;
 const LONGEST_URL = 1024;
 
 /** What was asked, as far as an answer depends on it. */
-export interface Question {
+export interface ResponseKey {
   readonly url: string;
   /**
    * The components after `/v2/`, percent-decoded. Bun's URLs have `..` resolved: one may be equal to
@@ -27,7 +27,7 @@ export interface Question {
 }
 
 /** A whole answer of 200 that was given from here alone. */
-export interface KnownAnswer {
+export interface CachedResponse {
   readonly route: Route;
   readonly path: string;
   readonly digest: Digest;
@@ -43,15 +43,15 @@ export interface KnownAnswer {
 }
 
 /** When an answer was made. */
-export interface Moment {
+export interface Revision {
   readonly revision: number;
   /** Of the removals. */
   readonly removed: number;
 }
 
-interface Kept extends KnownAnswer {
-  readonly question: Question;
-  readonly moment: Moment;
+interface Kept extends CachedResponse {
+  readonly question: ResponseKey;
+  readonly moment: Revision;
 }
 
 /**
@@ -60,8 +60,8 @@ interface Kept extends KnownAnswer {
  * wrong. A content that goes takes its own answers with it: while a store evicts, one goes all the
  * time.
  */
-export class KnownAnswers {
-  readonly #removals: Removals;
+export class ResponseCache {
+  readonly #removals: RemovalLog;
   readonly #revisions: readonly (() => number)[];
   readonly #answers = new LRUCache<string, Kept>({
     maxSize: MEMORY,
@@ -70,13 +70,13 @@ export class KnownAnswers {
   #own = 0;
 
   /** @param revisions numbers that only grow, each with what it speaks of */
-  constructor(removals: Removals, ...revisions: readonly (() => number)[]) {
+  constructor(removals: RemovalLog, ...revisions: readonly (() => number)[]) {
     this.#removals = removals;
     this.#revisions = revisions;
   }
 
   /** To be read before an answer is made that is to be kept. */
-  get moment(): Moment {
+  get moment(): Revision {
     return { revision: this.#revision, removed: this.#removals.now };
   }
 
@@ -88,7 +88,7 @@ export class KnownAnswers {
   }
 
   /** @param now milliseconds of the epoch */
-  find(question: Question, accept: string | null, now: number): KnownAnswer | undefined {
+  find(question: ResponseKey, accept: string | null, now: number): CachedResponse | undefined {
     const kept = this.#answers.get(question.url);
     if (!kept || !isSame(kept.question, question)) return undefined;
     if (kept.accept !== undefined && kept.accept !== accept) return undefined;
@@ -98,7 +98,7 @@ export class KnownAnswers {
   }
 
   /** @param moment before the answer was made */
-  keep(question: Question, answer: KnownAnswer, moment: Moment): void {
+  keep(question: ResponseKey, answer: CachedResponse, moment: Revision): void {
     if (answer.size > LARGEST || question.url.length > LONGEST_URL) return;
     const kept = { ...answer, question, moment };
     if (this.#isStill(kept)) this.#answers.set(question.url, kept);
@@ -115,7 +115,7 @@ export class KnownAnswers {
   }
 }
 
-function isSame(one: Question, other: Question): boolean {
+function isSame(one: ResponseKey, other: ResponseKey): boolean {
   if (one.port !== other.port || one.segments.length !== other.segments.length) return false;
   return one.segments.every((segment, at) => segment === other.segments[at]);
 }

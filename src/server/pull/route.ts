@@ -1,10 +1,10 @@
 import type { Upstream } from "../../cache/upstream.ts";
 import { DOCKER_HUB } from "../../config/settings.ts";
-import { isServed } from "./policy.ts";
+import { isAllowed } from "./policy.ts";
 import { type Digest, looksLikeDigest, parseDigest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { parseRepositoryName, parseTag, type Tag } from "../../oci/names.ts";
-import type { Place } from "../../store/metadata-store.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Namespaces } from "./namespaces.ts";
 
 /** What a request to the pull API asks for, with everything in it checked. */
@@ -13,14 +13,14 @@ export type Route =
   | { readonly kind: "catalog"; readonly upstream: Upstream }
   | PlacedRoute;
 
-export type PlacedRoute = { readonly upstream: Upstream; readonly place: Place } & (
+export type PlacedRoute = { readonly upstream: Upstream; readonly repo: RepositoryRef } & (
   | { readonly kind: "manifest"; readonly reference: Tag | Digest }
   | { readonly kind: "blob"; readonly digest: Digest }
   | { readonly kind: "referrers"; readonly digest: Digest }
   | { readonly kind: "tags" }
 );
 
-export interface Asked {
+export interface RequestTarget {
   /** The path's components after `/v2/`, percent-decoded. */
   readonly segments: readonly string[];
   readonly query: URLSearchParams;
@@ -29,7 +29,10 @@ export interface Asked {
 }
 
 /** @throws Fault of a kind that says which part is wrong */
-export function parseRoute({ segments, query, port }: Asked, namespaces: Namespaces): Route {
+export function parseRoute(
+  { segments, query, port }: RequestTarget,
+  namespaces: Namespaces,
+): Route {
   for (const segment of segments) checkSegment(segment);
   if (segments.length === 0) return { kind: "base" };
   if (segments.length <= 2 && segments.at(-1) === "_catalog") {
@@ -42,7 +45,7 @@ export function parseRoute({ segments, query, port }: Asked, namespaces: Namespa
   const kind = kindOf(action, subject);
   if (!kind || name.length === 0) throw new Fault({ kind: "no-such-route" });
   const { upstream, path } = namespaces.choose(query.getAll("ns"), port, name);
-  const at = { upstream, place: placeAt(upstream, path, name) };
+  const at = { upstream, repo: placeAt(upstream, path, name) };
   switch (kind) {
     case "tags":
       return { kind, ...at };
@@ -82,7 +85,11 @@ function checkSegment(segment: string): void {
   }
 }
 
-function placeAt(upstream: Upstream, path: readonly string[], asked: readonly string[]): Place {
+function placeAt(
+  upstream: Upstream,
+  path: readonly string[],
+  asked: readonly string[],
+): RepositoryRef {
   const name = path.join("/");
   if (name === "") {
     const reason = "a repository's name follows the registry's";
@@ -93,7 +100,7 @@ function placeAt(upstream: Upstream, path: readonly string[], asked: readonly st
   const repository = parseRepositoryName(isOfficial ? `library/${name}` : name);
   if (!repository) throw new Fault({ kind: "invalid-name", name });
   // Here and nowhere else: whatever is asked for of a repository, by tag or by digest, comes by.
-  if (!isServed(upstream.settings, repository)) {
+  if (!isAllowed(upstream.settings, repository)) {
     throw new Fault({ kind: "not-allowed", upstream: upstream.settings.name, name: repository });
   }
   return { upstream: upstream.settings.name, repository };

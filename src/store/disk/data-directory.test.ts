@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { rejection } from "../storetest/blob-store-conformance.ts";
+import { rejection } from "../storetest/writing.ts";
 import { DataDirectoryError, openDataDirectory } from "./data-directory.ts";
 
 let parent: string;

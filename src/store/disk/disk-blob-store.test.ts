@@ -5,13 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Digest, digestHex, digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import {
-  appendAll,
-  blobStoreConformance,
-  rejection,
-  storeBytes,
-} from "../storetest/blob-store-conformance.ts";
-import { openDiskBlobs } from "./disk-blob-store.ts";
+import { blobStoreConformance } from "../storetest/blob-store-conformance.ts";
+import { appendAll, rejection, storeBytes } from "../storetest/writing.ts";
+import { openDiskBlobStore } from "./disk-blob-store.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
 
 let directory: string;
@@ -22,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 blobStoreConformance("a directory", async () => ({
-  store: await openDiskBlobs(directory),
+  store: await openDiskBlobStore(directory),
   close: async () => undefined,
 }));
 
@@ -46,24 +42,24 @@ describe("blobs in a directory", () => {
   const digest = digestOf(content);
 
   test("has the layout that is promised", async () => {
-    const store = await openDiskBlobs(directory);
+    const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     expect(existsSync(blobPath(digest))).toBe(true);
     expect(await readdir(join(directory, "fills"))).toEqual([]);
-    const draft = await store.draft(digestOf(sampleBytes(5)));
-    await draft.append(sampleBytes(5));
-    await draft.keep();
-    expect(existsSync(fillPath(draft.digest))).toBe(true);
+    const writer = await store.writer(digestOf(sampleBytes(5)));
+    await writer.append(sampleBytes(5));
+    await writer.suspend();
+    expect(existsSync(fillPath(writer.digest))).toBe(true);
   });
 
   test("has everything after it was opened anew", async () => {
-    await storeBytes(await openDiskBlobs(directory), content);
-    const store = await openDiskBlobs(directory);
+    await storeBytes(await openDiskBlobStore(directory), content);
+    const store = await openDiskBlobStore(directory);
     expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
   });
 
   test("lets those read on who opened what is removed or stored again", async () => {
-    const store = await openDiskBlobs(directory);
+    const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     const reader = (await store.open(digest))?.bytes.stream().getReader();
     const first = await reader?.read();
@@ -78,7 +74,7 @@ describe("blobs in a directory", () => {
   });
 
   test("forgets a file that vanished once it was told", async () => {
-    const store = await openDiskBlobs(directory);
+    const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     await rm(blobPath(digest));
     const stale = await store.open(digest);
@@ -88,19 +84,19 @@ describe("blobs in a directory", () => {
   });
 
   test("says so when what a draft's reader follows was spoilt or removed", async () => {
-    const store = await openDiskBlobs(directory);
-    const draft = await store.draft(digest);
-    await appendAll(draft, content);
-    draft.verify();
-    await draft.commit();
+    const store = await openDiskBlobStore(directory);
+    const writer = await store.writer(digest);
+    await appendAll(writer, content);
+    writer.verify();
+    await writer.commit();
     await writeFile(blobPath(digest), content.subarray(0, 5));
-    expect(await storageReason(draft.read(0, 10))).toContain("it ends at 5");
+    expect(await storageReason(writer.read(0, 10))).toContain("it ends at 5");
     await store.remove(digest);
-    expect(await storageReason(draft.read(0, 10))).toContain(blobPath(digest));
+    expect(await storageReason(writer.read(0, 10))).toContain(blobPath(digest));
   });
 
   test("does not count what others have put into its folders", async () => {
-    const store = await openDiskBlobs(directory);
+    const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     await writeFile(join(directory, "blobs", "sha256", "README"), "hello");
     await mkdir(join(directory, "blobs", "sha256", "00", "lost"), { recursive: true });
@@ -112,20 +108,20 @@ describe("blobs in a directory", () => {
   test("names a path where a folder cannot be made", async () => {
     await mkdir(join(directory, "blobs"));
     await writeFile(join(directory, "blobs", "sha256"), "in the way");
-    const store = await openDiskBlobs(directory);
-    const draft = await store.draft(digest);
-    await appendAll(draft, content);
-    expect(draft.verify()).toBe(true);
-    expect(await storageReason(draft.commit())).toContain(blobPath(digest));
-    await draft.discard();
+    const store = await openDiskBlobStore(directory);
+    const writer = await store.writer(digest);
+    await appendAll(writer, content);
+    expect(writer.verify()).toBe(true);
+    expect(await storageReason(writer.commit())).toContain(blobPath(digest));
+    await writer.discard();
     expect(await readdir(join(directory, "fills"))).toEqual([]);
     await rm(join(directory, "fills"), { recursive: true });
     await writeFile(join(directory, "fills"), "in the way");
-    expect(await storageReason(store.draft(digest))).toContain("a file is in the way");
-    expect(await storageReason(openDiskBlobs(directory))).toContain("fills");
+    expect(await storageReason(store.writer(digest))).toContain("a file is in the way");
+    expect(await storageReason(openDiskBlobStore(directory))).toContain("fills");
     await rm(join(directory, "fills"));
     await mkdir(join(directory, "fills"));
-    await (await store.draft(digest)).discard();
+    await (await store.writer(digest)).discard();
   });
 
   test("after kill -9 in the middle of a draft, nothing is visible and the file is gone on with", async () => {
@@ -133,12 +129,12 @@ describe("blobs in a directory", () => {
     const bytes = sampleBytes(2_000_000, seed);
     const wanted = digestOf(bytes);
     const program = `
-      import { openDiskBlobs } from ${JSON.stringify(join(import.meta.dir, "disk-blob-store.ts"))};
+      import { openDiskBlobStore } from ${JSON.stringify(join(import.meta.dir, "disk-blob-store.ts"))};
       import { sampleBytes } from ${JSON.stringify(join(import.meta.dir, "../storetest/sample-bytes.ts"))};
-      const store = await openDiskBlobs(${JSON.stringify(directory)});
-      const draft = await store.draft(${JSON.stringify(wanted)});
-      await draft.append(sampleBytes(2_000_000, ${seed}).subarray(0, 1_500_000));
-      await draft.read(0, 1_200_000);
+      const store = await openDiskBlobStore(${JSON.stringify(directory)});
+      const writer = await store.writer(${JSON.stringify(wanted)});
+      await writer.append(sampleBytes(2_000_000, ${seed}).subarray(0, 1_500_000));
+      await writer.read(0, 1_200_000);
       console.log("written");
       setInterval(() => undefined, 1000);
     `;
@@ -148,21 +144,21 @@ describe("blobs in a directory", () => {
     child.kill("SIGKILL");
     await child.exited;
 
-    const store = await openDiskBlobs(directory);
+    const store = await openDiskBlobStore(directory);
     expect(await store.open(wanted)).toBeUndefined();
     expect(await Array.fromAsync(store.entries())).toEqual([]);
-    const draft = await store.draft(wanted);
-    expect(draft.length).toBeGreaterThanOrEqual(1_200_000);
-    expect(await draft.read(0, draft.length)).toEqual(bytes.slice(0, draft.length));
-    await draft.append(bytes.subarray(draft.length));
-    expect(draft.verify()).toBe(true);
-    await draft.commit();
+    const writer = await store.writer(wanted);
+    expect(writer.length).toBeGreaterThanOrEqual(1_200_000);
+    expect(await writer.read(0, writer.length)).toEqual(bytes.slice(0, writer.length));
+    await writer.append(bytes.subarray(writer.length));
+    expect(writer.verify()).toBe(true);
+    await writer.commit();
     expect(await (await store.open(wanted))?.bytes.bytes()).toEqual(bytes);
   });
 });
 
 test("what is no file in a content's place is set aside for the content", async () => {
-  const store = await openDiskBlobs(directory);
+  const store = await openDiskBlobStore(directory);
   const bytes = sampleBytes(10);
   const hex = digestHex(digestOf(bytes));
   await mkdir(join(directory, "blobs/sha256", hex.slice(0, 2), hex, "below"), { recursive: true });
@@ -193,28 +189,28 @@ describe("blobs on a full disk", () => {
   test.skipIf(!canMount())("says so, stores nothing, and goes on when there is room", async () => {
     expect(mountSmallDisk(directory)).toBe(true);
     try {
-      const store = await openDiskBlobs(directory);
+      const store = await openDiskBlobStore(directory);
       const content = sampleBytes(1_000_000, 9);
       const ballast = join(directory, "ballast");
       await writeFile(ballast, sampleBytes(600_000));
-      const draft = await store.draft(digestOf(content));
+      const writer = await store.writer(digestOf(content));
       const fail = async (): Promise<void> => {
-        await appendAll(draft, content);
-        draft.verify();
-        await draft.commit();
+        await appendAll(writer, content);
+        writer.verify();
+        await writer.commit();
       };
       expect(await storageReason(fail())).toContain("the disk is full (ENOSPC)");
-      expect(await store.open(draft.digest)).toBeUndefined();
-      await draft.keep();
+      expect(await store.open(writer.digest)).toBeUndefined();
+      await writer.suspend();
 
       await rm(ballast);
-      const again = await store.draft(draft.digest);
+      const again = await store.writer(writer.digest);
       expect(again.length).toBeGreaterThan(0);
       expect(again.length).toBeLessThan(content.byteLength);
       await again.append(content.subarray(again.length));
       expect(again.verify()).toBe(true);
       await again.commit();
-      expect(await (await store.open(draft.digest))?.bytes.bytes()).toEqual(content);
+      expect(await (await store.open(writer.digest))?.bytes.bytes()).toEqual(content);
     } finally {
       unmount(directory);
     }

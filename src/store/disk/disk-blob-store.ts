@@ -5,16 +5,16 @@ import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
 import { digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
-import type { BlobEntry, BlobStore, Draft, StoredBlob } from "../blob-store.ts";
-import type { DraftHome } from "./disk-blob-writer.ts";
-import { DiskDraft } from "./disk-blob-writer.ts";
+import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
+import type { WriterHost } from "./disk-blob-writer.ts";
+import { DiskBlobWriter } from "./disk-blob-writer.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** Contents that were set aside and are kept for a person to look at. */
 const MOST_SET_ASIDE = 16;
 
 /** Where copies are made before they are content. What a process that was killed left there goes. */
-export const ADOPTING = "adopting";
+export const ADOPTING_FOLDER = "adopting";
 
 /** Sizes that are known without asking the disk: about 5 MB of memory when full. */
 const KNOWN_SIZES = 16_384;
@@ -26,7 +26,7 @@ const KNOWN_SIZES = 16_384;
  *
  * @throws Fault of kind `storage`
  */
-export async function openDiskBlobs(directory: string): Promise<BlobStore> {
+export async function openDiskBlobStore(directory: string): Promise<BlobStore> {
   for (const folder of ["blobs", "fills"]) {
     const path = join(directory, folder);
     try {
@@ -35,11 +35,11 @@ export async function openDiskBlobs(directory: string): Promise<BlobStore> {
       throw storageFault(`create ${path}`, cause);
     }
   }
-  await rm(join(directory, ADOPTING), { recursive: true, force: true }).catch(() => {});
-  return new DiskBlobs(directory);
+  await rm(join(directory, ADOPTING_FOLDER), { recursive: true, force: true }).catch(() => {});
+  return new DiskBlobStore(directory);
 }
 
-class DiskBlobs implements BlobStore {
+class DiskBlobStore implements BlobStore {
   readonly #directory: string;
   readonly #sizes = new LRUCache<Digest, number>({ max: KNOWN_SIZES });
   readonly #drafts = new Set<Digest>();
@@ -47,7 +47,7 @@ class DiskBlobs implements BlobStore {
   readonly #removing = new Map<Digest, Promise<void>>();
   /** Folders whose entry in their parent is known to be durable. */
   readonly #durableFolders = new Set<string>();
-  readonly #home: DraftHome = {
+  readonly #home: WriterHost = {
     publish: (digest, path, size) => this.#publish(digest, path, size),
     readStored: (digest, first, end) => this.#readStored(digest, first, end),
     ended: (digest) => this.#drafts.delete(digest),
@@ -75,14 +75,14 @@ class DiskBlobs implements BlobStore {
     return { digest, size, bytes: Bun.file(path) };
   }
 
-  async draft(digest: Digest): Promise<Draft> {
+  async writer(digest: Digest): Promise<BlobWriter> {
     if (this.#drafts.has(digest)) throw new Error(`${digest} already has a draft`);
     this.#drafts.add(digest);
     const path = this.#draftPath(digest);
     let file: FileHandle | undefined;
     try {
       file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-      return await DiskDraft.begin(digest, path, file, this.#home);
+      return await DiskBlobWriter.begin(digest, path, file, this.#home);
     } catch (cause) {
       this.#drafts.delete(digest);
       await file?.close();
@@ -111,7 +111,7 @@ class DiskBlobs implements BlobStore {
     }
   }
 
-  async *kept(): AsyncGenerator<BlobEntry> {
+  async *partials(): AsyncGenerator<BlobEntry> {
     for (const name of await names(join(this.#directory, "fills"))) {
       const digest = parseDigest(name.replace("-", ":"));
       if (!digest || this.#drafts.has(digest)) continue;
@@ -120,7 +120,7 @@ class DiskBlobs implements BlobStore {
     }
   }
 
-  async forget(digest: Digest): Promise<boolean> {
+  async removePartial(digest: Digest): Promise<boolean> {
     if (this.#drafts.has(digest)) return false;
     // It has no draft while its file goes: a new one would be taken away with it.
     this.#drafts.add(digest);
@@ -135,7 +135,7 @@ class DiskBlobs implements BlobStore {
     }
   }
 
-  async setAside(digest: Digest): Promise<boolean> {
+  async quarantine(digest: Digest): Promise<boolean> {
     const path = this.#blobPath(digest);
     const folder = join(this.#directory, "set-aside");
     return this.#takeAway(digest, `set ${path} aside`, async () => {
@@ -175,7 +175,7 @@ class DiskBlobs implements BlobStore {
       await rename(from, path).catch(async (cause: unknown) => {
         // Whatever has made a folder of that name, the content is not kept out by it for ever.
         if (systemCode(cause) !== "EISDIR") throw cause;
-        await this.setAside(digest);
+        await this.quarantine(digest);
         await rename(from, path);
       });
       await syncFolder(folder);
@@ -221,7 +221,7 @@ class DiskBlobs implements BlobStore {
  * The content whose file was to be opened and is not there, of the error that this ended with: an
  * answer's file is opened when it is sent, and who takes it away besides us tells nobody.
  */
-export async function missingContent(error: unknown): Promise<Digest | undefined> {
+export async function missingBlob(error: unknown): Promise<Digest | undefined> {
   const isMissing = error instanceof Error && systemCode(error) === "ENOENT" && "path" in error;
   if (!isMissing || typeof error.path !== "string") return undefined;
   const [algorithm, , hex] = error.path.split("/").slice(-3);

@@ -3,7 +3,7 @@ import { unlink } from "node:fs/promises";
 import type { Digest } from "../../oci/digest.ts";
 import { digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { Draft, StoredBlob } from "../blob-store.ts";
+import type { BlobWriter, StoredBlob } from "../blob-store.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /**
@@ -20,7 +20,7 @@ const SYNC_BYTES = 16 * 1024 * 1024;
 const REHASH_BYTES = 1024 * 1024;
 
 /** What a draft needs of the store that it belongs to. */
-export interface DraftHome {
+export interface WriterHost {
   /** Moves the finished file to where it is visible, durably. */
   publish(digest: Digest, path: string, size: number): Promise<StoredBlob>;
   /** Bytes of a content that was published. */
@@ -32,11 +32,11 @@ export interface DraftHome {
 type State = "open" | "verified" | "refused" | "committed" | "ended";
 
 /** A draft in a file. Its bytes on disk are at every moment a beginning of the content. */
-export class DiskDraft implements Draft {
+export class DiskBlobWriter implements BlobWriter {
   readonly digest: Digest;
   readonly #path: string;
   readonly #file: FileHandle;
-  readonly #home: DraftHome;
+  readonly #home: WriterHost;
   readonly #hasher: Bun.CryptoHasher;
   #state: State = "open";
   #length: number;
@@ -61,7 +61,7 @@ export class DiskDraft implements Draft {
     digest: Digest,
     path: string,
     file: FileHandle,
-    home: DraftHome,
+    home: WriterHost,
     hasher: Bun.CryptoHasher,
     length: number,
   ) {
@@ -81,8 +81,8 @@ export class DiskDraft implements Draft {
     digest: Digest,
     path: string,
     file: FileHandle,
-    home: DraftHome,
-  ): Promise<DiskDraft> {
+    home: WriterHost,
+  ): Promise<DiskBlobWriter> {
     const hasher = newHasher(digest);
     let length = 0;
     if ((await file.stat()).size > 0) {
@@ -94,7 +94,7 @@ export class DiskDraft implements Draft {
         length += bytesRead;
       }
     }
-    return new DiskDraft(digest, path, file, home, hasher, length);
+    return new DiskBlobWriter(digest, path, file, home, hasher, length);
   }
 
   get length(): number {
@@ -177,7 +177,7 @@ export class DiskDraft implements Draft {
     return stored;
   }
 
-  async keep(): Promise<void> {
+  async suspend(): Promise<void> {
     this.#mustBeAlive("keep");
     if (this.#state === "refused" || this.#length === 0) return this.discard();
     this.#state = "ended";

@@ -2,8 +2,8 @@ import { setTimeout } from "node:timers/promises";
 import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { DiskFacts } from "./disk-usage.ts";
-import { Fullness, type FullnessOptions } from "./disk-full-state.ts";
+import type { DiskUsage } from "./disk-usage.ts";
+import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
 import type { PinnedSizes } from "../sql/sql-pins.ts";
 
 /** How much may be kept, in bytes. */
@@ -14,14 +14,14 @@ export interface Bound {
   readonly minFree: number;
 }
 
-export interface SpaceOptions {
+export interface DiskBudgetOptions {
   readonly bound: Bound;
-  readonly disk: () => Promise<DiskFacts>;
-  readonly onChange?: FullnessOptions["onChange"];
+  readonly disk: () => Promise<DiskUsage>;
+  readonly onChange?: DiskFullOptions["onChange"];
   /** In milliseconds, on a clock that never goes back. */
   readonly clock?: () => number;
   /** How long who needs room waits for it, in milliseconds. */
-  readonly patience?: number;
+  readonly timeout?: number;
 }
 
 /**
@@ -46,10 +46,10 @@ const HIGH_WATER = 0.98;
  * How much is stored, and whether more may be. Whoever writes takes room first: the bound then
  * holds at every moment, and not only after the next clean-up.
  */
-export class Space {
+export class DiskBudget {
   readonly bound: Bound;
-  readonly fullness: Fullness;
-  readonly #disk: () => Promise<DiskFacts>;
+  readonly fullState: DiskFullState;
+  readonly #disk: () => Promise<DiskUsage>;
   readonly #clock: () => number;
   readonly #patience: number;
   #held = 0;
@@ -70,32 +70,32 @@ export class Space {
   /** Resolves once somebody has given room. */
   #given = Promise.withResolvers<void>();
 
-  constructor(options: SpaceOptions) {
+  constructor(options: DiskBudgetOptions) {
     this.bound = options.bound;
     this.#disk = options.disk;
     this.#clock = options.clock ?? (() => performance.now());
     const { onChange = () => {} } = options;
-    this.fullness = new Fullness({ onChange, clock: this.#clock });
-    this.#patience = options.patience ?? PATIENCE;
+    this.fullState = new DiskFullState({ onChange, clock: this.#clock });
+    this.#patience = options.timeout ?? PATIENCE;
   }
 
   /** Bytes of complete contents. */
-  get held(): number {
+  get blobBytes(): number {
     return this.#held;
   }
 
   /** Bytes of contents that came or went since the start: a count meanwhile may be wrong by these. */
-  get moved(): number {
+  get churn(): number {
     return this.#moved;
   }
 
   /** Bytes of contents on their way in, and of beginnings that are kept for later. */
-  get drafts(): number {
+  get partialBytes(): number {
     return this.#drafts;
   }
 
   /** Bytes of facts and the index, when they were last measured. */
-  get beside(): number {
+  get metadataBytes(): number {
     return this.#beside;
   }
 
@@ -123,7 +123,7 @@ export class Space {
   }
 
   /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0.5; 0 where somebody does. */
-  leisure(): number {
+  slack(): number {
     if (this.#waiting > 0) return 0;
     const { maxSize, minFree } = this.bound;
     const inBound = (maxSize - this.used) / ((1 - HIGH_WATER) * maxSize);
@@ -145,7 +145,7 @@ export class Space {
     this.#held = Math.min(held + doubt, Math.max(held - doubt, this.#held));
   }
 
-  changeHeld(bytes: number): void {
+  changeBlobBytes(bytes: number): void {
     this.#held = Math.max(0, this.#held + bytes);
     this.#moved += Math.abs(bytes);
     if (bytes >= 0) return;
@@ -154,20 +154,20 @@ export class Space {
   }
 
   /** A content became complete: what a draft took is now held. */
-  settle(bytes: number): void {
+  completed(bytes: number): void {
     this.#drafts -= bytes;
     this.#held += bytes;
     this.#moved += bytes;
   }
 
-  give(bytes: number): void {
+  giveBack(bytes: number): void {
     this.#drafts -= bytes;
     this.#free += bytes;
     this.#tellWaiting();
   }
 
   /** Counts a beginning that is on the disk already. */
-  adopt(bytes: number): void {
+  account(bytes: number): void {
     this.#drafts += bytes;
   }
 
@@ -231,7 +231,7 @@ export class Space {
    *
    * @throws Fault of kind `storage` where there cannot be, whatever is evicted
    */
-  async promise(digest: Digest, bytes: number): Promise<void> {
+  async reserve(digest: Digest, bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
     const { maxSize, minFree } = this.bound;
     this.#promised.delete(digest);
@@ -247,23 +247,23 @@ export class Space {
   }
 
   /** A content is no longer on its way in. */
-  release(digest: Digest): void {
+  releaseReservation(digest: Digest): void {
     this.#promised.delete(digest);
   }
 
-  pin(pins: PinnedSizes): void {
+  setPinned(pins: PinnedSizes): void {
     this.#pinned = pins;
   }
 
   /** Asks the disk, and finds out by itself that there is room again. */
   async measure(): Promise<void> {
     this.#measuredAt = this.#clock();
-    const { free, size, beside = 0 } = await this.#disk();
+    const { free, size, metadata: beside = 0 } = await this.#disk();
     this.#free = free;
     this.#beside = beside;
     const room = free - this.bound.minFree;
     const isEnough = room > Math.min(ROOM_TO_RECOVER, size / 4);
-    if (isEnough) this.fullness.recover();
+    if (isEnough) this.fullState.recover();
   }
 
   #refusal(bytes: number): Fault {
@@ -279,7 +279,7 @@ export class Space {
   #diskRefusal(): Fault {
     const free = formatSize(Math.max(0, this.#free));
     const left = `${free} free, and ${formatSize(this.bound.minFree)} are to stay free`;
-    return this.fullness.fill(`the disk has ${left}; nothing is left to evict`);
+    return this.fullState.markFull(`the disk has ${left}; nothing is left to evict`);
   }
 
   #fits(bytes: number): boolean {

@@ -1,72 +1,72 @@
 import { describe, expect, test } from "bun:test";
 import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { rejection, storeBytes } from "../storetest/blob-store-conformance.ts";
-import { BoundedBlobs } from "./bounded-blob-store.ts";
-import { Fullness } from "./disk-full-state.ts";
-import { MemoryBlobs } from "../memory/memory-blob-store.ts";
+import { rejection, storeBytes } from "../storetest/writing.ts";
+import { BoundedBlobStore } from "./bounded-blob-store.ts";
+import { DiskFullState } from "./disk-full-state.ts";
+import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
-import { Space } from "./disk-budget.ts";
+import { DiskBudget } from "./disk-budget.ts";
 
 describe("a disk that is full", () => {
   test("is told of once, and tried again after a while", async () => {
     let [now, free] = [0, 1000];
     const changes: boolean[] = [];
-    const space = new Space({
+    const budget = new DiskBudget({
       bound: { maxSize: 1e12, minFree: 500 },
       disk: async () => ({ free, size: 100_000 }),
       onChange: ({ isFull }) => changes.push(isFull),
       clock: () => now,
     });
-    const store = new BoundedBlobs(new MemoryBlobs(), space);
+    const store = new BoundedBlobStore(new MemoryBlobStore(), budget);
     const digest = digestOf(sampleBytes(5000, 6));
-    const draft = await store.draft(digest);
-    await rejection(draft.append(sampleBytes(5000, 6)));
-    await draft.discard();
-    expect(String(await rejection(store.draft(digest)))).toContain("full a moment ago");
+    const writer = await store.writer(digest);
+    await rejection(writer.append(sampleBytes(5000, 6)));
+    await writer.discard();
+    expect(String(await rejection(store.writer(digest)))).toContain("full a moment ago");
     expect(changes).toEqual([true]);
     now = 1000;
     free = 90_000;
-    await space.measure();
-    expect(space.fullness.isFull).toBe(true);
+    await budget.measure();
+    expect(budget.fullState.isFull).toBe(true);
     now = 3000;
-    await space.measure();
+    await budget.measure();
     expect(changes).toEqual([true, false]);
     await storeBytes(store, sampleBytes(5000, 6));
     // Full again soon after: it is given longer before it is believed in again.
-    space.fullness.fill("again");
+    budget.fullState.markFull("again");
     now = 6000;
-    await space.measure();
-    expect(space.fullness.isFull).toBe(true);
+    await budget.measure();
+    expect(budget.fullState.isFull).toBe(true);
     now = 8000;
-    await space.measure();
+    await budget.measure();
     expect(changes).toEqual([true, false, true, false]);
   });
 
   test("is full no more once it has taken contents for a minute, however little is free", async () => {
     let now = 0;
-    const space = new Space({
+    const budget = new DiskBudget({
       bound: { maxSize: 1e12, minFree: 500 },
       disk: async () => ({ free: 10_000, size: 1e12 }),
       clock: () => now,
     });
-    const store = new BoundedBlobs(new MemoryBlobs(), space);
-    space.fullness.fill("others");
+    const store = new BoundedBlobStore(new MemoryBlobStore(), budget);
+    budget.fullState.markFull("others");
     now = 50_000;
     await storeBytes(store, sampleBytes(100, 1));
-    expect(space.fullness.isFull).toBe(true);
-    space.fullness.fill("others, again");
+    expect(budget.fullState.isFull).toBe(true);
+    budget.fullState.markFull("others, again");
     now = 100_000;
     await storeBytes(store, sampleBytes(100, 2));
-    expect(space.fullness.isFull).toBe(true);
+    expect(budget.fullState.isFull).toBe(true);
     now = 120_000;
     await storeBytes(store, sampleBytes(100, 3));
-    expect(space.fullness.isFull).toBe(false);
+    expect(budget.fullState.isFull).toBe(false);
   });
 
   test.each(["ENOSPC", "EDQUOT", "EROFS"])("%s is such a disk", async (code) => {
-    const fullness = new Fullness({ onChange: () => {}, clock: () => 0 });
-    fullness.failed(
+    const fullness = new DiskFullState({ onChange: () => {}, clock: () => 0 });
+    fullness.noteFailure(
       new Fault(
         { kind: "storage", reason: "x" },
         { cause: Object.assign(new Error("x"), { code }) },
@@ -76,8 +76,8 @@ describe("a disk that is full", () => {
   });
 
   test("too many open files are no full disk", () => {
-    const fullness = new Fullness({ onChange: () => {}, clock: () => 0 });
-    fullness.failed(Object.assign(new Error("x"), { code: "EMFILE" }));
+    const fullness = new DiskFullState({ onChange: () => {}, clock: () => 0 });
+    fullness.noteFailure(Object.assign(new Error("x"), { code: "EMFILE" }));
     expect(fullness.isFull).toBe(false);
   });
 });

@@ -8,7 +8,7 @@ const LONGEST_RETRY = 60_000;
 /** What the system says where nothing at all can be written. */
 const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "SQLITE_FULL"]);
 
-export interface FullnessOptions {
+export interface DiskFullOptions {
   /** Told once when nothing can be stored any more, and once when it can again. */
   readonly onChange: (state: { readonly isFull: boolean; readonly reason: string }) => void;
   /** In milliseconds, on a clock that never goes back. */
@@ -16,15 +16,15 @@ export interface FullnessOptions {
 }
 
 /** Whether a disk takes nothing at all, and when it is worth another try. */
-export class Fullness {
-  readonly #onChange: FullnessOptions["onChange"];
+export class DiskFullState {
+  readonly #onChange: DiskFullOptions["onChange"];
   readonly #clock: () => number;
   #since: number | undefined;
   #because = "";
   #recoveredAt = -Infinity;
   #retryAfter = RETRY_AFTER;
 
-  constructor({ onChange, clock }: FullnessOptions) {
+  constructor({ onChange, clock }: DiskFullOptions) {
     this.#onChange = onChange;
     this.#clock = clock;
   }
@@ -34,23 +34,23 @@ export class Fullness {
   }
 
   /** Empty where something can be stored. */
-  get because(): string {
+  get reason(): string {
     return this.isFull ? this.#because : "";
   }
 
-  isWorthTrying(): boolean {
+  shouldRetry(): boolean {
     return this.#since === undefined || this.#clock() - this.#since > this.#retryAfter;
   }
 
   /** Takes note of a write that failed; a disk that others filled counts as one that is full. */
-  failed(error: unknown): void {
+  noteFailure(error: unknown): void {
     const cause = error instanceof Fault ? error.cause : error;
     const code = systemCode(cause) ?? "";
-    if (FULL.has(code)) this.fill(error instanceof Error ? error.message : code);
+    if (FULL.has(code)) this.markFull(error instanceof Error ? error.message : code);
   }
 
   /** Nothing can be stored for now. Returns what to fail with. */
-  fill(reason: string): Fault {
+  markFull(reason: string): Fault {
     const now = this.#clock();
     const isNew = this.#since === undefined;
     this.#since = now;
@@ -65,13 +65,13 @@ export class Fullness {
   }
 
   /** Something was stored. A disk that has refused nothing for a while is full no more. */
-  stored(): void {
+  noteStored(): void {
     if (this.#since !== undefined && this.#clock() - this.#since > LONGEST_RETRY) this.recover();
   }
 
   /** There is room again. */
   recover(): void {
-    if (!this.isFull || !this.isWorthTrying()) return;
+    if (!this.isFull || !this.shouldRetry()) return;
     this.#since = undefined;
     this.#recoveredAt = this.#clock();
     this.#onChange({ isFull: false, reason: "" });

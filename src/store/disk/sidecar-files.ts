@@ -4,25 +4,25 @@ import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
 import { parseRepositoryName, parseTag, parseUpstreamName, type Tag } from "../../oci/names.ts";
-import type { Pin, Place } from "../metadata-store.ts";
+import type { Pin, RepositoryRef } from "../metadata-store.ts";
 import { storageFault } from "../storage-fault.ts";
 
 /** What is kept beside a manifest, so that the index can be made again without asking anybody. */
-export interface ManifestFacts {
+export interface ManifestSidecar {
   readonly mediaType: string;
-  readonly places: readonly PlaceFacts[];
+  readonly repositories: readonly RepositoryTags[];
 }
 
-export interface PlaceFacts {
-  readonly place: Place;
+export interface RepositoryTags {
+  readonly repo: RepositoryRef;
   /** When each of the tags was last seen to point here, in milliseconds of the epoch. */
   readonly tags: ReadonlyMap<Tag, number>;
 }
 
 /** Gives the facts that are to be kept, or the same ones where nothing is new. */
 type Change = (
-  facts: ManifestFacts | undefined,
-) => ManifestFacts | undefined | Promise<ManifestFacts | undefined>;
+  facts: ManifestSidecar | undefined,
+) => ManifestSidecar | undefined | Promise<ManifestSidecar | undefined>;
 
 const factsForm = z.object({
   mediaType: z.string(),
@@ -47,11 +47,11 @@ const MEMORY = 4 * 1024 * 1024;
  * Small files below `facts/`: one per manifest, and one for all pins. They are written when something
  * new is learnt and not with each pull; the index is what is asked.
  */
-export class FactFiles {
+export class SidecarFiles {
   readonly #directory: string;
-  readonly #known = new LRUCache<Digest, ManifestFacts>({
+  readonly #known = new LRUCache<Digest, ManifestSidecar>({
     maxSize: MEMORY,
-    sizeCalculation: ({ places }) =>
+    sizeCalculation: ({ repositories: places }) =>
       places.reduce((sum, { tags }) => sum + 300 + 100 * tags.size, 300),
   });
   /** Writing per digest goes one after the other. As many as are being written. */
@@ -74,43 +74,43 @@ export class FactFiles {
   }
 
   /** Whether a tag is known to be written beside a manifest. */
-  has(digest: Digest, place: Place, tag: Tag): boolean {
+  has(digest: Digest, repo: RepositoryRef, tag: Tag): boolean {
     const facts = this.#known.get(digest);
-    return facts?.places.find((one) => isSame(one.place, place))?.tags.has(tag) ?? false;
+    return facts?.repositories.find((one) => isSame(one.repo, repo))?.tags.has(tag) ?? false;
   }
 
   /** Remembers that a manifest may be seen at a place, and under a tag of it. */
-  remember(
+  record(
     digest: Digest,
-    fact: { mediaType: string; place: Place; tag?: Tag; at: number },
+    fact: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
   ): Promise<void> {
     return this.#change(digest, (facts) => withFact(facts, fact));
   }
 
   /** A tag leads to this manifest no more, or is to be forgotten. */
-  forgetTag(digest: Digest, place: Place, tag: Tag): Promise<void> {
+  removeTag(digest: Digest, repo: RepositoryRef, tag: Tag): Promise<void> {
     return this.#change(digest, (facts) => {
-      const here = facts?.places.find((one) => isSame(one.place, place));
+      const here = facts?.repositories.find((one) => isSame(one.repo, repo));
       if (!facts || !here?.tags.has(tag)) return facts;
       const tags = new Map(here.tags);
       tags.delete(tag);
       return {
         ...facts,
-        places: facts.places.map((one) => (one === here ? { place, tags } : one)),
+        repositories: facts.repositories.map((one) => (one === here ? { repo, tags } : one)),
       };
     });
   }
 
   /** A manifest is no longer to be seen at a place. */
-  forgetPlace(digest: Digest, place: Place): Promise<void> {
+  removeRepository(digest: Digest, repo: RepositoryRef): Promise<void> {
     return this.#change(digest, (facts) => {
-      const places = facts?.places.filter((one) => !isSame(one.place, place)) ?? [];
-      if (!facts || places.length === facts.places.length) return facts;
-      return places.length === 0 ? undefined : { ...facts, places };
+      const places = facts?.repositories.filter((one) => !isSame(one.repo, repo)) ?? [];
+      if (!facts || places.length === facts.repositories.length) return facts;
+      return places.length === 0 ? undefined : { ...facts, repositories: places };
     });
   }
 
-  forget(digest: Digest): Promise<void> {
+  remove(digest: Digest): Promise<void> {
     return this.#change(digest, () => undefined);
   }
 
@@ -130,7 +130,7 @@ export class FactFiles {
       if (await isStored(digest)) continue;
       const written = await stat(this.#path(digest)).catch(() => undefined);
       await this.#change(digest, async (facts) => {
-        const isNamed = facts?.places.some(({ tags }) => tags.size > 0) ?? false;
+        const isNamed = facts?.repositories.some(({ tags }) => tags.size > 0) ?? false;
         if (!facts || (isNamed && (written?.mtimeMs ?? 0) >= before)) return facts;
         // Asked last, and before anybody else may write: it may just have come back.
         if (await isStored(digest)) return facts;
@@ -143,7 +143,7 @@ export class FactFiles {
   }
 
   /** `undefined` where there is none, or none that can be read. */
-  async read(digest: Digest): Promise<ManifestFacts | undefined> {
+  async read(digest: Digest): Promise<ManifestSidecar | undefined> {
     const text = await readFile(this.#path(digest), "utf8").catch(() => "");
     const parsed = factsForm.safeParse(json(text));
     if (!parsed.success) return undefined;
@@ -155,9 +155,9 @@ export class FactFiles {
         const tag = parseTag(name);
         return tag ? [[tag, at]] : [];
       });
-      return [{ place: { upstream, repository }, tags: new Map(tags) }];
+      return [{ repo: { upstream, repository }, tags: new Map(tags) }];
     });
-    return { mediaType: parsed.data.mediaType, places };
+    return { mediaType: parsed.data.mediaType, repositories: places };
   }
 
   /** Every manifest of which facts are kept. */
@@ -201,16 +201,16 @@ export class FactFiles {
     else this.#known.delete(digest);
   }
 
-  async #write(digest: Digest, facts: ManifestFacts | undefined, isNew: boolean): Promise<void> {
+  async #write(digest: Digest, facts: ManifestSidecar | undefined, isNew: boolean): Promise<void> {
     const path = this.#path(digest);
     if (!facts) {
       await rm(path, { force: true });
       this.#files = Math.max(0, this.#files - 1);
       return;
     }
-    const places = facts.places.map(({ place, tags }) => ({
-      upstream: place.upstream,
-      repository: place.repository,
+    const places = facts.repositories.map(({ repo, tags }) => ({
+      upstream: repo.upstream,
+      repository: repo.repository,
       tags: Object.fromEntries(tags),
     }));
     await this.#replace(path, { mediaType: facts.mediaType, places });
@@ -237,21 +237,21 @@ export class FactFiles {
   }
 }
 
-function isSame(one: Place, other: Place): boolean {
+function isSame(one: RepositoryRef, other: RepositoryRef): boolean {
   return one.upstream === other.upstream && one.repository === other.repository;
 }
 
 function withFact(
-  facts: ManifestFacts | undefined,
-  { mediaType, place, tag, at }: { mediaType: string; place: Place; tag?: Tag; at: number },
-): ManifestFacts {
-  const known = facts?.places ?? [];
-  const here = known.find((one) => isSame(one.place, place));
+  facts: ManifestSidecar | undefined,
+  { mediaType, repo, tag, at }: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
+): ManifestSidecar {
+  const known = facts?.repositories ?? [];
+  const here = known.find((one) => isSame(one.repo, repo));
   const isNew = !here || (tag !== undefined && !here.tags.has(tag));
   if (facts && facts.mediaType === mediaType && !isNew) return facts;
   const tags = new Map(here?.tags);
   if (tag !== undefined) tags.set(tag, at);
-  return { mediaType, places: known.filter((one) => one !== here).concat({ place, tags }) };
+  return { mediaType, repositories: known.filter((one) => one !== here).concat({ repo, tags }) };
 }
 
 function json(text: string): unknown {

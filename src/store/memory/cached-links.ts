@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
-import type { Link, Links, Place } from "../metadata-store.ts";
+import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 
 /** About 8 MB of memory when full. */
 const REMEMBERED = 16_384;
@@ -12,7 +12,7 @@ const REMEMBERED = 16_384;
  *
  * What is not there is not remembered, or anybody could fill the memory with it.
  */
-export class RememberedLinks implements Links {
+export class CachedLinks implements Links {
   readonly #links: Links;
   readonly #memory: LRUCache<string, Link>;
   #writes = 0;
@@ -27,37 +27,37 @@ export class RememberedLinks implements Links {
     return this.#writes;
   }
 
-  async get(place: Place, digest: Digest): Promise<Link | undefined> {
-    const key = keyOf(place, digest);
+  async get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined> {
+    const key = keyOf(repo, digest);
     const known = this.#memory.get(key);
     if (known) return known;
     const writes = this.#writes;
-    const link = await this.#links.get(place, digest);
+    const link = await this.#links.get(repo, digest);
     // An answer that a write has overtaken may be the fact of before.
     if (link && writes === this.#writes) this.#memory.set(key, link);
     return link;
   }
 
-  async add(place: Place, links: readonly Link[]): Promise<void> {
+  async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
     this.#writes += 1;
     try {
-      await this.#links.add(place, links);
+      await this.#links.add(repo, links);
     } finally {
       this.#writes += 1;
       // Not remembered as they are: one without a size leaves the size that was known.
-      for (const { digest } of links) this.#memory.delete(keyOf(place, digest));
+      for (const { digest } of links) this.#memory.delete(keyOf(repo, digest));
     }
   }
 
-  async remove(place: Place, digest: Digest): Promise<void> {
+  async remove(repo: RepositoryRef, digest: Digest): Promise<void> {
     this.#writes += 1;
     // At once: from here on nobody is to see it, whenever the database is done.
-    this.#memory.delete(keyOf(place, digest));
+    this.#memory.delete(keyOf(repo, digest));
     try {
-      await this.#links.remove(place, digest);
+      await this.#links.remove(repo, digest);
     } finally {
       this.#writes += 1;
-      this.#memory.delete(keyOf(place, digest));
+      this.#memory.delete(keyOf(repo, digest));
     }
   }
 
@@ -76,27 +76,27 @@ export class RememberedLinks implements Links {
     return this.#links.digests(limit, last);
   }
 
-  async forget(digests: readonly Digest[]): Promise<number> {
+  async removeUnstored(digests: readonly Digest[]): Promise<number> {
     if (digests.length === 0) return 0;
     this.#memory.clear();
     try {
-      return await this.#links.forget(digests);
+      return await this.#links.removeUnstored(digests);
     } finally {
       this.#writes += 1;
       this.#memory.clear();
     }
   }
 
-  places(digest: Digest, limit: number): Promise<Place[]> {
-    return this.#links.places(digest, limit);
+  repositoriesOf(digest: Digest, limit: number): Promise<RepositoryRef[]> {
+    return this.#links.repositoriesOf(digest, limit);
   }
 
   upstreams(digest: Digest): Promise<UpstreamName[]> {
     return this.#links.upstreams(digest);
   }
 
-  seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
-    return this.#links.seenIn(upstream, digests);
+  visibleIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+    return this.#links.visibleIn(upstream, digests);
   }
 
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]> {
@@ -105,6 +105,6 @@ export class RememberedLinks implements Links {
 }
 
 /** Neither a registry's name nor a digest can hold what separates them here. */
-function keyOf({ upstream, repository }: Place, digest: Digest): string {
+function keyOf({ upstream, repository }: RepositoryRef, digest: Digest): string {
   return `${upstream}/${repository}@${digest}`;
 }

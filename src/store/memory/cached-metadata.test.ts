@@ -1,41 +1,43 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { digestNumber, place, tag } from "../storetest/metadata-conformance.ts";
-import type { Index, Link, TagFact } from "../metadata-store.ts";
-import { openIndex } from "../sql/open-metadata.ts";
-import { RememberedLinks } from "./cached-links.ts";
-import { RememberedTags } from "./cached-tags.ts";
+import type { MetadataStore, Link, TagRecord } from "../metadata-store.ts";
+import { openMetadata } from "../sql/open-metadata.ts";
+import { CachedLinks } from "./cached-links.ts";
+import { CachedTags } from "./cached-tags.ts";
 
 const nginx = place("docker.io", "library/nginx");
 const [one, two] = [digestNumber(1), digestNumber(2)];
-let index: Index;
+let metadata: MetadataStore;
 
 beforeEach(async () => {
-  index = await openIndex(":memory:");
+  metadata = await openMetadata(":memory:");
 });
-afterEach(() => index.close());
+afterEach(() => metadata.close());
 
 /** Links whose answers wait for `release`, as those of a database that is busy. */
-function slowLinks(): { links: RememberedLinks; asked: () => number; release: () => void } {
+function slowLinks(): { links: CachedLinks; asked: () => number; release: () => void } {
   let asked = 0;
   const gate = Promise.withResolvers<void>();
-  const slow = Object.create(index.links, {
+  const slow = Object.create(metadata.links, {
     get: {
-      value: async (...question: Parameters<typeof index.links.get>): Promise<Link | undefined> => {
+      value: async (
+        ...question: Parameters<typeof metadata.links.get>
+      ): Promise<Link | undefined> => {
         asked += 1;
-        const answer = await index.links.get(...question);
+        const answer = await metadata.links.get(...question);
         await gate.promise;
         return answer;
       },
     },
     // Called on the object below, whose private fields this one has not.
-    add: { value: index.links.add.bind(index.links) },
-    remove: { value: index.links.remove.bind(index.links) },
+    add: { value: metadata.links.add.bind(metadata.links) },
+    remove: { value: metadata.links.remove.bind(metadata.links) },
   });
-  return { links: new RememberedLinks(slow), asked: () => asked, release: gate.resolve };
+  return { links: new CachedLinks(slow), asked: () => asked, release: gate.resolve };
 }
 
 test("a link is asked for once, and again after it was written", async () => {
-  await index.links.add(nginx, [{ digest: one, size: 7 }]);
+  await metadata.links.add(nginx, [{ digest: one, size: 7 }]);
   const { links, asked, release } = slowLinks();
   release();
   for (let turn = 0; turn < 3; turn += 1) {
@@ -57,7 +59,7 @@ test("what is missing is not remembered", async () => {
 });
 
 test("an answer that a removal has overtaken is not remembered", async () => {
-  await index.links.add(nginx, [{ digest: one }]);
+  await metadata.links.add(nginx, [{ digest: one }]);
   const { links, release } = slowLinks();
   const before = links.get(nginx, one);
   await links.remove(nginx, one);
@@ -69,18 +71,18 @@ test("an answer that a removal has overtaken is not remembered", async () => {
 test("a tag is what was last written, also where an answer was on its way", async () => {
   const gate = Promise.withResolvers<void>();
   let asked = 0;
-  const tags = new RememberedTags(
-    Object.create(index.tags, {
+  const tags = new CachedTags(
+    Object.create(metadata.tags, {
       get: {
-        value: async (...question: Parameters<typeof index.tags.get>) => {
+        value: async (...question: Parameters<typeof metadata.tags.get>) => {
           asked += 1;
-          const answer: TagFact | undefined = await index.tags.get(...question);
+          const answer: TagRecord | undefined = await metadata.tags.get(...question);
           await gate.promise;
           return answer;
         },
       },
-      put: { value: index.tags.put.bind(index.tags) },
-      remove: { value: index.tags.remove.bind(index.tags) },
+      put: { value: metadata.tags.put.bind(metadata.tags) },
+      remove: { value: metadata.tags.remove.bind(metadata.tags) },
     }),
   );
   await tags.put(nginx, tag("1"), { digest: one, checkedAt: 1 });

@@ -1,14 +1,14 @@
 import { LRUCache } from "lru-cache";
 import type { Tag } from "../../oci/names.ts";
-import type { NamedTag, Place, TagFact, Tags } from "../metadata-store.ts";
+import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
 
 /** About 2 MB of memory when full. */
 const REMEMBERED = 4096;
 
 /** Tags that were asked for a moment ago, as `RememberedLinks` has links. */
-export class RememberedTags implements Tags {
+export class CachedTags implements Tags {
   readonly #tags: Tags;
-  readonly #memory: LRUCache<string, TagFact>;
+  readonly #memory: LRUCache<string, TagRecord>;
   #writes = 0;
 
   constructor(tags: Tags, remembered: number = REMEMBERED) {
@@ -21,30 +21,30 @@ export class RememberedTags implements Tags {
     return this.#writes;
   }
 
-  async get(place: Place, tag: Tag): Promise<TagFact | undefined> {
-    const key = keyOf(place, tag);
+  async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
+    const key = keyOf(repo, tag);
     const known = this.#memory.get(key);
     if (known) return known;
     const writes = this.#writes;
-    const fact = await this.#tags.get(place, tag);
+    const fact = await this.#tags.get(repo, tag);
     // An answer that a write has overtaken may be the fact of before.
     if (fact && writes === this.#writes) this.#memory.set(key, fact);
     return fact;
   }
 
-  put(place: Place, tag: Tag, fact: TagFact): Promise<void> {
-    return this.#write(keyOf(place, tag), () => this.#tags.put(place, tag, fact));
+  put(repo: RepositoryRef, tag: Tag, fact: TagRecord): Promise<void> {
+    return this.#write(keyOf(repo, tag), () => this.#tags.put(repo, tag, fact));
   }
 
-  remove(place: Place, tag: Tag): Promise<void> {
-    return this.#write(keyOf(place, tag), () => this.#tags.remove(place, tag));
+  remove(repo: RepositoryRef, tag: Tag): Promise<void> {
+    return this.#write(keyOf(repo, tag), () => this.#tags.remove(repo, tag));
   }
 
-  list(place: Place): Promise<Tag[]> {
-    return this.#tags.list(place);
+  list(repo: RepositoryRef): Promise<Tag[]> {
+    return this.#tags.list(repo);
   }
 
-  all(limit: number, last?: NamedTag): Promise<(NamedTag & TagFact)[]> {
+  all(limit: number, last?: TagRef): Promise<(TagRef & TagRecord)[]> {
     return this.#tags.all(limit, last);
   }
 
@@ -60,6 +60,6 @@ export class RememberedTags implements Tags {
   }
 }
 
-function keyOf({ upstream, repository }: Place, tag: Tag): string {
+function keyOf({ upstream, repository }: RepositoryRef, tag: Tag): string {
   return `${upstream}/${repository}:${tag}`;
 }

@@ -1,52 +1,55 @@
 import { describe, expect, test } from "bun:test";
 import type { Digest } from "../../oci/digest.ts";
 import { digestNumber } from "../storetest/metadata-conformance.ts";
-import { Usage } from "./last-access.ts";
+import { LastAccess } from "./last-access.ts";
 
 const HOUR = 3_600_000;
 const [one, two, three] = [digestNumber(1), digestNumber(2), digestNumber(3)];
 
 /** Records what is written, one map for each writing. */
 function recorder(): {
-  used(times: ReadonlyMap<Digest, number>): Promise<void>;
+  touch(times: ReadonlyMap<Digest, number>): Promise<void>;
   writes: Map<Digest, number>[];
 } {
   const writes: Map<Digest, number>[] = [];
-  return { writes, used: async (times) => void writes.push(new Map(times)) };
+  return { writes, touch: async (times) => void writes.push(new Map(times)) };
 }
 
 describe("use times", () => {
   test("are written once for many uses, the latest of each", async () => {
     const contents = recorder();
-    const usage = new Usage(contents, { interval: HOUR });
-    for (let at = 1; at <= 1000; at += 1) usage.touch(one, at);
-    usage.touch(two, 5);
-    usage.touch(one, 7);
+    const lastAccess = new LastAccess(contents, { interval: HOUR });
+    for (let at = 1; at <= 1000; at += 1) lastAccess.touch(one, at);
+    lastAccess.touch(two, 5);
+    lastAccess.touch(one, 7);
     expect(contents.writes).toEqual([]);
-    await usage.flush();
-    await usage.flush();
+    await lastAccess.flush();
+    await lastAccess.flush();
     expect(contents.writes).toEqual([
       new Map([
         [one, 1000],
         [two, 5],
       ]),
     ]);
-    await usage.close();
+    await lastAccess.close();
   });
 
   test("are written after a while by themselves", async () => {
     const written = Promise.withResolvers<ReadonlyMap<Digest, number>>();
-    const usage = new Usage({ used: async (times) => written.resolve(times) }, { interval: 1 });
-    usage.touch(one, 1);
+    const lastAccess = new LastAccess(
+      { touch: async (times) => written.resolve(times) },
+      { interval: 1 },
+    );
+    lastAccess.touch(one, 1);
     expect(await written.promise).toEqual(new Map([[one, 1]]));
-    await usage.close();
+    await lastAccess.close();
   });
 
   test("are written at the end", async () => {
     const contents = recorder();
-    const usage = new Usage(contents, { interval: HOUR });
-    usage.touch(three, 3);
-    await usage.close();
+    const lastAccess = new LastAccess(contents, { interval: HOUR });
+    lastAccess.touch(three, 3);
+    await lastAccess.close();
     expect(contents.writes).toEqual([new Map([[three, 3]])]);
   });
 
@@ -54,16 +57,16 @@ describe("use times", () => {
     const gate = Promise.withResolvers<void>();
     const writes: number[] = [];
     const slow = {
-      used: async (times: ReadonlyMap<Digest, number>) => {
+      touch: async (times: ReadonlyMap<Digest, number>) => {
         writes.push(times.size);
         await gate.promise;
       },
     };
-    const usage = new Usage(slow, { interval: HOUR, limit: 10 });
-    for (let at = 0; at < 100; at += 1) usage.touch(digestNumber(at), at);
+    const lastAccess = new LastAccess(slow, { interval: HOUR, limit: 10 });
+    for (let at = 0; at < 100; at += 1) lastAccess.touch(digestNumber(at), at);
     expect(writes).toEqual([10]);
     gate.resolve();
-    await usage.close();
+    await lastAccess.close();
     expect(writes).toEqual([10, 10]);
   });
 
@@ -72,20 +75,20 @@ describe("use times", () => {
     const reported = Promise.withResolvers<unknown>();
     const contents = recorder();
     let failing = true;
-    const usage = new Usage(
+    const lastAccess = new LastAccess(
       {
-        used: async (times) => {
+        touch: async (times) => {
           if (failing) throw failure;
-          await contents.used(times);
+          await contents.touch(times);
         },
       },
       { interval: 1, onError: reported.resolve },
     );
-    usage.touch(one, 1);
+    lastAccess.touch(one, 1);
     expect(await reported.promise).toBe(failure);
     failing = false;
-    usage.touch(two, 2);
-    await usage.close();
+    lastAccess.touch(two, 2);
+    await lastAccess.close();
     expect(contents.writes).toEqual([new Map([[two, 2]])]);
   });
 });

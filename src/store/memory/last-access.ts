@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
-import type { Contents } from "../metadata-store.ts";
+import type { BlobRecords } from "../metadata-store.ts";
 
-export interface UsageOptions {
+export interface LastAccessOptions {
   /** Digests that are remembered until they are written. */
   readonly limit?: number;
   /** Milliseconds from one writing to the next. */
@@ -11,15 +11,15 @@ export interface UsageOptions {
 }
 
 /** Gathers when contents were used, so that a pull costs the index no write. */
-export class Usage {
-  readonly #contents: Pick<Contents, "used">;
+export class LastAccess {
+  readonly #contents: Pick<BlobRecords, "touch">;
   readonly #limit: number;
   readonly #onError: (error: unknown) => void;
   readonly #timer: ReturnType<typeof setInterval>;
   #times = new Map<Digest, number>();
   #writing: Promise<void> | undefined;
 
-  constructor(contents: Pick<Contents, "used">, options: UsageOptions = {}) {
+  constructor(contents: Pick<BlobRecords, "touch">, options: LastAccessOptions = {}) {
     this.#contents = contents;
     this.#limit = options.limit ?? 4096;
     this.#onError = options.onError ?? (() => undefined);
@@ -52,7 +52,7 @@ export class Usage {
     if (this.#times.size === 0) return;
     const times = this.#times;
     this.#times = new Map();
-    this.#writing = this.#contents.used(times).finally(() => {
+    this.#writing = this.#contents.touch(times).finally(() => {
       this.#writing = undefined;
     });
     await this.#writing;

@@ -1,7 +1,7 @@
 import { blobStoreConformance } from "../storetest/blob-store-conformance.ts";
-import { MemoryBlobs } from "./memory-blob-store.ts";
+import { MemoryBlobStore } from "./memory-blob-store.ts";
 
 blobStoreConformance("memory", async () => ({
-  store: new MemoryBlobs(),
+  store: new MemoryBlobStore(),
   close: async () => undefined,
 }));

@@ -1,10 +1,10 @@
 import type { Digest } from "../../oci/digest.ts";
 import { digestAlgorithm, digestOf, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { BlobEntry, BlobStore, Draft, StoredBlob } from "../blob-store.ts";
+import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
 
 /** A store that forgets everything with its process: for tests of the floors above. */
-export class MemoryBlobs implements BlobStore {
+export class MemoryBlobStore implements BlobStore {
   readonly #stored = new Map<Digest, { readonly bytes: Blob; readonly storedAt: number }>();
   readonly #kept = new Map<Digest, Uint8Array<ArrayBuffer>>();
   readonly #drafts = new Set<Digest>();
@@ -14,12 +14,12 @@ export class MemoryBlobs implements BlobStore {
     return found && { digest, size: found.bytes.size, bytes: found.bytes };
   }
 
-  async draft(digest: Digest): Promise<Draft> {
+  async writer(digest: Digest): Promise<BlobWriter> {
     if (this.#drafts.has(digest)) throw new Error(`${digest} already has a draft`);
     this.#drafts.add(digest);
     const kept = this.#kept.get(digest);
     this.#kept.delete(digest);
-    return new MemoryDraft(digest, kept ?? new Uint8Array(), (outcome, bytes) => {
+    return new MemoryBlobWriter(digest, kept ?? new Uint8Array(), (outcome, bytes) => {
       this.#drafts.delete(digest);
       if (outcome === "keep") this.#kept.set(digest, bytes);
       if (outcome === "commit") {
@@ -38,26 +38,26 @@ export class MemoryBlobs implements BlobStore {
     }
   }
 
-  async *kept(): AsyncGenerator<BlobEntry> {
+  async *partials(): AsyncGenerator<BlobEntry> {
     for (const [digest, { byteLength }] of this.#kept) {
       yield { digest, size: byteLength, storedAt: 0 };
     }
   }
 
-  async forget(digest: Digest): Promise<boolean> {
+  async removePartial(digest: Digest): Promise<boolean> {
     if (this.#drafts.has(digest)) return false;
     this.#kept.delete(digest);
     return true;
   }
 
-  setAside(digest: Digest): Promise<boolean> {
+  quarantine(digest: Digest): Promise<boolean> {
     return this.remove(digest);
   }
 }
 
 type Outcome = "commit" | "keep" | "discard";
 
-class MemoryDraft implements Draft {
+class MemoryBlobWriter implements BlobWriter {
   readonly digest: Digest;
   readonly #end: (outcome: Outcome, bytes: Uint8Array<ArrayBuffer>) => void;
   #bytes: Uint8Array<ArrayBuffer>;
@@ -117,7 +117,7 @@ class MemoryDraft implements Draft {
     return { digest: this.digest, size: this.length, bytes: new Blob([this.#bytes]) };
   }
 
-  async keep(): Promise<void> {
+  async suspend(): Promise<void> {
     this.#mustBeAlive("keep");
     this.#finish(this.#verified === false || this.length === 0 ? "discard" : "keep");
   }

@@ -9,7 +9,7 @@ const MOST = 32_768;
  * What was handed out a moment ago. The file of an answer is opened only when it is sent, and a file
  * that was unlinked before that could not be: one that was unlinked after it is read to its end.
  */
-export class Leases {
+export class RecentlyOpened {
   readonly #clock: () => number;
   #young = new Set<Digest>();
   #old = new Set<Digest>();
@@ -19,7 +19,7 @@ export class Leases {
     this.#clock = clock;
   }
 
-  give(digest: Digest): void {
+  add(digest: Digest): void {
     this.#turn();
     if (this.#young.size < MOST) this.#young.add(digest);
   }

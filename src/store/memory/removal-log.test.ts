@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { digestNumber } from "../storetest/metadata-conformance.ts";
-import { Removals } from "./removal-log.ts";
+import { RemovalLog } from "./removal-log.ts";
 
 test("tells of each content whether it went since", () => {
-  const removals = new Removals();
+  const removals = new RemovalLog();
   const [one, other] = [digestNumber(1), digestNumber(2)];
   const before = removals.now;
   removals.add(one);
@@ -15,7 +15,7 @@ test("tells of each content whether it went since", () => {
 });
 
 test("what is remembered no more may have gone", () => {
-  const removals = new Removals(2);
+  const removals = new RemovalLog(2);
   const before = removals.now;
   removals.add(digestNumber(1));
   const between = removals.now;

@@ -7,7 +7,7 @@ const REMEMBERED = 8192;
  * When contents went, in the order in which they did: so that what was made of one content stays
  * right while others go.
  */
-export class Removals {
+export class RemovalLog {
   readonly #most: number;
   /** The latest last. */
   readonly #moments = new Map<Digest, number>();

@@ -1,18 +1,19 @@
 import { expect, test } from "bun:test";
 import { type Digest, digestOf } from "../../oci/digest.ts";
-import { blobStoreConformance, storeBytes } from "../storetest/blob-store-conformance.ts";
+import { blobStoreConformance } from "../storetest/blob-store-conformance.ts";
+import { storeBytes } from "../storetest/writing.ts";
 import type { StoredBlob } from "../blob-store.ts";
-import { MemoryBlobs } from "./memory-blob-store.ts";
+import { MemoryBlobStore } from "./memory-blob-store.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
-import { SmallBlobs } from "./small-blob-cache.ts";
+import { SmallBlobCache } from "./small-blob-cache.ts";
 
 blobStoreConformance("small blobs in memory", async () => ({
-  store: new SmallBlobs(new MemoryBlobs()),
+  store: new SmallBlobCache(new MemoryBlobStore()),
   close: async () => undefined,
 }));
 
 /** A store that counts how often it is asked, and may answer with other bytes than it was given. */
-class Counting extends MemoryBlobs {
+class Counting extends MemoryBlobStore {
   opened = 0;
   spoilt = false;
 
@@ -26,7 +27,7 @@ class Counting extends MemoryBlobs {
 
 test("a small blob is opened once, and a large one each time", async () => {
   const inner = new Counting();
-  const store = new SmallBlobs(inner);
+  const store = new SmallBlobCache(inner);
   const [small, large] = [sampleBytes(65_536), sampleBytes(65_537)];
   for (const [content, expected] of [
     [small, 1],
@@ -45,7 +46,7 @@ test("a small blob is opened once, and a large one each time", async () => {
 
 test("memory is bounded: the one that was longest not asked for is opened again", async () => {
   const inner = new Counting();
-  const store = new SmallBlobs(inner, { memory: 25_000 });
+  const store = new SmallBlobCache(inner, { memory: 25_000 });
   const contents = [1, 2, 3].map((seed) => sampleBytes(10_000, seed));
   for (const content of contents) await store.open(await storeBytes(store, content));
   inner.opened = 0;
@@ -55,7 +56,7 @@ test("memory is bounded: the one that was longest not asked for is opened again"
 
 test("what was removed is gone, also where its reading was under way", async () => {
   const inner = new Counting();
-  const store = new SmallBlobs(inner);
+  const store = new SmallBlobCache(inner);
   const digest = await storeBytes(store, sampleBytes(1000));
   const reading = store.open(digest);
   await store.remove(digest);
@@ -65,7 +66,7 @@ test("what was removed is gone, also where its reading was under way", async () 
 
 test("bytes that have rotted are removed and not served", async () => {
   const inner = new Counting();
-  const store = new SmallBlobs(inner);
+  const store = new SmallBlobCache(inner);
   const content = sampleBytes(1000);
   const digest = await storeBytes(store, content);
   inner.spoilt = true;

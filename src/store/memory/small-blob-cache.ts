@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type Digest, digestAlgorithm, digestOf } from "../../oci/digest.ts";
-import type { BlobEntry, BlobStore, Draft, StoredBlob } from "../blob-store.ts";
-import { Removals } from "./removal-log.ts";
+import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
+import { RemovalLog } from "./removal-log.ts";
 
 /** Above it the kernel's way from file to socket costs less than a copy through here. */
 const LARGEST = 64 * 1024;
@@ -12,7 +12,7 @@ const MEMORY = 24 * 1024 * 1024;
 /** What one costs besides its bytes. */
 const OVERHEAD = 512;
 
-export interface SmallBlobsOptions {
+export interface SmallBlobCacheOptions {
   /** In bytes. */
   readonly memory?: number;
   /** Takes a corrupt content out of sight, and never rejects; else the store below does. */
@@ -23,17 +23,17 @@ export interface SmallBlobsOptions {
  * Small contents in memory, in front of a store where opening a file takes longer than sending it.
  * They are verified as they are read, so that a file that has rotted is never served from here.
  */
-export class SmallBlobs implements BlobStore {
+export class SmallBlobCache implements BlobStore {
   readonly #store: BlobStore;
   readonly #memory: LRUCache<Digest, StoredBlob>;
   readonly #takeAside: (digest: Digest) => Promise<unknown>;
   /** Corrupt contents that are on their way out of sight. At most as many as are read at once. */
   readonly #leaving = new Map<Digest, Promise<unknown>>();
-  readonly removals = new Removals();
+  readonly removals = new RemovalLog();
 
-  constructor(store: BlobStore, { memory = MEMORY, setAside }: SmallBlobsOptions = {}) {
+  constructor(store: BlobStore, { memory = MEMORY, setAside }: SmallBlobCacheOptions = {}) {
     this.#store = store;
-    this.#takeAside = setAside ?? ((digest) => this.setAside(digest));
+    this.#takeAside = setAside ?? ((digest) => this.quarantine(digest));
     this.#memory = new LRUCache({
       maxSize: memory,
       sizeCalculation: ({ size }) => size + OVERHEAD,
@@ -71,8 +71,8 @@ export class SmallBlobs implements BlobStore {
     }
   }
 
-  draft(digest: Digest): Promise<Draft> {
-    return this.#store.draft(digest);
+  writer(digest: Digest): Promise<BlobWriter> {
+    return this.#store.writer(digest);
   }
 
   async remove(digest: Digest): Promise<boolean> {
@@ -89,20 +89,20 @@ export class SmallBlobs implements BlobStore {
     this.#memory.delete(digest);
   }
 
-  async setAside(digest: Digest): Promise<boolean> {
+  async quarantine(digest: Digest): Promise<boolean> {
     try {
-      return await this.#store.setAside(digest);
+      return await this.#store.quarantine(digest);
     } finally {
       this.drop(digest);
     }
   }
 
-  kept(): AsyncIterable<BlobEntry> {
-    return this.#store.kept();
+  partials(): AsyncIterable<BlobEntry> {
+    return this.#store.partials();
   }
 
-  forget(digest: Digest): Promise<boolean> {
-    return this.#store.forget(digest);
+  removePartial(digest: Digest): Promise<boolean> {
+    return this.#store.removePartial(digest);
   }
 
   entries(): AsyncIterable<BlobEntry> {

@@ -1,66 +1,66 @@
 import { expect, test } from "bun:test";
 import { digestNumber, place, tag } from "../storetest/metadata-conformance.ts";
-import { pruneIndex, type Pruning } from "./metadata-pruning.ts";
-import { openIndex } from "../sql/open-metadata.ts";
+import { pruneMetadata, type PruneOptions } from "./metadata-pruning.ts";
+import { openMetadata } from "../sql/open-metadata.ts";
 
 const nginx = place("docker.io", "library/nginx");
 const [held, gone, coming] = [digestNumber(1), digestNumber(2), digestNumber(3)];
 const [old, young] = [tag("old"), tag("young")];
 
-async function filled(): Promise<Pruning> {
-  const index = await openIndex(":memory:");
-  await index.contents.put({ digest: held, size: 1 }, 1);
-  await index.links.add(nginx, [{ digest: held }, { digest: gone }, { digest: coming }]);
-  await index.tags.put(nginx, old, { digest: gone, checkedAt: 10 });
-  await index.tags.put(nginx, young, { digest: gone, checkedAt: 20 });
-  await index.tags.put(nginx, tag("held"), { digest: held, checkedAt: 10 });
-  await index.listings.put(nginx, "tags", { body: "[]", checkedAt: 10 });
-  return { index, inUse: (digest) => digest === coming, before: 15, isWhole: () => true };
+async function filled(): Promise<PruneOptions> {
+  const metadata = await openMetadata(":memory:");
+  await metadata.blobs.put({ digest: held, size: 1 }, 1);
+  await metadata.links.add(nginx, [{ digest: held }, { digest: gone }, { digest: coming }]);
+  await metadata.tags.put(nginx, old, { digest: gone, checkedAt: 10 });
+  await metadata.tags.put(nginx, young, { digest: gone, checkedAt: 20 });
+  await metadata.tags.put(nginx, tag("held"), { digest: held, checkedAt: 10 });
+  await metadata.listings.put(nginx, "tags", { body: "[]", checkedAt: 10 });
+  return { metadata, inUse: (digest) => digest === coming, before: 15, isWhole: () => true };
 }
 
 test("what is said of content that is gone goes, after its time; what is held or comes stays", async () => {
   const pruning = await filled();
-  const { index } = pruning;
-  expect(await pruneIndex(pruning)).toBe(3);
-  expect(new Set(await index.links.digests(9))).toEqual(new Set([held, coming]));
-  expect(await index.tags.list(nginx)).toEqual([tag("held"), young]);
-  expect(await index.listings.get(nginx, "tags")).toBeUndefined();
-  expect(await pruneIndex(pruning)).toBe(0);
+  const { metadata } = pruning;
+  expect(await pruneMetadata(pruning)).toBe(3);
+  expect(new Set(await metadata.links.digests(9))).toEqual(new Set([held, coming]));
+  expect(await metadata.tags.list(nginx)).toEqual([tag("held"), young]);
+  expect(await metadata.listings.get(nginx, "tags")).toBeUndefined();
+  expect(await pruneMetadata(pruning)).toBe(0);
 });
 
 test("an index that does not know everything yet forgets nothing", async () => {
   const pruning = await filled();
-  const { index } = pruning;
-  expect(await pruneIndex({ ...pruning, isWhole: () => false })).toBe(0);
-  expect(await index.links.digests(9)).toHaveLength(3);
-  expect(await index.tags.list(nginx)).toHaveLength(3);
-  expect(await index.listings.get(nginx, "tags")).toBeDefined();
+  const { metadata } = pruning;
+  expect(await pruneMetadata({ ...pruning, isWhole: () => false })).toBe(0);
+  expect(await metadata.links.digests(9)).toHaveLength(3);
+  expect(await metadata.tags.list(nginx)).toHaveLength(3);
+  expect(await metadata.listings.get(nginx, "tags")).toBeDefined();
 });
 
 test("forgets what may be seen, and lists of before a moment", async () => {
-  const index = await openIndex(":memory:");
+  const metadata = await openMetadata(":memory:");
   const [first, second, third] = [held, gone, coming].toSorted();
   if (!first || !second || !third) throw new Error("three digests are three");
-  await index.links.add(nginx, [{ digest: first }, { digest: second }]);
-  await index.links.add(place("ghcr.io", "a"), [{ digest: second }, { digest: third }]);
-  expect(await index.links.get(nginx, second)).toBeDefined();
-  expect(await index.links.digests(2)).toEqual([first, second]);
-  expect(await index.links.digests(2, second)).toEqual([third]);
-  await index.contents.put({ digest: third, size: 1 }, 1);
+  await metadata.links.add(nginx, [{ digest: first }, { digest: second }]);
+  await metadata.links.add(place("ghcr.io", "a"), [{ digest: second }, { digest: third }]);
+  expect(await metadata.links.get(nginx, second)).toBeDefined();
+  expect(await metadata.links.digests(2)).toEqual([first, second]);
+  expect(await metadata.links.digests(2, second)).toEqual([third]);
+  await metadata.blobs.put({ digest: third, size: 1 }, 1);
   // What is stored stays, however lately it came.
-  expect(await index.links.forget([second, third])).toBe(2);
-  expect(await index.links.forget([])).toBe(0);
-  expect(await index.links.get(nginx, second)).toBeUndefined();
-  expect(await index.links.digests(9)).toEqual([first, third]);
+  expect(await metadata.links.removeUnstored([second, third])).toBe(2);
+  expect(await metadata.links.removeUnstored([])).toBe(0);
+  expect(await metadata.links.get(nginx, second)).toBeUndefined();
+  expect(await metadata.links.digests(9)).toEqual([first, third]);
   for (const [key, checkedAt] of [
     ["a", 1],
     ["b", 2],
     ["c", 3],
   ] as const) {
-    await index.listings.put(nginx, key, { body: key, checkedAt });
+    await metadata.listings.put(nginx, key, { body: key, checkedAt });
   }
-  expect(await index.listings.forgetBefore(3, 1)).toBe(1);
-  expect(await index.listings.forgetBefore(3, 9)).toBe(1);
-  expect(await index.listings.forgetBefore(3, 9)).toBe(0);
-  expect(await index.listings.get(nginx, "c")).toEqual({ body: "c", checkedAt: 3 });
+  expect(await metadata.listings.removeBefore(3, 1)).toBe(1);
+  expect(await metadata.listings.removeBefore(3, 9)).toBe(1);
+  expect(await metadata.listings.removeBefore(3, 9)).toBe(0);
+  expect(await metadata.listings.get(nginx, "c")).toEqual({ body: "c", checkedAt: 3 });
 });

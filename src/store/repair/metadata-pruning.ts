@@ -1,19 +1,19 @@
 import type { Digest } from "../../oci/digest.ts";
-import { Courtesy } from "../event-loop-yielder.ts";
-import type { Index, NamedTag } from "../metadata-store.ts";
+import { EventLoopYielder } from "../event-loop-yielder.ts";
+import type { MetadataStore, TagRef } from "../metadata-store.ts";
 
 /** Facts that are looked at together, between which other work has its turn. */
 const BATCH = 128;
 
-export interface Pruning {
-  readonly index: Index;
+export interface PruneOptions {
+  readonly metadata: MetadataStore;
   /** Whether a content is just coming or going. */
   readonly inUse: (digest: Digest) => boolean;
   /** Tags and lists that were learnt since stay, in milliseconds of the epoch. */
   readonly before: number;
   /** Whether the index still knows everything that is stored: one that was begun anew does not. */
   readonly isWhole: () => boolean;
-  readonly courtesy?: Courtesy;
+  readonly yielder?: EventLoopYielder;
   readonly signal?: AbortSignal;
 }
 
@@ -21,27 +21,30 @@ export interface Pruning {
  * Forgets what the index says of content that is not stored, so that it does not grow for ever:
  * whoever asks for it again learns it again. Returns how many facts went.
  */
-export async function pruneIndex(pruning: Pruning): Promise<number> {
-  const options = { courtesy: new Courtesy(), ...pruning };
+export async function pruneMetadata(pruning: PruneOptions): Promise<number> {
+  const options = { yielder: new EventLoopYielder(), ...pruning };
   return (await pruneLinks(options)) + (await pruneTags(options)) + (await pruneLists(options));
 }
 
-type Gentle = Pruning & { readonly courtesy: Courtesy };
+type Gentle = PruneOptions & { readonly yielder: EventLoopYielder };
 
 /** Those that are in use or stored stay. */
-async function unheld(digests: readonly Digest[], { index, inUse }: Pruning): Promise<Set<Digest>> {
+async function unheld(
+  digests: readonly Digest[],
+  { metadata, inUse }: PruneOptions,
+): Promise<Set<Digest>> {
   const gone = new Set(digests.filter((digest) => !inUse(digest)));
-  for (const { digest } of await index.contents.among([...gone])) gone.delete(digest);
+  for (const { digest } of await metadata.blobs.find([...gone])) gone.delete(digest);
   return gone;
 }
 
-function isOver({ isWhole, signal }: Pruning): boolean {
+function isOver({ isWhole, signal }: PruneOptions): boolean {
   return signal?.aborted === true || !isWhole();
 }
 
 async function pruneLinks(options: Gentle): Promise<number> {
-  const { index, inUse, courtesy } = options;
-  const { links } = index;
+  const { metadata, inUse, yielder } = options;
+  const { links } = metadata;
   let count = 0;
   let last: Digest | undefined;
   for (;;) {
@@ -49,15 +52,15 @@ async function pruneLinks(options: Gentle): Promise<number> {
     last = page.at(-1);
     if (last === undefined) return count;
     if (isOver(options)) return count;
-    count += await links.forget(page.filter((digest) => !inUse(digest)));
-    await courtesy.pause();
+    count += await links.removeUnstored(page.filter((digest) => !inUse(digest)));
+    await yielder.pause();
   }
 }
 
 async function pruneTags(options: Gentle): Promise<number> {
-  const { tags } = options.index;
+  const { tags } = options.metadata;
   let count = 0;
-  let last: NamedTag | undefined;
+  let last: TagRef | undefined;
   for (;;) {
     const page = await tags.all(BATCH, last);
     last = page.at(-1);
@@ -67,13 +70,13 @@ async function pruneTags(options: Gentle): Promise<number> {
       old.map(({ digest }) => digest),
       options,
     );
-    for (const { place, tag, digest } of old) {
+    for (const { repo, tag, digest } of old) {
       if (isOver(options)) return count;
       if (!gone.has(digest)) continue;
-      await tags.remove(place, tag);
+      await tags.remove(repo, tag);
       count += 1;
     }
-    await options.courtesy.pause();
+    await options.yielder.pause();
   }
 }
 
@@ -81,9 +84,9 @@ async function pruneLists(options: Gentle): Promise<number> {
   let count = 0;
   for (;;) {
     if (isOver(options)) return count;
-    const gone = await options.index.listings.forgetBefore(options.before, BATCH);
+    const gone = await options.metadata.listings.removeBefore(options.before, BATCH);
     count += gone;
     if (gone < BATCH) return count;
-    await options.courtesy.pause();
+    await options.yielder.pause();
   }
 }

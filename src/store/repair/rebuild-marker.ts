@@ -1,15 +1,15 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 
 /** What is known of indexes that had to be begun anew, whose facts are made again from the store's files. */
-export interface Remade {
+export interface RebuildState {
   /** How many were begun since the start; one that an earlier process left unfinished is the first. */
   readonly begun: number;
   /** How many of them have their facts again. */
-  readonly whole: number;
+  readonly finished: number;
 }
 
 /** Remembers in a file beside the index that it is not whole, for whoever comes after a kill -9. */
-export class Remaking implements Remade {
+export class RebuildMarker implements RebuildState {
   readonly #path: string;
   #begun = 0;
   #whole = 0;
@@ -23,7 +23,7 @@ export class Remaking implements Remade {
     return this.#begun;
   }
 
-  get whole(): number {
+  get finished(): number {
     return this.#whole;
   }
 

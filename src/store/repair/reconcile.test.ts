@@ -3,35 +3,35 @@ import { mkdir, rm, truncate } from "node:fs/promises";
 import { type TempDir, tempDir } from "../../../test/harness/places.ts";
 import { storedBlobs } from "../../../test/harness/stored.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { storeBytes } from "../storetest/blob-store-conformance.ts";
+import { storeBytes } from "../storetest/writing.ts";
 import type { BlobEntry, StoredBlob } from "../blob-store.ts";
-import { openDiskBlobs } from "../disk/disk-blob-store.ts";
-import { FactFiles } from "../disk/sidecar-files.ts";
-import type { Index } from "../metadata-store.ts";
-import { MemoryBlobs } from "../memory/memory-blob-store.ts";
-import { openIndex } from "../sql/open-metadata.ts";
+import { openDiskBlobStore } from "../disk/disk-blob-store.ts";
+import { SidecarFiles } from "../disk/sidecar-files.ts";
+import type { MetadataStore } from "../metadata-store.ts";
+import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
+import { openMetadata } from "../sql/open-metadata.ts";
 import { reconcile } from "./reconcile.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
 
 let dir: TempDir;
-let index: Index;
-let facts: FactFiles;
+let metadata: MetadataStore;
+let sidecars: SidecarFiles;
 
 beforeEach(async () => {
   dir = await tempDir("reconcile");
-  index = await openIndex(dir.file("index.db"));
-  facts = new FactFiles(dir.path);
-  await facts.open();
+  metadata = await openMetadata(dir.file("index.db"));
+  sidecars = new SidecarFiles(dir.path);
+  await sidecars.open();
 });
 afterEach(async () => {
-  await index.close();
+  await metadata.close();
   await dir[Symbol.asyncDispose]();
 });
 
 const idle = () => false;
 
 /** A store in which something happens between a look and the next one. */
-class Busy extends MemoryBlobs {
+class Busy extends MemoryBlobStore {
   listed: () => Promise<unknown> = async () => {};
   opened: (digest: Digest) => Promise<unknown> = async () => {};
 
@@ -48,36 +48,36 @@ class Busy extends MemoryBlobs {
 }
 
 test("files and rows that differ are brought into agreement", async () => {
-  const store = new MemoryBlobs();
+  const store = new MemoryBlobStore();
   const [known, unknown] = [
     await storeBytes(store, sampleBytes(10)),
     await storeBytes(store, sampleBytes(20, 2)),
   ];
-  await index.contents.put({ digest: known, size: 10 }, 1);
-  const lost = await storeBytes(new MemoryBlobs(), sampleBytes(30, 3));
-  await index.contents.put({ digest: lost, size: 30 }, 1);
-  const options = { store, index, facts, inUse: idle };
+  await metadata.blobs.put({ digest: known, size: 10 }, 1);
+  const lost = await storeBytes(new MemoryBlobStore(), sampleBytes(30, 3));
+  await metadata.blobs.put({ digest: lost, size: 30 }, 1);
+  const options = { store, metadata, sidecars, inUse: idle };
   expect(await reconcile({ ...options, dryRun: true })).toEqual({ found: 1, lost: 1 });
   expect(await reconcile(options)).toEqual({ found: 1, lost: 1 });
-  expect((await index.contents.get(unknown))?.size).toBe(20);
-  expect(await index.contents.get(lost)).toBeUndefined();
+  expect((await metadata.blobs.get(unknown))?.size).toBe(20);
+  expect(await metadata.blobs.get(lost)).toBeUndefined();
   expect(await reconcile(options)).toEqual({ found: 0, lost: 0 });
 });
 
 test("what is shorter than when it was stored is corrupt, and not of another size", async () => {
   const folder = dir.file("data");
   await mkdir(folder);
-  const store = await openDiskBlobs(folder);
+  const store = await openDiskBlobStore(folder);
   const digest = await storeBytes(store, sampleBytes(10));
-  await index.contents.put({ digest, size: 10 }, 1);
+  await metadata.blobs.put({ digest, size: 10 }, 1);
   const [cut] = await storedBlobs(folder);
   await truncate(cut?.path ?? "", 4);
   const corrupt: Digest[] = [];
   const onCorrupt = async (one: Digest): Promise<void> => {
     corrupt.push(one);
-    await store.setAside(one);
+    await store.quarantine(one);
   };
-  await reconcile({ store, index, facts, inUse: idle, onCorrupt });
+  await reconcile({ store, metadata, sidecars, inUse: idle, onCorrupt });
   expect(corrupt).toEqual([digest]);
   expect(await store.open(digest)).toBeUndefined();
 });
@@ -85,12 +85,15 @@ test("what is shorter than when it was stored is corrupt, and not of another siz
 test("a file that others took away is missed, though its size is known", async () => {
   const folder = dir.file("data");
   await mkdir(folder);
-  const store = await openDiskBlobs(folder);
+  const store = await openDiskBlobStore(folder);
   const digest = await storeBytes(store, sampleBytes(10));
-  await index.contents.put({ digest, size: 10 }, 1);
+  await metadata.blobs.put({ digest, size: 10 }, 1);
   const [file] = await storedBlobs(folder);
   await rm(file?.path ?? "");
-  expect(await reconcile({ store, index, facts, inUse: idle })).toEqual({ found: 0, lost: 1 });
+  expect(await reconcile({ store, metadata, sidecars, inUse: idle })).toEqual({
+    found: 0,
+    lost: 1,
+  });
   expect(await store.open(digest)).toBeUndefined();
 });
 
@@ -100,11 +103,11 @@ test("what is evicted between two looks gets no row again, and is neither found 
     await storeBytes(store, sampleBytes(10)),
     await storeBytes(store, sampleBytes(20, 2)),
   ];
-  await index.contents.put({ digest: first, size: 10 }, 1);
-  await index.contents.put({ digest: second, size: 20 }, 1);
+  await metadata.blobs.put({ digest: first, size: 10 }, 1);
+  await metadata.blobs.put({ digest: second, size: 20 }, 1);
   const evict = async (digest: Digest): Promise<void> => {
     await store.remove(digest);
-    await index.contents.remove([digest]);
+    await metadata.blobs.remove([digest]);
   };
   store.listed = () => evict(first);
   store.opened = async (digest) => {
@@ -112,8 +115,11 @@ test("what is evicted between two looks gets no row again, and is neither found 
     store.opened = async () => {};
     await evict(second);
   };
-  expect(await reconcile({ store, index, facts, inUse: idle })).toEqual({ found: 0, lost: 0 });
-  expect(await index.contents.total()).toEqual({ count: 0, bytes: 0 });
+  expect(await reconcile({ store, metadata, sidecars, inUse: idle })).toEqual({
+    found: 0,
+    lost: 0,
+  });
+  expect(await metadata.blobs.total()).toEqual({ count: 0, bytes: 0 });
 });
 
 test("what is stored again between two looks keeps its row", async () => {
@@ -121,12 +127,15 @@ test("what is stored again between two looks keeps its row", async () => {
   const bytes = sampleBytes(10);
   const digest = await storeBytes(store, bytes);
   await store.remove(digest);
-  await index.contents.put({ digest, size: 10 }, 1);
+  await metadata.blobs.put({ digest, size: 10 }, 1);
   store.opened = async () => {
     store.opened = async () => {};
     await storeBytes(store, bytes);
-    await index.contents.put({ digest, size: 10 }, 2);
+    await metadata.blobs.put({ digest, size: 10 }, 2);
   };
-  expect(await reconcile({ store, index, facts, inUse: idle })).toEqual({ found: 0, lost: 0 });
-  expect((await index.contents.get(digest))?.size).toBe(10);
+  expect(await reconcile({ store, metadata, sidecars, inUse: idle })).toEqual({
+    found: 0,
+    lost: 0,
+  });
+  expect((await metadata.blobs.get(digest))?.size).toBe(10);
 });

@@ -7,21 +7,21 @@ const PIECE = 512 * 1024;
 /** What opening a file counts for, in bytes: many small ones would otherwise be read all at once. */
 const FILE_COST = 64 * 1024;
 
-export interface Progress {
+export interface ScrubProgress {
   readonly files: number;
   /** Read and hashed so far. */
   readonly bytes: number;
   readonly corrupt: readonly Digest[];
 }
 
-export interface InspectionOptions {
+export interface ScrubOptions {
   readonly store: BlobStore;
   /** Bytes per second; unset for as fast as it goes. */
   readonly rate?: number;
   /** Called for what is not what its name says, before anything else is read. */
   readonly onCorrupt?: (digest: Digest) => Promise<void>;
   /** Called after each piece. */
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: (progress: ScrubProgress) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -29,9 +29,9 @@ export interface InspectionOptions {
 const MOST_NAMED = 1000;
 
 /** Reads every stored byte, and finds what is not, or no longer, what its digest says. */
-export async function inspect(options: InspectionOptions): Promise<Progress> {
+export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
   const { store, rate, onCorrupt, onProgress, signal } = options;
-  const pace = new Pace(rate);
+  const pace = new RateLimiter(rate);
   const corrupt: Digest[] = [];
   let [files, bytes] = [0, 0];
   for await (const { digest } of store.entries()) {
@@ -43,7 +43,7 @@ export async function inspect(options: InspectionOptions): Promise<Progress> {
       onProgress?.({ files, bytes, corrupt });
       await pace.took(count, signal);
     };
-    const isRight = await verify(stored, read, signal);
+    const isRight = await verifyBlob(stored, read, signal);
     await pace.took(FILE_COST, signal);
     if (signal?.aborted) break;
     files += 1;
@@ -57,7 +57,7 @@ export async function inspect(options: InspectionOptions): Promise<Progress> {
 }
 
 /** Whether a content is what its digest says; `undefined` where it went away while it was read. */
-export async function verify(
+export async function verifyBlob(
   { digest, size, bytes }: StoredBlob,
   onRead: (count: number) => Promise<void> = async () => {},
   signal?: AbortSignal,
@@ -82,7 +82,7 @@ export async function verify(
 }
 
 /** Keeps to a rate, on the average since it began. */
-class Pace {
+class RateLimiter {
   readonly #rate: number | undefined;
   readonly #began = performance.now();
   #bytes = 0;

@@ -1,26 +1,28 @@
 import { expect, test } from "bun:test";
 import { open } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/places.ts";
-import { rejection } from "../storetest/blob-store-conformance.ts";
-import { HealingIndex } from "./self-healing-metadata.ts";
-import { digestNumber, indexConformance, place } from "../storetest/metadata-conformance.ts";
-import { openIndex } from "../sql/open-metadata.ts";
+import { rejection } from "../storetest/writing.ts";
+import { SelfHealingMetadata } from "./self-healing-metadata.ts";
+import { digestNumber, metadataConformance, place } from "../storetest/metadata-conformance.ts";
+import { openMetadata } from "../sql/open-metadata.ts";
 
 const nginx = place("docker.io", "library/nginx");
 const digest = digestNumber(1);
 
-indexConformance("one that heals", async () => {
-  const index = new HealingIndex(await openIndex(":memory:"), () => openIndex(":memory:"));
-  return { index, close: () => index.close() };
+metadataConformance("one that heals", async () => {
+  const index = new SelfHealingMetadata(await openMetadata(":memory:"), () =>
+    openMetadata(":memory:"),
+  );
+  return { metadata: index, close: () => index.close() };
 });
 
 /** An index of 2,000 contents, more than its first pages hold. */
 async function fill(path: string): Promise<void> {
-  const index = await openIndex(path);
+  const metadata = await openMetadata(path);
   for (let at = 0; at < 2000; at += 1) {
-    await index.contents.put({ digest: digestNumber(at), size: 1 }, at);
+    await metadata.blobs.put({ digest: digestNumber(at), size: 1 }, at);
   }
-  await index.close();
+  await metadata.close();
 }
 
 /** Writes over all but the first pages, in the same file. */
@@ -36,18 +38,18 @@ test("all who meet the damage are answered by one new index", async () => {
   const path = dir.file("index.db");
   await fill(path);
   let replaced = 0;
-  const index = new HealingIndex(await openIndex(path), async (damaged) => {
+  const index = new SelfHealingMetadata(await openMetadata(path), async (damaged) => {
     replaced += 1;
     await damaged.close().catch(() => {});
-    return openIndex(dir.file(`index-${replaced}.db`));
+    return openMetadata(dir.file(`index-${replaced}.db`));
   });
   await spoil(path);
   const { revision } = index;
   const answers = await Promise.all([
-    index.contents.page(2000),
+    index.blobs.page(2000),
     index.links.add(nginx, [{ digest }]),
-    index.contents.total(),
-    index.contents.page(10),
+    index.blobs.total(),
+    index.blobs.page(10),
   ]);
   expect(answers).toEqual([[], undefined, { count: 0, bytes: 0 }, []]);
   expect(replaced).toBe(1);
@@ -61,15 +63,15 @@ test("where the disk leaves no new index, it is not tried again and again", asyn
   await using dir = await tempDir("index");
   const path = dir.file("index.db");
   await fill(path);
-  const reopened = await openIndex(path);
+  const reopened = await openMetadata(path);
   await spoil(path);
   let tried = 0;
-  const index = new HealingIndex(reopened, async () => {
+  const index = new SelfHealingMetadata(reopened, async () => {
     tried += 1;
     throw new Error("the disk is broken");
   });
-  expect(String(await rejection(index.contents.page(2000)))).toContain("the disk is broken");
-  expect(String(await rejection(index.contents.page(2000)))).toContain("malformed");
+  expect(String(await rejection(index.blobs.page(2000)))).toContain("the disk is broken");
+  expect(String(await rejection(index.blobs.page(2000)))).toContain("malformed");
   expect(tried).toBe(1);
   await index.close();
 });

@@ -1,4 +1,4 @@
-import type { Contents, Index, Links, Listings, Pins, Tags } from "../metadata-store.ts";
+import type { BlobRecords, MetadataStore, Links, Listings, Pins, Tags } from "../metadata-store.ts";
 import { isDamage } from "../sql/sqlite-file.ts";
 
 /** An index that breaks again sooner than this is not made anew again, in milliseconds: its disk is broken. */
@@ -8,61 +8,68 @@ const AT_MOST_EVERY = 60_000;
  * An index that is replaced when it turns out to be damaged while it is used. Who asked is answered
  * by the new one, which knows nothing yet.
  */
-export class HealingIndex implements Index {
+export class SelfHealingMetadata implements MetadataStore {
   readonly tags: Tags;
   readonly links: Links;
-  readonly contents: Contents;
+  readonly blobs: BlobRecords;
   readonly listings: Listings;
   readonly pins: Pins;
-  #index: Index;
-  readonly #replace: (damaged: Index, reason: string) => Promise<Index>;
+  #metadata: MetadataStore;
+  readonly #replace: (damaged: MetadataStore, reason: string) => Promise<MetadataStore>;
   #replacing: Promise<void> | undefined;
   #replacedAt = -Infinity;
   /** Revisions of those before this one. */
   #past = 0;
 
   /** @param replace closes the damaged one, and opens one in its place */
-  constructor(index: Index, replace: (damaged: Index, reason: string) => Promise<Index>) {
-    this.#index = index;
+  constructor(
+    metadata: MetadataStore,
+    replace: (damaged: MetadataStore, reason: string) => Promise<MetadataStore>,
+  ) {
+    this.#metadata = metadata;
     this.#replace = replace;
     this.tags = {
-      get: (place, tag) => this.#ask(({ tags }) => tags.get(place, tag)),
-      put: (place, tag, fact) => this.#ask(({ tags }) => tags.put(place, tag, fact)),
-      remove: (place, tag) => this.#ask(({ tags }) => tags.remove(place, tag)),
-      list: (place) => this.#ask(({ tags }) => tags.list(place)),
+      get: (repo, tag) => this.#ask(({ tags }) => tags.get(repo, tag)),
+      put: (repo, tag, fact) => this.#ask(({ tags }) => tags.put(repo, tag, fact)),
+      remove: (repo, tag) => this.#ask(({ tags }) => tags.remove(repo, tag)),
+      list: (repo) => this.#ask(({ tags }) => tags.list(repo)),
       all: (limit, last) => this.#ask(({ tags }) => tags.all(limit, last)),
     };
     this.links = {
-      get: (place, digest) => this.#ask(({ links }) => links.get(place, digest)),
-      add: (place, added) => this.#ask(({ links }) => links.add(place, added)),
-      remove: (place, digest) => this.#ask(({ links }) => links.remove(place, digest)),
+      get: (repo, digest) => this.#ask(({ links }) => links.get(repo, digest)),
+      add: (repo, added) => this.#ask(({ links }) => links.add(repo, added)),
+      remove: (repo, digest) => this.#ask(({ links }) => links.remove(repo, digest)),
       removeAll: (digest, upstream) => this.#ask(({ links }) => links.removeAll(digest, upstream)),
-      places: (digest, limit) => this.#ask(({ links }) => links.places(digest, limit)),
+      repositoriesOf: (digest, limit) =>
+        this.#ask(({ links }) => links.repositoriesOf(digest, limit)),
       upstreams: (digest) => this.#ask(({ links }) => links.upstreams(digest)),
-      seenIn: (upstream, digests) => this.#ask(({ links }) => links.seenIn(upstream, digests)),
+      visibleIn: (upstream, digests) =>
+        this.#ask(({ links }) => links.visibleIn(upstream, digests)),
       digests: (limit, last) => this.#ask(({ links }) => links.digests(limit, last)),
-      forget: (digests) => this.#ask(({ links }) => links.forget(digests)),
+      removeUnstored: (digests) => this.#ask(({ links }) => links.removeUnstored(digests)),
       repositories: (upstream, limit, last) =>
         this.#ask(({ links }) => links.repositories(upstream, limit, last)),
     };
-    this.contents = {
-      get: (digest) => this.#ask(({ contents }) => contents.get(digest)),
-      put: (content, now) => this.#ask(({ contents }) => contents.put(content, now)),
-      remove: (digests, until) => this.#ask(({ contents }) => contents.remove(digests, until)),
-      leastUsed: (limit, last) => this.#ask(({ contents }) => contents.leastUsed(limit, last)),
+    this.blobs = {
+      get: (digest) => this.#ask(({ blobs: contents }) => contents.get(digest)),
+      put: (content, now) => this.#ask(({ blobs: contents }) => contents.put(content, now)),
+      remove: (digests, until) =>
+        this.#ask(({ blobs: contents }) => contents.remove(digests, until)),
+      leastRecentlyUsed: (limit, last) =>
+        this.#ask(({ blobs: contents }) => contents.leastRecentlyUsed(limit, last)),
       storedBefore: (moment, limit, last) =>
-        this.#ask(({ contents }) => contents.storedBefore(moment, limit, last)),
-      page: (limit, last) => this.#ask(({ contents }) => contents.page(limit, last)),
-      among: (digests) => this.#ask(({ contents }) => contents.among(digests)),
-      used: (times) => this.#ask(({ contents }) => contents.used(times)),
-      notAfter: (now) => this.#ask(({ contents }) => contents.notAfter(now)),
-      total: () => this.#ask(({ contents }) => contents.total()),
+        this.#ask(({ blobs: contents }) => contents.storedBefore(moment, limit, last)),
+      page: (limit, last) => this.#ask(({ blobs: contents }) => contents.page(limit, last)),
+      find: (digests) => this.#ask(({ blobs: contents }) => contents.find(digests)),
+      touch: (times) => this.#ask(({ blobs: contents }) => contents.touch(times)),
+      clampTimes: (now) => this.#ask(({ blobs: contents }) => contents.clampTimes(now)),
+      total: () => this.#ask(({ blobs: contents }) => contents.total()),
     };
     this.listings = {
-      get: (place, key) => this.#ask(({ listings }) => listings.get(place, key)),
-      put: (place, key, listing) => this.#ask(({ listings }) => listings.put(place, key, listing)),
-      forgetBefore: (moment, limit) =>
-        this.#ask(({ listings }) => listings.forgetBefore(moment, limit)),
+      get: (repo, key) => this.#ask(({ listings }) => listings.get(repo, key)),
+      put: (repo, key, listing) => this.#ask(({ listings }) => listings.put(repo, key, listing)),
+      removeBefore: (moment, limit) =>
+        this.#ask(({ listings }) => listings.removeBefore(moment, limit)),
     };
     this.pins = {
       list: () => this.#ask(({ pins }) => pins.list()),
@@ -72,34 +79,34 @@ export class HealingIndex implements Index {
   }
 
   get revision(): number {
-    return this.#past + this.#index.revision;
+    return this.#past + this.#metadata.revision;
   }
 
   bytes(): Promise<number> {
-    return this.#ask((index) => index.bytes());
+    return this.#ask((metadata) => metadata.bytes());
   }
 
   shrink(): Promise<void> {
-    return this.#ask((index) => index.shrink());
+    return this.#ask((metadata) => metadata.shrink());
   }
 
   close(): Promise<void> {
-    return this.#index.close();
+    return this.#metadata.close();
   }
 
-  async #ask<Answer>(question: (index: Index) => Promise<Answer>): Promise<Answer> {
-    const index = this.#index;
+  async #ask<Answer>(question: (metadata: MetadataStore) => Promise<Answer>): Promise<Answer> {
+    const metadata = this.#metadata;
     try {
-      return await question(index);
+      return await question(metadata);
     } catch (error) {
-      if (index === this.#index) await this.#heal(index, error);
+      if (metadata === this.#metadata) await this.#heal(metadata, error);
       // What failed since the other one was being closed says nothing of this one.
-      if (index === this.#index) throw error;
-      return question(this.#index);
+      if (metadata === this.#metadata) throw error;
+      return question(this.#metadata);
     }
   }
 
-  async #heal(damaged: Index, error: unknown): Promise<void> {
+  async #heal(damaged: MetadataStore, error: unknown): Promise<void> {
     if (!this.#replacing) {
       if (!isDamage(error) || performance.now() - this.#replacedAt < AT_MOST_EVERY) return;
     }
@@ -110,10 +117,10 @@ export class HealingIndex implements Index {
     await this.#replacing;
   }
 
-  async #put(damaged: Index, reason: string): Promise<void> {
+  async #put(damaged: MetadataStore, reason: string): Promise<void> {
     this.#replacedAt = performance.now();
-    const index = await this.#replace(damaged, reason);
+    const metadata = await this.#replace(damaged, reason);
     this.#past += damaged.revision + 1;
-    this.#index = index;
+    this.#metadata = metadata;
   }
 }

@@ -3,10 +3,10 @@ import { copyFile, mkdtemp, open, rename, rm, stat, utimes, writeFile } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
-import { rejection } from "../storetest/blob-store-conformance.ts";
+import { rejection } from "../storetest/writing.ts";
 import { digestNumber } from "../storetest/metadata-conformance.ts";
-import { IndexError, openIndex } from "./open-metadata.ts";
-import { isSealed } from "./clean-shutdown.ts";
+import { MetadataError, openMetadata } from "./open-metadata.ts";
+import { wasShutDownCleanly } from "./clean-shutdown.ts";
 
 const ROWS = 2000;
 
@@ -20,11 +20,11 @@ async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
 }
 
 async function makeIndex(path: string): Promise<void> {
-  const index = await openIndex(path);
+  const metadata = await openMetadata(path);
   for (let at = 0; at < ROWS; at += 1) {
-    await index.contents.put({ digest: digestNumber(at), size: at }, at);
+    await metadata.blobs.put({ digest: digestNumber(at), size: at }, at);
   }
-  await index.close();
+  await metadata.close();
 }
 
 /** Writes over the pages behind the first ones, in the same file. */
@@ -43,11 +43,11 @@ async function copyOver(path: string): Promise<void> {
 test("an index that was closed is sealed, and open again it is not", () =>
   inFolder(async (path) => {
     await makeIndex(path);
-    expect(isSealed(path)).toBe(true);
-    const index = await openIndex(path);
-    expect(isSealed(path)).toBe(false);
-    await index.close();
-    expect(isSealed(path)).toBe(true);
+    expect(wasShutDownCleanly(path)).toBe(true);
+    const metadata = await openMetadata(path);
+    expect(wasShutDownCleanly(path)).toBe(false);
+    await metadata.close();
+    expect(wasShutDownCleanly(path)).toBe(true);
   }));
 
 test.each([
@@ -61,7 +61,7 @@ test.each([
     const { atime, mtime } = await stat(path);
     await change(path);
     if (await Bun.file(path).exists()) await utimes(path, atime, mtime);
-    expect(isSealed(path)).toBe(false);
+    expect(wasShutDownCleanly(path)).toBe(false);
   }),
 );
 
@@ -69,9 +69,9 @@ test("a process that is killed leaves no seal", () =>
   inFolder(async (path) => {
     await makeIndex(path);
     const program = `
-      import { openIndex } from ${JSON.stringify(join(import.meta.dir, "open-metadata.ts"))};
-      const index = await openIndex(${JSON.stringify(path)});
-      await index.contents.remove([${JSON.stringify(digestNumber(1))}]);
+      import { openMetadata } from ${JSON.stringify(join(import.meta.dir, "open-metadata.ts"))};
+      const metadata = await openMetadata(${JSON.stringify(path)});
+      await metadata.blobs.remove([${JSON.stringify(digestNumber(1))}]);
       console.log("written");
       await Promise.withResolvers().promise;
     `;
@@ -81,21 +81,21 @@ test("a process that is killed leaves no seal", () =>
     await child.stdout.getReader().read();
     child.kill("SIGKILL");
     await child.exited;
-    expect(isSealed(path)).toBe(false);
-    const index = await openIndex(path);
-    expect((await index.contents.total()).count).toBe(ROWS - 1);
-    await index.close();
+    expect(wasShutDownCleanly(path)).toBe(false);
+    const metadata = await openMetadata(path);
+    expect((await metadata.blobs.total()).count).toBe(ROWS - 1);
+    await metadata.close();
   }));
 
 test("damage that shows while it is open is found at the next start", () =>
   inFolder(async (path) => {
     await makeIndex(path);
-    const index = await openIndex(path);
+    const metadata = await openMetadata(path);
     await spoil(path);
-    const error = await rejection(index.contents.page(ROWS));
+    const error = await rejection(metadata.blobs.page(ROWS));
     expect(error instanceof Fault && error.message).toContain("malformed");
-    await index.close();
-    expect(isSealed(path)).toBe(false);
-    const refused = await rejection(openIndex(path));
-    expect(refused instanceof IndexError && refused.kind).toBe("damaged");
+    await metadata.close();
+    expect(wasShutDownCleanly(path)).toBe(false);
+    const refused = await rejection(openMetadata(path));
+    expect(refused instanceof MetadataError && refused.kind).toBe("damaged");
   }));

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:
  * file is still that one, nobody has written to it since, and all of it need not be read again to
  * know that it is whole.
  */
-export function isSealed(path: string): boolean {
+export function wasShutDownCleanly(path: string): boolean {
   // What a process that was killed has left: its facts are yet to be put into the file.
   if (existsSync(`${path}-wal`)) return false;
   const now = fileState(path);
@@ -13,18 +13,18 @@ export function isSealed(path: string): boolean {
 }
 
 /** Of a database that is closed. A seal that cannot be written costs the next start its time alone. */
-export function seal(path: string): void {
+export function markCleanShutdown(path: string): void {
   const now = fileState(path);
   if (now === undefined || existsSync(`${path}-wal`)) return;
   try {
     writeFileSync(sealPath(path), now, { mode: 0o600 });
   } catch {
-    unseal(path);
+    clearCleanShutdown(path);
   }
 }
 
 /** Before anything is done with the database: a process may end in any way. */
-export function unseal(path: string): void {
+export function clearCleanShutdown(path: string): void {
   rmSync(sealPath(path), { force: true });
 }
 

@@ -4,10 +4,15 @@ import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
-import { rejection } from "../storetest/blob-store-conformance.ts";
-import { digestNumber, indexConformance, place, tag } from "../storetest/metadata-conformance.ts";
+import { rejection } from "../storetest/writing.ts";
+import {
+  digestNumber,
+  metadataConformance,
+  place,
+  tag,
+} from "../storetest/metadata-conformance.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
-import { IndexError, openIndex } from "./open-metadata.ts";
+import { MetadataError, openMetadata } from "./open-metadata.ts";
 
 let directory: string;
 let path: string;
@@ -18,19 +23,19 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-indexConformance("SQLite in a file", async () => {
-  const index = await openIndex(path);
-  return { index, close: () => index.close() };
+metadataConformance("SQLite in a file", async () => {
+  const metadata = await openMetadata(path);
+  return { metadata, close: () => metadata.close() };
 });
 
-indexConformance("SQLite in memory", async () => {
-  const index = await openIndex(":memory:");
-  return { index, close: () => index.close() };
+metadataConformance("SQLite in memory", async () => {
+  const metadata = await openMetadata(":memory:");
+  return { metadata, close: () => metadata.close() };
 });
 
-async function indexError(work: Promise<unknown>): Promise<IndexError> {
+async function indexError(work: Promise<unknown>): Promise<MetadataError> {
   const error = await rejection(work);
-  if (error instanceof IndexError) return error;
+  if (error instanceof MetadataError) return error;
   throw new Error("it failed otherwise", { cause: error });
 }
 
@@ -38,10 +43,10 @@ describe("an index in a SQLite file", () => {
   const nginx = place("docker.io", "library/nginx");
 
   test("has its facts when it is opened again", async () => {
-    const first = await openIndex(path);
+    const first = await openMetadata(path);
     await first.tags.put(nginx, tag("latest"), { digest: digestNumber(1), checkedAt: 7 });
     await first.close();
-    const second = await openIndex(path);
+    const second = await openMetadata(path);
     const fact = { digest: digestNumber(1), checkedAt: 7 };
     expect(await second.tags.get(nginx, tag("latest"))).toEqual(fact);
     await second.close();
@@ -49,10 +54,10 @@ describe("an index in a SQLite file", () => {
 
   test("has its facts after kill -9", async () => {
     const program = `
-      import { openIndex } from ${JSON.stringify(join(import.meta.dir, "open-metadata.ts"))};
-      const index = await openIndex(${JSON.stringify(path)});
+      import { openMetadata } from ${JSON.stringify(join(import.meta.dir, "open-metadata.ts"))};
+      const metadata = await openMetadata(${JSON.stringify(path)});
       for (let size = 1; ; size += 1) {
-        await index.contents.put({ digest: ${JSON.stringify(digestNumber(1))}, size }, size);
+        await metadata.blobs.put({ digest: ${JSON.stringify(digestNumber(1))}, size }, size);
         if (size === 100) console.log("written");
         if (size % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
       }
@@ -62,31 +67,31 @@ describe("an index in a SQLite file", () => {
     expect(new TextDecoder().decode(value)).toContain("written");
     child.kill("SIGKILL");
     await child.exited;
-    const index = await openIndex(path);
-    const content = await index.contents.get(digestNumber(1));
+    const metadata = await openMetadata(path);
+    const content = await metadata.blobs.get(digestNumber(1));
     expect(content?.size).toBeGreaterThanOrEqual(100);
-    await index.close();
+    await metadata.close();
   });
 
   test("writes the later use time, whatever came last", async () => {
-    const index = await openIndex(path);
-    await index.contents.put({ digest: digestNumber(1), size: 1 }, 10);
-    await index.contents.used(new Map([[digestNumber(1), 30]]));
-    await index.contents.used(new Map([[digestNumber(1), 20]]));
-    await index.close();
+    const metadata = await openMetadata(path);
+    await metadata.blobs.put({ digest: digestNumber(1), size: 1 }, 10);
+    await metadata.blobs.touch(new Map([[digestNumber(1), 30]]));
+    await metadata.blobs.touch(new Map([[digestNumber(1), 20]]));
+    await metadata.close();
     const database = new Database(path, { readonly: true });
     expect(database.query("select used_at from contents").get()).toEqual({ used_at: 30 });
     database.close();
   });
 
   test("is refused untouched where a newer Entrepot wrote it", async () => {
-    await (await openIndex(path)).close();
+    await (await openMetadata(path)).close();
     const database = new Database(path);
     database.run(`update schema_version set version = ${SCHEMA_VERSION + 1}`);
     database.run("alter table tags rename to labels");
     database.close();
     const before = await readFile(path);
-    const error = await indexError(openIndex(path));
+    const error = await indexError(openMetadata(path));
     expect(error.kind).toBe("newer");
     expect(error.message).toBe(
       `the index ${path} was written by a newer Entrepot: the tables have version ${SCHEMA_VERSION + 1}, and this Entrepot knows them up to ${SCHEMA_VERSION}. Run that version, or use another storage.dir`,
@@ -105,14 +110,14 @@ describe("an index in a SQLite file", () => {
       },
     ],
   ])("is refused where the file is %s", async (_, damage) => {
-    const index = await openIndex(path);
+    const metadata = await openMetadata(path);
     for (let at = 0; at < 200; at += 1) {
-      await index.contents.put({ digest: digestNumber(at), size: at }, at);
+      await metadata.blobs.put({ digest: digestNumber(at), size: at }, at);
     }
-    await index.close();
+    await metadata.close();
     await damage();
     const before = await readFile(path);
-    const error = await indexError(openIndex(path));
+    const error = await indexError(openMetadata(path));
     expect(error.kind).toBe("damaged");
     expect(error.message).toStartWith(`the index ${path} is damaged: `);
     expect(error.message).toContain("Move it away and start again");
@@ -120,9 +125,9 @@ describe("an index in a SQLite file", () => {
   });
 
   test("brings tables of an earlier version up to date, and keeps what is in them", async () => {
-    const index = await openIndex(path);
-    await index.contents.put({ digest: digestNumber(1), size: 1 }, 10);
-    await index.close();
+    const metadata = await openMetadata(path);
+    await metadata.blobs.put({ digest: digestNumber(1), size: 1 }, 10);
+    await metadata.close();
     const database = new Database(path);
     database.run("drop index contents_by_use");
     database.run("drop index contents_by_age");
@@ -130,8 +135,8 @@ describe("an index in a SQLite file", () => {
     database.run("create index contents_by_age on contents (stored_at)");
     database.run("update schema_version set version = 2");
     database.close();
-    const opened = await openIndex(path);
-    expect(await opened.contents.leastUsed(2)).toHaveLength(1);
+    const opened = await openMetadata(path);
+    expect(await opened.blobs.leastRecentlyUsed(2)).toHaveLength(1);
     await opened.close();
     const after = new Database(path, { readonly: true });
     expect(after.query("select version from schema_version").get()).toEqual({
@@ -144,39 +149,39 @@ describe("an index in a SQLite file", () => {
   });
 
   test("names the path where it cannot be opened", async () => {
-    const error = await indexError(openIndex(join(path, "below", "index.db")));
+    const error = await indexError(openMetadata(join(path, "below", "index.db")));
     expect(error.kind).toBe("unopenable");
     expect(error.message).toContain(path);
   });
 
   test("fails with a fault of the storage where the database does", async () => {
-    const index = await openIndex(path);
+    const metadata = await openMetadata(path);
     const other = new Database(path);
     other.run("drop table listings");
     other.close();
-    const error = await rejection(index.listings.get(nginx, "tags"));
+    const error = await rejection(metadata.listings.get(nginx, "tags"));
     expect(error instanceof Fault && error.detail.kind).toBe("storage");
-    await index.close();
+    await metadata.close();
   });
 
   test("gives back to the disk what many facts took that are gone", async () => {
-    const index = await openIndex(path);
+    const metadata = await openMetadata(path);
     const digests = Array.from({ length: 20_000 }, (_, at) => digestNumber(at));
-    await Promise.all(digests.map((digest) => index.contents.put({ digest, size: 1 }, 1)));
-    const full = await index.bytes();
+    await Promise.all(digests.map((digest) => metadata.blobs.put({ digest, size: 1 }, 1)));
+    const full = await metadata.bytes();
     for (let first = 0; first < 18_000; first += 500) {
-      await index.contents.remove(digests.slice(first, first + 500));
+      await metadata.blobs.remove(digests.slice(first, first + 500));
     }
-    expect(await index.bytes()).toBeLessThan(full / 3);
-    await index.shrink();
-    expect((await index.contents.total()).count).toBe(2000);
-    const after = await index.bytes();
-    await index.close();
+    expect(await metadata.bytes()).toBeLessThan(full / 3);
+    await metadata.shrink();
+    expect((await metadata.blobs.total()).count).toBe(2000);
+    const after = await metadata.bytes();
+    await metadata.close();
     expect((await stat(path)).size).toBe(after);
   });
 
   test("has readers beside its writer", async () => {
-    await (await openIndex(path)).close();
+    await (await openMetadata(path)).close();
     const database = new Database(path, { readonly: true });
     expect(database.query("pragma journal_mode").get()).toEqual({ journal_mode: "wal" });
     database.close();

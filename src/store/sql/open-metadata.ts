@@ -1,17 +1,17 @@
 import { Fault } from "../../oci/fault.ts";
-import { SqlContents } from "./sql-blob-records.ts";
-import type { Index } from "../metadata-store.ts";
+import { SqlBlobRecords } from "./sql-blob-records.ts";
+import type { MetadataStore } from "../metadata-store.ts";
 import { SqlLinks } from "./sql-links.ts";
 import { SqlListings } from "./sql-listings.ts";
 import { migrate, NewerSchemaError } from "./migrations.ts";
 import { SqlPins } from "./sql-pins.ts";
-import { RememberedLinks } from "../memory/cached-links.ts";
-import { RememberedTags } from "../memory/cached-tags.ts";
+import { CachedLinks } from "../memory/cached-links.ts";
+import { CachedTags } from "../memory/cached-tags.ts";
 import { isDamage, SqliteFile } from "./sqlite-file.ts";
 import { SqlTags } from "./sql-tags.ts";
 
 /** An index that cannot be used; its file was not changed. */
-export class IndexError extends Error {
+export class MetadataError extends Error {
   override readonly name = "IndexError";
 
   constructor(
@@ -29,7 +29,7 @@ export class IndexError extends Error {
  *
  * @throws IndexError
  */
-export async function openIndex(path: string): Promise<Index> {
+export async function openMetadata(path: string): Promise<MetadataStore> {
   let file: SqliteFile | undefined;
   try {
     file = new SqliteFile(path);
@@ -41,14 +41,14 @@ export async function openIndex(path: string): Promise<Index> {
   }
 }
 
-function indexOver(file: SqliteFile): Index {
+function indexOver(file: SqliteFile): MetadataStore {
   const db = file.beside;
-  const tags = new RememberedTags(new SqlTags(db));
-  const links = new RememberedLinks(new SqlLinks(db));
+  const tags = new CachedTags(new SqlTags(db));
+  const links = new CachedLinks(new SqlLinks(db));
   return {
     tags,
     links,
-    contents: new SqlContents(db),
+    blobs: new SqlBlobRecords(db),
     listings: new SqlListings(db),
     pins: new SqlPins(db),
     get revision() {
@@ -60,18 +60,18 @@ function indexOver(file: SqliteFile): Index {
   };
 }
 
-function indexError(path: string, cause: unknown): IndexError {
+function indexError(path: string, cause: unknown): MetadataError {
   const root = cause instanceof Fault ? cause.cause : cause;
   const why = root instanceof Error ? root.message : String(root);
   if (cause instanceof NewerSchemaError) {
     const message = `the index ${path} was written by a newer Entrepot: ${why}. Run that version, or use another storage.dir`;
-    return new IndexError("newer", path, message, { cause });
+    return new MetadataError("newer", path, message, { cause });
   }
   if (isDamage(cause)) {
     const message = `the index ${path} is damaged: ${why}. Move it away and start again: the content that is stored beside it stays, and its facts come back as it is pulled`;
-    return new IndexError("damaged", path, message, { cause });
+    return new MetadataError("damaged", path, message, { cause });
   }
-  return new IndexError("unopenable", path, `the index ${path} cannot be opened: ${why}`, {
+  return new MetadataError("unopenable", path, `the index ${path} cannot be opened: ${why}`, {
     cause,
   });
 }

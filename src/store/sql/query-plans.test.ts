@@ -2,13 +2,13 @@ import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Kysely } from "kysely";
 import { type TempDir, tempDir } from "../../../test/harness/places.ts";
-import { SqlContents } from "./sql-blob-records.ts";
+import { SqlBlobRecords } from "./sql-blob-records.ts";
 import { digestNumber, place, tag } from "../storetest/metadata-conformance.ts";
 import { SqlLinks } from "./sql-links.ts";
 import { SqlListings } from "./sql-listings.ts";
 import { migrate } from "./migrations.ts";
 import { SqlPins } from "./sql-pins.ts";
-import { IndexDialect } from "./sqlite-dialect.ts";
+import { SqliteDialect } from "./sqlite-dialect.ts";
 import { SqliteFile } from "./sqlite-file.ts";
 import type { Tables } from "./tables.ts";
 import { SqlTags } from "./sql-tags.ts";
@@ -29,7 +29,7 @@ beforeAll(async () => {
       return file.run(sql, parameters);
     },
   };
-  db = new Kysely({ dialect: new IndexDialect(listening, listening) });
+  db = new Kysely({ dialect: new SqliteDialect(listening, listening) });
   database = new Database(dir.file("index.db"), { readonly: true });
 });
 
@@ -68,7 +68,7 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
   ["tags of a repository", (on) => new SqlTags(on).list(nginx), "(upstream=? AND repository=?)"],
   [
     "the next tags",
-    (on) => new SqlTags(on).all(9, { place: nginx, tag: tag("a") }),
+    (on) => new SqlTags(on).all(9, { repo: nginx, tag: tag("a") }),
     "((upstream,repository,tag)>(?,?,?))",
   ],
   [
@@ -83,33 +83,33 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
   ],
   [
     "what an upstream shows",
-    (on) => new SqlLinks(on).seenIn(nginx.upstream, [digest]),
+    (on) => new SqlLinks(on).visibleIn(nginx.upstream, [digest]),
     "COVERING INDEX links_by_digest (digest=? AND upstream=?)",
   ],
   ["the next links", (on) => new SqlLinks(on).digests(9, digest), "(digest>?)"],
-  ["contents out of sight", (on) => new SqlLinks(on).forget([digest]), "(digest=?)"],
+  ["contents out of sight", (on) => new SqlLinks(on).removeUnstored([digest]), "(digest=?)"],
   [
     "the next repositories",
     (on) => new SqlLinks(on).repositories(nginx.upstream, 9, "library/a"),
     "(upstream=? AND repository>?)",
   ],
-  ["a content", (on) => new SqlContents(on).get(digest), "(digest=?)"],
-  ["some contents", (on) => new SqlContents(on).among([digest, digestNumber(2)]), "(digest=?)"],
-  ["the next contents", (on) => new SqlContents(on).page(9, digest), "(digest>?)"],
+  ["a content", (on) => new SqlBlobRecords(on).get(digest), "(digest=?)"],
+  ["some contents", (on) => new SqlBlobRecords(on).find([digest, digestNumber(2)]), "(digest=?)"],
+  ["the next contents", (on) => new SqlBlobRecords(on).page(9, digest), "(digest>?)"],
   [
     "what was used least lately",
-    (on) => new SqlContents(on).leastUsed(9, { usedAt, digest }),
+    (on) => new SqlBlobRecords(on).leastRecentlyUsed(9, { usedAt, digest }),
     "contents_by_use ((used_at,digest)>(?,?))",
   ],
   [
     "what is old",
-    (on) => new SqlContents(on).storedBefore(9, 9, { storedAt, digest }),
+    (on) => new SqlBlobRecords(on).storedBefore(9, 9, { storedAt, digest }),
     "contents_by_age",
   ],
-  ["how much there is", (on) => new SqlContents(on).total(), "COVERING INDEX contents_by_use"],
+  ["how much there is", (on) => new SqlBlobRecords(on).total(), "COVERING INDEX contents_by_use"],
   [
     "times of use",
-    (on) => new SqlContents(on).used(new Map([[digest, 5]])),
+    (on) => new SqlBlobRecords(on).touch(new Map([[digest, 5]])),
     "SEARCH contents USING INDEX",
   ],
   [

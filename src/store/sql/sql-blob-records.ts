@@ -1,21 +1,21 @@
 import { setImmediate } from "node:timers/promises";
 import { type Kysely, sql } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
-import type { Content, Contents, ContentUse } from "../metadata-store.ts";
+import type { BlobRecord, BlobRecords, BlobUse } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
 /** Times that are written together: about 2 ms, for which who writes besides has to wait. */
 const TIMES_AT_ONCE = 256;
 
 /** What is stored and when it was used, in a database. */
-export class SqlContents implements Contents {
+export class SqlBlobRecords implements BlobRecords {
   readonly #db: Kysely<Tables>;
 
   constructor(db: Kysely<Tables>) {
     this.#db = db;
   }
 
-  async get(digest: Digest): Promise<Content | undefined> {
+  async get(digest: Digest): Promise<BlobRecord | undefined> {
     const row = await this.#db
       .selectFrom("contents")
       .select(["size", "media_type"])
@@ -26,7 +26,7 @@ export class SqlContents implements Contents {
     return { digest, size: row.size, ...mediaType };
   }
 
-  async put(content: Content, now: number): Promise<void> {
+  async put(content: BlobRecord, now: number): Promise<void> {
     await this.#db
       .insertInto("contents")
       .values({
@@ -55,10 +55,10 @@ export class SqlContents implements Contents {
     await query.execute();
   }
 
-  async leastUsed(
+  async leastRecentlyUsed(
     limit: number,
-    last?: Pick<ContentUse, "usedAt" | "digest">,
-  ): Promise<ContentUse[]> {
+    last?: Pick<BlobUse, "usedAt" | "digest">,
+  ): Promise<BlobUse[]> {
     let query = this.#db.selectFrom("contents").selectAll();
     if (last) {
       query = query.where((where) =>
@@ -72,8 +72,8 @@ export class SqlContents implements Contents {
   async storedBefore(
     moment: number,
     limit: number,
-    last?: Pick<ContentUse, "storedAt" | "digest">,
-  ): Promise<ContentUse[]> {
+    last?: Pick<BlobUse, "storedAt" | "digest">,
+  ): Promise<BlobUse[]> {
     let query = this.#db.selectFrom("contents").selectAll().where("stored_at", "<", moment);
     if (last) {
       query = query.where((where) =>
@@ -84,14 +84,14 @@ export class SqlContents implements Contents {
     return rows.map(contentUse);
   }
 
-  async page(limit: number, last?: Digest): Promise<ContentUse[]> {
+  async page(limit: number, last?: Digest): Promise<BlobUse[]> {
     let query = this.#db.selectFrom("contents").selectAll();
     if (last !== undefined) query = query.where("digest", ">", last);
     const rows = await query.orderBy("digest").limit(limit).execute();
     return rows.map(contentUse);
   }
 
-  async among(digests: readonly Digest[]): Promise<ContentUse[]> {
+  async find(digests: readonly Digest[]): Promise<BlobUse[]> {
     if (digests.length === 0) return [];
     const rows = await this.#db
       .selectFrom("contents")
@@ -101,7 +101,7 @@ export class SqlContents implements Contents {
     return rows.map(contentUse);
   }
 
-  async used(times: ReadonlyMap<Digest, number>): Promise<void> {
+  async touch(times: ReadonlyMap<Digest, number>): Promise<void> {
     const all = [...times];
     for (let first = 0; first < all.length; first += TIMES_AT_ONCE) {
       const rows = all
@@ -115,7 +115,7 @@ export class SqlContents implements Contents {
     }
   }
 
-  async notAfter(now: number): Promise<number> {
+  async clampTimes(now: number): Promise<number> {
     let count = 0;
     for (const column of ["used_at", "stored_at"] as const) {
       for (;;) {
@@ -154,7 +154,7 @@ export class SqlContents implements Contents {
   }
 }
 
-function contentUse(row: Tables["contents"]): ContentUse {
+function contentUse(row: Tables["contents"]): BlobUse {
   return {
     digest: row.digest,
     size: row.size,

@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
-import type { Link, Links, Place } from "../metadata-store.ts";
+import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
 /** Links of one statement: four variables each, far below the 32,766 that SQLite takes. */
@@ -15,24 +15,24 @@ export class SqlLinks implements Links {
     this.#db = db;
   }
 
-  async get(place: Place, digest: Digest): Promise<Link | undefined> {
+  async get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined> {
     const row = await this.#db
       .selectFrom("links")
       .select("size")
-      .where("upstream", "=", place.upstream)
-      .where("repository", "=", place.repository)
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
       .where("digest", "=", digest)
       .executeTakeFirst();
     return row && { digest, ...(row.size === null ? {} : { size: row.size }) };
   }
 
-  async add(place: Place, links: readonly Link[]): Promise<void> {
+  async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
     // An image may name a layer twice, and PostgreSQL refuses to upsert a row twice in a statement.
     const sizes = new Map<Digest, number | null>();
     for (const { digest, size } of links) sizes.set(digest, size ?? sizes.get(digest) ?? null);
     const rows = [...sizes].map(([digest, size]) => ({
-      upstream: place.upstream,
-      repository: place.repository,
+      upstream: repo.upstream,
+      repository: repo.repository,
       digest,
       size,
     }));
@@ -44,11 +44,11 @@ export class SqlLinks implements Links {
     });
   }
 
-  async remove(place: Place, digest: Digest): Promise<void> {
+  async remove(repo: RepositoryRef, digest: Digest): Promise<void> {
     await this.#db
       .deleteFrom("links")
-      .where("upstream", "=", place.upstream)
-      .where("repository", "=", place.repository)
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
       .where("digest", "=", digest)
       .execute();
   }
@@ -59,7 +59,7 @@ export class SqlLinks implements Links {
     await query.execute();
   }
 
-  async places(digest: Digest, limit: number): Promise<Place[]> {
+  async repositoriesOf(digest: Digest, limit: number): Promise<RepositoryRef[]> {
     return this.#db
       .selectFrom("links")
       .select(["upstream", "repository"])
@@ -80,7 +80,10 @@ export class SqlLinks implements Links {
     return rows.map((row) => row.upstream);
   }
 
-  async seenIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+  async visibleIn(
+    upstream: UpstreamName,
+    digests: readonly Digest[],
+  ): Promise<ReadonlySet<Digest>> {
     if (digests.length === 0) return new Set();
     const rows = await this.#db
       .selectFrom("links")
@@ -99,7 +102,7 @@ export class SqlLinks implements Links {
     return rows.map((row) => row.digest);
   }
 
-  async forget(digests: readonly Digest[]): Promise<number> {
+  async removeUnstored(digests: readonly Digest[]): Promise<number> {
     if (digests.length === 0) return 0;
     // In one statement: what is stored between a look and a removal would lose its links.
     const { numDeletedRows } = await this.#db

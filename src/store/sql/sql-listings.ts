@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { Listing, Listings, Place } from "../metadata-store.ts";
+import type { Listing, Listings, RepositoryRef } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
 /** Lists that upstreams answered with, in a database. */
@@ -10,18 +10,18 @@ export class SqlListings implements Listings {
     this.#db = db;
   }
 
-  async get(place: Place, key: string): Promise<Listing | undefined> {
+  async get(repo: RepositoryRef, key: string): Promise<Listing | undefined> {
     const row = await this.#db
       .selectFrom("listings")
       .select(["body", "checked_at"])
-      .where("upstream", "=", place.upstream)
-      .where("repository", "=", place.repository)
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
       .where("key", "=", key)
       .executeTakeFirst();
     return row && { body: row.body, checkedAt: row.checked_at };
   }
 
-  async forgetBefore(moment: number, limit: number): Promise<number> {
+  async removeBefore(moment: number, limit: number): Promise<number> {
     const old = this.#db
       .selectFrom("listings")
       .select(["upstream", "repository", "key"])
@@ -40,11 +40,11 @@ export class SqlListings implements Listings {
     return Number(numDeletedRows);
   }
 
-  async put(place: Place, key: string, listing: Listing): Promise<void> {
+  async put(repo: RepositoryRef, key: string, listing: Listing): Promise<void> {
     const values = { body: listing.body, checked_at: listing.checkedAt };
     await this.#db
       .insertInto("listings")
-      .values({ upstream: place.upstream, repository: place.repository, key, ...values })
+      .values({ upstream: repo.upstream, repository: repo.repository, key, ...values })
       .onConflict((conflict) =>
         conflict.columns(["upstream", "repository", "key"]).doUpdateSet(values),
       )

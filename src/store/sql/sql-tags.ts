@@ -1,6 +1,6 @@
 import type { Kysely } from "kysely";
 import type { Tag } from "../../oci/names.ts";
-import type { NamedTag, Place, TagFact, Tags } from "../metadata-store.ts";
+import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
 /** What tags point at, in a database. */
@@ -11,52 +11,52 @@ export class SqlTags implements Tags {
     this.#db = db;
   }
 
-  async get(place: Place, tag: Tag): Promise<TagFact | undefined> {
+  async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
     const row = await this.#db
       .selectFrom("tags")
       .select(["digest", "checked_at"])
-      .where("upstream", "=", place.upstream)
-      .where("repository", "=", place.repository)
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
       .where("tag", "=", tag)
       .executeTakeFirst();
     return row && { digest: row.digest, checkedAt: row.checked_at };
   }
 
-  async put(place: Place, tag: Tag, fact: TagFact): Promise<void> {
+  async put(repo: RepositoryRef, tag: Tag, fact: TagRecord): Promise<void> {
     const values = { digest: fact.digest, checked_at: fact.checkedAt };
     await this.#db
       .insertInto("tags")
-      .values({ upstream: place.upstream, repository: place.repository, tag, ...values })
+      .values({ upstream: repo.upstream, repository: repo.repository, tag, ...values })
       .onConflict((conflict) =>
         conflict.columns(["upstream", "repository", "tag"]).doUpdateSet(values),
       )
       .execute();
   }
 
-  async remove(place: Place, tag: Tag): Promise<void> {
+  async remove(repo: RepositoryRef, tag: Tag): Promise<void> {
     await this.#db
       .deleteFrom("tags")
-      .where("upstream", "=", place.upstream)
-      .where("repository", "=", place.repository)
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
       .where("tag", "=", tag)
       .execute();
   }
 
-  async list(place: Place): Promise<Tag[]> {
+  async list(repo: RepositoryRef): Promise<Tag[]> {
     const rows = await this.#db
       .selectFrom("tags")
       .select("tag")
-      .where("upstream", "=", place.upstream)
-      .where("repository", "=", place.repository)
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
       .orderBy("tag")
       .execute();
     return rows.map((row) => row.tag);
   }
 
-  async all(limit: number, last?: NamedTag): Promise<(NamedTag & TagFact)[]> {
+  async all(limit: number, last?: TagRef): Promise<(TagRef & TagRecord)[]> {
     let query = this.#db.selectFrom("tags").selectAll();
     if (last) {
-      const { upstream, repository } = last.place;
+      const { upstream, repository } = last.repo;
       query = query.where((where) =>
         where(
           where.refTuple("upstream", "repository", "tag"),
@@ -72,7 +72,7 @@ export class SqlTags implements Tags {
       .limit(limit)
       .execute();
     return rows.map(({ upstream, repository, tag, digest, checked_at: checkedAt }) => ({
-      place: { upstream, repository },
+      repo: { upstream, repository },
       tag,
       digest,
       checkedAt,

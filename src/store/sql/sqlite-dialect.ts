@@ -13,7 +13,7 @@ import {
 } from "kysely";
 
 /** What a statement has brought. */
-export interface Done {
+export interface StatementResult {
   readonly rows: readonly unknown[];
   /** Rows that were changed. */
   readonly changes: number;
@@ -21,11 +21,11 @@ export interface Done {
 
 /** Runs statements one after the other, in the order in which it was asked. */
 export interface Statements {
-  run(sql: string, parameters: readonly unknown[]): Promise<Done>;
+  run(sql: string, parameters: readonly unknown[]): Promise<StatementResult>;
 }
 
 /** SQLite for kysely, with one connection to read from and one to write to. */
-export class IndexDialect implements Dialect {
+export class SqliteDialect implements Dialect {
   readonly #reader: Statements;
   readonly #writer: Statements;
 
@@ -35,7 +35,7 @@ export class IndexDialect implements Dialect {
   }
 
   createDriver(): Driver {
-    return new IndexDriver(this.#reader, this.#writer);
+    return new SqliteDriver(this.#reader, this.#writer);
   }
 
   createQueryCompiler(): SqliteQueryCompiler {
@@ -58,30 +58,30 @@ class ManyReaders extends SqliteAdapter {
   }
 }
 
-class IndexDriver implements Driver {
+class SqliteDriver implements Driver {
   readonly #reader: Statements;
-  readonly #writer: Turns;
+  readonly #writer: SerializedWriter;
 
   constructor(reader: Statements, writer: Statements) {
     this.#reader = reader;
-    this.#writer = new Turns(writer);
+    this.#writer = new SerializedWriter(writer);
   }
 
   async init(): Promise<void> {}
 
-  async acquireConnection(): Promise<IndexConnection> {
-    return new IndexConnection(this.#reader, this.#writer);
+  async acquireConnection(): Promise<SqliteConnection> {
+    return new SqliteConnection(this.#reader, this.#writer);
   }
 
-  beginTransaction(connection: IndexConnection): Promise<void> {
+  beginTransaction(connection: SqliteConnection): Promise<void> {
     return connection.begin();
   }
 
-  commitTransaction(connection: IndexConnection): Promise<void> {
+  commitTransaction(connection: SqliteConnection): Promise<void> {
     return connection.end("commit");
   }
 
-  rollbackTransaction(connection: IndexConnection): Promise<void> {
+  rollbackTransaction(connection: SqliteConnection): Promise<void> {
     return connection.end("rollback");
   }
 
@@ -90,13 +90,13 @@ class IndexDriver implements Driver {
   async destroy(): Promise<void> {}
 }
 
-class IndexConnection implements DatabaseConnection {
+class SqliteConnection implements DatabaseConnection {
   readonly #reader: Statements;
-  readonly #writer: Turns;
+  readonly #writer: SerializedWriter;
   /** Where the statements of the transaction go that is open here. */
   #transaction: Transaction | undefined;
 
-  constructor(reader: Statements, writer: Turns) {
+  constructor(reader: Statements, writer: SerializedWriter) {
     this.#reader = reader;
     this.#writer = writer;
   }
@@ -131,7 +131,7 @@ interface Transaction extends Statements {
 }
 
 /** One connection for all who write: what comes in the midst of a transaction waits for its end. */
-class Turns implements Statements {
+class SerializedWriter implements Statements {
   readonly #writer: Statements;
   #open: Promise<void> | undefined;
 
@@ -139,7 +139,7 @@ class Turns implements Statements {
     this.#writer = writer;
   }
 
-  async run(sql: string, parameters: readonly unknown[]): Promise<Done> {
+  async run(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
     while (this.#open) await this.#open;
     return this.#writer.run(sql, parameters);
   }

@@ -3,8 +3,8 @@ import { CompiledQuery, Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./writer-thread.ts";
-import { isSealed, seal, unseal } from "./clean-shutdown.ts";
-import { type Done, IndexDialect, type Statements } from "./sqlite-dialect.ts";
+import { wasShutDownCleanly, markCleanShutdown, clearCleanShutdown } from "./clean-shutdown.ts";
+import { type StatementResult, SqliteDialect, type Statements } from "./sqlite-dialect.ts";
 import type { Tables } from "./tables.ts";
 
 /** Statements that stay compiled. The index has about twenty, besides inserts of many rows. */
@@ -49,7 +49,7 @@ export class SqliteFile implements Statements {
       max: STATEMENTS,
       dispose: (statement) => statement.finalize(),
     });
-    this.here = new Kysely({ dialect: new IndexDialect(this, this) });
+    this.here = new Kysely({ dialect: new SqliteDialect(this, this) });
     if (path === ":memory:") {
       this.beside = this.here;
       return;
@@ -59,10 +59,10 @@ export class SqliteFile implements Statements {
     const write: Statements = {
       run: (sql, parameters) => this.#faulting(() => writer.run(sql, parameters)),
     };
-    this.beside = new Kysely({ dialect: new IndexDialect(this, write) });
+    this.beside = new Kysely({ dialect: new SqliteDialect(this, write) });
   }
 
-  run(sql: string, parameters: readonly unknown[]): Promise<Done> {
+  run(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
     return this.#faulting(() => this.#run(sql, parameters));
   }
 
@@ -101,10 +101,10 @@ export class SqliteFile implements Statements {
     await this.#writer?.close();
     this.#statements.clear();
     await this.#faulting(() => this.#database.close());
-    if (!this.#isDamaged && this.#path !== ":memory:") seal(this.#path);
+    if (!this.#isDamaged && this.#path !== ":memory:") markCleanShutdown(this.#path);
   }
 
-  #run(sql: string, parameters: readonly unknown[]): Done {
+  #run(sql: string, parameters: readonly unknown[]): StatementResult {
     let statement = this.#statements.get(sql);
     if (!statement) {
       statement = this.#database.prepare(sql);
@@ -130,10 +130,10 @@ export class SqliteFile implements Statements {
 }
 
 function openDatabase(path: string): Database {
-  const isKnown = isSealed(path);
+  const isKnown = wasShutDownCleanly(path);
   const database = new Database(path, { create: true, readwrite: true });
   try {
-    unseal(path);
+    clearCleanShutdown(path);
     database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
     const [pages] = database.query("PRAGMA page_count").values().flat();
     // Before there is a table, or never: without it, the file would keep all that it ever took.

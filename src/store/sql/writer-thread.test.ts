@@ -3,65 +3,65 @@ import { expect, test } from "bun:test";
 import { stat } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/places.ts";
 import { until } from "../../../test/harness/waiting.ts";
-import { rejection } from "../storetest/blob-store-conformance.ts";
+import { rejection } from "../storetest/writing.ts";
 import { digestNumber, place } from "../storetest/metadata-conformance.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./writer-thread.ts";
-import { openIndex } from "./open-metadata.ts";
-import { isSealed } from "./clean-shutdown.ts";
+import { openMetadata } from "./open-metadata.ts";
+import { wasShutDownCleanly } from "./clean-shutdown.ts";
 import { SqliteFile } from "./sqlite-file.ts";
 
 test("the log goes into the file beside those who write and read, and the end is in good order", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("index.db");
-  const index = await openIndex(path);
+  const metadata = await openMetadata(path);
   const written = async (): Promise<number> => (await stat(path)).size;
   const before = await written();
   const count = LOG_PAGES / 2;
   for (let at = 0; at < count; at += 1) {
-    await index.contents.put({ digest: digestNumber(at), size: at }, at);
+    await metadata.blobs.put({ digest: digestNumber(at), size: at }, at);
   }
   await until(async () => (await written()) > before + 100_000, {
     what: "the log to be in the file",
   });
-  expect((await index.contents.total()).count).toBe(count);
-  await index.close();
-  expect(isSealed(path)).toBe(true);
+  expect((await metadata.blobs.total()).count).toBe(count);
+  await metadata.close();
+  expect(wasShutDownCleanly(path)).toBe(true);
 });
 
 test("who only reads does not wait for who writes", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("index.db");
-  const index = await openIndex(path);
+  const metadata = await openMetadata(path);
   const nginx = place("docker.io", "library/nginx");
-  await index.links.add(nginx, [{ digest: digestNumber(1), size: 7 }]);
+  await metadata.links.add(nginx, [{ digest: digestNumber(1), size: 7 }]);
   const other = new Database(path);
   other.run("begin immediate");
   // It waits for the lock of a stranger, for up to 5 s, and this thread goes on.
-  const writing = index.contents.put({ digest: digestNumber(1), size: 7 }, 1);
-  expect(await index.links.upstreams(digestNumber(1))).toEqual([nginx.upstream]);
-  expect(await index.contents.get(digestNumber(1))).toBeUndefined();
+  const writing = metadata.blobs.put({ digest: digestNumber(1), size: 7 }, 1);
+  expect(await metadata.links.upstreams(digestNumber(1))).toEqual([nginx.upstream]);
+  expect(await metadata.blobs.get(digestNumber(1))).toBeUndefined();
   other.run("rollback");
   other.close();
   await writing;
-  expect(await index.contents.get(digestNumber(1))).toEqual({ digest: digestNumber(1), size: 7 });
-  await index.close();
+  expect(await metadata.blobs.get(digestNumber(1))).toEqual({ digest: digestNumber(1), size: 7 });
+  await metadata.close();
 });
 
 test("what is being written when it is closed is written, and nothing after it", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("index.db");
-  const index = await openIndex(path);
+  const metadata = await openMetadata(path);
   const puts = Array.from({ length: 100 }, (_, at) =>
-    index.contents.put({ digest: digestNumber(at), size: at }, at),
+    metadata.blobs.put({ digest: digestNumber(at), size: at }, at),
   );
   // Kysely asks in the next turn: what is to be written is on its way by then.
   await Promise.race(puts);
-  const closing = index.close();
-  const late = await rejection(index.contents.put({ digest: digestNumber(100), size: 1 }, 1));
+  const closing = metadata.close();
+  const late = await rejection(metadata.blobs.put({ digest: digestNumber(100), size: 1 }, 1));
   expect(String(late)).toContain("the index: ");
   await Promise.all([...puts, closing]);
-  const again = await openIndex(path);
-  expect((await again.contents.total()).count).toBe(100);
+  const again = await openMetadata(path);
+  expect((await again.blobs.total()).count).toBe(100);
   await again.close();
 });
 
@@ -128,7 +128,7 @@ test("a refusal of SQLite keeps its code", async () => {
 test("of those that wait for a stranger's lock, only the first waits long", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("index.db");
-  await (await openIndex(path)).close();
+  await (await openMetadata(path)).close();
   const file = new SqliteFile(path);
   const writer = new WriterThread(path, 1000, file);
   using other = new Database(path);

@@ -1,4 +1,4 @@
-import type { Done, Statements } from "./sqlite-dialect.ts";
+import type { StatementResult, Statements } from "./sqlite-dialect.ts";
 
 /** Pages of the write-ahead log (16 MiB) after which SQLite puts it into the file. */
 export const LOG_PAGES = 4096;
@@ -75,14 +75,15 @@ export class WriterError extends Error {
   }
 }
 
-type Answer = Done | { readonly failed: { readonly message: string; readonly code: string } };
+type Answer =
+  StatementResult | { readonly failed: { readonly message: string; readonly code: string } };
 
 /** Runs statements on a SQLite file in a thread of its own, for who must not wait for the disk. */
 export class WriterThread implements Statements {
   readonly #instead: Statements;
   readonly #worker: Worker;
   /** Those that wait for an answer, in order: one comes for each. */
-  readonly #waiting: PromiseWithResolvers<Done>[] = [];
+  readonly #waiting: PromiseWithResolvers<StatementResult>[] = [];
   #state: "open" | "broken" | "closed" = "open";
 
   /** @param instead runs what the thread does not, once it has ended by itself or never began */
@@ -104,7 +105,7 @@ export class WriterThread implements Statements {
   }
 
   /** @throws WriterError */
-  run(sql: string, parameters: readonly unknown[]): Promise<Done> {
+  run(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
     if (this.#state === "open") return this.#ask({ sql, parameters });
     if (this.#state === "broken") return this.#instead.run(sql, parameters);
     return Promise.reject(new Error("it is closed"));
@@ -119,8 +120,8 @@ export class WriterThread implements Statements {
     this.#worker.terminate();
   }
 
-  #ask(question: object): Promise<Done> {
-    const answer = Promise.withResolvers<Done>();
+  #ask(question: object): Promise<StatementResult> {
+    const answer = Promise.withResolvers<StatementResult>();
     // A process that has nothing else to do waits for it.
     if (this.#waiting.push(answer) === 1) this.#worker.ref();
     this.#post(question);

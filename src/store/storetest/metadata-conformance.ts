@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { parseRepositoryName, parseTag, type Tag, parseUpstreamName } from "../../oci/names.ts";
-import type { Index, Link, Place } from "../metadata-store.ts";
+import type { MetadataStore, Link, RepositoryRef } from "../metadata-store.ts";
 
-export function place(upstream: string, repository: string): Place {
+export function place(upstream: string, repository: string): RepositoryRef {
   return {
     upstream: must(parseUpstreamName(upstream)),
     repository: must(parseRepositoryName(repository)),
@@ -25,86 +25,86 @@ function must<T>(value: T | undefined): T {
 }
 
 /** What every index has to do. `open` gives an empty one. */
-export function indexConformance(
+export function metadataConformance(
   adapter: string,
-  open: () => Promise<{ index: Index; close(): Promise<void> }>,
+  open: () => Promise<{ metadata: MetadataStore; close(): Promise<void> }>,
 ): void {
   describe(`${adapter} as an index`, () => {
-    let opened: { index: Index; close(): Promise<void> };
-    let index: Index;
+    let opened: { metadata: MetadataStore; close(): Promise<void> };
+    let metadata: MetadataStore;
     const nginx = place("docker.io", "library/nginx");
     const [one, two, three] = [digestNumber(1), digestNumber(2), digestNumber(3)];
 
     beforeEach(async () => {
       opened = await open();
-      index = opened.index;
+      metadata = opened.metadata;
     });
     afterEach(() => opened.close());
 
     test("knows what a tag pointed at last, in its place alone", async () => {
-      expect(await index.tags.get(nginx, tag("latest"))).toBeUndefined();
-      await index.tags.put(nginx, tag("latest"), { digest: one, checkedAt: 1_790_000_000_000 });
-      await index.tags.put(nginx, tag("latest"), { digest: two, checkedAt: 1_790_000_000_123 });
+      expect(await metadata.tags.get(nginx, tag("latest"))).toBeUndefined();
+      await metadata.tags.put(nginx, tag("latest"), { digest: one, checkedAt: 1_790_000_000_000 });
+      await metadata.tags.put(nginx, tag("latest"), { digest: two, checkedAt: 1_790_000_000_123 });
       const fact = { digest: two, checkedAt: 1_790_000_000_123 };
-      expect(await index.tags.get(nginx, tag("latest"))).toEqual(fact);
+      expect(await metadata.tags.get(nginx, tag("latest"))).toEqual(fact);
       for (const [elsewhere, name] of [
         [place("ghcr.io", "library/nginx"), "latest"],
         [place("docker.io", "library/redis"), "latest"],
         [nginx, "LATEST"],
       ] as const) {
-        expect(await index.tags.get(elsewhere, tag(name))).toBeUndefined();
+        expect(await metadata.tags.get(elsewhere, tag(name))).toBeUndefined();
       }
-      await index.tags.remove(nginx, tag("latest"));
-      await index.tags.remove(nginx, tag("latest"));
-      expect(await index.tags.get(nginx, tag("latest"))).toBeUndefined();
+      await metadata.tags.remove(nginx, tag("latest"));
+      await metadata.tags.remove(nginx, tag("latest"));
+      expect(await metadata.tags.get(nginx, tag("latest"))).toBeUndefined();
     });
 
     test("lists the tags of a repository by their bytes", async () => {
       const names = ["v1", "1.2", "latest", "V1", "_x", "1.10"];
       for (const name of names) {
-        await index.tags.put(nginx, tag(name), { digest: one, checkedAt: 1 });
+        await metadata.tags.put(nginx, tag(name), { digest: one, checkedAt: 1 });
       }
-      await index.tags.put(place("ghcr.io", "library/nginx"), tag("other"), {
+      await metadata.tags.put(place("ghcr.io", "library/nginx"), tag("other"), {
         digest: one,
         checkedAt: 1,
       });
-      const listed: string[] = await index.tags.list(nginx);
+      const listed: string[] = await metadata.tags.list(nginx);
       expect(listed).toEqual(["1.10", "1.2", "V1", "_x", "latest", "v1"]);
-      expect(await index.tags.list(place("docker.io", "library/redis"))).toEqual([]);
+      expect(await metadata.tags.list(place("docker.io", "library/redis"))).toEqual([]);
     });
 
     test("knows what may be seen where", async () => {
-      await index.links.add(nginx, [{ digest: one, size: 5_000_000_000 }, { digest: two }]);
-      expect(await index.links.get(nginx, one)).toEqual({ digest: one, size: 5_000_000_000 });
-      expect(await index.links.get(nginx, two)).toEqual({ digest: two });
-      expect(await index.links.get(nginx, three)).toBeUndefined();
-      expect(await index.links.get(place("ghcr.io", "library/nginx"), one)).toBeUndefined();
-      await index.links.remove(nginx, one);
-      await index.links.remove(nginx, one);
-      expect(await index.links.get(nginx, one)).toBeUndefined();
-      expect(await index.links.get(nginx, two)).toEqual({ digest: two });
+      await metadata.links.add(nginx, [{ digest: one, size: 5_000_000_000 }, { digest: two }]);
+      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5_000_000_000 });
+      expect(await metadata.links.get(nginx, two)).toEqual({ digest: two });
+      expect(await metadata.links.get(nginx, three)).toBeUndefined();
+      expect(await metadata.links.get(place("ghcr.io", "library/nginx"), one)).toBeUndefined();
+      await metadata.links.remove(nginx, one);
+      await metadata.links.remove(nginx, one);
+      expect(await metadata.links.get(nginx, one)).toBeUndefined();
+      expect(await metadata.links.get(nginx, two)).toEqual({ digest: two });
     });
 
     test("keeps a link's size where a later one has none", async () => {
-      await index.links.add(nginx, [{ digest: one, size: 5 }, { digest: two }]);
-      await index.links.add(nginx, [{ digest: one }, { digest: two, size: 6 }]);
-      expect(await index.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
-      expect(await index.links.get(nginx, two)).toEqual({ digest: two, size: 6 });
-      await index.links.add(nginx, [{ digest: one, size: 7 }]);
-      expect(await index.links.get(nginx, one)).toEqual({ digest: one, size: 7 });
+      await metadata.links.add(nginx, [{ digest: one, size: 5 }, { digest: two }]);
+      await metadata.links.add(nginx, [{ digest: one }, { digest: two, size: 6 }]);
+      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
+      expect(await metadata.links.get(nginx, two)).toEqual({ digest: two, size: 6 });
+      await metadata.links.add(nginx, [{ digest: one, size: 7 }]);
+      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 7 });
     });
 
     test("takes a layer that an image names twice, no links, and very many", async () => {
-      await index.links.add(nginx, [{ digest: one, size: 5 }, { digest: one }]);
-      expect(await index.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
-      await index.links.add(nginx, []);
+      await metadata.links.add(nginx, [{ digest: one, size: 5 }, { digest: one }]);
+      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
+      await metadata.links.add(nginx, []);
       const many: Link[] = Array.from({ length: 10_000 }, (_, at) => ({
         digest: digestNumber(at),
         size: at,
       }));
-      await index.links.add(nginx, many);
+      await metadata.links.add(nginx, many);
       for (const at of [0, 127, 128, 129, 9999]) {
-        expect(await index.links.get(nginx, digestNumber(at))).toEqual({
+        expect(await metadata.links.get(nginx, digestNumber(at))).toEqual({
           digest: digestNumber(at),
           size: at,
         });
@@ -113,12 +113,12 @@ export function indexConformance(
 
     test("lists the repositories of an upstream in pages", async () => {
       for (const name of ["b/x", "a", "b-c", "b", "a/z"]) {
-        await index.links.add(place("quay.io", name), [{ digest: one }, { digest: two }]);
+        await metadata.links.add(place("quay.io", name), [{ digest: one }, { digest: two }]);
       }
-      await index.links.add(nginx, [{ digest: one }]);
+      await metadata.links.add(nginx, [{ digest: one }]);
       const { upstream } = place("quay.io", "a");
       const page = async (limit: number, last?: string): Promise<string[]> =>
-        index.links.repositories(upstream, limit, last);
+        metadata.links.repositories(upstream, limit, last);
       expect(await page(10)).toEqual(["a", "a/z", "b", "b-c", "b/x"]);
       expect(await page(2)).toEqual(["a", "a/z"]);
       expect(await page(2, "a/z")).toEqual(["b", "b-c"]);
@@ -127,47 +127,47 @@ export function indexConformance(
     });
 
     test("knows contents, and counts them", async () => {
-      expect(await index.contents.total()).toEqual({ count: 0, bytes: 0 });
+      expect(await metadata.blobs.total()).toEqual({ count: 0, bytes: 0 });
       const mediaType = "application/vnd.oci.image.manifest.v1+json";
-      await index.contents.put({ digest: one, size: 5_000_000_000 }, 1);
-      await index.contents.put({ digest: two, size: 700, mediaType }, 1);
-      expect(await index.contents.get(one)).toEqual({ digest: one, size: 5_000_000_000 });
-      expect(await index.contents.get(two)).toEqual({ digest: two, size: 700, mediaType });
-      expect(await index.contents.get(three)).toBeUndefined();
-      expect(await index.contents.total()).toEqual({ count: 2, bytes: 5_000_000_700 });
-      await index.contents.put({ digest: two, size: 700 }, 2);
-      expect(await index.contents.get(two)).toEqual({ digest: two, size: 700, mediaType });
-      await index.contents.put({ digest: one, size: 6, mediaType }, 2);
-      expect(await index.contents.get(one)).toEqual({ digest: one, size: 6, mediaType });
-      await index.contents.remove([one], 1);
-      expect(await index.contents.get(one)).toBeDefined();
-      await index.contents.remove([one, three], 2);
-      await index.contents.remove([one]);
-      await index.contents.remove([]);
-      expect(await index.contents.get(one)).toBeUndefined();
-      expect(await index.contents.total()).toEqual({ count: 1, bytes: 700 });
+      await metadata.blobs.put({ digest: one, size: 5_000_000_000 }, 1);
+      await metadata.blobs.put({ digest: two, size: 700, mediaType }, 1);
+      expect(await metadata.blobs.get(one)).toEqual({ digest: one, size: 5_000_000_000 });
+      expect(await metadata.blobs.get(two)).toEqual({ digest: two, size: 700, mediaType });
+      expect(await metadata.blobs.get(three)).toBeUndefined();
+      expect(await metadata.blobs.total()).toEqual({ count: 2, bytes: 5_000_000_700 });
+      await metadata.blobs.put({ digest: two, size: 700 }, 2);
+      expect(await metadata.blobs.get(two)).toEqual({ digest: two, size: 700, mediaType });
+      await metadata.blobs.put({ digest: one, size: 6, mediaType }, 2);
+      expect(await metadata.blobs.get(one)).toEqual({ digest: one, size: 6, mediaType });
+      await metadata.blobs.remove([one], 1);
+      expect(await metadata.blobs.get(one)).toBeDefined();
+      await metadata.blobs.remove([one, three], 2);
+      await metadata.blobs.remove([one]);
+      await metadata.blobs.remove([]);
+      expect(await metadata.blobs.get(one)).toBeUndefined();
+      expect(await metadata.blobs.total()).toEqual({ count: 1, bytes: 700 });
     });
 
     test("takes use times of what is there and of what is not", async () => {
-      await index.contents.put({ digest: one, size: 1 }, 5);
+      await metadata.blobs.put({ digest: one, size: 1 }, 5);
       const times = Array.from({ length: 600 }, (_, at): [Digest, number] => [
         digestNumber(at),
         at,
       ]);
-      await index.contents.used(new Map(times));
-      await index.contents.used(new Map());
-      expect(await index.contents.total()).toEqual({ count: 1, bytes: 1 });
+      await metadata.blobs.touch(new Map(times));
+      await metadata.blobs.touch(new Map());
+      expect(await metadata.blobs.total()).toEqual({ count: 1, bytes: 1 });
     });
 
     test("brings back times that are yet to come", async () => {
       const old = digestNumber(1000);
-      await index.contents.put({ digest: old, size: 1 }, 10);
+      await metadata.blobs.put({ digest: old, size: 1 }, 10);
       for (let at = 0; at < 300; at += 1) {
-        await index.contents.put({ digest: digestNumber(at), size: 1 }, 900);
+        await metadata.blobs.put({ digest: digestNumber(at), size: 1 }, 900);
       }
-      await index.contents.used(new Map([[old, 950]]));
-      expect(await index.contents.notAfter(500)).toBe(601);
-      const all = await index.contents.leastUsed(400);
+      await metadata.blobs.touch(new Map([[old, 950]]));
+      expect(await metadata.blobs.clampTimes(500)).toBe(601);
+      const all = await metadata.blobs.leastRecentlyUsed(400);
       expect(new Set(all.map(({ usedAt }) => usedAt))).toEqual(new Set([500]));
       expect(all.find(({ digest }) => digest === old)?.storedAt).toBe(10);
       expect(all.filter(({ storedAt }) => storedAt === 500)).toHaveLength(300);
@@ -179,42 +179,44 @@ export function indexConformance(
         [two, 10],
         [three, 10],
       ] as const) {
-        await index.contents.put({ digest, size: 7 }, at);
+        await metadata.blobs.put({ digest, size: 7 }, at);
       }
       const inOrder = [two, three].toSorted().concat(one);
       const digests = async (page: Promise<{ digest: Digest }[]>): Promise<Digest[]> =>
         (await page).map(({ digest }) => digest);
-      expect(await digests(index.contents.leastUsed(10))).toEqual(inOrder);
-      const [first] = await index.contents.leastUsed(1);
+      expect(await digests(metadata.blobs.leastRecentlyUsed(10))).toEqual(inOrder);
+      const [first] = await metadata.blobs.leastRecentlyUsed(1);
       expect(first).toMatchObject({ digest: inOrder[0], size: 7, storedAt: 10, usedAt: 10 });
-      expect(await digests(index.contents.leastUsed(10, first))).toEqual(inOrder.slice(1));
-      await index.links.add(nginx, [{ digest: one }]);
-      await index.links.add(place("ghcr.io", "a"), [{ digest: two }, { digest: one }]);
+      expect(await digests(metadata.blobs.leastRecentlyUsed(10, first))).toEqual(inOrder.slice(1));
+      await metadata.links.add(nginx, [{ digest: one }]);
+      await metadata.links.add(place("ghcr.io", "a"), [{ digest: two }, { digest: one }]);
       const { upstream } = nginx;
-      expect(await digests(index.contents.storedBefore(31, 10))).toEqual(inOrder);
-      expect(await digests(index.contents.storedBefore(31, 10, first))).toEqual(inOrder.slice(1));
-      expect(await digests(index.contents.storedBefore(30, 10))).toEqual(inOrder.slice(0, 2));
-      expect(await digests(index.contents.storedBefore(10, 10))).toEqual([]);
-      expect([...(await index.links.seenIn(upstream, [two, one]))]).toEqual([one]);
-      expect(await index.links.seenIn(place("quay.io", "a").upstream, [one])).toEqual(new Set());
-      expect(await index.links.seenIn(upstream, [])).toEqual(new Set());
-      const names: string[] = await index.links.upstreams(one);
+      expect(await digests(metadata.blobs.storedBefore(31, 10))).toEqual(inOrder);
+      expect(await digests(metadata.blobs.storedBefore(31, 10, first))).toEqual(inOrder.slice(1));
+      expect(await digests(metadata.blobs.storedBefore(30, 10))).toEqual(inOrder.slice(0, 2));
+      expect(await digests(metadata.blobs.storedBefore(10, 10))).toEqual([]);
+      expect([...(await metadata.links.visibleIn(upstream, [two, one]))]).toEqual([one]);
+      expect(await metadata.links.visibleIn(place("quay.io", "a").upstream, [one])).toEqual(
+        new Set(),
+      );
+      expect(await metadata.links.visibleIn(upstream, [])).toEqual(new Set());
+      const names: string[] = await metadata.links.upstreams(one);
       expect(names.sort()).toEqual(["docker.io", "ghcr.io"]);
-      expect(await index.links.places(one, 1)).toEqual([nginx]);
-      await index.links.removeAll(one, upstream);
-      expect(await index.links.upstreams(one)).toEqual([place("ghcr.io", "a").upstream]);
-      await index.links.removeAll(one);
-      expect(await index.links.upstreams(one)).toEqual([]);
+      expect(await metadata.links.repositoriesOf(one, 1)).toEqual([nginx]);
+      await metadata.links.removeAll(one, upstream);
+      expect(await metadata.links.upstreams(one)).toEqual([place("ghcr.io", "a").upstream]);
+      await metadata.links.removeAll(one);
+      expect(await metadata.links.upstreams(one)).toEqual([]);
     });
 
     test("lists contents in pages, and those that are asked for", async () => {
       const all = [one, two, three].toSorted();
-      for (const digest of all) await index.contents.put({ digest, size: 1 }, 1);
-      const pages = [await index.contents.page(2), await index.contents.page(2, all[1])];
+      for (const digest of all) await metadata.blobs.put({ digest, size: 1 }, 1);
+      const pages = [await metadata.blobs.page(2), await metadata.blobs.page(2, all[1])];
       expect(pages.flat().map(({ digest }) => digest)).toEqual(all);
-      expect(await index.contents.page(2, all[2])).toEqual([]);
-      expect(await index.contents.among([])).toEqual([]);
-      const found = await index.contents.among([two, digestNumber(99)]);
+      expect(await metadata.blobs.page(2, all[2])).toEqual([]);
+      expect(await metadata.blobs.find([])).toEqual([]);
+      const found = await metadata.blobs.find([two, digestNumber(99)]);
       expect(found.map(({ digest }) => digest)).toEqual([two]);
     });
 
@@ -222,13 +224,13 @@ export function indexConformance(
       const places = [nginx, place("docker.io", "library/redis"), place("ghcr.io", "a")];
       for (const where of places) {
         for (const name of ["1", "2"]) {
-          await index.tags.put(where, tag(name), { digest: one, checkedAt: 5 });
+          await metadata.tags.put(where, tag(name), { digest: one, checkedAt: 5 });
         }
       }
       const names: string[] = [];
       for (let last; ;) {
-        const page = await index.tags.all(4, last);
-        names.push(...page.map((row) => `${row.place.repository}:${row.tag}`));
+        const page = await metadata.tags.all(4, last);
+        names.push(...page.map((row) => `${row.repo.repository}:${row.tag}`));
         last = page.at(-1);
         if (!last) break;
       }
@@ -239,60 +241,60 @@ export function indexConformance(
 
     test("keeps pins until they are taken away", async () => {
       const pin = { pattern: "docker.io/library/*:*", platforms: ["linux/amd64", "linux/arm64"] };
-      await index.pins.put({ ...pin, since: 1 });
-      await index.pins.put({ ...pin, since: 2 });
-      await index.pins.put({ pattern: "a:*", platforms: [], since: 3 });
-      expect(await index.pins.list()).toEqual([
+      await metadata.pins.put({ ...pin, since: 1 });
+      await metadata.pins.put({ ...pin, since: 2 });
+      await metadata.pins.put({ pattern: "a:*", platforms: [], since: 3 });
+      expect(await metadata.pins.list()).toEqual([
         { pattern: "a:*", platforms: [], since: 3 },
         { ...pin, since: 2 },
       ]);
-      expect(await index.pins.remove("a:*")).toBe(true);
-      expect(await index.pins.remove("a:*")).toBe(false);
-      expect(await index.pins.list()).toHaveLength(1);
+      expect(await metadata.pins.remove("a:*")).toBe(true);
+      expect(await metadata.pins.remove("a:*")).toBe(false);
+      expect(await metadata.pins.list()).toHaveLength(1);
     });
 
     test("keeps the last answer that was a list", async () => {
-      expect(await index.listings.get(nginx, "tags")).toBeUndefined();
-      await index.listings.put(nginx, "tags", { body: "old", checkedAt: 1 });
-      await index.listings.put(nginx, "tags", { body: '{"ä":"\u{1F6A2}"}', checkedAt: 2 });
-      await index.listings.put(nginx, "referrers", { body: "", checkedAt: 3 });
-      expect(await index.listings.get(nginx, "tags")).toEqual({
+      expect(await metadata.listings.get(nginx, "tags")).toBeUndefined();
+      await metadata.listings.put(nginx, "tags", { body: "old", checkedAt: 1 });
+      await metadata.listings.put(nginx, "tags", { body: '{"ä":"\u{1F6A2}"}', checkedAt: 2 });
+      await metadata.listings.put(nginx, "referrers", { body: "", checkedAt: 3 });
+      expect(await metadata.listings.get(nginx, "tags")).toEqual({
         body: '{"ä":"\u{1F6A2}"}',
         checkedAt: 2,
       });
-      expect(await index.listings.get(nginx, "referrers")).toEqual({ body: "", checkedAt: 3 });
-      expect(await index.listings.get(place("quay.io", "a"), "tags")).toBeUndefined();
+      expect(await metadata.listings.get(nginx, "referrers")).toEqual({ body: "", checkedAt: 3 });
+      expect(await metadata.listings.get(place("quay.io", "a"), "tags")).toBeUndefined();
     });
 
     test("has a revision that grows with each change of tags and links", async () => {
       const changes: (() => Promise<void>)[] = [
-        () => index.links.add(nginx, [{ digest: one }]),
-        () => index.links.remove(nginx, one),
-        () => index.links.removeAll(one),
-        () => index.tags.put(nginx, tag("1"), { digest: one, checkedAt: 1 }),
-        () => index.tags.remove(nginx, tag("1")),
+        () => metadata.links.add(nginx, [{ digest: one }]),
+        () => metadata.links.remove(nginx, one),
+        () => metadata.links.removeAll(one),
+        () => metadata.tags.put(nginx, tag("1"), { digest: one, checkedAt: 1 }),
+        () => metadata.tags.remove(nginx, tag("1")),
       ];
       for (const change of changes) {
-        const before = index.revision;
+        const before = metadata.revision;
         const changing = change();
-        const during = index.revision;
+        const during = metadata.revision;
         await changing;
-        expect([during > before, index.revision > during]).toEqual([true, true]);
+        expect([during > before, metadata.revision > during]).toEqual([true, true]);
       }
-      const before = index.revision;
-      await index.links.get(nginx, one);
-      expect(index.revision).toBe(before);
+      const before = metadata.revision;
+      await metadata.links.get(nginx, one);
+      expect(metadata.revision).toBe(before);
     });
 
     test("takes many callers at once", async () => {
       await Promise.all(
         Array.from({ length: 200 }, async (_, at) => {
-          await index.links.add(nginx, [{ digest: digestNumber(at), size: at }]);
-          await index.contents.put({ digest: digestNumber(at), size: at }, at);
-          await index.contents.used(new Map([[digestNumber(at), at + 1]]));
+          await metadata.links.add(nginx, [{ digest: digestNumber(at), size: at }]);
+          await metadata.blobs.put({ digest: digestNumber(at), size: at }, at);
+          await metadata.blobs.touch(new Map([[digestNumber(at), at + 1]]));
         }),
       );
-      expect((await index.contents.total()).count).toBe(200);
+      expect((await metadata.blobs.total()).count).toBe(200);
     });
   });
 }

@@ -33,7 +33,7 @@ export interface HelperAnswer {
  *
  * @throws HelperError
  */
-export async function askHelper(
+export async function runCredentialHelper(
   { helper, server }: HelperCredentials,
   { helperDeadline = DEADLINE }: HelperOptions = {},
 ): Promise<HelperAnswer> {

@@ -4,7 +4,7 @@ import type {
   HelperCredentials,
   UpstreamSettings,
 } from "../../config/settings.ts";
-import { askHelper, HelperError, type HelperOptions } from "./credential-helper.ts";
+import { runCredentialHelper, HelperError, type HelperOptions } from "./credential-helper.ts";
 import type { UpstreamObserver } from "../observer.ts";
 
 /**
@@ -165,7 +165,7 @@ export class Keyring {
   async #ask(name: string, source: HelperCredentials, before: Held | undefined): Promise<Held> {
     let held: Held;
     try {
-      const { credentials, lifetime } = await askHelper(source, this.#options);
+      const { credentials, lifetime } = await runCredentialHelper(source, this.#options);
       held = { credentials, renewAt: this.#now() + lifetime };
       this.#failed.delete(name);
     } catch (error) {

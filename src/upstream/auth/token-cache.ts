@@ -5,11 +5,11 @@ import type { Challenge } from "../../oci/challenge.ts";
 import { Fault } from "../../oci/fault.ts";
 import { abortable } from "../transport/abortable.ts";
 import { discard, readSmall } from "../transport/response-body.ts";
-import type { Answer, Dialer, DialRequest } from "../transport/dialer.ts";
+import type { DialResponse, Dialer, DialRequest } from "../transport/dialer.ts";
 import { parseObject } from "../transport/json.ts";
 import { CredentialsRefused, identity } from "./keyring.ts";
 import { realmProblem } from "./realm.ts";
-import { refusal } from "../transport/status-fault.ts";
+import { faultFromStatus } from "../transport/status-fault.ts";
 import type { Slots } from "../transport/slots.ts";
 
 /** In bytes. ECR's tokens have some 4 KiB. */
@@ -22,7 +22,7 @@ const DEFAULT_LIFETIME = 60;
 const BASIC_LIFETIME = 3600;
 
 /** Who wants to read what. */
-export interface Subject {
+export interface TokenSubject {
   readonly upstream: UpstreamSettings;
   /** The registry that is asked: the upstream's own, or one it redirected to. */
   readonly registry: URL;
@@ -47,7 +47,7 @@ interface Entry {
   readonly renewAt: number;
 }
 
-export interface TokensOptions {
+export interface TokenCacheOptions {
   readonly dialer: Dialer;
   readonly slots: Slots;
   /** Milliseconds on any clock that only goes forward. */
@@ -55,7 +55,7 @@ export interface TokensOptions {
 }
 
 /** Authorizations by registry, credentials and scope. Requests for the same one are made once. */
-export class Tokens {
+export class TokenCache {
   readonly #dialer: Dialer;
   readonly #slots: Slots;
   readonly #now: () => number;
@@ -66,14 +66,14 @@ export class Tokens {
   });
   readonly #running = new Map<string, Promise<Entry>>();
 
-  constructor({ dialer, slots, now }: TokensOptions) {
+  constructor({ dialer, slots, now }: TokenCacheOptions) {
     this.#dialer = dialer;
     this.#slots = slots;
     this.#now = now ?? (() => performance.now());
   }
 
   /** What to send without having been challenged. */
-  cached(subject: Subject): string | undefined {
+  cached(subject: TokenSubject): string | undefined {
     return this.#fresh(keyOf(subject))?.header;
   }
 
@@ -84,7 +84,7 @@ export class Tokens {
    * @throws Fault; the signal's reason where the caller gave up (others go on waiting)
    */
   async answer(
-    subject: Subject,
+    subject: TokenSubject,
     challenge: Challenge,
     refused: string | undefined,
     signal: AbortSignal | undefined,
@@ -114,7 +114,7 @@ export class Tokens {
   }
 
   /** Sends nothing any more without having been challenged. */
-  forget(subject: Subject): void {
+  forget(subject: TokenSubject): void {
     this.#entries.delete(keyOf(subject));
   }
 
@@ -123,7 +123,10 @@ export class Tokens {
     return entry && this.#now() < entry.renewAt ? entry : undefined;
   }
 
-  async #request(subject: Subject, challenge: Challenge & { scheme: "bearer" }): Promise<Entry> {
+  async #request(
+    subject: TokenSubject,
+    challenge: Challenge & { scheme: "bearer" },
+  ): Promise<Entry> {
     const { upstream, registry, client } = subject;
     const realm = realmOf(subject, challenge.realm);
     const release = await this.#slots.acquire("token", upstream.name);
@@ -153,7 +156,7 @@ function scopeOf(repository: string): string {
   return `repository:${repository}:pull`;
 }
 
-function keyOf({ upstream, registry, repository, credentials }: Subject): string {
+function keyOf({ upstream, registry, repository, credentials }: TokenSubject): string {
   return [upstream.name, registry.origin, identity(credentials), scopeOf(repository)].join("\n");
 }
 
@@ -164,7 +167,7 @@ function basic({ username, password }: Credentials): string {
 
 /** As distribution's token specification has it; an identity token goes by its OAuth2 form. */
 function tokenRequest(
-  { repository, credentials }: Subject,
+  { repository, credentials }: TokenSubject,
   { service }: Challenge & { scheme: "bearer" },
   realm: URL,
 ): Pick<DialRequest, "method" | "url" | "headers" | "body"> {
@@ -187,7 +190,7 @@ function tokenRequest(
   return { method: "GET", url: realm, headers: { accept, ...authorization } };
 }
 
-function realmOf({ upstream, registry }: Subject, text: string): URL {
+function realmOf({ upstream, registry }: TokenSubject, text: string): URL {
   const realm = URL.parse(text);
   if (!realm?.host) {
     const reason = `${registry.host} names a token endpoint that is no URL with a host`;
@@ -204,8 +207,8 @@ function realmOf({ upstream, registry }: Subject, text: string): URL {
 }
 
 async function readToken(
-  { upstream, registry, repository, credentials }: Subject,
-  { status, headers, body }: Answer,
+  { upstream, registry, repository, credentials }: TokenSubject,
+  { status, headers, body }: DialResponse,
 ): Promise<{ token: string; lifetime: number }> {
   const untrue = (reason: string): Fault =>
     new Fault({ kind: "upstream-untrue", upstream: upstream.name, reason });
@@ -220,7 +223,7 @@ async function readToken(
     if (status === 404) {
       throw new Fault({ kind: "upstream-failed", upstream: upstream.name, status });
     }
-    throw refusal(status, headers, {
+    throw faultFromStatus(status, headers, {
       upstream: upstream.name,
       what: "repository",
       name: repository,

@@ -14,7 +14,7 @@ const CONDEMNED_FOR = 600_000;
  */
 export type CircuitState = "closed" | "open" | "trying";
 
-export interface HealthOptions {
+export interface CircuitBreakerOptions {
   /** Milliseconds on any clock that only goes forward. */
   readonly now?: () => number;
   /** From 0 to 1. */
@@ -35,7 +35,7 @@ export interface Failure {
  * try: what is cached is then served without asking. After more failures the circuit opens, and what
  * is not cached fails at once, too.
  */
-export class Health {
+export class CircuitBreaker {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #date: () => number;
@@ -50,14 +50,14 @@ export class Health {
   #since: number | undefined;
   #last: Failure | undefined;
 
-  constructor(options: HealthOptions = {}) {
+  constructor(options: CircuitBreakerOptions = {}) {
     this.#now = options.now ?? (() => performance.now());
     this.#random = options.random ?? Math.random;
     this.#date = options.date ?? Date.now;
   }
 
   /** The upstream answered. */
-  ok(): void {
+  succeeded(): void {
     // Of who was found to lie, what was asked before proves nothing.
     if (this.#now() < this.#condemnedUntil) return;
     this.#failures = 0;
@@ -71,14 +71,14 @@ export class Health {
   }
 
   /** A large body came to its end. */
-  bodyCame(): void {
+  bodyCompleted(): void {
     this.#broken = 0;
-    this.ok();
+    this.succeeded();
   }
 
   /** A large body broke off after its headers had come. */
   bodyBroke(fault: Fault): void {
-    if (!isAilment(fault) && fault.detail.kind !== "upstream-untrue") return;
+    if (!indicatesFailure(fault) && fault.detail.kind !== "upstream-untrue") return;
     this.#last = { fault, at: this.#date() };
     this.#broken = Math.min(this.#broken + 1, 1000);
     if (this.#broken < OPENS_AFTER) return;
@@ -91,7 +91,7 @@ export class Health {
    *
    * @returns whether that was not known
    */
-  condemn(fault: Fault): boolean {
+  eject(fault: Fault): boolean {
     const isNew = this.#now() >= this.#condemnedUntil;
     this.#took(fault);
     this.#isTrying = false;
@@ -131,8 +131,8 @@ export class Health {
    */
   failed(fault: Fault): void {
     this.#isTrying = false;
-    if (isAnswer(fault)) this.ok();
-    if (!isAilment(fault)) return;
+    if (isAnswer(fault)) this.succeeded();
+    if (!indicatesFailure(fault)) return;
     this.#took(fault);
     this.#failures = Math.min(this.#failures + 1, 1000);
     this.#coolDown();
@@ -157,7 +157,7 @@ export class Health {
   }
 
   /** Whether to answer without it where that is possible. */
-  ailing(): boolean {
+  isUnhealthy(): boolean {
     return this.#now() < this.#until;
   }
 
@@ -186,7 +186,7 @@ function isAnswer({ detail }: Fault): boolean {
   );
 }
 
-function isAilment({ detail }: Fault): boolean {
+function indicatesFailure({ detail }: Fault): boolean {
   return (
     detail.kind === "upstream-unreachable" ||
     detail.kind === "upstream-timeout" ||

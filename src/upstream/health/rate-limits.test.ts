@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
-import { Limits } from "./rate-limits.ts";
+import { RateLimits } from "./rate-limits.ts";
 
 function limits() {
   const clock = { now: 0 };
-  return { clock, subject: new Limits({ upstream: "reg.test", now: () => clock.now }) };
+  return { clock, subject: new RateLimits({ upstream: "reg.test", now: () => clock.now }) };
 }
 
 test("the headers of Docker Hub are a budget, for as long as their window", () => {
   const { clock, subject } = limits();
-  subject.answered("me", headers("100;w=21600", "76;w=21600"));
+  subject.readHeaders("me", headers("100;w=21600", "76;w=21600"));
   expect(subject.budget("me")).toEqual({ remaining: 76, limit: 100, window: 21_600 });
   expect(subject.budget("anonymous")).toBeUndefined();
   clock.now = 21_600_000;
@@ -23,14 +23,14 @@ test.each([
   ["6", "20", false],
 ])("%s of %s left is low: %p", (remaining, limit, low) => {
   const { subject } = limits();
-  subject.answered("me", headers(limit, remaining));
+  subject.readHeaders("me", headers(limit, remaining));
   expect(subject.isLow("me")).toBe(low);
 });
 
 test("headers that are none change nothing", () => {
   const { subject } = limits();
-  subject.answered("me", headers("x", "many"));
-  subject.answered("me", new Headers());
+  subject.readHeaders("me", headers("x", "many"));
+  subject.readHeaders("me", new Headers());
   expect(subject.budget("me")).toBeUndefined();
   expect(subject.isLow("me")).toBe(false);
 });
@@ -56,7 +56,7 @@ test("when a limit's time is over one finds out, and rests grow as long as it li
   };
   limitedFor(1);
   for (; clock.now < 180_000; clock.now += 500) {
-    const told = Array.from({ length: 50 }, () => subject.holdsBack("me"));
+    const told = Array.from({ length: 50 }, () => subject.shouldBackOff("me"));
     if (!told.includes(false)) continue;
     expect(told.filter((one) => !one)).toHaveLength(1);
     asked.push(clock.now / 1000);
@@ -65,12 +65,12 @@ test("when a limit's time is over one finds out, and rests grow as long as it li
   expect(asked).toEqual([10, 30, 70, 130]);
   expect(subject.fault("me", "metadata")).toBeUndefined();
   subject.passed("me");
-  expect(subject.holdsBack("me")).toBe(false);
+  expect(subject.shouldBackOff("me")).toBe(false);
   subject.limited("me", "metadata", 90);
   clock.now += 89_999;
-  expect(subject.holdsBack("me")).toBe(true);
+  expect(subject.shouldBackOff("me")).toBe(true);
   clock.now += 1;
-  expect(subject.holdsBack("me")).toBe(false);
+  expect(subject.shouldBackOff("me")).toBe(false);
 });
 
 test("who limits blobs is asked for manifests", () => {
@@ -78,7 +78,7 @@ test("who limits blobs is asked for manifests", () => {
   subject.limited("me", "blob", 5);
   expect(subject.fault("me", "blob")).toBeDefined();
   expect(subject.fault("me", "metadata")).toBeUndefined();
-  expect(subject.holdsBack("me")).toBe(false);
+  expect(subject.shouldBackOff("me")).toBe(false);
 });
 
 test("nobody is silent for more than an hour", () => {

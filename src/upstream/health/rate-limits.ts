@@ -24,7 +24,7 @@ export interface Budget {
   readonly window: number;
 }
 
-export interface LimitsOptions {
+export interface RateLimitsOptions {
   readonly upstream: string;
   /** Milliseconds on any clock that only goes forward. */
   readonly now?: () => number;
@@ -42,18 +42,18 @@ interface Account {
 }
 
 /** How often one host may be asked, apart for each of the credentials that it is asked with. */
-export class Limits {
+export class RateLimits {
   readonly #upstream: string;
   readonly #now: () => number;
   readonly #accounts = new Map<string, Account>();
 
-  constructor({ upstream, now = () => performance.now() }: LimitsOptions) {
+  constructor({ upstream, now = () => performance.now() }: RateLimitsOptions) {
     this.#upstream = upstream;
     this.#now = now;
   }
 
   /** Takes up what an answer's headers tell (draft-ietf-httpapi-ratelimit-headers-02, as Docker Hub sends them). */
-  answered(who: string, headers: Headers): void {
+  readHeaders(who: string, headers: Headers): void {
     const left = parse(headers.get("ratelimit-remaining"));
     if (!left) return;
     const limit = parse(headers.get("ratelimit-limit"))?.count;
@@ -99,7 +99,7 @@ export class Limits {
    * Whether who can do without an answer should. That a limit's time is over does not say that the
    * limit is: of all who ask then, the first is told no and finds out.
    */
-  holdsBack(who: string): boolean {
+  shouldBackOff(who: string): boolean {
     const account = this.#accounts.get(who);
     if (this.fault(who, "metadata")) return true;
     if (!account || account.inRow === 0) return false;

@@ -79,7 +79,7 @@ async function closedKinds(
  *
  * @throws Fault `address-refused` where it is inside now
  */
-export async function moved(
+export async function newAddresses(
   host: string,
   policy: AddressPolicy,
   before: readonly CheckedAddress[],
@@ -95,7 +95,7 @@ export async function moved(
 }
 
 /** The same URL with a number for its host. */
-export function literal(url: URL, { ip, family }: CheckedAddress): URL {
+export function withAddress(url: URL, { ip, family }: CheckedAddress): URL {
   const dialled = new URL(url);
   dialled.username = "";
   dialled.password = "";

@@ -2,7 +2,7 @@ import { parseContentRange } from "../../oci/range.ts";
 import { bodyLength } from "./header-checks.ts";
 
 /** Where an answer's body lies in the content. */
-export interface Extent {
+export interface BodyExtent {
   /** The offset of the body's first byte. */
   readonly start: number;
   /** The whole content's size in bytes, where it was told. */
@@ -23,7 +23,7 @@ export function checkedRange(
   headers: Headers,
   offset: number,
   end: number | undefined,
-): Extent | string {
+): BodyExtent | string {
   const text = headers.get("content-range");
   const range = parseContentRange(text);
   const said = `Content-Range ${JSON.stringify((text ?? "").slice(0, 64))}`;
@@ -41,7 +41,7 @@ export function checkedRange(
 }
 
 /** Where the body of a 200 lies: registries without ranges answer so to a Range, too. */
-export function checkedWhole(status: number, headers: Headers): Extent | string {
+export function checkedWhole(status: number, headers: Headers): BodyExtent | string {
   if (status !== 200) return `a part of a blob where the whole was asked for`;
   const size = bodyLength(headers);
   return size === undefined ? { start: 0 } : { start: 0, size };

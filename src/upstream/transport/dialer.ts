@@ -7,17 +7,17 @@ import {
   type CheckedAddress,
   type Resolver,
   isLiteral,
-  literal,
-  moved,
+  withAddress,
+  newAddresses,
   resolve,
   systemResolver,
 } from "./address.ts";
-import { type BodyEnd, timeout, watch } from "./response-body.ts";
+import { type BodyEnd, timeout, watchBody } from "./response-body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
 import { networkFault, proxyFault } from "./network-fault.ts";
 import type { DialMethod, RequestKind, UpstreamObserver } from "../observer.ts";
 import { fastestFirst } from "./happy-eyeballs.ts";
-import { secured } from "./tls-options.ts";
+import { tlsOptions } from "./tls-options.ts";
 
 /** In milliseconds. */
 export interface Deadlines {
@@ -67,7 +67,7 @@ export interface DialRequest {
   readonly proxy?: ProxyRule | undefined;
 }
 
-export interface Answer {
+export interface DialResponse {
   readonly status: number;
   readonly headers: Headers;
   /** Must be read to its end or cancelled. Fails with a `Fault`, or with the caller's abort reason. */
@@ -108,7 +108,7 @@ export class Dialer {
    * @throws Fault `address-refused`, `upstream-unreachable`, `upstream-timeout` or `upstream-untrue`;
    * the signal's reason where the caller gave up
    */
-  async dial(request: DialRequest): Promise<Answer> {
+  async dial(request: DialRequest): Promise<DialResponse> {
     const { signal, upstream, method } = request;
     signal?.throwIfAborted();
     const started = performance.now();
@@ -166,7 +166,7 @@ export class Dialer {
       return await this.#any(addresses, pool, request, signal);
     } catch (error) {
       signal.throwIfAborted();
-      const others = await abortable(moved(url.hostname, policy, addresses), signal);
+      const others = await abortable(newAddresses(url.hostname, policy, addresses), signal);
       if (others.length === 0) throw error;
       return this.#any(others, pool, request, signal);
     }
@@ -182,7 +182,7 @@ export class Dialer {
     let fault: Fault | undefined;
     for (const address of await this.#order(addresses, pool, request, signal)) {
       try {
-        const response = await pool.session.fetch(literal(url, address), {
+        const response = await pool.session.fetch(withAddress(url, address), {
           ...requestInit(request, signal),
           proxy: false,
         });
@@ -251,7 +251,7 @@ export class Dialer {
       return undefined;
     }
     const expected = bodyLength(headers);
-    return watch(body, {
+    return watchBody(body, {
       upstream,
       stall: this.#deadlines.stall,
       ...(expected === undefined ? {} : { expected }),
@@ -268,7 +268,7 @@ export class Dialer {
   #pool({ upstream, url, ca = this.#ca, client, proxy }: DialRequest): Pool {
     const named =
       isLiteral(url.hostname) || proxyFor(proxy, url) ? {} : { serverName: url.hostname };
-    const { tls, fingerprint } = secured(ca, client);
+    const { tls, fingerprint } = tlsOptions(ca, client);
     const key = `${upstream} ${url.origin} ${fingerprint}`;
     const known = this.#pools.get(key);
     if (known) return known;

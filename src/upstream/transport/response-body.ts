@@ -13,7 +13,7 @@ export interface BodyEnd {
   readonly fault?: Fault;
 }
 
-export interface WatchOptions {
+export interface WatchBodyOptions {
   /** For messages. */
   readonly upstream: string;
   /** The longest wait for the next byte, in milliseconds. The time a reader takes is not counted. */
@@ -32,9 +32,9 @@ export interface WatchOptions {
  * A body that fails instead of hanging, and that always says when it is over: a slot is held until
  * then. Nothing is read ahead of the reader.
  */
-export function watch(
+export function watchBody(
   source: ReadableStream<Uint8Array>,
-  options: WatchOptions,
+  options: WatchBodyOptions,
 ): ReadableStream<Uint8Array> {
   const { controller, expected } = options;
   const reader = source.getReader();

@@ -40,15 +40,15 @@ interface Waiter {
 
 /** How many requests may be under way, in the process and to each upstream. First come, first served. */
 export class Slots {
-  readonly #rooms: Readonly<Record<SlotKind, Room>>;
+  readonly #rooms: Readonly<Record<SlotKind, Semaphore>>;
 
   constructor(options: SlotsOptions = {}) {
     const limits = { ...SLOT_LIMITS, ...options.limits };
     const deadline = options.deadline ?? 10_000;
     this.#rooms = {
-      blob: new Room(limits.blob, deadline),
-      metadata: new Room(limits.metadata, deadline),
-      token: new Room(limits.token, deadline),
+      blob: new Semaphore(limits.blob, deadline),
+      metadata: new Semaphore(limits.metadata, deadline),
+      token: new Semaphore(limits.token, deadline),
     };
   }
 
@@ -72,7 +72,7 @@ export class Slots {
   }
 }
 
-class Room {
+class Semaphore {
   readonly #limits: SlotLimits;
   readonly #deadline: number;
   readonly #taken = new Map<string, number>();

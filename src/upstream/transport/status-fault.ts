@@ -1,6 +1,6 @@
 import { Fault } from "../../oci/fault.ts";
 
-export interface Asked {
+export interface RequestSubject {
   readonly upstream: string;
   readonly what: "manifest" | "blob" | "repository";
   /** For messages: `library/nginx:1.27`. */
@@ -14,10 +14,10 @@ const DEFAULT_RETRY_AFTER = 60;
 const MAX_RETRY_AFTER = 86_400;
 
 /** What an answer that is no success means. Docker Hub says 401 where others say 404. */
-export function refusal(
+export function faultFromStatus(
   status: number,
   headers: Headers,
-  { upstream, what, name, credentials }: Asked,
+  { upstream, what, name, credentials }: RequestSubject,
   now: number = Date.now(),
 ): Fault {
   if (status === 401 || status === 403) {

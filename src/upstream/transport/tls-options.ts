@@ -14,7 +14,7 @@ interface TlsParts {
  * An upstream's authorities come on top of the usual ones, as in containerd: its redirects may well
  * lead to a public storage.
  */
-export function secured(
+export function tlsOptions(
   ca: string | undefined,
   client: Identity | undefined,
 ): { readonly tls: TlsParts; readonly fingerprint: string } {

@@ -1,8 +1,8 @@
 /** Asking a registry that wants tokens, for the tests of this folder. */
 import type { UpstreamSettings } from "../../config/settings.ts";
 import { readSmall } from "../transport/response-body.ts";
-import { exchange } from "../round-trip.ts";
-import { openRoads, type RoadsOptions } from "../registry-transport.ts";
+import { roundTrip } from "../round-trip.ts";
+import { openRegistryTransport, type RegistryTransportOptions } from "../registry-transport.ts";
 import { onLoopback, repository, type Seen, serve, type TestServer } from "./test-servers.ts";
 
 export const app = repository("team/app");
@@ -10,13 +10,13 @@ export const credentials = { username: "me", password: "s3cret" };
 /** What they look like in a header. */
 export const basic = `Basic ${btoa("me:s3cret")}`;
 
-export function asker(upstream: UpstreamSettings, options: RoadsOptions = {}) {
-  const roads = openRoads({
+export function asker(upstream: UpstreamSettings, options: RegistryTransportOptions = {}) {
+  const transport = openRegistryTransport({
     resolver: onLoopback,
     ...options,
   });
   const ask = async (path = "manifests/latest", signal?: AbortSignal) => {
-    const answer = await exchange(upstream, roads, {
+    const answer = await roundTrip(upstream, transport, {
       request: "manifest",
       slot: "metadata",
       method: "GET",
@@ -30,7 +30,7 @@ export function asker(upstream: UpstreamSettings, options: RoadsOptions = {}) {
     await answer.ended;
     return { status: answer.status, text };
   };
-  return { ask, roads };
+  return { ask, roads: transport };
 }
 
 export function authorizations(server: TestServer): (string | null)[] {

@@ -15,7 +15,7 @@ import {
 } from "../../oci/names.ts";
 import type { Resolver } from "../transport/address.ts";
 import { Registry } from "../registry.ts";
-import { openRoads } from "../registry-transport.ts";
+import { openRegistryTransport } from "../registry-transport.ts";
 
 export interface Seen {
   readonly method: string;
@@ -175,6 +175,6 @@ export function chunked(bytes: Uint8Array): Response {
 
 /** A registry on this machine that is known as reg.test. */
 export function registry(port: number, path = ""): Registry {
-  const roads = openRoads({ resolver: onLoopback });
-  return new Registry(settings(`http://reg.test:${port}${path}`), roads);
+  const transport = openRegistryTransport({ resolver: onLoopback });
+  return new Registry(settings(`http://reg.test:${port}${path}`), transport);
 }

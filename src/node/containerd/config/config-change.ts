@@ -3,7 +3,7 @@ import { TomlDocument, startsWith } from "../../files/toml-document.ts";
 import { removeSubtree, setString } from "../../files/toml-edit.ts";
 import type { Configuration } from "./configuration.ts";
 import { OLD_CRI_TABLE } from "./configuration.ts";
-import type { RegistryPattern } from "./registry-tables.ts";
+import type { RegistryTables } from "./registry-tables.ts";
 import type { Traits } from "../traits.ts";
 
 /**
@@ -16,7 +16,7 @@ import type { Traits } from "../traits.ts";
  */
 export function configChanges(
   configuration: Configuration,
-  pattern: RegistryPattern,
+  pattern: RegistryTables,
   directory: string,
   traits: Traits,
 ): Map<string, string> {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { FakeFiles } from "../../nodetest/fake-files.ts";
 import { readConfiguration } from "./configuration.ts";
-import { registryPattern } from "./registry-tables.ts";
+import { registryTables } from "./registry-tables.ts";
 import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 function traits(text: string) {
@@ -19,7 +19,7 @@ const path = (table: string, value: string): string =>
 function pattern(version: string, files: Record<string, string>) {
   const read = readConfiguration(new FakeFiles(files), main, traits(version));
   return {
-    ...registryPattern(read, traits(version)),
+    ...registryTables(read, traits(version)),
     defects: read.defects.map((it) => it.kind),
     writeTo: read.writeTo,
   };

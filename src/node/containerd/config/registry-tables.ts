@@ -23,7 +23,7 @@ export interface TlsEntry {
 }
 
 /** How a node's containerd is told about mirrors. */
-export interface RegistryPattern {
+export interface RegistryTables {
   /** both: `mirrors` or TLS beside a config_path, on which CRI does not start (containerd#7844). */
   readonly kind: "none" | "deprecated" | "hosts" | "both";
   /** What `config_path` says, where it says anything. */
@@ -39,7 +39,7 @@ export interface RegistryPattern {
   readonly unknown: readonly Setting[];
 }
 
-export function registryPattern(configuration: Configuration, traits: Traits): RegistryPattern {
+export function registryTables(configuration: Configuration, traits: Traits): RegistryTables {
   const { registry } = configuration;
   const configPath = registry.find((setting) => setting.path.join(".") === "config_path");
   const path = typeof configPath?.value === "string" ? configPath.value : undefined;

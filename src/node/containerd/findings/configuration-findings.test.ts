@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { FakeFiles } from "../../nodetest/fake-files.ts";
 import { configurationFindings } from "./configuration-findings.ts";
 import { readConfiguration } from "../config/configuration.ts";
-import { registryPattern } from "../config/registry-tables.ts";
+import { registryTables } from "../config/registry-tables.ts";
 import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 const main = "/etc/containerd/config.toml";
@@ -72,7 +72,7 @@ test.each(cases)("%s, %s", (_, text, files, found) => {
   const view = new FakeFiles(files);
   const traits = traitsOf(version);
   const configuration = readConfiguration(view, main, traits);
-  const pattern = registryPattern(configuration, traits);
+  const pattern = registryTables(configuration, traits);
   const findings = configurationFindings(view, configuration, pattern, traits, version);
   expect(findings.map(({ severity, code }) => `${severity} ${code}`)).toEqual(found);
 });

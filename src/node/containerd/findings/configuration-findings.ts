@@ -4,7 +4,7 @@ import type { FileView } from "../../files/node-files.ts";
 import type { Defect } from "../config/configuration-files.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { registryDirectories } from "../hosts/hosts-directories.ts";
-import type { Mirror, RegistryPattern } from "../config/registry-tables.ts";
+import type { Mirror, RegistryTables } from "../config/registry-tables.ts";
 import type { ContainerdVersion, Traits } from "../traits.ts";
 
 const CONVERT = "entrepot node plan --cache URL shows the conversion to hosts directories";
@@ -13,7 +13,7 @@ const CONVERT = "entrepot node plan --cache URL shows the conversion to hosts di
 export function configurationFindings(
   view: FileView,
   configuration: Configuration,
-  pattern: RegistryPattern,
+  pattern: RegistryTables,
   traits: Traits,
   version: ContainerdVersion,
 ): Finding[] {
@@ -111,7 +111,7 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
 }
 
 function patternFindings(
-  pattern: RegistryPattern,
+  pattern: RegistryTables,
   traits: Traits,
   version: ContainerdVersion,
 ): Finding[] {
@@ -161,7 +161,7 @@ function patternFindings(
 function colonFindings(
   view: FileView,
   configuration: Configuration,
-  { kind, directories, configPath }: RegistryPattern,
+  { kind, directories, configPath }: RegistryTables,
   traits: Traits,
 ): Finding[] {
   if (directories.length < 2 || kind === "deprecated") return [];
@@ -188,7 +188,7 @@ function colonFindings(
 function unusedFindings(
   view: FileView,
   configuration: Configuration,
-  { directories, kind }: RegistryPattern,
+  { directories, kind }: RegistryTables,
   traits: Traits,
 ): Finding[] {
   const folder = posix.dirname(configuration.main);

@@ -1,16 +1,16 @@
 import { posix } from "node:path";
-import type { Finding, Place } from "../../findings.ts";
+import type { Finding, Position } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
 import { lossyText } from "../../files/node-files.ts";
 import { hostOfDirectory, registryDirectories } from "../hosts/hosts-directories.ts";
 import { hostOf, readHostsFile } from "../hosts/hosts-file.ts";
-import type { RegistryPattern } from "../config/registry-tables.ts";
+import type { RegistryTables } from "../config/registry-tables.ts";
 import type { Traits } from "../traits.ts";
 
 /** A mirror that pulls are sent to, and where it is named. */
 interface NamedMirror {
   readonly url: string;
-  readonly at: Place;
+  readonly at: Position;
 }
 
 const ANSWER_MS = 3_000;
@@ -18,7 +18,7 @@ const ANSWER_MS = 3_000;
 /** Asks every mirror that is named on this node, as containerd would at each pull. */
 export async function mirrorFindings(
   view: FileView,
-  pattern: RegistryPattern,
+  pattern: RegistryTables,
   traits: Traits,
 ): Promise<Finding[]> {
   const byUrl = new Map<string, NamedMirror>();
@@ -29,7 +29,7 @@ export async function mirrorFindings(
   return found.filter((finding) => finding !== undefined);
 }
 
-function fromPattern(pattern: RegistryPattern): NamedMirror[] {
+function fromPattern(pattern: RegistryTables): NamedMirror[] {
   return pattern.mirrors.flatMap((mirror) =>
     (mirror.endpoints ?? [])
       .filter((endpoint) => hostOf(endpoint) !== mirror.registry)
@@ -40,7 +40,7 @@ function fromPattern(pattern: RegistryPattern): NamedMirror[] {
   );
 }
 
-function fromHosts(view: FileView, pattern: RegistryPattern, traits: Traits): NamedMirror[] {
+function fromHosts(view: FileView, pattern: RegistryTables, traits: Traits): NamedMirror[] {
   if (pattern.kind === "deprecated") return [];
   return pattern.directories.flatMap((root) =>
     registryDirectories(view, root).flatMap((name) => {

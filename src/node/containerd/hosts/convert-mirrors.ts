@@ -1,9 +1,9 @@
 import { parseUpstreamName } from "../../../oci/names.ts";
-import type { Place } from "../../findings.ts";
+import type { Position } from "../../findings.ts";
 import type { Obstacle } from "../../plan.ts";
 import type { HostEntry, HostFields } from "./hosts-file.ts";
 import { hostOf } from "./hosts-file.ts";
-import type { Mirror, RegistryPattern, TlsEntry } from "../config/registry-tables.ts";
+import type { Mirror, RegistryTables, TlsEntry } from "../config/registry-tables.ts";
 
 /** What the deprecated pattern says of one registry, in the words of a hosts.toml. */
 export interface ConvertedRegistry {
@@ -32,7 +32,7 @@ const PULL = { capabilities: ["pull", "resolve"] } as const;
  *
  * @param exists whether a file is there on the node
  */
-export function convert(pattern: RegistryPattern, exists: (path: string) => boolean): Conversion {
+export function convert(pattern: RegistryTables, exists: (path: string) => boolean): Conversion {
   const obstacles: Obstacle[] = [];
   const notes: string[] = [];
   const tls = new Map<string, HostFields>();
@@ -160,7 +160,7 @@ function tlsFields(entry: TlsEntry): HostFields {
 }
 
 function tlsObstacles(entry: TlsEntry, exists: (path: string) => boolean): Obstacle[] {
-  const at: Place = { file: entry.file, line: entry.line };
+  const at: Position = { file: entry.file, line: entry.line };
   const found: Obstacle[] = [];
   for (const file of [entry.ca, entry.certificate, entry.key]) {
     if (file === undefined) continue;
@@ -192,7 +192,7 @@ function tlsObstacles(entry: TlsEntry, exists: (path: string) => boolean): Obsta
 }
 
 /** Keys that would be lost with the tables that go. */
-function unknownKeys(pattern: RegistryPattern): Obstacle[] {
+function unknownKeys(pattern: RegistryTables): Obstacle[] {
   return pattern.unknown.map((setting) => ({
     code: "key-not-convertible",
     at: { file: setting.file, line: setting.line },

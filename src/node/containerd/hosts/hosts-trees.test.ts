@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { FakeFiles } from "../../nodetest/fake-files.ts";
-import type { Wish } from "../../plan.ts";
+import type { DesiredState } from "../../plan.ts";
 import { planTrees } from "./hosts-trees.ts";
 import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 const CACHE = "http://cache:5000";
-const wish: Wish = {
+const desired: DesiredState = {
   cache: CACHE,
   namespaces: ["ghcr.io"],
   useDefault: false,
@@ -25,7 +25,7 @@ function adopted(
   if (!known) throw new Error(version);
   const { targets } = planTrees({
     view: new FakeFiles({ [`${directory}/ghcr.io/hosts.toml`]: text }),
-    wish,
+    desired,
     conversion: { registries: new Map(), wildcard: undefined, obstacles: [], notes: [] },
     inForce: ["/c", "/d"],
     root: "/c",
@@ -108,7 +108,7 @@ test("what _default says of a registry stays behind the cache once it has a dire
     if (!known) throw new Error(version);
     const { targets, notes } = planTrees({
       view: new FakeFiles({ "/c/_default/hosts.toml": `server = "https://all"\n${theirs}` }),
-      wish: { ...wish, adopt: false },
+      desired: { ...desired, adopt: false },
       conversion: { registries: new Map(), wildcard: undefined, obstacles: [], notes: [] },
       inForce: ["/c"],
       root: "/c",

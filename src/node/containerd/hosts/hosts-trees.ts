@@ -1,8 +1,8 @@
 import { posix } from "node:path";
 import type { FileState, FileView } from "../../files/node-files.ts";
 import { decodeText } from "../../files/node-files.ts";
-import type { Obstacle, Target, Wish } from "../../plan.ts";
-import { adoptHosts, tlsFiles } from "./merge-hosts.ts";
+import type { Obstacle, Target, DesiredState } from "../../plan.ts";
+import { mergeHosts, tlsFiles } from "./merge-hosts.ts";
 import type { Conversion } from "./convert-mirrors.ts";
 import { defaultServer } from "./convert-mirrors.ts";
 import {
@@ -18,7 +18,7 @@ import type { Traits } from "../traits.ts";
 
 export interface TreesInput {
   readonly view: FileView;
-  readonly wish: Wish;
+  readonly desired: DesiredState;
   readonly conversion: Conversion;
   /** config_path as it is in force, split; empty where no hosts directories are. */
   readonly inForce: readonly string[];
@@ -42,26 +42,26 @@ const ADVICE = "Change it by `entrepot node apply`; `entrepot node rollback` tak
 
 /** A hosts.toml for every registry that is wired or was converted. */
 export function planTrees(input: TreesInput): Trees {
-  const { wish, conversion } = input;
+  const { desired, conversion } = input;
   const result: Trees = { targets: [], notes: [], obstacles: [] };
-  const registries = new Set([...wish.namespaces, ...conversion.registries.keys()]);
+  const registries = new Set([...desired.namespaces, ...conversion.registries.keys()]);
   for (const registry of registries) planRegistry(input, registry, result);
-  if (wish.useDefault) planRegistry(input, DEFAULT_DIRECTORY, result);
+  if (desired.useDefault) planRegistry(input, DEFAULT_DIRECTORY, result);
   return result;
 }
 
 function planRegistry(input: TreesInput, registry: string, result: Trees): void {
-  const { view, wish, conversion, traits } = input;
+  const { view, desired, conversion, traits } = input;
   const isDefault = registry === DEFAULT_DIRECTORY;
   const converted = conversion.registries.get(registry);
-  const isWired = isDefault || wish.namespaces.includes(registry);
-  const ours = isWired ? [cacheHost(wish, input.authority)] : [];
-  const former = isWired && wish.replace ? [] : (converted?.hosts ?? conversion.wildcard ?? []);
+  const isWired = isDefault || desired.namespaces.includes(registry);
+  const ours = isWired ? [cacheHost(desired, input.authority)] : [];
+  const former = isWired && desired.replace ? [] : (converted?.hosts ?? conversion.wildcard ?? []);
   const shadowed = isDefault || !isWired ? undefined : shadowedDefault(input, registry);
   if (shadowed)
     result.notes.push(`${registry}: the hosts of ${shadowed.file} stay behind the cache`);
   const behind = [...former, ...(shadowed?.hosts ?? [])];
-  const more = behind.filter((host) => host.url !== wish.cache).map(withDialTimeout);
+  const more = behind.filter((host) => host.url !== desired.cache).map(withDialTimeout);
   // A server in _default would be that of every registry: it is left out, and each is its own.
   const server = isDefault
     ? undefined
@@ -71,7 +71,7 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   const source = present === undefined ? undefined : view.read(posix.join(present, "hosts.toml"));
   if (present !== undefined && source !== undefined && source.bytes.length > 0) {
     const file = posix.join(present, "hosts.toml");
-    if (!wish.adopt) {
+    if (!desired.adopt) {
       result.obstacles.push({
         code: "foreign-hosts-file",
         at: { file },
@@ -101,12 +101,12 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
       traits,
       isUsable: (name: string) => isCertificate(view, name),
       moves: posix.dirname(path) !== present,
-      ...(isWired ? { cache: wish.cache } : {}),
+      ...(isWired ? { cache: desired.cache } : {}),
     };
-    const adopted = adoptHosts(adoption);
+    const adopted = mergeHosts(adoption);
     result.notes.push(...adopted.notes);
     // What is written anew has nothing to go back to: mirrors that came from elsewhere would be lost.
-    const out = adopted.isPlain ? source : like(source, adoptHosts({ ...adoption, ours: [] }).text);
+    const out = adopted.isPlain ? source : like(source, mergeHosts({ ...adoption, ours: [] }).text);
     const after = like(source, adopted.text);
     result.targets.push({ path, kind: "hosts", after, out, why: `${registry}, adopted` });
     return;
@@ -134,13 +134,13 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
   });
 }
 
-function cacheHost(wish: Wish, authority: string): HostEntry {
+function cacheHost(desired: DesiredState, authority: string): HostEntry {
   return {
-    url: wish.cache,
+    url: desired.cache,
     capabilities: ["pull", "resolve"],
-    ...(wish.cacheCa === undefined ? {} : { ca: [authority] }),
+    ...(desired.cacheCa === undefined ? {} : { ca: [authority] }),
     // Without it a cache that is gone costs 30 s a request where nothing refuses the connection.
-    dialTimeout: wish.dialTimeout,
+    dialTimeout: desired.dialTimeout,
   };
 }
 

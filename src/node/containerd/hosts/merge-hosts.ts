@@ -11,7 +11,7 @@ import {
 import { tomlString } from "../../files/toml-document.ts";
 import type { Traits } from "../traits.ts";
 
-export interface Adopted {
+export interface MergedHosts {
   readonly text: string;
   /** What is not as it was, in sentences. */
   readonly notes: readonly string[];
@@ -19,7 +19,7 @@ export interface Adopted {
   readonly isPlain: boolean;
 }
 
-export interface Adoption {
+export interface MergeInput {
   readonly text: string;
   /** Where the file stands, and the file's own name for messages. */
   readonly directory: string;
@@ -42,7 +42,7 @@ export interface Adoption {
  * comments and certificates. A sound file keeps every byte and gets lines added; one that containerd
  * could not read, or would read wrongly, is written anew from what it meant.
  */
-export function adoptHosts(adoption: Adoption): Adopted {
+export function mergeHosts(adoption: MergeInput): MergedHosts {
   const { text, directory, traits, ours } = adoption;
   const file = readHostsFile(text, directory, traits);
   const names = new Set([...ours, ...adoption.more].map((host) => host.url));
@@ -72,7 +72,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "ca-and-skip-verify",
 ]);
 
-function insert(adoption: Adoption, file: HostsFile): Adopted {
+function insert(adoption: MergeInput, file: HostsFile): MergedHosts {
   const { text, ours, server } = adoption;
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
   const head = [OWNERSHIP_MARK, "# adopted: what stood here before follows, behind the cache"];
@@ -97,7 +97,7 @@ function insert(adoption: Adoption, file: HostsFile): Adopted {
   return { text: result.join(""), notes: [], isPlain: true };
 }
 
-function rewrite(adoption: Adoption, file: HostsFile): Adopted {
+function rewrite(adoption: MergeInput, file: HostsFile): MergedHosts {
   const { ours, more, registry, traits } = adoption;
   const text = adoption.text.replace(/^\uFEFF/, "");
   const notes: string[] = [];
@@ -165,7 +165,7 @@ function keptComments(text: string, file: HostsFile, notes: string[]): string[] 
     .filter((comment) => comment !== OWNERSHIP_MARK.slice(2));
 }
 
-function serverOf(adoption: Adoption, file: HostsFile, notes: string[]): string | undefined {
+function serverOf(adoption: MergeInput, file: HostsFile, notes: string[]): string | undefined {
   const misplaced = file.defects.find((defect) => defect.kind === "server-in-host");
   if (file.server === undefined && misplaced?.kind === "server-in-host") {
     notes.push(
@@ -187,7 +187,7 @@ function withKnownCapabilities<T extends HostFields>(host: T, traits: Traits): T
   return { ...host, capabilities: known };
 }
 
-function isSound(fields: HostFields, adoption: Adoption): boolean {
+function isSound(fields: HostFields, adoption: MergeInput): boolean {
   return tlsFiles(fields).every(adoption.isUsable);
 }
 

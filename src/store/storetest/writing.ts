@@ -1,0 +1,34 @@
+import { expect } from "bun:test";
+import type { Digest } from "../../oci/digest.ts";
+import { digestOf } from "../../oci/digest.ts";
+import type { BlobStore, BlobWriter } from "../blob-store.ts";
+
+/** Appends in pieces of a size that divides nothing evenly. */
+export async function appendAll(
+  writer: BlobWriter,
+  bytes: Uint8Array,
+  piece = 10_007,
+): Promise<void> {
+  for (let at = 0; at < bytes.byteLength; at += piece) {
+    await writer.append(bytes.subarray(at, at + piece));
+  }
+}
+
+export async function storeBytes(store: BlobStore, bytes: Uint8Array): Promise<Digest> {
+  const digest = digestOf(bytes);
+  const writer = await store.writer(digest);
+  await appendAll(writer, bytes, 65_536);
+  expect(writer.verify()).toBe(true);
+  await writer.commit();
+  return digest;
+}
+
+/** What is thrown, to look into. */
+export async function rejection(work: Promise<unknown>): Promise<unknown> {
+  try {
+    await work;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("it was expected to fail, and did not");
+}
