@@ -18,7 +18,7 @@ export type FaultDetail =
       readonly served: readonly string[];
     }
   | {
-      readonly kind: "unknown";
+      readonly kind: "not-found";
       readonly what: "manifest" | "blob" | "repository";
       readonly upstream: string;
       readonly name: string;
@@ -34,7 +34,11 @@ export type FaultDetail =
     }
   /** The owner of this cache does not want it served. */
   | { readonly kind: "not-allowed"; readonly upstream: string; readonly name: string }
-  | { readonly kind: "upstream-limited"; readonly upstream: string; readonly retryAfter: number }
+  | {
+      readonly kind: "upstream-rate-limited";
+      readonly upstream: string;
+      readonly retryAfter: number;
+    }
   | {
       readonly kind: "upstream-failed";
       readonly upstream: string;
@@ -49,7 +53,11 @@ export type FaultDetail =
       readonly waitedFor: string;
       readonly seconds: number;
     }
-  | { readonly kind: "upstream-untrue"; readonly upstream: string; readonly reason: string }
+  | {
+      readonly kind: "upstream-invalid-response";
+      readonly upstream: string;
+      readonly reason: string;
+    }
   | {
       readonly kind: "address-refused";
       readonly upstream: string;
@@ -57,7 +65,14 @@ export type FaultDetail =
       readonly reason: string;
     }
   | { readonly kind: "overloaded"; readonly upstream: string }
-  | { readonly kind: "storage"; readonly reason: string };
+  /** The medium failed: an input/output error, a missing permission, a database that refuses. */
+  | { readonly kind: "storage"; readonly reason: string }
+  /** A full disk or a full quota: nothing is broken, and the blob is served without being stored. */
+  | { readonly kind: "no-space"; readonly reason: string }
+  /** Whoever wanted it is gone, or the cache is shutting down. */
+  | { readonly kind: "cancelled"; readonly reason: string }
+  /** A defect of the cache itself. */
+  | { readonly kind: "internal"; readonly reason: string };
 
 export type FaultKind = FaultDetail["kind"];
 
@@ -79,6 +94,16 @@ export function isUpstreamFault(fault: Fault): boolean {
     fault.detail.kind.startsWith("upstream-") ||
     fault.detail.kind === "address-refused" ||
     fault.detail.kind === "overloaded"
+  );
+}
+
+/** Whether the fault lies with this cache, so that asking another source cannot mend it. */
+export function isLocalFault({ detail }: Fault): boolean {
+  return (
+    detail.kind === "storage" ||
+    detail.kind === "no-space" ||
+    detail.kind === "cancelled" ||
+    detail.kind === "internal"
   );
 }
 
@@ -110,7 +135,7 @@ function describe(detail: FaultDetail): string {
       return "there is nothing here: a registry's routes begin with /v2/";
     case "namespace-unknown":
       return `${quote(detail.asked)} is not cached here. Cached are: ${detail.served.join(", ")}`;
-    case "unknown":
+    case "not-found":
       return `${detail.upstream} has no ${detail.what} ${detail.name}`;
     case "not-acceptable":
       return `it is stored as ${detail.mediaType}, which the Accept header does not allow`;
@@ -118,7 +143,7 @@ function describe(detail: FaultDetail): string {
       return `${detail.upstream} answered ${detail.status} for ${detail.name}: it does not exist there, or ${PRIVATE[detail.credentials ?? "none"]}`;
     case "not-allowed":
       return `the owner of this cache does not allow ${detail.name} of ${detail.upstream}: see allow and deny in its configuration`;
-    case "upstream-limited":
+    case "upstream-rate-limited":
       return `${detail.upstream} limits how often it is asked (429): try again in ${detail.retryAfter} s, or configure credentials for it`;
     case "upstream-failed":
       return detail.at === undefined
@@ -128,7 +153,7 @@ function describe(detail: FaultDetail): string {
       return `${detail.upstream} cannot be reached: ${detail.reason}`;
     case "upstream-timeout":
       return `${detail.upstream} did not ${detail.waitedFor} within ${detail.seconds} s`;
-    case "upstream-untrue":
+    case "upstream-invalid-response":
       return `${detail.upstream} sent something that cannot be used: ${detail.reason}`;
     case "address-refused":
       return `${detail.host}, where ${detail.upstream} led, ${detail.reason}`;
@@ -136,6 +161,12 @@ function describe(detail: FaultDetail): string {
       return `too many requests to ${detail.upstream} are under way`;
     case "storage":
       return `the cache's storage failed: ${detail.reason}`;
+    case "no-space":
+      return `the cache has no space to store it: ${detail.reason}`;
+    case "cancelled":
+      return `cancelled: ${detail.reason}`;
+    case "internal":
+      return `internal error: ${detail.reason}`;
   }
 }
 

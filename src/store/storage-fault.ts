@@ -14,10 +14,21 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EROFS: "the file system is mounted read-only",
 };
 
-/** A failure of the medium as the one fault that upper floors know; a fault passes as it is. */
+/** What the system and SQLite say where there is no space left, on the disk or in a quota. */
+const NO_SPACE: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
+
+/**
+ * A failed call of the system as a fault: `no-space` where the disk or a quota is full, else
+ * `storage`. A fault passes as it is.
+ */
 export function storageFault(doing: string, cause: unknown): Fault {
   if (cause instanceof Fault) return cause;
-  return new Fault({ kind: "storage", reason: `cannot ${doing}: ${meaning(cause)}` }, { cause });
+  const reason = `cannot ${doing}: ${meaning(cause)}`;
+  return new Fault({ kind: storageKind(systemCode(cause)), reason }, { cause });
+}
+
+export function storageKind(code: string | undefined): "storage" | "no-space" {
+  return code !== undefined && NO_SPACE.has(code) ? "no-space" : "storage";
 }
 
 /** In words what a failed call of the system means. */

@@ -128,7 +128,7 @@ export class Failover {
 
   invalidResponse(reason: string, cause?: ManifestError): Fault {
     const upstream = this.#settings.name;
-    return new Fault({ kind: "upstream-untrue", upstream, reason }, { cause });
+    return new Fault({ kind: "upstream-invalid-response", upstream, reason }, { cause });
   }
 
   get #who(): string {
@@ -195,12 +195,13 @@ export class Failover {
         circuit.abandoned();
         throw error;
       }
-      if (error.detail.kind === "upstream-untrue" && !isOfForm(error))
+      if (error.detail.kind === "upstream-invalid-response" && !isOfForm(error))
         reportCorrupt(host, error, this.#transport.observe);
       circuit.failed(error);
       const { detail } = error;
-      if (detail.kind === "upstream-limited") host.limits.limited(who(), kind, detail.retryAfter);
-      if (detail.kind === "unknown" && kind === "metadata") host.limits.passed(who());
+      if (detail.kind === "upstream-rate-limited")
+        host.limits.limited(who(), kind, detail.retryAfter);
+      if (detail.kind === "not-found" && kind === "metadata") host.limits.passed(who());
       throw error;
     }
   }

@@ -120,7 +120,7 @@ export class Hosts {
           ...(failing.since === undefined ? {} : { since: failing.since }),
           ...(last ? { last } : {}),
           ...(budget ? { budget } : {}),
-          ...(limited?.detail.kind === "upstream-limited"
+          ...(limited?.detail.kind === "upstream-rate-limited"
             ? { limitedFor: limited.detail.retryAfter }
             : {}),
         };

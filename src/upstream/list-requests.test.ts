@@ -30,9 +30,9 @@ test("tags that are none", async () => {
   let body = '{"tags":"v1"}';
   using server = serve(() => new Response(body));
   const subject = registry(server.port);
-  expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-untrue");
+  expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-invalid-response");
   body = `{"tags":["${"x".repeat(4 * 1024 * 1024)}"]}`;
-  expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-untrue");
+  expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-invalid-response");
 });
 
 test("referrers over pages, and of a registry that lacks them", async () => {
@@ -60,9 +60,13 @@ test("referrers that do not end, and that lead elsewhere", async () => {
     return Response.json({ manifests: [] }, { headers: { link } });
   });
   const subject = registry(server.port);
-  expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe("upstream-untrue");
+  expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe(
+    "upstream-invalid-response",
+  );
   expect(server.seen).toHaveLength(20);
   link = '<http://evil.example/v2/>; rel="next"';
-  expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe("upstream-untrue");
+  expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe(
+    "upstream-invalid-response",
+  );
   expect(server.seen).toHaveLength(21);
 });

@@ -110,7 +110,7 @@ async function askPage<Value>(
   try {
     return await failover.send(asked, question, use);
   } catch (error) {
-    if (error instanceof Fault && error.detail.kind === "unknown") return undefined;
+    if (error instanceof Fault && error.detail.kind === "not-found") return undefined;
     throw error;
   }
 }

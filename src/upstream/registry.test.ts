@@ -47,7 +47,7 @@ test("HEAD without a digest, and with another than was asked for", async () => {
   expect((await registry(bare.port).headManifest(app, latest)).digest).toBeUndefined();
   using wrong = serve(() => manifestResponse({ "docker-content-digest": contentDigest }));
   const fault = await faultOf(registry(wrong.port).headManifest(app, manifestDigest));
-  expect(fault.kind).toBe("upstream-untrue");
+  expect(fault.kind).toBe("upstream-invalid-response");
 });
 
 test("a registry below a path", async () => {
@@ -75,8 +75,10 @@ test.each([
 test("manifests that are not what they should be", async () => {
   using server = serve(() => manifestResponse({ "docker-content-digest": contentDigest }));
   const subject = registry(server.port);
-  expect((await faultOf(subject.getManifest(app, latest))).kind).toBe("upstream-untrue");
-  expect((await faultOf(subject.getManifest(app, contentDigest))).kind).toBe("upstream-untrue");
+  expect((await faultOf(subject.getManifest(app, latest))).kind).toBe("upstream-invalid-response");
+  expect((await faultOf(subject.getManifest(app, contentDigest))).kind).toBe(
+    "upstream-invalid-response",
+  );
   // For a digest only the bytes count.
   expect((await subject.getManifest(app, manifestDigest)).digest).toBe(manifestDigest);
   expect((await subject.getManifest(app, sha512)).digest).toBe(sha512);
@@ -87,21 +89,21 @@ test("a manifest over 8 MiB is refused, with a length and without", async () => 
   using server = serve(({ path }) => (path.endsWith("latest") ? new Response(big) : chunked(big)));
   const subject = registry(server.port);
   for (const name of [latest, tag("chunked")]) {
-    expect((await faultOf(subject.getManifest(app, name))).kind).toBe("upstream-untrue");
+    expect((await faultOf(subject.getManifest(app, name))).kind).toBe("upstream-invalid-response");
   }
 });
 
 test.each([
   [401, { kind: "upstream-denied", status: 401 }],
   [403, { kind: "upstream-denied", status: 403 }],
-  [404, { kind: "unknown", what: "manifest", name: "team/app:latest" }],
-  [429, { kind: "upstream-limited", retryAfter: 7 }],
+  [404, { kind: "not-found", what: "manifest", name: "team/app:latest" }],
+  [429, { kind: "upstream-rate-limited", retryAfter: 7 }],
   [500, { kind: "upstream-failed", status: 500 }],
   [503, { kind: "upstream-failed", status: 503 }],
   [400, { kind: "upstream-failed", status: 400 }],
   [204, { kind: "upstream-failed", status: 204 }],
   [304, { kind: "upstream-failed", status: 304 }],
-  [206, { kind: "upstream-untrue" }],
+  [206, { kind: "upstream-invalid-response" }],
 ])("status %i", async (status, detail) => {
   using server = serve(
     () =>
@@ -127,7 +129,7 @@ test("a web page with 200 is no manifest, blob or list", async () => {
     subject.listTags(app, { n: 10 }),
     subject.referrers(app, manifestDigest),
   ];
-  for (const one of asked) expect((await faultOf(one)).kind).toBe("upstream-untrue");
+  for (const one of asked) expect((await faultOf(one)).kind).toBe("upstream-invalid-response");
 });
 
 test("health follows what is answered", async () => {
@@ -200,7 +202,7 @@ test.each([
       }),
   );
   const fault = await faultOf(registry(server.port).getBlob(app, contentDigest, 4, undefined, 8));
-  expect(fault.kind).toBe("upstream-untrue");
+  expect(fault.kind).toBe("upstream-invalid-response");
 });
 
 test("a 206 that nobody asked for is not used", async () => {
@@ -208,7 +210,7 @@ test("a 206 that nobody asked for is not used", async () => {
     () => new Response("01", { status: 206, headers: { "content-range": "bytes 0-1/10" } }),
   );
   const fault = await faultOf(registry(server.port).getBlob(app, contentDigest, 0));
-  expect(fault.kind).toBe("upstream-untrue");
+  expect(fault.kind).toBe("upstream-invalid-response");
 });
 
 test("an empty blob", async () => {
@@ -247,7 +249,7 @@ test("a probe of a blob that is empty, whole, missing or private", async () => {
   expect(await subject.probeBlob(app, contentDigest)).toEqual({ size: 10 });
   answer = () => new Response("", { status: 404 });
   expect(await faultOf(subject.probeBlob(app, contentDigest))).toMatchObject({
-    kind: "unknown",
+    kind: "not-found",
     what: "blob",
   });
   answer = () => new Response("", { status: 403 });

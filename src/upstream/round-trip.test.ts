@@ -114,7 +114,7 @@ test("redirects: five are followed, circles and more are not", async () => {
   expect((await ask("manifests/step5")).text).toBe("there");
   expect(await faultOf(ask("manifests/step6"))).toMatchObject({ reason: "more than 5 redirects" });
   expect(await faultOf(ask("manifests/circle"))).toMatchObject({
-    kind: "upstream-untrue",
+    kind: "upstream-invalid-response",
     reason: expect.stringContaining("circle"),
   });
 });
@@ -130,8 +130,8 @@ test.each([
   ["a link-local address", "http://169.254.169.254/latest/meta-data", "address-refused"],
   ["loopback by name", "http://inside.example/", "address-refused"],
   ["mapped loopback", "http://[::ffff:127.0.0.1]/", "address-refused"],
-  ["another scheme", "file:///etc/passwd", "upstream-untrue"],
-  ["nowhere", "http://", "upstream-untrue"],
+  ["another scheme", "file:///etc/passwd", "upstream-invalid-response"],
+  ["nowhere", "http://", "upstream-invalid-response"],
 ])("a redirect to %s is refused", async (_, location, kind) => {
   using server = serve(() => new Response("", { status: 302, headers: { location } }));
   const upstream = settings(`http://reg.test:${server.port}`, { allowPrivate: false });
@@ -145,7 +145,7 @@ test.each([
     headers: {},
   } as const;
   const fault = await faultOf(roundTrip(upstream, roads, question));
-  expect(fault.kind).toBe(kind as "upstream-untrue"); // The table's third column.
+  expect(fault.kind).toBe(kind as "upstream-invalid-response"); // The table's third column.
 });
 
 test("https never leads to http", async () => {
@@ -154,7 +154,7 @@ test("https never leads to http", async () => {
   using server = serve(() => Response.redirect(`http://reg.test:${plain.port}/x`, 302), tls);
   const { ask } = asker(settings(`https://reg.test:${server.port}`), { ca: tls.cert });
   expect(await faultOf(ask())).toMatchObject({
-    kind: "upstream-untrue",
+    kind: "upstream-invalid-response",
     reason: expect.stringContaining("from https to http"),
   });
   expect(plain.connections()).toBe(0);

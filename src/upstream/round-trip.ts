@@ -229,5 +229,5 @@ function redirectTarget(settings: UpstreamSettings, from: URL, location: string 
 }
 
 function untrue(settings: UpstreamSettings, reason: string): Fault {
-  return new Fault({ kind: "upstream-untrue", upstream: settings.name, reason });
+  return new Fault({ kind: "upstream-invalid-response", upstream: settings.name, reason });
 }

@@ -56,7 +56,11 @@ export class Bypass {
     const { size } = await upstream.registry.probeBlob(repository, digest);
     if (size !== undefined) return { size, cacheStatus: BYPASS };
     const reason = `it does not tell the size of ${digest}`;
-    throw new Fault({ kind: "upstream-untrue", upstream: upstream.settings.name, reason });
+    throw new Fault({
+      kind: "upstream-invalid-response",
+      upstream: upstream.settings.name,
+      reason,
+    });
   }
 
   /** @throws Fault */

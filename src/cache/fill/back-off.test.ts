@@ -4,7 +4,7 @@ import { BackOff } from "./back-off.ts";
 
 const upstream = "reg.test";
 const broken = new Fault({ kind: "upstream-unreachable", upstream, reason: "cut" });
-const limited = new Fault({ kind: "upstream-limited", upstream, retryAfter: 7 });
+const limited = new Fault({ kind: "upstream-rate-limited", upstream, retryAfter: 7 });
 
 function backOff(random: number) {
   const clock = { now: 0 };

@@ -57,7 +57,7 @@ export class BackOff {
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#fruitless);
     this.#fruitless = Math.min(this.#fruitless + 1, 16);
     const { detail } = fault;
-    const told = detail.kind === "upstream-limited" ? detail.retryAfter * 1000 : 0;
+    const told = detail.kind === "upstream-rate-limited" ? detail.retryAfter * 1000 : 0;
     const pause = told + this.#random() * longest;
     return pause < left ? pause : undefined;
   }

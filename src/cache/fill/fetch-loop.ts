@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { Fault } from "../../oci/fault.ts";
+import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import type { Source, Transfer } from "./source.ts";
@@ -64,10 +64,10 @@ export class FetchLoop {
         return;
       } catch (error) {
         const fault = toFault(error);
-        if (signal.aborted || fault.detail.kind === "storage") throw fault;
+        if (signal.aborted || isLocalFault(fault)) throw fault;
         // An earlier process kept all of it, and nobody knows the size: the digest will tell.
         if (fault.detail.kind === "invalid-range" && writer.length > 0) return;
-        if (fault.detail.kind === "upstream-untrue") {
+        if (fault.detail.kind === "upstream-invalid-response") {
           this.#blame(fault);
           // With wrong bytes in the draft, no other source can make it right.
           if (this.#hasOthers || writer.length > before) throw fault;
@@ -140,6 +140,10 @@ export class FetchLoop {
   }
 
   #untrue(reason: string, source: Source | undefined = this.#options.sources.sources[0]): Fault {
-    return new Fault({ kind: "upstream-untrue", upstream: source?.name ?? "the upstream", reason });
+    return new Fault({
+      kind: "upstream-invalid-response",
+      upstream: source?.name ?? "the upstream",
+      reason,
+    });
   }
 }

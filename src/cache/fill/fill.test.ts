@@ -57,7 +57,7 @@ describe("a fill", () => {
 
   test("takes a broken transfer's rest from another source", async () => {
     const { bytes, digest } = content(MIB);
-    const gone = new Fault({ kind: "unknown", what: "blob", upstream: "a.test", name: digest });
+    const gone = new Fault({ kind: "not-found", what: "blob", upstream: "a.test", name: digest });
     const first = new ScriptedSource(bytes, [{ breaksAfter: 50_000 }, { fault: gone }], "a.test/x");
     const second = new ScriptedSource(bytes, [], "b.test/x");
     const fill = new Fill(digest, new MemoryBlobStore(), first);
@@ -100,7 +100,7 @@ describe("a fill", () => {
     const { bytes, digest } = content(MIB);
     const source = new ScriptedSource(bytes, [{ bytes: content(MIB, 7).bytes }]);
     const fault = await faultOf(new Fill(digest, new MemoryBlobStore(), source).stored);
-    expect(fault.detail.kind).toBe("upstream-untrue");
+    expect(fault.detail.kind).toBe("upstream-invalid-response");
     expect(source.offsets).toEqual([0]);
   });
 
@@ -139,6 +139,8 @@ describe("a fill", () => {
     const stopped = new Fill(digest, store, hanging);
     while (stopped.available < 400_000 - 64 * 1024) await stopped.progress();
     await stopped.stop();
+    expect(stopped.fault?.detail.kind).toBe("cancelled");
+    expect(stopped.resumePoint).toBeUndefined();
     const source = new ScriptedSource(bytes);
     const next = new Fill(digest, store, source);
     await next.stored;
@@ -146,6 +148,20 @@ describe("a fill", () => {
     expect(next.resumedBytes).toBe(offset);
     expect(offset).toBeGreaterThanOrEqual(400_000 - 64 * 1024);
     expect(source.sent).toBe(bytes.length - offset);
+  });
+
+  test("that meets a defect of the cache tells it as one, and hands its followers over", async () => {
+    const { bytes, digest } = content(MIB);
+    class DefectiveStore extends MemoryBlobStore {
+      override async writer(): Promise<never> {
+        throw new TypeError("undefined is not an object");
+      }
+    }
+    const fill = new Fill(digest, new DefectiveStore(), new ScriptedSource(bytes));
+    expect((await faultOf(fill.stored)).detail.kind).toBe("internal");
+    expect(fill.resumePoint?.length).toBe(0);
+    const body = follow(fill, { first: 0, end: bytes.length, giveUp: () => {} });
+    expect(await new Response(body).bytes()).toEqual(bytes);
   });
 
   test("finishes a draft that was kept whole, asking nobody where the size is known", async () => {
@@ -180,7 +196,7 @@ describe("a fill", () => {
     const store = new MemoryBlobStore();
     const fill = new Fill(digest, store, new ScriptedSource(bytes, [behaviour]), bytes.length);
     const fault = await faultOf(fill.stored);
-    expect(fault.detail.kind).toBe("upstream-untrue");
+    expect(fault.detail.kind).toBe("upstream-invalid-response");
     expect(fault.message).toContain(message);
     expect(await isGone(store, digest)).toBe(true);
   });

@@ -1,5 +1,5 @@
 import { type Digest, newHasher } from "../../oci/digest.ts";
-import { Fault } from "../../oci/fault.ts";
+import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { FetchLoop } from "./fetch-loop.ts";
@@ -156,7 +156,7 @@ export class Fill {
 
   /** Ends the download but keeps its bytes, for a fill that goes on from there. */
   async stop(): Promise<void> {
-    this.#abort.abort(new Fault({ kind: "storage", reason: "the cache is stopping" }));
+    this.#abort.abort(new Fault({ kind: "cancelled", reason: "the cache is shutting down" }));
     await this.stored.catch(() => {});
   }
 
@@ -215,14 +215,14 @@ export class Fill {
       const fault = toFault(error);
       // Or an earlier process kept a beginning that may be what is wrong.
       const isAnother = this.#download.hasOthers || this.#kept > 0;
-      const isUntrue = fault.detail.kind === "upstream-untrue";
+      const isUntrue = fault.detail.kind === "upstream-invalid-response";
       if (isUntrue && isAnother && this.#attempt < MOST_ATTEMPTS) {
         await writer.discard();
         return undefined;
       }
       // Told before the draft is closed, so that no follower takes its closing for the failure.
       this.#fault = fault;
-      if (this.#fault.detail.kind === "storage" && !this.#abort.signal.aborted) {
+      if (isLocalFault(fault) && fault.detail.kind !== "cancelled" && !this.#abort.signal.aborted) {
         await this.#handOver(writer);
       }
       const isUseless = this.#resumePoint !== undefined || writer.length === 0 || isUntrue;

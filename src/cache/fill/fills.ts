@@ -62,7 +62,8 @@ export class Fills {
       running.sources.add(source);
       return running;
     }
-    if (this.#stopping) throw new Fault({ kind: "storage", reason: "the cache is stopping" });
+    if (this.#stopping)
+      throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
     const fill = new Fill(digest, this.#store, source, size, this.#puts.running(digest));
     this.#running.set(digest, fill);
     void this.#watch(fill, source.name);

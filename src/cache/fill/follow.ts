@@ -133,7 +133,7 @@ export function follow(fill: Fill, following: FollowOptions): ReadableStream<Uin
 function begunAnew({ digest, sources }: Fill): Fault {
   const upstream = sources.sources[0]?.name ?? "the upstream";
   const reason = `what a mirror sent as ${digest} was wrong; it is being fetched from elsewhere`;
-  return new Fault({ kind: "upstream-untrue", upstream, reason });
+  return new Fault({ kind: "upstream-invalid-response", upstream, reason });
 }
 
 /** Bytes ahead of a fill; it ends in silence, since the fill will come by. */

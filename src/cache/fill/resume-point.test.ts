@@ -72,7 +72,7 @@ test.each([
   disk.fail();
   await fill.stored.catch(() => {});
   const { fault, received } = await readOn(reader, givenUp);
-  expect(fault?.detail.kind).toBe("upstream-untrue");
+  expect(fault?.detail.kind).toBe("upstream-invalid-response");
   expect(received).toBeLessThanOrEqual(bytes.length - 64 * KIB);
   // What came before the write failed is not asked for again.
   expect(source.offsets[1]).toBe(fill.resumePoint?.length);
@@ -97,6 +97,6 @@ test("who has some of what a mirror made up gets no right end to it from a full 
   await fill.stored.catch(() => {});
   expect(fill.resumePoint?.length).toBeLessThan(MIB);
   const { fault } = await readOn(reader, givenUp);
-  expect(fault?.detail.kind).toBe("upstream-untrue");
+  expect(fault?.detail.kind).toBe("upstream-invalid-response");
   await reader.cancel();
 });

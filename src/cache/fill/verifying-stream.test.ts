@@ -64,7 +64,7 @@ describe("a content that cannot be stored", () => {
     expect(source.offsets).toEqual([120_000]);
     const other = { length: 120_000, hasher: newHasher(digest).update("something else") };
     const wrong = await readAll([{}], { first: 125_000, from: other });
-    expect(wrong.fault?.detail.kind).toBe("upstream-untrue");
+    expect(wrong.fault?.detail.kind).toBe("upstream-invalid-response");
     expect(wrong.received.byteLength).toBeLessThanOrEqual(bytes.byteLength - 125_000 - HELD_BACK);
   });
 
@@ -74,7 +74,7 @@ describe("a content that cannot be stored", () => {
       const flipped = bytes.slice();
       flipped[10] = (flipped[10] ?? 0) ^ 1;
       const { received, fault } = await readAll([{ bytes: flipped, ...more }]);
-      expect(fault?.detail.kind).toBe("upstream-untrue");
+      expect(fault?.detail.kind).toBe("upstream-invalid-response");
       expect(received.byteLength).toBeLessThanOrEqual(bytes.byteLength - HELD_BACK);
     },
   );
@@ -90,7 +90,7 @@ describe("a content that cannot be stored", () => {
 
   test("is refused where its source has another size", async () => {
     const { fault } = await readAll([{}], { size: 5 });
-    expect(fault?.detail.kind).toBe("upstream-untrue");
+    expect(fault?.detail.kind).toBe("upstream-invalid-response");
   });
 
   test("is given up where its source breaks for good", async () => {

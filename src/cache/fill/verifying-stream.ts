@@ -80,7 +80,7 @@ export class VerifyingStream {
         fault ??= toFault(error);
       }
     }
-    throw fault ?? new Fault({ kind: "storage", reason: "no source is left" });
+    throw fault ?? new Fault({ kind: "internal", reason: "no source is left" });
   }
 
   /**
@@ -101,7 +101,7 @@ export class VerifyingStream {
 
   cancel(): void {
     this.#isOver = true;
-    this.#abort.abort(new Fault({ kind: "storage", reason: "the client is gone" }));
+    this.#abort.abort(new Fault({ kind: "cancelled", reason: "the client is gone" }));
     this.#reader?.cancel().catch(() => {});
   }
 
@@ -201,6 +201,6 @@ export class VerifyingStream {
 
   #untrue(reason: string): Fault {
     const upstream = this.#relayed.sources[0]?.name ?? "the upstream";
-    return new Fault({ kind: "upstream-untrue", upstream, reason });
+    return new Fault({ kind: "upstream-invalid-response", upstream, reason });
   }
 }

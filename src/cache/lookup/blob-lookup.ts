@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { Fault } from "../../oci/fault.ts";
+import { Fault, isLocalFault } from "../../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
 import type { MetadataStore, Link, RepositoryRef } from "../../store/metadata-store.ts";
@@ -112,7 +112,7 @@ export class BlobLookup {
       } catch (error) {
         if (fill.resumePoint) return fill;
         // It was ending when this one joined it: what another place was refused says nothing here.
-        if (isOurs || fill.sources.hasTried(source) || fill.fault?.detail.kind === "storage")
+        if (isOurs || fill.sources.hasTried(source) || (fill.fault && isLocalFault(fill.fault)))
           throw error;
         await fill.stored.catch(() => {});
       }

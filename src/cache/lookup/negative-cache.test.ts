@@ -5,10 +5,10 @@ import { NegativeCache } from "./negative-cache.ts";
 const upstream = "reg.test";
 
 test.each<[string, FaultDetail, number]>([
-  ["missing", { kind: "unknown", what: "blob", upstream, name: "x" }, 30_000],
+  ["missing", { kind: "not-found", what: "blob", upstream, name: "x" }, 30_000],
   ["failed", { kind: "upstream-failed", upstream, status: 500 }, 5000],
   ["denied", { kind: "upstream-denied", upstream, name: "x", status: 401 }, 5000],
-  ["limited", { kind: "upstream-limited", upstream, retryAfter: 60 }, 0],
+  ["limited", { kind: "upstream-rate-limited", upstream, retryAfter: 60 }, 0],
   ["overloaded", { kind: "overloaded", upstream }, 0],
   ["storage", { kind: "storage", reason: "full" }, 0],
 ])("what is %s is not asked again for its time", async (_, detail, kept) => {
@@ -34,7 +34,7 @@ test.each<[string, FaultDetail, number]>([
 
 test("nothing is remembered that was asked before all was forgotten", async () => {
   const negativeCache = new NegativeCache();
-  const missing = new Fault({ kind: "unknown", what: "blob", upstream, name: "x" });
+  const missing = new Fault({ kind: "not-found", what: "blob", upstream, name: "x" });
   const answer = Promise.withResolvers<string>();
   const early = negativeCache.run("a", () => answer.promise).catch((error: unknown) => error);
   const fails = negativeCache

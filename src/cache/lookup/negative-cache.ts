@@ -40,7 +40,7 @@ export class NegativeCache {
   }
 
   remember(key: string, fault: Fault): void {
-    const ttl = fault.detail.kind === "unknown" ? MISSING_FOR : FAILED_FOR;
+    const ttl = fault.detail.kind === "not-found" ? MISSING_FOR : FAILED_FOR;
     if (isNegative(fault)) this.#faults.set(key, fault, { ttl });
   }
 }
@@ -48,6 +48,6 @@ export class NegativeCache {
 /** A limit has a time of its own, and that there was no room here says nothing of the upstream. */
 function isNegative(fault: Fault): boolean {
   const { kind } = fault.detail;
-  if (kind === "upstream-limited" || kind === "overloaded") return false;
-  return kind === "unknown" || isUpstreamFault(fault);
+  if (kind === "upstream-rate-limited" || kind === "overloaded") return false;
+  return kind === "not-found" || isUpstreamFault(fault);
 }

@@ -58,7 +58,7 @@ export class Referrers {
       const body: unknown = JSON.parse(new TextDecoder().decode(manifest.bytes));
       return index.parse(body).manifests ?? [];
     } catch (error) {
-      if (error instanceof Fault && error.detail.kind === "unknown") return [];
+      if (error instanceof Fault && error.detail.kind === "not-found") return [];
       throw error;
     }
   }

@@ -153,7 +153,7 @@ export class TagResolver {
         const cacheStatus = manifest.digest === fact.digest ? REVALIDATED : MISS;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
-        if (error instanceof Fault && error.detail.kind === "unknown") {
+        if (error instanceof Fault && error.detail.kind === "not-found") {
           await this.#metadata.tags.remove(repo, tag);
         }
         throw error;
@@ -169,12 +169,15 @@ export class TagResolver {
     try {
       return await this.#manifests.fetch(upstream, repo, reference);
     } catch (error) {
-      if (!(error instanceof Fault) || error.detail.kind !== "unknown") throw error;
+      if (!(error instanceof Fault) || error.detail.kind !== "not-found") throw error;
       if (!looksLikeDigest(reference)) throw error;
       // The tag is there, so this is no word on whether the image is.
       const reason = `it has no ${reference}, to which its tag points`;
       const { name } = upstream.settings;
-      throw new Fault({ kind: "upstream-untrue", upstream: name, reason }, { cause: error });
+      throw new Fault(
+        { kind: "upstream-invalid-response", upstream: name, reason },
+        { cause: error },
+      );
     }
   }
 
@@ -217,7 +220,7 @@ export function unlessWithoutHead(error: unknown): undefined {
 
 function stale(fact: TagRecord, reason: string, fault?: Fault): ResolvedTag {
   const status = fault && "status" in fault.detail ? fault.detail.status : undefined;
-  const limited = fault?.detail.kind === "upstream-limited" ? 429 : undefined;
+  const limited = fault?.detail.kind === "upstream-rate-limited" ? 429 : undefined;
   const upstreamStatus = status ?? limited;
   return {
     digest: fact.digest,

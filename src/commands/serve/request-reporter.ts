@@ -70,11 +70,28 @@ export class RequestReporter implements CacheObserver {
   filled({ digest, source, size, fault }: FillEvent): void {
     const upstream = source.slice(0, source.indexOf("/"));
     this.#metrics.fill(upstream, fault ? fault.detail.kind : "stored");
-    if (fault?.detail.kind === "storage") this.#metrics.unstored("blob");
-    if (!fault) this.#log.debug({ digest, source, size }, "stored");
-    else if (fault.detail.kind === "storage" && this.#isFull()) {
-      this.#log.debug({ digest, source, error: fault.message }, "not stored");
-    } else this.#log.warn({ digest, source, error: fault.message }, "not stored");
+    if (!fault) {
+      this.#log.debug({ digest, source, size }, "stored");
+      return;
+    }
+    const line = { digest, source, error: fault.message };
+    switch (fault.detail.kind) {
+      case "cancelled":
+        this.#log.debug(line, "download suspended");
+        return;
+      case "internal":
+        this.#metrics.unstored("blob");
+        this.#log.error({ ...line, err: fault.cause }, "download failed");
+        return;
+      case "storage":
+      case "no-space":
+        this.#metrics.unstored("blob");
+        // On a full disk this is every pull, and was said once.
+        this.#log[this.#isFull() ? "debug" : "warn"](line, "downloaded but not stored");
+        return;
+      default:
+        this.#log.warn(line, "download failed");
+    }
   }
 
   unstored(digest: Digest, fault: Fault): void {

@@ -18,14 +18,19 @@ interface Mapped {
  */
 export function faultResponse(fault: Fault, method: string): Response {
   const { status, code, headers } = mapped(fault.detail);
-  // What failed on the disk, and where, is for the log alone.
-  const isPrivate = fault.detail.kind === "storage";
   const advice = ADVICE[fault.detail.kind];
-  const message = isPrivate
-    ? "the cache's storage failed; its log says how"
-    : `${fault.message}${advice === undefined ? "" : `. ${advice}`}`;
+  const message =
+    WITHOUT_DETAIL[fault.detail.kind] ??
+    `${fault.message}${advice === undefined ? "" : `. ${advice}`}`;
   return errorResponse(method, status, code, message, headers);
 }
+
+/** Paths on the cache's machine and the text of defects are for its log alone. */
+const WITHOUT_DETAIL: Partial<Record<FaultKind, string>> = {
+  storage: "the cache's storage failed; its log says how",
+  "no-space": "the cache has no space to store it; its log says more",
+  internal: "something went wrong inside the cache; its log says what",
+};
 
 const LOOK =
   "Try again in a while; on the cache's machine, entrepot status tells since when, and entrepot doctor why";
@@ -35,7 +40,7 @@ const ADVICE: Partial<Record<FaultKind, string>> = {
   "upstream-failed": LOOK,
   "upstream-unreachable": LOOK,
   "upstream-timeout": LOOK,
-  "upstream-untrue": LOOK,
+  "upstream-invalid-response": LOOK,
   overloaded: "Try again in a while, or raise the upstream's maxConnections",
 };
 
@@ -87,14 +92,14 @@ function mapped(detail: FaultDetail): Mapped {
       return { status: 404, code: "UNSUPPORTED" };
     case "namespace-unknown":
       return { status: 404, code: "NAME_UNKNOWN" };
-    case "unknown":
+    case "not-found":
       return { status: 404, code: UNKNOWN_CODES[detail.what] };
     case "not-acceptable":
       return { status: 404, code: "MANIFEST_UNKNOWN" };
     case "upstream-denied":
     case "not-allowed":
       return { status: 403, code: "DENIED" };
-    case "upstream-limited":
+    case "upstream-rate-limited":
       return {
         status: 503,
         code: "TOOMANYREQUESTS",
@@ -102,13 +107,17 @@ function mapped(detail: FaultDetail): Mapped {
       };
     case "upstream-failed":
     case "upstream-unreachable":
-    case "upstream-untrue":
+    case "upstream-invalid-response":
     case "address-refused":
       return { status: 502, code: "UNAVAILABLE" };
     case "upstream-timeout":
       return { status: 504, code: "UNAVAILABLE" };
+    case "internal":
+      return { status: 500, code: "UNAVAILABLE" };
     case "overloaded":
     case "storage":
+    case "no-space":
+    case "cancelled":
       return {
         status: 503,
         code: "UNAVAILABLE",

@@ -28,7 +28,7 @@ export class BoundedBlobStore implements BlobStore {
 
   async writer(digest: Digest): Promise<BlobWriter> {
     if (!this.#budget.fullState.shouldRetry()) {
-      throw new Fault({ kind: "storage", reason: "the disk was full a moment ago" });
+      throw new Fault({ kind: "no-space", reason: "the disk was full a moment ago" });
     }
     try {
       const writer = await this.#store.writer(digest);

@@ -31,10 +31,13 @@ function fillPath(digest: Digest): string {
   return join(directory, "fills", `sha256-${digestHex(digest)}`);
 }
 
-async function storageReason(work: Promise<unknown>): Promise<string> {
+async function storageReason(
+  work: Promise<unknown>,
+  kind: "storage" | "no-space" = "storage",
+): Promise<string> {
   const error = await rejection(work);
-  if (error instanceof Fault && error.detail.kind === "storage") return error.detail.reason;
-  throw new Error("it failed, but not with a fault of the storage", { cause: error });
+  if (error instanceof Fault && error.detail.kind === kind) return error.detail.reason;
+  throw new Error(`it failed, but not with a ${kind} fault`, { cause: error });
 }
 
 describe("blobs in a directory", () => {
@@ -199,7 +202,7 @@ describe("blobs on a full disk", () => {
         writer.verify();
         await writer.commit();
       };
-      expect(await storageReason(fail())).toContain("the disk is full (ENOSPC)");
+      expect(await storageReason(fail(), "no-space")).toContain("the disk is full (ENOSPC)");
       expect(await store.open(writer.digest)).toBeUndefined();
       await writer.suspend();
 

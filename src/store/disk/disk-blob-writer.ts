@@ -134,7 +134,7 @@ export class DiskBlobWriter implements BlobWriter {
     }
     if (this.#state === "committed") return this.#home.readStored(this.digest, first, end);
     if (this.#state === "ended") {
-      throw new Fault({ kind: "storage", reason: `the draft of ${this.digest} was given up` });
+      throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was given up` });
     }
     this.#reads += 1;
     try {

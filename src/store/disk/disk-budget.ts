@@ -216,7 +216,7 @@ export class DiskBudget {
 
   #impatience(bytes: number): Fault {
     const reason = `in ${this.#patience / 1000} s, eviction made no room for ${formatSize(bytes)}; it goes on`;
-    return new Fault({ kind: "storage", reason });
+    return new Fault({ kind: "no-space", reason });
   }
 
   #tellWaiting(): void {
@@ -273,7 +273,7 @@ export class DiskBudget {
     const of = [`${formatSize(this.#pinned.bytes)} of it are pinned`];
     if (coming > 0) of.push(`${formatSize(coming)} are for what is on its way in`);
     const reason = `${formatSize(bytes)} do not fit: ${formatSize(this.bound.maxSize)} may be stored, ${of.join(", ")}`;
-    return new Fault({ kind: "storage", reason });
+    return new Fault({ kind: "no-space", reason });
   }
 
   #diskRefusal(): Fault {

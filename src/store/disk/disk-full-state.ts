@@ -61,7 +61,7 @@ export class DiskFullState {
       this.#retryAfter = isAgain ? Math.min(LONGEST_RETRY, this.#retryAfter * 2) : RETRY_AFTER;
     }
     if (isNew) this.#onChange({ isFull: true, reason });
-    return new Fault({ kind: "storage", reason });
+    return new Fault({ kind: "no-space", reason });
   }
 
   /** Something was stored. A disk that has refused nothing for a while is full no more. */

@@ -96,7 +96,7 @@ class MemoryBlobWriter implements BlobWriter {
       throw new RangeError(`bytes ${first} to ${end} of a draft of ${this.length}`);
     }
     if (this.#outcome === "keep" || this.#outcome === "discard") {
-      throw new Fault({ kind: "storage", reason: `the draft of ${this.digest} was given up` });
+      throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was given up` });
     }
     return this.#bytes.slice(first, end);
   }

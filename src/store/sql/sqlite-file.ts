@@ -2,6 +2,7 @@ import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bu
 import { CompiledQuery, Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
+import { storageKind } from "../storage-fault.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./writer-thread.ts";
 import { wasShutDownCleanly, markCleanShutdown, clearCleanShutdown } from "./clean-shutdown.ts";
 import { type StatementResult, SqliteDialect, type Statements } from "./sqlite-dialect.ts";
@@ -124,7 +125,10 @@ export class SqliteFile implements Statements {
       this.#isDamaged ||= isDamage(cause);
       const code = sqliteCode(cause);
       const why = code === undefined ? String(cause) : `${messageOf(cause)} (${code})`;
-      throw new Fault({ kind: "storage", reason: `the index: ${why}` }, { cause });
+      throw new Fault(
+        { kind: storageKind(code), reason: `the metadata database: ${why}` },
+        { cause },
+      );
     }
   }
 }

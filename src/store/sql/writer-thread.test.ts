@@ -58,7 +58,7 @@ test("what is being written when it is closed is written, and nothing after it",
   await Promise.race(puts);
   const closing = metadata.close();
   const late = await rejection(metadata.blobs.put({ digest: digestNumber(100), size: 1 }, 1));
-  expect(String(late)).toContain("the index: ");
+  expect(String(late)).toContain("the metadata database: ");
   await Promise.all([...puts, closing]);
   const again = await openMetadata(path);
   expect((await again.blobs.total()).count).toBe(100);

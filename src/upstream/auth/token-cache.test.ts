@@ -164,7 +164,7 @@ test.each(["file:///etc/passwd", "/token", "data:,x"])("a realm that is %s", asy
   );
   const fault = await faultOf(asker(settings(`http://reg.test:${server.port}`)).ask());
   expect(fault).toMatchObject({
-    kind: "upstream-untrue",
+    kind: "upstream-invalid-response",
     reason: `reg.test:${server.port} names a token endpoint that is no URL with a host`,
   });
 });
@@ -186,11 +186,11 @@ test("a realm on another domain that the owner listed is asked", async () => {
 });
 
 test.each([
-  ["no JSON", "<html>", "upstream-untrue"],
-  ["no token", "{}", "upstream-untrue"],
-  ["an empty token", '{"token":""}', "upstream-untrue"],
-  ["a token that would break a header", '{"token":"a\\r\\nHost: x"}', "upstream-untrue"],
-  ["too much", `{"token":"${"x".repeat(65_536)}"}`, "upstream-untrue"],
+  ["no JSON", "<html>", "upstream-invalid-response"],
+  ["no token", "{}", "upstream-invalid-response"],
+  ["an empty token", '{"token":""}', "upstream-invalid-response"],
+  ["a token that would break a header", '{"token":"a\\r\\nHost: x"}', "upstream-invalid-response"],
+  ["too much", `{"token":"${"x".repeat(65_536)}"}`, "upstream-invalid-response"],
 ])("a token endpoint that sends %s", async (_, body, kind) => {
   using auth = serve(() => new Response(body));
   using server = guarded(
@@ -198,15 +198,15 @@ test.each([
     () => false,
   );
   const fault = await faultOf(asker(settings(`http://reg.test:${server.port}`)).ask());
-  expect(fault.kind).toBe(kind as "upstream-untrue"); // The table's third column.
+  expect(fault.kind).toBe(kind as "upstream-invalid-response"); // The table's third column.
 });
 
 test.each([
   [401, "upstream-denied"],
   [404, "upstream-failed"],
-  [429, "upstream-limited"],
+  [429, "upstream-rate-limited"],
   [500, "upstream-failed"],
-  [302, "upstream-untrue"],
+  [302, "upstream-invalid-response"],
 ])("a token endpoint that answers %i is the fault %s", async (status, kind) => {
   using elsewhere = await serveRaw((socket) => socket.end());
   const location = `http://reg.test:${elsewhere.port}/`;

@@ -194,7 +194,7 @@ function realmOf({ upstream, registry }: TokenSubject, text: string): URL {
   const realm = URL.parse(text);
   if (!realm?.host) {
     const reason = `${registry.host} names a token endpoint that is no URL with a host`;
-    throw new Fault({ kind: "upstream-untrue", upstream: upstream.name, reason });
+    throw new Fault({ kind: "upstream-invalid-response", upstream: upstream.name, reason });
   }
   const problem = realmProblem(realm, registry, upstream.trustedRealms);
   if (problem === undefined) return realm;
@@ -211,7 +211,7 @@ async function readToken(
   { status, headers, body }: DialResponse,
 ): Promise<{ token: string; lifetime: number }> {
   const untrue = (reason: string): Fault =>
-    new Fault({ kind: "upstream-untrue", upstream: upstream.name, reason });
+    new Fault({ kind: "upstream-invalid-response", upstream: upstream.name, reason });
   if (status !== 200) {
     await discard(body);
     if (credentials && (status === 401 || status === 403)) {

@@ -4,8 +4,8 @@ import { CircuitBreaker } from "./circuit-breaker.ts";
 
 const upstream = "reg.test";
 const unreachable = new Fault({ kind: "upstream-unreachable", upstream, reason: "away" });
-const limited = new Fault({ kind: "upstream-limited", upstream, retryAfter: 90 });
-const missing = new Fault({ kind: "unknown", what: "blob", upstream, name: "x" });
+const limited = new Fault({ kind: "upstream-rate-limited", upstream, retryAfter: 90 });
+const missing = new Fault({ kind: "not-found", what: "blob", upstream, name: "x" });
 
 function health(random = 1) {
   const clock = { now: 0 };
@@ -137,7 +137,11 @@ test("bodies that break in a row open the circuit, whatever headers came before 
 
 test("who was found to lie is not asked for ten minutes, whatever else it answers meanwhile", () => {
   const { clock, health: subject } = health();
-  const untrue = new Fault({ kind: "upstream-untrue", upstream, reason: "another digest" });
+  const untrue = new Fault({
+    kind: "upstream-invalid-response",
+    upstream,
+    reason: "another digest",
+  });
   subject.eject(untrue);
   subject.succeeded();
   subject.bodyCompleted();

@@ -78,7 +78,7 @@ export class CircuitBreaker {
 
   /** A large body broke off after its headers had come. */
   bodyBroke(fault: Fault): void {
-    if (!indicatesFailure(fault) && fault.detail.kind !== "upstream-untrue") return;
+    if (!indicatesFailure(fault) && fault.detail.kind !== "upstream-invalid-response") return;
     this.#last = { fault, at: this.#date() };
     this.#broken = Math.min(this.#broken + 1, 1000);
     if (this.#broken < OPENS_AFTER) return;
@@ -179,9 +179,9 @@ export class CircuitBreaker {
 
 function isAnswer({ detail }: Fault): boolean {
   return (
-    detail.kind === "unknown" ||
+    detail.kind === "not-found" ||
     detail.kind === "upstream-denied" ||
-    detail.kind === "upstream-limited" ||
+    detail.kind === "upstream-rate-limited" ||
     detail.kind === "invalid-range"
   );
 }

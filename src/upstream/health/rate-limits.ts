@@ -83,7 +83,7 @@ export class RateLimits {
     const left = (this.#accounts.get(who)?.until.get(kind) ?? 0) - this.#now();
     if (left <= 0) return undefined;
     const retryAfter = Math.ceil(left / 1000);
-    return new Fault({ kind: "upstream-limited", upstream: this.#upstream, retryAfter });
+    return new Fault({ kind: "upstream-rate-limited", upstream: this.#upstream, retryAfter });
   }
 
   /** It answered with something else than a 429. */

@@ -94,23 +94,27 @@ test.each([
   [
     "two lengths",
     "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxy",
-    "upstream-untrue",
+    "upstream-invalid-response",
   ],
   [
     "a mebibyte of headers",
     `HTTP/1.1 200 OK\r\nx: ${"y".repeat(1 << 20)}\r\n\r\n`,
-    "upstream-untrue",
+    "upstream-invalid-response",
   ],
-  ["5,000 headers", `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(5000)}\r\n`, "upstream-untrue"],
+  [
+    "5,000 headers",
+    `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(5000)}\r\n`,
+    "upstream-invalid-response",
+  ],
   [
     "gzip",
     "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx",
-    "upstream-untrue",
+    "upstream-invalid-response",
   ],
 ])("%s is no answer", async (_, bytes, kind) => {
   using server = await serveRaw((socket) => socket.end(bytes));
   const fault = await faultOf(dialer().dial(request(`http://reg.test:${server.port}/`)));
-  expect(fault.kind).toBe(kind as "upstream-untrue"); // The table's third column.
+  expect(fault.kind).toBe(kind as "upstream-invalid-response"); // The table's third column.
 });
 
 test("a port where nothing listens", async () => {
@@ -166,7 +170,9 @@ test("a small body is capped, in bytes and in time", async () => {
   using big = serve(() => new Response("x".repeat(1001)));
   const cap = { upstream: "reg.test", what: "a token", limit: 1000, deadline: 5000 };
   const answer = await dialer().dial(request(`http://reg.test:${big.port}/`));
-  expect(await faultOf(readSmall(answer.body, cap))).toMatchObject({ kind: "upstream-untrue" });
+  expect(await faultOf(readSmall(answer.body, cap))).toMatchObject({
+    kind: "upstream-invalid-response",
+  });
   await answer.ended;
   using dripping = await serveRaw((socket) => {
     socket.write("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");

@@ -105,7 +105,7 @@ export class Dialer {
   }
 
   /**
-   * @throws Fault `address-refused`, `upstream-unreachable`, `upstream-timeout` or `upstream-untrue`;
+   * @throws Fault `address-refused`, `upstream-unreachable`, `upstream-timeout` or `upstream-invalid-response`;
    * the signal's reason where the caller gave up
    */
   async dial(request: DialRequest): Promise<DialResponse> {
@@ -244,7 +244,11 @@ export class Dialer {
     const untrue = headerProblem(headers);
     if (untrue !== undefined) {
       controller.abort();
-      throw new Fault({ kind: "upstream-untrue", upstream, reason: `${url.host} ${untrue}` });
+      throw new Fault({
+        kind: "upstream-invalid-response",
+        upstream,
+        reason: `${url.host} ${untrue}`,
+      });
     }
     if (method === "HEAD" || !body) {
       over({ bytes: 0, how: "whole" });

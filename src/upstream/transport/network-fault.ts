@@ -9,7 +9,7 @@ export function networkFault(upstream: string, host: string, cause: unknown): Fa
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   if (UNTRUE.has(code)) {
     return new Fault({
-      kind: "upstream-untrue",
+      kind: "upstream-invalid-response",
       upstream,
       reason: `${host} does not speak HTTP as it should (${code})`,
     });

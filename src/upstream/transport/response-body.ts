@@ -71,7 +71,7 @@ export function watchBody(
           }
           if (done && expected !== undefined && received !== expected) {
             throw new Fault({
-              kind: "upstream-untrue",
+              kind: "upstream-invalid-response",
               upstream: options.upstream,
               reason: `a body of ${expected} bytes ended after ${received}`,
             });
@@ -127,7 +127,7 @@ export interface SmallBody {
 /**
  * Reads a body that belongs in memory.
  *
- * @throws Fault `upstream-untrue` where it is over the limit, `upstream-timeout` where it is late
+ * @throws Fault `upstream-invalid-response` where it is over the limit, `upstream-timeout` where it is late
  */
 export async function readSmall(
   body: ReadableStream<Uint8Array> | undefined,
@@ -149,7 +149,7 @@ export async function readSmall(
       length += value.byteLength;
       if (length > limit) {
         throw new Fault({
-          kind: "upstream-untrue",
+          kind: "upstream-invalid-response",
           upstream,
           reason: `${what} of more than ${limit} bytes`,
         });

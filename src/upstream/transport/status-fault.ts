@@ -24,10 +24,10 @@ export function faultFromStatus(
     const asked = credentials === undefined ? {} : { credentials };
     return new Fault({ kind: "upstream-denied", upstream, name, status, ...asked });
   }
-  if (status === 404) return new Fault({ kind: "unknown", what, upstream, name });
+  if (status === 404) return new Fault({ kind: "not-found", what, upstream, name });
   if (status === 429) {
     const after = retryAfter(headers.get("retry-after"), now);
-    return new Fault({ kind: "upstream-limited", upstream, retryAfter: after });
+    return new Fault({ kind: "upstream-rate-limited", upstream, retryAfter: after });
   }
   if (status === 416) {
     const size = /^bytes \*\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
