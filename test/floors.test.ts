@@ -1,24 +1,10 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { FLOORS, ROOMS } from "./harness/layers.ts";
 
-/** A folder of src/ (or a file at its top), and how high it stands. ARCHITECTURE.md says what each is. */
-const FLOORS: Readonly<Record<string, number>> = {
-  "main.ts": 6,
-  "serve.ts": 6,
-  commands: 6,
-  server: 5,
-  node: 5,
-  render: 5,
-  doctor: 5,
-  cache: 4,
-  upstream: 3,
-  store: 3,
-  config: 2,
-  telemetry: 2,
-  oci: 1,
-  "version.ts": 0,
-};
+/** A room of conformance suites and other support that tests alone import: `storetest`. */
+const TEST_ROOM = /^[a-z]+test$/;
 
 /** Names that say nothing of what is in a file, so that anything gets in. */
 const EMPTY_NAME = /^(?:utils?|helpers?|common|shared|misc|managers?|types)\b/i;
@@ -44,18 +30,45 @@ function importsOf(source: string): Set<string> {
   return new Set([...found, ...transpiler.scanImports(source).map((entry) => entry.path)]);
 }
 
-function roomOf(file: string): string {
+function floorOf(file: string): string {
   return file.split("/")[1] ?? "";
 }
 
+/** The part of `file` that stands directly below `home`: a folder, or "." for a file. */
+function roomIn(home: string, file: string): { readonly room: string; readonly name: string } {
+  const [first = "", ...rest] = file.slice(`src/${home}/`.length).split("/");
+  return rest.length === 0 ? { room: ".", name: first } : { room: first, name: first };
+}
+
+/** Why an import inside a floor is not allowed. */
+function rejectInside(home: string, from: string, target: string): string | undefined {
+  const [here, there] = [roomIn(home, from), roomIn(home, target)];
+  const rooms = ROOMS[home];
+  if (TEST_ROOM.test(here.room)) return undefined;
+  if (here.room === there.room && here.room !== ".") {
+    return rejectInside(`${home}/${here.room}`, from, target);
+  }
+  if (!rooms || rooms.above?.includes(here.name)) return undefined;
+  if (rooms.above?.includes(there.name)) return `${from} imports ${target}, which stands above it`;
+  if (here.room === there.room) return undefined;
+  const allowed = rooms.folders[here.room];
+  if (!allowed) return `${from}: ${home}/${here.room} is no room that is listed`;
+  if (allowed.includes(there.room)) return undefined;
+  return `${from} imports ${target}: ${home}/${here.room} may not import ${home}/${there.room}`;
+}
+
 /** Why an import is not allowed; undefined where it is. */
-function objection(from: string, specifier: string): string | undefined {
+function rejectReason(from: string, specifier: string): string | undefined {
   if (!specifier.startsWith(".")) return undefined;
   const target = path.posix.join(path.posix.dirname(from), specifier);
   if (target === "package.json") return undefined;
   if (!target.startsWith("src/")) return `${from} imports ${target}, which is outside src/`;
-  const [room, other] = [roomOf(from), roomOf(target)];
-  if (room === other) return undefined;
+  const [room, other] = [floorOf(from), floorOf(target)];
+  const testRoom = target.split("/").find((part) => TEST_ROOM.test(part));
+  if (testRoom !== undefined && !from.split("/").includes(testRoom)) {
+    return `${from} imports ${target}, which is for tests alone`;
+  }
+  if (room === other) return rejectInside(room, from, target);
   const floor = FLOORS[room];
   const below = FLOORS[other];
   if (floor === undefined) return `${from}: ${room} has no floor`;
@@ -75,7 +88,7 @@ function violations(sources: Sources): string[] {
     // A test may use whatever shows what it tests.
     if (file.endsWith(".test.ts")) return found;
     return found.concat(
-      [...importsOf(source)].flatMap((specifier) => objection(file, specifier) ?? []),
+      [...importsOf(source)].flatMap((specifier) => rejectReason(file, specifier) ?? []),
     );
   });
 }
@@ -113,7 +126,7 @@ function readSources(): Sources {
   );
 }
 
-test("a module imports only from floors below its own", () => {
+test("a module imports only from floors below its own, and from the rooms listed for it", () => {
   const sources = readSources();
   expect(Object.keys(sources).length).toBeGreaterThan(20);
   expect(violations(sources)).toEqual([]);
@@ -194,6 +207,46 @@ const samples: [file: string, source: string, found: string[]][] = [
     "src/cache/a.ts",
     'import { x } from "../cellar/y.ts";',
     ["src/cache/a.ts imports src/cellar/y.ts: cellar has no floor"],
+  ],
+  ["src/cache/lookup/a.ts", 'import { x } from "../fill/b.ts"; import "../c.ts";', []],
+  ["src/cache/cache.ts", 'import { x } from "./lookup/b.ts";', []],
+  ["src/cache/fill/a.test.ts", 'import { x } from "../cachetest/b.ts";', []],
+  [
+    "src/node/containerd/hosts/a.ts",
+    'import { x } from "../../files/b.ts"; import "../traits.ts";',
+    [],
+  ],
+  [
+    "src/cache/fill/a.ts",
+    'import { x } from "../lookup/b.ts";',
+    ["src/cache/fill/a.ts imports src/cache/lookup/b.ts: cache/fill may not import cache/lookup"],
+  ],
+  [
+    "src/cache/results.ts",
+    'import type { X } from "./fill/b.ts";',
+    ["src/cache/results.ts imports src/cache/fill/b.ts: cache/. may not import cache/fill"],
+  ],
+  [
+    "src/upstream/auth/a.ts",
+    'import { x } from "../registry.ts";',
+    ["src/upstream/auth/a.ts imports src/upstream/registry.ts, which stands above it"],
+  ],
+  [
+    "src/cache/attic/a.ts",
+    'import { x } from "../fill/b.ts";',
+    ["src/cache/attic/a.ts: cache/attic is no room that is listed"],
+  ],
+  [
+    "src/node/containerd/config/a.ts",
+    'import { x } from "../hosts/b.ts";',
+    [
+      "src/node/containerd/config/a.ts imports src/node/containerd/hosts/b.ts: node/containerd/config may not import node/containerd/hosts",
+    ],
+  ],
+  [
+    "src/cache/lookup/a.ts",
+    'import { x } from "../../store/storetest/b.ts";',
+    ["src/cache/lookup/a.ts imports src/store/storetest/b.ts, which is for tests alone"],
   ],
   ["src/oci/utils.ts", "", ["src/oci/utils.ts: its name says nothing"]],
   ["src/oci/helper-things.test.ts", "", ["src/oci/helper-things.test.ts: its name says nothing"]],

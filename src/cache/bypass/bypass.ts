@@ -9,7 +9,8 @@ import { headOf, headUpstream } from "./manifest-head.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { BYPASS } from "../cache-status.ts";
 import { streamUncached } from "./stream-uncached.ts";
-import { type Upstream, UpstreamSource } from "../upstream.ts";
+import type { Upstream } from "../upstream.ts";
+import { UpstreamSource } from "../fill/upstream-source.ts";
 
 /** What the owner wants passed through: asked for each time, checked on the way, and never stored. */
 export class Bypass {

@@ -1,9 +1,9 @@
 import { type Digest, parseDigest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
 import { isManifestType } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { ManifestResult, ManifestHeadResult } from "../results.ts";
-import { unlessWithoutHead } from "../lookup/tag-resolver.ts";
 import type { Upstream } from "../upstream.ts";
 
 /**
@@ -29,4 +29,12 @@ export async function headUpstream(
 export function headOf({ manifest, cacheStatus }: ManifestResult): ManifestHeadResult {
   const { digest, mediaType, bytes } = manifest;
   return { digest, mediaType, size: bytes.byteLength, cacheStatus };
+}
+
+/** Some registries do not know HEAD, and answer a GET all the same. */
+export function unlessWithoutHead(error: unknown): undefined {
+  if (error instanceof Fault && error.detail.kind === "upstream-failed") {
+    if (error.detail.status === 405 || error.detail.status === 501) return undefined;
+  }
+  throw error;
 }

@@ -1,9 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../../oci/range.ts";
-import type { BlobResult } from "../results.ts";
+import type { BlobResult, BodyEvents } from "../results.ts";
 import type { SingleFlight } from "../single-flight.ts";
-import type { FollowOptions } from "../fill/follow.ts";
 import type { CacheStatus } from "../cache-status.ts";
 import { toFault } from "../fill/transient.ts";
 import { VerifyingStream } from "../fill/verifying-stream.ts";
@@ -60,7 +59,7 @@ export async function streamUncached(
     return stored(digest, bytes, cacheStatus);
   }
   return {
-    kind: "growing",
+    kind: "streaming",
     digest,
     cacheStatus,
     ...(relay.size === undefined ? {} : { size: relay.size }),
@@ -108,10 +107,7 @@ async function collect(relay: VerifyingStream, size: number): Promise<Uint8Array
   }
 }
 
-function stream(
-  relay: VerifyingStream,
-  { giveUp, ended }: Pick<FollowOptions, "giveUp" | "ended">,
-): ReadableStream<Uint8Array> {
+function stream(relay: VerifyingStream, { giveUp, ended }: BodyEvents): ReadableStream<Uint8Array> {
   let sent = 0;
   let isOver = false;
   const finish = (): void => {

@@ -1,11 +1,12 @@
 import { Fault } from "../../oci/fault.ts";
+import type { BodyEvents } from "../results.ts";
 import type { Fill } from "./fill.ts";
 import type { ResumePoint } from "./resume-point.ts";
 import { toFault } from "./transient.ts";
 import { VerifyingStream } from "./verifying-stream.ts";
 import type { ChunkReader, Transfer } from "./source.ts";
 
-export interface FollowOptions {
+export interface FollowOptions extends BodyEvents {
   /** The first byte that is wanted. */
   readonly first: number;
   /** The byte after the last one; absent where the content's size is not known yet. */
@@ -16,13 +17,6 @@ export interface FollowOptions {
    * answer that nobody takes, its connection would stay behind.
    */
   readonly ahead?: (from: number) => Promise<Transfer>;
-  /**
-   * The fill has failed. The stream then stalls for ever instead of failing: an error would reset
-   * the connection, on which runtimes give up at once, where a clean end lets them go on elsewhere.
-   */
-  readonly giveUp: (fault: Fault) => void;
-  /** The reader is gone, or has it all. */
-  readonly ended?: (bytes: number) => void;
 }
 
 /** The bytes of a content that is being filled, as they come. */

@@ -59,7 +59,7 @@ test("a client is answered once its first byte is here", async () => {
   const answer = await blobs.get(upstream, place, large.digest);
   // The head of an answer leaves with its first byte.
   expect(asked).toBe(2);
-  if (answer.kind !== "growing") throw new Error("5 MiB are no small blob");
+  if (answer.kind !== "streaming") throw new Error("5 MiB are no small blob");
   const body = await new Response(answer.body({ giveUp: () => {} })).bytes();
   expect(body).toEqual(large.bytes);
   await metadata.close();

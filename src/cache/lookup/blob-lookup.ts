@@ -15,7 +15,8 @@ import type { Bypass } from "../bypass/bypass.ts";
 import { withTimeout } from "../with-timeout.ts";
 import type { Transfer } from "../fill/source.ts";
 import { streamUncached } from "../bypass/stream-uncached.ts";
-import { isBypassed, type Upstream, UpstreamSource } from "../upstream.ts";
+import { isBypassed, type Upstream } from "../upstream.ts";
+import { UpstreamSource } from "../fill/upstream-source.ts";
 
 /** Up to this many bytes a blob is verified before its first byte is sent. */
 const SMALL = 4 * 1024 * 1024;
@@ -133,7 +134,7 @@ export class BlobLookup {
     if (!request) {
       if (!(await hasBegun(fill, 0))) return this.#unstored(fill, source, repo, request);
       return {
-        kind: "growing",
+        kind: "streaming",
         digest,
         cacheStatus,
         ...(size === undefined ? {} : { size }),
@@ -156,7 +157,7 @@ export class BlobLookup {
     const ahead = (from: number): Promise<Transfer> =>
       source.range({ first: from, last: Math.min(range.last, from + AHEAD_WINDOW - 1) });
     return {
-      kind: "growing",
+      kind: "streaming",
       digest,
       size,
       range,

@@ -7,19 +7,11 @@ import type { BlobStore } from "../../store/blob-store.ts";
 import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import type { Fills } from "../fill/fills.ts";
+import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** Manifests kept in memory, in bytes; they are what every pull begins with. */
 const MEMORY = 32 * 1024 * 1024;
-
-/** A manifest that is here: its very bytes, and the Content-Type they are served under. */
-export interface StoredManifest {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** It is here for this answer alone: it could not be stored. */
-  readonly unstored?: boolean;
-}
 
 export interface ManifestStoreOptions {
   readonly store: BlobStore;

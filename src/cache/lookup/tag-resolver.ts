@@ -3,11 +3,13 @@ import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";
 import type { MetadataStore, RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import { unlessWithoutHead } from "../bypass/manifest-head.ts";
 import { SingleFlight } from "../single-flight.ts";
-import { type StoredManifest, keyOf, type ManifestStore } from "./manifest-store.ts";
+import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, REVALIDATED } from "../cache-status.ts";
 import { withTimeout } from "../with-timeout.ts";
+import type { FreshnessWindow, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** Of what never changes. */
@@ -15,12 +17,6 @@ export const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity 
 
 /** The longest that a pull whose answer is here waits to learn whether it is still the answer. */
 const PATIENCE_MS = 1000;
-
-/** A time in which a tag's fact needs no asking: from the first moment on, and before the second. */
-export interface FreshnessWindow {
-  readonly from: number;
-  readonly until: number;
-}
 
 export interface ResolvedTag {
   readonly digest: Digest;
@@ -208,14 +204,6 @@ function freshness({ settings }: Upstream, tag: Tag, { checkedAt }: TagRecord): 
   if (matchesAny(settings.immutableTags, tag)) return ALWAYS_FRESH;
   // From its check on only: a clock that was set back must not make a fact last for ever.
   return { from: checkedAt, until: checkedAt + settings.tagTtl };
-}
-
-/** Some registries do not know HEAD, and answer a GET all the same. */
-export function unlessWithoutHead(error: unknown): undefined {
-  if (error instanceof Fault && error.detail.kind === "upstream-failed") {
-    if (error.detail.status === 405 || error.detail.status === 501) return undefined;
-  }
-  throw error;
 }
 
 function stale(fact: TagRecord, reason: string, fault?: Fault): ResolvedTag {

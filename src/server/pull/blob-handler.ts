@@ -31,7 +31,7 @@ export async function handleBlob(
   const headers = blobHeaders(upstream.settings.name, digest, answer.cacheStatus);
   if (isUnchanged(context.request, digest)) {
     // What comes straight from its upstream holds a connection until somebody has read or left it.
-    if (answer.kind === "growing") await answer.body({ giveUp: () => {} }).cancel();
+    if (answer.kind === "streaming") await answer.body({ giveUp: () => {} }).cancel();
     return notModified(headers);
   }
   return answer.kind === "stored"
@@ -70,7 +70,7 @@ function storedResponse(
 
 /** As it comes: without Content-Length, since Bun sends every stream chunked. */
 function growingResponse(
-  answer: BlobResult & { kind: "growing" },
+  answer: BlobResult & { kind: "streaming" },
   headers: ResponseHeaders,
   context: RequestContext,
 ): Response {

@@ -4,7 +4,6 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { DiskUsage } from "./disk-usage.ts";
 import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
-import type { PinnedSizes } from "../sql/sql-pins.ts";
 
 /** How much may be kept, in bytes. */
 export interface Bound {
@@ -12,6 +11,13 @@ export interface Bound {
   readonly maxSize: number;
   /** What stays free on the disk, whoever fills it. */
   readonly minFree: number;
+}
+
+/** What eviction must not touch. */
+export interface PinnedSizes {
+  readonly sizes: ReadonlyMap<Digest, number>;
+  /** Of all of it together. */
+  readonly bytes: number;
 }
 
 export interface DiskBudgetOptions {

@@ -1,14 +1,6 @@
 import type { Kysely } from "kysely";
-import type { Digest } from "../../oci/digest.ts";
 import type { Pin, Pins } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
-
-/** What eviction must not touch. */
-export interface PinnedSizes {
-  readonly sizes: ReadonlyMap<Digest, number>;
-  /** Of all of it together. */
-  readonly bytes: number;
-}
 
 /** What is kept whatever happens, in a database. */
 export class SqlPins implements Pins {

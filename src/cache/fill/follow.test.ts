@@ -1,0 +1,65 @@
+import { describe, expect, test } from "bun:test";
+import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
+import { content, ScriptedSource } from "../cachetest/scripted-source.ts";
+import { Fill } from "./fill.ts";
+import { follow } from "./follow.ts";
+
+const MIB = 1024 * 1024;
+
+describe("a follower", () => {
+  test("far ahead reads what was opened for it, and the end from the fill alone", async () => {
+    const { bytes, digest } = content(MIB);
+    const gate = Promise.withResolvers<void>();
+    const source = new ScriptedSource(bytes);
+    const fill = new Fill(digest, new MemoryBlobStore(), {
+      name: source.name,
+      open: async (offset, signal) => {
+        const transfer = await source.open(offset, signal);
+        return { ...transfer, body: transfer.body.pipeThrough(gated(gate.promise)) };
+      },
+    });
+    await fill.started;
+    const first = 500_000;
+    const opened: number[] = [];
+    const ahead = (from: number) => {
+      opened.push(from);
+      const window = new ScriptedSource(bytes.slice(0, from + 200_000));
+      return window.open(from, AbortSignal.timeout(60_000));
+    };
+    const reader = follow(fill, { first, end: bytes.length, ahead, giveUp: () => {} }).getReader();
+    let received = 0;
+    while (received < bytes.length - first - 64 * 1024) {
+      const { value } = await reader.read();
+      received += value?.length ?? 0;
+    }
+    expect(received).toBe(bytes.length - first - 64 * 1024);
+    expect(fill.available).toBe(0);
+    expect(opened).toEqual([500_000, 700_000, 900_000]);
+    gate.resolve();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      received += value.length;
+    }
+    expect(received).toBe(bytes.length - first);
+  });
+
+  test("that leaves does not end the fill", async () => {
+    const { bytes, digest } = content(MIB);
+    const fill = new Fill(digest, new MemoryBlobStore(), new ScriptedSource(bytes));
+    await fill.started;
+    const reader = follow(fill, { first: 0, end: bytes.length, giveUp: () => {} }).getReader();
+    await reader.read();
+    await reader.cancel();
+    expect((await fill.stored).size).toBe(bytes.length);
+  });
+});
+
+function gated(gate: Promise<void>): TransformStream<Uint8Array, Uint8Array> {
+  return new TransformStream({
+    async transform(chunk, controller) {
+      await gate;
+      controller.enqueue(chunk);
+    },
+  });
+}

@@ -1,0 +1,36 @@
+import type { Digest } from "../../oci/digest.ts";
+import type { ByteRange } from "../../oci/range.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
+import type { Upstream } from "../upstream.ts";
+import type { Source, Transfer } from "./source.ts";
+
+/** A blob in a repository of an upstream. */
+export class UpstreamSource implements Source {
+  readonly #upstream: Upstream;
+  readonly #repo: RepositoryRef;
+  readonly #digest: Digest;
+
+  constructor(upstream: Upstream, repo: RepositoryRef, digest: Digest) {
+    this.#upstream = upstream;
+    this.#repo = repo;
+    this.#digest = digest;
+  }
+
+  get name(): string {
+    return `${this.#repo.upstream}/${this.#repo.repository}`;
+  }
+
+  get repository(): RepositoryRef["repository"] {
+    return this.#repo.repository;
+  }
+
+  open(offset: number, signal: AbortSignal): Promise<Transfer> {
+    return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, signal);
+  }
+
+  /** A transfer of these bytes alone, apart from any fill. */
+  range({ first, last }: ByteRange): Promise<Transfer> {
+    const { registry } = this.#upstream;
+    return registry.getBlob(this.#repo.repository, this.#digest, first, undefined, last + 1);
+  }
+}

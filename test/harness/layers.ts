@@ -1,0 +1,89 @@
+/** A folder of src/ (or a file at its top), and how high it stands. ARCHITECTURE.md says what each is. */
+export const FLOORS: Readonly<Record<string, number>> = {
+  "main.ts": 6,
+  "serve.ts": 6,
+  commands: 6,
+  server: 5,
+  node: 5,
+  render: 5,
+  doctor: 5,
+  cache: 4,
+  upstream: 3,
+  store: 3,
+  config: 2,
+  telemetry: 2,
+  oci: 1,
+  "version.ts": 0,
+};
+
+export interface Rooms {
+  /** Folders, and which of the others each may import; "." stands for the files beside them. */
+  readonly folders: Readonly<Record<string, readonly string[]>>;
+  /** Files beside the folders that put these together: they import any of them, and none imports them. */
+  readonly above?: readonly string[];
+}
+
+/** Rooms of a floor, or of a room. Where nothing is listed, there is one room. */
+export const ROOMS: Readonly<Record<string, Rooms>> = {
+  config: {
+    folders: {
+      parsing: [],
+      ".": ["parsing"],
+      foreign: [".", "parsing"],
+      upstreams: [".", "parsing"],
+      gardener: [".", "parsing", "foreign"],
+      distribution: [".", "parsing", "foreign"],
+    },
+    above: ["load.ts", "config-file.ts", "import-files.ts", "admin-token.ts", "changes.ts"],
+  },
+  store: {
+    folders: {
+      ".": [],
+      memory: ["."],
+      disk: [".", "memory"],
+      sql: [".", "memory"],
+      repair: [".", "disk", "sql"],
+    },
+  },
+  upstream: {
+    folders: { ".": [], transport: ["."], auth: [".", "transport"], health: ["."] },
+    above: [
+      "registry.ts",
+      "failover.ts",
+      "hosts.ts",
+      "list-requests.ts",
+      "round-trip.ts",
+      "registry-transport.ts",
+    ],
+  },
+  cache: {
+    folders: {
+      ".": [],
+      fill: ["."],
+      bypass: [".", "fill"],
+      lookup: [".", "fill", "bypass"],
+      retention: ["."],
+    },
+    above: ["cache.ts"],
+  },
+  server: { folders: { pull: [], admin: [], listen: ["pull"] } },
+  node: { folders: { files: [], ".": ["files"], containerd: [".", "files"] } },
+  "node/containerd": {
+    folders: {
+      ".": [],
+      config: ["."],
+      hosts: [".", "config"],
+      cri: ["."],
+      findings: [".", "config", "hosts"],
+    },
+    above: [
+      "containerd-runtime.ts",
+      "inspect.ts",
+      "planner.ts",
+      "control.ts",
+      "connection.ts",
+      "dump.ts",
+    ],
+  },
+  commands: { folders: { ".": [], node: ["."], serve: ["."], store: ["."], setup: [".", "node"] } },
+};
