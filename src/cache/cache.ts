@@ -2,7 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { SidecarFiles } from "../store/disk/sidecar-files.ts";
-import type { MetadataStore } from "../store/metadata-store.ts";
+import type { PullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
 import { DurableMetadata } from "./lookup/durable-metadata.ts";
 import { type FillEvent, Fills } from "./fill/fills.ts";
@@ -18,10 +18,10 @@ import { TagResolver } from "./lookup/tag-resolver.ts";
 
 export interface CacheOptions {
   readonly store: BlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: PullMetadata;
   /** Where facts are kept besides, so that a damaged index can be made again. */
   readonly sidecars?: SidecarFiles;
-  readonly growth?: QuotaEvents;
+  readonly quotaEvents?: QuotaEvents;
   readonly observer: CacheObserver;
   /** Told of every content that was served from here. */
   readonly used?: (digest: Digest) => void;
@@ -39,7 +39,7 @@ export interface CacheObserver {
 
 /** Everything that pulling through consists of, put together. */
 export class Cache {
-  readonly metadata: MetadataStore;
+  readonly metadata: PullMetadata;
   readonly fills: Fills;
   readonly blobs: BlobLookup;
   readonly manifests: ManifestLookup;
@@ -53,18 +53,17 @@ export class Cache {
     store,
     metadata: plain,
     sidecars,
-    growth,
+    quotaEvents,
     observer,
     used = () => {},
     now = Date.now,
   }: CacheOptions) {
-    const durable = new DurableMetadata(plain, {
+    const metadata = new DurableMetadata(plain, {
       sidecars,
-      growth,
+      quotaEvents,
       notWritten: (fault) => observer.metadataNotWritten(fault),
     });
     this.#used = used;
-    const { metadata } = durable;
     this.metadata = metadata;
     this.fills = new Fills(store, {
       stored: ({ digest, size }) => metadata.blobs.put({ digest, size }, now()),
@@ -86,7 +85,7 @@ export class Cache {
       fills: this.fills,
       now,
       used,
-      manifestStored: (repo, manifest) => durable.manifestStored(repo, manifest),
+      manifestStored: (repo, manifest) => metadata.manifestStored(repo, manifest),
       unstored: (digest, fault) => observer.unstored(digest, fault),
     });
     this.#manifests = manifests;

@@ -2,7 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import { type RangeRequest, resolveRange } from "../../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
-import type { MetadataStore, Link, RepositoryRef } from "../../store/metadata-store.ts";
+import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import type { BlobResult, BlobHeadResult } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
 import type { Fill } from "../fill/fill.ts";
@@ -17,6 +17,7 @@ import type { Transfer } from "../fill/source.ts";
 import { streamUncached } from "../bypass/stream-uncached.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import { UpstreamSource } from "../fill/upstream-source.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
 
 /** Up to this many bytes a blob is verified before its first byte is sent. */
 const SMALL = 4 * 1024 * 1024;
@@ -29,7 +30,7 @@ const AHEAD_WINDOW = 16 * 1024 * 1024;
 
 export interface BlobLookupOptions {
   readonly store: BlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<PullMetadata, "links">;
   readonly fills: Fills;
   /** Told of every blob that was served from here. */
   readonly used: (digest: Digest) => void;
@@ -40,7 +41,7 @@ export interface BlobLookupOptions {
 /** Layers and configurations, by digest and by where they may be seen. */
 export class BlobLookup {
   readonly #store: BlobStore;
-  readonly #metadata: MetadataStore;
+  readonly #metadata: Pick<PullMetadata, "links">;
   readonly #fills: Fills;
   readonly #used: (digest: Digest) => void;
   /** Small ones that could not be stored, fetched once for all who wait at a place. */

@@ -1,98 +1,76 @@
-import { Fault } from "../../oci/fault.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
-import type { MetadataStore, RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { QuotaEvents } from "../quota-events.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
 
 export interface DurableMetadataOptions {
+  /** Absent where nothing is to survive a damaged metadata store. */
   readonly sidecars?: SidecarFiles | undefined;
-  readonly growth?: QuotaEvents | undefined;
-  /** Told of what could not be written. */
+  readonly quotaEvents?: QuotaEvents | undefined;
+  /** Called with the fault of each write that failed. */
   readonly notWritten: (fault: Fault) => void;
 }
 
 /**
- * The index as the pull path writes it: what cannot be written must not fail a pull, since it is
- * learnt again when it is needed, and manifests and tags are written beside the content as well.
+ * Metadata as a pull writes it. A write that fails does not fail the pull: what it says is discovered
+ * again when it is needed. Manifests and tags are also written to sidecar files, from which a damaged
+ * metadata store is rebuilt.
  */
-export class DurableMetadata {
-  readonly metadata: MetadataStore;
+export class DurableMetadata implements PullMetadata {
+  readonly tags: PullMetadata["tags"];
+  readonly links: PullMetadata["links"];
+  readonly blobs: PullMetadata["blobs"];
+  readonly listings: PullMetadata["listings"];
   readonly #sidecars: SidecarFiles | undefined;
-  readonly #forgotten: (fault: Fault) => void;
+  readonly #notWritten: (fault: Fault) => void;
 
   constructor(
-    metadata: MetadataStore,
-    { sidecars, growth, notWritten: forgotten }: DurableMetadataOptions,
+    { tags, links, blobs, listings }: PullMetadata,
+    { sidecars, quotaEvents, notWritten }: DurableMetadataOptions,
   ) {
     this.#sidecars = sidecars;
-    this.#forgotten = forgotten;
-    const { tags, links, blobs: contents, listings } = metadata;
-    this.metadata = {
-      pins: metadata.pins,
-      get revision() {
-        return metadata.revision;
+    this.#notWritten = notWritten;
+    this.tags = {
+      get: (repo, tag) => tags.get(repo, tag),
+      put: async (repo, tag, record) => {
+        const before = await tags.get(repo, tag);
+        await this.#try(() => tags.put(repo, tag, record));
+        await this.#try(() => this.#writeTag(repo, tag, record, before));
       },
-      bytes: () => metadata.bytes(),
-      shrink: () => metadata.shrink(),
-      close: () => metadata.close(),
-      tags: {
-        get: (repo, tag) => tags.get(repo, tag),
-        list: (repo) => tags.list(repo),
-        all: (limit, last) => tags.all(limit, last),
-        remove: async (repo, tag) => {
-          const before = await tags.get(repo, tag);
-          await this.#try(() => tags.remove(repo, tag));
-          if (before) await this.#try(async () => sidecars?.removeTag(before.digest, repo, tag));
-        },
-        put: async (repo, tag, fact) => {
-          const before = await tags.get(repo, tag);
-          await this.#try(() => tags.put(repo, tag, fact));
-          await this.#try(() => this.#writeTag(repo, tag, fact, before));
-        },
+      remove: async (repo, tag) => {
+        const before = await tags.get(repo, tag);
+        await this.#try(() => tags.remove(repo, tag));
+        if (before) await this.#try(async () => sidecars?.removeTag(before.digest, repo, tag));
       },
-      links: {
-        get: (repo, digest) => links.get(repo, digest),
-        repositoriesOf: (digest, limit) => links.repositoriesOf(digest, limit),
-        upstreams: (digest) => links.upstreams(digest),
-        digests: (limit, last) => links.digests(limit, last),
-        removeUnstored: (digests) => links.removeUnstored(digests),
-        repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
-        visibleIn: (upstream, digests) => links.visibleIn(upstream, digests),
-        add: async (repo, added) => {
-          await this.#try(() => links.add(repo, added));
-          growth?.linked(
-            repo.upstream,
-            added.map(({ digest }) => digest),
-          );
-        },
-        remove: (repo, digest) => this.#try(() => links.remove(repo, digest)),
-        removeAll: (digest, upstream) => this.#try(() => links.removeAll(digest, upstream)),
+    };
+    this.links = {
+      get: (repo, digest) => links.get(repo, digest),
+      repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
+      add: async (repo, added) => {
+        await this.#try(() => links.add(repo, added));
+        quotaEvents?.linked(
+          repo.upstream,
+          added.map(({ digest }) => digest),
+        );
       },
-      blobs: {
-        get: (digest) => contents.get(digest),
-        leastRecentlyUsed: (limit, last) => contents.leastRecentlyUsed(limit, last),
-        storedBefore: (moment, limit, last) => contents.storedBefore(moment, limit, last),
-        page: (limit, last) => contents.page(limit, last),
-        find: (digests) => contents.find(digests),
-        total: () => contents.total(),
-        put: async (content, now) => {
-          await this.#try(() => contents.put(content, now));
-          growth?.stored(content.digest, content.size);
-        },
-        remove: (digests, until) => this.#try(() => contents.remove(digests, until)),
-        touch: (times) => contents.touch(times),
-        clampTimes: (now) => contents.clampTimes(now),
+    };
+    this.blobs = {
+      get: (digest) => blobs.get(digest),
+      put: async (record, now) => {
+        await this.#try(() => blobs.put(record, now));
+        quotaEvents?.stored(record.digest, record.size);
       },
-      listings: {
-        get: (repo, key) => listings.get(repo, key),
-        put: (repo, key, listing) => this.#try(() => listings.put(repo, key, listing)),
-        removeBefore: (moment, limit) => listings.removeBefore(moment, limit),
-      },
+    };
+    this.listings = {
+      get: (repo, key) => listings.get(repo, key),
+      put: (repo, key, listing) => this.#try(() => listings.put(repo, key, listing)),
     };
   }
 
-  /** A manifest was stored, and seen at a place. */
+  /** Writes the sidecar file of a manifest that was stored for a repository. */
   async manifestStored(
     repo: RepositoryRef,
     { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string },
@@ -102,7 +80,7 @@ export class DurableMetadata {
     );
   }
 
-  /** A tag stands beside one manifest: the one that it leads to. */
+  /** A tag stands in one sidecar file alone: that of the manifest which it points to. */
   async #writeTag(
     repo: RepositoryRef,
     tag: Tag,
@@ -111,7 +89,7 @@ export class DurableMetadata {
   ): Promise<void> {
     const sidecars = this.#sidecars;
     if (!sidecars || sidecars.has(digest, repo, tag)) return;
-    const mediaType = (await this.metadata.blobs.get(digest))?.mediaType;
+    const mediaType = (await this.blobs.get(digest))?.mediaType;
     if (mediaType !== undefined) await sidecars.record(digest, { mediaType, repo, tag, at });
     if (before && before.digest !== digest) await sidecars.removeTag(before.digest, repo, tag);
   }
@@ -121,7 +99,7 @@ export class DurableMetadata {
       await work();
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      this.#forgotten(error);
+      this.#notWritten(error);
     }
   }
 }

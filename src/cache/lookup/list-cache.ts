@@ -1,8 +1,9 @@
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
-import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { BYPASS, type CacheStatus, HIT, MISS } from "../cache-status.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
 
 export interface CachedList<Value> {
   readonly value: Value;
@@ -21,11 +22,11 @@ export interface ListQuery<Value> {
 
 /** Lists that an upstream makes (tags, referrers): kept for its TTL, and served stale when it fails. */
 export class ListCache {
-  readonly #metadata: MetadataStore;
+  readonly #metadata: Pick<PullMetadata, "listings">;
   readonly #now: () => number;
   readonly #asking = new SingleFlight<unknown>();
 
-  constructor(metadata: MetadataStore, now: () => number) {
+  constructor(metadata: Pick<PullMetadata, "listings">, now: () => number) {
     this.#metadata = metadata;
     this.#now = now;
   }

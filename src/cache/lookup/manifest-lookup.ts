@@ -5,7 +5,7 @@ import { Fault } from "../../oci/fault.ts";
 import { parseManifest } from "../../oci/manifest.ts";
 import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
-import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { ManifestResult, ManifestHeadResult, StoredManifest } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { headOf, headUpstream } from "../bypass/manifest-head.ts";
@@ -15,12 +15,13 @@ import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../
 import { ALWAYS_FRESH, type TagResolver } from "./tag-resolver.ts";
 import type { Bypass } from "../bypass/bypass.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
 
 /** What a client without knowledge of indexes is given of one, as registries have always done. */
 const DEFAULT_PLATFORM = "linux/amd64";
 
 export interface ManifestLookupOptions {
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<PullMetadata, "tags">;
   readonly manifests: ManifestStore;
   readonly tags: TagResolver;
   readonly negativeCache: NegativeCache;
@@ -30,7 +31,7 @@ export interface ManifestLookupOptions {
 
 /** Manifests as clients ask for them: by tag or digest, in the types that they understand. */
 export class ManifestLookup {
-  readonly #metadata: MetadataStore;
+  readonly #metadata: Pick<PullMetadata, "tags">;
   readonly #manifests: ManifestStore;
   readonly #tags: TagResolver;
   readonly #negativeCache: NegativeCache;

@@ -4,18 +4,19 @@ import { Fault } from "../../oci/fault.ts";
 import type { Manifest } from "../../oci/manifest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import type { Fills } from "../fill/fills.ts";
 import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
 
 /** Manifests kept in memory, in bytes; they are what every pull begins with. */
 const MEMORY = 32 * 1024 * 1024;
 
 export interface ManifestStoreOptions {
   readonly store: BlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<PullMetadata, "blobs" | "links">;
   readonly fills: Fills;
   readonly now: () => number;
   /** Told of every manifest that was served from here. */

@@ -3,10 +3,11 @@ import { Accept } from "../../oci/accept.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { parseTag } from "../../oci/names.ts";
-import type { MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { CachedList, ListCache } from "./list-cache.ts";
 import type { ManifestLookup } from "./manifest-lookup.ts";
 import type { Upstream } from "../upstream.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
 
 /** A descriptor as the registry sent it: annotations and all are the client's business. */
 export type Descriptor = Readonly<Record<string, unknown>>;
@@ -16,11 +17,11 @@ const index = z.object({ manifests: descriptors.nullish() });
 
 /** What refers to a manifest: signatures, bills of materials (distribution-spec, "Listing Referrers"). */
 export class Referrers {
-  readonly #metadata: MetadataStore;
+  readonly #metadata: Pick<PullMetadata, "links">;
   readonly #listings: ListCache;
   readonly #pulls: ManifestLookup;
 
-  constructor(facts: MetadataStore, listings: ListCache, pulls: ManifestLookup) {
+  constructor(facts: Pick<PullMetadata, "links">, listings: ListCache, pulls: ManifestLookup) {
     this.#metadata = facts;
     this.#listings = listings;
     this.#pulls = pulls;

@@ -2,7 +2,7 @@ import { matchesAny } from "../../config/parsing/repository-pattern.ts";
 import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";
-import type { MetadataStore, RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import { unlessWithoutHead } from "../bypass/manifest-head.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
@@ -11,6 +11,7 @@ import { type CacheStatus, HIT, COLLAPSED, MISS, REVALIDATED } from "../cache-st
 import { withTimeout } from "../with-timeout.ts";
 import type { FreshnessWindow, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
 
 /** Of what never changes. */
 export const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
@@ -29,7 +30,7 @@ export interface ResolvedTag {
 
 /** What tags point at: asked of the upstream at most once per TTL, and never in the way of an answer that is here. */
 export class TagResolver {
-  readonly #metadata: MetadataStore;
+  readonly #metadata: Pick<PullMetadata, "tags">;
   readonly #manifests: ManifestStore;
   readonly #negativeCache: NegativeCache;
   readonly #now: () => number;
@@ -38,7 +39,7 @@ export class TagResolver {
   readonly #hanging = new Map<UpstreamName, number>();
 
   constructor(
-    metadata: MetadataStore,
+    metadata: Pick<PullMetadata, "tags">,
     manifests: ManifestStore,
     negativeCache: NegativeCache,
     now: () => number,

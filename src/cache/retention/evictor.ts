@@ -17,7 +17,7 @@ export const BUSY_PAUSE_MS = 25;
 
 export interface EvictorOptions {
   readonly store: BoundedBlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<MetadataStore, "blobs">;
   readonly budget: DiskBudget;
   readonly pinned: PinnedBlobs;
   /** Writes down what was used until now. */

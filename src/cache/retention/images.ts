@@ -38,10 +38,13 @@ const MOST_UNTAGGED = 10_000;
 
 /** Images as people know them, put together from tags, manifests and what is held. */
 export class Images {
-  readonly #metadata: MetadataStore;
+  readonly #metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly #trees: ManifestTrees;
 
-  constructor(metadata: MetadataStore, trees: ManifestTrees) {
+  constructor(
+    metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">,
+    trees: ManifestTrees,
+  ) {
     this.#metadata = metadata;
     this.#trees = trees;
   }

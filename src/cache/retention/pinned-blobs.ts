@@ -18,12 +18,12 @@ export interface PinnedSet {
 
 /** What pins mean at a moment. What is new among it is used last, so looking again may wait a little. */
 export class PinnedBlobs {
-  readonly #metadata: MetadataStore;
+  readonly #metadata: Pick<MetadataStore, "tags" | "pins">;
   readonly #trees: ManifestTrees;
   #changes = 0;
   #known: { readonly content: PinnedSet; readonly until: number } | undefined;
 
-  constructor(metadata: MetadataStore, trees: ManifestTrees) {
+  constructor(metadata: Pick<MetadataStore, "tags" | "pins">, trees: ManifestTrees) {
     this.#metadata = metadata;
     this.#trees = trees;
   }

@@ -20,7 +20,7 @@ export interface Purged {
 }
 
 export interface PurgeOptions {
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly sidecars: SidecarFiles;
   readonly evictor: Evictor;
   readonly trees: ManifestTrees;
@@ -100,7 +100,10 @@ export async function purgeImages(
   return { images, blobs: contents, bytes, shared, busy: busy.length };
 }
 
-async function held(metadata: MetadataStore, digests: readonly Digest[]): Promise<BlobUse[]> {
+async function held(
+  metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">,
+  digests: readonly Digest[],
+): Promise<BlobUse[]> {
   const rows: BlobUse[] = [];
   for (let first = 0; first < digests.length; first += 256) {
     rows.push(...(await metadata.blobs.find(digests.slice(first, first + 256))));

@@ -19,7 +19,7 @@ import { RefusedError } from "./refused-error.ts";
 export interface StoreAdminOptions {
   /** The store itself, without leases: looking at it must not keep anything from being evicted. */
   readonly store: BlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly sidecars: SidecarFiles;
   readonly budget: DiskBudget;
   readonly evictor: Evictor;

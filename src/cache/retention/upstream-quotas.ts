@@ -22,7 +22,7 @@ const MOST_MISFITS = 64;
 
 export interface UpstreamQuotasOptions {
   readonly store: BoundedBlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<MetadataStore, "blobs" | "links">;
   readonly evictor: Evictor;
   /** As they are configured now. */
   readonly upstreams: () => ReadonlyMap<UpstreamName, UpstreamSettings>;

@@ -112,7 +112,7 @@ async function open(
     store,
     metadata,
     sidecars,
-    growth: storage.quotas,
+    quotaEvents: storage.quotas,
     observer: reporter,
     used: (digest) => lastAccess.touch(digest, Date.now()),
   });

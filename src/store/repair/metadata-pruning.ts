@@ -6,7 +6,7 @@ import type { MetadataStore, TagRef } from "../metadata-store.ts";
 const BATCH = 128;
 
 export interface PruneOptions {
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "listings">;
   /** Whether a content is just coming or going. */
   readonly inUse: (digest: Digest) => boolean;
   /** Tags and lists that were learnt since stay, in milliseconds of the epoch. */

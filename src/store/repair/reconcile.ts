@@ -20,7 +20,7 @@ export interface Reconciled {
 
 export interface ReconcileOptions {
   readonly store: BlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly sidecars: SidecarFiles;
   /** Whether a content is just coming or going: its file and its fact may then differ for a moment. */
   readonly inUse: (digest: Digest) => boolean;
@@ -197,7 +197,7 @@ export async function restoreLost(
 }
 
 async function areKnown(
-  metadata: MetadataStore,
+  metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">,
   repo: RepositoryRef,
   links: readonly Link[],
 ): Promise<boolean> {
