@@ -23,7 +23,7 @@ export async function makeStore(data: string, count: number, each?: number): Pro
     const name = join(folder, first.toString(16).padStart(2, "0"));
     mkdirSync(name, { recursive: true, mode: 0o700 });
   }
-  const path = join(data, "index.db");
+  const path = join(data, "metadata.db");
   await (await openMetadata(path)).close();
   const file = new SqliteFile(path);
   const db = file.here;
@@ -47,7 +47,7 @@ export async function makeStore(data: string, count: number, each?: number): Pro
       return { digest, size, media_type: null, stored_at: time, used_at: time };
     });
     const links = blobs.map(({ digest, size }) => ({ upstream, repository, digest, size }));
-    await db.insertInto("contents").values(contents).execute();
+    await db.insertInto("blobs").values(contents).execute();
     await db.insertInto("links").values(links).execute();
   }
   await file.close();

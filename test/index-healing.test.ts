@@ -38,11 +38,11 @@ async function keep(
 const KEPT = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
 
 const spoil = (data: string) =>
-  writeFile(join(data, "index.db"), "this is no database".repeat(1000));
+  writeFile(join(data, "metadata.db"), "this is no database".repeat(1000));
 
 /** Waits until an index has a row for every content of an image. */
 async function knownTo(index: Database, { blobs }: Image): Promise<void> {
-  const known = (): number => index.query("select digest from contents").all().length;
+  const known = (): number => index.query("select digest from blobs").all().length;
   const what = "the index to know all of the image";
   await until(() => known() === 1 + blobs.length, { what, within: 30_000 });
 }
@@ -77,7 +77,7 @@ test("an index that breaks while it is used is made again beside traffic", async
   const settings = config(upstream);
   await keep(image, { settings, data });
   // More than SQLite keeps in memory, so that it has to read what is broken.
-  using index = new Database(join(data, "index.db"));
+  using index = new Database(join(data, "metadata.db"));
   const row = index.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1)");
   index.transaction(() => {
     for (let at = 0; at < 60_000; at += 1) row.run(`sha256:${at.toString(16).padStart(64, "0")}`);
@@ -85,7 +85,7 @@ test("an index that breaks while it is used is made again beside traffic", async
   index.close();
   await using cache = await startEntrepot({ config: settings, data });
   await upstream.stop();
-  const file = await open(join(data, "index.db"), "r+");
+  const file = await open(join(data, "metadata.db"), "r+");
   const { size } = await file.stat();
   await file.write(Buffer.alloc(size - 40_960), 0, size - 40_960, 40_960);
   await file.close();
@@ -95,7 +95,7 @@ test("an index that breaks while it is used is made again beside traffic", async
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
   expect(await listed()).toMatch(KEPT);
-  expect(await readdir(data)).toContain("index.db.damaged");
+  expect(await readdir(data)).toContain("metadata.db.damaged");
   await upstream.start();
   expect((await cache.get(`/v2/other/blobs/${blob.digest}?ns=reg.test`)).status).toBe(200);
   expect((await command(cache, "fsck")).stdout).toEndWith("Every byte is what its digest says.\n");
@@ -110,7 +110,7 @@ test("an index that was taken away is made again", async () => {
   const settings = config(upstream);
   await keep(image, { settings, data });
   for (const name of await readdir(data)) {
-    if (name.startsWith("index.db")) await rm(join(data, name));
+    if (name.startsWith("metadata.db")) await rm(join(data, name));
   }
   await upstream.stop();
   await using cache = await startEntrepot({ config: settings, data });
@@ -128,7 +128,7 @@ test("an index that was emptied under a cache that runs is made again at the nex
   await keep(image, { settings, data });
   {
     await using idle = await startEntrepot({ config: settings, data });
-    await truncate(join(idle.data, "index.db"));
+    await truncate(join(idle.data, "metadata.db"));
   }
   await upstream.stop();
   await using cache = await startEntrepot({ config: settings, data });
@@ -147,7 +147,7 @@ test("an index whose making was killed, or that breaks while no cache runs, has 
   await writeFile(configFile, stringify(settings));
   await keep(image, { settings, data });
   await upstream.stop();
-  const path = join(data, "index.db");
+  const path = join(data, "metadata.db");
   await spoil(data);
   expect((await commandOn(data, configFile, "ls")).stdout).toMatch(KEPT);
   expect((await commandOn(data, configFile, "ls")).stdout).toMatch(KEPT);
@@ -155,12 +155,12 @@ test("an index whose making was killed, or that breaks while no cache runs, has 
   // As a kill -9 leaves it that comes when nothing but the index is there.
   await rm(path);
   await (await openMetadata(path)).close();
-  await writeFile(`${path}.remaking`, "");
+  await writeFile(`${path}.rebuilding`, "");
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
   expect((await command(cache, "ls")).stdout).toMatch(KEPT);
-  await until(() => !existsSync(`${path}.remaking`), { what: "a whole index" });
+  await until(() => !existsSync(`${path}.rebuilding`), { what: "a whole index" });
 }, 60_000);
 
 test("facts that the index lost with its log are there again, and pins", async () => {
@@ -172,7 +172,7 @@ test("facts that the index lost with its log are there again, and pins", async (
   const settings = config(upstream);
   await keep(image, { settings, data, by: "SIGKILL" });
   // SQLite takes a log for ended where a part of it is not as it was written, and says nothing.
-  const log = join(data, "index.db-wal");
+  const log = join(data, "metadata.db-wal");
   const bytes = await readFile(log);
   await writeFile(log, bytes.fill(0xff, 100, 200));
   await upstream.stop();
@@ -187,7 +187,7 @@ test("facts that the index lost with its log are there again, and pins", async (
   await isThereAgain();
   // And where only the last of it went.
   for (const table of ["tags", "links"]) {
-    using index = new Database(join(data, "index.db"));
+    using index = new Database(join(data, "metadata.db"));
     index.run(`DELETE FROM ${table}`);
     index.close();
     await isThereAgain();
@@ -232,7 +232,7 @@ test("what was pulled while a stranger kept the index locked is known to it once
   const image = textImage({ text: "kept" });
   upstream.add("app", image, "1");
   await using cache = await startEntrepot({ config: config(upstream) });
-  using stranger = new Database(join(cache.data, "index.db"));
+  using stranger = new Database(join(cache.data, "metadata.db"));
   stranger.run("begin immediate");
   await pull(cache, "app", "1", image);
   await cache.logged("a fact was not written");
@@ -252,8 +252,8 @@ test("files and index are compared again where a stranger's lock was in the way 
   upstream.add("app", image, "1");
   const settings = config(upstream);
   await keep(image, { settings, data });
-  using stranger = new Database(join(data, "index.db"));
-  stranger.run("delete from contents");
+  using stranger = new Database(join(data, "metadata.db"));
+  stranger.run("delete from blobs");
   stranger.run("begin immediate");
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("mending the index failed; it is tried again", 20_000);

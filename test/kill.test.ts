@@ -93,7 +93,7 @@ test(
       expect([...kept].filter((digest) => !stored.has(digest))).toEqual([]);
       // Each kill may leave the fills that were under way; the next start and eviction clear them.
       expect((await unfinishedFills(data)).length).toBeLessThanOrEqual(4 * WORKERS);
-      const writing = await readdir(join(data, "facts/writing")).catch(() => []);
+      const writing = await readdir(join(data, "sidecars/writing")).catch(() => []);
       expect(writing.length).toBeLessThanOrEqual(WORKERS);
     }
     expect(wrong).toBe(0);

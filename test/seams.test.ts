@@ -94,7 +94,7 @@ test("the tag of an image that was purged and pulled again is kept beside it", a
   const image = textImage({ text: "purged" });
   at.upstream.add("app", image, "1");
   const name = image.manifest.digest.slice("sha256:".length);
-  const facts = `${at.cache.data}/facts/sha256/${name.slice(0, 2)}/${name}.json`;
+  const facts = `${at.cache.data}/sidecars/sha256/${name.slice(0, 2)}/${name}.json`;
   await at.get("app/manifests/1");
   const purged = await at.cache.getAdmin("/api/v1/purge", {
     method: "POST",

@@ -215,13 +215,13 @@ test("a folder that cannot be used is refused and left as it was", async () => {
   await using dir = await tempDir("data");
   const newer = dir.file("newer");
   await mkdir(newer);
-  await writeFile(join(newer, "format"), "2\n");
+  await writeFile(join(newer, "format"), "3\n");
   const serve = (data: string) =>
     run([entrepot, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", data]);
   const refused = await serve(newer);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toBe(
-    `entrepot: the data directory ${newer} was written by a newer Entrepot: it has format 2, and this one knows 1. Run that version, or use another storage.dir\n`,
+    `entrepot: the data directory ${newer} was written by a newer Entrepot: it has format 3, and this one knows 2. Run that version, or use another storage.dir\n`,
   );
   expect(await readdir(newer)).toEqual(["format"]);
   const away = await run([entrepot, "ls", "--data", dir.file("none"), "--admin", "127.0.0.1:1"]);

@@ -41,11 +41,11 @@ test("a flipped bit is found, set aside, and never served again", async () => {
     1,
     `Verified 1 file, 2 MiB.
 corrupt: ${blob.digest}
-1 content was set aside in the folder set-aside; it is fetched anew when asked for (a running cache does not serve what it knows to be corrupt).
+1 content was set aside in the folder quarantine; it is fetched anew when asked for (a running cache does not serve what it knows to be corrupt).
 `,
   ]);
   expect(await storedBlobs(cache.data)).toEqual([]);
-  expect(await readdir(join(cache.data, "set-aside"))).toHaveLength(1);
+  expect(await readdir(join(cache.data, "quarantine"))).toHaveLength(1);
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
   expect((await command(cache, "fsck", "--json")).code).toBe(0);
 
@@ -128,7 +128,7 @@ test("a small content that has rotted is found as it is asked for, by many at on
   await cache.logged(
     "a stored content was corrupt: it was set aside and is fetched anew when asked for",
   );
-  expect(await readdir(join(data.file("d"), "set-aside"))).toHaveLength(1);
+  expect(await readdir(join(data.file("d"), "quarantine"))).toHaveLength(1);
   const metrics = await (await cache.getAdmin("/metrics")).text();
   expect(metrics).toContain("entrepot_corrupt_contents 1");
   expect(metrics).toMatch(new RegExp(`^entrepot_storage_held_bytes ${blob.size}$`, "m"));
@@ -145,15 +145,15 @@ test("files without facts and facts without files are mended beside traffic", as
     await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
     for (const blob of [kept, lost]) await (await cache.get(path(blob.digest))).bytes();
   }
-  using index = new Database(join(data.file("d"), "index.db"));
-  index.run("DELETE FROM contents WHERE digest = ?", [kept.digest]);
+  using index = new Database(join(data.file("d"), "metadata.db"));
+  index.run("DELETE FROM blobs WHERE digest = ?", [kept.digest]);
   for (const file of await storedBlobs(data.file("d"))) {
     if (file.digest === lost.digest) await Bun.file(file.path).delete();
   }
   await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
   const line = await cache.logged("index and files agree");
   expect(line).toMatchObject({ found: 1, lost: 1 });
-  const digests = index.query("SELECT digest FROM contents").values().flat();
+  const digests = index.query("SELECT digest FROM blobs").values().flat();
   expect(digests).toEqual([kept.digest]);
 }, 60_000);
 
@@ -168,12 +168,12 @@ test("what a clock that was set back has used in times to come is evicted in its
     await using cache = await startEntrepot({ config: settings, data });
     await pull(cache, "app", "1", image);
   }
-  using index = new Database(join(data, "index.db"));
-  index.run("UPDATE contents SET used_at = used_at + 1e12, stored_at = stored_at + 1e12");
+  using index = new Database(join(data, "metadata.db"));
+  index.run("UPDATE blobs SET used_at = used_at + 1e12, stored_at = stored_at + 1e12");
   await using cache = await startEntrepot({ config: settings, data });
   await pull(cache, "app", "1", image);
   const last = index.prepare<{ last: number }, []>(
-    "SELECT max(max(used_at, stored_at)) AS last FROM contents",
+    "SELECT max(max(used_at, stored_at)) AS last FROM blobs",
   );
   await until(() => (last.get()?.last ?? Infinity) <= Date.now(), { what: "times of the past" });
 }, 60_000);

@@ -69,7 +69,7 @@ function foreignFolders(folder: string, machine: Machine): Finding[] {
     }
   };
   const owner = ownerOf(folder);
-  const stranger = ["blobs", "facts", "fills"]
+  const stranger = ["blobs", "fills", "sidecars"]
     .flatMap((name) =>
       ["", ...machine.list(path.join(folder, name))].map((below) => path.join(name, below)),
     )

@@ -11,7 +11,7 @@ import { PinnedBlobs } from "./pinned-blobs.ts";
 
 test("where facts take most of the room, what goes is no more than what makes it", async () => {
   await using dir = await tempDir("evictor");
-  const metadata = await openMetadata(dir.file("index.db"));
+  const metadata = await openMetadata(dir.file("metadata.db"));
   const count = 4000;
   await Promise.all(
     Array.from({ length: count }, (_, at) =>

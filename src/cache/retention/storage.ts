@@ -74,8 +74,9 @@ export async function openStorage(
     const directory = await openDataDirectory(dataDirectory);
     closing.defer(() => directory.close());
     // One that is not there yet has lost nothing either.
-    const endedWell = wasShutDownCleanly(directory.indexPath) || !existsSync(directory.indexPath);
-    const { metadata, rebuild } = await openHealing(directory.indexPath, events);
+    const endedWell =
+      wasShutDownCleanly(directory.metadataPath) || !existsSync(directory.metadataPath);
+    const { metadata, rebuild } = await openHealing(directory.metadataPath, events);
     closing.defer(() => metadata.close());
     const plain = await openDiskBlobStore(directory.path);
     const sidecars = new SidecarFiles(directory.path);
@@ -180,7 +181,7 @@ async function openHealing(
     // Somebody has taken it away, or emptied it, and left what it can be made from.
     if (
       !statSync(path, { throwIfNoEntry: false })?.size &&
-      existsSync(join(dirname(path), "facts"))
+      existsSync(join(dirname(path), "sidecars"))
     )
       rebuild.begin();
     try {

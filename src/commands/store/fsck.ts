@@ -97,7 +97,7 @@ function report(result: Result, isRunning: boolean): void {
     const isOne = corrupt.length === 1;
     const [it, is, was] = isOne ? ["it", "is", "was"] : ["they", "are", "were"];
     const done = repaired
-      ? `set aside in the folder set-aside; ${it} ${is} fetched anew when asked for`
+      ? `set aside in the folder quarantine; ${it} ${is} fetched anew when asked for`
       : `found corrupt. Run again with --repair to set ${isOne ? "it" : "them"} aside, to be fetched anew`;
     const why = isRunning ? " (a running cache does not serve what it knows to be corrupt)" : "";
     print(`${counted(corrupt.length, "content")} ${was} ${done}${why}.`);

@@ -1,5 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rejection } from "../storetest/writing.ts";
@@ -43,7 +53,7 @@ describe("a data directory", () => {
   test("is made, for its owner alone, and its parents for all", async () => {
     const directory = await openDataDirectory(path);
     expect(directory.path).toBe(path);
-    expect(directory.indexPath).toBe(join(path, "index.db"));
+    expect(directory.metadataPath).toBe(join(path, "metadata.db"));
     expect((await stat(path)).mode & 0o777).toBe(0o700);
     expect((await stat(join(parent, "var"))).mode & 0o077).not.toBe(0);
     expect((await readdir(path)).toSorted()).toEqual(["format", "lock", "lock.pid"]);
@@ -51,6 +61,36 @@ describe("a data directory", () => {
     await directory.close();
     await directory.close();
     expect((await readdir(path)).toSorted()).toEqual(["format", "lock"]);
+  });
+
+  test("of format 1 is upgraded by renames, and a crash in between loses nothing", async () => {
+    await mkdir(join(path, "facts/sha256"), { recursive: true });
+    await writeFile(join(path, "facts/pins.json"), "[]");
+    await mkdir(join(path, "set-aside"));
+    for (const name of ["index.db", "index.db-wal", "index.db.remaking"]) {
+      await writeFile(join(path, name), name);
+    }
+    await writeFile(join(path, "format"), "1\n");
+    // As a crash leaves it that came after the first rename.
+    await rename(join(path, "index.db-wal"), join(path, "metadata.db-wal"));
+
+    await using stack = new AsyncDisposableStack();
+    const directory = await openDataDirectory(path);
+    stack.defer(() => directory.close());
+    expect((await readdir(path)).toSorted()).toEqual([
+      "format",
+      "lock",
+      "lock.pid",
+      "metadata.db",
+      "metadata.db-wal",
+      "metadata.db.rebuilding",
+      "quarantine",
+      "sidecars",
+    ]);
+    expect(await readFile(directory.metadataPath, "utf8")).toBe("index.db");
+    expect(await readFile(join(path, "metadata.db-wal"), "utf8")).toBe("index.db-wal");
+    expect(await readFile(join(path, "sidecars/pins.json"), "utf8")).toBe("[]");
+    expect(await readFile(join(path, "format"), "utf8")).toBe("2\n");
   });
 
   test("keeps the permissions that it has", async () => {

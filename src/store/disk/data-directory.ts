@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, stat, rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
 import { handOver, ownerBesideRoot } from "./ownership.ts";
@@ -23,7 +23,7 @@ export interface DataDirectory {
   /** Absolute. */
   readonly path: string;
   /** Where the index belongs. */
-  readonly indexPath: string;
+  readonly metadataPath: string;
   /** Lets another process have it. */
   close(): Promise<void>;
 }
@@ -40,6 +40,7 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   await probe(path);
   const lock = takeLock(path);
   try {
+    await upgrade(path);
     await writeFile(join(path, FORMAT_FILE), `${FORMAT}\n`, { mode: 0o600 });
   } catch (cause) {
     lock.release();
@@ -53,18 +54,47 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
       lock.release();
     }
   };
-  return { path, indexPath: join(path, "index.db"), close };
+  return { path, metadataPath: join(path, "metadata.db"), close };
 }
 
 /** How files lie in the directory. It changes where an older program would misunderstand them. */
-const FORMAT = 1;
+const FORMAT = 2;
 const FORMAT_FILE = "format";
+
+/** What format 1 called them. The log of the database goes first: without it, its last writes are lost. */
+const RENAMED_IN_FORMAT_2: readonly (readonly [from: string, to: string])[] = [
+  ["index.db-wal", "metadata.db-wal"],
+  ["index.db-shm", "metadata.db-shm"],
+  ["index.db", "metadata.db"],
+  ["index.db.seal", "metadata.db.clean"],
+  ["index.db.damaged", "metadata.db.damaged"],
+  ["index.db.remaking", "metadata.db.rebuilding"],
+  ["facts", "sidecars"],
+  ["set-aside", "quarantine"],
+];
+
+/**
+ * Brings a directory of an older format to this one. The format is written after it, so that an
+ * upgrade which a crash cut short is finished by the next start.
+ */
+async function upgrade(path: string): Promise<void> {
+  if ((await readFormat(path)) !== 1) return;
+  for (const [from, to] of RENAMED_IN_FORMAT_2) {
+    await rename(join(path, from), join(path, to)).catch((cause: unknown) => {
+      if (systemCode(cause) !== "ENOENT") throw cause;
+    });
+  }
+}
+
+async function readFormat(path: string): Promise<number> {
+  return Number(await readFile(join(path, FORMAT_FILE), "utf8").catch(() => ""));
+}
 
 /** Before anything is written, so that the newer program finds it as it was. */
 async function refuseNewer(path: string): Promise<void> {
-  const text = await readFile(join(path, FORMAT_FILE), "utf8").catch(() => "");
-  if (!(Number(text) > FORMAT)) return;
-  const message = `the data directory ${path} was written by a newer Entrepot: it has format ${text.trim()}, and this one knows ${FORMAT}. Run that version, or use another storage.dir`;
+  const format = await readFormat(path);
+  if (!(format > FORMAT)) return;
+  const message = `the data directory ${path} was written by a newer Entrepot: it has format ${format}, and this one knows ${FORMAT}. Run that version, or use another storage.dir`;
   throw new DataDirectoryError("newer", path, message);
 }
 

@@ -168,7 +168,7 @@ test("what is no file in a content's place is set aside for the content", async 
   expect(await store.open(digestOf(bytes))).toBeUndefined();
   const digest = await storeBytes(store, bytes);
   expect(await (await store.open(digest))?.bytes.bytes()).toEqual(bytes);
-  expect(await readdir(join(directory, "set-aside"))).toHaveLength(1);
+  expect(await readdir(join(directory, "quarantine"))).toHaveLength(1);
 });
 
 /** Mounts a file system of 1 MiB, which needs root. */

@@ -21,7 +21,7 @@ const KNOWN_SIZES = 16_384;
 
 /**
  * Opens the blobs of a directory, which has to exist: `blobs/<algorithm>/<first two digits>/<digits>`
- * is complete content, `fills/<algorithm>-<digits>` is content on its way in, `set-aside/` what was
+ * is complete content, `fills/<algorithm>-<digits>` is content on its way in, `quarantine/` what was
  * found to be something else than its name says.
  *
  * @throws Fault of kind `storage`
@@ -137,7 +137,7 @@ class DiskBlobStore implements BlobStore {
 
   async quarantine(digest: Digest): Promise<boolean> {
     const path = this.#blobPath(digest);
-    const folder = join(this.#directory, "set-aside");
+    const folder = join(this.#directory, "quarantine");
     return this.#takeAway(digest, `set ${path} aside`, async () => {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await rename(path, join(folder, `${Date.now()}-${digest.replace(":", "-")}`));

@@ -35,8 +35,8 @@ async function opened(): Promise<{
   const dir = await tempDir("facts");
   const [a] = digests;
   if (!a) throw new Error("there are digests");
-  await mkdir(dir.file("facts"), { recursive: true });
-  return { dir, sidecars: new SidecarFiles(dir.path), a, files: dir.file("facts") };
+  await mkdir(dir.file("sidecars"), { recursive: true });
+  return { dir, sidecars: new SidecarFiles(dir.path), a, files: dir.file("sidecars") };
 }
 
 /** As another process reads it. */

@@ -44,7 +44,7 @@ const FILE_BYTES = 4096;
 const MEMORY = 4 * 1024 * 1024;
 
 /**
- * Small files below `facts/`: one per manifest, and one for all pins. They are written when something
+ * Small files below `sidecars/`: one per manifest, and one for all pins. They are written when something
  * new is learnt and not with each pull; the index is what is asked.
  */
 export class SidecarFiles {
@@ -60,7 +60,7 @@ export class SidecarFiles {
   #files = 0;
 
   constructor(directory: string) {
-    this.#directory = join(directory, "facts");
+    this.#directory = join(directory, "sidecars");
   }
 
   /** Removes what a process that was killed has left half-written. */

@@ -15,7 +15,7 @@ export class RebuildMarker implements RebuildState {
   #whole = 0;
 
   constructor(indexPath: string) {
-    this.#path = `${indexPath}.remaking`;
+    this.#path = `${indexPath}.rebuilding`;
     if (existsSync(this.#path)) this.#begun = 1;
   }
 

@@ -19,7 +19,7 @@ let sidecars: SidecarFiles;
 
 beforeEach(async () => {
   dir = await tempDir("reconcile");
-  metadata = await openMetadata(dir.file("index.db"));
+  metadata = await openMetadata(dir.file("metadata.db"));
   sidecars = new SidecarFiles(dir.path);
   await sidecars.open();
 });

@@ -35,7 +35,7 @@ async function spoil(path: string): Promise<void> {
 
 test("all who meet the damage are answered by one new index", async () => {
   await using dir = await tempDir("index");
-  const path = dir.file("index.db");
+  const path = dir.file("metadata.db");
   await fill(path);
   let replaced = 0;
   const index = new SelfHealingMetadata(await openMetadata(path), async (damaged) => {
@@ -61,7 +61,7 @@ test("all who meet the damage are answered by one new index", async () => {
 
 test("where the disk leaves no new index, it is not tried again and again", async () => {
   await using dir = await tempDir("index");
-  const path = dir.file("index.db");
+  const path = dir.file("metadata.db");
   await fill(path);
   const reopened = await openMetadata(path);
   await spoil(path);

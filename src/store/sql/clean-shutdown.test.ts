@@ -13,7 +13,7 @@ const ROWS = 2000;
 async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "entrepot-seal-"));
   try {
-    await work(join(folder, "index.db"));
+    await work(join(folder, "metadata.db"));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

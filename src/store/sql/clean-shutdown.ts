@@ -29,7 +29,7 @@ export function clearCleanShutdown(path: string): void {
 }
 
 function sealPath(path: string): string {
-  return `${path}.seal`;
+  return `${path}.clean`;
 }
 
 /** Other tools may set the time of a change back, but not that of the file's own record (ctime). */

@@ -8,7 +8,7 @@ type Step = (db: Kysely<Tables>) => Promise<void>;
  * How the tables came to be, in order: the first brings an empty database to version 1. A step that
  * was released is never changed; what comes later is a step of its own, and there is no way back.
  */
-const STEPS: readonly Step[] = [firstTables, keepingTables, orderedContents];
+const STEPS: readonly Step[] = [firstTables, keepingTables, orderedContents, blobsTable];
 
 /** The version of the tables that this program reads and writes. */
 export const SCHEMA_VERSION: number = STEPS.length;
@@ -122,6 +122,23 @@ async function orderedContents(db: Kysely<Tables>): Promise<void> {
   await db.schema
     .createIndex("contents_by_age")
     .on("contents")
+    .columns(["stored_at", "digest"])
+    .execute();
+}
+
+/** The table of stored blobs is called so. */
+async function blobsTable(db: Kysely<Tables>): Promise<void> {
+  await db.schema.dropIndex("contents_by_use").execute();
+  await db.schema.dropIndex("contents_by_age").execute();
+  await db.schema.alterTable("contents").renameTo("blobs").execute();
+  await db.schema
+    .createIndex("blobs_by_use")
+    .on("blobs")
+    .columns(["used_at", "digest", "size"])
+    .execute();
+  await db.schema
+    .createIndex("blobs_by_age")
+    .on("blobs")
     .columns(["stored_at", "digest"])
     .execute();
 }

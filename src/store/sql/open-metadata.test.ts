@@ -19,7 +19,7 @@ let path: string;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "entrepot-index-"));
-  path = join(directory, "index.db");
+  path = join(directory, "metadata.db");
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -80,7 +80,7 @@ describe("an index in a SQLite file", () => {
     await metadata.blobs.touch(new Map([[digestNumber(1), 20]]));
     await metadata.close();
     const database = new Database(path, { readonly: true });
-    expect(database.query("select used_at from contents").get()).toEqual({ used_at: 30 });
+    expect(database.query("select used_at from blobs").get()).toEqual({ used_at: 30 });
     database.close();
   });
 
@@ -129,27 +129,30 @@ describe("an index in a SQLite file", () => {
     await metadata.blobs.put({ digest: digestNumber(1), size: 1 }, 10);
     await metadata.close();
     const database = new Database(path);
-    database.run("drop index contents_by_use");
-    database.run("drop index contents_by_age");
+    database.run("drop index blobs_by_use");
+    database.run("drop index blobs_by_age");
+    database.run("alter table blobs rename to contents");
     database.run("create index contents_by_use on contents (used_at, size)");
     database.run("create index contents_by_age on contents (stored_at)");
     database.run("update schema_version set version = 2");
     database.close();
     const opened = await openMetadata(path);
-    expect(await opened.blobs.leastRecentlyUsed(2)).toHaveLength(1);
+    expect(await opened.blobs.leastRecentlyUsed(2)).toEqual([
+      { digest: digestNumber(1), size: 1, storedAt: 10, usedAt: 10 },
+    ]);
     await opened.close();
     const after = new Database(path, { readonly: true });
     expect(after.query("select version from schema_version").get()).toEqual({
       version: SCHEMA_VERSION,
     });
     const columns = after.query("select group_concat(name) as names from pragma_index_info(?)");
-    expect(columns.get("contents_by_use")).toEqual({ names: "used_at,digest,size" });
-    expect(columns.get("contents_by_age")).toEqual({ names: "stored_at,digest" });
+    expect(columns.get("blobs_by_use")).toEqual({ names: "used_at,digest,size" });
+    expect(columns.get("blobs_by_age")).toEqual({ names: "stored_at,digest" });
     after.close();
   });
 
   test("names the path where it cannot be opened", async () => {
-    const error = await indexError(openMetadata(join(path, "below", "index.db")));
+    const error = await indexError(openMetadata(join(path, "below", "metadata.db")));
     expect(error.kind).toBe("unopenable");
     expect(error.message).toContain(path);
   });

@@ -21,7 +21,7 @@ let db: Kysely<Tables>;
 
 beforeAll(async () => {
   dir = await tempDir("plans");
-  file = new SqliteFile(dir.file("index.db"));
+  file = new SqliteFile(dir.file("metadata.db"));
   await migrate(file.here);
   const listening = {
     run: (sql: string, parameters: readonly unknown[]) => {
@@ -30,7 +30,7 @@ beforeAll(async () => {
     },
   };
   db = new Kysely({ dialect: new SqliteDialect(listening, listening) });
-  database = new Database(dir.file("index.db"), { readonly: true });
+  database = new Database(dir.file("metadata.db"), { readonly: true });
 });
 
 afterAll(async () => {
@@ -99,18 +99,18 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
   [
     "what was used least lately",
     (on) => new SqlBlobRecords(on).leastRecentlyUsed(9, { usedAt, digest }),
-    "contents_by_use ((used_at,digest)>(?,?))",
+    "blobs_by_use ((used_at,digest)>(?,?))",
   ],
   [
     "what is old",
     (on) => new SqlBlobRecords(on).storedBefore(9, 9, { storedAt, digest }),
-    "contents_by_age",
+    "blobs_by_age",
   ],
-  ["how much there is", (on) => new SqlBlobRecords(on).total(), "COVERING INDEX contents_by_use"],
+  ["how much there is", (on) => new SqlBlobRecords(on).total(), "COVERING INDEX blobs_by_use"],
   [
     "times of use",
     (on) => new SqlBlobRecords(on).touch(new Map([[digest, 5]])),
-    "SEARCH contents USING INDEX",
+    "SEARCH blobs USING INDEX",
   ],
   [
     "a list",

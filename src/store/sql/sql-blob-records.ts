@@ -17,7 +17,7 @@ export class SqlBlobRecords implements BlobRecords {
 
   async get(digest: Digest): Promise<BlobRecord | undefined> {
     const row = await this.#db
-      .selectFrom("contents")
+      .selectFrom("blobs")
       .select(["size", "media_type"])
       .where("digest", "=", digest)
       .executeTakeFirst();
@@ -28,7 +28,7 @@ export class SqlBlobRecords implements BlobRecords {
 
   async put(content: BlobRecord, now: number): Promise<void> {
     await this.#db
-      .insertInto("contents")
+      .insertInto("blobs")
       .values({
         digest: content.digest,
         size: content.size,
@@ -40,7 +40,7 @@ export class SqlBlobRecords implements BlobRecords {
         conflict.column("digest").doUpdateSet((update) => ({
           size: content.size,
           // A manifest that is pulled as a blob besides stays a manifest.
-          media_type: update.fn.coalesce("excluded.media_type", "contents.media_type"),
+          media_type: update.fn.coalesce("excluded.media_type", "blobs.media_type"),
           stored_at: now,
           used_at: now,
         })),
@@ -50,7 +50,7 @@ export class SqlBlobRecords implements BlobRecords {
 
   async remove(digests: readonly Digest[], until?: number): Promise<void> {
     if (digests.length === 0) return;
-    let query = this.#db.deleteFrom("contents").where("digest", "in", digests);
+    let query = this.#db.deleteFrom("blobs").where("digest", "in", digests);
     if (until !== undefined) query = query.where("stored_at", "<=", until);
     await query.execute();
   }
@@ -59,14 +59,14 @@ export class SqlBlobRecords implements BlobRecords {
     limit: number,
     last?: Pick<BlobUse, "usedAt" | "digest">,
   ): Promise<BlobUse[]> {
-    let query = this.#db.selectFrom("contents").selectAll();
+    let query = this.#db.selectFrom("blobs").selectAll();
     if (last) {
       query = query.where((where) =>
         where(where.refTuple("used_at", "digest"), ">", where.tuple(last.usedAt, last.digest)),
       );
     }
     const rows = await query.orderBy("used_at").orderBy("digest").limit(limit).execute();
-    return rows.map(contentUse);
+    return rows.map(blobUse);
   }
 
   async storedBefore(
@@ -74,31 +74,31 @@ export class SqlBlobRecords implements BlobRecords {
     limit: number,
     last?: Pick<BlobUse, "storedAt" | "digest">,
   ): Promise<BlobUse[]> {
-    let query = this.#db.selectFrom("contents").selectAll().where("stored_at", "<", moment);
+    let query = this.#db.selectFrom("blobs").selectAll().where("stored_at", "<", moment);
     if (last) {
       query = query.where((where) =>
         where(where.refTuple("stored_at", "digest"), ">", where.tuple(last.storedAt, last.digest)),
       );
     }
     const rows = await query.orderBy("stored_at").orderBy("digest").limit(limit).execute();
-    return rows.map(contentUse);
+    return rows.map(blobUse);
   }
 
   async page(limit: number, last?: Digest): Promise<BlobUse[]> {
-    let query = this.#db.selectFrom("contents").selectAll();
+    let query = this.#db.selectFrom("blobs").selectAll();
     if (last !== undefined) query = query.where("digest", ">", last);
     const rows = await query.orderBy("digest").limit(limit).execute();
-    return rows.map(contentUse);
+    return rows.map(blobUse);
   }
 
   async find(digests: readonly Digest[]): Promise<BlobUse[]> {
     if (digests.length === 0) return [];
     const rows = await this.#db
-      .selectFrom("contents")
+      .selectFrom("blobs")
       .selectAll()
       .where("digest", "in", digests)
       .execute();
-    return rows.map(contentUse);
+    return rows.map(blobUse);
   }
 
   async touch(times: ReadonlyMap<Digest, number>): Promise<void> {
@@ -109,8 +109,8 @@ export class SqlBlobRecords implements BlobRecords {
         .map(([digest, time]) => sql`(${digest}, ${time})`);
       await sql`
         with latest (digest, time) as (values ${sql.join(rows)})
-        update contents set used_at = latest.time from latest
-        where contents.digest = latest.digest and contents.used_at < latest.time
+        update blobs set used_at = latest.time from latest
+        where blobs.digest = latest.digest and blobs.used_at < latest.time
       `.execute(this.#db);
     }
   }
@@ -120,7 +120,7 @@ export class SqlBlobRecords implements BlobRecords {
     for (const column of ["used_at", "stored_at"] as const) {
       for (;;) {
         const rows = await this.#db
-          .selectFrom("contents")
+          .selectFrom("blobs")
           .select("digest")
           .where(column, ">", now)
           .limit(TIMES_AT_ONCE)
@@ -128,7 +128,7 @@ export class SqlBlobRecords implements BlobRecords {
         if (rows.length === 0) break;
         const digests = rows.map(({ digest }) => digest);
         await this.#db
-          .updateTable("contents")
+          .updateTable("blobs")
           .set({ [column]: now })
           .where("digest", "in", digests)
           .execute();
@@ -143,7 +143,7 @@ export class SqlBlobRecords implements BlobRecords {
     // In a transaction, and so with those who write: it takes 8 ms for 100,000 contents.
     const row = await this.#db.transaction().execute((transaction) =>
       transaction
-        .selectFrom("contents")
+        .selectFrom("blobs")
         .select(({ fn }) => [
           fn.countAll<number>().as("count"),
           fn.sum<number | null>("size").as("bytes"),
@@ -154,7 +154,7 @@ export class SqlBlobRecords implements BlobRecords {
   }
 }
 
-function contentUse(row: Tables["contents"]): BlobUse {
+function blobUse(row: Tables["blobs"]): BlobUse {
   return {
     digest: row.digest,
     size: row.size,

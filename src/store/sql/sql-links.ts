@@ -112,9 +112,9 @@ export class SqlLinks implements Links {
         where.not(
           where.exists(
             where
-              .selectFrom("contents")
-              .select("contents.digest")
-              .whereRef("contents.digest", "=", "links.digest"),
+              .selectFrom("blobs")
+              .select("blobs.digest")
+              .whereRef("blobs.digest", "=", "links.digest"),
           ),
         ),
       )

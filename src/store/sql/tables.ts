@@ -9,7 +9,7 @@ import type { RepositoryName, Tag, UpstreamName } from "../../oci/names.ts";
 export interface Tables {
   tags: TagsTable;
   links: LinksTable;
-  contents: ContentsTable;
+  blobs: BlobsTable;
   listings: ListingsTable;
   pins: PinsTable;
   schema_version: SchemaVersionTable;
@@ -30,7 +30,7 @@ interface LinksTable {
   size: number | null;
 }
 
-interface ContentsTable {
+interface BlobsTable {
   digest: Digest;
   size: number;
   media_type: string | null;

@@ -12,7 +12,7 @@ import { SqliteFile } from "./sqlite-file.ts";
 
 test("the log goes into the file beside those who write and read, and the end is in good order", async () => {
   await using dir = await tempDir("index");
-  const path = dir.file("index.db");
+  const path = dir.file("metadata.db");
   const metadata = await openMetadata(path);
   const written = async (): Promise<number> => (await stat(path)).size;
   const before = await written();
@@ -30,7 +30,7 @@ test("the log goes into the file beside those who write and read, and the end is
 
 test("who only reads does not wait for who writes", async () => {
   await using dir = await tempDir("index");
-  const path = dir.file("index.db");
+  const path = dir.file("metadata.db");
   const metadata = await openMetadata(path);
   const nginx = place("docker.io", "library/nginx");
   await metadata.links.add(nginx, [{ digest: digestNumber(1), size: 7 }]);
@@ -49,7 +49,7 @@ test("who only reads does not wait for who writes", async () => {
 
 test("what is being written when it is closed is written, and nothing after it", async () => {
   await using dir = await tempDir("index");
-  const path = dir.file("index.db");
+  const path = dir.file("metadata.db");
   const metadata = await openMetadata(path);
   const puts = Array.from({ length: 100 }, (_, at) =>
     metadata.blobs.put({ digest: digestNumber(at), size: at }, at),
@@ -67,7 +67,7 @@ test("what is being written when it is closed is written, and nothing after it",
 
 test("a transaction is whole, and others wait for its end", async () => {
   await using dir = await tempDir("index");
-  const file = new SqliteFile(dir.file("index.db"));
+  const file = new SqliteFile(dir.file("metadata.db"));
   await file.here.schema.createTable("pins").addColumn("pattern", "text").execute();
   const insert = (db: typeof file.beside, pattern: string) =>
     db
@@ -100,7 +100,7 @@ test("where the thread ends, what waits fails, and the rest is done without it",
     },
   };
   const program = `self.onmessage = ({ data }) => { if (data.sql) throw new Error("out of luck"); };`;
-  const writer = new WriterThread(dir.file("index.db"), 0, here, program);
+  const writer = new WriterThread(dir.file("metadata.db"), 0, here, program);
   expect(String(await rejection(writer.run("first", [])))).toContain("its writer ended");
   expect(await writer.run("second", [])).toEqual({ rows: [], changes: 1 });
   expect(asked).toEqual(["second"]);
@@ -110,7 +110,7 @@ test("where the thread ends, what waits fails, and the rest is done without it",
 
 test("a refusal of SQLite keeps its code", async () => {
   await using dir = await tempDir("index");
-  const path = dir.file("index.db");
+  const path = dir.file("metadata.db");
   const file = new SqliteFile(path);
   await file.here.schema
     .createTable("pins")
@@ -127,7 +127,7 @@ test("a refusal of SQLite keeps its code", async () => {
 
 test("of those that wait for a stranger's lock, only the first waits long", async () => {
   await using dir = await tempDir("index");
-  const path = dir.file("index.db");
+  const path = dir.file("metadata.db");
   await (await openMetadata(path)).close();
   const file = new SqliteFile(path);
   const writer = new WriterThread(path, 1000, file);
