@@ -85,5 +85,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "dump.ts",
     ],
   },
-  commands: { folders: { ".": [], node: ["."], serve: ["."], store: ["."], setup: [".", "node"] } },
+  commands: {
+    folders: { ".": [], node: ["."], serve: ["."], store: ["."], setup: [".", "node"] },
+    above: ["commands.ts"],
+  },
 };

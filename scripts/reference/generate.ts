@@ -1,0 +1,11 @@
+// `npm run docs`: writes the pages of docs/reference that are made from the program itself.
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { referencePages } from "./pages.ts";
+
+const root = path.dirname(path.dirname(import.meta.dir));
+
+for (const [name, text] of Object.entries(await referencePages())) {
+  writeFileSync(path.join(root, name), text);
+  console.log(name);
+}

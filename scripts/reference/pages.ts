@@ -1,0 +1,24 @@
+import { commandsPage } from "./commands.ts";
+import { configurationPage, configurationSchema } from "./configuration.ts";
+
+/** The generated pages by their path from the top of the checkout, formatted as `bun fmt` wants them. */
+export async function referencePages(): Promise<Readonly<Record<string, string>>> {
+  const schema = `${JSON.stringify(configurationSchema(), null, 2)}\n`;
+  const pages: Readonly<Record<string, string>> = {
+    "docs/reference/commands.md": await commandsPage(),
+    "docs/reference/configuration.md": configurationPage(),
+    "docs/reference/entrepot.schema.json": schema,
+  };
+  return Object.fromEntries(
+    Object.entries(pages).map(([name, text]) => [name, formatted(name, text)]),
+  );
+}
+
+function formatted(name: string, text: string): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [process.execPath, "fmt", "--no-script", `--stdin-filepath=${name}`],
+    { stdin: Buffer.from(text), stdout: "pipe", stderr: "pipe" },
+  );
+  if (exitCode !== 0) throw new Error(`bun fmt refuses ${name}: ${stderr.toString()}`);
+  return stdout.toString();
+}

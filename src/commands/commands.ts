@@ -1,0 +1,18 @@
+import type { Command } from "commander";
+
+/** Loads each command, in the order of the help. No command waits for the libraries of another. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve/serve.ts")).serveCommand(),
+  status: async () => (await import("./store/status.ts")).statusCommand(),
+  ls: async () => (await import("./store/ls.ts")).lsCommand(),
+  pin: async () => (await import("./store/pin.ts")).pinCommand(),
+  unpin: async () => (await import("./store/pin.ts")).unpinCommand(),
+  purge: async () => (await import("./store/purge.ts")).purgeCommand(),
+  gc: async () => (await import("./store/gc.ts")).gcCommand(),
+  fsck: async () => (await import("./store/fsck.ts")).fsckCommand(),
+  adopt: async () => (await import("./store/adopt.ts")).adoptCommand(),
+  render: async () => (await import("./setup/render.ts")).renderCommand(),
+  doctor: async () => (await import("./setup/doctor.ts")).doctorCommand(),
+  import: async () => (await import("./setup/import.ts")).importCommand(),
+  node: async () => (await import("./node/node.ts")).nodeCommand(),
+};
