@@ -44,8 +44,36 @@ export function configurationPage(): string {
     "",
     table(["Key", "Type", "Meaning"], rows(upstream)),
     "",
+    ...AROUND_THE_FILE,
   ].join("\n");
 }
+
+/** What the schema does not know: how the file, flags and variables work together. */
+const AROUND_THE_FILE = [
+  "Relative paths begin at the folder of the configuration file.",
+  "",
+  "## Flags and environment variables",
+  "",
+  "A flag overrides an environment variable, which overrides the file.",
+  "",
+  table(
+    ["Flag", "Variable", "Key"],
+    [
+      ["`--config`", "`ENTREPOT_CONFIG`", ""],
+      ["`--listen`", "`ENTREPOT_LISTEN`", "`listen`"],
+      ["`--admin`", "`ENTREPOT_ADMIN`", "`admin`"],
+      ["`--data`", "`ENTREPOT_DATA`", "`storage.dir`"],
+      ["", "`ENTREPOT_ADMIN_TOKEN`", "`adminToken`"],
+    ],
+  ),
+  "",
+  "## Changes while the cache runs",
+  "",
+  "A change of the file, or of a file that it names, takes effect within a second, and at once on `SIGHUP`. So a renewed certificate is used without a restart, and no request is dropped. A change with a mistake is refused with its position in the log, and the running configuration stays.",
+  "",
+  "`listen`, `admin`, `storage` and `port` need a restart, and so does adding or removing `tls`.",
+  "",
+];
 
 /** A row per key; the keys of a mapping stand behind its own, `storage.dir`. */
 function rows(schema: Schema, leaf?: string, prefix = ""): Row[] {
