@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { until } from "../harness/waiting.ts";
-import { image, saysItServes, startWatching } from "./image.ts";
+import { image, saysItServes, startWatching } from "./offline-node.ts";
 import { entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 

@@ -12,7 +12,7 @@ import type {
   Views,
 } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
-import { whoManages } from "../who-manages.ts";
+import { whoManages } from "../managed-by.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import type { ContainerdOptions } from "./connection.ts";

@@ -5,7 +5,7 @@ import type { FileView } from "../files/node-files.ts";
 import type { Fact, Inspection } from "../runtime.ts";
 import type { Unit } from "../systemd.ts";
 import { sparesContainers } from "../systemd.ts";
-import type { ManagedBy } from "../who-manages.ts";
+import type { ManagedBy } from "../managed-by.ts";
 import { configurationFindings } from "./findings/configuration-findings.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";

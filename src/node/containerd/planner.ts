@@ -5,7 +5,7 @@ import type { Obstacle, Target, DesiredState } from "../plan.ts";
 import { sameState } from "../plan.ts";
 import type { Targets, Views } from "../runtime.ts";
 import { TomlEditRefused } from "../files/toml-edit.ts";
-import type { ManagedBy } from "../who-manages.ts";
+import type { ManagedBy } from "../managed-by.ts";
 import { configChanges } from "./config/config-change.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { isImported } from "./config/configuration-files.ts";

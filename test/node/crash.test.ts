@@ -15,7 +15,7 @@ import {
 } from "./supervised.ts";
 import { tree } from "./tree.ts";
 
-const SCRIPT = fileURLToPath(new URL("./apply-and-die.ts", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("./crash-at-step.ts", import.meta.url));
 const cri = `plugins."io.containerd.grpc.v1.cri"`;
 
 let upstream: ScriptedUpstream;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { FakeFiles } from "./nodetest/fake-files.ts";
-import { whoManages } from "./who-manages.ts";
+import { whoManages } from "./managed-by.ts";
 
 const usual = "/etc/containerd/config.toml";
 const cases: [name: string | undefined, main: string, files: Record<string, string>][] = [

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { takeLock } from "../../src/node/files/lock.ts";
 import { until } from "../harness/waiting.ts";
-import { image, saysItServes, startWatching } from "./image.ts";
+import { image, saysItServes, startWatching } from "./offline-node.ts";
 import { PROGRAM, entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 

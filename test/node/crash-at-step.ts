@@ -1,5 +1,5 @@
 // Runs an apply or a rollback and ends itself by SIGKILL right before the n-th system call that
-// changes something. Run as: bun apply-and-die.ts '{"n":3,"verb":"apply",…}'
+// changes something. Run as: bun crash-at-step.ts '{"n":3,"verb":"apply",…}'
 import { z } from "zod";
 import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
