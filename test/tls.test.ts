@@ -89,11 +89,9 @@ test("whoever asks with the wrong scheme or without the authority is told so", a
   expect(await says("render", "docker", "--cache", cache.url)).toContain(
     "name its authority with --ca FILE",
   );
-  expect(await says(...plan, "--cache", cache.url)).toContain(
-    "does --ca have to name its authority?",
-  );
+  expect(await says(...plan, "--cache", cache.url)).toContain("is its CA missing (--ca)?");
   const plain = `http://${cache.address}`;
-  const closed = `${plain} closed the connection: does it speak TLS?`;
+  const closed = `${plain} closed the connection: if it speaks TLS, write https://`;
   expect(await says(...plan, "--cache", plain)).toContain(closed);
 });
 

@@ -1,18 +1,18 @@
 import type { JournalDocument, JournalEntry } from "./journal.ts";
-import { isOurs, restore, store } from "./journal.ts";
+import { fromStored, isUnmodified, toStored } from "./journal.ts";
 import { type FileState, lossyText } from "./files/node-files.ts";
 import type { Change, Plan, DesiredState } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import type { NodeContext } from "./node-context.ts";
 
-/** What of an apply is kept: which node, what was asked for, and whether the cache's list is followed. */
+/** What an apply records: the node, the desired state, and whether the cache's list is followed. */
 export interface Wiring {
   readonly context: NodeContext;
   readonly desired: DesiredState;
   readonly all: boolean;
 }
 
-/** A journal's content; its form and its own explanation are added when it is written. */
+/** A journal without its format number and its explanation, which are added when it is written. */
 export type JournalBody = Omit<JournalDocument, "format" | "about">;
 
 export function sameDesiredState(
@@ -20,10 +20,10 @@ export function sameDesiredState(
   { desired, all }: Wiring,
 ): boolean {
   if (earlier === undefined) return false;
-  return JSON.stringify(earlier.wish) === JSON.stringify(journalWish(desired, all));
+  return JSON.stringify(earlier.desired) === JSON.stringify(journalDesired(desired, all));
 }
 
-function journalWish(desired: DesiredState, all: boolean): JournalDocument["wish"] {
+function journalDesired(desired: DesiredState, all: boolean): JournalDocument["desired"] {
   const { cache, cacheCa, namespaces, useDefault, adopt, replace, dialTimeout } = desired;
   return {
     cache,
@@ -37,43 +37,50 @@ function journalWish(desired: DesiredState, all: boolean): JournalDocument["wish
   };
 }
 
-/** The journal as it has to be on disk before the first change: it knows every byte of both sides. */
+/**
+ * The journal that has to be on disk before the first change. It holds every file's bytes before
+ * and after the change.
+ */
 export function journalFor(
   { context, desired, all }: Wiring,
   plan: Plan,
   earlier: JournalDocument | undefined,
 ): Omit<JournalBody, "wasAlive"> {
   const files: Record<string, JournalEntry> = {};
-  const made = new Set(earlier?.madeDirectories);
+  const madeDirectories = new Set(earlier?.madeDirectories);
   const targets = [...plan.targets, ...plan.changes.filter((change) => !isTarget(plan, change))];
   for (const target of targets) {
     const { path, kind, why } = target;
     const current = context.files.read(path);
-    const known = earlier?.files[path];
-    const isKnown =
-      known !== undefined &&
-      (isOurs(known, current) || (kind === "hosts" && names(current, earlier?.wish.cache)));
-    const original = isKnown ? known.original : store(current);
+    const entry = earlier?.files[path];
+    const isOurs =
+      entry !== undefined &&
+      (isUnmodified(entry, current) ||
+        (kind === "hosts" && mentionsCache(current, earlier?.desired.cache)));
+    const original = isOurs ? entry.original : toStored(current);
     const missing = context.missingDirectories(path);
-    const own = kind === "config" ? [] : missing.splice(-1);
-    for (const directory of missing) made.add(directory);
+    const ownDirectory = kind === "config" ? [] : missing.splice(-1);
+    for (const directory of missing) madeDirectories.add(directory);
     files[path] = {
       kind,
       why,
       original,
-      wired: store(target.after),
-      out: store(target.out),
-      others: [store(current), ...(known ? [known.wired, known.out, ...known.others] : [])],
-      madeDirectory: (isKnown && known.madeDirectory) || own.length > 0,
+      wired: toStored(target.after),
+      withoutCache: toStored(target.withoutCache),
+      others: [
+        toStored(current),
+        ...(entry ? [entry.wired, entry.withoutCache, ...entry.others] : []),
+      ],
+      madeDirectory: (isOurs && entry.madeDirectory) || ownDirectory.length > 0,
     };
   }
-  // What somebody has changed since stays on record with what stood there before.
+  // A file that was modified since stays in the journal together with its original bytes.
   for (const [path, entry] of Object.entries(earlier?.files ?? {})) files[path] ??= entry;
   return {
-    wish: journalWish(desired, all),
+    desired: journalDesired(desired, all),
     main: context.runtime.main,
     certsDir: plan.certsDir,
-    madeDirectories: [...made],
+    madeDirectories: [...madeDirectories],
     restartDue: false,
     unfinished: null,
     files,
@@ -81,10 +88,10 @@ export function journalFor(
 }
 
 /**
- * A hosts.toml of ours that somebody has changed since, and that names the cache still: were it what a
- * rollback puts back, the node would go on asking the cache after it.
+ * Whether a hosts.toml that was modified since it was written still names the cache. It must not
+ * become the original: after a rollback to it, the node would still send requests to the cache.
  */
-function names(state: FileState | undefined, cache: string | undefined): boolean {
+function mentionsCache(state: FileState | undefined, cache: string | undefined): boolean {
   return state !== undefined && cache !== undefined && lossyText(state.bytes).includes(cache);
 }
 
@@ -92,13 +99,14 @@ function isTarget(plan: Plan, change: Change): boolean {
   return plan.targets.some((target) => target.path === change.path);
 }
 
-export function finished(body: JournalBody, plan: Plan): JournalBody {
-  const taken = new Set(
+/** The journal after a successful apply: without the files that were restored or never differed. */
+export function finishedJournal(body: JournalBody, plan: Plan): JournalBody {
+  const restored = new Set(
     plan.changes.filter((change) => !isTarget(plan, change)).map((change) => change.path),
   );
   const files = Object.entries(body.files).filter(
     ([path, entry]) =>
-      !taken.has(path) && !sameState(restore(entry.original), restore(entry.wired)),
+      !restored.has(path) && !sameState(fromStored(entry.original), fromStored(entry.wired)),
   );
   return {
     ...body,

@@ -1,18 +1,18 @@
 import { expect, test } from "bun:test";
 import { CacheClient } from "./cache-client.ts";
 
-const odd = ["../../../evil", "a/b", "", "*", "A B", "..", "ghcr.io\n", "GHCR.io", "_default"];
+const invalid = ["../../../evil", "a/b", "", "*", "A B", "..", "ghcr.io\n", "GHCR.io", "_default"];
 
-for (const name of odd) {
-  test(`a list with ${JSON.stringify(name)} in it is believed in nothing: names become paths`, async () => {
+for (const name of invalid) {
+  test(`a list that contains ${JSON.stringify(name)} is rejected, because names become paths`, async () => {
     await using cache = serving(["ghcr.io", name]);
-    const asked = new CacheClient(cache.url.origin).namespaces();
-    const answer: unknown = await asked.catch((error: unknown) => error);
-    expect(answer).toMatchObject({ kind: "not-entrepot" });
+    const request = new CacheClient(cache.url.origin).namespaces();
+    const result: unknown = await request.catch((error: unknown) => error);
+    expect(result).toMatchObject({ kind: "not-entrepot" });
   });
 }
 
-test("a name that is there twice counts once", async () => {
+test("duplicate names in the list are removed", async () => {
   await using cache = serving(["ghcr.io", "reg.test:5000", "ghcr.io"]);
   const served = await new CacheClient(cache.url.origin).namespaces();
   expect(served).toEqual(["ghcr.io", "reg.test:5000"]);

@@ -4,14 +4,14 @@ import { parseUpstreamName } from "../oci/names.ts";
 export type CacheFaultKind =
   | "unreachable"
   | "timeout"
-  /** TLS failed: an unknown authority, another name, or no TLS at all there. */
+  /** TLS failed: an unknown CA, a certificate for another name, or a server that speaks no TLS. */
   | "tls"
-  /** Some web site, or a captive portal. */
+  /** A web site or a captive portal. */
   | "html"
-  /** A registry, and not this cache. */
+  /** A registry other than Entrepot. */
   | "other-registry"
   | "not-entrepot"
-  | "unwell";
+  | "unhealthy";
 
 export class CacheFault extends Error {
   override readonly name = "CacheFault";
@@ -25,19 +25,19 @@ export class CacheFault extends Error {
   }
 }
 
-/** Something that the cache served to this node's address. */
+/** A request of this node's address that the cache served, from `/entrepot/v1/served`. */
 export interface ServedRecord {
   readonly namespace: string;
   readonly repository: string;
   readonly reference: string;
   readonly kind: string;
   readonly status: number;
-  /** Milliseconds of the epoch, by the cache's clock. */
+  /** Milliseconds since the epoch, by the cache's clock. */
   readonly at: number;
 }
 
-const namespacesAnswer = z.object({ namespaces: z.array(z.string()) });
-const servedAnswer = z.object({
+const namespacesResponse = z.object({ namespaces: z.array(z.string()) });
+const servedResponse = z.object({
   served: z.array(
     z.object({
       namespace: z.string(),
@@ -50,32 +50,33 @@ const servedAnswer = z.object({
   ),
 });
 
-/** The cache's URL as hosts.toml shall have it, or what is wrong with it and what to write. */
+/** The cache's URL as it is written to hosts.toml, or what is wrong with it and how to fix it. */
 export function parseCacheUrl(text: string): { url: string } | { problem: string } {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
     return { problem: `has no scheme: write http://${text} or https://${text}` };
   }
   const url = URL.parse(text);
-  if (!url) return { problem: "is no URL: write http://host:port" };
+  if (!url) return { problem: "is not a valid URL: write http://host:port" };
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    return { problem: `has the scheme ${url.protocol.slice(0, -1)}: write http:// or https://` };
+    const scheme = url.protocol.slice(0, -1);
+    return { problem: `has the unsupported scheme ${scheme}: write http:// or https://` };
   }
-  if (url.username || url.password) return { problem: "holds credentials: leave them out" };
-  if (url.search || url.hash) return { problem: "has a query or a fragment: leave it out" };
+  if (url.username || url.password) return { problem: "contains credentials: remove them" };
+  if (url.search || url.hash) return { problem: "has a query or a fragment: remove it" };
   if (url.pathname !== "/") {
-    return { problem: `has a path: write ${url.origin}, since the cache answers at its root` };
+    return { problem: `has a path: write ${url.origin}, because the cache serves at the root` };
   }
   return { url: url.origin };
 }
 
 const TIMEOUT_MS = 5_000;
 
-/** Asks a cache what a node may know of it. Every method rejects with a CacheFault. */
+/** A client of the cache's endpoints for nodes. Every method rejects with a CacheFault. */
 export class CacheClient {
   constructor(
     /** Without a trailing slash. */
     readonly url: string,
-    /** PEM of the authority of its certificate, where it is no public one. */
+    /** PEM of the CA of the cache's certificate, if the system does not trust it. */
     readonly ca?: string,
   ) {}
 
@@ -83,42 +84,45 @@ export class CacheClient {
     const response = await this.#get("/healthz", timeoutMs);
     await response.body?.cancel();
     if (!response.ok) {
-      throw new CacheFault("unwell", `${this.url}/healthz answers ${response.status}`);
+      throw new CacheFault("unhealthy", `${this.url}/healthz responds with ${response.status}`);
     }
   }
 
   async namespaces(timeoutMs = TIMEOUT_MS): Promise<string[]> {
-    const answer = namespacesAnswer.safeParse(
+    const parsed = namespacesResponse.safeParse(
       await this.#json("/entrepot/v1/namespaces", timeoutMs),
     );
-    if (answer.success) {
-      const names = [...new Set(answer.data.namespaces)];
-      // They become names of directories that root writes: `..` from a cache must not lead elsewhere.
-      const odd = names.find((name) => parseUpstreamName(name) !== name);
-      if (odd === undefined) return names;
-      const what = `${this.url} says that it serves ${JSON.stringify(odd)}, which is no registry`;
-      throw new CacheFault("not-entrepot", what);
-    }
-    throw new CacheFault("not-entrepot", `${this.url} is no entrepot: its answer has another form`);
+    if (!parsed.success) throw this.#unexpectedResponse();
+    const names = [...new Set(parsed.data.namespaces)];
+    // Root creates directories with these names. A `..` from a cache would be a path traversal.
+    const invalid = names.find((name) => parseUpstreamName(name) !== name);
+    if (invalid === undefined) return names;
+    const what = `${this.url} lists ${JSON.stringify(invalid)}, which is not a valid registry name`;
+    throw new CacheFault("not-entrepot", what);
   }
 
-  /** What it served to this node in the last minutes, the newest last. */
+  /** The requests of this node that the cache served in the last minutes, oldest first. */
   async served(timeoutMs = TIMEOUT_MS): Promise<ServedRecord[]> {
-    const answer = servedAnswer.safeParse(
+    const parsed = servedResponse.safeParse(
       await this.#json("/entrepot/v1/served?since=0", timeoutMs),
     );
-    if (answer.success) return answer.data.served;
-    throw new CacheFault("not-entrepot", `${this.url} is no entrepot: its answer has another form`);
+    if (parsed.success) return parsed.data.served;
+    throw this.#unexpectedResponse();
   }
 
-  /** Whether it would answer a runtime for this namespace. */
-  async answersFor(namespace: string, timeoutMs = TIMEOUT_MS): Promise<void> {
+  #unexpectedResponse(): CacheFault {
+    const what = `${this.url} is not an Entrepot cache: its response has an unexpected format`;
+    return new CacheFault("not-entrepot", what);
+  }
+
+  /** Rejects unless the cache serves this namespace (`_default`: any registry) to a runtime. */
+  async requireNamespace(namespace: string, timeoutMs = TIMEOUT_MS): Promise<void> {
     const query = namespace === "_default" ? "" : `?ns=${encodeURIComponent(namespace)}`;
     const response = await this.#get(`/v2/${query}`, timeoutMs);
     await response.body?.cancel();
     if (response.status === 200) return;
-    const what = `${this.url} answers ${response.status} for the namespace ${namespace}`;
-    throw new CacheFault("unwell", what);
+    const what = `${this.url} responds with ${response.status} for the namespace ${namespace}`;
+    throw new CacheFault("unhealthy", what);
   }
 
   async #json(path: string, timeoutMs: number): Promise<unknown> {
@@ -128,28 +132,30 @@ export class CacheClient {
       try {
         return await response.json();
       } catch (cause) {
-        throw new CacheFault("not-entrepot", `${this.url}${path} is no JSON`, { cause });
+        const what = `${this.url}${path} does not respond with valid JSON`;
+        throw new CacheFault("not-entrepot", what, { cause });
       }
     }
     await response.body?.cancel();
-    throw await this.#stranger(response.status, type, timeoutMs);
+    throw await this.#identify(response.status, type, timeoutMs);
   }
 
-  /** What answers there, if it is not a cache. */
-  async #stranger(status: number, type: string, timeoutMs: number): Promise<CacheFault> {
+  /** Finds out what kind of server responds at the URL, if it is not an Entrepot cache. */
+  async #identify(status: number, type: string, timeoutMs: number): Promise<CacheFault> {
     const registry = await this.#get("/v2/", timeoutMs).catch(() => undefined);
     await registry?.body?.cancel();
     const mark = registry?.headers.get("docker-distribution-api-version");
     if (mark !== null && mark !== undefined) {
-      const what = `${this.url} is a registry, and no entrepot: nothing would prove what it serves`;
+      const what = `${this.url} is a registry but not an Entrepot cache: it cannot prove what it served`;
       return new CacheFault("other-registry", what);
     }
     const kind = registry?.headers.get("content-type") ?? type;
     if (/text\/html/.test(type) || /text\/html/.test(kind)) {
-      const what = `${this.url} answers with a web page (text/html): containerd would fail on it`;
+      const what = `${this.url} responds with a web page (text/html): containerd cannot pull from it`;
       return new CacheFault("html", what);
     }
-    return new CacheFault("not-entrepot", `${this.url} is no entrepot: it answers ${status}`);
+    const what = `${this.url} is not an Entrepot cache: it responds with ${status}`;
+    return new CacheFault("not-entrepot", what);
   }
 
   async #get(path: string, timeoutMs: number): Promise<Response> {
@@ -171,15 +177,15 @@ function connectionFault(url: string, error: unknown, timeoutMs: number): CacheF
   const text = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (error instanceof DOMException && error.name === "TimeoutError") {
-    return new CacheFault("timeout", `${url} did not answer within ${timeoutMs} ms`, because);
+    return new CacheFault("timeout", `${url} did not respond within ${timeoutMs} ms`, because);
   }
   if (/CERT|TLS|SSL|certificate/i.test(`${code} ${text}`)) {
-    const advice = "is it http://, or does --ca have to name its authority?";
+    const advice = "does it speak plain http://, or is its CA missing (--ca)?";
     return new CacheFault("tls", `${url}: TLS failed (${text}): ${advice}`, because);
   }
   if (code === "ECONNRESET" && url.startsWith("http://")) {
-    const question = "does it speak TLS? Then write https://";
-    return new CacheFault("unreachable", `${url} closed the connection: ${question}`, because);
+    const advice = "if it speaks TLS, write https://";
+    return new CacheFault("unreachable", `${url} closed the connection: ${advice}`, because);
   }
   return new CacheFault("unreachable", `${url} cannot be reached: ${text}`, because);
 }

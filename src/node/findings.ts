@@ -1,33 +1,33 @@
 /**
- * error: pulls fail, go astray or will after the next restart. warning: it works by luck or costs
- * time. note: worth knowing, nothing is wrong.
+ * error: pulls fail or go to the wrong registry, now or after the next restart. warning: pulls work,
+ * but only by chance or slowly. note: for information, nothing is wrong.
  */
 export type Severity = "error" | "warning" | "note";
 
 export interface Position {
-  /** The path as the node has it, without the root that is looked at from outside. */
+  /** The path on the node, without the prefix of `--root`. */
   readonly file: string;
   /** From 1. */
   readonly line?: number;
   readonly column?: number;
 }
 
-/** Something about a node's wiring that its operator should know. */
+/** A problem or a note about a node's wiring, for its operator. */
 export interface Finding {
-  /** Stable and for machines: `config-both-patterns`. */
+  /** A stable identifier for programs, such as `config-both-patterns`. */
   readonly code: string;
   readonly severity: Severity;
   readonly at?: Position;
   readonly what: string;
-  /** What happens because of it. */
+  /** The effect on the node. */
   readonly consequence: string;
-  /** What to do about it. */
+  /** What the operator can do about it. */
   readonly advice: string;
 }
 
 const ORDER: Readonly<Record<Severity, number>> = { error: 0, warning: 1, note: 2 };
 
-/** The worst first; within a severity in the order of files and lines. */
+/** Sorts by severity, errors first, and then by file and line. */
 export function sortFindings(findings: readonly Finding[]): Finding[] {
   return [...findings].sort(
     (a, b) =>
@@ -37,11 +37,11 @@ export function sortFindings(findings: readonly Finding[]): Finding[] {
   );
 }
 
-export function isWrong(finding: Finding): boolean {
+export function isProblem(finding: Finding): boolean {
   return finding.severity !== "note";
 }
 
-export function formatPosition(place: Position): string {
-  const line = place.line === undefined ? "" : `:${place.line}`;
-  return `${place.file}${line}${place.column === undefined ? "" : `:${place.column}`}`;
+/** `file:line:column`, without the parts that are absent. */
+export function formatPosition({ file, line, column }: Position): string {
+  return [file, line, column].filter((part) => part !== undefined).join(":");
 }

@@ -10,12 +10,12 @@ import { sameState } from "./plan.ts";
 
 export const DEFAULT_STATE_DIRECTORY = "/var/lib/entrepot/node";
 
-/** A journal that cannot be read or used; nothing is touched then. */
+/** The journal cannot be read or used. Nothing on the node is changed then. */
 export class JournalError extends Error {
   override readonly name = "JournalError";
 
   constructor(
-    readonly kind: "journal-damaged" | "journal-of-another",
+    readonly kind: "journal-damaged" | "journal-mismatch",
     readonly at: Position,
     readonly what: string,
     readonly advice: string,
@@ -25,85 +25,87 @@ export class JournalError extends Error {
   }
 }
 
-const storedFile = z.strictObject({
-  /** Text as it is, so that a person can put it back by hand; other bytes in base64. */
+const storedFileSchema = z.strictObject({
+  /** Plain text, so that an operator can restore it by hand. Bytes that are not UTF-8 go to `base64`. */
   text: z.string().optional(),
   base64: z.string().optional(),
   mode: z.number().int(),
   uid: z.number().int(),
   gid: z.number().int(),
 });
-type StoredFile = z.infer<typeof storedFile>;
+type StoredFile = z.infer<typeof storedFileSchema>;
 
-const absent = z.null();
-const content = z.union([storedFile, absent]);
+/** null: the file is absent. */
+const stateSchema = z.union([storedFileSchema, z.null()]);
 
-const entry = z.strictObject({
+const entrySchema = z.strictObject({
   kind: z.enum(["config", "hosts", "copy"]),
   why: z.string(),
-  /** As it was before this tool touched it for the first time; null: it was not there. */
-  original: content,
-  /** As it has to be while the cache is well. */
-  wired: content,
-  /** As it has to be while the cache is taken out. */
-  out: content,
-  /** Other contents that this tool may have left: those of a run that was cut short. */
-  others: z.array(content),
-  /** Whether its directory came with it and goes with it. */
+  /** The file before this tool changed it for the first time. */
+  original: stateSchema,
+  /** The file while the cache is healthy. */
+  wired: stateSchema,
+  /** The file while a watcher has removed the failing cache. */
+  withoutCache: stateSchema,
+  /** Other states in which this tool may have left the file, for example in an interrupted run. */
+  others: z.array(stateSchema),
+  /** Whether this tool created the file's directory, which is then removed together with the file. */
   madeDirectory: z.boolean(),
 });
 
-const document = z.strictObject({
+const documentSchema = z.strictObject({
   format: z.literal(1),
   about: z.string(),
-  wish: z.strictObject({
+  desired: z.strictObject({
     cache: z.string(),
     cacheCa: z.string().optional(),
     namespaces: z.array(z.string()),
-    /** Whether the cache's list of namespaces is followed. */
+    /** Whether a watcher follows the cache's list of namespaces. */
     all: z.boolean(),
     useDefault: z.boolean(),
     adopt: z.boolean(),
     replace: z.boolean(),
     dialTimeout: z.string(),
   }),
+  /** Path of the main configuration file of the containerd that was wired. */
   main: z.string(),
+  /** The directory that `config_path` names. */
   certsDir: z.string(),
-  /** Directories above hosts directories that this tool made. */
+  /** Parents of the hosts directories that this tool created. */
   madeDirectories: z.array(z.string()),
-  /** Whether the runtime answered before the wiring: what it is brought back to need not be more. */
+  /** Whether CRI was ready before the wiring. If it was not, a rollback does not require it. */
   wasAlive: z.boolean(),
-  /** The runtime has yet to be restarted to go by the configuration as it is on disk. */
+  /** Whether the runtime still has to be restarted to load the configuration that is on disk. */
   restartDue: z.boolean(),
-  /** Whether a run is under way, or was cut short. */
+  /** The run that is in progress or was interrupted. */
   unfinished: z.enum(["apply", "rollback"]).nullable(),
-  files: z.record(z.string(), entry),
+  files: z.record(z.string(), entrySchema),
 });
 
-export type JournalDocument = z.infer<typeof document>;
-export type JournalEntry = z.infer<typeof entry>;
+export type JournalDocument = z.infer<typeof documentSchema>;
+export type JournalEntry = z.infer<typeof entrySchema>;
 
 const ABOUT =
-  "What `entrepot node apply` changed on this node, with the bytes from before under `original`. `entrepot node rollback` puts them back.";
+  "What `entrepot node apply` changed on this node. `original` holds each file as it was before. `entrepot node rollback` restores it.";
 
 const DAMAGED =
-  "put it right, since it holds the bytes from before the wiring (under `original`); or move it aside, and what is wired then counts as somebody else's (apply --adopt takes it in)";
+  "repair it, because it holds the files as they were before the wiring (under `original`); or move it aside: the wired files then count as foreign files, which apply --adopt takes over";
 
-/** JSON.parse says only that something is wrong; YAML's parser reads JSON and says where. */
-function placeOfDamage(text: string): { place: Omit<Position, "file">; message: string } {
+/** JSON.parse gives no position. The YAML parser also reads JSON, and gives line and column. */
+function locateSyntaxError(text: string): { position: Omit<Position, "file">; message: string } {
   const [error] = parseDocument(text, { uniqueKeys: false, prettyErrors: true }).errors;
   const [start] = error?.linePos ?? [];
   if (error === undefined || start === undefined) {
-    return { place: {}, message: text.trim() === "" ? "it is empty" : "it cannot be read" };
+    return { position: {}, message: text.trim() === "" ? "it is empty" : "it cannot be parsed" };
   }
   const [message = ""] = error.message.split("\n");
   return {
-    place: { line: start.line, column: start.col },
+    position: { line: start.line, column: start.col },
     message: message.replace(/ at line \d+, column \d+:?$/, ""),
   };
 }
 
-/** The record of everything that this tool changed on a node: one file, replaced as a whole. */
+/** The record of everything that this tool changed on a node: one JSON file, replaced atomically. */
 export class Journal {
   readonly path: string;
   readonly #view: FileView;
@@ -115,7 +117,11 @@ export class Journal {
     this.#durable = durable;
   }
 
-  /** @throws JournalError where it is there and cannot be understood. */
+  /**
+   * Undefined if there is no journal.
+   *
+   * @throws JournalError if it cannot be parsed or has another format, FilesFault if it cannot be read.
+   */
   read(): JournalDocument | undefined {
     const text = readText(this.#view, this.path);
     if (text === undefined) return undefined;
@@ -123,29 +129,33 @@ export class Journal {
     try {
       value = JSON.parse(text);
     } catch (cause) {
-      const { place, message } = placeOfDamage(text);
+      const { position, message } = locateSyntaxError(text);
       throw new JournalError(
         "journal-damaged",
-        { file: this.path, ...place },
-        `it is no JSON: ${message}`,
+        { file: this.path, ...position },
+        `it is not valid JSON: ${message}`,
         DAMAGED,
         { cause },
       );
     }
-    const read = document.safeParse(value);
-    if (read.success) return read.data;
-    const [issue] = read.error.issues;
+    const parsed = documentSchema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    const [issue] = parsed.error.issues;
     const where = issue && issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
-    const what = `it is of another version or damaged: ${where}${issue?.message ?? "another form"}`;
+    const what = `it has another format version or is damaged: ${where}${issue?.message ?? "unexpected format"}`;
     throw new JournalError("journal-damaged", { file: this.path }, what, DAMAGED, {
-      cause: read.error,
+      cause: parsed.error,
     });
   }
 
-  /** Returns only once it is on the disk. */
+  /**
+   * Returns once the journal is on disk.
+   *
+   * @throws FilesFault
+   */
   write(journal: Omit<JournalDocument, "format" | "about">): void {
     const text = `${JSON.stringify({ format: 1, about: ABOUT, ...journal }, undefined, 2)}\n`;
-    // Configurations may hold credentials: nobody else reads their copies.
+    // Configurations may contain credentials: only root may read the copies.
     const bytes = new TextEncoder().encode(text);
     this.#durable.write(this.path, { bytes, mode: 0o600, uid: 0, gid: 0 });
   }
@@ -155,7 +165,8 @@ export class Journal {
   }
 }
 
-export function store(state: FileState | undefined): StoredFile | null {
+/** The form of a file in the journal; null for an absent file. */
+export function toStored(state: FileState | undefined): StoredFile | null {
   if (state === undefined) return null;
   const { mode, uid, gid } = state;
   try {
@@ -166,7 +177,7 @@ export function store(state: FileState | undefined): StoredFile | null {
   }
 }
 
-export function restore(stored: StoredFile | null): FileState | undefined {
+export function fromStored(stored: StoredFile | null): FileState | undefined {
   if (stored === null) return undefined;
   const { mode, uid, gid } = stored;
   const bytes =
@@ -176,32 +187,30 @@ export function restore(stored: StoredFile | null): FileState | undefined {
   return { bytes, mode, uid, gid };
 }
 
-/** Whether a file is still as this tool left it, so that it may be changed or put back. */
-export function isOurs(journalled: JournalEntry, current: FileState | undefined): boolean {
-  return [journalled.wired, journalled.out, ...journalled.others].some((stored) =>
-    sameState(restore(stored), current),
+/** Whether a file is still as this tool left it, so that it may be changed or restored. */
+export function isUnmodified(entry: JournalEntry, current: FileState | undefined): boolean {
+  return [entry.wired, entry.withoutCache, ...entry.others].some((stored) =>
+    sameState(fromStored(stored), current),
   );
 }
 
-/**
- * Files as they were before the wiring, as far as they are still ours; what somebody has changed
- * since shows as it is now.
- */
+/** The original states of the files that are still as this tool left them, by path. */
 export function originals(
   journal: JournalDocument | undefined,
   view: FileView,
 ): Map<string, FileState | undefined> {
   const found = new Map<string, FileState | undefined>();
-  for (const [path, journalled] of Object.entries(journal?.files ?? {})) {
-    if (isOurs(journalled, view.read(path))) found.set(path, restore(journalled.original));
+  for (const [path, entry] of Object.entries(journal?.files ?? {})) {
+    if (isUnmodified(entry, view.read(path))) found.set(path, fromStored(entry.original));
   }
   return found;
 }
 
-/** The hosts.toml files that the cache is out of, as a watcher leaves them while it fails. */
-export function removedFrom(journal: JournalDocument, view: FileView): string[] {
-  return Object.entries(journal.files).flatMap(([path, { kind, wired, out }]) => {
-    const isMirror = kind === "hosts" && !sameState(restore(wired), restore(out));
-    return isMirror && sameState(view.read(path), restore(out)) ? [path] : [];
+/** Paths of the hosts.toml files from which a watcher has removed the failing cache. */
+export function hostsFilesWithoutCache(journal: JournalDocument, view: FileView): string[] {
+  return Object.entries(journal.files).flatMap(([path, entry]) => {
+    const withoutCache = fromStored(entry.withoutCache);
+    const isMirror = entry.kind === "hosts" && !sameState(fromStored(entry.wired), withoutCache);
+    return isMirror && sameState(view.read(path), withoutCache) ? [path] : [];
   });
 }

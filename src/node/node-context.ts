@@ -1,33 +1,33 @@
 import { posix } from "node:path";
-import type { WriteWitness } from "./files/durable-files.ts";
+import type { SyscallHook } from "./files/durable-files.ts";
 import { DurableFiles } from "./files/durable-files.ts";
 import type { JournalDocument } from "./journal.ts";
-import { Journal, JournalError, isOurs, originals, restore } from "./journal.ts";
-import { takeLock } from "./files/lock.ts";
+import { Journal, JournalError, fromStored, isUnmodified, originals } from "./journal.ts";
+import { acquireLock } from "./files/lock.ts";
 import type { NodeFiles } from "./files/node-files.ts";
 import { OverlaidFiles } from "./files/node-files.ts";
 import type { Change, Obstacle, Plan, Target, DesiredState } from "./plan.ts";
-import { sameState, combine } from "./plan.ts";
+import { sameState, groupChanges } from "./plan.ts";
 import type { Runtime } from "./runtime.ts";
 import { RuntimeFault } from "./runtime.ts";
 
-const QUICK_MS = 3_000;
+const READY_CHECK_MS = 3_000;
 
 export interface NodeContextOptions {
   readonly files: NodeFiles;
   readonly runtime: Runtime;
   readonly stateDirectory: string;
   readonly filesOnly: boolean;
-  readonly witness?: WriteWitness;
+  readonly beforeSyscall?: SyscallHook;
 }
 
-/** A node with its runtime, and the journal of what was done to it. */
+/** A node with its files, its runtime, and the journal of what this tool changed. */
 export class NodeContext {
   readonly files: NodeFiles;
   readonly durable: DurableFiles;
   readonly journal: Journal;
   readonly runtime: Runtime;
-  /** Only files are touched: nothing runs there that could be asked or restarted. */
+  /** Whether only files are changed (`--root`): there is no running containerd to query or restart. */
   readonly filesOnly: boolean;
   readonly #stateDirectory: string;
 
@@ -36,18 +36,18 @@ export class NodeContext {
     this.runtime = options.runtime;
     this.filesOnly = options.filesOnly;
     this.#stateDirectory = options.stateDirectory;
-    this.durable = new DurableFiles(options.files, options.witness);
+    this.durable = new DurableFiles(options.files, options.beforeSyscall);
     this.journal = new Journal(options.stateDirectory, options.files, this.durable);
   }
 
   /**
-   * Does something while no other run of this tool changes the node.
+   * Runs `work` under the exclusive lock of the node, so that no other run of this tool changes it.
    *
-   * @throws LockedError, FilesFault
+   * @throws LockedError if another run holds the lock, FilesFault
    */
-  async exclusively<T>(work: () => T | Promise<T>): Promise<T> {
+  async withLock<T>(work: () => T | Promise<T>): Promise<T> {
     this.durable.makeDirectory(this.#stateDirectory, 0o700);
-    const lock = takeLock(this.files.resolve(this.#stateDirectory), this.#stateDirectory);
+    const lock = acquireLock(this.files.resolve(this.#stateDirectory), this.#stateDirectory);
     try {
       return await work();
     } finally {
@@ -55,56 +55,64 @@ export class NodeContext {
     }
   }
 
-  /** What has to be written for a wish, with the reasons why it must not be; changes nothing. */
+  /**
+   * Compares the node with the desired state. Changes nothing.
+   *
+   * @throws JournalError, FilesFault, RuntimeFault
+   */
   async plan(desired: DesiredState): Promise<Plan> {
     const journal = this.ownJournal(this.runtime.main);
     const view = new OverlaidFiles(this.files, originals(journal, this.files));
     const planned = await this.runtime.targets(
-      { now: view, before: this.#before(journal) },
+      { now: view, before: this.#viewBeforeWiring(journal) },
       desired,
     );
     const changes = this.#changes(planned.targets, journal, planned.obstacles.length > 0);
     const config = changes.find((change) => change.kind === "config");
-    const due = journal?.restartDue ? "an earlier run was cut short before it" : planned.stale;
-    const restart = config ? `${config.path} changes` : due;
-    const way =
-      restart === undefined || this.filesOnly ? undefined : this.runtime.control.restartWay();
+    const due = journal?.restartDue
+      ? "an earlier run was interrupted before the restart"
+      : planned.stale;
+    const restartReason = config ? `${config.path} changes` : due;
+    const method =
+      restartReason === undefined || this.filesOnly
+        ? undefined
+        : this.runtime.control.restartMethod();
     return {
       desired,
       targets: planned.targets,
       changes,
-      restart,
-      restartWay: way?.way,
+      restartReason,
+      restartMethod: method?.way,
       certsDir: planned.certsDir,
       wired: [...desired.namespaces, ...(desired.useDefault ? ["_default"] : [])],
-      notes: [...planned.notes, ...this.#foreign(journal)],
+      notes: [...planned.notes, ...this.#notesOnForeignFiles(journal)],
       obstacles: [
         ...planned.obstacles,
-        ...(way?.obstacles ?? []),
-        ...(way === undefined || journal?.restartDue || journal?.unfinished
+        ...(method?.obstacles ?? []),
+        ...(method === undefined || journal?.restartDue || journal?.unfinished
           ? []
-          : await this.#untried(planned.stale)),
+          : await this.#untestedConfiguration(planned.stale)),
       ],
     };
   }
 
   /**
-   * What somebody wrote since the runtime's start was never tried: it may not come up with it, and
-   * nothing that is put back here would help.
+   * Blocks a restart that would load foreign changes for the first time. containerd may not start
+   * with a configuration that was edited since its last start, and a revert would not undo the edit.
    */
-  async #untried(stale: string | undefined): Promise<Obstacle[]> {
+  async #untestedConfiguration(stale: string | undefined): Promise<Obstacle[]> {
     if (stale === undefined || !(await this.isAlive())) return [];
-    const what = `${stale}, by somebody else: whether it comes up with that, nobody knows yet`;
+    const what = `${stale}, and not by this tool: it is not known whether containerd starts with it`;
     const advice =
-      "restart containerd by itself first, see that pods start, and plan or apply again";
-    return [{ code: "untried-configuration", what, advice }];
+      "restart containerd first, check that pods start, and then run plan or apply again";
+    return [{ code: "untested-configuration", what, advice }];
   }
 
-  /** Whether the runtime's API answers; where only files are touched, none is asked. */
+  /** Whether CRI is ready. Always true where only files are changed. */
   async isAlive(): Promise<boolean> {
     if (this.filesOnly) return true;
     try {
-      await this.runtime.control.alive(QUICK_MS);
+      await this.runtime.control.waitUntilReady(READY_CHECK_MS);
       return true;
     } catch (error) {
       if (error instanceof RuntimeFault) return false;
@@ -113,29 +121,31 @@ export class NodeContext {
   }
 
   /**
-   * What was wired here. A containerd that is stopped is taken for the journal's own: a way back has
-   * to be there without it.
+   * The journal of this containerd, or undefined if it is not wired. If containerd is stopped and no
+   * option names its configuration, the journal is taken to be its own: a rollback has to work
+   * without a running containerd.
    *
-   * @throws JournalError where it is damaged, or about another containerd than is looked at.
+   * @param mainConfig path of the main configuration file of the containerd in question
+   * @throws JournalError if the journal is damaged or belongs to another containerd, FilesFault
    */
-  ownJournal(looksAt = this.runtime.knownMain): JournalDocument | undefined {
+  ownJournal(mainConfig = this.runtime.knownMain): JournalDocument | undefined {
     const journal = this.journal.read();
-    const main = looksAt ?? journal?.main;
+    const main = mainConfig ?? journal?.main;
     if (journal === undefined || journal.main === main) return journal;
     throw new JournalError(
-      "journal-of-another",
+      "journal-mismatch",
       { file: this.journal.path },
-      `it is about ${journal.main}, and this containerd goes by ${main}`,
-      "give each containerd its own --state-dir, or name the other one by --socket or --containerd-config",
+      `it belongs to the containerd that is configured by ${journal.main}, and this one is configured by ${main}`,
+      "give each containerd its own --state-dir, or select the other one with --socket or --containerd-config",
     );
   }
 
-  /** The node before the wiring, even where somebody has changed files since. */
-  #before(journal: JournalDocument | undefined): OverlaidFiles {
+  /** The node's files before the wiring, even those that were modified since. */
+  #viewBeforeWiring(journal: JournalDocument | undefined): OverlaidFiles {
     const files = Object.entries(journal?.files ?? {});
     return new OverlaidFiles(
       this.files,
-      new Map(files.map(([path, entry]) => [path, restore(entry.original)])),
+      new Map(files.map(([path, entry]) => [path, fromStored(entry.original)])),
     );
   }
 
@@ -153,20 +163,20 @@ export class NodeContext {
     }
     for (const [path, entry] of Object.entries(journal?.files ?? {})) {
       const before = this.files.read(path);
-      if (planned.has(path) || !isOurs(entry, before)) continue;
-      const after = restore(entry.original);
+      if (planned.has(path) || !isUnmodified(entry, before)) continue;
+      const after = fromStored(entry.original);
       if (sameState(before, after)) continue;
       changes.push({
         path,
         kind: entry.kind,
         before,
         after,
-        out: after,
-        why: `${entry.why}: taken back`,
+        withoutCache: after,
+        why: `${entry.why}: restored`,
       });
     }
-    // What is taken out of the mirrors' directories goes last: until the restart they may be needed.
-    // What hosts.toml files name goes after them: a missing certificate fails every pull.
+    // hosts.toml files are restored after the configuration, because they may be in use until the
+    // restart. The files that they name come last: every pull fails if a certificate is missing.
     const rank = (change: Change): number => {
       if (change.kind === "config") return 1;
       if (planned.has(change.path)) return 0;
@@ -175,36 +185,41 @@ export class NodeContext {
     return changes.sort((a, b) => rank(a) - rank(b));
   }
 
-  #foreign(journal: JournalDocument | undefined): string[] {
+  #notesOnForeignFiles(journal: JournalDocument | undefined): string[] {
     return Object.entries(journal?.files ?? {}).flatMap(([path, entry]) => {
       const current = this.files.read(path);
-      const isKnown = isOurs(entry, current) || sameState(current, restore(entry.original));
+      const isKnown =
+        isUnmodified(entry, current) || sameState(current, fromStored(entry.original));
       return isKnown
         ? []
-        : [`${path} was changed by somebody else since: it is taken as it is now`];
+        : [`${path} was modified after entrepot wrote it: its current content is used`];
     });
   }
 
-  /** Makes files as they have to be, in their order, and takes away what has to be absent. */
-  put(
+  /**
+   * Writes files, and removes those that have to be absent, in the given order.
+   *
+   * @throws FilesFault
+   */
+  writeChanges(
     changes: readonly Pick<Target, "path" | "kind" | "after">[],
     journal: Pick<JournalDocument, "files">,
-    say: (line: string) => void,
+    report: (line: string) => void,
   ): void {
-    for (const group of combine(changes)) {
+    for (const group of groupChanges(changes)) {
       const paths = group.map((change) => change.path);
-      for (const path of paths) this.durable.tidy(path);
+      for (const path of paths) this.durable.removeTemporaryFiles(path);
       const files = group.flatMap(({ path, after }) => (after ? [[path, after] as const] : []));
-      for (const path of paths) say(`${files.length > 0 ? "writing" : "removing"} ${path}`);
+      for (const path of paths) report(`${files.length > 0 ? "writing" : "removing"} ${path}`);
       if (files.length > 0) this.durable.writeAll(files);
       else {
-        const isMade = paths.every((path) => journal.files[path]?.madeDirectory ?? false);
-        this.durable.removeAll(paths, isMade);
+        const withDirectory = paths.every((path) => journal.files[path]?.madeDirectory ?? false);
+        this.durable.removeAll(paths, withDirectory);
       }
     }
   }
 
-  /** Directories above a file that are not there yet, the outermost first. */
+  /** The parent directories of a file that do not exist yet, outermost first. */
   missingDirectories(path: string): string[] {
     const missing: string[] = [];
     for (

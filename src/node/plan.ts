@@ -2,40 +2,40 @@ import { posix } from "node:path";
 import type { Position } from "./findings.ts";
 import type { FileState } from "./files/node-files.ts";
 
-/** What the operator asks for. */
+/** The wiring that the operator requests. */
 export interface DesiredState {
   /** Scheme, host and port, without a trailing slash. */
   readonly cache: string;
-  /** PEM of the authority of the cache's certificate, where it is no public one. */
+  /** PEM of the CA of the cache's certificate, if the system does not trust it. */
   readonly cacheCa?: string;
   readonly namespaces: readonly string[];
-  /** Every registry without a directory of its own goes to the cache too. */
+  /** Whether registries without a directory of their own use the cache too, through `_default`. */
   readonly useDefault: boolean;
-  /** Takes hosts.toml files in that somebody else wrote. */
+  /** Whether to take over foreign hosts.toml files. Their hosts stay, after the cache. */
   readonly adopt: boolean;
-  /** Leaves the endpoints of old `mirrors` out, where they would stay behind the cache. */
+  /** Whether to drop the endpoints of deprecated `mirrors`, which otherwise stay after the cache. */
   readonly replace: boolean;
-  /** As hosts.toml has it: `1s`. */
+  /** `dial_timeout` of hosts.toml, such as `1s`. */
   readonly dialTimeout: string;
 }
 
-/** How one file has to be. `undefined` for bytes means that it has to be absent. */
+/** The desired state of one file. `undefined` means that the file has to be absent. */
 export interface Target {
   readonly path: string;
   readonly kind: "config" | "hosts" | "copy";
   readonly after: FileState | undefined;
-  /** How it has to be while the cache is taken out; the same as `after` where it is no mirror's. */
-  readonly out: FileState | undefined;
-  /** What the file is for, in a few words. */
+  /** The file while a failing cache is removed from it. Equals `after` if it does not name the cache. */
+  readonly withoutCache: FileState | undefined;
+  /** The purpose of the file, in a few words. */
   readonly why: string;
 }
 
-/** A target whose file is not yet so. */
+/** A target whose file still differs from it. */
 export interface Change extends Target {
   readonly before: FileState | undefined;
 }
 
-/** Something because of which nothing is written. */
+/** A reason why the plan is blocked. Nothing is written as long as there is one. */
 export interface Obstacle {
   readonly code: string;
   readonly at?: Position;
@@ -45,43 +45,44 @@ export interface Obstacle {
 
 export interface Plan {
   readonly desired: DesiredState;
-  /** Everything that the wiring consists of, in the order in which it has to be written. */
+  /** All files of the wiring, in the order of writing. */
   readonly targets: readonly Target[];
   readonly changes: readonly Change[];
-  /** Whether the runtime has to be restarted, and why. */
-  readonly restart: string | undefined;
-  /** Namespaces that ask the cache once this is done. */
+  /** Why the runtime has to be restarted. Undefined if it does not have to be. */
+  readonly restartReason: string | undefined;
+  /** Namespaces that use the cache once the plan is applied. */
   readonly wired: readonly string[];
   readonly notes: readonly string[];
   readonly obstacles: readonly Obstacle[];
-  /** The one directory of mirrors that will be in force. */
+  /** The directory that `config_path` will name. */
   readonly certsDir: string;
-  /** How the runtime would be restarted, where it has to be. */
-  readonly restartWay: string | undefined;
+  /** The command that restarts the runtime. Undefined if none is needed or only files are changed. */
+  readonly restartMethod: string | undefined;
 }
 
+/** Whether two states have the same bytes, or both are absent. Mode and owner are not compared. */
 export function sameState(a: FileState | undefined, b: FileState | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return Buffer.compare(a.bytes, b.bytes) === 0;
 }
 
 /**
- * Changes in their order, where copies into one directory that come or go one after the other are
- * one: between two of them the directory would say something that nobody wrote.
+ * Groups consecutive copies into one directory, or removals of them, so that they are written as one
+ * step. Between two single steps the directory would have a state that nobody configured.
  */
-export function combine<T extends Pick<Target, "path" | "kind" | "after">>(
+export function groupChanges<T extends Pick<Target, "path" | "kind" | "after">>(
   changes: readonly T[],
 ): T[][] {
   const groups: T[][] = [];
   for (const change of changes) {
     const group = groups.at(-1);
     const [last] = group ?? [];
-    const isOne =
+    const belongsToGroup =
       last?.kind === "copy" &&
       change.kind === "copy" &&
       posix.dirname(last.path) === posix.dirname(change.path) &&
       (last.after === undefined) === (change.after === undefined);
-    if (group && isOne) group.push(change);
+    if (group && belongsToGroup) group.push(change);
     else groups.push([change]);
   }
   return groups;

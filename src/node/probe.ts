@@ -5,19 +5,19 @@ import { RuntimeFault } from "./runtime.ts";
 
 export interface ProbeResult {
   readonly namespace: string;
-  /** The image that was pulled; absent where none was known. */
+  /** The image that was pulled. Absent if none was known. */
   readonly reference?: string;
   /**
-   * proven: the runtime pulled it and the cache says that it served it. missed: it was pulled and the
-   * cache was not asked. failed: nothing could be pulled, or the cache could not serve it. unknown: no
-   * image of this namespace is known here.
+   * proven: the runtime pulled the image and the cache recorded that it served it. bypassed: the image
+   * was pulled without any request to the cache. failed: nothing could be pulled, or the cache could
+   * not serve it. unknown: no image of this namespace is known.
    */
-  readonly outcome: "proven" | "missed" | "failed" | "unknown";
+  readonly outcome: "proven" | "bypassed" | "failed" | "unknown";
   readonly detail: string;
 }
 
-/** Small and public, for namespaces of which the node has no image yet. */
-const KNOWN_IMAGES: Readonly<Record<string, string>> = {
+/** Small public images, for namespaces of which the node has no image yet. */
+const WELL_KNOWN_IMAGES: Readonly<Record<string, string>> = {
   "docker.io": "docker.io/library/hello-world:latest",
   "ghcr.io": "ghcr.io/containerd/busybox:1.36",
   "quay.io": "quay.io/prometheus/busybox:latest",
@@ -25,29 +25,35 @@ const KNOWN_IMAGES: Readonly<Record<string, string>> = {
 };
 
 const PULL_MS = 90_000;
-const CANDIDATES = 3;
+/** How many of the images on the node are tried. */
+const PRESENT_CANDIDATES = 3;
+/** How long to wait for the cache's record of a pull, which may appear shortly after the response. */
+const RECORD_MS = 2_000;
 
 interface Candidate {
   readonly reference: string;
-  readonly origin: "asked" | "present" | "known";
+  readonly origin: "requested" | "present" | "well-known";
 }
 
 /**
- * Pulls an image through the runtime and asks the cache whether it was served from there. An image
- * that the node has is asked for by its digest, which changes nothing on the node; any other goes
+ * Pulls an image through the runtime and checks with the cache that it served the pull. An image that
+ * is present on the node is pulled by digest, which changes nothing; any other image is removed
  * again.
+ *
+ * @param requested references that the operator named; they replace all other candidates
+ * @throws CacheFault, RuntimeFault
  */
 export async function probe(
   runtime: Runtime,
   cache: CacheClient,
   namespace: string,
-  asked: readonly string[],
+  requested: readonly string[],
 ): Promise<ProbeResult> {
-  const candidates = candidatesFor(namespace, await runtime.images.list(), asked);
+  const candidates = candidatesFor(namespace, await runtime.images.list(), requested);
   let last: ProbeResult = {
     namespace,
     outcome: "unknown",
-    detail: "no image of this registry is on the node: name one with --probe",
+    detail: "the node has no image of this registry: name one with --probe",
   };
   for (const candidate of candidates) {
     last = await attempt(runtime, cache, namespace, candidate);
@@ -63,7 +69,7 @@ async function attempt(
   { reference, origin }: Candidate,
 ): Promise<ProbeResult> {
   const before = new Set((await cache.served()).map((record) => JSON.stringify(record)));
-  const about = { namespace, reference };
+  const subject = { namespace, reference };
   let failure: string | undefined;
   try {
     await runtime.images.pull(reference, PULL_MS);
@@ -71,42 +77,41 @@ async function attempt(
     if (!(error instanceof RuntimeFault)) throw error;
     failure = error.message;
   }
-  const records = await recordsOf(
+  const records = await newRecords(
     cache,
     before,
     namespace,
     repositoryOf(reference),
-    failure === undefined,
+    failure === undefined ? RECORD_MS : 0,
   );
   if (failure === undefined && origin !== "present")
     await runtime.images.remove(reference).catch(() => {});
-  const good = records.filter((record) => record.status >= 200 && record.status < 300);
-  const [first] = good;
-  if (failure === undefined && first) {
-    const what = good.map((record) => record.kind);
-    const detail = `${good.length} request${good.length === 1 ? "" : "s"} served (${[...new Set(what)].join(", ")})`;
-    return { ...about, outcome: "proven", detail };
+  const successful = records.filter((record) => record.status >= 200 && record.status < 300);
+  if (failure === undefined && successful.length > 0) {
+    const kinds = [...new Set(successful.map((record) => record.kind))].join(", ");
+    const requests = `${successful.length} request${successful.length === 1 ? "" : "s"}`;
+    return { ...subject, outcome: "proven", detail: `${requests} served (${kinds})` };
   }
   const statuses = [...new Set(records.map((record) => record.status))].join(", ");
+  const responses = `the cache received requests and responded with ${statuses}`;
   if (failure !== undefined) {
-    const seen = records.length > 0 ? `; the cache was asked and answered ${statuses}` : "";
-    return { ...about, outcome: "failed", detail: `${failure}${seen}` };
+    const detail = records.length > 0 ? `${failure}; ${responses}` : failure;
+    return { ...subject, outcome: "failed", detail };
   }
-  if (records.length > 0) {
-    return { ...about, outcome: "failed", detail: `the cache was asked and answered ${statuses}` };
-  }
-  return { ...about, outcome: "missed", detail: "it was pulled, and the cache was not asked" };
+  if (records.length > 0) return { ...subject, outcome: "failed", detail: responses };
+  const detail = "the image was pulled, but the cache received no request";
+  return { ...subject, outcome: "bypassed", detail };
 }
 
-/** What the cache served of a repository since; a record may come a blink after its answer. */
-async function recordsOf(
+/** The cache's records of a repository that are not in `before`. Waits up to `waitMs` for the first. */
+async function newRecords(
   cache: CacheClient,
   before: ReadonlySet<string>,
   namespace: string,
   repository: string,
-  patient: boolean,
+  waitMs: number,
 ): Promise<ServedRecord[]> {
-  const deadline = Date.now() + (patient ? 2_000 : 0);
+  const deadline = Date.now() + waitMs;
   for (;;) {
     const found = (await cache.served()).filter(
       (record) =>
@@ -122,21 +127,23 @@ async function recordsOf(
 function candidatesFor(
   namespace: string,
   images: readonly NodeImage[],
-  asked: readonly string[],
+  requested: readonly string[],
 ): Candidate[] {
-  const wanted = asked.filter((reference) => registryOf(reference) === namespace);
-  if (wanted.length > 0) return wanted.map((reference) => ({ reference, origin: "asked" }));
+  const own = requested.filter((reference) => registryOf(reference) === namespace);
+  if (own.length > 0) return own.map((reference) => ({ reference, origin: "requested" }));
   const present = images
     .flatMap((image) => image.digests)
     .filter((it) => registryOf(it) === namespace);
-  const known = KNOWN_IMAGES[namespace];
+  const wellKnown = WELL_KNOWN_IMAGES[namespace];
   return [
-    ...present.slice(0, CANDIDATES).map((reference) => ({ reference, origin: "present" as const })),
-    ...(known === undefined ? [] : [{ reference: known, origin: "known" as const }]),
+    ...present
+      .slice(0, PRESENT_CANDIDATES)
+      .map((reference) => ({ reference, origin: "present" as const })),
+    ...(wellKnown === undefined ? [] : [{ reference: wellKnown, origin: "well-known" as const }]),
   ];
 }
 
-/** The registry of an image's name, as containerd reads it. */
+/** The registry of an image reference, as containerd normalizes it. */
 export function registryOf(reference: string): string {
   const [first = "", ...rest] = reference.split("/");
   if (rest.length === 0 || !/[.:]|^localhost$/.test(first)) return "docker.io";
@@ -150,8 +157,12 @@ function repositoryOf(reference: string): string {
   return registryOf(reference) === "docker.io" && !path.includes("/") ? `library/${path}` : path;
 }
 
-/** A cache that cannot be asked proves nothing. */
-export function asFailure(namespace: string, error: unknown): ProbeResult {
+/**
+ * The result of a probe that could not be carried out.
+ *
+ * @throws `error` itself, unless it is a CacheFault or a RuntimeFault.
+ */
+export function failedProbe(namespace: string, error: unknown): ProbeResult {
   if (!(error instanceof CacheFault || error instanceof RuntimeFault)) throw error;
   return { namespace, outcome: "failed", detail: error.message };
 }

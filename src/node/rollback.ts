@@ -1,6 +1,6 @@
-import { restartAsBefore } from "./apply.ts";
+import { restartWithOriginals } from "./apply.ts";
 import type { JournalDocument, JournalEntry } from "./journal.ts";
-import { isOurs, restore } from "./journal.ts";
+import { fromStored, isUnmodified } from "./journal.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { FileState } from "./files/node-files.ts";
 import type { Obstacle } from "./plan.ts";
@@ -11,78 +11,79 @@ import type { NodeContext } from "./node-context.ts";
 export interface RollbackOptions {
   readonly context: NodeContext;
   readonly confirm: (plan: RollbackPlan) => Promise<boolean>;
-  readonly say: (line: string) => void;
+  readonly report: (line: string) => void;
 }
 
-/** A file that is not as this tool left it: somebody else's work now, which stays. */
+/** A file that was modified after this tool wrote it. A rollback leaves it as it is. */
 export interface ForeignFile {
   readonly path: string;
-  /** In milliseconds of the epoch; absent where the file is gone. */
+  /** In milliseconds since the epoch. Absent if the file was removed. */
   readonly changedAt?: number;
 }
 
 export interface RollbackPlan {
-  readonly back: readonly {
+  readonly files: readonly {
     readonly path: string;
     readonly kind: JournalEntry["kind"];
     readonly before: FileState | undefined;
     readonly after: FileState | undefined;
   }[];
   readonly foreign: readonly ForeignFile[];
-  readonly restart: string | undefined;
-  readonly restartWay: string | undefined;
+  readonly restartReason: string | undefined;
+  readonly restartMethod: string | undefined;
   readonly obstacles: readonly Obstacle[];
 }
 
 export type RollbackResult = { readonly plan: RollbackPlan } & (
   | { readonly outcome: "nothing-to-do" | "declined" | "blocked" | "rolled-back" }
-  /** Files of somebody else stay as they are; everything that is still ours is back. */
-  | { readonly outcome: "partly" }
+  /** Foreign files stay as they are. Everything else is restored. */
+  | { readonly outcome: "partial" }
   | { readonly outcome: "failed"; readonly reason: string }
 );
 
 const EMPTY: RollbackPlan = {
-  back: [],
+  files: [],
   foreign: [],
-  restart: undefined,
-  restartWay: undefined,
+  restartReason: undefined,
+  restartMethod: undefined,
   obstacles: [],
 };
 
 /**
- * Puts every byte back that is still as this tool left it.
+ * Restores every file that is still as this tool left it.
  *
  * @throws LockedError, JournalError, FilesFault
  */
 export function rollback(options: RollbackOptions): Promise<RollbackResult> {
-  return options.context.exclusively(() => rollbackAlone(options));
+  return options.context.withLock(() => rollbackLocked(options));
 }
 
-async function rollbackAlone({ context, confirm, say }: RollbackOptions): Promise<RollbackResult> {
+async function rollbackLocked(options: RollbackOptions): Promise<RollbackResult> {
+  const { context, confirm, report } = options;
   const journal = context.ownJournal();
   if (journal === undefined) return { plan: EMPTY, outcome: "nothing-to-do" };
   const plan = await planRollback(context, journal);
   if (plan.obstacles.length > 0) return { plan, outcome: "blocked" };
   if (!(await confirm(plan))) return { plan, outcome: "declined" };
-  const restartDue = plan.restart !== undefined;
+  const restartDue = plan.restartReason !== undefined;
   context.journal.write({ ...journal, unfinished: "rollback", restartDue });
   try {
     const isConfig = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "config";
-    // The configuration first: until the restart containerd goes by the hosts directories.
-    context.put(plan.back.filter(isConfig), journal, say);
+    // The configuration first: until the restart, containerd reads the hosts directories.
+    context.writeChanges(plan.files.filter(isConfig), journal, report);
     if (restartDue && !context.filesOnly) {
-      await restartAsBefore(context, journal.wasAlive, say);
+      await restartWithOriginals(context, journal.wasAlive, report);
     }
-    // What hosts.toml files name goes after them: a missing certificate fails every pull.
-    const others = plan.back.filter((it) => !isConfig(it)).toReversed();
+    // The files that a hosts.toml names come last: every pull fails if a certificate is missing.
+    const others = plan.files.filter((it) => !isConfig(it)).toReversed();
     const isHosts = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "hosts";
-    context.put(others.filter(isHosts), journal, say);
-    context.put(
+    context.writeChanges(others.filter(isHosts), journal, report);
+    context.writeChanges(
       others.filter((it) => !isHosts(it)),
       journal,
-      say,
+      report,
     );
-    for (const path of Object.keys(journal.files)) context.durable.tidy(path);
+    for (const path of Object.keys(journal.files)) context.durable.removeTemporaryFiles(path);
     for (const directory of journal.madeDirectories.toReversed())
       context.durable.removeDirectory(directory);
   } catch (error) {
@@ -94,47 +95,50 @@ async function rollbackAlone({ context, confirm, say }: RollbackOptions): Promis
     return { plan, outcome: "rolled-back" };
   }
   const foreign = new Set(plan.foreign.map((file) => file.path));
-  const kept = Object.entries(journal.files).filter(
+  const remaining = Object.entries(journal.files).filter(
     ([path, entry]) =>
-      foreign.has(path) || !sameState(context.files.read(path), restore(entry.original)),
+      foreign.has(path) || !sameState(context.files.read(path), fromStored(entry.original)),
   );
-  const files = Object.fromEntries(kept);
+  const files = Object.fromEntries(remaining);
   context.journal.write({ ...journal, files, unfinished: null, restartDue: false });
-  return { plan, outcome: "partly" };
+  return { plan, outcome: "partial" };
 }
 
-/** What a rollback would do; changes nothing. */
+/** What a rollback would do. Changes nothing. */
 export async function planRollback(
   context: NodeContext,
   journal: JournalDocument,
 ): Promise<RollbackPlan> {
   const entries = Object.entries(journal.files).map(([path, entry]) => {
     const current = context.files.read(path);
-    const original = restore(entry.original);
-    return { path, entry, current, original, isBack: sameState(current, original) };
+    const original = fromStored(entry.original);
+    return { path, entry, current, original, isRestored: sameState(current, original) };
   });
-  const foreign = entries.filter((it) => !it.isBack && !isOurs(it.entry, it.current));
-  const keepsConfig = foreign.some((it) => it.entry.kind === "config");
-  const back = entries.flatMap(({ path, entry, current, original, isBack }) => {
-    if (isBack || !isOurs(entry, current)) return [];
-    // The mirrors that were once in a config.toml which is somebody else's now would be lost with
-    // their hosts.toml: only the cache leaves it.
-    const after = keepsConfig && entry.kind !== "config" ? restore(entry.out) : original;
+  const foreign = entries.filter((it) => !it.isRestored && !isUnmodified(it.entry, it.current));
+  const isConfigForeign = foreign.some((it) => it.entry.kind === "config");
+  const files = entries.flatMap(({ path, entry, current, original, isRestored }) => {
+    if (isRestored || !isUnmodified(entry, current)) return [];
+    // A foreign config.toml stays converted. Its former mirrors are only in hosts.toml now, so only
+    // the cache is removed from there.
+    const after =
+      isConfigForeign && entry.kind !== "config" ? fromStored(entry.withoutCache) : original;
     if (sameState(current, after)) return [];
     return [{ path, kind: entry.kind, before: current, after }];
   });
-  const config = back.find((file) => file.kind === "config");
+  const config = files.find((file) => file.kind === "config");
   const isDue = config !== undefined || journal.restartDue;
-  const reason = config ? `${config.path} changes` : "an earlier run was cut short before it";
-  const way = isDue && !context.filesOnly ? context.runtime.control.restartWay() : undefined;
+  const reason = config
+    ? `${config.path} changes`
+    : "an earlier run was interrupted before the restart";
+  const method = isDue && !context.filesOnly ? context.runtime.control.restartMethod() : undefined;
   return {
-    back,
+    files,
     foreign: foreign.map(({ path }) => {
       const changedAt = context.files.modifiedAt(path);
       return changedAt === undefined ? { path } : { path, changedAt };
     }),
-    restart: isDue ? reason : undefined,
-    restartWay: way?.way,
-    obstacles: way?.obstacles ?? [],
+    restartReason: isDue ? reason : undefined,
+    restartMethod: method?.way,
+    obstacles: method?.obstacles ?? [],
   };
 }

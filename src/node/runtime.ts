@@ -3,13 +3,13 @@ import type { FileView } from "./files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "./plan.ts";
 
 export type RuntimeFaultKind =
-  /** Its API does not answer: the kubelet is blind here. */
+  /** CRI does not respond, so that the kubelet cannot start pods. */
   | "dead"
   | "restart-failed"
-  /** It does not go by the configuration that is on disk. */
+  /** It does not use the configuration that is on disk. */
   | "not-in-force"
   | "pull-failed"
-  /** Nothing tells which runtime or version this is. */
+  /** The runtime or its version could not be determined. */
   | "unknown";
 
 export class RuntimeFault extends Error {
@@ -24,21 +24,21 @@ export class RuntimeFault extends Error {
   }
 }
 
-/** Two ways to look at a node that was wired before. They are the same where it was not. */
+/** Two views of the files of a node that was wired before. They are equal if it was not. */
 export interface Views {
-  /** As it was before this tool, save for what somebody has changed since. */
+  /** The files before the wiring, with foreign modifications since then as they are on disk. */
   readonly now: FileView;
-  /** As it was before this tool, whatever has happened since. */
+  /** The files before the wiring, without any later modification. */
   readonly before: FileView;
 }
 
-/** What a wired node consists of for a runtime. */
+/** The files that a runtime needs to be wired. */
 export interface Targets {
   /** In the order of writing. */
   readonly targets: readonly Target[];
-  /** The directory of mirrors that will be in force. */
+  /** The directory that `config_path` will name. */
   readonly certsDir: string;
-  /** Why the runtime has to be restarted whatever is written: it has not read its files as they are. */
+  /** Why a restart is due even if nothing is written: the runtime has not loaded its current files. */
   readonly stale?: string;
   readonly notes: readonly string[];
   readonly obstacles: readonly Obstacle[];
@@ -49,7 +49,7 @@ export interface Fact {
   readonly value: string;
 }
 
-/** What a runtime is, and everything that is wrong with how it is wired. */
+/** The properties of a runtime, and every finding about its wiring. */
 export interface Inspection {
   readonly facts: readonly Fact[];
   readonly findings: readonly Finding[];
@@ -61,50 +61,54 @@ export interface NodeImage {
   readonly digests: readonly string[];
 }
 
-/** Where a runtime asks for the images of a registry, in its order. */
+/** The hosts that a runtime tries for the images of a registry, in this order, and then the server. */
 export interface Route {
-  /** The file that says so; absent where nothing does and the registry itself is asked. */
+  /** The hosts.toml that defines the route. Absent if there is none and only the registry is used. */
   readonly file?: string;
   readonly hosts: readonly string[];
-  /** What is asked last. */
+  /** The URL that is tried last. */
   readonly server: string;
-  /** PEM files of the server's authorities, where it has its own. */
+  /** Paths of PEM files with the CAs of the server, if it has its own. */
   readonly serverCa: readonly string[];
-  /** Why the file does not say what it seems to say. */
+  /** Why the runtime does not use the file as it is written. */
   readonly problems: readonly string[];
 }
 
 /** A node's container runtime, as far as its files tell. */
 export interface Runtime {
-  /** The main configuration file, as the node has it. */
+  /** Path of the main configuration file on the node. */
   readonly main: string;
-  /** The same, where an option or the running process tells it; undefined where it is assumed. */
+  /** The same path if an option or the running process names it. Undefined if it is only assumed. */
   readonly knownMain: string | undefined;
-  /** What has to be written. */
+  /** The files that have to be written. */
   targets(views: Views, desired: DesiredState): Promise<Targets>;
   inspect(view: FileView): Promise<Inspection>;
-  /** Where it goes for a registry, or for any that nothing is said about (`_default`). */
+  /** The route for a registry, or for all registries without a directory of their own (`_default`). */
   route(view: FileView, namespace: string): Promise<Route>;
   readonly control: RuntimeControl;
   readonly images: RuntimeImages;
 }
 
-/** The runtime as a service. Not asked where only files are looked at. */
+/** The runtime as a service. Not used where only files are read and changed (`--root`). */
 export interface RuntimeControl {
-  /** How it would be restarted, in words; the obstacles are why it cannot or must not be. */
-  restartWay(): { readonly way: string; readonly obstacles: readonly Obstacle[] };
+  /** The command that would restart it, and the obstacles because of which it must not be run. */
+  restartMethod(): { readonly way: string; readonly obstacles: readonly Obstacle[] };
   /** @throws RuntimeFault of kind `restart-failed` */
   restart(): Promise<void>;
-  /** Its version, once its API answers. @throws RuntimeFault of kind `dead` */
-  alive(withinMs: number): Promise<string>;
-  /** @throws RuntimeFault of kind `not-in-force` where it does not go by `certsDir`. */
-  requireInForce(certsDir: string): Promise<void>;
+  /**
+   * Waits until CRI responds, and returns the runtime's version.
+   *
+   * @throws RuntimeFault of kind `dead` if CRI does not respond within this many milliseconds.
+   */
+  waitUntilReady(withinMs: number): Promise<string>;
+  /** @throws RuntimeFault of kind `not-in-force` if the running runtime does not use `certsDir`. */
+  requireCertsDir(certsDir: string): Promise<void>;
 }
 
-/** Images as the kubelet has them. */
+/** The images of CRI, which are those of the kubelet. */
 export interface RuntimeImages {
   list(): Promise<readonly NodeImage[]>;
-  /** @throws RuntimeFault of kind `pull-failed` */
+  /** @throws RuntimeFault of kind `pull-failed`, also after `timeoutMs` milliseconds. */
   pull(reference: string, timeoutMs: number): Promise<void>;
   remove(reference: string): Promise<void>;
 }

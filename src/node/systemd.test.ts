@@ -2,62 +2,67 @@ import { expect, test } from "bun:test";
 import { FakeFiles } from "./nodetest/fake-files.ts";
 import { readUnit, sparesContainers } from "./systemd.ts";
 
-const name = "containerd.service";
+const UNIT = "containerd.service";
 const unit = "[Service]\nExecStart=/usr/bin/containerd\nKillMode=process\n";
-const usr = `/usr/lib/systemd/system/${name}`;
+const usr = `/usr/lib/systemd/system/${UNIT}`;
 
-const cases: [what: string, files: Record<string, string>, killMode: string, spares: boolean][] = [
-  ["the package's unit", { [usr]: unit }, "process", true],
-  ["systemd's own default", { [usr]: "[Service]\nExecStart=/x\n" }, "control-group", false],
+const cases: [name: string, files: Record<string, string>, killMode: string, spares: boolean][] = [
+  ["the package's unit sets KillMode", { [usr]: unit }, "process", true],
   [
-    "a unit in /etc before the package's",
-    { [usr]: unit, [`/etc/systemd/system/${name}`]: "[Service]\n" },
+    "a unit without KillMode has systemd's default",
+    { [usr]: "[Service]\nExecStart=/x\n" },
     "control-group",
     false,
   ],
   [
-    "a drop-in",
+    "a unit in /etc overrides the package's",
+    { [usr]: unit, [`/etc/systemd/system/${UNIT}`]: "[Service]\n" },
+    "control-group",
+    false,
+  ],
+  [
+    "a drop-in overrides the unit",
     {
       [usr]: unit,
-      [`/etc/systemd/system/${name}.d/10-kill.conf`]: "[Service]\nKillMode = mixed\n",
+      [`/etc/systemd/system/${UNIT}.d/10-kill.conf`]: "[Service]\nKillMode = mixed\n",
     },
     "mixed",
     false,
   ],
   [
-    "the last of two drop-ins",
+    "the last of two drop-ins by name wins",
     {
       [usr]: unit,
-      [`/etc/systemd/system/${name}.d/a.conf`]: "KillMode=mixed\n",
-      [`/usr/lib/systemd/system/${name}.d/b.conf`]: "KillMode=none\n",
+      [`/etc/systemd/system/${UNIT}.d/a.conf`]: "KillMode=mixed\n",
+      [`/usr/lib/systemd/system/${UNIT}.d/b.conf`]: "KillMode=none\n",
     },
     "none",
     true,
   ],
   [
-    "a drop-in that another of its name hides",
+    "a drop-in is masked by one of the same name in a directory of higher precedence",
     {
       [usr]: unit,
-      [`/etc/systemd/system/${name}.d/a.conf`]: "\n",
-      [`/usr/lib/systemd/system/${name}.d/a.conf`]: "KillMode=mixed\n",
+      [`/etc/systemd/system/${UNIT}.d/a.conf`]: "\n",
+      [`/usr/lib/systemd/system/${UNIT}.d/a.conf`]: "KillMode=mixed\n",
     },
     "process",
     true,
   ],
   [
-    "a drop-in that goes back to the default",
-    { [usr]: unit, [`/run/systemd/system/${name}.d/a.conf`]: "KillMode=\n" },
+    "an empty KillMode in a drop-in resets it to the default",
+    { [usr]: unit, [`/run/systemd/system/${UNIT}.d/a.conf`]: "KillMode=\n" },
     "control-group",
     false,
   ],
 ];
 
 test.each(cases)("%s", (_, files, killMode, spares) => {
-  const found = readUnit(new FakeFiles(files), name);
+  const found = readUnit(new FakeFiles(files), UNIT);
   expect(found?.killMode).toBe(killMode);
   expect(found && sparesContainers(found)).toBe(spares);
 });
 
-test("a machine without the unit has none", () => {
-  expect(readUnit(new FakeFiles({}), name)).toBeUndefined();
+test("a machine without the unit file has no unit", () => {
+  expect(readUnit(new FakeFiles({}), UNIT)).toBeUndefined();
 });

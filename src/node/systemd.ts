@@ -3,20 +3,21 @@ import { posix } from "node:path";
 import type { FileView } from "./files/node-files.ts";
 import { readText } from "./files/node-files.ts";
 
-/** A systemd unit as its files have it. */
+/** A systemd unit as its files define it. */
 export interface Unit {
   readonly name: string;
-  /** The file that it comes from. */
+  /** Path of the unit file, without its drop-ins. */
   readonly file: string;
-  /** What a stop and a restart kill; systemd's default is control-group. */
+  /** `KillMode=` of systemd.kill(5). systemd's default is control-group. */
   readonly killMode: string;
-  /** The file and line that says so; absent where it is the default. */
+  /** The file and line that sets it. Absent if no file does. */
   readonly killModeAt?: { readonly file: string; readonly line: number };
+  /** `ExecStart=` of systemd.service(5). */
   readonly command: string;
 }
 
-/** In the order in which systemd looks; the first one that has the unit wins. */
-const FOLDERS = [
+/** systemd's unit load path, in order of precedence. The first directory that has the unit wins. */
+const UNIT_DIRECTORIES = [
   "/etc/systemd/system",
   "/run/systemd/system",
   "/usr/local/lib/systemd/system",
@@ -24,16 +25,16 @@ const FOLDERS = [
   "/lib/systemd/system",
 ];
 
-/** Reads a unit with its drop-ins from the files, which works on an image as well. */
+/** Reads a unit and its drop-ins from the files, without systemd: this also works on an image. */
 export function readUnit(view: FileView, name: string): Unit | undefined {
-  const file = FOLDERS.map((folder) => posix.join(folder, name)).find(
+  const file = UNIT_DIRECTORIES.map((directory) => posix.join(directory, name)).find(
     (path) => view.read(path) !== undefined,
   );
   if (file === undefined) return undefined;
   const dropIns = new Map<string, string>();
-  for (const folder of FOLDERS.toReversed()) {
-    for (const entry of view.list(posix.join(folder, `${name}.d`)) ?? []) {
-      if (entry.endsWith(".conf")) dropIns.set(entry, posix.join(folder, `${name}.d`, entry));
+  for (const directory of UNIT_DIRECTORIES.toReversed()) {
+    for (const entry of view.list(posix.join(directory, `${name}.d`)) ?? []) {
+      if (entry.endsWith(".conf")) dropIns.set(entry, posix.join(directory, `${name}.d`, entry));
     }
   }
   const files = [
@@ -55,23 +56,23 @@ export function readUnit(view: FileView, name: string): Unit | undefined {
   return { name, file, killMode, command, ...(killModeAt ? { killModeAt } : {}) };
 }
 
-/** Whether a restart of the unit leaves the containers' shims alone. */
+/** Whether a restart of the unit does not kill the containers' shims. */
 export function sparesContainers(unit: Pick<Unit, "killMode">): boolean {
   return unit.killMode === "process" || unit.killMode === "none";
 }
 
 /**
- * The KillMode by which a running systemd goes. It is that of the last daemon-reload, whatever the
- * files say by now. Undefined where systemd does not tell.
+ * The KillMode that the running systemd uses, which is the one of the last daemon-reload. Undefined if
+ * systemctl fails.
  */
 export function loadedKillMode(name: string): string | undefined {
-  const words = ["show", "--property=KillMode", "--value", name];
-  const { status, stdout } = spawnSync("systemctl", words, { encoding: "utf8", timeout: 10_000 });
+  const args = ["show", "--property=KillMode", "--value", name];
+  const { status, stdout } = spawnSync("systemctl", args, { encoding: "utf8", timeout: 10_000 });
   const killMode = status === 0 ? stdout.trim() : "";
   return killMode === "" ? undefined : killMode;
 }
 
-/** Whether systemd is what runs services on this machine (sd_booted(3)). */
+/** Whether the machine was booted with systemd (sd_booted(3)). */
 export function isBooted(view: FileView): boolean {
   return view.isDirectory("/run/systemd/system");
 }

@@ -1,18 +1,22 @@
 import type { CacheClient } from "./cache-client.ts";
 import { decodeText } from "./files/node-files.ts";
 import type { ProbeResult } from "./probe.ts";
-import { asFailure, probe } from "./probe.ts";
+import { failedProbe, probe } from "./probe.ts";
 import type { Route } from "./runtime.ts";
 import type { NodeContext } from "./node-context.ts";
 
-/** How one namespace is wired, and the proof of it. */
+/** The route of one namespace, and the result of a pull through it. */
 export interface NamespaceProof {
   readonly namespace: string;
   readonly route: Route;
-  /** Whether the cache is asked before anything else. */
+  /** Whether the cache is the first host that is tried. */
   readonly isCacheFirst: boolean;
-  /** What answers where the cache does not: its HTTP status, or why it cannot be reached. */
-  readonly upstream: { readonly url: string; readonly answer: string; readonly isWell: boolean };
+  /** The registry that is tried after the cache: its HTTP status, or why it cannot be reached. */
+  readonly upstream: {
+    readonly url: string;
+    readonly detail: string;
+    readonly isHealthy: boolean;
+  };
   readonly probe: ProbeResult;
 }
 
@@ -25,24 +29,28 @@ export interface VerifyOptions {
   readonly context: NodeContext;
   readonly cache: CacheClient;
   readonly namespaces: readonly string[];
-  readonly probes: readonly string[];
-  /** Told what is being done. */
-  readonly say: (line: string) => void;
+  readonly probeImages: readonly string[];
+  /** Called with one line of progress at a time. */
+  readonly report: (line: string) => void;
 }
 
 const UPSTREAM_MS = 10_000;
 
-/** Proves the wiring as it stands; pulls images, and changes no file. */
+/**
+ * Proves the current wiring by pulls. Changes no file.
+ *
+ * @throws RuntimeFault if the route cannot be determined, FilesFault
+ */
 export async function verify(options: VerifyOptions): Promise<NamespaceProof[]> {
-  const { context, cache, namespaces, probes, say } = options;
+  const { context, cache, namespaces, probeImages, report } = options;
   const proofs: NamespaceProof[] = [];
   for (const namespace of namespaces) {
-    say(`${namespace}: pulling through containerd`);
+    report(`${namespace}: pulling through containerd`);
     const route = await context.runtime.route(context.files, namespace);
     const [upstream, result] = await Promise.all([
-      askUpstream(context, route),
-      probe(context.runtime, cache, namespace, probes).catch((error: unknown) =>
-        asFailure(namespace, error),
+      checkUpstream(context, route),
+      probe(context.runtime, cache, namespace, probeImages).catch((error: unknown) =>
+        failedProbe(namespace, error),
       ),
     ]);
     const isCacheFirst = route.hosts[0] === cache.url;
@@ -51,8 +59,11 @@ export async function verify(options: VerifyOptions): Promise<NamespaceProof[]> 
   return proofs;
 }
 
-/** Asked from here as containerd would be after the cache; 401 is how most registries answer. */
-async function askUpstream(
+/**
+ * Sends `GET /v2/` to the registry from this node, as containerd would do after the cache failed. Most
+ * registries respond with 401, so every status below 500 counts as healthy.
+ */
+async function checkUpstream(
   context: NodeContext,
   route: Route,
 ): Promise<NamespaceProof["upstream"]> {
@@ -68,10 +79,10 @@ async function askUpstream(
       ...(ca.length > 0 ? { tls: { ca } } : {}),
     });
     await response.body?.cancel();
-    const isWell = response.status < 500;
-    return { url: server, answer: `answers ${response.status}`, isWell };
+    const isHealthy = response.status < 500;
+    return { url: server, detail: `responds with ${response.status}`, isHealthy };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { url: server, answer: `cannot be reached: ${why}`, isWell: false };
+    const reason = error instanceof Error ? error.message : String(error);
+    return { url: server, detail: `cannot be reached: ${reason}`, isHealthy: false };
   }
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import type { JournalDocument } from "./journal.ts";
-import { JournalError, isOurs, restore } from "./journal.ts";
+import { JournalError, isUnmodified, fromStored } from "./journal.ts";
 import { LockedError } from "./files/lock.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { DesiredState } from "./plan.ts";
@@ -12,35 +12,36 @@ import type { NodeContext } from "./node-context.ts";
 
 export interface WatchOptions {
   readonly context: NodeContext;
-  /** What is asked in place of the cache that the journal names. */
+  /** The cache to check instead of the one that the journal names. */
   readonly cache?: CacheClient;
-  /** How long the cache may fail before its mirrors are taken out, in milliseconds. */
+  /** How long the cache may fail before it is removed from hosts.toml, in milliseconds. */
   readonly graceMs: number;
-  /** Between two looks, in milliseconds. */
+  /** Between two health checks, in milliseconds. */
   readonly intervalMs: number;
   readonly signal: AbortSignal;
-  readonly say: (line: string) => void;
+  readonly report: (line: string) => void;
 }
 
 const HEALTH_MS = 2_000;
-/** Between two attempts to follow the cache's list of namespaces after one that failed. */
+/** Delay after a failed attempt to follow the cache's list of namespaces. */
 const RETRY_MS = 60_000;
-/** Good answers in a row before the mirrors come back. */
-const WELL = 2;
+/** Successful health checks in a row before the cache is added again. */
+const HEALTHY_IN_A_ROW = 2;
 
 /**
- * Keeps a wired node wired while its cache is well, and takes the cache out of the mirrors while it
- * is not. It never restarts containerd and never touches a file that is not as this tool left it. At
- * its end it leaves all as it is: an update of the watcher must not unwire a node.
+ * A circuit breaker for the cache: removes it from the hosts.toml files of a wired node while it fails,
+ * and adds it again when it is healthy. The watcher never restarts containerd and never changes a file
+ * that was modified after this tool wrote it. It leaves everything as it is when it ends, because an
+ * update of the watcher must not unwire a node.
  */
 export async function watch(options: WatchOptions): Promise<void> {
-  const { intervalMs, signal, say } = options;
+  const { intervalMs, signal, report } = options;
   const watcher = new Watcher(options);
-  let told: string | undefined;
+  let lastReported: string | undefined;
   while (!signal.aborted) {
     try {
-      await watcher.look();
-      told = undefined;
+      await watcher.check();
+      lastReported = undefined;
     } catch (error) {
       const isExpected =
         error instanceof LockedError ||
@@ -48,9 +49,9 @@ export async function watch(options: WatchOptions): Promise<void> {
         error instanceof FilesFault ||
         error instanceof RuntimeFault;
       if (!isExpected) throw error;
-      // Once, and not at every look for as long as it lasts.
-      if (error.message !== told) say(error.message);
-      told = error.message;
+      // An error that lasts is reported once, and not at every check.
+      if (error.message !== lastReported) report(error.message);
+      lastReported = error.message;
     }
     await sleep(intervalMs, signal);
   }
@@ -60,68 +61,75 @@ class Watcher {
   readonly #options: WatchOptions;
   #cache: CacheClient | undefined;
   #failingSince: number | undefined;
-  #wellInARow = 0;
+  #healthyInARow = 0;
   #retryAt = 0;
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
 
   constructor(options: WatchOptions) {
     this.#options = options;
   }
 
-  async look(): Promise<void> {
-    const { context, graceMs, say } = this.#options;
+  async check(): Promise<void> {
+    const { context, graceMs, report } = this.#options;
     const journal = context.journal.read();
     if (journal === undefined) {
-      this.#once("nothing is wired here: entrepot node apply does that");
+      this.#reportOnce("this node is not wired: run entrepot node apply");
       return;
     }
     if (journal.unfinished) {
-      // A run that is at work holds the lock, and looks after the node itself.
-      const left = await context.exclusively(() => context.journal.read()?.unfinished);
-      if (left) {
-        const what = `${left === "apply" ? "an apply" : "a rollback"} was cut short: run it again`;
-        this.#once(`${what}; until then a cache that fails is taken out, and does not come back`);
+      // A run in progress holds the lock and takes care of the node, so that LockedError ends the check.
+      const interrupted = await context.withLock(() => context.journal.read()?.unfinished);
+      if (interrupted) {
+        const run = interrupted === "apply" ? "an apply" : "a rollback";
+        this.#reportOnce(
+          `${run} was interrupted: run it again; until then a failing cache is removed and not added again`,
+        );
       }
     }
     const cache = this.#cacheOf(journal);
-    const begun = Date.now();
-    const failure = await this.#failure(cache);
+    const startedAt = Date.now();
+    const failure = await this.#probeHealth(cache);
     if (failure === undefined) {
       this.#failingSince = undefined;
-      this.#wellInARow += 1;
-      if (this.#wellInARow < WELL) return;
-      const changed = await this.#turn("wired");
-      if (changed > 0) say(`${cache.url} is well again: ${changed} mirrors are back`);
-      if (!journal.unfinished) await this.#follow(journal, cache);
+      this.#healthyInARow += 1;
+      if (this.#healthyInARow < HEALTHY_IN_A_ROW) return;
+      const changed = await this.#switchTo("wired");
+      if (changed > 0) {
+        report(`${cache.url} is healthy again: added it to ${hostsFiles(changed)}`);
+      }
+      if (!journal.unfinished) await this.#followNamespaces(journal, cache);
       return;
     }
-    this.#wellInARow = 0;
+    this.#healthyInARow = 0;
     if (this.#failingSince === undefined) {
-      this.#failingSince = begun;
-      say(`${failure}; its mirrors are taken out if this lasts for ${graceMs / 1000} s`);
+      this.#failingSince = startedAt;
+      report(`${failure}; the cache is removed if this lasts for ${graceMs / 1000} s`);
     }
     if (Date.now() - this.#failingSince < graceMs) return;
-    const changed = await this.#turn("out");
-    if (changed > 0) say(`${changed} mirrors of ${cache.url} are taken out until it is well`);
+    const changed = await this.#switchTo("withoutCache");
+    if (changed > 0) {
+      report(`removed ${cache.url} from ${hostsFiles(changed)} until it is healthy again`);
+    }
   }
 
-  /** The cache that the node is wired to by now: an apply to another one may come at any time. */
-  #cacheOf({ wish }: JournalDocument): CacheClient {
+  /** The cache that the node is currently wired to: an apply may change it at any time. */
+  #cacheOf({ desired }: JournalDocument): CacheClient {
     const { cache: named } = this.#options;
     if (named) return named;
     const former = this.#cache;
-    if (former?.url === wish.cache && former.ca === wish.cacheCa) return former;
-    if (former) this.#options.say(`the node is wired to ${wish.cache} now: watching that`);
-    const cache = new CacheClient(wish.cache, wish.cacheCa);
+    if (former?.url === desired.cache && former.ca === desired.cacheCa) return former;
+    if (former) this.#options.report(`the node is now wired to ${desired.cache}: watching it`);
+    const cache = new CacheClient(desired.cache, desired.cacheCa);
     this.#cache = cache;
     this.#failingSince = undefined;
-    this.#wellInARow = 0;
+    this.#healthyInARow = 0;
     return cache;
   }
 
-  async #failure(cache: CacheClient): Promise<string | undefined> {
+  /** Undefined if the cache is healthy, and otherwise what is wrong with it. */
+  async #probeHealth(cache: CacheClient): Promise<string | undefined> {
     try {
-      // A cache that hangs must not use the grace up in a single look.
+      // A single check of a cache that hangs must not use up the grace period.
       await cache.health(Math.min(HEALTH_MS, Math.max(500, this.#options.graceMs / 4)));
       return undefined;
     } catch (error) {
@@ -130,90 +138,102 @@ class Watcher {
     }
   }
 
-  /** Writes every hosts.toml of ours in one of its two forms; both are in the journal already. */
-  #turn(to: "wired" | "out"): Promise<number> {
-    return this.#options.context.exclusively(() => this.#turnAlone(to));
+  /**
+   * Writes every hosts.toml of this tool with or without the cache. Both forms are in the journal.
+   * Returns the number of files that changed.
+   */
+  #switchTo(to: "wired" | "withoutCache"): Promise<number> {
+    return this.#options.context.withLock(() => this.#switchLocked(to));
   }
 
-  #turnAlone(to: "wired" | "out"): number {
+  #switchLocked(to: "wired" | "withoutCache"): number {
     const { context } = this.#options;
     const journal = context.journal.read();
     if (journal === undefined || (journal.unfinished && to === "wired")) return 0;
     let changed = 0;
     for (const [path, entry] of Object.entries(journal.files)) {
-      const wanted = restore(entry[to]);
-      if (entry.kind !== "hosts" || sameState(restore(entry.wired), restore(entry.out))) continue;
+      const next = fromStored(entry[to]);
+      const wired = fromStored(entry.wired);
+      if (entry.kind !== "hosts" || sameState(wired, fromStored(entry.withoutCache))) continue;
       const current = context.files.read(path);
-      if (sameState(current, wanted)) continue;
-      // Of a run that was cut short, what it had not written yet is as it was before.
-      if (journal.unfinished && !sameState(current, restore(entry.wired))) continue;
-      if (!isOurs(entry, current)) {
-        this.#once(`${path} was changed by somebody else: it is left as it is`);
+      if (sameState(current, next)) continue;
+      // A file that an interrupted run had not written yet is still as it was before that run.
+      if (journal.unfinished && !sameState(current, wired)) continue;
+      if (!isUnmodified(entry, current)) {
+        this.#reportOnce(`${path} was modified after entrepot wrote it: it is left as it is`);
         continue;
       }
-      // What a watcher that was killed left would keep the directory from going with its file.
-      context.durable.tidy(path);
-      if (wanted) context.durable.write(path, wanted);
+      // A leftover of a killed watcher would prevent the removal of the file's directory.
+      context.durable.removeTemporaryFiles(path);
+      if (next) context.durable.write(path, next);
       else context.durable.remove(path, entry.madeDirectory);
       changed += 1;
     }
     return changed;
   }
 
-  /** Wires what the cache serves by now, where all of it was asked for. */
-  async #follow(journal: JournalDocument, cache: CacheClient): Promise<void> {
-    const { context, say } = this.#options;
-    if (!journal.wish.all || Date.now() < this.#retryAt) return;
+  /** Wires the namespaces that the cache serves now, if the node was wired to all of them. */
+  async #followNamespaces(journal: JournalDocument, cache: CacheClient): Promise<void> {
+    const { context, report } = this.#options;
+    if (!journal.desired.all || Date.now() < this.#retryAt) return;
     const served = await cache.namespaces().catch(() => undefined);
     if (served === undefined) return;
-    // A cache that lost its configuration says so too, and would unwire every node that watches it.
-    if (served.length === 0 && journal.wish.namespaces.length > 0) {
-      this.#once(`${cache.url} says that it serves no registry: the wiring stays as it is`);
+    // A cache that lost its configuration sends an empty list too, which would unwire all its nodes.
+    if (served.length === 0 && journal.desired.namespaces.length > 0) {
+      this.#reportOnce(`${cache.url} serves no registry: the wiring stays as it is`);
       return;
     }
-    const { all: _all, ...former } = journal.wish;
-    const { cacheCa, ...rest } = former;
-    const base: DesiredState = { ...rest, ...(cacheCa === undefined ? {} : { cacheCa }) };
-    const kept = base.namespaces.filter((name) => served.includes(name));
-    const namespaces = [...kept];
-    for (const name of served.filter((it) => !kept.includes(it))) {
-      const plan = await context.plan({ ...base, namespaces: [...namespaces, name] });
+    const { all: _all, cacheCa, ...rest } = journal.desired;
+    const former: DesiredState = { ...rest, ...(cacheCa === undefined ? {} : { cacheCa }) };
+    const stillServed = former.namespaces.filter((name) => served.includes(name));
+    const namespaces = [...stillServed];
+    for (const name of served.filter((it) => !stillServed.includes(it))) {
+      const plan = await context.plan({ ...former, namespaces: [...namespaces, name] });
       const [obstacle] = plan.obstacles;
-      if (obstacle) this.#once(`${name} is not wired: ${obstacle.what}`);
-      else if (plan.restart !== undefined) this.#once(`${name} is not wired: it needs a restart`);
+      if (obstacle) this.#reportOnce(`${name} is not wired: ${obstacle.what}`);
+      else if (plan.restartReason !== undefined)
+        this.#reportOnce(
+          `${name} is not wired, because it needs a restart: run entrepot node apply`,
+        );
       else namespaces.push(name);
     }
-    if (namespaces.join() === base.namespaces.join()) return;
-    say(`${cache.url} serves ${served.join(", ")}: following`);
-    const wish = { ...base, namespaces };
-    // Asked under the lock: a rollback or an apply since is an operator's word, and newer than the list.
-    const isMeant = (): boolean => isDeepStrictEqual(context.journal.read()?.wish, journal.wish);
+    if (namespaces.join() === former.namespaces.join()) return;
+    report(`${cache.url} now serves ${served.join(", ")}: updating the wiring`);
+    // Checked under the lock: an operator's rollback or apply in the meantime overrides the list.
+    const isStillDesired = (): boolean =>
+      isDeepStrictEqual(context.journal.read()?.desired, journal.desired);
     const result = await apply({
       context,
-      desired: wish,
+      desired: { ...former, namespaces },
       all: true,
       cache,
-      proves: false,
-      probes: [],
+      shouldProbe: false,
+      probeImages: [],
       waitMs: 0,
-      confirm: () => Promise.resolve(isMeant()),
-      say,
+      confirm: () => Promise.resolve(isStillDesired()),
+      report,
     }).catch((error: unknown) => {
       if (!(error instanceof CacheFault)) throw error;
-      return { outcome: "undone" as const, reason: error.message };
+      return { outcome: "reverted" as const, reason: error.message };
     });
     if (["applied", "nothing-to-do", "declined"].includes(result.outcome)) return;
     this.#retryAt = Date.now() + RETRY_MS;
-    say(`the list could not be followed: ${"reason" in result ? result.reason : result.outcome}`);
+    const reason = "reason" in result ? result.reason : result.outcome;
+    report(`the wiring could not be updated: ${reason}`);
   }
 
-  #once(line: string): void {
-    if (this.#told.has(line)) return;
-    this.#told.add(line);
-    this.#options.say(line);
+  #reportOnce(line: string): void {
+    if (this.#reported.has(line)) return;
+    this.#reported.add(line);
+    this.#options.report(line);
   }
 }
 
+function hostsFiles(count: number): string {
+  return `${count} hosts.toml ${count === 1 ? "file" : "files"}`;
+}
+
+/** Resolves after this many milliseconds, or as soon as the signal is aborted. */
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();

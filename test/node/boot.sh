@@ -1,16 +1,16 @@
 #!/bin/bash
-# Boots Debian's systemd as process 1 of namespaces of its own, on a throw-away layer over this
-# machine's files, with containerd's unit and nothing else of what the machine would start.
-# boot.sh DIR BIN UNIT VISIBLE: DIR holds etc/containerd and is seen inside; BIN has the containerd
-# to run; UNIT is the unit's file; VISIBLE is one more folder that is seen inside, as it is.
+# Boots Debian's systemd as PID 1 in new namespaces, on a temporary overlay over this machine's files,
+# with containerd's unit as the only service.
+# boot.sh DIR BIN UNIT VISIBLE: DIR contains etc/containerd and is visible inside; BIN is the directory
+# of the containerd to run; UNIT is the unit file; VISIBLE is another directory that is visible inside.
 set -eu
 dir=$1 bin=$2 unit=$3 visible=$4
 
 if [ "${5-}" != inside ]; then
-  # A control group of its own in every hierarchy: systemd takes the one it finds itself in for all.
-  groups=$(cat /proc/self/cgroup) # It changes with every group that is entered.
+  # A new cgroup in every hierarchy: systemd manages all cgroups below the one in which it starts.
+  groups=$(cat /proc/self/cgroup) # Read once: it changes with every cgroup that is entered.
   while IFS=: read -r _ controllers path; do
-    [ "$controllers" != cpuset ] || continue # one that is new cannot be entered before it is set up
+    [ "$controllers" != cpuset ] || continue # a new cpuset cannot be entered before it is configured
     if [ -n "$controllers" ]; then at=/sys/fs/cgroup/${controllers#name=}
     elif [ -e /sys/fs/cgroup/cgroup.procs ]; then at=/sys/fs/cgroup
     else at=/sys/fs/cgroup/unified; fi
@@ -29,7 +29,7 @@ mount -t tmpfs tmpfs "$layer"
 mkdir "$layer/up" "$layer/work" "$root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$layer/up,workdir=$layer/work" "$root"
 mount -t proc proc "$root/proc"
-# What it shares with the machine, it must not set.
+# It shares these kernel settings with the machine, so it must not change them.
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs -o ro sysfs "$root/sys"
@@ -69,7 +69,7 @@ rm -rf "$root/etc/containerd"
 cp -r "$dir/etc/containerd" "$root/etc/containerd"
 mkdir -p "$units/containerd.service.d"
 cp "$unit" "$units/containerd.service"
-# Without what every other service waits for: udev and the like are the machine's own affair.
+# Without the default dependencies: udev and other system services do not run inside.
 printf '[Unit]\nDefaultDependencies=no\n' > "$units/containerd.service.d/alone.conf"
 cd "$root"
 mkdir -p mnt

@@ -8,21 +8,21 @@ import { writeLayout } from "../harness/layouts.ts";
 import { TempDir, tempDir } from "../harness/places.ts";
 import { type ChildProcess, mustRun, startProcess } from "../harness/processes.ts";
 import { until } from "../harness/waiting.ts";
-import { type Ended, PROGRAM, entrepotNode } from "./program.ts";
+import { type ProgramResult, PROGRAM, entrepotNode } from "./program.ts";
 import { PAUSE } from "./supervised.ts";
 
 const BOOT = fileURLToPath(new URL("./boot.sh", import.meta.url));
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
-const DEBIANS_UNIT = "lib/systemd/system/containerd.service";
+const DEBIAN_UNIT = "lib/systemd/system/containerd.service";
 
 /**
- * A node with Debian's systemd as process 1 of namespaces of its own, and with containerd's own unit:
- * every path is the usual one, and the tool needs no option to find its way.
+ * A node that runs Debian's systemd as PID 1 in its own namespaces, with Debian's unit of containerd.
+ * All paths are the default ones, so that the tool needs no options.
  */
 export class BootedNode implements AsyncDisposable {
   readonly #dir: TempDir;
   readonly #boot: ChildProcess;
-  /** Process 1 inside, as it is known outside. */
+  /** The PID of the node's init process, in the test's PID namespace. */
   readonly #init: number;
 
   constructor(dir: TempDir, boot: ChildProcess, init: number) {
@@ -31,12 +31,12 @@ export class BootedNode implements AsyncDisposable {
     this.#init = init;
   }
 
-  /** A folder that is the same inside and outside. */
+  /** A path that is the same inside and outside of the node. */
   file(...names: string[]): string {
     return this.#dir.file(...names);
   }
 
-  /** A path of the node, as the test reaches it. */
+  /** The path by which the test reaches a path of the node. */
   inside(path: string): string {
     return join(`/proc/${this.#init}/root`, path);
   }
@@ -49,14 +49,14 @@ export class BootedNode implements AsyncDisposable {
     return mustRun([...this.#enter, ...command]);
   }
 
-  entrepot(...words: string[]): Promise<Ended> {
-    return entrepotNode(words, { program: [...this.#enter, PROGRAM] });
+  entrepot(...args: string[]): Promise<ProgramResult> {
+    return entrepotNode(args, { program: [...this.#enter, PROGRAM] });
   }
 
-  /** One property of containerd's unit, by systemd's own word. */
+  /** A property of containerd's unit, as `systemctl show` prints it. */
   async unit(property: string): Promise<string> {
-    const words = ["show", "--value", `--property=${property}`, "containerd.service"];
-    return (await this.run("systemctl", ...words)).trim();
+    const args = ["show", "--value", `--property=${property}`, "containerd.service"];
+    return (await this.run("systemctl", ...args)).trim();
   }
 
   cri(): Cri {
@@ -69,8 +69,8 @@ export class BootedNode implements AsyncDisposable {
     await cri.pullImage(reference);
   }
 
-  ctr(...words: string[]): Promise<string> {
-    return this.run("ctr", "-n", "k8s.io", ...words);
+  ctr(...args: string[]): Promise<string> {
+    return this.run("ctr", "-n", "k8s.io", ...args);
   }
 
   async importPause(): Promise<void> {
@@ -80,7 +80,7 @@ export class BootedNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // unshare heeds no SIGTERM; its end is process 1's, and that one's is everybody's inside.
+    // unshare ignores SIGTERM. Killing it kills the init process, and thereby all processes inside.
     await this.#boot.stop("SIGKILL");
     const groups = (await readFile(this.file("cgroups"), "utf8")).split("\n").filter(Boolean);
     for (const group of groups) {
@@ -90,7 +90,7 @@ export class BootedNode implements AsyncDisposable {
   }
 }
 
-/** @param config of containerd, below /etc/containerd */
+/** @param config the content of /etc/containerd/config.toml */
 export async function bootNode(line: ContainerdLine, config: string): Promise<BootedNode> {
   const { bin } = await ensureContainerd(line);
   const dir = await tempDir("boot");
@@ -98,12 +98,12 @@ export async function bootNode(line: ContainerdLine, config: string): Promise<Bo
   await mkdir(dir.file("logs"));
   await writeFile(dir.file("etc/containerd/config.toml"), config);
   const system = bin === "/usr/bin" ? "/" : join(bin, "../..");
-  const units = [join(system, DEBIANS_UNIT), join(system, "usr", DEBIANS_UNIT)];
+  const units = [join(system, DEBIAN_UNIT), join(system, "usr", DEBIAN_UNIT)];
   let init: number | undefined;
-  const found = await firstThere(units);
+  const unit = await firstExisting(units);
   const boot = await startProcess({
     name: "systemd",
-    command: ["/bin/bash", BOOT, dir.path, bin, found, CHECKOUT],
+    command: ["/bin/bash", BOOT, dir.path, bin, unit, CHECKOUT],
     within: 30_000,
     ready: async (started) => {
       init = Number(await readFile(`/proc/${started.pid}/task/${started.pid}/children`, "utf8"));
@@ -114,9 +114,9 @@ export async function bootNode(line: ContainerdLine, config: string): Promise<Bo
   return new BootedNode(dir, boot, init ?? 0);
 }
 
-async function firstThere(paths: readonly string[]): Promise<string> {
+async function firstExisting(paths: readonly string[]): Promise<string> {
   for (const path of paths) if (await Bun.file(path).exists()) return path;
-  throw new Error(`none of these is there: ${paths.join(", ")}`);
+  throw new Error(`none of these exists: ${paths.join(", ")}`);
 }
 
 async function removeGroup(path: string): Promise<true> {

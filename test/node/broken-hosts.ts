@@ -1,7 +1,7 @@
 import type { StartingPoint } from "./starting-point.ts";
 import { host, isNew, onHosts, own } from "./starting-point.ts";
 
-/** A hosts.toml for the cached registry, in a file that everything else is right about. */
+/** A defective hosts.toml of the cached registry, beside a correct config.toml. */
 function brokenHosts(
   name: string,
   hosts: (registry: string) => Record<string, string>,
@@ -10,25 +10,25 @@ function brokenHosts(
 ): StartingPoint {
   return {
     name,
-    files: (places, { cached }) => ({ "config.toml": onHosts(places), ...hosts(cached) }),
+    files: (paths, { cached }) => ({ "config.toml": onHosts(paths), ...hosts(cached) }),
     finds,
     options: ["--adopt"],
-    stopsWithout: "was written by somebody else",
+    blockedWithout: "was written by somebody else",
     ...more,
   };
 }
 
-/** Everything that can be wrong with a hosts.toml or its directory, one at a time. */
+/** Every possible defect of a hosts.toml or its directory, one at a time. */
 export const brokenHostsPoints: readonly StartingPoint[] = [
   brokenHosts(
-    "a hosts.toml that is no TOML",
+    "a hosts.toml that is not valid TOML",
     (registry) => ({
       [own(registry)]: `server = "http://${registry}"\n[host."http://127.0.0.1:1"\n`,
     }),
     () => ["hosts-syntax"],
   ),
   brokenHosts(
-    "a hosts.toml with a host twice",
+    "a hosts.toml with a duplicate host",
     (registry) => ({ [own(registry)]: `server = "http://${registry}"\n${host}${host}` }),
     () => ["hosts-syntax"],
   ),
@@ -38,7 +38,7 @@ export const brokenHostsPoints: readonly StartingPoint[] = [
     () => ["hosts-odd-bytes"],
   ),
   brokenHosts(
-    "a hosts.toml with a server alone",
+    "a hosts.toml with only a server",
     (registry) => ({ [own(registry)]: `server = "http://${registry}"\n` }),
     (line) => (isNew(line) ? [] : ["hosts-no-host"]),
   ),
@@ -51,7 +51,7 @@ export const brokenHostsPoints: readonly StartingPoint[] = [
     () => ["hosts-unknown-capability"],
   ),
   brokenHosts(
-    "a hosts.toml with hosts in one line",
+    "a hosts.toml with hosts as inline tables",
     (registry) => ({
       [own(registry)]:
         `server = "http://${registry}"\n[host]\n"http://127.0.0.1:1" = { capabilities = ["pull"] }\n`,
@@ -59,7 +59,7 @@ export const brokenHostsPoints: readonly StartingPoint[] = [
     () => ["hosts-inline-hosts"],
   ),
   brokenHosts(
-    "a hosts.toml with dotted hosts",
+    "a hosts.toml with hosts as dotted keys",
     (registry) => ({
       [own(registry)]:
         `server = "http://${registry}"\nhost."http://127.0.0.1:1".capabilities = ["pull"]\n`,
@@ -92,13 +92,13 @@ export const brokenHostsPoints: readonly StartingPoint[] = [
       [own(registry)]: `server = "http://${registry}"\n[host."http://127.0.0.1:1/v2/proxy"]\n`,
     }),
     () => ["hosts-doubled-v2"],
-    { keeps: () => ["hosts-doubled-v2"] },
+    { remains: () => ["hosts-doubled-v2"] },
   ),
   brokenHosts(
-    "a host.toml",
+    "a misnamed host.toml",
     (registry) => ({ [`certs.d/${registry}/host.toml`]: `server = "http://${registry}"\n${host}` }),
     () => ["hosts-misnamed", "hosts-empty-directory"],
-    { options: [], keeps: () => ["hosts-misnamed"] },
+    { options: [], remains: () => ["hosts-misnamed"] },
   ),
   brokenHosts(
     "an empty directory that shadows _default",
@@ -122,6 +122,6 @@ export const brokenHostsPoints: readonly StartingPoint[] = [
       [own(registry.replace(/:(\d+)$/, "_$1_"))]: `server = "http://${registry}"\n${host}`,
     }),
     () => ["hosts-shadowed"],
-    { keeps: () => ["hosts-shadowed"] },
+    { remains: () => ["hosts-shadowed"] },
   ),
 ];

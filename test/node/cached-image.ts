@@ -9,7 +9,7 @@ export interface CachedImage extends AsyncDisposable {
   readonly image: string;
 }
 
-/** @param tls where the cache speaks TLS */
+/** @param tls paths of PEM files, for a cache that speaks TLS */
 export async function cachedImage(tls?: {
   readonly certificate: string;
   readonly key: string;
@@ -20,7 +20,7 @@ export async function cachedImage(tls?: {
   const upstreams = { [upstream.address]: localUpstream(upstream.url) };
   const config = { upstreams, ...(tls ? { tls } : {}) };
   const cache = stack.use(await startEntrepot({ config }));
-  const kept = stack.move();
+  const resources = stack.move();
   const image = `${upstream.address}/org/hello:1`;
-  return { upstream, cache, image, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { upstream, cache, image, [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }

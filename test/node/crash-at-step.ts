@@ -1,5 +1,5 @@
-// Runs an apply or a rollback and ends itself by SIGKILL right before the n-th system call that
-// changes something. Run as: bun crash-at-step.ts '{"n":3,"verb":"apply",…}'
+// Runs an apply or a rollback, and kills itself with SIGKILL before the n-th system call that changes
+// something. Run as: bun crash-at-step.ts '{"n":3,"verb":"apply",…}'
 import { z } from "zod";
 import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
@@ -8,7 +8,7 @@ import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
 
-const order = z
+const options = z
   .object({
     n: z.number(),
     verb: z.enum(["apply", "rollback"]),
@@ -22,37 +22,43 @@ const order = z
   })
   .parse(JSON.parse(process.argv[2] ?? ""));
 
-const { socket, restartCommand, stateDirectory, cache } = order;
+const { socket, restartCommand, stateDirectory, cache } = options;
 const files = new NodeFiles("/");
 const runtime = new ContainerdRuntime({ files, socket, restartCommand, filesOnly: false });
-let step = 0;
-const witness = (operation: string, path: string): void => {
-  step += 1;
-  if (step !== order.n) return;
-  console.log(`dies before ${operation} ${path}`);
+let syscalls = 0;
+const beforeSyscall = (operation: string, path: string): void => {
+  syscalls += 1;
+  if (syscalls !== options.n) return;
+  console.log(`killed before ${operation} ${path}`);
   process.kill(process.pid, "SIGKILL");
 };
-const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: false, witness });
+const context = new NodeContext({
+  files,
+  runtime,
+  stateDirectory,
+  filesOnly: false,
+  beforeSyscall,
+});
 const confirm = (): Promise<boolean> => Promise.resolve(true);
-const say = (): void => {};
-if (order.verb === "rollback") {
-  const result = await rollback({ context, confirm, say });
+const report = (): void => {};
+if (options.verb === "rollback") {
+  const result = await rollback({ context, confirm, report });
   console.log(`ended: ${result.outcome}`);
 } else {
   const result = await apply({
     context,
     confirm,
-    say,
+    report,
     all: false,
     waitMs: 5_000,
     cache: new CacheClient(cache),
-    proves: true,
-    probes: [order.probe],
+    shouldProbe: true,
+    probeImages: [options.probe],
     desired: {
       cache,
-      namespaces: order.namespaces,
+      namespaces: options.namespaces,
       useDefault: false,
-      adopt: order.adopt,
+      adopt: options.adopt,
       replace: false,
       dialTimeout: "1s",
     },

@@ -4,10 +4,10 @@ import type { Entrepot } from "../harness/entrepot.ts";
 import { real, realTest } from "../harness/real.ts";
 import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { cachedImage } from "./cached-image.ts";
-import { type Ended, entrepotNode, placesOf } from "./program.ts";
+import { type ProgramResult, entrepotNode, optionsFor } from "./program.ts";
 import {
   LINES,
-  type NodePlaces,
+  type NodePaths,
   type SupervisedNode,
   baseConfig,
   isLong,
@@ -30,69 +30,75 @@ beforeAll(async () => {
 
 afterAll(() => stack.disposeAsync(), 30_000);
 
-/** Two starts that between them need every kind of write, and which step a rollback finishes. */
-const starts = [
+/**
+ * Two starting points that together need every kind of write. `oddSteps` is the first command after a
+ * crash at an odd step; after an even step it is the other one.
+ */
+const startingPoints = [
   {
     name: "deprecated mirrors",
     oddSteps: "rollback",
-    files: (places: NodePlaces) => ({
-      "config.toml": `${baseConfig(places)}  [${cri}.registry.mirrors."${upstream.address}"]\n    endpoint = ["http://127.0.0.1:1"]\n`,
+    files: (paths: NodePaths) => ({
+      "config.toml": `${baseConfig(paths)}  [${cri}.registry.mirrors."${upstream.address}"]\n    endpoint = ["http://127.0.0.1:1"]\n`,
     }),
   },
   {
     name: "hosts directories",
     oddSteps: "apply",
-    files: (places: NodePlaces) => ({
-      "config.toml": `${baseConfig(places)}  [${cri}.registry]\n    config_path = "${places.certs}"\n`,
+    files: (paths: NodePaths) => ({
+      "config.toml": `${baseConfig(paths)}  [${cri}.registry]\n    config_path = "${paths.certs}"\n`,
       [`certs.d/${upstream.address}/hosts.toml`]: `server = "http://${upstream.address}"\n[host."http://127.0.0.1:1"]\n`,
     }),
   },
 ] as const;
 
 describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
-  for (const { name, files, oddSteps } of isLong ? starts : starts.slice(1)) {
+  for (const { name, files, oddSteps } of isLong ? startingPoints : startingPoints.slice(1)) {
     realTest(
-      `from ${name}: killed before every write of an apply, it pulls, and the next run finishes`,
+      `from ${name}: a node whose apply is killed before any write still pulls, and the next run finishes`,
       async () => {
         await using node = await startNode(line, files);
-        const before = tree(node.places.etc);
-        let told = "";
+        const before = tree(node.paths.etc);
+        let output = "";
         let steps = 0;
-        for (; !told.includes("ended: applied"); steps += 1) {
-          node.lay(files(node.places));
+        for (; !output.includes("ended: applied"); steps += 1) {
+          node.replaceFiles(files(node.paths));
           await node.restart();
           await node.criReady();
-          told = await dieAt(node, steps + 1, "apply");
-          await pullsNowAndAfterPowerCut(node);
+          output = await killAtStep(node, steps + 1, "apply");
+          await pullsNowAndAfterPowerLoss(node);
           if ((steps % 2 === 0) !== (oddSteps === "rollback")) {
-            good(told, await apply(node));
-            good(told, await entrepotNode(["verify", "--probe", image, ...placesOf(node)]));
+            succeeded(output, await apply(node));
+            succeeded(
+              output,
+              await entrepotNode(["verify", "--probe", image, ...optionsFor(node)]),
+            );
             expect(leftovers(node)).toEqual([]);
           }
-          good(told, await rollback(node));
-          expect(tree(node.places.etc)).toEqual(before);
+          succeeded(output, await rollback(node));
+          expect(tree(node.paths.etc)).toEqual(before);
         }
         expect(steps).toBeGreaterThan(10);
       },
       600_000,
     );
 
-    // Rollbacks after a killed apply are above; killed ones themselves take as long again.
+    // Rollbacks after a killed apply are tested above. Killed rollbacks take as long again.
     if (!isLong) continue;
     realTest(
-      `from ${name}: killed before every write of a rollback, it pulls, and the next run finishes`,
+      `from ${name}: a node whose rollback is killed before any write still pulls, and the next run finishes`,
       async () => {
         await using node = await startNode(line, files);
-        const before = tree(node.places.etc);
-        let told = "";
-        for (let step = 1; !told.includes("ended: rolled-back"); step += 1) {
-          good(told, await apply(node));
-          told = await dieAt(node, step, "rollback");
-          await pullsNowAndAfterPowerCut(node);
-          // An apply goes on from there as well as another rollback does.
-          if (step % 2 === 0) good(told, await apply(node));
-          good(told, await rollback(node));
-          expect(tree(node.places.etc)).toEqual(before);
+        const before = tree(node.paths.etc);
+        let output = "";
+        for (let step = 1; !output.includes("ended: rolled-back"); step += 1) {
+          succeeded(output, await apply(node));
+          output = await killAtStep(node, step, "rollback");
+          await pullsNowAndAfterPowerLoss(node);
+          // An apply continues from there as well as another rollback does.
+          if (step % 2 === 0) succeeded(output, await apply(node));
+          succeeded(output, await rollback(node));
+          expect(tree(node.paths.etc)).toEqual(before);
         }
       },
       600_000,
@@ -100,42 +106,46 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
   }
 });
 
-const wish = (): string[] => ["--cache", cache.url, "--adopt", "--yes", "--probe", image];
-const apply = (node: SupervisedNode) => entrepotNode(["apply", ...wish(), ...placesOf(node)]);
-const rollback = (node: SupervisedNode) => entrepotNode(["rollback", "--yes", ...placesOf(node)]);
+const desired = (): string[] => ["--cache", cache.url, "--adopt", "--yes", "--probe", image];
+const apply = (node: SupervisedNode) => entrepotNode(["apply", ...desired(), ...optionsFor(node)]);
+const rollback = (node: SupervisedNode) => entrepotNode(["rollback", "--yes", ...optionsFor(node)]);
 
-/** @param told where the run before it was killed, for the message of a failure. */
-function good(told: string, ended: Ended): void {
-  expect({ told, ...ended }).toMatchObject({ code: 0 });
+/** @param output of the run that was killed, for the message of a failure. */
+function succeeded(output: string, result: ProgramResult): void {
+  expect({ output, ...result }).toMatchObject({ code: 0 });
 }
 
-async function pullsNowAndAfterPowerCut(node: SupervisedNode): Promise<void> {
-  await pullAfresh(node);
-  // After a power cut containerd comes up with what is on the disk.
+async function pullsNowAndAfterPowerLoss(node: SupervisedNode): Promise<void> {
+  await pullAndRemove(node);
+  // After a power loss, containerd starts with what is on disk.
   await node.restart();
   await node.criReady();
-  await pullAfresh(node);
+  await pullAndRemove(node);
 }
 
-async function pullAfresh(node: SupervisedNode): Promise<void> {
+async function pullAndRemove(node: SupervisedNode): Promise<void> {
   await node.pull(image);
-  await node.forget(image);
+  await node.removeImage(image);
 }
 
-/** Runs it up to its n-th system call that changes something; says where it ended. */
-async function dieAt(node: SupervisedNode, n: number, verb: "apply" | "rollback"): Promise<string> {
-  const order = {
+/** Runs a command that is killed before its n-th system call that changes something. */
+async function killAtStep(
+  node: SupervisedNode,
+  n: number,
+  verb: "apply" | "rollback",
+): Promise<string> {
+  const options = {
     n,
     verb,
     cache: cache.url,
     namespaces: [upstream.address],
     probe: image,
     adopt: true,
-    socket: node.places.socket,
+    socket: node.paths.socket,
     stateDirectory: node.stateDir,
     restartCommand: node.restartCommand,
   };
-  const child = Bun.spawn([process.execPath, SCRIPT, JSON.stringify(order)], {
+  const child = Bun.spawn([process.execPath, SCRIPT, JSON.stringify(options)], {
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -149,5 +159,5 @@ async function dieAt(node: SupervisedNode, n: number, verb: "apply" | "rollback"
 }
 
 function leftovers(node: SupervisedNode): string[] {
-  return Object.keys(tree(node.places.etc)).filter((name) => name.includes("entrepot-new"));
+  return Object.keys(tree(node.paths.etc)).filter((name) => name.includes("entrepot-new"));
 }

@@ -6,7 +6,7 @@ import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
 import { real, realTest } from "../harness/real.ts";
 import { type CachedImage, cachedImage } from "./cached-image.ts";
-import { entrepotNode, placesOf } from "./program.ts";
+import { entrepotNode, optionsFor } from "./program.ts";
 import { type SupervisedNode, startNode } from "./supervised.ts";
 import { tree } from "./tree.ts";
 
@@ -22,49 +22,58 @@ beforeAll(async () => {
 
 afterAll(() => stack.disposeAsync(), 30_000);
 
-realTest("a cache that turns into a web page once it is wired: all is put back", async () => {
-  const { cache, image } = cached;
-  let isPage = false;
-  await using front = Object.assign(
-    Bun.serve({
-      port: 0,
-      fetch: (request) => {
-        const { pathname, search } = new URL(request.url);
-        const isPull = /\/(?:manifests|blobs)\//.test(pathname);
-        isPage ||= isPull;
-        return isPull
-          ? new Response("<!doctype html>", { headers: { "Content-Type": "text/html" } })
-          : fetch(cache.url + pathname + search, { headers: request.headers });
-      },
-    }),
-    { [Symbol.asyncDispose]: () => front.stop(true) },
-  );
-  const before = tree(node.places.etc);
-  const words = ["apply", "--cache", front.url.origin, "--probe", image, "--yes"];
-  expect(await entrepotNode([...words, ...placesOf(node)])).toMatchObject({
-    code: 1,
-    text: expect.stringContaining("Everything is as it was before"),
-  });
-  expect(isPage).toBe(true);
-  expect(tree(node.places.etc)).toEqual(before);
-  await node.pull(image);
-  await node.forget(image);
-});
+realTest(
+  "an apply is reverted when the cache responds with web pages once it is wired",
+  async () => {
+    const { cache, image } = cached;
+    let hasFailed = false;
+    await using front = Object.assign(
+      Bun.serve({
+        port: 0,
+        fetch: (request) => {
+          const { pathname, search } = new URL(request.url);
+          const isPull = /\/(?:manifests|blobs)\//.test(pathname);
+          hasFailed ||= isPull;
+          return isPull
+            ? new Response("<!doctype html>", { headers: { "Content-Type": "text/html" } })
+            : fetch(cache.url + pathname + search, { headers: request.headers });
+        },
+      }),
+      { [Symbol.asyncDispose]: () => front.stop(true) },
+    );
+    const before = tree(node.paths.etc);
+    const args = ["apply", "--cache", front.url.origin, "--probe", image, "--yes"];
+    expect(await entrepotNode([...args, ...optionsFor(node)])).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("All changes were reverted"),
+    });
+    expect(hasFailed).toBe(true);
+    expect(tree(node.paths.etc)).toEqual(before);
+    await node.pull(image);
+    await node.removeImage(image);
+  },
+);
 
-realTest("a cache that dies, or hangs, in the middle of an apply: all is put back", async () => {
+realTest("an apply is reverted when the cache crashes or hangs in the middle of it", async () => {
   const { cache, image } = cached;
-  const { socket } = node.places;
+  const { socket } = node.paths;
   const files = new NodeFiles("/");
   const { restartCommand } = node;
-  const before = tree(node.places.etc);
+  const before = tree(node.paths.etc);
   for (const signal of ["SIGSTOP", "SIGKILL"] as const) {
     const runtime = new ContainerdRuntime({ files, socket, restartCommand, filesOnly: false });
-    const witness = (operation: string, path: string): void => {
-      // It has answered for its registry, and its mirror is written; config.toml is not.
-      if (operation === "rename" && path === node.places.config) cache.signal(signal);
+    const beforeSyscall = (operation: string, path: string): void => {
+      // The cache has passed the check and hosts.toml is written, but config.toml is not.
+      if (operation === "rename" && path === node.paths.config) cache.signal(signal);
     };
     const stateDirectory = node.stateDir;
-    const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: false, witness });
+    const context = new NodeContext({
+      files,
+      runtime,
+      stateDirectory,
+      filesOnly: false,
+      beforeSyscall,
+    });
     const result = await apply({
       context,
       desired: {
@@ -77,16 +86,16 @@ realTest("a cache that dies, or hangs, in the middle of an apply: all is put bac
       },
       all: false,
       cache: new CacheClient(cache.url),
-      proves: true,
-      probes: [image],
+      shouldProbe: true,
+      probeImages: [image],
       waitMs: 1_000,
       confirm: () => Promise.resolve(true),
-      say: () => {},
+      report: () => {},
     });
-    expect({ signal, outcome: result.outcome }).toEqual({ signal, outcome: "undone" });
-    expect(tree(node.places.etc)).toEqual(before);
+    expect({ signal, outcome: result.outcome }).toEqual({ signal, outcome: "reverted" });
+    expect(tree(node.paths.etc)).toEqual(before);
     await node.pull(image);
-    await node.forget(image);
+    await node.removeImage(image);
     if (signal === "SIGSTOP") cache.signal("SIGCONT");
   }
 });

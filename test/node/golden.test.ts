@@ -11,29 +11,29 @@ import { NodeContext } from "../../src/node/node-context.ts";
 import { tempDir } from "../harness/places.ts";
 import { tree } from "./tree.ts";
 
-// Each folder of test/golden/node is a conversion: the node's files before, and every file after. Write
-// the after anew with GOLDEN=write, and read what git says of it.
+// Each directory of test/golden/node is one conversion, with the node's files before and after it.
+// GOLDEN=write writes the files of `after` again: review them with git diff.
 const GOLDEN = fileURLToPath(new URL("../golden/node/", import.meta.url));
 
-const form = z.strictObject({
-  /** For which containerds the outcome is the same, byte for byte. */
+const caseSchema = z.strictObject({
+  /** The containerd versions for which the result is the same, byte for byte. */
   versions: z.array(z.string()),
   namespaces: z.array(z.string()).default(["docker.io", "ghcr.io"]),
   useDefault: z.boolean().default(false),
   adopt: z.boolean().default(false),
   replace: z.boolean().default(false),
-  /** PEM of the authority of a cache that is asked over TLS. */
+  /** PEM of the CA of a cache that uses TLS. */
   cacheCa: z.string().optional(),
-  /** Codes of what stops the plan; the files then stay as they are. */
+  /** Codes of the obstacles that block the plan. The files stay as they are then. */
   stops: z.array(z.string()).default([]),
   notes: z.array(z.string()).default([]),
 });
 
 for (const name of readdirSync(GOLDEN).sort()) {
   const folder = join(GOLDEN, name);
-  const wanted = form.parse(JSON.parse(readFileSync(join(folder, "case.json"), "utf8")));
-  for (const version of wanted.versions) {
-    test(`${name}, containerd ${version}`, async () => {
+  const expectation = caseSchema.parse(JSON.parse(readFileSync(join(folder, "case.json"), "utf8")));
+  for (const version of expectation.versions) {
+    test(`${name} with containerd ${version}`, async () => {
       await using dir = await tempDir("golden");
       const root = dir.file("root");
       mkdirSync(root);
@@ -48,7 +48,7 @@ for (const name of readdirSync(GOLDEN).sort()) {
         stateDirectory: "/var/lib/entrepot/node",
         filesOnly: true,
       });
-      const { namespaces, useDefault, adopt, replace, cacheCa } = wanted;
+      const { namespaces, useDefault, adopt, replace, cacheCa } = expectation;
       const cache = cacheCa === undefined ? "http://cache.test:5000" : "https://cache.test:5000";
       const ca = cacheCa === undefined ? {} : { cacheCa };
       const result = await apply({
@@ -56,14 +56,14 @@ for (const name of readdirSync(GOLDEN).sort()) {
         desired: { cache, ...ca, namespaces, useDefault, adopt, replace, dialTimeout: "1s" },
         all: false,
         cache: undefined,
-        proves: false,
-        probes: [],
+        shouldProbe: false,
+        probeImages: [],
         waitMs: 0,
         confirm: () => Promise.resolve(true),
-        say: () => {},
+        report: () => {},
       });
-      expect(result.plan.obstacles.map((obstacle) => obstacle.code)).toEqual(wanted.stops);
-      expect(result.plan.notes).toEqual(wanted.notes);
+      expect(result.plan.obstacles.map((obstacle) => obstacle.code)).toEqual(expectation.stops);
+      expect(result.plan.notes).toEqual(expectation.notes);
       const after = withoutState(tree(root));
       const expected = join(folder, "after");
       if (process.env["GOLDEN"] === "write") {
@@ -74,13 +74,13 @@ for (const name of readdirSync(GOLDEN).sort()) {
         });
       }
       expect(after).toEqual(existsSync(expected) ? withoutState(tree(expected)) : before);
-      await rollback({ context, confirm: () => Promise.resolve(true), say: () => {} });
+      await rollback({ context, confirm: () => Promise.resolve(true), report: () => {} });
       expect(withoutState(tree(root))).toEqual(before);
     });
   }
 }
 
-/** The journal has a place outside of what is compared. */
+/** Removes the journal, which is not compared. */
 function withoutState(files: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(files).filter(([path]) => !/^var\/(?:lib\/(?:entrepot\/.*)?)?$/.test(path)),

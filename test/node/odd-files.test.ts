@@ -37,14 +37,19 @@ async function node(files: Record<string, string | Uint8Array>): Promise<TempDir
   return dir;
 }
 
-const places = (dir: TempDir): string[] => ["--root", dir.path, "--containerd-version", "1.7.24"];
-const WISH = ["--cache", "http://cache:5000", "--upstream", "ghcr.io"];
+const rootOptions = (dir: TempDir): string[] => [
+  "--root",
+  dir.path,
+  "--containerd-version",
+  "1.7.24",
+];
+const DESIRED = ["--cache", "http://cache:5000", "--upstream", "ghcr.io"];
 const wire = (dir: TempDir, ...more: string[]) =>
-  entrepotNode(["apply", ...WISH, ...places(dir), ...more]);
-const back = (dir: TempDir) => entrepotNode(["rollback", ...places(dir)]);
+  entrepotNode(["apply", ...DESIRED, ...rootOptions(dir), ...more]);
+const back = (dir: TempDir) => entrepotNode(["rollback", ...rootOptions(dir)]);
 const text = (dir: TempDir, path: string): string => readFileSync(dir.file(path), "utf8");
 
-realTest("modes, owners and extended attributes stay, there and back", async () => {
+realTest("apply and rollback keep modes, owners and extended attributes", async () => {
   await using dir = await node({
     [CONFIG]: "version = 2\n",
     [HOSTS]: `[host."http://m:1"]\n`,
@@ -58,30 +63,30 @@ realTest("modes, owners and extended attributes stay, there and back", async () 
     chownSync(dir.file(path), owner, owner + 1);
     attributes.set(dir.file(path), "user.label", `label of ${path}`);
   }
-  const look = () =>
+  const attributesOf = () =>
     [CONFIG, HOSTS].map((path) => {
       const { mode, uid, gid } = statSync(dir.file(path));
       return [mode & 0o7777, uid, gid, attributes.get(dir.file(path), "user.label")];
     });
-  const before = { attributes: look(), tree: tree(dir.file("etc")) };
-  expect(look()).toEqual([
+  const before = { attributes: attributesOf(), tree: tree(dir.file("etc")) };
+  expect(attributesOf()).toEqual([
     [0o640, 1234, 1235, `label of ${CONFIG}`],
     [0o604, 4321, 4322, `label of ${HOSTS}`],
   ]);
   expect(await wire(dir, "--adopt")).toMatchObject({ code: 0 });
-  expect(look()).toEqual(before.attributes);
+  expect(attributesOf()).toEqual(before.attributes);
   expect(text(dir, HOSTS)).toContain("cache:5000");
   expect(await back(dir)).toMatchObject({ code: 0 });
-  expect({ attributes: look(), tree: tree(dir.file("etc")) }).toEqual(before);
+  expect({ attributes: attributesOf(), tree: tree(dir.file("etc")) }).toEqual(before);
 });
 
-test("links to config.toml and certs.d stay links, and what they lead to is changed", async () => {
+test("symbolic links to config.toml and certs.d are kept, and their targets are changed", async () => {
   await using dir = await node({
     "srv/containerd/real.toml": configured,
     "srv/certs/quay.io/hosts.toml": `[host."http://m:1"]\n`,
   });
   mkdirSync(dir.file("etc/containerd"), { recursive: true });
-  // As the node has it: an absolute link must not lead out of the root that is looked at.
+  // An absolute link of the node must be resolved inside the root.
   symlinkSync("/srv/containerd/real.toml", dir.file(CONFIG));
   symlinkSync("../../srv/certs", dir.file("etc/containerd/certs.d"));
   const before = tree(dir.file("srv"));
@@ -94,8 +99,8 @@ test("links to config.toml and certs.d stay links, and what they lead to is chan
   expect(lstatSync(dir.file("etc/containerd/certs.d")).isSymbolicLink()).toBe(true);
 });
 
-test("registries that share a hosts.toml by a link are not wired: it names one server", async () => {
-  const theirs = `[host."http://m:1"]\n`;
+test("registries that share a hosts.toml through a symbolic link are rejected, because it names one server", async () => {
+  const foreign = `[host."http://m:1"]\n`;
   for (const [link, options] of [
     ["quay.io", []],
     ["quay.io", ["--upstream", "quay.io"]],
@@ -104,7 +109,7 @@ test("registries that share a hosts.toml by a link are not wired: it names one s
   ] as const) {
     await using dir = await node({
       [CONFIG]: configured,
-      [HOSTS]: theirs,
+      [HOSTS]: foreign,
     });
     symlinkSync("ghcr.io", dir.file(`etc/containerd/certs.d/${link}`));
     const refused = await wire(dir, "--adopt", ...options);
@@ -112,8 +117,8 @@ test("registries that share a hosts.toml by a link are not wired: it names one s
       code: 1,
       text: expect.stringContaining("is the same file, by a link"),
     });
-    expect([text(dir, CONFIG), text(dir, HOSTS)]).toEqual([configured, theirs]);
-    // A file behind a link that no other registry leads to is as good as one without a link.
+    expect([text(dir, CONFIG), text(dir, HOSTS)]).toEqual([configured, foreign]);
+    // A link that belongs to no registry does not matter, nor does one that loops.
     rmSync(dir.file(`etc/containerd/certs.d/${link}`));
     symlinkSync("ghcr.io", dir.file("etc/containerd/certs.d/latest"));
     mkdirSync(dir.file("etc/containerd/certs.d/loop.test"));
@@ -122,15 +127,15 @@ test("registries that share a hosts.toml by a link are not wired: it names one s
   }
 });
 
-test("CRLF, tabs and both kinds of line endings stay as they are in config.toml", async () => {
+test("CRLF, tabs and mixed line endings of config.toml are kept", async () => {
   const odd = `version = 2\r\n\t[ ${cri} ]\t# mine\r\n\t\tsandbox_image\t=\t'p'\n\t[${cri}.registry.mirrors."ghcr.io"]\r\n\t\tendpoint = [\r\n\t\t\t"http://m:1", # one\n\t\t]\r\n\r\n\t[${cri}.cni] # last`;
   await using dir = await node({ [CONFIG]: odd });
   expect(await wire(dir)).toMatchObject({ code: 0 });
   const after = text(dir, CONFIG);
-  // What goes are the mirror's lines and what comes is one table; the rest is there byte for byte.
-  const kept = odd.replace(/\t\[[^\n]*mirrors[\s\S]*?\t\t\]\r\n/, "");
+  // The mirror's lines are removed and one table is added. All other lines are unchanged.
+  const unchanged = odd.replace(/\t\[[^\n]*mirrors[\s\S]*?\t\t\]\r\n/, "");
   let from = 0;
-  for (const line of kept.split(/(?<=\n)/)) {
+  for (const line of unchanged.split(/(?<=\n)/)) {
     const at = after.indexOf(line, from);
     expect({ line, found: at >= 0 }).toEqual({ line, found: true });
     from = at + line.length;
@@ -139,7 +144,7 @@ test("CRLF, tabs and both kinds of line endings stay as they are in config.toml"
   expect(text(dir, CONFIG)).toBe(odd);
 });
 
-/** Bun has no call for them. */
+/** Extended attributes (xattr(7)), for which Bun has no API. */
 class Attributes {
   readonly #libc = dlopen("libc.so.6", {
     setxattr: { args: ["cstring", "cstring", "ptr", "usize", "int"], returns: "int" },
@@ -164,66 +169,72 @@ function cString(value: string): Uint8Array {
   return new TextEncoder().encode(`${value}\0`);
 }
 
+realTest("an apply on a full disk changes nothing, and succeeds once there is space", async () => {
+  await using dir = await node({ "var/lib/.keep": "" });
+  mkdirSync(dir.file("etc"));
+  await mustRun(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir.file("etc")]);
+  try {
+    mkdirSync(dir.file("etc/containerd"));
+    writeFileSync(dir.file(CONFIG), configured.replace("config_path", "# config_path"));
+    // Space for the directories and the first hosts.toml, but not for a new config.toml.
+    for (const name of ["fill-1", "fill-2"]) {
+      await mustRun(["sh", "-c", `head -c 1000000 /dev/zero > ${dir.file("etc", name)} || true`]);
+      if (name === "fill-1") writeFileSync(dir.file("etc/fill-1"), new Uint8Array(40_000));
+    }
+    const before = tree(dir.file("etc"));
+    const full = await wire(dir);
+    expect(full).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("no space left on device"),
+    });
+    expect(tree(dir.file("etc"))).toEqual(before);
+    await mustRun(["rm", dir.file("etc/fill-2")]);
+    expect(await wire(dir)).toMatchObject({ code: 0 });
+  } finally {
+    await mustRun(["umount", dir.file("etc")]);
+  }
+});
+
 realTest(
-  "a disk that is full: nothing is half written, and it goes once there is room",
+  "an apply changes nothing when the journal cannot be written to a full file system",
   async () => {
-    await using dir = await node({ "var/lib/.keep": "" });
-    mkdirSync(dir.file("etc"));
-    await mustRun(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir.file("etc")]);
+    await using dir = await node({ [CONFIG]: configured });
+    const state = dir.file("var/lib/entrepot/node");
+    mkdirSync(state, { recursive: true });
+    await mustRun(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state]);
     try {
-      mkdirSync(dir.file("etc/containerd"));
-      writeFileSync(dir.file(CONFIG), configured.replace("config_path", "# config_path"));
-      // Room for the directories and the first hosts.toml, and for no new config.toml.
-      for (const name of ["fill-1", "fill-2"]) {
-        await mustRun(["sh", "-c", `head -c 1000000 /dev/zero > ${dir.file("etc", name)} || true`]);
-        if (name === "fill-1") writeFileSync(dir.file("etc/fill-1"), new Uint8Array(40_000));
-      }
+      await mustRun(["sh", "-c", `head -c 1000000 /dev/zero > ${state}/fill || true`]);
       const before = tree(dir.file("etc"));
       const full = await wire(dir);
-      expect(full).toMatchObject({ code: 1, text: expect.stringContaining("no space is left") });
+      expect(full).toMatchObject({
+        code: 1,
+        text: expect.stringContaining("no space left on device"),
+      });
       expect(tree(dir.file("etc"))).toEqual(before);
-      await mustRun(["rm", dir.file("etc/fill-2")]);
+      await mustRun(["rm", `${state}/fill`]);
       expect(await wire(dir)).toMatchObject({ code: 0 });
+      expect(await back(dir)).toMatchObject({ code: 0 });
+      expect(tree(dir.file("etc"))).toEqual(before);
     } finally {
-      await mustRun(["umount", dir.file("etc")]);
+      await mustRun(["umount", state]);
     }
   },
 );
 
-realTest("a journal on a file system that is full stops before anything is written", async () => {
-  await using dir = await node({ [CONFIG]: configured });
-  const state = dir.file("var/lib/entrepot/node");
-  mkdirSync(state, { recursive: true });
-  await mustRun(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state]);
-  try {
-    await mustRun(["sh", "-c", `head -c 1000000 /dev/zero > ${state}/fill || true`]);
-    const before = tree(dir.file("etc"));
-    const full = await wire(dir);
-    expect(full).toMatchObject({ code: 1, text: expect.stringContaining("no space is left") });
-    expect(tree(dir.file("etc"))).toEqual(before);
-    await mustRun(["rm", `${state}/fill`]);
-    expect(await wire(dir)).toMatchObject({ code: 0 });
-    expect(await back(dir)).toMatchObject({ code: 0 });
-    expect(tree(dir.file("etc"))).toEqual(before);
-  } finally {
-    await mustRun(["umount", state]);
-  }
-});
-
-test("directories of odd names in certs.d are left alone, and are no reason to fail", async () => {
+test("directories in certs.d that name no registry are left alone and cause no error", async () => {
   const odd = ["a b", "ümlaut.test", "-x", "reg.test:5000", "[::1]_5000_", "%41", "x'y", 'q"'];
   const files = Object.fromEntries(
     odd.map((name) => [`etc/containerd/certs.d/${name}/hosts.toml`, `[host."http://m:1"]\n`]),
   );
   await using dir = await node({
     [CONFIG]: configured,
-    "etc/containerd/certs.d/file": "no directory",
+    "etc/containerd/certs.d/file": "not a directory",
     "etc/containerd/certs.d/latin.test/hosts.toml": new Uint8Array([35, 233, 10]),
     ...files,
   });
   symlinkSync("nowhere", dir.file("etc/containerd/certs.d/dangling"));
   symlinkSync("loop", dir.file("etc/containerd/certs.d/loop"));
-  const check = await entrepotNode(["check", ...places(dir)]);
+  const check = await entrepotNode(["check", ...rootOptions(dir)]);
   expect(check.text).toContain("pattern         hosts directories");
   expect(await wire(dir)).toMatchObject({ code: 0 });
   for (const name of odd)
@@ -232,7 +243,7 @@ test("directories of odd names in certs.d are left alone, and are no reason to f
 });
 
 realTest(
-  "a config.toml that is a mount of its own is told as such, and nothing is left",
+  "a config.toml that is a mount point is reported as such, and nothing is changed",
   async () => {
     await using dir = await node({ [CONFIG]: "version = 2\n" });
     await mustRun(["mount", "--bind", dir.file(CONFIG), dir.file(CONFIG)]);
@@ -241,7 +252,7 @@ realTest(
       const refused = await wire(dir);
       expect(refused).toMatchObject({
         code: 1,
-        text: expect.stringContaining("a mount of its own"),
+        text: expect.stringContaining("it is a mount point"),
       });
       expect(tree(dir.file("etc"))).toEqual(before);
     } finally {
@@ -251,7 +262,7 @@ realTest(
 );
 
 test.skipIf(!canBeImmutable())(
-  "a config.toml that is immutable is told as such, and all is as it was",
+  "an immutable config.toml is reported as such, and nothing is changed",
   async () => {
     await using dir = await node({ [CONFIG]: "version = 2\n" });
     const before = tree(dir.file("etc"));
@@ -260,7 +271,7 @@ test.skipIf(!canBeImmutable())(
       const refused = await wire(dir);
       expect(refused).toMatchObject({
         code: 1,
-        text: expect.stringContaining("config.toml: not permitted even to root: is it immutable"),
+        text: expect.stringContaining("config.toml: not permitted even for root: is it immutable"),
       });
       expect(tree(dir.file("etc"))).toEqual(before);
     } finally {
@@ -270,7 +281,7 @@ test.skipIf(!canBeImmutable())(
   },
 );
 
-/** Not every file system knows the attribute, and not everybody may set it. */
+/** Not every file system supports the attribute, and not every process may set it. */
 function canBeImmutable(): boolean {
   const file = join(tmpdir(), `entrepot-immutable-${process.pid}`);
   writeFileSync(file, "");

@@ -17,8 +17,8 @@ const config = `version = 2
 `;
 const status = "Package: containerd\nStatus: install ok installed\nVersion: 1.7.24~ds1-6\n\n";
 
-/** The files of a node that does not run. */
-export async function image(): Promise<TempDir> {
+/** The files of a node that is not running, below a root directory. */
+export async function offlineNode(): Promise<TempDir> {
   const dir = await tempDir("root");
   for (const [path, text] of Object.entries({
     "etc/containerd/config.toml": config,
@@ -30,8 +30,8 @@ export async function image(): Promise<TempDir> {
   return dir;
 }
 
-/** A cache that says of itself what it is told to: a misled one, not the product. */
-export function saysItServes(names: () => readonly string[]) {
+/** A fake cache whose list of namespaces the test controls. */
+export function serveNamespaces(names: () => readonly string[]) {
   const server = Bun.serve({
     port: 0,
     fetch: ({ url }) =>
@@ -40,21 +40,28 @@ export function saysItServes(names: () => readonly string[]) {
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.stop(true) });
 }
 
+/** Runs a watcher on the node in this process until it is disposed of. `lines` are its reports. */
 export function startWatching(dir: TempDir) {
   const files = new NodeFiles(dir.path);
   const runtime = new ContainerdRuntime({ files, filesOnly: true });
   const stateDirectory = DEFAULT_STATE_DIRECTORY;
   const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: true });
-  const ending = new AbortController();
-  const said: string[] = [];
-  const say = (line: string): void => {
-    said.push(line);
+  const stop = new AbortController();
+  const lines: string[] = [];
+  const report = (line: string): void => {
+    lines.push(line);
   };
-  const watching = watch({ context, graceMs: 300, intervalMs: 10, signal: ending.signal, say });
+  const watching = watch({
+    context,
+    graceMs: 300,
+    intervalMs: 10,
+    signal: stop.signal,
+    report,
+  });
   return {
-    said,
+    lines,
     async [Symbol.asyncDispose]() {
-      ending.abort();
+      stop.abort();
       await watching;
     },
   };

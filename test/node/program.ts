@@ -1,24 +1,24 @@
 import { fileURLToPath } from "node:url";
 import type { SupervisedNode } from "./supervised.ts";
 
-export interface Ended {
+export interface ProgramResult {
   readonly code: number;
-  /** Both streams. */
+  /** Standard output and standard error. */
   readonly text: string;
 }
 
 export const PROGRAM = fileURLToPath(new URL("../../bin/entrepot", import.meta.url));
 
-/** Runs `entrepot node …` to its end. */
+/** Runs `entrepot node …` until it ends. */
 export async function entrepotNode(
-  words: readonly string[],
+  args: readonly string[],
   {
     program = [PROGRAM],
     env = {},
   }: { program?: readonly string[]; env?: Record<string, string> } = {},
-): Promise<Ended> {
-  const child = Bun.spawn([...program, "node", ...words], {
-    // Not the checkout, which another user may not be allowed to read.
+): Promise<ProgramResult> {
+  const child = Bun.spawn([...program, "node", ...args], {
+    // Not the checkout, which another user may not be able to read.
     cwd: "/",
     stdin: "ignore",
     stdout: "pipe",
@@ -33,11 +33,11 @@ export async function entrepotNode(
   return { code, text: out + err };
 }
 
-/** The options that point the tool at a node of the tests. */
-export function placesOf(node: SupervisedNode): string[] {
+/** The options that select a node of the tests. */
+export function optionsFor(node: SupervisedNode): string[] {
   return [
     "--socket",
-    node.places.socket,
+    node.paths.socket,
     "--state-dir",
     node.stateDir,
     "--restart-command",

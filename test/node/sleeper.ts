@@ -1,15 +1,15 @@
 import type { Cri } from "../harness/cri.ts";
 
-/** What of a node of the tests a container needs. */
-interface Pods {
+/** The parts of a test node that are needed to run a container. */
+interface PodNode {
   cri(): Cri;
-  /** A path that the node's containerd sees as the test does. */
+  /** A path that is the same for the test and for the node's containerd. */
   file(...names: string[]): string;
-  ctr(...words: string[]): Promise<string>;
+  ctr(...args: string[]): Promise<string>;
 }
 
-/** Starts a container that sleeps, and returns the process that it is, as containerd sees it. */
-export async function startSleeper(node: Pods, image: string): Promise<{ pid: number }> {
+/** Starts a container that sleeps. Returns its PID in containerd's PID namespace. */
+export async function startSleeper(node: PodNode, image: string): Promise<{ pid: number }> {
   using cri = node.cri();
   const linux = {
     security_context: { namespace_options: { network: "NODE", pid: "CONTAINER", ipc: "NODE" } },

@@ -17,22 +17,22 @@ const VERSION = "1.7.24";
 const CERTS = "/etc/containerd/certs.d";
 const cri = `plugins."io.containerd.grpc.v1.cri"`;
 const pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
-const plain = { useDefault: false, adopt: true, replace: false, dialTimeout: "1s" };
-const overTls = { ...plain, cache: "https://cache.test:5000", cacheCa: pem };
+const options = { useDefault: false, adopt: true, replace: false, dialTimeout: "1s" };
+const overTls = { ...options, cache: "https://cache.test:5000", cacheCa: pem };
 
-/** What a node has, and what is wished for it, one wish after the other; a rollback comes last. */
-const ways: { name: string; files: Record<string, string>; wishes: DesiredState[] }[] = [
+/** A node's files and the desired states that are applied to it in turn. A rollback comes last. */
+const cases: { name: string; files: Record<string, string>; states: DesiredState[] }[] = [
   {
-    name: "a cache over TLS, one without, and the first again for another registry",
+    name: "a cache over TLS, one without TLS, and the first one for another registry",
     files: { "etc/containerd/config.toml": "version = 2\n" },
-    wishes: [
+    states: [
       { ...overTls, namespaces: ["ghcr.io", "quay.io"] },
-      { ...plain, cache: "http://cache.test:5000", namespaces: ["docker.io"] },
+      { ...options, cache: "http://cache.test:5000", namespaces: ["docker.io"] },
       { ...overTls, namespaces: ["docker.io"] },
     ],
   },
   {
-    name: "a second directory whose files are copied with what they name",
+    name: "a second hosts directory whose files are copied with the certificates that they name",
     files: {
       "etc/containerd/config.toml": `version = 2\n[${cri}.registry]\n  config_path = "${CERTS}:/etc/docker/certs.d"\n`,
       "etc/docker/certs.d/own.test/hosts.toml": `server = "https://own.test"\n[host."https://m.test"]\n  ca = "z.pem"\n  client = [["a.cert", "a.key"]]\n`,
@@ -40,14 +40,14 @@ const ways: { name: string; files: Record<string, string>; wishes: DesiredState[
       "etc/docker/certs.d/own.test/a.cert": pem,
       "etc/docker/certs.d/own.test/a.key": pem,
     },
-    wishes: [{ ...overTls, namespaces: ["ghcr.io"] }],
+    states: [{ ...overTls, namespaces: ["ghcr.io"] }],
   },
 ];
 
-for (const { name, files: before, wishes } of ways) {
-  test(`${name}: at no step does a hosts.toml name what is missing, or stand there half`, async () => {
+for (const { name, files: initial, states } of cases) {
+  test(`${name}: every intermediate state has complete hosts.toml files and certificates`, async () => {
     await using dir = await tempDir("steps");
-    for (const [path, text] of Object.entries(before)) {
+    for (const [path, text] of Object.entries(initial)) {
       mkdirSync(dirname(dir.file(path)), { recursive: true });
       writeFileSync(dir.file(path), text);
     }
@@ -55,37 +55,45 @@ for (const { name, files: before, wishes } of ways) {
     const files = new NodeFiles(dir.path);
     const runtime = new ContainerdRuntime({ files, version: VERSION, filesOnly: true });
     const traits = traitsOf(parseContainerdVersion(VERSION) ?? expect.unreachable());
-    let steps = 0;
-    let isFull = true;
-    const witness = (operation: string, path: string): void => {
-      steps += 1;
-      const wrong = hostsFindings(files, CERTS, traits).filter(({ code }) =>
+    let syscalls = 0;
+    let isDiskFull = true;
+    const beforeSyscall = (operation: string, path: string): void => {
+      syscalls += 1;
+      const defects = hostsFindings(files, CERTS, traits).filter(({ code }) =>
         ["hosts-certificate", "hosts-syntax", "hosts-empty-directory"].includes(code),
       );
-      expect({ operation, path, wrong }).toEqual({ operation, path, wrong: [] });
-      if (isFull && operation === "rename" && path === "/etc/containerd/config.toml") {
-        isFull = false;
-        throw new FilesFault("full", path, "no space is left");
+      expect({ operation, path, defects }).toEqual({ operation, path, defects: [] });
+      if (isDiskFull && operation === "rename" && path === "/etc/containerd/config.toml") {
+        isDiskFull = false;
+        throw new FilesFault("full", path, "no space left on device");
       }
     };
     const stateDirectory = DEFAULT_STATE_DIRECTORY;
-    const context = new NodeContext({ files, runtime, stateDirectory, filesOnly: true, witness });
+    const context = new NodeContext({
+      files,
+      runtime,
+      stateDirectory,
+      filesOnly: true,
+      beforeSyscall,
+    });
     const confirm = (): Promise<boolean> => Promise.resolve(true);
-    const say = (): void => {};
-    const rest = { all: false, proves: false, probes: [], waitMs: 0, cache: undefined };
-    const [first = expect.unreachable()] = wishes;
-    const failed = await apply({ context, desired: first, confirm, say, ...rest });
-    expect(failed.outcome).toBe("undone");
+    const report = (): void => {};
+    const rest = { all: false, shouldProbe: false, probeImages: [], waitMs: 0, cache: undefined };
+    const [first = expect.unreachable()] = states;
+    const failed = await apply({ context, desired: first, confirm, report, ...rest });
+    expect(failed.outcome).toBe("reverted");
     expect(tree(dir.file("etc"))).toEqual(original);
-    for (const desired of wishes) {
-      const { outcome, plan } = await apply({ context, desired, confirm, say, ...rest });
+    for (const desired of states) {
+      const { outcome, plan } = await apply({ context, desired, confirm, report, ...rest });
       expect({ outcome, obstacles: plan.obstacles }).toEqual({ outcome: "applied", obstacles: [] });
       expect(files.read("/etc/containerd/entrepot-ca.pem") !== undefined).toBe(
         "cacheCa" in desired,
       );
     }
-    expect(await rollback({ context, confirm, say })).toMatchObject({ outcome: "rolled-back" });
-    expect(steps).toBeGreaterThan(20);
+    expect(await rollback({ context, confirm, report })).toMatchObject({
+      outcome: "rolled-back",
+    });
+    expect(syscalls).toBeGreaterThan(20);
     expect(tree(dir.file("etc"))).toEqual(original);
   });
 }

@@ -12,15 +12,15 @@ import { until } from "../harness/waiting.ts";
 
 export const LINES: readonly ContainerdLine[] = ["1.6", "1.7", "2.1"];
 
-/** Whether everything is run on every line, as `npm run test:long` has it. */
+/** Whether all tests run on all release lines, as with `npm run test:long`. */
 export const isLong = process.env["ENTREPOT_LONG"] === "1";
 
-/** The image of pods' sandboxes, imported so that no registry is asked for it. */
+/** The sandbox image of pods, which is imported so that it is not pulled. */
 export const PAUSE = "localhost/pause:test";
 
-/** The paths that a starting point's config.toml needs. */
-export interface NodePlaces {
-  /** What /etc/containerd is on a node. */
+/** The paths of a node of the tests. */
+export interface NodePaths {
+  /** Stands for /etc/containerd. */
   readonly etc: string;
   readonly config: string;
   readonly certs: string;
@@ -30,11 +30,11 @@ export interface NodePlaces {
 }
 
 /**
- * A node of its own: a containerd under a supervisor that starts it again whenever it ends, as
- * systemd does with KillMode=process, so that the tool can restart it.
+ * A containerd with its own paths, under a supervisor that restarts it whenever it ends, as systemd does
+ * with KillMode=process, so that the tool can restart it.
  */
 export class SupervisedNode implements AsyncDisposable {
-  readonly places: NodePlaces;
+  readonly paths: NodePaths;
   readonly version: string;
   readonly line: ContainerdLine;
   readonly bin: string;
@@ -42,13 +42,13 @@ export class SupervisedNode implements AsyncDisposable {
   #supervisor: ChildProcess | undefined;
   readonly log: string[] = [];
 
-  constructor(found: { bin: string; version: string; line: ContainerdLine }, dir: TempDir) {
-    this.bin = found.bin;
-    this.version = found.version;
-    this.line = found.line;
+  constructor(release: { bin: string; version: string; line: ContainerdLine }, dir: TempDir) {
+    this.bin = release.bin;
+    this.version = release.version;
+    this.line = release.line;
     this.#dir = dir;
     const etc = dir.file("etc/containerd");
-    this.places = {
+    this.paths = {
       etc,
       config: join(etc, "config.toml"),
       certs: join(etc, "certs.d"),
@@ -70,12 +70,12 @@ export class SupervisedNode implements AsyncDisposable {
     return this.file("entrepot-state");
   }
 
-  /** A client of CRI. Dispose of it: one that has lost its server waits longer and longer. */
+  /** A CRI client. Dispose of it after use: after lost connections, its backoff grows. */
   cri(): Cri {
-    return new Cri(this.places.socket, new TempDir(this.file("logs")));
+    return new Cri(this.paths.socket, new TempDir(this.file("logs")));
   }
 
-  async begin(): Promise<void> {
+  async start(): Promise<void> {
     await mkdir(this.file("logs"));
     const pid = this.file("pid");
     await writeFile(
@@ -83,7 +83,7 @@ export class SupervisedNode implements AsyncDisposable {
       `#!/bin/sh
 trap 'kill -KILL $child 2>/dev/null; exit 0' TERM
 while true; do
-  ${this.bin}/containerd --config ${this.places.config} --root ${this.places.root} --state ${this.places.state} --address ${this.places.socket} &
+  ${this.bin}/containerd --config ${this.paths.config} --root ${this.paths.root} --state ${this.paths.state} --address ${this.paths.socket} &
   child=$!
   echo $child > ${pid}.new && mv ${pid}.new ${pid}
   wait $child
@@ -111,23 +111,23 @@ exit 1
       env: { PATH: `${this.bin}:/usr/sbin:/usr/bin:/sbin:/bin`, NOTIFY_SOCKET: undefined },
       within: 30_000,
       onLine: (line) => this.log.push(line),
-      ready: () => existsSync(this.places.socket),
+      ready: () => existsSync(this.paths.socket),
     });
-    await this.settle();
+    await this.waitForDaemon();
   }
 
   get pid(): number {
     return Number(readFileSync(this.file("pid"), "utf8"));
   }
 
-  /** Waits until the daemon itself answers, whether its CRI does or not. */
-  async settle(): Promise<void> {
-    await until(() => this.ctr("version"), { what: "containerd to answer", within: 30_000 });
+  /** Waits until the daemon responds, whether or not its CRI does. */
+  async waitForDaemon(): Promise<void> {
+    await until(() => this.ctr("version"), { what: "containerd to respond", within: 30_000 });
   }
 
   async restart(): Promise<void> {
     await mustRun(["/bin/sh", this.restartCommand]);
-    await this.settle();
+    await this.waitForDaemon();
   }
 
   async criReady(): Promise<void> {
@@ -137,7 +137,7 @@ exit 1
         await cri.call("Version", { version: "v1" }, 1_000);
         return true;
       },
-      { what: "CRI to answer", within: 30_000, detail: () => this.log.slice(-20).join("\n") },
+      { what: "CRI to respond", within: 30_000, detail: () => this.log.slice(-20).join("\n") },
     );
   }
 
@@ -147,8 +147,8 @@ exit 1
     await this.ctr("images", "import", archive);
   }
 
-  async ctr(...words: string[]): Promise<string> {
-    return mustRun([join(this.bin, "ctr"), "-a", this.places.socket, "-n", "k8s.io", ...words]);
+  async ctr(...args: string[]): Promise<string> {
+    return mustRun([join(this.bin, "ctr"), "-a", this.paths.socket, "-n", "k8s.io", ...args]);
   }
 
   async pull(reference: string, within = 60_000): Promise<string> {
@@ -156,17 +156,17 @@ exit 1
     return await cri.pullImage(reference, { within });
   }
 
-  async forget(reference: string): Promise<void> {
+  async removeImage(reference: string): Promise<void> {
     using cri = this.cri();
     await cri.removeImage(reference);
   }
 
-  /** What the daemon itself makes of its files, without what is said of registries. */
+  /** The effective configuration of `containerd config dump`, without imports and registry settings. */
   async dump(): Promise<string> {
     const text = await mustRun([
       join(this.bin, "containerd"),
       "--config",
-      this.places.config,
+      this.paths.config,
       "config",
       "dump",
     ]);
@@ -177,14 +177,14 @@ exit 1
   }
 
   write(name: string, text: string): void {
-    const path = join(this.places.etc, name);
+    const path = join(this.paths.etc, name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
   }
 
-  /** Has these files and no others, and no memory of having been wired. */
-  lay(files: Readonly<Record<string, string>>): void {
-    rmSync(this.places.etc, { recursive: true, force: true });
+  /** Replaces all files below /etc/containerd, and removes the journal. */
+  replaceFiles(files: Readonly<Record<string, string>>): void {
+    rmSync(this.paths.etc, { recursive: true, force: true });
     rmSync(this.stateDir, { recursive: true, force: true });
     for (const [name, text] of Object.entries(files)) this.write(name, text);
   }
@@ -194,27 +194,27 @@ exit 1
       using cri = this.cri();
       await cri.removePods();
     } catch {
-      // By force below.
+      // Ended by force below.
     }
     await this.#supervisor?.stop();
-    await endShims(this.places.socket);
+    await endShims(this.paths.socket);
     await unmountBelow(this.#dir.path);
     await this.#dir[Symbol.asyncDispose]();
   }
 }
 
-/** A node that runs, with nothing but its own configuration where no files are given. */
+/** Starts a node. Without `files`, it has only the base configuration. */
 export async function startNode(
   line: ContainerdLine,
-  files = (places: NodePlaces): Readonly<Record<string, string>> => ({
-    "config.toml": baseConfig(places),
+  files = (paths: NodePaths): Readonly<Record<string, string>> => ({
+    "config.toml": baseConfig(paths),
   }),
 ): Promise<SupervisedNode> {
   const { bin, version } = await ensureContainerd(line);
   const node = new SupervisedNode({ bin, version, line }, await tempDir("n"));
   try {
-    node.lay(files(node.places));
-    await node.begin();
+    node.replaceFiles(files(node.paths));
+    await node.start();
     await node.criReady();
     return node;
   } catch (error) {
@@ -223,18 +223,18 @@ export async function startNode(
   }
 }
 
-/** Everything of a config.toml but its registry settings, with comments that have to stay. */
-export function baseConfig(places: NodePlaces, version: 1 | 2 | 3 = 2): string {
+/** A config.toml without registry settings, with comments that have to be kept. */
+export function baseConfig(paths: NodePaths, version: 1 | 2 | 3 = 2): string {
   const cri = version === 1 ? "plugins.cri" : `plugins."io.containerd.grpc.v1.cri"`;
   const opt = version === 1 ? "plugins.opt" : `plugins."io.containerd.internal.v1.opt"`;
-  return `# This node's own configuration, kept by hand.
-${version === 1 ? "" : `version = ${version}\n`}oom_score = 0   # as the unit has it
+  return `# The configuration of this node, maintained by hand.
+${version === 1 ? "" : `version = ${version}\n`}oom_score = 0   # like the unit
 
 [grpc]
-  address = "${places.socket}"
+  address = "${paths.socket}"
 
 [${opt}]
-  path = "${places.root}/opt"
+  path = "${paths.root}/opt"
 
 [${cri}]
   sandbox_image = "${PAUSE}" # never pulled
@@ -242,13 +242,13 @@ ${version === 1 ? "" : `version = ${version}\n`}oom_score = 0   # as the unit ha
   disable_apparmor = true
   max_container_log_line_size = 12345
   [${cri}.cni]
-    conf_dir = "${places.root}/no-cni"
+    conf_dir = "${paths.root}/no-cni"
   [${cri}.containerd]
     snapshotter = "overlayfs"
     default_runtime_name = "runc"
     [${cri}.containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
-    # Another one, for a cgroup driver that this machine has not.
+    # Another runtime, for a cgroup driver that this machine does not have.
     [${cri}.containerd.runtimes.other]
       runtime_type = "io.containerd.runc.v2"
       [${cri}.containerd.runtimes.other.options]

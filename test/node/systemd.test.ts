@@ -12,7 +12,7 @@ import { tree } from "./tree.ts";
 const cri = `plugins."io.containerd.grpc.v1.cri"`;
 const DROP_IN = "/etc/systemd/system/containerd.service.d/99-test.conf";
 
-/** As an operator would: a drop-in of the unit, and systemd told of it, or not. */
+/** Writes a drop-in of the unit as an operator would, with or without a daemon-reload. */
 async function dropIn(node: BootedNode, text: string, isReloaded: boolean): Promise<void> {
   writeFileSync(node.inside(DROP_IN), text);
   if (isReloaded) await node.run("systemctl", "daemon-reload");
@@ -20,7 +20,7 @@ async function dropIn(node: BootedNode, text: string, isReloaded: boolean): Prom
 
 describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s under systemd", (line) => {
   realTest(
-    "systemctl restarts it for an apply and a rollback, and a container goes on running",
+    "is restarted through systemctl by apply and rollback, while a container keeps running",
     async () => {
       await using upstream = await startScriptedUpstream();
       upstream.add("org/hello", textImage({ text: "hello" }), "1");
@@ -28,7 +28,7 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s under systemd"
       const upstreams = { [upstream.address]: localUpstream(upstream.url) };
       await using cache = await startEntrepot({ config: { upstreams } });
       const config = `version = 2
-# by hand
+# written by hand
 [${cri}]
   sandbox_image = "${PAUSE}"
   disable_apparmor = true
@@ -40,25 +40,25 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s under systemd"
       await node.importPause();
       await node.pull(`${upstream.address}/org/runs:1`);
       const sleeper = await startSleeper(node, `${upstream.address}/org/runs:1`);
-      const sleeps = async (): Promise<void> => {
+      const expectSleeping = async (): Promise<void> => {
         expect(await node.run("cat", `/proc/${sleeper.pid}/cmdline`)).toContain("sleep");
       };
-      await sleeps();
+      await expectSleeping();
       const etc = node.inside("/etc/containerd");
       const before = tree(etc);
-      const wish = ["--cache", cache.url, "--probe", `${upstream.address}/org/hello:1`, "--yes"];
-      const wire = () => node.entrepot("apply", ...wish);
+      const options = ["--cache", cache.url, "--probe", `${upstream.address}/org/hello:1`, "--yes"];
+      const wire = () => node.entrepot("apply", ...options);
 
-      // What systemd has loaded counts, and not what its files say by now.
+      // The KillMode that systemd has loaded counts, and not the one in its files.
       await dropIn(node, "[Service]\nKillMode=control-group\n", true);
       expect(await wire()).toMatchObject({
         code: 1,
         text: expect.stringContaining(`${DROP_IN}:2`),
       });
       await dropIn(node, "[Service]\nKillMode=process\n", false);
-      const unread = expect.stringContaining("systemd still goes by KillMode=control-group");
-      expect(await wire()).toMatchObject({ code: 1, text: unread });
-      expect(await node.entrepot("check")).toMatchObject({ code: 1, text: unread });
+      const notReloaded = expect.stringContaining("systemd still goes by KillMode=control-group");
+      expect(await wire()).toMatchObject({ code: 1, text: notReloaded });
+      expect(await node.entrepot("check")).toMatchObject({ code: 1, text: notReloaded });
       expect(tree(etc)).toEqual(before);
       await node.run("systemctl", "daemon-reload");
 
@@ -71,21 +71,21 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s under systemd"
       });
       const second = await node.unit("MainPID");
       expect([await node.unit("ActiveState"), second === first]).toEqual(["active", false]);
-      await sleeps();
+      await expectSleeping();
       expect(await node.entrepot("check")).toMatchObject({
         code: 0,
         text: expect.stringContaining("KillMode=process"),
       });
-      expect(await node.entrepot("verify", ...wish.slice(2, 4))).toMatchObject({ code: 0 });
+      expect(await node.entrepot("verify", ...options.slice(2, 4))).toMatchObject({ code: 0 });
       expect(await node.entrepot("rollback", "--yes")).toMatchObject({ code: 0 });
       expect(tree(etc)).toEqual(before);
       expect([await node.unit("ActiveState"), (await node.unit("MainPID")) === second]).toEqual([
         "active",
         false,
       ]);
-      await sleeps();
+      await expectSleeping();
 
-      // A start that systemd gives up: all is put back, and what cannot be is finished later.
+      // containerd does not start: the files are reverted, and a later rollback finishes the rest.
       await dropIn(node, "[Service]\nExecStartPre=/bin/false\n", true);
       const failed = await wire();
       expect(failed.code).toBe(1);
@@ -97,7 +97,7 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s under systemd"
       expect(await node.entrepot("rollback", "--yes")).toMatchObject({ code: 0 });
       expect(await node.unit("ActiveState")).toBe("active");
       expect(tree(etc)).toEqual(before);
-      await sleeps();
+      await expectSleeping();
     },
     120_000,
   );

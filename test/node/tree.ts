@@ -1,11 +1,11 @@
 import { lstatSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** Every file below a folder with its mode and bytes, and every folder; for comparing. */
-export function tree(folder: string, prefix = ""): Record<string, string> {
+/** All files below a directory with mode and bytes, and all directories, for comparisons. */
+export function tree(directory: string, prefix = ""): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of readdirSync(folder).sort()) {
-    const path = join(folder, name);
+  for (const name of readdirSync(directory).sort()) {
+    const path = join(directory, name);
     const stat = lstatSync(path);
     const key = prefix + name;
     if (stat.isDirectory()) {

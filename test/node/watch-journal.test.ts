@@ -1,66 +1,73 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { takeLock } from "../../src/node/files/lock.ts";
+import { acquireLock } from "../../src/node/files/lock.ts";
 import { until } from "../harness/waiting.ts";
-import { image, saysItServes, startWatching } from "./offline-node.ts";
+import { offlineNode, serveNamespaces, startWatching } from "./offline-node.ts";
 import { PROGRAM, entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 
 const JOURNAL = "var/lib/entrepot/node/journal.json";
 
-test("after an apply that was cut short, a cache that fails is taken out all the same", async () => {
-  await using dir = await image();
-  await using server = saysItServes(() => ["ghcr.io", "quay.io"]);
-  const words = ["apply", "--cache", server.url.origin, "--root", dir.path];
-  expect(await entrepotNode(words)).toMatchObject({ code: 0 });
-  // As it is on the disk until the last write of an apply.
-  const done = readFileSync(dir.file(JOURNAL), "utf8");
-  const open = done.replace(`"unfinished": null`, `"unfinished": "apply"`);
-  expect(open).not.toBe(done);
-  writeFileSync(dir.file(JOURNAL), open);
+test("a failing cache is removed even after an interrupted apply", async () => {
+  await using dir = await offlineNode();
+  await using server = serveNamespaces(() => ["ghcr.io", "quay.io"]);
+  const args = ["apply", "--cache", server.url.origin, "--root", dir.path];
+  expect(await entrepotNode(args)).toMatchObject({ code: 0 });
+  // The journal on disk until the last write of an apply.
+  const finished = readFileSync(dir.file(JOURNAL), "utf8");
+  const unfinished = finished.replace(`"unfinished": null`, `"unfinished": "apply"`);
+  expect(unfinished).not.toBe(finished);
+  writeFileSync(dir.file(JOURNAL), unfinished);
   const certs = dir.file("etc/containerd/certs.d");
   const wired = tree(certs);
 
-  const running = takeLock(dir.file("var/lib/entrepot/node"), "state");
+  const lock = acquireLock(dir.file("var/lib/entrepot/node"), "state");
   await using watcher = startWatching(dir);
-  const told = (line: string) => (): boolean => watcher.said.some((it) => it.includes(line));
-  await until(told("is at work here"), { what: "the watcher to see that one runs" });
-  expect(told("cut short")()).toBe(false);
-  running[Symbol.dispose]();
-  await until(told("an apply was cut short"), { what: "the watcher to see that none runs" });
+  const reported = (line: string) => (): boolean => watcher.lines.some((it) => it.includes(line));
+  await until(reported("another entrepot node command is running"), {
+    what: "the watcher to report the running command",
+  });
+  expect(reported("interrupted")()).toBe(false);
+  lock[Symbol.dispose]();
+  await until(reported("an apply was interrupted"), {
+    what: "the watcher to report the interrupted apply",
+  });
   expect(tree(certs)).toEqual(wired);
 
   await server.stop(true);
   const quay = dir.file("etc/containerd/certs.d/quay.io");
-  await until(() => !existsSync(quay), { what: "the cache to be out" });
+  await until(() => !existsSync(quay), { what: "the cache to be removed" });
   expect(tree(certs)["ghcr.io/hosts.toml"]).not.toContain(server.url.origin);
   expect(await entrepotNode(["rollback", "--root", dir.path])).toMatchObject({ code: 0 });
   expect(existsSync(certs)).toBe(false);
 });
 
-test("a journal that is damaged for a while is told once, and ends no watcher", async () => {
-  await using dir = await image();
-  await using server = saysItServes(() => ["ghcr.io"]);
-  const words = ["apply", "--cache", server.url.origin, "--root", dir.path];
-  expect(await entrepotNode(words)).toMatchObject({ code: 0 });
+test("a watcher reports a damaged journal once and keeps running", async () => {
+  await using dir = await offlineNode();
+  await using server = serveNamespaces(() => ["ghcr.io"]);
+  const args = ["apply", "--cache", server.url.origin, "--root", dir.path];
+  expect(await entrepotNode(args)).toMatchObject({ code: 0 });
   const journal = readFileSync(dir.file(JOURNAL), "utf8");
   const hosts = dir.file("etc/containerd/certs.d/ghcr.io/hosts.toml");
   await using watcher = startWatching(dir);
   writeFileSync(dir.file(JOURNAL), journal.slice(0, 100));
-  const told = (line: string) => (): boolean => watcher.said.some((it) => it.includes(line));
-  await until(told("it is no JSON"), { what: "the watcher to tell of it" });
+  const reported = (line: string) => (): boolean => watcher.lines.some((it) => it.includes(line));
+  await until(reported("it is not valid JSON"), { what: "the watcher to report it" });
   writeFileSync(dir.file(JOURNAL), journal);
   await server.stop(true);
   await until(() => !readFileSync(hosts, "utf8").includes(server.url.origin), {
-    what: "the cache to be out",
+    what: "the cache to be removed",
   });
-  expect(watcher.said.filter((line) => line.includes("no JSON"))).toHaveLength(1);
+  expect(watcher.lines.filter((line) => line.includes("not valid JSON"))).toHaveLength(1);
   const check = await entrepotNode(["check", "--root", dir.path]);
-  expect(check).toMatchObject({ code: 1, text: expect.stringContaining("is taken out of it") });
+  expect(check).toMatchObject({
+    code: 1,
+    text: expect.stringContaining("entrepot node watch has removed"),
+  });
 });
 
-test("a rollback while the watcher looks at a new list is the last word", async () => {
-  await using dir = await image();
+test("a rollback wins over a watcher that has just received a new list of namespaces", async () => {
+  await using dir = await offlineNode();
   const path = dir.file("etc/containerd/config.toml");
   const table = `[plugins."io.containerd.grpc.v1.cri".registry]`;
   writeFileSync(path, `version = 2\n${table}\nconfig_path = "/etc/containerd/certs.d"\n`);
@@ -68,9 +75,9 @@ test("a rollback while the watcher looks at a new list is the last word", async 
   const root = ["--root", dir.path];
   let serves = ["ghcr.io"];
   let isRollbackDue = false;
-  let asked = 0;
-  await using server = saysItServes(() => {
-    asked += 1;
+  let requests = 0;
+  await using server = serveNamespaces(() => {
+    requests += 1;
     if (isRollbackDue) {
       isRollbackDue = false;
       serves = ["ghcr.io", "quay.io"];
@@ -79,14 +86,14 @@ test("a rollback while the watcher looks at a new list is the last word", async 
     }
     return serves;
   });
-  const words = ["apply", "--cache", server.url.origin, ...root];
-  expect(await entrepotNode(words)).toMatchObject({ code: 0 });
+  const args = ["apply", "--cache", server.url.origin, ...root];
+  expect(await entrepotNode(args)).toMatchObject({ code: 0 });
   await using watcher = startWatching(dir);
   isRollbackDue = true;
-  const { said } = watcher;
-  await until(() => said.some((line) => line.includes("nothing is wired here")), {
-    what: "the watcher to see the rollback",
+  const { lines } = watcher;
+  await until(() => lines.some((line) => line.includes("this node is not wired")), {
+    what: "the watcher to notice the rollback",
   });
   expect(tree(dir.file("etc"))).toEqual(before);
-  expect(asked).toBeGreaterThan(1);
+  expect(requests).toBeGreaterThan(1);
 });

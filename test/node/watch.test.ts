@@ -7,37 +7,37 @@ import { startProcess } from "../harness/processes.ts";
 import { realTest } from "../harness/real.ts";
 import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { failureOf, until } from "../harness/waiting.ts";
-import { PROGRAM, entrepotNode, placesOf } from "./program.ts";
+import { PROGRAM, entrepotNode, optionsFor } from "./program.ts";
 import { LINES, type SupervisedNode, baseConfig, isLong, startNode } from "./supervised.ts";
 
 const GRACE_MS = 3_000;
-/** After so long a pull counts as one that never ends. */
+/** A pull that takes longer counts as one that hangs. */
 const HANGS_MS = 6_000;
 
 const hostsOf = (node: SupervisedNode, registry: string): string =>
-  join(node.places.certs, registry.replace(/:(\d+)$/, "_$1_"), "hosts.toml");
+  join(node.paths.certs, registry.replace(/:(\d+)$/, "_$1_"), "hosts.toml");
 
 async function timedPull(node: SupervisedNode, image: string, within?: number): Promise<number> {
-  const begun = performance.now();
+  const startedAt = performance.now();
   await node.pull(image, within);
-  const took = performance.now() - begun;
-  await node.forget(image);
+  const took = performance.now() - startedAt;
+  await node.removeImage(image);
   return Math.round(took);
 }
 
 function startWatch(node: SupervisedNode) {
-  const words = ["--grace", `${GRACE_MS}ms`, "--interval", "200ms", ...placesOf(node)];
+  const args = ["--grace", `${GRACE_MS}ms`, "--interval", "200ms", ...optionsFor(node)];
   return startProcess({
     name: "entrepot node watch",
-    command: [PROGRAM, "node", "watch", ...words],
+    command: [PROGRAM, "node", "watch", ...args],
     ready: (started) => started.output().includes("watching"),
   });
 }
 
-// What it waits for is the watcher's own: other versions show nothing new, in as long again.
+// The test mostly waits for the watcher: other release lines take as long and show nothing new.
 describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
   realTest(
-    "a cache that is gone, hangs, comes back and serves more, under a wired node",
+    "a watcher removes a cache that is down or hangs, adds it again, and follows its list",
     async () => {
       await using upstream = await startScriptedUpstream();
       await using second = await startScriptedUpstream();
@@ -47,16 +47,16 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
       await using stack = new AsyncDisposableStack();
       let cache: Entrepot = stack.use(await startEntrepot({ config: { upstreams } }));
       const cri = `plugins."io.containerd.grpc.v1.cri"`;
-      // A registry on loopback whose hosts.toml is gone would be tried over TLS first, for 20 s.
+      // Without a hosts.toml, containerd would try a registry on loopback over TLS first, for 20 s.
       const name = upstream.address.replace(/:(\d+)$/, "_$1_");
       const original = `server = "${upstream.url}"\n[host."${upstream.url}"]\n`;
-      await using node = await startNode(line, (places) => ({
-        "config.toml": `${baseConfig(places)}  [${cri}.registry]\n    config_path = "${places.certs}"\n`,
+      await using node = await startNode(line, (paths) => ({
+        "config.toml": `${baseConfig(paths)}  [${cri}.registry]\n    config_path = "${paths.certs}"\n`,
         [`certs.d/${name}/hosts.toml`]: original,
       }));
       const image = `${upstream.address}/org/hello:1`;
       const { address, url } = cache;
-      const wish = [
+      const apply = [
         "apply",
         "--cache",
         url,
@@ -64,14 +64,14 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
         "--adopt",
         "--probe",
         image,
-        ...placesOf(node),
+        ...optionsFor(node),
       ];
-      expect(await entrepotNode(wish)).toMatchObject({ code: 0 });
+      expect(await entrepotNode(apply)).toMatchObject({ code: 0 });
       const hosts = hostsOf(node, upstream.address);
       const wired = readFileSync(hosts, "utf8");
-      const well = await timedPull(node, image);
+      const throughCache = await timedPull(node, image);
 
-      // Nobody watches: the connection is refused, and containerd goes on to the registry.
+      // Without a watcher: the connection is refused, and containerd falls back to the registry.
       await cache.stop();
       const refused = await timedPull(node, image);
       expect(refused).toBeLessThan(5_000);
@@ -85,57 +85,57 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s", (line) => {
           }),
         );
       cache = await start();
-      // Up to 2.2 containerd waits for ever on one that accepts and never answers, and pulls nothing.
+      // Up to 2.2, containerd waits forever for a cache that accepts and never responds.
       cache.signal("SIGSTOP");
       expect(await failureOf(timedPull(node, image, HANGS_MS))).toContain("eadline");
       cache.signal("SIGCONT");
       await using watching = await startWatch(node);
-      // With a watcher it is out after the grace.
+      // With a watcher, it is removed after the grace period.
       cache.signal("SIGSTOP");
       const stopped = performance.now();
-      const isOut = (): boolean => readFileSync(hosts, "utf8") === original;
-      await until(isOut, { what: "the mirror to be taken out", within: 15_000 });
-      const out = Math.round(performance.now() - stopped);
-      const takenOut = await timedPull(node, image);
-      expect(out).toBeGreaterThanOrEqual(GRACE_MS);
-      expect(takenOut).toBeLessThan(3_000);
+      const isRemoved = (): boolean => readFileSync(hosts, "utf8") === original;
+      await until(isRemoved, { what: "the cache to be removed", within: 15_000 });
+      const removedAfter = Math.round(performance.now() - stopped);
+      const withoutCache = await timedPull(node, image);
+      expect(removedAfter).toBeGreaterThanOrEqual(GRACE_MS);
+      expect(withoutCache).toBeLessThan(3_000);
       cache.signal("SIGCONT");
       await until(() => readFileSync(hosts, "utf8") === wired, {
-        what: "the mirror to be back",
+        what: "the cache to be added again",
       });
-      expect(await entrepotNode(["verify", "--probe", image, ...placesOf(node)])).toMatchObject({
+      expect(await entrepotNode(["verify", "--probe", image, ...optionsFor(node)])).toMatchObject({
         code: 0,
       });
       console.log(
-        `containerd ${line}: a pull took ${well} ms through the cache, ${refused} ms with it refusing; ` +
-          `with it hanging, none within ${HANGS_MS} ms; watched, it was out after ${out} ms and a pull took ${takenOut} ms`,
+        `containerd ${line}: a pull took ${throughCache} ms through the cache, ${refused} ms with it refusing; ` +
+          `with it hanging, none within ${HANGS_MS} ms; watched, it was removed after ${removedAfter} ms and a pull took ${withoutCache} ms`,
       );
 
-      // It serves one more registry than before, and then one less.
+      // The cache serves one more registry, and then one less.
       await cache.stop();
       cache = await start({ [second.address]: localUpstream(second.url) });
       const more = hostsOf(node, second.address);
       await until(() => existsSync(more), { what: "the new registry to be wired", within: 15_000 });
       await node.pull(`${second.address}/org/hello:1`);
-      const answer = await (await cache.get("/entrepot/v1/served")).text();
-      expect(answer).toContain(second.address);
-      await node.forget(`${second.address}/org/hello:1`);
+      const served = await (await cache.get("/entrepot/v1/served")).text();
+      expect(served).toContain(second.address);
+      await node.removeImage(`${second.address}/org/hello:1`);
       await cache.stop();
       cache = await start();
-      await until(() => !existsSync(more), { what: "it to be taken back", within: 15_000 });
+      await until(() => !existsSync(more), { what: "it to be restored", within: 15_000 });
 
-      // What somebody else has changed stays as it is, whatever becomes of the cache.
-      const theirs = `# mine\n${wired}`;
-      writeFileSync(hosts, theirs);
+      // A file that was modified since stays as it is, even if the cache fails.
+      const foreign = `# foreign\n${wired}`;
+      writeFileSync(hosts, foreign);
       await cache.stop();
-      await until(() => watching.output().includes("was changed by somebody else"), {
-        what: "the watcher to tell",
+      await until(() => watching.output().includes("was modified after entrepot wrote it"), {
+        what: "the watcher to report it",
         within: 15_000,
       });
-      expect(readFileSync(hosts, "utf8")).toBe(theirs);
+      expect(readFileSync(hosts, "utf8")).toBe(foreign);
       expect(await watching.stop()).toBe(0);
-      // At its end it leaves all as it is.
-      expect(readFileSync(hosts, "utf8")).toBe(theirs);
+      // A watcher that stops changes nothing.
+      expect(readFileSync(hosts, "utf8")).toBe(foreign);
     },
     120_000,
   );

@@ -9,10 +9,10 @@ import { busyboxImage, textImage } from "../harness/images.ts";
 import { tempDir } from "../harness/places.ts";
 import { real, realTest } from "../harness/real.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
-import { entrepotNode, placesOf } from "./program.ts";
+import { entrepotNode, optionsFor } from "./program.ts";
 import type { Registries, StartingPoint } from "./starting-point.ts";
 import { startingPoints } from "./starting-points.ts";
-import { LINES, type NodePlaces, type SupervisedNode, isLong, startNode } from "./supervised.ts";
+import { LINES, type NodePaths, type SupervisedNode, isLong, startNode } from "./supervised.ts";
 import { startSleeper } from "./sleeper.ts";
 import { tree } from "./tree.ts";
 
@@ -50,7 +50,7 @@ beforeAll(async () => {
   registries = {
     cached: upstream.address,
     secured: secured.address,
-    authority: certificate.certificate,
+    caCertificate: certificate.certificate,
     credentials,
   };
 }, 60_000);
@@ -64,7 +64,7 @@ describe.each(LINES)("containerd %s", (line) => {
   beforeAll(async () => {
     if (!real.available) return;
     const [first = expect.unreachable()] = startingPoints;
-    node = await startNode(line, (places) => filesOf(first, places, line));
+    node = await startNode(line, (paths) => filesOf(first, paths, line));
     await node.importPause();
     await node.pull(`${upstream.address}/org/runs:1`);
     sleeper = await startSleeper(node, `${upstream.address}/org/runs:1`);
@@ -74,90 +74,96 @@ describe.each(LINES)("containerd %s", (line) => {
 
   for (const [number, point] of startingPoints.entries()) {
     if (point.lines && !point.lines.includes(line)) continue;
-    // All of them on the oldest line; elsewhere what one line alone has, and a fifth of the others.
+    // All starting points on the oldest release line. On the others, those of a single line and a fifth
+    // of the rest.
     if (!isLong && line !== "1.6" && !point.lines && number % 5 !== 0) continue;
-    realTest(point.name, () => wireAndTakeBack(node, point), 60_000);
+    realTest(point.name, () => wireAndRollBack(node, point), 60_000);
   }
 
-  realTest("a container that ran before all of this runs still, as the same process", () => {
+  realTest("a container that was started before keeps running as the same process", () => {
     expect(readFileSync(`/proc/${sleeper.pid}/cmdline`, "utf8")).toContain("sleep");
   });
 });
 
-function filesOf(point: StartingPoint, places: NodePlaces, line: ContainerdLine) {
-  const files = Object.entries(point.files(places, registries, line));
+function filesOf(point: StartingPoint, paths: NodePaths, line: ContainerdLine) {
+  const files = Object.entries(point.files(paths, registries, line));
   return Object.fromEntries(
-    files.map(([name, text]) => [name, text === "@authority" ? registries.authority : text]),
+    files.map(([name, text]) => [name, text === "@ca" ? registries.caCertificate : text]),
   );
 }
 
-async function wireAndTakeBack(node: SupervisedNode, point: StartingPoint): Promise<void> {
-  const { etc } = node.places;
+async function wireAndRollBack(node: SupervisedNode, point: StartingPoint): Promise<void> {
+  const { etc } = node.paths;
   const image = `${registries.cached}/org/hello:1`;
-  const places = placesOf(node);
-  const wish = ["--cache", cache.url, ...(point.options ?? [])];
-  node.lay(filesOf(point, node.places, node.line));
+  const options = optionsFor(node);
+  const desired = ["--cache", cache.url, ...(point.options ?? [])];
+  node.replaceFiles(filesOf(point, node.paths, node.line));
   await node.restart();
   if (!point.criIsDead) await node.criReady();
   const [before, dump] = [tree(etc), await node.dump()];
   expect(dump).toContain("SystemdCgroup");
 
-  const check = await findings(node);
-  expect(check.wrong).toEqual(expect.arrayContaining([...point.finds(node.line)]));
-  if (point.finds(node.line).length === 0) expect(check).toMatchObject({ wrong: [], code: 0 });
-  else expect(check.code).toBe(1);
+  const initial = await findings(node);
+  expect(initial.problems).toEqual(expect.arrayContaining([...point.finds(node.line)]));
+  if (point.finds(node.line).length === 0) expect(initial).toMatchObject({ problems: [], code: 0 });
+  else expect(initial.code).toBe(1);
 
-  if (point.stopsWithout !== undefined && point.options?.length) {
-    const stopped = await entrepotNode(["plan", "--cache", cache.url, ...places]);
-    expect(stopped).toMatchObject({ code: 1, text: expect.stringContaining(point.stopsWithout) });
+  if (point.blockedWithout !== undefined && point.options?.length) {
+    const stopped = await entrepotNode(["plan", "--cache", cache.url, ...options]);
+    expect(stopped).toMatchObject({ code: 1, text: expect.stringContaining(point.blockedWithout) });
   }
-  const plan = await entrepotNode(["plan", ...wish, ...places]);
+  const plan = await entrepotNode(["plan", ...desired, ...options]);
   expect(plan).toMatchObject({ code: 0, text: expect.stringContaining(`[host."${cache.url}"]`) });
   expect(tree(etc)).toEqual(before);
 
-  const applied = await entrepotNode(["apply", ...wish, ...places, "--yes", "--probe", image]);
+  const applied = await entrepotNode(["apply", ...desired, ...options, "--yes", "--probe", image]);
   expect(applied).toMatchObject({ code: 0, text: expect.stringContaining("proven") });
   expect(await node.dump()).toBe(dump);
   const served = await lastServed();
   await node.pull(image);
   expect(await lastServed()).toBeGreaterThan(served);
-  await node.forget(image);
+  await node.removeImage(image);
   if (point.pullsSecured) {
     await node.pull(`${registries.secured}/org/own:1`);
-    await node.forget(`${registries.secured}/org/own:1`);
+    await node.removeImage(`${registries.secured}/org/own:1`);
   }
   const after = await findings(node);
-  expect(after.wrong.toSorted()).toEqual([...(point.keeps?.(node.line) ?? [])].toSorted());
-  // What is written by the apply itself is nothing to be told of.
-  const untimed = (notes: readonly string[]): string[] =>
+  expect(after.problems.toSorted()).toEqual([...(point.remains?.(node.line) ?? [])].toSorted());
+  // The apply itself must not cause any new notes.
+  const withoutTimeout = (notes: readonly string[]): string[] =>
     notes.filter((code) => code === "hosts-no-dial-timeout");
-  expect(untimed(after.notes).length).toBeLessThanOrEqual(untimed(check.notes).length);
+  expect(withoutTimeout(after.notes).length).toBeLessThanOrEqual(
+    withoutTimeout(initial.notes).length,
+  );
 
-  const again = await entrepotNode(["apply", ...wish, ...places]);
-  expect(again).toMatchObject({ code: 0, text: expect.stringContaining("Nothing had to change") });
-  const back = await entrepotNode(["rollback", ...places, "--yes"]);
-  expect(back).toMatchObject({ code: 0, text: expect.stringContaining("Every byte") });
+  const secondApply = await entrepotNode(["apply", ...desired, ...options]);
+  expect(secondApply).toMatchObject({
+    code: 0,
+    text: expect.stringContaining("Nothing to change"),
+  });
+  const back = await entrepotNode(["rollback", ...options, "--yes"]);
+  expect(back).toMatchObject({ code: 0, text: expect.stringContaining("All files are restored") });
   expect(tree(etc)).toEqual(before);
 }
 
 async function findings(node: SupervisedNode): Promise<{
-  wrong: string[];
+  problems: string[];
   notes: string[];
   code: number;
 }> {
-  const { code, text } = await entrepotNode(["check", "--json", ...placesOf(node)]);
-  const answer = JSON.parse(text) as { findings: { code: string; severity: string }[] };
+  const { code, text } = await entrepotNode(["check", "--json", ...optionsFor(node)]);
+  const result = JSON.parse(text) as { findings: { code: string; severity: string }[] };
   const codes = (isNote: boolean): string[] =>
-    answer.findings
+    result.findings
       .filter(({ severity }) => (severity === "note") === isNote)
       .map((finding) => finding.code);
-  return { code, wrong: codes(false), notes: codes(true) };
+  return { code, problems: codes(false), notes: codes(true) };
 }
 
-/** When the cache served something for the last time: its list itself holds the last few alone. */
+/** The time of the last request that the cache served. Its list has only the latest requests. */
 async function lastServed(): Promise<number> {
-  const answer = (await (await cache.get("/entrepot/v1/served")).json()) as {
+  const body = (await (await cache.get("/entrepot/v1/served")).json()) as {
     served: { at: number }[];
   };
-  return answer.served.at(-1)?.at ?? 0;
+  return body.served.at(-1)?.at ?? 0;
 }

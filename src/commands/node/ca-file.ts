@@ -1,15 +1,15 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { WrongUse } from "./node-options.ts";
+import { UsageError } from "./node-options.ts";
 
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g;
 
 /**
- * The authority of the cache's certificate, from `--ca`: a file on this machine, which is copied to
- * where containerd reads it, so that the wiring does not hang on a file that somebody may move.
+ * Reads the CA of the cache's certificate from the file of `--ca`, in PEM. `entrepot node` copies it to
+ * containerd's configuration directory, so that the wiring does not depend on the original file.
  *
- * @throws WrongUse where it is not certificates and nothing else.
+ * @throws WrongUse unless the file contains valid certificates and nothing else.
  */
 export function readCa(file: string): string {
   const path = resolve(file);
@@ -17,25 +17,26 @@ export function readCa(file: string): string {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new WrongUse(`--ca ${path} cannot be read: ${why}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--ca ${path} cannot be read: ${reason}`);
   }
   const blocks = [...text.matchAll(BLOCK)];
   if (blocks.length === 0) {
-    throw new WrongUse(
-      `--ca ${path} holds no certificate in PEM: it has to begin with -----BEGIN CERTIFICATE-----`,
+    throw new UsageError(
+      `--ca ${path} contains no PEM certificate: pass a file with -----BEGIN CERTIFICATE-----`,
     );
   }
   const certificates = blocks.map(([block, kind = ""]) => {
-    // The copy is for everybody to read.
+    // The copy is world-readable.
     if (kind.includes("PRIVATE KEY"))
-      throw new WrongUse(`--ca ${path} holds a private key: give the certificate alone`);
+      throw new UsageError(`--ca ${path} contains a private key: pass only the certificate`);
     if (kind !== "CERTIFICATE")
-      throw new WrongUse(`--ca ${path} holds a ${kind}: give certificates alone`);
+      throw new UsageError(`--ca ${path} contains a ${kind}: pass only certificates`);
     return readCertificate(path, block);
   });
-  const ended = certificates.find(({ validTo }) => Date.parse(validTo) < Date.now());
-  if (ended) throw new WrongUse(`--ca ${path}: ${ended.subject} was valid until ${ended.validTo}`);
+  const expired = certificates.find(({ validTo }) => Date.parse(validTo) < Date.now());
+  if (expired)
+    throw new UsageError(`--ca ${path}: ${expired.subject} expired on ${expired.validTo}`);
   return text;
 }
 
@@ -43,6 +44,6 @@ function readCertificate(path: string, block: string): X509Certificate {
   try {
     return new X509Certificate(block);
   } catch {
-    throw new WrongUse(`--ca ${path} holds a certificate that cannot be read`);
+    throw new UsageError(`--ca ${path} contains a certificate that cannot be parsed`);
   }
 }

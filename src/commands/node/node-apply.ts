@@ -7,7 +7,7 @@ import type { ApplyResult } from "../../node/apply.ts";
 import { apply } from "../../node/apply.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
-import { WrongUse, openCache, openNode, run, desiredState } from "./node-options.ts";
+import { UsageError, openCache, openNode, run, desiredState } from "./node-options.ts";
 import {
   changesText,
   obstaclesText,
@@ -26,22 +26,23 @@ interface ApplyOptions extends DesiredStateOptions {
 
 export function applyCommand(): Command {
   return withDesiredState(new Command("apply"))
-    .description("wire this node, prove it by pulls that the cache saw, or put everything back")
-    .option("--yes", "restart containerd without asking, where that is needed")
+    .description("wire this node and prove it by pulls through the cache, or revert all changes")
+    .option("--yes", "restart containerd without asking, if a restart is needed")
     .option(
       "--probe <image...>",
-      "images to prove it with; one of each registry is chosen otherwise",
+      "images to pull as the proof; by default one of each registry is chosen",
     )
-    .option("--wait <duration>", "how long the cache may take to answer", "30s")
-    .action((options: ApplyOptions) => run(options.json, () => applyWish(options)));
+    .option("--wait <duration>", "how long to wait for the cache", "30s")
+    .action((options: ApplyOptions) => run(options.json, () => runApply(options)));
 }
 
-async function applyWish(options: ApplyOptions): Promise<number> {
+async function runApply(options: ApplyOptions): Promise<number> {
   const waitMs = parseDuration(options.wait);
-  if (waitMs === undefined) throw new WrongUse(`--wait ${options.wait} is no duration: write 30s`);
+  if (waitMs === undefined)
+    throw new UsageError(`--wait ${options.wait} is not a valid duration: write 30s`);
   const context = openNode(options);
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
-  if (!context.filesOnly) await reach(cache, waitMs);
+  if (!context.filesOnly) await waitForCache(cache, waitMs);
   const { desired, all } = await desiredState(context, cache, options);
   const result = await apply({
     context,
@@ -49,14 +50,16 @@ async function applyWish(options: ApplyOptions): Promise<number> {
     all,
     waitMs,
     cache: context.filesOnly ? undefined : cache,
-    proves: true,
-    probes: options.probe ?? [],
+    shouldProbe: true,
+    probeImages: options.probe ?? [],
     confirm: async (plan) => {
       if (!options.json && plan.changes.length > 0) console.log(`${changesText(plan)}\n`);
-      if (plan.restart === undefined || context.filesOnly || options.yes) return true;
-      return ask(`Restart containerd, since ${plan.restart}? Containers go on running.`);
+      if (plan.restartReason === undefined || context.filesOnly || options.yes) return true;
+      return confirmOnTerminal(
+        `Restart containerd, because ${plan.restartReason}? Containers keep running.`,
+      );
     },
-    say: (line) => {
+    report: (line) => {
       if (!options.json) console.log(line);
     },
   });
@@ -65,19 +68,19 @@ async function applyWish(options: ApplyOptions): Promise<number> {
   return result.outcome === "applied" || result.outcome === "nothing-to-do" ? 0 : 1;
 }
 
-/** Waits for a cache that is only just starting; one that is something else is not waited for. */
-async function reach(cache: CacheClient, waitMs: number): Promise<void> {
+/** Waits for a cache that is starting. Does not wait if another kind of server responds. */
+async function waitForCache(cache: CacheClient, waitMs: number): Promise<void> {
   const deadline = Date.now() + waitMs;
   for (;;) {
     try {
       await cache.health();
       return;
     } catch (error) {
-      const isPassing =
+      const isTransient =
         error instanceof CacheFault && ["unreachable", "timeout"].includes(error.kind);
-      if (!isPassing || Date.now() >= deadline) {
-        // What answers with an error there may be no cache at all: asking on tells which it is.
-        if (error instanceof CacheFault && error.kind === "unwell") return;
+      if (!isTransient || Date.now() >= deadline) {
+        // An error response may come from another kind of server. The next request tells which one.
+        if (error instanceof CacheFault && error.kind === "unhealthy") return;
         throw error;
       }
     }
@@ -85,8 +88,8 @@ async function reach(cache: CacheClient, waitMs: number): Promise<void> {
   }
 }
 
-/** Without a terminal nobody can agree, and silence is a no. */
-export async function ask(question: string): Promise<boolean> {
+/** Asks the operator for a confirmation. False if there is no terminal. The default answer is no. */
+export async function confirmOnTerminal(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) return false;
   const prompt = createInterface({ input: process.stdin, output: process.stdout });
   const answer = await prompt.question(`${question} [y/N] `);
@@ -105,21 +108,21 @@ function resultText(result: ApplyResult, filesOnly: boolean): string {
     case "blocked":
       return `${obstaclesText(plan.obstacles)}\n\nNothing was changed.`;
     case "declined":
-      return "Nothing was changed: the restart was not agreed to (--yes agrees beforehand).";
+      return "Nothing was changed: the restart was not confirmed (--yes confirms it in advance).";
     case "nothing-to-do":
-      return `Nothing had to change: ${wiredText(plan)} already.`;
+      return `Nothing to change: ${wiredText(plan)} already.`;
     case "applied": {
       const notes = plan.notes.map((note) => `\n  - ${note}`).join("");
       const proof = filesOnly
-        ? "Only files were touched: nothing was restarted and nothing probed."
+        ? "Only files were changed: nothing was restarted or probed."
         : `Proof:\n${probesText(result.probes)}`;
-      return `\nWired: ${wiredText(plan)}.${notes}\n${proof}\nNext: entrepot node verify proves it again, entrepot node watch keeps it so, entrepot node rollback takes it back.`;
+      return `\nWired: ${wiredText(plan)}.${notes}\n${proof}\nNext: entrepot node verify proves it again, entrepot node watch removes the cache while it fails, entrepot node rollback reverts the wiring.`;
     }
-    case "undone":
-      return `\nNot wired: ${result.reason}\nEverything is as it was before.`;
-    case "not-undone": {
-      const remains = result.remains.map((line) => `\n  - ${line}`).join("");
-      return `\nNot wired: ${result.reason}\nNot all could be put back:${remains}\nNext: entrepot node rollback finishes this; entrepot node check says how things stand.`;
+    case "reverted":
+      return `\nNot wired: ${result.reason}\nAll changes were reverted.`;
+    case "not-reverted": {
+      const lines = result.notReverted.map((line) => `\n  - ${line}`).join("");
+      return `\nNot wired: ${result.reason}\nSome changes could not be reverted:${lines}\nNext: entrepot node rollback finishes this; entrepot node check shows the current state.`;
     }
   }
 }

@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import type { Finding } from "../../node/findings.ts";
-import { isWrong, sortFindings } from "../../node/findings.ts";
+import { isProblem, sortFindings } from "../../node/findings.ts";
 import type { JournalDocument } from "../../node/journal.ts";
-import { JournalError, removedFrom } from "../../node/journal.ts";
+import { JournalError, hostsFilesWithoutCache } from "../../node/journal.ts";
 import { FilesFault } from "../../node/files/node-files.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import type { NodeOptions } from "./node-options.ts";
@@ -11,55 +11,57 @@ import { factsText, findingsText, printJson } from "./node-print.ts";
 
 export function checkCommand(): Command {
   return new Command("check")
-    .description("say what is wrong with how containerd here goes to registries; changes nothing")
-    .action((options: NodeOptions) => run(options.json, () => check(options)));
+    .description("report problems of this node's containerd and its registries; changes nothing")
+    .action((options: NodeOptions) => run(options.json, () => runCheck(options)));
 }
 
-async function check(options: NodeOptions): Promise<number> {
+async function runCheck(options: NodeOptions): Promise<number> {
   const context = openNode(options);
   const inspection = await context.runtime.inspect(context.files);
   const { facts } = inspection;
   const { journal, finding } = readJournal(context);
   const findings = sortFindings([...inspection.findings, ...(finding ? [finding] : [])]);
-  const wrong = findings.filter(isWrong);
+  const problems = findings.filter(isProblem);
   if (options.json) {
     const wired = journal
-      ? { cache: journal.wish.cache, namespaces: journal.wish.namespaces }
+      ? { cache: journal.desired.cache, namespaces: journal.desired.namespaces }
       : null;
     printJson({ facts, findings, wired, unfinished: journal?.unfinished ?? null });
-    return wrong.length > 0 || journal?.unfinished ? 1 : 0;
+    return problems.length > 0 || journal?.unfinished ? 1 : 0;
   }
   console.log(factsText(facts));
   if (journal)
-    console.log(`\nWired to ${journal.wish.cache} for ${journal.wish.namespaces.join(", ")}.`);
+    console.log(
+      `\nWired to ${journal.desired.cache} for ${journal.desired.namespaces.join(", ")}.`,
+    );
   if (findings.length > 0) console.log(`\n${findingsText(findings)}`);
   if (context.filesOnly)
     console.log(
-      `\nOnly the files below ${options.root} were looked at; nothing was asked whether it runs.`,
+      `\nOnly the files below ${options.root} were checked: containerd itself was not queried.`,
     );
   if (journal?.unfinished) {
     console.log(
-      `\n${journal.unfinished === "apply" ? "An apply" : "A rollback"} was cut short: run entrepot node apply or rollback again.`,
+      `\n${journal.unfinished === "apply" ? "An apply" : "A rollback"} was interrupted: run entrepot node apply or rollback again.`,
     );
     return 1;
   }
   console.log(
-    wrong.length === 0
-      ? "\nNothing is wrong."
-      : `\n${wrong.length} ${wrong.length === 1 ? "thing is" : "things are"} wrong.`,
+    problems.length === 0
+      ? "\nNo problems found."
+      : `\n${problems.length} ${problems.length === 1 ? "problem" : "problems"} found.`,
   );
-  return wrong.length > 0 ? 1 : 0;
+  return problems.length > 0 ? 1 : 0;
 }
 
-/** A journal that cannot be used is one more thing to tell of a node, beside all others. */
+/** Reads the journal. One that cannot be used becomes a finding beside all others. */
 function readJournal(context: NodeContext): { journal?: JournalDocument; finding?: Finding } {
   try {
     const journal = context.ownJournal();
     if (journal === undefined) return {};
-    const finding = journal.unfinished ? undefined : outFinding(journal, context);
+    const finding = journal.unfinished ? undefined : bypassedFinding(journal, context);
     return { journal, ...(finding ? { finding } : {}) };
   } catch (error) {
-    const consequence = "nothing can be applied, verified, watched or rolled back here";
+    const consequence = "plan, apply, verify, watch and rollback do not work on this node";
     if (error instanceof FilesFault) {
       const at = { file: context.journal.path };
       const what = `the journal cannot be read: ${error.message}`;
@@ -70,33 +72,33 @@ function readJournal(context: NodeContext): { journal?: JournalDocument; finding
     }
     if (!(error instanceof JournalError)) throw error;
     const { kind: code, at, what, advice } = error;
-    const isAnother = code === "journal-of-another";
+    const isMismatch = code === "journal-mismatch";
     return {
       finding: {
         code,
-        severity: isAnother ? "warning" : "error",
+        severity: isMismatch ? "warning" : "error",
         at,
-        what: isAnother ? what : `the journal of the wiring is damaged: ${what}`,
-        consequence: isAnother ? `${consequence} with these options` : consequence,
+        what: isMismatch ? what : `the journal of the wiring is damaged: ${what}`,
+        consequence: isMismatch ? `${consequence} with these options` : consequence,
         advice,
       },
     };
   }
 }
 
-/** A watcher that ended meanwhile puts nothing back. */
-function outFinding(journal: JournalDocument, context: NodeContext): Finding | undefined {
-  const paths = removedFrom(journal, context.files);
+/** A watcher that ended while the cache was removed does not add it again. */
+function bypassedFinding(journal: JournalDocument, context: NodeContext): Finding | undefined {
+  const paths = hostsFilesWithoutCache(journal, context.files);
   const [file] = paths;
   if (file === undefined) return undefined;
-  const more = paths.length > 1 ? ` and out of ${paths.length - 1} more` : "";
+  const more = paths.length > 1 ? ` and from ${paths.length - 1} more` : "";
   return {
-    code: "cache-taken-out",
+    code: "cache-bypassed",
     severity: "warning",
     at: { file },
-    what: `${journal.wish.cache} is taken out of it${more}, as entrepot node watch does while the cache fails`,
-    consequence: "pulls go past the cache until it is put back",
+    what: `entrepot node watch has removed ${journal.desired.cache} from this file${more}, because the cache failed`,
+    consequence: "pulls bypass the cache until it is added again",
     advice:
-      "mend the cache, and see that entrepot node watch runs: it puts it back; so does entrepot node apply",
+      "repair the cache and make sure that entrepot node watch is running, which adds it again; entrepot node apply does so too",
   };
 }

@@ -8,7 +8,7 @@ import { RuntimeFault } from "../../node/runtime.ts";
 import { NodeContext } from "../../node/node-context.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
-/** Options of every `entrepot node` command. */
+/** The options of every `entrepot node` command. */
 export interface NodeOptions {
   readonly root?: string;
   readonly socket?: string;
@@ -19,7 +19,7 @@ export interface NodeOptions {
   readonly json?: true;
 }
 
-/** Options of the commands that say how a node shall be wired. */
+/** The options of the commands that take a desired state: plan and apply. */
 export interface DesiredStateOptions extends NodeOptions {
   readonly cache: string;
   readonly ca?: string;
@@ -31,16 +31,17 @@ export interface DesiredStateOptions extends NodeOptions {
   readonly dialTimeout: string;
 }
 
-/** The command line cannot be meant so: exit code 2. */
-export class WrongUse extends Error {
+/** The command line is invalid: exit code 2. */
+export class UsageError extends Error {
   override readonly name = "WrongUse";
 }
 
+/** @throws UsageError if `--root` is not a directory. */
 export function openNode(options: NodeOptions): NodeContext {
   const filesOnly = options.root !== undefined;
   const files = new NodeFiles(options.root ?? "/");
   if (filesOnly && !files.isDirectory("/"))
-    throw new WrongUse(`--root ${options.root} is no folder`);
+    throw new UsageError(`--root ${options.root} is not a directory`);
   const runtime = new ContainerdRuntime({
     files,
     filesOnly,
@@ -53,41 +54,54 @@ export function openNode(options: NodeOptions): NodeContext {
   return new NodeContext({ files, runtime, stateDirectory, filesOnly });
 }
 
-/** @throws WrongUse where the URL cannot be a cache's. */
+/**
+ * @param ca PEM of the CA of the cache's certificate
+ * @throws UsageError if the URL is not valid for a cache.
+ */
 export function openCache(text: string, ca: string | undefined): CacheClient {
   const parsed = parseCacheUrl(text);
-  if ("problem" in parsed) throw new WrongUse(`--cache ${text} ${parsed.problem}`);
+  if ("problem" in parsed) throw new UsageError(`--cache ${text} ${parsed.problem}`);
   if (ca !== undefined && parsed.url.startsWith("http://")) {
-    throw new WrongUse(`--ca goes with an https:// cache: with http:// containerd tries TLS first`);
+    throw new UsageError(
+      "--ca needs an https:// cache: for an http:// host that has a CA, containerd tries TLS first",
+    );
   }
   return new CacheClient(parsed.url, ca);
 }
 
-/** What is asked for, with the namespaces that the cache serves where none are named. */
+/**
+ * The desired state that the options describe. Without `--upstream`, it has all namespaces of the cache.
+ *
+ * @throws UsageError, CacheFault
+ */
 export async function desiredState(
   context: NodeContext,
   cache: CacheClient,
   options: DesiredStateOptions,
 ): Promise<{ desired: DesiredState; all: boolean }> {
   if (options.all && options.upstream)
-    throw new WrongUse("--all and --upstream exclude each other");
+    throw new UsageError("--all and --upstream cannot be used together");
   if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m))+$/.test(options.dialTimeout)) {
-    throw new WrongUse(`--dial-timeout ${options.dialTimeout} is no duration: write 1s or 500ms`);
+    throw new UsageError(
+      `--dial-timeout ${options.dialTimeout} is not a valid duration: write 1s or 500ms`,
+    );
   }
   const named = (options.upstream ?? []).map((name) => {
     const parsed = parseUpstreamName(name);
     if (parsed) return parsed;
-    throw new WrongUse(`--upstream ${name} is no registry: write its host alone, such as ghcr.io`);
+    throw new UsageError(
+      `--upstream ${name} is not a valid registry: write only its host, such as ghcr.io`,
+    );
   });
-  // In an image the cache is often out of reach, and nothing will be proved: names are enough.
+  // Where an image is built, the cache is often unreachable, and nothing is proven: names are enough.
   const served = context.filesOnly && named.length > 0 ? named : await cache.namespaces();
   if (served.length === 0 && !options.default) {
-    throw new CacheFault("unwell", `${cache.url} serves no registry: there is nothing to wire`);
+    throw new CacheFault("unhealthy", `${cache.url} serves no registry: there is nothing to wire`);
   }
   const missing = named.find((name) => !served.includes(name));
   if (missing !== undefined) {
-    throw new WrongUse(
-      `--upstream ${missing} is not cached there. Cached are: ${served.join(", ")}`,
+    throw new UsageError(
+      `--upstream ${missing} is not served by ${cache.url}. It serves: ${served.join(", ")}`,
     );
   }
   const desired: DesiredState = {
@@ -102,7 +116,7 @@ export async function desiredState(
   return { desired, all: named.length === 0 };
 }
 
-/** Runs a command's work; what is known to go wrong becomes one line and an exit code. */
+/** Runs a command and sets the exit code. An expected error becomes one line on standard error. */
 export async function run(json: true | undefined, work: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await work();
@@ -111,13 +125,13 @@ export async function run(json: true | undefined, work: () => Promise<number>): 
     const kind = "kind" in error ? error.kind : error.name;
     if (json) console.log(JSON.stringify({ error: { kind, message: error.message } }));
     process.stderr.write(`entrepot: ${error.message}\n`);
-    process.exitCode = error instanceof WrongUse ? 2 : 1;
+    process.exitCode = error instanceof UsageError ? 2 : 1;
   }
 }
 
 function isExpected(error: unknown): error is Error {
   return (
-    error instanceof WrongUse ||
+    error instanceof UsageError ||
     error instanceof CacheFault ||
     error instanceof RuntimeFault ||
     error instanceof FilesFault ||

@@ -12,54 +12,55 @@ import {
   wiredText,
 } from "./node-print.ts";
 
+/** Adds the options of plan and apply. */
 export function withDesiredState(command: Command): Command {
   return command
-    .requiredOption("--cache <url>", "the cache, as nodes reach it: http://host:port")
-    .option("--ca <file>", "the authority of an https:// cache's certificate, in PEM; it is copied")
-    .option("--upstream <name...>", "wire these registries; whatever else was wired is taken back")
+    .requiredOption("--cache <url>", "the cache as the node reaches it: http://host:port")
+    .option("--ca <file>", "the CA of an https:// cache's certificate, in PEM; the file is copied")
+    .option("--upstream <name...>", "wire only these registries; all others are restored")
     .option("--all", "wire every registry that the cache serves (the default)")
-    .option("--default", "send every other registry to the cache too, through _default")
-    .option("--adopt", "take in hosts.toml files of others: their hosts stay, behind the cache")
+    .option("--default", "use the cache for every other registry too, through _default")
+    .option("--adopt", "take over foreign hosts.toml files: their hosts stay, after the cache")
     .option(
       "--replace",
-      "leave the endpoints of old mirrors out; otherwise they stay, behind the cache",
+      "drop the endpoints of deprecated mirrors; without it they stay, after the cache",
     )
     .option(
       "--dial-timeout <duration>",
-      "how long containerd 2.0.7 and newer try to reach the cache",
+      "how long containerd 2.0.7 and newer try to connect to the cache",
       "1s",
     );
 }
 
 export function planCommand(): Command {
   return withDesiredState(new Command("plan"))
-    .description("show exactly what an apply would change, and in which steps; changes nothing")
-    .action((options: DesiredStateOptions) => run(options.json, () => show(options)));
+    .description("show what apply would change, as a diff and as steps; changes nothing")
+    .action((options: DesiredStateOptions) => run(options.json, () => runPlan(options)));
 }
 
-async function show(options: DesiredStateOptions): Promise<number> {
+async function runPlan(options: DesiredStateOptions): Promise<number> {
   const context = openNode(options);
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
   const { desired } = await desiredState(context, cache, options);
-  const planned = await context.plan(desired);
-  if (options.json) printJson(planJson(planned));
-  else console.log(planText(planned, context.filesOnly));
-  return planned.obstacles.length > 0 ? 1 : 0;
+  const plan = await context.plan(desired);
+  if (options.json) printJson(planJson(plan));
+  else console.log(planText(plan, context.filesOnly));
+  return plan.obstacles.length > 0 ? 1 : 0;
 }
 
 export function planText(plan: Plan, filesOnly: boolean): string {
   if (plan.obstacles.length > 0) {
-    return `${obstaclesText(plan.obstacles)}\n\nNothing was changed, and nothing will be before this is settled.`;
+    return `${obstaclesText(plan.obstacles)}\n\nNothing was changed. apply changes nothing until this is resolved.`;
   }
-  if (plan.changes.length === 0 && plan.restart === undefined) {
-    return `Nothing has to change: ${wiredText(plan)} already.`;
+  if (plan.changes.length === 0 && plan.restartReason === undefined) {
+    return `Nothing to change: ${wiredText(plan)} already.`;
   }
   const notes = plan.notes.map((note) => `  - ${note}`).join("\n");
   return [
     changesText(plan),
     ...(notes === "" ? [] : [`Notes:\n${notes}`]),
     `Steps:\n${stepsText(plan, filesOnly)}`,
-    "Nothing was changed. entrepot node apply with the same options does it.",
+    "Nothing was changed. Run entrepot node apply with the same options to apply the plan.",
   ]
     .filter((part) => part !== "")
     .join("\n\n");

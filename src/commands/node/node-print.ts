@@ -29,11 +29,11 @@ const LABELS = { error: "ERROR", warning: "WARNING", note: "note" } as const;
 export function findingsText(findings: readonly Finding[]): string {
   return findings
     .map((finding) => {
-      const place = finding.at ? `${formatPosition(finding.at)}: ` : "";
+      const position = finding.at ? `${formatPosition(finding.at)}: ` : "";
       return [
-        `${LABELS[finding.severity]}  ${place}${finding.what}`,
-        `    so:  ${finding.consequence}`,
-        `    do:  ${finding.advice}`,
+        `${LABELS[finding.severity]}  ${position}${finding.what}`,
+        `    effect: ${finding.consequence}`,
+        `    fix:    ${finding.advice}`,
       ].join("\n");
     })
     .join("\n\n");
@@ -42,13 +42,13 @@ export function findingsText(findings: readonly Finding[]): string {
 export function obstaclesText(obstacles: readonly Obstacle[]): string {
   return obstacles
     .map((obstacle) => {
-      const place = obstacle.at ? `${formatPosition(obstacle.at)}: ` : "";
-      return `STOP  ${place}${obstacle.what}\n    do:  ${obstacle.advice}`;
+      const position = obstacle.at ? `${formatPosition(obstacle.at)}: ` : "";
+      return `BLOCKED  ${position}${obstacle.what}\n    fix:    ${obstacle.advice}`;
     })
     .join("\n\n");
 }
 
-/** A file's text for a person or a log: credentials in config.toml are nobody's who reads a diff. */
+/** The text of a file for the terminal or a log, with the credentials of config.toml hidden. */
 export function shownText(state: Pick<FileState, "bytes"> | undefined): string | undefined {
   if (state === undefined) return undefined;
   const text = new TextDecoder().decode(state.bytes);
@@ -63,33 +63,33 @@ export function changesText(plan: Pick<Plan, "changes">): string {
     .join("\n\n");
 }
 
-/** `docker.io, ghcr.io ask http://cache:5000 first` */
-export function wiredText({ wired, desired: wish }: Pick<Plan, "wired" | "desired">): string {
-  return `${wired.join(", ")} ${wired.length === 1 ? "asks" : "ask"} ${wish.cache} first`;
+/** `docker.io, ghcr.io use http://cache:5000 first` */
+export function wiredText({ wired, desired }: Pick<Plan, "wired" | "desired">): string {
+  return `${wired.join(", ")} ${wired.length === 1 ? "uses" : "use"} ${desired.cache} first`;
 }
 
-/** The steps of an apply, in its order. */
+/** The numbered steps of an apply, in the order of execution. */
 export function stepsText(plan: Plan, filesOnly: boolean): string {
   const steps = [
-    ...(filesOnly ? [] : [`wait until ${plan.desired.cache} answers for ${plan.wired.join(", ")}`]),
+    ...(filesOnly ? [] : [`wait until ${plan.desired.cache} serves ${plan.wired.join(", ")}`]),
     ...plan.changes.map((change) => {
       const verb = change.after === undefined ? "remove" : change.before ? "change" : "write";
       return `${verb} ${change.path} (${change.why})`;
     }),
     ...restartSteps(plan, filesOnly),
     ...(filesOnly
-      ? ["restart and probe nothing: only files are touched below --root"]
-      : ["pull an image of each through CRI, and ask the cache whether it served it"]),
+      ? ["no restart and no probe: with --root, only files are changed"]
+      : ["pull an image of each registry through CRI, and check that the cache served it"]),
   ];
   return steps.map((step, index) => `${String(index + 1).padStart(3)}. ${step}`).join("\n");
 }
 
 function restartSteps(plan: Plan, filesOnly: boolean): string[] {
   if (filesOnly) return [];
-  if (plan.restart === undefined) return ["no restart: hosts.toml is read at every pull"];
+  if (plan.restartReason === undefined) return ["no restart: hosts.toml is read at every pull"];
   return [
-    `restart containerd, since ${plan.restart} (${plan.restartWay}); containers go on running`,
-    `require CRI to answer and to go by ${plan.certsDir}`,
+    `restart containerd, because ${plan.restartReason} (${plan.restartMethod}); containers keep running`,
+    `check that CRI is ready and uses ${plan.certsDir}`,
   ];
 }
 
@@ -106,7 +106,7 @@ export function probesText(probes: readonly ProbeResult[]): string {
 
 export function planJson(plan: Plan): object {
   return {
-    wish: plan.desired,
+    desired: plan.desired,
     changes: plan.changes.map((change) => ({
       path: change.path,
       kind: change.kind,
@@ -114,8 +114,8 @@ export function planJson(plan: Plan): object {
       before: shownText(change.before) ?? null,
       after: shownText(change.after) ?? null,
     })),
-    restart: plan.restart ?? null,
-    restartWay: plan.restartWay ?? null,
+    restart: plan.restartReason ?? null,
+    restartMethod: plan.restartMethod ?? null,
     wired: plan.wired,
     notes: plan.notes,
     obstacles: plan.obstacles,

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { unifiedDiff } from "../../node/files/diff.ts";
 import type { RollbackPlan, RollbackResult } from "../../node/rollback.ts";
 import { rollback } from "../../node/rollback.ts";
-import { ask } from "./node-apply.ts";
+import { confirmOnTerminal } from "./node-apply.ts";
 import { obstaclesText, printJson, shownText } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { openNode, run } from "./node-options.ts";
@@ -13,27 +13,29 @@ interface RollbackOptions extends NodeOptions {
 
 export function rollbackCommand(): Command {
   return new Command("rollback")
-    .description("put every byte back that apply changed and nobody has changed since")
-    .option("--yes", "restart containerd without asking, where that is needed")
-    .action((options: RollbackOptions) => run(options.json, () => takeBack(options)));
+    .description("restore every file that apply changed, unless it was modified since")
+    .option("--yes", "restart containerd without asking, if a restart is needed")
+    .action((options: RollbackOptions) => run(options.json, () => runRollback(options)));
 }
 
-async function takeBack(options: RollbackOptions): Promise<number> {
+async function runRollback(options: RollbackOptions): Promise<number> {
   const context = openNode(options);
   const result = await rollback({
     context,
     confirm: async (plan) => {
       if (!options.json) console.log(`${diffText(plan)}\n`);
-      if (plan.restart === undefined || context.filesOnly || options.yes) return true;
-      return ask(`Restart containerd, since ${plan.restart}? Containers go on running.`);
+      if (plan.restartReason === undefined || context.filesOnly || options.yes) return true;
+      return confirmOnTerminal(
+        `Restart containerd, because ${plan.restartReason}? Containers keep running.`,
+      );
     },
-    say: (line) => {
+    report: (line) => {
       if (!options.json) console.log(line);
     },
   });
   if (options.json) {
     const { plan } = result;
-    const files = plan.back.map((file) => file.path);
+    const files = plan.files.map((file) => file.path);
     const reason = result.outcome === "failed" ? result.reason : null;
     printJson({
       outcome: result.outcome,
@@ -49,7 +51,7 @@ async function takeBack(options: RollbackOptions): Promise<number> {
 }
 
 function diffText(plan: RollbackPlan): string {
-  return plan.back
+  return plan.files
     .map((file) => unifiedDiff(file.path, shownText(file.before), shownText(file.after)))
     .join("\n\n");
 }
@@ -58,23 +60,23 @@ function resultText(result: RollbackResult, filesOnly: boolean): string {
   const { plan } = result;
   const foreign = plan.foreign
     .map(({ path, changedAt }) => {
-      const when =
-        changedAt === undefined ? "is gone" : `changed at ${new Date(changedAt).toISOString()}`;
-      return `\n  - ${path}: ${when}, by somebody else`;
+      return changedAt === undefined
+        ? `\n  - ${path}: removed`
+        : `\n  - ${path}: modified at ${new Date(changedAt).toISOString()}`;
     })
     .join("");
   switch (result.outcome) {
     case "nothing-to-do":
-      return "Nothing is wired here: there is nothing to take back.";
+      return "This node is not wired: there is nothing to roll back.";
     case "declined":
-      return "Nothing was changed: the restart was not agreed to (--yes agrees beforehand).";
+      return "Nothing was changed: the restart was not confirmed (--yes confirms it in advance).";
     case "blocked":
       return `${obstaclesText(plan.obstacles)}\n\nNothing was changed.`;
     case "rolled-back":
-      return `Every byte is as it was before.${filesOnly ? " Only files were touched: nothing was restarted." : ""}`;
-    case "partly":
-      return `What was still as entrepot left it is back. Not entrepot's any more, and left as it is:${foreign}\nThe journal keeps what stood there before.`;
+      return `All files are restored byte for byte.${filesOnly ? " Only files were changed: nothing was restarted." : ""}`;
+    case "partial":
+      return `All files are restored, except those that were modified or removed after entrepot wrote them. They were left as they are:${foreign}\nThe journal keeps their original content.`;
     case "failed":
-      return `Not finished: ${result.reason}\nRun it again once that is settled: the journal keeps every byte.`;
+      return `Not finished: ${result.reason}\nRun it again once this is resolved: the journal keeps the original files.`;
   }
 }

@@ -4,7 +4,7 @@ import { isProven, verify } from "../../node/verify.ts";
 import { printJson, table } from "./node-print.ts";
 import { readCa } from "./ca-file.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { WrongUse, openCache, openNode, run } from "./node-options.ts";
+import { UsageError, openCache, openNode, run } from "./node-options.ts";
 
 interface VerifyOptions extends NodeOptions {
   readonly cache?: string;
@@ -15,43 +15,40 @@ interface VerifyOptions extends NodeOptions {
 
 export function verifyCommand(): Command {
   return new Command("verify")
-    .description(
-      "prove the wiring as it stands: the cache first, the registry after, seen by the cache",
-    )
-    .option("--cache <url>", "the cache, where the journal does not tell it")
-    .option("--ca <file>", "the authority of its certificate, where the journal does not tell it")
-    .option("--upstream <name...>", "these registries alone")
+    .description("prove by pulls that containerd uses the cache first for each registry")
+    .option("--cache <url>", "the cache; by default the one in the journal")
+    .option("--ca <file>", "the CA of the cache's certificate; by default the one in the journal")
+    .option("--upstream <name...>", "verify only these registries")
     .option(
       "--probe <image...>",
-      "images to prove it with; one of each registry is chosen otherwise",
+      "images to pull as the proof; by default one of each registry is chosen",
     )
-    .action((options: VerifyOptions) => run(options.json, () => prove(options)));
+    .action((options: VerifyOptions) => run(options.json, () => runVerify(options)));
 }
 
-async function prove(options: VerifyOptions): Promise<number> {
+async function runVerify(options: VerifyOptions): Promise<number> {
   const context = openNode(options);
-  if (context.filesOnly)
-    throw new WrongUse("verify pulls through a running containerd: leave --root out");
-  const wish = context.ownJournal()?.wish;
-  const url = options.cache ?? wish?.cache;
+  if (context.filesOnly) throw new UsageError("verify needs a running containerd: remove --root");
+  const desired = context.ownJournal()?.desired;
+  const url = options.cache ?? desired?.cache;
   if (url === undefined)
-    throw new WrongUse("nothing is wired here: name the cache with --cache URL");
-  const cache = openCache(url, options.ca === undefined ? wish?.cacheCa : readCa(options.ca));
-  const namespaces = options.upstream ?? wish?.namespaces ?? (await cache.namespaces());
+    throw new UsageError("this node is not wired: name the cache with --cache URL");
+  const cache = openCache(url, options.ca === undefined ? desired?.cacheCa : readCa(options.ca));
+  const namespaces = options.upstream ?? desired?.namespaces ?? (await cache.namespaces());
   const proofs = await verify({
     context,
     cache,
     namespaces,
-    probes: options.probe ?? [],
-    // Pulls take their time, and what is printed below may go to a file.
-    say: (line) => {
+    probeImages: options.probe ?? [],
+    // Pulls are slow, so progress is shown on a terminal. Standard output has the result only.
+    report: (line) => {
       if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
     },
   });
-  const isGood = proofs.every(isProven);
-  if (options.json) printJson({ cache: cache.url, proven: isGood, namespaces: proofs });
+  const areProven = proofs.every(isProven);
+  if (options.json) printJson({ cache: cache.url, proven: areProven, namespaces: proofs });
   else console.log(proofsText(proofs, cache.url));
-  return isGood ? 0 : 1;
+  return areProven ? 0 : 1;
 }
 
 function proofsText(proofs: readonly NamespaceProof[], cache: string): string {
@@ -59,21 +56,23 @@ function proofsText(proofs: readonly NamespaceProof[], cache: string): string {
     proof.namespace,
     isProven(proof) ? "proven" : "NOT PROVEN",
     proof.isCacheFirst ? "cache first" : "cache not first",
-    `then ${[...proof.route.hosts.slice(1), proof.upstream.url].join(", ")} (${proof.upstream.answer})`,
+    `then ${[...proof.route.hosts.slice(1), proof.upstream.url].join(", ")} (${proof.upstream.detail})`,
     proof.probe.reference ?? "-",
     proof.probe.detail,
   ]);
   const problems = proofs.flatMap((proof) =>
     proof.route.problems.map((problem) => `  - ${proof.namespace}: ${problem}`),
   );
-  const bad = proofs.filter((proof) => !isProven(proof));
-  const lacksImages = bad.every((proof) => proof.isCacheFirst && proof.probe.outcome === "unknown");
-  const next = lacksImages
-    ? "Name an image of each with --probe IMAGE."
-    : "entrepot node check says what is wrong.";
-  const end =
-    bad.length === 0
-      ? `Every registry goes through ${cache}.`
-      : `${bad.length} of ${proofs.length} could not be proven. ${next}`;
-  return [table(rows), ...problems, "", end].join("\n");
+  const failures = proofs.filter((proof) => !isProven(proof));
+  const isImageMissing = failures.every(
+    (proof) => proof.isCacheFirst && proof.probe.outcome === "unknown",
+  );
+  const next = isImageMissing
+    ? "Name an image of each registry with --probe IMAGE."
+    : "Run entrepot node check to see what is wrong.";
+  const summary =
+    failures.length === 0
+      ? `Every registry is pulled through ${cache}.`
+      : `${failures.length} of ${proofs.length} registries could not be proven. ${next}`;
+  return [table(rows), ...problems, "", summary].join("\n");
 }

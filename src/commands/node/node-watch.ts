@@ -3,7 +3,7 @@ import { parseDuration } from "../../config/parsing/units.ts";
 import { watch } from "../../node/watch.ts";
 import { readCa } from "./ca-file.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { WrongUse, openCache, openNode, run } from "./node-options.ts";
+import { UsageError, openCache, openNode, run } from "./node-options.ts";
 
 interface WatchOptions extends NodeOptions {
   readonly cache?: string;
@@ -15,42 +15,43 @@ interface WatchOptions extends NodeOptions {
 export function watchCommand(): Command {
   return new Command("watch")
     .description(
-      "take the cache out while it fails and put it back when it is well; runs until it is ended",
+      "remove the cache from hosts.toml while it fails, and add it again; runs until stopped",
     )
-    .option("--cache <url>", "ask this one, in place of the cache that the node is wired to")
-    .option("--ca <file>", "the authority of its certificate, in place of the journal's")
-    .option("--grace <duration>", "how long it may fail before it is taken out", "15s")
-    .option("--interval <duration>", "between two looks at it", "2s")
-    .action((options: WatchOptions) => run(options.json, () => keep(options)));
+    .option("--cache <url>", "the URL to check; by default the cache that the node is wired to")
+    .option("--ca <file>", "the CA of the cache's certificate; by default the one in the journal")
+    .option("--grace <duration>", "how long the cache may fail before it is removed", "15s")
+    .option("--interval <duration>", "time between two health checks", "2s")
+    .action((options: WatchOptions) => run(options.json, () => runWatch(options)));
 }
 
-async function keep(options: WatchOptions): Promise<number> {
+async function runWatch(options: WatchOptions): Promise<number> {
   const graceMs = duration("--grace", options.grace);
   const intervalMs = Math.max(100, duration("--interval", options.interval));
   const context = openNode(options);
-  if (context.filesOnly) throw new WrongUse("watch looks after a running node: leave --root out");
-  const wish = context.ownJournal()?.wish;
-  const url = options.cache ?? wish?.cache;
+  if (context.filesOnly) throw new UsageError("watch needs a running node: remove --root");
+  const desired = context.ownJournal()?.desired;
+  const url = options.cache ?? desired?.cache;
   if (url === undefined)
-    throw new WrongUse("nothing is wired here: entrepot node apply does that first");
-  const named = options.cache !== undefined || options.ca !== undefined;
-  const ca = options.ca === undefined ? wish?.cacheCa : readCa(options.ca);
-  const ending = new AbortController();
-  process.once("SIGTERM", () => ending.abort());
-  process.once("SIGINT", () => ending.abort());
-  const say = (line: string): void => {
+    throw new UsageError("this node is not wired: run entrepot node apply first");
+  const isNamed = options.cache !== undefined || options.ca !== undefined;
+  const ca = options.ca === undefined ? desired?.cacheCa : readCa(options.ca);
+  const stop = new AbortController();
+  process.once("SIGTERM", () => stop.abort());
+  process.once("SIGINT", () => stop.abort());
+  const report = (line: string): void => {
     const at = new Date().toISOString();
     console.log(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
   };
-  say(`watching ${url}: taken out after ${options.grace} of failure, back when it is well`);
-  const rest = { graceMs, intervalMs, signal: ending.signal, say };
-  await watch({ context, ...(named ? { cache: openCache(url, ca) } : {}), ...rest });
-  say("ending: the wiring stays as it is");
+  report(`watching ${url}: it is removed after failing for ${options.grace}, until it is healthy`);
+  const rest = { graceMs, intervalMs, signal: stop.signal, report };
+  await watch({ context, ...(isNamed ? { cache: openCache(url, ca) } : {}), ...rest });
+  report("stopping: the wiring stays as it is");
   return 0;
 }
 
 function duration(option: string, text: string): number {
   const parsed = parseDuration(text);
-  if (parsed === undefined) throw new WrongUse(`${option} ${text} is no duration: write 15s or 2m`);
+  if (parsed === undefined)
+    throw new UsageError(`${option} ${text} is not a valid duration: write 15s or 2m`);
   return parsed;
 }

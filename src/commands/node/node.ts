@@ -6,11 +6,11 @@ import { rollbackCommand } from "./node-rollback.ts";
 import { verifyCommand } from "./node-verify.ts";
 import { watchCommand } from "./node-watch.ts";
 
-/** `entrepot node`: wires this node's containerd to a cache, and takes it back. */
+/** `entrepot node`: wires this node's containerd to a cache, and reverts the wiring. */
 export function nodeCommand(): Command {
   const node = new Command("node")
     .exitOverride()
-    .description("wire this node's containerd to a cache, without ever breaking the node")
+    .description("wire this node's containerd to a cache, with a proof by pulls and a rollback")
     .addHelpText("after", EXAMPLES);
   const commands = [
     checkCommand(),
@@ -20,36 +20,36 @@ export function nodeCommand(): Command {
     rollbackCommand(),
     watchCommand(),
   ];
-  for (const command of commands) node.addCommand(withPlaces(command).exitOverride());
+  for (const command of commands) node.addCommand(withNodeOptions(command).exitOverride());
   return node;
 }
 
-/** Where to look; the same for every command. */
-function withPlaces(command: Command): Command {
+/** Adds the options that all commands have: where the node's files are, and how to print. */
+function withNodeOptions(command: Command): Command {
   return command
-    .option(
-      "--root <folder>",
-      "work on the files of another root (an image, a chroot), and on files only",
-    )
-    .option("--socket <path>", "containerd's socket, /run/containerd/containerd.sock unless set")
+    .option("--root <dir>", "work only on the files below this root directory (an image, a chroot)")
+    .option("--socket <path>", "containerd's socket (default: /run/containerd/containerd.sock)")
     .option(
       "--containerd-config <file>",
-      "its main configuration, as the running containerd names it unless set",
+      "containerd's main configuration (default: that of the running containerd)",
     )
-    .option("--containerd-version <version>", "its version, where nothing that runs can tell it")
-    .option("--state-dir <folder>", "where the journal is, /var/lib/entrepot/node unless set")
+    .option("--containerd-version <version>", "containerd's version, if it cannot be detected")
+    .option("--state-dir <dir>", "directory of the journal (default: /var/lib/entrepot/node)")
     .addOption(
-      new Option("--restart-command <command>", "in place of systemctl restart containerd.service"),
+      new Option(
+        "--restart-command <command>",
+        "use this command instead of systemctl restart containerd.service",
+      ),
     )
-    .option("--json", "print facts for machines");
+    .option("--json", "print JSON");
 }
 
 const EXAMPLES = `
 Examples:
-  entrepot node check                                 what is wrong here?
-  entrepot node plan --cache http://cache:5000        what would change?
-  entrepot node apply --cache http://cache:5000       change it, prove it, or take it back
-  entrepot node verify                                does it still go through the cache?
-  entrepot node rollback                              every byte as it was
+  entrepot node check                                 report problems of this node
+  entrepot node plan --cache http://cache:5000        show what would change
+  entrepot node apply --cache http://cache:5000       change it, prove it, or revert it
+  entrepot node verify                                prove that pulls still use the cache
+  entrepot node rollback                              restore the original files
 
-Exit codes: 0 all is well, 1 something is wrong or was not done, 2 wrong use.`;
+Exit codes: 0 success, 1 a problem was found or the command failed, 2 invalid command line.`;

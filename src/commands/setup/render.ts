@@ -11,7 +11,7 @@ import {
 } from "../../render/target.ts";
 import { render, TARGETS } from "../../render/targets.ts";
 import { readCa } from "../node/ca-file.ts";
-import { WrongUse } from "../node/node-options.ts";
+import { UsageError } from "../node/node-options.ts";
 
 interface RenderOptions {
   readonly cache?: URL;
@@ -88,7 +88,7 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
     warnOfLoopback(cache);
     return 0;
   } catch (error) {
-    if (!(error instanceof RenderError || error instanceof WrongUse)) throw error;
+    if (!(error instanceof RenderError || error instanceof UsageError)) throw error;
     process.stderr.write(`entrepot: ${error.message}\n`);
     return 2;
   }

@@ -12,7 +12,7 @@ import type {
   Views,
 } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
-import { whoManages } from "../managed-by.ts";
+import { detectManager } from "../managed-by.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import type { ContainerdOptions } from "./connection.ts";
@@ -48,7 +48,7 @@ export class ContainerdRuntime implements Runtime {
 
   async targets(views: Views, desired: DesiredState): Promise<Targets> {
     const { version } = await this.#connection.version();
-    const manager = whoManages(views.now, this.main);
+    const manager = detectManager(views.now, this.main);
     const targets = planTargets({ views, version, main: this.main, desired, manager });
     const stale = this.#stale(readConfiguration(views.now, this.main, traitsOf(version)));
     return stale === undefined ? targets : { ...targets, stale };
@@ -79,7 +79,7 @@ export class ContainerdRuntime implements Runtime {
         cri: options.filesOnly ? undefined : cri,
         unit: readUnit(view, UNIT),
         loadedKillMode: options.filesOnly || !isBooted(view) ? undefined : loadedKillMode(UNIT),
-        manager: whoManages(view, this.main),
+        manager: detectManager(view, this.main),
       }),
     );
   }

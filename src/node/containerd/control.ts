@@ -20,7 +20,7 @@ export class ContainerdControl implements RuntimeControl {
     this.#connection = connection;
   }
 
-  restartWay(): { way: string; obstacles: readonly Obstacle[] } {
+  restartMethod(): { way: string; obstacles: readonly Obstacle[] } {
     const { restartCommand, files } = this.#connection.options;
     if (restartCommand !== undefined) return { way: restartCommand, obstacles: [] };
     const unit = readUnit(files, UNIT);
@@ -46,7 +46,7 @@ export class ContainerdControl implements RuntimeControl {
   }
 
   async restart(): Promise<void> {
-    const { way } = this.restartWay();
+    const { way } = this.restartMethod();
     const former = this.#connection.daemon;
     const child = Bun.spawn(["/bin/sh", "-c", way], {
       stdin: "ignore",
@@ -82,7 +82,7 @@ export class ContainerdControl implements RuntimeControl {
   }
 
   /** The daemon's own readiness says nothing of its plugins: CRI itself is asked. */
-  async alive(withinMs: number): Promise<string> {
+  async waitUntilReady(withinMs: number): Promise<string> {
     const deadline = Date.now() + withinMs;
     for (;;) {
       try {
@@ -99,7 +99,7 @@ export class ContainerdControl implements RuntimeControl {
     }
   }
 
-  async requireInForce(certsDir: string): Promise<void> {
+  async requireCertsDir(certsDir: string): Promise<void> {
     const { version } = await this.#connection.version();
     const info = await this.#connection.ask("dead", (cri) => cri.info());
     const isTold = !traitsOf(version).imagesTable;

@@ -108,7 +108,7 @@ function authorityTargets(
     obstacles.push({ code: "foreign-authority", at: { file: path }, what, advice });
   }
   const why = "the authority of the cache's certificate";
-  return [{ path, kind: "copy", after, out: after, why }];
+  return [{ path, kind: "copy", after, withoutCache: after, why }];
 }
 
 function configTargets(
@@ -130,7 +130,13 @@ function configTargets(
     return [...texts].map(([path, text]) => {
       const state = view.read(path);
       const after = state === undefined ? newFile(text) : like(state, text);
-      return { path, kind: "config", after, out: after, why: "containerd's configuration" };
+      return {
+        path,
+        kind: "config",
+        after,
+        withoutCache: after,
+        why: "containerd's configuration",
+      };
     });
   } catch (error) {
     if (!(error instanceof TomlEditRefused)) throw error;
@@ -225,7 +231,7 @@ function copiesOf(
           path,
           kind: "copy",
           after: state,
-          out: state,
+          withoutCache: state,
           why: `from ${directory}/${name}`,
         });
       }

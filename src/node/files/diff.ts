@@ -1,4 +1,4 @@
-/** One line of a difference: what stays, what goes, what comes. */
+/** One line of a diff: unchanged, removed or added. */
 interface Line {
   readonly mark: " " | "-" | "+";
   readonly text: string;
@@ -6,7 +6,7 @@ interface Line {
 
 const CONTEXT = 3;
 
-/** A unified diff of two texts, as `diff -u` prints it; an absent file is /dev/null. */
+/** A unified diff of two texts, as `diff -u` prints it. An absent file is shown as /dev/null. */
 export function unifiedDiff(
   path: string,
   before: string | undefined,
@@ -28,7 +28,10 @@ function split(text: string | undefined): string[] {
   return lines;
 }
 
-/** The longest common subsequence, after what is equal at both ends: configurations are short. */
+/**
+ * Compares lines by their longest common subsequence, after equal lines at both ends are set aside.
+ * Its quadratic time and memory are acceptable for configuration files.
+ */
 function compare(before: readonly string[], after: readonly string[]): Line[] {
   let start = 0;
   while (start < before.length && start < after.length && before[start] === after[start])

@@ -4,13 +4,13 @@ import { tempDir } from "../../../test/harness/places.ts";
 import { DurableFiles } from "./durable-files.ts";
 import { NodeFiles } from "./node-files.ts";
 
-test("a file where a directory is meant keeps nobody from putting things back", async () => {
+test("removals below a path where a regular file has replaced the directory do nothing", async () => {
   await using dir = await tempDir();
   mkdirSync(dir.file("etc"));
-  writeFileSync(dir.file("etc/certs.d"), "mine");
+  writeFileSync(dir.file("etc/certs.d"), "foreign");
   const durable = new DurableFiles(new NodeFiles(dir.path));
-  durable.tidy("/etc/certs.d/ghcr.io/hosts.toml");
+  durable.removeTemporaryFiles("/etc/certs.d/ghcr.io/hosts.toml");
   durable.remove("/etc/certs.d/ghcr.io/hosts.toml", true);
   durable.removeDirectory("/etc/certs.d");
-  expect(readFileSync(dir.file("etc/certs.d"), "utf8")).toBe("mine");
+  expect(readFileSync(dir.file("etc/certs.d"), "utf8")).toBe("foreign");
 });

@@ -18,20 +18,21 @@ import { posix } from "node:path";
 import type { FileState, NodeFiles } from "./node-files.ts";
 import { codeOf, filesFault } from "./node-files.ts";
 
-/** Told before every single system call that changes something, for tests that end the process there. */
-export type WriteWitness = (operation: string, path: string) => void;
+/** Called before every system call that changes something, so that tests can crash the process there. */
+export type SyscallHook = (operation: string, path: string) => void;
 
 /**
- * Changes files so that a crash at any moment leaves each of them either as it was or as it is to
- * be: a temporary file, fsync, rename, fsync of the directory. All paths are the node's.
+ * Writes and removes files atomically and durably: temporary file, fsync, rename, fsync of the
+ * directory. After a crash at any time, each file has either its old or its new state. All paths are
+ * paths of the node.
  */
 export class DurableFiles {
   readonly #files: NodeFiles;
-  readonly #witness: WriteWitness;
+  readonly #beforeSyscall: SyscallHook;
 
-  constructor(files: NodeFiles, witness: WriteWitness = () => {}) {
+  constructor(files: NodeFiles, witness: SyscallHook = () => {}) {
     this.#files = files;
-    this.#witness = witness;
+    this.#beforeSyscall = witness;
   }
 
   /** @throws FilesFault */
@@ -40,16 +41,16 @@ export class DurableFiles {
   }
 
   /**
-   * Puts files of one directory into place. A directory that is not there yet comes into being with
-   * all of them in it: an empty one would shadow `_default` and send pulls past it, and one without
-   * the certificates that its hosts.toml names would fail them.
+   * Writes files of one directory. A directory that does not exist yet appears together with all its
+   * files: an empty one would shadow `_default` and make pulls bypass it, and one without the
+   * certificates that its hosts.toml names would make pulls fail.
    *
    * @throws FilesFault
    */
   writeAll(files: readonly (readonly [path: string, state: FileState])[]): void {
     const [first] = files;
     if (first === undefined) return;
-    this.#guard(first[0], () => {
+    this.#wrapErrors(first[0], () => {
       const directory = posix.dirname(this.#files.resolve(first[0]));
       if (exists(directory)) {
         for (const [path, state] of files) this.#replace(path, state);
@@ -59,21 +60,21 @@ export class DurableFiles {
       this.#makeDirectories(parent, 0o755);
       const temporary = posix.join(parent, temporaryName(posix.basename(directory)));
       rmSync(temporary, { recursive: true, force: true });
-      this.#step("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
+      this.#call("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
       for (const [path, state] of files)
-        this.#fill(posix.join(temporary, posix.basename(path)), state);
+        this.#writeContents(posix.join(temporary, posix.basename(path)), state);
       this.#sync(temporary);
-      this.#step("rename", directory, () => renameSync(temporary, directory));
+      this.#call("rename", directory, () => renameSync(temporary, directory));
       this.#sync(parent);
     });
   }
 
   #replace(path: string, state: FileState): void {
-    this.#guard(path, () => {
+    this.#wrapErrors(path, () => {
       const real = this.#files.resolve(path);
       const temporary = temporaryPath(real);
-      this.#fill(temporary, state, real);
-      this.#step("rename", path, () => renameSync(temporary, real));
+      this.#writeContents(temporary, state, real);
+      this.#call("rename", path, () => renameSync(temporary, real));
       this.#sync(posix.dirname(real));
     });
   }
@@ -84,16 +85,16 @@ export class DurableFiles {
   }
 
   /**
-   * Takes files of one directory away, with the directory where nothing else is in it and
-   * `withDirectory` says so: moved out of sight first, because an emptied one shadows `_default` as
-   * an empty one does.
+   * Removes files of one directory. With `withDirectory`, a directory that contains nothing else is
+   * removed as well: it is renamed to a hidden name first, because an empty directory shadows
+   * `_default`.
    *
    * @throws FilesFault
    */
   removeAll(paths: readonly string[], withDirectory: boolean): void {
     const [first] = paths;
     if (first === undefined) return;
-    this.#guard(first, () => {
+    this.#wrapErrors(first, () => {
       const reals = paths.map((path) => this.#files.resolve(path)).filter(exists);
       const [real] = reals;
       if (real === undefined) return;
@@ -102,31 +103,39 @@ export class DurableFiles {
       const others = readdirSync(directory).filter((name) => !names.has(name));
       if (!withDirectory || others.length > 0) {
         for (const path of reals) {
-          this.#step("unlink", path, () => unlinkSync(path));
+          this.#call("unlink", path, () => unlinkSync(path));
           this.#sync(directory);
         }
         return;
       }
       const parent = posix.dirname(directory);
       const hidden = posix.join(parent, temporaryName(posix.basename(directory)));
-      this.#step("rename", directory, () => renameSync(directory, hidden));
+      this.#call("rename", directory, () => renameSync(directory, hidden));
       this.#sync(parent);
-      this.#step("rm", hidden, () => rmSync(hidden, { recursive: true }));
+      this.#call("rm", hidden, () => rmSync(hidden, { recursive: true }));
       this.#sync(parent);
     });
   }
 
-  /** Makes a directory with all above it that is missing; one that is there stays as it is. */
+  /**
+   * Creates a directory and its missing parents, as `mkdir -p` does.
+   *
+   * @throws FilesFault
+   */
   makeDirectory(path: string, mode: number): void {
-    this.#guard(path, () => this.#makeDirectories(this.#files.resolve(path), mode));
+    this.#wrapErrors(path, () => this.#makeDirectories(this.#files.resolve(path), mode));
   }
 
-  /** Takes an empty directory away; one that is not empty or not there is left as it is. */
+  /**
+   * Removes an empty directory. Does nothing if it is not empty or absent.
+   *
+   * @throws FilesFault
+   */
   removeDirectory(path: string): void {
-    this.#guard(path, () => {
+    this.#wrapErrors(path, () => {
       const real = this.#files.resolve(path);
       try {
-        this.#step("rmdir", path, () => rmdirSync(real));
+        this.#call("rmdir", path, () => rmdirSync(real));
       } catch (error) {
         if (!["ENOTEMPTY", "ENOENT", "EEXIST", "EBUSY", "ENOTDIR"].includes(codeOf(error) ?? ""))
           throw error;
@@ -134,32 +143,36 @@ export class DurableFiles {
     });
   }
 
-  /** Removes what a crash may have left of a `write` or `remove` of this path. */
-  tidy(path: string): void {
-    this.#guard(path, () => {
+  /**
+   * Removes what an interrupted `write` or `remove` of this path may have left.
+   *
+   * @throws FilesFault
+   */
+  removeTemporaryFiles(path: string): void {
+    this.#wrapErrors(path, () => {
       const real = this.#files.resolve(path);
       const directory = posix.dirname(real);
       const parent = posix.dirname(directory);
-      const left = temporaryPath(real);
+      const leftover = temporaryPath(real);
       const hidden = posix.join(parent, temporaryName(posix.basename(directory)));
-      // Below a file of somebody, where a directory is meant, rm fails whatever `force` says.
-      if (exists(left)) rmSync(left);
+      // rmSync fails with ENOTDIR if a parent is a regular file, even with `force`.
+      if (exists(leftover)) rmSync(leftover);
       if (exists(hidden)) rmSync(hidden, { recursive: true });
     });
   }
 
-  /** @param former what it replaces, where it is there: SELinux's label and access lists stay. */
-  #fill(real: string, state: FileState, former?: string): void {
-    this.#step("write", real, () => {
+  /** @param former the file that is replaced: its SELinux label and ACLs are copied if it exists. */
+  #writeContents(real: string, state: FileState, former?: string): void {
+    this.#call("write", real, () => {
       if (former !== undefined && exists(former)) copyAttributes(former, real);
       const handle = openSync(real, "w", 0o600);
       try {
         let at = 0;
         while (at < state.bytes.length) at += writeSync(handle, state.bytes, at);
         chmodSync(real, state.mode);
-        // Files of another owner stay theirs; only root can do so, and only root gets this far.
+        // The file keeps its owner. Only root can set it.
         if (process.getuid?.() === 0) chownSync(real, state.uid, state.gid);
-        this.#step("fsync", real, () => fsyncSync(handle));
+        this.#call("fsync", real, () => fsyncSync(handle));
       } finally {
         closeSync(handle);
       }
@@ -170,13 +183,13 @@ export class DurableFiles {
     if (exists(real)) return;
     const parent = posix.dirname(real);
     this.#makeDirectories(parent, mode);
-    // recursive: another run may make it at the same time.
-    this.#step("mkdir", real, () => mkdirSync(real, { recursive: true, mode }));
+    // recursive: another run may create it at the same time.
+    this.#call("mkdir", real, () => mkdirSync(real, { recursive: true, mode }));
     this.#sync(parent);
   }
 
   #sync(real: string): void {
-    this.#step("fsync", real, () => {
+    this.#call("fsync", real, () => {
       const handle = openSync(real, "r");
       try {
         fsyncSync(handle);
@@ -186,12 +199,12 @@ export class DurableFiles {
     });
   }
 
-  #step(operation: string, path: string, act: () => void): void {
-    this.#witness(operation, path);
+  #call(operation: string, path: string, act: () => void): void {
+    this.#beforeSyscall(operation, path);
     act();
   }
 
-  #guard(path: string, act: () => void): void {
+  #wrapErrors(path: string, act: () => void): void {
     try {
       act();
     } catch (error) {
@@ -200,12 +213,12 @@ export class DurableFiles {
   }
 }
 
-/** Where a file that is there already is written before it takes its place. */
+/** The path to which the new content of an existing file is written before the rename. */
 export function temporaryPath(path: string): string {
   return posix.join(posix.dirname(path), temporaryName(posix.basename(path)));
 }
 
-/** No registry's name begins with a dot, and no `imports = ["*.toml"]` matches the ending. */
+/** No registry name begins with a dot, and `imports = ["*.toml"]` does not match the extension. */
 function temporaryName(name: string): string {
   return `.${name}.entrepot-new`;
 }
@@ -220,8 +233,8 @@ function exists(real: string): boolean {
 }
 
 /**
- * Bun knows no extended attributes; coreutils does. Where they cannot be kept the file is written
- * all the same, with its mode and owner: a node without them has none to lose.
+ * Copies extended attributes with coreutils, because Bun has no call for them. An error is ignored: the
+ * file is written with its mode and owner, and a file system without extended attributes has none.
  */
 function copyAttributes(from: string, to: string): void {
   spawnSync("cp", ["--attributes-only", "--preserve=all", "--", from, to], { stdio: "ignore" });

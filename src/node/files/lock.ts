@@ -2,19 +2,20 @@ import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import { codeOf, filesFault } from "./node-files.ts";
 
-/** Another run of this tool is changing the same node. */
+/** Another run of this tool holds the lock of the same node. */
 export class LockedError extends Error {
   override readonly name = "LockedError";
 }
 
 /**
- * One run at a time. SQLite's lock on a file is one of the kernel's: it goes with the process,
- * however that ends, and holds across containers, where a process id in a file would mean nothing.
+ * Acquires the exclusive lock of a state directory. SQLite locks the file in the kernel (fcntl): the
+ * lock ends with the process, even after a crash, and works across containers, unlike a PID file.
  *
- * @param directory on this machine; it has to be there
- * @throws LockedError, FilesFault
+ * @param directory existing directory on this machine
+ * @param shown path of the same directory on the node, for messages
+ * @throws LockedError if another process holds the lock, FilesFault
  */
-export function takeLock(directory: string, shown: string): Disposable {
+export function acquireLock(directory: string, shown: string): Disposable {
   const path = join(directory, "lock");
   let database: Database | undefined;
   try {
@@ -25,7 +26,7 @@ export function takeLock(directory: string, shown: string): Disposable {
     database?.close();
     const code = codeOf(error) ?? "";
     if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) {
-      const message = `another entrepot node is at work here (${shown}/lock): wait for it to end`;
+      const message = `another entrepot node command is running (${shown}/lock): wait until it ends`;
       throw new LockedError(message, { cause: error });
     }
     if (code.startsWith("SQLITE_READONLY") || code.startsWith("SQLITE_CANTOPEN")) {
@@ -36,10 +37,10 @@ export function takeLock(directory: string, shown: string): Disposable {
     }
     throw filesFault(shown, error);
   }
-  const held = database;
+  const locked = database;
   return {
     [Symbol.dispose]() {
-      held.close();
+      locked.close();
     },
   };
 }

@@ -16,7 +16,7 @@ const state = (text: string) => ({
   gid: 0,
 });
 
-test("links inside a root lead nowhere outside of it, and are written through", () => {
+test("symbolic links are resolved inside the root, and writes follow them", () => {
   mkdirSync(join(root, "etc"));
   mkdirSync(join(root, "real/containerd"), { recursive: true });
   writeFileSync(join(root, "real/config"), "inside");
@@ -29,10 +29,10 @@ test("links inside a root lead nowhere outside of it, and are written through", 
   new DurableFiles(files).write("/etc/containerd/config.toml", state("written"));
   expect(readFileSync(join(root, "real/config"), "utf8")).toBe("written");
   symlinkSync("/etc/loop", join(root, "etc/loop"));
-  expect(() => files.read("/etc/loop")).toThrow("too many links");
+  expect(() => files.read("/etc/loop")).toThrow("too many symbolic links");
 });
 
-test("an overlay shows files as they were, and directories that were not there not at all", () => {
+test("an overlay shows the original files and hides directories that did not exist", () => {
   const now = new FakeFiles({
     "/c/a/hosts.toml": "ours",
     "/c/b/hosts.toml": "ours",

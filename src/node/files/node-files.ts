@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { join, normalize, posix } from "node:path";
 
-/** What kept a file from being read or written. */
+/** Why a file could not be read or written. */
 export type FilesFaultKind =
   /** EACCES, EPERM. */
   | "forbidden"
@@ -9,9 +9,9 @@ export type FilesFaultKind =
   | "read-only"
   /** ENOSPC, EDQUOT. */
   | "full"
-  /** Links that lead to each other. */
+  /** Symbolic links that form a loop (ELOOP). */
   | "loop"
-  /** Text was expected and the bytes are no UTF-8. */
+  /** Text was expected, but the bytes are not valid UTF-8. */
   | "not-text"
   | "failed";
 
@@ -20,7 +20,7 @@ export class FilesFault extends Error {
 
   constructor(
     readonly kind: FilesFaultKind,
-    /** As the node has it. */
+    /** The path on the node. */
     readonly path: string,
     message: string,
     options?: ErrorOptions,
@@ -29,7 +29,7 @@ export class FilesFault extends Error {
   }
 }
 
-/** A regular file with all that a rollback has to put back. */
+/** The content and attributes of a regular file that a rollback has to restore. */
 export interface FileState {
   readonly bytes: Uint8Array;
   readonly mode: number;
@@ -37,79 +37,83 @@ export interface FileState {
   readonly gid: number;
 }
 
-/** What a planner may know of a node's files. Absent is undefined, never an error. */
+/** Read access to a node's files. An absent file is undefined, never an error. */
 export interface FileView {
+  /** @throws FilesFault */
   read(path: string): FileState | undefined;
-  /** Names in a directory, sorted; undefined where there is none. */
+  /** The sorted names in a directory. Undefined if there is no such directory. @throws FilesFault */
   list(path: string): readonly string[] | undefined;
   isDirectory(path: string): boolean;
-  /** Links resolved: two paths with the same answer are one file. */
+  /** Resolves symbolic links: two paths with the same result are the same file. @throws FilesFault */
   resolve(path: string): string;
 }
 
-/** @throws FilesFault of kind `not-text`. */
+/** @throws FilesFault, of kind `not-text` if the file is not valid UTF-8. */
 export function readText(view: FileView, path: string): string | undefined {
   const state = view.read(path);
   return state === undefined ? undefined : decodeText(state.bytes, path);
 }
 
+/** @throws FilesFault of kind `not-text`. */
 export function decodeText(bytes: Uint8Array, path: string): string {
   try {
-    // A byte order mark stays in the text: an edit gives every other byte back as it was.
+    // The byte order mark stays in the text, because an edit must not change any other byte.
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new FilesFault("not-text", path, `${path} is no UTF-8 text: save it as UTF-8`, { cause });
+    throw new FilesFault("not-text", path, `${path} is not valid UTF-8: save it as UTF-8`, {
+      cause,
+    });
   }
 }
 
-/** The text that somebody meant, for who only looks: what is no UTF-8 becomes U+FFFD. */
+/** Decodes bytes for inspection only: invalid UTF-8 becomes U+FFFD. */
 export function lossyText(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
-/** Bytes that a reader of text may stumble over, and what they are. */
+/** The first bytes that a TOML parser may reject, a byte order mark or invalid UTF-8. */
 export function oddBytes(
   text: string,
 ): { readonly line: number; readonly what: string } | undefined {
   if (text.startsWith("\uFEFF")) return { line: 1, what: "a byte order mark" };
   const at = text.indexOf("\uFFFD");
   if (at === -1) return undefined;
-  return { line: text.slice(0, at).split("\n").length, what: "bytes that are no UTF-8" };
+  return { line: text.slice(0, at).split("\n").length, what: "bytes that are not valid UTF-8" };
 }
 
 const MAX_LINKS = 40;
 
 /**
- * The files of the node, which is this machine or a tree below `root`. Symbolic links are followed
- * as the node would: an absolute one inside an image must not lead to this machine's own files.
+ * The files of the node, which is this machine or a tree below `root`. Symbolic links are resolved as
+ * in a chroot: an absolute link inside an image must not lead to this machine's own files.
  */
 export class NodeFiles implements FileView {
   constructor(readonly root = "/") {}
 
-  /** Where a node's path really is on this machine, links resolved; the last part need not exist. */
+  /** The path on this machine, with symbolic links resolved. The last component need not exist. */
   resolve(path: string): string {
     let links = 0;
-    let done = "/";
-    let todo = posix.normalize(path).split("/").filter(Boolean);
-    while (todo.length > 0) {
-      const [part = "", ...rest] = todo;
-      todo = rest;
-      if (part === "..") {
-        done = posix.dirname(done);
+    let resolved = "/";
+    let remaining = posix.normalize(path).split("/").filter(Boolean);
+    while (remaining.length > 0) {
+      const [component = "", ...rest] = remaining;
+      remaining = rest;
+      if (component === "..") {
+        resolved = posix.dirname(resolved);
         continue;
       }
-      const here = posix.join(done, part);
-      const target = this.#link(here);
+      const next = posix.join(resolved, component);
+      const target = this.#readLink(next);
       if (target === undefined) {
-        done = here;
+        resolved = next;
         continue;
       }
       links += 1;
-      if (links > MAX_LINKS) throw new FilesFault("loop", path, `${path}: too many links`);
-      if (target.startsWith("/")) done = "/";
-      todo = [...target.split("/").filter((name) => name !== "" && name !== "."), ...rest];
+      if (links > MAX_LINKS) throw new FilesFault("loop", path, `${path}: too many symbolic links`);
+      if (target.startsWith("/")) resolved = "/";
+      remaining = [...target.split("/").filter((name) => name !== "" && name !== "."), ...rest];
     }
-    return normalize(join(this.root, done));
+    return normalize(join(this.root, resolved));
   }
 
   read(path: string): FileState | undefined {
@@ -129,18 +133,19 @@ export class NodeFiles implements FileView {
     try {
       return attempt(path, () => statSync(this.resolve(path)).isDirectory()) ?? false;
     } catch (error) {
-      // One odd entry among many must not keep anybody from seeing the others.
+      // A looping link in a directory must not prevent its other entries from being listed.
       if (error instanceof FilesFault && error.kind === "loop") return false;
       throw error;
     }
   }
 
-  /** When it last changed, in milliseconds of the epoch. */
+  /** The file's mtime in milliseconds since the epoch. */
   modifiedAt(path: string): number | undefined {
     return attempt(path, () => statSync(this.resolve(path)).mtimeMs);
   }
 
-  #link(path: string): string | undefined {
+  /** The target of a symbolic link, or undefined for anything else. */
+  #readLink(path: string): string | undefined {
     return attempt(path, () => {
       const real = join(this.root, path);
       return lstatSync(real).isSymbolicLink() ? readlinkSync(real) : undefined;
@@ -158,21 +163,23 @@ function attempt<T>(path: string, read: () => T | undefined): T | undefined {
   }
 }
 
+/** The errno name of a system error, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
 
+/** Turns a system error into a FilesFault that says what the operator can do about it. */
 export function filesFault(path: string, error: unknown): FilesFault {
   if (error instanceof FilesFault) return error;
   const because = { cause: error };
   const code = codeOf(error) ?? "";
   if (code === "EPERM" && process.getuid?.() === 0) {
-    const what = `${path}: not permitted even to root: is it immutable (lsattr shows an i), or protected by a policy?`;
+    const what = `${path}: not permitted even for root: is it immutable (lsattr shows i) or protected by a policy?`;
     return new FilesFault("forbidden", path, what, because);
   }
   if (code === "EBUSY") {
-    const what = `${path}: it is a mount of its own and cannot be replaced: mount its folder instead`;
+    const what = `${path}: it is a mount point and cannot be replaced: mount its directory instead`;
     return new FilesFault("failed", path, what, because);
   }
   if (code === "EACCES" || code === "EPERM") {
@@ -182,32 +189,32 @@ export function filesFault(path: string, error: unknown): FilesFault {
     return new FilesFault("read-only", path, `${path}: the file system is read-only`, because);
   }
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return new FilesFault("full", path, `${path}: no space is left`, because);
+    return new FilesFault("full", path, `${path}: no space left on device`, because);
   }
   return new FilesFault("failed", path, `${path}: ${String(error)}`, because);
 }
 
-/** Files as they were before this tool touched them; what it did not touch shows through. */
+/** A view in which the given files replace those of the view below. `undefined` hides a file. */
 export class OverlaidFiles implements FileView {
-  readonly #under: FileView;
+  readonly #below: FileView;
   readonly #files: ReadonlyMap<string, FileState | undefined>;
 
-  constructor(under: FileView, files: ReadonlyMap<string, FileState | undefined>) {
-    this.#under = under;
+  constructor(below: FileView, files: ReadonlyMap<string, FileState | undefined>) {
+    this.#below = below;
     this.#files = files;
   }
 
   read(path: string): FileState | undefined {
-    return this.#files.has(path) ? this.#files.get(path) : this.#under.read(path);
+    return this.#files.has(path) ? this.#files.get(path) : this.#below.read(path);
   }
 
   resolve(path: string): string {
-    return this.#under.resolve(path);
+    return this.#below.resolve(path);
   }
 
   list(path: string): readonly string[] | undefined {
     if (!this.isDirectory(path)) return undefined;
-    const names = new Set(this.#under.list(path) ?? []);
+    const names = new Set(this.#below.list(path) ?? []);
     for (const [file, state] of this.#files) {
       if (posix.dirname(file) !== path) continue;
       if (state === undefined) names.delete(posix.basename(file));
@@ -216,18 +223,18 @@ export class OverlaidFiles implements FileView {
     return [...names]
       .filter((name) => {
         const inner = posix.join(path, name);
-        return !this.#under.isDirectory(inner) || this.isDirectory(inner);
+        return !this.#below.isDirectory(inner) || this.isDirectory(inner);
       })
       .sort();
   }
 
-  /** A directory that holds nothing but files of ours was not there before. */
+  /** A directory that contains nothing but hidden files does not exist in this view. */
   isDirectory(path: string): boolean {
-    const below = [...this.#files].filter(([file]) => file.startsWith(`${path}/`));
-    if (below.some(([, state]) => state !== undefined)) return true;
-    if (!this.#under.isDirectory(path)) return false;
-    if (below.length === 0) return true;
-    const gone = new Set(below.map(([file]) => file));
-    return (this.#under.list(path) ?? []).some((name) => !gone.has(posix.join(path, name)));
+    const inside = [...this.#files].filter(([file]) => file.startsWith(`${path}/`));
+    if (inside.some(([, state]) => state !== undefined)) return true;
+    if (!this.#below.isDirectory(path)) return false;
+    if (inside.length === 0) return true;
+    const hidden = new Set(inside.map(([file]) => file));
+    return (this.#below.list(path) ?? []).some((name) => !hidden.has(posix.join(path, name)));
   }
 }

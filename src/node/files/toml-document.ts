@@ -17,14 +17,14 @@ export class TomlSyntaxError extends Error {
   }
 }
 
-/** A value with its full path; inline tables are walked into, arrays are values. */
+/** A value with its full path. Inline tables are descended into, arrays are values. */
 export interface TomlLeaf {
   readonly path: readonly string[];
   readonly value: unknown;
   readonly line: number;
   readonly column: number;
   readonly node: AST.TOMLKeyValue;
-  /** Whether an inline table or a dotted key stands between its table's header and it. */
+  /** Whether it is inside an inline table or has a dotted key, relative to its table's header. */
   readonly inline: boolean;
 }
 
@@ -35,11 +35,11 @@ export interface TomlHeader {
   readonly node: AST.TOMLTable;
 }
 
-/** A TOML text with the place of everything in it, so that it can be edited without being rewritten. */
+/** A parsed TOML text with the positions of its parts, so that it can be edited in place. */
 export class TomlDocument {
   readonly headers: readonly TomlHeader[];
   readonly leaves: readonly TomlLeaf[];
-  /** The whole as plain values. */
+  /** The whole document as plain values. */
   readonly value: Readonly<Record<string, unknown>>;
   readonly #program: AST.TOMLProgram;
   readonly #empty: { readonly path: readonly string[]; readonly line: number }[] = [];
@@ -47,7 +47,8 @@ export class TomlDocument {
   /** @throws TomlSyntaxError with line and column. */
   constructor(readonly text: string) {
     try {
-      // smol-toml has the last word on what is TOML, and the messages; the other one has the places.
+      // smol-toml decides what is valid TOML and has the better messages. toml-eslint-parser has the
+      // positions.
       this.value = parse(text);
     } catch (cause) {
       if (!(cause instanceof TomlError)) throw cause;
@@ -92,7 +93,7 @@ export class TomlDocument {
     return this.leaves.find((leaf) => samePath(leaf.path, path));
   }
 
-  /** Tables without anything in them, in the order of the text. */
+  /** Tables without any content, in the order of the text. */
   get emptyTables(): { readonly path: readonly string[]; readonly line: number }[] {
     return this.#empty.filter(
       ({ path }) =>
@@ -103,6 +104,7 @@ export class TomlDocument {
     );
   }
 
+  /** All values in the table at `path`, at any depth. */
   below(path: readonly string[]): TomlLeaf[] {
     return this.leaves.filter((leaf) => startsWith(leaf.path, path));
   }
@@ -140,7 +142,7 @@ export function startsWith(path: readonly string[], prefix: readonly string[]): 
   return prefix.every((part, index) => path[index] === part);
 }
 
-/** A TOML basic string. JSON's escapes are a subset of TOML's, save for the control character DEL. */
+/** A TOML basic string. JSON's escapes are a subset of TOML's, except that TOML has to escape DEL. */
 export function tomlString(text: string): string {
   return JSON.stringify(text).replaceAll("\u007f", String.raw`\u007f`);
 }

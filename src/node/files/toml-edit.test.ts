@@ -8,7 +8,7 @@ const registry = [...cri, "registry"];
 
 const removals: [name: string, before: string, path: string[], after: string][] = [
   [
-    "tables, their comments stay",
+    "tables but not their comments",
     '# top\n[a]\n  x = 1 # one\n  [a.m]\n    # why\n    [a.m."docker.io"] # hub\n      endpoint = ["u"] # the old one\n  [a.n]\n    y = 2\n',
     ["a", "m"],
     "# top\n[a]\n  x = 1 # one\n    # why\n     # hub\n       # the old one\n  [a.n]\n    y = 2\n",
@@ -16,26 +16,26 @@ const removals: [name: string, before: string, path: string[], after: string][] 
   ["a dotted key", '[a]\nm."docker.io".endpoint = ["u"]\nx = 1\n', ["a", "m"], "[a]\nx = 1\n"],
   ["an inline table", "[a]\nm = { d = { e = [1] } }\nx = 1\n", ["a", "m"], "[a]\nx = 1\n"],
   [
-    "the first of an inline table",
+    "the first key of an inline table",
     "c = { tls = { x = 1 }, auth = 2 }\n",
     ["c", "tls"],
     "c = { auth = 2 }\n",
   ],
   [
-    "the last of an inline table",
+    "the last key of an inline table",
     "c = { auth = 2, tls = { x = 1 } }\n",
     ["c", "tls"],
     "c = { auth = 2 }\n",
   ],
-  ["the only one of an inline table", "c = { tls = 1 }\n", ["c", "tls"], "c = {  }\n"],
+  ["the only key of an inline table", "c = { tls = 1 }\n", ["c", "tls"], "c = {  }\n"],
+  ["multi-line arrays", "[a]\nm = [\n  1, # one\n  2,\n]\nx = 1\n", ["a", "m"], "[a]\nx = 1\n"],
+  ["a table in a file with CRLF", "[a]\r\n[a.m]\r\nx = 1\r\n[b]\r\n", ["a", "m"], "[a]\r\n[b]\r\n"],
   [
-    "arrays over many lines",
-    "[a]\nm = [\n  1, # one\n  2,\n]\nx = 1\n",
+    "a table in a file without a final newline",
+    "[a]\nx = 1\n[a.m]\ny = 2",
     ["a", "m"],
     "[a]\nx = 1\n",
   ],
-  ["with CRLF", "[a]\r\n[a.m]\r\nx = 1\r\n[b]\r\n", ["a", "m"], "[a]\r\n[b]\r\n"],
-  ["without a last newline", "[a]\nx = 1\n[a.m]\ny = 2", ["a", "m"], "[a]\nx = 1\n"],
 ];
 
 test.each(removals)("removes %s", (_, before, path, after) => {
@@ -51,24 +51,24 @@ const settings: [name: string, before: string, after: string][] = [
     `version = 2 # two\n\n${name}\n  config_path = "/c"\n`,
   ],
   [
-    "a file that ends without a newline",
+    "a file without a final newline",
     "version = 2",
     `version = 2\n\n${name}\n  config_path = "/c"\n`,
   ],
   [
-    "a value",
+    "a table that has the key",
     `${name}\n   config_path = '/a:/b' # two\n`,
     `${name}\n   config_path = "/c" # two\n`,
   ],
-  ["a header", `  ${name} # r\n[b]\n`, `  ${name} # r\n    config_path = "/c"\n[b]\n`],
-  ["a header with keys", `${name}\n\tx = 1\n`, `${name}\n\tconfig_path = "/c"\n\tx = 1\n`],
+  ["a table that is empty", `  ${name} # r\n[b]\n`, `  ${name} # r\n    config_path = "/c"\n[b]\n`],
+  ["a table that has other keys", `${name}\n\tx = 1\n`, `${name}\n\tconfig_path = "/c"\n\tx = 1\n`],
   [
-    "a table that has children only",
+    "a table that only has subtables",
     '[b]\n  [plugins."io.containerd.grpc.v1.cri".registry.headers]\n    A = ["b"]\n',
     `[b]\n  ${name}\n    config_path = "/c"\n\n  [plugins."io.containerd.grpc.v1.cri".registry.headers]\n    A = ["b"]\n`,
   ],
   [
-    "dotted keys",
+    "a table of dotted keys",
     '[plugins."io.containerd.grpc.v1.cri"]\n  registry.headers.A = ["b"]\n',
     '[plugins."io.containerd.grpc.v1.cri"]\n  registry.headers.A = ["b"]\n  registry.config_path = "/c"\n',
   ],
@@ -85,12 +85,12 @@ test.each(settings)("sets a string in %s", (_, before, after) => {
   expect(new TomlDocument(text).leaf([...registry, "config_path"])?.value).toBe("/c");
 });
 
-test("a table inside a foreign inline table is refused with its line", () => {
+test("a key cannot be added inside another inline table", () => {
   const text = 'version = 2\n[plugins]\n"io.containerd.grpc.v1.cri" = { x = 1 }\n';
   expect(() => setString(text, registry, "config_path", "/c")).toThrow("is an inline table");
 });
 
-test("a syntax error has line and column", () => {
+test("a syntax error has a line and a column", () => {
   let failure: unknown;
   try {
     expect(new TomlDocument("version = 2\n[plugins\nx = 1\n")).toBeUndefined();
@@ -101,7 +101,7 @@ test("a syntax error has line and column", () => {
   expect(failure).toMatchObject({ line: 2, column: 9 });
 });
 
-test("whatever else is in a file, a removal and a setting change nothing of it", () => {
+test("setting and removing a key does not change any other value", () => {
   const key = constantFrom("a", "b", "registry", "io.containerd.grpc.v1.cri", "x y");
   const table = tuple(array(key, { minLength: 1, maxLength: 4 }), integer());
   assert(

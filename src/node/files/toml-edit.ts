@@ -1,7 +1,7 @@
 import type { AST } from "toml-eslint-parser";
 import { TomlDocument, keysOf, samePath, startsWith, tomlString } from "./toml-document.ts";
 
-/** The text cannot be changed at this place without rewriting more than was asked. */
+/** The edit is not possible without rewriting more of the text than requested. */
 export class TomlEditRefused extends Error {
   override readonly name = "TomlEditRefused";
 
@@ -14,6 +14,7 @@ export class TomlEditRefused extends Error {
   }
 }
 
+/** The replacement of the characters from `start` to `end` by `text`. */
 interface Cut {
   readonly start: number;
   readonly end: number;
@@ -21,8 +22,10 @@ interface Cut {
 }
 
 /**
- * Takes a table or a key out, with everything below it, and leaves every other byte as it is. Whole
- * lines go where nothing else stands on them; comments stay.
+ * Removes a table or a key with everything below it, and leaves every other byte as it is. A line is
+ * removed as a whole if nothing else is on it. Comments stay.
+ *
+ * @throws TomlSyntaxError, TomlEditRefused
  */
 export function removeSubtree(text: string, path: readonly string[]): string {
   const document = new TomlDocument(text);
@@ -33,7 +36,7 @@ export function removeSubtree(text: string, path: readonly string[]): string {
   const visit = (pair: AST.TOMLKeyValue, prefix: readonly string[]): void => {
     const here = [...prefix, ...keysOf(pair)];
     if (startsWith(here, path)) {
-      if (pair.parent.type === "TOMLInlineTable") cuts.push(outOfInlineTable(pair.parent, pair));
+      if (pair.parent.type === "TOMLInlineTable") cuts.push(cutFromInlineTable(pair.parent, pair));
       else remove(...pair.range);
     } else if (startsWith(path, here) && pair.value.type === "TOMLInlineTable") {
       for (const inner of pair.value.body) visit(inner, here);
@@ -52,10 +55,10 @@ export function removeSubtree(text: string, path: readonly string[]): string {
 }
 
 /**
- * Sets one string in a table, in the least intrusive way: the value where the key is there, a line
- * below the header where the table is, a new table at the end otherwise.
+ * Sets one string in a table with the smallest possible change: replaces the value if the key exists,
+ * adds a line below the header if the table exists, and appends a new table otherwise.
  *
- * @throws TomlEditRefused where the table stands in a form that has no safe place for a key.
+ * @throws TomlSyntaxError; TomlEditRefused if the table has a form to which no key can be added safely.
  */
 export function setString(
   text: string,
@@ -80,8 +83,8 @@ export function setString(
       : `${indentOf(text, header.node.range[0])}  `;
     return `${text.slice(0, after)}${eol}${indent}${assignment}${text.slice(after)}`;
   }
-  const inside = insertInPlace(text, document, table, assignment, eol);
-  if (inside !== undefined) return inside;
+  const edited = insertWithoutHeader(text, document, table, assignment, eol);
+  if (edited !== undefined) return edited;
   const child = document.headers.find((entry) => startsWith(entry.path, table));
   const name = table.map((part) => (/^[\w-]+$/.test(part) ? part : tomlString(part))).join(".");
   if (child) {
@@ -95,8 +98,8 @@ export function setString(
   return `${text}${end}${gap}[${name}]${eol}  ${assignment}${eol}`;
 }
 
-/** The forms in which a table has no header: an inline table, and dotted keys. */
-function insertInPlace(
+/** Adds a key to a table that has no header, because it is an inline table or made of dotted keys. */
+function insertWithoutHeader(
   text: string,
   document: TomlDocument,
   table: readonly string[],
@@ -162,7 +165,7 @@ function wholeLine(text: string, start: number, end: number): Cut {
   return isAlone ? { start: lineStart, end: after, text: "" } : { start, end, text: "" };
 }
 
-function outOfInlineTable(table: AST.TOMLInlineTable, pair: AST.TOMLKeyValue): Cut {
+function cutFromInlineTable(table: AST.TOMLInlineTable, pair: AST.TOMLKeyValue): Cut {
   const index = table.body.indexOf(pair);
   const [previous, next] = [table.body[index - 1], table.body[index + 1]];
   if (previous) return { start: previous.range[1], end: pair.range[1], text: "" };
@@ -175,7 +178,7 @@ function applyCuts(text: string, cuts: readonly Cut[]): string {
   for (const cut of [...cuts].sort((a, b) => b.start - a.start)) {
     if (cut.end > from) {
       const line = text.slice(0, cut.start).split("\n").length;
-      throw new TomlEditRefused("two changes meet in one place", line);
+      throw new TomlEditRefused("two changes overlap", line);
     }
     result = result.slice(0, cut.start) + cut.text + result.slice(cut.end);
     from = cut.start;

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { FileState, FileView } from "../files/node-files.ts";
 
-/** Files in memory, for tests of what only reads them. */
+/** An in-memory FileView, for unit tests of code that only reads files. */
 export class FakeFiles implements FileView {
   readonly #files: ReadonlyMap<string, FileState>;
 
@@ -31,7 +31,7 @@ export class FakeFiles implements FileView {
     return this.list(path) !== undefined;
   }
 
-  /** There are no links. */
+  /** Returns the path itself: there are no symbolic links. */
   resolve(path: string): string {
     return path;
   }

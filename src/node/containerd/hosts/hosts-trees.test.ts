@@ -32,7 +32,7 @@ function adopted(
     traits: traitsOf(known),
     authority: "/ca.pem",
   });
-  const texts = targets.map(({ path, after, out }): [string, string | undefined] => {
+  const texts = targets.map(({ path, after, withoutCache: out }): [string, string | undefined] => {
     expect(path).toBe("/c/ghcr.io/hosts.toml");
     return [new TextDecoder().decode(after?.bytes), out && new TextDecoder().decode(out.bytes)];
   });
@@ -116,7 +116,9 @@ test("what _default says of a registry stays behind the cache once it has a dire
       authority: "/ca.pem",
     });
     const [target] = targets;
-    const texts = [target?.after, target?.out].map((it) => new TextDecoder().decode(it?.bytes));
+    const texts = [target?.after, target?.withoutCache].map((it) =>
+      new TextDecoder().decode(it?.bytes),
+    );
     const seen = texts.map((text) => [
       text.includes("http://theirs"),
       text.includes("https://all"),

@@ -108,7 +108,13 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
     // What is written anew has nothing to go back to: mirrors that came from elsewhere would be lost.
     const out = adopted.isPlain ? source : like(source, mergeHosts({ ...adoption, ours: [] }).text);
     const after = like(source, adopted.text);
-    result.targets.push({ path, kind: "hosts", after, out, why: `${registry}, adopted` });
+    result.targets.push({
+      path,
+      kind: "hosts",
+      after,
+      withoutCache: out,
+      why: `${registry}, adopted`,
+    });
     return;
   }
   const loose = present === undefined ? undefined : looseRoot(view, present);
@@ -129,7 +135,7 @@ function planRegistry(input: TreesInput, registry: string, result: Trees): void 
     path,
     kind: "hosts",
     after,
-    out,
+    withoutCache: out,
     why: isDefault ? "every other registry" : registry,
   });
 }
