@@ -39,7 +39,7 @@ test.skipIf(!real.available)(
       [https, dir.path, "cannot be read: EISDIR"],
       [https, file("page.html", "<html></html>"), "contains no PEM certificate"],
       [https, file("both.pem", certificate + key), "contains a private key"],
-      [https, file("broken.pem", broken), "cannot be read"],
+      [https, file("broken.pem", broken), "contains a certificate that cannot be parsed"],
       [https, old, "CN=localhost expired on"],
       ["http://cache:5000", certificateFile, "--ca needs an https:// cache"],
     ] as const) {
