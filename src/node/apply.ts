@@ -16,10 +16,10 @@ export interface ApplyOptions {
   readonly desired: DesiredState;
   /** Whether a watcher shall follow the cache's list of namespaces from now on. */
   readonly all: boolean;
-  /** Absent where only files are changed. */
+  /** Absent if only files are changed. */
   readonly cache: CacheClient | undefined;
   /**
-   * Whether a pull has to prove the wiring. False where a watcher follows the cache's list: nothing
+   * Whether a pull has to prove the wiring. False if a watcher follows the cache's list: nothing
    * is restarted, the mirror was proven before, and the node may have no image of a new registry.
    */
   readonly shouldProbe: boolean;
@@ -39,7 +39,7 @@ export type ApplyResult = { readonly plan: Plan } & (
       readonly outcome: "reverted" | "not-reverted";
       readonly reason: string;
       readonly probes: readonly ProbeResult[];
-      /** What could not be reverted, one line each. Empty where the outcome is `reverted`. */
+      /** What could not be reverted, one line each. Empty if the outcome is `reverted`. */
       readonly notReverted: readonly string[];
     }
 );

@@ -141,8 +141,8 @@ export class Journal {
     const parsed = documentSchema.safeParse(value);
     if (parsed.success) return parsed.data;
     const [issue] = parsed.error.issues;
-    const where = issue && issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
-    const what = `it has another format version or is damaged: ${where}${issue?.message ?? "unexpected format"}`;
+    const field = issue && issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
+    const what = `it has another format version or is damaged: ${field}${issue?.message ?? "unexpected format"}`;
     throw new JournalError("journal-damaged", { file: this.path }, what, DAMAGED, {
       cause: parsed.error,
     });

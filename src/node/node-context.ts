@@ -108,7 +108,7 @@ export class NodeContext {
     return [{ code: "untested-configuration", what, advice }];
   }
 
-  /** Whether CRI is ready. Always true where only files are changed. */
+  /** Whether CRI is ready. Always true if only files are changed. */
   async isAlive(): Promise<boolean> {
     if (this.filesOnly) return true;
     try {

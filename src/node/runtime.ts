@@ -44,6 +44,7 @@ export interface Targets {
   readonly obstacles: readonly Obstacle[];
 }
 
+/** A property of the runtime, such as its version, for the output of `entrepot node check`. */
 export interface Fact {
   readonly name: string;
   readonly value: string;
@@ -55,6 +56,7 @@ export interface Inspection {
   readonly findings: readonly Finding[];
 }
 
+/** An image on the node, as CRI lists it. */
 export interface NodeImage {
   readonly tags: readonly string[];
   /** `repository@sha256:…` */
@@ -89,7 +91,7 @@ export interface Runtime {
   readonly images: RuntimeImages;
 }
 
-/** The runtime as a service. Not used where only files are read and changed (`--root`). */
+/** The runtime as a service. Not used if only files are read and changed (`--root`). */
 export interface RuntimeControl {
   /** The command that would restart it, and the obstacles because of which it must not be run. */
   restartMethod(): { readonly way: string; readonly obstacles: readonly Obstacle[] };

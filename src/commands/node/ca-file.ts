@@ -9,7 +9,7 @@ const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g;
  * Reads the CA of the cache's certificate from the file of `--ca`, in PEM. `entrepot node` copies it to
  * containerd's configuration directory, so that the wiring does not depend on the original file.
  *
- * @throws WrongUse unless the file contains valid certificates and nothing else.
+ * @throws UsageError unless the file contains valid certificates and nothing else.
  */
 export function readCa(file: string): string {
   const path = resolve(file);

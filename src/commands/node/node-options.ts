@@ -33,7 +33,7 @@ export interface DesiredStateOptions extends NodeOptions {
 
 /** The command line is invalid: exit code 2. */
 export class UsageError extends Error {
-  override readonly name = "WrongUse";
+  override readonly name = "UsageError";
 }
 
 /** @throws UsageError if `--root` is not a directory. */

@@ -49,7 +49,7 @@ export function obstaclesText(obstacles: readonly Obstacle[]): string {
 }
 
 /** The text of a file for the terminal or a log, with the credentials of config.toml hidden. */
-export function shownText(state: Pick<FileState, "bytes"> | undefined): string | undefined {
+export function redactedText(state: Pick<FileState, "bytes"> | undefined): string | undefined {
   if (state === undefined) return undefined;
   const text = new TextDecoder().decode(state.bytes);
   return text.replaceAll(SECRETS, (_, key: string) => `${key} = "(hidden)"`);
@@ -59,7 +59,9 @@ const SECRETS = /\b(password|auth|identitytoken)[ \t]*=[ \t]*(?:"(?:[^"\\\n]|\\.
 
 export function changesText(plan: Pick<Plan, "changes">): string {
   return plan.changes
-    .map((change) => unifiedDiff(change.path, shownText(change.before), shownText(change.after)))
+    .map((change) =>
+      unifiedDiff(change.path, redactedText(change.before), redactedText(change.after)),
+    )
     .join("\n\n");
 }
 
@@ -111,8 +113,8 @@ export function planJson(plan: Plan): object {
       path: change.path,
       kind: change.kind,
       why: change.why,
-      before: shownText(change.before) ?? null,
-      after: shownText(change.after) ?? null,
+      before: redactedText(change.before) ?? null,
+      after: redactedText(change.after) ?? null,
     })),
     restart: plan.restartReason ?? null,
     restartMethod: plan.restartMethod ?? null,

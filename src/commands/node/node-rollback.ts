@@ -3,7 +3,7 @@ import { unifiedDiff } from "../../node/files/diff.ts";
 import type { RollbackPlan, RollbackResult } from "../../node/rollback.ts";
 import { rollback } from "../../node/rollback.ts";
 import { confirmOnTerminal } from "./node-apply.ts";
-import { obstaclesText, printJson, shownText } from "./node-print.ts";
+import { obstaclesText, printJson, redactedText } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { openNode, run } from "./node-options.ts";
 
@@ -52,7 +52,7 @@ async function runRollback(options: RollbackOptions): Promise<number> {
 
 function diffText(plan: RollbackPlan): string {
   return plan.files
-    .map((file) => unifiedDiff(file.path, shownText(file.before), shownText(file.after)))
+    .map((file) => unifiedDiff(file.path, redactedText(file.before), redactedText(file.after)))
     .join("\n\n");
 }
 

@@ -30,9 +30,9 @@ export class DurableFiles {
   readonly #files: NodeFiles;
   readonly #beforeSyscall: SyscallHook;
 
-  constructor(files: NodeFiles, witness: SyscallHook = () => {}) {
+  constructor(files: NodeFiles, beforeSyscall: SyscallHook = () => {}) {
     this.#files = files;
-    this.#beforeSyscall = witness;
+    this.#beforeSyscall = beforeSyscall;
   }
 
   /** @throws FilesFault */

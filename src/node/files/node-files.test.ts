@@ -34,22 +34,22 @@ test("symbolic links are resolved inside the root, and writes follow them", () =
 
 test("an overlay shows the original files and hides directories that did not exist", () => {
   const now = new FakeFiles({
-    "/c/a/hosts.toml": "ours",
-    "/c/b/hosts.toml": "ours",
-    "/c/b/x.crt": "theirs",
+    "/c/a/hosts.toml": "wired",
+    "/c/b/hosts.toml": "wired",
+    "/c/b/x.crt": "foreign",
   });
   const before = new OverlaidFiles(
     now,
     new Map([
       ["/c/a/hosts.toml", undefined],
       ["/c/b/hosts.toml", undefined],
-      ["/c/d/hosts.toml", state("was here")],
+      ["/c/d/hosts.toml", state("original")],
     ]),
   );
   expect(before.isDirectory("/c/a")).toBe(false);
   expect(before.isDirectory("/c/b")).toBe(true);
   expect(before.list("/c/b")).toEqual(["x.crt"]);
   expect(before.isDirectory("/c/d")).toBe(true);
-  expect(readText(before, "/c/d/hosts.toml")).toBe("was here");
+  expect(readText(before, "/c/d/hosts.toml")).toBe("original");
   expect(before.read("/c/a/hosts.toml")).toBeUndefined();
 });
