@@ -216,13 +216,13 @@ async function revert(
   };
   // The configuration first: until the restart, the runtime reads the hosts directories.
   const configs = reverse.filter(({ kind }) => kind === "config");
-  const isUntouched =
+  const isConfigUnchanged =
     configs.length > 0 &&
     earlier?.restartDue !== true &&
     configs.every(({ path, after }) => sameState(context.files.read(path), after));
   await write(configs);
   // If the configuration could not be written, containerd was not restarted for it either.
-  if (plan.restartReason !== undefined && !isUntouched && !context.filesOnly) {
+  if (plan.restartReason !== undefined && !isConfigUnchanged && !context.filesOnly) {
     await attempt("containerd", async () => {
       await restartWithOriginals(context, next.wasAlive, report);
     });
