@@ -53,8 +53,11 @@ const entrySchema = z.strictObject({
   madeDirectory: z.boolean(),
 });
 
+/** The format that is written. Format 1 has other names for two keys. */
+const FORMAT = 2;
+
 const documentSchema = z.strictObject({
-  format: z.literal(1),
+  format: z.literal(FORMAT),
   about: z.string(),
   desired: z.strictObject({
     cache: z.string(),
@@ -81,6 +84,24 @@ const documentSchema = z.strictObject({
   unfinished: z.enum(["apply", "rollback"]).nullable(),
   files: z.record(z.string(), entrySchema),
 });
+
+const format1Schema = z.looseObject({
+  format: z.literal(1),
+  wish: z.unknown(),
+  files: z.record(z.string(), z.looseObject({ out: z.unknown() })),
+});
+
+/** A journal of format 1 with the keys of this one. A node that was wired then can be rolled back. */
+function upgrade(value: unknown): unknown {
+  const old = format1Schema.safeParse(value);
+  if (!old.success) return value;
+  const { wish: desired, files, ...rest } = old.data;
+  const entries = Object.entries(files).map(([path, { out: withoutCache, ...entry }]) => [
+    path,
+    { ...entry, withoutCache },
+  ]);
+  return { ...rest, format: FORMAT, desired, files: Object.fromEntries(entries) };
+}
 
 export type JournalDocument = z.infer<typeof documentSchema>;
 export type JournalEntry = z.infer<typeof entrySchema>;
@@ -138,7 +159,7 @@ export class Journal {
         { cause },
       );
     }
-    const parsed = documentSchema.safeParse(value);
+    const parsed = documentSchema.safeParse(upgrade(value));
     if (parsed.success) return parsed.data;
     const [issue] = parsed.error.issues;
     const field = issue && issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
@@ -154,7 +175,7 @@ export class Journal {
    * @throws FilesFault
    */
   write(journal: Omit<JournalDocument, "format" | "about">): void {
-    const text = `${JSON.stringify({ format: 1, about: ABOUT, ...journal }, undefined, 2)}\n`;
+    const text = `${JSON.stringify({ format: FORMAT, about: ABOUT, ...journal }, undefined, 2)}\n`;
     // Configurations may contain credentials: only root may read the copies.
     const bytes = new TextEncoder().encode(text);
     this.#durable.write(this.path, { bytes, mode: 0o600, uid: 0, gid: 0 });

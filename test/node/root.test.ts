@@ -192,7 +192,7 @@ test("check reports a damaged journal with its position, beside all other findin
   for (const [damaged, message] of [
     [text.slice(0, text.indexOf('"files"') + 20), /journal\.json:\d+:\d+: .*it is not valid JSON/],
     ["", /journal\.json: .*it is empty/],
-    [text.replace('"format": 1', '"format": 2'), /journal\.json: .*format: /],
+    [text.replace('"format": 2', '"format": 3'), /journal\.json: .*format: /],
   ] as const) {
     writeFileSync(journal, damaged);
     const before = tree(dir.path);
@@ -212,6 +212,23 @@ test("check reports a damaged journal with its position, beside all other findin
     expect(back).toMatchObject({ code: 1, text: expect.stringContaining("move it aside") });
     expect(tree(dir.path)).toEqual(before);
   }
+});
+
+test("a journal of format 1 still restores every byte", async () => {
+  await using dir = await offlineNode();
+  const before = tree(dir.file("etc"));
+  const root = ["--root", dir.path];
+  await entrepotNode(["apply", "--cache", "http://cache:5000", "--upstream", "ghcr.io", ...root]);
+  const journal = dir.file("var/lib/entrepot/node/journal.json");
+  const text = readFileSync(journal, "utf8");
+  const format1 = text
+    .replace('"format": 2', '"format": 1')
+    .replace('"desired":', '"wish":')
+    .replaceAll('"withoutCache":', '"out":');
+  expect(format1).not.toContain("withoutCache");
+  writeFileSync(journal, format1);
+  expect(await entrepotNode(["rollback", ...root])).toMatchObject({ code: 0 });
+  expect(tree(dir.file("etc"))).toEqual(before);
 });
 
 test("a wired hosts.toml that was edited and adopted is rolled back to its first original", async () => {
