@@ -1,43 +1,22 @@
 import type { UpstreamSettings } from "../config/settings.ts";
-import {
-  type Digest,
-  digestAlgorithm,
-  digestOf,
-  looksLikeDigest,
-  parseDigest,
-} from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
-import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
-import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
-import { bodyLength } from "./transport/header-checks.ts";
 import type { CircuitBreaker } from "./health/circuit-breaker.ts";
 import { reportCorrupt, Hosts, type HostStatus } from "./hosts.ts";
-import { Failover, type ResponseHandler } from "./failover.ts";
+import { Failover } from "./failover.ts";
 import type { CredentialStatus } from "./auth/keyring.ts";
 import type { Budget } from "./health/rate-limits.ts";
 import { listReferrers, listTags, type TagPage } from "./list-requests.ts";
+import {
+  type FetchedManifest,
+  getManifest,
+  headManifest,
+  type ManifestHead,
+} from "./manifest-requests.ts";
 import { checkedRange, checkedWhole, rangeHeader } from "./transport/content-range.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 import type { SlotKind } from "./transport/slots.ts";
-
-/** What a HEAD of a manifest told. Nothing of it is verified: only bytes can be. */
-export interface ManifestHead {
-  /** Absent where the registry sends none, or one that cannot be read. */
-  readonly digest?: Digest;
-  /** Without parameters, in lower case; empty where the registry sent none. */
-  readonly mediaType: string;
-  /** In bytes. */
-  readonly size?: number;
-}
-
-/** A manifest's bytes, what they hash to, and what they say. */
-export interface FetchedManifest {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly manifest: Manifest;
-  /** Computed from the bytes, with the algorithm of the reference or of the registry's own header. */
-  readonly digest: Digest;
-}
 
 /** A blob's bytes on their way here: a `Transfer` of cache/fill/source.ts. */
 export interface BlobTransfer {
@@ -127,39 +106,18 @@ export class Registry {
   async headManifest(
     repository: RepositoryName,
     reference: Tag | Digest,
-    options: RequestOptions = {},
+    { signal }: RequestOptions = {},
   ): Promise<ManifestHead> {
-    return this.#askManifest("HEAD", repository, reference, options, async ({ headers }) => {
-      const digest = namedDigest(headers);
-      if (digest && looksLikeDigest(reference) && digest !== reference) {
-        throw this.#failover.invalidResponse(
-          `${digest} was named where ${reference} was asked for`,
-        );
-      }
-      const size = bodyLength(headers);
-      return {
-        mediaType: bareMediaType(headers.get("content-type")),
-        ...(digest ? { digest } : {}),
-        ...(size === undefined ? {} : { size }),
-      };
-    });
+    return headManifest(this.#failover, repository, reference, signal);
   }
 
   /** Fetches a manifest of at most 8 MiB; its bytes match the reference, or the digest that came with them. */
   async getManifest(
     repository: RepositoryName,
     reference: Tag | Digest,
-    options: RequestOptions = {},
+    { signal }: RequestOptions = {},
   ): Promise<FetchedManifest> {
-    return this.#askManifest("GET", repository, reference, options, async (answer) => {
-      const bytes = await this.#failover.read(answer, "a manifest", MAX_MANIFEST_BYTES);
-      const claimed = parseDigest(reference) ?? namedDigest(answer.headers);
-      const digest = digestOf(bytes, claimed && digestAlgorithm(claimed));
-      if (claimed && digest !== claimed) {
-        throw this.#failover.invalidResponse(`a manifest that should be ${claimed} is ${digest}`);
-      }
-      return { bytes, manifest: this.#failover.manifest(answer, bytes), digest };
-    });
+    return getManifest(this.#failover, repository, reference, signal);
   }
 
   /**
@@ -226,29 +184,6 @@ export class Registry {
     return listReferrers(this.#failover, repository, digest, signal);
   }
 
-  #askManifest<Value>(
-    method: "GET" | "HEAD",
-    repository: RepositoryName,
-    reference: Tag | Digest,
-    { signal }: RequestOptions,
-    use: ResponseHandler<Value>,
-  ): Promise<Value> {
-    const separator = looksLikeDigest(reference) ? "@" : ":";
-    return this.#failover.send(
-      { what: "manifest", name: `${repository}${separator}${reference}` },
-      {
-        request: "manifest",
-        slot: "metadata",
-        method,
-        path: `manifests/${reference}`,
-        repository,
-        headers: { accept: MANIFEST_ACCEPT },
-        signal,
-      },
-      use,
-    );
-  }
-
   async #openBlob(
     slot: SlotKind,
     repository: RepositoryName,
@@ -288,9 +223,4 @@ export class Registry {
 /** An empty blob's answer may have no body at all. */
 function emptyBody(): ReadableStream<Uint8Array> {
   return new ReadableStream({ start: (stream) => stream.close() });
-}
-
-/** The digest that a registry names. One of an algorithm that is not known here says nothing. */
-function namedDigest(headers: Headers): Digest | undefined {
-  return parseDigest(headers.get("docker-content-digest")?.trim() ?? "");
 }

@@ -1,0 +1,98 @@
+import {
+  type Digest,
+  digestAlgorithm,
+  digestOf,
+  looksLikeDigest,
+  parseDigest,
+} from "../oci/digest.ts";
+import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
+import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
+import type { RepositoryName, Tag } from "../oci/names.ts";
+import type { Failover, ResponseHandler } from "./failover.ts";
+import { bodyLength } from "./transport/header-checks.ts";
+
+/** The response to a HEAD of a manifest. Nothing in it is verified: that takes the bytes. */
+export interface ManifestHead {
+  /** Absent where the registry sends none, or one that cannot be parsed. */
+  readonly digest?: Digest;
+  /** Without parameters, in lower case; empty where the registry sent none. */
+  readonly mediaType: string;
+  /** In bytes. */
+  readonly size?: number;
+}
+
+/** A manifest's bytes, the digest computed from them, and their parsed content. */
+export interface FetchedManifest {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly manifest: Manifest;
+  /** Computed with the algorithm of the reference or of the registry's Docker-Content-Digest. */
+  readonly digest: Digest;
+}
+
+/** distribution-spec v1.1.1, "Checking if Content Exists in the Registry". */
+export function headManifest(
+  failover: Failover,
+  repository: RepositoryName,
+  reference: Tag | Digest,
+  signal: AbortSignal | undefined,
+): Promise<ManifestHead> {
+  return send("HEAD", failover, repository, reference, signal, async ({ headers }) => {
+    const digest = claimedDigest(headers);
+    if (digest && looksLikeDigest(reference) && digest !== reference) {
+      throw failover.invalidResponse(`${digest} was named where ${reference} was asked for`);
+    }
+    const size = bodyLength(headers);
+    return {
+      mediaType: bareMediaType(headers.get("content-type")),
+      ...(digest ? { digest } : {}),
+      ...(size === undefined ? {} : { size }),
+    };
+  });
+}
+
+/** distribution-spec v1.1.1, "Pulling manifests". */
+export function getManifest(
+  failover: Failover,
+  repository: RepositoryName,
+  reference: Tag | Digest,
+  signal: AbortSignal | undefined,
+): Promise<FetchedManifest> {
+  return send("GET", failover, repository, reference, signal, async (response) => {
+    const bytes = await failover.read(response, "a manifest", MAX_MANIFEST_BYTES);
+    const claimed = parseDigest(reference) ?? claimedDigest(response.headers);
+    const digest = digestOf(bytes, claimed && digestAlgorithm(claimed));
+    if (claimed && digest !== claimed) {
+      throw failover.invalidResponse(`a manifest that should be ${claimed} is ${digest}`);
+    }
+    return { bytes, manifest: failover.manifest(response, bytes), digest };
+  });
+}
+
+function send<Value>(
+  method: "GET" | "HEAD",
+  failover: Failover,
+  repository: RepositoryName,
+  reference: Tag | Digest,
+  signal: AbortSignal | undefined,
+  handle: ResponseHandler<Value>,
+): Promise<Value> {
+  const separator = looksLikeDigest(reference) ? "@" : ":";
+  return failover.send(
+    { what: "manifest", name: `${repository}${separator}${reference}` },
+    {
+      request: "manifest",
+      slot: "metadata",
+      method,
+      path: `manifests/${reference}`,
+      repository,
+      headers: { accept: MANIFEST_ACCEPT },
+      signal,
+    },
+    handle,
+  );
+}
+
+/** Docker-Content-Digest; `undefined` where it is missing or of an algorithm that is not supported. */
+function claimedDigest(headers: Headers): Digest | undefined {
+  return parseDigest(headers.get("docker-content-digest")?.trim() ?? "");
+}
