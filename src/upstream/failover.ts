@@ -14,6 +14,7 @@ import {
   type Hosts,
   blockedBy,
 } from "./hosts.ts";
+import { QUIRKS } from "./quirks.ts";
 import { type RequestSubject, faultFromStatus } from "./transport/status-fault.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 
@@ -159,8 +160,7 @@ export class Failover {
         const credentials = this.#credentialState(host);
         throw faultFromStatus(status, headers, { upstream: name, ...asked, credentials });
       }
-      if (bareMediaType(headers.get("content-type")) === "text/html") {
-        // A portal's or a proxy's page: it comes with 200 and is never what was asked for.
+      if (bareMediaType(headers.get("content-type")) === QUIRKS.webPageMediaType) {
         await answer.body?.cancel();
         throw this.invalidResponse(`a web page in place of ${asked.what} ${asked.name}`);
       }

@@ -4,11 +4,10 @@ import { nextLink } from "../oci/link-header.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
 import type { HostRequest, Failover, ResponseHandler } from "./failover.ts";
+import { QUIRKS } from "./quirks.ts";
 import { isObject, parseObject } from "./transport/json.ts";
 
 const MAX_TAGS_BYTES = 4 * 1024 * 1024;
-/** More than this at once is an error at ECR. */
-const MAX_TAGS = 1000;
 /** Of all pages together. */
 const MAX_REFERRERS_BYTES = 8 * 1024 * 1024;
 const MAX_REFERRERS_PAGES = 20;
@@ -27,7 +26,7 @@ export async function listTags(
   page: { readonly n: number; readonly last?: string | undefined },
   signal: AbortSignal | undefined,
 ): Promise<TagPage> {
-  const n = String(Math.min(Math.max(page.n, 1), MAX_TAGS));
+  const n = String(Math.min(Math.max(page.n, 1), QUIRKS.maxTagsPerPage));
   return failover.send(
     { what: "repository", name: repository },
     {

@@ -5,10 +5,12 @@ import {
   looksLikeDigest,
   parseDigest,
 } from "../oci/digest.ts";
+import { Fault } from "../oci/fault.ts";
 import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
 import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
 import type { Failover, ResponseHandler } from "./failover.ts";
+import { QUIRKS } from "./quirks.ts";
 import { bodyLength } from "./transport/header-checks.ts";
 
 /** The response to a HEAD of a manifest. Nothing in it is verified: that takes the bytes. */
@@ -29,25 +31,38 @@ export interface FetchedManifest {
   readonly digest: Digest;
 }
 
-/** distribution-spec v1.1.1, "Checking if Content Exists in the Registry". */
-export function headManifest(
+/**
+ * distribution-spec v1.1.1, "Checking if Content Exists in the Registry". `undefined` where the registry
+ * does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`.
+ */
+export async function headManifest(
   failover: Failover,
   repository: RepositoryName,
   reference: Tag | Digest,
   signal: AbortSignal | undefined,
-): Promise<ManifestHead> {
-  return send("HEAD", failover, repository, reference, signal, async ({ headers }) => {
-    const digest = claimedDigest(headers);
-    if (digest && looksLikeDigest(reference) && digest !== reference) {
-      throw failover.invalidResponse(`${digest} was named where ${reference} was asked for`);
-    }
-    const size = bodyLength(headers);
-    return {
-      mediaType: bareMediaType(headers.get("content-type")),
-      ...(digest ? { digest } : {}),
-      ...(size === undefined ? {} : { size }),
-    };
-  });
+): Promise<ManifestHead | undefined> {
+  try {
+    return await send("HEAD", failover, repository, reference, signal, async ({ headers }) => {
+      const digest = claimedDigest(headers);
+      if (digest && looksLikeDigest(reference) && digest !== reference) {
+        throw failover.invalidResponse(`${digest} was named where ${reference} was asked for`);
+      }
+      const size = bodyLength(headers);
+      return {
+        mediaType: bareMediaType(headers.get("content-type")),
+        ...(digest ? { digest } : {}),
+        ...(size === undefined ? {} : { size }),
+      };
+    });
+  } catch (error) {
+    if (isHeadUnsupported(error)) return undefined;
+    throw error;
+  }
+}
+
+function isHeadUnsupported(error: unknown): boolean {
+  if (!(error instanceof Fault) || error.detail.kind !== "upstream-failed") return false;
+  return QUIRKS.headUnsupportedStatuses.has(error.detail.status);
 }
 
 /** distribution-spec v1.1.1, "Pulling manifests". */

@@ -14,6 +14,7 @@ import {
   headManifest,
   type ManifestHead,
 } from "./manifest-requests.ts";
+import { QUIRKS } from "./quirks.ts";
 import { checkedRange, checkedWhole, rangeHeader } from "./transport/content-range.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 import type { SlotKind } from "./transport/slots.ts";
@@ -102,12 +103,16 @@ export class Registry {
     return this.#transport.keyring.identity(this.#settings.name);
   }
 
-  /** Registries that limit pulls do not count it (Docker Hub). */
+  /**
+   * What the registry says of a manifest, unverified. Docker Hub does not count it as a pull.
+   *
+   * @returns `undefined` where the registry does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`
+   */
   async headManifest(
     repository: RepositoryName,
     reference: Tag | Digest,
     { signal }: RequestOptions = {},
-  ): Promise<ManifestHead> {
+  ): Promise<ManifestHead | undefined> {
     return headManifest(this.#failover, repository, reference, signal);
   }
 
@@ -138,8 +143,8 @@ export class Registry {
   }
 
   /**
-   * Whether a blob may be read here and now: its first byte is asked for, through every redirect, and
-   * thrown away. HEAD would not do: public.ecr.aws refuses it to everybody.
+   * Whether a blob can be read now, through every redirect: fetches its first byte and discards it. See
+   * `QUIRKS.blobProbeRange` for why this is not a HEAD.
    */
   async probeBlob(
     repository: RepositoryName,
@@ -147,7 +152,7 @@ export class Registry {
     { signal }: RequestOptions = {},
   ): Promise<{ readonly size?: number }> {
     try {
-      const range = { offset: 0, end: 1, signal };
+      const range = { ...QUIRKS.blobProbeRange, signal };
       const { size, body } = await this.#openBlob("metadata", repository, digest, range);
       await body.cancel();
       return size === undefined ? {} : { size };

@@ -7,6 +7,7 @@ import { discard, timeout } from "./transport/response-body.ts";
 import type { DialResponse } from "./transport/dialer.ts";
 import { CredentialsRefused } from "./auth/keyring.ts";
 import type { RequestKind } from "./observer.ts";
+import { QUIRKS } from "./quirks.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 import type { Release, SlotKind } from "./transport/slots.ts";
 import type { TokenSubject } from "./auth/token-cache.ts";
@@ -79,8 +80,8 @@ export async function roundTrip(
 }
 
 /**
- * The answer at the end of all redirects. Where that is a storage which refuses a signed address, it
- * may have run out (quay.io's live ten minutes, clocks differ): the registry is asked for another.
+ * The response at the end of all redirects. Where a storage refuses a signed URL, the registry is asked
+ * for a new one: see `QUIRKS.expiredSignatureStatuses`.
  */
 async function follow(
   settings: UpstreamSettings,
@@ -105,7 +106,7 @@ function isRefusedSignature(
   { status }: DialResponse,
 ): boolean {
   if (question.request !== "blob" || url.href === question.url.href) return false;
-  return url.search !== "" && (status === 401 || status === 403);
+  return url.search !== "" && QUIRKS.expiredSignatureStatuses.has(status);
 }
 
 async function chase(

@@ -17,7 +17,7 @@ export async function headUpstream(
   { repository }: RepositoryRef,
   reference: Tag | Digest,
 ): Promise<Omit<ManifestHeadResult, "cacheStatus"> | undefined> {
-  const head = await registry.headManifest(repository, reference).catch(unlessWithoutHead);
+  const head = await registry.headManifest(repository, reference);
   if (!head) return undefined;
   const { mediaType, size } = head;
   const digest = parseDigest(reference) ?? head.digest;

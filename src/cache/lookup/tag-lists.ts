@@ -1,13 +1,12 @@
 import { z } from "zod";
 import { parseTag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
+import { QUIRKS } from "../../upstream/quirks.ts";
 import type { CachedList, ListCache } from "./list-cache.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** The most tags that one answer holds, and that are kept of a repository (CVE-2023-2253). */
 export const MOST_TAGS = 10_000;
-/** More than this per page is an error at some registries (ECR). */
-const UPSTREAM_PAGE = 1000;
 /** Enough for MOST_TAGS at registries that give 50 at a time, whatever they are asked for. */
 const MOST_PAGES = 200;
 
@@ -67,7 +66,7 @@ async function listFrom(
   let more = true;
   for (let pages = 0; more && tags.size < MOST_TAGS && pages < MOST_PAGES; pages += 1) {
     const page = await upstream.registry.listTags(repo.repository, {
-      n: UPSTREAM_PAGE,
+      n: QUIRKS.maxTagsPerPage,
       ...(cursor === undefined ? {} : { last: cursor }),
     });
     const before = tags.size;

@@ -184,9 +184,7 @@ export class TagResolver {
     repo: RepositoryRef,
     tag: Tag,
   ): Promise<Digest | undefined> {
-    const head = await upstream.registry
-      .headManifest(repo.repository, tag)
-      .catch(unlessWithoutHead);
+    const head = await upstream.registry.headManifest(repo.repository, tag);
     return head?.digest;
   }
 

@@ -7,13 +7,12 @@ import { abortable } from "../transport/abortable.ts";
 import { discard, readSmall } from "../transport/response-body.ts";
 import type { DialResponse, Dialer, DialRequest } from "../transport/dialer.ts";
 import { parseObject } from "../transport/json.ts";
+import { QUIRKS } from "../quirks.ts";
 import { CredentialsRefused, identity } from "./keyring.ts";
 import { realmProblem } from "./realm.ts";
 import { faultFromStatus } from "../transport/status-fault.ts";
 import type { Slots } from "../transport/slots.ts";
 
-/** In bytes. ECR's tokens have some 4 KiB. */
-const MAX_TOKEN_BYTES = 64 * 1024;
 /** Of all tokens together, in bytes. */
 const MAX_CACHE_BYTES = 8 * 1024 * 1024;
 /** A token without `expires_in` lives this long, in seconds (distribution's token specification). */
@@ -232,7 +231,7 @@ async function readToken(
   const bytes = await readSmall(body, {
     upstream: upstream.name,
     what: "a token",
-    limit: MAX_TOKEN_BYTES,
+    limit: QUIRKS.maxTokenResponseBytes,
     deadline: 10_000,
   });
   const answer = parseObject(bytes);

@@ -1,4 +1,5 @@
 import { Fault } from "../../oci/fault.ts";
+import { QUIRKS } from "../quirks.ts";
 
 /** A registry cannot silence itself for longer than this, whatever Retry-After it sends; in milliseconds. */
 const LONGEST_WAIT = 3_600_000;
@@ -52,11 +53,11 @@ export class RateLimits {
     this.#now = now;
   }
 
-  /** Takes up what an answer's headers tell (draft-ietf-httpapi-ratelimit-headers-02, as Docker Hub sends them). */
+  /** Records the budget that a response's headers report: see `QUIRKS.rateLimitHeaders`. */
   readHeaders(who: string, headers: Headers): void {
-    const left = parse(headers.get("ratelimit-remaining"));
+    const left = parse(headers.get(QUIRKS.rateLimitHeaders.remaining));
     if (!left) return;
-    const limit = parse(headers.get("ratelimit-limit"))?.count;
+    const limit = parse(headers.get(QUIRKS.rateLimitHeaders.limit))?.count;
     const account = this.#account(who);
     const { count: remaining, window } = left;
     account.budget = { remaining, window, ...(limit === undefined ? {} : { limit }) };

@@ -16,6 +16,7 @@ import { type BodyEnd, timeout, watchBody } from "./response-body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
 import { networkFault, proxyFault } from "./network-fault.ts";
 import type { DialMethod, RequestKind, UpstreamObserver } from "../observer.ts";
+import { QUIRKS } from "../quirks.ts";
 import { fastestFirst } from "./happy-eyeballs.ts";
 import { tlsOptions } from "./tls-options.ts";
 
@@ -211,8 +212,8 @@ export class Dialer {
       signal.throwIfAborted();
       throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, error);
     }
-    // tinyproxy says 401 where 407 is meant; the header is the proxy's alone (RFC 9110 section 11.7.1).
-    if (response.status !== 407 && !response.headers.has("proxy-authenticate")) return response;
+    const isProxyOwn = response.status === 407 || response.headers.has(QUIRKS.proxyChallengeHeader);
+    if (!isProxyOwn) return response;
     await response.body?.cancel();
     throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, 407);
   }

@@ -1,4 +1,5 @@
 import { Fault } from "../../oci/fault.ts";
+import { QUIRKS } from "../quirks.ts";
 
 export interface RequestSubject {
   readonly upstream: string;
@@ -13,14 +14,14 @@ export interface RequestSubject {
 const DEFAULT_RETRY_AFTER = 60;
 const MAX_RETRY_AFTER = 86_400;
 
-/** What an answer that is no success means. Docker Hub says 401 where others say 404. */
+/** The fault that a response other than a success means. */
 export function faultFromStatus(
   status: number,
   headers: Headers,
   { upstream, what, name, credentials }: RequestSubject,
   now: number = Date.now(),
 ): Fault {
-  if (status === 401 || status === 403) {
+  if (QUIRKS.missingOrPrivateStatuses.has(status)) {
     const asked = credentials === undefined ? {} : { credentials };
     return new Fault({ kind: "upstream-denied", upstream, name, status, ...asked });
   }

@@ -1,0 +1,110 @@
+const statuses = (...codes: number[]): ReadonlySet<number> => new Set(codes);
+
+/**
+ * Where real registries, and the proxies in front of them, differ from the OCI distribution spec v1.1.1
+ * and from RFC 9110, and what this client does about it. Other files use a quirk by its name here.
+ *
+ * Every quirk is handled for every upstream. A host name does not tell which software answers: Harbor,
+ * Nexus, Artifactory and ECR run under their owners' domains, and mirrors and redirects can lead to any
+ * of them. So a deviation is either recognized by the response that shows it, or avoided everywhere
+ * because that costs other registries nothing. No quirk needs a switch by upstream name so far. One
+ * that does belongs in this file, never in a comparison of host names where it matters.
+ *
+ * Each entry says which registry deviates, what is done about it, and the source of the fact.
+ */
+export const QUIRKS = {
+  /**
+   * A HEAD of a manifest that is answered with one of these statuses is not implemented: distribution
+   * 2.2, and gateways that only route GET. `Registry.headManifest` resolves to `undefined`, and callers
+   * use GET. Any other status counts as the answer, even where GET would differ from it
+   * (registry.centos.org: 403).
+   *
+   * Source: distribution/distribution#1485, containerd/containerd#6684.
+   */
+  headUnsupportedStatuses: statuses(405, 501),
+
+  /**
+   * The bytes to GET to learn whether a blob can be read (`end` is exclusive). HEAD cannot tell:
+   * public.ecr.aws answers it with 401 to every client, and a Harbor proxy project answers 404 until it
+   * has cached the blob.
+   *
+   * Source: aws/containers-roadmap#2671, distribution/distribution#4383.
+   */
+  blobProbeRange: { offset: 0, end: 1 },
+
+  /**
+   * The largest `n` in a tag list request. ECR answers a larger one with an error; the spec would have
+   * it send a shorter page.
+   *
+   * Source: google/go-containerregistry#681.
+   */
+  maxTagsPerPage: 1000,
+
+  /**
+   * Statuses that mean "missing or private". Docker Hub answers 401 for a repository that does not
+   * exist, where others answer 404. They become the fault `upstream-denied`, whose message names both
+   * possibilities.
+   *
+   * Source: distribution/distribution#1291, jupyterhub/binderhub#1664.
+   */
+  missingOrPrivateStatuses: statuses(401, 403),
+
+  /**
+   * Statuses with which a storage refuses a signed URL that has expired. Those of quay.io are valid for
+   * ten minutes, and clocks differ. The registry is asked for a new URL; redirects are never cached.
+   *
+   * Source: rpardini/docker-registry-proxy#26.
+   */
+  expiredSignatureStatuses: statuses(401, 403),
+
+  /**
+   * Docker Hub's rate-limit headers, as in draft-ietf-httpapi-ratelimit-headers-02: `100;w=21600`. Their
+   * absence means that there is no limit. A HEAD carries them and is not counted, so
+   * cache/lookup/tag-resolver.ts sends a HEAD before a GET wherever they have been seen.
+   *
+   * Source: https://docs.docker.com/docker-hub/usage/pulls/
+   */
+  rateLimitHeaders: { limit: "ratelimit-limit", remaining: "ratelimit-remaining" },
+
+  /**
+   * The largest token response that is read, in bytes. Tokens of ECR have about 4 KiB.
+   *
+   * Source: aws/containers-roadmap#1589.
+   */
+  maxTokenResponseBytes: 64 * 1024,
+
+  /**
+   * The media type of a response that is not the registry's, even with status 200: captive portals and
+   * filtering proxies send their own page in place of a manifest or a blob.
+   */
+  webPageMediaType: "text/html",
+
+  /**
+   * The header that marks a response as the forward proxy's own, whatever its status: only a proxy may
+   * send it (RFC 9110 section 11.7.1). tinyproxy up to 1.11.2 refuses wrong proxy credentials with 401
+   * in place of 407.
+   *
+   * Source: tinyproxy/tinyproxy#532.
+   */
+  proxyChallengeHeader: "proxy-authenticate",
+} as const;
+
+/*
+ * Quirks that are handled by code rather than by a value:
+ *
+ * - ghcr.io puts a placeholder scope in its challenge and refuses the scope `pull,push`. The scope is
+ *   built from the repository name: auth/token-cache.ts.
+ * - GitLab's tokens may live for only 60 s. Tokens are renewed before they expire: auth/token-cache.ts.
+ * - Docker Hub, ACR and others keep their token endpoint on another host of their domain: auth/realm.ts.
+ * - reg.kyverno.io redirects to ghcr.io, which sends a challenge of its own (kyverno/kyverno#12031). It
+ *   is met with an anonymous token of that host: round-trip.ts.
+ * - registry.access.redhat.com sends no Docker-Content-Digest. The digest is computed from the bytes:
+ *   manifest-requests.ts. It also compresses bodies unless told not to: transport/dialer.ts.
+ * - Some registries answer a Range request with 200 and the whole blob: transport/content-range.ts.
+ * - ghcr.io lacks the referrers API. The referrers tag is read instead: cache/lookup/referrers.ts.
+ * - Artifact Registry sends all tags at once, with keys of its own; others send `"tags": null`:
+ *   list-requests.ts.
+ *
+ * Docker Hub's names are configuration. Its registry host, registry-1.docker.io, and its aliases are in
+ * config/settings.ts. The `library/` prefix of official images is added in server/pull/route.ts.
+ */
