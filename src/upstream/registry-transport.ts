@@ -1,7 +1,7 @@
 import { Dialer, type DialerOptions } from "./transport/dialer.ts";
 import { Keyring, type KeyringOptions } from "./auth/keyring.ts";
 import type { UpstreamObserver } from "./observer.ts";
-import { Slots, type SlotsOptions } from "./transport/slots.ts";
+import { Slots, type SlotsOptions } from "./transport/concurrency-limiter.ts";
 import { TokenCache } from "./auth/token-cache.ts";
 
 /** What all registries of a process share on their way out. */

@@ -17,7 +17,7 @@ import {
 import { QUIRKS } from "./quirks.ts";
 import { checkedRange, checkedWhole, rangeHeader } from "./transport/content-range.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
-import type { SlotKind } from "./transport/slots.ts";
+import type { SlotKind } from "./transport/concurrency-limiter.ts";
 
 /** A blob's bytes on their way here: a `Transfer` of cache/fill/source.ts. */
 export interface BlobTransfer {

@@ -11,7 +11,7 @@ import {
   credentials,
   guarded,
   issuer,
-} from "./upstreamtest/registry-with-tokens.ts";
+} from "./upstreamtest/token-registry.ts";
 import {
   certificate,
   faultOf,

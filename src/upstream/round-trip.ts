@@ -9,7 +9,7 @@ import { CredentialsRefused } from "./auth/keyring.ts";
 import type { RequestKind } from "./observer.ts";
 import { QUIRKS } from "./quirks.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
-import type { Release, SlotKind } from "./transport/slots.ts";
+import type { Release, SlotKind } from "./transport/concurrency-limiter.ts";
 import type { TokenSubject } from "./auth/token-cache.ts";
 
 const MAX_REDIRECTS = 5;

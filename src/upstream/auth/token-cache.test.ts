@@ -7,7 +7,7 @@ import {
   credentials,
   guarded,
   issuer,
-} from "../upstreamtest/registry-with-tokens.ts";
+} from "../upstreamtest/token-registry.ts";
 import { faultOf, rejection, serve, serveRaw, settings } from "../upstreamtest/test-servers.ts";
 
 test("a challenge is answered with a token for the scope that is built here", async () => {

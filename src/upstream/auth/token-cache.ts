@@ -11,7 +11,7 @@ import { QUIRKS } from "../quirks.ts";
 import { CredentialsRefused, identity } from "./keyring.ts";
 import { realmProblem } from "./realm.ts";
 import { faultFromStatus } from "../transport/status-fault.ts";
-import type { Slots } from "../transport/slots.ts";
+import type { Slots } from "../transport/concurrency-limiter.ts";
 
 /** Of all tokens together, in bytes. */
 const MAX_CACHE_BYTES = 8 * 1024 * 1024;

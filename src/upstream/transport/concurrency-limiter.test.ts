@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Slots } from "./slots.ts";
+import { Slots } from "./concurrency-limiter.ts";
 import { faultOf, rejection } from "../upstreamtest/test-servers.ts";
 
 const tiny = { total: 2, each: 2 };
