@@ -119,7 +119,7 @@ describe("credentials come from", () => {
 });
 
 test.each([
-  ["hangs", "sleep 60", "did not answer within 8 s"],
+  ["hangs", "sleep 60", "did not finish within 8 s"],
   ["prints rubbish", "echo '<html>'", "printed no JSON object"],
   ["prints for ever", "yes", "printed more than"],
   ["fails", "exit 3", "exit code 3"],
@@ -159,7 +159,7 @@ test("a realm on another domain gets no credential and no connection", async () 
   const response = await cache.get(path(1));
   expect([response.status, await response.text()]).toEqual([
     502,
-    expect.stringContaining("List it in the upstream's trustedRealms if it is meant"),
+    expect.stringContaining("If that is intended, list it in the upstream's trustedRealms"),
   ]);
   expect(elsewhere.accepted).toBe(0);
   await cache.reconfigure({

@@ -132,9 +132,7 @@ realTest("a registry whose certificate nobody vouches for is found", async () =>
   const upstreams = { "reg.test": localUpstream(registry.url) };
   const { code, rows } = await doctor({ listen: `127.0.0.1:${freePort()}`, upstreams });
   expect(code).toBe(1);
-  expect(of(rows, "tls").join()).toContain(
-    "shows a certificate of an authority that is not trusted",
-  );
+  expect(of(rows, "tls").join()).toContain("presents a certificate of a CA that is not trusted");
 });
 
 realTest("a cache that speaks TLS is asked so, and its certificate is looked at", async () => {
@@ -180,7 +178,7 @@ test("mirrors that pulls pass over are found", async () => {
   expect(of(rows, "mirror")).toEqual([
     `ok: ${plain.url}/: 200`,
     `ok: ${secure.url}/: 200`,
-    expect.stringContaining("an authority that is not trusted"),
+    expect.stringContaining("a CA that is not trusted"),
     expect.stringContaining("refuses connections"),
     `ok: ${plain.url}/elsewhere: 404`,
     `note: ${plain.url}/elsewhere: 404, where a registry answers 200 or 401`,

@@ -219,7 +219,7 @@ test("a storage that is away opens the circuit of blobs alone, and says so", asy
   for (const i of [0, 1]) expect((await at.get(i)).headers.get("cache-status")).toContain("miss");
   const status = await (await at.cache.getAdmin("/api/v1/status")).text();
   expect(status).toContain(
-    `its blobs cannot be had: reg.test cannot be reached: ${storage.address} refuses`,
+    `requests for blobs fail: reg.test cannot be reached: ${storage.address} refuses`,
   );
 }, 30_000);
 

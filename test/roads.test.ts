@@ -87,7 +87,7 @@ describe("a forward proxy (tinyproxy)", () => {
       };
       const wrong = await told("wrong.test");
       expect(wrong).toMatch(
-        /the proxy 127\.0\.0\.1:\d+ \(\S*entrepot\.yaml:\d+:\d+\) refuses to lead to/,
+        /the proxy 127\.0\.0\.1:\d+ \(\S*entrepot\.yaml:\d+:\d+\) refuses to connect to/,
       );
       expect(wrong).toContain("check the user and password");
       expect(wrong).not.toContain("me:wrong");
@@ -133,7 +133,7 @@ realTest(
     const distrusted = await cache.get("/v2/app/manifests/1?ns=distrusted.test");
     expect([distrusted.status, await distrusted.text()]).toEqual([
       502,
-      expect.stringContaining("authority that is not trusted"),
+      expect.stringContaining("a CA that is not trusted"),
     ]);
   },
 );

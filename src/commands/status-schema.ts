@@ -5,7 +5,7 @@ const moment = z.number().describe("milliseconds of the epoch");
 const address = z.object({
   url: z.string(),
   isMirror: z.boolean(),
-  circuit: z.enum(["closed", "open", "trying"]),
+  circuit: z.enum(["closed", "open", "half-open"]),
   /** Why it is not asked, or what failed since it last answered. */
   reason: z.string().optional(),
   since: moment.optional(),

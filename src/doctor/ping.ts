@@ -18,7 +18,7 @@ export async function pinged(
     const answer = await transport.dialer.dial({
       upstream: name,
       allowPrivate,
-      request: "manifest",
+      kind: "manifest",
       method: "GET",
       url,
       headers: {},

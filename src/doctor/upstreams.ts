@@ -113,8 +113,8 @@ async function manifestFindings(
   try {
     // A HEAD, which registries that limit pulls do not count.
     const answer = await roundTrip(settings, transport, {
-      request: "manifest",
-      slot: "metadata",
+      kind: "manifest",
+      permit: "metadata",
       method: "HEAD",
       url,
       repository,

@@ -2,14 +2,14 @@ import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { ManifestError, type Manifest, parseManifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
-import { type BodyEnd, discard, readSmall } from "./transport/response-body.ts";
+import { ANONYMOUS } from "./auth/keyring.ts";
+import { type BodyEnd, discard, readBody } from "./transport/response-body.ts";
 import type { DialResponse } from "./transport/dialer.ts";
 import { roundTrip, type RegistryRequest } from "./round-trip.ts";
 import {
-  ANONYMOUS,
   reportCorrupt,
   circuitFor,
-  limitKind,
+  rateLimitKind,
   type Host,
   type Hosts,
   blockedBy,
@@ -19,36 +19,37 @@ import { type RequestSubject, faultFromStatus } from "./transport/status-fault.t
 import type { RegistryTransport } from "./registry-transport.ts";
 
 /** For a body that is read into memory, from its headers to its end. In milliseconds. */
-const SMALL_BODY_DEADLINE = 30_000;
-/** What a large body has to bring before it breaks, in bytes, so that there is a point in asking the registry again. */
-const WORTH_IT = 1024 * 1024;
-/** The part of the patience that one mirror gets: what comes after it needs time as well. */
-const MIRROR_PATIENCE = 1 / 3;
+const SMALL_BODY_TIMEOUT = 30_000;
+/** A body that breaks after this many bytes made progress: it does not count against the registry. */
+const MIN_PROGRESS_BYTES = 1024 * 1024;
+/** The part of the timeout that one mirror gets, so that time is left for the hosts after it. */
+const MIRROR_TIMEOUT_SHARE = 1 / 3;
 
-/** A question to whichever of an upstream's addresses answers it. */
+/** A request to an upstream, for whichever of its hosts can serve it. */
 export interface HostRequest extends Omit<RegistryRequest, "url"> {
-  /** Below the address that is asked. */
+  /** Relative to the repository: `manifests/latest`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
-  /** Only this address is asked, and there this very URL: the next page of a list. */
+  /** The next page of a list: the request goes to this host and this URL only. */
   readonly page?: { readonly host: Host; readonly url: URL };
 }
 
-/** An answer, and who gave it. */
+/** A response, and the host that sent it. */
 export interface HostResponse extends DialResponse {
   readonly host: Host;
+  /** The URL that was requested, before any redirect. */
   readonly url: URL;
-  /** How long a small body may take, in milliseconds. */
+  /** For the complete body, where it is read into memory. In milliseconds. */
   readonly timeout: number;
 }
 
-/** Makes use of an answer of status 200 or 206; what it throws is the fault of who gave it. */
-export type ResponseHandler<Value> = (answer: HostResponse) => Promise<Value>;
+/** Processes a response of status 200 or 206. A Fault that it throws counts against the host. */
+export type ResponseHandler<Value> = (response: HostResponse) => Promise<Value>;
 
 /**
- * Questions to one upstream whose answers can be used: anything else is a Fault, and the health and
- * limits of who was asked know. Mirrors come first; what they lack or fail is asked of the next, and
- * what is told in the end is what the upstream's own address said.
+ * Sends requests to an upstream's hosts until one serves it. Mirrors come first; whatever one lacks or
+ * fails is requested from the next host, and the registry itself is the last. Any response that cannot be
+ * used becomes a Fault. Outcomes are recorded in the circuit breakers and rate limits of each host.
  */
 export class Failover {
   readonly #hosts: Hosts;
@@ -66,59 +67,74 @@ export class Failover {
     this.#hosts.configure(settings);
   }
 
-  /** @returns what was made of the first answer that could be used */
+  /**
+   * @returns what the handler made of the first usable response
+   * @throws Fault of the last host that was tried or blocked; the signal's reason where the caller aborted
+   */
   async send<Value>(
-    asked: Omit<RequestSubject, "upstream">,
-    question: HostRequest,
-    use: ResponseHandler<Value>,
+    subject: Omit<RequestSubject, "upstream">,
+    request: HostRequest,
+    handle: ResponseHandler<Value>,
   ): Promise<Value> {
-    const { page } = question;
+    const { page } = request;
     if (page) {
-      const { timeout: patience } = this.#transport;
-      return this.#askHost(page.host, asked, { ...question, url: page.url, patience }, use);
+      const { timeout } = this.#transport;
+      return this.#sendToHost(page.host, subject, { ...request, url: page.url, timeout }, handle);
     }
     const deadline = performance.now() + this.#transport.timeout;
-    let told: Fault | undefined;
-    const doubted = new Map<Host, Fault>();
+    let lastFault: Fault | undefined;
+    /** Mirrors that sent a malformed manifest. */
+    const suspects = new Map<Host, Fault>();
     for (const host of this.#hosts.all) {
       const left = deadline - performance.now();
-      // A mirror that failed a moment ago has others beside it; the upstream itself has none.
-      if (host.isMirror && circuitFor(host, question.request).isUnhealthy()) continue;
-      if (!host.resolves && isByName(question)) continue;
-      const reserved = blockedBy(host, this.#who, question.request);
-      if (reserved) {
-        told = reserved;
+      // An unhealthy mirror is skipped, because there are hosts after it. The registry itself is not.
+      if (host.isMirror && circuitFor(host, request.kind).isUnhealthy()) continue;
+      if (!host.canResolve && isUnverifiable(request)) continue;
+      const blocked = blockedBy(host, this.#account, request.kind);
+      if (blocked) {
+        lastFault = blocked;
         continue;
       }
       try {
-        const share = host.isMirror ? this.#transport.timeout * MIRROR_PATIENCE : left;
-        const url = below(host, question);
-        const patience = Math.min(share, left);
-        const value = await this.#askHost(host, asked, { ...question, url, patience }, use);
-        for (const [mirror, fault] of doubted)
+        const share = host.isMirror ? this.#transport.timeout * MIRROR_TIMEOUT_SHARE : left;
+        const url = urlAt(host, request);
+        const timeout = Math.min(share, left);
+        const value = await this.#sendToHost(host, subject, { ...request, url, timeout }, handle);
+        for (const [mirror, fault] of suspects) {
           reportCorrupt(mirror, fault, this.#transport.observe);
+        }
         return value;
       } catch (error) {
         if (!host.isMirror || !(error instanceof Fault)) throw error;
-        if (isOfForm(error)) doubted.set(host, error);
-        told = error;
+        if (isMalformedManifest(error)) suspects.set(host, error);
+        lastFault = error;
       }
     }
-    throw told ?? this.invalidResponse("no address to ask");
+    throw lastFault ?? this.invalidResponse("it has no host for this request");
   }
 
-  /** Reads the whole of an answer that is no part of something. */
-  async read(answer: HostResponse, what: string, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (answer.status !== 200) {
-      await answer.body?.cancel();
-      throw this.invalidResponse(`a part of ${what} where the whole was asked for`);
+  /**
+   * Reads a complete response into memory.
+   *
+   * @param what for messages: `a manifest`
+   * @param limit in bytes
+   * @throws Fault `upstream-invalid-response` for a part, or for more than the limit
+   */
+  async read(
+    response: HostResponse,
+    what: string,
+    limit: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    if (response.status !== 200) {
+      await response.body?.cancel();
+      throw this.invalidResponse(`a part of ${what} where the complete one was requested`);
     }
     const upstream = this.#settings.name;
-    return readSmall(answer.body, { upstream, what, limit, deadline: answer.timeout });
+    return readBody(response.body, { upstream, what, limit, timeout: response.timeout });
   }
 
-  /** What a manifest says. */
-  manifest({ headers }: HostResponse, bytes: Uint8Array): Manifest {
+  /** @throws Fault `upstream-invalid-response` for a malformed manifest */
+  parseManifest({ headers }: HostResponse, bytes: Uint8Array): Manifest {
     try {
       return parseManifest(bytes, bareMediaType(headers.get("content-type")));
     } catch (error) {
@@ -132,41 +148,39 @@ export class Failover {
     return new Fault({ kind: "upstream-invalid-response", upstream, reason }, { cause });
   }
 
-  get #who(): string {
-    return this.#transport.keyring.identity(this.#settings.name);
+  get #account(): string {
+    return this.#transport.keyring.account(this.#settings.name);
   }
 
-  #askHost<Value>(
+  #sendToHost<Value>(
     host: Host,
-    asked: Omit<RequestSubject, "upstream">,
-    question: HostRequest & { readonly url: URL; readonly patience: number },
-    use: ResponseHandler<Value>,
+    subject: Omit<RequestSubject, "upstream">,
+    request: HostRequest & { readonly url: URL; readonly timeout: number },
+    handle: ResponseHandler<Value>,
   ): Promise<Value> {
     const { name } = this.#settings;
-    return this.#watched(host, question.request, async () => {
-      const { path: _, query: __, page: ___, patience, ...rest } = question;
-      const answer = await roundTrip(
-        host.settings,
-        { ...this.#transport, timeout: patience },
-        rest,
-      );
-      const { status, headers } = answer;
-      // Known only now: a helper may have been asked on the way.
-      const who = host.isMirror ? ANONYMOUS : this.#who;
-      // A storage has limits of its own, which are not the registry's.
-      if (limitKind(question.request) === "metadata") host.limits.readHeaders(who, headers);
+    return this.#recordOutcome(host, request.kind, async () => {
+      const { path: _, query: __, page: ___, timeout, ...rest } = request;
+      const response = await roundTrip(host.settings, { ...this.#transport, timeout }, rest);
+      const { status, headers } = response;
+      // Read only now: a credential helper may have run during the request.
+      const account = host.isMirror ? ANONYMOUS : this.#account;
+      // A storage that serves blobs has rate limits of its own.
+      if (rateLimitKind(request.kind) === "metadata") host.limits.readHeaders(account, headers);
       if (status !== 200 && status !== 206) {
-        await discard(answer.body);
+        await discard(response.body);
         const credentials = this.#credentialState(host);
-        throw faultFromStatus(status, headers, { upstream: name, ...asked, credentials });
+        throw faultFromStatus(status, headers, { upstream: name, ...subject, credentials });
       }
       if (bareMediaType(headers.get("content-type")) === QUIRKS.webPageMediaType) {
-        await answer.body?.cancel();
-        throw this.invalidResponse(`a web page in place of ${asked.what} ${asked.name}`);
+        await response.body?.cancel();
+        throw this.invalidResponse(`a web page in place of ${subject.resource} ${subject.name}`);
       }
-      if (question.slot === "blob") void answer.ended.then((end) => noteBody(host, end));
-      const forBody = host.isMirror ? patience : SMALL_BODY_DEADLINE;
-      return use({ ...answer, host, url: question.url, timeout: forBody });
+      if (request.permit === "blob") {
+        void response.ended.then((end) => recordBodyEnd(host, end));
+      }
+      const bodyTimeout = host.isMirror ? timeout : SMALL_BODY_TIMEOUT;
+      return handle({ ...response, host, url: request.url, timeout: bodyTimeout });
     });
   }
 
@@ -176,56 +190,61 @@ export class Failover {
     return keyring.status(host.settings).state === "refused" ? "refused" : "used";
   }
 
-  async #watched<T>(
+  /** Runs a request and records its outcome in the host's circuit breaker and rate limits. */
+  async #recordOutcome<T>(
     host: Host,
-    request: RegistryRequest["request"],
-    work: () => Promise<T>,
+    requestKind: RegistryRequest["kind"],
+    run: () => Promise<T>,
   ): Promise<T> {
-    const circuit = circuitFor(host, request);
-    const kind = limitKind(request);
-    // Asked for when it is needed: a helper may have been asked on the way.
-    const who = (): string => (host.isMirror ? ANONYMOUS : this.#who);
+    const circuit = circuitFor(host, requestKind);
+    const limitKind = rateLimitKind(requestKind);
+    // Read only when it is needed: a credential helper may have run during the request.
+    const account = (): string => (host.isMirror ? ANONYMOUS : this.#account);
     try {
-      const result = await work();
+      const result = await run();
       circuit.succeeded();
-      if (kind === "metadata") host.limits.passed(who());
+      if (limitKind === "metadata") host.limits.succeeded(account());
       return result;
     } catch (error) {
       if (!(error instanceof Fault)) {
         circuit.abandoned();
         throw error;
       }
-      if (error.detail.kind === "upstream-invalid-response" && !isOfForm(error))
-        reportCorrupt(host, error, this.#transport.observe);
-      circuit.failed(error);
       const { detail } = error;
-      if (detail.kind === "upstream-rate-limited")
-        host.limits.limited(who(), kind, detail.retryAfter);
-      if (detail.kind === "not-found" && kind === "metadata") host.limits.passed(who());
+      if (detail.kind === "upstream-invalid-response" && !isMalformedManifest(error)) {
+        reportCorrupt(host, error, this.#transport.observe);
+      }
+      circuit.failed(error);
+      if (detail.kind === "upstream-rate-limited") {
+        host.limits.rateLimited(account(), limitKind, detail.retryAfter);
+      }
+      if (detail.kind === "not-found" && limitKind === "metadata") {
+        host.limits.succeeded(account());
+      }
       throw error;
     }
   }
 }
 
 /**
- * A mirror has others beside it, which may do better. Of the registry itself only what brings nothing
- * counts: a download goes on at its offset, and comes to its end that way.
+ * Any body that breaks counts against a mirror, because other hosts may do better. Against the registry
+ * itself only one without progress counts: a fill resumes at its offset, and completes that way.
  */
-function noteBody({ blobCircuit: blobs, isMirror }: Host, { how, bytes, fault }: BodyEnd): void {
-  if (how === "whole") blobs.bodyCompleted();
-  if (fault && (isMirror || bytes < WORTH_IT)) blobs.bodyBroke(fault);
+function recordBodyEnd({ blobCircuit, isMirror }: Host, { outcome, bytes, fault }: BodyEnd): void {
+  if (outcome === "complete") blobCircuit.bodyCompleted();
+  if (fault && (isMirror || bytes < MIN_PROGRESS_BYTES)) blobCircuit.bodyBroke(fault);
 }
 
 /**
- * A manifest whose form is wrong may be what was pushed. Who sent it lied only if somebody else has
- * another one.
+ * A malformed manifest may be what was pushed. It counts against a mirror only if another host then sends
+ * a valid one.
  */
-function isOfForm({ cause }: Fault): boolean {
+function isMalformedManifest({ cause }: Fault): boolean {
   return cause instanceof ManifestError;
 }
 
-/** Below a host's address; the names in a path were checked, so nothing in it needs escaping. */
-function below(host: Host, { repository, path, query = {} }: HostRequest): URL {
+/** The URL of a request at a host. Repository, tag and digest were validated: nothing needs escaping. */
+function urlAt(host: Host, { repository, path, query = {} }: HostRequest): URL {
   const url = new URL(host.settings.url);
   const base = url.pathname.replace(/\/+$/, "");
   url.pathname = `${base}${host.overridePath ? "" : "/v2"}/${repository}/${path}`;
@@ -233,7 +252,10 @@ function below(host: Host, { repository, path, query = {} }: HostRequest): URL {
   return url;
 }
 
-/** Whether an answer has to be believed: content proves itself by its digest, which has a colon as no tag has. */
-function isByName({ path }: HostRequest): boolean {
+/**
+ * Whether the response cannot be verified by a digest in the path. Digests contain a colon, and tags
+ * cannot.
+ */
+function isUnverifiable({ path }: HostRequest): boolean {
   return !path.includes(":") || path.startsWith("referrers/");
 }

@@ -1,164 +1,163 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
+import { ANONYMOUS } from "./auth/keyring.ts";
 import { type CircuitState, type Failure, CircuitBreaker } from "./health/circuit-breaker.ts";
-import { type Budget, type LimitKind, RateLimits } from "./health/rate-limits.ts";
+import { type Budget, type RateLimitKind, RateLimits } from "./health/rate-limits.ts";
 import type { RequestKind, UpstreamObserver } from "./observer.ts";
 
-/** One address of an upstream: a mirror's or its own. */
+/** One address of an upstream: a mirror's or the registry's own. */
 export interface Host {
-  /** The upstream's settings as they are for this address. */
+  /** The upstream's settings with this host's URL, and for a mirror without credentials. */
   readonly settings: UpstreamSettings;
   readonly isMirror: boolean;
-  /** Whether its path takes the place of `/v2`. */
+  /** Whether the URL's path replaces `/v2`, as containerd's `override_path`. */
   readonly overridePath: boolean;
-  /** Whether it is asked where tags point to. */
-  readonly resolves: boolean;
-  /** As it gives manifests and lists. */
+  /** Whether it may resolve tags, as containerd's `resolve` capability. */
+  readonly canResolve: boolean;
+  /** For manifests and lists. */
   readonly metadataCircuit: CircuitBreaker;
-  /** As it gives blobs: mostly another host does that, and what it fails says nothing of manifests. */
+  /** For blobs: another host often serves them, and its failures say nothing about manifests. */
   readonly blobCircuit: CircuitBreaker;
   readonly limits: RateLimits;
 }
 
-/** What is known of a host, for people and metrics. */
+/** A host's state, for `entrepot status` and metrics. */
 export interface HostStatus {
   readonly url: string;
   readonly isMirror: boolean;
   readonly circuit: CircuitState;
-  /** Why it is not, or was not, asked. */
+  /** Why it gets no requests, or what failed since its last response. */
   readonly reason?: string;
-  /** Since when it fails, in milliseconds of the epoch. */
+  /** When it began to fail, in milliseconds of the epoch. */
   readonly since?: number;
-  /** The last failure, whatever came after it. */
-  readonly last?: Failure;
+  /** The last failure ever, even if there were responses after it. */
+  readonly lastFailure?: Failure;
   readonly budget?: Budget;
-  /** Seconds until it may be asked again after a 429. */
-  readonly limitedFor?: number;
+  /** Seconds until it gets requests again after a 429. */
+  readonly retryAfter?: number;
 }
 
-/** The addresses of an upstream in the order in which they are asked: its mirrors, then its own. */
+/** An upstream's hosts in the order in which they are tried: its mirrors, then the registry itself. */
 export class Hosts {
-  #known = new Map<string, Known>();
+  #health = new Map<string, HostHealth>();
   readonly #now: (() => number) | undefined;
   #hosts: readonly Host[] = [];
 
   constructor(settings: UpstreamSettings, circuit?: CircuitBreaker, now?: () => number) {
     this.#now = now;
     if (circuit) {
-      const limits = this.#limits(settings);
-      const blobs = this.#health();
-      this.#known.set(settings.url.href, {
+      this.#health.set(settings.url.href, {
         metadataCircuit: circuit,
-        blobCircuit: blobs,
-        limits,
-        road: roadOf(settings),
+        blobCircuit: this.#newCircuit(),
+        limits: this.#newLimits(settings),
+        route: routeKey(settings),
       });
     }
     this.configure(settings);
   }
 
-  /** Takes up changed settings; what is known of an address that is reached as before is kept. */
+  /** Applies changed settings. A host keeps its health if it is reached by the same route as before. */
   configure(settings: UpstreamSettings): void {
     const { mirrors = [], client: _, credentials: __, ...rest } = settings;
-    const before = this.#known;
-    this.#known = new Map();
-    const placed = (view: UpstreamSettings, how: Pick<Host, "overridePath" | "resolves">): Host => {
-      const {
-        metadataCircuit: circuit,
-        blobCircuit: blobs,
-        limits,
-      } = this.#state(view, this.#known.get(view.url.href) ?? before.get(view.url.href));
+    const before = this.#health;
+    this.#health = new Map();
+    const host = (
+      view: UpstreamSettings,
+      capabilities: Pick<Host, "overridePath" | "canResolve">,
+    ): Host => {
+      const known = this.#health.get(view.url.href) ?? before.get(view.url.href);
+      const { metadataCircuit, blobCircuit, limits } = this.#healthOf(view, known);
       return {
         settings: view,
         isMirror: view !== settings,
-        ...how,
-        metadataCircuit: circuit,
-        blobCircuit: blobs,
+        ...capabilities,
+        metadataCircuit,
+        blobCircuit,
         limits,
       };
     };
-    // Credentials and certificates are for the registry: a mirror belongs to somebody else.
-    const views = mirrors.map(({ url, allowPrivate, overridePath, resolve, ca = rest.ca }) => {
+    // Credentials and client certificates are for the registry: a mirror has another operator.
+    const hosts = mirrors.map(({ url, allowPrivate, overridePath, resolve, ca = rest.ca }) => {
       const view = { ...rest, url, allowPrivate, ...(ca === undefined ? {} : { ca }) };
-      return placed(view, { overridePath, resolves: resolve });
+      return host(view, { overridePath, canResolve: resolve });
     });
-    this.#hosts = [...views, placed(settings, { overridePath: false, resolves: true })];
+    this.#hosts = [...hosts, host(settings, { overridePath: false, canResolve: true })];
   }
 
   get all(): readonly Host[] {
     return this.#hosts;
   }
 
-  /** Whether it is better to answer without asking, where that is possible. */
-  isUnhealthy(who: string): boolean {
+  /** Whether cached content is better served without a request: see `Registry.isUnhealthy`. */
+  isUnhealthy(account: string): boolean {
     return this.#hosts.every(
-      ({ metadataCircuit: circuit, limits, isMirror }) =>
-        circuit.isUnhealthy() || limits.shouldBackOff(isMirror ? ANONYMOUS : who),
+      ({ metadataCircuit, limits, isMirror }) =>
+        metadataCircuit.isUnhealthy() || limits.shouldBackOff(isMirror ? ANONYMOUS : account),
     );
   }
 
-  /** The last failure of the upstream's own address since it answered. */
+  /** The last failure of the registry itself since its last response. */
   get fault(): Fault | undefined {
     return this.#hosts.at(-1)?.metadataCircuit.fault;
   }
 
-  status(who: string): HostStatus[] {
-    return this.#hosts.map(
-      ({ settings, metadataCircuit: circuit, blobCircuit: blobs, limits, isMirror }) => {
-        const as = isMirror ? ANONYMOUS : who;
-        const limited = limits.fault(as, "metadata");
-        const failing = circuit.state === "closed" && blobs.fault ? blobs : circuit;
-        const what = failing === blobs ? "its blobs cannot be had: " : "";
-        const reason = failing.fault ? `${what}${failing.fault.message}` : limited?.message;
-        const last = latest(circuit.last, blobs.last);
-        const budget = limits.budget(as);
-        return {
-          url: settings.url.href,
-          isMirror,
-          circuit: failing.state,
-          ...(reason === undefined ? {} : { reason }),
-          ...(failing.since === undefined ? {} : { since: failing.since }),
-          ...(last ? { last } : {}),
-          ...(budget ? { budget } : {}),
-          ...(limited?.detail.kind === "upstream-rate-limited"
-            ? { limitedFor: limited.detail.retryAfter }
-            : {}),
-        };
-      },
-    );
+  status(upstreamAccount: string): HostStatus[] {
+    return this.#hosts.map(({ settings, metadataCircuit, blobCircuit, limits, isMirror }) => {
+      const account = isMirror ? ANONYMOUS : upstreamAccount;
+      const rateLimited = limits.fault(account, "metadata");
+      const failsForBlobs = metadataCircuit.state === "closed" && blobCircuit.fault !== undefined;
+      const circuit = failsForBlobs ? blobCircuit : metadataCircuit;
+      const prefix = failsForBlobs ? "requests for blobs fail: " : "";
+      const reason = circuit.fault ? `${prefix}${circuit.fault.message}` : rateLimited?.message;
+      const lastFailure = latest(metadataCircuit.lastFailure, blobCircuit.lastFailure);
+      const budget = limits.budget(account);
+      return {
+        url: settings.url.href,
+        isMirror,
+        circuit: circuit.state,
+        ...(reason === undefined ? {} : { reason }),
+        ...(circuit.since === undefined ? {} : { since: circuit.since }),
+        ...(lastFailure ? { lastFailure } : {}),
+        ...(budget ? { budget } : {}),
+        ...(rateLimited?.detail.kind === "upstream-rate-limited"
+          ? { retryAfter: rateLimited.detail.retryAfter }
+          : {}),
+      };
+    });
   }
 
-  #state(settings: UpstreamSettings, before: Known | undefined): Known {
-    const road = roadOf(settings);
-    // By another road it may well answer: its failures were that one's. Its limits are not.
-    const known =
-      before?.road === road
+  #healthOf(settings: UpstreamSettings, before: HostHealth | undefined): HostHealth {
+    const route = routeKey(settings);
+    // Failures belong to the route, and another one may work. Rate limits belong to the host.
+    const health =
+      before?.route === route
         ? before
         : {
-            metadataCircuit: this.#health(),
-            blobCircuit: this.#health(),
-            limits: before?.limits ?? this.#limits(settings),
-            road,
+            metadataCircuit: this.#newCircuit(),
+            blobCircuit: this.#newCircuit(),
+            limits: before?.limits ?? this.#newLimits(settings),
+            route,
           };
-    this.#known.set(settings.url.href, known);
-    return known;
+    this.#health.set(settings.url.href, health);
+    return health;
   }
 
-  #health(): CircuitBreaker {
+  #newCircuit(): CircuitBreaker {
     return new CircuitBreaker(this.#now ? { now: this.#now } : {});
   }
 
-  #limits({ name }: UpstreamSettings): RateLimits {
+  #newLimits({ name }: UpstreamSettings): RateLimits {
     return new RateLimits({ upstream: name, ...(this.#now ? { now: this.#now } : {}) });
   }
 }
 
-interface Known extends Pick<Host, "metadataCircuit" | "blobCircuit" | "limits"> {
-  readonly road: string;
+/** What is kept of a host, by its URL, when settings change. */
+interface HostHealth extends Pick<Host, "metadataCircuit" | "blobCircuit" | "limits"> {
+  readonly route: string;
 }
 
-/** All that decides whether an address can be reached. */
-function roadOf({ allowPrivate, proxy, ca, client }: UpstreamSettings): string {
+/** A key of the settings that determine whether a host is reachable. */
+function routeKey({ allowPrivate, proxy, ca, client }: UpstreamSettings): string {
   return JSON.stringify([allowPrivate, proxy, ca, client]);
 }
 
@@ -166,32 +165,29 @@ function latest(one: Failure | undefined, other: Failure | undefined): Failure |
   return one && other ? (one.at < other.at ? other : one) : (one ?? other);
 }
 
-/** What a host's answers to such questions tell of. */
+/** The circuit breaker for requests of a kind. */
 export function circuitFor(
-  { metadataCircuit: circuit, blobCircuit: blobs }: Host,
-  request: RequestKind,
+  { metadataCircuit, blobCircuit }: Host,
+  kind: RequestKind,
 ): CircuitBreaker {
-  return request === "blob" ? blobs : circuit;
+  return kind === "blob" ? blobCircuit : metadataCircuit;
 }
 
-export function limitKind(request: RequestKind): LimitKind {
-  return request === "blob" ? "blob" : "metadata";
+export function rateLimitKind(kind: RequestKind): RateLimitKind {
+  return kind === "blob" ? "blob" : "metadata";
 }
 
-/** Who a mirror is asked as. */
-export const ANONYMOUS = "anonymous";
-
-/** Why a host is not asked for this now. */
-export function blockedBy(host: Host, who: string, request: RequestKind): Fault | undefined {
-  const limited = host.limits.fault(host.isMirror ? ANONYMOUS : who, limitKind(request));
-  return limited ?? circuitFor(host, request).admit();
+/** Why a host gets no request of this kind now; `undefined` where it is admitted. */
+export function blockedBy(host: Host, account: string, kind: RequestKind): Fault | undefined {
+  const rateLimited = host.limits.fault(host.isMirror ? ANONYMOUS : account, rateLimitKind(kind));
+  return rateLimited ?? circuitFor(host, kind).admit();
 }
 
 /**
- * Takes note that a host sent something else than what was asked for. The registry itself stays: there
- * is nobody else to ask.
+ * Reports that a host sent something other than what was requested. A mirror is ejected. The registry
+ * itself is not: there is no other host to ask.
  *
- * @returns whether others are asked from now on
+ * @returns whether other hosts are used from now on
  */
 export function reportCorrupt(host: Host, fault: Fault, observe?: UpstreamObserver): boolean {
   if (!host.isMirror) return false;
@@ -200,7 +196,7 @@ export function reportCorrupt(host: Host, fault: Fault, observe?: UpstreamObserv
     .map((circuit) => circuit.eject(fault))
     .includes(true);
   if (isNew) {
-    observe?.({ type: "condemned", upstream, mirror: url.href, reason: fault.message });
+    observe?.({ type: "ejected", upstream, mirror: url.href, reason: fault.message });
   }
   return true;
 }

@@ -5,12 +5,12 @@ import { faultOf, registry, repository, serve, tag } from "./upstreamtest/test-s
 const app = repository("team/app");
 const manifestDigest = digestOf(new TextEncoder().encode('{"schemaVersion":2}'));
 
-test("tags, with and without more of them", async () => {
+test("a tag page has the valid tags and says whether there are more", async () => {
   using server = serve(({ path }) =>
     path.includes("last=")
       ? Response.json({ name: "team/app", tags: null })
       : Response.json(
-          { name: "team/app", tags: ["v1", "no tag", 7, "v2"], manifest: {} },
+          { name: "team/app", tags: ["v1", "not valid", 7, "v2"], manifest: {} },
           { headers: { link: '</v2/team/app/tags/list?last=v2&n=1000>; rel="next"' } },
         ),
   );
@@ -20,13 +20,13 @@ test("tags, with and without more of them", async () => {
     more: true,
   });
   expect(await subject.listTags(app, { n: 2, last: "v2" })).toEqual({ tags: [], more: false });
-  expect(server.seen.map(({ path }) => path)).toEqual([
+  expect(server.requests.map(({ path }) => path)).toEqual([
     "/v2/team/app/tags/list?n=1000",
     "/v2/team/app/tags/list?n=2&last=v2",
   ]);
 });
 
-test("tags that are none", async () => {
+test("a tag list without an array, or over 4 MiB, is invalid", async () => {
   let body = '{"tags":"v1"}';
   using server = serve(() => new Response(body));
   const subject = registry(server.port);
@@ -35,7 +35,7 @@ test("tags that are none", async () => {
   expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-invalid-response");
 });
 
-test("referrers over pages, and of a registry that lacks them", async () => {
+test("referrers are collected over all pages; without the API they are undefined", async () => {
   using server = serve(({ path }) => {
     const page = Number(/page=(\d+)/.exec(path)?.[1] ?? "1");
     const link = `<?page=${page + 1}>; rel="next"`;
@@ -53,20 +53,20 @@ test("referrers over pages, and of a registry that lacks them", async () => {
   expect(await registry(without.port).referrers(app, manifestDigest)).toBeUndefined();
 });
 
-test("referrers that do not end, and that lead elsewhere", async () => {
+test("referrers with endless pages, or with a next page at another host, are invalid", async () => {
   let link = "";
   using server = serve(() => {
-    link ||= '<?again>; rel="next"';
+    link ||= '<?page>; rel="next"';
     return Response.json({ manifests: [] }, { headers: { link } });
   });
   const subject = registry(server.port);
   expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe(
     "upstream-invalid-response",
   );
-  expect(server.seen).toHaveLength(20);
+  expect(server.requests).toHaveLength(20);
   link = '<http://evil.example/v2/>; rel="next"';
   expect((await faultOf(subject.referrers(app, manifestDigest))).kind).toBe(
     "upstream-invalid-response",
   );
-  expect(server.seen).toHaveLength(21);
+  expect(server.requests).toHaveLength(21);
 });

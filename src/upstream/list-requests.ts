@@ -8,12 +8,12 @@ import { QUIRKS } from "./quirks.ts";
 import { isObject, parseObject } from "./transport/json.ts";
 
 const MAX_TAGS_BYTES = 4 * 1024 * 1024;
-/** Of all pages together. */
+/** For all pages together. */
 const MAX_REFERRERS_BYTES = 8 * 1024 * 1024;
 const MAX_REFERRERS_PAGES = 20;
 
 export interface TagPage {
-  /** In the registry's order; what is no tag by the specification's grammar is left out. */
+  /** In the registry's order, without those that are invalid by the spec's grammar. */
   readonly tags: readonly Tag[];
   /** Whether the registry has more after the last one. */
   readonly more: boolean;
@@ -28,10 +28,10 @@ export async function listTags(
 ): Promise<TagPage> {
   const n = String(Math.min(Math.max(page.n, 1), QUIRKS.maxTagsPerPage));
   return failover.send(
-    { what: "repository", name: repository },
+    { resource: "repository", name: repository },
     {
-      request: "tags",
-      slot: "metadata",
+      kind: "tags",
+      permit: "metadata",
       method: "GET",
       path: "tags/list",
       query: { n, ...(page.last === undefined ? {} : { last: page.last }) },
@@ -39,16 +39,16 @@ export async function listTags(
       headers: { accept: "application/json" },
       signal,
     },
-    async (answer) => {
-      const body = parseObject(await failover.read(answer, "a list of tags", MAX_TAGS_BYTES));
+    async (response) => {
+      const body = parseObject(await failover.read(response, "a tag list", MAX_TAGS_BYTES));
       const names = body?.["tags"] ?? [];
       if (!body || !Array.isArray(names)) {
-        throw failover.invalidResponse(`what should be the tags of ${repository} is no list`);
+        throw failover.invalidResponse(`the tag list of ${repository} has no array of tags`);
       }
       const tags = names.flatMap(
         (name: unknown) => (typeof name === "string" && parseTag(name)) || [],
       );
-      return { tags, more: nextLink(answer.headers.get("link")) !== undefined };
+      return { tags, more: nextLink(response.headers.get("link")) !== undefined };
     },
   );
 }
@@ -63,60 +63,64 @@ export async function listReferrers(
   const descriptors: Record<string, unknown>[] = [];
   const path = `referrers/${digest}`;
   let next: HostRequest["page"];
-  let left = MAX_REFERRERS_BYTES;
+  let bytesLeft = MAX_REFERRERS_BYTES;
   for (let page = 1; ; page += 1) {
-    const at = { path, ...(next ? { page: next } : {}) };
-    const found = await askPage(failover, repository, at, signal, async (answer) => {
-      const bytes = await failover.read(answer, "a list of referrers", left);
+    const target = { path, ...(next ? { page: next } : {}) };
+    const found = await sendPageRequest(failover, repository, target, signal, async (response) => {
+      const bytes = await failover.read(response, "a list of referrers", bytesLeft);
       const manifests = parseObject(bytes)?.["manifests"];
       if (!Array.isArray(manifests)) {
-        throw failover.invalidResponse(`what should be the referrers of ${digest} is no index`);
+        throw failover.invalidResponse(`the referrers of ${digest} are not an image index`);
       }
-      const link = nextLink(answer.headers.get("link"));
-      const more = link === undefined ? undefined : samePlace(failover, link, answer.url);
-      return { manifests, bytes: bytes.byteLength, host: answer.host, more };
+      const link = nextLink(response.headers.get("link"));
+      const url = link === undefined ? undefined : sameOrigin(failover, link, response.url);
+      return { manifests, bytes: bytes.byteLength, host: response.host, nextUrl: url };
     });
     if (!found && page === 1) return undefined;
-    if (!found)
+    if (!found) {
       throw failover.invalidResponse(`page ${page} of the referrers of ${digest} is missing`);
-    left -= found.bytes;
-    descriptors.push(...found.manifests.filter(isObject));
-    if (!found.more) return descriptors;
-    if (page === MAX_REFERRERS_PAGES) {
-      throw failover.invalidResponse(`over ${MAX_REFERRERS_PAGES} pages of referrers of ${digest}`);
     }
-    next = { host: found.host, url: found.more };
+    bytesLeft -= found.bytes;
+    descriptors.push(...found.manifests.filter(isObject));
+    if (!found.nextUrl) return descriptors;
+    if (page === MAX_REFERRERS_PAGES) {
+      throw failover.invalidResponse(
+        `more than ${MAX_REFERRERS_PAGES} pages of referrers of ${digest}`,
+      );
+    }
+    next = { host: found.host, url: found.nextUrl };
   }
 }
 
-async function askPage<Value>(
+/** `undefined` for a 404. */
+async function sendPageRequest<Value>(
   failover: Failover,
   repository: RepositoryName,
-  at: Pick<HostRequest, "path" | "page">,
+  target: Pick<HostRequest, "path" | "page">,
   signal: AbortSignal | undefined,
-  use: ResponseHandler<Value>,
+  handle: ResponseHandler<Value>,
 ): Promise<Value | undefined> {
-  const asked = { what: "repository", name: repository } as const;
-  const question = {
-    request: "referrers",
-    slot: "metadata",
+  const subject = { resource: "repository", name: repository } as const;
+  const request = {
+    kind: "referrers",
+    permit: "metadata",
     method: "GET",
-    ...at,
+    ...target,
     repository,
     headers: { accept: OCI_INDEX },
     signal,
   } as const;
   try {
-    return await failover.send(asked, question, use);
+    return await failover.send(subject, request, handle);
   } catch (error) {
     if (error instanceof Fault && error.detail.kind === "not-found") return undefined;
     throw error;
   }
 }
 
-/** A Link is followed at the registry that sent it only: elsewhere its token would be somebody else's. */
-function samePlace(failover: Failover, link: string, from: URL): URL {
+/** A Link is followed only to the origin that sent it: the request carries a token for that origin. */
+function sameOrigin(failover: Failover, link: string, from: URL): URL {
   const next = URL.parse(link, from.href);
   if (next?.origin === from.origin) return next;
-  throw failover.invalidResponse("the next page of its referrers is at another host");
+  throw failover.invalidResponse("the next page of the referrers is at another host");
 }

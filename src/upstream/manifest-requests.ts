@@ -45,7 +45,9 @@ export async function headManifest(
     return await send("HEAD", failover, repository, reference, signal, async ({ headers }) => {
       const digest = claimedDigest(headers);
       if (digest && looksLikeDigest(reference) && digest !== reference) {
-        throw failover.invalidResponse(`${digest} was named where ${reference} was asked for`);
+        throw failover.invalidResponse(
+          `the registry named the digest ${digest} where ${reference} was requested`,
+        );
       }
       const size = bodyLength(headers);
       return {
@@ -79,7 +81,7 @@ export function getManifest(
     if (claimed && digest !== claimed) {
       throw failover.invalidResponse(`a manifest that should be ${claimed} is ${digest}`);
     }
-    return { bytes, manifest: failover.manifest(response, bytes), digest };
+    return { bytes, manifest: failover.parseManifest(response, bytes), digest };
   });
 }
 
@@ -93,10 +95,10 @@ function send<Value>(
 ): Promise<Value> {
   const separator = looksLikeDigest(reference) ? "@" : ":";
   return failover.send(
-    { what: "manifest", name: `${repository}${separator}${reference}` },
+    { resource: "manifest", name: `${repository}${separator}${reference}` },
     {
-      request: "manifest",
-      slot: "metadata",
+      kind: "manifest",
+      permit: "metadata",
       method,
       path: `manifests/${reference}`,
       repository,

@@ -1,50 +1,51 @@
 import type { FaultKind } from "../oci/fault.ts";
 
-/** What an upstream is asked for. */
+/** What a request to an upstream is for. */
 export type RequestKind = "manifest" | "blob" | "tags" | "referrers" | "token";
 
 /** POST is for tokens alone. */
 export type DialMethod = "GET" | "HEAD" | "POST";
 
-/** What happens on the way out, one request at a time: every redirect and retry is a request of its own. */
+/** An event of the upstream client. Every redirect and retry is a request with events of its own. */
 export type UpstreamEvent =
   | {
       readonly type: "credentials";
       readonly upstream: string;
-      /** What is wrong with them, once per change. */
+      /** What is wrong with them; reported once per change. */
       readonly problem: string;
     }
   | {
-      readonly type: "condemned";
+      /** A mirror sent an invalid response and gets no requests for ten minutes (outlier ejection). */
+      readonly type: "ejected";
       readonly upstream: string;
-      /** Its address, which is not asked for some minutes. */
+      /** The mirror's URL. */
       readonly mirror: string;
-      /** What it sent. */
+      /** What was wrong with the response. */
       readonly reason: string;
     }
   | {
-      readonly type: "answered";
+      readonly type: "responded";
       readonly upstream: string;
-      readonly request: RequestKind;
+      readonly kind: RequestKind;
       readonly method: DialMethod;
       readonly status: number;
-      /** From the call to the last header. */
+      /** From the call to the last response header. */
       readonly milliseconds: number;
     }
   | {
       readonly type: "failed";
       readonly upstream: string;
-      readonly request: RequestKind;
-      /** `aborted` where whoever asked gave up. */
+      readonly kind: RequestKind;
+      /** `aborted`: the caller aborted the request. */
       readonly fault: FaultKind | "aborted";
     }
   | {
       readonly type: "received";
       readonly upstream: string;
-      readonly request: RequestKind;
-      /** Of the body; told when it is over. */
+      readonly kind: RequestKind;
+      /** The bytes of a response body, reported once at its end. */
       readonly bytes: number;
     };
 
-/** Told of what happens; must neither throw nor wait. */
+/** Receives events. Must neither throw nor block. */
 export type UpstreamObserver = (event: UpstreamEvent) => void;

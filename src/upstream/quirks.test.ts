@@ -38,7 +38,7 @@ describe("HEAD of a manifest", () => {
 test("a tag list request asks for no more tags than ECR allows", async () => {
   using server = serve(() => Response.json({ tags: [] }));
   await registry(server.port).listTags(app, { n: QUIRKS.maxTagsPerPage + 1 });
-  expect(server.seen[0]?.path).toBe("/v2/team/app/tags/list?n=1000");
+  expect(server.requests[0]?.path).toBe("/v2/team/app/tags/list?n=1000");
 });
 
 test.each([...QUIRKS.missingOrPrivateStatuses])(

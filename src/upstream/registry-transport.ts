@@ -1,49 +1,46 @@
 import { Dialer, type DialerOptions } from "./transport/dialer.ts";
 import { Keyring, type KeyringOptions } from "./auth/keyring.ts";
 import type { UpstreamObserver } from "./observer.ts";
-import { Slots, type SlotsOptions } from "./transport/concurrency-limiter.ts";
+import {
+  ConcurrencyLimiter,
+  type ConcurrencyLimiterOptions,
+} from "./transport/concurrency-limiter.ts";
 import { TokenCache } from "./auth/token-cache.ts";
 
-/** What all registries of a process share on their way out. */
+/** What the clients of all upstreams in a process share. */
 export interface RegistryTransport {
   readonly dialer: Dialer;
-  readonly slots: Slots;
+  readonly limiter: ConcurrencyLimiter;
   readonly tokens: TokenCache;
   readonly keyring: Keyring;
   /**
-   * From a question to the headers of its last answer, with all redirects, tokens and waiting, in
-   * milliseconds. Below the 20 s in which a node must have headers.
+   * From a request to the headers of its final response, with all redirects, token requests and waiting,
+   * in milliseconds. Below the 20 s within which a node must have headers.
    */
   readonly timeout: number;
   readonly observe?: UpstreamObserver;
 }
 
 export interface RegistryTransportOptions
-  extends DialerOptions, Pick<KeyringOptions, "reread" | "helperDeadline"> {
-  readonly slots?: SlotsOptions;
-  /** The clock of tokens, in milliseconds. */
+  extends DialerOptions, Pick<KeyringOptions, "reread" | "helperTimeout"> {
+  readonly concurrency?: ConcurrencyLimiterOptions;
+  /** The clock for tokens and credentials, monotonic, in milliseconds. */
   readonly now?: () => number;
+  /** In milliseconds: see `RegistryTransport.timeout`. */
   readonly timeout?: number;
 }
 
 export function openRegistryTransport(options: RegistryTransportOptions = {}): RegistryTransport {
-  const {
-    slots: limits,
-    now,
-    timeout: patience = 15_000,
-    reread,
-    helperDeadline,
-    ...dialing
-  } = options;
-  const dialer = new Dialer(dialing);
-  const slots = new Slots(limits);
-  const tokens = new TokenCache({ dialer, slots, ...(now ? { now } : {}) });
-  const observed = dialing.observe ? { observe: dialing.observe } : {};
+  const { concurrency, now, timeout = 15_000, reread, helperTimeout, ...dialerOptions } = options;
+  const dialer = new Dialer(dialerOptions);
+  const limiter = new ConcurrencyLimiter(concurrency);
+  const tokens = new TokenCache({ dialer, limiter, ...(now ? { now } : {}) });
+  const observer = dialerOptions.observe ? { observe: dialerOptions.observe } : {};
   const keyring = new Keyring({
-    ...observed,
+    ...observer,
     ...(now ? { now } : {}),
     ...(reread ? { reread } : {}),
-    ...(helperDeadline === undefined ? {} : { helperDeadline }),
+    ...(helperTimeout === undefined ? {} : { helperTimeout }),
   });
-  return { dialer, slots, tokens, keyring, timeout: patience, ...observed };
+  return { dialer, limiter, tokens, keyring, timeout, ...observer };
 }

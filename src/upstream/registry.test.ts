@@ -6,7 +6,7 @@ import {
   faultOf,
   registry,
   repository,
-  type Seen,
+  type RecordedRequest,
   serve,
   serveRaw,
   tag,
@@ -27,7 +27,7 @@ async function text(body: ReadableStream<Uint8Array>): Promise<string> {
   return new Response(body).text();
 }
 
-test("HEAD of a manifest tells digest, type and size", async () => {
+test("headManifest returns digest, media type and size", async () => {
   using server = serve(({ method }) =>
     method === "HEAD"
       ? manifestResponse({ "docker-content-digest": manifestDigest })
@@ -38,22 +38,22 @@ test("HEAD of a manifest tells digest, type and size", async () => {
     mediaType: OCI_MANIFEST,
     size: manifest.byteLength,
   });
-  expect(server.seen[0]?.path).toBe("/v2/team/app/manifests/latest");
-  expect(server.seen[0]?.headers.get("accept")).toContain(OCI_INDEX);
+  expect(server.requests[0]?.path).toBe("/v2/team/app/manifests/latest");
+  expect(server.requests[0]?.headers.get("accept")).toContain(OCI_INDEX);
 });
 
-test("HEAD without a digest, and with another than was asked for", async () => {
-  using bare = serve(() => manifestResponse({ "docker-content-digest": "md5:abc" }));
-  expect((await registry(bare.port).headManifest(app, latest))?.digest).toBeUndefined();
+test("headManifest accepts a missing digest and rejects one that differs from the request", async () => {
+  using without = serve(() => manifestResponse({ "docker-content-digest": "md5:abc" }));
+  expect((await registry(without.port).headManifest(app, latest))?.digest).toBeUndefined();
   using wrong = serve(() => manifestResponse({ "docker-content-digest": contentDigest }));
   const fault = await faultOf(registry(wrong.port).headManifest(app, manifestDigest));
   expect(fault.kind).toBe("upstream-invalid-response");
 });
 
-test("a registry below a path", async () => {
+test("a URL with a path becomes the prefix of /v2", async () => {
   using server = serve(() => manifestResponse());
   await registry(server.port, "/mirror").getManifest(app, latest);
-  expect(server.seen[0]?.path).toBe("/mirror/v2/team/app/manifests/latest");
+  expect(server.requests[0]?.path).toBe("/mirror/v2/team/app/manifests/latest");
 });
 
 const sha512 = digestOf(manifest, "sha512");
@@ -62,8 +62,8 @@ test.each([
   ["no digest", {}, manifestDigest],
   ["its digest", { "docker-content-digest": manifestDigest }, manifestDigest],
   ["its sha512 digest", { "docker-content-digest": sha512 }, sha512],
-  ["a digest of an unknown kind", { "docker-content-digest": "md5:abc" }, manifestDigest],
-])("a tag's manifest with %s", async (_, headers, digest) => {
+  ["a digest of an unsupported algorithm", { "docker-content-digest": "md5:abc" }, manifestDigest],
+])("getManifest computes the digest of a response with %s", async (_, headers, digest) => {
   using server = serve(() => manifestResponse(headers));
   expect(await registry(server.port).getManifest(app, latest)).toEqual({
     bytes: manifest,
@@ -72,19 +72,19 @@ test.each([
   });
 });
 
-test("manifests that are not what they should be", async () => {
+test("getManifest rejects bytes that do not match the digest", async () => {
   using server = serve(() => manifestResponse({ "docker-content-digest": contentDigest }));
   const subject = registry(server.port);
   expect((await faultOf(subject.getManifest(app, latest))).kind).toBe("upstream-invalid-response");
   expect((await faultOf(subject.getManifest(app, contentDigest))).kind).toBe(
     "upstream-invalid-response",
   );
-  // For a digest only the bytes count.
+  // Where a digest was requested, the header does not matter.
   expect((await subject.getManifest(app, manifestDigest)).digest).toBe(manifestDigest);
   expect((await subject.getManifest(app, sha512)).digest).toBe(sha512);
 });
 
-test("a manifest over 8 MiB is refused, with a length and without", async () => {
+test("a manifest over 8 MiB is rejected, with and without Content-Length", async () => {
   const big = new Uint8Array(8 * 1024 * 1024 + 1);
   using server = serve(({ path }) => (path.endsWith("latest") ? new Response(big) : chunked(big)));
   const subject = registry(server.port);
@@ -104,7 +104,7 @@ test.each([
   [204, { kind: "upstream-failed", status: 204 }],
   [304, { kind: "upstream-failed", status: 304 }],
   [206, { kind: "upstream-invalid-response" }],
-])("status %i", async (status, detail) => {
+])("a response with status %i becomes the right fault", async (status, detail) => {
   using server = serve(
     () =>
       new Response(status === 204 || status === 304 ? null : "x", {
@@ -115,12 +115,12 @@ test.each([
   expect(await faultOf(registry(server.port).getManifest(app, latest))).toMatchObject(detail);
 });
 
-test("a web page with 200 is no manifest, blob or list", async () => {
+test("a web page with status 200 is rejected as manifest, blob and list", async () => {
   using server = serve(
     () => new Response("<html>", { headers: { "content-type": "text/html; charset=utf-8" } }),
   );
   const subject = registry(server.port);
-  const asked = [
+  const pending = [
     subject.headManifest(app, latest),
     subject.getManifest(app, latest),
     subject.getBlob(app, contentDigest, 0),
@@ -129,10 +129,11 @@ test("a web page with 200 is no manifest, blob or list", async () => {
     subject.listTags(app, { n: 10 }),
     subject.referrers(app, manifestDigest),
   ];
-  for (const one of asked) expect((await faultOf(one)).kind).toBe("upstream-invalid-response");
+  for (const request of pending)
+    expect((await faultOf(request)).kind).toBe("upstream-invalid-response");
 });
 
-test("health follows what is answered", async () => {
+test("the registry is unhealthy after a 503, and healthy after a 404", async () => {
   let status = 503;
   using server = serve(() => new Response("x", { status }));
   const subject = registry(server.port);
@@ -143,8 +144,8 @@ test("health follows what is answered", async () => {
   expect(subject.isUnhealthy).toBe(false);
 });
 
-/** Ten digits, with ranges. */
-function digits({ headers }: Seen): Response {
+/** Serves ten digits, and parts of them. */
+function digits({ headers }: RecordedRequest): Response {
   const range = /^bytes=(\d+)-(\d*)$/.exec(headers.get("range") ?? "");
   if (!range) return new Response(content);
   const [first, last] = [Number(range[1]), Math.min(Number(range[2] || 9), 9)];
@@ -157,7 +158,7 @@ function digits({ headers }: Seen): Response {
   });
 }
 
-test("a blob from its start, from an offset and between two", async () => {
+test("getBlob fetches a complete blob, its end from an offset, and a range", async () => {
   using server = serve(digits);
   const subject = registry(server.port);
   const whole = await subject.getBlob(app, contentDigest, 0);
@@ -166,21 +167,21 @@ test("a blob from its start, from an offset and between two", async () => {
   expect([rest.start, rest.size, await text(rest.body)]).toEqual([4, 10, "456789"]);
   const part = await subject.getBlob(app, contentDigest, 0, undefined, 3);
   expect([part.start, part.size, await text(part.body)]).toEqual([0, 10, "012"]);
-  expect(server.seen.map(({ headers }) => headers.get("range"))).toEqual([
+  expect(server.requests.map(({ headers }) => headers.get("range"))).toEqual([
     null,
     "bytes=4-",
     "bytes=0-2",
   ]);
-  expect(server.seen[0]?.path).toBe(`/v2/team/app/blobs/${contentDigest}`);
+  expect(server.requests[0]?.path).toBe(`/v2/team/app/blobs/${contentDigest}`);
 });
 
-test("a registry without ranges answers from the first byte", async () => {
+test("getBlob starts at 0 where the registry does not support ranges", async () => {
   using server = serve(() => new Response(content));
   const { start, size, body } = await registry(server.port).getBlob(app, contentDigest, 4);
   expect([start, size, await text(body)]).toEqual([0, 10, "0123456789"]);
 });
 
-test("past the end", async () => {
+test("getBlob past the end is an invalid range", async () => {
   using server = serve(digits);
   const fault = await faultOf(registry(server.port).getBlob(app, contentDigest, 10));
   expect(fault).toMatchObject({ kind: "invalid-range", size: 10 });
@@ -188,12 +189,12 @@ test("past the end", async () => {
 
 test.each([
   ["no Content-Range", undefined],
-  ["another place", "bytes 5-9/10"],
+  ["another offset", "bytes 5-9/10"],
   ["a longer part", "bytes 4-9/10"],
   ["a part past its size", "bytes 4-7/6"],
-  ["rubbish", "bytes 4-x/10"],
+  ["a malformed range", "bytes 4-x/10"],
   ["another length", "bytes 4-6/10"],
-])("a 206 with %s is not used", async (_, range) => {
+])("a 206 with %s is rejected", async (_, range) => {
   using server = serve(
     () =>
       new Response("4567", {
@@ -205,7 +206,7 @@ test.each([
   expect(fault.kind).toBe("upstream-invalid-response");
 });
 
-test("a 206 that nobody asked for is not used", async () => {
+test("a 206 for a request without Range is rejected", async () => {
   using server = serve(
     () => new Response("01", { status: 206, headers: { "content-range": "bytes 0-1/10" } }),
   );
@@ -213,45 +214,45 @@ test("a 206 that nobody asked for is not used", async () => {
   expect(fault.kind).toBe("upstream-invalid-response");
 });
 
-test("an empty blob", async () => {
+test("getBlob of an empty blob has an empty body", async () => {
   using server = serve(() => new Response(""));
   const { size, body } = await registry(server.port).getBlob(app, digestOf(new Uint8Array()), 0);
   expect([size, await text(body)]).toEqual([0, ""]);
 });
 
-test("a blob that breaks off, and one of an unknown length", async () => {
+test("a body that breaks off is a fault, and one without Content-Length is read to its end", async () => {
   using cut = await serveRaw((socket) =>
     socket.end("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234"),
   );
-  const broken = await registry(cut.port).getBlob(app, contentDigest, 0);
-  expect(broken.size).toBe(10);
-  expect((await faultOf(text(broken.body))).kind).toBe("upstream-unreachable");
+  const truncated = await registry(cut.port).getBlob(app, contentDigest, 0);
+  expect(truncated.size).toBe(10);
+  expect((await faultOf(text(truncated.body))).kind).toBe("upstream-unreachable");
   using endless = serve(() => chunked(content));
   const unknown = await registry(endless.port).getBlob(app, contentDigest, 0);
   expect([unknown.size, await text(unknown.body)]).toEqual([undefined, "0123456789"]);
 });
 
-test("a probe asks for one byte, by GET, through redirects", async () => {
+test("probeBlob fetches one byte with GET, through redirects", async () => {
   using cdn = serve(digits);
   using server = serve(() => Response.redirect(`http://cdn.example:${cdn.port}/x`, 307));
   expect(await registry(server.port).probeBlob(app, contentDigest)).toEqual({ size: 10 });
-  expect(server.seen.map(({ method }) => method)).toEqual(["GET"]);
-  expect(cdn.seen[0]?.headers.get("range")).toBe("bytes=0-0");
+  expect(server.requests.map(({ method }) => method)).toEqual(["GET"]);
+  expect(cdn.requests[0]?.headers.get("range")).toBe("bytes=0-0");
 });
 
-test("a probe of a blob that is empty, whole, missing or private", async () => {
-  let answer = (): Response =>
+test("probeBlob distinguishes empty, complete, missing and private blobs", async () => {
+  let respond = (): Response =>
     new Response("", { status: 416, headers: { "content-range": "bytes */0" } });
-  using server = serve(() => answer());
+  using server = serve(() => respond());
   const subject = registry(server.port);
   expect(await subject.probeBlob(app, contentDigest)).toEqual({ size: 0 });
-  answer = () => new Response(content);
+  respond = () => new Response(content);
   expect(await subject.probeBlob(app, contentDigest)).toEqual({ size: 10 });
-  answer = () => new Response("", { status: 404 });
+  respond = () => new Response("", { status: 404 });
   expect(await faultOf(subject.probeBlob(app, contentDigest))).toMatchObject({
     kind: "not-found",
     what: "blob",
   });
-  answer = () => new Response("", { status: 403 });
+  respond = () => new Response("", { status: 403 });
   expect((await faultOf(subject.probeBlob(app, contentDigest))).kind).toBe("upstream-denied");
 });

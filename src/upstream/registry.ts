@@ -15,17 +15,17 @@ import {
   type ManifestHead,
 } from "./manifest-requests.ts";
 import { QUIRKS } from "./quirks.ts";
-import { checkedRange, checkedWhole, rangeHeader } from "./transport/content-range.ts";
+import { checkPartialContent, checkFullContent, rangeHeader } from "./transport/content-range.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
-import type { SlotKind } from "./transport/concurrency-limiter.ts";
+import type { PermitKind } from "./transport/concurrency-limiter.ts";
 
-/** A blob's bytes on their way here: a `Transfer` of cache/fill/source.ts. */
+/** A blob that is being received: a `Transfer` of cache/fill/source.ts. */
 export interface BlobTransfer {
-  /** The offset in the blob of the body's first byte: the one asked for, or 0 from a registry without ranges. */
+  /** The offset of the body's first byte: the requested one, or 0 from a registry without ranges. */
   readonly start: number;
-  /** The whole blob's size in bytes, where the registry told it. */
+  /** The complete blob's size in bytes, where the registry stated it. */
   readonly size?: number;
-  /** Fails with a `Fault`. It must be read to its end or cancelled: it holds a connection. */
+  /** Must be read to its end or cancelled, because it holds a connection. Fails with a `Fault`. */
   readonly body: ReadableStream<Uint8Array>;
   /** See `Transfer` of cache/fill/source.ts. */
   readonly reportCorrupt: (fault: Fault) => boolean;
@@ -36,8 +36,8 @@ export interface RequestOptions {
 }
 
 /**
- * One upstream registry, as a pull needs it. Every method rejects with a `Fault`, or with the
- * signal's reason where the caller gave up.
+ * The client for one upstream registry and its mirrors. Every method rejects with a `Fault`, or with the
+ * signal's reason where the caller aborted.
  */
 export class Registry {
   readonly #transport: RegistryTransport;
@@ -52,7 +52,7 @@ export class Registry {
     this.#failover = new Failover(settings, transport, this.#hosts);
   }
 
-  /** The upstream's name, as images carry it. */
+  /** The upstream's name, as in image references: `docker.io`. */
   get name(): UpstreamSettings["name"] {
     return this.#settings.name;
   }
@@ -61,50 +61,51 @@ export class Registry {
     return this.#settings;
   }
 
-  /** Takes up changed settings of the same upstream. Requests under way go on as they began. */
+  /** Applies changed settings of the same upstream. Requests in flight keep the old ones. */
   configure(settings: UpstreamSettings): void {
     this.#settings = settings;
     this.#failover.configure(settings);
   }
 
   /**
-   * Whether what is cached is better served without asking: it failed, or limits how often it is
-   * asked. Once a limit's time is over, the first who wants to know is told no, and should ask.
+   * Whether cached content should be served without a request, because requests fail or are
+   * rate-limited. After a rate limit's back-off, the first caller gets `false` and is expected to send a
+   * request: reading this property is what admits that probe.
    */
   get isUnhealthy(): boolean {
-    return this.#hosts.isUnhealthy(this.#who);
+    return this.#hosts.isUnhealthy(this.#account);
   }
 
-  /** The last failure since it answered, for messages. */
+  /** The last failure since its last response, for messages. */
   get fault(): Fault | undefined {
     return this.#hosts.fault;
   }
 
-  /** How many requests it still allows, where it told so. */
+  /** The requests that it still allows, where its headers reported them. */
   get budget(): Budget | undefined {
-    return this.#hosts.all.at(-1)?.limits.budget(this.#who);
+    return this.#hosts.all.at(-1)?.limits.budget(this.#account);
   }
 
-  /** Whether what is left of the budget should be kept for content that is not here yet. */
+  /** Whether the rest of the budget should be reserved for content that is not cached yet. */
   get isBudgetLow(): boolean {
-    return this.#hosts.all.at(-1)?.limits.isLow(this.#who) ?? false;
+    return this.#hosts.all.at(-1)?.limits.isBudgetLow(this.#account) ?? false;
   }
 
-  /** What is known of each of its addresses, in the order in which they are asked. */
+  /** The state of each host, in the order in which they are tried. */
   get status(): readonly HostStatus[] {
-    return this.#hosts.status(this.#who);
+    return this.#hosts.status(this.#account);
   }
 
   get credentials(): CredentialStatus {
     return this.#transport.keyring.status(this.#settings);
   }
 
-  get #who(): string {
-    return this.#transport.keyring.identity(this.#settings.name);
+  get #account(): string {
+    return this.#transport.keyring.account(this.#settings.name);
   }
 
   /**
-   * What the registry says of a manifest, unverified. Docker Hub does not count it as a pull.
+   * Sends a HEAD for a manifest. The result is unverified. Docker Hub does not count it as a pull.
    *
    * @returns `undefined` where the registry does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`
    */
@@ -116,7 +117,10 @@ export class Registry {
     return headManifest(this.#failover, repository, reference, signal);
   }
 
-  /** Fetches a manifest of at most 8 MiB; its bytes match the reference, or the digest that came with them. */
+  /**
+   * Fetches a manifest of at most 8 MiB. Its bytes match the digest in the reference, or else the one in
+   * Docker-Content-Digest.
+   */
   async getManifest(
     repository: RepositoryName,
     reference: Tag | Digest,
@@ -128,9 +132,9 @@ export class Registry {
   /**
    * Opens a blob. Its bytes are not verified here.
    *
-   * @param offset the first byte wanted
-   * @param end the byte after the last one wanted; without it, to the blob's end
-   * @throws Fault `invalid-range` where the registry has nothing there (416)
+   * @param offset the first byte to fetch
+   * @param end exclusive; without it, to the blob's end
+   * @throws Fault `invalid-range` where the registry answers 416
    */
   async getBlob(
     repository: RepositoryName,
@@ -143,8 +147,10 @@ export class Registry {
   }
 
   /**
-   * Whether a blob can be read now, through every redirect: fetches its first byte and discards it. See
-   * `QUIRKS.blobProbeRange` for why this is not a HEAD.
+   * Checks that a blob can be read now, through every redirect: fetches its first byte and discards it.
+   * See `QUIRKS.blobProbeRange` for why this is not a HEAD.
+   *
+   * @returns the blob's size in bytes, where the registry stated it
    */
   async probeBlob(
     repository: RepositoryName,
@@ -158,16 +164,16 @@ export class Registry {
       return size === undefined ? {} : { size };
     } catch (error) {
       if (!(error instanceof Fault) || error.detail.kind !== "invalid-range") throw error;
-      // An empty blob has no first byte, and is there.
+      // An empty blob exists, and has no first byte.
       return error.detail.size === undefined ? {} : { size: error.detail.size };
     }
   }
 
   /**
-   * One page of a repository's tags.
+   * Fetches one page of a repository's tags.
    *
-   * @param page `n`: how many, at least 1; more than 1000 are not asked for. `last`: the tag after
-   * which the page begins
+   * @param page.n the page size, from 1 to `QUIRKS.maxTagsPerPage`; other values are clamped
+   * @param page.last the tag after which the page begins
    */
   async listTags(
     repository: RepositoryName,
@@ -178,8 +184,10 @@ export class Registry {
   }
 
   /**
-   * The descriptors of all manifests that refer to a digest, unfiltered and unchecked beyond being
-   * objects; `undefined` where the registry lacks the API, and its fallback tag must be read.
+   * Fetches the descriptors of all manifests that refer to a digest. They are unfiltered, and only
+   * checked to be objects.
+   *
+   * @returns `undefined` where the registry lacks the API, so that the referrers tag must be read
    */
   async referrers(
     repository: RepositoryName,
@@ -190,18 +198,21 @@ export class Registry {
   }
 
   async #openBlob(
-    slot: SlotKind,
+    permit: PermitKind,
     repository: RepositoryName,
     digest: Digest,
-    wanted: { offset: number; end: number | undefined; signal: AbortSignal | undefined },
+    {
+      offset,
+      end,
+      signal,
+    }: { offset: number; end: number | undefined; signal: AbortSignal | undefined },
   ): Promise<BlobTransfer> {
-    const { offset, end, signal } = wanted;
     const range = rangeHeader(offset, end);
     return this.#failover.send(
-      { what: "blob", name: `${repository}@${digest}` },
+      { resource: "blob", name: `${repository}@${digest}` },
       {
-        request: "blob",
-        slot,
+        kind: "blob",
+        permit,
         method: "GET",
         path: `blobs/${digest}`,
         repository,
@@ -211,8 +222,8 @@ export class Registry {
       async ({ status, headers, body, host }) => {
         const extent =
           status === 206 && range !== undefined
-            ? checkedRange(headers, offset, end)
-            : checkedWhole(status, headers);
+            ? checkPartialContent(headers, offset, end)
+            : checkFullContent(status, headers);
         if (typeof extent === "string") {
           await body?.cancel();
           throw this.#failover.invalidResponse(extent);
@@ -225,7 +236,7 @@ export class Registry {
   }
 }
 
-/** An empty blob's answer may have no body at all. */
+/** For the response with an empty blob, which may have no body at all. */
 function emptyBody(): ReadableStream<Uint8Array> {
   return new ReadableStream({ start: (stream) => stream.close() });
 }

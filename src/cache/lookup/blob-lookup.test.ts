@@ -104,6 +104,6 @@ test("who joins a fill that is ending with another place's refusal begins a new 
   ended.resolve();
   expect(await refused).toContain("has no blob");
   expect((await served).kind).toBe("stored");
-  expect(server.seen.map(({ path }) => path.split("/")[2])).toEqual(["secret", "open"]);
+  expect(server.requests.map(({ path }) => path.split("/")[2])).toEqual(["secret", "open"]);
   await metadata.close();
 });

@@ -117,14 +117,14 @@ export class RequestReporter implements CacheObserver {
       this.#log.warn({ namespace: upstream, problem: event.problem }, "credentials refused");
       return;
     }
-    if (event.type === "condemned") {
+    if (event.type === "ejected") {
       const { mirror, reason: error } = event;
       this.#log.warn({ namespace: upstream, mirror, error }, "mirror not asked for ten minutes");
       return;
     }
-    const { request: kind } = event;
+    const { kind } = event;
     switch (event.type) {
-      case "answered":
+      case "responded":
         this.#metrics.upstreamRequest({ upstream, kind, status: event.status });
         break;
       case "failed":

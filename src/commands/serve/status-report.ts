@@ -86,10 +86,12 @@ function fillOf({
 
 function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
   const now = Date.now();
-  const addresses = registry.status.map(({ last, limitedFor, ...host }) => ({
+  const addresses = registry.status.map(({ lastFailure, retryAfter, ...host }) => ({
     ...host,
-    ...(last ? { lastError: { message: last.fault.message, at: last.at } } : {}),
-    ...(limitedFor === undefined ? {} : { limitedUntil: now + limitedFor * 1000 }),
+    ...(lastFailure
+      ? { lastError: { message: lastFailure.fault.message, at: lastFailure.at } }
+      : {}),
+    ...(retryAfter === undefined ? {} : { limitedUntil: now + retryAfter * 1000 }),
   }));
   const { answers, sent, fetched } = metrics.traffic(registry.name);
   const count = (...results: CacheResult[]): number =>
@@ -116,7 +118,7 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
 function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
   const asked = hosts.filter(({ circuit }) => circuit === "closed");
   if (asked.length === 0) return "out";
-  return asked.every(({ limitedFor }) => limitedFor !== undefined) ? "limited" : "ok";
+  return asked.every(({ retryAfter }) => retryAfter !== undefined) ? "limited" : "ok";
 }
 
 function storageProblems(storage: Status["storage"]): string[] {

@@ -32,7 +32,7 @@ export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
   gauge(
     "entrepot_upstream_limited_seconds",
     "Until it may be asked again after a 429.",
-    ({ limitedFor = 0 }) => limitedFor,
+    ({ retryAfter = 0 }) => retryAfter,
   );
   gauge(
     "entrepot_upstream_circuit_open",

@@ -5,7 +5,7 @@ import { type Status, statusSchema } from "../status-schema.ts";
 import { ago, counted, duration, table } from "../table.ts";
 
 /** In words that need no knowledge of circuits. */
-const STATES = { closed: "ok", open: "out", trying: "being tried" } as const;
+const STATES = { closed: "ok", open: "out", "half-open": "being tried" } as const;
 
 /** More would leave nothing else on the screen. */
 const SHOWN_FILLS = 15;

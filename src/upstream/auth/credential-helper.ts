@@ -1,61 +1,61 @@
 import type { Credentials, HelperCredentials } from "../../config/settings.ts";
 import { parseObject } from "../transport/json.ts";
 
-/** In milliseconds: below the patience of who waits for an answer. */
-const DEADLINE = 8000;
+/** In milliseconds. Shorter than the request timeout, so that a pull can go on without credentials. */
+const TIMEOUT = 8000;
 /** In bytes. Tokens have a few KiB. */
 const MAX_OUTPUT = 64 * 1024;
-/** For secrets that do not tell when they end, in milliseconds. */
-const LIFETIME = 15 * 60_000;
-/** They are renewed this long before their end, in milliseconds. */
-const EARLY = 60_000;
+/** The TTL of credentials that do not state their expiry, in milliseconds. */
+const DEFAULT_TTL = 15 * 60_000;
+/** Credentials are renewed this long before they expire, in milliseconds. */
+const RENEW_BEFORE_EXPIRY = 60_000;
 
 export interface HelperOptions {
   /** In milliseconds. */
-  readonly helperDeadline?: number;
+  readonly helperTimeout?: number;
 }
 
-/** Why a credential helper gave nothing; its message goes behind the helper's name. */
+/** Why a credential helper returned no credentials. The message is a predicate: the helper is its subject. */
 export class HelperError extends Error {
   override readonly name = "HelperError";
 }
 
-export interface HelperAnswer {
+export interface HelperResult {
   /** Absent where the helper has none for this registry. */
   readonly credentials: Credentials | undefined;
-  /** In milliseconds from now. */
-  readonly lifetime: number;
+  /** How long they may be cached, in milliseconds from now. */
+  readonly ttl: number;
 }
 
 /**
- * Runs `docker-credential-<helper> get`: the server goes to its standard input, a JSON object comes
- * back (github.com/docker/docker-credential-helpers).
+ * Runs `docker-credential-<helper> get`: writes the server to its standard input and reads a JSON object
+ * from its standard output (github.com/docker/docker-credential-helpers).
  *
  * @throws HelperError
  */
 export async function runCredentialHelper(
   { helper, server }: HelperCredentials,
-  { helperDeadline = DEADLINE }: HelperOptions = {},
-): Promise<HelperAnswer> {
-  const { code, output } = await run(`docker-credential-${helper}`, server, helperDeadline);
+  { helperTimeout = TIMEOUT }: HelperOptions = {},
+): Promise<HelperResult> {
+  const { code, output } = await run(`docker-credential-${helper}`, server, helperTimeout);
   const text = output.trim();
   if (code !== 0) {
-    if (/credentials not found/i.test(text)) return { credentials: undefined, lifetime: LIFETIME };
+    if (/credentials not found/i.test(text)) return { credentials: undefined, ttl: DEFAULT_TTL };
     throw new HelperError(`ended with exit code ${code}`);
   }
-  const answer = parseObject(new TextEncoder().encode(text));
-  const [username, password] = [answer?.["Username"], answer?.["Secret"]];
-  // What it printed may be a secret in another form: it is not shown.
+  const result = parseObject(new TextEncoder().encode(text));
+  const [username, password] = [result?.["Username"], result?.["Secret"]];
+  // The message leaves the output out: it may be a secret in another format.
   if (typeof username !== "string" || typeof password !== "string" || password === "") {
     throw new HelperError("printed no JSON object with Username and Secret");
   }
-  return { credentials: { username, password }, lifetime: lifetimeOf(password) };
+  return { credentials: { username, password }, ttl: ttlOf(password) };
 }
 
 async function run(
   program: string,
   input: string,
-  deadline: number,
+  timeout: number,
 ): Promise<{ code: number; output: string }> {
   let child: Bun.Subprocess<"pipe", "pipe", "ignore">;
   try {
@@ -63,19 +63,19 @@ async function run(
   } catch (cause) {
     throw new HelperError("cannot be started: is it in PATH?", { cause });
   }
-  const late = Promise.withResolvers<never>();
+  const timedOut = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    late.reject(new HelperError(`did not answer within ${deadline / 1000} s`));
-  }, deadline);
+    timedOut.reject(new HelperError(`did not finish within ${timeout / 1000} s`));
+  }, timeout);
   try {
-    // A helper that never reads has closed its end: what it prints, or its exit code, tells why.
-    const sent = (async () => {
+    // A helper that exits without reading closes the pipe: its output or exit code says why.
+    const written = (async () => {
       await child.stdin.write(`${input}\n`);
       await child.stdin.end();
     })().catch(() => {});
-    const work = Promise.all([child.exited, readAll(child.stdout), sent]);
-    work.catch(() => {});
-    const [code, output] = await Promise.race([work, late.promise]);
+    const finished = Promise.all([child.exited, readAll(child.stdout), written]);
+    finished.catch(() => {});
+    const [code, output] = await Promise.race([finished, timedOut.promise]);
     return { code, output };
   } finally {
     clearTimeout(timer);
@@ -93,12 +93,12 @@ async function readAll(stream: ReadableStream<Uint8Array>): Promise<string> {
   return text;
 }
 
-/** Until shortly before a token's end, where it tells it: JWTs do (`exp`), and so do ECR's (`expiration`). */
-function lifetimeOf(secret: string): number {
+/** From a token's own expiry, where it states one: JWTs do (`exp`), and so do ECR's (`expiration`). */
+function ttlOf(secret: string): number {
   const parts = secret.split(".");
   const encoded = parts.length === 3 ? parts[1] : secret;
   const claims = parseObject(Buffer.from(encoded ?? "", "base64"));
-  const end = claims?.["exp"] ?? claims?.["expiration"];
-  if (typeof end !== "number") return LIFETIME;
-  return Math.max(end * 1000 - Date.now() - EARLY, 1000);
+  const expiry = claims?.["exp"] ?? claims?.["expiration"];
+  if (typeof expiry !== "number") return DEFAULT_TTL;
+  return Math.max(expiry * 1000 - Date.now() - RENEW_BEFORE_EXPIRY, 1000);
 }

@@ -8,19 +8,23 @@ import { runCredentialHelper, HelperError, type HelperOptions } from "./credenti
 import type { UpstreamObserver } from "../observer.ts";
 
 /**
- * When refused credentials are tried again, in milliseconds: the registry may learn of new ones a
- * moment after their file, or their owner mends them out there. Each time it takes twice as long.
+ * The first and the longest wait before refused credentials are tried again, in milliseconds. The wait
+ * doubles with each refusal. They may become valid without a change here: the registry may learn of new
+ * credentials a moment after their file changed, or the account may be repaired there.
  */
-const FIRST_TRY_AGAIN = 10_000;
-const LAST_TRY_AGAIN = 600_000;
-/** How long a helper that failed is left alone, in milliseconds. */
-const HELPER_REST = 10_000;
+const FIRST_RETRY = 10_000;
+const MAX_RETRY = 600_000;
+/** How long a failed helper is not run again, in milliseconds. */
+const HELPER_RETRY = 10_000;
 
-/** A registry or its token endpoint says that the credentials are wrong. */
+/** The account of requests without credentials. */
+export const ANONYMOUS = "anonymous";
+
+/** A registry or its token endpoint answered that the credentials are wrong. */
 export class CredentialsRefused extends Error {
   override readonly name = "CredentialsRefused";
 
-  /** @param status 401 where they are wrong; 403 may mean this one repository */
+  /** @param status 401: they are wrong. 403: perhaps only for this repository */
   constructor(
     readonly status: number,
     readonly host: string,
@@ -30,16 +34,17 @@ export class CredentialsRefused extends Error {
 }
 
 export interface KeyringOptions extends HelperOptions {
-  /** Milliseconds on any clock that only goes forward. */
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
-  /** Reads what is configured now: files may have changed a moment ago. */
+  /** Reads an upstream's current configuration: credential files may just have changed. */
   readonly reread?: (upstream: string) => Promise<CredentialSource | undefined>;
   readonly observe?: UpstreamObserver;
 }
 
 /**
- * What became of the credentials that an upstream is configured with. `unused`: it has not yet given
- * anything for them, since it was not asked, was out of reach or wanted none.
+ * The state of an upstream's configured credentials. `unused`: no response has confirmed them yet,
+ * because the upstream got no request, was unreachable or did not ask for them. `refused`: the registry
+ * rejected them. `failed`: the credential helper returned none.
  */
 export interface CredentialStatus {
   readonly state: "none" | "unused" | "ok" | "refused" | "failed";
@@ -47,54 +52,68 @@ export interface CredentialStatus {
   readonly problem?: string;
 }
 
-interface Held {
+interface HelperEntry {
   readonly credentials: Credentials | undefined;
   readonly renewAt: number;
 }
 
 interface Refusal {
-  readonly who: string;
+  readonly account: string;
   readonly until: number;
+  /** How long they are not tried again, in milliseconds. */
   readonly wait: number;
   readonly problem: string;
 }
 
-/** Which credentials are sent for an upstream: from its settings or a helper, unless they were refused. */
+/**
+ * Chooses the credentials to send to an upstream: those from its settings or a credential helper, unless
+ * they were refused recently. Caches what helpers return.
+ */
 export class Keyring {
   readonly #options: KeyringOptions;
   readonly #now: () => number;
+  /** By helper and server. */
+  readonly #helperCache = new Map<string, HelperEntry>();
+  /** Helpers that are running, by helper and server: concurrent requests share one run (single-flight). */
+  readonly #running = new Map<string, Promise<HelperEntry>>();
+  /** By upstream name, as the maps below. */
   readonly #refused = new Map<string, Refusal>();
-  readonly #held = new Map<string, Held>();
-  readonly #running = new Map<string, Promise<Held>>();
-  readonly #told = new Map<string, string>();
-  /** By upstream, whose credentials were good for an answer. */
+  /** The problem that was reported last, so that each is reported once. */
+  readonly #reported = new Map<string, string>();
+  /** The account whose credentials a response confirmed last. */
   readonly #accepted = new Map<string, string>();
-  /** Why a helper gave none, by upstream. */
-  readonly #failed = new Map<string, string>();
-  readonly #identities = new Map<string, string>();
+  /** Why the helper returned no credentials. */
+  readonly #helperFailures = new Map<string, string>();
+  /** The account that requests are sent as. */
+  readonly #accounts = new Map<string, string>();
 
   constructor(options: KeyringOptions = {}) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** `undefined` for anonymous. */
+  /** The credentials to send now; `undefined` for anonymous. */
   async current(upstream: UpstreamSettings): Promise<Credentials | undefined> {
     if (!upstream.credentials) return undefined;
     const found = await this.#find(upstream.name, upstream.credentials);
-    const who = identity(found);
-    const isRefused = this.isRefused(upstream.name, who);
-    this.#identities.set(upstream.name, isRefused ? identity(undefined) : who);
+    const account = accountOf(found);
+    const isRefused = this.isRefused(upstream.name, account);
+    this.#accounts.set(upstream.name, isRefused ? ANONYMOUS : account);
     return isRefused ? undefined : found;
   }
 
-  /** An answer came for them. */
+  /** Records that a response confirmed these credentials. */
   accepted(name: string, used: Credentials): void {
-    this.#accepted.set(name, identity(used));
-    if (this.#refused.get(name)?.who === identity(used)) this.#refused.delete(name);
+    const account = accountOf(used);
+    this.#accepted.set(name, account);
+    if (this.#refused.get(name)?.account === account) this.#refused.delete(name);
   }
 
-  /** What to try after a refusal: newer ones, or `undefined` for anonymous. It is told once per change. */
+  /**
+   * Records that these credentials were refused, and reports it once per change.
+   *
+   * @returns what to try instead: newer credentials, or `undefined` for anonymous
+   */
   async refused(
     upstream: UpstreamSettings,
     used: Credentials,
@@ -102,95 +121,102 @@ export class Keyring {
   ): Promise<Credentials | undefined> {
     const { name } = upstream;
     const source = (await this.#options.reread?.(name)) ?? upstream.credentials;
-    if (source && "helper" in source) this.#held.delete(keyOf(source));
+    if (source && "helper" in source) this.#helperCache.delete(keyOf(source));
     const newer = source && (await this.#find(name, source));
-    const who = identity(used);
-    if (newer && identity(newer) !== who && !this.isRefused(name, identity(newer))) return newer;
-    // 403 may be about one repository: the others are still asked for with them.
-    const user = used.username === "<token>" ? "an identity token" : `user ${used.username}`;
-    const problem = `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): correct them. Until they change, what is public there is pulled without`;
-    if (refusal.status === 401) {
-      const wait = this.#waitAfter(name, who);
-      this.#refused.set(name, { who, until: this.#now() + wait, wait, problem });
-      this.#identities.set(name, identity(undefined));
+    const account = accountOf(used);
+    if (newer && accountOf(newer) !== account && !this.isRefused(name, accountOf(newer))) {
+      return newer;
     }
-    this.#tell(name, `${who} ${refusal.status}`, problem);
+    const user = used.username === "<token>" ? "an identity token" : `user ${used.username}`;
+    const problem = `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): correct them. Until they change, public images are pulled without them`;
+    // A 403 may be about one repository: requests for others still carry the credentials.
+    if (refusal.status === 401) {
+      const wait = this.#waitAfterRefusal(name, account);
+      this.#refused.set(name, { account, until: this.#now() + wait, wait, problem });
+      this.#accounts.set(name, ANONYMOUS);
+    }
+    this.#report(name, `${account} ${refusal.status}`, problem);
     return undefined;
   }
 
-  #waitAfter(name: string, who: string): number {
+  #waitAfterRefusal(name: string, account: string): number {
     const before = this.#refused.get(name);
-    if (before?.who !== who) return FIRST_TRY_AGAIN;
-    // Requests that were under way together are refused together.
-    return this.isRefused(name, who) ? before.wait : Math.min(before.wait * 2, LAST_TRY_AGAIN);
+    if (before?.account !== account) return FIRST_RETRY;
+    // Concurrent requests are refused together: that does not double the wait.
+    return this.isRefused(name, account) ? before.wait : Math.min(before.wait * 2, MAX_RETRY);
   }
 
-  /** Whether credentials of an upstream were found wrong, the present ones unless said. */
-  isRefused(name: string, who?: string): boolean {
+  /** Whether an account's credentials were refused recently; without an account, whether any were. */
+  isRefused(name: string, account?: string): boolean {
     const refused = this.#refused.get(name);
     if (!refused || this.#now() >= refused.until) return false;
-    return who === undefined || who === refused.who;
+    return account === undefined || account === refused.account;
   }
 
   status({ name, credentials: source }: UpstreamSettings): CredentialStatus {
     if (!source) return { state: "none" };
     const isHelper = "helper" in source;
-    const failure = isHelper ? this.#failed.get(name) : undefined;
+    const failure = isHelper ? this.#helperFailures.get(name) : undefined;
     if (failure !== undefined) return { state: "failed", problem: failure };
-    const found = isHelper ? this.#held.get(keyOf(source))?.credentials : source;
-    const who = identity(found);
+    const found = isHelper ? this.#helperCache.get(keyOf(source))?.credentials : source;
+    const account = accountOf(found);
     const refused = this.#refused.get(name);
-    if (refused?.who === who) return { state: "refused", problem: refused.problem };
-    return { state: this.#accepted.get(name) === who ? "ok" : "unused" };
+    if (refused?.account === account) return { state: "refused", problem: refused.problem };
+    return { state: this.#accepted.get(name) === account ? "ok" : "unused" };
   }
 
-  /** Tells those credentials apart that an upstream was last asked with: limits belong to them. */
-  identity(name: string): string {
-    return this.#identities.get(name) ?? identity(undefined);
+  /** The account that requests to an upstream were last sent as. Registries limit rates per account. */
+  account(name: string): string {
+    return this.#accounts.get(name) ?? ANONYMOUS;
   }
 
   async #find(name: string, source: CredentialSource): Promise<Credentials | undefined> {
     if (!("helper" in source)) return source;
     const key = keyOf(source);
-    const held = this.#held.get(key);
-    if (held && this.#now() < held.renewAt) return held.credentials;
+    const cached = this.#helperCache.get(key);
+    if (cached && this.#now() < cached.renewAt) return cached.credentials;
     let running = this.#running.get(key);
     if (!running) {
-      running = this.#ask(name, source, held).finally(() => this.#running.delete(key));
+      running = this.#runHelper(name, source, cached).finally(() => this.#running.delete(key));
       this.#running.set(key, running);
     }
     return (await running).credentials;
   }
 
-  async #ask(name: string, source: HelperCredentials, before: Held | undefined): Promise<Held> {
-    let held: Held;
+  async #runHelper(
+    name: string,
+    source: HelperCredentials,
+    previous: HelperEntry | undefined,
+  ): Promise<HelperEntry> {
+    let entry: HelperEntry;
     try {
-      const { credentials, lifetime } = await runCredentialHelper(source, this.#options);
-      held = { credentials, renewAt: this.#now() + lifetime };
-      this.#failed.delete(name);
+      const { credentials, ttl } = await runCredentialHelper(source, this.#options);
+      entry = { credentials, renewAt: this.#now() + ttl };
+      this.#helperFailures.delete(name);
     } catch (error) {
       if (!(error instanceof HelperError)) throw error;
       const at = source.from === undefined ? "" : ` (${source.from})`;
-      const problem = `docker-credential-${source.helper}${at} ${error.message}: what is public at ${name} is pulled without credentials`;
-      this.#failed.set(name, problem);
-      this.#tell(name, error.message, problem);
-      // The last ones may well be good still; if not, they are refused, and that is told.
-      held = { credentials: before?.credentials, renewAt: this.#now() + HELPER_REST };
+      const problem = `docker-credential-${source.helper}${at} ${error.message}: public images of ${name} are pulled without credentials`;
+      this.#helperFailures.set(name, problem);
+      this.#report(name, error.message, problem);
+      // The previous credentials may still be valid. Otherwise they are refused, and that is reported.
+      entry = { credentials: previous?.credentials, renewAt: this.#now() + HELPER_RETRY };
     }
-    this.#held.set(keyOf(source), held);
-    return held;
+    this.#helperCache.set(keyOf(source), entry);
+    return entry;
   }
 
-  #tell(upstream: string, what: string, problem: string): void {
-    if (this.#told.get(upstream) === what) return;
-    this.#told.set(upstream, what);
+  /** @param change reported once for as long as it stays the same */
+  #report(upstream: string, change: string, problem: string): void {
+    if (this.#reported.get(upstream) === change) return;
+    this.#reported.set(upstream, change);
     this.#options.observe?.({ type: "credentials", upstream, problem });
   }
 }
 
-/** A hash, so that a password is no key and a new password is a new key. */
-export function identity(credentials: Credentials | undefined): string {
-  if (!credentials) return "anonymous";
+/** A key for the account that credentials belong to: a hash, so that no password is used as a key. */
+export function accountOf(credentials: Credentials | undefined): string {
+  if (!credentials) return ANONYMOUS;
   return Bun.SHA256.hash(`${credentials.username}\0${credentials.password}`, "hex");
 }
 

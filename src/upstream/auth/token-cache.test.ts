@@ -1,154 +1,164 @@
 import { expect, test } from "bun:test";
 import { Gate, until } from "../../../test/harness/waiting.ts";
 import {
-  asker,
+  tokenClient,
   authorizations,
   basic,
   credentials,
-  guarded,
-  issuer,
+  protectedRegistry,
+  tokenServer,
 } from "../upstreamtest/token-registry.ts";
 import { faultOf, rejection, serve, serveRaw, settings } from "../upstreamtest/test-servers.ts";
 
-test("a challenge is answered with a token for the scope that is built here", async () => {
-  using auth = issuer();
-  using server = guarded(
+test("a token is requested for a scope built from the repository, and cached", async () => {
+  using auth = tokenServer();
+  using server = protectedRegistry(
     () => `http://auth.reg.test:${auth.port}/token?keep=1`,
     (header) => header === "Bearer t0",
   );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`));
-  expect(await ask()).toEqual({ status: 200, text: "content" });
-  expect(auth.seen[0]?.path).toBe("/token?keep=1&service=reg&scope=repository%3Ateam%2Fapp%3Apull");
+  const { get } = tokenClient(settings(`http://reg.test:${server.port}`));
+  expect(await get()).toEqual({ status: 200, text: "content" });
+  expect(auth.requests[0]?.path).toBe(
+    "/token?keep=1&service=reg&scope=repository%3Ateam%2Fapp%3Apull",
+  );
   expect(authorizations(auth)).toEqual([null]);
-  // The token is kept: nothing is refused the second time.
-  await ask();
+  // The second request is sent with the cached token.
+  await get();
   expect(authorizations(server)).toEqual([null, "Bearer t0", "Bearer t0"]);
-  expect(auth.seen).toHaveLength(1);
+  expect(auth.requests).toHaveLength(1);
 });
 
-test("twenty at once ask for one token", async () => {
+test("20 concurrent requests share one token request", async () => {
   using auth = serve(async () => {
-    await until(() => server.seen.length === 20, { what: "all of them to be challenged" });
+    await until(() => server.requests.length === 20, { what: "all requests to be challenged" });
     return Response.json({ access_token: "t0" });
   });
-  using server = guarded(
+  using server = protectedRegistry(
     () => `http://reg.test:${auth.port}/token`,
     (header) => header === "Bearer t0",
   );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`));
-  const answers = await Promise.all(Array.from({ length: 20 }, () => ask()));
-  expect(answers.every(({ status }) => status === 200)).toBe(true);
-  expect(auth.seen).toHaveLength(1);
+  const { get } = tokenClient(settings(`http://reg.test:${server.port}`));
+  const responses = await Promise.all(Array.from({ length: 20 }, () => get()));
+  expect(responses.every(({ status }) => status === 200)).toBe(true);
+  expect(auth.requests).toHaveLength(1);
 });
 
-test("who gives up while a token is fetched leaves it to the others", async () => {
-  const gone = new Gate();
+test("an aborted request does not cancel the token request that others wait for", async () => {
+  const tokenGate = new Gate();
   using auth = serve(async () => {
-    await gone.opened;
+    await tokenGate.opened;
     return Response.json({ token: "t0" });
   });
-  using server = guarded(
+  using server = protectedRegistry(
     () => `http://reg.test:${auth.port}/token`,
     (header) => header === "Bearer t0",
   );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`));
+  const { get } = tokenClient(settings(`http://reg.test:${server.port}`));
   const controller = new AbortController();
-  const left = ask(undefined, controller.signal);
-  const stays = ask();
-  const both = () => server.seen.length === 2 && auth.seen.length === 1;
-  await until(both, { what: "both to wait for a token" });
+  const aborted = get(undefined, controller.signal);
+  const waiting = get();
+  const bothWait = () => server.requests.length === 2 && auth.requests.length === 1;
+  await until(bothWait, { what: "both to wait for a token" });
   controller.abort(new Error("gone"));
-  expect(await rejection(left)).toMatchObject({ message: "gone" });
-  gone.open();
-  expect((await stays).status).toBe(200);
-  expect(auth.seen).toHaveLength(1);
+  expect(await rejection(aborted)).toMatchObject({ message: "gone" });
+  tokenGate.open();
+  expect((await waiting).status).toBe(200);
+  expect(auth.requests).toHaveLength(1);
 });
 
 test.each([
   [{ token: "t", expires_in: 100 }, 89, 91],
   [{ token: "t", expires_in: 3600 }, 3569, 3571],
   [{ token: "t" }, 53, 55],
-])("%j is sent for %i s and renewed before it expires", async (body, before, after) => {
-  const clock = { now: 0 };
-  using auth = issuer(() => body);
-  using server = guarded(
-    () => `http://reg.test:${auth.port}/token`,
-    (header) => header !== null,
-  );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`), { now: () => clock.now });
-  await ask();
-  clock.now = before * 1000;
-  await ask();
-  expect(auth.seen).toHaveLength(1);
-  clock.now = after * 1000;
-  await ask();
-  expect(auth.seen).toHaveLength(2);
-});
+])(
+  "a token response %j is cached for %i s and renewed before it expires",
+  async (body, before, after) => {
+    const clock = { now: 0 };
+    using auth = tokenServer(() => body);
+    using server = protectedRegistry(
+      () => `http://reg.test:${auth.port}/token`,
+      (header) => header !== null,
+    );
+    const { get } = tokenClient(settings(`http://reg.test:${server.port}`), {
+      now: () => clock.now,
+    });
+    await get();
+    clock.now = before * 1000;
+    await get();
+    expect(auth.requests).toHaveLength(1);
+    clock.now = after * 1000;
+    await get();
+    expect(auth.requests).toHaveLength(2);
+  },
+);
 
-test("a token that is refused before its time is renewed once", async () => {
-  using auth = issuer((_, count) => ({ token: `t${count}` }));
+test("a token that is refused before it expires is replaced once", async () => {
+  using auth = tokenServer((_, count) => ({ token: `t${count}` }));
   let accepted = "Bearer t1";
-  using server = guarded(
+  using server = protectedRegistry(
     () => `http://reg.test:${auth.port}/token`,
     (header) => header === accepted,
   );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`));
-  expect((await ask()).status).toBe(200);
+  const { get } = tokenClient(settings(`http://reg.test:${server.port}`));
+  expect((await get()).status).toBe(200);
   accepted = "Bearer t2";
-  expect((await ask()).status).toBe(200);
+  expect((await get()).status).toBe(200);
   expect(authorizations(server)).toEqual([null, "Bearer t1", "Bearer t1", "Bearer t2"]);
 });
 
-test("a registry that refuses every token is asked twice, not for ever", async () => {
-  using auth = issuer();
-  using server = guarded(
+test("a registry that refuses every token gets two requests, and no more", async () => {
+  using auth = tokenServer();
+  using server = protectedRegistry(
     () => `http://reg.test:${auth.port}/token`,
     () => false,
   );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`));
-  expect((await ask()).status).toBe(401);
-  expect([server.seen.length, auth.seen.length]).toEqual([2, 1]);
+  const { get } = tokenClient(settings(`http://reg.test:${server.port}`));
+  expect((await get()).status).toBe(401);
+  expect([server.requests.length, auth.requests.length]).toEqual([2, 1]);
 });
 
-test("credentials go to the realm on the registry's domain, and not to the registry itself", async () => {
-  using auth = issuer();
-  using server = guarded(
+test("credentials are sent to a realm on the registry's domain, and not to the registry itself", async () => {
+  using auth = tokenServer();
+  using server = protectedRegistry(
     () => `http://auth.reg.test:${auth.port}/token`,
     (header) => header === "Bearer t0",
   );
-  const { ask } = asker(settings(`http://reg.test:${server.port}`, { credentials }));
-  expect((await ask()).status).toBe(200);
+  const { get } = tokenClient(settings(`http://reg.test:${server.port}`, { credentials }));
+  expect((await get()).status).toBe(200);
   expect(authorizations(auth)).toEqual([basic]);
   expect(authorizations(server)).toEqual([null, "Bearer t0"]);
 });
 
-test("Basic is answered where credentials are configured, and remembered", async () => {
+test("a Basic challenge is met with configured credentials, which are then sent unchallenged", async () => {
   using server = serve(({ headers }) =>
     headers.get("authorization") === basic
       ? new Response("content")
       : new Response("", { status: 401, headers: { "www-authenticate": 'Basic realm="x"' } }),
   );
   const url = `http://reg.test:${server.port}`;
-  const { ask } = asker(settings(url, { credentials }));
-  await ask();
-  expect((await ask()).status).toBe(200);
+  const { get } = tokenClient(settings(url, { credentials }));
+  await get();
+  expect((await get()).status).toBe(200);
   expect(authorizations(server)).toEqual([null, basic, basic]);
-  expect((await asker(settings(url)).ask()).status).toBe(401);
+  expect((await tokenClient(settings(url)).get()).status).toBe(401);
   const wrong = { username: "me", password: "other" };
-  expect((await asker(settings(url, { credentials: wrong })).ask()).status).toBe(401);
+  expect((await tokenClient(settings(url, { credentials: wrong })).get()).status).toBe(401);
 });
 
 test.each([
   ["with credentials", credentials],
   ["without credentials", undefined],
-])("a realm on another domain is not even connected to, %s", async (_, mine) => {
+])("no connection is made to a realm on another domain, %s", async (_, configured) => {
   using auth = await serveRaw((socket) => socket.end());
-  using server = guarded(
+  using server = protectedRegistry(
     () => `http://auth.evil.example:${auth.port}/token`,
     () => false,
   );
-  const upstream = settings(`http://reg.test:${server.port}`, mine ? { credentials: mine } : {});
-  const fault = await faultOf(asker(upstream).ask());
+  const upstream = settings(
+    `http://reg.test:${server.port}`,
+    configured ? { credentials: configured } : {},
+  );
+  const fault = await faultOf(tokenClient(upstream).get());
   expect(fault).toMatchObject({
     kind: "address-refused",
     host: `auth.evil.example:${auth.port}`,
@@ -157,47 +167,50 @@ test.each([
   expect(auth.connections()).toBe(0);
 });
 
-test.each(["file:///etc/passwd", "/token", "data:,x"])("a realm that is %s", async (realm) => {
-  using server = guarded(
-    () => realm,
-    () => false,
-  );
-  const fault = await faultOf(asker(settings(`http://reg.test:${server.port}`)).ask());
-  expect(fault).toMatchObject({
-    kind: "upstream-invalid-response",
-    reason: `reg.test:${server.port} names a token endpoint that is no URL with a host`,
-  });
-});
+test.each(["file:///etc/passwd", "/token", "data:,x"])(
+  "a realm of %s is an invalid response",
+  async (realm) => {
+    using server = protectedRegistry(
+      () => realm,
+      () => false,
+    );
+    const fault = await faultOf(tokenClient(settings(`http://reg.test:${server.port}`)).get());
+    expect(fault).toMatchObject({
+      kind: "upstream-invalid-response",
+      reason: `the realm in the challenge of reg.test:${server.port} is not a URL with a host`,
+    });
+  },
+);
 
-test("a realm on another domain that the owner listed is asked", async () => {
-  using auth = issuer();
-  using server = guarded(
+test("a realm on another domain that trustedRealms lists gets the token request", async () => {
+  using auth = tokenServer();
+  using server = protectedRegistry(
     () => `http://auth.other.example:${auth.port}/token`,
     (header) => header === "Bearer t0",
   );
-  const { ask } = asker(
+  const { get } = tokenClient(
     settings(`http://reg.test:${server.port}`, {
       credentials,
       trustedRealms: ["auth.other.example"],
     }),
   );
-  expect((await ask()).status).toBe(200);
+  expect((await get()).status).toBe(200);
   expect(authorizations(auth)).toEqual([basic]);
 });
 
 test.each([
-  ["no JSON", "<html>", "upstream-invalid-response"],
+  ["HTML in place of JSON", "<html>", "upstream-invalid-response"],
   ["no token", "{}", "upstream-invalid-response"],
   ["an empty token", '{"token":""}', "upstream-invalid-response"],
   ["a token that would break a header", '{"token":"a\\r\\nHost: x"}', "upstream-invalid-response"],
-  ["too much", `{"token":"${"x".repeat(65_536)}"}`, "upstream-invalid-response"],
-])("a token endpoint that sends %s", async (_, body, kind) => {
+  ["more than 64 KiB", `{"token":"${"x".repeat(65_536)}"}`, "upstream-invalid-response"],
+])("a token response with %s is invalid", async (_, body, kind) => {
   using auth = serve(() => new Response(body));
-  using server = guarded(
+  using server = protectedRegistry(
     () => `http://reg.test:${auth.port}/token`,
     () => false,
   );
-  const fault = await faultOf(asker(settings(`http://reg.test:${server.port}`)).ask());
+  const fault = await faultOf(tokenClient(settings(`http://reg.test:${server.port}`)).get());
   expect(fault.kind).toBe(kind as "upstream-invalid-response"); // The table's third column.
 });
 
@@ -207,15 +220,15 @@ test.each([
   [429, "upstream-rate-limited"],
   [500, "upstream-failed"],
   [302, "upstream-invalid-response"],
-])("a token endpoint that answers %i is the fault %s", async (status, kind) => {
+])("a token endpoint that answers %i causes the fault %s", async (status, kind) => {
   using elsewhere = await serveRaw((socket) => socket.end());
   const location = `http://reg.test:${elsewhere.port}/`;
   using auth = serve(() => new Response("{}", { status, headers: { location } }));
-  using server = guarded(
+  using server = protectedRegistry(
     () => `http://reg.test:${auth.port}/token`,
     () => false,
   );
-  const fault = await faultOf(asker(settings(`http://reg.test:${server.port}`)).ask());
+  const fault = await faultOf(tokenClient(settings(`http://reg.test:${server.port}`)).get());
   expect(fault.kind).toBe(kind as "upstream-denied"); // The table's second column.
   expect(elsewhere.connections()).toBe(0);
 });

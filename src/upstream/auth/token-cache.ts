@@ -4,40 +4,40 @@ import type { Credentials, Identity, UpstreamSettings } from "../../config/setti
 import type { Challenge } from "../../oci/challenge.ts";
 import { Fault } from "../../oci/fault.ts";
 import { abortable } from "../transport/abortable.ts";
-import { discard, readSmall } from "../transport/response-body.ts";
+import { discard, readBody } from "../transport/response-body.ts";
 import type { DialResponse, Dialer, DialRequest } from "../transport/dialer.ts";
 import { parseObject } from "../transport/json.ts";
 import { QUIRKS } from "../quirks.ts";
-import { CredentialsRefused, identity } from "./keyring.ts";
+import { accountOf, CredentialsRefused } from "./keyring.ts";
 import { realmProblem } from "./realm.ts";
 import { faultFromStatus } from "../transport/status-fault.ts";
-import type { Slots } from "../transport/concurrency-limiter.ts";
+import type { ConcurrencyLimiter } from "../transport/concurrency-limiter.ts";
 
-/** Of all tokens together, in bytes. */
+/** The largest size of all cached tokens together, in bytes. */
 const MAX_CACHE_BYTES = 8 * 1024 * 1024;
-/** A token without `expires_in` lives this long, in seconds (distribution's token specification). */
+/** The lifetime of a token without `expires_in`, in seconds (distribution's token specification). */
 const DEFAULT_LIFETIME = 60;
-/** How long Basic is sent without being asked for again, in seconds. */
+/** How long Basic credentials are sent without a new challenge, in seconds. */
 const BASIC_LIFETIME = 3600;
 
-/** Who wants to read what. */
+/** What an authorization is for. */
 export interface TokenSubject {
   readonly upstream: UpstreamSettings;
-  /** The registry that is asked: the upstream's own, or one it redirected to. */
+  /** The registry that the request goes to: the upstream's own, or one that it redirected to. */
   readonly registry: URL;
-  /** As that registry knows it. */
+  /** The repository's name at that registry. */
   readonly repository: string;
-  /** Only ever those of the upstream, and only for its own registry. */
+  /** The upstream's credentials, and only where the registry is its own. */
   readonly credentials?: Credentials | undefined;
-  /** Shown to token endpoints on the registry's own host. */
+  /** The client certificate for token endpoints on the registry's own host. */
   readonly client?: Identity | undefined;
 }
 
 export interface Authorization {
-  /** The header's value: a secret. */
+  /** The value of the Authorization header: a secret. */
   readonly header: string;
-  /** Whether it was obtained just now. A registry that refuses it then means it. */
-  readonly fresh: boolean;
+  /** Whether it was obtained just now. If the registry refuses it, there is no point in another one. */
+  readonly isFresh: boolean;
 }
 
 interface Entry {
@@ -48,15 +48,18 @@ interface Entry {
 
 export interface TokenCacheOptions {
   readonly dialer: Dialer;
-  readonly slots: Slots;
-  /** Milliseconds on any clock that only goes forward. */
+  readonly limiter: ConcurrencyLimiter;
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
 
-/** Authorizations by registry, credentials and scope. Requests for the same one are made once. */
+/**
+ * Caches bearer tokens and Basic credentials by upstream, registry, account and scope, up to a TTL.
+ * Concurrent requests for the same token are collapsed into one (single-flight).
+ */
 export class TokenCache {
   readonly #dialer: Dialer;
-  readonly #slots: Slots;
+  readonly #limiter: ConcurrencyLimiter;
   readonly #now: () => number;
   readonly #entries = new LRUCache<string, Entry>({
     max: 4096,
@@ -65,24 +68,26 @@ export class TokenCache {
   });
   readonly #running = new Map<string, Promise<Entry>>();
 
-  constructor({ dialer, slots, now }: TokenCacheOptions) {
+  constructor({ dialer, limiter, now }: TokenCacheOptions) {
     this.#dialer = dialer;
-    this.#slots = slots;
+    this.#limiter = limiter;
     this.#now = now ?? (() => performance.now());
   }
 
-  /** What to send without having been challenged. */
+  /** The Authorization header to send without waiting for a challenge, where one is cached. */
   cached(subject: TokenSubject): string | undefined {
-    return this.#fresh(keyOf(subject))?.header;
+    return this.#unexpired(keyOf(subject))?.header;
   }
 
   /**
-   * Answers a challenge; `undefined` where it cannot be, as without credentials for Basic.
+   * Obtains the authorization that a challenge asks for; `undefined` where there is none, as for Basic
+   * without credentials.
    *
-   * @param refused what the registry has just refused, if anything was sent
-   * @throws Fault; the signal's reason where the caller gave up (others go on waiting)
+   * @param refused the Authorization header that the registry has just refused, if one was sent
+   * @throws Fault; CredentialsRefused; the signal's reason where the caller aborted (a shared token request
+   * goes on for the others)
    */
-  async answer(
+  async authorize(
     subject: TokenSubject,
     challenge: Challenge,
     refused: string | undefined,
@@ -93,11 +98,11 @@ export class TokenCache {
       if (!subject.credentials) return undefined;
       const header = basic(subject.credentials);
       this.#entries.set(key, { header, renewAt: this.#now() + BASIC_LIFETIME * 1000 });
-      return { header, fresh: true };
+      return { header, isFresh: true };
     }
-    const known = this.#fresh(key);
-    if (known && known.header !== refused) return { header: known.header, fresh: false };
-    // The realm is part of what is coalesced: nobody waits for an answer to another's challenge.
+    const cached = this.#unexpired(key);
+    if (cached && cached.header !== refused) return { header: cached.header, isFresh: false };
+    // The realm is part of the key: a request never waits for the token of another challenge.
     const flight = `${key}\n${challenge.realm}\n${challenge.service ?? ""}`;
     let running = this.#running.get(flight);
     if (!running) {
@@ -105,19 +110,19 @@ export class TokenCache {
       this.#running.set(flight, running);
       running.then(
         (entry) => this.#entries.set(key, entry),
-        () => undefined, // Whoever waits is told; nobody may wait any more.
+        () => undefined, // The waiting callers get the rejection. There may be none left.
       );
     }
     const { header } = await abortable(running, signal);
-    return { header, fresh: true };
+    return { header, isFresh: true };
   }
 
-  /** Sends nothing any more without having been challenged. */
+  /** Removes the cached authorization: the next request waits for a challenge. */
   forget(subject: TokenSubject): void {
     this.#entries.delete(keyOf(subject));
   }
 
-  #fresh(key: string): Entry | undefined {
+  #unexpired(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     return entry && this.#now() < entry.renewAt ? entry : undefined;
   }
@@ -127,36 +132,41 @@ export class TokenCache {
     challenge: Challenge & { scheme: "bearer" },
   ): Promise<Entry> {
     const { upstream, registry, client } = subject;
-    const realm = realmOf(subject, challenge.realm);
-    const release = await this.#slots.acquire("token", upstream.name);
+    const realm = parseRealm(subject, challenge.realm);
+    const release = await this.#limiter.acquire("token", upstream.name);
     try {
-      const asked = this.#now();
-      const answer = await this.#dialer.dial({
+      const requestedAt = this.#now();
+      const response = await this.#dialer.dial({
         upstream: upstream.name,
         allowPrivate: upstream.allowPrivate,
-        ledFrom: realm.hostname === upstream.url.hostname ? undefined : upstream.url.hostname,
-        request: "token",
+        redirectedFrom:
+          realm.hostname === upstream.url.hostname ? undefined : upstream.url.hostname,
+        kind: "token",
         ...tokenRequest(subject, challenge, realm),
         ca: upstream.ca,
         client: realm.hostname === registry.hostname ? client : undefined,
         proxy: upstream.proxy,
       });
-      const { token, lifetime } = await readToken(subject, answer);
-      const early = Math.min(lifetime * 0.1, 30);
-      return { header: `Bearer ${token}`, renewAt: asked + (lifetime - early) * 1000 };
+      const { token, lifetime } = await readToken(subject, response);
+      // Renewed when 90 % of its lifetime is over, at most 30 s before it expires.
+      const margin = Math.min(lifetime * 0.1, 30);
+      return { header: `Bearer ${token}`, renewAt: requestedAt + (lifetime - margin) * 1000 };
     } finally {
       release();
     }
   }
 }
 
-/** The only scope that is ever asked for: registries put placeholders or more than a pull in theirs. */
+/**
+ * The only scope that is ever requested. A challenge's own scope is ignored: registries put placeholders
+ * or more than `pull` in it.
+ */
 function scopeOf(repository: string): string {
   return `repository:${repository}:pull`;
 }
 
 function keyOf({ upstream, registry, repository, credentials }: TokenSubject): string {
-  return [upstream.name, registry.origin, identity(credentials), scopeOf(repository)].join("\n");
+  return [upstream.name, registry.origin, accountOf(credentials), scopeOf(repository)].join("\n");
 }
 
 /** RFC 7617, in UTF-8. */
@@ -164,7 +174,10 @@ function basic({ username, password }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-/** As distribution's token specification has it; an identity token goes by its OAuth2 form. */
+/**
+ * A GET as in distribution's token specification. An identity token is sent as its OAuth2 refresh token,
+ * in a POST.
+ */
 function tokenRequest(
   { repository, credentials }: TokenSubject,
   { service }: Challenge & { scheme: "bearer" },
@@ -189,10 +202,10 @@ function tokenRequest(
   return { method: "GET", url: realm, headers: { accept, ...authorization } };
 }
 
-function realmOf({ upstream, registry }: TokenSubject, text: string): URL {
+function parseRealm({ upstream, registry }: TokenSubject, text: string): URL {
   const realm = URL.parse(text);
   if (!realm?.host) {
-    const reason = `${registry.host} names a token endpoint that is no URL with a host`;
+    const reason = `the realm in the challenge of ${registry.host} is not a URL with a host`;
     throw new Fault({ kind: "upstream-invalid-response", upstream: upstream.name, reason });
   }
   const problem = realmProblem(realm, registry, upstream.trustedRealms);
@@ -209,41 +222,42 @@ async function readToken(
   { upstream, registry, repository, credentials }: TokenSubject,
   { status, headers, body }: DialResponse,
 ): Promise<{ token: string; lifetime: number }> {
-  const untrue = (reason: string): Fault =>
+  const endpoint = `the token endpoint of ${registry.host}`;
+  const invalidResponse = (reason: string): Fault =>
     new Fault({ kind: "upstream-invalid-response", upstream: upstream.name, reason });
   if (status !== 200) {
     await discard(body);
     if (credentials && (status === 401 || status === 403)) {
-      throw new CredentialsRefused(status, `${registry.host}'s token endpoint`);
+      throw new CredentialsRefused(status, endpoint);
     }
-    // Redirects are not followed: credentials went to this endpoint and go to no other.
-    if (status >= 300 && status < 400) throw untrue(`${registry.host}'s token endpoint redirects`);
-    // A missing token endpoint says nothing about the repository.
+    // Redirects are not followed: the credentials are for this endpoint alone.
+    if (status >= 300 && status < 400) throw invalidResponse(`${endpoint} redirects`);
+    // A missing token endpoint does not mean that the repository is missing.
     if (status === 404) {
       throw new Fault({ kind: "upstream-failed", upstream: upstream.name, status });
     }
     throw faultFromStatus(status, headers, {
       upstream: upstream.name,
-      what: "repository",
+      resource: "repository",
       name: repository,
     });
   }
-  const bytes = await readSmall(body, {
+  const bytes = await readBody(body, {
     upstream: upstream.name,
     what: "a token",
     limit: QUIRKS.maxTokenResponseBytes,
-    deadline: 10_000,
+    timeout: 10_000,
   });
-  const answer = parseObject(bytes);
-  if (answer === undefined) throw untrue(`${registry.host}'s token endpoint sent no JSON object`);
-  const token = [answer["token"], answer["access_token"]].find(
+  const response = parseObject(bytes);
+  if (response === undefined) throw invalidResponse(`${endpoint} sent no JSON object`);
+  const token = [response["token"], response["access_token"]].find(
     (value): value is string => typeof value === "string" && value !== "",
   );
-  // Whatever stands in a token goes into a header: only what may stand there.
+  // The token becomes part of a header: only visible ASCII is accepted.
   if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) {
-    throw untrue(`${registry.host}'s token endpoint sent no token`);
+    throw invalidResponse(`${endpoint} sent no valid token`);
   }
-  const expires = answer["expires_in"];
-  const lifetime = typeof expires === "number" && expires > 0 ? expires : DEFAULT_LIFETIME;
+  const expiresIn = response["expires_in"];
+  const lifetime = typeof expiresIn === "number" && expiresIn > 0 ? expiresIn : DEFAULT_LIFETIME;
   return { token, lifetime };
 }

@@ -3,21 +3,21 @@ import { Fault } from "../../oci/fault.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 
 const upstream = "reg.test";
-const unreachable = new Fault({ kind: "upstream-unreachable", upstream, reason: "away" });
+const unreachable = new Fault({ kind: "upstream-unreachable", upstream, reason: "down" });
 const limited = new Fault({ kind: "upstream-rate-limited", upstream, retryAfter: 90 });
 const missing = new Fault({ kind: "not-found", what: "blob", upstream, name: "x" });
 
-function health(random = 1) {
+function breaker(random = 1) {
   const clock = { now: 0 };
   const date = () => 1_000_000 + clock.now;
   return {
     clock,
-    health: new CircuitBreaker({ now: () => clock.now, random: () => random, date }),
+    subject: new CircuitBreaker({ now: () => clock.now, random: () => random, date }),
   };
 }
 
-test("it ails until it answers", () => {
-  const { health: subject } = health();
+test("a host is unhealthy from a failure until its next response", () => {
+  const { subject } = breaker();
   expect(subject.isUnhealthy()).toBe(false);
   subject.failed(unreachable);
   expect(subject.isUnhealthy()).toBe(true);
@@ -28,7 +28,7 @@ test("it ails until it answers", () => {
 });
 
 test("the cool-down doubles from 5 s to 60 s", () => {
-  const { clock, health: subject } = health();
+  const { clock, subject } = breaker();
   const waits = [5, 10, 20, 40, 60, 60].map((seconds) => {
     subject.failed(unreachable);
     clock.now += seconds * 1000 - 1;
@@ -39,15 +39,15 @@ test("the cool-down doubles from 5 s to 60 s", () => {
   expect(waits).toEqual([true, true, true, true, true, true]);
 });
 
-test("failures at once are one failure", () => {
-  const { clock, health: subject } = health();
+test("concurrent failures do not lengthen the cool-down", () => {
+  const { clock, subject } = breaker();
   for (let i = 0; i < 10; i += 1) subject.failed(unreachable);
   clock.now = 5000;
   expect(subject.isUnhealthy()).toBe(false);
 });
 
-test("jitter takes at most half of the wait", () => {
-  const { clock, health: subject } = health(0);
+test("jitter takes at most half of the cool-down", () => {
+  const { clock, subject } = breaker(0);
   subject.failed(unreachable);
   clock.now = 2499;
   expect(subject.isUnhealthy()).toBe(true);
@@ -55,15 +55,15 @@ test("jitter takes at most half of the wait", () => {
   expect(subject.isUnhealthy()).toBe(false);
 });
 
-test("a limit is an answer: it says nothing against the host", () => {
-  const { health: subject } = health();
+test("a 429 counts as a response, and not as a failure", () => {
+  const { subject } = breaker();
   subject.failed(unreachable);
   subject.failed(limited);
   expect(subject.isUnhealthy()).toBe(false);
 });
 
-test("after three failures in a row the circuit opens, one tries, and the others are told why", () => {
-  const { clock, health: subject } = health();
+test("the circuit opens after three consecutive failures and admits one probe when half-open", () => {
+  const { clock, subject } = breaker();
   subject.failed(unreachable);
   subject.failed(unreachable);
   expect(subject.state).toBe("closed");
@@ -73,7 +73,7 @@ test("after three failures in a row the circuit opens, one tries, and the others
   expect(subject.admit()).toBe(unreachable);
   clock.now = 5000;
   expect(subject.admit()).toBeUndefined();
-  expect(subject.state).toBe("trying");
+  expect(subject.state).toBe("half-open");
   expect(subject.admit()).toBe(unreachable);
   subject.failed(unreachable);
   expect(subject.state).toBe("open");
@@ -87,8 +87,8 @@ test("after three failures in a row the circuit opens, one tries, and the others
   expect(subject.admit()).toBeUndefined();
 });
 
-test("saying that something is missing is an answer", () => {
-  const { health: subject } = health();
+test("a 404 counts as a response, and not as a failure", () => {
+  const { subject } = breaker();
   subject.failed(missing);
   expect(subject.isUnhealthy()).toBe(false);
   subject.failed(unreachable);
@@ -100,14 +100,14 @@ test.each([
   [500, true],
   [503, true],
   [400, false],
-])("status %i ails: %p", (status, ails) => {
-  const { health: subject } = health();
+])("status %i makes the host unhealthy: %p", (status, isUnhealthy) => {
+  const { subject } = breaker();
   subject.failed(new Fault({ kind: "upstream-failed", upstream, status }));
-  expect(subject.isUnhealthy()).toBe(ails);
+  expect(subject.isUnhealthy()).toBe(isUnhealthy);
 });
 
-test("bodies that break in a row open the circuit, whatever headers came before each", () => {
-  const { clock, health: subject } = health();
+test("three consecutive broken bodies open the circuit, although each began with a success", () => {
+  const { clock, subject } = breaker();
   for (let i = 0; i < 3; i += 1) {
     expect(subject.state).toBe("closed");
     subject.succeeded();
@@ -122,7 +122,7 @@ test("bodies that break in a row open the circuit, whatever headers came before 
   expect(subject.admit()).toBeUndefined();
   subject.succeeded();
   expect(subject.state).toBe("closed");
-  // One more is enough now, and the wait is longer.
+  // One more broken body opens it again now, for longer.
   subject.bodyBroke(unreachable);
   clock.now += 9999;
   expect(subject.admit()).toBe(unreachable);
@@ -135,14 +135,14 @@ test("bodies that break in a row open the circuit, whatever headers came before 
   expect(subject.isUnhealthy()).toBe(false);
 });
 
-test("who was found to lie is not asked for ten minutes, whatever else it answers meanwhile", () => {
-  const { clock, health: subject } = health();
-  const untrue = new Fault({
+test("an ejected host stays ejected for ten minutes, whatever its pending requests return", () => {
+  const { clock, subject } = breaker();
+  const invalid = new Fault({
     kind: "upstream-invalid-response",
     upstream,
     reason: "another digest",
   });
-  subject.eject(untrue);
+  subject.eject(invalid);
   subject.succeeded();
   subject.bodyCompleted();
   subject.failed(missing);
@@ -152,8 +152,8 @@ test("who was found to lie is not asked for ten minutes, whatever else it answer
   expect(subject.since).toBe(1_000_000);
   clock.now = 600_000;
   expect(subject.admit()).toBeUndefined();
-  expect(subject.state).toBe("trying");
+  expect(subject.state).toBe("half-open");
   subject.succeeded();
   expect([subject.state, subject.since]).toEqual(["closed", undefined]);
-  expect(subject.last?.fault).toBe(unreachable);
+  expect(subject.lastFailure?.fault).toBe(unreachable);
 });

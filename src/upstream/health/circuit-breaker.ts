@@ -1,54 +1,54 @@
 import type { Fault } from "../../oci/fault.ts";
 
-/** In milliseconds. */
+/** The first and the longest cool-down, in milliseconds. */
 const FIRST_COOL_DOWN = 5000;
-const LONGEST_COOL_DOWN = 60_000;
-/** Failures in a row after which nobody waits for it any more. One alone may be a broken connection. */
-const OPENS_AFTER = 3;
-/** How long a host is not asked after it was found to send something else than what was asked for. */
-const CONDEMNED_FOR = 600_000;
+const MAX_COOL_DOWN = 60_000;
+/** Consecutive failures that open the circuit. A single one may be a broken connection. */
+const FAILURE_THRESHOLD = 3;
+/** How long a host gets no requests after it sent an invalid response, in milliseconds. */
+const EJECTION_TIME = 600_000;
 
 /**
- * `closed`: it is asked. `open`: it is not, until its cool-down is over. `trying`: one request finds
- * out, and the others do not wait for it.
+ * `closed`: requests are sent. `open`: none are, until the cool-down is over. `half-open`: one request is
+ * under way as a probe, and the others fail at once.
  */
-export type CircuitState = "closed" | "open" | "trying";
+export type CircuitState = "closed" | "open" | "half-open";
 
 export interface CircuitBreakerOptions {
-  /** Milliseconds on any clock that only goes forward. */
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
-  /** From 0 to 1. */
+  /** Returns a number from 0 to 1. */
   readonly random?: () => number;
-  /** Milliseconds of the epoch. */
+  /** The wall clock, in milliseconds of the epoch. */
   readonly date?: () => number;
 }
 
-/** A failure, and when it was, in milliseconds of the epoch. */
 export interface Failure {
   readonly fault: Fault;
+  /** In milliseconds of the epoch. */
   readonly at: number;
 }
 
 /**
- * Whether a host is worth waiting for. It is ailing from a failure of the road or the server (out of
- * reach, too slow, 5xx) until it answers again, or until a cool-down has passed and somebody should
- * try: what is cached is then served without asking. After more failures the circuit opens, and what
- * is not cached fails at once, too.
+ * A circuit breaker for one host. The host is unhealthy from a failure of the network or the server
+ * (unreachable, timeout, 5xx) until its next response, or until a cool-down is over: cached content is
+ * then served without a request. After three consecutive failures the circuit opens, and requests for
+ * content that is not cached fail at once, too.
  */
 export class CircuitBreaker {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #date: () => number;
   #failures = 0;
-  /** Bodies in a row that broke. That their headers came says nothing against it. */
-  #broken = 0;
+  /** Consecutive bodies that broke. Response headers that arrived do not reset it. */
+  #brokenBodies = 0;
   #coolDowns = 0;
-  #until = 0;
-  #condemnedUntil = 0;
-  #isTrying = false;
+  #unhealthyUntil = 0;
+  #ejectedUntil = 0;
+  #isProbing = false;
   #fault: Fault | undefined;
   #since: number | undefined;
-  #last: Failure | undefined;
+  #lastFailure: Failure | undefined;
 
   constructor(options: CircuitBreakerOptions = {}) {
     this.#now = options.now ?? (() => performance.now());
@@ -56,128 +56,134 @@ export class CircuitBreaker {
     this.#date = options.date ?? Date.now;
   }
 
-  /** The upstream answered. */
+  /** Records a response: the circuit closes. */
   succeeded(): void {
-    // Of who was found to lie, what was asked before proves nothing.
-    if (this.#now() < this.#condemnedUntil) return;
+    // Responses to requests from before the ejection do not end it.
+    if (this.#now() < this.#ejectedUntil) return;
     this.#failures = 0;
-    this.#until = 0;
-    this.#isTrying = false;
+    this.#unhealthyUntil = 0;
+    this.#isProbing = false;
     this.#fault = undefined;
     this.#since = undefined;
-    // It was tried because bodies broke: the next one that does will be enough.
-    this.#broken = Math.min(this.#broken, OPENS_AFTER - 1);
-    if (this.#broken === 0) this.#coolDowns = 0;
+    // If broken bodies opened the circuit, the next broken one opens it again.
+    this.#brokenBodies = Math.min(this.#brokenBodies, FAILURE_THRESHOLD - 1);
+    if (this.#brokenBodies === 0) this.#coolDowns = 0;
   }
 
-  /** A large body came to its end. */
+  /** Records that a large body was received completely. */
   bodyCompleted(): void {
-    this.#broken = 0;
+    this.#brokenBodies = 0;
     this.succeeded();
   }
 
-  /** A large body broke off after its headers had come. */
+  /** Records that a large body broke off after its headers. */
   bodyBroke(fault: Fault): void {
     if (!indicatesFailure(fault) && fault.detail.kind !== "upstream-invalid-response") return;
-    this.#last = { fault, at: this.#date() };
-    this.#broken = Math.min(this.#broken + 1, 1000);
-    if (this.#broken < OPENS_AFTER) return;
-    this.#took(fault);
-    this.#coolDown();
+    this.#lastFailure = { fault, at: this.#date() };
+    this.#brokenBodies = Math.min(this.#brokenBodies + 1, 1000);
+    if (this.#brokenBodies < FAILURE_THRESHOLD) return;
+    this.#record(fault);
+    this.#startCoolDown();
   }
 
   /**
-   * It sent something else than what was asked for, and others can be asked: it is not for long.
+   * Ejects a host that sent an invalid response while others serve the same content (outlier ejection):
+   * it gets no requests for ten minutes.
    *
-   * @returns whether that was not known
+   * @returns whether it was not ejected already
    */
   eject(fault: Fault): boolean {
-    const isNew = this.#now() >= this.#condemnedUntil;
-    this.#took(fault);
-    this.#isTrying = false;
-    this.#failures = OPENS_AFTER;
-    this.#until = this.#now() + CONDEMNED_FOR;
-    this.#condemnedUntil = this.#until;
+    const isNew = this.#now() >= this.#ejectedUntil;
+    this.#record(fault);
+    this.#isProbing = false;
+    this.#failures = FAILURE_THRESHOLD;
+    this.#unhealthyUntil = this.#now() + EJECTION_TIME;
+    this.#ejectedUntil = this.#unhealthyUntil;
     return isNew;
   }
 
-  /** Why it is not asked now. A request that is let through must end in `ok`, `failed` or `abandoned`. */
+  /**
+   * Admits a request, or returns why it must not be sent. An admitted request must end in `succeeded`,
+   * `failed` or `abandoned`.
+   */
   admit(): Fault | undefined {
     switch (this.state) {
       case "closed":
         return undefined;
-      case "trying":
+      case "half-open":
         return this.#fault;
       case "open":
-        if (this.#now() < this.#until) return this.#fault;
-        this.#isTrying = true;
+        if (this.#now() < this.#unhealthyUntil) return this.#fault;
+        this.#isProbing = true;
         return undefined;
     }
   }
 
-  /** Whoever asked has gone before an answer came. */
+  /** Records that the caller aborted a request before its response. */
   abandoned(): void {
-    this.#isTrying = false;
+    this.#isProbing = false;
   }
 
   get state(): CircuitState {
-    if (this.#failures < OPENS_AFTER && this.#broken < OPENS_AFTER) return "closed";
-    return this.#isTrying ? "trying" : "open";
+    if (this.#failures < FAILURE_THRESHOLD && this.#brokenBodies < FAILURE_THRESHOLD) {
+      return "closed";
+    }
+    return this.#isProbing ? "half-open" : "open";
   }
 
   /**
-   * A request failed. To say that something is missing or private is to answer; faults that are not
-   * the upstream's state (an address that is refused, no room here) change nothing.
+   * Records that a request failed. A response that something is missing or private counts as a success.
+   * Faults that do not depend on the host's state (a refused address, a full disk here) change nothing.
    */
   failed(fault: Fault): void {
-    this.#isTrying = false;
-    if (isAnswer(fault)) this.succeeded();
+    this.#isProbing = false;
+    if (isResponse(fault)) this.succeeded();
     if (!indicatesFailure(fault)) return;
-    this.#took(fault);
+    this.#record(fault);
     this.#failures = Math.min(this.#failures + 1, 1000);
-    this.#coolDown();
+    this.#startCoolDown();
   }
 
-  #took(fault: Fault): void {
+  #record(fault: Fault): void {
     const at = this.#date();
     this.#fault = fault;
-    this.#last = { fault, at };
+    this.#lastFailure = { fault, at };
     this.#since ??= at;
   }
 
-  #coolDown(): void {
+  #startCoolDown(): void {
     const now = this.#now();
-    // Requests that were under way together fail together: that makes the wait no longer.
-    if (now < this.#until) return;
-    const longest = Math.min(FIRST_COOL_DOWN * 2 ** this.#coolDowns, LONGEST_COOL_DOWN);
+    // Concurrent requests fail together: that does not lengthen the cool-down.
+    if (now < this.#unhealthyUntil) return;
+    const longest = Math.min(FIRST_COOL_DOWN * 2 ** this.#coolDowns, MAX_COOL_DOWN);
     this.#coolDowns = Math.min(this.#coolDowns + 1, 16);
-    // Jitter keeps replicas from trying together. Half of the wait is kept: one near zero would
-    // have the very next pull wait for an upstream that is known to hang.
-    this.#until = now + longest * (0.5 + 0.5 * this.#random());
+    // Jitter keeps replicas from probing at the same time. It takes at most half of the cool-down: with
+    // one near zero, the very next pull would wait for an upstream that is known to hang.
+    this.#unhealthyUntil = now + longest * (0.5 + 0.5 * this.#random());
   }
 
-  /** Whether to answer without it where that is possible. */
+  /** Whether to serve cached content without a request, where there is some. */
   isUnhealthy(): boolean {
-    return this.#now() < this.#until;
+    return this.#now() < this.#unhealthyUntil;
   }
 
-  /** The last failure since the upstream answered, for messages. */
+  /** The last failure since the last response, for messages. */
   get fault(): Fault | undefined {
     return this.#fault;
   }
 
-  /** Since when it fails, in milliseconds of the epoch. */
+  /** When it began to fail, in milliseconds of the epoch; `undefined` while it works. */
   get since(): number | undefined {
     return this.#since;
   }
 
-  /** The last failure, whatever came after it. */
-  get last(): Failure | undefined {
-    return this.#last;
+  /** The last failure ever, even if there were responses after it. */
+  get lastFailure(): Failure | undefined {
+    return this.#lastFailure;
   }
 }
 
-function isAnswer({ detail }: Fault): boolean {
+function isResponse({ detail }: Fault): boolean {
   return (
     detail.kind === "not-found" ||
     detail.kind === "upstream-denied" ||

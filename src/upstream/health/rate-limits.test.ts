@@ -6,7 +6,7 @@ function limits() {
   return { clock, subject: new RateLimits({ upstream: "reg.test", now: () => clock.now }) };
 }
 
-test("the headers of Docker Hub are a budget, for as long as their window", () => {
+test("Docker Hub's headers are a budget for the length of their window", () => {
   const { clock, subject } = limits();
   subject.readHeaders("me", headers("100;w=21600", "76;w=21600"));
   expect(subject.budget("me")).toEqual({ remaining: 76, limit: 100, window: 21_600 });
@@ -21,23 +21,23 @@ test.each([
   ["0;w=60", "100", true],
   ["5", "20", true],
   ["6", "20", false],
-])("%s of %s left is low: %p", (remaining, limit, low) => {
+])("a budget of %s remaining out of %s is low: %p", (remaining, limit, low) => {
   const { subject } = limits();
   subject.readHeaders("me", headers(limit, remaining));
-  expect(subject.isLow("me")).toBe(low);
+  expect(subject.isBudgetLow("me")).toBe(low);
 });
 
-test("headers that are none change nothing", () => {
+test("missing and malformed headers are ignored", () => {
   const { subject } = limits();
   subject.readHeaders("me", headers("x", "many"));
   subject.readHeaders("me", new Headers());
   expect(subject.budget("me")).toBeUndefined();
-  expect(subject.isLow("me")).toBe(false);
+  expect(subject.isBudgetLow("me")).toBe(false);
 });
 
-test("a 429 holds for who got it, until its time is over", () => {
+test("a 429 blocks the account that got it, until Retry-After has passed", () => {
   const { clock, subject } = limits();
-  subject.limited("me", "metadata", 90);
+  subject.rateLimited("me", "metadata", 90);
   expect(subject.fault("me", "metadata")?.detail).toMatchObject({ retryAfter: 90 });
   expect(subject.fault("me", "blob")).toBeUndefined();
   expect(subject.fault("other", "metadata")).toBeUndefined();
@@ -47,43 +47,43 @@ test("a 429 holds for who got it, until its time is over", () => {
   expect(subject.fault("me", "metadata")).toBeUndefined();
 });
 
-test("when a limit's time is over one finds out, and rests grow as long as it limits", () => {
+test("one caller probes after each back-off, which grows while the probes get a 429", () => {
   const { clock, subject } = limits();
-  const asked: number[] = [];
-  const limitedFor = (seconds: number): void => {
-    // Those that were under way together are limited together.
-    for (let i = 0; i < 50; i += 1) subject.limited("me", "metadata", seconds);
+  const probedAt: number[] = [];
+  const rateLimitedFor = (seconds: number): void => {
+    // Concurrent requests all get the 429.
+    for (let i = 0; i < 50; i += 1) subject.rateLimited("me", "metadata", seconds);
   };
-  limitedFor(1);
+  rateLimitedFor(1);
   for (; clock.now < 180_000; clock.now += 500) {
-    const told = Array.from({ length: 50 }, () => subject.shouldBackOff("me"));
-    if (!told.includes(false)) continue;
-    expect(told.filter((one) => !one)).toHaveLength(1);
-    asked.push(clock.now / 1000);
-    limitedFor(1);
+    const backsOff = Array.from({ length: 50 }, () => subject.shouldBackOff("me"));
+    if (!backsOff.includes(false)) continue;
+    expect(backsOff.filter((shouldWait) => !shouldWait)).toHaveLength(1);
+    probedAt.push(clock.now / 1000);
+    rateLimitedFor(1);
   }
-  expect(asked).toEqual([10, 30, 70, 130]);
+  expect(probedAt).toEqual([10, 30, 70, 130]);
   expect(subject.fault("me", "metadata")).toBeUndefined();
-  subject.passed("me");
+  subject.succeeded("me");
   expect(subject.shouldBackOff("me")).toBe(false);
-  subject.limited("me", "metadata", 90);
+  subject.rateLimited("me", "metadata", 90);
   clock.now += 89_999;
   expect(subject.shouldBackOff("me")).toBe(true);
   clock.now += 1;
   expect(subject.shouldBackOff("me")).toBe(false);
 });
 
-test("who limits blobs is asked for manifests", () => {
+test("a 429 for a blob does not block manifests", () => {
   const { subject } = limits();
-  subject.limited("me", "blob", 5);
+  subject.rateLimited("me", "blob", 5);
   expect(subject.fault("me", "blob")).toBeDefined();
   expect(subject.fault("me", "metadata")).toBeUndefined();
   expect(subject.shouldBackOff("me")).toBe(false);
 });
 
-test("nobody is silent for more than an hour", () => {
+test("a 429 blocks for at most an hour", () => {
   const { clock, subject } = limits();
-  subject.limited("me", "metadata", 86_400);
+  subject.rateLimited("me", "metadata", 86_400);
   clock.now = 3_600_000;
   expect(subject.fault("me", "metadata")).toBeUndefined();
 });

@@ -1,52 +1,54 @@
 import { Fault } from "../../oci/fault.ts";
 import { QUIRKS } from "../quirks.ts";
 
-/** A registry cannot silence itself for longer than this, whatever Retry-After it sends; in milliseconds. */
-const LONGEST_WAIT = 3_600_000;
-/** How long what can do without an answer waits after a first 429, and at most, in milliseconds. */
-const FIRST_REST = 10_000;
-const LONGEST_REST = 60_000;
-/** For one question to find out whether a limit is over, in milliseconds. */
-const TRIAL = 5000;
-/** Below this part of the limit, what is left is kept for new content. */
-const RESERVE = 0.1;
-const LEAST_RESERVE = 5;
-/** Without a window in the header, in seconds. */
-const WINDOW = 3600;
+/** The longest Retry-After that is obeyed, in milliseconds: a registry cannot block itself for longer. */
+const MAX_RETRY_AFTER = 3_600_000;
+/** The first and the longest back-off of revalidations after a 429, in milliseconds. */
+const FIRST_BACK_OFF = 10_000;
+const MAX_BACK_OFF = 60_000;
+/** How long one request probes whether a limit is over, in milliseconds. */
+const PROBE_TIME = 5000;
+/** At this part of the limit, or at this many requests, the budget is low. */
+const LOW_BUDGET_RATIO = 0.1;
+const LOW_BUDGET_MIN = 5;
+/** The window of a header that states none, in seconds. */
+const DEFAULT_WINDOW = 3600;
+/** Accounts to remember for a host. Rotated credentials leave old ones behind. */
+const MAX_ACCOUNTS = 8;
 
-/** What is limited apart. */
-export type LimitKind = "blob" | "metadata";
+/** Blobs and everything else are limited separately: another host often serves the blobs. */
+export type RateLimitKind = "blob" | "metadata";
 
-/** How many requests a registry still allows, as its `ratelimit-…` headers told. */
+/** The requests that a registry still allows, as its rate-limit headers reported. */
 export interface Budget {
   readonly remaining: number;
   readonly limit?: number;
-  /** What the numbers are for, in seconds. */
+  /** The window that both numbers are for, in seconds. */
   readonly window: number;
 }
 
 export interface RateLimitsOptions {
   readonly upstream: string;
-  /** Milliseconds on any clock that only goes forward. */
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
 
-interface Account {
-  /** On the clock of `now`. */
-  readonly until: Map<LimitKind, number>;
-  /** 429s in a row, those of questions that were under way together counted as one. */
-  inRow: number;
-  restsUntil: number;
-  triedUntil: number;
+/** All times are on the clock of `now`. */
+interface AccountState {
+  readonly blockedUntil: Map<RateLimitKind, number>;
+  /** Consecutive 429s; those of concurrent requests count as one. */
+  consecutive: number;
+  backOffUntil: number;
+  probingUntil: number;
   budget?: Budget;
-  budgetEnds: number;
+  budgetExpiresAt: number;
 }
 
-/** How often one host may be asked, apart for each of the credentials that it is asked with. */
+/** One host's rate limits, separately for each account that requests are sent as. */
 export class RateLimits {
   readonly #upstream: string;
   readonly #now: () => number;
-  readonly #accounts = new Map<string, Account>();
+  readonly #accounts = new Map<string, AccountState>();
 
   constructor({ upstream, now = () => performance.now() }: RateLimitsOptions) {
     this.#upstream = upstream;
@@ -54,90 +56,100 @@ export class RateLimits {
   }
 
   /** Records the budget that a response's headers report: see `QUIRKS.rateLimitHeaders`. */
-  readHeaders(who: string, headers: Headers): void {
-    const left = parse(headers.get(QUIRKS.rateLimitHeaders.remaining));
-    if (!left) return;
+  readHeaders(account: string, headers: Headers): void {
+    const remaining = parse(headers.get(QUIRKS.rateLimitHeaders.remaining));
+    if (!remaining) return;
     const limit = parse(headers.get(QUIRKS.rateLimitHeaders.limit))?.count;
-    const account = this.#account(who);
-    const { count: remaining, window } = left;
-    account.budget = { remaining, window, ...(limit === undefined ? {} : { limit }) };
-    account.budgetEnds = this.#now() + left.window * 1000;
+    const state = this.#stateOf(account);
+    const { count, window } = remaining;
+    state.budget = { remaining: count, window, ...(limit === undefined ? {} : { limit }) };
+    state.budgetExpiresAt = this.#now() + window * 1000;
   }
 
   /**
-   * A 429 came. Who limits manifests may give blobs all the same (Docker Hub), and the other way
-   * round: mostly another host gives those.
+   * Records a 429. It blocks requests of its kind alone: a registry that limits manifests may still serve
+   * blobs (Docker Hub), and the reverse.
+   *
+   * @param retryAfter in seconds
    */
-  limited(who: string, kind: LimitKind, retryAfter: number): void {
-    const account = this.#account(who);
-    const until = this.#now() + Math.min(retryAfter * 1000, LONGEST_WAIT);
+  rateLimited(account: string, kind: RateLimitKind, retryAfter: number): void {
+    const state = this.#stateOf(account);
     const now = this.#now();
-    account.until.set(kind, Math.max(account.until.get(kind) ?? 0, until));
+    const until = now + Math.min(retryAfter * 1000, MAX_RETRY_AFTER);
+    state.blockedUntil.set(kind, Math.max(state.blockedUntil.get(kind) ?? 0, until));
     if (kind === "blob") return;
-    if (now >= account.restsUntil || account.inRow === 0) account.inRow += 1;
-    const rest = Math.min(FIRST_REST * 2 ** (account.inRow - 1), LONGEST_REST);
-    account.restsUntil = Math.max(account.restsUntil, until, now + rest);
+    if (now >= state.backOffUntil || state.consecutive === 0) state.consecutive += 1;
+    const backOff = Math.min(FIRST_BACK_OFF * 2 ** (state.consecutive - 1), MAX_BACK_OFF);
+    state.backOffUntil = Math.max(state.backOffUntil, until, now + backOff);
   }
 
-  /** Why it is not asked now, with the time that is left. */
-  fault(who: string, kind: LimitKind): Fault | undefined {
-    const left = (this.#accounts.get(who)?.until.get(kind) ?? 0) - this.#now();
+  /** Why no request is sent now, with the time left; `undefined` where one may be. */
+  fault(account: string, kind: RateLimitKind): Fault | undefined {
+    const left = (this.#accounts.get(account)?.blockedUntil.get(kind) ?? 0) - this.#now();
     if (left <= 0) return undefined;
     const retryAfter = Math.ceil(left / 1000);
     return new Fault({ kind: "upstream-rate-limited", upstream: this.#upstream, retryAfter });
   }
 
-  /** It answered with something else than a 429. */
-  passed(who: string): void {
-    const account = this.#accounts.get(who);
-    if (!account) return;
-    account.inRow = 0;
-    account.restsUntil = 0;
-    account.triedUntil = 0;
+  /** Records a response to a metadata request other than a 429: the limit is over. */
+  succeeded(account: string): void {
+    const state = this.#accounts.get(account);
+    if (!state) return;
+    state.consecutive = 0;
+    state.backOffUntil = 0;
+    state.probingUntil = 0;
   }
 
   /**
-   * Whether who can do without an answer should. That a limit's time is over does not say that the
-   * limit is: of all who ask then, the first is told no and finds out.
+   * Whether a caller that can do without a response should send no request. That Retry-After has passed
+   * does not mean that the limit is over: the first caller after the back-off gets `false` and probes,
+   * and the others get `true` meanwhile.
    */
-  shouldBackOff(who: string): boolean {
-    const account = this.#accounts.get(who);
-    if (this.fault(who, "metadata")) return true;
-    if (!account || account.inRow === 0) return false;
+  shouldBackOff(account: string): boolean {
+    const state = this.#accounts.get(account);
+    if (this.fault(account, "metadata")) return true;
+    if (!state || state.consecutive === 0) return false;
     const now = this.#now();
-    if (now < account.restsUntil || now < account.triedUntil) return true;
-    account.triedUntil = now + TRIAL;
+    if (now < state.backOffUntil || now < state.probingUntil) return true;
+    state.probingUntil = now + PROBE_TIME;
     return false;
   }
 
-  budget(who: string): Budget | undefined {
-    const account = this.#accounts.get(who);
-    return account && this.#now() < account.budgetEnds ? account.budget : undefined;
+  /** The remaining budget, until the window that it was reported for is over. */
+  budget(account: string): Budget | undefined {
+    const state = this.#accounts.get(account);
+    return state && this.#now() < state.budgetExpiresAt ? state.budget : undefined;
   }
 
-  /** Whether what is left should be kept for content that is not here yet. */
-  isLow(who: string): boolean {
-    const budget = this.budget(who);
+  /** Whether the rest of the budget should be reserved for content that is not cached yet. */
+  isBudgetLow(account: string): boolean {
+    const budget = this.budget(account);
     if (!budget) return false;
-    return budget.remaining <= Math.max((budget.limit ?? 0) * RESERVE, LEAST_RESERVE);
+    const threshold = Math.max((budget.limit ?? 0) * LOW_BUDGET_RATIO, LOW_BUDGET_MIN);
+    return budget.remaining <= threshold;
   }
 
-  #account(who: string): Account {
-    let account = this.#accounts.get(who);
-    if (!account) {
-      account = { until: new Map(), inRow: 0, restsUntil: 0, triedUntil: 0, budgetEnds: 0 };
-      this.#accounts.set(who, account);
-      // Credentials that were rotated away have nothing left to tell.
+  #stateOf(account: string): AccountState {
+    let state = this.#accounts.get(account);
+    if (!state) {
+      state = {
+        blockedUntil: new Map(),
+        consecutive: 0,
+        backOffUntil: 0,
+        probingUntil: 0,
+        budgetExpiresAt: 0,
+      };
+      this.#accounts.set(account, state);
       const [oldest] = this.#accounts.keys();
-      if (oldest !== undefined && this.#accounts.size > 8) this.#accounts.delete(oldest);
+      if (oldest !== undefined && this.#accounts.size > MAX_ACCOUNTS) this.#accounts.delete(oldest);
     }
-    return account;
+    return state;
   }
 }
 
-/** `100;w=21600`: a count, and the window that it is for in seconds. */
+/** `100;w=21600`: a count, and its window in seconds. */
 function parse(header: string | null): { count: number; window: number } | undefined {
   const [, count, window] = /^\s*(\d{1,9})\s*(?:;\s*w=(\d{1,9}))?/.exec(header ?? "") ?? [];
   if (count === undefined) return undefined;
-  return { count: Number(count), window: window === undefined ? WINDOW : Number(window) };
+  return { count: Number(count), window: window === undefined ? DEFAULT_WINDOW : Number(window) };
 }

@@ -1,4 +1,7 @@
-/** Waits for a promise that others wait for too; rejects with the signal's reason where this one gives up. */
+/**
+ * Waits for a promise that other callers share. Rejects with the signal's reason where this caller
+ * aborts; the promise itself goes on for the others.
+ */
 export async function abortable<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,

@@ -4,53 +4,59 @@ import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
 
 /**
- * Every address of a host name; rejects where it has none. `afresh` where those that it gave did not
- * answer. Replaced in tests and by a resolver of one's own.
+ * Resolves a host name to all of its addresses; rejects where it has none. `refresh` bypasses the
+ * resolver's cache, for a host that did not respond at the cached addresses.
  */
-export type Resolver = (host: string, afresh?: boolean) => Promise<readonly string[]>;
+export type Resolver = (host: string, refresh?: boolean) => Promise<readonly string[]>;
 
-/** An address that was looked at after DNS. Dialling it, and not the name again, leaves DNS rebinding nothing to gain. */
+/**
+ * An address that was checked after DNS resolution. The request is sent to this address, and the name is
+ * not resolved a second time: that defeats DNS rebinding.
+ */
 export interface CheckedAddress {
-  /** As a number, IPv6 without brackets. */
+  /** In numeric form, IPv6 without brackets. */
   readonly ip: string;
   readonly family: 4 | 6;
 }
 
+/** Which addresses a request may be sent to. */
 export interface AddressPolicy {
   /** For messages. */
   readonly upstream: string;
-  /** Whether the owner put this upstream inside: see `UpstreamSettings.allowPrivate`. */
+  /** Whether private addresses are allowed: see `UpstreamSettings.allowPrivate`. */
   readonly allowPrivate: boolean;
   /**
-   * Set where an answer led to the host: where that answer's registry is configured to be. A cloud's
-   * secrets are at link-local addresses, and no registry leads there: only its owner may have put it
-   * there itself. To this machine leads only a registry that is on it.
+   * The hostname of the upstream's configured URL, where one of its responses (a redirect or a token
+   * realm) led to this host; `undefined` where the owner configured the host.
+   *
+   * Link-local addresses are then refused, because cloud metadata services are there (169.254.169.254)
+   * and only the owner may point to them. Loopback addresses are refused unless the registry is itself on
+   * a loopback address.
    */
-  readonly ledFrom?: string | undefined;
+  readonly redirectedFrom?: string | undefined;
   readonly resolver: Resolver;
-  readonly afresh?: boolean;
+  readonly refresh?: boolean;
 }
 
 /**
- * The addresses of a host that may be dialled, in DNS's order. Of a host with addresses outside and
- * inside, only those outside are.
+ * Resolves a host to the addresses that may be dialled, in the order of DNS. Refused ones are left out.
  *
  * @param host a URL's `hostname`: a name, an IPv4 address, or an IPv6 address in brackets
- * @throws Fault `address-refused` where all are inside, `upstream-unreachable` where there are none
+ * @throws Fault `address-refused` where all are refused, `upstream-unreachable` where there are none
  */
 export async function resolve(host: string, policy: AddressPolicy): Promise<CheckedAddress[]> {
-  const found = isLiteral(host) ? [bare(host)] : await lookUp(host, policy);
-  const closed = await closedKinds(policy, found);
+  const found = isIpLiteral(host) ? [withoutBrackets(host)] : await lookUp(host, policy);
+  const forbidden = await forbiddenKinds(policy, found);
   const allowed: CheckedAddress[] = [];
   let refused: string | undefined;
   for (const text of found) {
     const { reach, kind, checked } = classify(text);
-    const isClosed = closed.includes(kind);
-    const mayBeInside = policy.allowPrivate && !isClosed;
-    if (checked && (reach === "public" || (reach === "inside" && mayBeInside))) {
+    const isForbidden = forbidden.includes(kind);
+    const isPrivateAllowed = policy.allowPrivate && !isForbidden;
+    if (checked && (reach === "public" || (reach === "private" && isPrivateAllowed))) {
       allowed.push(checked);
     } else {
-      refused ??= refusal(text, isClosed ? "never" : reach, kind);
+      refused ??= refusedReason(text, isForbidden ? "never" : reach, kind);
     }
   }
   if (allowed.length > 0) return allowed;
@@ -62,39 +68,42 @@ export async function resolve(host: string, policy: AddressPolicy): Promise<Chec
   });
 }
 
-/** Kinds of addresses that the owner may allow in general, and not here. */
-async function closedKinds(
-  { ledFrom, resolver }: AddressPolicy,
+/** The kinds of private addresses that are refused here even with `allowPrivate`. */
+async function forbiddenKinds(
+  { redirectedFrom, resolver }: AddressPolicy,
   found: readonly string[],
 ): Promise<readonly string[]> {
-  if (ledFrom === undefined) return [];
+  if (redirectedFrom === undefined) return [];
   const isLoopback = (text: string): boolean => classify(text).kind === LOOPBACK;
   if (!found.some(isLoopback)) return [LINK_LOCAL];
-  const own = isLiteral(ledFrom) ? [bare(ledFrom)] : await resolver(ledFrom).catch(() => []);
+  const own = isIpLiteral(redirectedFrom)
+    ? [withoutBrackets(redirectedFrom)]
+    : await resolver(redirectedFrom).catch(() => []);
   return own.some(isLoopback) ? [LINK_LOCAL] : [LINK_LOCAL, LOOPBACK];
 }
 
 /**
- * Where a host is now that did not answer where it was; empty where DNS says nothing new.
+ * Resolves a host again that did not respond at its cached addresses. Returns only addresses that were
+ * not tried before; none where DNS has no new ones or does not respond.
  *
- * @throws Fault `address-refused` where it is inside now
+ * @throws Fault `address-refused` where all of its addresses are refused now
  */
-export async function newAddresses(
+export async function addressesAfterRefresh(
   host: string,
   policy: AddressPolicy,
-  before: readonly CheckedAddress[],
+  tried: readonly CheckedAddress[],
 ): Promise<CheckedAddress[]> {
-  if (isLiteral(host)) return [];
+  if (isIpLiteral(host)) return [];
   try {
-    const now = await resolve(host, { ...policy, afresh: true });
-    return now.filter(({ ip }) => before.every((one) => one.ip !== ip));
+    const current = await resolve(host, { ...policy, refresh: true });
+    return current.filter(({ ip }) => tried.every((address) => address.ip !== ip));
   } catch (error) {
     if (error instanceof Fault && error.detail.kind === "upstream-unreachable") return [];
     throw error;
   }
 }
 
-/** The same URL with a number for its host. */
+/** The same URL with the address in place of the host name, and without user, password and fragment. */
 export function withAddress(url: URL, { ip, family }: CheckedAddress): URL {
   const dialled = new URL(url);
   dialled.username = "";
@@ -104,25 +113,25 @@ export function withAddress(url: URL, { ip, family }: CheckedAddress): URL {
   return dialled;
 }
 
-/** Whether a URL's `hostname` is an address already. */
-export function isLiteral(host: string): boolean {
-  return ipaddr.isValid(bare(host));
+/** Whether a URL's `hostname` is an IP address, and not a name. */
+export function isIpLiteral(host: string): boolean {
+  return ipaddr.isValid(withoutBrackets(host));
 }
 
-function bare(host: string): string {
+function withoutBrackets(host: string): string {
   return host.replaceAll(/[[\]]/g, "");
 }
 
 async function lookUp(host: string, policy: AddressPolicy): Promise<readonly string[]> {
   try {
-    const found = await policy.resolver(host, policy.afresh);
+    const found = await policy.resolver(host, policy.refresh);
     if (found.length > 0) return found;
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no code";
     const reason =
       code === "ENOTFOUND" || code === "ENODATA"
         ? `DNS has no address for ${host}`
-        : `looking up ${host} in DNS failed (${code})`;
+        : `the DNS lookup of ${host} failed (${code})`;
     throw new Fault({ kind: "upstream-unreachable", upstream: policy.upstream, reason }, { cause });
   }
   throw new Fault({
@@ -132,16 +141,21 @@ async function lookUp(host: string, policy: AddressPolicy): Promise<readonly str
   });
 }
 
-function refusal(text: string, reach: Reach, kind: string): string {
-  const what = `is ${text}, a ${kind} address, which is not dialled`;
-  return reach === "inside" ? `${what} unless the upstream has allowPrivate: true` : what;
+function refusedReason(text: string, reach: Reach, kind: string): string {
+  const reason = `is ${text}, a ${kind} address, which is not dialled`;
+  return reach === "private" ? `${reason} unless the upstream has allowPrivate: true` : reason;
 }
 
-/** `inside`: only where the owner says so. `never`: nothing that serves images can be there. */
-type Reach = "public" | "inside" | "never";
+/**
+ * `public`: globally reachable. `private`: not globally reachable by the IANA special-purpose address
+ * registries (RFC 6890): RFC 1918, loopback, link-local, unique local, carrier-grade NAT and the like;
+ * allowed where the owner says so. `never`: no server can be there.
+ */
+type Reach = "public" | "private" | "never";
 
 interface Classified {
   readonly reach: Reach;
+  /** For messages: `loopback`, `link-local`. */
   readonly kind: string;
   readonly checked?: CheckedAddress;
 }
@@ -158,7 +172,10 @@ const KINDS: Readonly<Record<string, string>> = {
   deprecatedSiteLocal: "site-local",
 };
 
-/** What an address leads to. Forms that carry an IPv4 address are judged by that one as well. */
+/**
+ * Classifies an address by where it is reachable from. An IPv6 address that embeds IPv4 addresses is
+ * classified by the least reachable of those.
+ */
 export function classify(text: string): Classified {
   if (!ipaddr.isValid(text)) return { reach: "never", kind: "malformed" };
   const address = ipaddr.parse(text);
@@ -166,66 +183,68 @@ export function classify(text: string): Classified {
     ip: address.toString(),
     family: address instanceof ipaddr.IPv4 ? 4 : 6,
   };
-  if (address instanceof ipaddr.IPv4) return { ...judge(address.range()), checked };
-  const inner = innerAddresses(address);
-  if (inner.length > 0) {
-    const judged = inner.map((one) => judge(one.range()));
+  if (address instanceof ipaddr.IPv4) return { ...classifyRange(address.range()), checked };
+  const embedded = embeddedIpv4(address);
+  if (embedded.length > 0) {
+    const classified = embedded.map((ipv4) => classifyRange(ipv4.range()));
     const worst =
-      judged.find(({ reach }) => reach === "never") ??
-      judged.find(({ reach }) => reach === "inside") ??
-      judge("unicast");
+      classified.find(({ reach }) => reach === "never") ??
+      classified.find(({ reach }) => reach === "private") ??
+      classifyRange("unicast");
     return { ...worst, checked };
   }
   const range = address.range();
-  // Outside 2000::/3 nothing is assigned to hosts of the Internet (IANA), so that ::127.0.0.1 and
-  // what else looks like unicast there is not.
-  const assigned = ((address.parts[0] ?? 0) & 0xe000) === 0x2000;
-  return { ...judge(range === "unicast" && !assigned ? "reserved" : range), checked };
+  // IANA has assigned global unicast addresses from 2000::/3 only. `range` also returns unicast for
+  // addresses such as ::127.0.0.1, which are not.
+  const isAssigned = ((address.parts[0] ?? 0) & 0xe000) === 0x2000;
+  return { ...classifyRange(range === "unicast" && !isAssigned ? "reserved" : range), checked };
 }
 
-function judge(range: string): { reach: Reach; kind: string } {
+function classifyRange(range: string): { reach: Reach; kind: string } {
   if (range === "unicast") return { reach: "public", kind: "public" };
-  return { reach: NEVER.has(range) ? "never" : "inside", kind: KINDS[range] ?? range };
+  return { reach: NEVER.has(range) ? "never" : "private", kind: KINDS[range] ?? range };
 }
 
-/** IPv4 addresses that an IPv6 one stands for, where a translator or tunnel would lead to them. */
-function innerAddresses(address: ipaddr.IPv6): ipaddr.IPv4[] {
+/** The IPv4 addresses that an IPv6 address embeds, to which a translator or a tunnel would lead. */
+function embeddedIpv4(address: ipaddr.IPv6): ipaddr.IPv4[] {
   const { parts } = address;
-  const at = (index: number, mask = 0): ipaddr.IPv4 => {
+  const ipv4At = (index: number, mask = 0): ipaddr.IPv4 => {
     const [high, low] = [(parts[index] ?? 0) ^ mask, (parts[index + 1] ?? 0) ^ mask];
     return new ipaddr.IPv4([high >> 8, high & 0xff, low >> 8, low & 0xff]);
   };
   switch (address.range()) {
     case "ipv4Mapped": // ::ffff:a.b.c.d, RFC 4291 section 2.5.5.2
     case "rfc6145": // ::ffff:0:a.b.c.d, RFC 6145
-      return [at(6)];
+      return [ipv4At(6)];
     case "rfc6052":
-      // NAT64, 64:ff9b::a.b.c.d (RFC 6052). The local 64:ff9b:1::/48 (RFC 8215) has no fixed form
-      // and stays inside.
-      return parts[2] === 0 ? [at(6)] : [];
+      // NAT64, 64:ff9b::a.b.c.d (RFC 6052). The local-use prefix 64:ff9b:1::/48 (RFC 8215) has no fixed
+      // format and stays private.
+      return parts[2] === 0 ? [ipv4At(6)] : [];
     case "6to4": // 2002:aabb:ccdd::, RFC 3056
-      return [at(1)];
+      return [ipv4At(1)];
     case "teredo": // The server's address, and the client's with its bits inverted: RFC 4380 section 4.
-      return [at(2), at(6, 0xffff)];
+      return [ipv4At(2), ipv4At(6, 0xffff)];
     default:
       return [];
   }
 }
 
-/** The system's resolver. Answers are kept for ten seconds, and one look-up serves all who wait for it. */
+/** The system's resolver. Results are cached for ten seconds; concurrent lookups of a name share one. */
 export function systemResolver(): Resolver {
-  const known = new LRUCache<string, Promise<readonly string[]>>({ max: 1024, ttl: 10_000 });
-  const answered = new WeakSet<Promise<unknown>>();
-  return (host, afresh = false) => {
-    const running = known.get(host);
-    if (running && !(afresh && answered.has(running))) return running;
-    const asked = lookup(host, { all: true }).then((found) => found.map(({ address }) => address));
-    known.set(host, asked);
-    const failed = (): void => {
-      // A failure is not kept: the next request asks again.
-      if (known.peek(host) === asked) known.delete(host);
+  const cache = new LRUCache<string, Promise<readonly string[]>>({ max: 1024, ttl: 10_000 });
+  const settled = new WeakSet<Promise<unknown>>();
+  return (host, refresh = false) => {
+    const cached = cache.get(host);
+    if (cached && !(refresh && settled.has(cached))) return cached;
+    const running = lookup(host, { all: true }).then((found) =>
+      found.map(({ address }) => address),
+    );
+    cache.set(host, running);
+    const onFailure = (): void => {
+      // Failures are not cached: the next request looks the name up again.
+      if (cache.peek(host) === running) cache.delete(host);
     };
-    asked.then(() => answered.add(asked), failed);
-    return asked;
+    running.then(() => settled.add(running), onFailure);
+    return running;
   };
 }

@@ -1,73 +1,82 @@
-import { expect, test } from "bun:test";
-import { Slots } from "./concurrency-limiter.ts";
+import { describe, expect, test } from "bun:test";
+import { ConcurrencyLimiter } from "./concurrency-limiter.ts";
 import { faultOf, rejection } from "../upstreamtest/test-servers.ts";
 
-const tiny = { total: 2, each: 2 };
+const two = { total: 2, perUpstream: 2 };
 
-function slots(deadline = 1000) {
-  return new Slots({ limits: { blob: tiny, metadata: tiny, token: tiny }, deadline });
+/** Two permits of each kind. */
+function limiter(timeout = 1000) {
+  return new ConcurrencyLimiter({ limits: { blob: two, metadata: two, token: two }, timeout });
 }
 
-test("who came first goes first", async () => {
-  const room = slots();
-  const [first, second] = [await room.acquire("blob", "a"), await room.acquire("blob", "a")];
-  const order: number[] = [];
-  const waiting = [1, 2, 3].map(async (number) => {
-    const release = await room.acquire("blob", "a");
-    order.push(number);
-    return release;
+describe("the concurrency limiter", () => {
+  test("grants permits in order of arrival", async () => {
+    const subject = limiter();
+    const [first, second] = [
+      await subject.acquire("blob", "a"),
+      await subject.acquire("blob", "a"),
+    ];
+    const order: number[] = [];
+    const waiting = [1, 2, 3].map(async (number) => {
+      const release = await subject.acquire("blob", "a");
+      order.push(number);
+      return release;
+    });
+    expect(subject.usage("blob")).toEqual({ inUse: 2, waiting: 3 });
+    first();
+    first();
+    (await waiting[0])?.();
+    second();
+    for (const release of waiting) (await release)();
+    expect(order).toEqual([1, 2, 3]);
+    expect(subject.usage("blob")).toEqual({ inUse: 0, waiting: 0 });
   });
-  expect(room.usage("blob")).toEqual({ taken: 2, waiting: 3 });
-  first();
-  first();
-  (await waiting[0])?.();
-  second();
-  for (const release of waiting) (await release)();
-  expect(order).toEqual([1, 2, 3]);
-  expect(room.usage("blob")).toEqual({ taken: 0, waiting: 0 });
-});
 
-test("each kind has room of its own", async () => {
-  const room = slots();
-  await room.acquire("blob", "a");
-  await room.acquire("blob", "a");
-  await room.acquire("metadata", "a");
-  expect(room.usage("metadata").taken).toBe(1);
-});
-
-test("an upstream at its own limit holds up nobody else", async () => {
-  const room = slots();
-  const held = await room.acquire("blob", "a", { each: 1 });
-  let entered = false;
-  const waiting = room.acquire("blob", "a", { each: 1 }).then((release) => {
-    entered = true;
-    return release;
+  test("limits each kind separately", async () => {
+    const subject = limiter();
+    await subject.acquire("blob", "a");
+    await subject.acquire("blob", "a");
+    await subject.acquire("metadata", "a");
+    expect(subject.usage("metadata").inUse).toBe(1);
   });
-  const other = await room.acquire("blob", "b", { each: 1 });
-  expect(entered).toBe(false);
-  held();
-  (await waiting)();
-  other();
-});
 
-test("a wait ends with a fault after its deadline", async () => {
-  const room = slots(20);
-  await room.acquire("blob", "a");
-  await room.acquire("blob", "a");
-  expect(await faultOf(room.acquire("blob", "a"))).toEqual({ kind: "overloaded", upstream: "a" });
-  expect(room.usage("blob").waiting).toBe(0);
-});
+  test("does not let an upstream at its own limit block another one", async () => {
+    const subject = limiter();
+    const release = await subject.acquire("blob", "a", { perUpstream: 1 });
+    let isGranted = false;
+    const waiting = subject.acquire("blob", "a", { perUpstream: 1 }).then((permit) => {
+      isGranted = true;
+      return permit;
+    });
+    const other = await subject.acquire("blob", "b", { perUpstream: 1 });
+    expect(isGranted).toBe(false);
+    release();
+    (await waiting)();
+    other();
+  });
 
-test("who gives up leaves the queue", async () => {
-  const room = slots();
-  const held = await room.acquire("blob", "a");
-  await room.acquire("blob", "a");
-  const controller = new AbortController();
-  const left = room.acquire("blob", "a", { signal: controller.signal });
-  const stays = room.acquire("blob", "a");
-  controller.abort(new Error("gone"));
-  expect(await rejection(left)).toMatchObject({ message: "gone" });
-  held();
-  (await stays)();
-  expect(room.usage("blob").taken).toBe(1);
+  test("rejects a request as overloaded once it has waited for the timeout", async () => {
+    const subject = limiter(20);
+    await subject.acquire("blob", "a");
+    await subject.acquire("blob", "a");
+    expect(await faultOf(subject.acquire("blob", "a"))).toEqual({
+      kind: "overloaded",
+      upstream: "a",
+    });
+    expect(subject.usage("blob").waiting).toBe(0);
+  });
+
+  test("removes an aborted request from the queue", async () => {
+    const subject = limiter();
+    const release = await subject.acquire("blob", "a");
+    await subject.acquire("blob", "a");
+    const controller = new AbortController();
+    const aborted = subject.acquire("blob", "a", { signal: controller.signal });
+    const waiting = subject.acquire("blob", "a");
+    controller.abort(new Error("gone"));
+    expect(await rejection(aborted)).toMatchObject({ message: "gone" });
+    release();
+    (await waiting)();
+    expect(subject.usage("blob").inUse).toBe(1);
+  });
 });

@@ -1,108 +1,117 @@
 import { Fault } from "../../oci/fault.ts";
 
-/** What a request is for. Each kind has room of its own, so that big transfers never keep small questions out. */
-export type SlotKind = "blob" | "metadata" | "token";
+/** What a request is for. Each kind has its own limits, so that large transfers never block small requests. */
+export type PermitKind = "blob" | "metadata" | "token";
 
-export interface SlotLimits {
-  /** Requests at once, in the whole process. */
+export interface ConcurrencyLimits {
+  /** Concurrent requests in the whole process. */
   readonly total: number;
-  /** Requests at once to one upstream: one that hangs leaves room for the others. */
-  readonly each: number;
+  /** Concurrent requests to one upstream: one that hangs leaves permits for the others. */
+  readonly perUpstream: number;
 }
 
 /**
- * Together they stay below Bun's 256 fetches in flight, past which a fetch waits for ever. Blobs stay
- * well below, since Bun holds up to 4 MiB for each whose reader, the disk, is slower than the network.
+ * Together they stay below Bun's limit of 256 concurrent fetches, past which a fetch waits for ever.
+ * Blobs stay well below it, because Bun buffers up to 4 MiB for each whose reader (the disk) is slower
+ * than the network.
  */
-export const SLOT_LIMITS: Readonly<Record<SlotKind, SlotLimits>> = {
-  blob: { total: 96, each: 96 },
-  metadata: { total: 48, each: 32 },
-  token: { total: 24, each: 16 },
+export const DEFAULT_LIMITS: Readonly<Record<PermitKind, ConcurrencyLimits>> = {
+  blob: { total: 96, perUpstream: 96 },
+  metadata: { total: 48, perUpstream: 32 },
+  token: { total: 24, perUpstream: 16 },
 };
 
-/** Who wait beyond this many are refused at once: they would not get their turn in time. */
+/** Requests beyond this many waiting ones fail at once: they would not get a permit in time. */
 const MAX_WAITING = 4096;
 
-export interface SlotsOptions {
-  readonly limits?: Partial<Record<SlotKind, SlotLimits>>;
-  /** The longest wait for a slot, in milliseconds. */
-  readonly deadline?: number;
+export interface ConcurrencyLimiterOptions {
+  readonly limits?: Partial<Record<PermitKind, ConcurrencyLimits>>;
+  /** The longest wait for a permit, in milliseconds. */
+  readonly timeout?: number;
 }
 
-/** Gives a slot back. Calling it again does nothing. */
-export type Release = () => void;
+/** Releases a permit. Calling it again does nothing. */
+export type ReleasePermit = () => void;
 
 interface Waiter {
   readonly upstream: string;
-  readonly each: number;
+  readonly perUpstream: number;
   readonly grant: () => void;
 }
 
-/** How many requests may be under way, in the process and to each upstream. First come, first served. */
-export class Slots {
-  readonly #rooms: Readonly<Record<SlotKind, Semaphore>>;
+/**
+ * Limits the number of concurrent requests, in the process and to each upstream, with one counting
+ * semaphore for each kind. Waiting requests get their permits first in, first out.
+ */
+export class ConcurrencyLimiter {
+  readonly #semaphores: Readonly<Record<PermitKind, Semaphore>>;
 
-  constructor(options: SlotsOptions = {}) {
-    const limits = { ...SLOT_LIMITS, ...options.limits };
-    const deadline = options.deadline ?? 10_000;
-    this.#rooms = {
-      blob: new Semaphore(limits.blob, deadline),
-      metadata: new Semaphore(limits.metadata, deadline),
-      token: new Semaphore(limits.token, deadline),
+  constructor(options: ConcurrencyLimiterOptions = {}) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const timeout = options.timeout ?? 10_000;
+    this.#semaphores = {
+      blob: new Semaphore(limits.blob, timeout),
+      metadata: new Semaphore(limits.metadata, timeout),
+      token: new Semaphore(limits.token, timeout),
     };
   }
 
   /**
-   * Waits for a slot.
+   * Waits for a permit.
    *
-   * @param each the upstream's own limit, where it is lower than the kind's
-   * @throws Fault `overloaded` after the deadline; the signal's reason where the caller gave up
+   * @param options.perUpstream the upstream's own limit, where it is lower than the kind's
+   * @throws Fault `overloaded` after the timeout; the signal's reason where the caller aborted
    */
   acquire(
-    kind: SlotKind,
+    kind: PermitKind,
     upstream: string,
-    options: { readonly each?: number; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<Release> {
-    return this.#rooms[kind].enter(upstream, options.each ?? Infinity, options.signal);
+    options: { readonly perUpstream?: number; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<ReleasePermit> {
+    const perUpstream = options.perUpstream ?? Infinity;
+    return this.#semaphores[kind].acquire(upstream, perUpstream, options.signal);
   }
 
-  /** Slots taken and requests that wait, for metrics. */
-  usage(kind: SlotKind): { readonly taken: number; readonly waiting: number } {
-    return this.#rooms[kind].usage;
+  /** Permits in use and requests waiting for one. */
+  usage(kind: PermitKind): { readonly inUse: number; readonly waiting: number } {
+    return this.#semaphores[kind].usage;
   }
 }
 
 class Semaphore {
-  readonly #limits: SlotLimits;
-  readonly #deadline: number;
-  readonly #taken = new Map<string, number>();
+  readonly #limits: ConcurrencyLimits;
+  readonly #timeout: number;
+  readonly #inUse = new Map<string, number>();
   readonly #waiting = new Set<Waiter>();
   #total = 0;
 
-  constructor(limits: SlotLimits, deadline: number) {
+  constructor(limits: ConcurrencyLimits, timeout: number) {
     this.#limits = limits;
-    this.#deadline = deadline;
+    this.#timeout = timeout;
   }
 
-  get usage(): { readonly taken: number; readonly waiting: number } {
-    return { taken: this.#total, waiting: this.#waiting.size };
+  get usage(): { readonly inUse: number; readonly waiting: number } {
+    return { inUse: this.#total, waiting: this.#waiting.size };
   }
 
-  async enter(upstream: string, each: number, signal: AbortSignal | undefined): Promise<Release> {
+  async acquire(
+    upstream: string,
+    perUpstream: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ReleasePermit> {
     signal?.throwIfAborted();
-    // Whoever is free to go now has nobody before it that could: `#admit` runs at every release.
-    if (this.#hasRoom(upstream, each)) return this.#take(upstream);
+    // A free permit has no earlier taker: `#grantWaiting` runs at every release.
+    if (this.#isAvailable(upstream, perUpstream)) return this.#take(upstream);
     if (this.#waiting.size >= MAX_WAITING) throw new Fault({ kind: "overloaded", upstream });
-    const { promise, resolve, reject } = Promise.withResolvers<Release>();
-    const waiter: Waiter = { upstream, each, grant: () => resolve(this.#take(upstream)) };
-    const leave = (reason: unknown): void => {
+    const { promise, resolve, reject } = Promise.withResolvers<ReleasePermit>();
+    const waiter: Waiter = { upstream, perUpstream, grant: () => resolve(this.#take(upstream)) };
+    const giveUp = (reason: unknown): void => {
       this.#waiting.delete(waiter);
       reject(reason);
     };
-    const onAbort = (): void => leave(signal?.reason);
+    const onAbort = (): void => giveUp(signal?.reason);
     const timer = setTimeout(
-      () => leave(new Fault({ kind: "overloaded", upstream })),
-      this.#deadline,
+      () => giveUp(new Fault({ kind: "overloaded", upstream })),
+      this.#timeout,
     );
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#waiting.add(waiter);
@@ -114,31 +123,33 @@ class Semaphore {
     }
   }
 
-  #hasRoom(upstream: string, each: number): boolean {
-    const taken = this.#taken.get(upstream) ?? 0;
-    return this.#total < this.#limits.total && taken < Math.min(each, this.#limits.each);
+  #isAvailable(upstream: string, perUpstream: number): boolean {
+    const inUse = this.#inUse.get(upstream) ?? 0;
+    return (
+      this.#total < this.#limits.total && inUse < Math.min(perUpstream, this.#limits.perUpstream)
+    );
   }
 
-  #take(upstream: string): Release {
+  #take(upstream: string): ReleasePermit {
     this.#total += 1;
-    this.#taken.set(upstream, (this.#taken.get(upstream) ?? 0) + 1);
-    let held = true;
+    this.#inUse.set(upstream, (this.#inUse.get(upstream) ?? 0) + 1);
+    let isReleased = false;
     return () => {
-      if (!held) return;
-      held = false;
+      if (isReleased) return;
+      isReleased = true;
       this.#total -= 1;
-      const left = (this.#taken.get(upstream) ?? 1) - 1;
-      if (left > 0) this.#taken.set(upstream, left);
-      else this.#taken.delete(upstream);
-      this.#admit();
+      const left = (this.#inUse.get(upstream) ?? 1) - 1;
+      if (left > 0) this.#inUse.set(upstream, left);
+      else this.#inUse.delete(upstream);
+      this.#grantWaiting();
     };
   }
 
-  /** Lets in who came first among those whose upstream has room; one that is full holds up nobody else. */
-  #admit(): void {
+  /** Grants permits in order of arrival. Waiters for an upstream at its limit do not block the others. */
+  #grantWaiting(): void {
     for (const waiter of this.#waiting) {
       if (this.#total >= this.#limits.total) return;
-      if (!this.#hasRoom(waiter.upstream, waiter.each)) continue;
+      if (!this.#isAvailable(waiter.upstream, waiter.perUpstream)) continue;
       this.#waiting.delete(waiter);
       waiter.grant();
     }

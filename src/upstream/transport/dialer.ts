@@ -6,13 +6,13 @@ import { abortable } from "./abortable.ts";
 import {
   type CheckedAddress,
   type Resolver,
-  isLiteral,
+  isIpLiteral,
   withAddress,
-  newAddresses,
+  addressesAfterRefresh,
   resolve,
   systemResolver,
 } from "./address.ts";
-import { type BodyEnd, timeout, watchBody } from "./response-body.ts";
+import { type BodyEnd, timeoutFault, watchBody } from "./response-body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
 import { networkFault, proxyFault } from "./network-fault.ts";
 import type { DialMethod, RequestKind, UpstreamObserver } from "../observer.ts";
@@ -21,49 +21,49 @@ import { fastestFirst } from "./happy-eyeballs.ts";
 import { tlsOptions } from "./tls-options.ts";
 
 /** In milliseconds. */
-export interface Deadlines {
+export interface Timeouts {
   /** For a TCP connection to any of a host's addresses. */
   readonly connect: number;
-  /** From the call to the last response header: DNS, connecting, TLS and waiting. */
+  /** From the call to the last response header: DNS, TCP, TLS and the server's own time. */
   readonly headers: number;
   /** The longest wait for the next byte of a body. */
   readonly stall: number;
 }
 
-export const DEADLINES: Deadlines = { connect: 5000, headers: 10_000, stall: 30_000 };
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 5000, headers: 10_000, stall: 30_000 };
 
-/** Bodies are wanted as they are stored: their digests are of those bytes. */
-const ALWAYS = { "accept-encoding": "identity", "user-agent": "entrepot" } as const;
+/** No compression: a digest is of the bytes as they are stored. */
+const FIXED_HEADERS = { "accept-encoding": "identity", "user-agent": "entrepot" } as const;
 
-/** Hosts with connections that are kept open; CDN hosts come and go. */
+/** The most hosts with idle connections, by LRU: CDN host names change often. */
 const MAX_POOLS = 256;
 
 export interface DialerOptions {
   readonly resolver?: Resolver;
-  readonly deadlines?: Partial<Deadlines>;
-  /** Authorities to trust in place of the system's, in PEM. */
+  readonly timeouts?: Partial<Timeouts>;
+  /** CA certificates for upstreams that set none of their own, in PEM. */
   readonly ca?: string;
   readonly observe?: UpstreamObserver;
 }
 
 export interface DialRequest {
-  /** The upstream on whose behalf this is: for messages, and so that pools never mix. */
+  /** The upstream's name: for messages, and so that upstreams never share connections. */
   readonly upstream: string;
-  /** Whether addresses inside may be dialled. */
+  /** Whether private addresses may be dialled: see `AddressPolicy`. */
   readonly allowPrivate: boolean;
   /** See `AddressPolicy`. */
-  readonly ledFrom?: string | undefined;
+  readonly redirectedFrom?: string | undefined;
   /** For metrics. */
-  readonly request: RequestKind;
+  readonly kind: RequestKind;
   readonly method: DialMethod;
-  /** Path and query are sent as they are; user and password in it never are. */
+  /** Its path and query are sent unchanged; its user and password never are. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly body?: string;
-  /** Authorities that are trusted besides the usual ones, in PEM. */
+  /** CA certificates that are trusted in addition to the public ones, in PEM. */
   readonly ca?: string | undefined;
-  /** Shown to this host if it asks for a certificate. */
+  /** The client certificate for mutual TLS, presented if the host requests one. */
   readonly client?: Identity | undefined;
   readonly proxy?: ProxyRule | undefined;
 }
@@ -71,26 +71,26 @@ export interface DialRequest {
 export interface DialResponse {
   readonly status: number;
   readonly headers: Headers;
-  /** Must be read to its end or cancelled. Fails with a `Fault`, or with the caller's abort reason. */
+  /** Must be read to its end or cancelled. Fails with a `Fault` or the abort reason of the caller. */
   readonly body: ReadableStream<Uint8Array> | undefined;
-  /** Resolves when the body is over: read, broken off or cancelled. Never rejects. */
+  /** Resolves when the body has ended: complete, broken or cancelled. Never rejects. */
   readonly ended: Promise<BodyEnd>;
 }
 
-/** Connections to one host of one upstream. */
+/** The connection pool of one host of one upstream. */
 interface Pool {
   readonly session: Bun.FetchSession;
-  /** The address that answered last: asked first as long as DNS still has it. */
-  preferred?: string | undefined;
+  /** The address that responded last. It is tried first while DNS still returns it. */
+  lastGood?: string | undefined;
 }
 
 /**
- * Sends single requests to addresses that were checked. Redirects, tokens and the meaning of a
- * status are others' business.
+ * Sends single HTTP requests, over pooled connections, to addresses that were checked. Redirects, tokens
+ * and the meaning of a status are the caller's concern: see round-trip.ts.
  */
 export class Dialer {
   readonly #resolver: Resolver;
-  readonly #deadlines: Deadlines;
+  readonly #timeouts: Timeouts;
   readonly #ca: string | undefined;
   readonly #observe: UpstreamObserver | undefined;
   readonly #pools = new LRUCache<string, Pool>({
@@ -100,43 +100,45 @@ export class Dialer {
 
   constructor(options: DialerOptions = {}) {
     this.#resolver = options.resolver ?? systemResolver();
-    this.#deadlines = { ...DEADLINES, ...options.deadlines };
+    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#ca = options.ca;
     this.#observe = options.observe;
   }
 
   /**
+   * Sends one request and waits for the response's headers.
+   *
    * @throws Fault `address-refused`, `upstream-unreachable`, `upstream-timeout` or `upstream-invalid-response`;
-   * the signal's reason where the caller gave up
+   * the signal's reason where the caller aborted
    */
   async dial(request: DialRequest): Promise<DialResponse> {
     const { signal, upstream, method } = request;
     signal?.throwIfAborted();
-    const started = performance.now();
-    const about = { upstream, request: request.request };
+    const startedAt = performance.now();
+    const labels = { upstream, kind: request.kind };
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
     const ended = Promise.withResolvers<BodyEnd>();
-    const over = (end: BodyEnd): void => {
+    const onEnd = (end: BodyEnd): void => {
       signal?.removeEventListener("abort", onAbort);
       const { bytes } = end;
-      if (bytes > 0) this.#observe?.({ type: "received", ...about, bytes });
+      if (bytes > 0) this.#observe?.({ type: "received", ...labels, bytes });
       ended.resolve(end);
     };
     const timer = setTimeout(() => {
-      controller.abort(timeout(upstream, "answer", this.#deadlines.headers));
-    }, this.#deadlines.headers);
+      controller.abort(timeoutFault(upstream, "respond", this.#timeouts.headers));
+    }, this.#timeouts.headers);
     try {
       const response = await this.#connect(request, controller.signal);
-      const milliseconds = performance.now() - started;
+      const milliseconds = performance.now() - startedAt;
       const { status } = response;
-      this.#observe?.({ type: "answered", ...about, method, status, milliseconds });
-      const body = this.#body(request, response, controller, over);
+      this.#observe?.({ type: "responded", ...labels, method, status, milliseconds });
+      const body = this.#watchBody(request, response, controller, onEnd);
       return { status, headers: response.headers, body, ended: ended.promise };
     } catch (error) {
       const fault = error instanceof Fault ? error.detail.kind : "aborted";
-      this.#observe?.({ type: "failed", ...about, fault });
+      this.#observe?.({ type: "failed", ...labels, fault });
       signal?.removeEventListener("abort", onAbort);
       throw error;
     } finally {
@@ -144,36 +146,40 @@ export class Dialer {
     }
   }
 
-  /** Closes what is idle; requests in flight finish. */
+  /** Closes idle connections. Requests in flight finish. */
   close(): void {
     this.#pools.clear();
   }
 
   async #connect(request: DialRequest, signal: AbortSignal): Promise<Response> {
-    const { upstream, url, allowPrivate, ledFrom } = request;
+    const { upstream, url, allowPrivate, redirectedFrom } = request;
     const proxy = proxyFor(request.proxy, url);
-    const policy = { upstream, allowPrivate, ledFrom, resolver: this.#resolver };
+    const policy = { upstream, allowPrivate, redirectedFrom, resolver: this.#resolver };
     if (proxy) {
-      // Names are the proxy's to resolve, and often cannot be resolved here. What is plainly inside
-      // is refused all the same; beyond that, the proxy's own rules decide (SECURITY.md).
-      if (isLiteral(url.hostname) || /(?:^|\.)localhost$/.test(url.hostname)) {
+      // The proxy resolves names, which often cannot be resolved here. IP literals and localhost are
+      // checked all the same; for names, the proxy's own access rules decide (SECURITY.md).
+      if (isIpLiteral(url.hostname) || /(?:^|\.)localhost$/.test(url.hostname)) {
         await abortable(resolve(url.hostname, policy), signal);
       }
-      return this.#through(proxy, request, signal);
+      return this.#fetchThroughProxy(proxy, request, signal);
     }
     const pool = this.#pool(request);
     const addresses = await abortable(resolve(url.hostname, policy), signal);
     try {
-      return await this.#any(addresses, pool, request, signal);
+      return await this.#fetchAny(addresses, pool, request, signal);
     } catch (error) {
       signal.throwIfAborted();
-      const others = await abortable(newAddresses(url.hostname, policy, addresses), signal);
-      if (others.length === 0) throw error;
-      return this.#any(others, pool, request, signal);
+      const untried = await abortable(
+        addressesAfterRefresh(url.hostname, policy, addresses),
+        signal,
+      );
+      if (untried.length === 0) throw error;
+      return this.#fetchAny(untried, pool, request, signal);
     }
   }
 
-  async #any(
+  /** Tries the addresses one after the other until one responds. */
+  async #fetchAny(
     addresses: readonly CheckedAddress[],
     pool: Pool,
     request: DialRequest,
@@ -187,11 +193,11 @@ export class Dialer {
           ...requestInit(request, signal),
           proxy: false,
         });
-        pool.preferred = address.ip;
+        pool.lastGood = address.ip;
         return response;
       } catch (error) {
-        // Late counts too: an address that went silent must not come first again.
-        pool.preferred = undefined;
+        // Also after a timeout: an address that stopped responding must not be tried first again.
+        pool.lastGood = undefined;
         signal.throwIfAborted();
         fault ??= networkFault(upstream, url.host, error);
       }
@@ -199,15 +205,22 @@ export class Dialer {
     throw fault ?? networkFault(upstream, url.host, undefined);
   }
 
-  async #through(proxy: URL, request: DialRequest, signal: AbortSignal): Promise<Response> {
+  async #fetchThroughProxy(
+    proxy: URL,
+    request: DialRequest,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const { upstream, url } = request;
     const from = request.proxy?.from ?? "";
     let response: Response;
     try {
-      const plain = new URL(url);
-      [plain.username, plain.password, plain.hash] = ["", "", ""];
+      const target = new URL(url);
+      [target.username, target.password, target.hash] = ["", "", ""];
       const session = this.#pool(request).session;
-      response = await session.fetch(plain, { ...requestInit(request, signal), proxy: proxy.href });
+      response = await session.fetch(target, {
+        ...requestInit(request, signal),
+        proxy: proxy.href,
+      });
     } catch (error) {
       signal.throwIfAborted();
       throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, error);
@@ -218,67 +231,73 @@ export class Dialer {
     throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, 407);
   }
 
-  /** A host's addresses, those first that take a connection first; known good ones are not probed. */
+  /**
+   * A host's addresses in the order in which to try them. The last good one comes first, without a probe;
+   * else the one that accepts a connection first.
+   *
+   * @throws Fault `upstream-timeout` where none accepts a connection within the connect timeout
+   */
   async #order(
     addresses: readonly CheckedAddress[],
     pool: Pool,
     { upstream, url }: DialRequest,
     signal: AbortSignal,
   ): Promise<readonly CheckedAddress[]> {
-    const preferred = addresses.find(({ ip }) => ip === pool.preferred);
-    if (preferred) return [preferred, ...addresses.filter((address) => address !== preferred)];
+    const lastGood = addresses.find(({ ip }) => ip === pool.lastGood);
+    if (lastGood) return [lastGood, ...addresses.filter((address) => address !== lastGood)];
     const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
-    const { connect } = this.#deadlines;
-    const late = AbortSignal.timeout(connect);
-    const ordered = await fastestFirst(addresses, port, AbortSignal.any([signal, late]));
+    const { connect } = this.#timeouts;
+    const timedOut = AbortSignal.timeout(connect);
+    const ordered = await fastestFirst(addresses, port, AbortSignal.any([signal, timedOut]));
     signal.throwIfAborted();
-    if (late.aborted) throw timeout(upstream, `accept a connection at ${url.host}`, connect);
+    if (timedOut.aborted)
+      throw timeoutFault(upstream, `accept a connection at ${url.host}`, connect);
     return ordered;
   }
 
-  #body(
+  #watchBody(
     { upstream, url, method }: DialRequest,
     { headers, body }: Response,
     controller: AbortController,
-    over: (end: BodyEnd) => void,
+    onEnd: (end: BodyEnd) => void,
   ): ReadableStream<Uint8Array> | undefined {
-    const untrue = headerProblem(headers);
-    if (untrue !== undefined) {
+    const problem = headerProblem(headers);
+    if (problem !== undefined) {
       controller.abort();
       throw new Fault({
         kind: "upstream-invalid-response",
         upstream,
-        reason: `${url.host} ${untrue}`,
+        reason: `${url.host} ${problem}`,
       });
     }
     if (method === "HEAD" || !body) {
-      over({ bytes: 0, how: "whole" });
+      onEnd({ bytes: 0, outcome: "complete" });
       return undefined;
     }
     const expected = bodyLength(headers);
     return watchBody(body, {
       upstream,
-      stall: this.#deadlines.stall,
+      stallTimeout: this.#timeouts.stall,
       ...(expected === undefined ? {} : { expected }),
       controller,
-      explain: (cause) => networkFault(upstream, url.host, cause),
-      onEnd: over,
+      toFault: (cause) => networkFault(upstream, url.host, cause),
+      onEnd,
     });
   }
 
   /**
-   * A pool per scheme, host and port, and for what secures it: Bun would otherwise reuse a TLS
-   * connection that was made, and whose certificate was checked, for another name on the same address.
+   * The pool for an upstream, an origin and its TLS options. With fewer pools, Bun would reuse a TLS
+   * connection whose certificate was verified for another name at the same address.
    */
   #pool({ upstream, url, ca = this.#ca, client, proxy }: DialRequest): Pool {
-    const named =
-      isLiteral(url.hostname) || proxyFor(proxy, url) ? {} : { serverName: url.hostname };
+    const name =
+      isIpLiteral(url.hostname) || proxyFor(proxy, url) ? {} : { serverName: url.hostname };
     const { tls, fingerprint } = tlsOptions(ca, client);
     const key = `${upstream} ${url.origin} ${fingerprint}`;
     const known = this.#pools.get(key);
     if (known) return known;
     const pool: Pool = {
-      session: new Bun.FetchSession({ tls: { ...named, ...tls }, keepAlive: { idleTimeout: 60 } }),
+      session: new Bun.FetchSession({ tls: { ...name, ...tls }, keepAlive: { idleTimeout: 60 } }),
     };
     this.#pools.set(key, pool);
     return pool;
@@ -291,7 +310,7 @@ function requestInit(
 ): BunFetchRequestInit {
   return {
     method,
-    headers: { ...headers, ...ALWAYS, host: url.host },
+    headers: { ...headers, ...FIXED_HEADERS, host: url.host },
     redirect: "manual",
     decompress: false,
     signal,

@@ -1,16 +1,16 @@
 import { connect } from "node:net";
 import type { CheckedAddress } from "./address.ts";
 
-/** Between one attempt and the next, in milliseconds (RFC 8305 section 5). */
+/** The delay between two connection attempts, in milliseconds (RFC 8305 section 5). */
 const ATTEMPT_DELAY = 250;
 
 /**
- * Puts the address first that takes a connection first, families in turn (RFC 8305). `fetch` has no
- * connect deadline: on a network that drops IPv6 it would wait out the request's whole deadline
- * before IPv4 had its turn.
+ * Sorts addresses so that the one that accepts a connection first comes first, with the families
+ * interleaved (Happy Eyeballs, RFC 8305). `fetch` has no connect timeout: on a network that drops IPv6 it
+ * would spend the request's whole timeout before it tried IPv4.
  *
- * The connection is only a probe and is closed. Where nothing connects, the order stays, and the
- * request itself finds out why.
+ * The connection is only a probe and is closed. Where no address accepts one, the order stays, and the
+ * request itself reports why.
  */
 export async function fastestFirst(
   addresses: readonly CheckedAddress[],
@@ -29,7 +29,7 @@ function interleave(addresses: readonly CheckedAddress[]): CheckedAddress[] {
     addresses.filter(({ family }) => family !== leading),
   ];
   return same
-    .flatMap((address, at) => [address, other[at] ?? []].flat())
+    .flatMap((address, index) => [address, other[index] ?? []].flat())
     .concat(other.slice(same.length));
 }
 
@@ -39,19 +39,19 @@ function race(
   signal: AbortSignal,
 ): Promise<CheckedAddress | undefined> {
   const { promise, resolve } = Promise.withResolvers<CheckedAddress | undefined>();
-  const ends: (() => void)[] = [];
-  const waiting = [...order];
+  const cleanups: (() => void)[] = [];
+  const untried = [...order];
   let pending = 0;
-  const next = (): void => {
-    const address = waiting.shift();
+  const tryNext = (): void => {
+    const address = untried.shift();
     if (!address) {
       if (pending === 0) resolve(undefined);
       return;
     }
     pending += 1;
     const socket = connect({ host: address.ip, port });
-    const timer = setTimeout(next, ATTEMPT_DELAY);
-    ends.push(() => {
+    const timer = setTimeout(tryNext, ATTEMPT_DELAY);
+    cleanups.push(() => {
       clearTimeout(timer);
       socket.destroy();
     });
@@ -59,15 +59,15 @@ function race(
     socket.once("error", () => {
       clearTimeout(timer);
       pending -= 1;
-      next();
+      tryNext();
     });
   };
-  const abandon = (): void => resolve(undefined);
-  signal.addEventListener("abort", abandon, { once: true });
-  next();
+  const onAbort = (): void => resolve(undefined);
+  signal.addEventListener("abort", onAbort, { once: true });
+  tryNext();
   return promise.finally(() => {
-    signal.removeEventListener("abort", abandon);
-    waiting.length = 0;
-    for (const end of ends) end();
+    signal.removeEventListener("abort", onAbort);
+    untried.length = 0;
+    for (const cleanUp of cleanups) cleanUp();
   });
 }

@@ -1,4 +1,4 @@
-/** A JSON object out of bytes that a stranger sent; `undefined` where they are none. */
+/** Parses untrusted bytes as a JSON object in UTF-8; `undefined` where they are not one. */
 export function parseObject(bytes: Uint8Array): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -8,6 +8,7 @@ export function parseObject(bytes: Uint8Array): Record<string, unknown> | undefi
   }
 }
 
+/** Whether a JSON value is an object: neither null nor an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,14 +1,14 @@
 import { Fault } from "../../oci/fault.ts";
 
-/** In bytes per second of waiting. Who sends less, and for as long as a stall may take, drips. */
-const SLOWEST = 256;
+/** The lowest accepted transfer rate, in bytes per second of waiting, measured over one stall timeout. */
+const MIN_RATE = 256;
 
-/** How a body came to its end. */
+/** How a response body ended. */
 export interface BodyEnd {
-  /** How many came. */
+  /** The number of bytes received. */
   readonly bytes: number;
-  /** `left`: nobody wanted the rest. */
-  readonly how: "whole" | "broken" | "left";
+  /** `cancelled`: the reader did not want the rest. */
+  readonly outcome: "complete" | "broken" | "cancelled";
   /** Why it broke. */
   readonly fault?: Fault;
 }
@@ -16,58 +16,60 @@ export interface BodyEnd {
 export interface WatchBodyOptions {
   /** For messages. */
   readonly upstream: string;
-  /** The longest wait for the next byte, in milliseconds. The time a reader takes is not counted. */
-  readonly stall: number;
-  /** How many bytes the body must have, where its sender said so. */
+  /** The longest wait for the next byte, in milliseconds. Time that the reader takes does not count. */
+  readonly stallTimeout: number;
+  /** The body's size in bytes, where Content-Length states it. */
   readonly expected?: number;
-  /** Ends the transfer; its signal's reason becomes the body's error. */
+  /** Ends the transfer. Its signal's reason becomes the body's error. */
   readonly controller: AbortController;
-  /** Turns what the network threw into a Fault. */
-  readonly explain: (cause: unknown) => Fault;
-  /** Called once, when the transfer is over in whatever way. */
+  /** Converts an error of the network to a Fault. */
+  readonly toFault: (cause: unknown) => Fault;
+  /** Called exactly once, when the transfer ends in any way. */
   readonly onEnd: (end: BodyEnd) => void;
 }
 
 /**
- * A body that fails instead of hanging, and that always says when it is over: a slot is held until
- * then. Nothing is read ahead of the reader.
+ * Wraps a body so that it fails instead of hanging, and always reports its end: a concurrency permit is
+ * held until then. It applies backpressure: nothing is read ahead of the reader.
  */
 export function watchBody(
   source: ReadableStream<Uint8Array>,
   options: WatchBodyOptions,
 ): ReadableStream<Uint8Array> {
-  const { controller, expected } = options;
+  const { controller, expected, stallTimeout } = options;
   const reader = source.getReader();
   let received = 0;
-  /** Time that was waited, in milliseconds, and what came in it. */
-  let [waited, came] = [0, 0];
-  let over = false;
-  const end = (how: BodyEnd["how"], fault?: Fault): void => {
-    if (over) return;
-    over = true;
+  /** The current window of the rate check: milliseconds waited, and bytes received. */
+  let [waited, windowBytes] = [0, 0];
+  let isOver = false;
+  const end = (outcome: BodyEnd["outcome"], fault?: Fault): void => {
+    if (isOver) return;
+    isOver = true;
     controller.signal.removeEventListener("abort", onAbort);
-    options.onEnd({ bytes: received, how, ...(fault ? { fault } : {}) });
+    options.onEnd({ bytes: received, outcome, ...(fault ? { fault } : {}) });
   };
-  const onAbort = (): void => end("left");
-  // An abort closes the connection even while nobody reads.
+  const onAbort = (): void => end("cancelled");
+  // An abort closes the connection even while nothing reads.
   controller.signal.addEventListener("abort", onAbort, { once: true });
   return new ReadableStream<Uint8Array>(
     {
       async pull(stream) {
         const timer = setTimeout(() => {
-          const late = timeout(options.upstream, "send the next bytes", options.stall);
-          end("broken", late);
-          controller.abort(late);
-        }, options.stall);
-        const begun = performance.now();
+          const stalled = timeoutFault(options.upstream, "send the next bytes", stallTimeout);
+          end("broken", stalled);
+          controller.abort(stalled);
+        }, stallTimeout);
+        const startedAt = performance.now();
         try {
           const { done, value } = await reader.read();
           received += value?.byteLength ?? 0;
-          came += value?.byteLength ?? 0;
-          waited += performance.now() - begun;
-          if (!done && waited >= options.stall) {
-            if (came < (SLOWEST * waited) / 1000) throw drips(options.upstream, came, waited);
-            [waited, came] = [0, 0];
+          windowBytes += value?.byteLength ?? 0;
+          waited += performance.now() - startedAt;
+          if (!done && waited >= stallTimeout) {
+            if (windowBytes < (MIN_RATE * waited) / 1000) {
+              throw tooSlow(options.upstream, windowBytes, waited);
+            }
+            [waited, windowBytes] = [0, 0];
           }
           if (done && expected !== undefined && received !== expected) {
             throw new Fault({
@@ -77,14 +79,14 @@ export function watchBody(
             });
           }
           if (done) {
-            end("whole");
+            end("complete");
             stream.close();
           } else {
             stream.enqueue(value);
           }
         } catch (error) {
           if (controller.signal.aborted) throw controller.signal.reason;
-          const fault = options.explain(error);
+          const fault = options.toFault(error);
           end("broken", fault);
           controller.abort(fault);
           throw fault;
@@ -93,8 +95,8 @@ export function watchBody(
         }
       },
       async cancel(reason) {
-        end("left");
-        // A cancel that throws can end the process (notes/bun.md, trap 13).
+        end("cancelled");
+        // In Bun, a `cancel` that rejects can end the process.
         await reader.cancel(reason).catch(() => undefined);
         controller.abort(reason);
       },
@@ -103,48 +105,48 @@ export function watchBody(
   );
 }
 
-/** A stall that never stands still: it would hold a connection and whoever waits for days. */
-function drips(upstream: string, bytes: number, milliseconds: number): Fault {
+/** For a body that trickles: it never stalls, and would hold a connection and its readers for days. */
+function tooSlow(upstream: string, bytes: number, milliseconds: number): Fault {
   const waitedFor = `send more than ${bytes} bytes`;
-  return timeout(upstream, waitedFor, Math.round(milliseconds));
+  return timeoutFault(upstream, waitedFor, Math.round(milliseconds));
 }
 
-/** @param milliseconds how long was waited */
-export function timeout(upstream: string, waitedFor: string, milliseconds: number): Fault {
+/** @param milliseconds the time waited */
+export function timeoutFault(upstream: string, waitedFor: string, milliseconds: number): Fault {
   return new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: milliseconds / 1000 });
 }
 
-export interface SmallBody {
+export interface ReadBodyOptions {
   readonly upstream: string;
   /** For messages: `a token`. */
   readonly what: string;
-  /** In bytes. */
+  /** The largest body, in bytes. */
   readonly limit: number;
-  /** For the whole of it, in milliseconds: a body that drips never stalls. */
-  readonly deadline: number;
+  /** For the complete body, in milliseconds: a body that trickles never stalls. */
+  readonly timeout: number;
 }
 
 /**
- * Reads a body that belongs in memory.
+ * Reads a small body into memory.
  *
- * @throws Fault `upstream-invalid-response` where it is over the limit, `upstream-timeout` where it is late
+ * @throws Fault `upstream-invalid-response` where it exceeds the limit, `upstream-timeout` after the timeout
  */
-export async function readSmall(
+export async function readBody(
   body: ReadableStream<Uint8Array> | undefined,
-  { upstream, what, limit, deadline }: SmallBody,
+  { upstream, what, limit, timeout }: ReadBodyOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (!body) return new Uint8Array();
   const reader = body.getReader();
-  const late = Promise.withResolvers<never>();
+  const timedOut = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => late.reject(timeout(upstream, `send ${what} to its end`, deadline)),
-    deadline,
+    () => timedOut.reject(timeoutFault(upstream, `send ${what} to its end`, timeout)),
+    timeout,
   );
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for (;;) {
-      const { done, value } = await Promise.race([reader.read(), late.promise]);
+      const { done, value } = await Promise.race([reader.read(), timedOut.promise]);
       if (done) break;
       length += value.byteLength;
       if (length > limit) {
@@ -172,10 +174,10 @@ export async function readSmall(
 }
 
 /**
- * Gets an answer's body out of the way, so that the next request of the same exchange does not
- * need a second connection. What is long or late is cut off instead.
+ * Reads a response's body and discards it, so that the next request of the same exchange can reuse the
+ * connection. A long or slow body is cancelled instead.
  */
 export async function discard(body: ReadableStream<Uint8Array> | undefined): Promise<void> {
-  const small = { upstream: "", what: "a body", limit: 16_384, deadline: 500 };
-  await readSmall(body, small).catch(() => undefined);
+  const options = { upstream: "", what: "a body", limit: 16_384, timeout: 500 };
+  await readBody(body, options).catch(() => undefined);
 }

@@ -12,6 +12,6 @@ test.each([
   [null, 60],
   ["soon", 60],
   ["-5", 60],
-])("Retry-After %p is %i s", (header, seconds) => {
+])("a Retry-After of %p means %i s", (header, seconds) => {
   expect(retryAfter(header, now)).toBe(seconds);
 });

@@ -1,31 +1,32 @@
 import { Fault } from "../../oci/fault.ts";
 import { QUIRKS } from "../quirks.ts";
 
+/** What a request was for, for the fault that its response may become. */
 export interface RequestSubject {
   readonly upstream: string;
-  readonly what: "manifest" | "blob" | "repository";
+  readonly resource: "manifest" | "blob" | "repository";
   /** For messages: `library/nginx:1.27`. */
   readonly name: string;
-  /** Whether it was asked with credentials, and what became of them; unset where that is unknown. */
+  /** Whether credentials were sent, and whether they were refused; unset where that is unknown. */
   readonly credentials?: "none" | "used" | "refused";
 }
 
-/** In seconds; what a 429 without Retry-After means, and the longest that is believed. */
+/** The wait after a 429 without a valid Retry-After, and the longest one that is accepted. In seconds. */
 const DEFAULT_RETRY_AFTER = 60;
 const MAX_RETRY_AFTER = 86_400;
 
-/** The fault that a response other than a success means. */
+/** The fault for a response that is not a success. */
 export function faultFromStatus(
   status: number,
   headers: Headers,
-  { upstream, what, name, credentials }: RequestSubject,
+  { upstream, resource, name, credentials }: RequestSubject,
   now: number = Date.now(),
 ): Fault {
   if (QUIRKS.missingOrPrivateStatuses.has(status)) {
-    const asked = credentials === undefined ? {} : { credentials };
-    return new Fault({ kind: "upstream-denied", upstream, name, status, ...asked });
+    const known = credentials === undefined ? {} : { credentials };
+    return new Fault({ kind: "upstream-denied", upstream, name, status, ...known });
   }
-  if (status === 404) return new Fault({ kind: "not-found", what, upstream, name });
+  if (status === 404) return new Fault({ kind: "not-found", what: resource, upstream, name });
   if (status === 429) {
     const after = retryAfter(headers.get("retry-after"), now);
     return new Fault({ kind: "upstream-rate-limited", upstream, retryAfter: after });
@@ -34,7 +35,7 @@ export function faultFromStatus(
     const size = /^bytes \*\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
     return new Fault({
       kind: "invalid-range",
-      reason: `${upstream} has no such bytes of ${name}`,
+      reason: `${upstream} does not have these bytes of ${name}`,
       ...(size === undefined ? {} : { size: Number(size) }),
     });
   }
@@ -42,7 +43,7 @@ export function faultFromStatus(
 }
 
 /**
- * A Retry-After header in seconds, from 1 to a day: a number or a date (RFC 9110 section 10.2.3).
+ * Parses Retry-After, a number or a date (RFC 9110 section 10.2.3), to seconds from 1 to a day.
  *
  * @param now milliseconds of the epoch
  */

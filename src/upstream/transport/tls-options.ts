@@ -1,23 +1,23 @@
 import { rootCertificates } from "node:tls";
 import type { Identity } from "../../config/settings.ts";
 
-/** What of Bun's TLS options an upstream's settings decide. */
-interface TlsParts {
+/** The Bun TLS options that an upstream's settings determine. */
+interface TlsOptions {
   readonly ca?: string[];
   readonly cert?: string;
   readonly key?: string;
 }
 
 /**
- * TLS as an upstream's settings want it, and what tells it from others.
+ * The TLS options for an upstream's settings, and a fingerprint that differs where they differ.
  *
- * An upstream's authorities come on top of the usual ones, as in containerd: its redirects may well
- * lead to a public storage.
+ * An upstream's CA certificates are trusted in addition to the public ones, as in containerd: its
+ * redirects may well lead to a public storage service.
  */
 export function tlsOptions(
   ca: string | undefined,
   client: Identity | undefined,
-): { readonly tls: TlsParts; readonly fingerprint: string } {
+): { readonly tls: TlsOptions; readonly fingerprint: string } {
   if (ca === undefined && !client) return { tls: {}, fingerprint: "" };
   const hash = new Bun.CryptoHasher("sha256");
   for (const part of [ca, client?.certificate, client?.key]) hash.update(`${part ?? ""}\0`);

@@ -1,13 +1,13 @@
-/** Requests of the kind that the tests of the dialer send. */
-import { readSmall } from "../transport/response-body.ts";
+/** Helpers for the tests of the dialer. */
+import { readBody } from "../transport/response-body.ts";
 import { Dialer, type DialRequest, type DialerOptions } from "../transport/dialer.ts";
-import { onLoopback } from "./test-servers.ts";
+import { loopbackResolver } from "./test-servers.ts";
 
 export function request(url: string, overrides: Partial<DialRequest> = {}): DialRequest {
   return {
     upstream: "reg.test",
     allowPrivate: true,
-    request: "manifest",
+    kind: "manifest",
     method: "GET",
     url: new URL(url),
     headers: {},
@@ -16,13 +16,13 @@ export function request(url: string, overrides: Partial<DialRequest> = {}): Dial
 }
 
 export function dialer(options: DialerOptions = {}) {
-  return new Dialer({ resolver: onLoopback, ...options });
+  return new Dialer({ resolver: loopbackResolver, ...options });
 }
 
-export function read(body: ReadableStream<Uint8Array> | undefined) {
-  return readSmall(body, { upstream: "reg.test", what: "a body", limit: 1e6, deadline: 5000 });
+export function readBytes(body: ReadableStream<Uint8Array> | undefined) {
+  return readBody(body, { upstream: "reg.test", what: "a body", limit: 1e6, timeout: 5000 });
 }
 
 export async function readText(body: ReadableStream<Uint8Array> | undefined): Promise<string> {
-  return new TextDecoder().decode(await read(body));
+  return new TextDecoder().decode(await readBytes(body));
 }

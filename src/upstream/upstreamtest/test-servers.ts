@@ -1,4 +1,4 @@
-/** Servers for the tests of this folder: real sockets on loopback, under names that only the tests' resolver knows. */
+/** Test servers on loopback, under names that only `loopbackResolver` resolves. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,56 +17,57 @@ import type { Resolver } from "../transport/address.ts";
 import { Registry } from "../registry.ts";
 import { openRegistryTransport } from "../registry-transport.ts";
 
-export interface Seen {
+export interface RecordedRequest {
   readonly method: string;
   readonly host: string;
-  /** Path and query. */
+  /** With the query. */
   readonly path: string;
   readonly headers: Headers;
 }
 
 export interface TestServer extends Disposable {
   readonly port: number;
-  readonly seen: readonly Seen[];
+  readonly requests: readonly RecordedRequest[];
 }
 
-type Handler = (seen: Seen) => Response | Promise<Response>;
+type Handler = (request: RecordedRequest) => Response | Promise<Response>;
 
+/** An HTTP server on a port of its own that records its requests. */
 export function serve(handler: Handler, tls?: { cert: string; key: string }): TestServer {
-  const seen: Seen[] = [];
+  const requests: RecordedRequest[] = [];
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     ...(tls ? { tls } : {}),
     fetch: (request) => {
       const url = new URL(request.url);
-      const one: Seen = {
+      const recorded: RecordedRequest = {
         method: request.method,
         host: request.headers.get("host") ?? "",
         path: url.pathname + url.search,
         headers: request.headers,
       };
-      seen.push(one);
-      return handler(one);
+      requests.push(recorded);
+      return handler(recorded);
     },
   });
   return {
     port: Number(server.port),
-    seen,
+    requests,
     [Symbol.dispose]: () => void server.stop(true),
   };
 }
 
 export interface RawServer extends Disposable {
   readonly port: number;
-  /** Connections that were made. */
+  /** The number of connections made so far. */
   readonly connections: () => number;
-  /** Connections that are open. */
+  /** The number of open connections. */
   readonly open: () => number;
 }
 
-/** Answers each connection's first bytes by hand: for what an HTTP server would not send. */
-export async function serveRaw(answer: (socket: Socket) => void): Promise<RawServer> {
+/** Responds to the first bytes of each connection by hand: for responses that no HTTP server would send. */
+export async function serveRaw(respond: (socket: Socket) => void): Promise<RawServer> {
   const sockets = new Set<Socket>();
   let connections = 0;
   const server = createServer((socket) => {
@@ -74,7 +75,7 @@ export async function serveRaw(answer: (socket: Socket) => void): Promise<RawSer
     sockets.add(socket);
     socket.on("error", () => undefined);
     socket.on("close", () => sockets.delete(socket));
-    socket.once("data", () => answer(socket));
+    socket.once("data", () => respond(socket));
   });
   const listening = Promise.withResolvers<void>();
   server.listen(0, "127.0.0.1", listening.resolve);
@@ -92,25 +93,26 @@ export async function serveRaw(answer: (socket: Socket) => void): Promise<RawSer
   };
 }
 
-/** A certificate of its own authority for some names, in PEM. */
+/** A self-signed certificate for some names, and its key, in PEM. */
 export async function certificate(...names: string[]): Promise<{ cert: string; key: string }> {
   const folder = await mkdtemp(join(tmpdir(), "entrepot-tls-"));
   const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
   try {
     const alternatives = names.map((name) => `DNS:${name}`).join(",");
-    const made = await Bun.$`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+    const result =
+      await Bun.$`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
       -keyout ${key} -out ${cert} -days 2 -subj /CN=test -addext ${`subjectAltName=${alternatives}`}`
-      .quiet()
-      .nothrow();
-    if (made.exitCode !== 0) throw new Error(made.stderr.toString());
+        .quiet()
+        .nothrow();
+    if (result.exitCode !== 0) throw new Error(result.stderr.toString());
     return { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Every name is on this machine. */
-export const onLoopback: Resolver = async () => ["127.0.0.1"];
+/** Resolves every name to 127.0.0.1. */
+export const loopbackResolver: Resolver = async () => ["127.0.0.1"];
 
 export function settings(
   url: string,
@@ -145,22 +147,22 @@ function fail(text: string): never {
   throw new Error(`the test's own ${text} is not valid`);
 }
 
-/** What a promise rejects with. */
+/** The reason of a promise that must reject. */
 export function rejection(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
-    () => Promise.reject(new Error("it succeeded")),
+    () => Promise.reject(new Error("it did not reject")),
     (error: unknown) => error,
   );
 }
 
-/** The fault that a promise rejects with. */
+/** The detail of the Fault that a promise must reject with. */
 export async function faultOf(promise: Promise<unknown>): Promise<FaultDetail> {
   const error = await rejection(promise);
   if (error instanceof Fault) return error.detail;
   throw error;
 }
 
-/** A response of an unknown length: its end comes apart from its bytes, or Bun would count them. */
+/** A response without Content-Length. Its end is delayed, or Bun would add the length. */
 export function chunked(bytes: Uint8Array): Response {
   return new Response(
     new ReadableStream({
@@ -173,8 +175,8 @@ export function chunked(bytes: Uint8Array): Response {
   );
 }
 
-/** A registry on this machine that is known as reg.test. */
+/** The client for a registry on loopback, as the upstream reg.test. */
 export function registry(port: number, path = ""): Registry {
-  const transport = openRegistryTransport({ resolver: onLoopback });
+  const transport = openRegistryTransport({ resolver: loopbackResolver });
   return new Registry(settings(`http://reg.test:${port}${path}`), transport);
 }

@@ -1,44 +1,52 @@
-/** Asking a registry that wants tokens, for the tests of this folder. */
+/** A registry that requires tokens, and a client for it: helpers for the tests of this folder. */
 import type { UpstreamSettings } from "../../config/settings.ts";
-import { readSmall } from "../transport/response-body.ts";
+import { readBody } from "../transport/response-body.ts";
 import { roundTrip } from "../round-trip.ts";
 import { openRegistryTransport, type RegistryTransportOptions } from "../registry-transport.ts";
-import { onLoopback, repository, type Seen, serve, type TestServer } from "./test-servers.ts";
+import {
+  loopbackResolver,
+  type RecordedRequest,
+  repository,
+  serve,
+  type TestServer,
+} from "./test-servers.ts";
 
 export const app = repository("team/app");
 export const credentials = { username: "me", password: "s3cret" };
-/** What they look like in a header. */
+/** Their Authorization header. */
 export const basic = `Basic ${btoa("me:s3cret")}`;
 
-export function asker(upstream: UpstreamSettings, options: RegistryTransportOptions = {}) {
+/** A function that sends a GET below `/v2/team/app/`, and the transport that it uses. */
+export function tokenClient(upstream: UpstreamSettings, options: RegistryTransportOptions = {}) {
   const transport = openRegistryTransport({
-    resolver: onLoopback,
+    resolver: loopbackResolver,
     ...options,
   });
-  const ask = async (path = "manifests/latest", signal?: AbortSignal) => {
-    const answer = await roundTrip(upstream, transport, {
-      request: "manifest",
-      slot: "metadata",
+  const get = async (path = "manifests/latest", signal?: AbortSignal) => {
+    const response = await roundTrip(upstream, transport, {
+      kind: "manifest",
+      permit: "metadata",
       method: "GET",
       url: new URL(`/v2/team/app/${path}`, upstream.url.href),
       repository: app,
       headers: { accept: "a/b" },
       signal,
     });
-    const small = { upstream: "reg.test", what: "a body", limit: 1e6, deadline: 5000 };
-    const text = new TextDecoder().decode(await readSmall(answer.body, small));
-    await answer.ended;
-    return { status: answer.status, text };
+    const bodyOptions = { upstream: "reg.test", what: "a body", limit: 1e6, timeout: 5000 };
+    const text = new TextDecoder().decode(await readBody(response.body, bodyOptions));
+    await response.ended;
+    return { status: response.status, text };
   };
-  return { ask, roads: transport };
+  return { get, transport };
 }
 
+/** The Authorization headers that a server received, in order. */
 export function authorizations(server: TestServer): (string | null)[] {
-  return server.seen.map((seen) => seen.headers.get("authorization"));
+  return server.requests.map(({ headers }) => headers.get("authorization"));
 }
 
-/** A registry that wants `Bearer <token>` for anything, from a realm. */
-export function guarded(
+/** A registry that answers a bearer challenge with this realm unless it accepts the Authorization header. */
+export function protectedRegistry(
   realm: () => string,
   accepts: (header: string | null) => boolean,
 ): TestServer {
@@ -54,8 +62,10 @@ export function guarded(
   );
 }
 
-/** A token endpoint. */
-export function issuer(body: (seen: Seen, count: number) => unknown = () => ({ token: "t0" })) {
+/** A token endpoint. `body` gets the number of the request, from 1. */
+export function tokenServer(
+  body: (request: RecordedRequest, count: number) => unknown = () => ({ token: "t0" }),
+) {
   let count = 0;
-  return serve((seen) => Response.json(body(seen, (count += 1))));
+  return serve((request) => Response.json(body(request, (count += 1))));
 }
