@@ -201,7 +201,7 @@ test("responses, received bytes and faults are reported to the observer", async 
 
 test("a certificate is verified for the name, not for the address", async () => {
   const tls = await certificate("reg.test", "also.test");
-  using server = serve((seen) => new Response(seen.host), tls);
+  using server = serve(({ host }) => new Response(host), tls);
   const subject = dialer({ ca: tls.cert });
   const good = await subject.dial(request(`https://reg.test:${server.port}/`));
   expect(await readText(good.body)).toBe(`reg.test:${server.port}`);

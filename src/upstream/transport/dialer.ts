@@ -1,6 +1,4 @@
-import { LRUCache } from "lru-cache";
-import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
-import type { Identity } from "../../config/settings.ts";
+import { proxyFor } from "../../config/parsing/proxy.ts";
 import { Fault } from "../../oci/fault.ts";
 import { abortable } from "./abortable.ts";
 import {
@@ -18,7 +16,7 @@ import { networkFault, proxyFault } from "./network-fault.ts";
 import type { DialMethod, RequestKind, UpstreamObserver } from "../observer.ts";
 import { QUIRKS } from "../quirks.ts";
 import { fastestFirst } from "./happy-eyeballs.ts";
-import { tlsOptions } from "./tls-options.ts";
+import { type ConnectionPool, ConnectionPools, type ConnectionTarget } from "./connection-pools.ts";
 
 /** In milliseconds. */
 export interface Timeouts {
@@ -35,9 +33,6 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 5000, headers: 10_000, stal
 /** No compression: a digest is of the bytes as they are stored. */
 const FIXED_HEADERS = { "accept-encoding": "identity", "user-agent": "entrepot" } as const;
 
-/** The most hosts with idle connections, by LRU: CDN host names change often. */
-const MAX_POOLS = 256;
-
 export interface DialerOptions {
   readonly resolver?: Resolver;
   readonly timeouts?: Partial<Timeouts>;
@@ -46,9 +41,7 @@ export interface DialerOptions {
   readonly observe?: UpstreamObserver;
 }
 
-export interface DialRequest {
-  /** The upstream's name: for messages, and so that upstreams never share connections. */
-  readonly upstream: string;
+export interface DialRequest extends ConnectionTarget {
   /** Whether private addresses may be dialled: see `AddressPolicy`. */
   readonly allowPrivate: boolean;
   /** See `AddressPolicy`. */
@@ -56,16 +49,9 @@ export interface DialRequest {
   /** For metrics. */
   readonly kind: RequestKind;
   readonly method: DialMethod;
-  /** Its path and query are sent unchanged; its user and password never are. */
-  readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly body?: string;
-  /** CA certificates that are trusted in addition to the public ones, in PEM. */
-  readonly ca?: string | undefined;
-  /** The client certificate for mutual TLS, presented if the host requests one. */
-  readonly client?: Identity | undefined;
-  readonly proxy?: ProxyRule | undefined;
 }
 
 export interface DialResponse {
@@ -77,13 +63,6 @@ export interface DialResponse {
   readonly ended: Promise<BodyEnd>;
 }
 
-/** The connection pool of one host of one upstream. */
-interface Pool {
-  readonly session: Bun.FetchSession;
-  /** The address that responded last. It is tried first while DNS still returns it. */
-  lastGood?: string | undefined;
-}
-
 /**
  * Sends single HTTP requests, over pooled connections, to addresses that were checked. Redirects, tokens
  * and the meaning of a status are the caller's concern: see round-trip.ts.
@@ -91,17 +70,13 @@ interface Pool {
 export class Dialer {
   readonly #resolver: Resolver;
   readonly #timeouts: Timeouts;
-  readonly #ca: string | undefined;
   readonly #observe: UpstreamObserver | undefined;
-  readonly #pools = new LRUCache<string, Pool>({
-    max: MAX_POOLS,
-    dispose: (pool) => pool.session.close(),
-  });
+  readonly #pools: ConnectionPools;
 
   constructor(options: DialerOptions = {}) {
     this.#resolver = options.resolver ?? systemResolver();
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-    this.#ca = options.ca;
+    this.#pools = new ConnectionPools(options.ca);
     this.#observe = options.observe;
   }
 
@@ -148,7 +123,7 @@ export class Dialer {
 
   /** Closes idle connections. Requests in flight finish. */
   close(): void {
-    this.#pools.clear();
+    this.#pools.close();
   }
 
   async #connect(request: DialRequest, signal: AbortSignal): Promise<Response> {
@@ -163,7 +138,7 @@ export class Dialer {
       }
       return this.#fetchThroughProxy(proxy, request, signal);
     }
-    const pool = this.#pool(request);
+    const pool = this.#pools.get(request);
     const addresses = await abortable(resolve(url.hostname, policy), signal);
     try {
       return await this.#fetchAny(addresses, pool, request, signal);
@@ -181,7 +156,7 @@ export class Dialer {
   /** Tries the addresses one after the other until one responds. */
   async #fetchAny(
     addresses: readonly CheckedAddress[],
-    pool: Pool,
+    pool: ConnectionPool,
     request: DialRequest,
     signal: AbortSignal,
   ): Promise<Response> {
@@ -216,7 +191,7 @@ export class Dialer {
     try {
       const target = new URL(url);
       [target.username, target.password, target.hash] = ["", "", ""];
-      const session = this.#pool(request).session;
+      const { session } = this.#pools.get(request);
       response = await session.fetch(target, {
         ...requestInit(request, signal),
         proxy: proxy.href,
@@ -239,7 +214,7 @@ export class Dialer {
    */
   async #order(
     addresses: readonly CheckedAddress[],
-    pool: Pool,
+    pool: ConnectionPool,
     { upstream, url }: DialRequest,
     signal: AbortSignal,
   ): Promise<readonly CheckedAddress[]> {
@@ -283,24 +258,6 @@ export class Dialer {
       toFault: (cause) => networkFault(upstream, url.host, cause),
       onEnd,
     });
-  }
-
-  /**
-   * The pool for an upstream, an origin and its TLS options. With fewer pools, Bun would reuse a TLS
-   * connection whose certificate was verified for another name at the same address.
-   */
-  #pool({ upstream, url, ca = this.#ca, client, proxy }: DialRequest): Pool {
-    const name =
-      isIpLiteral(url.hostname) || proxyFor(proxy, url) ? {} : { serverName: url.hostname };
-    const { tls, fingerprint } = tlsOptions(ca, client);
-    const key = `${upstream} ${url.origin} ${fingerprint}`;
-    const known = this.#pools.get(key);
-    if (known) return known;
-    const pool: Pool = {
-      session: new Bun.FetchSession({ tls: { ...name, ...tls }, keepAlive: { idleTimeout: 60 } }),
-    };
-    this.#pools.set(key, pool);
-    return pool;
   }
 }
 
