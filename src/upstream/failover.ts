@@ -39,7 +39,7 @@ export interface HostResponse extends DialResponse {
   readonly host: Host;
   /** The URL that was requested, before any redirect. */
   readonly url: URL;
-  /** For the complete body, where it is read into memory. In milliseconds. */
+  /** For the complete body, if it is read into memory. In milliseconds. */
   readonly timeout: number;
 }
 
@@ -69,7 +69,7 @@ export class Failover {
 
   /**
    * @returns what the handler made of the first usable response
-   * @throws Fault of the last host that was tried or blocked; the signal's reason where the caller aborted
+   * @throws Fault of the last host that was tried or blocked; the signal's reason if the caller aborted
    */
   async send<Value>(
     subject: Omit<RequestSubject, "upstream">,

@@ -177,7 +177,7 @@ export function rateLimitKind(kind: RequestKind): RateLimitKind {
   return kind === "blob" ? "blob" : "metadata";
 }
 
-/** Why a host gets no request of this kind now; `undefined` where it is admitted. */
+/** Why a host gets no request of this kind now; `undefined` if it is admitted. */
 export function blockedBy(host: Host, account: string, kind: RequestKind): Fault | undefined {
   const rateLimited = host.limits.fault(host.isMirror ? ANONYMOUS : account, rateLimitKind(kind));
   return rateLimited ?? circuitFor(host, kind).admit();

@@ -53,7 +53,7 @@ export async function listTags(
   );
 }
 
-/** distribution-spec v1.1.1, "Listing Referrers". `undefined` where the registry lacks the API. */
+/** distribution-spec v1.1.1, "Listing Referrers". `undefined` if the registry lacks the API. */
 export async function listReferrers(
   failover: Failover,
   repository: RepositoryName,

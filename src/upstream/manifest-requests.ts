@@ -15,9 +15,9 @@ import { bodyLength } from "./transport/header-checks.ts";
 
 /** The response to a HEAD of a manifest. Nothing in it is verified: that takes the bytes. */
 export interface ManifestHead {
-  /** Absent where the registry sends none, or one that cannot be parsed. */
+  /** Absent if the registry sends none, or one that cannot be parsed. */
   readonly digest?: Digest;
-  /** Without parameters, in lower case; empty where the registry sent none. */
+  /** Without parameters, in lower case; empty if the registry sent none. */
   readonly mediaType: string;
   /** In bytes. */
   readonly size?: number;
@@ -32,7 +32,7 @@ export interface FetchedManifest {
 }
 
 /**
- * distribution-spec v1.1.1, "Checking if Content Exists in the Registry". `undefined` where the registry
+ * distribution-spec v1.1.1, "Checking if Content Exists in the Registry". `undefined` if the registry
  * does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`.
  */
 export async function headManifest(
@@ -109,7 +109,7 @@ function send<Value>(
   );
 }
 
-/** Docker-Content-Digest; `undefined` where it is missing or of an algorithm that is not supported. */
+/** Docker-Content-Digest; `undefined` if it is missing or of an algorithm that is not supported. */
 function claimedDigest(headers: Headers): Digest | undefined {
   return parseDigest(headers.get("docker-content-digest")?.trim() ?? "");
 }

@@ -2,13 +2,13 @@ const statuses = (...codes: number[]): ReadonlySet<number> => new Set(codes);
 
 /**
  * Where real registries, and the proxies in front of them, differ from the OCI distribution spec v1.1.1
- * and from RFC 9110, and what this client does about it. Other files use a quirk by its name here.
+ * and from RFC 9110, and what this client does about it. Other files refer to a quirk by its name.
  *
  * Every quirk is handled for every upstream. A host name does not tell which software answers: Harbor,
  * Nexus, Artifactory and ECR run under their owners' domains, and mirrors and redirects can lead to any
  * of them. So a deviation is either recognized by the response that shows it, or avoided everywhere
- * because that costs other registries nothing. No quirk needs a switch by upstream name so far. One
- * that does belongs in this file, never in a comparison of host names where it matters.
+ * because that costs other registries nothing. No quirk needs a switch by upstream name so far. If one
+ * does, the switch belongs in this file, and no other file compares host names.
  *
  * Each entry says which registry deviates, what is done about it, and the source of the fact.
  */
@@ -16,7 +16,7 @@ export const QUIRKS = {
   /**
    * A HEAD of a manifest that is answered with one of these statuses is not implemented: distribution
    * 2.2, and gateways that only route GET. `Registry.headManifest` resolves to `undefined`, and callers
-   * use GET. Any other status counts as the answer, even where GET would differ from it
+   * use GET. Any other status counts as the answer, even if GET would differ from it
    * (registry.centos.org: 403).
    *
    * Source: distribution/distribution#1485, containerd/containerd#6684.

@@ -23,7 +23,7 @@ import type { PermitKind } from "./transport/concurrency-limiter.ts";
 export interface BlobTransfer {
   /** The offset of the body's first byte: the requested one, or 0 from a registry without ranges. */
   readonly start: number;
-  /** The complete blob's size in bytes, where the registry stated it. */
+  /** The complete blob's size in bytes, if the registry stated it. */
   readonly size?: number;
   /** Must be read to its end or cancelled, because it holds a connection. Fails with a `Fault`. */
   readonly body: ReadableStream<Uint8Array>;
@@ -37,7 +37,7 @@ export interface RequestOptions {
 
 /**
  * The client for one upstream registry and its mirrors. Every method rejects with a `Fault`, or with the
- * signal's reason where the caller aborted.
+ * signal's reason if the caller aborted.
  */
 export class Registry {
   readonly #transport: RegistryTransport;
@@ -81,7 +81,7 @@ export class Registry {
     return this.#hosts.fault;
   }
 
-  /** The requests that it still allows, where its headers reported them. */
+  /** The requests that it still allows, if its headers reported them. */
   get budget(): Budget | undefined {
     return this.#hosts.all.at(-1)?.limits.budget(this.#account);
   }
@@ -107,7 +107,7 @@ export class Registry {
   /**
    * Sends a HEAD for a manifest. The result is unverified. Docker Hub does not count it as a pull.
    *
-   * @returns `undefined` where the registry does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`
+   * @returns `undefined` if the registry does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`
    */
   async headManifest(
     repository: RepositoryName,
@@ -134,7 +134,7 @@ export class Registry {
    *
    * @param offset the first byte to fetch
    * @param end exclusive; without it, to the blob's end
-   * @throws Fault `invalid-range` where the registry answers 416
+   * @throws Fault `invalid-range` if the registry answers 416
    */
   async getBlob(
     repository: RepositoryName,
@@ -150,7 +150,7 @@ export class Registry {
    * Checks that a blob can be read now, through every redirect: fetches its first byte and discards it.
    * See `QUIRKS.blobProbeRange` for why this is not a HEAD.
    *
-   * @returns the blob's size in bytes, where the registry stated it
+   * @returns the blob's size in bytes, if the registry stated it
    */
   async probeBlob(
     repository: RepositoryName,
@@ -187,7 +187,7 @@ export class Registry {
    * Fetches the descriptors of all manifests that refer to a digest. They are unfiltered, and only
    * checked to be objects.
    *
-   * @returns `undefined` where the registry lacks the API, so that the referrers tag must be read
+   * @returns `undefined` if the registry lacks the API, so that the referrers tag must be read
    */
   async referrers(
     repository: RepositoryName,

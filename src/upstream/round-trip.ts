@@ -16,7 +16,7 @@ const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /**
- * Challenges that are met for one request. More than one occurs where the cached token is refused, and so
+ * Challenges that are met for one request. More than one occurs if the cached token is refused, and so
  * is the one by which a concurrent request has replaced it.
  */
 const MAX_CHALLENGES = 3;
@@ -30,7 +30,7 @@ const MAX_RENEWALS = 2;
 export interface RegistryRequest {
   /** For metrics. */
   readonly kind: Exclude<RequestKind, "token">;
-  /** `blob` where the response may be large. */
+  /** `blob` if the response may be large. */
   readonly permit: PermitKind;
   readonly method: "GET" | "HEAD";
   /** At the upstream's own registry or a mirror. */
@@ -47,7 +47,7 @@ export interface RegistryRequest {
  * timeout.
  *
  * @returns the response of the last host, whatever its status, but never a redirect
- * @throws Fault; the signal's reason where the caller aborted
+ * @throws Fault; the signal's reason if the caller aborted
  */
 export async function roundTrip(
   settings: UpstreamSettings,
@@ -158,7 +158,7 @@ async function sendWithCredentials(
   }
 }
 
-/** One host's response with these credentials, after its challenge was met where that is possible. */
+/** One host's response with these credentials. Its challenge is met if possible. */
 async function sendAuthorized(
   settings: UpstreamSettings,
   transport: RegistryTransport,

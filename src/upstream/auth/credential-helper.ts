@@ -21,7 +21,7 @@ export class HelperError extends Error {
 }
 
 export interface HelperResult {
-  /** Absent where the helper has none for this registry. */
+  /** Absent if the helper has none for this registry. */
   readonly credentials: Credentials | undefined;
   /** How long they may be cached, in milliseconds from now. */
   readonly ttl: number;
@@ -93,7 +93,7 @@ async function readAll(stream: ReadableStream<Uint8Array>): Promise<string> {
   return text;
 }
 
-/** From a token's own expiry, where it states one: JWTs do (`exp`), and so do ECR's (`expiration`). */
+/** From a token's own expiry, if it states one: JWTs do (`exp`), and so do ECR's (`expiration`). */
 function ttlOf(secret: string): number {
   const parts = secret.split(".");
   const encoded = parts.length === 3 ? parts[1] : secret;

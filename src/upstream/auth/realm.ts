@@ -1,7 +1,7 @@
 import { getDomain } from "tldts";
 
 /**
- * Why no token is requested from a realm; `undefined` where one is.
+ * Why no token is requested from a realm; `undefined` if one is.
  *
  * The realm (the token endpoint's URL) comes from a response. Whoever controls that response could have
  * credentials sent to their own host, or requests to a host that only this machine can reach

@@ -27,7 +27,7 @@ export interface TokenSubject {
   readonly registry: URL;
   /** The repository's name at that registry. */
   readonly repository: string;
-  /** The upstream's credentials, and only where the registry is its own. */
+  /** The upstream's credentials, and only if the registry is its own. */
   readonly credentials?: Credentials | undefined;
   /** The client certificate for token endpoints on the registry's own host. */
   readonly client?: Identity | undefined;
@@ -74,17 +74,17 @@ export class TokenCache {
     this.#now = now ?? (() => performance.now());
   }
 
-  /** The Authorization header to send without waiting for a challenge, where one is cached. */
+  /** The Authorization header to send without waiting for a challenge, if one is cached. */
   cached(subject: TokenSubject): string | undefined {
     return this.#unexpired(keyOf(subject))?.header;
   }
 
   /**
-   * Obtains the authorization that a challenge asks for; `undefined` where there is none, as for Basic
+   * Obtains the authorization that a challenge asks for; `undefined` if there is none, as for Basic
    * without credentials.
    *
    * @param refused the Authorization header that the registry has just refused, if one was sent
-   * @throws Fault; CredentialsRefused; the signal's reason where the caller aborted (a shared token request
+   * @throws Fault; CredentialsRefused; the signal's reason if the caller aborted (a shared token request
    * goes on for the others)
    */
   async authorize(

@@ -162,7 +162,7 @@ export class CircuitBreaker {
     this.#unhealthyUntil = now + longest * (0.5 + 0.5 * this.#random());
   }
 
-  /** Whether to serve cached content without a request, where there is some. */
+  /** Whether cached content should be served without a request. */
   isUnhealthy(): boolean {
     return this.#now() < this.#unhealthyUntil;
   }

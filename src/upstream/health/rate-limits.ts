@@ -83,7 +83,7 @@ export class RateLimits {
     state.backOffUntil = Math.max(state.backOffUntil, until, now + backOff);
   }
 
-  /** Why no request is sent now, with the time left; `undefined` where one may be. */
+  /** Why no request is sent now, with the time left; `undefined` if one may be. */
   fault(account: string, kind: RateLimitKind): Fault | undefined {
     const left = (this.#accounts.get(account)?.blockedUntil.get(kind) ?? 0) - this.#now();
     if (left <= 0) return undefined;

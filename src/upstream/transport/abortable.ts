@@ -1,5 +1,5 @@
 /**
- * Waits for a promise that other callers share. Rejects with the signal's reason where this caller
+ * Waits for a promise that other callers share. Rejects with the signal's reason if this caller
  * aborts; the promise itself goes on for the others.
  */
 export async function abortable<T>(

@@ -4,7 +4,7 @@ import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
 
 /**
- * Resolves a host name to all of its addresses; rejects where it has none. `refresh` bypasses the
+ * Resolves a host name to all of its addresses; rejects if it has none. `refresh` bypasses the
  * resolver's cache, for a host that did not respond at the cached addresses.
  */
 export type Resolver = (host: string, refresh?: boolean) => Promise<readonly string[]>;
@@ -26,8 +26,8 @@ export interface AddressPolicy {
   /** Whether private addresses are allowed: see `UpstreamSettings.allowPrivate`. */
   readonly allowPrivate: boolean;
   /**
-   * The hostname of the upstream's configured URL, where one of its responses (a redirect or a token
-   * realm) led to this host; `undefined` where the owner configured the host.
+   * The hostname of the upstream's configured URL, if one of its responses (a redirect or a token
+   * realm) led to this host; `undefined` if the owner configured the host.
    *
    * Link-local addresses are then refused, because cloud metadata services are there (169.254.169.254)
    * and only the owner may point to them. Loopback addresses are refused unless the registry is itself on
@@ -42,7 +42,7 @@ export interface AddressPolicy {
  * Resolves a host to the addresses that may be dialled, in the order of DNS. Refused ones are left out.
  *
  * @param host a URL's `hostname`: a name, an IPv4 address, or an IPv6 address in brackets
- * @throws Fault `address-refused` where all are refused, `upstream-unreachable` where there are none
+ * @throws Fault `address-refused` if all are refused, `upstream-unreachable` if there are none
  */
 export async function resolve(host: string, policy: AddressPolicy): Promise<CheckedAddress[]> {
   const found = isIpLiteral(host) ? [withoutBrackets(host)] : await lookUp(host, policy);
@@ -84,9 +84,9 @@ async function forbiddenKinds(
 
 /**
  * Resolves a host again that did not respond at its cached addresses. Returns only addresses that were
- * not tried before; none where DNS has no new ones or does not respond.
+ * not tried before; none if DNS has no new ones or does not respond.
  *
- * @throws Fault `address-refused` where all of its addresses are refused now
+ * @throws Fault `address-refused` if all of its addresses are refused now
  */
 export async function addressesAfterRefresh(
   host: string,
@@ -149,7 +149,7 @@ function refusedReason(text: string, reach: Reach, kind: string): string {
 /**
  * `public`: globally reachable. `private`: not globally reachable by the IANA special-purpose address
  * registries (RFC 6890): RFC 1918, loopback, link-local, unique local, carrier-grade NAT and the like;
- * allowed where the owner says so. `never`: no server can be there.
+ * allowed if the owner says so. `never`: no server can be there.
  */
 type Reach = "public" | "private" | "never";
 

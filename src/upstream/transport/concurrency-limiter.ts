@@ -59,8 +59,8 @@ export class ConcurrencyLimiter {
   /**
    * Waits for a permit.
    *
-   * @param options.perUpstream the upstream's own limit, where it is lower than the kind's
-   * @throws Fault `overloaded` after the timeout; the signal's reason where the caller aborted
+   * @param options.perUpstream the upstream's own limit, if it is lower than the kind's
+   * @throws Fault `overloaded` after the timeout; the signal's reason if the caller aborted
    */
   acquire(
     kind: PermitKind,

@@ -5,7 +5,7 @@ import { bodyLength } from "./header-checks.ts";
 export interface BodyExtent {
   /** The offset of the body's first byte. */
   readonly start: number;
-  /** The complete blob's size in bytes, where the response states it. */
+  /** The complete blob's size in bytes, if the response states it. */
   readonly size?: number;
 }
 

@@ -84,7 +84,7 @@ export class Dialer {
    * Sends one request and waits for the response's headers.
    *
    * @throws Fault `address-refused`, `upstream-unreachable`, `upstream-timeout` or `upstream-invalid-response`;
-   * the signal's reason where the caller aborted
+   * the signal's reason if the caller aborted
    */
   async dial(request: DialRequest): Promise<DialResponse> {
     const { signal, upstream, method } = request;
@@ -210,7 +210,7 @@ export class Dialer {
    * A host's addresses in the order in which to try them. The last good one comes first, without a probe;
    * else the one that accepts a connection first.
    *
-   * @throws Fault `upstream-timeout` where none accepts a connection within the connect timeout
+   * @throws Fault `upstream-timeout` if none accepts a connection within the connect timeout
    */
   async #order(
     addresses: readonly CheckedAddress[],

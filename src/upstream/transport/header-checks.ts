@@ -2,7 +2,7 @@
 const MAX_HEADER_BYTES = 64 * 1024;
 
 /**
- * The body's size in bytes from Content-Length. `undefined` where that is missing or invalid, or where a
+ * The body's size in bytes from Content-Length. `undefined` if that is missing or invalid, or if a
  * transfer coding overrides it (RFC 9112 section 6.2).
  */
 export function bodyLength(headers: Headers): number | undefined {
@@ -11,7 +11,7 @@ export function bodyLength(headers: Headers): number | undefined {
   return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
-/** Why a response with these headers cannot be used; `undefined` where it can. */
+/** Why a response with these headers cannot be used; `undefined` if it can. */
 export function headerProblem(headers: Headers): string | undefined {
   let bytes = 0;
   for (const [name, value] of headers) bytes += name.length + value.length + 4;

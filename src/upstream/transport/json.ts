@@ -1,4 +1,4 @@
-/** Parses untrusted bytes as a JSON object in UTF-8; `undefined` where they are not one. */
+/** Parses untrusted bytes as a JSON object in UTF-8; `undefined` if they are not one. */
 export function parseObject(bytes: Uint8Array): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

@@ -21,7 +21,7 @@ export function networkFault(upstream: string, host: string, cause: unknown): Fa
  * The fault for a request through a forward proxy.
  *
  * @param from where the proxy is configured; empty where that is unknown
- * @param cause what was thrown, or 407 where the proxy refuses the credentials
+ * @param cause what was thrown, or 407 if the proxy refuses the credentials
  */
 export function proxyFault(
   upstream: string,

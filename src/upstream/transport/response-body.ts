@@ -18,7 +18,7 @@ export interface WatchBodyOptions {
   readonly upstream: string;
   /** The longest wait for the next byte, in milliseconds. Time that the reader takes does not count. */
   readonly stallTimeout: number;
-  /** The body's size in bytes, where Content-Length states it. */
+  /** The body's size in bytes, if Content-Length states it. */
   readonly expected?: number;
   /** Ends the transfer. Its signal's reason becomes the body's error. */
   readonly controller: AbortController;
@@ -129,7 +129,7 @@ export interface ReadBodyOptions {
 /**
  * Reads a small body into memory.
  *
- * @throws Fault `upstream-invalid-response` where it exceeds the limit, `upstream-timeout` after the timeout
+ * @throws Fault `upstream-invalid-response` if it exceeds the limit, `upstream-timeout` after the timeout
  */
 export async function readBody(
   body: ReadableStream<Uint8Array> | undefined,

@@ -7,7 +7,7 @@ export interface RequestSubject {
   readonly resource: "manifest" | "blob" | "repository";
   /** For messages: `library/nginx:1.27`. */
   readonly name: string;
-  /** Whether credentials were sent, and whether they were refused; unset where that is unknown. */
+  /** Whether credentials were sent, and whether they were refused; unset if that is unknown. */
   readonly credentials?: "none" | "used" | "refused";
 }
 
