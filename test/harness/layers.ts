@@ -52,6 +52,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "failover.ts",
       "hosts.ts",
       "list-requests.ts",
+      "manifest-requests.ts",
       "round-trip.ts",
       "registry-transport.ts",
     ],

@@ -3,7 +3,6 @@ import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
-import { unlessWithoutHead } from "../bypass/manifest-head.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { NegativeCache } from "./negative-cache.ts";
