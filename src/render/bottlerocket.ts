@@ -5,20 +5,20 @@ export const bottlerocket: Target = {
   title: "Bottlerocket",
   notes: {
     where: "the instance's user data",
-    restart:
-      "new instances read it when they are made. On a running one `apiclient set` with the same settings restarts what has to be",
-    mind: [
-      "The key is `endpoint`, a list. The registry itself is asked where the mirrors cannot help.",
-      "On the variants with Docker only docker.io can have a mirror.",
+    apply:
+      "launch new instances, which read their user data at creation. On a running instance, pass the same settings to `apiclient set`, which restarts the affected services",
+    caveats: [
+      "The key is `endpoint`, and it takes a list. Bottlerocket falls back to the registry itself when the mirrors fail.",
+      "Variants with Docker support a mirror for docker.io only.",
     ],
   },
-  render: ({ cache, upstreams, authority }, notes) => {
+  render: ({ cache, upstreams, ca }, notes) => {
     const tables = upstreams.map(
       ({ name }) =>
         `[[settings.container-registry.mirrors]]\nregistry = "${name}"\nendpoint = ["${cache.origin}"]\n`,
     );
-    if (authority !== undefined) {
-      const encoded = Buffer.from(authority).toString("base64");
+    if (ca !== undefined) {
+      const encoded = Buffer.from(ca).toString("base64");
       tables.push(`[settings.pki.entrepot]\ndata = "${encoded}"\ntrusted = true\n`);
     }
     return [{ path: "user-data.toml", text: `${header(notes)}\n${tables.join("\n")}` }];

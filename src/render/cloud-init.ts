@@ -13,8 +13,8 @@ import {
   type Target,
 } from "./target.ts";
 
-const MOVING =
-  "A DHCP lease that moves the cache breaks every node at once: its address is set here, and has to be outside of the range that the DHCP server gives away.";
+const STATIC_ADDRESS =
+  "The cache gets a static address, because a changed DHCP lease would break every node at once. Choose an address outside the DHCP server's range.";
 const USER = "entrepot-user.yaml";
 
 export const cloudInit: Target = {
@@ -23,21 +23,22 @@ export const cloudInit: Target = {
   notes: {
     where:
       "node-user-data.yaml for nodes with containerd; cache-user-data.yaml and cache-network-config.yaml for the cache's machine",
-    restart: "nothing: cloud-init runs at a machine's first boot only, and changes no older one",
-    mind: [
-      MOVING,
-      "Nodes need config_path in containerd's config.toml as well: set it in the image, see `entrepot render containerd`.",
+    apply:
+      "create the machines: cloud-init runs at a machine's first boot only, and does not change existing ones",
+    caveats: [
+      STATIC_ADDRESS,
+      "Nodes also need config_path in containerd's config.toml: set it in the machine image, see `entrepot render containerd`.",
     ],
   },
   render: (input, notes) => [
     {
       path: "node-user-data.yaml",
-      text: cloudConfig(notes, certsTree("/etc/containerd/certs.d", input, bare)),
+      text: cloudConfig(notes, certsTree("/etc/containerd/certs.d", input, NO_NOTES)),
     },
     { path: "cache-user-data.yaml", text: cacheUserData(input, notes) },
     {
       path: "cache-network-config.yaml",
-      text: `${header(notes)}\n${networkConfig(placeOf(input))}`,
+      text: `${header(notes)}\n${networkConfig(networkOf(input))}`,
     },
   ],
 };
@@ -47,26 +48,28 @@ export const proxmox: Target = {
   title: "a virtual machine of Proxmox VE for the cache",
   notes: {
     where:
-      "entrepot-user.yaml into /var/lib/vz/snippets of the Proxmox host; then run entrepot-vm.sh there with the machine's number",
-    restart: "`qm reboot NUMBER`: the address is read from the cloud-init drive at every boot",
-    mind: [
-      MOVING,
+      "copy entrepot-user.yaml to /var/lib/vz/snippets on the Proxmox host; then run entrepot-vm.sh there with the VM's ID",
+    apply: "`qm reboot VMID`: the address is read from the cloud-init drive at every boot",
+    caveats: [
+      STATIC_ADDRESS,
       "The storage `local` must allow snippets: Datacenter, Storage, local, Content.",
-      "With --cicustom user=…, the user and key from the web page's Cloud-Init tab no longer count.",
+      "--cicustom user=… overrides the user and SSH key of the web interface's Cloud-Init tab.",
     ],
   },
   render: (input, notes) => {
-    const { address, gateway, isGuessed } = placeOf(input);
-    const six = isSix(address) ? "6" : "";
-    const guess = isGuessed ? "# Guessed from the cache's address: check both.\n" : "";
+    const { address, gateway, isGuessed } = networkOf(input);
+    const suffix = isIpv6(address) ? "6" : "";
+    const warning = isGuessed
+      ? "# Address and gateway are guessed from the cache's URL: check both.\n"
+      : "";
     return [
       {
         path: "entrepot-vm.sh",
         text: `#!/bin/sh
 ${header(notes)}
 set -eu
-vm=\${1:?which machine? give its number}
-${guess}qm set "$vm" --ipconfig0 "ip${six}=${address},gw${six}=${gateway}"
+vm=\${1:?usage: entrepot-vm.sh VMID}
+${warning}qm set "$vm" --ipconfig0 "ip${suffix}=${address},gw${suffix}=${gateway}"
 qm set "$vm" --cicustom "user=local:snippets/${USER}"
 qm set "$vm" --onboot 1 --agent enabled=1
 qm cloudinit update "$vm"
@@ -77,12 +80,12 @@ qm cloudinit update "$vm"
   },
 };
 
-const bare: Notes = { where: "", restart: "", mind: [] };
+const NO_NOTES: Notes = { where: "", apply: "", caveats: [] };
 
 function cacheUserData(input: RenderInput, notes: Notes): string {
   const settings = `listen: ${listenOf(input)}\nupstreams:\n${input.upstreams.map(entryOf).join("")}`;
   const program =
-    "# /usr/local/bin/entrepot, the single executable, has to be in the image, or be fetched from\n# a place of yours before the service is started.\n";
+    "# /usr/local/bin/entrepot, the single executable, must be part of the machine image, or be\n# downloaded by a command of yours before the service starts.\n";
   const files = [
     { path: "/etc/entrepot/entrepot.yaml", text: settings },
     { path: "/etc/systemd/system/entrepot.service", text: unitText() },
@@ -94,12 +97,17 @@ function cacheUserData(input: RenderInput, notes: Notes): string {
   return `${cloudConfig(notes, files)}${user}${program}${commands}`;
 }
 
-/** An https address is that of a proxy before the cache: user data is no place for a key. */
+/**
+ * An https URL is that of a reverse proxy in front of the cache: user data must not contain the
+ * private key that the cache would need to terminate TLS itself.
+ *
+ * @throws RenderError for a port below 1024, which the unit's user may not open
+ */
 function listenOf({ cache }: RenderInput): string {
   const port = isPlain(cache) ? Number(cache.port || "80") : 5000;
   if (port < 1024) {
     throw new RenderError(
-      `port ${port} is below 1024, which the unit's user may not listen at: write --cache with another, such as http://${cache.hostname}:5000`,
+      `port ${port} is below 1024, which the service's user may not open: use another port in --cache, such as http://${cache.hostname}:5000`,
     );
   }
   return cache.hostname.startsWith("[") ? `"[::]:${port}"` : `0.0.0.0:${port}`;
@@ -107,21 +115,21 @@ function listenOf({ cache }: RenderInput): string {
 
 function entryOf({ name, server }: RenderInput["upstreams"][number]): string {
   const url = server === defaultUrl(name) ? "" : `    url: "${server}"\n`;
-  const own = isInside(new URL(server).hostname) ? "    allowPrivate: true\n" : "";
-  return `  "${name}":\n${url}${own}`;
+  const allowPrivate = isInside(new URL(server).hostname) ? "    allowPrivate: true\n" : "";
+  return `  "${name}":\n${url}${allowPrivate}`;
 }
 
 function cloudConfig(notes: Notes, files: readonly RenderedFile[]): string {
   const entries = files.map(({ path, text }) => {
-    const plain = text.replace(/^(?:#.*\n)+\n/, "");
-    return `  - path: ${path}\n    content: |\n${plain.replaceAll(/^(?=.)/gm, "      ")}`;
+    const body = text.replace(/^(?:#.*\n)+\n/, "");
+    return `  - path: ${path}\n    content: |\n${body.replaceAll(/^(?=.)/gm, "      ")}`;
   });
   return `#cloud-config\n${header(notes)}write_files:\n${entries.join("")}`;
 }
 
-/** Version 2, netplan's form. */
-function networkConfig({ address, gateway, isGuessed }: Place): string {
-  return `${isGuessed ? "# Guessed from the cache's address: check address, gateway and name servers.\n" : ""}version: 2
+/** Cloud-init's network configuration version 2, which is netplan's format. */
+function networkConfig({ address, gateway, isGuessed }: Network): string {
+  return `${isGuessed ? "# Guessed from the cache's URL: check address, gateway and name servers.\n" : ""}version: 2
 ethernets:
   lan:
     match: { name: "e*" }
@@ -133,43 +141,49 @@ ethernets:
 `;
 }
 
-interface Place {
+interface Network {
+  /** In CIDR notation. */
   readonly address: string;
   readonly gateway: string;
   readonly isGuessed: boolean;
 }
 
-function isSix(address: string): boolean {
+function isIpv6(address: string): boolean {
   return address.includes(":");
 }
 
-/** In a network of 256 addresses whose first is the router: right in most homes and labs. */
-function placeOf({ cache, address, gateway }: RenderInput): Place {
-  const match = /^(\d+\.\d+\.\d+)\.\d+$/.exec(cache.hostname);
-  const own = address ?? (match ? `${cache.hostname}/24` : undefined);
-  const first = /^(\d+\.\d+\.\d+)\.\d+/.exec(own ?? "");
-  const router = gateway ?? (first ? `${first[1]}.1` : undefined);
-  if (own === undefined || router === undefined) {
+/**
+ * The machine's address and gateway. What was not passed is guessed: a /24 network whose first
+ * address is the router, which is right in most homes and labs.
+ *
+ * @throws RenderError if an address is invalid, or cannot be guessed from the cache's URL
+ */
+function networkOf({ cache, address, gateway }: RenderInput): Network {
+  const isIpv4 = /^\d+\.\d+\.\d+\.\d+$/.test(cache.hostname);
+  const cidr = address ?? (isIpv4 ? `${cache.hostname}/24` : undefined);
+  const [, prefix] = /^(\d+\.\d+\.\d+)\.\d+/.exec(cidr ?? "") ?? [];
+  const router = gateway ?? (prefix === undefined ? undefined : `${prefix}.1`);
+  if (cidr === undefined || router === undefined) {
     throw new RenderError(
-      `${cache.hostname} does not tell the network: give the machine's address, --address 192.168.1.10/24 --gateway 192.168.1.1`,
+      `the network of ${cache.hostname} is unknown: pass the machine's address and gateway, --address 192.168.1.10/24 --gateway 192.168.1.1`,
     );
   }
-  if (!ipaddr.isValidCIDR(own)) {
+  if (!ipaddr.isValidCIDR(cidr)) {
     throw new RenderError(`--address: write address/length, such as 192.168.1.10/24`);
   }
-  if (!ipaddr.isValid(router) || isSix(own) !== router.includes(":")) {
-    throw new RenderError(`--gateway: write an address of the same family as ${own}`);
+  if (!ipaddr.isValid(router) || isIpv6(cidr) !== isIpv6(router)) {
+    throw new RenderError(`--gateway: write an address of the same family as ${cidr}`);
   }
-  // One that is link-local, as IPv6 has it, is in no network of an address.
-  const network = ipaddr.parseCIDR(own);
-  const way = ipaddr.parse(router);
-  if (way.range() !== "linkLocal" && !way.match(network)) {
+  const network = ipaddr.parseCIDR(cidr);
+  const parsed = ipaddr.parse(router);
+  // An IPv6 router is usually known by its link-local address, which is outside the network.
+  if (parsed.range() !== "linkLocal" && !parsed.match(network)) {
     throw new RenderError(
-      `--gateway: ${router} is not in the network of ${own}: the machine could not reach it`,
+      `--gateway: ${router} is outside the network of ${cidr}, so the machine cannot reach it`,
     );
   }
   return {
-    address: own,
+    address: cidr,
     gateway: router,
     isGuessed: address === undefined || gateway === undefined,
   };

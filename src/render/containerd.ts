@@ -16,9 +16,9 @@ export const containerd: Target = {
   title: "containerd, also with kubeadm",
   notes: {
     where: `the hosts.toml files below ${CERTS}, one folder per registry; the setting config_path into the /etc/containerd/config.toml that is there`,
-    restart:
+    apply:
       "hosts.toml is read at every pull; config_path needs `systemctl restart containerd`, which leaves containers running. Then ask CRI: `crictl version`.",
-    mind: [
+    caveats: [
       "config_path excludes `mirrors` and `configs.….tls` in the same file: with both, containerd runs on and CRI is dead. Take those out first.",
       "One folder only: the colon list that containerd 2.2 has by default is not split by its transfer service.",
       "`ctr images pull` does not read config_path and proves nothing: use `crictl pull`.",
@@ -32,8 +32,8 @@ export const containerd: Target = {
       text: `${header({
         ...notes,
         where: "merge it into /etc/containerd/config.toml, whose version stays as it is",
-        mind: [
-          ...notes.mind.slice(0, 2),
+        caveats: [
+          ...notes.caveats.slice(0, 2),
           `In a file of version 3 the table is [${REGISTRY_2}]. On containerd 1 use no drop-in file: it replaces the whole section.`,
         ],
       })}\nversion = 2\n\n[${REGISTRY_1}]\n  config_path = "${CERTS}"\n`,
@@ -46,8 +46,8 @@ export const nerdctl: Target = {
   title: "nerdctl",
   notes: {
     where: `below ${CERTS}; for a user without root below ~/.config/containerd/certs.d`,
-    restart: "nothing: nerdctl reads them at every pull",
-    mind: [
+    apply: "nothing: nerdctl reads them at every pull",
+    caveats: [
       "Kubernetes on the same machine reads them only through containerd's config_path: see `entrepot render containerd`.",
       FILE_FORM,
     ],
@@ -60,8 +60,8 @@ export const microk8s: Target = {
   title: "MicroK8s",
   notes: {
     where: "below /var/snap/microk8s/current/args/certs.d, on every node",
-    restart: "nothing for hosts.toml; `microk8s stop && microk8s start` if pulls do not change",
-    mind: [
+    apply: "nothing for hosts.toml; `microk8s stop && microk8s start` if pulls do not change",
+    caveats: [
       "MicroK8s brings a docker.io/hosts.toml of its own: this one replaces it. Its config_path is set already.",
       FILE_FORM,
     ],
@@ -74,8 +74,8 @@ export const k0s: Target = {
   title: "k0s 1.27 and newer",
   notes: {
     where: "below /etc/k0s/containerd.d on every worker",
-    restart: "`systemctl restart k0sworker` (k0scontroller on a controller that also works)",
-    mind: [
+    apply: "`systemctl restart k0sworker` (k0scontroller on a controller that also works)",
+    caveats: [
       "k0s reads the drop-in only while /etc/k0s/containerd.toml begins with `# k0s_managed=true`. See what came of it in /run/k0s/containerd-cri.toml.",
       FILE_FORM,
     ],
@@ -93,7 +93,7 @@ function k0sDropIn(notes: Notes): RenderedFile {
   const old = `version = 2\n\n${table(REGISTRY_1)}`.replaceAll(/^(?=.)/gm, "# ");
   return {
     path: "/etc/k0s/containerd.d/entrepot.toml",
-    text: `${header({ ...notes, mind: [which, ...notes.mind.slice(0, 1)] })}\nversion = 3\n\n${table(REGISTRY_2)}\n${old}`,
+    text: `${header({ ...notes, caveats: [which, ...notes.caveats.slice(0, 1)] })}\nversion = 3\n\n${table(REGISTRY_2)}\n${old}`,
   };
 }
 
@@ -103,8 +103,8 @@ export const kind: Target = {
   notes: {
     where:
       "certs.d beside kind.yaml, in the folder in which `kind create cluster --config kind.yaml` is typed",
-    restart: "the mount is made when the cluster is created; the files in it may change later",
-    mind: [
+    apply: "the mount is made when the cluster is created; the files in it may change later",
+    caveats: [
       "A node of kind is a container: 127.0.0.1 in the cache's address would be the node itself.",
       "Node images before 0.27 lack config_path: add the containerdConfigPatches that are commented out. With a newer image they are harmless on containerd 1.7 and wrong on 2.",
       FILE_FORM,
@@ -137,15 +137,15 @@ export const eks: Target = {
   title: "EKS nodes with Amazon Linux 2023",
   notes: {
     where: "the user data of the node group's launch template, whole as it is",
-    restart: "nodes read it when they are made: replace the node group's instances",
-    mind: [
+    apply: "nodes read it when they are made: replace the node group's instances",
+    caveats: [
       "The image's own config_path is a colon list, which containerd 2.1 and 2.2 do not split for pulls: the NodeConfig sets a single folder.",
       `With containerd 1.7 the table is [${REGISTRY_1}].`,
       "The private registry of the cluster's region, from which EKS pulls its own parts, is not cached.",
     ],
   },
   render: (input, notes) => {
-    const scripts = certsTree(CERTS, input, { ...notes, mind: [FILE_FORM] }).map(
+    const scripts = certsTree(CERTS, input, { ...notes, caveats: [FILE_FORM] }).map(
       ({ path, text }) => {
         const body = text.replaceAll(/^#.*\n/gm, "").trim();
         return `install -d ${posix.dirname(path)}\ncat > ${path} <<'EOF'\n${body}\nEOF\n`;

@@ -1,5 +1,5 @@
 import {
-  authorityAt,
+  caFiles,
   comment,
   header,
   hostOf,
@@ -11,19 +11,19 @@ import {
 } from "./target.ts";
 
 const PATH = "/etc/containers/registries.conf.d/50-entrepot.conf";
-const MIND = [
-  "These tools send no namespace: the registry's name is the first part of the path at the cache.",
-  "A [[registry]] with the same prefix in another file of the folder is replaced as a whole by the file that is read last.",
-  "`insecure` means plain HTTP, and is for the mirror alone.",
+const CAVEATS = [
+  "These tools send no `ns` parameter, so the mirror's location has the registry's name as its first path component.",
+  "If several files of the directory have a [[registry]] with the same prefix, the one read last replaces the others entirely.",
+  "`insecure` allows plain HTTP. It applies to the mirror only, not to the registry.",
 ];
 
 export const podman: Target = {
   name: "podman",
   title: "Podman, Buildah and Skopeo",
   notes: {
-    where: `${PATH}; for one user ~/.config/containers/registries.conf.d/`,
-    restart: "nothing: the files are read by every command",
-    mind: MIND,
+    where: `${PATH}; for a single user, ~/.config/containers/registries.conf.d/`,
+    apply: "nothing to do: every command reads the files",
+    caveats: CAVEATS,
   },
   render: files,
 };
@@ -33,10 +33,10 @@ export const crio: Target = {
   title: "CRI-O",
   notes: {
     where: `${PATH}, on every node`,
-    restart: "`systemctl reload crio`, which reads the registries anew",
-    mind: [
-      ...MIND,
-      "OpenShift writes this folder itself: use its ImageDigestMirrorSet and ImageTagMirrorSet there.",
+    apply: "`systemctl reload crio`, which reloads the registries",
+    caveats: [
+      ...CAVEATS,
+      "OpenShift manages this directory: use its ImageDigestMirrorSet and ImageTagMirrorSet there.",
     ],
   },
   render: files,
@@ -44,7 +44,7 @@ export const crio: Target = {
 
 function files(input: RenderInput, notes: Notes): RenderedFile[] {
   return [
-    ...authorityAt(`/etc/containers/certs.d/${hostOf(input.cache)}/ca.crt`, input),
+    ...caFiles(`/etc/containers/certs.d/${hostOf(input.cache)}/ca.crt`, input),
     { path: PATH, text: `${header(notes)}\n${registriesConf(input)}` },
   ];
 }
@@ -54,7 +54,7 @@ function registriesConf({ cache, upstreams }: RenderInput): string {
   return upstreams
     .map(({ name }) => {
       if (name.includes(":")) {
-        return `${comment(`${name} is left out: a name with a port cannot be part of a path. Give it a port of its own at the cache, and write that as the mirror's location.`)}\n`;
+        return `${comment(`${name} is omitted: a name with a port cannot be part of a path. Set \`port\` for this upstream in entrepot.yaml, and use that port as the mirror's location.`)}\n`;
       }
       return [
         "[[registry]]",

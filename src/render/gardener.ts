@@ -10,25 +10,26 @@ export const gardener: Target = {
   name: "gardener",
   title: "Gardener Shoots (MirrorConfig of the registry-mirror extension)",
   notes: {
-    where: "spec.extensions of each Shoot that is to use this cache",
-    restart:
-      "nothing: Gardener's node agent writes the hosts.toml files of the nodes at the next reconciliation",
-    mind: [
-      'Capabilities are written out: Gardener\'s default is ["pull"] alone, which leaves tags to the registry, so that an image is not found here while its registry is down.',
-      "A registry that the Shoot caches itself (registry-cache) cannot be mirrored as well.",
-      "apiVersion is mirror.extensions.gardener.cloud/v1alpha1; the v1alpha3 on a page of Gardener's does not exist.",
-      "The cache has to be reachable from the Shoot's nodes, which take a mirror only once it answers.",
+    where: "spec.extensions of each Shoot that should use this cache",
+    apply:
+      "nothing to do: Gardener's node agent writes the nodes' hosts.toml files at the next reconciliation",
+    caveats: [
+      'Keep `capabilities`: Gardener\'s default is ["pull"] only. Tags would then be resolved by the registry, and pulls by tag would fail while it is down even if the image is cached.',
+      "A registry that the Shoot's registry-cache extension caches cannot be mirrored as well.",
+      "The apiVersion is mirror.extensions.gardener.cloud/v1alpha1; the v1alpha3 that one page of Gardener's documentation shows does not exist.",
+      "The cache must be reachable from the Shoot's nodes: they configure a mirror only once it responds.",
     ],
   },
-  render: ({ cache, upstreams, authority }, notes) => {
-    const bundle = "                caBundleSecretReferenceName: entrepot-ca\n";
+  render: ({ cache, upstreams, ca }, notes) => {
+    const caReference =
+      ca === undefined ? "" : "                caBundleSecretReferenceName: entrepot-ca\n";
     const mirrors = upstreams.map(
       ({ name }) =>
         `          - upstream: "${name}"
             hosts:
               - host: "${cache.origin}"
                 capabilities: [pull, resolve]
-${authority === undefined ? "" : bundle}`,
+${caReference}`,
     );
     return [
       {
@@ -41,20 +42,23 @@ spec:
         apiVersion: mirror.extensions.gardener.cloud/v1alpha1
         kind: MirrorConfig
         mirrors:
-${mirrors.join("")}${authority === undefined ? "" : RESOURCES}`,
+${mirrors.join("")}${ca === undefined ? "" : RESOURCES}`,
       },
-      ...(authority === undefined ? [] : [secretOf(authority)]),
+      ...(ca === undefined ? [] : [secretOf(ca)]),
     ];
   },
 };
 
-/** For the project's namespace in the garden cluster. A changed one needs a new name. */
-function secretOf(authority: string): RenderedFile {
-  const encoded = Buffer.from(authority).toString("base64");
+/**
+ * For the project's namespace in the garden cluster. It is immutable: a new CA needs a new name.
+ */
+function secretOf(ca: string): RenderedFile {
+  const encoded = Buffer.from(ca).toString("base64");
   return {
     path: "secret.yaml",
-    text: `# Where: the project's namespace in the garden cluster, before the Shoot names it
-# After: nothing; another bundle is another Secret, with a name of its own in spec.resources
+    text: `# Where: the project's namespace in the garden cluster
+# Apply: create it before the Shoot references it. For another CA, create a Secret with a new
+#        name and reference that in spec.resources
 apiVersion: v1
 kind: Secret
 metadata: { name: ${SECRET} }

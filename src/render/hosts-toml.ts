@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import {
-  AUTHORITY_FILE,
-  authorityAt,
+  CA_FILE,
+  caFiles,
   header,
   type Notes,
   type RenderedFile,
@@ -23,12 +23,12 @@ export function certsTree(
   notes: Notes,
   seenAs: string = root,
 ): RenderedFile[] {
-  const ca = input.authority === undefined ? undefined : posix.join(seenAs, AUTHORITY_FILE);
+  const ca = input.ca === undefined ? undefined : posix.join(seenAs, CA_FILE);
   const trees = input.upstreams.map(({ name, server }) => ({
     path: posix.join(root, directoryOf(name), "hosts.toml"),
     text: `${header(notes)}\n${hostsToml(server, input.cache, ca)}`,
   }));
-  return [...authorityAt(posix.join(root, AUTHORITY_FILE), input), ...trees];
+  return [...caFiles(posix.join(root, CA_FILE), input), ...trees];
 }
 
 /**

@@ -1,6 +1,6 @@
 import {
-  AUTHORITY_FILE,
-  authorityAt,
+  CA_FILE,
+  caFiles,
   header,
   hostOf,
   type RenderedFile,
@@ -8,27 +8,27 @@ import {
   type Target,
 } from "./target.ts";
 
-const MIND = [
-  "certs.d is made anew from this file at every start: what is written there by hand is deleted.",
-  "The file is YAML and a tab or a wrong indent in it stops the start: look at the unit's log after the restart.",
-  "An endpoint is written without a path: with one, the path is used as it is and /v2 is not added.",
+const CAVEATS = [
+  "certs.d is regenerated from this file at every start: manual changes there are lost.",
+  "A tab or a wrong indent in this YAML file keeps the service from starting: check the unit's log after the restart.",
+  "Write endpoints without a path: an endpoint with a path is used as it is, and /v2 is not appended.",
 ];
 
-function registries(product: string, services: string): Target {
+function registries(product: string, apply: string): Target {
   const path = `/etc/rancher/${product}/registries.yaml`;
   return {
     name: product,
     title: product === "k3s" ? "k3s" : "RKE2",
     notes: {
       where: `${path}, on every server and every agent`,
-      restart: services,
-      mind: MIND,
+      apply,
+      caveats: CAVEATS,
     },
     render: (input, notes): RenderedFile[] => {
-      const ca = `/etc/rancher/${product}/${AUTHORITY_FILE}`;
+      const caPath = `/etc/rancher/${product}/${CA_FILE}`;
       return [
-        ...authorityAt(ca, input),
-        { path, text: `${header(notes)}\n${mirrors(input)}${trust(input, ca)}` },
+        ...caFiles(caPath, input),
+        { path, text: `${header(notes)}\n${mirrors(input)}${tlsConfig(input, caPath)}` },
       ];
     },
   };
@@ -41,9 +41,9 @@ function mirrors({ cache, upstreams }: RenderInput): string {
   return `mirrors:\n${entries.join("")}`;
 }
 
-function trust({ cache, authority }: RenderInput, file: string): string {
-  if (authority === undefined) return "";
-  return `configs:\n  "${hostOf(cache)}":\n    tls:\n      ca_file: ${file}\n`;
+function tlsConfig({ cache, ca }: RenderInput, caPath: string): string {
+  if (ca === undefined) return "";
+  return `configs:\n  "${hostOf(cache)}":\n    tls:\n      ca_file: ${caPath}\n`;
 }
 
 export const k3s = registries(

@@ -10,7 +10,7 @@ import { parseUpstreamName } from "../oci/names.ts";
 import type { RenderedFile } from "./target.ts";
 import { render, TARGETS } from "./targets.ts";
 
-/** The forms that each product's own documentation gives, as far as they are used. */
+/** The schemas in each product's documentation, reduced to the parts that are rendered. */
 const url = z.string().regex(/^https?:\/\/[^/]+$/);
 const host = z.string().regex(/^[^/]+$/);
 const toml = (text: string): unknown => Bun.TOML.parse(text);
@@ -139,12 +139,12 @@ function rendered(name: string): readonly RenderedFile[] {
   return render(target, { cache: new URL("http://192.168.1.10:5000"), upstreams });
 }
 
-test.each(cases)("%s has the form that its documentation gives", (name, file, read, schema) => {
-  const found = rendered(name).find(({ path }) => file.test(path));
-  expect(schema.safeParse(read(found?.text ?? "")).error?.issues ?? []).toEqual([]);
+test.each(cases)("%s matches its product's documented schema", (name, file, read, schema) => {
+  const match = rendered(name).find(({ path }) => file.test(path));
+  expect(schema.safeParse(read(match?.text ?? "")).error?.issues ?? []).toEqual([]);
 });
 
-test("the MirrorConfig passes Gardener's own rules", () => {
+test("the MirrorConfig passes Gardener's validation rules", () => {
   const [file] = rendered("gardener");
   const head = "apiVersion: core.gardener.cloud/v1beta1\nkind: Shoot\n";
   const source = new YamlSource("shoot.yaml", head + (file?.text ?? ""));
@@ -153,14 +153,14 @@ test("the MirrorConfig passes Gardener's own rules", () => {
   expect(draft.value["upstreams"]).toMatchObject({ "docker.io": {}, "registry.test:5000": {} });
 });
 
-test("the MirrorConfig's bundle is the Secret beside it", () => {
-  const authority = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+test("the MirrorConfig references the CA in the rendered Secret", () => {
+  const ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
   const target = TARGETS.find(({ name }) => name === "gardener") ?? expect.unreachable();
   const name = parseUpstreamName("quay.io") ?? expect.unreachable();
   const files = render(target, {
     cache: new URL("https://cache.example"),
     upstreams: [{ name, server: "https://quay.io" }],
-    authority,
+    ca,
   });
   const head = "apiVersion: core.gardener.cloud/v1beta1\nkind: Shoot\n";
   const text = head + files.map((file) => file.text).join("---\n");
@@ -168,6 +168,6 @@ test("the MirrorConfig's bundle is the Secret beside it", () => {
   const draft = readManifest(readDocuments("shoot.yaml", text), secrets);
   expect(draft.problems).toEqual([]);
   expect(draft.value["upstreams"]).toEqual({
-    "quay.io": { mirrors: [{ url: "https://cache.example", ca: authority }] },
+    "quay.io": { mirrors: [{ url: "https://cache.example", ca }] },
   });
 });

@@ -3,7 +3,7 @@ import { header, type Target } from "./target.ts";
 const SYSUSERS = `u entrepot - "Entrepot, a cache for container registries" /var/lib/entrepot
 `;
 
-/** The unit of the cache itself. deploy/systemd holds the same text; a test keeps them alike. */
+/** The cache's own systemd unit. deploy/systemd holds the same text; a test compares them. */
 export function unitText(): string {
   return `[Unit]
 Description=Entrepot, a pull-through cache for container registries
@@ -12,14 +12,14 @@ After=network-online.target time-sync.target
 StartLimitIntervalSec=0
 
 [Service]
-# As bin/entrepot has it: garbage is collected earlier, and downloads take less memory.
+# The same value as in bin/entrepot: the heap is collected earlier, so downloads need less memory.
 Environment=BUN_JSC_forceRAMSize=536870912
 ExecStart=/usr/local/bin/entrepot serve --config /etc/entrepot/entrepot.yaml
 User=entrepot
 Group=entrepot
 Restart=on-failure
 RestartSec=2
-# What is under way gets 15 s to finish.
+# Entrepot waits up to 15 s for requests in flight before it exits.
 TimeoutStopSec=30
 StateDirectory=entrepot
 StateDirectoryMode=0750
@@ -56,7 +56,7 @@ SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
 SystemCallErrorNumber=EPERM
 UMask=0027
-# Not MemoryDenyWriteExecute: the program compiles its JavaScript to machine code while it runs.
+# MemoryDenyWriteExecute is not set: the JavaScript JIT compiler needs writable, executable memory.
 
 [Install]
 WantedBy=multi-user.target
@@ -69,13 +69,13 @@ export const systemd: Target = {
   title: "the cache as a systemd service",
   notes: {
     where:
-      "/etc/systemd/system/entrepot.service on the cache's machine, with its user in /etc/sysusers.d; the program is /usr/local/bin/entrepot",
-    restart: "`systemd-sysusers && systemctl daemon-reload && systemctl enable --now entrepot`",
-    mind: [
-      "No timers and no clean-up jobs belong to it.",
-      "`systemctl status entrepot` only tells that it runs: `entrepot doctor` tells whether it can be used.",
-      "/etc/entrepot/entrepot.yaml has to be there, empty perhaps, and readable by the user entrepot: `install -D -g entrepot -m 0640 entrepot.yaml /etc/entrepot/entrepot.yaml`. So have the secrets that it names.",
-      "`entrepot render systemd-socket` adds a socket unit, so that no restart refuses a connection.",
+      "/etc/systemd/system/entrepot.service on the cache's machine; its user goes to /etc/sysusers.d, the executable to /usr/local/bin/entrepot",
+    apply: "`systemd-sysusers && systemctl daemon-reload && systemctl enable --now entrepot`",
+    caveats: [
+      "No timers or clean-up jobs are needed.",
+      "`systemctl status entrepot` shows only that the process runs; `entrepot doctor` checks whether nodes can use it.",
+      "/etc/entrepot/entrepot.yaml must exist (it may be empty) and be readable by the user entrepot: `install -D -g entrepot -m 0640 entrepot.yaml /etc/entrepot/entrepot.yaml`. The same holds for the secret files that it references.",
+      "`entrepot render systemd-socket` adds a socket unit, so that a restart refuses no connections.",
     ],
   },
   render: (_, notes) => [
@@ -84,7 +84,7 @@ export const systemd: Target = {
   ],
 };
 
-/** deploy/systemd holds the same texts, for port 5000. */
+/** The socket unit. deploy/systemd holds the same text for port 5000. */
 export function socketText(port: string): string {
   return `[Unit]
 Description=Ports of Entrepot
@@ -98,13 +98,13 @@ WantedBy=sockets.target
 `;
 }
 
-/** What the service needs besides where it has a socket unit. */
+/** The drop-in that binds the service to its socket unit. deploy/systemd holds the same text. */
 export function socketDropIn(): string {
   return `[Unit]
 Requires=entrepot.socket
 After=entrepot.socket
-# A service that cannot start is given up, and its ports with it: a node that is refused goes to the
-# registry at once, and one whose connection waits does not.
+# After five failed starts in a minute systemd stops the socket as well. A node whose connection is
+# refused falls back to the registry at once; one whose connection is accepted waits for a response.
 StartLimitIntervalSec=60
 StartLimitBurst=5
 `;
@@ -113,15 +113,15 @@ StartLimitBurst=5
 export const systemdSocket: Target = {
   name: "systemd-socket",
   isCacheItself: true,
-  title: "a systemd socket for that service: no refused connection during a restart",
+  title: "a systemd socket for that service: no refused connections during a restart",
   notes: {
-    where: "/etc/systemd/system, beside the files of `entrepot render systemd`",
-    restart: "`systemctl daemon-reload && systemctl enable --now entrepot.socket entrepot`",
-    mind: [
-      "Each ListenStream has to be the port of `listen`, or of an upstream, in entrepot.yaml: one at which nothing is to listen stops the start. The port for administration stays the cache's own.",
-      "Who may connect is ListenStream's to say, and no more `listen`'s: ListenStream=10.0.0.5:5000 for one address alone. A port is written once; without an address it takes IPv4 and IPv6.",
-      "systemd opens ports below 1024 as well, for which the service then needs no privilege.",
-      "While the service is stopped its socket takes connections that nobody answers: stop both, `systemctl stop entrepot.socket entrepot`. After five failed starts in a minute systemd gives up both.",
+    where: "/etc/systemd/system, next to the files of `entrepot render systemd`",
+    apply: "`systemctl daemon-reload && systemctl enable --now entrepot.socket entrepot`",
+    caveats: [
+      "Each ListenStream must match the port of `listen` or of an upstream in entrepot.yaml; any other port makes the start fail. The admin port is not passed by systemd: Entrepot opens it itself.",
+      "ListenStream decides which addresses accept connections, instead of `listen`: write ListenStream=10.0.0.5:5000 for a single address. Write each port once; without an address it covers IPv4 and IPv6.",
+      "systemd can open ports below 1024, so the service needs no privilege for them.",
+      "While the service is stopped, the socket still accepts connections, which then hang. Stop both: `systemctl stop entrepot.socket entrepot`. After five failed starts in a minute systemd stops both.",
     ],
   },
   render: ({ cache }, notes) => [
@@ -165,13 +165,13 @@ export const compose: Target = {
   isCacheItself: true,
   title: "the cache with Docker Compose or podman-compose",
   notes: {
-    where: "compose.yaml in a folder of its own, with entrepot.yaml beside it",
-    restart: "`docker compose up -d`; after a change of entrepot.yaml `docker compose restart`",
-    mind: [
-      "The image is the one that `npm run image` builds: load it with `docker load -i dist/entrepot-image-linux-amd64.tar`, or arm64.",
-      "Every upstream with a `port` needs that port under `ports` too.",
-      "entrepot.yaml and the files that it names have to be readable by the user 65532. `entrepot import` writes for its caller alone: `chown 65532 entrepot.yaml`.",
-      "A folder in place of the volume has to belong to the user 65532.",
+    where: "compose.yaml in its own directory, with entrepot.yaml next to it",
+    apply: "`docker compose up -d`; after a change to entrepot.yaml, `docker compose restart`",
+    caveats: [
+      "`npm run image` builds the image. Load it with `docker load -i dist/entrepot-image-linux-amd64.tar` (or arm64).",
+      "Add the port of every upstream that has a `port` to `ports`.",
+      "entrepot.yaml and the files that it references must be readable by user 65532. `entrepot import` makes its output readable by its owner only: run `chown 65532 entrepot.yaml`.",
+      "A bind mount used instead of the volume must be owned by user 65532.",
     ],
   },
   render: (_, notes) => [{ path: "compose.yaml", text: `${header(notes)}\n${composeText()}` }],

@@ -1,19 +1,19 @@
 import { header, hostOf, type RenderInput, type Target } from "./target.ts";
 
-const RESTART =
-  "`talosctl patch machineconfig --patch @FILE --nodes …`: applied without a reboot, and containerd reads it at the next pull";
+const APPLY =
+  "`talosctl patch machineconfig --patch @FILE --nodes …`. It needs no reboot; containerd reads the mirrors at the next pull";
 const FALLBACK =
-  "Without skipFallback, Talos asks the registry itself where the cache cannot help: leave it so.";
+  "Do not set skipFallback: without it, Talos falls back to the registry itself when the cache fails.";
 
 export const talos: Target = {
   name: "talos",
   title: "Talos up to 1.11 (machine.registries)",
   notes: {
     where: "a patch of the machine configuration of every node",
-    restart: RESTART,
-    mind: [
+    apply: APPLY,
+    caveats: [
       FALLBACK,
-      "From 1.12 this form is deprecated for documents of their own: `entrepot render talos-documents`. Do not use both for one registry.",
+      "Talos 1.12 deprecates this form in favour of separate documents: `entrepot render talos-documents`. Do not use both for one registry.",
     ],
   },
   render: (input, notes) => {
@@ -21,7 +21,7 @@ export const talos: Target = {
     const mirrors = upstreams.map(
       ({ name }) => `      "${name}":\n        endpoints:\n          - "${cache.origin}"\n`,
     );
-    const text = `machine:\n  registries:\n    mirrors:\n${mirrors.join("")}${trust(input)}`;
+    const text = `machine:\n  registries:\n    mirrors:\n${mirrors.join("")}${tlsConfig(input)}`;
     return [{ path: "talos-patch.yaml", text: `${header(notes)}\n${text}` }];
   },
 };
@@ -31,16 +31,19 @@ export const talosDocuments: Target = {
   title: "Talos 1.12 and newer (RegistryMirrorConfig)",
   notes: {
     where: "documents of the machine configuration of every node",
-    restart: RESTART,
-    mind: [FALLBACK, "Talos before 1.12 refuses documents of this kind: `entrepot render talos`."],
+    apply: APPLY,
+    caveats: [
+      FALLBACK,
+      "Talos before 1.12 rejects these documents: use `entrepot render talos` there.",
+    ],
   },
-  render: ({ cache, upstreams, authority }, notes) => {
+  render: ({ cache, upstreams, ca }, notes) => {
     const documents = upstreams.map(
       ({ name }) =>
         `apiVersion: v1alpha1\nkind: RegistryMirrorConfig\nname: "${name}"\nendpoints:\n  - url: "${cache.origin}"\n`,
     );
-    if (authority !== undefined) {
-      const pem = authority.trimEnd().replaceAll("\n", "\n  ");
+    if (ca !== undefined) {
+      const pem = ca.trimEnd().replaceAll("\n", "\n  ");
       documents.push(
         `apiVersion: v1alpha1\nkind: RegistryTLSConfig\nname: "${hostOf(cache)}"\nca: |\n  ${pem}\n`,
       );
@@ -49,8 +52,8 @@ export const talosDocuments: Target = {
   },
 };
 
-function trust({ cache, authority }: RenderInput): string {
-  if (authority === undefined) return "";
-  const encoded = Buffer.from(authority).toString("base64");
+function tlsConfig({ cache, ca }: RenderInput): string {
+  if (ca === undefined) return "";
+  const encoded = Buffer.from(ca).toString("base64");
   return `    config:\n      "${hostOf(cache)}":\n        tls:\n          ca: ${encoded}\n`;
 }

@@ -1,67 +1,78 @@
 import type { UpstreamName } from "../oci/names.ts";
 
-/** A registry that the cache serves, and where it really is: asked by a node while the cache is away. */
+/** A registry that the cache serves, and its own URL, which a node uses while the cache is down. */
 export interface RenderedUpstream {
   readonly name: UpstreamName;
-  /** Scheme and host, as a `hosts.toml` has them under `server`. */
+  /** Scheme and host, as written to `server` in a `hosts.toml`. */
   readonly server: string;
 }
 
-/** What configuration is written from. */
+/** What a target's configuration is rendered from. */
 export interface RenderInput {
   /** Where nodes reach the cache: scheme, host and port, no path. */
   readonly cache: URL;
   readonly upstreams: readonly RenderedUpstream[];
-  /** Of the cache's own machine, with the length of its network's prefix: `192.168.1.10/24`. */
+  /** The cache machine's own address in CIDR notation: `192.168.1.10/24`. */
   readonly address?: string;
   readonly gateway?: string;
-  /** Of the cache's certificate, in PEM, where it is not among those that everybody trusts. */
-  readonly authority?: string;
+  /** The CA certificate that signed the cache's certificate, in PEM; unset for a public CA. */
+  readonly ca?: string;
 }
 
 export interface RenderedFile {
-  /** Where it goes: absolute on the node's disk, else a name for whoever feeds it to a tool. */
+  /** Absolute for a file on the node's disk; otherwise the file name to hand to a tool. */
   readonly path: string;
   readonly text: string;
 }
 
-/** What somebody has to know who uses a file; written into it where its format has comments. */
+/** Instructions for the operator, written as comments into each file whose format has them. */
 export interface Notes {
+  /** Where the file goes. */
   readonly where: string;
-  readonly restart: string;
-  readonly mind: readonly string[];
+  /** What to run so that the configuration takes effect. */
+  readonly apply: string;
+  /** Known pitfalls. */
+  readonly caveats: readonly string[];
 }
 
-/** A runtime, distribution or machine that configuration can be written for. */
+/** A runtime, distribution or machine that configuration can be rendered for. */
 export interface Target {
-  /** As it is typed. */
+  /** As typed on the command line. */
   readonly name: string;
   readonly title: string;
-  /** Set where the cache itself is run by it: nothing has to be known of where nodes reach it. */
+  /** Set if the target runs the cache itself, which needs no `--cache` and no upstreams. */
   readonly isCacheItself?: true;
   readonly notes: Notes;
-  /** @throws RenderError where it cannot be told these upstreams at all. */
+  /** @throws RenderError if the target cannot express this input */
   readonly render: (input: RenderInput, notes: Notes) => readonly RenderedFile[];
 }
 
-/** What was asked for cannot be written; its message says what to ask for instead. */
+/** The requested configuration cannot be rendered; the message says what to pass instead. */
 export class RenderError extends Error {
   override readonly name = "RenderError";
 }
 
+/** Columns of a comment line. */
 const WIDTH = 96;
 
-/** The notes as comments of a format that has `#` for them. */
-export function header(notes: Notes): string {
-  const sections = [
+/**
+ * The lines that tell an operator where a file goes, how to apply it, and what to know about it.
+ */
+export function noteLines(notes: Notes): string[] {
+  return [
     `Where: ${notes.where}`,
-    `After: ${notes.restart}`,
-    ...notes.mind.map((text) => `Mind:  ${text}`),
+    `Apply: ${notes.apply}`,
+    ...notes.caveats.map((text) => `Note:  ${text}`),
   ];
-  return `${sections.map((section) => comment(section, "       ")).join("\n")}\n`;
 }
 
-/** A paragraph as comment lines, those after the first indented. */
+/** The notes as comments of a format that uses `#` for comments. */
+export function header(notes: Notes): string {
+  const paragraphs = noteLines(notes).map((line) => comment(line, "       "));
+  return `${paragraphs.join("\n")}\n`;
+}
+
+/** A paragraph wrapped into comment lines; continuation lines are indented. */
 export function comment(text: string, indent = ""): string {
   const lines: string[] = [];
   let line = "#";
@@ -74,7 +85,7 @@ export function comment(text: string, indent = ""): string {
   return [...lines, line].join("\n");
 }
 
-/** `host:port` as it stands in an image's name; the scheme's own port is left out. */
+/** `host:port` as in an image reference; the scheme's default port is omitted. */
 export function hostOf(cache: URL): string {
   return cache.host;
 }
@@ -83,10 +94,10 @@ export function isPlain(cache: URL): boolean {
   return cache.protocol === "http:";
 }
 
-/** What the authority's file is called wherever its name is free to choose. */
-export const AUTHORITY_FILE = "entrepot-ca.pem";
+/** The CA certificate's file name for runtimes that accept any name. */
+export const CA_FILE = "entrepot-ca.pem";
 
-/** A file of the authority, where there is one to be trusted. */
-export function authorityAt(path: string, { authority }: RenderInput): RenderedFile[] {
-  return authority === undefined ? [] : [{ path, text: authority }];
+/** The CA certificate as a file at `path`; empty if no CA was given. */
+export function caFiles(path: string, { ca }: RenderInput): RenderedFile[] {
+  return ca === undefined ? [] : [{ path, text: ca }];
 }

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { defaultUrl } from "../../config/settings.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 import {
+  noteLines,
   RenderError,
   type RenderedFile,
   type RenderedUpstream,
@@ -23,35 +24,38 @@ interface RenderOptions {
   readonly json?: true;
 }
 
-/** Of its port alone something is written. */
-const USUAL = new URL("http://cache.invalid:5000");
+/** Stands in for `--cache` for targets that run the cache itself: only its port is rendered. */
+const DEFAULT_CACHE = new URL("http://cache.invalid:5000");
 
-/** For a cache that does not answer; nothing else here waits for anything. */
-const PATIENCE_MS = 5_000;
+/** Timeout of the request that asks the running cache for its registries. */
+const TIMEOUT_MS = 5_000;
 
 export function renderCommand(): Command {
   const targets = TARGETS.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join("\n");
   return new Command("render")
     .description("write configuration that points a runtime or a distribution at the cache")
-    .argument("<target>", "one of those below", parseTarget)
+    .argument("<target>", "the runtime, distribution or machine to configure", parseTarget)
     .option(
       "--cache <url>",
-      "where nodes reach the cache, http://192.168.1.10:5000; not needed where it is the cache itself",
+      "where nodes reach the cache, such as http://192.168.1.10:5000; not needed for targets that run the cache itself",
       parseCache,
     )
-    .option("--ca <file>", "the authority of an https:// cache's certificate, in PEM")
+    .option(
+      "--ca <file>",
+      "the CA certificate (PEM) that signed the certificate of an https:// cache",
+    )
     .option(
       "--upstream <name...>",
-      "the registries, NAME or NAME=URL; without it the running cache is asked for its own",
+      "the registries, NAME or NAME=URL (default: ask the running cache)",
       collectUpstream,
     )
     .option(
       "--address <address/length>",
       "cloud-init, proxmox: the cache's address, 192.168.1.10/24",
     )
-    .option("--gateway <address>", "cloud-init, proxmox: the router of that network")
-    .option("--output <folder>", "write the files below this folder instead of printing them")
-    .option("--json", "print the files and what to know about them as JSON")
+    .option("--gateway <address>", "cloud-init, proxmox: the network's gateway")
+    .option("--output <folder>", "write the files below this directory instead of printing them")
+    .option("--json", "print the files and their notes as JSON")
     .addHelpText("after", `\nTargets:\n${targets}`)
     .action(async (target: Target, options: RenderOptions) => {
       process.exitCode = await run(target, options);
@@ -61,31 +65,33 @@ export function renderCommand(): Command {
 async function run(target: Target, options: RenderOptions): Promise<number> {
   const { address, gateway, output } = options;
   try {
-    const cache = options.cache ?? (target.isCacheItself ? USUAL : undefined);
+    const cache = options.cache ?? (target.isCacheItself ? DEFAULT_CACHE : undefined);
     if (!cache) {
       throw new RenderError(
         "required option '--cache <url>' not specified: where nodes reach the cache, such as http://192.168.1.10:5000",
       );
     }
     if (options.ca !== undefined && cache.protocol === "http:") {
-      throw new RenderError("--ca is for a cache at https://: write --cache so, or leave it out");
+      throw new RenderError(
+        "--ca applies to a cache at https:// only: use https:// in --cache, or omit --ca",
+      );
     }
-    const authority = options.ca === undefined ? undefined : readCa(options.ca);
+    const ca = options.ca === undefined ? undefined : readCa(options.ca);
     const upstreams =
-      options.upstream ?? (target.isCacheItself ? [] : await askCache(cache, authority));
+      options.upstream ?? (target.isCacheItself ? [] : await upstreamsOfCache(cache, ca));
     const files = render(target, {
       cache,
       upstreams,
       ...(address === undefined ? {} : { address }),
       ...(gateway === undefined ? {} : { gateway }),
-      ...(authority === undefined ? {} : { authority }),
+      ...(ca === undefined ? {} : { ca }),
     });
     if (options.json) {
       const { name, notes } = target;
       console.log(JSON.stringify({ target: name, ...notes, files }, undefined, 2));
     } else if (output !== undefined) writeBelow(output, files);
     else print(target, files);
-    warnOfLoopback(cache);
+    warnAboutLoopback(cache);
     return 0;
   } catch (error) {
     if (!(error instanceof RenderError || error instanceof UsageError)) throw error;
@@ -94,45 +100,56 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
   }
 }
 
-/** @throws RenderError */
-async function askCache(cache: URL, authority: string | undefined): Promise<RenderedUpstream[]> {
-  const help = "start it, or name the registries: --upstream docker.io ghcr.io";
+/**
+ * Asks the running cache which registries it serves.
+ *
+ * @throws RenderError if it cannot be reached, is not trusted, or is not an Entrepot
+ */
+async function upstreamsOfCache(cache: URL, ca: string | undefined): Promise<RenderedUpstream[]> {
+  const help = "start it, or list the registries: --upstream docker.io ghcr.io";
   try {
     const response = await fetch(new URL("/entrepot/v1/namespaces", cache), {
-      signal: AbortSignal.timeout(PATIENCE_MS),
-      ...(authority === undefined ? {} : { tls: { ca: authority } }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(ca === undefined ? {} : { tls: { ca } }),
     });
     const body: unknown = response.ok ? await response.json() : undefined;
     const names =
       typeof body === "object" && body !== null && "namespaces" in body && body.namespaces;
     if (!Array.isArray(names)) {
-      throw new RenderError(`${cache.origin} is no Entrepot (${response.status}): ${help}`);
+      throw new RenderError(
+        `${cache.origin} responds, but is not an Entrepot (${response.status}): ${help}`,
+      );
     }
     return names.map((name) => upstreamOf(String(name)));
   } catch (cause) {
     if (cause instanceof RenderError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    if (/certificate/i.test(why)) {
-      const advice = "name its authority with --ca FILE, and call it as its certificate does";
-      throw new RenderError(`the cache at ${cache.origin} is not believed (${why}): ${advice}`, {
-        cause,
-      });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (/certificate/i.test(reason)) {
+      const advice =
+        "pass its CA certificate with --ca FILE, and use a name from its certificate in --cache";
+      throw new RenderError(
+        `the certificate of the cache at ${cache.origin} is not trusted (${reason}): ${advice}`,
+        { cause },
+      );
     }
-    throw new RenderError(`the cache at ${cache.origin} does not answer (${why}): ${help}`, {
+    throw new RenderError(`the cache at ${cache.origin} does not respond (${reason}): ${help}`, {
       cause,
     });
   }
 }
 
 function upstreamOf(text: string): RenderedUpstream {
-  const [written = "", url] = text.split("=", 2);
-  const name = parseUpstreamName(written);
-  if (!name)
-    throw new RenderError(`${JSON.stringify(written)} is no registry's name, such as ghcr.io`);
+  const [host = "", url] = text.split("=", 2);
+  const name = parseUpstreamName(host);
+  if (!name) {
+    throw new RenderError(
+      `${JSON.stringify(host)} is not a valid registry name: write one such as ghcr.io`,
+    );
+  }
   if (url === undefined) return { name, server: defaultUrl(name) };
   const server = URL.parse(url);
   if (!server || !/^https?:$/.test(server.protocol)) {
-    throw new RenderError(`${JSON.stringify(url)} is no URL: write NAME=https://host`);
+    throw new RenderError(`${JSON.stringify(url)} is not a valid URL: write NAME=https://host`);
   }
   return { name, server: server.href.replace(/\/$/, "") };
 }
@@ -160,25 +177,28 @@ function parseCache(text: string): URL {
   const url = /^https?:\/\//i.test(text) ? URL.parse(text) : undefined;
   if (url && !url.username && !url.search && !url.hash && url.pathname === "/") return url;
   throw new InvalidArgumentError(
-    "Write scheme, host and port and nothing more, such as http://192.168.1.10:5000.",
+    "Write scheme, host and port only, such as http://192.168.1.10:5000.",
   );
 }
 
-/** On standard output as it is for one file, with a line before each where there are more. */
+/**
+ * A single file goes to standard output as it is, so that it can be redirected; several get a title
+ * line each.
+ */
 function print({ notes }: Target, files: readonly RenderedFile[]): void {
   const [only, ...others] = files;
   if (only && others.length === 0) process.stdout.write(only.text);
   else for (const { path: name, text } of files) process.stdout.write(`### ${name}\n${text}\n`);
   if (!files.some(({ path: name }) => name.endsWith(".json"))) return;
-  // JSON has no comments, and what is printed goes into a file.
-  const lines = [`Where: ${notes.where}`, `After: ${notes.restart}`];
-  process.stderr.write(`${[...lines, ...notes.mind.map((text) => `Mind:  ${text}`)].join("\n")}\n`);
+  // JSON has no comments, and standard output may be redirected to a file.
+  process.stderr.write(`${noteLines(notes).join("\n")}\n`);
 }
 
 /**
- * Nothing of others is overwritten: such a file may hold more than what is rendered.
+ * Writes the files below a directory. An existing file with different content is never overwritten:
+ * it may hold settings that are not rendered.
  *
- * @throws RenderError
+ * @throws RenderError if such a file exists, or a file cannot be written
  */
 function writeBelow(folder: string, files: readonly RenderedFile[]): void {
   const foreign = files
@@ -186,7 +206,7 @@ function writeBelow(folder: string, files: readonly RenderedFile[]): void {
     .find(({ file, text }) => existsSync(file) && readFileSync(file, "utf8") !== text);
   if (foreign) {
     throw new RenderError(
-      `${foreign.file} is there already and is another: write into an empty folder, and merge it from there`,
+      `${foreign.file} already exists with different content: write to an empty directory and merge the files by hand`,
     );
   }
   for (const { path: name, text } of files) {
@@ -197,7 +217,7 @@ function writeBelow(folder: string, files: readonly RenderedFile[]): void {
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
       throw new RenderError(
-        `${file} cannot be written (${code}): is --output a folder that you can write to?`,
+        `${file} cannot be written (${code}): is --output a directory that you can write to?`,
         { cause },
       );
     }
@@ -205,9 +225,9 @@ function writeBelow(folder: string, files: readonly RenderedFile[]): void {
   }
 }
 
-function warnOfLoopback({ hostname }: URL): void {
+function warnAboutLoopback({ hostname }: URL): void {
   if (hostname !== "localhost" && !/^127\.|^\[::1\]$/.test(hostname)) return;
   process.stderr.write(
-    `entrepot: ${hostname} is each machine itself: this works on the cache's own machine alone\n`,
+    `entrepot: warning: ${hostname} means the local machine on every node, so this configuration works only on the cache's own machine\n`,
   );
 }
