@@ -60,11 +60,11 @@ realTest("a cache that runs, and its registry with tokens, have no problem", asy
   const args = ["--listen", cache.address, "--admin", cache.adminAddress];
   args.push("--image", "reg.test/org/app:1");
   const { rows } = await doctor({ upstreams }, ...args);
-  expect(of(rows, "port")).toEqual(["ok: Entrepot answers", "ok: Entrepot answers"]);
+  expect(of(rows, "port")).toEqual(["ok: Entrepot responds", "ok: Entrepot responds"]);
   expect(of(rows, "/v2/")).toEqual(["ok: 401"]);
   expect(of(rows, "clock").join()).toMatch(/^ok: \d s ahead$/);
   expect(of(rows, "manifest")).toEqual(["ok: org/app:1: 200"]);
-  expect(of(rows, "credentials")).toEqual(["ok: taken, as me"]);
+  expect(of(rows, "credentials")).toEqual(["ok: accepted for me"]);
   expect(of(rows, "through the cache")).toEqual([
     "ok: /v2/ 200, /v2/_catalog 200, /v2/org/app/manifests/1 200",
   ]);
@@ -77,7 +77,7 @@ realTest("a cache that runs, and its registry with tokens, have no problem", asy
   };
   const refused = await doctor({ upstreams: wrong }, "--image", "reg.test/org/app:1");
   expect(refused.code).toBe(1);
-  expect(of(refused.rows, "credentials").join()).toContain("problem: refused for me");
+  expect(of(refused.rows, "credentials").join()).toContain("problem: rejected for me");
 });
 
 realTest("an old registry:2 at the cache's port is found", async () => {
@@ -87,9 +87,9 @@ realTest("an old registry:2 at the cache's port is found", async () => {
   const { code, rows } = await doctor(config, "--offline");
   expect(code).toBe(1);
   expect(of(rows, "port")).toEqual([
-    "note: free: the cache does not run",
-    "problem: another registry answers: an old registry:2?",
-    "note: free: the cache does not run",
+    "note: free: the cache is not running",
+    "problem: another registry responds, possibly an old registry:2",
+    "note: free: the cache is not running",
   ]);
 });
 
@@ -148,10 +148,10 @@ realTest("a cache that speaks TLS is asked so, and its certificate is looked at"
   const args = ["--listen", cache.address, "--admin", cache.adminAddress];
   await chmod(keyFile, 0o644);
   const { rows } = await doctor(config, ...args, "--image", "reg.test/org/app:1");
-  expect(of(rows, "port")).toEqual(["ok: Entrepot answers", "ok: Entrepot answers"]);
+  expect(of(rows, "port")).toEqual(["ok: Entrepot responds", "ok: Entrepot responds"]);
   expect(of(rows, "certificate")).toEqual([
     expect.stringMatching(/^note: valid for [01] days$/),
-    "problem: its key can be read by every user",
+    "problem: every user can read its private key",
     "ok: for cache.test, 127.0.0.1",
   ]);
   expect(of(rows, "through the cache")).toEqual([
@@ -181,7 +181,7 @@ test("mirrors that pulls pass over are found", async () => {
     expect.stringContaining("a CA that is not trusted"),
     expect.stringContaining("refuses connections"),
     `ok: ${plain.url}/elsewhere: 404`,
-    `note: ${plain.url}/elsewhere: 404, where a registry answers 200 or 401`,
+    `note: ${plain.url}/elsewhere: 404, but a registry returns 200 or 401`,
   ]);
 });
 
@@ -189,11 +189,11 @@ test("wrong use ends with 2", async () => {
   const short = await run([PROGRAM, "doctor", "--image", "nginx"]);
   expect([short.code, short.stderr]).toEqual([
     2,
-    expect.stringContaining('"nginx" names no registry'),
+    expect.stringContaining('"nginx" has no registry'),
   ]);
   const unknown = await run([PROGRAM, "doctor", "--image", "nowhere.test/a:1"]);
   expect(unknown.code).toBe(2);
-  expect(unknown.stderr).toContain('--image: "nowhere.test" is none of the registries');
+  expect(unknown.stderr).toContain('--image: "nowhere.test" is not a configured registry');
 });
 
 test("the table, with colours on a terminal alone", () => {

@@ -3,13 +3,13 @@ import { addressFindings } from "./address.ts";
 import { fileSystemOf } from "./disk.ts";
 import type { Machine } from "./machine.ts";
 
-interface MadeUp {
+interface FakeMachine {
   readonly files?: Readonly<Record<string, string>>;
   readonly folders?: Readonly<Record<string, readonly string[]>>;
   readonly addresses?: readonly object[];
 }
 
-function machineOf({ files = {}, folders = {}, addresses = [] }: MadeUp): Machine {
+function machineOf({ files = {}, folders = {}, addresses = [] }: FakeMachine): Machine {
   const links = [
     { ifname: "lo", addr_info: [{ family: "inet", local: "127.0.0.1", scope: "host" }] },
     { ifname: "docker0", addr_info: [{ family: "inet", local: "172.17.0.1", scope: "global" }] },
@@ -24,15 +24,15 @@ function machineOf({ files = {}, folders = {}, addresses = [] }: MadeUp): Machin
 
 const fixed = { family: "inet", local: "10.0.0.5", prefixlen: 24, scope: "global" };
 const leased = { ...fixed, dynamic: true };
-const every = { host: "0.0.0.0", port: 5000 };
+const wildcard = { host: "0.0.0.0", port: 5000 };
 
-test("a fixed address is as it should be", () => {
-  expect(addressFindings(every, machineOf({ addresses: [fixed] }))).toEqual([
-    { topic: "address", subject: "10.0.0.5:5000", state: "ok", found: "on eth0, fixed" },
+test("a static address is ok", () => {
+  expect(addressFindings(wildcard, machineOf({ addresses: [fixed] }))).toEqual([
+    { topic: "address", subject: "10.0.0.5:5000", state: "ok", found: "on eth0, static" },
   ]);
 });
 
-const managers: [name: string, made: MadeUp, advice: string][] = [
+const managers: [name: string, fake: FakeMachine, advice: string][] = [
   [
     "netplan",
     { folders: { "/etc/netplan": ["01-lan.yaml"] } },
@@ -49,7 +49,7 @@ const managers: [name: string, made: MadeUp, advice: string][] = [
       folders: { "/var/lib/cloud": ["instance"], "/etc/netplan": ["50-cloud-init.yaml"] },
       files: { "/sys/class/dmi/id/sys_vendor": "QEMU\n" },
     },
-    "`qm set NUMBER --ipconfig0 ip=10.0.0.5/24,gw=GATEWAY`",
+    "`qm set VMID --ipconfig0 ip=10.0.0.5/24,gw=GATEWAY`",
   ],
   [
     "NetworkManager",
@@ -64,49 +64,55 @@ const managers: [name: string, made: MadeUp, advice: string][] = [
   [
     "cloud-init with ifupdown",
     { folders: { "/etc/network/interfaces.d": ["50-cloud-init"] } },
-    "in cloud-init's network configuration (entrepot render cloud-init)",
+    "in cloud-init's network configuration (see `entrepot render cloud-init`)",
   ],
   ["ifupdown", {}, "in /etc/network/interfaces: `iface eth0 inet static`, `address 10.0.0.5/24`"],
 ];
 
-test.each(managers)("a lease is told, and how %s makes it static", (_, made, advice) => {
-  const [finding] = addressFindings(every, machineOf({ ...made, addresses: [leased] }));
-  expect(finding?.state).toBe("note");
-  expect(finding?.found).toContain("leased by DHCP");
-  expect(finding?.advice).toContain("reserve 10.0.0.5 for this machine at the DHCP server");
-  expect(finding?.advice).toContain(advice);
-});
+test.each(managers)(
+  "a DHCP lease on a machine with %s is a note that says how to make it static",
+  (_, fake, advice) => {
+    const [finding] = addressFindings(wildcard, machineOf({ ...fake, addresses: [leased] }));
+    expect(finding?.state).toBe("note");
+    expect(finding?.found).toContain("leased by DHCP");
+    expect(finding?.advice).toContain("reserve 10.0.0.5 for this machine at the DHCP server");
+    expect(finding?.advice).toContain(advice);
+  },
+);
 
 test.each([
-  ["127.0.0.1", "only this machine itself can reach it, and no node"],
-  ["10.9.9.9", "this machine does not have it"],
-])("listening at %s alone is a problem", (host, found) => {
+  ["127.0.0.1", "only this machine can reach it, not the nodes"],
+  ["10.9.9.9", "this machine does not have this address"],
+])("listening on %s only is a problem", (host, found) => {
   const [finding] = addressFindings({ host, port: 5000 }, machineOf({ addresses: [fixed] }));
   expect(finding).toMatchObject({ state: "problem", found });
 });
 
-const six = { family: "inet6", local: "fd00::4", prefixlen: 64, scope: "global" };
-const sixCases: [host: string, addresses: object[], rows: object[]][] = [
-  ["fd00::4", [fixed, six], [{ subject: "[fd00::4]:5000", state: "ok" }]],
-  ["::", [fixed, six], [{ subject: "10.0.0.5:5000", state: "ok" }]],
-  ["::", [six], [{ subject: "[fd00::4]:5000", state: "ok" }]],
-  ["::", [{ ...six, dynamic: true }], [{ subject: "[fd00::4]:5000", state: "note" }]],
+const ipv6 = { family: "inet6", local: "fd00::4", prefixlen: 64, scope: "global" };
+const ipv6Cases: [host: string, addresses: object[], rows: object[]][] = [
+  ["fd00::4", [fixed, ipv6], [{ subject: "[fd00::4]:5000", state: "ok" }]],
+  ["::", [fixed, ipv6], [{ subject: "10.0.0.5:5000", state: "ok" }]],
+  ["::", [ipv6], [{ subject: "[fd00::4]:5000", state: "ok" }]],
+  ["::", [{ ...ipv6, dynamic: true }], [{ subject: "[fd00::4]:5000", state: "note" }]],
   [
     "::",
-    [{ ...six, temporary: true }],
+    [{ ...ipv6, temporary: true }],
     [{ state: "problem", found: "this machine has no address" }],
   ],
-  ["0.0.0.0", [six], [{ state: "problem", found: "this machine has no address" }]],
-  ["fd00::9", [six], [{ state: "problem", found: "this machine does not have it" }]],
+  ["0.0.0.0", [ipv6], [{ state: "problem", found: "this machine has no address" }]],
+  ["fd00::9", [ipv6], [{ state: "problem", found: "this machine does not have this address" }]],
 ];
 
-test.each(sixCases)("IPv6: %s with %j", (host, addresses, rows) => {
-  expect(addressFindings({ host, port: 5000 }, machineOf({ addresses }))).toMatchObject(rows);
-});
+test.each(ipv6Cases)(
+  "listening on %s of a machine with the addresses %j",
+  (host, addresses, rows) => {
+    expect(addressFindings({ host, port: 5000 }, machineOf({ addresses }))).toMatchObject(rows);
+  },
+);
 
-test("without iproute2 nothing is claimed", () => {
+test("without iproute2 the finding is unknown", () => {
   const machine = { ...machineOf({}), run: () => undefined };
-  expect(addressFindings(every, machine)).toMatchObject([{ state: "unknown" }]);
+  expect(addressFindings(wildcard, machine)).toMatchObject([{ state: "unknown" }]);
 });
 
 const mounts = [
@@ -124,6 +130,6 @@ test.each([
   ["/srv/local disk/x", "xfs"],
   ["/srvx", "ext4"],
   ["/data/x", "tmpfs"],
-])("%s is on %s", (folder, type) => {
+])("%s is on file system %s", (folder, type) => {
   expect(fileSystemOf(folder, machineOf({ files: { "/proc/self/mountinfo": mounts } }))).toBe(type);
 });

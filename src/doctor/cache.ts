@@ -1,58 +1,59 @@
 import type { Settings } from "../config/settings.ts";
 import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
-import { about, type Finding } from "./finding.ts";
-import { ANY_CERTIFICATE, listenerAt, reachable, urlOf } from "./ports.ts";
+import { type Finding, reporter } from "./finding.ts";
+import { ANY_CERTIFICATE, dialableHost, listenerAt, urlOf } from "./ports.ts";
 import type { Sample } from "./upstreams.ts";
 
-/** Above the 20 s in which a node gets headers. */
-const PATIENCE_MS = 25_000;
+/** Longer than the 20 s within which the cache sends response headers to a node. */
+const TIMEOUT_MS = 25_000;
 
-/** The same questions to the running cache, as a node would ask them; none where it does not run. */
+/** Sends a node's requests to the running cache, for each upstream; empty if no cache runs. */
 export async function cacheFindings(
   { listen, tls, upstreams }: Settings,
   samples: ReadonlyMap<string, Sample>,
 ): Promise<Finding[]> {
-  const address = { host: reachable(listen.host), port: listen.port };
+  const address = { host: dialableHost(listen.host), port: listen.port };
   if ((await listenerAt(address)) !== "entrepot") return [];
   const findings: Finding[] = [];
   for (const { name, port } of upstreams.values()) {
-    const own = port === undefined ? address : { ...address, port };
-    const base = urlOf(own, tls ? "https" : "http");
+    const target = port === undefined ? address : { ...address, port };
+    const base = urlOf(target, tls ? "https" : "http");
     const ns = port === undefined ? `?ns=${encodeURIComponent(name)}` : "";
-    const report = about("through the cache", name);
+    const report = reporter("through the cache", name);
     const sample = samples.get(name);
     const paths = [
       "/v2/",
       "/v2/_catalog",
       ...(sample ? [`/v2/${sample.repository}/manifests/${sample.tag}`] : []),
     ];
-    const said: string[] = [];
-    let isFine = true;
+    const results: string[] = [];
+    let isOk = true;
     for (const path of paths) {
       const status = await statusOf(`${base}${path}${ns}`);
-      isFine &&= status === 200;
-      said.push(`${path} ${status}`);
+      isOk &&= status === 200;
+      results.push(`${path} ${status}`);
     }
     findings.push(
-      isFine
-        ? report("ok", said.join(", "))
+      isOk
+        ? report("ok", results.join(", "))
         : report(
             "problem",
-            said.join(", "),
-            "the cache's log has a line for each, with its reason",
+            results.join(", "),
+            "read the cache's log: it gives the reason for each failed request",
           ),
     );
   }
   return findings;
 }
 
+/** The status code, or the reason why there was no response. */
 async function statusOf(url: string): Promise<number | string> {
   const method = url.includes("/manifests/") ? "HEAD" : "GET";
   try {
     const response = await fetch(url, {
       method,
       headers: { accept: MANIFEST_ACCEPT },
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
       ...ANY_CERTIFICATE,
     });
     await response.body?.cancel();

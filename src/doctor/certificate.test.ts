@@ -5,7 +5,7 @@ import { loadSettings } from "../config/load.ts";
 import { certificateFindings } from "./certificate.ts";
 import type { Machine } from "./machine.ts";
 
-const DAY = 86_400_000;
+const DAY_MS = 86_400_000;
 const links = [
   { ifname: "eth0", addr_info: [{ family: "inet", local: "10.0.0.5", scope: "global" }] },
 ];
@@ -15,29 +15,34 @@ const machine: Machine = {
   run: () => JSON.stringify(links),
 };
 
-const cases: [what: string, names: string[], days: number, said: string[]][] = [
-  ["a name", ["cache.test"], 0, ["note: valid for", "ok: for cache.test"]],
-  ["its address", ["10.0.0.5"], 0, ["note: valid for", "ok: for 10.0.0.5"]],
+const cases: [what: string, names: string[], days: number, expected: string[]][] = [
+  ["for a DNS name", ["cache.test"], 0, ["note: valid for", "ok: for cache.test"]],
+  ["for this machine's address", ["10.0.0.5"], 0, ["note: valid for", "ok: for 10.0.0.5"]],
   [
-    "another address",
+    "for another address only",
     ["10.9.9.9"],
     0,
-    ["note: valid for", "problem: for 10.9.9.9, which are no addresses of this machine"],
+    ["note: valid for", "problem: for 10.9.9.9, but this machine has none of these addresses"],
   ],
-  ["past", ["cache.test"], 3, ["problem: expired on", "ok: for cache.test"]],
-  ["to come", ["cache.test"], -3, ["problem: not valid before", "ok: for cache.test"]],
+  ["that has expired", ["cache.test"], 3, ["problem: expired on", "ok: for cache.test"]],
+  [
+    "that is not valid yet",
+    ["cache.test"],
+    -3,
+    ["problem: not valid before", "ok: for cache.test"],
+  ],
 ];
 
-test.each(cases)("a certificate: %s", async (_, names, days, said) => {
+test.each(cases)("a certificate %s", async (_, names, days, expected) => {
   await using folder = await tempDir("certificate");
   const pair = await makeCertificate(folder, names);
   const settings = { ...loadSettings(), tls: pair };
-  const found = certificateFindings(settings, machine, Date.now() + days * DAY);
-  expect(found.map((row) => `${row.state}: ${row.found}`)).toEqual(
-    said.map((text) => expect.stringContaining(text)),
+  const findings = certificateFindings(settings, machine, Date.now() + days * DAY_MS);
+  expect(findings.map(({ state, found }) => `${state}: ${found}`)).toEqual(
+    expected.map((text) => expect.stringContaining(text)),
   );
 });
 
-test("nothing is said of one where there is none", () => {
+test("without TLS there are no certificate findings", () => {
   expect(certificateFindings(loadSettings(), machine)).toEqual([]);
 });

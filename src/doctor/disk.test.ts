@@ -4,7 +4,7 @@ import { tempDir } from "../../test/harness/places.ts";
 import { diskFindings } from "./disk.ts";
 import { thisMachine } from "./machine.ts";
 
-test.skipIf(process.getuid?.() !== 0)("folders that the cache's user cannot enter", async () => {
+test.skipIf(process.getuid?.() !== 0)("a folder of another owner is a note", async () => {
   await using dir = await tempDir("disk");
   const notes = (): string[] =>
     diskFindings(dir.path, thisMachine)
@@ -15,16 +15,18 @@ test.skipIf(process.getuid?.() !== 0)("folders that the cache's user cannot ente
   await chown(dir.path, 4321, 4321);
   await chown(dir.file("blobs"), 4321, 4321);
   expect(notes()).toEqual([
-    `blobs/sha256 is of user 0, and the folder of user 4321, who cannot use it → if the cache runs as user 4321: chown -R 4321 ${dir.path}`,
+    `blobs/sha256 is owned by user 0, but the data directory by user 4321, who cannot use it → if the cache runs as user 4321, run \`chown -R 4321 ${dir.path}\``,
   ]);
 });
 
-test("a disk on which less is free than is to stay free", async () => {
+test("less free space than storage.minFree is a problem", async () => {
   await using dir = await tempDir("disk");
   const [space] = diskFindings(dir.path, thisMachine, 1e18);
   expect(space).toMatchObject({
     state: "problem",
-    found: expect.stringMatching(/ free of .*, and .* are to stay free: nothing is stored$/),
-    advice: "free some, or set storage.minFree to less",
+    found: expect.stringMatching(
+      / free of .*, which is below storage\.minFree \(.*\): nothing is stored$/,
+    ),
+    advice: "free some space, or lower storage.minFree",
   });
 });

@@ -1,122 +1,135 @@
 import { linkSync, lstatSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { formatSize } from "../config/parsing/units.ts";
-import { about, type Finding } from "./finding.ts";
+import { type Finding, reporter } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
-const LITTLE_SPACE = 10 * 2 ** 30;
-const LITTLE_INODES = 100_000;
-/** Their locks are not to be relied on, which SQLite does. */
+/** Less free space than this, in bytes, is a problem. */
+const LOW_SPACE = 10 * 2 ** 30;
+const LOW_INODES = 100_000;
+/** SQLite relies on file locks, which network and FUSE file systems do not implement reliably. */
 const NETWORK =
   /^(?:nfs|nfs4|cifs|smb3|smbfs|9p|afs|ceph|glusterfs|lustre|fuse\..*|fuseblk|virtiofs)$/;
-const PASSING = /^(?:tmpfs|ramfs|overlay)$/;
+/** Their files do not survive a reboot, or the removal of the container. */
+const EPHEMERAL = /^(?:tmpfs|ramfs|overlay)$/;
 
 /**
- * Whether a folder can hold the cache.
+ * Checks whether a folder can be the data directory: free space and inodes, the file system's type,
+ * hard links and owners.
  *
- * @param minFree bytes that are to stay free, where that is set
+ * @param minFree `storage.minFree` in bytes; 0 if it is not set
  */
 export function diskFindings(folder: string, machine: Machine, minFree = 0): Finding[] {
-  const there = existing(folder);
-  const report = about("disk", folder);
-  const { bavail, bsize, blocks, ffree, files } = statfsSync(there);
+  const existing = nearestExisting(folder);
+  const report = reporter("disk", folder);
+  const { bavail, bsize, blocks, ffree, files } = statfsSync(existing);
   const [free, size] = [bavail * bsize, blocks * bsize];
   const space = `${formatSize(free)} free of ${formatSize(size)}`;
   const findings = [report("ok", space)];
   if (free < minFree) {
-    const found = `${space}, and ${formatSize(minFree)} are to stay free: nothing is stored`;
-    findings[0] = report("problem", found, "free some, or set storage.minFree to less");
-  } else if (free < LITTLE_SPACE) {
-    const advice = "free some, or set storage.dir to a larger disk: layers of 1 GiB are common";
+    const found = `${space}, which is below storage.minFree (${formatSize(minFree)}): nothing is stored`;
+    findings[0] = report("problem", found, "free some space, or lower storage.minFree");
+  } else if (free < LOW_SPACE) {
+    const advice =
+      "free some space, or move storage.dir to a larger disk: layers of 1 GiB are common";
     findings[0] = report("problem", space, advice);
   }
-  // File systems that make inodes as they need them tell 0.
+  // File systems that allocate inodes dynamically, such as Btrfs, report 0.
   if (files > 0) {
     const inodes = `${ffree} inodes free of ${files}`;
     findings.push(
-      ffree < LITTLE_INODES
+      ffree < LOW_INODES
         ? report(
             "problem",
             inodes,
-            "every blob is a file: make the file system anew with more inodes (mkfs.ext4 -N), or use XFS",
+            "every blob is a file: recreate the file system with more inodes (mkfs.ext4 -N), or use XFS",
           )
         : report("ok", inodes),
     );
   }
-  const type = fileSystemOf(there, machine);
-  if (type === undefined) findings.push(report("unknown", "its file system cannot be told"));
+  const type = fileSystemOf(existing, machine);
+  if (type === undefined) findings.push(report("unknown", "its file system cannot be determined"));
   else if (NETWORK.test(type)) {
-    const advice = "keep storage.dir on a local disk: SQLite's locks do not hold over a network";
-    findings.push(report("problem", `its file system, ${type}, is a network's`, advice));
-  } else if (PASSING.test(type)) {
+    const advice = "move storage.dir to a local disk: SQLite relies on file locks";
+    findings.push(report("problem", `its file system, ${type}, has no reliable locks`, advice));
+  } else if (EPHEMERAL.test(type)) {
     const advice = "mount a disk or a volume there";
     findings.push(
-      report("note", `its file system, ${type}, is gone with the machine or the container`, advice),
+      report("note", `its file system, ${type}, is lost with the machine or the container`, advice),
     );
   } else findings.push(report("ok", `its file system is ${type}`));
-  findings.push(hardLinks(folder, there), ...foreignFolders(folder, machine));
+  findings.push(hardLinkFinding(folder, existing), ...ownerFindings(folder, machine));
   return findings;
 }
 
-/** As root leaves them that is killed under an adoption: the service's user cannot enter them. */
-function foreignFolders(folder: string, machine: Machine): Finding[] {
+/**
+ * Finds folders of another owner. `entrepot adopt` run as root leaves them if it is killed, and the
+ * service's user cannot enter them.
+ */
+function ownerFindings(folder: string, machine: Machine): Finding[] {
   const ownerOf = (file: string): number | undefined => {
     try {
       return lstatSync(file, { throwIfNoEntry: false })?.uid;
     } catch {
-      // It is told elsewhere that this user may not look.
+      // The check that writes to the folder reports missing permissions.
       return undefined;
     }
   };
   const owner = ownerOf(folder);
-  const stranger = ["blobs", "fills", "sidecars"]
+  const foreign = ["blobs", "fills", "sidecars"]
     .flatMap((name) =>
-      ["", ...machine.list(path.join(folder, name))].map((below) => path.join(name, below)),
+      ["", ...machine.list(path.join(folder, name))].map((child) => path.join(name, child)),
     )
     .map((name) => ({ name, uid: ownerOf(path.join(folder, name)) }))
     .find(({ uid }) => uid !== undefined && uid !== owner);
-  if (!stranger) return [];
+  if (!foreign) return [];
   return [
-    about("disk", folder)(
+    reporter("disk", folder)(
       "note",
-      `${stranger.name} is of user ${stranger.uid}, and the folder of user ${owner}, who cannot use it`,
-      `if the cache runs as user ${owner}: chown -R ${owner} ${folder}`,
+      `${foreign.name} is owned by user ${foreign.uid}, but the data directory by user ${owner}, who cannot use it`,
+      `if the cache runs as user ${owner}, run \`chown -R ${owner} ${folder}\``,
     ),
   ];
 }
 
-function hardLinks(folder: string, there: string): Finding {
-  const report = about("disk", folder);
-  const [one, other] = ["a", "b"].map((name) => path.join(there, `.doctor-${process.pid}-${name}`));
-  if (one === undefined || other === undefined) throw new Error("two names make two paths");
+/** @param existing the folder itself or, before the first start, its nearest existing parent */
+function hardLinkFinding(folder: string, existing: string): Finding {
+  const report = reporter("disk", folder);
+  const file = path.join(existing, `.doctor-${process.pid}-a`);
+  const link = path.join(existing, `.doctor-${process.pid}-b`);
   try {
-    writeFileSync(one, "");
+    writeFileSync(file, "");
   } catch {
-    const advice = `run the doctor as the user that runs the cache, or give it the folder: chown -R entrepot ${folder}`;
-    return report("problem", `${there} cannot be written to by this user`, advice);
+    const advice = `run the doctor as the cache's user, or make that user the owner: \`chown -R entrepot ${folder}\``;
+    return report("problem", `this user cannot write to ${existing}`, advice);
   }
   try {
-    linkSync(one, other);
-    return report("ok", "hard links work: a registry:2's data is adopted without a copy");
+    linkSync(file, link);
+    return report("ok", "hard links work: `entrepot adopt` needs no copy of a registry:2's data");
   } catch {
-    return report("note", "no hard links here: a registry:2's data is copied when it is adopted");
+    return report("note", "no hard links: `entrepot adopt` copies a registry:2's data");
   } finally {
-    for (const file of [one, other]) rmSync(file, { force: true });
+    for (const created of [file, link]) rmSync(created, { force: true });
   }
 }
 
-/** The folder itself, or the nearest above it that is there. */
-function existing(folder: string): string {
+/** The folder itself, or its nearest parent that exists. */
+function nearestExisting(folder: string): string {
   for (let current = path.resolve(folder); ; current = path.dirname(current)) {
     if (statSync(current, { throwIfNoEntry: false })?.isDirectory()) return current;
     if (current === path.dirname(current)) return current;
   }
 }
 
-/** Of the longest mount point above a folder; the last one there hides those before. */
+/**
+ * The type of the file system that a folder is on: that of the longest mount point above it, and of
+ * the last mount there, which hides earlier ones.
+ */
 export function fileSystemOf(folder: string, machine: Machine): string | undefined {
-  let found: { point: string; type: string } | undefined;
+  let best: { point: string; type: string } | undefined;
   for (const line of machine.read("/proc/self/mountinfo")?.split("\n") ?? []) {
+    // proc_pid_mountinfo(5): field 5 is the mount point, with octal escapes; the type follows " -
+    // ".
     const [before = "", after = ""] = line.split(" - ");
     const point = before
       .split(" ")[4]
@@ -126,7 +139,7 @@ export function fileSystemOf(folder: string, machine: Machine): string | undefin
     const [type] = after.split(" ");
     if (point === undefined || type === undefined) continue;
     const isAbove = folder === point || folder.startsWith(point === "/" ? "/" : `${point}/`);
-    if (isAbove && point.length >= (found?.point.length ?? 0)) found = { point, type };
+    if (isAbove && point.length >= (best?.point.length ?? 0)) best = { point, type };
   }
-  return found?.type;
+  return best?.type;
 }

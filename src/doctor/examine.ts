@@ -13,18 +13,21 @@ import { type Sample, sampleOf, upstreamFindings } from "./upstreams.ts";
 
 export interface ExamineOptions {
   readonly machine?: Machine;
-  /** Images to ask for, by upstream: `org/app:1`. */
+  /** The image to request from each upstream, without the registry: `org/app:1`. */
   readonly images?: ReadonlyMap<string, string>;
-  /** Without questions to registries. */
+  /** Skips all checks that contact registries. */
   readonly isOffline?: boolean;
-  /** Told which registries have not answered yet. */
-  readonly waitingFor?: (names: readonly string[]) => void;
+  /** Called with the registries whose checks are still running, whenever that list changes. */
+  readonly onPending?: (names: readonly string[]) => void;
 }
 
-/** Everything that can be wrong on the cache's host, in the order in which a pull would meet it. */
+/**
+ * Checks the cache's machine, its network and its registries, in the order in which a pull depends
+ * on them.
+ */
 export async function examine(
   settings: Settings,
-  { machine = thisMachine, images = new Map(), isOffline = false, waitingFor }: ExamineOptions = {},
+  { machine = thisMachine, images = new Map(), isOffline = false, onPending }: ExamineOptions = {},
 ): Promise<Finding[]> {
   const samples = new Map<string, Sample>();
   for (const name of settings.upstreams.keys()) {
@@ -40,22 +43,22 @@ export async function examine(
   ];
   if (isOffline) return local;
   const transport = openRegistryTransport();
-  const waiting = new Set<string>(settings.upstreams.keys());
-  waitingFor?.([...waiting]);
+  const pending = new Set<string>(settings.upstreams.keys());
+  onPending?.([...pending]);
   try {
-    // All at once: a registry that cannot be reached takes its time.
-    const far = await Promise.all(
+    // Concurrently: an unreachable registry is known as such only after a timeout.
+    const remote = await Promise.all(
       [...settings.upstreams.values()].map(async (upstream) => {
         const findings = await Promise.all([
           upstreamFindings(upstream, transport, samples.get(upstream.name)),
           mirrorFindings(upstream, transport),
         ]);
-        waiting.delete(upstream.name);
-        waitingFor?.([...waiting]);
+        pending.delete(upstream.name);
+        onPending?.([...pending]);
         return findings.flat();
       }),
     );
-    return [...local, ...far.flat(), ...(await cacheFindings(settings, samples))];
+    return [...local, ...remote.flat(), ...(await cacheFindings(settings, samples))];
   } finally {
     transport.dialer.close();
   }

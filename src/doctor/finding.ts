@@ -1,20 +1,22 @@
-/** `note`: it works, and somebody should know. `unknown`: it could not be found out. */
+/**
+ * `note`: it works, but the operator should know. `unknown`: the check could not be carried out.
+ */
 export type State = "ok" | "note" | "problem" | "unknown";
 
-/** A row of the doctor's table. */
+/** One row of the doctor's table. */
 export interface Finding {
-  /** What was looked at: `address`, `disk`, `clock`. */
+  /** What was checked: `address`, `disk`, `clock`. */
   readonly topic: string;
-  /** Which one of them: a folder, a port, an upstream. */
+  /** The folder, port or upstream that was checked. */
   readonly subject: string;
   readonly state: State;
   readonly found: string;
-  /** What to do about it; nothing where it is as it should be. */
+  /** What to do about it; absent if nothing has to be done. */
   readonly advice?: string;
 }
 
-/** Reports rows of one topic. */
-export function about(topic: string, subject: string) {
+/** Returns a function that builds findings with this topic and subject. */
+export function reporter(topic: string, subject: string) {
   return (state: State, found: string, advice?: string): Finding => ({
     topic,
     subject,

@@ -6,9 +6,9 @@ const limits = (soft: number): string =>
 const OWN = { "/proc/self/limits": limits(20_000) };
 
 const cases: [name: string, files: Record<string, string>, state: string, found: string][] = [
-  ["no cache", OWN, "ok", "20000, at most 65536, in this session"],
+  ["no cache runs", OWN, "ok", "20000 (hard limit 65536) in this session"],
   [
-    "a cache that may open few",
+    "a running cache with a low limit",
     {
       ...OWN,
       "/data/lock.pid": "71\n",
@@ -16,10 +16,10 @@ const cases: [name: string, files: Record<string, string>, state: string, found:
       "/proc/71/limits": limits(1_024),
     },
     "note",
-    "1024, at most 65536, for the cache, process 71",
+    "1024 (hard limit 65536) for the cache, process 71",
   ],
   [
-    "a killed cache's number, which is another program's now",
+    "a killed cache's process ID that another program has now",
     {
       ...OWN,
       "/data/lock.pid": "71\n",
@@ -27,11 +27,11 @@ const cases: [name: string, files: Record<string, string>, state: string, found:
       "/proc/71/limits": limits(1_024),
     },
     "ok",
-    "20000, at most 65536, in this session",
+    "20000 (hard limit 65536) in this session",
   ],
 ];
 
-test.each(cases)("open files: %s", (_, files, state, found) => {
+test.each(cases)("limit on open files: %s", (_, files, state, found) => {
   const machine = {
     read: (path: string) => files[path],
     list: () => [],

@@ -1,16 +1,17 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** What the checks of a machine look at; tests put a made-up one in its place. */
+/** The machine as the checks see it; tests substitute a fake. */
 export interface Machine {
-  /** A file's text; undefined where it cannot be read. */
+  /** A file's text; undefined if it cannot be read. */
   readonly read: (path: string) => string | undefined;
-  /** The names in a folder; none where it cannot be read. */
+  /** The names in a directory, sorted; empty if it cannot be read. */
   readonly list: (path: string) => readonly string[];
-  /** What a program wrote; undefined where there is none, or it failed. */
+  /** A program's standard output; undefined if the program is not installed or fails. */
   readonly run: (command: readonly string[]) => string | undefined;
 }
 
-const PATIENCE_MS = 5_000;
+/** Timeout of each program that a check runs. */
+const TIMEOUT_MS = 5_000;
 
 export const thisMachine: Machine = {
   read(path) {
@@ -28,12 +29,12 @@ export const thisMachine: Machine = {
     }
   },
   run([program = "", ...args]) {
-    // What only root has in its search path is asked as well, and fails where it must.
+    // Tools such as nft are only in root's PATH, but some of their commands work for other users.
     const PATH = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
-    const found = Bun.which(program, { PATH });
-    if (found === null) return undefined;
-    const { exitCode, stdout } = Bun.spawnSync([found, ...args], {
-      timeout: PATIENCE_MS,
+    const executable = Bun.which(program, { PATH });
+    if (executable === null) return undefined;
+    const { exitCode, stdout } = Bun.spawnSync([executable, ...args], {
+      timeout: TIMEOUT_MS,
       stderr: "ignore",
     });
     return exitCode === 0 ? stdout.toString() : undefined;

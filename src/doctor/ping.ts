@@ -3,19 +3,22 @@ import { Fault } from "../oci/fault.ts";
 import { discard } from "../upstream/transport/response-body.ts";
 import type { DialResponse } from "../upstream/transport/dialer.ts";
 import type { RegistryTransport } from "../upstream/registry-transport.ts";
-import { about, type Finding } from "./finding.ts";
+import { type Finding, reporter } from "./finding.ts";
 
-/** What is answered below an address, without tokens and redirects; or why nothing is. */
-export async function pinged(
+/**
+ * Sends a GET to a path below an upstream's URL, without fetching a token and without following
+ * redirects. Returns the response, with its body discarded, or the reason why there was none.
+ */
+export async function ping(
   settings: UpstreamSettings,
   transport: RegistryTransport,
-  below: string,
+  path: string,
 ): Promise<DialResponse | Fault> {
   const url = new URL(settings.url);
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}${below}`;
+  url.pathname = `${url.pathname.replace(/\/+$/, "")}${path}`;
   const { name, allowPrivate } = settings;
   try {
-    const answer = await transport.dialer.dial({
+    const response = await transport.dialer.dial({
       upstream: name,
       allowPrivate,
       kind: "manifest",
@@ -26,15 +29,15 @@ export async function pinged(
       client: settings.client,
       proxy: settings.proxy,
     });
-    await discard(answer.body);
-    return answer;
+    await discard(response.body);
+    return response;
   } catch (error) {
     if (error instanceof Fault) return error;
     throw error;
   }
 }
 
-/** A mirror that fails is passed over without a word to anybody: here it is told. */
+/** Checks an upstream's mirrors. Pulls skip a failing mirror silently, so only this shows it. */
 export function mirrorFindings(
   settings: UpstreamSettings,
   transport: RegistryTransport,
@@ -42,19 +45,19 @@ export function mirrorFindings(
   const { mirrors = [], client: _, ...rest } = settings;
   return Promise.all(
     mirrors.map(async ({ url, allowPrivate, overridePath, ca = rest.ca }): Promise<Finding> => {
-      const report = about("mirror", settings.name);
-      const seen = { ...rest, url, allowPrivate, ...(ca === undefined ? {} : { ca }) };
-      const answer = await pinged(seen, transport, overridePath ? "/" : "/v2/");
-      const aside = "pulls pass it over: mend it, or take it out of mirrors";
-      if (answer instanceof Fault) {
-        return report("note", `${url.href}: ${answer.message}`, aside);
+      const report = reporter("mirror", settings.name);
+      const mirror = { ...rest, url, allowPrivate, ...(ca === undefined ? {} : { ca }) };
+      const response = await ping(mirror, transport, overridePath ? "/" : "/v2/");
+      const advice = "pulls skip this mirror: repair it, or remove it from mirrors";
+      if (response instanceof Fault) {
+        return report("note", `${url.href}: ${response.message}`, advice);
       }
-      const { status } = answer;
-      // What a registry answers at a path of its own making is not laid down anywhere.
-      const isFine = status === 200 || status === 401 || (overridePath && status < 500);
-      return isFine
+      const { status } = response;
+      // The OCI distribution spec defines the status of /v2/ only, not of a path that replaces it.
+      const isOk = status === 200 || status === 401 || (overridePath && status < 500);
+      return isOk
         ? report("ok", `${url.href}: ${status}`)
-        : report("note", `${url.href}: ${status}, where a registry answers 200 or 401`, aside);
+        : report("note", `${url.href}: ${status}, but a registry returns 200 or 401`, advice);
     }),
   );
 }

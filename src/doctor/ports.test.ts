@@ -24,42 +24,48 @@ const firewalls: [
   files: Record<string, string>,
   programs: Record<string, string>,
   state: string,
-  said: string,
+  expected: string,
 ][] = [
-  ["ufw", { "/etc/ufw/ufw.conf": "ENABLED=yes\n" }, {}, "note", "ufw is on"],
+  ["active ufw", { "/etc/ufw/ufw.conf": "ENABLED=yes\n" }, {}, "note", "ufw is active"],
   [
-    "ufw that is off",
+    "inactive ufw",
     { "/etc/ufw/ufw.conf": "ENABLED=no\n" },
     { iptables: iptables("ACCEPT") },
     "ok",
-    "nothing here drops",
+    "no rule on this machine drops",
   ],
-  ["firewalld", {}, { "firewall-cmd": "running\n" }, "note", "firewalld is on"],
+  ["firewalld", {}, { "firewall-cmd": "running\n" }, "note", "firewalld is active"],
   [
-    "nftables",
+    "nftables with policy drop",
     {},
     { nft: nft("drop", "tcp dport 22 accept") },
     "note",
-    "what is not allowed is dropped",
+    "incoming traffic is dropped by default",
   ],
   [
-    "nftables with a rule",
+    "nftables with a drop rule",
     {},
     { nft: nft("accept", "tcp dport 5000 drop") },
     "note",
-    "some of what comes in is dropped",
+    "rules drop or reject some incoming traffic",
   ],
-  ["nftables without one", {}, { nft: nft("accept", "") }, "ok", "nothing here drops"],
-  ["iptables", {}, { iptables: iptables("DROP") }, "note", "what is not allowed is dropped"],
+  ["nftables without rules", {}, { nft: nft("accept", "") }, "ok", "no rule on this machine drops"],
   [
-    "iptables beside an empty nftables",
+    "iptables with policy DROP",
+    {},
+    { iptables: iptables("DROP") },
+    "note",
+    "incoming traffic is dropped by default",
+  ],
+  [
+    "iptables with policy DROP and an empty nftables ruleset",
     {},
     { nft: "", iptables: iptables("DROP") },
     "note",
-    "what is not allowed is dropped",
+    "incoming traffic is dropped by default",
   ],
   [
-    "iptables with a rule",
+    "iptables with a REJECT rule",
     {},
     {
       iptables: iptables(
@@ -68,9 +74,9 @@ const firewalls: [
       ),
     },
     "note",
-    "some of what comes in is dropped",
+    "rules drop or reject some incoming traffic",
   ],
-  ["nothing that can be read", {}, {}, "unknown", "as root they can"],
+  ["unreadable rules", {}, {}, "unknown", "cannot be read without root privileges"],
 ];
 
 function machineOf(files: Record<string, string>, programs: Record<string, string>): Machine {
@@ -81,21 +87,21 @@ function machineOf(files: Record<string, string>, programs: Record<string, strin
   };
 }
 
-test.each(firewalls)("firewall: %s", async (_, files, programs, state, said) => {
+test.each(firewalls)("firewall: %s", async (_, files, programs, state, expected) => {
   const flags = { listen: `127.0.0.1:${freePort()}`, admin: `127.0.0.1:${freePort()}` };
   const findings = await portFindings(loadSettings({ flags }), machineOf(files, programs));
   const firewall = findings.filter(({ topic }) => topic === "firewall");
-  expect(firewall).toMatchObject([{ state, found: expect.stringContaining(said) }]);
+  expect(firewall).toMatchObject([{ state, found: expect.stringContaining(expected) }]);
 });
 
-test("a port that another program has at one address alone is not free for all", async () => {
+test("a port in use on one address is a problem for the wildcard address", async () => {
   using other = Bun.serve({ hostname: "127.0.0.3", port: 0, fetch: () => new Response("") });
   const flags = { listen: `0.0.0.0:${other.port}`, admin: `127.0.0.1:${freePort()}` };
   const [listen] = await portFindings(loadSettings({ flags }), machineOf({}, {}));
-  expect(listen).toMatchObject({ state: "problem", found: "another program listens" });
+  expect(listen).toMatchObject({ state: "problem", found: "another program listens on it" });
 });
 
-test("an address that is another machine's is told as such", async () => {
+test("an address that this machine does not have is a problem", async () => {
   const flags = { listen: "192.0.2.1:5000", admin: `127.0.0.1:${freePort()}` };
   const [listen] = await portFindings(loadSettings({ flags }), machineOf({}, {}));
   expect(listen).toMatchObject({

@@ -1,24 +1,25 @@
 import type { Address, Settings } from "../config/settings.ts";
-import { about, type Finding } from "./finding.ts";
+import { type Finding, reporter } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
-const PATIENCE_MS = 3_000;
+/** Timeout of each request to a local port. */
+const TIMEOUT_MS = 3_000;
 
-/** Who answers at a port of this machine. */
-export type Listener = "entrepot" | "registry" | "other" | "nobody";
+/** The program that listens on a port of this machine; `none` if connections are refused. */
+export type Listener = "entrepot" | "registry" | "other" | "none";
 
-/** Who listens at each port of the configuration, and what stands between it and the nodes. */
+/** Checks which program listens on each configured port, and whether a firewall blocks nodes. */
 export async function portFindings(settings: Settings, machine: Machine): Promise<Finding[]> {
   const { listen, admin, upstreams, tls } = settings;
   const ports = [
-    { port: listen.port, of: "listen" },
+    { port: listen.port, usedFor: "listen" },
     ...[...upstreams.values()].flatMap(({ name, port }) =>
-      port === undefined ? [] : [{ port, of: name }],
+      port === undefined ? [] : [{ port, usedFor: name }],
     ),
   ];
   const findings: Finding[] = [];
-  for (const { port, of } of ports) {
-    findings.push(await portFinding({ host: listen.host, port }, of));
+  for (const { port, usedFor } of ports) {
+    findings.push(await portFinding({ host: listen.host, port }, usedFor));
   }
   findings.push(await portFinding(admin, "admin"));
   return [
@@ -31,8 +32,8 @@ export async function portFindings(settings: Settings, machine: Machine): Promis
   ];
 }
 
-/** An address that means all of them is asked at loopback. */
-export function reachable(host: string): string {
+/** The host to connect to from this machine: loopback for a wildcard address. */
+export function dialableHost(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   return host === "::" ? "::1" : host;
 }
@@ -41,58 +42,65 @@ export function urlOf({ host, port }: Address, scheme: "http" | "https"): string
   return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** Whose certificate it is says nothing here: it is this machine that is asked. */
+/**
+ * Requests to this machine itself accept any certificate: `certificateFindings` checks it instead.
+ */
 export const ANY_CERTIFICATE = { tls: { rejectUnauthorized: false } } as const;
 
-async function portFinding(address: Address, of: string): Promise<Finding> {
-  const report = about("port", `${address.port} (${of})`);
-  switch (whyNotFree(address)) {
+async function portFinding(address: Address, usedFor: string): Promise<Finding> {
+  const report = reporter("port", `${address.port} (${usedFor})`);
+  switch (bindError(address)) {
     case undefined:
       return report(
         "note",
-        "free: the cache does not run",
-        "start it: entrepot serve, or systemctl start entrepot",
+        "free: the cache is not running",
+        "start it: `entrepot serve`, or `systemctl start entrepot`",
       );
     case "EADDRNOTAVAIL":
       return report(
         "problem",
         `this machine does not have the address ${address.host}`,
-        "see its addresses with `ip addr`",
+        "list its addresses with `ip addr`, and set one of them",
       );
     case "EACCES":
       return report(
         "problem",
-        "it cannot be listened at by this user",
-        "choose a port above 1023, give CAP_NET_BIND_SERVICE, or let systemd open it (entrepot render systemd-socket)",
+        "this user may not listen on it",
+        "choose a port above 1023, grant CAP_NET_BIND_SERVICE, or let systemd open the port (`entrepot render systemd-socket`)",
       );
     default:
-      return takenPort(address, report);
+      return inUseFinding(address, report);
   }
 }
 
-async function takenPort(address: Address, report: ReturnType<typeof about>): Promise<Finding> {
+async function inUseFinding(
+  address: Address,
+  report: ReturnType<typeof reporter>,
+): Promise<Finding> {
   const { port } = address;
-  switch (await listenerAt({ host: reachable(address.host), port })) {
+  switch (await listenerAt({ host: dialableHost(address.host), port })) {
     case "entrepot":
-      return report("ok", "Entrepot answers");
+      return report("ok", "Entrepot responds");
     case "registry":
       return report(
         "problem",
-        "another registry answers: an old registry:2?",
-        "stop it and what starts it anew (docker rm -f, the Compose file, cron jobs), then start Entrepot. `entrepot import` takes over its settings",
+        "another registry responds, possibly an old registry:2",
+        "stop it and whatever restarts it (docker rm -f, the Compose file, cron jobs), then start Entrepot. `entrepot import` converts its settings",
       );
     case "other":
-    // It has the port at another address of this machine.
-    case "nobody":
+    // The port is in use on another address of this machine.
+    case "none":
       return report(
         "problem",
-        "another program listens",
-        `find it with \`ss -ltnp 'sport = ${port}'\`, or choose another port`,
+        "another program listens on it",
+        `find it with \`ss -ltnp 'sport = ${port}'\` and stop it, or choose another port`,
       );
   }
 }
 
-/** Asked over TLS as well: what is configured by now need not be what runs. */
+/**
+ * Tries HTTP, then HTTPS: `tls` may have been changed in the configuration since the cache started.
+ */
 export async function listenerAt(address: Address): Promise<Listener> {
   const plain = await listenerOver("http", address);
   return plain === "other" ? listenerOver("https", address) : plain;
@@ -100,31 +108,30 @@ export async function listenerAt(address: Address): Promise<Listener> {
 
 async function listenerOver(scheme: "http" | "https", address: Address): Promise<Listener> {
   try {
-    const ask = (path: string): Promise<Response> =>
+    const get = (path: string): Promise<Response> =>
       fetch(`${urlOf(address, scheme)}${path}`, {
-        signal: AbortSignal.timeout(PATIENCE_MS),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
         redirect: "manual",
         ...ANY_CERTIFICATE,
       });
-    const own = await ask("/entrepot/v1/namespaces");
-    await own.body?.cancel();
-    if (own.ok && own.headers.get("content-type")?.includes("json")) return "entrepot";
-    const metrics = await ask("/metrics");
+    const namespaces = await get("/entrepot/v1/namespaces");
+    await namespaces.body?.cancel();
+    if (namespaces.ok && namespaces.headers.get("content-type")?.includes("json"))
+      return "entrepot";
+    const metrics = await get("/metrics");
     if ((await metrics.text()).includes("entrepot_")) return "entrepot";
-    const registry = await ask("/v2/");
+    const registry = await get("/v2/");
     await registry.body?.cancel();
     return registry.headers.has("docker-distribution-api-version") ? "registry" : "other";
   } catch (error) {
-    // Somebody who does not speak HTTP, or takes too long, is there all the same.
+    // A timeout or a protocol error means that a program listens, though it does not speak HTTP.
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    return /Refused|REFUSED|FailedToOpenSocket|UNREACH|ADDRNOTAVAIL/.test(code)
-      ? "nobody"
-      : "other";
+    return /Refused|REFUSED|FailedToOpenSocket|UNREACH|ADDRNOTAVAIL/.test(code) ? "none" : "other";
   }
 }
 
-/** The system's reason why nobody can listen there now; undefined where that is possible. */
-function whyNotFree({ host, port }: Address): string | undefined {
+/** The error code of bind(2) or listen(2) for an address; undefined if it is free. */
+function bindError({ host, port }: Address): string | undefined {
   try {
     Bun.listen({ hostname: host, port, socket: { data() {} } }).stop(true);
     return undefined;
@@ -133,16 +140,19 @@ function whyNotFree({ host, port }: Address): string | undefined {
   }
 }
 
-/** From outside alone it can be proved; what is known to close ports is named. */
+/**
+ * Looks for firewalls that may block the ports. Whether they do can only be tested from a node, so
+ * each advice has the command for that.
+ */
 function firewallFindings(ports: readonly number[], scheme: string, machine: Machine): Finding[] {
-  const report = about("firewall", ports.join(", "));
-  const prove = `then prove it from a node: curl -s ${scheme}://THIS-MACHINE:${ports[0]}/v2/`;
+  const report = reporter("firewall", ports.join(", "));
+  const verify = `then verify from a node: \`curl -s ${scheme}://THIS-MACHINE:${ports[0]}/v2/\``;
   if (/^ENABLED=yes/m.test(machine.read("/etc/ufw/ufw.conf") ?? "")) {
     return [
       report(
         "note",
-        "ufw is on",
-        `\`ufw allow proto tcp from NODES to any port ${ports.join(",")}\`; ${prove}`,
+        "ufw is active",
+        `allow the nodes: \`ufw allow proto tcp from NODES to any port ${ports.join(",")}\`; ${verify}`,
       ),
     ];
   }
@@ -151,33 +161,37 @@ function firewallFindings(ports: readonly number[], scheme: string, machine: Mac
     return [
       report(
         "note",
-        "firewalld is on",
-        `\`firewall-cmd --permanent ${flags} && firewall-cmd --reload\`; ${prove}`,
+        "firewalld is active",
+        `open the ports: \`firewall-cmd --permanent ${flags} && firewall-cmd --reload\`; ${verify}`,
       ),
     ];
   }
-  // Some machines have rules of both kinds, and each tool tells of its own.
-  const asked = [["nft", "list", "ruleset"], ...["iptables", "ip6tables"].map(inputOf)];
-  const told = asked.map((command) => machine.run(command)).filter((text) => text !== undefined);
-  if (told.length === 0)
-    return [report("unknown", "its rules cannot be read (as root they can)", prove)];
-  const rules = told.join("\n");
+  // A machine may have both nftables and legacy iptables rules, and each tool lists only its own.
+  const commands = [["nft", "list", "ruleset"], ...["iptables", "ip6tables"].map(inputRules)];
+  const outputs = commands
+    .map((command) => machine.run(command))
+    .filter((text) => text !== undefined);
+  if (outputs.length === 0) {
+    const advice = `run the doctor as root; ${verify}`;
+    return [report("unknown", "its rules cannot be read without root privileges", advice)];
+  }
+  const rules = outputs.join("\n");
   if (/hook input[^}]*policy drop|^-P INPUT DROP/ms.test(rules)) {
     return [
       report(
         "note",
-        "what is not allowed is dropped",
-        `see that tcp to ${ports.join(", ")} is allowed (nft list ruleset); ${prove}`,
+        "incoming traffic is dropped by default",
+        `make sure that TCP to ${ports.join(", ")} is allowed (\`nft list ruleset\`, \`iptables -S INPUT\`); ${verify}`,
       ),
     ];
   }
   if (/hook input[^}]*\b(?:drop|reject)\b|^-A INPUT .*-j (?:DROP|REJECT)/m.test(rules)) {
-    const advice = `see that tcp to ${ports.join(", ")} is not among it (nft list ruleset, iptables -S INPUT); ${prove}`;
-    return [report("note", "some of what comes in is dropped", advice)];
+    const advice = `make sure that TCP to ${ports.join(", ")} is not affected (\`nft list ruleset\`, \`iptables -S INPUT\`); ${verify}`;
+    return [report("note", "rules drop or reject some incoming traffic", advice)];
   }
-  return [report("ok", "nothing here drops what comes in")];
+  return [report("ok", "no rule on this machine drops incoming traffic")];
 }
 
-function inputOf(program: string): string[] {
+function inputRules(program: string): string[] {
   return [program, "-S", "INPUT"];
 }

@@ -6,14 +6,15 @@ import { systemResolver } from "../upstream/transport/address.ts";
 import { discard } from "../upstream/transport/response-body.ts";
 import { roundTrip } from "../upstream/round-trip.ts";
 import type { RegistryTransport } from "../upstream/registry-transport.ts";
-import { about, type Finding } from "./finding.ts";
-import { pinged } from "./ping.ts";
+import { type Finding, reporter } from "./finding.ts";
+import { ping } from "./ping.ts";
 
-/** Tokens and signed addresses begin to fail at some minutes. In milliseconds. */
-const CLOCK_OFF = 60_000;
+/** Tokens and signed URLs begin to fail if the clock is off by a few minutes. */
+const MAX_CLOCK_SKEW_MS = 60_000;
+/** Fewer remaining pulls than this are a problem. */
 const FEW_PULLS = 20;
 
-/** An image that a registry is known to have, asked for to see that pulls work. */
+/** An image that is requested from a registry to test whether pulls work. */
 export interface Sample {
   readonly repository: RepositoryName;
   readonly tag: string;
@@ -27,17 +28,24 @@ const SAMPLES: Readonly<Record<string, string>> = {
   "reg.kyverno.io": "kyverno/kyverno:v1.12.0",
 };
 
-/** `org/app:1`; undefined where it is none, or nothing is known of this registry. */
-export function sampleOf(upstream: string, given?: string): Sample | undefined {
-  const [name = "", tag = "latest"] = (given ?? SAMPLES[upstream] ?? "").split(":");
+/**
+ * The image to request from an upstream; undefined if it is not a valid name, or if none is given
+ * and no image of this registry is known.
+ *
+ * @param image an image of this upstream, such as `org/app:1`
+ */
+export function sampleOf(upstream: string, image?: string): Sample | undefined {
+  const [name = "", tag = "latest"] = (image ?? SAMPLES[upstream] ?? "").split(":");
   const repository = parseRepositoryName(name);
   return repository ? { repository, tag } : undefined;
 }
 
-const untrusted =
-  "is the clock right? Is something between that opens TLS? A registry with an authority of its own needs that authority";
+const UNTRUSTED_ADVICE =
+  "check this machine's clock, and whether a proxy intercepts TLS. If the registry has a private CA, set `ca` for this upstream";
 
-/** What operators check by hand: DNS, TLS, `/v2/`, the clock, credentials, one manifest, the budget. */
+/**
+ * Checks one upstream: DNS, TLS, `/v2/`, the clock, one manifest, credentials and the rate limit.
+ */
 export async function upstreamFindings(
   settings: UpstreamSettings,
   transport: RegistryTransport,
@@ -45,33 +53,33 @@ export async function upstreamFindings(
 ): Promise<Finding[]> {
   const { name, url } = settings;
   const findings: Finding[] = [];
-  const report = (topic: string) => about(topic, name);
+  const report = (topic: string) => reporter(topic, name);
   const host = url.hostname.replaceAll(/[[\]]/g, "");
   try {
     const addresses = await systemResolver()(host);
     findings.push(report("dns")("ok", `${host} is ${addresses.slice(0, 2).join(", ")}`));
   } catch {
     const advice =
-      "see /etc/resolv.conf; behind a proxy that resolves names this is as it should be";
+      "check /etc/resolv.conf. Ignore this if an HTTP proxy resolves names for this machine";
     findings.push(report("dns")("problem", `${host} cannot be resolved`, advice));
   }
-  const ping = await pinged(settings, transport, "/v2/");
-  if (ping instanceof Fault) {
-    const isTls = /certificate|TLS|SSL/i.test(ping.message);
-    const advice = isTls ? untrusted : adviceFor(ping, settings);
-    findings.push(report(isTls ? "tls" : "/v2/")("problem", ping.message, advice));
+  const response = await ping(settings, transport, "/v2/");
+  if (response instanceof Fault) {
+    const isTls = /certificate|TLS|SSL/i.test(response.message);
+    const advice = isTls ? UNTRUSTED_ADVICE : adviceFor(response, settings);
+    findings.push(report(isTls ? "tls" : "/v2/")("problem", response.message, advice));
     return findings;
   }
-  const { status, headers } = ping;
+  const { status, headers } = response;
   if (url.protocol === "https:") findings.push(report("tls")("ok", "its certificate is trusted"));
-  const fine = status === 200 || status === 401;
+  const isOk = status === 200 || status === 401;
   findings.push(
-    fine
+    isOk
       ? report("/v2/")("ok", `${status}`)
       : report("/v2/")(
           "problem",
-          `${status}, where a registry answers 200 or 401`,
-          `is url right? It is ${url.href}`,
+          `${status}, but a registry returns 200 or 401`,
+          `check upstreams.${name}.url, which is ${url.href}`,
         ),
     clockFinding(name, headers.get("date")),
   );
@@ -80,24 +88,24 @@ export async function upstreamFindings(
     findings.push(
       report("manifest")(
         "unknown",
-        "no image of it is known here",
-        `name one: --image ${name}/org/app:tag`,
+        "no image of this registry is known",
+        `pass one: --image ${name}/org/app:tag`,
       ),
     );
   return findings;
 }
 
 function clockFinding(name: string, date: string | null): Finding {
-  const report = about("clock", name);
-  const there = Date.parse(date ?? "");
-  if (Number.isNaN(there)) return report("unknown", "it sends no Date");
-  const off = Date.now() - there;
-  const found = `${Math.round(Math.abs(off) / 1000)} s ${off < 0 ? "behind" : "ahead"}`;
-  if (Math.abs(off) <= CLOCK_OFF) return report("ok", found);
+  const report = reporter("clock", name);
+  const registryTime = Date.parse(date ?? "");
+  if (Number.isNaN(registryTime)) return report("unknown", "the registry sends no Date header");
+  const skew = Date.now() - registryTime;
+  const found = `${Math.round(Math.abs(skew) / 1000)} s ${skew < 0 ? "behind" : "ahead"}`;
+  if (Math.abs(skew) <= MAX_CLOCK_SKEW_MS) return report("ok", found);
   return report(
     "problem",
     found,
-    "tokens and certificates fail by the clock: `timedatectl set-ntp true`",
+    "set the clock, or tokens and certificates are rejected: `timedatectl set-ntp true`",
   );
 }
 
@@ -107,12 +115,12 @@ async function manifestFindings(
   { repository, tag }: Sample,
 ): Promise<Finding[]> {
   const { name, credentials } = settings;
-  const report = about("manifest", name);
+  const report = reporter("manifest", name);
   const url = new URL(settings.url);
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/v2/${repository}/manifests/${tag}`;
   try {
-    // A HEAD, which registries that limit pulls do not count.
-    const answer = await roundTrip(settings, transport, {
+    // HEAD, because Docker Hub's rate limit does not count it as a pull.
+    const response = await roundTrip(settings, transport, {
       kind: "manifest",
       permit: "metadata",
       method: "HEAD",
@@ -120,104 +128,102 @@ async function manifestFindings(
       repository,
       headers: { accept: MANIFEST_ACCEPT },
     });
-    await discard(answer.body);
-    const { status, headers } = answer;
-    const shown = `${repository}:${tag}: ${status}`;
+    await discard(response.body);
+    const { status, headers } = response;
+    const found = `${repository}:${tag}: ${status}`;
     if (status === 200) {
-      const as = credentials && credentialFinding(transport, name, credentials);
       return [
-        report("ok", shown),
-        ...(as ? [as] : []),
-        ...budget(name, headers, Boolean(credentials)),
+        report("ok", found),
+        ...(credentials ? [credentialFinding(transport, name, credentials)] : []),
+        ...rateLimitFindings(name, headers, Boolean(credentials)),
       ];
     }
-    if (status === 429)
-      return [
-        report("problem", `${shown}: the rate limit is used up`, limitAdvice(Boolean(credentials))),
-      ];
+    if (status === 429) {
+      const advice = rateLimitAdvice(Boolean(credentials));
+      return [report("problem", `${found}: the rate limit is exhausted`, advice)];
+    }
     if (status !== 401 && status !== 403) {
-      return [
-        report(
-          "problem",
-          shown,
-          `is there such an image? Name another: --image ${name}/org/app:tag`,
-        ),
-      ];
+      const advice = `check that this image exists, or pass another: --image ${name}/org/app:tag`;
+      return [report("problem", found, advice)];
     }
     return [
       credentials
-        ? refusedCredentials(name, userOf(credentials), status)
+        ? rejectedCredentials(name, userOf(credentials), status)
         : report(
             "problem",
-            `${shown}: it is private or does not exist`,
-            `set auth for ${name}, or name another image: --image ${name}/org/app:tag`,
+            `${found}: it is private or does not exist`,
+            `set auth for ${name}, or pass another image: --image ${name}/org/app:tag`,
           ),
     ];
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    // The token endpoint is asked first, and refuses before the registry does.
+    // The token is fetched first, so the token endpoint rejects credentials before the registry
+    // does.
     if (error.detail.kind === "upstream-denied" && credentials) {
-      return [refusedCredentials(name, userOf(credentials), error.detail.status)];
+      return [rejectedCredentials(name, userOf(credentials), error.detail.status)];
     }
     return [report("problem", error.message, adviceFor(error, settings))];
   }
 }
 
-/** What is public comes without credentials where they are refused: that it came says nothing of them. */
+/**
+ * A public image is pulled anonymously if the credentials are rejected, so a 200 does not prove
+ * them valid.
+ */
 function credentialFinding(
   transport: RegistryTransport,
   name: string,
   credentials: CredentialSource,
 ): Finding {
-  if (transport.keyring.isRefused(name)) return refusedCredentials(name, userOf(credentials), 401);
-  return about("credentials", name)("ok", `taken, as ${userOf(credentials)}`);
+  if (transport.keyring.isRefused(name)) return rejectedCredentials(name, userOf(credentials), 401);
+  return reporter("credentials", name)("ok", `accepted for ${userOf(credentials)}`);
 }
 
 function userOf(credentials: CredentialSource): string {
   return "helper" in credentials
-    ? `what docker-credential-${credentials.helper} gives`
+    ? `the credentials of docker-credential-${credentials.helper}`
     : credentials.username;
 }
 
-function refusedCredentials(name: string, username: string, status: number): Finding {
-  return about("credentials", name)(
+function rejectedCredentials(name: string, username: string, status: number): Finding {
+  return reporter("credentials", name)(
     "problem",
-    `refused for ${username} (${status})`,
-    "see auth: a password may have expired, or may not read this image",
+    `rejected for ${username} (${status})`,
+    `check upstreams.${name}.auth: the password may have expired, or the account may lack access to this image`,
   );
 }
 
-/** Docker Hub's headers; their absence means that there is no limit. */
-function budget(name: string, headers: Headers, isKnown: boolean): Finding[] {
+/** Docker Hub's rate-limit headers; none if the registry sends none, which means no limit. */
+function rateLimitFindings(name: string, headers: Headers, hasCredentials: boolean): Finding[] {
   const [remaining] = (headers.get("ratelimit-remaining") ?? "").split(";");
   if (!remaining) return [];
   const [limit = "?", window] = (headers.get("ratelimit-limit") ?? "").split(";");
   const hours = Number(window?.replace("w=", "")) / 3_600;
   const found = `${remaining} of ${limit} pulls left${Number.isFinite(hours) ? ` in ${hours} h` : ""}`;
-  const report = about("rate limit", name);
+  const report = reporter("rate limit", name);
   return [
     Number(remaining) < FEW_PULLS
-      ? report("problem", found, limitAdvice(isKnown))
+      ? report("problem", found, rateLimitAdvice(hasCredentials))
       : report("ok", found),
   ];
 }
 
-function limitAdvice(isKnown: boolean): string {
-  return isKnown
-    ? "wait, or use an account with a higher limit; what is cached is served meanwhile"
-    : "set auth: with an account the limit is higher, and other machines behind this address do not count";
+function rateLimitAdvice(hasCredentials: boolean): string {
+  return hasCredentials
+    ? "wait, or use an account with a higher limit; cached images are served meanwhile"
+    : "set auth: an account has a higher limit, which it does not share with other machines behind the same public address";
 }
 
 function adviceFor({ detail }: Fault, { name, url }: UpstreamSettings): string {
   switch (detail.kind) {
     case "address-refused":
-      return `if it is your own, say so: upstreams.${name}.allowPrivate: true`;
+      return `if this registry is in your own network, set upstreams.${name}.allowPrivate: true`;
     case "upstream-unreachable":
     case "upstream-timeout":
-      return `from here: curl -v ${url.origin}/v2/. A firewall, a proxy that is needed, or its certificate`;
+      return `test it on this machine: \`curl -v ${url.origin}/v2/\`. A firewall may block it, it may need a proxy, or its certificate may be invalid`;
     case "upstream-denied":
-      return `see upstreams.${name}.auth`;
+      return `check upstreams.${name}.auth`;
     default:
-      return `from here: curl -v ${url.origin}/v2/`;
+      return `test it on this machine: \`curl -v ${url.origin}/v2/\``;
   }
 }
