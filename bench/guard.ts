@@ -1,7 +1,9 @@
 import { z } from "zod";
-import type { Judged } from "./results.ts";
+import type { GoalResult } from "./results.ts";
 
-/** How much worse than at the baseline a ratio may be; machines and days differ by less. */
+/**
+ * How much worse than its baseline a ratio may be; the noise between machines and runs is smaller.
+ */
 const TOLERANCE = 0.25;
 
 const baselineSchema = z.array(z.object({ key: z.string(), value: z.number() }));
@@ -11,29 +13,29 @@ export function readBaseline(text: string): Baseline {
   return baselineSchema.parse(JSON.parse(text));
 }
 
-/** Ratios alone: a figure without a peer is the machine's as much as it is ours. */
-export function baselineOf(judged: readonly Judged[]): Baseline {
-  return judged.flatMap((one) =>
-    one.against === undefined && !one.figure.includes(" over ")
+/** The values of all ratios. Absolute figures are left out: they depend on the machine. */
+export function baselineOf(results: readonly GoalResult[]): Baseline {
+  return results.flatMap((result) =>
+    result.against === undefined && !result.figure.includes(" over ")
       ? []
-      : [{ key: keyOf(one), value: Number(one.value.toPrecision(4)) }],
+      : [{ key: keyOf(result), value: Number(result.value.toPrecision(4)) }],
   );
 }
 
-/** What has become worse than it was, in words. */
-export function regressions(judged: readonly Judged[], baseline: Baseline): string[] {
-  return judged.flatMap((one) => {
-    const before = baseline.find(({ key }) => key === keyOf(one))?.value;
+/** A message for each ratio that is worse than its baseline by more than the tolerance. */
+export function regressions(results: readonly GoalResult[], baseline: Baseline): string[] {
+  return results.flatMap((result) => {
+    const before = baseline.find(({ key }) => key === keyOf(result))?.value;
     if (before === undefined) return [];
-    const isMoreBetter = one.atLeast !== undefined;
-    const isWorse = isMoreBetter
-      ? one.value < before * (1 - TOLERANCE)
-      : one.value > before * (1 + TOLERANCE);
+    const isHigherBetter = result.atLeast !== undefined;
+    const isWorse = isHigherBetter
+      ? result.value < before * (1 - TOLERANCE)
+      : result.value > before * (1 + TOLERANCE);
     if (!isWorse) return [];
-    return `${keyOf(one)} is ${one.value.toPrecision(3)}, and was ${before}`;
+    return `${keyOf(result)} is ${result.value.toPrecision(3)}, the baseline is ${before}`;
   });
 }
 
-function keyOf({ workload, figure, against }: Judged): string {
+function keyOf({ workload, figure, against }: GoalResult): string {
   return `${workload}: ${figure}${against === undefined ? "" : `, over ${against}`}`;
 }

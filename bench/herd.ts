@@ -1,45 +1,48 @@
-import { family, peakMegabytes } from "./kernel.ts";
-import { downloadAtOnce } from "./load.ts";
+import { peakMegabytes, processTree } from "./kernel.ts";
+import { downloadConcurrently } from "./load.ts";
 import { FAR, type Run } from "./run.ts";
-import { shaped } from "./upstream.ts";
+import { startShaper } from "./upstream.ts";
 
 const CLIENTS = 20;
 const WORKLOAD = `cold herd, ${CLIENTS} at once`;
 
-/** Twenty clients want one blob that is nowhere yet, from a registry that is far away. */
+/** A thundering herd: 20 clients request one uncached blob, from a distant registry. */
 export async function measureHerd(run: Run): Promise<void> {
-  const { registry, stock } = run.upstream;
-  const { digest, size } = stock.herd;
+  const { registry, blobs } = run.upstream;
+  const { digest, size } = blobs.herd;
   for (let round = 1; round <= run.rounds; round += 1) {
-    await using line = await shaped(registry.port, FAR);
+    await using link = await startShaper(registry.port, FAR);
     run.step(`herd, round ${round} of ${run.rounds}: one direct download`);
-    const place = `${line.url}/v2/bench/app/blobs/${digest}`;
-    const direct = await downloadAtOnce(place, 0, { clients: 1, size });
-    const alone = direct.each[0]?.last ?? NaN;
-    run.add(WORKLOAD, "direct (1 client)", { "last byte s": alone / 1000 });
-    // Each of its clients downloads for itself: 40 s over this line, and always the same.
-    const isPatient = !run.quick && round === 1;
+    const url = `${link.url}/v2/bench/app/blobs/${digest}`;
+    const direct = await downloadConcurrently(url, 0, { clients: 1, size });
+    const directMs = direct.each[0]?.last ?? NaN;
+    run.add(WORKLOAD, "direct (1 client)", { "last byte s": directMs / 1000 });
+    // docker-registry downloads the blob once per client, which takes 40 s each time: once is
+    // enough.
+    const withDockerRegistry = !run.quick && round === 1;
     for (const name of ["entrepot", "nginx-cache", "docker-registry"] as const) {
-      if (name === "docker-registry" && !isPatient) continue;
+      if (name === "docker-registry" && !withDockerRegistry) continue;
       run.step(`herd, round ${round} of ${run.rounds}: ${name}`);
-      await using system = await run.startEmpty(name, line.url);
+      await using system = await run.startEmpty(name, link.url);
       await registry.forget();
-      const { each, cpu } = await downloadAtOnce(system.at(`blobs/${digest}`), system.pid, {
-        clients: CLIENTS,
-        size,
-      });
-      const asked = await registry.requests({ method: "GET", path: new RegExp(digest) });
+      const options = { clients: CLIENTS, size };
+      const { each, cpuSeconds } = await downloadConcurrently(
+        system.at(`blobs/${digest}`),
+        system.pid,
+        options,
+      );
+      const requests = await registry.requests({ method: "GET", path: new RegExp(digest) });
       const firsts = each.map(({ first }) => first);
       const last = Math.max(...each.map((one) => one.last));
       run.add(WORKLOAD, name, {
-        "upstream GETs": asked.length,
-        "upstream bytes over unique": asked.reduce((sum, { sent }) => sum + sent, 0) / size,
+        "upstream GETs": requests.length,
+        "upstream bytes over unique": requests.reduce((sum, { sent }) => sum + sent, 0) / size,
         "first byte ms": Math.min(...firsts),
         "last follower's first byte after, ms": Math.max(...firsts) - Math.min(...firsts),
         "last byte s": last / 1000,
-        "last byte over direct": last / alone,
-        "CPU s": cpu,
-        "peak MB": peakMegabytes(family(system.pid)),
+        "last byte over direct": last / directMs,
+        "CPU s": cpuSeconds,
+        "peak MB": peakMegabytes(processTree(system.pid)),
       });
     }
   }

@@ -1,4 +1,4 @@
-import { family, peakMegabytes, residentMegabytes } from "./kernel.ts";
+import { peakMegabytes, processTree, residentMegabytes } from "./kernel.ts";
 import { download, smallLoad } from "./load.ts";
 import type { Run } from "./run.ts";
 import type { Running, SystemName } from "./systems.ts";
@@ -11,40 +11,44 @@ const SYSTEMS: readonly SystemName[] = [
   "docker-registry",
 ];
 
-/** Content that is there already, with the registry next door, which is to the advantage of those that ask it. */
+/**
+ * Hits: everything is cached already. The upstream registry is on this machine, which favours
+ * caches that revalidate with it.
+ */
 export async function measureHits(run: Run): Promise<void> {
   for (let round = 1; round <= run.rounds; round += 1) {
     for (const name of SYSTEMS) {
       run.step(`hits, round ${round} of ${run.rounds}: ${name}`);
       await using system = await run.start(name, run.upstream.registry.url);
       await warm(run, system);
-      await large(run, system);
-      await small(run, system);
-      run.add("memory of hits", name, { "peak MB": peakMegabytes(family(system.pid)) });
+      await measureLarge(run, system);
+      await measureSmall(run, system);
+      run.add("memory of hits", name, { "peak MB": peakMegabytes(processTree(system.pid)) });
     }
   }
 }
 
+/** Puts everything that is measured into the cache. */
 export async function warm({ upstream }: Run, { at, pid }: Running): Promise<void> {
-  const { large: blob, small: little, manifest } = upstream.stock;
+  const { large, small, manifest } = upstream.blobs;
   const paths = [
     "manifests/1",
     `manifests/${manifest.digest}`,
-    `blobs/${blob.digest}`,
-    `blobs/${little.digest}`,
+    `blobs/${large.digest}`,
+    `blobs/${small.digest}`,
   ];
   for (const path of paths) await download(at(path), pid, { clients: 1 });
 }
 
-async function large(run: Run, system: Running): Promise<void> {
-  const plans = run.quick
+async function measureLarge(run: Run, system: Running): Promise<void> {
+  const loads = run.quick
     ? [[4, 1]]
     : [
         [1, 6],
         [4, 2],
         [32, 1],
       ];
-  for (const [clients = 1, times = 1] of plans) {
+  for (const [clients = 1, times = 1] of loads) {
     await largeHits(run, system, `256 MiB hit, ${clients} at once`, { clients, times });
   }
 }
@@ -53,18 +57,18 @@ export async function largeHits(
   run: Run,
   { name, at, pid }: Running,
   workload: string,
-  plan: { readonly clients: number; readonly times: number },
+  load: { readonly clients: number; readonly times: number },
 ): Promise<void> {
-  const { digest } = run.upstream.stock.large;
-  const { each, seconds, cpu } = await download(at(`blobs/${digest}`), pid, plan);
+  const { digest } = run.upstream.blobs.large;
+  const { each, seconds, cpuSeconds } = await download(at(`blobs/${digest}`), pid, load);
   const gigabytes = (each.length * 256 * MIB) / 1e9;
-  run.add(workload, name, { "GB/s": gigabytes / seconds, "CPU s per GB": cpu / gigabytes });
+  run.add(workload, name, { "GB/s": gigabytes / seconds, "CPU s per GB": cpuSeconds / gigabytes });
 }
 
-async function small(run: Run, system: Running): Promise<void> {
-  const { small: blob, manifest } = run.upstream.stock;
+async function measureSmall(run: Run, system: Running): Promise<void> {
+  const { small, manifest } = run.upstream.blobs;
   const loads = [
-    ["10 KiB hit", `blobs/${blob.digest}`, run.quick ? 1 : 5],
+    ["10 KiB hit", `blobs/${small.digest}`, run.quick ? 1 : 5],
     ["manifest by fresh tag", "manifests/1", run.quick ? 1 : 4],
     ["manifest by digest", `manifests/${manifest.digest}`, run.quick ? 1 : 4],
   ] as const;
@@ -88,20 +92,23 @@ export async function smallHits(
   });
 }
 
-/** Small hits for a while: memory at the end over that after the first third. */
+/** Whether resident memory grows during small hits: its size at the end over that after a third. */
 export async function measureSoak(run: Run): Promise<void> {
   const seconds = run.quick ? 3 : 20;
   run.step(`soak, ${3 * seconds} s`);
   await using system = await run.start("entrepot", run.upstream.registry.url);
-  const pids = family(system.pid);
-  const paths = [`blobs/${run.upstream.stock.small.digest}`, "manifests/1"];
-  const third = async (): Promise<number> => {
+  const pids = processTree(system.pid);
+  const paths = [`blobs/${run.upstream.blobs.small.digest}`, "manifests/1"];
+  const runThird = async (): Promise<number> => {
     for (const path of paths)
       await smallLoad(system.at(path), system.pid, Math.ceil(seconds / paths.length));
     return residentMegabytes(pids);
   };
-  const early = await third();
-  await third();
-  const late = await third();
-  run.add("soak", "entrepot", { "late over early": late / early, "peak MB": peakMegabytes(pids) });
+  const first = await runThird();
+  await runThird();
+  const last = await runThird();
+  run.add("soak", "entrepot", {
+    "memory, last over first third": last / first,
+    "peak MB": peakMegabytes(pids),
+  });
 }

@@ -1,25 +1,27 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Linux counts the time of processes in hundredths of a second, whatever its own clock does. */
+/**
+ * USER_HZ: /proc reports CPU time in hundredths of a second, whatever the kernel's timer frequency.
+ */
 const TICKS_PER_SECOND = 100;
 
-/** A process and all below it: nginx works in children. */
-export function family(pid: number): number[] {
+/** The IDs of a process and all its descendants: nginx serves from worker processes. */
+export function processTree(pid: number): number[] {
   const parents = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       const fields = statOf(Number(name));
       return fields ? [{ pid: Number(name), parent: Number(fields[1]) }] : [];
     });
-  const found = [pid];
-  // Grows while it is walked.
-  for (const one of found) {
-    for (const { pid: child, parent } of parents) if (parent === one) found.push(child);
+  const tree = [pid];
+  // The loop also visits the entries that it appends.
+  for (const ancestor of tree) {
+    for (const { pid: child, parent } of parents) if (parent === ancestor) tree.push(child);
   }
-  return found;
+  return tree;
 }
 
-/** CPU seconds, user and system, that these processes have used so far. */
+/** The CPU seconds, user and system, that these processes have used so far. */
 export function cpuSeconds(pids: readonly number[]): number {
   const ticks = pids.map((pid) => {
     const fields = statOf(pid);
@@ -28,20 +30,22 @@ export function cpuSeconds(pids: readonly number[]): number {
   return ticks.reduce((sum, one) => sum + one, 0) / TICKS_PER_SECOND;
 }
 
-/** The most memory that these processes had resident, each at its own worst, in MB. */
+/** The sum of these processes' peak resident memory (VmHWM), in MB; the peaks need not coincide. */
 export function peakMegabytes(pids: readonly number[]): number {
   return megabytes(pids, "VmHWM");
 }
 
-/** What they have resident now, in MB. */
+/** The sum of these processes' current resident memory (VmRSS), in MB. */
 export function residentMegabytes(pids: readonly number[]): number {
   return megabytes(pids, "VmRSS");
 }
 
+/** The load average of the last minute. */
 export function loadAverage(): string {
   return readFileSync("/proc/loadavg", "utf8").split(" ", 1)[0] ?? "";
 }
 
+/** This machine's processors and memory, for reports. */
 export function machine(): string {
   const info = readFileSync("/proc/cpuinfo", "utf8");
   const model = /^model name\s*:\s*(.+)$/m.exec(info)?.[1] ?? process.arch;
@@ -58,7 +62,9 @@ function megabytes(pids: readonly number[], field: string): number {
   return (sizes.reduce((sum, one) => sum + one, 0) * 1024) / 1e6;
 }
 
-/** The fields of /proc/<pid>/stat behind the name, which may hold anything: state, parent, … */
+/**
+ * The fields of /proc/<pid>/stat after the name, which may itself contain spaces: state, parent, …
+ */
 function statOf(pid: number): string[] | undefined {
   const text = textOf(pid, "stat");
   return text === "" ? undefined : text.slice(text.lastIndexOf(")") + 2).split(" ");
@@ -68,6 +74,6 @@ function textOf(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {
-    return ""; // It ended meanwhile.
+    return ""; // The process has exited.
   }
 }

@@ -5,19 +5,22 @@ import { parseRepositoryName, parseUpstreamName } from "../src/oci/names.ts";
 import { openMetadata } from "../src/store/sql/open-metadata.ts";
 import { SqliteFile } from "../src/store/sql/sqlite-file.ts";
 
-/** Rows of one statement, of five values each: SQLite takes at most 32,766 values. */
-const ROWS = 5000;
+/**
+ * Rows per INSERT. A row has five values, and SQLite accepts at most 32,766 values per statement.
+ */
+const BATCH_SIZE = 5000;
 
 /**
- * Makes a data folder with many blobs of `bench.test/bench/many`: files and facts as the cache itself
- * leaves them, but without a sync and a transaction for each. Returns the path of the last one.
+ * Creates a data directory with many blobs of `bench.test/bench/many`: files and metadata as the
+ * cache writes them, but without a sync and a transaction per blob. Returns the last blob's URL
+ * path.
  *
- * @param each bytes of each; a few where nothing is said
+ * @param blobSize bytes per blob; only a few bytes if not given
  */
-export async function makeStore(data: string, count: number, each?: number): Promise<string> {
+export async function makeStore(data: string, count: number, blobSize?: number): Promise<string> {
   const upstream = parseUpstreamName("bench.test");
   const repository = parseRepositoryName("bench/many");
-  if (!upstream || !repository) throw new Error("the bench's own names do not parse");
+  if (!upstream || !repository) throw new Error("the benchmark's names are invalid");
   const folder = join(data, "blobs/sha256");
   for (let first = 0; first < 256; first += 1) {
     const name = join(folder, first.toString(16).padStart(2, "0"));
@@ -28,12 +31,12 @@ export async function makeStore(data: string, count: number, each?: number): Pro
   const file = new SqliteFile(path);
   const db = file.here;
   const encoder = new TextEncoder();
-  const began = Date.now() - count;
+  const startTime = Date.now() - count;
   let last = "";
-  for (let first = 0; first < count; first += ROWS) {
-    const blobs = Array.from({ length: Math.min(ROWS, count - first) }, (_, at) => {
-      const name = encoder.encode(`blob ${first + at}`);
-      const bytes = new Uint8Array(each ?? name.byteLength);
+  for (let first = 0; first < count; first += BATCH_SIZE) {
+    const blobs = Array.from({ length: Math.min(BATCH_SIZE, count - first) }, (_, index) => {
+      const name = encoder.encode(`blob ${first + index}`);
+      const bytes = new Uint8Array(blobSize ?? name.byteLength);
       bytes.set(name);
       const digest = digestOf(bytes);
       const hex = digestHex(digest);
@@ -41,14 +44,14 @@ export async function makeStore(data: string, count: number, each?: number): Pro
       last = digest;
       return { digest, size: bytes.byteLength };
     });
-    const contents = blobs.map(({ digest, size }, at) => {
-      // One after the other, as content comes: a millisecond that many share makes choosing slow.
-      const time = began + first + at;
+    const blobRows = blobs.map(({ digest, size }, index) => {
+      // Distinct times, as in practice: blobs with the same last access slow down the LRU query.
+      const time = startTime + first + index;
       return { digest, size, media_type: null, stored_at: time, used_at: time };
     });
-    const links = blobs.map(({ digest, size }) => ({ upstream, repository, digest, size }));
-    await db.insertInto("blobs").values(contents).execute();
-    await db.insertInto("links").values(links).execute();
+    const linkRows = blobs.map(({ digest, size }) => ({ upstream, repository, digest, size }));
+    await db.insertInto("blobs").values(blobRows).execute();
+    await db.insertInto("links").values(linkRows).execute();
   }
   await file.close();
   return `/v2/bench/many/blobs/${last}?ns=bench.test`;

@@ -1,18 +1,18 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
-import type { Place } from "./place.ts";
+import type { StartOptions } from "./start-options.ts";
 
-/** What both have: a worker for each core, files sent by the kernel, connections that stay open. */
-function server(place: Place, port: number, http: string, locations: string): string {
-  const { tls } = place;
+/** The configuration common to both: one worker per core, sendfile, keep-alive. */
+function server(options: StartOptions, port: number, http: string, locations: string): string {
+  const { tls } = options;
   const certificate = tls
     ? `    ssl_certificate ${tls.certificateFile};\n    ssl_certificate_key ${tls.keyFile};\n`
     : "";
   return `daemon off;
 user root;
 worker_processes auto;
-pid ${place.scratch.file(`nginx-${port}.pid`)};
+pid ${options.scratch.file(`nginx-${port}.pid`)};
 error_log stderr crit;
 events { worker_connections 4096; }
 http {
@@ -22,11 +22,11 @@ http {
   keepalive_requests 1000000000;
   open_file_cache max=1000 inactive=60s;
   default_type application/octet-stream;
-  client_body_temp_path ${place.scratch.file("body")};
-  proxy_temp_path ${place.scratch.file("proxy")};
-  fastcgi_temp_path ${place.scratch.file("fastcgi")};
-  uwsgi_temp_path ${place.scratch.file("uwsgi")};
-  scgi_temp_path ${place.scratch.file("scgi")};
+  client_body_temp_path ${options.scratch.file("body")};
+  proxy_temp_path ${options.scratch.file("proxy")};
+  fastcgi_temp_path ${options.scratch.file("fastcgi")};
+  uwsgi_temp_path ${options.scratch.file("uwsgi")};
+  scgi_temp_path ${options.scratch.file("scgi")};
 ${http}
   server {
     listen 127.0.0.1:${port} ${tls ? "ssl " : ""}backlog=4096;
@@ -37,17 +37,17 @@ ${locations}
 `;
 }
 
-/** The same bytes as plain files: what a server can do on this machine at best. */
-export async function nginxStatic(place: Place, port: number): Promise<string> {
-  const { large, herd, layer, small, manifest } = place.stock;
-  const root = join(place.data, "v2/bench/app");
+/** Serves the same bytes as static files: an upper bound for any server on this machine. */
+export async function nginxStatic(options: StartOptions, port: number): Promise<string> {
+  const { large, herd, layer, small, manifest } = options.blobs;
+  const root = join(options.data, "v2/bench/app");
   await mkdir(join(root, "blobs"), { recursive: true });
   await mkdir(join(root, "manifests"), { recursive: true });
   for (const blob of [large, herd, layer, small])
     await write(join(root, "blobs", blob.digest), blob);
   for (const name of ["1", manifest.digest]) await write(join(root, "manifests", name), manifest);
   const type = `    location /v2/bench/app/manifests/ { default_type ${OCI_MANIFEST}; }`;
-  return server(place, port, "", `    root ${place.data};\n${type}`);
+  return server(options, port, "", `    root ${options.data};\n${type}`);
 }
 
 async function write(file: string, content: { chunks(): Iterable<Uint8Array> }): Promise<void> {
@@ -60,11 +60,13 @@ async function write(file: string, content: { chunks(): Iterable<Uint8Array> }):
   await writer.end();
 }
 
-/** The usual recipe for large files: slices, one fetch of each at a time. */
-export async function nginxCache(place: Place, port: number): Promise<string> {
-  const path = join(place.data, "cache");
+/**
+ * The usual configuration for caching large files: slices, each fetched once (`proxy_cache_lock`).
+ */
+export async function nginxCache(options: StartOptions, port: number): Promise<string> {
+  const path = join(options.data, "cache");
   const http = `  proxy_cache_path ${path} keys_zone=bench:10m max_size=20g inactive=1d;
-  upstream registry { server ${new URL(place.upstream).host}; keepalive 32; }`;
+  upstream registry { server ${new URL(options.upstream).host}; keepalive 32; }`;
   const shared = `      proxy_pass http://registry;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -82,5 +84,5 @@ ${shared}
       proxy_cache_key $uri$http_accept;
 ${shared}
     }`;
-  return server(place, port, http, locations);
+  return server(options, port, http, locations);
 }

@@ -1,4 +1,4 @@
--- For wrk: a client that asks now and then, and tells how long it waited, in milliseconds.
+-- A script for wrk: waits 4 ms before each request, and prints latencies in milliseconds as JSON.
 function delay()
   return 4
 end
@@ -8,13 +8,13 @@ function done(summary, latency)
   local median = latency:percentile(50)
   local slow = 0
   for i = 1, #latency do
-    local wait, count = latency(i)
-    if wait > 2 * median then
+    local value, count = latency(i)
+    if value > 2 * median then
       slow = slow + count
     end
   end
   io.write(string.format(
-    'waits {"count": %d, "failed": %d, "p50": %f, "p99": %f, "slowest": %f, "slow": %d}\n',
+    'latencies {"count": %d, "failed": %d, "p50": %f, "p99": %f, "max": %f, "slow": %d}\n',
     summary.requests,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
     median / 1000,

@@ -1,13 +1,13 @@
-import type { Judged, Row } from "./results.ts";
+import type { GoalResult, Row } from "./results.ts";
 
-/** Three digits say all that a measurement knows. */
-export function shown(value: number): string {
+/** A figure with three significant digits: a measurement is no more precise than that. */
+export function formatFigure(value: number): string {
   if (!Number.isFinite(value)) return "–";
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
   return String(Number(value.toPrecision(3)));
 }
 
-/** A table in Markdown: a line for each figure, a column for each system. */
+/** A Markdown table with a line per figure and a column per system. */
 export function table(rows: readonly Row[]): string {
   const systems = [...new Set(rows.map(({ system }) => system))];
   const figures = [...Map.groupBy(rows, ({ workload, figure }) => `${workload}\0${figure}`)];
@@ -21,20 +21,21 @@ export function table(rows: readonly Row[]): string {
 
 function cell(row: Row | undefined): string {
   if (!row) return "";
-  const { median, least, most } = row;
-  const spread = row.rounds > 1 ? ` (${shown(least)}–${shown(most)})` : "";
-  return `${shown(median)}${spread}`;
+  const { median, min, max } = row;
+  const range = row.rounds > 1 ? ` (${formatFigure(min)}–${formatFigure(max)})` : "";
+  return `${formatFigure(median)}${range}`;
 }
 
-export function goalTable(judged: readonly Judged[]): string {
-  const lines = judged.map((goal) => [
-    goal.system === undefined ? goal.workload : `${goal.workload}, ${goal.system}`,
-    goal.against === undefined ? goal.figure : `${goal.figure}, over ${goal.against}`,
-    shown(goal.value),
-    goal.atLeast === undefined ? `≤ ${goal.atMost}` : `≥ ${goal.atLeast}`,
-    goal.holds ? "yes" : "no",
+/** A Markdown table of the goals, and whether each is met. */
+export function goalTable(results: readonly GoalResult[]): string {
+  const lines = results.map((result) => [
+    result.system === undefined ? result.workload : `${result.workload}, ${result.system}`,
+    result.against === undefined ? result.figure : `${result.figure}, over ${result.against}`,
+    formatFigure(result.value),
+    result.atLeast === undefined ? `≤ ${result.atMost}` : `≥ ${result.atLeast}`,
+    result.isMet ? "yes" : "no",
   ]);
-  return markdown([["Workload", "Figure", "Entrepot", "Goal", "Reached"], ...lines]);
+  return markdown([["Workload", "Figure", "Entrepot", "Goal", "Met"], ...lines]);
 }
 
 function markdown([head = [], ...lines]: readonly string[][]): string {
@@ -57,7 +58,7 @@ const PLOTTED: readonly (readonly [workload: string, figure: string])[] = [
 ];
 const [WIDTH, BAR, GAP, LABEL] = [760, 18, 14, 150];
 
-/** Bars for the figures that say most, each group on its own scale. */
+/** An SVG bar chart of the most important figures, each group on its own scale. */
 export function plot(rows: readonly Row[]): string {
   const parts: string[] = [];
   let y = GAP;
@@ -66,14 +67,14 @@ export function plot(rows: readonly Row[]): string {
     if (group.length === 0) continue;
     parts.push(`<text x="8" y="${y + 12}" font-weight="bold">${workload}: ${figure}</text>`);
     y += BAR + 4;
-    const most = Math.max(...group.map((row) => row.median));
+    const max = Math.max(...group.map((row) => row.median));
     for (const { system, median } of group) {
-      const width = Math.max(1, (median / most) * (WIDTH - LABEL - 90));
+      const width = Math.max(1, (median / max) * (WIDTH - LABEL - 90));
       const colour = system === "entrepot" ? "#1f6f8b" : "#b9c4c9";
       parts.push(
         `<text x="${LABEL - 6}" y="${y + 13}" text-anchor="end">${system}</text>`,
         `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" fill="${colour}"/>`,
-        `<text x="${(LABEL + width + 6).toFixed(1)}" y="${y + 13}">${shown(median)}</text>`,
+        `<text x="${(LABEL + width + 6).toFixed(1)}" y="${y + 13}">${formatFigure(median)}</text>`,
       );
       y += BAR;
     }

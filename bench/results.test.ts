@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { baselineOf, regressions } from "./guard.ts";
-import { goalTable, shown, table } from "./report.ts";
+import { formatFigure, goalTable, table } from "./report.ts";
 import { type Goal, judge, type Measurement, summarise } from "./results.ts";
 
 const measured = (system: string, ...values: number[]): Measurement[] =>
@@ -9,7 +9,7 @@ const measured = (system: string, ...values: number[]): Measurement[] =>
 const rows = summarise([...measured("entrepot", 50, 70, 60), ...measured("nginx", 100, 120)]);
 const goal: Goal = { workload: "hit", figure: "requests/s", against: "nginx", atLeast: 0.5 };
 
-test("rounds become a median and a spread, and systems columns", () => {
+test("the table has a column per system, with the median and range of all rounds", () => {
   expect(table(rows)).toBe(
     [
       "| Workload | Figure     | entrepot   | nginx         |",
@@ -22,31 +22,31 @@ test("rounds become a median and a spread, and systems columns", () => {
 test.each([
   [0.5, true],
   [0.6, false],
-])("a ratio of medians is held against its goal of %d", (atLeast, holds) => {
-  const [judged] = judge([{ ...goal, atLeast }], rows);
-  expect(judged?.value).toBeCloseTo(60 / 110);
-  expect(judged?.holds).toBe(holds);
-  expect(goalTable(judged ? [judged] : [])).toContain(`≥ ${atLeast}`);
+])("a ratio of medians is compared with a goal of at least %d", (atLeast, isMet) => {
+  const [result] = judge([{ ...goal, atLeast }], rows);
+  expect(result?.value).toBeCloseTo(60 / 110);
+  expect(result?.isMet).toBe(isMet);
+  expect(goalTable(result ? [result] : [])).toContain(`≥ ${atLeast}`);
 });
 
-test("what was not measured is not judged", () => {
+test("a goal without measurements has no result", () => {
   expect(judge([{ ...goal, against: "another" }], rows)).toEqual([]);
 });
 
-test("the guard lets noise through and a fall not", () => {
-  const judged = judge([goal], rows);
-  const baseline = baselineOf(judged);
+test("a ratio within the tolerance passes the guard, and a worse one is reported", () => {
+  const results = judge([goal], rows);
+  const baseline = baselineOf(results);
   expect(baseline).toEqual([{ key: "hit: requests/s, over nginx", value: 0.5455 }]);
-  expect(regressions(judged, baseline)).toEqual([]);
+  expect(regressions(results, baseline)).toEqual([]);
   const before = [{ key: "hit: requests/s, over nginx", value: 0.8 }];
-  expect(regressions(judged, before)).toEqual([
-    "hit: requests/s, over nginx is 0.545, and was 0.8",
+  expect(regressions(results, before)).toEqual([
+    "hit: requests/s, over nginx is 0.545, the baseline is 0.8",
   ]);
 });
 
-test("a figure that has no peer is the machine's, and not kept", () => {
-  const alone: Goal = { workload: "hit", figure: "requests/s", atLeast: 1 };
-  expect(baselineOf(judge([alone], rows))).toEqual([]);
+test("an absolute figure is not part of the baseline", () => {
+  const absolute: Goal = { workload: "hit", figure: "requests/s", atLeast: 1 };
+  expect(baselineOf(judge([absolute], rows))).toEqual([]);
 });
 
 test.each([
@@ -55,6 +55,6 @@ test.each([
   [99.95, "100"],
   [1, "1"],
   [NaN, "–"],
-])("%d is shown as %s", (value, text) => {
-  expect(shown(value)).toBe(text);
+])("%d is formatted as %s", (value, text) => {
+  expect(formatFigure(value)).toBe(text);
 });

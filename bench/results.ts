@@ -1,4 +1,4 @@
-/** One figure of one round. */
+/** The value of one figure in one round. */
 export interface Measurement {
   readonly workload: string;
   /** What was measured: `GB/s`, `requests/s`, `p99 ms`. */
@@ -7,14 +7,14 @@ export interface Measurement {
   readonly value: number;
 }
 
+/** One figure over all rounds. */
 export interface Row {
   readonly workload: string;
   readonly figure: string;
   readonly system: string;
   readonly median: number;
-  /** The least and the most of all rounds. */
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
   readonly rounds: number;
 }
 
@@ -24,7 +24,7 @@ export function median(values: readonly number[]): number {
   return ((low ?? NaN) + (high ?? NaN)) / 2;
 }
 
-/** All rounds of each figure together, in the order in which they were first measured. */
+/** Summarises all rounds of each figure, in the order of the first measurements. */
 export function summarise(measurements: readonly Measurement[]): Row[] {
   const groups = Map.groupBy(measurements, (one) =>
     [one.workload, one.figure, one.system].join("\0"),
@@ -38,31 +38,32 @@ export function summarise(measurements: readonly Measurement[]): Row[] {
       figure: first.figure,
       system: first.system,
       median: median(values),
-      least: Math.min(...values),
-      most: Math.max(...values),
+      min: Math.min(...values),
+      max: Math.max(...values),
       rounds: values.length,
     };
   });
 }
 
-/** What has to hold between two medians, or of one where there is nothing to compare it with. */
+/** A limit for a median, or for the ratio of two medians. */
 export interface Goal {
   readonly workload: string;
   readonly figure: string;
+  /** The system that must meet the goal; `entrepot` if absent. */
   readonly system?: string;
-  /** Entrepot's figure is divided by this system's; absent for the figure itself. */
+  /** The figure is divided by this system's; absent for an absolute figure. */
   readonly against?: string;
   readonly atLeast?: number;
   readonly atMost?: number;
 }
 
-export interface Judged extends Goal {
+export interface GoalResult extends Goal {
   readonly value: number;
-  readonly holds: boolean;
+  readonly isMet: boolean;
 }
 
-/** Goals of which nothing was measured are left out. */
-export function judge(goals: readonly Goal[], rows: readonly Row[]): Judged[] {
+/** Compares the measurements with the goals. Goals without measurements are omitted. */
+export function judge(goals: readonly Goal[], rows: readonly Row[]): GoalResult[] {
   return goals.flatMap((goal) => {
     const find = (system: string): number | undefined =>
       rows.find(
@@ -73,7 +74,7 @@ export function judge(goals: readonly Goal[], rows: readonly Row[]): Judged[] {
     const other = goal.against === undefined ? 1 : find(goal.against);
     if (own === undefined || other === undefined) return [];
     const value = own / other;
-    const holds = value >= (goal.atLeast ?? -Infinity) && value <= (goal.atMost ?? Infinity);
-    return [{ ...goal, value, holds }];
+    const isMet = value >= (goal.atLeast ?? -Infinity) && value <= (goal.atMost ?? Infinity);
+    return [{ ...goal, value, isMet }];
   });
 }

@@ -3,10 +3,10 @@ import type { TempDir } from "../test/harness/places.ts";
 import { loadAverage } from "./kernel.ts";
 import type { Measurement } from "./results.ts";
 import { type Running, start, type SystemName } from "./systems.ts";
-import type { Shape, Upstream } from "./upstream.ts";
+import type { LinkShape, Upstream } from "./upstream.ts";
 
-/** A registry on the other side of a line: 50 ms there and back, 100 MB/s. */
-export const FAR: Shape = { roundTrip: 50, rate: 100 };
+/** The network link to a distant registry: 50 ms round trip, 100 MB/s. */
+export const FAR: LinkShape = { roundTripMs: 50, megabytesPerSecond: 100 };
 
 export interface RunOptions {
   readonly upstream: Upstream;
@@ -14,14 +14,14 @@ export interface RunOptions {
   readonly quick: boolean;
 }
 
-/** A run of the whole bench: what the workloads share, and what they have found. */
+/** One run of the benchmark: what the workloads share, and their measurements. */
 export class Run {
   readonly upstream: Upstream;
   readonly dir: TempDir;
   readonly quick: boolean;
   readonly measurements: Measurement[] = [];
-  readonly #started = performance.now();
-  #fresh = 0;
+  readonly #startedAt = performance.now();
+  #emptyStarts = 0;
 
   constructor({ upstream, dir, quick }: RunOptions) {
     this.upstream = upstream;
@@ -34,10 +34,10 @@ export class Run {
   }
 
   get seconds(): number {
-    return (performance.now() - this.#started) / 1000;
+    return (performance.now() - this.#startedAt) / 1000;
   }
 
-  /** Shows what is being done, on standard error: results go to standard output. */
+  /** Prints progress to standard error; the results go to standard output. */
   step(text: string): void {
     const elapsed = this.seconds.toFixed(0).padStart(4);
     process.stderr.write(`${elapsed} s  ${text}  (load ${loadAverage()})\n`);
@@ -49,25 +49,25 @@ export class Run {
     }
   }
 
-  /** A system that keeps its content from one round to the next. */
+  /** Starts a system whose storage is kept from one round to the next. */
   start(name: SystemName, upstream: string, tls?: Certificate): Promise<Running> {
     return this.#start(name, upstream, this.dir.file(name), tls);
   }
 
-  /** A system that has nothing yet. */
+  /** Starts a system with empty storage. */
   startEmpty(name: SystemName, upstream: string): Promise<Running> {
-    this.#fresh += 1;
-    return this.#start(name, upstream, this.dir.file(`${name}-${this.#fresh}`));
+    this.#emptyStarts += 1;
+    return this.#start(name, upstream, this.dir.file(`${name}-${this.#emptyStarts}`));
   }
 
-  /** Entrepot with content of its own, in as much as it may keep. */
-  startBound(upstream: string, place: { data: string; maxSize: number }): Promise<Running> {
-    const { stock } = this.upstream;
-    return start("entrepot", { upstream, ...place, scratch: this.dir, stock });
+  /** Starts Entrepot with a given data directory and `storage.maxSize` (in bytes). */
+  startLimited(upstream: string, storage: { data: string; maxSize: number }): Promise<Running> {
+    const { blobs } = this.upstream;
+    return start("entrepot", { upstream, ...storage, scratch: this.dir, blobs });
   }
 
   #start(name: SystemName, upstream: string, data: string, tls?: Certificate): Promise<Running> {
-    const { stock } = this.upstream;
-    return start(name, { upstream, data, scratch: this.dir, stock, tls });
+    const { blobs } = this.upstream;
+    return start(name, { upstream, data, scratch: this.dir, blobs, tls });
   }
 }

@@ -1,68 +1,77 @@
-// A line of a given length and width to a server: `bun shaper.ts <port> <round trip, ms> <MB/s>`. It
-// runs in a process of its own, so that its work is nobody's who is measured, and prints its port.
+// A TCP proxy that simulates a network link with a given round-trip time and bandwidth: `bun
+// shaper.ts <port> <round trip, ms> <MB/s>`. Runs in a process of its own, so that its CPU time is
+// not attributed to a measured program. Prints the port that it listens on.
 import { connect, createServer, type Socket } from "node:net";
 
-/** Bytes on the line, beyond what it holds by its length and width, before the sender has to wait. */
+/** Bytes in flight, beyond the link's bandwidth-delay product, before the sender must wait. */
 const SLACK = 256 * 1024;
 
-/** One direction of the line. All connections share its width, as they do a real one's. */
-class Line {
-  /** When the last byte that was put on it has left the sender, in milliseconds. */
-  #free = 0;
+/** One direction of the link. All connections share its bandwidth, as on a real link. */
+class Direction {
+  /** When the last byte accepted so far leaves the sender, as a `performance.now()` time. */
+  #idleAt = 0;
 
-  /** @param bytesPerMs 0 where it is as wide as one likes */
+  /**
+   * @param delay one-way delay in milliseconds
+   * @param bytesPerMs bandwidth; 0 for unlimited
+   */
   constructor(
     readonly delay: number,
     readonly bytesPerMs: number,
   ) {}
 
-  /** When a piece that is sent now has arrived. */
+  /** Reserves bandwidth for bytes sent now, and returns when the last of them arrives. */
   arrival(bytes: number): number {
     const now = performance.now();
-    const took = this.bytesPerMs > 0 ? bytes / this.bytesPerMs : 0;
-    this.#free = Math.max(now, this.#free) + took;
-    return this.#free + this.delay;
+    const duration = this.bytesPerMs > 0 ? bytes / this.bytesPerMs : 0;
+    this.#idleAt = Math.max(now, this.#idleAt) + duration;
+    return this.#idleAt + this.delay;
   }
 
+  /** The maximum of bytes in flight per connection. */
   get capacity(): number {
     return this.bytesPerMs > 0 ? 2 * this.delay * this.bytesPerMs + SLACK : Infinity;
   }
 }
 
-/** Carries what one socket sends to the other, each piece when its time has come. */
-function carry(from: Socket, to: Socket, line: Line, head: number): void {
-  const pieces: { at: number; bytes: Buffer | undefined }[] = [];
-  let onTheWay = 0;
+/**
+ * Forwards everything from one socket to the other, each chunk at its arrival time.
+ *
+ * @param earliest no chunk arrives before this `performance.now()` time
+ */
+function forward(from: Socket, to: Socket, direction: Direction, earliest: number): void {
+  const queue: { at: number; bytes: Buffer | undefined }[] = [];
+  let inFlight = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const deliver = (): void => {
     timer = undefined;
-    for (let next = pieces[0]; next && next.at <= performance.now(); next = pieces[0]) {
-      pieces.shift();
+    for (let next = queue[0]; next && next.at <= performance.now(); next = queue[0]) {
+      queue.shift();
       if (!next.bytes) {
         to.end();
         return;
       }
-      onTheWay -= next.bytes.byteLength;
+      inFlight -= next.bytes.byteLength;
       if (!to.write(next.bytes)) {
         to.once("drain", deliver);
         return;
       }
     }
-    if (onTheWay < line.capacity) from.resume();
-    plan();
+    if (inFlight < direction.capacity) from.resume();
+    schedule();
   };
-  const plan = (): void => {
-    const [next] = pieces;
+  const schedule = (): void => {
+    const [next] = queue;
     if (next) timer ??= setTimeout(deliver, Math.max(0, next.at - performance.now()));
   };
   const send = (bytes: Buffer | undefined): void => {
-    const arrival = line.arrival(bytes?.byteLength ?? 0);
-    pieces.push({ at: Math.max(arrival, head), bytes });
-    onTheWay += bytes?.byteLength ?? 0;
-    if (onTheWay >= line.capacity) from.pause();
-    plan();
+    const arrival = direction.arrival(bytes?.byteLength ?? 0);
+    queue.push({ at: Math.max(arrival, earliest), bytes });
+    inFlight += bytes?.byteLength ?? 0;
+    if (inFlight >= direction.capacity) from.pause();
+    schedule();
   };
-  if (line.delay === 0 && line.bytesPerMs === 0) {
+  if (direction.delay === 0 && direction.bytesPerMs === 0) {
     from.pipe(to);
   } else {
     from.on("data", send);
@@ -72,9 +81,9 @@ function carry(from: Socket, to: Socket, line: Line, head: number): void {
   from.on("close", () => clearTimeout(timer));
 }
 
-const [port, roundTrip, rate] = process.argv.slice(2).map(Number);
-const there = new Line((roundTrip ?? 0) / 2, 0);
-const back = new Line((roundTrip ?? 0) / 2, ((rate ?? 0) * 1e6) / 1000);
+const [port, roundTripMs = 0, megabytesPerSecond = 0] = process.argv.slice(2).map(Number);
+const toUpstream = new Direction(roundTripMs / 2, 0);
+const toClient = new Direction(roundTripMs / 2, (megabytesPerSecond * 1e6) / 1000);
 const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
   const upstream = connect({
     port: port ?? 0,
@@ -82,10 +91,10 @@ const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => 
     allowHalfOpen: true,
     noDelay: true,
   });
-  // Opening a connection takes a round trip, which a connection to this machine does not.
-  const opened = performance.now() + 2 * there.delay;
-  carry(client, upstream, there, opened);
-  carry(upstream, client, back, opened);
+  // The TCP handshake takes a round trip on a real link, but no time on this machine.
+  const connectedAt = performance.now() + 2 * toUpstream.delay;
+  forward(client, upstream, toUpstream, connectedAt);
+  forward(upstream, client, toClient, connectedAt);
 });
 server.listen(0, "127.0.0.1", () => {
   const address = server.address();

@@ -8,14 +8,14 @@ import type { Run } from "./run.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
-/** A start takes a tenth of a second, so that many can be had for a median. */
+/** A start takes only a tenth of a second, so the median of many is affordable. */
 const STARTS = 15;
 
-/** From the start of the program to the first content that it gives, with a full store. */
+/** The time from starting the program to its first served blob, with a full store. */
 export async function measureStartup(run: Run): Promise<void> {
   const count = run.quick ? 10_000 : 100_000;
   const workload = `start with ${count.toLocaleString("en")} blobs`;
-  run.step(`making a store of ${count} blobs`);
+  run.step(`creating a store of ${count} blobs`);
   const data = run.dir.file("many");
   const path = await makeStore(data, count);
   const config = run.dir.file("many.yaml");
@@ -25,20 +25,20 @@ export async function measureStartup(run: Run): Promise<void> {
     run.step("building the single executable");
     programs["executable"] = build(process.arch, run.dir.file("built"));
   }
-  const places = ["--config", config, "--data", data];
+  const flags = ["--config", config, "--data", data];
   for (let start = 0; start < STARTS; start += 1) {
-    // In turns, so that what else the machine does falls on both alike.
+    // Alternating, so that other load on the machine affects both equally.
     for (const [system, program] of Object.entries(programs)) {
       if (start === 0) run.step(`${STARTS} starts of ${system}`);
-      const figures = await startOnce([program, "serve", ...places], path);
+      const figures = await startOnce([program, "serve", ...flags], path);
       run.add(workload, system, figures);
     }
   }
 }
 
 /**
- * One start. The cache's own word that it listens is acted upon as it comes: asking again and again
- * whether it does would add to the time, and take from it what it measures.
+ * Measures one start. Waits for the cache's log line that it listens: polling would add to the
+ * time, and compete with the cache for the CPU.
  */
 async function startOnce(
   command: readonly string[],
@@ -46,13 +46,13 @@ async function startOnce(
 ): Promise<Readonly<Record<string, number>>> {
   const { promise, resolve, reject } = Promise.withResolvers<{ address: string; pid: number }>();
   const anyPort = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
-  const started = performance.now();
+  const startedAt = performance.now();
   await using cache = new ChildProcess({
     name: "entrepot",
     command: [...command, ...anyPort],
     onLine: (line) => {
-      const told = /"listen":"([^"]+)"/.exec(line)?.[1];
-      if (told !== undefined) resolve({ address: told, pid: cache.pid });
+      const address = /"listen":"([^"]+)"/.exec(line)?.[1];
+      if (address !== undefined) resolve({ address, pid: cache.pid });
     },
     ready: () => true,
   });
@@ -60,9 +60,9 @@ async function startOnce(
   const { address, pid } = await promise;
   const response = await fetch(`http://${address}${path}`);
   const body = await response.text();
-  const milliseconds = performance.now() - started;
+  const milliseconds = performance.now() - startedAt;
   if (response.status !== 200 || !body.startsWith("blob ")) {
-    throw new Error(`the first answer was ${response.status}: ${body}`);
+    throw new Error(`the first response was ${response.status}: ${body}`);
   }
-  return { "first answer ms": milliseconds, "peak MB": peakMegabytes([pid]) };
+  return { "first response ms": milliseconds, "peak MB": peakMegabytes([pid]) };
 }

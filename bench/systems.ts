@@ -5,31 +5,31 @@ import { localUpstream } from "../test/harness/entrepot.ts";
 import { freePort } from "../test/harness/places.ts";
 import { startProcess } from "../test/harness/processes.ts";
 import { nginxCache, nginxStatic } from "./nginx.ts";
-import type { Place } from "./place.ts";
+import type { StartOptions } from "./start-options.ts";
 
 export type SystemName = "entrepot" | "docker-registry" | "nginx-cache" | "nginx-static";
 
 export interface Running extends AsyncDisposable {
   readonly name: SystemName;
   readonly pid: number;
-  /** Its metrics, where it has any. */
+  /** The URL of its metrics, if it has any. */
   readonly metrics?: string;
-  /** The whole address of a path such as `blobs/sha256:…` in `bench/app`. */
+  /** The URL of a path such as `blobs/sha256:…` in the repository `bench/app`. */
   at(this: void, path: string): string;
 }
 
-/** Starts one of the systems that are compared. */
-export async function start(name: SystemName, place: Place): Promise<Running> {
-  await mkdir(place.data, { recursive: true });
+/** Starts one of the compared systems. */
+export async function start(name: SystemName, options: StartOptions): Promise<Running> {
+  await mkdir(options.data, { recursive: true });
   switch (name) {
     case "entrepot":
-      return entrepot(place);
+      return entrepot(options);
     case "docker-registry":
-      return dockerRegistry(place);
+      return dockerRegistry(options);
     case "nginx-cache":
-      return nginx(name, place, (port) => nginxCache(place, port));
+      return nginx(name, options, (port) => nginxCache(options, port));
     case "nginx-static":
-      return nginx(name, place, (port) => nginxStatic(place, port));
+      return nginx(name, options, (port) => nginxStatic(options, port));
   }
 }
 
@@ -37,19 +37,19 @@ const ANY_CERTIFICATE = { tls: { rejectUnauthorized: false } };
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
 /**
- * As people run it, with a line in the log for each request. They go to a file: a reader here would
- * take a core of the machine that is measured.
+ * Entrepot as in production, with a log line per request. The log goes to a file: reading it here
+ * would use a CPU core of the measured machine.
  */
-async function entrepot({ upstream, data, scratch, maxSize, tls }: Place): Promise<Running> {
+async function entrepot({ upstream, data, scratch, maxSize, tls }: StartOptions): Promise<Running> {
   const [config, log] = [scratch.file("entrepot.yaml"), scratch.file("entrepot.log")];
   const settings = { ...localUpstream(upstream), tagTtl: "1h" };
   const storage = maxSize === undefined ? {} : { storage: { maxSize, minFree: 0 } };
-  const secure = tls ? { tls: { certificate: tls.certificateFile, key: tls.keyFile } } : {};
-  const all = { ...storage, ...secure, upstreams: { "bench.test": settings } };
-  await writeFile(config, JSON.stringify(all)); // YAML includes JSON.
+  const identity = tls ? { tls: { certificate: tls.certificateFile, key: tls.keyFile } } : {};
+  const all = { ...storage, ...identity, upstreams: { "bench.test": settings } };
+  await writeFile(config, JSON.stringify(all)); // JSON is valid YAML.
   const [address, admin] = [`127.0.0.1:${freePort()}`, `127.0.0.1:${freePort()}`];
-  const places = ["--config", config, "--data", data, "--listen", address, "--admin", admin];
-  const serve = ["serve", ...places, "--log-format", "json"];
+  const flags = ["--config", config, "--data", data, "--listen", address, "--admin", admin];
+  const serve = ["serve", ...flags, "--log-format", "json"];
   const url = `${tls ? "https" : "http"}://${address}`;
   const child = await startProcess({
     name: "entrepot",
@@ -65,7 +65,7 @@ async function entrepot({ upstream, data, scratch, maxSize, tls }: Place): Promi
   };
 }
 
-async function dockerRegistry({ upstream, data, tls }: Place): Promise<Running> {
+async function dockerRegistry({ upstream, data, tls }: StartOptions): Promise<Running> {
   const options = { storage: data, proxy: { remoteurl: upstream } };
   const registry = await startDockerRegistry({ ...options, ...(tls ? { tls } : {}) });
   return {
@@ -78,7 +78,7 @@ async function dockerRegistry({ upstream, data, tls }: Place): Promise<Running> 
 
 async function nginx(
   name: SystemName,
-  { scratch, tls }: Place,
+  { scratch, tls }: StartOptions,
   configure: (port: number) => Promise<string>,
 ): Promise<Running> {
   const port = freePort();

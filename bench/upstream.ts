@@ -14,25 +14,29 @@ import { OCI_MANIFEST } from "../src/oci/media-types.ts";
 
 export const MIB = 1024 * 1024;
 
-/** What the registry out there has, all of it in the repository `bench/app`, tag `1`. */
-export interface Stock {
+/** The upstream's image `bench/app:1`: its manifest and blobs. */
+export interface BenchBlobs {
+  /** 256 MiB. */
   readonly large: Content;
+  /** 200 MiB. */
   readonly herd: Content;
+  /** 2 GiB; 256 MiB in quick runs. */
   readonly huge: Content;
-  /** As large as many a layer. */
+  /** 16 MiB, the size of many layers. */
   readonly layer: Content;
+  /** 10 KiB. */
   readonly small: SmallContent;
   readonly manifest: SmallContent;
 }
 
-/** The registry that everything is pulled from. */
+/** The registry that the compared systems cache. */
 export class Upstream implements AsyncDisposable {
   readonly registry: DockerRegistry;
-  readonly stock: Stock;
+  readonly blobs: BenchBlobs;
 
-  constructor(registry: DockerRegistry, stock: Stock) {
+  constructor(registry: DockerRegistry, blobs: BenchBlobs) {
     this.registry = registry;
-    this.stock = stock;
+    this.blobs = blobs;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -65,24 +69,26 @@ export async function startUpstream(hugeBytes: number): Promise<Upstream> {
   return new Upstream(registry, { large, herd, huge, layer, small, manifest });
 }
 
-export interface Shape {
-  /** Of a round trip, in milliseconds. */
-  readonly roundTrip: number;
-  /** In MB/s. */
-  readonly rate: number;
+export interface LinkShape {
+  readonly roundTripMs: number;
+  /** Bandwidth towards the client; 0 for unlimited. */
+  readonly megabytesPerSecond: number;
 }
 
-export interface Shaped extends AsyncDisposable {
+export interface ShapedLink extends AsyncDisposable {
   readonly url: string;
 }
 
-/** The line to a server on this machine, made as long and narrow as a real one. */
-export async function shaped(port: number, { roundTrip, rate }: Shape): Promise<Shaped> {
+/** Starts a proxy to a server on this machine that simulates a network link (see shaper.ts). */
+export async function startShaper(
+  port: number,
+  { roundTripMs, megabytesPerSecond }: LinkShape,
+): Promise<ShapedLink> {
   let listening = 0;
   const program = fileURLToPath(new URL("shaper.ts", import.meta.url));
   const child = await startProcess({
     name: "the shaper",
-    command: [process.execPath, program, ...[port, roundTrip, rate].map(String)],
+    command: [process.execPath, program, ...[port, roundTripMs, megabytesPerSecond].map(String)],
     onLine: (line) => (listening ||= Number(/^port (\d+)$/.exec(line)?.[1] ?? 0)),
     ready: () => listening > 0,
   });

@@ -1,12 +1,13 @@
-// Clients that ask for the same at the same moment: `bun crowd.ts <url> <clients>`. All in one process,
-// so that none begins later than the others because its program was loaded later. Prints for each,
-// in milliseconds since the moment they began, its first byte of the body and its last.
+// Concurrent clients that request the same URL: `bun herd-clients.ts <url> <clients>`. They share
+// one process, so that none starts later because of its own startup time. Prints a JSON array with
+// the times of each client's first and last body byte, in milliseconds since the common start, and
+// its byte count.
 import type { Download } from "./load.ts";
 
-async function ask(url: URL, began: number): Promise<Download> {
+async function download(url: URL, startedAt: number): Promise<Download> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let [head, first, last, bytes] = ["", 0, 0, 0];
-  const isHeadOver = (): boolean => head.includes("\r\n\r\n");
+  const isHeadComplete = (): boolean => head.includes("\r\n\r\n");
   await Bun.connect({
     hostname: url.hostname,
     port: Number(url.port),
@@ -16,14 +17,14 @@ async function ask(url: URL, began: number): Promise<Download> {
         socket.write(`${[...lines, "Accept: */*", "Connection: close"].join("\r\n")}\r\n\r\n`);
       },
       data(_, chunk) {
-        last = performance.now() - began;
-        if (isHeadOver()) {
+        last = performance.now() - startedAt;
+        if (isHeadComplete()) {
           first ||= last;
           bytes += chunk.byteLength;
           return;
         }
         head += chunk.toString("latin1");
-        if (!isHeadOver()) return;
+        if (!isHeadComplete()) return;
         const rest = head.length - head.indexOf("\r\n\r\n") - 4;
         if (rest > 0) first = last;
         bytes = rest;
@@ -33,13 +34,13 @@ async function ask(url: URL, began: number): Promise<Download> {
     },
   });
   await promise;
-  if (!head.startsWith("HTTP/1.1 200 ")) throw new Error(`${url.href} was answered ${head}`);
+  if (!head.startsWith("HTTP/1.1 200 ")) throw new Error(`${url.href} returned ${head}`);
   return { first, last, bytes };
 }
 
 const [address = "", clients = "1"] = process.argv.slice(2);
-const began = performance.now();
-const each = await Promise.all(
-  Array.from({ length: Number(clients) }, () => ask(new URL(address), began)),
+const startedAt = performance.now();
+const downloads = await Promise.all(
+  Array.from({ length: Number(clients) }, () => download(new URL(address), startedAt)),
 );
-console.log(JSON.stringify(each));
+console.log(JSON.stringify(downloads));
