@@ -1,5 +1,5 @@
-// `npm run bench`: installs what is missing and measures Entrepot beside its peers. Flags go behind
-// two dashes: `npm run bench -- --quick`.
+// `npm run bench`: installs what is missing, then benchmarks Entrepot against other caches. Pass
+// flags after `--`: `npm run bench -- --quick`.
 import path from "node:path";
 import { findBun, root } from "./bun.mjs";
 import { ensureBundle } from "./bundle.mjs";
@@ -12,7 +12,7 @@ try {
   ensureBundle();
   const { available } = await ensureDebianPackages({ ...packages, ...benchPackages });
   const args = [path.join(root, "bench/bench.ts"), ...process.argv.slice(2)];
-  // Without its peers there is nothing to compare with.
+  // Without the other caches there is nothing to compare with.
   process.exitCode = available ? await run(findBun(), args, { cwd: root }) : 1;
 } catch (error) {
   console.error(error.message);

@@ -1,1 +1,1 @@
-export function build(processor: string, folder?: string): string;
+export function build(arch: string, folder?: string): string;

@@ -1,5 +1,5 @@
-// `npm run build`: one executable for Linux on each processor, in dist/. `npm run build -- x64` only
-// one of them.
+// `npm run build`: a single executable for Linux per architecture, in dist/. `npm run build -- x64`
+// builds only that one.
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -7,38 +7,42 @@ import { spawnSync } from "node:child_process";
 import { findBun, root } from "./bun.mjs";
 import { ensureInstalled } from "./install.mjs";
 
-/** The runtime of each processor, by the package in which npm has it. */
+/** Bun's build target and npm package for each architecture, as Node.js names it. */
 const runtimes = {
   x64: { target: "bun-linux-x64", name: "@oven/bun-linux-x64" },
   arm64: { target: "bun-linux-arm64", name: "@oven/bun-linux-aarch64" },
 };
 
-/** Builds the executable for a processor into a folder and returns its path. */
-export function build(processor, folder = path.join(root, "dist")) {
-  const runtime = runtimes[processor];
+/**
+ * Builds the executable for an architecture (`x64` or `arm64`) into a folder and returns its path.
+ *
+ * @throws Error if the architecture is unknown or the build fails
+ */
+export function build(arch, folder = path.join(root, "dist")) {
+  const runtime = runtimes[arch];
   if (runtime === undefined) {
-    throw new Error(`${processor} is none of ${Object.keys(runtimes).join(", ")}`);
+    throw new Error(`${arch} is not supported: use one of ${Object.keys(runtimes).join(", ")}`);
   }
   const bun = findBun();
-  const outfile = path.join(folder, `entrepot-linux-${processor}`);
+  const outfile = path.join(folder, `entrepot-linux-${arch}`);
   fs.mkdirSync(path.dirname(outfile), { recursive: true });
-  const own = process.platform === "linux" && process.arch === processor;
-  const base = own ? [] : [`--compile-executable-path=${runtimeOf(runtime.name)}`];
-  // What lies in the folder in which it is started must not change what runs.
-  const still = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
-  // Compiled ahead: a start then takes half as long. Only modules may wait at their top.
-  const ahead = ["--bytecode", "--format=esm", "--minify-syntax"];
-  const flags = ["--compile", `--target=${runtime.target}`, ...base, ...still, ...ahead];
+  const isHost = process.platform === "linux" && process.arch === arch;
+  const base = isHost ? [] : [`--compile-executable-path=${runtimeOf(runtime.name)}`];
+  // Files in the current directory must not change what the executable does.
+  const isolation = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
+  // Bytecode halves the startup time. Top-level await needs the format esm.
+  const bytecode = ["--bytecode", "--format=esm", "--minify-syntax"];
+  const flags = ["--compile", `--target=${runtime.target}`, ...base, ...isolation, ...bytecode];
   const main = path.join(root, "src/main.ts");
   const result = spawnSync(bun, ["build", ...flags, `--outfile=${outfile}`, main], {
     cwd: root,
     stdio: ["ignore", 2, 2],
   });
-  if (result.status !== 0) throw new Error(`bun build for ${processor} failed`);
+  if (result.status !== 0) throw new Error(`bun build for ${arch} failed`);
   return outfile;
 }
 
-/** Bun for another processor, from npm: only unpacked, since it does not run here. */
+/** The path of Bun for another architecture, downloaded from npm; it does not run on this machine. */
 function runtimeOf(name) {
   const { version } = JSON.parse(
     fs.readFileSync(path.join(root, "node_modules/bun/package.json"), "utf8"),
@@ -55,7 +59,11 @@ function runtimeOf(name) {
       encoding: "utf8",
     });
     const archive = packed.status === 0 ? packed.stdout.trim().split("\n").at(-1) : undefined;
-    if (!archive) throw new Error(`npm has no ${name}@${version} here: build on that processor`);
+    if (!archive) {
+      throw new Error(
+        `npm cannot fetch ${name}@${version}: build on a machine of that architecture`,
+      );
+    }
     const unpacked = spawnSync("tar", ["-xzf", archive, "package/bin/bun"], { cwd: work });
     if (unpacked.status !== 0) throw new Error(`${archive} cannot be unpacked`);
     fs.rmSync(path.join(work, archive));
@@ -70,8 +78,8 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
   try {
     ensureInstalled();
     const wanted = process.argv.slice(2);
-    for (const processor of wanted.length > 0 ? wanted : Object.keys(runtimes)) {
-      const file = build(processor);
+    for (const arch of wanted.length > 0 ? wanted : Object.keys(runtimes)) {
+      const file = build(arch);
       const size = Math.round(fs.statSync(file).size / 1e6);
       console.log(`${path.relative(process.cwd(), file)}  ${size} MB`);
     }

@@ -1,4 +1,4 @@
-// Where npm put Bun. Plain Node and no dependency; bin/entrepot asks it as well.
+// Finds the Bun that npm installed. Plain Node without dependencies; bin/entrepot runs it too.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -6,25 +6,28 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Without its install script, the package `bun` holds a stub of a few lines that only complains. */
-const SMALLEST = 1024 * 1024;
+/**
+ * A smaller file is not Bun: if its install script did not run, the package `bun` holds a script of
+ * a few lines that only prints an error.
+ */
+const MIN_BINARY_SIZE = 1024 * 1024;
 
-const systems = { win32: "windows" };
-const processors = { arm64: "aarch64" };
+const platformNames = { win32: "windows" };
+const archNames = { arm64: "aarch64" };
 
 /**
- * The path of a Bun that runs here, or undefined.
+ * The path of a Bun that runs on this machine, or undefined.
  *
- * Bun's install script moves the binary of this platform into the package `bun`. Where npm is told
- * to run no scripts, it is still where npm unpacked it: in `@oven/bun-<system>-<processor>`, beside
- * that of another C library, which may be unpacked as well and does not run.
+ * Bun's install script moves the binary of this platform into the package `bun`. If npm does not
+ * run install scripts, the binary is still in `@oven/bun-<platform>-<arch>`. npm may also have
+ * unpacked the variant for another C library (musl or glibc), which does not run.
  */
 export function findBun(folder = root) {
   const modules = path.join(folder, "node_modules");
   const installed = path.join(modules, "bun/bin/bun.exe");
   if (isBinary(installed)) return installed;
-  const system = systems[process.platform] ?? process.platform;
-  const name = `bun-${system}-${processors[process.arch] ?? process.arch}`;
+  const platform = platformNames[process.platform] ?? process.platform;
+  const name = `bun-${platform}-${archNames[process.arch] ?? process.arch}`;
   const oven = path.join(modules, "@oven");
   return listOf(oven)
     .filter((entry) => entry === name || entry.startsWith(`${name}-`))
@@ -36,7 +39,7 @@ export function findBun(folder = root) {
 function isBinary(file) {
   try {
     fs.accessSync(file, fs.constants.X_OK);
-    return fs.statSync(file).size > SMALLEST;
+    return fs.statSync(file).size > MIN_BINARY_SIZE;
   } catch {
     return false;
   }

@@ -1,6 +1,6 @@
-// Makes one file of `serve`, compiled ahead, with which it starts in half of the time. It is used
-// for as long as nothing that it was made of has changed (fresh-bundle.mjs); without it, the sources
-// are. So nothing that goes wrong here is an error.
+// Bundles `serve` into one file of precompiled bytecode, which halves the startup time.
+// bin/entrepot uses the bundle while its inputs are unchanged (see fresh-bundle.mjs), and the
+// sources otherwise. Therefore a failure here is not an error.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -8,22 +8,25 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { findBun } from "./bun.mjs";
 import {
+  bundlesFolder,
   currentFile,
   freshBundle,
-  home,
   readCurrent,
   root,
   runtime,
   stateOf,
 } from "./fresh-bundle.mjs";
 
-/** Clocks of file systems tick: what has just changed may change once more without showing it. */
+/**
+ * File timestamps are coarse: a file that has just changed can change again without a new
+ * timestamp, so a file counts as settled only after this time.
+ */
 const SETTLED_MS = 2000;
-/** A folder that is neither used nor being made any more. */
-const LEFT_BEHIND_MS = 600_000;
+/** An older bundle folder is neither in use nor being built any more. */
+const LEFTOVER_AGE_MS = 600_000;
 
-/** What decides on a bundle besides what is in it. */
-const DECIDING = [
+/** Files that affect the bundle without being bundled. */
+const BUILD_INPUTS = [
   "package.json",
   "tsconfig.json",
   "bunfig.toml",
@@ -32,29 +35,30 @@ const DECIDING = [
   "scripts/fresh-bundle.mjs",
 ];
 
-/** Makes the bundle where there is none that is fresh. It takes two seconds or three. */
+/** Builds the bundle unless a fresh one exists. Takes two to three seconds. */
 export function ensureBundle() {
   const bun = findBun();
   if (bun === undefined) return;
-  const still = [`--config=${path.join(root, "bunfig.toml")}`, "--no-env-file", "--no-install"];
-  spawnSync(bun, [...still, fileURLToPath(import.meta.url)], {
+  const isolation = [`--config=${path.join(root, "bunfig.toml")}`, "--no-env-file", "--no-install"];
+  spawnSync(bun, [...isolation, fileURLToPath(import.meta.url)], {
     cwd: root,
     stdio: ["ignore", "ignore", 2],
   });
 }
 
-async function make() {
-  // What Bun tells of what it has read is relative to it.
+async function buildBundle() {
+  // Bun reports its input files relative to the current directory.
   process.chdir(root);
-  fs.mkdirSync(home(root), { recursive: true });
-  // Not by console.error, which Bun paints red.
-  process.stderr.write("Compiling `serve` ahead …\n");
+  fs.mkdirSync(bundlesFolder(root), { recursive: true });
+  // Not console.error, which Bun colours red.
+  process.stderr.write("Precompiling `serve` …\n");
   await settle();
-  // Its name is its own: others may be at it as well, and this one may be ended at any moment.
-  const work = fs.mkdtempSync(path.join(home(root), "made-"));
-  // For other users too, as all of the checkout is.
+  // The name is unique: another process may be building too, and this one may be killed at any
+  // time.
+  const work = fs.mkdtempSync(path.join(bundlesFolder(root), "made-"));
+  // Readable for other users, like the rest of the checkout.
   fs.chmodSync(work, 0o755);
-  const begun = fs.statSync(work).ctimeMs;
+  const startedAt = fs.statSync(work).ctimeMs;
   const { metafile } = await Bun.build({
     entrypoints: [path.join(root, "src/serve.ts")],
     outdir: work,
@@ -65,28 +69,28 @@ async function make() {
     env: "disable",
     metafile: true,
   });
-  const made = ["serve.js", "serve.js.jsc"].map((name) => path.join(work, name));
+  const outputs = ["serve.js", "serve.js.jsc"].map((name) => path.join(work, name));
   const inputs = Object.keys(metafile.inputs);
   if (!inputs.includes("src/serve.ts") || !inputs.every((file) => fs.existsSync(file))) {
-    throw new Error("Bun does not tell what it has read, or that is gone");
+    throw new Error("Bun reported no input files, or some no longer exist");
   }
-  const sources = [...inputs, ...DECIDING];
-  for (const file of [...made, work]) sync(file);
-  const files = [...sources, ...made.map((file) => path.relative(root, file))];
+  const sources = [...inputs, ...BUILD_INPUTS];
+  for (const file of [...outputs, work]) sync(file);
+  const files = [...sources, ...outputs.map((file) => path.relative(root, file))];
   const state = stateOf(root, files);
-  // After their state was taken: what changes from now on shows in it. What changed since the
-  // beginning may have been bundled as it was before.
-  if (Math.max(...changedAt(sources)) > begun - SETTLED_MS) {
+  // Checked after the state was recorded: any later change makes the state differ. A source that
+  // changed since the build started may have been bundled in its old version.
+  if (Math.max(...changedAt(sources)) > startedAt - SETTLED_MS) {
     fs.rmSync(work, { recursive: true });
     return;
   }
   publish({ folder: root, bun: runtime(), name: path.basename(work), files, state });
 }
 
-/** Waits until all that is bundled has held still for long enough, for as long as that may take. */
+/** Waits until no source has changed for `SETTLED_MS`, but for twice that at most. */
 async function settle() {
   const listed = fs.readdirSync(path.join(root, "src"), { recursive: true });
-  const watched = [...listed.map((name) => path.join("src", name)), ...DECIDING];
+  const watched = [...listed.map((name) => path.join("src", name)), ...BUILD_INPUTS];
   const wait = Math.max(...changedAt(watched)) + SETTLED_MS + 100 - Date.now();
   if (wait > 0) await setTimeout(Math.min(wait, 2 * SETTLED_MS));
 }
@@ -95,17 +99,18 @@ function changedAt(files) {
   return files.map((file) => fs.statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0);
 }
 
+/** Makes a bundle the current one, and removes leftovers. */
 function publish(current) {
-  const before = readCurrent()?.name;
-  const draft = path.join(home(root), current.name, "current.json");
-  fs.writeFileSync(draft, JSON.stringify(current));
-  sync(draft);
-  fs.renameSync(draft, currentFile(root));
-  for (const entry of fs.readdirSync(home(root), { withFileTypes: true })) {
-    // A start that has just read what was current before may be about to load it.
-    if (!entry.isDirectory() || entry.name === current.name || entry.name === before) continue;
-    const old = path.join(home(root), entry.name);
-    if (Date.now() - fs.statSync(old).mtimeMs > LEFT_BEHIND_MS) {
+  const previous = readCurrent()?.name;
+  const temporary = path.join(bundlesFolder(root), current.name, "current.json");
+  fs.writeFileSync(temporary, JSON.stringify(current));
+  sync(temporary);
+  fs.renameSync(temporary, currentFile(root));
+  for (const entry of fs.readdirSync(bundlesFolder(root), { withFileTypes: true })) {
+    // A process that has just read the previous current.json may be about to load that bundle.
+    if (!entry.isDirectory() || entry.name === current.name || entry.name === previous) continue;
+    const old = path.join(bundlesFolder(root), entry.name);
+    if (Date.now() - fs.statSync(old).mtimeMs > LEFTOVER_AGE_MS) {
       fs.rmSync(old, { recursive: true, force: true });
     }
   }
@@ -119,5 +124,5 @@ function sync(file) {
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   if (!process.versions.bun) ensureBundle();
-  else if (freshBundle() === undefined) await make().catch(() => {});
+  else if (freshBundle() === undefined) await buildBundle().catch(() => {});
 }

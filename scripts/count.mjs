@@ -1,9 +1,9 @@
-// Counting what a test run did.
+// Counts the tests of a run.
 
 /**
- * Counts of a run of `bun test`, from its JUnit report (undefined where it wrote none) and its exit
- * code. A run that broke off, that exited in the middle of a test or that failed without a failed
- * test counts as one failure: it must never look like a success.
+ * Counts the tests of a `bun test` run from its JUnit report (undefined if there is none) and its
+ * exit code. A run that crashed, exited in the middle of a test or failed without a failed test
+ * counts as one failure: it must never look like a success.
  */
 export function countTests(report, exitCode) {
   const totals = /<testsuites\b[^>]*>/.exec(report ?? "")?.[0];
@@ -12,8 +12,8 @@ export function countTests(report, exitCode) {
   const failed = number("failures") + number("errors");
   const skipped = number("skipped");
   const passed = number("tests") - failed - skipped;
-  const isSilent = (exitCode !== 0 && failed === 0) || passed + failed + skipped === 0;
-  return { passed, failed: failed + (isSilent ? 1 : 0), skipped };
+  const isIncomplete = (exitCode !== 0 && failed === 0) || passed + failed + skipped === 0;
+  return { passed, failed: failed + (isIncomplete ? 1 : 0), skipped };
 }
 
 export function sumCounts(all) {
@@ -21,7 +21,7 @@ export function sumCounts(all) {
   return { passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") };
 }
 
-/** The line that a run ends with. */
+/** The last line that `npm test` prints. */
 export function countLine({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }

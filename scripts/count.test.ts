@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Counts, countLine, countTests, sumCounts } from "./count.mjs";
 
-/** Counts a real run of `bun test` over one file, in a process for files as `npm test` has it. */
+/** Counts a real run of `bun test` on one file, in parallel mode as in `npm test`. */
 async function countRun(source: string): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), "entrepot-count-"));
   try {
@@ -17,8 +17,8 @@ async function countRun(source: string): Promise<Counts> {
       stderr: "ignore",
     });
     const code = await child.exited;
-    const isThere = await Bun.file(report).exists();
-    return countTests(isThere ? readFileSync(report, "utf8") : undefined, code);
+    const hasReport = await Bun.file(report).exists();
+    return countTests(hasReport ? readFileSync(report, "utf8") : undefined, code);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -26,12 +26,12 @@ async function countRun(source: string): Promise<Counts> {
 
 const runs: [what: string, source: string, line: string][] = [
   [
-    "some of each",
+    "passing, failing and skipped tests",
     `test("a <&\\" tests=9", () => {}); test("b", () => expect(1).toBe(2));
      test.skip("c", () => {}); test.todo("d"); test.each([1, 2])("e %p", () => {});`,
     "3 passed, 1 failed, 2 skipped",
   ],
-  ["nothing wrong", 'test("a", () => {});', "1 passed, 0 failed"],
+  ["passing tests only", 'test("a", () => {});', "1 passed, 0 failed"],
   [
     "a file that cannot be loaded",
     'import "./none.ts"; test("a", () => {});',
@@ -39,19 +39,19 @@ const runs: [what: string, source: string, line: string][] = [
   ],
   ["a test that ends the process", 'test("a", () => process.exit(0));', "0 passed, 1 failed"],
   ["a crash", 'test("a", () => process.kill(process.pid, "SIGKILL"));', "0 passed, 1 failed"],
-  ["no test", "", "0 passed, 1 failed"],
+  ["no tests", "", "0 passed, 1 failed"],
 ];
 
-test.each(runs)("a run with %s", async (_, source, line) => {
+test.each(runs)("a run with %s is counted", async (_, source, line) => {
   expect(countLine(await countRun(source))).toBe(line);
 });
 
-test("a failing run whose tests all passed has a failure", () => {
+test("a run that fails although all tests passed counts one failure", () => {
   const report = '<testsuites name="bun test" tests="3" failures="0" skipped="0">';
   expect(countTests(report, 1)).toEqual({ passed: 3, failed: 1, skipped: 0 });
 });
 
-test("sums", () => {
+test("counts are summed per kind", () => {
   const one = { passed: 1, failed: 2, skipped: 3 };
   expect(sumCounts([one, one])).toEqual({ passed: 2, failed: 4, skipped: 6 });
   expect(sumCounts([])).toEqual({ passed: 0, failed: 0, skipped: 0 });

@@ -1,20 +1,24 @@
-// Reads the machine's own apt sources, so that a package of another suite comes from the mirror
-// that this machine is allowed to use.
+// Reads this machine's apt sources, so that packages of another suite come from the mirror that
+// this machine is configured to use.
 import fs from "node:fs";
 import path from "node:path";
 
-/** A deb822 source of `suite`, with mirror and keys of this machine's own Debian source. */
+/**
+ * A deb822 source for `suite`, with the mirror and keys of this machine's own Debian source.
+ *
+ * @throws Error if there is no source of this machine's own suite
+ */
 export function sourceFor(suite, etc = "/etc") {
   const codename = ownSuite(etc);
   const entries = readSources(path.join(etc, "apt"));
-  // The suite by its exact name: `-security` lives in an archive of its own that has no others.
+  // Exact match: `-security` suites are in a separate archive, which has no other suites.
   const own = entries.find(
     (entry) =>
       entry.suites.some((name) => name === codename || name === "stable") &&
       entry.components.includes("main"),
   );
   if (own === undefined) {
-    throw new Error(`no apt source of this machine has the suite ${codename} main`);
+    throw new Error(`no apt source of this machine has the suite ${codename} with component main`);
   }
   return [
     "Types: deb",
@@ -26,13 +30,15 @@ export function sourceFor(suite, etc = "/etc") {
   ].join("\n");
 }
 
-/** The suite that this machine was installed from. */
+/** The Debian suite of this machine. */
 export function ownSuite(etc = "/etc") {
   const codename = /^VERSION_CODENAME="?([^"\n]+)/m.exec(read(path.join(etc, "os-release")))?.[1];
   return codename ?? "stable";
 }
 
-/** Every enabled `deb` entry below an apt folder, in apt's own reading order. */
+/**
+ * All enabled `deb` entries of an apt configuration folder, in the order in which apt reads them.
+ */
 export function readSources(aptDir) {
   const parts = path.join(aptDir, "sources.list.d");
   const files = fs.existsSync(parts) ? fs.readdirSync(parts).sort() : [];
@@ -46,7 +52,9 @@ export function readSources(aptDir) {
   ];
 }
 
-/** `deb [signed-by=/x arch=amd64] http://mirror suite main contrib # comment` */
+/**
+ * Parses lines such as `deb [signed-by=/x arch=amd64] http://mirror suite main contrib # comment`.
+ */
 export function parseOneLine(text) {
   return text.split("\n").flatMap((line) => {
     const match = /^\s*deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)([^#]*)/.exec(line);
@@ -66,12 +74,16 @@ export function parseOneLine(text) {
   });
 }
 
-/** In a deb822 file three options go by another name than in brackets. */
+/** Options whose deb822 field is named differently from the one-line option. */
 const longNames = { arch: "Architectures", lang: "Languages", target: "Targets" };
 
+/** Fields that are not options. */
 const structure = new Set(["types", "uris", "suites", "components", "enabled", "x-repolib-name"]);
 
-/** Stanzas between empty lines; a line that begins with a blank continues the field before. */
+/**
+ * Parses deb822 stanzas, which empty lines separate; a line that begins with a blank continues a
+ * field.
+ */
 export function parseDeb822(text) {
   const withoutComments = text.split("\n").filter((line) => !line.startsWith("#"));
   return withoutComments

@@ -19,7 +19,7 @@ function withEtc(files: Record<string, string>, use: (etc: string) => void): voi
 
 const osRelease = 'ID=debian\nVERSION_CODENAME=bookworm\nVERSION="12 (bookworm)"\n';
 
-test("one-line sources: options, comments, and lines that are none", () => {
+test("one-line sources are parsed with options; comments and other lines are ignored", () => {
   const text = [
     "# deb http://commented.test/debian bookworm main",
     "deb-src http://source.test/debian bookworm main",
@@ -40,7 +40,7 @@ test("one-line sources: options, comments, and lines that are none", () => {
   ]);
 });
 
-test("deb822 sources: comments inside, an embedded key, a stanza that is switched off", () => {
+test("deb822 sources are parsed with comments, an embedded key and a disabled stanza", () => {
   const text = [
     "Types: deb deb-src",
     "# a remark",
@@ -69,7 +69,7 @@ test("deb822 sources: comments inside, an embedded key, a stanza that is switche
   ]);
 });
 
-test("another suite comes from this machine's archive, never from its security archive", () => {
+test("the source for another suite uses this machine's archive, never its security archive", () => {
   const files = {
     "os-release": osRelease,
     "apt/sources.list.d/aaa.list": "deb http://other.test/apt nodistro main\n",
@@ -84,8 +84,8 @@ test("another suite comes from this machine's archive, never from its security a
   });
 });
 
-test("a machine without a source of its own suite says so", () => {
+test("a machine without a source of its own suite is an error", () => {
   withEtc({ "os-release": osRelease }, (etc) => {
-    expect(() => sourceFor("forky", etc)).toThrow("has the suite bookworm main");
+    expect(() => sourceFor("forky", etc)).toThrow("has the suite bookworm with component main");
   });
 });

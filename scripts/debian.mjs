@@ -1,12 +1,12 @@
-// Real components for the tests, from Debian's own packages. Plain Node and no dependency, because
-// it runs before anything is installed.
+// Installs the components that the tests run against (containerd, registry, nginx, …) from Debian's
+// packages. Plain Node without dependencies, because it runs before anything is installed.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { ownSuite, sourceFor } from "./debian-sources.mjs";
 
-/** What the harness starts, and the file that proves the package is usable. */
+/** The packages that the tests need, each with a file that shows that the package is usable. */
 export const packages = {
   containerd: "/usr/bin/containerd",
   runc: "/usr/sbin/runc",
@@ -19,10 +19,10 @@ export const packages = {
   systemd: "/usr/bin/systemd-analyze",
 };
 
-/** What the measurements of bench/ need besides. */
+/** The packages that bench/ needs in addition. */
 export const benchPackages = { wrk: "/usr/bin/wrk", curl: "/usr/bin/curl" };
 
-/** The Debian suite that has a containerd of this line. */
+/** The Debian suite that has each containerd release line. */
 const suites = { 1.6: "bookworm", 1.7: "trixie", 2.1: "forky" };
 
 const cacheDir = fileURLToPath(new URL("../.cache/debian/", import.meta.url));
@@ -31,7 +31,10 @@ const policyMark = "# written by entrepot's scripts/debian.mjs while it installs
 
 const isInstalled = (name) => fs.existsSync(`/var/lib/dpkg/info/${name}.list`);
 
-/** dpkg's file list is read instead of running dpkg-query: this has to cost nothing when all is there. */
+/**
+ * The packages that are not installed. Reads dpkg's file lists instead of running dpkg-query,
+ * because this runs before every test run and must be fast when nothing is missing.
+ */
 export function missingPackages(wanted = packages) {
   return Object.entries(wanted)
     .filter(([name, file]) => !isInstalled(name) || !fs.existsSync(file))
@@ -39,16 +42,17 @@ export function missingPackages(wanted = packages) {
     .filter((name) => name !== "busybox-static" || !isInstalled("busybox"));
 }
 
-/** Why real components cannot be had here, whatever is installed; undefined where they can. */
-export function obstacle() {
+/** Why the components cannot run on this machine, whatever is installed; undefined if they can. */
+export function unavailableReason() {
   if (process.env.ENTREPOT_REAL === "0") {
     return process.env.ENTREPOT_REAL_REASON ?? "ENTREPOT_REAL=0 is set";
   }
-  if (process.platform !== "linux") return `they need Linux, this is ${process.platform}`;
+  if (process.platform !== "linux") return `they need Linux, but this is ${process.platform}`;
   if (!fs.existsSync("/etc/debian_version"))
-    return "they come from Debian's packages, this is not Debian";
-  if (process.getuid?.() !== 0) return "they need root (containerd mounts and makes namespaces)";
-  // A container without privileges is root as well and still cannot mount.
+    return "they are installed from Debian's packages, but this is not Debian";
+  if (process.getuid?.() !== 0)
+    return "they need root (containerd mounts file systems and creates namespaces)";
+  // Root in an unprivileged container cannot mount.
   const caps =
     /^CapEff:\s*([0-9a-f]+)/m.exec(fs.readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
   if ((BigInt(`0x${caps}`) & (1n << 21n)) === 0n) return "they need CAP_SYS_ADMIN";
@@ -56,11 +60,11 @@ export function obstacle() {
 }
 
 /**
- * Installs what is missing, where that is possible, and says whether the tests with real
- * components can run. Where not, ENTREPOT_REAL=0 and ENTREPOT_REAL_REASON are set for the children.
+ * Installs missing packages if possible, and returns whether tests with real components can run.
+ * Sets ENTREPOT_REAL (and ENTREPOT_REAL_REASON if they cannot) for child processes. Never throws.
  */
 export async function ensureDebianPackages(wanted = packages) {
-  let reason = obstacle();
+  let reason = unavailableReason();
   let missing = reason === undefined ? missingPackages(wanted) : [];
   if (reason === undefined && missing.length > 0) {
     try {
@@ -69,11 +73,10 @@ export async function ensureDebianPackages(wanted = packages) {
         if (missing.length > 0) await install(missing);
       });
       missing = missingPackages(wanted);
-      if (missing.length > 0)
-        reason = `still missing after the installation: ${missing.join(", ")}`;
+      if (missing.length > 0) reason = `still missing after installation: ${missing.join(", ")}`;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      reason = `installing ${missing.join(", ")} failed: ${why}`;
+      const cause = error instanceof Error ? error.message : String(error);
+      reason = `installing ${missing.join(", ")} failed: ${cause}`;
     }
   }
   if (reason === undefined) {
@@ -82,7 +85,7 @@ export async function ensureDebianPackages(wanted = packages) {
   }
   process.env.ENTREPOT_REAL = "0";
   process.env.ENTREPOT_REAL_REASON = reason;
-  console.error(`\n!!! What needs real components is SKIPPED: ${reason}\n`);
+  console.error(`\n!!! Everything that needs real components is SKIPPED: ${reason}\n`);
   return { available: false, reason };
 }
 
@@ -90,12 +93,12 @@ async function install(names) {
   console.error(`Installing from Debian: ${names.join(" ")}`);
   const removePolicy = forbidServiceStarts();
   try {
-    // --no-remove: Docker's own containerd.io conflicts with Debian's containerd, and a test run
-    // must never take it off a machine.
+    // --no-remove: Docker's containerd.io conflicts with Debian's containerd, and a test run must
+    // never uninstall it.
     const flags = "-y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300";
     const keep = "-o Dpkg::Options::=--force-confold";
     const args = ["install", ...`${flags} ${keep}`.split(" "), ...names];
-    // Package lists are mostly good enough; they are fetched only once apt could not do without.
+    // The existing package lists usually suffice; they are updated only if the installation fails.
     const first = await apt(args);
     if (first.code === 0) return;
     const update = await apt(["update", "-o", "DPkg::Lock::Timeout=300"]);
@@ -108,9 +111,10 @@ async function install(names) {
 }
 
 /**
- * containerd, nginx, docker-registry and tinyproxy start themselves on installation. invoke-rc.d
- * and deb-systemd-invoke both ask policy-rc.d first; 101 forbids. A machine that already has one
- * keeps it: that is its owner's word.
+ * Keeps containerd, nginx, docker-registry and tinyproxy from starting on installation: invoke-rc.d
+ * and deb-systemd-invoke run policy-rc.d first, and its exit code 101 forbids the start. An
+ * existing policy-rc.d is kept, because the machine's owner has set that policy. Returns a function
+ * that removes it again.
  */
 function forbidServiceStarts() {
   const isOurs = () =>
@@ -120,7 +124,7 @@ function forbidServiceStarts() {
   const remove = () => {
     if (isOurs()) fs.rmSync(policyFile);
   };
-  // An impatient Ctrl-C must not leave a machine whose services never start again.
+  // Ctrl-C must not leave the policy behind, or no service would start on this machine any more.
   const interrupted = () => {
     remove();
     process.exit(130);
@@ -135,8 +139,10 @@ function forbidServiceStarts() {
 }
 
 /**
- * The folder with `containerd` and its shims of this line: the system's own where it is that
- * line, else the package of the suite that has it, unpacked beside the system.
+ * The folder with `containerd` and its shims of a release line: the installed one if it is of that
+ * line, otherwise the package of the Debian suite that has it, unpacked into `.cache/debian`.
+ *
+ * @throws Error if the package cannot be downloaded or does not run
  */
 export async function ensureContainerd(line) {
   const suite = suites[line];
@@ -155,14 +161,17 @@ export async function ensureContainerd(line) {
   }
   const version = await containerdVersion(bin);
   if (!version.startsWith(`${line}.`)) {
-    console.error(`Debian ${suite} has containerd ${version} now: it stands in for ${line}.`);
+    console.error(
+      `Debian ${suite} now has containerd ${version}, which is used instead of ${line}.`,
+    );
   }
   return { bin, version };
 }
 
 /**
- * A statically linked busybox, which is what the tests' images are made of. The packages busybox
- * and busybox-static exclude each other, so a machine with the former gets the latter beside it.
+ * The path of a statically linked busybox, from which the tests build images. The packages busybox
+ * and busybox-static conflict, so busybox-static is unpacked into `.cache/debian` if busybox is
+ * installed.
  */
 export async function ensureBusybox() {
   if (isInstalled("busybox-static")) return packages["busybox-static"];
@@ -184,8 +193,9 @@ async function containerdVersion(bin) {
 }
 
 /**
- * The folder in which a package of this machine's own suite is unpacked, for a processor as Debian
- * calls it: amd64, arm64.
+ * The folder into which a package of this machine's suite is unpacked.
+ *
+ * @param architecture in Debian's terms: `amd64`, `arm64`
  */
 export async function ensureUnpacked(name, architecture) {
   const target = path.join(cacheDir, `${name}-${architecture}`);
@@ -197,10 +207,12 @@ export async function ensureUnpacked(name, architecture) {
   return target;
 }
 
-/** Downloads one package of another suite through this machine's own mirror, with apt's own
- * signature check, and unpacks it without telling dpkg. */
+/**
+ * Downloads a package of any suite from this machine's mirror, verified by apt, and unpacks it into
+ * a folder without installing it.
+ */
 async function unpack(name, suite, target, architecture) {
-  console.error(`Fetching ${name} of Debian ${suite} to stand beside the system's own`);
+  console.error(`Downloading ${name} of Debian ${suite} (it is unpacked, not installed)`);
   const work = fs.mkdtempSync(path.join(cacheDir, `${suite}.tmp-`));
   try {
     for (const dir of ["state/lists/partial", "cache/archives/partial", "sources", "tree"]) {
@@ -214,18 +226,20 @@ async function unpack(name, suite, target, architecture) {
       "Dir::Etc::SourceList": "/dev/null",
       "Dir::Etc::SourceParts": path.join(work, "sources"),
       "Acquire::Languages": "none",
-      // _apt may not be able to reach into the checkout.
+      // The user _apt may lack access to the checkout.
       "APT::Sandbox::User": "root",
       ...(architecture
         ? { "APT::Architecture": architecture, "APT::Architectures": architecture }
         : {}),
     }).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-    for (const verb of [["update"], ["download", name]]) {
-      const { code, tail } = await apt([...verb, "-q", ...options], { cwd: work });
-      if (code !== 0) throw new Error(`apt-get ${verb.join(" ")} (${suite}): ${tail}`);
+    for (const command of [["update"], ["download", name]]) {
+      const { code, tail } = await apt([...command, "-q", ...options], { cwd: work });
+      if (code !== 0) throw new Error(`apt-get ${command.join(" ")} (${suite}): ${tail}`);
     }
     const file = fs.readdirSync(work).find((entry) => entry.endsWith(".deb"));
-    if (file === undefined) throw new Error(`apt-get download ${name} (${suite}) left no package`);
+    if (file === undefined) {
+      throw new Error(`apt-get download ${name} (${suite}) downloaded no package`);
+    }
     const { code, tail } = await run("dpkg-deb", [
       "-x",
       path.join(work, file),
@@ -238,7 +252,7 @@ async function unpack(name, suite, target, architecture) {
   }
 }
 
-/** One process at a time; the lock of a process that died is taken over. */
+/** Runs `work` in one process at a time; a lock whose process has died is removed. */
 async function withLock(name, work) {
   fs.mkdirSync(cacheDir, { recursive: true });
   const file = path.join(cacheDir, `${name}.lock`);
@@ -262,7 +276,7 @@ async function withLock(name, work) {
 function isStale(file) {
   try {
     const pid = Number(fs.readFileSync(file, "utf8"));
-    // Empty for the blink between creation and writing: not stale then.
+    // The file is empty for a moment between creation and writing; it is not stale then.
     return pid > 0 && !fs.existsSync(`/proc/${pid}`);
   } catch {
     return false;
@@ -276,7 +290,7 @@ function apt(args, options = {}) {
   });
 }
 
-/** Runs to the end; apt's chatter is only worth showing when it failed. */
+/** Runs a program to completion and captures its output, which is shown only if it fails. */
 function run(command, args, options = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });

@@ -1,22 +1,27 @@
-// Whether the bundle of `serve` is what its sources would be now. Nothing else is loaded by it: it
-// stands before every start.
+// Decides whether the bundle of `serve` is up to date with its sources. Runs at every start, so it
+// imports nothing but Node's own modules.
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Bundles are folders here, each made once; `current.json` names the one to use. */
-export const home = (folder) => path.join(folder, ".cache/serve");
-export const currentFile = (folder) => path.join(home(folder), "current.json");
+/**
+ * Each bundle is a folder below this one and never changes; `current.json` names the one to use.
+ */
+export const bundlesFolder = (folder) => path.join(folder, ".cache/serve");
+export const currentFile = (folder) => path.join(bundlesFolder(folder), "current.json");
 
-/** The Bun that runs this, for which a bundle was made; a checkout may be shared between machines. */
+/**
+ * Identifies the running Bun: bytecode works only with the build of Bun that compiled it, and a
+ * checkout may be shared between machines.
+ */
 export const runtime = () =>
   [process.versions.bun, process.revision, process.platform, process.arch].join(" ");
 
 /**
- * What the system knows of files, in which every change shows: times of change can be set back by
- * anybody, but not the time at which a file's own record was changed (ctime).
+ * A fingerprint of files from their metadata. Any change alters it: a program can set mtime back,
+ * but not ctime, the time of the last change to the inode.
  */
 export function stateOf(folder, files) {
   return files
@@ -31,15 +36,20 @@ export function stateOf(folder, files) {
     .join("\n");
 }
 
-/** The bundle's path, where it was made of the very files that are there, for this Bun and here. */
+/**
+ * The bundle's path if it was built in this folder, for this Bun, from exactly the current files;
+ * otherwise undefined.
+ */
 export function freshBundle(folder = root) {
   const current = readCurrent(folder);
   if (current?.folder !== folder || current.bun !== runtime()) return undefined;
   const { name, files, state } = current;
-  return stateOf(folder, files) === state ? path.join(home(folder), name, "serve.js") : undefined;
+  return stateOf(folder, files) === state
+    ? path.join(bundlesFolder(folder), name, "serve.js")
+    : undefined;
 }
 
-/** What was made last, whether or not it is fresh. */
+/** The description of the last bundle, fresh or not; undefined if there is none. */
 export function readCurrent(folder = root) {
   try {
     const current = JSON.parse(fs.readFileSync(currentFile(folder), "utf8"));

@@ -1,5 +1,6 @@
-// `npm run image`: an OCI image of the executable in dist/, without a Docker daemon. It holds the
-// executable, Debian's C library and certificates, and nothing else: no shell, no package manager.
+// `npm run image`: builds an OCI image in dist/ without a Docker daemon. It contains the
+// executable, Debian's C library and CA certificates, and nothing else: no shell, no package
+// manager.
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -13,24 +14,29 @@ import { ensureInstalled } from "./install.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const architectures = { x64: "amd64", arm64: "arm64" };
-/** As in other images without root: it owns nothing but the data. */
+/** The customary user ID of images without root (distroless `nonroot`); it owns only the data. */
 const user = 65532;
 const data = "var/lib/entrepot";
 
-/** Builds the image of one processor into a folder and returns the path of its archive. */
-async function image(processor, folder) {
-  const architecture = architectures[processor];
+/**
+ * Builds the image for an architecture (`x64`, `arm64`) into a folder and returns its archive's
+ * path.
+ */
+async function image(arch, folder) {
+  const architecture = architectures[arch];
   if (architecture === undefined) {
-    throw new Error(`${processor} is none of ${Object.keys(architectures).join(", ")}`);
+    throw new Error(
+      `${arch} is not supported: use one of ${Object.keys(architectures).join(", ")}`,
+    );
   }
   const work = fs.mkdtempSync(path.join(os.tmpdir(), "entrepot-image-"));
   try {
     const base = path.join(work, "base");
-    await layBase(base, architecture);
+    await createBase(base, architecture);
     const app = path.join(work, "app");
     const program = path.join(app, "usr/local/bin/entrepot");
     fs.mkdirSync(path.dirname(program), { recursive: true });
-    fs.copyFileSync(build(processor, work), program);
+    fs.copyFileSync(build(arch, work), program);
     fs.chmodSync(program, 0o755);
     fs.mkdirSync(path.join(app, data), { recursive: true });
     fs.chmodSync(path.join(app, data), 0o750);
@@ -44,32 +50,33 @@ async function image(processor, folder) {
   }
 }
 
-async function layBase(base, architecture) {
+/** Creates the base layer's file tree from Debian packages. */
+async function createBase(base, architecture) {
   for (const name of ["libc6", "ca-certificates"]) {
     fs.cpSync(await ensureUnpacked(name, architecture), base, {
       recursive: true,
       verbatimSymlinks: true,
     });
   }
-  // What nobody reads there; the licences stay.
-  const libraries = ["lib", "usr/lib"].flatMap((lib) =>
+  // Remove what the image does not need; the licences stay.
+  const gconv = ["lib", "usr/lib"].flatMap((lib) =>
     list(path.join(base, lib))
       .filter((name) => fs.statSync(path.join(base, lib, name)).isDirectory())
       .map((name) => `${lib}/${name}/gconv`),
   );
-  const needless = ["sbin", "usr/sbin", "usr/bin", "usr/share/lintian", "usr/share/man"];
-  needless.push("usr/share/doc/ca-certificates/examples");
-  for (const below of [...needless, ...libraries]) {
-    fs.rmSync(path.join(base, below), { recursive: true, force: true });
+  const unneeded = ["sbin", "usr/sbin", "usr/bin", "usr/share/lintian", "usr/share/man"];
+  unneeded.push("usr/share/doc/ca-certificates/examples");
+  for (const folder of [...unneeded, ...gconv]) {
+    fs.rmSync(path.join(base, folder), { recursive: true, force: true });
   }
-  // From Debian 13 on, everything is below /usr, and base-files has the links to it.
+  // Since Debian 13, libraries are below /usr, and the package base-files has the links to them.
   for (const name of ["lib", "lib64"]) {
     const isMoved = !fs.existsSync(path.join(base, name));
     if (isMoved && fs.existsSync(path.join(base, "usr", name))) {
       fs.symlinkSync(`usr/${name}`, path.join(base, name));
     }
   }
-  // Which the package does when it is installed.
+  // The package's install script would build this bundle.
   const certificates = path.join(base, "usr/share/ca-certificates/mozilla");
   const bundle = list(certificates).map((name) => fs.readFileSync(path.join(certificates, name)));
   write(base, "etc/ssl/certs/ca-certificates.crt", Buffer.concat(bundle));
@@ -84,22 +91,25 @@ async function layBase(base, architecture) {
   fs.chmodSync(path.join(base, "tmp"), 0o1777);
 }
 
-/** An archive that is the same whenever and by whomever it is made. */
+/**
+ * A reproducible layer of the files in `work/name`; those below `owned` belong to the image's user.
+ */
 function layer(work, name, owned) {
   const file = path.join(work, `${name}.layer`);
-  const same = ["--sort=name", "--mtime=@0", "--numeric-owner", "--format=gnu"];
-  const from = ["-C", path.join(work, name)];
-  const without = owned ? [`--exclude=./${owned}`] : [];
-  mustRun("tar", ["-cf", file, ...same, "--owner=0", "--group=0", ...without, ...from, "."]);
+  const reproducible = ["--sort=name", "--mtime=@0", "--numeric-owner", "--format=gnu"];
+  const source = ["-C", path.join(work, name)];
+  const exclude = owned ? [`--exclude=./${owned}`] : [];
+  const rootOwner = ["--owner=0", "--group=0"];
+  mustRun("tar", ["-cf", file, ...reproducible, ...rootOwner, ...exclude, ...source, "."]);
   if (owned) {
-    const own = [`--owner=${user}`, `--group=${user}`];
-    mustRun("tar", ["-rf", file, ...same, ...own, ...from, `./${owned}`]);
+    const owner = [`--owner=${user}`, `--group=${user}`];
+    mustRun("tar", ["-rf", file, ...reproducible, ...owner, ...source, `./${owned}`]);
   }
-  const plain = fs.readFileSync(file);
-  return { diffId: `sha256:${sha256(plain)}`, bytes: zlib.gzipSync(plain, { level: 6 }) };
+  const tar = fs.readFileSync(file);
+  return { diffId: `sha256:${sha256(tar)}`, bytes: zlib.gzipSync(tar, { level: 6 }) };
 }
 
-/** An OCI layout, with what `docker load` of older versions reads besides. */
+/** Writes an OCI image layout, plus the manifest.json that older versions of `docker load` need. */
 function writeLayout(work, archive, layers, architecture) {
   const layout = path.join(work, "layout");
   const put = (bytes) => {
@@ -120,7 +130,7 @@ function writeLayout(work, archive, layers, architecture) {
         Env: [
           "PATH=/usr/local/bin",
           "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
-          // As bin/entrepot has it: garbage is collected earlier.
+          // The same value as in bin/entrepot: the heap is collected earlier.
           "BUN_JSC_forceRAMSize=536870912",
         ],
         ExposedPorts: { "5000/tcp": {} },
@@ -157,13 +167,13 @@ function writeLayout(work, archive, layers, architecture) {
   const index = { schemaVersion: 2, manifests: [{ mediaType, ...manifest, annotations }] };
   write(layout, "index.json", json(index));
   write(layout, "oci-layout", json({ imageLayoutVersion: "1.0.0" }));
-  const place = ({ digest }) => `blobs/${digest.replace(":", "/")}`;
-  const forDocker = [
-    { Config: place(config), RepoTags: ["entrepot:latest"], Layers: entries.map(place) },
+  const blobPath = ({ digest }) => `blobs/${digest.replace(":", "/")}`;
+  const dockerManifest = [
+    { Config: blobPath(config), RepoTags: ["entrepot:latest"], Layers: entries.map(blobPath) },
   ];
-  write(layout, "manifest.json", json(forDocker));
-  const same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
-  mustRun("tar", ["-cf", archive, ...same, "-C", layout, "."]);
+  write(layout, "manifest.json", json(dockerManifest));
+  const reproducible = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
+  mustRun("tar", ["-cf", archive, ...reproducible, "-C", layout, "."]);
 }
 
 function list(folder) {
@@ -190,9 +200,9 @@ try {
   const args = process.argv.slice(2);
   const at = args.indexOf("--output");
   const folder = at === -1 ? path.join(root, "dist") : path.resolve(args.splice(at, 2)[1] ?? ".");
-  const own = process.arch === "arm64" ? "arm64" : "x64";
-  for (const processor of args.length > 0 ? args : [own]) {
-    const archive = await image(processor, folder);
+  const hostArch = process.arch === "arm64" ? "arm64" : "x64";
+  for (const arch of args.length > 0 ? args : [hostArch]) {
+    const archive = await image(arch, folder);
     console.log(`${archive}  ${Math.round(fs.statSync(archive).size / 1e6)} MB`);
   }
 } catch (error) {

@@ -1,4 +1,5 @@
-// Installs what is missing, and nothing where nothing is: it runs before every start and test.
+// Installs missing dependencies. Runs before every start and test, so it does nothing if all are
+// there.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import fs from "node:fs";
@@ -7,8 +8,10 @@ import { pathToFileURL } from "node:url";
 import { findBun, root } from "./bun.mjs";
 
 /**
- * Makes node_modules what package-lock.json says, for running the cache or, with `dev`, for its
- * tests too. Throws an Error where npm fails.
+ * Installs what package-lock.json lists into node_modules: the runtime dependencies and, with
+ * `dev`, those of the tests too.
+ *
+ * @throws Error if npm fails
  */
 export function ensureInstalled({ dev = false, folder = root } = {}) {
   const marker = path.join(folder, "node_modules/.entrepot-lock");
@@ -20,8 +23,8 @@ export function ensureInstalled({ dev = false, folder = root } = {}) {
   if (isDone && findBun(folder) !== undefined) return;
 
   console.error("Installing what package-lock.json lists …");
-  // Not `npm ci`: it refuses a lock file some of whose optional packages, those of other platforms,
-  // the registry in use does not have. `npm install` installs the very same versions.
+  // Not `npm ci`: it fails if the configured registry lacks an optional package of another
+  // platform. `npm install` installs the same locked versions.
   const quiet = ["--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
   const args = ["install", ...quiet, dev ? "--include=dev" : "--omit=dev"];
   const result = npm(args, folder);
@@ -34,15 +37,15 @@ export function ensureInstalled({ dev = false, folder = root } = {}) {
   if (findBun(folder) === undefined) {
     const platform = `${process.platform} on ${process.arch}`;
     throw new Error(
-      `npm brought no Bun that runs here (${platform}): see https://bun.com/docs/installation`,
+      `npm installed no Bun that runs on ${platform}: see https://bun.com/docs/installation`,
     );
   }
   fs.writeFileSync(marker, `${lock} ${dev ? "dev" : "run"}`);
 }
 
-/** The npm that runs this script, if one does, rather than the first one of the search path. */
+/** Runs npm: the one that runs this script, if any, rather than the first one in PATH. */
 function npm(args, folder) {
-  // npm's own word goes to standard error: standard output is for what was asked for.
+  // npm's output goes to standard error: standard output belongs to the command being run.
   const options = { cwd: folder, stdio: ["ignore", 2, 2] };
   const running = process.env.npm_execpath;
   return running?.endsWith(".js")

@@ -1,4 +1,5 @@
-// What bin/entrepot runs: the bundle of `serve` where it is fresh, and otherwise the sources.
+// The entry point of bin/entrepot: runs the bundle of `serve` if it is fresh, otherwise the
+// sources.
 import { createRequire } from "node:module";
 import { freshBundle } from "./fresh-bundle.mjs";
 

@@ -1,10 +1,11 @@
-// Running a program in the foreground.
+// Runs a program in the foreground.
 import { spawn } from "node:child_process";
 import os from "node:os";
 
 /**
- * Runs a program with this one's input, output and signals, and resolves to its exit code; to 128
- * and the signal's number where a signal ended it, as a shell has it.
+ * Runs a program with this process's standard streams, and forwards signals to it. Resolves to its
+ * exit code; like in a shell, that is 128 plus the signal's number if a signal ended it, and 127 if
+ * it could not be started.
  */
 export function run(command, args, options = {}) {
   const isOnTerminal = process.stdin.isTTY || process.stderr.isTTY;
@@ -14,7 +15,8 @@ export function run(command, args, options = {}) {
       ["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => [
         signal,
         () => {
-          // On a terminal, Ctrl-C reaches the child by itself, and a second one would hurry it.
+          // On a terminal, Ctrl-C already sends SIGINT to the child, which exits at once on a
+          // second.
           if (signal !== "SIGINT" || !isOnTerminal) child.kill(signal);
         },
       ]),

@@ -1,24 +1,25 @@
-// `npm start`: installs what is missing, then runs the cache.
+// `npm start`: installs missing dependencies, then runs the cache.
 import path from "node:path";
 import { root } from "./bun.mjs";
 import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
 
-/** In a checkout, content is kept beside the code unless somebody says where it belongs. */
-function withData(args) {
-  const isSaid =
+/** Defaults the data directory to `data/` in the checkout, unless a flag or variable sets it. */
+function withDataDirectory(args) {
+  const isConfigured =
     args.some((arg) => /^--(?:data|config)(?:=|$)/.test(arg)) ||
     process.env.ENTREPOT_DATA ||
     process.env.ENTREPOT_CONFIG;
-  return isSaid ? args : [...args, "--data", path.join(root, "data")];
+  return isConfigured ? args : [...args, "--data", path.join(root, "data")];
 }
 
 try {
   ensureInstalled();
   ensureBundle();
-  const args = ["serve", ...withData(process.argv.slice(2))];
-  // npm runs scripts at the top of the checkout; relative paths mean where it was called.
+  const args = ["serve", ...withDataDirectory(process.argv.slice(2))];
+  // npm runs scripts in the checkout's root, but relative paths are relative to where it was
+  // called.
   const isNpm = process.env.npm_lifecycle_event === "start";
   const cwd = (isNpm && process.env.INIT_CWD) || process.cwd();
   process.exitCode = await run(path.join(root, "bin/entrepot"), args, { cwd });

@@ -1,5 +1,5 @@
-// `npm test`: installs what is missing, then checks format, lint and types and runs every test.
-// `npm test -- NAME …` runs the tests of the files whose paths contain one of the names, and no checks.
+// `npm test` installs what is missing, checks format, lint and types, then runs all tests.
+// `npm test -- NAME …` runs only the test files whose paths contain one of the names, and no checks.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -10,14 +10,14 @@ import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
 
-/** For one test, unless it says otherwise; real components take their time on a busy machine. */
+/** Default timeout of one test; containerd and other real components are slow on a busy machine. */
 const TEST_TIMEOUT_MS = 60_000;
 /**
- * Files that run at a time: they wait more than they compute. More would measure the machine's load
- * where a test bounds how long an answer may take, and the long ones keep it busy by themselves.
+ * How many test files run in parallel: tests wait more than they compute. With more, tests that
+ * limit response times would fail because of the load. Each long test loads the machine on its own.
  */
-const FILES_AT_ONCE = process.env.ENTREPOT_LONG === "1" ? 1 : 2;
-/** For all tests together: a run that hangs has to end with a result. */
+const PARALLEL_FILES = process.env.ENTREPOT_LONG === "1" ? 1 : 2;
+/** Timeout of all tests together: a run that hangs must still end with a result. */
 const RUN_TIMEOUT_MS = 60 * 60_000;
 
 async function check(name, command, args) {
@@ -33,7 +33,7 @@ async function runTests(bun, filters) {
   const report = path.join(folder, "report.xml");
   try {
     const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
-    const settings = [`--parallel=${FILES_AT_ONCE}`, `--timeout=${TEST_TIMEOUT_MS}`];
+    const settings = [`--parallel=${PARALLEL_FILES}`, `--timeout=${TEST_TIMEOUT_MS}`];
     const code = await run(bun, ["test", ...settings, ...reporter, ...filters], {
       cwd: root,
       timeout: RUN_TIMEOUT_MS,

@@ -2,9 +2,9 @@ import type { Command } from "commander";
 import { COMMANDS } from "./commands/commands.ts";
 import { runProgram } from "./commands/program.ts";
 
-const asked = COMMANDS[process.argv[2] ?? ""];
-// Help and suggestions know all of them.
-const load = asked ? [asked] : Object.values(COMMANDS);
+const requested = COMMANDS[process.argv[2] ?? ""];
+// The help, and the suggestions for a misspelt name, need all commands.
+const loaders = requested ? [requested] : Object.values(COMMANDS);
 const commands: Command[] = [];
-for (const command of load) commands.push(await command());
+for (const load of loaders) commands.push(await load());
 await runProgram(commands);

@@ -1,6 +1,6 @@
 import { runProgram } from "./commands/program.ts";
 import { serveCommand } from "./commands/serve/serve.ts";
 
-// `entrepot serve` and no other command: scripts/bundle.mjs makes one file of it that starts sooner.
-// That file is no module, in which nothing can be waited for here.
+// `entrepot serve` only: scripts/bundle.mjs bundles this file, which starts faster than main.ts.
+// The bundle is a CommonJS script, so there is no top-level await here.
 void runProgram([serveCommand()]);

@@ -7,7 +7,7 @@ export async function commandsPage(): Promise<string> {
   return [
     "# Commands",
     "",
-    "Exit codes: 0 for success, 1 where something is wrong, 2 for wrong use. Every command has `--help`.",
+    "Exit codes: 0 for success, 1 for a failure or a problem found, 2 for incorrect usage. Every command has `--help`.",
     "",
     table(
       ["Command", "What it does"],

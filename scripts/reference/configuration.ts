@@ -2,7 +2,7 @@ import { z } from "zod";
 import { fileSchema } from "../../src/config/schema.ts";
 import { type Row, table } from "./markdown.ts";
 
-/** The keywords of JSON Schema (2020-12) that zod writes for this file. */
+/** The JSON Schema (2020-12) keywords that zod emits for this file. */
 interface Schema {
   readonly title?: string;
   readonly type?: string | readonly string[];
@@ -32,7 +32,7 @@ export function configurationPage(): string {
   return [
     "# Configuration",
     "",
-    "No file is required. `entrepot serve --config entrepot.yaml` reads one; the keys below are all that it may hold. An unknown key, a wrong type or an impossible value stops the start with the file's name, line and column.",
+    "No file is required. `entrepot serve --config entrepot.yaml` reads one; it may contain only the keys below. With an unknown key, a wrong type or an invalid value the cache does not start, and the error names the file, line and column.",
     "",
     "Editors check and complete the file with [entrepot.schema.json](entrepot.schema.json): begin it with `# yaml-language-server: $schema=` and the path of that file.",
     "",
@@ -48,9 +48,9 @@ export function configurationPage(): string {
   ].join("\n");
 }
 
-/** What the schema does not know: how the file, flags and variables work together. */
+/** What the schema does not express: how the file, flags and environment variables interact. */
 const AROUND_THE_FILE = [
-  "Relative paths begin at the folder of the configuration file.",
+  "Relative paths are relative to the folder of the configuration file.",
   "",
   "## Flags and environment variables",
   "",
@@ -69,13 +69,13 @@ const AROUND_THE_FILE = [
   "",
   "## Changes while the cache runs",
   "",
-  "A change of the file, or of a file that it names, takes effect within a second, and at once on `SIGHUP`. So a renewed certificate is used without a restart, and no request is dropped. A change with a mistake is refused with its position in the log, and the running configuration stays.",
+  "A change of the file, or of a file that it references, takes effect within a second, and at once on `SIGHUP`. So a renewed certificate is used without a restart, and no request is dropped. An invalid change is rejected, the log names its position, and the running configuration stays in use.",
   "",
   "`listen`, `admin`, `storage` and `port` need a restart, and so does adding or removing `tls`.",
   "",
 ];
 
-/** A row per key; the keys of a mapping stand behind its own, `storage.dir`. */
+/** A row per key; nested keys are prefixed with their mapping's key: `storage.dir`. */
 function rows(schema: Schema, leaf?: string, prefix = ""): Row[] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, written]) => {
     const value = withoutNull(written);
@@ -86,7 +86,7 @@ function rows(schema: Schema, leaf?: string, prefix = ""): Row[] {
   });
 }
 
-/** A key without a value is as good as one that is left out. */
+/** Removes `null` from a union: a key without a value means the same as an omitted one. */
 function withoutNull(schema: Schema): Schema {
   const choices = schema.anyOf?.filter(({ type }) => type !== "null");
   const [only] = choices ?? [];

@@ -1,7 +1,7 @@
 import { commandsPage } from "./commands.ts";
 import { configurationPage, configurationSchema } from "./configuration.ts";
 
-/** The generated pages by their path from the top of the checkout, formatted as `bun fmt` wants them. */
+/** The generated pages, formatted with `bun fmt`, by their path relative to the checkout's root. */
 export async function referencePages(): Promise<Readonly<Record<string, string>>> {
   const schema = `${JSON.stringify(configurationSchema(), null, 2)}\n`;
   const pages: Readonly<Record<string, string>> = {
@@ -19,6 +19,6 @@ function formatted(name: string, text: string): string {
     [process.execPath, "fmt", "--no-script", `--stdin-filepath=${name}`],
     { stdin: Buffer.from(text), stdout: "pipe", stderr: "pipe" },
   );
-  if (exitCode !== 0) throw new Error(`bun fmt refuses ${name}: ${stderr.toString()}`);
+  if (exitCode !== 0) throw new Error(`bun fmt cannot format ${name}: ${stderr.toString()}`);
   return stdout.toString();
 }

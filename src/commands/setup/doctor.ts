@@ -4,8 +4,8 @@ import { ConfigError } from "../../config/parsing/problems.ts";
 import { examine } from "../../doctor/examine.ts";
 import type { Finding, State } from "../../doctor/finding.ts";
 
-/** Below this, in milliseconds, nobody wonders. */
-const QUIET_FOR = 1_000;
+/** How long to wait before the progress line appears. */
+const PROGRESS_DELAY_MS = 1_000;
 
 interface DoctorOptions {
   readonly config?: string;
@@ -19,14 +19,19 @@ interface DoctorOptions {
 
 export function doctorCommand(): Command {
   return new Command("doctor")
-    .description("check this machine, its network and the registries; each row says what to do")
+    .description(
+      "check this machine, its network and the registries; say how to fix each problem found",
+    )
     .option("--config <file>", "the cache's configuration (ENTREPOT_CONFIG)")
-    .option("--listen <address>", "where nodes ask (ENTREPOT_LISTEN)")
-    .option("--admin <address>", "where metrics are (ENTREPOT_ADMIN)")
-    .option("--data <folder>", "where content is kept (ENTREPOT_DATA)")
-    .option("--image <image...>", "an image to ask its registry for, such as ghcr.io/org/app:1")
-    .option("--offline", "leave the registries out")
-    .option("--json", "print the rows as JSON")
+    .option("--listen <address>", "address that nodes pull from (ENTREPOT_LISTEN)")
+    .option("--admin <address>", "address of the metrics and the admin API (ENTREPOT_ADMIN)")
+    .option("--data <folder>", "data directory (ENTREPOT_DATA)")
+    .option(
+      "--image <image...>",
+      "image to request from its registry as a test, such as ghcr.io/org/app:1",
+    )
+    .option("--offline", "do not contact the registries")
+    .option("--json", "print the findings as JSON")
     .action(async (options: DoctorOptions) => {
       process.exitCode = await run(options);
     });
@@ -37,32 +42,33 @@ async function run(options: DoctorOptions): Promise<number> {
     const settings = loadSettings({ flags: options, env: process.env });
     const images = new Map(
       (options.image ?? []).map((image) => {
-        const at = image.indexOf("/");
-        if (at < 1) {
-          const written = JSON.stringify(image);
+        const slash = image.indexOf("/");
+        if (slash < 1) {
           throw new ConfigError([
-            { message: `--image: ${written} names no registry: docker.io/library/nginx:1, say` },
+            {
+              message: `--image: ${JSON.stringify(image)} has no registry: write it out, such as docker.io/library/nginx:1`,
+            },
           ]);
         }
-        return [image.slice(0, at), image.slice(at + 1)] as const;
+        return [image.slice(0, slash), image.slice(slash + 1)] as const;
       }),
     );
-    const stranger = [...images.keys()].find(
-      (name) => ![...settings.upstreams.keys()].some((one) => one === name),
-    );
-    if (stranger !== undefined) {
-      const known = [...settings.upstreams.keys()].join(", ");
+    const configured: string[] = [...settings.upstreams.keys()];
+    const unknown = [...images.keys()].find((name) => !configured.includes(name));
+    if (unknown !== undefined) {
       throw new ConfigError([
-        { message: `--image: ${JSON.stringify(stranger)} is none of the registries: ${known}` },
+        {
+          message: `--image: ${JSON.stringify(unknown)} is not a configured registry: use one of ${configured.join(", ")}`,
+        },
       ]);
     }
-    using waiting = new WaitingLine();
+    using progress = new ProgressLine();
     const findings = await examine(settings, {
       images,
       isOffline: options.offline === true,
-      waitingFor: (names) => waiting.show(names),
+      onPending: (names) => progress.show(names),
     });
-    waiting.end();
+    progress.end();
     const problems = findings.filter(({ state }) => state === "problem").length;
     if (options.json) console.log(JSON.stringify({ problems, findings }, undefined, 2));
     else console.log(table(findings, process.stdout.isTTY));
@@ -74,15 +80,18 @@ async function run(options: DoctorOptions): Promise<number> {
   }
 }
 
-/** What is waited for, on a terminal and once it takes a while: a registry that is away takes 20 s. */
-class WaitingLine implements Disposable {
-  readonly #timer = setTimeout(() => this.#tell(), QUIET_FOR);
+/**
+ * Shows which registries are still pending, on a terminal only and after `PROGRESS_DELAY_MS`: an
+ * unreachable registry takes 20 s.
+ */
+class ProgressLine implements Disposable {
+  readonly #timer = setTimeout(() => this.#write(), PROGRESS_DELAY_MS);
   #names: readonly string[] = [];
   #isShown = false;
 
   show(names: readonly string[]): void {
     this.#names = names;
-    if (this.#isShown) this.#tell();
+    if (this.#isShown) this.#write();
   }
 
   end(): void {
@@ -95,25 +104,21 @@ class WaitingLine implements Disposable {
     this.end();
   }
 
-  #tell(): void {
+  #write(): void {
     if (!process.stderr.isTTY) return;
     this.#isShown = true;
-    const what = this.#names.length > 0 ? this.#names.join(", ") : "the cache";
-    process.stderr.write(`\r\u001B[Kwaiting for ${what}`);
+    const pending = this.#names.length > 0 ? this.#names.join(", ") : "the cache";
+    process.stderr.write(`\r\u001B[Kwaiting for ${pending}`);
   }
 }
 
 const COLOURS: Readonly<Record<State, number>> = { ok: 32, note: 33, problem: 31, unknown: 90 };
 
-/** Exported for its test. */
+/** The findings as an aligned table; each advice follows its row. Exported for its test. */
 export function table(findings: readonly Finding[], hasColours: boolean): string {
-  const width = (of: (finding: Finding) => string): number =>
-    Math.max(0, ...findings.map((finding) => of(finding).length));
-  const [state, topic, subject] = [
-    width((one) => one.state),
-    width((one) => one.topic),
-    width((one) => one.subject),
-  ];
+  const width = (column: "state" | "topic" | "subject"): number =>
+    Math.max(0, ...findings.map((finding) => finding[column].length));
+  const [state, topic, subject] = [width("state"), width("topic"), width("subject")];
   const indent = " ".repeat(state + topic + subject + 6);
   const lines = findings.flatMap((finding) => {
     const padded = finding.state.padEnd(state);

@@ -16,22 +16,27 @@ interface ImportCommandOptions {
 
 export function importCommand(): Command {
   return new Command("import")
-    .description("make an entrepot.yaml of what is there: registry:2 and registry:3, Gardener")
+    .description(
+      "convert the configuration of registry:2, registry:3 or Gardener's extensions to an entrepot.yaml",
+    )
     .argument(
       "<file...>",
-      "config.yml of registries, Compose files, `docker run` lines, manifests of Gardener's",
+      "registry config.yml files, Compose files, `docker run` command lines, Gardener manifests",
     )
-    .option("--output <file>", "write entrepot.yaml there; it is printed otherwise")
+    .option("--output <file>", "write entrepot.yaml to this file instead of printing it")
     .option(
       "--secrets <folder>",
       "Gardener's Secrets: NAME/username and NAME/password, or manifests",
     )
     .option(
       "--name <host=registry...>",
-      "the registry that a host of a proxy stands for, such as mirror.gcr.io=docker.io",
+      "the registry that a proxied host stands for, such as mirror.gcr.io=docker.io",
       collectName,
     )
-    .option("--json", "print the configuration and what could not be carried over as JSON")
+    .option(
+      "--json",
+      "print the configuration and the settings that could not be converted as JSON",
+    )
     .action((files: string[], options: ImportCommandOptions) => {
       process.exitCode = run(files, options);
     });
@@ -51,14 +56,13 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
     else {
       const text = writeConfig(draft, `entrepot import ${files.join(" ")}`);
       if (output === undefined) process.stdout.write(text);
-      // A password may stand in it.
       else writeNew(output, text);
       report(draft, output);
     }
     return 0;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`entrepot: nothing was written\n${error.message}\n`);
+    process.stderr.write(`entrepot: nothing was imported\n${error.message}\n`);
     return 1;
   }
 }
@@ -66,13 +70,13 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
 function report(draft: ImportedConfig, output: string | undefined): void {
   const { left, adoptable } = draft;
   const lines = [
-    ...(left.length > 0 ? ["Could not be carried over:"] : []),
+    ...(left.length > 0 ? ["These settings could not be converted:"] : []),
     ...leftOverLines(draft).map((line) => `  ${line}`),
     ...(output === undefined
       ? []
-      : [`Wrote ${output}. Look through it, then: entrepot serve --config ${output}`]),
+      : [`Wrote ${output}. Review it, then run: entrepot serve --config ${output}`]),
     ...(adoptable.length > 0
-      ? ["At its end are the commands that take over what the old registries hold."]
+      ? ["The configuration ends with the commands that take over the old registries' blobs."]
       : []),
   ];
   if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
@@ -87,7 +91,12 @@ function asJson({ value, carried, left, adoptable }: ImportedConfig): object {
   };
 }
 
-/** Changes that somebody made by hand must not be lost. */
+/**
+ * Creates a file that only its owner can read, since it may contain passwords. An existing file is
+ * never overwritten: the operator may have edited it.
+ *
+ * @throws ConfigError if the file exists or cannot be created
+ */
 function writeNew(file: string, text: string): void {
   try {
     writeFileSync(file, text, { mode: 0o600, flag: "wx" });
@@ -95,7 +104,7 @@ function writeNew(file: string, text: string): void {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
     const message =
       code === "EEXIST"
-        ? "is there already: choose another name, or move it away"
+        ? "already exists: choose another name, or move it away"
         : `cannot be written (${code})`;
     throw new ConfigError([{ message: `--output: ${file} ${message}` }], { cause });
   }
@@ -105,7 +114,7 @@ function expectFolder(folder: string): void {
   try {
     readdirSync(folder);
   } catch {
-    throw new ConfigError([{ message: `--secrets: ${folder} is no folder that can be read` }]);
+    throw new ConfigError([{ message: `--secrets: ${folder} is not a readable directory` }]);
   }
 }
 
