@@ -15,7 +15,7 @@ import { join } from "node:path";
 import {
   currentFile,
   freshBundle,
-  home,
+  bundlesFolder,
   readCurrent,
   root,
   runtime,
@@ -54,10 +54,10 @@ async function reword(folder: string, from: string, to: string): Promise<void> {
 test("a bundle runs in place of its sources while it is as new as they are, and never after", async () => {
   await using dir = await tempDir("bundle");
   const folder = await checkout(dir);
-  const bundle = join(home(folder), "made-by-hand/serve.js");
+  const bundle = join(bundlesFolder(folder), "made-by-hand/serve.js");
   const files = [SERVE, "package.json", ".cache/serve/made-by-hand/serve.js"];
   const write = async (change = {}): Promise<void> => {
-    await mkdir(join(home(folder), "made-by-hand"), { recursive: true });
+    await mkdir(join(bundlesFolder(folder), "made-by-hand"), { recursive: true });
     await writeFile(bundle, `console.log("run from the bundle");`);
     const state = stateOf(folder, files);
     const made = { folder, bun: runtime(), name: "made-by-hand", files, state, ...change };
@@ -102,7 +102,7 @@ test("a bundle is made by two at once, in spite of one that was killed, and of w
   const make = (): Bun.Subprocess =>
     Bun.spawn([process.execPath, join(folder, "scripts/bundle.mjs")], { stdio: ["ignore", 2, 2] });
   const killed = make();
-  const begun = async (): Promise<boolean> => (await readdir(home(folder))).length > 0;
+  const begun = async (): Promise<boolean> => (await readdir(bundlesFolder(folder))).length > 0;
   await until(begun, { what: "a bundle that is being made" });
   killed.kill("SIGKILL");
   await killed.exited;

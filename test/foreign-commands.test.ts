@@ -33,16 +33,16 @@ test("JSON has the files and what to know about them", async () => {
 const wrong: [args: string[], said: string][] = [
   [["render", "nowhere", ...CACHE], "Write one of containerd, k3s"],
   [["render", "k3s"], "required option '--cache <url>'"],
-  [["render", "k3s", ...CACHE, "--ca", "/nowhere"], "--ca is for a cache at https://"],
+  [["render", "k3s", ...CACHE, "--ca", "/nowhere"], "--ca applies to a cache at https:// only"],
   [
     ["render", "k3s", "--cache", "https://cache:5000", "--ca", "/nowhere", "--upstream", "ghcr.io"],
     "--ca /nowhere cannot be read",
   ],
   [["render", "k3s", "--cache", "cache:5000"], "Write scheme, host and port"],
   [["render", "k3s", "--cache", "http://cache:5000/v2"], "Write scheme, host and port"],
-  [["render", "k3s", ...CACHE, "--upstream", "https://ghcr.io"], "is no registry's name"],
+  [["render", "k3s", ...CACHE, "--upstream", "https://ghcr.io"], "is not a valid registry name"],
   [["render", "docker", ...CACHE, "--upstream", "ghcr.io"], "add --upstream docker.io"],
-  [["render", "k3s", "--cache", `http://127.0.0.1:${freePort()}`], "does not answer"],
+  [["render", "k3s", "--cache", `http://127.0.0.1:${freePort()}`], "does not respond"],
   [["import"], "missing required argument 'file'"],
   [["import", "f", "--name", "nonsense"], "Write HOST=REGISTRY"],
 ];
@@ -61,7 +61,7 @@ test("neither overwrites a file that it did not write", async () => {
   const args = [...CACHE, "--upstream", "docker.io", "--output", folder.path];
   const rendered = await entrepot("render", "docker", ...args);
   expect(rendered.code).toBe(2);
-  expect(rendered.stderr).toContain("daemon.json is there already and is another");
+  expect(rendered.stderr).toContain("daemon.json already exists with different content");
   expect(await readFile(daemon, "utf8")).toBe("{}\n");
 
   const hub = folder.file("hub.yml");
@@ -74,7 +74,7 @@ test("neither overwrites a file that it did not write", async () => {
   expect((await stat(output)).mode & 0o777).toBe(0o600);
   const second = await entrepot("import", hub, "--output", output);
   expect(second.code).toBe(1);
-  expect(second.stderr).toContain("is there already: choose another name");
+  expect(second.stderr).toContain("already exists: choose another name");
 });
 
 test("import as JSON, and what cannot be read ends with 1", async () => {

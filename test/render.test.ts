@@ -171,5 +171,5 @@ test("a folder that cannot be written to is named", async () => {
     dir.file("file"),
   ]);
   expect(code).toBe(2);
-  expect(stderr).toContain("registries.yaml cannot be written (ENOTDIR): is --output a folder");
+  expect(stderr).toContain("registries.yaml cannot be written (ENOTDIR): is --output a directory");
 });

@@ -1,5 +1,5 @@
 import { test } from "bun:test";
-import { missingPackages, obstacle } from "../../scripts/debian.mjs";
+import { missingPackages, unavailableReason } from "../../scripts/debian.mjs";
 
 export interface RealParts {
   /** Whether Debian's containerd, docker-registry, skopeo and the others can be started here. */
@@ -13,7 +13,7 @@ export const real = realParts();
 
 function realParts(): RealParts {
   if (process.env["ENTREPOT_REAL"] === "1") return { available: true };
-  const hindrance = obstacle();
+  const hindrance = unavailableReason();
   if (hindrance !== undefined) return { available: false, reason: hindrance };
   const missing = missingPackages();
   if (missing.length === 0) return { available: true };
