@@ -5,14 +5,13 @@ import { EventLoopYielder } from "../../store/event-loop-yielder.ts";
 import { scrub } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {
-  restoreLost,
-  restorePins,
-  type Restored,
   rebuildMetadata,
   type Rebuilt,
-  reconcile,
-  type Reconciled,
-} from "../../store/repair/reconcile.ts";
+  type Restored,
+  restoreLost,
+  restorePins,
+} from "../../store/repair/rebuild-metadata.ts";
+import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
 import type { Storage } from "./storage.ts";
 
 /** The first answers after a start come before files and index are compared, in milliseconds. */

@@ -4,7 +4,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
-import { expirePartials } from "../../store/repair/reconcile.ts";
+import { expirePartials } from "../../store/repair/expire-partials.ts";
 import { LOW_WATER } from "../../store/disk/disk-budget.ts";
 import type { QuotaEvents } from "../quota-events.ts";
 import {

@@ -2,7 +2,8 @@ import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { RemovalReason } from "../../cache/retention/evictor.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { Restored, Rebuilt, Reconciled } from "../../store/repair/reconcile.ts";
+import type { Restored, Rebuilt } from "../../store/repair/rebuild-metadata.ts";
+import type { Reconciled } from "../../store/repair/reconcile.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 

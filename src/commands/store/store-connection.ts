@@ -11,7 +11,8 @@ import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/disk/data-directory.ts";
 import { LockedError } from "../../store/disk/lock.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
-import { rebuildMetadata, reconcile } from "../../store/repair/reconcile.ts";
+import { rebuildMetadata } from "../../store/repair/rebuild-metadata.ts";
+import { reconcile } from "../../store/repair/reconcile.ts";
 import { AdminClient, AdminError } from "./admin-client.ts";
 
 /** Where a command's cache is, as `serve` was told. */
