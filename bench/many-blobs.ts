@@ -29,7 +29,7 @@ export async function makeStore(data: string, count: number, blobSize?: number):
   const path = join(data, "metadata.db");
   await (await openMetadata(path)).close();
   const file = new SqliteFile(path);
-  const db = file.here;
+  const db = file.mainThreadDb;
   const encoder = new TextEncoder();
   const startTime = Date.now() - count;
   let last = "";

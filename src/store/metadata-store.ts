@@ -15,7 +15,7 @@ export interface TagRecord {
 
 export interface Tags {
   get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined>;
-  put(repo: RepositoryRef, tag: Tag, fact: TagRecord): Promise<void>;
+  put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void>;
   remove(repo: RepositoryRef, tag: Tag): Promise<void>;
   /** The names that are known of a repository, sorted by bytes. */
   list(repo: RepositoryRef): Promise<Tag[]>;

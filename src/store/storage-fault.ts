@@ -1,7 +1,7 @@
 import { Fault } from "../oci/fault.ts";
 
 /** What the system's codes mean to whoever has to mend it. */
-const MEANINGS: Readonly<Record<string, string>> = {
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied: the user that runs the cache needs to read and write there",
   EDQUOT: "the disk quota is used up",
   EEXIST: "a file is in the way where a directory belongs",
@@ -15,7 +15,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 };
 
 /** What the system and SQLite say where there is no space left, on the disk or in a quota. */
-const NO_SPACE: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
+const NO_SPACE_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
 
 /**
  * A failed call of the system as a fault: `no-space` where the disk or a quota is full, else
@@ -23,18 +23,18 @@ const NO_SPACE: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"
  */
 export function storageFault(doing: string, cause: unknown): Fault {
   if (cause instanceof Fault) return cause;
-  const reason = `cannot ${doing}: ${meaning(cause)}`;
+  const reason = `cannot ${doing}: ${describeSystemError(cause)}`;
   return new Fault({ kind: storageKind(systemCode(cause)), reason }, { cause });
 }
 
 export function storageKind(code: string | undefined): "storage" | "no-space" {
-  return code !== undefined && NO_SPACE.has(code) ? "no-space" : "storage";
+  return code !== undefined && NO_SPACE_CODES.has(code) ? "no-space" : "storage";
 }
 
 /** In words what a failed call of the system means. */
-export function meaning(cause: unknown): string {
+export function describeSystemError(cause: unknown): string {
   const code = systemCode(cause);
-  if (code !== undefined) return `${MEANINGS[code] ?? "the system refused it"} (${code})`;
+  if (code !== undefined) return `${DESCRIPTIONS[code] ?? "the system refused it"} (${code})`;
   return cause instanceof Error ? cause.message : String(cause);
 }
 

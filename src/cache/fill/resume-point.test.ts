@@ -29,13 +29,13 @@ async function failingDisk(path: string, kept: Uint8Array, before = 0) {
   const home = {
     publish: () => Promise.reject(new Error("it is never whole")),
     readStored: () => Promise.reject(new Error("it is never stored")),
-    ended: () => {},
+    closed: () => {},
   };
   const [store, other] = [new MemoryBlobStore(), new MemoryBlobStore()];
   let drafts = 0;
   store.writer = (digest) => {
     drafts += 1;
-    return drafts > before ? DiskBlobWriter.begin(digest, path, file, home) : other.writer(digest);
+    return drafts > before ? DiskBlobWriter.open(digest, path, file, home) : other.writer(digest);
   };
   return Object.assign(store, { isWriting: writing.promise, fail: () => failing.resolve() });
 }

@@ -13,7 +13,7 @@ import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/name
 import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
-import { meaning, systemCode } from "../../store/storage-fault.ts";
+import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import type { Storage } from "./storage.ts";
 import {
   AdoptionError,
@@ -75,9 +75,12 @@ export async function adopt(
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
     const said = error instanceof Error ? error.message : "";
-    throw new AdoptionError(`adopting ${folder} broke off: ${meaning(error)}: ${said}`, {
-      cause: error,
-    });
+    throw new AdoptionError(
+      `adopting ${folder} broke off: ${describeSystemError(error)}: ${said}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -144,7 +147,7 @@ class Adoption {
       this.#tell(size);
       return;
     }
-    if (budget.used + size > budget.bound.maxSize) {
+    if (budget.used + size > budget.limits.maxSize) {
       this.#done.omitted += 1;
       this.#tell(size);
       return;
@@ -173,7 +176,7 @@ class Adoption {
   /** A copy takes room on the disk, which a link does not. */
   async #hasRoom(size: number): Promise<boolean> {
     const { free } = await diskUsage(this.#storage.path);
-    return free - size >= this.#storage.budget.bound.minFree;
+    return free - size >= this.#storage.budget.limits.minFree;
   }
 
   #tell(read: number): void {

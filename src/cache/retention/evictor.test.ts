@@ -20,7 +20,7 @@ test("where facts take most of the room, what goes is no more than what makes it
   );
   const maxSize = Math.floor((await metadata.bytes()) * 0.75);
   const budget = new DiskBudget({
-    bound: { maxSize, minFree: 0 },
+    limits: { maxSize, minFree: 0 },
     disk: async () => ({ free: 1e12, size: 1e12, metadata: await metadata.bytes() }),
   });
   budget.recount(count);

@@ -45,7 +45,7 @@ export class Evictor {
 
   constructor(options: EvictorOptions) {
     this.#options = options;
-    options.budget.evictBy(async () => (await this.sweep()).bytes);
+    options.budget.setEvictor(async () => (await this.sweep()).bytes);
   }
 
   /** Evicts down to the low-water mark, the least recently used first; one at a time. */

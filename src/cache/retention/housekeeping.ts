@@ -8,7 +8,7 @@ import {
   rebuildMetadata,
   type Rebuilt,
   type Restored,
-  restoreLost,
+  restoreFromSidecars,
   restorePins,
 } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
@@ -84,9 +84,9 @@ export class Housekeeping implements AsyncDisposable {
   /** Index and files, after whatever ended the last process, and whenever the index was begun anew. */
   async #mend(): Promise<void> {
     const { rebuildState: rebuild } = this.#store;
-    if (rebuild.begun > 0 || (await this.#pause(QUIET_START))) await this.#agree();
+    if (rebuild.started > 0 || (await this.#pause(QUIET_START))) await this.#agree();
     while (await this.#pause(LOOK_EVERY)) {
-      if (rebuild.finished < rebuild.begun || this.#mayMakeUp()) await this.#agree();
+      if (rebuild.finished < rebuild.started || this.#mayMakeUp()) await this.#agree();
     }
   }
 
@@ -110,7 +110,7 @@ export class Housekeeping implements AsyncDisposable {
     const lackingSince = this.#lackingSince;
     const isLacking = lackingSince !== undefined;
     const isDone = await this.#guarded("mending the index", async () => {
-      const { begun } = rebuild;
+      const { started: begun } = rebuild;
       if (rebuild.finished < begun) {
         // Without an index, nothing was known to be held.
         if (budget.blobBytes === 0) budget.recount(await bytesOf(plain));
@@ -122,7 +122,11 @@ export class Housekeeping implements AsyncDisposable {
       // What images are called is asked for first.
       if (!endedWell || isLacking) {
         const gentle = new EventLoopYielder(isLacking ? SHARE : 1);
-        const learnt = await restoreLost({ store: plain, metadata, sidecars }, signal, gentle);
+        const learnt = await restoreFromSidecars(
+          { store: plain, metadata, sidecars },
+          signal,
+          gentle,
+        );
         if (learnt.manifests > 0) this.#events.learnt(learnt);
       }
       const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
@@ -164,13 +168,13 @@ export class Housekeeping implements AsyncDisposable {
       (await plain.open(digest)) !== undefined;
     const { signal } = this.#abort;
     const before = Date.now() - FACTS_KEPT_FOR;
-    const { begun } = rebuild;
+    const { started: begun } = rebuild;
     await pruneMetadata({
       metadata,
       yielder: new EventLoopYielder(SHARE),
       inUse: (digest) => this.#inUse(digest) || evictor.isGoing(digest),
       before,
-      isWhole: () => rebuild.begun === begun && rebuild.finished === begun,
+      isComplete: () => rebuild.started === begun && rebuild.finished === begun,
       signal,
     });
     await sidecars.prune(isStored, { before, signal });

@@ -4,7 +4,7 @@ import { type Digest, parseDigest } from "../../oci/digest.ts";
 import { type Manifest, ManifestError, parseManifest } from "../../oci/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
-import { meaning, systemCode } from "../../store/storage-fault.ts";
+import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 
 /** Longer than any digest that a registry writes down as a link. */
 const LONGEST_LINK = 1024;
@@ -56,7 +56,9 @@ export async function registryRoot(folder: string): Promise<string> {
       if (found.includes("blobs") && found.includes("repositories")) return root;
     }
   } catch (error) {
-    throw new AdoptionError(`${folder} cannot be read: ${meaning(error)}`, { cause: error });
+    throw new AdoptionError(`${folder} cannot be read: ${describeSystemError(error)}`, {
+      cause: error,
+    });
   }
   throw new AdoptionError(
     `${folder} is no registry's folder: it has no docker/registry/v2 with blobs and repositories. Name what registry:2 has as rootdirectory, most often /var/lib/registry`,

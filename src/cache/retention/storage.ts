@@ -13,7 +13,7 @@ import type { MetadataStore } from "../../store/metadata-store.ts";
 import { MetadataError, openMetadata } from "../../store/sql/open-metadata.ts";
 import { diskUsage, type DiskUsage } from "../../store/disk/disk-usage.ts";
 import { wasShutDownCleanly } from "../../store/sql/clean-shutdown.ts";
-import { type Bound, DiskBudget } from "../../store/disk/disk-budget.ts";
+import { type DiskLimits, DiskBudget } from "../../store/disk/disk-budget.ts";
 import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
 import { LastAccess } from "../../store/memory/last-access.ts";
 import { UpstreamQuotas } from "./upstream-quotas.ts";
@@ -92,7 +92,7 @@ export async function openStorage(
     });
     const { bytes } = await metadata.blobs.total();
     const budget = new DiskBudget({
-      bound: boundOf(storage, await disk(), bytes),
+      limits: boundOf(storage, await disk(), bytes),
       disk,
       onChange: (state) => events.full(state),
     });
@@ -159,7 +159,7 @@ export async function openStorage(
   }
 }
 
-function boundOf(storage: Settings["storage"], disk: DiskUsage, held: number): Bound {
+function boundOf(storage: Settings["storage"], disk: DiskUsage, held: number): DiskLimits {
   return {
     maxSize: storage.maxSize ?? Math.floor(0.8 * (disk.free + held)),
     minFree: storage.minFree ?? Math.min(GIB, Math.floor(0.05 * disk.size)),

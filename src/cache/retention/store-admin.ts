@@ -71,8 +71,8 @@ export class StoreAdmin {
       contents: count,
       held: bytes,
       drafts: budget.partialBytes,
-      maxSize: budget.bound.maxSize,
-      minFree: budget.bound.minFree,
+      maxSize: budget.limits.maxSize,
+      minFree: budget.limits.minFree,
       pinned: (await pinned.content()).bytes,
       isFull: budget.fullState.isFull,
     };
@@ -116,8 +116,8 @@ export class StoreAdmin {
     const pin = { pattern: pattern.text, platforms, since: Date.now() };
     const others = (await metadata.pins.list()).filter((one) => one.pattern !== pin.pattern);
     const content = await pinned.contentOf([...others, pin]);
-    if (content.bytes > budget.bound.maxSize) {
-      const sum = `${inFull(content.bytes)}, and storage.maxSize is ${inFull(budget.bound.maxSize)}`;
+    if (content.bytes > budget.limits.maxSize) {
+      const sum = `${inFull(content.bytes)}, and storage.maxSize is ${inFull(budget.limits.maxSize)}`;
       throw new RefusedError(
         "over-the-bound",
         `with ${pin.pattern}, all pins together are ${sum}: pin less, name platforms, or raise storage.maxSize`,
@@ -208,7 +208,7 @@ export class StoreAdmin {
       await metadata.blobs.total();
       const { bytes } = await metadata.blobs.total();
       // An index that is not whole yet knows less than what was added up.
-      if (rebuild.finished < rebuild.begun) return;
+      if (rebuild.finished < rebuild.started) return;
       const doubt = budget.churn - moved + going;
       budget.recount(bytes, doubt);
       if (doubt === 0) return;

@@ -95,7 +95,7 @@ async function open(
       told.failed("setting a corrupt content aside", error);
     }
   };
-  const store = new SmallBlobCache(storage.store, { setAside });
+  const store = new SmallBlobCache(storage.store, { quarantine: setAside });
   told.measure(storage);
   const reporter = new RequestReporter({
     log,
@@ -125,7 +125,7 @@ async function open(
   const housekeeping = new Housekeeping(storage, inUse, settings.storage.scrub, told);
   reporter.onForgotten = (fault) => {
     // Where everything is a hit, nothing else finds out that the disk is full.
-    budget.fullState.noteFailure(fault);
+    budget.fullState.recordFailure(fault);
     housekeeping.lacksFact();
   };
   closing.defer(() => housekeeping[Symbol.asyncDispose]());

@@ -34,7 +34,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
       () => budget.partialBytes,
     );
     gauge("facts_bytes", "Bytes of the index, and of facts beside it.", () => budget.metadataBytes);
-    gauge("max_bytes", "Bytes that may be stored.", () => budget.bound.maxSize);
+    gauge("max_bytes", "Bytes that may be stored.", () => budget.limits.maxSize);
     gauge("full", "1 while nothing can be stored and pulls are passed through.", () =>
       budget.fullState.isFull ? 1 : 0,
     );

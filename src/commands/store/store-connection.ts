@@ -140,7 +140,7 @@ async function makeWhole({
   rebuildState: rebuild,
   admin,
 }: Storage): Promise<void> {
-  const { begun } = rebuild;
+  const { started: begun } = rebuild;
   if (rebuild.finished === begun) return;
   const store = { store: plain, metadata, sidecars };
   await rebuildMetadata(store);

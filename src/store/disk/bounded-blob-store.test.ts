@@ -13,7 +13,7 @@ const MIB = 1024 * 1024;
 
 function bounded(maxSize: number, free = 1e12): { store: BoundedBlobStore; budget: DiskBudget } {
   const disk = async (): Promise<{ free: number; size: number }> => ({ free, size: free });
-  const budget = new DiskBudget({ bound: { maxSize, minFree: 0 }, disk });
+  const budget = new DiskBudget({ limits: { maxSize, minFree: 0 }, disk });
   return { budget, store: new BoundedBlobStore(new MemoryBlobStore(), budget) };
 }
 
@@ -62,7 +62,7 @@ describe("a store with a bound", () => {
     const bytes = sampleBytes(1000);
     const digest = digestOf(bytes);
     const disk = async () => ({ free: 1e12, size: 1e12 });
-    const budget = new DiskBudget({ bound: { maxSize: MIB, minFree: 0 }, disk });
+    const budget = new DiskBudget({ limits: { maxSize: MIB, minFree: 0 }, disk });
     const memory = new MemoryBlobStore();
     const left = await memory.writer(digest);
     await left.append(bytes.subarray(0, 500));
@@ -87,7 +87,7 @@ describe("a store with a bound", () => {
     const { store, budget } = bounded(2 * MIB);
     const old = await storeBytes(store, sampleBytes(MIB));
     let evictions = 0;
-    budget.evictBy(async () => {
+    budget.setEvictor(async () => {
       evictions += 1;
       if (!(await store.remove(old))) return 0;
       budget.changeBlobBytes(-MIB);
@@ -108,7 +108,7 @@ describe("a store with a bound", () => {
   test("refuses at once what can never fit, and evicts nothing for it", async () => {
     const { store, budget } = bounded(2 * MIB);
     budget.setPinned({ sizes: new Map([[digestOf(sampleBytes(MIB)), MIB]]), bytes: MIB });
-    budget.evictBy(() => Promise.reject(new Error("nothing was to be evicted")));
+    budget.setEvictor(() => Promise.reject(new Error("nothing was to be evicted")));
     const writer = await store.writer(digestOf(sampleBytes(1, 5)));
     const error = await rejection(writer.reserve(MIB + 1));
     expect(String(error)).toContain(
@@ -177,9 +177,9 @@ describe("what is on its way in", () => {
   test("is not given the room that another has taken", async () => {
     const { budget } = bounded(1000);
     budget.changeBlobBytes(1000);
-    budget.evictBy(() => new Promise(() => {}));
+    budget.setEvictor(() => new Promise(() => {}));
     const taken: number[] = [];
-    for (const bytes of [100, 90, 80]) void budget.take(bytes).then(() => taken.push(bytes));
+    for (const bytes of [100, 90, 80]) void budget.claim(bytes).then(() => taken.push(bytes));
     await setImmediate();
     for (let at = 0; at < 3; at += 1) {
       budget.changeBlobBytes(-100);
@@ -193,26 +193,26 @@ describe("what is on its way in", () => {
     const { budget } = bounded(1000);
     budget.changeBlobBytes(985);
     let evictions = 0;
-    budget.evictBy(async () => {
+    budget.setEvictor(async () => {
       evictions += 1;
       return 0;
     });
     for (let at = 0; at < 10; at += 1) {
-      await budget.take(1);
+      await budget.claim(1);
       await setImmediate();
     }
     expect(evictions).toBe(1);
-    expect(await rejection(budget.take(10))).toBeInstanceOf(Fault);
+    expect(await rejection(budget.claim(10))).toBeInstanceOf(Fault);
     expect(evictions).toBe(2);
   });
 
   test("is passed on where room is made, but not soon", async () => {
     const disk = async () => ({ free: 1e12, size: 1e12 });
-    const budget = new DiskBudget({ bound: { maxSize: 1000, minFree: 0 }, disk, timeout: 20 });
+    const budget = new DiskBudget({ limits: { maxSize: 1000, minFree: 0 }, disk, timeout: 20 });
     budget.changeBlobBytes(3000);
     // One that goes on for minutes.
-    budget.evictBy(() => new Promise(() => {}));
-    const waiting = rejection(budget.take(10));
+    budget.setEvictor(() => new Promise(() => {}));
+    const waiting = rejection(budget.claim(10));
     await setImmediate();
     budget.changeBlobBytes(-1000);
     const error = await waiting;
@@ -226,7 +226,7 @@ describe("what is on its way in", () => {
     const { store, budget } = bounded(MIB + MIB / 4);
     const old = await storeBytes(store, small);
     const [asked, swept] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()];
-    budget.evictBy(() => {
+    budget.setEvictor(() => {
       asked.resolve();
       return swept.promise;
     });

@@ -5,7 +5,7 @@ import { RecentlyOpened } from "../memory/recently-opened.ts";
 import type { DiskBudget } from "./disk-budget.ts";
 
 /** Room that a draft takes at once, in bytes, so that it does not ask for every chunk. */
-const STEP = 256 * 1024;
+const CLAIM_BYTES = 256 * 1024;
 
 /** A store of blobs that takes room before it writes, and gives it back. */
 export class BoundedBlobStore implements BlobStore {
@@ -13,8 +13,8 @@ export class BoundedBlobStore implements BlobStore {
   readonly #store: BlobStore;
   readonly #budget: DiskBudget;
   /** What beginnings took that have no draft now. At most as many as there are such files. */
-  readonly #kept = new Map<Digest, number>();
-  #hasLooked = false;
+  readonly #partials = new Map<Digest, number>();
+  #hasListed = false;
 
   constructor(store: BlobStore, budget: DiskBudget) {
     this.#store = store;
@@ -32,13 +32,15 @@ export class BoundedBlobStore implements BlobStore {
     }
     try {
       const writer = await this.#store.writer(digest);
-      const kept = this.#kept.get(digest) ?? 0;
-      this.#kept.delete(digest);
+      const kept = this.#partials.get(digest) ?? 0;
+      this.#partials.delete(digest);
       // What it really begins with may be less than what was kept, or more than what was known.
-      this.#budget.account(writer.length - kept);
-      return new BoundedBlobWriter(writer, this.#budget, (bytes) => this.#kept.set(digest, bytes));
+      this.#budget.accountPartial(writer.length - kept);
+      return new BoundedBlobWriter(writer, this.#budget, (bytes) =>
+        this.#partials.set(digest, bytes),
+      );
     } catch (error) {
-      this.#budget.fullState.noteFailure(error);
+      this.#budget.fullState.recordFailure(error);
       throw error;
     }
   }
@@ -57,13 +59,13 @@ export class BoundedBlobStore implements BlobStore {
 
   /** Who looks first counts what an earlier process left: before there is any draft. */
   async *partials(): AsyncGenerator<BlobEntry> {
-    const isFirst = !this.#hasLooked;
-    this.#hasLooked = true;
+    const isFirst = !this.#hasListed;
+    this.#hasListed = true;
     for await (const entry of this.#store.partials()) {
       // Later, one that is not known here was taken up again since its file was seen.
-      if (isFirst && !this.#kept.has(entry.digest)) {
-        this.#kept.set(entry.digest, entry.size);
-        this.#budget.account(entry.size);
+      if (isFirst && !this.#partials.has(entry.digest)) {
+        this.#partials.set(entry.digest, entry.size);
+        this.#budget.accountPartial(entry.size);
       }
       yield entry;
     }
@@ -71,10 +73,10 @@ export class BoundedBlobStore implements BlobStore {
 
   async removePartial(digest: Digest): Promise<boolean> {
     const isGone = await this.#store.removePartial(digest);
-    const kept = this.#kept.get(digest);
+    const kept = this.#partials.get(digest);
     if (isGone && kept !== undefined) {
-      this.#kept.delete(digest);
-      this.#budget.giveBack(kept);
+      this.#partials.delete(digest);
+      this.#budget.release(kept);
     }
     return isGone;
   }
@@ -83,17 +85,17 @@ export class BoundedBlobStore implements BlobStore {
 class BoundedBlobWriter implements BlobWriter {
   readonly #writer: BlobWriter;
   readonly #budget: DiskBudget;
-  readonly #onKept: (bytes: number) => void;
+  readonly #onSuspend: (bytes: number) => void;
   /** Bytes of room, whether they are used already or not. */
-  #taken: number;
+  #claimed: number;
   /** Of the content as a whole, where it is known. */
   #size = Infinity;
 
   constructor(writer: BlobWriter, budget: DiskBudget, onKept: (bytes: number) => void) {
     this.#writer = writer;
     this.#budget = budget;
-    this.#onKept = onKept;
-    this.#taken = writer.length;
+    this.#onSuspend = onKept;
+    this.#claimed = writer.length;
   }
 
   get digest(): Digest {
@@ -110,15 +112,15 @@ class BoundedBlobWriter implements BlobWriter {
   }
 
   async append(chunk: Uint8Array): Promise<void> {
-    const missing = this.#writer.length + chunk.byteLength - this.#taken;
+    const missing = this.#writer.length + chunk.byteLength - this.#claimed;
     if (missing > 0) {
       // A small content, such as a manifest, takes no more than it has.
-      const step = this.#writer.length === 0 ? missing : STEP;
-      const taking = Math.max(missing, Math.min(step, this.#size - this.#taken));
-      await this.#budget.take(taking);
-      this.#taken += taking;
+      const step = this.#writer.length === 0 ? missing : CLAIM_BYTES;
+      const taking = Math.max(missing, Math.min(step, this.#size - this.#claimed));
+      await this.#budget.claim(taking);
+      this.#claimed += taking;
     }
-    await this.#noted(() => this.#writer.append(chunk));
+    await this.#recordFailure(() => this.#writer.append(chunk));
   }
 
   read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -134,40 +136,40 @@ class BoundedBlobWriter implements BlobWriter {
   }
 
   async commit(): Promise<StoredBlob> {
-    const stored = await this.#noted(() => this.#writer.commit());
-    this.#budget.releaseReservation(this.digest);
-    this.#budget.giveBack(this.#taken - stored.size);
-    this.#taken = 0;
-    this.#budget.completed(stored.size);
-    this.#budget.fullState.noteStored();
+    const stored = await this.#recordFailure(() => this.#writer.commit());
+    this.#budget.cancelReservation(this.digest);
+    this.#budget.release(this.#claimed - stored.size);
+    this.#claimed = 0;
+    this.#budget.commit(stored.size);
+    this.#budget.fullState.recordSuccess();
     return stored;
   }
 
   async suspend(): Promise<void> {
     const { length } = this.#writer;
     const isWhole = length > 0;
-    this.#budget.releaseReservation(this.digest);
+    this.#budget.cancelReservation(this.digest);
     await this.#writer.suspend();
-    this.#budget.giveBack(this.#taken - (isWhole ? length : 0));
-    this.#taken = 0;
-    if (isWhole) this.#onKept(length);
+    this.#budget.release(this.#claimed - (isWhole ? length : 0));
+    this.#claimed = 0;
+    if (isWhole) this.#onSuspend(length);
   }
 
   async discard(): Promise<void> {
     try {
       await this.#writer.discard();
     } finally {
-      this.#budget.releaseReservation(this.digest);
-      this.#budget.giveBack(this.#taken);
-      this.#taken = 0;
+      this.#budget.cancelReservation(this.digest);
+      this.#budget.release(this.#claimed);
+      this.#claimed = 0;
     }
   }
 
-  async #noted<T>(work: () => Promise<T>): Promise<T> {
+  async #recordFailure<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      this.#budget.fullState.noteFailure(error);
+      this.#budget.fullState.recordFailure(error);
       throw error;
     }
   }

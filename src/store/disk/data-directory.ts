@@ -1,8 +1,8 @@
 import { chmod, mkdir, readFile, rm, stat, rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
-import { handOver, ownerBesideRoot } from "./ownership.ts";
-import { meaning, systemCode } from "../storage-fault.ts";
+import { changeOwner, nonRootOwner } from "./ownership.ts";
+import { describeSystemError, systemCode } from "../storage-fault.ts";
 
 /** The directory cannot be used. The message says what to do about it. */
 export class DataDirectoryError extends Error {
@@ -35,21 +35,21 @@ export interface DataDirectory {
  */
 export async function openDataDirectory(directory: string): Promise<DataDirectory> {
   const path = resolve(directory);
-  await refuseNewer(path);
-  await makeDirectory(path);
-  await probe(path);
-  const lock = takeLock(path);
+  await rejectNewerFormat(path);
+  await createDirectory(path);
+  await probeWritable(path);
+  const lock = lockDirectory(path);
   try {
-    await upgrade(path);
+    await upgradeLayout(path);
     await writeFile(join(path, FORMAT_FILE), `${FORMAT}\n`, { mode: 0o600 });
   } catch (cause) {
     lock.release();
-    throw unwritable(path, "written to", cause);
+    throw unwritableError(path, "written to", cause);
   }
-  const owner = ownerBesideRoot(path);
+  const owner = nonRootOwner(path);
   const close = async (): Promise<void> => {
     try {
-      if (owner) handOver(path, owner);
+      if (owner) changeOwner(path, owner);
     } finally {
       lock.release();
     }
@@ -77,7 +77,7 @@ const RENAMED_IN_FORMAT_2: readonly (readonly [from: string, to: string])[] = [
  * Brings a directory of an older format to this one. The format is written after it, so that an
  * upgrade which a crash cut short is finished by the next start.
  */
-async function upgrade(path: string): Promise<void> {
+async function upgradeLayout(path: string): Promise<void> {
   if ((await readFormat(path)) !== 1) return;
   for (const [from, to] of RENAMED_IN_FORMAT_2) {
     await rename(join(path, from), join(path, to)).catch((cause: unknown) => {
@@ -91,14 +91,14 @@ async function readFormat(path: string): Promise<number> {
 }
 
 /** Before anything is written, so that the newer program finds it as it was. */
-async function refuseNewer(path: string): Promise<void> {
+async function rejectNewerFormat(path: string): Promise<void> {
   const format = await readFormat(path);
   if (!(format > FORMAT)) return;
   const message = `the data directory ${path} was written by a newer Entrepot: it has format ${format}, and this one knows ${FORMAT}. Run that version, or use another storage.dir`;
   throw new DataDirectoryError("newer", path, message);
 }
 
-async function makeDirectory(path: string): Promise<void> {
+async function createDirectory(path: string): Promise<void> {
   try {
     const made = await mkdir(path, { recursive: true });
     // Private content may be in it. Those above it, where they were made too, are left for others.
@@ -106,41 +106,41 @@ async function makeDirectory(path: string): Promise<void> {
     if ((await stat(path)).isDirectory()) return;
   } catch (cause) {
     const code = systemCode(cause);
-    if (code !== "EEXIST" && code !== "ENOTDIR") throw unwritable(path, "created", cause);
-    throw notADirectory(path, cause);
+    if (code !== "EEXIST" && code !== "ENOTDIR") throw unwritableError(path, "created", cause);
+    throw notADirectoryError(path, cause);
   }
-  throw notADirectory(path);
+  throw notADirectoryError(path);
 }
 
 /** Bytes and not only permissions: a full disk and a read-only mount are found here as well. */
-async function probe(path: string): Promise<void> {
+async function probeWritable(path: string): Promise<void> {
   const file = join(path, `.probe-${process.pid}`);
   try {
     await writeFile(file, "entrepot\n", { mode: 0o600 });
   } catch (cause) {
-    throw unwritable(path, "written to", cause);
+    throw unwritableError(path, "written to", cause);
   } finally {
     await rm(file, { force: true }).catch(() => undefined);
   }
 }
 
-function takeLock(path: string): Lock {
+function lockDirectory(path: string): Lock {
   try {
     return acquireLock(join(path, "lock"));
   } catch (cause) {
-    if (!(cause instanceof LockedError)) throw unwritable(path, "locked", cause);
+    if (!(cause instanceof LockedError)) throw unwritableError(path, "locked", cause);
     const who = cause.holder === undefined ? "another process" : `process ${cause.holder}`;
     const message = `the data directory ${path} is in use by ${who}: stop that one first, or give this one a storage.dir of its own`;
     throw new DataDirectoryError("locked", path, message, { cause });
   }
 }
 
-function unwritable(path: string, what: string, cause: unknown): DataDirectoryError {
-  const message = `the data directory ${path} cannot be ${what}: ${meaning(cause)}. Mend that, or set storage.dir to a directory that this user (uid ${process.getuid?.() ?? "unknown"}) can write to`;
+function unwritableError(path: string, what: string, cause: unknown): DataDirectoryError {
+  const message = `the data directory ${path} cannot be ${what}: ${describeSystemError(cause)}. Mend that, or set storage.dir to a directory that this user (uid ${process.getuid?.() ?? "unknown"}) can write to`;
   return new DataDirectoryError("unwritable", path, message, { cause });
 }
 
-function notADirectory(path: string, cause?: unknown): DataDirectoryError {
+function notADirectoryError(path: string, cause?: unknown): DataDirectoryError {
   const message = `the data directory ${path} cannot be used: it, or something on the way to it, is no directory. Set storage.dir to a directory`;
   return new DataDirectoryError("not-a-directory", path, message, { cause });
 }

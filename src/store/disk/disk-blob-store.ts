@@ -11,13 +11,13 @@ import { DiskBlobWriter } from "./disk-blob-writer.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** Contents that were set aside and are kept for a person to look at. */
-const MOST_SET_ASIDE = 16;
+const MAX_QUARANTINED = 16;
 
 /** Where copies are made before they are content. What a process that was killed left there goes. */
 export const ADOPTING_FOLDER = "adopting";
 
 /** Sizes that are known without asking the disk: about 5 MB of memory when full. */
-const KNOWN_SIZES = 16_384;
+const MAX_CACHED_SIZES = 16_384;
 
 /**
  * Opens the blobs of a directory, which has to exist: `blobs/<algorithm>/<first two digits>/<digits>`
@@ -41,16 +41,16 @@ export async function openDiskBlobStore(directory: string): Promise<BlobStore> {
 
 class DiskBlobStore implements BlobStore {
   readonly #directory: string;
-  readonly #sizes = new LRUCache<Digest, number>({ max: KNOWN_SIZES });
-  readonly #drafts = new Set<Digest>();
+  readonly #sizes = new LRUCache<Digest, number>({ max: MAX_CACHED_SIZES });
+  readonly #openWriters = new Set<Digest>();
   /** Contents that are just being removed. */
   readonly #removing = new Map<Digest, Promise<void>>();
   /** Folders whose entry in their parent is known to be durable. */
   readonly #durableFolders = new Set<string>();
-  readonly #home: WriterHost = {
+  readonly #writerHost: WriterHost = {
     publish: (digest, path, size) => this.#publish(digest, path, size),
     readStored: (digest, first, end) => this.#readStored(digest, first, end),
-    ended: (digest) => this.#drafts.delete(digest),
+    closed: (digest) => this.#openWriters.delete(digest),
   };
   #removals = 0;
 
@@ -76,15 +76,15 @@ class DiskBlobStore implements BlobStore {
   }
 
   async writer(digest: Digest): Promise<BlobWriter> {
-    if (this.#drafts.has(digest)) throw new Error(`${digest} already has a draft`);
-    this.#drafts.add(digest);
-    const path = this.#draftPath(digest);
+    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a draft`);
+    this.#openWriters.add(digest);
+    const path = this.#partialPath(digest);
     let file: FileHandle | undefined;
     try {
       file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-      return await DiskBlobWriter.begin(digest, path, file, this.#home);
+      return await DiskBlobWriter.open(digest, path, file, this.#writerHost);
     } catch (cause) {
-      this.#drafts.delete(digest);
+      this.#openWriters.delete(digest);
       await file?.close();
       throw storageFault(`write ${path}`, cause);
     }
@@ -92,7 +92,7 @@ class DiskBlobStore implements BlobStore {
 
   async remove(digest: Digest): Promise<boolean> {
     const path = this.#blobPath(digest);
-    return this.#takeAway(digest, `remove ${path}`, () => unlink(path));
+    return this.#detach(digest, `remove ${path}`, () => unlink(path));
   }
 
   async *entries(): AsyncGenerator<BlobEntry> {
@@ -114,41 +114,41 @@ class DiskBlobStore implements BlobStore {
   async *partials(): AsyncGenerator<BlobEntry> {
     for (const name of await names(join(this.#directory, "fills"))) {
       const digest = parseDigest(name.replace("-", ":"));
-      if (!digest || this.#drafts.has(digest)) continue;
-      const facts = await stat(this.#draftPath(digest)).catch(() => undefined);
+      if (!digest || this.#openWriters.has(digest)) continue;
+      const facts = await stat(this.#partialPath(digest)).catch(() => undefined);
       if (facts?.isFile()) yield { digest, size: facts.size, storedAt: facts.mtimeMs };
     }
   }
 
   async removePartial(digest: Digest): Promise<boolean> {
-    if (this.#drafts.has(digest)) return false;
+    if (this.#openWriters.has(digest)) return false;
     // It has no draft while its file goes: a new one would be taken away with it.
-    this.#drafts.add(digest);
-    const path = this.#draftPath(digest);
+    this.#openWriters.add(digest);
+    const path = this.#partialPath(digest);
     try {
       await rm(path, { force: true });
       return true;
     } catch (cause) {
       throw storageFault(`remove ${path}`, cause);
     } finally {
-      this.#drafts.delete(digest);
+      this.#openWriters.delete(digest);
     }
   }
 
   async quarantine(digest: Digest): Promise<boolean> {
     const path = this.#blobPath(digest);
     const folder = join(this.#directory, "quarantine");
-    return this.#takeAway(digest, `set ${path} aside`, async () => {
+    return this.#detach(digest, `set ${path} aside`, async () => {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await rename(path, join(folder, `${Date.now()}-${digest.replace(":", "-")}`));
-      for (const name of (await names(folder)).toSorted().slice(0, -MOST_SET_ASIDE)) {
+      for (const name of (await names(folder)).toSorted().slice(0, -MAX_QUARANTINED)) {
         await rm(join(folder, name), { recursive: true, force: true });
       }
     });
   }
 
   /** Who opens or stores the content meanwhile waits: neither must meet a file that is going away. */
-  async #takeAway(digest: Digest, doing: string, away: () => Promise<void>): Promise<boolean> {
+  async #detach(digest: Digest, doing: string, away: () => Promise<void>): Promise<boolean> {
     await this.#removing.get(digest);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#removing.set(digest, promise);
@@ -170,7 +170,7 @@ class DiskBlobStore implements BlobStore {
     const path = this.#blobPath(digest);
     try {
       const folder = dirname(path);
-      await this.#makeFolder(folder);
+      await this.#createFolder(folder);
       await this.#removing.get(digest);
       await rename(from, path).catch(async (cause: unknown) => {
         // Whatever has made a folder of that name, the content is not kept out by it for ever.
@@ -187,7 +187,7 @@ class DiskBlobStore implements BlobStore {
   }
 
   /** A file is only as durable as the entries of the folders above it. */
-  async #makeFolder(folder: string): Promise<void> {
+  async #createFolder(folder: string): Promise<void> {
     if (this.#durableFolders.has(folder)) return;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     // Not only where it was just made: a process that was killed may have left it unsynced.
@@ -207,7 +207,7 @@ class DiskBlobStore implements BlobStore {
     }
   }
 
-  #draftPath(digest: Digest): string {
+  #partialPath(digest: Digest): string {
     return join(this.#directory, "fills", `${digestAlgorithm(digest)}-${digestHex(digest)}`);
   }
 

@@ -26,7 +26,7 @@ export interface WriterHost {
   /** Bytes of a content that was published. */
   readStored(digest: Digest, first: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
   /** The digest may have a new draft from now on. */
-  ended(digest: Digest): void;
+  closed(digest: Digest): void;
 }
 
 type State = "open" | "verified" | "refused" | "committed" | "ended";
@@ -36,26 +36,26 @@ export class DiskBlobWriter implements BlobWriter {
   readonly digest: Digest;
   readonly #path: string;
   readonly #file: FileHandle;
-  readonly #home: WriterHost;
+  readonly #host: WriterHost;
   readonly #hasher: Bun.CryptoHasher;
   #state: State = "open";
   #length: number;
   /** Bytes of the file that are written; what follows is in `#writing`, then in `#buffer`. */
-  #inFile: number;
+  #writtenBytes: number;
   /** What is written, up to a write that failed in its middle, and the hash of that. */
-  #written: { length: number; hasher: Bun.CryptoHasher };
+  #prefix: { length: number; hasher: Bun.CryptoHasher };
   #buffer: Buffer | undefined;
   #spare: Buffer | undefined;
   #buffered = 0;
-  #busy = false;
+  #isWriting = false;
   /** The write under way. It never rejects: `#failure` has what went wrong. */
   #writing: Promise<void> = Promise.resolve();
   #failure: Fault | undefined;
   /** The sync under way, which never rejects either, and up to where the last one was to go. */
   #syncing: Promise<void> | undefined;
-  #synced: number;
-  #reads = 0;
-  #whenUnread: (() => void) | undefined;
+  #syncedBytes: number;
+  #activeReads = 0;
+  #onLastReadDone: (() => void) | undefined;
 
   private constructor(
     digest: Digest,
@@ -68,16 +68,16 @@ export class DiskBlobWriter implements BlobWriter {
     this.digest = digest;
     this.#path = path;
     this.#file = file;
-    this.#home = home;
+    this.#host = home;
     this.#hasher = hasher;
     this.#length = length;
-    this.#inFile = length;
-    this.#synced = length;
-    this.#written = { length, hasher: hasher.copy() };
+    this.#writtenBytes = length;
+    this.#syncedBytes = length;
+    this.#prefix = { length, hasher: hasher.copy() };
   }
 
   /** Takes over an open file and hashes what it already holds. */
-  static async begin(
+  static async open(
     digest: Digest,
     path: string,
     file: FileHandle,
@@ -105,12 +105,12 @@ export class DiskBlobWriter implements BlobWriter {
   async reserve(): Promise<void> {}
 
   async append(chunk: Uint8Array): Promise<void> {
-    this.#mustBe("open", "append to");
+    this.#requireState("open", "append to");
     if (this.#failure) throw this.#failure;
     let taken = 0;
     while (taken < chunk.byteLength) {
       if (this.#buffered === BUFFER_BYTES) {
-        if (this.#busy) await this.#writing;
+        if (this.#isWriting) await this.#writing;
         else this.#startWrite();
         // Assigned by the write that was just awaited, which the compiler cannot see.
         const failure = this.#failure as Fault | undefined;
@@ -125,31 +125,31 @@ export class DiskBlobWriter implements BlobWriter {
       taken += part.byteLength;
     }
     this.#length += chunk.byteLength;
-    if (this.#buffered === BUFFER_BYTES && !this.#busy) this.#startWrite();
+    if (this.#buffered === BUFFER_BYTES && !this.#isWriting) this.#startWrite();
   }
 
   async read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     if (first < 0 || end < first || end > this.#length) {
       throw new RangeError(`bytes ${first} to ${end} of a draft of ${this.#length}`);
     }
-    if (this.#state === "committed") return this.#home.readStored(this.digest, first, end);
+    if (this.#state === "committed") return this.#host.readStored(this.digest, first, end);
     if (this.#state === "ended") {
       throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was given up` });
     }
-    this.#reads += 1;
+    this.#activeReads += 1;
     try {
-      await this.#settle(end);
+      await this.#waitUntilWritten(end);
       return await readFully(this.#file, first, end);
     } catch (cause) {
       throw storageFault(`read ${this.#path}`, cause);
     } finally {
-      this.#reads -= 1;
-      if (this.#reads === 0) this.#whenUnread?.();
+      this.#activeReads -= 1;
+      if (this.#activeReads === 0) this.#onLastReadDone?.();
     }
   }
 
   prefix(): { length: number; hasher: Bun.CryptoHasher } {
-    return { length: this.#written.length, hasher: this.#written.hasher.copy() };
+    return { length: this.#prefix.length, hasher: this.#prefix.hasher.copy() };
   }
 
   verify(): boolean {
@@ -161,9 +161,9 @@ export class DiskBlobWriter implements BlobWriter {
   }
 
   async commit(): Promise<StoredBlob> {
-    this.#mustBe("verified", "commit");
+    this.#requireState("verified", "commit");
     try {
-      await this.#settle(this.#length);
+      await this.#waitUntilWritten(this.#length);
       await this.#syncing;
       // The kernel tells of a write that failed later only once: to the sync that came next.
       if (this.#failure) throw this.#failure;
@@ -171,23 +171,23 @@ export class DiskBlobWriter implements BlobWriter {
     } catch (cause) {
       throw storageFault(`write ${this.#path}`, cause);
     }
-    const stored = await this.#home.publish(this.digest, this.#path, this.#length);
+    const stored = await this.#host.publish(this.digest, this.#path, this.#length);
     this.#state = "committed";
     await this.#close();
     return stored;
   }
 
   async suspend(): Promise<void> {
-    this.#mustBeAlive("keep");
+    this.#requireUnfinished("keep");
     if (this.#state === "refused" || this.#length === 0) return this.discard();
     this.#state = "ended";
     // Where the last bytes cannot be written, the file is a shorter beginning and as good.
-    await this.#settle(this.#length).catch(() => undefined);
+    await this.#waitUntilWritten(this.#length).catch(() => undefined);
     await this.#close();
   }
 
   async discard(): Promise<void> {
-    this.#mustBeAlive("discard");
+    this.#requireUnfinished("discard");
     this.#state = "ended";
     try {
       await unlink(this.#path);
@@ -199,10 +199,10 @@ export class DiskBlobWriter implements BlobWriter {
   }
 
   /** Waits until the first `end` bytes are in the file, and has them written where nobody does. */
-  async #settle(end: number): Promise<void> {
-    while (this.#inFile < end) {
+  async #waitUntilWritten(end: number): Promise<void> {
+    while (this.#writtenBytes < end) {
       if (this.#failure) throw this.#failure;
-      if (!this.#busy) this.#startWrite();
+      if (!this.#isWriting) this.#startWrite();
       await this.#writing;
     }
   }
@@ -216,18 +216,18 @@ export class DiskBlobWriter implements BlobWriter {
     const hasher = this.#state === "open" ? this.#hasher.copy() : undefined;
     this.#buffer = undefined;
     this.#buffered = 0;
-    this.#busy = true;
+    this.#isWriting = true;
     this.#writing = this.#write(bytes).finally(() => {
-      if (hasher && !this.#failure) this.#written = { length: this.#inFile, hasher };
+      if (hasher && !this.#failure) this.#prefix = { length: this.#writtenBytes, hasher };
       this.#spare = buffer;
-      this.#busy = false;
-      if (this.#inFile - this.#synced >= SYNC_BYTES) this.#startSync();
+      this.#isWriting = false;
+      if (this.#writtenBytes - this.#syncedBytes >= SYNC_BYTES) this.#startSync();
     });
   }
 
   #startSync(): void {
     if (this.#syncing || this.#failure) return;
-    this.#synced = this.#inFile;
+    this.#syncedBytes = this.#writtenBytes;
     const ended = (cause?: unknown): void => {
       if (cause) this.#failure ??= storageFault(`write ${this.#path}`, cause);
       this.#syncing = undefined;
@@ -246,9 +246,9 @@ export class DiskBlobWriter implements BlobWriter {
     try {
       for (let done = 0; done < bytes.byteLength;) {
         const rest = bytes.byteLength - done;
-        const { bytesWritten } = await this.#file.write(bytes, done, rest, this.#inFile);
+        const { bytesWritten } = await this.#file.write(bytes, done, rest, this.#writtenBytes);
         done += bytesWritten;
-        this.#inFile += bytesWritten;
+        this.#writtenBytes += bytesWritten;
       }
     } catch (cause) {
       this.#failure = storageFault(`write ${this.#path}`, cause);
@@ -259,24 +259,24 @@ export class DiskBlobWriter implements BlobWriter {
   async #close(): Promise<void> {
     await this.#writing;
     await this.#syncing;
-    if (this.#reads > 0) {
+    if (this.#activeReads > 0) {
       const unread = Promise.withResolvers<void>();
-      this.#whenUnread = unread.resolve;
+      this.#onLastReadDone = unread.resolve;
       await unread.promise;
     }
     this.#buffer = undefined;
     this.#spare = undefined;
     // What had to be durable was synced before; a close that fails takes nothing back.
     await this.#file.close().catch(() => undefined);
-    this.#home.ended(this.digest);
+    this.#host.closed(this.digest);
   }
 
-  #mustBe(state: State, doing: string): void {
+  #requireState(state: State, doing: string): void {
     if (this.#state === state) return;
     throw new Error(`cannot ${doing} the draft of ${this.digest}: it is ${this.#state}`);
   }
 
-  #mustBeAlive(doing: string): void {
+  #requireUnfinished(doing: string): void {
     if (this.#state !== "committed" && this.#state !== "ended") return;
     throw new Error(`cannot ${doing} the draft of ${this.digest}: it is ${this.#state}`);
   }

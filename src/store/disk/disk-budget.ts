@@ -6,7 +6,7 @@ import type { DiskUsage } from "./disk-usage.ts";
 import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
 
 /** How much may be kept, in bytes. */
-export interface Bound {
+export interface DiskLimits {
   /** Contents, beginnings of contents, and what is kept beside them. */
   readonly maxSize: number;
   /** What stays free on the disk, whoever fills it. */
@@ -21,7 +21,7 @@ export interface PinnedSizes {
 }
 
 export interface DiskBudgetOptions {
-  readonly bound: Bound;
+  readonly limits: DiskLimits;
   readonly disk: () => Promise<DiskUsage>;
   readonly onChange?: DiskFullOptions["onChange"];
   /** In milliseconds, on a clock that never goes back. */
@@ -34,16 +34,16 @@ export interface DiskBudgetOptions {
  * How long a content waits for eviction before it is passed on without being stored, in
  * milliseconds. A store that was given a much lower bound has minutes of eviction before it.
  */
-const PATIENCE = 2000;
+const EVICTION_TIMEOUT = 2000;
 
 /** How long a measurement of the disk's free space is believed, in milliseconds. */
-const MEASURE_EVERY = 500;
+const MEASURE_INTERVAL = 500;
 /** How long nothing is evicted ahead after there was nothing that may go, in milliseconds. */
-const VAIN_FOR = 1000;
+const EVICTION_BACK_OFF = 1000;
 /** What has to be free again before a full disk is believed to be so no more: this, or a quarter of it. */
-const ROOM_TO_RECOVER = 256 * 1024 * 1024;
+const SPACE_TO_RECOVER = 256 * 1024 * 1024;
 /** Where nobody waits, an eviction leaves others this part of the time at least. */
-const LEAST_LEISURE = 0.5;
+const MIN_SLACK = 0.5;
 /** Part of the bound that is left after an eviction, and the part at which the next one begins. */
 export const LOW_WATER = 0.95;
 const HIGH_WATER = 0.98;
@@ -53,92 +53,92 @@ const HIGH_WATER = 0.98;
  * holds at every moment, and not only after the next clean-up.
  */
 export class DiskBudget {
-  readonly bound: Bound;
+  readonly limits: DiskLimits;
   readonly fullState: DiskFullState;
   readonly #disk: () => Promise<DiskUsage>;
   readonly #clock: () => number;
-  readonly #patience: number;
-  #held = 0;
-  #moved = 0;
-  #drafts = 0;
+  readonly #timeout: number;
+  #blobBytes = 0;
+  #churn = 0;
+  #partialBytes = 0;
   #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
   /** Sizes of contents on their way in. As many as are filled at once. */
-  readonly #promised = new Map<Digest, number>();
-  #beside = 0;
+  readonly #reservations = new Map<Digest, number>();
+  #metadataBytes = 0;
   /** Free on the disk when it was last measured, less what was taken since. */
   #free = Infinity;
   #measuredAt = -Infinity;
   #evict: () => Promise<number> = async () => 0;
   /** Until then, nothing would go that may. */
-  #vainUntil = -Infinity;
+  #backOffUntil = -Infinity;
   /** What those wait for who wait for room. */
-  #waiting = 0;
+  #waitingBytes = 0;
   /** Resolves once somebody has given room. */
-  #given = Promise.withResolvers<void>();
+  #released = Promise.withResolvers<void>();
 
   constructor(options: DiskBudgetOptions) {
-    this.bound = options.bound;
+    this.limits = options.limits;
     this.#disk = options.disk;
     this.#clock = options.clock ?? (() => performance.now());
     const { onChange = () => {} } = options;
     this.fullState = new DiskFullState({ onChange, clock: this.#clock });
-    this.#patience = options.timeout ?? PATIENCE;
+    this.#timeout = options.timeout ?? EVICTION_TIMEOUT;
   }
 
   /** Bytes of complete contents. */
   get blobBytes(): number {
-    return this.#held;
+    return this.#blobBytes;
   }
 
   /** Bytes of contents that came or went since the start: a count meanwhile may be wrong by these. */
   get churn(): number {
-    return this.#moved;
+    return this.#churn;
   }
 
   /** Bytes of contents on their way in, and of beginnings that are kept for later. */
   get partialBytes(): number {
-    return this.#drafts;
+    return this.#partialBytes;
   }
 
   /** Bytes of facts and the index, when they were last measured. */
   get metadataBytes(): number {
-    return this.#beside;
+    return this.#metadataBytes;
   }
 
   get used(): number {
-    return this.#held + this.#drafts + this.#beside;
+    return this.#blobBytes + this.#partialBytes + this.#metadataBytes;
   }
 
   /** Bytes that have to go until eviction may rest; 0 or less where nothing has to. */
   excess(): number {
-    const { maxSize, minFree } = this.bound;
+    const { maxSize, minFree } = this.limits;
     // A little more than what is wanted free, so that it does not begin again at once.
     const wanted = minFree === 0 ? 0 : minFree + (1 - LOW_WATER) * Math.min(maxSize, minFree);
     return Math.max(
       this.used - LOW_WATER * maxSize,
-      this.used + this.#waiting - maxSize,
+      this.used + this.#waitingBytes - maxSize,
       wanted - this.#free,
-      minFree + this.#waiting - this.#free,
+      minFree + this.#waitingBytes - this.#free,
     );
   }
 
   /** Whether it is time to evict, which is before anybody has to wait for it. */
   isTight(): boolean {
-    const { maxSize, minFree } = this.bound;
+    const { maxSize, minFree } = this.limits;
     return this.used > HIGH_WATER * maxSize || this.#free < minFree;
   }
 
   /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0.5; 0 where somebody does. */
   slack(): number {
-    if (this.#waiting > 0) return 0;
-    const { maxSize, minFree } = this.bound;
+    if (this.#waitingBytes > 0) return 0;
+    const { maxSize, minFree } = this.limits;
     const inBound = (maxSize - this.used) / ((1 - HIGH_WATER) * maxSize);
     const onDisk = (this.#free - minFree) / ((1 - LOW_WATER) * Math.min(maxSize, minFree));
-    return Math.max(LEAST_LEISURE, Math.min(1, inBound, minFree === 0 ? 1 : onDisk));
+    return Math.max(MIN_SLACK, Math.min(1, inBound, minFree === 0 ? 1 : onDisk));
   }
 
   /** Who makes room, and tells how many bytes went; it is asked again while it brings any. */
-  evictBy(evict: () => Promise<number>): void {
+  setEvictor(evict: () => Promise<number>): void {
     this.#evict = evict;
   }
 
@@ -148,33 +148,33 @@ export class DiskBudget {
    * @param doubt bytes by which the count may be wrong: what was added up stays as far as it explains it
    */
   recount(held: number, doubt = 0): void {
-    this.#held = Math.min(held + doubt, Math.max(held - doubt, this.#held));
+    this.#blobBytes = Math.min(held + doubt, Math.max(held - doubt, this.#blobBytes));
   }
 
   changeBlobBytes(bytes: number): void {
-    this.#held = Math.max(0, this.#held + bytes);
-    this.#moved += Math.abs(bytes);
+    this.#blobBytes = Math.max(0, this.#blobBytes + bytes);
+    this.#churn += Math.abs(bytes);
     if (bytes >= 0) return;
     this.#free -= bytes;
-    this.#tellWaiting();
+    this.#wakeWaiting();
   }
 
   /** A content became complete: what a draft took is now held. */
-  completed(bytes: number): void {
-    this.#drafts -= bytes;
-    this.#held += bytes;
-    this.#moved += bytes;
+  commit(bytes: number): void {
+    this.#partialBytes -= bytes;
+    this.#blobBytes += bytes;
+    this.#churn += bytes;
   }
 
-  giveBack(bytes: number): void {
-    this.#drafts -= bytes;
+  release(bytes: number): void {
+    this.#partialBytes -= bytes;
     this.#free += bytes;
-    this.#tellWaiting();
+    this.#wakeWaiting();
   }
 
   /** Counts a beginning that is on the disk already. */
-  account(bytes: number): void {
-    this.#drafts += bytes;
+  accountPartial(bytes: number): void {
+    this.#partialBytes += bytes;
   }
 
   /**
@@ -182,53 +182,53 @@ export class DiskBudget {
    *
    * @throws Fault of kind `storage` where eviction cannot make enough, or not soon
    */
-  async take(bytes: number): Promise<void> {
-    if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
-    if (this.#fits(bytes)) this.#claim(bytes);
-    else await this.#wait(bytes);
-    if (this.isTight() && this.#clock() >= this.#vainUntil) void this.#evictAhead();
+  async claim(bytes: number): Promise<void> {
+    if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
+    if (this.#fits(bytes)) this.#charge(bytes);
+    else await this.#claimAfterEviction(bytes);
+    if (this.isTight() && this.#clock() >= this.#backOffUntil) void this.#evictAhead();
   }
 
   async #evictAhead(): Promise<void> {
     const freed = await this.#evict().catch(() => 0);
     // Where nearly all is pinned, all of it would be looked through for each piece that comes.
-    if (freed === 0) this.#vainUntil = this.#clock() + VAIN_FOR;
+    if (freed === 0) this.#backOffUntil = this.#clock() + EVICTION_BACK_OFF;
   }
 
-  #claim(bytes: number): void {
-    this.#drafts += bytes;
+  #charge(bytes: number): void {
+    this.#partialBytes += bytes;
     this.#free -= bytes;
   }
 
   /** Claims it in the turn in which it is there: the next who waits may be told of the same room. */
-  async #wait(bytes: number): Promise<void> {
+  async #claimAfterEviction(bytes: number): Promise<void> {
     const over = new AbortController();
     const { signal } = over;
-    const late = setTimeout(this.#patience, "late", { signal }).catch(() => "over");
-    this.#waiting += bytes;
+    const late = setTimeout(this.#timeout, "late", { signal }).catch(() => "over");
+    this.#waitingBytes += bytes;
     try {
       for (;;) {
         // Who needs a little room does not wait until eviction has made all that it is to make.
-        const freed = await Promise.race([this.#evict(), this.#given.promise, late]);
-        if (this.#fits(bytes)) return this.#claim(bytes);
-        if (freed === 0) throw this.#refusal(bytes);
-        if (freed === "late") throw this.#impatience(bytes);
+        const freed = await Promise.race([this.#evict(), this.#released.promise, late]);
+        if (this.#fits(bytes)) return this.#charge(bytes);
+        if (freed === 0) throw this.#limitFault(bytes);
+        if (freed === "late") throw this.#timeoutFault(bytes);
       }
     } finally {
-      this.#waiting -= bytes;
+      this.#waitingBytes -= bytes;
       over.abort();
     }
   }
 
-  #impatience(bytes: number): Fault {
-    const reason = `in ${this.#patience / 1000} s, eviction made no room for ${formatSize(bytes)}; it goes on`;
+  #timeoutFault(bytes: number): Fault {
+    const reason = `in ${this.#timeout / 1000} s, eviction made no room for ${formatSize(bytes)}; it goes on`;
     return new Fault({ kind: "no-space", reason });
   }
 
-  #tellWaiting(): void {
-    if (this.#waiting === 0) return;
-    this.#given.resolve();
-    this.#given = Promise.withResolvers();
+  #wakeWaiting(): void {
+    if (this.#waitingBytes === 0) return;
+    this.#released.resolve();
+    this.#released = Promise.withResolvers();
   }
 
   /**
@@ -238,23 +238,24 @@ export class DiskBudget {
    * @throws Fault of kind `storage` where there cannot be, whatever is evicted
    */
   async reserve(digest: Digest, bytes: number): Promise<void> {
-    if (this.#clock() - this.#measuredAt > MEASURE_EVERY) await this.measure();
-    const { maxSize, minFree } = this.bound;
-    this.#promised.delete(digest);
+    if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
+    const { maxSize, minFree } = this.limits;
+    this.#reservations.delete(digest);
     // What is pinned has its room already.
     let promised = this.#pinned.sizes.has(digest) ? 0 : bytes;
-    for (const [other, size] of this.#promised) {
+    for (const [other, size] of this.#reservations) {
       if (!this.#pinned.sizes.has(other)) promised += size;
     }
     // Whether some of it is pinned shows when it is to go: not all that is pinned is here.
-    if (promised > this.#free + this.used - this.#beside - minFree) throw this.#diskRefusal();
-    if (promised > maxSize - this.#pinned.bytes - this.#beside) throw this.#refusal(bytes);
-    this.#promised.set(digest, bytes);
+    if (promised > this.#free + this.used - this.#metadataBytes - minFree) throw this.#diskFault();
+    if (promised > maxSize - this.#pinned.bytes - this.#metadataBytes)
+      throw this.#limitFault(bytes);
+    this.#reservations.set(digest, bytes);
   }
 
   /** A content is no longer on its way in. */
-  releaseReservation(digest: Digest): void {
-    this.#promised.delete(digest);
+  cancelReservation(digest: Digest): void {
+    this.#reservations.delete(digest);
   }
 
   setPinned(pins: PinnedSizes): void {
@@ -266,30 +267,30 @@ export class DiskBudget {
     this.#measuredAt = this.#clock();
     const { free, size, metadata: beside = 0 } = await this.#disk();
     this.#free = free;
-    this.#beside = beside;
-    const room = free - this.bound.minFree;
-    const isEnough = room > Math.min(ROOM_TO_RECOVER, size / 4);
+    this.#metadataBytes = beside;
+    const room = free - this.limits.minFree;
+    const isEnough = room > Math.min(SPACE_TO_RECOVER, size / 4);
     if (isEnough) this.fullState.recover();
   }
 
-  #refusal(bytes: number): Fault {
-    if (this.#free - bytes < this.bound.minFree) return this.#diskRefusal();
+  #limitFault(bytes: number): Fault {
+    if (this.#free - bytes < this.limits.minFree) return this.#diskFault();
     // The bound was set by somebody, and concerns this content alone: smaller ones are still stored.
-    const coming = this.#promised.values().reduce((sum, size) => sum + size, 0);
+    const coming = this.#reservations.values().reduce((sum, size) => sum + size, 0);
     const of = [`${formatSize(this.#pinned.bytes)} of it are pinned`];
     if (coming > 0) of.push(`${formatSize(coming)} are for what is on its way in`);
-    const reason = `${formatSize(bytes)} do not fit: ${formatSize(this.bound.maxSize)} may be stored, ${of.join(", ")}`;
+    const reason = `${formatSize(bytes)} do not fit: ${formatSize(this.limits.maxSize)} may be stored, ${of.join(", ")}`;
     return new Fault({ kind: "no-space", reason });
   }
 
-  #diskRefusal(): Fault {
+  #diskFault(): Fault {
     const free = formatSize(Math.max(0, this.#free));
-    const left = `${free} free, and ${formatSize(this.bound.minFree)} are to stay free`;
+    const left = `${free} free, and ${formatSize(this.limits.minFree)} are to stay free`;
     return this.fullState.markFull(`the disk has ${left}; nothing is left to evict`);
   }
 
   #fits(bytes: number): boolean {
-    const { maxSize, minFree } = this.bound;
+    const { maxSize, minFree } = this.limits;
     return this.used + bytes <= maxSize && this.#free - bytes >= minFree;
   }
 }

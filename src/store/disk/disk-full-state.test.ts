@@ -13,7 +13,7 @@ describe("a disk that is full", () => {
     let [now, free] = [0, 1000];
     const changes: boolean[] = [];
     const budget = new DiskBudget({
-      bound: { maxSize: 1e12, minFree: 500 },
+      limits: { maxSize: 1e12, minFree: 500 },
       disk: async () => ({ free, size: 100_000 }),
       onChange: ({ isFull }) => changes.push(isFull),
       clock: () => now,
@@ -46,7 +46,7 @@ describe("a disk that is full", () => {
   test("is full no more once it has taken contents for a minute, however little is free", async () => {
     let now = 0;
     const budget = new DiskBudget({
-      bound: { maxSize: 1e12, minFree: 500 },
+      limits: { maxSize: 1e12, minFree: 500 },
       disk: async () => ({ free: 10_000, size: 1e12 }),
       clock: () => now,
     });
@@ -66,7 +66,7 @@ describe("a disk that is full", () => {
 
   test.each(["ENOSPC", "EDQUOT", "EROFS"])("%s is such a disk", async (code) => {
     const fullness = new DiskFullState({ onChange: () => {}, clock: () => 0 });
-    fullness.noteFailure(
+    fullness.recordFailure(
       new Fault(
         { kind: "storage", reason: "x" },
         { cause: Object.assign(new Error("x"), { code }) },
@@ -77,7 +77,7 @@ describe("a disk that is full", () => {
 
   test("too many open files are no full disk", () => {
     const fullness = new DiskFullState({ onChange: () => {}, clock: () => 0 });
-    fullness.noteFailure(Object.assign(new Error("x"), { code: "EMFILE" }));
+    fullness.recordFailure(Object.assign(new Error("x"), { code: "EMFILE" }));
     expect(fullness.isFull).toBe(false);
   });
 });

@@ -3,10 +3,16 @@ import { systemCode } from "../storage-fault.ts";
 
 /** How long nothing is stored after the disk was found full, before it is tried again, in milliseconds. */
 const RETRY_AFTER = 2000;
-const LONGEST_RETRY = 60_000;
+const MAX_RETRY_AFTER = 60_000;
 
 /** What the system says where nothing at all can be written. */
-const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "SQLITE_FULL"]);
+const FULL_CODES: ReadonlySet<string> = new Set([
+  "ENOSPC",
+  "EDQUOT",
+  "EROFS",
+  "EIO",
+  "SQLITE_FULL",
+]);
 
 export interface DiskFullOptions {
   /** Told once when nothing can be stored any more, and once when it can again. */
@@ -20,7 +26,7 @@ export class DiskFullState {
   readonly #onChange: DiskFullOptions["onChange"];
   readonly #clock: () => number;
   #since: number | undefined;
-  #because = "";
+  #reason = "";
   #recoveredAt = -Infinity;
   #retryAfter = RETRY_AFTER;
 
@@ -35,7 +41,7 @@ export class DiskFullState {
 
   /** Empty where something can be stored. */
   get reason(): string {
-    return this.isFull ? this.#because : "";
+    return this.isFull ? this.#reason : "";
   }
 
   shouldRetry(): boolean {
@@ -43,10 +49,10 @@ export class DiskFullState {
   }
 
   /** Takes note of a write that failed; a disk that others filled counts as one that is full. */
-  noteFailure(error: unknown): void {
+  recordFailure(error: unknown): void {
     const cause = error instanceof Fault ? error.cause : error;
     const code = systemCode(cause) ?? "";
-    if (FULL.has(code)) this.markFull(error instanceof Error ? error.message : code);
+    if (FULL_CODES.has(code)) this.markFull(error instanceof Error ? error.message : code);
   }
 
   /** Nothing can be stored for now. Returns what to fail with. */
@@ -54,19 +60,19 @@ export class DiskFullState {
     const now = this.#clock();
     const isNew = this.#since === undefined;
     this.#since = now;
-    this.#because = reason;
+    this.#reason = reason;
     if (isNew) {
       // A disk that fails again at once is tried less and less often, and not told of each time.
-      const isAgain = now - this.#recoveredAt < LONGEST_RETRY;
-      this.#retryAfter = isAgain ? Math.min(LONGEST_RETRY, this.#retryAfter * 2) : RETRY_AFTER;
+      const isAgain = now - this.#recoveredAt < MAX_RETRY_AFTER;
+      this.#retryAfter = isAgain ? Math.min(MAX_RETRY_AFTER, this.#retryAfter * 2) : RETRY_AFTER;
     }
     if (isNew) this.#onChange({ isFull: true, reason });
     return new Fault({ kind: "no-space", reason });
   }
 
   /** Something was stored. A disk that has refused nothing for a while is full no more. */
-  noteStored(): void {
-    if (this.#since !== undefined && this.#clock() - this.#since > LONGEST_RETRY) this.recover();
+  recordSuccess(): void {
+    if (this.#since !== undefined && this.#clock() - this.#since > MAX_RETRY_AFTER) this.recover();
   }
 
   /** There is room again. */

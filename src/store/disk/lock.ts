@@ -43,7 +43,7 @@ export function acquireLock(path: string): Lock {
   } catch (cause) {
     database.close();
     if (cause instanceof SQLiteError && cause.code?.startsWith("SQLITE_BUSY")) {
-      throw new LockedError(path, readHolder(pidPath), { cause });
+      throw new LockedError(path, readHolderPid(pidPath), { cause });
     }
     throw cause;
   }
@@ -60,7 +60,7 @@ export function acquireLock(path: string): Lock {
   };
 }
 
-function readHolder(pidPath: string): number | undefined {
+function readHolderPid(pidPath: string): number | undefined {
   try {
     const pid = Number(readFileSync(pidPath, "utf8"));
     return Number.isInteger(pid) && pid > 0 ? pid : undefined;

@@ -7,14 +7,14 @@ export interface Owner {
   readonly gid: number;
 }
 
-export function ownerBesideRoot(directory: string): Owner | undefined {
+export function nonRootOwner(directory: string): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { uid, gid } = lstatSync(directory);
   return uid === 0 ? undefined : { uid, gid };
 }
 
 /** Gives what root made in somebody's directory to that user, who could not read it otherwise. */
-export function handOver(directory: string, { uid, gid }: Owner): void {
+export function changeOwner(directory: string, { uid, gid }: Owner): void {
   for (const name of readdirSync(directory, { recursive: true, encoding: "utf8" })) {
     const file = path.join(directory, name);
     const stats = lstatSync(file, { throwIfNoEntry: false });

@@ -24,7 +24,7 @@ type Change = (
   facts: ManifestSidecar | undefined,
 ) => ManifestSidecar | undefined | Promise<ManifestSidecar | undefined>;
 
-const factsForm = z.object({
+const sidecarSchema = z.object({
   mediaType: z.string(),
   places: z.array(
     z.object({
@@ -34,14 +34,14 @@ const factsForm = z.object({
     }),
   ),
 });
-const pinsForm = z.array(
+const pinsSchema = z.array(
   z.object({ pattern: z.string(), platforms: z.array(z.string()), since: z.number() }),
 );
 
 /** What a file takes on the disk, in bytes, however little is in it. */
 const FILE_BYTES = 4096;
 /** Facts that are known without reading them again, in bytes of memory. */
-const MEMORY = 4 * 1024 * 1024;
+const CACHE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Small files below `sidecars/`: one per manifest, and one for all pins. They are written when something
@@ -49,15 +49,15 @@ const MEMORY = 4 * 1024 * 1024;
  */
 export class SidecarFiles {
   readonly #directory: string;
-  readonly #known = new LRUCache<Digest, ManifestSidecar>({
-    maxSize: MEMORY,
+  readonly #cache = new LRUCache<Digest, ManifestSidecar>({
+    maxSize: CACHE_BYTES,
     sizeCalculation: ({ repositories: places }) =>
       places.reduce((sum, { tags }) => sum + 300 + 100 * tags.size, 300),
   });
   /** Writing per digest goes one after the other. As many as are being written. */
-  readonly #writing = new Map<Digest, Promise<void>>();
-  #number = 0;
-  #files = 0;
+  readonly #pendingWrites = new Map<Digest, Promise<void>>();
+  #lastFileNumber = 0;
+  #fileCount = 0;
 
   constructor(directory: string) {
     this.#directory = join(directory, "sidecars");
@@ -70,13 +70,15 @@ export class SidecarFiles {
 
   /** What all files take on the disk, as far as they were counted by `prune` or written since. */
   get bytes(): number {
-    return this.#files * FILE_BYTES;
+    return this.#fileCount * FILE_BYTES;
   }
 
   /** Whether a tag is known to be written beside a manifest. */
   has(digest: Digest, repo: RepositoryRef, tag: Tag): boolean {
-    const facts = this.#known.get(digest);
-    return facts?.repositories.find((one) => isSame(one.repo, repo))?.tags.has(tag) ?? false;
+    const facts = this.#cache.get(digest);
+    return (
+      facts?.repositories.find((one) => isSameRepository(one.repo, repo))?.tags.has(tag) ?? false
+    );
   }
 
   /** Remembers that a manifest may be seen at a place, and under a tag of it. */
@@ -84,13 +86,13 @@ export class SidecarFiles {
     digest: Digest,
     fact: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
   ): Promise<void> {
-    return this.#change(digest, (facts) => withFact(facts, fact));
+    return this.#change(digest, (facts) => withRecord(facts, fact));
   }
 
   /** A tag leads to this manifest no more, or is to be forgotten. */
   removeTag(digest: Digest, repo: RepositoryRef, tag: Tag): Promise<void> {
     return this.#change(digest, (facts) => {
-      const here = facts?.repositories.find((one) => isSame(one.repo, repo));
+      const here = facts?.repositories.find((one) => isSameRepository(one.repo, repo));
       if (!facts || !here?.tags.has(tag)) return facts;
       const tags = new Map(here.tags);
       tags.delete(tag);
@@ -104,7 +106,7 @@ export class SidecarFiles {
   /** A manifest is no longer to be seen at a place. */
   removeRepository(digest: Digest, repo: RepositoryRef): Promise<void> {
     return this.#change(digest, (facts) => {
-      const places = facts?.repositories.filter((one) => !isSame(one.repo, repo)) ?? [];
+      const places = facts?.repositories.filter((one) => !isSameRepository(one.repo, repo)) ?? [];
       if (!facts || places.length === facts.repositories.length) return facts;
       return places.length === 0 ? undefined : { ...facts, repositories: places };
     });
@@ -138,14 +140,14 @@ export class SidecarFiles {
         return undefined;
       });
     }
-    this.#files = files - gone;
+    this.#fileCount = files - gone;
     return gone;
   }
 
   /** `undefined` where there is none, or none that can be read. */
   async read(digest: Digest): Promise<ManifestSidecar | undefined> {
     const text = await readFile(this.#path(digest), "utf8").catch(() => "");
-    const parsed = factsForm.safeParse(json(text));
+    const parsed = sidecarSchema.safeParse(parseJson(text));
     if (!parsed.success) return undefined;
     const places = parsed.data.places.flatMap((entry) => {
       const upstream = parseUpstreamName(entry.upstream);
@@ -179,33 +181,33 @@ export class SidecarFiles {
 
   async pins(): Promise<Pin[]> {
     const text = await readFile(join(this.#directory, "pins.json"), "utf8").catch(() => "");
-    return pinsForm.safeParse(json(text)).data ?? [];
+    return pinsSchema.safeParse(parseJson(text)).data ?? [];
   }
 
   async #change(digest: Digest, change: Change): Promise<void> {
-    const before = this.#writing.get(digest) ?? Promise.resolve();
+    const before = this.#pendingWrites.get(digest) ?? Promise.resolve();
     const writing = before.catch(() => {}).then(() => this.#apply(digest, change));
-    this.#writing.set(digest, writing);
+    this.#pendingWrites.set(digest, writing);
     try {
       await writing;
     } finally {
-      if (this.#writing.get(digest) === writing) this.#writing.delete(digest);
+      if (this.#pendingWrites.get(digest) === writing) this.#pendingWrites.delete(digest);
     }
   }
 
   async #apply(digest: Digest, change: Change): Promise<void> {
-    const known = this.#known.get(digest) ?? (await this.read(digest));
+    const known = this.#cache.get(digest) ?? (await this.read(digest));
     const facts = await change(known);
     if (facts !== known) await this.#write(digest, facts, known === undefined);
-    if (facts) this.#known.set(digest, facts);
-    else this.#known.delete(digest);
+    if (facts) this.#cache.set(digest, facts);
+    else this.#cache.delete(digest);
   }
 
   async #write(digest: Digest, facts: ManifestSidecar | undefined, isNew: boolean): Promise<void> {
     const path = this.#path(digest);
     if (!facts) {
       await rm(path, { force: true });
-      this.#files = Math.max(0, this.#files - 1);
+      this.#fileCount = Math.max(0, this.#fileCount - 1);
       return;
     }
     const places = facts.repositories.map(({ repo, tags }) => ({
@@ -214,12 +216,12 @@ export class SidecarFiles {
       tags: Object.fromEntries(tags),
     }));
     await this.#replace(path, { mediaType: facts.mediaType, places });
-    if (isNew) this.#files += 1;
+    if (isNew) this.#fileCount += 1;
   }
 
   /** Whole or not at all; without a sync, since a fact that a power cut takes is learnt again. */
   async #replace(path: string, value: unknown): Promise<void> {
-    const draft = join(this.#directory, "writing", String((this.#number += 1)));
+    const draft = join(this.#directory, "writing", String((this.#lastFileNumber += 1)));
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       await mkdir(dirname(draft), { recursive: true, mode: 0o700 });
@@ -237,16 +239,16 @@ export class SidecarFiles {
   }
 }
 
-function isSame(one: RepositoryRef, other: RepositoryRef): boolean {
+function isSameRepository(one: RepositoryRef, other: RepositoryRef): boolean {
   return one.upstream === other.upstream && one.repository === other.repository;
 }
 
-function withFact(
+function withRecord(
   facts: ManifestSidecar | undefined,
   { mediaType, repo, tag, at }: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
 ): ManifestSidecar {
   const known = facts?.repositories ?? [];
-  const here = known.find((one) => isSame(one.repo, repo));
+  const here = known.find((one) => isSameRepository(one.repo, repo));
   const isNew = !here || (tag !== undefined && !here.tags.has(tag));
   if (facts && facts.mediaType === mediaType && !isNew) return facts;
   const tags = new Map(here?.tags);
@@ -254,7 +256,7 @@ function withFact(
   return { mediaType, repositories: known.filter((one) => one !== here).concat({ repo, tags }) };
 }
 
-function json(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

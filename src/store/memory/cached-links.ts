@@ -4,7 +4,7 @@ import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 
 /** About 8 MB of memory when full. */
-const REMEMBERED = 16_384;
+const MAX_ENTRIES = 16_384;
 
 /**
  * Links that were asked for a moment ago, in front of an index that this process alone writes to: a
@@ -14,12 +14,12 @@ const REMEMBERED = 16_384;
  */
 export class CachedLinks implements Links {
   readonly #links: Links;
-  readonly #memory: LRUCache<string, Link>;
+  readonly #cache: LRUCache<string, Link>;
   #writes = 0;
 
-  constructor(links: Links, remembered: number = REMEMBERED) {
+  constructor(links: Links, remembered: number = MAX_ENTRIES) {
     this.#links = links;
-    this.#memory = new LRUCache({ max: remembered });
+    this.#cache = new LRUCache({ max: remembered });
   }
 
   /** Grows with every write, before and after it. */
@@ -29,12 +29,12 @@ export class CachedLinks implements Links {
 
   async get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined> {
     const key = keyOf(repo, digest);
-    const known = this.#memory.get(key);
+    const known = this.#cache.get(key);
     if (known) return known;
     const writes = this.#writes;
     const link = await this.#links.get(repo, digest);
     // An answer that a write has overtaken may be the fact of before.
-    if (link && writes === this.#writes) this.#memory.set(key, link);
+    if (link && writes === this.#writes) this.#cache.set(key, link);
     return link;
   }
 
@@ -45,30 +45,30 @@ export class CachedLinks implements Links {
     } finally {
       this.#writes += 1;
       // Not remembered as they are: one without a size leaves the size that was known.
-      for (const { digest } of links) this.#memory.delete(keyOf(repo, digest));
+      for (const { digest } of links) this.#cache.delete(keyOf(repo, digest));
     }
   }
 
   async remove(repo: RepositoryRef, digest: Digest): Promise<void> {
     this.#writes += 1;
     // At once: from here on nobody is to see it, whenever the database is done.
-    this.#memory.delete(keyOf(repo, digest));
+    this.#cache.delete(keyOf(repo, digest));
     try {
       await this.#links.remove(repo, digest);
     } finally {
       this.#writes += 1;
-      this.#memory.delete(keyOf(repo, digest));
+      this.#cache.delete(keyOf(repo, digest));
     }
   }
 
   async removeAll(digest: Digest, upstream?: UpstreamName): Promise<void> {
     this.#writes += 1;
-    this.#memory.clear();
+    this.#cache.clear();
     try {
       await this.#links.removeAll(digest, upstream);
     } finally {
       this.#writes += 1;
-      this.#memory.clear();
+      this.#cache.clear();
     }
   }
 
@@ -78,12 +78,12 @@ export class CachedLinks implements Links {
 
   async removeUnstored(digests: readonly Digest[]): Promise<number> {
     if (digests.length === 0) return 0;
-    this.#memory.clear();
+    this.#cache.clear();
     try {
       return await this.#links.removeUnstored(digests);
     } finally {
       this.#writes += 1;
-      this.#memory.clear();
+      this.#cache.clear();
     }
   }
 

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { digestNumber, place, tag } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/metadata-conformance.ts";
 import type { MetadataStore, Link, TagRecord } from "../metadata-store.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 import { CachedLinks } from "./cached-links.ts";
 import { CachedTags } from "./cached-tags.ts";
 
-const nginx = place("docker.io", "library/nginx");
+const nginx = repositoryRef("docker.io", "library/nginx");
 const [one, two] = [digestNumber(1), digestNumber(2)];
 let metadata: MetadataStore;
 
@@ -47,7 +47,7 @@ test("a link is asked for once, and again after it was written", async () => {
   await links.add(nginx, [{ digest: one, size: 8 }, { digest: two }]);
   expect(await links.get(nginx, one)).toEqual({ digest: one, size: 8 });
   expect(asked()).toBe(2);
-  expect(await links.get(place("ghcr.io", "library/nginx"), one)).toBeUndefined();
+  expect(await links.get(repositoryRef("ghcr.io", "library/nginx"), one)).toBeUndefined();
 });
 
 test("what is missing is not remembered", async () => {

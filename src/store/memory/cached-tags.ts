@@ -3,17 +3,17 @@ import type { Tag } from "../../oci/names.ts";
 import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
 
 /** About 2 MB of memory when full. */
-const REMEMBERED = 4096;
+const MAX_ENTRIES = 4096;
 
 /** Tags that were asked for a moment ago, as `RememberedLinks` has links. */
 export class CachedTags implements Tags {
   readonly #tags: Tags;
-  readonly #memory: LRUCache<string, TagRecord>;
+  readonly #cache: LRUCache<string, TagRecord>;
   #writes = 0;
 
-  constructor(tags: Tags, remembered: number = REMEMBERED) {
+  constructor(tags: Tags, remembered: number = MAX_ENTRIES) {
     this.#tags = tags;
-    this.#memory = new LRUCache({ max: remembered });
+    this.#cache = new LRUCache({ max: remembered });
   }
 
   /** Grows with every write, before and after it. */
@@ -23,17 +23,17 @@ export class CachedTags implements Tags {
 
   async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
     const key = keyOf(repo, tag);
-    const known = this.#memory.get(key);
+    const known = this.#cache.get(key);
     if (known) return known;
     const writes = this.#writes;
-    const fact = await this.#tags.get(repo, tag);
+    const record = await this.#tags.get(repo, tag);
     // An answer that a write has overtaken may be the fact of before.
-    if (fact && writes === this.#writes) this.#memory.set(key, fact);
-    return fact;
+    if (record && writes === this.#writes) this.#cache.set(key, record);
+    return record;
   }
 
-  put(repo: RepositoryRef, tag: Tag, fact: TagRecord): Promise<void> {
-    return this.#write(keyOf(repo, tag), () => this.#tags.put(repo, tag, fact));
+  put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void> {
+    return this.#write(keyOf(repo, tag), () => this.#tags.put(repo, tag, record));
   }
 
   remove(repo: RepositoryRef, tag: Tag): Promise<void> {
@@ -50,12 +50,12 @@ export class CachedTags implements Tags {
 
   async #write(key: string, write: () => Promise<void>): Promise<void> {
     this.#writes += 1;
-    this.#memory.delete(key);
+    this.#cache.delete(key);
     try {
       await write();
     } finally {
       this.#writes += 1;
-      this.#memory.delete(key);
+      this.#cache.delete(key);
     }
   }
 }

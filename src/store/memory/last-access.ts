@@ -12,18 +12,18 @@ export interface LastAccessOptions {
 
 /** Gathers when contents were used, so that a pull costs the index no write. */
 export class LastAccess {
-  readonly #contents: Pick<BlobRecords, "touch">;
+  readonly #blobs: Pick<BlobRecords, "touch">;
   readonly #limit: number;
   readonly #onError: (error: unknown) => void;
   readonly #timer: ReturnType<typeof setInterval>;
   #times = new Map<Digest, number>();
-  #writing: Promise<void> | undefined;
+  #flushing: Promise<void> | undefined;
 
   constructor(contents: Pick<BlobRecords, "touch">, options: LastAccessOptions = {}) {
-    this.#contents = contents;
+    this.#blobs = contents;
     this.#limit = options.limit ?? 4096;
     this.#onError = options.onError ?? (() => undefined);
-    this.#timer = setInterval(() => this.#flushUnattended(), options.interval ?? 5000);
+    this.#timer = setInterval(() => this.#flushInBackground(), options.interval ?? 5000);
     this.#timer.unref();
   }
 
@@ -35,12 +35,12 @@ export class LastAccess {
       return;
     }
     if (this.#times.size >= this.#limit) {
-      if (this.#writing) {
+      if (this.#flushing) {
         // The index does not keep up. The entry that waited longest gives way.
         const [oldest] = this.#times.keys();
         if (oldest !== undefined) this.#times.delete(oldest);
       } else {
-        this.#flushUnattended();
+        this.#flushInBackground();
       }
     }
     this.#times.set(digest, at);
@@ -48,14 +48,14 @@ export class LastAccess {
 
   /** Writes what was gathered until now. */
   async flush(): Promise<void> {
-    while (this.#writing) await this.#writing.catch(() => undefined);
+    while (this.#flushing) await this.#flushing.catch(() => undefined);
     if (this.#times.size === 0) return;
     const times = this.#times;
     this.#times = new Map();
-    this.#writing = this.#contents.touch(times).finally(() => {
-      this.#writing = undefined;
+    this.#flushing = this.#blobs.touch(times).finally(() => {
+      this.#flushing = undefined;
     });
-    await this.#writing;
+    await this.#flushing;
   }
 
   /** Writes the rest; nothing may be touched afterwards. */
@@ -64,7 +64,7 @@ export class LastAccess {
     await this.flush();
   }
 
-  #flushUnattended(): void {
+  #flushInBackground(): void {
     this.flush().catch(this.#onError);
   }
 }

@@ -6,8 +6,8 @@ import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store
 /** A store that forgets everything with its process: for tests of the floors above. */
 export class MemoryBlobStore implements BlobStore {
   readonly #stored = new Map<Digest, { readonly bytes: Blob; readonly storedAt: number }>();
-  readonly #kept = new Map<Digest, Uint8Array<ArrayBuffer>>();
-  readonly #drafts = new Set<Digest>();
+  readonly #partials = new Map<Digest, Uint8Array<ArrayBuffer>>();
+  readonly #openWriters = new Set<Digest>();
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const found = this.#stored.get(digest);
@@ -15,13 +15,13 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async writer(digest: Digest): Promise<BlobWriter> {
-    if (this.#drafts.has(digest)) throw new Error(`${digest} already has a draft`);
-    this.#drafts.add(digest);
-    const kept = this.#kept.get(digest);
-    this.#kept.delete(digest);
+    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a draft`);
+    this.#openWriters.add(digest);
+    const kept = this.#partials.get(digest);
+    this.#partials.delete(digest);
     return new MemoryBlobWriter(digest, kept ?? new Uint8Array(), (outcome, bytes) => {
-      this.#drafts.delete(digest);
-      if (outcome === "keep") this.#kept.set(digest, bytes);
+      this.#openWriters.delete(digest);
+      if (outcome === "keep") this.#partials.set(digest, bytes);
       if (outcome === "commit") {
         this.#stored.set(digest, { bytes: new Blob([bytes]), storedAt: Date.now() });
       }
@@ -39,14 +39,14 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async *partials(): AsyncGenerator<BlobEntry> {
-    for (const [digest, { byteLength }] of this.#kept) {
+    for (const [digest, { byteLength }] of this.#partials) {
       yield { digest, size: byteLength, storedAt: 0 };
     }
   }
 
   async removePartial(digest: Digest): Promise<boolean> {
-    if (this.#drafts.has(digest)) return false;
-    this.#kept.delete(digest);
+    if (this.#openWriters.has(digest)) return false;
+    this.#partials.delete(digest);
     return true;
   }
 
@@ -59,9 +59,9 @@ type Outcome = "commit" | "keep" | "discard";
 
 class MemoryBlobWriter implements BlobWriter {
   readonly digest: Digest;
-  readonly #end: (outcome: Outcome, bytes: Uint8Array<ArrayBuffer>) => void;
+  readonly #onEnd: (outcome: Outcome, bytes: Uint8Array<ArrayBuffer>) => void;
   #bytes: Uint8Array<ArrayBuffer>;
-  #verified: boolean | undefined;
+  #isVerified: boolean | undefined;
   #outcome: Outcome | undefined;
 
   constructor(
@@ -71,7 +71,7 @@ class MemoryBlobWriter implements BlobWriter {
   ) {
     this.digest = digest;
     this.#bytes = bytes;
-    this.#end = end;
+    this.#onEnd = end;
   }
 
   get length(): number {
@@ -81,8 +81,8 @@ class MemoryBlobWriter implements BlobWriter {
   async reserve(): Promise<void> {}
 
   async append(chunk: Uint8Array): Promise<void> {
-    this.#mustBeAlive("append to");
-    if (this.#verified !== undefined) {
+    this.#requireUnfinished("append to");
+    if (this.#isVerified !== undefined) {
       throw new Error(`cannot append to the draft of ${this.digest}: it was verified`);
     }
     const longer = new Uint8Array(this.#bytes.byteLength + chunk.byteLength);
@@ -102,8 +102,8 @@ class MemoryBlobWriter implements BlobWriter {
   }
 
   verify(): boolean {
-    this.#verified ??= digestOf(this.#bytes, digestAlgorithm(this.digest)) === this.digest;
-    return this.#verified;
+    this.#isVerified ??= digestOf(this.#bytes, digestAlgorithm(this.digest)) === this.digest;
+    return this.#isVerified;
   }
 
   prefix(): { length: number; hasher: Bun.CryptoHasher } {
@@ -111,28 +111,28 @@ class MemoryBlobWriter implements BlobWriter {
   }
 
   async commit(): Promise<StoredBlob> {
-    this.#mustBeAlive("commit");
-    if (!this.#verified) throw new Error(`cannot commit the draft of ${this.digest}: unverified`);
+    this.#requireUnfinished("commit");
+    if (!this.#isVerified) throw new Error(`cannot commit the draft of ${this.digest}: unverified`);
     this.#finish("commit");
     return { digest: this.digest, size: this.length, bytes: new Blob([this.#bytes]) };
   }
 
   async suspend(): Promise<void> {
-    this.#mustBeAlive("keep");
-    this.#finish(this.#verified === false || this.length === 0 ? "discard" : "keep");
+    this.#requireUnfinished("keep");
+    this.#finish(this.#isVerified === false || this.length === 0 ? "discard" : "keep");
   }
 
   async discard(): Promise<void> {
-    this.#mustBeAlive("discard");
+    this.#requireUnfinished("discard");
     this.#finish("discard");
   }
 
   #finish(outcome: Outcome): void {
     this.#outcome = outcome;
-    this.#end(outcome, this.#bytes);
+    this.#onEnd(outcome, this.#bytes);
   }
 
-  #mustBeAlive(doing: string): void {
+  #requireUnfinished(doing: string): void {
     if (this.#outcome === undefined) return;
     throw new Error(`cannot ${doing} the draft of ${this.digest}: it has ended`);
   }

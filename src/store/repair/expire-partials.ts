@@ -1,7 +1,7 @@
 import type { BlobStore } from "../blob-store.ts";
 
 /** How long a beginning that nobody asked for again is kept, in milliseconds. */
-const KEPT_FOR = 24 * 3_600_000;
+const PARTIAL_MAX_AGE = 24 * 3_600_000;
 
 /** Forgets beginnings that nobody has asked for again. Returns their bytes. */
 export async function expirePartials(
@@ -11,7 +11,7 @@ export async function expirePartials(
 ): Promise<number> {
   let bytes = 0;
   for await (const { digest, size, storedAt } of store.partials()) {
-    if (now - storedAt < KEPT_FOR) continue;
+    if (now - storedAt < PARTIAL_MAX_AGE) continue;
     if (dryRun || (await store.removePartial(digest))) bytes += size;
   }
   return bytes;

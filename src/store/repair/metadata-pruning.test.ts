@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { digestNumber, place, tag } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/metadata-conformance.ts";
 import { pruneMetadata, type PruneOptions } from "./metadata-pruning.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 
-const nginx = place("docker.io", "library/nginx");
+const nginx = repositoryRef("docker.io", "library/nginx");
 const [held, gone, coming] = [digestNumber(1), digestNumber(2), digestNumber(3)];
 const [old, young] = [tag("old"), tag("young")];
 
@@ -15,7 +15,7 @@ async function filled(): Promise<PruneOptions> {
   await metadata.tags.put(nginx, young, { digest: gone, checkedAt: 20 });
   await metadata.tags.put(nginx, tag("held"), { digest: held, checkedAt: 10 });
   await metadata.listings.put(nginx, "tags", { body: "[]", checkedAt: 10 });
-  return { metadata, inUse: (digest) => digest === coming, before: 15, isWhole: () => true };
+  return { metadata, inUse: (digest) => digest === coming, before: 15, isComplete: () => true };
 }
 
 test("what is said of content that is gone goes, after its time; what is held or comes stays", async () => {
@@ -31,7 +31,7 @@ test("what is said of content that is gone goes, after its time; what is held or
 test("an index that does not know everything yet forgets nothing", async () => {
   const pruning = await filled();
   const { metadata } = pruning;
-  expect(await pruneMetadata({ ...pruning, isWhole: () => false })).toBe(0);
+  expect(await pruneMetadata({ ...pruning, isComplete: () => false })).toBe(0);
   expect(await metadata.links.digests(9)).toHaveLength(3);
   expect(await metadata.tags.list(nginx)).toHaveLength(3);
   expect(await metadata.listings.get(nginx, "tags")).toBeDefined();
@@ -42,7 +42,7 @@ test("forgets what may be seen, and lists of before a moment", async () => {
   const [first, second, third] = [held, gone, coming].toSorted();
   if (!first || !second || !third) throw new Error("three digests are three");
   await metadata.links.add(nginx, [{ digest: first }, { digest: second }]);
-  await metadata.links.add(place("ghcr.io", "a"), [{ digest: second }, { digest: third }]);
+  await metadata.links.add(repositoryRef("ghcr.io", "a"), [{ digest: second }, { digest: third }]);
   expect(await metadata.links.get(nginx, second)).toBeDefined();
   expect(await metadata.links.digests(2)).toEqual([first, second]);
   expect(await metadata.links.digests(2, second)).toEqual([third]);

@@ -12,7 +12,7 @@ export interface PruneOptions {
   /** Tags and lists that were learnt since stay, in milliseconds of the epoch. */
   readonly before: number;
   /** Whether the index still knows everything that is stored: one that was begun anew does not. */
-  readonly isWhole: () => boolean;
+  readonly isComplete: () => boolean;
   readonly yielder?: EventLoopYielder;
   readonly signal?: AbortSignal;
 }
@@ -23,13 +23,13 @@ export interface PruneOptions {
  */
 export async function pruneMetadata(pruning: PruneOptions): Promise<number> {
   const options = { yielder: new EventLoopYielder(), ...pruning };
-  return (await pruneLinks(options)) + (await pruneTags(options)) + (await pruneLists(options));
+  return (await pruneLinks(options)) + (await pruneTags(options)) + (await pruneListings(options));
 }
 
-type Gentle = PruneOptions & { readonly yielder: EventLoopYielder };
+type PacedOptions = PruneOptions & { readonly yielder: EventLoopYielder };
 
 /** Those that are in use or stored stay. */
-async function unheld(
+async function unusedDigests(
   digests: readonly Digest[],
   { metadata, inUse }: PruneOptions,
 ): Promise<Set<Digest>> {
@@ -38,11 +38,11 @@ async function unheld(
   return gone;
 }
 
-function isOver({ isWhole, signal }: PruneOptions): boolean {
+function shouldStop({ isComplete: isWhole, signal }: PruneOptions): boolean {
   return signal?.aborted === true || !isWhole();
 }
 
-async function pruneLinks(options: Gentle): Promise<number> {
+async function pruneLinks(options: PacedOptions): Promise<number> {
   const { metadata, inUse, yielder } = options;
   const { links } = metadata;
   let count = 0;
@@ -51,13 +51,13 @@ async function pruneLinks(options: Gentle): Promise<number> {
     const page = await links.digests(BATCH, last);
     last = page.at(-1);
     if (last === undefined) return count;
-    if (isOver(options)) return count;
+    if (shouldStop(options)) return count;
     count += await links.removeUnstored(page.filter((digest) => !inUse(digest)));
     await yielder.pause();
   }
 }
 
-async function pruneTags(options: Gentle): Promise<number> {
+async function pruneTags(options: PacedOptions): Promise<number> {
   const { tags } = options.metadata;
   let count = 0;
   let last: TagRef | undefined;
@@ -66,12 +66,12 @@ async function pruneTags(options: Gentle): Promise<number> {
     last = page.at(-1);
     if (!last) return count;
     const old = page.filter(({ checkedAt }) => checkedAt < options.before);
-    const gone = await unheld(
+    const gone = await unusedDigests(
       old.map(({ digest }) => digest),
       options,
     );
     for (const { repo, tag, digest } of old) {
-      if (isOver(options)) return count;
+      if (shouldStop(options)) return count;
       if (!gone.has(digest)) continue;
       await tags.remove(repo, tag);
       count += 1;
@@ -80,10 +80,10 @@ async function pruneTags(options: Gentle): Promise<number> {
   }
 }
 
-async function pruneLists(options: Gentle): Promise<number> {
+async function pruneListings(options: PacedOptions): Promise<number> {
   let count = 0;
   for (;;) {
-    if (isOver(options)) return count;
+    if (shouldStop(options)) return count;
     const gone = await options.metadata.listings.removeBefore(options.before, BATCH);
     count += gone;
     if (gone < BATCH) return count;

@@ -3,7 +3,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 /** What is known of indexes that had to be begun anew, whose facts are made again from the store's files. */
 export interface RebuildState {
   /** How many were begun since the start; one that an earlier process left unfinished is the first. */
-  readonly begun: number;
+  readonly started: number;
   /** How many of them have their facts again. */
   readonly finished: number;
 }
@@ -11,31 +11,31 @@ export interface RebuildState {
 /** Remembers in a file beside the index that it is not whole, for whoever comes after a kill -9. */
 export class RebuildMarker implements RebuildState {
   readonly #path: string;
-  #begun = 0;
-  #whole = 0;
+  #started = 0;
+  #finished = 0;
 
   constructor(indexPath: string) {
     this.#path = `${indexPath}.rebuilding`;
-    if (existsSync(this.#path)) this.#begun = 1;
+    if (existsSync(this.#path)) this.#started = 1;
   }
 
-  get begun(): number {
-    return this.#begun;
+  get started(): number {
+    return this.#started;
   }
 
   get finished(): number {
-    return this.#whole;
+    return this.#finished;
   }
 
   /** Before there is a new index. */
   begin(): void {
-    this.#begun += 1;
+    this.#started += 1;
     writeFileSync(this.#path, "", { mode: 0o600, flush: true });
   }
 
   /** @param begun how many there were when this began */
   end(begun: number): void {
-    this.#whole = begun;
-    if (begun === this.#begun) rmSync(this.#path, { force: true });
+    this.#finished = begun;
+    if (begun === this.#started) rmSync(this.#path, { force: true });
   }
 }

@@ -33,7 +33,7 @@ export async function rebuildMetadata(
     if (size !== undefined) {
       await index.blobs.put({ digest, size, mediaType: known.mediaType }, Date.now());
     }
-    tags += (await learnPlaces({ store, metadata: index }, digest, known)).tags;
+    tags += (await restoreManifest({ store, metadata: index }, digest, known)).tags;
     manifests += 1;
   }
   return { manifests, tags, pins };
@@ -60,7 +60,7 @@ export interface Restored {
  * Learns what manifests that are stored are called where the index has lost that: after a power cut
  * it may know a content, and not the tag that was written a moment later.
  */
-export async function restoreLost(
+export async function restoreFromSidecars(
   {
     store,
     metadata: index,
@@ -75,14 +75,14 @@ export async function restoreLost(
     await yielder.pause();
     const known = await facts.read(digest);
     if (!known || !(await store.open(digest))) continue;
-    const learnt = await learnPlaces({ store, metadata: index }, digest, known);
+    const learnt = await restoreManifest({ store, metadata: index }, digest, known);
     tags += learnt.tags;
     if (learnt.tags > 0 || learnt.places > 0) manifests += 1;
   }
   return { manifests, tags };
 }
 
-async function areKnown(
+async function areLinked(
   metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">,
   repo: RepositoryRef,
   links: readonly Link[],
@@ -92,7 +92,7 @@ async function areKnown(
 }
 
 /** Makes the links and tags of a manifest again. Returns how many, and at how many places there were links. */
-async function learnPlaces(
+async function restoreManifest(
   { store, metadata: index }: Pick<ReconcileOptions, "store" | "metadata">,
   digest: Digest,
   { mediaType, repositories: places }: ManifestSidecar,
@@ -105,14 +105,14 @@ async function learnPlaces(
   let [tags, linked] = [0, 0];
   for (const { repo, tags: seen } of places) {
     const links = [own, ...references];
-    if (!(await areKnown(index, repo, links))) {
+    if (!(await areLinked(index, repo, links))) {
       await index.links.add(repo, links);
       linked += 1;
     }
     for (const [tag, checkedAt] of seen) {
-      const fact = await index.tags.get(repo, tag);
+      const record = await index.tags.get(repo, tag);
       // A tag that moved stands beside both manifests: the later one is where it points.
-      if (fact && fact.checkedAt >= checkedAt) continue;
+      if (record && record.checkedAt >= checkedAt) continue;
       await index.tags.put(repo, tag, { digest, checkedAt });
       tags += 1;
     }

@@ -34,12 +34,12 @@ export interface ReconcileOptions {
  * It runs beside traffic.
  */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
-  const found = await learnFiles(options);
-  const lost = await forgetLost(options);
+  const found = await addUnrecorded(options);
+  const lost = await removeLost(options);
   return { found, lost };
 }
 
-async function learnFiles(options: ReconcileOptions): Promise<number> {
+async function addUnrecorded(options: ReconcileOptions): Promise<number> {
   const { store, yielder = new EventLoopYielder(), signal } = options;
   let batch: BlobEntry[] = [];
   let found = 0;
@@ -48,13 +48,16 @@ async function learnFiles(options: ReconcileOptions): Promise<number> {
     await yielder.pause();
     batch.push(entry);
     if (batch.length < BATCH) continue;
-    found += await learnBatch(batch, options);
+    found += await addUnrecordedBatch(batch, options);
     batch = [];
   }
-  return found + (await learnBatch(batch, options));
+  return found + (await addUnrecordedBatch(batch, options));
 }
 
-async function learnBatch(batch: readonly BlobEntry[], options: ReconcileOptions): Promise<number> {
+async function addUnrecordedBatch(
+  batch: readonly BlobEntry[],
+  options: ReconcileOptions,
+): Promise<number> {
   const { store, metadata, sidecars, inUse, onCorrupt, dryRun } = options;
   const known = new Map(
     (await metadata.blobs.find(batch.map(({ digest }) => digest))).map((row) => [row.digest, row]),
@@ -78,7 +81,7 @@ async function learnBatch(batch: readonly BlobEntry[], options: ReconcileOptions
   return found;
 }
 
-async function forgetLost(options: ReconcileOptions): Promise<number> {
+async function removeLost(options: ReconcileOptions): Promise<number> {
   const { metadata, store, inUse, yielder = new EventLoopYielder(), dryRun, signal } = options;
   let lost = 0;
   let last: Digest | undefined;

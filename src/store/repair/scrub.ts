@@ -3,7 +3,7 @@ import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../blob-store.ts";
 
 /** What is read at once, in bytes. */
-const PIECE = 512 * 1024;
+const READ_BYTES = 512 * 1024;
 /** What opening a file counts for, in bytes: many small ones would otherwise be read all at once. */
 const FILE_COST = 64 * 1024;
 
@@ -26,7 +26,7 @@ export interface ScrubOptions {
 }
 
 /** Corrupt digests that are remembered by name; beyond them, they are still handled one by one. */
-const MOST_NAMED = 1000;
+const MAX_REPORTED = 1000;
 
 /** Reads every stored byte, and finds what is not, or no longer, what its digest says. */
 export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
@@ -41,14 +41,14 @@ export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
     const read = async (count: number): Promise<void> => {
       bytes += count;
       onProgress?.({ files, bytes, corrupt });
-      await pace.took(count, signal);
+      await pace.consume(count, signal);
     };
     const isRight = await verifyBlob(stored, read, signal);
-    await pace.took(FILE_COST, signal);
+    await pace.consume(FILE_COST, signal);
     if (signal?.aborted) break;
     files += 1;
     if (isRight === false && (await store.open(digest))) {
-      if (corrupt.length < MOST_NAMED) corrupt.push(digest);
+      if (corrupt.length < MAX_REPORTED) corrupt.push(digest);
       await onCorrupt?.(digest);
     }
     onProgress?.({ files, bytes, corrupt });
@@ -63,10 +63,10 @@ export async function verifyBlob(
   signal?: AbortSignal,
 ): Promise<boolean | undefined> {
   const hasher = newHasher(digest);
-  for (let at = 0; at < size; at += PIECE) {
+  for (let at = 0; at < size; at += READ_BYTES) {
     if (signal?.aborted) return undefined;
     const piece = await bytes
-      .slice(at, Math.min(at + PIECE, size))
+      .slice(at, Math.min(at + READ_BYTES, size))
       .bytes()
       .catch((error: unknown) => {
         // A disk that cannot read its bytes back has lost them.
@@ -84,17 +84,17 @@ export async function verifyBlob(
 /** Keeps to a rate, on the average since it began. */
 class RateLimiter {
   readonly #rate: number | undefined;
-  readonly #began = performance.now();
+  readonly #startedAt = performance.now();
   #bytes = 0;
 
   constructor(rate: number | undefined) {
     this.#rate = rate;
   }
 
-  async took(bytes: number, signal: AbortSignal | undefined): Promise<void> {
+  async consume(bytes: number, signal: AbortSignal | undefined): Promise<void> {
     this.#bytes += bytes;
     if (this.#rate === undefined) return;
-    const due = (this.#bytes / this.#rate) * 1000 - (performance.now() - this.#began);
+    const due = (this.#bytes / this.#rate) * 1000 - (performance.now() - this.#startedAt);
     // An inspection that is to end ends at once.
     if (due > 1) await setTimeout(due, undefined, signal ? { signal } : {}).catch(() => {});
   }

@@ -3,10 +3,14 @@ import { open } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/places.ts";
 import { rejection } from "../storetest/writing.ts";
 import { SelfHealingMetadata } from "./self-healing-metadata.ts";
-import { digestNumber, metadataConformance, place } from "../storetest/metadata-conformance.ts";
+import {
+  digestNumber,
+  metadataConformance,
+  repositoryRef,
+} from "../storetest/metadata-conformance.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 
-const nginx = place("docker.io", "library/nginx");
+const nginx = repositoryRef("docker.io", "library/nginx");
 const digest = digestNumber(1);
 
 metadataConformance("one that heals", async () => {

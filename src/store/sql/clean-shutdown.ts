@@ -9,7 +9,7 @@ export function wasShutDownCleanly(path: string): boolean {
   // What a process that was killed has left: its facts are yet to be put into the file.
   if (existsSync(`${path}-wal`)) return false;
   const now = fileState(path);
-  return now !== undefined && now === read(sealPath(path));
+  return now !== undefined && now === read(markerPath(path));
 }
 
 /** Of a database that is closed. A seal that cannot be written costs the next start its time alone. */
@@ -17,7 +17,7 @@ export function markCleanShutdown(path: string): void {
   const now = fileState(path);
   if (now === undefined || existsSync(`${path}-wal`)) return;
   try {
-    writeFileSync(sealPath(path), now, { mode: 0o600 });
+    writeFileSync(markerPath(path), now, { mode: 0o600 });
   } catch {
     clearCleanShutdown(path);
   }
@@ -25,10 +25,10 @@ export function markCleanShutdown(path: string): void {
 
 /** Before anything is done with the database: a process may end in any way. */
 export function clearCleanShutdown(path: string): void {
-  rmSync(sealPath(path), { force: true });
+  rmSync(markerPath(path), { force: true });
 }
 
-function sealPath(path: string): string {
+function markerPath(path: string): string {
   return `${path}.clean`;
 }
 

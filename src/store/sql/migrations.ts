@@ -8,10 +8,15 @@ type Step = (db: Kysely<Tables>) => Promise<void>;
  * How the tables came to be, in order: the first brings an empty database to version 1. A step that
  * was released is never changed; what comes later is a step of its own, and there is no way back.
  */
-const STEPS: readonly Step[] = [firstTables, keepingTables, orderedContents, blobsTable];
+const MIGRATIONS: readonly Step[] = [
+  createTables,
+  addRetentionTables,
+  addDigestToIndexes,
+  renameContentsToBlobs,
+];
 
 /** The version of the tables that this program reads and writes. */
-export const SCHEMA_VERSION: number = STEPS.length;
+export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
 /** The database was written by a newer Entrepot; nothing in it was changed. */
 export class NewerSchemaError extends Error {
@@ -37,7 +42,7 @@ export async function migrate(db: Kysely<Tables>): Promise<void> {
   const row = await db.selectFrom("schema_version").select("version").executeTakeFirst();
   const found = row?.version ?? 0;
   if (found > SCHEMA_VERSION) throw new NewerSchemaError(found);
-  for (const [position, step] of STEPS.entries()) {
+  for (const [position, step] of MIGRATIONS.entries()) {
     const version = position + 1;
     if (version <= found) continue;
     await db.transaction().execute(async (transaction) => {
@@ -51,7 +56,7 @@ export async function migrate(db: Kysely<Tables>): Promise<void> {
   }
 }
 
-async function firstTables(db: Kysely<Tables>): Promise<void> {
+async function createTables(db: Kysely<Tables>): Promise<void> {
   await db.schema
     .createTable("tags")
     .addColumn("upstream", "text", (column) => column.notNull())
@@ -95,7 +100,7 @@ async function firstTables(db: Kysely<Tables>): Promise<void> {
 }
 
 /** What eviction by age and upstream looks things up by, and what it must not touch. */
-async function keepingTables(db: Kysely<Tables>): Promise<void> {
+async function addRetentionTables(db: Kysely<Tables>): Promise<void> {
   await db.schema
     .createIndex("links_by_digest")
     .on("links")
@@ -111,7 +116,7 @@ async function keepingTables(db: Kysely<Tables>): Promise<void> {
 }
 
 /** With the digest: the next page begins where many have the same time, and none of them is read again. */
-async function orderedContents(db: Kysely<Tables>): Promise<void> {
+async function addDigestToIndexes(db: Kysely<Tables>): Promise<void> {
   await db.schema.dropIndex("contents_by_use").execute();
   await db.schema.dropIndex("contents_by_age").execute();
   await db.schema
@@ -127,7 +132,7 @@ async function orderedContents(db: Kysely<Tables>): Promise<void> {
 }
 
 /** The table of stored blobs is called so. */
-async function blobsTable(db: Kysely<Tables>): Promise<void> {
+async function renameContentsToBlobs(db: Kysely<Tables>): Promise<void> {
   await db.schema.dropIndex("contents_by_use").execute();
   await db.schema.dropIndex("contents_by_age").execute();
   await db.schema.alterTable("contents").renameTo("blobs").execute();

@@ -8,7 +8,7 @@ import { rejection } from "../storetest/writing.ts";
 import {
   digestNumber,
   metadataConformance,
-  place,
+  repositoryRef,
   tag,
 } from "../storetest/metadata-conformance.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
@@ -40,7 +40,7 @@ async function indexError(work: Promise<unknown>): Promise<MetadataError> {
 }
 
 describe("an index in a SQLite file", () => {
-  const nginx = place("docker.io", "library/nginx");
+  const nginx = repositoryRef("docker.io", "library/nginx");
 
   test("has its facts when it is opened again", async () => {
     const first = await openMetadata(path);

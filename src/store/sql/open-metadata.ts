@@ -33,16 +33,16 @@ export async function openMetadata(path: string): Promise<MetadataStore> {
   let file: SqliteFile | undefined;
   try {
     file = new SqliteFile(path);
-    await migrate(file.here);
-    return indexOver(file);
+    await migrate(file.mainThreadDb);
+    return metadataOver(file);
   } catch (cause) {
     await file?.close();
-    throw indexError(path, cause);
+    throw metadataError(path, cause);
   }
 }
 
-function indexOver(file: SqliteFile): MetadataStore {
-  const db = file.beside;
+function metadataOver(file: SqliteFile): MetadataStore {
+  const db = file.db;
   const tags = new CachedTags(new SqlTags(db));
   const links = new CachedLinks(new SqlLinks(db));
   return {
@@ -60,7 +60,7 @@ function indexOver(file: SqliteFile): MetadataStore {
   };
 }
 
-function indexError(path: string, cause: unknown): MetadataError {
+function metadataError(path: string, cause: unknown): MetadataError {
   const root = cause instanceof Fault ? cause.cause : cause;
   const why = root instanceof Error ? root.message : String(root);
   if (cause instanceof NewerSchemaError) {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Kysely } from "kysely";
 import { type TempDir, tempDir } from "../../../test/harness/places.ts";
 import { SqlBlobRecords } from "./sql-blob-records.ts";
-import { digestNumber, place, tag } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/metadata-conformance.ts";
 import { SqlLinks } from "./sql-links.ts";
 import { SqlListings } from "./sql-listings.ts";
 import { migrate } from "./migrations.ts";
@@ -22,7 +22,7 @@ let db: Kysely<Tables>;
 beforeAll(async () => {
   dir = await tempDir("plans");
   file = new SqliteFile(dir.file("metadata.db"));
-  await migrate(file.here);
+  await migrate(file.mainThreadDb);
   const listening = {
     run: (sql: string, parameters: readonly unknown[]) => {
       asked.push({ sql, parameters });
@@ -55,7 +55,7 @@ async function planOf(work: () => Promise<unknown>): Promise<string> {
     .join("; ");
 }
 
-const nginx = place("docker.io", "library/nginx");
+const nginx = repositoryRef("docker.io", "library/nginx");
 const digest = digestNumber(1);
 const [usedAt, storedAt] = [1, 1];
 

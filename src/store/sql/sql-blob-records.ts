@@ -5,7 +5,7 @@ import type { BlobRecord, BlobRecords, BlobUse } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
 /** Times that are written together: about 2 ms, for which who writes besides has to wait. */
-const TIMES_AT_ONCE = 256;
+const BATCH_ROWS = 256;
 
 /** What is stored and when it was used, in a database. */
 export class SqlBlobRecords implements BlobRecords {
@@ -103,9 +103,9 @@ export class SqlBlobRecords implements BlobRecords {
 
   async touch(times: ReadonlyMap<Digest, number>): Promise<void> {
     const all = [...times];
-    for (let first = 0; first < all.length; first += TIMES_AT_ONCE) {
+    for (let first = 0; first < all.length; first += BATCH_ROWS) {
       const rows = all
-        .slice(first, first + TIMES_AT_ONCE)
+        .slice(first, first + BATCH_ROWS)
         .map(([digest, time]) => sql`(${digest}, ${time})`);
       await sql`
         with latest (digest, time) as (values ${sql.join(rows)})
@@ -123,7 +123,7 @@ export class SqlBlobRecords implements BlobRecords {
           .selectFrom("blobs")
           .select("digest")
           .where(column, ">", now)
-          .limit(TIMES_AT_ONCE)
+          .limit(BATCH_ROWS)
           .execute();
         if (rows.length === 0) break;
         const digests = rows.map(({ digest }) => digest);

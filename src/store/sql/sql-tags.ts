@@ -22,8 +22,8 @@ export class SqlTags implements Tags {
     return row && { digest: row.digest, checkedAt: row.checked_at };
   }
 
-  async put(repo: RepositoryRef, tag: Tag, fact: TagRecord): Promise<void> {
-    const values = { digest: fact.digest, checked_at: fact.checkedAt };
+  async put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void> {
+    const values = { digest: record.digest, checked_at: record.checkedAt };
     await this.#db
       .insertInto("tags")
       .values({ upstream: repo.upstream, repository: repo.repository, tag, ...values })

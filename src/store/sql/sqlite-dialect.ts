@@ -43,7 +43,7 @@ export class SqliteDialect implements Dialect {
   }
 
   createAdapter(): DialectAdapter {
-    return new ManyReaders();
+    return new ConcurrentReadAdapter();
   }
 
   createIntrospector(db: Kysely<unknown>): SqliteIntrospector {
@@ -51,7 +51,7 @@ export class SqliteDialect implements Dialect {
   }
 }
 
-class ManyReaders extends SqliteAdapter {
+class ConcurrentReadAdapter extends SqliteAdapter {
   /** With false, who reads would wait for who writes. */
   override get supportsMultipleConnections(): boolean {
     return true;

@@ -9,16 +9,16 @@ import { type StatementResult, SqliteDialect, type Statements } from "./sqlite-d
 import type { Tables } from "./tables.ts";
 
 /** Statements that stay compiled. The index has about twenty, besides inserts of many rows. */
-const STATEMENTS = 128;
+const MAX_STATEMENTS = 128;
 
 /** How long a statement waits for a lock of another process (a backup, a person's shell), in milliseconds. */
 const BUSY_TIMEOUT = 5000;
 
 /** Free pages are given back to the disk when they are this part of the file and this many, 2 MiB. */
-const FREE_PART = 0.25;
-const FREE_PAGES = 512;
+const MIN_FREE_RATIO = 0.25;
+const MIN_FREE_PAGES = 512;
 /** Pages that are given back at once: about 5 ms, for which who writes has to wait. */
-const PAGES_AT_ONCE = 256;
+const VACUUM_PAGES = 256;
 
 /**
  * A SQLite file that this process alone writes to. Statements that fail reject with a `Fault` of
@@ -26,12 +26,12 @@ const PAGES_AT_ONCE = 256;
  */
 export class SqliteFile implements Statements {
   /** Reads and writes in this thread, in one turn of it: for changes of the tables. */
-  readonly here: Kysely<Tables>;
+  readonly mainThreadDb: Kysely<Tables>;
   /**
    * Writes in a thread of its own, and reads in this one. A write may wait for the disk, for as long
    * as 30 ms beside a sync of another file, in which nobody would be answered.
    */
-  readonly beside: Kysely<Tables>;
+  readonly db: Kysely<Tables>;
   readonly #path: string;
   readonly #database: Database;
   readonly #writer: WriterThread | undefined;
@@ -47,24 +47,24 @@ export class SqliteFile implements Statements {
     this.#path = path;
     this.#database = openDatabase(path);
     this.#statements = new LRUCache({
-      max: STATEMENTS,
+      max: MAX_STATEMENTS,
       dispose: (statement) => statement.finalize(),
     });
-    this.here = new Kysely({ dialect: new SqliteDialect(this, this) });
+    this.mainThreadDb = new Kysely({ dialect: new SqliteDialect(this, this) });
     if (path === ":memory:") {
-      this.beside = this.here;
+      this.db = this.mainThreadDb;
       return;
     }
     const writer = new WriterThread(path, BUSY_TIMEOUT, this);
     this.#writer = writer;
     const write: Statements = {
-      run: (sql, parameters) => this.#faulting(() => writer.run(sql, parameters)),
+      run: (sql, parameters) => this.#mapErrors(() => writer.run(sql, parameters)),
     };
-    this.beside = new Kysely({ dialect: new SqliteDialect(this, write) });
+    this.db = new Kysely({ dialect: new SqliteDialect(this, write) });
   }
 
   run(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
-    return this.#faulting(() => this.#run(sql, parameters));
+    return this.#mapErrors(() => this.#run(sql, parameters));
   }
 
   /** Of the file, less its free pages; what is in the log besides is not counted, at most some 16 MiB. */
@@ -79,9 +79,9 @@ export class SqliteFile implements Statements {
 
   async shrink(): Promise<void> {
     const free = await this.#pragma("freelist_count");
-    if (free < FREE_PAGES || free < FREE_PART * (await this.#pragma("page_count"))) return;
-    for (let left = free; left > 0; left -= PAGES_AT_ONCE) {
-      await this.#write(`PRAGMA incremental_vacuum(${PAGES_AT_ONCE})`);
+    if (free < MIN_FREE_PAGES || free < MIN_FREE_RATIO * (await this.#pragma("page_count"))) return;
+    for (let left = free; left > 0; left -= VACUUM_PAGES) {
+      await this.#write(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
     }
     // The file becomes shorter when the log is put into it.
     await this.#write("PRAGMA wal_checkpoint(PASSIVE)");
@@ -89,7 +89,7 @@ export class SqliteFile implements Statements {
 
   /** Between the transactions of others. */
   async #write(statement: string): Promise<void> {
-    await this.beside.executeQuery(CompiledQuery.raw(statement));
+    await this.db.executeQuery(CompiledQuery.raw(statement));
   }
 
   async #pragma(name: string): Promise<number> {
@@ -101,7 +101,7 @@ export class SqliteFile implements Statements {
   async close(): Promise<void> {
     await this.#writer?.close();
     this.#statements.clear();
-    await this.#faulting(() => this.#database.close());
+    await this.#mapErrors(() => this.#database.close());
     if (!this.#isDamaged && this.#path !== ":memory:") markCleanShutdown(this.#path);
   }
 
@@ -117,7 +117,7 @@ export class SqliteFile implements Statements {
     return { rows: [], changes: statement.run(...bindings).changes };
   }
 
-  async #faulting<T>(work: () => T | Promise<T>): Promise<T> {
+  async #mapErrors<T>(work: () => T | Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (cause) {

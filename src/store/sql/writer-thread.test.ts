@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/places.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { rejection } from "../storetest/writing.ts";
-import { digestNumber, place } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef } from "../storetest/metadata-conformance.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./writer-thread.ts";
 import { openMetadata } from "./open-metadata.ts";
 import { wasShutDownCleanly } from "./clean-shutdown.ts";
@@ -32,7 +32,7 @@ test("who only reads does not wait for who writes", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("metadata.db");
   const metadata = await openMetadata(path);
-  const nginx = place("docker.io", "library/nginx");
+  const nginx = repositoryRef("docker.io", "library/nginx");
   await metadata.links.add(nginx, [{ digest: digestNumber(1), size: 7 }]);
   const other = new Database(path);
   other.run("begin immediate");
@@ -68,24 +68,28 @@ test("what is being written when it is closed is written, and nothing after it",
 test("a transaction is whole, and others wait for its end", async () => {
   await using dir = await tempDir("index");
   const file = new SqliteFile(dir.file("metadata.db"));
-  await file.here.schema.createTable("pins").addColumn("pattern", "text").execute();
-  const insert = (db: typeof file.beside, pattern: string) =>
+  await file.mainThreadDb.schema.createTable("pins").addColumn("pattern", "text").execute();
+  const insert = (db: typeof file.db, pattern: string) =>
     db
       .insertInto("pins")
       .columns(["pattern"])
       .expression(db.selectNoFrom((select) => [select.val(pattern).as("pattern")]))
       .execute();
-  const failing = file.beside.transaction().execute(async (transaction) => {
+  const failing = file.db.transaction().execute(async (transaction) => {
     await insert(transaction, "never");
     throw new Error("no more of it");
   });
   const [error] = await Promise.all([
     rejection(failing),
-    insert(file.beside, "beside"),
-    file.beside.transaction().execute((transaction) => insert(transaction, "within")),
+    insert(file.db, "beside"),
+    file.db.transaction().execute((transaction) => insert(transaction, "within")),
   ]);
   expect(String(error)).toContain("no more of it");
-  const rows = await file.here.selectFrom("pins").select("pattern").orderBy("pattern").execute();
+  const rows = await file.mainThreadDb
+    .selectFrom("pins")
+    .select("pattern")
+    .orderBy("pattern")
+    .execute();
   expect(rows.map(({ pattern }) => pattern)).toEqual(["beside", "within"]);
   await file.close();
 });
@@ -112,7 +116,7 @@ test("a refusal of SQLite keeps its code", async () => {
   await using dir = await tempDir("index");
   const path = dir.file("metadata.db");
   const file = new SqliteFile(path);
-  await file.here.schema
+  await file.mainThreadDb.schema
     .createTable("pins")
     .addColumn("pattern", "text", (column) => column.unique())
     .execute();

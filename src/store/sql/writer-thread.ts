@@ -75,26 +75,26 @@ export class WriterError extends Error {
   }
 }
 
-type Answer =
+type Reply =
   StatementResult | { readonly failed: { readonly message: string; readonly code: string } };
 
 /** Runs statements on a SQLite file in a thread of its own, for who must not wait for the disk. */
 export class WriterThread implements Statements {
-  readonly #instead: Statements;
+  readonly #fallback: Statements;
   readonly #worker: Worker;
   /** Those that wait for an answer, in order: one comes for each. */
-  readonly #waiting: PromiseWithResolvers<StatementResult>[] = [];
+  readonly #pending: PromiseWithResolvers<StatementResult>[] = [];
   #state: "open" | "broken" | "closed" = "open";
 
   /** @param instead runs what the thread does not, once it has ended by itself or never began */
   constructor(path: string, busyTimeout: number, instead: Statements, program: string = PROGRAM) {
-    this.#instead = instead;
+    this.#fallback = instead;
     const url = URL.createObjectURL(new Blob([program], { type: "application/javascript" }));
     this.#worker = new Worker(url);
     this.#worker.unref();
     // The program above posts nothing else.
-    this.#worker.addEventListener("message", ({ data }) => this.#answered(data as Answer));
-    this.#worker.addEventListener("error", ({ message }) => this.#gone(message));
+    this.#worker.addEventListener("message", ({ data }) => this.#onReply(data as Reply));
+    this.#worker.addEventListener("error", ({ message }) => this.#onExit(message));
     const pragmas = [
       "PRAGMA synchronous = NORMAL",
       "PRAGMA foreign_keys = ON",
@@ -106,8 +106,8 @@ export class WriterThread implements Statements {
 
   /** @throws WriterError */
   run(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
-    if (this.#state === "open") return this.#ask({ sql, parameters });
-    if (this.#state === "broken") return this.#instead.run(sql, parameters);
+    if (this.#state === "open") return this.#request({ sql, parameters });
+    if (this.#state === "broken") return this.#fallback.run(sql, parameters);
     return Promise.reject(new Error("it is closed"));
   }
 
@@ -116,14 +116,14 @@ export class WriterThread implements Statements {
     const isOpen = this.#state === "open";
     this.#state = "closed";
     // What the thread does not close, its end does.
-    if (isOpen) await this.#ask({ close: true }).catch(() => {});
+    if (isOpen) await this.#request({ close: true }).catch(() => {});
     this.#worker.terminate();
   }
 
-  #ask(question: object): Promise<StatementResult> {
+  #request(question: object): Promise<StatementResult> {
     const answer = Promise.withResolvers<StatementResult>();
     // A process that has nothing else to do waits for it.
-    if (this.#waiting.push(answer) === 1) this.#worker.ref();
+    if (this.#pending.push(answer) === 1) this.#worker.ref();
     this.#post(question);
     return answer.promise;
   }
@@ -133,17 +133,17 @@ export class WriterThread implements Statements {
     this.#worker.postMessage(message);
   }
 
-  #answered(answer: Answer): void {
-    const first = this.#waiting.shift();
-    if (this.#waiting.length === 0) this.#worker.unref();
+  #onReply(answer: Reply): void {
+    const first = this.#pending.shift();
+    if (this.#pending.length === 0) this.#worker.unref();
     if ("failed" in answer) {
       first?.reject(new WriterError(answer.failed.message, answer.failed.code));
     } else first?.resolve(answer);
   }
 
-  #gone(why: string): void {
+  #onExit(why: string): void {
     if (this.#state === "open") this.#state = "broken";
     this.#worker.terminate();
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error(`its writer ended: ${why}`));
+    for (const { reject } of this.#pending.splice(0)) reject(new Error(`its writer ended: ${why}`));
   }
 }

@@ -3,15 +3,15 @@ import { type Digest, digestOf } from "../../oci/digest.ts";
 import { parseRepositoryName, parseTag, type Tag, parseUpstreamName } from "../../oci/names.ts";
 import type { MetadataStore, Link, RepositoryRef } from "../metadata-store.ts";
 
-export function place(upstream: string, repository: string): RepositoryRef {
+export function repositoryRef(upstream: string, repository: string): RepositoryRef {
   return {
-    upstream: must(parseUpstreamName(upstream)),
-    repository: must(parseRepositoryName(repository)),
+    upstream: parsed(parseUpstreamName(upstream)),
+    repository: parsed(parseRepositoryName(repository)),
   };
 }
 
 export function tag(text: string): Tag {
-  return must(parseTag(text));
+  return parsed(parseTag(text));
 }
 
 /** Any digest, the same for the same number. */
@@ -19,7 +19,7 @@ export function digestNumber(number: number): Digest {
   return digestOf(new TextEncoder().encode(String(number)));
 }
 
-function must<T>(value: T | undefined): T {
+function parsed<T>(value: T | undefined): T {
   if (value === undefined) throw new Error("a test's own words do not parse");
   return value;
 }
@@ -32,7 +32,7 @@ export function metadataConformance(
   describe(`${adapter} as an index`, () => {
     let opened: { metadata: MetadataStore; close(): Promise<void> };
     let metadata: MetadataStore;
-    const nginx = place("docker.io", "library/nginx");
+    const nginx = repositoryRef("docker.io", "library/nginx");
     const [one, two, three] = [digestNumber(1), digestNumber(2), digestNumber(3)];
 
     beforeEach(async () => {
@@ -48,8 +48,8 @@ export function metadataConformance(
       const fact = { digest: two, checkedAt: 1_790_000_000_123 };
       expect(await metadata.tags.get(nginx, tag("latest"))).toEqual(fact);
       for (const [elsewhere, name] of [
-        [place("ghcr.io", "library/nginx"), "latest"],
-        [place("docker.io", "library/redis"), "latest"],
+        [repositoryRef("ghcr.io", "library/nginx"), "latest"],
+        [repositoryRef("docker.io", "library/redis"), "latest"],
         [nginx, "LATEST"],
       ] as const) {
         expect(await metadata.tags.get(elsewhere, tag(name))).toBeUndefined();
@@ -64,13 +64,13 @@ export function metadataConformance(
       for (const name of names) {
         await metadata.tags.put(nginx, tag(name), { digest: one, checkedAt: 1 });
       }
-      await metadata.tags.put(place("ghcr.io", "library/nginx"), tag("other"), {
+      await metadata.tags.put(repositoryRef("ghcr.io", "library/nginx"), tag("other"), {
         digest: one,
         checkedAt: 1,
       });
       const listed: string[] = await metadata.tags.list(nginx);
       expect(listed).toEqual(["1.10", "1.2", "V1", "_x", "latest", "v1"]);
-      expect(await metadata.tags.list(place("docker.io", "library/redis"))).toEqual([]);
+      expect(await metadata.tags.list(repositoryRef("docker.io", "library/redis"))).toEqual([]);
     });
 
     test("knows what may be seen where", async () => {
@@ -78,7 +78,9 @@ export function metadataConformance(
       expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5_000_000_000 });
       expect(await metadata.links.get(nginx, two)).toEqual({ digest: two });
       expect(await metadata.links.get(nginx, three)).toBeUndefined();
-      expect(await metadata.links.get(place("ghcr.io", "library/nginx"), one)).toBeUndefined();
+      expect(
+        await metadata.links.get(repositoryRef("ghcr.io", "library/nginx"), one),
+      ).toBeUndefined();
       await metadata.links.remove(nginx, one);
       await metadata.links.remove(nginx, one);
       expect(await metadata.links.get(nginx, one)).toBeUndefined();
@@ -113,10 +115,13 @@ export function metadataConformance(
 
     test("lists the repositories of an upstream in pages", async () => {
       for (const name of ["b/x", "a", "b-c", "b", "a/z"]) {
-        await metadata.links.add(place("quay.io", name), [{ digest: one }, { digest: two }]);
+        await metadata.links.add(repositoryRef("quay.io", name), [
+          { digest: one },
+          { digest: two },
+        ]);
       }
       await metadata.links.add(nginx, [{ digest: one }]);
-      const { upstream } = place("quay.io", "a");
+      const { upstream } = repositoryRef("quay.io", "a");
       const page = async (limit: number, last?: string): Promise<string[]> =>
         metadata.links.repositories(upstream, limit, last);
       expect(await page(10)).toEqual(["a", "a/z", "b", "b-c", "b/x"]);
@@ -189,14 +194,14 @@ export function metadataConformance(
       expect(first).toMatchObject({ digest: inOrder[0], size: 7, storedAt: 10, usedAt: 10 });
       expect(await digests(metadata.blobs.leastRecentlyUsed(10, first))).toEqual(inOrder.slice(1));
       await metadata.links.add(nginx, [{ digest: one }]);
-      await metadata.links.add(place("ghcr.io", "a"), [{ digest: two }, { digest: one }]);
+      await metadata.links.add(repositoryRef("ghcr.io", "a"), [{ digest: two }, { digest: one }]);
       const { upstream } = nginx;
       expect(await digests(metadata.blobs.storedBefore(31, 10))).toEqual(inOrder);
       expect(await digests(metadata.blobs.storedBefore(31, 10, first))).toEqual(inOrder.slice(1));
       expect(await digests(metadata.blobs.storedBefore(30, 10))).toEqual(inOrder.slice(0, 2));
       expect(await digests(metadata.blobs.storedBefore(10, 10))).toEqual([]);
       expect([...(await metadata.links.visibleIn(upstream, [two, one]))]).toEqual([one]);
-      expect(await metadata.links.visibleIn(place("quay.io", "a").upstream, [one])).toEqual(
+      expect(await metadata.links.visibleIn(repositoryRef("quay.io", "a").upstream, [one])).toEqual(
         new Set(),
       );
       expect(await metadata.links.visibleIn(upstream, [])).toEqual(new Set());
@@ -204,7 +209,7 @@ export function metadataConformance(
       expect(names.sort()).toEqual(["docker.io", "ghcr.io"]);
       expect(await metadata.links.repositoriesOf(one, 1)).toEqual([nginx]);
       await metadata.links.removeAll(one, upstream);
-      expect(await metadata.links.upstreams(one)).toEqual([place("ghcr.io", "a").upstream]);
+      expect(await metadata.links.upstreams(one)).toEqual([repositoryRef("ghcr.io", "a").upstream]);
       await metadata.links.removeAll(one);
       expect(await metadata.links.upstreams(one)).toEqual([]);
     });
@@ -221,7 +226,11 @@ export function metadataConformance(
     });
 
     test("lists all tags in pages", async () => {
-      const places = [nginx, place("docker.io", "library/redis"), place("ghcr.io", "a")];
+      const places = [
+        nginx,
+        repositoryRef("docker.io", "library/redis"),
+        repositoryRef("ghcr.io", "a"),
+      ];
       for (const where of places) {
         for (const name of ["1", "2"]) {
           await metadata.tags.put(where, tag(name), { digest: one, checkedAt: 5 });
@@ -263,7 +272,7 @@ export function metadataConformance(
         checkedAt: 2,
       });
       expect(await metadata.listings.get(nginx, "referrers")).toEqual({ body: "", checkedAt: 3 });
-      expect(await metadata.listings.get(place("quay.io", "a"), "tags")).toBeUndefined();
+      expect(await metadata.listings.get(repositoryRef("quay.io", "a"), "tags")).toBeUndefined();
     });
 
     test("has a revision that grows with each change of tags and links", async () => {
