@@ -1,96 +1,152 @@
 import type { Digest } from "../oci/digest.ts";
 
-/** Content that is complete here and was verified when it was stored. */
+/** A blob that is stored completely and whose digest was verified when it was stored. */
 export interface StoredBlob {
   readonly digest: Digest;
   /** In bytes. */
   readonly size: number;
-  /** A view of the bytes that can be sliced and sent; reading it costs no memory here. */
+  /**
+   * A view of the stored bytes, which can be sliced and sent. It is lazy: a view of a file holds no
+   * bytes in memory, and its file is opened only when the bytes are read or sent.
+   */
   readonly bytes: Blob;
-  /** Set where the bytes are in memory, and no file has to be opened for them. */
+  /** Whether the bytes are in memory, so that no file has to be opened to send them. */
   readonly isInMemory?: boolean;
 }
 
-/** What a store remembers of a content without being asked for its bytes. */
+/** What a listing of the store tells about a blob or a partial download, without opening it. */
 export interface BlobEntry {
   readonly digest: Digest;
   /** In bytes. */
   readonly size: number;
-  /** When it was stored, in milliseconds of the epoch. */
+  /** When it was last written, in milliseconds of the epoch. */
   readonly storedAt: number;
 }
 
 /**
- * Bytes by digest. It knows nothing of names, tags or who may see what: that is the index.
+ * Content-addressed storage: blobs by digest (manifests included), and the partial downloads of
+ * blobs that are still missing. It knows nothing of repositories, tags or access; that is the
+ * `MetadataStore`.
  *
- * Methods reject with a `Fault` of kind `storage` where the medium fails.
+ * All methods may be called concurrently. A method rejects with a `Fault` of kind `no-space` where
+ * the disk or a quota is full, and of kind `storage` where the medium fails otherwise.
  */
 export interface BlobStore {
-  /** @param isAnew asks the disk, instead of believing what is known of it */
-  open(digest: Digest, isAnew?: boolean): Promise<StoredBlob | undefined>;
   /**
-   * Begins a content, or goes on with what an earlier draft of it kept. A digest has one draft at a
-   * time; the caller sees to that.
+   * Looks up a stored blob. Resolves to `undefined` where it is not stored; a partial download does
+   * not count.
+   *
+   * @param shouldRecheck asks the medium instead of trusting what is cached in memory: for callers
+   *   that need to notice a file which another process removed
+   * @throws Fault of kind `storage`
+   */
+  open(digest: Digest, shouldRecheck?: boolean): Promise<StoredBlob | undefined>;
+  /**
+   * Starts to write a blob, or resumes the partial download of an earlier writer (see
+   * `BlobWriter.length`). A digest has at most one writer at a time; callers ensure that, for
+   * example by single-flight.
+   *
+   * @throws Error where the digest has a writer already
+   * @throws Fault of kind `no-space` or `storage`
    */
   writer(digest: Digest): Promise<BlobWriter>;
-  /** Removes a content; readers that have it open read on. Returns whether it was there. */
+  /**
+   * Removes a stored blob. Readers that have opened its bytes can read on. Returns whether it was
+   * stored.
+   *
+   * @throws Fault of kind `storage`
+   */
   remove(digest: Digest): Promise<boolean>;
-  /** Every content, in no order. */
+  /**
+   * Lists all stored blobs, in no particular order. Blobs that are stored or removed meanwhile may
+   * be listed or not.
+   */
   entries(): AsyncIterable<BlobEntry>;
-  /** Beginnings that earlier drafts kept and that have no draft now, in no order. */
+  /** Lists the partial downloads that were suspended and have no writer now, in no particular order. */
   partials(): AsyncIterable<BlobEntry>;
-  /** Forgets a kept beginning; one that has a draft now is left alone. Returns whether it is gone. */
+  /**
+   * Removes a partial download, unless it has a writer now. Returns `false` where it has one, and
+   * `true` otherwise: there is no partial download left then.
+   *
+   * @throws Fault of kind `storage`
+   */
   removePartial(digest: Digest): Promise<boolean>;
   /**
-   * Takes a content out of sight, as `remove` does, but leaves its bytes where a person can look at
-   * them: for content that is not what its digest says.
+   * Removes a corrupt blob, whose bytes do not match its digest, as `remove` does, but keeps the
+   * bytes where an operator can inspect them. Returns whether it was stored.
+   *
+   * @throws Fault of kind `no-space` or `storage`
    */
   quarantine(digest: Digest): Promise<boolean>;
 }
 
 /**
- * A content on its way in. Exactly one of `commit`, `keep` and `discard` ends it; where `commit`
- * rejects, the draft is still open and `discard` (or `keep`) has to follow.
+ * A blob that is being written. Exactly one of `commit`, `suspend` and `discard` ends the writer.
+ * Where `commit` rejects, the writer is still open and has to be ended by `suspend` or `discard`.
+ *
+ * Writes are sequential: `append` is called one call at a time. Reads are concurrent.
  */
 export interface BlobWriter {
   readonly digest: Digest;
-  /** Bytes that are here, from the first one on. */
+  /** How many bytes of the blob were appended so far, including those of a resumed partial download. */
   readonly length: number;
   /**
-   * Tells how large it will be, in bytes. Rejects where there cannot be room for all of it; room is
-   * made as it comes.
+   * Announces the size of the whole blob, in bytes. A store with a quota checks that the blob can
+   * fit. No space is taken yet: that is done as the bytes are appended.
+   *
+   * @throws Fault of kind `no-space` where the blob cannot fit, whatever is evicted
    */
   reserve(size: number): Promise<void>;
   /**
-   * Takes the next bytes, one call at a time. Once the promise has resolved they can be read, and
-   * the chunk may be reused.
+   * Appends the next bytes, one call at a time. Once the promise has resolved, the bytes can be read
+   * and the caller may reuse the chunk; they are not necessarily on the disk yet. A write that fails
+   * later rejects the next `append`, or `commit`.
+   *
+   * @throws Error after `verify`, and after the end of the writer
+   * @throws Fault of kind `no-space` or `storage`
    */
   append(chunk: Uint8Array): Promise<void>;
   /**
-   * Bytes that were appended: `first` included, `end` not. They are copied to memory, so ask for
-   * pieces of at most 1 MiB. Any number of readers may ask at once, while bytes are appended and
-   * after `commit`, when the stored content answers (a content that is followed should therefore not
-   * be removed). After `keep` and `discard` it rejects; what was asked before is still answered.
+   * Reads appended bytes: from offset `first` (inclusive) to `end` (exclusive). The bytes are copied
+   * to memory, so read at most 1 MiB at a time. Any number of reads may run concurrently, also while
+   * bytes are appended. After `commit`, reads are served from the stored blob, which must not be
+   * removed while it is still being followed.
+   *
+   * @throws RangeError where the range is not within the appended bytes
+   * @throws Fault of kind `cancelled` after `suspend` and `discard`; reads that began before still
+   *   succeed
+   * @throws Fault of kind `no-space` or `storage`
    */
   read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Whether the bytes so far are the content, as its digest has it. Nothing may be appended after
-   * this was asked.
+   * Whether the digest of the appended bytes is the blob's. Nothing may be appended after this call.
    */
   verify(): boolean;
   /**
-   * Makes the content durable and visible.
+   * Makes the blob durable (synced) and visible to `open`.
    *
-   * @throws Error where it was not verified: nothing unverified is ever stored.
+   * @throws Error where `verify` did not return `true` before: an unverified blob is never stored
+   * @throws Fault of kind `no-space` or `storage`
    */
   commit(): Promise<StoredBlob>;
   /**
-   * How much of it can be read for as long as the draft is open, and the hash of that much: where
-   * who cannot store the rest goes on.
+   * How many bytes, from the first one on, were written successfully and stay readable while the
+   * writer is open, and the hash state of exactly those bytes. It is the resume point of a reader
+   * that goes on without the store after a write has failed.
    */
   prefix(): { readonly length: number; readonly hasher: Bun.CryptoHasher };
-  /** Leaves the bytes for a later draft of the same digest; bytes that `verify` refused are discarded. */
+  /**
+   * Ends the writer and keeps its bytes as a partial download, which the next writer of the digest
+   * resumes. Bytes that `verify` found wrong are discarded.
+   *
+   * @throws Error where the writer has ended already
+   */
   suspend(): Promise<void>;
-  /** Forgets the bytes. */
+  /**
+   * Ends the writer and deletes its bytes.
+   *
+   * @throws Error where the writer has ended already
+   * @throws Fault of kind `storage`
+   */
   discard(): Promise<void>;
 }

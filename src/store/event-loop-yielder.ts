@@ -1,22 +1,25 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 
-/** How long others wait at most, in milliseconds: a small answer is a matter of 0.1. */
+/** How long the work may block the event loop at most, in milliseconds; a small response takes 0.1. */
 const MAX_BLOCKING_MS = 1;
 
 /**
- * For long work of many small steps, each of which is done at once or waits for memory alone: by
- * awaiting them, nobody else gets a turn.
+ * Lets long-running work of many small steps yield to the event loop. Each such step completes at
+ * once or waits for memory only, so awaiting it never lets other work run.
  */
 export class EventLoopYielder {
   readonly #share: number;
   #since = performance.now();
 
-  /** @param share of the time that the work takes at most: 1 where somebody waits for its end */
+  /**
+   * @param share the most of the wall-clock time that the work may take, above 0 and up to 1: 1 where
+   *   a caller waits for its end
+   */
   constructor(share: number = 1) {
     this.#share = share;
   }
 
-  /** Lets all who wait be answered, once in a while. */
+  /** Lets other work run if this work has blocked the event loop long enough; call it at each step. */
   async pause(): Promise<void> {
     const worked = performance.now() - this.#since;
     if (worked < MAX_BLOCKING_MS) return;

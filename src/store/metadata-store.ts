@@ -1,149 +1,205 @@
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../oci/names.ts";
 
-/** Where something may be seen: a repository of an upstream. */
+/** A repository of an upstream registry. It is the unit of access: blobs are shared, access is not. */
 export interface RepositoryRef {
   readonly upstream: UpstreamName;
   readonly repository: RepositoryName;
 }
 
-/** What a tag pointed at when its upstream was last asked. Times are milliseconds of the epoch. */
+/** What a tag pointed at when its upstream was last asked. */
 export interface TagRecord {
   readonly digest: Digest;
+  /** When the upstream last confirmed it, in milliseconds of the epoch. The tag's TTL starts here. */
   readonly checkedAt: number;
 }
 
+/** The records of tags, by repository and tag. */
 export interface Tags {
   get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined>;
+  /** Adds a record or replaces the tag's earlier one. */
   put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void>;
+  /** Removes a record; does nothing where there is none. */
   remove(repo: RepositoryRef, tag: Tag): Promise<void>;
-  /** The names that are known of a repository, sorted by bytes. */
+  /** The recorded tags of a repository, all of them, in byte order. */
   list(repo: RepositoryRef): Promise<Tag[]>;
-  /** All of them by upstream, repository and tag, those after `last`. */
+  /**
+   * A page of all records, ordered by upstream, repository and tag.
+   *
+   * @param limit the most records in a page
+   * @param last the last record of the page before; unset for the first page
+   */
   all(limit: number, last?: TagRef): Promise<(TagRef & TagRecord)[]>;
 }
 
-/** A tag and where it stands. */
+/** A tag of a repository. */
 export interface TagRef {
   readonly repo: RepositoryRef;
   readonly tag: Tag;
 }
 
-/** A digest that may be seen somewhere. `size`, in bytes, is absent where nothing has told it. */
+/** A digest that a repository gives access to. */
 export interface Link {
   readonly digest: Digest;
+  /** Of the blob, in bytes; absent where no manifest or response has told it yet. */
   readonly size?: number;
 }
 
+/**
+ * Which digests are visible in which repositories. A link grants a client of that repository access
+ * to the blob; it does not imply that the blob is stored.
+ */
 export interface Links {
   get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined>;
-  /** Adds links; one that exists keeps its size where the new one has none. */
+  /**
+   * Adds links, all or none of them. An existing link keeps its size where the new one has none.
+   * A digest may be named more than once, as in an image that uses a layer twice.
+   */
   add(repo: RepositoryRef, links: readonly Link[]): Promise<void>;
+  /** Removes a link; does nothing where there is none. */
   remove(repo: RepositoryRef, digest: Digest): Promise<void>;
-  /** Takes a content out of sight in all repositories of an upstream, or of all upstreams. */
+  /** Removes a digest's links in all repositories of an upstream, or of all upstreams. */
   removeAll(digest: Digest, upstream?: UpstreamName): Promise<void>;
-  /** Where a content may be seen, at most `limit` of the places. */
+  /** At most `limit` of the repositories in which a digest is visible, ordered by upstream and name. */
   repositoriesOf(digest: Digest, limit: number): Promise<RepositoryRef[]>;
-  /** Upstreams in which a content may be seen. */
+  /** The upstreams in which a digest is visible, in no particular order. */
   upstreams(digest: Digest): Promise<UpstreamName[]>;
-  /** Those of the digests, at most 512 of them, that may be seen in an upstream. */
+  /**
+   * Those of the digests that are visible in any repository of an upstream.
+   *
+   * @param digests at most 512
+   */
   visibleIn(upstream: UpstreamName, digests: readonly Digest[]): Promise<ReadonlySet<Digest>>;
-  /** Digests that may be seen anywhere, after `last`, in order. */
+  /** A page of all digests that are visible anywhere, in order, after `last`. */
   digests(limit: number, last?: Digest): Promise<Digest[]>;
   /**
-   * Takes contents, at most 512 of them, out of sight everywhere, but for those that are stored.
-   * Returns how many links went.
+   * Removes all links of those digests that have no `BlobRecord`, atomically: a blob that is stored
+   * meanwhile keeps its links. Returns how many links were removed.
+   *
+   * @param digests at most 512
    */
   removeUnstored(digests: readonly Digest[]): Promise<number>;
-  /** Repositories of an upstream that have any link, after `last`, sorted by bytes. */
+  /** A page of the repositories of an upstream that have any link, in byte order, after `last`. */
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
 }
 
-/** A manifest or blob that the store holds (or held: the store has the last word on bytes). */
+/** A manifest or blob that is stored, as recorded; the `BlobStore` is authoritative for the bytes. */
 export interface BlobRecord {
   readonly digest: Digest;
   /** In bytes. */
   readonly size: number;
-  /** Set for manifests alone: the Content-Type under which they are served. */
+  /** Set for manifests only: the Content-Type with which they are served. */
   readonly mediaType?: string;
 }
 
-/** A content with its times, in milliseconds of the epoch. */
+/** A blob's record with its times, in milliseconds of the epoch. */
 export interface BlobUse extends BlobRecord {
+  /** When it was stored. */
   readonly storedAt: number;
+  /** Its last access, to within the interval at which accesses are written. */
   readonly usedAt: number;
 }
 
+/** The records of stored blobs, by digest. */
 export interface BlobRecords {
   get(digest: Digest): Promise<BlobRecord | undefined>;
-  put(content: BlobRecord, now: number): Promise<void>;
   /**
-   * Forgets at most 512 of them; those that were stored later than `until`, in milliseconds of the
-   * epoch, stay.
+   * Adds a record or replaces the earlier one, stored and accessed at `now`, in milliseconds of the
+   * epoch. An earlier media type stays where the new record has none.
+   */
+  put(blob: BlobRecord, now: number): Promise<void>;
+  /**
+   * Removes records.
+   *
+   * @param digests at most 512
+   * @param until leaves records of blobs that were stored later, in milliseconds of the epoch
    */
   remove(digests: readonly Digest[], until?: number): Promise<void>;
-  /** What was used least lately, after `last`. */
+  /** A page of the records in LRU order: the least recently used first, after `last`. */
   leastRecentlyUsed(limit: number, last?: Pick<BlobUse, "usedAt" | "digest">): Promise<BlobUse[]>;
-  /** What was stored before a moment, the oldest first, after `last`. */
+  /**
+   * A page of the records of blobs that were stored before a moment, in milliseconds of the epoch:
+   * the oldest first, after `last`.
+   */
   storedBefore(
     moment: number,
     limit: number,
     last?: Pick<BlobUse, "storedAt" | "digest">,
   ): Promise<BlobUse[]>;
-  /** All contents by digest, those after `last`. */
+  /** A page of all records, ordered by digest, after `last`. */
   page(limit: number, last?: Digest): Promise<BlobUse[]>;
-  /** Those of the digests, at most 512 of them, that are known. */
+  /**
+   * The records of those digests that have one, in no particular order.
+   *
+   * @param digests at most 512
+   */
   find(digests: readonly Digest[]): Promise<BlobUse[]>;
   /**
-   * Writes use times, in few transactions; an older time than the known one changes nothing, and
-   * neither does one of a content that is not there. Times are milliseconds of the epoch.
+   * Writes last-access times, in milliseconds of the epoch, in few transactions. A time that is older
+   * than the recorded one, or of a digest without a record, changes nothing.
    */
   touch(times: ReadonlyMap<Digest, number>): Promise<void>;
   /**
-   * Brings back times that are yet to come, as a clock leaves them that was set back: content that
-   * has them would never be old. Returns how many had.
+   * Sets times that are in the future to `now`, in milliseconds of the epoch. A clock that was set
+   * back leaves such times, and a blob that has one would never become old. Returns how many times
+   * were changed.
    */
   clampTimes(now: number): Promise<number>;
-  /** How much is held: contents, and their bytes. It counts (8 ms for 100,000 contents): not for every request. */
+  /**
+   * The number of records and the sum of their sizes, in bytes. It scans an index (8 ms for 100,000
+   * blobs), so it must not be called for every request.
+   */
   total(): Promise<{ count: number; bytes: number }>;
 }
 
-/** What is kept whatever happens. */
+/** Images that are never evicted. */
 export interface Pin {
-  /** `docker.io/library/*:*`, as in oci/image-pattern.ts. */
+  /** An image pattern such as `docker.io/library/*:*`, as in oci/image-pattern.ts. */
   readonly pattern: string;
-  /** `linux/amd64`; none means every platform that is here. */
+  /** For example `linux/amd64`; an empty list means every platform that is stored. */
   readonly platforms: readonly string[];
-  /** In milliseconds of the epoch. */
+  /** When it was pinned, in milliseconds of the epoch. */
   readonly since: number;
 }
 
+/** The pins, by pattern. */
 export interface Pins {
-  /** By pattern. */
+  /** All pins, ordered by pattern. */
   list(): Promise<Pin[]>;
-  /** Replaces one of the same pattern. */
+  /** Adds a pin or replaces the one of the same pattern. */
   put(pin: Pin): Promise<void>;
-  /** Returns whether it was there. */
+  /** Returns whether the pattern was pinned. */
   remove(pattern: string): Promise<boolean>;
 }
 
-/** An answer of an upstream that is a list and no content (tags, referrers), kept to outlive it. */
+/** A list response of an upstream (tags, referrers), kept to be served when the upstream fails. */
 export interface Listing {
   readonly body: string;
+  /** When the upstream sent it, in milliseconds of the epoch. */
   readonly checkedAt: number;
 }
 
+/** The cached list responses, by repository and a key that names the list. */
 export interface Listings {
   get(repo: RepositoryRef, key: string): Promise<Listing | undefined>;
+  /** Adds a response or replaces the key's earlier one. */
   put(repo: RepositoryRef, key: string, listing: Listing): Promise<void>;
-  /** Forgets those that were checked before a moment, at most so many; returns how many. */
+  /**
+   * Removes at most `limit` responses that were checked before a moment, in milliseconds of the
+   * epoch. Returns how many were removed.
+   */
   removeBefore(moment: number, limit: number): Promise<number>;
 }
 
 /**
- * Facts: which tag pointed where and when, what may be seen where, what was used.
+ * Everything that is known about blobs besides their bytes: where tags point and when that was
+ * checked, which digests are visible in which repositories, when blobs were last accessed.
  *
- * Methods reject with a `Fault` of kind `storage` where the medium fails.
+ * All methods may be called concurrently. Each write is atomic, except `touch` and `clampTimes`,
+ * which work in batches. Once its promise has resolved, every later read sees the write, and it
+ * survives a crash of the process; a power cut may lose the latest writes. Methods reject with a
+ * `Fault` of kind `no-space` where the disk or a quota is full, and of kind `storage` where the
+ * database fails otherwise.
  */
 export interface MetadataStore {
   readonly tags: Tags;
@@ -151,11 +207,15 @@ export interface MetadataStore {
   readonly blobs: BlobRecords;
   readonly listings: Listings;
   readonly pins: Pins;
-  /** Grows with every change of tags and links: what was read at the same one is still so. */
+  /**
+   * Grows before and after each change of tags and links. What was read from them at one revision is
+   * still valid while the revision is the same.
+   */
   readonly revision: number;
-  /** What its facts take on the disk, in bytes; what facts took that are gone is not counted. */
+  /** What the records take on the disk, in bytes; space of removed records is not counted. */
   bytes(): Promise<number>;
-  /** Gives back to the disk what facts took that are gone, where that is much. */
+  /** Returns the space of removed records to the file system, where there is much of it. */
   shrink(): Promise<void>;
+  /** Waits for pending writes and closes the store. Calls after this one reject. */
   close(): Promise<void>;
 }
