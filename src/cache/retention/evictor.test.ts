@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { tempDir } from "../../../test/harness/places.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
-import { digestNumber } from "../../store/storetest/metadata-conformance.ts";
+import { digestNumber } from "../../store/storetest/sample-names.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { openMetadata } from "../../store/sql/open-metadata.ts";
 import { DiskBudget } from "../../store/disk/disk-budget.ts";

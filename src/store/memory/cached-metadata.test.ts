@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { digestNumber, repositoryRef, tag } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import type { MetadataStore, Link, TagRecord } from "../metadata-store.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 import { CachedLinks } from "./cached-links.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Digest } from "../../oci/digest.ts";
-import { digestNumber } from "../storetest/metadata-conformance.ts";
+import { digestNumber } from "../storetest/sample-names.ts";
 import { LastAccess } from "./last-access.ts";
 
 const HOUR = 3_600_000;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { digestNumber } from "../storetest/metadata-conformance.ts";
+import { digestNumber } from "../storetest/sample-names.ts";
 import { RecentlyOpened } from "./recently-opened.ts";
 
 test("what was handed out is left alone for a moment, and then no longer", () => {

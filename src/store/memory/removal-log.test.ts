@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { digestNumber } from "../storetest/metadata-conformance.ts";
+import { digestNumber } from "../storetest/sample-names.ts";
 import { RemovalLog } from "./removal-log.ts";
 
 test("tells of each content whether it went since", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { digestNumber, repositoryRef, tag } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { pruneMetadata, type PruneOptions } from "./metadata-pruning.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 

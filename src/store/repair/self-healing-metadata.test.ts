@@ -3,11 +3,8 @@ import { open } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/places.ts";
 import { rejection } from "../storetest/writing.ts";
 import { SelfHealingMetadata } from "./self-healing-metadata.ts";
-import {
-  digestNumber,
-  metadataConformance,
-  repositoryRef,
-} from "../storetest/metadata-conformance.ts";
+import { metadataConformance } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef } from "../storetest/sample-names.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 
 const nginx = repositoryRef("docker.io", "library/nginx");

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
 import { rejection } from "../storetest/writing.ts";
-import { digestNumber } from "../storetest/metadata-conformance.ts";
+import { digestNumber } from "../storetest/sample-names.ts";
 import { MetadataError, openMetadata } from "./open-metadata.ts";
 import { wasShutDownCleanly } from "./clean-shutdown.ts";
 

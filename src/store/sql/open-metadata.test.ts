@@ -5,12 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
 import { rejection } from "../storetest/writing.ts";
-import {
-  digestNumber,
-  metadataConformance,
-  repositoryRef,
-  tag,
-} from "../storetest/metadata-conformance.ts";
+import { metadataConformance } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
 import { MetadataError, openMetadata } from "./open-metadata.ts";
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Kysely } from "kysely";
 import { type TempDir, tempDir } from "../../../test/harness/places.ts";
 import { SqlBlobRecords } from "./sql-blob-records.ts";
-import { digestNumber, repositoryRef, tag } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SqlLinks } from "./sql-links.ts";
 import { SqlListings } from "./sql-listings.ts";
 import { migrate } from "./migrations.ts";

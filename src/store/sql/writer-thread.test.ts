@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/places.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { rejection } from "../storetest/writing.ts";
-import { digestNumber, repositoryRef } from "../storetest/metadata-conformance.ts";
+import { digestNumber, repositoryRef } from "../storetest/sample-names.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./writer-thread.ts";
 import { openMetadata } from "./open-metadata.ts";
 import { wasShutDownCleanly } from "./clean-shutdown.ts";

@@ -6,12 +6,17 @@ import type { BlobStore } from "../blob-store.ts";
 import { sampleBytes } from "./sample-bytes.ts";
 import { appendAll, rejection, storeBytes } from "./writing.ts";
 
-/** What every store of bytes has to do. `open` gives an empty one. */
+/**
+ * The conformance suite of `BlobStore`, which every adapter has to pass.
+ *
+ * @param adapter its name, for the titles of the tests
+ * @param open opens an empty store; called before each test
+ */
 export function blobStoreConformance(
   adapter: string,
   open: () => Promise<{ store: BlobStore; close(): Promise<void> }>,
 ): void {
-  describe(`${adapter} as a store of blobs`, () => {
+  describe(`${adapter} as a BlobStore`, () => {
     let store: BlobStore;
     let opened: { store: BlobStore; close(): Promise<void> };
     const content = sampleBytes(700_001);
@@ -23,20 +28,20 @@ export function blobStoreConformance(
     });
     afterEach(() => opened.close());
 
-    test("lists what was kept, and forgets it", async () => {
+    test("a suspended writer leaves a partial download, which is listed and can be removed", async () => {
       const writer = await store.writer(digest);
       await appendAll(writer, content.subarray(0, 300_000));
       expect(await store.removePartial(digest)).toBe(false);
       await writer.suspend();
-      const [kept] = await Array.fromAsync(store.partials());
-      expect([kept?.digest, kept?.size]).toEqual([digest, 300_000]);
+      const [partial] = await Array.fromAsync(store.partials());
+      expect([partial?.digest, partial?.size]).toEqual([digest, 300_000]);
       expect(await store.removePartial(digest)).toBe(true);
-      const anew = await store.writer(digest);
-      expect(anew.length).toBe(0);
-      await anew.discard();
+      const fresh = await store.writer(digest);
+      expect(fresh.length).toBe(0);
+      await fresh.discard();
     });
 
-    test("tells from where a reader may go on by itself", async () => {
+    test("`prefix` gives readable bytes and their hash state, from which a reader can continue", async () => {
       const writer = await store.writer(digest);
       await appendAll(writer, content.subarray(0, 300_000));
       const { length, hasher } = writer.prefix();
@@ -49,7 +54,7 @@ export function blobStoreConformance(
       await writer.commit();
     });
 
-    test("sets aside what is not to be seen any more", async () => {
+    test("a quarantined blob is not visible, and can be stored again", async () => {
       await storeBytes(store, content);
       expect(await store.quarantine(digest)).toBe(true);
       expect(await store.quarantine(digest)).toBe(false);
@@ -59,13 +64,13 @@ export function blobStoreConformance(
       expect((await store.open(digest))?.size).toBe(content.byteLength);
     });
 
-    test("has nothing at first", async () => {
+    test("an empty store has no blobs", async () => {
       expect(await store.open(digest)).toBeUndefined();
       expect(await store.remove(digest)).toBe(false);
       expect(await Array.fromAsync(store.entries())).toEqual([]);
     });
 
-    test.each([0, 1, 262_144, 262_145, 700_001])("stores %d bytes", async (size) => {
+    test.each([0, 1, 262_144, 262_145, 700_001])("a blob of %d bytes is stored", async (size) => {
       const bytes = sampleBytes(size, size);
       const writer = await store.writer(digestOf(bytes));
       await appendAll(writer, bytes);
@@ -80,7 +85,7 @@ export function blobStoreConformance(
       }
     });
 
-    test("stores by sha512", async () => {
+    test("a sha512 digest identifies a blob", async () => {
       const strong = digestOf(content, "sha512");
       const writer = await store.writer(strong);
       await appendAll(writer, content);
@@ -92,7 +97,7 @@ export function blobStoreConformance(
       expect(entry?.digest).toBe(strong);
     });
 
-    test("shows nothing before the commit", async () => {
+    test("a blob is not visible before `commit`", async () => {
       const writer = await store.writer(digest);
       await appendAll(writer, content);
       writer.verify();
@@ -101,7 +106,7 @@ export function blobStoreConformance(
       await writer.discard();
     });
 
-    test("never stores what is not the content", async () => {
+    test("bytes that do not match the digest are never stored", async () => {
       const writer = await store.writer(digest);
       await appendAll(writer, content.with(350_000, (content[350_000] ?? 0) ^ 1));
       expect(await rejection(writer.commit())).toBeInstanceOf(Error);
@@ -111,7 +116,7 @@ export function blobStoreConformance(
       expect(await store.open(digest)).toBeUndefined();
     });
 
-    test("never stores what nobody verified, right as it may be", async () => {
+    test("unverified bytes are never stored, even if they match the digest", async () => {
       const writer = await store.writer(digest);
       await appendAll(writer, content);
       expect(await rejection(writer.commit())).toBeInstanceOf(Error);
@@ -119,7 +124,7 @@ export function blobStoreConformance(
       expect(await store.open(digest)).toBeUndefined();
     });
 
-    test("takes nothing more once it was asked to verify", async () => {
+    test("`append` rejects after `verify`", async () => {
       const writer = await store.writer(digest);
       await appendAll(writer, content);
       expect(writer.verify()).toBe(true);
@@ -128,7 +133,7 @@ export function blobStoreConformance(
       expect((await store.open(digest))?.size).toBe(content.byteLength);
     });
 
-    test("goes on with what a draft kept", async () => {
+    test("a writer resumes the partial download of a suspended one", async () => {
       const first = await store.writer(digest);
       await appendAll(first, content.subarray(0, 300_000));
       await first.suspend();
@@ -142,7 +147,7 @@ export function blobStoreConformance(
       expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
     });
 
-    test("forgets what a draft discarded, and does not keep what was refused", async () => {
+    test("discarded bytes, and suspended bytes that do not match the digest, are not resumed", async () => {
       for (const end of ["discard", "suspend"] as const) {
         const writer = await store.writer(digest);
         expect(writer.length).toBe(0);
@@ -155,7 +160,7 @@ export function blobStoreConformance(
       await last.discard();
     });
 
-    test("ends a draft once, and has one of a digest at a time", async () => {
+    test("a digest has one writer at a time, which ends once", async () => {
       const writer = await store.writer(digest);
       expect(await rejection(store.writer(digest))).toBeInstanceOf(Error);
       await writer.discard();
@@ -165,17 +170,17 @@ export function blobStoreConformance(
       expect(await rejection(writer.append(content))).toBeInstanceOf(Error);
     });
 
-    test("writes drafts of two digests at the same time", async () => {
+    test("two digests can be written concurrently", async () => {
       const other = sampleBytes(500_003, 7);
-      const drafts = await Promise.all([store.writer(digest), store.writer(digestOf(other))]);
-      await Promise.all([appendAll(drafts[0], content), appendAll(drafts[1], other)]);
-      expect(drafts.map((writer) => writer.verify())).toEqual([true, true]);
-      await Promise.all(drafts.map((writer) => writer.commit()));
+      const writers = await Promise.all([store.writer(digest), store.writer(digestOf(other))]);
+      await Promise.all([appendAll(writers[0], content), appendAll(writers[1], other)]);
+      expect(writers.map((writer) => writer.verify())).toEqual([true, true]);
+      await Promise.all(writers.map((writer) => writer.commit()));
       expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
       expect(await (await store.open(digestOf(other)))?.bytes.bytes()).toEqual(other);
     });
 
-    test("gives the bytes of a draft at once, and again after the commit", async () => {
+    test("appended bytes can be read at once, and after `commit`", async () => {
       const writer = await store.writer(digest);
       const readers: Promise<Uint8Array>[] = [];
       for (let at = 0; at < content.byteLength; at += 10_007) {
@@ -195,11 +200,11 @@ export function blobStoreConformance(
       expect(await writer.read(699_000, 700_001)).toEqual(content.slice(699_000));
     });
 
-    test("stores what was appended, however reads fall between", async () => {
+    test("reads between appends do not change what is stored", async () => {
       const writer = await store.writer(digest);
       for (let at = 0; at < content.byteLength; at += 40_009) {
         await writer.append(content.subarray(at, at + 40_009));
-        // Waited for, then not: a write may be over or under way when the next bytes come.
+        // Awaited only sometimes, so that a write may be done or in progress at the next append.
         const reading = writer.read(Math.max(0, writer.length - 10), writer.length);
         if ((at / 40_009) % 3 === 0) await reading;
       }
@@ -208,18 +213,18 @@ export function blobStoreConformance(
       expect(digestOf(await stored.bytes.bytes())).toBe(digest);
     });
 
-    test("answers readers that a discard overtakes, and refuses later ones", async () => {
+    test("reads that began before `discard` succeed, and later ones reject", async () => {
       const writer = await store.writer(digest);
       await writer.append(content.subarray(0, 500_000));
       const reading = [writer.read(0, 400_000), writer.read(100, 500_000)];
       await writer.discard();
       expect(await reading[0]).toEqual(content.slice(0, 400_000));
       expect(await reading[1]).toEqual(content.slice(100, 500_000));
-      const refused = await rejection(writer.read(0, 1));
-      expect(refused instanceof Fault && refused.detail.kind).toBe("cancelled");
+      const error = await rejection(writer.read(0, 1));
+      expect(error instanceof Fault && error.detail.kind).toBe("cancelled");
     });
 
-    test("reads no bytes that are not there", async () => {
+    test("`read` rejects a range beyond the appended bytes", async () => {
       const writer = await store.writer(digest);
       await writer.append(content.subarray(0, 100));
       for (const [first, end] of [
@@ -233,7 +238,7 @@ export function blobStoreConformance(
       await writer.discard();
     });
 
-    test("lets the chunk be reused", async () => {
+    test("the caller may reuse a chunk after `append`", async () => {
       const writer = await store.writer(digest);
       const chunk = new Uint8Array(1000);
       for (let at = 0; at < content.byteLength; at += 1000) {
@@ -247,7 +252,7 @@ export function blobStoreConformance(
       expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
     });
 
-    test("stores again what it has, and what was removed", async () => {
+    test("a blob can be stored again, whether it is stored or was removed", async () => {
       await storeBytes(store, content);
       await storeBytes(store, content);
       expect(await Array.fromAsync(store.entries())).toHaveLength(1);
@@ -258,7 +263,7 @@ export function blobStoreConformance(
       expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
     });
 
-    test("lists what it has", async () => {
+    test("`entries` lists all blobs with size and time", async () => {
       const started = Date.now() - 60_000;
       const expected = new Map<Digest, number>();
       for (const size of [1, 1000, 300_000]) {

@@ -1,35 +1,19 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { type Digest, digestOf } from "../../oci/digest.ts";
-import { parseRepositoryName, parseTag, type Tag, parseUpstreamName } from "../../oci/names.ts";
-import type { MetadataStore, Link, RepositoryRef } from "../metadata-store.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { MetadataStore, Link } from "../metadata-store.ts";
+import { digestNumber, repositoryRef, tag } from "./sample-names.ts";
 
-export function repositoryRef(upstream: string, repository: string): RepositoryRef {
-  return {
-    upstream: parsed(parseUpstreamName(upstream)),
-    repository: parsed(parseRepositoryName(repository)),
-  };
-}
-
-export function tag(text: string): Tag {
-  return parsed(parseTag(text));
-}
-
-/** Any digest, the same for the same number. */
-export function digestNumber(number: number): Digest {
-  return digestOf(new TextEncoder().encode(String(number)));
-}
-
-function parsed<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error("a test's own words do not parse");
-  return value;
-}
-
-/** What every index has to do. `open` gives an empty one. */
+/**
+ * The conformance suite of `MetadataStore`, which every adapter has to pass.
+ *
+ * @param adapter its name, for the titles of the tests
+ * @param open opens an empty store; called before each test
+ */
 export function metadataConformance(
   adapter: string,
   open: () => Promise<{ metadata: MetadataStore; close(): Promise<void> }>,
 ): void {
-  describe(`${adapter} as an index`, () => {
+  describe(`${adapter} as a MetadataStore`, () => {
     let opened: { metadata: MetadataStore; close(): Promise<void> };
     let metadata: MetadataStore;
     const nginx = repositoryRef("docker.io", "library/nginx");
@@ -41,25 +25,25 @@ export function metadataConformance(
     });
     afterEach(() => opened.close());
 
-    test("knows what a tag pointed at last, in its place alone", async () => {
+    test("a tag has its latest record, in its own repository only", async () => {
       expect(await metadata.tags.get(nginx, tag("latest"))).toBeUndefined();
       await metadata.tags.put(nginx, tag("latest"), { digest: one, checkedAt: 1_790_000_000_000 });
       await metadata.tags.put(nginx, tag("latest"), { digest: two, checkedAt: 1_790_000_000_123 });
-      const fact = { digest: two, checkedAt: 1_790_000_000_123 };
-      expect(await metadata.tags.get(nginx, tag("latest"))).toEqual(fact);
-      for (const [elsewhere, name] of [
+      const latest = { digest: two, checkedAt: 1_790_000_000_123 };
+      expect(await metadata.tags.get(nginx, tag("latest"))).toEqual(latest);
+      for (const [repo, name] of [
         [repositoryRef("ghcr.io", "library/nginx"), "latest"],
         [repositoryRef("docker.io", "library/redis"), "latest"],
         [nginx, "LATEST"],
       ] as const) {
-        expect(await metadata.tags.get(elsewhere, tag(name))).toBeUndefined();
+        expect(await metadata.tags.get(repo, tag(name))).toBeUndefined();
       }
       await metadata.tags.remove(nginx, tag("latest"));
       await metadata.tags.remove(nginx, tag("latest"));
       expect(await metadata.tags.get(nginx, tag("latest"))).toBeUndefined();
     });
 
-    test("lists the tags of a repository by their bytes", async () => {
+    test("the tags of a repository are listed in byte order", async () => {
       const names = ["v1", "1.2", "latest", "V1", "_x", "1.10"];
       for (const name of names) {
         await metadata.tags.put(nginx, tag(name), { digest: one, checkedAt: 1 });
@@ -73,7 +57,7 @@ export function metadataConformance(
       expect(await metadata.tags.list(repositoryRef("docker.io", "library/redis"))).toEqual([]);
     });
 
-    test("knows what may be seen where", async () => {
+    test("a link makes a digest visible in one repository, until it is removed", async () => {
       await metadata.links.add(nginx, [{ digest: one, size: 5_000_000_000 }, { digest: two }]);
       expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5_000_000_000 });
       expect(await metadata.links.get(nginx, two)).toEqual({ digest: two });
@@ -87,7 +71,7 @@ export function metadataConformance(
       expect(await metadata.links.get(nginx, two)).toEqual({ digest: two });
     });
 
-    test("keeps a link's size where a later one has none", async () => {
+    test("a link keeps its size when it is added again without one", async () => {
       await metadata.links.add(nginx, [{ digest: one, size: 5 }, { digest: two }]);
       await metadata.links.add(nginx, [{ digest: one }, { digest: two, size: 6 }]);
       expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
@@ -96,7 +80,7 @@ export function metadataConformance(
       expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 7 });
     });
 
-    test("takes a layer that an image names twice, no links, and very many", async () => {
+    test("links may name a digest twice, be empty, and be very many", async () => {
       await metadata.links.add(nginx, [{ digest: one, size: 5 }, { digest: one }]);
       expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
       await metadata.links.add(nginx, []);
@@ -113,7 +97,7 @@ export function metadataConformance(
       }
     });
 
-    test("lists the repositories of an upstream in pages", async () => {
+    test("the repositories of an upstream are listed in pages", async () => {
       for (const name of ["b/x", "a", "b-c", "b", "a/z"]) {
         await metadata.links.add(repositoryRef("quay.io", name), [
           { digest: one },
@@ -131,7 +115,7 @@ export function metadataConformance(
       expect(await page(2, "b/x")).toEqual([]);
     });
 
-    test("knows contents, and counts them", async () => {
+    test("blob records are added, replaced, counted and removed", async () => {
       expect(await metadata.blobs.total()).toEqual({ count: 0, bytes: 0 });
       const mediaType = "application/vnd.oci.image.manifest.v1+json";
       await metadata.blobs.put({ digest: one, size: 5_000_000_000 }, 1);
@@ -153,7 +137,7 @@ export function metadataConformance(
       expect(await metadata.blobs.total()).toEqual({ count: 1, bytes: 700 });
     });
 
-    test("takes use times of what is there and of what is not", async () => {
+    test("access times of missing blobs are ignored", async () => {
       await metadata.blobs.put({ digest: one, size: 1 }, 5);
       const times = Array.from({ length: 600 }, (_, at): [Digest, number] => [
         digestNumber(at),
@@ -164,7 +148,7 @@ export function metadataConformance(
       expect(await metadata.blobs.total()).toEqual({ count: 1, bytes: 1 });
     });
 
-    test("brings back times that are yet to come", async () => {
+    test("`clampTimes` sets times in the future to now", async () => {
       const old = digestNumber(1000);
       await metadata.blobs.put({ digest: old, size: 1 }, 10);
       for (let at = 0; at < 300; at += 1) {
@@ -178,7 +162,7 @@ export function metadataConformance(
       expect(all.filter(({ storedAt }) => storedAt === 500)).toHaveLength(300);
     });
 
-    test("tells what was used least lately, in pages, and where it is seen", async () => {
+    test("blobs are listed in LRU order and by age, and links by upstream", async () => {
       for (const [digest, at] of [
         [one, 30],
         [two, 10],
@@ -214,7 +198,7 @@ export function metadataConformance(
       expect(await metadata.links.upstreams(one)).toEqual([]);
     });
 
-    test("lists contents in pages, and those that are asked for", async () => {
+    test("blob records are listed in pages, and found by digest", async () => {
       const all = [one, two, three].toSorted();
       for (const digest of all) await metadata.blobs.put({ digest, size: 1 }, 1);
       const pages = [await metadata.blobs.page(2), await metadata.blobs.page(2, all[1])];
@@ -225,15 +209,15 @@ export function metadataConformance(
       expect(found.map(({ digest }) => digest)).toEqual([two]);
     });
 
-    test("lists all tags in pages", async () => {
-      const places = [
+    test("all tags are listed in pages", async () => {
+      const repos = [
         nginx,
         repositoryRef("docker.io", "library/redis"),
         repositoryRef("ghcr.io", "a"),
       ];
-      for (const where of places) {
+      for (const repo of repos) {
         for (const name of ["1", "2"]) {
-          await metadata.tags.put(where, tag(name), { digest: one, checkedAt: 5 });
+          await metadata.tags.put(repo, tag(name), { digest: one, checkedAt: 5 });
         }
       }
       const names: string[] = [];
@@ -248,7 +232,7 @@ export function metadataConformance(
       );
     });
 
-    test("keeps pins until they are taken away", async () => {
+    test("a pin is kept until it is removed, and replaced by one of the same pattern", async () => {
       const pin = { pattern: "docker.io/library/*:*", platforms: ["linux/amd64", "linux/arm64"] };
       await metadata.pins.put({ ...pin, since: 1 });
       await metadata.pins.put({ ...pin, since: 2 });
@@ -262,7 +246,7 @@ export function metadataConformance(
       expect(await metadata.pins.list()).toHaveLength(1);
     });
 
-    test("keeps the last answer that was a list", async () => {
+    test("a listing is replaced by the latest one of its repository and key", async () => {
       expect(await metadata.listings.get(nginx, "tags")).toBeUndefined();
       await metadata.listings.put(nginx, "tags", { body: "old", checkedAt: 1 });
       await metadata.listings.put(nginx, "tags", { body: '{"ä":"\u{1F6A2}"}', checkedAt: 2 });
@@ -275,7 +259,7 @@ export function metadataConformance(
       expect(await metadata.listings.get(repositoryRef("quay.io", "a"), "tags")).toBeUndefined();
     });
 
-    test("has a revision that grows with each change of tags and links", async () => {
+    test("the revision grows before and after each change of tags and links", async () => {
       const changes: (() => Promise<void>)[] = [
         () => metadata.links.add(nginx, [{ digest: one }]),
         () => metadata.links.remove(nginx, one),
@@ -295,7 +279,7 @@ export function metadataConformance(
       expect(metadata.revision).toBe(before);
     });
 
-    test("takes many callers at once", async () => {
+    test("concurrent writes all succeed", async () => {
       await Promise.all(
         Array.from({ length: 200 }, async (_, at) => {
           await metadata.links.add(nginx, [{ digest: digestNumber(at), size: at }]);

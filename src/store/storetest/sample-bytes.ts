@@ -1,4 +1,4 @@
-/** Bytes for tests that differ from one another all the way, so that a piece in the wrong place is seen. */
+/** Pseudo-random bytes without repetition, so that a test notices bytes at the wrong offset. */
 export function sampleBytes(size: number, seed = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   let state = seed;

@@ -3,17 +3,18 @@ import type { Digest } from "../../oci/digest.ts";
 import { digestOf } from "../../oci/digest.ts";
 import type { BlobStore, BlobWriter } from "../blob-store.ts";
 
-/** Appends in pieces of a size that divides nothing evenly. */
+/** Appends in chunks, by default of a prime size that divides no buffer evenly. */
 export async function appendAll(
   writer: BlobWriter,
   bytes: Uint8Array,
-  piece = 10_007,
+  chunkSize = 10_007,
 ): Promise<void> {
-  for (let at = 0; at < bytes.byteLength; at += piece) {
-    await writer.append(bytes.subarray(at, at + piece));
+  for (let at = 0; at < bytes.byteLength; at += chunkSize) {
+    await writer.append(bytes.subarray(at, at + chunkSize));
   }
 }
 
+/** Stores a blob, and returns its digest. */
 export async function storeBytes(store: BlobStore, bytes: Uint8Array): Promise<Digest> {
   const digest = digestOf(bytes);
   const writer = await store.writer(digest);
@@ -23,12 +24,12 @@ export async function storeBytes(store: BlobStore, bytes: Uint8Array): Promise<D
   return digest;
 }
 
-/** What is thrown, to look into. */
+/** The error with which a promise rejects, for further assertions. */
 export async function rejection(work: Promise<unknown>): Promise<unknown> {
   try {
     await work;
   } catch (error) {
     return error;
   }
-  throw new Error("it was expected to fail, and did not");
+  throw new Error("it was expected to reject, and did not");
 }
