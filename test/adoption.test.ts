@@ -84,7 +84,7 @@ test("a running cache adopts beside traffic, and says what it left out", async (
   expect(none.stderr).toStartWith(`entrepot: ${dir.path} is no registry's folder: it has no `);
   const nowhere = await adopt(dir.file("nowhere"));
   expect(nowhere.stderr).toBe(
-    `entrepot: ${dir.file("nowhere")} cannot be read: there is no such file or folder (ENOENT)\n`,
+    `entrepot: ${dir.file("nowhere")} cannot be read: no such file or directory (ENOENT)\n`,
   );
   const foreign = await command(cache, "adopt", dir.file("one"), "--upstream", "none.test");
   expect(foreign.stderr).toBe(

@@ -144,7 +144,7 @@ test("a data directory that cannot be used is named", async () => {
   const home = await serve(dir.file("home"));
   expect([home.code, home.stderr]).toEqual([
     1,
-    `entrepot: the cache's storage failed: cannot create ${dir.file("home/blobs")}: a file is in the way where a directory belongs (EEXIST)\n`,
+    `entrepot: the cache's storage failed: cannot create ${dir.file("home/blobs")}: a file exists where a directory is needed (EEXIST)\n`,
   ]);
 });
 

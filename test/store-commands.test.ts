@@ -221,7 +221,7 @@ test("a folder that cannot be used is refused and left as it was", async () => {
   const refused = await serve(newer);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toBe(
-    `entrepot: the data directory ${newer} was written by a newer Entrepot: it has format 3, and this one knows 2. Run that version, or use another storage.dir\n`,
+    `entrepot: the data directory ${newer} was written by a newer Entrepot: it has format 3, and this version supports format 2. Run the newer version, or set storage.dir to another directory\n`,
   );
   expect(await readdir(newer)).toEqual(["format"]);
   const away = await run([entrepot, "ls", "--data", dir.file("none"), "--admin", "127.0.0.1:1"]);

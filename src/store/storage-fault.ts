@@ -1,44 +1,47 @@
 import { Fault } from "../oci/fault.ts";
 
-/** What the system's codes mean to whoever has to mend it. */
+/** What error codes of the system mean, for the operator who has to act on them. */
 const DESCRIPTIONS: Readonly<Record<string, string>> = {
-  EACCES: "permission denied: the user that runs the cache needs to read and write there",
+  EACCES: "permission denied: the user that runs the cache needs read and write access",
   EDQUOT: "the disk quota is used up",
-  EEXIST: "a file is in the way where a directory belongs",
-  EIO: "the disk reports an input/output error: look into the kernel's log",
+  EEXIST: "a file exists where a directory is needed",
+  EIO: "the disk reports an input/output error: check the kernel log",
   EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
-  ENOENT: "there is no such file or folder",
+  ENOENT: "no such file or directory",
   ENOSPC: "the disk is full",
-  ENOTDIR: "a file is in the way where a directory belongs",
-  EPERM: "permission denied: the user that runs the cache needs to read and write there",
+  ENOTDIR: "a file exists where a directory is needed",
+  EPERM: "permission denied: the user that runs the cache needs read and write access",
   EROFS: "the file system is mounted read-only",
 };
 
-/** What the system and SQLite say where there is no space left, on the disk or in a quota. */
+/** Error codes of the system and of SQLite for a full disk or a full quota. */
 const NO_SPACE_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
 
 /**
- * A failed call of the system as a fault: `no-space` where the disk or a quota is full, else
- * `storage`. A fault passes as it is.
+ * Turns the error of a failed system call into a `Fault`: of kind `no-space` where the disk or a
+ * quota is full, else of kind `storage`. A `Fault` is returned unchanged.
+ *
+ * @param action what was attempted, after "cannot": for example `write /data/fills/…`
  */
-export function storageFault(doing: string, cause: unknown): Fault {
+export function storageFault(action: string, cause: unknown): Fault {
   if (cause instanceof Fault) return cause;
-  const reason = `cannot ${doing}: ${describeSystemError(cause)}`;
+  const reason = `cannot ${action}: ${describeSystemError(cause)}`;
   return new Fault({ kind: storageKind(systemCode(cause)), reason }, { cause });
 }
 
+/** The kind of `Fault` for an error code of the system or of SQLite. */
 export function storageKind(code: string | undefined): "storage" | "no-space" {
   return code !== undefined && NO_SPACE_CODES.has(code) ? "no-space" : "storage";
 }
 
-/** In words what a failed call of the system means. */
+/** A description of a failed system call for people, with its code: `the disk is full (ENOSPC)`. */
 export function describeSystemError(cause: unknown): string {
   const code = systemCode(cause);
-  if (code !== undefined) return `${DESCRIPTIONS[code] ?? "the system refused it"} (${code})`;
+  if (code !== undefined) return `${DESCRIPTIONS[code] ?? "the system call failed"} (${code})`;
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** `ENOENT` and its like, where the error carries one. */
+/** The error's code, such as `ENOENT`; `undefined` where it has none. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string"
     ? error.code

@@ -17,13 +17,13 @@ function bounded(maxSize: number, free = 1e12): { store: BoundedBlobStore; budge
   return { budget, store: new BoundedBlobStore(new MemoryBlobStore(), budget) };
 }
 
-blobStoreConformance("memory within a bound", async () => ({
+blobStoreConformance("BoundedBlobStore", async () => ({
   store: bounded(1e9).store,
   close: async () => {},
 }));
 
-describe("a store with a bound", () => {
-  test("counts what is stored, what is on its way, and what is kept of it", async () => {
+describe("BoundedBlobStore", () => {
+  test("accounts for stored blobs, downloads in progress and suspended downloads", async () => {
     const { store, budget } = bounded(10 * MIB);
     const digest = await storeBytes(store, sampleBytes(MIB));
     expect([budget.blobBytes, budget.partialBytes]).toEqual([MIB, 0]);
@@ -42,7 +42,7 @@ describe("a store with a bound", () => {
     expect(await store.remove(digest)).toBe(true);
   });
 
-  test("gives back what a draft took that was discarded, or forgotten later", async () => {
+  test("releases the space of a discarded writer and of a removed partial download", async () => {
     const { store, budget } = bounded(10 * MIB);
     const bytes = sampleBytes(MIB);
     const digest = digestOf(bytes);
@@ -58,16 +58,16 @@ describe("a store with a bound", () => {
     expect(budget.used).toBe(0);
   });
 
-  test("counts a beginning once that is taken up again while somebody looks for such", async () => {
+  test("accounts once for a partial download that is resumed while partials are listed", async () => {
     const bytes = sampleBytes(1000);
     const digest = digestOf(bytes);
     const disk = async () => ({ free: 1e12, size: 1e12 });
     const budget = new DiskBudget({ limits: { maxSize: MIB, minFree: 0 }, disk });
     const memory = new MemoryBlobStore();
-    const left = await memory.writer(digest);
-    await left.append(bytes.subarray(0, 500));
-    await left.suspend();
-    // As a disk tells of it: the size of a file comes some time after its name was read.
+    const earlier = await memory.writer(digest);
+    await earlier.append(bytes.subarray(0, 500));
+    await earlier.suspend();
+    // As on a disk, where the size of a file is read some time after its name.
     memory.partials = async function* () {
       yield { digest, size: 500, storedAt: 0 };
     };
@@ -83,7 +83,7 @@ describe("a store with a bound", () => {
     expect([budget.blobBytes, budget.partialBytes]).toEqual([1000, 0]);
   });
 
-  test("waits for eviction where there is no room, and fails where it brings none", async () => {
+  test("waits for eviction when there is no space, and fails when eviction frees none", async () => {
     const { store, budget } = bounded(2 * MIB);
     const old = await storeBytes(store, sampleBytes(MIB));
     let evictions = 0;
@@ -99,28 +99,28 @@ describe("a store with a bound", () => {
     const writer = await store.writer(digestOf(sampleBytes(MIB, 4)));
     const error = await rejection(writer.append(sampleBytes(MIB, 4)));
     expect(error).toBeInstanceOf(Fault);
-    // It is the bound that is too small for this one, and not the disk: others are still stored.
+    // The quota is too small for this blob, but the disk is not full: others can still be stored.
     expect(budget.fullState.isFull).toBe(false);
     await writer.discard();
     expect(budget.used).toBe(MIB + MIB / 2);
   });
 
-  test("refuses at once what can never fit, and evicts nothing for it", async () => {
+  test("refuses a blob that can never fit at once, without evicting anything", async () => {
     const { store, budget } = bounded(2 * MIB);
     budget.setPinned({ sizes: new Map([[digestOf(sampleBytes(MIB)), MIB]]), bytes: MIB });
     budget.setEvictor(() => Promise.reject(new Error("nothing was to be evicted")));
     const writer = await store.writer(digestOf(sampleBytes(1, 5)));
     const error = await rejection(writer.reserve(MIB + 1));
     expect(String(error)).toContain(
-      "1.0 MiB do not fit: 2 MiB may be stored, 1 MiB of it are pinned",
+      "1.0 MiB does not fit: storage.maxSize is 2 MiB, of which 1 MiB is pinned",
     );
   });
 });
 
-describe("what is on its way in", () => {
+describe("a download in progress", () => {
   const [large, small] = [sampleBytes(MIB + MIB / 2, 7), sampleBytes(MIB, 8)];
 
-  test("takes room as it comes, and no more than it has", async () => {
+  test("claims space as its bytes arrive, and never more than its size", async () => {
     const { store, budget } = bounded(2 * MIB);
     const writer = await store.writer(digestOf(large));
     await writer.reserve(large.byteLength);
@@ -133,20 +133,20 @@ describe("what is on its way in", () => {
     await writer.discard();
   });
 
-  test("is refused where it does not fit beside what else is on its way", async () => {
+  test("is refused when it does not fit beside other downloads in progress", async () => {
     const { store } = bounded(2 * MIB);
     const writer = await store.writer(digestOf(large));
     await writer.reserve(large.byteLength);
     const other = await store.writer(digestOf(small));
     expect(String(await rejection(other.reserve(MIB)))).toContain(
-      "1 MiB do not fit: 2 MiB may be stored, 0 B of it are pinned, 1.5 MiB are for what is on its way in",
+      "1 MiB does not fit: storage.maxSize is 2 MiB, of which 0 B is pinned and 1.5 MiB is reserved for downloads in progress",
     );
     await writer.discard();
     await other.reserve(MIB);
     await other.discard();
   });
 
-  test("has its room where it is pinned already", async () => {
+  test("uses the space that is counted for it already when it is pinned", async () => {
     const { store, budget } = bounded(2 * MIB);
     const digest = digestOf(large);
     budget.setPinned({ sizes: new Map([[digest, large.byteLength]]), bytes: large.byteLength });
@@ -160,7 +160,7 @@ describe("what is on its way in", () => {
     await other.discard();
   });
 
-  test("may have the room of what is here, whatever is pinned that is not", async () => {
+  test("may use the space of stored blobs, even when more is pinned than is stored", async () => {
     const { store, budget } = bounded(20 * MIB, MIB / 2);
     budget.changeBlobBytes(2 * MIB);
     budget.setPinned({ sizes: new Map([[digestOf(small), 4 * MIB]]), bytes: 4 * MIB });
@@ -174,22 +174,22 @@ describe("what is on its way in", () => {
     await other.discard();
   });
 
-  test("is not given the room that another has taken", async () => {
+  test("cannot claim space that another download has claimed", async () => {
     const { budget } = bounded(1000);
     budget.changeBlobBytes(1000);
     budget.setEvictor(() => new Promise(() => {}));
-    const taken: number[] = [];
-    for (const bytes of [100, 90, 80]) void budget.claim(bytes).then(() => taken.push(bytes));
+    const claimed: number[] = [];
+    for (const bytes of [100, 90, 80]) void budget.claim(bytes).then(() => claimed.push(bytes));
     await setImmediate();
     for (let at = 0; at < 3; at += 1) {
       budget.changeBlobBytes(-100);
       await setImmediate();
       expect(budget.used).toBeLessThanOrEqual(1000);
     }
-    expect(taken).toHaveLength(3);
+    expect(claimed).toHaveLength(3);
   });
 
-  test("looks for what may go once a second where nothing may", async () => {
+  test("starts eviction ahead of need at most once a second when nothing can be evicted", async () => {
     const { budget } = bounded(1000);
     budget.changeBlobBytes(985);
     let evictions = 0;
@@ -206,33 +206,33 @@ describe("what is on its way in", () => {
     expect(evictions).toBe(2);
   });
 
-  test("is passed on where room is made, but not soon", async () => {
+  test("fails with no-space when eviction does not free enough within the timeout", async () => {
     const disk = async () => ({ free: 1e12, size: 1e12 });
     const budget = new DiskBudget({ limits: { maxSize: 1000, minFree: 0 }, disk, timeout: 20 });
     budget.changeBlobBytes(3000);
-    // One that goes on for minutes.
+    // An eviction that takes minutes.
     budget.setEvictor(() => new Promise(() => {}));
     const waiting = rejection(budget.claim(10));
     await setImmediate();
     budget.changeBlobBytes(-1000);
     const error = await waiting;
-    expect(String(error)).toContain("in 0.02 s, eviction made no room for 10 B; it goes on");
+    expect(String(error)).toContain("eviction did not free 10 B within 0.02 s; it continues");
     expect([budget.used, budget.fullState.isFull]).toEqual([2000, false]);
-    // Nobody waits any more: others have a part of the time.
+    // No claim waits any more, so eviction pauses between its steps again.
     expect(budget.slack()).toBeGreaterThan(0);
   });
 
-  test("goes on as soon as there is room for its next piece", async () => {
+  test("continues as soon as there is space for its next bytes, before eviction has ended", async () => {
     const { store, budget } = bounded(MIB + MIB / 4);
     const old = await storeBytes(store, small);
-    const [asked, swept] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()];
+    const [requested, swept] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()];
     budget.setEvictor(() => {
-      asked.resolve();
+      requested.resolve();
       return swept.promise;
     });
     const writer = await store.writer(digestOf(large));
     const appended = writer.append(large.subarray(0, MIB));
-    await asked.promise;
+    await requested.promise;
     expect(budget.slack()).toBe(0);
     expect(await store.remove(old)).toBe(true);
     budget.changeBlobBytes(-MIB);

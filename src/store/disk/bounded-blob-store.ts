@@ -4,15 +4,19 @@ import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store
 import { RecentlyOpened } from "../memory/recently-opened.ts";
 import type { DiskBudget } from "./disk-budget.ts";
 
-/** Room that a draft takes at once, in bytes, so that it does not ask for every chunk. */
+/** Space that a writer claims at a time, in bytes, so that it does not claim for every chunk. */
 const CLAIM_BYTES = 256 * 1024;
 
-/** A store of blobs that takes room before it writes, and gives it back. */
+/**
+ * A `BlobStore` with a quota: it claims disk space from a `DiskBudget` before it writes to the store
+ * below, and releases it afterwards. While the disk is full, it refuses to write.
+ */
 export class BoundedBlobStore implements BlobStore {
+  /** Blobs whose file may be about to be opened, which must not be evicted. */
   readonly recentlyOpened = new RecentlyOpened();
   readonly #store: BlobStore;
   readonly #budget: DiskBudget;
-  /** What beginnings took that have no draft now. At most as many as there are such files. */
+  /** Bytes of suspended partial downloads, as accounted for. As many entries as there are such files. */
   readonly #partials = new Map<Digest, number>();
   #hasListed = false;
 
@@ -21,21 +25,24 @@ export class BoundedBlobStore implements BlobStore {
     this.#budget = budget;
   }
 
-  async open(digest: Digest, isAnew?: boolean): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, shouldRecheck?: boolean): Promise<StoredBlob | undefined> {
     this.recentlyOpened.add(digest);
-    return this.#store.open(digest, isAnew);
+    return this.#store.open(digest, shouldRecheck);
   }
 
   async writer(digest: Digest): Promise<BlobWriter> {
     if (!this.#budget.fullState.shouldRetry()) {
-      throw new Fault({ kind: "no-space", reason: "the disk was full a moment ago" });
+      throw new Fault({
+        kind: "no-space",
+        reason: "the disk was full a moment ago, and is not retried yet",
+      });
     }
     try {
       const writer = await this.#store.writer(digest);
-      const kept = this.#partials.get(digest) ?? 0;
+      const accounted = this.#partials.get(digest) ?? 0;
       this.#partials.delete(digest);
-      // What it really begins with may be less than what was kept, or more than what was known.
-      this.#budget.accountPartial(writer.length - kept);
+      // The partial file may be shorter than was accounted for, or not have been accounted for at all.
+      this.#budget.accountPartial(writer.length - accounted);
       return new BoundedBlobWriter(writer, this.#budget, (bytes) =>
         this.#partials.set(digest, bytes),
       );
@@ -57,12 +64,15 @@ export class BoundedBlobStore implements BlobStore {
     return this.#store.entries();
   }
 
-  /** Who looks first counts what an earlier process left: before there is any draft. */
+  /**
+   * Lists the partial downloads. The first call, which has to come before the first writer, accounts
+   * for those that an earlier process left.
+   */
   async *partials(): AsyncGenerator<BlobEntry> {
     const isFirst = !this.#hasListed;
     this.#hasListed = true;
     for await (const entry of this.#store.partials()) {
-      // Later, one that is not known here was taken up again since its file was seen.
+      // In a later call, an unknown one was resumed since the listing read its file name.
       if (isFirst && !this.#partials.has(entry.digest)) {
         this.#partials.set(entry.digest, entry.size);
         this.#budget.accountPartial(entry.size);
@@ -73,10 +83,10 @@ export class BoundedBlobStore implements BlobStore {
 
   async removePartial(digest: Digest): Promise<boolean> {
     const isGone = await this.#store.removePartial(digest);
-    const kept = this.#partials.get(digest);
-    if (isGone && kept !== undefined) {
+    const accounted = this.#partials.get(digest);
+    if (isGone && accounted !== undefined) {
       this.#partials.delete(digest);
-      this.#budget.release(kept);
+      this.#budget.release(accounted);
     }
     return isGone;
   }
@@ -86,9 +96,9 @@ class BoundedBlobWriter implements BlobWriter {
   readonly #writer: BlobWriter;
   readonly #budget: DiskBudget;
   readonly #onSuspend: (bytes: number) => void;
-  /** Bytes of room, whether they are used already or not. */
+  /** Bytes of space claimed so far, whether they are written yet or not. */
   #claimed: number;
-  /** Of the content as a whole, where it is known. */
+  /** Of the whole blob in bytes, once it is known. */
   #size = Infinity;
 
   constructor(writer: BlobWriter, budget: DiskBudget, onKept: (bytes: number) => void) {
@@ -114,11 +124,11 @@ class BoundedBlobWriter implements BlobWriter {
   async append(chunk: Uint8Array): Promise<void> {
     const missing = this.#writer.length + chunk.byteLength - this.#claimed;
     if (missing > 0) {
-      // A small content, such as a manifest, takes no more than it has.
+      // The first chunk claims its own size only: it may be all of a small blob, such as a manifest.
       const step = this.#writer.length === 0 ? missing : CLAIM_BYTES;
-      const taking = Math.max(missing, Math.min(step, this.#size - this.#claimed));
-      await this.#budget.claim(taking);
-      this.#claimed += taking;
+      const claim = Math.max(missing, Math.min(step, this.#size - this.#claimed));
+      await this.#budget.claim(claim);
+      this.#claimed += claim;
     }
     await this.#recordFailure(() => this.#writer.append(chunk));
   }
@@ -147,12 +157,12 @@ class BoundedBlobWriter implements BlobWriter {
 
   async suspend(): Promise<void> {
     const { length } = this.#writer;
-    const isWhole = length > 0;
+    const hasBytes = length > 0;
     this.#budget.cancelReservation(this.digest);
     await this.#writer.suspend();
-    this.#budget.release(this.#claimed - (isWhole ? length : 0));
+    this.#budget.release(this.#claimed - (hasBytes ? length : 0));
     this.#claimed = 0;
-    if (isWhole) this.#onSuspend(length);
+    if (hasBytes) this.#onSuspend(length);
   }
 
   async discard(): Promise<void> {

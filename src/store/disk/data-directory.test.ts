@@ -27,10 +27,10 @@ afterEach(() => rm(parent, { recursive: true, force: true }));
 async function directoryError(work: Promise<unknown>): Promise<DataDirectoryError> {
   const error = await rejection(work);
   if (error instanceof DataDirectoryError) return error;
-  throw new Error("it failed otherwise", { cause: error });
+  throw new Error("it failed with another error", { cause: error });
 }
 
-/** A process that opens the directory and stays, once it has said so. */
+/** Starts a process that opens the directory and keeps it open. Resolves once it holds the lock. */
 async function holder(): Promise<Bun.Subprocess<"ignore", "pipe", "inherit">> {
   const program = `
     import { openDataDirectory } from ${JSON.stringify(join(import.meta.dir, "data-directory.ts"))};
@@ -50,7 +50,7 @@ async function holder(): Promise<Bun.Subprocess<"ignore", "pipe", "inherit">> {
 }
 
 describe("a data directory", () => {
-  test("is made, for its owner alone, and its parents for all", async () => {
+  test("is created for its owner only, and its parents with the default mode", async () => {
     const directory = await openDataDirectory(path);
     expect(directory.path).toBe(path);
     expect(directory.metadataPath).toBe(join(path, "metadata.db"));
@@ -63,7 +63,7 @@ describe("a data directory", () => {
     expect((await readdir(path)).toSorted()).toEqual(["format", "lock"]);
   });
 
-  test("of format 1 is upgraded by renames, and a crash in between loses nothing", async () => {
+  test("of format 1 is upgraded by renames, also after a crash in between", async () => {
     await mkdir(join(path, "facts/sha256"), { recursive: true });
     await writeFile(join(path, "facts/pins.json"), "[]");
     await mkdir(join(path, "set-aside"));
@@ -71,7 +71,7 @@ describe("a data directory", () => {
       await writeFile(join(path, name), name);
     }
     await writeFile(join(path, "format"), "1\n");
-    // As a crash leaves it that came after the first rename.
+    // As after a crash that followed the first rename.
     await rename(join(path, "index.db-wal"), join(path, "metadata.db-wal"));
 
     await using stack = new AsyncDisposableStack();
@@ -93,27 +93,27 @@ describe("a data directory", () => {
     expect(await readFile(join(path, "format"), "utf8")).toBe("2\n");
   });
 
-  test("keeps the permissions that it has", async () => {
+  test("that exists keeps its permissions", async () => {
     await chmod(parent, 0o750);
     await (await openDataDirectory(parent)).close();
     expect((await stat(parent)).mode & 0o777).toBe(0o750);
   });
 
-  test("is refused where a file is in its place, or on the way to it", async () => {
+  test("is refused when it, or a part of its path, is a file", async () => {
     const file = join(parent, "file");
     await writeFile(file, "");
-    for (const wanted of [file, join(file, "below")]) {
-      const error = await directoryError(openDataDirectory(wanted));
+    for (const target of [file, join(file, "below")]) {
+      const error = await directoryError(openDataDirectory(target));
       expect(error.kind).toBe("not-a-directory");
-      expect(error.path).toBe(wanted);
+      expect(error.path).toBe(target);
       expect(error.message).toBe(
-        `the data directory ${wanted} cannot be used: it, or something on the way to it, is no directory. Set storage.dir to a directory`,
+        `the data directory ${target} cannot be used: it, or a part of its path, is not a directory. Set storage.dir to a directory`,
       );
     }
   });
 
-  test("is refused where nothing can be written", async () => {
-    // Of a kind that root cannot write to either.
+  test("is refused when it is not writable", async () => {
+    // Root cannot write there either.
     const error = await directoryError(openDataDirectory("/proc/entrepot"));
     expect(error.kind).toBe("unwritable");
     expect(error.message).toContain("/proc/entrepot cannot be created: ");
@@ -122,7 +122,7 @@ describe("a data directory", () => {
     );
   });
 
-  test("is had by one opener of a process", async () => {
+  test("cannot be opened twice by one process", async () => {
     const directory = await openDataDirectory(path);
     const error = await directoryError(openDataDirectory(path));
     expect(error.kind).toBe("locked");
@@ -130,21 +130,21 @@ describe("a data directory", () => {
     await (await openDataDirectory(path)).close();
   });
 
-  test("is refused by name to a second process, until the first has ended well", async () => {
+  test("is refused to a second process, with the id of the first, until the first has closed it", async () => {
     const child = await holder();
     const error = await directoryError(openDataDirectory(path));
     expect(error.kind).toBe("locked");
     expect(error.message).toBe(
-      `the data directory ${path} is in use by process ${child.pid}: stop that one first, or give this one a storage.dir of its own`,
+      `the data directory ${path} is in use by process ${child.pid}: stop that process first, or set storage.dir to another directory`,
     );
-    // A refusal must not have freed the holder's lock on its way.
+    // The refused attempt must not have released the holder's lock.
     expect((await directoryError(openDataDirectory(path))).kind).toBe("locked");
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
     await (await openDataDirectory(path)).close();
   });
 
-  test("is free after kill -9 of the one who had it", async () => {
+  test("can be opened after kill -9 of the process that held it", async () => {
     const child = await holder();
     child.kill("SIGKILL");
     await child.exited;

@@ -4,7 +4,7 @@ import { acquireLock, type Lock, LockedError } from "./lock.ts";
 import { changeOwner, nonRootOwner } from "./ownership.ts";
 import { describeSystemError, systemCode } from "../storage-fault.ts";
 
-/** The directory cannot be used. The message says what to do about it. */
+/** The data directory cannot be used. The message says why and what to do about it. */
 export class DataDirectoryError extends Error {
   override readonly name = "DataDirectoryError";
 
@@ -18,18 +18,19 @@ export class DataDirectoryError extends Error {
   }
 }
 
-/** A directory that this process alone writes to. */
+/** A data directory that is locked, so that no other cache writes to it. */
 export interface DataDirectory {
   /** Absolute. */
   readonly path: string;
-  /** Where the index belongs. */
+  /** The path of the metadata database, which may not exist yet. */
   readonly metadataPath: string;
-  /** Lets another process have it. */
+  /** Releases the lock, so that another process can open the directory. */
   close(): Promise<void>;
 }
 
 /**
- * Creates the directory where it is missing, checks that it can be written to and locks it.
+ * Creates the data directory where it is missing, checks that it is writable, locks it, and upgrades
+ * the layout of an older version.
  *
  * @throws DataDirectoryError
  */
@@ -57,11 +58,14 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   return { path, metadataPath: join(path, "metadata.db"), close };
 }
 
-/** How files lie in the directory. It changes where an older program would misunderstand them. */
+/** The version of the directory's layout. It changes where an older program would misread the files. */
 const FORMAT = 2;
 const FORMAT_FILE = "format";
 
-/** What format 1 called them. The log of the database goes first: without it, its last writes are lost. */
+/**
+ * File names of format 1. The write-ahead log is renamed before its database: a database that is
+ * opened without its log loses its latest writes.
+ */
 const RENAMED_IN_FORMAT_2: readonly (readonly [from: string, to: string])[] = [
   ["index.db-wal", "metadata.db-wal"],
   ["index.db-shm", "metadata.db-shm"],
@@ -74,8 +78,8 @@ const RENAMED_IN_FORMAT_2: readonly (readonly [from: string, to: string])[] = [
 ];
 
 /**
- * Brings a directory of an older format to this one. The format is written after it, so that an
- * upgrade which a crash cut short is finished by the next start.
+ * Upgrades a directory of an older format to this one. The caller writes the new format afterwards,
+ * so that the next start finishes an upgrade that a crash interrupted.
  */
 async function upgradeLayout(path: string): Promise<void> {
   if ((await readFormat(path)) !== 1) return;
@@ -90,19 +94,19 @@ async function readFormat(path: string): Promise<number> {
   return Number(await readFile(join(path, FORMAT_FILE), "utf8").catch(() => ""));
 }
 
-/** Before anything is written, so that the newer program finds it as it was. */
+/** Runs before anything is written, so that the newer program finds the directory unchanged. */
 async function rejectNewerFormat(path: string): Promise<void> {
   const format = await readFormat(path);
   if (!(format > FORMAT)) return;
-  const message = `the data directory ${path} was written by a newer Entrepot: it has format ${format}, and this one knows ${FORMAT}. Run that version, or use another storage.dir`;
+  const message = `the data directory ${path} was written by a newer Entrepot: it has format ${format}, and this version supports format ${FORMAT}. Run the newer version, or set storage.dir to another directory`;
   throw new DataDirectoryError("newer", path, message);
 }
 
 async function createDirectory(path: string): Promise<void> {
   try {
-    const made = await mkdir(path, { recursive: true });
-    // Private content may be in it. Those above it, where they were made too, are left for others.
-    if (made !== undefined) await chmod(path, 0o700);
+    const created = await mkdir(path, { recursive: true });
+    // It may hold blobs of private images. Parent directories that were created keep the default mode.
+    if (created !== undefined) await chmod(path, 0o700);
     if ((await stat(path)).isDirectory()) return;
   } catch (cause) {
     const code = systemCode(cause);
@@ -112,7 +116,7 @@ async function createDirectory(path: string): Promise<void> {
   throw notADirectoryError(path);
 }
 
-/** Bytes and not only permissions: a full disk and a read-only mount are found here as well. */
+/** Writes a file instead of checking permissions only, so that a full disk or read-only mount is found. */
 async function probeWritable(path: string): Promise<void> {
   const file = join(path, `.probe-${process.pid}`);
   try {
@@ -129,18 +133,18 @@ function lockDirectory(path: string): Lock {
     return acquireLock(join(path, "lock"));
   } catch (cause) {
     if (!(cause instanceof LockedError)) throw unwritableError(path, "locked", cause);
-    const who = cause.holder === undefined ? "another process" : `process ${cause.holder}`;
-    const message = `the data directory ${path} is in use by ${who}: stop that one first, or give this one a storage.dir of its own`;
+    const holder = cause.holder === undefined ? "another process" : `process ${cause.holder}`;
+    const message = `the data directory ${path} is in use by ${holder}: stop that process first, or set storage.dir to another directory`;
     throw new DataDirectoryError("locked", path, message, { cause });
   }
 }
 
 function unwritableError(path: string, what: string, cause: unknown): DataDirectoryError {
-  const message = `the data directory ${path} cannot be ${what}: ${describeSystemError(cause)}. Mend that, or set storage.dir to a directory that this user (uid ${process.getuid?.() ?? "unknown"}) can write to`;
+  const message = `the data directory ${path} cannot be ${what}: ${describeSystemError(cause)}. Fix that, or set storage.dir to a directory that this user (uid ${process.getuid?.() ?? "unknown"}) can write to`;
   return new DataDirectoryError("unwritable", path, message, { cause });
 }
 
 function notADirectoryError(path: string, cause?: unknown): DataDirectoryError {
-  const message = `the data directory ${path} cannot be used: it, or something on the way to it, is no directory. Set storage.dir to a directory`;
+  const message = `the data directory ${path} cannot be used: it, or a part of its path, is not a directory. Set storage.dir to a directory`;
   return new DataDirectoryError("not-a-directory", path, message, { cause });
 }

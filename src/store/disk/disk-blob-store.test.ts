@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-blobStoreConformance("a directory", async () => ({
+blobStoreConformance("DiskBlobStore", async () => ({
   store: await openDiskBlobStore(directory),
   close: async () => undefined,
 }));
@@ -40,11 +40,11 @@ async function storageReason(
   throw new Error(`it failed, but not with a ${kind} fault`, { cause: error });
 }
 
-describe("blobs in a directory", () => {
+describe("DiskBlobStore", () => {
   const content = sampleBytes(900_000);
   const digest = digestOf(content);
 
-  test("has the layout that is promised", async () => {
+  test("uses the documented layout", async () => {
     const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     expect(existsSync(blobPath(digest))).toBe(true);
@@ -55,13 +55,13 @@ describe("blobs in a directory", () => {
     expect(existsSync(fillPath(writer.digest))).toBe(true);
   });
 
-  test("has everything after it was opened anew", async () => {
+  test("finds its blobs again after it was reopened", async () => {
     await storeBytes(await openDiskBlobStore(directory), content);
     const store = await openDiskBlobStore(directory);
     expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
   });
 
-  test("lets those read on who opened what is removed or stored again", async () => {
+  test("lets readers of an open blob finish after it was removed or stored again", async () => {
     const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     const reader = (await store.open(digest))?.bytes.stream().getReader();
@@ -76,7 +76,7 @@ describe("blobs in a directory", () => {
     expect(Buffer.concat(pieces).equals(content)).toBe(true);
   });
 
-  test("forgets a file that vanished once it was told", async () => {
+  test("forgets a file that another process removed once `remove` was called", async () => {
     const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     await rm(blobPath(digest));
@@ -86,19 +86,19 @@ describe("blobs in a directory", () => {
     expect(await store.open(digest)).toBeUndefined();
   });
 
-  test("says so when what a draft's reader follows was spoilt or removed", async () => {
+  test("fails reads of a committed writer whose file was truncated or removed", async () => {
     const store = await openDiskBlobStore(directory);
     const writer = await store.writer(digest);
     await appendAll(writer, content);
     writer.verify();
     await writer.commit();
     await writeFile(blobPath(digest), content.subarray(0, 5));
-    expect(await storageReason(writer.read(0, 10))).toContain("it ends at 5");
+    expect(await storageReason(writer.read(0, 10))).toContain("the file ends at byte 5");
     await store.remove(digest);
     expect(await storageReason(writer.read(0, 10))).toContain(blobPath(digest));
   });
 
-  test("does not count what others have put into its folders", async () => {
+  test("does not list foreign files in its folders", async () => {
     const store = await openDiskBlobStore(directory);
     await storeBytes(store, content);
     await writeFile(join(directory, "blobs", "sha256", "README"), "hello");
@@ -108,7 +108,7 @@ describe("blobs in a directory", () => {
     expect(entries.map((entry) => entry.digest)).toEqual([digest]);
   });
 
-  test("names a path where a folder cannot be made", async () => {
+  test("names the path when a folder cannot be created", async () => {
     await mkdir(join(directory, "blobs"));
     await writeFile(join(directory, "blobs", "sha256"), "in the way");
     const store = await openDiskBlobStore(directory);
@@ -120,22 +120,24 @@ describe("blobs in a directory", () => {
     expect(await readdir(join(directory, "fills"))).toEqual([]);
     await rm(join(directory, "fills"), { recursive: true });
     await writeFile(join(directory, "fills"), "in the way");
-    expect(await storageReason(store.writer(digest))).toContain("a file is in the way");
+    expect(await storageReason(store.writer(digest))).toContain(
+      "a file exists where a directory is needed",
+    );
     expect(await storageReason(openDiskBlobStore(directory))).toContain("fills");
     await rm(join(directory, "fills"));
     await mkdir(join(directory, "fills"));
     await (await store.writer(digest)).discard();
   });
 
-  test("after kill -9 in the middle of a draft, nothing is visible and the file is gone on with", async () => {
+  test("after kill -9 during a write, the blob is not visible and the partial file is resumed", async () => {
     const seed = 3;
     const bytes = sampleBytes(2_000_000, seed);
-    const wanted = digestOf(bytes);
+    const target = digestOf(bytes);
     const program = `
       import { openDiskBlobStore } from ${JSON.stringify(join(import.meta.dir, "disk-blob-store.ts"))};
       import { sampleBytes } from ${JSON.stringify(join(import.meta.dir, "../storetest/sample-bytes.ts"))};
       const store = await openDiskBlobStore(${JSON.stringify(directory)});
-      const writer = await store.writer(${JSON.stringify(wanted)});
+      const writer = await store.writer(${JSON.stringify(target)});
       await writer.append(sampleBytes(2_000_000, ${seed}).subarray(0, 1_500_000));
       await writer.read(0, 1_200_000);
       console.log("written");
@@ -148,19 +150,19 @@ describe("blobs in a directory", () => {
     await child.exited;
 
     const store = await openDiskBlobStore(directory);
-    expect(await store.open(wanted)).toBeUndefined();
+    expect(await store.open(target)).toBeUndefined();
     expect(await Array.fromAsync(store.entries())).toEqual([]);
-    const writer = await store.writer(wanted);
+    const writer = await store.writer(target);
     expect(writer.length).toBeGreaterThanOrEqual(1_200_000);
     expect(await writer.read(0, writer.length)).toEqual(bytes.slice(0, writer.length));
     await writer.append(bytes.subarray(writer.length));
     expect(writer.verify()).toBe(true);
     await writer.commit();
-    expect(await (await store.open(wanted))?.bytes.bytes()).toEqual(bytes);
+    expect(await (await store.open(target))?.bytes.bytes()).toEqual(bytes);
   });
 });
 
-test("what is no file in a content's place is set aside for the content", async () => {
+test("a foreign folder at the path of a blob is quarantined when the blob is stored", async () => {
   const store = await openDiskBlobStore(directory);
   const bytes = sampleBytes(10);
   const hex = digestHex(digestOf(bytes));
@@ -171,7 +173,7 @@ test("what is no file in a content's place is set aside for the content", async 
   expect(await readdir(join(directory, "quarantine"))).toHaveLength(1);
 });
 
-/** Mounts a file system of 1 MiB, which needs root. */
+/** Mounts a file system of 1 MiB, which needs root. Returns whether that succeeded. */
 function mountSmallDisk(path: string): boolean {
   const command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path];
   return Bun.which("mount") !== null && Bun.spawnSync(command).success;
@@ -183,39 +185,42 @@ function unmount(path: string): boolean {
 
 function canMount(): boolean {
   const path = mkdtempSync(join(tmpdir(), "entrepot-mount-"));
-  const could = mountSmallDisk(path) && unmount(path);
+  const isMountable = mountSmallDisk(path) && unmount(path);
   rmdirSync(path);
-  return could;
+  return isMountable;
 }
 
-describe("blobs on a full disk", () => {
-  test.skipIf(!canMount())("says so, stores nothing, and goes on when there is room", async () => {
-    expect(mountSmallDisk(directory)).toBe(true);
-    try {
-      const store = await openDiskBlobStore(directory);
-      const content = sampleBytes(1_000_000, 9);
-      const ballast = join(directory, "ballast");
-      await writeFile(ballast, sampleBytes(600_000));
-      const writer = await store.writer(digestOf(content));
-      const fail = async (): Promise<void> => {
-        await appendAll(writer, content);
-        writer.verify();
-        await writer.commit();
-      };
-      expect(await storageReason(fail(), "no-space")).toContain("the disk is full (ENOSPC)");
-      expect(await store.open(writer.digest)).toBeUndefined();
-      await writer.suspend();
+describe("DiskBlobStore on a full disk", () => {
+  test.skipIf(!canMount())(
+    "fails with no-space, stores nothing, and resumes once space is free",
+    async () => {
+      expect(mountSmallDisk(directory)).toBe(true);
+      try {
+        const store = await openDiskBlobStore(directory);
+        const content = sampleBytes(1_000_000, 9);
+        const ballast = join(directory, "ballast");
+        await writeFile(ballast, sampleBytes(600_000));
+        const writer = await store.writer(digestOf(content));
+        const fail = async (): Promise<void> => {
+          await appendAll(writer, content);
+          writer.verify();
+          await writer.commit();
+        };
+        expect(await storageReason(fail(), "no-space")).toContain("the disk is full (ENOSPC)");
+        expect(await store.open(writer.digest)).toBeUndefined();
+        await writer.suspend();
 
-      await rm(ballast);
-      const again = await store.writer(writer.digest);
-      expect(again.length).toBeGreaterThan(0);
-      expect(again.length).toBeLessThan(content.byteLength);
-      await again.append(content.subarray(again.length));
-      expect(again.verify()).toBe(true);
-      await again.commit();
-      expect(await (await store.open(writer.digest))?.bytes.bytes()).toEqual(content);
-    } finally {
-      unmount(directory);
-    }
-  });
+        await rm(ballast);
+        const resumed = await store.writer(writer.digest);
+        expect(resumed.length).toBeGreaterThan(0);
+        expect(resumed.length).toBeLessThan(content.byteLength);
+        await resumed.append(content.subarray(resumed.length));
+        expect(resumed.verify()).toBe(true);
+        await resumed.commit();
+        expect(await (await store.open(writer.digest))?.bytes.bytes()).toEqual(content);
+      } finally {
+        unmount(directory);
+      }
+    },
+  );
 });

@@ -10,21 +10,25 @@ import type { WriterHost } from "./disk-blob-writer.ts";
 import { DiskBlobWriter } from "./disk-blob-writer.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
-/** Contents that were set aside and are kept for a person to look at. */
+/** How many quarantined blobs are kept for an operator to inspect; the oldest are deleted. */
 const MAX_QUARANTINED = 16;
 
-/** Where copies are made before they are content. What a process that was killed left there goes. */
+/**
+ * The folder in which `entrepot adopt` prepares copies before they become blobs. Opening the store
+ * deletes what a killed process left in it.
+ */
 export const ADOPTING_FOLDER = "adopting";
 
-/** Sizes that are known without asking the disk: about 5 MB of memory when full. */
+/** Blob sizes in the LRU cache, which saves a stat(2) per lookup: about 5 MB of memory when full. */
 const MAX_CACHED_SIZES = 16_384;
 
 /**
- * Opens the blobs of a directory, which has to exist: `blobs/<algorithm>/<first two digits>/<digits>`
- * is complete content, `fills/<algorithm>-<digits>` is content on its way in, `quarantine/` what was
- * found to be something else than its name says.
+ * Opens the blob store of a data directory, which has to exist. Its layout:
+ * - `blobs/<algorithm>/<first two hex digits>/<hex digits>`: stored blobs;
+ * - `fills/<algorithm>-<hex digits>`: partial downloads, in progress or suspended;
+ * - `quarantine/<time>-<algorithm>-<hex digits>`: blobs that were found corrupt.
  *
- * @throws Fault of kind `storage`
+ * @throws Fault of kind `no-space` or `storage`
  */
 export async function openDiskBlobStore(directory: string): Promise<BlobStore> {
   for (const folder of ["blobs", "fills"]) {
@@ -43,32 +47,33 @@ class DiskBlobStore implements BlobStore {
   readonly #directory: string;
   readonly #sizes = new LRUCache<Digest, number>({ max: MAX_CACHED_SIZES });
   readonly #openWriters = new Set<Digest>();
-  /** Contents that are just being removed. */
+  /** Blobs that are being removed; each promise resolves when the file is gone. */
   readonly #removing = new Map<Digest, Promise<void>>();
-  /** Folders whose entry in their parent is known to be durable. */
+  /** Folders whose entry in their parent folder is known to be synced. */
   readonly #durableFolders = new Set<string>();
   readonly #writerHost: WriterHost = {
     publish: (digest, path, size) => this.#publish(digest, path, size),
     readStored: (digest, first, end) => this.#readStored(digest, first, end),
     closed: (digest) => this.#openWriters.delete(digest),
   };
+  /** How many removals began so far: a `stat` that one overtook must not fill the size cache. */
   #removals = 0;
 
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  async open(digest: Digest, isAnew = false): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, shouldRecheck = false): Promise<StoredBlob | undefined> {
     const path = this.#blobPath(digest);
-    // A name that is just going away must not be handed out.
+    // A path whose file is being removed must not be returned.
     await this.#removing.get(digest);
-    if (isAnew) this.#sizes.delete(digest);
+    if (shouldRecheck) this.#sizes.delete(digest);
     let size = this.#sizes.get(digest);
     if (size === undefined) {
       const removals = this.#removals;
       size = await fileSize(path);
       if (size === undefined) return undefined;
-      // A removal that overtook the question would otherwise be undone by its answer.
+      // A removal that began meanwhile would otherwise be undone by the size that is cached here.
       if (removals !== this.#removals && this.#removing.has(digest)) return this.open(digest);
       if (removals === this.#removals) this.#sizes.set(digest, size);
     }
@@ -76,7 +81,7 @@ class DiskBlobStore implements BlobStore {
   }
 
   async writer(digest: Digest): Promise<BlobWriter> {
-    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a draft`);
+    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a writer`);
     this.#openWriters.add(digest);
     const path = this.#partialPath(digest);
     let file: FileHandle | undefined;
@@ -98,31 +103,31 @@ class DiskBlobStore implements BlobStore {
   async *entries(): AsyncGenerator<BlobEntry> {
     for (const algorithm of ["sha256", "sha512"] as const) {
       const top = join(this.#directory, "blobs", algorithm);
-      for (const folder of await names(top)) {
-        for (const name of await names(join(top, folder))) {
+      for (const folder of await fileNames(top)) {
+        for (const name of await fileNames(join(top, folder))) {
           const digest = parseDigest(`${algorithm}:${name}`);
           const path = join(top, folder, name);
-          // Whatever else somebody has put there is not ours to speak of.
+          // Foreign files in the folder are not blobs.
           if (!digest || path !== this.#blobPath(digest)) continue;
-          const facts = await stat(path).catch(() => undefined);
-          if (facts?.isFile()) yield { digest, size: facts.size, storedAt: facts.mtimeMs };
+          const stats = await stat(path).catch(() => undefined);
+          if (stats?.isFile()) yield { digest, size: stats.size, storedAt: stats.mtimeMs };
         }
       }
     }
   }
 
   async *partials(): AsyncGenerator<BlobEntry> {
-    for (const name of await names(join(this.#directory, "fills"))) {
+    for (const name of await fileNames(join(this.#directory, "fills"))) {
       const digest = parseDigest(name.replace("-", ":"));
       if (!digest || this.#openWriters.has(digest)) continue;
-      const facts = await stat(this.#partialPath(digest)).catch(() => undefined);
-      if (facts?.isFile()) yield { digest, size: facts.size, storedAt: facts.mtimeMs };
+      const stats = await stat(this.#partialPath(digest)).catch(() => undefined);
+      if (stats?.isFile()) yield { digest, size: stats.size, storedAt: stats.mtimeMs };
     }
   }
 
   async removePartial(digest: Digest): Promise<boolean> {
     if (this.#openWriters.has(digest)) return false;
-    // It has no draft while its file goes: a new one would be taken away with it.
+    // Blocks a new writer while the file is being deleted, since its file would be deleted as well.
     this.#openWriters.add(digest);
     const path = this.#partialPath(digest);
     try {
@@ -138,28 +143,31 @@ class DiskBlobStore implements BlobStore {
   async quarantine(digest: Digest): Promise<boolean> {
     const path = this.#blobPath(digest);
     const folder = join(this.#directory, "quarantine");
-    return this.#detach(digest, `set ${path} aside`, async () => {
+    return this.#detach(digest, `quarantine ${path}`, async () => {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await rename(path, join(folder, `${Date.now()}-${digest.replace(":", "-")}`));
-      for (const name of (await names(folder)).toSorted().slice(0, -MAX_QUARANTINED)) {
+      for (const name of (await fileNames(folder)).toSorted().slice(0, -MAX_QUARANTINED)) {
         await rm(join(folder, name), { recursive: true, force: true });
       }
     });
   }
 
-  /** Who opens or stores the content meanwhile waits: neither must meet a file that is going away. */
-  async #detach(digest: Digest, doing: string, away: () => Promise<void>): Promise<boolean> {
+  /**
+   * Removes a blob's file from its path. Concurrent calls that open or store the blob wait for it, so
+   * that neither meets a file that is about to be removed.
+   */
+  async #detach(digest: Digest, action: string, detach: () => Promise<void>): Promise<boolean> {
     await this.#removing.get(digest);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#removing.set(digest, promise);
     this.#removals += 1;
     this.#sizes.delete(digest);
     try {
-      await away();
+      await detach();
       return true;
     } catch (cause) {
       if (systemCode(cause) === "ENOENT") return false;
-      throw storageFault(doing, cause);
+      throw storageFault(action, cause);
     } finally {
       this.#removing.delete(digest);
       resolve();
@@ -173,7 +181,7 @@ class DiskBlobStore implements BlobStore {
       await this.#createFolder(folder);
       await this.#removing.get(digest);
       await rename(from, path).catch(async (cause: unknown) => {
-        // Whatever has made a folder of that name, the content is not kept out by it for ever.
+        // A foreign folder of that name must not prevent the blob from being stored for ever.
         if (systemCode(cause) !== "EISDIR") throw cause;
         await this.quarantine(digest);
         await rename(from, path);
@@ -186,11 +194,11 @@ class DiskBlobStore implements BlobStore {
     return { digest, size, bytes: Bun.file(path) };
   }
 
-  /** A file is only as durable as the entries of the folders above it. */
+  /** Syncs the parent folders too: a file is only as durable as the entries of the folders above it. */
   async #createFolder(folder: string): Promise<void> {
     if (this.#durableFolders.has(folder)) return;
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    // Not only where it was just made: a process that was killed may have left it unsynced.
+    // Not only where it was just created: a killed process may have created it without syncing.
     await syncFolder(dirname(folder));
     await syncFolder(dirname(dirname(folder)));
     this.#durableFolders.add(folder);
@@ -201,7 +209,7 @@ class DiskBlobStore implements BlobStore {
     try {
       const bytes = await Bun.file(path).slice(first, end).bytes();
       if (bytes.byteLength === end - first) return bytes;
-      throw new Error(`it ends at ${first + bytes.byteLength}`);
+      throw new Error(`the file ends at byte ${first + bytes.byteLength}`);
     } catch (cause) {
       throw storageFault(`read ${path}`, cause);
     }
@@ -218,30 +226,31 @@ class DiskBlobStore implements BlobStore {
 }
 
 /**
- * The content whose file was to be opened and is not there, of the error that this ended with: an
- * answer's file is opened when it is sent, and who takes it away besides us tells nobody.
+ * The blob whose file was missing when it was to be opened, by the error of that; `undefined` for any
+ * other error, and where the blob is stored again by now. The file of a response is opened only when
+ * it is sent, so this is how a file that another process removed is noticed.
  */
 export async function missingBlob(error: unknown): Promise<Digest | undefined> {
   const isMissing = error instanceof Error && systemCode(error) === "ENOENT" && "path" in error;
   if (!isMissing || typeof error.path !== "string") return undefined;
   const [algorithm, , hex] = error.path.split("/").slice(-3);
   const digest = parseDigest(`${algorithm}:${hex}`);
-  // It may have gone to make room, and be stored again by now.
+  // It may have been evicted, and stored again since.
   return digest && !(await Bun.file(error.path).exists()) ? digest : undefined;
 }
 
-/** `undefined` where there is no file, or something else. */
+/** In bytes; `undefined` where there is no file, or something that is not a file. */
 async function fileSize(path: string): Promise<number | undefined> {
   try {
-    const facts = await stat(path);
-    return facts.isFile() ? facts.size : undefined;
+    const stats = await stat(path);
+    return stats.isFile() ? stats.size : undefined;
   } catch (cause) {
     if (systemCode(cause) === "ENOENT") return undefined;
     throw storageFault(`read ${path}`, cause);
   }
 }
 
-async function names(folder: string): Promise<string[]> {
+async function fileNames(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (cause) {

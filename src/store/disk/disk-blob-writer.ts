@@ -1,37 +1,37 @@
-import type { FileHandle } from "node:fs/promises";
-import { unlink } from "node:fs/promises";
-import type { Digest } from "../../oci/digest.ts";
-import { digestHex, newHasher } from "../../oci/digest.ts";
+import { type FileHandle, unlink } from "node:fs/promises";
+import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobWriter, StoredBlob } from "../blob-store.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /**
- * Bytes that are gathered for one write. Chunks arrive in 16 to 64 KiB, and a write costs about
- * 35 µs whatever its size; two buffers take turns, so that the next one is hashed and filled while
- * the last one is written.
+ * The size of each of two buffers that take turns: one is hashed and filled while the other is
+ * written. Chunks arrive in 16 to 64 KiB, and a write costs about 35 µs whatever its size.
  */
 const BUFFER_BYTES = 256 * 1024;
 
-/** How much, in bytes, is written before it is synced: the end of a content must not wait for all of it. */
+/** A sync starts after each of so many bytes, so that the commit does not have to wait for all of them. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 
-/** How much of a kept file is hashed before other work gets its turn. */
+/** How many bytes of a resumed partial file are read and hashed at a time. */
 const REHASH_BYTES = 1024 * 1024;
 
-/** What a draft needs of the store that it belongs to. */
+/** What a writer needs of its store. */
 export interface WriterHost {
-  /** Moves the finished file to where it is visible, durably. */
+  /** Moves the complete file to the path of the blob, and makes that durable. */
   publish(digest: Digest, path: string, size: number): Promise<StoredBlob>;
-  /** Bytes of a content that was published. */
+  /** Reads bytes of the blob after `publish`. */
   readStored(digest: Digest, first: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** The digest may have a new draft from now on. */
+  /** The writer has closed its file: the digest may have a new writer from now on. */
   closed(digest: Digest): void;
 }
 
-type State = "open" | "verified" | "refused" | "committed" | "ended";
+type State = "open" | "verified" | "mismatched" | "committed" | "ended";
 
-/** A draft in a file. Its bytes on disk are at every moment a beginning of the content. */
+/**
+ * A `BlobWriter` whose bytes are in a file. At every moment, the file holds a prefix of what was
+ * appended, so that a partial download can be resumed after a crash.
+ */
 export class DiskBlobWriter implements BlobWriter {
   readonly digest: Digest;
   readonly #path: string;
@@ -40,19 +40,20 @@ export class DiskBlobWriter implements BlobWriter {
   readonly #hasher: Bun.CryptoHasher;
   #state: State = "open";
   #length: number;
-  /** Bytes of the file that are written; what follows is in `#writing`, then in `#buffer`. */
+  /** How many bytes are in the file. Those that follow are being written (`#write`), or in `#buffer`. */
   #writtenBytes: number;
-  /** What is written, up to a write that failed in its middle, and the hash of that. */
+  /** What complete writes have put into the file, and its hash state. A failed write is not in it. */
   #prefix: { length: number; hasher: Bun.CryptoHasher };
   #buffer: Buffer | undefined;
   #spare: Buffer | undefined;
   #buffered = 0;
   #isWriting = false;
-  /** The write under way. It never rejects: `#failure` has what went wrong. */
+  /** The write in progress. It never rejects: its error is in `#failure`. */
   #writing: Promise<void> = Promise.resolve();
   #failure: Fault | undefined;
-  /** The sync under way, which never rejects either, and up to where the last one was to go. */
+  /** The sync in progress, which never rejects either. */
   #syncing: Promise<void> | undefined;
+  /** How many bytes the last sync was started for. */
   #syncedBytes: number;
   #activeReads = 0;
   #onLastReadDone: (() => void) | undefined;
@@ -61,14 +62,14 @@ export class DiskBlobWriter implements BlobWriter {
     digest: Digest,
     path: string,
     file: FileHandle,
-    home: WriterHost,
+    host: WriterHost,
     hasher: Bun.CryptoHasher,
     length: number,
   ) {
     this.digest = digest;
     this.#path = path;
     this.#file = file;
-    this.#host = home;
+    this.#host = host;
     this.#hasher = hasher;
     this.#length = length;
     this.#writtenBytes = length;
@@ -76,53 +77,53 @@ export class DiskBlobWriter implements BlobWriter {
     this.#prefix = { length, hasher: hasher.copy() };
   }
 
-  /** Takes over an open file and hashes what it already holds. */
+  /** Takes ownership of an open file, and hashes the partial download that it holds already. */
   static async open(
     digest: Digest,
     path: string,
     file: FileHandle,
-    home: WriterHost,
+    host: WriterHost,
   ): Promise<DiskBlobWriter> {
     const hasher = newHasher(digest);
     let length = 0;
     if ((await file.stat()).size > 0) {
-      const piece = Buffer.allocUnsafeSlow(REHASH_BYTES);
+      const chunk = Buffer.allocUnsafeSlow(REHASH_BYTES);
       for (;;) {
-        const { bytesRead } = await file.read(piece, 0, REHASH_BYTES, length);
+        const { bytesRead } = await file.read(chunk, 0, REHASH_BYTES, length);
         if (bytesRead === 0) break;
-        hasher.update(piece.subarray(0, bytesRead));
+        hasher.update(chunk.subarray(0, bytesRead));
         length += bytesRead;
       }
     }
-    return new DiskBlobWriter(digest, path, file, home, hasher, length);
+    return new DiskBlobWriter(digest, path, file, host, hasher, length);
   }
 
   get length(): number {
     return this.#length;
   }
 
-  /** Files grow as they are written; who bounds the store counts what was told. */
+  /** Does nothing: files grow as they are written. `BoundedBlobStore` enforces the quota. */
   async reserve(): Promise<void> {}
 
   async append(chunk: Uint8Array): Promise<void> {
     this.#requireState("open", "append to");
     if (this.#failure) throw this.#failure;
-    let taken = 0;
-    while (taken < chunk.byteLength) {
+    let copied = 0;
+    while (copied < chunk.byteLength) {
       if (this.#buffered === BUFFER_BYTES) {
         if (this.#isWriting) await this.#writing;
         else this.#startWrite();
-        // Assigned by the write that was just awaited, which the compiler cannot see.
+        // The awaited write may have assigned it, which the compiler cannot see.
         const failure = this.#failure as Fault | undefined;
         if (failure) throw failure;
         continue;
       }
       const buffer = (this.#buffer ??= this.#takeSpare());
-      const part = chunk.subarray(taken, taken + BUFFER_BYTES - this.#buffered);
+      const part = chunk.subarray(copied, copied + BUFFER_BYTES - this.#buffered);
       buffer.set(part, this.#buffered);
       this.#hasher.update(part);
       this.#buffered += part.byteLength;
-      taken += part.byteLength;
+      copied += part.byteLength;
     }
     this.#length += chunk.byteLength;
     if (this.#buffered === BUFFER_BYTES && !this.#isWriting) this.#startWrite();
@@ -130,11 +131,11 @@ export class DiskBlobWriter implements BlobWriter {
 
   async read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     if (first < 0 || end < first || end > this.#length) {
-      throw new RangeError(`bytes ${first} to ${end} of a draft of ${this.#length}`);
+      throw new RangeError(`bytes ${first} to ${end} are not in 0 to ${this.#length}`);
     }
     if (this.#state === "committed") return this.#host.readStored(this.digest, first, end);
     if (this.#state === "ended") {
-      throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was given up` });
+      throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was abandoned` });
     }
     this.#activeReads += 1;
     try {
@@ -154,8 +155,8 @@ export class DiskBlobWriter implements BlobWriter {
 
   verify(): boolean {
     if (this.#state === "open") {
-      const agrees = this.#hasher.digest("hex") === digestHex(this.digest);
-      this.#state = agrees ? "verified" : "refused";
+      const isMatch = this.#hasher.digest("hex") === digestHex(this.digest);
+      this.#state = isMatch ? "verified" : "mismatched";
     }
     return this.#state === "verified" || this.#state === "committed";
   }
@@ -165,7 +166,7 @@ export class DiskBlobWriter implements BlobWriter {
     try {
       await this.#waitUntilWritten(this.#length);
       await this.#syncing;
-      // The kernel tells of a write that failed later only once: to the sync that came next.
+      // The kernel reports a write-back error only once, to the next sync: an earlier one may have it.
       if (this.#failure) throw this.#failure;
       await this.#file.datasync();
     } catch (cause) {
@@ -178,10 +179,10 @@ export class DiskBlobWriter implements BlobWriter {
   }
 
   async suspend(): Promise<void> {
-    this.#requireUnfinished("keep");
-    if (this.#state === "refused" || this.#length === 0) return this.discard();
+    this.#requireUnfinished("suspend");
+    if (this.#state === "mismatched" || this.#length === 0) return this.discard();
     this.#state = "ended";
-    // Where the last bytes cannot be written, the file is a shorter beginning and as good.
+    // If the last bytes cannot be written, the partial download is only shorter.
     await this.#waitUntilWritten(this.#length).catch(() => undefined);
     await this.#close();
   }
@@ -198,7 +199,7 @@ export class DiskBlobWriter implements BlobWriter {
     }
   }
 
-  /** Waits until the first `end` bytes are in the file, and has them written where nobody does. */
+  /** Waits until the first `end` bytes are in the file; starts the write where none is in progress. */
   async #waitUntilWritten(end: number): Promise<void> {
     while (this.#writtenBytes < end) {
       if (this.#failure) throw this.#failure;
@@ -211,8 +212,8 @@ export class DiskBlobWriter implements BlobWriter {
     const buffer = this.#buffer;
     if (!buffer) return;
     const bytes = buffer.subarray(0, this.#buffered);
-    // Of all that was appended, which is no more than what this write brings to the file. A draft
-    // that was verified is whole: its hasher has ended, and nobody goes on from it.
+    // The hash of everything that was appended, which is exactly what is in the file after this write.
+    // After `verify` the hasher cannot be copied any more, and no resume point is needed.
     const hasher = this.#state === "open" ? this.#hasher.copy() : undefined;
     this.#buffer = undefined;
     this.#buffered = 0;
@@ -228,14 +229,14 @@ export class DiskBlobWriter implements BlobWriter {
   #startSync(): void {
     if (this.#syncing || this.#failure) return;
     this.#syncedBytes = this.#writtenBytes;
-    const ended = (cause?: unknown): void => {
+    const onSynced = (cause?: unknown): void => {
       if (cause) this.#failure ??= storageFault(`write ${this.#path}`, cause);
       this.#syncing = undefined;
     };
-    this.#syncing = this.#file.datasync().then(() => ended(), ended);
+    this.#syncing = this.#file.datasync().then(() => onSynced(), onSynced);
   }
 
-  /** A buffer that is nobody's: one that is written and filled at once would spoil the content. */
+  /** A buffer that is not being written: filling that one would corrupt the blob. */
   #takeSpare(): Buffer {
     const spare = this.#spare ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
     this.#spare = undefined;
@@ -245,8 +246,8 @@ export class DiskBlobWriter implements BlobWriter {
   async #write(bytes: Buffer): Promise<void> {
     try {
       for (let done = 0; done < bytes.byteLength;) {
-        const rest = bytes.byteLength - done;
-        const { bytesWritten } = await this.#file.write(bytes, done, rest, this.#writtenBytes);
+        const remaining = bytes.byteLength - done;
+        const { bytesWritten } = await this.#file.write(bytes, done, remaining, this.#writtenBytes);
         done += bytesWritten;
         this.#writtenBytes += bytesWritten;
       }
@@ -255,30 +256,30 @@ export class DiskBlobWriter implements BlobWriter {
     }
   }
 
-  /** Closes the file after the last of those who use it: a number that is closed may be another file's next. */
+  /** Closes the file after its last use, since the kernel may give its descriptor to another file at once. */
   async #close(): Promise<void> {
     await this.#writing;
     await this.#syncing;
     if (this.#activeReads > 0) {
-      const unread = Promise.withResolvers<void>();
-      this.#onLastReadDone = unread.resolve;
-      await unread.promise;
+      const lastReadDone = Promise.withResolvers<void>();
+      this.#onLastReadDone = lastReadDone.resolve;
+      await lastReadDone.promise;
     }
     this.#buffer = undefined;
     this.#spare = undefined;
-    // What had to be durable was synced before; a close that fails takes nothing back.
+    // Everything that has to be durable was synced before, so a failed close loses nothing.
     await this.#file.close().catch(() => undefined);
     this.#host.closed(this.digest);
   }
 
-  #requireState(state: State, doing: string): void {
+  #requireState(state: State, action: string): void {
     if (this.#state === state) return;
-    throw new Error(`cannot ${doing} the draft of ${this.digest}: it is ${this.#state}`);
+    throw new Error(`cannot ${action} ${this.digest}: its writer is ${this.#state}`);
   }
 
-  #requireUnfinished(doing: string): void {
+  #requireUnfinished(action: string): void {
     if (this.#state !== "committed" && this.#state !== "ended") return;
-    throw new Error(`cannot ${doing} the draft of ${this.digest}: it is ${this.#state}`);
+    throw new Error(`cannot ${action} ${this.digest}: its writer is ${this.#state}`);
   }
 }
 
@@ -289,9 +290,9 @@ async function readFully(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(end - first);
   for (let done = 0; done < bytes.byteLength;) {
-    const rest = bytes.byteLength - done;
-    const { bytesRead } = await file.read(bytes, done, rest, first + done);
-    if (bytesRead === 0) throw new Error(`it ends at ${first + done}`);
+    const remaining = bytes.byteLength - done;
+    const { bytesRead } = await file.read(bytes, done, remaining, first + done);
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${first + done}`);
     done += bytesRead;
   }
   return bytes;

@@ -4,53 +4,54 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { DiskUsage } from "./disk-usage.ts";
 import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
+import { type PinnedSizes, Reservations } from "./reservations.ts";
 
-/** How much may be kept, in bytes. */
+/** How much disk space the store may use, in bytes. */
 export interface DiskLimits {
-  /** Contents, beginnings of contents, and what is kept beside them. */
+  /** Quota for blobs, partial downloads and metadata together: `storage.maxSize`. */
   readonly maxSize: number;
-  /** What stays free on the disk, whoever fills it. */
+  /** What stays free on the disk, whatever else is stored there: `storage.minFree`. */
   readonly minFree: number;
-}
-
-/** What eviction must not touch. */
-export interface PinnedSizes {
-  readonly sizes: ReadonlyMap<Digest, number>;
-  /** Of all of it together. */
-  readonly bytes: number;
 }
 
 export interface DiskBudgetOptions {
   readonly limits: DiskLimits;
+  /** Measures the disk. */
   readonly disk: () => Promise<DiskUsage>;
   readonly onChange?: DiskFullOptions["onChange"];
-  /** In milliseconds, on a clock that never goes back. */
+  /** A monotonic clock, in milliseconds. */
   readonly clock?: () => number;
-  /** How long who needs room waits for it, in milliseconds. */
+  /** How long a claim waits for eviction, in milliseconds; 2000 by default. */
   readonly timeout?: number;
 }
 
 /**
- * How long a content waits for eviction before it is passed on without being stored, in
- * milliseconds. A store that was given a much lower bound has minutes of eviction before it.
+ * How long a claim waits for eviction before it fails, in milliseconds; the blob is then streamed
+ * without being stored. After `maxSize` was lowered a lot, eviction takes minutes.
  */
 const EVICTION_TIMEOUT = 2000;
 
-/** How long a measurement of the disk's free space is believed, in milliseconds. */
+/** How long a measurement of the disk's free space is used, in milliseconds. */
 const MEASURE_INTERVAL = 500;
-/** How long nothing is evicted ahead after there was nothing that may go, in milliseconds. */
+/** How long no eviction starts ahead of need after one found nothing to evict, in milliseconds. */
 const EVICTION_BACK_OFF = 1000;
-/** What has to be free again before a full disk is believed to be so no more: this, or a quarter of it. */
+/** A full disk counts as recovered when this much is free, in bytes, or a quarter of a smaller disk. */
 const SPACE_TO_RECOVER = 256 * 1024 * 1024;
-/** Where nobody waits, an eviction leaves others this part of the time at least. */
+/** The least slack while no claim waits. */
 const MIN_SLACK = 0.5;
-/** Part of the bound that is left after an eviction, and the part at which the next one begins. */
+/** Watermarks, as parts of `maxSize`: eviction begins above the high one and stops at the low one. */
 export const LOW_WATER = 0.95;
 const HIGH_WATER = 0.98;
 
 /**
- * How much is stored, and whether more may be. Whoever writes takes room first: the bound then
- * holds at every moment, and not only after the next clean-up.
+ * Accounts for the disk space of the store, in bytes, and enforces its limits. Space is claimed
+ * before it is written, so the limits hold at every moment, and not only after the next eviction.
+ *
+ * A blob passes through these steps:
+ * - `reserve` checks that all of it can fit, once its size is known (admission control);
+ * - `claim` takes space for its next bytes, and waits for eviction if needed (backpressure);
+ * - `commit` turns claimed space into space of a stored blob, or `release` returns it;
+ * - `cancelReservation` ends the reservation in either case.
  */
 export class DiskBudget {
   readonly limits: DiskLimits;
@@ -61,19 +62,17 @@ export class DiskBudget {
   #blobBytes = 0;
   #churn = 0;
   #partialBytes = 0;
-  #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
-  /** Sizes of contents on their way in. As many as are filled at once. */
-  readonly #reservations = new Map<Digest, number>();
+  readonly #reservations = new Reservations();
   #metadataBytes = 0;
-  /** Free on the disk when it was last measured, less what was taken since. */
+  /** Free space when the disk was last measured, less what was claimed since. */
   #free = Infinity;
   #measuredAt = -Infinity;
   #evict: () => Promise<number> = async () => 0;
-  /** Until then, nothing would go that may. */
+  /** Until then, no eviction starts ahead of need: the last one found nothing to evict. */
   #backOffUntil = -Infinity;
-  /** What those wait for who wait for room. */
+  /** The sum of all claims that wait for space. */
   #waitingBytes = 0;
-  /** Resolves once somebody has given room. */
+  /** Resolves when space is released. */
   #released = Promise.withResolvers<void>();
 
   constructor(options: DiskBudgetOptions) {
@@ -85,72 +84,76 @@ export class DiskBudget {
     this.#timeout = options.timeout ?? EVICTION_TIMEOUT;
   }
 
-  /** Bytes of complete contents. */
+  /** Bytes of stored blobs. */
   get blobBytes(): number {
     return this.#blobBytes;
   }
 
-  /** Bytes of contents that came or went since the start: a count meanwhile may be wrong by these. */
+  /** Bytes stored or removed since the start. A count that runs meanwhile may be off by the increase. */
   get churn(): number {
     return this.#churn;
   }
 
-  /** Bytes of contents on their way in, and of beginnings that are kept for later. */
+  /** Bytes of partial downloads, in progress or suspended, including space that is only claimed. */
   get partialBytes(): number {
     return this.#partialBytes;
   }
 
-  /** Bytes of facts and the index, when they were last measured. */
+  /** Bytes of the metadata database and the sidecar files, when they were last measured. */
   get metadataBytes(): number {
     return this.#metadataBytes;
   }
 
+  /** Bytes that count towards `maxSize`. */
   get used(): number {
     return this.#blobBytes + this.#partialBytes + this.#metadataBytes;
   }
 
-  /** Bytes that have to go until eviction may rest; 0 or less where nothing has to. */
+  /** How many bytes eviction has to free until it may stop; 0 or less where there is nothing to do. */
   excess(): number {
     const { maxSize, minFree } = this.limits;
-    // A little more than what is wanted free, so that it does not begin again at once.
-    const wanted = minFree === 0 ? 0 : minFree + (1 - LOW_WATER) * Math.min(maxSize, minFree);
+    // A little more than minFree, so that the next eviction does not begin at once.
+    const targetFree = minFree === 0 ? 0 : minFree + (1 - LOW_WATER) * Math.min(maxSize, minFree);
     return Math.max(
       this.used - LOW_WATER * maxSize,
       this.used + this.#waitingBytes - maxSize,
-      wanted - this.#free,
+      targetFree - this.#free,
       minFree + this.#waitingBytes - this.#free,
     );
   }
 
-  /** Whether it is time to evict, which is before anybody has to wait for it. */
+  /** Whether eviction should begin, which is before a claim has to wait for it. */
   isTight(): boolean {
     const { maxSize, minFree } = this.limits;
     return this.used > HIGH_WATER * maxSize || this.#free < minFree;
   }
 
-  /** How much of the time until somebody has to wait for eviction is left: from 1 down to 0.5; 0 where somebody does. */
+  /**
+   * What part of its full pause eviction may take between two steps: from 1 (no hurry) down to 0.5
+   * as usage comes closer to the limits, and 0 while a claim waits for space.
+   */
   slack(): number {
     if (this.#waitingBytes > 0) return 0;
     const { maxSize, minFree } = this.limits;
-    const inBound = (maxSize - this.used) / ((1 - HIGH_WATER) * maxSize);
+    const inQuota = (maxSize - this.used) / ((1 - HIGH_WATER) * maxSize);
     const onDisk = (this.#free - minFree) / ((1 - LOW_WATER) * Math.min(maxSize, minFree));
-    return Math.max(MIN_SLACK, Math.min(1, inBound, minFree === 0 ? 1 : onDisk));
+    return Math.max(MIN_SLACK, Math.min(1, inQuota, minFree === 0 ? 1 : onDisk));
   }
 
-  /** Who makes room, and tells how many bytes went; it is asked again while it brings any. */
+  /**
+   * Sets the function that evicts blobs and resolves to how many bytes it freed. It is called again
+   * while it frees any and a claim waits; concurrent calls must be collapsed by it.
+   */
   setEvictor(evict: () => Promise<number>): void {
     this.#evict = evict;
   }
 
-  /**
-   * Complete contents as somebody has counted them, in place of what was added up.
-   *
-   * @param doubt bytes by which the count may be wrong: what was added up stays as far as it explains it
-   */
-  recount(held: number, doubt = 0): void {
-    this.#blobBytes = Math.min(held + doubt, Math.max(held - doubt, this.#blobBytes));
+  /** Moves `blobBytes` to within `tolerance` bytes of a count, which concurrent changes may put off. */
+  recount(counted: number, tolerance = 0): void {
+    this.#blobBytes = Math.min(counted + tolerance, Math.max(counted - tolerance, this.#blobBytes));
   }
 
+  /** Accounts for stored blobs that were added (positive) or removed (negative) outside a download. */
   changeBlobBytes(bytes: number): void {
     this.#blobBytes = Math.max(0, this.#blobBytes + bytes);
     this.#churn += Math.abs(bytes);
@@ -159,28 +162,32 @@ export class DiskBudget {
     this.#wakeWaiting();
   }
 
-  /** A content became complete: what a draft took is now held. */
+  /** Turns claimed space into space of a stored blob. */
   commit(bytes: number): void {
     this.#partialBytes -= bytes;
     this.#blobBytes += bytes;
     this.#churn += bytes;
   }
 
+  /** Returns claimed space, and that of a partial download which was removed. */
   release(bytes: number): void {
     this.#partialBytes -= bytes;
     this.#free += bytes;
     this.#wakeWaiting();
   }
 
-  /** Counts a beginning that is on the disk already. */
+  /**
+   * Accounts for bytes of a partial download that are on the disk already, without claiming space for
+   * them. Negative where the file turned out to be shorter than was accounted for.
+   */
   accountPartial(bytes: number): void {
     this.#partialBytes += bytes;
   }
 
   /**
-   * Takes room for bytes that are about to be written, and waits for eviction where there is none.
+   * Claims space for bytes that are about to be written, and waits for eviction where there is none.
    *
-   * @throws Fault of kind `storage` where eviction cannot make enough, or not soon
+   * @throws Fault of kind `no-space` where eviction cannot free enough, or not within the timeout
    */
   async claim(bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
@@ -191,7 +198,7 @@ export class DiskBudget {
 
   async #evictAhead(): Promise<void> {
     const freed = await this.#evict().catch(() => 0);
-    // Where nearly all is pinned, all of it would be looked through for each piece that comes.
+    // Where nearly everything is pinned, each claim would otherwise scan all of it in vain.
     if (freed === 0) this.#backOffUntil = this.#clock() + EVICTION_BACK_OFF;
   }
 
@@ -200,28 +207,28 @@ export class DiskBudget {
     this.#free -= bytes;
   }
 
-  /** Claims it in the turn in which it is there: the next who waits may be told of the same room. */
+  /** Charges in the same turn in which the bytes fit, since other claims are woken for that space too. */
   async #claimAfterEviction(bytes: number): Promise<void> {
-    const over = new AbortController();
-    const { signal } = over;
-    const late = setTimeout(this.#timeout, "late", { signal }).catch(() => "over");
+    const done = new AbortController();
+    const { signal } = done;
+    const timeout = setTimeout(this.#timeout, "timeout", { signal }).catch(() => "done");
     this.#waitingBytes += bytes;
     try {
       for (;;) {
-        // Who needs a little room does not wait until eviction has made all that it is to make.
-        const freed = await Promise.race([this.#evict(), this.#released.promise, late]);
+        // A claim of little space does not wait until eviction has freed all that it has to free.
+        const freed = await Promise.race([this.#evict(), this.#released.promise, timeout]);
         if (this.#fits(bytes)) return this.#charge(bytes);
         if (freed === 0) throw this.#limitFault(bytes);
-        if (freed === "late") throw this.#timeoutFault(bytes);
+        if (freed === "timeout") throw this.#timeoutFault(bytes);
       }
     } finally {
       this.#waitingBytes -= bytes;
-      over.abort();
+      done.abort();
     }
   }
 
   #timeoutFault(bytes: number): Fault {
-    const reason = `in ${this.#timeout / 1000} s, eviction made no room for ${formatSize(bytes)}; it goes on`;
+    const reason = `eviction did not free ${formatSize(bytes)} within ${this.#timeout / 1000} s; it continues`;
     return new Fault({ kind: "no-space", reason });
   }
 
@@ -232,61 +239,58 @@ export class DiskBudget {
   }
 
   /**
-   * Makes sure that there can be room for all of a content, beside what is pinned and what else is
-   * on its way in. It is made as the content comes.
+   * Checks that all of a blob can fit beside the pinned blobs and the other downloads in progress,
+   * and remembers its size until `cancelReservation`. It takes no space: `claim` does.
    *
-   * @throws Fault of kind `storage` where there cannot be, whatever is evicted
+   * @throws Fault of kind `no-space` where the blob cannot fit, whatever is evicted
    */
   async reserve(digest: Digest, bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
     const { maxSize, minFree } = this.limits;
     this.#reservations.delete(digest);
-    // What is pinned has its room already.
-    let promised = this.#pinned.sizes.has(digest) ? 0 : bytes;
-    for (const [other, size] of this.#reservations) {
-      if (!this.#pinned.sizes.has(other)) promised += size;
-    }
-    // Whether some of it is pinned shows when it is to go: not all that is pinned is here.
-    if (promised > this.#free + this.used - this.#metadataBytes - minFree) throw this.#diskFault();
-    if (promised > maxSize - this.#pinned.bytes - this.#metadataBytes)
+    const needed = this.#reservations.unpinnedBytesWith(digest, bytes);
+    // Pinned blobs are not subtracted here, since not all of them are stored: if those that are leave
+    // too little space, the claim fails.
+    if (needed > this.#free + this.used - this.#metadataBytes - minFree) throw this.#diskFault();
+    if (needed > maxSize - this.#reservations.pinnedBytes - this.#metadataBytes)
       throw this.#limitFault(bytes);
     this.#reservations.set(digest, bytes);
   }
 
-  /** A content is no longer on its way in. */
+  /** Ends a reservation: the download of the blob has ended. Does nothing where there is none. */
   cancelReservation(digest: Digest): void {
     this.#reservations.delete(digest);
   }
 
-  setPinned(pins: PinnedSizes): void {
-    this.#pinned = pins;
+  /** Replaces the pinned blobs, which leave less space for others. */
+  setPinned(pinned: PinnedSizes): void {
+    this.#reservations.setPinned(pinned);
   }
 
-  /** Asks the disk, and finds out by itself that there is room again. */
+  /** Measures the disk, and ends the disk-full state where enough is free again. */
   async measure(): Promise<void> {
     this.#measuredAt = this.#clock();
-    const { free, size, metadata: beside = 0 } = await this.#disk();
+    const { free, size, metadata = 0 } = await this.#disk();
     this.#free = free;
-    this.#metadataBytes = beside;
-    const room = free - this.limits.minFree;
-    const isEnough = room > Math.min(SPACE_TO_RECOVER, size / 4);
+    this.#metadataBytes = metadata;
+    const available = free - this.limits.minFree;
+    const isEnough = available > Math.min(SPACE_TO_RECOVER, size / 4);
     if (isEnough) this.fullState.recover();
   }
 
   #limitFault(bytes: number): Fault {
     if (this.#free - bytes < this.limits.minFree) return this.#diskFault();
-    // The bound was set by somebody, and concerns this content alone: smaller ones are still stored.
-    const coming = this.#reservations.values().reduce((sum, size) => sum + size, 0);
-    const of = [`${formatSize(this.#pinned.bytes)} of it are pinned`];
-    if (coming > 0) of.push(`${formatSize(coming)} are for what is on its way in`);
-    const reason = `${formatSize(bytes)} do not fit: ${formatSize(this.limits.maxSize)} may be stored, ${of.join(", ")}`;
+    // Not a full disk: the limit is configured, and smaller blobs can still be stored.
+    const maxSize = formatSize(this.limits.maxSize);
+    const reason = `${formatSize(bytes)} does not fit: storage.maxSize is ${maxSize}, of which ${this.#reservations.describe()}`;
     return new Fault({ kind: "no-space", reason });
   }
 
   #diskFault(): Fault {
     const free = formatSize(Math.max(0, this.#free));
-    const left = `${free} free, and ${formatSize(this.limits.minFree)} are to stay free`;
-    return this.fullState.markFull(`the disk has ${left}; nothing is left to evict`);
+    const minFree = formatSize(this.limits.minFree);
+    const reason = `the disk has ${free} free, and storage.minFree is ${minFree}; nothing is left to evict`;
+    return this.fullState.markFull(reason);
   }
 
   #fits(bytes: number): boolean {

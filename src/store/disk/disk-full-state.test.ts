@@ -8,8 +8,8 @@ import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
 import { DiskBudget } from "./disk-budget.ts";
 
-describe("a disk that is full", () => {
-  test("is told of once, and tried again after a while", async () => {
+describe("DiskFullState", () => {
+  test("reports a full disk once, and retries with exponential back-off", async () => {
     let [now, free] = [0, 1000];
     const changes: boolean[] = [];
     const budget = new DiskBudget({
@@ -33,7 +33,7 @@ describe("a disk that is full", () => {
     await budget.measure();
     expect(changes).toEqual([true, false]);
     await storeBytes(store, sampleBytes(5000, 6));
-    // Full again soon after: it is given longer before it is believed in again.
+    // Full again soon after it recovered: the back-off doubles.
     budget.fullState.markFull("again");
     now = 6000;
     await budget.measure();
@@ -43,7 +43,7 @@ describe("a disk that is full", () => {
     expect(changes).toEqual([true, false, true, false]);
   });
 
-  test("is full no more once it has taken contents for a minute, however little is free", async () => {
+  test("recovers once blobs were stored for a minute, however little is free", async () => {
     let now = 0;
     const budget = new DiskBudget({
       limits: { maxSize: 1e12, minFree: 500 },
@@ -64,20 +64,20 @@ describe("a disk that is full", () => {
     expect(budget.fullState.isFull).toBe(false);
   });
 
-  test.each(["ENOSPC", "EDQUOT", "EROFS"])("%s is such a disk", async (code) => {
-    const fullness = new DiskFullState({ onChange: () => {}, clock: () => 0 });
-    fullness.recordFailure(
+  test.each(["ENOSPC", "EDQUOT", "EROFS"])("%s marks the disk as full", async (code) => {
+    const state = new DiskFullState({ onChange: () => {}, clock: () => 0 });
+    state.recordFailure(
       new Fault(
         { kind: "storage", reason: "x" },
         { cause: Object.assign(new Error("x"), { code }) },
       ),
     );
-    expect(fullness.isFull).toBe(true);
+    expect(state.isFull).toBe(true);
   });
 
-  test("too many open files are no full disk", () => {
-    const fullness = new DiskFullState({ onChange: () => {}, clock: () => 0 });
-    fullness.recordFailure(Object.assign(new Error("x"), { code: "EMFILE" }));
-    expect(fullness.isFull).toBe(false);
+  test("EMFILE does not mark the disk as full", () => {
+    const state = new DiskFullState({ onChange: () => {}, clock: () => 0 });
+    state.recordFailure(Object.assign(new Error("x"), { code: "EMFILE" }));
+    expect(state.isFull).toBe(false);
   });
 });

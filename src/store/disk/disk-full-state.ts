@@ -1,11 +1,12 @@
 import { Fault } from "../../oci/fault.ts";
 import { systemCode } from "../storage-fault.ts";
 
-/** How long nothing is stored after the disk was found full, before it is tried again, in milliseconds. */
+/** How long nothing is stored after the disk was found full, in milliseconds; then it is retried. */
 const RETRY_AFTER = 2000;
+/** The most that `RETRY_AFTER` is doubled to, in milliseconds, for a disk that is full again and again. */
 const MAX_RETRY_AFTER = 60_000;
 
-/** What the system says where nothing at all can be written. */
+/** Error codes after which nothing at all can be written. */
 const FULL_CODES: ReadonlySet<string> = new Set([
   "ENOSPC",
   "EDQUOT",
@@ -15,13 +16,16 @@ const FULL_CODES: ReadonlySet<string> = new Set([
 ]);
 
 export interface DiskFullOptions {
-  /** Told once when nothing can be stored any more, and once when it can again. */
+  /** Called once when nothing can be stored any more, and once when it can again. */
   readonly onChange: (state: { readonly isFull: boolean; readonly reason: string }) => void;
-  /** In milliseconds, on a clock that never goes back. */
+  /** A monotonic clock, in milliseconds. */
   readonly clock: () => number;
 }
 
-/** Whether a disk takes nothing at all, and when it is worth another try. */
+/**
+ * Whether the disk is full (or read-only, or failing), so that nothing at all can be stored, and when
+ * storing is retried: a circuit breaker with exponential back-off, from 2 s up to 60 s.
+ */
 export class DiskFullState {
   readonly #onChange: DiskFullOptions["onChange"];
   readonly #clock: () => number;
@@ -39,43 +43,44 @@ export class DiskFullState {
     return this.#since !== undefined;
   }
 
-  /** Empty where something can be stored. */
+  /** Why nothing can be stored; empty while `isFull` is false. */
   get reason(): string {
     return this.isFull ? this.#reason : "";
   }
 
+  /** Whether a write may be attempted: the disk is not full, or its back-off is over. */
   shouldRetry(): boolean {
     return this.#since === undefined || this.#clock() - this.#since > this.#retryAfter;
   }
 
-  /** Takes note of a write that failed; a disk that others filled counts as one that is full. */
+  /** Records a write that failed; errors that concern a single blob only are ignored. */
   recordFailure(error: unknown): void {
     const cause = error instanceof Fault ? error.cause : error;
     const code = systemCode(cause) ?? "";
     if (FULL_CODES.has(code)) this.markFull(error instanceof Error ? error.message : code);
   }
 
-  /** Nothing can be stored for now. Returns what to fail with. */
+  /** Opens the circuit: nothing can be stored for now. Returns the `no-space` Fault to fail with. */
   markFull(reason: string): Fault {
     const now = this.#clock();
     const isNew = this.#since === undefined;
     this.#since = now;
     this.#reason = reason;
     if (isNew) {
-      // A disk that fails again at once is tried less and less often, and not told of each time.
-      const isAgain = now - this.#recoveredAt < MAX_RETRY_AFTER;
-      this.#retryAfter = isAgain ? Math.min(MAX_RETRY_AFTER, this.#retryAfter * 2) : RETRY_AFTER;
+      // A disk that is full again soon is retried less often, so that `onChange` is not called each time.
+      const isRelapse = now - this.#recoveredAt < MAX_RETRY_AFTER;
+      this.#retryAfter = isRelapse ? Math.min(MAX_RETRY_AFTER, this.#retryAfter * 2) : RETRY_AFTER;
     }
     if (isNew) this.#onChange({ isFull: true, reason });
     return new Fault({ kind: "no-space", reason });
   }
 
-  /** Something was stored. A disk that has refused nothing for a while is full no more. */
+  /** Records a blob that was stored. A disk on which no write failed for 60 s counts as recovered. */
   recordSuccess(): void {
     if (this.#since !== undefined && this.#clock() - this.#since > MAX_RETRY_AFTER) this.recover();
   }
 
-  /** There is room again. */
+  /** Closes the circuit, if the back-off is over: space was found free again. */
   recover(): void {
     if (!this.isFull || !this.shouldRetry()) return;
     this.#since = undefined;

@@ -1,33 +1,35 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 
-/** Something else holds the lock. */
+/** Another process, or another part of this one, holds the lock. */
 export class LockedError extends Error {
   override readonly name = "LockedError";
 
   constructor(
     path: string,
-    /** The holder's process id as it wrote it down, where it could be read. */
+    /** The holder's process id, where it could be read from the file beside the lock. */
     readonly holder: number | undefined,
     options: ErrorOptions,
   ) {
     super(
-      `${path} is held by ${holder === undefined ? "another process" : `process ${holder}`}`,
+      `${path} is locked by ${holder === undefined ? "another process" : `process ${holder}`}`,
       options,
     );
   }
 }
 
 export interface Lock {
+  /** Releases the lock; does nothing the second time. */
   release(): void;
 }
 
 /**
- * Takes a lock that one process can have, for as long as it lives: the kernel frees it with the
- * process, however that ends. Bun has no flock(2), so it is the exclusive lock of an empty SQLite
- * file.
+ * Acquires an advisory lock that one process at a time can hold. The kernel releases it when the
+ * process ends, in whatever way. Bun has no flock(2), so the lock is the exclusive lock of an empty
+ * SQLite file.
  *
- * @throws LockedError
+ * @throws LockedError where it is held already
+ * @throws SQLiteError where the file cannot be opened
  */
 export function acquireLock(path: string): Lock {
   const pidPath = `${path}.pid`;
@@ -35,10 +37,10 @@ export function acquireLock(path: string): Lock {
   try {
     database.run("PRAGMA busy_timeout = 0");
     database.run("PRAGMA locking_mode = EXCLUSIVE");
-    // Nothing is ever written to the file, so it needs no journal beside it (OFF is not granted).
+    // Nothing is ever written to the file, so it needs no journal file (SQLite does not accept OFF).
     database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
-    // In a file of its own: to close the lock file after reading it would free the lock (fcntl(2)).
+    // In a separate file: closing the lock file after reading it would release the lock (fcntl(2)).
     writeFileSync(pidPath, `${process.pid}\n`, { mode: 0o600 });
   } catch (cause) {
     database.close();
@@ -47,13 +49,13 @@ export function acquireLock(path: string): Lock {
     }
     throw cause;
   }
-  let held = true;
+  let isHeld = true;
   return {
     release: () => {
-      if (!held) return;
-      held = false;
-      // Before the lock is free: afterwards it may be the next holder's. The lock's own file stays,
-      // since a process may wait at it that is about to lock it.
+      if (!isHeld) return;
+      isHeld = false;
+      // Before the lock is released: afterwards it may be the next holder's file. The lock file itself
+      // stays, since another process may have opened it to lock it.
       rmSync(pidPath, { force: true });
       database.close();
     },

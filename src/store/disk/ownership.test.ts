@@ -5,20 +5,20 @@ import { tempDir } from "../../../test/harness/places.ts";
 import { openDataDirectory } from "./data-directory.ts";
 
 test.skipIf(process.getuid?.() !== 0)(
-  "what root makes in another user's directory is that user's afterwards",
+  "files that root created in another user's data directory belong to that user after it was closed",
   async () => {
     await using folder = await tempDir("owned");
     const data = folder.file("data");
     await mkdir(data);
     await lchown(data, 4321, 4322);
-    const others = folder.file("registry");
-    await writeFile(others, "adopted", { mode: 0o644 });
+    const foreign = folder.file("registry");
+    await writeFile(foreign, "adopted", { mode: 0o644 });
 
     const directory = await openDataDirectory(data);
     await mkdir(path.join(data, "blobs/sha256"), { recursive: true, mode: 0o700 });
     await writeFile(path.join(data, "blobs/sha256/own"), "copied", { mode: 0o600 });
-    await link(others, path.join(data, "blobs/sha256/shared"));
-    await symlink(others, path.join(data, "elsewhere"));
+    await link(foreign, path.join(data, "blobs/sha256/shared"));
+    await symlink(foreign, path.join(data, "elsewhere"));
     await directory.close();
 
     const ownerOf = async (name: string): Promise<string> => {

@@ -1,9 +1,8 @@
-import type { Digest } from "../../oci/digest.ts";
-import { digestAlgorithm, digestOf, newHasher } from "../../oci/digest.ts";
+import { type Digest, digestAlgorithm, digestOf, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
 
-/** A store that forgets everything with its process: for tests of the floors above. */
+/** A `BlobStore` in memory, for the tests of other modules. */
 export class MemoryBlobStore implements BlobStore {
   readonly #stored = new Map<Digest, { readonly bytes: Blob; readonly storedAt: number }>();
   readonly #partials = new Map<Digest, Uint8Array<ArrayBuffer>>();
@@ -15,13 +14,13 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async writer(digest: Digest): Promise<BlobWriter> {
-    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a draft`);
+    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a writer`);
     this.#openWriters.add(digest);
-    const kept = this.#partials.get(digest);
+    const partial = this.#partials.get(digest);
     this.#partials.delete(digest);
-    return new MemoryBlobWriter(digest, kept ?? new Uint8Array(), (outcome, bytes) => {
+    return new MemoryBlobWriter(digest, partial ?? new Uint8Array(), (outcome, bytes) => {
       this.#openWriters.delete(digest);
-      if (outcome === "keep") this.#partials.set(digest, bytes);
+      if (outcome === "suspend") this.#partials.set(digest, bytes);
       if (outcome === "commit") {
         this.#stored.set(digest, { bytes: new Blob([bytes]), storedAt: Date.now() });
       }
@@ -55,7 +54,7 @@ export class MemoryBlobStore implements BlobStore {
   }
 }
 
-type Outcome = "commit" | "keep" | "discard";
+type Outcome = "commit" | "suspend" | "discard";
 
 class MemoryBlobWriter implements BlobWriter {
   readonly digest: Digest;
@@ -83,7 +82,7 @@ class MemoryBlobWriter implements BlobWriter {
   async append(chunk: Uint8Array): Promise<void> {
     this.#requireUnfinished("append to");
     if (this.#isVerified !== undefined) {
-      throw new Error(`cannot append to the draft of ${this.digest}: it was verified`);
+      throw new Error(`cannot append to ${this.digest}: its writer is verified`);
     }
     const longer = new Uint8Array(this.#bytes.byteLength + chunk.byteLength);
     longer.set(this.#bytes);
@@ -93,10 +92,10 @@ class MemoryBlobWriter implements BlobWriter {
 
   async read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     if (first < 0 || end < first || end > this.length) {
-      throw new RangeError(`bytes ${first} to ${end} of a draft of ${this.length}`);
+      throw new RangeError(`bytes ${first} to ${end} are not in 0 to ${this.length}`);
     }
-    if (this.#outcome === "keep" || this.#outcome === "discard") {
-      throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was given up` });
+    if (this.#outcome === "suspend" || this.#outcome === "discard") {
+      throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was abandoned` });
     }
     return this.#bytes.slice(first, end);
   }
@@ -112,14 +111,14 @@ class MemoryBlobWriter implements BlobWriter {
 
   async commit(): Promise<StoredBlob> {
     this.#requireUnfinished("commit");
-    if (!this.#isVerified) throw new Error(`cannot commit the draft of ${this.digest}: unverified`);
+    if (!this.#isVerified) throw new Error(`cannot commit ${this.digest}: it is not verified`);
     this.#finish("commit");
     return { digest: this.digest, size: this.length, bytes: new Blob([this.#bytes]) };
   }
 
   async suspend(): Promise<void> {
-    this.#requireUnfinished("keep");
-    this.#finish(this.#isVerified === false || this.length === 0 ? "discard" : "keep");
+    this.#requireUnfinished("suspend");
+    this.#finish(this.#isVerified === false || this.length === 0 ? "discard" : "suspend");
   }
 
   async discard(): Promise<void> {
@@ -132,8 +131,8 @@ class MemoryBlobWriter implements BlobWriter {
     this.#onEnd(outcome, this.#bytes);
   }
 
-  #requireUnfinished(doing: string): void {
+  #requireUnfinished(action: string): void {
     if (this.#outcome === undefined) return;
-    throw new Error(`cannot ${doing} the draft of ${this.digest}: it has ended`);
+    throw new Error(`cannot ${action} ${this.digest}: its writer has ended`);
   }
 }
