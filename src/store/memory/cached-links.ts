@@ -3,37 +3,37 @@ import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 
-/** About 8 MB of memory when full. */
+/** How many links the cache holds at most: about 8 MB of memory. */
 const MAX_ENTRIES = 16_384;
 
 /**
- * Links that were asked for a moment ago, in front of an index that this process alone writes to: a
- * question to the database costs more than all the rest of a small answer.
+ * An LRU cache of links in front of a metadata database to which only this process writes. A database
+ * query costs more than all the rest of a small response.
  *
- * What is not there is not remembered, or anybody could fill the memory with it.
+ * Missing links are not cached: a client could fill the cache with requests for them.
  */
 export class CachedLinks implements Links {
   readonly #links: Links;
   readonly #cache: LRUCache<string, Link>;
   #writes = 0;
 
-  constructor(links: Links, remembered: number = MAX_ENTRIES) {
+  constructor(links: Links, maxEntries: number = MAX_ENTRIES) {
     this.#links = links;
-    this.#cache = new LRUCache({ max: remembered });
+    this.#cache = new LRUCache({ max: maxEntries });
   }
 
-  /** Grows with every write, before and after it. */
+  /** Grows with each write. */
   get revision(): number {
     return this.#writes;
   }
 
   async get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined> {
     const key = keyOf(repo, digest);
-    const known = this.#cache.get(key);
-    if (known) return known;
+    const cached = this.#cache.get(key);
+    if (cached) return cached;
     const writes = this.#writes;
     const link = await this.#links.get(repo, digest);
-    // An answer that a write has overtaken may be the fact of before.
+    // If a write began or ended meanwhile, this may be the link from before it.
     if (link && writes === this.#writes) this.#cache.set(key, link);
     return link;
   }
@@ -44,14 +44,14 @@ export class CachedLinks implements Links {
       await this.#links.add(repo, links);
     } finally {
       this.#writes += 1;
-      // Not remembered as they are: one without a size leaves the size that was known.
+      // Not cached as given: a link without a size leaves the recorded size as it is.
       for (const { digest } of links) this.#cache.delete(keyOf(repo, digest));
     }
   }
 
   async remove(repo: RepositoryRef, digest: Digest): Promise<void> {
     this.#writes += 1;
-    // At once: from here on nobody is to see it, whenever the database is done.
+    // Access ends at once, not only when the database has finished.
     this.#cache.delete(keyOf(repo, digest));
     try {
       await this.#links.remove(repo, digest);
@@ -104,7 +104,7 @@ export class CachedLinks implements Links {
   }
 }
 
-/** Neither a registry's name nor a digest can hold what separates them here. */
+/** Unambiguous: neither names nor digests contain the separators. */
 function keyOf({ upstream, repository }: RepositoryRef, digest: Digest): string {
   return `${upstream}/${repository}@${digest}`;
 }

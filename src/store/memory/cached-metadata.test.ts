@@ -14,51 +14,51 @@ beforeEach(async () => {
 });
 afterEach(() => metadata.close());
 
-/** Links whose answers wait for `release`, as those of a database that is busy. */
-function slowLinks(): { links: CachedLinks; asked: () => number; release: () => void } {
-  let asked = 0;
+/** Links whose queries wait for `release`, as in a busy database, and how many queries there were. */
+function slowLinks(): { links: CachedLinks; queries: () => number; release: () => void } {
+  let queries = 0;
   const gate = Promise.withResolvers<void>();
   const slow = Object.create(metadata.links, {
     get: {
       value: async (
-        ...question: Parameters<typeof metadata.links.get>
+        ...parameters: Parameters<typeof metadata.links.get>
       ): Promise<Link | undefined> => {
-        asked += 1;
-        const answer = await metadata.links.get(...question);
+        queries += 1;
+        const link = await metadata.links.get(...parameters);
         await gate.promise;
-        return answer;
+        return link;
       },
     },
-    // Called on the object below, whose private fields this one has not.
+    // Bound to the object below, since this one does not have its private fields.
     add: { value: metadata.links.add.bind(metadata.links) },
     remove: { value: metadata.links.remove.bind(metadata.links) },
   });
-  return { links: new CachedLinks(slow), asked: () => asked, release: gate.resolve };
+  return { links: new CachedLinks(slow), queries: () => queries, release: gate.resolve };
 }
 
-test("a link is asked for once, and again after it was written", async () => {
+test("a link is queried once, and again after it was written", async () => {
   await metadata.links.add(nginx, [{ digest: one, size: 7 }]);
-  const { links, asked, release } = slowLinks();
+  const { links, queries, release } = slowLinks();
   release();
   for (let turn = 0; turn < 3; turn += 1) {
     expect(await links.get(nginx, one)).toEqual({ digest: one, size: 7 });
   }
-  expect(asked()).toBe(1);
+  expect(queries()).toBe(1);
   await links.add(nginx, [{ digest: one, size: 8 }, { digest: two }]);
   expect(await links.get(nginx, one)).toEqual({ digest: one, size: 8 });
-  expect(asked()).toBe(2);
+  expect(queries()).toBe(2);
   expect(await links.get(repositoryRef("ghcr.io", "library/nginx"), one)).toBeUndefined();
 });
 
-test("what is missing is not remembered", async () => {
-  const { links, asked, release } = slowLinks();
+test("a missing link is not cached", async () => {
+  const { links, queries, release } = slowLinks();
   release();
   expect(await links.get(nginx, one)).toBeUndefined();
   expect(await links.get(nginx, one)).toBeUndefined();
-  expect(asked()).toBe(2);
+  expect(queries()).toBe(2);
 });
 
-test("an answer that a removal has overtaken is not remembered", async () => {
+test("a link that is removed during its query is not cached", async () => {
   await metadata.links.add(nginx, [{ digest: one }]);
   const { links, release } = slowLinks();
   const before = links.get(nginx, one);
@@ -68,17 +68,17 @@ test("an answer that a removal has overtaken is not remembered", async () => {
   expect(await links.get(nginx, one)).toBeUndefined();
 });
 
-test("a tag is what was last written, also where an answer was on its way", async () => {
+test("a tag has its latest record, also when it is written during a query", async () => {
   const gate = Promise.withResolvers<void>();
-  let asked = 0;
+  let queries = 0;
   const tags = new CachedTags(
     Object.create(metadata.tags, {
       get: {
-        value: async (...question: Parameters<typeof metadata.tags.get>) => {
-          asked += 1;
-          const answer: TagRecord | undefined = await metadata.tags.get(...question);
+        value: async (...parameters: Parameters<typeof metadata.tags.get>) => {
+          queries += 1;
+          const record: TagRecord | undefined = await metadata.tags.get(...parameters);
           await gate.promise;
-          return answer;
+          return record;
         },
       },
       put: { value: metadata.tags.put.bind(metadata.tags) },
@@ -93,7 +93,7 @@ test("a tag is what was last written, also where an answer was on its way", asyn
   for (let turn = 0; turn < 3; turn += 1) {
     expect(await tags.get(nginx, tag("1"))).toEqual({ digest: two, checkedAt: 2 });
   }
-  expect(asked).toBe(2);
+  expect(queries).toBe(2);
   await tags.remove(nginx, tag("1"));
   expect(await tags.get(nginx, tag("1"))).toBeUndefined();
 });

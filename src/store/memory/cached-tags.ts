@@ -2,32 +2,32 @@ import { LRUCache } from "lru-cache";
 import type { Tag } from "../../oci/names.ts";
 import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
 
-/** About 2 MB of memory when full. */
+/** How many records the cache holds at most: about 2 MB of memory. */
 const MAX_ENTRIES = 4096;
 
-/** Tags that were asked for a moment ago, as `RememberedLinks` has links. */
+/** An LRU cache of tag records, as `CachedLinks` is one of links. */
 export class CachedTags implements Tags {
   readonly #tags: Tags;
   readonly #cache: LRUCache<string, TagRecord>;
   #writes = 0;
 
-  constructor(tags: Tags, remembered: number = MAX_ENTRIES) {
+  constructor(tags: Tags, maxEntries: number = MAX_ENTRIES) {
     this.#tags = tags;
-    this.#cache = new LRUCache({ max: remembered });
+    this.#cache = new LRUCache({ max: maxEntries });
   }
 
-  /** Grows with every write, before and after it. */
+  /** Grows with each write, when it begins and when it has ended. */
   get revision(): number {
     return this.#writes;
   }
 
   async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
     const key = keyOf(repo, tag);
-    const known = this.#cache.get(key);
-    if (known) return known;
+    const cached = this.#cache.get(key);
+    if (cached) return cached;
     const writes = this.#writes;
     const record = await this.#tags.get(repo, tag);
-    // An answer that a write has overtaken may be the fact of before.
+    // If a write began or ended meanwhile, this may be the record from before it.
     if (record && writes === this.#writes) this.#cache.set(key, record);
     return record;
   }

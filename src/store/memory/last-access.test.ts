@@ -6,7 +6,7 @@ import { LastAccess } from "./last-access.ts";
 const HOUR = 3_600_000;
 const [one, two, three] = [digestNumber(1), digestNumber(2), digestNumber(3)];
 
-/** Records what is written, one map for each writing. */
+/** Blob records that keep what is written to them, one map for each write. */
 function recorder(): {
   touch(times: ReadonlyMap<Digest, number>): Promise<void>;
   writes: Map<Digest, number>[];
@@ -15,17 +15,17 @@ function recorder(): {
   return { writes, touch: async (times) => void writes.push(new Map(times)) };
 }
 
-describe("use times", () => {
-  test("are written once for many uses, the latest of each", async () => {
-    const contents = recorder();
-    const lastAccess = new LastAccess(contents, { interval: HOUR });
+describe("access times", () => {
+  test("are written once for many accesses, the latest of each blob", async () => {
+    const blobs = recorder();
+    const lastAccess = new LastAccess(blobs, { interval: HOUR });
     for (let at = 1; at <= 1000; at += 1) lastAccess.touch(one, at);
     lastAccess.touch(two, 5);
     lastAccess.touch(one, 7);
-    expect(contents.writes).toEqual([]);
+    expect(blobs.writes).toEqual([]);
     await lastAccess.flush();
     await lastAccess.flush();
-    expect(contents.writes).toEqual([
+    expect(blobs.writes).toEqual([
       new Map([
         [one, 1000],
         [two, 5],
@@ -34,7 +34,7 @@ describe("use times", () => {
     await lastAccess.close();
   });
 
-  test("are written after a while by themselves", async () => {
+  test("are written periodically", async () => {
     const written = Promise.withResolvers<ReadonlyMap<Digest, number>>();
     const lastAccess = new LastAccess(
       { touch: async (times) => written.resolve(times) },
@@ -45,15 +45,15 @@ describe("use times", () => {
     await lastAccess.close();
   });
 
-  test("are written at the end", async () => {
-    const contents = recorder();
-    const lastAccess = new LastAccess(contents, { interval: HOUR });
+  test("are written by `close`", async () => {
+    const blobs = recorder();
+    const lastAccess = new LastAccess(blobs, { interval: HOUR });
     lastAccess.touch(three, 3);
     await lastAccess.close();
-    expect(contents.writes).toEqual([new Map([[three, 3]])]);
+    expect(blobs.writes).toEqual([new Map([[three, 3]])]);
   });
 
-  test("take no more memory than allowed, even where the index does not keep up", async () => {
+  test("do not exceed the limit in memory, even when the database does not keep up", async () => {
     const gate = Promise.withResolvers<void>();
     const writes: number[] = [];
     const slow = {
@@ -70,16 +70,16 @@ describe("use times", () => {
     expect(writes).toEqual([10, 10]);
   });
 
-  test("that could not be written are reported, and the next ones are written", async () => {
+  test("that cannot be written are reported, and later ones are written", async () => {
     const failure = new Error("the disk is full");
     const reported = Promise.withResolvers<unknown>();
-    const contents = recorder();
+    const blobs = recorder();
     let failing = true;
     const lastAccess = new LastAccess(
       {
         touch: async (times) => {
           if (failing) throw failure;
-          await contents.touch(times);
+          await blobs.touch(times);
         },
       },
       { interval: 1, onError: reported.resolve },
@@ -89,6 +89,6 @@ describe("use times", () => {
     failing = false;
     lastAccess.touch(two, 2);
     await lastAccess.close();
-    expect(contents.writes).toEqual([new Map([[two, 2]])]);
+    expect(blobs.writes).toEqual([new Map([[two, 2]])]);
   });
 });

@@ -2,15 +2,18 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobRecords } from "../metadata-store.ts";
 
 export interface LastAccessOptions {
-  /** Digests that are remembered until they are written. */
+  /** How many digests are held in memory at most until they are written; 4096 by default. */
   readonly limit?: number;
-  /** Milliseconds from one writing to the next. */
+  /** How often access times are written, in milliseconds; 5000 by default. */
   readonly interval?: number;
-  /** Told of writing that failed with nobody waiting for it; the times of it are lost, which only makes content look older. */
+  /**
+   * Called with the error of a periodic write that failed. Its access times are lost, which only makes
+   * the blobs look older than they are.
+   */
   readonly onError?: (error: unknown) => void;
 }
 
-/** Gathers when contents were used, so that a pull costs the index no write. */
+/** Collects last-access times in memory and writes them in batches, so that a pull writes no metadata. */
 export class LastAccess {
   readonly #blobs: Pick<BlobRecords, "touch">;
   readonly #limit: number;
@@ -19,15 +22,15 @@ export class LastAccess {
   #times = new Map<Digest, number>();
   #flushing: Promise<void> | undefined;
 
-  constructor(contents: Pick<BlobRecords, "touch">, options: LastAccessOptions = {}) {
-    this.#blobs = contents;
+  constructor(blobs: Pick<BlobRecords, "touch">, options: LastAccessOptions = {}) {
+    this.#blobs = blobs;
     this.#limit = options.limit ?? 4096;
     this.#onError = options.onError ?? (() => undefined);
     this.#timer = setInterval(() => this.#flushInBackground(), options.interval ?? 5000);
     this.#timer.unref();
   }
 
-  /** Remembers a use; `at` is in milliseconds of the epoch. */
+  /** Records an access; `at` is in milliseconds of the epoch. */
   touch(digest: Digest, at: number): void {
     const known = this.#times.get(digest);
     if (known !== undefined) {
@@ -36,7 +39,7 @@ export class LastAccess {
     }
     if (this.#times.size >= this.#limit) {
       if (this.#flushing) {
-        // The index does not keep up. The entry that waited longest gives way.
+        // The database does not keep up: the entry that was added first is dropped.
         const [oldest] = this.#times.keys();
         if (oldest !== undefined) this.#times.delete(oldest);
       } else {
@@ -46,7 +49,7 @@ export class LastAccess {
     this.#times.set(digest, at);
   }
 
-  /** Writes what was gathered until now. */
+  /** Writes the access times that were collected so far. Rejects with the error of the write. */
   async flush(): Promise<void> {
     while (this.#flushing) await this.#flushing.catch(() => undefined);
     if (this.#times.size === 0) return;
@@ -58,7 +61,7 @@ export class LastAccess {
     await this.#flushing;
   }
 
-  /** Writes the rest; nothing may be touched afterwards. */
+  /** Writes the remaining access times; `touch` must not be called afterwards. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.flush();

@@ -1,7 +1,7 @@
 import { blobStoreConformance } from "../storetest/blob-store-conformance.ts";
 import { MemoryBlobStore } from "./memory-blob-store.ts";
 
-blobStoreConformance("memory", async () => ({
+blobStoreConformance("MemoryBlobStore", async () => ({
   store: new MemoryBlobStore(),
   close: async () => undefined,
 }));

@@ -2,19 +2,19 @@ import { expect, test } from "bun:test";
 import { digestNumber } from "../storetest/sample-names.ts";
 import { RecentlyOpened } from "./recently-opened.ts";
 
-test("what was handed out is left alone for a moment, and then no longer", () => {
+test("a blob counts as recently opened for 50 to 100 ms", () => {
   let now = 0;
-  const leases = new RecentlyOpened(() => now);
+  const recent = new RecentlyOpened(() => now);
   const [one, two] = [digestNumber(1), digestNumber(2)];
-  leases.add(one);
+  recent.add(one);
   now = 49;
-  leases.add(two);
-  expect(leases.has(one)).toBe(true);
+  recent.add(two);
+  expect(recent.has(one)).toBe(true);
   now = 51;
-  expect(leases.has(two)).toBe(true);
+  expect(recent.has(two)).toBe(true);
   now = 102;
-  expect([leases.has(one), leases.has(two)]).toEqual([false, false]);
-  leases.add(one);
+  expect([recent.has(one), recent.has(two)]).toEqual([false, false]);
+  recent.add(one);
   now = 1000;
-  expect(leases.has(one)).toBe(false);
+  expect(recent.has(one)).toBe(false);
 });

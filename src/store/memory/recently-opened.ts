@@ -1,13 +1,14 @@
 import type { Digest } from "../../oci/digest.ts";
 
-/** How long a content that was handed out is left alone, at least, in milliseconds. */
+/** How long a blob counts as recently opened at least, in milliseconds; at most twice as long. */
 const GENERATION_MS = 50;
-/** Digests of a generation: about 8 MB of memory for both when full. */
+/** How many digests a generation holds at most: about 8 MB of memory for both. */
 const MAX_DIGESTS = 32_768;
 
 /**
- * What was handed out a moment ago. The file of an answer is opened only when it is sent, and a file
- * that was unlinked before that could not be: one that was unlinked after it is read to its end.
+ * Blobs that were opened a moment ago and must not be evicted yet. The file of a response is opened
+ * only when the response is sent, so it must not be unlinked before. After that it may be: an open file
+ * stays readable.
  */
 export class RecentlyOpened {
   readonly #clock: () => number;
@@ -29,7 +30,7 @@ export class RecentlyOpened {
     return this.#young.has(digest) || this.#old.has(digest);
   }
 
-  /** Two generations: what is in one of them was given at most twice the time ago. */
+  /** Starts a new generation when the young one is over; a digest stays for one to two generations. */
   #rotate(): void {
     const age = this.#clock() - this.#rotatedAt;
     if (age < GENERATION_MS) return;

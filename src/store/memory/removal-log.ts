@@ -1,43 +1,47 @@
 import type { Digest } from "../../oci/digest.ts";
 
-/** Contents whose removal is remembered one by one: about 2 MB of memory when full. */
+/** How many removals the log holds at most: about 2 MB of memory. */
 const MAX_ENTRIES = 8192;
 
 /**
- * When contents went, in the order in which they did: so that what was made of one content stays
- * right while others go.
+ * A log of removed blobs with logical timestamps. A cached value that was derived from one blob can
+ * tell whether that blob was removed since, while others come and go.
  */
 export class RemovalLog {
   readonly #maxEntries: number;
-  /** The latest last. */
+  /** When each digest was removed last; the latest removal comes last. */
   readonly #removals = new Map<Digest, number>();
-  /** When the latest one went that is not remembered any more. */
+  /** The time of the latest removal that was dropped from the log. */
   #lastForgotten = 0;
   #now = 0;
 
-  constructor(most: number = MAX_ENTRIES) {
-    this.#maxEntries = most;
+  constructor(maxEntries: number = MAX_ENTRIES) {
+    this.#maxEntries = maxEntries;
   }
 
-  /** It grows with every content that goes. */
+  /** The logical time: the number of removals so far. */
   get now(): number {
     return this.#now;
   }
 
+  /** Records the removal of a blob. */
   add(digest: Digest): void {
     this.#now += 1;
     this.#removals.delete(digest);
     this.#removals.set(digest, this.#now);
     if (this.#removals.size <= this.#maxEntries) return;
-    for (const [oldest, moment] of this.#removals) {
+    for (const [oldest, time] of this.#removals) {
       this.#removals.delete(oldest);
-      this.#lastForgotten = moment;
+      this.#lastForgotten = time;
       break;
     }
   }
 
-  /** Whether a content may have gone after a moment; after too many others, it may. */
-  since(moment: number, digest: Digest): boolean {
-    return (this.#removals.get(digest) ?? this.#lastForgotten) > moment;
+  /**
+   * Whether a blob may have been removed after a logical time. Also `true` where the log no longer
+   * reaches back that far.
+   */
+  since(time: number, digest: Digest): boolean {
+    return (this.#removals.get(digest) ?? this.#lastForgotten) > time;
   }
 }

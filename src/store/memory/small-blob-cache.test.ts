@@ -7,26 +7,26 @@ import { MemoryBlobStore } from "./memory-blob-store.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
 import { SmallBlobCache } from "./small-blob-cache.ts";
 
-blobStoreConformance("small blobs in memory", async () => ({
+blobStoreConformance("SmallBlobCache", async () => ({
   store: new SmallBlobCache(new MemoryBlobStore()),
   close: async () => undefined,
 }));
 
-/** A store that counts how often it is asked, and may answer with other bytes than it was given. */
-class Counting extends MemoryBlobStore {
-  opened = 0;
-  spoilt = false;
+/** A store that counts calls of `open`, and can return corrupt bytes. */
+class CountingBlobStore extends MemoryBlobStore {
+  opens = 0;
+  isCorrupt = false;
 
   override async open(digest: Digest): Promise<StoredBlob | undefined> {
-    this.opened += 1;
+    this.opens += 1;
     const stored = await super.open(digest);
-    if (!stored || !this.spoilt) return stored;
+    if (!stored || !this.isCorrupt) return stored;
     return { ...stored, bytes: new Blob([new Uint8Array(stored.size)]) };
   }
 }
 
-test("a small blob is opened once, and a large one each time", async () => {
-  const inner = new Counting();
+test("a small blob is opened in the store once, and a large one each time", async () => {
+  const inner = new CountingBlobStore();
   const store = new SmallBlobCache(inner);
   const [small, large] = [sampleBytes(65_536), sampleBytes(65_537)];
   for (const [content, expected] of [
@@ -34,28 +34,28 @@ test("a small blob is opened once, and a large one each time", async () => {
     [large, 3],
   ] as const) {
     const digest = await storeBytes(store, content);
-    inner.opened = 0;
+    inner.opens = 0;
     for (let turn = 0; turn < 3; turn += 1) {
       const found = await store.open(digest);
       expect(found?.size).toBe(content.byteLength);
       expect(await found?.bytes.bytes()).toEqual(content);
     }
-    expect(inner.opened).toBe(expected);
+    expect(inner.opens).toBe(expected);
   }
 });
 
-test("memory is bounded: the one that was longest not asked for is opened again", async () => {
-  const inner = new Counting();
+test("the least recently used blob is dropped when the cache is full", async () => {
+  const inner = new CountingBlobStore();
   const store = new SmallBlobCache(inner, { memory: 25_000 });
   const contents = [1, 2, 3].map((seed) => sampleBytes(10_000, seed));
   for (const content of contents) await store.open(await storeBytes(store, content));
-  inner.opened = 0;
+  inner.opens = 0;
   for (const content of contents.toReversed()) await store.open(digestOf(content));
-  expect(inner.opened).toBe(1);
+  expect(inner.opens).toBe(1);
 });
 
-test("what was removed is gone, also where its reading was under way", async () => {
-  const inner = new Counting();
+test("a removed blob is not cached, also when it was being read", async () => {
+  const inner = new CountingBlobStore();
   const store = new SmallBlobCache(inner);
   const digest = await storeBytes(store, sampleBytes(1000));
   const reading = store.open(digest);
@@ -64,14 +64,14 @@ test("what was removed is gone, also where its reading was under way", async () 
   expect(await store.open(digest)).toBeUndefined();
 });
 
-test("bytes that have rotted are removed and not served", async () => {
-  const inner = new Counting();
+test("a corrupt blob is quarantined and not served", async () => {
+  const inner = new CountingBlobStore();
   const store = new SmallBlobCache(inner);
   const content = sampleBytes(1000);
   const digest = await storeBytes(store, content);
-  inner.spoilt = true;
+  inner.isCorrupt = true;
   expect(await store.open(digest)).toBeUndefined();
-  inner.spoilt = false;
+  inner.isCorrupt = false;
   expect(await store.open(digest)).toBeUndefined();
   await storeBytes(store, content);
   expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);

@@ -3,72 +3,72 @@ import { type Digest, digestAlgorithm, digestOf } from "../../oci/digest.ts";
 import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
 import { RemovalLog } from "./removal-log.ts";
 
-/** Above it the kernel's way from file to socket costs less than a copy through here. */
+/** The largest cached blob, in bytes. For larger ones, the kernel's copy from file to socket is cheaper. */
 const MAX_BLOB_BYTES = 64 * 1024;
 
-/** In bytes, for all of them together. */
+/** The size of the whole cache, in bytes of memory. */
 const CACHE_BYTES = 24 * 1024 * 1024;
 
-/** What one costs besides its bytes. */
+/** What an entry takes besides the bytes of its blob, in bytes of memory. */
 const ENTRY_OVERHEAD = 512;
 
 export interface SmallBlobCacheOptions {
-  /** In bytes. */
+  /** The size of the cache, in bytes; 24 MiB by default. */
   readonly memory?: number;
-  /** Takes a corrupt content out of sight, and never rejects; else the store below does. */
+  /** Quarantines a corrupt blob, and never rejects; by default, `quarantine` of this store is called. */
   readonly quarantine?: (digest: Digest) => Promise<void>;
 }
 
 /**
- * Small contents in memory, in front of a store where opening a file takes longer than sending it.
- * They are verified as they are read, so that a file that has rotted is never served from here.
+ * An LRU cache of small blobs in memory, in front of a store in which opening a file takes longer than
+ * sending it. A blob is verified when it is read into the cache, so a corrupt file (bit rot) is never
+ * served from here.
  */
 export class SmallBlobCache implements BlobStore {
   readonly #store: BlobStore;
   readonly #cache: LRUCache<Digest, StoredBlob>;
   readonly #quarantine: (digest: Digest) => Promise<unknown>;
-  /** Corrupt contents that are on their way out of sight. At most as many as are read at once. */
+  /** Corrupt blobs that are being quarantined. At most as many entries as there are concurrent reads. */
   readonly #quarantining = new Map<Digest, Promise<unknown>>();
+  /** Every blob that was removed from the store below. */
   readonly removals = new RemovalLog();
 
-  constructor(
-    store: BlobStore,
-    { memory = CACHE_BYTES, quarantine: setAside }: SmallBlobCacheOptions = {},
-  ) {
+  constructor(store: BlobStore, { memory = CACHE_BYTES, quarantine }: SmallBlobCacheOptions = {}) {
     this.#store = store;
-    this.#quarantine = setAside ?? ((digest) => this.quarantine(digest));
+    this.#quarantine = quarantine ?? ((digest) => this.quarantine(digest));
     this.#cache = new LRUCache({
       maxSize: memory,
       sizeCalculation: ({ size }) => size + ENTRY_OVERHEAD,
     });
   }
 
-  async open(digest: Digest, isAnew = false): Promise<StoredBlob | undefined> {
-    const known = isAnew ? undefined : this.#cache.get(digest);
-    if (known) return known;
+  async open(digest: Digest, shouldRecheck = false): Promise<StoredBlob | undefined> {
+    const cached = shouldRecheck ? undefined : this.#cache.get(digest);
+    if (cached) return cached;
     const { now } = this.removals;
-    const stored = await this.#store.open(digest, isAnew);
+    const stored = await this.#store.open(digest, shouldRecheck);
     if (!stored || stored.size > MAX_BLOB_BYTES) return stored;
     const bytes = await stored.bytes.bytes().catch(() => undefined);
     if (!bytes) return stored;
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
-      // Nobody could use it; once it is gone, it is fetched anew. It may be gone, and here anew.
+      // No client can use it, and once it is gone it is fetched again. If it was removed meanwhile, the
+      // stored blob may be a new one already.
       if (!this.removals.since(now, digest)) await this.#quarantineOnce(digest);
       return undefined;
     }
     const { size } = stored;
-    const small = { digest, size, bytes: new Blob([bytes]), isInMemory: true };
-    // A removal that overtook the reading would otherwise be undone by it.
-    if (!this.removals.since(now, digest)) this.#cache.set(digest, small);
-    return small;
+    const entry = { digest, size, bytes: new Blob([bytes]), isInMemory: true };
+    // A removal that happened during the read would otherwise be undone here.
+    if (!this.removals.since(now, digest)) this.#cache.set(digest, entry);
+    return entry;
   }
 
-  /** Once for all who have read it: the second would take away what came anew. */
+  /** Collapses concurrent calls for a blob: a second one would remove the blob that was fetched again. */
   async #quarantineOnce(digest: Digest): Promise<void> {
-    const leaving = this.#quarantining.get(digest) ?? this.#quarantine(digest);
-    this.#quarantining.set(digest, leaving);
+    const quarantining = this.#quarantining.get(digest) ?? this.#quarantine(digest);
+    this.#quarantining.set(digest, quarantining);
     try {
-      await leaving;
+      await quarantining;
     } finally {
       this.#quarantining.delete(digest);
     }
@@ -86,7 +86,7 @@ export class SmallBlobCache implements BlobStore {
     }
   }
 
-  /** The content is gone from the store below, by whatever way. */
+  /** Drops a blob from the cache that was removed from the store below, in whatever way. */
   drop(digest: Digest): void {
     this.removals.add(digest);
     this.#cache.delete(digest);
