@@ -7,25 +7,27 @@ import { parseRepositoryName, parseTag, parseUpstreamName, type Tag } from "../.
 import type { Pin, RepositoryRef } from "../metadata-store.ts";
 import { storageFault } from "../storage-fault.ts";
 
-/** What is kept beside a manifest, so that the index can be made again without asking anybody. */
+/** The metadata of a manifest that is kept in a file, so that the metadata database can be rebuilt. */
 export interface ManifestSidecar {
   readonly mediaType: string;
   readonly repositories: readonly RepositoryTags[];
 }
 
+/** A repository in which a manifest is visible, and the tags that point to it there. */
 export interface RepositoryTags {
   readonly repo: RepositoryRef;
-  /** When each of the tags was last seen to point here, in milliseconds of the epoch. */
+  /** By tag, when it was recorded to point to the manifest, in milliseconds of the epoch. */
   readonly tags: ReadonlyMap<Tag, number>;
 }
 
-/** Gives the facts that are to be kept, or the same ones where nothing is new. */
+/** Returns the new sidecar, the given one where nothing changes, or `undefined` to delete it. */
 type Change = (
-  facts: ManifestSidecar | undefined,
+  sidecar: ManifestSidecar | undefined,
 ) => ManifestSidecar | undefined | Promise<ManifestSidecar | undefined>;
 
 const sidecarSchema = z.object({
   mediaType: z.string(),
+  /** The repositories. */
   places: z.array(
     z.object({
       upstream: z.string(),
@@ -38,23 +40,27 @@ const pinsSchema = z.array(
   z.object({ pattern: z.string(), platforms: z.array(z.string()), since: z.number() }),
 );
 
-/** What a file takes on the disk, in bytes, however little is in it. */
+/** What a file takes on the disk at least, in bytes: one block. */
 const FILE_BYTES = 4096;
-/** Facts that are known without reading them again, in bytes of memory. */
+/** The size of the LRU cache of sidecars, in bytes of memory. */
 const CACHE_BYTES = 4 * 1024 * 1024;
 
 /**
- * Small files below `sidecars/`: one per manifest, and one for all pins. They are written when something
- * new is learnt and not with each pull; the index is what is asked.
+ * Small files below `sidecars/`: one per manifest, and one for all pins. They repeat the metadata that
+ * cannot be recovered from the blobs, and are read only to rebuild or repair the metadata database.
+ * They are written when something new is recorded, not with each pull.
+ *
+ * Changes of one sidecar are serialized; different ones are changed concurrently. A method that writes
+ * a file rejects with a `Fault` of kind `no-space` or `storage`.
  */
 export class SidecarFiles {
   readonly #directory: string;
   readonly #cache = new LRUCache<Digest, ManifestSidecar>({
     maxSize: CACHE_BYTES,
-    sizeCalculation: ({ repositories: places }) =>
-      places.reduce((sum, { tags }) => sum + 300 + 100 * tags.size, 300),
+    sizeCalculation: ({ repositories }) =>
+      repositories.reduce((sum, { tags }) => sum + 300 + 100 * tags.size, 300),
   });
-  /** Writing per digest goes one after the other. As many as are being written. */
+  /** The last pending write of each digest. As many entries as there are concurrent writes. */
   readonly #pendingWrites = new Map<Digest, Promise<void>>();
   #lastFileNumber = 0;
   #fileCount = 0;
@@ -63,93 +69,99 @@ export class SidecarFiles {
     this.#directory = join(directory, "sidecars");
   }
 
-  /** Removes what a process that was killed has left half-written. */
+  /** Deletes the incomplete files that a killed process left. */
   async open(): Promise<void> {
     await rm(join(this.#directory, "writing"), { recursive: true, force: true }).catch(() => {});
   }
 
-  /** What all files take on the disk, as far as they were counted by `prune` or written since. */
+  /** What all files take on the disk, in bytes: those that `prune` counted, and those written since. */
   get bytes(): number {
     return this.#fileCount * FILE_BYTES;
   }
 
-  /** Whether a tag is known to be written beside a manifest. */
+  /** Whether a manifest's sidecar is known to have a tag. Reads the cache only: `false` may be wrong. */
   has(digest: Digest, repo: RepositoryRef, tag: Tag): boolean {
-    const facts = this.#cache.get(digest);
+    const sidecar = this.#cache.get(digest);
     return (
-      facts?.repositories.find((one) => isSameRepository(one.repo, repo))?.tags.has(tag) ?? false
+      sidecar?.repositories.find((one) => isSameRepository(one.repo, repo))?.tags.has(tag) ?? false
     );
   }
 
-  /** Remembers that a manifest may be seen at a place, and under a tag of it. */
+  /**
+   * Records that a manifest is visible in a repository, and under a tag of it if one is given.
+   *
+   * @param entry.at when that was learnt from the upstream, in milliseconds of the epoch
+   */
   record(
     digest: Digest,
-    fact: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
+    entry: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
   ): Promise<void> {
-    return this.#change(digest, (facts) => withRecord(facts, fact));
+    return this.#change(digest, (sidecar) => withEntry(sidecar, entry));
   }
 
-  /** A tag leads to this manifest no more, or is to be forgotten. */
+  /** Removes a tag that no longer points to the manifest, or is purged. */
   removeTag(digest: Digest, repo: RepositoryRef, tag: Tag): Promise<void> {
-    return this.#change(digest, (facts) => {
-      const here = facts?.repositories.find((one) => isSameRepository(one.repo, repo));
-      if (!facts || !here?.tags.has(tag)) return facts;
-      const tags = new Map(here.tags);
+    return this.#change(digest, (sidecar) => {
+      const existing = sidecar?.repositories.find((one) => isSameRepository(one.repo, repo));
+      if (!sidecar || !existing?.tags.has(tag)) return sidecar;
+      const tags = new Map(existing.tags);
       tags.delete(tag);
       return {
-        ...facts,
-        repositories: facts.repositories.map((one) => (one === here ? { repo, tags } : one)),
+        ...sidecar,
+        repositories: sidecar.repositories.map((one) => (one === existing ? { repo, tags } : one)),
       };
     });
   }
 
-  /** A manifest is no longer to be seen at a place. */
+  /** Removes a repository in which the manifest is no longer visible, and the sidecar with the last one. */
   removeRepository(digest: Digest, repo: RepositoryRef): Promise<void> {
-    return this.#change(digest, (facts) => {
-      const places = facts?.repositories.filter((one) => !isSameRepository(one.repo, repo)) ?? [];
-      if (!facts || places.length === facts.repositories.length) return facts;
-      return places.length === 0 ? undefined : { ...facts, repositories: places };
+    return this.#change(digest, (sidecar) => {
+      const others = sidecar?.repositories.filter((one) => !isSameRepository(one.repo, repo)) ?? [];
+      if (!sidecar || others.length === sidecar.repositories.length) return sidecar;
+      return others.length === 0 ? undefined : { ...sidecar, repositories: others };
     });
   }
 
+  /** Deletes a manifest's sidecar; does nothing where there is none. */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, () => undefined);
   }
 
   /**
-   * Counts the files, and removes those that nobody would miss: their manifest is gone, and no tag
-   * leads to it, or nothing was learnt of it since `before`, in milliseconds of the epoch. What is
-   * asked for again is learnt again. Returns how many went.
+   * Counts the files, and deletes those that are no longer useful: the manifest is not stored, and
+   * either no tag points to it or the file was not written since `before`, in milliseconds of the
+   * epoch. When such a manifest is pulled again, its sidecar is written again. Returns how many files
+   * were deleted.
    */
   async prune(
     isStored: (digest: Digest) => Promise<boolean>,
     { before, signal }: { readonly before: number; readonly signal?: AbortSignal },
   ): Promise<number> {
-    let [files, gone] = [0, 0];
+    let [files, deleted] = [0, 0];
     for await (const digest of this.digests()) {
-      if (signal?.aborted) return gone;
+      if (signal?.aborted) return deleted;
       files += 1;
       if (await isStored(digest)) continue;
-      const written = await stat(this.#path(digest)).catch(() => undefined);
-      await this.#change(digest, async (facts) => {
-        const isNamed = facts?.repositories.some(({ tags }) => tags.size > 0) ?? false;
-        if (!facts || (isNamed && (written?.mtimeMs ?? 0) >= before)) return facts;
-        // Asked last, and before anybody else may write: it may just have come back.
-        if (await isStored(digest)) return facts;
-        gone += 1;
+      const stats = await stat(this.#path(digest)).catch(() => undefined);
+      await this.#change(digest, async (sidecar) => {
+        const isTagged = sidecar?.repositories.some(({ tags }) => tags.size > 0) ?? false;
+        if (!sidecar || (isTagged && (stats?.mtimeMs ?? 0) >= before)) return sidecar;
+        // Checked again while no other change can run: the manifest may just have been stored again.
+        if (await isStored(digest)) return sidecar;
+        deleted += 1;
         return undefined;
       });
     }
-    this.#fileCount = files - gone;
-    return gone;
+    this.#fileCount = files - deleted;
+    return deleted;
   }
 
-  /** `undefined` where there is none, or none that can be read. */
+  /** Reads a manifest's sidecar from its file; `undefined` where there is none, or it is not valid. */
   async read(digest: Digest): Promise<ManifestSidecar | undefined> {
     const text = await readFile(this.#path(digest), "utf8").catch(() => "");
     const parsed = sidecarSchema.safeParse(parseJson(text));
     if (!parsed.success) return undefined;
-    const places = parsed.data.places.flatMap((entry) => {
+    const repositories = parsed.data.places.flatMap((entry) => {
       const upstream = parseUpstreamName(entry.upstream);
       const repository = parseRepositoryName(entry.repository);
       if (!upstream || !repository) return [];
@@ -159,10 +171,10 @@ export class SidecarFiles {
       });
       return [{ repo: { upstream, repository }, tags: new Map(tags) }];
     });
-    return { mediaType: parsed.data.mediaType, repositories: places };
+    return { mediaType: parsed.data.mediaType, repositories };
   }
 
-  /** Every manifest of which facts are kept. */
+  /** The digests of all manifests that have a sidecar, in no particular order. */
   async *digests(): AsyncGenerator<Digest> {
     for (const algorithm of ["sha256", "sha512"] as const) {
       const top = join(this.#directory, algorithm);
@@ -175,10 +187,12 @@ export class SidecarFiles {
     }
   }
 
+  /** Replaces the pins in their file. */
   savePins(pins: readonly Pin[]): Promise<void> {
     return this.#replace(join(this.#directory, "pins.json"), pins);
   }
 
+  /** The pins in their file; none where there is no file, or it is not valid. */
   async pins(): Promise<Pin[]> {
     const text = await readFile(join(this.#directory, "pins.json"), "utf8").catch(() => "");
     return pinsSchema.safeParse(parseJson(text)).data ?? [];
@@ -196,39 +210,43 @@ export class SidecarFiles {
   }
 
   async #apply(digest: Digest, change: Change): Promise<void> {
-    const known = this.#cache.get(digest) ?? (await this.read(digest));
-    const facts = await change(known);
-    if (facts !== known) await this.#write(digest, facts, known === undefined);
-    if (facts) this.#cache.set(digest, facts);
+    const current = this.#cache.get(digest) ?? (await this.read(digest));
+    const sidecar = await change(current);
+    if (sidecar !== current) await this.#write(digest, sidecar, current === undefined);
+    if (sidecar) this.#cache.set(digest, sidecar);
     else this.#cache.delete(digest);
   }
 
-  async #write(digest: Digest, facts: ManifestSidecar | undefined, isNew: boolean): Promise<void> {
+  async #write(
+    digest: Digest,
+    sidecar: ManifestSidecar | undefined,
+    isNew: boolean,
+  ): Promise<void> {
     const path = this.#path(digest);
-    if (!facts) {
+    if (!sidecar) {
       await rm(path, { force: true });
       this.#fileCount = Math.max(0, this.#fileCount - 1);
       return;
     }
-    const places = facts.repositories.map(({ repo, tags }) => ({
+    const places = sidecar.repositories.map(({ repo, tags }) => ({
       upstream: repo.upstream,
       repository: repo.repository,
       tags: Object.fromEntries(tags),
     }));
-    await this.#replace(path, { mediaType: facts.mediaType, places });
+    await this.#replace(path, { mediaType: sidecar.mediaType, places });
     if (isNew) this.#fileCount += 1;
   }
 
-  /** Whole or not at all; without a sync, since a fact that a power cut takes is learnt again. */
+  /** Writes atomically, but without a sync: what a power cut loses is recorded again later. */
   async #replace(path: string, value: unknown): Promise<void> {
-    const draft = join(this.#directory, "writing", String((this.#lastFileNumber += 1)));
+    const temporary = join(this.#directory, "writing", String((this.#lastFileNumber += 1)));
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await mkdir(dirname(draft), { recursive: true, mode: 0o700 });
-      await writeFile(draft, `${JSON.stringify(value)}\n`, { mode: 0o600 });
-      await rename(draft, path);
+      await mkdir(dirname(temporary), { recursive: true, mode: 0o700 });
+      await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+      await rename(temporary, path);
     } catch (cause) {
-      await rm(draft, { force: true }).catch(() => {});
+      await rm(temporary, { force: true }).catch(() => {});
       throw storageFault(`write ${path}`, cause);
     }
   }
@@ -243,17 +261,20 @@ function isSameRepository(one: RepositoryRef, other: RepositoryRef): boolean {
   return one.upstream === other.upstream && one.repository === other.repository;
 }
 
-function withRecord(
-  facts: ManifestSidecar | undefined,
+function withEntry(
+  sidecar: ManifestSidecar | undefined,
   { mediaType, repo, tag, at }: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
 ): ManifestSidecar {
-  const known = facts?.repositories ?? [];
-  const here = known.find((one) => isSameRepository(one.repo, repo));
-  const isNew = !here || (tag !== undefined && !here.tags.has(tag));
-  if (facts && facts.mediaType === mediaType && !isNew) return facts;
-  const tags = new Map(here?.tags);
+  const repositories = sidecar?.repositories ?? [];
+  const existing = repositories.find((one) => isSameRepository(one.repo, repo));
+  const isNew = !existing || (tag !== undefined && !existing.tags.has(tag));
+  if (sidecar && sidecar.mediaType === mediaType && !isNew) return sidecar;
+  const tags = new Map(existing?.tags);
   if (tag !== undefined) tags.set(tag, at);
-  return { mediaType, repositories: known.filter((one) => one !== here).concat({ repo, tags }) };
+  return {
+    mediaType,
+    repositories: repositories.filter((one) => one !== existing).concat({ repo, tags }),
+  };
 }
 
 function parseJson(text: string): unknown {

@@ -1,9 +1,15 @@
 import type { BlobStore } from "../blob-store.ts";
 
-/** How long a beginning that nobody asked for again is kept, in milliseconds. */
+/** How long a partial download is kept after its last write, in milliseconds. */
 const PARTIAL_MAX_AGE = 24 * 3_600_000;
 
-/** Forgets beginnings that nobody has asked for again. Returns their bytes. */
+/**
+ * Removes partial downloads that were not resumed within 24 hours. Those that have a writer are kept.
+ *
+ * @param now in milliseconds of the epoch
+ * @param dryRun only counts what would be removed
+ * @returns how many bytes were removed
+ */
 export async function expirePartials(
   store: Pick<BlobStore, "partials" | "removePartial">,
   now: number,

@@ -4,50 +4,50 @@ import { pruneMetadata, type PruneOptions } from "./metadata-pruning.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 
 const nginx = repositoryRef("docker.io", "library/nginx");
-const [held, gone, coming] = [digestNumber(1), digestNumber(2), digestNumber(3)];
+const [stored, missing, inUse] = [digestNumber(1), digestNumber(2), digestNumber(3)];
 const [old, young] = [tag("old"), tag("young")];
 
 async function filled(): Promise<PruneOptions> {
   const metadata = await openMetadata(":memory:");
-  await metadata.blobs.put({ digest: held, size: 1 }, 1);
-  await metadata.links.add(nginx, [{ digest: held }, { digest: gone }, { digest: coming }]);
-  await metadata.tags.put(nginx, old, { digest: gone, checkedAt: 10 });
-  await metadata.tags.put(nginx, young, { digest: gone, checkedAt: 20 });
-  await metadata.tags.put(nginx, tag("held"), { digest: held, checkedAt: 10 });
+  await metadata.blobs.put({ digest: stored, size: 1 }, 1);
+  await metadata.links.add(nginx, [{ digest: stored }, { digest: missing }, { digest: inUse }]);
+  await metadata.tags.put(nginx, old, { digest: missing, checkedAt: 10 });
+  await metadata.tags.put(nginx, young, { digest: missing, checkedAt: 20 });
+  await metadata.tags.put(nginx, tag("stored"), { digest: stored, checkedAt: 10 });
   await metadata.listings.put(nginx, "tags", { body: "[]", checkedAt: 10 });
-  return { metadata, inUse: (digest) => digest === coming, before: 15, isComplete: () => true };
+  return { metadata, inUse: (digest) => digest === inUse, before: 15, isComplete: () => true };
 }
 
-test("what is said of content that is gone goes, after its time; what is held or comes stays", async () => {
-  const pruning = await filled();
-  const { metadata } = pruning;
-  expect(await pruneMetadata(pruning)).toBe(3);
-  expect(new Set(await metadata.links.digests(9))).toEqual(new Set([held, coming]));
-  expect(await metadata.tags.list(nginx)).toEqual([tag("held"), young]);
+test("metadata of unstored blobs is removed once it is old, and that of stored blobs or blobs in use is kept", async () => {
+  const options = await filled();
+  const { metadata } = options;
+  expect(await pruneMetadata(options)).toBe(3);
+  expect(new Set(await metadata.links.digests(9))).toEqual(new Set([stored, inUse]));
+  expect(await metadata.tags.list(nginx)).toEqual([tag("stored"), young]);
   expect(await metadata.listings.get(nginx, "tags")).toBeUndefined();
-  expect(await pruneMetadata(pruning)).toBe(0);
+  expect(await pruneMetadata(options)).toBe(0);
 });
 
-test("an index that does not know everything yet forgets nothing", async () => {
-  const pruning = await filled();
-  const { metadata } = pruning;
-  expect(await pruneMetadata({ ...pruning, isComplete: () => false })).toBe(0);
+test("nothing is removed while the metadata is incomplete", async () => {
+  const options = await filled();
+  const { metadata } = options;
+  expect(await pruneMetadata({ ...options, isComplete: () => false })).toBe(0);
   expect(await metadata.links.digests(9)).toHaveLength(3);
   expect(await metadata.tags.list(nginx)).toHaveLength(3);
   expect(await metadata.listings.get(nginx, "tags")).toBeDefined();
 });
 
-test("forgets what may be seen, and lists of before a moment", async () => {
+test("`removeUnstored` and `removeBefore` remove links of unstored blobs, and old listings", async () => {
   const metadata = await openMetadata(":memory:");
-  const [first, second, third] = [held, gone, coming].toSorted();
-  if (!first || !second || !third) throw new Error("three digests are three");
+  const [first, second, third] = [stored, missing, inUse].toSorted();
+  if (!first || !second || !third) throw new Error("there are three digests");
   await metadata.links.add(nginx, [{ digest: first }, { digest: second }]);
   await metadata.links.add(repositoryRef("ghcr.io", "a"), [{ digest: second }, { digest: third }]);
   expect(await metadata.links.get(nginx, second)).toBeDefined();
   expect(await metadata.links.digests(2)).toEqual([first, second]);
   expect(await metadata.links.digests(2, second)).toEqual([third]);
   await metadata.blobs.put({ digest: third, size: 1 }, 1);
-  // What is stored stays, however lately it came.
+  // A blob that is stored keeps its links, even if it was stored a moment ago.
   expect(await metadata.links.removeUnstored([second, third])).toBe(2);
   expect(await metadata.links.removeUnstored([])).toBe(0);
   expect(await metadata.links.get(nginx, second)).toBeUndefined();

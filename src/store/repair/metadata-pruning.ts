@@ -2,47 +2,50 @@ import type { Digest } from "../../oci/digest.ts";
 import { EventLoopYielder } from "../event-loop-yielder.ts";
 import type { MetadataStore, TagRef } from "../metadata-store.ts";
 
-/** Facts that are looked at together, between which other work has its turn. */
+/** How many records are handled at a time; other work runs between two batches. */
 const BATCH = 128;
 
 export interface PruneOptions {
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "listings">;
-  /** Whether a content is just coming or going. */
+  /** Whether a blob is being stored, read or removed at the moment. */
   readonly inUse: (digest: Digest) => boolean;
-  /** Tags and lists that were learnt since stay, in milliseconds of the epoch. */
+  /** Tags and listings that were checked since then are kept, in milliseconds of the epoch. */
   readonly before: number;
-  /** Whether the index still knows everything that is stored: one that was begun anew does not. */
+  /** Whether the metadata covers everything that is stored; while it is being rebuilt, it does not. */
   readonly isComplete: () => boolean;
   readonly yielder?: EventLoopYielder;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Forgets what the index says of content that is not stored, so that it does not grow for ever:
- * whoever asks for it again learns it again. Returns how many facts went.
+ * Removes the metadata of blobs that are not stored (garbage collection), so that the database does not
+ * grow without limit: links at once, tags and listings when they are old. What is pulled again is
+ * recorded again. Stops early when the metadata is no longer complete, or `signal` is aborted.
+ *
+ * @returns how many records were removed
  */
-export async function pruneMetadata(pruning: PruneOptions): Promise<number> {
-  const options = { yielder: new EventLoopYielder(), ...pruning };
+export async function pruneMetadata(given: PruneOptions): Promise<number> {
+  const options = { yielder: new EventLoopYielder(), ...given };
   return (await pruneLinks(options)) + (await pruneTags(options)) + (await pruneListings(options));
 }
 
-type PacedOptions = PruneOptions & { readonly yielder: EventLoopYielder };
+type PruneContext = PruneOptions & { readonly yielder: EventLoopYielder };
 
-/** Those that are in use or stored stay. */
-async function unusedDigests(
+/** Those of the digests that are neither stored nor in use. */
+async function unstoredDigests(
   digests: readonly Digest[],
   { metadata, inUse }: PruneOptions,
 ): Promise<Set<Digest>> {
-  const gone = new Set(digests.filter((digest) => !inUse(digest)));
-  for (const { digest } of await metadata.blobs.find([...gone])) gone.delete(digest);
-  return gone;
+  const unstored = new Set(digests.filter((digest) => !inUse(digest)));
+  for (const { digest } of await metadata.blobs.find([...unstored])) unstored.delete(digest);
+  return unstored;
 }
 
-function shouldStop({ isComplete: isWhole, signal }: PruneOptions): boolean {
-  return signal?.aborted === true || !isWhole();
+function shouldStop({ isComplete, signal }: PruneOptions): boolean {
+  return signal?.aborted === true || !isComplete();
 }
 
-async function pruneLinks(options: PacedOptions): Promise<number> {
+async function pruneLinks(options: PruneContext): Promise<number> {
   const { metadata, inUse, yielder } = options;
   const { links } = metadata;
   let count = 0;
@@ -57,7 +60,7 @@ async function pruneLinks(options: PacedOptions): Promise<number> {
   }
 }
 
-async function pruneTags(options: PacedOptions): Promise<number> {
+async function pruneTags(options: PruneContext): Promise<number> {
   const { tags } = options.metadata;
   let count = 0;
   let last: TagRef | undefined;
@@ -66,13 +69,13 @@ async function pruneTags(options: PacedOptions): Promise<number> {
     last = page.at(-1);
     if (!last) return count;
     const old = page.filter(({ checkedAt }) => checkedAt < options.before);
-    const gone = await unusedDigests(
+    const unstored = await unstoredDigests(
       old.map(({ digest }) => digest),
       options,
     );
     for (const { repo, tag, digest } of old) {
       if (shouldStop(options)) return count;
-      if (!gone.has(digest)) continue;
+      if (!unstored.has(digest)) continue;
       await tags.remove(repo, tag);
       count += 1;
     }
@@ -80,13 +83,13 @@ async function pruneTags(options: PacedOptions): Promise<number> {
   }
 }
 
-async function pruneListings(options: PacedOptions): Promise<number> {
+async function pruneListings(options: PruneContext): Promise<number> {
   let count = 0;
   for (;;) {
     if (shouldStop(options)) return count;
-    const gone = await options.metadata.listings.removeBefore(options.before, BATCH);
-    count += gone;
-    if (gone < BATCH) return count;
+    const removed = await options.metadata.listings.removeBefore(options.before, BATCH);
+    count += removed;
+    if (removed < BATCH) return count;
     await options.yielder.pause();
   }
 }

@@ -1,21 +1,25 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 
-/** What is known of indexes that had to be begun anew, whose facts are made again from the store's files. */
+/** How often the metadata database was replaced by an empty one, and rebuilt from the store's files. */
 export interface RebuildState {
-  /** How many were begun since the start; one that an earlier process left unfinished is the first. */
+  /** Rebuilds that became necessary since the start, including one that an earlier process left unfinished. */
   readonly started: number;
-  /** How many of them have their facts again. */
+  /** How many of them are finished: while it is less than `started`, the metadata is incomplete. */
   readonly finished: number;
 }
 
-/** Remembers in a file beside the index that it is not whole, for whoever comes after a kill -9. */
+/**
+ * A file beside the metadata database which marks it as incomplete, so that a rebuild that a crash
+ * interrupted is resumed by the next process.
+ */
 export class RebuildMarker implements RebuildState {
   readonly #path: string;
   #started = 0;
   #finished = 0;
 
-  constructor(indexPath: string) {
-    this.#path = `${indexPath}.rebuilding`;
+  /** @param metadataPath of the metadata database */
+  constructor(metadataPath: string) {
+    this.#path = `${metadataPath}.rebuilding`;
     if (existsSync(this.#path)) this.#started = 1;
   }
 
@@ -27,15 +31,19 @@ export class RebuildMarker implements RebuildState {
     return this.#finished;
   }
 
-  /** Before there is a new index. */
+  /** Marks the database as incomplete; called before it is replaced. */
   begin(): void {
     this.#started += 1;
     writeFileSync(this.#path, "", { mode: 0o600, flush: true });
   }
 
-  /** @param begun how many there were when this began */
-  end(begun: number): void {
-    this.#finished = begun;
-    if (begun === this.#started) rmSync(this.#path, { force: true });
+  /**
+   * Ends a rebuild, and removes the mark unless another one has become necessary meanwhile.
+   *
+   * @param started the value of `started` when the rebuild began
+   */
+  end(started: number): void {
+    this.#finished = started;
+    if (started === this.#started) rmSync(this.#path, { force: true });
   }
 }

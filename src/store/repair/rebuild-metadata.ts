@@ -1,89 +1,100 @@
 import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../../oci/manifest.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { BlobStore } from "../blob-store.ts";
+import type { ManifestSidecar, SidecarFiles } from "../disk/sidecar-files.ts";
 import { EventLoopYielder } from "../event-loop-yielder.ts";
-import type { ManifestSidecar } from "../disk/sidecar-files.ts";
-import type { ReconcileOptions } from "./reconcile.ts";
-import type { MetadataStore, Link, RepositoryRef } from "../metadata-store.ts";
+import type { Link, MetadataStore, RepositoryRef } from "../metadata-store.ts";
 
-/** What a rebuilt index knows again. */
+export interface RebuildOptions {
+  readonly store: BlobStore;
+  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
+  readonly sidecars: SidecarFiles;
+}
+
+/** How much a rebuild has restored. */
 export interface Rebuilt {
+  /** Manifests that have a sidecar, stored or not. */
   readonly manifests: number;
   readonly tags: number;
   readonly pins: number;
 }
 
-/** Makes the facts of an empty index again from what is kept beside the manifests. */
+/**
+ * Rebuilds an empty metadata store from the sidecar files: pins, the records of stored manifests, links
+ * and tags. It may run beside traffic; a newer tag is not overwritten. Records of other blobs are added
+ * by `reconcile`.
+ *
+ * @throws Fault of kind `no-space` or `storage`
+ */
 export async function rebuildMetadata(
-  {
-    store,
-    metadata: index,
-    sidecars: facts,
-  }: Pick<ReconcileOptions, "store" | "metadata" | "sidecars">,
+  { store, metadata, sidecars }: RebuildOptions,
   signal?: AbortSignal,
 ): Promise<Rebuilt> {
-  const pins = await restorePins({ metadata: index, sidecars: facts });
+  const pins = await restorePins({ metadata, sidecars });
   const yielder = new EventLoopYielder();
   let [manifests, tags] = [0, 0];
-  for await (const digest of facts.digests()) {
+  for await (const digest of sidecars.digests()) {
     if (signal?.aborted) break;
     await yielder.pause();
-    const known = await facts.read(digest);
-    if (!known) continue;
+    const sidecar = await sidecars.read(digest);
+    if (!sidecar) continue;
     const size = (await store.open(digest))?.size;
     if (size !== undefined) {
-      await index.blobs.put({ digest, size, mediaType: known.mediaType }, Date.now());
+      await metadata.blobs.put({ digest, size, mediaType: sidecar.mediaType }, Date.now());
     }
-    tags += (await restoreManifest({ store, metadata: index }, digest, known)).tags;
+    tags += (await restoreManifest({ store, metadata }, digest, sidecar)).tags;
     manifests += 1;
   }
   return { manifests, tags, pins };
 }
 
-/** Pins that the index has lost, before anything that they keep may be evicted. Returns how many. */
+/**
+ * Restores the pins that the metadata store has lost. It runs before eviction, which would remove what
+ * they keep. Returns how many pins were restored.
+ */
 export async function restorePins({
-  metadata: index,
-  sidecars: facts,
-}: Pick<ReconcileOptions, "metadata" | "sidecars">): Promise<number> {
-  const known = new Set((await index.pins.list()).map(({ pattern }) => pattern));
-  const lost = (await facts.pins()).filter(({ pattern }) => !known.has(pattern));
-  for (const pin of lost) await index.pins.put(pin);
+  metadata,
+  sidecars,
+}: Pick<RebuildOptions, "metadata" | "sidecars">): Promise<number> {
+  const patterns = new Set((await metadata.pins.list()).map(({ pattern }) => pattern));
+  const lost = (await sidecars.pins()).filter(({ pattern }) => !patterns.has(pattern));
+  for (const pin of lost) await metadata.pins.put(pin);
   return lost.length;
 }
 
-/** What an index did not know of manifests that are stored. */
+/** How much was missing, and was restored from the sidecar files. */
 export interface Restored {
+  /** Stored manifests of which a link or a tag was missing. */
   readonly manifests: number;
   readonly tags: number;
 }
 
 /**
- * Learns what manifests that are stored are called where the index has lost that: after a power cut
- * it may know a content, and not the tag that was written a moment later.
+ * Restores links and tags of stored manifests that the metadata store has lost: after a power cut it
+ * may have the record of a blob, but not the tag that was written a moment later.
+ *
+ * @throws Fault of kind `no-space` or `storage`
  */
 export async function restoreFromSidecars(
-  {
-    store,
-    metadata: index,
-    sidecars: facts,
-  }: Pick<ReconcileOptions, "store" | "metadata" | "sidecars">,
+  { store, metadata, sidecars }: RebuildOptions,
   signal: AbortSignal,
   yielder: EventLoopYielder = new EventLoopYielder(),
 ): Promise<Restored> {
   let [manifests, tags] = [0, 0];
-  for await (const digest of facts.digests()) {
+  for await (const digest of sidecars.digests()) {
     if (signal.aborted) break;
     await yielder.pause();
-    const known = await facts.read(digest);
-    if (!known || !(await store.open(digest))) continue;
-    const learnt = await restoreManifest({ store, metadata: index }, digest, known);
-    tags += learnt.tags;
-    if (learnt.tags > 0 || learnt.places > 0) manifests += 1;
+    const sidecar = await sidecars.read(digest);
+    if (!sidecar || !(await store.open(digest))) continue;
+    const restored = await restoreManifest({ store, metadata }, digest, sidecar);
+    tags += restored.tags;
+    if (restored.tags > 0 || restored.repositories > 0) manifests += 1;
   }
   return { manifests, tags };
 }
 
 async function areLinked(
-  metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">,
+  metadata: Pick<MetadataStore, "links">,
   repo: RepositoryRef,
   links: readonly Link[],
 ): Promise<boolean> {
@@ -91,33 +102,36 @@ async function areLinked(
   return true;
 }
 
-/** Makes the links and tags of a manifest again. Returns how many, and at how many places there were links. */
+/**
+ * Restores the links and tags of a manifest. Returns how many tags were restored, and in how many
+ * repositories links were.
+ */
 async function restoreManifest(
-  { store, metadata: index }: Pick<ReconcileOptions, "store" | "metadata">,
+  { store, metadata }: Pick<RebuildOptions, "store" | "metadata">,
   digest: Digest,
-  { mediaType, repositories: places }: ManifestSidecar,
-): Promise<{ readonly tags: number; readonly places: number }> {
+  { mediaType, repositories }: ManifestSidecar,
+): Promise<{ readonly tags: number; readonly repositories: number }> {
   const stored = await store.open(digest);
   const bytes =
     stored && stored.size <= MAX_MANIFEST_BYTES ? await stored.bytes.bytes() : undefined;
   const own = { digest, ...(stored ? { size: stored.size } : {}) };
   const references = bytes ? referencesOf(bytes, mediaType) : [];
-  let [tags, linked] = [0, 0];
-  for (const { repo, tags: seen } of places) {
+  let [restoredTags, linkedRepositories] = [0, 0];
+  for (const { repo, tags } of repositories) {
     const links = [own, ...references];
-    if (!(await areLinked(index, repo, links))) {
-      await index.links.add(repo, links);
-      linked += 1;
+    if (!(await areLinked(metadata, repo, links))) {
+      await metadata.links.add(repo, links);
+      linkedRepositories += 1;
     }
-    for (const [tag, checkedAt] of seen) {
-      const record = await index.tags.get(repo, tag);
-      // A tag that moved stands beside both manifests: the later one is where it points.
+    for (const [tag, checkedAt] of tags) {
+      const record = await metadata.tags.get(repo, tag);
+      // A tag that moved may be in the sidecars of both manifests: the later record is right.
       if (record && record.checkedAt >= checkedAt) continue;
-      await index.tags.put(repo, tag, { digest, checkedAt });
-      tags += 1;
+      await metadata.tags.put(repo, tag, { digest, checkedAt });
+      restoredTags += 1;
     }
   }
-  return { tags, places: linked };
+  return { tags: restoredTags, repositories: linkedRepositories };
 }
 
 function referencesOf(bytes: Uint8Array, mediaType: string): { digest: Digest; size: number }[] {

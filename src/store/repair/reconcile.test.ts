@@ -28,26 +28,26 @@ afterEach(async () => {
   await dir[Symbol.asyncDispose]();
 });
 
-const idle = () => false;
+const notInUse = () => false;
 
-/** A store in which something happens between a look and the next one. */
-class Busy extends MemoryBlobStore {
-  listed: () => Promise<unknown> = async () => {};
-  opened: (digest: Digest) => Promise<unknown> = async () => {};
+/** A store with hooks after its listing and after each lookup, to test concurrent changes. */
+class HookedBlobStore extends MemoryBlobStore {
+  onListed: () => Promise<unknown> = async () => {};
+  onOpened: (digest: Digest) => Promise<unknown> = async () => {};
 
   override async *entries(): AsyncGenerator<BlobEntry> {
     for await (const entry of super.entries()) yield entry;
-    await this.listed();
+    await this.onListed();
   }
 
   override async open(digest: Digest): Promise<StoredBlob | undefined> {
     const found = await super.open(digest);
-    await this.opened(digest);
+    await this.onOpened(digest);
     return found;
   }
 }
 
-test("files and rows that differ are brought into agreement", async () => {
+test("missing records are added, and records of lost blobs are removed", async () => {
   const store = new MemoryBlobStore();
   const [known, unknown] = [
     await storeBytes(store, sampleBytes(10)),
@@ -56,7 +56,7 @@ test("files and rows that differ are brought into agreement", async () => {
   await metadata.blobs.put({ digest: known, size: 10 }, 1);
   const lost = await storeBytes(new MemoryBlobStore(), sampleBytes(30, 3));
   await metadata.blobs.put({ digest: lost, size: 30 }, 1);
-  const options = { store, metadata, sidecars, inUse: idle };
+  const options = { store, metadata, sidecars, inUse: notInUse };
   expect(await reconcile({ ...options, dryRun: true })).toEqual({ found: 1, lost: 1 });
   expect(await reconcile(options)).toEqual({ found: 1, lost: 1 });
   expect((await metadata.blobs.get(unknown))?.size).toBe(20);
@@ -64,7 +64,7 @@ test("files and rows that differ are brought into agreement", async () => {
   expect(await reconcile(options)).toEqual({ found: 0, lost: 0 });
 });
 
-test("what is shorter than when it was stored is corrupt, and not of another size", async () => {
+test("a truncated blob is quarantined, and does not get a record of its new size", async () => {
   const folder = dir.file("data");
   await mkdir(folder);
   const store = await openDiskBlobStore(folder);
@@ -73,16 +73,16 @@ test("what is shorter than when it was stored is corrupt, and not of another siz
   const [cut] = await storedBlobs(folder);
   await truncate(cut?.path ?? "", 4);
   const corrupt: Digest[] = [];
-  const onCorrupt = async (one: Digest): Promise<void> => {
-    corrupt.push(one);
-    await store.quarantine(one);
+  const onCorrupt = async (found: Digest): Promise<void> => {
+    corrupt.push(found);
+    await store.quarantine(found);
   };
-  await reconcile({ store, metadata, sidecars, inUse: idle, onCorrupt });
+  await reconcile({ store, metadata, sidecars, inUse: notInUse, onCorrupt });
   expect(corrupt).toEqual([digest]);
   expect(await store.open(digest)).toBeUndefined();
 });
 
-test("a file that others took away is missed, though its size is known", async () => {
+test("a file that another process removed counts as lost, although its size is cached", async () => {
   const folder = dir.file("data");
   await mkdir(folder);
   const store = await openDiskBlobStore(folder);
@@ -90,15 +90,15 @@ test("a file that others took away is missed, though its size is known", async (
   await metadata.blobs.put({ digest, size: 10 }, 1);
   const [file] = await storedBlobs(folder);
   await rm(file?.path ?? "");
-  expect(await reconcile({ store, metadata, sidecars, inUse: idle })).toEqual({
+  expect(await reconcile({ store, metadata, sidecars, inUse: notInUse })).toEqual({
     found: 0,
     lost: 1,
   });
   expect(await store.open(digest)).toBeUndefined();
 });
 
-test("what is evicted between two looks gets no row again, and is neither found nor lost", async () => {
-  const store = new Busy();
+test("a blob that is evicted meanwhile gets no record again, and is neither found nor lost", async () => {
+  const store = new HookedBlobStore();
   const [first, second] = [
     await storeBytes(store, sampleBytes(10)),
     await storeBytes(store, sampleBytes(20, 2)),
@@ -109,31 +109,31 @@ test("what is evicted between two looks gets no row again, and is neither found 
     await store.remove(digest);
     await metadata.blobs.remove([digest]);
   };
-  store.listed = () => evict(first);
-  store.opened = async (digest) => {
+  store.onListed = () => evict(first);
+  store.onOpened = async (digest) => {
     if (digest !== second) return;
-    store.opened = async () => {};
+    store.onOpened = async () => {};
     await evict(second);
   };
-  expect(await reconcile({ store, metadata, sidecars, inUse: idle })).toEqual({
+  expect(await reconcile({ store, metadata, sidecars, inUse: notInUse })).toEqual({
     found: 0,
     lost: 0,
   });
   expect(await metadata.blobs.total()).toEqual({ count: 0, bytes: 0 });
 });
 
-test("what is stored again between two looks keeps its row", async () => {
-  const store = new Busy();
+test("a blob that is stored again meanwhile keeps its record", async () => {
+  const store = new HookedBlobStore();
   const bytes = sampleBytes(10);
   const digest = await storeBytes(store, bytes);
   await store.remove(digest);
   await metadata.blobs.put({ digest, size: 10 }, 1);
-  store.opened = async () => {
-    store.opened = async () => {};
+  store.onOpened = async () => {
+    store.onOpened = async () => {};
     await storeBytes(store, bytes);
     await metadata.blobs.put({ digest, size: 10 }, 2);
   };
-  expect(await reconcile({ store, metadata, sidecars, inUse: idle })).toEqual({
+  expect(await reconcile({ store, metadata, sidecars, inUse: notInUse })).toEqual({
     found: 0,
     lost: 0,
   });

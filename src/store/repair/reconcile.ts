@@ -5,13 +5,13 @@ import type { SidecarFiles } from "../disk/sidecar-files.ts";
 import { verifyBlob } from "./scrub.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 
-/** Contents that are looked up together. */
+/** How many blobs are looked up at a time. */
 const BATCH = 64;
 
 export interface Reconciled {
-  /** Files that the index did not know. */
+  /** Blobs whose record was missing, or had another size than the file. */
   readonly found: number;
-  /** Contents of the index whose file is gone. */
+  /** Records whose blob is not stored any more. */
   readonly lost: number;
 }
 
@@ -19,19 +19,22 @@ export interface ReconcileOptions {
   readonly store: BlobStore;
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly sidecars: SidecarFiles;
-  /** Whether a content is just coming or going: its file and its fact may then differ for a moment. */
+  /** Whether a blob is being stored or removed, so that its file and its record may differ for a moment. */
   readonly inUse: (digest: Digest) => boolean;
-  /** Takes away what has another size than when it was stored, and is corrupt indeed. */
+  /** Quarantines a blob that has another size than when it was stored, and was found corrupt. */
   readonly onCorrupt?: (digest: Digest) => Promise<void>;
   readonly yielder?: EventLoopYielder;
   readonly signal?: AbortSignal;
-  /** Only tells what it would do. */
+  /** Only counts what it would change. */
   readonly dryRun?: boolean;
 }
 
 /**
- * Brings files and index into agreement after whatever happened: files have the last word on bytes.
- * It runs beside traffic.
+ * Brings the blob records into agreement with the stored blobs, for example after a crash: adds missing
+ * records, and removes those of lost blobs. The files are authoritative. It may run while blobs are
+ * stored, evicted and read.
+ *
+ * @throws Fault of kind `no-space` or `storage`
  */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
   const found = await addUnrecorded(options);
@@ -59,23 +62,23 @@ async function addUnrecordedBatch(
   options: ReconcileOptions,
 ): Promise<number> {
   const { store, metadata, sidecars, inUse, onCorrupt, dryRun } = options;
-  const known = new Map(
+  const records = new Map(
     (await metadata.blobs.find(batch.map(({ digest }) => digest))).map((row) => [row.digest, row]),
   );
   let found = 0;
   for (const { digest, size, storedAt } of batch) {
-    if (known.get(digest)?.size === size || inUse(digest)) continue;
-    // What was evicted since it was seen here is no longer known for a good reason.
+    if (records.get(digest)?.size === size || inUse(digest)) continue;
+    // It may have been evicted since it was listed, and then rightly has no record.
     const stored = await store.open(digest);
     if (!stored) continue;
     found += 1;
     if (dryRun) continue;
-    if (onCorrupt && known.has(digest) && (await verifyBlob(stored)) === false) {
+    if (onCorrupt && records.has(digest) && (await verifyBlob(stored)) === false) {
       await onCorrupt(digest);
       continue;
     }
     const mediaType = (await sidecars.read(digest))?.mediaType;
-    // Stored when the file was: what nobody has asked for since is not young because it was found.
+    // With the time of the file, so that the blob does not count as recently used.
     await metadata.blobs.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
   }
   return found;
@@ -92,15 +95,15 @@ async function removeLost(options: ReconcileOptions): Promise<number> {
     const missing: Digest[] = [];
     for (const { digest } of page) {
       await yielder.pause();
-      // Anew: somebody else may have taken the file away since its size was learnt.
+      // Rechecked on the disk: another process may have removed a file whose size is cached.
       if (!inUse(digest) && !(await store.open(digest, true))) missing.push(digest);
     }
-    // Of these, some were evicted since they were looked for, and some are stored again.
+    // Some of them may have been evicted since the page was read, and some stored again.
     const until = Math.max(...page.map(({ storedAt }) => storedAt));
-    const gone = (await metadata.blobs.find(missing))
+    const confirmed = (await metadata.blobs.find(missing))
       .filter(({ digest, storedAt }) => storedAt <= until && !inUse(digest))
       .map(({ digest }) => digest);
-    lost += gone.length;
-    if (!dryRun) await metadata.blobs.remove(gone, until);
+    lost += confirmed.length;
+    if (!dryRun) await metadata.blobs.remove(confirmed, until);
   }
 }

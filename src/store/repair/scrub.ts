@@ -2,52 +2,59 @@ import { setTimeout } from "node:timers/promises";
 import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../blob-store.ts";
 
-/** What is read at once, in bytes. */
+/** How much is read at a time, in bytes. */
 const READ_BYTES = 512 * 1024;
-/** What opening a file counts for, in bytes: many small ones would otherwise be read all at once. */
+/** What opening a file counts for the rate limit, in bytes, so that many small files do not exceed it. */
 const FILE_COST = 64 * 1024;
 
 export interface ScrubProgress {
+  /** Blobs that were verified so far. */
   readonly files: number;
-  /** Read and hashed so far. */
+  /** Bytes that were read and hashed so far. */
   readonly bytes: number;
+  /** Corrupt blobs that were found, at most the first 1000 of them. */
   readonly corrupt: readonly Digest[];
 }
 
 export interface ScrubOptions {
   readonly store: BlobStore;
-  /** Bytes per second; unset for as fast as it goes. */
+  /** Bytes per second; unlimited by default. */
   readonly rate?: number;
-  /** Called for what is not what its name says, before anything else is read. */
+  /** Called for each corrupt blob, and awaited before anything else is read. */
   readonly onCorrupt?: (digest: Digest) => Promise<void>;
-  /** Called after each piece. */
+  /** Called after each read, and after each blob. */
   readonly onProgress?: (progress: ScrubProgress) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Corrupt digests that are remembered by name; beyond them, they are still handled one by one. */
+/** How many corrupt digests are reported at most; `onCorrupt` is called for all. */
 const MAX_REPORTED = 1000;
 
-/** Reads every stored byte, and finds what is not, or no longer, what its digest says. */
+/**
+ * Reads and hashes every stored blob and finds the corrupt ones (bit rot, truncated files). Stops early
+ * when `signal` is aborted.
+ *
+ * @throws Fault of kind `storage` where the store cannot be listed or opened
+ */
 export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
   const { store, rate, onCorrupt, onProgress, signal } = options;
-  const pace = new RateLimiter(rate);
+  const limiter = new RateLimiter(rate);
   const corrupt: Digest[] = [];
   let [files, bytes] = [0, 0];
   for await (const { digest } of store.entries()) {
     if (signal?.aborted) break;
     const stored = await store.open(digest);
     if (!stored) continue; // It was evicted meanwhile.
-    const read = async (count: number): Promise<void> => {
+    const onRead = async (count: number): Promise<void> => {
       bytes += count;
       onProgress?.({ files, bytes, corrupt });
-      await pace.consume(count, signal);
+      await limiter.consume(count, signal);
     };
-    const isRight = await verifyBlob(stored, read, signal);
-    await pace.consume(FILE_COST, signal);
+    const isIntact = await verifyBlob(stored, onRead, signal);
+    await limiter.consume(FILE_COST, signal);
     if (signal?.aborted) break;
     files += 1;
-    if (isRight === false && (await store.open(digest))) {
+    if (isIntact === false && (await store.open(digest))) {
       if (corrupt.length < MAX_REPORTED) corrupt.push(digest);
       await onCorrupt?.(digest);
     }
@@ -56,7 +63,12 @@ export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
   return { files, bytes, corrupt };
 }
 
-/** Whether a content is what its digest says; `undefined` where it went away while it was read. */
+/**
+ * Whether the bytes of a blob match its digest; `undefined` where the blob was removed meanwhile, or
+ * `signal` is aborted.
+ *
+ * @param onRead called with the number of bytes of each read, and awaited before the next one
+ */
 export async function verifyBlob(
   { digest, size, bytes }: StoredBlob,
   onRead: (count: number) => Promise<void> = async () => {},
@@ -65,23 +77,23 @@ export async function verifyBlob(
   const hasher = newHasher(digest);
   for (let at = 0; at < size; at += READ_BYTES) {
     if (signal?.aborted) return undefined;
-    const piece = await bytes
+    const chunk = await bytes
       .slice(at, Math.min(at + READ_BYTES, size))
       .bytes()
       .catch((error: unknown) => {
-        // A disk that cannot read its bytes back has lost them.
+        // Bytes that the disk cannot read count as corrupt.
         if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
         return new Uint8Array();
       });
-    if (!piece) return undefined;
-    if (piece.byteLength === 0) return false;
-    hasher.update(piece);
-    await onRead(piece.byteLength);
+    if (!chunk) return undefined;
+    if (chunk.byteLength === 0) return false;
+    hasher.update(chunk);
+    await onRead(chunk.byteLength);
   }
   return hasher.digest("hex") === digestHex(digest);
 }
 
-/** Keeps to a rate, on the average since it began. */
+/** Limits a rate in bytes per second, averaged since its construction. */
 class RateLimiter {
   readonly #rate: number | undefined;
   readonly #startedAt = performance.now();
@@ -91,11 +103,12 @@ class RateLimiter {
     this.#rate = rate;
   }
 
+  /** Waits until the rate allows the bytes that were just read. */
   async consume(bytes: number, signal: AbortSignal | undefined): Promise<void> {
     this.#bytes += bytes;
     if (this.#rate === undefined) return;
-    const due = (this.#bytes / this.#rate) * 1000 - (performance.now() - this.#startedAt);
-    // An inspection that is to end ends at once.
-    if (due > 1) await setTimeout(due, undefined, signal ? { signal } : {}).catch(() => {});
+    const wait = (this.#bytes / this.#rate) * 1000 - (performance.now() - this.#startedAt);
+    // An abort ends the wait at once.
+    if (wait > 1) await setTimeout(wait, undefined, signal ? { signal } : {}).catch(() => {});
   }
 }

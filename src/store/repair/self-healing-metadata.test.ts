@@ -10,14 +10,14 @@ import { openMetadata } from "../sql/open-metadata.ts";
 const nginx = repositoryRef("docker.io", "library/nginx");
 const digest = digestNumber(1);
 
-metadataConformance("one that heals", async () => {
-  const index = new SelfHealingMetadata(await openMetadata(":memory:"), () =>
+metadataConformance("SelfHealingMetadata", async () => {
+  const metadata = new SelfHealingMetadata(await openMetadata(":memory:"), () =>
     openMetadata(":memory:"),
   );
-  return { metadata: index, close: () => index.close() };
+  return { metadata, close: () => metadata.close() };
 });
 
-/** An index of 2,000 contents, more than its first pages hold. */
+/** Creates a database of 2,000 blob records, more than its first pages hold. */
 async function fill(path: string): Promise<void> {
   const metadata = await openMetadata(path);
   for (let at = 0; at < 2000; at += 1) {
@@ -26,53 +26,53 @@ async function fill(path: string): Promise<void> {
   await metadata.close();
 }
 
-/** Writes over all but the first pages, in the same file. */
-async function spoil(path: string): Promise<void> {
+/** Overwrites all pages but the first ones, in the same file. */
+async function overwritePages(path: string): Promise<void> {
   const file = await open(path, "r+");
   const { size } = await file.stat();
   await file.write(Buffer.alloc(size - 8192, 7), 0, size - 8192, 8192);
   await file.close();
 }
 
-test("all who meet the damage are answered by one new index", async () => {
-  await using dir = await tempDir("index");
+test("all calls that find the damage are repeated on one replacement", async () => {
+  await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   await fill(path);
   let replaced = 0;
-  const index = new SelfHealingMetadata(await openMetadata(path), async (damaged) => {
+  const metadata = new SelfHealingMetadata(await openMetadata(path), async (damaged) => {
     replaced += 1;
     await damaged.close().catch(() => {});
-    return openMetadata(dir.file(`index-${replaced}.db`));
+    return openMetadata(dir.file(`replacement-${replaced}.db`));
   });
-  await spoil(path);
-  const { revision } = index;
-  const answers = await Promise.all([
-    index.blobs.page(2000),
-    index.links.add(nginx, [{ digest }]),
-    index.blobs.total(),
-    index.blobs.page(10),
+  await overwritePages(path);
+  const { revision } = metadata;
+  const results = await Promise.all([
+    metadata.blobs.page(2000),
+    metadata.links.add(nginx, [{ digest }]),
+    metadata.blobs.total(),
+    metadata.blobs.page(10),
   ]);
-  expect(answers).toEqual([[], undefined, { count: 0, bytes: 0 }, []]);
+  expect(results).toEqual([[], undefined, { count: 0, bytes: 0 }, []]);
   expect(replaced).toBe(1);
-  expect(index.revision).toBeGreaterThan(revision);
-  expect(await index.links.get(nginx, digest)).toEqual({ digest });
+  expect(metadata.revision).toBeGreaterThan(revision);
+  expect(await metadata.links.get(nginx, digest)).toEqual({ digest });
 
-  await index.close();
+  await metadata.close();
 });
 
-test("where the disk leaves no new index, it is not tried again and again", async () => {
-  await using dir = await tempDir("index");
+test("a replacement that fails is not attempted again at once", async () => {
+  await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   await fill(path);
   const reopened = await openMetadata(path);
-  await spoil(path);
-  let tried = 0;
-  const index = new SelfHealingMetadata(reopened, async () => {
-    tried += 1;
+  await overwritePages(path);
+  let attempts = 0;
+  const metadata = new SelfHealingMetadata(reopened, async () => {
+    attempts += 1;
     throw new Error("the disk is broken");
   });
-  expect(String(await rejection(index.blobs.page(2000)))).toContain("the disk is broken");
-  expect(String(await rejection(index.blobs.page(2000)))).toContain("malformed");
-  expect(tried).toBe(1);
-  await index.close();
+  expect(String(await rejection(metadata.blobs.page(2000)))).toContain("the disk is broken");
+  expect(String(await rejection(metadata.blobs.page(2000)))).toContain("malformed");
+  expect(attempts).toBe(1);
+  await metadata.close();
 });

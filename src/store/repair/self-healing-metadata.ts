@@ -2,8 +2,8 @@ import type { MetadataStore } from "../metadata-store.ts";
 import { isDamage } from "../sql/sqlite-file.ts";
 
 /**
- * The shortest time between two replacements, in milliseconds. A metadata store that is damaged again
- * sooner is on a broken disk.
+ * The least time between two replacements, in milliseconds. If the database is damaged again sooner,
+ * the disk is broken, and replacing it would not help.
  */
 const REPLACE_INTERVAL = 60_000;
 
@@ -11,8 +11,8 @@ const REPLACE_INTERVAL = 60_000;
 type Part = "tags" | "links" | "blobs" | "listings" | "pins";
 
 /**
- * A metadata store that is replaced when it turns out to be damaged while it is in use. The call that
- * met the damage is answered by the new store, which is empty at first.
+ * A `MetadataStore` that replaces a damaged database while it is in use. The call that found the damage
+ * is repeated on the replacement, which is empty at first.
  */
 export class SelfHealingMetadata implements MetadataStore {
   readonly tags = this.#forward("tags");
