@@ -208,8 +208,8 @@ export interface MetadataStore {
   readonly listings: Listings;
   readonly pins: Pins;
   /**
-   * Grows before and after each change of tags and links. What was read from them at one revision is
-   * still valid while the revision is the same.
+   * Grows with each change of tags and links, when it begins and when it has ended. What was read from
+   * them at one revision is still valid while the revision is the same.
    */
   readonly revision: number;
   /** What the records take on the disk, in bytes; space of removed records is not counted. */

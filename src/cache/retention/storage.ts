@@ -63,7 +63,7 @@ const GIB = 2 ** 30;
 /**
  * Opens a data directory.
  *
- * @throws DataDirectoryError or IndexError, each with what to do about it
+ * @throws DataDirectoryError or MetadataError, each with what to do about it
  */
 export async function openStorage(
   { dataDirectory, storage, upstreams }: Pick<Settings, "dataDirectory" | "storage" | "upstreams">,

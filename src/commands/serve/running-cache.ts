@@ -58,7 +58,7 @@ export interface RunningCache {
 /**
  * Puts everything together and listens.
  *
- * @throws DataDirectoryError, IndexError or ListenError, each with what to do about it
+ * @throws DataDirectoryError, MetadataError or ListenError, each with what to do about it
  */
 export async function runCache(
   settings: Settings,

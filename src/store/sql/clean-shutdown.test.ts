@@ -10,8 +10,8 @@ import { wasShutDownCleanly } from "./clean-shutdown.ts";
 
 const ROWS = 2000;
 
-async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "entrepot-seal-"));
+async function withFolder(work: (path: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "entrepot-clean-"));
   try {
     await work(join(folder, "metadata.db"));
   } finally {
@@ -19,7 +19,7 @@ async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
   }
 }
 
-async function makeIndex(path: string): Promise<void> {
+async function createDatabase(path: string): Promise<void> {
   const metadata = await openMetadata(path);
   for (let at = 0; at < ROWS; at += 1) {
     await metadata.blobs.put({ digest: digestNumber(at), size: at }, at);
@@ -27,8 +27,8 @@ async function makeIndex(path: string): Promise<void> {
   await metadata.close();
 }
 
-/** Writes over the pages behind the first ones, in the same file. */
-async function spoil(path: string): Promise<void> {
+/** Overwrites all pages but the first ones, in the same file. */
+async function overwritePages(path: string): Promise<void> {
   const file = await open(path, "r+");
   const { size } = await file.stat();
   await file.write(Buffer.alloc(size - 40_960), 0, size - 40_960, 40_960);
@@ -40,9 +40,9 @@ async function copyOver(path: string): Promise<void> {
   await rename(`${path}.new`, path);
 }
 
-test("an index that was closed is sealed, and open again it is not", () =>
-  inFolder(async (path) => {
-    await makeIndex(path);
+test("a closed database has a clean-shutdown marker, and an open one has none", () =>
+  withFolder(async (path) => {
+    await createDatabase(path);
     expect(wasShutDownCleanly(path)).toBe(true);
     const metadata = await openMetadata(path);
     expect(wasShutDownCleanly(path)).toBe(false);
@@ -51,13 +51,13 @@ test("an index that was closed is sealed, and open again it is not", () =>
   }));
 
 test.each([
-  ["was written to, and its times were set back", spoil],
+  ["was written to, and its times were set back", overwritePages],
   ["is a copy of itself", copyOver],
-  ["has a journal beside it", async (path: string) => writeFile(`${path}-wal`, "")],
-  ["is gone", async (path: string) => rm(path)],
-])("no seal counts where the file %s", (_, change) =>
-  inFolder(async (path) => {
-    await makeIndex(path);
+  ["has a write-ahead log beside it", async (path: string) => writeFile(`${path}-wal`, "")],
+  ["is missing", async (path: string) => rm(path)],
+])("the clean-shutdown marker is not valid when the file %s", (_, change) =>
+  withFolder(async (path) => {
+    await createDatabase(path);
     const { atime, mtime } = await stat(path);
     await change(path);
     if (await Bun.file(path).exists()) await utimes(path, atime, mtime);
@@ -65,9 +65,9 @@ test.each([
   }),
 );
 
-test("a process that is killed leaves no seal", () =>
-  inFolder(async (path) => {
-    await makeIndex(path);
+test("a killed process leaves no clean-shutdown marker", () =>
+  withFolder(async (path) => {
+    await createDatabase(path);
     const program = `
       import { openMetadata } from ${JSON.stringify(join(import.meta.dir, "open-metadata.ts"))};
       const metadata = await openMetadata(${JSON.stringify(path)});
@@ -87,15 +87,15 @@ test("a process that is killed leaves no seal", () =>
     await metadata.close();
   }));
 
-test("damage that shows while it is open is found at the next start", () =>
-  inFolder(async (path) => {
-    await makeIndex(path);
+test("a database that was found damaged while open is refused at the next start", () =>
+  withFolder(async (path) => {
+    await createDatabase(path);
     const metadata = await openMetadata(path);
-    await spoil(path);
+    await overwritePages(path);
     const error = await rejection(metadata.blobs.page(ROWS));
     expect(error instanceof Fault && error.message).toContain("malformed");
     await metadata.close();
     expect(wasShutDownCleanly(path)).toBe(false);
-    const refused = await rejection(openMetadata(path));
-    expect(refused instanceof MetadataError && refused.kind).toBe("damaged");
+    const reopened = await rejection(openMetadata(path));
+    expect(reopened instanceof MetadataError && reopened.kind).toBe("damaged");
   }));

@@ -1,29 +1,32 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 
 /**
- * A seal beside a database says how its file was when it was closed in good order. As long as the
- * file is still that one, nobody has written to it since, and all of it need not be read again to
- * know that it is whole.
+ * Whether a database was closed cleanly and was not changed since. A marker beside the database records
+ * the state of its file (inode, size, times) when it was closed. While the file still has that state,
+ * the integrity check, which reads all of it, can be skipped.
  */
 export function wasShutDownCleanly(path: string): boolean {
-  // What a process that was killed has left: its facts are yet to be put into the file.
+  // A killed process leaves its write-ahead log, which is not yet part of the file.
   if (existsSync(`${path}-wal`)) return false;
-  const now = fileState(path);
-  return now !== undefined && now === read(markerPath(path));
+  const state = fileState(path);
+  return state !== undefined && state === readText(markerPath(path));
 }
 
-/** Of a database that is closed. A seal that cannot be written costs the next start its time alone. */
+/**
+ * Writes the clean-shutdown marker of a database that was closed. Without a marker, the next start only
+ * takes longer, so errors are ignored.
+ */
 export function markCleanShutdown(path: string): void {
-  const now = fileState(path);
-  if (now === undefined || existsSync(`${path}-wal`)) return;
+  const state = fileState(path);
+  if (state === undefined || existsSync(`${path}-wal`)) return;
   try {
-    writeFileSync(markerPath(path), now, { mode: 0o600 });
+    writeFileSync(markerPath(path), state, { mode: 0o600 });
   } catch {
     clearCleanShutdown(path);
   }
 }
 
-/** Before anything is done with the database: a process may end in any way. */
+/** Removes the marker. It runs before the database is used, since the process may crash at any moment. */
 export function clearCleanShutdown(path: string): void {
   rmSync(markerPath(path), { force: true });
 }
@@ -32,13 +35,13 @@ function markerPath(path: string): string {
   return `${path}.clean`;
 }
 
-/** Other tools may set the time of a change back, but not that of the file's own record (ctime). */
+/** The state of a file. Tools can set its modification time back, but not its change time (ctime). */
 function fileState(path: string): string | undefined {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}\n`;
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats && `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}\n`;
 }
 
-function read(path: string): string | undefined {
+function readText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {

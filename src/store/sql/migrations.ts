@@ -1,34 +1,37 @@
 import type { Kysely } from "kysely";
 import type { Tables } from "./tables.ts";
 
-/** A step may use `db.schema` alone: `Tables` says how the tables look after the last step, not before it. */
-type Step = (db: Kysely<Tables>) => Promise<void>;
+/** A migration may only use `db.schema`: `Tables` describes the tables after the last migration. */
+type Migration = (db: Kysely<Tables>) => Promise<void>;
 
 /**
- * How the tables came to be, in order: the first brings an empty database to version 1. A step that
- * was released is never changed; what comes later is a step of its own, and there is no way back.
+ * All migrations, in order: the first brings an empty database to version 1. A released migration is
+ * never changed; later changes are migrations of their own. There are no down migrations.
  */
-const MIGRATIONS: readonly Step[] = [
+const MIGRATIONS: readonly Migration[] = [
   createTables,
   addRetentionTables,
   addDigestToIndexes,
   renameContentsToBlobs,
 ];
 
-/** The version of the tables that this program reads and writes. */
+/** The version of the schema that this program reads and writes. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
-/** The database was written by a newer Entrepot; nothing in it was changed. */
+/** The database was written by a newer Entrepot. Nothing in it was changed. */
 export class NewerSchemaError extends Error {
   override readonly name = "NewerSchemaError";
 
   constructor(readonly found: number) {
-    super(`the tables have version ${found}, and this Entrepot knows them up to ${SCHEMA_VERSION}`);
+    super(
+      `its schema has version ${found}, and this version supports versions up to ${SCHEMA_VERSION}`,
+    );
   }
 }
 
 /**
- * Brings the tables to this program's version, each step in a transaction with its number.
+ * Migrates the database to this program's schema version. Each migration runs in a transaction that also
+ * records its version.
  *
  * @throws NewerSchemaError
  */
@@ -42,11 +45,11 @@ export async function migrate(db: Kysely<Tables>): Promise<void> {
   const row = await db.selectFrom("schema_version").select("version").executeTakeFirst();
   const found = row?.version ?? 0;
   if (found > SCHEMA_VERSION) throw new NewerSchemaError(found);
-  for (const [position, step] of MIGRATIONS.entries()) {
+  for (const [position, migration] of MIGRATIONS.entries()) {
     const version = position + 1;
     if (version <= found) continue;
     await db.transaction().execute(async (transaction) => {
-      await step(transaction);
+      await migration(transaction);
       await transaction
         .insertInto("schema_version")
         .values({ id: 1, version })
@@ -82,7 +85,7 @@ async function createTables(db: Kysely<Tables>): Promise<void> {
     .addColumn("stored_at", "bigint", (column) => column.notNull())
     .addColumn("used_at", "bigint", (column) => column.notNull())
     .execute();
-  // What was used least lately, and with the size in it the sum of all without reading the table.
+  // For the LRU order. With the size in it, the total is summed without reading the table.
   await db.schema
     .createIndex("contents_by_use")
     .on("contents")
@@ -99,7 +102,7 @@ async function createTables(db: Kysely<Tables>): Promise<void> {
     .execute();
 }
 
-/** What eviction by age and upstream looks things up by, and what it must not touch. */
+/** Indexes for eviction by age and by upstream, and the table of pins. */
 async function addRetentionTables(db: Kysely<Tables>): Promise<void> {
   await db.schema
     .createIndex("links_by_digest")
@@ -115,7 +118,7 @@ async function addRetentionTables(db: Kysely<Tables>): Promise<void> {
     .execute();
 }
 
-/** With the digest: the next page begins where many have the same time, and none of them is read again. */
+/** With the digest, the next page can begin between rows of the same time, without reading any again. */
 async function addDigestToIndexes(db: Kysely<Tables>): Promise<void> {
   await db.schema.dropIndex("contents_by_use").execute();
   await db.schema.dropIndex("contents_by_age").execute();
@@ -131,7 +134,7 @@ async function addDigestToIndexes(db: Kysely<Tables>): Promise<void> {
     .execute();
 }
 
-/** The table of stored blobs is called so. */
+/** Renames the table `contents`, and its indexes, to `blobs`. */
 async function renameContentsToBlobs(db: Kysely<Tables>): Promise<void> {
   await db.schema.dropIndex("contents_by_use").execute();
   await db.schema.dropIndex("contents_by_age").execute();

@@ -14,7 +14,7 @@ let directory: string;
 let path: string;
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), "entrepot-index-"));
+  directory = await mkdtemp(join(tmpdir(), "entrepot-metadata-"));
   path = join(directory, "metadata.db");
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
@@ -29,26 +29,26 @@ metadataConformance("SQLite in memory", async () => {
   return { metadata, close: () => metadata.close() };
 });
 
-async function indexError(work: Promise<unknown>): Promise<MetadataError> {
+async function metadataError(work: Promise<unknown>): Promise<MetadataError> {
   const error = await rejection(work);
   if (error instanceof MetadataError) return error;
-  throw new Error("it failed otherwise", { cause: error });
+  throw new Error("it failed with another error", { cause: error });
 }
 
-describe("an index in a SQLite file", () => {
+describe("a metadata database in a SQLite file", () => {
   const nginx = repositoryRef("docker.io", "library/nginx");
 
-  test("has its facts when it is opened again", async () => {
+  test("has its records when it is reopened", async () => {
     const first = await openMetadata(path);
     await first.tags.put(nginx, tag("latest"), { digest: digestNumber(1), checkedAt: 7 });
     await first.close();
     const second = await openMetadata(path);
-    const fact = { digest: digestNumber(1), checkedAt: 7 };
-    expect(await second.tags.get(nginx, tag("latest"))).toEqual(fact);
+    const record = { digest: digestNumber(1), checkedAt: 7 };
+    expect(await second.tags.get(nginx, tag("latest"))).toEqual(record);
     await second.close();
   });
 
-  test("has its facts after kill -9", async () => {
+  test("has its records after kill -9", async () => {
     const program = `
       import { openMetadata } from ${JSON.stringify(join(import.meta.dir, "open-metadata.ts"))};
       const metadata = await openMetadata(${JSON.stringify(path)});
@@ -64,12 +64,12 @@ describe("an index in a SQLite file", () => {
     child.kill("SIGKILL");
     await child.exited;
     const metadata = await openMetadata(path);
-    const content = await metadata.blobs.get(digestNumber(1));
-    expect(content?.size).toBeGreaterThanOrEqual(100);
+    const record = await metadata.blobs.get(digestNumber(1));
+    expect(record?.size).toBeGreaterThanOrEqual(100);
     await metadata.close();
   });
 
-  test("writes the later use time, whatever came last", async () => {
+  test("keeps the latest access time, in whatever order times are written", async () => {
     const metadata = await openMetadata(path);
     await metadata.blobs.put({ digest: digestNumber(1), size: 1 }, 10);
     await metadata.blobs.touch(new Map([[digestNumber(1), 30]]));
@@ -80,24 +80,24 @@ describe("an index in a SQLite file", () => {
     database.close();
   });
 
-  test("is refused untouched where a newer Entrepot wrote it", async () => {
+  test("is refused and left unchanged when a newer Entrepot wrote it", async () => {
     await (await openMetadata(path)).close();
     const database = new Database(path);
     database.run(`update schema_version set version = ${SCHEMA_VERSION + 1}`);
     database.run("alter table tags rename to labels");
     database.close();
     const before = await readFile(path);
-    const error = await indexError(openMetadata(path));
+    const error = await metadataError(openMetadata(path));
     expect(error.kind).toBe("newer");
     expect(error.message).toBe(
-      `the index ${path} was written by a newer Entrepot: the tables have version ${SCHEMA_VERSION + 1}, and this Entrepot knows them up to ${SCHEMA_VERSION}. Run that version, or use another storage.dir`,
+      `the metadata database ${path} was written by a newer Entrepot: its schema has version ${SCHEMA_VERSION + 1}, and this version supports versions up to ${SCHEMA_VERSION}. Run the newer version, or set storage.dir to another directory`,
     );
     expect(await readFile(path)).toEqual(before);
   });
 
   test.each([
-    ["something else", async () => writeFile(path, "this is no database at all. ".repeat(400))],
-    ["cut short", async () => truncate(path, 8192)],
+    ["not a database", async () => writeFile(path, "this is no database at all. ".repeat(400))],
+    ["truncated", async () => truncate(path, 8192)],
     [
       "overwritten in its middle",
       async () => {
@@ -105,7 +105,7 @@ describe("an index in a SQLite file", () => {
         await writeFile(path, bytes.fill(0xa5, 100, 4096));
       },
     ],
-  ])("is refused where the file is %s", async (_, damage) => {
+  ])("is refused when its file is %s", async (_, damage) => {
     const metadata = await openMetadata(path);
     for (let at = 0; at < 200; at += 1) {
       await metadata.blobs.put({ digest: digestNumber(at), size: at }, at);
@@ -113,14 +113,14 @@ describe("an index in a SQLite file", () => {
     await metadata.close();
     await damage();
     const before = await readFile(path);
-    const error = await indexError(openMetadata(path));
+    const error = await metadataError(openMetadata(path));
     expect(error.kind).toBe("damaged");
-    expect(error.message).toStartWith(`the index ${path} is damaged: `);
+    expect(error.message).toStartWith(`the metadata database ${path} is damaged: `);
     expect(error.message).toContain("Move it away and start again");
     expect(await readFile(path)).toEqual(before);
   });
 
-  test("brings tables of an earlier version up to date, and keeps what is in them", async () => {
+  test("of an earlier version is migrated, with its rows", async () => {
     const metadata = await openMetadata(path);
     await metadata.blobs.put({ digest: digestNumber(1), size: 1 }, 10);
     await metadata.close();
@@ -147,13 +147,13 @@ describe("an index in a SQLite file", () => {
     after.close();
   });
 
-  test("names the path where it cannot be opened", async () => {
-    const error = await indexError(openMetadata(join(path, "below", "metadata.db")));
+  test("names the path when it cannot be opened", async () => {
+    const error = await metadataError(openMetadata(join(path, "below", "metadata.db")));
     expect(error.kind).toBe("unopenable");
     expect(error.message).toContain(path);
   });
 
-  test("fails with a fault of the storage where the database does", async () => {
+  test("rejects with a storage Fault when a statement fails", async () => {
     const metadata = await openMetadata(path);
     const other = new Database(path);
     other.run("drop table listings");
@@ -163,7 +163,7 @@ describe("an index in a SQLite file", () => {
     await metadata.close();
   });
 
-  test("gives back to the disk what many facts took that are gone", async () => {
+  test("returns the space of removed records to the file system when there is much of it", async () => {
     const metadata = await openMetadata(path);
     const digests = Array.from({ length: 20_000 }, (_, at) => digestNumber(at));
     await Promise.all(digests.map((digest) => metadata.blobs.put({ digest, size: 1 }, 1)));
@@ -179,7 +179,7 @@ describe("an index in a SQLite file", () => {
     expect((await stat(path)).size).toBe(after);
   });
 
-  test("has readers beside its writer", async () => {
+  test("uses a write-ahead log, so that readers do not wait for the writer", async () => {
     await (await openMetadata(path)).close();
     const database = new Database(path, { readonly: true });
     expect(database.query("pragma journal_mode").get()).toEqual({ journal_mode: "wal" });

@@ -10,9 +10,9 @@ import { CachedTags } from "../memory/cached-tags.ts";
 import { isDamage, SqliteFile } from "./sqlite-file.ts";
 import { SqlTags } from "./sql-tags.ts";
 
-/** An index that cannot be used; its file was not changed. */
+/** The metadata database cannot be used. Its file was not changed. The message says what to do. */
 export class MetadataError extends Error {
-  override readonly name = "IndexError";
+  override readonly name = "MetadataError";
 
   constructor(
     readonly kind: "damaged" | "newer" | "unopenable",
@@ -25,9 +25,10 @@ export class MetadataError extends Error {
 }
 
 /**
- * Opens the index in a SQLite file and brings its tables up to date; `:memory:` gives one for tests.
+ * Opens the metadata store in a SQLite file, which is created where it is missing, and migrates it to
+ * the current schema. `:memory:` opens one in memory, for tests.
  *
- * @throws IndexError
+ * @throws MetadataError
  */
 export async function openMetadata(path: string): Promise<MetadataStore> {
   let file: SqliteFile | undefined;
@@ -62,16 +63,17 @@ function metadataOver(file: SqliteFile): MetadataStore {
 
 function metadataError(path: string, cause: unknown): MetadataError {
   const root = cause instanceof Fault ? cause.cause : cause;
-  const why = root instanceof Error ? root.message : String(root);
+  const reason = root instanceof Error ? root.message : String(root);
+  const database = `the metadata database ${path}`;
   if (cause instanceof NewerSchemaError) {
-    const message = `the index ${path} was written by a newer Entrepot: ${why}. Run that version, or use another storage.dir`;
+    const message = `${database} was written by a newer Entrepot: ${reason}. Run the newer version, or set storage.dir to another directory`;
     return new MetadataError("newer", path, message, { cause });
   }
   if (isDamage(cause)) {
-    const message = `the index ${path} is damaged: ${why}. Move it away and start again: the content that is stored beside it stays, and its facts come back as it is pulled`;
+    const message = `${database} is damaged: ${reason}. Move it away and start again: the stored blobs are kept, and their metadata is recorded again as images are pulled`;
     return new MetadataError("damaged", path, message, { cause });
   }
-  return new MetadataError("unopenable", path, `the index ${path} cannot be opened: ${why}`, {
+  return new MetadataError("unopenable", path, `${database} cannot be opened: ${reason}`, {
     cause,
   });
 }

@@ -16,20 +16,20 @@ import { SqlTags } from "./sql-tags.ts";
 let dir: TempDir;
 let file: SqliteFile;
 let database: Database;
-let asked: { readonly sql: string; readonly parameters: readonly unknown[] }[] = [];
+let statements: { readonly sql: string; readonly parameters: readonly unknown[] }[] = [];
 let db: Kysely<Tables>;
 
 beforeAll(async () => {
   dir = await tempDir("plans");
   file = new SqliteFile(dir.file("metadata.db"));
   await migrate(file.mainThreadDb);
-  const listening = {
+  const recording = {
     run: (sql: string, parameters: readonly unknown[]) => {
-      asked.push({ sql, parameters });
+      statements.push({ sql, parameters });
       return file.run(sql, parameters);
     },
   };
-  db = new Kysely({ dialect: new SqliteDialect(listening, listening) });
+  db = new Kysely({ dialect: new SqliteDialect(recording, recording) });
   database = new Database(dir.file("metadata.db"), { readonly: true });
 });
 
@@ -39,16 +39,16 @@ afterAll(async () => {
   await dir[Symbol.asyncDispose]();
 });
 
-/** How SQLite would do what was asked, as it says it itself. */
+/** The query plan of the statements that some work runs, as SQLite explains it. */
 async function planOf(work: () => Promise<unknown>): Promise<string> {
-  asked = [];
+  statements = [];
   await work();
-  return asked
+  return statements
     .filter(({ sql }) => sql !== "begin" && sql !== "commit")
     .flatMap(({ sql, parameters }) =>
       database
         .query<{ detail: string }, SQLQueryBindings[]>(`explain query plan ${sql}`)
-        // The index binds strings, numbers and null.
+        // The statements bind strings, numbers and null.
         .all(...(parameters as SQLQueryBindings[])),
     )
     .map(({ detail }) => detail)
@@ -61,13 +61,17 @@ const [usedAt, storedAt] = [1, 1];
 
 test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
   [
-    "a tag",
+    "the record of a tag",
     (on) => new SqlTags(on).get(nginx, tag("latest")),
     "(upstream=? AND repository=? AND tag=?)",
   ],
-  ["tags of a repository", (on) => new SqlTags(on).list(nginx), "(upstream=? AND repository=?)"],
   [
-    "the next tags",
+    "the tags of a repository",
+    (on) => new SqlTags(on).list(nginx),
+    "(upstream=? AND repository=?)",
+  ],
+  [
+    "a page of tags",
     (on) => new SqlTags(on).all(9, { repo: nginx, tag: tag("a") }),
     "((upstream,repository,tag)>(?,?,?))",
   ],
@@ -77,48 +81,52 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     "(upstream=? AND repository=? AND digest=?)",
   ],
   [
-    "upstreams of a content",
+    "the upstreams of a digest",
     (on) => new SqlLinks(on).upstreams(digest),
     "COVERING INDEX links_by_digest",
   ],
   [
-    "what an upstream shows",
+    "which digests are visible in an upstream",
     (on) => new SqlLinks(on).visibleIn(nginx.upstream, [digest]),
     "COVERING INDEX links_by_digest (digest=? AND upstream=?)",
   ],
-  ["the next links", (on) => new SqlLinks(on).digests(9, digest), "(digest>?)"],
-  ["contents out of sight", (on) => new SqlLinks(on).removeUnstored([digest]), "(digest=?)"],
+  ["a page of linked digests", (on) => new SqlLinks(on).digests(9, digest), "(digest>?)"],
+  ["links of unstored blobs", (on) => new SqlLinks(on).removeUnstored([digest]), "(digest=?)"],
   [
-    "the next repositories",
+    "a page of repositories",
     (on) => new SqlLinks(on).repositories(nginx.upstream, 9, "library/a"),
     "(upstream=? AND repository>?)",
   ],
-  ["a content", (on) => new SqlBlobRecords(on).get(digest), "(digest=?)"],
-  ["some contents", (on) => new SqlBlobRecords(on).find([digest, digestNumber(2)]), "(digest=?)"],
-  ["the next contents", (on) => new SqlBlobRecords(on).page(9, digest), "(digest>?)"],
+  ["the record of a blob", (on) => new SqlBlobRecords(on).get(digest), "(digest=?)"],
   [
-    "what was used least lately",
+    "the records of some blobs",
+    (on) => new SqlBlobRecords(on).find([digest, digestNumber(2)]),
+    "(digest=?)",
+  ],
+  ["a page of blob records", (on) => new SqlBlobRecords(on).page(9, digest), "(digest>?)"],
+  [
+    "a page in LRU order",
     (on) => new SqlBlobRecords(on).leastRecentlyUsed(9, { usedAt, digest }),
     "blobs_by_use ((used_at,digest)>(?,?))",
   ],
   [
-    "what is old",
+    "a page of old blobs",
     (on) => new SqlBlobRecords(on).storedBefore(9, 9, { storedAt, digest }),
     "blobs_by_age",
   ],
-  ["how much there is", (on) => new SqlBlobRecords(on).total(), "COVERING INDEX blobs_by_use"],
+  ["the total", (on) => new SqlBlobRecords(on).total(), "COVERING INDEX blobs_by_use"],
   [
-    "times of use",
+    "writing access times",
     (on) => new SqlBlobRecords(on).touch(new Map([[digest, 5]])),
     "SEARCH blobs USING INDEX",
   ],
   [
-    "a list",
+    "a listing",
     (on) => new SqlListings(on).get(nginx, "tags"),
     "(upstream=? AND repository=? AND key=?)",
   ],
-  ["pins", (on) => new SqlPins(on).list(), "sqlite_autoindex_pins"],
-])("%s is found without reading all the rest, and without sorting", async (_, work, expected) => {
+  ["the list of pins", (on) => new SqlPins(on).list(), "sqlite_autoindex_pins"],
+])("%s uses an index, and does not sort", async (_, work, expected) => {
   const plan = await planOf(() => work(db));
   expect(plan).toContain(expected);
   expect(plan).not.toContain("TEMP B-TREE");

@@ -4,10 +4,10 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobRecord, BlobRecords, BlobUse } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Times that are written together: about 2 ms, for which who writes besides has to wait. */
+/** Rows that are written at a time: about 2 ms, for which other writes have to wait. */
 const BATCH_ROWS = 256;
 
-/** What is stored and when it was used, in a database. */
+/** The records of stored blobs, in a database. */
 export class SqlBlobRecords implements BlobRecords {
   readonly #db: Kysely<Tables>;
 
@@ -26,20 +26,20 @@ export class SqlBlobRecords implements BlobRecords {
     return { digest, size: row.size, ...mediaType };
   }
 
-  async put(content: BlobRecord, now: number): Promise<void> {
+  async put(blob: BlobRecord, now: number): Promise<void> {
     await this.#db
       .insertInto("blobs")
       .values({
-        digest: content.digest,
-        size: content.size,
-        media_type: content.mediaType ?? null,
+        digest: blob.digest,
+        size: blob.size,
+        media_type: blob.mediaType ?? null,
         stored_at: now,
         used_at: now,
       })
       .onConflict((conflict) =>
         conflict.column("digest").doUpdateSet((update) => ({
-          size: content.size,
-          // A manifest that is pulled as a blob besides stays a manifest.
+          size: blob.size,
+          // A manifest that is also pulled through the blob endpoint stays a manifest.
           media_type: update.fn.coalesce("excluded.media_type", "blobs.media_type"),
           stored_at: now,
           used_at: now,
@@ -140,7 +140,7 @@ export class SqlBlobRecords implements BlobRecords {
   }
 
   async total(): Promise<{ count: number; bytes: number }> {
-    // In a transaction, and so with those who write: it takes 8 ms for 100,000 contents.
+    // In a transaction, and so in the writer thread: it takes 8 ms for 100,000 blobs.
     const row = await this.#db.transaction().execute((transaction) =>
       transaction
         .selectFrom("blobs")

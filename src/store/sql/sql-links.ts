@@ -4,10 +4,10 @@ import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Links of one statement: four variables each, far below the 32,766 that SQLite takes. */
+/** Rows per statement: with four variables each, far below the 32,766 variables that SQLite allows. */
 const ROWS_PER_INSERT = 128;
 
-/** What may be seen where, in a database. */
+/** Which digests are visible in which repositories, in a database. */
 export class SqlLinks implements Links {
   readonly #db: Kysely<Tables>;
 
@@ -27,7 +27,7 @@ export class SqlLinks implements Links {
   }
 
   async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
-    // An image may name a layer twice, and PostgreSQL refuses to upsert a row twice in a statement.
+    // An image may name a layer twice, and PostgreSQL does not upsert a row twice in one statement.
     const sizes = new Map<Digest, number | null>();
     for (const { digest, size } of links) sizes.set(digest, size ?? sizes.get(digest) ?? null);
     const rows = [...sizes].map(([digest, size]) => ({
@@ -104,7 +104,7 @@ export class SqlLinks implements Links {
 
   async removeUnstored(digests: readonly Digest[]): Promise<number> {
     if (digests.length === 0) return 0;
-    // In one statement: what is stored between a look and a removal would lose its links.
+    // In one statement, so that a blob which is stored between check and removal keeps its links.
     const { numDeletedRows } = await this.#db
       .deleteFrom("links")
       .where("digest", "in", digests)
@@ -128,7 +128,7 @@ export class SqlLinks implements Links {
       .select("repository")
       .distinct()
       .where("upstream", "=", upstream)
-      // Compared by its bytes, it need not be a name itself.
+      // It is only compared by its bytes, so it need not be a valid name.
       .where("repository", ">", last as RepositoryName)
       .orderBy("repository")
       .limit(limit)

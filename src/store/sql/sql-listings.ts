@@ -2,7 +2,7 @@ import type { Kysely } from "kysely";
 import type { Listing, Listings, RepositoryRef } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Lists that upstreams answered with, in a database. */
+/** Cached list responses of upstreams, in a database. */
 export class SqlListings implements Listings {
   readonly #db: Kysely<Tables>;
 

@@ -2,7 +2,7 @@ import type { Kysely } from "kysely";
 import type { Pin, Pins } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** What is kept whatever happens, in a database. */
+/** Images that are never evicted, in a database. */
 export class SqlPins implements Pins {
   readonly #db: Kysely<Tables>;
 
@@ -29,10 +29,10 @@ export class SqlPins implements Pins {
   }
 
   async remove(pattern: string): Promise<boolean> {
-    const done = await this.#db
+    const result = await this.#db
       .deleteFrom("pins")
       .where("pattern", "=", pattern)
       .executeTakeFirst();
-    return done.numDeletedRows > 0n;
+    return result.numDeletedRows > 0n;
   }
 }

@@ -3,7 +3,7 @@ import type { Tag } from "../../oci/names.ts";
 import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** What tags point at, in a database. */
+/** The records of tags, in a database. */
 export class SqlTags implements Tags {
   readonly #db: Kysely<Tables>;
 

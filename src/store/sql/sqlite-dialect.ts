@@ -12,19 +12,22 @@ import {
   SqliteQueryCompiler,
 } from "kysely";
 
-/** What a statement has brought. */
+/** The result of a statement. */
 export interface StatementResult {
   readonly rows: readonly unknown[];
-  /** Rows that were changed. */
+  /** How many rows were changed. */
   readonly changes: number;
 }
 
-/** Runs statements one after the other, in the order in which it was asked. */
+/** Runs SQL statements one at a time, in the order of the calls. */
 export interface Statements {
   run(sql: string, parameters: readonly unknown[]): Promise<StatementResult>;
 }
 
-/** SQLite for kysely, with one connection to read from and one to write to. */
+/**
+ * A Kysely dialect for SQLite with two connections: queries outside a transaction go to the reader;
+ * writes and transactions go to the writer, one transaction at a time.
+ */
 export class SqliteDialect implements Dialect {
   readonly #reader: Statements;
   readonly #writer: Statements;
@@ -52,7 +55,7 @@ export class SqliteDialect implements Dialect {
 }
 
 class ConcurrentReadAdapter extends SqliteAdapter {
-  /** With false, who reads would wait for who writes. */
+  /** If it were false, Kysely would serialize reads with writes. */
   override get supportsMultipleConnections(): boolean {
     return true;
   }
@@ -93,7 +96,7 @@ class SqliteDriver implements Driver {
 class SqliteConnection implements DatabaseConnection {
   readonly #reader: Statements;
   readonly #writer: SerializedWriter;
-  /** Where the statements of the transaction go that is open here. */
+  /** The open transaction of this connection, which takes all its statements. */
   #transaction: Transaction | undefined;
 
   constructor(reader: Statements, writer: SerializedWriter) {
@@ -113,26 +116,27 @@ class SqliteConnection implements DatabaseConnection {
   }
 
   async executeQuery<R>({ query, sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    const only = SelectQueryNode.is(query) ? this.#reader : this.#writer;
-    const { rows, changes } = await (this.#transaction ?? only).run(sql, parameters);
-    // Kysely knows from the query what the rows hold; SQLite has no say in it.
+    const outside = SelectQueryNode.is(query) ? this.#reader : this.#writer;
+    const { rows, changes } = await (this.#transaction ?? outside).run(sql, parameters);
+    // Kysely infers the type of the rows from the query; the driver has no type for them.
     return { rows: rows as R[], numAffectedRows: BigInt(changes) };
   }
 
-  // oxlint-disable-next-line require-yield -- that nothing is streamed is what it says
+  // oxlint-disable-next-line require-yield -- it always throws
   async *streamQuery(): AsyncGenerator<never> {
-    throw new Error("the index streams nothing: ask for pages");
+    throw new Error("streaming is not supported: query pages instead");
   }
 }
 
 interface Transaction extends Statements {
-  /** A commit that fails leaves it open: a rollback has to follow. */
+  /** Ends the transaction. After a commit that fails it is still open, and has to be rolled back. */
   end(how: "commit" | "rollback"): Promise<void>;
 }
 
-/** One connection for all who write: what comes in the midst of a transaction waits for its end. */
+/** Shares the writer connection: statements outside the open transaction wait for its end. */
 class SerializedWriter implements Statements {
   readonly #writer: Statements;
+  /** Resolves when the open transaction has ended. */
   #open: Promise<void> | undefined;
 
   constructor(writer: Statements) {
@@ -148,23 +152,23 @@ class SerializedWriter implements Statements {
     while (this.#open) await this.#open;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#open = promise;
-    const free = (): void => {
+    const release = (): void => {
       this.#open = undefined;
       resolve();
     };
     try {
       await this.#writer.run("begin", []);
     } catch (error) {
-      free();
+      release();
       throw error;
     }
     return {
       run: (sql, parameters) => this.#writer.run(sql, parameters),
       end: async (how) => {
         if (how === "commit") await this.#writer.run(how, []);
-        // SQLite may have rolled back by itself, on a full disk for one; then there is nothing to do.
+        // SQLite may have rolled back by itself, for example on a full disk; then this one fails.
         else await this.#writer.run(how, []).catch(() => {});
-        free();
+        release();
       },
     };
   }

@@ -8,28 +8,28 @@ import { wasShutDownCleanly, markCleanShutdown, clearCleanShutdown } from "./cle
 import { type StatementResult, SqliteDialect, type Statements } from "./sqlite-dialect.ts";
 import type { Tables } from "./tables.ts";
 
-/** Statements that stay compiled. The index has about twenty, besides inserts of many rows. */
+/** How many compiled statements are cached. There are about twenty, besides inserts of many rows. */
 const MAX_STATEMENTS = 128;
 
-/** How long a statement waits for a lock of another process (a backup, a person's shell), in milliseconds. */
+/** How long a statement waits for a lock of another process (a backup, an sqlite3 shell), in milliseconds. */
 const BUSY_TIMEOUT = 5000;
 
-/** Free pages are given back to the disk when they are this part of the file and this many, 2 MiB. */
+/** Free pages are returned to the file system when there are this many (2 MiB), and this part of the file. */
 const MIN_FREE_RATIO = 0.25;
 const MIN_FREE_PAGES = 512;
-/** Pages that are given back at once: about 5 ms, for which who writes has to wait. */
+/** How many pages are returned at a time: about 5 ms, for which writes have to wait. */
 const VACUUM_PAGES = 256;
 
 /**
- * A SQLite file that this process alone writes to. Statements that fail reject with a `Fault` of
- * kind `storage`.
+ * A SQLite file to which only this process writes. A statement that fails rejects with a `Fault`: of
+ * kind `no-space` where the disk or a quota is full, else of kind `storage`.
  */
 export class SqliteFile implements Statements {
-  /** Reads and writes in this thread, in one turn of it: for changes of the tables. */
+  /** Reads and writes in this thread, synchronously: for migrations. */
   readonly mainThreadDb: Kysely<Tables>;
   /**
-   * Writes in a thread of its own, and reads in this one. A write may wait for the disk, for as long
-   * as 30 ms beside a sync of another file, in which nobody would be answered.
+   * Writes in a thread of its own, and reads in this one. A write may wait for the disk, up to 30 ms
+   * while another file is synced, and would block the event loop for as long.
    */
   readonly db: Kysely<Tables>;
   readonly #path: string;
@@ -39,9 +39,11 @@ export class SqliteFile implements Statements {
   #isDamaged = false;
 
   /**
-   * Opens a file, `:memory:` for one that is gone when closed.
+   * Opens a file, which is created where it is missing. `:memory:` opens a database in memory, which
+   * is lost when it is closed.
    *
-   * @throws SQLiteError where the file cannot be opened or is no database
+   * @throws SQLiteError where the file cannot be opened or is not a database
+   * @throws DamageError where its integrity check fails; see `isDamage`
    */
   constructor(path: string) {
     this.#path = path;
@@ -67,7 +69,7 @@ export class SqliteFile implements Statements {
     return this.#mapErrors(() => this.#run(sql, parameters));
   }
 
-  /** Of the file, less its free pages; what is in the log besides is not counted, at most some 16 MiB. */
+  /** The size of the file without its free pages, in bytes. The write-ahead log, about 16 MiB, is not counted. */
   async bytes(): Promise<number> {
     const [all, free, size] = [
       await this.#pragma("page_count"),
@@ -77,17 +79,18 @@ export class SqliteFile implements Statements {
     return (all - free) * size;
   }
 
+  /** Returns free pages to the file system, where there are many. */
   async shrink(): Promise<void> {
     const free = await this.#pragma("freelist_count");
     if (free < MIN_FREE_PAGES || free < MIN_FREE_RATIO * (await this.#pragma("page_count"))) return;
     for (let left = free; left > 0; left -= VACUUM_PAGES) {
       await this.#write(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
     }
-    // The file becomes shorter when the log is put into it.
+    // The file becomes shorter when the write-ahead log is checkpointed.
     await this.#write("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
-  /** Between the transactions of others. */
+  /** Runs a statement in the writer thread, between transactions. */
   async #write(statement: string): Promise<void> {
     await this.db.executeQuery(CompiledQuery.raw(statement));
   }
@@ -97,7 +100,7 @@ export class SqliteFile implements Statements {
     return Number(Object.values(rows[0] ?? {})[0]);
   }
 
-  /** Waits for what is being written. */
+  /** Waits for pending writes, closes the file, and marks the clean shutdown unless it is damaged. */
   async close(): Promise<void> {
     await this.#writer?.close();
     this.#statements.clear();
@@ -111,7 +114,7 @@ export class SqliteFile implements Statements {
       statement = this.#database.prepare(sql);
       this.#statements.set(sql, statement);
     }
-    // Kysely hands on what the queries of this folder bind: strings, numbers and null.
+    // Kysely passes on what the queries of this folder bind: strings, numbers and null.
     const bindings = [...parameters] as SQLQueryBindings[];
     if (statement.columnNames.length > 0) return { rows: statement.all(...bindings), changes: 0 };
     return { rows: [], changes: statement.run(...bindings).changes };
@@ -121,12 +124,12 @@ export class SqliteFile implements Statements {
     try {
       return await work();
     } catch (cause) {
-      // The next start has to find it, and begin the index anew.
+      // Without a clean-shutdown marker, the next start checks the file and rebuilds the metadata.
       this.#isDamaged ||= isDamage(cause);
       const code = sqliteCode(cause);
-      const why = code === undefined ? String(cause) : `${messageOf(cause)} (${code})`;
+      const reason = code === undefined ? String(cause) : `${messageOf(cause)} (${code})`;
       throw new Fault(
-        { kind: storageKind(code), reason: `the metadata database: ${why}` },
+        { kind: storageKind(code), reason: `the metadata database failed: ${reason}` },
         { cause },
       );
     }
@@ -134,22 +137,23 @@ export class SqliteFile implements Statements {
 }
 
 function openDatabase(path: string): Database {
-  const isKnown = wasShutDownCleanly(path);
+  const isIntact = wasShutDownCleanly(path);
   const database = new Database(path, { create: true, readwrite: true });
   try {
     clearCleanShutdown(path);
     database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
     const [pages] = database.query("PRAGMA page_count").values().flat();
-    // Before there is a table, or never: without it, the file would keep all that it ever took.
+    // Only possible before the first table is created. Without it, the file would never shrink.
     if (pages === 0) database.run("PRAGMA auto_vacuum = INCREMENTAL");
-    // One writer beside its readers; with NORMAL a power cut may take the last facts but breaks nothing.
+    // WAL: readers do not wait for the writer. NORMAL: a power cut may lose the latest transactions, but
+    // does not damage the file.
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = NORMAL");
     database.run("PRAGMA foreign_keys = ON");
     database.run(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
-    // Pages that are wrong in the middle show only when they are read: 0.2 s for 100,000 contents.
-    const [found] = isKnown ? ["ok"] : database.query("PRAGMA quick_check(1)").values().flat();
-    if (found !== "ok") throw new DamageError(String(found));
+    // Damaged pages are noticed only when they are read. It takes 0.2 s for 100,000 blobs.
+    const [result] = isIntact ? ["ok"] : database.query("PRAGMA quick_check(1)").values().flat();
+    if (result !== "ok") throw new DamageError(String(result));
     return database;
   } catch (cause) {
     database.close();
@@ -157,12 +161,12 @@ function openDatabase(path: string): Database {
   }
 }
 
-/** What SQLite found wrong in a file that it could open. */
+/** The integrity check of SQLite failed on a file that could be opened. */
 class DamageError extends Error {
   override readonly name = "DamageError";
 }
 
-/** Whether SQLite says that the file is not, or no longer, a database that it can read. */
+/** Whether an error, or its cause, says that the file is damaged or is not a SQLite database. */
 export function isDamage(error: unknown): boolean {
   const cause = error instanceof Fault ? error.cause : error;
   if (cause instanceof DamageError) return true;

@@ -2,9 +2,9 @@ import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../../oci/names.ts";
 
 /**
- * The index as a database has it; migrations.ts makes it so. Names and digests were parsed before
- * they were written, so their columns have the branded types. Times are milliseconds of the epoch,
- * sizes are bytes.
+ * The tables of the metadata database, as migrations.ts creates them. Names and digests were parsed
+ * before they were written, so their columns have the branded types. Times are in milliseconds of the
+ * epoch, sizes in bytes.
  */
 export interface Tables {
   tags: TagsTable;
@@ -53,7 +53,7 @@ interface PinsTable {
   since: number;
 }
 
-/** One row, whose id is 1. */
+/** Has one row, whose id is 1. */
 interface SchemaVersionTable {
   id: number;
   version: number;

@@ -10,33 +10,33 @@ import { openMetadata } from "./open-metadata.ts";
 import { wasShutDownCleanly } from "./clean-shutdown.ts";
 import { SqliteFile } from "./sqlite-file.ts";
 
-test("the log goes into the file beside those who write and read, and the end is in good order", async () => {
-  await using dir = await tempDir("index");
+test("the write-ahead log is checkpointed beside reads and writes, and the shutdown is clean", async () => {
+  await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   const metadata = await openMetadata(path);
-  const written = async (): Promise<number> => (await stat(path)).size;
-  const before = await written();
+  const fileSize = async (): Promise<number> => (await stat(path)).size;
+  const before = await fileSize();
   const count = LOG_PAGES / 2;
   for (let at = 0; at < count; at += 1) {
     await metadata.blobs.put({ digest: digestNumber(at), size: at }, at);
   }
-  await until(async () => (await written()) > before + 100_000, {
-    what: "the log to be in the file",
+  await until(async () => (await fileSize()) > before + 100_000, {
+    what: "the log to be checkpointed",
   });
   expect((await metadata.blobs.total()).count).toBe(count);
   await metadata.close();
   expect(wasShutDownCleanly(path)).toBe(true);
 });
 
-test("who only reads does not wait for who writes", async () => {
-  await using dir = await tempDir("index");
+test("reads do not wait for writes", async () => {
+  await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   const metadata = await openMetadata(path);
   const nginx = repositoryRef("docker.io", "library/nginx");
   await metadata.links.add(nginx, [{ digest: digestNumber(1), size: 7 }]);
   const other = new Database(path);
   other.run("begin immediate");
-  // It waits for the lock of a stranger, for up to 5 s, and this thread goes on.
+  // It waits for the other connection's lock, for up to 5 s, without blocking this thread.
   const writing = metadata.blobs.put({ digest: digestNumber(1), size: 7 }, 1);
   expect(await metadata.links.upstreams(digestNumber(1))).toEqual([nginx.upstream]);
   expect(await metadata.blobs.get(digestNumber(1))).toBeUndefined();
@@ -47,26 +47,26 @@ test("who only reads does not wait for who writes", async () => {
   await metadata.close();
 });
 
-test("what is being written when it is closed is written, and nothing after it", async () => {
-  await using dir = await tempDir("index");
+test("`close` waits for pending writes, and later ones are rejected", async () => {
+  await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   const metadata = await openMetadata(path);
   const puts = Array.from({ length: 100 }, (_, at) =>
     metadata.blobs.put({ digest: digestNumber(at), size: at }, at),
   );
-  // Kysely asks in the next turn: what is to be written is on its way by then.
+  // Kysely sends statements in the next turn, so all of them are pending by then.
   await Promise.race(puts);
   const closing = metadata.close();
   const late = await rejection(metadata.blobs.put({ digest: digestNumber(100), size: 1 }, 1));
-  expect(String(late)).toContain("the metadata database: ");
+  expect(String(late)).toContain("the metadata database failed: ");
   await Promise.all([...puts, closing]);
-  const again = await openMetadata(path);
-  expect((await again.blobs.total()).count).toBe(100);
-  await again.close();
+  const reopened = await openMetadata(path);
+  expect((await reopened.blobs.total()).count).toBe(100);
+  await reopened.close();
 });
 
-test("a transaction is whole, and others wait for its end", async () => {
-  await using dir = await tempDir("index");
+test("a transaction that fails is rolled back, and other writes wait for its end", async () => {
+  await using dir = await tempDir("metadata");
   const file = new SqliteFile(dir.file("metadata.db"));
   await file.mainThreadDb.schema.createTable("pins").addColumn("pattern", "text").execute();
   const insert = (db: typeof file.db, pattern: string) =>
@@ -77,14 +77,14 @@ test("a transaction is whole, and others wait for its end", async () => {
       .execute();
   const failing = file.db.transaction().execute(async (transaction) => {
     await insert(transaction, "never");
-    throw new Error("no more of it");
+    throw new Error("rolled back");
   });
   const [error] = await Promise.all([
     rejection(failing),
     insert(file.db, "beside"),
     file.db.transaction().execute((transaction) => insert(transaction, "within")),
   ]);
-  expect(String(error)).toContain("no more of it");
+  expect(String(error)).toContain("rolled back");
   const rows = await file.mainThreadDb
     .selectFrom("pins")
     .select("pattern")
@@ -94,26 +94,26 @@ test("a transaction is whole, and others wait for its end", async () => {
   await file.close();
 });
 
-test("where the thread ends, what waits fails, and the rest is done without it", async () => {
-  await using dir = await tempDir("index");
-  const asked: string[] = [];
-  const here = {
+test("when the thread fails, pending statements reject and later ones run in the fallback", async () => {
+  await using dir = await tempDir("metadata");
+  const statements: string[] = [];
+  const fallback = {
     run: async (sql: string) => {
-      asked.push(sql);
+      statements.push(sql);
       return { rows: [], changes: 1 };
     },
   };
-  const program = `self.onmessage = ({ data }) => { if (data.sql) throw new Error("out of luck"); };`;
-  const writer = new WriterThread(dir.file("metadata.db"), 0, here, program);
-  expect(String(await rejection(writer.run("first", [])))).toContain("its writer ended");
+  const program = `self.onmessage = ({ data }) => { if (data.sql) throw new Error("broken"); };`;
+  const writer = new WriterThread(dir.file("metadata.db"), 0, fallback, program);
+  expect(String(await rejection(writer.run("first", [])))).toContain("the writer thread failed");
   expect(await writer.run("second", [])).toEqual({ rows: [], changes: 1 });
-  expect(asked).toEqual(["second"]);
+  expect(statements).toEqual(["second"]);
   await writer.close();
-  expect(String(await rejection(writer.run("third", [])))).toContain("it is closed");
+  expect(String(await rejection(writer.run("third", [])))).toContain("the database is closed");
 });
 
-test("a refusal of SQLite keeps its code", async () => {
-  await using dir = await tempDir("index");
+test("an error of SQLite keeps its code", async () => {
+  await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   const file = new SqliteFile(path);
   await file.mainThreadDb.schema
@@ -129,8 +129,8 @@ test("a refusal of SQLite keeps its code", async () => {
   await file.close();
 });
 
-test("of those that wait for a stranger's lock, only the first waits long", async () => {
-  await using dir = await tempDir("index");
+test("of several writes that wait for another connection's lock, only the first waits for the full timeout", async () => {
+  await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   await (await openMetadata(path)).close();
   const file = new SqliteFile(path);
@@ -138,17 +138,17 @@ test("of those that wait for a stranger's lock, only the first waits long", asyn
   using other = new Database(path);
   other.run("begin immediate");
   const write = () => writer.run("insert into pins values (?, '[]', 1)", [crypto.randomUUID()]);
-  const began = performance.now();
-  const refused = await Promise.all(Array.from({ length: 8 }, () => rejection(write())));
-  expect(performance.now() - began).toBeLessThan(3000);
-  for (const error of refused)
+  const startedAt = performance.now();
+  const errors = await Promise.all(Array.from({ length: 8 }, () => rejection(write())));
+  expect(performance.now() - startedAt).toBeLessThan(3000);
+  for (const error of errors)
     expect(error instanceof WriterError && error.code).toBe("SQLITE_BUSY");
   other.run("rollback");
   await write();
-  // Who comes once it was free waits as long as anybody.
+  // After a write has succeeded, the next one waits for the full timeout again.
   other.run("begin immediate");
   const waiting = write();
-  // The time is what is asked about here: longer than the others waited.
+  // This sleep is what is tested: it is longer than the short timeout of the other writes.
   await Bun.sleep(300);
   other.run("rollback");
   expect((await waiting).changes).toBe(1);

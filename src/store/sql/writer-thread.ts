@@ -1,22 +1,22 @@
 import type { StatementResult, Statements } from "./sqlite-dialect.ts";
 
-/** Pages of the write-ahead log (16 MiB) after which SQLite puts it into the file. */
+/** SQLite checkpoints the write-ahead log when it has this many pages (16 MiB). */
 export const LOG_PAGES = 4096;
 
 /**
- * How long a statement waits for a lock of another process that kept one waiting in vain already, in
- * milliseconds: those that wait behind one another would be answered after a minute.
+ * How long a statement waits for another process's lock after an earlier one has timed out on it, in
+ * milliseconds. With the full timeout, a queue of statements would take a minute.
  */
 const LOCKED_TIMEOUT = 50;
 
-/** As text, since a single executable has no file that a thread could be started from. */
+/** A string, since a single-file executable has no separate file from which a worker could be started. */
 const PROGRAM = `
 import { Database } from "bun:sqlite";
 const statements = new Map();
 let database;
-let patience;
+let timeouts;
 let isLocked = false;
-function wait(milliseconds) {
+function setBusyTimeout(milliseconds) {
   database.run("PRAGMA busy_timeout = " + milliseconds);
 }
 function run({ sql, parameters }) {
@@ -36,39 +36,39 @@ self.onmessage = ({ data }) => {
   try {
     if (data.open) {
       database = new Database(data.open.path, { readwrite: true });
-      patience = data.open.patience;
-      wait(patience.first);
+      timeouts = data.open.timeouts;
+      setBusyTimeout(timeouts.first);
       for (const pragma of data.open.pragmas) database.run(pragma);
     } else if (data.close) {
       for (const statement of statements.values()) statement.finalize();
       database.close();
       self.postMessage({ rows: [], changes: 0 });
     } else {
-      const done = run(data);
-      if (isLocked && done.changes > 0) {
+      const result = run(data);
+      if (isLocked && result.changes > 0) {
         isLocked = false;
-        wait(patience.first);
+        setBusyTimeout(timeouts.first);
       }
-      self.postMessage(done);
+      self.postMessage(result);
     }
   } catch (error) {
     if (data.open) throw error;
     if (!isLocked && String(error.code).startsWith("SQLITE_BUSY")) {
       isLocked = true;
-      wait(patience.next);
+      setBusyTimeout(timeouts.next);
     }
     self.postMessage({ failed: { message: String(error.message), code: String(error.code) } });
   }
 };
 `;
 
-/** SQLite's refusal of a statement, as it came from the thread. */
+/** The error of a statement that failed in the writer thread. */
 export class WriterError extends Error {
   override readonly name = "WriterError";
 
   constructor(
     message: string,
-    /** `SQLITE_FULL` and its like. */
+    /** The code of SQLite, such as `SQLITE_FULL`. */
     readonly code: string,
   ) {
     super(message);
@@ -78,21 +78,24 @@ export class WriterError extends Error {
 type Reply =
   StatementResult | { readonly failed: { readonly message: string; readonly code: string } };
 
-/** Runs statements on a SQLite file in a thread of its own, for who must not wait for the disk. */
+/** Runs statements on a SQLite file in a worker thread, so that the event loop does not wait for the disk. */
 export class WriterThread implements Statements {
   readonly #fallback: Statements;
   readonly #worker: Worker;
-  /** Those that wait for an answer, in order: one comes for each. */
+  /** The requests without a reply yet. Replies come in the order of the requests, one for each. */
   readonly #pending: PromiseWithResolvers<StatementResult>[] = [];
   #state: "open" | "broken" | "closed" = "open";
 
-  /** @param instead runs what the thread does not, once it has ended by itself or never began */
-  constructor(path: string, busyTimeout: number, instead: Statements, program: string = PROGRAM) {
-    this.#fallback = instead;
+  /**
+   * @param busyTimeout how long a statement waits for another process's lock, in milliseconds
+   * @param fallback runs the statements after the thread has failed or could not be started
+   */
+  constructor(path: string, busyTimeout: number, fallback: Statements, program: string = PROGRAM) {
+    this.#fallback = fallback;
     const url = URL.createObjectURL(new Blob([program], { type: "application/javascript" }));
     this.#worker = new Worker(url);
     this.#worker.unref();
-    // The program above posts nothing else.
+    // The program above posts no other messages.
     this.#worker.addEventListener("message", ({ data }) => this.#onReply(data as Reply));
     this.#worker.addEventListener("error", ({ message }) => this.#onExit(message));
     const pragmas = [
@@ -100,32 +103,32 @@ export class WriterThread implements Statements {
       "PRAGMA foreign_keys = ON",
       `PRAGMA wal_autocheckpoint = ${LOG_PAGES}`,
     ];
-    const patience = { first: busyTimeout, next: Math.min(busyTimeout, LOCKED_TIMEOUT) };
-    this.#post({ open: { path, pragmas, patience } });
+    const timeouts = { first: busyTimeout, next: Math.min(busyTimeout, LOCKED_TIMEOUT) };
+    this.#post({ open: { path, pragmas, timeouts } });
   }
 
   /** @throws WriterError */
   run(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
     if (this.#state === "open") return this.#request({ sql, parameters });
     if (this.#state === "broken") return this.#fallback.run(sql, parameters);
-    return Promise.reject(new Error("it is closed"));
+    return Promise.reject(new Error("the database is closed"));
   }
 
-  /** After what was asked before. */
+  /** Ends the thread after the statements that were requested before. */
   async close(): Promise<void> {
     const isOpen = this.#state === "open";
     this.#state = "closed";
-    // What the thread does not close, its end does.
+    // If the thread cannot close the database, its end does.
     if (isOpen) await this.#request({ close: true }).catch(() => {});
     this.#worker.terminate();
   }
 
-  #request(question: object): Promise<StatementResult> {
-    const answer = Promise.withResolvers<StatementResult>();
-    // A process that has nothing else to do waits for it.
-    if (this.#pending.push(answer) === 1) this.#worker.ref();
-    this.#post(question);
-    return answer.promise;
+  #request(message: object): Promise<StatementResult> {
+    const reply = Promise.withResolvers<StatementResult>();
+    // Keeps the process alive until the reply has come.
+    if (this.#pending.push(reply) === 1) this.#worker.ref();
+    this.#post(message);
+    return reply.promise;
   }
 
   #post(message: object): void {
@@ -133,17 +136,19 @@ export class WriterThread implements Statements {
     this.#worker.postMessage(message);
   }
 
-  #onReply(answer: Reply): void {
+  #onReply(reply: Reply): void {
     const first = this.#pending.shift();
     if (this.#pending.length === 0) this.#worker.unref();
-    if ("failed" in answer) {
-      first?.reject(new WriterError(answer.failed.message, answer.failed.code));
-    } else first?.resolve(answer);
+    if ("failed" in reply) {
+      first?.reject(new WriterError(reply.failed.message, reply.failed.code));
+    } else first?.resolve(reply);
   }
 
-  #onExit(why: string): void {
+  #onExit(reason: string): void {
     if (this.#state === "open") this.#state = "broken";
     this.#worker.terminate();
-    for (const { reject } of this.#pending.splice(0)) reject(new Error(`its writer ended: ${why}`));
+    for (const { reject } of this.#pending.splice(0)) {
+      reject(new Error(`the writer thread failed: ${reason}`));
+    }
   }
 }
