@@ -41,7 +41,7 @@ export interface TagRef {
 /** A digest that a repository gives access to. */
 export interface Link {
   readonly digest: Digest;
-  /** Of the blob, in bytes; absent where no manifest or response has told it yet. */
+  /** Of the blob, in bytes; absent where no manifest or response has given it yet. */
   readonly size?: number;
 }
 

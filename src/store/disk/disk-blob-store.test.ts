@@ -41,12 +41,12 @@ async function storageReason(
 }
 
 describe("DiskBlobStore", () => {
-  const content = sampleBytes(900_000);
-  const digest = digestOf(content);
+  const blob = sampleBytes(900_000);
+  const digest = digestOf(blob);
 
   test("uses the documented layout", async () => {
     const store = await openDiskBlobStore(directory);
-    await storeBytes(store, content);
+    await storeBytes(store, blob);
     expect(existsSync(blobPath(digest))).toBe(true);
     expect(await readdir(join(directory, "fills"))).toEqual([]);
     const writer = await store.writer(digestOf(sampleBytes(5)));
@@ -56,29 +56,29 @@ describe("DiskBlobStore", () => {
   });
 
   test("finds its blobs again after it was reopened", async () => {
-    await storeBytes(await openDiskBlobStore(directory), content);
+    await storeBytes(await openDiskBlobStore(directory), blob);
     const store = await openDiskBlobStore(directory);
-    expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+    expect(await (await store.open(digest))?.bytes.bytes()).toEqual(blob);
   });
 
   test("lets readers of an open blob finish after it was removed or stored again", async () => {
     const store = await openDiskBlobStore(directory);
-    await storeBytes(store, content);
+    await storeBytes(store, blob);
     const reader = (await store.open(digest))?.bytes.stream().getReader();
     const first = await reader?.read();
     await store.remove(digest);
-    await storeBytes(store, content);
+    await storeBytes(store, blob);
     await store.remove(digest);
     const pieces: Uint8Array[] = first?.value ? [first.value] : [];
     for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
       pieces.push(next.value);
     }
-    expect(Buffer.concat(pieces).equals(content)).toBe(true);
+    expect(Buffer.concat(pieces).equals(blob)).toBe(true);
   });
 
   test("forgets a file that another process removed once `remove` was called", async () => {
     const store = await openDiskBlobStore(directory);
-    await storeBytes(store, content);
+    await storeBytes(store, blob);
     await rm(blobPath(digest));
     const stale = await store.open(digest);
     expect(await rejection(stale?.bytes.bytes() ?? Promise.resolve())).toBeInstanceOf(Error);
@@ -89,10 +89,10 @@ describe("DiskBlobStore", () => {
   test("fails reads of a committed writer whose file was truncated or removed", async () => {
     const store = await openDiskBlobStore(directory);
     const writer = await store.writer(digest);
-    await appendAll(writer, content);
+    await appendAll(writer, blob);
     writer.verify();
     await writer.commit();
-    await writeFile(blobPath(digest), content.subarray(0, 5));
+    await writeFile(blobPath(digest), blob.subarray(0, 5));
     expect(await storageReason(writer.read(0, 10))).toContain("the file ends at byte 5");
     await store.remove(digest);
     expect(await storageReason(writer.read(0, 10))).toContain(blobPath(digest));
@@ -100,10 +100,10 @@ describe("DiskBlobStore", () => {
 
   test("does not list foreign files in its folders", async () => {
     const store = await openDiskBlobStore(directory);
-    await storeBytes(store, content);
+    await storeBytes(store, blob);
     await writeFile(join(directory, "blobs", "sha256", "README"), "hello");
     await mkdir(join(directory, "blobs", "sha256", "00", "lost"), { recursive: true });
-    await writeFile(join(directory, "blobs", "sha256", "00", digestHex(digest)), content);
+    await writeFile(join(directory, "blobs", "sha256", "00", digestHex(digest)), blob);
     const entries = await Array.fromAsync(store.entries());
     expect(entries.map((entry) => entry.digest)).toEqual([digest]);
   });
@@ -113,7 +113,7 @@ describe("DiskBlobStore", () => {
     await writeFile(join(directory, "blobs", "sha256"), "in the way");
     const store = await openDiskBlobStore(directory);
     const writer = await store.writer(digest);
-    await appendAll(writer, content);
+    await appendAll(writer, blob);
     expect(writer.verify()).toBe(true);
     expect(await storageReason(writer.commit())).toContain(blobPath(digest));
     await writer.discard();
@@ -197,12 +197,12 @@ describe("DiskBlobStore on a full disk", () => {
       expect(mountSmallDisk(directory)).toBe(true);
       try {
         const store = await openDiskBlobStore(directory);
-        const content = sampleBytes(1_000_000, 9);
+        const blob = sampleBytes(1_000_000, 9);
         const ballast = join(directory, "ballast");
         await writeFile(ballast, sampleBytes(600_000));
-        const writer = await store.writer(digestOf(content));
+        const writer = await store.writer(digestOf(blob));
         const fail = async (): Promise<void> => {
-          await appendAll(writer, content);
+          await appendAll(writer, blob);
           writer.verify();
           await writer.commit();
         };
@@ -213,11 +213,11 @@ describe("DiskBlobStore on a full disk", () => {
         await rm(ballast);
         const resumed = await store.writer(writer.digest);
         expect(resumed.length).toBeGreaterThan(0);
-        expect(resumed.length).toBeLessThan(content.byteLength);
-        await resumed.append(content.subarray(resumed.length));
+        expect(resumed.length).toBeLessThan(blob.byteLength);
+        await resumed.append(blob.subarray(resumed.length));
         expect(resumed.verify()).toBe(true);
         await resumed.commit();
-        expect(await (await store.open(writer.digest))?.bytes.bytes()).toEqual(content);
+        expect(await (await store.open(writer.digest))?.bytes.bytes()).toEqual(blob);
       } finally {
         unmount(directory);
       }

@@ -55,7 +55,7 @@ test("tags and repositories are added and removed one by one", async () => {
   expect(sidecars.bytes).toBe(0);
 });
 
-test("`prune` removes sidecars of manifests that are gone and untagged or old, and counts the rest", async () => {
+test("`prune` removes sidecars of manifests that are not stored and untagged or old, and counts the rest", async () => {
   const { dir, sidecars, files } = await opened();
   await using _ = dir;
   const [stored, tagged, untagged, old] = digests;
@@ -68,8 +68,8 @@ test("`prune` removes sidecars of manifests that are gone and untagged or old, a
   await utimes(join(files, "sha256", hex.slice(0, 2), `${hex}.json`), 1000, 1000);
   // By a process whose cache is empty.
   const later = new SidecarFiles(dir.path);
-  const gone = await later.prune(async (digest) => digest === stored, { before: 1_000_001 });
-  expect(gone).toBe(2);
+  const deleted = await later.prune(async (digest) => digest === stored, { before: 1_000_001 });
+  expect(deleted).toBe(2);
   const left = (await readdir(files, { recursive: true })).filter((name) => name.endsWith("json"));
   expect(left).toHaveLength(2);
   expect(later.bytes).toBe(2 * 4096);

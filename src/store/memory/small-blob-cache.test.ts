@@ -29,16 +29,16 @@ test("a small blob is opened in the store once, and a large one each time", asyn
   const inner = new CountingBlobStore();
   const store = new SmallBlobCache(inner);
   const [small, large] = [sampleBytes(65_536), sampleBytes(65_537)];
-  for (const [content, expected] of [
+  for (const [blob, expected] of [
     [small, 1],
     [large, 3],
   ] as const) {
-    const digest = await storeBytes(store, content);
+    const digest = await storeBytes(store, blob);
     inner.opens = 0;
     for (let turn = 0; turn < 3; turn += 1) {
       const found = await store.open(digest);
-      expect(found?.size).toBe(content.byteLength);
-      expect(await found?.bytes.bytes()).toEqual(content);
+      expect(found?.size).toBe(blob.byteLength);
+      expect(await found?.bytes.bytes()).toEqual(blob);
     }
     expect(inner.opens).toBe(expected);
   }
@@ -47,10 +47,10 @@ test("a small blob is opened in the store once, and a large one each time", asyn
 test("the least recently used blob is dropped when the cache is full", async () => {
   const inner = new CountingBlobStore();
   const store = new SmallBlobCache(inner, { memory: 25_000 });
-  const contents = [1, 2, 3].map((seed) => sampleBytes(10_000, seed));
-  for (const content of contents) await store.open(await storeBytes(store, content));
+  const blobs = [1, 2, 3].map((seed) => sampleBytes(10_000, seed));
+  for (const blob of blobs) await store.open(await storeBytes(store, blob));
   inner.opens = 0;
-  for (const content of contents.toReversed()) await store.open(digestOf(content));
+  for (const blob of blobs.toReversed()) await store.open(digestOf(blob));
   expect(inner.opens).toBe(1);
 });
 
@@ -67,12 +67,12 @@ test("a removed blob is not cached, also when it was being read", async () => {
 test("a corrupt blob is quarantined and not served", async () => {
   const inner = new CountingBlobStore();
   const store = new SmallBlobCache(inner);
-  const content = sampleBytes(1000);
-  const digest = await storeBytes(store, content);
+  const blob = sampleBytes(1000);
+  const digest = await storeBytes(store, blob);
   inner.isCorrupt = true;
   expect(await store.open(digest)).toBeUndefined();
   inner.isCorrupt = false;
   expect(await store.open(digest)).toBeUndefined();
-  await storeBytes(store, content);
-  expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+  await storeBytes(store, blob);
+  expect(await (await store.open(digest))?.bytes.bytes()).toEqual(blob);
 });

@@ -19,8 +19,8 @@ export function blobStoreConformance(
   describe(`${adapter} as a BlobStore`, () => {
     let store: BlobStore;
     let opened: { store: BlobStore; close(): Promise<void> };
-    const content = sampleBytes(700_001);
-    const digest = digestOf(content);
+    const blob = sampleBytes(700_001);
+    const digest = digestOf(blob);
 
     beforeEach(async () => {
       opened = await open();
@@ -30,7 +30,7 @@ export function blobStoreConformance(
 
     test("a suspended writer leaves a partial download, which is listed and can be removed", async () => {
       const writer = await store.writer(digest);
-      await appendAll(writer, content.subarray(0, 300_000));
+      await appendAll(writer, blob.subarray(0, 300_000));
       expect(await store.removePartial(digest)).toBe(false);
       await writer.suspend();
       const [partial] = await Array.fromAsync(store.partials());
@@ -43,25 +43,25 @@ export function blobStoreConformance(
 
     test("`prefix` gives readable bytes and their hash state, from which a reader can continue", async () => {
       const writer = await store.writer(digest);
-      await appendAll(writer, content.subarray(0, 300_000));
+      await appendAll(writer, blob.subarray(0, 300_000));
       const { length, hasher } = writer.prefix();
       expect(length).toBeLessThanOrEqual(300_000);
-      expect(await writer.read(0, length)).toEqual(new Uint8Array(content.subarray(0, length)));
-      hasher.update(content.subarray(length));
+      expect(await writer.read(0, length)).toEqual(new Uint8Array(blob.subarray(0, length)));
+      hasher.update(blob.subarray(length));
       expect(`sha256:${hasher.digest("hex")}`).toBe(digest);
-      await appendAll(writer, content.subarray(300_000));
+      await appendAll(writer, blob.subarray(300_000));
       expect(writer.verify()).toBe(true);
       await writer.commit();
     });
 
     test("a quarantined blob is not visible, and can be stored again", async () => {
-      await storeBytes(store, content);
+      await storeBytes(store, blob);
       expect(await store.quarantine(digest)).toBe(true);
       expect(await store.quarantine(digest)).toBe(false);
       expect(await store.open(digest)).toBeUndefined();
       expect(await Array.fromAsync(store.entries())).toEqual([]);
-      await storeBytes(store, content);
-      expect((await store.open(digest))?.size).toBe(content.byteLength);
+      await storeBytes(store, blob);
+      expect((await store.open(digest))?.size).toBe(blob.byteLength);
     });
 
     test("an empty store has no blobs", async () => {
@@ -86,12 +86,12 @@ export function blobStoreConformance(
     });
 
     test("a sha512 digest identifies a blob", async () => {
-      const strong = digestOf(content, "sha512");
+      const strong = digestOf(blob, "sha512");
       const writer = await store.writer(strong);
-      await appendAll(writer, content);
+      await appendAll(writer, blob);
       expect(writer.verify()).toBe(true);
       await writer.commit();
-      expect(await (await store.open(strong))?.bytes.bytes()).toEqual(content);
+      expect(await (await store.open(strong))?.bytes.bytes()).toEqual(blob);
       expect(await store.open(digest)).toBeUndefined();
       const [entry] = await Array.fromAsync(store.entries());
       expect(entry?.digest).toBe(strong);
@@ -99,7 +99,7 @@ export function blobStoreConformance(
 
     test("a blob is not visible before `commit`", async () => {
       const writer = await store.writer(digest);
-      await appendAll(writer, content);
+      await appendAll(writer, blob);
       writer.verify();
       expect(await store.open(digest)).toBeUndefined();
       expect(await Array.fromAsync(store.entries())).toEqual([]);
@@ -108,7 +108,7 @@ export function blobStoreConformance(
 
     test("bytes that do not match the digest are never stored", async () => {
       const writer = await store.writer(digest);
-      await appendAll(writer, content.with(350_000, (content[350_000] ?? 0) ^ 1));
+      await appendAll(writer, blob.with(350_000, (blob[350_000] ?? 0) ^ 1));
       expect(await rejection(writer.commit())).toBeInstanceOf(Error);
       expect(writer.verify()).toBe(false);
       expect(await rejection(writer.commit())).toBeInstanceOf(Error);
@@ -118,7 +118,7 @@ export function blobStoreConformance(
 
     test("unverified bytes are never stored, even if they match the digest", async () => {
       const writer = await store.writer(digest);
-      await appendAll(writer, content);
+      await appendAll(writer, blob);
       expect(await rejection(writer.commit())).toBeInstanceOf(Error);
       await writer.discard();
       expect(await store.open(digest)).toBeUndefined();
@@ -126,32 +126,32 @@ export function blobStoreConformance(
 
     test("`append` rejects after `verify`", async () => {
       const writer = await store.writer(digest);
-      await appendAll(writer, content);
+      await appendAll(writer, blob);
       expect(writer.verify()).toBe(true);
-      expect(await rejection(writer.append(content))).toBeInstanceOf(Error);
+      expect(await rejection(writer.append(blob))).toBeInstanceOf(Error);
       await writer.commit();
-      expect((await store.open(digest))?.size).toBe(content.byteLength);
+      expect((await store.open(digest))?.size).toBe(blob.byteLength);
     });
 
     test("a writer resumes the partial download of a suspended one", async () => {
       const first = await store.writer(digest);
-      await appendAll(first, content.subarray(0, 300_000));
+      await appendAll(first, blob.subarray(0, 300_000));
       await first.suspend();
       expect(await store.open(digest)).toBeUndefined();
       const second = await store.writer(digest);
       expect(second.length).toBe(300_000);
-      expect(await second.read(299_000, 300_000)).toEqual(content.slice(299_000, 300_000));
-      await appendAll(second, content.subarray(300_000));
+      expect(await second.read(299_000, 300_000)).toEqual(blob.slice(299_000, 300_000));
+      await appendAll(second, blob.subarray(300_000));
       expect(second.verify()).toBe(true);
       await second.commit();
-      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(blob);
     });
 
     test("discarded bytes, and suspended bytes that do not match the digest, are not resumed", async () => {
       for (const end of ["discard", "suspend"] as const) {
         const writer = await store.writer(digest);
         expect(writer.length).toBe(0);
-        await appendAll(writer, content.subarray(0, 1000));
+        await appendAll(writer, blob.subarray(0, 1000));
         if (end === "suspend") expect(writer.verify()).toBe(false);
         await writer[end]();
       }
@@ -167,43 +167,43 @@ export function blobStoreConformance(
       expect(await rejection(writer.suspend())).toBeInstanceOf(Error);
       expect(await rejection(writer.discard())).toBeInstanceOf(Error);
       expect(await rejection(writer.commit())).toBeInstanceOf(Error);
-      expect(await rejection(writer.append(content))).toBeInstanceOf(Error);
+      expect(await rejection(writer.append(blob))).toBeInstanceOf(Error);
     });
 
     test("two digests can be written concurrently", async () => {
       const other = sampleBytes(500_003, 7);
       const writers = await Promise.all([store.writer(digest), store.writer(digestOf(other))]);
-      await Promise.all([appendAll(writers[0], content), appendAll(writers[1], other)]);
+      await Promise.all([appendAll(writers[0], blob), appendAll(writers[1], other)]);
       expect(writers.map((writer) => writer.verify())).toEqual([true, true]);
       await Promise.all(writers.map((writer) => writer.commit()));
-      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(blob);
       expect(await (await store.open(digestOf(other)))?.bytes.bytes()).toEqual(other);
     });
 
     test("appended bytes can be read at once, and after `commit`", async () => {
       const writer = await store.writer(digest);
       const readers: Promise<Uint8Array>[] = [];
-      for (let at = 0; at < content.byteLength; at += 10_007) {
-        await writer.append(content.subarray(at, at + 10_007));
+      for (let at = 0; at < blob.byteLength; at += 10_007) {
+        await writer.append(blob.subarray(at, at + 10_007));
         readers.push(writer.read(at, writer.length), writer.read(0, Math.min(5, writer.length)));
       }
       const pieces = await Promise.all(readers);
-      expect(Buffer.concat(pieces.filter((_, at) => at % 2 === 0)).equals(content)).toBe(true);
+      expect(Buffer.concat(pieces.filter((_, at) => at % 2 === 0)).equals(blob)).toBe(true);
       expect(writer.verify()).toBe(true);
       const [before, , during] = await Promise.all([
         writer.read(0, 600_000),
         writer.commit(),
         writer.read(100, 600_100),
       ]);
-      expect(before).toEqual(content.slice(0, 600_000));
-      expect(during).toEqual(content.slice(100, 600_100));
-      expect(await writer.read(699_000, 700_001)).toEqual(content.slice(699_000));
+      expect(before).toEqual(blob.slice(0, 600_000));
+      expect(during).toEqual(blob.slice(100, 600_100));
+      expect(await writer.read(699_000, 700_001)).toEqual(blob.slice(699_000));
     });
 
     test("reads between appends do not change what is stored", async () => {
       const writer = await store.writer(digest);
-      for (let at = 0; at < content.byteLength; at += 40_009) {
-        await writer.append(content.subarray(at, at + 40_009));
+      for (let at = 0; at < blob.byteLength; at += 40_009) {
+        await writer.append(blob.subarray(at, at + 40_009));
         // Awaited only sometimes, so that a write may be done or in progress at the next append.
         const reading = writer.read(Math.max(0, writer.length - 10), writer.length);
         if ((at / 40_009) % 3 === 0) await reading;
@@ -215,18 +215,18 @@ export function blobStoreConformance(
 
     test("reads that began before `discard` succeed, and later ones reject", async () => {
       const writer = await store.writer(digest);
-      await writer.append(content.subarray(0, 500_000));
+      await writer.append(blob.subarray(0, 500_000));
       const reading = [writer.read(0, 400_000), writer.read(100, 500_000)];
       await writer.discard();
-      expect(await reading[0]).toEqual(content.slice(0, 400_000));
-      expect(await reading[1]).toEqual(content.slice(100, 500_000));
+      expect(await reading[0]).toEqual(blob.slice(0, 400_000));
+      expect(await reading[1]).toEqual(blob.slice(100, 500_000));
       const error = await rejection(writer.read(0, 1));
       expect(error instanceof Fault && error.detail.kind).toBe("cancelled");
     });
 
     test("`read` rejects a range beyond the appended bytes", async () => {
       const writer = await store.writer(digest);
-      await writer.append(content.subarray(0, 100));
+      await writer.append(blob.subarray(0, 100));
       for (const [first, end] of [
         [0, 101],
         [-1, 5],
@@ -241,26 +241,26 @@ export function blobStoreConformance(
     test("the caller may reuse a chunk after `append`", async () => {
       const writer = await store.writer(digest);
       const chunk = new Uint8Array(1000);
-      for (let at = 0; at < content.byteLength; at += 1000) {
-        const part = content.subarray(at, at + 1000);
+      for (let at = 0; at < blob.byteLength; at += 1000) {
+        const part = blob.subarray(at, at + 1000);
         chunk.set(part);
         await writer.append(chunk.subarray(0, part.byteLength));
         chunk.fill(0);
       }
       expect(writer.verify()).toBe(true);
       await writer.commit();
-      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(blob);
     });
 
     test("a blob can be stored again, whether it is stored or was removed", async () => {
-      await storeBytes(store, content);
-      await storeBytes(store, content);
+      await storeBytes(store, blob);
+      await storeBytes(store, blob);
       expect(await Array.fromAsync(store.entries())).toHaveLength(1);
       expect(await store.remove(digest)).toBe(true);
       expect(await store.open(digest)).toBeUndefined();
       expect(await store.remove(digest)).toBe(false);
-      await storeBytes(store, content);
-      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(content);
+      await storeBytes(store, blob);
+      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(blob);
     });
 
     test("`entries` lists all blobs with size and time", async () => {
