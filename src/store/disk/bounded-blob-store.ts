@@ -101,10 +101,10 @@ class BoundedBlobWriter implements BlobWriter {
   /** Of the whole blob in bytes, once it is known. */
   #size = Infinity;
 
-  constructor(writer: BlobWriter, budget: DiskBudget, onKept: (bytes: number) => void) {
+  constructor(writer: BlobWriter, budget: DiskBudget, onSuspend: (bytes: number) => void) {
     this.#writer = writer;
     this.#budget = budget;
-    this.#onSuspend = onKept;
+    this.#onSuspend = onSuspend;
     this.#claimed = writer.length;
   }
 
