@@ -28,12 +28,12 @@ export interface BlobEntry {
  * blobs that are still missing. It knows nothing of repositories, tags or access; that is the
  * `MetadataStore`.
  *
- * All methods may be called concurrently. A method rejects with a `Fault` of kind `no-space` where
- * the disk or a quota is full, and of kind `storage` where the medium fails otherwise.
+ * All methods may be called concurrently. A method rejects with a `Fault` of kind `no-space` if
+ * the disk or a quota is full, and of kind `storage` if the medium fails otherwise.
  */
 export interface BlobStore {
   /**
-   * Looks up a stored blob. Resolves to `undefined` where it is not stored; a partial download does
+   * Looks up a stored blob. Resolves to `undefined` if it is not stored; a partial download does
    * not count.
    *
    * @param shouldRecheck asks the medium instead of trusting what is cached in memory: for callers
@@ -46,7 +46,7 @@ export interface BlobStore {
    * `BlobWriter.length`). A digest has at most one writer at a time; callers ensure that, for
    * example by single-flight.
    *
-   * @throws Error where the digest has a writer already
+   * @throws Error if the digest has a writer already
    * @throws Fault of kind `no-space` or `storage`
    */
   writer(digest: Digest): Promise<BlobWriter>;
@@ -65,7 +65,7 @@ export interface BlobStore {
   /** Lists the partial downloads that were suspended and have no writer now, in no particular order. */
   partials(): AsyncIterable<BlobEntry>;
   /**
-   * Removes a partial download, unless it has a writer now. Returns `false` where it has one, and
+   * Removes a partial download, unless it has a writer now. Returns `false` if it has one, and
    * `true` otherwise: there is no partial download left then.
    *
    * @throws Fault of kind `storage`
@@ -94,7 +94,7 @@ export interface BlobWriter {
    * Announces the size of the whole blob, in bytes. A store with a quota checks that the blob can
    * fit. No space is taken yet: that is done as the bytes are appended.
    *
-   * @throws Fault of kind `no-space` where the blob cannot fit, whatever is evicted
+   * @throws Fault of kind `no-space` if the blob cannot fit, whatever is evicted
    */
   reserve(size: number): Promise<void>;
   /**
@@ -112,7 +112,7 @@ export interface BlobWriter {
    * bytes are appended. After `commit`, reads are served from the stored blob, which must not be
    * removed while it is still being followed.
    *
-   * @throws RangeError where the range is not within the appended bytes
+   * @throws RangeError if the range is not within the appended bytes
    * @throws Fault of kind `cancelled` after `suspend` and `discard`; reads that began before still
    *   succeed
    * @throws Fault of kind `no-space` or `storage`
@@ -125,7 +125,7 @@ export interface BlobWriter {
   /**
    * Makes the blob durable (synced) and visible to `open`.
    *
-   * @throws Error where `verify` did not return `true` before: an unverified blob is never stored
+   * @throws Error if `verify` did not return `true` before: an unverified blob is never stored
    * @throws Fault of kind `no-space` or `storage`
    */
   commit(): Promise<StoredBlob>;
@@ -139,13 +139,13 @@ export interface BlobWriter {
    * Ends the writer and keeps its bytes as a partial download, which the next writer of the digest
    * resumes. Bytes that `verify` found wrong are discarded.
    *
-   * @throws Error where the writer has ended already
+   * @throws Error if the writer has ended already
    */
   suspend(): Promise<void>;
   /**
    * Ends the writer and deletes its bytes.
    *
-   * @throws Error where the writer has ended already
+   * @throws Error if the writer has ended already
    * @throws Fault of kind `storage`
    */
   discard(): Promise<void>;

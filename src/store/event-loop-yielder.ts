@@ -12,7 +12,7 @@ export class EventLoopYielder {
   #since = performance.now();
 
   /**
-   * @param share the most of the wall-clock time that the work may take, above 0 and up to 1: 1 where
+   * @param share the most of the wall-clock time that the work may take, above 0 and up to 1: 1 if
    *   a caller waits for its end
    */
   constructor(share: number = 1) {

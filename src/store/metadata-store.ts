@@ -19,7 +19,7 @@ export interface Tags {
   get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined>;
   /** Adds a record or replaces the tag's earlier one. */
   put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void>;
-  /** Removes a record; does nothing where there is none. */
+  /** Removes a record; does nothing if there is none. */
   remove(repo: RepositoryRef, tag: Tag): Promise<void>;
   /** The recorded tags of a repository, all of them, in byte order. */
   list(repo: RepositoryRef): Promise<Tag[]>;
@@ -41,7 +41,7 @@ export interface TagRef {
 /** A digest that a repository gives access to. */
 export interface Link {
   readonly digest: Digest;
-  /** Of the blob, in bytes; absent where no manifest or response has given it yet. */
+  /** Of the blob, in bytes; absent if no manifest or response has given it yet. */
   readonly size?: number;
 }
 
@@ -52,11 +52,11 @@ export interface Link {
 export interface Links {
   get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined>;
   /**
-   * Adds links, all or none of them. An existing link keeps its size where the new one has none.
+   * Adds links, all or none of them. An existing link keeps its size if the new one has none.
    * A digest may be named more than once, as in an image that uses a layer twice.
    */
   add(repo: RepositoryRef, links: readonly Link[]): Promise<void>;
-  /** Removes a link; does nothing where there is none. */
+  /** Removes a link; does nothing if there is none. */
   remove(repo: RepositoryRef, digest: Digest): Promise<void>;
   /** Removes a digest's links in all repositories of an upstream, or of all upstreams. */
   removeAll(digest: Digest, upstream?: UpstreamName): Promise<void>;
@@ -105,7 +105,7 @@ export interface BlobRecords {
   get(digest: Digest): Promise<BlobRecord | undefined>;
   /**
    * Adds a record or replaces the earlier one, stored and accessed at `now`, in milliseconds of the
-   * epoch. An earlier media type stays where the new record has none.
+   * epoch. An earlier media type stays if the new record has none.
    */
   put(blob: BlobRecord, now: number): Promise<void>;
   /**
@@ -198,7 +198,7 @@ export interface Listings {
  * All methods may be called concurrently. Each write is atomic, except `touch` and `clampTimes`,
  * which work in batches. Once its promise has resolved, every later read sees the write, and it
  * survives a crash of the process; a power cut may lose the latest writes. Methods reject with a
- * `Fault` of kind `no-space` where the disk or a quota is full, and of kind `storage` where the
+ * `Fault` of kind `no-space` if the disk or a quota is full, and of kind `storage` if the
  * database fails otherwise.
  */
 export interface MetadataStore {
@@ -214,7 +214,7 @@ export interface MetadataStore {
   readonly revision: number;
   /** What the records take on the disk, in bytes; space of removed records is not counted. */
   bytes(): Promise<number>;
-  /** Returns the space of removed records to the file system, where there is much of it. */
+  /** Returns the space of removed records to the file system, if there is much of it. */
   shrink(): Promise<void>;
   /** Waits for pending writes and closes the store. Calls after this one reject. */
   close(): Promise<void>;

@@ -18,7 +18,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
 const NO_SPACE_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
 
 /**
- * Turns the error of a failed system call into a `Fault`: of kind `no-space` where the disk or a
+ * Turns the error of a failed system call into a `Fault`: of kind `no-space` if the disk or a
  * quota is full, else of kind `storage`. A `Fault` is returned unchanged.
  *
  * @param action what was attempted, after "cannot": for example `write /data/fills/…`
@@ -41,7 +41,7 @@ export function describeSystemError(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** The error's code, such as `ENOENT`; `undefined` where it has none. */
+/** The error's code, such as `ENOENT`; `undefined` if it has none. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string"
     ? error.code

@@ -29,7 +29,7 @@ export interface DataDirectory {
 }
 
 /**
- * Creates the data directory where it is missing, checks that it is writable, locks it, and upgrades
+ * Creates the data directory if it is missing, checks that it is writable, locks it, and upgrades
  * the layout of an older version.
  *
  * @throws DataDirectoryError
@@ -58,7 +58,7 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   return { path, metadataPath: join(path, "metadata.db"), close };
 }
 
-/** The version of the directory's layout. It changes where an older program would misread the files. */
+/** The version of the directory's layout. It is raised when an older program would misread the files. */
 const FORMAT = 2;
 const FORMAT_FILE = "format";
 

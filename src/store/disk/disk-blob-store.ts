@@ -227,7 +227,7 @@ class DiskBlobStore implements BlobStore {
 
 /**
  * The blob whose file was missing when it was to be opened, by the error of that; `undefined` for any
- * other error, and where the blob is stored again by now. The file of a response is opened only when
+ * other error, and if the blob is stored again by now. The file of a response is opened only when
  * it is sent, so this is how a file that another process removed is noticed.
  */
 export async function missingBlob(error: unknown): Promise<Digest | undefined> {
@@ -239,7 +239,7 @@ export async function missingBlob(error: unknown): Promise<Digest | undefined> {
   return digest && !(await Bun.file(error.path).exists()) ? digest : undefined;
 }
 
-/** In bytes; `undefined` where there is no file, or something that is not a file. */
+/** In bytes; `undefined` if there is no file, or something that is not a file. */
 async function fileSize(path: string): Promise<number | undefined> {
   try {
     const stats = await stat(path);

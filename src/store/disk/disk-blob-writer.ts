@@ -199,7 +199,7 @@ export class DiskBlobWriter implements BlobWriter {
     }
   }
 
-  /** Waits until the first `end` bytes are in the file; starts the write where none is in progress. */
+  /** Waits until the first `end` bytes are in the file; starts the write if none is in progress. */
   async #waitUntilWritten(end: number): Promise<void> {
     while (this.#writtenBytes < end) {
       if (this.#failure) throw this.#failure;

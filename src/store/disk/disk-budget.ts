@@ -109,7 +109,7 @@ export class DiskBudget {
     return this.#blobBytes + this.#partialBytes + this.#metadataBytes;
   }
 
-  /** How many bytes eviction has to free until it may stop; 0 or less where there is nothing to do. */
+  /** How many bytes eviction has to free until it may stop; 0 or less if there is nothing to do. */
   excess(): number {
     const { maxSize, minFree } = this.limits;
     // A little more than minFree, so that the next eviction does not begin at once.
@@ -178,16 +178,16 @@ export class DiskBudget {
 
   /**
    * Accounts for bytes of a partial download that are on the disk already, without claiming space for
-   * them. Negative where the file turned out to be shorter than was accounted for.
+   * them. Negative if the file turned out to be shorter than was accounted for.
    */
   accountPartial(bytes: number): void {
     this.#partialBytes += bytes;
   }
 
   /**
-   * Claims space for bytes that are about to be written, and waits for eviction where there is none.
+   * Claims space for bytes that are about to be written, and waits for eviction if there is none.
    *
-   * @throws Fault of kind `no-space` where eviction cannot free enough, or not within the timeout
+   * @throws Fault of kind `no-space` if eviction cannot free enough, or not within the timeout
    */
   async claim(bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
@@ -242,7 +242,7 @@ export class DiskBudget {
    * Checks that all of a blob can fit beside the pinned blobs and the other downloads in progress,
    * and remembers its size until `cancelReservation`. It takes no space: `claim` does.
    *
-   * @throws Fault of kind `no-space` where the blob cannot fit, whatever is evicted
+   * @throws Fault of kind `no-space` if the blob cannot fit, whatever is evicted
    */
   async reserve(digest: Digest, bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
@@ -257,7 +257,7 @@ export class DiskBudget {
     this.#reservations.set(digest, bytes);
   }
 
-  /** Ends a reservation: the download of the blob has ended. Does nothing where there is none. */
+  /** Ends a reservation: the download of the blob has ended. Does nothing if there is none. */
   cancelReservation(digest: Digest): void {
     this.#reservations.delete(digest);
   }
@@ -267,7 +267,7 @@ export class DiskBudget {
     this.#reservations.setPinned(pinned);
   }
 
-  /** Measures the disk, and ends the disk-full state where enough is free again. */
+  /** Measures the disk, and ends the disk-full state if enough is free again. */
   async measure(): Promise<void> {
     this.#measuredAt = this.#clock();
     const { free, size, metadata = 0 } = await this.#disk();

@@ -7,7 +7,7 @@ export class LockedError extends Error {
 
   constructor(
     path: string,
-    /** The holder's process id, where it could be read from the file beside the lock. */
+    /** The holder's process id, if it could be read from the file beside the lock. */
     readonly holder: number | undefined,
     options: ErrorOptions,
   ) {
@@ -28,8 +28,8 @@ export interface Lock {
  * process ends, in whatever way. Bun has no flock(2), so the lock is the exclusive lock of an empty
  * SQLite file.
  *
- * @throws LockedError where it is held already
- * @throws SQLiteError where the file cannot be opened
+ * @throws LockedError if it is held already
+ * @throws SQLiteError if the file cannot be opened
  */
 export function acquireLock(path: string): Lock {
   const pidPath = `${path}.pid`;

@@ -7,7 +7,7 @@ export interface Owner {
   readonly gid: number;
 }
 
-/** The owner of a directory, where this process runs as root and the directory is another user's. */
+/** The owner of a directory, if this process runs as root and the directory is another user's. */
 export function nonRootOwner(directory: string): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { uid, gid } = lstatSync(directory);

@@ -20,7 +20,7 @@ export interface RepositoryTags {
   readonly tags: ReadonlyMap<Tag, number>;
 }
 
-/** Returns the new sidecar, the given one where nothing changes, or `undefined` to delete it. */
+/** Returns the new sidecar, the given one if nothing changes, or `undefined` to delete it. */
 type Change = (
   sidecar: ManifestSidecar | undefined,
 ) => ManifestSidecar | undefined | Promise<ManifestSidecar | undefined>;
@@ -122,7 +122,7 @@ export class SidecarFiles {
     });
   }
 
-  /** Deletes a manifest's sidecar; does nothing where there is none. */
+  /** Deletes a manifest's sidecar; does nothing if there is none. */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, () => undefined);
   }
@@ -156,7 +156,7 @@ export class SidecarFiles {
     return deleted;
   }
 
-  /** Reads a manifest's sidecar from its file; `undefined` where there is none, or it is not valid. */
+  /** Reads a manifest's sidecar from its file; `undefined` if there is none, or it is not valid. */
   async read(digest: Digest): Promise<ManifestSidecar | undefined> {
     const text = await readFile(this.#path(digest), "utf8").catch(() => "");
     const parsed = sidecarSchema.safeParse(parseJson(text));
@@ -192,7 +192,7 @@ export class SidecarFiles {
     return this.#replace(join(this.#directory, "pins.json"), pins);
   }
 
-  /** The pins in their file; none where there is no file, or it is not valid. */
+  /** The pins in their file; none if there is no file, or it is not valid. */
   async pins(): Promise<Pin[]> {
     const text = await readFile(join(this.#directory, "pins.json"), "utf8").catch(() => "");
     return pinsSchema.safeParse(parseJson(text)).data ?? [];

@@ -38,7 +38,7 @@ export class RemovalLog {
   }
 
   /**
-   * Whether a blob may have been removed after a logical time. Also `true` where the log no longer
+   * Whether a blob may have been removed after a logical time. Also `true` if the log no longer
    * reaches back that far.
    */
   since(time: number, digest: Digest): boolean {

@@ -34,7 +34,7 @@ const MAX_REPORTED = 1000;
  * Reads and hashes every stored blob and finds the corrupt ones (bit rot, truncated files). Stops early
  * when `signal` is aborted.
  *
- * @throws Fault of kind `storage` where the store cannot be listed or opened
+ * @throws Fault of kind `storage` if the store cannot be listed or opened
  */
 export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
   const { store, rate, onCorrupt, onProgress, signal } = options;
@@ -64,7 +64,7 @@ export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
 }
 
 /**
- * Whether the bytes of a blob match its digest; `undefined` where the blob was removed meanwhile, or
+ * Whether the bytes of a blob match its digest; `undefined` if the blob was removed meanwhile, or
  * `signal` is aborted.
  *
  * @param onRead called with the number of bytes of each read, and awaited before the next one

@@ -25,7 +25,7 @@ export class MetadataError extends Error {
 }
 
 /**
- * Opens the metadata store in a SQLite file, which is created where it is missing, and migrates it to
+ * Opens the metadata store in a SQLite file, which is created if it is missing, and migrates it to
  * the current schema. `:memory:` opens one in memory, for tests.
  *
  * @throws MetadataError

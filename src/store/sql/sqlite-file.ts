@@ -22,7 +22,7 @@ const VACUUM_PAGES = 256;
 
 /**
  * A SQLite file to which only this process writes. A statement that fails rejects with a `Fault`: of
- * kind `no-space` where the disk or a quota is full, else of kind `storage`.
+ * kind `no-space` if the disk or a quota is full, else of kind `storage`.
  */
 export class SqliteFile implements Statements {
   /** Reads and writes in this thread, synchronously: for migrations. */
@@ -39,11 +39,11 @@ export class SqliteFile implements Statements {
   #isDamaged = false;
 
   /**
-   * Opens a file, which is created where it is missing. `:memory:` opens a database in memory, which
+   * Opens a file, which is created if it is missing. `:memory:` opens a database in memory, which
    * is lost when it is closed.
    *
-   * @throws SQLiteError where the file cannot be opened or is not a database
-   * @throws DamageError where its integrity check fails; see `isDamage`
+   * @throws SQLiteError if the file cannot be opened or is not a database
+   * @throws DamageError if its integrity check fails; see `isDamage`
    */
   constructor(path: string) {
     this.#path = path;
@@ -79,7 +79,7 @@ export class SqliteFile implements Statements {
     return (all - free) * size;
   }
 
-  /** Returns free pages to the file system, where there are many. */
+  /** Returns free pages to the file system, if there are many. */
   async shrink(): Promise<void> {
     const free = await this.#pragma("freelist_count");
     if (free < MIN_FREE_PAGES || free < MIN_FREE_RATIO * (await this.#pragma("page_count"))) return;
