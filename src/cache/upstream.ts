@@ -1,4 +1,4 @@
-import { matchesAny } from "../config/parsing/repository-pattern.ts";
+import { matchesAny } from "../config/parsing/glob-pattern.ts";
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { RepositoryRef } from "../store/metadata-store.ts";
 import type { Registry } from "../upstream/registry.ts";

@@ -1,11 +1,11 @@
 import path from "node:path";
-import { explainIssues, pathPrefix } from "./parsing/explain.ts";
+import { explainIssues, pathPrefix } from "./parsing/schema-problems.ts";
 import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
 import type { ImportedConfig } from "./foreign/imported-config.ts";
 import { leftOverLines } from "./foreign/write-config.ts";
-import { readDocuments } from "./gardener/documents.ts";
+import { readDocuments } from "./gardener/yaml-documents.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
-import type { Path, YamlSource } from "./parsing/positions.ts";
+import type { Path, YamlSource } from "./parsing/yaml-source.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
 

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
-import { readDocuments } from "./gardener/documents.ts";
+import { readDocuments } from "./gardener/yaml-documents.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
 import type { SecretsOptions } from "./gardener/secrets.ts";
 import { ConfigError, sortProblems } from "./parsing/problems.ts";
@@ -8,7 +8,7 @@ import { isCompose, readCompose } from "./distribution/compose.ts";
 import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
 import type { RegistrySettings } from "./distribution/registry-settings.ts";
 import { carryProxies } from "./distribution/proxies.ts";
-import { hasRunLines, readRunLines } from "./distribution/run-lines.ts";
+import { hasRunLines, readRunLines } from "./distribution/docker-run.ts";
 import { ImportedConfig } from "./foreign/imported-config.ts";
 
 const LIMIT = 1024 * 1024;

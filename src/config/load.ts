@@ -3,7 +3,7 @@ import ipaddr from "ipaddr.js";
 import { readServerIdentity } from "./upstreams/certificates.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
-import type { Path } from "./parsing/positions.ts";
+import type { Path } from "./parsing/yaml-source.ts";
 import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readAdminToken } from "./admin-token.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
-import { Pattern } from "./parsing/repository-pattern.ts";
+import { Pattern } from "./parsing/glob-pattern.ts";
 import { quote } from "./parsing/problems.ts";
 import type { Address } from "./settings.ts";
 import { parseDuration, parseSize } from "./parsing/units.ts";

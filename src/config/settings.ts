@@ -1,5 +1,5 @@
 import type { UpstreamName } from "../oci/names.ts";
-import type { Pattern } from "./parsing/repository-pattern.ts";
+import type { Pattern } from "./parsing/glob-pattern.ts";
 import type { ProxyRule } from "./parsing/proxy.ts";
 
 /** Where to listen. Port 0 lets the system choose one. */

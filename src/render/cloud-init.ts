@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { isInside } from "../config/foreign/inside.ts";
+import { isInside } from "../config/foreign/private-host.ts";
 import { defaultUrl } from "../config/settings.ts";
 import { certsTree } from "./hosts-toml.ts";
 import { unitText } from "./service.ts";

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
-import { readDocuments } from "../config/gardener/documents.ts";
+import { readDocuments } from "../config/gardener/yaml-documents.ts";
 import { readManifest } from "../config/gardener/manifest.ts";
-import { YamlSource } from "../config/parsing/positions.ts";
+import { YamlSource } from "../config/parsing/yaml-source.ts";
 import { readText } from "../config/parsing/read-text.ts";
 import { defaultUrl } from "../config/settings.ts";
 import { parseUpstreamName } from "../oci/names.ts";

@@ -1,7 +1,7 @@
 import { type DestinationStream, type Logger, pino } from "pino";
-import { Output } from "./output.ts";
+import { Output } from "./buffered-output.ts";
 import { redactLine } from "./redact.ts";
-import { formatTextLine } from "./text-lines.ts";
+import { formatTextLine } from "./text-format.ts";
 
 export interface Log extends Logger {
   /** Takes a line of JSON that needs nothing more: one of `RequestLines`, freed of secrets there. */

@@ -34,7 +34,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       gardener: [".", "parsing", "foreign"],
       distribution: [".", "parsing", "foreign"],
     },
-    above: ["load.ts", "config-file.ts", "import-files.ts", "admin-token.ts", "changes.ts"],
+    above: ["load.ts", "config-file.ts", "import-files.ts", "admin-token.ts", "settings-diff.ts"],
   },
   store: {
     folders: {

@@ -1,4 +1,4 @@
-import { matchesAny } from "../../config/parsing/repository-pattern.ts";
+import { matchesAny } from "../../config/parsing/glob-pattern.ts";
 import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";

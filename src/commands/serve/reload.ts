@@ -1,4 +1,4 @@
-import { changesBetween } from "../../config/changes.ts";
+import { changesBetween } from "../../config/settings-diff.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../../config/load.ts";
 import { type ReadText, readText } from "../../config/parsing/read-text.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";

@@ -2,7 +2,7 @@ import path from "node:path";
 import { z } from "zod";
 import { type ImportedConfig, originIn } from "../foreign/imported-config.ts";
 import type { ReadText } from "../parsing/read-text.ts";
-import type { Path, YamlSource } from "../parsing/positions.ts";
+import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import { type Container, hasVariable, isRegistry, readContainer } from "./container.ts";
 import type { Fact, RegistrySettings } from "./registry-settings.ts";
 

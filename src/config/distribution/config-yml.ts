@@ -1,5 +1,5 @@
 import { originIn } from "../foreign/imported-config.ts";
-import type { YamlSource } from "../parsing/positions.ts";
+import type { YamlSource } from "../parsing/yaml-source.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
 
 /** A config.yml of registry:2 or registry:3, every leaf of it by its path. */

@@ -1,7 +1,7 @@
 import path from "node:path";
 import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
-import { YamlSource } from "../parsing/positions.ts";
+import { YamlSource } from "../parsing/yaml-source.ts";
 import { ConfigError } from "../parsing/problems.ts";
 import { readConfigYml } from "./config-yml.ts";
 import type { Fact, RegistrySettings } from "./registry-settings.ts";

@@ -1,7 +1,7 @@
 import { parseUpstreamName } from "../../oci/names.ts";
 import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
-import { isInside } from "../foreign/inside.ts";
-import { goDuration, writeDuration } from "../parsing/quantities.ts";
+import { isInside } from "../foreign/private-host.ts";
+import { goDuration, writeDuration } from "../parsing/kubernetes-quantities.ts";
 import { quote } from "../parsing/problems.ts";
 import { parseAddress } from "../schema.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";

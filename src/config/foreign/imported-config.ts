@@ -1,7 +1,7 @@
-import type { Path, YamlSource } from "../parsing/positions.ts";
+import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import type { Position, Problem } from "../parsing/problems.ts";
 import { UPSTREAM_ALIASES } from "../settings.ts";
-import { firstTaken } from "./schema-keys.ts";
+import { firstTaken } from "./accepted-value.ts";
 
 /** Where a setting came from. */
 export interface Origin extends Position {

@@ -1,5 +1,5 @@
 import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yaml";
-import type { Path } from "../parsing/positions.ts";
+import type { Path } from "../parsing/yaml-source.ts";
 import type { ImportedConfig, Origin } from "./imported-config.ts";
 
 /** Where only Docker knows a volume's folder: its one command that asks. */

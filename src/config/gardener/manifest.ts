@@ -1,8 +1,8 @@
-import { explainIssues } from "../parsing/explain.ts";
+import { explainIssues } from "../parsing/schema-problems.ts";
 import { ImportedConfig } from "../foreign/imported-config.ts";
-import type { Path, YamlSource } from "../parsing/positions.ts";
+import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import { quote } from "../parsing/problems.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./yaml-documents.ts";
 import {
   checkRuntime,
   MIRROR_GROUP,
@@ -10,9 +10,9 @@ import {
   readMirrorConfig,
   readOperatingSystemConfig,
 } from "./mirror-config.ts";
-import { Reading } from "./reading.ts";
+import { Reading } from "./manifest-reader.ts";
 import { readRegistryConfig, REGISTRY_GROUP, REGISTRY_VERSIONS } from "./registry-config.ts";
-import { extension, secret, shoot } from "./schemas.ts";
+import { extension, secret, shoot } from "./manifest-schemas.ts";
 import { type Secret, secretOf, Secrets, type SecretsOptions } from "./secrets.ts";
 
 const EXTENSIONS: Readonly<Record<string, string>> = {

@@ -1,15 +1,15 @@
 import ipaddr from "ipaddr.js";
-import { isInside } from "../foreign/inside.ts";
+import { isInside } from "../foreign/private-host.ts";
 import { defaultUrl } from "../settings.ts";
-import type { Path } from "../parsing/positions.ts";
-import { addressProblem, upstreamProblem } from "./names.ts";
-import type { Reading } from "./reading.ts";
+import type { Path } from "../parsing/yaml-source.ts";
+import { addressProblem, upstreamProblem } from "./field-validation.ts";
+import type { Reading } from "./manifest-reader.ts";
 import {
   mirrorConfig,
   operatingSystemConfig,
   type NodeRegistry,
   type RegistryMirror,
-} from "./schemas.ts";
+} from "./manifest-schemas.ts";
 
 export const MIRROR_GROUP = "mirror.extensions.gardener.cloud";
 export const MIRROR_VERSION = "v1alpha1";

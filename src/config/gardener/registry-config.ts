@@ -1,10 +1,10 @@
 import { defaultUrl } from "../settings.ts";
-import type { Path } from "../parsing/positions.ts";
+import type { Path } from "../parsing/yaml-source.ts";
 import { allowOwnNetwork } from "./mirror-config.ts";
-import { addressProblem, suffixProblem, upstreamProblem } from "./names.ts";
-import { goDuration, readQuantity, writeDuration } from "../parsing/quantities.ts";
-import type { Reading } from "./reading.ts";
-import { type RegistryCache, registryConfig } from "./schemas.ts";
+import { addressProblem, suffixProblem, upstreamProblem } from "./field-validation.ts";
+import { goDuration, readQuantity, writeDuration } from "../parsing/kubernetes-quantities.ts";
+import type { Reading } from "./manifest-reader.ts";
+import { type RegistryCache, registryConfig } from "./manifest-schemas.ts";
 
 export const REGISTRY_GROUP = "registry.extensions.gardener.cloud";
 export const REGISTRY_VERSIONS = ["v1alpha1", "v1alpha2", "v1alpha3"] as const;

@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
-import { secret, type SecretManifest } from "./schemas.ts";
+import { secret, type SecretManifest } from "./manifest-schemas.ts";
 
 const LIMIT = 1024 * 1024;
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import path from "node:path";
 import { UnreadableError } from "../parsing/read-text.ts";
-import type { Path } from "../parsing/positions.ts";
+import type { Path } from "../parsing/yaml-source.ts";
 import type { UpstreamEntry } from "../schema.ts";
 import type { Identity, ServerIdentity } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";

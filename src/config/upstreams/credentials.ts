@@ -1,7 +1,7 @@
 import path from "node:path";
 import { readDockerConfig } from "./docker-config.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
-import type { Path } from "../parsing/positions.ts";
+import type { Path } from "../parsing/yaml-source.ts";
 import type { UpstreamEntry } from "../schema.ts";
 import { type CredentialSource, type Credentials, DOCKER_HUB } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";

@@ -2,7 +2,7 @@ import ipaddr from "ipaddr.js";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 import { readAuthorities, readClientIdentity } from "./certificates.ts";
 import { readCredentials } from "./credentials.ts";
-import type { Path } from "../parsing/positions.ts";
+import type { Path } from "../parsing/yaml-source.ts";
 import { parseProxy, type ProxyRule } from "../parsing/proxy.ts";
 import { quote } from "../parsing/problems.ts";
 import type { UpstreamEntry } from "../schema.ts";

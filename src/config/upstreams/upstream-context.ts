@@ -1,5 +1,5 @@
 import type { ReadText } from "../parsing/read-text.ts";
-import type { Path } from "../parsing/positions.ts";
+import type { Path } from "../parsing/yaml-source.ts";
 import type { ProxyRule } from "../parsing/proxy.ts";
 
 /** What reading an upstream's entry needs besides the entry. */

@@ -1,4 +1,4 @@
-import { matchesAny } from "../../config/parsing/repository-pattern.ts";
+import { matchesAny } from "../../config/parsing/glob-pattern.ts";
 import type { UpstreamSettings } from "../../config/settings.ts";
 
 /** Whether the owner lets a repository be served: it is on the list, if there is one, and not denied. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Path } from "../parsing/positions.ts";
+import type { Path } from "../parsing/yaml-source.ts";
 import { fileSchema } from "../schema.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Pattern } from "./repository-pattern.ts";
+import { Pattern } from "./glob-pattern.ts";
 
 test.each([
   ["library/nginx", "library/nginx", true],

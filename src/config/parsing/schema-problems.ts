@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Path, YamlSource } from "./positions.ts";
+import type { Path, YamlSource } from "./yaml-source.ts";
 import { type Problem, quote } from "./problems.ts";
 
 type Issue = z.core.$ZodIssue;

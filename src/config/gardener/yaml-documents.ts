@@ -1,4 +1,4 @@
-import { YamlSource } from "../parsing/positions.ts";
+import { YamlSource } from "../parsing/yaml-source.ts";
 import { ConfigError } from "../parsing/problems.ts";
 
 /** A file's one document, and the Secrets that stand beside it where that is a manifest. */

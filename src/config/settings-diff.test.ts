@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { rootCertificates } from "node:tls";
-import { changesBetween } from "./changes.ts";
+import { changesBetween } from "./settings-diff.ts";
 import { filesOf } from "./configtest/load-text.ts";
 import { loadSettings } from "./load.ts";
 

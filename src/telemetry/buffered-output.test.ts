@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Output } from "./output.ts";
+import { Output } from "./buffered-output.ts";
 
 /** A reader that takes what it is sent when it is told to. */
 class SlowSink {

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { readText } from "../parsing/read-text.ts";
 import { refusal } from "../configtest/load-text.ts";
-import type { ImportedConfig } from "./imported-config.ts";
+import type { ImportedConfig } from "../foreign/imported-config.ts";
 import { importFiles } from "../import-files.ts";
-import { writeConfig } from "./write-config.ts";
+import { writeConfig } from "../foreign/write-config.ts";
 
 function imported(text: string): ImportedConfig {
   return importFiles({

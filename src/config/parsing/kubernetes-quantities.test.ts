@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { goDuration, readQuantity, writeDuration } from "./quantities.ts";
+import { goDuration, readQuantity, writeDuration } from "./kubernetes-quantities.ts";
 
 test.each([
   ["10Gi", "10Gi"],

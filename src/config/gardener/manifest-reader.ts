@@ -1,8 +1,8 @@
 import type { z } from "zod";
-import { explainIssues } from "../parsing/explain.ts";
+import { explainIssues } from "../parsing/schema-problems.ts";
 import { type ImportedConfig, type Origin, originIn } from "../foreign/imported-config.ts";
-import type { Path, YamlSource } from "../parsing/positions.ts";
-import type { Reference } from "./schemas.ts";
+import type { Path, YamlSource } from "../parsing/yaml-source.ts";
+import type { Reference } from "./manifest-schemas.ts";
 import { type Secret, SecretError, type Secrets } from "./secrets.ts";
 
 /** A manifest that is being read, and what comes of it. */
