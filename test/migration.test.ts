@@ -155,6 +155,6 @@ spec:
   await containerd.cri.pullImage("reg.test/org/app:1");
   expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe("of a Shoot\n");
   // What has no equal is told at the start.
-  expect(cache.output()).toContain("entrepot: not carried over: ");
+  expect(cache.output()).toContain("entrepot: unsupported setting ignored: ");
   expect(cache.output()).not.toContain("secret\n");
 });

@@ -5,37 +5,40 @@ import type { Problem } from "./parsing/problems.ts";
 
 const VARIABLE = "ENTREPOT_ADMIN_TOKEN";
 const MAX_BYTES = 4096;
-/** Below that it could be guessed. */
-const SHORTEST = 16;
+/** In characters. Shorter tokens could be guessed. */
+const MIN_LENGTH = 16;
 
-/** What has to be shown at the admin port: from the environment, or else from the file. */
+/**
+ * The bearer token for the admin port: from the environment, or else from the file. Problems are
+ * appended.
+ */
 export function readAdminToken(
   file: ConfigFile | undefined,
   env: Readonly<Record<string, string | undefined>>,
   readFile: ReadText,
   problems: Problem[],
 ): string | undefined {
-  const typed = env[VARIABLE];
-  if (typed) {
-    if (typed.length < SHORTEST) {
-      problems.push({ message: `${VARIABLE}: is shorter than ${SHORTEST} characters` });
+  const fromEnvironment = env[VARIABLE];
+  if (fromEnvironment) {
+    if (fromEnvironment.length < MIN_LENGTH) {
+      problems.push({ message: `${VARIABLE}: is shorter than ${MIN_LENGTH} characters` });
     }
-    return typed;
+    return fromEnvironment;
   }
   const { adminToken, adminTokenFile } = file?.settings ?? {};
   if (!file || adminTokenFile === undefined) return adminToken;
-  const complain = (reason: string): void => {
+  const report = (reason: string): void => {
     problems.push(file.problem(["adminTokenFile"], reason));
   };
-  if (adminToken !== undefined) complain("stands beside adminToken: only one of them can be meant");
+  if (adminToken !== undefined) report("conflicts with adminToken: set only one of them");
   const name = path.resolve(file.folder, adminTokenFile);
   try {
     const token = readFile(name, MAX_BYTES).trim();
-    if (token.length >= SHORTEST) return token;
-    complain(`${name} holds fewer than ${SHORTEST} characters`);
+    if (token.length >= MIN_LENGTH) return token;
+    report(`${name} has fewer than ${MIN_LENGTH} characters`);
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;
-    complain(`${name} ${error.message}`);
+    report(`${name} ${error.message}`);
   }
   return undefined;
 }

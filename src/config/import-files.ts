@@ -1,82 +1,86 @@
 import path from "node:path";
 import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
-import { readDocuments } from "./gardener/yaml-documents.ts";
+import { readYamlDocuments } from "./gardener/yaml-documents.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
 import type { SecretsOptions } from "./gardener/secrets.ts";
 import { ConfigError, sortProblems } from "./parsing/problems.ts";
 import { isCompose, readCompose } from "./distribution/compose.ts";
 import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
 import type { RegistrySettings } from "./distribution/registry-settings.ts";
-import { carryProxies } from "./distribution/proxies.ts";
-import { hasRunLines, readRunLines } from "./distribution/docker-run.ts";
+import { importProxies } from "./distribution/import-proxies.ts";
+import { hasDockerRun, readDockerRun } from "./distribution/docker-run.ts";
 import { ImportedConfig } from "./foreign/imported-config.ts";
 
-const LIMIT = 1024 * 1024;
+const MAX_BYTES = 1024 * 1024;
 
 export interface ImportOptions {
   readonly files: readonly string[];
   readonly readFile: ReadText;
   readonly secrets: SecretsOptions;
-  /** The registry's name by the host that a proxy asks, where nodes call it otherwise. */
+  /**
+   * Registry names by the host of `proxy.remoteurl`, for hosts that nodes know by another name, such as
+   * mirror.gcr.io for docker.io.
+   */
   readonly names: ReadonlyMap<string, string>;
 }
 
 /**
- * Reads foreign configurations of any of the known kinds into one draft.
+ * Imports configuration files of the supported formats into one configuration: config.yml of registry:2
+ * and registry:3, Compose files, scripts with `docker run`, and Gardener manifests.
  *
- * @throws ConfigError with all that is wrong in any of them
+ * @throws ConfigError with all problems of all files
  */
 export function importFiles({ files, readFile, secrets, names }: ImportOptions): ImportedConfig {
-  const draft = new ImportedConfig();
+  const imported = new ImportedConfig();
   const registries: RegistrySettings[] = [];
   for (const file of files) {
     try {
-      registries.push(...readOne(file, readFile, secrets, draft));
+      registries.push(...readOne(file, readFile, secrets, imported));
     } catch (error) {
-      if (error instanceof ConfigError) draft.problems.push(...error.problems);
+      if (error instanceof ConfigError) imported.problems.push(...error.problems);
       else if (error instanceof UnreadableError) {
-        draft.problems.push({ message: `${file} ${error.message}` });
+        imported.problems.push({ message: `${file} ${error.message}` });
       } else throw error;
     }
   }
-  carryProxies(registries, draft, names);
-  if (draft.problems.length > 0) throw new ConfigError(byFile(draft, files));
-  return draft;
+  importProxies(registries, imported, names);
+  if (imported.problems.length > 0) throw new ConfigError(sortByFile(imported, files));
+  return imported;
 }
 
 function readOne(
   file: string,
   readFile: ReadText,
   secrets: SecretsOptions,
-  draft: ImportedConfig,
+  imported: ImportedConfig,
 ): RegistrySettings[] {
-  const text = readFile(file, LIMIT);
+  const text = readFile(file, MAX_BYTES);
   const folder = path.dirname(file);
-  // Looked for first: a script is no YAML, and its mistakes as such would help nobody.
-  if (!/^(?:apiVersion|services|version):/m.test(text) && hasRunLines(text)) {
-    return readRunLines(file, text, folder, readFile, draft);
+  // Checked first: a script is not YAML, and syntax errors of YAML would be misleading.
+  if (!/^(?:apiVersion|services|version):/m.test(text) && hasDockerRun(text)) {
+    return readDockerRun(file, text, folder, readFile, imported);
   }
-  const documents = readDocuments(file, text);
+  const documents = readYamlDocuments(file, text);
   const { source } = documents;
   if (isManifest(source.value)) {
-    readManifest(documents, secrets, draft);
+    readManifest(documents, secrets, imported);
     return [];
   }
-  if (isCompose(source.value)) return readCompose(source, folder, readFile, draft);
+  if (isCompose(source.value)) return readCompose(source, folder, readFile, imported);
   if (isConfigYml(source.value)) return [readConfigYml(source)];
-  const known =
-    "a registry's config.yml (version, storage, http, proxy), a Compose file (services), `docker run` lines, or a manifest of Gardener's (apiVersion, kind)";
-  draft.problems.push({
+  const formats =
+    "config.yml of a registry (version, storage, http, proxy), a Compose file (services), `docker run` command lines, or a Gardener manifest (apiVersion, kind)";
+  imported.problems.push({
     file,
     line: 1,
     column: 1,
-    message: `is none of what can be read: ${known}`,
+    message: `has an unknown format. Supported formats: ${formats}`,
   });
   return [];
 }
 
-/** In the order in which the files were given, and by place in each. */
-function byFile(
+/** Sorts problems by file, in the given order of files, and by position within each file. */
+function sortByFile(
   { problems }: ImportedConfig,
   files: readonly string[],
 ): ImportedConfig["problems"] {

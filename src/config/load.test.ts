@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfigFlags, type LoadedSettings, loadSettings } from "./load.ts";
 import { ConfigError } from "./parsing/problems.ts";
-import { type Env, filesOf, load, refusal } from "./configtest/load-text.ts";
+import { type Env, filesOf, load, configErrorOf } from "./configtest/load-text.ts";
 
 const hub = {
   name: "docker.io",
@@ -19,9 +19,9 @@ function names(settings: LoadedSettings): string[] {
   return [...settings.upstreams.keys()];
 }
 
-const usualFive = ["docker.io", "ghcr.io", "quay.io", "registry.k8s.io", "reg.kyverno.io"];
+const defaultNames = ["docker.io", "ghcr.io", "quay.io", "registry.k8s.io", "reg.kyverno.io"];
 
-test("without a file the usual five are cached", () => {
+test("without a file, the five default registries are configured", () => {
   const settings = loadSettings();
   expect(settings).toMatchObject({
     listen: { host: "0.0.0.0", port: 5000 },
@@ -29,17 +29,20 @@ test("without a file the usual five are cached", () => {
     dataDirectory: "/var/lib/entrepot",
   });
   expect(settings).not.toHaveProperty("file");
-  expect(names(settings)).toEqual(usualFive);
+  expect(names(settings)).toEqual(defaultNames);
   expect([...settings.upstreams.values()][0]).toEqual(expect.objectContaining(hub));
 });
 
-test.each(["", "# nothing\n", "storage:\n", "storage: {}\n"])("%p changes nothing", (yaml) => {
-  const { file, ...settings } = load(yaml);
-  expect(file).toBe("/etc/e.yaml");
-  expect(settings).toEqual(loadSettings());
-});
+test.each(["", "# nothing\n", "storage:\n", "storage: {}\n"])(
+  "the file %p means the defaults",
+  (yaml) => {
+    const { file, ...settings } = load(yaml);
+    expect(file).toBe("/etc/e.yaml");
+    expect(settings).toEqual(loadSettings());
+  },
+);
 
-test("every key of a file", () => {
+test("the keys of a file override the defaults", () => {
   const settings = load(`
 listen: "[::]:5000"
 admin: 6001
@@ -81,14 +84,14 @@ upstreams:
   ]);
 });
 
-test("anchors are fine in moderation", () => {
+test("an anchor with an alias is resolved", () => {
   const yaml = "upstreams: { a.test: &x { tagTtl: 1h }, b.test: *x }\n";
   expect([...load(yaml).upstreams.values()].map(({ tagTtl }) => tagTtl)).toEqual([
     3_600_000, 3_600_000,
   ]);
 });
 
-test("flags beat the environment, which beats the file", () => {
+test("flags override environment variables, which override the file", () => {
   const yaml = "listen: 1.1.1.1:1\nadmin: 127.0.0.1:11\nstorage: { dir: /file }\n";
   const env = {
     ENTREPOT_LISTEN: "2.2.2.2:2",
@@ -115,41 +118,48 @@ test("flags beat the environment, which beats the file", () => {
   expect(both.listen.port).toBe(1);
 });
 
-test("an empty variable and one of a Kubernetes service are none", () => {
+test("an empty variable and a variable of a Kubernetes Service are ignored", () => {
   const env = { ENTREPOT_LISTEN: "", ENTREPOT_PORT: "tcp://10.1.2.3:5000" };
   expect(loadSettings({ env })).toEqual(loadSettings());
 });
 
-const refusedFlags: [flags: ConfigFlags, env: Env, message: string][] = [
-  [{ listen: "here" }, {}, '--listen: "here" is no address: write host:port, such as 0.0.0.0:5000'],
+const invalidFlags: [flags: ConfigFlags, env: Env, message: string][] = [
+  [
+    { listen: "here" },
+    {},
+    '--listen: "here" is not a valid address: write host:port, such as 0.0.0.0:5000',
+  ],
   [
     {},
     { ENTREPOT_LISTEN: "1:2:3", ENTREPOT_ADMIN: "[::]:5001" },
-    `ENTREPOT_LISTEN: "1:2:3" is no address: write host:port, such as 0.0.0.0:5000
-ENTREPOT_ADMIN: "[::]:5001" can be reached from other machines, so a token has to be shown there: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or stay on loopback, such as 127.0.0.1:5001`,
+    `ENTREPOT_LISTEN: "1:2:3" is not a valid address: write host:port, such as 0.0.0.0:5000
+ENTREPOT_ADMIN: "[::]:5001" is reachable from other machines, which requires a token: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or use a loopback address, such as 127.0.0.1:5001`,
   ],
-  [{ listen: ":5001" }, {}, "--listen: port 5001 is admin's already"],
-  [{ listen: ":7", admin: "7" }, {}, "--admin: port 7 is listen's already"],
-  [{ data: "" }, {}, '--data: "" is no path'],
+  [{ listen: ":5001" }, {}, "--listen: port 5001 is already used by admin"],
+  [{ listen: ":7", admin: "7" }, {}, "--admin: port 7 is already used by listen"],
+  [{ data: "" }, {}, '--data: "" is not a valid path'],
   [{ config: "/nope.yaml" }, {}, "--config: /nope.yaml does not exist"],
   [{}, { ENTREPOT_CONFIG: "/nope.yaml" }, "ENTREPOT_CONFIG: /nope.yaml does not exist"],
 ];
 
-test.each(refusedFlags)("refused: %j %j", (flags, env, message) => {
-  expect(refusal(() => loadSettings({ flags, env, readFile: filesOf({}) }))).toBe(message);
+test.each(invalidFlags)(
+  "the flags %j with the variables %j are rejected",
+  (flags, env, message) => {
+    expect(configErrorOf(() => loadSettings({ flags, env, readFile: filesOf({}) }))).toBe(message);
+  },
+);
+
+test("problems of flags and of the file are reported together", () => {
+  expect(configErrorOf(() => load("listn: 1\n", { listen: "x" }))).toBe(
+    `--listen: "x" is not a valid address: write host:port, such as 0.0.0.0:5000
+/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, tls, storage, upstreams`,
+  );
+  expect(configErrorOf(() => load("upstreams: { a.test: { port: 7 } }", { listen: ":7" }))).toBe(
+    "/etc/e.yaml:1:30: upstreams.a.test.port: port 7 is already used by listen",
+  );
 });
 
-test("flags and file are judged together", () => {
-  expect(refusal(() => load("listn: 1\n", { listen: "x" }))).toBe(
-    `--listen: "x" is no address: write host:port, such as 0.0.0.0:5000
-/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed here: listen, admin, adminToken, adminTokenFile, tls, storage, upstreams`,
-  );
-  expect(refusal(() => load("upstreams: { a.test: { port: 7 } }", { listen: ":7" }))).toBe(
-    "/etc/e.yaml:1:30: upstreams.a.test.port: port 7 is listen's already",
-  );
-});
-
-test("problems are there as data as well, and only some of very many are printed", () => {
+test("the error has all problems as data, and the first 20 in its message", () => {
   const yaml = Array.from({ length: 50 }, (_, index) => `k${index}: 1`).join("\n");
   expect.assertions(3);
   try {
@@ -162,29 +172,29 @@ test("problems are there as data as well, and only some of very many are printed
   }
 });
 
-test("port 0 is different each time", () => {
+test("port 0 may be used twice", () => {
   expect(loadSettings({ flags: { listen: ":0", admin: "0" } }).admin.port).toBe(0);
 });
 
 const hostileFiles: [what: string, yaml: string][] = [
   ["many keys", Array.from({ length: 70_000 }, (_, index) => `k${index}: 1`).join("\n")],
-  ["one key over and over", "a: 1\n".repeat(200_000)],
+  ["one key 200,000 times", "a: 1\n".repeat(200_000)],
   ["many aliases", `a: &a 1\nb: [${"*a ,".repeat(200_000)}]`],
   ["open brackets", "[".repeat(1_000_000)],
 ];
 
 test.each(hostileFiles)(
-  "%s in a file are refused before long",
+  "a file with %s is rejected quickly",
   (_, yaml) => {
-    expect(refusal(() => load(yaml))).toStartWith("/etc/e.yaml:");
+    expect(configErrorOf(() => load(yaml))).toStartWith("/etc/e.yaml:");
   },
   20_000,
 );
 
-test("from the disk", () => {
+test("files are read from the file system, and unreadable ones are rejected", () => {
   const folder = mkdtempSync(join(tmpdir(), "entrepot-config-"));
   const at = (name: string) => join(folder, name);
-  const refused = (config: string) => refusal(() => loadSettings({ flags: { config } }));
+  const rejection = (config: string) => configErrorOf(() => loadSettings({ flags: { config } }));
   try {
     mkdirSync(at("folder"));
     writeFileSync(
@@ -199,15 +209,15 @@ test("from the disk", () => {
       username: "u",
       password: "pass word",
     });
-    expect(refused(at("none.yaml"))).toBe(`--config: ${at("none.yaml")} does not exist`);
-    expect(refused(at("folder"))).toBe(`--config: ${at("folder")} is a directory, not a file`);
-    expect(refused(at("large.yaml"))).toBe(`--config: ${at("large.yaml")} is larger than 1 MiB`);
-    expect(refused(at("binary.yaml"))).toBe(`--config: ${at("binary.yaml")} is not UTF-8 text`);
-    expect(refused("/dev/zero")).toBe("--config: /dev/zero is larger than 1 MiB");
+    expect(rejection(at("none.yaml"))).toBe(`--config: ${at("none.yaml")} does not exist`);
+    expect(rejection(at("folder"))).toBe(`--config: ${at("folder")} is a directory, not a file`);
+    expect(rejection(at("large.yaml"))).toBe(`--config: ${at("large.yaml")} is larger than 1 MiB`);
+    expect(rejection(at("binary.yaml"))).toBe(`--config: ${at("binary.yaml")} is not UTF-8 text`);
+    expect(rejection("/dev/zero")).toBe("--config: /dev/zero is larger than 1 MiB");
     chmodSync(at("good.yaml"), 0);
-    // Root reads it all the same.
-    const expected = process.getuid?.() === 0 ? "(it was taken)" : "may not be read by this user";
-    expect(refused(at("good.yaml"))).toEndWith(expected);
+    // Root can read the file anyway.
+    const expected = process.getuid?.() === 0 ? "(accepted)" : "is not readable by this user";
+    expect(rejection(at("good.yaml"))).toEndWith(expected);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -7,12 +7,13 @@ import type { Path } from "./parsing/yaml-source.ts";
 import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readAdminToken } from "./admin-token.ts";
-import { addressProblem, parseAddress } from "./schema.ts";
-import type { Address, Settings } from "./settings.ts";
+import { addressProblem, parseAddress } from "./parsing/address.ts";
+import type { Settings } from "./settings.ts";
+import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
 import {
   defaultUpstreams,
-  type PlacedUpstream,
+  type ConfiguredUpstream,
   readUpstreams,
 } from "./upstreams/read-upstreams.ts";
 
@@ -24,10 +25,10 @@ const DEFAULTS = {
   data: "/var/lib/entrepot",
 } as const;
 
-/** A terabyte in three days, at a few percent of a disk's and a processor's time. */
-const SCRUB = 4 * 1024 * 1024;
+/** Bytes per second. Verifies 1 TB in three days, with a few percent of the disk's and the CPU's time. */
+const DEFAULT_SCRUB = 4 * 1024 * 1024;
 
-/** Command-line flags, as they were typed. */
+/** The values of the command-line flags. */
 export interface ConfigFlags {
   readonly config?: string | undefined;
   readonly listen?: string | undefined;
@@ -38,56 +39,57 @@ export interface ConfigFlags {
 export interface LoadOptions {
   readonly flags?: ConfigFlags;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Stands in for the disk; throws an `UnreadableError`. */
+  /** Replaces the file system in tests. Throws `UnreadableError`. */
   readonly readFile?: ReadText;
-  /** Stands in for a look into PATH. */
+  /** Replaces the search of PATH in tests. */
   readonly hasProgram?: (name: string) => boolean;
 }
 
-/** Settings, and the file they came from, if any. */
+/** The settings and the file that they were read from. */
 export type LoadedSettings = Settings & {
+  /** Absent without a configuration file. */
   readonly file?: string;
-  /** What a file in a foreign form says that has no equal here. */
-  readonly leftOver?: readonly string[];
+  /** The settings of a Gardener manifest that have no equivalent, one line each. */
+  readonly unsupported?: readonly string[];
 };
 
-/** A value as it was written, and how to say what is wrong with it where it was written. */
-interface Given {
+/** A value before parsing, with a function that reports a problem with its origin. */
+interface RawValue {
   readonly value: string;
   readonly isDefault: boolean;
-  /** Where a relative path in it begins. */
+  /** The directory that a relative path in the value refers to. */
   readonly folder: string;
   readonly problem: (message: string) => Problem;
 }
 
 /**
- * Reads the configuration: flags beat the environment, which beats the file.
+ * Reads the configuration. Flags override environment variables, which override the file.
  *
- * @throws ConfigError with all that is wrong, not just with what was found first.
+ * @throws ConfigError with all problems, not only the first
  */
 export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const { flags = {}, env = {}, readFile = readText } = options;
   const problems: Problem[] = [];
-  const typed = (key: keyof ConfigFlags) => typedValue(flags, env, key);
+  const override = (key: keyof ConfigFlags) => overrideValue(flags, env, key);
 
-  const config = typed("config");
-  const file = config && openFile(config, readFile, problems);
-  const isFileBad = problems.length > 0;
-  const given = (key: keyof typeof DEFAULTS, at: Path, inFile: string | undefined): Given =>
-    typed(key) ?? (file && writtenValue(file, at, inFile)) ?? defaultValue(key);
+  const config = override("config");
+  const file = config && readConfigFile(config, readFile, problems);
+  const isFileInvalid = problems.length > 0;
+  const rawValue = (key: keyof typeof DEFAULTS, at: Path, inFile: string | undefined): RawValue =>
+    override(key) ?? (file && fileValue(file, at, inFile)) ?? defaultValue(key);
 
   const { settings } = file ?? {};
-  const listen = given("listen", ["listen"], settings?.listen);
-  const admin = given("admin", ["admin"], settings?.admin);
-  const data = given("data", ["storage", "dir"], settings?.storage?.dir);
+  const listen = rawValue("listen", ["listen"], settings?.listen);
+  const admin = rawValue("admin", ["admin"], settings?.admin);
+  const data = rawValue("data", ["storage", "dir"], settings?.storage?.dir);
   const listenAddress = readAddress(listen, ANY_HOST, problems);
   const adminAddress = readAddress(admin, LOOPBACK, problems);
   const token = readAdminToken(file, env, readFile, problems);
   if (adminAddress && token === undefined && !isLoopback(adminAddress.host)) {
-    problems.push(openAdmin(admin));
+    problems.push(unprotectedAdmin(admin));
   }
   if (data.value === "" || data.value.includes("\0")) {
-    problems.push(data.problem(`${quote(data.value)} is no path`));
+    problems.push(data.problem(`${quote(data.value)} is not a valid path`));
   }
 
   const tls =
@@ -95,20 +97,20 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     readServerIdentity(settings?.tls, {
       folder: file.folder,
       readFile,
-      report: (at, message, place) => problems.push(file.problem(at, message, place)),
+      report: (at, message, subject) => problems.push(file.problem(at, message, subject)),
     });
   const proxy = proxyFromEnvironment(env, (variable, message) =>
     problems.push({ message: `${variable}: ${message}` }),
   );
   const hasProgram = options.hasProgram ?? ((name) => Bun.which(name) !== null);
-  const outside = { readFile, env, hasProgram, proxy };
-  const upstreams = file ? upstreamsOf(file, outside, problems) : defaultUpstreams(proxy);
-  if (!isFileBad && listenAddress && adminAddress) {
+  const sources = { readFile, env, hasProgram, proxy };
+  const upstreams = file ? upstreamsOf(file, sources, problems) : defaultUpstreams(proxy);
+  if (!isFileInvalid && listenAddress && adminAddress) {
     problems.push(
-      ...portClashes([
-        { user: "listen", port: listenAddress.port, given: listen },
-        { user: "admin", port: adminAddress.port, given: admin },
-        ...upstreams.flatMap((upstream) => portOf(upstream, file)),
+      ...portConflicts([
+        { user: "listen", port: listenAddress.port, raw: listen },
+        { user: "admin", port: adminAddress.port, raw: admin },
+        ...upstreams.flatMap((upstream) => portUseOf(upstream, file)),
       ]),
     );
   }
@@ -117,7 +119,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   }
   return {
     ...(config ? { file: config.value } : {}),
-    ...(file && file.leftOver.length > 0 ? { leftOver: file.leftOver } : {}),
+    ...(file && file.unsupported.length > 0 ? { unsupported: file.unsupported } : {}),
     listen: listenAddress,
     admin: adminAddress,
     ...(token === undefined ? {} : { adminToken: token }),
@@ -128,14 +130,14 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   };
 }
 
-function typedValue(
+function overrideValue(
   flags: ConfigFlags,
   env: Readonly<Record<string, string | undefined>>,
   key: keyof ConfigFlags,
-): (Given & { readonly origin: string }) | undefined {
+): (RawValue & { readonly origin: string }) | undefined {
   const variable = `ENTREPOT_${key.toUpperCase()}`;
   const isFlag = flags[key] !== undefined;
-  // A variable that is set to nothing is how compose files and unit files leave one out.
+  // An empty variable counts as unset: Compose and systemd unit files cannot omit one conditionally.
   const value = flags[key] ?? (env[variable] || undefined);
   if (value === undefined) return undefined;
   const origin = isFlag ? `--${key}` : variable;
@@ -148,7 +150,7 @@ function typedValue(
   };
 }
 
-function writtenValue(file: ConfigFile, at: Path, value: string | undefined): Given | undefined {
+function fileValue(file: ConfigFile, at: Path, value: string | undefined): RawValue | undefined {
   if (value === undefined) return undefined;
   return {
     value,
@@ -158,12 +160,12 @@ function writtenValue(file: ConfigFile, at: Path, value: string | undefined): Gi
   };
 }
 
-function defaultValue(key: keyof typeof DEFAULTS): Given {
+function defaultValue(key: keyof typeof DEFAULTS): RawValue {
   const problem = (message: string) => ({ message: `${key}: ${message}` });
   return { value: DEFAULTS[key], isDefault: true, folder: ".", problem };
 }
 
-function openFile(
+function readConfigFile(
   config: { readonly value: string; readonly origin: string },
   readFile: ReadText,
   problems: Problem[],
@@ -177,9 +179,9 @@ function openFile(
   }
 }
 
-function readAddress(given: Given, anyHost: string, problems: Problem[]): Address | undefined {
-  const address = parseAddress(given.value, anyHost);
-  if (!address) problems.push(given.problem(addressProblem(given.value)));
+function readAddress(raw: RawValue, defaultHost: string, problems: Problem[]): Address | undefined {
+  const address = parseAddress(raw.value, defaultHost);
+  if (!address) problems.push(raw.problem(addressProblem(raw.value)));
   return address;
 }
 
@@ -188,16 +190,16 @@ function isLoopback(host: string): boolean {
   return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
 }
 
-function openAdmin(given: Given): Problem {
-  return given.problem(
-    `${quote(given.value)} can be reached from other machines, so a token has to be shown there: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or stay on loopback, such as ${DEFAULTS.admin}`,
+function unprotectedAdmin(raw: RawValue): Problem {
+  return raw.problem(
+    `${quote(raw.value)} is reachable from other machines, which requires a token: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or use a loopback address, such as ${DEFAULTS.admin}`,
   );
 }
 
 function storageSettings(
   storage: NonNullable<ConfigFile["settings"]["storage"]>,
 ): Settings["storage"] {
-  const { maxSize, minFree, scrub = SCRUB } = storage;
+  const { maxSize, minFree, scrub = DEFAULT_SCRUB } = storage;
   return {
     ...(maxSize === undefined ? {} : { maxSize }),
     ...(minFree === undefined ? {} : { minFree }),
@@ -205,49 +207,56 @@ function storageSettings(
   };
 }
 
-interface Outside extends Pick<UpstreamContext, "readFile" | "env" | "hasProgram"> {
+/** What upstreams are read from, apart from their entries in the file. */
+interface UpstreamSources extends Pick<UpstreamContext, "readFile" | "env" | "hasProgram"> {
   readonly proxy: ProxyRule | undefined;
 }
 
-function upstreamsOf(file: ConfigFile, outside: Outside, problems: Problem[]): PlacedUpstream[] {
+function upstreamsOf(
+  file: ConfigFile,
+  sources: UpstreamSources,
+  problems: Problem[],
+): ConfiguredUpstream[] {
   const entries = file.settings.upstreams;
-  if (entries === undefined) return defaultUpstreams(outside.proxy);
+  if (entries === undefined) return defaultUpstreams(sources.proxy);
   if (entries === null || Object.keys(entries).length === 0) {
-    const message = "is empty: name a registry, or leave the key out for the usual five";
+    const message =
+      "is empty: add a registry, or omit the key to cache the five default registries";
     problems.push(file.problem(["upstreams"], message, "key"));
     return [];
   }
   return readUpstreams(entries, {
-    ...outside,
+    ...sources,
     folder: file.folder,
-    place: (at) => file.place(at),
-    report: (at, message, place) => problems.push(file.problem(at, message, place)),
+    location: (at) => file.location(at),
+    report: (at, message, subject) => problems.push(file.problem(at, message, subject)),
   });
 }
 
+/** A port and the setting or upstream that uses it. */
 interface PortUse {
   readonly user: string;
   readonly port: number;
-  readonly given: Pick<Given, "isDefault" | "problem">;
+  readonly raw: Pick<RawValue, "isDefault" | "problem">;
 }
 
-function portOf({ upstream, at }: PlacedUpstream, file: ConfigFile | undefined): PortUse[] {
+function portUseOf({ upstream, at }: ConfiguredUpstream, file: ConfigFile | undefined): PortUse[] {
   if (upstream.port === undefined || !file) return [];
   const problem = (message: string) => file.problem([...at, "port"], message);
-  return [{ user: upstream.name, port: upstream.port, given: { isDefault: false, problem } }];
+  return [{ user: upstream.name, port: upstream.port, raw: { isDefault: false, problem } }];
 }
 
-/** Reported at the later of two, unless that one was not written by anybody. */
-function portClashes(uses: readonly PortUse[]): Problem[] {
-  const taken = new Map<number, PortUse>();
+/** Reports each conflict at the later setting, or at the earlier one if the later has its default value. */
+function portConflicts(uses: readonly PortUse[]): Problem[] {
+  const usedPorts = new Map<number, PortUse>();
   return uses.flatMap((use) => {
-    // Port 0 is a different one each time.
-    const other = use.port === 0 ? undefined : taken.get(use.port);
+    // Port 0 never conflicts: the operating system chooses a free port each time.
+    const other = use.port === 0 ? undefined : usedPorts.get(use.port);
     if (!other) {
-      taken.set(use.port, use);
+      usedPorts.set(use.port, use);
       return [];
     }
-    const [culprit, owner] = use.given.isDefault ? [other, use] : [use, other];
-    return [culprit.given.problem(`port ${use.port} is ${owner.user}'s already`)];
+    const [reported, owner] = use.raw.isDefault ? [other, use] : [use, other];
+    return [reported.raw.problem(`port ${use.port} is already used by ${owner.user}`)];
   });
 }

@@ -1,65 +1,67 @@
 import type { Settings, UpstreamSettings } from "./settings.ts";
 
-/** What differs between two configurations, in the words of the file and without secrets. */
-export interface Changes {
-  /** What is taken up at once. */
-  readonly now: readonly string[];
-  /** What a restart takes up. */
-  readonly restart: readonly string[];
+/** The differences between two configurations, by the keys of the file and without secrets. */
+export interface SettingsDiff {
+  /** Changes that apply immediately. */
+  readonly immediate: readonly string[];
+  /** Changes that need a restart. */
+  readonly needsRestart: readonly string[];
 }
 
-/** Keys whose values are secrets, or hold some: only that they changed is told. */
-const SECRET = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
-/** What is compared in another way, or says nothing of how the cache runs. */
-const APART = new Set(["upstreams", "file", "leftOver", "tls"]);
-/** Names in the file that differ from those in here. */
-const NAMES: Readonly<Record<string, string>> = {
+/** Keys whose values are or contain secrets. Only the fact of the change is reported. */
+const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
+/** Keys that are compared separately, or do not affect the running cache. */
+const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls"]);
+/** Keys in the file, where they differ from the property names. */
+const FILE_KEYS: Readonly<Record<string, string>> = {
   credentials: "auth",
   client: "clientCertificate",
   dataDirectory: "storage.dir",
 };
 
-export function changesBetween(before: Settings, after: Settings): Changes {
-  const now: string[] = [];
-  const restart: string[] = [];
+export function diffSettings(before: Settings, after: Settings): SettingsDiff {
+  const immediate: string[] = [];
+  const needsRestart: string[] = [];
   for (const key of keysOf(before, after)) {
-    if (APART.has(key)) continue;
-    const [from, to] = [text(Reflect.get(before, key)), text(Reflect.get(after, key))];
+    if (EXCLUDED_KEYS.has(key)) continue;
+    const [from, to] = [toText(Reflect.get(before, key)), toText(Reflect.get(after, key))];
     if (from === to) continue;
-    const what = NAMES[key] ?? key;
-    restart.push(SECRET.has(key) ? `${what}: changed` : `${what}: ${from} → ${to}`);
+    const name = FILE_KEYS[key] ?? key;
+    needsRestart.push(SECRET_KEYS.has(key) ? `${name}: changed` : `${name}: ${from} → ${to}`);
   }
-  if (text(before.tls) !== text(after.tls)) {
-    // A port that spoke HTTP until now has clients that go on doing so.
-    if (before.tls && after.tls) now.push("tls: changed");
-    else restart.push(`tls: ${after.tls ? "added" : "removed"}`);
+  if (toText(before.tls) !== toText(after.tls)) {
+    // Switching between HTTP and HTTPS needs a restart: clients of an HTTP port cannot switch by themselves.
+    if (before.tls && after.tls) immediate.push("tls: changed");
+    else needsRestart.push(`tls: ${after.tls ? "added" : "removed"}`);
   }
   for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
     const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];
     if (from && to) {
-      compare(name, from, to, { now, restart });
+      diffUpstream(name, from, to, { immediate, needsRestart });
       continue;
     }
-    now.push(`upstreams.${name}: ${to ? "added" : "removed"}`);
-    const [had, has] = [text(from?.port), text(to?.port)];
-    // It is served by its name at once; only where it listens besides is for the next start.
-    if (had !== has) restart.push(`upstreams.${name}.port: ${had} → ${has}`);
+    immediate.push(`upstreams.${name}: ${to ? "added" : "removed"}`);
+    const [oldPort, newPort] = [toText(from?.port), toText(to?.port)];
+    // The upstream is served by namespace immediately; only its additional port needs a restart.
+    if (oldPort !== newPort) {
+      needsRestart.push(`upstreams.${name}.port: ${oldPort} → ${newPort}`);
+    }
   }
-  return { now, restart };
+  return { immediate, needsRestart };
 }
 
-function compare(
+function diffUpstream(
   name: string,
   before: UpstreamSettings,
   after: UpstreamSettings,
-  { now, restart }: { now: string[]; restart: string[] },
+  { immediate, needsRestart }: { immediate: string[]; needsRestart: string[] },
 ): void {
   for (const key of keysOf(before, after)) {
-    const [from, to] = [text(Reflect.get(before, key)), text(Reflect.get(after, key))];
+    const [from, to] = [toText(Reflect.get(before, key)), toText(Reflect.get(after, key))];
     if (from === to) continue;
-    const what = `upstreams.${name}.${NAMES[key] ?? key}`;
-    const line = SECRET.has(key) ? `${what}: changed` : `${what}: ${from} → ${to}`;
-    (key === "port" ? restart : now).push(line);
+    const path = `upstreams.${name}.${FILE_KEYS[key] ?? key}`;
+    const line = SECRET_KEYS.has(key) ? `${path}: changed` : `${path}: ${from} → ${to}`;
+    (key === "port" ? needsRestart : immediate).push(line);
   }
 }
 
@@ -67,12 +69,12 @@ function keysOf(...objects: readonly object[]): Set<string> {
   return new Set(objects.flatMap((object) => Object.keys(object)));
 }
 
-function text(value: unknown): string {
-  return value === undefined ? "none" : JSON.stringify(value, shorten);
+function toText(value: unknown): string {
+  return value === undefined ? "none" : JSON.stringify(value, shortenCertificates);
 }
 
-/** A mirror's authority is pages of PEM, of which a line of the log says only that it is another. */
-function shorten(key: string, value: unknown): unknown {
+/** Replaces a mirror's CA certificates, which are long PEM text, by their fingerprint. */
+function shortenCertificates(key: string, value: unknown): unknown {
   if (key !== "ca" || typeof value !== "string") return value;
   return `sha256:${new Bun.CryptoHasher("sha256").update(value).digest("hex").slice(0, 12)}`;
 }

@@ -1,116 +1,117 @@
+import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
-import type { Pattern } from "./parsing/glob-pattern.ts";
+import type { GlobPattern } from "./parsing/glob-pattern.ts";
 import type { ProxyRule } from "./parsing/proxy.ts";
-
-/** Where to listen. Port 0 lets the system choose one. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface Credentials {
   readonly username: string;
   readonly password: string;
 }
 
-/** Credentials that a program of Docker's gives, `docker-credential-<helper>`. */
+/** Credentials from a Docker credential helper, the program `docker-credential-<helper>`. */
 export interface HelperCredentials {
   readonly helper: string;
-  /** What the program is asked for. */
+  /** The server name to pass to the program. */
   readonly server: string;
-  /** Where it was configured, for messages. */
+  /** Where the helper was configured (`file:line:column`), for messages. */
   readonly from?: string;
 }
 
 export type CredentialSource = Credentials | HelperCredentials;
 
-/** A certificate, with those between it and its authority behind it, and its key: both in PEM. */
+/** A TLS certificate, followed by its intermediate certificates, and its private key. Both are PEM text. */
 export interface Identity {
   readonly certificate: string;
   readonly key: string;
 }
 
-/** What nodes are shown, and where it was read. */
+/** The server certificate for nodes, and the files that it was read from. */
 export interface ServerIdentity extends Identity {
   readonly certificateFile: string;
   readonly keyFile: string;
 }
 
-/** Another address with an upstream's content, asked first and without credentials. */
+/** A mirror of an upstream. It is asked before the upstream, and without credentials. */
 export interface Mirror {
   readonly url: URL;
   readonly allowPrivate: boolean;
-  /** Its path takes the place of `/v2`, as containerd's `override_path`. */
+  /** Whether the path of `url` replaces `/v2`, as with containerd's `override_path`. */
   readonly overridePath: boolean;
-  /** Whether it is asked where tags point to; content is asked of it in any case. */
+  /** Whether the mirror is asked to resolve tags. Manifests and blobs by digest are requested in any case. */
   readonly resolve: boolean;
-  /** Authorities that are trusted for it in the place of the upstream's, in PEM. */
+  /** CA certificates to trust for the mirror instead of the upstream's `ca`, as PEM text. */
   readonly ca?: string;
 }
 
-/** One upstream, complete: every default is filled in. */
+/** The settings of one upstream, with all defaults applied. */
 export interface UpstreamSettings {
   readonly name: UpstreamName;
-  /** Scheme, host and port, and for registries below a path that path without a trailing slash. */
+  /** The URL of the registry; its path, if any, has no trailing slash. */
   readonly url: URL;
-  /** A node-facing port at which this upstream needs no namespace. */
+  /** An additional node-facing port on which requests need no namespace. */
   readonly port?: number;
-  /** How long a tag is served without asking again, in milliseconds. */
+  /** How long a tag is served without revalidation, in milliseconds. */
   readonly tagTtl: number;
   readonly credentials?: CredentialSource;
-  /** Whether addresses inside (loopback, private, link-local) may be dialled for this upstream. */
+  /** Whether the cache may connect to loopback, private and link-local addresses for this upstream. */
   readonly allowPrivate: boolean;
-  /** Hosts beside the upstream's own registrable domain whose token endpoint may see the credentials. */
+  /** Hosts outside the upstream's registrable domain whose token endpoints may receive the credentials. */
   readonly trustedRealms: readonly string[];
-  /** Requests to it that may be under way at once, metadata apart. */
+  /** Maximum number of concurrent blob requests, 1 to 96. */
   readonly maxConnections: number;
-  /** Bytes of its content that are kept; unset where only the store's own bound counts. */
+  /** Quota for the stored blobs of this upstream, in bytes. Absent: only the store's limit applies. */
   readonly maxSize?: number;
-  /** How long its content is kept from storing on, in milliseconds; unset for ever. */
+  /** How long a blob is kept after it was stored, in milliseconds. Absent: without limit. */
   readonly maxAge?: number;
-  /** Asked in order before `url`. */
+  /** Mirrors, in the order in which they are asked before `url`. */
   readonly mirrors?: readonly Mirror[];
-  /** Through which proxy it is reached; absent for none. */
+  /** The proxy rule for this upstream. Absent: direct connections. */
   readonly proxy?: ProxyRule;
-  /** Authorities that are trusted for it besides the usual ones, in PEM. */
+  /** CA certificates to trust in addition to the public ones, as PEM text. */
   readonly ca?: string;
-  /** Shown to a registry that asks for a certificate. */
+  /** The client certificate for a registry that requests one. */
   readonly client?: Identity;
-  /** How long after its last check a tag may still stand in for an upstream that fails, in milliseconds; absent for ever. */
+  /**
+   * How long after its last check a stale tag may be served while the upstream fails, in milliseconds.
+   * Absent: without limit.
+   */
   readonly staleFor?: number;
-  /** The only repositories that are served; absent for all. */
-  readonly allow?: readonly Pattern[];
-  /** Repositories that are not served. */
-  readonly deny?: readonly Pattern[];
-  /** Repositories that are passed through and never stored. */
-  readonly bypass?: readonly Pattern[];
-  /** Tags that never move: they are not asked about again. */
-  readonly immutableTags?: readonly Pattern[];
+  /** Repositories that are served. Absent: all. */
+  readonly allow?: readonly GlobPattern[];
+  /** Repositories that are not served, even if `allow` matches. */
+  readonly deny?: readonly GlobPattern[];
+  /** Repositories whose responses are streamed without being stored. */
+  readonly bypass?: readonly GlobPattern[];
+  /** Tags that never move and are never revalidated. */
+  readonly immutableTags?: readonly GlobPattern[];
 }
 
-/** How much is kept. All in bytes. */
+/** The limits of the store. All sizes are in bytes. */
 export interface StorageSettings {
-  /** Unset: 80 % of what the disk has free at the start, and of what is kept already. */
+  /**
+   * Maximum size of the store. Absent: 80 % of the sum of the free disk space at the start and the
+   * store's size.
+   */
   readonly maxSize?: number;
-  /** Unset: 1 GiB, or 5 % of a disk that is smaller than 20 GiB. */
+  /** Free disk space to maintain. Absent: 1 GiB, or 5 % of a disk that is smaller than 20 GiB. */
   readonly minFree?: number;
-  /** How much of what is kept is read and verified per second, in the background; 0 for none. */
+  /** How many stored bytes the background scrub verifies per second. 0 disables the scrub. */
   readonly scrub: number;
 }
 
 export interface Settings {
   readonly listen: Address;
   readonly admin: Address;
-  /** What has to be shown at the admin port; absent where it is on loopback and open to this machine. */
+  /** The bearer token for the admin port. Absent only if the port is on loopback. */
   readonly adminToken?: string;
-  /** Shown at `listen` and at the ports of upstreams, which then speak HTTPS alone. */
+  /** The server certificate for `listen` and the ports of upstreams, which then accept only HTTPS. */
   readonly tls?: ServerIdentity;
   readonly dataDirectory: string;
   readonly storage: StorageSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
 }
 
-/** What is configured where nothing is: the registries that most clusters pull from. */
+/** The default upstreams: the registries that most clusters pull from. */
 export const DEFAULT_UPSTREAMS = [
   "docker.io",
   "ghcr.io",
@@ -121,7 +122,7 @@ export const DEFAULT_UPSTREAMS = [
 
 export const DOCKER_HUB = "docker.io";
 
-/** Other names under which clients mean an upstream. */
+/** Alternative names of upstreams in requests and configurations. */
 export const UPSTREAM_ALIASES: ReadonlyMap<string, string> = new Map([
   ["registry-1.docker.io", DOCKER_HUB],
   ["index.docker.io", DOCKER_HUB],

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Address } from "../config/settings.ts";
+import type { Address } from "../config/parsing/address.ts";
 import { type Finding, reporter } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 

@@ -1,4 +1,5 @@
-import type { Address, Settings } from "../config/settings.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Address } from "../config/parsing/address.ts";
 import { type Finding, reporter } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 

@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { isInside } from "../config/foreign/private-host.ts";
+import { isPrivateHost } from "../config/foreign/private-host.ts";
 import { defaultUrl } from "../config/settings.ts";
 import { certsTree } from "./hosts-toml.ts";
 import { unitText } from "./service.ts";
@@ -115,7 +115,7 @@ function listenOf({ cache }: RenderInput): string {
 
 function entryOf({ name, server }: RenderInput["upstreams"][number]): string {
   const url = server === defaultUrl(name) ? "" : `    url: "${server}"\n`;
-  const allowPrivate = isInside(new URL(server).hostname) ? "    allowPrivate: true\n" : "";
+  const allowPrivate = isPrivateHost(new URL(server).hostname) ? "    allowPrivate: true\n" : "";
   return `  "${name}":\n${url}${allowPrivate}`;
 }
 

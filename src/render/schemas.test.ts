@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
-import { readDocuments } from "../config/gardener/yaml-documents.ts";
+import { readYamlDocuments } from "../config/gardener/yaml-documents.ts";
 import { readManifest } from "../config/gardener/manifest.ts";
 import { YamlSource } from "../config/parsing/yaml-source.ts";
 import { readText } from "../config/parsing/read-text.ts";
@@ -148,9 +148,9 @@ test("the MirrorConfig passes Gardener's validation rules", () => {
   const [file] = rendered("gardener");
   const head = "apiVersion: core.gardener.cloud/v1beta1\nkind: Shoot\n";
   const source = new YamlSource("shoot.yaml", head + (file?.text ?? ""));
-  const draft = readManifest({ source, secrets: [] }, { folder: undefined, readFile: readText });
-  expect(draft.problems).toEqual([]);
-  expect(draft.value["upstreams"]).toMatchObject({ "docker.io": {}, "registry.test:5000": {} });
+  const imported = readManifest({ source, secrets: [] }, { folder: undefined, readFile: readText });
+  expect(imported.problems).toEqual([]);
+  expect(imported.value["upstreams"]).toMatchObject({ "docker.io": {}, "registry.test:5000": {} });
 });
 
 test("the MirrorConfig references the CA in the rendered Secret", () => {
@@ -165,9 +165,9 @@ test("the MirrorConfig references the CA in the rendered Secret", () => {
   const head = "apiVersion: core.gardener.cloud/v1beta1\nkind: Shoot\n";
   const text = head + files.map((file) => file.text).join("---\n");
   const secrets = { folder: undefined, readFile: readText };
-  const draft = readManifest(readDocuments("shoot.yaml", text), secrets);
-  expect(draft.problems).toEqual([]);
-  expect(draft.value["upstreams"]).toEqual({
+  const imported = readManifest(readYamlDocuments("shoot.yaml", text), secrets);
+  expect(imported.problems).toEqual([]);
+  expect(imported.value["upstreams"]).toEqual({
     "quay.io": { mirrors: [{ url: "https://cache.example", ca }] },
   });
 });

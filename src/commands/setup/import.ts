@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { readText } from "../../config/parsing/read-text.ts";
 import { importFiles } from "../../config/import-files.ts";
 import type { ImportedConfig } from "../../config/foreign/imported-config.ts";
-import { leftOverLines, placeOf, writeConfig } from "../../config/foreign/write-config.ts";
+import { formatOrigin, unsupportedLines, writeConfig } from "../../config/foreign/write-config.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
@@ -46,18 +46,18 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
   const { output, secrets, name = new Map(), json } = options;
   try {
     if (secrets !== undefined) expectFolder(secrets);
-    const draft = importFiles({
+    const imported = importFiles({
       files,
       readFile: readText,
       secrets: { folder: secrets, readFile: readText },
       names: name,
     });
-    if (json) console.log(JSON.stringify(asJson(draft), undefined, 2));
+    if (json) console.log(JSON.stringify(asJson(imported), undefined, 2));
     else {
-      const text = writeConfig(draft, `entrepot import ${files.join(" ")}`);
+      const text = writeConfig(imported, `entrepot import ${files.join(" ")}`);
       if (output === undefined) process.stdout.write(text);
       else writeNew(output, text);
-      report(draft, output);
+      report(imported, output);
     }
     return 0;
   } catch (error) {
@@ -67,11 +67,11 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
   }
 }
 
-function report(draft: ImportedConfig, output: string | undefined): void {
-  const { left, adoptable } = draft;
+function report(imported: ImportedConfig, output: string | undefined): void {
+  const { unsupported, adoptable } = imported;
   const lines = [
-    ...(left.length > 0 ? ["These settings could not be converted:"] : []),
-    ...leftOverLines(draft).map((line) => `  ${line}`),
+    ...(unsupported.length > 0 ? ["These settings were not converted:"] : []),
+    ...unsupportedLines(imported).map((line) => `  ${line}`),
     ...(output === undefined
       ? []
       : [`Wrote ${output}. Review it, then run: entrepot serve --config ${output}`]),
@@ -82,11 +82,11 @@ function report(draft: ImportedConfig, output: string | undefined): void {
   if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
 }
 
-function asJson({ value, carried, left, adoptable }: ImportedConfig): object {
+function asJson({ value, settings, unsupported, adoptable }: ImportedConfig): object {
   return {
     config: value,
-    from: Object.fromEntries(carried.map(({ at, from }) => [at.join("."), placeOf(from)])),
-    leftOver: left.map(({ from, why }) => ({ from: placeOf(from), why })),
+    from: Object.fromEntries(settings.map(({ at, from }) => [at.join("."), formatOrigin(from)])),
+    unsupported: unsupported.map(({ from, reason }) => ({ from: formatOrigin(from), reason })),
     adopt: adoptable,
   };
 }

@@ -1,11 +1,11 @@
-/** For the tests of this folder. */
+/** Helpers for the tests of config/. */
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
 import { type ConfigFlags, type LoadedSettings, loadSettings } from "../load.ts";
 import { ConfigError } from "../parsing/problems.ts";
 
 export type Env = Record<string, string>;
 
-/** Reads from a table of files instead of the disk. */
+/** Reads files from a table instead of the file system. */
 export function filesOf(files: Record<string, string>): ReadText {
   return (path) => {
     const text = files[path];
@@ -14,7 +14,7 @@ export function filesOf(files: Record<string, string>): ReadText {
   };
 }
 
-/** Loads a file of this text, with files for passwords beside it. */
+/** Loads a configuration file with this text, beside a password file and an empty one. */
 export function load(yaml: string, flags: ConfigFlags = {}, env: Env = {}): LoadedSettings {
   const files = { "/etc/e.yaml": yaml, "/etc/secret": "s3cret\n", "/etc/blank": "\n" };
   return loadSettings({
@@ -24,13 +24,13 @@ export function load(yaml: string, flags: ConfigFlags = {}, env: Env = {}): Load
   });
 }
 
-/** The whole message that a configuration is refused with. */
-export function refusal(run: () => unknown): string {
+/** The message of the ConfigError that a function throws. */
+export function configErrorOf(run: () => unknown): string {
   try {
     run();
   } catch (error) {
     if (error instanceof ConfigError) return error.message;
     throw error;
   }
-  return "(it was taken)";
+  return "(accepted)";
 }

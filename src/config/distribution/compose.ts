@@ -4,10 +4,10 @@ import { type ImportedConfig, originIn } from "../foreign/imported-config.ts";
 import type { ReadText } from "../parsing/read-text.ts";
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import { type Container, hasVariable, isRegistry, readContainer } from "./container.ts";
-import type { Fact, RegistrySettings } from "./registry-settings.ts";
+import type { RegistrySettings, Setting } from "./registry-settings.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
-const service = z.object({
+const serviceSchema = z.object({
   image: z.string().nullish(),
   environment: z.union([z.record(z.string(), scalar), z.array(scalar)]).nullish(),
   ports: z
@@ -25,30 +25,33 @@ const service = z.object({
   env_file: z.unknown().optional(),
   extends: z.unknown().optional(),
 });
-const volume = z.object({ name: z.string().nullish(), external: z.unknown().optional() });
-const file = z.object({
+const volumeSchema = z.object({ name: z.string().nullish(), external: z.unknown().optional() });
+const fileSchema = z.object({
   name: z.string().nullish(),
-  services: z.record(z.string(), service.nullable()),
-  volumes: z.record(z.string(), volume.nullable()).nullish(),
+  services: z.record(z.string(), serviceSchema.nullable()),
+  volumes: z.record(z.string(), volumeSchema.nullable()).nullish(),
 });
-const ELSEWHERE = "import what `docker compose config` prints";
+const USE_COMPOSE_CONFIG = "import the output of `docker compose config` instead";
 
 export function isCompose(value: unknown): boolean {
   return typeof value === "object" && value !== null && "services" in value;
 }
 
-/** The registries among the services of a Compose file; the others are nobody's concern here. */
+/** Reads the registries among the services of a Compose file. Ignores other services. */
 export function readCompose(
   source: YamlSource,
   folder: string,
   readFile: ReadText,
-  draft: ImportedConfig,
+  imported: ImportedConfig,
 ): RegistrySettings[] {
-  const parsed = file.safeParse(merged(source.value));
+  const parsed = fileSchema.safeParse(resolveMergeKeys(source.value));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const at = issue?.path ?? [];
-    draft.refuse(originIn(source, at), `is not as Compose has it: ${issue?.message ?? ""}`);
+    imported.reject(
+      originIn(source, at),
+      `is not valid in a Compose file: ${issue?.message ?? ""}`,
+    );
     return [];
   }
   const found: RegistrySettings[] = [];
@@ -56,65 +59,75 @@ export function readCompose(
     const at = ["services", name];
     if (!description) continue;
     const image = description.image ?? "";
-    const volumeOf = (own: string): string => volumeName(parsed.data, own, folder);
+    const volumeOf = (key: string): string => volumeName(parsed.data, key, folder);
     const container = containerOf(source, at, image, description, volumeOf);
-    const isOurs = isRegistry(container);
-    const open = openKey(description, isOurs);
-    if (open !== undefined) {
-      const from = originIn(source, [...at, open]);
-      draft.refuse(from, `holds what only Docker can complete: ${ELSEWHERE}`);
+    const isRegistryService = isRegistry(container);
+    const unresolved = unresolvedKey(description, isRegistryService);
+    if (unresolved !== undefined) {
+      const from = originIn(source, [...at, unresolved]);
+      imported.reject(from, `has values that only Docker can resolve: ${USE_COMPOSE_CONFIG}`);
       continue;
     }
-    if (isOurs) found.push(readContainer(container, folder, readFile, draft));
+    if (isRegistryService) found.push(readContainer(container, folder, readFile, imported));
   }
-  if (found.length === 0 && draft.problems.length === 0) {
-    const message = "none of them is of the image registry:2 or registry:3";
-    draft.refuse(originIn(source, ["services"]), message);
+  if (found.length === 0 && imported.problems.length === 0) {
+    const message = "no service has the image registry:2 or registry:3";
+    imported.reject(originIn(source, ["services"]), message);
   }
   return found;
 }
 
-/** The merge key of YAML 1.1, by which services share settings, and which YAML 1.2 does not know. */
-function merged(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(merged);
+/** Applies YAML 1.1 merge keys (`<<`), which Compose files use and YAML 1.2 does not have. */
+function resolveMergeKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(resolveMergeKeys);
   if (typeof value !== "object" || value === null) return value;
-  const { "<<": given, ...own }: { "<<"?: unknown } = value;
-  const bases: unknown[] = Array.isArray(given) ? given : [given];
-  // What is named first counts, and what is written beside them more than all.
-  const layers = [...bases.map(merged).toReversed(), own];
+  const { "<<": merge, ...own }: { "<<"?: unknown } = value;
+  const bases: unknown[] = Array.isArray(merge) ? merge : [merge];
+  // Earlier bases take precedence over later ones, and the mapping's own keys over all bases.
+  const layers = [...bases.map(resolveMergeKeys).toReversed(), own];
   return Object.fromEntries(
     layers.flatMap((layer) =>
       typeof layer === "object" && layer !== null
-        ? Object.entries(layer).map(([key, one]) => [key, layer === own ? merged(one) : one])
+        ? Object.entries(layer).map(([key, one]) => [
+            key,
+            layer === own ? resolveMergeKeys(one) : one,
+          ])
         : [],
     ),
   );
 }
 
-/** The key for which a registry's settings are not all in its service. */
-function openKey(
+/** The key that makes a registry's settings incomplete in its service; undefined if there is none. */
+function unresolvedKey(
   { image, environment, env_file, extends: base }: Service,
-  isOurs: boolean,
+  isRegistryService: boolean,
 ): string | undefined {
-  const isTold = JSON.stringify(environment ?? "").includes("REGISTRY_");
-  if (base && (isOurs || (!image && isTold))) return "extends";
-  // A copy of the image, all of whose settings are elsewhere.
-  if (env_file && (isOurs || /(?:^|\/)registry(?=[:@]|$)/.test(image ?? ""))) return "env_file";
-  return image && hasVariable(image) && (isTold || /\b(?:registry|distribution)\b/.test(image))
+  const hasRegistrySettings = JSON.stringify(environment ?? "").includes("REGISTRY_");
+  if (base && (isRegistryService || (!image && hasRegistrySettings))) return "extends";
+  // The second condition recognizes a copy of the image with all settings in env_file.
+  if (env_file && (isRegistryService || /(?:^|\/)registry(?=[:@]|$)/.test(image ?? "")))
+    return "env_file";
+  return image &&
+    hasVariable(image) &&
+    (hasRegistrySettings || /\b(?:registry|distribution)\b/.test(image))
     ? "image"
     : undefined;
 }
 
-/** What Docker calls a volume: with the name of the project before it, or as it is written. */
-function volumeName({ name, volumes }: z.infer<typeof file>, own: string, folder: string): string {
-  const described = volumes?.[own];
-  if (described?.name) return described.name;
-  if (described?.external) return own;
+/** Docker's name of a volume: with the project name as a prefix, unless the file sets the name. */
+function volumeName(
+  { name, volumes }: z.infer<typeof fileSchema>,
+  key: string,
+  folder: string,
+): string {
+  const volume = volumes?.[key];
+  if (volume?.name) return volume.name;
+  if (volume?.external) return key;
   const project = path.basename(path.resolve(folder)).toLowerCase();
-  return `${name ?? project.replaceAll(/[^a-z0-9_-]/g, "")}_${own}`;
+  return `${name ?? project.replaceAll(/[^a-z0-9_-]/g, "")}_${key}`;
 }
 
-type Service = z.infer<typeof service>;
+type Service = z.infer<typeof serviceSchema>;
 
 function containerOf(
   source: YamlSource,
@@ -123,7 +136,7 @@ function containerOf(
   { environment, ports, volumes, network_mode }: Service,
   volumeOf: (name: string) => string,
 ): Container {
-  const facts = (key: string, values: readonly (readonly [PropertyKey, string])[]): Fact[] =>
+  const settings = (key: string, values: readonly (readonly [PropertyKey, string])[]): Setting[] =>
     values.map(([position, value]) => ({ value, from: originIn(source, [...at, key, position]) }));
   const pairs: [PropertyKey, string][] = Array.isArray(environment)
     ? environment.map((one, index) => [index, String(one)])
@@ -134,17 +147,17 @@ function containerOf(
   return {
     from: originIn(source, at),
     image,
-    // Two dollar signs are how Compose writes one.
-    environment: facts("environment", pairs).map(({ value, from }) => ({
+    // Compose escapes a dollar sign as two.
+    environment: settings("environment", pairs).map(({ value, from }) => ({
       value: value.replaceAll("$$", "$"),
       from,
-      isOpen: hasVariable(value.replaceAll("$$", "")),
+      isUnresolved: hasVariable(value.replaceAll("$$", "")),
     })),
-    ports: facts(
+    ports: settings(
       "ports",
       (ports ?? []).map((port, index) => [index, portText(port)]),
     ),
-    volumes: facts(
+    volumes: settings(
       "volumes",
       (volumes ?? []).map((one, index) => {
         const text = typeof one === "string" ? one : `${one.source ?? ""}:${one.target}`;

@@ -2,14 +2,14 @@ import { originIn } from "../foreign/imported-config.ts";
 import type { YamlSource } from "../parsing/yaml-source.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
 
-/** A config.yml of registry:2 or registry:3, every leaf of it by its path. */
+/** Reads the settings of a config.yml of registry:2 or registry:3. */
 export function readConfigYml(source: YamlSource): RegistrySettings {
-  const facts: RegistrySettings = { from: originIn(source, [], ""), settings: new Map() };
-  collect(source, source.value, [], facts);
-  return facts;
+  const registry: RegistrySettings = { from: originIn(source, [], ""), settings: new Map() };
+  collect(source, source.value, [], registry);
+  return registry;
 }
 
-/** Whether a YAML file looks like one: its version and one of the sections that it cannot lack. */
+/** Whether a YAML value is a config.yml: it has a version and at least one of the main sections. */
 export function isConfigYml(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return "version" in value && ("storage" in value || "http" in value || "proxy" in value);
@@ -19,14 +19,14 @@ function collect(
   source: YamlSource,
   value: unknown,
   at: readonly string[],
-  facts: RegistrySettings,
+  registry: RegistrySettings,
 ): void {
   const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
   const entries = isMapping ? Object.entries(value) : [];
   if (entries.length > 0) {
-    for (const [key, inner] of entries) collect(source, inner, [...at, key], facts);
+    for (const [key, child] of entries) collect(source, child, [...at, key], registry);
   } else if (at.length > 0) {
     const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
-    facts.settings.set(at.join("."), { value: text, from: originIn(source, at) });
+    registry.settings.set(at.join("."), { value: text, from: originIn(source, at) });
   }
 }

@@ -4,40 +4,43 @@ import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
 import { YamlSource } from "../parsing/yaml-source.ts";
 import { ConfigError } from "../parsing/problems.ts";
 import { readConfigYml } from "./config-yml.ts";
-import type { Fact, RegistrySettings } from "./registry-settings.ts";
+import type { RegistrySettings, Setting } from "./registry-settings.ts";
 
-/** `NAME=VALUE`; a name alone has its value from whoever starts the container. */
-export interface Variable extends Fact {
-  /** Whether a part of its value is a variable of somebody else's. */
-  readonly isOpen: boolean;
+/**
+ * An environment variable, `NAME=VALUE`. A name alone takes its value from the environment of the
+ * Docker client.
+ */
+export interface Variable extends Setting {
+  /** Whether the value contains a variable that a shell or Compose substitutes. */
+  readonly isUnresolved: boolean;
 }
 
-/** A container as Compose or a command line describes it. */
+/** A container as described by a Compose service or a `docker run` command line. */
 export interface Container {
   readonly from: Origin;
   readonly image: string;
   readonly environment: readonly Variable[];
-  readonly ports: readonly Fact[];
-  readonly volumes: readonly Fact[];
+  readonly ports: readonly Setting[];
+  readonly volumes: readonly Setting[];
   readonly isOnHostNetwork: boolean;
 }
 
 const IMAGE =
   /^(?:(?:docker\.io|index\.docker\.io|mirror\.gcr\.io)\/)?(?:library\/)?registry(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$|(?:^|\/)distribution\/distribution(?::|@|$)/;
-/** registry:2 and registry:3 look in different places. */
+/** The paths at which registry:2 and registry:3 read their configuration. */
 const CONFIG_FILES = new Set(["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"]);
-const DATA = "/var/lib/registry";
+const DEFAULT_ROOT = "/var/lib/registry";
 const DEFAULT_PORT = "5000";
-/** How a command line calls the folder it is typed in. */
-const HERE = /^(?:\$PWD|\$\{PWD\}|\$\(pwd\))(?=\/|$)/;
-const LIMIT = 1024 * 1024;
+/** The notations for the working directory in a command line. */
+const WORKING_DIRECTORY = /^(?:\$PWD|\$\{PWD\}|\$\(pwd\))(?=\/|$)/;
+const MAX_BYTES = 1024 * 1024;
 
-/** Whether a text needs a shell, or Compose, to be complete. */
+/** Whether a text contains a variable that a shell or Compose substitutes. */
 export function hasVariable(text: string): boolean {
   return /\$\{?[A-Za-z_]/.test(text);
 }
 
-/** By its image; by what it is told where that is a copy, with any name. */
+/** Recognizes a registry by its image, or by its variables and mounts if the image has another name. */
 export function isRegistry({
   image,
   environment,
@@ -50,20 +53,24 @@ export function isRegistry({
   );
 }
 
-/** What a container's registry is set to: its config.yml, and the variables that beat it. */
+/**
+ * Reads the settings of a registry in a container: its mounted config.yml, and the variables that
+ * override it.
+ */
 export function readContainer(
   container: Container,
   folder: string,
   readFile: ReadText,
-  draft: ImportedConfig,
+  imported: ImportedConfig,
 ): RegistrySettings {
   const { from } = container;
-  const settings = new Map<string, Fact>();
+  const settings = new Map<string, Setting>();
   for (const volume of container.volumes) {
-    const [host = "", inside = ""] = volume.value.split(":");
-    if (!CONFIG_FILES.has(inside)) continue;
-    const file = path.isAbsolute(host) ? host : path.join(folder, host);
-    for (const [key, fact] of mounted(file, readFile, volume, draft)) settings.set(key, fact);
+    const [source = "", target = ""] = volume.value.split(":");
+    if (!CONFIG_FILES.has(target)) continue;
+    const file = path.isAbsolute(source) ? source : path.join(folder, source);
+    for (const [key, setting] of readMountedConfig(file, readFile, volume, imported))
+      settings.set(key, setting);
   }
   for (const variable of container.environment) {
     const [name = "", ...rest] = variable.value.split("=");
@@ -71,104 +78,107 @@ export function readContainer(
     const value = rest.join("=");
     const key = name.slice("REGISTRY_".length).toLowerCase().replaceAll("_", ".");
     if (!variable.value.includes("=")) {
-      draft.refuse(variable.from, "has its value from outside: write NAME=VALUE");
-    } else if (variable.isOpen) {
-      draft.refuse(variable.from, "takes its value from a variable: write the value out");
+      imported.reject(variable.from, "takes its value from the environment: write NAME=VALUE");
+    } else if (variable.isUnresolved) {
+      imported.reject(variable.from, "takes its value from a variable: write the value out");
     } else settings.set(key, { value, from: variable.from });
   }
-  const inside = settings.get("http.addr")?.value.split(":").at(-1) ?? DEFAULT_PORT;
-  const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DATA;
+  const containerPort = settings.get("http.addr")?.value.split(":").at(-1) ?? DEFAULT_PORT;
+  const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
   const port = container.isOnHostNetwork
-    ? { value: inside, from: settings.get("http.addr")?.from ?? from }
-    : publishedPort(container.ports, inside, draft);
-  const data = folderOf(container.volumes, root, folder);
+    ? { value: containerPort, from: settings.get("http.addr")?.from ?? from }
+    : publishedPort(container.ports, containerPort, imported);
+  const data = dataFolder(container.volumes, root, folder);
   return {
     from,
     settings,
-    isContained: true,
-    place: (file) => hostPath(container.volumes, file, folder),
+    isInContainer: true,
+    hostPath: (file) => hostPath(container.volumes, file, folder),
     ...(port ? { port } : {}),
     ...(data ? { folder: data } : {}),
   };
 }
 
-function mounted(
+function readMountedConfig(
   file: string,
   readFile: ReadText,
-  volume: Fact,
-  draft: ImportedConfig,
-): ReadonlyMap<string, Fact> {
+  volume: Setting,
+  imported: ImportedConfig,
+): ReadonlyMap<string, Setting> {
   try {
-    return readConfigYml(new YamlSource(file, readFile(file, LIMIT))).settings;
+    return readConfigYml(new YamlSource(file, readFile(file, MAX_BYTES))).settings;
   } catch (error) {
     if (error instanceof UnreadableError) {
-      draft.refuse(volume.from, `its configuration ${file} ${error.message}`);
-    } else if (error instanceof ConfigError) draft.problems.push(...error.problems);
+      imported.reject(volume.from, `its configuration ${file} ${error.message}`);
+    } else if (error instanceof ConfigError) imported.problems.push(...error.problems);
     else throw error;
     return new Map();
   }
 }
 
-/** `5010:5000`, `127.0.0.1:5010:5000/tcp`: of those whose end inside is the registry's, the most open. */
+/**
+ * Selects the published port of the registry from mappings such as `5010:5000` and
+ * `127.0.0.1:5010:5000/tcp`. Of several, prefers the one that most machines can reach.
+ */
 function publishedPort(
-  ports: readonly Fact[],
-  inside: string,
-  draft: ImportedConfig,
-): Fact | undefined {
-  const leading: (Fact & { readonly address: string | undefined })[] = [];
+  ports: readonly Setting[],
+  containerPort: string,
+  imported: ImportedConfig,
+): Setting | undefined {
+  const matching: (Setting & { readonly address: string | undefined })[] = [];
   for (const { value, from } of ports) {
     const [target = "", published, address] = value
       .replace(/\/tcp$/, "")
       .split(":")
       .toReversed();
-    if (target !== inside || published === undefined) continue;
-    const own = address === undefined ? published : `${address}:${published}`;
-    leading.push({ value: own, from, address });
+    if (target !== containerPort || published === undefined) continue;
+    const hostPort = address === undefined ? published : `${address}:${published}`;
+    matching.push({ value: hostPort, from, address });
   }
   const chosen =
-    leading.find(({ address }) => address === undefined || address === "0.0.0.0") ??
-    leading.find(({ address }) => !address?.startsWith("127.")) ??
-    leading[0];
-  for (const { from } of leading) {
+    matching.find(({ address }) => address === undefined || address === "0.0.0.0") ??
+    matching.find(({ address }) => !address?.startsWith("127.")) ??
+    matching[0];
+  for (const { from } of matching) {
     if (from !== chosen?.from)
-      draft.leave(from, "a registry has one port here, and another was taken");
+      imported.skip(from, "an upstream has only one port, and another one was imported");
   }
-  const [some] = ports;
-  if (!chosen && some) {
-    draft.leave(
-      some.from,
-      `no port leads to the registry's own, ${inside}: if nodes ask at one, give it to the upstream`,
+  const [first] = ports;
+  if (!chosen && first) {
+    imported.skip(
+      first.from,
+      `no port is mapped to the registry's port, ${containerPort}: if nodes use one, set it as port of the upstream`,
     );
   }
   return chosen;
 }
 
-/** A volume with a name is somewhere that only Docker knows. */
-function folderOf(volumes: readonly Fact[], root: string, base: string): Fact | undefined {
+/** The data directory on the host, or for a named volume the shell command that prints it. */
+function dataFolder(volumes: readonly Setting[], root: string, base: string): Setting | undefined {
   for (const { value, from } of volumes) {
-    const [host = "", inside = ""] = value.split(":");
-    if (inside !== root || host === "") continue;
-    const written = host.replace(HERE, ".");
-    // Whose home, and what is in a variable, is not known here.
-    if (/^~|\$/.test(written)) return undefined;
-    const isNamed = !/^[./]/.test(written);
+    const [source = "", target = ""] = value.split(":");
+    if (target !== root || source === "") continue;
+    const resolved = source.replace(WORKING_DIRECTORY, ".");
+    // Home directories and variables cannot be resolved.
+    if (/^~|\$/.test(resolved)) return undefined;
+    const isNamed = !/^[./]/.test(resolved);
     const folder = isNamed
-      ? `"$(docker volume inspect --format '{{.Mountpoint}}' ${written})"`
-      : path.resolve(base, written);
+      ? `"$(docker volume inspect --format '{{.Mountpoint}}' ${resolved})"`
+      : path.resolve(base, resolved);
     return { value: folder, from };
   }
   return undefined;
 }
 
-/** Where a file of the container is, below one of the folders or files that are mounted. */
-function hostPath(volumes: readonly Fact[], file: string, base: string): string | undefined {
+/** The path on the host of a file in the container, if the file is in a bind mount. */
+function hostPath(volumes: readonly Setting[], file: string, base: string): string | undefined {
   for (const { value } of volumes) {
-    const [host = "", inside = ""] = value.split(":");
-    const written = host.replace(HERE, ".");
-    const isThere = inside !== "" && (file === inside || file.startsWith(`${inside}/`));
-    // A volume with a name, a home or a variable is somewhere that is not known here.
-    if (isThere && /^[./]/.test(written) && !written.includes("$")) {
-      return path.join(path.resolve(base, written), file.slice(inside.length));
+    const [source = "", target = ""] = value.split(":");
+    const resolved = source.replace(WORKING_DIRECTORY, ".");
+    const isMounted = target !== "" && (file === target || file.startsWith(`${target}/`));
+    // Named volumes, home directories and variables cannot be resolved.
+    if (isMounted && /^[./]/.test(resolved) && !resolved.includes("$")) {
+      return path.join(path.resolve(base, resolved), file.slice(target.length));
     }
   }
   return undefined;

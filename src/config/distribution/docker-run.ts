@@ -7,42 +7,43 @@ import {
   readContainer,
   type Variable,
 } from "./container.ts";
-import type { Fact, RegistrySettings } from "./registry-settings.ts";
+import type { RegistrySettings, Setting } from "./registry-settings.ts";
 
 const RUN = /(?:^|[\s;&|(])(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s/;
 
-/** Flags of `docker run` that stand alone; all others take a value. */
-const ALONE = new Set(
+/** Flags of `docker run` without a value. All others take one. */
+const FLAGS_WITHOUT_VALUE = new Set(
   "-d --detach --rm -i --interactive -t --tty -it -ti --init --privileged --read-only --no-healthcheck -P --publish-all -q --quiet --oom-kill-disable --sig-proxy".split(
     " ",
   ),
 );
 
-export function hasRunLines(text: string): boolean {
-  return joinedLines(text).some(({ line }) => RUN.test(line));
+/** Whether a text has a command line of `docker run`, `podman run` or `nerdctl run`. */
+export function hasDockerRun(text: string): boolean {
+  return logicalLines(text).some(({ line }) => RUN.test(line));
 }
 
-/** The registries that are started by `docker run` lines of a script or a page of notes. */
-export function readRunLines(
+/** Reads the registries that the `docker run` command lines of a script start. */
+export function readDockerRun(
   file: string,
   text: string,
   folder: string,
   readFile: ReadText,
-  draft: ImportedConfig,
+  imported: ImportedConfig,
 ): RegistrySettings[] {
   const found: RegistrySettings[] = [];
-  for (const { line, number } of joinedLines(text)) {
+  for (const { line, number } of logicalLines(text)) {
     const origin = (what: string): Origin => ({ file, line: number, column: 1, what });
-    // Several may stand in a line, with ; or && between them.
+    // A line may have several commands, separated by ; or &&.
     for (const run of line.split(RUN).slice(1)) {
-      const container = containerOf(words(run), origin, draft);
-      if (container) found.push(readContainer(container, folder, readFile, draft));
+      const container = containerOf(shellWords(run), origin, imported);
+      if (container) found.push(readContainer(container, folder, readFile, imported));
     }
   }
-  if (found.length === 0 && draft.problems.length === 0) {
-    draft.refuse(
+  if (found.length === 0 && imported.problems.length === 0) {
+    imported.reject(
       { file, line: 1, column: 1, what: "" },
-      "none of its `run` lines is of the image registry:2 or registry:3",
+      "no `run` command line has the image registry:2 or registry:3",
     );
   }
   return found;
@@ -51,9 +52,9 @@ export function readRunLines(
 function containerOf(
   args: readonly string[],
   origin: (what: string) => Origin,
-  draft: ImportedConfig,
+  imported: ImportedConfig,
 ): Container | undefined {
-  const lists: Record<string, Fact[]> = {
+  const lists: Record<string, Setting[]> = {
     "-e": [],
     "-p": [],
     "-v": [],
@@ -66,7 +67,7 @@ function containerOf(
     // `-dp 5000:5000` is `-d -p 5000:5000`.
     const arg = (args[position] ?? "").replace(/^-[ditPq]+(?=[a-zA-Z])/, "-");
     if (!arg.startsWith("-")) break;
-    if (ALONE.has(arg)) continue;
+    if (FLAGS_WITHOUT_VALUE.has(arg)) continue;
     const [flag = "", ...attached] = arg.startsWith("--")
       ? arg.split("=")
       : [arg.slice(0, 2), arg.slice(2)];
@@ -78,8 +79,8 @@ function containerOf(
     if (/^--net(?:work)?$/.test(flag) && value === "host") isOnHostNetwork = true;
   }
   const image = args[position] ?? "";
-  const plain = (facts: readonly Fact[] | undefined): Fact[] =>
-    (facts ?? []).map(({ value, from }) => ({ value: unquoted(value), from }));
+  const plain = (settings: readonly Setting[] | undefined): Setting[] =>
+    (settings ?? []).map(({ value, from }) => ({ value: restoreDollars(value), from }));
   const container = {
     from: origin(image),
     image,
@@ -90,47 +91,54 @@ function containerOf(
   };
   if (!isRegistry(container)) return undefined;
   for (const { from } of lists["--env-file"] ?? []) {
-    draft.refuse(from, "is not read: write its variables out as -e NAME=VALUE");
+    imported.reject(from, "is not supported: write the variables as -e NAME=VALUE");
   }
   return container;
 }
 
-/** The origin is printed, and a password must not be. */
-function withoutSecret({ value, from }: Fact): Variable {
+/** Omits the value from the origin: origins are printed, and the value may be a password. */
+function withoutSecret({ value, from }: Setting): Variable {
   const what = `-e ${value.split("=")[0]}`;
-  return { value: unquoted(value), from: { ...from, what }, isOpen: hasVariable(value) };
+  return {
+    value: restoreDollars(value),
+    from: { ...from, what },
+    isUnresolved: hasVariable(value),
+  };
 }
 
 /** `type=bind,source=/srv/x,target=/var/lib/registry` as `/srv/x:/var/lib/registry`. */
-function mountAsVolume({ value, from }: Fact): Fact {
+function mountAsVolume({ value, from }: Setting): Setting {
   const fields = new Map(
     value.split(",").map((field) => [field.split("=")[0], field.split("=")[1]]),
   );
-  const of = (...names: string[]): string =>
-    names.map((name) => fields.get(name)).find((one) => one !== undefined) ?? "";
-  return { value: `${of("source", "src")}:${of("target", "destination", "dst")}`, from };
+  const field = (...names: string[]): string =>
+    names.map((name) => fields.get(name)).find((text) => text !== undefined) ?? "";
+  return { value: `${field("source", "src")}:${field("target", "destination", "dst")}`, from };
 }
 
-/** Lines with those that a backslash continues, each with the number of its first. */
-function joinedLines(text: string): { line: string; number: number }[] {
-  const joined: { line: string; number: number }[] = [];
-  let open: { line: string; number: number } | undefined;
+/**
+ * Joins lines that end in a backslash with the next one. Each has the number of its first line.
+ * Omits comments.
+ */
+function logicalLines(text: string): { line: string; number: number }[] {
+  const lines: { line: string; number: number }[] = [];
+  let unfinished: { line: string; number: number } | undefined;
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
-    const current = open ?? { line: "", number: index + 1 };
+    const current = unfinished ?? { line: "", number: index + 1 };
     const isContinued = raw.endsWith("\\");
     current.line += isContinued ? `${raw.slice(0, -1)} ` : raw;
-    open = isContinued ? current : undefined;
-    if (!open && !/^\s*#/.test(current.line)) joined.push(current);
+    unfinished = isContinued ? current : undefined;
+    if (!unfinished && !/^\s*#/.test(current.line)) lines.push(current);
   }
-  if (open) joined.push(open);
-  return joined;
+  if (unfinished) lines.push(unfinished);
+  return lines;
 }
 
-/** Stands for a dollar sign that a shell leaves alone, until it is known what is a variable. */
+/** Replaces dollar signs that are literal for a shell, so that `hasVariable` only finds real variables. */
 const DOLLAR = "\u{E000}";
 
-/** A command's words, as far as a shell's quotes go. */
-function words(text: string): string[] {
+/** Splits a command line into words, and removes quotes and escapes. */
+function shellWords(text: string): string[] {
   return [...text.matchAll(/(?:[^\s"';&|]|"[^"]*"|'[^']*')+/g)].map(([word]) =>
     word.replaceAll(
       /"([^"]*)"|'([^']*)'|\\\$/g,
@@ -140,6 +148,6 @@ function words(text: string): string[] {
   );
 }
 
-function unquoted(value: string): string {
+function restoreDollars(value: string): string {
   return value.replaceAll(DOLLAR, "$");
 }

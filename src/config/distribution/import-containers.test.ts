@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { readText } from "../parsing/read-text.ts";
-import { refusal } from "../configtest/load-text.ts";
+import { configErrorOf } from "../configtest/load-text.ts";
 import type { ImportedConfig } from "../foreign/imported-config.ts";
 import { importFiles } from "../import-files.ts";
 import { writeConfig } from "../foreign/write-config.ts";
 
-function imported(text: string): ImportedConfig {
+function importText(text: string): ImportedConfig {
   return importFiles({
     files: ["/in/caches/f"],
     readFile: () => text,
@@ -18,8 +18,8 @@ const service = (name: string, rest: string): string =>
   `services: { ${name}: { image: 'registry:2', ${rest} } }\n`;
 const HUB = "REGISTRY_PROXY_REMOTEURL: https://registry-1.docker.io";
 
-test("Compose's merge keys are followed", () => {
-  const { value } = imported(
+test("YAML merge keys in a Compose file are applied", () => {
+  const { value } = importText(
     `x-base: &base { image: registry:2, environment: &env { REGISTRY_PROXY_TTL: 24h } }
 services:
   hub: { <<: *base, ports: ["5000:5000"], environment: { <<: *env, ${HUB} } }
@@ -28,8 +28,8 @@ services:
   expect(value).toEqual({ listen: "0.0.0.0:5000", upstreams: { "docker.io": { maxAge: "24h" } } });
 });
 
-test("a doubled dollar sign of Compose's is one", () => {
-  const { value } = imported(
+test("a doubled dollar sign in a Compose file is one dollar sign", () => {
+  const { value } = importText(
     service(
       "hub",
       `environment: { ${HUB}, REGISTRY_PROXY_USERNAME: u, REGISTRY_PROXY_PASSWORD: 'a$$b$$1' }`,
@@ -39,9 +39,9 @@ test("a doubled dollar sign of Compose's is one", () => {
   expect(value).toEqual({ upstreams: { "docker.io": { auth } } });
 });
 
-test("a volume has its project's name before its own", () => {
+test("a named volume has the project name as a prefix", () => {
   const folderOf = (more: string): string | undefined =>
-    imported(
+    importText(
       `${service("hub", `environment: { ${HUB} }, volumes: ['d:/var/lib/registry']`)}${more}`,
     ).adoptable[0]?.folder;
   expect(folderOf("")).toContain("'{{.Mountpoint}}' caches_d)");
@@ -50,24 +50,30 @@ test("a volume has its project's name before its own", () => {
   expect(folderOf("volumes: { d: { external: true } }\n")).toContain("'{{.Mountpoint}}' d)");
 });
 
-const RESOLVED = "import what `docker compose config` prints";
+const RESOLVED = "import the output of `docker compose config` instead";
 test.each([
   [service("hub", `environment: { ${HUB} }, env_file: a.env`), RESOLVED],
   [service("hub", `environment: { ${HUB} }, extends: { service: a }`), RESOLVED],
   [`services: { hub: { extends: a, environment: { ${HUB} } } }\n`, RESOLVED],
   [`services: { hub: { image: 'registry:\${TAG:-2}', environment: { ${HUB} } } }\n`, RESOLVED],
-  [service("hub", `environment: [REGISTRY_PROXY_PASSWORD]`), "has its value from outside"],
-  [service("hub", `environment: { REGISTRY_PROXY_PASSWORD: }`), "has its value from outside"],
-  ["docker run -e REGISTRY_PROXY_PASSWORD registry:2\n", "has its value from outside"],
-  ["docker run --env-file a.env registry:2\n", "write its variables out as -e NAME=VALUE"],
-])("what a container has from elsewhere is not passed over in silence (%#)", (text, message) => {
-  expect(refusal(() => imported(text))).toContain(message);
+  [
+    service("hub", `environment: [REGISTRY_PROXY_PASSWORD]`),
+    "takes its value from the environment",
+  ],
+  [
+    service("hub", `environment: { REGISTRY_PROXY_PASSWORD: }`),
+    "takes its value from the environment",
+  ],
+  ["docker run -e REGISTRY_PROXY_PASSWORD registry:2\n", "takes its value from the environment"],
+  ["docker run --env-file a.env registry:2\n", "write the variables as -e NAME=VALUE"],
+])("values from outside the file are rejected (%#)", (text, message) => {
+  expect(configErrorOf(() => importText(text))).toContain(message);
 });
 
-test("flags of docker run may be joined, and runs may share a line", () => {
+test("combined flags and several docker run commands in a line are supported", () => {
   const run = (url: string, flags: string): string =>
     `docker run ${flags} -e REGISTRY_PROXY_REMOTEURL=${url} registry:2`;
-  const { value, adoptable } = imported(
+  const { value, adoptable } = importText(
     `${run("https://registry-1.docker.io", "-dp 5000:5000")}; ${run("https://quay.io", "-d --mount type=bind,src=/srv/q,dst=/var/lib/registry -ditp 5010:5000")}\n`,
   );
   expect(value).toEqual({
@@ -77,39 +83,41 @@ test("flags of docker run may be joined, and runs may share a line", () => {
   expect(adoptable).toContainEqual({ upstream: "quay.io", folder: "/srv/q" });
 });
 
-test("a folder's name is one word to a shell, and stays in its line", () => {
+test("a directory name is quoted for the shell and cannot end the comment", () => {
   const volumes = JSON.stringify(["/srv/my data;touch x\nlisten:/var/lib/registry"]);
-  const draft = imported(service("hub", `environment: { ${HUB} }, volumes: ${volumes}`));
-  const text = writeConfig(draft, "entrepot import f");
+  const imported = importText(service("hub", `environment: { ${HUB} }, volumes: ${volumes}`));
+  const text = writeConfig(imported, "entrepot import f");
   expect(text).toContain("adopt '/srv/my data;touch x listen' --upstream");
   expect(text).not.toMatch(/^listen/m);
 });
 
-test("a port without a published one is a port that nobody has to keep", () => {
-  const { value } = imported(service("hub", `environment: { ${HUB} }, ports: [{ target: 5000 }]`));
+test("a port without a published port is ignored", () => {
+  const { value } = importText(
+    service("hub", `environment: { ${HUB} }, ports: [{ target: 5000 }]`),
+  );
   expect(value).toEqual({ upstreams: { "docker.io": {} } });
 });
 
-test("what somebody else wrote stays in its comment", () => {
+test("a key with a line break cannot end the comment that names it", () => {
   const proxy = `proxy: { remoteurl: "https://a.io" }`;
-  const draft = imported(`version: 0.1\n${proxy}\n"foo\\nadmin: 0.0.0.0:1": x\n`);
-  expect(writeConfig(draft, "entrepot import f")).not.toMatch(/^admin/m);
+  const imported = importText(`version: 0.1\n${proxy}\n"foo\\nadmin: 0.0.0.0:1": x\n`);
+  expect(writeConfig(imported, "entrepot import f")).not.toMatch(/^admin/m);
 });
 
-test("no folder of the host's is adopted that the registry does not keep its data in", () => {
-  expect(imported(service("hub", `environment: { ${HUB} }`)).adoptable).toEqual([]);
+test("without a data directory on the host, there is no adopt command", () => {
+  expect(importText(service("hub", `environment: { ${HUB} }`)).adoptable).toEqual([]);
   const bucket = `version: 0.1\nstorage: { s3: { bucket: b } }\nproxy: { remoteurl: "https://a.io" }\n`;
-  expect(imported(bucket).adoptable).toEqual([]);
+  expect(importText(bucket).adoptable).toEqual([]);
 });
 
-test("one registry under two of its names is one upstream", () => {
+test("two names of the same registry are rejected as duplicates", () => {
   const text = `apiVersion: registry.extensions.gardener.cloud/v1alpha3\nkind: RegistryConfig\ncaches: [{ upstream: docker.io }, { upstream: index.docker.io }]\n`;
-  expect(refusal(() => imported(text))).toContain("index.docker.io is cached already");
+  expect(configErrorOf(() => importText(text))).toContain("index.docker.io is already configured");
 });
 
-test("a folder that only the shell knows is no volume of Docker's", () => {
+test("the working directory is resolved, other variables are not", () => {
   const folders = (host: string): string[] =>
-    imported(
+    importText(
       `docker run -v ${host}:/var/lib/registry -e REGISTRY_PROXY_REMOTEURL=https://a.io registry:2\n`,
     ).adoptable.map(({ folder }) => folder);
   for (const host of ["$PWD/d", "${PWD}/d", '"$(pwd)/d"']) {
@@ -121,45 +129,51 @@ test("a folder that only the shell knows is no volume of Docker's", () => {
 const secure = (name: string, port: number, host: string, more = ""): string =>
   `docker run -p ${port}:5000 -v ${host}:/certs:ro -e REGISTRY_HTTP_TLS_CERTIFICATE=/certs/a.crt -e REGISTRY_HTTP_TLS_KEY=/certs/a.key -e REGISTRY_PROXY_REMOTEURL=https://${name} ${more} registry:2\n`;
 const plain = "docker run -p 5020:5000 -e REGISTRY_PROXY_REMOTEURL=https://c.io registry:2\n";
-const whyLeft = (draft: ImportedConfig): string[] => draft.left.map(({ why }) => why);
+const skipReasons = (imported: ImportedConfig): string[] =>
+  imported.unsupported.map(({ reason }) => reason);
 
-test("a certificate is carried over from where it is on this machine", () => {
-  const draft = imported(secure("a.io", 5000, "/etc/certs") + secure("b.io", 5010, "$PWD/certs"));
-  expect(draft.value["tls"]).toEqual({ certificate: "/etc/certs/a.crt", key: "/etc/certs/a.key" });
-  expect(whyLeft(draft)).toEqual([
-    "one certificate is shown at all ports, /etc/certs/a.crt: is its name among those?",
+test("a certificate is imported with its path on the host", () => {
+  const imported = importText(
+    secure("a.io", 5000, "/etc/certs") + secure("b.io", 5010, "$PWD/certs"),
+  );
+  expect(imported.value["tls"]).toEqual({
+    certificate: "/etc/certs/a.crt",
+    key: "/etc/certs/a.key",
+  });
+  expect(skipReasons(imported)).toEqual([
+    "all ports use the certificate /etc/certs/a.crt: check that it covers this registry's host name",
   ]);
-  const same = imported(secure("a.io", 5000, "./certs") + secure("b.io", 5010, "$PWD/certs"));
+  const same = importText(secure("a.io", 5000, "./certs") + secure("b.io", 5010, "$PWD/certs"));
   const own = { certificate: "/in/caches/certs/a.crt", key: "/in/caches/certs/a.key" };
-  expect([same.value["tls"], same.left]).toEqual([own, []]);
+  expect([same.value["tls"], same.unsupported]).toEqual([own, []]);
 });
 
 test.each([
-  [secure("a.io", 5000, "/etc/certs") + plain, "some of these registries are asked over http://"],
-  [secure("a.io", 5000, "certs"), "it is inside of the container"],
+  [secure("a.io", 5000, "/etc/certs") + plain, "some of these registries use plain HTTP"],
+  [secure("a.io", 5000, "certs"), "the file is inside the container"],
   [
     secure("a.io", 5000, "/c", "-e REGISTRY_HTTP_TLS_LETSENCRYPT_EMAIL=a@b.c"),
-    "no certificate is fetched: name one as tls.certificate and tls.key",
+    "certificates are not requested automatically: set tls.certificate and tls.key",
   ],
   [
     secure("a.io", 5000, "/c", "-e REGISTRY_HTTP_TLS_CLIENTCAS=/certs/ca.pem"),
-    "clients are not asked for certificates",
+    "client certificates are not supported",
   ],
-])("what cannot be carried over of TLS is named (%#)", (text, why) => {
-  expect(whyLeft(imported(text))).toEqual([expect.stringContaining(why)]);
+])("unsupported TLS settings are listed (%#)", (text, reason) => {
+  expect(skipReasons(importText(text))).toEqual([expect.stringContaining(reason)]);
 });
 
 const PROXY = "-e REGISTRY_PROXY_REMOTEURL=https://ghcr.io";
 
-test("a copy of the image is known by what it is told", () => {
+test("a registry with another image name is recognized by its settings", () => {
   const upstreams = { "ghcr.io": { port: 5010 } };
   const run = `docker run -p 5010:5000 ${PROXY} harbor.corp/hub/registry:2\ndocker run nginx\n`;
-  expect(imported(run).value).toMatchObject({ upstreams });
+  expect(importText(run).value).toMatchObject({ upstreams });
   const copy = (rest: string): string =>
     `services: { r: { image: 'harbor.corp/hub/registry:2', ports: ['5010:5000'], ${rest} } }\n`;
-  const told = copy("environment: { REGISTRY_PROXY_REMOTEURL: 'https://ghcr.io' }");
-  expect(imported(told).value).toMatchObject({ upstreams });
-  expect(refusal(() => imported(copy("env_file: a.env")))).toContain(RESOLVED);
+  const configured = copy("environment: { REGISTRY_PROXY_REMOTEURL: 'https://ghcr.io' }");
+  expect(importText(configured).value).toMatchObject({ upstreams });
+  expect(configErrorOf(() => importText(copy("env_file: a.env")))).toContain(RESOLVED);
 });
 
 test.each([
@@ -167,53 +181,53 @@ test.each([
   [`REGISTRY_PROXY_PASSWORD='a$b'c`, "a$bc"],
   [`"REGISTRY_PROXY_PASSWORD=a\\$b"`, "a$b"],
   [`REGISTRY_PROXY_PASSWORD=a\\$b`, "a$b"],
-])("a dollar sign that a shell leaves alone is one: %s", (written, password) => {
+])("a dollar sign that is literal for a shell is kept: %s", (written, password) => {
   const line = `docker run ${PROXY} -e REGISTRY_PROXY_USERNAME=u -e ${written} registry:2\n`;
-  expect(imported(line).value).toEqual({
+  expect(importText(line).value).toEqual({
     upstreams: { "ghcr.io": { auth: { username: "u", password } } },
   });
 });
 
-test("a variable in double quotes is still a shell's to complete", () => {
+test("a variable in double quotes is rejected", () => {
   const line = `docker run ${PROXY} -e "REGISTRY_PROXY_USERNAME=$ME" registry:2\n`;
-  expect(refusal(() => imported(line))).toContain("takes its value from a variable");
+  expect(configErrorOf(() => importText(line))).toContain("takes its value from a variable");
 });
 
 test.each([
   [
     `-p 127.0.0.1:5010:5000 -p 5011:5000`,
     5011,
-    "a registry has one port here, and another was taken",
+    "an upstream has only one port, and another one was imported",
   ],
   [
     `-p 127.0.0.1:5010:5000 -p 10.0.0.5:5011:5000`,
     5011,
-    "a registry has one port here, and another was taken",
+    "an upstream has only one port, and another one was imported",
   ],
   [
     `-p 5010-5011:5000-5001`,
     undefined,
-    "no port leads to the registry's own, 5000: if nodes ask at one, give it to the upstream",
+    "no port is mapped to the registry's port, 5000: if nodes use one, set it as port of the upstream",
   ],
 ])(
-  "of several ports the one that nodes reach is taken, and none is lost silently",
-  (ports, port, why) => {
-    const { value, left } = imported(`docker run ${ports} ${PROXY} registry:2\n`);
+  "of several ports the one that nodes can reach is imported, and the others are listed",
+  (ports, port, reason) => {
+    const { value, unsupported } = importText(`docker run ${ports} ${PROXY} registry:2\n`);
     expect(value).toMatchObject({ upstreams: { "ghcr.io": port === undefined ? {} : { port } } });
-    expect(left.map((one) => one.why)).toContain(why);
+    expect(unsupported.map((setting) => setting.reason)).toContain(reason);
   },
 );
 
-test("a registry that images are pushed to stays as it is beside the others", () => {
-  const { value, left } = imported(
+test("a registry that is not a proxy is listed as unsupported beside proxies", () => {
+  const { value, unsupported } = importText(
     `services:
   hub: { image: "registry:2", ports: ["5000:5000"], environment: { ${HUB}, REGISTRY_PROXY_NEW: x } }
   push: { image: "registry:2", ports: ["5100:5000"] }
 `,
   );
   expect(value).toEqual({ listen: "0.0.0.0:5000", upstreams: { "docker.io": {} } });
-  expect(left.map(({ from, why }) => `${from.what}: ${why}`)).toEqual([
-    "services.hub.environment.REGISTRY_PROXY_NEW: it is not known what it does",
-    "services.push: is no pull-through cache, since it has no proxy.remoteurl: it stays as it is",
+  expect(unsupported.map(({ from, reason }) => `${from.what}: ${reason}`)).toEqual([
+    "services.hub.environment.REGISTRY_PROXY_NEW: unknown setting",
+    "services.push: is not a pull-through cache, since it has no proxy.remoteurl: it is not replaced",
   ]);
 });

@@ -1,75 +1,80 @@
 import type { Origin } from "../foreign/imported-config.ts";
 
-/** A setting of a registry, and where it was written. */
-export interface Fact {
+/** A setting of a registry and its origin. */
+export interface Setting {
   readonly value: string;
   readonly from: Origin;
 }
 
-/** What is known of one registry that runs as a pull-through cache. */
+/** The settings of one registry:2 or registry:3. */
 export interface RegistrySettings {
-  /** The file or the service as a whole. */
+  /** The config file, the Compose service or the `docker run` command. */
   readonly from: Origin;
-  /** By the path in config.yml: `proxy.remoteurl`, `http.addr`. */
-  readonly settings: Map<string, Fact>;
-  /** The port by which nodes reach it, where that is not `http.addr`'s. */
-  port?: Fact;
-  /** Whether its paths are a container's and not this machine's. */
-  readonly isContained?: boolean;
-  /** Where a file of the container is on this machine; undefined where it is not. */
-  readonly place?: (inside: string) => string | undefined;
-  /** Its data on this machine, where that is not `storage.filesystem.rootdirectory`. */
-  folder?: Fact;
+  /** Settings by their path in config.yml: `proxy.remoteurl`, `http.addr`. */
+  readonly settings: Map<string, Setting>;
+  /** The published port, `[address:]port`, if it differs from that of `http.addr`. */
+  port?: Setting;
+  /** Whether paths in the settings refer to the container's file system. */
+  readonly isInContainer?: boolean;
+  /** Maps a path in the container to one on the host; undefined if it is not in a bind mount. */
+  readonly hostPath?: (containerPath: string) => string | undefined;
+  /** The data directory on the host, if it differs from `storage.filesystem.rootdirectory`. */
+  folder?: Setting;
 }
 
-/** Settings that were read, but have no equal. The longest path that fits counts. */
-const WHY_NOT: Readonly<Record<string, string>> = {
+/**
+ * Settings without an equivalent. The longest matching path applies. An empty text means nothing to
+ * report.
+ */
+const UNSUPPORTED_REASONS: Readonly<Record<string, string>> = {
   version: "",
-  log: "a line per request is logged to standard output: --log-format, --log-level",
-  loglevel: "logged to standard output: --log-level",
-  storage: "a cache of its own is kept in storage.dir",
+  log: "each request is logged to standard output: see --log-format and --log-level",
+  loglevel: "see --log-level",
+  storage: "the cache has its own data directory: see storage.dir",
   "storage.filesystem": "",
-  "storage.filesystem.maxthreads": "not needed: files are read by the kernel",
-  "storage.cache": "not needed: what is hot is kept by the kernel",
-  "storage.delete": "not needed: nothing is deleted from outside",
+  "storage.filesystem.maxthreads": "not needed: the kernel reads the files",
+  "storage.cache": "not needed: the kernel caches files that are in use",
+  "storage.delete": "not needed: clients cannot delete images",
   "storage.maintenance": "not needed: there are no uploads to purge",
-  "storage.redirect": "not needed: content is served from disk",
+  "storage.redirect": "not needed: blobs are served from disk",
   "storage.tag": "not needed",
-  "storage.s3": "content in object storage cannot be adopted: it is fetched anew",
-  "storage.gcs": "content in object storage cannot be adopted: it is fetched anew",
-  "storage.azure": "content in object storage cannot be adopted: it is fetched anew",
-  "storage.inmemory": "content is kept on disk",
-  auth: "clients are not asked who they are: see SECURITY.md before you open the port",
-  middleware: "there is none",
+  "storage.s3": "blobs in object storage cannot be adopted: they are fetched again",
+  "storage.gcs": "blobs in object storage cannot be adopted: they are fetched again",
+  "storage.azure": "blobs in object storage cannot be adopted: they are fetched again",
+  "storage.inmemory": "blobs are stored on disk",
+  auth: "clients are not authenticated: see SECURITY.md before you expose the port",
+  middleware: "not supported",
   http: "not needed",
-  "http.host": "not needed: addresses in answers are relative",
+  "http.host": "not needed: URLs in responses are relative",
   "http.secret": "not needed: there are no uploads",
-  "http.relativeurls": "not needed: addresses in answers are relative",
-  "http.tls": "of TLS the certificate and its key are carried over, and nothing else",
-  "http.tls.clientcas": "clients are not asked for certificates",
-  "http.tls.letsencrypt": "no certificate is fetched: name one as tls.certificate and tls.key",
-  "http.debug": "metrics are at the address `admin`, under /metrics",
+  "http.relativeurls": "not needed: URLs in responses are relative",
+  "http.tls": "only the certificate and its key are imported",
+  "http.tls.clientcas": "client certificates are not supported",
+  "http.tls.letsencrypt":
+    "certificates are not requested automatically: set tls.certificate and tls.key",
+  "http.debug": "metrics are at the address of `admin`, under /metrics",
   "http.headers": "not needed",
-  "http.http2": "HTTP/1.1 alone is spoken to nodes",
-  "http.h2c": "HTTP/1.1 alone is spoken to nodes",
-  "http.net": "a unix socket cannot be listened at",
-  notifications: "there are none",
-  redis: "not needed: the index is in storage.dir",
-  health: "/healthz and /readyz at the address `admin`",
-  "proxy.exec": "helpers for credentials are not run: write auth.username and auth.passwordFile",
-  validation: "not needed: content is checked against its digest",
-  policy: "images only are served, as any other content",
-  compatibility: "manifests of schema 1 are refused",
+  "http.http2": "nodes are served over HTTP/1.1 only",
+  "http.h2c": "nodes are served over HTTP/1.1 only",
+  "http.net": "Unix sockets are not supported",
+  notifications: "not supported",
+  redis: "not needed: the metadata is in storage.dir",
+  health: "health checks are at the address of `admin`, under /healthz and /readyz",
+  "proxy.exec":
+    "this program is not run: set auth.username and auth.passwordFile, or auth.dockerConfig",
+  validation: "not needed: blobs are verified against their digests",
+  policy: "not supported: images and other artifacts are served alike",
+  compatibility: "schema 1 manifests are rejected",
   catalog: "not needed",
-  reporting: "there is none",
+  reporting: "not supported",
 };
 
-/** Why a setting has no equal; empty where nothing need be said. */
-export function whyNot(setting: string): string {
+/** Why a setting is not imported; empty if there is nothing to report. */
+export function unsupportedReason(setting: string): string {
   const parts = setting.split(".");
   for (let length = parts.length; length > 0; length -= 1) {
-    const reason = WHY_NOT[parts.slice(0, length).join(".")];
+    const reason = UNSUPPORTED_REASONS[parts.slice(0, length).join(".")];
     if (reason !== undefined) return reason;
   }
-  return "it is not known what it does";
+  return "unknown setting";
 }

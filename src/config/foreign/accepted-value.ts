@@ -3,19 +3,20 @@ import type { Path } from "../parsing/yaml-source.ts";
 import { fileSchema } from "../schema.ts";
 
 /**
- * The first of several ways to write a value that the schema takes at a path; undefined where it
- * takes none, or has no such key. So that a reader of a foreign format need not know which keys
- * this version of the configuration has.
+ * Selects the first of several representations of a value that the schema accepts at a path. This way an
+ * importer does not have to know which keys this version of the configuration has.
+ *
+ * @returns undefined if the schema has no such key or accepts none of the candidates
  */
-export function firstTaken(at: Path, candidates: readonly unknown[]): unknown {
-  const schema = schemaAt(at);
+export function firstAccepted(path: Path, candidates: readonly unknown[]): unknown {
+  const schema = schemaAt(path);
   return schema && candidates.find((candidate) => schema.safeParse(candidate).success);
 }
 
-function schemaAt(at: Path): z.ZodType | undefined {
+function schemaAt(path: Path): z.ZodType | undefined {
   let current: unknown = fileSchema;
-  for (const segment of at) {
-    current = inner(current);
+  for (const segment of path) {
+    current = unwrapOptional(current);
     if (current instanceof z.ZodObject) current = current.shape[String(segment)];
     else if (current instanceof z.ZodRecord) current = current.valueType;
     else return undefined;
@@ -23,7 +24,7 @@ function schemaAt(at: Path): z.ZodType | undefined {
   return current instanceof z.ZodType ? current : undefined;
 }
 
-function inner(schema: unknown): unknown {
+function unwrapOptional(schema: unknown): unknown {
   let current = schema;
   while (current instanceof z.ZodOptional || current instanceof z.ZodNullable) {
     current = current.unwrap();

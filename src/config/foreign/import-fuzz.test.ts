@@ -12,13 +12,13 @@ import { writeConfig } from "./write-config.ts";
 const RUNS = Number(process.env["ENTREPOT_FUZZ"] ?? 250);
 const GOLDEN = path.join(import.meta.dir, "../../../test/golden/import");
 
-/** Real files of every kind, as seeds. */
+/** Valid files of all formats, as seeds. */
 const seeds = readdirSync(GOLDEN, { recursive: true, encoding: "utf8" })
   .filter((name) => /\.(?:ya?ml|sh)$/.test(name) && !name.endsWith("entrepot.yaml"))
   .map((name) => readFileSync(path.join(GOLDEN, name), "utf8"));
 
-/** What people and editors put into such files, and what is meant to break parsers. */
-const pieces = [
+/** Fragments of such files, and text that may break parsers. */
+const fragments = [
   "",
   " ",
   "\n",
@@ -83,25 +83,25 @@ const pieces = [
   "v1alpha2",
 ];
 
-type Edit = readonly [at: number, gone: number, put: string];
+type Edit = readonly [position: number, removed: number, inserted: string];
 const edits = fc.array(
   fc.tuple(
     fc.nat(2_000),
     fc.nat(12),
-    fc.oneof(fc.constantFrom(...pieces), fc.string({ maxLength: 6 })),
+    fc.oneof(fc.constantFrom(...fragments), fc.string({ maxLength: 6 })),
   ),
   { maxLength: 6 },
 );
 
 function edited(seed: string, changes: readonly Edit[]): string {
-  return changes.reduce((text, [at, gone, put]) => {
-    const from = at % (text.length + 1);
-    return text.slice(0, from) + put + text.slice(from + gone);
+  return changes.reduce((text, [position, removed, inserted]) => {
+    const from = position % (text.length + 1);
+    return text.slice(0, from) + inserted + text.slice(from + removed);
   }, seed);
 }
 
-/** Fails unless a refusal says where, in the file that it is about. */
-function expectPlaces(error: unknown, text: string): void {
+/** Expects a ConfigError whose problems all have valid positions in the file. */
+function expectPositions(error: unknown, text: string): void {
   if (!(error instanceof ConfigError)) throw error;
   const lines = text.split(/\r\n|\r|\n/).length;
   expect(error.problems.length).toBeGreaterThan(0);
@@ -126,30 +126,40 @@ function expectImport(text: string): void {
   let written: string;
   try {
     const secrets = { folder: undefined, readFile };
-    const draft = importFiles({ files: ["f"], readFile, secrets, names: new Map() });
-    written = writeConfig(draft, "entrepot import f");
+    const imported = importFiles({ files: ["f"], readFile, secrets, names: new Map() });
+    written = writeConfig(imported, "entrepot import f");
   } catch (error) {
-    expectPlaces(error, text);
+    expectPositions(error, text);
     return;
   }
   try {
     loadSettings({ flags: { config: "f" }, readFile: readOnly(written) });
   } catch (error) {
-    // Files that it names are not there: a certificate's, a password's.
-    const said = error instanceof ConfigError ? error.message : String(error);
-    if (!said.includes("does not exist")) throw new Error(`${said}\n${written}`, { cause: error });
+    // Certificate and password files that the configuration names do not exist.
+    const message = error instanceof ConfigError ? error.message : String(error);
+    if (!message.includes("does not exist"))
+      throw new Error(`${message}\n${written}`, { cause: error });
   }
 }
 
-test("whatever is imported becomes a configuration that starts, or is refused with its places", () => {
+test("edited files are imported into a valid configuration, or rejected with positions", () => {
   const texts = fc
     .tuple(fc.constantFrom(...seeds), edits)
-    .map(([seed, made]) => edited(seed, made));
+    .map(([seed, changes]) => edited(seed, changes));
   fc.assert(fc.property(texts, expectImport), { numRuns: RUNS });
 });
 
 const values = fc.oneof(
-  fc.constantFrom<unknown>(...pieces.map((piece) => piece.trim()), null, [], {}, true, -1, 0, 1e21),
+  fc.constantFrom<unknown>(
+    ...fragments.map((fragment) => fragment.trim()),
+    null,
+    [],
+    {},
+    true,
+    -1,
+    0,
+    1e21,
+  ),
   fc.constantFrom<unknown>(
     "https://h:99999",
     "https://a..b",
@@ -164,14 +174,17 @@ const values = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
 );
 
-/** Another value, or one more, at one place of a structure; which place is what is left of `at`. */
-function replaced(value: unknown, at: { left: number }, by: unknown): unknown {
-  at.left -= 1;
-  if (at.left < 0 && at.left > -2) return by;
-  if (Array.isArray(value)) return value.map((inner: unknown) => replaced(inner, at, by));
+/**
+ * Replaces the value at one position of a structure. `counter.remaining` is the number of values
+ * before it.
+ */
+function replaced(value: unknown, counter: { remaining: number }, by: unknown): unknown {
+  counter.remaining -= 1;
+  if (counter.remaining < 0 && counter.remaining > -2) return by;
+  if (Array.isArray(value)) return value.map((child: unknown) => replaced(child, counter, by));
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, replaced(inner, at, by)]),
+    Object.entries(value).map(([key, child]) => [key, replaced(child, counter, by)]),
   );
 }
 
@@ -182,21 +195,21 @@ const structures = seeds
     return typeof value === "object" ? [value] : [];
   });
 
-test("so it is with any value at any place", () => {
+test("files with any value at any position are imported into a valid configuration, or rejected with positions", () => {
   const texts = fc
     .tuple(fc.constantFrom(...structures), fc.nat(60), values)
-    .map(([structure, left, by]) => stringify(replaced(structure, { left }, by)));
+    .map(([structure, remaining, by]) => stringify(replaced(structure, { remaining }, by)));
   fc.assert(fc.property(texts, expectImport), { numRuns: RUNS });
 });
 
-test("whatever is served as it is starts, or is refused with its places", () => {
+test("edited manifests are valid configurations, or rejected with positions", () => {
   fc.assert(
     fc.property(fc.constantFrom(...seeds), edits, (seed, changes) => {
       const text = edited(seed, changes);
       try {
         loadSettings({ flags: { config: "f" }, readFile: readOnly(text) });
       } catch (error) {
-        expectPlaces(error, text);
+        expectPositions(error, text);
       }
     }),
     { numRuns: RUNS },

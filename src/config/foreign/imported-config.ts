@@ -1,81 +1,91 @@
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import type { Position, Problem } from "../parsing/problems.ts";
 import { UPSTREAM_ALIASES } from "../settings.ts";
-import { firstTaken } from "./accepted-value.ts";
+import { firstAccepted } from "./accepted-value.ts";
 
-/** Where a setting came from. */
+/** Where an imported setting was written. */
 export interface Origin extends Position {
-  /** The key or the argument, as its own format calls it: `proxy.ttl`, `-p 5010:5000`. */
+  /** The key or argument in the terms of its own format: `proxy.ttl`, `-p 5010:5000`. */
   readonly what: string;
 }
 
-/** Something that has no equal here, and why, or what to do in its place. */
-export interface LeftOver {
+/** A setting that has no equivalent in entrepot.yaml. */
+export interface UnsupportedSetting {
   readonly from: Origin;
-  readonly why: string;
+  /** Why it was not imported, or what to do instead. */
+  readonly reason: string;
 }
 
-/** A setting that was carried over. */
-export interface Carried {
+/** A setting that was imported. */
+export interface ImportedSetting {
+  /** The path in entrepot.yaml. */
   readonly at: Path;
   readonly from: Origin;
-  /** What has to be known beside where it came from. */
+  /** A remark for the operator, written behind the origin. */
   readonly note: string | undefined;
 }
 
-/** A registry:2's folder whose content can be taken over. */
+/** A data directory of registry:2 or registry:3 that `entrepot adopt` can take over. */
 export interface Adoptable {
   readonly upstream: string;
+  /** An absolute path, or a shell command that prints it. */
   readonly folder: string;
 }
 
-/** An entrepot.yaml in the making: what it will hold, where each line came from, and what it lacks. */
+/** An entrepot.yaml built from files of other formats, with the origin of each setting. */
 export class ImportedConfig {
+  /** The configuration, in the form of entrepot.yaml. */
   readonly value: Record<string, unknown> = {};
-  readonly carried: Carried[] = [];
-  readonly left: LeftOver[] = [];
+  readonly settings: ImportedSetting[] = [];
+  readonly unsupported: UnsupportedSetting[] = [];
+  /** Errors. The import fails if there are any. */
   readonly problems: Problem[] = [];
   readonly adoptable: Adoptable[] = [];
-  readonly #named = new Map<string, Origin>();
+  readonly #upstreams = new Map<string, Origin>();
 
-  /** Adds an upstream. Returns false, with a problem reported, where it is there already. */
-  upstream(name: string, from: Origin): boolean {
-    const own = UPSTREAM_ALIASES.get(name) ?? name;
-    const earlier = this.#named.get(own);
+  /** Adds an upstream. If it already exists, reports a problem and returns false. */
+  addUpstream(name: string, from: Origin): boolean {
+    const canonicalName = UPSTREAM_ALIASES.get(name) ?? name;
+    const earlier = this.#upstreams.get(canonicalName);
     if (earlier) {
-      const where = `${earlier.file}:${earlier.line}`;
-      this.refuse(from, `${name} is cached already (${where}): one upstream is written once`);
+      const location = `${earlier.file}:${earlier.line}`;
+      this.reject(from, `${name} is already configured (${location}): define each upstream once`);
       return false;
     }
-    this.#named.set(own, from);
-    this.#put(["upstreams", name], {});
-    this.carried.push({ at: ["upstreams", name], from, note: undefined });
+    this.#upstreams.set(canonicalName, from);
+    this.#setValue(["upstreams", name], {});
+    this.settings.push({ at: ["upstreams", name], from, note: undefined });
     return true;
   }
 
-  /** Sets what the schema takes of several ways to write it; else it is left over, with a reason. */
+  /**
+   * Sets the first candidate that the schema accepts. If there is none, records the setting as
+   * unsupported.
+   */
   set(at: Path, candidates: readonly unknown[], from: Origin, note?: string): void {
-    const taken = firstTaken(at, candidates);
-    if (taken === undefined) {
+    const value = firstAccepted(at, candidates);
+    if (value === undefined) {
       const key = at.filter((_, index) => index !== 1 || at[0] !== "upstreams").join(".");
-      const shown = candidates.map((one) => JSON.stringify(one))[0] ?? "";
-      this.leave(from, `it cannot be set so here (${key}: ${shown})`);
+      const shown = candidates.map((candidate) => JSON.stringify(candidate))[0] ?? "";
+      this.skip(from, `${key} does not accept the value ${shown}`);
       return;
     }
-    this.#put(at, taken);
-    this.carried.push({ at, from, note });
+    this.#setValue(at, value);
+    this.settings.push({ at, from, note });
   }
 
-  /** Says where a part of what was set came from. */
-  note(at: Path, from: Origin): void {
-    if (this.#isSet(at)) this.carried.push({ at, from, note: undefined });
+  /** Records where a part of a value was written, if that part is set. */
+  recordOrigin(at: Path, from: Origin): void {
+    if (this.#isSet(at)) this.settings.push({ at, from, note: undefined });
   }
 
-  leave(from: Origin, why: string): void {
-    this.left.push({ from, why });
+  /** Records a setting that is not imported. */
+  skip(from: Origin, reason: string): void {
+    this.unsupported.push({ from, reason });
   }
 
-  refuse({ file, line, column, what }: Origin, message: string): void {
+  /** Reports a setting that makes the import fail. */
+  reject({ file, line, column, what }: Origin, message: string): void {
     this.problems.push({
       file,
       line,
@@ -84,11 +94,11 @@ export class ImportedConfig {
     });
   }
 
-  /** Where the setting at a path came from, or else what it is part of. */
+  /** The origin of the setting at a path of entrepot.yaml, or of its nearest ancestor. */
   originOf(at: Path): Origin | undefined {
     for (let length = at.length; length > 0; length -= 1) {
       const wanted = at.slice(0, length).join("\0");
-      const found = this.carried.find((one) => one.at.join("\0") === wanted);
+      const found = this.settings.find((setting) => setting.at.join("\0") === wanted);
       if (found) return found.from;
     }
     return undefined;
@@ -103,12 +113,12 @@ export class ImportedConfig {
     return current !== undefined;
   }
 
-  #put(at: Path, value: unknown): void {
+  #setValue(at: Path, value: unknown): void {
     let current = this.value;
     for (const segment of at.slice(0, -1)) {
-      const below = current[String(segment)];
-      // Only this method fills the value, and what is not a last segment always is an object.
-      const next = (below ?? {}) as Record<string, unknown>;
+      const child = current[String(segment)];
+      // Only this method writes to the value, and every segment but the last is an object.
+      const next = (child ?? {}) as Record<string, unknown>;
       current[String(segment)] = next;
       current = next;
     }
@@ -117,13 +127,13 @@ export class ImportedConfig {
 }
 
 /** The origin of a value in a YAML file. */
-export function originIn(source: YamlSource, at: Path, what = nameOf(at)): Origin {
+export function originIn(source: YamlSource, at: Path, what = formatPath(at)): Origin {
   const { file = "", line = 1, column = 1 } = source.problem(at, "");
   return { file, line, column, what };
 }
 
-/** `caches[0].volume.size`. */
-export function nameOf(at: Path): string {
+/** Formats a path as `caches[0].volume.size`. */
+export function formatPath(at: Path): string {
   return at
     .map((segment) => (typeof segment === "number" ? `[${segment}]` : `.${String(segment)}`))
     .join("")

@@ -2,88 +2,95 @@ import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yam
 import type { Path } from "../parsing/yaml-source.ts";
 import type { ImportedConfig, Origin } from "./imported-config.ts";
 
-/** Where only Docker knows a volume's folder: its one command that asks. */
-const VOLUME = /^"\$\(docker volume inspect --format '\{\{\.Mountpoint\}\}' [\w.-]+\)"$/;
+/** A shell command that prints the directory of a named volume: only Docker knows it. */
+const VOLUME_COMMAND = /^"\$\(docker volume inspect --format '\{\{\.Mountpoint\}\}' [\w.-]+\)"$/;
 
-/** entrepot.yaml, each line with where it came from, and at its end what could not be carried over. */
-export function writeConfig(draft: ImportedConfig, command: string): string {
-  // Upstreams last: the list is long.
-  const { upstreams, ...rest } = draft.value;
+/**
+ * Writes an imported configuration as entrepot.yaml. Comments name the origin of each setting, list the
+ * unsupported settings, and give the commands that take over existing blobs.
+ */
+export function writeConfig(imported: ImportedConfig, command: string): string {
+  // Upstreams come last: the list is long.
+  const { upstreams, ...rest } = imported.value;
   const document = new Document({ ...rest, ...(upstreams ? { upstreams } : {}) });
-  document.commentBefore = ` Made by: ${command}`;
+  document.commentBefore = ` Created by: ${command}`;
   const nodes = nodesIn(document);
-  for (const { at, from, note } of draft.carried) {
-    const text = ` ${placeOf(from)}${note === undefined ? "" : `: ${note}`}`;
-    const { key, value } = nodes.get(pathText(at)) ?? {};
+  for (const { at, from, note } of imported.settings) {
+    const text = ` ${formatOrigin(from)}${note === undefined ? "" : `: ${note}`}`;
+    const { key, value } = nodes.get(pathKey(at)) ?? {};
     if (isScalar(value)) value.comment = text;
     else if (isCollection(value)) (key ?? value).commentBefore = text;
   }
-  return [document.toString({ lineWidth: 0 }), ...leftOvers(draft), ...adoptions(draft)].join("");
+  return [
+    document.toString({ lineWidth: 0 }),
+    ...unsupportedComment(imported),
+    ...adoptComment(imported),
+  ].join("");
 }
 
-/** `hub.yml:12 proxy.ttl`. */
-export function placeOf({ file, line, what }: Origin): string {
+/** Formats an origin as `hub.yml:12 proxy.ttl`. */
+export function formatOrigin({ file, line, what }: Origin): string {
   return `${file}:${line}${what === "" ? "" : ` ${what}`}`;
 }
 
-interface Placed {
+interface NodeEntry {
   readonly key?: Scalar;
   readonly value: unknown;
 }
 
-/** Every node by its path: to look for each from the top takes minutes where there are thousands. */
-function nodesIn(document: Document): ReadonlyMap<string, Placed> {
-  const nodes = new Map<string, Placed>();
-  const add = (at: Path, placed: Placed): void => {
-    nodes.set(pathText(at), placed);
-    const { value } = placed;
+/** All nodes by path. Looking each up from the root takes minutes for thousands of upstreams. */
+function nodesIn(document: Document): ReadonlyMap<string, NodeEntry> {
+  const nodes = new Map<string, NodeEntry>();
+  const add = (at: Path, entry: NodeEntry): void => {
+    nodes.set(pathKey(at), entry);
+    const { value } = entry;
     if (isMap(value)) {
-      for (const { key, value: inner } of value.items) {
-        if (isScalar(key)) add([...at, String(key.value)], { key, value: inner });
+      for (const { key, value: child } of value.items) {
+        if (isScalar(key)) add([...at, String(key.value)], { key, value: child });
       }
     } else if (isSeq(value)) {
-      for (const [index, inner] of value.items.entries()) add([...at, index], { value: inner });
+      for (const [index, child] of value.items.entries()) add([...at, index], { value: child });
     }
   };
   add([], { value: document.contents });
   return nodes;
 }
 
-function pathText(at: Path): string {
+function pathKey(at: Path): string {
   return at.map(String).join("\0");
 }
 
-function leftOvers(draft: ImportedConfig): string[] {
-  const lines = leftOverLines(draft);
+function unsupportedComment(imported: ImportedConfig): string[] {
+  const lines = unsupportedLines(imported);
   if (lines.length === 0) return [];
-  return ["\n# Could not be carried over:\n", ...lines.map((line) => `#   ${line}\n`)];
+  return ["\n# These settings were not converted:\n", ...lines.map((line) => `#   ${line}\n`)];
 }
 
-/** A line for each; what stands in several files alike is told once. */
-export function leftOverLines({ left }: ImportedConfig): string[] {
-  const alike = Map.groupBy(left, ({ from, why }) => `${from.what}: ${why}`);
-  return [...alike].map(([text, each]) => {
-    const places = each.map(({ from }) => `${from.file}:${from.line}`);
-    // A key of a foreign file may hold anything, and must not end the comment that names it.
-    return `${places.join(", ")} ${text}`.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
+/** One line per unsupported setting. The same setting in several files is one line with all locations. */
+export function unsupportedLines({ unsupported }: ImportedConfig): string[] {
+  const groups = Map.groupBy(unsupported, ({ from, reason }) => `${from.what}: ${reason}`);
+  return [...groups].map(([text, group]) => {
+    const locations = group.map(({ from }) => `${from.file}:${from.line}`);
+    // A key of an imported file may contain line breaks, which would end the YAML comment.
+    return `${locations.join(", ")} ${text}`.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
   });
 }
 
-/** The lines below are run by a shell, and none of them may be left by what somebody else wrote. */
+/** Quotes text from an imported file for a shell: operators copy the adopt commands into one. */
 function shellWord(text: string): string {
   const line = text.replaceAll(/[\r\n]+/g, " ");
-  const isReady = /^[\w./:@%+,-]+$/.test(line) || VOLUME.test(line);
-  return isReady ? line : `'${line.replaceAll("'", String.raw`'\''`)}'`;
+  const needsNoQuotes = /^[\w./:@%+,-]+$/.test(line) || VOLUME_COMMAND.test(line);
+  return needsNoQuotes ? line : `'${line.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-function adoptions({ adoptable }: ImportedConfig): string[] {
+function adoptComment({ adoptable }: ImportedConfig): string[] {
   if (adoptable.length === 0) return [];
   const lines = adoptable.map(
     ({ upstream, folder }) =>
       `#   entrepot adopt ${shellWord(folder)} --upstream ${upstream} --config entrepot.yaml\n`,
   );
   return [
-    "\n# What the old registries hold can be taken over, with them stopped and before this one starts:\n",
+    "\n# These commands take over the blobs of the old registries. Stop the registries first, and run the\n# commands before you start Entrepot:\n",
     ...lines,
   ];
 }

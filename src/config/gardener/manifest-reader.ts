@@ -1,25 +1,25 @@
 import type { z } from "zod";
-import { explainIssues } from "../parsing/schema-problems.ts";
+import { schemaProblems } from "../parsing/schema-problems.ts";
 import { type ImportedConfig, type Origin, originIn } from "../foreign/imported-config.ts";
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import type { Reference } from "./manifest-schemas.ts";
 import { type Secret, SecretError, type Secrets } from "./secrets.ts";
 
-/** A manifest that is being read, and what comes of it. */
-export class Reading {
+/** Reads a Gardener manifest into an imported configuration. */
+export class ManifestReader {
   readonly source: YamlSource;
-  readonly draft: ImportedConfig;
+  readonly imported: ImportedConfig;
   readonly #secrets: Secrets;
-  /** A Shoot's `spec.resources`; absent where the manifest has none, so that names mean Secrets. */
+  /** A Shoot's `spec.resources`. Undefined for other manifests, in which references are names of Secrets. */
   references: readonly Reference[] | undefined;
 
-  constructor(source: YamlSource, draft: ImportedConfig, secrets: Secrets) {
+  constructor(source: YamlSource, imported: ImportedConfig, secrets: Secrets) {
     this.source = source;
-    this.draft = draft;
+    this.imported = imported;
     this.#secrets = secrets;
   }
 
-  /** Checks the form of a part of the manifest; what is wrong is reported. */
+  /** Validates a part of the manifest. Returns undefined after reporting problems. */
   parse<Schema extends z.ZodType>(
     schema: Schema,
     value: unknown,
@@ -27,7 +27,7 @@ export class Reading {
   ): z.infer<Schema> | undefined {
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
-    this.draft.problems.push(...explainIssues(parsed.error.issues, schema, this.source, base));
+    this.imported.problems.push(...schemaProblems(parsed.error.issues, schema, this.source, base));
     return undefined;
   }
 
@@ -35,34 +35,34 @@ export class Reading {
     return originIn(this.source, at);
   }
 
-  refuse(at: Path, message: string): void {
-    this.draft.refuse(this.origin(at), message);
+  reject(at: Path, message: string): void {
+    this.imported.reject(this.origin(at), message);
   }
 
-  leave(at: Path, why: string): void {
-    this.draft.leave(this.origin(at), why);
+  skip(at: Path, reason: string): void {
+    this.imported.skip(this.origin(at), reason);
   }
 
   /**
-   * The Secret that a reference means; what is wrong with either is reported.
+   * Resolves a reference to a Secret. Returns undefined after reporting a problem.
    *
-   * @param keys what it has to have
+   * @param keys the keys that the Secret must have, for the message if it does not exist
    */
   secret(at: Path, name: string, keys: readonly string[]): Secret | undefined {
-    const reference = this.references?.find((one) => one.name === name);
+    const reference = this.references?.find((candidate) => candidate.name === name);
     if (this.references && !reference) {
-      this.refuse(at, `${name} is not among spec.resources`);
+      this.reject(at, `${name} is not in spec.resources`);
       return undefined;
     }
     if (reference && reference.resourceRef.kind !== "Secret") {
-      this.refuse(at, `${name} is a ${reference.resourceRef.kind}: it has to be a Secret`);
+      this.reject(at, `${name} is a ${reference.resourceRef.kind}: it must be a Secret`);
       return undefined;
     }
     try {
       return this.#secrets.find(reference?.resourceRef.name ?? name, keys);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
-      this.refuse(at, error.message);
+      this.reject(at, error.message);
       return undefined;
     }
   }

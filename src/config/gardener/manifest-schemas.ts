@@ -1,12 +1,13 @@
 import { z } from "zod";
 
-/** An absent struct and an empty one differ in Gardener: the defaults are for the absent one. */
+// In Gardener, an absent struct and an empty one differ: defaults only apply to an absent one. Hence `nullish`.
+
 const text = z.string().min(1);
 
 const cache = z.strictObject({
   upstream: text,
   remoteURL: text.nullish(),
-  /** v1alpha1 has it here, later versions in `volume`. */
+  /** Only in v1alpha1. Later versions have it in `volume`. */
   size: z.union([z.string(), z.number()]).nullish(),
   volume: z
     .strictObject({
@@ -30,7 +31,7 @@ const cache = z.strictObject({
 export const registryConfig = z.strictObject({
   apiVersion: z.string(),
   kind: z.literal("RegistryConfig"),
-  caches: z.array(cache).min(1, "names no cache: at least one is needed"),
+  caches: z.array(cache).min(1, "must have at least one cache"),
 });
 
 const mirror = z.strictObject({
@@ -44,13 +45,13 @@ const mirror = z.strictObject({
         overridePath: z.boolean().nullish(),
       }),
     )
-    .min(1, "names no host: at least one is needed"),
+    .min(1, "must have at least one host"),
 });
 
 export const mirrorConfig = z.strictObject({
   apiVersion: z.string(),
   kind: z.literal("MirrorConfig"),
-  mirrors: z.array(mirror).min(1, "names no mirror: at least one is needed"),
+  mirrors: z.array(mirror).min(1, "must have at least one mirror"),
 });
 
 const reference = z.object({
@@ -58,7 +59,7 @@ const reference = z.object({
   resourceRef: z.object({ kind: z.string(), name: text, apiVersion: z.string().nullish() }),
 });
 
-/** A Shoot has hundreds of fields that are none of a cache's business. */
+/** Not strict: a Shoot has hundreds of fields that do not concern the cache. */
 export const shoot = z.object({
   spec: z.object({
     provider: z
@@ -129,7 +130,7 @@ export const secret = z.object({
     .record(
       z.string(),
       z.string().refine((value) => BASE64.test(value.replaceAll(/\s/g, "")), {
-        message: "is no base64: write it so, or as it is under stringData",
+        message: "is not valid Base64: encode it, or write it as plain text under stringData",
       }),
     )
     .nullish(),

@@ -4,9 +4,9 @@ import type { ImportedConfig } from "../foreign/imported-config.ts";
 import { importFiles } from "../import-files.ts";
 import { writeConfig } from "../foreign/write-config.ts";
 import { loadSettings } from "../load.ts";
-import { refusal } from "../configtest/load-text.ts";
+import { configErrorOf } from "../configtest/load-text.ts";
 
-function imported(text: string): ImportedConfig {
+function importText(text: string): ImportedConfig {
   return importFiles({
     files: ["f"],
     readFile: () => text,
@@ -16,7 +16,7 @@ function imported(text: string): ImportedConfig {
 }
 
 const group = "extensions.gardener.cloud";
-const GARDENER: [name: string, text: string][] = [
+const manifests: [name: string, text: string][] = [
   [
     "a mirror",
     `apiVersion: mirror.${group}/v1alpha1\nkind: MirrorConfig\nmirrors: [{ upstream: docker.io, hosts: [{ host: "http://10.0.0.5:5000" }, { host: https://m.test }] }]\n`,
@@ -30,41 +30,46 @@ const GARDENER: [name: string, text: string][] = [
     `apiVersion: ${group}/v1alpha1\nkind: OperatingSystemConfig\nspec: { criConfig: { containerd: { registries: [{ upstream: a.test, server: https://10.0.0.5 }] } } }\n`,
   ],
 ];
-test.each(GARDENER)("%s in one's own network makes a configuration that starts", (_, text) => {
-  const written = writeConfig(imported(text), "entrepot import f");
-  const { upstreams } = loadSettings({ flags: { config: "f" }, readFile: () => written });
-  expect(upstreams.size).toBe(1);
-});
+test.each(manifests)(
+  "%s in a private network is imported into a valid configuration",
+  (_, text) => {
+    const written = writeConfig(importText(text), "entrepot import f");
+    const { upstreams } = loadSettings({ flags: { config: "f" }, readFile: () => written });
+    expect(upstreams.size).toBe(1);
+  },
+);
 
-test("a Shoot whose extension is disabled is not made a cache of the usual five", () => {
+test("a Shoot without enabled extensions is rejected", () => {
   const text = `apiVersion: core.gardener.cloud/v1beta1\nkind: Shoot\nspec: { extensions: [{ type: registry-cache, disabled: true }] }\n`;
-  const message = "names no registry that is cached";
-  expect(refusal(() => imported(text))).toContain(message);
-  expect(refusal(() => loadSettings({ flags: { config: "f" }, readFile: () => text }))).toContain(
-    message,
-  );
+  const message = "configures no registry to cache";
+  expect(configErrorOf(() => importText(text))).toContain(message);
+  expect(
+    configErrorOf(() => loadSettings({ flags: { config: "f" }, readFile: () => text })),
+  ).toContain(message);
 });
 
-test("authorities that a node was told of are named where they are not carried over", () => {
-  const { left } = imported(
+test("the CA files of a node are listed as unsupported", () => {
+  const { unsupported } = importText(
     `apiVersion: ${group}/v1alpha1\nkind: OperatingSystemConfig\nspec: { criConfig: { containerd: { registries: [{ upstream: a.test, hosts: [{ url: https://m.test, caCerts: [/m.pem] }] }] } } }\n`,
   );
-  expect(left.map(({ from, why }) => `${from.what}: ${why}`)).toEqual([
-    "spec.criConfig.containerd.registries[0].hosts[0].caCerts: these files are on the node: copy them into one, and name it as this mirror's ca",
+  expect(unsupported.map(({ from, reason }) => `${from.what}: ${reason}`)).toEqual([
+    "spec.criConfig.containerd.registries[0].hosts[0].caCerts: these files are on the node: combine them in one file, and set it as ca of this mirror",
   ]);
 });
 
-test("a Shoot without apiVersion, as an excerpt shows it, is read; one of another version is not", () => {
-  const rest = `kind: Shoot\nspec: { extensions: [{ type: registry-cache, providerConfig: { apiVersion: registry.${group}/v1alpha3, kind: RegistryConfig, caches: [{ upstream: a.test }] } }] }\n`;
-  expect(writeConfig(imported(rest), "entrepot import f")).toContain("\n  a.test:\n");
-  expect(refusal(() => imported(`apiVersion: core.gardener.cloud/v1alpha1\n${rest}`))).toBe(
-    'f:1:13: apiVersion: "core.gardener.cloud/v1alpha1" is not known here: write core.gardener.cloud/v1beta1',
+test("a Shoot without apiVersion is imported, one with another version is rejected", () => {
+  const manifest = `kind: Shoot\nspec: { extensions: [{ type: registry-cache, providerConfig: { apiVersion: registry.${group}/v1alpha3, kind: RegistryConfig, caches: [{ upstream: a.test }] } }] }\n`;
+  expect(writeConfig(importText(manifest), "entrepot import f")).toContain("\n  a.test:\n");
+  expect(
+    configErrorOf(() => importText(`apiVersion: core.gardener.cloud/v1alpha1\n${manifest}`)),
+  ).toBe(
+    'f:1:13: apiVersion: "core.gardener.cloud/v1alpha1" is not supported: use core.gardener.cloud/v1beta1',
   );
 });
 
-test("a missing Secret is asked for with the keys that it needs", () => {
+test("the message about a missing Secret names the files to create", () => {
   const text = `apiVersion: mirror.${group}/v1alpha1\nkind: MirrorConfig\nmirrors: [{ upstream: a.test, hosts: [{ host: https://m.test, caBundleSecretReferenceName: ca }] }]\n`;
-  expect(refusal(() => imported(text))).toContain(
-    "or write it to secrets/ca/bundle.crt and name the folder with --secrets",
+  expect(configErrorOf(() => importText(text))).toContain(
+    "or write it to secrets/ca/bundle.crt and add --secrets secrets",
   );
 });

@@ -1,8 +1,8 @@
-import { explainIssues } from "../parsing/schema-problems.ts";
+import { schemaProblems } from "../parsing/schema-problems.ts";
 import { ImportedConfig } from "../foreign/imported-config.ts";
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import { quote } from "../parsing/problems.ts";
-import type { Documents } from "./yaml-documents.ts";
+import type { YamlDocuments } from "./yaml-documents.ts";
 import {
   checkRuntime,
   MIRROR_GROUP,
@@ -10,7 +10,7 @@ import {
   readMirrorConfig,
   readOperatingSystemConfig,
 } from "./mirror-config.ts";
-import { Reading } from "./manifest-reader.ts";
+import { ManifestReader } from "./manifest-reader.ts";
 import { readRegistryConfig, REGISTRY_GROUP, REGISTRY_VERSIONS } from "./registry-config.ts";
 import { extension, secret, shoot } from "./manifest-schemas.ts";
 import { type Secret, secretOf, Secrets, type SecretsOptions } from "./secrets.ts";
@@ -21,153 +21,160 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
 };
 const KINDS = "Shoot, RegistryConfig, MirrorConfig, Extension or OperatingSystemConfig";
 
-/** Whether a YAML file is a manifest of Kubernetes rather than an entrepot.yaml. */
+/** Whether a YAML value is a Kubernetes manifest rather than an entrepot.yaml. */
 export function isManifest(value: unknown): boolean {
   return typeof value === "object" && value !== null && ("apiVersion" in value || "kind" in value);
 }
 
-/** Reads a manifest of Gardener's as a configuration. What is wrong is among the draft's problems. */
+/** Imports a Gardener manifest. Problems are added to the imported configuration. */
 export function readManifest(
-  { source, secrets: beside }: Documents,
+  { source, secrets: secretDocuments }: YamlDocuments,
   secrets: SecretsOptions,
-  draft: ImportedConfig = new ImportedConfig(),
+  imported: ImportedConfig = new ImportedConfig(),
 ): ImportedConfig {
-  const reading = new Reading(source, draft, new Secrets(secrets, readSecrets(beside, draft)));
-  const found = draft.carried.length + draft.problems.length;
-  readKind(reading, source);
-  // A configuration without upstreams would mean the usual five, which nobody asked for here.
-  if (draft.carried.length + draft.problems.length === found) {
-    reading.refuse(["spec"], "names no registry that is cached: there is nothing to serve");
+  const reader = new ManifestReader(
+    source,
+    imported,
+    new Secrets(secrets, readSecrets(secretDocuments, imported)),
+  );
+  const countBefore = imported.settings.length + imported.problems.length;
+  readKind(reader, source);
+  // Without upstreams, the configuration would mean the five default registries, which the manifest does not.
+  if (imported.settings.length + imported.problems.length === countBefore) {
+    reader.reject(["spec"], "configures no registry to cache");
   }
-  return draft;
+  return imported;
 }
 
-function readSecrets(sources: readonly YamlSource[], draft: ImportedConfig): Map<string, Secret> {
+function readSecrets(
+  sources: readonly YamlSource[],
+  imported: ImportedConfig,
+): Map<string, Secret> {
   const secrets = new Map<string, Secret>();
   for (const source of sources) {
     const parsed = secret.safeParse(source.value);
     if (!parsed.success) {
-      draft.problems.push(...explainIssues(parsed.error.issues, secret, source));
+      imported.problems.push(...schemaProblems(parsed.error.issues, secret, source));
       continue;
     }
     const { name } = parsed.data.metadata;
     if (secrets.has(name)) {
-      draft.problems.push(
-        source.problem(["metadata", "name"], `the Secret ${name} is in this file already`),
+      imported.problems.push(
+        source.problem(["metadata", "name"], `the Secret ${name} is already in this file`),
       );
     } else secrets.set(name, secretOf(parsed.data));
   }
   return secrets;
 }
 
-function readKind(reading: Reading, source: YamlSource): void {
+function readKind(reader: ManifestReader, source: YamlSource): void {
   const { apiVersion, kind } = typeOf(source.value);
   switch (kind) {
     case "Shoot":
-      // Excerpts of Shoots, as documents print them, often go without; there is one version.
+      // Excerpts of Shoots in documentation often omit apiVersion, and there is only one version.
       if (
         apiVersion === undefined ||
-        expectVersion(reading, apiVersion, "core.gardener.cloud", ["v1beta1"])
+        expectVersion(reader, apiVersion, "core.gardener.cloud", ["v1beta1"])
       ) {
-        readShoot(reading);
+        readShoot(reader);
       }
       break;
     case "RegistryConfig":
     case "MirrorConfig":
-      readProviderConfig(reading, source.value, []);
+      readProviderConfig(reader, source.value, []);
       break;
     case "Extension":
-      if (expectVersion(reading, apiVersion, "extensions.gardener.cloud", ["v1alpha1"])) {
-        readExtension(reading);
+      if (expectVersion(reader, apiVersion, "extensions.gardener.cloud", ["v1alpha1"])) {
+        readExtension(reader);
       }
       break;
     case "OperatingSystemConfig":
-      if (expectVersion(reading, apiVersion, "extensions.gardener.cloud", ["v1alpha1"])) {
-        readOperatingSystemConfig(reading, source.value);
+      if (expectVersion(reader, apiVersion, "extensions.gardener.cloud", ["v1alpha1"])) {
+        readOperatingSystemConfig(reader, source.value);
       }
       break;
     default:
-      reading.refuse(
+      reader.reject(
         ["kind"],
-        `${kind === undefined ? "is missing" : `${quote(kind)} is not known here`}: it may be ${KINDS}`,
+        `${kind === undefined ? "is missing" : `${quote(kind)} is not supported`}: use ${KINDS}`,
       );
   }
 }
 
-function readShoot(reading: Reading): void {
-  const parsed = reading.parse(shoot, reading.source.value, []);
+function readShoot(reader: ManifestReader): void {
+  const parsed = reader.parse(shoot, reader.source.value, []);
   if (!parsed) return;
   const { provider, extensions, resources } = parsed.spec;
   for (const [index, worker] of (provider?.workers ?? []).entries()) {
-    checkRuntime(reading, worker.cri?.name, ["spec", "provider", "workers", index, "cri", "name"]);
+    checkRuntime(reader, worker.cri?.name, ["spec", "provider", "workers", index, "cri", "name"]);
   }
-  reading.references = resources ?? [];
+  reader.references = resources ?? [];
   let found = 0;
   for (const [index, { type, disabled, providerConfig }] of (extensions ?? []).entries()) {
     const at = ["spec", "extensions", index];
     if (!(type in EXTENSIONS)) continue;
     found += 1;
-    if (disabled) reading.leave([...at, "disabled"], `${type} is disabled: it was skipped`);
-    else readTyped(reading, type, providerConfig, [...at, "providerConfig"]);
+    if (disabled) reader.skip([...at, "disabled"], `the extension ${type} is disabled`);
+    else readTyped(reader, type, providerConfig, [...at, "providerConfig"]);
   }
   if (found === 0) {
-    const wanted = Object.keys(EXTENSIONS).join(" or ");
-    reading.refuse(["spec", "extensions"], `there is none of type ${wanted} in this Shoot`);
+    const types = Object.keys(EXTENSIONS).join(" or ");
+    reader.reject(["spec", "extensions"], `the Shoot has no extension of type ${types}`);
   }
 }
 
-function readExtension(reading: Reading): void {
-  const parsed = reading.parse(extension, reading.source.value, []);
+function readExtension(reader: ManifestReader): void {
+  const parsed = reader.parse(extension, reader.source.value, []);
   if (!parsed) return;
   const { type, providerConfig } = parsed.spec;
-  if (type in EXTENSIONS) readTyped(reading, type, providerConfig, ["spec", "providerConfig"]);
+  if (type in EXTENSIONS) readTyped(reader, type, providerConfig, ["spec", "providerConfig"]);
   else {
-    const wanted = Object.keys(EXTENSIONS).join(" and ");
-    reading.refuse(["spec", "type"], `${quote(type)} is not known here: ${wanted} are`);
+    const supported = Object.keys(EXTENSIONS).join(" or ");
+    reader.reject(["spec", "type"], `${quote(type)} is not supported: use ${supported}`);
   }
 }
 
-function readTyped(reading: Reading, type: string, config: unknown, at: Path): void {
+function readTyped(reader: ManifestReader, type: string, config: unknown, at: Path): void {
   const { kind } = typeOf(config);
-  if (kind === EXTENSIONS[type]) readProviderConfig(reading, config, at);
+  if (kind === EXTENSIONS[type]) readProviderConfig(reader, config, at);
   else {
-    const is = kind === undefined ? "names no kind" : `is a ${quote(kind)}`;
-    reading.refuse(
+    const found = kind === undefined ? "has no kind" : `is a ${quote(kind)}`;
+    reader.reject(
       kind === undefined ? at : [...at, "kind"],
-      `${is}: the extension ${type} takes a ${EXTENSIONS[type]}`,
+      `${found}: the extension ${type} needs a ${EXTENSIONS[type]}`,
     );
   }
 }
 
-function readProviderConfig(reading: Reading, config: unknown, at: Path): void {
+function readProviderConfig(reader: ManifestReader, config: unknown, at: Path): void {
   const { apiVersion, kind } = typeOf(config);
   if (kind === "MirrorConfig") {
     if (apiVersion === `${MIRROR_GROUP}/v1alpha3`) {
-      reading.refuse(
+      reader.reject(
         [...at, "apiVersion"],
-        `there is no v1alpha3 of MirrorConfig, although a page of Gardener's shows it: write ${MIRROR_GROUP}/${MIRROR_VERSION}`,
+        `MirrorConfig has no version v1alpha3, although Gardener's documentation shows it: use ${MIRROR_GROUP}/${MIRROR_VERSION}`,
       );
-    } else if (expectVersion(reading, apiVersion, MIRROR_GROUP, [MIRROR_VERSION], at)) {
-      readMirrorConfig(reading, config, at);
+    } else if (expectVersion(reader, apiVersion, MIRROR_GROUP, [MIRROR_VERSION], at)) {
+      readMirrorConfig(reader, config, at);
     }
     return;
   }
-  if (!expectVersion(reading, apiVersion, REGISTRY_GROUP, REGISTRY_VERSIONS, at)) return;
-  const version = REGISTRY_VERSIONS.find((one) => apiVersion?.endsWith(`/${one}`));
-  if (version) readRegistryConfig(reading, config, at, version);
+  if (!expectVersion(reader, apiVersion, REGISTRY_GROUP, REGISTRY_VERSIONS, at)) return;
+  const version = REGISTRY_VERSIONS.find((candidate) => apiVersion?.endsWith(`/${candidate}`));
+  if (version) readRegistryConfig(reader, config, at, version);
 }
 
 function expectVersion(
-  reading: Reading,
+  reader: ManifestReader,
   apiVersion: string | undefined,
   group: string,
   versions: readonly string[],
   at: Path = [],
 ): boolean {
   if (versions.some((version) => apiVersion === `${group}/${version}`)) return true;
-  const is = apiVersion === undefined ? "is missing" : `${quote(apiVersion)} is not known here`;
-  const known = versions.map((version) => `${group}/${version}`).join(", ");
-  reading.refuse([...at, "apiVersion"], `${is}: write ${known}`);
+  const found = apiVersion === undefined ? "is missing" : `${quote(apiVersion)} is not supported`;
+  const supported = versions.map((version) => `${group}/${version}`).join(" or ");
+  reader.reject([...at, "apiVersion"], `${found}: use ${supported}`);
   return false;
 }
 

@@ -1,9 +1,9 @@
 import ipaddr from "ipaddr.js";
-import { isInside } from "../foreign/private-host.ts";
+import { isPrivateHost } from "../foreign/private-host.ts";
 import { defaultUrl } from "../settings.ts";
 import type { Path } from "../parsing/yaml-source.ts";
-import { addressProblem, upstreamProblem } from "./field-validation.ts";
-import type { Reading } from "./manifest-reader.ts";
+import { upstreamProblem, urlProblem } from "./field-validation.ts";
+import type { ManifestReader } from "./manifest-reader.ts";
 import {
   mirrorConfig,
   operatingSystemConfig,
@@ -16,41 +16,42 @@ export const MIRROR_VERSION = "v1alpha1";
 
 const CAPABILITIES = new Set(["pull", "resolve"]);
 
-/** A host that is asked before the registry itself. */
-interface Host {
+/** A mirror of an upstream. */
+interface MirrorHost {
+  /** The path of its URL in the manifest. */
   readonly at: Path;
   readonly url: string;
   readonly overridePath: boolean;
   readonly resolve: boolean;
-  /** A file of certificates, or the certificates themselves. */
+  /** A PEM file, or PEM text. */
   readonly ca?: string;
 }
 
-/** Reads a MirrorConfig that stands at a path of the manifest. */
-export function readMirrorConfig(reading: Reading, value: unknown, base: Path): void {
-  const config = reading.parse(mirrorConfig, value, base);
+/** Imports the MirrorConfig at a path of the manifest. */
+export function readMirrorConfig(reader: ManifestReader, value: unknown, base: Path): void {
+  const config = reader.parse(mirrorConfig, value, base);
   for (const [index, mirror] of config?.mirrors.entries() ?? []) {
     const at = [...base, "mirrors", index];
     const problem = upstreamProblem(mirror.upstream);
-    if (problem !== undefined) reading.refuse([...at, "upstream"], problem);
-    else if (reading.draft.upstream(mirror.upstream, reading.origin([...at, "upstream"]))) {
-      setMirrors(reading, mirror.upstream, readHosts(reading, mirror, at));
+    if (problem !== undefined) reader.reject([...at, "upstream"], problem);
+    else if (reader.imported.addUpstream(mirror.upstream, reader.origin([...at, "upstream"]))) {
+      setMirrors(reader, mirror.upstream, readHosts(reader, mirror, at));
     }
   }
 }
 
-function readHosts(reading: Reading, mirror: RegistryMirror, at: Path): Host[] {
-  const seen = new Set<string>();
+function readHosts(reader: ManifestReader, mirror: RegistryMirror, at: Path): MirrorHost[] {
+  const urls = new Set<string>();
   return mirror.hosts.flatMap((host, index) => {
     const here = [...at, "hosts", index];
-    const problem = addressProblem(host.host, true);
-    if (problem !== undefined) reading.refuse([...here, "host"], problem);
-    else if (seen.has(host.host)) reading.refuse([...here, "host"], "is named twice");
-    seen.add(host.host);
-    checkCapabilities(reading, host.capabilities, here);
+    const problem = urlProblem(host.host, true);
+    if (problem !== undefined) reader.reject([...here, "host"], problem);
+    else if (urls.has(host.host)) reader.reject([...here, "host"], "is a duplicate");
+    urls.add(host.host);
+    checkCapabilities(reader, host.capabilities, here);
     const name = host.caBundleSecretReferenceName;
     const ca = name
-      ? readBundle(reading, name, [...here, "caBundleSecretReferenceName"])
+      ? readBundle(reader, name, [...here, "caBundleSecretReferenceName"])
       : undefined;
     if (problem !== undefined) return [];
     return [
@@ -58,7 +59,7 @@ function readHosts(reading: Reading, mirror: RegistryMirror, at: Path): Host[] {
         at: [...here, "host"],
         url: host.host,
         overridePath: host.overridePath === true,
-        // Gardener's default is pull alone.
+        // Gardener's default is only pull.
         resolve: host.capabilities?.includes("resolve") ?? false,
         ...(ca === undefined ? {} : { ca }),
       },
@@ -67,48 +68,49 @@ function readHosts(reading: Reading, mirror: RegistryMirror, at: Path): Host[] {
 }
 
 function checkCapabilities(
-  reading: Reading,
+  reader: ManifestReader,
   capabilities: readonly string[] | null | undefined,
   at: Path,
 ): void {
-  const unknown = capabilities?.find((one) => !CAPABILITIES.has(one));
+  const unknown = capabilities?.find((capability) => !CAPABILITIES.has(capability));
   if (unknown === undefined) return;
-  reading.refuse(
+  reader.reject(
     [...at, "capabilities"],
-    `${JSON.stringify(unknown)} is none: pull and resolve are`,
+    `${JSON.stringify(unknown)} is not a capability: use pull and resolve`,
   );
 }
 
-/** The bundle's file, or where it has none of its own the bundle itself. */
-function readBundle(reading: Reading, name: string, at: Path): string | undefined {
-  const secret = reading.secret(at, name, ["bundle.crt"]);
+/** The file of the CA bundle, or its text if it is not in a file of its own. */
+function readBundle(reader: ManifestReader, name: string, at: Path): string | undefined {
+  const secret = reader.secret(at, name, ["bundle.crt"]);
   if (!secret) return undefined;
   const bundle = secret.values.get("bundle.crt");
   if (!bundle || secret.values.size !== 1) {
-    reading.refuse(at, `the Secret of ${name} has to have bundle.crt, and nothing else`);
+    reader.reject(at, `the Secret of ${name} must have exactly the key bundle.crt`);
   } else if (!bundle.text.includes("-----BEGIN CERTIFICATE-----")) {
-    reading.refuse(at, `bundle.crt of ${name} holds no certificate in PEM form`);
+    reader.reject(at, `bundle.crt of ${name} contains no certificate in PEM format`);
   } else return bundle.file ?? bundle.text;
   return undefined;
 }
 
-/** In order. What a mirror has as the rule is not written out. */
-function setMirrors(reading: Reading, upstream: string, hosts: readonly Host[]): void {
+/** Sets the mirrors of an upstream, in order. */
+function setMirrors(reader: ManifestReader, upstream: string, hosts: readonly MirrorHost[]): void {
   const [first] = hosts;
   if (!first) return;
   const at = ["upstreams", upstream, "mirrors"];
-  const written = hosts.map(writeMirror);
-  reading.draft.set(at, [written], reading.origin(first.at.slice(0, -2)));
+  const mirrors = hosts.map(mirrorEntry);
+  reader.imported.set(at, [mirrors], reader.origin(first.at.slice(0, -2)));
   for (const [index, host] of hosts.entries()) {
-    reading.draft.note([...at, index], reading.origin(host.at));
+    reader.imported.recordOrigin([...at, index], reader.origin(host.at));
   }
 }
 
-function writeMirror({ url: written, overridePath, resolve, ca }: Host): unknown {
-  const [, base = "", version] = /^(.*?)(\/v2)?\/*$/.exec(written) ?? [];
+/** The entry of a mirror in entrepot.yaml: only its URL if all other keys have their defaults. */
+function mirrorEntry({ url, overridePath, resolve, ca }: MirrorHost): unknown {
+  const [, base = "", version] = /^(.*?)(\/v2)?\/*$/.exec(url) ?? [];
   const rest = {
-    ...(isInside(new URL(written).hostname) ? { allowPrivate: true } : {}),
-    // Without it /v2 is put behind a path; with it and with /v2 there the address is the same.
+    ...(isPrivateHost(new URL(url).hostname) ? { allowPrivate: true } : {}),
+    // overridePath has no effect on a URL that ends in /v2, which is added to the path anyway.
     ...(overridePath && version === undefined ? { overridePath } : {}),
     ...(resolve ? {} : { resolve }),
     ...(ca === undefined ? {} : { ca }),
@@ -116,87 +118,104 @@ function writeMirror({ url: written, overridePath, resolve, ca }: Host): unknown
   return Object.keys(rest).length === 0 ? base : { url: base, ...rest };
 }
 
-/** The registries that Gardener's node agent writes to a node. `_default` is valid there. */
-export function readOperatingSystemConfig(reading: Reading, value: unknown): void {
-  const config = reading.parse(operatingSystemConfig, value, []);
+/**
+ * Imports an OperatingSystemConfig: the registries that Gardener's node agent configures in
+ * containerd, including `_default`.
+ */
+export function readOperatingSystemConfig(reader: ManifestReader, value: unknown): void {
+  const config = reader.parse(operatingSystemConfig, value, []);
   if (!config) return;
   const { criConfig } = config.spec;
-  checkRuntime(reading, criConfig.name, ["spec", "criConfig", "name"]);
+  checkRuntime(reader, criConfig.name, ["spec", "criConfig", "name"]);
   for (const [index, registry] of criConfig.containerd.registries.entries()) {
     const at = ["spec", "criConfig", "containerd", "registries", index];
     if (registry.upstream === "_default") {
-      reading.leave([...at, "upstream"], "there is no default registry here: each is named");
+      reader.skip([...at, "upstream"], "a default registry is not supported: list each registry");
       continue;
     }
     const problem = upstreamProblem(registry.upstream);
-    if (problem !== undefined) reading.refuse([...at, "upstream"], problem);
-    else if (reading.draft.upstream(registry.upstream, reading.origin([...at, "upstream"]))) {
+    if (problem !== undefined) reader.reject([...at, "upstream"], problem);
+    else if (reader.imported.addUpstream(registry.upstream, reader.origin([...at, "upstream"]))) {
       const { server, upstream } = registry;
-      const serverProblem = server ? addressProblem(server, true) : undefined;
-      if (serverProblem !== undefined) reading.refuse([...at, "server"], serverProblem);
+      const serverProblem = server ? urlProblem(server, true) : undefined;
+      if (serverProblem !== undefined) reader.reject([...at, "server"], serverProblem);
       else if (server && server !== defaultUrl(upstream)) {
-        const from = reading.origin([...at, "server"]);
-        reading.draft.set(["upstreams", upstream, "url"], [server.replace(/\/+$/, "")], from);
+        const from = reader.origin([...at, "server"]);
+        reader.imported.set(["upstreams", upstream, "url"], [server.replace(/\/+$/, "")], from);
       }
       if (serverProblem === undefined) {
-        allowOwnNetwork(reading, upstream, server ?? defaultUrl(upstream), [
+        allowPrivateAddress(reader, upstream, server ?? defaultUrl(upstream), [
           ...at,
           server ? "server" : "upstream",
         ]);
       }
-      setMirrors(reading, upstream, outside(reading, registry.hosts ?? [], at));
+      setMirrors(reader, upstream, externalHosts(reader, registry.hosts ?? [], at));
     }
     if (registry.readinessProbe) {
-      reading.leave(
+      reader.skip(
         [...at, "readinessProbe"],
-        "a mirror that does not answer is passed over by itself",
+        "not needed: a mirror that does not respond is skipped automatically",
       );
     }
   }
 }
 
-/** An address inside of a cluster is that of the very caches that this one replaces. */
-function outside(reading: Reading, hosts: NonNullable<NodeRegistry["hosts"]>, at: Path): Host[] {
+/** The hosts outside the cluster. Private addresses are those of the caches that Entrepot replaces. */
+function externalHosts(
+  reader: ManifestReader,
+  hosts: NonNullable<NodeRegistry["hosts"]>,
+  at: Path,
+): MirrorHost[] {
   return hosts.flatMap(({ url, caCerts, overridePath, capabilities }, index) => {
     const here = [...at, "hosts", index, "url"];
-    const problem = addressProblem(url, true);
+    const problem = urlProblem(url, true);
     if (problem !== undefined) {
-      reading.refuse(here, problem);
+      reader.reject(here, problem);
       return [];
     }
     const host = new URL(url).hostname.replaceAll(/[[\]]/g, "");
     if (ipaddr.isValid(host) && ipaddr.process(host).range() !== "unicast") {
-      reading.leave(here, `${url} is inside of the cluster: a cache that this one replaces`);
+      reader.skip(here, `${url} is inside the cluster: a cache that Entrepot replaces`);
       return [];
     }
     if (caCerts?.length) {
-      reading.leave(
+      reader.skip(
         [...at, "hosts", index, "caCerts"],
-        "these files are on the node: copy them into one, and name it as this mirror's ca",
+        "these files are on the node: combine them in one file, and set it as ca of this mirror",
       );
     }
-    // On a node, none means both.
+    // In containerd, no capabilities means all of them.
     const resolve = !capabilities?.length || capabilities.includes("resolve");
     return [{ at: here, url, overridePath: overridePath === true, resolve }];
   });
 }
 
-/** Whoever wrote an address of their own network meant it to be dialled. */
-export function allowOwnNetwork(reading: Reading, upstream: string, url: string, at: Path): void {
+/** Sets `allowPrivate` for a URL in a private network: configuring the URL implies the permission. */
+export function allowPrivateAddress(
+  reader: ManifestReader,
+  upstream: string,
+  url: string,
+  at: Path,
+): void {
   const { hostname } = URL.parse(url) ?? {};
-  if (hostname === undefined || !isInside(hostname)) return;
-  reading.draft.set(
+  if (hostname === undefined || !isPrivateHost(hostname)) return;
+  reader.imported.set(
     ["upstreams", upstream, "allowPrivate"],
     [true],
-    reading.origin(at),
-    "it is in your own network",
+    reader.origin(at),
+    "the host is in a private network",
   );
 }
 
-export function checkRuntime(reading: Reading, name: string | null | undefined, at: Path): void {
+/** Reports a container runtime that Gardener's extensions do not support. */
+export function checkRuntime(
+  reader: ManifestReader,
+  name: string | null | undefined,
+  at: Path,
+): void {
   if (!name || name === "containerd") return;
-  reading.refuse(
+  reader.reject(
     at,
-    `${JSON.stringify(name)} is not supported by Gardener's extensions: containerd alone is`,
+    `${JSON.stringify(name)} is not supported by Gardener's extensions, which only support containerd`,
   );
 }

@@ -4,73 +4,75 @@ import { parse } from "yaml";
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
 import { secret, type SecretManifest } from "./manifest-schemas.ts";
 
-const LIMIT = 1024 * 1024;
+const MAX_BYTES = 1024 * 1024;
 
 export interface SecretsOptions {
-  /** Absent where nobody named one. */
+  /** The directory of the Secrets. Undefined if the operator gave none. */
   readonly folder: string | undefined;
   readonly readFile: ReadText;
-  /** Stands in for the disk; throws where there is no such folder. */
+  /** Replaces the file system in tests. Throws if the directory does not exist. */
   readonly list?: (folder: string) => readonly string[];
 }
 
-/** A Secret: for each key its value, and the file that holds just that, where there is one. */
+/** A Kubernetes Secret: its values by key, with the file that contains only this value, if there is one. */
 export interface Secret {
   readonly values: ReadonlyMap<string, { readonly text: string; readonly file?: string }>;
-  /** Unknown for a folder of files. */
+  /** Undefined for a directory of files, where it is unknown. */
   readonly isImmutable?: boolean;
 }
 
-/** Why a Secret cannot be used, as the end of a sentence that names it. */
+/** A Secret cannot be used. The message follows the key that references it. */
 export class SecretError extends Error {
   override readonly name = "SecretError";
 }
 
 /**
- * Secrets below a folder: `<name>/username` and `<name>/password`, as Kubernetes mounts them, or
- * manifests in `*.yaml`, as `kubectl get secret -o yaml` writes them.
+ * Finds Secrets in a directory: as files `<name>/username` and `<name>/password`, as Kubernetes mounts them,
+ * or as manifests in `*.yaml`, as `kubectl get secret -o yaml` prints them.
  */
 export class Secrets {
   readonly #options: SecretsOptions;
-  readonly #beside: ReadonlyMap<string, Secret>;
+  readonly #inManifest: ReadonlyMap<string, Secret>;
 
-  /** @param beside those that stand in the manifest's own file */
-  constructor(options: SecretsOptions, beside: ReadonlyMap<string, Secret> = new Map()) {
+  /** @param inManifest the Secrets in the file of the manifest */
+  constructor(options: SecretsOptions, inManifest: ReadonlyMap<string, Secret> = new Map()) {
     this.#options = options;
-    this.#beside = beside;
+    this.#inManifest = inManifest;
   }
 
   /**
-   * @param keys what it has to have, for whoever has to write it
-   * @throws SecretError
+   * Finds a Secret by name, first in the file of the manifest.
+   *
+   * @param keys the keys that the Secret must have, for the message
+   * @throws SecretError if it does not exist or cannot be read
    */
   find(name: string, keys: readonly string[]): Secret {
-    const own = this.#beside.get(name);
-    if (own) return own;
+    const inManifest = this.#inManifest.get(name);
+    if (inManifest) return inManifest;
     const { folder } = this.#options;
-    const files = (inside: string): string =>
-      keys.map((key) => `${inside}${name}/${key}`).join(" and ");
+    const files = (prefix: string): string =>
+      keys.map((key) => `${prefix}${name}/${key}`).join(" and ");
     if (folder === undefined) {
       throw new SecretError(
-        `is the Secret ${name}, and no folder of Secrets was given: put it into this file as a document of its own, or write it to ${files("secrets/")} and name the folder with --secrets`,
+        `refers to the Secret ${name}, but no directory of Secrets was given: add the Secret to this file as a separate document, or write it to ${files("secrets/")} and add --secrets secrets`,
       );
     }
     const found = this.#mounted(folder, name) ?? this.#manifest(folder, name);
     if (found) return found;
     throw new SecretError(
-      `is the Secret ${name}, which is not in ${folder}: it may be ${files("")}, ${name}.yaml, or a document of the manifest's own file`,
+      `refers to the Secret ${name}, which is not in ${folder}: add ${files("")} or ${name}.yaml there, or add the Secret to the file of the manifest`,
     );
   }
 
   #mounted(folder: string, name: string): Secret | undefined {
-    // Whatever names the file may stand in another folder than whoever named this one.
-    const below = path.resolve(folder, name);
-    const names = this.#list(below)?.filter((entry) => !entry.startsWith("."));
+    // An absolute path: the configuration that names the file may be in another directory.
+    const secretFolder = path.resolve(folder, name);
+    const names = this.#list(secretFolder)?.filter((entry) => !entry.startsWith("."));
     if (!names) return undefined;
     return {
       values: new Map(
         names.map((key) => {
-          const file = path.join(below, key);
+          const file = path.join(secretFolder, key);
           return [key, { text: this.#read(file).replace(/\r?\n$/, ""), file }];
         }),
       ),
@@ -89,7 +91,7 @@ export class Secrets {
 
   #list(folder: string): readonly string[] | undefined {
     try {
-      return (this.#options.list ?? ((below) => readdirSync(below).sort()))(folder);
+      return (this.#options.list ?? ((directory) => readdirSync(directory).sort()))(folder);
     } catch {
       return undefined;
     }
@@ -97,7 +99,7 @@ export class Secrets {
 
   #read(file: string): string {
     try {
-      return this.#options.readFile(file, LIMIT);
+      return this.#options.readFile(file, MAX_BYTES);
     } catch (error) {
       if (error instanceof UnreadableError)
         throw new SecretError(`needs ${file}, which ${error.message}`);
@@ -106,7 +108,7 @@ export class Secrets {
   }
 }
 
-/** A Secret as its manifest has it. What stands in both, `stringData` says, as in Kubernetes. */
+/** Converts a Secret manifest. As in Kubernetes, `stringData` takes precedence over `data`. */
 export function secretOf({ data, stringData, immutable }: SecretManifest): Secret {
   const decoded = Object.entries(data ?? {}).map(
     ([key, value]) => [key, { text: Buffer.from(value, "base64").toString("utf8") }] as const,
@@ -115,7 +117,7 @@ export function secretOf({ data, stringData, immutable }: SecretManifest): Secre
   return { values: new Map([...decoded, ...plain]), isImmutable: immutable === true };
 }
 
-/** Other manifests may stand in the folder, and any text besides. */
+/** Returns undefined for invalid YAML: the directory may have any files. */
 function parseQuietly(text: string): unknown {
   try {
     const value: unknown = parse(text, { maxAliasCount: 0, logLevel: "silent" });

@@ -1,25 +1,26 @@
 import { YamlSource } from "../parsing/yaml-source.ts";
 import { ConfigError } from "../parsing/problems.ts";
 
-/** A file's one document, and the Secrets that stand beside it where that is a manifest. */
-export interface Documents {
+/** The main document of a file, and the Secrets in the same file if it is a Gardener manifest. */
+export interface YamlDocuments {
   readonly source: YamlSource;
   readonly secrets: readonly YamlSource[];
 }
 
-/** @throws ConfigError where a file holds anything else. */
-export function readDocuments(file: string, text: string): Documents {
+/** @throws ConfigError if the file has more than one document apart from Secrets, or is not valid YAML */
+export function readYamlDocuments(file: string, text: string): YamlDocuments {
   const all = YamlSource.all(file, text);
-  const [secrets, others] = [all.filter(isSecret), all.filter((one) => !isSecret(one))];
+  const secrets = all.filter(isSecret);
+  const others = all.filter((document) => !isSecret(document));
   const [source = secrets[0], second] = others;
-  // A file without any content is one as well.
+  // An empty file is one empty document.
   if (!source) return { source: new YamlSource(file, ""), secrets: [] };
   if (!second) return { source, secrets };
-  const allowed = all.some((one) => kindOf(one) !== undefined)
-    ? "one manifest and the Secrets that it names"
-    : "one";
+  const allowed = all.some((document) => kindOf(document) !== undefined)
+    ? "only one manifest and its Secrets"
+    : "only one";
   throw new ConfigError([
-    second.problem([], `a second document begins here: one file holds ${allowed}`),
+    second.problem([], `a second document begins here: a file may have ${allowed}`),
   ]);
 }
 

@@ -1,56 +1,60 @@
 import { statSync } from "node:fs";
 
-/** How often files are looked at, in milliseconds. */
+/** The polling interval in milliseconds. */
 const INTERVAL = 500;
 
 /**
- * Tells when one of some files has changed and then stayed as it was for a look: a file that is being
- * written is half of one.
+ * Watches files by polling, and calls back once a change has been stable for one interval, so that a
+ * partly written file is not read.
  *
- * It looks at them instead of being told by the system: Kubernetes changes a Secret by turning a link
- * two folders up, editors put another file in its place, and network file systems tell nobody. A look
- * at ten files costs some microseconds.
+ * It polls because file system events are not enough: Kubernetes updates a Secret by replacing a symbolic
+ * link two directories up, editors replace files, and network file systems send no events. Polling ten
+ * files takes a few microseconds.
  */
 export class FileWatch {
   readonly #changed: () => void;
   readonly #timer: ReturnType<typeof setInterval>;
   #files: readonly string[] = [];
-  #taken = "";
+  #reported = "";
   #last = "";
 
   constructor(changed: () => void, interval: number = INTERVAL) {
     this.#changed = changed;
-    this.#timer = setInterval(() => this.#look(), interval);
+    this.#timer = setInterval(() => this.#check(), interval);
     this.#timer.unref();
   }
 
-  /** Watches these from now on. `seen`: their fingerprint when they were read. */
-  watch(files: Iterable<string>, seen: string): void {
+  /**
+   * Replaces the watched files.
+   *
+   * @param initial the fingerprint of the files when they were read
+   */
+  watch(files: Iterable<string>, initial: string): void {
     this.#files = [...files];
-    this.#taken = seen;
-    this.#last = seen;
+    this.#reported = initial;
+    this.#last = initial;
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  #look(): void {
-    const now = fingerprint(this.#files);
-    const isSettled = now === this.#last;
-    this.#last = now;
-    if (!isSettled || now === this.#taken) return;
-    this.#taken = now;
+  #check(): void {
+    const current = fingerprint(this.#files);
+    const isStable = current === this.#last;
+    this.#last = current;
+    if (!isStable || current === this.#reported) return;
+    this.#reported = current;
     this.#changed();
   }
 }
 
-/** Changes when one of the files does, through all links on the way. */
+/** A text that changes when one of the files does. Follows symbolic links. */
 export function fingerprint(files: readonly string[]): string {
   return files
     .map((file) => {
-      const found = statSync(file, { bigint: true, throwIfNoEntry: false });
-      return found ? `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}` : "none";
+      const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+      return stats ? `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}` : "none";
     })
     .join("\n");
 }

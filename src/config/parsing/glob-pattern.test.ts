@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Pattern } from "./glob-pattern.ts";
+import { GlobPattern } from "./glob-pattern.ts";
 
 test.each([
   ["library/nginx", "library/nginx", true],
@@ -19,22 +19,22 @@ test.each([
   ["v*.*.*", "v1.2.3", true],
   ["v*.*.*", "v1.2", false],
   ["a.b", "aXb", false],
-])("%s and %s: %p", (text, name, expected) => {
-  const pattern = Pattern.compile(text);
+])("the pattern %s matches %s: %p", (text, name, expected) => {
+  const pattern = GlobPattern.compile(text);
   if (typeof pattern === "string") throw new Error(pattern);
   expect(pattern.matches(name)).toBe(expected);
 });
 
 test.each([
   ["", "empty"],
-  ["a[", "never closed"],
-  ["a{b", "never closed"],
-  ["[z-a]", "backwards"],
+  ["a[", "not closed"],
+  ["a{b", "not closed"],
+  ["[z-a]", "end is before its start"],
   ["(a|b)+", '"("'],
   ["nginx:latest", "names a tag"],
   ["a@sha256", "names a tag or a digest"],
   ["*a*a*a*a*a*a*a", "more than 6"],
   ["x".repeat(300), "longer than 256"],
-])("%p does not compile: %s", (text, problem) => {
-  expect(Pattern.compile(text)).toContain(problem);
+])("the pattern %p is rejected: %s", (text, problem) => {
+  expect(GlobPattern.compile(text)).toContain(problem);
 });

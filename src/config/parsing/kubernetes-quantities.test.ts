@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { goDuration, readQuantity, writeDuration } from "./kubernetes-quantities.ts";
+import { parseGoDuration, convertQuantity, formatDuration } from "./kubernetes-quantities.ts";
 
 test.each([
   ["10Gi", "10Gi"],
@@ -14,8 +14,8 @@ test.each([
   ["10GiB", undefined],
   ["ten", undefined],
   ["", undefined],
-])("the quantity %s is %s", (text, expected) => {
-  expect(readQuantity(text)).toBe(expected);
+])("the quantity %p is converted to %p", (text, expected) => {
+  expect(convertQuantity(text)).toBe(expected);
 });
 
 test.each([
@@ -26,11 +26,11 @@ test.each([
   ["0", 0, 0],
   ["0s", 0, 0],
   ["-1h", -3_600_000, undefined],
-])("the duration %s is %d ms, written %s", (text, milliseconds, written) => {
-  expect(goDuration(text)).toBe(milliseconds);
-  if (written !== undefined) expect(writeDuration(milliseconds)).toBe(written);
+])("the Go duration %s is %d ms, formatted as %p", (text, milliseconds, written) => {
+  expect(parseGoDuration(text)).toBe(milliseconds);
+  if (written !== undefined) expect(formatDuration(milliseconds)).toBe(written);
 });
 
-test.each(["7d", "week", "", "1", "h"])("%j is no duration of Go's", (text) => {
-  expect(goDuration(text)).toBeUndefined();
+test.each(["7d", "week", "", "1", "h"])("%j is not a valid Go duration", (text) => {
+  expect(parseGoDuration(text)).toBeUndefined();
 });

@@ -1,7 +1,7 @@
-/** Kubernetes' quantities and Go's durations, written as entrepot.yaml has them. */
+/** Converts Kubernetes quantities and Go durations to the notation of entrepot.yaml. */
 
 const BINARY = /^\d+(?:\.\d+)?[KMGT]i$/;
-/** Kubernetes' k is 1000, as is the K of KB. */
+/** Decimal units of Kubernetes and their equivalents. Kubernetes' k is 1000, as is the K of KB. */
 const THOUSANDS: Readonly<Record<string, string>> = { k: "KB", M: "MB", G: "GB", T: "TB" };
 const DECIMAL: Readonly<Record<string, number>> = {
   "": 1,
@@ -17,8 +17,11 @@ const DECIMAL: Readonly<Record<string, number>> = {
   Pi: 2 ** 50,
 };
 
-/** `100Gi` as it is, `5G` as `5GB`, `1e9` as `1000000000`; undefined where it is no quantity. */
-export function readQuantity(text: string): string | undefined {
+/**
+ * Converts a Kubernetes quantity: `100Gi` is unchanged, `5G` becomes `5GB`, `1e9` becomes
+ * `1000000000`. Returns undefined if it is invalid.
+ */
+export function convertQuantity(text: string): string | undefined {
   if (BINARY.test(text)) return text;
   const [, count = "", unit = ""] = /^(\d+(?:\.\d+)?)([kMGT])$/.exec(text) ?? [];
   if (unit !== "") return `${count}${THOUSANDS[unit]}`;
@@ -38,8 +41,8 @@ const GO_UNITS: Readonly<Record<string, number>> = {
   h: 36e5,
 };
 
-/** `1h30m` in milliseconds; undefined where it is no duration of Go's. */
-export function goDuration(text: string): number | undefined {
+/** Parses a Go duration such as `1h30m` to milliseconds. Returns undefined if it is invalid. */
+export function parseGoDuration(text: string): number | undefined {
   if (/^[+-]?0$/.test(text)) return 0;
   const match = /^([+-]?)((?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+)$/.exec(text);
   if (!match) return undefined;
@@ -51,8 +54,8 @@ export function goDuration(text: string): number | undefined {
   return match[1] === "-" ? -sum : sum;
 }
 
-/** `168h`, `90s`, `0`: a whole number of the largest unit that fits. */
-export function writeDuration(milliseconds: number): string | number {
+/** Formats a duration as an integer of the largest fitting unit: `168h`, `90s`, `0`. */
+export function formatDuration(milliseconds: number): string | number {
   if (milliseconds === 0) return 0;
   for (const [unit, size] of [
     ["h", 36e5],

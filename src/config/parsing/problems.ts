@@ -1,19 +1,19 @@
-/** A place in a file; line and column are counted from 1. */
+/** A position in a file. Line and column start at 1. */
 export interface Position {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
-/** One thing that is wrong with the configuration, and where it was written. */
+/** A problem in the configuration, with its position if it is in a file. */
 export interface Problem extends Partial<Position> {
   readonly message: string;
 }
 
-/** More would scroll away what has to be read first. */
-const SHOWN = 20;
+/** The maximum number of problems in a message: more would scroll the first ones off the screen. */
+const MAX_SHOWN = 20;
 
-/** The configuration cannot be used. Its message is for the person who wrote it: a line per problem. */
+/** The configuration is invalid. The message, for the operator, has one line per problem. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 
@@ -21,13 +21,13 @@ export class ConfigError extends Error {
     readonly problems: readonly Problem[],
     options?: ErrorOptions,
   ) {
-    const lines = problems.slice(0, SHOWN).map(formatProblem);
-    if (problems.length > SHOWN) lines.push("… and more");
+    const lines = problems.slice(0, MAX_SHOWN).map(formatProblem);
+    if (problems.length > MAX_SHOWN) lines.push("… and more");
     super(lines.join("\n"), options);
   }
 }
 
-/** `path:line:column: message`, with as much of the place as is known. */
+/** Formats `path:line:column: message`, without the parts of the position that are unknown. */
 export function formatProblem({ file, line, column, message }: Problem): string {
   return [file, line, column, ` ${message}`]
     .filter((part) => part !== undefined)
@@ -35,14 +35,14 @@ export function formatProblem({ file, line, column, message }: Problem): string 
     .trimStart();
 }
 
-/** By place, so that they are read in the order of the file; those without one come first. */
+/** Sorts problems by position. Problems without a position come first. */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   return problems.toSorted(
     (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
   );
 }
 
-/** What somebody wrote, short enough for a message and without control characters. */
+/** Quotes a value for a message: at most 80 characters, with control characters escaped. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
 }

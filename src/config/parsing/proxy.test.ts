@@ -22,27 +22,30 @@ test.each([
   ["https://127.0.0.1/", false],
   ["https://[::1]/", false],
   ["https://[2001:db8::1]/", true],
-])("%s goes through the proxy: %p", (url, expected) => {
+])("%s uses the proxy: %p", (url, expected) => {
   const rule = proxyFromEnvironment(env, () => {});
   expect(proxyFor(rule, new URL(url)) !== undefined).toBe(expected);
 });
 
-test("NO_PROXY=* means none, and without variables there is no rule", () => {
+test("NO_PROXY=* disables the proxy, and without variables there is no rule", () => {
   const rule = proxyFromEnvironment({ ...env, no_proxy: "*" }, () => {});
   expect(proxyFor(rule, new URL("https://ghcr.io/"))).toBeUndefined();
   expect(proxyFromEnvironment({}, () => {})).toBeUndefined();
 });
 
-test("a variable that is no address is reported by its name, without its value", () => {
+test("an invalid variable is reported by its name, without its value", () => {
   const reports: string[] = [];
   proxyFromEnvironment({ http_proxy: "socks5://me:pw@p:1" }, (name, message) =>
     reports.push(`${name}: ${message}`),
   );
   expect(reports).toEqual([
-    "http_proxy: its value is not spoken here: only http and https proxies are",
+    "http_proxy: its value has an unsupported scheme: only http and https proxies are supported",
   ]);
 });
 
-test.each(["ftp://p:1", "http://", "http://p:1/path"])("%s is no proxy", (text) => {
-  expect(typeof parseProxy(text)).toBe("string");
-});
+test.each(["ftp://p:1", "http://", "http://p:1/path"])(
+  "%s is not a valid proxy address",
+  (text) => {
+    expect(typeof parseProxy(text)).toBe("string");
+  },
+);

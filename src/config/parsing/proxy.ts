@@ -1,28 +1,35 @@
 import ipaddr from "ipaddr.js";
 
-/** Through which proxy requests go. An address may hold user and password: it is a secret. */
+/** Which proxy requests use. The URLs may contain credentials: they are secrets. */
 export interface ProxyRule {
   readonly http?: URL;
   readonly https?: URL;
-  /** As in NO_PROXY: hosts, `.suffixes`, addresses, CIDR ranges, each with or without a port; `*` for all. */
+  /**
+   * Hosts without a proxy, as in NO_PROXY: hosts, `.suffixes`, addresses and CIDR ranges, with an
+   * optional port; `*` for all.
+   */
   readonly except: readonly string[];
-  /** Where it was configured, for messages: `HTTPS_PROXY`, `entrepot.yaml:4:12`. */
+  /** Where the proxy was configured, for messages: `HTTPS_PROXY`, `entrepot.yaml:4:12`. */
   readonly from: string;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** A proxy's address, or why the text is none. `none` goes without, whatever the environment says. */
+/** Parses the address of an HTTP proxy. Returns the reason if the text is invalid. */
 export function parseProxy(text: string): URL | string {
   const url = URL.parse(text.includes("://") ? text : `http://${text}`);
-  if (!url?.hostname) return "is no proxy's address: write http://host:port, or none";
-  if (!/^https?:$/.test(url.protocol)) return "is not spoken here: only http and https proxies are";
+  if (!url?.hostname) return "is not a valid proxy address: write http://host:port, or none";
+  if (!/^https?:$/.test(url.protocol))
+    return "has an unsupported scheme: only http and https proxies are supported";
   if (url.pathname !== "/" || url.search || url.hash)
-    return "has a path, which a proxy's address has not";
+    return "has a path, query or fragment, which a proxy address must not have";
   return url;
 }
 
-/** The rule of HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not; `undefined` where there is none. */
+/**
+ * The rule of HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in upper or lower case. Returns undefined if no
+ * proxy is set.
+ */
 export function proxyFromEnvironment(
   env: Env,
   report: (variable: string, message: string) => void,
@@ -43,7 +50,7 @@ export function proxyFromEnvironment(
     .map((entry) => entry.trim().toLowerCase())
     .filter((entry) => entry !== "");
   const from = https ? "HTTPS_PROXY" : "HTTP_PROXY";
-  // This machine needs no proxy to reach itself; Go's programs and curl have it so, too.
+  // Requests to this machine never use a proxy, as in Go programs and curl.
   const local = ["localhost", "127.0.0.0/8", "::1"];
   return {
     ...(http ? { http } : {}),
@@ -53,14 +60,14 @@ export function proxyFromEnvironment(
   };
 }
 
-/** The proxy for a request; `undefined` where it goes straight. */
+/** The proxy for a request to a URL; undefined for a direct connection. */
 export function proxyFor(rule: ProxyRule | undefined, url: URL): URL | undefined {
   const proxy = url.protocol === "https:" ? rule?.https : rule?.http;
   if (!rule || !proxy) return undefined;
-  return rule.except.some((entry) => isExcepted(entry, url)) ? undefined : proxy;
+  return rule.except.some((entry) => isExcluded(entry, url)) ? undefined : proxy;
 }
 
-function isExcepted(entry: string, url: URL): boolean {
+function isExcluded(entry: string, url: URL): boolean {
   if (entry === "*") return true;
   const host = url.hostname.replaceAll(/[[\]]/g, "");
   if (ipaddr.isValid(host)) return isSameAddress(entry, host, portOf(url));
@@ -76,10 +83,10 @@ function isSameAddress(entry: string, host: string, port: string): boolean {
     const [range, bits] = ipaddr.parseCIDR(entry);
     return range.kind() === address.kind() && address.match(range, bits);
   }
-  const [, bracketed, plain, asked] =
+  const [, bracketed, plain, wantedPort] =
     /^(?:\[(.+)\]|([^:]*|.*:.*:.*?))(?::(\d+))?$/.exec(entry) ?? [];
   const text = bracketed ?? plain ?? "";
-  if (asked !== undefined && asked !== port) return false;
+  if (wantedPort !== undefined && wantedPort !== port) return false;
   return ipaddr.isValid(text) && ipaddr.process(text).toString() === address.toString();
 }
 

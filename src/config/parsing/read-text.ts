@@ -1,15 +1,19 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { formatSize } from "./units.ts";
 
-/** Reads a whole text file of at most `limit` bytes. */
+/**
+ * Reads a UTF-8 text file of at most `limit` bytes.
+ *
+ * @throws UnreadableError
+ */
 export type ReadText = (path: string, limit: number) => string;
 
-/** A file that cannot be read as text; its message goes behind the file's path. */
+/** The file cannot be read as text. The message follows the file's path: `<path> does not exist`. */
 export class UnreadableError extends Error {
   override readonly name = "UnreadableError";
 }
 
-/** The default: reads files, and also pipes, whose size nothing tells beforehand. */
+/** Reads from the file system. Supports pipes, whose size is not known in advance. */
 export const readText: ReadText = (path, limit) => {
   let file: number;
   try {
@@ -40,12 +44,12 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "does not exist",
   ENOTDIR: "does not exist: a part of its path is a file",
   EISDIR: "is a directory, not a file",
-  EACCES: "may not be read by this user",
-  EPERM: "may not be read by this user",
-  ELOOP: "is a symbolic link that leads to itself",
-  ENAMETOOLONG: "is too long for a path",
+  EACCES: "is not readable by this user",
+  EPERM: "is not readable by this user",
+  ELOOP: "is a symbolic link to itself",
+  ENAMETOOLONG: "is too long",
   ERR_ENCODING_INVALID_ENCODED_DATA: "is not UTF-8 text",
-  ERR_INVALID_ARG_VALUE: "is no path",
+  ERR_INVALID_ARG_VALUE: "is not a valid path",
 };
 
 function reasonOf(error: unknown): string {

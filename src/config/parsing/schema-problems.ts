@@ -4,26 +4,27 @@ import { type Problem, quote } from "./problems.ts";
 
 type Issue = z.core.$ZodIssue;
 
-/** A place is searched from the file's top: a file that is wrong throughout must not take minutes. */
-const LOOKED_AT = 100;
+/** Finding each position starts at the top of the file, so many issues would take minutes. */
+const MAX_ISSUES = 100;
 
 /**
- * What zod found, each with its place in the file and in words that say what to write instead.
+ * Converts zod's issues to problems with a position and a message that says what to write instead.
+ * Converts at most the first 100 issues.
  *
- * @param base where in the file the value stands that the schema is for
+ * @param base the path in the file of the value that the schema was applied to
  */
-export function explainIssues(
+export function schemaProblems(
   issues: readonly Issue[],
   schema: z.ZodType,
   source: YamlSource,
   base: Path = [],
 ): Problem[] {
-  return issues.slice(0, LOOKED_AT).flatMap((issue) => {
+  return issues.slice(0, MAX_ISSUES).flatMap((issue) => {
     const path = [...base, ...issue.path];
     if (issue.code === "unrecognized_keys") {
       const allowed = keysAt(schema, issue.path);
       return issue.keys
-        .slice(0, LOOKED_AT)
+        .slice(0, MAX_ISSUES)
         .map((key) =>
           source.keyProblem([...path, key], pathPrefix(path) + unknownKey(key, allowed)),
         );
@@ -33,24 +34,24 @@ export function explainIssues(
   });
 }
 
-/** `upstreams.ghcr.io.port: `, as a message begins that is about this key. */
+/** The start of a message about a key: `upstreams.ghcr.io.port: `. */
 export function pathPrefix(path: Path): string {
   if (path.length === 0) return "";
   const [first = "", ...rest] = path.map((segment) =>
-    typeof segment === "number" ? `[${segment}]` : `.${shorten(String(segment))}`,
+    typeof segment === "number" ? `[${segment}]` : `.${quoteKey(String(segment))}`,
   );
   return `${first.slice(1)}${rest.join("")}: `;
 }
 
-/** A key of a file that may be anything, as part of a message's beginning. */
-function shorten(key: string): string {
+/** A key for a message: quoted and shortened unless it is a plain word, since it may be any text. */
+function quoteKey(key: string): string {
   return /^[\w.:[\]-]{1,80}$/.test(key) ? key : quote(key);
 }
 
 function unknownKey(key: string, allowed: readonly string[]): string {
-  const meant = nearest(key, allowed);
-  const hint = meant === undefined ? "." : `: did you mean ${quote(meant)}?`;
-  return `unknown key ${quote(key)}${hint} Allowed here: ${allowed.join(", ")}`;
+  const suggestion = nearest(key, allowed);
+  const hint = suggestion === undefined ? "." : `: did you mean ${quote(suggestion)}?`;
+  return `unknown key ${quote(key)}${hint} Allowed keys: ${allowed.join(", ")}`;
 }
 
 function describe(issue: Issue, value: unknown): string {
@@ -65,19 +66,19 @@ function describe(issue: Issue, value: unknown): string {
   if (issue.code === "too_small") {
     if (issue.origin === "string") return "must not be empty";
     if (issue.origin === "array") return issue.message;
-    return `${String(value)} is too small: at least ${issue.minimum}`;
+    return `${String(value)} is too small: the minimum is ${issue.minimum}`;
   }
   if (issue.code === "too_big") {
-    if (issue.origin === "array") return `has too many entries: at most ${issue.maximum}`;
-    return `${String(value)} is too large: at most ${issue.maximum}`;
+    if (issue.origin === "array") return `has too many entries: the maximum is ${issue.maximum}`;
+    return `${String(value)} is too large: the maximum is ${issue.maximum}`;
   }
   return issue.message;
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
-  string: "a text",
+  string: "a string",
   number: "a number",
-  int: "a whole number",
+  int: "an integer",
   boolean: "true or false",
   array: "a list",
   object: "a mapping (key: value)",
@@ -86,18 +87,18 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
 
 function wrongType(expected: readonly string[], value: unknown): string {
   if (value === undefined) return "is missing";
-  const wanted = expected.map((type) => TYPE_NAMES[type] ?? type).join(" or ");
-  const isQuotable = expected.includes("string") && ["number", "boolean"].includes(typeof value);
-  return `must be ${wanted}, not ${typeName(value)}${isQuotable ? ": put it in quotes" : ""}`;
+  const expectedNames = expected.map((type) => TYPE_NAMES[type] ?? type).join(" or ");
+  const needsQuotes = expected.includes("string") && ["number", "boolean"].includes(typeof value);
+  return `must be ${expectedNames}, not ${typeName(value)}${needsQuotes ? ": put it in quotes" : ""}`;
 }
 
-/** The type alone: the value may be a password, be it one of digits. */
+/** The type without the value, which may be a password, even if it is a number. */
 function typeName(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "boolean") return "true or false";
   if (typeof value === "number") return Number.isInteger(value) ? "a number" : "a fraction";
-  return typeof value === "string" ? "a text" : "a mapping";
+  return typeof value === "string" ? "a string" : "a mapping";
 }
 
 function valueAt(value: unknown, path: Path): unknown {
@@ -109,7 +110,7 @@ function valueAt(value: unknown, path: Path): unknown {
   return current;
 }
 
-/** The keys that the schema allows at a path. */
+/** The keys that the schema allows in the mapping at a path. */
 function keysAt(schema: z.ZodType, path: Path): string[] {
   let current: unknown = schema;
   for (const segment of [...path, undefined]) {
@@ -124,24 +125,24 @@ function keysAt(schema: z.ZodType, path: Path): string[] {
   return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
 }
 
-/** The candidate that somebody who wrote `text` most likely meant. */
+/** The candidate with the smallest edit distance from `text`; undefined if none is close enough. */
 export function nearest(text: string, candidates: readonly string[]): string | undefined {
-  const written = text.toLowerCase();
-  if (written.length > 64) return undefined;
+  const key = text.toLowerCase();
+  if (key.length > 64) return undefined;
   let best: string | undefined;
-  let bound = Math.max(2, Math.floor(written.length / 3)) + 1;
+  let limit = Math.max(2, Math.floor(key.length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(written, candidate.toLowerCase());
-    // Two short words are always near: at least half of the word has to be right.
-    if (distance < bound && distance * 2 <= candidate.length) {
+    const distance = editDistance(key, candidate.toLowerCase());
+    // Short words are always close to each other: at least half of the characters must match.
+    if (distance < limit && distance * 2 <= candidate.length) {
       best = candidate;
-      bound = distance;
+      limit = distance;
     }
   }
   return best;
 }
 
-/** Levenshtein's distance, one row at a time. */
+/** The Levenshtein distance, computed row by row. */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row += 1) {

@@ -18,7 +18,7 @@ const durations: [text: string, milliseconds: number | undefined][] = [
   ["5y", undefined],
 ];
 
-test.each(durations)("the duration %p", (text, milliseconds) => {
+test.each(durations)("the duration %p is %p ms", (text, milliseconds) => {
   expect(parseDuration(text)).toBe(milliseconds);
 });
 
@@ -36,11 +36,11 @@ const sizes: [text: string, bytes: number | undefined][] = [
   ["10gib", undefined],
 ];
 
-test.each(sizes)("the size %p", (text, bytes) => {
+test.each(sizes)("the size %p is %p bytes", (text, bytes) => {
   expect(parseSize(text)).toBe(bytes);
 });
 
-test("sizes for people", () => {
+test("sizes are formatted with binary units", () => {
   expect([0, 1023, 1536, 1048576, 157 * 1024 ** 2, 5.25 * 1024 ** 4].map(formatSize)).toEqual([
     "0 B",
     "1023 B",

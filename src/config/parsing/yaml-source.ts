@@ -13,62 +13,65 @@ import {
 } from "yaml";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
 
-/** Keys and list positions from the top of the document down. */
+/** The keys and list indexes that lead from the root of a document to a value. */
 export type Path = readonly PropertyKey[];
 
-/** How often aliases may repeat content: enough for people, too little for a "billion laughs". */
+/** Enough for any real file, too few for a "billion laughs" attack. */
 const MAX_ALIASES = 100;
 
-/** Far more than the schema needs; deeper, all that walks through it would exhaust the stack. */
+/** Far more than the schema needs. Deeper nesting could exhaust the stack of recursive code. */
 const MAX_DEPTH = 64;
 
-/** One mistake can make a parser complain thousands of times. */
-const LOOKED_AT = 100;
+/** One mistake can make the parser report thousands of errors. */
+const MAX_SYNTAX_PROBLEMS = 100;
 
-/** A YAML text that was read, and where in it each value stands. */
+/** A parsed YAML document with the position of each value. */
 export class YamlSource {
   readonly value: unknown;
   readonly #document: Document;
   readonly #file: string;
   readonly #lines: LineCounter;
 
-  /** @throws ConfigError where the text is no single, unambiguous YAML document. */
-  constructor(file: string, text: string, one?: { document: Document; lines: LineCounter }) {
+  /**
+   * @param parsed one document of a text that has several
+   * @throws ConfigError if the text is not a single, unambiguous YAML document
+   */
+  constructor(file: string, text: string, parsed?: { document: Document; lines: LineCounter }) {
     this.#file = file;
-    this.#lines = one?.lines ?? new LineCounter();
-    this.#document = one?.document ?? parseDocument(text, optionsWith(this.#lines));
+    this.#lines = parsed?.lines ?? new LineCounter();
+    this.#document = parsed?.document ?? parseDocument(text, parseOptions(this.#lines));
     const problems = this.#syntaxProblems(text);
     if (problems.length === 0) problems.push(...this.#keyProblems());
     if (problems.length > 0) throw new ConfigError(firstOfEachLine(problems));
     try {
       this.value = this.#document.toJS({ maxAliasCount: MAX_ALIASES });
     } catch (cause) {
-      const message = "its aliases (*name) expand to too much: write the values out";
+      const message = "its aliases (*name) expand to too many values: write the values out";
       throw new ConfigError([{ file, message }], { cause });
     }
   }
 
   /**
-   * All documents of a text, those without content left out.
+   * Parses all documents of a text, and omits empty ones.
    *
-   * @throws ConfigError
+   * @throws ConfigError if a document is invalid
    */
   static all(file: string, text: string): YamlSource[] {
     const lines = new LineCounter();
-    const documents = parseAllDocuments(text, optionsWith(lines));
-    // Of a text without anything in it, the library says that it has no document.
+    const documents = parseAllDocuments(text, parseOptions(lines));
+    // For an empty text, the library returns an object instead of an array.
     if (!Array.isArray(documents)) return [new YamlSource(file, text)];
     return documents
       .filter(({ contents, errors }) => errors.length > 0 || !isEmpty(contents))
       .map((document) => new YamlSource(file, text, { document, lines }));
   }
 
-  /** Places a message at a value; where there is none, at its nearest ancestor. */
+  /** A problem at the position of a value, or of its nearest ancestor if there is no such value. */
   problem(path: Path, message: string): Problem {
     return this.#at(this.#find(path, false), message);
   }
 
-  /** Places a message at the key that ends a path. */
+  /** A problem at the position of the last key of a path. */
   keyProblem(path: Path, message: string): Problem {
     return this.#at(this.#find(path, true), message);
   }
@@ -79,7 +82,7 @@ export class YamlSource {
   }
 
   #find(path: Path, wantsKey: boolean): number {
-    // The document's type promises contents that an empty one has not.
+    // Typed as unknown: the contents of an empty document are null, unlike its type says.
     let node: unknown = this.#document.contents;
     let offset = startOf(node) ?? 0;
     for (const [depth, segment] of path.entries()) {
@@ -90,7 +93,7 @@ export class YamlSource {
         offset = startOf(pair.key) ?? offset;
         node = pair.value;
         const isWantedKey = wantsKey && depth === path.length - 1;
-        // An empty value's place is behind the colon, which helps nobody.
+        // For an empty value, the position of its key is more useful than the one behind the colon.
         if (!isWantedKey && !isEmpty(node)) offset = startOf(node) ?? offset;
       } else if (isSeq(node)) {
         node = node.items[Number(segment)];
@@ -101,15 +104,18 @@ export class YamlSource {
   }
 
   #syntaxProblems(text: string): Problem[] {
-    const found = [...this.#document.errors, ...this.#document.warnings].slice(0, LOOKED_AT);
+    const found = [...this.#document.errors, ...this.#document.warnings].slice(
+      0,
+      MAX_SYNTAX_PROBLEMS,
+    );
     return found.map(({ code, message, pos }) => {
       const start = pos[0] - this.#lines.linePos(pos[0]).col + 1;
-      const written = text.slice(start, start + 200).split("\n", 1)[0] ?? "";
-      return this.#at(pos[0], explain(code, message, written));
+      const line = text.slice(start, start + 200).split("\n", 1)[0] ?? "";
+      return this.#at(pos[0], explainSyntaxError(code, message, line));
     });
   }
 
-  /** Keys that stand twice, are no plain words, or cannot be keys; aliases of nothing. */
+  /** Reports duplicate and invalid keys, aliases without an anchor, and nesting that is too deep. */
   #keyProblems(): Problem[] {
     const problems: Problem[] = [];
     const report = (node: unknown, message: string) => {
@@ -118,7 +124,7 @@ export class YamlSource {
     let aliases = 0;
     const checkDepth = (node: unknown, ancestors: readonly unknown[]) => {
       if (ancestors.length < MAX_DEPTH) return undefined;
-      report(node, "it is nested too deeply");
+      report(node, "the nesting is too deep");
       return visit.BREAK;
     };
     visit(this.#document, {
@@ -127,12 +133,12 @@ export class YamlSource {
         const first = new Map<string, Pair>();
         for (const pair of map.items) {
           const text = keyText(pair);
-          if (text === undefined) report(pair.key, "a key has to be a plain word");
+          if (text === undefined) report(pair.key, "a key must be a plain word");
           else if (text === "__proto__") report(pair.key, `${quote(text)} cannot be a key`);
           else if (!first.has(text)) first.set(text, pair);
           else {
             const { line } = this.#lines.linePos(startOf(first.get(text)?.key) ?? 0);
-            report(pair.key, `the key ${quote(text)} stands in line ${line} already`);
+            report(pair.key, `the key ${quote(text)} is already in line ${line}`);
           }
         }
         return checkDepth(map, ancestors);
@@ -152,37 +158,37 @@ export class YamlSource {
   }
 }
 
-function optionsWith(lineCounter: LineCounter) {
+function parseOptions(lineCounter: LineCounter) {
   return {
     lineCounter,
     prettyErrors: false,
-    // The library compares every key with every other: a minute for a file of 1 MiB.
-    // #keyProblems() does it in one pass.
+    // The library compares each key with every other, which takes a minute for a file of 1 MiB.
+    // #keyProblems() finds duplicate keys in one pass.
     uniqueKeys: false,
-    // What it would warn of on the console is reported with its place here.
+    // Warnings become problems with a position instead of console output.
     logLevel: "error",
   } as const;
 }
 
-function explain(code: string, message: string, line: string): string {
+function explainSyntaxError(code: string, message: string, line: string): string {
   const address = /:\s+(\[[0-9a-f:.]*\]:\d+)\s*(?:#.*)?$/i.exec(line)?.[1];
   if (address !== undefined) return `an address in brackets needs quotes: "${address}"`;
   if (code === "TAB_AS_INDENT") return "a tab indents this line: YAML allows spaces only";
   if (["BAD_INDENT", "BLOCK_AS_IMPLICIT_KEY", "MULTILINE_IMPLICIT_KEY"].includes(code)) {
-    return "the indentation is off here: what belongs together begins in one column";
+    return "the indentation is wrong: the entries of a mapping or list must start in the same column";
   }
-  if (code === "MULTIPLE_DOCS") return "a second document begins here: one file holds one";
-  if (message.startsWith("Maximum call stack")) return "it is nested too deeply";
+  if (code === "MULTIPLE_DOCS") return "a second document begins here: a file may have only one";
+  if (message.startsWith("Maximum call stack")) return "the nesting is too deep";
   return `this is not valid YAML: ${message}`;
 }
 
-/** One mistake makes a YAML parser complain of much that follows in its line. */
+/** Keeps the first problem of each line: one mistake causes follow-up errors in the same line. */
 function firstOfEachLine(problems: readonly Problem[]): Problem[] {
   const sorted = sortProblems(problems);
   return sorted.filter((problem, index) => problem.line !== sorted[index - 1]?.line);
 }
 
-/** A key as it is in the value, where every key is a text; undefined where it is a list or mapping. */
+/** The text of a key; undefined if the key is a list or mapping. */
 function keyText(pair: Pair): string | undefined {
   const value: unknown = isScalar(pair.key) ? pair.key.value : pair.key;
   if (value === null) return "";
@@ -195,6 +201,6 @@ function isEmpty(node: unknown): boolean {
 }
 
 function startOf(node: unknown): number | undefined {
-  // Every node of a parsed document has a range; the type says so only of some.
+  // Every node of a parsed document has a range, although the type declares it optional.
   return (node as Partial<Node> | null | undefined)?.range?.[0];
 }

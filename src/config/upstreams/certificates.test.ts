@@ -3,7 +3,7 @@ import { type Authority, makeAuthority, type Signed } from "../../../test/harnes
 import { type TempDir, tempDir } from "../../../test/harness/places.ts";
 import { mustRun } from "../../../test/harness/processes.ts";
 import { loadSettings } from "../load.ts";
-import { refusal } from "../configtest/load-text.ts";
+import { configErrorOf } from "../configtest/load-text.ts";
 
 let dir: TempDir;
 let authority: Authority;
@@ -25,76 +25,76 @@ async function load(certificate: string, key: string) {
   return () => loadSettings({ flags: { config }, env: {} });
 }
 
-async function joined(name: string, ...files: readonly string[]): Promise<string> {
+async function concatenated(name: string, ...files: readonly string[]): Promise<string> {
   const texts = await Promise.all(files.map((file) => Bun.file(file).text()));
   await Bun.write(dir.file(name), texts.join(""));
   return dir.file(name);
 }
 
-test("a certificate with those between it and its authority, and the key, also in one file", async () => {
-  const both = await joined(
-    "both.pem",
+test("a certificate chain and its key are read, even from the same file", async () => {
+  const combined = await concatenated(
+    "combined.pem",
     one.certificateFile,
     authority.certificateFile,
     one.keyFile,
   );
-  const { tls } = (await load(both, both))();
-  const text = await Bun.file(both).text();
+  const { tls } = (await load(combined, combined))();
+  const text = await Bun.file(combined).text();
   expect(tls).toEqual({
     certificate: text,
     key: text,
-    certificateFile: both,
-    keyFile: both,
+    certificateFile: combined,
+    keyFile: combined,
   });
 });
 
-test("what does not fit is refused at the place that names it", async () => {
-  const locked = dir.file("locked.pem");
-  const words = ["-aes128", "-passout", "pass:secret", "-in", one.keyFile, "-out", locked];
-  await mustRun(["openssl", "ec", ...words]);
-  const odd = dir.file("odd.pem");
-  const curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-out", odd];
+test("an unusable certificate or key is rejected at the key that names it", async () => {
+  const encrypted = dir.file("encrypted.pem");
+  const args = ["-aes128", "-passout", "pass:secret", "-in", one.keyFile, "-out", encrypted];
+  await mustRun(["openssl", "ec", ...args]);
+  const secp256k1 = dir.file("secp256k1.pem");
+  const curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-out", secp256k1];
   await mustRun(["openssl", "genpkey", ...curve]);
   const short = dir.file("short.pem");
   await mustRun(["openssl", "genrsa", "-out", short, "512"]);
-  const unusable =
-    "holds a key with which no TLS is made here: take P-256, P-384, Ed25519, or RSA with 2048 bits";
-  const turned = await joined("turned.pem", authority.certificateFile, one.certificateFile);
-  const rubbish = dir.file("rubbish.pem");
-  await Bun.write(rubbish, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+  const unsupported =
+    "contains an unsupported key: use P-256, P-384, Ed25519, or RSA with 2048 bits";
+  const reversed = await concatenated(
+    "reversed.pem",
+    authority.certificateFile,
+    one.certificateFile,
+  );
+  const garbage = dir.file("garbage.pem");
+  await Bun.write(garbage, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
   const cases: [certificate: string, key: string, message: string][] = [
-    [one.certificateFile, other.keyFile, "3:8: tls.key: is not the key of certificate"],
+    [one.certificateFile, other.keyFile, "3:8: tls.key: does not match certificate"],
     [
-      turned,
+      reversed,
       one.keyFile,
-      "2:16: tls.certificate: begins with another certificate than the one that key fits, which has to stand first",
+      "2:16: tls.certificate: does not start with the certificate that matches key: put that certificate first",
     ],
     [
       one.keyFile,
       one.keyFile,
-      `2:16: tls.certificate: ${one.keyFile} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`,
+      `2:16: tls.certificate: ${one.keyFile} contains no certificate in PEM format (-----BEGIN CERTIFICATE-----)`,
     ],
-    [
-      rubbish,
-      one.keyFile,
-      `2:16: tls.certificate: ${rubbish} holds a certificate that cannot be read`,
-    ],
+    [garbage, one.keyFile, `2:16: tls.certificate: ${garbage} contains an invalid certificate`],
     [
       one.certificateFile,
       one.certificateFile,
-      `3:8: tls.key: ${one.certificateFile} holds no private key in PEM without a passphrase`,
+      `3:8: tls.key: ${one.certificateFile} contains no private key in PEM format without a passphrase`,
     ],
     [
       one.certificateFile,
-      locked,
-      `3:8: tls.key: ${locked} holds no private key in PEM without a passphrase`,
+      encrypted,
+      `3:8: tls.key: ${encrypted} contains no private key in PEM format without a passphrase`,
     ],
-    [one.certificateFile, odd, `3:8: tls.key: ${odd} ${unusable}`],
-    [one.certificateFile, short, `3:8: tls.key: ${short} ${unusable}`],
+    [one.certificateFile, secp256k1, `3:8: tls.key: ${secp256k1} ${unsupported}`],
+    [one.certificateFile, short, `3:8: tls.key: ${short} ${unsupported}`],
     [dir.path, one.keyFile, `2:16: tls.certificate: ${dir.path} is a directory, not a file`],
   ];
   for (const [certificate, key, message] of cases) {
-    const said = refusal(await load(certificate, key));
-    expect(said).toBe(`${dir.file("entrepot.yaml")}:${message}`);
+    const rejection = configErrorOf(await load(certificate, key));
+    expect(rejection).toBe(`${dir.file("entrepot.yaml")}:${message}`);
   }
 });

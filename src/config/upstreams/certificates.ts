@@ -2,41 +2,44 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import path from "node:path";
 import { UnreadableError } from "../parsing/read-text.ts";
 import type { Path } from "../parsing/yaml-source.ts";
-import type { UpstreamEntry } from "../schema.ts";
+import type { UpstreamEntry } from "../upstream-schema.ts";
 import type { Identity, ServerIdentity } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_PEM_BYTES = 4 * 1024 * 1024;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
-/** What reading a file that the configuration names needs. */
+/** The environment for reading a file that the configuration names. */
 export type FileContext = Pick<UpstreamContext, "folder" | "readFile" | "report">;
 
-/** The CA bundle of an upstream or a mirror, in PEM: from a file, or as it was written down. */
-export function readAuthorities(
+/**
+ * Reads the CA bundle of an upstream or a mirror: a PEM file, or PEM text in the configuration.
+ * Problems are reported.
+ */
+export function readCaBundle(
   at: Path,
-  file: string | undefined,
+  fileOrText: string | undefined,
   context: FileContext,
 ): string | undefined {
-  if (file === undefined) return undefined;
-  const isWritten = file.includes("-----BEGIN");
-  const text = isWritten ? file : read([...at, "ca"], file, context);
-  const name = isWritten ? "it" : path.resolve(context.folder, file);
+  if (fileOrText === undefined) return undefined;
+  const isInline = fileOrText.includes("-----BEGIN");
+  const text = isInline ? fileOrText : read([...at, "ca"], fileOrText, context);
+  const name = isInline ? "it" : path.resolve(context.folder, fileOrText);
   return text === undefined || !certificatesIn(text, [...at, "ca"], name, context)
     ? undefined
     : text;
 }
 
-/** What an upstream is shown that asks for a certificate. */
+/** Reads the client certificate and key of an upstream. Problems are reported. */
 export function readClientIdentity(
   at: Path,
   { clientCertificate, clientKey }: UpstreamEntry,
   context: FileContext,
 ): Identity | undefined {
   if (clientCertificate === undefined || clientKey === undefined) {
-    const lonely = clientCertificate === undefined ? clientKey && "clientKey" : "clientCertificate";
-    if (lonely)
-      context.report([...at, lonely], "needs both clientCertificate and clientKey", "key");
+    const single = clientCertificate === undefined ? clientKey && "clientKey" : "clientCertificate";
+    if (single)
+      context.report([...at, single], "needs both clientCertificate and clientKey", "key");
     return undefined;
   }
   return readIdentity(
@@ -46,33 +49,36 @@ export function readClientIdentity(
   );
 }
 
-/** What nodes are shown: `tls` of the configuration. */
+/** Reads the server certificate and key, `tls` of the configuration. Problems are reported. */
 export function readServerIdentity(
-  written: { readonly certificate: string; readonly key: string } | undefined,
+  tls: { readonly certificate: string; readonly key: string } | undefined,
   context: FileContext,
 ): ServerIdentity | undefined {
-  if (!written) return undefined;
+  if (!tls) return undefined;
   const identity = readIdentity(
-    { at: ["tls", "certificate"], file: written.certificate },
-    { at: ["tls", "key"], file: written.key },
+    { at: ["tls", "certificate"], file: tls.certificate },
+    { at: ["tls", "key"], file: tls.key },
     context,
   );
   if (!identity) return undefined;
-  const certificateFile = path.resolve(context.folder, written.certificate);
-  return { ...identity, certificateFile, keyFile: path.resolve(context.folder, written.key) };
+  const certificateFile = path.resolve(context.folder, tls.certificate);
+  return { ...identity, certificateFile, keyFile: path.resolve(context.folder, tls.key) };
 }
 
-/** What a certificate says of itself; the one that stands first, where there are more. */
+/** The properties of a certificate. */
 export interface CertificateInfo {
+  /** The start of the validity period. */
   readonly from: Date;
+  /** The end of the validity period. */
   readonly to: Date;
-  /** The names and addresses that it is good for: `cache.example`, `10.0.0.5`. */
+  /** The subject alternative names, DNS names and IP addresses: `cache.example`, `10.0.0.5`. */
   readonly names: readonly string[];
-  /** Whether it is its own authority. */
+  /** Whether the certificate is its own issuer. */
   readonly isSelfSigned: boolean;
 }
 
-export function factsOf({ certificate }: Identity): CertificateInfo {
+/** The properties of an identity's own certificate, which is the first in its chain. */
+export function certificateInfo({ certificate }: Identity): CertificateInfo {
   const parsed = new X509Certificate(certificate);
   const names = parsed.subjectAltName?.split(", ") ?? [];
   return {
@@ -83,45 +89,52 @@ export function factsOf({ certificate }: Identity): CertificateInfo {
   };
 }
 
-/** BoringSSL makes no handshake with a shorter one. */
-const SHORTEST_RSA = 1024;
-const UNUSABLE =
-  "holds a key with which no TLS is made here: take P-256, P-384, Ed25519, or RSA with 2048 bits";
+/** BoringSSL rejects shorter RSA keys. */
+const MIN_RSA_BITS = 1024;
+const UNSUPPORTED_KEY =
+  "contains an unsupported key: use P-256, P-384, Ed25519, or RSA with 2048 bits";
 
-/** A key of the configuration that names a file. */
-interface Named {
+/** A configuration key and the file that it names. */
+interface FileKey {
   readonly at: Path;
   readonly file: string;
 }
 
-/** A certificate and the key that fits it, from two files or twice the same. */
-function readIdentity(certificate: Named, key: Named, context: FileContext): Identity | undefined {
-  const [chain, secret] = [certificate, key].map(({ at, file }) => read(at, file, context));
-  if (chain === undefined || secret === undefined) return undefined;
-  const whole = path.resolve(context.folder, certificate.file);
-  const all = certificatesIn(chain, certificate.at, whole, context);
-  const [own] = all ?? [];
-  if (!all || !own) return undefined;
-  let parsed: KeyObject;
+/** Reads a certificate chain and its key. Both may be in the same file. */
+function readIdentity(
+  certificate: FileKey,
+  key: FileKey,
+  context: FileContext,
+): Identity | undefined {
+  const [chain, keyText] = [certificate, key].map(({ at, file }) => read(at, file, context));
+  if (chain === undefined || keyText === undefined) return undefined;
+  const certificateFile = path.resolve(context.folder, certificate.file);
+  const certificates = certificatesIn(chain, certificate.at, certificateFile, context);
+  const [first] = certificates ?? [];
+  if (!certificates || !first) return undefined;
+  const keyFile = path.resolve(context.folder, key.file);
+  let privateKey: KeyObject;
   try {
-    parsed = createPrivateKey(secret);
+    privateKey = createPrivateKey(keyText);
   } catch (error) {
-    const isStrange = error instanceof Error && /UNSUPPORTED_ALGORITHM/.test(error.message);
-    const what = isStrange ? UNUSABLE : "holds no private key in PEM without a passphrase";
-    context.report(key.at, `${path.resolve(context.folder, key.file)} ${what}`, "value");
+    const isUnsupported = error instanceof Error && /UNSUPPORTED_ALGORITHM/.test(error.message);
+    const problem = isUnsupported
+      ? UNSUPPORTED_KEY
+      : "contains no private key in PEM format without a passphrase";
+    context.report(key.at, `${keyFile} ${problem}`, "value");
     return undefined;
   }
-  if ((parsed.asymmetricKeyDetails?.modulusLength ?? SHORTEST_RSA) < SHORTEST_RSA) {
-    context.report(key.at, `${path.resolve(context.folder, key.file)} ${UNUSABLE}`, "value");
+  if ((privateKey.asymmetricKeyDetails?.modulusLength ?? MIN_RSA_BITS) < MIN_RSA_BITS) {
+    context.report(key.at, `${keyFile} ${UNSUPPORTED_KEY}`, "value");
     return undefined;
   }
-  if (own.checkPrivateKey(parsed)) return { certificate: chain, key: secret };
+  if (first.checkPrivateKey(privateKey)) return { certificate: chain, key: keyText };
   const name = String(certificate.at.at(-1));
-  if (all.some((one) => one.checkPrivateKey(parsed))) {
+  if (certificates.some((other) => other.checkPrivateKey(privateKey))) {
     const message =
-      "begins with another certificate than the one that key fits, which has to stand first";
+      "does not start with the certificate that matches key: put that certificate first";
     context.report(certificate.at, message, "value");
-  } else context.report(key.at, `is not the key of ${name}`, "value");
+  } else context.report(key.at, `does not match ${name}`, "value");
   return undefined;
 }
 
@@ -136,22 +149,22 @@ function certificatesIn(
     if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block));
     context.report(
       at,
-      `${name} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`,
+      `${name} contains no certificate in PEM format (-----BEGIN CERTIFICATE-----)`,
       "value",
     );
   } catch {
-    context.report(at, `${name} holds a certificate that cannot be read`, "value");
+    context.report(at, `${name} contains an invalid certificate`, "value");
   }
   return undefined;
 }
 
 function read(at: Path, file: string, context: FileContext): string | undefined {
-  const whole = path.resolve(context.folder, file);
+  const absolutePath = path.resolve(context.folder, file);
   try {
-    return context.readFile(whole, MAX_PEM_BYTES);
+    return context.readFile(absolutePath, MAX_PEM_BYTES);
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;
-    context.report(at, `${whole} ${error.message}`, "value");
+    context.report(at, `${absolutePath} ${error.message}`, "value");
     return undefined;
   }
 }

@@ -2,7 +2,7 @@ import path from "node:path";
 import { readDockerConfig } from "./docker-config.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import type { Path } from "../parsing/yaml-source.ts";
-import type { UpstreamEntry } from "../schema.ts";
+import type { UpstreamEntry } from "../upstream-schema.ts";
 import { type CredentialSource, type Credentials, DOCKER_HUB } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
@@ -11,10 +11,10 @@ const MAX_CONFIG_BYTES = 1024 * 1024;
 
 type Auth = NonNullable<UpstreamEntry["auth"]>;
 
-/** Why a value cannot be had; reported at its key. */
-class Missing extends Error {}
+/** A value is not available. The message is reported at its key. */
+class UnavailableError extends Error {}
 
-/** The credentials that an upstream's `auth` leads to. What is wrong is reported where it stands. */
+/** Resolves the `auth` of an upstream to credentials or a credential helper. Problems are reported. */
 export function readCredentials(
   at: Path,
   auth: Auth | undefined,
@@ -26,7 +26,7 @@ export function readCredentials(
     try {
       return work();
     } catch (error) {
-      if (!(error instanceof Missing)) throw error;
+      if (!(error instanceof UnavailableError)) throw error;
       context.report([...at, "auth", key], error.message, "value");
       return undefined;
     }
@@ -34,7 +34,7 @@ export function readCredentials(
   const { dockerConfig, secretDir } = auth;
   if (dockerConfig !== undefined) {
     return attempt("dockerConfig", () =>
-      placed(
+      withLocation(
         fromDockerConfig(dockerConfig, registry, context),
         [...at, "auth", "dockerConfig"],
         context,
@@ -43,37 +43,37 @@ export function readCredentials(
   }
   if (secretDir !== undefined) {
     return attempt("secretDir", () =>
-      placed(fromSecret(secretDir, registry, context), [...at, "auth", "secretDir"], context),
+      withLocation(fromSecret(secretDir, registry, context), [...at, "auth", "secretDir"], context),
     );
   }
   const username =
-    auth.username ?? attempt("usernameEnv", () => variable(auth.usernameEnv, context));
+    auth.username ?? attempt("usernameEnv", () => readVariable(auth.usernameEnv, context));
   const password =
     auth.password ??
     (auth.passwordFile === undefined
-      ? attempt("passwordEnv", () => variable(auth.passwordEnv, context))
-      : attempt("passwordFile", () => secret(auth.passwordFile ?? "", context)));
-  if (username?.includes(":")) context.report([...at, "auth"], COLON, "key");
+      ? attempt("passwordEnv", () => readVariable(auth.passwordEnv, context))
+      : attempt("passwordFile", () => readSecretFile(auth.passwordFile ?? "", context)));
+  if (username?.includes(":")) context.report([...at, "auth"], COLON_IN_USERNAME, "key");
   return username === undefined || password === undefined ? undefined : { username, password };
 }
 
-// RFC 7617 section 2: the first colon ends the user's name.
-const COLON = "the user's name must not contain a colon";
+// RFC 7617 section 2: the first colon separates the username from the password.
+const COLON_IN_USERNAME = "the username must not contain a colon";
 
-function variable(name: string | undefined, { env }: UpstreamContext): string {
+function readVariable(name: string | undefined, { env }: UpstreamContext): string {
   const value = name === undefined ? undefined : env[name];
   if (value) return value;
-  throw new Missing(`the environment variable ${name ?? ""} is not set`);
+  throw new UnavailableError(`the environment variable ${name ?? ""} is not set`);
 }
 
-/** A file's text without the line end that editors put there. */
-function secret(file: string, context: UpstreamContext): string {
-  const text = read(file, MAX_SECRET_BYTES, context).replace(/\r?\n$/, "");
+/** The text of a file without the line break that editors add at its end. */
+function readSecretFile(file: string, context: UpstreamContext): string {
+  const text = trimLineEnd(read(file, MAX_SECRET_BYTES, context));
   if (text !== "") return text;
-  throw new Missing(`${resolved(file, context)} is empty`);
+  throw new UnavailableError(`${resolvePath(file, context)} is empty`);
 }
 
-/** A Kubernetes Secret, mounted as a directory: of the type basic-auth, or dockerconfigjson. */
+/** Reads a mounted Kubernetes Secret of the type basic-auth or dockerconfigjson. */
 function fromSecret(
   folder: string,
   registry: { readonly name: string; readonly url: URL },
@@ -88,18 +88,23 @@ function fromSecret(
   };
   const [username, password] = [tryRead("username"), tryRead("password")];
   if (username !== undefined && password !== undefined) {
-    const both: Credentials = { username: chomp(username), password: chomp(password) };
-    if (both.username === "" || both.password === "")
-      throw new Missing(`${resolved(folder, context)} has an empty username or password`);
-    if (both.username.includes(":")) throw new Missing(COLON);
-    return both;
+    const credentials: Credentials = {
+      username: trimLineEnd(username),
+      password: trimLineEnd(password),
+    };
+    if (credentials.username === "" || credentials.password === "")
+      throw new UnavailableError(
+        `${resolvePath(folder, context)} has an empty username or password`,
+      );
+    if (credentials.username.includes(":")) throw new UnavailableError(COLON_IN_USERNAME);
+    return credentials;
   }
   for (const name of [".dockerconfigjson", "config.json"]) {
     if (tryRead(name) !== undefined)
       return fromDockerConfig(path.join(folder, name), registry, context);
   }
-  throw new Missing(
-    `${resolved(folder, context)} has neither username and password nor .dockerconfigjson`,
+  throw new UnavailableError(
+    `${resolvePath(folder, context)} has neither username and password nor .dockerconfigjson`,
   );
 }
 
@@ -110,38 +115,42 @@ function fromDockerConfig(
 ): CredentialSource | undefined {
   const hosts = name === DOCKER_HUB ? [name, "index.docker.io", url.host] : [name, url.host];
   const found = readDockerConfig(read(file, MAX_CONFIG_BYTES, context), hosts);
-  if (typeof found === "string") throw new Missing(`${resolved(file, context)} ${found}`);
+  if (typeof found === "string")
+    throw new UnavailableError(`${resolvePath(file, context)} ${found}`);
   if (found && "helper" in found && !context.hasProgram(`docker-credential-${found.helper}`)) {
-    throw new Missing(
-      `${resolved(file, context)} wants docker-credential-${found.helper}, which is not in PATH`,
+    throw new UnavailableError(
+      `${resolvePath(file, context)} needs docker-credential-${found.helper}, which is not in PATH`,
     );
   }
   return found;
 }
 
-/** Helpers are asked later: what they do wrong then is told with the place of what named them. */
-function placed(
+/**
+ * Adds the position in the configuration to a helper: it runs later, and its errors are reported
+ * with the position.
+ */
+function withLocation(
   source: CredentialSource | undefined,
   at: Path,
-  { place }: UpstreamContext,
+  { location }: UpstreamContext,
 ): CredentialSource | undefined {
-  return source && "helper" in source ? { ...source, from: place(at) } : source;
+  return source && "helper" in source ? { ...source, from: location(at) } : source;
 }
 
 function read(file: string, limit: number, context: UpstreamContext): string {
-  const whole = resolved(file, context);
+  const absolutePath = resolvePath(file, context);
   try {
-    return context.readFile(whole, limit);
+    return context.readFile(absolutePath, limit);
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;
-    throw new Missing(`${whole} ${error.message}`);
+    throw new UnavailableError(`${absolutePath} ${error.message}`);
   }
 }
 
-function resolved(file: string, { folder }: UpstreamContext): string {
+function resolvePath(file: string, { folder }: UpstreamContext): string {
   return path.resolve(folder, file);
 }
 
-function chomp(text: string): string {
+function trimLineEnd(text: string): string {
   return text.replace(/\r?\n$/, "");
 }

@@ -1,53 +1,53 @@
 import { z } from "zod";
 import type { CredentialSource } from "../settings.ts";
 
-const entry = z.object({
+const entrySchema = z.object({
   auth: z.string().optional(),
   username: z.string().optional(),
   password: z.string().optional(),
   identitytoken: z.string().optional(),
 });
 
-const form = z.object({
-  auths: z.record(z.string(), entry).nullish(),
+const configSchema = z.object({
+  auths: z.record(z.string(), entrySchema).nullish(),
   credHelpers: z.record(z.string(), z.string()).nullish(),
   credsStore: z.string().nullish(),
 });
 
-/** The user's name under which Docker's helpers and files give an identity token for a password. */
+/** The username with which Docker's helpers and files mark the password as an identity token. */
 export const IDENTITY_TOKEN_USER = "<token>";
 
 /**
- * What a Docker `config.json` (or a Kubernetes `.dockerconfigjson`) has for a registry, with Docker's
- * own order: its helper, the general helper, the file itself.
+ * Finds the credentials for a registry in a Docker `config.json` or a Kubernetes `.dockerconfigjson`, in
+ * Docker's order: `credHelpers`, `credsStore`, `auths`.
  *
- * @param hosts names of the registry, the one in images first
- * @returns the credentials, `undefined` where it has none, or what is wrong with it
+ * @param hosts the registry's names, the one from image references first
+ * @returns the credentials, undefined if the file has none, or what is wrong with the file
  */
 export function readDockerConfig(
   text: string,
   hosts: readonly string[],
 ): CredentialSource | undefined | string {
-  let parsed: ReturnType<typeof form.safeParse>;
+  let parsed: ReturnType<typeof configSchema.safeParse>;
   try {
-    parsed = form.safeParse(JSON.parse(text));
+    parsed = configSchema.safeParse(JSON.parse(text));
   } catch {
-    return "is no JSON";
+    return "is not valid JSON";
   }
   if (!parsed.success)
-    return "has not the form of a Docker config.json: auths, credHelpers, credsStore";
+    return "is not a Docker config.json, which has auths, credHelpers or credsStore";
   const { auths, credHelpers, credsStore } = parsed.data;
-  const helper = find(credHelpers ?? {}, hosts);
+  const helper = findHost(credHelpers ?? {}, hosts);
   if (helper) return helperOf(helper.value, helper.key);
-  const known = find(auths ?? {}, hosts);
-  if (credsStore) return helperOf(credsStore, known?.key ?? serverOf(hosts));
-  return known && credentialsOf(known.value, known.key);
+  const auth = findHost(auths ?? {}, hosts);
+  if (credsStore) return helperOf(credsStore, auth?.key ?? serverOf(hosts));
+  return auth && credentialsOf(auth.value, auth.key);
 }
 
 function helperOf(helper: string, server: string): CredentialSource | string {
-  // It becomes part of a program's name.
+  // The helper becomes part of a program name.
   if (!/^[\w.-]{1,64}$/.test(helper))
-    return `names a credential helper ${JSON.stringify(helper)}, which is no name`;
+    return `has a credential helper with an invalid name: ${JSON.stringify(helper)}`;
   return { helper, server };
 }
 
@@ -55,8 +55,11 @@ function serverOf(hosts: readonly string[]): string {
   return hosts[0] === "docker.io" ? "https://index.docker.io/v1/" : (hosts[0] ?? "");
 }
 
-/** Keys are hosts, or URLs as old versions of Docker wrote them. */
-function find<Value>(
+/**
+ * Finds the entry of the first host that has one. Keys are hosts, or URLs as old versions of Docker
+ * wrote them.
+ */
+function findHost<Value>(
   table: Readonly<Record<string, Value>>,
   hosts: readonly string[],
 ): { key: string; value: Value } | undefined {
@@ -76,15 +79,15 @@ function bareHost(key: string): string {
 }
 
 function credentialsOf(
-  { auth, username, password, identitytoken }: z.infer<typeof entry>,
+  { auth, username, password, identitytoken }: z.infer<typeof entrySchema>,
   key: string,
 ): CredentialSource | undefined | string {
   if (identitytoken) return { username: IDENTITY_TOKEN_USER, password: identitytoken };
   if (username && password) return { username, password };
   if (!auth) return undefined;
-  // The password may hold colons: a key of Google's is JSON, under the name _json_key.
+  // The password may contain colons: a Google service account key is JSON, with the username _json_key.
   const [, name, secret] = /^([^:]+):(.+)$/s.exec(Buffer.from(auth, "base64").toString()) ?? [];
   if (name === undefined || secret === undefined)
-    return `has an auth for ${key} that is no name and password in Base64`;
+    return `has an auth for ${key} that is not a Base64-encoded username:password`;
   return { username: name, password: secret };
 }

@@ -1,11 +1,11 @@
 import ipaddr from "ipaddr.js";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
-import { readAuthorities, readClientIdentity } from "./certificates.ts";
+import { readCaBundle, readClientIdentity } from "./certificates.ts";
 import { readCredentials } from "./credentials.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import { parseProxy, type ProxyRule } from "../parsing/proxy.ts";
 import { quote } from "../parsing/problems.ts";
-import type { UpstreamEntry } from "../schema.ts";
+import type { UpstreamEntry } from "../upstream-schema.ts";
 import {
   DEFAULT_UPSTREAMS,
   defaultUrl,
@@ -18,46 +18,46 @@ import type { UpstreamContext } from "./upstream-context.ts";
 const TAG_TTL = 30_000;
 const MAX_CONNECTIONS = 32;
 
-/** An upstream, and its key in the file. */
-export interface PlacedUpstream {
+/** An upstream and the path of its key in the file. */
+export interface ConfiguredUpstream {
   readonly upstream: UpstreamSettings;
   readonly at: Path;
 }
 
-/** The upstreams of a file, complete. What is wrong is reported, and the upstream left out. */
+/** Reads the upstreams of a file and applies defaults. Invalid upstreams are reported and omitted. */
 export function readUpstreams(
   entries: Readonly<Record<string, UpstreamEntry | null>>,
   context: UpstreamContext,
-): PlacedUpstream[] {
-  const upstreams: PlacedUpstream[] = [];
-  const writtenAs = new Map<UpstreamName, string>();
+): ConfiguredUpstream[] {
+  const upstreams: ConfiguredUpstream[] = [];
+  const keyOf = new Map<UpstreamName, string>();
   for (const [key, entry] of Object.entries(entries)) {
     const at = ["upstreams", key];
     const name = canonicalName(key);
     if (name === undefined) {
-      const hint = "write the host as image names carry it, such as ghcr.io or registry.test:5000";
-      context.report(at, `${quote(key)} is no registry's name: ${hint}`, "key");
+      const hint = "write the host as in image names, such as ghcr.io or registry.test:5000";
+      context.report(at, `${quote(key)} is not a valid registry name: ${hint}`, "key");
       continue;
     }
-    const earlier = writtenAs.get(name);
+    const earlier = keyOf.get(name);
     if (earlier !== undefined) {
-      context.report(at, `is the same upstream as ${quote(earlier)}: write it once`, "key");
+      context.report(at, `is the same upstream as ${quote(earlier)}: define it once`, "key");
       continue;
     }
-    writtenAs.set(name, key);
-    const upstream = complete(name, at, entry ?? {}, context);
+    keyOf.set(name, key);
+    const upstream = readUpstream(name, at, entry ?? {}, context);
     if (upstream) upstreams.push({ upstream, at });
   }
   return upstreams;
 }
 
-/** What is cached where no file says it. */
-export function defaultUpstreams(proxy?: ProxyRule): PlacedUpstream[] {
+/** The default upstreams, for configurations without the key `upstreams`. */
+export function defaultUpstreams(proxy?: ProxyRule): ConfiguredUpstream[] {
   const entries = Object.fromEntries(DEFAULT_UPSTREAMS.map((name) => [name, {}]));
   return readUpstreams(entries, {
     folder: "/",
     readFile: () => "",
-    place: () => "",
+    location: () => "",
     env: {},
     hasProgram: () => false,
     proxy,
@@ -72,7 +72,7 @@ function canonicalName(text: string): UpstreamName | undefined {
   return name && parseUpstreamName(UPSTREAM_ALIASES.get(name) ?? name);
 }
 
-function complete(
+function readUpstream(
   name: UpstreamName,
   at: Path,
   entry: UpstreamEntry,
@@ -80,18 +80,22 @@ function complete(
 ): UpstreamSettings | undefined {
   const url = entry.url ?? URL.parse(defaultUrl(name)) ?? undefined;
   if (!url) {
-    context.report(at, `${quote(name)} makes no URL: write the registry's under url`, "key");
+    context.report(
+      at,
+      `${quote(name)} cannot be part of a URL: set url to the registry's URL`,
+      "key",
+    );
     return undefined;
   }
   const allowPrivate = entry.allowPrivate ?? false;
-  if (!allowPrivate && isInside(url.hostname)) {
-    const message = `${url.hostname} is a private address, which is dialled only with allowPrivate: true`;
+  if (!allowPrivate && isPrivateAddress(url.hostname)) {
+    const message = `${url.hostname} is a private address, which needs allowPrivate: true`;
     if (entry.url) context.report([...at, "url"], message, "value");
     else context.report(at, message, "key");
   }
   const credentials = readCredentials(at, entry.auth, { name, url }, context);
   const proxy = readProxy(at, entry.proxy, context);
-  const ca = readAuthorities(at, entry.ca, context);
+  const ca = readCaBundle(at, entry.ca, context);
   const client = readClientIdentity(at, entry, context);
   const { staleFor, allow, deny, bypass, immutableTags } = entry;
   return {
@@ -104,7 +108,7 @@ function complete(
     trustedRealms: (entry.trustedRealms ?? []).map((host) => host.toLowerCase()),
     maxConnections: entry.maxConnections ?? MAX_CONNECTIONS,
     ...(entry.maxSize === undefined ? {} : { maxSize: entry.maxSize }),
-    // 0 is never, as in Gardener's garbageCollection.ttl.
+    // 0 means no limit, as in Gardener's garbageCollection.ttl.
     ...(entry.maxAge ? { maxAge: entry.maxAge } : {}),
     ...(entry.mirrors ? { mirrors: readMirrors(at, entry.mirrors, context) } : {}),
     ...(proxy ? { proxy } : {}),
@@ -123,38 +127,39 @@ function readMirrors(
   mirrors: NonNullable<UpstreamEntry["mirrors"]>,
   context: UpstreamContext,
 ): Mirror[] {
-  return mirrors.map((written, position) => {
-    const mirror = written instanceof URL ? { url: written } : written;
+  return mirrors.map((entry, position) => {
+    const mirror = entry instanceof URL ? { url: entry } : entry;
     const { url, allowPrivate = false, overridePath = false, resolve = true } = mirror;
-    if (!allowPrivate && isInside(url.hostname)) {
-      const message = `${url.hostname} is a private address, which is dialled only with allowPrivate: true beside its url`;
+    if (!allowPrivate && isPrivateAddress(url.hostname)) {
+      const message = `${url.hostname} is a private address, which needs allowPrivate: true beside its url`;
       context.report([...at, "mirrors", position], message, "value");
     }
-    const ca = readAuthorities([...at, "mirrors", position], mirror.ca, context);
+    const ca = readCaBundle([...at, "mirrors", position], mirror.ca, context);
     return { url, allowPrivate, overridePath, resolve, ...(ca === undefined ? {} : { ca }) };
   });
 }
 
-/** `none` goes straight; what is not said is the environment's. */
+/** The proxy rule of an upstream. `none` means direct connections; an absent key, the environment's rule. */
 function readProxy(
   at: Path,
-  written: string | undefined,
-  { proxy, report, place }: UpstreamContext,
+  text: string | undefined,
+  { proxy, report, location }: UpstreamContext,
 ): ProxyRule | undefined {
-  if (written === undefined) return proxy;
-  if (written === "none") return undefined;
-  const url = parseProxy(written);
-  const where = [...at, "proxy"];
-  if (typeof url !== "string") return { http: url, https: url, except: [], from: place(where) };
-  report(where, url, "value");
+  if (text === undefined) return proxy;
+  if (text === "none") return undefined;
+  const url = parseProxy(text);
+  const proxyPath = [...at, "proxy"];
+  if (typeof url !== "string")
+    return { http: url, https: url, except: [], from: location(proxyPath) };
+  report(proxyPath, url, "value");
   return undefined;
 }
 
 /**
- * Whether a URL's host is plainly this machine or its own network. It would be refused when it is
- * dialled; said here, it is said before the first pull. Names are only judged when they are dialled.
+ * Whether a URL's host is an address of this machine or a private network. The dialer refuses such hosts
+ * as well; checking here reports the problem before the first pull. Names are only checked when dialled.
  */
-function isInside(hostname: string): boolean {
+function isPrivateAddress(hostname: string): boolean {
   if (hostname === "localhost" || hostname.endsWith(".localhost")) return true;
   const host = hostname.replace(/^\[|\]$/g, "");
   if (!ipaddr.isValid(host)) return false;

@@ -2,18 +2,18 @@ import type { ReadText } from "../parsing/read-text.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import type { ProxyRule } from "../parsing/proxy.ts";
 
-/** What reading an upstream's entry needs besides the entry. */
+/** The environment for reading an upstream's entry. */
 export interface UpstreamContext {
-  /** Where relative paths begin: the folder of the configuration file. */
+  /** The directory that relative paths refer to: that of the configuration file. */
   readonly folder: string;
   readonly readFile: ReadText;
-  /** Reports what is wrong at a path of the file, at its key or at its value. */
-  readonly report: (path: Path, message: string, at: "key" | "value") => void;
-  /** `file:line:column` of a value. */
-  readonly place: (path: Path) => string;
+  /** Reports a problem with a key or its value. */
+  readonly report: (path: Path, message: string, subject: "key" | "value") => void;
+  /** The position of a value, as `file:line:column`. */
+  readonly location: (path: Path) => string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether a program can be started by its name. */
+  /** Whether a program is in PATH. */
   readonly hasProgram: (name: string) => boolean;
-  /** What the environment says, for upstreams without a proxy of their own. */
+  /** The proxy rule of the environment, for upstreams without a `proxy` key. */
   readonly proxy?: ProxyRule | undefined;
 }

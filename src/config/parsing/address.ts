@@ -1,0 +1,19 @@
+import { quote } from "./problems.ts";
+
+/** An address to listen on. With port 0 the operating system chooses a port. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Parses `host:port`, `[IPv6]:port`, `:port` or a bare port. Without a host, `defaultHost` is used. */
+export function parseAddress(text: string, defaultHost: string): Address | undefined {
+  const match = /^(?:(\[[a-fA-F0-9:.]+\]|[^:\s[\]/]*):)?(\d{1,5})$/.exec(text.trim());
+  if (!match || Number(match[2]) > 65_535) return undefined;
+  return { host: match[1]?.replaceAll(/[[\]]/g, "") || defaultHost, port: Number(match[2]) };
+}
+
+/** The message for an address that cannot be parsed. */
+export function addressProblem(text: string): string {
+  return `${quote(text)} is not a valid address: write host:port, such as 0.0.0.0:5000`;
+}

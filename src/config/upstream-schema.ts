@@ -1,0 +1,174 @@
+import { z } from "zod";
+import {
+  duration,
+  maxSize,
+  nonEmptyText,
+  patterns,
+  realmHost,
+  registryUrl,
+} from "./schema-values.ts";
+
+const auth = z
+  .strictObject({
+    // RFC 7617 section 2: the first colon separates the username from the password.
+    username: z
+      .string()
+      .min(1)
+      .refine((name) => !name.includes(":"), { message: "must not contain a colon" })
+      .optional()
+      .describe("The username. Must not contain a colon."),
+    usernameEnv: nonEmptyText.describe("The environment variable with the username."),
+    password: nonEmptyText.describe("The password. Prefer passwordFile or passwordEnv."),
+    passwordFile: nonEmptyText.describe(
+      "The file with the password, at most 64 KiB. A line break at its end is ignored.",
+    ),
+    passwordEnv: nonEmptyText.describe("The environment variable with the password."),
+    secretDir: nonEmptyText.describe(
+      "The directory of a mounted Kubernetes Secret, with the files username and password, or with .dockerconfigjson. Excludes the other keys of auth.",
+    ),
+    dockerConfig: nonEmptyText.describe(
+      "A Docker config.json, at most 1 MiB. Its credential helpers (docker-credential-…) are run. Excludes the other keys of auth.",
+    ),
+  })
+  .superRefine((value, context) => {
+    const problem = authProblem(value);
+    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+  });
+
+function authProblem(value: Readonly<Record<string, string | undefined>>): string | undefined {
+  const count = (...keys: string[]): number =>
+    keys.filter((key) => value[key] !== undefined).length;
+  const partial = count("username", "usernameEnv", "password", "passwordFile", "passwordEnv");
+  const complete = count("secretDir", "dockerConfig");
+  if (complete > 0) {
+    if (complete + partial === 1) return undefined;
+    return "must have only one of: a username with a password, secretDir, or dockerConfig";
+  }
+  if (count("username", "usernameEnv") !== 1)
+    return "must have either username or usernameEnv, or secretDir or dockerConfig instead";
+  if (count("password", "passwordFile", "passwordEnv") !== 1)
+    return "must have exactly one of password, passwordFile or passwordEnv";
+  return undefined;
+}
+
+const mirror = z.union([
+  registryUrl,
+  z.strictObject({
+    url: registryUrl.describe("The URL of the mirror: http or https, with an optional path."),
+    allowPrivate: z
+      .boolean()
+      .optional()
+      .describe("Whether the mirror may have a private or loopback address. Default: false."),
+    overridePath: z
+      .boolean()
+      .optional()
+      .describe(
+        "Whether the path of url replaces /v2, as override_path does in containerd's hosts.toml. Default: false.",
+      ),
+    resolve: z
+      .boolean()
+      .optional()
+      .describe(
+        "Whether the mirror is asked to resolve tags. If false, it only serves manifests and blobs by digest. Default: true.",
+      ),
+    ca: nonEmptyText.describe(
+      "CA certificates to trust for this mirror in addition to the public ones, instead of the upstream's: a PEM file, or the PEM text. Default: ca of the upstream.",
+    ),
+  }),
+]);
+
+/** The schema of an entry of `upstreams`. */
+export const upstreamSchema = z.strictObject({
+  url: registryUrl
+    .optional()
+    .describe(
+      "The URL of the registry, with an optional path. Default: https:// and the upstream's name; https://registry-1.docker.io for docker.io.",
+    ),
+  port: z
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .describe(
+      "An additional port that serves only this registry, for clients that send no namespace. Range: 1 to 65535. Default: none. A change needs a restart.",
+    ),
+  tagTtl: duration
+    .optional()
+    .describe(
+      "How long a tag is served from the cache before the registry is asked whether it moved. 0 asks on each request. Range: 0 to 365d. Default: 30s.",
+    ),
+  auth: auth
+    .optional()
+    .describe("The credentials for this registry. Default: none, so that pulls are anonymous."),
+  allowPrivate: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether the cache may connect to a private, loopback or link-local address for this registry. Default: false.",
+    ),
+  trustedRealms: z
+    .array(realmHost)
+    .max(64)
+    .optional()
+    .describe(
+      "Hosts outside the registry's own domain whose token endpoints may receive the credentials. At most 64. Default: none.",
+    ),
+  maxConnections: z
+    .number()
+    .int()
+    .min(1)
+    .max(96)
+    .optional()
+    .describe(
+      "Maximum number of concurrent blob downloads from this registry. Range: 1 to 96. Default: 32.",
+    ),
+  mirrors: z
+    .array(mirror)
+    .max(8)
+    .optional()
+    .describe(
+      "Mirrors that are asked before the registry, in this order and without credentials. At most 8. Default: none.",
+    ),
+  proxy: nonEmptyText.describe(
+    "The HTTP proxy for this registry: http://[user:password@]host:port, or none. Default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.",
+  ),
+  ca: nonEmptyText.describe(
+    "CA certificates to trust for this registry in addition to the public ones: a PEM file, or the PEM text. Default: none.",
+  ),
+  clientCertificate: nonEmptyText.describe(
+    "The PEM file with the client certificate for a registry that requires one. Needs clientKey. Default: none.",
+  ),
+  clientKey: nonEmptyText.describe(
+    "The PEM file with the key of clientCertificate. Default: none.",
+  ),
+  staleFor: duration
+    .optional()
+    .describe(
+      "How long after its last check a tag is still served while the registry is failing. Range: 0 to 365d. Default: without limit.",
+    ),
+  allow: patterns.describe(
+    "Patterns of the repositories that are served, by tag and by digest, such as library/*, org/** or team-[0-9]/{app,web}. At most 256. Default: all.",
+  ),
+  deny: patterns.describe(
+    "Patterns of the repositories that are not served, even if allow matches. At most 256. Default: none.",
+  ),
+  bypass: patterns.describe(
+    "Patterns of the repositories that are forwarded to the registry and never stored. At most 256. Default: none.",
+  ),
+  immutableTags: patterns.describe(
+    "Patterns of the tags that never move, such as v*.*.*. They are never rechecked. At most 256. Default: none.",
+  ),
+  maxSize: maxSize
+    .optional()
+    .describe(
+      "Maximum size of the stored blobs of this registry, in bytes or with a unit. Minimum: 1MiB. Default: no limit except storage.maxSize.",
+    ),
+  maxAge: duration
+    .optional()
+    .describe(
+      "How long a blob of this registry is kept after it was stored. 0 means without limit. Range: 0 to 365d. Default: 0.",
+    ),
+});
+
+export type UpstreamEntry = z.infer<typeof upstreamSchema>;
