@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
-import { Output } from "./buffered-output.ts";
+import { BufferedOutput } from "./buffered-output.ts";
 
-/** A reader that takes what it is sent when it is told to. */
+/** A sink that stays busy until `release` is called. */
 class SlowSink {
-  readonly taken: string[] = [];
+  readonly written: string[] = [];
   #release: PromiseWithResolvers<number> | undefined;
 
   write(text: string): number {
-    return this.taken.push(text);
+    return this.written.push(text);
   }
 
   flush(): Promise<number> {
@@ -22,48 +22,48 @@ class SlowSink {
   }
 }
 
-test("lines are written together, once there are enough of them or on demand", () => {
-  const taken: string[] = [];
-  const sink = { write: (text: string) => taken.push(text), flush: () => 0 };
-  const output = new Output({ minLength: 8, sink });
+test("lines are written together once the buffer is long enough or flushed", () => {
+  const written: string[] = [];
+  const sink = { write: (text: string) => written.push(text), flush: () => 0 };
+  const output = new BufferedOutput({ minLength: 8, sink });
   output.write("one\n");
-  expect(taken).toEqual([]);
+  expect(written).toEqual([]);
   output.write("two\n");
-  expect(taken).toEqual(["one\ntwo\n"]);
+  expect(written).toEqual(["one\ntwo\n"]);
   output.write("3\n");
   output.flush();
-  expect(taken).toEqual(["one\ntwo\n", "3\n"]);
+  expect(written).toEqual(["one\ntwo\n", "3\n"]);
 });
 
-test("a slow reader gets what came meanwhile afterwards", async () => {
+test("lines that arrive while the sink is busy are written afterwards", async () => {
   const sink = new SlowSink();
-  const output = new Output({ minLength: 0, sink });
+  const output = new BufferedOutput({ minLength: 0, sink });
   for (const line of ["a", "b", "c"]) output.write(line);
-  expect(sink.taken).toEqual(["a"]);
+  expect(sink.written).toEqual(["a"]);
   await sink.release();
-  expect(sink.taken).toEqual(["a", "bc"]);
+  expect(sink.written).toEqual(["a", "bc"]);
 });
 
-test("what waits for a reader that stalls is bounded", async () => {
+test("the buffer for a stalled reader is limited to 4 MiB", async () => {
   const sink = new SlowSink();
-  const output = new Output({ minLength: 0, sink });
+  const output = new BufferedOutput({ minLength: 0, sink });
   const line = "x".repeat(1024 * 1024);
   for (let count = 0; count < 20; count += 1) output.write(line);
   await sink.release();
-  expect(sink.taken.map((text) => text.length)).toEqual([line.length, 4 * line.length]);
+  expect(sink.written.map((text) => text.length)).toEqual([line.length, 4 * line.length]);
 });
 
-test("a reader that went away is not written to again", async () => {
+test("nothing is written after the reader closed the pipe", async () => {
   const sink = new SlowSink();
-  const output = new Output({ minLength: 0, sink });
+  const output = new BufferedOutput({ minLength: 0, sink });
   output.write("a");
   await sink.release(Object.assign(new Error("broken pipe"), { code: "EPIPE" }));
   output.write("b");
   output.flush();
-  expect(sink.taken).toEqual(["a"]);
+  expect(sink.written).toEqual(["a"]);
 });
 
-test("a process whose reader goes away runs on", async () => {
+test("the process goes on after the reader closed the pipe", async () => {
   const script = `
     import { createLog } from ${JSON.stringify(`${import.meta.dir}/log.ts`)};
     const log = createLog({ format: "json", level: "info" });

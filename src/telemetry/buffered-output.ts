@@ -1,46 +1,49 @@
-/** Of a reader that stalls: what is beyond is dropped, since memory must not grow with traffic. */
-const MAX_WAITING = 4 * 1024 * 1024;
+/**
+ * Characters that are buffered for a slow reader. Lines beyond this are dropped, since memory must not grow
+ * with traffic.
+ */
+const MAX_PENDING = 4 * 1024 * 1024;
 
-const INTERVAL_MS = 1000;
+const FLUSH_INTERVAL_MS = 1000;
 
-/** What takes bytes without blocking: a promise says that its reader is slower than we are. */
+/** A non-blocking writer. It returns a promise if its reader is too slow (backpressure). */
 export interface Sink {
   write(text: string): number | Promise<number>;
   flush(): number | Promise<number>;
 }
 
-export interface OutputOptions {
-  /** Characters that are collected before they are written; an idle log is written each second all the same. */
+export interface BufferedOutputOptions {
+  /** Number of buffered characters that triggers a write. A timer writes shorter buffers every second. */
   readonly minLength: number;
   readonly sink?: Sink;
 }
 
 /**
- * Lines on their way to standard output, in few writes that never block.
+ * Buffers lines and writes them to standard output in few, non-blocking writes.
  *
- * It is not pino's own destination: that one leaves asynchronous writes to a thread, and what is
- * under way when the process exits is lost there.
+ * It replaces pino's own asynchronous destination, which writes in a worker thread and loses pending lines
+ * when the process exits.
  */
-export class Output {
+export class BufferedOutput {
   readonly #minLength: number;
   readonly #sink: Sink;
   #lines: string[] = [];
-  #waiting = 0;
+  #pendingLength = 0;
   #isBusy = false;
   #isClosed = false;
 
-  constructor({ minLength, sink = Bun.stdout.writer() }: OutputOptions) {
+  constructor({ minLength, sink = Bun.stdout.writer() }: BufferedOutputOptions) {
     this.#minLength = minLength;
     this.#sink = sink;
-    setInterval(() => this.flush(), INTERVAL_MS).unref();
+    setInterval(() => this.flush(), FLUSH_INTERVAL_MS).unref();
     process.on("exit", () => this.#drain());
   }
 
   write(line: string): void {
-    if (this.#isClosed || this.#waiting + line.length > MAX_WAITING) return;
+    if (this.#isClosed || this.#pendingLength + line.length > MAX_PENDING) return;
     this.#lines.push(line);
-    this.#waiting += line.length;
-    if (this.#waiting >= this.#minLength) this.flush();
+    this.#pendingLength += line.length;
+    if (this.#pendingLength >= this.#minLength) this.flush();
   }
 
   flush(): void {
@@ -51,31 +54,34 @@ export class Output {
     if (this.#lines.length === 0) return;
     const text = this.#lines.join("");
     this.#lines = [];
-    this.#waiting = 0;
+    this.#pendingLength = 0;
     try {
       const outcomes = [this.#sink.write(text), this.#sink.flush()];
       const pending = outcomes.filter((outcome) => outcome instanceof Promise);
-      if (pending.length > 0) void this.#wait(pending);
+      if (pending.length > 0) void this.#waitForReader(pending);
     } catch {
       this.#close();
     }
   }
 
-  async #wait(pending: readonly Promise<number>[]): Promise<void> {
+  async #waitForReader(pending: readonly Promise<number>[]): Promise<void> {
     this.#isBusy = true;
     try {
       await Promise.all(pending);
       this.#isBusy = false;
-      if (this.#waiting >= this.#minLength) this.flush();
+      if (this.#pendingLength >= this.#minLength) this.flush();
     } catch {
       this.#close();
     }
   }
 
-  /** The reader went away (`entrepot serve | head`): a cache goes on without being watched. */
+  /**
+   * Discards all output from now on: the reader closed the pipe (`entrepot serve | head`), and the
+   * cache goes on.
+   */
   #close(): void {
     this.#isClosed = true;
     this.#lines = [];
-    this.#waiting = 0;
+    this.#pendingLength = 0;
   }
 }

@@ -1,19 +1,19 @@
-/** More combinations than that mean that something unbounded got into a label. */
+/** Limits label cardinality: more combinations mean that a label has unbounded values. */
 const MAX_SERIES = 5000;
 
-/** What was counted for one combination of labels. */
-export interface Counted {
+/** The value of a counter for one combination of label values. */
+export interface CounterValue {
   readonly labels: readonly string[];
   readonly value: number;
 }
 
-interface Series extends Counted {
+interface Series extends CounterValue {
   value: number;
 }
 
 /**
- * Sums by labels. Adding is a look-up and an addition: hot paths call it, and nothing is computed
- * before somebody reads.
+ * A counter with labels. `add` costs a map look-up and an addition, since hot paths call it. Combinations
+ * of label values over the limit are counted as `other`.
  */
 export class Counters {
   readonly #series = new Map<string, Series>();
@@ -34,7 +34,7 @@ export class Counters {
     else this.#overflow(labels.length, amount);
   }
 
-  [Symbol.iterator](): Iterator<Counted> {
+  [Symbol.iterator](): Iterator<CounterValue> {
     return this.#series.values();
   }
 

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
-/** Something that is counted or measured, and is asked for whenever somebody reads. */
+/** A metric whose values are read at each scrape. */
 export interface Metric {
   readonly kind: "counter" | "gauge";
   readonly name: string;
@@ -9,29 +9,30 @@ export interface Metric {
   readonly read: () => Iterable<{ readonly labels: readonly string[]; readonly value: number }>;
 }
 
-/** Figures and the process's own metrics in Prometheus's text format. */
+/** Renders the cache's metrics and the process metrics in the Prometheus text format. */
 export class Exposition {
   readonly #registry = new Registry();
-  readonly #known = new Set<Metric>();
+  readonly #registered = new Set<Metric>();
 
   constructor() {
-    const before = process.cpuUsage();
+    const initial = process.cpuUsage();
     collectDefaultMetrics({ register: this.#registry });
-    // Bun answers most of these with zeros: they would look like measurements.
+    // Bun reports zeros for most of these, which would look like measurements.
     for (const { name } of this.#registry.getMetricsAsArray()) {
       if (name.startsWith("nodejs_")) this.#registry.removeSingleMetric(name);
     }
-    // The library counts from when it is asked to, and the process has worked before.
-    this.#add("process_cpu_user_seconds_total", before.user);
-    this.#add("process_cpu_system_seconds_total", before.system);
-    this.#add("process_cpu_seconds_total", before.user + before.system);
+    // prom-client counts CPU time from now on. This adds the time that the process has already used.
+    this.#add("process_cpu_user_seconds_total", initial.user);
+    this.#add("process_cpu_system_seconds_total", initial.system);
+    this.#add("process_cpu_seconds_total", initial.user + initial.system);
   }
 
-  render(figures: readonly Metric[]): Promise<string> {
-    for (const figure of figures) {
-      if (this.#known.has(figure)) continue;
-      this.#known.add(figure);
-      this.#registry.registerMetric(metricOf(figure));
+  /** Metrics that are new since the previous call are registered first. */
+  render(metrics: readonly Metric[]): Promise<string> {
+    for (const metric of metrics) {
+      if (this.#registered.has(metric)) continue;
+      this.#registered.add(metric);
+      this.#registry.registerMetric(toPrometheusMetric(metric));
     }
     return this.#registry.metrics();
   }
@@ -42,7 +43,7 @@ export class Exposition {
   }
 }
 
-function metricOf({ kind, name, help, labelNames, read }: Metric): Counter | Gauge {
+function toPrometheusMetric({ kind, name, help, labelNames, read }: Metric): Counter | Gauge {
   const labelled = (labels: readonly string[]): Record<string, string> =>
     Object.fromEntries(labelNames.map((label, at) => [label, labels[at] ?? ""]));
   const shared = { name, help, labelNames, registers: [] };

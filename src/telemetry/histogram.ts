@@ -1,56 +1,56 @@
-/** What is observed for one value of the label. */
+/** The observations for one value of the label. */
 interface Series {
-  /** By bucket: how many were above the bound before and not above its own; the last has no bound. */
+  /** Observations per bucket, not cumulative. The last bucket has no upper bound. */
   readonly counts: number[];
   sum: number;
 }
 
 /**
- * How observed values are spread over buckets, for each value of one label. Observing is a look-up
- * and an addition; what has to be added up is added up when somebody reads.
+ * A Prometheus histogram with one label. `observe` costs a map look-up and an addition, since hot paths
+ * call it; `text` computes the cumulative counts.
  */
 export class Histogram {
-  readonly #named: { readonly name: string; readonly help: string; readonly label: string };
+  readonly #metric: { readonly name: string; readonly help: string; readonly label: string };
   readonly #bounds: readonly number[];
   readonly #series = new Map<string, Series>();
 
   /**
-   * @param named what Prometheus calls it
-   * @param bounds in rising order
+   * @param metric the metric's name, help text and label name
+   * @param bounds the upper bounds of the buckets, in ascending order, without infinity
    */
   constructor(
-    named: { readonly name: string; readonly help: string; readonly label: string },
+    metric: { readonly name: string; readonly help: string; readonly label: string },
     bounds: readonly number[],
   ) {
-    this.#named = named;
+    this.#metric = metric;
     this.#bounds = bounds;
   }
 
-  /** @param label one of few, and none that has to be escaped */
-  observe(label: string, value: number): void {
-    let series = this.#series.get(label);
+  /** @param labelValue one of a small set, without characters that the text format escapes */
+  observe(labelValue: string, value: number): void {
+    let series = this.#series.get(labelValue);
     if (!series) {
       series = { counts: Array.from({ length: this.#bounds.length + 1 }, () => 0), sum: 0 };
-      this.#series.set(label, series);
+      this.#series.set(labelValue, series);
     }
-    let at = 0;
-    while (value > (this.#bounds[at] ?? Infinity)) at += 1;
-    series.counts[at] = (series.counts[at] ?? 0) + 1;
+    let bucket = 0;
+    while (value > (this.#bounds[bucket] ?? Infinity)) bucket += 1;
+    series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
     series.sum += value;
   }
 
-  /** As a histogram in Prometheus's text format. */
+  /** The histogram in the Prometheus text format. */
   text(): string {
-    const { name, help, label } = this.#named;
+    const { name, help, label } = this.#metric;
     const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
     for (const [value, { counts, sum }] of this.#series) {
-      const by = `${label}="${value}"`;
+      const labels = `${label}="${value}"`;
       let total = 0;
-      for (const [at, count] of counts.entries()) {
+      for (const [bucket, count] of counts.entries()) {
         total += count;
-        lines.push(`${name}_bucket{le="${this.#bounds[at] ?? "+Inf"}",${by}} ${total}`);
+        lines.push(`${name}_bucket{le="${this.#bounds[bucket] ?? "+Inf"}",${labels}} ${total}`);
       }
-      lines.push(`${name}_sum{${by}} ${sum}`, `${name}_count{${by}} ${total}`);
+      lines.push(`${name}_sum{${labels}} ${sum}`, `${name}_count{${labels}} ${total}`);
     }
     return `${lines.join("\n")}\n`;
   }

@@ -14,7 +14,7 @@ function logged(write: (log: Log) => void): Record<string, unknown> {
   return value;
 }
 
-test("JSON: one line, a level by name, a time to sort by", () => {
+test("a JSON line has the level as a name and an ISO 8601 time", () => {
   const entry = logged((log) => log.info({ upstream: "docker.io", status: 200 }, "request"));
   expect(entry).toEqual({
     level: "info",
@@ -25,11 +25,11 @@ test("JSON: one line, a level by name, a time to sort by", () => {
   });
 });
 
-test("levels below the wanted one cost nothing and write nothing", () => {
+test("lines below the configured level are not written", () => {
   expect(lines({ format: "json", level: "warn" }, (log) => log.info("no"))).toEqual([]);
 });
 
-test("a line break in what a client sent does not make a line", () => {
+test("a line break in a field or message does not start a new line", () => {
   const written = lines({ format: "json", level: "info" }, (log) =>
     log.info({ path: 'a\n{"level":"fatal"}' }, "b\r\nc"),
   );
@@ -37,7 +37,7 @@ test("a line break in what a client sent does not make a line", () => {
   expect(written[0]?.trimEnd()).not.toMatch(/[\r\n]/);
 });
 
-test("an error with its causes", () => {
+test("an error is logged with its causes", () => {
   const cause = new Error("inner");
   const error = Object.assign(new TypeError("outer", { cause }), { code: "EX" });
   expect(logged((log) => log.error({ err: error }, "it failed"))["err"]).toMatchObject({
@@ -49,13 +49,13 @@ test("an error with its causes", () => {
   });
 });
 
-test("an error that is its own cause ends", () => {
+test("logging an error that is its own cause terminates", () => {
   const error = new Error("round");
   error.cause = error;
   expect(logged((log) => log.error({ err: error }, "it failed"))["msg"]).toBe("it failed");
 });
 
-test.each(["json", "text"] as const)("no secret gets into %s", (format) => {
+test.each(["json", "text"] as const)("secrets are redacted in %s lines", (format) => {
   const secret = "s3cret-0123";
   const written = lines({ format, level: "info" }, (log) => {
     log.info({ password: secret, headers: { authorization: secret } }, "fields");
@@ -69,14 +69,14 @@ test.each(["json", "text"] as const)("no secret gets into %s", (format) => {
   expect(written.join("")).not.toContain(secret);
 });
 
-/** Text lines without their clock. */
+/** Text lines without their time. */
 function textOf(write: (log: Log) => void, colours = false): string {
   return lines({ format: "text", level: "debug", colours }, write)
     .join("")
     .replaceAll(/^\d\d:\d\d:\d\d\.\d{3} /gm, "");
 }
 
-test("text: short lines", () => {
+test("text lines have level, message and key=value fields", () => {
   const text = textOf((log) => {
     log.info(
       { method: "GET", path: "/v2/", status: 200, note: "a b", list: [1], none: null },
@@ -93,12 +93,12 @@ DEBUG${" "}
   );
 });
 
-test("text: the stack of what is an error", () => {
+test("a text line of level error is followed by the stack trace", () => {
   const text = textOf((log) => log.error({ err: new Error("broken") }, "it failed"));
   expect(text).toMatch(/^ERROR it failed: broken\n {4}at .*log\.test\.ts/);
 });
 
-test("text: what could steer a terminal is shown instead", () => {
+test("control characters are escaped in text lines", () => {
   const text = textOf((log) => log.info({ path: "\u001b[2J\u009b1m\u202e", "a\nb": 1 }, "c\u0007"));
   expect(text).toBe(
     'INFO  c\\u0007 path="\\u001b[2J\\u009b1m\\u202e" a\\u000ab=1\n'
@@ -107,7 +107,7 @@ test("text: what could steer a terminal is shown instead", () => {
   );
 });
 
-test("colours where they are wanted", () => {
+test("text lines have colours if they are enabled", () => {
   expect(textOf((log) => log.warn("x"), true)).toContain("\u001b[33mWARN \u001b[0m x");
 });
 
@@ -117,7 +117,7 @@ const endings: [how: string, ending: string, code: number][] = [
   ["ends", "", 0],
 ];
 
-test.each(endings)("what is buffered is written when the process %s", async (_, ending, code) => {
+test.each(endings)("buffered lines are written when the process %s", async (_, ending, code) => {
   const script = `
     import { createLog } from ${JSON.stringify(`${import.meta.dir}/log.ts`)};
     const log = createLog({ format: "json", level: "info" });
@@ -134,7 +134,7 @@ test.each(endings)("what is buffered is written when the process %s", async (_, 
   );
 });
 
-test("text can be flushed as well", () => {
+test("a log with a custom stream can be flushed", () => {
   const log = createLog({ format: "text", level: "info", stream: { write: () => {} } });
   expect(() => log.flush()).not.toThrow();
 });

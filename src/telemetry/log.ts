@@ -1,38 +1,39 @@
 import { type DestinationStream, type Logger, pino } from "pino";
-import { Output } from "./buffered-output.ts";
+import { BufferedOutput } from "./buffered-output.ts";
 import { redactLine } from "./redact.ts";
 import { formatTextLine } from "./text-format.ts";
 
 export interface Log extends Logger {
-  /** Takes a line of JSON that needs nothing more: one of `RequestLines`, freed of secrets there. */
+  /** Writes a formatted, already redacted JSON line, such as those of `RequestLines`. */
   readonly line: (line: string) => void;
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
 export interface LogOptions {
-  /** `json`: an object per line, for machines; `text`: for a person at a terminal. */
+  /** `json`: one JSON object per line; `text`: readable lines for a terminal. */
   readonly format: "json" | "text";
   readonly level: LogLevel | (string & {});
-  /** Where lines go, one call each; standard output unless given. */
+  /** Receives one line per call. Default: standard output. */
   readonly stream?: DestinationStream;
-  /** Colours in text; on a terminal that wants them unless given. */
+  /** Whether text lines have colours. Default: on a terminal, unless `NO_COLOR` is set. */
   readonly colours?: boolean;
 }
 
-/** Characters of JSON that are collected before they are written; a person sees each line at once. */
-const BUFFERED = 64 * 1024;
+/** Number of buffered characters that triggers a write, for JSON. Text lines are written immediately. */
+const JSON_BUFFER_LENGTH = 64 * 1024;
 
-/** Causes and parts of an error that are logged, counted in steps down from it. */
+/** How many nested causes of an error are logged. */
 const MAX_CAUSES = 5;
 
 /**
- * A log. It writes without making the caller wait, flushes what is left when the process exits, and
- * keeps secrets, credentials and query strings out, be it in fields, messages or stacks.
+ * Creates a log. It never blocks the caller, flushes its buffer when the process exits, and redacts
+ * secrets, credentials and query strings in fields, messages and stack traces.
  */
 export function createLog(options: LogOptions): Log {
-  const { format, level, colours = wantsColours() } = options;
-  const output = options.stream ?? new Output({ minLength: format === "json" ? BUFFERED : 0 });
+  const { format, level, colours = supportsColours() } = options;
+  const output =
+    options.stream ?? new BufferedOutput({ minLength: format === "json" ? JSON_BUFFER_LENGTH : 0 });
   const stream = format === "json" ? output : asText(output, colours);
   const logger = pino(
     {
@@ -48,8 +49,8 @@ export function createLog(options: LogOptions): Log {
   return Object.assign(logger, { line: (line: string) => stream.write(line) });
 }
 
-/** https://no-color.org */
-function wantsColours(): boolean {
+/** Follows https://no-color.org. */
+function supportsColours(): boolean {
   return process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 }
 
@@ -60,12 +61,12 @@ function asText(stream: DestinationStream, hasColours: boolean): DestinationStre
 function describeError(error: unknown, depth: number): unknown {
   if (!(error instanceof Error)) return error;
   const code = "code" in error && typeof error.code === "string" ? { code: error.code } : {};
-  const inner = depth < MAX_CAUSES && error.cause !== undefined;
+  const hasCause = depth < MAX_CAUSES && error.cause !== undefined;
   return {
     type: error.name,
     message: error.message,
     ...code,
     stack: error.stack,
-    ...(inner ? { cause: describeError(error.cause, depth + 1) } : {}),
+    ...(hasCause ? { cause: describeError(error.cause, depth + 1) } : {}),
   };
 }

@@ -6,74 +6,79 @@ import {
   RequestCounters,
 } from "./request-counters.ts";
 import { Histogram } from "./histogram.ts";
-import { type Counted, Counters } from "./counters.ts";
+import { type CounterValue, Counters } from "./counters.ts";
 
-/** A request of ours to an upstream: each redirect and retry is one. */
+/** A request from the cache to an upstream. Each redirect and each retry is a request of its own. */
 export interface UpstreamSample {
   readonly upstream: string;
   readonly kind: Exclude<RequestedKind, "catalog"> | "token";
-  /** `failed` where there was no answer, `aborted` where nobody wanted it any more. */
+  /** The HTTP status; `failed` if there was no response, `aborted` if the cache cancelled the request. */
   readonly status: number | "failed" | "aborted";
 }
 
-/** What an upstream's requests came to since the start. */
+/** The traffic of one upstream since the process started. */
 export interface Traffic {
-  readonly answers: ReadonlyMap<CacheResult, number>;
-  /** Bytes of bodies sent to clients, and received from the upstream. */
-  readonly sent: number;
-  readonly fetched: number;
+  /** Responses to clients by cache result. */
+  readonly responses: ReadonlyMap<CacheResult, number>;
+  /** Bytes of response bodies sent to clients. */
+  readonly sentBytes: number;
+  /** Bytes of response bodies received from the upstream. */
+  readonly fetchedBytes: number;
 }
 
-/** In seconds: a hit takes a millisecond, a large layer minutes. */
+/** Histogram buckets in seconds: a cache hit takes about a millisecond, a large layer minutes. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300];
 
-/** What monitoring reads. */
+/** The metrics that Prometheus scrapes at `/metrics`. */
 export class Metrics {
-  readonly #figures: Metric[] = [];
+  readonly #registered: Metric[] = [];
   #exposition: Promise<Exposition> | undefined;
 
   readonly #requests = new RequestCounters();
   readonly #upstreamRequests = this.#counter(
     "entrepot_upstream_requests_total",
-    "Requests sent to upstreams, redirects and retries included.",
+    "Requests sent to upstreams, including redirects and retries.",
     ["upstream", "kind", "status"],
   );
   readonly #upstreamBytes = this.#counter(
     "entrepot_upstream_bytes_total",
-    "Bytes of bodies received from upstreams.",
+    "Bytes of response bodies received from upstreams.",
     ["upstream"],
   );
   readonly #tokenRequests = this.#counter(
     "entrepot_token_requests_total",
-    "Requests to the token endpoints of upstreams.",
+    "Requests sent to the token endpoints of upstreams.",
     ["upstream"],
   );
-  readonly #fills = this.#counter("entrepot_fills_total", "Downloads of content that ended.", [
-    "upstream",
-    "result",
-  ]);
-  readonly #evicted = this.#counter("entrepot_removed_total", "Contents that were removed.", [
-    "why",
-  ]);
-  readonly #evictedBytes = this.#counter(
-    "entrepot_removed_bytes_total",
-    "Bytes of contents that were removed.",
-    ["why"],
+  readonly #fills = this.#counter(
+    "entrepot_fills_total",
+    "Blob downloads from upstreams that ended, by result.",
+    ["upstream", "result"],
   );
-  readonly #scrubbed = this.#counter(
-    "entrepot_scrub_bytes_total",
-    "Stored bytes that were read again and verified in the background.",
+  readonly #removedBlobs = this.#counter(
+    "entrepot_removed_blobs_total",
+    "Stored blobs that were removed, by reason.",
+    ["reason"],
+  );
+  readonly #removedBytes = this.#counter(
+    "entrepot_removed_bytes_total",
+    "Bytes of stored blobs that were removed, by reason.",
+    ["reason"],
+  );
+  readonly #scrubbedBytes = this.#counter(
+    "entrepot_scrubbed_bytes_total",
+    "Stored bytes that the background scrub read and verified.",
     [],
   );
   readonly #unstored = this.#counter(
-    "entrepot_unstored_total",
-    "Contents that were passed on without being stored.",
+    "entrepot_unstored_responses_total",
+    "Manifests and blobs that were served but could not be stored.",
     ["kind"],
   );
-  readonly #seconds = new Histogram(
+  readonly #requestDurations = new Histogram(
     {
-      name: "entrepot_request_seconds",
-      help: "From a request's arrival to the end of its body.",
+      name: "entrepot_request_duration_seconds",
+      help: "Time from the arrival of a request to the end of its response body.",
       label: "kind",
     },
     BUCKETS,
@@ -81,29 +86,29 @@ export class Metrics {
 
   constructor() {
     const requests = this.#requests;
-    this.#counted(
+    this.#registerCounter(
       "entrepot_requests_total",
-      "Requests answered on node-facing ports.",
+      "Requests completed on node-facing ports.",
       ["upstream", "kind", "method", "status"],
       () => requests.counts(),
     );
-    this.#counted(
-      "entrepot_request_bytes_total",
-      "Bytes of bodies sent to clients.",
+    this.#registerCounter(
+      "entrepot_response_bytes_total",
+      "Bytes of response bodies sent to clients.",
       ["upstream"],
       () => requests.bytes(),
     );
-    this.#counted(
-      "entrepot_cache_total",
-      "How requests were answered.",
+    this.#registerCounter(
+      "entrepot_cache_requests_total",
+      "Requests by cache result: hit, miss, stale, collapsed, revalidated or bypass.",
       ["upstream", "kind", "result"],
       () => requests.results(),
     );
   }
 
-  request(fact: RequestSample): void {
-    this.#requests.add(fact);
-    this.#seconds.observe(fact.kind, fact.seconds);
+  request(sample: RequestSample): void {
+    this.#requests.add(sample);
+    this.#requestDurations.observe(sample.kind, sample.seconds);
   }
 
   upstreamRequest({ upstream, kind, status }: UpstreamSample): void {
@@ -115,66 +120,66 @@ export class Metrics {
     this.#upstreamBytes.add([upstream], bytes);
   }
 
-  /** A download that ended, and how. */
+  /** Counts a download that ended. `result` is `stored` or the kind of the fault. */
   fill(upstream: string, result: string): void {
     this.#fills.add([upstream, result]);
   }
 
-  /** A content that is no longer stored. */
-  removed(why: string, bytes: number): void {
-    this.#evicted.add([why]);
-    this.#evictedBytes.add([why], bytes);
+  /** Counts a blob that was removed from the store. */
+  removed(reason: string, bytes: number): void {
+    this.#removedBlobs.add([reason]);
+    this.#removedBytes.add([reason], bytes);
   }
 
   scrubbed(bytes: number): void {
-    this.#scrubbed.add([], bytes);
+    this.#scrubbedBytes.add([], bytes);
   }
 
-  /** Something was served that could not be stored. */
+  /** Counts an object that was served but could not be stored. */
   unstored(kind: "manifest" | "blob"): void {
     this.#unstored.add([kind]);
   }
 
-  /** A number that is asked for whenever somebody reads the metrics. */
+  /** Registers a gauge that is read at each scrape. */
   gauge(name: string, help: string, read: () => number): void {
     this.gauges(name, help, [], () => [{ labels: [], value: read() }]);
   }
 
-  /** Numbers by labels that are asked for whenever somebody reads the metrics. */
+  /** Registers a gauge with labels that is read at each scrape. */
   gauges(
     name: string,
     help: string,
     labelNames: readonly string[],
     read: () => Iterable<{ readonly labels: readonly string[]; readonly value: number }>,
   ): void {
-    this.#figures.push({ kind: "gauge", name, help, labelNames, read });
+    this.#registered.push({ kind: "gauge", name, help, labelNames, read });
   }
 
   traffic(upstream: string): Traffic {
     const fetched = [...this.#upstreamBytes].find(({ labels }) => labels[0] === upstream);
-    return { ...this.#requests.of(upstream), fetched: fetched?.value ?? 0 };
+    return { ...this.#requests.totalsOf(upstream), fetchedBytes: fetched?.value ?? 0 };
   }
 
-  /** The text form that Prometheus reads. */
+  /** Renders all metrics in the Prometheus text format. */
   async render(): Promise<string> {
-    // A start waits for no library that is needed once somebody reads, if ever.
+    // Loads prom-client at the first scrape: it would slow down the start.
     this.#exposition ??= import("./exposition.ts").then((module) => new module.Exposition());
     const exposition = await this.#exposition;
-    return `${await exposition.render(this.#figures)}\n${this.#seconds.text()}`;
+    return `${await exposition.render(this.#registered)}\n${this.#requestDurations.text()}`;
   }
 
   #counter(name: string, help: string, labelNames: readonly string[]): Counters {
-    const tally = new Counters();
-    this.#counted(name, help, labelNames, () => tally);
-    return tally;
+    const counters = new Counters();
+    this.#registerCounter(name, help, labelNames, () => counters);
+    return counters;
   }
 
-  #counted(
+  #registerCounter(
     name: string,
     help: string,
     labelNames: readonly string[],
-    read: () => Iterable<Counted>,
+    read: () => Iterable<CounterValue>,
   ): void {
-    this.#figures.push({ kind: "counter", name, help, labelNames, read });
+    this.#registered.push({ kind: "counter", name, help, labelNames, read });
   }
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { redactLine, redactUrl } from "./redact.ts";
 
-const urls: [url: string, shown: string][] = [
+const urls: [url: string, redacted: string][] = [
   ["https://ghcr.io/v2/", "https://ghcr.io/v2/"],
   ["/v2/x/manifests/latest?ns=docker.io", "/v2/x/manifests/latest?ns=docker.io"],
   ["/v2/x/tags/list?n=5&last=v1&key=s3cret", "/v2/x/tags/list?n=5&last=v1&[redacted]"],
@@ -16,11 +16,11 @@ const urls: [url: string, shown: string][] = [
   ["", ""],
 ];
 
-test.each(urls)("the URL %p", (url, shown) => {
-  expect(redactUrl(url)).toBe(shown);
+test.each(urls)("the URL %p is redacted to %p", (url, redacted) => {
+  expect(redactUrl(url)).toBe(redacted);
 });
 
-const lines: [line: string, shown: string][] = [
+const lines: [line: string, redacted: string][] = [
   ['{"msg":"nothing to hide"}', '{"msg":"nothing to hide"}'],
   [
     '{"msg":"GET https://a:s3cret@h.test/x?sig=s3cret failed"}',
@@ -45,12 +45,12 @@ const lines: [line: string, shown: string][] = [
   ['{"tokenRequests":3,"password":null}', '{"tokenRequests":3,"password":null}'],
 ];
 
-test.each(lines)("the line %p", (line, shown) => {
-  expect(redactLine(line)).toBe(shown);
-  expect(() => JSON.parse(shown)).not.toThrow();
+test.each(lines)("the line %p is redacted to %p", (line, redacted) => {
+  expect(redactLine(line)).toBe(redacted);
+  expect(() => JSON.parse(redacted)).not.toThrow();
 });
 
-test("whatever a client sends, a line stays JSON, and a long one is done as well", () => {
+test("a redacted line is valid JSON for any input, and long lines take linear time", () => {
   const target = fc.stringMatching(/^\/v2\/[?&=a-z"\\:/@# ]{0,60}$/);
   fc.assert(
     fc.property(target, fc.string(), (path, token) => {
@@ -58,7 +58,7 @@ test("whatever a client sends, a line stays JSON, and a long one is done as well
       expect(JSON.parse(line)).toHaveProperty("token", "[redacted]");
     }),
   );
-  // Patterns that go back over what they have read would take minutes for these.
+  // Expressions with excessive backtracking would take minutes for these.
   for (const part of ["a://", "?", "bearer ", '"token":"', "a.b-"]) {
     const line = redactLine(JSON.stringify({ path: part.repeat(20_000), msg: "?" }));
     expect(JSON.parse(line)).toHaveProperty("path");

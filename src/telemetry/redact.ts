@@ -1,41 +1,47 @@
-const HIDDEN = "[redacted]";
+const REDACTED = "[redacted]";
 
-/** Query parameters of the registry's own API, which are no secrets and tell what was asked. */
-const KNOWN_PARAMETER = /^(?:ns|n|last|artifactType|service|scope)=[\w.:/%+,-]{0,256}$/;
+/**
+ * Query parameters of the registry API and of token endpoints that are not secret and help to read
+ * the log.
+ */
+const PUBLIC_PARAMETER = /^(?:ns|n|last|artifactType|service|scope)=[\w.:/%+,-]{0,256}$/;
 
-/** An address or request target without credentials, fragment, and parameters that could be secrets. */
+/**
+ * Removes user information, the fragment and possibly secret query parameters from a URL or request
+ * target.
+ */
 export function redactUrl(url: string | URL): string {
   const text = String(url).replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, "$1");
   const [target = "", ...rest] = text.split("#", 1)[0]?.split("?") ?? [];
   if (rest.length === 0) return target;
   const parameters = rest.join("?").split("&");
-  const shown = parameters.filter((parameter) => KNOWN_PARAMETER.test(parameter));
-  if (shown.length < parameters.length) shown.push(HIDDEN);
+  const shown = parameters.filter((parameter) => PUBLIC_PARAMETER.test(parameter));
+  if (shown.length < parameters.length) shown.push(REDACTED);
   return `${target}?${shown.join("&")}`;
 }
 
-/** All that the expressions below need; most lines have none of it, and are done. */
+/** A fast pre-check: the expressions below can only match a line that matches this. */
 const SUSPICIOUS = /\?|:\/\/|password|secret|token|authorization|cookie|bearer|basic/i;
 
 const SECRET_FIELD =
   /"((?:proxy-)?authorization|\w*password|\w*secret|(?:\w+[_-])?token|(?:set-)?cookie)":(?:"(?:[^"\\]|\\.)*"|\d+)/gi;
-// A URL ends where a quote or an escape of the JSON around it begins.
-const URL_INSIDE = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>\\]+/gi;
-const TARGET_INSIDE = /(?<=")\/[^\s"\\?]*\?[^\s"\\]*(?=")/g;
-const CREDENTIAL_INSIDE = /\b(bearer|basic) +(?=\S*[\d=])[\w.~+/=-]{8,}/gi;
+// A URL ends at a quote or escape of the surrounding JSON.
+const EMBEDDED_URL = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>\\]+/gi;
+const EMBEDDED_TARGET = /(?<=")\/[^\s"\\?]*\?[^\s"\\]*(?=")/g;
+const EMBEDDED_CREDENTIAL = /\b(bearer|basic) +(?=\S*[\d=])[\w.~+/=-]{8,}/gi;
 
 /**
- * A log's line without secrets, wherever in it they are: in fields that are named so, at any depth,
- * and in the URLs and credentials that messages and stacks of errors carry.
+ * Redacts secrets in a JSON log line: the values of fields with secret names, at any depth, and URLs and
+ * credentials inside messages and stack traces.
  *
- * It works on the finished JSON, since that is the one place that every field, binding and message
- * passes; each replacement leaves valid JSON.
+ * It works on the serialized JSON because every field, binding and message passes through it. Each
+ * replacement leaves valid JSON.
  */
 export function redactLine(json: string): string {
   if (!SUSPICIOUS.test(json)) return json;
   return json
-    .replaceAll(SECRET_FIELD, `"$1":"${HIDDEN}"`)
-    .replaceAll(URL_INSIDE, (url) => redactUrl(url))
-    .replaceAll(TARGET_INSIDE, (target) => redactUrl(target))
-    .replaceAll(CREDENTIAL_INSIDE, `$1 ${HIDDEN}`);
+    .replaceAll(SECRET_FIELD, `"$1":"${REDACTED}"`)
+    .replaceAll(EMBEDDED_URL, (url) => redactUrl(url))
+    .replaceAll(EMBEDDED_TARGET, (target) => redactUrl(target))
+    .replaceAll(EMBEDDED_CREDENTIAL, `$1 ${REDACTED}`);
 }

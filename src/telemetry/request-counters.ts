@@ -1,37 +1,41 @@
-import type { Counted } from "./counters.ts";
+import type { CounterValue } from "./counters.ts";
 
 export type RequestedKind = "manifest" | "blob" | "tags" | "referrers" | "catalog" | "other";
 
-/** How the cache came by an answer. */
-export type CacheResult = "hit" | "miss" | "stale" | "join" | "revalidated" | "bypass";
+/**
+ * How the cache produced a response. `collapsed`: the request waited for another client's request for the
+ * same object (RFC 9211 section 2.6).
+ */
+export type CacheResult = "hit" | "miss" | "stale" | "collapsed" | "revalidated" | "bypass";
 
-/** A request that was answered on a node-facing port. */
+/** A completed request on a node-facing port. */
 export interface RequestSample {
-  /** Absent where the request never got as far as an upstream. */
+  /** Absent if the request was rejected before its upstream was known. */
   readonly upstream?: string | undefined;
   readonly kind: RequestedKind;
   readonly method: string;
   readonly status: number;
-  /** Absent where the cache had no part in it. */
+  /** Absent if the response did not involve the cache. */
   readonly result?: CacheResult | undefined;
-  /** Of the body. */
+  /** Bytes of the response body. */
   readonly bytes: number;
+  /** From the arrival of the request to the end of the response body. */
   readonly seconds: number;
 }
 
-/** More combinations than that mean that something unbounded got into a label. */
+/** Limits label cardinality: more combinations mean that a label has unbounded values. */
 const MAX_SERIES = 5000;
 
-/** Label of what is beyond. */
-const OVERFLOW = "other";
+/** Upstream label of requests over the limit. */
+const OVERFLOW_UPSTREAM = "other";
 
-/** Label of a request that has no upstream: a bad path, an unknown namespace. */
+/** Upstream label of requests without an upstream: an invalid path, an unknown namespace. */
 const NO_UPSTREAM = "none";
 
-/** A method is whatever a client sends: only known ones become labels. */
+/** Clients may send any method. Only known ones become label values, to limit cardinality. */
 const METHODS = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
 
-/** Requests that are alike. */
+/** Totals of the requests with the same labels. */
 interface Series {
   readonly upstream: string;
   readonly kind: RequestedKind;
@@ -42,58 +46,61 @@ interface Series {
   bytes: number;
 }
 
-/** All that is counted of a request, with one look-up: every answer comes by here. */
+/** All counters of client requests. Adding a request costs one map look-up, since this is a hot path. */
 export class RequestCounters {
   readonly #series = new Map<string, Series>();
 
-  add(fact: RequestSample): void {
-    const series = this.#seriesOf(fact);
+  add(sample: RequestSample): void {
+    const series = this.#seriesOf(sample);
     series.count += 1;
-    series.bytes += fact.bytes;
+    series.bytes += sample.bytes;
   }
 
-  /** By upstream, kind, method and status. */
-  *counts(): Generator<Counted> {
+  /** Requests by upstream, kind, method and status. */
+  *counts(): Generator<CounterValue> {
     for (const { upstream, kind, method, status, count } of this.#series.values()) {
       yield { labels: [upstream, kind, method, status], value: count };
     }
   }
 
-  /** By upstream. */
-  *bytes(): Generator<Counted> {
+  /** Bytes of response bodies by upstream. */
+  *bytes(): Generator<CounterValue> {
     for (const { upstream, bytes } of this.#series.values()) {
       if (bytes > 0) yield { labels: [upstream], value: bytes };
     }
   }
 
-  /** By upstream, kind and result. */
-  *results(): Generator<Counted> {
+  /** Requests by upstream, kind and cache result. */
+  *results(): Generator<CounterValue> {
     for (const { upstream, kind, result, count } of this.#series.values()) {
       if (result) yield { labels: [upstream, kind, result], value: count };
     }
   }
 
-  /** Of one upstream: answers by how the cache came by them, and bytes that were sent. */
-  of(upstream: string): { answers: Map<CacheResult, number>; sent: number } {
-    const answers = new Map<CacheResult, number>();
-    let sent = 0;
+  /** Totals of one upstream: responses by cache result, and bytes of response bodies. */
+  totalsOf(upstream: string): {
+    responses: Map<CacheResult, number>;
+    sentBytes: number;
+  } {
+    const responses = new Map<CacheResult, number>();
+    let sentBytes = 0;
     for (const series of this.#series.values()) {
       if (series.upstream !== upstream) continue;
-      sent += series.bytes;
+      sentBytes += series.bytes;
       const { result, count } = series;
-      if (result) answers.set(result, (answers.get(result) ?? 0) + count);
+      if (result) responses.set(result, (responses.get(result) ?? 0) + count);
     }
-    return { answers, sent };
+    return { responses, sentBytes };
   }
 
-  #seriesOf(fact: RequestSample, upstream: string = fact.upstream ?? NO_UPSTREAM): Series {
-    const { kind, status, result } = fact;
-    const method = METHODS.has(fact.method) ? fact.method : "other";
+  #seriesOf(sample: RequestSample, upstream: string = sample.upstream ?? NO_UPSTREAM): Series {
+    const { kind, status, result } = sample;
+    const method = METHODS.has(sample.method) ? sample.method : "other";
     const key = `${upstream} ${kind} ${method} ${status} ${result}`;
-    const known = this.#series.get(key);
-    if (known) return known;
-    const isFull = this.#series.size >= MAX_SERIES && upstream !== OVERFLOW;
-    if (isFull) return this.#seriesOf(fact, OVERFLOW);
+    const existing = this.#series.get(key);
+    if (existing) return existing;
+    const isFull = this.#series.size >= MAX_SERIES && upstream !== OVERFLOW_UPSTREAM;
+    if (isFull) return this.#seriesOf(sample, OVERFLOW_UPSTREAM);
     const series = { upstream, kind, method, status: String(status), result, count: 0, bytes: 0 };
     this.#series.set(key, series);
     return series;

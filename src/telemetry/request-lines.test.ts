@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createLog } from "./log.ts";
 import { type RequestLine, RequestLines } from "./request-lines.ts";
 
-/** The line of the log itself, without its time. */
+/** The line that the log writes, without its time. */
 function pinoLine(line: RequestLine): string {
   let written = "";
   const stream = { write: (text: string) => void (written = text) };
@@ -15,7 +15,7 @@ function timeless(line: string): string {
   return line.replace(/"time":"[^"]*"/, '"time":""');
 }
 
-const usual: RequestLine = {
+const template: RequestLine = {
   method: "GET",
   path: "/v2/a/blobs/sha256:1",
   namespace: "ghcr.io",
@@ -28,7 +28,7 @@ const usual: RequestLine = {
   error: undefined,
 };
 
-/** Each is written after those before it, which may be known by then. */
+/** Changes to the template. Later lines may reuse cached fragments of earlier ones. */
 const lines: Partial<RequestLine>[] = [
   {},
   { namespace: undefined, cache: undefined, agent: "" },
@@ -48,21 +48,21 @@ const lines: Partial<RequestLine>[] = [
   {},
 ];
 
-test("a line is what the log itself would write, whatever was written before", () => {
+test("a formatted line equals the line that the log writes, with and without cached fragments", () => {
   const subject = new RequestLines();
   for (const change of [...lines, ...lines]) {
-    const line = { ...usual, ...change };
+    const line = { ...template, ...change };
     expect(timeless(subject.format(Date.now(), line))).toBe(pinoLine(line));
   }
 });
 
-test("more clients and paths than are remembered are written as well", () => {
+test("lines are correct with more clients and paths than the cache holds", () => {
   const subject = new RequestLines();
-  for (let turn = 0; turn < 2; turn += 1) {
-    for (let at = 0; at < 3000; at += 1) {
-      const line = { ...usual, path: `/v2/${at}`, agent: `node/${at}` };
+  for (let round = 0; round < 2; round += 1) {
+    for (let index = 0; index < 3000; index += 1) {
+      const line = { ...template, path: `/v2/${index}`, agent: `node/${index}` };
       const written = subject.format(0, line);
-      expect([written.includes(`"/v2/${at}"`), written.includes(`"node/${at}"`)]).toEqual([
+      expect([written.includes(`"/v2/${index}"`), written.includes(`"node/${index}"`)]).toEqual([
         true,
         true,
       ]);
@@ -70,7 +70,7 @@ test("more clients and paths than are remembered are written as well", () => {
   }
 });
 
-test("the time is that of each line, to the millisecond", () => {
+test("each line has its own time in milliseconds", () => {
   const subject = new RequestLines();
   for (const time of [
     "2026-11-22T05:54:28.007Z",
@@ -78,7 +78,7 @@ test("the time is that of each line, to the millisecond", () => {
     "2026-11-22T05:54:29.000Z",
     "2026-11-22T05:54:28.999Z",
   ]) {
-    expect(subject.format(Date.parse(time), usual)).toStartWith(
+    expect(subject.format(Date.parse(time), template)).toStartWith(
       `{"level":"info","time":"${time}","method":"GET",`,
     );
   }

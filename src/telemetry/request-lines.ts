@@ -1,19 +1,19 @@
 import { redactLine } from "./redact.ts";
 
-/** Beginnings and ends of lines that were written a moment ago, of each as many. */
-const KNOWN = 1024;
+/** The maximum number of cached heads, and of cached tails. */
+const MAX_FRAGMENTS = 1024;
 
-/** Longer values are made ready each time: memory is not for them. */
-const LONGEST = 512;
+/** In characters. Longer fragments are not cached, to limit memory. */
+const MAX_FRAGMENT_LENGTH = 512;
 
-/** What the log tells of a request. A field without a value is left out. */
+/** The fields of a request's log line. Undefined fields are omitted. */
 export interface RequestLine {
   readonly method: string;
   readonly path: string;
   readonly namespace: string | undefined;
   readonly status: number;
   readonly bytes: number;
-  /** From its arrival to its end, in milliseconds; a tenth of one is shown. */
+  /** From the arrival of the request to the end of the response, in milliseconds; logged with one decimal. */
   readonly ms: number;
   readonly cache: string | undefined;
   readonly client: string;
@@ -25,9 +25,8 @@ type Head = Pick<RequestLine, "method" | "path" | "namespace" | "status" | "byte
 type Tail = Pick<RequestLine, "cache" | "client" | "agent">;
 
 /**
- * Lines for what is logged with every answer, in the form that the log itself writes, at a tenth of
- * what it costs there: the same few clients ask for the same few things, and what was quoted and
- * freed of secrets once is taken as it was then.
+ * Formats the log line of each request exactly as the log would, at a tenth of the cost: clients repeat
+ * the same few requests, so quoted and redacted fragments of earlier lines are reused from a cache.
  */
 export class RequestLines {
   readonly #heads = new Map<string, Head & { readonly text: string }>();
@@ -35,36 +34,40 @@ export class RequestLines {
   #second = 0;
   #clock = "";
 
-  /** A line of level `info`. @param now milliseconds of the epoch */
+  /**
+   * Formats a line of level `info`.
+   *
+   * @param now milliseconds since the epoch
+   */
   format(now: number, line: RequestLine): string {
     const tenths = Math.round(line.ms * 10);
-    // Whole numbers are turned into text at a fraction of what others cost.
+    // Formatting integers is much cheaper than formatting fractions.
     const ms = tenths % 10 === 0 ? tenths / 10 : `${Math.floor(tenths / 10)}.${tenths % 10}`;
     const error = line.error === undefined ? "" : field("error", line.error);
     return `{"level":"info","time":"${this.#time(now)}"${this.#head(line)},"ms":${ms}${this.#tail(line)}${error},"msg":"request"}\n`;
   }
 
   #head({ method, path, namespace, status, bytes }: Head): string {
-    const known = this.#heads.get(path);
+    const cached = this.#heads.get(path);
     if (
-      known?.method === method &&
-      known.namespace === namespace &&
-      known.status === status &&
-      known.bytes === bytes
+      cached?.method === method &&
+      cached.namespace === namespace &&
+      cached.status === status &&
+      cached.bytes === bytes
     ) {
-      return known.text;
+      return cached.text;
     }
-    const named = `${field("method", method)}${field("path", path)}`;
-    const text = `${named}${optional("namespace", namespace)},"status":${status},"bytes":${bytes}`;
-    remember(this.#heads, path, { method, path, namespace, status, bytes, text });
+    const start = `${field("method", method)}${field("path", path)}`;
+    const text = `${start}${optionalField("namespace", namespace)},"status":${status},"bytes":${bytes}`;
+    addToCache(this.#heads, path, { method, path, namespace, status, bytes, text });
     return text;
   }
 
   #tail({ cache, client, agent }: Tail): string {
-    const known = this.#tails.get(agent);
-    if (known?.client === client && known.cache === cache) return known.text;
-    const text = `${optional("cache", cache)}${field("client", client)}${field("agent", agent)}`;
-    remember(this.#tails, agent, { cache, client, agent, text });
+    const cached = this.#tails.get(agent);
+    if (cached?.client === client && cached.cache === cache) return cached.text;
+    const text = `${optionalField("cache", cache)}${field("client", client)}${field("agent", agent)}`;
+    addToCache(this.#tails, agent, { cache, client, agent, text });
     return text;
   }
 
@@ -78,22 +81,22 @@ export class RequestLines {
   }
 }
 
-function remember<Part extends { readonly text: string }>(
-  parts: Map<string, Part>,
+function addToCache<Fragment extends { readonly text: string }>(
+  fragments: Map<string, Fragment>,
   key: string,
-  part: Part,
+  fragment: Fragment,
 ): void {
-  if (part.text.length > LONGEST) return;
-  // Now and then all of them: what is asked for often is known again at once.
-  if (parts.size >= KNOWN) parts.clear();
-  parts.set(key, part);
+  if (fragment.text.length > MAX_FRAGMENT_LENGTH) return;
+  // Clearing everything is cheap: fragments of frequent requests return immediately.
+  if (fragments.size >= MAX_FRAGMENTS) fragments.clear();
+  fragments.set(key, fragment);
 }
 
-function optional(name: string, value: string | undefined): string {
+function optionalField(name: string, value: string | undefined): string {
   return value === undefined ? "" : field(name, value);
 }
 
-/** `,"name":"value"` without secrets: each field by itself is what a whole line's would be. */
+/** Formats `,"name":"value"`, redacted. Redacting each field gives the same text as redacting the line. */
 function field(name: string, value: string): string {
   return redactLine(`,"${name}":${JSON.stringify(value)}`);
 }

@@ -1,4 +1,4 @@
-/** Log lines for a person at a terminal, made of the JSON ones. */
+/** Converts JSON log lines to readable lines for a terminal. */
 
 const COLOURS: Readonly<Record<string, number>> = {
   debug: 90,
@@ -9,10 +9,10 @@ const COLOURS: Readonly<Record<string, number>> = {
 };
 const GREY = 90;
 
-/** What no terminal should be sent: control characters, and those that reverse the direction of text. */
+/** Characters that could control a terminal: control characters and bidirectional formatting characters. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** `12:34:56.789 WARN  message  key=value`, and below it the stack of an error. */
+/** Formats `12:34:56.789 WARN  message key=value`, followed by the stack trace of an error. */
 export function formatTextLine(json: string, hasColours: boolean): string {
   const { level, time, msg, err, ...fields } = readFields(json);
   const paint = (text: string, colour: number | undefined) =>
@@ -21,17 +21,17 @@ export function formatTextLine(json: string, hasColours: boolean): string {
   const name = typeof level === "string" ? level : "info";
   const clock = typeof time === "string" ? paint(localTime(time), GREY) : "";
   const parts = [clock, paint(name.toUpperCase().padEnd(5), COLOURS[name])];
-  const failure = isFields(err) ? err : undefined;
+  const error = isFields(err) ? err : undefined;
   parts.push(
-    escape([msg, failure?.["message"]].filter((text) => typeof text === "string").join(": ")),
+    escape([msg, error?.["message"]].filter((text) => typeof text === "string").join(": ")),
   );
   for (const [key, value] of Object.entries(fields)) {
     parts.push(`${paint(`${escape(key)}=`, GREY)}${formatValue(value)}`);
   }
-  const stack = name === "error" || name === "fatal" ? failure?.["stack"] : undefined;
+  const stack = name === "error" || name === "fatal" ? error?.["stack"] : undefined;
   const frames = typeof stack === "string" ? stack.split("\n").slice(1) : [];
-  const below = frames.map((frame) => paint(`    ${escape(frame.trim())}`, GREY));
-  return `${[parts.filter(Boolean).join(" "), ...below].join("\n")}\n`;
+  const stackLines = frames.map((frame) => paint(`    ${escape(frame.trim())}`, GREY));
+  return `${[parts.filter(Boolean).join(" "), ...stackLines].join("\n")}\n`;
 }
 
 function readFields(json: string): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
+import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { Tag } from "../../oci/names.ts";
 import { EventLoopYielder } from "../../store/event-loop-yielder.ts";
 import type { BlobUse, MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
@@ -53,11 +53,11 @@ export class Images {
    * Images that a pattern means, or all. While it works it remembers a number for each content that
    * is here, about 100 bytes each.
    */
-  async list(pattern?: Pattern): Promise<CachedImage[]> {
+  async list(pattern?: ImagePattern): Promise<CachedImage[]> {
     const uses = await this.uses();
     const pins = (await this.#metadata.pins.list()).map((pin) => ({
       text: pin.pattern,
-      pattern: parsePattern(pin.pattern),
+      pattern: parseImagePattern(pin.pattern),
     }));
     const images: CachedImage[] = [];
     for await (const named of this.named()) {

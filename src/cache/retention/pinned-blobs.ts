@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
+import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { allTags } from "./all-tags.ts";
@@ -47,8 +47,8 @@ export class PinnedBlobs {
   async contentOf(pins: readonly Pin[]): Promise<PinnedSet> {
     const sizes = new Map<Digest, number>();
     const images = new Map(pins.map((pin) => [pin.pattern, 0]));
-    const patterns = pins.flatMap((pin): { pin: Pin; pattern: Pattern }[] => {
-      const pattern = parsePattern(pin.pattern);
+    const patterns = pins.flatMap((pin): { pin: Pin; pattern: ImagePattern }[] => {
+      const pattern = parseImagePattern(pin.pattern);
       return pattern ? [{ pin, pattern }] : [];
     });
     const take = async ({ platforms, pattern }: Pin, digest: Digest): Promise<void> => {

@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
+import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import type { BlobUse, MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
 import type { Evictor } from "./evictor.ts";
@@ -32,7 +32,7 @@ export interface PurgeOptions {
 /** Forgets the images that a pattern means, as `Steward.purge` says. */
 export async function purgeImages(
   store: PurgeOptions,
-  pattern: Pattern,
+  pattern: ImagePattern,
   dryRun: boolean,
 ): Promise<Purged> {
   const { metadata, sidecars, evictor, trees, inUse, pinned } = store;
@@ -54,7 +54,7 @@ export async function purgeImages(
       continue;
     }
     const name = `${upstream}/${repository}${tag === undefined ? `@${digest}` : `:${tag}`}`;
-    const pin = pins.find((one) => parsePattern(one.pattern)?.matches(image));
+    const pin = pins.find((one) => parseImagePattern(one.pattern)?.matches(image));
     if (pin) {
       const hint = `entrepot unpin '${pin.pattern}'`;
       throw new RefusedError("pinned", `${name} is pinned by ${pin.pattern}: ${hint} first`);

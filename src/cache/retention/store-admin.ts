@@ -1,6 +1,6 @@
 import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { type Pattern, parsePattern } from "../../oci/image-pattern.ts";
+import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
@@ -224,8 +224,8 @@ function inFull(bytes: number): string {
   return `${formatSize(bytes)} (${bytes} bytes)`;
 }
 
-function patternOf(text: string): Pattern {
-  const pattern = parsePattern(text);
+function patternOf(text: string): ImagePattern {
+  const pattern = parseImagePattern(text);
   if (pattern) return pattern;
   const shown = JSON.stringify(text.slice(0, 100));
   const message = `${shown} is no pattern: write an image's name, such as docker.io/library/nginx:1.29 or ghcr.io/org/*`;

@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { factsOf } from "../../config/upstreams/certificates.ts";
+import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { LoadedSettings } from "../../config/load.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
 import type { Listening } from "./running-cache.ts";
@@ -41,7 +41,7 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
 }
 
 function trustLines(tls: ServerIdentity): string[] {
-  const { names, to, isSelfSigned } = factsOf(tls);
+  const { names, to, isSelfSigned } = certificateInfo(tls);
   const day = to.toISOString().slice(0, 10);
   return [
     isSelfSigned

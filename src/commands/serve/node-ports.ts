@@ -1,6 +1,7 @@
 import type { Upstream } from "../../cache/upstream.ts";
-import { factsOf } from "../../config/upstreams/certificates.ts";
-import type { Address, ServerIdentity } from "../../config/settings.ts";
+import { certificateInfo } from "../../config/upstreams/certificates.ts";
+import type { ServerIdentity } from "../../config/settings.ts";
+import type { Address } from "../../config/parsing/address.ts";
 import { NodePort, type NodePortOptions } from "../../server/listen/node-port.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -29,7 +30,7 @@ export class NodePorts {
     this.#warn(tls);
     const help = "When the certificate that nodes are shown expires, in seconds of the epoch.";
     metrics.gauge("entrepot_certificate_expiry_seconds", help, () =>
-      this.#tls ? factsOf(this.#tls).to.getTime() / 1000 : 0,
+      this.#tls ? certificateInfo(this.#tls).to.getTime() / 1000 : 0,
     );
   }
 
@@ -49,7 +50,7 @@ export class NodePorts {
     try {
       for (const port of this.#all) port.renew(tls);
       this.#tls = tls;
-      const [certificate, expires] = [tls.certificateFile, factsOf(tls).to];
+      const [certificate, expires] = [tls.certificateFile, certificateInfo(tls).to];
       log.info({ certificate, expires }, "certificate renewed");
       this.#warn(tls);
     } catch (err) {
@@ -58,7 +59,7 @@ export class NodePorts {
   }
 
   #warn(tls: ServerIdentity): void {
-    const { from, to } = factsOf(tls);
+    const { from, to } = certificateInfo(tls);
     const [certificate, now] = [tls.certificateFile, Date.now()];
     const { log } = this.#options;
     if (to.getTime() < now) {

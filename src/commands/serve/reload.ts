@@ -1,4 +1,4 @@
-import { changesBetween } from "../../config/settings-diff.ts";
+import { diffSettings } from "../../config/settings-diff.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../../config/load.ts";
 import { type ReadText, readText } from "../../config/parsing/read-text.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
@@ -61,20 +61,20 @@ export class Reload {
       return;
     }
     this.#refusal = "";
-    const { now, restart } = changesBetween(this.#settings, settings);
+    const { immediate, needsRestart } = diffSettings(this.#settings, settings);
     // What needs a restart stays a difference to what runs, and is told at each change.
     const { listen, admin, adminToken, dataDirectory, storage } = this.#settings;
     const { adminToken: _, tls, ...changed } = settings;
     const token = adminToken === undefined ? {} : { adminToken };
     const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
     this.#settings = { ...changed, ...token, ...identity, listen, admin, dataDirectory, storage };
-    if (now.length > 0) {
+    if (immediate.length > 0) {
       this.#isChanged = true;
       this.#apply(this.#settings);
-      log.info({ changes: now }, "configuration changed");
+      log.info({ changes: immediate }, "configuration changed");
     }
-    if (restart.length > 0) {
-      log.warn({ changes: restart }, "configuration changed: this needs a restart");
+    if (needsRestart.length > 0) {
+      log.warn({ changes: needsRestart }, "configuration changed: this needs a restart");
     }
     log.flush();
   }

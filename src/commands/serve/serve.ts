@@ -52,8 +52,8 @@ async function serve(options: ServeOptions): Promise<number> {
     const log = createLog({ format, level: options.logLevel });
     const reload = new Reload({ load: { flags: options, env: process.env }, log });
     const { settings } = reload;
-    for (const line of settings.leftOver ?? []) {
-      process.stderr.write(`entrepot: not carried over: ${line}\n`);
+    for (const line of settings.unsupported ?? []) {
+      process.stderr.write(`entrepot: unsupported setting ignored: ${line}\n`);
     }
     const ending = signalled();
     const running = await runCache(settings, log, (name) => reload.credentials(name));

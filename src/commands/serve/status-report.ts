@@ -93,10 +93,10 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
       : {}),
     ...(retryAfter === undefined ? {} : { limitedUntil: now + retryAfter * 1000 }),
   }));
-  const { answers, sent, fetched } = metrics.traffic(registry.name);
+  const { responses, sentBytes, fetchedBytes } = metrics.traffic(registry.name);
   const count = (...results: CacheResult[]): number =>
-    results.reduce((sum, result) => sum + (answers.get(result) ?? 0), 0);
-  const fromHere = count("hit", "revalidated", "stale", "join");
+    results.reduce((sum, result) => sum + (responses.get(result) ?? 0), 0);
+  const fromHere = count("hit", "revalidated", "stale", "collapsed");
   const countable = fromHere + count("miss");
   return {
     name: registry.name,
@@ -107,9 +107,9 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
       answers: countable + count("bypass"),
       fromHere,
       ...(countable === 0 ? {} : { hitRatio: fromHere / countable }),
-      sentBytes: sent,
-      fetchedBytes: fetched,
-      savedBytes: Math.max(0, sent - fetched),
+      sentBytes,
+      fetchedBytes,
+      savedBytes: Math.max(0, sentBytes - fetchedBytes),
     },
   };
 }

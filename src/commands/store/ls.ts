@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
-import { parsePattern } from "../../oci/image-pattern.ts";
+import { parseImagePattern } from "../../oci/image-pattern.ts";
 import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
 import { ago, table } from "../table.ts";
 
@@ -58,7 +58,7 @@ function ls(pattern: string | undefined, options: Options): Promise<number> {
       print(
         pattern === undefined
           ? "Nothing is cached yet."
-          : `Nothing that is cached is meant by ${parsePattern(pattern)?.text ?? pattern}.`,
+          : `Nothing that is cached is meant by ${parseImagePattern(pattern)?.text ?? pattern}.`,
       );
     } else print(imageTable(images));
     return 0;

@@ -1,4 +1,4 @@
-import type { Address } from "../../config/settings.ts";
+import type { Address } from "../../config/parsing/address.ts";
 import type { AdminApi } from "./admin-api.ts";
 import { rejectReason } from "./admin-guard.ts";
 

@@ -1,5 +1,6 @@
 import type { Upstream } from "../../cache/upstream.ts";
-import type { Address, Identity } from "../../config/settings.ts";
+import type { Identity } from "../../config/settings.ts";
+import type { Address } from "../../config/parsing/address.ts";
 import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
 import type { Namespaces } from "../pull/namespaces.ts";

@@ -1,4 +1,5 @@
-import type { Address, Identity } from "../../config/settings.ts";
+import type { Identity } from "../../config/settings.ts";
+import type { Address } from "../../config/parsing/address.ts";
 import { exchangeSockets, openWithDescriptor } from "./listening-sockets.ts";
 import { IDLE_TIMEOUT, listenForNodes, type NodeListenerOptions } from "./node-listener.ts";
 

@@ -53,7 +53,7 @@ export class Namespaces {
   #get(name: string): Upstream {
     const upstream = this.#find(name);
     if (upstream) return upstream;
-    throw new Fault({ kind: "namespace-unknown", asked: name, served: this.names });
+    throw new Fault({ kind: "namespace-unknown", namespace: name, available: this.names });
   }
 
   #find(name: string): Upstream | undefined {

@@ -36,7 +36,7 @@ export interface RequestRecord {
   /** Absent where the request was refused before it was understood. */
   readonly route?: Route;
   /** How the cache came by the answer. */
-  readonly result?: CacheStatus["result"] | "join";
+  readonly result?: CacheStatus["result"] | "collapsed";
   /** Why it failed, for the operator. */
   readonly error?: string;
   /** An error that no fault describes, with its stack. */
@@ -129,7 +129,7 @@ export class PullApi {
     }
     const record = (): void => {
       const { cacheStatus } = context;
-      const result = cacheStatus?.collapsed ? "join" : cacheStatus?.result;
+      const result = cacheStatus?.collapsed ? "collapsed" : cacheStatus?.result;
       this.#record({
         method: request.method,
         path,
