@@ -58,7 +58,8 @@ test("it is the same answer, and is logged and counted as often as it is given",
   await using at = await started();
   const count = async (): Promise<number> => {
     const metrics = await (await at.cache.getAdmin("/metrics")).text();
-    const line = /^entrepot_cache_total\{upstream="reg.test",kind="blob",result="hit"\} (\d+)$/m;
+    const line =
+      /^entrepot_cache_requests_total\{upstream="reg.test",kind="blob",result="hit"\} (\d+)$/m;
     return Number(line.exec(metrics)?.[1]);
   };
   const path = at.paths[2] ?? "";

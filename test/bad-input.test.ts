@@ -86,7 +86,7 @@ test("a push of any length is refused as a push", async () => {
 
 test("a namespace that is not configured is told which are", async () => {
   const response = await cache.get("/v2/evil.test/a/manifests/1");
-  expect(await response.text()).toContain("Cached are: docker.io, ghcr.io");
+  expect(await response.text()).toContain("Cached registries: docker.io, ghcr.io");
 });
 
 test("nothing of all that reached the upstream or the store", async () => {

@@ -12,16 +12,16 @@ const cases: [what: string, yaml: string, message: RegExp][] = [
   [
     "a CA file that is no PEM",
     "ca: rubbish.pem",
-    /:3:9: .*\.ca: .*rubbish\.pem holds no certificate in PEM/,
+    /:3:9: .*\.ca: .*rubbish\.pem contains no certificate in PEM/,
   ],
   ["a CA file that is not there", "ca: none.pem", /:3:9: .*\.ca: .*none\.pem does not exist/],
   ["a certificate without its key", "clientCertificate: certificate.pem", /:3:5: .*needs both/],
   [
     "a key that is no key",
     "clientCertificate: certificate.pem\n    clientKey: rubbish.pem",
-    /:4:16: .*clientKey: .*rubbish\.pem holds no private key/,
+    /:4:16: .*clientKey: .*rubbish\.pem contains no private key/,
   ],
-  ["a proxy that is none", "proxy: socks5://x:1", /:3:12: .*proxy: is not spoken here/],
+  ["a proxy that is none", "proxy: socks5://x:1", /:3:12: .*proxy: has an unsupported scheme/],
   [
     "a pattern that does not compile",
     'allow: ["team/[a"]',
@@ -31,12 +31,12 @@ const cases: [what: string, yaml: string, message: RegExp][] = [
   [
     "a realm with a scheme",
     'trustedRealms: ["https://a.test"]',
-    /:3:21: .*trustedRealms\[0\]: is no host/,
+    /:3:21: .*trustedRealms\[0\]: is not a valid host/,
   ],
   [
     "a realm with a path",
     "trustedRealms: [a.test/token]",
-    /:3:21: .*trustedRealms\[0\]: is no host/,
+    /:3:21: .*trustedRealms\[0\]: is not a valid host/,
   ],
   [
     "a private mirror",
@@ -61,9 +61,13 @@ const cases: [what: string, yaml: string, message: RegExp][] = [
   [
     "a Docker config that is no JSON",
     "auth: { dockerConfig: rubbish.pem }",
-    /:3:27: .*dockerConfig: .*rubbish\.pem is no JSON/,
+    /:3:27: .*dockerConfig: .*rubbish\.pem is not valid JSON/,
   ],
-  ["two ways at once", "auth: { username: a, secretDir: . }", /:3:11: .*auth: needs one way alone/],
+  [
+    "two ways at once",
+    "auth: { username: a, secretDir: . }",
+    /:3:11: .*auth: must have only one of/,
+  ],
 ];
 
 test.each(cases)("%s is named with its place", async (_, yaml, message) => {

@@ -147,7 +147,7 @@ test("a helper that does not exist is told at the start", async () => {
     (error: unknown) => String(error),
   );
   expect(failure).toMatch(
-    /entrepot\.yaml:\d+:\d+: upstreams\.reg\.test\.auth\.dockerConfig: .*wants docker-credential-missing, which is not in PATH/,
+    /entrepot\.yaml:\d+:\d+: upstreams\.reg\.test\.auth\.dockerConfig: .*needs docker-credential-missing, which is not in PATH/,
   );
 });
 

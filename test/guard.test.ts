@@ -87,7 +87,9 @@ rooted(
         name,
         502,
         expect.stringMatching(
-          new RegExp(`form${i}\\.example, where \\S+ led, is \\S+, a .*not dialled`),
+          new RegExp(
+            `refused to connect to form${i}\\.example for \\S+: it is \\S+, a .*not dialled`,
+          ),
         ),
       ]);
     }

@@ -66,7 +66,7 @@ test("a storage that refuses every signed address is a failure, and no word on t
   const response = await at.cache.get(`/v2/app/blobs/${at.blob.digest}?ns=reg.test`);
   expect([response.status, await response.text()]).toEqual([
     502,
-    expect.stringContaining(`reg.test led to ${at.upstream.address}, which answered 403`),
+    expect.stringContaining(`reg.test redirected to ${at.upstream.address}, which returned 403`),
   ]);
 });
 

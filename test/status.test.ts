@@ -128,9 +128,9 @@ test("an upstream that is out, one that limits, a mirror that lies and a wrong p
   expect(told.code).toBe(1);
   const [out, limits, mirrored] = told.upstreams;
   expect(out).toMatchObject({ state: "out", addresses: [{ circuit: "open" }] });
-  expect(out?.addresses[0]?.reason).toBe("out.test answered 500");
+  expect(out?.addresses[0]?.reason).toBe("out.test returned 500");
   expect(out?.addresses[0]?.since).toBeGreaterThanOrEqual(since);
-  expect(out?.addresses[0]?.lastError?.message).toBe("out.test answered 500");
+  expect(out?.addresses[0]?.lastError?.message).toBe("out.test returned 500");
   expect(limits?.state).toBe("limited");
   expect(limits?.addresses[0]?.limitedUntil).toBeGreaterThan(Date.now() + 300_000);
   expect(mirrored).toMatchObject({
@@ -142,7 +142,7 @@ test("an upstream that is out, one that limits, a mirror that lies and a wrong p
   expect(text.code).toBe(1);
   expect(text.stdout.slice(text.stdout.indexOf("Wrong:")).trimEnd().split("\n")).toEqual([
     "Wrong:",
-    "  out.test is out: out.test answered 500",
+    "  out.test is out: out.test returned 500",
     "  limits.test limits how often it is asked",
     expect.stringMatching(
       /^ {2}the mirror http:\S+ of mirrored\.test is not asked: .*a manifest that should be/,

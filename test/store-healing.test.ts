@@ -104,7 +104,7 @@ test("the scrub in the background finds a flipped bit by itself", async () => {
   );
   const metrics = await (await cache.getAdmin("/metrics")).text();
   expect(metrics).toContain("entrepot_corrupt_contents 1");
-  expect(metrics).toContain(`entrepot_scrub_bytes_total ${MIB}`);
+  expect(metrics).toContain(`entrepot_scrubbed_bytes_total ${MIB}`);
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
 }, 60_000);
 

@@ -54,7 +54,7 @@ test("a registry's maxSize holds as content is stored, for that registry alone",
   await until(async () => (await held([large])).length === 0, soon);
   expect(await held(blobs)).toEqual(left);
   // A file goes a moment before it is counted.
-  const told = `entrepot_removed_total{why="quota"} ${blobs.length - left.length + 1}`;
+  const told = `entrepot_removed_blobs_total{reason="quota"} ${blobs.length - left.length + 1}`;
   const metrics = async () => (await cache.getAdmin("/metrics")).text();
   await until(async () => (await metrics()).includes(told), { within: 4000, what: told });
   await verifyStore(cache.data);

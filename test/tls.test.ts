@@ -187,12 +187,12 @@ test("a renewal that does not fit is refused, once, and the certificate before s
   await copy(second.certificateFile, certificate);
   const [refusal] = await until(() => refusals().length > 0 && refusals(), { what: "a refusal" });
   expect(refusal?.["problems"]).toEqual([
-    `${cache.configFile}:3:8: tls.key: is not the key of certificate`,
+    `${cache.configFile}:3:8: tls.key: does not match certificate`,
   ]);
   cache.signal("SIGHUP");
   await writeFile(key, "-----BEGIN");
   await until(() => refusals().length > 1, { what: "another refusal" });
-  expect(String(refusals()[1]?.["problems"])).toContain("holds no private key in PEM");
+  expect(String(refusals()[1]?.["problems"])).toContain("contains no private key in PEM");
   expect(await shown(cache.address, ca)).toBe("first");
   await copy(second.keyFile, key);
   await until(async () => (await shown(cache.address, ca)) === "second", { what: "the new one" });

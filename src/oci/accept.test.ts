@@ -12,6 +12,6 @@ test.each([
   [`${OCI_INDEX};q=0`, false],
   [OCI_MANIFEST, false],
   ["text/html", false],
-])("%s allows an index: %p", (header, allowed) => {
+])("Accept %p allows an OCI image index: %p", (header, allowed) => {
   expect(new Accept(header).allows(OCI_INDEX)).toBe(allowed);
 });

@@ -1,4 +1,4 @@
-/** The media types of an Accept header; an absent one accepts everything (RFC 9110 section 12.5.1). */
+/** The media ranges of an Accept header. An absent header accepts every type (RFC 9110 section 12.5.1). */
 export class Accept {
   readonly #types: ReadonlySet<string>;
 

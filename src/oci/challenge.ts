@@ -1,4 +1,7 @@
-/** A `WWW-Authenticate` challenge that a registry may send (RFC 6750 and 7617; distribution's token specification). */
+/**
+ * A `WWW-Authenticate` challenge from a registry (RFC 6750, RFC 7617, distribution's token
+ * specification).
+ */
 export type Challenge =
   | { readonly scheme: "basic" }
   | { readonly scheme: "bearer"; readonly realm: string; readonly service?: string };
@@ -7,10 +10,10 @@ const SCHEME = /(?:^|,)\s*(basic|bearer)\s+(?=[a-z])/gi;
 const PARAMETER = /([a-z][a-z0-9_-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/gi;
 
 /**
- * The challenge to answer: Bearer where it is offered, else Basic.
+ * Selects the challenge to respond to: Bearer if the header offers it, otherwise Basic.
  *
- * The scope in it is not read. Registries put placeholders there (ghcr.io) or ask for more than a
- * pull, so the scope is built where the repository is known.
+ * Ignores the challenge's scope. Registries send placeholders (ghcr.io) or request more than pull
+ * access, so the caller builds the scope from the repository name.
  */
 export function parseChallenge(header: string | null): Challenge | undefined {
   const text = (header ?? "").slice(0, 4096);

@@ -13,11 +13,11 @@ test.each([
   [`sha256:../../${hex}`, false],
   [`sha256:${hex}\n`, false],
   ["", false],
-])("%j: %p", (text, valid) => {
+])("%j is a valid digest: %p", (text, valid) => {
   expect(parseDigest(text) === undefined).toBe(!valid);
 });
 
-test("of bytes", () => {
+test("the digest of bytes has the requested algorithm", () => {
   const digest = digestOf(new TextEncoder().encode("abc"), "sha512");
   expect(digestAlgorithm(digest)).toBe("sha512");
   expect(digestHex(digest)).toStartWith("ddaf35a193617aba");

@@ -1,6 +1,6 @@
 /**
- * Everything that can keep a pull from succeeding. The union is closed: server/pull/errors.ts gives each
- * its status and code, and the compiler says where one is missing.
+ * Every reason for which a pull can fail. The union is closed: server/pull/errors.ts maps each kind to
+ * an HTTP status and an error code, and the compiler reports kinds that are not handled.
  */
 export type FaultDetail =
   | { readonly kind: "invalid-path"; readonly reason: string }
@@ -14,8 +14,9 @@ export type FaultDetail =
   | { readonly kind: "no-such-route" }
   | {
       readonly kind: "namespace-unknown";
-      readonly asked: string;
-      readonly served: readonly string[];
+      readonly namespace: string;
+      /** The names of all configured upstreams. */
+      readonly available: readonly string[];
     }
   | {
       readonly kind: "not-found";
@@ -29,27 +30,29 @@ export type FaultDetail =
       readonly upstream: string;
       readonly name: string;
       readonly status: number;
-      /** Whether it was asked with credentials, and what became of them. */
+      /** Whether the request carried credentials, and whether the registry rejected them (`refused`). */
       readonly credentials?: "none" | "used" | "refused";
     }
-  /** The owner of this cache does not want it served. */
+  /** Denied by the configured `allow` and `deny` patterns. */
   | { readonly kind: "not-allowed"; readonly upstream: string; readonly name: string }
   | {
       readonly kind: "upstream-rate-limited";
       readonly upstream: string;
+      /** In seconds. */
       readonly retryAfter: number;
     }
   | {
       readonly kind: "upstream-failed";
       readonly upstream: string;
       readonly status: number;
-      /** The host that answered so, where it is not the registry itself. */
+      /** The host that sent the status, if the registry redirected to another host. */
       readonly at?: string;
     }
   | { readonly kind: "upstream-unreachable"; readonly upstream: string; readonly reason: string }
   | {
       readonly kind: "upstream-timeout";
       readonly upstream: string;
+      /** What the upstream failed to do in time: completes `<upstream> did not …`. */
       readonly waitedFor: string;
       readonly seconds: number;
     }
@@ -65,18 +68,21 @@ export type FaultDetail =
       readonly reason: string;
     }
   | { readonly kind: "overloaded"; readonly upstream: string }
-  /** The medium failed: an input/output error, a missing permission, a database that refuses. */
+  /** The storage failed: an I/O error, a missing permission, a database error. */
   | { readonly kind: "storage"; readonly reason: string }
-  /** A full disk or a full quota: nothing is broken, and the blob is served without being stored. */
+  /** The disk or a quota is full. Nothing is broken: the blob is served without being stored. */
   | { readonly kind: "no-space"; readonly reason: string }
-  /** Whoever wanted it is gone, or the cache is shutting down. */
+  /** The client disconnected, or the cache is shutting down. */
   | { readonly kind: "cancelled"; readonly reason: string }
-  /** A defect of the cache itself. */
+  /** A bug in the cache itself. */
   | { readonly kind: "internal"; readonly reason: string };
 
 export type FaultKind = FaultDetail["kind"];
 
-/** An error of the pull path, with all that a reader of its message needs. */
+/**
+ * An error of the pull path. Clients see its message, except for the kinds `storage`, `no-space`
+ * and `internal`.
+ */
 export class Fault extends Error {
   override readonly name = "Fault";
 
@@ -88,7 +94,10 @@ export class Fault extends Error {
   }
 }
 
-/** Whether the fault is the upstream's (or the road's to it), so that older content may stand in for its answer. */
+/**
+ * Whether the upstream or the connection to it caused the fault, so that a stale response may be
+ * served instead.
+ */
 export function isUpstreamFault(fault: Fault): boolean {
   return (
     fault.detail.kind.startsWith("upstream-") ||
@@ -97,7 +106,7 @@ export function isUpstreamFault(fault: Fault): boolean {
   );
 }
 
-/** Whether the fault lies with this cache, so that asking another source cannot mend it. */
+/** Whether this cache caused the fault, so that retrying with another source cannot help. */
 export function isLocalFault({ detail }: Fault): boolean {
   return (
     detail.kind === "storage" ||
@@ -108,57 +117,58 @@ export function isLocalFault({ detail }: Fault): boolean {
 }
 
 const PRIVATE = {
-  none: "it is private and no credentials for it are configured",
-  used: "it is private and the configured credentials may not read it",
-  refused: "it is private and the configured credentials are wrong: correct them",
+  none: "it is private and no credentials are configured for it",
+  used: "it is private and the configured credentials do not grant access",
+  refused: "it is private and the configured credentials were rejected: correct them",
 } as const;
 
+/** The message that clients and the log show. */
 function describe(detail: FaultDetail): string {
   switch (detail.kind) {
     case "invalid-path":
       return `the path is not valid: ${detail.reason}`;
     case "invalid-name":
-      return `${quote(detail.name)} is no repository name: ${detail.reason ?? "lower-case letters, digits, '.', '_', '-' and '/' in at most 255 characters"}`;
+      return `${quote(detail.name)} is not a valid repository name: ${detail.reason ?? "use at most 255 lower-case letters, digits, '.', '_', '-' and '/'"}`;
     case "invalid-tag":
-      return `${quote(detail.tag)} is no tag: letters, digits, '.', '_' and '-' in at most 128 characters`;
+      return `${quote(detail.tag)} is not a valid tag: use at most 128 letters, digits, '.', '_' and '-'`;
     case "invalid-digest":
-      return `${quote(detail.digest)} is no digest: sha256:<64 hex digits> or sha512:<128 hex digits>`;
+      return `${quote(detail.digest)} is not a valid digest: use sha256:<64 hex digits> or sha512:<128 hex digits>`;
     case "invalid-namespace":
       return detail.reason;
     case "invalid-query":
       return `the query parameter ${detail.parameter} ${detail.reason}`;
     case "invalid-range":
-      return `the range cannot be served: ${detail.reason}`;
+      return `the requested range is not valid: ${detail.reason}`;
     case "read-only":
-      return `${quote(detail.method)} is not served: this is a pull-through cache. Push to the upstream registry itself`;
+      return `${quote(detail.method)} is not supported: this is a read-only pull-through cache. Push to the upstream registry instead`;
     case "no-such-route":
-      return "there is nothing here: a registry's routes begin with /v2/";
+      return "not found: the registry API is under /v2/";
     case "namespace-unknown":
-      return `${quote(detail.asked)} is not cached here. Cached are: ${detail.served.join(", ")}`;
+      return `${quote(detail.namespace)} is not cached here. Cached registries: ${detail.available.join(", ")}`;
     case "not-found":
       return `${detail.upstream} has no ${detail.what} ${detail.name}`;
     case "not-acceptable":
-      return `it is stored as ${detail.mediaType}, which the Accept header does not allow`;
+      return `the manifest has the media type ${detail.mediaType}, which the Accept header does not allow`;
     case "upstream-denied":
-      return `${detail.upstream} answered ${detail.status} for ${detail.name}: it does not exist there, or ${PRIVATE[detail.credentials ?? "none"]}`;
+      return `${detail.upstream} returned ${detail.status} for ${detail.name}: it does not exist, or ${PRIVATE[detail.credentials ?? "none"]}`;
     case "not-allowed":
-      return `the owner of this cache does not allow ${detail.name} of ${detail.upstream}: see allow and deny in its configuration`;
+      return `this cache's configuration does not allow ${detail.name} of ${detail.upstream}: see allow and deny`;
     case "upstream-rate-limited":
-      return `${detail.upstream} limits how often it is asked (429): try again in ${detail.retryAfter} s, or configure credentials for it`;
+      return `${detail.upstream} rate-limits this cache (429): try again in ${detail.retryAfter} s, or configure credentials for it`;
     case "upstream-failed":
       return detail.at === undefined
-        ? `${detail.upstream} answered ${detail.status}`
-        : `${detail.upstream} led to ${detail.at}, which answered ${detail.status}`;
+        ? `${detail.upstream} returned ${detail.status}`
+        : `${detail.upstream} redirected to ${detail.at}, which returned ${detail.status}`;
     case "upstream-unreachable":
       return `${detail.upstream} cannot be reached: ${detail.reason}`;
     case "upstream-timeout":
       return `${detail.upstream} did not ${detail.waitedFor} within ${detail.seconds} s`;
     case "upstream-invalid-response":
-      return `${detail.upstream} sent something that cannot be used: ${detail.reason}`;
+      return `${detail.upstream} sent an invalid response: ${detail.reason}`;
     case "address-refused":
-      return `${detail.host}, where ${detail.upstream} led, ${detail.reason}`;
+      return `refused to connect to ${detail.host} for ${detail.upstream}: it ${detail.reason}`;
     case "overloaded":
-      return `too many requests to ${detail.upstream} are under way`;
+      return `too many concurrent requests to ${detail.upstream}`;
     case "storage":
       return `the cache's storage failed: ${detail.reason}`;
     case "no-space":
@@ -170,7 +180,7 @@ function describe(detail: FaultDetail): string {
   }
 }
 
-/** What a client sent, short enough for a message and without control characters. */
+/** Quotes text from a client: at most 80 characters, with control characters escaped. */
 function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "./digest.ts";
-import { parsePattern } from "./image-pattern.ts";
+import { parseImagePattern } from "./image-pattern.ts";
 
 const digest = digestOf(new TextEncoder().encode("1"));
 
@@ -15,7 +15,7 @@ function image(name: string): {
   return { upstream, repository, tag, digest };
 }
 
-const cases: [pattern: string, full: string, matches: string[], leaves: string[]][] = [
+const cases: [pattern: string, full: string, matches: string[], others: string[]][] = [
   [
     "docker.io/library/*:*",
     "docker.io/library/*:*",
@@ -36,14 +36,17 @@ const cases: [pattern: string, full: string, matches: string[], leaves: string[]
   [`ghcr.io/app@${digest}`, `ghcr.io/app@${digest}`, ["ghcr.io/app:x"], ["ghcr.io/apps:x"]],
 ];
 
-test.each(cases)("the pattern %s", (text, full, matches, leaves) => {
-  const pattern = parsePattern(text);
-  expect(pattern?.text).toBe(full);
-  for (const name of matches)
-    expect(`${name} ${pattern?.matches(image(name))}`).toBe(`${name} true`);
-  for (const name of leaves)
-    expect(`${name} ${pattern?.matches(image(name))}`).toBe(`${name} false`);
-});
+test.each(cases)(
+  "the pattern %p expands to %p and matches only its images",
+  (text, full, matches, others) => {
+    const pattern = parseImagePattern(text);
+    expect(pattern?.text).toBe(full);
+    for (const name of matches)
+      expect(`${name} ${pattern?.matches(image(name))}`).toBe(`${name} true`);
+    for (const name of others)
+      expect(`${name} ${pattern?.matches(image(name))}`).toBe(`${name} false`);
+  },
+);
 
 test.each([
   "",
@@ -55,4 +58,4 @@ test.each([
   "../x",
   "x/",
   "a".repeat(700),
-])("no pattern: %j", (text) => expect(parsePattern(text)).toBeUndefined());
+])("%j is not a valid image pattern", (text) => expect(parseImagePattern(text)).toBeUndefined());

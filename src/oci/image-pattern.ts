@@ -1,12 +1,15 @@
 import { type Digest, parseDigest } from "./digest.ts";
 import { looksLikeRegistry } from "./names.ts";
 
-/** Images by name, as a person writes them; `*` stands for any characters. */
-export interface Pattern {
-  /** In full: `docker.io/library/nginx:*`. */
+/**
+ * A pattern for image names, as `entrepot purge` and pins take it. `*` matches any characters,
+ * including `/`.
+ */
+export interface ImagePattern {
+  /** The expanded pattern: `docker.io/library/nginx:*`. */
   readonly text: string;
   readonly digest?: Digest;
-  /** Whether it means this image; a tag is absent where the image is known by digest alone. */
+  /** Whether the pattern matches an image. An image without a tag only matches a digest or the tag `*`. */
   matches(image: NamedImage): boolean;
 }
 
@@ -17,45 +20,49 @@ export interface NamedImage {
   readonly digest: Digest;
 }
 
-/** Longer ones are no image's name. */
-const LONGEST = 600;
-const FORM = /^[a-zA-Z0-9*][a-zA-Z0-9*._/:[\]-]*$/;
+/** In characters: no image name is longer. */
+const MAX_LENGTH = 600;
+const GRAMMAR = /^[a-zA-Z0-9*][a-zA-Z0-9*._/:[\]-]*$/;
 
 /**
- * Reads `docker.io/library/*:*`, `registry.k8s.io/pause:3.10`, `nginx` (Docker Hub's, with every
- * tag), `ghcr.io/org/app@sha256:…` or `*`; undefined where it is none.
+ * Parses an image pattern: `docker.io/library/*:*`, `registry.k8s.io/pause:3.10`, `nginx` (all tags of
+ * `docker.io/library/nginx`), `ghcr.io/org/app@sha256:…` or `*`.
+ *
+ * @returns undefined if the text is not a valid pattern
  */
-export function parsePattern(text: string): Pattern | undefined {
+export function parseImagePattern(text: string): ImagePattern | undefined {
   const [name = "", digestText, ...more] = text.trim().split("@");
   const digest = digestText === undefined ? undefined : parseDigest(digestText);
   if (more.length > 0 || (digestText !== undefined && !digest)) return undefined;
-  if (name.length > LONGEST || !FORM.test(name)) return undefined;
-  const full = inFull(name);
+  if (name.length > MAX_LENGTH || !GRAMMAR.test(name)) return undefined;
+  const full = expandShortName(name);
   const slash = full.lastIndexOf("/");
   const colon = full.indexOf(":", slash);
   const image = colon < 0 ? full : full.slice(0, colon);
   const tag = colon < 0 || digest ? "*" : full.slice(colon + 1);
   if (image === "" || tag === "" || image.endsWith("/") || image.includes("//")) return undefined;
-  const [imageForm, tagForm] = [expression(image), expression(tag)];
+  const [imageRegExp, tagRegExp] = [globToRegExp(image), globToRegExp(tag)];
   return {
     text: digest ? `${image}@${digest}` : `${image}:${tag}`,
     ...(digest ? { digest } : {}),
-    matches: (named) =>
-      imageForm.test(`${named.upstream}/${named.repository}`) &&
-      (digest === undefined || named.digest === digest) &&
-      (named.tag === undefined ? digest !== undefined || tag === "*" : tagForm.test(named.tag)),
+    matches: (candidate) =>
+      imageRegExp.test(`${candidate.upstream}/${candidate.repository}`) &&
+      (digest === undefined || candidate.digest === digest) &&
+      (candidate.tag === undefined
+        ? digest !== undefined || tag === "*"
+        : tagRegExp.test(candidate.tag)),
   };
 }
 
-/** As docker understands short names. */
-function inFull(name: string): string {
+/** Expands short names as Docker does: `nginx` to `docker.io/library/nginx`. */
+function expandShortName(name: string): string {
   const [first = "", ...rest] = name.split("/");
   if (first.includes("*") || (rest.length > 0 && looksLikeRegistry(first))) return name;
   return rest.length > 0 ? `docker.io/${name}` : `docker.io/library/${name}`;
 }
 
-/** Stars in a row are one: many of them would let a long name be tried for very long. */
-function expression(glob: string): RegExp {
+/** Collapses repeated stars: they would make the regular expression backtrack for very long. */
+function globToRegExp(glob: string): RegExp {
   const parts = glob.replaceAll(/\*+/g, "*").split("*");
   return new RegExp(`^${parts.map((part) => RegExp.escape(part)).join(".*")}$`);
 }

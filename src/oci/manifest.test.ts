@@ -7,23 +7,23 @@ const layer = { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest
 const image = { schemaVersion: 2, mediaType: OCI_MANIFEST, config: layer, layers: [layer] };
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
-describe("accepts", () => {
-  test("an image, and leaves out layers that live elsewhere", () => {
+describe("parseManifest accepts", () => {
+  test("an image manifest, and omits layers with urls", () => {
     const foreign = { ...layer, urls: ["https://elsewhere.test/layer"] };
     const manifest = parseManifest(encode({ ...image, layers: [layer, foreign] }), OCI_MANIFEST);
     expect(manifest.blobs.map(({ size }) => size)).toEqual([10, 10]);
     expect(manifest.manifests).toEqual([]);
   });
 
-  test("an index, with its platforms", () => {
+  test("an image index, and reads the platform of each entry", () => {
     const platform = { os: "linux", architecture: "arm", variant: "v7" };
     const entry = { ...layer, mediaType: OCI_MANIFEST, platform };
     const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry, layer] };
     const { manifests } = parseManifest(encode(index), OCI_INDEX);
-    expect(manifests.map((reference) => reference.platform)).toEqual(["linux/arm/v7", undefined]);
+    expect(manifests.map((item) => item.platform)).toEqual(["linux/arm/v7", undefined]);
   });
 
-  test("a type that only the header tells, or only the body", () => {
+  test("a media type that only the Content-Type or only the body has", () => {
     const { mediaType: _, ...untyped } = image;
     expect(parseManifest(encode(untyped), OCI_MANIFEST).mediaType).toBe(OCI_MANIFEST);
     expect(parseManifest(encode(image), "application/octet-stream").mediaType).toBe(OCI_MANIFEST);
@@ -31,25 +31,35 @@ describe("accepts", () => {
 });
 
 test.each([
-  ["no JSON", new TextEncoder().encode("<html>"), "text/html", "not JSON"],
+  ["text that is not JSON", new TextEncoder().encode("<html>"), "text/html", "not JSON"],
   ["schema 1", encode({ schemaVersion: 1, name: "x" }), OCI_MANIFEST, "schema 1"],
-  ["a contradicted type", encode(image), DOCKER_MANIFEST, "contradicts"],
-  ["no type at all", encode({ ...image, mediaType: undefined }), "", "no manifest type"],
-  ["manifests and layers", encode({ ...image, manifests: [layer] }), OCI_MANIFEST, "at once"],
+  ["a mediaType that contradicts the Content-Type", encode(image), DOCKER_MANIFEST, "contradicts"],
   [
-    "an index that is none",
-    encode({ ...image, mediaType: DOCKER_LIST }),
-    DOCKER_LIST,
-    "fit its type",
+    "a manifest without a media type",
+    encode({ ...image, mediaType: undefined }),
+    "",
+    "not a supported manifest type",
   ],
   [
-    "a digest that is none",
+    "both manifests and layers",
+    encode({ ...image, manifests: [layer] }),
+    OCI_MANIFEST,
+    "both manifests and layers",
+  ],
+  [
+    "an index without manifests",
+    encode({ ...image, mediaType: DOCKER_LIST }),
+    DOCKER_LIST,
+    "do not match its media type",
+  ],
+  [
+    "an invalid digest",
     encode({ ...image, config: { ...layer, digest: "sha256:../x" } }),
     OCI_MANIFEST,
     "digest",
   ],
   ["a negative size", encode({ ...image, config: { ...layer, size: -1 } }), OCI_MANIFEST, "size"],
-  ["too many bytes", new Uint8Array(8 * 1024 * 1024 + 1), OCI_MANIFEST, "limit"],
-])("refuses %s", (_, bytes, contentType, message) => {
+  ["a manifest over the size limit", new Uint8Array(8 * 1024 * 1024 + 1), OCI_MANIFEST, "limit"],
+])("parseManifest rejects %s", (_, bytes, contentType, message) => {
   expect(() => parseManifest(bytes, contentType)).toThrow(message);
 });

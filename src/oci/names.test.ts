@@ -23,7 +23,7 @@ test.each([
   ["a\u0000", false],
   ["a\n", false],
   ["ä", false],
-])("repository name %j: %p", (text, valid) => {
+])("%j is a valid repository name: %p", (text, valid) => {
   expect(parseRepositoryName(text) === undefined).toBe(!valid);
 });
 
@@ -39,7 +39,7 @@ test.each([
   ["a:b", false],
   ["", false],
   ["a\n", false],
-])("tag %j: %p", (text, valid) => {
+])("%j is a valid tag: %p", (text, valid) => {
   expect(parseTag(text) === undefined).toBe(!valid);
 });
 
@@ -58,16 +58,16 @@ test.each([
   ["reg..test", undefined],
   ["-reg.test", undefined],
   ["", undefined],
-])("upstream name %j: %j", (text, name) => {
+])("the upstream name %j is parsed as %j", (text, name) => {
   expect<string | undefined>(parseUpstreamName(text)).toBe(name);
 });
 
-test("what is a registry in an image's first component", () => {
+test("a first component with a dot, a port or localhost is a registry", () => {
   const names = ["ghcr.io", "localhost", "reg:5000", "library", "org"];
   expect(names.filter(looksLikeRegistry)).toEqual(["ghcr.io", "localhost", "reg:5000"]);
 });
 
-test("no name that is accepted can leave a folder", () => {
+test("a valid repository name cannot escape a directory", () => {
   assert(
     property(string({ maxLength: 40 }), (text) => {
       const name = parseRepositoryName(text);

@@ -2,13 +2,13 @@ declare const repositoryBrand: unique symbol;
 declare const tagBrand: unique symbol;
 declare const upstreamBrand: unique symbol;
 
-/** A repository's name as its upstream knows it: `library/nginx`. At most 255 characters. */
+/** A validated repository name without the registry: `library/nginx`. At most 255 characters. */
 export type RepositoryName = string & { readonly [repositoryBrand]: true };
 
-/** A tag, at most 128 characters. */
+/** A validated tag. At most 128 characters. */
 export type Tag = string & { readonly [tagBrand]: true };
 
-/** An upstream's name as images carry it: a host with an optional port, `ghcr.io`, `registry.test:5000`. */
+/** A validated registry name as in image references, in lower case: `ghcr.io`, `registry.test:5000`. */
 export type UpstreamName = string & { readonly [upstreamBrand]: true };
 
 // distribution-spec v1.1.1, "Pulling manifests".
@@ -20,18 +20,24 @@ const UPSTREAM = new RegExp(
   `^(?:${HOST_LABEL}(?:\\.${HOST_LABEL})*|\\[[a-f0-9:.]{2,45}\\])(?::([0-9]{1,5}))?$`,
 );
 
+/** @returns undefined if the text is not a valid repository name */
 export function parseRepositoryName(text: string): RepositoryName | undefined {
-  // The length comes first: the expression is only ever run on a bounded text.
-  // Both checks together are what the brand stands for.
+  // The length check comes first: it bounds the time of the regular expression.
+  // The brand only claims that the text passed both checks.
   return text.length <= 255 && REPOSITORY.test(text) ? (text as RepositoryName) : undefined;
 }
 
+/** @returns undefined if the text is not a valid tag */
 export function parseTag(text: string): Tag | undefined {
-  // Checked against the specification's grammar, which is what the brand stands for.
+  // The brand only claims that the text matches the specification's grammar.
   return TAG.test(text) ? (text as Tag) : undefined;
 }
 
-/** Reads `host[:port]`, in any case of letters; no scheme, path or user. */
+/**
+ * Parses `host[:port]` and converts it to lower case. Rejects a scheme, a path and user information.
+ *
+ * @returns undefined if the text is not a valid registry name
+ */
 export function parseUpstreamName(text: string): UpstreamName | undefined {
   const name = text.toLowerCase();
   if (name.length > 253) return undefined;
@@ -39,11 +45,11 @@ export function parseUpstreamName(text: string): UpstreamName | undefined {
   if (!match) return undefined;
   const port = match[1];
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) return undefined;
-  // Host and port were both checked above.
+  // The brand only claims that host and port passed the checks above.
   return name as UpstreamName;
 }
 
-/** Whether the first component of an image's name is a registry rather than a part of a path. */
+/** Whether the first component of an image name is a registry rather than part of the repository name. */
 export function looksLikeRegistry(component: string): boolean {
   return component.includes(".") || component.includes(":") || component === "localhost";
 }

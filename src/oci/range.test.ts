@@ -21,7 +21,7 @@ test.each([
   ["bytes=a-b", 100, "invalid"],
   ["bytes=0x1-2", 100, "invalid"],
   ["bytes=99999999999999999999-", 100, "invalid"],
-] as const)("%s of %d bytes", (header, size, expected) => {
+] as const)("the range %p of %d bytes is %p", (header, size, expected) => {
   const request = parseRange(header);
   const range = request && resolveRange(request, size);
   if (expected === "ignored") expect(request).toBeUndefined();
@@ -31,7 +31,7 @@ test.each([
   else expect(range).toEqual({ first: expected[0], last: expected[1] });
 });
 
-test("Content-Range", () => {
+test("a valid Content-Range is parsed, an invalid or unsatisfied one is not", () => {
   expect(parseContentRange("bytes 1-2/10")).toEqual({ first: 1, last: 2, size: 10 });
   expect(parseContentRange("bytes 1-2/*")).toEqual({ first: 1, last: 2 });
   expect(parseContentRange("bytes 2-1/10")).toBeUndefined();

@@ -1,10 +1,10 @@
-/** Bytes of a content, both ends included, as RFC 9110 section 14.1.2 counts them. */
+/** A byte range; both positions are inclusive and start at 0 (RFC 9110 section 14.1.2). */
 export interface ByteRange {
   readonly first: number;
   readonly last: number;
 }
 
-/** What a Range header asks for before the content's size is known. */
+/** A parsed Range header, before the size of the blob is known. */
 export type RangeRequest =
   | { readonly kind: "from"; readonly first: number; readonly last?: number }
   | { readonly kind: "suffix"; readonly length: number }
@@ -12,24 +12,30 @@ export type RangeRequest =
 
 const SINGLE = /^(\d{0,15})-(\d{0,15})$/;
 
-/** Reads a Range header; `undefined` where it is absent or of another unit, which RFC 9110 has us ignore. */
+/**
+ * Parses a Range header.
+ *
+ * @returns undefined if the header is absent or has another unit than bytes, which RFC 9110 section 14.2
+ * requires a server to ignore
+ */
 export function parseRange(header: string | null): RangeRequest | undefined {
   const value = header?.trim().toLowerCase();
   if (!value?.startsWith("bytes=")) return undefined;
   const spec = value.slice("bytes=".length).trim();
-  if (spec.includes(",")) return { kind: "invalid", reason: "one range at a time is served" };
+  if (spec.includes(",")) return { kind: "invalid", reason: "multiple ranges are not supported" };
   const match = SINGLE.exec(spec);
   const [first = "", last = ""] = match ? match.slice(1) : [];
   if (!match || (first === "" && last === "")) {
-    return { kind: "invalid", reason: `${JSON.stringify(spec.slice(0, 64))} is no byte range` };
+    return { kind: "invalid", reason: `${JSON.stringify(spec.slice(0, 64))} is not a byte range` };
   }
   if (first === "") return { kind: "suffix", length: Number(last) };
   if (last === "") return { kind: "from", first: Number(first) };
-  if (Number(last) < Number(first)) return { kind: "invalid", reason: "it ends before it begins" };
+  if (Number(last) < Number(first))
+    return { kind: "invalid", reason: "its end is before its start" };
   return { kind: "from", first: Number(first), last: Number(last) };
 }
 
-/** The bytes meant by a request of a content of `size` bytes; `undefined` where none are (416). */
+/** Resolves a range against a blob of `size` bytes. Returns undefined if it is unsatisfiable (416). */
 export function resolveRange(request: RangeRequest, size: number): ByteRange | undefined {
   if (request.kind === "invalid") return undefined;
   if (request.kind === "suffix") {
@@ -42,7 +48,11 @@ export function resolveRange(request: RangeRequest, size: number): ByteRange | u
 
 const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/;
 
-/** A Content-Range header of a 206; `size` is absent where the sender does not know it. */
+/**
+ * Parses the Content-Range header of a 206 response. `size` is absent if the sender does not know it (`*`).
+ *
+ * @returns undefined if the header is absent or invalid
+ */
 export function parseContentRange(
   header: string | null,
 ): (ByteRange & { size?: number }) | undefined {
