@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
-import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
+import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
 import { NodeContext } from "../../src/node/node-context.ts";

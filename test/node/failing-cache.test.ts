@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
-import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
+import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
 import { real, realTest } from "../harness/real.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { apply } from "../../src/node/apply.ts";
-import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
+import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
 import { NodeContext } from "../../src/node/node-context.ts";

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
+import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { NodeContext } from "../../src/node/node-context.ts";

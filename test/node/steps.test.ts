@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { apply } from "../../src/node/apply.ts";
-import { ContainerdRuntime } from "../../src/node/containerd/containerd-runtime.ts";
+import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { hostsFindings } from "../../src/node/containerd/findings/hosts-findings.ts";
 import { parseContainerdVersion, traitsOf } from "../../src/node/containerd/traits.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";

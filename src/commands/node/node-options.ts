@@ -1,5 +1,5 @@
 import { CacheClient, CacheFault, parseCacheUrl } from "../../node/cache-client.ts";
-import { ContainerdRuntime } from "../../node/containerd/containerd-runtime.ts";
+import { ContainerdRuntime } from "../../node/containerd/runtime.ts";
 import { DEFAULT_STATE_DIRECTORY, JournalError } from "../../node/journal.ts";
 import { LockedError } from "../../node/files/lock.ts";
 import { FilesFault, NodeFiles } from "../../node/files/node-files.ts";

@@ -5,7 +5,7 @@ import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd
 import type { Connection } from "./connection.ts";
 import { CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
-import { dumpedConfigPath } from "./dump.ts";
+import { dumpedConfigPath } from "./config/config-dump.ts";
 import { traitsOf } from "./traits.ts";
 
 export const UNIT = "containerd.service";

@@ -12,7 +12,7 @@ import { readConfiguration } from "./config/configuration.ts";
 import type { Cri } from "./cri/cri.ts";
 import { CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
-import { dumpedConfigPath } from "./dump.ts";
+import { dumpedConfigPath } from "./config/config-dump.ts";
 import { hostsFindings } from "./findings/hosts-findings.ts";
 import { mirrorFindings } from "./findings/mirror-findings.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";

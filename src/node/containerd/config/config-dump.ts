@@ -1,5 +1,5 @@
-import { run } from "./connection.ts";
-import type { Daemon } from "./daemon.ts";
+import { run } from "../connection.ts";
+import type { Daemon } from "../daemon.ts";
 
 const TABLE =
   /\[plugins\.["']?(?:cri|io\.containerd\.grpc\.v1\.cri|io\.containerd\.cri\.v1\.images)["']?\.registry\]([^[]*)/;

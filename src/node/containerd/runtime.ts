@@ -22,7 +22,7 @@ import { defaultServer } from "./hosts/convert-mirrors.ts";
 import { directoryInForce } from "./hosts/hosts-directories.ts";
 import { isFatal, readHostsFile } from "./hosts/hosts-file.ts";
 import { inspect, isStale } from "./inspect.ts";
-import { planTargets } from "./planner.ts";
+import { planTargets } from "./plan.ts";
 import { registryTables } from "./config/registry-tables.ts";
 import { traitsOf } from "./traits.ts";
 
