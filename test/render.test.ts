@@ -104,11 +104,11 @@ for (const line of ["1.6", "2.1"] as const) {
         "--ca",
         authority.certificateFile,
       );
-      const certs = tree.file("etc/containerd/certs.d");
-      const hosts = await readFile(join(certs, "reg.test/hosts.toml"), "utf8");
+      const etc = tree.file("etc/containerd");
+      const hosts = await readFile(join(etc, "certs.d/reg.test/hosts.toml"), "utf8");
       await using containerd = await startContainerd({
         line,
-        hosts: { "reg.test": hosts.replaceAll("/etc/containerd/certs.d", certs) },
+        hosts: { "reg.test": hosts.replaceAll("/etc/containerd", etc) },
       });
       await containerd.cri.pullImage("reg.test/org/app:1");
       expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe("over TLS\n");

@@ -104,10 +104,13 @@ export function finishedJournal(body: JournalBody, plan: Plan): JournalBody {
   const restored = new Set(
     plan.changes.filter((change) => !isTarget(plan, change)).map((change) => change.path),
   );
-  const files = Object.entries(body.files).filter(
-    ([path, entry]) =>
-      !restored.has(path) && !sameState(fromStored(entry.original), fromStored(entry.wired)),
-  );
+  const planned = new Set(plan.targets.map((target) => target.path));
+  const files = Object.entries(body.files).filter(([path, { original, wired, withoutCache }]) => {
+    const isChanged = !sameState(fromStored(original), fromStored(wired));
+    // A watcher also has to remove the cache from a file of `entrepot render` that needed no change.
+    const hasCache = planned.has(path) && !sameState(fromStored(wired), fromStored(withoutCache));
+    return !restored.has(path) && (isChanged || hasCache);
+  });
   return {
     ...body,
     files: Object.fromEntries(files.map(([path, entry]) => [path, { ...entry, others: [] }])),

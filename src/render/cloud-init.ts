@@ -1,7 +1,7 @@
 import ipaddr from "ipaddr.js";
 import { isPrivateHost } from "../config/foreign/private-host.ts";
 import { defaultUrl } from "../config/settings.ts";
-import { certsTree } from "./hosts-toml.ts";
+import { etcCertsTree } from "./hosts-toml.ts";
 import { unitText } from "./service.ts";
 import {
   header,
@@ -33,7 +33,7 @@ export const cloudInit: Target = {
   render: (input, notes) => [
     {
       path: "node-user-data.yaml",
-      text: cloudConfig(notes, certsTree("/etc/containerd/certs.d", input, NO_NOTES)),
+      text: cloudConfig(notes, etcCertsTree(input)),
     },
     { path: "cache-user-data.yaml", text: cacheUserData(input, notes) },
     {
@@ -79,8 +79,6 @@ qm cloudinit update "$vm"
     ];
   },
 };
-
-const NO_NOTES: Notes = { where: "", apply: "", caveats: [] };
 
 function cacheUserData(input: RenderInput, notes: Notes): string {
   const settings = `listen: ${listenOf(input)}\nupstreams:\n${input.upstreams.map(entryOf).join("")}`;

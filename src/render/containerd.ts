@@ -1,8 +1,8 @@
 import { posix } from "node:path";
-import { certsTree } from "./hosts-toml.ts";
+import { CA_FILE_NAME } from "../config/containerd/hosts-toml.ts";
+import { ETC_CERTS, certsTree, etcCertsTree } from "./hosts-toml.ts";
 import { header, type Notes, type RenderedFile, type Target } from "./target.ts";
 
-const CERTS = "/etc/containerd/certs.d";
 /** The one table and version that containerd 1.6 to 2.3 all read. */
 const REGISTRY_1 = 'plugins."io.containerd.grpc.v1.cri".registry';
 /** Its name in a configuration of version 3. */
@@ -15,7 +15,7 @@ export const containerd: Target = {
   name: "containerd",
   title: "containerd, also with kubeadm",
   notes: {
-    where: `the hosts.toml files below ${CERTS}, one folder per registry; the setting config_path into the /etc/containerd/config.toml that is there`,
+    where: `the hosts.toml files below ${ETC_CERTS}, one folder per registry; the setting config_path into the /etc/containerd/config.toml that is there`,
     apply:
       "hosts.toml is read at every pull; config_path needs `systemctl restart containerd`, which leaves containers running. Then ask CRI: `crictl version`.",
     caveats: [
@@ -26,7 +26,7 @@ export const containerd: Target = {
     ],
   },
   render: (input, notes) => [
-    ...certsTree(CERTS, input, notes),
+    ...etcCertsTree(input, notes),
     {
       path: "/etc/containerd/config.toml.part",
       text: `${header({
@@ -36,7 +36,7 @@ export const containerd: Target = {
           ...notes.caveats.slice(0, 2),
           `In a file of version 3 the table is [${REGISTRY_2}]. On containerd 1 use no drop-in file: it replaces the whole section.`,
         ],
-      })}\nversion = 2\n\n[${REGISTRY_1}]\n  config_path = "${CERTS}"\n`,
+      })}\nversion = 2\n\n[${REGISTRY_1}]\n  config_path = "${ETC_CERTS}"\n`,
     },
   ],
 };
@@ -45,14 +45,14 @@ export const nerdctl: Target = {
   name: "nerdctl",
   title: "nerdctl",
   notes: {
-    where: `below ${CERTS}; for a user without root below ~/.config/containerd/certs.d`,
+    where: `below ${ETC_CERTS}; for a user without root below ~/.config/containerd/certs.d`,
     apply: "nothing: nerdctl reads them at every pull",
     caveats: [
       "Kubernetes on the same machine reads them only through containerd's config_path: see `entrepot render containerd`.",
       FILE_FORM,
     ],
   },
-  render: (input, notes) => certsTree(CERTS, input, notes),
+  render: (input, notes) => etcCertsTree(input, notes),
 };
 
 export const microk8s: Target = {
@@ -119,16 +119,19 @@ apiVersion: kind.x-k8s.io/v1alpha4
 # containerdConfigPatches:
 #   - |-
 #     [${REGISTRY_1}]
-#       config_path = "${CERTS}"
+#       config_path = "${ETC_CERTS}"
 nodes:
   - role: control-plane
     extraMounts:
       - hostPath: ./certs.d
-        containerPath: ${CERTS}
+        containerPath: ${ETC_CERTS}
         readOnly: true
 `,
     },
-    ...certsTree("certs.d", input, notes, CERTS),
+    ...certsTree("certs.d", input, notes, {
+      path: `certs.d/${CA_FILE_NAME}`,
+      seenAs: `${ETC_CERTS}/${CA_FILE_NAME}`,
+    }),
   ],
 };
 
@@ -145,11 +148,9 @@ export const eks: Target = {
     ],
   },
   render: (input, notes) => {
-    const scripts = certsTree(CERTS, input, { ...notes, caveats: [FILE_FORM] }).map(
-      ({ path, text }) => {
-        const body = text.replaceAll(/^#.*\n/gm, "").trim();
-        return `install -d ${posix.dirname(path)}\ncat > ${path} <<'EOF'\n${body}\nEOF\n`;
-      },
+    const scripts = etcCertsTree(input).map(
+      ({ path, text }) =>
+        `install -d ${posix.dirname(path)}\ncat > ${path} <<'EOF'\n${text.trimEnd()}\nEOF\n`,
     );
     return [
       {
@@ -166,7 +167,7 @@ spec:
   containerd:
     config: |
       [${REGISTRY_2}]
-      config_path = "${CERTS}"
+      config_path = "${ETC_CERTS}"
 
 --ENTREPOT
 Content-Type: text/x-shellscript; charset="us-ascii"

@@ -1,53 +1,57 @@
 import { posix } from "node:path";
 import {
-  CA_FILE,
-  caFiles,
-  header,
-  type Notes,
-  type RenderedFile,
-  type RenderInput,
-} from "./target.ts";
+  CA_FILE_NAME,
+  OWNERSHIP_MARK,
+  cacheHost,
+  renderHostsToml,
+} from "../config/containerd/hosts-toml.ts";
+import { directoryName } from "../config/containerd/registry-directory.ts";
+import { caFiles, header, type Notes, type RenderedFile, type RenderInput } from "./target.ts";
 
-/** A dead cache costs this much per request; containerd before 2.0.7 ignores it and waits 30 s. */
-const DIAL_TIMEOUT = "1s";
+/** `config_path` of a containerd that is configured in /etc/containerd/config.toml. */
+export const ETC_CERTS = "/etc/containerd/certs.d";
+
+/** Where the cache's CA certificate goes. */
+export interface CaPath {
+  readonly path: string;
+  /** Its path for containerd, where the rendered path is mounted elsewhere. */
+  readonly seenAs?: string;
+}
 
 /**
- * One directory per registry below a containerd `config_path`. The authority's file comes first: a
- * hosts.toml that names one which is missing fails every pull.
+ * The hosts.toml files below /etc/containerd/certs.d. Apart from comments they are byte for byte what
+ * `entrepot node apply` writes there, which treats them as its own.
  *
- * @param seenAs what containerd calls the root
+ * @param notes go into each file as comments; without them it has the ownership mark alone
+ */
+export function etcCertsTree(input: RenderInput, notes?: Notes): RenderedFile[] {
+  return certsTree(ETC_CERTS, input, notes, { path: `/etc/containerd/${CA_FILE_NAME}` });
+}
+
+/**
+ * One directory per registry below a containerd `config_path`. The CA certificate comes first: a
+ * hosts.toml that names a missing one fails every pull of its registry.
  */
 export function certsTree(
   root: string,
   input: RenderInput,
-  notes: Notes,
-  seenAs: string = root,
+  notes?: Notes,
+  ca: CaPath = { path: posix.join(root, CA_FILE_NAME) },
 ): RenderedFile[] {
-  const ca = input.ca === undefined ? undefined : posix.join(seenAs, CA_FILE);
+  const caFile = input.ca === undefined ? undefined : (ca.seenAs ?? ca.path);
+  const host = cacheHost({ url: input.cache.origin, caFile });
+  const comments = [OWNERSHIP_MARK, ...(notes ? commentLines(notes) : [])];
   const trees = input.upstreams.map(({ name, server }) => ({
-    path: posix.join(root, directoryOf(name), "hosts.toml"),
-    text: `${header(notes)}\n${hostsToml(server, input.cache, ca)}`,
+    path: posix.join(root, directoryName(name), "hosts.toml"),
+    text: renderHostsToml({ comments, server, root: {}, hosts: [host] }),
   }));
-  return [...caFiles(posix.join(root, CA_FILE), input), ...trees];
+  return [...caFiles(ca.path, input), ...trees];
 }
 
-/**
- * From a template and never through a TOML library: containerd 2 reads the order of hosts from the
- * table headers, and drops hosts that are written in any other of TOML's ways without a word.
- */
-export function hostsToml(server: string, cache: URL, ca?: string): string {
-  return [
-    `server = "${server}"`,
-    "",
-    `[host."${cache.origin}"]`,
-    '  capabilities = ["pull", "resolve"]',
-    `  dial_timeout = "${DIAL_TIMEOUT}"`,
-    ...(ca === undefined ? [] : [`  ca = "${ca}"`]),
-    "",
-  ].join("\n");
-}
-
-/** `registry.test:5000` as `registry.test_5000_`, the form that is looked for first. */
-export function directoryOf(name: string): string {
-  return name.replace(/:(\d+)$/, "_$1_");
+/** The notes as comment lines without `#`. */
+function commentLines(notes: Notes): string[] {
+  return header(notes)
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.replace(/^# ?/, ""));
 }

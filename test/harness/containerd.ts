@@ -1,5 +1,6 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { renderHostsToml } from "../../src/config/containerd/hosts-toml.ts";
 import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
 import { Cri } from "./cri.ts";
 import { claim, endShims, sweep, unmountBelow } from "./leftovers.ts";
@@ -173,11 +174,11 @@ export interface MirrorOptions {
   readonly capabilities?: readonly string[];
 }
 
-/** A hosts.toml in the plain form that every line of containerd reads. */
-export function hostsToml({ server, hosts, capabilities }: MirrorOptions): string {
-  const may = JSON.stringify(capabilities ?? ["pull", "resolve"]);
-  const tables = hosts.map((host) => `[host."${host}"]\n  capabilities = ${may}\n`);
-  return [`server = "${server}"\n`, ...tables].join("\n");
+/** A hosts.toml in the form that entrepot writes, without the ownership mark and without timeouts. */
+export function hostsToml(options: MirrorOptions): string {
+  const { server, hosts, capabilities = ["pull", "resolve"] } = options;
+  const entries = hosts.map((url) => ({ url, capabilities }));
+  return renderHostsToml({ comments: [], server, root: {}, hosts: entries });
 }
 
 /** `version = 2` is the one form that every line from 1.6 to 2.3 takes. */

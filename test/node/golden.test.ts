@@ -12,7 +12,7 @@ import { tempDir } from "../harness/places.ts";
 import { tree } from "./tree.ts";
 
 // Each directory of test/golden/node is one conversion, with the node's files before and after it.
-// GOLDEN=write writes the files of `after` again: review them with git diff.
+// ENTREPOT_GOLDEN=write writes the files of `after` again: review them with git diff.
 const GOLDEN = fileURLToPath(new URL("../golden/node/", import.meta.url));
 
 const caseSchema = z.strictObject({
@@ -66,12 +66,14 @@ for (const name of readdirSync(GOLDEN).sort()) {
       expect(result.plan.notes).toEqual(expectation.notes);
       const after = withoutState(tree(root));
       const expected = join(folder, "after");
-      if (process.env["GOLDEN"] === "write") {
+      if (process.env["ENTREPOT_GOLDEN"] === "write") {
         rmSync(expected, { recursive: true, force: true });
-        cpSync(root, expected, {
-          recursive: true,
-          filter: (path) => !path.includes("/var/lib/entrepot"),
-        });
+        if (!Bun.deepEquals(after, before)) {
+          cpSync(root, expected, {
+            recursive: true,
+            filter: (path) => !path.includes("/var/lib/entrepot"),
+          });
+        }
       }
       expect(after).toEqual(existsSync(expected) ? withoutState(tree(expected)) : before);
       await rollback({ context, confirm: () => Promise.resolve(true), report: () => {} });

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { CACHE_DIAL_TIMEOUT } from "../../config/containerd/hosts-toml.ts";
 import type { Plan } from "../../node/plan.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
@@ -28,7 +29,7 @@ export function withDesiredState(command: Command): Command {
     .option(
       "--dial-timeout <duration>",
       "how long containerd 2.0.7 and newer try to connect to the cache",
-      "1s",
+      CACHE_DIAL_TIMEOUT,
     );
 }
 

@@ -1,4 +1,9 @@
 import { posix } from "node:path";
+import { CA_FILE_NAME } from "../../config/containerd/hosts-toml.ts";
+import {
+  DEFAULT_DIRECTORY,
+  registryOfDirectory,
+} from "../../config/containerd/registry-directory.ts";
 import { temporaryPath } from "../files/durable-files.ts";
 import type { FileView } from "../files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "../plan.ts";
@@ -11,11 +16,7 @@ import type { Configuration } from "./config/configuration.ts";
 import { isImported } from "./config/configuration-files.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import { convert } from "./hosts/convert-mirrors.ts";
-import {
-  DEFAULT_DIRECTORY,
-  hostOfDirectory,
-  registryDirectories,
-} from "./hosts/hosts-directories.ts";
+import { registryDirectories } from "./hosts/hosts-directories.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
 import { registryTables } from "./config/registry-tables.ts";
 import { linkedRegistries } from "./hosts/linked-registries.ts";
@@ -63,7 +64,7 @@ export function planTargets(input: PlannerInput): Targets {
   notes.push(...conversion.notes, ...wildcardNotes(pattern, desired));
   const isHosts = pattern.kind === "hosts" || pattern.kind === "both";
   const inForce = isHosts || pattern.kind === "none" ? pattern.directories : [];
-  const authority = posix.join(posix.dirname(main), AUTHORITY);
+  const caFile = posix.join(posix.dirname(main), CA_FILE_NAME);
   const trees = planTrees({
     view,
     desired,
@@ -71,7 +72,7 @@ export function planTargets(input: PlannerInput): Targets {
     inForce,
     root: certsDir,
     traits,
-    authority,
+    caFile,
   });
   obstacles.push(...trees.obstacles, ...linkedRegistries(view, certsDir, trees.targets));
   notes.push(...trees.notes);
@@ -85,12 +86,9 @@ export function planTargets(input: PlannerInput): Targets {
   notes.push(...comingIntoForce(view, pattern, certsDir, trees.targets));
   const config = configTargets(view, configuration, pattern, certsDir, traits, obstacles);
   obstacles.push(...managerObstacles(manager, config, trees.targets));
-  const ca = authorityTargets(view, authority, desired, obstacles);
+  const ca = authorityTargets(view, caFile, desired, obstacles);
   return { targets: [...ca, ...copies, ...trees.targets, ...config], certsDir, notes, obstacles };
 }
-
-/** Beside config.toml: in a hosts directory it would have to be once for each registry. */
-const AUTHORITY = "entrepot-ca.pem";
 
 /** Before every hosts.toml that names it: one that is missing fails every pull of the registry. */
 function authorityTargets(
@@ -214,13 +212,13 @@ function copiesOf(
   planned: ReadonlySet<string>,
 ): Target[] {
   const names = [...planned].map((path) => posix.basename(posix.dirname(path)));
-  const taken = new Set([...registryDirectories(view, root), ...names].map(hostOfDirectory));
+  const taken = new Set([...registryDirectories(view, root), ...names].map(registryOfDirectory));
   const catchesAll = view.isDirectory(posix.join(root, DEFAULT_DIRECTORY));
   const copies: Target[] = [];
   for (const directory of directories.filter((dir) => dir !== root)) {
     for (const name of registryDirectories(view, directory)) {
-      if (catchesAll || taken.has(hostOfDirectory(name))) continue;
-      taken.add(hostOfDirectory(name));
+      if (catchesAll || taken.has(registryOfDirectory(name))) continue;
+      taken.add(registryOfDirectory(name));
       // Its certificates first: a hosts.toml that names a missing one fails every pull.
       const inside = view.list(posix.join(directory, name)) ?? [];
       for (const file of inside.toSorted((a, b) => rankOf(a) - rankOf(b))) {

@@ -141,8 +141,3 @@ export function samePath(a: readonly string[], b: readonly string[]): boolean {
 export function startsWith(path: readonly string[], prefix: readonly string[]): boolean {
   return prefix.every((part, index) => path[index] === part);
 }
-
-/** A TOML basic string. JSON's escapes are a subset of TOML's, except that TOML has to escape DEL. */
-export function tomlString(text: string): string {
-  return JSON.stringify(text).replaceAll("\u007f", String.raw`\u007f`);
-}

@@ -1,5 +1,6 @@
 import type { AST } from "toml-eslint-parser";
-import { TomlDocument, keysOf, samePath, startsWith, tomlString } from "./toml-document.ts";
+import { tomlString } from "../../config/containerd/toml-string.ts";
+import { TomlDocument, keysOf, samePath, startsWith } from "./toml-document.ts";
 
 /** The edit is not possible without rewriting more of the text than requested. */
 export class TomlEditRefused extends Error {

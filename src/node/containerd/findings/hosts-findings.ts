@@ -1,16 +1,15 @@
 import { posix } from "node:path";
+import type { HostEntry } from "../../../config/containerd/hosts-toml.ts";
+import {
+  DEFAULT_DIRECTORY,
+  registryOfDirectory,
+} from "../../../config/containerd/registry-directory.ts";
 import type { Finding } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
 import { lossyText } from "../../files/node-files.ts";
 import { tlsFiles } from "../hosts/merge-hosts.ts";
-import {
-  DEFAULT_DIRECTORY,
-  candidates,
-  hostOfDirectory,
-  looseCertificates,
-  registryDirectories,
-} from "../hosts/hosts-directories.ts";
-import type { HostEntry, HostsDefect, HostsFile } from "../hosts/hosts-file.ts";
+import { candidates, looseCertificates, registryDirectories } from "../hosts/hosts-directories.ts";
+import type { HostsDefect, HostsFile } from "../hosts/hosts-file.ts";
 import { isFatal, readHostsFile } from "../hosts/hosts-file.ts";
 import { isCertificate } from "../hosts/hosts-trees.ts";
 import type { Traits } from "../traits.ts";
@@ -32,7 +31,7 @@ function nameFindings(
   traits: Traits,
 ): Finding[] {
   const at = { file: posix.join(root, name) };
-  const host = hostOfDirectory(name);
+  const host = registryOfDirectory(name);
   const findings: Finding[] = [];
   if (host === "registry-1.docker.io" || host === "index.docker.io") {
     findings.push({

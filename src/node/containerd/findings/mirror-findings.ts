@@ -1,8 +1,9 @@
 import { posix } from "node:path";
+import { registryOfDirectory } from "../../../config/containerd/registry-directory.ts";
 import type { Finding, Position } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
 import { lossyText } from "../../files/node-files.ts";
-import { hostOfDirectory, registryDirectories } from "../hosts/hosts-directories.ts";
+import { registryDirectories } from "../hosts/hosts-directories.ts";
 import { hostOf, readHostsFile } from "../hosts/hosts-file.ts";
 import type { RegistryTables } from "../config/registry-tables.ts";
 import type { Traits } from "../traits.ts";
@@ -49,7 +50,7 @@ function fromHosts(view: FileView, pattern: RegistryTables, traits: Traits): Nam
       if (state === undefined) return [];
       const { hosts } = readHostsFile(lossyText(state.bytes), posix.dirname(file), traits);
       return hosts
-        .filter((host) => hostOf(host.url) !== hostOfDirectory(name))
+        .filter((host) => hostOf(host.url) !== registryOfDirectory(name))
         .map((host) => ({
           url: host.url.startsWith("http") ? host.url : `https://${host.url}`,
           at: { file, line: host.line ?? 1 },

@@ -1,7 +1,7 @@
+import type { HostEntry, HostFields } from "../../../config/containerd/hosts-toml.ts";
 import { parseUpstreamName } from "../../../oci/names.ts";
 import type { Position } from "../../findings.ts";
 import type { Obstacle } from "../../plan.ts";
-import type { HostEntry, HostFields } from "./hosts-file.ts";
 import { hostOf } from "./hosts-file.ts";
 import type { Mirror, RegistryTables, TlsEntry } from "../config/registry-tables.ts";
 

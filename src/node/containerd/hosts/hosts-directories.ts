@@ -1,20 +1,7 @@
 import { posix } from "node:path";
+import { DEFAULT_DIRECTORY, directoryName } from "../../../config/containerd/registry-directory.ts";
 import type { FileView } from "../../files/node-files.ts";
 import type { Traits } from "../traits.ts";
-
-export const DEFAULT_DIRECTORY = "_default";
-
-/** `registry.test:5000` as `registry.test_5000_`, which is looked for first. */
-export function directoryName(host: string): string {
-  const match = /^(.+):(\d+)$/.exec(host);
-  return match ? `${match[1]}_${match[2]}_` : host;
-}
-
-/** The registry that a directory's name stands for. */
-export function hostOfDirectory(name: string): string {
-  const match = /^(.+)_(\d+)_$/.exec(name);
-  return match ? `${match[1]}:${match[2]}` : name;
-}
 
 /** Names that containerd would look for, in its order. */
 export function candidates(host: string, traits: Traits): string[] {

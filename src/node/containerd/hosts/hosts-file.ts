@@ -1,24 +1,8 @@
 import { posix } from "node:path";
+import type { HostEntry, HostFields } from "../../../config/containerd/hosts-toml.ts";
 import { oddBytes } from "../../files/node-files.ts";
 import { TomlDocument, TomlSyntaxError } from "../../files/toml-document.ts";
 import type { Traits } from "../traits.ts";
-
-/** What may stand in a host's table and at the root. Paths are absolute, as the node has them. */
-export interface HostFields {
-  readonly capabilities?: readonly string[];
-  readonly ca?: readonly string[];
-  /** Pairs of certificate and key; an empty key means that the certificate's file holds both. */
-  readonly client?: readonly (readonly [certificate: string, key: string])[];
-  readonly skipVerify?: boolean;
-  readonly overridePath?: boolean;
-  readonly dialTimeout?: string;
-  readonly headers?: Readonly<Record<string, readonly string[]>>;
-}
-
-export interface HostEntry extends HostFields {
-  readonly url: string;
-  readonly line?: number;
-}
 
 /** A fault in a hosts.toml; those that make it `unreadable` let containerd go direct in silence. */
 export type HostsDefect = { readonly line: number } & (

@@ -30,7 +30,7 @@ function adopted(
     inForce: ["/c", "/d"],
     root: "/c",
     traits: traitsOf(known),
-    authority: "/ca.pem",
+    caFile: "/ca.pem",
   });
   const texts = targets.map(({ path, after, withoutCache: out }): [string, string | undefined] => {
     expect(path).toBe("/c/ghcr.io/hosts.toml");
@@ -113,7 +113,7 @@ test("what _default says of a registry stays behind the cache once it has a dire
       inForce: ["/c"],
       root: "/c",
       traits: traitsOf(known),
-      authority: "/ca.pem",
+      caFile: "/ca.pem",
     });
     const [target] = targets;
     const texts = [target?.after, target?.withoutCache].map((it) =>

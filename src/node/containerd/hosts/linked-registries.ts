@@ -1,7 +1,11 @@
 import { posix } from "node:path";
+import {
+  DEFAULT_DIRECTORY,
+  registryOfDirectory,
+} from "../../../config/containerd/registry-directory.ts";
 import { FilesFault, type FileView } from "../../files/node-files.ts";
 import type { Obstacle, Target } from "../../plan.ts";
-import { DEFAULT_DIRECTORY, hostOfDirectory, registryDirectories } from "./hosts-directories.ts";
+import { registryDirectories } from "./hosts-directories.ts";
 
 /**
  * Links by which registries share a hosts.toml. It has one `server`: what is written there for one
@@ -32,7 +36,7 @@ export function linkedRegistries(
 
 /** As containerd tells a registry from the first part of an image's name. */
 function isRegistry(directory: string): boolean {
-  return directory === DEFAULT_DIRECTORY || /[.:]|^localhost$/.test(hostOfDirectory(directory));
+  return directory === DEFAULT_DIRECTORY || /[.:]|^localhost$/.test(registryOfDirectory(directory));
 }
 
 /** Undefined where links lead to each other, which is no reason to fail over another registry's file. */

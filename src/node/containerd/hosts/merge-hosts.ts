@@ -1,14 +1,14 @@
-import { TomlDocument } from "../../files/toml-document.ts";
-import type { HostEntry, HostFields, HostsFile } from "./hosts-file.ts";
-import { readHostsFile } from "./hosts-file.ts";
+import type { HostEntry, HostFields } from "../../../config/containerd/hosts-toml.ts";
 import {
   OWNERSHIP_MARK,
-  hostBlock,
-  itself,
-  renderHosts,
-  withDialTimeout,
-} from "./hosts-template.ts";
-import { tomlString } from "../../files/toml-document.ts";
+  hostTable,
+  renderHostsToml,
+  serverAsHost,
+} from "../../../config/containerd/hosts-toml.ts";
+import { tomlString } from "../../../config/containerd/toml-string.ts";
+import { TomlDocument } from "../../files/toml-document.ts";
+import type { HostsFile } from "./hosts-file.ts";
+import { readHostsFile } from "./hosts-file.ts";
 import type { Traits } from "../traits.ts";
 
 export interface MergedHosts {
@@ -62,6 +62,16 @@ function bare(url: string): string {
   return url.replace(/\/+$/, "");
 }
 
+const MIRROR_DIAL_TIMEOUT = "5s";
+
+/**
+ * Another's mirror in a file that is written here. Without a timeout, one that has vanished from the
+ * network costs 30 s per request; it may be further away than the cache.
+ */
+export function withDialTimeout(host: HostEntry): HostEntry {
+  return { ...host, dialTimeout: host.dialTimeout ?? MIRROR_DIAL_TIMEOUT };
+}
+
 /** Kinds that cost nothing behind a working mirror, so that they may stay as they are. */
 const HARMLESS: ReadonlySet<string> = new Set([
   "unknown-key",
@@ -75,10 +85,13 @@ const HARMLESS: ReadonlySet<string> = new Set([
 function insert(adoption: MergeInput, file: HostsFile): MergedHosts {
   const { text, ours, server } = adoption;
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const head = [OWNERSHIP_MARK, "# adopted: what stood here before follows, behind the cache"];
+  const head = [
+    `# ${OWNERSHIP_MARK}`,
+    "# adopted: what stood here before follows, behind the cache",
+  ];
   if (file.server === undefined && server !== undefined)
     head.push(`server = ${tomlString(server)}`);
-  const blocks = ours.flatMap((host) => hostBlock(host).concat(""));
+  const blocks = ours.flatMap((host) => hostTable(host).concat(""));
   // With their endings: a file may hold both kinds, and every byte of it stays.
   const lines = text.split(/(?<=\n)/);
   const document = new TomlDocument(text);
@@ -101,7 +114,7 @@ function rewrite(adoption: MergeInput, file: HostsFile): MergedHosts {
   const { ours, more, registry, traits } = adoption;
   const text = adoption.text.replace(/^\uFEFF/, "");
   const notes: string[] = [];
-  const comments = [OWNERSHIP_MARK.slice(2), ...keptComments(text, file, notes)];
+  const comments = [OWNERSHIP_MARK, ...keptComments(text, file, notes)];
   const names = new Set(ours.map((host) => host.url));
   if (adoption.cache !== undefined) names.add(adoption.cache);
   const hosts: HostEntry[] = [...ours];
@@ -136,14 +149,14 @@ function rewrite(adoption: MergeInput, file: HostsFile): MergedHosts {
     const urls = file.dropped.map((host) => host.url).join(", ");
     notes.push(`${urls}: hosts in inline tables become plain tables, which this containerd reads`);
   }
-  if (hosts.length === 0 && server !== undefined) hosts.push(itself(server, root));
+  if (hosts.length === 0 && server !== undefined) hosts.push(serverAsHost(server, root));
   const isWrong =
     file.defects.some((defect) => !HARMLESS.has(defect.kind)) ||
     [...file.hosts, file.root].some((fields) => !isSound(fields, adoption));
   const why = isWrong ? "containerd reads it wrongly" : "hosts of it have another place now";
   notes.push(`${registry}: the hosts.toml is written anew, since ${why}`);
   return {
-    text: renderHosts({ comments, root, hosts, ...(server === undefined ? {} : { server }) }),
+    text: renderHostsToml({ comments, root, hosts, ...(server === undefined ? {} : { server }) }),
     notes,
     isPlain: false,
   };
@@ -162,7 +175,7 @@ function keptComments(text: string, file: HostsFile, notes: string[]): string[] 
   }
   return new TomlDocument(text).comments
     .map((comment) => comment.text.slice(1).trim())
-    .filter((comment) => comment !== OWNERSHIP_MARK.slice(2));
+    .filter((comment) => comment !== OWNERSHIP_MARK);
 }
 
 function serverOf(adoption: MergeInput, file: HostsFile, notes: string[]): string | undefined {
