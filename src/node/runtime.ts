@@ -76,7 +76,18 @@ export interface Route {
   readonly problems: readonly string[];
 }
 
-/** A node's container runtime, as far as its files tell. */
+/**
+ * A node's container runtime. Each one has a folder `node/<runtime>/` with the same set of files:
+ *
+ * - `runtime.ts`: this interface
+ * - `inspect.ts`: what `entrepot node check` reports
+ * - `plan.ts`: the files to write, and the obstacles
+ * - `control.ts`: `RuntimeControl`
+ * - `images.ts`: `RuntimeImages`
+ * - `traits.ts`: what differs between versions, as named flags; no other file compares versions
+ *
+ * Folders below it are the runtime's own: containerd has `config/`, `hosts/`, `cri/` and `findings/`.
+ */
 export interface Runtime {
   /** Path of the main configuration file on the node. */
   readonly main: string;

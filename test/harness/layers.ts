@@ -28,6 +28,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
   config: {
     folders: {
       parsing: [],
+      containerd: [],
       ".": ["parsing"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
@@ -77,14 +78,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       cri: ["."],
       findings: [".", "config", "hosts"],
     },
-    above: [
-      "containerd-runtime.ts",
-      "inspect.ts",
-      "planner.ts",
-      "control.ts",
-      "connection.ts",
-      "dump.ts",
-    ],
+    above: ["runtime.ts", "inspect.ts", "plan.ts", "control.ts", "images.ts", "connection.ts"],
   },
   commands: {
     folders: { ".": [], node: ["."], serve: ["."], store: ["."], setup: [".", "node"] },

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import type { NodeFiles } from "../files/node-files.ts";
 import { readText } from "../files/node-files.ts";
 import type { RuntimeFaultKind } from "../runtime.ts";
@@ -6,6 +5,7 @@ import { RuntimeFault } from "../runtime.ts";
 import { Cri, CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
 import { configOf, findDaemon } from "./daemon.ts";
+import { programOutput } from "./program-output.ts";
 import type { ContainerdVersion } from "./traits.ts";
 import { parseContainerdVersion } from "./traits.ts";
 
@@ -122,7 +122,7 @@ export class Connection {
       const asked = this.withCri((cri) => cri.daemonVersion(2_000)).catch(() => undefined);
       yield [this.socket, await asked];
       const executable = this.daemon?.executable ?? "containerd";
-      yield [`${executable} --version`, run(executable, ["--version"])];
+      yield [`${executable} --version`, programOutput(executable, ["--version"])];
     }
     const status = readText(files, "/var/lib/dpkg/status") ?? "";
     const dpkg = /^Package: containerd(?:\.io)?\n(?:.+\n)*?Version: (?:\d+:)?(\S+)/m.exec(
@@ -136,10 +136,4 @@ export interface VersionFound {
   readonly version: ContainerdVersion;
   /** What told it. */
   readonly source: string;
-}
-
-/** What a program wrote, where it is there and succeeded. */
-export function run(executable: string, words: readonly string[]): string | undefined {
-  const { status, stdout } = spawnSync(executable, words, { encoding: "utf8", timeout: 20_000 });
-  return status === 0 ? stdout : undefined;
 }

@@ -2,15 +2,7 @@ import { posix } from "node:path";
 import type { FileView } from "../files/node-files.ts";
 import { lossyText } from "../files/node-files.ts";
 import type { DesiredState } from "../plan.ts";
-import type {
-  Inspection,
-  NodeImage,
-  Route,
-  Runtime,
-  RuntimeImages,
-  Targets,
-  Views,
-} from "../runtime.ts";
+import type { Inspection, Route, Runtime, RuntimeImages, Targets, Views } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
 import { detectManager } from "../managed-by.ts";
 import type { Configuration } from "./config/configuration.ts";
@@ -21,6 +13,7 @@ import { ContainerdControl, UNIT } from "./control.ts";
 import { defaultServer } from "./hosts/convert-mirrors.ts";
 import { directoryInForce } from "./hosts/hosts-directories.ts";
 import { isFatal, readHostsFile } from "./hosts/hosts-file.ts";
+import { CriImages } from "./images.ts";
 import { inspect, isStale } from "./inspect.ts";
 import { planTargets } from "./plan.ts";
 import { registryTables } from "./config/registry-tables.ts";
@@ -114,25 +107,5 @@ export class ContainerdRuntime implements Runtime {
       serverCa: read.root.ca ?? [],
       problems,
     };
-  }
-}
-
-class CriImages implements RuntimeImages {
-  readonly #connection: Connection;
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  list(): Promise<readonly NodeImage[]> {
-    return this.#connection.ask("dead", (cri) => cri.images());
-  }
-
-  async pull(reference: string, timeoutMs: number): Promise<void> {
-    await this.#connection.ask("pull-failed", (cri) => cri.pull(reference, timeoutMs));
-  }
-
-  remove(reference: string): Promise<void> {
-    return this.#connection.ask("dead", (cri) => cri.remove(reference));
   }
 }

@@ -1,5 +1,5 @@
-import { run } from "../connection.ts";
 import type { Daemon } from "../daemon.ts";
+import { programOutput } from "../program-output.ts";
 
 const TABLE =
   /\[plugins\.["']?(?:cri|io\.containerd\.grpc\.v1\.cri|io\.containerd\.cri\.v1\.images)["']?\.registry\]([^[]*)/;
@@ -10,6 +10,6 @@ const TABLE =
  * where the running default is another. Undefined where it cannot be had.
  */
 export function dumpedConfigPath(daemon: Daemon | undefined, main: string): string | undefined {
-  const text = daemon && run(daemon.executable, ["--config", main, "config", "dump"]);
+  const text = daemon && programOutput(daemon.executable, ["--config", main, "config", "dump"]);
   return /config_path = ['"](.*?)['"]/.exec(TABLE.exec(text ?? "")?.[1] ?? "")?.[1];
 }

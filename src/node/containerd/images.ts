@@ -1,0 +1,23 @@
+import type { NodeImage, RuntimeImages } from "../runtime.ts";
+import type { Connection } from "./connection.ts";
+
+/** containerd's images over CRI: those in the namespace `k8s.io`, which the kubelet uses. */
+export class CriImages implements RuntimeImages {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  list(): Promise<readonly NodeImage[]> {
+    return this.#connection.ask("dead", (cri) => cri.images());
+  }
+
+  async pull(reference: string, timeoutMs: number): Promise<void> {
+    await this.#connection.ask("pull-failed", (cri) => cri.pull(reference, timeoutMs));
+  }
+
+  remove(reference: string): Promise<void> {
+    return this.#connection.ask("dead", (cri) => cri.remove(reference));
+  }
+}
