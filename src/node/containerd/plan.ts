@@ -20,7 +20,7 @@ import { registryDirectories } from "./hosts/hosts-directories.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
 import { registryTables } from "./config/registry-tables.ts";
 import { linkedRegistries } from "./hosts/linked-registries.ts";
-import { like, newFile, planTrees } from "./hosts/hosts-trees.ts";
+import { like, newFile, planTrees } from "./hosts/plan-hosts.ts";
 import type { ContainerdVersion, Traits } from "./traits.ts";
 import { isSupported, traitsOf } from "./traits.ts";
 

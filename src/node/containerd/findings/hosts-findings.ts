@@ -11,7 +11,7 @@ import { tlsFiles } from "../hosts/merge-hosts.ts";
 import { candidates, looseCertificates, registryDirectories } from "../hosts/hosts-directories.ts";
 import type { HostsDefect, HostsFile } from "../hosts/hosts-file.ts";
 import { isFatal, readHostsFile } from "../hosts/hosts-file.ts";
-import { isCertificate } from "../hosts/hosts-trees.ts";
+import { isCertificate } from "../hosts/plan-hosts.ts";
 import type { Traits } from "../traits.ts";
 
 /** What is wrong in one directory of hosts.toml files, for containerd of this version. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { FakeFiles } from "../../nodetest/fake-files.ts";
 import type { DesiredState } from "../../plan.ts";
-import { planTrees } from "./hosts-trees.ts";
+import { planTrees } from "./plan-hosts.ts";
 import { parseContainerdVersion, traitsOf } from "../traits.ts";
 
 const CACHE = "http://cache:5000";
