@@ -14,7 +14,7 @@ export interface Position {
 
 /** A problem or a note about a node's wiring, for its operator. */
 export interface Finding {
-  /** A stable identifier for programs, such as `config-both-patterns`. */
+  /** A stable identifier for programs, such as `config-path-conflict`. */
   readonly code: string;
   readonly severity: Severity;
   readonly at?: Position;

@@ -124,7 +124,7 @@ realTest(
     const nowhere = ["--socket", dir.file("none.sock"), "--containerd-config", node.paths.config];
     const state = ["--state-dir", dir.file("state")];
     const check = await entrepotNode(["check", ...nowhere, ...state]);
-    expect(check).toMatchObject(exits(1, "nothing answers at"));
+    expect(check).toMatchObject(exits(1, "nothing listens on"));
     const bare = await entrepotNode(["check", ...nowhere, ...state], {
       program: [process.execPath, join(import.meta.dir, "../../src/main.ts")],
       env: { PATH: "/nonexistent" },
@@ -132,7 +132,7 @@ realTest(
     expect(bare.code).toBe(1);
     const http = Bun.serve({ unix: dir.file("http.sock"), fetch: () => new Response("no") });
     const other = await entrepotNode(["check", "--socket", dir.file("http.sock"), ...state]);
-    expect(other).toMatchObject(exits(1, "CRI does not answer"));
+    expect(other).toMatchObject(exits(1, "CRI does not respond"));
     await http.stop(true);
   },
 );
@@ -215,7 +215,7 @@ realTest(
     writeFileSync(config, bad);
     const pid = node.pid;
     const result = await failedApply(["--cache", cache.url, "--probe", image]);
-    expect(result).toMatchObject(exits(1, `${config} changed after containerd's start`));
+    expect(result).toMatchObject(exits(1, `${config} was modified after containerd started`));
     expect(node.pid).toBe(pid);
     writeFileSync(config, good);
     await node.restart();
@@ -252,7 +252,7 @@ realTest("an apply whose restart fails is reverted", async () => {
   const options = ["--socket", node.paths.socket, "--state-dir", node.stateDir];
   const args = ["apply", "--cache", cache.url, "--yes", ...options, "--restart-command", "exit 3"];
   const result = await entrepotNode(args);
-  expect(result).toMatchObject(exits(1, "ended with 3"));
+  expect(result).toMatchObject(exits(1, "exited with 3"));
   expect(tree(node.paths.etc)).toEqual(before);
   // The revert needs a restart too, which fails as well: a rollback with a working one finishes it.
   const back = await entrepotNode(["rollback", "--yes", ...optionsFor(node)]);

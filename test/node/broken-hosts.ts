@@ -13,7 +13,7 @@ function brokenHosts(
     files: (paths, { cached }) => ({ "config.toml": onHosts(paths), ...hosts(cached) }),
     finds,
     options: ["--adopt"],
-    blockedWithout: "was written by somebody else",
+    blockedWithout: "was not written by entrepot",
     ...more,
   };
 }
@@ -35,7 +35,7 @@ export const brokenHostsPoints: readonly StartingPoint[] = [
   brokenHosts(
     "a hosts.toml that begins with a byte order mark",
     (registry) => ({ [own(registry)]: `\uFEFFserver = "http://${registry}"\n${host}` }),
-    () => ["hosts-odd-bytes"],
+    () => ["hosts-encoding"],
   ),
   brokenHosts(
     "a hosts.toml with only a server",

@@ -235,7 +235,7 @@ test("directories in certs.d that name no registry are left alone and cause no e
   symlinkSync("nowhere", dir.file("etc/containerd/certs.d/dangling"));
   symlinkSync("loop", dir.file("etc/containerd/certs.d/loop"));
   const check = await entrepotNode(["check", ...rootOptions(dir)]);
-  expect(check.text).toContain("pattern         hosts directories");
+  expect(check.text).toContain("mirrors         hosts directories");
   expect(await wire(dir)).toMatchObject({ code: 0 });
   for (const name of odd)
     expect(text(dir, `etc/containerd/certs.d/${name}/hosts.toml`)).toBe(`[host."http://m:1"]\n`);

@@ -200,7 +200,7 @@ test("check reports a damaged journal with its position, beside all other findin
     expect(check.code).toBe(1);
     expect(check.text).toMatch(message);
     expect(check.text).toContain("move it aside");
-    expect(check.text).toContain("there is no hosts.toml in it");
+    expect(check.text).toContain("it contains no hosts.toml");
     const json = JSON.parse((await entrepotNode(["check", "--json", ...root])).text) as {
       findings: { code: string }[];
     };

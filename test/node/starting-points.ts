@@ -49,7 +49,7 @@ export const startingPoints: readonly StartingPoint[] = [
     files: (paths, { cached }) => ({
       "config.toml": `${onHosts(paths)}    [${cri}.registry.mirrors."${cached}"]\n      endpoint = ["http://127.0.0.1:1"]\n`,
     }),
-    finds: () => ["cri-dead", "config-both-patterns"],
+    finds: () => ["cri-dead", "config-path-conflict"],
     criIsDead: true,
   },
   {
@@ -63,7 +63,7 @@ export const startingPoints: readonly StartingPoint[] = [
     }),
     finds: () => [],
     options: ["--adopt"],
-    blockedWithout: "was written by somebody else",
+    blockedWithout: "was not written by entrepot",
     pullsSecured: true,
   },
   {

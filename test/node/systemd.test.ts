@@ -56,7 +56,9 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s under systemd"
         text: expect.stringContaining(`${DROP_IN}:2`),
       });
       await dropIn(node, "[Service]\nKillMode=process\n", false);
-      const notReloaded = expect.stringContaining("systemd still goes by KillMode=control-group");
+      const notReloaded = expect.stringContaining(
+        "systemd still has KillMode=control-group loaded",
+      );
       expect(await wire()).toMatchObject({ code: 1, text: notReloaded });
       expect(await node.entrepot("check")).toMatchObject({ code: 1, text: notReloaded });
       expect(tree(etc)).toEqual(before);
@@ -89,7 +91,7 @@ describe.each(isLong ? LINES : (["1.6"] as const))("containerd %s under systemd"
       await dropIn(node, "[Service]\nExecStartPre=/bin/false\n", true);
       const failed = await wire();
       expect(failed.code).toBe(1);
-      expect(failed.text).toContain("systemctl restart containerd.service ended with 1");
+      expect(failed.text).toContain("systemctl restart containerd.service exited with 1");
       expect(failed.text).toContain("entrepot node rollback finishes this");
       expect(tree(etc)).toEqual(before);
       rmSync(node.inside(DROP_IN));

@@ -4,77 +4,78 @@ import type { RuntimeFaultKind } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { Cri, CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
-import { configOf, findDaemon } from "./daemon.ts";
+import { configFileOf, findDaemon } from "./daemon.ts";
 import { programOutput } from "./program-output.ts";
 import type { ContainerdVersion } from "./traits.ts";
 import { parseContainerdVersion } from "./traits.ts";
 
 export const DEFAULT_SOCKET = "/run/containerd/containerd.sock";
-const USUAL_SOCKETS = new Set([DEFAULT_SOCKET, `/var${DEFAULT_SOCKET}`]);
+const DEFAULT_SOCKETS = new Set([DEFAULT_SOCKET, `/var${DEFAULT_SOCKET}`]);
 const DEFAULT_CONFIG = "/etc/containerd/config.toml";
 
 export interface ContainerdOptions {
   readonly files: NodeFiles;
   readonly socket?: string;
+  /** Path of the main configuration file. */
   readonly config?: string;
-  /** What the version is, where nothing that runs can tell it. */
+  /** containerd's version, for a node where it cannot be detected. */
   readonly version?: string;
-  /** A shell command in place of `systemctl restart containerd`. */
+  /** A shell command that replaces `systemctl restart containerd`. */
   readonly restartCommand?: string;
-  /** Works on the files of another root: no socket is opened, nothing is run. */
+  /** Works on the files of another root: no socket is opened and no program is run. */
   readonly filesOnly: boolean;
 }
 
-/** Where a containerd is, what it runs as, and which version it has. */
+/** Access to one containerd: its socket, process, main configuration file and version. */
 export class Connection {
   readonly socket: string;
   readonly options: ContainerdOptions;
   #main: string | undefined;
-  #version: Promise<VersionFound> | undefined;
+  #version: Promise<DetectedVersion> | undefined;
 
   constructor(options: ContainerdOptions) {
     this.options = options;
-    // As crictl and the kubelet have it.
+    // crictl and the kubelet take the socket with this scheme too.
     this.socket = (options.socket ?? DEFAULT_SOCKET).replace(/^unix:\/\//, "");
   }
 
   /**
-   * The main configuration file. Found out when it is first asked for, and so under the lock where
-   * something is to be changed: another run may be restarting containerd until then.
+   * Path of the main configuration file. It is detected on first use, which is under the lock if
+   * something is to be changed: until then, another run may be restarting containerd.
    *
    * @throws RuntimeFault of kind `unknown`
    */
   get main(): string {
-    this.#main ??= this.options.config ?? this.#mainOfDaemon();
+    this.#main ??= this.options.config ?? this.#detectMain();
     return this.#main;
   }
 
-  /** Undefined where neither an option nor a process tells it. */
+  /** The same path if an option or the running process names it; else undefined. */
   get knownMain(): string | undefined {
     const { config } = this.options;
     if (config !== undefined) return config;
-    return this.daemon && (configOf(this.daemon) ?? DEFAULT_CONFIG);
+    return this.daemon && (configFileOf(this.daemon) ?? DEFAULT_CONFIG);
   }
 
-  /** The process of this moment: another one after a restart. */
+  /** The current process; a restart replaces it. */
   get daemon(): Daemon | undefined {
     return this.options.filesOnly ? undefined : findDaemon(this.socket);
   }
 
   /**
-   * A containerd that is being restarted has no process for a moment. Where it is not the machine's
-   * usual one, the usual file must not stand in for its own: it would be another containerd's.
+   * containerd has no process for a moment while it restarts. Only for the default socket is the
+   * default file assumed then: for another socket, that file would belong to another containerd.
    */
-  #mainOfDaemon(): string {
+  #detectMain(): string {
     const { daemon } = this;
-    if (daemon) return configOf(daemon) ?? DEFAULT_CONFIG;
-    if (this.options.filesOnly || USUAL_SOCKETS.has(this.socket)) return DEFAULT_CONFIG;
-    const advice = "start it, or name its configuration with --containerd-config";
-    const what = `nothing answers at ${this.socket}, so that its configuration is not known`;
+    if (daemon) return configFileOf(daemon) ?? DEFAULT_CONFIG;
+    if (this.options.filesOnly || DEFAULT_SOCKETS.has(this.socket)) return DEFAULT_CONFIG;
+    const advice = "start containerd, or name its configuration file with --containerd-config";
+    const what = `nothing listens on ${this.socket}, so its configuration file cannot be determined`;
     throw new RuntimeFault("unknown", `${what}: ${advice}`);
   }
 
-  /** A client for one purpose: one that has lost its server waits longer and longer. */
+  /** Opens a client for one use: a client that lost its server backs off longer and longer. */
   async withCri<T>(use: (cri: Cri) => Promise<T>): Promise<T> {
     const cri = new Cri(this.socket);
     try {
@@ -84,8 +85,8 @@ export class Connection {
     }
   }
 
-  /** As `withCri`, for callers who know of runtimes alone. @throws RuntimeFault of that kind */
-  async ask<T>(kind: RuntimeFaultKind, use: (cri: Cri) => Promise<T>): Promise<T> {
+  /** Like `withCri`, with a CriFault turned into a RuntimeFault. @throws RuntimeFault of `kind` */
+  async callCri<T>(kind: RuntimeFaultKind, use: (cri: Cri) => Promise<T>): Promise<T> {
     try {
       return await this.withCri(use);
     } catch (error) {
@@ -95,20 +96,19 @@ export class Connection {
   }
 
   /** @throws RuntimeFault of kind `unknown` */
-  version(): Promise<VersionFound> {
-    this.#version ??= this.#findVersion();
+  version(): Promise<DetectedVersion> {
+    this.#version ??= this.#detectVersion();
     return this.#version;
   }
 
-  async #findVersion(): Promise<VersionFound> {
+  async #detectVersion(): Promise<DetectedVersion> {
     for await (const [source, text] of this.#versionSources()) {
       const version = text === undefined ? undefined : parseContainerdVersion(text);
       if (version) return { version, source };
     }
     const { filesOnly, files } = this.options;
     const where = filesOnly ? `below ${files.root}` : `at ${this.socket}`;
-    const advice =
-      "say which one it is with --containerd-version, or where it listens with --socket";
+    const advice = "name its version with --containerd-version, or its socket with --socket";
     throw new RuntimeFault(
       "unknown",
       `no containerd was found ${where}, and no program of that name: ${advice}`,
@@ -119,8 +119,8 @@ export class Connection {
     const { version, filesOnly, files } = this.options;
     yield ["--containerd-version", version];
     if (!filesOnly) {
-      const asked = this.withCri((cri) => cri.daemonVersion(2_000)).catch(() => undefined);
-      yield [this.socket, await asked];
+      const reported = this.withCri((cri) => cri.daemonVersion(2_000)).catch(() => undefined);
+      yield [this.socket, await reported];
       const executable = this.daemon?.executable ?? "containerd";
       yield [`${executable} --version`, programOutput(executable, ["--version"])];
     }
@@ -132,8 +132,8 @@ export class Connection {
   }
 }
 
-export interface VersionFound {
+export interface DetectedVersion {
   readonly version: ContainerdVersion;
-  /** What told it. */
+  /** The option, socket, command or file that the version comes from. */
   readonly source: string;
 }

@@ -2,17 +2,17 @@ import type { Obstacle } from "../plan.ts";
 import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd.ts";
+import { dumpedConfigPath } from "./config/config-dump.ts";
 import type { Connection } from "./connection.ts";
 import { CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
-import { dumpedConfigPath } from "./config/config-dump.ts";
 import { traitsOf } from "./traits.ts";
 
 export const UNIT = "containerd.service";
 const RESTART_MS = 120_000;
-const ANOTHER_MS = 60_000;
+const NEW_PROCESS_MS = 60_000;
 
-/** containerd as a service, with CRI's word for whether it lives. */
+/** Restarts containerd as a service, and checks over CRI whether it is ready. */
 export class ContainerdControl implements RuntimeControl {
   readonly #connection: Connection;
 
@@ -26,62 +26,66 @@ export class ContainerdControl implements RuntimeControl {
     const unit = readUnit(files, UNIT);
     const way = `systemctl restart ${UNIT}`;
     if (!isBooted(files) || unit === undefined) {
-      const what = `containerd has to be restarted, and no ${UNIT} of a running systemd is here to do it with`;
-      const advice = "say how: --restart-command 'COMMAND'";
-      return { way, obstacles: [{ code: "no-restart-way", what, advice }] };
+      const what = `containerd has to be restarted, but systemd is not running here or has no ${UNIT}`;
+      const advice = "name the command that restarts it: --restart-command 'COMMAND'";
+      return { way, obstacles: [{ code: "no-restart-command", what, advice }] };
     }
     const killMode = loadedKillMode(UNIT);
     if (sparesContainers(unit) && killMode !== undefined && !sparesContainers({ killMode })) {
-      const what = `containerd has to be restarted, and systemd still goes by KillMode=${killMode} of ${UNIT}, which would end every container with it`;
-      const advice = "systemctl daemon-reload, so that it reads the unit's files, and apply again";
+      const what = `containerd has to be restarted, but systemd still has KillMode=${killMode} loaded for ${UNIT}, which would kill every container`;
+      const advice =
+        "run systemctl daemon-reload, so that it reads the unit's files, and apply again";
       const at = unit.killModeAt ?? { file: unit.file };
       return { way, obstacles: [{ code: "unit-not-reloaded", at, what, advice }] };
     }
     if (sparesContainers(unit)) return { way, obstacles: [] };
-    const what = `containerd has to be restarted, and KillMode=${unit.killMode} of ${UNIT} would end every container with it`;
+    const what = `containerd has to be restarted, but KillMode=${unit.killMode} of ${UNIT} would kill every container`;
     const advice =
-      "put KillMode=process into a drop-in of the unit, systemctl daemon-reload, and apply again";
+      "set KillMode=process in a drop-in of the unit, run systemctl daemon-reload, and apply again";
     const at = unit.killModeAt ?? { file: unit.file };
     return { way, obstacles: [{ code: "restart-ends-containers", at, what, advice }] };
   }
 
   async restart(): Promise<void> {
     const { way } = this.restartMethod();
-    const former = this.#connection.daemon;
+    const previous = this.#connection.daemon;
     const child = Bun.spawn(["/bin/sh", "-c", way], {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",
       timeout: RESTART_MS,
     });
-    const said = new Response(child.stderr).text();
+    const stderr = new Response(child.stderr).text();
     const code = await child.exited;
-    if (code === 0) return former && this.#another(former, way);
-    // Not awaited without a bound: a daemon that the command left behind may hold the pipe open.
-    const text = await Promise.race([said, Bun.sleep(500).then(() => "")]);
+    if (code === 0) return previous && this.#awaitNewProcess(previous, way);
+    // With a timeout: a daemon that the command left behind may keep the pipe open.
+    const text = await Promise.race([stderr, Bun.sleep(500).then(() => "")]);
     throw new RuntimeFault(
       "restart-failed",
-      `${way} ended with ${code}: ${text.trim().slice(-500)}`,
+      `${way} exited with ${code}: ${text.trim().slice(-500)}`,
     );
   }
 
-  /** A command may only ask for a restart: until it comes, the former process answers as if it were done. */
-  async #another(former: Daemon, way: string): Promise<void> {
-    const deadline = Date.now() + ANOTHER_MS;
-    const isFormer = (): boolean => {
+  /**
+   * A command may only request a restart. Until the restart happens, the previous process responds, and
+   * everything would look as if it were done.
+   */
+  async #awaitNewProcess(previous: Daemon, way: string): Promise<void> {
+    const deadline = Date.now() + NEW_PROCESS_MS;
+    const isPrevious = (): boolean => {
       const { daemon } = this.#connection;
-      return daemon?.pid === former.pid && daemon.startedAt === former.startedAt;
+      return daemon?.pid === previous.pid && daemon.startedAt === previous.startedAt;
     };
-    while (isFormer()) {
+    while (isPrevious()) {
       if (Date.now() >= deadline) {
-        const what = `${way} ended well, and containerd is the same process as before (${former.pid})`;
+        const what = `${way} succeeded, but containerd is still the same process (${previous.pid})`;
         throw new RuntimeFault("restart-failed", what);
       }
       await Bun.sleep(200);
     }
   }
 
-  /** The daemon's own readiness says nothing of its plugins: CRI itself is asked. */
+  /** Calls CRI itself, because a daemon that is ready may have failed to load its CRI plugin. */
   async waitUntilReady(withinMs: number): Promise<string> {
     const deadline = Date.now() + withinMs;
     for (;;) {
@@ -89,10 +93,10 @@ export class ContainerdControl implements RuntimeControl {
         return await this.#connection.withCri(async (cri) => (await cri.version(2_000)).version);
       } catch (error) {
         if (!(error instanceof CriFault)) throw error;
-        // The plugins of a daemon that answers have all been tried: waiting changes nothing.
-        const isFinal = error.kind === "cri-dead" && (await this.#isSettled());
+        // A daemon that responds has tried to load all of its plugins: waiting changes nothing.
+        const isFinal = error.kind === "cri-dead" && (await this.#hasFailedPlugin());
         if (isFinal || Date.now() >= deadline) {
-          throw new RuntimeFault("dead", await this.#whyDead(error), { cause: error });
+          throw new RuntimeFault("dead", await this.#explain(error), { cause: error });
         }
       }
       await Bun.sleep(200);
@@ -101,19 +105,21 @@ export class ContainerdControl implements RuntimeControl {
 
   async requireCertsDir(certsDir: string): Promise<void> {
     const { version } = await this.#connection.version();
-    const info = await this.#connection.ask("dead", (cri) => cri.info());
-    const isTold = !traitsOf(version).imagesTable;
-    // 2.x tells it nowhere over CRI. The dump reads the files anew, as the daemon did just now when it
-    // was restarted.
+    const info = await this.#connection.callCri("dead", (cri) => cri.info());
+    const isReported = !traitsOf(version).imagesTable;
+    // 2.x does not report config_path over CRI. The dump reads the files again, as the daemon did when it
+    // was restarted just now.
     const { daemon, main } = this.#connection;
-    const seen = isTold ? configPathOf(info["config"] ?? "{}") : dumpedConfigPath(daemon, main);
-    if (seen === undefined || seen === certsDir) return;
-    const what = `containerd goes by config_path = ${JSON.stringify(seen)} and not by ${certsDir}`;
+    const inForce = isReported
+      ? configPathOf(info["config"] ?? "{}")
+      : dumpedConfigPath(daemon, main);
+    if (inForce === undefined || inForce === certsDir) return;
+    const what = `containerd uses config_path = ${JSON.stringify(inForce)} instead of ${certsDir}`;
     throw new RuntimeFault("not-in-force", what);
   }
 
-  /** Whether the daemon says of its CRI plugin that it failed, rather than that it is not up yet. */
-  async #isSettled(): Promise<boolean> {
+  /** Whether the daemon reports that its CRI plugin failed, as opposed to not being loaded yet. */
+  async #hasFailedPlugin(): Promise<boolean> {
     return (await this.#pluginError()) !== undefined;
   }
 
@@ -127,11 +133,11 @@ export class ContainerdControl implements RuntimeControl {
     }
   }
 
-  /** containerd's own words on why its CRI plugin did not start. */
-  async #whyDead(error: CriFault): Promise<string> {
+  /** The reason that containerd itself gives for a CRI plugin that did not load. */
+  async #explain(error: CriFault): Promise<string> {
     if (error.kind !== "cri-dead") return error.message;
     const reason = await this.#pluginError();
-    return `containerd runs and its CRI does not answer${reason === undefined ? "" : `: ${reason}`}`;
+    return `containerd runs, but its CRI does not respond${reason === undefined ? "" : `: ${reason}`}`;
   }
 }
 

@@ -6,47 +6,47 @@ export interface Daemon {
   readonly pid: number;
   readonly executable: string;
   readonly command: readonly string[];
-  /** In milliseconds of the epoch. */
+  /** In milliseconds since the epoch. */
   readonly startedAt: number;
-  /** As /proc/<pid>/cgroup has it: systemd's unit is in its paths. */
+  /** The content of /proc/<pid>/cgroup, whose paths contain the systemd unit. */
   readonly cgroups: string;
 }
 
 /**
- * Finds it by the socket's inode rather than by a name: k3s, snaps and tests run containerds of
- * their own under any name beside the system's.
+ * Finds the daemon by the inode of its socket and not by a process name: k3s, snaps and tests run
+ * containerds of their own, under any name, beside the system's.
  */
 export function findDaemon(socket: string): Daemon | undefined {
   const inodes = new Set(
     read("/proc/net/unix")
       .split("\n")
       .map((line) => line.trim().split(/\s+/))
-      // Flags 00010000 mark a socket that listens; a connected one has the same path.
-      .filter((fields) => fields[3] === "00010000" && isSame(fields[7] ?? "", socket))
+      // Flags 00010000 mark a listening socket; connected sockets have the same path.
+      .filter((fields) => fields[3] === "00010000" && isSameSocket(fields[7] ?? "", socket))
       .map((fields) => `socket:[${fields[6]}]`),
   );
   if (inodes.size === 0) return undefined;
   for (const name of entries("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    const holds = entries(`/proc/${name}/fd`).some((fd) =>
+    const isListening = entries(`/proc/${name}/fd`).some((fd) =>
       inodes.has(link(`/proc/${name}/fd/${fd}`)),
     );
-    if (holds) return describe(Number(name));
+    if (isListening) return readDaemon(Number(name));
   }
   return undefined;
 }
 
-/** /var/run is a link to /run, and each of them is what some name a socket by. */
-function isSame(bound: string, asked: string): boolean {
-  if (bound === asked) return true;
-  if (posix.basename(bound) !== posix.basename(asked)) return false;
+/** A socket's path may be written with /run or with /var/run, which is a symbolic link to it. */
+function isSameSocket(bound: string, requested: string): boolean {
+  if (bound === requested) return true;
+  if (posix.basename(bound) !== posix.basename(requested)) return false;
   const real = realPath(bound);
-  return real !== "" && real === realPath(asked);
+  return real !== "" && real === realPath(requested);
 }
 
-function describe(pid: number): Daemon {
+function readDaemon(pid: number): Daemon {
   const command = read(`/proc/${pid}/cmdline`).split("\0").filter(Boolean);
-  // The name in parentheses may hold blanks; the fields after it do not.
+  // The name in parentheses may contain blanks; the fields after it do not.
   const fields = read(`/proc/${pid}/stat`)
     .replace(/^.*\) /s, "")
     .split(" ");
@@ -58,16 +58,16 @@ function describe(pid: number): Daemon {
   return { pid, executable: link(`/proc/${pid}/exe`), command, startedAt, cgroups };
 }
 
-/** The value of `--config`, where the daemon was started with one; from its own working directory. */
-export function configOf(daemon: Daemon): string | undefined {
+/** The value of `--config`, resolved in the daemon's working directory; undefined without the option. */
+export function configFileOf(daemon: Daemon): string | undefined {
   const option = configOption(daemon.command);
   return option === undefined ? undefined : posix.resolve(link(`/proc/${daemon.pid}/cwd`), option);
 }
 
 function configOption(command: readonly string[]): string | undefined {
-  for (const [index, word] of command.entries()) {
-    if (word === "--config" || word === "-c") return command[index + 1];
-    const match = /^(?:--config|-c)=(.*)$/.exec(word);
+  for (const [index, argument] of command.entries()) {
+    if (argument === "--config" || argument === "-c") return command[index + 1];
+    const match = /^(?:--config|-c)=(.*)$/.exec(argument);
     if (match) return match[1];
   }
   return undefined;
@@ -77,7 +77,7 @@ function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    return ""; // A process that has just ended, or one that may not be looked into.
+    return ""; // A process that has just exited, or that this user may not inspect.
   }
 }
 

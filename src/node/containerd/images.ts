@@ -10,14 +10,14 @@ export class CriImages implements RuntimeImages {
   }
 
   list(): Promise<readonly NodeImage[]> {
-    return this.#connection.ask("dead", (cri) => cri.images());
+    return this.#connection.callCri("dead", (cri) => cri.images());
   }
 
   async pull(reference: string, timeoutMs: number): Promise<void> {
-    await this.#connection.ask("pull-failed", (cri) => cri.pull(reference, timeoutMs));
+    await this.#connection.callCri("pull-failed", (cri) => cri.pull(reference, timeoutMs));
   }
 
   remove(reference: string): Promise<void> {
-    return this.#connection.ask("dead", (cri) => cri.remove(reference));
+    return this.#connection.callCri("dead", (cri) => cri.remove(reference));
   }
 }

@@ -16,59 +16,60 @@ import { dumpedConfigPath } from "./config/config-dump.ts";
 import { hostsFindings } from "./findings/hosts-findings.ts";
 import { mirrorFindings } from "./findings/mirror-findings.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
-import { registryTables } from "./config/registry-tables.ts";
+import { readRegistryTables } from "./config/registry-tables.ts";
 import type { ContainerdVersion } from "./traits.ts";
 import { isSupported, traitsOf } from "./traits.ts";
 
 export interface InspectInput {
   readonly view: FileView;
   readonly version: ContainerdVersion;
-  /** What told the version. */
+  /** The option, socket, command or file that the version comes from. */
   readonly versionSource: string;
+  /** Path of the main configuration file. */
   readonly main: string;
   readonly socket: string;
   readonly daemon: Daemon | undefined;
-  /** In milliseconds of the epoch. */
+  /** A file's mtime in milliseconds since the epoch. */
   readonly modifiedAt: (path: string) => number | undefined;
-  /** Absent where only files are looked at. */
+  /** Undefined if only files are inspected. */
   readonly cri: Cri | undefined;
   readonly unit: Unit | undefined;
-  /** The KillMode by which a running systemd goes. */
+  /** The KillMode that a running systemd has loaded. */
   readonly loadedKillMode: string | undefined;
   readonly manager: ManagedBy | undefined;
 }
 
-const PATTERNS: Readonly<Record<RegistryTables["kind"], string>> = {
-  none: "none: every pull goes to the registry itself",
+const MIRROR_SETTINGS: Readonly<Record<RegistryTables["kind"], string>> = {
+  none: "none: every pull goes to the registry directly",
   deprecated: "mirrors, configs or auths in config.toml (deprecated)",
-  hosts: "hosts directories",
-  both: "both at once: mirrors or configs.tls beside config_path",
+  hosts: "hosts directories (config_path)",
+  both: "conflicting: mirrors or configs.tls together with config_path",
 };
 
-/** Looks at everything that has a say in where this containerd pulls from. */
+/** Inspects everything that determines where this containerd pulls from. */
 export async function inspect(input: InspectInput): Promise<Inspection> {
   const { view, version, main, manager } = input;
   const traits = traitsOf(version);
   const configuration = readConfiguration(view, main, traits);
-  const pattern = registryTables(configuration, traits);
+  const tables = readRegistryTables(configuration, traits);
   const findings: Finding[] = [
     ...(await criFindings(input)),
-    ...configurationFindings(view, configuration, pattern, traits, version),
-    ...(pattern.kind === "hosts" || pattern.kind === "both" || traits.defaultConfigPath !== ""
-      ? pattern.directories.flatMap((root) => hostsFindings(view, root, traits))
+    ...configurationFindings(view, configuration, tables, traits, version),
+    ...(tables.kind === "hosts" || tables.kind === "both" || traits.defaultConfigPath !== ""
+      ? tables.directories.flatMap((root) => hostsFindings(view, root, traits))
       : []),
     ...unitFindings(ownUnit(input), input.loadedKillMode),
     ...staleFindings(input, configuration),
-    ...dumpFindings(input, pattern),
-    // Nothing is dialled for the files of another root.
-    ...(input.cri === undefined ? [] : await mirrorFindings(view, pattern, traits)),
+    ...dumpFindings(input, tables),
+    // For the files of another root, no connection is opened.
+    ...(input.cri === undefined ? [] : await mirrorFindings(view, tables, traits)),
   ];
   if (!isSupported(version)) {
     findings.push({
       code: "version-unsupported",
       severity: "error",
       what: `containerd ${version.text} is older than 1.6`,
-      consequence: "its hosts directories lack what a safe wiring needs",
+      consequence: "its hosts directories lack fields that entrepot needs",
       advice: "update containerd",
     });
   }
@@ -78,14 +79,16 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
       severity: "note",
       at: { file: main },
       what: `${manager.name} manages this node (${manager.evidence})`,
-      consequence: manager.ownsConfig ? "a change of config.toml would be lost" : "changes stay",
+      consequence: manager.ownsConfig
+        ? "a change to config.toml would be lost"
+        : "changes to config.toml stay",
       advice: manager.advice,
     });
   }
-  return { facts: facts(input, configuration, pattern), findings: sortFindings(findings) };
+  return { facts: facts(input, configuration, tables), findings: sortFindings(findings) };
 }
 
-function facts(input: InspectInput, configuration: Configuration, pattern: RegistryTables): Fact[] {
+function facts(input: InspectInput, configuration: Configuration, tables: RegistryTables): Fact[] {
   const { daemon, manager } = input;
   const unit = ownUnit(input);
   const [, ...imported] = configuration.files.map((file) => file.path);
@@ -94,12 +97,15 @@ function facts(input: InspectInput, configuration: Configuration, pattern: Regis
     ["process", daemon && `${daemon.pid}, since ${new Date(daemon.startedAt).toISOString()}`],
     ["unit", unit && `${unit.file}, KillMode=${unit.killMode}`],
     ["managed by", manager?.name],
-    ["configuration", configuration.exists ? input.main : `${input.main} (absent: defaults)`],
+    [
+      "configuration",
+      configuration.exists ? input.main : `${input.main} (does not exist: defaults)`,
+    ],
     ["imports", imported.length > 0 ? imported.join(", ") : undefined],
     ["version", configuration.files.length > 0 ? String(configuration.version) : undefined],
     ["registry table", `plugins."${configuration.table}".registry`],
-    ["pattern", PATTERNS[pattern.kind]],
-    ["config_path", pattern.directories.join(":") || undefined],
+    ["mirrors", MIRROR_SETTINGS[tables.kind]],
+    ["config_path", tables.directories.join(":") || undefined],
   ];
   return list.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
 }
@@ -110,12 +116,12 @@ const OTHER_SOCKETS = [
   "/var/snap/microk8s/common/run/containerd.sock",
 ];
 
-/** Sockets of distributions that bring a containerd of their own. */
-function elsewhere(view: FileView): string {
+/** Existing sockets of distributions with a containerd of their own, as the end of a sentence. */
+function otherSockets(view: FileView): string {
   const found = OTHER_SOCKETS.filter((path) =>
     view.list(posix.dirname(path))?.includes(posix.basename(path)),
   );
-  return found.length > 0 ? `: there is ${found.join(" and ")}` : "";
+  return found.length > 0 ? `, such as ${found.join(" or ")}` : "";
 }
 
 async function criFindings({ cri, socket, daemon, view }: InspectInput): Promise<Finding[]> {
@@ -125,41 +131,41 @@ async function criFindings({ cri, socket, daemon, view }: InspectInput): Promise
     return [];
   } catch (error) {
     if (!(error instanceof CriFault)) throw error;
-    if (error.kind === "cri-dead") return [await deadCri(cri, error)];
-    const runs = daemon === undefined ? "" : ` (process ${daemon.pid} listens there)`;
+    if (error.kind === "cri-dead") return [await deadCriFinding(cri, error)];
+    const listener = daemon === undefined ? "" : ` (process ${daemon.pid} listens there)`;
     return [
       {
         code: `cri-${error.kind}`,
         severity: "error",
         at: { file: socket },
-        what: `CRI does not answer: ${error.message}${runs}`,
+        what: `CRI does not respond: ${error.message}${listener}`,
         consequence:
           error.kind === "forbidden"
-            ? "whether pods can start here cannot be told"
+            ? "it cannot be checked whether pods can start"
             : "no pod can start on this node",
         advice:
           error.kind === "absent"
-            ? `start containerd, or name its socket with --socket${elsewhere(view)}`
+            ? `start containerd, or name its socket with --socket${otherSockets(view)}`
             : "name containerd's socket with --socket, and run this as root",
       },
     ];
   }
 }
 
-async function deadCri(cri: Cri, error: CriFault): Promise<Finding> {
+async function deadCriFinding(cri: Cri, error: CriFault): Promise<Finding> {
   const errors = await cri.pluginErrors().catch(() => new Map<string, string>());
   const [id, reason] = [...errors].find(([name]) => /cri/.test(name)) ?? [];
   return {
     code: "cri-dead",
     severity: "error",
     at: { file: cri.socket },
-    what: `containerd runs with its CRI dead: ${reason === undefined ? error.message : `${id}: ${reason}`}`,
-    consequence: "the unit looks healthy, and no pod can start on this node",
-    advice: "mend the configuration (see the other findings) and restart containerd",
+    what: `containerd runs without CRI: ${reason === undefined ? error.message : `${id}: ${reason}`}`,
+    consequence: "the unit looks healthy, but no pod can start on this node",
+    advice: "fix the configuration (see the other findings) and restart containerd",
   };
 }
 
-/** The unit, unless the daemon that was found runs under something else: k3s, a snap, a test. */
+/** The unit, unless the daemon was started by something else, such as k3s or a snap. */
 function ownUnit({ unit, daemon }: InspectInput): Unit | undefined {
   if (unit === undefined || daemon === undefined) return unit;
   return daemon.cgroups.includes(`/${unit.name}`) ? unit : undefined;
@@ -174,8 +180,8 @@ function unitFindings(unit: Unit | undefined, loaded: string | undefined): Findi
         code: "unit-not-reloaded",
         severity: "warning",
         at: unit.killModeAt ?? { file: unit.file },
-        what: `${unit.name} has KillMode=${unit.killMode} here, and systemd still goes by KillMode=${loaded}`,
-        consequence: "a restart of containerd ends every container of the node",
+        what: `${unit.name} has KillMode=${unit.killMode}, but systemd still has KillMode=${loaded} loaded`,
+        consequence: "a restart of containerd kills every container of the node",
         advice: "run systemctl daemon-reload",
       },
     ];
@@ -186,49 +192,49 @@ function unitFindings(unit: Unit | undefined, loaded: string | undefined): Findi
       severity: "warning",
       at: unit.killModeAt ?? { file: unit.file },
       what: `${unit.name} has KillMode=${unit.killMode}`,
-      consequence: "a restart of containerd ends every container of the node",
-      advice: "put KillMode=process into a drop-in of the unit and run systemctl daemon-reload",
+      consequence: "a restart of containerd kills every container of the node",
+      advice: "set KillMode=process in a drop-in of the unit and run systemctl daemon-reload",
     },
   ];
 }
 
-/** Where containerd reads its files otherwise than they were read here, its word counts. */
-function dumpFindings({ daemon, main }: InspectInput, pattern: RegistryTables): Finding[] {
+/** A difference between containerd's own reading of its files and this program's. containerd is right. */
+function dumpFindings({ daemon, main }: InspectInput, tables: RegistryTables): Finding[] {
   const dumped = dumpedConfigPath(daemon, main);
-  const read = pattern.configPath?.value ?? "";
+  const read = tables.configPath?.value ?? "";
   if (dumped === undefined || dumped === read) return [];
   return [
     {
       code: "dump-differs",
       severity: "warning",
       at: { file: main },
-      what: `containerd config dump has config_path = ${JSON.stringify(dumped)}, and its files were read as ${JSON.stringify(read)}`,
-      consequence: "what is said here of hosts directories may not hold",
-      advice: "look at `containerd config dump`; a probe pull has the last word",
+      what: `containerd config dump shows config_path = ${JSON.stringify(dumped)}, but entrepot read ${JSON.stringify(read)} from its files`,
+      consequence: "the findings about hosts directories may be wrong",
+      advice: "compare the files with `containerd config dump`; only a probe pull is proof",
     },
   ];
 }
 
-/** Whether a file changed after the daemon's start, which is known to about a second. */
-export function isStale(changed: number | undefined, daemon: Daemon): boolean {
-  return changed !== undefined && changed > daemon.startedAt + 2_000;
+/** Whether a file was modified after the daemon started, which is known to about a second. */
+export function isStale(modifiedAt: number | undefined, daemon: Daemon): boolean {
+  return modifiedAt !== undefined && modifiedAt > daemon.startedAt + 2_000;
 }
 
-/** config_path is read at the start alone, unlike hosts.toml. */
+/** containerd reads config_path only when it starts, unlike hosts.toml. */
 function staleFindings(input: InspectInput, configuration: Configuration): Finding[] {
   const { daemon } = input;
   if (daemon === undefined) return [];
   return configuration.files.flatMap((file): Finding[] => {
-    const changed = input.modifiedAt(file.path);
-    if (changed === undefined || !isStale(changed, daemon)) return [];
+    const modifiedAt = input.modifiedAt(file.path);
+    if (modifiedAt === undefined || !isStale(modifiedAt, daemon)) return [];
     return [
       {
         code: "restart-due",
         severity: "warning",
         at: { file: file.path },
-        what: `it changed at ${new Date(changed).toISOString()}, after containerd's start`,
-        consequence: "containerd goes by what it said before, until it is restarted",
-        advice: "restart containerd, with a look at the other findings first",
+        what: `it was modified at ${new Date(modifiedAt).toISOString()}, after containerd started`,
+        consequence: "containerd uses its previous content until it is restarted",
+        advice: "check the other findings first, then restart containerd",
       },
     ];
   });

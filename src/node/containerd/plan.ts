@@ -15,57 +15,59 @@ import { configChanges } from "./config/config-change.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { isImported } from "./config/configuration-files.ts";
 import { readConfiguration } from "./config/configuration.ts";
-import { convert } from "./hosts/convert-mirrors.ts";
+import { convertMirrors } from "./hosts/convert-mirrors.ts";
 import { registryDirectories } from "./hosts/hosts-directories.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
-import { registryTables } from "./config/registry-tables.ts";
+import { readRegistryTables } from "./config/registry-tables.ts";
 import { linkedRegistries } from "./hosts/linked-registries.ts";
-import { like, newFile, planTrees } from "./hosts/plan-hosts.ts";
+import { withText, newFile, planHosts } from "./hosts/plan-hosts.ts";
 import type { ContainerdVersion, Traits } from "./traits.ts";
 import { isSupported, traitsOf } from "./traits.ts";
 
-export interface PlannerInput {
+export interface PlanInput {
   readonly views: Views;
   readonly version: ContainerdVersion;
-  /** The main configuration file. */
+  /** Path of the main configuration file. */
   readonly main: string;
   readonly desired: DesiredState;
   readonly manager: ManagedBy | undefined;
 }
 
-/** Everything that a wired node consists of, and what stands in the way of it. */
-export function planTargets(input: PlannerInput): Targets {
+/** The files of a wired node, in the order of writing, and the obstacles to writing them. */
+export function planTargets(input: PlanInput): Targets {
   const { views, version, main, desired, manager } = input;
   const view = views.now;
   const traits = traitsOf(version);
   const obstacles: Obstacle[] = [];
   const notes: string[] = [];
   if (!isSupported(version)) {
-    const what = `containerd ${version.text} is older than 1.6: its hosts directories lack what is needed`;
+    const what = `containerd ${version.text} is older than 1.6, whose hosts directories are the first with all fields that are needed`;
     obstacles.push({ code: "version-unsupported", what, advice: "update containerd" });
   }
   if (desired.useDefault && !traits.readsDefaultDirectory) {
-    const what = `containerd ${version.text} does not look at a _default directory`;
-    const advice = "leave --default out; it works from 1.6.17 and 1.7.24 on";
+    const what = `containerd ${version.text} does not read a _default directory`;
+    const advice = "omit --default; it works from 1.6.17 and 1.7.24 on";
     obstacles.push({ code: "no-default-directory", what, advice });
   }
   const configuration = readConfiguration(view, main, traits);
   obstacles.push(...configurationObstacles(configuration));
-  const pattern = registryTables(configuration, traits);
+  const tables = readRegistryTables(configuration, traits);
   const ownDefault = posix.join(posix.dirname(main), "certs.d");
-  const certsDir = pattern.directories[0] ?? ownDefault;
+  const certsDir = tables.directories[0] ?? ownDefault;
   if (obstacles.length > 0) return { targets: [], certsDir, notes, obstacles };
 
-  // Somebody may have edited config.toml since its mirrors were converted: they stay converted.
-  const former = registryTables(readConfiguration(views.before, main, traits), traits);
-  const isOld = pattern.mirrors.length > 0 || pattern.tls.length > 0;
-  const conversion = convert(isOld ? pattern : former, (path) => view.read(path) !== undefined);
+  // Mirrors that an earlier run converted stay converted, even if config.toml was edited since.
+  const original = readRegistryTables(readConfiguration(views.before, main, traits), traits);
+  const hasDeprecated = tables.mirrors.length > 0 || tables.tls.length > 0;
+  const conversion = convertMirrors(
+    hasDeprecated ? tables : original,
+    (path) => view.read(path) !== undefined,
+  );
   obstacles.push(...conversion.obstacles);
-  notes.push(...conversion.notes, ...wildcardNotes(pattern, desired));
-  const isHosts = pattern.kind === "hosts" || pattern.kind === "both";
-  const inForce = isHosts || pattern.kind === "none" ? pattern.directories : [];
+  notes.push(...conversion.notes, ...wildcardNotes(tables, desired));
+  const inForce = tables.kind === "deprecated" ? [] : tables.directories;
   const caFile = posix.join(posix.dirname(main), CA_FILE_NAME);
-  const trees = planTrees({
+  const hosts = planHosts({
     view,
     desired,
     conversion,
@@ -74,24 +76,29 @@ export function planTargets(input: PlannerInput): Targets {
     traits,
     caFile,
   });
-  obstacles.push(...trees.obstacles, ...linkedRegistries(view, certsDir, trees.targets));
-  notes.push(...trees.notes);
-  const copies = copiesOf(view, inForce, certsDir, new Set(trees.targets.map((tree) => tree.path)));
+  obstacles.push(...hosts.obstacles, ...linkedRegistries(view, certsDir, hosts.targets));
+  notes.push(...hosts.notes);
+  const copies = copyTargets(
+    view,
+    inForce,
+    certsDir,
+    new Set(hosts.targets.map((target) => target.path)),
+  );
   if (copies.length > 0) {
-    const others = pattern.directories.slice(1).join(", ");
+    const others = tables.directories.slice(1).join(", ");
     notes.push(
-      `what stands in ${others} is copied to ${certsDir}: one directory is all that every containerd reads`,
+      `the files in ${others} are copied to ${certsDir}, because not every containerd reads more than one directory`,
     );
   }
-  notes.push(...comingIntoForce(view, pattern, certsDir, trees.targets));
-  const config = configTargets(view, configuration, pattern, certsDir, traits, obstacles);
-  obstacles.push(...managerObstacles(manager, config, trees.targets));
-  const ca = authorityTargets(view, caFile, desired, obstacles);
-  return { targets: [...ca, ...copies, ...trees.targets, ...config], certsDir, notes, obstacles };
+  notes.push(...newlyInForce(view, tables, certsDir, hosts.targets));
+  const config = configTargets(view, configuration, tables, certsDir, traits, obstacles);
+  obstacles.push(...managerObstacles(manager, config, hosts.targets));
+  const ca = caTargets(view, caFile, desired, obstacles);
+  return { targets: [...ca, ...copies, ...hosts.targets, ...config], certsDir, notes, obstacles };
 }
 
-/** Before every hosts.toml that names it: one that is missing fails every pull of the registry. */
-function authorityTargets(
+/** Written before every hosts.toml that names it: a missing file fails every pull of the registry. */
+function caTargets(
   view: FileView,
   path: string,
   desired: DesiredState,
@@ -101,33 +108,38 @@ function authorityTargets(
   const after = newFile(desired.cacheCa);
   const present = view.read(path);
   if (present !== undefined && !sameState(present, after) && !desired.adopt) {
-    const what = `${path} is there and holds something else`;
-    const advice = "with --adopt it is replaced (rollback puts it back); or move it away";
-    obstacles.push({ code: "foreign-authority", at: { file: path }, what, advice });
+    const what = `${path} exists with another content`;
+    const advice = "use --adopt to replace it (rollback restores it), or move it away";
+    obstacles.push({ code: "foreign-ca", at: { file: path }, what, advice });
   }
-  const why = "the authority of the cache's certificate";
+  const why = "the CA certificate of the cache";
   return [{ path, kind: "copy", after, withoutCache: after, why }];
 }
 
 function configTargets(
   view: FileView,
   configuration: Configuration,
-  pattern: RegistryTables,
+  tables: RegistryTables,
   certsDir: string,
   traits: Traits,
   obstacles: Obstacle[],
 ): Target[] {
   try {
-    const texts = configChanges(configuration, pattern, certsDir, traits);
+    const texts = configChanges(configuration, tables, certsDir, traits);
     for (const path of texts.keys()) {
       if (!isImported(configuration.files, temporaryPath(path), traits)) continue;
-      const what = `an import of ${configuration.main} takes in every name in ${posix.dirname(path)}, and so what is half written there`;
-      const advice = "write *.toml at the end of it in place of *, and plan again";
-      obstacles.push({ code: "import-takes-all", at: { file: configuration.main }, what, advice });
+      const what = `an import of ${configuration.main} matches every file name in ${posix.dirname(path)}, including the temporary file of an edit`;
+      const advice = "let the import end in *.toml instead of *, then plan again";
+      obstacles.push({
+        code: "import-glob-too-broad",
+        at: { file: configuration.main },
+        what,
+        advice,
+      });
     }
     return [...texts].map(([path, text]) => {
       const state = view.read(path);
-      const after = state === undefined ? newFile(text) : like(state, text);
+      const after = state === undefined ? newFile(text) : withText(state, text);
       return {
         path,
         kind: "config",
@@ -139,7 +151,7 @@ function configTargets(
   } catch (error) {
     if (!(error instanceof TomlEditRefused)) throw error;
     const at = { file: configuration.writeTo, line: error.line };
-    const advice = "write it as tables with headers, then plan again";
+    const advice = "rewrite it as tables with headers, then plan again";
     obstacles.push({ code: "config-not-editable", at, what: error.message, advice });
     return [];
   }
@@ -150,30 +162,31 @@ function configurationObstacles(configuration: Configuration): Obstacle[] {
     switch (defect.kind) {
       case "syntax": {
         const { file, line, column, message } = defect;
-        const advice = "mend it first; nothing was touched. containerd would not start with it";
+        const advice = "fix the syntax first: containerd would not start. Nothing was changed";
         return [{ code: "config-syntax", at: { file, line, column }, what: message, advice }];
       }
-      case "odd-bytes": {
-        const what = `there is ${defect.what} in it, with which containerd 2.x does not start`;
+      case "encoding": {
+        const what = `it contains ${defect.what}, with which containerd 2.x does not start`;
         const at = { file: defect.file, line: defect.line };
-        const advice = "save it as UTF-8 without a byte order mark first; nothing was touched";
-        return [{ code: "config-odd-bytes", at, what, advice }];
+        const advice = "save it as UTF-8 without a byte order mark first. Nothing was changed";
+        return [{ code: "config-encoding", at, what, advice }];
       }
       case "import-missing": {
         const what = `it imports ${defect.target}, which does not exist: containerd will not start`;
         const at = { file: defect.file, line: defect.line };
-        return [{ code: "config-import-missing", at, what, advice: "mend it first" }];
+        const advice = "create the file, or remove it from imports";
+        return [{ code: "config-import-missing", at, what, advice }];
       }
       case "version-too-new": {
-        const what = `version = ${defect.version} is newer than this containerd reads`;
-        const advice = "write the version that this containerd knows (2 works everywhere)";
+        const what = `version = ${defect.version} is newer than this containerd supports`;
+        const advice = "use a version that this containerd supports (2 works with all from 1.6 on)";
         const at = { file: defect.file, line: defect.line };
         return [{ code: "config-version-too-new", at, what, advice }];
       }
       case "cri-disabled": {
-        const what = `disabled_plugins names ${defect.plugin}: containerd runs without CRI, and nothing can be proved`;
+        const what = `disabled_plugins contains ${defect.plugin}: containerd runs without CRI, so that no pull can prove the wiring`;
         const at = { file: defect.file, line: defect.line };
-        const advice = "take it out of the list and restart containerd, if pods are to run here";
+        const advice = "remove it from the list and restart containerd, if pods are to run here";
         return [{ code: "config-cri-disabled", at, what, advice }];
       }
       case "table-replaced":
@@ -184,44 +197,49 @@ function configurationObstacles(configuration: Configuration): Obstacle[] {
   });
 }
 
-function wildcardNotes(pattern: RegistryTables, desired: DesiredState): string[] {
-  const wildcard = pattern.mirrors.find((mirror) => mirror.registry === "*");
+function wildcardNotes(tables: RegistryTables, desired: DesiredState): string[] {
+  const wildcard = tables.mirrors.find((mirror) => mirror.registry === "*");
   if (wildcard === undefined) return [];
-  const place = `mirrors."*" (${wildcard.file}:${wildcard.line})`;
-  const kept = desired.replace
+  const entry = `mirrors."*" (${wildcard.file}:${wildcard.line})`;
+  const endpoints = desired.replace
     ? ""
-    : "; its endpoints stay behind the cache (--replace leaves them out)";
+    : "; its endpoints stay behind the cache (--replace drops them)";
   return desired.useDefault
-    ? [`${place} becomes the directory _default, with the cache first${kept}`]
+    ? [`${entry} becomes the directory _default, with the cache first${endpoints}`]
     : [
-        `${place} becomes a directory for each namespace that the cache serves; any other registry is asked directly from now on (--default keeps the catch-all)${kept}`,
+        `${entry} becomes one directory for each wired registry; pulls from any other registry go to it directly from now on (--default keeps the wildcard)${endpoints}`,
       ];
 }
 
-/** Without a hosts.toml containerd goes by the certificates themselves, and by a .cert with its key. */
-function rankOf(file: string): number {
+/**
+ * The order in which a directory's files are copied. Without a hosts.toml, containerd uses the
+ * certificates by their names, and a .cert together with its .key; so the key comes before the .cert.
+ */
+function copyRank(file: string): number {
   if (file === "hosts.toml") return 2;
   return file.endsWith(".cert") ? 1 : 0;
 }
 
-/** Files of further directories of a colon path, which count where the first one has none. */
-function copiesOf(
+/** Files of the other directories of a colon path, for registries that the first one does not have. */
+function copyTargets(
   view: FileView,
   directories: readonly string[],
   root: string,
   planned: ReadonlySet<string>,
 ): Target[] {
-  const names = [...planned].map((path) => posix.basename(posix.dirname(path)));
-  const taken = new Set([...registryDirectories(view, root), ...names].map(registryOfDirectory));
-  const catchesAll = view.isDirectory(posix.join(root, DEFAULT_DIRECTORY));
+  const plannedNames = [...planned].map((path) => posix.basename(posix.dirname(path)));
+  const taken = new Set(
+    [...registryDirectories(view, root), ...plannedNames].map(registryOfDirectory),
+  );
+  const hasDefault = view.isDirectory(posix.join(root, DEFAULT_DIRECTORY));
   const copies: Target[] = [];
   for (const directory of directories.filter((dir) => dir !== root)) {
     for (const name of registryDirectories(view, directory)) {
-      if (catchesAll || taken.has(registryOfDirectory(name))) continue;
+      if (hasDefault || taken.has(registryOfDirectory(name))) continue;
       taken.add(registryOfDirectory(name));
-      // Its certificates first: a hosts.toml that names a missing one fails every pull.
-      const inside = view.list(posix.join(directory, name)) ?? [];
-      for (const file of inside.toSorted((a, b) => rankOf(a) - rankOf(b))) {
+      // Certificates first: a hosts.toml that names a missing one fails every pull.
+      const names = view.list(posix.join(directory, name)) ?? [];
+      for (const file of names.toSorted((a, b) => copyRank(a) - copyRank(b))) {
         const state = view.read(posix.join(directory, name, file));
         const path = posix.join(root, name, file);
         if (state === undefined) continue;
@@ -238,29 +256,28 @@ function copiesOf(
   return copies;
 }
 
-/** Directories that were of no effect and will have one. */
-function comingIntoForce(
+/** Notes on existing directories that had no effect and will have one. */
+function newlyInForce(
   view: FileView,
-  pattern: RegistryTables,
+  tables: RegistryTables,
   root: string,
   targets: readonly Target[],
 ): string[] {
-  if (pattern.directories.includes(root)) return [];
+  if (tables.directories.includes(root)) return [];
   const planned = new Set(targets.map((target) => posix.basename(posix.dirname(target.path))));
   return registryDirectories(view, root)
     .filter((name) => !planned.has(name))
-    .map((name) => `${posix.join(root, name)} is there already and comes into force`);
+    .map((name) => `${posix.join(root, name)} already exists and comes into force`);
 }
 
 function managerObstacles(
   manager: ManagedBy | undefined,
   config: readonly Target[],
-  trees: readonly Target[],
+  hosts: readonly Target[],
 ): Obstacle[] {
   if (manager === undefined) return [];
-  const owned = [...(manager.ownsConfig ? config : []), ...(manager.ownsHosts ? trees : [])];
-  const [first] = owned;
+  const [first] = [...(manager.ownsConfig ? config : []), ...(manager.ownsHosts ? hosts : [])];
   if (first === undefined) return [];
-  const what = `${manager.name} writes ${first.path} itself (${manager.evidence}) and would undo this`;
+  const what = `${manager.name} writes ${first.path} itself (${manager.evidence}) and would undo this change`;
   return [{ code: "managed", at: { file: first.path }, what, advice: manager.advice }];
 }

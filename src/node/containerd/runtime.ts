@@ -7,6 +7,7 @@ import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
 import { detectManager } from "../managed-by.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";
+import { readRegistryTables } from "./config/registry-tables.ts";
 import type { ContainerdOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { ContainerdControl, UNIT } from "./control.ts";
@@ -16,10 +17,9 @@ import { isFatal, readHostsFile } from "./hosts/hosts-file.ts";
 import { CriImages } from "./images.ts";
 import { inspect, isStale } from "./inspect.ts";
 import { planTargets } from "./plan.ts";
-import { registryTables } from "./config/registry-tables.ts";
 import { traitsOf } from "./traits.ts";
 
-/** containerd as a node's runtime, asked over CRI as the kubelet does. */
+/** containerd as a node's runtime. It is called over CRI, as the kubelet does. */
 export class ContainerdRuntime implements Runtime {
   readonly control: ContainerdControl;
   readonly images: RuntimeImages;
@@ -47,14 +47,14 @@ export class ContainerdRuntime implements Runtime {
     return stale === undefined ? targets : { ...targets, stale };
   }
 
-  /** config_path is read at the start alone: one that was written since is not in force. */
+  /** containerd reads config_path only when it starts: a later change is not in force. */
   #stale(configuration: Configuration): string | undefined {
     const { daemon, options } = this.#connection;
     if (daemon === undefined) return undefined;
     const changed = configuration.files.find((file) =>
       isStale(options.files.modifiedAt(file.path), daemon),
     );
-    return changed && `${changed.path} changed after containerd's start`;
+    return changed && `${changed.path} was modified after containerd started`;
   }
 
   async inspect(view: FileView): Promise<Inspection> {
@@ -80,25 +80,30 @@ export class ContainerdRuntime implements Runtime {
   async route(view: FileView, namespace: string): Promise<Route> {
     const { version } = await this.#connection.version();
     const traits = traitsOf(version);
-    const pattern = registryTables(readConfiguration(view, this.main, traits), traits);
+    const tables = readRegistryTables(readConfiguration(view, this.main, traits), traits);
     const direct = { hosts: [], server: defaultServer(namespace), serverCa: [] };
-    if (pattern.kind === "deprecated") {
-      return { ...direct, problems: ["mirrors in config.toml: no hosts directory is read"] };
+    if (tables.kind === "deprecated") {
+      return {
+        ...direct,
+        problems: ["config.toml has mirrors: containerd reads no hosts directory"],
+      };
     }
     const problems =
-      pattern.directories.length > 1 && traits.colonPathBroken
-        ? [`config_path names several directories: none is read (containerd#12808)`]
+      tables.directories.length > 1 && traits.colonPathBroken
+        ? [
+            "config_path names several directories: containerd reads none of them (containerd#12808)",
+          ]
         : [];
-    const directory = directoryInForce(view, pattern.directories, namespace, traits);
+    const directory = directoryInForce(view, tables.directories, namespace, traits);
     if (directory === undefined)
-      return { ...direct, problems: [...problems, "no hosts.toml for it"] };
+      return { ...direct, problems: [...problems, "there is no hosts.toml for this registry"] };
     const file = posix.join(directory, "hosts.toml");
     const text = lossyText(view.read(file)?.bytes ?? new Uint8Array());
     const read = readHostsFile(text, directory, traits);
     if (text === "" || !read.isRead) {
       const fatal = read.defects.find((defect) => isFatal(defect, traits));
-      const why = fatal ? `line ${fatal.line}: ${fatal.kind}` : "it is empty";
-      return { ...direct, file, problems: [...problems, `containerd does not go by it (${why})`] };
+      const why = fatal ? `line ${fatal.line}: ${fatal.kind}` : "the file is empty";
+      return { ...direct, file, problems: [...problems, `containerd ignores this file (${why})`] };
     }
     return {
       file,

@@ -7,11 +7,11 @@ import type { Traits } from "../traits.ts";
 export interface ConfigurationFile {
   readonly path: string;
   readonly document: TomlDocument;
-  /** What it says itself; 0 where it does not. */
+  /** Its own `version =`; 0 if it has none. */
   readonly version: number;
 }
 
-/** Something in the files that has no effect, or another than its author meant. */
+/** A setting that keeps containerd from starting, is ignored, or has an unintended effect. */
 export type Defect =
   | {
       readonly kind: "syntax";
@@ -20,9 +20,9 @@ export type Defect =
       readonly column: number;
       readonly message: string;
     }
-  /** 1.x reads over it; 2.x does not start with it. */
+  /** A byte order mark or invalid UTF-8: 1.x accepts it, 2.x does not start. */
   | {
-      readonly kind: "odd-bytes";
+      readonly kind: "encoding";
       readonly file: string;
       readonly line: number;
       readonly what: string;
@@ -39,7 +39,7 @@ export type Defect =
       readonly line: number;
       readonly version: number;
     }
-  /** 1.x: an imported file replaced a plugin's whole table; `lost` are the settings that are gone. */
+  /** 1.x: an imported file replaced a plugin's whole table; `lost` are the settings that it dropped. */
   | {
       readonly kind: "table-replaced";
       readonly file: string;
@@ -48,7 +48,10 @@ export type Defect =
       readonly by: string;
       readonly lost: readonly string[];
     }
-  /** 2.0 to 2.2: a newer import keeps root's settings from being migrated. 2.3: the daemon exits. */
+  /**
+   * An imported file has a higher version than the root file. 2.0 to 2.2 do not migrate the root file's
+   * settings then, and lose them; 2.3 exits.
+   */
   | {
       readonly kind: "import-too-new";
       readonly file: string;
@@ -56,14 +59,14 @@ export type Defect =
       readonly version: number;
       readonly root: number;
     }
-  /** `disabled_plugins` names CRI, as the configuration of Docker's own packages does. */
+  /** `disabled_plugins` contains CRI, as in the configuration that Docker's own packages install. */
   | {
       readonly kind: "cri-disabled";
       readonly file: string;
       readonly line: number;
       readonly plugin: string;
     }
-  /** Registry settings in a table that this containerd does not read with this `version`. */
+  /** Registry settings in a table that this containerd ignores in a file of this `version`. */
   | {
       readonly kind: "table-ignored";
       readonly file: string;
@@ -72,8 +75,11 @@ export type Defect =
       readonly reads: string;
     };
 
-/** The main file and all that it imports, in containerd's order. */
-export function readFiles(
+/**
+ * Reads the main file and everything it imports, in the order in which containerd merges them. A file
+ * that is missing or has a syntax error is left out and added to `defects`.
+ */
+export function readConfigurationFiles(
   view: FileView,
   main: string,
   traits: Traits,
@@ -81,13 +87,13 @@ export function readFiles(
 ): ConfigurationFile[] {
   const files: ConfigurationFile[] = [];
   const pending = [{ path: main, from: main, line: 1 }];
-  const seen = new Set<string>();
+  const visited = new Set<string>();
   for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
-    if (seen.has(next.path)) continue;
-    seen.add(next.path);
+    if (visited.has(next.path)) continue;
+    visited.add(next.path);
     const state = view.read(next.path);
     if (state === undefined) {
-      // containerd exits where an import without a glob is missing; a missing main file is nothing.
+      // containerd exits if an import without a glob is missing, but starts without a main file.
       if (next.path !== main) {
         defects.push({
           kind: "import-missing",
@@ -99,8 +105,8 @@ export function readFiles(
       continue;
     }
     const text = lossyText(state.bytes);
-    const odd = oddBytes(text);
-    if (odd) defects.push({ kind: "odd-bytes", file: next.path, ...odd });
+    const badEncoding = oddBytes(text);
+    if (badEncoding) defects.push({ kind: "encoding", file: next.path, ...badEncoding });
     const document = parse(text.replace(/^\uFEFF/, ""), next.path, defects);
     if (document === undefined) continue;
     const version = Number(document.leaf(["version"])?.value ?? 0);
@@ -127,8 +133,8 @@ function parse(text: string, file: string, defects: Defect[]): TomlDocument | un
 }
 
 /**
- * Whether an import with a glob takes in a path, were it there: what is written beside a file before
- * it is renamed must never be read at a start.
+ * Whether a glob in `imports` matches a path, whether or not the file exists. Used for the temporary
+ * file of an atomic replacement, which containerd must not read if it starts meanwhile.
  */
 export function isImported(
   files: readonly ConfigurationFile[],
@@ -138,10 +144,10 @@ export function isImported(
   return files.some((file) =>
     importsOf(file.document).some((target) => {
       const pattern = target.includes("*") ? absolute(file.path, target, traits) : undefined;
-      const [wanted, given] = [pattern?.split("/") ?? [], path.split("/")];
+      const [globs, names] = [pattern?.split("/") ?? [], path.split("/")];
       return (
-        wanted.length === given.length &&
-        wanted.every((part, index) => patternOf(part).test(given[index] ?? ""))
+        globs.length === names.length &&
+        globs.every((part, index) => regexOf(part).test(names[index] ?? ""))
       );
     }),
   );
@@ -155,12 +161,12 @@ function importsOf(document: TomlDocument): string[] {
 
 function absolute(parent: string, target: string, traits: Traits): string {
   if (posix.isAbsolute(target)) return posix.normalize(target);
-  // systemd starts services in /, which is where 1.x looks for a relative glob.
+  // 1.x resolves a relative glob in its working directory. systemd starts services in /.
   const isFromRoot = target.includes("*") && traits.relativeGlobsFromWorkingDirectory;
   return posix.join(isFromRoot ? "/" : posix.dirname(parent), target);
 }
 
-/** Go's filepath.Glob as far as configurations use it. A leading dot is matched as any other. */
+/** Go's filepath.Glob, as far as configurations use it. Wildcards match a leading dot too. */
 function glob(view: FileView, pattern: string): string[] {
   let found = ["/"];
   for (const part of pattern.split("/").filter(Boolean)) {
@@ -168,18 +174,18 @@ function glob(view: FileView, pattern: string): string[] {
       found = found.map((path) => posix.join(path, part));
       continue;
     }
-    const matches = patternOf(part);
+    const regex = regexOf(part);
     found = found.flatMap((path) =>
       (view.list(path) ?? [])
-        .filter((name) => matches.test(name))
+        .filter((name) => regex.test(name))
         .map((name) => posix.join(path, name)),
     );
   }
   return found.filter((path) => view.read(path) !== undefined);
 }
 
-/** One component: `*`, `?`, and classes, which Go and regular expressions write alike. */
-function patternOf(part: string): RegExp {
+/** One path component with `*`, `?` and character classes, which Go and regular expressions share. */
+function regexOf(part: string): RegExp {
   const text = part.replaceAll(/\[\^?[^\]]+\]|[^]/g, (token) => {
     if (token === "*") return ".*";
     if (token === "?") return ".";
@@ -188,7 +194,7 @@ function patternOf(part: string): RegExp {
   try {
     return new RegExp(`^${text}$`);
   } catch {
-    // A range the wrong way round matches nothing in Go either.
+    // A reversed range such as [9-0] matches nothing in Go either.
     return /(?!)/;
   }
 }

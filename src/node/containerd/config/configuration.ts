@@ -2,7 +2,7 @@ import type { FileView } from "../../files/node-files.ts";
 import type { TomlLeaf } from "../../files/toml-document.ts";
 import { startsWith } from "../../files/toml-document.ts";
 import type { ConfigurationFile, Defect } from "./configuration-files.ts";
-import { readFiles } from "./configuration-files.ts";
+import { readConfigurationFiles } from "./configuration-files.ts";
 import type { Traits } from "../traits.ts";
 
 export const OLD_CRI_TABLE = "io.containerd.grpc.v1.cri";
@@ -10,40 +10,42 @@ export const IMAGES_TABLE = "io.containerd.cri.v1.images";
 export const VERSION_1_TABLE = "cri";
 const CRI_TABLES = [VERSION_1_TABLE, OLD_CRI_TABLE, IMAGES_TABLE] as const;
 
-/** A registry setting: `path` begins below `registry`. */
+/** A registry setting. */
 export interface Setting {
+  /** Its keys below `registry`. */
   readonly path: readonly string[];
   readonly value: unknown;
   readonly file: string;
   readonly line: number;
-  /** The plugin table that it stands in. */
+  /** The plugin's table that contains it. */
   readonly table: string;
 }
 
-/** containerd's configuration as this version of it makes it out of its files. */
+/** containerd's configuration, as one version of containerd reads it from its files. */
 export interface Configuration {
+  /** Path of the main file. */
   readonly main: string;
   readonly exists: boolean;
   readonly files: readonly ConfigurationFile[];
-  /** What the daemon takes as `version =` for all of it. */
+  /** The `version =` that applies to all files together. */
   readonly version: number;
-  /** The plugin table whose `registry` is in force, and in which a setting has to be written. */
+  /** The plugin's table whose `registry` is in force, and to which settings have to be written. */
   readonly table: string;
-  /** The file that a new registry setting has to be written to. */
+  /** The file to which a new registry setting has to be written. */
   readonly writeTo: string;
   readonly registry: readonly Setting[];
   /**
-   * Whether 2.1 and newer pull as older ones did and not through the transfer service, because of a
-   * setting that seems to have nothing to do with it.
+   * Whether 2.1 and newer use the local pull of older versions instead of the transfer service. Besides
+   * `use_local_image_pull`, settings that seem unrelated cause this, such as `configs`.
    */
   readonly pullsLocally: boolean;
   readonly defects: readonly Defect[];
 }
 
-/** Reads the main file and all that it imports. A file that is no TOML becomes a defect. */
+/** Reads the main file and everything it imports. A file that is not valid TOML becomes a defect. */
 export function readConfiguration(view: FileView, main: string, traits: Traits): Configuration {
   const defects: Defect[] = [];
-  const files = readFiles(view, main, traits, defects);
+  const files = readConfigurationFiles(view, main, traits, defects);
   const version = files.reduce((last, file) => file.version || last, 0) || 1;
   const table = tableOf(version, traits, files);
   const leaves = merge(files, traits, defects);
@@ -53,11 +55,11 @@ export function readConfiguration(view: FileView, main: string, traits: Traits):
   for (const leaf of leaves) {
     const [, name = ""] = leaf.path;
     if (!startsWith(leaf.path.slice(2), ["registry"]) || !isCriTable(name)) continue;
-    const place = { file: leaf.file, line: leaf.line, table: name };
+    const position = { file: leaf.file, line: leaf.line, table: name };
     if (name === table && version <= traits.newestConfigVersion) {
-      registry.push({ path: leaf.path.slice(3), value: leaf.value, ...place });
-    } else if (!defects.some((at) => at.kind === "table-ignored" && at.file === leaf.file)) {
-      defects.push({ kind: "table-ignored", ...place, reads: table });
+      registry.push({ path: leaf.path.slice(3), value: leaf.value, ...position });
+    } else if (!defects.some((it) => it.kind === "table-ignored" && it.file === leaf.file)) {
+      defects.push({ kind: "table-ignored", ...position, reads: table });
     }
   }
   if (version <= traits.newestConfigVersion) registry.push(...emptyTables(files, table, traits));
@@ -74,7 +76,7 @@ export function readConfiguration(view: FileView, main: string, traits: Traits):
   };
 }
 
-/** A mirror or TLS without a key is one for containerd all the same: CRI dies of it beside config_path. */
+/** An empty mirror or TLS table counts for containerd: beside config_path, CRI does not start with it. */
 function emptyTables(
   files: readonly ConfigurationFile[],
   table: string,
@@ -111,26 +113,22 @@ function isCriTable(name: string): boolean {
   return CRI_TABLES.some((table) => table === name);
 }
 
-/** Tried on 1.6.20, 1.7.24 and 2.1.9, each with each version and table. */
+/** Tested on 1.6.20, 1.7.24 and 2.1.9, with every combination of version and table. */
 function tableOf(version: number, traits: Traits, files: readonly ConfigurationFile[]): string {
   if (!traits.imagesTable) return version === 1 ? VERSION_1_TABLE : OLD_CRI_TABLE;
-  // 2.x renames version 1's `cri` and then forgets to move its registry on; the new name is read.
+  // 2.x renames version 1's table `cri` without migrating its registry, and reads the new name.
   if (version !== 2) return IMAGES_TABLE;
-  // Under version 2 both names are read, and the old one wins where both are there.
+  // With version 2, both names are read, and the old one wins if both exist.
   const has = (table: string): boolean =>
     files.some((file) => file.document.below(["plugins", table, "registry"]).length > 0);
   return has(IMAGES_TABLE) && !has(OLD_CRI_TABLE) ? IMAGES_TABLE : OLD_CRI_TABLE;
 }
 
-type PlacedLeaf = TomlLeaf & { readonly file: string };
+type FileLeaf = TomlLeaf & { readonly file: string };
 
-/** Every leaf below `plugins` that survives the merge. */
-function merge(
-  files: readonly ConfigurationFile[],
-  traits: Traits,
-  defects: Defect[],
-): PlacedLeaf[] {
-  const merged = new Map<string, PlacedLeaf>();
+/** The leaves below `plugins` that are in force after the merge. */
+function merge(files: readonly ConfigurationFile[], traits: Traits, defects: Defect[]): FileLeaf[] {
+  const merged = new Map<string, FileLeaf>();
   for (const file of files) {
     const own = file.document.below(["plugins"]);
     if (traits.importsReplaceTables) {
@@ -143,14 +141,14 @@ function merge(
 }
 
 function replaceTable(
-  merged: Map<string, PlacedLeaf>,
+  merged: Map<string, FileLeaf>,
   table: string,
   file: ConfigurationFile,
   own: readonly TomlLeaf[],
   defects: Defect[],
 ): void {
   const keys = new Set(own.map((leaf) => leaf.path.join("\0")));
-  const lost: PlacedLeaf[] = [];
+  const lost: FileLeaf[] = [];
   for (const [key, leaf] of merged) {
     if (leaf.path[1] !== table) continue;
     merged.delete(key);
@@ -172,7 +170,7 @@ function replaceTable(
 
 const CRI_PLUGINS = new Set(["cri", OLD_CRI_TABLE, IMAGES_TABLE, "io.containerd.cri.v1.runtime"]);
 
-/** The lists of all files add up, in every version. */
+/** Every version of containerd concatenates the lists of all files. */
 function checkDisabled(files: readonly ConfigurationFile[], defects: Defect[]): void {
   for (const file of files) {
     const leaf = file.document.leaf(["disabled_plugins"]);
@@ -200,8 +198,8 @@ function checkVersions(
 }
 
 /**
- * On 1.x the last file that has CRI's table is all of it; a new file of ours would replace it. On
- * 2.x the last file that sets a registry key wins, whatever the main file says.
+ * On 1.x, the last file with CRI's table replaces that of all others, so a new drop-in would replace it
+ * too. On 2.x, the last file that sets a registry key wins over the main file.
  */
 function fileToWrite(
   files: readonly ConfigurationFile[],
@@ -210,6 +208,6 @@ function fileToWrite(
   traits: Traits,
 ): string {
   const path = traits.importsReplaceTables ? ["plugins", table] : ["plugins", table, "registry"];
-  const holds = files.findLast((file) => file.document.below(path).length > 0);
-  return holds?.path ?? main;
+  const last = files.findLast((file) => file.document.below(path).length > 0);
+  return last?.path ?? main;
 }

@@ -3,15 +3,15 @@ import type { Traits } from "../traits.ts";
 
 /** One entry of the deprecated `mirrors`. */
 export interface Mirror {
-  /** A registry's host, or `*` for all that have no entry of their own. */
+  /** A registry's host, or `*` for all registries without an entry of their own. */
   readonly registry: string;
-  /** As they stand there, in their order; undefined where they are no array of strings. */
+  /** In the order and the form of the file; undefined if `endpoint` is not an array of strings. */
   readonly endpoints: readonly string[] | undefined;
   readonly file: string;
   readonly line: number;
 }
 
-/** One `configs.<host>.tls`. Paths are the node's. */
+/** One `configs.<host>.tls`, with paths on the node. */
 export interface TlsEntry {
   readonly host: string;
   readonly ca?: string;
@@ -22,35 +22,38 @@ export interface TlsEntry {
   readonly line: number;
 }
 
-/** How a node's containerd is told about mirrors. */
+/** CRI's registry settings: how a node's containerd is configured to use mirrors. */
 export interface RegistryTables {
-  /** both: `mirrors` or TLS beside a config_path, on which CRI does not start (containerd#7844). */
+  /**
+   * `hosts`: `config_path`. `deprecated`: `mirrors` or `configs.*.tls`. `both`: these together, with which
+   * CRI does not start (containerd#7844).
+   */
   readonly kind: "none" | "deprecated" | "hosts" | "both";
-  /** What `config_path` says, where it says anything. */
+  /** `config_path`, if it is set. */
   readonly configPath: Setting | undefined;
-  /** The hosts directories in force, in their order; the version's default where nothing is set. */
+  /** The hosts directories in force, in order; the version's default if `config_path` is not set. */
   readonly directories: readonly string[];
   readonly mirrors: readonly Mirror[];
   readonly tls: readonly TlsEntry[];
-  /** Hosts with credentials under `configs` or `auths`; allowed beside config_path everywhere. */
+  /** Hosts with credentials under `configs` or `auths`, which every version allows beside config_path. */
   readonly authHosts: readonly string[];
   readonly hasHeaders: boolean;
-  /** Keys below `mirrors` and `configs.*.tls` that have no counterpart elsewhere. */
+  /** Keys below `mirrors` and `configs.*.tls` that hosts.toml has no counterpart for. */
   readonly unknown: readonly Setting[];
 }
 
-export function registryTables(configuration: Configuration, traits: Traits): RegistryTables {
+export function readRegistryTables(configuration: Configuration, traits: Traits): RegistryTables {
   const { registry } = configuration;
   const configPath = registry.find((setting) => setting.path.join(".") === "config_path");
   const path = typeof configPath?.value === "string" ? configPath.value : undefined;
   const mirrors = readMirrors(registry);
   const tls = readTls(registry);
-  const hasOld = mirrors.length > 0 || tls.length > 0;
+  const hasDeprecated = mirrors.length > 0 || tls.length > 0;
   const isSet = path !== undefined && path !== "";
-  // 2.2 and newer have a default, which does not count as "provided" beside mirrors.
-  const effective = path ?? (hasOld ? "" : traits.defaultConfigPath);
+  // The default of 2.2 and newer does not conflict with mirrors: containerd then reads these.
+  const effective = path ?? (hasDeprecated ? "" : traits.defaultConfigPath);
   return {
-    kind: isSet ? (hasOld ? "both" : "hosts") : hasOld ? "deprecated" : "none",
+    kind: isSet ? (hasDeprecated ? "both" : "hosts") : hasDeprecated ? "deprecated" : "none",
     configPath,
     directories: effective.split(":").filter((part) => part !== ""),
     mirrors,
@@ -65,7 +68,7 @@ export function registryTables(configuration: Configuration, traits: Traits): Re
       ),
     ],
     hasHeaders: registry.some((setting) => setting.path[0] === "headers"),
-    unknown: registry.filter((setting) => isLost(setting.path)),
+    unknown: registry.filter((setting) => isUnknown(setting.path)),
   };
 }
 
@@ -77,8 +80,8 @@ function readMirrors(registry: readonly Setting[]): Mirror[] {
     const { file, line } = setting;
     const values: unknown[] = Array.isArray(setting.value) ? setting.value : [];
     const texts = values.filter((value) => typeof value === "string");
-    const isSound = key === undefined || Array.isArray(setting.value);
-    const endpoints = isSound && texts.length === values.length ? texts : undefined;
+    const isValid = key === undefined || Array.isArray(setting.value);
+    const endpoints = isValid && texts.length === values.length ? texts : undefined;
     return [{ registry: host, endpoints, file, line }];
   });
 }
@@ -105,7 +108,7 @@ function tlsField(key: string | undefined, value: unknown): Partial<TlsEntry> {
 
 const TLS_KEYS = new Set(["insecure_skip_verify", "ca_file", "cert_file", "key_file"]);
 
-function isLost([kind, , section, key]: readonly string[]): boolean {
+function isUnknown([kind, , section, key]: readonly string[]): boolean {
   if (kind === "mirrors") return section !== undefined && section !== "endpoint";
   return kind === "configs" && section === "tls" && key !== undefined && !TLS_KEYS.has(key);
 }

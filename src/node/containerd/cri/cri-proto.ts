@@ -31,11 +31,11 @@ function service(methods: readonly string[]) {
 }
 
 /**
- * The few messages of k8s.io/cri-api's runtime/v1/api.proto, and of containerd's version service,
- * that are asked here. They stand in the program rather than in .proto files, because a single
- * executable has no folder beside it to read them from.
+ * The messages that are used here, from runtime/v1/api.proto of k8s.io/cri-api and from containerd's
+ * version and introspection services. They are part of the program, because a single executable has no
+ * directory of .proto files beside it.
  */
-export const protocol: PackageDefinition = fromJSON(
+export const packageDefinition: PackageDefinition = fromJSON(
   {
     nested: {
       runtime: {

@@ -2,20 +2,20 @@ import { Client, credentials, status } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import { z } from "zod";
-import { protocol } from "./cri-proto.ts";
+import { packageDefinition } from "./cri-proto.ts";
 
-/** Why a runtime's socket did not do what was asked of it. */
+/** Why a call on the runtime's socket failed. */
 export type CriFaultKind =
-  /** Nothing listens, or there is no such socket. */
+  /** The socket does not exist, or nothing listens on it. */
   | "absent"
-  /** The socket may not be opened by this user. */
+  /** This user may not open the socket. */
   | "forbidden"
-  /** containerd answers, and its CRI plugin is not loaded: kubelet is dead here. */
+  /** containerd responds, but its CRI plugin is not loaded: the kubelet cannot start pods. */
   | "cri-dead"
-  /** Something listens that does not speak gRPC. */
+  /** The process that listens does not speak gRPC. */
   | "not-grpc"
   | "timeout"
-  /** The call was understood and failed: a pull that found no image, for example. */
+  /** The call was accepted and failed, such as the pull of an image that does not exist. */
   | "failed";
 
 export class CriFault extends Error {
@@ -36,17 +36,17 @@ export interface LocalImage {
   readonly digests: readonly string[];
 }
 
-const versionAnswer = z.object({ runtime_name: z.string(), runtime_version: z.string() });
-const daemonAnswer = z.object({ version: z.string() });
-const statusAnswer = z.object({ info: z.record(z.string(), z.string()) });
+const versionResponse = z.object({ runtime_name: z.string(), runtime_version: z.string() });
+const daemonVersionResponse = z.object({ version: z.string() });
+const statusResponse = z.object({ info: z.record(z.string(), z.string()) });
 const image = z.object({
   id: z.string(),
   repo_tags: z.array(z.string()),
   repo_digests: z.array(z.string()),
 });
-const imagesAnswer = z.object({ images: z.array(image) });
-const imageAnswer = z.object({ image: image.nullish() });
-const pluginsAnswer = z.object({
+const listImagesResponse = z.object({ images: z.array(image) });
+const imageStatusResponse = z.object({ image: image.nullish() });
+const pluginsResponse = z.object({
   plugins: z.array(
     z.object({
       type: z.string(),
@@ -55,69 +55,72 @@ const pluginsAnswer = z.object({
     }),
   ),
 });
-const pullAnswer = z.object({ image_ref: z.string() });
+const pullImageResponse = z.object({ image_ref: z.string() });
 
-/** CRI, and containerd's own version service, on one unix socket. Close it when done. */
+/**
+ * A client of CRI, and of containerd's version and introspection services, on one unix socket. Its
+ * methods throw CriFault. Close it after use.
+ */
 export class Cri {
   readonly #client: Client;
 
   constructor(readonly socket: string) {
     this.#client = new Client(`unix:${socket}`, credentials.createInsecure(), {
-      // A restart is awaited by asking again and again: the default back-off goes up to two minutes.
+      // A restart is awaited by polling, and the default back-off grows to two minutes.
       "grpc.initial_reconnect_backoff_ms": 100,
       "grpc.max_reconnect_backoff_ms": 500,
       "grpc.max_receive_message_length": 64 * 1024 * 1024,
     });
   }
 
-  /** CRI's word on itself. While containerd's daemon is up and CRI is dead, this is what fails. */
+  /** Name and version of the runtime. Fails if CRI is not loaded, even while the daemon runs. */
   async version(timeoutMs = 5_000): Promise<{ name: string; version: string }> {
-    const answer = await this.#call("runtime.v1.RuntimeService", "Version", {}, timeoutMs);
-    const read = versionAnswer.parse(answer);
+    const response = await this.#call("runtime.v1.RuntimeService", "Version", {}, timeoutMs);
+    const read = versionResponse.parse(response);
     return { name: read.runtime_name, version: read.runtime_version };
   }
 
-  /** containerd's version from its own service, which answers with CRI dead too. */
+  /** containerd's version, from a service that responds even if CRI is not loaded. */
   async daemonVersion(timeoutMs = 5_000): Promise<string> {
     const service = "containerd.services.version.v1.Version";
-    return daemonAnswer.parse(await this.#call(service, "Version", {}, timeoutMs)).version;
+    return daemonVersionResponse.parse(await this.#call(service, "Version", {}, timeoutMs)).version;
   }
 
-  /** Why plugins did not start, in the daemon's own words, by `type.id`. */
+  /** The daemon's error messages of plugins that were not loaded, by `type.id`. */
   async pluginErrors(timeoutMs = 5_000): Promise<ReadonlyMap<string, string>> {
     const service = "containerd.services.introspection.v1.Introspection";
-    const answer = pluginsAnswer.parse(await this.#call(service, "Plugins", {}, timeoutMs));
+    const response = pluginsResponse.parse(await this.#call(service, "Plugins", {}, timeoutMs));
     return new Map(
-      answer.plugins.flatMap((plugin): [string, string][] =>
+      response.plugins.flatMap((plugin): [string, string][] =>
         plugin.init_err?.message ? [[`${plugin.type}.${plugin.id}`, plugin.init_err.message]] : [],
       ),
     );
   }
 
-  /** What CRI tells of itself when asked to be verbose; `config` is its configuration in JSON. */
+  /** The verbose part of CRI's status; `config` is its configuration as JSON. */
   async info(timeoutMs = 10_000): Promise<Readonly<Record<string, string>>> {
     const request = { verbose: true };
-    const answer = await this.#call("runtime.v1.RuntimeService", "Status", request, timeoutMs);
-    return statusAnswer.parse(answer).info;
+    const response = await this.#call("runtime.v1.RuntimeService", "Status", request, timeoutMs);
+    return statusResponse.parse(response).info;
   }
 
   async images(timeoutMs = 10_000): Promise<LocalImage[]> {
-    const answer = await this.#call("runtime.v1.ImageService", "ListImages", {}, timeoutMs);
-    return imagesAnswer.parse(answer).images.map(localImage);
+    const response = await this.#call("runtime.v1.ImageService", "ListImages", {}, timeoutMs);
+    return listImagesResponse.parse(response).images.map(localImage);
   }
 
   async image(reference: string, timeoutMs = 10_000): Promise<LocalImage | undefined> {
     const request = { image: { image: reference } };
-    const answer = await this.#call("runtime.v1.ImageService", "ImageStatus", request, timeoutMs);
-    const found = imageAnswer.parse(answer).image;
+    const response = await this.#call("runtime.v1.ImageService", "ImageStatus", request, timeoutMs);
+    const found = imageStatusResponse.parse(response).image;
     return found ? localImage(found) : undefined;
   }
 
-  /** Pulls as the kubelet does; returns the image's id. */
+  /** Pulls an image as the kubelet does, and returns its ID. */
   async pull(reference: string, timeoutMs: number): Promise<string> {
     const request = { image: { image: reference } };
-    const answer = await this.#call("runtime.v1.ImageService", "PullImage", request, timeoutMs);
-    return pullAnswer.parse(answer).image_ref;
+    const response = await this.#call("runtime.v1.ImageService", "PullImage", request, timeoutMs);
+    return pullImageResponse.parse(response).image_ref;
   }
 
   async remove(reference: string, timeoutMs = 30_000): Promise<void> {
@@ -138,9 +141,9 @@ export class Cri {
         (bytes: Buffer): unknown => method.responseDeserialize(bytes),
         request,
         { deadline: Date.now() + timeoutMs },
-        (error, answer) => {
+        (error, response) => {
           if (error) reject(criFault(error, this.socket, `${service}/${name}`, timeoutMs));
-          else resolve(answer);
+          else resolve(response);
         },
       );
     });
@@ -148,7 +151,7 @@ export class Cri {
 }
 
 function methodOf(service: string, name: string): MethodDefinition<object, object> {
-  const definition = protocol[service];
+  const definition = packageDefinition[service];
   if (definition === undefined || "format" in definition) throw new Error(`no service ${service}`);
   const method = definition[name];
   if (method === undefined) throw new Error(`no method ${service}/${name}`);
@@ -161,25 +164,25 @@ function localImage(from: z.infer<typeof image>): LocalImage {
 
 function criFault(error: ServiceError, socket: string, call: string, timeoutMs: number): CriFault {
   const { details } = error;
-  const because = { cause: error };
+  const options = { cause: error };
   if (error.code === status.UNIMPLEMENTED) {
-    // "unknown service runtime.v1.RuntimeService": the daemon is up and its CRI plugin is not.
-    return new CriFault("cri-dead", `${socket}: ${details}`, because);
+    // "unknown service runtime.v1.RuntimeService": the daemon runs without its CRI plugin.
+    return new CriFault("cri-dead", `${socket}: ${details}`, options);
   }
   if (error.code === status.DEADLINE_EXCEEDED) {
-    const what = `${socket}: no answer to ${call} within ${timeoutMs} ms`;
-    return new CriFault("timeout", what, because);
+    const what = `${socket}: no response to ${call} within ${timeoutMs} ms`;
+    return new CriFault("timeout", what, options);
   }
-  if (error.code !== status.UNAVAILABLE) return new CriFault("failed", details, because);
+  if (error.code !== status.UNAVAILABLE) return new CriFault("failed", details, options);
   if (/EACCES|EPERM|permission denied/i.test(details)) {
-    return new CriFault("forbidden", `${socket} may not be opened: run this as root`, because);
+    return new CriFault("forbidden", `permission denied for ${socket}: run this as root`, options);
   }
   if (/ENOENT|ECONNREFUSED|No connection established|Failed to connect|ENOTSOCK/i.test(details)) {
     return new CriFault(
       "absent",
-      `nothing answers at ${socket} (${/\bE[A-Z]{3,}\b/.exec(details)?.[0] ?? details})`,
-      because,
+      `nothing listens on ${socket} (${/\bE[A-Z]{3,}\b/.exec(details)?.[0] ?? details})`,
+      options,
     );
   }
-  return new CriFault("not-grpc", `${socket} does not speak gRPC: ${details}`, because);
+  return new CriFault("not-grpc", `${socket} does not speak gRPC: ${details}`, options);
 }

@@ -7,22 +7,22 @@ import { registryDirectories } from "../hosts/hosts-directories.ts";
 import type { Mirror, RegistryTables } from "../config/registry-tables.ts";
 import type { ContainerdVersion, Traits } from "../traits.ts";
 
-const CONVERT = "entrepot node plan --cache URL shows the conversion to hosts directories";
+const CONVERT = "run entrepot node plan --cache URL to see the conversion to hosts directories";
 
-/** What is wrong in config.toml and what it imports. */
+/** Findings about config.toml and the files that it imports. */
 export function configurationFindings(
   view: FileView,
   configuration: Configuration,
-  pattern: RegistryTables,
+  tables: RegistryTables,
   traits: Traits,
   version: ContainerdVersion,
 ): Finding[] {
   return [
     ...configuration.defects.map((defect) => defectFinding(defect, traits, version)),
-    ...patternFindings(pattern, traits, version),
-    ...colonFindings(view, configuration, pattern, traits),
-    ...unusedFindings(view, configuration, pattern, traits),
-    ...pattern.mirrors.flatMap(mirrorFindings),
+    ...conflictFindings(tables, traits, version),
+    ...colonFindings(view, configuration, tables, traits),
+    ...unusedFindings(view, configuration, tables, traits),
+    ...tables.mirrors.flatMap(mirrorFindings),
   ];
 }
 
@@ -34,19 +34,19 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
         code: "config-syntax",
         severity: "error",
         at: { ...at, column: defect.column },
-        what: `it is no TOML: ${defect.message}`,
-        consequence: "containerd will not start with it",
-        advice: "mend this line",
+        what: `it is not valid TOML: ${defect.message}`,
+        consequence: "containerd will not start",
+        advice: "fix this line",
       };
-    case "odd-bytes":
+    case "encoding":
       return {
-        code: "config-odd-bytes",
-        severity: traits.readsOddBytes ? "warning" : "error",
+        code: "config-encoding",
+        severity: traits.acceptsBadEncoding ? "warning" : "error",
         at,
-        what: `there is ${defect.what} in it`,
-        consequence: traits.readsOddBytes
-          ? "it is read until containerd is updated to 2.x, which will not start with it"
-          : "containerd will not start with it",
+        what: `it contains ${defect.what}`,
+        consequence: traits.acceptsBadEncoding
+          ? "this containerd accepts it, but 2.x will not start"
+          : "containerd will not start",
         advice: "save it as UTF-8 without a byte order mark",
       };
     case "import-missing":
@@ -56,27 +56,27 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
         at,
         what: `it imports ${defect.target}, which does not exist`,
         consequence: "containerd will not start",
-        advice: "put the file there, or take it out of imports",
+        advice: "create the file, or remove it from imports",
       };
     case "version-too-new":
       return {
         code: "config-version-too-new",
         severity: "error",
         at,
-        what: `version = ${defect.version} is newer than containerd ${version.text} reads`,
+        what: `version = ${defect.version} is newer than containerd ${version.text} supports`,
         consequence: traits.exitsOnNewerConfig
           ? "the daemon exits at its next start"
-          : "the daemon starts and ignores the settings without a word",
-        advice: "write version = 2, the one form that works from 1.6 to 2.3",
+          : "the daemon starts and ignores the settings without a message",
+        advice: "use version = 2, the only one that works from 1.6 to 2.3",
       };
     case "table-replaced":
       return {
         code: "import-replaces-table",
         severity: "error",
         at,
-        what: `it replaces all of plugins."${defect.table}" of ${defect.by} (containerd#5837)`,
-        consequence: `lost: ${defect.lost.join(", ")}`,
-        advice: `move its settings into ${defect.by}: before 2.0 an import does not merge`,
+        what: `it replaces the whole table plugins."${defect.table}" of ${defect.by} (containerd#5837)`,
+        consequence: `these settings are lost: ${defect.lost.join(", ")}`,
+        advice: `move its settings to ${defect.by}: before 2.0, imports are not merged`,
       };
     case "import-too-new":
       return {
@@ -86,72 +86,72 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
         what: `it has version = ${defect.version} and is imported by a file of version ${defect.root}`,
         consequence: traits.exitsOnNewerImport
           ? "the daemon exits at its next start"
-          : "the CRI settings of the importing file are lost without a word",
-        advice: `give it version = ${defect.root} with that version's table names, or leave version out`,
+          : "the CRI settings of the importing file are lost without a message",
+        advice: `use version = ${defect.root} with that version's table names, or omit version`,
       };
     case "cri-disabled":
       return {
         code: "config-cri-disabled",
         severity: "error",
         at,
-        what: `disabled_plugins names ${defect.plugin}, as Docker's own packages have it`,
+        what: `disabled_plugins contains ${defect.plugin}, as Docker's packages install it`,
         consequence: "containerd runs without CRI: no pod can start on this node",
-        advice: `take ${defect.plugin} out of the list and restart containerd`,
+        advice: `remove ${defect.plugin} from the list and restart containerd`,
       };
     case "table-ignored":
       return {
         code: "config-table-ignored",
         severity: "error",
         at,
-        what: `registry settings in plugins."${defect.table}" are not read by containerd ${version.text} here`,
-        consequence: "they have no effect, and nothing says so",
-        advice: `write them into plugins."${defect.reads}".registry`,
+        what: `containerd ${version.text} does not read registry settings in plugins."${defect.table}" here`,
+        consequence: "they have no effect, and containerd does not report it",
+        advice: `move them to plugins."${defect.reads}".registry`,
       };
   }
 }
 
-function patternFindings(
-  pattern: RegistryTables,
+function conflictFindings(
+  tables: RegistryTables,
   traits: Traits,
   version: ContainerdVersion,
 ): Finding[] {
   const findings: Finding[] = [];
-  const { configPath, mirrors, tls } = pattern;
+  const { configPath, mirrors, tls } = tables;
   const first = mirrors[0] ?? tls[0];
-  const old = first && { file: first.file, line: first.line };
-  const hasFatal = mirrors.length > 0 || !traits.dropsConfigsTls;
-  if (pattern.kind === "both" && old && configPath) {
+  const at = first && { file: first.file, line: first.line };
+  const isFatal = mirrors.length > 0 || !traits.dropsConfigsTls;
+  if (tables.kind === "both" && at && configPath) {
     const key = mirrors.length > 0 ? "mirrors" : "configs.*.tls";
     findings.push({
-      code: hasFatal ? "config-both-patterns" : "config-tls-dropped",
+      code: isFatal ? "config-path-conflict" : "config-tls-dropped",
       severity: "error",
-      at: old,
-      what: `${key} stands beside config_path (${configPath.file}:${configPath.line})`,
-      consequence: hasFatal
+      at,
+      what: `${key} and config_path are both set (${configPath.file}:${configPath.line})`,
+      consequence: isFatal
         ? "CRI does not start with both, while the daemon looks healthy (containerd#7844)"
-        : "the TLS settings are dropped: containerd 2.x ignores the key",
+        : "the TLS settings have no effect: containerd 2.x ignores the key",
       advice: CONVERT,
     });
   }
-  if (pattern.kind === "deprecated" && old) {
+  if (tables.kind === "deprecated" && at) {
     findings.push({
       code: traits.breaksOnMirrors ? "config-mirrors-break" : "config-deprecated",
       severity: traits.breaksOnMirrors ? "error" : "warning",
-      at: old,
+      at,
       what: `${mirrors.length > 0 ? "mirrors" : "configs.*.tls"} in config.toml is deprecated since containerd 1.5`,
       consequence: traits.breaksOnMirrors
         ? `CRI of containerd ${version.text} does not start with it (containerd#12612)`
-        : "every change needs a restart, and a coming release drops it",
+        : "every change needs a restart, and a later release will remove it",
       advice: CONVERT,
     });
   }
-  if (pattern.kind === "deprecated" && traits.dropsConfigsTls && tls[0]) {
+  if (tables.kind === "deprecated" && traits.dropsConfigsTls && tls[0]) {
     findings.push({
       code: "config-tls-dropped",
       severity: "error",
       at: { file: tls[0].file, line: tls[0].line },
-      what: "configs.*.tls is an unknown key for containerd 2.x",
-      consequence: "certificates and insecure_skip_verify are dropped, with a warning in the log",
+      what: "configs.*.tls is an unknown key in containerd 2.x",
+      consequence: "certificates and insecure_skip_verify are ignored, with a warning in the log",
       advice: CONVERT,
     });
   }
@@ -166,25 +166,25 @@ function colonFindings(
 ): Finding[] {
   if (directories.length < 2 || kind === "deprecated") return [];
   const isBroken = traits.colonPathBroken && !configuration.pullsLocally;
-  // The default of 2.2 and newer, on a node where nobody has written a hosts.toml: nothing is lost.
-  const isIdle =
+  // The default of 2.2 and newer, on a node without any hosts.toml, does no harm.
+  const isUnused =
     configPath === undefined &&
     directories.every((directory) => registryDirectories(view, directory).length === 0);
   return [
     {
       code: "config-path-colon",
-      severity: isIdle ? "note" : isBroken ? "error" : "warning",
+      severity: isUnused ? "note" : isBroken ? "error" : "warning",
       ...(configPath ? { at: { file: configPath.file, line: configPath.line } } : {}),
       what: `config_path names several directories (${directories.join(":")})`,
       consequence: isBroken
-        ? "containerd passes the list on unsplit: no hosts.toml is read, and nothing says so (containerd#12808)"
-        : "it is read as long as containerd pulls as before 2.1, and not at all after (containerd#12808)",
-      advice: "name one directory; entrepot node apply brings both together",
+        ? "containerd does not split the list: it reads no hosts.toml and does not report it (containerd#12808)"
+        : "it works only with the local pull of containerd up to 2.0, not with the transfer service (containerd#12808)",
+      advice: "name one directory; entrepot node apply merges them into one",
     },
   ];
 }
 
-/** What somebody has written for containerd, and containerd never looks at. */
+/** Files that were written for containerd, and that it does not read. */
 function unusedFindings(
   view: FileView,
   configuration: Configuration,
@@ -200,27 +200,28 @@ function unusedFindings(
       code: "hosts-not-in-force",
       severity: "warning",
       at: { file: certs },
-      what: `there are hosts directories (${first}), and config_path is not set`,
-      consequence: "CRI reads none of them; nerdctl and ctr --hosts-dir do, and prove nothing",
-      advice: "entrepot node plan --cache URL shows how config_path is set",
+      what: `hosts directories exist (such as ${first}), but config_path is not set`,
+      consequence:
+        "CRI does not read them. nerdctl and ctr --hosts-dir do, so their pulls prove nothing",
+      advice: "run entrepot node plan --cache URL to see how to set config_path",
     });
   }
   const read = new Set(configuration.files.map((file) => file.path));
-  const parts = posix.join(folder, "conf.d");
-  const unused = (view.list(parts) ?? []).filter(
-    (name) => name.endsWith(".toml") && !read.has(posix.join(parts, name)),
+  const dropIns = posix.join(folder, "conf.d");
+  const unused = (view.list(dropIns) ?? []).filter(
+    (name) => name.endsWith(".toml") && !read.has(posix.join(dropIns, name)),
   );
-  if (unused.length > 0 && !configuration.defects.some((defect) => defect.file.startsWith(parts))) {
+  const hasDefect = configuration.defects.some((defect) => defect.file.startsWith(dropIns));
+  if (unused.length > 0 && !hasDefect) {
     findings.push({
       code: "import-unused",
       severity: "warning",
-      at: { file: posix.join(parts, unused[0] ?? "") },
-      what: `nothing imports it${unused.length > 1 ? ` (nor ${unused.slice(1).join(", ")})` : ""}`,
-      consequence:
-        "its settings have no effect, whatever `containerd config dump` shows of imports",
+      at: { file: posix.join(dropIns, unused[0] ?? "") },
+      what: `no file imports it${unused.length > 1 ? ` (nor ${unused.slice(1).join(", ")})` : ""}`,
+      consequence: "its settings have no effect, even if `containerd config dump` shows imports",
       advice: traits.importsReplaceTables
-        ? `move its settings into ${configuration.main} (before 2.0 an import replaces whole tables), or take it away`
-        : `write imports = ["${parts}/*.toml"] into ${configuration.main}, or take it away`,
+        ? `move its settings to ${configuration.main} (before 2.0, an import replaces whole tables), or remove the file`
+        : `add imports = ["${dropIns}/*.toml"] to ${configuration.main}, or remove the file`,
     });
   }
   return findings;
@@ -236,7 +237,7 @@ function mirrorFindings(mirror: Mirror): Finding[] {
       at,
       what: `mirrors."*" sends every registry to ${(mirror.endpoints ?? []).join(", ")}`,
       consequence:
-        "what mirrors one registry is asked for the images of all: it may answer with another's",
+        "a mirror of one registry gets the requests for all: it may respond with another registry's image",
       advice: CONVERT,
     });
   }
@@ -246,8 +247,8 @@ function mirrorFindings(mirror: Mirror): Finding[] {
       severity: "error",
       at,
       what: `mirrors."${mirror.registry}" matches no image: Docker Hub's name is docker.io`,
-      consequence: "the mirror is never asked",
-      advice: `write mirrors."docker.io"`,
+      consequence: "containerd never uses the mirror",
+      advice: `use mirrors."docker.io"`,
     });
   }
   return findings;

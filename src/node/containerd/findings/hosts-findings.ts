@@ -7,14 +7,14 @@ import {
 import type { Finding } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
 import { lossyText } from "../../files/node-files.ts";
-import { tlsFiles } from "../hosts/merge-hosts.ts";
+import { certificateFiles } from "../hosts/merge-hosts.ts";
 import { candidates, looseCertificates, registryDirectories } from "../hosts/hosts-directories.ts";
 import type { HostsDefect, HostsFile } from "../hosts/hosts-file.ts";
 import { isFatal, readHostsFile } from "../hosts/hosts-file.ts";
 import { isCertificate } from "../hosts/plan-hosts.ts";
 import type { Traits } from "../traits.ts";
 
-/** What is wrong in one directory of hosts.toml files, for containerd of this version. */
+/** Findings about one directory of hosts.toml files, for this version of containerd. */
 export function hostsFindings(view: FileView, root: string, traits: Traits): Finding[] {
   const names = registryDirectories(view, root);
   return names.flatMap((name) =>
@@ -39,18 +39,18 @@ function nameFindings(
       severity: "error",
       at,
       what: `the directory ${name} matches no image: Docker Hub's name is docker.io`,
-      consequence: "what stands in it is never read",
+      consequence: "its hosts.toml is never read",
       advice: `rename it to ${posix.join(root, "docker.io")}`,
     });
   }
   if (name === DEFAULT_DIRECTORY && !traits.readsDefaultDirectory) {
     findings.push({
-      code: "hosts-default-unread",
+      code: "hosts-default-unsupported",
       severity: "error",
       at,
-      what: "this containerd does not look at _default",
-      consequence: "what stands in it is never read",
-      advice: "update containerd (1.6.17, 1.7.24), or make a directory for each registry",
+      what: "this containerd does not read _default",
+      consequence: "its hosts.toml is never read",
+      advice: "update containerd (1.6.17, 1.7.24), or create a directory for each registry",
     });
   }
   const winner = candidates(host, traits).find((candidate) => names.includes(candidate));
@@ -59,9 +59,9 @@ function nameFindings(
       code: "hosts-shadowed",
       severity: "error",
       at,
-      what: `${posix.join(root, winner)} is there too and comes first`,
-      consequence: `what stands in ${name} is never read`,
-      advice: "keep one of the two",
+      what: `${posix.join(root, winner)} exists too and takes precedence`,
+      consequence: `the hosts.toml in ${name} is never read`,
+      advice: "keep only one of the two",
     });
   }
   return findings;
@@ -85,8 +85,8 @@ function directoryFindings(
       code: "hosts-misnamed",
       severity: "error",
       at: { file: posix.join(directory, typo) },
-      what: `containerd reads hosts.toml and never ${typo}`,
-      consequence: "what stands in it has no effect, and nothing says so",
+      what: `containerd reads hosts.toml, not ${typo}`,
+      consequence: "the file has no effect, and containerd does not report it",
       advice: `rename it to ${path}`,
     });
   }
@@ -99,11 +99,11 @@ function directoryFindings(
       code: "hosts-empty-directory",
       severity: shadows ? "error" : "warning",
       at: { file: directory },
-      what: state === undefined ? "there is no hosts.toml in it" : "its hosts.toml is empty",
+      what: state === undefined ? "it contains no hosts.toml" : "its hosts.toml is empty",
       consequence: shadows
-        ? "it shadows _default: this registry is asked directly"
-        : "this registry is asked directly, and a _default would not count for it",
-      advice: "take the directory away, or write its hosts.toml",
+        ? "it shadows _default: pulls go to the registry directly"
+        : "pulls go to the registry directly, and a _default would not apply to it",
+      advice: "remove the directory, or write its hosts.toml",
     });
     return findings;
   }
@@ -112,7 +112,7 @@ function directoryFindings(
     ...findings,
     ...file.defects.map((defect) => defectFinding(path, defect, traits)),
     ...(file.isRead ? certificateFindings(view, path, file) : []),
-    ...(file.isRead ? timeFindings(path, file, traits) : []),
+    ...(file.isRead ? timeoutFindings(path, file, traits) : []),
   ];
 }
 
@@ -131,7 +131,7 @@ function defectFinding(file: string, defect: HostsDefect, traits: Traits): Findi
     at: { file, line: defect.line, ...column },
     what,
     consequence: isFatal(defect, traits)
-      ? "containerd logs one error and asks the registry itself: the mirror is never asked"
+      ? "containerd logs one error and pulls from the registry directly: it never uses the mirror"
       : consequence,
     advice,
   };
@@ -143,110 +143,111 @@ function describe(
 ): [what: string, consequence: string, advice: string] {
   switch (defect.kind) {
     case "syntax":
-      return [`it is no TOML: ${defect.message}`, "", "mend this line"];
+      return [`it is not valid TOML: ${defect.message}`, "", "fix this line"];
     case "no-host":
       return [
-        "it has a server and no [host]: this containerd refuses that (before 1.7.32)",
+        "it has a server but no [host], which containerd rejects before 1.7.32",
         "",
         `add a [host."URL"] table, or update containerd`,
       ];
-    case "odd-bytes":
+    case "encoding":
       return [
-        `there is ${defect.what} in it`,
-        "it is read until containerd is updated to 2.x, which goes past the file in silence",
+        `it contains ${defect.what}`,
+        "this containerd accepts it, but 2.x ignores the file without a message",
         "save it as UTF-8 without a byte order mark",
       ];
     case "unknown-capability":
       return [
         `the capability ${JSON.stringify(defect.capability)} is unknown to this containerd${defect.capability === "referrers" ? " (before 2.2)" : ""}`,
         "",
-        `write pull, resolve and push alone`,
+        "use only pull, resolve and push",
       ];
     case "wrong-type":
       return [
-        `${defect.key} has to be ${defect.expected}`,
-        "this containerd ignores it; a newer one refuses the file",
-        defect.key === "dial_timeout" ? `write dial_timeout = "1s"` : "mend this line",
+        `${defect.key} must be ${defect.expected}`,
+        "this containerd ignores it; newer versions reject the file",
+        defect.key === "dial_timeout" ? `use dial_timeout = "1s"` : "fix this line",
       ];
     case "inline-hosts":
       return [
-        `hosts in inline or dotted form: ${defect.urls.join(", ")}`,
+        `hosts in inline tables or dotted keys: ${defect.urls.join(", ")}`,
         traits.dropsInlineHosts
-          ? "containerd 2.x drops them without a word"
-          : "they work until containerd is updated to 2.x, which drops them without a word",
-        `write each as a [host."URL"] table`,
+          ? "containerd 2.x drops them without a message"
+          : "this containerd reads them, but 2.x drops them without a message",
+        `write each one as a [host."URL"] table`,
       ];
     case "server-in-host":
       return [
-        `server = ${JSON.stringify(defect.server)} stands below [host.${JSON.stringify(defect.url)}]`,
-        "it belongs to that table and is ignored: the file has no server",
-        "move it above the first [host…]",
+        `server = ${JSON.stringify(defect.server)} is below [host.${JSON.stringify(defect.url)}]`,
+        "it is a key of that table and is ignored: the file has no server",
+        "move it above the first [host…] table",
       ];
     case "unknown-key":
       return [
         `the key ${defect.key} is unknown`,
         "containerd ignores it",
-        "is it a typing mistake?",
+        "check the spelling, or remove it",
       ];
     case "no-scheme":
       return [
         `${JSON.stringify(defect.url)} has no scheme`,
-        "it is taken as https",
-        `write https:// or http:// before it`,
+        "containerd uses https",
+        "prefix it with https:// or http://",
       ];
     case "http-with-tls":
       return [
-        `${defect.url} is http and has TLS settings`,
+        `${defect.url} is http but has TLS settings`,
         "this containerd tries HTTPS first (containerd#10014)",
-        "write https://, or take the TLS settings away",
+        "use https://, or remove the TLS settings",
       ];
     case "doubled-v2":
       return [
-        `${defect.url} has /v2 within its path`,
-        "/v2 is appended once more: every request is a 404 there",
+        `${defect.url} has /v2 in the middle of its path`,
+        "containerd appends another /v2, so that every request there gets a 404",
         "add override_path = true",
       ];
     case "bare-override":
       return [
-        `override_path on ${defect.url}, which has no path`,
-        "requests go there without /v2",
-        "take override_path away",
+        `override_path is set for ${defect.url}, which has no path`,
+        "containerd sends requests there without /v2",
+        "remove override_path",
       ];
     case "hub-server":
       return [
-        `server = ${JSON.stringify(defect.server)} is no registry`,
-        "it is not rewritten to registry-1.docker.io: what the mirrors lack cannot be pulled",
-        `write server = "https://registry-1.docker.io"`,
+        `server = ${JSON.stringify(defect.server)} is not a registry`,
+        "containerd does not rewrite it to registry-1.docker.io: images that no mirror has cannot be pulled",
+        `use server = "https://registry-1.docker.io"`,
       ];
     case "ca-and-skip-verify":
       return [
-        `${defect.url} has a ca and skip_verify`,
-        "nothing is verified; the ca has no effect",
-        "take skip_verify away",
+        `${defect.url} has both ca and skip_verify`,
+        "the certificate is not verified, and ca has no effect",
+        "remove skip_verify",
       ];
   }
 }
 
-/** A certificate that cannot be read fails every pull, even where only a mirror has it. */
+/** A certificate that cannot be read fails every pull, even if only a mirror uses it. */
 function certificateFindings(view: FileView, file: string, hosts: HostsFile): Finding[] {
   const root: HostEntry = { url: hosts.server ?? "the server", line: 1, ...hosts.root };
   return [...hosts.hosts, root].flatMap((host) =>
-    tlsFiles(host)
+    certificateFiles(host)
       .filter((path) => !isCertificate(view, path))
       .map((path) => ({
         code: "hosts-certificate",
         severity: "error" as const,
         at: { file, line: host.line ?? 1 },
-        what: `${path}, named for ${host.url}, ${view.read(path) === undefined ? "does not exist" : "holds no certificate or key"}`,
-        consequence: "every pull of this registry fails, whichever host would serve it",
-        advice: "put the file there, or take the line out",
+        what: `${path}, set for ${host.url}, ${view.read(path) === undefined ? "does not exist" : "contains no certificate or key"}`,
+        consequence:
+          "every pull of this registry fails, even from a host that does not need the file",
+        advice: "create the file, or remove the line",
       })),
   );
 }
 
-function timeFindings(file: string, hosts: HostsFile, traits: Traits): Finding[] {
+function timeoutFindings(file: string, hosts: HostsFile, traits: Traits): Finding[] {
   if (!traits.readsDialTimeout) return [];
-  // The registry itself is no mirror: nothing comes after it.
+  // The registry itself is not a mirror: no host comes after it.
   const mirrors = hosts.hosts.filter((host) => host.url !== hosts.server);
   return mirrors
     .filter((host) => host.dialTimeout === undefined)
@@ -255,7 +256,7 @@ function timeFindings(file: string, hosts: HostsFile, traits: Traits): Finding[]
       severity: "note" as const,
       at: { file, line: host.line ?? 1 },
       what: `${host.url} has no dial_timeout`,
-      consequence: "where it vanishes from the network, every request waits 30 s for it",
+      consequence: "if it disappears from the network, every request waits 30 s for it",
       advice: `add dial_timeout = "1s"`,
     }));
 }

@@ -8,30 +8,30 @@ import { hostOf, readHostsFile } from "../hosts/hosts-file.ts";
 import type { RegistryTables } from "../config/registry-tables.ts";
 import type { Traits } from "../traits.ts";
 
-/** A mirror that pulls are sent to, and where it is named. */
-interface NamedMirror {
+/** A mirror that containerd uses, and where it is configured. */
+interface ConfiguredMirror {
   readonly url: string;
   readonly at: Position;
 }
 
-const ANSWER_MS = 3_000;
+const TIMEOUT_MS = 3_000;
 
-/** Asks every mirror that is named on this node, as containerd would at each pull. */
+/** Sends one request to every mirror that is configured on this node, as containerd does at each pull. */
 export async function mirrorFindings(
   view: FileView,
-  pattern: RegistryTables,
+  tables: RegistryTables,
   traits: Traits,
 ): Promise<Finding[]> {
-  const byUrl = new Map<string, NamedMirror>();
-  for (const mirror of [...fromPattern(pattern), ...fromHosts(view, pattern, traits)]) {
+  const byUrl = new Map<string, ConfiguredMirror>();
+  for (const mirror of [...fromTables(tables), ...fromHosts(view, tables, traits)]) {
     if (!byUrl.has(mirror.url)) byUrl.set(mirror.url, mirror);
   }
-  const found = await Promise.all([...byUrl.values()].map((mirror) => ask(mirror, traits)));
+  const found = await Promise.all([...byUrl.values()].map((mirror) => ping(mirror, traits)));
   return found.filter((finding) => finding !== undefined);
 }
 
-function fromPattern(pattern: RegistryTables): NamedMirror[] {
-  return pattern.mirrors.flatMap((mirror) =>
+function fromTables(tables: RegistryTables): ConfiguredMirror[] {
+  return tables.mirrors.flatMap((mirror) =>
     (mirror.endpoints ?? [])
       .filter((endpoint) => hostOf(endpoint) !== mirror.registry)
       .map((endpoint) => ({
@@ -41,9 +41,9 @@ function fromPattern(pattern: RegistryTables): NamedMirror[] {
   );
 }
 
-function fromHosts(view: FileView, pattern: RegistryTables, traits: Traits): NamedMirror[] {
-  if (pattern.kind === "deprecated") return [];
-  return pattern.directories.flatMap((root) =>
+function fromHosts(view: FileView, tables: RegistryTables, traits: Traits): ConfiguredMirror[] {
+  if (tables.kind === "deprecated") return [];
+  return tables.directories.flatMap((root) =>
     registryDirectories(view, root).flatMap((name) => {
       const file = posix.join(root, name, "hosts.toml");
       const state = view.read(file);
@@ -59,7 +59,7 @@ function fromHosts(view: FileView, pattern: RegistryTables, traits: Traits): Nam
   );
 }
 
-async function ask({ url, at }: NamedMirror, traits: Traits): Promise<Finding | undefined> {
+async function ping({ url, at }: ConfiguredMirror, traits: Traits): Promise<Finding | undefined> {
   const finding = (
     severity: Finding["severity"],
     code: string,
@@ -71,45 +71,56 @@ async function ask({ url, at }: NamedMirror, traits: Traits): Promise<Finding | 
     at,
     what: `${url} ${what}`,
     consequence,
-    advice: "mend the mirror, or take it out",
+    advice: "fix the mirror, or remove it",
   });
   let response: Response;
   try {
     const path = /\/v2\/?$/.test(url) || new URL(url).pathname !== "/" ? "/" : "/v2/";
     response = await fetch(url.replace(/\/+$/, "") + path, {
       redirect: "manual",
-      signal: AbortSignal.timeout(ANSWER_MS),
-      // Whether its certificate is right is containerd's to judge, with its own authorities.
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      // Only containerd can verify the certificate, with the CAs that are configured for it.
       tls: { rejectUnauthorized: false },
     });
     await response.body?.cancel();
   } catch (error) {
     if (error instanceof DOMException && error.name === "TimeoutError") {
-      const wait = traits.answerTimeout === undefined ? "without end once it accepts, and" : "";
-      const consequence = `every request waits for it: ${wait} 30 s where it does not accept (containerd#4861)`;
-      return finding(
-        "warning",
-        "mirror-silent",
-        `did not answer within ${ANSWER_MS} ms`,
-        consequence,
-      );
+      const wait =
+        traits.responseTimeout === undefined
+          ? "30 s if it does not accept the connection, and without limit if it does"
+          : "30 s";
+      const consequence = `every request waits for it: ${wait} (containerd#4861)`;
+      const what = `did not respond within ${TIMEOUT_MS} ms`;
+      return finding("warning", "mirror-timeout", what, consequence);
     }
-    const consequence = "a connection that is refused costs no time: the next host is asked";
+    const consequence = "a refused connection costs no time: containerd tries the next host";
     return finding("note", "mirror-unreachable", "cannot be reached", consequence);
   }
   const type = response.headers.get("content-type") ?? "";
   if (response.status === 200 && /text\/html/.test(type)) {
-    const consequence = "containerd takes a web page for an answer, and the pull fails";
-    return finding("error", "mirror-html", "answers with a web page", consequence);
+    const consequence =
+      "containerd takes the HTML page for a registry's response, and the pull fails";
+    return finding("error", "mirror-html", "responds with an HTML page", consequence);
   }
   if (response.status === 429 || response.status === 408) {
-    const consequence = "containerd asks it five or six times over, at once, before it goes on";
-    return finding("warning", "mirror-limits", `answers ${response.status}`, consequence);
+    const consequence =
+      "containerd retries it 5 or 6 times without back-off before it tries the next host";
+    return finding(
+      "warning",
+      "mirror-rate-limited",
+      `responds with ${response.status}`,
+      consequence,
+    );
   }
   if (response.status === 401) {
     const consequence =
-      "it is sent the pull secrets of other registries, where these name no server (containerd#10996)";
-    return finding("note", "mirror-asks-credentials", "asks for credentials (401)", consequence);
+      "containerd sends it the pull secrets of other registries if these name no server (containerd#10996)";
+    return finding(
+      "note",
+      "mirror-requests-credentials",
+      "requests credentials (401)",
+      consequence,
+    );
   }
   return undefined;
 }

@@ -5,20 +5,20 @@ import type { Obstacle } from "../../plan.ts";
 import { hostOf } from "./hosts-file.ts";
 import type { Mirror, RegistryTables, TlsEntry } from "../config/registry-tables.ts";
 
-/** What the deprecated pattern says of one registry, in the words of a hosts.toml. */
+/** The deprecated settings of one registry, converted to the fields of a hosts.toml. */
 export interface ConvertedRegistry {
   readonly registry: string;
-  /** Its endpoints in their order, without a last one that is the registry itself. */
+  /** Its endpoints in order, except a last one that is the registry itself. */
   readonly hosts: readonly HostEntry[];
   readonly server: string;
-  /** TLS of the server. */
+  /** TLS settings of the server. */
   readonly root: HostFields;
 }
 
-export interface Conversion {
-  /** Registries with an entry of their own, in `mirrors` or in `configs.*.tls`. */
+export interface MirrorConversion {
+  /** Registries that have an entry in `mirrors` or `configs.*.tls`. */
   readonly registries: ReadonlyMap<string, ConvertedRegistry>;
-  /** The endpoints of `mirrors."*"`; undefined where there is no such entry. */
+  /** The endpoints of `mirrors."*"`; undefined without such an entry. */
   readonly wildcard: readonly HostEntry[] | undefined;
   readonly obstacles: readonly Obstacle[];
   readonly notes: readonly string[];
@@ -27,26 +27,29 @@ export interface Conversion {
 const PULL = { capabilities: ["pull", "resolve"] } as const;
 
 /**
- * Puts `mirrors` and `configs.*.tls` into the words of hosts.toml so that every request goes where
- * it went before (pkg/cri/server/image_pull.go, registryHosts and registryEndpoints, of 1.6).
+ * Converts `mirrors` and `configs.*.tls` to hosts.toml so that every request goes to the same hosts as
+ * before (registryHosts and registryEndpoints in pkg/cri/server/image_pull.go of containerd 1.6).
  *
- * @param exists whether a file is there on the node
+ * @param exists whether a file exists on the node
  */
-export function convert(pattern: RegistryTables, exists: (path: string) => boolean): Conversion {
+export function convertMirrors(
+  tables: RegistryTables,
+  exists: (path: string) => boolean,
+): MirrorConversion {
   const obstacles: Obstacle[] = [];
   const notes: string[] = [];
   const tls = new Map<string, HostFields>();
-  for (const entry of pattern.tls) {
+  for (const entry of tables.tls) {
     if (entry.host === "*") {
       notes.push(
-        `configs."*".tls (${entry.file}:${entry.line}) never had an effect in containerd and goes`,
+        `configs."*".tls (${entry.file}:${entry.line}) has no effect in containerd and is removed`,
       );
       continue;
     }
     if (!isRegistry(entry.host)) {
-      // Configs were looked up by an endpoint's host: such a name was never found.
+      // containerd looks configs up by an endpoint's host, and never finds such a name.
       notes.push(
-        `configs.${JSON.stringify(entry.host)}.tls (${entry.file}:${entry.line}) is no registry's, never had an effect and goes`,
+        `configs.${JSON.stringify(entry.host)}.tls (${entry.file}:${entry.line}) names no registry, has no effect and is removed`,
       );
       continue;
     }
@@ -55,11 +58,11 @@ export function convert(pattern: RegistryTables, exists: (path: string) => boole
   }
   const registries = new Map<string, ConvertedRegistry>();
   let wildcard: HostEntry[] | undefined;
-  for (const mirror of pattern.mirrors) {
+  for (const mirror of tables.mirrors) {
     const at = { file: mirror.file, line: mirror.line };
-    const fault = mirrorFault(mirror);
-    if (fault) {
-      obstacles.push({ code: "mirror-not-convertible", at, ...fault });
+    const obstacle = mirrorObstacle(mirror);
+    if (obstacle) {
+      obstacles.push({ code: "mirror-not-convertible", at, ...obstacle });
       continue;
     }
     const endpoints = (mirror.endpoints ?? []).flatMap((endpoint) => {
@@ -69,7 +72,7 @@ export function convert(pattern: RegistryTables, exists: (path: string) => boole
         code: "endpoint-not-convertible",
         at,
         what: `the endpoint ${JSON.stringify(endpoint)} ${host}`,
-        advice: "write it as https://host[:port][/path] or take it out, then plan again",
+        advice: "write it as https://host[:port][/path] or remove it, then plan again",
       });
       return [];
     });
@@ -77,30 +80,30 @@ export function convert(pattern: RegistryTables, exists: (path: string) => boole
     else registries.set(mirror.registry, registryOf(mirror.registry, endpoints, tls));
   }
   for (const host of tls.keys()) {
-    // Its own name as a registry: images may be pulled from a mirror's host directly too. The
-    // endpoints of `*` were asked for it first as for any other.
+    // Images may also be pulled from a mirror's host by its own name, with the endpoints of `*` first as
+    // for any other registry.
     if (!registries.has(host)) registries.set(host, registryOf(host, wildcard ?? [], tls));
   }
-  obstacles.push(...unknownKeys(pattern));
+  obstacles.push(...unknownKeys(tables));
   return { registries, wildcard, obstacles, notes };
 }
 
-/** Names become those of directories: `..` in one must not lead elsewhere. */
+/** Names become directory names, so that a name such as `..` must be rejected. */
 function isRegistry(name: string): boolean {
   return parseUpstreamName(name) !== undefined;
 }
 
-function mirrorFault({
+function mirrorObstacle({
   registry,
   endpoints,
 }: Mirror): Pick<Obstacle, "what" | "advice"> | undefined {
   const name = `mirrors.${JSON.stringify(registry)}`;
   if (registry !== "*" && !isRegistry(registry)) {
-    const what = `${name} is no registry's name, and no pull ever went by it`;
-    return { what, advice: "write host[:port] alone or take it out, then plan again" };
+    const what = `${name} is not the name of a registry, and no pull uses it`;
+    return { what, advice: "write host[:port] only or remove it, then plan again" };
   }
   if (endpoints !== undefined) return undefined;
-  const what = `the endpoint of ${name} is no array of strings, and CRI does not start with it`;
+  const what = `the endpoint of ${name} is not an array of strings, and CRI does not start with it`;
   return { what, advice: 'write endpoint = ["https://host[:port]"], then plan again' };
 }
 
@@ -111,15 +114,15 @@ function registryOf(
 ): ConvertedRegistry {
   const server = defaultServer(registry);
   const last = endpoints.at(-1);
-  // An endpoint that is the registry itself stood for the default one; as the last it is `server`.
-  const isOwn = last !== undefined && hostOf(last.url) === hostOf(server);
-  const hosts = isOwn && !last.overridePath ? endpoints.slice(0, -1) : [...endpoints];
-  const own = isOwn && !last.overridePath ? last.url : server;
-  const fields = own.startsWith("http://") ? undefined : tls.get(hostOf(server));
-  return { registry, hosts, server: own, root: fields ?? {} };
+  // A last endpoint that is the registry itself replaces the default one, and becomes `server`.
+  const isServer = last !== undefined && hostOf(last.url) === hostOf(server) && !last.overridePath;
+  const hosts = isServer ? endpoints.slice(0, -1) : [...endpoints];
+  const url = isServer ? last.url : server;
+  const root = url.startsWith("http://") ? undefined : tls.get(hostOf(server));
+  return { registry, hosts, server: url, root: root ?? {} };
 }
 
-/** What containerd asks for a registry where nothing says otherwise. */
+/** The server that containerd uses for a registry without any configuration. */
 export function defaultServer(registry: string): string {
   if (registry === "docker.io") return "https://registry-1.docker.io";
   const [, host = registry, port] = /^(.*?)(?::(\d+))?$/.exec(registry) ?? [];
@@ -127,12 +130,13 @@ export function defaultServer(registry: string): string {
   return `${isLocal && port !== undefined && port !== "443" ? "http" : "https"}://${registry}`;
 }
 
-/** A host of hosts.toml for an endpoint, or why it cannot be one. */
+/** The host of hosts.toml for an endpoint, or why it cannot be converted. */
 function hostEntry(endpoint: string, tls: ReadonlyMap<string, HostFields>): HostEntry | string {
   const text = endpoint.includes("://") ? endpoint : withScheme(endpoint);
   const url = URL.parse(text);
-  if (!url || !/^https?:$/.test(url.protocol)) return "is no http or https URL";
-  if (url.username || url.password) return "holds credentials, which hosts.toml cannot";
+  if (!url || !/^https?:$/.test(url.protocol)) return "is not an http or https URL";
+  if (url.username || url.password)
+    return "contains credentials, which hosts.toml does not support";
   if (url.search || url.hash) return "has a query or a fragment";
   const path = /^[a-z]+:\/\/[^/]*(\/.*)?$/i.exec(text)?.[1] ?? "";
   const fields = url.protocol === "http:" ? undefined : tls.get(hostOf(text));
@@ -140,15 +144,15 @@ function hostEntry(endpoint: string, tls: ReadonlyMap<string, HostFields>): Host
     url: text,
     ...PULL,
     ...fields,
-    // An endpoint's path was used as it is; hosts.toml appends /v2 unless it is told not to.
+    // An endpoint's path is used unchanged; hosts.toml appends /v2 unless override_path is set.
     ...(path === "" || path === "/v2" ? {} : { overridePath: true }),
   };
 }
 
-/** As containerd has it: by the host alone, whatever its path is, and no name stands for another. */
+/** The scheme that containerd adds, which depends on the host only. */
 function withScheme(endpoint: string): string {
-  const isPlain = defaultServer(hostOf(endpoint)).startsWith("http://");
-  return `${isPlain ? "http" : "https"}://${endpoint}`;
+  const isHttp = defaultServer(hostOf(endpoint)).startsWith("http://");
+  return `${isHttp ? "http" : "https"}://${endpoint}`;
 }
 
 function tlsFields(entry: TlsEntry): HostFields {
@@ -168,35 +172,35 @@ function tlsObstacles(entry: TlsEntry, exists: (path: string) => boolean): Obsta
       found.push({
         code: "tls-relative-path",
         at,
-        what: `configs.${JSON.stringify(entry.host)}.tls names ${file}, which is no absolute path`,
-        advice: "write the whole path: a hosts.toml would look for it in its own directory",
+        what: `configs.${JSON.stringify(entry.host)}.tls names ${file}, which is not an absolute path`,
+        advice: "write an absolute path: hosts.toml resolves a relative one in its own directory",
       });
     } else if (!exists(file)) {
       found.push({
         code: "tls-missing-file",
         at,
         what: `configs.${JSON.stringify(entry.host)}.tls names ${file}, which does not exist`,
-        advice: "put the file there or take the entry out: a missing one fails every pull",
+        advice: "create the file or remove the entry: a missing file fails every pull",
       });
     }
   }
   if ((entry.certificate === undefined) !== (entry.key === undefined)) {
     found.push({
-      code: "tls-half-pair",
+      code: "tls-incomplete-pair",
       at,
-      what: `configs.${JSON.stringify(entry.host)}.tls has a certificate without its key, or a key alone`,
-      advice: "give both cert_file and key_file, or neither",
+      what: `configs.${JSON.stringify(entry.host)}.tls has only one of certificate and key`,
+      advice: "set both cert_file and key_file, or neither",
     });
   }
   return found;
 }
 
-/** Keys that would be lost with the tables that go. */
-function unknownKeys(pattern: RegistryTables): Obstacle[] {
-  return pattern.unknown.map((setting) => ({
+/** Obstacles for keys that would be lost with the removed tables. */
+function unknownKeys(tables: RegistryTables): Obstacle[] {
+  return tables.unknown.map((setting) => ({
     code: "key-not-convertible",
     at: { file: setting.file, line: setting.line },
     what: `registry.${setting.path.join(".")} has no counterpart in hosts.toml`,
-    advice: "containerd does not know it either: take it out, then plan again",
+    advice: "containerd ignores this key too: remove it, then plan again",
   }));
 }

@@ -3,7 +3,7 @@ import { DEFAULT_DIRECTORY, directoryName } from "../../../config/containerd/reg
 import type { FileView } from "../../files/node-files.ts";
 import type { Traits } from "../traits.ts";
 
-/** Names that containerd would look for, in its order. */
+/** The directory names that containerd tries for a registry, in this order. */
 export function candidates(host: string, traits: Traits): string[] {
   return [
     ...new Set([directoryName(host), host]),
@@ -12,9 +12,9 @@ export function candidates(host: string, traits: Traits): string[] {
 }
 
 /**
- * The directory that containerd goes by for a registry: the first that *exists*, whatever is in it.
+ * The directory that containerd uses for a registry: the first one that *exists*, even if it is empty.
  *
- * @param roots config_path, split.
+ * @param roots the directories of config_path
  */
 export function directoryInForce(
   view: FileView,
@@ -31,14 +31,14 @@ export function directoryInForce(
   return undefined;
 }
 
-/** Directories of registries below one root. Hidden ones are no registry's. */
+/** The registries' directories below one root. Hidden directories belong to no registry. */
 export function registryDirectories(view: FileView, root: string): string[] {
   return (view.list(root) ?? []).filter(
     (name) => !name.startsWith(".") && view.isDirectory(posix.join(root, name)),
   );
 }
 
-/** Certificates in Docker's layout, which containerd goes by only where no hosts.toml is read. */
+/** Certificates in Docker's layout. containerd uses them only in a directory without hosts.toml. */
 export interface LooseCertificates {
   readonly ca: readonly string[];
   readonly client: readonly (readonly [certificate: string, key: string])[];

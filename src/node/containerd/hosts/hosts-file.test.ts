@@ -11,49 +11,79 @@ function traits(text: string) {
 const read = (text: string, version: string) => readHostsFile(text, "/c/d", traits(version));
 const host = `[host."http://m:5000"]\n`;
 
-// What containerd of each version makes of a file; the notes' tests on real ones stand behind it.
+// From tests on real containerd of these versions.
 const cases: [name: string, text: string, version: string, isRead: boolean, hosts: string[]][] = [
-  ["a plain file", `server = "https://r"\n${host}`, "1.6.20", true, ["http://m:5000"]],
-  ["a server alone before 1.7.32", `server = "https://r"\n`, "1.7.24", false, []],
-  ["a server alone from 1.7.32 on", `server = "https://r"\n`, "1.7.32", true, []],
-  ["a server alone in 2.0", `server = "https://r"\n`, "2.0.0", true, []],
+  ["a plain file is read", `server = "https://r"\n${host}`, "1.6.20", true, ["http://m:5000"]],
   [
-    "referrers before 2.2",
+    "a server without hosts is an error before 1.7.32",
+    `server = "https://r"\n`,
+    "1.7.24",
+    false,
+    [],
+  ],
+  ["a server without hosts is read from 1.7.32 on", `server = "https://r"\n`, "1.7.32", true, []],
+  ["a server without hosts is read in 2.0", `server = "https://r"\n`, "2.0.0", true, []],
+  [
+    "the capability referrers is an error before 2.2",
     `${host}capabilities = ["referrers"]\n`,
     "2.1.9",
     false,
     ["http://m:5000"],
   ],
-  ["referrers in 2.2", `${host}capabilities = ["referrers"]\n`, "2.2.0", true, ["http://m:5000"]],
   [
-    "a dial_timeout in seconds before 2.0.7",
+    "the capability referrers is read in 2.2",
+    `${host}capabilities = ["referrers"]\n`,
+    "2.2.0",
+    true,
+    ["http://m:5000"],
+  ],
+  [
+    "a numeric dial_timeout is ignored before 2.0.7",
     `${host}dial_timeout = 1\n`,
     "2.0.6",
     true,
     ["http://m:5000"],
   ],
   [
-    "a dial_timeout in seconds in 2.0.7",
+    "a numeric dial_timeout is an error in 2.0.7",
     `${host}dial_timeout = 1\n`,
     "2.0.7",
     false,
     ["http://m:5000"],
   ],
-  ["an unknown key", `${host}capabilites = ["pull"]\n`, "2.1.9", true, ["http://m:5000"]],
-  ["inline hosts on 1.x", `[host]\n"http://m:5000" = {}\n`, "1.7.24", true, ["http://m:5000"]],
-  ["inline hosts on 2.x", `[host]\n"http://m:5000" = {}\n`, "2.1.9", true, []],
-  ["dotted hosts on 2.x", `host."http://m:5000".skip_verify = true\n`, "2.1.9", true, []],
   [
-    "a header's table alone",
+    "an unknown key is ignored",
+    `${host}capabilites = ["pull"]\n`,
+    "2.1.9",
+    true,
+    ["http://m:5000"],
+  ],
+  [
+    "inline hosts are read on 1.x",
+    `[host]\n"http://m:5000" = {}\n`,
+    "1.7.24",
+    true,
+    ["http://m:5000"],
+  ],
+  ["inline hosts are dropped on 2.x", `[host]\n"http://m:5000" = {}\n`, "2.1.9", true, []],
+  [
+    "dotted hosts are dropped on 2.x",
+    `host."http://m:5000".skip_verify = true\n`,
+    "2.1.9",
+    true,
+    [],
+  ],
+  [
+    "a host with only a header table is read",
     `[host."http://m:5000".header]\nx = "y"\n`,
     "2.1.9",
     true,
     ["http://m:5000"],
   ],
-  ["a byte order mark on 1.x", `\uFEFF${host}`, "1.7.24", true, ["http://m:5000"]],
-  ["a byte order mark on 2.x", `\uFEFF${host}`, "2.1.9", false, ["http://m:5000"]],
-  ["bytes that are no UTF-8 on 2.x", `# caf\uFFFD\n${host}`, "2.1.9", false, ["http://m:5000"]],
-  ["a host twice", host + host, "1.6.20", false, []],
+  ["a byte order mark is accepted on 1.x", `\uFEFF${host}`, "1.7.24", true, ["http://m:5000"]],
+  ["a byte order mark is an error on 2.x", `\uFEFF${host}`, "2.1.9", false, ["http://m:5000"]],
+  ["invalid UTF-8 is an error on 2.x", `# caf\uFFFD\n${host}`, "2.1.9", false, ["http://m:5000"]],
+  ["a host table that occurs twice is an error", host + host, "1.6.20", false, []],
 ];
 
 test.each(cases)("%s", (_, text, version, isRead, hosts) => {
@@ -61,12 +91,12 @@ test.each(cases)("%s", (_, text, version, isRead, hosts) => {
   expect({ isRead: file.isRead, hosts: file.hosts.map((it) => it.url) }).toEqual({ isRead, hosts });
 });
 
-test("hosts come in the order of their headers, whatever their names", () => {
+test("hosts are in the order of their headers", () => {
   const file = read(`[host."http://z"]\n[host."http://a"]\n[host."http://m"]\n`, "2.1.9");
   expect(file.hosts.map((it) => it.url)).toEqual(["http://z", "http://a", "http://m"]);
 });
 
-test("every field, with paths from the file's own directory", () => {
+test("every field is read, with paths relative to the file's directory", () => {
   const text = `server = "https://r"\nca = "r.pem"\n[host."https://m"]\n  capabilities = ["pull"]\n  ca = ["m.pem", "/abs.pem"]\n  client = [["c.pem", "k.pem"], "both.pem"]\n  skip_verify = false\n  override_path = true\n  dial_timeout = "1s"\n  [host."https://m".header]\n    a = "b"\n    c = ["d", "e"]\n`;
   expect(read(text, "2.1.9")).toMatchObject({
     server: "https://r",
@@ -102,11 +132,11 @@ const defects: [text: string, kind: string, line: number][] = [
   [`[host\n`, "syntax", 1],
 ];
 
-test.each(defects)("%j is %s", (text, kind, line) => {
+test.each(defects)("%j has the defect %s in line %i", (text, kind, line) => {
   expect(read(text, "2.1.9").defects).toContainEqual(expect.objectContaining({ kind, line }));
 });
 
-test("a path with override_path, or that ends in /v2, is right", () => {
+test("a path that has override_path or ends in /v2 is no defect", () => {
   const text = `[host."https://m/v2/p"]\noverride_path = true\n[host."https://m/v2"]\n[host."https://m/v2/"]\n`;
   expect(read(text, "2.1.9").defects).toEqual([]);
 });

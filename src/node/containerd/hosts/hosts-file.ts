@@ -4,11 +4,14 @@ import { oddBytes } from "../../files/node-files.ts";
 import { TomlDocument, TomlSyntaxError } from "../../files/toml-document.ts";
 import type { Traits } from "../traits.ts";
 
-/** A fault in a hosts.toml; those that make it `unreadable` let containerd go direct in silence. */
+/**
+ * A defect of a hosts.toml. With a fatal one (see `isFatal`), containerd ignores the file and pulls from
+ * the registry directly.
+ */
 export type HostsDefect = { readonly line: number } & (
   | { readonly kind: "syntax"; readonly column: number; readonly message: string }
   | { readonly kind: "no-host" }
-  | { readonly kind: "odd-bytes"; readonly what: string }
+  | { readonly kind: "encoding"; readonly what: string }
   | { readonly kind: "unknown-capability"; readonly capability: string }
   | { readonly kind: "wrong-type"; readonly key: string; readonly expected: string }
   | { readonly kind: "inline-hosts"; readonly urls: readonly string[] }
@@ -22,16 +25,16 @@ export type HostsDefect = { readonly line: number } & (
   | { readonly kind: "ca-and-skip-verify"; readonly url: string }
 );
 
-/** What containerd of one version makes of a hosts.toml. */
+/** A hosts.toml as one version of containerd reads it. */
 export interface HostsFile {
-  /** Whether containerd goes by it; if not, it asks the registry itself and logs one line. */
+  /** Whether containerd uses the file. If not, it logs one line and pulls from the registry directly. */
   readonly isRead: boolean;
-  /** The hosts in the order in which they are asked, without the server. */
+  /** In the order in which containerd tries them, without the server. */
   readonly hosts: readonly HostEntry[];
-  /** Hosts that this version drops without a word. */
+  /** Hosts that this version drops without a message. */
   readonly dropped: readonly HostEntry[];
   readonly server: string | undefined;
-  /** Fields at the root: they apply to the server. */
+  /** Fields at the root, which apply to the server. */
   readonly root: HostFields;
   readonly defects: readonly HostsDefect[];
 }
@@ -47,11 +50,15 @@ const KEYS = new Set([
   "dial_timeout",
 ]);
 
-/** @param directory where the file stands: relative paths in it are meant from there. */
-export function readHostsFile(written: string, directory: string, traits: Traits): HostsFile {
+/**
+ * Reads a hosts.toml and collects its defects.
+ *
+ * @param directory where the file is; relative paths in it start there
+ */
+export function readHostsFile(content: string, directory: string, traits: Traits): HostsFile {
   const empty = { hosts: [], dropped: [], server: undefined, root: {} };
-  const odd = oddBytes(written);
-  const text = written.replace(/^\uFEFF/, "");
+  const badEncoding = oddBytes(content);
+  const text = content.replace(/^\uFEFF/, "");
   let document: TomlDocument;
   try {
     document = new TomlDocument(text);
@@ -61,7 +68,7 @@ export function readHostsFile(written: string, directory: string, traits: Traits
     return { ...empty, isRead: false, defects: [{ kind: "syntax", line, column, message }] };
   }
   const reader = new Reader(document, directory, traits);
-  if (odd) reader.defects.push({ kind: "odd-bytes", ...odd });
+  if (badEncoding) reader.defects.push({ kind: "encoding", ...badEncoding });
   const tables = asTable(document.value["host"]);
   const plain = new Set(
     document.headers.flatMap(({ path: [first, url] }) => (first === "host" && url ? [url] : [])),
@@ -90,7 +97,7 @@ export function readHostsFile(written: string, directory: string, traits: Traits
   };
 }
 
-/** Whether containerd cannot decode a file with this defect, and goes direct. */
+/** Whether containerd cannot decode a file with this defect, and pulls from the registry directly. */
 export function isFatal(defect: HostsDefect, traits: Traits): boolean {
   switch (defect.kind) {
     case "syntax":
@@ -99,8 +106,8 @@ export function isFatal(defect: HostsDefect, traits: Traits): boolean {
       return true;
     case "wrong-type":
       return defect.key !== "dial_timeout" || traits.readsDialTimeout;
-    case "odd-bytes":
-      return !traits.readsOddBytes;
+    case "encoding":
+      return !traits.acceptsBadEncoding;
     case "inline-hosts":
     case "server-in-host":
     case "unknown-key":
@@ -118,7 +125,7 @@ type Table = Readonly<Record<string, unknown>>;
 
 function asTable(value: unknown): Table {
   const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
-  // A value that is an object and no array is a TOML table here: dates are not asked for.
+  // An object that is not an array is a TOML table here: no field that is read this way holds a date.
   return isTable ? (value as Table) : {};
 }
 
@@ -214,11 +221,11 @@ class Reader {
     path: readonly string[],
     table: Table,
     key: string,
-    mayBeOne: boolean,
+    mayBeString: boolean,
   ): string[] | undefined {
     const value = table[key];
     if (value === undefined) return undefined;
-    if (mayBeOne && typeof value === "string") return [value];
+    if (mayBeString && typeof value === "string") return [value];
     const list: unknown[] = Array.isArray(value) ? value : [];
     const texts = list.filter((item) => typeof item === "string");
     if (Array.isArray(value) && texts.length === list.length) return texts;
@@ -271,7 +278,7 @@ export function hasTls(fields: HostFields): boolean {
   return fields.ca !== undefined || fields.client !== undefined || fields.skipVerify !== undefined;
 }
 
-/** The `host[:port]` of a host's URL as containerd reads it: without a scheme it is https. */
+/** The `host[:port]` of a host's URL. The scheme may be missing: containerd assumes https then. */
 export function hostOf(url: string): string {
   return /^(?:[a-z]+:\/\/)?([^/]*)/i.exec(url)?.[1] ?? "";
 }

@@ -8,8 +8,8 @@ import type { Obstacle, Target } from "../../plan.ts";
 import { registryDirectories } from "./hosts-directories.ts";
 
 /**
- * Links by which registries share a hosts.toml. It has one `server`: what is written there for one
- * registry would have another one's images pulled from the first.
+ * Obstacles for registries that share one hosts.toml through a symbolic link. The file has one `server`:
+ * written for one registry, it would send the other one's pulls to the wrong registry.
  */
 export function linkedRegistries(
   view: FileView,
@@ -27,19 +27,19 @@ export function linkedRegistries(
     const first = byFile.get(file);
     if (first === undefined) byFile.set(file, path);
     if (first === undefined || !paths.includes(first)) return [];
-    const what = `${path} is the same file, by a link: what is written for one registry would count for the other`;
+    const what = `${path} is the same file, through a link: what is written for one registry would apply to the other too`;
     const advice =
-      "put a copy in place of the link, so that each registry has a file of its own, then plan again";
+      "replace the link with a copy, so that each registry has its own file, then plan again";
     return [{ code: "hosts-shared", at: { file: first }, what, advice }];
   });
 }
 
-/** As containerd tells a registry from the first part of an image's name. */
+/** By containerd's rule for the first part of an image reference: it has a dot or port, or is localhost. */
 function isRegistry(directory: string): boolean {
   return directory === DEFAULT_DIRECTORY || /[.:]|^localhost$/.test(registryOfDirectory(directory));
 }
 
-/** Undefined where links lead to each other, which is no reason to fail over another registry's file. */
+/** Undefined for a loop of links, which must not make the plan of other registries fail. */
 function fileOf(view: FileView, path: string): string | undefined {
   try {
     return view.resolve(path);

@@ -7,72 +7,75 @@ import {
 } from "../../../config/containerd/hosts-toml.ts";
 import { tomlString } from "../../../config/containerd/toml-string.ts";
 import { TomlDocument } from "../../files/toml-document.ts";
+import type { Traits } from "../traits.ts";
 import type { HostsFile } from "./hosts-file.ts";
 import { readHostsFile } from "./hosts-file.ts";
-import type { Traits } from "../traits.ts";
+import { UNWIRED_MARK } from "./own-hosts.ts";
 
 export interface MergedHosts {
   readonly text: string;
-  /** What is not as it was, in sentences. */
+  /** What differs from the original file, in sentences. */
   readonly notes: readonly string[];
-  /** Whether every byte that stood there is still there. */
-  readonly isPlain: boolean;
+  /** Whether every byte of the original file is still there. */
+  readonly isUnchanged: boolean;
 }
 
 export interface MergeInput {
+  /** The content of the foreign hosts.toml. */
   readonly text: string;
-  /** Where the file stands, and the file's own name for messages. */
+  /** The file's directory. */
   readonly directory: string;
   readonly registry: string;
+  /** Hosts that come first: the cache, or none. */
   readonly ours: readonly HostEntry[];
-  /** The cache, which is one of `ours` or taken out: the file may have named it already. */
+  /** The cache's URL, also if it is not in `ours`: the file may name it already. */
   readonly cache?: string;
-  /** Hosts from elsewhere (an old `mirrors`) that come behind the file's own. */
+  /** Hosts from elsewhere, such as deprecated `mirrors`, that come after the file's own. */
   readonly more: readonly HostEntry[];
   readonly server: string | undefined;
   readonly traits: Traits;
-  /** Whether a certificate's file is there and holds one. */
+  /** Whether a file exists and contains a certificate or key. */
   readonly isUsable: (path: string) => boolean;
-  /** Whether the file will stand in another directory, where its relative paths mean nothing. */
+  /** Whether the merged file goes to another directory, where relative paths do not resolve. */
   readonly moves: boolean;
 }
 
 /**
- * Takes a hosts.toml in that somebody else wrote: our hosts come first, theirs stay behind with
- * comments and certificates. A sound file keeps every byte and gets lines added; one that containerd
- * could not read, or would read wrongly, is written anew from what it meant.
+ * Merges a foreign hosts.toml: our hosts come first, and the file's own hosts follow, with its comments
+ * and certificates. A valid file keeps every byte and gets lines added. A file that containerd cannot
+ * read, or reads differently than it was meant, is rewritten from its content.
  */
-export function mergeHosts(adoption: MergeInput): MergedHosts {
-  const { text, directory, traits, ours } = adoption;
+export function mergeHosts(input: MergeInput): MergedHosts {
+  const { text, directory, traits, ours } = input;
   const file = readHostsFile(text, directory, traits);
-  const names = new Set([...ours, ...adoption.more].map((host) => host.url));
-  if (adoption.cache !== undefined) names.add(adoption.cache);
-  const isPlain =
-    !adoption.moves &&
-    adoption.more.length === 0 &&
+  const urls = new Set([...ours, ...input.more].map((host) => host.url));
+  if (input.cache !== undefined) urls.add(input.cache);
+  const canInsert =
+    !input.moves &&
+    input.more.length === 0 &&
     text.trim() !== "" &&
     file.defects.every((defect) => HARMLESS.has(defect.kind)) &&
-    file.hosts.every((host) => !names.has(bare(host.url)) && isSound(host, adoption)) &&
-    isSound(file.root, adoption);
-  return isPlain ? insert(adoption, file) : rewrite(adoption, file);
+    file.hosts.every((host) => !urls.has(trimSlashes(host.url)) && isUsable(host, input)) &&
+    isUsable(file.root, input);
+  return canInsert ? insert(input, file) : rewrite(input, file);
 }
 
-/** `http://m:5000/` asks the same as `http://m:5000`. */
-function bare(url: string): string {
+/** `http://m:5000/` is the same host as `http://m:5000`. */
+function trimSlashes(url: string): string {
   return url.replace(/\/+$/, "");
 }
 
 const MIRROR_DIAL_TIMEOUT = "5s";
 
 /**
- * Another's mirror in a file that is written here. Without a timeout, one that has vanished from the
- * network costs 30 s per request; it may be further away than the cache.
+ * A foreign mirror in a file that is written here. Without a timeout, one that is no longer on the
+ * network costs 30 s per request. It may be further away than the cache, whose timeout is shorter.
  */
 export function withDialTimeout(host: HostEntry): HostEntry {
   return { ...host, dialTimeout: host.dialTimeout ?? MIRROR_DIAL_TIMEOUT };
 }
 
-/** Kinds that cost nothing behind a working mirror, so that they may stay as they are. */
+/** Defects that do no harm behind a working cache, so that they may stay. */
 const HARMLESS: ReadonlySet<string> = new Set([
   "unknown-key",
   "no-scheme",
@@ -82,91 +85,95 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "ca-and-skip-verify",
 ]);
 
-function insert(adoption: MergeInput, file: HostsFile): MergedHosts {
-  const { text, ours, server } = adoption;
+function insert(input: MergeInput, file: HostsFile): MergedHosts {
+  const { text, ours, server } = input;
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const head = [
-    `# ${OWNERSHIP_MARK}`,
-    "# adopted: what stood here before follows, behind the cache",
-  ];
+  const head = [`# ${OWNERSHIP_MARK}`, "# merged: the previous content follows, after the cache"];
   if (file.server === undefined && server !== undefined)
     head.push(`server = ${tomlString(server)}`);
-  const blocks = ours.flatMap((host) => hostTable(host).concat(""));
-  // With their endings: a file may hold both kinds, and every byte of it stays.
+  const tables = ours.flatMap((host) => hostTable(host).concat(""));
+  // Lines keep their endings: a file may have both kinds, and every byte of it stays.
   const lines = text.split(/(?<=\n)/);
   const document = new TomlDocument(text);
   const first = document.headers[0];
-  // Comments right above a header belong to it.
   let at =
     first === undefined ? lines.length : text.slice(0, first.node.range[0]).split("\n").length - 1;
-  const added = (some: readonly string[]): string[] => some.map((line) => line + eol);
+  const withEol = (added: readonly string[]): string[] => added.map((line) => line + eol);
   if (first !== undefined) {
+    // Comments right above a header belong to it.
     while (at > 0 && lines[at - 1]?.trim().startsWith("#")) at -= 1;
   } else {
-    blocks.pop();
-    blocks.unshift(...(text.endsWith("\n") ? [""] : ["", ""]));
+    tables.pop();
+    tables.unshift(...(text.endsWith("\n") ? [""] : ["", ""]));
   }
-  const result = [...added(head), ...lines.slice(0, at), ...added(blocks), ...lines.slice(at)];
-  return { text: result.join(""), notes: [], isPlain: true };
+  const merged = [...withEol(head), ...lines.slice(0, at), ...withEol(tables), ...lines.slice(at)];
+  return { text: merged.join(""), notes: [], isUnchanged: true };
 }
 
-function rewrite(adoption: MergeInput, file: HostsFile): MergedHosts {
-  const { ours, more, registry, traits } = adoption;
-  const text = adoption.text.replace(/^\uFEFF/, "");
+function rewrite(input: MergeInput, file: HostsFile): MergedHosts {
+  const { ours, more, registry, traits } = input;
+  const text = input.text.replace(/^\uFEFF/, "");
   const notes: string[] = [];
-  const comments = [OWNERSHIP_MARK, ...keptComments(text, file, notes)];
-  const names = new Set(ours.map((host) => host.url));
-  if (adoption.cache !== undefined) names.add(adoption.cache);
+  const mark = ours.length > 0 ? OWNERSHIP_MARK : UNWIRED_MARK;
+  const comments = [mark, ...originalComments(text, file, notes)];
+  const urls = new Set(ours.map((host) => host.url));
+  if (input.cache !== undefined) urls.add(input.cache);
   const hosts: HostEntry[] = [...ours];
   for (const host of [...file.hosts, ...file.dropped, ...more]) {
-    if (names.has(host.url) || names.has(bare(host.url))) continue;
-    names.add(host.url);
-    if (!isSound(host, adoption)) {
-      const files = tlsFiles(host).filter((path) => !adoption.isUsable(path));
+    if (urls.has(host.url) || urls.has(trimSlashes(host.url))) continue;
+    urls.add(host.url);
+    if (!isUsable(host, input)) {
+      const files = certificateFiles(host).filter((path) => !input.isUsable(path));
       notes.push(
-        `${host.url} is left out: ${files.join(", ")} cannot be read (it failed every pull)`,
+        `${host.url} is left out, because ${files.join(", ")} cannot be read: every pull failed`,
       );
-      comments.push(`left out, since ${files.join(", ")} cannot be read: ${host.url}`);
+      comments.push(`left out, because ${files.join(", ")} cannot be read: ${host.url}`);
       continue;
     }
     const known = withKnownCapabilities(host, traits);
-    // An empty list would mean all of them.
+    // An empty list would mean all capabilities.
     if (known.capabilities?.length === 0 && host.capabilities?.length !== 0) {
-      notes.push(`${host.url} is left out: this containerd knows none of its capabilities`);
-      comments.push(`left out, for capabilities that this containerd does not know: ${host.url}`);
+      notes.push(`${host.url} is left out: this containerd supports none of its capabilities`);
+      comments.push(
+        `left out, because this containerd supports none of its capabilities: ${host.url}`,
+      );
       continue;
     }
     hosts.push(withDialTimeout(known));
   }
-  const server = serverOf(adoption, file, notes);
+  const server = serverOf(input, file, notes);
   let root = withKnownCapabilities(file.root, traits);
-  if (!isSound(root, adoption)) {
+  if (!isUsable(root, input)) {
     const { ca: _ca, client: _client, ...rest } = root;
     root = rest;
-    notes.push(`the server's certificates are left out: they cannot be read`);
+    notes.push("the server's certificates are left out, because they cannot be read");
   }
   if (file.dropped.length > 0) {
-    const urls = file.dropped.map((host) => host.url).join(", ");
-    notes.push(`${urls}: hosts in inline tables become plain tables, which this containerd reads`);
+    const inline = file.dropped.map((host) => host.url).join(", ");
+    notes.push(`${inline}: inline tables become plain tables, which this containerd reads`);
   }
   if (hosts.length === 0 && server !== undefined) hosts.push(serverAsHost(server, root));
-  const isWrong =
+  const isInvalid =
     file.defects.some((defect) => !HARMLESS.has(defect.kind)) ||
-    [...file.hosts, file.root].some((fields) => !isSound(fields, adoption));
-  const why = isWrong ? "containerd reads it wrongly" : "hosts of it have another place now";
-  notes.push(`${registry}: the hosts.toml is written anew, since ${why}`);
+    [...file.hosts, file.root].some((fields) => !isUsable(fields, input));
+  const why = isInvalid
+    ? "containerd does not read it as it was meant"
+    : "its hosts move to another file or position";
+  notes.push(`${registry}: the hosts.toml is rewritten, because ${why}`);
   return {
     text: renderHostsToml({ comments, root, hosts, ...(server === undefined ? {} : { server }) }),
     notes,
-    isPlain: false,
+    isUnchanged: false,
   };
 }
 
-function keptComments(text: string, file: HostsFile, notes: string[]): string[] {
+function originalComments(text: string, file: HostsFile, notes: string[]): string[] {
   if (text.trim() === "") return [];
   const syntax = file.defects.find((defect) => defect.kind === "syntax");
   if (syntax?.kind === "syntax") {
-    notes.push(`line ${syntax.line} is no TOML (${syntax.message}): its text stays as a comment`);
+    notes.push(
+      `line ${syntax.line} is not valid TOML (${syntax.message}): the text stays as a comment`,
+    );
     const lines = text.trimEnd().split(/\r?\n/);
     return [
       `not readable (line ${syntax.line}: ${syntax.message}):`,
@@ -175,10 +182,10 @@ function keptComments(text: string, file: HostsFile, notes: string[]): string[] 
   }
   return new TomlDocument(text).comments
     .map((comment) => comment.text.slice(1).trim())
-    .filter((comment) => comment !== OWNERSHIP_MARK);
+    .filter((comment) => comment !== OWNERSHIP_MARK && comment !== UNWIRED_MARK);
 }
 
-function serverOf(adoption: MergeInput, file: HostsFile, notes: string[]): string | undefined {
+function serverOf(input: MergeInput, file: HostsFile, notes: string[]): string | undefined {
   const misplaced = file.defects.find((defect) => defect.kind === "server-in-host");
   if (file.server === undefined && misplaced?.kind === "server-in-host") {
     notes.push(
@@ -186,8 +193,8 @@ function serverOf(adoption: MergeInput, file: HostsFile, notes: string[]): strin
     );
     return misplaced.server;
   }
-  if (file.defects.some((defect) => defect.kind === "hub-server")) return adoption.server;
-  return file.server ?? adoption.server;
+  if (file.defects.some((defect) => defect.kind === "hub-server")) return input.server;
+  return file.server ?? input.server;
 }
 
 function withKnownCapabilities<T extends HostFields>(host: T, traits: Traits): T {
@@ -200,11 +207,13 @@ function withKnownCapabilities<T extends HostFields>(host: T, traits: Traits): T
   return { ...host, capabilities: known };
 }
 
-function isSound(fields: HostFields, adoption: MergeInput): boolean {
-  return tlsFiles(fields).every(adoption.isUsable);
+/** Whether every certificate that the fields name can be read. */
+function isUsable(fields: HostFields, input: MergeInput): boolean {
+  return certificateFiles(fields).every(input.isUsable);
 }
 
-export function tlsFiles(fields: HostFields): string[] {
+/** The paths of all certificates and keys that the fields name. */
+export function certificateFiles(fields: HostFields): string[] {
   const pairs = (fields.client ?? []).flat();
   return [...(fields.ca ?? []), ...pairs].filter((path) => path !== "");
 }

@@ -6,6 +6,13 @@ import {
 import type { Traits } from "../traits.ts";
 import { readHostsFile } from "./hosts-file.ts";
 
+/**
+ * First comment of a hosts.toml that entrepot wrote without the cache: mirrors that were converted, or
+ * that remain while a watcher has removed the failing cache. Such a file is not recognised as entrepot's
+ * own without the journal, because its mirrors would be lost.
+ */
+export const UNWIRED_MARK = "written by entrepot, without the cache";
+
 /** A hosts.toml that entrepot rendered and that has not been edited since. */
 export interface OwnHosts {
   /** Absent in a `_default`. */
@@ -18,7 +25,7 @@ export interface OwnHosts {
  * Recognises a hosts.toml that `entrepot render` wrote, or `entrepot node apply` on a node that has
  * lost its journal: it begins with the ownership mark, names a cache as its only host, and is exactly
  * what entrepot renders for that cache. Comments may differ. An edited file, or one into which hosts of
- * a foreign file were merged, is foreign: replacing it would lose what somebody else wrote.
+ * a foreign file were merged, is foreign: replacing it would lose what others wrote.
  *
  * @param directory where the file is; relative paths in it start there
  */
