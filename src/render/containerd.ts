@@ -3,26 +3,26 @@ import { CA_FILE_NAME } from "../config/containerd/hosts-toml.ts";
 import { ETC_CERTS, certsTree, etcCertsTree } from "./hosts-toml.ts";
 import { header, type Notes, type RenderedFile, type Target } from "./target.ts";
 
-/** The one table and version that containerd 1.6 to 2.3 all read. */
-const REGISTRY_1 = 'plugins."io.containerd.grpc.v1.cri".registry';
-/** Its name in a configuration of version 3. */
-const REGISTRY_2 = 'plugins."io.containerd.cri.v1.images".registry';
+/** The registry table of version 2, the only version that containerd 1.6 to 2.3 all read. */
+const REGISTRY_TABLE_V2 = 'plugins."io.containerd.grpc.v1.cri".registry';
+/** The same table in a configuration of version 3. */
+const REGISTRY_TABLE_V3 = 'plugins."io.containerd.cri.v1.images".registry';
 
-const FILE_FORM =
-  "Keep each host a table of its own and `server` above it. A file that does not parse is skipped without a word to whoever pulls.";
+const FILE_FORMAT =
+  "When you edit a file, keep `server` above the first table and one table per host. containerd ignores a file that it cannot parse, and the pulling client gets no error.";
 
 export const containerd: Target = {
   name: "containerd",
   title: "containerd, also with kubeadm",
   notes: {
-    where: `the hosts.toml files below ${ETC_CERTS}, one folder per registry; the setting config_path into the /etc/containerd/config.toml that is there`,
+    where: `the hosts.toml files below ${ETC_CERTS}, one directory per registry; config_path in the existing /etc/containerd/config.toml`,
     apply:
-      "hosts.toml is read at every pull; config_path needs `systemctl restart containerd`, which leaves containers running. Then ask CRI: `crictl version`.",
+      "containerd reads hosts.toml at every pull. For config_path, run `systemctl restart containerd`, which keeps containers running, and check CRI with `crictl version`.",
     caveats: [
-      "config_path excludes `mirrors` and `configs.….tls` in the same file: with both, containerd runs on and CRI is dead. Take those out first.",
-      "One folder only: the colon list that containerd 2.2 has by default is not split by its transfer service.",
-      "`ctr images pull` does not read config_path and proves nothing: use `crictl pull`.",
-      FILE_FORM,
+      "config_path conflicts with `mirrors` and `configs.….tls`: with both, containerd runs, but CRI does not start. Remove these first.",
+      "Name one directory only: the transfer service of containerd 2.1 and newer does not split a colon list, such as the default of 2.2.",
+      "`ctr images pull` does not read config_path, so it proves nothing: use `crictl pull`.",
+      FILE_FORMAT,
     ],
   },
   render: (input, notes) => [
@@ -31,12 +31,12 @@ export const containerd: Target = {
       path: "/etc/containerd/config.toml.part",
       text: `${header({
         ...notes,
-        where: "merge it into /etc/containerd/config.toml, whose version stays as it is",
+        where: "merge this into /etc/containerd/config.toml, and keep the version of that file",
         caveats: [
           ...notes.caveats.slice(0, 2),
-          `In a file of version 3 the table is [${REGISTRY_2}]. On containerd 1 use no drop-in file: it replaces the whole section.`,
+          `In a file of version 3, the table is [${REGISTRY_TABLE_V3}]. With containerd 1.x, do not use a drop-in file: it replaces the whole CRI table.`,
         ],
-      })}\nversion = 2\n\n[${REGISTRY_1}]\n  config_path = "${ETC_CERTS}"\n`,
+      })}\nversion = 2\n\n[${REGISTRY_TABLE_V2}]\n  config_path = "${ETC_CERTS}"\n`,
     },
   ],
 };
@@ -45,11 +45,11 @@ export const nerdctl: Target = {
   name: "nerdctl",
   title: "nerdctl",
   notes: {
-    where: `below ${ETC_CERTS}; for a user without root below ~/.config/containerd/certs.d`,
-    apply: "nothing: nerdctl reads them at every pull",
+    where: `below ${ETC_CERTS}; in rootless mode, below ~/.config/containerd/certs.d`,
+    apply: "nothing to do: nerdctl reads the files at every pull",
     caveats: [
-      "Kubernetes on the same machine reads them only through containerd's config_path: see `entrepot render containerd`.",
-      FILE_FORM,
+      "Kubernetes on the same machine uses these files only if containerd's config_path names the directory: see `entrepot render containerd`.",
+      FILE_FORMAT,
     ],
   },
   render: (input, notes) => etcCertsTree(input, notes),
@@ -60,10 +60,11 @@ export const microk8s: Target = {
   title: "MicroK8s",
   notes: {
     where: "below /var/snap/microk8s/current/args/certs.d, on every node",
-    apply: "nothing for hosts.toml; `microk8s stop && microk8s start` if pulls do not change",
+    apply:
+      "nothing to do for hosts.toml; run `microk8s stop && microk8s start` if pulls do not change",
     caveats: [
-      "MicroK8s brings a docker.io/hosts.toml of its own: this one replaces it. Its config_path is set already.",
-      FILE_FORM,
+      "MicroK8s installs a docker.io/hosts.toml, which this one replaces. config_path is already set.",
+      FILE_FORMAT,
     ],
   },
   render: (input, notes) => certsTree("/var/snap/microk8s/current/args/certs.d", input, notes),
@@ -74,10 +75,10 @@ export const k0s: Target = {
   title: "k0s 1.27 and newer",
   notes: {
     where: "below /etc/k0s/containerd.d on every worker",
-    apply: "`systemctl restart k0sworker` (k0scontroller on a controller that also works)",
+    apply: "`systemctl restart k0sworker` (k0scontroller on a controller that runs pods)",
     caveats: [
-      "k0s reads the drop-in only while /etc/k0s/containerd.toml begins with `# k0s_managed=true`. See what came of it in /run/k0s/containerd-cri.toml.",
-      FILE_FORM,
+      "k0s reads the drop-in only while /etc/k0s/containerd.toml starts with `# k0s_managed=true`. It writes the merged result to /run/k0s/containerd-cri.toml.",
+      FILE_FORMAT,
     ],
   },
   render: (input, notes) => [
@@ -89,11 +90,12 @@ export const k0s: Target = {
 function k0sDropIn(notes: Notes): RenderedFile {
   const table = (name: string): string =>
     `[${name}]\n  config_path = "/etc/k0s/containerd.d/certs.d"\n`;
-  const which = `k0s with containerd 1.7 reads version 2: take the file's second form, which is commented out, in place of the first.`;
-  const old = `version = 2\n\n${table(REGISTRY_1)}`.replaceAll(/^(?=.)/gm, "# ");
+  const note =
+    "k0s with containerd 1.7 reads version 2: use the commented-out form at the end instead of the first one.";
+  const version2 = `version = 2\n\n${table(REGISTRY_TABLE_V2)}`.replaceAll(/^(?=.)/gm, "# ");
   return {
     path: "/etc/k0s/containerd.d/entrepot.toml",
-    text: `${header({ ...notes, caveats: [which, ...notes.caveats.slice(0, 1)] })}\nversion = 3\n\n${table(REGISTRY_2)}\n${old}`,
+    text: `${header({ ...notes, caveats: [note, ...notes.caveats.slice(0, 1)] })}\nversion = 3\n\n${table(REGISTRY_TABLE_V3)}\n${version2}`,
   };
 }
 
@@ -102,12 +104,12 @@ export const kind: Target = {
   title: "kind 0.27 and newer",
   notes: {
     where:
-      "certs.d beside kind.yaml, in the folder in which `kind create cluster --config kind.yaml` is typed",
-    apply: "the mount is made when the cluster is created; the files in it may change later",
+      "certs.d beside kind.yaml, in the directory in which you run `kind create cluster --config kind.yaml`",
+    apply: "create the cluster, which mounts certs.d; its files may change later",
     caveats: [
-      "A node of kind is a container: 127.0.0.1 in the cache's address would be the node itself.",
-      "Node images before 0.27 lack config_path: add the containerdConfigPatches that are commented out. With a newer image they are harmless on containerd 1.7 and wrong on 2.",
-      FILE_FORM,
+      "A kind node is a container: 127.0.0.1 in the cache's URL would be the node itself.",
+      "Node images before 0.27 lack config_path: uncomment containerdConfigPatches for them. With newer images, these are harmless on containerd 1.7 and wrong on 2.x.",
+      FILE_FORMAT,
     ],
   },
   render: (input, notes) => [
@@ -118,7 +120,7 @@ kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 # containerdConfigPatches:
 #   - |-
-#     [${REGISTRY_1}]
+#     [${REGISTRY_TABLE_V2}]
 #       config_path = "${ETC_CERTS}"
 nodes:
   - role: control-plane
@@ -139,12 +141,12 @@ export const eks: Target = {
   name: "eks-al2023",
   title: "EKS nodes with Amazon Linux 2023",
   notes: {
-    where: "the user data of the node group's launch template, whole as it is",
-    apply: "nodes read it when they are made: replace the node group's instances",
+    where: "the user data of the node group's launch template, unchanged",
+    apply: "replace the node group's instances: nodes read user data only when they are created",
     caveats: [
-      "The image's own config_path is a colon list, which containerd 2.1 and 2.2 do not split for pulls: the NodeConfig sets a single folder.",
-      `With containerd 1.7 the table is [${REGISTRY_1}].`,
-      "The private registry of the cluster's region, from which EKS pulls its own parts, is not cached.",
+      "The machine image's config_path is a colon list, which containerd 2.1 and newer do not split for pulls: the NodeConfig sets a single directory.",
+      `With containerd 1.7, the table is [${REGISTRY_TABLE_V2}].`,
+      "The regional ECR registry from which EKS pulls its own components is not cached.",
     ],
   },
   render: (input, notes) => {
@@ -166,7 +168,7 @@ kind: NodeConfig
 spec:
   containerd:
     config: |
-      [${REGISTRY_2}]
+      [${REGISTRY_TABLE_V3}]
       config_path = "${ETC_CERTS}"
 
 --ENTREPOT
