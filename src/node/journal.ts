@@ -110,7 +110,7 @@ const ABOUT =
   "What `entrepot node apply` changed on this node. `original` holds each file as it was before. `entrepot node rollback` restores it.";
 
 const DAMAGED =
-  "repair it, because it holds the files as they were before the wiring (under `original`); or move it aside: the wired files then count as foreign files, which apply --adopt takes over";
+  "repair it, because it holds the files as they were before the wiring (under `original`); or move it aside: wired files with other hosts than the cache then count as foreign files, which apply --adopt takes over";
 
 /** JSON.parse gives no position. The YAML parser also reads JSON, and gives line and column. */
 function locateSyntaxError(text: string): { position: Omit<Position, "file">; message: string } {

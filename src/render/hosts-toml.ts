@@ -14,7 +14,7 @@ export const ETC_CERTS = "/etc/containerd/certs.d";
 /** Where the cache's CA certificate goes. */
 export interface CaPath {
   readonly path: string;
-  /** Its path for containerd, where the rendered path is mounted elsewhere. */
+  /** Its path for containerd, if the rendered directory is mounted elsewhere. */
   readonly seenAs?: string;
 }
 

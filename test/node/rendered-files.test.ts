@@ -150,7 +150,7 @@ describe.each(RENDERED)("the files that `entrepot render %s` wrote", (_, filesFo
 describe("a rendered hosts.toml", () => {
   const rendered = filesOf("containerd", inputOf(HTTP));
 
-  test("is replaced when another dial timeout is asked for", async () => {
+  test("is replaced when another dial timeout is requested", async () => {
     await using node = await nodeWith(rendered);
     await node.apply({ dialTimeout: "3s" });
     const text = node.files()[GHCR];
@@ -179,7 +179,7 @@ describe("a rendered hosts.toml", () => {
     const entry = node.journal()?.files[`/${GHCR}`] ?? expect.unreachable();
     expect(entry.original).toEqual(entry.wired);
     expect(entry.withoutCache).toBeNull();
-    // Once it is not wired any more, it is no concern of the watcher's.
+    // A registry that is no longer wired must not be left to the watcher.
     await node.apply({ namespaces: ["docker.io"] });
     expect(Object.keys(node.journal()?.files ?? {})).toEqual([
       "/etc/containerd/certs.d/docker.io/hosts.toml",

@@ -1,8 +1,8 @@
 import { tomlString } from "./toml-string.ts";
 
 /**
- * Text of the first comment line of every hosts.toml that entrepot writes, by `entrepot render` and by
- * `entrepot node apply` alike. The latter treats a file with it as its own, see `readOwnHosts` in
+ * First comment of every hosts.toml by which entrepot points a registry at the cache. By it,
+ * `entrepot node apply` recognises a file that `entrepot render` wrote: see `readOwnHosts` in
  * `node/containerd/hosts/own-hosts.ts`.
  */
 export const OWNERSHIP_MARK = "managed by entrepot";

@@ -203,7 +203,7 @@ function wildcardNotes(tables: RegistryTables, desired: DesiredState): string[] 
   const entry = `mirrors."*" (${wildcard.file}:${wildcard.line})`;
   const endpoints = desired.replace
     ? ""
-    : "; its endpoints stay behind the cache (--replace drops them)";
+    : "; its endpoints stay, after the cache (--replace drops them)";
   return desired.useDefault
     ? [`${entry} becomes the directory _default, with the cache first${endpoints}`]
     : [

@@ -190,7 +190,7 @@ class Reader {
 
   checkServer(server: string): void {
     const line = this.#line(["server"]);
-    // containerd rewrites docker.io to registry-1.docker.io only where `server` is absent.
+    // containerd rewrites docker.io to registry-1.docker.io only if `server` is absent.
     if (hostOf(server) === "docker.io") this.defects.push({ kind: "hub-server", line, server });
     this.#checkUrl(server, line, {});
   }

@@ -27,11 +27,11 @@ export interface MergeInput {
   readonly directory: string;
   readonly registry: string;
   /** Hosts that come first: the cache, or none. */
-  readonly ours: readonly HostEntry[];
-  /** The cache's URL, also if it is not in `ours`: the file may name it already. */
+  readonly cacheHosts: readonly HostEntry[];
+  /** The cache's URL, also if it is not in `cacheHosts`: the file may name it already. */
   readonly cache?: string;
   /** Hosts from elsewhere, such as deprecated `mirrors`, that come after the file's own. */
-  readonly more: readonly HostEntry[];
+  readonly otherHosts: readonly HostEntry[];
   readonly server: string | undefined;
   readonly traits: Traits;
   /** Whether a file exists and contains a certificate or key. */
@@ -46,13 +46,13 @@ export interface MergeInput {
  * read, or reads differently than it was meant, is rewritten from its content.
  */
 export function mergeHosts(input: MergeInput): MergedHosts {
-  const { text, directory, traits, ours } = input;
+  const { text, directory, traits, cacheHosts } = input;
   const file = readHostsFile(text, directory, traits);
-  const urls = new Set([...ours, ...input.more].map((host) => host.url));
+  const urls = new Set([...cacheHosts, ...input.otherHosts].map((host) => host.url));
   if (input.cache !== undefined) urls.add(input.cache);
   const canInsert =
     !input.moves &&
-    input.more.length === 0 &&
+    input.otherHosts.length === 0 &&
     text.trim() !== "" &&
     file.defects.every((defect) => HARMLESS.has(defect.kind)) &&
     file.hosts.every((host) => !urls.has(trimSlashes(host.url)) && isUsable(host, input)) &&
@@ -75,7 +75,7 @@ export function withDialTimeout(host: HostEntry): HostEntry {
   return { ...host, dialTimeout: host.dialTimeout ?? MIRROR_DIAL_TIMEOUT };
 }
 
-/** Defects that do no harm behind a working cache, so that they may stay. */
+/** Defects that do no harm after a working cache, so that they may stay. */
 const HARMLESS: ReadonlySet<string> = new Set([
   "unknown-key",
   "no-scheme",
@@ -86,12 +86,12 @@ const HARMLESS: ReadonlySet<string> = new Set([
 ]);
 
 function insert(input: MergeInput, file: HostsFile): MergedHosts {
-  const { text, ours, server } = input;
+  const { text, cacheHosts, server } = input;
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
   const head = [`# ${OWNERSHIP_MARK}`, "# merged: the previous content follows, after the cache"];
   if (file.server === undefined && server !== undefined)
     head.push(`server = ${tomlString(server)}`);
-  const tables = ours.flatMap((host) => hostTable(host).concat(""));
+  const tables = cacheHosts.flatMap((host) => hostTable(host).concat(""));
   // Lines keep their endings: a file may have both kinds, and every byte of it stays.
   const lines = text.split(/(?<=\n)/);
   const document = new TomlDocument(text);
@@ -111,15 +111,15 @@ function insert(input: MergeInput, file: HostsFile): MergedHosts {
 }
 
 function rewrite(input: MergeInput, file: HostsFile): MergedHosts {
-  const { ours, more, registry, traits } = input;
+  const { cacheHosts, otherHosts, registry, traits } = input;
   const text = input.text.replace(/^\uFEFF/, "");
   const notes: string[] = [];
-  const mark = ours.length > 0 ? OWNERSHIP_MARK : UNWIRED_MARK;
+  const mark = cacheHosts.length > 0 ? OWNERSHIP_MARK : UNWIRED_MARK;
   const comments = [mark, ...originalComments(text, file, notes)];
-  const urls = new Set(ours.map((host) => host.url));
+  const urls = new Set(cacheHosts.map((host) => host.url));
   if (input.cache !== undefined) urls.add(input.cache);
-  const hosts: HostEntry[] = [...ours];
-  for (const host of [...file.hosts, ...file.dropped, ...more]) {
+  const hosts: HostEntry[] = [...cacheHosts];
+  for (const host of [...file.hosts, ...file.dropped, ...otherHosts]) {
     if (urls.has(host.url) || urls.has(trimSlashes(host.url))) continue;
     urls.add(host.url);
     if (!isUsable(host, input)) {

@@ -98,7 +98,7 @@ test("headers of the server stay in a rewritten file", () => {
   expect(withoutCache).toContain(header);
 });
 
-test("the hosts of _default stay behind the cache in a new directory of a registry", () => {
+test("the hosts of _default follow the cache in a new directory of a registry", () => {
   for (const [version, isRead] of [
     ["1.7.24", true],
     ["1.6.0", false],
