@@ -115,7 +115,7 @@ test("registries that share a hosts.toml through a symbolic link are rejected, b
     const refused = await wire(dir, "--adopt", ...options);
     expect(refused).toMatchObject({
       code: 1,
-      text: expect.stringContaining("is the same file, by a link"),
+      text: expect.stringContaining("is the same file, through a link"),
     });
     expect([text(dir, CONFIG), text(dir, HOSTS)]).toEqual([configured, foreign]);
     // A link that belongs to no registry does not matter, nor does one that loops.
