@@ -10,7 +10,7 @@ interface Series {
  * call it; `text` computes the cumulative counts.
  */
 export class Histogram {
-  readonly #metric: { readonly name: string; readonly help: string; readonly label: string };
+  readonly metric: { readonly name: string; readonly help: string; readonly label: string };
   readonly #bounds: readonly number[];
   readonly #series = new Map<string, Series>();
 
@@ -22,7 +22,7 @@ export class Histogram {
     metric: { readonly name: string; readonly help: string; readonly label: string },
     bounds: readonly number[],
   ) {
-    this.#metric = metric;
+    this.metric = metric;
     this.#bounds = bounds;
   }
 
@@ -41,7 +41,7 @@ export class Histogram {
 
   /** The histogram in the Prometheus text format. */
   text(): string {
-    const { name, help, label } = this.#metric;
+    const { name, help, label } = this.metric;
     const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
     for (const [value, { counts, sum }] of this.#series) {
       const labels = `${label}="${value}"`;

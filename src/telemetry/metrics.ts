@@ -26,6 +26,11 @@ export interface Traffic {
   readonly fetchedBytes: number;
 }
 
+/** A metric without its values, for the reference. */
+export interface MetricDescription extends Pick<Metric, "name" | "help" | "labelNames"> {
+  readonly kind: Metric["kind"] | "histogram";
+}
+
 /** Histogram buckets in seconds: a cache hit takes about a millisecond, a large layer minutes. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300];
 
@@ -158,6 +163,13 @@ export class Metrics {
   traffic(upstream: string): Traffic {
     const fetched = [...this.#upstreamBytes].find(({ labels }) => labels[0] === upstream);
     return { ...this.#requests.totalsOf(upstream), fetchedBytes: fetched?.value ?? 0 };
+  }
+
+  /** All metrics of the cache that are registered so far, in the order of the text format. */
+  get descriptions(): readonly MetricDescription[] {
+    const { name, help, label } = this.#requestDurations.metric;
+    const durations = { kind: "histogram", name, help, labelNames: [label] } as const;
+    return [...this.#registered, durations];
   }
 
   /** Renders all metrics in the Prometheus text format. */
