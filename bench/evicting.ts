@@ -100,5 +100,5 @@ function slowPercentage(all: readonly Latencies[]): number {
 /** How many blobs the cache has evicted since its start. */
 async function evictions({ metrics = "" }: Running): Promise<number> {
   const text = await (await fetch(metrics)).text();
-  return Number(/entrepot_removed_blobs_total\{reason="bound"\} (\d+)/.exec(text)?.[1] ?? 0);
+  return Number(/entrepot_removed_blobs_total\{reason="max-size"\} (\d+)/.exec(text)?.[1] ?? 0);
 }

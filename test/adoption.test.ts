@@ -24,10 +24,10 @@ test("adopt refuses what is no registry, or none of ours", async () => {
     run([entrepot, "adopt", ...args, "--data", dir.file("d"), "--admin", "127.0.0.1:1"]);
   const none = await adopt(dir.path, "--upstream", "docker.io");
   expect(none.code).toBe(1);
-  expect(none.stderr).toContain("is no registry's folder: it has no docker/registry/v2");
+  expect(none.stderr).toContain("is not a registry's folder: it has no docker/registry/v2");
   const foreign = await adopt(dir.path, "--upstream", "reg.test");
   expect(foreign.code).toBe(1);
-  expect(foreign.stderr).toContain("reg.test is not configured");
+  expect(foreign.stderr).toContain("reg.test is not a configured upstream");
   expect((await adopt(dir.path)).code).toBe(2);
   // Made by root, it would be in the way of the user that the cache runs as.
   expect(await readdir(dir.path)).not.toContain("d");
@@ -81,14 +81,14 @@ test("a running cache adopts beside traffic, and says what it left out", async (
   );
   const none = await adopt(dir.path);
   expect([none.code, none.stdout]).toEqual([1, ""]);
-  expect(none.stderr).toStartWith(`entrepot: ${dir.path} is no registry's folder: it has no `);
+  expect(none.stderr).toStartWith(`entrepot: ${dir.path} is not a registry's folder: it has no `);
   const nowhere = await adopt(dir.file("nowhere"));
   expect(nowhere.stderr).toBe(
     `entrepot: ${dir.file("nowhere")} cannot be read: no such file or directory (ENOENT)\n`,
   );
   const foreign = await command(cache, "adopt", dir.file("one"), "--upstream", "none.test");
   expect(foreign.stderr).toBe(
-    "entrepot: none.test is not configured, so nobody could pull what it had. Configured are: reg.test\n",
+    "entrepot: none.test is not a configured upstream, so its images could not be pulled. Configured upstreams: reg.test\n",
   );
   await upstream.stop();
   await pull(cache, "team/app", "1", first);

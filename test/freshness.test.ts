@@ -64,7 +64,7 @@ test("a tag that points at what its registry lacks is served as it was known", a
     expect([stale.status, at.digest(stale)]).toEqual([200, at.before]);
     return stale.headers.get("warning")?.includes(reason);
   };
-  const reason = `it has no ${at.after}, to which its tag points`;
+  const reason = `its tag points to ${at.after}, which it does not have`;
   await until(() => told(reason), { what: "the reason" });
   await until(() => told(reason), { what: "the reason once more" });
   at.upstream.respond();

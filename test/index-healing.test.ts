@@ -256,7 +256,7 @@ test("files and index are compared again where a stranger's lock was in the way 
   stranger.run("delete from blobs");
   stranger.run("begin immediate");
   await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("mending the index failed; it is tried again", 20_000);
+  await cache.logged("repairing the metadata failed; it is tried again", 20_000);
   stranger.run("rollback");
   await knownTo(stranger, image);
   expect((await command(cache, "ls")).stdout).toMatch(KEPT);

@@ -164,7 +164,7 @@ describe("a budget", () => {
     at.upstream.forget();
     const stale = await at.get();
     expect(stale.headers.get("docker-content-digest")).toBe(at.image.manifest.digest);
-    expect(stale.headers.get("warning")).toContain("allows 4 more requests");
+    expect(stale.headers.get("warning")).toContain("allows only 4 more requests");
     expect(at.upstream.requests({ method: "GET" })).toEqual([]);
     expect((await at.get(at.next.manifest.digest)).status).toBe(200);
     // Now its bytes are here, and the tag can follow for nothing.

@@ -101,7 +101,7 @@ test("a mirror that sends something else loses its place, and small content come
   expect(await at.cache.logged("mirror not asked for ten minutes")).toMatchObject({
     level: "warn",
     mirror: `${at.first.url}/`,
-    error: expect.stringContaining(`what it sent as ${blob.digest} has another digest`),
+    error: expect.stringContaining(`the bytes sent as ${blob.digest} do not match the digest`),
   });
 });
 

@@ -70,8 +70,8 @@ test("status tells what the cache is doing: store, downloads, upstreams, budget 
     admin: cache.adminAddress,
     ports: {},
   });
-  expect(told.storage).toMatchObject({ dataDirectory: cache.data, isFull: false, drafts: 0 });
-  expect(told.storage.held).toBeGreaterThan(large.size);
+  expect(told.storage).toMatchObject({ dataDirectory: cache.data, isFull: false, partialBytes: 0 });
+  expect(told.storage.blobBytes).toBeGreaterThan(large.size);
   expect(told.storage.free).toBeGreaterThan(0);
   expect(told.upstreams).toEqual([
     {

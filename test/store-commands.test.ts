@@ -61,7 +61,7 @@ test("ls, pin, purge and unpin tell what is cached, and change it", async () => 
   const typo = await command(cache, "pin", "reg.test/app:1", "--platform", "amd64");
   expect([typo.code, typo.stderr]).toEqual([
     2,
-    'entrepot: "amd64" is no platform: write linux/amd64 or its like\n',
+    'entrepot: "amd64" is not a valid platform: write os/architecture, such as linux/amd64\n',
   ]);
   expect((await command(cache, "pin", "reg.test/app:1")).stdout).toBe(
     "Pinned reg.test/app:1: one image.\n",
@@ -70,7 +70,7 @@ test("ls, pin, purge and unpin tell what is cached, and change it", async () => 
   const refused = await command(cache, "purge", "reg.test/app");
   expect([refused.code, refused.stderr]).toEqual([
     1,
-    "entrepot: reg.test/app:1 is pinned by reg.test/app:1: entrepot unpin 'reg.test/app:1' first\n",
+    "entrepot: reg.test/app:1 is pinned by reg.test/app:1: run entrepot unpin 'reg.test/app:1' first\n",
   ]);
   expect((await command(cache, "purge", "reg.test/app:2")).stdout).toStartWith(
     "Forgot reg.test/app:2\n",
@@ -106,7 +106,7 @@ test("a pin that is more than may be stored is refused with the sum", async () =
   const refused = await command(cache, "pin", "reg.test/huge:1");
   expect(refused.code).toBe(1);
   expect(refused.stderr).toMatch(
-    /^entrepot: with reg\.test\/huge:1, all pins together are [34]\.\d MiB \(\d{7} bytes\), and storage\.maxSize is 1 MiB \(1048576 bytes\): pin less, name platforms, or raise storage\.maxSize\n$/,
+    /^entrepot: with reg\.test\/huge:1, all pins together would take [34]\.\d MiB \(\d{7} bytes\), but storage\.maxSize is 1 MiB \(1048576 bytes\): pin fewer images, limit the pin to some platforms, or raise storage\.maxSize\n$/,
   );
 }, 60_000);
 
@@ -135,7 +135,7 @@ test("a folder that is in use, by a cache that is not found or by another comman
   expect(listed.stderr).toMatch(
     /^entrepot: \S+ is in use by process \d+, and no cache answers at http:\/\/127\.0\.0\.1:1\/api\/v1\/: name the --admin or --config of the one that runs, or wait where it is a command such as fsck\n$/,
   );
-  expect((await command(cache, "status")).stdout).toContain(" in 0 contents: ");
+  expect((await command(cache, "status")).stdout).toContain(" in 0 blobs: ");
 });
 
 test("what is pinned stays while all else goes", async () => {

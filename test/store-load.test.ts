@@ -148,7 +148,7 @@ test(
     const ideal = simulate(trace, bound);
     const metrics = await (await cache.getAdmin("/metrics")).text();
     const evicted = Number(
-      /entrepot_removed_blobs_total\{reason="bound"\} (\d+)/.exec(metrics)?.[1] ?? 0,
+      /entrepot_removed_total\{why="max-size"\} (\d+)/.exec(metrics)?.[1] ?? 0,
     );
     console.log(
       `${asked} requests, ${(total / 1e6).toFixed(0)} MB in a bound of ${(bound / 1e6).toFixed(0)} MB: most ${(most.disk / 1e6).toFixed(0)} MB, ${evicted} evicted, hit ratio ${ratio.toFixed(3)}, an LRU's ${ideal.toFixed(3)}`,

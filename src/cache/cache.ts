@@ -19,25 +19,25 @@ import { TagResolver } from "./lookup/tag-resolver.ts";
 export interface CacheOptions {
   readonly store: BlobStore;
   readonly metadata: PullMetadata;
-  /** Where facts are kept besides, so that a damaged index can be made again. */
+  /** Absent if the metadata database need not survive damage: it is rebuilt from these files. */
   readonly sidecars?: SidecarFiles;
   readonly quotaEvents?: QuotaEvents;
   readonly observer: CacheObserver;
-  /** Told of every content that was served from here. */
-  readonly used?: (digest: Digest) => void;
-  /** Milliseconds of the epoch. */
+  /** Called with the digest of every blob that was served from the store: feeds the LRU order. */
+  readonly recordAccess?: (digest: Digest) => void;
+  /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
 
 export interface CacheObserver {
-  filled(event: FillEvent): void;
-  /** Something was served that could not be stored. */
-  unstored(digest: Digest, fault: Fault): void;
-  /** A fact could not be written down; it is learnt again when it is needed. */
+  fillEnded(event: FillEvent): void;
+  /** A manifest was served, but could not be stored. */
+  manifestNotStored(digest: Digest, fault: Fault): void;
+  /** A metadata write failed. The upstream is asked again when the record is needed. */
   metadataNotWritten(fault: Fault): void;
 }
 
-/** Everything that pulling through consists of, put together. */
+/** The pull-through cache: assembles the lookups, the fills and what they share. */
 export class Cache {
   readonly metadata: PullMetadata;
   readonly fills: Fills;
@@ -47,27 +47,27 @@ export class Cache {
   readonly referrers: Referrers;
   readonly #manifests: ManifestStore;
   readonly #negativeCache = new NegativeCache();
-  readonly #used: (digest: Digest) => void;
+  readonly #recordAccess: (digest: Digest) => void;
 
   constructor({
     store,
-    metadata: plain,
+    metadata: storedMetadata,
     sidecars,
     quotaEvents,
     observer,
-    used = () => {},
+    recordAccess = () => {},
     now = Date.now,
   }: CacheOptions) {
-    const metadata = new DurableMetadata(plain, {
+    const metadata = new DurableMetadata(storedMetadata, {
       sidecars,
       quotaEvents,
-      notWritten: (fault) => observer.metadataNotWritten(fault),
+      onNotWritten: (fault) => observer.metadataNotWritten(fault),
     });
-    this.#used = used;
+    this.#recordAccess = recordAccess;
     this.metadata = metadata;
     this.fills = new Fills(store, {
       stored: ({ digest, size }) => metadata.blobs.put({ digest, size }, now()),
-      ended: (event) => observer.filled(event),
+      ended: (event) => observer.fillEnded(event),
     });
     const negativeCache = this.#negativeCache;
     const bypass = new Bypass();
@@ -75,7 +75,7 @@ export class Cache {
       store,
       metadata,
       fills: this.fills,
-      used,
+      recordAccess,
       negativeCache,
       bypass,
     });
@@ -84,29 +84,29 @@ export class Cache {
       metadata,
       fills: this.fills,
       now,
-      used,
-      manifestStored: (repo, manifest) => metadata.manifestStored(repo, manifest),
-      unstored: (digest, fault) => observer.unstored(digest, fault),
+      recordAccess,
+      onStored: (repo, manifest) => metadata.manifestStored(repo, manifest),
+      onNotStored: (digest, fault) => observer.manifestNotStored(digest, fault),
     });
     this.#manifests = manifests;
     const tags = new TagResolver(metadata, manifests, negativeCache, now);
     this.manifests = new ManifestLookup({ metadata, manifests, tags, negativeCache, bypass, now });
-    const listings = new ListCache(metadata, now);
-    this.tagLists = new TagLists(listings);
-    this.referrers = new Referrers(metadata, listings, this.manifests);
+    const lists = new ListCache(metadata, now);
+    this.tagLists = new TagLists(lists);
+    this.referrers = new Referrers(metadata, lists, this.manifests);
   }
 
-  /** Upstreams are configured in another way: what failed or was missing may be there now. */
+  /** The settings of upstreams changed: what failed or was missing before may be available now. */
   reconfigured(): void {
-    this.#negativeCache.forget();
+    this.#negativeCache.clear();
   }
 
-  /** A content was served that is here. */
-  used(digest: Digest): void {
-    this.#used(digest);
+  /** A stored blob was served by something other than the lookups, such as a cached response. */
+  recordAccess(digest: Digest): void {
+    this.#recordAccess(digest);
   }
 
-  /** A content is no longer stored. */
+  /** A blob is no longer stored, so it must not be served from memory either. */
   forget(digest: Digest): void {
     this.#manifests.forget(digest);
   }

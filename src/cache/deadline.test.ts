@@ -8,7 +8,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-test("gives what comes in time, and nothing where it does not", async () => {
+test("work that finishes in time resolves to its result, late work to undefined", async () => {
   const deadline = new Deadline(20_000);
   const { promise, resolve } = Promise.withResolvers<string>();
   expect(await deadline.within(Promise.resolve("at once"))).toBe("at once");
@@ -21,7 +21,7 @@ test("gives what comes in time, and nothing where it does not", async () => {
   expect(await late).toBeUndefined();
 });
 
-test("what began in the middle of a tick waits no longer than was promised", async () => {
+test("work that begins in the middle of a tick does not expire late", async () => {
   const deadline = new Deadline(20_000);
   void deadline.within(new Promise(() => {}));
   jest.advanceTimersByTime(300);
@@ -30,7 +30,7 @@ test("what began in the middle of a tick waits no longer than was promised", asy
   expect(await late).toBeUndefined();
 });
 
-test("passes a failure on, and lets the clock stop when nothing is left", async () => {
+test("a rejection is passed through, and the clock stops when no work is pending", async () => {
   const deadline = new Deadline(20_000);
   const failed = deadline.within(Promise.reject(new Error("broken")));
   expect(await failed.catch((error: unknown) => String(error))).toBe("Error: broken");

@@ -1,20 +1,21 @@
-/** How many times a deadline's length the clock ticks: it is kept to within a fortieth. */
+/** Ticks of the clock per timeout: work times out at most a fortieth of the timeout early, never late. */
 const TICKS = 40;
 
-interface Waiting {
-  /** The tick at which it began. */
-  readonly since: number;
+interface Waiter {
+  /** The tick during which the work began. */
+  readonly startTick: number;
   readonly expire: () => void;
 }
 
 /**
- * One deadline for much that is mostly done at once. A timer for each would cost more than many an
- * answer; here one clock ticks for all, and only while something is under way.
+ * One timeout for many concurrent pieces of work, most of which finish at once. A timer for each
+ * would cost more than many a response, so all of them share one clock, which ticks only while work
+ * is pending.
  */
 export class Deadline {
   readonly #interval: number;
-  /** In the order in which they began, which is that of their ends. */
-  readonly #waiting = new Set<Waiting>();
+  /** In order of their start, and therefore of their expiry. */
+  readonly #waiters = new Set<Waiter>();
   #tick = 0;
   #clock: ReturnType<typeof setInterval> | undefined;
 
@@ -22,30 +23,33 @@ export class Deadline {
     this.#interval = milliseconds / TICKS;
   }
 
-  /** The work's outcome, or `undefined` where it takes longer; the work itself goes on. */
+  /**
+   * The result of `work`, or `undefined` if it takes longer than the timeout. The work itself is not
+   * cancelled.
+   */
   within<Value>(work: Promise<Value>): Promise<Value | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<Value | undefined>();
-    const waiting = { since: this.#tick, expire: () => resolve(undefined) };
-    this.#waiting.add(waiting);
+    const waiter = { startTick: this.#tick, expire: () => resolve(undefined) };
+    this.#waiters.add(waiter);
     this.#clock ??= setInterval(() => this.#advance(), this.#interval);
-    void this.#watch(work.then(resolve, reject), waiting);
+    void this.#removeOnceSettled(work.then(resolve, reject), waiter);
     return promise;
   }
 
-  async #watch(settled: Promise<void>, waiting: Waiting): Promise<void> {
+  async #removeOnceSettled(settled: Promise<void>, waiter: Waiter): Promise<void> {
     await settled;
-    this.#waiting.delete(waiting);
+    this.#waiters.delete(waiter);
   }
 
   #advance(): void {
     this.#tick += 1;
-    for (const waiting of this.#waiting) {
-      // The tick in which it began was part of one: never later than was promised.
-      if (this.#tick - waiting.since < TICKS) break;
-      this.#waiting.delete(waiting);
-      waiting.expire();
+    for (const waiter of this.#waiters) {
+      // The partial tick in which the work began counts as a whole one, so it never expires late.
+      if (this.#tick - waiter.startTick < TICKS) break;
+      this.#waiters.delete(waiter);
+      waiter.expire();
     }
-    if (this.#waiting.size > 0) return;
+    if (this.#waiters.size > 0) return;
     clearInterval(this.#clock);
     this.#clock = undefined;
   }

@@ -1,10 +1,10 @@
 import type { Digest } from "../oci/digest.ts";
 import type { UpstreamName } from "../oci/names.ts";
 
-/** Told of what upstreams have more of than before, right after it was written down. */
+/** Receives what can push an upstream over its quota. Called right after the metadata was written. */
 export interface QuotaEvents {
-  /** A content is here now; `size` is in bytes. */
+  /** A blob was stored; `size` is in bytes. */
   stored(digest: Digest, size: number): void;
-  /** Contents, here or not, may be seen in an upstream now. */
+  /** Blobs, stored or not, became visible in a repository of the upstream. */
   linked(upstream: UpstreamName, digests: readonly Digest[]): void;
 }

@@ -4,16 +4,16 @@ import type { ByteRange } from "../oci/range.ts";
 import type { StoredBlob } from "../store/blob-store.ts";
 import type { CacheStatus } from "./cache-status.ts";
 
-/** A verified manifest: its exact bytes, and the Content-Type that they are served under. */
+/** A verified manifest: its exact bytes, and the Content-Type under which they are served. */
 export interface StoredManifest {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Set where it could not be stored, and is held for this response alone. */
+  /** Set if it could not be stored; the bytes then exist for this response alone. */
   readonly unstored?: boolean;
 }
 
-/** When a result stays the same: from the first moment on and before the second, in milliseconds of the epoch. */
+/** While a result stays the same: `from` inclusive, `until` exclusive, in milliseconds since the epoch. */
 export interface FreshnessWindow {
   readonly from: number;
   readonly until: number;
@@ -22,7 +22,7 @@ export interface FreshnessWindow {
 export interface ManifestResult {
   readonly manifest: StoredManifest;
   readonly cacheStatus: CacheStatus;
-  /** Set for a hit: how long the same request has the same result. */
+  /** Set for a hit: while the same request gives the same result. */
   readonly fresh?: FreshnessWindow;
 }
 
@@ -34,30 +34,32 @@ export interface ManifestHeadResult {
   readonly cacheStatus: CacheStatus;
 }
 
+/** `complete`: verified as a whole before the first byte is sent, from the store or from memory. */
 export type BlobResult =
-  | { readonly kind: "stored"; readonly blob: StoredBlob; readonly cacheStatus: CacheStatus }
+  | { readonly kind: "complete"; readonly blob: StoredBlob; readonly cacheStatus: CacheStatus }
   | StreamingBlob;
 
-/** A blob that is sent while it is downloaded. */
+/** A blob that is streamed to the client while it is downloaded. */
 export interface StreamingBlob {
   readonly kind: "streaming";
   readonly digest: Digest;
-  /** In bytes, where it is known. */
+  /** In bytes, if known. */
   readonly size?: number;
-  /** The requested part; absent for the whole blob. */
+  /** The requested range; absent for the whole blob. */
   readonly range?: ByteRange;
   readonly cacheStatus: CacheStatus;
   body(events: BodyEvents): ReadableStream<Uint8Array>;
 }
 
-/** What a streamed body tells whoever sends it. */
+/** Callbacks of a streamed body, for the server that sends it. */
 export interface BodyEvents {
   /**
-   * The body cannot be completed. Its stream then stalls forever instead of failing: an error would
-   * reset the connection, on which runtimes give up at once; after a clean close they go on elsewhere.
+   * The body cannot be completed. Its stream then stalls for ever instead of failing, so that the
+   * server can close the connection cleanly: a runtime gives up the pull on a reset connection, but
+   * goes on with the next mirror after a clean close.
    */
   readonly giveUp: (fault: Fault) => void;
-  /** The reader left, or has received everything; with the number of bytes that it received. */
+  /** The client left or has received everything; called with the number of bytes that it received. */
   readonly ended?: (bytes: number) => void;
 }
 

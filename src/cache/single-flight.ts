@@ -1,7 +1,8 @@
-/** Runs one piece of work per key at a time; who asks meanwhile gets the same promise. */
+/** Collapses concurrent work: at most one call runs per key, and callers meanwhile share its promise. */
 export class SingleFlight<Value> {
   readonly #running = new Map<string, Promise<Value>>();
 
+  /** Starts `work`, unless work of this key is running already. Results are not cached. */
   run(key: string, work: () => Promise<Value>): Promise<Value> {
     const running = this.#running.get(key);
     if (running) return running;

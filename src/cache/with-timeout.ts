@@ -1,4 +1,7 @@
-/** The work's outcome, or `undefined` where it takes longer; the work itself goes on. */
+/**
+ * The result of `work`, or `undefined` if it takes longer than the timeout. The work itself is not
+ * cancelled.
+ */
 export async function withTimeout<Value>(
   milliseconds: number,
   work: Promise<Value>,

@@ -62,10 +62,13 @@ export const statusSchema = z.object({
   }),
   storage: z.object({
     dataDirectory: z.string(),
-    contents: z.number(),
-    held: z.number(),
-    drafts: z.number(),
-    pinned: z.number(),
+    /** How many complete blobs are stored. */
+    blobs: z.number(),
+    /** Of complete blobs, in bytes. */
+    blobBytes: z.number(),
+    /** Of downloads in progress and of suspended partial downloads, in bytes. */
+    partialBytes: z.number(),
+    pinnedBytes: z.number(),
     maxSize: z.number(),
     minFree: z.number(),
     /** Of the disk; absent where it does not tell. */

@@ -5,16 +5,17 @@ import type { Tag } from "../../oci/names.ts";
 import type { RangeRequest } from "../../oci/range.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { BlobResult, BlobHeadResult, ManifestResult, ManifestHeadResult } from "../results.ts";
-import { headOf, headUpstream } from "./manifest-head.ts";
+import { toHeadResult, headUpstream } from "./manifest-head.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { BYPASS } from "../cache-status.ts";
 import { streamUncached } from "./stream-uncached.ts";
 import type { Upstream } from "../upstream.ts";
 import { UpstreamSource } from "../fill/upstream-source.ts";
 
-/** What the owner wants passed through: asked for each time, checked on the way, and never stored. */
+/** Serves repositories that bypass the cache: every request is forwarded, verified, and never stored. */
 export class Bypass {
-  readonly #whole = new SingleFlight<Uint8Array<ArrayBuffer>>();
+  /** Downloads of small blobs, which are verified in memory. */
+  readonly #smallBlobs = new SingleFlight<Uint8Array<ArrayBuffer>>();
 
   /** @throws Fault */
   async manifest(
@@ -30,8 +31,8 @@ export class Bypass {
   }
 
   /**
-   * By the upstream's own HEAD, since pulls may be limited; where that leaves open what has to be
-   * known, by a pull.
+   * Forwards a HEAD, since the upstream may limit pulls; falls back to a GET if the response lacks
+   * the digest, the size or a manifest's media type.
    *
    * @throws Fault
    */
@@ -42,7 +43,7 @@ export class Bypass {
     accept: Accept,
   ): Promise<ManifestHeadResult> {
     const head = await headUpstream(upstream, repo, reference);
-    if (!head) return headOf(await this.manifest(upstream, repo, reference, accept));
+    if (!head) return toHeadResult(await this.manifest(upstream, repo, reference, accept));
     const { mediaType } = head;
     if (!accept.allows(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
     return { ...head, cacheStatus: BYPASS };
@@ -56,7 +57,7 @@ export class Bypass {
   ): Promise<BlobHeadResult> {
     const { size } = await upstream.registry.probeBlob(repository, digest);
     if (size !== undefined) return { size, cacheStatus: BYPASS };
-    const reason = `it does not tell the size of ${digest}`;
+    const reason = `its response lacks the size of ${digest}`;
     throw new Fault({
       kind: "upstream-invalid-response",
       upstream: upstream.settings.name,
@@ -72,9 +73,13 @@ export class Bypass {
     request?: RangeRequest,
   ): Promise<BlobResult> {
     const source = new UpstreamSource(upstream, repo, digest);
-    // Without its size, a part of a blob cannot be told from the whole.
+    // A range can be resolved only against the blob's size.
     const size = request && (await this.blobHead(upstream, repo, digest)).size;
     const known = size === undefined ? {} : { size };
-    return streamUncached({ digest, source, cacheStatus: BYPASS, ...known }, request, this.#whole);
+    return streamUncached(
+      { digest, source, cacheStatus: BYPASS, ...known },
+      request,
+      this.#smallBlobs,
+    );
   }
 }

@@ -7,8 +7,8 @@ import type { ManifestResult, ManifestHeadResult } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 
 /**
- * What an upstream tells of a manifest by HEAD, unverified; `undefined` where that leaves open what a
- * client has to be told.
+ * An upstream's unverified response to a HEAD request for a manifest. `undefined` if it does not
+ * support HEAD, or if the response lacks the digest, the size or a manifest's media type.
  *
  * @throws Fault
  */
@@ -25,14 +25,14 @@ export async function headUpstream(
   return { digest, mediaType, size };
 }
 
-/** What a HEAD tells of a manifest that is here. */
-export function headOf({ manifest, cacheStatus }: ManifestResult): ManifestHeadResult {
+/** The result of a HEAD request for a manifest that was fetched or stored. */
+export function toHeadResult({ manifest, cacheStatus }: ManifestResult): ManifestHeadResult {
   const { digest, mediaType, bytes } = manifest;
   return { digest, mediaType, size: bytes.byteLength, cacheStatus };
 }
 
-/** Some registries do not know HEAD, and answer a GET all the same. */
-export function unlessWithoutHead(error: unknown): undefined {
+/** For `catch`: some registries reject HEAD (405, 501) but support GET. Rethrows any other error. */
+export function ignoreUnsupportedHead(error: unknown): undefined {
   if (error instanceof Fault && error.detail.kind === "upstream-failed") {
     if (error.detail.status === 405 || error.detail.status === 501) return undefined;
   }

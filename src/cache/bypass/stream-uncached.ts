@@ -8,130 +8,136 @@ import { toFault } from "../fill/transient.ts";
 import { VerifyingStream } from "../fill/verifying-stream.ts";
 import type { Source } from "../fill/source.ts";
 
-/** Up to this many bytes a content is verified in memory before its first byte is sent. */
-const SMALL = 4 * 1024 * 1024;
+/** A blob of at most this many bytes is verified in memory before its first byte is sent. */
+const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
 
 export interface UncachedBlob {
   readonly digest: Digest;
   readonly source: Source;
   /** Why it is not stored. */
   readonly cacheStatus: CacheStatus;
-  /** In bytes, where it is known. */
+  /** In bytes, if known. */
   readonly size?: number;
 }
 
 /**
- * An answer straight from the source, for where nothing can or may be stored.
+ * Streams a blob from its source to one client without storing it: for bypassed repositories, and
+ * for when the disk is full or fails.
  *
- * @throws Fault where the source's answer cannot be used
+ * @param smallBlobs downloads of small blobs, shared by concurrent requests
+ * @throws Fault if the source's response cannot be used
  */
 export async function streamUncached(
   { digest, source, cacheStatus, size }: UncachedBlob,
   request: RangeRequest | undefined,
-  whole: SingleFlight<Uint8Array<ArrayBuffer>>,
+  smallBlobs: SingleFlight<Uint8Array<ArrayBuffer>>,
 ): Promise<BlobResult> {
-  const known = size === undefined ? {} : { size };
-  if (size !== undefined && size <= SMALL) {
-    const bytes = await whole.run(`${source.name}@${digest}`, () => fetched(digest, source, size));
-    return stored(digest, bytes, cacheStatus);
+  if (size !== undefined && size <= SMALL_BLOB_BYTES) {
+    const bytes = await smallBlobs.run(`${source.name}@${digest}`, () =>
+      download(digest, source, size),
+    );
+    return inMemory(digest, bytes, cacheStatus);
   }
   const range = request && size !== undefined ? resolveRange(request, size) : undefined;
   if (request && !range) {
-    // Without a size a range cannot be told from the whole: a client may ignore that it got more.
+    // If the size is unknown, the range is ignored, as RFC 9110 section 14.2 allows.
     if (size !== undefined) {
       throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
     }
   }
-  const relay = new VerifyingStream({
+  const stream = new VerifyingStream({
     digest,
     sources: [source],
     first: range?.first ?? 0,
-    ...known,
+    ...(size === undefined ? {} : { size }),
     ...(range ? { end: range.last + 1 } : {}),
   });
-  await relay.start();
-  if (!range && relay.size !== undefined && relay.size <= SMALL) {
-    const bytes = await collect(relay, relay.size).catch((error: unknown) => {
-      relay.cancel();
-      if (!relay.hasOthers || relay.size === undefined) throw error;
-      return fetched(digest, source, relay.size);
+  await stream.start();
+  if (!range && stream.size !== undefined && stream.size <= SMALL_BLOB_BYTES) {
+    const bytes = await readAll(stream, stream.size).catch((error: unknown) => {
+      stream.cancel();
+      if (!stream.canRetryElsewhere || stream.size === undefined) throw error;
+      return download(digest, source, stream.size);
     });
-    return stored(digest, bytes, cacheStatus);
+    return inMemory(digest, bytes, cacheStatus);
   }
   return {
     kind: "streaming",
     digest,
     cacheStatus,
-    ...(relay.size === undefined ? {} : { size: relay.size }),
+    ...(stream.size === undefined ? {} : { size: stream.size }),
     ...(range ? { range } : {}),
-    body: (following) => stream(relay, following),
+    body: (events) => toBody(stream, events),
   };
 }
 
-function stored(
+function inMemory(
   digest: Digest,
   bytes: Uint8Array<ArrayBuffer>,
   cacheStatus: CacheStatus,
 ): BlobResult {
   const blob = { digest, size: bytes.byteLength, bytes: new Blob([bytes]) };
-  return { kind: "stored", blob, cacheStatus };
+  return { kind: "complete", blob, cacheStatus };
 }
 
-/** All of it, from somebody else where a mirror sent something else. */
-async function fetched(
+/** The whole blob, verified. Tries again elsewhere if a mirror sent wrong bytes. */
+async function download(
   digest: Digest,
   source: Source,
   size: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   for (;;) {
-    const relay = new VerifyingStream({ digest, sources: [source], first: 0, size });
+    const stream = new VerifyingStream({ digest, sources: [source], first: 0, size });
     try {
-      await relay.start();
-      return await collect(relay, size);
+      await stream.start();
+      return await readAll(stream, size);
     } catch (error) {
-      relay.cancel();
-      // Each time some mirror is known to be wrong that was not before.
-      if (!relay.hasOthers) throw error;
+      stream.cancel();
+      // This ends: each retry means that one more mirror was found to be corrupt.
+      if (!stream.canRetryElsewhere) throw error;
     }
   }
 }
 
-async function collect(relay: VerifyingStream, size: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readAll(stream: VerifyingStream, size: number): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(size);
   let length = 0;
   for (;;) {
-    const piece = await relay.read();
-    if (!piece) return bytes;
-    bytes.set(piece, length);
-    length += piece.byteLength;
+    const chunk = await stream.read();
+    if (!chunk) return bytes;
+    bytes.set(chunk, length);
+    length += chunk.byteLength;
   }
 }
 
-function stream(relay: VerifyingStream, { giveUp, ended }: BodyEvents): ReadableStream<Uint8Array> {
+function toBody(
+  stream: VerifyingStream,
+  { giveUp, ended }: BodyEvents,
+): ReadableStream<Uint8Array> {
   let sent = 0;
   let isOver = false;
   const finish = (): void => {
     if (isOver) return;
     isOver = true;
-    relay.cancel();
+    stream.cancel();
     ended?.(sent);
   };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
-          const piece = await relay.read();
+          const chunk = await stream.read();
           if (isOver) return;
-          if (piece) {
-            sent += piece.byteLength;
-            controller.enqueue(piece);
+          if (chunk) {
+            sent += chunk.byteLength;
+            controller.enqueue(chunk);
             return;
           }
           finish();
           controller.close();
         } catch (error) {
           if (isOver) return;
-          // As in following a fill: a stalled connection ends cleanly, a failed one does not.
+          // Stall instead of failing, as `BodyEvents.giveUp` says.
           giveUp(toFault(error));
           await new Promise(() => {});
         }

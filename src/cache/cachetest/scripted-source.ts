@@ -3,24 +3,29 @@ import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Source, Transfer } from "../fill/source.ts";
 
-/** What a source does when it is opened: its bytes from `offset` on, and how they end. */
+/** How a source behaves when it is opened. Without options, it sends its bytes from `offset` on. */
 export interface Behaviour {
-  /** Bytes that are sent before the transfer breaks; unset for all of them. */
+  /** The transfer breaks after this many bytes. */
   readonly breaksAfter?: number;
+  /** Opening fails with this fault; with `breaksAfter`, the body does. */
   readonly fault?: Fault;
-  /** Sends from the first byte, whatever offset is asked for. */
+  /** Sends from the first byte, whatever offset is requested. */
   readonly ignoresOffset?: boolean;
+  /** The size that it announces; that of its bytes if unset. */
   readonly size?: number | "unknown";
+  /** The bytes that it sends, in place of the source's own. */
   readonly bytes?: Uint8Array;
-  /** Once blamed, it makes room for what the script does next. */
+  /** It is a mirror: reported as corrupt, it is ejected, and the next request goes elsewhere. */
   readonly isMirror?: boolean;
 }
 
-/** A source of bytes in memory, for fills; it does in turn what it is told and counts what was asked. */
+/** A source of bytes in memory. It follows a script, one entry per `open`, and records its calls. */
 export class ScriptedSource implements Source {
   readonly name: string;
+  /** The offset of each call of `open`. */
   readonly offsets: number[] = [];
-  readonly blamed: Fault[] = [];
+  readonly corruptReports: Fault[] = [];
+  /** Bytes that were sent by all transfers together. */
   sent = 0;
   readonly #bytes: Uint8Array;
   readonly #script: Behaviour[];
@@ -52,11 +57,11 @@ export class ScriptedSource implements Source {
         position = end;
       },
     });
-    const blame = (fault: Fault): boolean => {
-      this.blamed.push(fault);
+    const reportCorrupt = (fault: Fault): boolean => {
+      this.corruptReports.push(fault);
       return behaviour.isMirror === true;
     };
-    return { start, body, reportCorrupt: blame, ...(size === "unknown" ? {} : { size }) };
+    return { start, body, reportCorrupt, ...(size === "unknown" ? {} : { size }) };
   }
 }
 
@@ -64,8 +69,8 @@ export function unreachable(upstream: string): Fault {
   return new Fault({ kind: "upstream-unreachable", upstream, reason: "connection reset" });
 }
 
-/** Bytes that differ everywhere, and their digest. The same seed gives the same bytes. */
-export function content(
+/** Pseudo-random bytes and their digest. The same seed gives the same bytes. */
+export function sampleBlob(
   length: number,
   seed = 1,
 ): {

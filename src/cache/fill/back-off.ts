@@ -2,9 +2,9 @@ import type { Fault } from "../../oci/fault.ts";
 
 /** In milliseconds. */
 export interface BackOffLimits {
-  /** From the last byte that came to giving up. Nodes give up a pull that stands still for a minute. */
+  /** Without a new byte for this long, the download is given up: nodes give up a stalled pull after a minute. */
   readonly idle: number;
-  /** For a download with all its pauses: one that drips for ever has to end, too. */
+  /** For the whole download, pauses included, so that a source that only drips cannot keep it alive for ever. */
   readonly total: number;
 }
 
@@ -15,58 +15,59 @@ const LONGEST_PAUSE_MS = 8000;
 
 export interface BackOffOptions {
   readonly limits?: Partial<BackOffLimits>;
-  /** Milliseconds on any clock that only goes forward. */
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
   /** From 0 to 1. */
   readonly random?: () => number;
 }
 
-/** When a download that broke is tried again, and when no more. */
+/** Exponential back-off with full jitter for one download: when to retry, and when to give up. */
 export class BackOff {
   readonly #limits: BackOffLimits;
   readonly #now: () => number;
   readonly #random: () => number;
-  readonly #begun: number;
-  #lastByte: number;
-  #fruitless = 0;
+  readonly #startedAt: number;
+  #lastByteAt: number;
+  /** Failures since the last byte. */
+  #failures = 0;
 
   constructor({ limits, now = () => performance.now(), random = Math.random }: BackOffOptions) {
     this.#limits = { ...BACK_OFF, ...limits };
     this.#now = now;
     this.#random = random;
-    this.#begun = now();
-    this.#lastByte = this.#begun;
+    this.#startedAt = now();
+    this.#lastByteAt = this.#startedAt;
   }
 
-  /** Bytes came. */
+  /** Resets the back-off: new bytes have arrived. */
   progressed(): void {
-    this.#fruitless = 0;
-    this.#lastByte = this.#now();
+    this.#failures = 0;
+    this.#lastByteAt = this.#now();
   }
 
   /**
-   * The pause before the next try in milliseconds; `undefined` where there is to be none. Full
-   * jitter: many downloads that broke at once do not come back at once.
+   * The pause before the next attempt in milliseconds, or `undefined` to give up. The jitter keeps
+   * downloads that broke at the same moment from retrying at the same moment.
    */
   pause(fault: Fault): number | undefined {
     const now = this.#now();
-    const left = Math.min(
-      this.#lastByte + this.#limits.idle - now,
-      this.#begun + this.#limits.total - now,
+    const remaining = Math.min(
+      this.#lastByteAt + this.#limits.idle - now,
+      this.#startedAt + this.#limits.total - now,
     );
-    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#fruitless);
-    this.#fruitless = Math.min(this.#fruitless + 1, 16);
+    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 16);
     const { detail } = fault;
-    const told = detail.kind === "upstream-rate-limited" ? detail.retryAfter * 1000 : 0;
-    const pause = told + this.#random() * longest;
-    return pause < left ? pause : undefined;
+    const retryAfter = detail.kind === "upstream-rate-limited" ? detail.retryAfter * 1000 : 0;
+    const pause = retryAfter + this.#random() * longest;
+    return pause < remaining ? pause : undefined;
   }
 }
 
 /**
- * Waits until a download that failed may be tried again.
+ * Waits until a download that failed may be retried.
  *
- * @throws the fault, where it is given up; the signal's reason
+ * @throws the fault, if the download is to be given up; the signal's reason, if it is aborted
  */
 export async function waitBeforeRetry(
   backOff: BackOff,
@@ -78,14 +79,14 @@ export async function waitBeforeRetry(
   await sleep(pause, signal);
 }
 
-/** Resolves after the time; rejects with the signal's reason where that comes first. */
+/** Resolves after the given time; rejects with the signal's reason if it is aborted first. */
 export function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, milliseconds);
-  const stopped = (): void => reject(signal.reason);
-  signal.addEventListener("abort", stopped, { once: true });
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
   return promise.finally(() => {
     clearTimeout(timer);
-    signal.removeEventListener("abort", stopped);
+    signal.removeEventListener("abort", onAbort);
   });
 }

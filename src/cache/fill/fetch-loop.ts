@@ -9,94 +9,107 @@ import { endedEarly, isTransient, toFault } from "./transient.ts";
 export interface FetchLoopOptions {
   readonly digest: Digest;
   readonly sources: SourceList;
-  /** Of the content in bytes, where a manifest has told it. */
+  /** Size of the blob in bytes, if a manifest names it. */
   readonly size: number | undefined;
   readonly backOff: BackOff;
   readonly signal: AbortSignal;
-  /** A source's answer was found usable. */
-  readonly begun: () => void;
-  /** What comes next, before it is in the draft: it belongs at this byte, and is nobody else's. */
-  readonly coming: (start: number, chunk: Uint8Array) => void;
-  /** More is in the draft. */
-  readonly progressed: () => void;
+  /** Called when a source's response was found usable. */
+  readonly onStarted: () => void;
+  /**
+   * Called with each chunk before it is written, and its offset in the blob. The chunk is not
+   * written to again.
+   */
+  readonly onChunk: (start: number, chunk: Uint8Array) => void;
+  /** Called after each chunk was written. */
+  readonly onProgress: () => void;
 }
 
-/** Brings a content into a draft: from its sources in turn, at the draft's end when one of them breaks. */
+/**
+ * Downloads a blob into a partial file. It tries its sources in turn, and retries with back-off: when
+ * a transfer breaks, the next one resumes at the end of the partial file.
+ */
 export class FetchLoop {
   readonly #options: FetchLoopOptions;
   #size: number | undefined;
-  #hasBegun = false;
-  #hasOthers = false;
+  /** Whether any source's response was usable. */
+  #hasStarted = false;
+  #canRetryElsewhere = false;
 
   constructor(options: FetchLoopOptions) {
     this.#options = options;
     this.#size = options.size;
   }
 
-  /** In bytes; unknown until a manifest or a source has told it. */
+  /** In bytes; unknown until a manifest or a source announces it. */
   get size(): number | undefined {
     return this.#size;
   }
 
-  /** Whether others can be asked than those who sent what was wrong. */
-  get hasOthers(): boolean {
-    return this.#hasOthers;
+  /** Whether a download from scratch would use another source than the ones that sent wrong bytes. */
+  get canRetryElsewhere(): boolean {
+    return this.#canRetryElsewhere;
   }
 
-  /** Nothing of what came is used. */
+  /** Prepares for a download from scratch: the partial file was discarded. */
   restart(): void {
     const { sources, size } = this.#options;
-    this.#hasOthers = false;
+    this.#canRetryElsewhere = false;
     this.#size = size;
     sources.restart();
   }
 
-  /** @throws Fault where no source has it, or what came cannot be made right */
+  /**
+   * Downloads what is missing in the partial file. It does not check the digest.
+   *
+   * @throws Fault if no source has the blob, the back-off gives up, or the partial file has wrong
+   *   bytes that no further transfer can correct
+   */
   async run(writer: BlobWriter): Promise<void> {
     const { sources, signal, backOff } = this.#options;
-    let first: Fault | undefined;
+    let firstFault: Fault | undefined;
     for (let turn = 0; ; turn += 1) {
-      const source = sources.choose(turn, this.#hasBegun);
-      if (!source) throw first ?? this.#untrue("no source is left");
-      const before = writer.length;
+      const source = sources.next(turn, this.#hasStarted);
+      if (!source) throw firstFault ?? this.#invalidResponse("no source is left");
+      const lengthBefore = writer.length;
       try {
         await this.#transfer(source, writer);
         return;
       } catch (error) {
         const fault = toFault(error);
         if (signal.aborted || isLocalFault(fault)) throw fault;
-        // An earlier process kept all of it, and nobody knows the size: the digest will tell.
+        // The partial file may be complete already if the size is unknown: the digest will decide.
         if (fault.detail.kind === "invalid-range" && writer.length > 0) return;
         if (fault.detail.kind === "upstream-invalid-response") {
-          this.#blame(fault);
-          // With wrong bytes in the draft, no other source can make it right.
-          if (this.#hasOthers || writer.length > before) throw fault;
+          this.#reportCorrupt(fault);
+          // Wrong bytes in the partial file cannot be corrected by another transfer.
+          if (this.#canRetryElsewhere || writer.length > lengthBefore) throw fault;
         }
         if (!isTransient(fault)) sources.remove(source);
-        first ??= fault;
-        if (!this.#hasBegun) continue;
+        firstFault ??= fault;
+        if (!this.#hasStarted) continue;
         if (sources.sources.length === 0) throw fault;
         await waitBeforeRetry(backOff, fault, signal);
       }
     }
   }
 
-  /** All of it came, and it is something else. */
+  /** Reports the complete download as corrupt, and returns the fault. */
   wrongDigest(): Fault {
-    return this.#blame(this.#untrue(`what it sent as ${this.#options.digest} has another digest`));
+    const reason = `the bytes sent as ${this.#options.digest} do not match the digest`;
+    return this.#reportCorrupt(this.#invalidResponse(reason));
   }
 
   async #transfer(source: Source, writer: BlobWriter): Promise<void> {
-    const { sources, signal, backOff, begun, coming, progressed, digest } = this.#options;
+    const { sources, signal, backOff, onStarted, onChunk, onProgress, digest } = this.#options;
     const transfer = await source.open(writer.length, signal);
     const reader = transfer.body.getReader();
     sources.opened(transfer);
     try {
-      let surplus = this.#accept(transfer, source, writer);
+      let surplus = this.#validate(transfer, source, writer);
       if (this.#size !== undefined) await writer.reserve(this.#size);
       sources.accepted(source);
-      this.#hasBegun = true;
-      begun();
+      this.#hasStarted = true;
+      onStarted();
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
@@ -104,15 +117,18 @@ export class FetchLoop {
         surplus -= value.byteLength - chunk.byteLength;
         if (chunk.byteLength === 0) continue;
         if (this.#size !== undefined && writer.length + chunk.byteLength > this.#size) {
-          throw this.#untrue(`it sent more than the ${this.#size} bytes of ${digest}`, source);
+          throw this.#invalidResponse(
+            `it sent more than the ${this.#size} bytes of ${digest}`,
+            source,
+          );
         }
-        coming(writer.length, chunk);
+        onChunk(writer.length, chunk);
         await writer.append(chunk);
         backOff.progressed();
-        progressed();
+        onProgress();
       }
     } finally {
-      // What is left of a transfer that failed here would hold its connection.
+      // An unread body would occupy its connection.
       await reader.cancel().catch(() => {});
     }
     if (this.#size !== undefined && writer.length < this.#size) {
@@ -120,26 +136,33 @@ export class FetchLoop {
     }
   }
 
-  /** Checks an answer against what is known and returns how many of its bytes are here already. */
-  #accept(transfer: Transfer, source: Source, writer: BlobWriter): number {
+  /**
+   * Checks size and offset of a response. Returns its surplus: the number of bytes at its beginning
+   * that the partial file has already.
+   */
+  #validate(transfer: Transfer, source: Source, writer: BlobWriter): number {
     const { digest } = this.#options;
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
-      const reason = `it has ${transfer.size} bytes as ${digest}, which has ${this.#size}`;
-      throw this.#untrue(reason, source);
+      const reason = `it announced ${transfer.size} bytes for ${digest}, which has ${this.#size}`;
+      throw this.#invalidResponse(reason, source);
     }
     if (transfer.start > writer.length) {
-      throw this.#untrue(`it sent bytes from ${transfer.start} on, not ${writer.length}`, source);
+      const reason = `it sent ${digest} from byte ${transfer.start} on instead of ${writer.length}`;
+      throw this.#invalidResponse(reason, source);
     }
     this.#size ??= transfer.size;
     return writer.length - transfer.start;
   }
 
-  #blame(fault: Fault): Fault {
-    this.#hasOthers = this.#options.sources.reportCorrupt(fault);
+  #reportCorrupt(fault: Fault): Fault {
+    this.#canRetryElsewhere = this.#options.sources.reportCorrupt(fault);
     return fault;
   }
 
-  #untrue(reason: string, source: Source | undefined = this.#options.sources.sources[0]): Fault {
+  #invalidResponse(
+    reason: string,
+    source: Source | undefined = this.#options.sources.sources[0],
+  ): Fault {
     return new Fault({
       kind: "upstream-invalid-response",
       upstream: source?.name ?? "the upstream",

@@ -11,90 +11,100 @@ import type { Source } from "./source.ts";
 import { SourceList } from "./source-list.ts";
 import { toFault } from "./transient.ts";
 
-/** Followers are woken when so many bytes are new to them, or so many milliseconds after the first ones. */
-const TOLD_BYTES = 256 * 1024;
-const TOLD_MS = 5;
+/** Followers are woken after this many new bytes, or this many milliseconds after the first of them. */
+const WAKE_BYTES = 256 * 1024;
+const WAKE_DELAY_MS = 5;
 
-/** Each time some mirror is known to be wrong that was not before. */
-const MOST_ATTEMPTS = 9;
+/** The most restarts from scratch. Each means that one more mirror was found to be corrupt. */
+const MAX_RESTARTS = 9;
 
 /**
- * The one download of a content that is missing here. It belongs to no client: whoever needs the
- * content follows the growing draft, and none of them going away ends it.
+ * The single-flight download of a missing blob. It belongs to no client: every client that needs the
+ * blob follows the growing partial file (see `follow`), and the download goes on when they leave.
  *
- * It takes from its sources in turn, goes on at its offset when one breaks, and stores the content
- * only when size and digest are right.
+ * The steps:
+ * 1. Open a writer, which resumes the partial file of an earlier fill, if there is one.
+ * 2. Download from the sources in turn (`FetchLoop`), resuming at the current offset when a transfer
+ *    breaks. Followers may read all but the last bytes, which are withheld until verification.
+ * 3. Verify size and digest, and commit: the blob is stored.
+ *
+ * Failures:
+ * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the
+ *   partial file was a resumed one; followers that have received bytes give up.
+ * - The sources fail for good, or the cache shuts down: suspend the partial file for a later fill.
+ * - The disk is full or fails: hand over to the followers. Each continues from the resume point with
+ *   a stream of its own, without storing.
  */
 export class Fill {
-  /** Resolves once a source's answer was found usable; rejects with the Fault that prevented it. */
+  /** Resolves once a source's response was found usable; rejects with the fault that prevented it. */
   readonly started: Promise<void>;
-  /** Resolves once the content is stored; rejects with the Fault that ended the fill. */
+  /** Resolves once the blob is stored; rejects with the fault that ended the fill. */
   readonly stored: Promise<StoredBlob>;
-  /** Resolves once nothing of it is open any more. */
+  /** Resolves once the fill has stored or failed, and its writer is closed. */
   readonly ended: Promise<void>;
 
   readonly sources: SourceList;
   readonly followers = new Followers();
-  /** In milliseconds of the epoch. */
+  /** When the fill began, in milliseconds since the epoch. */
   readonly since = Date.now();
-  readonly #download: FetchLoop;
+  readonly #fetchLoop: FetchLoop;
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
   readonly #ended = Promise.withResolvers<void>();
-  #newest = new TailBuffer();
-  #pieces = this.#newPieces();
+  #tailBuffer = new TailBuffer();
+  #readCache = this.#newReadCache();
   #progress = Promise.withResolvers<void>();
   #writer: BlobWriter | undefined;
   #result: StoredBlob | undefined;
   #fault: Fault | undefined;
   #resumePoint: ResumePoint | undefined;
-  /** Up to where the draft's file can be read: what a failed write has lost is among the newest. */
-  #written = Infinity;
+  /** Bytes that can be read from the file. Finite only after a failed write; the rest is buffered. */
+  #writtenBytes = Infinity;
   #attempt = 0;
-  /** What was available when followers were woken last. */
-  #told = 0;
-  #soon: ReturnType<typeof setTimeout> | undefined;
-  #kept = 0;
+  /** The value of `available` when the followers were last woken. */
+  #announcedBytes = 0;
+  #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  #resumedBytes = 0;
 
   /**
-   * @param size of the content in bytes, where a manifest has told it
-   * @param after what may be storing the content already, in another way
+   * @param size of the blob in bytes, if a manifest names it
+   * @param pendingPut a write of the same blob from memory, which has to settle first
    */
   constructor(
     readonly digest: Digest,
     store: BlobStore,
     source: Source,
     size?: number,
-    after?: Promise<unknown>,
+    pendingPut?: Promise<unknown>,
     backOff: BackOffOptions = {},
   ) {
     this.sources = new SourceList(source);
-    this.#download = new FetchLoop({
+    this.#fetchLoop = new FetchLoop({
       digest,
       sources: this.sources,
       size,
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
-      begun: () => this.#started.resolve(),
-      coming: (start, chunk) => this.#newest.add(start, chunk),
-      progressed: () => this.#progressed(),
+      onStarted: () => this.#started.resolve(),
+      onChunk: (start, chunk) => this.#tailBuffer.add(start, chunk),
+      onProgress: () => this.#onProgress(),
     });
     this.started = this.#started.promise;
     this.stored = this.#stored.promise;
     this.ended = this.#ended.promise;
-    // A fill outlives its clients, so nobody may be listening when it fails.
+    // A fill outlives its clients, so its failure may have no handler.
     this.started.catch(() => {});
     this.stored.catch(() => {});
-    void this.#run(store, after);
+    void this.#run(store, pendingPut);
   }
 
-  /** In bytes; unknown until a manifest or a source has told it. */
+  /** In bytes; unknown until a manifest or a source announces it. */
   get size(): number | undefined {
-    return this.#result?.size ?? this.#download.size;
+    return this.#result?.size ?? this.#fetchLoop.size;
   }
 
-  /** Bytes, from the first one on, that a follower may have now. */
+  /** Bytes, from the first one on, that followers may read now. */
   get available(): number {
     if (this.#result) return this.#result.size;
     if (this.#resumePoint) return this.#resumePoint.length;
@@ -102,21 +112,22 @@ export class Fill {
     return Math.max(0, Math.min(length, (this.size ?? length) - WITHHELD_TAIL));
   }
 
-  /** Bytes that came so far, those that an earlier process kept included. */
+  /** Bytes that were received so far, including those that an earlier fill received. */
   get received(): number {
     return this.#result?.size ?? this.#writer?.length ?? 0;
   }
 
-  /** Of those, what an earlier process kept. */
+  /** The part of `received` that was resumed from the partial file of an earlier fill. */
   get resumedBytes(): number {
-    return this.#kept;
+    return this.#resumedBytes;
   }
 
   get isStored(): boolean {
     return this.#result !== undefined;
   }
 
-  get isOver(): boolean {
+  /** Whether the blob is stored, or the fill has failed. */
+  get isSettled(): boolean {
     return this.#result !== undefined || this.#fault !== undefined;
   }
 
@@ -125,51 +136,51 @@ export class Fill {
   }
 
   /**
-   * How often it began anew, because what had come was wrong: of what was given out before, nothing
-   * can be made whole.
+   * How often the download was restarted because its bytes were wrong. Bytes that were sent before a
+   * restart cannot be continued with bytes from after it.
    */
   get attempt(): number {
     return this.#attempt;
   }
 
-  /** Set once storing has failed: what is needed to go on without it. */
+  /** Set once storing has failed: where followers continue without the store. */
   get resumePoint(): ResumePoint | undefined {
     return this.#resumePoint;
   }
 
-  /** Where the content's end begins that is only had from a verified content. */
-  get verifiedFrom(): number {
+  /** Offset of the tail that is withheld until the blob was verified. */
+  get withheldFrom(): number {
     return Math.max(0, (this.size ?? 0) - WITHHELD_TAIL);
   }
 
-  /** Resolves when more is available, or the fill has ended. */
+  /** Resolves when more bytes are available, or the state of the fill has changed. */
   progress(): Promise<void> {
     return this.#progress.promise;
   }
 
-  /** The available bytes from `position` on: at least one, and at most a chunk or a piece of 256 KiB. */
+  /** Available bytes from `position` on: at least one, at most a chunk or a block of 256 KiB. */
   async read(position: number): Promise<Uint8Array> {
     const { available } = this;
-    const newest = this.#newest.from(position, available);
-    return newest ?? this.#pieces.from(position, Math.min(available, this.#written));
+    const buffered = this.#tailBuffer.read(position, available);
+    return buffered ?? this.#readCache.read(position, Math.min(available, this.#writtenBytes));
   }
 
-  /** Ends the download but keeps its bytes, for a fill that goes on from there. */
-  async stop(): Promise<void> {
+  /** Cancels the download and keeps its partial file, for a fill that resumes it. */
+  async suspend(): Promise<void> {
     this.#abort.abort(new Fault({ kind: "cancelled", reason: "the cache is shutting down" }));
     await this.stored.catch(() => {});
   }
 
-  async #bytes(first: number, end: number): Promise<Uint8Array> {
+  async #readFile(first: number, end: number): Promise<Uint8Array> {
     if (this.#result) return this.#result.bytes.slice(first, end).bytes();
     if (!this.#writer) throw new RangeError("nothing is available yet");
     return this.#writer.read(first, end);
   }
 
-  async #run(store: BlobStore, after: Promise<unknown> | undefined): Promise<void> {
+  async #run(store: BlobStore, pendingPut: Promise<unknown> | undefined): Promise<void> {
     try {
-      await after?.catch(() => {});
-      this.#result = await this.#fill(store);
+      await pendingPut?.catch(() => {});
+      this.#result = await this.#download(store);
       this.#started.resolve();
       this.#stored.resolve(this.#result);
     } catch (error) {
@@ -177,62 +188,62 @@ export class Fill {
       this.#started.reject(this.#fault);
       this.#stored.reject(this.#fault);
     }
-    this.#announce();
+    this.#wakeFollowers();
     this.#ended.resolve();
   }
 
-  async #fill(store: BlobStore): Promise<StoredBlob> {
-    // Whoever asked for it may have looked just before an earlier fill ended.
+  async #download(store: BlobStore): Promise<StoredBlob> {
+    // An earlier fill may have ended between the caller's look-up and now.
     const stored = await store.open(this.digest);
     if (stored) return stored;
     for (;;) {
-      const result = await this.#try(store);
+      const result = await this.#attemptDownload(store);
       if (result) return result;
       this.#attempt += 1;
-      this.#download.restart();
-      this.#newest = new TailBuffer();
-      this.#pieces = this.#newPieces();
-      this.#announce();
+      this.#fetchLoop.restart();
+      this.#tailBuffer = new TailBuffer();
+      this.#readCache = this.#newReadCache();
+      this.#wakeFollowers();
     }
   }
 
-  /** `undefined` where what came was wrong, and there is somebody else to take it from. */
-  async #try(store: BlobStore): Promise<StoredBlob | undefined> {
-    let writer = await this.#begun(store);
+  /** Returns `undefined` if the bytes were wrong, and a download from scratch may succeed. */
+  async #attemptDownload(store: BlobStore): Promise<StoredBlob | undefined> {
+    let writer = await this.#openWriter(store);
     const { size } = this;
     if (size !== undefined && writer.length >= size && !writer.verify()) {
       await writer.discard();
       writer = await store.writer(this.digest);
     }
     this.#writer = writer;
-    this.#kept = writer.length;
+    this.#resumedBytes = writer.length;
     try {
       if (size !== undefined) await writer.reserve(size);
-      if (size === undefined || writer.length < size) await this.#download.run(writer);
-      if (!writer.verify()) throw this.#download.wrongDigest();
+      if (size === undefined || writer.length < size) await this.#fetchLoop.run(writer);
+      if (!writer.verify()) throw this.#fetchLoop.wrongDigest();
       return await writer.commit();
     } catch (error) {
       const fault = toFault(error);
-      // Or an earlier process kept a beginning that may be what is wrong.
-      const isAnother = this.#download.hasOthers || this.#kept > 0;
-      const isUntrue = fault.detail.kind === "upstream-invalid-response";
-      if (isUntrue && isAnother && this.#attempt < MOST_ATTEMPTS) {
+      // The wrong bytes may also be those of the partial file that an earlier fill left.
+      const canRetry = this.#fetchLoop.canRetryElsewhere || this.#resumedBytes > 0;
+      const isInvalid = fault.detail.kind === "upstream-invalid-response";
+      if (isInvalid && canRetry && this.#attempt < MAX_RESTARTS) {
         await writer.discard();
         return undefined;
       }
-      // Told before the draft is closed, so that no follower takes its closing for the failure.
+      // Set before the writer is closed: a follower whose read then fails has to find this fault.
       this.#fault = fault;
       if (isLocalFault(fault) && fault.detail.kind !== "cancelled" && !this.#abort.signal.aborted) {
         await this.#handOver(writer);
       }
-      const isUseless = this.#resumePoint !== undefined || writer.length === 0 || isUntrue;
-      // Whatever becomes of the file, why the fill failed is what has to be known.
+      const isUseless = this.#resumePoint !== undefined || writer.length === 0 || isInvalid;
+      // An error of closing must not hide why the fill failed.
       await (isUseless ? writer.discard() : writer.suspend()).catch(() => {});
       throw this.#fault;
     }
   }
 
-  async #begun(store: BlobStore): Promise<BlobWriter> {
+  async #openWriter(store: BlobStore): Promise<BlobWriter> {
     try {
       return await store.writer(this.digest);
     } catch (error) {
@@ -241,22 +252,22 @@ export class Fill {
     }
   }
 
-  /** Lets those who read finish what can be read; then the disk may have its space back. */
+  /** Waits until the followers have read what can be read; then the file may be deleted. */
   async #handOver(writer: BlobWriter): Promise<void> {
-    this.#resumePoint = this.#readable(writer);
+    this.#resumePoint = this.#createResumePoint(writer);
     this.#started.reject(this.#fault);
     this.#stored.reject(this.#fault);
-    this.#announce();
-    await this.followers.left();
+    this.#wakeFollowers();
+    await this.followers.idle();
   }
 
-  /** What was written, and what came after it: somebody may have had that already. */
-  #readable(writer: BlobWriter): ResumePoint {
+  /** After the written and the buffered bytes, since a follower may have received any of them. */
+  #createResumePoint(writer: BlobWriter): ResumePoint {
     const { hasher, ...written } = writer.prefix();
     let { length } = written;
-    this.#written = length;
+    this.#writtenBytes = length;
     while (length < writer.length) {
-      const chunk = this.#newest.from(length, writer.length);
+      const chunk = this.#tailBuffer.read(length, writer.length);
       if (!chunk) break;
       hasher.update(chunk);
       length += chunk.byteLength;
@@ -264,23 +275,24 @@ export class Fill {
     return { length, hasher };
   }
 
-  /** Who follows is woken for some chunks at a time: waking many for each costs more than sending it. */
-  #progressed(): void {
+  /** Wakes followers for several chunks at once: waking many of them costs more than sending a chunk. */
+  #onProgress(): void {
     const { available } = this;
-    if (this.#told === 0 || available - this.#told >= TOLD_BYTES) this.#announce();
-    else this.#soon ??= setTimeout(() => this.#announce(), TOLD_MS);
+    const isDue = this.#announcedBytes === 0 || available - this.#announcedBytes >= WAKE_BYTES;
+    if (isDue) this.#wakeFollowers();
+    else this.#wakeTimer ??= setTimeout(() => this.#wakeFollowers(), WAKE_DELAY_MS);
   }
 
-  #announce(): void {
-    clearTimeout(this.#soon);
-    this.#soon = undefined;
-    this.#told = this.available;
+  #wakeFollowers(): void {
+    clearTimeout(this.#wakeTimer);
+    this.#wakeTimer = undefined;
+    this.#announcedBytes = this.available;
     const { resolve } = this.#progress;
     this.#progress = Promise.withResolvers<void>();
     resolve();
   }
 
-  #newPieces(): ReadCache {
-    return new ReadCache((first, end) => this.#bytes(first, end));
+  #newReadCache(): ReadCache {
+    return new ReadCache((first, end) => this.#readFile(first, end));
   }
 }

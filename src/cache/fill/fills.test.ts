@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { type FillEvent, Fills } from "./fills.ts";
-import { content, ScriptedSource } from "../cachetest/scripted-source.ts";
+import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 
-function started() {
+function createFills() {
   const ended: FillEvent[] = [];
   const store = new MemoryBlobStore();
   const fills = new Fills(store, {
@@ -13,32 +13,32 @@ function started() {
   return { store, fills, ended };
 }
 
-test("a fill of what is being put waits for it and downloads nothing", async () => {
-  const { fills } = started();
-  const { bytes, digest } = content(100_000);
+test("a fill that starts during a put of the same blob waits for it and downloads nothing", async () => {
+  const { fills } = createFills();
+  const { bytes, digest } = sampleBlob(100_000);
   const source = new ScriptedSource(bytes);
   const put = fills.put(digest, bytes);
-  const fill = fills.join(digest, source);
+  const fill = fills.startOrJoin(digest, source);
   expect((await put).size).toBe(bytes.length);
   expect((await fill.stored).size).toBe(bytes.length);
   expect(source.offsets).toEqual([]);
-  expect(fill.sources.hasTakenFrom(source)).toBe(false);
+  expect(fill.sources.hasAccepted(source)).toBe(false);
 });
 
-test("what is put while it is being filled is what the fill stored", async () => {
-  const { fills } = started();
-  const { bytes, digest } = content(100_000);
-  const fill = fills.join(digest, new ScriptedSource(bytes));
+test("a put during a fill of the same blob returns the blob that the fill stored", async () => {
+  const { fills } = createFills();
+  const { bytes, digest } = sampleBlob(100_000);
+  const fill = fills.startOrJoin(digest, new ScriptedSource(bytes));
   const put = fills.put(digest, bytes);
   expect(await put).toBe(await fill.stored);
 });
 
-test("a fill of what has been stored meanwhile downloads nothing", async () => {
-  const { fills, ended } = started();
-  const { bytes, digest } = content(100_000);
+test("a fill of a blob that was stored in the meantime downloads nothing", async () => {
+  const { fills, ended } = createFills();
+  const { bytes, digest } = sampleBlob(100_000);
   await fills.put(digest, bytes);
   const source = new ScriptedSource(bytes);
-  await fills.join(digest, source).stored;
+  await fills.startOrJoin(digest, source).stored;
   expect(source.offsets).toEqual([]);
   expect(ended.map(({ fault }) => fault)).toEqual([undefined]);
 });

@@ -8,40 +8,41 @@ import { toFault } from "./transient.ts";
 
 export interface FillEvent {
   readonly digest: Digest;
-  /** Where it was first asked for. */
+  /** Name of the source with which the fill began. */
   readonly source: string;
   /** In bytes. */
   readonly size?: number;
-  /** Why it failed, where it did. */
+  /** Set if the fill failed. */
   readonly fault?: Fault;
 }
 
 export interface FillObserver {
-  /** A fill's content is in the store. */
+  /** A fill has stored its blob. */
   stored(blob: StoredBlob): Promise<void>;
   ended(event: FillEvent): void;
 }
 
-/** Everything that is being brought in: one fill per digest at a time. */
+/** All downloads in progress: single-flight, so at most one fill per digest. */
 export class Fills {
   readonly #store: BlobStore;
   readonly #observer: FillObserver;
   readonly #running = new Map<Digest, Fill>();
   readonly #puts = new SingleFlight<StoredBlob>();
-  /** Complete, and read to their end by those who followed them. */
+  /** Completed fills whose followers are still reading. */
   readonly #followed = new Map<Digest, Fill>();
-  #stopping = false;
+  #isStopping = false;
 
   constructor(store: BlobStore, observer: FillObserver) {
     this.#store = store;
     this.#observer = observer;
   }
 
+  /** How many fills are running. */
   get count(): number {
     return this.#running.size;
   }
 
-  /** In the order in which they began. */
+  /** The running fills, in order of their start. */
   get all(): Iterable<Fill> {
     return this.#running.values();
   }
@@ -50,19 +51,24 @@ export class Fills {
     return this.#running.get(digest);
   }
 
-  /** Whether it is being brought in, or somebody still reads it as it was. */
+  /** Whether the blob is being filled or put, or followers of a completed fill still read it. */
   inUse(digest: Digest): boolean {
     return this.#running.has(digest) || this.#puts.isRunning(digest) || this.#followed.has(digest);
   }
 
-  /** The fill that runs already, which may then take from `source` too, or a new one. */
-  join(digest: Digest, source: Source, size?: number): Fill {
+  /**
+   * Returns the running fill of this digest, to which `source` is added, or starts one.
+   *
+   * @param size of the blob in bytes, if a manifest names it
+   * @throws Fault of kind `cancelled` while the cache shuts down
+   */
+  startOrJoin(digest: Digest, source: Source, size?: number): Fill {
     const running = this.#running.get(digest);
     if (running) {
       running.sources.add(source);
       return running;
     }
-    if (this.#stopping)
+    if (this.#isStopping)
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
     const fill = new Fill(digest, this.#store, source, size, this.#puts.running(digest));
     this.#running.set(digest, fill);
@@ -70,25 +76,28 @@ export class Fills {
     return fill;
   }
 
-  /** Stores bytes that are in memory, a manifest's. They must be what the digest says. */
+  /** Stores bytes from memory, those of a manifest. They must match the digest. */
   put(digest: Digest, bytes: Uint8Array): Promise<StoredBlob> {
     return this.#puts.run(digest, async () => {
-      // Fills that begin after this wait for it: a content has one draft at a time.
+      // A blob has at most one writer: wait for a running fill. Later fills wait for this put.
       const running = this.#running.get(digest);
       const filled = await running?.stored.catch(() => undefined);
       return filled ?? (await this.#store.open(digest)) ?? this.#write(digest, bytes);
     });
   }
 
-  /** Lets fills finish for `grace` milliseconds, then ends the rest so that a later start resumes them. */
+  /**
+   * Lets running fills finish for `grace` milliseconds, then suspends the rest, so that the next
+   * process resumes them. New fills are refused.
+   */
   async drain(grace: number): Promise<void> {
-    this.#stopping = true;
+    this.#isStopping = true;
     const all = Promise.allSettled([...this.#running.values()].map((fill) => fill.stored));
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, grace);
     await Promise.race([all, promise]);
     clearTimeout(timer);
-    await Promise.all([...this.#running.values()].map((fill) => fill.stop()));
+    await Promise.all([...this.#running.values()].map((fill) => fill.suspend()));
   }
 
   async #watch(fill: Fill, source: string): Promise<void> {
@@ -101,7 +110,7 @@ export class Fills {
     } catch (error) {
       const fault = toFault(error);
       this.#observer.ended({ digest, source, fault });
-      // Until its draft is closed there can be no other one; who comes meanwhile sees why it failed.
+      // There can be no other writer before this one is closed. Requests meanwhile get this fault.
       await fill.ended;
     } finally {
       this.#running.delete(digest);
@@ -110,15 +119,16 @@ export class Fills {
 
   #watchFollowers(fill: Fill): void {
     this.#followed.set(fill.digest, fill);
-    fill.followers.onceLeft(() => {
+    fill.followers.onIdle(() => {
       if (this.#followed.get(fill.digest) === fill) this.#followed.delete(fill.digest);
     });
   }
 
+  /** Writes the bytes, in place of a partial file if there is one. */
   async #write(digest: Digest, bytes: Uint8Array): Promise<StoredBlob> {
-    const kept = await this.#store.writer(digest);
-    if (kept.length > 0) await kept.discard();
-    const writer = kept.length > 0 ? await this.#store.writer(digest) : kept;
+    const resumed = await this.#store.writer(digest);
+    if (resumed.length > 0) await resumed.discard();
+    const writer = resumed.length > 0 ? await this.#store.writer(digest) : resumed;
     try {
       await writer.append(bytes);
       writer.verify();

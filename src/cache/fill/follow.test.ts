@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
-import { content, ScriptedSource } from "../cachetest/scripted-source.ts";
+import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
 
 const MIB = 1024 * 1024;
 
 describe("a follower", () => {
-  test("far ahead reads what was opened for it, and the end from the fill alone", async () => {
-    const { bytes, digest } = content(MIB);
+  test("far ahead of the fill reads ranged transfers, and the withheld tail from the fill alone", async () => {
+    const { bytes, digest } = sampleBlob(MIB);
     const gate = Promise.withResolvers<void>();
     const source = new ScriptedSource(bytes);
     const fill = new Fill(digest, new MemoryBlobStore(), {
@@ -21,12 +21,17 @@ describe("a follower", () => {
     await fill.started;
     const first = 500_000;
     const opened: number[] = [];
-    const ahead = (from: number) => {
+    const openAhead = (from: number) => {
       opened.push(from);
       const window = new ScriptedSource(bytes.slice(0, from + 200_000));
       return window.open(from, AbortSignal.timeout(60_000));
     };
-    const reader = follow(fill, { first, end: bytes.length, ahead, giveUp: () => {} }).getReader();
+    const reader = follow(fill, {
+      first,
+      end: bytes.length,
+      openAhead,
+      giveUp: () => {},
+    }).getReader();
     let received = 0;
     while (received < bytes.length - first - 64 * 1024) {
       const { value } = await reader.read();
@@ -45,7 +50,7 @@ describe("a follower", () => {
   });
 
   test("that leaves does not end the fill", async () => {
-    const { bytes, digest } = content(MIB);
+    const { bytes, digest } = sampleBlob(MIB);
     const fill = new Fill(digest, new MemoryBlobStore(), new ScriptedSource(bytes));
     await fill.started;
     const reader = follow(fill, { first: 0, end: bytes.length, giveUp: () => {} }).getReader();

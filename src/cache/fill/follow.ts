@@ -7,62 +7,73 @@ import { VerifyingStream } from "./verifying-stream.ts";
 import type { ChunkReader, Transfer } from "./source.ts";
 
 export interface FollowOptions extends BodyEvents {
-  /** The first byte that is wanted. */
+  /** Offset of the first byte to read. */
   readonly first: number;
-  /** The byte after the last one; absent where the content's size is not known yet. */
+  /** Offset after the last byte to read; absent for the end of the blob, whose size may be unknown. */
   readonly end?: number;
   /**
-   * Opens a ranged transfer from a byte on, for a reader that is far ahead of the fill; where it ends
-   * before the fill has come by, the next one is opened. Called only once somebody reads: of an
-   * answer that nobody takes, its connection would stay behind.
+   * Opens a ranged transfer at an offset, for a follower that is far ahead of the fill. If it ends
+   * before the fill has caught up, the next one is opened. Called only once the body is read: a
+   * body that nobody reads would leave a connection open.
    */
-  readonly ahead?: (from: number) => Promise<Transfer>;
+  readonly openAhead?: (from: number) => Promise<Transfer>;
 }
 
-/** The bytes of a content that is being filled, as they come. */
-export function follow(fill: Fill, following: FollowOptions): ReadableStream<Uint8Array> {
-  const { first, end, giveUp } = following;
+/**
+ * Streams a blob to one client while it is being filled. Backpressure: a chunk is read only when
+ * the client asks for one.
+ *
+ * The bytes come from, in this order of preference:
+ * 1. The fill, as far as it has come.
+ * 2. A ranged transfer (`openAhead`), if the follower is far ahead of the fill. It never provides
+ *    the withheld tail, which comes only from the verified fill.
+ * 3. After storing has failed and what the fill has was read: a stream of its own from the source,
+ *    which verifies the rest (`VerifyingStream`).
+ *
+ * If none of them can continue, `giveUp` is called and the stream stalls.
+ */
+export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8Array> {
+  const { first, end, giveUp } = options;
   let position = first;
-  let cancelled = false;
+  let isCancelled = false;
   let { attempt } = fill;
   const { size } = fill;
-  const ahead = following.ahead && new Ahead(following.ahead, first);
+  const ahead = options.openAhead && new AheadReader(options.openAhead, first);
 
-  let isReading = true;
-  let isUnreadable = false;
-  let relay: VerifyingStream | undefined;
-  fill.followers.enter();
+  let isFollowing = true;
+  let isFillUnreadable = false;
+  let uncached: VerifyingStream | undefined;
+  fill.followers.add();
 
   async function next(): Promise<Uint8Array | undefined> {
     for (;;) {
-      if (cancelled || position === end) return undefined;
+      if (isCancelled || position === end) return undefined;
       if (fill.attempt !== attempt) {
-        // What was given out may be wrong: only who has nothing of it yet can go on here.
-        if (position > first || fill.size !== size) return stalled(begunAnew(fill));
+        // The bytes from before the restart may be wrong: go on only if none of them was sent.
+        if (position > first || fill.size !== size) return stall(restartedFault(fill));
         ({ attempt } = fill);
       }
-      if (fill.resumePoint && (isUnreadable || position >= fill.resumePoint.length))
-        return relayed(fill.resumePoint);
-      if (fill.fault && !fill.resumePoint) return stalled(fill.fault);
+      if (fill.resumePoint && (isFillUnreadable || position >= fill.resumePoint.length))
+        return readUncached(fill.resumePoint);
+      if (fill.fault && !fill.resumePoint) return stall(fill.fault);
       if (fill.available > position) {
         ahead?.cancel();
-        const piece = await fill.read(position).catch(unreadable);
-        if (piece && fill.attempt === attempt)
-          return piece.subarray(0, (end ?? Infinity) - position);
+        const chunk = await fill.read(position).catch(onReadError);
+        if (chunk && fill.attempt === attempt)
+          return chunk.subarray(0, (end ?? Infinity) - position);
         continue;
       }
       if (fill.isStored) return undefined;
-      // The end of a content comes from the verified fill, whoever brought the bytes before.
-      const piece = await ahead?.read(Math.min(end ?? Infinity, fill.verifiedFrom));
-      if (piece) return piece;
+      const chunk = await ahead?.read(Math.min(end ?? Infinity, fill.withheldFrom));
+      if (chunk) return chunk;
       if (fill.available <= position && !fill.isStored && !fill.fault) await fill.progress();
     }
   }
 
-  /** Storing has failed, and the client gets the rest all the same. */
-  async function relayed(from: ResumePoint): Promise<Uint8Array | undefined> {
+  /** Continues from the source after storing has failed, so that the client gets the rest. */
+  async function readUncached(from: ResumePoint): Promise<Uint8Array | undefined> {
     ahead?.cancel();
-    relay ??= new VerifyingStream({
+    uncached ??= new VerifyingStream({
       digest: fill.digest,
       sources: fill.sources.sources,
       first: position,
@@ -70,53 +81,54 @@ export function follow(fill: Fill, following: FollowOptions): ReadableStream<Uin
       ...(end === undefined ? {} : { end }),
       ...(fill.size === undefined ? {} : { size: fill.size }),
     });
-    leave();
+    stopFollowing();
     try {
-      return await relay.read();
+      return await uncached.read();
     } catch (error) {
-      return cancelled ? undefined : stalled(toFault(error));
+      return isCancelled ? undefined : stall(toFault(error));
     }
   }
 
-  function stalled(fault: Fault): Promise<never> {
-    leave();
+  /** Never resolves: see `BodyEvents.giveUp`. */
+  function stall(fault: Fault): Promise<never> {
+    stopFollowing();
     giveUp(fault);
     return new Promise(() => {});
   }
 
-  function leave(): void {
-    if (isReading) fill.followers.leave();
-    isReading = false;
+  function stopFollowing(): void {
+    if (isFollowing) fill.followers.remove();
+    isFollowing = false;
   }
 
-  /** A write that failed may show to readers first: the fill then notices, and says how to go on. */
-  async function unreadable(error: unknown): Promise<undefined> {
-    if (fill.resumePoint) isUnreadable = true;
-    else if (fill.isStored) await stalled(toFault(error));
+  /** A follower may see a failed write before the fill does, which then sets its resume point. */
+  async function onReadError(error: unknown): Promise<undefined> {
+    if (fill.resumePoint) isFillUnreadable = true;
+    else if (fill.isStored) await stall(toFault(error));
     else if (!fill.fault) await fill.progress();
   }
 
   function finish(): void {
-    if (cancelled) return;
-    cancelled = true;
+    if (isCancelled) return;
+    isCancelled = true;
     ahead?.cancel();
-    relay?.cancel();
-    leave();
-    following.ended?.(position - first);
+    uncached?.cancel();
+    stopFollowing();
+    options.ended?.(position - first);
   }
 
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const piece = await next();
-        if (cancelled) return;
-        if (!piece) {
+        const chunk = await next();
+        if (isCancelled) return;
+        if (!chunk) {
           finish();
           controller.close();
           return;
         }
-        position += piece.byteLength;
-        controller.enqueue(piece);
+        position += chunk.byteLength;
+        controller.enqueue(chunk);
       },
       cancel: finish,
     },
@@ -124,56 +136,61 @@ export function follow(fill: Fill, following: FollowOptions): ReadableStream<Uin
   );
 }
 
-function begunAnew({ digest, sources }: Fill): Fault {
+function restartedFault({ digest, sources }: Fill): Fault {
   const upstream = sources.sources[0]?.name ?? "the upstream";
-  const reason = `what a mirror sent as ${digest} was wrong; it is being fetched from elsewhere`;
+  const reason = `a mirror sent wrong bytes as ${digest}; they are being fetched from elsewhere`;
   return new Fault({ kind: "upstream-invalid-response", upstream, reason });
 }
 
-/** Bytes ahead of a fill; it ends in silence, since the fill will come by. */
-class Ahead {
+/**
+ * Reads bytes ahead of a fill through ranged transfers, each opened when the last one has ended.
+ * An error only ends it: the follower then waits for the fill, which reports what is wrong.
+ */
+class AheadReader {
   readonly #open: (from: number) => Promise<Transfer>;
   #reader: Promise<ChunkReader> | undefined;
   #position: number;
   #openedAt = 0;
-  #over = false;
+  #isOver = false;
 
   constructor(open: (from: number) => Promise<Transfer>, first: number) {
     this.#open = open;
     this.#position = first;
   }
 
+  /** The next bytes, none at or beyond the offset `limit`; `undefined` if it has ended. */
   async read(limit: number): Promise<Uint8Array | undefined> {
     try {
-      while (!this.#over && this.#position < limit) {
-        this.#reader ??= this.#begin(this.#position);
+      while (!this.#isOver && this.#position < limit) {
+        this.#reader ??= this.#openAt(this.#position);
         const { done, value } = await (await this.#reader).read();
+        // A transfer without a byte: the next one would have none either.
         if (done && this.#position === this.#openedAt) break;
         if (done) this.#reader = undefined;
-        const piece = value?.subarray(0, limit - this.#position);
-        if (!piece || piece.byteLength === 0) continue;
-        this.#position += piece.byteLength;
-        return piece;
+        const chunk = value?.subarray(0, limit - this.#position);
+        if (!chunk || chunk.byteLength === 0) continue;
+        this.#position += chunk.byteLength;
+        return chunk;
       }
     } catch {
-      // The fill is the road that is left, and it reports what goes wrong there.
+      // The fill meets the same source, and reports its failure.
     }
     this.cancel();
     return undefined;
   }
 
   cancel(): void {
-    if (this.#over) return;
-    this.#over = true;
-    // Where it is still being opened, it is cancelled as soon as it is.
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // A transfer that is still being opened is cancelled once it is open.
     this.#reader?.then((reader) => reader.cancel()).catch(() => {});
   }
 
-  async #begin(first: number): Promise<ChunkReader> {
+  async #openAt(first: number): Promise<ChunkReader> {
     this.#openedAt = first;
     const { start, body } = await this.#open(first);
     if (start === first) return body.getReader();
     await body.cancel();
-    throw new RangeError(`bytes from ${start} on came, not from ${first}`);
+    throw new RangeError(`the transfer begins at byte ${start} instead of ${first}`);
   }
 }

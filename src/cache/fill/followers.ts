@@ -1,28 +1,32 @@
-/** Who reads something now: what is read must not be evicted, and its draft not be closed. */
+/**
+ * Counts the followers of a fill. As long as there are any, the blob must not be evicted, and its
+ * partial file must stay open.
+ */
 export class Followers {
   #count = 0;
-  #left: (() => void) | undefined;
+  #onIdle: (() => void) | undefined;
 
   get count(): number {
     return this.#count;
   }
 
-  enter(): void {
+  add(): void {
     this.#count += 1;
   }
 
-  leave(): void {
+  remove(): void {
     this.#count -= 1;
-    if (this.#count === 0) this.#left?.();
+    if (this.#count === 0) this.#onIdle?.();
   }
 
-  /** Calls back when nobody reads, which may be now. */
-  onceLeft(left: () => void): void {
-    this.#left = left;
-    if (this.#count === 0) left();
+  /** Calls back as soon as there is no follower, which may be at once. Keeps only the last callback. */
+  onIdle(callback: () => void): void {
+    this.#onIdle = callback;
+    if (this.#count === 0) callback();
   }
 
-  left(): Promise<void> {
-    return new Promise((resolve) => this.onceLeft(resolve));
+  /** Resolves as soon as there is no follower. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => this.onIdle(resolve));
   }
 }

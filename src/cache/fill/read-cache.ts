@@ -1,33 +1,41 @@
-/** What followers read at once, in bytes. */
-const PIECE = 256 * 1024;
-/** Pieces in memory for all followers of a fill together. */
-const SHARED = 4;
+/** Size of a block, in bytes: what is read from the file at once. */
+const BLOCK_BYTES = 256 * 1024;
+/** Blocks in memory, shared by all followers of a fill. */
+const MAX_BLOCKS = 4;
 
-/** Bytes of a file that grows. Its readers run close together: what one has read, the next one wants. */
+/**
+ * Reads a growing file through a small cache of blocks. Followers of a fill read close behind each
+ * other, so a block that one of them has read is soon wanted by the next.
+ */
 export class ReadCache {
-  readonly #read: (first: number, end: number) => Promise<Uint8Array>;
-  readonly #known = new Map<number, Promise<Uint8Array>>();
+  readonly #readFile: (first: number, end: number) => Promise<Uint8Array>;
+  readonly #blocks = new Map<number, Promise<Uint8Array>>();
 
-  constructor(read: (first: number, end: number) => Promise<Uint8Array>) {
-    this.#read = read;
+  /** @param readFile reads bytes of the file: `first` inclusive, `end` exclusive */
+  constructor(readFile: (first: number, end: number) => Promise<Uint8Array>) {
+    this.#readFile = readFile;
   }
 
-  /** The bytes from `position` on, of which `available` are there: at least one, at most a piece. */
-  async from(position: number, available: number): Promise<Uint8Array> {
-    const number = Math.floor(position / PIECE);
-    const start = number * PIECE;
-    if (available < start + PIECE) return this.#read(position, available);
-    return (await this.#piece(number)).subarray(position - start);
+  /**
+   * Bytes from `position` on, at least one and at most a block. The first `available` bytes of the
+   * file can be read.
+   */
+  async read(position: number, available: number): Promise<Uint8Array> {
+    const index = Math.floor(position / BLOCK_BYTES);
+    const start = index * BLOCK_BYTES;
+    // An incomplete block still grows, so it is not cached.
+    if (available < start + BLOCK_BYTES) return this.#readFile(position, available);
+    return (await this.#block(index)).subarray(position - start);
   }
 
-  #piece(number: number): Promise<Uint8Array> {
-    const known = this.#known.get(number);
-    if (known) return known;
-    const piece = this.#read(number * PIECE, (number + 1) * PIECE);
-    this.#known.set(number, piece);
-    piece.catch(() => this.#known.delete(number));
-    const [oldest] = this.#known.keys();
-    if (oldest !== undefined && this.#known.size > SHARED) this.#known.delete(oldest);
-    return piece;
+  #block(index: number): Promise<Uint8Array> {
+    const cached = this.#blocks.get(index);
+    if (cached) return cached;
+    const block = this.#readFile(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
+    this.#blocks.set(index, block);
+    block.catch(() => this.#blocks.delete(index));
+    const [oldest] = this.#blocks.keys();
+    if (oldest !== undefined && this.#blocks.size > MAX_BLOCKS) this.#blocks.delete(oldest);
+    return block;
   }
 }

@@ -1,10 +1,10 @@
-/** Bytes at the end that nobody gets before the digest is known to be right. */
+/** The last bytes of a blob that are withheld until its digest was verified. */
 export const WITHHELD_TAIL = 64 * 1024;
 
-/** Where readers go on by themselves after a fill that could not be stored. */
+/** Where followers continue by themselves, from the source, after a fill could not be stored. */
 export interface ResumePoint {
-  /** Of the content, in bytes; its beginning of this length was readable. */
+  /** Length in bytes of the beginning of the blob that can still be read from the fill. */
   readonly length: number;
-  /** Of that beginning. It is shared: take a copy. */
+  /** Has hashed that beginning. It is shared: copy it before use. */
   readonly hasher: Bun.CryptoHasher;
 }

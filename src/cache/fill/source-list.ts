@@ -1,63 +1,73 @@
 import type { Fault } from "../../oci/fault.ts";
 import type { Source, Transfer } from "./source.ts";
 
-/** Places that are known at a time; whoever asks for a content brings one. */
-const MOST_SOURCES = 8;
+/** Each request for a blob may add a source; more than this many are not needed. */
+const MAX_SOURCES = 8;
 
-/** Where one content can be had, and what came of asking there. */
+/** The sources of one blob, and which of them were tried and accepted. */
 export class SourceList {
   readonly sources: Source[];
   readonly #tried = new Set<Source>();
-  readonly #takenFrom = new Set<string>();
-  /** Of those whose bytes are in the present draft. */
-  readonly #blames = new Set<Transfer["reportCorrupt"]>();
+  /** Names of sources whose response was usable. */
+  readonly #accepted = new Set<string>();
+  /** Of the transfers whose bytes are in the partial file. */
+  readonly #corruptReporters = new Set<Transfer["reportCorrupt"]>();
 
   constructor(source: Source) {
     this.sources = [source];
   }
 
+  /** Adds a source, unless one of this name is listed or the list is full. */
   add(source: Source): void {
     const isNew = this.sources.every(({ name }) => name !== source.name);
-    if (isNew && this.sources.length < MOST_SOURCES) this.sources.push(source);
+    if (isNew && this.sources.length < MAX_SOURCES) this.sources.push(source);
   }
 
   remove(source: Source): void {
     this.sources.splice(this.sources.indexOf(source), 1);
   }
 
-  hasTakenFrom({ name }: Source): boolean {
-    return this.#takenFrom.has(name);
+  /** Whether a response of this source was usable, which proves that it has the blob. */
+  hasAccepted({ name }: Source): boolean {
+    return this.#accepted.has(name);
   }
 
   hasTried({ name }: Source): boolean {
     return [...this.#tried].some((source) => source.name === name);
   }
 
-  /** Each source once; where one has answered before, all of them in turn. A client waits for the first answer. */
-  choose(turn: number, hasAnswered: boolean): Source | undefined {
+  /**
+   * The source to try next: first those that were not tried yet, then, if `mayRepeat`, all of them
+   * round-robin. Before the first usable response a source is not repeated, since a client waits.
+   */
+  next(turn: number, mayRepeat: boolean): Source | undefined {
     const untried = this.sources.find((source) => !this.#tried.has(source));
-    const source = untried ?? (hasAnswered ? this.sources[turn % this.sources.length] : undefined);
+    const source = untried ?? (mayRepeat ? this.sources[turn % this.sources.length] : undefined);
     if (source) this.#tried.add(source);
     return source;
   }
 
-  opened({ reportCorrupt: blame }: Transfer): void {
-    this.#blames.add(blame);
+  /** Remembers a transfer, for `reportCorrupt`. */
+  opened({ reportCorrupt }: Transfer): void {
+    this.#corruptReporters.add(reportCorrupt);
   }
 
-  /** Its answer can be used. */
+  /** Remembers that the source's response was usable. */
   accepted({ name }: Source): void {
-    this.#takenFrom.add(name);
+    this.#accepted.add(name);
   }
 
-  /** What came together is wrong, and nobody knows by whose bytes. Returns whether others are left to ask. */
+  /**
+   * Reports all transfers of the partial file as corrupt: which of them sent the wrong bytes is not
+   * known. Returns whether a source would now take the blob from elsewhere.
+   */
   reportCorrupt(fault: Fault): boolean {
-    return [...this.#blames].map((blame) => blame(fault)).includes(true);
+    return [...this.#corruptReporters].map((report) => report(fault)).includes(true);
   }
 
-  /** Nothing of what came is used, and every source is as good as one that was not asked. */
+  /** Starts over with an empty partial file: every source counts as untried. */
   restart(): void {
-    this.#blames.clear();
+    this.#corruptReporters.clear();
     this.#tried.clear();
   }
 }

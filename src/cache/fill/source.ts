@@ -1,36 +1,36 @@
 import type { Fault } from "../../oci/fault.ts";
 
 /**
- * Bytes on their way here. Cancelling `body` ends the transfer at its sender. A chunk that was read
- * belongs to its reader: its sender does not write to it again.
+ * A transfer of a blob's bytes. Cancelling `body` ends it at the sender. A chunk belongs to its
+ * reader: the sender never writes to it again.
  */
 export interface Transfer {
-  /** The offset in the content of the body's first byte. */
+  /** The offset in the blob of the body's first byte. */
   readonly start: number;
-  /** The whole content's size in bytes, where the sender told it. */
+  /** The size of the whole blob in bytes, if the sender announced it. */
   readonly size?: number;
   readonly body: ReadableStream<Uint8Array>;
   /**
-   * Says that what came is not what was asked for.
+   * Reports that the bytes do not match the requested digest.
    *
-   * @returns whether the source would now take it from somebody else
+   * @returns whether the source would now take the blob from elsewhere, such as from another mirror
    */
   readonly reportCorrupt: (fault: Fault) => boolean;
 }
 
-/** What is used of a body's reader. */
+/** The part of `ReadableStreamDefaultReader` that is needed to read a body. */
 export interface ChunkReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
   cancel(): Promise<void>;
 }
 
-/** Where missing bytes of one content can come from. */
+/** Where a missing blob can be downloaded. */
 export interface Source {
-  /** For messages: an upstream's name, an object store's address. */
+  /** For messages: an upstream's name and repository, or an object store's address. */
   readonly name: string;
   /**
-   * Opens the content at an offset, in bytes. A sender that cannot do ranges may answer from the
-   * first byte: `start` says so.
+   * Opens the blob at an offset in bytes. A sender without support for ranges may send from the
+   * first byte, which `start` then says.
    *
    * @throws Fault
    */

@@ -1,41 +1,49 @@
 /**
- * Bytes that are kept: as many as a draft may not have written yet, so that what a write loses is
- * still here, but for the size of the last chunk at most. A chunk more may be.
+ * Bytes that are buffered at least: as many as a writer may not have written to the file yet, so
+ * that what a failed write loses is still in memory, except for at most the size of the last chunk.
+ * Up to one chunk more is buffered.
  */
-const KEPT = 512 * 1024;
+const CAPACITY_BYTES = 512 * 1024;
 
-/** What came last of a fill, as it came: who follows closely reads no file, and copies nothing. */
+/**
+ * The last bytes of a fill in memory, in the chunks in which they arrived. Followers that are close
+ * behind are sent these chunks: no file is read, and nothing is copied.
+ */
 export class TailBuffer {
   readonly #chunks: Uint8Array[] = [];
+  /** Offsets in the blob of the buffered bytes: `start` inclusive, `end` exclusive. */
   #start = 0;
   #end = 0;
 
-  /** Takes a chunk that is never written to again, and that begins at this byte of the content. */
+  /**
+   * Appends a chunk that begins at the offset `start` of the blob. The chunk must never be written to
+   * again. If it does not follow on the last one, the buffer is emptied first.
+   */
   add(start: number, chunk: Uint8Array): void {
-    if (start !== this.#end) this.#begin(start);
+    if (start !== this.#end) this.#resetTo(start);
     this.#chunks.push(chunk);
     this.#end += chunk.byteLength;
     for (;;) {
       const oldest = this.#chunks[0]?.byteLength ?? 0;
-      if (this.#end - this.#start - oldest < KEPT) return;
+      if (this.#end - this.#start - oldest < CAPACITY_BYTES) return;
       this.#chunks.shift();
       this.#start += oldest;
     }
   }
 
-  /** Bytes from `position` on, none of them beyond `end`; `undefined` where they are not here. */
-  from(position: number, end: number): Uint8Array | undefined {
+  /** Bytes from `position` on, none at or beyond `end`; `undefined` if they are not buffered. */
+  read(position: number, end: number): Uint8Array | undefined {
     if (position < this.#start) return undefined;
     let start = this.#start;
     for (const chunk of this.#chunks) {
-      const after = start + chunk.byteLength;
-      if (position < after) return chunk.subarray(position - start, end - start);
-      start = after;
+      const chunkEnd = start + chunk.byteLength;
+      if (position < chunkEnd) return chunk.subarray(position - start, end - start);
+      start = chunkEnd;
     }
     return undefined;
   }
 
-  #begin(start: number): void {
+  #resetTo(start: number): void {
     this.#chunks.length = 0;
     this.#start = start;
     this.#end = start;

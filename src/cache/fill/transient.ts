@@ -9,14 +9,14 @@ const TRANSIENT: ReadonlySet<FaultKind> = new Set([
   "overloaded",
 ]);
 
-/** Whether asking the same source again can be of use. */
+/** Whether a retry at the same source may succeed. */
 export function isTransient(fault: Fault): boolean {
   return TRANSIENT.has(fault.detail.kind);
 }
 
 /**
- * Turns anything that was thrown into a fault. An error with a code of the operating system comes
- * from the disk; any other one is a defect.
+ * Turns any thrown value into a fault. An error with a system error code comes from the disk; any
+ * other one is a defect of the cache.
  */
 export function toFault(error: unknown): Fault {
   if (error instanceof Fault) return error;
@@ -25,8 +25,8 @@ export function toFault(error: unknown): Fault {
   return new Fault({ kind: "internal", reason }, { cause: error });
 }
 
-/** A body that broke off; of how many bytes is told, of which content is told by who reports it. */
+/** The fault of a body that ended before its announced size. The caller adds which blob it was. */
 export function endedEarly(upstream: string, length: number, size: number): Fault {
-  const reason = `it ended after ${length} of ${size} bytes`;
+  const reason = `the transfer ended after ${length} of ${size} bytes`;
   return new Fault({ kind: "upstream-unreachable", upstream, reason });
 }

@@ -4,7 +4,7 @@ import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Upstream } from "../upstream.ts";
 import type { Source, Transfer } from "./source.ts";
 
-/** A blob in a repository of an upstream. */
+/** Downloads a blob from a repository of an upstream. */
 export class UpstreamSource implements Source {
   readonly #upstream: Upstream;
   readonly #repo: RepositoryRef;
@@ -28,7 +28,7 @@ export class UpstreamSource implements Source {
     return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, signal);
   }
 
-  /** A transfer of these bytes alone, apart from any fill. */
+  /** Opens a transfer of a byte range alone, independent of any fill. */
   range({ first, last }: ByteRange): Promise<Transfer> {
     const { registry } = this.#upstream;
     return registry.getBlob(this.#repo.repository, this.#digest, first, undefined, last + 1);

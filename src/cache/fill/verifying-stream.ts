@@ -8,72 +8,78 @@ import type { ChunkReader, Source, Transfer } from "./source.ts";
 export interface VerifyingStreamOptions {
   readonly digest: Digest;
   readonly sources: readonly Source[];
-  /** Of the whole content, in bytes, where it is known. */
+  /** Of the whole blob in bytes, if known. */
   readonly size?: number;
-  /** The first byte that is wanted. */
+  /** Offset of the first byte to send. */
   readonly first: number;
-  /** The byte after the last one; absent for all. */
+  /** Offset after the last byte to send; absent for the end of the blob. */
   readonly end?: number;
-  /** A beginning of the content that somebody had already, and its hash. */
+  /** A beginning of the blob that need not be downloaded again, and its hash. */
   readonly from?: ResumePoint;
 }
 
-/** Bytes that are fetched only to be hashed; a range that begins later is passed on as it comes. */
-const HASHED_FOR_NOTHING = 16 * 1024 * 1024;
+/**
+ * The most bytes that are downloaded only to be hashed. A range that begins further into the blob is
+ * sent without verification.
+ */
+const MAX_HASHED_PREFIX = 16 * 1024 * 1024;
 
 /**
- * A content on its way from its source to one client, for where it cannot be stored. It is hashed on
- * the way, and its last piece is held back until the digest is right; a range that leaves out the
- * beginning cannot be checked, and is checked by the client as it puts the pieces together.
+ * Streams a blob from its source to one client without storing it. The bytes are hashed on the way,
+ * and the last ones (WITHHELD_TAIL) are withheld until the digest was verified. A range without the
+ * beginning of the blob cannot be verified: its client does that when it has put the blob together.
  */
 export class VerifyingStream {
-  readonly #relayed: VerifyingStreamOptions;
+  readonly #options: VerifyingStreamOptions;
+  /** Absent for a range that is not verified. */
   readonly #hasher: Bun.CryptoHasher | undefined;
   readonly #abort = new AbortController();
   readonly #backOff = new BackOff({});
   #reader: ChunkReader | undefined;
   #size: number | undefined;
-  /** Where the next byte of the source belongs. */
+  /** Offset in the blob of the next new byte of the source. */
   #position: number;
-  /** Bytes that a source sends again, having begun before where it was asked to. */
+  /** Bytes to skip in the current transfer, which began before `#position`. */
   #surplus = 0;
   #isOver = false;
-  /** What may not be given out yet: at most the piece that is held back and a chunk. */
-  #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
+  /** Chunks that may not be sent yet: at most WITHHELD_TAIL and a chunk. */
+  #withheld: Uint8Array[] = [];
+  #withheldBytes = 0;
+  /** Chunks that may be sent. */
   #ready: Uint8Array[] = [];
-  /** Those whose bytes were hashed. */
-  readonly #blames = new Set<Transfer["reportCorrupt"]>();
-  #hasOthers = false;
+  /** Of the transfers whose bytes were hashed. */
+  readonly #corruptReporters = new Set<Transfer["reportCorrupt"]>();
+  #canRetryElsewhere = false;
 
-  constructor(relayed: VerifyingStreamOptions) {
-    this.#relayed = relayed;
-    const { digest, first, from } = relayed;
-    this.#size = relayed.size;
-    const known = from?.length ?? 0;
-    const isChecked = first <= known + HASHED_FOR_NOTHING;
-    this.#position = isChecked ? known : first;
-    if (isChecked) this.#hasher = from ? from.hasher.copy() : newHasher(digest);
+  constructor(options: VerifyingStreamOptions) {
+    this.#options = options;
+    const { digest, first, from } = options;
+    this.#size = options.size;
+    const hashedBytes = from?.length ?? 0;
+    const isVerified = first <= hashedBytes + MAX_HASHED_PREFIX;
+    this.#position = isVerified ? hashedBytes : first;
+    if (isVerified) this.#hasher = from ? from.hasher.copy() : newHasher(digest);
   }
 
-  /** In bytes; unknown until the source has told it. */
+  /** In bytes; unknown until the source announces it. */
   get size(): number | undefined {
     return this.#size;
   }
 
-  /** Whether what came was wrong, and would come from somebody else now. */
-  get hasOthers(): boolean {
-    return this.#hasOthers;
+  /** Whether the bytes were wrong, and a new stream would use another source. */
+  get canRetryElsewhere(): boolean {
+    return this.#canRetryElsewhere;
   }
 
   /**
-   * Asks the source, so that its answer is known to be usable before any is given.
+   * Opens the first source whose response is usable. To be called before the response to the client
+   * begins, while a failure can still become an error response.
    *
    * @throws Fault
    */
   async start(): Promise<void> {
     let fault: Fault | undefined;
-    for (const source of this.#relayed.sources) {
+    for (const source of this.#options.sources) {
       try {
         return await this.#open(source);
       } catch (error) {
@@ -84,9 +90,9 @@ export class VerifyingStream {
   }
 
   /**
-   * The next bytes; `undefined` after the last one.
+   * The next bytes; `undefined` after the last ones.
    *
-   * @throws Fault where the source fails for good, or what it sent is something else
+   * @throws Fault if the sources fail for good, or their bytes are wrong
    */
   async read(): Promise<Uint8Array | undefined> {
     for (;;) {
@@ -94,7 +100,7 @@ export class VerifyingStream {
       if (ready) return ready;
       if (this.#isOver) return undefined;
       const chunk = await this.#next();
-      if (chunk) this.#take(chunk);
+      if (chunk) this.#process(chunk);
       else this.#finish();
     }
   }
@@ -108,24 +114,35 @@ export class VerifyingStream {
   async #open(source: Source): Promise<void> {
     const transfer = await source.open(this.#position, this.#abort.signal);
     this.#reader = transfer.body.getReader();
-    this.#blames.add(transfer.reportCorrupt);
+    this.#corruptReporters.add(transfer.reportCorrupt);
+    const { digest } = this.#options;
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
-      throw this.#wrong(`it has ${transfer.size} bytes as a content of ${this.#size}`);
+      throw this.#reportCorrupt(
+        `it announced ${transfer.size} bytes for ${digest}, which has ${this.#size}`,
+      );
     }
-    if (transfer.start > this.#position) throw this.#wrong("it left out the beginning");
+    if (transfer.start > this.#position) {
+      throw this.#reportCorrupt(
+        `it sent ${digest} from byte ${transfer.start} on instead of ${this.#position}`,
+      );
+    }
     this.#size ??= transfer.size;
     this.#surplus = this.#position - transfer.start;
   }
 
-  /** What comes next from whichever source; `undefined` at the content's end. */
+  /**
+   * The next chunk of the blob; `undefined` at its end. Sources are tried in turn, with back-off.
+   *
+   * @throws Fault
+   */
   async #next(): Promise<Uint8Array | undefined> {
     for (let turn = 0; ;) {
-      const { sources, end } = this.#relayed;
+      const { sources, end } = this.#options;
       if (!this.#hasher && end !== undefined && this.#position >= end) return undefined;
       try {
         if (!this.#reader) {
           const source = sources[turn % sources.length];
-          if (!source) throw this.#untrue("no source is left");
+          if (!source) throw this.#invalidResponse("no source is left");
           await this.#open(source);
         }
         const chunk = await this.#reader?.read();
@@ -149,11 +166,12 @@ export class VerifyingStream {
     }
   }
 
-  #take(chunk: Uint8Array): void {
-    const { first, end = Infinity } = this.#relayed;
+  /** Hashes a chunk, withholds the part of it that the client wants, and releases what may be sent. */
+  #process(chunk: Uint8Array): void {
+    const { first, end = Infinity, digest } = this.#options;
     const start = this.#position;
     if (this.#size !== undefined && start + chunk.byteLength > this.#size) {
-      throw this.#wrong(`it sent more than the ${this.#size} bytes of ${this.#relayed.digest}`);
+      throw this.#reportCorrupt(`it sent more than the ${this.#size} bytes of ${digest}`);
     }
     this.#backOff.progressed();
     this.#hasher?.update(chunk);
@@ -163,15 +181,15 @@ export class VerifyingStream {
       Math.max(0, Math.min(chunk.byteLength, end - start)),
     );
     if (wanted.byteLength > 0) {
-      // The chunk's memory may be its sender's again after the next read.
-      this.#waiting.push(wanted.slice());
-      this.#waitingBytes += wanted.byteLength;
+      // Copied, since the chunk's memory may be reused after the next read.
+      this.#withheld.push(wanted.slice());
+      this.#withheldBytes += wanted.byteLength;
     }
-    // A range that ends before the piece that is held back needs no more than its own bytes.
-    const isPart = this.#size !== undefined && end <= this.#size - WITHHELD_TAIL;
-    if (isPart && this.#position >= end) this.#isOver = true;
-    const held = this.#hasher && !isPart ? WITHHELD_TAIL : 0;
-    while (this.#waiting[0] && this.#waitingBytes - this.#waiting[0].byteLength >= held) {
+    // A range that ends before the withheld tail needs no bytes after its end.
+    const endsBeforeTail = this.#size !== undefined && end <= this.#size - WITHHELD_TAIL;
+    if (endsBeforeTail && this.#position >= end) this.#isOver = true;
+    const tail = this.#hasher && !endsBeforeTail ? WITHHELD_TAIL : 0;
+    while (this.#withheld[0] && this.#withheldBytes - this.#withheld[0].byteLength >= tail) {
       this.#release();
     }
     if (this.#isOver) this.#reader?.cancel().catch(() => {});
@@ -179,28 +197,31 @@ export class VerifyingStream {
 
   #finish(): void {
     this.#isOver = true;
-    if (this.#hasher && this.#hasher.digest("hex") !== digestHex(this.#relayed.digest)) {
-      throw this.#wrong(`what it sent as ${this.#relayed.digest} has another digest`);
+    const { digest } = this.#options;
+    if (this.#hasher && this.#hasher.digest("hex") !== digestHex(digest)) {
+      throw this.#reportCorrupt(`the bytes sent as ${digest} do not match the digest`);
     }
-    while (this.#waiting.length > 0) this.#release();
+    while (this.#withheld.length > 0) this.#release();
   }
 
   #release(): void {
-    const piece = this.#waiting.shift();
-    if (!piece) return;
-    this.#waitingBytes -= piece.byteLength;
-    this.#ready.push(piece);
+    const chunk = this.#withheld.shift();
+    if (!chunk) return;
+    this.#withheldBytes -= chunk.byteLength;
+    this.#ready.push(chunk);
   }
 
-  /** Nobody knows whose bytes are wrong of those that came together. */
-  #wrong(reason: string): Fault {
-    const fault = this.#untrue(reason);
-    this.#hasOthers = [...this.#blames].map((blame) => blame(fault)).includes(true);
+  /** Reports all transfers of this stream: which of them sent the wrong bytes is not known. */
+  #reportCorrupt(reason: string): Fault {
+    const fault = this.#invalidResponse(reason);
+    this.#canRetryElsewhere = [...this.#corruptReporters]
+      .map((report) => report(fault))
+      .includes(true);
     return fault;
   }
 
-  #untrue(reason: string): Fault {
-    const upstream = this.#relayed.sources[0]?.name ?? "the upstream";
+  #invalidResponse(reason: string): Fault {
+    const upstream = this.#options.sources[0]?.name ?? "the upstream";
     return new Fault({ kind: "upstream-invalid-response", upstream, reason });
   }
 }

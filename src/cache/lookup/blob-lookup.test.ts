@@ -14,96 +14,100 @@ import { BlobLookup } from "./blob-lookup.ts";
 import { Fills } from "../fill/fills.ts";
 import { NegativeCache } from "./negative-cache.ts";
 import { Bypass } from "../bypass/bypass.ts";
-import { content } from "../cachetest/scripted-source.ts";
+import { sampleBlob } from "../cachetest/scripted-source.ts";
 
-const { bytes, digest } = content(100_000);
+const { bytes, digest } = sampleBlob(100_000);
 
-function made(store: MemoryBlobStore, metadata: MetadataStore) {
+function createLookup(store: MemoryBlobStore, metadata: MetadataStore) {
   const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
-  const rest = { used: () => {}, negativeCache: new NegativeCache(), bypass: new Bypass() };
-  return { fills, blobs: new BlobLookup({ store, metadata, fills, ...rest }) };
+  const options = {
+    recordAccess: () => {},
+    negativeCache: new NegativeCache(),
+    bypass: new Bypass(),
+  };
+  return { fills, blobs: new BlobLookup({ store, metadata, fills, ...options }) };
 }
 
-test("what is pulled may be seen afterwards, whatever was forgotten as the pull began", async () => {
+test("a pulled blob is linked afterwards, even if its link was pruned while the pull began", async () => {
   const metadata = await openMetadata(":memory:");
   using server = serve(async () => {
     await metadata.links.removeUnstored([digest]);
     return new Response(bytes);
   });
-  const { blobs } = made(new MemoryBlobStore(), metadata);
-  const known = settings(`http://reg.test:${server.port}`);
-  const place = { upstream: known.name, repository: repository("app") };
-  await metadata.links.add(place, [{ digest, size: bytes.byteLength }]);
-  const upstream = { settings: known, registry: registry(server.port) };
-  expect((await blobs.get(upstream, place, digest)).kind).toBe("stored");
-  expect(await metadata.links.get(place, digest)).toEqual({ digest, size: bytes.byteLength });
+  const { blobs } = createLookup(new MemoryBlobStore(), metadata);
+  const configured = settings(`http://reg.test:${server.port}`);
+  const repo = { upstream: configured.name, repository: repository("app") };
+  await metadata.links.add(repo, [{ digest, size: bytes.byteLength }]);
+  const upstream = { settings: configured, registry: registry(server.port) };
+  expect((await blobs.get(upstream, repo, digest)).kind).toBe("complete");
+  expect(await metadata.links.get(repo, digest)).toEqual({ digest, size: bytes.byteLength });
   await metadata.close();
 });
 
-test("a client is answered once its first byte is here", async () => {
-  const large = content(5 * 1024 * 1024);
-  let asked = 0;
+test("a streamed response begins only once its first byte is available", async () => {
+  const large = sampleBlob(5 * 1024 * 1024);
+  let requests = 0;
   using server = await serveRaw((socket) => {
-    asked += 1;
+    requests += 1;
     const head = `HTTP/1.1 200 OK\r\nContent-Length: ${large.bytes.byteLength}\r\n\r\n`;
-    // The first one breaks off before any byte.
-    if (asked > 1) socket.end(Buffer.concat([Buffer.from(head), large.bytes]));
+    // The first response breaks off after its header.
+    if (requests > 1) socket.end(Buffer.concat([Buffer.from(head), large.bytes]));
     else socket.end(head);
   });
   const metadata = await openMetadata(":memory:");
-  const { blobs } = made(new MemoryBlobStore(), metadata);
-  const known = settings(`http://reg.test:${server.port}`);
-  const place = { upstream: known.name, repository: repository("app") };
-  await metadata.links.add(place, [{ digest: large.digest, size: large.bytes.byteLength }]);
-  const upstream = { settings: known, registry: registry(server.port) };
-  const answer = await blobs.get(upstream, place, large.digest);
-  // The head of an answer leaves with its first byte.
-  expect(asked).toBe(2);
-  if (answer.kind !== "streaming") throw new Error("5 MiB are no small blob");
-  const body = await new Response(answer.body({ giveUp: () => {} })).bytes();
+  const { blobs } = createLookup(new MemoryBlobStore(), metadata);
+  const configured = settings(`http://reg.test:${server.port}`);
+  const repo = { upstream: configured.name, repository: repository("app") };
+  await metadata.links.add(repo, [{ digest: large.digest, size: large.bytes.byteLength }]);
+  const upstream = { settings: configured, registry: registry(server.port) };
+  const result = await blobs.get(upstream, repo, large.digest);
+  // The result is returned only once the first byte is available: from the second response.
+  expect(requests).toBe(2);
+  if (result.kind !== "streaming") throw new Error("a blob of 5 MiB must be streamed");
+  const body = await new Response(result.body({ giveUp: () => {} })).bytes();
   expect(body).toEqual(large.bytes);
   await metadata.close();
 });
 
-test("who joins a fill that is ending with another place's refusal begins a new one", async () => {
+test("a request that joins a fill which failed for another repository starts a new fill", async () => {
   using server = serve(({ path }) =>
     path.startsWith("/v2/open/") ? new Response(bytes) : new Response("", { status: 404 }),
   );
   const store = new MemoryBlobStore();
-  const ending = Promise.withResolvers<void>();
-  const ended = Promise.withResolvers<void>();
-  const draft = store.writer.bind(store);
-  // The first draft takes its time to go, as a file on a busy disk does.
+  const discarding = Promise.withResolvers<void>();
+  const discarded = Promise.withResolvers<void>();
+  const openWriter = store.writer.bind(store);
+  // Discarding the first writer takes a while, as on a busy disk.
   store.writer = async (wanted) => {
-    store.writer = draft;
-    const first = await draft(wanted);
+    store.writer = openWriter;
+    const first = await openWriter(wanted);
     const discard = first.discard.bind(first);
     first.discard = async () => {
-      ending.resolve();
-      await ended.promise;
+      discarding.resolve();
+      await discarded.promise;
       await discard();
     };
     return first;
   };
   const metadata = await openMetadata(":memory:");
-  const { fills, blobs } = made(store, metadata);
-  const known = settings(`http://reg.test:${server.port}`);
-  const upstream = { settings: known, registry: registry(server.port) };
+  const { fills, blobs } = createLookup(store, metadata);
+  const configured = settings(`http://reg.test:${server.port}`);
+  const upstream = { settings: configured, registry: registry(server.port) };
   const get = (name: string) =>
-    blobs.get(upstream, { upstream: known.name, repository: repository(name) }, digest);
+    blobs.get(upstream, { upstream: configured.name, repository: repository(name) }, digest);
 
   const refused = get("secret").then(
     () => "served",
     (error: unknown) => String(error),
   );
-  await ending.promise;
+  await discarding.promise;
   const served = get("open");
-  // Its turn to join comes with the answer of the index, which is there at once.
+  // Wait until the second request has joined the fill, which takes a few microtasks.
   while (fills.running(digest) === undefined) await Promise.resolve();
   await setImmediate();
-  ended.resolve();
+  discarded.resolve();
   expect(await refused).toContain("has no blob");
-  expect((await served).kind).toBe("stored");
+  expect((await served).kind).toBe("complete");
   expect(server.requests.map(({ path }) => path.split("/")[2])).toEqual(["secret", "open"]);
   await metadata.close();
 });

@@ -19,42 +19,48 @@ import { isBypassed, type Upstream } from "../upstream.ts";
 import { UpstreamSource } from "../fill/upstream-source.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
-/** Up to this many bytes a blob is verified before its first byte is sent. */
-const SMALL = 4 * 1024 * 1024;
-/** How long a client waits for that, in milliseconds; then it gets the bytes as they come. */
-const SMALL_WAIT_MS = 15_000;
-/** A range that begins this many bytes beyond the fill is not waited for. */
-const FAR_AHEAD = 16 * 1024 * 1024;
-/** Bytes that are asked for at once on behalf of such a range: most readers leave after a few. */
-const AHEAD_WINDOW = 16 * 1024 * 1024;
+/** A blob of at most this many bytes is stored and verified before its first byte is sent. */
+const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
+/** How long a request waits for that, in milliseconds; then the blob is streamed as it arrives. */
+const SMALL_BLOB_TIMEOUT_MS = 15_000;
+/** A range that begins further ahead of the fill than this is fetched separately, in bytes. */
+const FAR_AHEAD_BYTES = 16 * 1024 * 1024;
+/** Size of one request for such a range, in bytes: most clients leave after the first few bytes. */
+const AHEAD_WINDOW_BYTES = 16 * 1024 * 1024;
 
 export interface BlobLookupOptions {
   readonly store: BlobStore;
   readonly metadata: Pick<PullMetadata, "links">;
   readonly fills: Fills;
-  /** Told of every blob that was served from here. */
-  readonly used: (digest: Digest) => void;
+  /** Called with the digest of every blob that was served from the store. */
+  readonly recordAccess: (digest: Digest) => void;
   readonly negativeCache: NegativeCache;
   readonly bypass: Bypass;
 }
 
-/** Layers and configurations, by digest and by where they may be seen. */
+/**
+ * Answers requests for blobs (layers and configs). A stored blob is sent from the store; a missing
+ * one is filled (see `Fill`) and sent while it is downloaded.
+ *
+ * Blobs are shared, but access is per repository: a blob that is not linked to the requested
+ * repository is served only after the upstream has confirmed that the repository has it.
+ */
 export class BlobLookup {
   readonly #store: BlobStore;
   readonly #metadata: Pick<PullMetadata, "links">;
   readonly #fills: Fills;
-  readonly #used: (digest: Digest) => void;
-  /** Small ones that could not be stored, fetched once for all who wait at a place. */
-  readonly #whole = new SingleFlight<Uint8Array<ArrayBuffer>>();
+  readonly #recordAccess: (digest: Digest) => void;
+  /** Downloads of small blobs that cannot be stored: one per repository and digest at a time. */
+  readonly #smallUncached = new SingleFlight<Uint8Array<ArrayBuffer>>();
   readonly #negativeCache: NegativeCache;
   readonly #bypass: Bypass;
-  readonly #probes = new SingleFlight<number | undefined>();
+  readonly #accessChecks = new SingleFlight<number | undefined>();
 
-  constructor({ store, metadata, fills, used, negativeCache, bypass }: BlobLookupOptions) {
+  constructor({ store, metadata, fills, recordAccess, negativeCache, bypass }: BlobLookupOptions) {
     this.#store = store;
     this.#metadata = metadata;
     this.#fills = fills;
-    this.#used = used;
+    this.#recordAccess = recordAccess;
     this.#negativeCache = negativeCache;
     this.#bypass = bypass;
   }
@@ -65,11 +71,12 @@ export class BlobLookup {
     const link = await this.#metadata.links.get(repo, digest);
     const stored = link && (await this.#store.open(digest));
     if (stored) return { size: stored.size, cacheStatus: HIT };
-    const size = (await this.#authorise(upstream, repo, digest)) ?? link?.size;
+    const size = (await this.#checkAccess(upstream, repo, digest)) ?? link?.size;
     if (size !== undefined) return { cacheStatus: FORWARDED, size };
-    // A HEAD has to tell the size, and this upstream tells it only by sending everything.
+    // The response needs the size, which this upstream reveals only by sending the whole blob.
     const source = new UpstreamSource(upstream, repo, digest);
-    const blob = await withTimeout(SMALL_WAIT_MS, this.#fills.join(digest, source).stored);
+    const fill = this.#fills.startOrJoin(digest, source);
+    const blob = await withTimeout(SMALL_BLOB_TIMEOUT_MS, fill.stored);
     if (!blob) throw sizeUnknown(source, digest);
     return { cacheStatus: MISS, size: blob.size };
   }
@@ -85,62 +92,70 @@ export class BlobLookup {
     const link = await this.#metadata.links.get(repo, digest);
     const blob = await this.#store.open(digest);
     if (blob) {
-      // The bytes are here for another repository; whether this one has them too, only its upstream knows.
-      if (!link) await this.#authorise(upstream, repo, digest);
-      this.#used(digest);
-      return { kind: "stored", blob, cacheStatus: link ? HIT : MISS };
+      // Stored for another repository. Only the upstream knows whether this one has the blob, too.
+      if (!link) await this.#checkAccess(upstream, repo, digest);
+      this.#recordAccess(digest);
+      return { kind: "complete", blob, cacheStatus: link ? HIT : MISS };
     }
     const cacheStatus = this.#fills.running(digest) ? COLLAPSED : MISS;
     const source = new UpstreamSource(upstream, repo, digest);
     const fill = await this.#negativeCache.run(blobKey(repo, digest), () =>
-      this.#begun(source, digest, link?.size),
+      this.#startFill(source, digest, link?.size),
     );
-    if (fill.resumePoint) return this.#unstored(fill, source, repo, range);
-    // Where the bytes come from somewhere else, that they come says nothing about this place.
-    if (!link && !fill.sources.hasTakenFrom(source)) await this.#authorise(upstream, repo, digest);
-    // Also one that was there: until this fill began, it was of nothing that is here, and pruned.
+    if (fill.resumePoint) return this.#streamUncached(fill, source, repo, range);
+    // A fill that downloads from another repository does not prove that this one has the blob.
+    if (!link && !fill.sources.hasAccepted(source)) await this.#checkAccess(upstream, repo, digest);
+    // An existing link is written again: pruning may have removed it while its blob was not stored.
     else await this.#link(repo, link ?? { digest });
-    return this.#following(fill, source, repo, cacheStatus, range);
+    return this.#sendFill(fill, source, repo, cacheStatus, range);
   }
 
-  /** A fill of which the upstream's answer is known to be usable. */
-  async #begun(source: UpstreamSource, digest: Digest, size: number | undefined): Promise<Fill> {
+  /**
+   * Starts or joins the fill of a blob. Resolves once a source's response was accepted, or storing
+   * failed and the fill has a resume point.
+   */
+  async #startFill(
+    source: UpstreamSource,
+    digest: Digest,
+    size: number | undefined,
+  ): Promise<Fill> {
     for (;;) {
-      const isOurs = this.#fills.running(digest) === undefined;
-      const fill = this.#fills.join(digest, source, size);
+      const isOwn = this.#fills.running(digest) === undefined;
+      const fill = this.#fills.startOrJoin(digest, source, size);
       try {
         await fill.started;
         return fill;
       } catch (error) {
         if (fill.resumePoint) return fill;
-        // It was ending when this one joined it: what another place was refused says nothing here.
-        if (isOurs || fill.sources.hasTried(source) || (fill.fault && isLocalFault(fill.fault)))
+        // A joined fill may have failed before it asked this source: then start a new one.
+        if (isOwn || fill.sources.hasTried(source) || (fill.fault && isLocalFault(fill.fault)))
           throw error;
         await fill.stored.catch(() => {});
       }
     }
   }
 
-  async #following(
+  /** Sends a blob that is being filled: from the store if it is small, else streamed as it arrives. */
+  async #sendFill(
     fill: Fill,
     source: UpstreamSource,
     repo: RepositoryRef,
     cacheStatus: CacheStatus,
     request: RangeRequest | undefined,
   ): Promise<BlobResult> {
-    const blob = await withTimeout(SMALL_WAIT_MS, whole(fill, request !== undefined));
-    if (blob) return { kind: "stored", blob, cacheStatus };
-    if (fill.resumePoint) return this.#unstored(fill, source, repo, request);
+    const blob = await withTimeout(SMALL_BLOB_TIMEOUT_MS, smallBlob(fill, request !== undefined));
+    if (blob) return { kind: "complete", blob, cacheStatus };
+    if (fill.resumePoint) return this.#streamUncached(fill, source, repo, request);
     const { digest, size } = fill;
     if (!request) {
-      if (!(await hasBegun(fill, 0))) return this.#unstored(fill, source, repo, request);
+      if (!(await waitForByte(fill, 0))) return this.#streamUncached(fill, source, repo, request);
       return {
         kind: "streaming",
         digest,
         cacheStatus,
         ...(size === undefined ? {} : { size }),
-        body: (following) =>
-          follow(fill, { first: 0, ...following, ...(size === undefined ? {} : { end: size }) }),
+        body: (events) =>
+          follow(fill, { first: 0, ...events, ...(size === undefined ? {} : { end: size }) }),
       };
     }
     const range = size === undefined ? undefined : resolveRange(request, size);
@@ -151,45 +166,54 @@ export class BlobLookup {
       throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
     }
     const end = range.last + 1;
-    const isFarAhead = range.first > fill.available + FAR_AHEAD && range.first < fill.verifiedFrom;
-    if (!isFarAhead && !(await hasBegun(fill, range.first))) {
-      return this.#unstored(fill, source, repo, request);
+    const isFarAhead =
+      range.first > fill.available + FAR_AHEAD_BYTES && range.first < fill.withheldFrom;
+    if (!isFarAhead && !(await waitForByte(fill, range.first))) {
+      return this.#streamUncached(fill, source, repo, request);
     }
-    const ahead = (from: number): Promise<Transfer> =>
-      source.range({ first: from, last: Math.min(range.last, from + AHEAD_WINDOW - 1) });
+    const openAhead = (from: number): Promise<Transfer> =>
+      source.range({ first: from, last: Math.min(range.last, from + AHEAD_WINDOW_BYTES - 1) });
     return {
       kind: "streaming",
       digest,
       size,
       range,
       cacheStatus,
-      body: (following) =>
-        follow(fill, { first: range.first, end, ...following, ...(isFarAhead ? { ahead } : {}) }),
+      body: (events) =>
+        follow(fill, { first: range.first, end, ...events, ...(isFarAhead ? { openAhead } : {}) }),
     };
   }
 
-  /** Straight from the source: the disk takes nothing, and the client is not to notice. */
-  async #unstored(
+  /** Streams from the source without storing: the disk is full or fails, but the pull must not. */
+  async #streamUncached(
     fill: Fill,
     source: UpstreamSource,
     repo: RepositoryRef,
     range: RangeRequest | undefined,
   ): Promise<BlobResult> {
     const { digest, size } = fill;
-    const known = size === undefined ? {} : { size };
-    const answer = await streamUncached(
-      { digest, source, cacheStatus: UNSTORED, ...known },
+    const result = await streamUncached(
+      { digest, source, cacheStatus: UNSTORED, ...(size === undefined ? {} : { size }) },
       range,
-      this.#whole,
+      this.#smallUncached,
     );
     await this.#link(repo, { digest });
-    return answer;
+    return result;
   }
 
-  /** Asks whether the upstream shows this content in this repository, and remembers that it does. */
-  #authorise(upstream: Upstream, repo: RepositoryRef, digest: Digest): Promise<number | undefined> {
+  /**
+   * Asks the upstream whether this repository has the blob, and links it if so. Returns its size, if
+   * the upstream sent it.
+   *
+   * @throws Fault if the repository does not have it, or the upstream denies access
+   */
+  #checkAccess(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+  ): Promise<number | undefined> {
     const key = blobKey(repo, digest);
-    return this.#probes.run(key, async () => {
+    return this.#accessChecks.run(key, async () => {
       const { size } = await this.#negativeCache.run(key, () =>
         upstream.registry.probeBlob(repo.repository, digest),
       );
@@ -198,44 +222,50 @@ export class BlobLookup {
     });
   }
 
-  /** Without a size that the upstream told: only manifests and verified content are believed. */
+  /** Never with a size from a response header: only manifests and verified blobs are trusted for it. */
   #link(repo: RepositoryRef, link: Link): Promise<void> {
     return this.#metadata.links.add(repo, [link]);
   }
 }
 
 /**
- * The blob, if it is worth waiting for: a small one, and any one of unknown size of which a part was
- * asked for, since without a size a part cannot be told from the whole.
+ * Waits for the fill to store the blob, if it is small. A range request also waits if the size is
+ * unknown, since a range can be resolved only against the size. `undefined` if the blob is large, or
+ * cannot be stored.
  */
-async function whole(fill: Fill, isPart: boolean): Promise<StoredBlob | undefined> {
+async function smallBlob(fill: Fill, isRangeRequest: boolean): Promise<StoredBlob | undefined> {
   for (;;) {
-    const known = fill.size ?? fill.available;
+    const minSize = fill.size ?? fill.available;
     if (fill.resumePoint) return undefined;
-    if (fill.isOver || (fill.size === undefined ? isPart : known <= SMALL)) {
+    if (
+      fill.isSettled ||
+      (fill.size === undefined ? isRangeRequest : minSize <= SMALL_BLOB_BYTES)
+    ) {
       return fill.stored.catch((error: unknown) => {
         if (!fill.resumePoint) throw error;
         return undefined;
       });
     }
-    if (known > SMALL) return undefined;
+    if (minSize > SMALL_BLOB_BYTES) return undefined;
     await fill.progress();
   }
 }
 
 /**
- * Waits for the first byte that is wanted, since the answer's head leaves with it: as long as none
- * came, its client can be told of a failure, or that it takes too long. Returns false where the
- * client is to get it in another way.
+ * Waits until the byte at `offset` is available. The response's header is sent together with its
+ * first byte: until then, a failure or a timeout can still become an error response. Returns false
+ * if storing failed, and the client has to be served without the store.
+ *
+ * @throws Fault if the fill failed
  */
-async function hasBegun(fill: Fill, first: number): Promise<boolean> {
-  while (fill.available <= first && !fill.isOver && !fill.resumePoint) await fill.progress();
+async function waitForByte(fill: Fill, offset: number): Promise<boolean> {
+  while (fill.available <= offset && !fill.isSettled && !fill.resumePoint) await fill.progress();
   if (fill.resumePoint) return false;
   if (fill.fault) throw fill.fault;
   return true;
 }
 
-/** That a digest is no manifest says nothing of a blob: their answers are remembered apart. */
+/** Apart from manifests' keys: that a repository has no manifest of a digest says nothing about blobs. */
 function blobKey(repo: RepositoryRef, digest: Digest): string {
   return `blob ${keyOf(repo, digest)}`;
 }
@@ -244,7 +274,7 @@ function sizeUnknown(source: UpstreamSource, digest: Digest): Fault {
   return new Fault({
     kind: "upstream-timeout",
     upstream: source.name,
-    waitedFor: `finish ${digest}, whose size it did not tell,`,
-    seconds: SMALL_WAIT_MS / 1000,
+    waitedFor: `finish sending ${digest}, whose size it did not announce,`,
+    seconds: SMALL_BLOB_TIMEOUT_MS / 1000,
   });
 }

@@ -7,17 +7,17 @@ import type { QuotaEvents } from "../quota-events.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
 export interface DurableMetadataOptions {
-  /** Absent where nothing is to survive a damaged metadata store. */
+  /** Absent if the metadata database need not survive damage. */
   readonly sidecars?: SidecarFiles | undefined;
   readonly quotaEvents?: QuotaEvents | undefined;
   /** Called with the fault of each write that failed. */
-  readonly notWritten: (fault: Fault) => void;
+  readonly onNotWritten: (fault: Fault) => void;
 }
 
 /**
- * Metadata as a pull writes it. A write that fails does not fail the pull: what it says is discovered
- * again when it is needed. Manifests and tags are also written to sidecar files, from which a damaged
- * metadata store is rebuilt.
+ * Metadata as the pull path writes it. A failed write does not fail the pull: the record is
+ * discovered again when it is needed. Manifests and tags are also written to sidecar files, from
+ * which a damaged metadata database is rebuilt.
  */
 export class DurableMetadata implements PullMetadata {
   readonly tags: PullMetadata["tags"];
@@ -25,32 +25,34 @@ export class DurableMetadata implements PullMetadata {
   readonly blobs: PullMetadata["blobs"];
   readonly listings: PullMetadata["listings"];
   readonly #sidecars: SidecarFiles | undefined;
-  readonly #notWritten: (fault: Fault) => void;
+  readonly #onNotWritten: (fault: Fault) => void;
 
   constructor(
     { tags, links, blobs, listings }: PullMetadata,
-    { sidecars, quotaEvents, notWritten }: DurableMetadataOptions,
+    { sidecars, quotaEvents, onNotWritten }: DurableMetadataOptions,
   ) {
     this.#sidecars = sidecars;
-    this.#notWritten = notWritten;
+    this.#onNotWritten = onNotWritten;
     this.tags = {
       get: (repo, tag) => tags.get(repo, tag),
       put: async (repo, tag, record) => {
-        const before = await tags.get(repo, tag);
-        await this.#try(() => tags.put(repo, tag, record));
-        await this.#try(() => this.#writeTag(repo, tag, record, before));
+        const previous = await tags.get(repo, tag);
+        await this.#attempt(() => tags.put(repo, tag, record));
+        await this.#attempt(() => this.#writeTag(repo, tag, record, previous));
       },
       remove: async (repo, tag) => {
-        const before = await tags.get(repo, tag);
-        await this.#try(() => tags.remove(repo, tag));
-        if (before) await this.#try(async () => sidecars?.removeTag(before.digest, repo, tag));
+        const previous = await tags.get(repo, tag);
+        await this.#attempt(() => tags.remove(repo, tag));
+        if (previous) {
+          await this.#attempt(async () => sidecars?.removeTag(previous.digest, repo, tag));
+        }
       },
     };
     this.links = {
       get: (repo, digest) => links.get(repo, digest),
       repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
       add: async (repo, added) => {
-        await this.#try(() => links.add(repo, added));
+        await this.#attempt(() => links.add(repo, added));
         quotaEvents?.linked(
           repo.upstream,
           added.map(({ digest }) => digest),
@@ -60,13 +62,13 @@ export class DurableMetadata implements PullMetadata {
     this.blobs = {
       get: (digest) => blobs.get(digest),
       put: async (record, now) => {
-        await this.#try(() => blobs.put(record, now));
+        await this.#attempt(() => blobs.put(record, now));
         quotaEvents?.stored(record.digest, record.size);
       },
     };
     this.listings = {
       get: (repo, key) => listings.get(repo, key),
-      put: (repo, key, listing) => this.#try(() => listings.put(repo, key, listing)),
+      put: (repo, key, listing) => this.#attempt(() => listings.put(repo, key, listing)),
     };
   }
 
@@ -75,31 +77,34 @@ export class DurableMetadata implements PullMetadata {
     repo: RepositoryRef,
     { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string },
   ): Promise<void> {
-    await this.#try(async () =>
+    await this.#attempt(async () =>
       this.#sidecars?.record(digest, { mediaType, repo, at: Date.now() }),
     );
   }
 
-  /** A tag stands in one sidecar file alone: that of the manifest which it points to. */
+  /** Keeps a tag in exactly one sidecar file: that of the manifest to which it points. */
   async #writeTag(
     repo: RepositoryRef,
     tag: Tag,
     { digest, checkedAt: at }: TagRecord,
-    before: TagRecord | undefined,
+    previous: TagRecord | undefined,
   ): Promise<void> {
     const sidecars = this.#sidecars;
     if (!sidecars || sidecars.has(digest, repo, tag)) return;
     const mediaType = (await this.blobs.get(digest))?.mediaType;
     if (mediaType !== undefined) await sidecars.record(digest, { mediaType, repo, tag, at });
-    if (before && before.digest !== digest) await sidecars.removeTag(before.digest, repo, tag);
+    if (previous && previous.digest !== digest) {
+      await sidecars.removeTag(previous.digest, repo, tag);
+    }
   }
 
-  async #try(work: () => Promise<unknown>): Promise<void> {
+  /** Reports a fault of `work` instead of throwing it. */
+  async #attempt(work: () => Promise<unknown>): Promise<void> {
     try {
       await work();
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      this.#notWritten(error);
+      this.#onNotWritten(error);
     }
   }
 }

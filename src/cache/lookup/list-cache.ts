@@ -13,57 +13,62 @@ export interface CachedList<Value> {
 export interface ListQuery<Value> {
   readonly upstream: Upstream;
   readonly repo: RepositoryRef;
+  /** Identifies the list within its repository, and with it the type of its value. */
   readonly key: string;
   fetch(): Promise<Value>;
+  /** Reads a stored value, which was written as JSON. */
   parse(body: string): Value;
-  /** Whether the answer is to outlive the request; unset for yes. */
-  readonly mayStore?: (value: Value) => Promise<boolean>;
+  /** Whether the value is to be stored; always, if absent. */
+  readonly shouldStore?: (value: Value) => Promise<boolean>;
 }
 
-/** Lists that an upstream makes (tags, referrers): kept for its TTL, and served stale when it fails. */
+/**
+ * Lists that an upstream makes (tags, referrers): cached for the upstream's `tagTtl`, and served
+ * stale if the upstream fails (stale-if-error, RFC 5861 section 4).
+ */
 export class ListCache {
   readonly #metadata: Pick<PullMetadata, "listings">;
   readonly #now: () => number;
-  readonly #asking = new SingleFlight<unknown>();
+  readonly #fetches = new SingleFlight<unknown>();
 
   constructor(metadata: Pick<PullMetadata, "listings">, now: () => number) {
     this.#metadata = metadata;
     this.#now = now;
   }
 
-  /** @throws Fault where the upstream fails and nothing is known */
-  async get<Value>(question: ListQuery<Value>): Promise<CachedList<Value>> {
-    const { upstream, repo, key } = question;
-    if (isBypassed(upstream, repo)) return { value: await question.fetch(), cacheStatus: BYPASS };
-    const known = await this.#metadata.listings.get(repo, key);
-    const age = known ? this.#now() - known.checkedAt : -1;
-    if (known && age >= 0 && age < upstream.settings.tagTtl) {
-      return { value: question.parse(known.body), cacheStatus: HIT };
+  /** @throws Fault if the upstream fails and no usable list is stored */
+  async get<Value>(query: ListQuery<Value>): Promise<CachedList<Value>> {
+    const { upstream, repo, key } = query;
+    if (isBypassed(upstream, repo)) return { value: await query.fetch(), cacheStatus: BYPASS };
+    const stored = await this.#metadata.listings.get(repo, key);
+    const age = stored ? this.#now() - stored.checkedAt : -1;
+    if (stored && age >= 0 && age < upstream.settings.tagTtl) {
+      return { value: query.parse(stored.body), cacheStatus: HIT };
     }
     const { staleFor = Infinity } = upstream.settings;
-    const stale = age < staleFor ? known : undefined;
+    const stale = age < staleFor ? stored : undefined;
     if (stale && upstream.registry.isUnhealthy) {
-      const reason = `${upstream.settings.name} failed or set a limit a moment ago and is not asked yet`;
-      return { value: question.parse(stale.body), cacheStatus: { result: "stale", reason } };
+      const reason = `${upstream.settings.name} failed or limited requests a moment ago; it is not asked again yet`;
+      return { value: query.parse(stale.body), cacheStatus: { result: "stale", reason } };
     }
     try {
-      // The key names one question, and with it the type of its answer.
-      const value = (await this.#asking.run(`${repo.upstream}/${repo.repository} ${key}`, () =>
-        this.#ask(question),
+      // The key determines the type of the value.
+      const value = (await this.#fetches.run(`${repo.upstream}/${repo.repository} ${key}`, () =>
+        this.#fetch(query),
       )) as Value;
       return { value, cacheStatus: MISS };
     } catch (error) {
       if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
       const cacheStatus: CacheStatus = { result: "stale", reason: error.message };
-      return { value: question.parse(stale.body), cacheStatus };
+      return { value: query.parse(stale.body), cacheStatus };
     }
   }
 
-  async #ask<Value>(question: ListQuery<Value>): Promise<Value> {
-    const value = await question.fetch();
-    if (!question.mayStore || (await question.mayStore(value))) {
+  async #fetch<Value>(query: ListQuery<Value>): Promise<Value> {
+    const value = await query.fetch();
+    if (!query.shouldStore || (await query.shouldStore(value))) {
       const listing = { body: JSON.stringify(value), checkedAt: this.#now() };
-      await this.#metadata.listings.put(question.repo, question.key, listing);
+      await this.#metadata.listings.put(query.repo, query.key, listing);
     }
     return value;
   }

@@ -8,7 +8,7 @@ import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { ManifestResult, ManifestHeadResult, StoredManifest } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
-import { headOf, headUpstream } from "../bypass/manifest-head.ts";
+import { toHeadResult, headUpstream } from "../bypass/manifest-head.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
@@ -17,7 +17,7 @@ import type { Bypass } from "../bypass/bypass.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
-/** What a client without knowledge of indexes is given of one, as registries have always done. */
+/** The platform whose manifest a client without support for image indexes gets, as registry:2 does. */
 const DEFAULT_PLATFORM = "linux/amd64";
 
 export interface ManifestLookupOptions {
@@ -29,7 +29,7 @@ export interface ManifestLookupOptions {
   readonly now: () => number;
 }
 
-/** Manifests as clients ask for them: by tag or digest, in the types that they understand. */
+/** Answers requests for manifests: by tag or digest, with content negotiation (`Accept`). */
 export class ManifestLookup {
   readonly #metadata: Pick<PullMetadata, "tags">;
   readonly #manifests: ManifestStore;
@@ -58,12 +58,12 @@ export class ManifestLookup {
     if (isBypassed(upstream, repo)) {
       return this.#bypass.manifest(upstream, repo, reference, accept);
     }
-    const answer = isDigest(reference)
+    const result = isDigest(reference)
       ? await this.#byDigest(upstream, repo, reference)
       : await this.#byTag(upstream, repo, reference);
-    const { mediaType } = answer.manifest;
-    if (accept.allows(mediaType)) return answer;
-    const child = isDigest(reference) ? undefined : defaultChild(answer.manifest, accept);
+    const { mediaType } = result.manifest;
+    if (accept.allows(mediaType)) return result;
+    const child = isDigest(reference) ? undefined : defaultChild(result.manifest, accept);
     if (!child) throw new Fault({ kind: "not-acceptable", mediaType });
     const { manifest, cacheStatus } = await this.#byDigest(upstream, repo, child);
     if (accept.allows(manifest.mediaType)) return { manifest, cacheStatus };
@@ -71,8 +71,8 @@ export class ManifestLookup {
   }
 
   /**
-   * Where the manifest is not here, the upstream's own HEAD is passed on: it is free where pulls
-   * are limited, and who only looks does not want a download.
+   * A HEAD request for a manifest that is not stored is forwarded as a HEAD: upstreams that limit
+   * pulls do not count it, and a client that only checks does not need a download.
    *
    * @throws Fault
    */
@@ -88,21 +88,21 @@ export class ManifestLookup {
     const digest = isDigest(reference)
       ? reference
       : (await this.#metadata.tags.get(repo, reference))?.digest;
-    const held = digest && (await this.#manifests.stored(repo, digest));
-    if (!held) {
+    const stored = digest && (await this.#manifests.get(repo, digest));
+    if (!stored) {
       const remote = await this.#heads.run(`${repo.upstream}/${repo.repository} ${reference}`, () =>
-        this.#askUpstream(upstream, repo, reference),
+        this.#forwardHead(upstream, repo, reference),
       );
       if (remote && accept.allows(remote.mediaType)) return remote;
     }
-    return headOf(await this.get(upstream, repo, reference, accept));
+    return toHeadResult(await this.get(upstream, repo, reference, accept));
   }
 
   async #byTag(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ManifestResult> {
     const { digest, cacheStatus, fresh, manifest } = await this.#tags.resolve(upstream, repo, tag);
-    if (manifest) return fetched(manifest, cacheStatus);
-    const held = await this.#manifests.stored(repo, digest);
-    if (held) return { manifest: held, cacheStatus, ...(fresh ? { fresh } : {}) };
+    if (manifest) return toResult(manifest, cacheStatus);
+    const stored = await this.#manifests.get(repo, digest);
+    if (stored) return { manifest: stored, cacheStatus, ...(fresh ? { fresh } : {}) };
     return this.#byDigest(upstream, repo, digest);
   }
 
@@ -111,17 +111,17 @@ export class ManifestLookup {
     repo: RepositoryRef,
     digest: Digest,
   ): Promise<ManifestResult> {
-    const held = await this.#manifests.stored(repo, digest);
-    if (held) return { manifest: held, cacheStatus: HIT, fresh: ALWAYS_FRESH };
+    const stored = await this.#manifests.get(repo, digest);
+    if (stored) return { manifest: stored, cacheStatus: HIT, fresh: ALWAYS_FRESH };
     const cacheStatus = this.#manifests.isFetching(repo, digest) ? COLLAPSED : MISS;
     const manifest = await this.#negativeCache.run(keyOf(repo, digest), () =>
       this.#manifests.fetch(upstream, repo, digest),
     );
-    return fetched(manifest, cacheStatus);
+    return toResult(manifest, cacheStatus);
   }
 
-  /** `undefined` where the upstream's HEAD leaves open what has to be known. */
-  async #askUpstream(
+  /** `undefined` if the upstream's response lacks the digest, the size or a manifest's media type. */
+  async #forwardHead(
     upstream: Upstream,
     repo: RepositoryRef,
     reference: Tag | Digest,
@@ -131,7 +131,7 @@ export class ManifestLookup {
     );
     if (!head) return undefined;
     const { digest } = head;
-    // Of a tag that is never asked about again, only what was verified is remembered.
+    // An immutable tag is never revalidated, so an unverified digest must not be recorded for it.
     if (!isDigest(reference) && !matchesAny(upstream.settings.immutableTags, reference)) {
       await this.#metadata.tags.put(repo, reference, { digest, checkedAt: this.#now() });
     }
@@ -139,7 +139,7 @@ export class ManifestLookup {
   }
 }
 
-function fetched(manifest: StoredManifest, cacheStatus: CacheStatus): ManifestResult {
+function toResult(manifest: StoredManifest, cacheStatus: CacheStatus): ManifestResult {
   return { manifest, cacheStatus: manifest.unstored ? UNSTORED : cacheStatus };
 }
 
@@ -147,6 +147,7 @@ function isDigest(reference: Tag | Digest): reference is Digest {
   return looksLikeDigest(reference);
 }
 
+/** The manifest of the default platform, for a client that accepts manifests but not this index. */
 function defaultChild(manifest: StoredManifest, accept: Accept): Digest | undefined {
   if (!isIndexType(manifest.mediaType)) return undefined;
   if (!accept.allows(OCI_MANIFEST) && !accept.allows(DOCKER_MANIFEST)) return undefined;

@@ -11,28 +11,33 @@ import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
-/** Manifests kept in memory, in bytes; they are what every pull begins with. */
-const MEMORY = 32 * 1024 * 1024;
+/** Size of the in-memory LRU cache of manifests in bytes. Every pull begins with a manifest. */
+const MEMORY_BYTES = 32 * 1024 * 1024;
+/** What an entry of that cache takes besides the manifest's bytes, roughly. */
+const ENTRY_OVERHEAD_BYTES = 512;
 
 export interface ManifestStoreOptions {
   readonly store: BlobStore;
   readonly metadata: Pick<PullMetadata, "blobs" | "links">;
   readonly fills: Fills;
   readonly now: () => number;
-  /** Told of every manifest that was served from here. */
-  readonly used: (digest: Digest) => void;
-  /** Told of every manifest that was stored, and where it was seen. */
-  readonly manifestStored: (repo: RepositoryRef, manifest: StoredManifest) => Promise<void>;
-  /** Told where a manifest could be served but not stored. */
-  readonly unstored: (digest: Digest, fault: Fault) => void;
+  /** Called with the digest of every manifest that was served from the store. */
+  readonly recordAccess: (digest: Digest) => void;
+  /** Called after a manifest was stored, with the repository in which it was found. */
+  readonly onStored: (repo: RepositoryRef, manifest: StoredManifest) => Promise<void>;
+  /** Called when a manifest was fetched but could not be stored. */
+  readonly onNotStored: (digest: Digest, fault: Fault) => void;
 }
 
-/** Manifests as content: verified, stored, and what they reference made visible where they are. */
+/**
+ * Fetches and stores manifests. A manifest is verified, stored as a blob, and linked to its
+ * repository together with the blobs and manifests that it references.
+ */
 export class ManifestStore {
   readonly #options: ManifestStoreOptions;
   readonly #memory = new LRUCache<Digest, StoredManifest>({
-    maxSize: MEMORY,
-    sizeCalculation: ({ bytes }) => bytes.byteLength + 512,
+    maxSize: MEMORY_BYTES,
+    sizeCalculation: ({ bytes }) => bytes.byteLength + ENTRY_OVERHEAD_BYTES,
   });
   readonly #fetches = new SingleFlight<StoredManifest>();
 
@@ -40,26 +45,27 @@ export class ManifestStore {
     this.#options = options;
   }
 
-  /** The manifest, if it is here and may be seen at this place. */
-  async stored(repo: RepositoryRef, digest: Digest): Promise<StoredManifest | undefined> {
+  /** The manifest, if it is stored and visible in this repository. */
+  async get(repo: RepositoryRef, digest: Digest): Promise<StoredManifest | undefined> {
     const link = await this.#options.metadata.links.get(repo, digest);
-    const held = link && (this.#memory.get(digest) ?? (await this.#load(digest)));
-    if (held) this.#options.used(digest);
-    return held;
+    const manifest = link && (this.#memory.get(digest) ?? (await this.#load(digest)));
+    if (manifest) this.#options.recordAccess(digest);
+    return manifest;
   }
 
-  /** Content that is no longer stored is not served from memory either. */
+  /** Drops a manifest that is no longer stored from memory. */
   forget(digest: Digest): void {
     this.#memory.delete(digest);
   }
 
-  /** Whether the fetch of it is under way, so that asking for it means joining. */
+  /** Whether it is being fetched, so that a call of `fetch` would share that fetch. */
   isFetching(repo: RepositoryRef, reference: Tag | Digest): boolean {
     return this.#fetches.isRunning(keyOf(repo, reference));
   }
 
   /**
-   * Fetches a manifest from its upstream, stores it, and links it with what it references.
+   * Fetches a manifest from its upstream, stores it, and links it and what it references to the
+   * repository. Single-flight: concurrent calls for the same reference share one fetch.
    *
    * @throws Fault
    */
@@ -67,51 +73,54 @@ export class ManifestStore {
     return this.#fetches.run(keyOf(repo, reference), async () => {
       const { registry } = upstream;
       const { digest, bytes, manifest } = await registry.getManifest(repo.repository, reference);
-      const held: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
-      return (await this.#keep(repo, held, manifest)) ? held : { ...held, unstored: true };
+      const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
+      const isStored = await this.#store(repo, fetched, manifest);
+      return isStored ? fetched : { ...fetched, unstored: true };
     });
   }
 
-  async #keep(repo: RepositoryRef, held: StoredManifest, manifest: Manifest): Promise<boolean> {
-    const { metadata, fills, now, unstored } = this.#options;
-    const { digest, mediaType, bytes } = held;
+  /** Returns false if it could not be stored. */
+  async #store(
+    repo: RepositoryRef,
+    fetched: StoredManifest,
+    { manifests, blobs }: Manifest,
+  ): Promise<boolean> {
+    const { metadata, fills, now, onStored, onNotStored } = this.#options;
+    const { digest, mediaType, bytes } = fetched;
     try {
       await fills.put(digest, bytes);
       await metadata.blobs.put({ digest, size: bytes.byteLength, mediaType }, now());
-      await metadata.links.add(repo, [
-        { digest, size: bytes.byteLength },
-        ...manifest.manifests,
-        ...manifest.blobs,
-      ]);
-      this.#memory.set(digest, held);
-      await this.#options.manifestStored(repo, held);
+      await metadata.links.add(repo, [{ digest, size: bytes.byteLength }, ...manifests, ...blobs]);
+      this.#memory.set(digest, fetched);
+      await onStored(repo, fetched);
       return true;
     } catch (error) {
-      // A disk that fails must not fail the pull: the bytes are here and verified.
+      // A failing disk must not fail the pull: the verified bytes are in memory.
       if (!(error instanceof Fault)) throw error;
-      unstored(digest, error);
+      onNotStored(digest, error);
       return false;
     }
   }
 
+  /** Reads a manifest from the store and verifies it again; a corrupt one is removed. */
   async #load(digest: Digest): Promise<StoredManifest | undefined> {
     const { metadata, store } = this.#options;
-    const content = await metadata.blobs.get(digest);
-    if (content?.mediaType === undefined) return undefined;
-    const stored = await store.open(digest);
-    const bytes = await stored?.bytes.bytes().catch(() => undefined);
+    const record = await metadata.blobs.get(digest);
+    if (record?.mediaType === undefined) return undefined;
+    const blob = await store.open(digest);
+    const bytes = await blob?.bytes.bytes().catch(() => undefined);
     if (!bytes) return undefined;
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
       await store.remove(digest);
       return undefined;
     }
-    const held = { digest, mediaType: content.mediaType, bytes };
-    this.#memory.set(digest, held);
-    return held;
+    const manifest = { digest, mediaType: record.mediaType, bytes };
+    this.#memory.set(digest, manifest);
+    return manifest;
   }
 }
 
-/** Tells apart what may be asked of upstreams. */
+/** A single-flight or cache key: one per tag and digest of a repository. */
 export function keyOf(repo: RepositoryRef, reference: Tag | Digest): string {
   const separator = looksLikeDigest(reference) ? "@" : ":";
   return `${repo.upstream}/${repo.repository}${separator}${reference}`;

@@ -1,52 +1,59 @@
 import { LRUCache } from "lru-cache";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 
-/** In milliseconds. What is missing may be pushed at any moment; a failure may pass even sooner. */
-const MISSING_FOR = 30_000;
-const FAILED_FOR = 5000;
-const MOST = 10_000;
+/** TTL of "not found" in milliseconds. Short, since the content may be pushed at any moment. */
+const NOT_FOUND_TTL_MS = 30_000;
+/** TTL of any other failure of an upstream in milliseconds: it may recover even sooner. */
+const FAILURE_TTL_MS = 5000;
+const MAX_ENTRIES = 10_000;
 
 /**
- * Answers that helped nobody: whoever asks the same again at once is told the same. Asked only for
- * what is not cached, so that nothing of it stands in the way of what is.
+ * Negative cache: remembers for a short TTL that a request to an upstream failed, and lets the same
+ * request fail again without asking the upstream. It is consulted only for what is not stored, so it
+ * never hides stored content.
  */
 export class NegativeCache {
   readonly #faults: LRUCache<string, Fault>;
-  #forgotten = 0;
+  /** Number of calls of `clear`. */
+  #generation = 0;
 
-  /** @param now milliseconds on any clock that only goes forward */
+  /** @param now a monotonic clock, in milliseconds */
   constructor(now: () => number = () => performance.now()) {
-    this.#faults = new LRUCache({ max: MOST, perf: { now }, ttlResolution: 0 });
+    this.#faults = new LRUCache({ max: MAX_ENTRIES, perf: { now }, ttlResolution: 0 });
   }
 
-  /** @throws Fault the one of a moment ago, or the work's own */
+  /** @throws Fault the cached one, or that of `work` */
   async run<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
-    const known = this.#faults.get(key);
-    if (known) throw known;
-    const forgotten = this.#forgotten;
+    const cached = this.#faults.get(key);
+    if (cached) throw cached;
+    const generation = this.#generation;
     try {
       return await work();
     } catch (error) {
-      // What was asked before everything was forgotten is about how things were then.
-      if (error instanceof Fault && forgotten === this.#forgotten) this.remember(key, error);
+      // A request from before `clear` was made with the old settings: its failure is not cached.
+      if (error instanceof Fault && generation === this.#generation) this.#add(key, error);
       throw error;
     }
   }
 
-  /** What was told may be otherwise now. */
-  forget(): void {
-    this.#forgotten += 1;
+  /** Forgets all failures, those of requests that are still running included. */
+  clear(): void {
+    this.#generation += 1;
     this.#faults.clear();
   }
 
-  remember(key: string, fault: Fault): void {
-    const ttl = fault.detail.kind === "not-found" ? MISSING_FOR : FAILED_FOR;
-    if (isNegative(fault)) this.#faults.set(key, fault, { ttl });
+  #add(key: string, fault: Fault): void {
+    const ttl = fault.detail.kind === "not-found" ? NOT_FOUND_TTL_MS : FAILURE_TTL_MS;
+    if (isCacheable(fault)) this.#faults.set(key, fault, { ttl });
   }
 }
 
-/** A limit has a time of its own, and that there was no room here says nothing of the upstream. */
-function isNegative(fault: Fault): boolean {
+/**
+ * Whether a fault is cached. A rate limit is not, since it names its own end (`Retry-After`); an
+ * overload is not, since it is this cache's own limit of concurrent requests and says nothing about
+ * the upstream.
+ */
+function isCacheable(fault: Fault): boolean {
   const { kind } = fault.detail;
   if (kind === "upstream-rate-limited" || kind === "overloaded") return false;
   return kind === "not-found" || isUpstreamFault(fault);

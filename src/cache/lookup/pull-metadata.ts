@@ -1,6 +1,6 @@
 import type { BlobRecords, Links, Listings, Tags } from "../../store/metadata-store.ts";
 
-/** What of the metadata store a pull reads and writes. */
+/** The part of the metadata store that the pull path reads and writes. */
 export interface PullMetadata {
   readonly tags: Pick<Tags, "get" | "put" | "remove">;
   readonly links: Pick<Links, "get" | "add" | "repositories">;

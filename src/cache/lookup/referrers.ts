@@ -9,22 +9,22 @@ import type { ManifestLookup } from "./manifest-lookup.ts";
 import type { Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
-/** A descriptor as the registry sent it: annotations and all are the client's business. */
+/** A descriptor exactly as the registry sent it, annotations included: only the client interprets it. */
 export type Descriptor = Readonly<Record<string, unknown>>;
 
-const descriptors = z.array(z.record(z.string(), z.unknown()));
-const index = z.object({ manifests: descriptors.nullish() });
+const descriptorsSchema = z.array(z.record(z.string(), z.unknown()));
+const indexSchema = z.object({ manifests: descriptorsSchema.nullish() });
 
-/** What refers to a manifest: signatures, bills of materials (distribution-spec, "Listing Referrers"). */
+/** Lists the referrers of a manifest, such as signatures and SBOMs (distribution-spec, "Listing Referrers"). */
 export class Referrers {
   readonly #metadata: Pick<PullMetadata, "links">;
-  readonly #listings: ListCache;
-  readonly #pulls: ManifestLookup;
+  readonly #lists: ListCache;
+  readonly #manifests: ManifestLookup;
 
-  constructor(facts: Pick<PullMetadata, "links">, listings: ListCache, pulls: ManifestLookup) {
-    this.#metadata = facts;
-    this.#listings = listings;
-    this.#pulls = pulls;
+  constructor(metadata: Pick<PullMetadata, "links">, lists: ListCache, manifests: ManifestLookup) {
+    this.#metadata = metadata;
+    this.#lists = lists;
+    this.#manifests = manifests;
   }
 
   /** @throws Fault */
@@ -33,20 +33,20 @@ export class Referrers {
     repo: RepositoryRef,
     digest: Digest,
   ): Promise<CachedList<readonly Descriptor[]>> {
-    return this.#listings.get<readonly Descriptor[]>({
+    return this.#lists.get<readonly Descriptor[]>({
       upstream,
       repo,
       key: `referrers ${digest}`,
       fetch: async () =>
         (await upstream.registry.referrers(repo.repository, digest)) ??
         this.#byTag(upstream, repo, digest),
-      parse: (body) => descriptors.parse(JSON.parse(body)),
-      // Answers about digests that nobody pulled would let anyone fill the disk.
-      mayStore: async () => (await this.#metadata.links.get(repo, digest)) !== undefined,
+      parse: (body) => descriptorsSchema.parse(JSON.parse(body)),
+      // Only for digests that were pulled: otherwise a client could fill the disk with made-up ones.
+      shouldStore: async () => (await this.#metadata.links.get(repo, digest)) !== undefined,
     });
   }
 
-  /** The "referrers tag schema", for registries that lack the API. */
+  /** The "referrers tag schema" of the distribution-spec, for registries without the referrers API. */
   async #byTag(
     upstream: Upstream,
     repo: RepositoryRef,
@@ -55,9 +55,9 @@ export class Referrers {
     const tag = parseTag(`${digestAlgorithm(digest)}-${digestHex(digest).slice(0, 64)}`);
     if (!tag) return [];
     try {
-      const { manifest } = await this.#pulls.get(upstream, repo, tag, new Accept(null));
+      const { manifest } = await this.#manifests.get(upstream, repo, tag, new Accept(null));
       const body: unknown = JSON.parse(new TextDecoder().decode(manifest.bytes));
-      return index.parse(body).manifests ?? [];
+      return indexSchema.parse(body).manifests ?? [];
     } catch (error) {
       if (error instanceof Fault && error.detail.kind === "not-found") return [];
       throw error;

@@ -12,30 +12,38 @@ import type { FreshnessWindow, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
-/** Of what never changes. */
+/** Of immutable content: always fresh. */
 export const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
 
-/** The longest that a pull whose answer is here waits to learn whether it is still the answer. */
-const PATIENCE_MS = 1000;
+/** How long a pull waits for revalidation before the stale record is served, in milliseconds. */
+const REVALIDATION_TIMEOUT_MS = 1000;
 
 export interface ResolvedTag {
   readonly digest: Digest;
   readonly cacheStatus: CacheStatus;
-  /** Set for a hit: how long it is one, in milliseconds of the epoch. */
+  /** Set for a hit: while the tag stays fresh. */
   readonly fresh?: FreshnessWindow;
-  /** Where resolving brought the manifest along. */
+  /** Set if resolving the tag fetched or found its manifest. */
   readonly manifest?: StoredManifest;
 }
 
-/** What tags point at: asked of the upstream at most once per TTL, and never in the way of an answer that is here. */
+/**
+ * Resolves tags to digests. A tag is fresh for the upstream's `tagTtl` after its last check, and
+ * then revalidated with a HEAD request: single-flight, so once for all concurrent pulls. A stale tag
+ * is served without confirmation, for at most `staleFor`, if
+ * - the upstream fails, or is in its cool-down after a failure or rate limit and therefore not asked
+ *   (stale-if-error, RFC 5861 section 4), or
+ * - the upstream takes longer than a second, or did so or failed the last time: the tag is then
+ *   revalidated in the background (stale-while-revalidate, RFC 5861 section 3).
+ */
 export class TagResolver {
   readonly #metadata: Pick<PullMetadata, "tags">;
   readonly #manifests: ManifestStore;
   readonly #negativeCache: NegativeCache;
   readonly #now: () => number;
   readonly #revalidations = new SingleFlight<ResolvedTag>();
-  /** Upstreams that kept a revalidation waiting, and how many still do. */
-  readonly #hanging = new Map<UpstreamName, number>();
+  /** By upstream, how many revalidations timed out and are still running. */
+  readonly #overdue = new Map<UpstreamName, number>();
 
   constructor(
     metadata: Pick<PullMetadata, "tags">,
@@ -50,103 +58,112 @@ export class TagResolver {
   }
 
   /**
-   * What the tag points at now, or pointed at when its upstream last answered.
+   * The digest to which the tag points now, or pointed when it was last checked.
    *
-   * @throws Fault where nothing is known of it, or the upstream says that it is gone
+   * @throws Fault if no usable record is stored and the upstream fails, or if the upstream says that
+   *   the tag does not exist
    */
   async resolve(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ResolvedTag> {
-    const fact = await this.#metadata.tags.get(repo, tag);
-    if (!fact) return this.#learn(upstream, repo, tag);
-    const fresh = freshness(upstream, tag, fact);
+    const record = await this.#metadata.tags.get(repo, tag);
+    if (!record) return this.#resolveUnknown(upstream, repo, tag);
+    const fresh = freshness(upstream, tag, record);
     const now = this.#now();
     if (now >= fresh.from && now < fresh.until)
-      return { digest: fact.digest, cacheStatus: HIT, fresh };
-    if (!this.#mayBeStale(upstream, fact)) {
-      return this.#revalidate(upstream, repo, tag, fact);
+      return { digest: record.digest, cacheStatus: HIT, fresh };
+    if (!this.#mayServeStale(upstream, record)) {
+      return this.#revalidate(upstream, repo, tag, record);
     }
-    return this.#renew(upstream, repo, tag, fact);
+    return this.#revalidateOrServeStale(upstream, repo, tag, record);
   }
 
-  #mayBeStale({ settings }: Upstream, fact: TagRecord): boolean {
-    return settings.staleFor === undefined || this.#now() - fact.checkedAt < settings.staleFor;
+  #mayServeStale({ settings }: Upstream, record: TagRecord): boolean {
+    return settings.staleFor === undefined || this.#now() - record.checkedAt < settings.staleFor;
   }
 
-  async #learn(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ResolvedTag> {
+  /** Resolves a tag of which nothing is stored. */
+  async #resolveUnknown(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ResolvedTag> {
     const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
     const manifest = await this.#negativeCache.run(keyOf(repo, tag), () =>
-      this.#fetchNew(upstream, repo, tag),
+      this.#fetchUnknown(upstream, repo, tag),
     );
     await this.#metadata.tags.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
     return { digest: manifest.digest, cacheStatus, manifest };
   }
 
-  /** Where requests are counted, a free HEAD may find that another tag has brought the manifest already. */
-  async #fetchNew(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
+  /**
+   * Fetches the manifest of a tag. At an upstream that counts pulls, a HEAD request, which is free,
+   * comes first: the manifest may be stored already under another tag.
+   */
+  async #fetchUnknown(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
     if (upstream.registry.budget) {
-      const digest = await this.#askForDigest(upstream, repo, tag);
-      const held = digest && (await this.#manifests.stored(repo, digest));
-      if (held) return held;
+      const digest = await this.#headDigest(upstream, repo, tag);
+      const stored = digest && (await this.#manifests.get(repo, digest));
+      if (stored) return stored;
     }
     return this.#manifests.fetch(upstream, repo, tag);
   }
 
-  async #renew(
+  async #revalidateOrServeStale(
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
-    fact: TagRecord,
+    record: TagRecord,
   ): Promise<ResolvedTag> {
     const { name } = upstream.settings;
     const { registry } = upstream;
     if (registry.isUnhealthy) {
-      return stale(fact, `${name} failed or set a limit a moment ago and is not asked yet`);
+      return stale(
+        record,
+        `${name} failed or limited requests a moment ago; it is not asked again yet`,
+      );
     }
-    const renewal = this.#revalidate(upstream, repo, tag, fact);
-    if (registry.fault || this.#hanging.has(name)) {
-      renewal.catch(() => {});
-      return stale(fact, `${name} failed when it was last asked; it is being asked again`);
+    const revalidation = this.#revalidate(upstream, repo, tag, record);
+    if (registry.fault || this.#overdue.has(name)) {
+      revalidation.catch(() => {});
+      return stale(record, `${name} failed or was slow the last time; it is being asked again`);
     }
     try {
-      const renewed = await withTimeout(PATIENCE_MS, renewal);
-      if (renewed) return renewed;
+      const resolved = await withTimeout(REVALIDATION_TIMEOUT_MS, revalidation);
+      if (resolved) return resolved;
     } catch (error) {
       if (error instanceof Fault && isUpstreamFault(error))
-        return stale(fact, error.message, error);
+        return stale(record, error.message, error);
       throw error;
     }
-    this.#notWaitedFor(name, renewal);
-    return stale(fact, `${name} has not answered within ${PATIENCE_MS / 1000} s`);
+    this.#countOverdue(name, revalidation);
+    return stale(record, `${name} did not answer within ${REVALIDATION_TIMEOUT_MS / 1000} s`);
   }
 
+  /** Asks the upstream where the tag points now, and fetches the manifest if the tag has moved. */
   #revalidate(
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
-    fact: TagRecord,
+    record: TagRecord,
   ): Promise<ResolvedTag> {
     return this.#revalidations.run(`${repo.upstream}/${repo.repository}:${tag}`, async () => {
       try {
-        const digest = await this.#askForDigest(upstream, repo, tag);
-        if (digest === fact.digest) {
+        const digest = await this.#headDigest(upstream, repo, tag);
+        if (digest === record.digest) {
           await this.#metadata.tags.put(repo, tag, { digest, checkedAt: this.#now() });
           return { digest, cacheStatus: REVALIDATED };
         }
-        const known = digest && (await this.#manifests.stored(repo, digest));
-        if (!known && upstream.registry.isBudgetLow) {
-          const left = upstream.registry.budget?.remaining ?? 0;
+        const stored = digest && (await this.#manifests.get(repo, digest));
+        if (!stored && upstream.registry.isBudgetLow) {
+          const remaining = upstream.registry.budget?.remaining ?? 0;
           const name = upstream.settings.name;
           return stale(
-            fact,
-            `${name} allows ${left} more requests, which are kept for new content`,
+            record,
+            `${name} allows only ${remaining} more requests, which are reserved for content that is not stored`,
           );
         }
-        // The manifest first: a tag never points at something that cannot be served.
-        const manifest = known || (await this.#fetchMoved(upstream, repo, digest ?? tag));
+        // Store the manifest before the tag: a tag must never point to what cannot be served.
+        const manifest = stored || (await this.#fetchMoved(upstream, repo, digest ?? tag));
         await this.#metadata.tags.put(repo, tag, {
           digest: manifest.digest,
           checkedAt: this.#now(),
         });
-        const cacheStatus = manifest.digest === fact.digest ? REVALIDATED : MISS;
+        const cacheStatus = manifest.digest === record.digest ? REVALIDATED : MISS;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
         if (error instanceof Fault && error.detail.kind === "not-found") {
@@ -157,6 +174,7 @@ export class TagResolver {
     });
   }
 
+  /** Fetches the manifest to which a tag has moved. */
   async #fetchMoved(
     upstream: Upstream,
     repo: RepositoryRef,
@@ -167,8 +185,8 @@ export class TagResolver {
     } catch (error) {
       if (!(error instanceof Fault) || error.detail.kind !== "not-found") throw error;
       if (!looksLikeDigest(reference)) throw error;
-      // The tag is there, so this is no word on whether the image is.
-      const reason = `it has no ${reference}, to which its tag points`;
+      // The HEAD request found the tag, so a missing manifest does not mean that the tag is gone.
+      const reason = `its tag points to ${reference}, which it does not have`;
       const { name } = upstream.settings;
       throw new Fault(
         { kind: "upstream-invalid-response", upstream: name, reason },
@@ -177,8 +195,8 @@ export class TagResolver {
     }
   }
 
-  /** By HEAD, which is free at Docker Hub; `undefined` where that does not tell. */
-  async #askForDigest(
+  /** By HEAD request, which Docker Hub does not count as a pull. `undefined` if it names no digest. */
+  async #headDigest(
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
@@ -187,29 +205,30 @@ export class TagResolver {
     return head?.digest;
   }
 
-  #notWaitedFor(name: UpstreamName, renewal: Promise<unknown>): void {
-    this.#hanging.set(name, (this.#hanging.get(name) ?? 0) + 1);
-    const answered = (): void => {
-      const left = (this.#hanging.get(name) ?? 1) - 1;
-      if (left > 0) this.#hanging.set(name, left);
-      else this.#hanging.delete(name);
+  /** Counts a revalidation that timed out until it settles: later pulls do not wait meanwhile. */
+  #countOverdue(name: UpstreamName, revalidation: Promise<unknown>): void {
+    this.#overdue.set(name, (this.#overdue.get(name) ?? 0) + 1);
+    const settled = (): void => {
+      const count = (this.#overdue.get(name) ?? 1) - 1;
+      if (count > 0) this.#overdue.set(name, count);
+      else this.#overdue.delete(name);
     };
-    renewal.then(answered, answered);
+    revalidation.then(settled, settled);
   }
 }
 
 function freshness({ settings }: Upstream, tag: Tag, { checkedAt }: TagRecord): FreshnessWindow {
   if (matchesAny(settings.immutableTags, tag)) return ALWAYS_FRESH;
-  // From its check on only: a clock that was set back must not make a fact last for ever.
+  // It has a start, so that a record from the future (the clock was set back) is not fresh for ever.
   return { from: checkedAt, until: checkedAt + settings.tagTtl };
 }
 
-function stale(fact: TagRecord, reason: string, fault?: Fault): ResolvedTag {
+function stale(record: TagRecord, reason: string, fault?: Fault): ResolvedTag {
   const status = fault && "status" in fault.detail ? fault.detail.status : undefined;
-  const limited = fault?.detail.kind === "upstream-rate-limited" ? 429 : undefined;
-  const upstreamStatus = status ?? limited;
+  const rateLimited = fault?.detail.kind === "upstream-rate-limited" ? 429 : undefined;
+  const upstreamStatus = status ?? rateLimited;
   return {
-    digest: fact.digest,
+    digest: record.digest,
     cacheStatus: {
       result: "stale",
       reason,

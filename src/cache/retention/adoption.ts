@@ -28,19 +28,19 @@ import {
 } from "./registry-v2-layout.ts";
 
 export interface Adopted {
-  /** Contents that are here now and were not before, and their bytes. */
+  /** Blobs that were added to the store, and their bytes. */
   readonly blobs: number;
   readonly bytes: number;
-  /** How many of them share their disk space with the folder. */
+  /** How many of them are hard links, and so share their disk space with the folder. */
   readonly linked: number;
-  /** Contents that were here already. */
+  /** Blobs that were stored already. */
   readonly known: number;
-  /** Contents that are not what their names say: they were left out. */
+  /** Blobs that were skipped because they do not match their digest or cannot be read. */
   readonly corrupt: number;
   readonly repositories: number;
   readonly tags: number;
   readonly manifests: number;
-  /** Contents that do not fit below the bound any more. */
+  /** Blobs that were skipped because they do not fit within the limits of the store. */
   readonly omitted: number;
 }
 
@@ -55,11 +55,12 @@ export interface AdoptOptions {
   readonly signal?: AbortSignal;
 }
 
-const PIECE = 1024 * 1024;
+/** Bytes per read. */
+const BUFFER_BYTES = 1024 * 1024;
 
 /**
- * Takes over what a registry:2 has stored below `docker/registry/v2`: bytes, and which of its
- * repositories and tags show them. Nothing of the folder is changed. It may run beside traffic.
+ * Adopts what a registry:2 has stored below `docker/registry/v2`: its blobs, and the repositories and
+ * tags in which they are visible. The folder is not changed. The cache may serve requests meanwhile.
  *
  * @throws AdoptionError
  */
@@ -74,9 +75,9 @@ export async function adopt(
     return await new Adoption(storage, options, await registryRoot(folder)).run();
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
-    const said = error instanceof Error ? error.message : "";
+    const message = error instanceof Error ? error.message : "";
     throw new AdoptionError(
-      `adopting ${folder} broke off: ${describeSystemError(error)}: ${said}`,
+      `adopting ${folder} failed: ${describeSystemError(error)}: ${message}`,
       {
         cause: error,
       },
@@ -88,7 +89,7 @@ class Adoption {
   readonly #storage: Storage;
   readonly #options: AdoptOptions;
   readonly #root: string;
-  readonly #done = {
+  readonly #result = {
     blobs: 0,
     bytes: 0,
     linked: 0,
@@ -99,9 +100,10 @@ class Adoption {
     manifests: 0,
     omitted: 0,
   };
-  readonly #of = { files: 0, bytes: 0 };
-  #files = 0;
-  #read = 0;
+  /** What there is to read. */
+  readonly #total = { files: 0, bytes: 0 };
+  #filesDone = 0;
+  #bytesDone = 0;
 
   constructor(storage: Storage, options: AdoptOptions, root: string) {
     this.#storage = storage;
@@ -111,134 +113,135 @@ class Adoption {
 
   async run(): Promise<Adopted> {
     for await (const { size } of blobsOf(this.#root)) {
-      this.#of.files += 1;
-      this.#of.bytes += size;
+      this.#total.files += 1;
+      this.#total.bytes += size;
       this.#options.signal?.throwIfAborted();
     }
     for await (const found of blobsOf(this.#root)) {
-      await this.#readable(found, () => this.#blob(found));
-      this.#files += 1;
-      this.#tell(0);
+      await this.#skipUnreadable(found, () => this.#adoptBlob(found));
+      this.#filesDone += 1;
+      this.#reportProgress(0);
     }
     for await (const repository of repositories(join(this.#root, "repositories"))) {
-      this.#done.repositories += 1;
-      await this.#repository(repository);
+      this.#result.repositories += 1;
+      await this.#adoptRepository(repository);
     }
     await this.#storage.admin.recount();
-    return this.#done;
+    return this.#result;
   }
 
-  /** One file that the disk has lost, or the registry took away meanwhile, says nothing of the others. */
-  async #readable({ path }: FoundBlob, work: () => Promise<void>): Promise<void> {
+  /** Skips a file that the disk cannot read, or that the registry has deleted meanwhile. */
+  async #skipUnreadable({ path }: FoundBlob, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
       const code = systemCode(error);
-      if (code === "EIO") this.#done.corrupt += 1;
+      if (code === "EIO") this.#result.corrupt += 1;
       else if (code !== "ENOENT" || existsSync(path)) throw error;
     }
   }
 
-  /** A verified copy, or another name of the same file where both are on one file system. */
-  async #blob({ digest, path: from, size }: FoundBlob): Promise<void> {
-    const { budget, metadata, blobs: plain } = this.#storage;
-    if (await plain.open(digest)) {
-      this.#done.known += 1;
-      this.#tell(size);
+  /** Verifies a blob, and adds it as a hard link if both folders are on one file system, else as a copy. */
+  async #adoptBlob({ digest, path: from, size }: FoundBlob): Promise<void> {
+    const { budget, metadata, blobs } = this.#storage;
+    if (await blobs.open(digest)) {
+      this.#result.known += 1;
+      this.#reportProgress(size);
       return;
     }
     if (budget.used + size > budget.limits.maxSize) {
-      this.#done.omitted += 1;
-      this.#tell(size);
+      this.#result.omitted += 1;
+      this.#reportProgress(size);
       return;
     }
-    if (!(await this.#isRight(digest, from))) {
-      this.#done.corrupt += 1;
+    if (!(await this.#matchesDigest(digest, from))) {
+      this.#result.corrupt += 1;
       return;
     }
     const hex = digestHex(digest);
     const folder = join(this.#storage.path, "blobs", digestAlgorithm(digest), hex.slice(0, 2));
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const to = join(folder, hex);
-    // The file itself, and not a symbolic link to it, which would be stored in its place.
-    if (await linked(await realpath(from), to)) this.#done.linked += 1;
-    else if (await this.#hasRoom(size)) await this.#copy(digest, from, to);
+    // Link the file itself: a hard link to a symbolic link would store the symbolic link.
+    if (await hardLink(await realpath(from), to)) this.#result.linked += 1;
+    else if (await this.#hasSpaceFor(size)) await this.#copy(digest, from, to);
     else {
-      this.#done.omitted += 1;
+      this.#result.omitted += 1;
       return;
     }
     await metadata.blobs.put({ digest, size }, Date.now());
     budget.changeBlobBytes(size);
-    this.#done.blobs += 1;
-    this.#done.bytes += size;
+    this.#result.blobs += 1;
+    this.#result.bytes += size;
   }
 
-  /** A copy takes room on the disk, which a link does not. */
-  async #hasRoom(size: number): Promise<boolean> {
+  /** Whether the disk has space for a copy. A hard link takes none. */
+  async #hasSpaceFor(size: number): Promise<boolean> {
     const { free } = await diskUsage(this.#storage.path);
     return free - size >= this.#storage.budget.limits.minFree;
   }
 
-  #tell(read: number): void {
+  #reportProgress(bytes: number): void {
     this.#options.signal?.throwIfAborted();
-    this.#read += read;
-    this.#options.onProgress?.({ files: this.#files, bytes: this.#read, of: this.#of });
+    this.#bytesDone += bytes;
+    this.#options.onProgress?.({ files: this.#filesDone, bytes: this.#bytesDone, of: this.#total });
   }
 
-  /** Under a name of its own until it is whole; what was copied is not trusted, but read again. */
+  /** Copies under a temporary name, and verifies the copy before it is renamed. */
   async #copy(digest: Digest, from: string, to: string): Promise<void> {
     const folder = join(this.#storage.path, ADOPTING_FOLDER);
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    // Two may take over the same at once.
-    const draft = join(folder, `${crypto.randomUUID()}-${digestHex(digest)}`);
+    // The name is unique, since two adoptions of the same folder may run at once.
+    const temporary = join(folder, `${crypto.randomUUID()}-${digestHex(digest)}`);
     try {
-      await copyFile(from, draft);
-      const file = await open(draft, "r+");
+      await copyFile(from, temporary);
+      const file = await open(temporary, "r+");
       try {
         await file.datasync();
       } finally {
         await file.close();
       }
-      // Read before, it is only read back here: it was counted once.
-      if (!(await this.#isRight(digest, draft, false))) {
+      // Not counted as progress: the bytes of the original were.
+      if (!(await this.#matchesDigest(digest, temporary, false))) {
         throw new AdoptionError(
-          `${from} changed while it was copied: stop the registry that uses it`,
+          `${from} changed while it was copied: stop the registry that writes to it`,
         );
       }
-      await rename(draft, to);
+      await rename(temporary, to);
     } catch (error) {
-      await rm(draft, { force: true });
+      await rm(temporary, { force: true });
       throw error;
     }
   }
 
-  async #isRight(digest: Digest, path: string, isCounted = true): Promise<boolean> {
+  async #matchesDigest(digest: Digest, path: string, isCounted = true): Promise<boolean> {
     const hasher = newHasher(digest);
     const file = await open(path, "r");
-    const piece = Buffer.allocUnsafeSlow(PIECE);
+    const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
     try {
       for (;;) {
-        const { bytesRead } = await file.read(piece, 0, PIECE, null);
+        const { bytesRead } = await file.read(buffer, 0, BUFFER_BYTES, null);
         if (bytesRead === 0) return hasher.digest("hex") === digestHex(digest);
-        hasher.update(piece.subarray(0, bytesRead));
-        this.#tell(isCounted ? bytesRead : 0);
+        hasher.update(buffer.subarray(0, bytesRead));
+        this.#reportProgress(isCounted ? bytesRead : 0);
       }
     } finally {
       await file.close();
     }
   }
 
-  async #repository(repository: RepositoryName): Promise<void> {
+  /** Records the links, manifests and tags of a repository. */
+  async #adoptRepository(repository: RepositoryName): Promise<void> {
     const folder = join(this.#root, "repositories", repository);
-    const place = { upstream: this.#options.upstream, repository };
+    const repo = { upstream: this.#options.upstream, repository };
     for (const kind of ["_layers", "_manifests/revisions"]) {
       for (const algorithm of ["sha256", "sha512"]) {
         for (const hex of await names(join(folder, kind, algorithm))) {
           const digest = parseDigest(`${algorithm}:${hex}`);
           const size = digest && (await this.#storage.blobs.open(digest))?.size;
           if (!digest || size === undefined) continue;
-          if (kind === "_layers") await this.#link(place, [{ digest, size }]);
-          else await this.#manifest(place, digest);
+          if (kind === "_layers") await this.#link(repo, [{ digest, size }]);
+          else await this.#adoptManifest(repo, digest);
         }
       }
     }
@@ -248,12 +251,12 @@ class Adoption {
       if (!tag || !digest) continue;
       const mediaType = (await this.#storage.metadata.blobs.get(digest))?.mediaType;
       if (mediaType === undefined) continue;
-      // Long ago, so that its registry is asked before it is served, where that answers.
+      // Recorded as stale, so that the upstream is asked before the tag is served, if it answers.
       const checkedAt = 0;
-      if (await this.#storage.metadata.tags.get(place, tag)) continue;
-      await this.#storage.metadata.tags.put(place, tag, { digest, checkedAt });
-      await this.#storage.sidecars.record(digest, { mediaType, repo: place, tag, at: checkedAt });
-      this.#done.tags += 1;
+      if (await this.#storage.metadata.tags.get(repo, tag)) continue;
+      await this.#storage.metadata.tags.put(repo, tag, { digest, checkedAt });
+      await this.#storage.sidecars.record(digest, { mediaType, repo, tag, at: checkedAt });
+      this.#result.tags += 1;
     }
   }
 
@@ -265,9 +268,9 @@ class Adoption {
     );
   }
 
-  async #manifest(repo: RepositoryRef, digest: Digest): Promise<void> {
-    const { blobs: plain, metadata, sidecars } = this.#storage;
-    const stored = await plain.open(digest);
+  async #adoptManifest(repo: RepositoryRef, digest: Digest): Promise<void> {
+    const { metadata, sidecars } = this.#storage;
+    const stored = await this.#storage.blobs.open(digest);
     if (!stored || stored.size > MAX_MANIFEST_BYTES) return;
     const manifest = readManifest(await stored.bytes.bytes());
     if (!manifest) return;
@@ -275,11 +278,12 @@ class Adoption {
     await metadata.blobs.put({ digest, size: stored.size, mediaType }, Date.now());
     await this.#link(repo, [{ digest, size: stored.size }, ...manifests, ...blobs]);
     await sidecars.record(digest, { mediaType, repo, at: 0 });
-    this.#done.manifests += 1;
+    this.#result.manifests += 1;
   }
 }
 
-async function linked(from: string, to: string): Promise<boolean> {
+/** Returns false if the file system does not allow a hard link here. */
+async function hardLink(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
     return true;

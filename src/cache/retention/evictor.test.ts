@@ -9,13 +9,13 @@ import { Evictor } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";
 
-test("where facts take most of the room, what goes is no more than what makes it", async () => {
+test("eviction removes no more than needed if metadata takes most of the space", async () => {
   await using dir = await tempDir("evictor");
   const metadata = await openMetadata(dir.file("metadata.db"));
   const count = 4000;
   await Promise.all(
-    Array.from({ length: count }, (_, at) =>
-      metadata.blobs.put({ digest: digestNumber(at), size: 1 }, at),
+    Array.from({ length: count }, (_, index) =>
+      metadata.blobs.put({ digest: digestNumber(index), size: 1 }, index),
     ),
   );
   const maxSize = Math.floor((await metadata.bytes()) * 0.75);
@@ -31,16 +31,16 @@ test("where facts take most of the room, what goes is no more than what makes it
     metadata,
     budget,
     pinned: new PinnedBlobs(metadata, new ManifestTrees(store, metadata.blobs)),
-    flushUse: async () => {},
+    flushAccessTimes: async () => {},
     inUse: () => false,
-    removed: () => {},
+    onRemoved: () => {},
   });
   await evictor.sweep();
   await budget.measure();
   expect(budget.used).toBeLessThanOrEqual(maxSize);
-  const left = await metadata.blobs.total();
-  expect(left.count).toBeGreaterThan(count / 3);
-  // The least recently used went.
+  const remaining = await metadata.blobs.total();
+  expect(remaining.count).toBeGreaterThan(count / 3);
+  // The least recently used blobs were evicted.
   expect(await metadata.blobs.get(digestNumber(0))).toBeUndefined();
   expect(await metadata.blobs.get(digestNumber(count - 1))).toBeDefined();
   await metadata.close();

@@ -5,13 +5,13 @@ import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
 import type { PinnedBlobs, PinnedSet } from "./pinned-blobs.ts";
 
-/** Contents that are looked at together. */
-const PAGE = 128;
-/** Contents that go together, in less than a millisecond; between them other work has its turn. */
-const BATCH = 8;
-/** Between two of them where nobody is about to need the room, in milliseconds. */
+/** Blobs per page of the LRU list. */
+const PAGE_SIZE = 128;
+/** Blobs that are removed together, in less than a millisecond; requests are served between batches. */
+const BATCH_SIZE = 8;
+/** Pause between batches while no write is waiting for space, in milliseconds. */
 const PAUSE_MS = 10;
-/** How often and how long a content is waited for that was handed out just now. */
+/** How often and how long to wait for a blob that is busy: in use, or opened a moment ago. */
 export const BUSY_RETRIES = 20;
 export const BUSY_PAUSE_MS = 25;
 
@@ -20,177 +20,189 @@ export interface EvictorOptions {
   readonly metadata: Pick<MetadataStore, "blobs">;
   readonly budget: DiskBudget;
   readonly pinned: PinnedBlobs;
-  /** Writes down what was used until now. */
-  readonly flushUse: () => Promise<void>;
-  /** Whether a content is being brought in or read as it came. */
+  /** Writes buffered access times to the metadata store. */
+  readonly flushAccessTimes: () => Promise<void>;
+  /** Whether a blob is being filled, or followers of its fill still read it. */
   readonly inUse: (digest: Digest) => boolean;
-  /** Told of each content that went. */
-  readonly removed: (digest: Digest, why: RemovalReason, bytes: number) => void;
+  /** Called for each blob that was removed. */
+  readonly onRemoved: (digest: Digest, reason: RemovalReason, bytes: number) => void;
 }
 
-export type RemovalReason = "bound" | "quota" | "age" | "purge" | "corrupt";
+/**
+ * Why a blob was removed: `max-size` to stay below `storage.maxSize` or keep `storage.minFree` free,
+ * `quota` and `age` for an upstream's `maxSize` and `maxAge`.
+ */
+export type RemovalReason = "max-size" | "quota" | "age" | "purge" | "corrupt";
 
-/** What an eviction took away, or would take. */
+/** What an eviction removed, or would remove in a dry run. */
 export interface Evicted {
   readonly blobs: number;
   readonly bytes: number;
 }
 
-/** Keeps the store within its bounds, beside traffic. Facts stay: what is asked for again is refilled. */
+/**
+ * LRU eviction: keeps the store within `maxSize` and `minFree` while it serves requests. Once the
+ * high-water mark is reached, it removes down to the low-water mark. Pinned blobs stay; tags and
+ * links stay as well, so that an evicted blob is filled again on its next request.
+ */
 export class Evictor {
   readonly #options: EvictorOptions;
   #sweep: Promise<Evicted> | undefined;
-  /** Sizes of contents whose file is gone, and whose row in the index is about to go. At most one batch. */
-  readonly #going = new Map<Digest, number>();
+  /** Sizes of blobs whose file is removed and whose record is about to be. At most one batch. */
+  readonly #beingRemoved = new Map<Digest, number>();
 
   constructor(options: EvictorOptions) {
     this.#options = options;
     options.budget.setEvictor(async () => (await this.sweep()).bytes);
   }
 
-  /** Evicts down to the low-water mark, the least recently used first; one at a time. */
+  /** Evicts the least recently used blobs down to the low-water mark. Single-flight. */
   sweep(): Promise<Evicted> {
-    this.#sweep ??= this.#toLowWater().finally(() => {
+    this.#sweep ??= this.#sweepToLowWater().finally(() => {
       this.#sweep = undefined;
     });
     return this.#sweep;
   }
 
-  /** What a sweep would take, besides what other bounds have taken already. */
-  async wouldSweep(before: Evicted): Promise<Evicted> {
+  /** Dry run of a sweep, after other limits would have removed `before`. */
+  async planSweep(before: Evicted): Promise<Evicted> {
     const tally = new EvictionTally(true);
     const excess = this.#options.budget.excess() - before.bytes;
-    if (excess > 0) await this.#least(tally, excess);
+    if (excess > 0) await this.#evictLeastRecentlyUsed(tally, excess);
     return tally;
   }
 
-  /** Takes a content away for whatever reason. Returns whether it was there. */
-  async remove(digest: Digest, size: number, why: RemovalReason): Promise<boolean> {
-    // The file first: on a full disk the index may need its room to be written at all.
-    const isGone = await this.#removeFile(digest, size, why);
+  /** Removes a blob without checking whether it is pinned or busy. Returns whether it was stored. */
+  async remove(digest: Digest, size: number, reason: RemovalReason): Promise<boolean> {
+    // The file goes first: on a full disk, the metadata write may need the space.
+    const wasStored = await this.#removeFile(digest, size, reason);
     await this.#options.metadata.blobs.remove([digest]);
-    return isGone;
+    return wasStored;
   }
 
-  async #removeFile(digest: Digest, size: number, why: RemovalReason): Promise<boolean> {
-    const { store, budget, removed } = this.#options;
-    const isGone = await store.remove(digest);
-    if (isGone) budget.changeBlobBytes(-size);
-    removed(digest, why, size);
-    return isGone;
+  async #removeFile(digest: Digest, size: number, reason: RemovalReason): Promise<boolean> {
+    const { store, budget, onRemoved } = this.#options;
+    const wasStored = await store.remove(digest);
+    if (wasStored) budget.changeBlobBytes(-size);
+    onRemoved(digest, reason, size);
+    return wasStored;
   }
 
-  async #toLowWater(): Promise<Evicted> {
-    const { store, budget, flushUse } = this.#options;
+  async #sweepToLowWater(): Promise<Evicted> {
+    const { store, budget, flushAccessTimes } = this.#options;
     const tally = new EvictionTally(false);
-    // Beginnings that nobody goes on with are worth less than anything complete.
+    // Partial downloads without a writer go first: they are worth less than any complete blob.
     if (budget.excess() > 0) {
       for await (const { digest, size } of store.partials()) {
         if (budget.excess() <= 0) break;
         if (await store.removePartial(digest)) tally.add(size);
       }
     }
-    // On a full disk the times of the last seconds may be lost: the order is then a little off.
-    await flushUse().catch(() => {});
+    // This may fail on a full disk. The LRU order then lacks the last seconds, which is acceptable.
+    await flushAccessTimes().catch(() => {});
     for (let turn = 0; budget.excess() > 0 && turn < BUSY_RETRIES; turn += 1) {
       if (turn > 0) await setTimeout(BUSY_PAUSE_MS);
-      if (!(await this.#least(tally))) break;
+      if (!(await this.#evictLeastRecentlyUsed(tally))) break;
     }
     return tally;
   }
 
   /**
-   * Takes the least recently used until `bytes` went, or until there is no excess. Returns whether
-   * something was left that may go in a moment.
+   * Evicts in LRU order until `bytes` are removed, or until the budget has no excess. Returns whether
+   * a busy blob was skipped, which may be evicted in a moment.
    */
-  async #least(tally: EvictionTally, bytes?: number): Promise<boolean> {
+  async #evictLeastRecentlyUsed(tally: EvictionTally, bytes?: number): Promise<boolean> {
     const { metadata, budget } = this.#options;
     const isEnough = (): boolean =>
       bytes === undefined ? budget.excess() <= 0 : tally.bytes >= bytes;
-    let isWaiting = false;
+    let hasSkipped = false;
     let last: BlobUse | undefined;
     for (;;) {
-      const page = await metadata.blobs.leastRecentlyUsed(PAGE, last);
+      const page = await metadata.blobs.leastRecentlyUsed(PAGE_SIZE, last);
       last = page.at(-1);
-      if (!last) return isWaiting;
-      // With contents their facts go, and these take room as well.
+      if (!last) return hasSkipped;
+      // Removing a blob also frees space of its metadata, which only a measurement shows.
       await budget.measure();
-      for (let first = 0; first < page.length; first += BATCH) {
-        // Each time anew: what is pinned in the middle of it stays.
+      for (let first = 0; first < page.length; first += BATCH_SIZE) {
+        // Read for each batch, so that a pin that is set meanwhile takes effect.
         const { sizes } = await this.pinned();
-        const batch = page.slice(first, first + BATCH).filter(({ digest }) => !sizes.has(digest));
+        const batch = page
+          .slice(first, first + BATCH_SIZE)
+          .filter(({ digest }) => !sizes.has(digest));
         if (batch.length === 0) continue;
-        if (await this.#take(batch, tally, isEnough)) isWaiting = true;
+        if (await this.#evictBatch(batch, tally, isEnough)) hasSkipped = true;
         if (isEnough()) return false;
         await this.#pause(tally);
       }
     }
   }
 
-  /** Only as long as nobody has to wait for it: all at once would keep readers waiting for the disk. */
-  async #pause({ isDry }: EvictionTally): Promise<void> {
-    const pause = isDry ? 0 : PAUSE_MS * this.#options.budget.slack();
+  /** Pauses unless a write waits for space: without pauses, readers would wait for the disk. */
+  async #pause({ isDryRun }: EvictionTally): Promise<void> {
+    const pause = isDryRun ? 0 : PAUSE_MS * this.#options.budget.slack();
     await (pause < 1 ? setImmediate() : setTimeout(pause));
   }
 
-  /** Takes the first of them until it is enough. Returns whether some of them were busy. */
-  async #take(
-    page: readonly BlobUse[],
+  /** Evicts blobs of a batch until it is enough. Returns whether a busy one was skipped. */
+  async #evictBatch(
+    batch: readonly BlobUse[],
     tally: EvictionTally,
     isEnough: () => boolean,
   ): Promise<boolean> {
-    const gone: Digest[] = [];
-    let isWaiting = false;
+    const removed: Digest[] = [];
+    let hasSkipped = false;
     try {
-      for (const { digest, size } of page) {
+      for (const { digest, size } of batch) {
         if (isEnough()) break;
         if (this.isBusy(digest)) {
-          isWaiting = true;
+          hasSkipped = true;
           continue;
         }
         tally.add(size);
-        if (tally.isDry) continue;
-        gone.push(digest);
-        this.#going.set(digest, size);
-        await this.#removeFile(digest, size, "bound");
+        if (tally.isDryRun) continue;
+        removed.push(digest);
+        this.#beingRemoved.set(digest, size);
+        await this.#removeFile(digest, size, "max-size");
       }
-      // Together: one by one, the index writes four times as much, and keeps others waiting for it.
-      // What was stored again meanwhile is younger than all of them.
-      const until = Math.max(...page.map(({ storedAt }) => storedAt));
-      await this.#options.metadata.blobs.remove(gone, until);
-      return isWaiting;
+      // In one transaction: one per blob would write four times as much, and block other writes.
+      // Limited to records from before the eviction, since a blob may have been stored again.
+      const until = Math.max(...batch.map(({ storedAt }) => storedAt));
+      await this.#options.metadata.blobs.remove(removed, until);
+      return hasSkipped;
     } finally {
-      for (const digest of gone) this.#going.delete(digest);
+      for (const digest of removed) this.#beingRemoved.delete(digest);
     }
   }
 
-  /** Whether it must not go now, and may in a moment. */
+  /** Whether a blob must not be evicted now, but may be in a moment. */
   isBusy(digest: Digest): boolean {
     return this.#options.inUse(digest) || this.#options.store.recentlyOpened.has(digest);
   }
 
-  /** Whether its file and its row differ, and will agree in a moment. */
-  isGoing(digest: Digest): boolean {
-    return this.#going.has(digest);
+  /** Whether a blob's file is removed, and its record is about to be. */
+  isBeingRemoved(digest: Digest): boolean {
+    return this.#beingRemoved.has(digest);
   }
 
-  /** Bytes of what is going, which the index still knows. */
-  get goingBytes(): number {
-    return this.#going.values().reduce((sum, size) => sum + size, 0);
+  /** Bytes of blobs whose file is removed, and whose record is about to be. */
+  get bytesBeingRemoved(): number {
+    return this.#beingRemoved.values().reduce((sum, size) => sum + size, 0);
   }
 
+  /** The blobs that are pinned now. Updates the budget with them. */
   async pinned(): Promise<PinnedSet> {
-    const content = await this.#options.pinned.content();
-    this.#options.budget.setPinned(content);
-    return content;
+    const pinned = await this.#options.pinned.current();
+    this.#options.budget.setPinned(pinned);
+    return pinned;
   }
 }
 
+/** Counts what an eviction removes, or would remove in a dry run. */
 export class EvictionTally implements Evicted {
   blobs = 0;
   bytes = 0;
 
-  constructor(readonly isDry: boolean) {}
+  constructor(readonly isDryRun: boolean) {}
 
   add(bytes: number): void {
     this.blobs += 1;

@@ -14,127 +14,138 @@ import {
 import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
 import type { Storage } from "./storage.ts";
 
-/** The first answers after a start come before files and index are compared, in milliseconds. */
-const QUIET_START = 1000;
-/** Part of the time that work takes for which nobody waits. */
-const SHARE = 0.15;
-/** How often free space and the bound are looked at, in milliseconds. */
-const LOOK_EVERY = 1000;
-/** How long after the last fact that could not be written it is tried to make up for it, in milliseconds. */
-const LACKING_FOR = 5000;
-/** How often ages and quotas are looked at, in milliseconds. */
-const AGE_EVERY = 30_000;
-/** How often the sizes of upstreams are counted anew for that, in milliseconds. */
-const THOROUGH_EVERY = 3_600_000;
-/** How often bytes are counted anew, and room in the index is given back, in milliseconds. */
-const COUNT_EVERY = 600_000;
-/** How often facts that nobody would miss are looked for, in milliseconds. */
-const PRUNE_EVERY = 6 * 3_600_000;
-/** How long it is remembered what an image was called that is no longer stored, in milliseconds. */
-const FACTS_KEPT_FOR = 30 * 24 * 3_600_000;
-/** Between two scrubs of a store that is empty or was just read, in milliseconds. */
-const SCRUB_PAUSE = 60_000;
+/** Delay of the first reconciliation after a start, in milliseconds: requests go first. */
+const START_DELAY_MS = 1000;
+/** Part of the time that background work takes; the rest is left to requests. */
+const BACKGROUND_SHARE = 0.15;
+/** How often free space and limits are checked, in milliseconds. */
+const CHECK_INTERVAL_MS = 1000;
+/** How long after the last failed metadata write the metadata is reconciled, in milliseconds. */
+const REPAIR_DELAY_MS = 5000;
+/** How often the ages and quotas of upstreams are enforced, in milliseconds. */
+const QUOTA_INTERVAL_MS = 30_000;
+/** How often the sizes of upstreams are counted exactly for that, in milliseconds. */
+const FULL_SCAN_INTERVAL_MS = 3_600_000;
+/** How often the stored bytes are recounted and the metadata database is compacted, in milliseconds. */
+const RECOUNT_INTERVAL_MS = 600_000;
+/** How often unneeded metadata is pruned, in milliseconds. */
+const PRUNE_INTERVAL_MS = 6 * 3_600_000;
+/** How long the metadata of an image outlives its blobs, in milliseconds. */
+const METADATA_RETENTION_MS = 30 * 24 * 3_600_000;
+/** Pause between two scrubs, in milliseconds. */
+const SCRUB_PAUSE_MS = 60_000;
 
 export interface HousekeepingEvents {
+  /** The metadata was rebuilt from the sidecar files. */
   rebuilt(rebuilt: Rebuilt): void;
+  /** Metadata and files were compared, and the metadata corrected. */
   reconciled(reconciled: Reconciled): void;
-  /** The index had lost what stored manifests are called, and where they are. */
-  learnt(learnt: Restored): void;
+  /** Lost tags and links of stored manifests were restored from the sidecar files. */
+  restored(restored: Restored): void;
+  /** A scrub has verified this many more bytes. */
   scrubbed(bytes: number): void;
-  /** A scrub has read everything once. */
+  /** A scrub has verified every blob once. */
   scrubEnded(files: number, corrupt: number): void;
+  /** A corrupt blob was found and moved to the quarantine. */
   corrupt(digest: Digest): void;
-  /** Work in the background that failed; it is tried again. */
-  failed(what: string, error: unknown): void;
+  /** Background work failed. It is retried. */
+  failed(task: string, error: unknown): void;
 }
 
-/** What a store does by itself, beside traffic, until it is stopped. */
+/**
+ * Background maintenance of the store while it serves requests: repairs the metadata, enforces
+ * limits, prunes, and scrubs. Runs until it is disposed.
+ */
 export class Housekeeping implements AsyncDisposable {
-  readonly #store: Storage;
+  readonly #storage: Storage;
   readonly #events: HousekeepingEvents;
   readonly #inUse: (digest: Digest) => boolean;
   readonly #abort = new AbortController();
-  /** When the index last failed to take a fact, until it has been made up for. */
-  #lackingSince: number | undefined;
-  readonly #work: Promise<unknown>;
+  /** When a metadata write last failed (monotonic clock, in milliseconds), until that is repaired. */
+  #writeFailedAt: number | undefined;
+  readonly #loops: Promise<unknown>;
 
-  /** @param scrubRate bytes per second that are verified again, 0 for none */
+  /**
+   * @param inUse whether a blob is being filled, or followers of its fill still read it
+   * @param scrubRate bytes per second to verify, 0 for no scrub
+   */
   constructor(
-    store: Storage,
+    storage: Storage,
     inUse: (digest: Digest) => boolean,
     scrubRate: number,
     events: HousekeepingEvents,
   ) {
-    this.#store = store;
+    this.#storage = storage;
     this.#events = events;
     this.#inUse = inUse;
-    this.#work = Promise.all([this.#mend(), this.#tend(), this.#scrub(scrubRate)]);
+    this.#loops = Promise.all([
+      this.#repairLoop(),
+      this.#maintenanceLoop(),
+      this.#scrubLoop(scrubRate),
+    ]);
   }
 
-  /** A fact could not be written: what is stored may be unknown to the index, and never be evicted. */
-  lacksFact(): void {
-    this.#lackingSince = performance.now();
+  /** Schedules a repair: a stored blob may have no record, and would then never be evicted. */
+  metadataWriteFailed(): void {
+    this.#writeFailedAt = performance.now();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort();
-    await this.#work;
+    await this.#loops;
   }
 
-  /** Index and files, after whatever ended the last process, and whenever the index was begun anew. */
-  async #mend(): Promise<void> {
-    const { rebuildState: rebuild } = this.#store;
-    if (rebuild.started > 0 || (await this.#pause(QUIET_START))) await this.#agree();
-    while (await this.#pause(LOOK_EVERY)) {
-      if (rebuild.finished < rebuild.started || this.#mayMakeUp()) await this.#agree();
+  /** Repairs the metadata after each start, each replaced database, and failed writes. */
+  async #repairLoop(): Promise<void> {
+    const { rebuildState } = this.#storage;
+    if (rebuildState.started > 0 || (await this.#pause(START_DELAY_MS))) await this.#repair();
+    while (await this.#pause(CHECK_INTERVAL_MS)) {
+      if (rebuildState.finished < rebuildState.started || this.#isRepairDue()) await this.#repair();
     }
   }
 
-  #mayMakeUp(): boolean {
-    const since = this.#lackingSince;
-    return since !== undefined && performance.now() - since > LACKING_FOR;
+  #isRepairDue(): boolean {
+    const failedAt = this.#writeFailedAt;
+    return failedAt !== undefined && performance.now() - failedAt > REPAIR_DELAY_MS;
   }
 
-  async #agree(): Promise<void> {
+  async #repair(): Promise<void> {
     const {
       metadata,
       sidecars,
-      blobs: plain,
+      blobs: store,
       budget,
       evictor,
       admin,
-      rebuildState: rebuild,
-      wasShutDownCleanly: endedWell,
-    } = this.#store;
+      rebuildState,
+      wasShutDownCleanly,
+    } = this.#storage;
     const { signal } = this.#abort;
-    const lackingSince = this.#lackingSince;
-    const isLacking = lackingSince !== undefined;
-    const isDone = await this.#guarded("mending the index", async () => {
-      const { started: begun } = rebuild;
-      if (rebuild.finished < begun) {
-        // Without an index, nothing was known to be held.
-        if (budget.blobBytes === 0) budget.recount(await bytesOf(plain));
-        const rebuilt = await rebuildMetadata({ store: plain, metadata, sidecars }, signal);
-        // What is pinned is known before the rest of what is held may be evicted.
+    const writeFailedAt = this.#writeFailedAt;
+    const hasFailedWrites = writeFailedAt !== undefined;
+    const isDone = await this.#guarded("repairing the metadata", async () => {
+      const { started } = rebuildState;
+      if (rebuildState.finished < started) {
+        // An empty database says that nothing is stored.
+        if (budget.blobBytes === 0) budget.recount(await bytesOf(store));
+        const rebuilt = await rebuildMetadata({ store, metadata, sidecars }, signal);
+        // Pins take effect before the records of other blobs make them candidates for eviction.
         admin.metadataRebuilt();
         this.#events.rebuilt(rebuilt);
       } else if ((await restorePins({ metadata, sidecars })) > 0) admin.metadataRebuilt();
-      // What images are called is asked for first.
-      if (!endedWell || isLacking) {
-        const gentle = new EventLoopYielder(isLacking ? SHARE : 1);
-        const learnt = await restoreFromSidecars(
-          { store: plain, metadata, sidecars },
-          signal,
-          gentle,
-        );
-        if (learnt.manifests > 0) this.#events.learnt(learnt);
+      // Tags and links first: clients ask for them first.
+      if (!wasShutDownCleanly || hasFailedWrites) {
+        const yielder = new EventLoopYielder(hasFailedWrites ? BACKGROUND_SHARE : 1);
+        const restored = await restoreFromSidecars({ store, metadata, sidecars }, signal, yielder);
+        if (restored.manifests > 0) this.#events.restored(restored);
       }
-      const inUse = (digest: Digest): boolean => this.#inUse(digest) || evictor.isGoing(digest);
-      const onCorrupt = (digest: Digest): Promise<void> => this.#setAside(digest);
-      // An index that was made again is in a hurry: what it does not know is never evicted.
-      const yielder = new EventLoopYielder(rebuild.finished < begun ? 1 : SHARE);
-      const found = await reconcile({
-        store: plain,
+      const inUse = (digest: Digest): boolean =>
+        this.#inUse(digest) || evictor.isBeingRemoved(digest);
+      const onCorrupt = (digest: Digest): Promise<void> => this.#quarantine(digest);
+      // Rebuilt metadata is completed at full speed: a blob without a record is never evicted.
+      const yielder = new EventLoopYielder(rebuildState.finished < started ? 1 : BACKGROUND_SHARE);
+      const reconciled = await reconcile({
+        store,
         metadata,
         sidecars,
         inUse,
@@ -143,38 +154,31 @@ export class Housekeeping implements AsyncDisposable {
         signal,
       });
       if (signal.aborted) return;
-      rebuild.end(begun);
-      if (this.#lackingSince === lackingSince) this.#lackingSince = undefined;
+      rebuildState.end(started);
+      if (this.#writeFailedAt === writeFailedAt) this.#writeFailedAt = undefined;
       await metadata.blobs.clampTimes(Date.now());
       await admin.recount();
-      this.#events.reconciled(found);
+      this.#events.reconciled(reconciled);
       await this.#prune();
     });
-    // Again, and not at once.
-    if (!isDone) this.lacksFact();
+    // Try again after REPAIR_DELAY_MS.
+    if (!isDone) this.metadataWriteFailed();
   }
 
-  /** Only once the index is whole: facts are what it is made from. */
+  /** Removes unneeded metadata. Never during a rebuild, which needs the sidecar files. */
   async #prune(): Promise<void> {
-    const {
-      blobs: plain,
-      sidecars,
-      budget,
-      metadata,
-      evictor,
-      rebuildState: rebuild,
-    } = this.#store;
+    const { blobs: store, sidecars, budget, metadata, evictor, rebuildState } = this.#storage;
     const isStored = async (digest: Digest): Promise<boolean> =>
-      (await plain.open(digest)) !== undefined;
+      (await store.open(digest)) !== undefined;
     const { signal } = this.#abort;
-    const before = Date.now() - FACTS_KEPT_FOR;
-    const { started: begun } = rebuild;
+    const before = Date.now() - METADATA_RETENTION_MS;
+    const { started } = rebuildState;
     await pruneMetadata({
       metadata,
-      yielder: new EventLoopYielder(SHARE),
-      inUse: (digest) => this.#inUse(digest) || evictor.isGoing(digest),
+      yielder: new EventLoopYielder(BACKGROUND_SHARE),
+      inUse: (digest) => this.#inUse(digest) || evictor.isBeingRemoved(digest),
       before,
-      isComplete: () => rebuild.started === begun && rebuild.finished === begun,
+      isComplete: () => rebuildState.started === started && rebuildState.finished === started,
       signal,
     });
     await sidecars.prune(isStored, { before, signal });
@@ -182,72 +186,75 @@ export class Housekeeping implements AsyncDisposable {
     await budget.measure();
   }
 
-  async #tend(): Promise<void> {
-    const { metadata, budget, evictor, quotas, admin } = this.#store;
-    const began = performance.now();
-    let [aged, thorough, counted, pruned] = [0, began, began, began];
-    while (await this.#pause(LOOK_EVERY)) {
+  /** Enforces limits, and runs periodic recounts and pruning. */
+  async #maintenanceLoop(): Promise<void> {
+    const { metadata, budget, evictor, quotas, admin } = this.#storage;
+    const startedAt = performance.now();
+    let [quotasAt, fullScanAt, recountAt, pruneAt] = [0, startedAt, startedAt, startedAt];
+    while (await this.#pause(CHECK_INTERVAL_MS)) {
       const now = performance.now();
       await this.#guarded("evicting", async () => {
         await budget.measure();
         if (budget.isTight()) await evictor.sweep();
-        if (now - aged > AGE_EVERY) {
-          aged = now;
-          await quotas.enforce({ isThorough: now - thorough > THOROUGH_EVERY });
-          if (now - thorough > THOROUGH_EVERY) thorough = now;
+        if (now - quotasAt > QUOTA_INTERVAL_MS) {
+          quotasAt = now;
+          await quotas.enforce({ isFullScan: now - fullScanAt > FULL_SCAN_INTERVAL_MS });
+          if (now - fullScanAt > FULL_SCAN_INTERVAL_MS) fullScanAt = now;
         }
-        if (now - counted > COUNT_EVERY) {
-          counted = now;
+        if (now - recountAt > RECOUNT_INTERVAL_MS) {
+          recountAt = now;
           await metadata.blobs.clampTimes(Date.now());
           await admin.recount();
           await metadata.shrink();
         }
-        if (now - pruned > PRUNE_EVERY) {
-          pruned = now;
+        if (now - pruneAt > PRUNE_INTERVAL_MS) {
+          pruneAt = now;
           await this.#prune();
         }
       });
     }
   }
 
-  async #scrub(rate: number): Promise<void> {
+  /** Verifies every blob again and again, at a limited rate. */
+  async #scrubLoop(rate: number): Promise<void> {
     if (rate <= 0) return;
-    const { blobs: plain } = this.#store;
+    const { blobs: store } = this.#storage;
     const { signal } = this.#abort;
     do {
       await this.#guarded("verifying", async () => {
-        let read = 0;
+        let reported = 0;
         const { files, corrupt } = await scrub({
-          store: plain,
+          store,
           rate,
           signal,
           onProgress: ({ bytes }) => {
-            this.#events.scrubbed(bytes - read);
-            read = bytes;
+            this.#events.scrubbed(bytes - reported);
+            reported = bytes;
           },
-          onCorrupt: (digest) => this.#setAside(digest),
+          onCorrupt: (digest) => this.#quarantine(digest),
         });
         if (!signal.aborted) this.#events.scrubEnded(files, corrupt.length);
       });
-    } while (await this.#pause(SCRUB_PAUSE));
+    } while (await this.#pause(SCRUB_PAUSE_MS));
   }
 
-  async #setAside(digest: Digest): Promise<void> {
-    await this.#store.admin.quarantine(digest);
+  async #quarantine(digest: Digest): Promise<void> {
+    await this.#storage.admin.quarantine(digest);
     this.#events.corrupt(digest);
   }
 
-  async #guarded(what: string, work: () => Promise<void>): Promise<boolean> {
+  /** Runs a task and reports its error. Returns whether it succeeded. */
+  async #guarded(task: string, work: () => Promise<void>): Promise<boolean> {
     try {
       await work();
       return true;
     } catch (error) {
-      if (!this.#abort.signal.aborted) this.#events.failed(what, error);
+      if (!this.#abort.signal.aborted) this.#events.failed(task, error);
       return false;
     }
   }
 
-  /** Returns false where it is time to end. */
+  /** Returns false if it was disposed meanwhile. */
   #pause(milliseconds: number): Promise<boolean> {
     const { signal } = this.#abort;
     return setTimeout(milliseconds, true, { signal, ref: false }).catch(() => false);

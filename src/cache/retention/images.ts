@@ -6,37 +6,38 @@ import type { BlobUse, MetadataStore, RepositoryRef } from "../../store/metadata
 import { type ManifestTree, type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { allTags } from "./all-tags.ts";
 
-/** An image of which something is here. Sizes are bytes, times milliseconds of the epoch. */
+/** An image of which blobs are stored. Sizes are in bytes, times in milliseconds since the epoch. */
 export interface CachedImage {
-  /** `docker.io/library/nginx`. */
+  /** Such as `docker.io/library/nginx`. */
   readonly image: string;
-  /** Absent where it is known by its digest alone. */
+  /** Absent if no tag points to it. */
   readonly tag?: string;
   readonly digest: Digest;
-  /** Platforms that are here in whole. */
+  /** Platforms of which every blob is stored. */
   readonly platforms: readonly string[];
-  /** Platforms of which a part is here. */
+  /** Platforms whose manifest is stored, but not every blob. */
   readonly partial: readonly string[];
+  /** Of its stored blobs. */
   readonly size: number;
-  /** What other images hold as well. */
+  /** The part of `size` that other images use, too. */
   readonly shared: number;
   readonly lastUsed: number;
-  /** The pattern that keeps it. */
+  /** ImagePattern of the first pin that keeps it. */
   readonly pin?: string;
 }
 
-/** An image by its name, in the types that the index takes. */
+/** An image by name and digest, in the types of the metadata store. */
 export interface ImageName extends RepositoryRef {
   readonly tag?: Tag;
   readonly digest: Digest;
 }
 
-/** Contents that are looked up at once. */
-const LOOKED_UP = 256;
-/** Manifests without a tag that are listed, beyond which a list is no use to anybody. */
-const MOST_UNTAGGED = 10_000;
+/** Blobs per metadata query. */
+const BATCH_SIZE = 256;
+/** The most manifests without a tag that are listed. A longer list would be of no use. */
+const MAX_UNTAGGED = 10_000;
 
-/** Images as people know them, put together from tags, manifests and what is held. */
+/** Lists images, from the recorded tags, the manifests and the stored blobs. */
 export class Images {
   readonly #metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly #trees: ManifestTrees;
@@ -50,58 +51,58 @@ export class Images {
   }
 
   /**
-   * Images that a pattern means, or all. While it works it remembers a number for each content that
-   * is here, about 100 bytes each.
+   * The images that match a pattern, or all. While it runs it takes about 100 bytes of memory per
+   * stored blob.
    */
   async list(pattern?: ImagePattern): Promise<CachedImage[]> {
-    const uses = await this.uses();
+    const useCounts = await this.useCounts();
     const pins = (await this.#metadata.pins.list()).map((pin) => ({
       text: pin.pattern,
       pattern: parseImagePattern(pin.pattern),
     }));
     const images: CachedImage[] = [];
-    for await (const named of this.named()) {
-      if (pattern && !pattern.matches(named)) continue;
-      const tree = await this.#trees.read(named.digest);
+    for await (const name of this.names()) {
+      if (pattern && !pattern.matches(name)) continue;
+      const tree = await this.#trees.read(name.digest);
       if (!tree) continue;
-      const held = await this.#held(tree);
-      const sizes = [...held.values()];
-      const own = tree.isIndex ? undefined : await this.#trees.platformOf(named.digest);
-      const pin = pins.find((one) => one.pattern?.matches(named));
+      const stored = await this.#storedParts(tree);
+      const records = [...stored.values()];
+      const platform = tree.isIndex ? undefined : await this.#trees.platformOf(name.digest);
+      const pin = pins.find((candidate) => candidate.pattern?.matches(name));
       images.push({
-        image: `${named.upstream}/${named.repository}`,
-        ...(named.tag === undefined ? {} : { tag: named.tag }),
-        digest: named.digest,
-        ...platformsOf(tree, held, own),
-        size: sizes.reduce((sum, { size }) => sum + size, 0),
-        shared: sizes.reduce(
-          (sum, { digest, size }) => sum + ((uses.get(digest) ?? 0) > 1 ? size : 0),
+        image: `${name.upstream}/${name.repository}`,
+        ...(name.tag === undefined ? {} : { tag: name.tag }),
+        digest: name.digest,
+        ...platformsOf(tree, stored, platform),
+        size: records.reduce((sum, { size }) => sum + size, 0),
+        shared: records.reduce(
+          (sum, { digest, size }) => sum + ((useCounts.get(digest) ?? 0) > 1 ? size : 0),
           0,
         ),
-        lastUsed: Math.max(0, ...sizes.map(({ usedAt }) => usedAt)),
+        lastUsed: Math.max(0, ...records.map(({ usedAt }) => usedAt)),
         ...(pin ? { pin: pin.text } : {}),
       });
     }
     return images;
   }
 
-  /** How many images hold each content; tags of the same manifest count once. */
-  async uses(): Promise<Map<Digest, number>> {
-    const uses = new Map<Digest, number>();
-    const seen = new Set<Digest>();
-    for await (const { digest } of this.named()) {
-      if (seen.has(digest)) continue;
-      seen.add(digest);
+  /** By blob, how many images use it. Several tags of the same manifest count once. */
+  async useCounts(): Promise<Map<Digest, number>> {
+    const counts = new Map<Digest, number>();
+    const visited = new Set<Digest>();
+    for await (const { digest } of this.names()) {
+      if (visited.has(digest)) continue;
+      visited.add(digest);
       const tree = await this.#trees.read(digest);
       for (const part of tree ? partsOf(tree) : []) {
-        uses.set(part.digest, (uses.get(part.digest) ?? 0) + 1);
+        counts.set(part.digest, (counts.get(part.digest) ?? 0) + 1);
       }
     }
-    return uses;
+    return counts;
   }
 
-  /** Every tag, and then the manifests that no tag leads to. */
-  async *named(): AsyncGenerator<ImageName> {
+  /** Every tag, and then the manifests to which no tag and no index leads. */
+  async *names(): AsyncGenerator<ImageName> {
     const reached = new Set<Digest>();
     for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
       const tree = await this.#trees.read(digest);
@@ -110,23 +111,23 @@ export class Images {
       yield { upstream: repo.upstream, repository: repo.repository, tag, digest };
     }
     const yielder = new EventLoopYielder();
-    // Indexes first: what one leads to is no image of its own.
-    const loose: Digest[] = [];
+    // Collect them first: a manifest that an untagged index contains is not an image of its own.
+    const untagged: Digest[] = [];
     let last: Digest | undefined;
     for (;;) {
-      const page = await this.#metadata.blobs.page(LOOKED_UP, last);
+      const page = await this.#metadata.blobs.page(BATCH_SIZE, last);
       last = page.at(-1)?.digest;
       if (last === undefined) break;
       for (const { digest, mediaType } of page) {
         await yielder.pause();
         if (mediaType === undefined || reached.has(digest)) continue;
-        if (loose.length < MOST_UNTAGGED) loose.push(digest);
+        if (untagged.length < MAX_UNTAGGED) untagged.push(digest);
         const tree = await this.#trees.read(digest);
         if (!tree?.isIndex) continue;
         for (const { manifest } of tree.platforms) reached.add(manifest);
       }
     }
-    for (const digest of loose) {
+    for (const digest of untagged) {
       await yielder.pause();
       if (reached.has(digest)) continue;
       for (const { upstream, repository } of await this.#metadata.links.repositoriesOf(
@@ -138,29 +139,32 @@ export class Images {
     }
   }
 
-  async #held(tree: ManifestTree): Promise<Map<Digest, BlobUse>> {
+  async #storedParts(tree: ManifestTree): Promise<Map<Digest, BlobUse>> {
     const digests = partsOf(tree).map(({ digest }) => digest);
-    const held = new Map<Digest, BlobUse>();
-    for (let first = 0; first < digests.length; first += LOOKED_UP) {
-      const part = digests.slice(first, first + LOOKED_UP);
-      for (const row of await this.#metadata.blobs.find(part)) held.set(row.digest, row);
+    const stored = new Map<Digest, BlobUse>();
+    for (let first = 0; first < digests.length; first += BATCH_SIZE) {
+      const batch = digests.slice(first, first + BATCH_SIZE);
+      for (const record of await this.#metadata.blobs.find(batch)) {
+        stored.set(record.digest, record);
+      }
     }
-    return held;
+    return stored;
   }
 }
 
+/** @param imagePlatform of an image without an index */
 function platformsOf(
   tree: ManifestTree,
-  held: ReadonlyMap<Digest, BlobUse>,
-  own: string | undefined,
+  stored: ReadonlyMap<Digest, BlobUse>,
+  imagePlatform: string | undefined,
 ): Pick<CachedImage, "platforms" | "partial"> {
   const platforms: string[] = [];
   const partial: string[] = [];
-  for (const { platform = own ?? "", parts, isHere } of tree.platforms) {
-    // Attestations are entries without a platform of their own.
+  for (const { platform = imagePlatform ?? "", parts, isCached: isHere } of tree.platforms) {
+    // BuildKit gives attestation manifests in an index this platform.
     const name = platform === "unknown/unknown" ? "attestation" : platform;
     if (!isHere || name === "") continue;
-    (parts.every(({ digest }) => held.has(digest)) ? platforms : partial).push(name);
+    (parts.every(({ digest }) => stored.has(digest)) ? platforms : partial).push(name);
   }
   return { platforms, partial };
 }

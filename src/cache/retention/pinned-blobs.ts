@@ -4,54 +4,60 @@ import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { allTags } from "./all-tags.ts";
 
-/** How long the contents that pins mean are believed without looking again, in milliseconds. */
-const BELIEVED_FOR = 10_000;
+/** TTL of the resolved pins, in milliseconds. */
+const TTL_MS = 10_000;
 
 export interface PinnedSet {
-  /** What must stay, and its size. As many as are pinned. */
+  /** Sizes in bytes of the blobs that are pinned. Grows with the number of pinned blobs. */
   readonly sizes: ReadonlyMap<Digest, number>;
-  /** Bytes of all of it together, each content once. */
+  /** Total in bytes; a blob that several pins share counts once. */
   readonly bytes: number;
-  /** Images that each pattern means. */
+  /** By pattern, how many images it matches. */
   readonly images: ReadonlyMap<string, number>;
 }
 
-/** What pins mean at a moment. What is new among it is used last, so looking again may wait a little. */
+/**
+ * Resolves pins to the blobs that they keep. The result is cached for TTL_MS: a blob that becomes
+ * pinned meanwhile was used last, so LRU eviction does not reach it before that.
+ */
 export class PinnedBlobs {
   readonly #metadata: Pick<MetadataStore, "tags" | "pins">;
   readonly #trees: ManifestTrees;
-  #changes = 0;
-  #known: { readonly content: PinnedSet; readonly until: number } | undefined;
+  /** Number of calls of `invalidate`. */
+  #generation = 0;
+  #cached: { readonly pinned: PinnedSet; readonly until: number } | undefined;
 
   constructor(metadata: Pick<MetadataStore, "tags" | "pins">, trees: ManifestTrees) {
     this.#metadata = metadata;
     this.#trees = trees;
   }
 
-  async content(): Promise<PinnedSet> {
-    if (this.#known && performance.now() < this.#known.until) return this.#known.content;
-    const changes = this.#changes;
-    const content = await this.contentOf(await this.#metadata.pins.list());
-    // A change that overtook the looking would otherwise be unknown for as long as this is believed.
-    if (changes !== this.#changes) return this.content();
-    this.#known = { content, until: performance.now() + BELIEVED_FOR };
-    return content;
+  /** The blobs that all pins keep now. */
+  async current(): Promise<PinnedSet> {
+    if (this.#cached && performance.now() < this.#cached.until) return this.#cached.pinned;
+    const generation = this.#generation;
+    const pinned = await this.resolve(await this.#metadata.pins.list());
+    // The pins changed meanwhile: resolve them again, instead of caching an outdated result.
+    if (generation !== this.#generation) return this.current();
+    this.#cached = { pinned, until: performance.now() + TTL_MS };
+    return pinned;
   }
 
-  /** The pins have changed. */
-  changed(): void {
-    this.#changes += 1;
-    this.#known = undefined;
+  /** To be called when the pins have changed. */
+  invalidate(): void {
+    this.#generation += 1;
+    this.#cached = undefined;
   }
 
-  async contentOf(pins: readonly Pin[]): Promise<PinnedSet> {
+  /** The blobs that these pins keep. */
+  async resolve(pins: readonly Pin[]): Promise<PinnedSet> {
     const sizes = new Map<Digest, number>();
     const images = new Map(pins.map((pin) => [pin.pattern, 0]));
     const patterns = pins.flatMap((pin): { pin: Pin; pattern: ImagePattern }[] => {
       const pattern = parseImagePattern(pin.pattern);
       return pattern ? [{ pin, pattern }] : [];
     });
-    const take = async ({ platforms, pattern }: Pin, digest: Digest): Promise<void> => {
+    const add = async ({ platforms, pattern }: Pin, digest: Digest): Promise<void> => {
       images.set(pattern, (images.get(pattern) ?? 0) + 1);
       const tree = await this.#trees.read(digest);
       if (!tree) return;
@@ -61,12 +67,12 @@ export class PinnedBlobs {
       for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
         const { upstream, repository } = repo;
         for (const { pin, pattern } of patterns) {
-          if (pattern.matches({ upstream, repository, tag, digest })) await take(pin, digest);
+          if (pattern.matches({ upstream, repository, tag, digest })) await add(pin, digest);
         }
       }
-      // An image that was pulled by its digest may have no tag.
+      // An image that was pulled by digest may have no tag.
       for (const { pin, pattern } of patterns) {
-        if (pattern.digest && images.get(pin.pattern) === 0) await take(pin, pattern.digest);
+        if (pattern.digest && images.get(pin.pattern) === 0) await add(pin, pattern.digest);
       }
     }
     const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);

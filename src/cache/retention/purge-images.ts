@@ -9,13 +9,14 @@ import type { PinnedBlobs } from "./pinned-blobs.ts";
 import { RefusedError } from "./refused-error.ts";
 
 export interface Purged {
-  /** `docker.io/library/nginx:1`. */
+  /** Such as `docker.io/library/nginx:1`. */
   readonly images: readonly string[];
+  /** Blobs that were removed, or would be in a dry run, and their bytes. */
   readonly blobs: number;
   readonly bytes: number;
-  /** Contents that stay since other images hold them. */
+  /** Blobs that stay because other images use them. */
   readonly shared: number;
-  /** Contents that are being brought in or read at this moment: they are left alone. */
+  /** Blobs that stay because they are being filled, or read by followers of a fill. */
   readonly busy: number;
 }
 
@@ -29,7 +30,7 @@ export interface PurgeOptions {
   readonly inUse: (digest: Digest) => boolean;
 }
 
-/** Forgets the images that a pattern means, as `Steward.purge` says. */
+/** Removes the images that match a pattern: the implementation of `StoreAdmin.purge`. */
 export async function purgeImages(
   store: PurgeOptions,
   pattern: ImagePattern,
@@ -37,54 +38,56 @@ export async function purgeImages(
 ): Promise<Purged> {
   const { metadata, sidecars, evictor, trees, inUse, pinned } = store;
   const pins = await metadata.pins.list();
-  const doomed: { name: string; forget: () => Promise<void> }[] = [];
-  const staying = new Set<Digest>();
-  /** Manifests that images which stay need where they are seen. */
-  const needed = new Set<string>();
-  const going = new Map<Digest, number>();
-  for await (const image of store.images.named()) {
+  const purged: { name: string; forget: () => Promise<void> }[] = [];
+  /** Blobs of the images that stay. */
+  const retained = new Set<Digest>();
+  /** Manifests of the images that stay, by repository: their links stay, too. */
+  const retainedLinks = new Set<string>();
+  /** Blobs of the purged images. */
+  const candidates = new Map<Digest, number>();
+  for await (const image of store.images.names()) {
     const { upstream, repository, tag, digest } = image;
     const tree = await trees.read(digest);
     const parts = tree ? partsOf(tree) : [];
-    const place = { upstream, repository };
+    const repo = { upstream, repository };
     if (!pattern.matches(image)) {
-      for (const part of parts) staying.add(part.digest);
-      needed.add(seenAt(place, digest));
-      for (const { manifest } of tree?.platforms ?? []) needed.add(seenAt(place, manifest));
+      for (const part of parts) retained.add(part.digest);
+      retainedLinks.add(linkKey(repo, digest));
+      for (const { manifest } of tree?.platforms ?? []) retainedLinks.add(linkKey(repo, manifest));
       continue;
     }
     const name = `${upstream}/${repository}${tag === undefined ? `@${digest}` : `:${tag}`}`;
-    const pin = pins.find((one) => parseImagePattern(one.pattern)?.matches(image));
+    const pin = pins.find(({ pattern: text }) => parseImagePattern(text)?.matches(image));
     if (pin) {
-      const hint = `entrepot unpin '${pin.pattern}'`;
-      throw new RefusedError("pinned", `${name} is pinned by ${pin.pattern}: ${hint} first`);
+      const hint = `run entrepot unpin '${pin.pattern}' first`;
+      throw new RefusedError("pinned", `${name} is pinned by ${pin.pattern}: ${hint}`);
     }
-    for (const part of parts) going.set(part.digest, part.size);
-    doomed.push({
+    for (const part of parts) candidates.set(part.digest, part.size);
+    purged.push({
       name,
       forget: async () => {
-        // The files first: what is only half purged is still listed, and can be purged again.
+        // Sidecar files first: after a crash in between, the image is still listed and can be purged.
         if (tag !== undefined) {
-          await sidecars.removeTag(digest, place, tag);
-          await metadata.tags.remove(place, tag);
+          await sidecars.removeTag(digest, repo, tag);
+          await metadata.tags.remove(repo, tag);
         }
-        if (needed.has(seenAt(place, digest))) return;
-        await sidecars.removeRepository(digest, place);
-        await metadata.links.remove(place, digest);
+        if (retainedLinks.has(linkKey(repo, digest))) return;
+        await sidecars.removeRepository(digest, repo);
+        await metadata.links.remove(repo, digest);
       },
     });
   }
-  if (doomed.length === 0) {
-    const message = `nothing that is cached is meant by ${pattern.text}: entrepot ls shows what is`;
-    throw new RefusedError("matches-nothing", message);
+  if (purged.length === 0) {
+    const message = `no cached image matches ${pattern.text}: run entrepot ls to list the cached images`;
+    throw new RefusedError("no-match", message);
   }
-  // What is being brought in is not held yet.
-  const busy = [...going.keys()].filter((digest) => !staying.has(digest) && inUse(digest));
-  let [contents, bytes, shared] = [0, 0, 0];
-  for (const { digest, size, mediaType } of await held(metadata, [...going.keys()])) {
-    if (staying.has(digest)) shared += 1;
+  // Determined here, since a blob that is being filled has no record yet.
+  const busy = [...candidates.keys()].filter((digest) => !retained.has(digest) && inUse(digest));
+  let [blobs, bytes, shared] = [0, 0, 0];
+  for (const { digest, size, mediaType } of await storedBlobs(metadata, [...candidates.keys()])) {
+    if (retained.has(digest)) shared += 1;
     else if (!busy.includes(digest)) {
-      contents += 1;
+      blobs += 1;
       bytes += size;
       if (dryRun) continue;
       await evictor.remove(digest, size, "purge");
@@ -93,24 +96,24 @@ export async function purgeImages(
     }
   }
   if (!dryRun) {
-    for (const { forget } of doomed) await forget();
-    pinned.changed();
+    for (const { forget } of purged) await forget();
+    pinned.invalidate();
   }
-  const images = doomed.map(({ name }) => name);
-  return { images, blobs: contents, bytes, shared, busy: busy.length };
+  const images = purged.map(({ name }) => name);
+  return { images, blobs, bytes, shared, busy: busy.length };
 }
 
-async function held(
+async function storedBlobs(
   metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">,
   digests: readonly Digest[],
 ): Promise<BlobUse[]> {
-  const rows: BlobUse[] = [];
+  const records: BlobUse[] = [];
   for (let first = 0; first < digests.length; first += 256) {
-    rows.push(...(await metadata.blobs.find(digests.slice(first, first + 256))));
+    records.push(...(await metadata.blobs.find(digests.slice(first, first + 256))));
   }
-  return rows;
+  return records;
 }
 
-function seenAt({ upstream, repository }: RepositoryRef, digest: Digest): string {
+function linkKey({ upstream, repository }: RepositoryRef, digest: Digest): string {
   return `${upstream}/${repository}@${digest}`;
 }

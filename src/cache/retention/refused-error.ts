@@ -1,9 +1,9 @@
-/** Something an operator asked for that cannot be done as asked. The message says what to do instead. */
+/** An operator's request that cannot be carried out as it is. The message says what to do instead. */
 export class RefusedError extends Error {
   override readonly name = "RefusedError";
 
   constructor(
-    readonly kind: "no-pattern" | "matches-nothing" | "over-the-bound" | "pinned",
+    readonly kind: "invalid-argument" | "no-match" | "over-max-size" | "pinned",
     message: string,
   ) {
     super(message);

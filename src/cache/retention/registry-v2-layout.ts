@@ -6,15 +6,15 @@ import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 
-/** Longer than any digest that a registry writes down as a link. */
-const LONGEST_LINK = 1024;
+/** The largest link file that is read, in bytes: longer than any digest. */
+const MAX_LINK_BYTES = 1024;
 
-/** A folder that cannot be taken over. The message says why. */
+/** A folder that cannot be adopted. The message says why. */
 export class AdoptionError extends Error {
   override readonly name = "AdoptionError";
 }
 
-/** A content in a registry's folder. */
+/** A blob in the folder of a registry. */
 export interface FoundBlob {
   readonly digest: Digest;
   readonly path: string;
@@ -23,9 +23,9 @@ export interface FoundBlob {
 }
 
 /**
- * Refuses what can be refused before there is a store.
+ * Checks what can be checked before the store is created.
  *
- * @throws AdoptionError
+ * @throws AdoptionError if the upstream is not configured, or the folder is not a registry's
  */
 export async function mustBeAdoptable(
   { folder, upstream }: { readonly folder: string; readonly upstream: UpstreamName },
@@ -35,6 +35,7 @@ export async function mustBeAdoptable(
   await registryRoot(folder);
 }
 
+/** @throws AdoptionError */
 export function mustBeConfigured(
   upstream: UpstreamName,
   configured: ReadonlyMap<UpstreamName, unknown>,
@@ -42,11 +43,15 @@ export function mustBeConfigured(
   if (configured.has(upstream)) return;
   const others = [...configured.keys()].join(", ");
   throw new AdoptionError(
-    `${upstream} is not configured, so nobody could pull what it had. Configured are: ${others}`,
+    `${upstream} is not a configured upstream, so its images could not be pulled. Configured upstreams: ${others}`,
   );
 }
 
-/** Where below a folder its registry is. */
+/**
+ * Finds the root of a registry's storage in or below a folder.
+ *
+ * @throws AdoptionError
+ */
 export async function registryRoot(folder: string): Promise<string> {
   try {
     await readdir(folder);
@@ -61,32 +66,32 @@ export async function registryRoot(folder: string): Promise<string> {
     });
   }
   throw new AdoptionError(
-    `${folder} is no registry's folder: it has no docker/registry/v2 with blobs and repositories. Name what registry:2 has as rootdirectory, most often /var/lib/registry`,
+    `${folder} is not a registry's folder: it has no docker/registry/v2 with blobs and repositories. Name the rootdirectory of registry:2, usually /var/lib/registry`,
   );
 }
 
 /**
- * Names of repositories: folders that hold `_manifests` or `_layers`, at any depth. Links to folders
- * are followed, as somebody may have moved some to another disk, but not back to a folder above.
+ * Names of repositories: folders with `_manifests` or `_layers`, at any depth. Symbolic links to
+ * folders are followed, since some may have been moved to another disk, but not to a parent folder.
  */
 export async function* repositories(
   top: string,
   name = "",
-  above: readonly string[] = [],
+  parents: readonly string[] = [],
 ): AsyncGenerator<RepositoryName> {
   const found = await names(join(top, name));
   if (found.length === 0) return;
   const real = await realpath(join(top, name));
-  if (above.includes(real)) return;
+  if (parents.includes(real)) return;
   const repository = parseRepositoryName(name);
   if (repository && (found.includes("_manifests") || found.includes("_layers"))) yield repository;
   for (const child of found) {
     if (child.startsWith("_")) continue;
-    yield* repositories(top, name === "" ? child : `${name}/${child}`, [...above, real]);
+    yield* repositories(top, name === "" ? child : `${name}/${child}`, [...parents, real]);
   }
 }
 
-/** Contents by their place in a registry's folder. */
+/** The blobs in the folder of a registry, by their paths. Nothing is verified. */
 export async function* blobsOf(root: string): AsyncGenerator<FoundBlob> {
   for (const algorithm of ["sha256", "sha512"] as const) {
     const top = join(root, "blobs", algorithm);
@@ -94,22 +99,22 @@ export async function* blobsOf(root: string): AsyncGenerator<FoundBlob> {
       for (const hex of await names(join(top, folder))) {
         const digest = parseDigest(`${algorithm}:${hex}`);
         const path = join(top, folder, hex, "data");
-        const facts = await stat(path).catch(() => undefined);
-        if (digest && facts?.isFile()) yield { digest, path, size: facts.size };
+        const stats = await stat(path).catch(() => undefined);
+        if (digest && stats?.isFile()) yield { digest, path, size: stats.size };
       }
     }
   }
 }
 
-/** The digest that a link of a registry names, if it names one. */
+/** The digest in a link file of a registry; `undefined` if there is none. */
 export async function linkedDigest(path: string): Promise<Digest | undefined> {
-  const facts = await stat(path).catch(() => undefined);
-  // Whatever else has its name may be without end, or never begin.
-  if (!facts?.isFile() || facts.size > LONGEST_LINK) return undefined;
+  const stats = await stat(path).catch(() => undefined);
+  // Anything else under this name, such as a pipe or a device, might block or have no end.
+  if (!stats?.isFile() || stats.size > MAX_LINK_BYTES) return undefined;
   return parseDigest((await readFile(path, "utf8").catch(() => "")).trim());
 }
 
-/** A registry keeps no Content-Type: the manifest tells it, or its form does. */
+/** Parses a manifest without a Content-Type, which a registry does not store: from its `mediaType` or its fields. */
 export function readManifest(bytes: Uint8Array): Manifest | undefined {
   for (const assumed of [OCI_MANIFEST, OCI_INDEX, ""]) {
     try {
@@ -121,13 +126,13 @@ export function readManifest(bytes: Uint8Array): Manifest | undefined {
   return undefined;
 }
 
-/** What is in a folder; nothing where it is not there. */
+/** The entries of a folder; none if it does not exist. */
 export async function names(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
     const code = systemCode(error);
-    // A folder that may not be read is not an empty one.
+    // Any other error, such as a missing permission, must not pass for an empty folder.
     if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return [];
     throw error;
   }

@@ -22,25 +22,25 @@ import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";
 import { StoreAdmin } from "./store-admin.ts";
 
-/** What happens to a store by itself, for whoever wants to tell of it. */
+/** Events of the store, for logs and metrics. */
 export interface StoreEvents {
-  /** Nothing can be stored any more, or it can again. */
-  full(state: { readonly isFull: boolean; readonly reason: string }): void;
-  removed(digest: Digest, why: RemovalReason, bytes: number): void;
-  /** Use times could not be written. */
-  unwritten(error: unknown): void;
-  /** The index was damaged; it was moved to `path` and begun anew. */
-  damaged(path: string, reason: string): void;
-  /** Work in the background that failed; it is tried again. */
-  failed(what: string, error: unknown): void;
+  /** The disk became full, so that nothing can be stored, or has space again. */
+  fullStateChanged(state: { readonly isFull: boolean; readonly reason: string }): void;
+  removed(digest: Digest, reason: RemovalReason, bytes: number): void;
+  /** Access times could not be written. */
+  accessTimesNotWritten(error: unknown): void;
+  /** The metadata database was damaged. It was moved to `path`, and an empty one was created. */
+  metadataDamaged(path: string, reason: string): void;
+  /** Background work failed. It is retried. */
+  failed(task: string, error: unknown): void;
 }
 
-/** Everything in a data directory, opened for this process alone. */
+/** An open data directory, locked for this process, and all parts that work on it. */
 export interface Storage extends AsyncDisposable {
   readonly path: string;
-  /** With the bound, for traffic. */
+  /** Enforces the disk budget, and marks blobs as recently opened: for requests. */
   readonly store: BoundedBlobStore;
-  /** Without it, for looking at what is there. */
+  /** Without both: for inspection and repair. */
   readonly blobs: BlobStore;
   readonly metadata: MetadataStore;
   readonly sidecars: SidecarFiles;
@@ -50,11 +50,11 @@ export interface Storage extends AsyncDisposable {
   readonly quotas: UpstreamQuotas;
   readonly admin: StoreAdmin;
   readonly rebuildState: RebuildMarker;
-  /** Whether the index was closed in good order, so that it has lost nothing. */
+  /** Whether the last process shut down cleanly, so that the metadata database lacks nothing. */
   readonly wasShutDownCleanly: boolean;
-  /** Who brings content in, and may tell what of it must not be touched. */
-  usedBy(inUse: (digest: Digest) => boolean): void;
-  /** Takes up changed bounds of upstreams. */
+  /** Sets the check for blobs that must not be removed, since a fill or its followers use them. */
+  setInUseCheck(inUse: (digest: Digest) => boolean): void;
+  /** Applies changed quotas of upstreams. */
   configure(upstreams: Settings["upstreams"]): void;
 }
 
@@ -73,69 +73,69 @@ export async function openStorage(
   try {
     const directory = await openDataDirectory(dataDirectory);
     closing.defer(() => directory.close());
-    // One that is not there yet has lost nothing either.
-    const endedWell =
+    // A new data directory counts as clean.
+    const isClean =
       wasShutDownCleanly(directory.metadataPath) || !existsSync(directory.metadataPath);
-    const { metadata, rebuild } = await openHealing(directory.metadataPath, events);
+    const { metadata, rebuildState } = await openSelfHealing(directory.metadataPath, events);
     closing.defer(() => metadata.close());
-    const plain = await openDiskBlobStore(directory.path);
+    const blobs = await openDiskBlobStore(directory.path);
     const sidecars = new SidecarFiles(directory.path);
     await sidecars.open();
     const lastAccess = new LastAccess(metadata.blobs, {
-      onError: (error) => events.unwritten(error),
+      onError: (error) => events.accessTimesNotWritten(error),
     });
     closing.defer(() => lastAccess.close());
     const disk = async (): Promise<DiskUsage> => ({
       ...(await diskUsage(directory.path)),
-      // Content can be stored without an index that answers, and that it does not is told elsewhere.
+      // A failing metadata store must not keep blobs from being stored. It is reported elsewhere.
       metadata: sidecars.bytes + (await metadata.bytes().catch(() => 0)),
     });
     const { bytes } = await metadata.blobs.total();
     const budget = new DiskBudget({
       limits: boundOf(storage, await disk(), bytes),
       disk,
-      onChange: (state) => events.full(state),
+      onChange: (state) => events.fullStateChanged(state),
     });
     budget.recount(bytes);
-    const store = new BoundedBlobStore(plain, budget);
-    // Beginnings that an earlier process left count from now on.
+    const store = new BoundedBlobStore(blobs, budget);
+    // Makes the partial downloads of earlier processes count towards the budget.
     await Array.fromAsync(store.partials());
-    const trees = new ManifestTrees(plain, metadata.blobs);
+    const trees = new ManifestTrees(blobs, metadata.blobs);
     const pinned = new PinnedBlobs(metadata, trees);
-    let bounded = upstreams;
-    let isUsed: (digest: Digest) => boolean = () => false;
+    let currentUpstreams = upstreams;
+    let isInUse: (digest: Digest) => boolean = () => false;
     const shared = {
       metadata,
       budget,
       pinned,
-      flushUse: () => lastAccess.flush(),
-      inUse: (digest: Digest) => isUsed(digest),
+      flushAccessTimes: () => lastAccess.flush(),
+      inUse: (digest: Digest) => isInUse(digest),
     };
     const evictor = new Evictor({
       ...shared,
       store,
-      removed: (digest, why, size) => events.removed(digest, why, size),
+      onRemoved: (digest, reason, size) => events.removed(digest, reason, size),
     });
     const quotas = new UpstreamQuotas({
       ...shared,
       store,
       evictor,
-      upstreams: () => bounded,
-      failed: (error) => events.failed("evicting", error),
+      upstreams: () => currentUpstreams,
+      onFailed: (error) => events.failed("evicting", error),
     });
     const admin = new StoreAdmin({
       ...shared,
-      store: plain,
+      store: blobs,
       sidecars,
       evictor,
       quotas,
       trees,
-      rebuildState: rebuild,
+      rebuildState,
     });
     return {
       path: directory.path,
       store,
-      blobs: plain,
+      blobs,
       metadata,
       sidecars,
       budget,
@@ -143,13 +143,13 @@ export async function openStorage(
       evictor,
       quotas,
       admin,
-      rebuildState: rebuild,
-      wasShutDownCleanly: endedWell,
-      usedBy: (inUse) => {
-        isUsed = inUse;
+      rebuildState,
+      wasShutDownCleanly: isClean,
+      setInUseCheck: (inUse) => {
+        isInUse = inUse;
       },
       configure: (changed) => {
-        bounded = changed;
+        currentUpstreams = changed;
       },
       [Symbol.asyncDispose]: () => closing.disposeAsync(),
     };
@@ -159,31 +159,33 @@ export async function openStorage(
   }
 }
 
-function boundOf(storage: Settings["storage"], disk: DiskUsage, held: number): DiskLimits {
+/** @param blobBytes bytes that the store takes already */
+function boundOf(storage: Settings["storage"], disk: DiskUsage, blobBytes: number): DiskLimits {
   return {
-    maxSize: storage.maxSize ?? Math.floor(0.8 * (disk.free + held)),
+    maxSize: storage.maxSize ?? Math.floor(0.8 * (disk.free + blobBytes)),
     minFree: storage.minFree ?? Math.min(GIB, Math.floor(0.05 * disk.size)),
   };
 }
 
-async function openHealing(
+/** Opens the metadata store. A damaged database is replaced by an empty one, which is then rebuilt. */
+async function openSelfHealing(
   path: string,
   events: StoreEvents,
-): Promise<{ metadata: MetadataStore; rebuild: RebuildMarker }> {
-  const rebuild = new RebuildMarker(path);
+): Promise<{ metadata: MetadataStore; rebuildState: RebuildMarker }> {
+  const rebuildState = new RebuildMarker(path);
   const replace = async (reason: string): Promise<MetadataStore> => {
-    rebuild.begin();
-    const metadata = await openInPlaceOf(path);
-    events.damaged(`${path}${DAMAGED}`, reason);
+    rebuildState.begin();
+    const metadata = await replaceDatabase(path);
+    events.metadataDamaged(`${path}${DAMAGED_SUFFIX}`, reason);
     return metadata;
   };
   const open = async (): Promise<MetadataStore> => {
-    // Somebody has taken it away, or emptied it, and left what it can be made from.
+    // The database was deleted or emptied, but the sidecar files to rebuild it are there.
     if (
       !statSync(path, { throwIfNoEntry: false })?.size &&
       existsSync(join(dirname(path), "sidecars"))
     )
-      rebuild.begin();
+      rebuildState.begin();
     try {
       return await openMetadata(path);
     } catch (error) {
@@ -191,20 +193,20 @@ async function openHealing(
       return replace(error.message);
     }
   };
-  const index = new SelfHealingMetadata(await open(), async (damaged, reason) => {
+  const metadata = new SelfHealingMetadata(await open(), async (damaged, reason) => {
     await damaged.close().catch(() => {});
     return replace(reason);
   });
-  return { metadata: index, rebuild };
+  return { metadata, rebuildState };
 }
 
-const DAMAGED = ".damaged";
+const DAMAGED_SUFFIX = ".damaged";
 
-/** A damaged index is moved away, where a person can look at it; content is not touched. */
-async function openInPlaceOf(path: string): Promise<MetadataStore> {
+/** Moves the damaged database aside, for an operator to inspect, and opens an empty one. Blobs stay. */
+async function replaceDatabase(path: string): Promise<MetadataStore> {
   for (const suffix of ["", "-wal", "-shm"]) {
-    await rm(`${path}${DAMAGED}${suffix}`, { force: true });
-    await rename(`${path}${suffix}`, `${path}${DAMAGED}${suffix}`).catch(() => {});
+    await rm(`${path}${DAMAGED_SUFFIX}${suffix}`, { force: true });
+    await rename(`${path}${suffix}`, `${path}${DAMAGED_SUFFIX}${suffix}`).catch(() => {});
   }
   return openMetadata(path);
 }

@@ -10,7 +10,13 @@ async function openStore(dataDirectory: string): Promise<Storage> {
   const ignored = (): void => {};
   return openStorage(
     { dataDirectory, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
-    { full: ignored, removed: ignored, unwritten: ignored, damaged: ignored, failed: ignored },
+    {
+      fullStateChanged: ignored,
+      removed: ignored,
+      accessTimesNotWritten: ignored,
+      metadataDamaged: ignored,
+      failed: ignored,
+    },
   );
 }
 
@@ -24,14 +30,14 @@ async function put({ store, metadata }: Storage, seed: number): Promise<void> {
   await metadata.blobs.put({ digest, size: SIZE }, seed);
 }
 
-test("what is stored or goes while bytes are counted is not forgotten, nor counted twice", async () => {
-  await using dir = await tempDir("steward");
+test("a blob that is stored during a recount is counted exactly once", async () => {
+  await using dir = await tempDir("store-admin");
   await using storage = await openStore(dir.file("data"));
   for (let seed = 1; seed <= 5; seed += 1) await put(storage, seed);
-  const { blobs: contents } = storage.metadata;
-  const total = contents.total.bind(contents);
+  const { blobs } = storage.metadata;
+  const total = blobs.total.bind(blobs);
   let stored = 5;
-  Object.assign(contents, {
+  Object.assign(blobs, {
     total: async () => {
       const counted = await total();
       stored += 1;
@@ -42,11 +48,11 @@ test("what is stored or goes while bytes are counted is not forgotten, nor count
   await storage.admin.recount();
   expect(storage.budget.blobBytes).toBe(stored * SIZE);
 
-  // And what was added up wrongly is mended all the same, as far as can be known.
+  // An error of the budget is corrected nevertheless, up to the bytes that were stored meanwhile.
   storage.budget.changeBlobBytes(100 * SIZE);
   await storage.admin.recount();
   expect(Math.abs(storage.budget.blobBytes - stored * SIZE)).toBeLessThanOrEqual(2 * SIZE);
-  Object.assign(contents, { total });
+  Object.assign(blobs, { total });
   await storage.admin.recount();
   expect(storage.budget.blobBytes).toBe(stored * SIZE);
 });

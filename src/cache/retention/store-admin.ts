@@ -17,7 +17,7 @@ import { purgeImages, type Purged } from "./purge-images.ts";
 import { RefusedError } from "./refused-error.ts";
 
 export interface StoreAdminOptions {
-  /** The store itself, without leases: looking at it must not keep anything from being evicted. */
+  /** Does not mark blobs as recently opened: inspection must not keep them from being evicted. */
   readonly store: BlobStore;
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly sidecars: SidecarFiles;
@@ -28,25 +28,30 @@ export interface StoreAdminOptions {
   readonly pinned: PinnedBlobs;
   readonly rebuildState: RebuildState;
   readonly inUse: (digest: Digest) => boolean;
-  readonly flushUse: () => Promise<void>;
+  /** Writes buffered access times to the metadata store. */
+  readonly flushAccessTimes: () => Promise<void>;
 }
 
-/** How often bytes are counted until nothing comes or goes meanwhile. */
-const COUNTS = 5;
+/** How often the bytes are counted at most, until no blob was stored or removed meanwhile. */
+const MAX_COUNTS = 5;
 
-/** Figures of the store, in bytes. */
+/** Figures of the store. Sizes are in bytes. */
 export interface StorageFigures {
-  readonly contents: number;
-  readonly held: number;
-  /** On their way in, or begun and kept. */
-  readonly drafts: number;
+  /** How many complete blobs are stored. */
+  readonly blobs: number;
+  readonly blobBytes: number;
+  /** Of downloads in progress, and of suspended partial downloads. */
+  readonly partialBytes: number;
   readonly maxSize: number;
   readonly minFree: number;
-  readonly pinned: number;
+  /** Of all blobs that pins keep, whether they are stored or not. */
+  readonly pinnedBytes: number;
+  /** Whether the disk is full, so that pulls are served without being stored. */
   readonly isFull: boolean;
 }
 
 export interface PinnedPattern extends Pin {
+  /** How many images it matches now. */
   readonly images: number;
 }
 
@@ -54,7 +59,7 @@ export interface Verified extends ScrubProgress, Reconciled {
   readonly repaired: boolean;
 }
 
-/** What an operator can ask of a store, whether a server runs on it or not. */
+/** The operations of an operator on a store, whether a server runs on it or not. */
 export class StoreAdmin {
   readonly #options: StoreAdminOptions;
   readonly #images: Images;
@@ -68,23 +73,27 @@ export class StoreAdmin {
     const { metadata, budget, pinned } = this.#options;
     const { count, bytes } = await metadata.blobs.total();
     return {
-      contents: count,
-      held: bytes,
-      drafts: budget.partialBytes,
+      blobs: count,
+      blobBytes: bytes,
+      partialBytes: budget.partialBytes,
       maxSize: budget.limits.maxSize,
       minFree: budget.limits.minFree,
-      pinned: (await pinned.content()).bytes,
+      pinnedBytes: (await pinned.current()).bytes,
       isFull: budget.fullState.isFull,
     };
   }
 
-  /** @throws RefusedError */
+  /**
+   * The cached images, or those that match a pattern.
+   *
+   * @throws RefusedError if the pattern is not valid
+   */
   async list(pattern?: string): Promise<CachedImage[]> {
-    await this.#options.flushUse().catch(() => {});
+    await this.#options.flushAccessTimes().catch(() => {});
     return this.#images.list(pattern === undefined ? undefined : patternOf(pattern));
   }
 
-  /** Evicts what the bounds ask for, or tells what that would be. */
+  /** Enforces all limits now: `maxSize`, `minFree`, quotas and ages. */
   async collect(dryRun: boolean): Promise<Evicted> {
     await this.#options.budget.measure();
     return this.#options.quotas.enforce({ dryRun });
@@ -93,68 +102,73 @@ export class StoreAdmin {
   async pins(): Promise<PinnedPattern[]> {
     const { metadata, pinned } = this.#options;
     const pins = await metadata.pins.list();
-    const { images } = await pinned.contentOf(pins);
+    const { images } = await pinned.resolve(pins);
     return pins.map((pin) => Object.assign({ images: images.get(pin.pattern) ?? 0 }, pin));
   }
 
   /**
-   * Keeps what a pattern means, now and later. A pattern that means nothing yet is a pin all the same.
+   * Protects the images that a pattern matches from eviction, now and in future. It need not match
+   * any yet.
    *
-   * @throws RefusedError where all pins together would be more than may be stored
+   * @throws RefusedError if the pattern or a platform is not valid, or if all pins together would
+   *   exceed `storage.maxSize`
    */
   async pin(text: string, platforms: readonly string[] = []): Promise<PinnedPattern> {
     const { metadata, pinned, budget, sidecars } = this.#options;
     const pattern = patternOf(text);
-    const wrong = platforms.find((platform) => !PLATFORM.test(platform));
-    if (wrong !== undefined) {
-      const shown = JSON.stringify(wrong.slice(0, 100));
+    const invalid = platforms.find((platform) => !PLATFORM.test(platform));
+    if (invalid !== undefined) {
+      const shown = JSON.stringify(invalid.slice(0, 100));
       throw new RefusedError(
-        "no-pattern",
-        `${shown} is no platform: write linux/amd64 or its like`,
+        "invalid-argument",
+        `${shown} is not a valid platform: write os/architecture, such as linux/amd64`,
       );
     }
     const pin = { pattern: pattern.text, platforms, since: Date.now() };
-    const others = (await metadata.pins.list()).filter((one) => one.pattern !== pin.pattern);
-    const content = await pinned.contentOf([...others, pin]);
-    if (content.bytes > budget.limits.maxSize) {
-      const sum = `${inFull(content.bytes)}, and storage.maxSize is ${inFull(budget.limits.maxSize)}`;
+    const others = (await metadata.pins.list()).filter(
+      ({ pattern: other }) => other !== pin.pattern,
+    );
+    const resolved = await pinned.resolve([...others, pin]);
+    const { maxSize } = budget.limits;
+    if (resolved.bytes > maxSize) {
+      const sizes = `${exactSize(resolved.bytes)}, but storage.maxSize is ${exactSize(maxSize)}`;
       throw new RefusedError(
-        "over-the-bound",
-        `with ${pin.pattern}, all pins together are ${sum}: pin less, name platforms, or raise storage.maxSize`,
+        "over-max-size",
+        `with ${pin.pattern}, all pins together would take ${sizes}: pin fewer images, limit the pin to some platforms, or raise storage.maxSize`,
       );
     }
     await metadata.pins.put(pin);
-    pinned.changed();
+    pinned.invalidate();
     await sidecars.savePins(await metadata.pins.list());
-    return { ...pin, images: content.images.get(pin.pattern) ?? 0 };
+    return { ...pin, images: resolved.images.get(pin.pattern) ?? 0 };
   }
 
-  /** @throws RefusedError where there is no such pin */
+  /** @throws RefusedError if there is no such pin */
   async unpin(text: string): Promise<void> {
     const { metadata, pinned, sidecars } = this.#options;
     const pattern = patternOf(text).text;
     if (!(await metadata.pins.remove(pattern))) {
       const pins = (await metadata.pins.list()).map((pin) => pin.pattern);
-      const there = pins.length === 0 ? "nothing is pinned" : `pinned are: ${pins.join(", ")}`;
-      throw new RefusedError("matches-nothing", `there is no pin ${pattern}; ${there}`);
+      const existing = pins.length === 0 ? "nothing is pinned" : `pinned are: ${pins.join(", ")}`;
+      throw new RefusedError("no-match", `there is no pin ${pattern}; ${existing}`);
     }
-    pinned.changed();
+    pinned.invalidate();
     await sidecars.savePins(await metadata.pins.list());
   }
 
   /**
-   * Forgets images, and what they alone hold.
+   * Removes the images that a pattern matches, and the blobs that only they use.
    *
-   * @throws RefusedError where the pattern means nothing, or something that is pinned
+   * @throws RefusedError if the pattern is not valid, matches nothing, or matches a pinned image
    */
   purge(text: string, dryRun = false): Promise<Purged> {
     return purgeImages({ ...this.#options, images: this.#images }, patternOf(text), dryRun);
   }
 
   /**
-   * Verifies every byte, and whether index and files agree.
+   * Verifies every stored byte, and whether the metadata matches the files.
    *
-   * @param options.repair sets corrupt contents aside, and mends the index
+   * @param options.repair quarantines corrupt blobs, and corrects the metadata
    */
   async verify(options: {
     readonly repair: boolean;
@@ -178,7 +192,7 @@ export class StoreAdmin {
       store,
       metadata,
       sidecars,
-      inUse: (digest) => inUse(digest) || evictor.isGoing(digest),
+      inUse: (digest) => inUse(digest) || evictor.isBeingRemoved(digest),
       dryRun: !repair,
       ...(signal ? { signal } : {}),
     });
@@ -186,7 +200,7 @@ export class StoreAdmin {
     return { ...progress, ...reconciled, repaired: repair };
   }
 
-  /** Takes a corrupt content out of sight, for good: it is filled again when it is asked for. */
+  /** Moves a corrupt blob to the quarantine. It is filled again on its next request. */
   async quarantine(digest: Digest): Promise<void> {
     const { store, evictor, metadata, budget } = this.#options;
     const size = (await metadata.blobs.get(digest))?.size ?? 0;
@@ -195,32 +209,33 @@ export class StoreAdmin {
     await this.recount();
   }
 
-  /** Pins and what is held, after the index was made again. */
+  /** To be called after the metadata was rebuilt: the pins may have changed. */
   metadataRebuilt(): void {
-    this.#options.pinned.changed();
+    this.#options.pinned.invalidate();
   }
 
+  /** Corrects the budget's count of stored bytes by that of the metadata store. */
   async recount(): Promise<void> {
-    const { metadata, budget, rebuildState: rebuild, evictor } = this.#options;
-    for (let turn = 0; turn < COUNTS; turn += 1) {
-      const [moved, going] = [budget.churn, evictor.goingBytes];
-      // What was stored before this began is in the index once a first question was answered.
+    const { metadata, budget, rebuildState, evictor } = this.#options;
+    for (let turn = 0; turn < MAX_COUNTS; turn += 1) {
+      const [churnBefore, beingRemoved] = [budget.churn, evictor.bytesBeingRemoved];
+      // Once a first query is answered, every blob that was stored before is in the metadata store.
       await metadata.blobs.total();
       const { bytes } = await metadata.blobs.total();
-      // An index that is not whole yet knows less than what was added up.
-      if (rebuild.finished < rebuild.started) return;
-      const doubt = budget.churn - moved + going;
-      budget.recount(bytes, doubt);
-      if (doubt === 0) return;
+      // During a rebuild, the metadata knows fewer blobs than the budget has added up.
+      if (rebuildState.finished < rebuildState.started) return;
+      const uncertainty = budget.churn - churnBefore + beingRemoved;
+      budget.recount(bytes, uncertainty);
+      if (uncertainty === 0) return;
     }
   }
 }
 
-/** `os/architecture[/variant]`, as an index has it. */
+/** `os/architecture[/variant]`, as in an image index. */
 const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 
-/** So that two sizes that read the same are still told apart. */
-function inFull(bytes: number): string {
+/** Rounded and in bytes: two sizes that round to the same value stay distinguishable. */
+function exactSize(bytes: number): string {
   return `${formatSize(bytes)} (${bytes} bytes)`;
 }
 
@@ -228,6 +243,6 @@ function patternOf(text: string): ImagePattern {
   const pattern = parseImagePattern(text);
   if (pattern) return pattern;
   const shown = JSON.stringify(text.slice(0, 100));
-  const message = `${shown} is no pattern: write an image's name, such as docker.io/library/nginx:1.29 or ghcr.io/org/*`;
-  throw new RefusedError("no-pattern", message);
+  const message = `${shown} is not a valid pattern: write the name of an image, such as docker.io/library/nginx:1.29 or ghcr.io/org/*`;
+  throw new RefusedError("invalid-argument", message);
 }

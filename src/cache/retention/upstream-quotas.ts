@@ -15,36 +15,46 @@ import {
   EvictionTally,
 } from "./evictor.ts";
 
-/** Contents that are looked at together; between them other work has its turn. */
-const BATCH = 128;
-/** Contents larger than their upstream's bound, until they are gone. More are evicted in their turn. */
-const MOST_MISFITS = 64;
+/** Blobs per metadata query; between two of them, requests are served. */
+const BATCH_SIZE = 128;
+/** The most oversized blobs that are remembered. Any beyond are evicted in LRU order like the rest. */
+const MAX_OVERSIZED = 64;
 
 export interface UpstreamQuotasOptions {
   readonly store: BoundedBlobStore;
   readonly metadata: Pick<MetadataStore, "blobs" | "links">;
   readonly evictor: Evictor;
-  /** As they are configured now. */
+  /** The current settings. */
   readonly upstreams: () => ReadonlyMap<UpstreamName, UpstreamSettings>;
-  /** Writes down what was used until now. */
-  readonly flushUse: () => Promise<void>;
-  /** Told of work that nobody waits for and that failed. */
-  readonly failed: (error: unknown) => void;
+  /** Writes buffered access times to the metadata store. */
+  readonly flushAccessTimes: () => Promise<void>;
+  /** Called with each error of background work. */
+  readonly onFailed: (error: unknown) => void;
   readonly now?: () => number;
 }
 
-/** What single upstreams may keep, by size and by age, besides the bound of the store. */
+/**
+ * Enforces the quotas of single upstreams: `maxSize` (LRU eviction down to the low-water mark) and
+ * `maxAge` (since a blob was stored). The evictor enforces the limits of the whole store.
+ *
+ * A blob counts for every upstream in which it is visible. If several share it, it is unlinked from
+ * the upstream that is over its quota, and removed only with the last of them.
+ */
 export class UpstreamQuotas implements QuotaEvents {
   readonly #options: UpstreamQuotasOptions;
   readonly #now: () => number;
-  /** Bytes that an upstream shows: as they were counted, and what came since. Never too few. */
+  /** Bytes visible in an upstream: the last exact count, plus what was added since. Never too low. */
   readonly #sizes = new Map<UpstreamName, number>();
-  /** Where pins or readers keep more than may be kept, the size at which it is tried again. */
-  readonly #stuckAt = new Map<UpstreamName, number>();
-  readonly #misfits = new Map<Digest, { readonly upstream: UpstreamName; readonly size: number }>();
-  readonly #sweeping = new Map<UpstreamName, Promise<void>>();
-  /** The youngest of those that were all taken for their age, so that they are not looked at again. */
-  readonly #agedTo = new Map<UpstreamName, BlobUse>();
+  /** For an upstream that pinned or busy blobs keep over its quota: the size at which to try again. */
+  readonly #retryAbove = new Map<UpstreamName, number>();
+  /** Blobs that alone exceed the quota of their upstream. */
+  readonly #oversized = new Map<
+    Digest,
+    { readonly upstream: UpstreamName; readonly size: number }
+  >();
+  readonly #sweeps = new Map<UpstreamName, Promise<void>>();
+  /** Where the search for aged blobs resumes: everything up to this one was evicted. */
+  readonly #ageCursors = new Map<UpstreamName, BlobUse>();
 
   constructor(options: UpstreamQuotasOptions) {
     this.#options = options;
@@ -52,22 +62,25 @@ export class UpstreamQuotas implements QuotaEvents {
   }
 
   /**
-   * Takes what every bound asks for: ages, quotas, old beginnings, and the store's own.
+   * Enforces every limit: `maxAge` and `maxSize` of the upstreams, the age of partial downloads, and
+   * the size of the whole store.
    *
-   * @param isThorough counts anew what was only added up until now
+   * @param isFullScan counts the sizes of upstreams exactly, instead of adding up what was stored
    */
-  async enforce({ dryRun = false, isThorough = true } = {}): Promise<Evicted> {
-    const { store, flushUse, evictor, upstreams } = this.#options;
+  async enforce({ dryRun = false, isFullScan = true } = {}): Promise<Evicted> {
+    const { store, flushAccessTimes, evictor, upstreams } = this.#options;
     const expired = await expirePartials(store, this.#now(), dryRun);
-    await flushUse().catch(() => {});
+    await flushAccessTimes().catch(() => {});
     const tally = new EvictionTally(dryRun);
-    if (isThorough) this.#agedTo.clear();
+    if (isFullScan) this.#ageCursors.clear();
     for (const upstream of upstreams().values()) {
-      await this.#byAge(upstream, tally);
+      await this.#enforceAge(upstream, tally);
       const size = this.#sizes.get(upstream.name) ?? Infinity;
-      if (isThorough || size > (upstream.maxSize ?? Infinity)) await this.#bySize(upstream, tally);
+      if (isFullScan || size > (upstream.maxSize ?? Infinity)) {
+        await this.#enforceSize(upstream, tally);
+      }
     }
-    const swept = dryRun ? await evictor.wouldSweep(tally) : await evictor.sweep();
+    const swept = dryRun ? await evictor.planSweep(tally) : await evictor.sweep();
     return {
       blobs: tally.blobs + swept.blobs,
       bytes: tally.bytes + swept.bytes + expired,
@@ -75,170 +88,177 @@ export class UpstreamQuotas implements QuotaEvents {
   }
 
   stored(digest: Digest, size: number): void {
-    const bounded = this.#bounded();
-    if (bounded.length === 0) return;
-    this.#unattended(async () => {
-      const seenIn = await this.#options.metadata.links.upstreams(digest);
-      for (const upstream of bounded) {
-        if (seenIn.includes(upstream.name)) this.#grew(upstream, digest, size);
+    const withQuota = this.#upstreamsWithQuota();
+    if (withQuota.length === 0) return;
+    this.#inBackground(async () => {
+      const visibleIn = await this.#options.metadata.links.upstreams(digest);
+      for (const upstream of withQuota) {
+        if (visibleIn.includes(upstream.name)) this.#added(upstream, digest, size);
       }
     });
   }
 
   linked(name: UpstreamName, digests: readonly Digest[]): void {
-    const upstream = this.#bounded().find((one) => one.name === name);
+    const upstream = this.#upstreamsWithQuota().find((candidate) => candidate.name === name);
     if (!upstream) return;
-    this.#unattended(async () => {
-      for (let first = 0; first < digests.length; first += BATCH) {
-        const held = await this.#options.metadata.blobs.find(digests.slice(first, first + BATCH));
-        for (const { digest, size } of held) this.#grew(upstream, digest, size);
+    this.#inBackground(async () => {
+      for (let first = 0; first < digests.length; first += BATCH_SIZE) {
+        const batch = digests.slice(first, first + BATCH_SIZE);
+        const stored = await this.#options.metadata.blobs.find(batch);
+        for (const { digest, size } of stored) this.#added(upstream, digest, size);
       }
     });
   }
 
-  #bounded(): UpstreamSettings[] {
+  #upstreamsWithQuota(): UpstreamSettings[] {
     return [...this.#options.upstreams().values()].filter(({ maxSize }) => maxSize !== undefined);
   }
 
-  #grew(upstream: UpstreamSettings, digest: Digest, size: number): void {
+  /** Adds a blob to the size of an upstream, and starts a sweep if that exceeds the quota. */
+  #added(upstream: UpstreamSettings, digest: Digest, size: number): void {
     const { name, maxSize = Infinity } = upstream;
-    if (size > maxSize && this.#misfits.size < MOST_MISFITS) {
-      this.#misfits.set(digest, { upstream: name, size });
+    if (size > maxSize && this.#oversized.size < MAX_OVERSIZED) {
+      this.#oversized.set(digest, { upstream: name, size });
     }
-    // What was never counted is counted now.
+    // Infinity before the first exact count, so that the sweep makes it now.
     const total = (this.#sizes.get(name) ?? Infinity) + size;
     this.#sizes.set(name, total);
-    if (total > Math.max(maxSize, this.#stuckAt.get(name) ?? 0) && !this.#sweeping.has(name)) {
-      this.#unattended(async () => {
-        await this.#options.flushUse().catch(() => {});
-        await this.#bySize(upstream, new EvictionTally(false));
+    if (total > Math.max(maxSize, this.#retryAbove.get(name) ?? 0) && !this.#sweeps.has(name)) {
+      this.#inBackground(async () => {
+        await this.#options.flushAccessTimes().catch(() => {});
+        await this.#enforceSize(upstream, new EvictionTally(false));
       });
     }
   }
 
-  /** One at a time for each upstream. */
-  async #bySize(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
+  /** Runs one sweep per upstream at a time. */
+  async #enforceSize(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
     const { name } = upstream;
-    while (this.#sweeping.has(name)) await this.#sweeping.get(name);
+    while (this.#sweeps.has(name)) await this.#sweeps.get(name);
     const sweep = this.#sweep(upstream, tally);
-    this.#sweeping.set(
+    this.#sweeps.set(
       name,
       sweep.catch(() => {}),
     );
-    await sweep.finally(() => this.#sweeping.delete(name));
+    await sweep.finally(() => this.#sweeps.delete(name));
   }
 
   async #sweep(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
     const { name, maxSize } = upstream;
     if (maxSize === undefined) return;
-    const { blobs: contents } = this.#options.metadata;
+    const { blobs } = this.#options.metadata;
     const { evictor } = this.#options;
     const pinned = (await evictor.pinned()).sizes;
-    if (!tally.isDry) this.#sizes.set(name, 0);
+    // From now on, `#added` counts only what is added during the sweep.
+    if (!tally.isDryRun) this.#sizes.set(name, 0);
     let size = 0;
-    for await (const one of this.#shownBy(name, (last) => contents.page(BATCH, last?.digest))) {
-      size += one.size;
+    for await (const blob of this.#visibleIn(name, (last) =>
+      blobs.page(BATCH_SIZE, last?.digest),
+    )) {
+      size += blob.size;
     }
     let isOver = size > maxSize;
     for (let turn = 0; turn < BUSY_RETRIES; turn += 1) {
       if (turn > 0) await setTimeout(BUSY_PAUSE_MS);
-      let isWaiting = false;
-      const take = async (content: Pick<BlobUse, "digest" | "size">): Promise<void> => {
-        if (pinned.has(content.digest)) return;
-        if (evictor.isBusy(content.digest)) isWaiting = true;
+      let hasSkipped = false;
+      const evict = async (blob: Pick<BlobUse, "digest" | "size">): Promise<void> => {
+        if (pinned.has(blob.digest)) return;
+        if (evictor.isBusy(blob.digest)) hasSkipped = true;
         else {
-          await this.#takeFrom(upstream, content, tally, "quota");
-          size -= content.size;
+          await this.#evictFrom(upstream, blob, tally, "quota");
+          size -= blob.size;
         }
       };
-      // What does not fit is not to push out all that does.
-      const misfits = await this.#misfitsOf(name);
-      for (const misfit of misfits) await take(misfit);
-      const left = misfits.filter(({ digest }) => this.#misfits.has(digest));
-      const aside = left.reduce((sum, misfit) => sum + misfit.size, 0);
-      isOver &&= size - aside > LOW_WATER * maxSize;
-      if (isOver && size - aside > (turn === 0 ? maxSize : LOW_WATER * maxSize)) {
-        for await (const one of this.#shownBy(name, (last) =>
-          contents.leastRecentlyUsed(BATCH, last),
+      // An oversized blob goes first, so that it does not displace all blobs that fit.
+      const oversized = await this.#oversizedIn(name);
+      for (const blob of oversized) await evict(blob);
+      const remaining = oversized.filter(({ digest }) => this.#oversized.has(digest));
+      const oversizedBytes = remaining.reduce((sum, blob) => sum + blob.size, 0);
+      isOver &&= size - oversizedBytes > LOW_WATER * maxSize;
+      if (isOver && size - oversizedBytes > (turn === 0 ? maxSize : LOW_WATER * maxSize)) {
+        for await (const blob of this.#visibleIn(name, (last) =>
+          blobs.leastRecentlyUsed(BATCH_SIZE, last),
         )) {
-          if (size - aside <= LOW_WATER * maxSize) break;
-          if (!this.#misfits.has(one.digest)) await take(one);
+          if (size - oversizedBytes <= LOW_WATER * maxSize) break;
+          if (!this.#oversized.has(blob.digest)) await evict(blob);
         }
       }
-      if (!isWaiting || tally.isDry) break;
+      if (!hasSkipped || tally.isDryRun) break;
     }
-    if (tally.isDry) return;
+    if (tally.isDryRun) return;
     this.#sizes.set(name, size + (this.#sizes.get(name) ?? 0));
-    if (size > maxSize) this.#stuckAt.set(name, size + (1 - LOW_WATER) * maxSize);
-    else this.#stuckAt.delete(name);
+    if (size > maxSize) this.#retryAbove.set(name, size + (1 - LOW_WATER) * maxSize);
+    else this.#retryAbove.delete(name);
   }
 
-  async #misfitsOf(name: UpstreamName): Promise<{ digest: Digest; size: number }[]> {
-    const own = [...this.#misfits].filter(([, { upstream }]) => upstream === name);
+  /** The oversized blobs of an upstream that are still stored and visible. Forgets the others. */
+  async #oversizedIn(name: UpstreamName): Promise<{ digest: Digest; size: number }[]> {
+    const own = [...this.#oversized].filter(([, { upstream }]) => upstream === name);
     const digests = own.map(([digest]) => digest);
-    const held = await this.#options.metadata.blobs.find(digests);
-    const seen = await this.#options.metadata.links.visibleIn(name, digests);
-    const still = held.filter(({ digest }) => seen.has(digest));
+    const stored = await this.#options.metadata.blobs.find(digests);
+    const visible = await this.#options.metadata.links.visibleIn(name, digests);
+    const remaining = stored.filter(({ digest }) => visible.has(digest));
     for (const digest of digests) {
-      if (!still.some((one) => one.digest === digest)) this.#misfits.delete(digest);
+      if (!remaining.some((blob) => blob.digest === digest)) this.#oversized.delete(digest);
     }
-    return still;
+    return remaining;
   }
 
-  async #byAge(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
+  async #enforceAge(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
     const { name, maxAge } = upstream;
     if (maxAge === undefined) return;
     const { evictor, metadata } = this.#options;
     const pinned = (await evictor.pinned()).sizes;
-    const moment = this.#now() - maxAge;
-    let to = this.#agedTo.get(name);
-    let isWhole = true;
-    const page = async (): Promise<BlobUse[]> => {
-      const contents = await metadata.blobs.storedBefore(moment, BATCH, to);
-      to = contents.at(-1) ?? to;
-      return contents;
+    const cutoff = this.#now() - maxAge;
+    let cursor = this.#ageCursors.get(name);
+    let hasSkipped = false;
+    const nextPage = async (): Promise<BlobUse[]> => {
+      const blobs = await metadata.blobs.storedBefore(cutoff, BATCH_SIZE, cursor);
+      cursor = blobs.at(-1) ?? cursor;
+      return blobs;
     };
-    for await (const content of this.#shownBy(name, page)) {
-      if (pinned.has(content.digest) || evictor.isBusy(content.digest)) isWhole = false;
-      else await this.#takeFrom(upstream, content, tally, "age");
+    for await (const blob of this.#visibleIn(name, nextPage)) {
+      if (pinned.has(blob.digest) || evictor.isBusy(blob.digest)) hasSkipped = true;
+      else await this.#evictFrom(upstream, blob, tally, "age");
     }
-    if (isWhole && to && !tally.isDry) this.#agedTo.set(name, to);
+    if (!hasSkipped && cursor && !tally.isDryRun) this.#ageCursors.set(name, cursor);
   }
 
-  /** Of pages of contents those that an upstream shows, with pauses in which others are answered. */
-  async *#shownBy(
+  /** Those blobs of the pages that are visible in an upstream. Yields to the event loop between pages. */
+  async *#visibleIn(
     name: UpstreamName,
-    page: (last?: BlobUse) => Promise<BlobUse[]>,
+    nextPage: (last?: BlobUse) => Promise<BlobUse[]>,
   ): AsyncGenerator<BlobUse> {
     let last: BlobUse | undefined;
     for (;;) {
-      const contents = await page(last);
-      last = contents.at(-1);
+      const blobs = await nextPage(last);
+      last = blobs.at(-1);
       if (!last) return;
-      const digests = contents.map(({ digest }) => digest);
-      const seen = await this.#options.metadata.links.visibleIn(name, digests);
-      for (const content of contents) if (seen.has(content.digest)) yield content;
+      const digests = blobs.map(({ digest }) => digest);
+      const visible = await this.#options.metadata.links.visibleIn(name, digests);
+      for (const blob of blobs) if (visible.has(blob.digest)) yield blob;
       await setImmediate();
     }
   }
 
-  /** Content that other upstreams show stays for them: it is only out of sight here. */
-  async #takeFrom(
+  /** Removes a blob. One that is visible in other upstreams, too, is only unlinked from this one. */
+  async #evictFrom(
     { name }: UpstreamSettings,
     { digest, size }: Pick<BlobUse, "digest" | "size">,
     tally: EvictionTally,
-    why: "age" | "quota",
+    reason: "age" | "quota",
   ): Promise<void> {
     const { metadata, evictor } = this.#options;
     tally.add(size);
-    if (tally.isDry) return;
-    this.#misfits.delete(digest);
-    const seenIn = await metadata.links.upstreams(digest);
-    if (seenIn.every((one) => one === name)) await evictor.remove(digest, size, why);
-    else await metadata.links.removeAll(digest, name);
+    if (tally.isDryRun) return;
+    this.#oversized.delete(digest);
+    const visibleIn = await metadata.links.upstreams(digest);
+    if (visibleIn.every((upstream) => upstream === name)) {
+      await evictor.remove(digest, size, reason);
+    } else await metadata.links.removeAll(digest, name);
   }
 
-  #unattended(work: () => Promise<void>): void {
-    work().catch((error: unknown) => this.#options.failed(error));
+  #inBackground(work: () => Promise<void>): void {
+    work().catch((error: unknown) => this.#options.onFailed(error));
   }
 }

@@ -67,7 +67,7 @@ export class RequestReporter implements CacheObserver {
     }
   }
 
-  filled({ digest, source, size, fault }: FillEvent): void {
+  fillEnded({ digest, source, size, fault }: FillEvent): void {
     const upstream = source.slice(0, source.indexOf("/"));
     this.#metrics.fill(upstream, fault ? fault.detail.kind : "stored");
     if (!fault) {
@@ -94,7 +94,7 @@ export class RequestReporter implements CacheObserver {
     }
   }
 
-  unstored(digest: Digest, fault: Fault): void {
+  manifestNotStored(digest: Digest, fault: Fault): void {
     this.#metrics.unstored("manifest");
     const line = { digest, error: fault.message };
     // On a full disk this is every pull, and was said once.

@@ -115,10 +115,10 @@ async function open(
     sidecars,
     quotaEvents: storage.quotas,
     observer: reporter,
-    used: (digest) => lastAccess.touch(digest, Date.now()),
+    recordAccess: (digest) => lastAccess.touch(digest, Date.now()),
   });
   const inUse = (digest: Digest): boolean => cache.fills.inUse(digest);
-  storage.usedBy(inUse);
+  storage.setInUseCheck(inUse);
   told.onRemoved = (digest) => {
     store.drop(digest);
     cache.forget(digest);
@@ -127,7 +127,7 @@ async function open(
   reporter.onForgotten = (fault) => {
     // Where everything is a hit, nothing else finds out that the disk is full.
     budget.fullState.recordFailure(fault);
-    housekeeping.lacksFact();
+    housekeeping.metadataWriteFailed();
   };
   closing.defer(() => housekeeping[Symbol.asyncDispose]());
   metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);

@@ -122,11 +122,11 @@ function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
 }
 
 function storageProblems(storage: Status["storage"]): string[] {
-  const { isFull, fullBecause, pinned, maxSize } = storage;
+  const { isFull, fullBecause, pinnedBytes, maxSize } = storage;
   if (isFull) return [`nothing can be stored, and pulls are passed through: ${fullBecause}`];
   // An eviction comes to no end then. Pins mean more with every image that is pulled or moves.
-  if (pinned <= LOW_WATER * maxSize) return [];
-  const part = `${formatSize(pinned)} of ${formatSize(maxSize)} are pinned`;
+  if (pinnedBytes <= LOW_WATER * maxSize) return [];
+  const part = `${formatSize(pinnedBytes)} of ${formatSize(maxSize)} are pinned`;
   return [
     `little else can be stored, and is passed through: ${part}: unpin some, name platforms, or raise storage.maxSize`,
   ];

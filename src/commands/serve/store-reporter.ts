@@ -50,7 +50,13 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     );
   }
 
-  full({ isFull, reason }: { readonly isFull: boolean; readonly reason: string }): void {
+  fullStateChanged({
+    isFull,
+    reason,
+  }: {
+    readonly isFull: boolean;
+    readonly reason: string;
+  }): void {
     this.#isFull = isFull;
     if (isFull) {
       const message = "nothing can be stored: pulls are passed through until there is room again";
@@ -63,12 +69,12 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     this.onRemoved(digest);
   }
 
-  unwritten(error: unknown): void {
+  accessTimesNotWritten(error: unknown): void {
     if (this.#isFull) this.#log.debug({ err: error }, "use times could not be written");
     else this.#log.warn({ err: error }, "use times could not be written");
   }
 
-  damaged(path: string, reason: string): void {
+  metadataDamaged(path: string, reason: string): void {
     const message = "the index was damaged: it is made again from the files of the store";
     this.#log.error({ error: reason, movedTo: path }, message);
   }
@@ -82,7 +88,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     this.#log[isEven ? "debug" : "info"]({ ...reconciled }, "index and files agree");
   }
 
-  learnt(learnt: Restored): void {
+  restored(learnt: Restored): void {
     const message = "the index knows facts about stored manifests again that it did not know";
     this.#log.info({ ...learnt }, message);
   }

@@ -58,7 +58,7 @@ function fsck(options: Options): Promise<number> {
 
 async function local(
   steward: {
-    figures(): Promise<{ contents: number; held: number }>;
+    figures(): Promise<{ blobs: number; blobBytes: number }>;
     verify(options: {
       repair: boolean;
       rate?: number;
@@ -68,11 +68,12 @@ async function local(
   { repair = false, rate: perSecond }: Options,
   show: (done: Done) => void,
 ): Promise<Result> {
-  const { contents, held } = await steward.figures();
+  const { blobs, blobBytes } = await steward.figures();
   const result = await steward.verify({
     repair,
     ...(perSecond === undefined ? {} : { rate: perSecond }),
-    onProgress: ({ files, bytes }) => show({ files, bytes, of: { files: contents, bytes: held } }),
+    onProgress: ({ files, bytes }) =>
+      show({ files, bytes, of: { files: blobs, bytes: blobBytes } }),
   });
   return resultForm.parse(result);
 }

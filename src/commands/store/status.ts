@@ -51,20 +51,20 @@ export function statusText(told: Status, now: number): string {
 }
 
 function storageText(storage: Status["storage"]): string {
-  const { contents, held, drafts, pinned, maxSize, minFree, free, isFull } = storage;
-  const part = maxSize === 0 ? 0 : Math.round((100 * (held + drafts)) / maxSize);
+  const { blobs, blobBytes, partialBytes, pinnedBytes, maxSize, minFree, free, isFull } = storage;
+  const part = maxSize === 0 ? 0 : Math.round((100 * (blobBytes + partialBytes)) / maxSize);
   const disk =
     free === undefined
       ? "the disk does not tell what is free"
       : `${formatSize(free)} free on the disk, ${formatSize(minFree)} of it to stay free`;
   const details = [
-    `${formatSize(drafts)} of it on the way in`,
-    `${formatSize(pinned)} pinned`,
+    `${formatSize(partialBytes)} of it on the way in`,
+    `${formatSize(pinnedBytes)} pinned`,
     isFull ? "FULL" : "not full",
   ];
   return [
     `Store      ${storage.dataDirectory}`,
-    `           ${formatSize(held + drafts)} of ${formatSize(maxSize)} (${part} %) in ${counted(contents, "content")}: ${details.join(", ")}`,
+    `           ${formatSize(blobBytes + partialBytes)} of ${formatSize(maxSize)} (${part} %) in ${counted(blobs, "blob")}: ${details.join(", ")}`,
     `           ${disk}`,
   ].join("\n");
 }

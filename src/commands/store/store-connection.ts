@@ -107,11 +107,11 @@ async function openStopped(
   }
   try {
     const storage = await openStorage(settings, {
-      full: () => {},
+      fullStateChanged: () => {},
       removed: () => {},
-      unwritten: () => {},
+      accessTimesNotWritten: () => {},
       failed: () => {},
-      damaged: (path, reason) => {
+      metadataDamaged: (path, reason) => {
         process.stderr.write(`entrepot: ${reason}\nIt is now ${path}, and is made again.\n`);
       },
     });
@@ -163,7 +163,7 @@ function complain(error: unknown): number {
   if (!isExpected) throw error;
   process.stderr.write(`entrepot: ${error.message}\n`);
   if (error instanceof ConfigError) return 2;
-  if (error instanceof RefusedError) return error.kind === "no-pattern" ? 2 : 1;
+  if (error instanceof RefusedError) return error.kind === "invalid-argument" ? 2 : 1;
   return error instanceof AdminError && error.status === 400 ? 2 : 1;
 }
 

@@ -37,9 +37,9 @@ const forms = {
 };
 
 const STATUS: Readonly<Record<RefusedError["kind"], number>> = {
-  "no-pattern": 400,
-  "matches-nothing": 404,
-  "over-the-bound": 409,
+  "invalid-argument": 400,
+  "no-match": 404,
+  "over-max-size": 409,
   pinned: 409,
 };
 
@@ -127,8 +127,8 @@ export class AdminApi {
     signal: AbortSignal,
   ): Promise<Response> {
     const { admin } = this.#options;
-    const { held, contents } = await admin.figures();
-    const of = { files: contents, bytes: held };
+    const { blobs, blobBytes } = await admin.figures();
+    const of = { files: blobs, bytes: blobBytes };
     return progressStream(signal, (tell) =>
       admin.verify({
         repair: true,

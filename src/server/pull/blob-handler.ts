@@ -34,7 +34,7 @@ export async function handleBlob(
     if (answer.kind === "streaming") await answer.body({ giveUp: () => {} }).cancel();
     return notModified(headers);
   }
-  return answer.kind === "stored"
+  return answer.kind === "complete"
     ? storedResponse(answer.blob, answer.cacheStatus === HIT, range, headers, context)
     : growingResponse(answer, headers, context);
 }

@@ -1,5 +1,5 @@
 import type { Cache } from "../../cache/cache.ts";
-import { MOST_TAGS } from "../../cache/lookup/tag-lists.ts";
+import { MAX_TAGS } from "../../cache/lookup/tag-lists.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import { Fault } from "../../oci/fault.ts";
 import { OCI_INDEX } from "../../oci/media-types.ts";
@@ -9,7 +9,7 @@ import type { PlacedRoute } from "./route.ts";
 import type { RequestContext } from "./request-context.ts";
 
 /** The most entries of one answer, tags or repositories (CVE-2023-2253). */
-const MOST_ENTRIES = MOST_TAGS;
+const MOST_ENTRIES = MAX_TAGS;
 
 /** `GET /v2/<name>/tags/list` (distribution-spec, "Listing Tags"). */
 export async function handleTags(

@@ -79,7 +79,7 @@ export class PullApi {
     const known = this.#known.find(question, headers.get("accept"), Date.now());
     if (!known || headers.has("range") || headers.has("if-none-match")) return undefined;
     const { route, path, size, digest } = known;
-    this.#cache.used(digest);
+    this.#cache.recordAccess(digest);
     this.#record({
       method: "GET",
       path,
