@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { tempDir } from "../test/harness/places.ts";
+import { tempDir } from "../test/harness/temp-dir.ts";
 import { measureFill } from "./fill.ts";
 import { measureEvicting } from "./evicting.ts";
 import { GOALS } from "./goals.ts";

@@ -1,5 +1,5 @@
 import type { Certificate } from "../test/harness/certificates.ts";
-import type { TempDir } from "../test/harness/places.ts";
+import type { TempDir } from "../test/harness/temp-dir.ts";
 import { loadAverage } from "./kernel.ts";
 import type { Measurement } from "./results.ts";
 import { type Running, start, type SystemName } from "./systems.ts";

@@ -1,5 +1,5 @@
 import type { Certificate } from "../test/harness/certificates.ts";
-import type { TempDir } from "../test/harness/places.ts";
+import type { TempDir } from "../test/harness/temp-dir.ts";
 import type { BenchBlobs } from "./upstream.ts";
 
 /** How to start one of the compared systems. */

@@ -9,7 +9,7 @@ import {
 } from "../test/harness/content.ts";
 import { manyLayersImage } from "../test/harness/images.ts";
 import { startProcess } from "../test/harness/processes.ts";
-import { push } from "../test/harness/pushing.ts";
+import { push } from "../test/harness/push.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
 
 export const MIB = 1024 * 1024;

@@ -21,7 +21,7 @@ import {
   runtime,
   stateOf,
 } from "../scripts/fresh-bundle.mjs";
-import { type TempDir, tempDir } from "./harness/places.ts";
+import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -7,10 +7,10 @@ import { makeCertificate } from "./harness/certificates.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
-import { freePort, tempDir } from "./harness/places.ts";
+import { freePort, tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
-import { push } from "./harness/pushing.ts";
-import { realTest } from "./harness/real.ts";
+import { push } from "./harness/push.ts";
+import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { startTokenIssuer } from "./harness/token-issuer.ts";
 

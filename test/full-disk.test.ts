@@ -5,10 +5,10 @@ import { bytesOf, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
-import { type TempDir, tempDir } from "./harness/places.ts";
+import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { mustRun, run } from "./harness/processes.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { verifyStore } from "./harness/stored.ts";
+import { verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -8,10 +8,10 @@ import { hostsToml, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { startEntrepot } from "./harness/entrepot.ts";
 import { busyboxImage } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { mustRun, startProcess } from "./harness/processes.ts";
-import { push } from "./harness/pushing.ts";
-import { realTest } from "./harness/real.ts";
+import { push } from "./harness/push.ts";
+import { realTest } from "./harness/real-components.ts";
 import { startTokenIssuer } from "./harness/token-issuer.ts";
 import { until } from "./harness/waiting.ts";
 

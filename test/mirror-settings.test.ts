@@ -3,7 +3,7 @@ import { makeCertificate } from "./harness/certificates.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 test("a mirror's path may take the place of /v2, and its authority is its own", async () => {

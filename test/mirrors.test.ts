@@ -4,7 +4,7 @@ import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { verifyStore } from "./harness/stored.ts";
+import { verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 async function started() {

@@ -4,7 +4,7 @@ import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { type Image, textImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs } from "./harness/stored.ts";
+import { storedBlobs } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -10,11 +10,11 @@ import {
   multiPlatformImage,
   pauseImage,
 } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { mustRun } from "./harness/processes.ts";
-import { push } from "./harness/pushing.ts";
-import { realTest } from "./harness/real.ts";
-import { verifyStore } from "./harness/stored.ts";
+import { push } from "./harness/push.ts";
+import { realTest } from "./harness/real-components.ts";
+import { verifyStore } from "./harness/store-files.ts";
 import { startTokenIssuer } from "./harness/token-issuer.ts";
 
 for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {

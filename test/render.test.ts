@@ -2,15 +2,15 @@ import { expect, test } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeAuthority } from "./harness/authority.ts";
+import { makeAuthority } from "./harness/certificate-authority.ts";
 import { type ContainerdPieces, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { busyboxImage } from "./harness/images.ts";
-import { type TempDir, tempDir } from "./harness/places.ts";
+import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { mustRun, run } from "./harness/processes.ts";
-import { push } from "./harness/pushing.ts";
-import { realTest } from "./harness/real.ts";
+import { push } from "./harness/push.ts";
+import { realTest } from "./harness/real-components.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 

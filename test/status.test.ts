@@ -6,7 +6,7 @@ import { randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -6,11 +6,11 @@ import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { bigImage, multiPlatformImage, textImage } from "./harness/images.ts";
-import { pull } from "./harness/pulling.ts";
-import { tempDir } from "./harness/places.ts";
+import { pull } from "./harness/pull.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, verifyStore } from "./harness/stored.ts";
+import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

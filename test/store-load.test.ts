@@ -6,7 +6,7 @@ import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.
 import type { Image } from "./harness/images.ts";
 import { randomImages, randomNumbers, zipf } from "./harness/random-images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { verifyStore } from "./harness/stored.ts";
+import { verifyStore } from "./harness/store-files.ts";
 
 /** The whole load takes minutes: `npm run test:long`. */
 const isLong = process.env["ENTREPOT_LONG"] === "1";

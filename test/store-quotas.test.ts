@@ -3,7 +3,7 @@ import { command } from "./harness/commands.ts";
 import { bytesOf, type Content, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, verifyStore } from "./harness/stored.ts";
+import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

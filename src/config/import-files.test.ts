@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { makeCertificate } from "../../test/harness/certificates.ts";
 import { expectGolden } from "../../test/harness/golden.ts";
-import { tempDir } from "../../test/harness/places.ts";
+import { tempDir } from "../../test/harness/temp-dir.ts";
 import { readText, UnreadableError } from "./parsing/read-text.ts";
 import { loadSettings } from "./load.ts";
 import { configErrorOf } from "./configtest/load-text.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { makeCertificate } from "../../test/harness/certificates.ts";
-import { tempDir } from "../../test/harness/places.ts";
+import { tempDir } from "../../test/harness/temp-dir.ts";
 import { loadSettings } from "../config/load.ts";
 import { certificateFindings } from "./certificate.ts";
 import type { Machine } from "./machine.ts";

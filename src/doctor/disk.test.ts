@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { chown, mkdir } from "node:fs/promises";
-import { tempDir } from "../../test/harness/places.ts";
+import { tempDir } from "../../test/harness/temp-dir.ts";
 import { diskFindings } from "./disk.ts";
 import { thisMachine } from "./machine.ts";
 

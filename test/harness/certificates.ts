@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { mustRun } from "./processes.ts";
-import type { TempDir } from "./places.ts";
+import type { TempDir } from "./temp-dir.ts";
 
 /** A key and a certificate that it signed itself, so that the certificate is its own CA. */
 export interface Certificate {

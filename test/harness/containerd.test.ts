@@ -3,8 +3,8 @@ import type { ContainerdLine } from "../../scripts/debian.mjs";
 import { hostsToml, startContainerd } from "./containerd.ts";
 import { startDockerRegistry } from "./docker-registry.ts";
 import { busyboxImage, manyLayersImage, pauseImage } from "./images.ts";
-import { push } from "./pushing.ts";
-import { realTest } from "./real.ts";
+import { push } from "./push.ts";
+import { realTest } from "./real-components.ts";
 import { startTokenIssuer } from "./token-issuer.ts";
 import { failureOf } from "./waiting.ts";
 

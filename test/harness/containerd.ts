@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { renderHostsToml } from "../../src/config/containerd/hosts-toml.ts";
 import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
 import { Cri } from "./cri.ts";
-import { claim, endShims, sweep, unmountBelow } from "./leftovers.ts";
-import { writeLayout } from "./layouts.ts";
+import { claim, endShims, sweep, unmountBelow } from "./containerd-cleanup.ts";
+import { writeLayout } from "./oci-layout.ts";
 import { pauseImage } from "./images.ts";
-import { TempDir, tempDir } from "./places.ts";
+import { TempDir, tempDir } from "./temp-dir.ts";
 import { type ChildProcess, mustRun, run, startProcess } from "./processes.ts";
 
 export interface ContainerdOptions {

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import * as grpc from "@grpc/grpc-js";
 import * as protoLoader from "@grpc/proto-loader";
-import type { TempDir } from "./places.ts";
+import type { TempDir } from "./temp-dir.ts";
 import { until } from "./waiting.ts";
 
 /** Every call of test/proto/cri.proto: what it takes and what it gives. */

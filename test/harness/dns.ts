@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import ipaddr from "ipaddr.js";
-import type { TempDir } from "./places.ts";
+import type { TempDir } from "./temp-dir.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../bin/entrepot", import.meta.url));
 const [A, AAAA] = [1, 28];

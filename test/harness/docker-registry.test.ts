@@ -1,10 +1,10 @@
 import { expect } from "bun:test";
 import { startDockerRegistry } from "./docker-registry.ts";
 import { artifact, bigImage, busyboxImage, layersOf, multiPlatformImage } from "./images.ts";
-import { tempDir } from "./places.ts";
+import { tempDir } from "./temp-dir.ts";
 import { mustRun } from "./processes.ts";
-import { push } from "./pushing.ts";
-import { realTest } from "./real.ts";
+import { push } from "./push.ts";
+import { realTest } from "./real-components.ts";
 import { startTokenIssuer } from "./token-issuer.ts";
 import { failureOf, until } from "./waiting.ts";
 

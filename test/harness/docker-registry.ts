@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { type ChildProcess, startProcess } from "./processes.ts";
-import { type TempDir, tempDir } from "./places.ts";
+import { type TempDir, tempDir } from "./temp-dir.ts";
 import type { TokenAuth } from "./token-issuer.ts";
 import { until } from "./waiting.ts";
 

@@ -2,9 +2,9 @@ import { expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { contentOf } from "./content.ts";
 import { localUpstream, startEntrepot } from "./entrepot.ts";
-import { tempDir } from "./places.ts";
+import { tempDir } from "./temp-dir.ts";
 import { ChildProcess, run, startProcess } from "./processes.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./stored.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./store-files.ts";
 import { failureOf, until } from "./waiting.ts";
 
 /** What reads /proc or needs setpriv. */

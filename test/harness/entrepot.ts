@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { peakMemory, residentMemory, type ChildProcess, startProcess } from "./processes.ts";
-import { type TempDir, tempDir } from "./places.ts";
+import { type TempDir, tempDir } from "./temp-dir.ts";
 import { until } from "./waiting.ts";
 
 export interface EntrepotOptions {

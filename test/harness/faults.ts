@@ -1,4 +1,4 @@
-import type { CutBy, Playback } from "./wire.ts";
+import type { CutBy, Playback } from "./raw-http-server.ts";
 
 /**
  * What is wrong with an answer. Everything that is not said stays true, so faults are combined by

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { type ChildProcess, startProcess } from "./processes.ts";
-import { freePort, type TempDir } from "./places.ts";
-import type { Signed } from "./authority.ts";
+import { freePort, type TempDir } from "./temp-dir.ts";
+import type { Signed } from "./certificate-authority.ts";
 
 export interface NginxOptions {
   /** What it passes requests on to. */

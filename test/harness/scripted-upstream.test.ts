@@ -4,8 +4,8 @@ import { makeCertificate } from "./certificates.ts";
 import { bytesOf, randomContent } from "./content.ts";
 import * as faults from "./faults.ts";
 import { artifact, textImage } from "./images.ts";
-import { tempDir } from "./places.ts";
-import { realTest } from "./real.ts";
+import { tempDir } from "./temp-dir.ts";
+import { realTest } from "./real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./scripted-upstream.ts";
 import { failureOf, Gate, until } from "./waiting.ts";
 

@@ -2,10 +2,10 @@ import type { Certificate } from "./certificates.ts";
 import { type Content, contentOf } from "./content.ts";
 import type { Fault } from "./faults.ts";
 import type { Image } from "./images.ts";
-import { Shelf, type ShelfAnswer } from "./shelf.ts";
+import { Shelf, type ShelfAnswer } from "./in-memory-registry.ts";
 import { understand, type UpstreamRequest } from "./upstream-request.ts";
 import { Gate } from "./waiting.ts";
-import { type Answer, type Outcome, type WireRequest, WireServer } from "./wire.ts";
+import { type Answer, type Outcome, type WireRequest, WireServer } from "./raw-http-server.ts";
 
 /** A request and what became of it; it changes while its answer is under way. */
 export interface RecordedRequest extends UpstreamRequest {

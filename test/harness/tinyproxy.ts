@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { type ChildProcess, startProcess } from "./processes.ts";
-import { freePort, type TempDir, tempDir } from "./places.ts";
+import { freePort, type TempDir, tempDir } from "./temp-dir.ts";
 
 export interface TinyproxyOptions {
   /** It then wants these credentials. */

@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, randomUUID, sign } from "node:crypto";
 import { type Certificate, makeCertificate } from "./certificates.ts";
-import { tempDir } from "./places.ts";
+import { tempDir } from "./temp-dir.ts";
 
 /** What docker-registry's `auth.token` section wants. */
 export interface TokenAuth {

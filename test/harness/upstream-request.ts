@@ -1,4 +1,4 @@
-import type { WireRequest } from "./wire.ts";
+import type { WireRequest } from "./raw-http-server.ts";
 
 /** A request of the kind that a rule decides about. */
 export interface UpstreamRequest {

@@ -3,9 +3,9 @@ import { cpSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync }
 import { basename, dirname, join } from "node:path";
 import { startDockerRegistry } from "../harness/docker-registry.ts";
 import type { Entrepot } from "../harness/entrepot.ts";
-import { tempDir } from "../harness/places.ts";
+import { tempDir } from "../harness/temp-dir.ts";
 import { mustRun } from "../harness/processes.ts";
-import { real, realTest } from "../harness/real.ts";
+import { real, realTest } from "../harness/real-components.ts";
 import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { until } from "../harness/waiting.ts";
 import { cachedImage } from "./cached-image.ts";

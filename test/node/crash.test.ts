@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { fileURLToPath } from "node:url";
 import type { Entrepot } from "../harness/entrepot.ts";
-import { real, realTest } from "../harness/real.ts";
+import { real, realTest } from "../harness/real-components.ts";
 import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { cachedImage } from "./cached-image.ts";
 import { type ProgramResult, entrepotNode, optionsFor } from "./program.ts";

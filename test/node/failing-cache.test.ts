@@ -4,7 +4,7 @@ import { CacheClient } from "../../src/node/cache-client.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
-import { real, realTest } from "../harness/real.ts";
+import { real, realTest } from "../harness/real-components.ts";
 import { type CachedImage, cachedImage } from "./cached-image.ts";
 import { entrepotNode, optionsFor } from "./program.ts";
 import { type SupervisedNode, startNode } from "./supervised.ts";

@@ -8,7 +8,7 @@ import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
-import { tempDir } from "../harness/places.ts";
+import { tempDir } from "../harness/temp-dir.ts";
 import { tree } from "./tree.ts";
 
 // Each directory of test/golden/node is one conversion, with the node's files before and after it.

@@ -15,9 +15,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type TempDir, tempDir } from "../harness/places.ts";
+import { type TempDir, tempDir } from "../harness/temp-dir.ts";
 import { mustRun } from "../harness/processes.ts";
-import { realTest } from "../harness/real.ts";
+import { realTest } from "../harness/real-components.ts";
 import { entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 

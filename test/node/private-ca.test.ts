@@ -1,11 +1,11 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Authority } from "../harness/authority.ts";
+import { Authority } from "../harness/certificate-authority.ts";
 import { makeCertificate } from "../harness/certificates.ts";
-import { tempDir } from "../harness/places.ts";
+import { tempDir } from "../harness/temp-dir.ts";
 import { mustRun, startProcess } from "../harness/processes.ts";
-import { real, realTest } from "../harness/real.ts";
+import { real, realTest } from "../harness/real-components.ts";
 import { cachedImage } from "./cached-image.ts";
 import { until } from "../harness/waiting.ts";
 import { PROGRAM, entrepotNode, optionsFor } from "./program.ts";

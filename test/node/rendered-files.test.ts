@@ -13,7 +13,7 @@ import type { DesiredState } from "../../src/node/plan.ts";
 import { rollback } from "../../src/node/rollback.ts";
 import type { RenderInput } from "../../src/render/target.ts";
 import { render, TARGETS } from "../../src/render/targets.ts";
-import { tempDir } from "../harness/places.ts";
+import { tempDir } from "../harness/temp-dir.ts";
 import { tree } from "./tree.ts";
 
 const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

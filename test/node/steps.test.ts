@@ -10,7 +10,7 @@ import { FilesFault, NodeFiles } from "../../src/node/files/node-files.ts";
 import type { DesiredState } from "../../src/node/plan.ts";
 import { rollback } from "../../src/node/rollback.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
-import { tempDir } from "../harness/places.ts";
+import { tempDir } from "../harness/temp-dir.ts";
 import { tree } from "./tree.ts";
 
 const VERSION = "1.7.24";

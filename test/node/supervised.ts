@@ -4,9 +4,9 @@ import { dirname, join } from "node:path";
 import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
 import { Cri } from "../harness/cri.ts";
 import { pauseImage } from "../harness/images.ts";
-import { endShims, unmountBelow } from "../harness/leftovers.ts";
-import { writeLayout } from "../harness/layouts.ts";
-import { TempDir, tempDir } from "../harness/places.ts";
+import { endShims, unmountBelow } from "../harness/containerd-cleanup.ts";
+import { writeLayout } from "../harness/oci-layout.ts";
+import { TempDir, tempDir } from "../harness/temp-dir.ts";
 import { type ChildProcess, mustRun, startProcess } from "../harness/processes.ts";
 import { until } from "../harness/waiting.ts";
 

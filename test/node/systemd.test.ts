@@ -2,7 +2,7 @@ import { describe, expect } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { localUpstream, startEntrepot } from "../harness/entrepot.ts";
 import { busyboxImage, textImage } from "../harness/images.ts";
-import { realTest } from "../harness/real.ts";
+import { realTest } from "../harness/real-components.ts";
 import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { type BootedNode, bootNode } from "./booted.ts";
 import { startSleeper } from "./sleeper.ts";

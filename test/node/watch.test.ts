@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
 import { textImage } from "../harness/images.ts";
 import { startProcess } from "../harness/processes.ts";
-import { realTest } from "../harness/real.ts";
+import { realTest } from "../harness/real-components.ts";
 import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { failureOf, until } from "../harness/waiting.ts";
 import { PROGRAM, entrepotNode, optionsFor } from "./program.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { open, writeFile } from "node:fs/promises";
-import { tempDir } from "../../../test/harness/places.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import type { Fault } from "../../oci/fault.ts";
 import { DiskBlobWriter } from "../../store/disk/disk-blob-writer.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { tempDir } from "../../../test/harness/places.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { digestNumber } from "../../store/storetest/sample-names.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { tempDir } from "../../../test/harness/places.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { type Storage, openStorage } from "./storage.ts";

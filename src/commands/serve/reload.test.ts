@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { tempDir } from "../../../test/harness/places.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { createLog } from "../../telemetry/log.ts";
 import { Reload } from "./reload.ts";
 

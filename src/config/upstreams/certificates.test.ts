@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Authority, makeAuthority, type Signed } from "../../../test/harness/authority.ts";
-import { type TempDir, tempDir } from "../../../test/harness/places.ts";
+import {
+  type Authority,
+  makeAuthority,
+  type Signed,
+} from "../../../test/harness/certificate-authority.ts";
+import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { mustRun } from "../../../test/harness/processes.ts";
 import { loadSettings } from "../load.ts";
 import { configErrorOf } from "../configtest/load-text.ts";

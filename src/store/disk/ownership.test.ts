@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { link, lstat, lchown, mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { tempDir } from "../../../test/harness/places.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { openDataDirectory } from "./data-directory.ts";
 
 test.skipIf(process.getuid?.() !== 0)(

@@ -3,7 +3,7 @@ import { mkdir, readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf, type Digest } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
-import { tempDir, type TempDir } from "../../../test/harness/places.ts";
+import { tempDir, type TempDir } from "../../../test/harness/temp-dir.ts";
 import { repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SidecarFiles } from "./sidecar-files.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { open } from "node:fs/promises";
-import { tempDir } from "../../../test/harness/places.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { rejection } from "../storetest/writing.ts";
 import { SelfHealingMetadata } from "./self-healing-metadata.ts";
 import { metadataConformance } from "../storetest/metadata-conformance.ts";

@@ -1,7 +1,7 @@
 import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Kysely } from "kysely";
-import { type TempDir, tempDir } from "../../../test/harness/places.ts";
+import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { SqlBlobRecords } from "./sql-blob-records.ts";
 import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SqlLinks } from "./sql-links.ts";

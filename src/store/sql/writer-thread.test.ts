@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { stat } from "node:fs/promises";
-import { tempDir } from "../../../test/harness/places.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { rejection } from "../storetest/writing.ts";
 import { digestNumber, repositoryRef } from "../storetest/sample-names.ts";

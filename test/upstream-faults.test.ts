@@ -5,7 +5,7 @@ import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/stored.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

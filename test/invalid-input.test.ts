@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { mkdir, writeFile } from "node:fs/promises";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills } from "./harness/stored.ts";
+import { storedBlobs, unfinishedFills } from "./harness/store-files.ts";
 
 let upstream: ScriptedUpstream;
 let cache: Entrepot;

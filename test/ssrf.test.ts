@@ -3,7 +3,7 @@ import { startDns } from "./harness/dns.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 const image = textImage({ text: "guarded" });

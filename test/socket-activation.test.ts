@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
-import { freePort, tempDir } from "./harness/places.ts";
+import { freePort, tempDir } from "./harness/temp-dir.ts";
 import { ChildProcess, startProcess } from "./harness/processes.ts";
-import { realTest } from "./harness/real.ts";
+import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 

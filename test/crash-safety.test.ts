@@ -6,10 +6,10 @@ import { command } from "./harness/commands.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import type { Image } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { randomImages, randomNumbers } from "./harness/random-images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/stored.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
 
 /** All rounds take minutes: `npm run test:long`. */
 const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 200 : 15;

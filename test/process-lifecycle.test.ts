@@ -3,10 +3,10 @@ import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/stored.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
 import { failureOf, until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";
-import { makeAuthority } from "./harness/authority.ts";
+import { makeAuthority } from "./harness/certificate-authority.ts";
 import { makeCertificate } from "./harness/certificates.ts";
 import { randomContent } from "./harness/content.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
 import { startNginx } from "./harness/nginx.ts";
-import { freePort, tempDir } from "./harness/places.ts";
-import { push } from "./harness/pushing.ts";
-import { realTest } from "./harness/real.ts";
+import { freePort, tempDir } from "./harness/temp-dir.ts";
+import { push } from "./harness/push.ts";
+import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { startTinyproxy } from "./harness/tinyproxy.ts";
 

@@ -6,10 +6,10 @@ import { hostsToml, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { busyboxImage } from "./harness/images.ts";
-import { freePort, tempDir } from "./harness/places.ts";
+import { freePort, tempDir } from "./harness/temp-dir.ts";
 import { mustRun, run } from "./harness/processes.ts";
-import { push } from "./harness/pushing.ts";
-import { realTest } from "./harness/real.ts";
+import { push } from "./harness/push.ts";
+import { realTest } from "./harness/real-components.ts";
 import { until } from "./harness/waiting.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));

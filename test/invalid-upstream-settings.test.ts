@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { makeCertificate } from "./harness/certificates.ts";
-import { tempDir } from "./harness/places.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 
 const entrepot = fileURLToPath(new URL("../bin/entrepot", import.meta.url));

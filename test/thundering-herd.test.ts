@@ -2,9 +2,9 @@ import { expect } from "bun:test";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { bigImage, layersOf } from "./harness/images.ts";
-import { push } from "./harness/pushing.ts";
-import { realTest } from "./harness/real.ts";
-import { verifyStore } from "./harness/stored.ts";
+import { push } from "./harness/push.ts";
+import { realTest } from "./harness/real-components.ts";
+import { verifyStore } from "./harness/store-files.ts";
 import { startTokenIssuer } from "./harness/token-issuer.ts";
 
 const MIB = 1024 * 1024;

@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { startDns } from "./harness/dns.ts";
 import { startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
-import { tempDir } from "./harness/places.ts";
-import { realTest } from "./harness/real.ts";
+import { tempDir } from "./harness/temp-dir.ts";
+import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 /** Addresses that are public everywhere else: here they are this machine's, and no packet leaves. */

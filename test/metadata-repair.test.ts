@@ -9,8 +9,8 @@ import { command, commandOn } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { type Image, multiPlatformImage, textImage } from "./harness/images.ts";
-import { pull } from "./harness/pulling.ts";
-import { tempDir } from "./harness/places.ts";
+import { pull } from "./harness/pull.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 

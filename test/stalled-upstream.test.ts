@@ -3,7 +3,7 @@ import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { stallAfter } from "./harness/faults.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { verifyStore } from "./harness/stored.ts";
+import { verifyStore } from "./harness/store-files.ts";
 
 const MIB = 1024 * 1024;
 

@@ -6,10 +6,10 @@ import { command, commandOn } from "./harness/commands.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
-import { pull } from "./harness/pulling.ts";
-import { tempDir } from "./harness/places.ts";
+import { pull } from "./harness/pull.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs } from "./harness/stored.ts";
+import { storedBlobs } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { mustRun } from "./processes.ts";
-import type { TempDir } from "./places.ts";
+import type { TempDir } from "./temp-dir.ts";
 
 /** Files of a certificate that an authority signed, and of its key. */
 export interface Signed {
