@@ -58,7 +58,7 @@ test("a tag that points at what its registry lacks is served as it was known", a
   await using at = await started("0s");
   await at.get();
   at.upstream.tag("app", "1", at.after);
-  at.upstream.respond(({ method }) => (method === "GET" ? faults.refuses(404) : undefined));
+  at.upstream.respond(({ method }) => (method === "GET" ? faults.errorResponse(404) : undefined));
   const told = async (reason: string) => {
     const stale = await at.get();
     expect([stale.status, at.digest(stale)]).toEqual([200, at.before]);
@@ -100,9 +100,9 @@ test("a platform's manifest is fetched only when somebody asks for it", async ()
 describe("stale content stands in", () => {
   const cases: [string, faults.Fault, string | undefined][] = [
     ["429", faults.tooManyRequests("60"), "fwd-status=429"],
-    ["500", faults.refuses(500), "fwd-status=500"],
-    ["401", faults.refuses(401), "fwd-status=401"],
-    ["403", faults.refuses(403), "fwd-status=403"],
+    ["500", faults.errorResponse(500), "fwd-status=500"],
+    ["401", faults.errorResponse(401), "fwd-status=401"],
+    ["403", faults.errorResponse(403), "fwd-status=403"],
     ["a reset", { hangUp: "reset" }, undefined],
     ["HTML", faults.htmlPage, undefined],
   ];
@@ -124,7 +124,7 @@ describe("stale content stands in", () => {
   test("for an upstream that hangs: one second once, and no wait after that", async () => {
     await using at = await started("0s");
     await at.get();
-    at.upstream.respond(() => faults.neverAnswers);
+    at.upstream.respond(() => faults.neverResponds);
     const waits: number[] = [];
     for (let turn = 0; turn < 5; turn += 1) {
       const begun = performance.now();

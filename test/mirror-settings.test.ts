@@ -15,7 +15,7 @@ test("a mirror's path may take the place of /v2, and its authority is its own", 
   const image = textImage({ text: "below a path" });
   mirror.add("proxy/k8s/app", image, "1");
   registry.add("app", image, "1");
-  plain.respond(() => faults.refuses(404));
+  plain.respond(() => faults.errorResponse(404));
   mirror.addFile("/token", { token: "t" });
   mirror.respond(({ path, headers }) =>
     path === "/token" || headers.has("authorization")

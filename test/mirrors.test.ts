@@ -60,14 +60,14 @@ test("mirrors are asked in order, and without credentials", async () => {
 test("each has a circuit of its own: what failed a moment ago is passed over", async () => {
   await using at = await started();
   await at.first.stop();
-  at.second.respond(() => faults.refuses(503));
+  at.second.respond(() => faults.errorResponse(503));
   for (const i of [0, 1, 2, 3]) expect((await at.get(i)).status).toBe(200);
   expect(at.asked()).toEqual([0, 1, 4]);
 });
 
 test("what a mirror lacks or limits is asked of the next", async () => {
   await using at = await started();
-  at.first.respond(() => faults.refuses(404));
+  at.first.respond(() => faults.errorResponse(404));
   at.second.respond(() => faults.tooManyRequests("60"));
   for (const i of [0, 1, 2]) expect((await at.get(i)).status).toBe(200);
   expect(at.asked()).toEqual([3, 1, 3]);
@@ -75,7 +75,7 @@ test("what a mirror lacks or limits is asked of the next", async () => {
 
 test("what is told in the end is what the registry said, never a mirror's 404", async () => {
   await using at = await started();
-  at.first.respond(() => faults.refuses(404));
+  at.first.respond(() => faults.errorResponse(404));
   await at.second.stop();
   await at.registry.stop();
   const response = await at.get("missing");
@@ -127,7 +127,7 @@ test("of a large content, who had some of it is cut off; whoever comes back gets
   await using at = await started();
   const blob = randomContent(24 * MIB, 2);
   for (const place of [at.first, at.registry]) place.addBlob("app", blob);
-  at.second.respond(() => faults.refuses(404));
+  at.second.respond(() => faults.errorResponse(404));
   at.first.respond(() => ({ flipBitAt: 1000, ...faults.slow(48 * MIB) }));
   const cut = await at.blob(blob.digest);
   const bytes = await cut.bytes().catch(() => new Uint8Array());
@@ -154,7 +154,7 @@ test("a tag for which a mirror has no manifest is asked of the next; where that 
   const digest = `sha256:${Bun.SHA256.hash(body, "hex")}`;
   const headers = { "Content-Type": "application/json", "Docker-Content-Digest": digest };
   at.first.respond(() => ({ body, headers }));
-  at.second.respond(() => faults.refuses(404));
+  at.second.respond(() => faults.errorResponse(404));
   at.registry.respond(() => ({ body, headers }));
   const refused = await at.get(0);
   expect([refused.status, await refused.text()]).toEqual([
@@ -189,7 +189,7 @@ test("a mirror whose blobs break off three times is passed over", async () => {
 
 test("a registry whose blobs break off at once is not waited for, and its manifests go on", async () => {
   await using at = await started();
-  for (const mirror of [at.first, at.second]) mirror.respond(() => faults.refuses(404));
+  for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
   const blob = randomContent(8 * MIB, 4);
   at.registry.addBlob("app", blob);
   // So much that some of it is read before the end is: what nobody has read then is lost.
@@ -205,7 +205,7 @@ test("a registry whose blobs break off at once is not waited for, and its manife
 
 test("a storage that is away opens the circuit of blobs alone, and says so", async () => {
   await using at = await started();
-  for (const mirror of [at.first, at.second]) mirror.respond(() => faults.refuses(404));
+  for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
   await using storage = await startScriptedUpstream();
   await storage.stop();
   at.registry.respond(({ kind }) =>
@@ -225,7 +225,7 @@ test("a storage that is away opens the circuit of blobs alone, and says so", asy
 
 test("a mirror that hangs costs some seconds once, and the answer comes in time", async () => {
   await using at = await started();
-  at.first.respond(() => faults.neverAnswers);
+  at.first.respond(() => faults.neverResponds);
   const begun = performance.now();
   expect((await at.get(0)).status).toBe(200);
   expect(performance.now() - begun).toBeLessThan(15_000);

@@ -105,7 +105,7 @@ test("a HEAD of what is bypassed is a HEAD upstream, which is free where pulls a
   expect((await head("missing")).status).toBe(404);
   expect(new Set(at.upstream.requests().map(({ method }) => method))).toEqual(new Set(["HEAD"]));
   // What a registry without HEAD leaves open is pulled.
-  at.upstream.respond(({ method }) => (method === "HEAD" ? faults.refuses(405) : undefined));
+  at.upstream.respond(({ method }) => (method === "HEAD" ? faults.errorResponse(405) : undefined));
   expect((await head("1")).headers.get("docker-content-digest")).toBe(digest);
 });
 

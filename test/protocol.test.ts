@@ -3,7 +3,7 @@ import { parseManifest } from "../src/oci/manifest.ts";
 import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../src/oci/media-types.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { refuses } from "./harness/faults.ts";
+import { errorResponse } from "./harness/faults.ts";
 import {
   artifact,
   fallbackTag,
@@ -236,7 +236,7 @@ describe("referrers", () => {
     at.upstream.add("org/app", signature);
     if (!api) {
       at.upstream.add("org/app", referrersIndex([signature]), fallbackTag(image));
-      at.upstream.respond(({ kind }) => (kind === "referrers" ? refuses(404) : undefined));
+      at.upstream.respond(({ kind }) => (kind === "referrers" ? errorResponse(404) : undefined));
     }
     const list = (query = "") => at.get(`/v2/org/app/referrers/${image.manifest.digest}${query}`);
     const all = await list();
@@ -255,7 +255,7 @@ describe("referrers", () => {
 
   test("of what nobody refers to are an empty index", async () => {
     await using at = await started();
-    at.upstream.respond(({ kind }) => (kind === "referrers" ? refuses(404) : undefined));
+    at.upstream.respond(({ kind }) => (kind === "referrers" ? errorResponse(404) : undefined));
     const response = await at.get(`/v2/org/app/referrers/${blob.digest}`);
     expect([response.status, await response.json()]).toEqual([
       200,

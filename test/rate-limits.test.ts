@@ -134,7 +134,9 @@ describe("while it limits", () => {
     expect((await at.get()).status).toBe(200);
     const config = { upstreams: { "reg.test": localUpstream(at.upstream.url) } };
     await using other = await startEntrepot({ config });
-    storage.respond(() => faults.refuses(404, "UNKNOWN", { "ratelimit-remaining": "0;w=60" }));
+    storage.respond(() =>
+      faults.errorResponse(404, "UNKNOWN", { "ratelimit-remaining": "0;w=60" }),
+    );
     await other.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
     expect(await (await other.getAdmin("/metrics")).text()).not.toContain("budget_remaining{");
   });
@@ -185,7 +187,7 @@ describe("a budget", () => {
 
 test("a host that fails is not waited for: its circuit opens, and closes again", async () => {
   await using at = await started();
-  at.upstream.respond(() => faults.refuses(500));
+  at.upstream.respond(() => faults.errorResponse(500));
   const misses = Array.from({ length: 8 }, (_, i) => `sha256:${String(i).repeat(64)}`);
   const statuses: number[] = [];
   for (const miss of misses) statuses.push((await at.get(miss)).status);

@@ -37,7 +37,7 @@ test("a layer that is asked for as a manifest can still be pulled at once", asyn
 test("an image of a registry without HEAD is found and pulled", async () => {
   await using at = await started();
   at.upstream.add("app", textImage({ text: "no HEAD" }), "1");
-  at.upstream.respond(({ method }) => (method === "HEAD" ? faults.refuses(405) : undefined));
+  at.upstream.respond(({ method }) => (method === "HEAD" ? faults.errorResponse(405) : undefined));
   expect((await at.get("app/manifests/1", { method: "HEAD" })).status).toBe(200);
   expect((await at.get("app/manifests/1")).status).toBe(200);
 });

@@ -185,7 +185,7 @@ test("a password that is rotated under twenty pulls at once, with tokens, fails 
   at.upstream.respond(({ path, headers }) => {
     const given = headers.get("authorization");
     if (path === "/token") {
-      if (given !== `Basic ${btoa(`me:p${round}`)}`) return faults.refuses(401);
+      if (given !== `Basic ${btoa(`me:p${round}`)}`) return faults.errorResponse(401);
       return { status: 200, body: JSON.stringify({ token: `t${round}`, expires_in: 300 }) };
     }
     if (given === `Bearer t${round}`) return undefined;
@@ -222,7 +222,7 @@ test("a wrong credential is told once per change, and what is public goes on", a
     const authorization = headers.get("authorization");
     if (path === "/token") {
       tokens += 1;
-      if (authorization !== null) return faults.refuses(401);
+      if (authorization !== null) return faults.errorResponse(401);
       return { status: 200, body: JSON.stringify({ token: "anyone" }) };
     }
     if (authorization === "Bearer anyone") return undefined;

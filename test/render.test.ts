@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeAuthority } from "./harness/certificate-authority.ts";
+import { makeCertificateAuthority } from "./harness/certificate-authority.ts";
 import { type ContainerdPieces, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -87,7 +87,7 @@ for (const line of ["1.6", "2.1"] as const) {
     `containerd ${line} trusts the rendered authority of a cache that speaks TLS`,
     async () => {
       await using folder = await tempDir("authority");
-      const authority = await makeAuthority(folder);
+      const authority = await makeCertificateAuthority(folder);
       const signed = await authority.sign("cache", "IP:127.0.0.1");
       await using registry = await startDockerRegistry();
       const image = await busyboxImage({ text: "over TLS" });

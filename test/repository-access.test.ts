@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { type Fault, refuses } from "./harness/faults.ts";
+import { type Fault, errorResponse } from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { Gate, until } from "./harness/waiting.ts";
@@ -47,7 +47,7 @@ test("who is refused gets nothing of a fill that another repository keeps going"
   await using at = await started(async (repository) => {
     if (repository === "public") return undefined;
     await gate.opened;
-    return refuses(403);
+    return errorResponse(403);
   });
   const refused = at.get("private");
   await until(() => at.upstream.requests().length === 1, { what: "the refused request" });
@@ -62,7 +62,7 @@ test("who is refused gets nothing of a fill that another repository keeps going"
 
 test("a manifest is shown only where its upstream has shown it", async () => {
   await using at = await started((repository) =>
-    repository === "private" ? refuses(403) : undefined,
+    repository === "private" ? errorResponse(403) : undefined,
   );
   const image = textImage();
   for (const repository of ["public", "private"]) at.upstream.add(repository, image, "1");

@@ -51,7 +51,7 @@ test("a signed address that has run out is resolved anew through the registry", 
     // The first is cut off, and of those that follow only every third is good.
     const nth = Number(query.get("signature"));
     if (nth === 1) return faults.cutAfter(8 * MIB);
-    return nth % 3 === 0 ? undefined : faults.refuses(403, "DENIED");
+    return nth % 3 === 0 ? undefined : faults.errorResponse(403, "DENIED");
   });
   expect(await at.pull()).toEqual([200, at.blob.digest]);
   // What was received and not yet read when it broke is lost: some hundred KiB each time.
@@ -61,7 +61,9 @@ test("a signed address that has run out is resolved anew through the registry", 
 test("a storage that refuses every signed address is a failure, and no word on the blob", async () => {
   await using at = await started(MIB, 3);
   at.upstream.respond(({ kind }) =>
-    kind === "blob" ? faults.redirect("/cdn/blob?signature=x") : faults.refuses(403, "DENIED"),
+    kind === "blob"
+      ? faults.redirect("/cdn/blob?signature=x")
+      : faults.errorResponse(403, "DENIED"),
   );
   const response = await at.cache.get(`/v2/app/blobs/${at.blob.digest}?ns=reg.test`);
   expect([response.status, await response.text()]).toEqual([

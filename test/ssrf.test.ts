@@ -95,6 +95,6 @@ rooted(
     }
     expect(upstream.accepted).toBe(0);
     expect((await cache.get("/v2/app/manifests/1?ns=allowed.example")).status).toBe(200);
-    expect(dns.asked).toContain("form4.example");
+    expect(dns.queriedNames).toContain("form4.example");
   },
 );

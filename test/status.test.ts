@@ -115,7 +115,7 @@ test("an upstream that is out, one that limits, a mirror that lies and a wrong p
     (await cache.get(`/v2/app/manifests/${reference}?ns=${name}`)).status;
   upstream.respond(() => faults.tooManyRequests("400"));
   expect(await get("limits.test", "1")).toBe(503);
-  upstream.respond(() => faults.refuses(500));
+  upstream.respond(() => faults.errorResponse(500));
   const since = Date.now();
   for (const i of [1, 2, 3]) expect(await get("out.test", `v${i}`)).toBe(502);
   mirror.respond(() => ({ flipBitAt: 3 }));

@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { ContainerdLine } from "../scripts/debian.mjs";
-import { makeAuthority } from "./harness/certificate-authority.ts";
+import { makeCertificateAuthority } from "./harness/certificate-authority.ts";
 import { hostsToml, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -19,7 +19,7 @@ const MIB = 1024 * 1024;
 /** A cache's certificate for this machine, its authority and the `tls` of a configuration. */
 async function secured() {
   const dir = await tempDir("tls");
-  const authority = await makeAuthority(dir);
+  const authority = await makeCertificateAuthority(dir);
   const { certificateFile, keyFile } = await authority.sign("cache", "IP:127.0.0.1");
   return {
     dir,
@@ -46,7 +46,7 @@ for (const line of ["1.6", "2.1"] satisfies ContainerdLine[]) {
     let isFirst = true;
     upstream.respond(({ reference, headers }) => {
       if (reference !== layer?.digest || isContainerd(headers)) return undefined;
-      const fault = isFirst ? faults.cutAfter(12 * MIB) : faults.refuses(404);
+      const fault = isFirst ? faults.cutAfter(12 * MIB) : faults.errorResponse(404);
       isFirst = false;
       return fault;
     });

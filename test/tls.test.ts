@@ -2,13 +2,17 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Authority, makeAuthority, type Signed } from "./harness/certificate-authority.ts";
+import {
+  type CertificateAuthority,
+  makeCertificateAuthority,
+  type SignedCertificate,
+} from "./harness/certificate-authority.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { type TempDir, freePort, tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { connect, shown, visit } from "./harness/tls-clients.ts";
+import { connect, servedCertificateName, sendRequests } from "./harness/tls-clients.ts";
 import { failureOf, until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
@@ -16,14 +20,14 @@ const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 const NAMES = "DNS:localhost,IP:127.0.0.1";
 
 let dir: TempDir;
-let authority: Authority;
+let authority: CertificateAuthority;
 let ca: string;
-let first: Signed;
-let second: Signed;
+let first: SignedCertificate;
+let second: SignedCertificate;
 
 beforeAll(async () => {
   dir = await tempDir("tls");
-  authority = await makeAuthority(dir);
+  authority = await makeCertificateAuthority(dir);
   [first, second] = await Promise.all([
     authority.sign("first", NAMES),
     authority.sign("second", NAMES),
@@ -33,7 +37,7 @@ beforeAll(async () => {
 
 afterAll(() => dir[Symbol.asyncDispose]());
 
-const identity = ({ certificateFile, keyFile }: Signed) => ({
+const identity = ({ certificateFile, keyFile }: SignedCertificate) => ({
   certificate: certificateFile,
   key: keyFile,
 });
@@ -136,15 +140,18 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
   const outcomes = new Map<string, number>();
   const load = Array.from({ length: 16 }, async (_, client) => {
     while (!loading.signal.aborted) {
-      const outcome = await visit(cache.address, ca, client % 2 === 0 ? 1 : 20);
+      const outcome = await sendRequests(cache.address, ca, client % 2 === 0 ? 1 : 20);
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     }
   });
-  expect(await shown(cache.address, ca)).toBe("first");
+  expect(await servedCertificateName(cache.address, ca)).toBe("first");
   await turn("second");
-  await until(async () => (await shown(cache.address, ca)) === "second", { what: "the new one" });
+  await until(async () => (await servedCertificateName(cache.address, ca)) === "second", {
+    what: "the new one",
+  });
   // From here on it is the new one alone.
-  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address, ca)).toBe("second");
+  for (let i = 0; i < 50; i += 1)
+    expect(await servedCertificateName(cache.address, ca)).toBe("second");
   expect((await download).code).toBe(0);
   loading.abort();
   await Promise.all(load);
@@ -161,10 +168,15 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
     expect(await late.get(target, 1000)).not.toMatch(/^connection:/im);
   }
   await turn("first");
-  await until(async () => (await shown(cache.address, ca)) === "first", { what: "the third" });
+  await until(async () => (await servedCertificateName(cache.address, ca)) === "first", {
+    what: "the third",
+  });
   await turn("second");
-  await until(async () => (await shown(cache.address, ca)) === "second", { what: "the fourth" });
-  for (let i = 0; i < 50; i += 1) expect(await shown(cache.address, ca)).toBe("second");
+  await until(async () => (await servedCertificateName(cache.address, ca)) === "second", {
+    what: "the fourth",
+  });
+  for (let i = 0; i < 50; i += 1)
+    expect(await servedCertificateName(cache.address, ca)).toBe("second");
   // The line comes after the change that it tells of.
   const changes = () => cache.logs().filter(({ msg }) => msg === "configuration changed");
   await until(() => changes().length === 3, { what: "a line of each change" });
@@ -193,9 +205,11 @@ test("a renewal that does not fit is refused, once, and the certificate before s
   await writeFile(key, "-----BEGIN");
   await until(() => refusals().length > 1, { what: "another refusal" });
   expect(String(refusals()[1]?.["problems"])).toContain("contains no private key in PEM");
-  expect(await shown(cache.address, ca)).toBe("first");
+  expect(await servedCertificateName(cache.address, ca)).toBe("first");
   await copy(second.keyFile, key);
-  await until(async () => (await shown(cache.address, ca)) === "second", { what: "the new one" });
+  await until(async () => (await servedCertificateName(cache.address, ca)) === "second", {
+    what: "the new one",
+  });
   expect(refusals()).toHaveLength(2);
 }, 30_000);
 
@@ -241,7 +255,7 @@ test("half handshakes hold nothing up, and what is no TLS is closed", async () =
   // The head of a ClientHello of 512 bytes, and nothing more of it.
   for (const socket of sockets.slice(100))
     socket.write(Buffer.from("1603010200010001fc0303", "hex"));
-  for (let i = 0; i < 20; i += 1) expect(await visit(cache.address, ca, 2)).toBe("ok");
+  for (let i = 0; i < 20; i += 1) expect(await sendRequests(cache.address, ca, 2)).toBe("ok");
   const garbage = await Promise.all(
     Array.from({ length: 50 }, () =>
       Bun.connect({ hostname: host, port: Number(port), socket: handlers }),
@@ -249,6 +263,6 @@ test("half handshakes hold nothing up, and what is no TLS is closed", async () =
   );
   for (const socket of garbage) socket.write("\x16\x03\x01\xff\xff nothing of TLS".repeat(100));
   await until(() => closed >= 50, { what: "the end of those that speak no TLS" });
-  expect(await visit(cache.address, ca, 2)).toBe("ok");
+  expect(await sendRequests(cache.address, ca, 2)).toBe("ok");
   for (const socket of sockets) socket.terminate();
 }, 30_000);

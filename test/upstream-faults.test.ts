@@ -80,12 +80,12 @@ async function overSocket(path: string): Promise<RawAnswer> {
 describe("before anything is sent, a client is told the truth about", () => {
   const cases: [string, faults.Fault, number, string][] = [
     ["an HTML page with 200", faults.htmlPage, 502, "web page"],
-    ["401 without a challenge", faults.refuses(401), 403, "401"],
-    ["403", faults.refuses(403), 403, "403"],
-    ["404", faults.refuses(404), 404, "has no blob"],
+    ["401 without a challenge", faults.errorResponse(401), 403, "401"],
+    ["403", faults.errorResponse(403), 403, "403"],
+    ["404", faults.errorResponse(404), 404, "has no blob"],
     ["429", faults.tooManyRequests("7"), 503, "429"],
-    ["500", faults.refuses(500), 502, "500"],
-    ["503", faults.refuses(503), 502, "503"],
+    ["500", faults.errorResponse(500), 502, "500"],
+    ["503", faults.errorResponse(503), 502, "503"],
     ["a redirect loop", faults.redirect("/v2/app/loop"), 502, "redirect"],
     ["a redirect to nowhere", faults.redirect("http://0.0.0.0:1/"), 502, "0.0.0.0"],
     ["a connection that is reset", { hangUp: "reset" }, 502, "reg.test"],
@@ -112,7 +112,7 @@ describe("before anything is sent, a client is told the truth about", () => {
 
   test("failures for five seconds without another question; then the content comes", async () => {
     const { get } = freshBlob(100_000);
-    upstream.respond(() => faults.refuses(500));
+    upstream.respond(() => faults.errorResponse(500));
     for (let i = 0; i < 5; i += 1) expect((await get()).status).toBe(502);
     expect(upstream.requests().length).toBe(1);
     upstream.respond();
@@ -126,7 +126,7 @@ describe("before anything is sent, a client is told the truth about", () => {
 
   test("what is missing for thirty seconds without another question", async () => {
     const { get } = freshBlob(100_000);
-    upstream.respond(() => faults.refuses(404));
+    upstream.respond(() => faults.errorResponse(404));
     for (let i = 0; i < 5; i += 1) expect((await get()).status).toBe(404);
     expect(upstream.requests().length).toBe(1);
   });
@@ -142,7 +142,7 @@ describe("before anything is sent, a client is told the truth about", () => {
 
   test("a stall before the headers, within 20 s", async () => {
     const { get } = freshBlob(100_000);
-    upstream.respond(() => faults.neverAnswers);
+    upstream.respond(() => faults.neverResponds);
     const started = performance.now();
     const response = await get();
     expect(response.status).toBe(504);
@@ -231,7 +231,9 @@ describe("in the middle of a large blob", () => {
 
   test("what cannot be had any more ends in a clean close, and the next one goes on from there", async () => {
     const { blob, bytes, path, get } = freshBlob(10 * MIB);
-    upstream.respond(({ nth }) => (nth === 1 ? faults.cutAfter(6 * MIB) : faults.refuses(404)));
+    upstream.respond(({ nth }) =>
+      nth === 1 ? faults.cutAfter(6 * MIB) : faults.errorResponse(404),
+    );
     const answer = await overSocket(path);
     expect([answer.status, answer.end]).toEqual([200, "FIN"]);
     upstream.respond();

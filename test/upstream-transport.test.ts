@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";
-import { makeAuthority } from "./harness/certificate-authority.ts";
+import { makeCertificateAuthority } from "./harness/certificate-authority.ts";
 import { makeCertificate } from "./harness/certificates.ts";
 import { randomContent } from "./harness/content.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
@@ -101,7 +101,7 @@ realTest(
   "an nginx with a private CA that wants a client certificate, before docker-registry",
   async () => {
     await using dir = await tempDir("roads");
-    const authority = await makeAuthority(dir);
+    const authority = await makeCertificateAuthority(dir);
     const server = await authority.sign("server", "IP:127.0.0.1");
     const client = await authority.sign("client", "DNS:cache");
     await using registry = await startDockerRegistry();

@@ -2,14 +2,14 @@ import { readFile, writeFile } from "node:fs/promises";
 import { mustRun } from "./processes.ts";
 import type { TempDir } from "./temp-dir.ts";
 
-/** Files of a certificate that an authority signed, and of its key. */
-export interface Signed {
+/** PEM files of a certificate signed by a `CertificateAuthority`, and of its private key. */
+export interface SignedCertificate {
   readonly certificateFile: string;
   readonly keyFile: string;
 }
 
-/** A private authority for a test. */
-export class Authority {
+/** A private CA, made with openssl. */
+export class CertificateAuthority {
   readonly certificateFile: string;
   readonly #keyFile: string;
   readonly #dir: TempDir;
@@ -20,15 +20,20 @@ export class Authority {
     this.#keyFile = dir.file(`${name}-key.pem`);
   }
 
-  /** @param names the host's names and addresses, as `subjectAltName` has them: `IP:127.0.0.1` */
-  async sign(name: string, names: string, days = 1): Promise<Signed> {
+  /**
+   * Issues a server or client certificate.
+   * @param name the file name and the common name
+   * @param subjectAltNames in openssl's syntax for `subjectAltName`: `DNS:localhost,IP:127.0.0.1`
+   * @param days the validity; a negative number makes a certificate that has expired
+   */
+  async sign(name: string, subjectAltNames: string, days = 1): Promise<SignedCertificate> {
     const signed = {
       certificateFile: this.#dir.file(`${name}.pem`),
       keyFile: this.#dir.file(`${name}-key.pem`),
     };
     const request = this.#dir.file(`${name}.csr`);
     const extension = this.#dir.file(`${name}.ext`);
-    await writeFile(extension, `subjectAltName=${names}\n`);
+    await writeFile(extension, `subjectAltName=${subjectAltNames}\n`);
     await openssl(
       "req",
       "-new",
@@ -40,19 +45,21 @@ export class Authority {
       "-out",
       request,
     );
-    const by = ["-CA", this.certificateFile, "-CAkey", this.#keyFile, "-CAcreateserial"];
-    const to = ["-extfile", extension, "-out", signed.certificateFile];
-    await openssl("x509", "-req", "-days", String(days), "-in", request, ...by, ...to);
+    const issuer = ["-CA", this.certificateFile, "-CAkey", this.#keyFile, "-CAcreateserial"];
+    const output = ["-extfile", extension, "-out", signed.certificateFile];
+    await openssl("x509", "-req", "-days", String(days), "-in", request, ...issuer, ...output);
     return signed;
   }
 
+  /** The CA certificate in PEM. */
   certificate(): Promise<string> {
     return readFile(this.certificateFile, "utf8");
   }
 
+  /** Generates the key and the CA certificate. */
   async make(): Promise<void> {
-    const to = ["-keyout", this.#keyFile, "-out", this.certificateFile];
-    await openssl("req", "-x509", "-days", "1", ...KEY, "-subj", "/CN=test authority", ...to);
+    const output = ["-keyout", this.#keyFile, "-out", this.certificateFile];
+    await openssl("req", "-x509", "-days", "1", ...KEY, "-subj", "/CN=test CA", ...output);
   }
 }
 
@@ -62,8 +69,11 @@ async function openssl(...args: readonly string[]): Promise<void> {
   await mustRun(["openssl", ...args]);
 }
 
-export async function makeAuthority(dir: TempDir, name = "authority"): Promise<Authority> {
-  const authority = new Authority(dir, name);
-  await authority.make();
-  return authority;
+export async function makeCertificateAuthority(
+  dir: TempDir,
+  name = "authority",
+): Promise<CertificateAuthority> {
+  const ca = new CertificateAuthority(dir, name);
+  await ca.make();
+  return ca;
 }

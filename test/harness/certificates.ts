@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { mustRun } from "./processes.ts";
 import type { TempDir } from "./temp-dir.ts";
 
-/** A key and a certificate that it signed itself, so that the certificate is its own CA. */
+/** A private key and its self-signed certificate, which is therefore its own CA certificate. */
 export interface Certificate {
   readonly keyFile: string;
   readonly certificateFile: string;
@@ -10,7 +10,7 @@ export interface Certificate {
   readonly certificate: string;
 }
 
-/** Makes one for the given host names and addresses, valid for a day. */
+/** Makes a self-signed certificate for these host names and IP addresses, valid for one day. */
 export async function makeCertificate(
   dir: TempDir,
   names: readonly string[] = ["localhost", "127.0.0.1"],

@@ -9,7 +9,7 @@ import { startTokenIssuer } from "./token-issuer.ts";
 import { failureOf } from "./waiting.ts";
 
 for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
-  realTest(`containerd ${line} pulls an image by its hosts.toml and runs it`, async () => {
+  realTest(`containerd ${line} pulls an image through hosts.toml and runs it`, async () => {
     await using registry = await startDockerRegistry();
     const image = await busyboxImage({ text: `hello from ${line}` });
     await push(image, { url: registry.url, repository: "library/hello", tag: "1" });
@@ -17,7 +17,7 @@ for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
     const hosts = hostsToml({ server: registry.url, hosts: [] });
     await using containerd = await startContainerd({
       line,
-      // Before 1.7.32 a file without a host is an error.
+      // Before 1.7.32, a hosts.toml without a [host] table is an error.
       hosts: { "reg.test": `${hosts}\n[host."${registry.url}"]\n` },
     });
 
@@ -37,7 +37,7 @@ for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
 }
 
 realTest(
-  "containerd asks a registry for the sandbox's image, and restarts with its images",
+  "containerd pulls the sandbox image from a registry, and keeps its images over a restart",
   async () => {
     await using registry = await startDockerRegistry();
     await push(await pauseImage(), { url: registry.url, repository: "pause", tag: "1" });
@@ -59,7 +59,7 @@ realTest(
   },
 );
 
-realTest("containerd brings a pull secret to the issuer that the registry names", async () => {
+realTest("containerd sends a pull secret to the token server that the registry names", async () => {
   await using issuer = await startTokenIssuer({ anonymous: false, users: { me: "secret" } });
   await using registry = await startDockerRegistry({ auth: issuer.auth });
   const authorization = issuer.authorization("private");

@@ -3,23 +3,27 @@ import { join } from "node:path";
 import { renderHostsToml } from "../../src/config/containerd/hosts-toml.ts";
 import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
 import { Cri } from "./cri.ts";
-import { claim, endShims, sweep, unmountBelow } from "./containerd-cleanup.ts";
+import { recordOwner, killShims, removeAbandoned, unmountBelow } from "./containerd-cleanup.ts";
 import { writeLayout } from "./oci-layout.ts";
 import { pauseImage } from "./images.ts";
 import { TempDir, tempDir } from "./temp-dir.ts";
 import { type ChildProcess, mustRun, run, startProcess } from "./processes.ts";
 
 export interface ContainerdOptions {
-  /** The line of releases; Debian's own 1.6 where nothing is said. */
+  /** The release line; default: Debian's own 1.6. */
   readonly line?: ContainerdLine;
-  /** hosts.toml by directory of certs.d: `reg.test`, `127.0.0.1:5000`, `_default`. */
+  /**
+   * The text of each hosts.toml, by its directory in certs.d: `reg.test`, `127.0.0.1:5000`,
+   * `_default`.
+   */
   readonly hosts?: Readonly<Record<string, string>>;
-  /** The image of a pod's sandbox; without it one is imported, so that no registry is asked. */
+  /** The pod sandbox (pause) image; by default one is imported, so that no registry is needed. */
   readonly sandboxImage?: string;
-  /** A whole config.toml in place of the harness's own, made from the pieces that it needs. */
+  /** Makes a complete config.toml in place of the harness's own. */
   readonly config?: (pieces: ContainerdPieces) => string;
 }
 
+/** What a config.toml needs to run beside other instances of containerd. */
 export interface ContainerdPieces {
   readonly root: string;
   readonly state: string;
@@ -32,7 +36,7 @@ export interface ContainerdPieces {
 const SOCKET = "containerd.sock";
 const IMPORTED_PAUSE = "localhost/pause:test";
 
-/** A containerd of its own beside any other: its own root, state, socket and registry hosts. */
+/** An isolated containerd with its own root, state, socket and registry hosts. */
 export class Containerd implements AsyncDisposable {
   readonly version: string;
   readonly pieces: ContainerdPieces;
@@ -61,25 +65,25 @@ export class Containerd implements AsyncDisposable {
     return this.#dir.file("config.toml");
   }
 
-  /** The folder of hosts.toml files: CRI's `config_path`. */
+  /** The certs.d directory: CRI's `config_path`. */
   get certsDir(): string {
     return this.pieces.certsDir;
   }
 
-  /** Starts it, again after a `stop` with what it has pulled so far. Ready means that CRI answers. */
+  /** Starts it, after a `stop` with its images. Resolves when CRI reports the runtime as ready. */
   async start(): Promise<void> {
     if (this.#process) return;
-    // A client that has lost its server waits longer and longer before it tries again.
+    // A gRPC client that has lost its server reconnects with exponential backoff: use a new one.
     this.#cri[Symbol.dispose]();
     this.#cri = this.#connect();
     this.#process = await startProcess({
       name: `containerd ${this.version}`,
       command: [join(this.#bin, "containerd"), "--config", this.configFile],
-      // Its own shim has to be found before the system's.
+      // The shim of this release has to be found before the system's.
       env: { PATH: `${this.#bin}:/usr/sbin:/usr/bin:/sbin:/bin`, NOTIFY_SOCKET: undefined },
       within: 30_000,
       ready: async () => {
-        // gRPC would wait a second after a first attempt in vain.
+        // gRPC would back off for a second after a failed first attempt.
         const connection = await Bun.connect({ unix: this.pieces.socket, socket: { data() {} } });
         connection.end();
         await this.cri.call("Version", { version: "v1" }, 1_000);
@@ -94,36 +98,37 @@ export class Containerd implements AsyncDisposable {
     this.#process = undefined;
   }
 
-  /** Replaces a hosts.toml; no restart is needed, since containerd reads it at every pull. */
+  /** Replaces a hosts.toml. containerd reads it at every pull, so it needs no restart. */
   async writeHosts(directory: string, text: string): Promise<void> {
     await mkdir(join(this.certsDir, directory), { recursive: true });
     const file = join(this.certsDir, directory, "hosts.toml");
-    // By rename: a half-written file is an error to containerd, which then goes direct.
+    // Atomically by rename: a partly written file is an error to containerd, which then bypasses
+    // the mirror.
     await writeFile(`${file}.new`, text);
     await rename(`${file}.new`, file);
   }
 
-  /** Runs `ctr` in CRI's namespace and returns what it wrote. */
+  /** Runs `ctr` in CRI's namespace and returns its stdout. */
   async ctr(...args: string[]): Promise<string> {
     const { socket } = this.pieces;
     return mustRun([join(this.#bin, "ctr"), "-a", socket, "-n", "k8s.io", ...args]);
   }
 
-  /** Its last log lines. */
+  /** The last log lines. */
   output(): string {
     return this.#process?.output() ?? "";
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      // Whatever a failed test left running goes in good order where that is possible.
+      // Pods that a failed test left running are removed gracefully if possible.
       if (this.#process?.exitCode === undefined && this.#process) await this.cri.removePods();
     } catch {
-      // The next steps do it by force.
+      // The next steps kill what is left.
     }
     this.#cri[Symbol.dispose]();
     await this.stop();
-    await endShims(this.pieces.socket);
+    await killShims(this.pieces.socket);
     await unmountBelow(this.#dir.path);
     await this.#dir[Symbol.asyncDispose]();
   }
@@ -135,10 +140,10 @@ export class Containerd implements AsyncDisposable {
 
 export async function startContainerd(options: ContainerdOptions = {}): Promise<Containerd> {
   const { bin, version } = await ensureContainerd(options.line ?? "1.6");
-  swept ??= sweep("entrepot-c-", SOCKET);
-  await swept;
+  cleanedUp ??= removeAbandoned("entrepot-c-", SOCKET);
+  await cleanedUp;
   const dir = await tempDir("c");
-  await claim(dir.path);
+  await recordOwner(dir.path);
   const pieces: ContainerdPieces = {
     root: dir.file("root"),
     state: dir.file("state"),
@@ -168,7 +173,9 @@ export async function startContainerd(options: ContainerdOptions = {}): Promise<
 }
 
 export interface MirrorOptions {
-  /** Asked last; a mirror alone is had by naming the mirror here. */
+  /**
+   * The registry's URL, which containerd tries last. Name the mirror here to use the mirror alone.
+   */
   readonly server: string;
   readonly hosts: readonly string[];
   readonly capabilities?: readonly string[];
@@ -181,7 +188,7 @@ export function hostsToml(options: MirrorOptions): string {
   return renderHostsToml({ comments: [], server, root: {}, hosts: entries });
 }
 
-/** `version = 2` is the one form that every line from 1.6 to 2.3 takes. */
+/** `version = 2` is the one format that every release line from 1.6 to 2.3 accepts. */
 function defaultConfig(pieces: ContainerdPieces): string {
   const cri = `plugins."io.containerd.grpc.v1.cri"`;
   return `version = 2
@@ -211,12 +218,12 @@ oom_score = 0
 `;
 }
 
-let swept: Promise<void> | undefined;
-let chosen: Promise<string> | undefined;
+let cleanedUp: Promise<void> | undefined;
+let detectedSnapshotter: Promise<string> | undefined;
 
-/** overlayfs where the temporary folder's file system can carry it, else plain copies. */
+/** overlayfs if the file system of the temporary folder supports it, else native (plain copies). */
 function snapshotter(): Promise<string> {
-  chosen ??= (async () => {
+  detectedSnapshotter ??= (async () => {
     await using dir = await tempDir("overlay");
     const [lower, upper, work, merged] = ["l", "u", "w", "m"].map((name) => dir.file(name));
     await Promise.all([lower, upper, work, merged].map(async (folder) => folder && mkdir(folder)));
@@ -226,5 +233,5 @@ function snapshotter(): Promise<string> {
     await mustRun(["umount", `${merged}`]);
     return "overlayfs";
   })();
-  return chosen;
+  return detectedSnapshotter;
 }

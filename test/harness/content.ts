@@ -1,7 +1,10 @@
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { padding, TAR_END, tarHeader } from "./tar.ts";
 
-/** Bytes with a digest, as a registry holds them. Large ones are made again at each reading. */
+/**
+ * Bytes with a digest and a media type, as a registry stores them. Large content is generated on
+ * each read.
+ */
 export interface Content {
   readonly mediaType: string;
   readonly digest: Digest;
@@ -10,7 +13,7 @@ export interface Content {
   chunks(): Iterable<Uint8Array<ArrayBuffer>>;
 }
 
-/** Content that is in memory as a whole. */
+/** Content held in memory. */
 export interface SmallContent extends Content {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
@@ -30,7 +33,7 @@ export function contentOf(data: Uint8Array | string | object, mediaType: string)
   };
 }
 
-/** As it stands in a manifest. */
+/** The content's descriptor, as a manifest contains it (image-spec, "OCI Content Descriptors"). */
 export function descriptor({ mediaType, digest, size }: Content): {
   mediaType: string;
   digest: Digest;
@@ -41,7 +44,7 @@ export function descriptor({ mediaType, digest, size }: Content): {
 
 const CHUNK = 1024 * 1024;
 
-/** A tar of one file of `size` bytes that no compression makes smaller; the same for the same seed. */
+/** A tar with one incompressible file of `size` bytes; the same seed gives the same bytes. */
 export function randomTar(size: number, seed: number, mediaType: string): Content {
   const chunks = function* (): Generator<Uint8Array<ArrayBuffer>> {
     yield new Uint8Array(tarHeader({ path: "random" }, size));
@@ -52,7 +55,7 @@ export function randomTar(size: number, seed: number, mediaType: string): Conten
   return contentFrom(chunks, mediaType);
 }
 
-/** Random bytes that are no archive, for where only the bytes matter. */
+/** Random bytes that are not a tar, for tests that never unpack them. */
 export function randomContent(size: number, seed = 1): Content {
   return contentFrom(() => randomBytes(size, seed), "application/octet-stream");
 }
@@ -64,14 +67,14 @@ function contentFrom(chunks: () => Iterable<Uint8Array<ArrayBuffer>>, mediaType:
     hasher.update(chunk);
     size += chunk.byteLength;
   }
-  // A hexadecimal hash behind its algorithm's name is a digest by construction.
+  // The algorithm's name and a hexadecimal hash make a digest by construction.
   return { mediaType, digest: `sha256:${hasher.digest("hex")}` as Digest, size, chunks };
 }
 
-/** xorshift32: some hundred MB/s, which a cryptographic generator would not bring here. */
+/** xorshift32: several hundred MB/s, which a cryptographic generator does not reach here. */
 function* randomBytes(size: number, seed: number): Generator<Uint8Array<ArrayBuffer>> {
   let state = (seed * 2_654_435_761) >>> 0 || 1;
-  for (let left = size; left > 0; left -= CHUNK) {
+  for (let remaining = size; remaining > 0; remaining -= CHUNK) {
     const words = new Uint32Array(CHUNK / 4);
     for (let index = 0; index < words.length; index++) {
       state ^= state << 13;
@@ -79,11 +82,11 @@ function* randomBytes(size: number, seed: number): Generator<Uint8Array<ArrayBuf
       state ^= state << 5;
       words[index] = state;
     }
-    yield new Uint8Array(words.buffer, 0, Math.min(left, CHUNK));
+    yield new Uint8Array(words.buffer, 0, Math.min(remaining, CHUNK));
   }
 }
 
-/** All the bytes of a content, for comparing with what came over the wire. */
+/** All bytes of the content, to compare with a response body. */
 export function bytesOf(content: Content): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat([...content.chunks()]));
 }

@@ -5,7 +5,7 @@ import * as protoLoader from "@grpc/proto-loader";
 import type { TempDir } from "./temp-dir.ts";
 import { until } from "./waiting.ts";
 
-/** Every call of test/proto/cri.proto: what it takes and what it gives. */
+/** Every call in test/proto/cri.proto: its request and its response. */
 interface Calls {
   Version: [{ version: string }, { runtime_name: string; runtime_version: string }];
   Status: [{ verbose: boolean }, { status: { conditions: Condition[] } }];
@@ -39,28 +39,28 @@ export interface CriImage {
   readonly id: string;
   readonly repo_tags: readonly string[];
   readonly repo_digests: readonly string[];
-  /** In bytes, as text: protobuf's uint64. */
+  /** In bytes, as a string: protobuf's uint64. */
   readonly size: string;
 }
 
 export interface PullAuth {
   readonly username: string;
   readonly password: string;
-  /** Without it containerd sends the credentials to a mirror as well. */
+  /** If absent, containerd sends the credentials to mirrors as well. */
   readonly server_address?: string;
 }
 
 export interface ContainerRun {
   readonly exitCode: number;
-  /** What the container wrote to both streams. */
+  /** What the container wrote to stdout and stderr. */
   readonly output: string;
 }
 
 const PROTO = fileURLToPath(new URL("../proto/cri.proto", import.meta.url));
-/** The machine has no CNI, and a pod that shares the host's network needs none. */
+/** The machine has no CNI plugin, and a pod in the host's network namespace needs none. */
 const HOST_NETWORK = { namespace_options: { network: "NODE", pid: "CONTAINER", ipc: "NODE" } };
 
-/** A node's view of its runtime: the calls that a kubelet makes, over containerd's socket. */
+/** A CRI client on containerd's socket, with the calls that a kubelet makes. */
 export class Cri implements Disposable {
   readonly #client: grpc.Client;
   readonly #methods = new Map<string, protoLoader.MethodDefinition<object, object>>();
@@ -83,7 +83,10 @@ export class Cri implements Disposable {
     }
   }
 
-  /** One call as it is. Rejects with containerd's own words. */
+  /**
+   * One unary call with a deadline of `within` ms.
+   * @throws Error with the gRPC status details that containerd sent
+   */
   call<Name extends keyof Calls>(
     name: Name,
     request: Calls[Name][0],
@@ -100,14 +103,14 @@ export class Cri implements Disposable {
         { deadline: Date.now() + within },
         (error, response) => {
           if (error) reject(new Error(`CRI ${name}: ${error.details}`, { cause: error }));
-          // proto-loader gives plain objects of the form that cri.proto and `Calls` describe.
+          // proto-loader returns plain objects in the form that cri.proto and `Calls` describe.
           else resolve(response as Calls[Name][1]);
         },
       );
     });
   }
 
-  /** Pulls an image as a kubelet would and returns its id. */
+  /** Pulls an image as a kubelet does, and returns its ID. */
   async pullImage(
     image: string,
     { auth, within = 120_000 }: { auth?: PullAuth; within?: number } = {},
@@ -128,7 +131,7 @@ export class Cri implements Disposable {
     return (await this.call("ImageStatus", { image: { image } })).image ?? undefined;
   }
 
-  /** Runs a container of an image that was pulled until it ends by itself. */
+  /** Runs a container of a pulled image in its own pod until it exits. */
   async runToEnd(
     image: string,
     { command = [], within = 30_000 }: { command?: readonly string[]; within?: number } = {},
@@ -159,9 +162,12 @@ export class Cri implements Disposable {
           const { status } = await this.call("ContainerStatus", container);
           return status.state === "CONTAINER_EXITED" ? status : undefined;
         },
-        { what: `the container of ${image} to end`, within },
+        { what: `the container of ${image} to exit`, within },
       );
-      return { exitCode: exit_code, output: plain(await readFile(this.#logs.file(log), "utf8")) };
+      return {
+        exitCode: exit_code,
+        output: stripLogPrefixes(await readFile(this.#logs.file(log), "utf8")),
+      };
     } finally {
       await this.removePod(pod.pod_sandbox_id);
     }
@@ -182,8 +188,10 @@ export class Cri implements Disposable {
   }
 }
 
-/** A CRI log without what stands before each line: `<time> stdout F text`, P for a part of a line. */
-function plain(log: string): string {
+/**
+ * Removes the prefix of each line of a CRI log: `<time> stdout F text`, with P for a partial line.
+ */
+function stripLogPrefixes(log: string): string {
   return log.replaceAll(/^\S+ std(?:out|err) ([FP]) (.*)\n/gm, (_, tag: string, text: string) =>
     tag === "F" ? `${text}\n` : text,
   );

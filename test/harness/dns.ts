@@ -7,36 +7,36 @@ import type { TempDir } from "./temp-dir.ts";
 const PROGRAM = fileURLToPath(new URL("../../bin/entrepot", import.meta.url));
 const [A, AAAA] = [1, 28];
 
-/** A name server, and how to start a program that asks it and no other one. */
+/** A DNS server, and a command that runs the cache with this server as its only resolver. */
 export interface TestDns extends AsyncDisposable {
-  /** Names that were asked for so far. */
-  readonly asked: ReadonlySet<string>;
-  /** Answers with these addresses from now on. */
+  /** Every name queried so far. */
+  readonly queriedNames: ReadonlySet<string>;
+  /** Sets the A and AAAA records of a name. */
   answer(name: string, ...addresses: readonly string[]): void;
-  /** bin/entrepot, for `startEntrepot`. */
+  /** bin/entrepot with this resolver, for `startEntrepot`. */
   readonly program: readonly string[];
 }
 
 /**
- * A real name server on loopback. It needs port 53 and a view of the files of its own, so this is for
- * root alone.
+ * Starts a real DNS server on loopback. It needs port 53, and a mount namespace with its own
+ * /etc/resolv.conf, so it works only as root.
  */
 export async function startDns(dir: TempDir): Promise<TestDns> {
-  const names = new Map<string, readonly string[]>();
-  const asked = new Set<string>();
+  const records = new Map<string, readonly string[]>();
+  const queriedNames = new Set<string>();
   const socket = createSocket("udp4");
-  socket.on("message", (query, from) => {
+  socket.on("message", (query, client) => {
     const { name, type, end } = question(query);
-    asked.add(name);
-    const found = (names.get(name) ?? []).map((text) => ipaddr.parse(text));
-    const wanted = found.filter((one) => (one.kind() === "ipv4" ? A : AAAA) === type);
+    queriedNames.add(name);
+    const addresses = (records.get(name) ?? []).map((text) => ipaddr.parse(text));
+    const matching = addresses.filter((one) => (one.kind() === "ipv4" ? A : AAAA) === type);
     socket.send(
-      reply(query.subarray(0, end), type, wanted, names.has(name)),
-      from.port,
-      from.address,
+      reply(query.subarray(0, end), type, matching, records.has(name)),
+      client.port,
+      client.address,
     );
   });
-  // One of its own, beside those of other tests.
+  // An address of its own, so that tests can run in parallel.
   const address = `127.53.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
   const bound = Promise.withResolvers<void>();
   socket.once("error", bound.reject);
@@ -44,11 +44,11 @@ export async function startDns(dir: TempDir): Promise<TestDns> {
   await bound.promise;
   const file = dir.file("resolv.conf");
   await writeFile(file, `nameserver ${address}\n`);
-  const inside = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
+  const mountAndExec = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
   return {
-    asked,
-    answer: (name, ...addresses) => void names.set(name, addresses),
-    program: ["unshare", "-m", "sh", "-c", inside, file, PROGRAM],
+    queriedNames,
+    answer: (name, ...addresses) => void records.set(name, addresses),
+    program: ["unshare", "-m", "sh", "-c", mountAndExec, file, PROGRAM],
     async [Symbol.asyncDispose]() {
       const closed = Promise.withResolvers<void>();
       socket.close(() => closed.resolve());
@@ -68,20 +68,20 @@ function question(query: Buffer): { name: string; type: number; end: number } {
   return { name: labels.join("."), type: query.readUInt16BE(at + 1), end: at + 5 };
 }
 
-/** The question again, with its answers; NXDOMAIN for names that there are not. */
+/** The question section followed by the answers; NXDOMAIN for unknown names. */
 function reply(
-  asked: Buffer,
+  query: Buffer,
   type: number,
   addresses: readonly (ipaddr.IPv4 | ipaddr.IPv6)[],
   isKnown: boolean,
 ): Buffer {
-  const head = Buffer.from(asked);
+  const head = Buffer.from(query);
   head.writeUInt16BE(isKnown ? 0x8580 : 0x8583, 2);
   head.writeUInt16BE(addresses.length, 6);
   head.fill(0, 8, 12);
   const records = addresses.map((address) => {
     const bytes = Buffer.from(address.toByteArray());
-    // A pointer to the question's name, its type, class IN, no time to live, the address.
+    // A pointer to the question's name, the type, class IN, TTL 0, the address.
     return Buffer.concat([
       Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 0, 0, bytes.length]),
       bytes,

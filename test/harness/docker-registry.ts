@@ -5,26 +5,26 @@ import type { TokenAuth } from "./token-issuer.ts";
 import { until } from "./waiting.ts";
 
 export interface DockerRegistryOptions {
-  /** An address of this machine; 127.0.0.1 where nothing is said. */
+  /** An address of this machine; default 127.0.0.1. */
   readonly host?: string;
-  /** A folder that outlives it; one of its own where nothing is said. */
+  /** A storage folder that outlives the registry; default: a temporary one. */
   readonly storage?: string;
-  /** Tokens are asked for, as Docker Hub does: `issuer.auth`. */
+  /** Token authentication, as at Docker Hub: pass `issuer.auth`. */
   readonly auth?: TokenAuth;
-  /** The registry is a pull-through cache of this address itself. */
+  /** Makes the registry itself a pull-through cache of this upstream. */
   readonly proxy?: { readonly remoteurl: string };
-  /** Files of a certificate and its key: it then speaks https. */
+  /** PEM files of a certificate and its key: the registry then serves HTTPS. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
 }
 
-/** A request as the access log tells it. */
+/** A request as the access log records it. */
 export interface LoggedRequest {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly status: number;
-  /** Of the body, in bytes. */
+  /** Bytes of the response body. */
   readonly sent: number;
   readonly agent: string;
 }
@@ -33,7 +33,7 @@ const ACCESS =
   /^\S+ - \S+ \[[^\]]+\] "([A-Z]+) (\S+) HTTP\/[\d.]+" (\d{3}) (\d+) "[^"]*" "([^"]*)"/;
 const MARKER = "harness-marker";
 
-/** Debian's docker-registry with its storage on disk, and its access log counted. */
+/** Debian's docker-registry with its storage on disk; its access log is parsed into `requests`. */
 export class DockerRegistry implements AsyncDisposable {
   readonly #options: DockerRegistryOptions;
   readonly #dir: TempDir;
@@ -49,7 +49,7 @@ export class DockerRegistry implements AsyncDisposable {
   }
 
   get pid(): number {
-    if (!this.#process) throw new Error("docker-registry does not run");
+    if (!this.#process) throw new Error("docker-registry is not running");
     return this.#process.pid;
   }
 
@@ -57,7 +57,7 @@ export class DockerRegistry implements AsyncDisposable {
     return this.#port;
   }
 
-  /** `host:port`, as it stands in an image's name. */
+  /** `host:port`, as in an image name. */
   get address(): string {
     return `${this.#options.host ?? "127.0.0.1"}:${this.#port}`;
   }
@@ -66,7 +66,7 @@ export class DockerRegistry implements AsyncDisposable {
     return `${this.#options.tls ? "https" : "http"}://${this.address}`;
   }
 
-  /** Starts it: on the same port and storage where it ran before. */
+  /** Starts it; after a `stop`, on the same port and storage. */
   async start(): Promise<void> {
     if (this.#process) return;
     const configuration = this.#dir.file("config.yml");
@@ -76,7 +76,7 @@ export class DockerRegistry implements AsyncDisposable {
       name: "docker-registry",
       command: ["/usr/bin/docker-registry", "serve", configuration],
       onLine: (line, stream) => {
-        if (stream === "stdout") this.#take(line);
+        if (stream === "stdout") this.#parseLogLine(line);
         port ||= Number(/listening on [^"\s]*:(\d+)/.exec(line)?.[1] ?? 0);
       },
       ready: () => port > 0,
@@ -84,15 +84,16 @@ export class DockerRegistry implements AsyncDisposable {
     this.#port = port;
   }
 
-  /** Stops it, so that connections are refused until `start`. */
+  /** Stops it: connections are refused until `start`. */
   async stop(): Promise<void> {
     await this.#process?.stop("SIGTERM", 2_000);
     this.#process = undefined;
   }
 
   /**
-   * Requests that it has answered since it was made or since `forget`. It logs a request only once
-   * it is answered, and the log takes a moment to come here: a request of our own is waited for.
+   * The requests answered since it was created or since `forget`. docker-registry logs a request only
+   * after its response, and the log arrives with a delay, so this first sends a marker request and
+   * waits for its log line.
    */
   async requests(
     matching: Partial<Pick<LoggedRequest, "method">> & { path?: RegExp } = {},
@@ -109,7 +110,7 @@ export class DockerRegistry implements AsyncDisposable {
     this.#requests = [];
   }
 
-  /** The last output, for an error's text. */
+  /** The last output, for error messages. */
   output(): string {
     return this.#process?.output() ?? "";
   }
@@ -129,7 +130,7 @@ export class DockerRegistry implements AsyncDisposable {
     await until(() => this.#lastMark >= mark, { what: "docker-registry's access log" });
   }
 
-  #take(line: string): void {
+  #parseLogLine(line: string): void {
     const match = ACCESS.exec(line);
     if (!match) return;
     const [, method = "", target = "", status, sent, agent = ""] = match;

@@ -8,19 +8,19 @@ import { until } from "./waiting.ts";
 export interface EntrepotOptions {
   /** entrepot.yaml as an object. */
   readonly config?: object;
-  /** A data folder that outlives it; one of its own where nothing is said. */
+  /** A data directory that outlives the process; default: a temporary one. */
   readonly data?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Further arguments of `serve`. */
+  /** Additional arguments of `serve`. */
   readonly args?: readonly string[];
-  /** In place of bin/entrepot, such as the single executable. */
+  /** The command to run instead of bin/entrepot, such as the single executable. */
   readonly program?: readonly string[];
-  /** In place of ports that the system chooses, for a restart on the same ones. */
+  /** A fixed address, for a restart on the same port; default: a port that the system chooses. */
   readonly listen?: string;
   readonly admin?: string;
 }
 
-/** A line of its JSON log. */
+/** A line of the JSON log. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
 interface Listening {
@@ -30,9 +30,9 @@ interface Listening {
 }
 
 const PROGRAM = fileURLToPath(new URL("../../bin/entrepot", import.meta.url));
-const KEPT_LINES = 20_000;
+const MAX_LOG_LINES = 20_000;
 
-/** The product as a real process, with a configuration and a data folder. */
+/** The cache as a real process, with a configuration file and a data directory. */
 export class Entrepot implements AsyncDisposable {
   readonly data: string;
   readonly configFile: string;
@@ -44,15 +44,15 @@ export class Entrepot implements AsyncDisposable {
 
   constructor(
     started: { process: ChildProcess; logs: LogLine[]; listening: Listening },
-    place: { data: string; configFile: string; dir: TempDir; scheme: "http" | "https" },
+    paths: { data: string; configFile: string; dir: TempDir; scheme: "http" | "https" },
   ) {
     this.#process = started.process;
     this.#logs = started.logs;
     this.#listening = started.listening;
-    this.data = place.data;
-    this.configFile = place.configFile;
-    this.#dir = place.dir;
-    this.#scheme = place.scheme;
+    this.data = paths.data;
+    this.configFile = paths.configFile;
+    this.#dir = paths.dir;
+    this.#scheme = paths.scheme;
   }
 
   /** `host:port` of the node-facing listener. */
@@ -72,36 +72,39 @@ export class Entrepot implements AsyncDisposable {
     return `http://${this.#listening.admin}`;
   }
 
-  /** The address of an upstream's own port. */
+  /**
+   * The URL of an upstream's own port.
+   * @throws Error if the process reported no such port
+   */
   portUrl(upstream: string): string {
     const address = this.#listening.ports[upstream];
-    if (address === undefined) throw new Error(`entrepot told no port for ${upstream}`);
+    if (address === undefined) throw new Error(`entrepot reported no port for ${upstream}`);
     return `${this.#scheme}://${address}`;
   }
 
-  /** Of the process that serves, even where a launcher stands before it. */
+  /** The PID of the process that serves, even if a launcher is its parent. */
   get pid(): number {
-    const told = this.#logs.find((line) => line["msg"] === "listening")?.["pid"];
-    return typeof told === "number" ? told : this.#process.pid;
+    const pid = this.#logs.find((line) => line["msg"] === "listening")?.["pid"];
+    return typeof pid === "number" ? pid : this.#process.pid;
   }
 
-  /** Undefined while it runs. */
+  /** `undefined` while the process runs. */
   get exitCode(): number | undefined {
     return this.#process.exitCode;
   }
 
-  /** The lines of its log so far; of those of requests, the last 10,000 at least. */
+  /** All log lines so far; of the lines about requests, at least the last 10,000. */
   logs(): readonly LogLine[] {
     return this.#logs;
   }
 
-  /** Waits for a line of its log with this message. */
+  /** Waits up to `within` ms for a log line with this message. */
   logged(msg: string, within = 10_000): Promise<LogLine> {
     const what = `the log line ${JSON.stringify(msg)}`;
     return until(() => this.#logs.find((line) => line["msg"] === msg), { what, within });
   }
 
-  /** Its last output as it is, for an error's text. */
+  /** The last raw output, for error messages. */
   output(): string {
     return this.#process.output();
   }
@@ -118,12 +121,12 @@ export class Entrepot implements AsyncDisposable {
     return fetch(new URL(path, this.adminUrl), { redirect: "manual", ...init });
   }
 
-  /** Replaces its configuration, which it takes up without a restart. */
+  /** Replaces the configuration file, which the process reloads without a restart. */
   async reconfigure(config: object): Promise<void> {
     await writeFile(this.configFile, stringify(config));
   }
 
-  /** The most memory that it had resident so far, in bytes. */
+  /** The peak resident memory so far, in bytes. */
   peakMemory(): number {
     return peakMemory(this.pid);
   }
@@ -136,9 +139,12 @@ export class Entrepot implements AsyncDisposable {
     this.#process.signal(signal);
   }
 
-  /** Ends it; its data stays until it is disposed of. Returns the exit code, 137 after SIGKILL. */
+  /**
+   * Stops the process; its data stays until disposal. Resolves with the exit code, 137 after
+   * SIGKILL.
+   */
   stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
-    // It promises to end within 20 s.
+    // A graceful shutdown is promised to take at most 20 s.
     return this.#process.stop(signal, 20_000);
   }
 
@@ -155,8 +161,8 @@ export async function startEntrepot(options: EntrepotOptions = {}): Promise<Entr
   const logs: LogLine[] = [];
   let listening: Listening | undefined;
   const { listen = "127.0.0.1:0", admin = "127.0.0.1:0", args = [] } = options;
-  const places = ["--config", configFile, "--data", data, "--listen", listen, "--admin", admin];
-  const serve = ["serve", ...places, ...args];
+  const flags = ["--config", configFile, "--data", data, "--listen", listen, "--admin", admin];
+  const serve = ["serve", ...flags, ...args];
   try {
     await writeFile(configFile, stringify(options.config ?? {}));
     const process = await startProcess({
@@ -167,16 +173,16 @@ export async function startEntrepot(options: EntrepotOptions = {}): Promise<Entr
         const line = parseLine(text);
         if (!line) return;
         logs.push(line);
-        if (logs.length > KEPT_LINES) {
-          // Thousands of requests must not push out the few lines that tell of something else.
-          const older = logs.splice(0, KEPT_LINES / 2);
+        if (logs.length > MAX_LOG_LINES) {
+          // Thousands of requests must not displace the few lines about anything else.
+          const older = logs.splice(0, MAX_LOG_LINES / 2);
           logs.unshift(...older.filter(({ msg }) => msg !== "request"));
         }
         if (line["msg"] === "listening") listening ??= readListening(line);
       },
       ready: () => listening,
     });
-    if (!listening) throw new Error("entrepot was ready without listening");
+    if (!listening) throw new Error("entrepot is ready but reported no addresses");
     const scheme = "tls" in (options.config ?? {}) ? "https" : "http";
     return new Entrepot({ process, logs, listening }, { data, configFile, dir, scheme });
   } catch (error) {
@@ -185,7 +191,7 @@ export async function startEntrepot(options: EntrepotOptions = {}): Promise<Entr
   }
 }
 
-/** The configuration of an upstream that runs on this machine. */
+/** The settings of an upstream that runs on this machine. */
 export function localUpstream(url: string): { url: string; allowPrivate: true } {
   return { url, allowPrivate: true };
 }
@@ -194,7 +200,7 @@ function parseLine(text: string): LogLine | undefined {
   if (!text.startsWith("{")) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    // Any JSON object is a record of something.
+    // Any JSON object is a record with string keys.
     return typeof value === "object" && value !== null ? (value as LogLine) : undefined;
   } catch {
     return undefined;
@@ -204,7 +210,7 @@ function parseLine(text: string): LogLine | undefined {
 function readListening(line: LogLine): Listening {
   const { listen, admin, ports } = line;
   if (typeof listen !== "string" || typeof admin !== "string")
-    throw new Error(`entrepot's line "listening" lacks its addresses: ${JSON.stringify(line)}`);
+    throw new Error(`entrepot's log line "listening" has no addresses: ${JSON.stringify(line)}`);
   const isRecord = typeof ports === "object" && ports !== null;
   const pairs = isRecord ? Object.entries(ports).map(([name, at]) => [name, String(at)]) : [];
   return { listen, admin, ports: Object.fromEntries(pairs) };

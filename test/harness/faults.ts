@@ -1,26 +1,26 @@
-import type { CutBy, Playback } from "./raw-http-server.ts";
+import type { CutBy, Delivery } from "./raw-http-server.ts";
 
 /**
- * What is wrong with an answer. Everything that is not said stays true, so faults are combined by
- * spreading one into another: `{ ...slow(1000), ...resetAfter(500) }`.
+ * What is wrong with a response. Everything else stays correct, so faults are combined by spreading
+ * one into another: `{ ...slow(1000), ...cutAfter(500) }`.
  */
-export interface Fault extends Playback {
+export interface Fault extends Delivery {
   readonly status?: number;
-  /** Put over the true ones; `undefined` takes a header away. */
+  /** Override the correct headers; `undefined` removes a header. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
-  /** In place of the true body. */
+  /** Replaces the correct body. */
   readonly body?: string | Uint8Array<ArrayBuffer>;
-  /** One bit of the byte at this position of the content is the other way round. */
+  /** Flips one bit of the byte at this offset in the content. */
   readonly flipBitAt?: number;
-  /** The body ends this many bytes early, and Content-Length says so. */
+  /** The body is this many bytes too short, and Content-Length agrees with it. */
   readonly shortenBy?: number;
-  /** What Content-Length says, whatever is sent. */
+  /** The Content-Length to send, whatever the body's length is. */
   readonly contentLength?: number;
-  /** A Range is answered with 200 and everything. */
+  /** A request with Range gets 200 and the full body. */
   readonly ignoreRange?: boolean;
 }
 
-export const neverAnswers: Fault = { hold: new Promise(() => {}) };
+export const neverResponds: Fault = { hold: new Promise(() => {}) };
 
 export const htmlPage: Fault = {
   status: 200,
@@ -32,8 +32,8 @@ export const noRanges: Fault = { ignoreRange: true, headers: { "Accept-Ranges": 
 
 export const noDigestHeader: Fault = { headers: { "Docker-Content-Digest": undefined } };
 
-/** An answer in the registry's own form. */
-export function refuses(
+/** An error in the format of the distribution-spec ("Error Codes"). */
+export function errorResponse(
   status: number,
   code = "UNKNOWN",
   headers: Readonly<Record<string, string | undefined>> = {},
@@ -46,18 +46,18 @@ export function refuses(
 }
 
 export function unauthorized(challenge: string): Fault {
-  return refuses(401, "UNAUTHORIZED", { "WWW-Authenticate": challenge });
+  return errorResponse(401, "UNAUTHORIZED", { "WWW-Authenticate": challenge });
 }
 
 export function tooManyRequests(retryAfter?: string): Fault {
-  return refuses(429, "TOOMANYREQUESTS", { "Retry-After": retryAfter });
+  return errorResponse(429, "TOOMANYREQUESTS", { "Retry-After": retryAfter });
 }
 
 export function redirect(location: string, status = 307): Fault {
-  return { ...refuses(status, "UNKNOWN", { Location: location }), body: "" };
+  return { ...errorResponse(status, "UNKNOWN", { Location: location }), body: "" };
 }
 
-/** Stands still after so many bytes of the body until `upstream.release()`. */
+/** Sends this many bytes of the body, then nothing until `upstream.release()`. */
 export function stallAfter(bytes: number): Fault {
   return { stallAfter: bytes };
 }
@@ -66,11 +66,14 @@ export function slow(bytesPerSecond: number): Fault {
   return { bytesPerSecond };
 }
 
-/** Ends the connection after so many bytes of the body, though Content-Length promised more. */
+/**
+ * Ends the connection after this many bytes of the body, although Content-Length announced more.
+ */
 export function cutAfter(bytes: number, cutBy: CutBy = "close"): Fault {
   return { cutAfter: bytes, cutBy };
 }
 
+/** Claims another digest or media type in the headers than the body has. */
 export function claims(headers: { digest?: string; type?: string }): Fault {
   const { digest, type } = headers;
   return {

@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 const FOLDER = join(dirname(import.meta.dir), "golden");
 
 /**
- * Compares a text with the one that is kept under test/golden. After a wanted change, a run with
- * ENTREPOT_GOLDEN=write keeps what is there now, for the difference to be read and committed.
+ * Compares a text with the golden file of this name in test/golden. After an intended change, run with
+ * ENTREPOT_GOLDEN=write to update the files, then review and commit the difference.
  */
 export function expectGolden(name: string, text: string): void {
   const file = join(FOLDER, name);
@@ -19,7 +19,7 @@ export function expectGolden(name: string, text: string): void {
   );
 }
 
-/** Several files as one text, in the form in which `render` prints them. */
+/** Several files as one text, in the format in which `render` prints them. */
 export function asOne(files: readonly { readonly path: string; readonly text: string }[]): string {
   return files.map(({ path, text }) => `### ${path}\n${text}`).join("\n");
 }

@@ -12,17 +12,17 @@ import { tar, type TarEntry } from "./tar.ts";
 
 export type Flavour = "oci" | "docker";
 
-/** An image, an index of images or an artifact, with all that it is made of. */
+/** An image, an image index or an artifact, with all blobs and manifests below it. */
 export interface Image {
   readonly manifest: SmallContent;
-  /** The config first, then the layers; none in an index. */
+  /** The config first, then the layers; empty for an index. */
   readonly blobs: readonly Content[];
-  /** Of an index: its images. */
+  /** The images of an index; empty otherwise. */
   readonly children: readonly Image[];
 }
 
 export interface ImageOptions {
-  /** What the image's container prints. */
+  /** What a container of the image prints. */
   readonly text?: string;
   readonly flavour?: Flavour;
   readonly architecture?: string;
@@ -51,17 +51,17 @@ interface Layer {
   readonly diffId: Digest;
 }
 
-/** An image whose container prints `text` and ends. */
+/** An image whose container prints `text` and exits. */
 export async function busyboxImage(options: ImageOptions = {}): Promise<Image> {
   return imageOf([await busyboxLayer(options.flavour), textLayer(options)], options);
 }
 
-/** An image without a program, for where it is only pulled: it needs nothing of this machine. */
+/** An image without a program, for tests that only pull it. It needs no busybox on this machine. */
 export function textImage(options: ImageOptions = {}): Image {
   return imageOf([textLayer(options)], options);
 }
 
-/** One that also holds `size` bytes which no compression makes smaller; 200 MiB unless told. */
+/** A busybox image with an additional incompressible layer of `size` bytes, 200 MiB by default. */
 export async function bigImage(
   options: ImageOptions & { size?: number; seed?: number } = {},
 ): Promise<Image> {
@@ -71,7 +71,7 @@ export async function bigImage(
   return imageOf([...layers, textLayer(options)], options);
 }
 
-/** One of many small layers, 40 unless told. */
+/** A busybox image with many small layers, 40 by default. */
 export async function manyLayersImage(
   options: ImageOptions & { layers?: number } = {},
 ): Promise<Image> {
@@ -83,22 +83,26 @@ export async function manyLayersImage(
   return imageOf([await busyboxLayer(flavour), ...small, textLayer(options)], options);
 }
 
-/** What holds a pod's namespaces: it does nothing for ever. */
+/** A pod sandbox (pause) image: its container sleeps forever. */
 export async function pauseImage(options: ImageOptions = {}): Promise<Image> {
   const command = ["/bin/busybox", "sleep", "1000000"];
-  // A layer that no other image has, or whoever has this one would pull the others in part only.
+  // The layer differs from that of all other images: a node that has this one still pulls theirs
+  // completely.
   const layer = layerOf([...(await busyboxFiles()), { path: "pause" }], options.flavour);
   return imageOf([layer], options, command);
 }
 
-/** An image for each platform; no two share a layer, so that pulling one leaves out the others. */
+/**
+ * An index with an image per platform. The images share no layers, so that pulling one fetches no
+ * other's.
+ */
 export async function multiPlatformImage(
   options: Omit<ImageOptions, "architecture"> & { architectures?: readonly string[] } = {},
 ): Promise<Image> {
   const { architectures = ["amd64", "arm64"], ...rest } = options;
   const images = await Promise.all(
     architectures.map(async (architecture) =>
-      // Only the machine's own can run, and only it has a busybox of its own.
+      // Only the image for this machine's platform runs, so only it needs busybox.
       architecture === "amd64"
         ? busyboxImage({ ...rest, architecture })
         : textImage({ ...rest, architecture }),
@@ -111,7 +115,7 @@ export async function multiPlatformImage(
   return indexOf(images, entries, options.flavour);
 }
 
-/** An artifact that refers to an image, as a signature or an SBOM does. */
+/** An artifact whose subject is an image, like a signature or an SBOM. */
 export function artifact(
   subject: Image,
   { type = "application/vnd.entrepot.test", text = "a signature" } = {},
@@ -129,13 +133,13 @@ export function artifact(
   return { manifest: contentOf(manifest, OCI_MANIFEST), blobs: [config, layer], children: [] };
 }
 
-/** The index that stands under the fallback tag where a registry has no referrers API. */
+/** The index behind the referrers fallback tag, for a registry without the referrers API. */
 export function referrersIndex(artifacts: readonly Image[]): Image {
   const entries = artifacts.map((one) => ({ ...descriptor(one.manifest), ...artifactType(one) }));
   return indexOf(artifacts, entries);
 }
 
-/** `sha256-<hex>`: where clients look for referrers without the API. */
+/** The referrers tag `sha256-<hex>` (distribution-spec, "Referrers Tag Schema"). */
 export function fallbackTag(subject: Image): string {
   return subject.manifest.digest.replace(":", "-");
 }
@@ -149,15 +153,15 @@ export function allBlobs(image: Image): readonly Content[] {
   return [...image.blobs, ...image.children.flatMap(allBlobs)];
 }
 
-/** Every manifest, the ones that are pointed at before those that point at them. */
+/** Every manifest; a referenced manifest comes before the index that references it. */
 export function allManifests(image: Image): readonly SmallContent[] {
   return [...image.children.flatMap(allManifests), image.manifest];
 }
 
 function artifactType(image: Image): { artifactType?: string } {
   const json: unknown = JSON.parse(new TextDecoder().decode(image.manifest.bytes));
-  const has = typeof json === "object" && json !== null && "artifactType" in json;
-  return has ? { artifactType: String(json.artifactType) } : {};
+  const hasType = typeof json === "object" && json !== null && "artifactType" in json;
+  return hasType ? { artifactType: String(json.artifactType) } : {};
 }
 
 function indexOf(images: readonly Image[], entries: readonly object[], flavour?: Flavour): Image {

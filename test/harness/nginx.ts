@@ -1,17 +1,17 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { type ChildProcess, startProcess } from "./processes.ts";
 import { freePort, type TempDir } from "./temp-dir.ts";
-import type { Signed } from "./certificate-authority.ts";
+import type { SignedCertificate } from "./certificate-authority.ts";
 
 export interface NginxOptions {
-  /** What it passes requests on to. */
+  /** The URL to which it forwards requests. */
   readonly upstream: string;
-  readonly server: Signed;
-  /** Only clients with a certificate of this authority are let in. */
+  readonly server: SignedCertificate;
+  /** The PEM file of the CA whose client certificates are accepted. */
   readonly clientAuthority: string;
 }
 
-/** Debian's nginx in front of a registry, with TLS that wants client certificates. */
+/** Debian's nginx as a reverse proxy before a registry, with mutual TLS. */
 export class Nginx implements AsyncDisposable {
   readonly address: string;
   readonly #process: ChildProcess;

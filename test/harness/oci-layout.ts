@@ -3,7 +3,7 @@ import { bytesOf, contentOf, descriptor } from "./content.ts";
 import { allBlobs, allManifests, type Image } from "./images.ts";
 import { tar } from "./tar.ts";
 
-/** Writes an image as a tar of an OCI layout, which `ctr images import` and skopeo read. */
+/** Writes an image as a tar of an OCI image layout, which `ctr images import` and skopeo read. */
 export async function writeLayout(file: string, image: Image, name: string): Promise<void> {
   const entry = {
     ...descriptor(image.manifest),

@@ -1,24 +1,27 @@
 import { constants } from "node:os";
 import { existsSync, readFileSync } from "node:fs";
-import { GivenUp, until } from "./waiting.ts";
+import { NeverTrueError, until } from "./waiting.ts";
 
 export interface StartOptions {
   readonly name: string;
   readonly command: readonly string[];
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Asked again and again until it gives something true. */
+  /** Polled until it returns something truthy. */
   readonly ready: (started: ChildProcess) => unknown;
-  /** How long it may take to be ready, in milliseconds. */
+  /** Milliseconds within which it has to be ready. */
   readonly within?: number;
-  /** Called with every line of either stream. */
+  /** Called with every line of stdout and stderr. */
   readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
 }
 
-const KEPT_LINES = 400;
+const MAX_LINES = 400;
 const SETPRIV = "/usr/bin/setpriv";
 
-/** A child process with its last output. It ends with the test: TERM, and KILL after a while. */
+/**
+ * A child process with its last output. Disposal ends it with SIGTERM, then SIGKILL after a
+ * timeout.
+ */
 export class ChildProcess implements AsyncDisposable {
   readonly name: string;
   readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
@@ -28,21 +31,21 @@ export class ChildProcess implements AsyncDisposable {
   constructor({ name, command, cwd, env, onLine }: StartOptions) {
     this.name = name;
     this.#child = Bun.spawn({
-      cmd: [...tiedToUs(), ...command],
+      cmd: [...parentDeathSignal(), ...command],
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
       env: { ...process.env, ...env },
       ...(cwd === undefined ? {} : { cwd }),
     });
-    const take = (line: string, stream: "stdout" | "stderr") => {
+    const addLine = (line: string, stream: "stdout" | "stderr") => {
       this.#lines.push(line);
-      if (this.#lines.length > KEPT_LINES) this.#lines.shift();
+      if (this.#lines.length > MAX_LINES) this.#lines.shift();
       onLine?.(line, stream);
     };
     this.#read = Promise.all([
-      eachLine(this.#child.stdout, (line) => take(line, "stdout")),
-      eachLine(this.#child.stderr, (line) => take(line, "stderr")),
+      eachLine(this.#child.stdout, (line) => addLine(line, "stdout")),
+      eachLine(this.#child.stderr, (line) => addLine(line, "stderr")),
     ]);
   }
 
@@ -50,25 +53,27 @@ export class ChildProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** As a shell would give it, 128 and the signal's number where a signal ended it; undefined while it runs. */
+  /**
+   * As in a shell: 128 plus the signal's number if a signal ended it; `undefined` while it runs.
+   */
   get exitCode(): number | undefined {
     const { exitCode, signalCode } = this.#child;
     if (signalCode !== null) {
-      // Bun types it so that it could be a number, which it never is.
+      // Bun's type allows a number, which it never is.
       return 128 + constants.signals[signalCode as NodeJS.Signals];
     }
     return exitCode ?? undefined;
   }
 
-  /** The last lines of both streams. */
+  /** The last lines of stdout and stderr. */
   output(): string {
     return this.#lines.join("\n");
   }
 
-  /** Resolves once it has ended by itself or otherwise, and all its output was read. */
+  /** Resolves with the exit code once the process has ended and its output is read. */
   async ended(): Promise<number> {
     await this.#child.exited;
-    // A grandchild may hold the pipes open: its output is nobody's concern.
+    // A grandchild may hold the pipes open; its output is not needed.
     await Promise.race([this.#read, Bun.sleep(1_000)]);
     return this.exitCode ?? 0;
   }
@@ -77,13 +82,13 @@ export class ChildProcess implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** Ends it, by force where it does not heed `signal` for `patience` ms. Returns its exit code. */
-  async stop(signal: NodeJS.Signals = "SIGTERM", patience = 10_000): Promise<number> {
+  /** Sends `signal`, and SIGKILL after `timeout` ms. Resolves with the exit code. */
+  async stop(signal: NodeJS.Signals = "SIGTERM", timeout = 10_000): Promise<number> {
     if (this.exitCode === undefined) {
       this.signal(signal);
-      const force = setTimeout(() => this.signal("SIGKILL"), patience);
+      const forceKill = setTimeout(() => this.signal("SIGKILL"), timeout);
       await this.#child.exited;
-      clearTimeout(force);
+      clearTimeout(forceKill);
     }
     return this.ended();
   }
@@ -93,7 +98,10 @@ export class ChildProcess implements AsyncDisposable {
   }
 }
 
-/** Starts a program and waits until it is ready; its output is in the error where it never is. */
+/**
+ * Starts a program and waits until it is ready.
+ * @throws Error with the program's output if it exits first or is not ready in time
+ */
 export async function startProcess(options: StartOptions): Promise<ChildProcess> {
   const child = new ChildProcess(options);
   try {
@@ -101,7 +109,7 @@ export async function startProcess(options: StartOptions): Promise<ChildProcess>
       async () => {
         if (child.exitCode !== undefined) {
           await child.ended();
-          throw new GivenUp(
+          throw new NeverTrueError(
             `${options.name} ended with ${child.exitCode} while starting:\n${child.output()}`,
           );
         }
@@ -120,17 +128,17 @@ export async function startProcess(options: StartOptions): Promise<ChildProcess>
   }
 }
 
-export interface Finished {
+export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs a program to its end and returns what it wrote. */
+/** Runs a program to its end and returns its exit code and output. */
 export async function run(
   command: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
-): Promise<Finished> {
+): Promise<CommandResult> {
   const child = Bun.spawn({
     cmd: [...command],
     stdin: "ignore",
@@ -147,7 +155,10 @@ export async function run(
   return { code, stdout, stderr };
 }
 
-/** `run`, for where anything but success is a broken test. Returns stdout. */
+/**
+ * Runs a program that has to succeed, and returns its stdout.
+ * @throws Error with the output if the exit code is not 0
+ */
 export async function mustRun(
   command: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
@@ -157,12 +168,12 @@ export async function mustRun(
   return stdout;
 }
 
-/** The most memory that a process has had resident so far, in bytes. */
+/** The peak resident memory of a process so far, in bytes. */
 export function peakMemory(pid: number): number {
   return statusField(pid, "VmHWM");
 }
 
-/** The memory that a process has resident now, in bytes. */
+/** The current resident memory of a process, in bytes. */
 export function residentMemory(pid: number): number {
   return statusField(pid, "VmRSS");
 }
@@ -174,8 +185,11 @@ function statusField(pid: number, field: string): number {
   return Number(kibibytes) * 1024;
 }
 
-/** A test run that is killed disposes of nothing: the kernel then ends its children. */
-function tiedToUs(): string[] {
+/**
+ * Has the kernel kill a child when this process dies: a test run that is killed disposes of
+ * nothing.
+ */
+function parentDeathSignal(): string[] {
   return existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "KILL", "--"] : [];
 }
 

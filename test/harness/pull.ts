@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import type { Entrepot } from "./entrepot.ts";
 import type { Image } from "./images.ts";
 
-/** Pulls all of an image by its tag, from the upstream `reg.test`. */
+/** Pulls a whole image by its tag from the upstream `reg.test`: all manifests and blobs. */
 export async function pull(
   cache: Entrepot,
   repository: string,

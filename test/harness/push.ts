@@ -2,15 +2,15 @@ import type { Content, SmallContent } from "./content.ts";
 import { allBlobs, allManifests, type Image } from "./images.ts";
 
 export interface PushTarget {
-  /** The registry's address, `http://127.0.0.1:5000`. */
+  /** The registry's base URL, `http://127.0.0.1:5000`. */
   readonly url: string;
   readonly repository: string;
   readonly tag?: string;
-  /** A whole header, such as `issuer.authorization(repository)` gives. */
+  /** The value of the Authorization header, for example `issuer.authorization(repository)`. */
   readonly authorization?: string;
 }
 
-/** Pushes an image with all that it is made of (distribution-spec, "Push"). */
+/** Pushes an image with all its blobs and manifests (distribution-spec, "Push"). */
 export async function push(image: Image, target: PushTarget): Promise<void> {
   const blobs = new Map(allBlobs(image).map((blob) => [blob.digest, blob]));
   for (const blob of blobs.values()) await pushBlob(blob, target);
@@ -32,10 +32,10 @@ export async function pushManifest(
 }
 
 export async function pushBlob(blob: Content, target: PushTarget): Promise<void> {
-  const begun = await send(target, `/v2/${target.repository}/blobs/uploads/`, { method: "POST" });
-  const place = new URL(begun.headers.get("location") ?? "", target.url);
-  place.searchParams.set("digest", blob.digest);
-  await send(target, place.href, {
+  const upload = await send(target, `/v2/${target.repository}/blobs/uploads/`, { method: "POST" });
+  const uploadUrl = new URL(upload.headers.get("location") ?? "", target.url);
+  uploadUrl.searchParams.set("digest", blob.digest);
+  await send(target, uploadUrl.href, {
     method: "PUT",
     headers: { "content-type": "application/octet-stream" },
     body: streamOf(blob),
@@ -59,7 +59,7 @@ async function send(
   });
   const text = await response.text();
   if (!response.ok)
-    throw new Error(`${init.method} ${response.url} was answered ${response.status}: ${text}`);
+    throw new Error(`${init.method} ${response.url} failed with ${response.status}: ${text}`);
   return response;
 }
 

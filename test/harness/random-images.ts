@@ -2,7 +2,7 @@ import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
 import { type Content, contentOf, descriptor, randomContent } from "./content.ts";
 import type { Image } from "./images.ts";
 
-/** Numbers from 0 to 1 that are the same for the same seed. */
+/** A seeded generator of numbers from 0 to 1. */
 export function randomNumbers(seed: number): () => number {
   let state = (seed * 2_654_435_761) >>> 0 || 1;
   return () => {
@@ -16,13 +16,13 @@ export function randomNumbers(seed: number): () => number {
 
 export interface RandomImagesOptions {
   readonly count: number;
-  /** Bytes of the smallest and the largest image, more or less. */
+  /** Approximate size of the smallest and the largest image, in bytes. */
   readonly smallest: number;
   readonly largest: number;
   readonly seed?: number;
 }
 
-/** Images whose sizes differ by orders of magnitude, and every four or so of which share a layer. */
+/** Images whose sizes differ by orders of magnitude. About four images share each base layer. */
 export function randomImages(options: RandomImagesOptions): Image[] {
   const { count, smallest, largest, seed = 1 } = options;
   const random = randomNumbers(seed);
@@ -49,17 +49,20 @@ export function randomImages(options: RandomImagesOptions): Image[] {
   });
 }
 
-/** Positions from 0 to `count`, the first ones much more often than the last ones (Zipf). */
+/**
+ * A generator of indices from 0 to `count`, exclusive, with a Zipf distribution: low ones are the
+ * most frequent.
+ */
 export function zipf(count: number, exponent: number, random: () => number): () => number {
   const sums: number[] = [];
   let sum = 0;
   for (let rank = 1; rank <= count; rank += 1) sums.push((sum += 1 / rank ** exponent));
   return () => {
-    const wanted = random() * sum;
+    const target = random() * sum;
     let [low, high] = [0, count - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((sums[middle] ?? 0) < wanted) low = middle + 1;
+      if ((sums[middle] ?? 0) < target) low = middle + 1;
       else high = middle;
     }
     return low;

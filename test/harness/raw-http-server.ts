@@ -1,21 +1,21 @@
 import net from "node:net";
 import tls from "node:tls";
 
-/** A request as it came, head only: a body is read and dropped. */
-export interface WireRequest {
+/** The head of a request as it was received; a body is read and discarded. */
+export interface RawRequest {
   readonly method: string;
-  /** Path and query, untouched. */
+  /** Path and query, exactly as received. */
   readonly target: string;
   readonly headers: Headers;
 }
 
-/** How the bytes of a reply go out, where that is not simply all at once and in good order. */
-export interface Playback {
-  /** Nothing at all is sent before this settles. */
+/** How a response is sent, if not completely, correctly framed and without delay. */
+export interface Delivery {
+  /** Nothing is sent before this promise settles. */
   readonly hold?: Promise<unknown>;
-  /** Instead of an answer the connection ends. */
+  /** The connection ends without a response. */
   readonly hangUp?: CutBy;
-  /** Stands still after this many bytes of the body until `released` or the client goes away. */
+  /** Stalls after this many bytes of the body until `released` or until the client disconnects. */
   readonly stallAfter?: number;
   /** Ends the connection after this many bytes of the body. */
   readonly cutAfter?: number;
@@ -27,38 +27,40 @@ export interface Playback {
 /** `close` is a clean end (FIN), `reset` a hard one (RST). */
 export type CutBy = "close" | "reset";
 
-export interface WireReply {
+export interface RawResponse {
   readonly status: number;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body: Iterable<Uint8Array>;
-  /** HEAD: the headers of a body that is not sent. */
+  /** Whether only the headers are sent, as for HEAD. */
   readonly bodiless: boolean;
-  readonly playback: Playback;
+  readonly delivery: Delivery;
   readonly released: () => Promise<void>;
-  /** Told of each piece of body once it is on its way. */
+  /** Called with the size of each chunk of the body once it is sent. */
   readonly onSent: (bytes: number) => void;
 }
 
-/** How an answer ended: sent as a whole, cut by us as told, or the client went away. */
+/**
+ * How a response ended: sent completely, cut by this server on purpose, or the client disconnected.
+ */
 export type Outcome = "complete" | "cut" | "gone";
 
-const PIECE = 64 * 1024;
+const MAX_CHUNK = 64 * 1024;
 const TICK_MS = 20;
 
-/** HTTP/1.1 over raw sockets, since no HTTP server lets one break its rules. */
-export class WireServer {
-  readonly #serve: (request: WireRequest, answer: Answer) => Promise<void>;
+/** HTTP/1.1 over raw sockets, since an HTTP server does not let a handler violate the protocol. */
+export class RawHttpServer {
+  readonly #serve: (request: RawRequest, sendResponse: SendResponse) => Promise<void>;
   readonly #host: string;
   readonly #tls: { key: string; cert: string } | undefined;
   readonly #sockets = new Set<net.Socket>();
   #server: net.Server | undefined;
   port = 0;
-  /** Connections that were ever accepted. */
+  /** Connections accepted since it was created. */
   accepted = 0;
 
   constructor(
     host: string,
-    serve: (request: WireRequest, answer: Answer) => Promise<void>,
+    serve: (request: RawRequest, sendResponse: SendResponse) => Promise<void>,
     secure?: { key: string; cert: string },
   ) {
     this.#host = host;
@@ -66,18 +68,19 @@ export class WireServer {
     this.#tls = secure;
   }
 
+  /** Currently open connections. */
   get open(): number {
     return this.#sockets.size;
   }
 
-  /** Listens: on the same port where it did before. */
+  /** Listens; after a `stop`, on the same port. */
   async start(): Promise<void> {
     if (this.#server) return;
     const accept = (socket: net.Socket) => {
       this.accepted++;
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
-      void converse(new Connection(socket), this.#serve);
+      void serveConnection(new Connection(socket), this.#serve);
     };
     const server = this.#tls ? tls.createServer(this.#tls, accept) : net.createServer(accept);
     await new Promise<void>((resolve, reject) => {
@@ -89,7 +92,7 @@ export class WireServer {
     this.#server = server;
   }
 
-  /** Stops listening and ends every connection. */
+  /** Stops listening and destroys all connections. */
   async stop(): Promise<void> {
     const server = this.#server;
     if (!server) return;
@@ -100,62 +103,62 @@ export class WireServer {
   }
 }
 
-/** Sends the one reply to a request. */
-export type Answer = (reply: WireReply) => Promise<Outcome>;
+/** Sends the response to a request; called once per request. */
+export type SendResponse = (response: RawResponse) => Promise<Outcome>;
 
-async function converse(
+async function serveConnection(
   connection: Connection,
-  serve: (request: WireRequest, answer: Answer) => Promise<void>,
+  serve: (request: RawRequest, sendResponse: SendResponse) => Promise<void>,
 ): Promise<void> {
   for (;;) {
     const request = await connection.nextRequest();
     if (!request) break;
-    await serve(request, (reply) => send(connection, reply));
+    await serve(request, (response) => send(connection, response));
     if (request.headers.get("connection")?.toLowerCase() === "close") break;
   }
   connection.end("close");
 }
 
-async function send(connection: Connection, reply: WireReply): Promise<Outcome> {
-  const { playback } = reply;
-  if (playback.hold) await Promise.race([playback.hold, connection.closed]);
-  if (playback.hangUp) return connection.end(playback.hangUp);
-  const { framing = "length", cutAfter = Infinity } = playback;
-  const headers = reply.headers.filter(
+async function send(connection: Connection, response: RawResponse): Promise<Outcome> {
+  const { delivery } = response;
+  if (delivery.hold) await Promise.race([delivery.hold, connection.closed]);
+  if (delivery.hangUp) return connection.end(delivery.hangUp);
+  const { framing = "length", cutAfter = Infinity } = delivery;
+  const headers = response.headers.filter(
     ([name]) => framing === "length" || !/^content-length$/i.test(name),
   );
   if (framing === "chunked") headers.push(["Transfer-Encoding", "chunked"]);
   if (framing === "close") headers.push(["Connection", "close"]);
   const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  await connection.write(`HTTP/1.1 ${reply.status} Scripted\r\n${head}\r\n`);
-  if (reply.bodiless) return connection.isOpen ? "complete" : "gone";
+  await connection.write(`HTTP/1.1 ${response.status} Scripted\r\n${head}\r\n`);
+  if (response.bodiless) return connection.isOpen ? "complete" : "gone";
 
   let sent = 0;
-  const stops = [playback.stallAfter, playback.cutAfter].filter((at) => at !== undefined);
-  const pace = new Pace(playback.bytesPerSecond);
-  for (const piece of pieces(reply.body, stops, pace.piece)) {
-    if (sent === playback.stallAfter) await Promise.race([reply.released(), connection.closed]);
-    if (sent >= cutAfter) return connection.end(playback.cutBy ?? "close");
-    await pace.wait(sent);
-    if (framing === "chunked") await connection.write(`${piece.byteLength.toString(16)}\r\n`);
-    await connection.write(piece);
+  const stops = [delivery.stallAfter, delivery.cutAfter].filter((at) => at !== undefined);
+  const limiter = new RateLimiter(delivery.bytesPerSecond);
+  for (const chunk of splitBody(response.body, stops, limiter.chunkSize)) {
+    if (sent === delivery.stallAfter) await Promise.race([response.released(), connection.closed]);
+    if (sent >= cutAfter) return connection.end(delivery.cutBy ?? "close");
+    await limiter.wait(sent);
+    if (framing === "chunked") await connection.write(`${chunk.byteLength.toString(16)}\r\n`);
+    await connection.write(chunk);
     if (framing === "chunked") await connection.write("\r\n");
     if (!connection.isOpen) return "gone";
-    sent += piece.byteLength;
-    reply.onSent(piece.byteLength);
+    sent += chunk.byteLength;
+    response.onSent(chunk.byteLength);
   }
-  if (sent === playback.stallAfter) await Promise.race([reply.released(), connection.closed]);
-  if (sent >= cutAfter) return connection.end(playback.cutBy ?? "close");
+  if (sent === delivery.stallAfter) await Promise.race([response.released(), connection.closed]);
+  if (sent >= cutAfter) return connection.end(delivery.cutBy ?? "close");
   if (framing === "chunked") await connection.write("0\r\n\r\n");
   if (framing === "close") connection.end("close");
-  const promised = Number(headers.find(([name]) => /^content-length$/i.test(name))?.[1] ?? sent);
-  // A length that lies leaves no way to say where the next reply begins.
-  if (framing === "length" && promised !== sent) return connection.end("close");
+  const declared = Number(headers.find(([name]) => /^content-length$/i.test(name))?.[1] ?? sent);
+  // After a wrong Content-Length the client cannot tell where the next response begins.
+  if (framing === "length" && declared !== sent) return connection.end("close");
   return framing === "close" || connection.isOpen ? "complete" : "gone";
 }
 
-/** Cuts a body into pieces that end where something is to happen. */
-function* pieces(
+/** Splits a body into chunks of at most `largest` bytes that end at each of `stops`. */
+function* splitBody(
   body: Iterable<Uint8Array>,
   stops: readonly number[],
   largest: number,
@@ -172,26 +175,26 @@ function* pieces(
   }
 }
 
-/** Holds a body down to a rate: a piece each tick. */
-class Pace {
-  readonly piece: number;
+/** Limits the rate of a body: one chunk per tick. */
+class RateLimiter {
+  readonly chunkSize: number;
   readonly #rate: number | undefined;
-  readonly #begun = performance.now();
+  readonly #startedAt = performance.now();
 
   constructor(bytesPerSecond: number | undefined) {
     this.#rate = bytesPerSecond;
-    const each = ((bytesPerSecond ?? Infinity) * TICK_MS) / 1000;
-    this.piece = Math.max(1, Math.min(PIECE, Math.floor(each)));
+    const bytesPerTick = ((bytesPerSecond ?? Infinity) * TICK_MS) / 1000;
+    this.chunkSize = Math.max(1, Math.min(MAX_CHUNK, Math.floor(bytesPerTick)));
   }
 
   async wait(sent: number): Promise<void> {
     if (this.#rate === undefined) return;
-    const ahead = (sent / this.#rate) * 1000 - (performance.now() - this.#begun);
+    const ahead = (sent / this.#rate) * 1000 - (performance.now() - this.#startedAt);
     if (ahead > 0) await Bun.sleep(ahead);
   }
 }
 
-/** One socket: requests in, bytes out with back-pressure. */
+/** One connection: parses requests, and writes bytes with backpressure. */
 class Connection {
   readonly #socket: net.Socket;
   readonly closed: Promise<void>;
@@ -223,7 +226,7 @@ class Connection {
     return !this.#socket.destroyed && this.#socket.writable;
   }
 
-  async nextRequest(): Promise<WireRequest | undefined> {
+  async nextRequest(): Promise<RawRequest | undefined> {
     for (;;) {
       const end = this.#received.indexOf("\r\n\r\n");
       if (end >= 0) {
@@ -239,10 +242,10 @@ class Connection {
 
   async write(data: string | Uint8Array): Promise<void> {
     if (!this.isOpen) return;
-    const handedOver = new Promise<void>((resolve) => {
+    const flushed = new Promise<void>((resolve) => {
       this.#socket.write(data, () => resolve());
     });
-    await Promise.race([handedOver, this.closed]);
+    await Promise.race([flushed, this.closed]);
   }
 
   end(how: CutBy): "cut" {
@@ -262,7 +265,7 @@ class Connection {
   }
 }
 
-function parseHead(head: string): WireRequest {
+function parseHead(head: string): RawRequest {
   const [first = "", ...lines] = head.split("\r\n");
   const [method = "", target = ""] = first.split(" ");
   const headers = new Headers();

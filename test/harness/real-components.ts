@@ -1,20 +1,20 @@
 import { test } from "bun:test";
 import { missingPackages, unavailableReason } from "../../scripts/debian.mjs";
 
-export interface RealParts {
-  /** Whether Debian's containerd, docker-registry, skopeo and the others can be started here. */
+export interface RealComponents {
+  /** Whether containerd, docker-registry, skopeo and the others can be started on this machine. */
   readonly available: boolean;
-  /** Why not. */
+  /** Why they are not available. */
   readonly reason?: string;
 }
 
-/** What scripts/test.mjs found out, and where tests are run without it, what is installed. */
-export const real = realParts();
+/** As scripts/test.mjs determined it; without that script, depending on the installed packages. */
+export const real = detectRealComponents();
 
-function realParts(): RealParts {
+function detectRealComponents(): RealComponents {
   if (process.env["ENTREPOT_REAL"] === "1") return { available: true };
-  const hindrance = unavailableReason();
-  if (hindrance !== undefined) return { available: false, reason: hindrance };
+  const reason = unavailableReason();
+  if (reason !== undefined) return { available: false, reason };
   const missing = missingPackages();
   if (missing.length === 0) return { available: true };
   return {
@@ -23,7 +23,10 @@ function realParts(): RealParts {
   };
 }
 
-/** A test with real components. Where there are none it is counted as skipped, with the reason. */
+/**
+ * A test that needs real components. If they are not available, it is skipped with the reason in
+ * its name.
+ */
 export function realTest(name: string, run: () => Promise<void> | void, timeout = 60_000): void {
   if (real.available) test(name, run, timeout);
   else test.skip(`${name} [no real components: ${real.reason}]`, run, timeout);

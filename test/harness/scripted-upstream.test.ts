@@ -18,7 +18,7 @@ async function withBlob(): Promise<ScriptedUpstream> {
   return upstream;
 }
 
-/** Everything that comes over a socket, and how it ended. */
+/** The raw response to a GET, and how the connection ended. */
 async function overSocket(
   upstream: ScriptedUpstream,
   path: string,
@@ -38,7 +38,7 @@ async function overSocket(
   return { text, body: all.subarray(text.indexOf("\r\n\r\n") + 4), end };
 }
 
-test("a faultless upstream serves an image, ranges and lists over one connection", async () => {
+test("an upstream without faults serves images, ranges and lists over one connection", async () => {
   await using upstream = await withBlob();
   const image = textImage();
   const signature = artifact(image);
@@ -75,7 +75,7 @@ test("a faultless upstream serves an image, ranges and lists over one connection
   });
 });
 
-test("a body is cut clean or hard after just so many bytes", async () => {
+test("a body is cut by FIN or RST after exactly the given number of bytes", async () => {
   await using upstream = await withBlob();
   upstream.respond(({ nth }) => faults.cutAfter(100_000, nth === 1 ? "close" : "reset"));
   const closed = await overSocket(upstream, blobPath);
@@ -93,16 +93,16 @@ test("a body is cut clean or hard after just so many bytes", async () => {
   expect(await overSocket(upstream, blobPath)).toMatchObject({ end: "FIN", text: "" });
 });
 
-test("an answer stands still before its headers or in mid-body until it is let go", async () => {
+test("a response stalls before its headers or in mid-body until it is released", async () => {
   await using upstream = await withBlob();
   const gate = new Gate();
   upstream.respond(() => ({ hold: gate.opened }));
-  let answered = false;
-  const held = fetch(upstream.url + blobPath).finally(() => (answered = true));
+  let hasResponse = false;
+  const pending = fetch(upstream.url + blobPath).finally(() => (hasResponse = true));
   await until(() => upstream.requests().length === 1, { what: "the request" });
-  expect(answered).toBe(false);
+  expect(hasResponse).toBe(false);
   gate.open();
-  expect((await (await held).bytes()).length).toBe(blob.size);
+  expect((await (await pending).bytes()).length).toBe(blob.size);
 
   upstream.respond(() => faults.stallAfter(1000));
   const stalled = fetch(upstream.url + blobPath).then((response) => response.bytes());
@@ -110,72 +110,77 @@ test("an answer stands still before its headers or in mid-body until it is let g
   upstream.release();
   expect((await stalled).length).toBe(blob.size);
 
-  upstream.respond(() => faults.neverAnswers);
+  upstream.respond(() => faults.neverResponds);
   const signal = AbortSignal.timeout(100);
   await failureOf(fetch(upstream.url + blobPath, { signal }));
-  await until(() => upstream.requests()[2]?.outcome === "gone", { what: "the client's leave" });
+  await until(() => upstream.requests()[2]?.outcome === "gone", {
+    what: "the client to disconnect",
+  });
 });
 
-test("lies about bytes, lengths, ranges, digests and types", async () => {
+test("faults falsify bytes, lengths, ranges, digests and media types", async () => {
   await using upstream = await withBlob();
-  const truth = bytesOf(blob);
+  const correct = bytesOf(blob);
   const get = async (fault: faults.Fault, headers = {}) => {
     upstream.respond(() => fault);
     const response = await fetch(upstream.url + blobPath, { headers });
     return { response, bytes: await response.bytes() };
   };
-  const turned = await get({ flipBitAt: 250_000 });
-  const differing = [...turned.bytes.keys()].filter((at) => turned.bytes[at] !== truth[at]);
+  const flipped = await get({ flipBitAt: 250_000 });
+  const differing = [...flipped.bytes.keys()].filter((at) => flipped.bytes[at] !== correct[at]);
   expect(differing).toEqual([250_000]);
   const short = await get({ shortenBy: 10 });
   expect(short.response.headers.get("content-length")).toBe("299990");
-  const unwilling = await get(faults.noRanges, { range: "bytes=5-" });
-  expect([unwilling.response.status, unwilling.bytes.length]).toEqual([200, 300_000]);
+  const full = await get(faults.noRanges, { range: "bytes=5-" });
+  expect([full.response.status, full.bytes.length]).toEqual([200, 300_000]);
   const chunked = await get({ framing: "chunked" });
   expect(chunked.response.headers.has("content-length")).toBe(false);
-  expect(chunked.bytes).toEqual(truth);
+  expect(chunked.bytes).toEqual(correct);
   const page = await get(faults.htmlPage);
   expect(page.response.headers.get("content-type")).toStartWith("text/html");
-  const lied = await get(faults.claims({ digest: "sha256:beef", type: "text/plain" }));
-  expect(lied.response.headers.get("docker-content-digest")).toBe("sha256:beef");
-  const anonymous = await get(faults.noDigestHeader);
-  expect(anonymous.response.headers.has("docker-content-digest")).toBe(false);
+  const claimed = await get(faults.claims({ digest: "sha256:beef", type: "text/plain" }));
+  expect(claimed.response.headers.get("docker-content-digest")).toBe("sha256:beef");
+  const withoutDigest = await get(faults.noDigestHeader);
+  expect(withoutDigest.response.headers.has("docker-content-digest")).toBe(false);
 
   upstream.respond(() => ({ contentLength: 300_500 }));
   expect((await overSocket(upstream, blobPath)).body.byteLength).toBe(300_000);
 });
 
-test("refusals, redirects and a slow upstream", async () => {
+test("faults respond with errors and redirects, and limit the rate of a body", async () => {
   await using upstream = await withBlob();
-  const ask = async (fault: faults.Fault, method = "GET") => {
+  const get = async (fault: faults.Fault, method = "GET") => {
     upstream.respond(() => fault);
     return fetch(upstream.url + blobPath, { method, redirect: "manual" });
   };
-  const limited = await ask(faults.tooManyRequests("7"));
+  const limited = await get(faults.tooManyRequests("7"));
   expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "7"]);
   const challenge = 'Bearer realm="http://127.0.0.1:1/token",service="x"';
-  const refused = await ask(faults.unauthorized(challenge), "HEAD");
+  const refused = await get(faults.unauthorized(challenge), "HEAD");
   expect([refused.status, refused.headers.get("www-authenticate")]).toEqual([401, challenge]);
-  const moved = await ask(faults.redirect("http://elsewhere.test/x"));
+  const moved = await get(faults.redirect("http://elsewhere.test/x"));
   expect([moved.status, moved.headers.get("location")]).toEqual([307, "http://elsewhere.test/x"]);
 
   upstream.addFile("/cdn/object", blob);
   upstream.respond(({ kind }) => (kind === "blob" ? faults.redirect("/cdn/object") : undefined));
   expect((await (await fetch(upstream.url + blobPath)).bytes()).length).toBe(blob.size);
 
-  const begun = performance.now();
-  expect((await (await ask(faults.slow(1_000_000))).bytes()).length).toBe(blob.size);
-  expect(performance.now() - begun).toBeGreaterThan(250);
+  const startedAt = performance.now();
+  expect((await (await get(faults.slow(1_000_000))).bytes()).length).toBe(blob.size);
+  expect(performance.now() - startedAt).toBeGreaterThan(250);
 });
 
-realTest("it goes away and comes back on the same port, and speaks https", async () => {
-  await using dir = await tempDir();
-  const certificate = await makeCertificate(dir);
-  await using upstream = await startScriptedUpstream({ certificate });
-  const ping = () => fetch(`${upstream.url}/v2/`, { tls: { ca: certificate.certificate } });
-  expect((await ping()).status).toBe(200);
-  await upstream.stop();
-  await failureOf(ping());
-  await upstream.start();
-  expect((await ping()).status).toBe(200);
-});
+realTest(
+  "a stopped upstream refuses connections, and restarts on the same port with HTTPS",
+  async () => {
+    await using dir = await tempDir();
+    const certificate = await makeCertificate(dir);
+    await using upstream = await startScriptedUpstream({ certificate });
+    const ping = () => fetch(`${upstream.url}/v2/`, { tls: { ca: certificate.certificate } });
+    expect((await ping()).status).toBe(200);
+    await upstream.stop();
+    await failureOf(ping());
+    await upstream.start();
+    expect((await ping()).status).toBe(200);
+  },
+);

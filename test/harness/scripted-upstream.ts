@@ -2,38 +2,43 @@ import type { Certificate } from "./certificates.ts";
 import { type Content, contentOf } from "./content.ts";
 import type { Fault } from "./faults.ts";
 import type { Image } from "./images.ts";
-import { Shelf, type ShelfAnswer } from "./in-memory-registry.ts";
-import { understand, type UpstreamRequest } from "./upstream-request.ts";
+import { InMemoryRegistry, type RegistryResponse } from "./in-memory-registry.ts";
+import { parseUpstreamRequest, type UpstreamRequest } from "./upstream-request.ts";
 import { Gate } from "./waiting.ts";
-import { type Answer, type Outcome, type WireRequest, WireServer } from "./raw-http-server.ts";
+import {
+  type SendResponse,
+  type Outcome,
+  type RawRequest,
+  RawHttpServer,
+} from "./raw-http-server.ts";
 
-/** A request and what became of it; it changes while its answer is under way. */
+/** A request and its outcome; it is updated while the response is sent. */
 export interface RecordedRequest extends UpstreamRequest {
-  /** When it came, on performance.now's clock. */
+  /** When it arrived, in milliseconds of `performance.now()`. */
   readonly at: number;
   status: number | undefined;
-  /** Bytes of the body that went out. */
+  /** Bytes of the body that were sent. */
   sent: number;
   outcome: Outcome | "pending";
 }
 
-/** Says what is wrong with the answer to a request; nothing where it is to be true. */
+/** Chooses the fault of the response to a request; `undefined` for a correct response. */
 export type Rule = (request: UpstreamRequest) => Fault | undefined | Promise<Fault | undefined>;
 
 export interface ScriptedUpstreamOptions {
   readonly host?: string;
-  /** One that the system chooses, unless said. */
+  /** Default: a port that the system chooses. */
   readonly port?: number;
-  /** It then speaks https with this certificate. */
+  /** If present, it serves HTTPS with this certificate. */
   readonly certificate?: Certificate;
 }
 
-/** A registry that holds its content in memory and breaks as it is told, down to the socket. */
+/** A registry with its content in memory and injected faults, down to the level of the socket. */
 export class ScriptedUpstream implements AsyncDisposable {
   readonly #host: string;
   readonly #scheme: string;
-  readonly #server: WireServer;
-  readonly #shelf = new Shelf();
+  readonly #server: RawHttpServer;
+  readonly #registry = new InMemoryRegistry();
   readonly #counts = new Map<string, number>();
   #rule: Rule = () => undefined;
   #requests: RecordedRequest[] = [];
@@ -43,11 +48,15 @@ export class ScriptedUpstream implements AsyncDisposable {
     this.#host = host;
     this.#scheme = certificate ? "https" : "http";
     const secure = certificate && { key: certificate.key, cert: certificate.certificate };
-    this.#server = new WireServer(host, (request, answer) => this.#serve(request, answer), secure);
+    this.#server = new RawHttpServer(
+      host,
+      (request, sendResponse) => this.#serve(request, sendResponse),
+      secure,
+    );
     this.#server.port = port;
   }
 
-  /** `host:port`, as it stands in an image's name. */
+  /** `host:port`, as in an image name. */
   get address(): string {
     return `${this.#host}:${this.#server.port}`;
   }
@@ -56,54 +65,57 @@ export class ScriptedUpstream implements AsyncDisposable {
     return `${this.#scheme}://${this.address}`;
   }
 
-  /** Connections that are open now. */
+  /** Currently open connections. */
   get connections(): number {
     return this.#server.open;
   }
 
-  /** Connections that were ever made. */
+  /** Connections accepted since it was created. */
   get accepted(): number {
     return this.#server.accepted;
   }
 
-  /** Puts an image with all that it is made of into a repository. */
+  /** Adds an image with all its blobs and manifests to a repository. */
   add(repository: string, image: Image, ...tags: readonly string[]): void {
-    this.#shelf.add(repository, image);
+    this.#registry.add(repository, image);
     for (const tag of tags) this.tag(repository, tag, image.manifest.digest);
   }
 
   addBlob(repository: string, content: Content): void {
-    this.#shelf.addBlob(repository, content);
+    this.#registry.addBlob(repository, content);
   }
 
-  /** Lets a tag point at a manifest; `undefined` takes the tag away. */
+  /** Points a tag at a manifest; `undefined` deletes the tag. */
   tag(repository: string, tag: string, digest: string | undefined): void {
-    this.#shelf.tag(repository, tag, digest);
+    this.#registry.tag(repository, tag, digest);
   }
 
-  /** Takes a blob or a manifest away. */
+  /** Deletes a blob or a manifest. */
   remove(repository: string, digest: string): void {
-    this.#shelf.remove(repository, digest);
+    this.#registry.remove(repository, digest);
   }
 
-  /** Serves something under a path outside of /v2/: a token, a CDN's object. */
+  /** Serves content at a path outside of /v2/: a token, a CDN's object. */
   addFile(path: string, content: Content | object): void {
     const isContent = "chunks" in content;
-    this.#shelf.addFile(path, isContent ? content : contentOf(content, "application/json"));
+    this.#registry.addFile(path, isContent ? content : contentOf(content, "application/json"));
   }
 
-  /** What is wrong from now on; without a rule nothing is. Answers under way are not touched. */
+  /**
+   * Sets the rule for future requests; without an argument, removes it. Responses in progress do
+   * not change.
+   */
   respond(rule: Rule = () => undefined): void {
     this.#rule = rule;
   }
 
-  /** Lets every answer that stands still at this moment go on. */
+  /** Resumes every response that is stalled at this moment. */
   release(): void {
     this.#stall.open();
     this.#stall = new Gate();
   }
 
-  /** Requests so far, or the ones that match. */
+  /** The requests so far, or those that match. */
   requests(
     matching: Partial<Pick<UpstreamRequest, "method" | "kind" | "repository" | "reference">> = {},
   ): readonly RecordedRequest[] {
@@ -117,18 +129,18 @@ export class ScriptedUpstream implements AsyncDisposable {
     );
   }
 
-  /** Forgets the requests, and `nth` begins at 1 again. */
+  /** Clears the recorded requests; `nth` restarts at 1. */
   forget(): void {
     this.#requests = [];
     this.#counts.clear();
   }
 
-  /** Listens again on the same port after `stop`. */
+  /** Listens; after a `stop`, on the same port. */
   start(): Promise<void> {
     return this.#server.start();
   }
 
-  /** Refuses connections and ends the ones there are. */
+  /** Stops listening and closes all connections. */
   stop(): Promise<void> {
     return this.#server.stop();
   }
@@ -137,12 +149,12 @@ export class ScriptedUpstream implements AsyncDisposable {
     await this.stop();
   }
 
-  async #serve(wire: WireRequest, answer: Answer): Promise<void> {
-    const path = wire.target.split("?", 1)[0];
-    const key = `${wire.method} ${path}`;
+  async #serve(raw: RawRequest, sendResponse: SendResponse): Promise<void> {
+    const path = raw.target.split("?", 1)[0];
+    const key = `${raw.method} ${path}`;
     const nth = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, nth);
-    const request = understand(wire, nth);
+    const request = parseUpstreamRequest(raw, nth);
     const record: RecordedRequest = {
       ...request,
       at: performance.now(),
@@ -152,15 +164,15 @@ export class ScriptedUpstream implements AsyncDisposable {
     };
     this.#requests.push(record);
     const fault = (await this.#rule(request)) ?? {};
-    const truth = this.#shelf.answer(request, fault.ignoreRange === true);
-    const { status, headers, body } = distort(truth, fault);
+    const correct = this.#registry.respond(request, fault.ignoreRange === true);
+    const { status, headers, body } = applyFault(correct, fault);
     record.status = status;
-    record.outcome = await answer({
+    record.outcome = await sendResponse({
       status,
       headers,
       body,
       bodiless: request.method === "HEAD" || status === 304 || status === 204,
-      playback: fault,
+      delivery: fault,
       released: () => this.#stall.opened,
       onSent: (bytes) => (record.sent += bytes),
     });
@@ -175,33 +187,36 @@ export async function startScriptedUpstream(
   return upstream;
 }
 
-interface Distorted {
+interface FaultyResponse {
   readonly status: number;
   readonly headers: [string, string][];
   readonly body: Iterable<Uint8Array>;
 }
 
-/** The true answer with a fault's lies put over it. */
-function distort(truth: ShelfAnswer, fault: Fault): Distorted {
-  const replaced = fault.body === undefined ? undefined : contentOf(fault.body, "text/plain");
-  const from = replaced ? 0 : truth.first;
-  const end = (replaced ? replaced.size : truth.end) - (fault.shortenBy ?? 0);
-  const content = replaced ?? truth.content;
-  const headers = new Map(Object.entries(truth.headers));
+/** The correct response with the fault applied. */
+function applyFault(correct: RegistryResponse, fault: Fault): FaultyResponse {
+  const replacement = fault.body === undefined ? undefined : contentOf(fault.body, "text/plain");
+  const from = replacement ? 0 : correct.first;
+  const end = (replacement ? replacement.size : correct.end) - (fault.shortenBy ?? 0);
+  const content = replacement ?? correct.content;
+  const headers = new Map(Object.entries(correct.headers));
   headers.set("Content-Length", String(fault.contentLength ?? end - from));
   for (const [name, value] of Object.entries(fault.headers ?? {})) {
     if (value === undefined) headers.delete(name);
     else headers.set(name, value);
   }
   return {
-    status: fault.status ?? truth.status,
+    status: fault.status ?? correct.status,
     headers: [...headers],
-    body: section(content, from, end, fault.flipBitAt),
+    body: sliceContent(content, from, end, fault.flipBitAt),
   };
 }
 
-/** The bytes of a content from `first` up to `end`, one bit of them turned where that is asked. */
-function* section(
+/**
+ * The bytes of the content from `first` up to `end`, exclusive, with one bit of byte `flipBitAt`
+ * flipped.
+ */
+function* sliceContent(
   content: Content,
   first: number,
   end: number,
@@ -212,10 +227,10 @@ function* section(
     const [start, stop] = [Math.max(first - position, 0), Math.min(end - position, chunk.length)];
     if (start < stop) {
       const at = flipBitAt - position;
-      const turned = at >= start && at < stop;
-      const piece = turned ? chunk.slice() : chunk;
-      if (turned) piece[at] = (piece[at] ?? 0) ^ 1;
-      yield piece.subarray(start, stop);
+      const isFlipped = at >= start && at < stop;
+      const bytes = isFlipped ? chunk.slice() : chunk;
+      if (isFlipped) bytes[at] = (bytes[at] ?? 0) ^ 1;
+      yield bytes.subarray(start, stop);
     }
     position += chunk.length;
     if (position >= end) return;

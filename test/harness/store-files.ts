@@ -1,14 +1,17 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-/** A file of the store: its place says what it claims to be. */
+/** A blob file of the store, with the digest that its path claims. */
 export interface StoredFile {
   readonly digest: string;
   readonly path: string;
   readonly size: number;
 }
 
-/** What lies in `<data>/blobs/<algorithm>/<2 hex>/<hex>`. */
+/**
+ * The files in `<data>/blobs/<algorithm>/<2 hex>/<hex>`.
+ * @throws Error if a file has no such path
+ */
 export async function storedBlobs(data: string): Promise<readonly StoredFile[]> {
   const root = join(data, "blobs");
   const files = await filesBelow(root);
@@ -16,7 +19,7 @@ export async function storedBlobs(data: string): Promise<readonly StoredFile[]> 
     files.map(async (name) => {
       const [algorithm = "", prefix = "", hex = "", ...more] = name.split("/");
       if (!hex.startsWith(prefix) || prefix.length !== 2 || more.length > 0)
-        throw new Error(`${join(root, name)} does not belong into a store`);
+        throw new Error(`${join(root, name)} does not belong in a store`);
       const path = join(root, name);
       return { digest: `${algorithm}:${hex}`, path, size: (await Bun.file(path).stat()).size };
     }),
@@ -24,15 +27,15 @@ export async function storedBlobs(data: string): Promise<readonly StoredFile[]> 
 }
 
 /**
- * Reads every stored byte and throws where a file is not what its name says: nothing unverified was
- * stored. Returns the digests, sorted.
+ * Hashes every blob file, to show that nothing unverified was stored. Returns the digests, sorted.
+ * @throws Error if a file's content does not match the digest in its name
  */
 export async function verifyStore(data: string): Promise<readonly string[]> {
   const digests: string[] = [];
   for (const { digest, path } of await storedBlobs(data)) {
     const algorithm = digest.slice(0, digest.indexOf(":"));
     if (algorithm !== "sha256" && algorithm !== "sha512")
-      throw new Error(`${path}: ${algorithm} is no algorithm of a digest`);
+      throw new Error(`${path}: ${algorithm} is not a supported digest algorithm`);
     const hasher = new Bun.CryptoHasher(algorithm);
     for await (const chunk of Bun.file(path).stream()) hasher.update(chunk);
     const found = `${algorithm}:${hasher.digest("hex")}`;
@@ -42,12 +45,12 @@ export async function verifyStore(data: string): Promise<readonly string[]> {
   return digests.sort();
 }
 
-/** Files of fills that have not come to their end, `<data>/fills`. */
+/** The partial files of unfinished fills in `<data>/fills`. */
 export function unfinishedFills(data: string): Promise<readonly string[]> {
   return filesBelow(join(data, "fills"));
 }
 
-/** Paths relative to a folder; none where it is not there. */
+/** The paths of all files below a folder, relative to it; empty if it does not exist. */
 async function filesBelow(folder: string): Promise<string[]> {
   try {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });

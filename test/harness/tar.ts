@@ -1,4 +1,4 @@
-/** A file of an archive; `target` makes it a symbolic link. */
+/** An entry of an archive; `target` makes it a symbolic link. */
 export interface TarEntry {
   readonly path: string;
   readonly content?: Uint8Array;
@@ -8,7 +8,7 @@ export interface TarEntry {
 
 const BLOCK = 512;
 
-/** A ustar archive that is the same for the same entries: no time, no owner. */
+/** A reproducible ustar archive, without times and owners. */
 export function tar(entries: readonly TarEntry[]): Uint8Array<ArrayBuffer> {
   const parts = entries.flatMap((entry) => {
     const content = entry.content ?? new Uint8Array();
@@ -17,10 +17,10 @@ export function tar(entries: readonly TarEntry[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat([...parts, TAR_END]));
 }
 
-/** The end of an archive. */
+/** The end-of-archive marker. */
 export const TAR_END = new Uint8Array(2 * BLOCK);
 
-/** What stands before a file of `size` bytes. A path that ends in a slash is a folder. */
+/** The header of an entry with `size` bytes of content. A path that ends in a slash is a folder. */
 export function tarHeader({ path, target, mode = 0o755 }: TarEntry, size: number): Uint8Array {
   const header = Buffer.alloc(BLOCK);
   const octal = (value: number, digits: number) => `${value.toString(8).padStart(digits, "0")}\0`;
@@ -31,7 +31,7 @@ export function tarHeader({ path, target, mode = 0o755 }: TarEntry, size: number
   header.write(octal(0, 7), 116);
   header.write(octal(size, 11), 124);
   header.write(octal(0, 11), 136);
-  // The checksum is counted with blanks in its own place.
+  // The checksum is computed with spaces in its own field.
   header.write("        ", 148);
   header.write(target === undefined ? (isFolder ? "5" : "0") : "2", 156);
   header.write(target ?? "", 157, 100);
@@ -41,7 +41,7 @@ export function tarHeader({ path, target, mode = 0o755 }: TarEntry, size: number
   return header;
 }
 
-/** What stands behind a file of `size` bytes. */
+/** The padding after a file of `size` bytes. */
 export function padding(size: number): Uint8Array {
   return new Uint8Array((BLOCK - (size % BLOCK)) % BLOCK);
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A folder that goes with everything in it when it is disposed of. */
+/** A folder that is deleted with everything in it on disposal. */
 export class TempDir implements AsyncDisposable {
   readonly path: string;
 
@@ -19,14 +19,14 @@ export class TempDir implements AsyncDisposable {
   }
 }
 
-/** Short names, since a unix socket's path has at most 107 characters. */
+/** Creates a folder with a short name: the path of a unix socket has at most 107 characters. */
 export async function tempDir(prefix = "t"): Promise<TempDir> {
   return new TempDir(await mkdtemp(join(tmpdir(), `entrepot-${prefix}-`)));
 }
 
 /**
- * A port that nobody has at this moment. Only for programs that cannot choose one themselves and
- * tell it: another process may take it before they do.
+ * A TCP port that is free at this moment. Only for programs that cannot choose a port themselves and
+ * report it: another process may take the port first.
  */
 export function freePort(hostname = "127.0.0.1"): number {
   const listener = Bun.listen({ hostname, port: 0, socket: { data() {} } });

@@ -3,14 +3,14 @@ import { type ChildProcess, startProcess } from "./processes.ts";
 import { freePort, type TempDir, tempDir } from "./temp-dir.ts";
 
 export interface TinyproxyOptions {
-  /** It then wants these credentials. */
+  /** If present, clients have to authenticate with these credentials. */
   readonly user?: string;
   readonly password?: string;
-  /** Ports that CONNECT may lead to; all where nothing is said. */
+  /** The port to which CONNECT is allowed; default: all ports. */
   readonly connectPort?: number;
 }
 
-/** Debian's tinyproxy, a forward proxy, and what it was asked for. */
+/** Debian's tinyproxy, a forward proxy, and the requests that it received. */
 export class Tinyproxy implements AsyncDisposable {
   readonly address: string;
   readonly #process: ChildProcess;
@@ -24,7 +24,7 @@ export class Tinyproxy implements AsyncDisposable {
     this.#dir = dir;
   }
 
-  /** The first lines of requests: `CONNECT host:443 HTTP/1.1`. */
+  /** The request lines: `CONNECT host:443 HTTP/1.1`. */
   requests(): string[] {
     return this.#lines.flatMap(
       (line) => /Request \(file descriptor \d+\): (.*)$/.exec(line)?.[1] ?? [],

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import tls from "node:tls";
 
-/** The name in the certificate that a port shows, to a client that checks it. */
-export async function shown(address: string, ca: string): Promise<string> {
+/** The common name of the certificate that a server presents, to a client that verifies it. */
+export async function servedCertificateName(address: string, ca: string): Promise<string> {
   const [host = "", port = ""] = address.split(":");
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const socket = tls.connect({ host, port: Number(port), ca }, () => {
@@ -13,7 +13,7 @@ export async function shown(address: string, ca: string): Promise<string> {
   return promise;
 }
 
-/** A connection that stays open, and the head of each answer over it. */
+/** Opens a persistent connection. Its `get` returns the head of each response, without the body. */
 export async function connect(address: string, ca: string) {
   const [host = "", port = ""] = address.split(":");
   const socket = tls.connect({ host, port: Number(port), ca });
@@ -21,37 +21,39 @@ export async function connect(address: string, ca: string) {
   return {
     async get(target: string, size: number): Promise<string> {
       socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
-      let answer = Buffer.alloc(0);
+      let response = Buffer.alloc(0);
       while (
-        answer.length < answer.indexOf("\r\n\r\n") + 4 + size ||
-        !answer.includes("\r\n\r\n")
+        response.length < response.indexOf("\r\n\r\n") + 4 + size ||
+        !response.includes("\r\n\r\n")
       ) {
         const [chunk] = await once(socket, "data");
-        answer = Buffer.concat([answer, chunk]);
+        response = Buffer.concat([response, chunk]);
       }
-      return answer.subarray(0, answer.indexOf("\r\n\r\n")).toString();
+      return response.subarray(0, response.indexOf("\r\n\r\n")).toString();
     },
     [Symbol.dispose]: () => socket.destroy(),
   };
 }
 
-/** One request over a connection of its own, or some over one; the error's code where it fails. */
-export async function visit(address: string, ca: string, requests: number): Promise<string> {
+/**
+ * Sends `requests` requests over one new connection. Returns "ok", "closed" or the error's code.
+ */
+export async function sendRequests(address: string, ca: string, requests: number): Promise<string> {
   const [host = "", port = ""] = address.split(":");
   const { promise, resolve } = Promise.withResolvers<string>();
   const socket = tls.connect({ host, port: Number(port), ca });
-  let left = requests;
-  let answer = "";
-  const ask = () => socket.write("GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  socket.once("secureConnect", ask);
+  let remaining = requests;
+  let response = "";
+  const sendRequest = () => socket.write("GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  socket.once("secureConnect", sendRequest);
   socket.on("data", (chunk: Buffer) => {
-    answer += chunk.toString();
-    if (!answer.endsWith("{}\n")) return;
-    left -= 1;
-    // RFC 9112 section 9.6: after that answer nothing more is to be asked here.
-    const isLast = /^connection: close/im.test(answer);
-    answer = "";
-    if (left > 0 && !isLast) return void ask();
+    response += chunk.toString();
+    if (!response.endsWith("{}\n")) return;
+    remaining -= 1;
+    // RFC 9112 section 9.6: no more requests after a response with "Connection: close".
+    const isLast = /^connection: close/im.test(response);
+    response = "";
+    if (remaining > 0 && !isLast) return void sendRequest();
     resolve("ok");
     socket.end();
   });

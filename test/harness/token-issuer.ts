@@ -2,7 +2,7 @@ import { createHash, createPublicKey, randomUUID, sign } from "node:crypto";
 import { type Certificate, makeCertificate } from "./certificates.ts";
 import { tempDir } from "./temp-dir.ts";
 
-/** What docker-registry's `auth.token` section wants. */
+/** The `auth.token` section of docker-registry's configuration. */
 export interface TokenAuth {
   readonly realm: string;
   readonly service: string;
@@ -11,17 +11,19 @@ export interface TokenAuth {
 }
 
 export interface TokenIssuerOptions {
-  /** How long docker-registry takes a token for good, in seconds; 300 as at Docker Hub. */
+  /** How long docker-registry accepts a token, in seconds; default 300, as at Docker Hub. */
   readonly ttl?: number;
-  /** Whether anyone may pull; true where nothing is said. */
+  /** Whether clients without credentials may pull; default true. */
   readonly anonymous?: boolean;
-  /** Names and passwords; who has one may pull and push. */
+  /** Passwords by user name; these users may pull and push. */
   readonly users?: Readonly<Record<string, string>>;
-  /** What somebody may do in a repository, in place of the two rules above. */
+  /** The actions that a user may perform in a repository; replaces the two rules above. */
   readonly grants?: (user: string | undefined, repository: string) => readonly string[];
-  /** The field that carries the token; both are in use out there. */
+  /** The JSON field that carries the token; registries use both. */
   readonly field?: "token" | "access_token";
-  /** An address of this machine, for a realm on another host than the registry's. */
+  /**
+   * An address of this machine, for a realm on a host other than the registry's; default 127.0.0.1.
+   */
   readonly host?: string;
 }
 
@@ -35,10 +37,12 @@ export interface TokenRequest {
 
 const SERVICE = "registry.test";
 const ISSUER = "issuer.test";
-/** docker-registry takes a token for this much longer than it says (registry/auth/token/token.go). */
+/**
+ * docker-registry accepts a token for this long after its expiry (registry/auth/token/token.go).
+ */
 const LEEWAY_SECONDS = 60;
 
-/** An auth server in the way of Docker Hub's, whose tokens docker-registry 2.8 verifies. */
+/** A token server like Docker Hub's, whose tokens docker-registry 2.8 accepts. */
 export class TokenIssuer implements AsyncDisposable {
   readonly #certificate: Certificate;
   readonly #keyId: string;
@@ -46,7 +50,7 @@ export class TokenIssuer implements AsyncDisposable {
   readonly #server: Bun.Server<undefined>;
   readonly #close: () => Promise<void>;
   #requests: TokenRequest[] = [];
-  #outage: number | undefined;
+  #failureStatus: number | undefined;
 
   constructor(certificate: Certificate, options: TokenIssuerOptions, close: () => Promise<void>) {
     this.#certificate = certificate;
@@ -56,7 +60,7 @@ export class TokenIssuer implements AsyncDisposable {
     this.#server = Bun.serve({
       hostname: options.host ?? "127.0.0.1",
       port: 0,
-      fetch: (request) => this.#answer(request),
+      fetch: (request) => this.#respond(request),
     });
   }
 
@@ -78,12 +82,12 @@ export class TokenIssuer implements AsyncDisposable {
     this.#requests = [];
   }
 
-  /** Answers everything with this status until it is told `undefined`. */
+  /** Responds to every request with this status; `undefined` restores normal operation. */
   failWith(status: number | undefined): void {
-    this.#outage = status;
+    this.#failureStatus = status;
   }
 
-  /** An Authorization header that lets a test push or look, without asking for it over the wire. */
+  /** An Authorization header with a token for these actions, made without an HTTP request. */
   authorization(repository: string, actions: readonly string[] = ["pull", "push"]): string {
     return `Bearer ${this.#token("test", [{ type: "repository", name: repository, actions }])}`;
   }
@@ -93,10 +97,10 @@ export class TokenIssuer implements AsyncDisposable {
     await this.#close();
   }
 
-  #answer(request: Request): Response {
+  #respond(request: Request): Response {
     const { searchParams } = new URL(request.url);
     const authorization = request.headers.get("authorization") ?? undefined;
-    // Several scopes come as several parameters or, from some clients, in one with blanks.
+    // Multiple scopes are repeated parameters or, from some clients, one parameter with spaces.
     const scopes = searchParams.getAll("scope").flatMap((scope) => scope.split(" "));
     const response = this.#decide(request.method, authorization, scopes);
     this.#requests.push({
@@ -110,17 +114,17 @@ export class TokenIssuer implements AsyncDisposable {
   }
 
   #decide(method: string, authorization: string | undefined, scopes: readonly string[]): Response {
-    if (this.#outage !== undefined) return refusal(this.#outage, "told to fail");
-    // containerd tries OAuth's POST first and falls back on this status.
-    if (method !== "GET") return refusal(405, "only GET");
+    if (this.#failureStatus !== undefined) return errorResponse(this.#failureStatus, "set to fail");
+    // containerd tries a POST (OAuth 2.0) first, and falls back to GET on this status.
+    if (method !== "GET") return errorResponse(405, "only GET");
     const user = authorization === undefined ? undefined : this.#user(authorization);
     if (authorization !== undefined && user === undefined)
-      return refusal(401, "incorrect username or password");
+      return errorResponse(401, "incorrect username or password");
     const access = scopes.flatMap((scope) => {
-      const [, type = "", name = "", asked = ""] = /^([^:]+):(.+):([^:]*)$/.exec(scope) ?? [];
+      const [, type = "", name = "", requested = ""] = /^([^:]+):(.+):([^:]*)$/.exec(scope) ?? [];
       if (type !== "repository") return [];
       const granted = this.#grants(user, name);
-      return [{ type, name, actions: asked.split(",").filter((one) => granted.includes(one)) }];
+      return [{ type, name, actions: requested.split(",").filter((one) => granted.includes(one)) }];
     });
     const { ttl = 300, field = "token" } = this.#options;
     return Response.json({
@@ -172,13 +176,13 @@ function base64url(text: string): string {
   return Buffer.from(text).toString("base64url");
 }
 
-function refusal(status: number, details: string): Response {
+function errorResponse(status: number, details: string): Response {
   return Response.json({ details }, { status });
 }
 
 /**
- * A key's name as libtrust has it: 240 bits of the public key's SHA-256 in Base32, in twelve groups
- * of four. docker-registry 2.8 finds the certificate of its bundle by it.
+ * The key ID in libtrust's format: 240 bits of the public key's SHA-256 in Base32, in twelve groups
+ * of four. docker-registry 2.8 finds the certificate in its bundle by this ID.
  */
 function fingerprint(certificate: string): string {
   const der = createPublicKey(certificate).export({ type: "spki", format: "der" });

@@ -1,9 +1,9 @@
-import type { WireRequest } from "./raw-http-server.ts";
+import type { RawRequest } from "./raw-http-server.ts";
 
-/** A request of the kind that a rule decides about. */
+/** A parsed request, from which a rule chooses the fault. */
 export interface UpstreamRequest {
   readonly method: string;
-  /** Path and query, untouched. */
+  /** Path and query, exactly as received. */
   readonly target: string;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -12,7 +12,7 @@ export interface UpstreamRequest {
   readonly repository: string;
   /** A tag or a digest. */
   readonly reference: string;
-  /** How many requests of this method and path came so far, this one included. */
+  /** The number of requests with this method and path so far, including this one. */
   readonly nth: number;
 }
 
@@ -23,7 +23,10 @@ const KINDS: Readonly<Record<string, UpstreamRequest["kind"]>> = {
   referrers: "referrers",
 };
 
-export function understand({ method, target, headers }: WireRequest, nth: number): UpstreamRequest {
+export function parseUpstreamRequest(
+  { method, target, headers }: RawRequest,
+  nth: number,
+): UpstreamRequest {
   const [path = "", search = ""] = target.split("?", 2);
   const match = /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/.exec(path);
   const [, repository = "", folder = "", reference = ""] = match ?? [];

@@ -1,44 +1,48 @@
-export interface Patience {
-  /** What is waited for, for the error's text. */
+export interface UntilOptions {
+  /** The expected event, for the error message. */
   readonly what: string;
-  /** In milliseconds. */
+  /** The timeout in milliseconds; default 10,000. */
   readonly within?: number;
-  /** Said in the error besides, asked for only then. */
+  /** Computes additional text for the error message; called only on timeout. */
   readonly detail?: () => string;
 }
 
-/** Waits until `condition` gives something true, and returns it. What it throws counts as not yet. */
+/**
+ * Polls `condition` every 10 ms until it returns neither `false` nor nothing, and returns its value.
+ * An error that it throws counts as "not yet".
+ * @throws Error after the timeout, with the last error of `condition`
+ */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { what, within = 10_000, detail }: Patience,
+  { what, within = 10_000, detail }: UntilOptions,
 ): Promise<Exclude<T, false | undefined | null>> {
   const deadline = performance.now() + within;
   let failure = "";
   for (;;) {
     try {
       const value = await condition();
-      // Exactly these three are left out of the result's type.
+      // Exactly these three are excluded from the result's type.
       if (value !== false && value !== undefined && value !== null)
         return value as Exclude<T, false | undefined | null>;
       failure = "";
     } catch (error) {
-      if (error instanceof GivenUp) throw error;
+      if (error instanceof NeverTrueError) throw error;
       failure = error instanceof Error ? error.message : String(error);
     }
     if (performance.now() >= deadline) {
       const text = [failure, detail?.() ?? ""].filter(Boolean).join("\n");
-      throw new Error(`waited ${within} ms in vain for ${what}${text ? `: ${text}` : ""}`);
+      throw new Error(`timed out after ${within} ms waiting for ${what}${text ? `: ${text}` : ""}`);
     }
     await Bun.sleep(10);
   }
 }
 
-/** Thrown by a condition that can never come true any more. */
-export class GivenUp extends Error {
+/** Thrown by a condition that can no longer become true: `until` rethrows it at once. */
+export class NeverTrueError extends Error {
   override readonly name = "GivenUp";
 }
 
-/** A promise that is settled by whoever holds it: it keeps an answer back until the test lets go. */
+/** A promise that the test resolves itself, for example to hold back a response. */
 export class Gate {
   readonly #resolvers = Promise.withResolvers<void>();
   readonly opened: Promise<void> = this.#resolvers.promise;
@@ -48,14 +52,15 @@ export class Gate {
 }
 
 /**
- * The message that a promise rejects with. Bun's `expect(promise).rejects` waits in an event loop of
- * its own, in which a gRPC call never comes to its end.
+ * The message of the error with which a promise rejects. Bun's `expect(promise).rejects` waits in a
+ * nested event loop in which a gRPC call never completes.
+ * @throws Error if the promise resolves
  */
 export async function failureOf(promise: Promise<unknown>): Promise<string> {
   const value = await promise.then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
   );
-  if (value === undefined) throw new Error("it was expected to fail, and did not");
+  if (value === undefined) throw new Error("expected a failure, but the promise resolved");
   return value.message;
 }

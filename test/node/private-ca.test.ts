@@ -1,7 +1,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Authority } from "../harness/certificate-authority.ts";
+import { CertificateAuthority } from "../harness/certificate-authority.ts";
 import { makeCertificate } from "../harness/certificates.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { mustRun, startProcess } from "../harness/processes.ts";
@@ -55,9 +55,9 @@ test.skipIf(!real.available)(
 describe.each(isLong ? LINES : (["2.1"] as const))("containerd %s", (line) => {
   realTest("is wired to a cache whose certificate has a private CA", async () => {
     await using dir = await tempDir("ca");
-    const ca = new Authority(dir, "ours");
+    const ca = new CertificateAuthority(dir, "ours");
     await ca.make();
-    const otherCa = new Authority(dir, "other");
+    const otherCa = new CertificateAuthority(dir, "other");
     await otherCa.make();
     const { certificateFile, keyFile } = await ca.sign("cache", "IP:127.0.0.1");
     await using cached = await cachedImage({ certificate: certificateFile, key: keyFile });

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
 import { Cri } from "../harness/cri.ts";
 import { pauseImage } from "../harness/images.ts";
-import { endShims, unmountBelow } from "../harness/containerd-cleanup.ts";
+import { killShims, unmountBelow } from "../harness/containerd-cleanup.ts";
 import { writeLayout } from "../harness/oci-layout.ts";
 import { TempDir, tempDir } from "../harness/temp-dir.ts";
 import { type ChildProcess, mustRun, startProcess } from "../harness/processes.ts";
@@ -197,7 +197,7 @@ exit 1
       // Ended by force below.
     }
     await this.#supervisor?.stop();
-    await endShims(this.paths.socket);
+    await killShims(this.paths.socket);
     await unmountBelow(this.#dir.path);
     await this.#dir[Symbol.asyncDispose]();
   }

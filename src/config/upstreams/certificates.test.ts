@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
-  type Authority,
-  makeAuthority,
-  type Signed,
+  type CertificateAuthority,
+  makeCertificateAuthority,
+  type SignedCertificate,
 } from "../../../test/harness/certificate-authority.ts";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { mustRun } from "../../../test/harness/processes.ts";
@@ -10,13 +10,13 @@ import { loadSettings } from "../load.ts";
 import { configErrorOf } from "../configtest/load-text.ts";
 
 let dir: TempDir;
-let authority: Authority;
-let one: Signed;
-let other: Signed;
+let authority: CertificateAuthority;
+let one: SignedCertificate;
+let other: SignedCertificate;
 
 beforeAll(async () => {
   dir = await tempDir("pem");
-  authority = await makeAuthority(dir);
+  authority = await makeCertificateAuthority(dir);
   one = await authority.sign("one", "DNS:localhost");
   other = await authority.sign("other", "DNS:localhost");
 });
