@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { startDockerRegistry } from "../test/harness/docker-registry.ts";
 import { localUpstream } from "../test/harness/entrepot.ts";
-import { freePort } from "../test/harness/temp-dir.ts";
+import { freePort } from "../test/harness/free-port.ts";
 import { startProcess } from "../test/harness/processes.ts";
 import { nginxCache, nginxStatic } from "./nginx.ts";
 import type { StartOptions } from "./start-options.ts";

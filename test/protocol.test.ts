@@ -12,7 +12,7 @@ import {
   referrersIndex,
   textImage,
 } from "./harness/images.ts";
-import { freePort } from "./harness/temp-dir.ts";
+import { freePort } from "./harness/free-port.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 const blob = randomContent(300_000);

@@ -4,7 +4,8 @@ import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
-import { freePort, tempDir } from "./harness/temp-dir.ts";
+import { freePort } from "./harness/free-port.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { freePort, tempDir } from "./harness/temp-dir.ts";
+import { freePort } from "./harness/free-port.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));

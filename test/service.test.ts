@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { socketDropIn, socketText, unitText } from "../src/render/service.ts";
-import { freePort } from "./harness/temp-dir.ts";
+import { freePort } from "./harness/free-port.ts";
 import { realTest } from "./harness/real-components.ts";
 import { until } from "./harness/waiting.ts";
 import { type BootedNode, bootNode } from "./node/booted.ts";

@@ -9,7 +9,8 @@ import {
 } from "./harness/certificate-authority.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { type TempDir, freePort, tempDir } from "./harness/temp-dir.ts";
+import { freePort } from "./harness/free-port.ts";
+import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { connect, servedCertificateName, sendRequests } from "./harness/tls-clients.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { loadSettings } from "../config/load.ts";
-import { freePort } from "../../test/harness/temp-dir.ts";
+import { freePort } from "../../test/harness/free-port.ts";
 import type { Machine } from "./machine.ts";
 import { portFindings } from "./ports.ts";
 

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { type ChildProcess, startProcess } from "./processes.ts";
-import { freePort, type TempDir } from "./temp-dir.ts";
+import { freePort } from "./free-port.ts";
+import { type TempDir } from "./temp-dir.ts";
 import type { SignedCertificate } from "./certificate-authority.ts";
 
 export interface NginxOptions {

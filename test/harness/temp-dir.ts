@@ -23,14 +23,3 @@ export class TempDir implements AsyncDisposable {
 export async function tempDir(prefix = "t"): Promise<TempDir> {
   return new TempDir(await mkdtemp(join(tmpdir(), `entrepot-${prefix}-`)));
 }
-
-/**
- * A TCP port that is free at this moment. Only for programs that cannot choose a port themselves and
- * report it: another process may take the port first.
- */
-export function freePort(hostname = "127.0.0.1"): number {
-  const listener = Bun.listen({ hostname, port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
-}

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { type ChildProcess, startProcess } from "./processes.ts";
-import { freePort, type TempDir, tempDir } from "./temp-dir.ts";
+import { freePort } from "./free-port.ts";
+import { type TempDir, tempDir } from "./temp-dir.ts";
 
 export interface TinyproxyOptions {
   /** If present, clients have to authenticate with these credentials. */
