@@ -18,7 +18,7 @@ import { until } from "./harness/waiting.ts";
 
 const entrepot = new URL("../bin/entrepot", import.meta.url).pathname;
 
-test("adopt refuses what is no registry, or none of ours", async () => {
+test("adopt rejects a folder without a registry and an upstream that is not configured", async () => {
   await using dir = await tempDir("data");
   const adopt = (...args: string[]) =>
     run([entrepot, "adopt", ...args, "--data", dir.file("d"), "--admin", "127.0.0.1:1"]);
@@ -29,12 +29,12 @@ test("adopt refuses what is no registry, or none of ours", async () => {
   expect(foreign.code).toBe(1);
   expect(foreign.stderr).toContain("reg.test is not a configured upstream");
   expect((await adopt(dir.path)).code).toBe(2);
-  // Made by root, it would be in the way of the user that the cache runs as.
+  // Created by root, the data directory would not be writable for the user that runs the cache.
   expect(await readdir(dir.path)).not.toContain("d");
 });
 
-/** A registry's folder as Docker's registry lays it out, with one image. */
-async function layOut(folder: string, repository: string, tag: string, image: Image) {
+/** Adds an image to a folder in the layout of Docker's registry. */
+async function writeRegistryFolder(folder: string, repository: string, tag: string, image: Image) {
   const root = join(folder, "docker/registry/v2");
   const write = async (path: string, bytes: Uint8Array | string): Promise<void> => {
     await mkdir(dirname(join(root, path)), { recursive: true });
@@ -50,12 +50,12 @@ async function layOut(folder: string, repository: string, tag: string, image: Im
   await write(`${links}/_manifests/tags/${tag}/current/link`, image.manifest.digest);
 }
 
-test("a running cache adopts beside traffic, and says what it left out", async () => {
+test("a running cache adopts folders and reports the corrupt blobs that it skipped", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("adopt");
   const [first, second] = [textImage({ text: "first" }), textImage({ text: "second" })];
-  await layOut(dir.file("one"), "team/app", "1", first);
-  await layOut(dir.file("two"), "team/app", "2", second);
+  await writeRegistryFolder(dir.file("one"), "team/app", "1", first);
+  await writeRegistryFolder(dir.file("two"), "team/app", "2", second);
   const broken = second.blobs.at(-1);
   const hex = broken?.digest.slice("sha256:".length) ?? "";
   const data = `docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`;
@@ -67,13 +67,13 @@ test("a running cache adopts beside traffic, and says what it left out", async (
     },
   });
   const adopt = (...args: string[]) => command(cache, "adopt", ...args, "--upstream", "reg.test");
-  const took = await adopt(dir.file("one"));
-  expect([took.code, took.stderr]).toEqual([0, ""]);
-  expect(took.stdout).toMatch(
+  const result = await adopt(dir.file("one"));
+  expect([result.code, result.stderr]).toEqual([0, ""]);
+  expect(result.stdout).toMatch(
     /^Took over (\d) contents, [\d.]+ K?i?B \(\1 linked, 0 copied\)\.\n1 tag and 1 manifest of 1 repository are now known under reg\.test\. entrepot ls shows them\.\n$/,
   );
-  const again = await adopt(dir.file("one"));
-  expect(again.stdout).toStartWith("Took over 0 contents, 0 B; ");
+  const repeated = await adopt(dir.file("one"));
+  expect(repeated.stdout).toStartWith("Took over 0 contents, 0 B; ");
   const corrupt = await adopt(dir.file("two"));
   expect(corrupt.code).toBe(1);
   expect(corrupt.stdout).toEndWith(
@@ -95,16 +95,16 @@ test("a running cache adopts beside traffic, and says what it left out", async (
   expect((await command(cache, "fsck")).code).toBe(0);
 }, 60_000);
 
-test("adopt copes with what is no registry's work in its folder", async () => {
+test("adopt follows a symlinked blob, and skips a symlink loop and a named pipe", async () => {
   await using dir = await tempDir("adopt");
-  const [whole, odd] = [textImage({ text: "whole" }), textImage({ text: "odd" })];
+  const [normal, odd] = [textImage({ text: "normal" }), textImage({ text: "odd" })];
   const folder = dir.file("registry");
   const root = join(folder, "docker/registry/v2");
-  await layOut(folder, "team/app", "1", whole);
-  await layOut(folder, "team/odd", "1", odd);
-  // Content that was moved to another disk, a folder that leads back above itself, and files that
-  // never end.
-  const [layer] = layersOf(whole);
+  await writeRegistryFolder(folder, "team/app", "1", normal);
+  await writeRegistryFolder(folder, "team/odd", "1", odd);
+  // A blob that was moved to another disk and symlinked, a folder that links to its parent, and a
+  // named pipe, which never ends.
+  const [layer] = layersOf(normal);
   const hex = layer?.digest.slice("sha256:".length) ?? "";
   const data = join(root, `blobs/sha256/${hex.slice(0, 2)}/${hex}/data`);
   await rename(data, dir.file("moved"));
@@ -115,35 +115,36 @@ test("adopt copes with what is no registry's work in its folder", async () => {
   await run(["mkfifo", tag]);
   const config = dir.file("entrepot.yaml");
   await writeFile(config, JSON.stringify({ upstreams: { "reg.test": {} } }));
-  const place = ["--config", config, "--data", dir.file("d"), "--admin", "127.0.0.1:1"];
+  const flags = ["--config", config, "--data", dir.file("d"), "--admin", "127.0.0.1:1"];
   const adopt = ["adopt", folder, "--upstream", "reg.test", "--json"];
-  const took = await run([entrepot, ...adopt, ...place]);
-  expect([took.code, took.stderr]).toEqual([0, ""]);
-  expect(JSON.parse(took.stdout)).toMatchObject({ repositories: 2, tags: 1, manifests: 2 });
+  const result = await run([entrepot, ...adopt, ...flags]);
+  expect([result.code, result.stderr]).toEqual([0, ""]);
+  expect(JSON.parse(result.stdout)).toMatchObject({ repositories: 2, tags: 1, manifests: 2 });
   await rm(folder, { recursive: true });
   await rm(dir.file("moved"));
   await verifyStore(dir.file("d"));
   const stored = (await storedBlobs(dir.file("d"))).map(({ digest }) => digest);
   expect(stored).toContain(layer?.digest ?? "none");
-  const fsck = await run([entrepot, "fsck", ...place]);
+  const fsck = await run([entrepot, "fsck", ...flags]);
   expect([fsck.code, fsck.stdout]).toEqual([0, expect.stringContaining("Verified 6 files")]);
 });
 
-test("two adoptions of one folder at once, and a cache that is killed under one", async () => {
+test("concurrent adoptions of one folder succeed, also after a cache was killed during one", async () => {
   await using dir = await tempDir("adopt");
   const other = await mkdtemp("/dev/shm/entrepot-adopt-");
   try {
     const images = randomImages({ count: 20, smallest: 50_000, largest: 2_000_000 });
-    for (const [at, image] of images.entries()) await layOut(other, `app${at}`, "1", image);
+    for (const [at, image] of images.entries())
+      await writeRegistryFolder(other, `app${at}`, "1", image);
     const config = { storage: { scrub: 0 }, upstreams: { "reg.test": {} } };
     const data = dir.file("d");
     {
       await using cache = await startEntrepot({ config, data });
-      const adopting = command(cache, "adopt", other, "--upstream", "reg.test");
+      const pending = command(cache, "adopt", other, "--upstream", "reg.test");
       await until(async () => (await storedBlobs(data)).length > 0, { what: "the first copy" });
       await cache.stop("SIGKILL");
-      const { code, stderr } = await adopting;
-      // It may have been done by then.
+      const { code, stderr } = await pending;
+      // It may have finished before the kill.
       if (code !== 0)
         expect(stderr).toMatch(/^entrepot: the cache (?:ended|at \S+ went away) .*\n$/);
     }
@@ -165,19 +166,27 @@ test("two adoptions of one folder at once, and a cache that is killed under one"
   }
 }, 60_000);
 
-test("where a folder is on another disk, what is adopted is copied", async () => {
+test("blobs of a folder on another file system are copied instead of linked", async () => {
   await using dir = await tempDir("adopt");
   const other = await mkdtemp("/dev/shm/entrepot-adopt-");
   try {
     const image = textImage({ text: "copied" });
-    await layOut(other, "team/app", "1", image);
+    await writeRegistryFolder(other, "team/app", "1", image);
     const config = dir.file("entrepot.yaml");
     await Bun.write(config, JSON.stringify({ upstreams: { "reg.test": {} } }));
     const data = dir.file("d");
-    const took = await commandOn(data, config, "adopt", other, "--upstream", "reg.test", "--json");
-    expect([took.code, took.stderr]).toEqual([0, ""]);
+    const result = await commandOn(
+      data,
+      config,
+      "adopt",
+      other,
+      "--upstream",
+      "reg.test",
+      "--json",
+    );
+    expect([result.code, result.stderr]).toEqual([0, ""]);
     const count = image.blobs.length + 1;
-    expect(JSON.parse(took.stdout)).toMatchObject({ blobs: count, linked: 0, omitted: 0 });
+    expect(JSON.parse(result.stdout)).toMatchObject({ blobs: count, linked: 0, omitted: 0 });
     expect(await verifyStore(data)).toHaveLength(count);
   } finally {
     await rm(other, { recursive: true });
@@ -185,7 +194,7 @@ test("where a folder is on another disk, what is adopted is copied", async () =>
 }, 60_000);
 
 realTest(
-  "what a registry:2 proxy has cached is adopted, and served with its upstream away",
+  "the cache of a registry:2 proxy is adopted, and served while its upstream is down",
   async () => {
     await using dir = await tempDir("adopt");
     await using origin = await startDockerRegistry();
@@ -208,7 +217,7 @@ realTest(
         await get(`manifests/${child.manifest.digest}`);
         for (const blob of child.blobs) await get(`blobs/${blob.digest}`);
       }
-      // A proxy writes in the background what it has just served.
+      // The proxy stores in the background what it has served.
       await until(
         async () => {
           const found = await readdir(
@@ -216,7 +225,7 @@ realTest(
           );
           return found.length >= image.children.flatMap((child) => child.blobs).length;
         },
-        { what: "the proxy to have written everything" },
+        { what: "the proxy to store everything" },
       );
     }
     const before = await snapshot(storage);
@@ -251,7 +260,7 @@ realTest(
   90_000,
 );
 
-/** Every file of a folder with its size and when it was last written. */
+/** Every file and folder below a folder, with its size and modification time. */
 async function snapshot(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const lines = entries.map(async (entry) => {

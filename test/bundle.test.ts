@@ -28,7 +28,7 @@ import { until } from "./harness/waiting.ts";
 const SERVE = "src/commands/serve/serve.ts";
 const PARTS = ["src", "scripts", "bin", "package.json", "tsconfig.json", "bunfig.toml"];
 
-/** A checkout of its own, with the modules of this one. */
+/** A separate checkout that shares the node_modules of this one. */
 async function checkout(dir: TempDir): Promise<string> {
   const folder = `${dir.file("checkout")}/`;
   for (const part of PARTS) await cp(join(root, part), join(folder, part), { recursive: true });
@@ -36,22 +36,22 @@ async function checkout(dir: TempDir): Promise<string> {
   return folder;
 }
 
-/** What `entrepot serve --help` begins with, which tells what code is running. */
+/** The output of `entrepot serve --help`, which shows what code runs. */
 async function firstLines(folder: string): Promise<string> {
   const { code, stdout, stderr } = await run([join(folder, "bin/entrepot"), "serve", "--help"]);
   expect([code, stderr]).toEqual([0, ""]);
   return stdout;
 }
 
-/** As long as before, and with the times of before, as `cp -p` and others leave it. */
-async function reword(folder: string, from: string, to: string): Promise<void> {
+/** Edits a source without changing its size and times, as `cp -p` does. */
+async function replaceInSource(folder: string, from: string, to: string): Promise<void> {
   const path = join(folder, SERVE);
   const { atime, mtime } = await stat(path);
   await writeFile(path, (await readFile(path, "utf8")).replace(from, to));
   await utimes(path, atime, mtime);
 }
 
-test("a bundle runs in place of its sources while it is as new as they are, and never after", async () => {
+test("the bundle runs while it is up to date with its sources, and otherwise the sources run", async () => {
   await using dir = await tempDir("bundle");
   const folder = await checkout(dir);
   const bundle = join(bundlesFolder(folder), "made-by-hand/serve.js");
@@ -60,26 +60,26 @@ test("a bundle runs in place of its sources while it is as new as they are, and 
     await mkdir(join(bundlesFolder(folder), "made-by-hand"), { recursive: true });
     await writeFile(bundle, `console.log("run from the bundle");`);
     const state = stateOf(folder, files);
-    const made = { folder, bun: runtime(), name: "made-by-hand", files, state, ...change };
-    await writeFile(currentFile(folder), JSON.stringify(made));
+    const record = { folder, bun: runtime(), name: "made-by-hand", files, state, ...change };
+    await writeFile(currentFile(folder), JSON.stringify(record));
   };
   await write();
   expect(await firstLines(folder)).toBe("run from the bundle\n");
   const help = await run([join(folder, "bin/entrepot"), "--help"]);
   expect(help.stdout).toContain("Usage: entrepot [options] [command]");
 
-  await reword(folder, "run the cache", "run new cache");
+  await replaceInSource(folder, "run the cache", "run new cache");
   expect(await firstLines(folder)).toContain("run new cache");
 
   for (const [what, change] of [
     ["another Bun", () => write({ bun: "1.0.0" })],
-    ["moved here", () => write({ folder: "/elsewhere/" })],
-    ["something else", async () => writeFile(currentFile(folder), `{"folder":"${folder}"}`)],
-    ["cut short", async () => writeFile(currentFile(folder), `{"folder":`)],
-    ["no bundle", async () => rm(bundle)],
-    ["another bundle", async () => writeFile(bundle, `console.log("another one");`)],
+    ["a checkout that was moved", () => write({ folder: "/elsewhere/" })],
+    ["an incomplete record", async () => writeFile(currentFile(folder), `{"folder":"${folder}"}`)],
+    ["a truncated record", async () => writeFile(currentFile(folder), `{"folder":`)],
+    ["a deleted bundle", async () => rm(bundle)],
+    ["a modified bundle", async () => writeFile(bundle, `console.log("another one");`)],
     [
-      "replaced by an older file",
+      "a source replaced by an older file",
       async () => {
         await cp(join(folder, SERVE), dir.file("old"), { preserveTimestamps: true });
         await rename(dir.file("old"), join(folder, SERVE));
@@ -96,33 +96,33 @@ test("a bundle runs in place of its sources while it is as new as they are, and 
   expect(await firstLines(folder)).toContain("run new cache");
 }, 60_000);
 
-test("a bundle is made by two at once, in spite of one that was killed, and of what is there now", async () => {
+test("two concurrent builds, after one that was killed, make a bundle of the current sources", async () => {
   await using dir = await tempDir("bundle");
   const folder = await checkout(dir);
   const make = (): Bun.Subprocess =>
     Bun.spawn([process.execPath, join(folder, "scripts/bundle.mjs")], { stdio: ["ignore", 2, 2] });
   const killed = make();
-  const begun = async (): Promise<boolean> => (await readdir(bundlesFolder(folder))).length > 0;
-  await until(begun, { what: "a bundle that is being made" });
+  const hasBegun = async (): Promise<boolean> => (await readdir(bundlesFolder(folder))).length > 0;
+  await until(hasBegun, { what: "a build to start" });
   killed.kill("SIGKILL");
   await killed.exited;
   expect(freshBundle(folder)).toBeUndefined();
 
-  await reword(folder, "run the cache", "run own cache");
+  await replaceInSource(folder, "run the cache", "run own cache");
   const codes = await Promise.all([make().exited, make().exited]);
   expect(codes).toEqual([0, 0]);
   expect(freshBundle(folder)).toBeString();
   expect(readCurrent(folder)?.files).toContain(SERVE);
   expect(await firstLines(folder)).toContain("run own cache");
 
-  await reword(folder, "run own cache", "run any cache");
+  await replaceInSource(folder, "run own cache", "run any cache");
   expect(freshBundle(folder)).toBeUndefined();
 }, 60_000);
 
-test("a checkout in which nothing can be written runs from its sources", async () => {
+test("a checkout that is not writable runs from its sources", async () => {
   await using dir = await tempDir("bundle");
   const folder = await checkout(dir);
-  // Which root cannot write into either, unlike a folder without the permission.
+  // A file in place of the folder stops root as well, unlike missing permissions.
   await writeFile(join(folder, ".cache"), "");
   const { code, stderr } = await run(["node", join(folder, "scripts/bundle.mjs")]);
   expect([code, stderr]).toEqual([0, ""]);

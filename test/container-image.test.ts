@@ -18,7 +18,7 @@ const USER = 65_532;
 const IMAGE = "docker.io/library/entrepot:latest";
 
 realTest(
-  "the image runs in containerd without root on a read-only root, and images are pulled through it",
+  "the image runs in containerd as non-root with a read-only root, and serves pulls",
   async () => {
     await using folder = await tempDir("image");
     await mustRun(["node", "scripts/image.mjs", "--output", folder.path], { cwd: ROOT });
@@ -38,12 +38,12 @@ realTest(
       hosts: { "reg.test": hostsToml({ server: "https://reg.test", hosts: [url] }) },
     });
     await containerd.ctr("images", "import", folder.file("entrepot-image-linux-amd64.tar"));
-    const mount = (from: string, to: string, how: string): string[] => [
+    const mount = (from: string, to: string, mode: string): string[] => [
       "--mount",
-      `type=bind,src=${from},dst=${to},options=rbind:${how}`,
+      `type=bind,src=${from},dst=${to},options=rbind:${mode}`,
     ];
     const settings = ["--config", "/etc/entrepot/entrepot.yaml"];
-    const places = ["--listen", `127.0.0.1:${port}`, "--admin", `127.0.0.1:${freePort()}`];
+    const addresses = ["--listen", `127.0.0.1:${port}`, "--admin", `127.0.0.1:${freePort()}`];
     await containerd.ctr(
       "run",
       "--detach",
@@ -58,7 +58,7 @@ realTest(
       "/usr/local/bin/entrepot",
       "serve",
       ...settings,
-      ...places,
+      ...addresses,
     );
     try {
       await until(async () => (await fetch(`${url}/healthz`)).ok, {
@@ -84,10 +84,10 @@ realTest(
 );
 
 realTest(
-  "the single executable runs from an empty folder, and the other processor's is built",
+  "the single executable runs without its node_modules, and is also built for arm64",
   async () => {
     await using folder = await tempDir("build");
-    // Its own folder of dependencies is what it must not need.
+    // The executable must not need node_modules.
     const script = `import("${ROOT}scripts/build.mjs").then(({ build }) => {
     for (const one of ["x64", "arm64"]) console.log(build(one, "${folder.path}"));
   })`;
@@ -99,7 +99,7 @@ realTest(
     const header = await Bun.file(folder.file("entrepot-linux-arm64")).slice(0, 20).bytes();
     // ELF's e_machine: 183 is AArch64.
     expect([header[18], header[19]]).toEqual([183, 0]);
-    // Files of the folder in which it is started are not its own.
+    // Files in the working directory must not affect it.
     await writeFile(folder.file(".env"), "ENTREPOT_LISTEN=nonsense\n");
     await writeFile(folder.file("bunfig.toml"), 'preload = ["./nowhere.ts"]\n');
     const program = ["env", "-C", folder.path, folder.file("entrepot-linux-x64")];

@@ -11,12 +11,14 @@ import { randomImages, randomNumbers } from "./harness/random-images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
 
-/** All rounds take minutes: `npm run test:long`. */
+/** 200 rounds take minutes: only in `npm run test:long`. */
 const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 200 : 15;
 const WORKERS = 6;
 const PINNED = 3;
 
-/** Pulls at random until the cache is gone; every body that comes whole is right. */
+/**
+ * Pulls random images until the cache has exited. Returns the number of complete but wrong bodies.
+ */
 async function traffic(
   cache: Entrepot,
   images: readonly Image[],
@@ -37,14 +39,14 @@ async function traffic(
         if (response.status === 200 && digestOf(bytes) !== blob.digest) wrong += 1;
       }
     } catch {
-      // The process was killed, or is just starting to listen.
+      // The process was killed, or does not listen yet.
       if (cache.exitCode !== undefined) return wrong;
     }
   }
 }
 
 test(
-  `${ROUNDS} times kill -9 among fills, evictions and moving tags: nothing lost, nothing corrupt, nothing left behind`,
+  `${ROUNDS} kill -9 during fills, evictions and tag moves lose no pinned blob, corrupt nothing and leave no garbage`,
   async () => {
     await using upstream = await startScriptedUpstream();
     await using dir = await tempDir("kill");
@@ -56,9 +58,9 @@ test(
       storage: { maxSize: "12MiB", minFree: 0, scrub: 0 },
       upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: 0 } },
     };
-    const pinned = images.toSorted((a, b) => total(a) - total(b)).slice(0, PINNED);
+    const pinned = images.toSorted((a, b) => totalSize(a) - totalSize(b)).slice(0, PINNED);
     pinned.forEach((image, number) => upstream.add(`pinned${number}`, image, "1"));
-    const kept = new Set(
+    const pinnedDigests = new Set(
       pinned.flatMap((image) => [image.manifest, ...image.blobs].map(({ digest }) => digest)),
     );
     let wrong = 0;
@@ -74,24 +76,24 @@ test(
         expect((await command(cache, "pin", "reg.test/pinned*:*")).code).toBe(0);
       }
       const working = Array.from({ length: WORKERS }, () => traffic(cache, images, random));
-      // On a busy machine it tells its progress besides, on the error output.
-      const found = await command(cache, "fsck");
-      expect(`round ${round}: ${found.code} ${found.stdout}`).toContain(
+      // On a busy machine fsck also reports its progress, on stderr.
+      const fsck = await command(cache, "fsck");
+      expect(`round ${round}: ${fsck.code} ${fsck.stdout}`).toContain(
         "Every byte is what its digest says.\n",
       );
-      expect(found.code).toBe(0);
+      expect(fsck.code).toBe(0);
       upstream.respond(() => (random() < 0.3 ? faults.slow(2_000_000) : undefined));
       // A tag moves to another image of the same repository.
       const [from, to] = [Math.floor(random() * 40), images[Math.floor(random() * 40)]];
       if (to) upstream.add(`app${from}`, to, "1");
-      // The moment is what is random here: nothing is waited for.
+      // The moment of the kill is random; this does not wait for a condition.
       await Bun.sleep(random() * 500);
       await cache.stop("SIGKILL");
       for (const count of await Promise.all(working)) wrong += count;
       await verifyStore(data);
       const stored = new Set((await storedBlobs(data)).map(({ digest }) => digest));
-      expect([...kept].filter((digest) => !stored.has(digest))).toEqual([]);
-      // Each kill may leave the fills that were under way; the next start and eviction clear them.
+      expect([...pinnedDigests].filter((digest) => !stored.has(digest))).toEqual([]);
+      // A kill leaves the unfinished fills behind; the next start and eviction remove them.
       expect((await unfinishedFills(data)).length).toBeLessThanOrEqual(4 * WORKERS);
       const writing = await readdir(join(data, "sidecars/writing")).catch(() => []);
       expect(writing.length).toBeLessThanOrEqual(WORKERS);
@@ -101,6 +103,6 @@ test(
   ROUNDS * 20_000,
 );
 
-function total(image: Image): number {
+function totalSize(image: Image): number {
   return image.blobs.reduce((sum, { size }) => sum + size, 0);
 }

@@ -9,13 +9,13 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 
-async function started() {
+async function setUp() {
   const upstream = await startScriptedUpstream();
   const dir = await tempDir("credentials");
   const image = textImage({ text: "private" });
   upstream.add("app", image, "1", "2");
   await mkdir(dir.file("bin"));
-  const guard = (accepted: () => string) =>
+  const requireAuthorization = (accepted: () => string) =>
     upstream.respond(({ headers }) =>
       headers.get("authorization") === accepted()
         ? undefined
@@ -24,7 +24,7 @@ async function started() {
   return {
     upstream,
     dir,
-    guard,
+    requireAuthorization,
     start: (auth: object, env: Record<string, string> = {}) =>
       startEntrepot({
         config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), auth } } },
@@ -46,28 +46,28 @@ async function started() {
 
 const path = (tag: number): string => `/v2/app/manifests/${tag}?ns=reg.test`;
 
-describe("credentials come from", () => {
-  test("environment variables", async () => {
-    await using at = await started();
-    at.guard(() => basic("me", "from env"));
+describe("credentials", () => {
+  test("are read from environment variables", async () => {
+    await using at = await setUp();
+    at.requireAuthorization(() => basic("me", "from env"));
     const auth = { usernameEnv: "REG_USER", passwordEnv: "REG_PASSWORD" };
     await using cache = await at.start(auth, { REG_USER: "me", REG_PASSWORD: "from env" });
     expect((await cache.get(path(1))).status).toBe(200);
   });
 
-  test("a key of Google's, which is JSON under the name _json_key", async () => {
-    await using at = await started();
+  test("are read from a Google service account key, with the user name _json_key", async () => {
+    await using at = await setUp();
     const key = JSON.stringify({ type: "service_account", private_key: "a\nb:c" }, null, 2);
-    at.guard(() => basic("_json_key", key));
+    at.requireAuthorization(() => basic("_json_key", key));
     await writeFile(at.dir.file("key.json"), `${key}\n`);
     const auth = { username: "_json_key", passwordFile: at.dir.file("key.json") };
     await using cache = await at.start(auth);
     expect((await cache.get(path(1))).status).toBe(200);
   });
 
-  test("a Kubernetes Secret of the type dockerconfigjson", async () => {
-    await using at = await started();
-    at.guard(() => basic("me", "of:a:secret"));
+  test("are read from a Kubernetes Secret of type kubernetes.io/dockerconfigjson", async () => {
+    await using at = await setUp();
+    at.requireAuthorization(() => basic("me", "of:a:secret"));
     const text = Buffer.from("me:of:a:secret").toString("base64");
     const config = { auths: { "https://reg.test/v1/": { auth: text } } };
     await writeFile(at.dir.file(".dockerconfigjson"), JSON.stringify(config));
@@ -75,23 +75,23 @@ describe("credentials come from", () => {
     expect((await cache.get(path(1))).status).toBe(200);
   });
 
-  test("a helper, which is asked once until its secret runs out", async () => {
-    await using at = await started();
-    at.guard(() => basic("AWS", "token"));
+  test("are fetched from a credential helper once and then cached", async () => {
+    await using at = await setUp();
+    at.requireAuthorization(() => basic("AWS", "token"));
     const auth = await at.helper(
-      `read server; echo "$server" >> ${at.dir.file("asked")}; echo '{"Username":"AWS","Secret":"token"}'`,
+      `read server; echo "$server" >> ${at.dir.file("servers")}; echo '{"Username":"AWS","Secret":"token"}'`,
     );
     await using cache = await at.start(auth);
     expect((await cache.get(path(1))).status).toBe(200);
     expect((await cache.get(path(2))).status).toBe(200);
-    expect(await Bun.file(at.dir.file("asked")).text()).toBe("reg.test\n");
+    expect(await Bun.file(at.dir.file("servers")).text()).toBe("reg.test\n");
   });
 
-  test("a helper's identity token, as ACR's, by OAuth2", async () => {
-    await using at = await started();
+  test("from a helper may be an identity token, as for ACR, which is exchanged by OAuth 2.0", async () => {
+    await using at = await setUp();
     const auth = await at.helper(`echo '{"Username":"<token>","Secret":"refresh"}'`);
-    at.upstream.respond(({ path: asked, headers, method }) => {
-      if (asked === "/token" && method === "POST")
+    at.upstream.respond(({ path: requestPath, headers, method }) => {
+      if (requestPath === "/token" && method === "POST")
         return { status: 200, body: `{"access_token":"a"}` };
       if (headers.get("authorization") === "Bearer a") return undefined;
       return faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="acr"`);
@@ -102,10 +102,10 @@ describe("credentials come from", () => {
     expect(token?.headers.get("authorization")).toBeNull();
   });
 
-  test("a helper again, where the registry refuses what it gave before", async () => {
-    await using at = await started();
+  test("are fetched from a helper again when the registry rejects the cached ones", async () => {
+    await using at = await setUp();
     let accepted = basic("AWS", "first");
-    at.guard(() => accepted);
+    at.requireAuthorization(() => accepted);
     await writeFile(at.dir.file("secret"), "first");
     const auth = await at.helper(
       `printf '{"Username":"AWS","Secret":"%s"}' "$(cat ${at.dir.file("secret")})"`,
@@ -120,25 +120,25 @@ describe("credentials come from", () => {
 
 test.each([
   ["hangs", "sleep 60", "did not finish within 8 s"],
-  ["prints rubbish", "echo '<html>'", "printed no JSON object"],
-  ["prints for ever", "yes", "printed more than"],
+  ["prints HTML", "echo '<html>'", "printed no JSON object"],
+  ["prints endlessly", "yes", "printed more than"],
   ["fails", "exit 3", "exit code 3"],
 ])(
-  "a helper that %s is named with its place, and what is public goes on",
-  async (_, script, words) => {
-    await using at = await started();
+  "a credential helper that %s is reported with its position in the file, and public images are still pulled",
+  async (_, script, message) => {
+    await using at = await setUp();
     const auth = await at.helper(script);
     await using cache = await at.start(auth);
     expect((await cache.get(path(1))).status).toBe(200);
     const line = await cache.logged("credentials refused");
     expect(String(line["problem"])).toMatch(/docker-credential-test \(.*entrepot\.yaml:\d+:\d+\)/);
-    expect(String(line["problem"])).toContain(words);
+    expect(String(line["problem"])).toContain(message);
   },
   30_000,
 );
 
-test("a helper that does not exist is told at the start", async () => {
-  await using at = await started();
+test("a missing credential helper prevents the start", async () => {
+  await using at = await setUp();
   const auth = await at.helper("true");
   const missing = JSON.stringify({ credHelpers: { "reg.test": "missing" } });
   await writeFile(at.dir.file("config.json"), missing);
@@ -151,8 +151,8 @@ test("a helper that does not exist is told at the start", async () => {
   );
 });
 
-test("a realm on another domain gets no credential and no connection", async () => {
-  await using at = await started();
+test("a token realm on another domain gets neither credentials nor a connection unless it is trusted", async () => {
+  await using at = await setUp();
   await using elsewhere = await startScriptedUpstream({ host: "127.0.0.2" });
   at.upstream.respond(() => faults.unauthorized(`Bearer realm="${elsewhere.url}/token"`));
   await using cache = await at.start({ username: "me", password: "s3cret" });
@@ -172,7 +172,7 @@ test("a realm on another domain gets no credential and no connection", async () 
     },
   });
   await cache.logged("configuration changed");
-  // It says nothing, but it is asked.
+  // The realm returns no token, but it is contacted.
   await cache.get(path(2));
   expect(elsewhere.accepted).toBeGreaterThan(0);
 });

@@ -25,7 +25,7 @@ interface Row {
   readonly advice?: string;
 }
 
-/** Runs the doctor on a configuration, as JSON. */
+/** Runs `entrepot doctor --json` on a configuration. */
 async function doctor(config: object, ...args: string[]): Promise<{ code: number; rows: Row[] }> {
   await using folder = await tempDir("doctor");
   const file = folder.file("entrepot.yaml");
@@ -46,7 +46,7 @@ async function doctor(config: object, ...args: string[]): Promise<{ code: number
 const of = (rows: readonly Row[], topic: string): string[] =>
   rows.filter((row) => row.topic === topic).map(({ state, found }) => `${state}: ${found}`);
 
-realTest("a cache that runs, and its registry with tokens, have no problem", async () => {
+realTest("doctor reports no problem for a running cache and a registry with tokens", async () => {
   await using issuer = await startTokenIssuer({
     users: { me: "secret" },
     grants: (user) => (user ? ["pull"] : []),
@@ -69,7 +69,7 @@ realTest("a cache that runs, and its registry with tokens, have no problem", asy
   expect(of(rows, "through the cache")).toEqual([
     "ok: /v2/ 200, /v2/_catalog 200, /v2/org/app/manifests/1 200",
   ]);
-  // The cache of this test listens at loopback, which no node reaches.
+  // The cache of this test listens on loopback, which nodes cannot reach.
   const problems = rows.filter(({ state }) => state === "problem");
   expect(problems.map(({ topic }) => topic)).toEqual(["address"]);
 
@@ -81,7 +81,7 @@ realTest("a cache that runs, and its registry with tokens, have no problem", asy
   expect(of(refused.rows, "credentials").join()).toContain("problem: rejected for me");
 });
 
-realTest("an old registry:2 at the cache's port is found", async () => {
+realTest("doctor reports an old registry:2 on the cache's port", async () => {
   await using old = await startDockerRegistry();
   const upstreams = { "reg.test": { port: old.port, url: "https://reg.test" } };
   const config = { listen: `127.0.0.1:${freePort()}`, admin: freePort(), upstreams };
@@ -94,7 +94,7 @@ realTest("an old registry:2 at the cache's port is found", async () => {
   ]);
 });
 
-test("a clock that is off, a limit that is used up, and a registry that is away are found", async () => {
+test("doctor reports a wrong clock, a used-up rate limit and an unreachable registry", async () => {
   const date = new Date(Date.now() - 600_000).toUTCString();
   using registry = Bun.serve({
     port: 0,
@@ -126,7 +126,7 @@ test("a clock that is off, a limit that is used up, and a registry that is away 
   }
 });
 
-realTest("a registry whose certificate nobody vouches for is found", async () => {
+realTest("doctor reports a registry whose certificate is not trusted", async () => {
   await using folder = await tempDir("tls");
   const tls = await makeCertificate(folder);
   await using registry = await startDockerRegistry({ tls });
@@ -136,7 +136,7 @@ realTest("a registry whose certificate nobody vouches for is found", async () =>
   expect(of(rows, "tls").join()).toContain("presents a certificate of a CA that is not trusted");
 });
 
-realTest("a cache that speaks TLS is asked so, and its certificate is looked at", async () => {
+realTest("doctor checks a cache over TLS, including its certificate and key file", async () => {
   await using folder = await tempDir("tls");
   const { certificateFile, keyFile } = await makeCertificate(folder, ["cache.test", "127.0.0.1"]);
   await using registry = await startDockerRegistry();
@@ -160,7 +160,7 @@ realTest("a cache that speaks TLS is asked so, and its certificate is looked at"
   ]);
 });
 
-test("mirrors that pulls pass over are found", async () => {
+test("doctor reports mirrors that pulls cannot use", async () => {
   await using folder = await tempDir("mirrors");
   const certificate = await makeCertificate(folder);
   await using secure = await startScriptedUpstream({ certificate });
@@ -186,7 +186,7 @@ test("mirrors that pulls pass over are found", async () => {
   ]);
 });
 
-test("wrong use ends with 2", async () => {
+test("doctor exits with 2 for invalid arguments", async () => {
   const short = await run([PROGRAM, "doctor", "--image", "nginx"]);
   expect([short.code, short.stderr]).toEqual([
     2,
@@ -197,7 +197,7 @@ test("wrong use ends with 2", async () => {
   expect(unknown.stderr).toContain('--image: "nowhere.test" is not a configured registry');
 });
 
-test("the table, with colours on a terminal alone", () => {
+test("the table of findings is coloured only on a terminal", () => {
   const findings = [
     { topic: "disk", subject: "/data", state: "ok", found: "1 TiB free" },
     { topic: "clock", subject: "ghcr.io", state: "problem", found: "600 s", advice: "set it" },

@@ -9,14 +9,14 @@ function read(name: string): string {
   return readFileSync(path.join(path.dirname(import.meta.dir), name), "utf8");
 }
 
-test("the configuration that the README shows is one", () => {
+test("the README's example configuration is valid", () => {
   const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(read("README.md")) ?? [];
   const parsed = fileSchema.safeParse(Bun.YAML.parse(yaml));
   expect(parsed.error?.issues ?? []).toEqual([]);
   expect(parsed.success).toBe(true);
 });
 
-test("ARCHITECTURE.md has every library, and its version", () => {
+test("ARCHITECTURE.md lists every dependency with its version", () => {
   const rows = read("ARCHITECTURE.md").matchAll(/^\| (\S+) +\| (\d\S*) +\|/gm);
   const listed = Object.fromEntries([...rows].map((row) => [row[1] ?? "", row[2] ?? ""]));
   expect(listed).toEqual(manifest.dependencies);
@@ -46,7 +46,7 @@ const documents = [
     .map((name) => `docs/${name}`),
 ];
 
-test.each(documents)("every file that %s links to is there", (name) => {
+test.each(documents)("every file that %s links to exists", (name) => {
   const targets = [...read(name).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(
     (match) => match[1] ?? "",
   );
@@ -56,7 +56,7 @@ test.each(documents)("every file that %s links to is there", (name) => {
   }
 });
 
-test("docs/how-to/configure-other-runtimes.md has every target that can be rendered", () => {
+test("docs/how-to/configure-other-runtimes.md lists every target of `entrepot render`", () => {
   const rows = [...read("docs/how-to/configure-other-runtimes.md").matchAll(/^\| (`[^|]+?) +\|/gm)];
   const documented = rows.flatMap((row) =>
     [...(row[1] ?? "").matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? ""),

@@ -5,7 +5,7 @@ import { multiPlatformImage, textImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
-async function started(tagTtl: string) {
+async function setUp(tagTtl: string) {
   const upstream = await startScriptedUpstream();
   const [before, after] = [textImage({ text: "before" }), textImage({ text: "after" })];
   upstream.add("app", before, "1");
@@ -32,8 +32,8 @@ async function started(tagTtl: string) {
   };
 }
 
-test("within the TTL nobody is asked", async () => {
-  await using at = await started("1h");
+test("a tag within its TTL is served without an upstream request", async () => {
+  await using at = await setUp("1h");
   await at.get();
   at.upstream.tag("app", "1", at.after);
   at.upstream.forget();
@@ -41,38 +41,38 @@ test("within the TTL nobody is asked", async () => {
   expect(at.upstream.requests()).toEqual([]);
 });
 
-test("after the TTL a HEAD renews it, and a tag that moved is followed", async () => {
-  await using at = await started("100ms");
+test("a tag past its TTL is revalidated by HEAD, and a moved tag is followed", async () => {
+  await using at = await setUp("100ms");
   await at.get();
   at.upstream.forget();
   await until(async () => (await at.get()).headers.get("cache-status")?.includes("revalidated"), {
     what: "a revalidation",
   });
-  const asked = at.upstream.requests().map(({ method }) => method);
-  expect(new Set(asked)).toEqual(new Set(["HEAD"]));
+  const methods = at.upstream.requests().map(({ method }) => method);
+  expect(new Set(methods)).toEqual(new Set(["HEAD"]));
   at.upstream.tag("app", "1", at.after);
   await until(async () => at.digest(await at.get()) === at.after, { what: "the new image" });
 });
 
-test("a tag that points at what its registry lacks is served as it was known", async () => {
-  await using at = await started("0s");
+test("a tag that moved to a manifest missing upstream is served stale, with a warning", async () => {
+  await using at = await setUp("0s");
   await at.get();
   at.upstream.tag("app", "1", at.after);
   at.upstream.respond(({ method }) => (method === "GET" ? faults.errorResponse(404) : undefined));
-  const told = async (reason: string) => {
+  const hasWarning = async (reason: string) => {
     const stale = await at.get();
     expect([stale.status, at.digest(stale)]).toEqual([200, at.before]);
     return stale.headers.get("warning")?.includes(reason);
   };
   const reason = `its tag points to ${at.after}, which it does not have`;
-  await until(() => told(reason), { what: "the reason" });
-  await until(() => told(reason), { what: "the reason once more" });
+  await until(() => hasWarning(reason), { what: "the warning" });
+  await until(() => hasWarning(reason), { what: "the warning again" });
   at.upstream.respond();
   await until(async () => at.digest(await at.get()) === at.after, { what: "the new image" });
 });
 
-test("many who ask at once are one question", async () => {
-  await using at = await started("0s");
+test("concurrent requests for one tag are collapsed into one upstream request", async () => {
+  await using at = await setUp("0s");
   await Promise.all(Array.from({ length: 30 }, at.get));
   expect(at.upstream.requests().length).toBe(1);
   at.upstream.forget();
@@ -86,18 +86,18 @@ test("many who ask at once are one question", async () => {
   expect(at.upstream.requests().length).toBeLessThan(4);
 });
 
-test("a platform's manifest is fetched only when somebody asks for it", async () => {
-  await using at = await started("0s");
+test("a platform's manifest is fetched only when a client requests it", async () => {
+  await using at = await setUp("0s");
   const image = await multiPlatformImage({ text: "many" });
   at.upstream.add("many", image, "1");
   at.upstream.forget();
   const response = await at.cache.get("/v2/many/manifests/1?ns=reg.test");
   await response.bytes();
-  const asked = at.upstream.requests().map(({ method, reference }) => `${method} ${reference}`);
-  expect(asked).toEqual(["GET 1"]);
+  const requests = at.upstream.requests().map(({ method, reference }) => `${method} ${reference}`);
+  expect(requests).toEqual(["GET 1"]);
 });
 
-describe("stale content stands in", () => {
+describe("a stale tag is served", () => {
   const cases: [string, faults.Fault, string | undefined][] = [
     ["429", faults.tooManyRequests("60"), "fwd-status=429"],
     ["500", faults.errorResponse(500), "fwd-status=500"],
@@ -107,29 +107,29 @@ describe("stale content stands in", () => {
     ["HTML", faults.htmlPage, undefined],
   ];
   test.each(cases)("for %s", async (_, fault, status) => {
-    await using at = await started("0s");
+    await using at = await setUp("0s");
     await at.get();
     at.upstream.respond(() => fault);
     at.upstream.tag("app", "1", at.after);
     const response = await at.get();
     expect(response.status).toBe(200);
     expect(at.digest(response)).toBe(at.before);
-    const note = response.headers.get("cache-status") ?? "";
-    expect(note).toStartWith("entrepot; hit");
-    expect(note).toEndWith("detail=stale");
-    if (status) expect(note).toContain(status);
+    const cacheStatus = response.headers.get("cache-status") ?? "";
+    expect(cacheStatus).toStartWith("entrepot; hit");
+    expect(cacheStatus).toEndWith("detail=stale");
+    if (status) expect(cacheStatus).toContain(status);
     expect(response.headers.get("warning")).toStartWith('110 - "Response is stale');
   });
 
-  test("for an upstream that hangs: one second once, and no wait after that", async () => {
-    await using at = await started("0s");
+  test("for an upstream that hangs: after one second the first time, then at once", async () => {
+    await using at = await setUp("0s");
     await at.get();
     at.upstream.respond(() => faults.neverResponds);
     const waits: number[] = [];
     for (let turn = 0; turn < 5; turn += 1) {
-      const begun = performance.now();
+      const startedAt = performance.now();
       expect((await at.get()).headers.get("cache-status")).toEndWith("detail=stale");
-      waits.push(performance.now() - begun);
+      waits.push(performance.now() - startedAt);
     }
     const [first = 0, ...rest] = waits;
     expect(first).toBeGreaterThan(900);
@@ -137,8 +137,8 @@ describe("stale content stands in", () => {
     expect(Math.max(...rest)).toBeLessThan(500);
   });
 
-  test("and gives way to the truth once the upstream is well again", async () => {
-    await using at = await started("0s");
+  test("until the upstream has recovered; then it is followed", async () => {
+    await using at = await setUp("0s");
     await at.get();
     at.upstream.tag("app", "1", at.after);
     await at.upstream.stop();
@@ -151,8 +151,8 @@ describe("stale content stands in", () => {
   }, 30_000);
 });
 
-test("a tag that is gone upstream is gone", async () => {
-  await using at = await started("0s");
+test("a tag that is deleted upstream is not served any more", async () => {
+  await using at = await setUp("0s");
   await at.get();
   at.upstream.tag("app", "1", undefined);
   expect((await at.get()).status).toBe(404);

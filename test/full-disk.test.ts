@@ -27,32 +27,32 @@ afterEach(async () => {
   await disk[Symbol.asyncDispose]();
 });
 
-const mountable = process.getuid?.() === 0 ? test : test.skip;
+const rootTest = process.getuid?.() === 0 ? test : test.skip;
 
 async function metric(cache: Entrepot, name: string): Promise<number> {
   const text = await (await cache.getAdmin("/metrics")).text();
   return Number(new RegExp(`^${name} (\\S+)`, "m").exec(text)?.[1] ?? 0);
 }
 
-async function expectToldOnce(cache: Entrepot): Promise<void> {
-  const said = "nothing can be stored: pulls are passed through until there is room again";
-  await cache.logged(said);
-  const told = cache.logs().filter((line) => line["level"] === "warn");
-  expect(told.map((line) => line["msg"])).toEqual([said]);
+async function expectWarnedOnce(cache: Entrepot): Promise<void> {
+  const message = "nothing can be stored: pulls are passed through until there is room again";
+  await cache.logged(message);
+  const warnings = cache.logs().filter((line) => line["level"] === "warn");
+  expect(warnings.map((line) => line["msg"])).toEqual([message]);
 }
 
 function config(upstream: ScriptedUpstream): object {
-  // Nothing is kept free, so that it is the disk that says no and not our own bound.
+  // minFree is 0, so that writes fail on the full disk before the cache's own limit applies.
   return {
     storage: { maxSize: "1GiB", minFree: 0 },
     upstreams: { "reg.test": localUpstream(upstream.url) },
   };
 }
 
-mountable(
-  "a disk that others fill in the middle of a fill, and free again",
+rootTest(
+  "while another process fills the disk, pulls are streamed uncached; with free space they are stored again",
   async () => {
-    if (!canMount) throw new Error("this user is root, and may not mount a tmpfs");
+    if (!canMount) throw new Error("this user is root, but may not mount a tmpfs");
     await using upstream = await startScriptedUpstream();
     const [large, small, later] = [
       randomContent(30 * MIB, 1),
@@ -66,7 +66,7 @@ mountable(
     await using cache = await startEntrepot({ config: config(upstream), data });
     const path = (digest: string) => `/v2/app/blobs/${digest}?ns=reg.test`;
 
-    // Two clients follow one fill; others fill the disk before it is done.
+    // Two clients follow one fill; another process fills the disk before the fill is complete.
     upstream.respond(({ nth }) => (nth === 1 ? faults.stallAfter(8 * MIB) : undefined));
     const clients = await Promise.all([
       cache.get(path(large.digest)),
@@ -80,7 +80,7 @@ mountable(
     upstream.release();
     for (const body of bodies) expect(Buffer.compare(await body, bytesOf(large))).toBe(0);
     expect(await metric(cache, FULL)).toBe(1);
-    // A write that fails says it, or what is free, where that was measured since.
+    // The reason is the failed write, or the free space if it was measured since.
     const status = await command(cache, "status");
     expect([status.code, status.stdout]).toEqual([
       1,
@@ -89,20 +89,20 @@ mountable(
       ),
     ]);
 
-    // Everything is passed through: a small blob with its length, a part of a large one, a manifest.
-    const whole = await cache.get(path(small.digest));
-    expect(whole.headers.get("content-length")).toBe(String(MIB));
-    expect(Buffer.compare(await whole.bytes(), bytesOf(small))).toBe(0);
+    // Everything is streamed uncached: a small blob with its length, a manifest, and a large blob.
+    const smallBlob = await cache.get(path(small.digest));
+    expect(smallBlob.headers.get("content-length")).toBe(String(MIB));
+    expect(Buffer.compare(await smallBlob.bytes(), bytesOf(small))).toBe(0);
     const manifest = await cache.get("/v2/app/manifests/1?ns=reg.test");
     expect(manifest.status).toBe(200);
     expect(manifest.headers.get("cache-status")).toContain("detail=unstored");
     expect(Buffer.compare(await manifest.bytes(), image.manifest.bytes)).toBe(0);
-    const again = await cache.get(path(large.digest));
-    expect(again.headers.get("cache-status")).toContain("detail=unstored");
-    expect(Buffer.compare(await again.bytes(), bytesOf(large))).toBe(0);
-    await expectToldOnce(cache);
+    const repeated = await cache.get(path(large.digest));
+    expect(repeated.headers.get("cache-status")).toContain("detail=unstored");
+    expect(Buffer.compare(await repeated.bytes(), bytesOf(large))).toBe(0);
+    await expectWarnedOnce(cache);
 
-    // And it comes back by itself.
+    // Storing resumes without intervention.
     await rm(filler);
     await cache.logged("there is room again: what is pulled is stored", 15_000);
     expect(await metric(cache, FULL)).toBe(0);
@@ -110,7 +110,7 @@ mountable(
     await until(
       async () =>
         (await cache.get(path(later.digest))).headers.get("cache-status")?.includes("hit"),
-      { what: "a hit of what was stored since" },
+      { what: "a hit for the blob that was stored since" },
     );
     await verifyStore(data);
     await rm(data, { recursive: true });
@@ -118,8 +118,8 @@ mountable(
   60_000,
 );
 
-mountable(
-  "what is passed through is not given out whole where it is wrong",
+rootTest(
+  "a corrupt blob that is streamed uncached is not sent completely",
   async () => {
     await using upstream = await startScriptedUpstream();
     const blob = randomContent(8 * MIB, 5);
@@ -133,7 +133,7 @@ mountable(
     try {
       for await (const chunk of response.body ?? []) received += chunk.byteLength;
     } catch {
-      // The connection ends before the body does, which is the point.
+      // The connection ends before the body is complete, as intended.
     }
     expect(received).toBeLessThan(blob.size);
     await rm(filler);
@@ -141,8 +141,8 @@ mountable(
   60_000,
 );
 
-mountable(
-  "a disk that is full at the start is one that only passes through",
+rootTest(
+  "with a full disk at the start, pulls are streamed uncached",
   async () => {
     await using upstream = await startScriptedUpstream();
     const blob = randomContent(5 * MIB, 6);
@@ -160,10 +160,10 @@ mountable(
   60_000,
 );
 
-mountable(
-  "a disk that is full while everything is a hit is told of once, and not for each fact",
+rootTest(
+  "a disk that fills up while all requests are hits is warned of once, not for each metadata write",
   async () => {
-    if (!canMount) throw new Error("this user is root, and may not mount a tmpfs");
+    if (!canMount) throw new Error("this user is root, but may not mount a tmpfs");
     await using upstream = await startScriptedUpstream();
     const image = textImage();
     upstream.add("app", image, "1");
@@ -173,18 +173,18 @@ mountable(
     };
     await using cache = await startEntrepot({ config: settings, data: disk.file("data") });
     const pulled = async (): Promise<number> => {
-      const answer = await cache.get("/v2/app/manifests/1?ns=reg.test");
-      await answer.bytes();
-      return answer.status;
+      const response = await cache.get("/v2/app/manifests/1?ns=reg.test");
+      await response.bytes();
+      return response.status;
     };
     expect(await pulled()).toBe(200);
     const filler = disk.file("filler");
     await mustRun(["sh", "-c", `dd if=/dev/zero of=${filler} bs=4k 2>/dev/null || true`]);
-    // Each renews what is known of the tag.
-    const full = async () => (await pulled()) === 200 && (await metric(cache, FULL)) === 1;
-    await until(full, { what: "a disk that is known to be full" });
+    // Each pull updates the tag's record.
+    const isFull = async () => (await pulled()) === 200 && (await metric(cache, FULL)) === 1;
+    await until(isFull, { what: "the cache to notice the full disk" });
     for (let at = 0; at < 20; at += 1) expect(await pulled()).toBe(200);
-    await expectToldOnce(cache);
+    await expectWarnedOnce(cache);
     await rm(filler);
     await cache.logged("there is room again: what is pulled is stored", 15_000);
   },

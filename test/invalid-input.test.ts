@@ -77,25 +77,28 @@ test.each([
   expect(body.length).toBeLessThan(600);
 });
 
-test("a push of any length is refused as a push", async () => {
+test("a push is rejected as unsupported, however long its body is", async () => {
   const length = "Content-Length: 5000000000\r\n";
   const raw = await requestRaw("/v2/a/blobs/uploads/", "POST", length);
   expect(raw).toStartWith("HTTP/1.1 405");
   expect(raw).toContain('"UNSUPPORTED"');
 });
 
-test("a namespace that is not configured is told which are", async () => {
+test("the error for an unknown namespace lists the configured ones", async () => {
   const response = await cache.get("/v2/evil.test/a/manifests/1");
   expect(await response.text()).toContain("Cached registries: docker.io, ghcr.io");
 });
 
-test("nothing of all that reached the upstream or the store", async () => {
+test("none of these requests reaches the upstream or the store", async () => {
   expect(upstream.requests()).toEqual([]);
   expect(await storedBlobs(cache.data)).toEqual([]);
   expect(await unfinishedFills(cache.data)).toEqual([]);
 });
 
-/** A request exactly as it is written: fetch would tidy up the path. */
+/**
+ * Sends a request with exactly this path, which fetch would normalise, and returns the raw
+ * response.
+ */
 async function requestRaw(path: string, method = "GET", headers = ""): Promise<string> {
   const [host = "", port = ""] = cache.address.split(":");
   const socket = connect(Number(port), host);
@@ -122,17 +125,17 @@ test.each([
     "entrepot.yaml:3:20: ",
     "5010",
   ],
-  ["no YAML", "upstreams: [\n", "entrepot.yaml:2:1: ", ""],
-])("a configuration with %s stops the start", async (_, text, place, word) => {
+  ["a YAML syntax error", "upstreams: [\n", "entrepot.yaml:2:1: ", ""],
+])("a configuration with %s prevents the start", async (_, text, position, word) => {
   await using dir = await tempDir("config");
   await writeFile(dir.file("entrepot.yaml"), text);
   const { code, stderr } = await serve(dir.file("data"), "--config", dir.file("entrepot.yaml"));
   expect(code).toBe(2);
-  expect(stderr).toContain(place);
+  expect(stderr).toContain(position);
   expect(stderr).toContain(word);
 });
 
-test("a data directory that cannot be used is named", async () => {
+test("an unusable data directory prevents the start, and the error names the path", async () => {
   await using dir = await tempDir("data");
   await writeFile(dir.file("taken"), "a file");
   await mkdir(dir.file("home"));
@@ -153,8 +156,11 @@ test.each([
   [["serve", "--listen", "nonsense"], "--listen"],
   [["serve", "--config", "/nowhere/entrepot.yaml"], "/nowhere/entrepot.yaml"],
   [["sevre"], "serve"],
-])("wrong use %j exits with 2 and says what was meant", async (args, word) => {
-  const { code, stderr } = await run([entrepot, ...args]);
-  expect(code).toBe(2);
-  expect(stderr).toContain(word);
-});
+])(
+  "the invalid arguments %j exit with 2 and a message that names the cause",
+  async (args, word) => {
+    const { code, stderr } = await run([entrepot, ...args]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(word);
+  },
+);

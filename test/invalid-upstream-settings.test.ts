@@ -7,21 +7,21 @@ import { run } from "./harness/processes.ts";
 
 const entrepot = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
-/** What stands under an upstream, and what is said of it behind `entrepot.yaml:`. */
+/** The YAML below an upstream, and the error after `entrepot.yaml`. */
 const cases: [what: string, yaml: string, message: RegExp][] = [
   [
-    "a CA file that is no PEM",
+    "a CA file that is not PEM",
     "ca: rubbish.pem",
     /:3:9: .*\.ca: .*rubbish\.pem contains no certificate in PEM/,
   ],
-  ["a CA file that is not there", "ca: none.pem", /:3:9: .*\.ca: .*none\.pem does not exist/],
+  ["a missing CA file", "ca: none.pem", /:3:9: .*\.ca: .*none\.pem does not exist/],
   ["a certificate without its key", "clientCertificate: certificate.pem", /:3:5: .*needs both/],
   [
-    "a key that is no key",
+    "a key file without a private key",
     "clientCertificate: certificate.pem\n    clientKey: rubbish.pem",
     /:4:16: .*clientKey: .*rubbish\.pem contains no private key/,
   ],
-  ["a proxy that is none", "proxy: socks5://x:1", /:3:12: .*proxy: has an unsupported scheme/],
+  ["a SOCKS proxy", "proxy: socks5://x:1", /:3:12: .*proxy: has an unsupported scheme/],
   [
     "a pattern that does not compile",
     'allow: ["team/[a"]',
@@ -44,7 +44,7 @@ const cases: [what: string, yaml: string, message: RegExp][] = [
     /:3:15: .*mirrors\[0\]: 10\.0\.0\.7 is a private address/,
   ],
   [
-    "a password file that is not there",
+    "a missing password file",
     "auth: { username: a, passwordFile: none }",
     /:3:40: .*passwordFile: .*none does not exist/,
   ],
@@ -54,23 +54,23 @@ const cases: [what: string, yaml: string, message: RegExp][] = [
     /:3:39: .*NO_SUCH_VARIABLE is not set/,
   ],
   [
-    "a Secret without what it needs",
+    "a Secret without username and password",
     "auth: { secretDir: . }",
     /:3:24: .*secretDir: .* has neither username and password/,
   ],
   [
-    "a Docker config that is no JSON",
+    "a Docker config that is not JSON",
     "auth: { dockerConfig: rubbish.pem }",
     /:3:27: .*dockerConfig: .*rubbish\.pem is not valid JSON/,
   ],
   [
-    "two ways at once",
+    "two sources of credentials",
     "auth: { username: a, secretDir: . }",
     /:3:11: .*auth: must have only one of/,
   ],
 ];
 
-test.each(cases)("%s is named with its place", async (_, yaml, message) => {
+test.each(cases)("%s is reported with its position", async (_, yaml, message) => {
   await using dir = await tempDir("bad");
   await makeCertificate(dir);
   await writeFile(dir.file("rubbish.pem"), "rubbish\n");

@@ -126,13 +126,13 @@ function readSources(): Sources {
   );
 }
 
-test("a module imports only from floors below its own, and from the rooms listed for it", () => {
+test("modules import only from floors below their own, and from the rooms listed for them", () => {
   const sources = readSources();
   expect(Object.keys(sources).length).toBeGreaterThan(20);
   expect(violations(sources)).toEqual([]);
 });
 
-test("no files import each other, in whatever way round", () => {
+test("there are no import cycles between files", () => {
   expect(circles(readSources())).toEqual([]);
   const sources = {
     "src/oci/a.ts": 'import type { B } from "./b.ts";',

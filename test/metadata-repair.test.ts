@@ -23,31 +23,31 @@ function config(upstream: ScriptedUpstream, storage: object = {}): object {
   };
 }
 
-/** A cache keeps app:1 in this data folder, pinned, and ends. */
-async function keep(
+/** Pulls and pins app:1 with a cache in this data directory, and stops the cache. */
+async function pullAndPin(
   image: Image,
-  { settings, data, by }: { settings: object; data: string; by?: NodeJS.Signals },
+  { settings, data, signal }: { settings: object; data: string; signal?: NodeJS.Signals },
 ): Promise<void> {
   await using cache = await startEntrepot({ config: settings, data });
   await pull(cache, "app", "1", image);
   await command(cache, "pin", "reg.test/app:1");
-  await cache.stop(by);
+  await cache.stop(signal);
 }
 
-/** What `ls` tells of it then. */
-const KEPT = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
+/** The output of `ls` for the pulled and pinned image. */
+const LS_OUTPUT = /reg\.test\/app +1 .* reg\.test\/app:1\n$/;
 
-const spoil = (data: string) =>
-  writeFile(join(data, "metadata.db"), "this is no database".repeat(1000));
+const corrupt = (data: string) =>
+  writeFile(join(data, "metadata.db"), "not a database".repeat(1000));
 
-/** Waits until an index has a row for every content of an image. */
-async function knownTo(index: Database, { blobs }: Image): Promise<void> {
-  const known = (): number => index.query("select digest from blobs").all().length;
-  const what = "the index to know all of the image";
-  await until(() => known() === 1 + blobs.length, { what, within: 30_000 });
+/** Waits until the metadata database has a row for the manifest and every blob of an image. */
+async function untilRecorded(metadata: Database, { blobs }: Image): Promise<void> {
+  const recordedCount = (): number => metadata.query("select digest from blobs").all().length;
+  const what = "the metadata to contain the whole image";
+  await until(() => recordedCount() === 1 + blobs.length, { what, within: 30_000 });
 }
 
-test("a damaged index is made again, and its images served with their upstream away", async () => {
+test("a damaged metadata database is rebuilt, and images are served while their upstream is down", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
@@ -56,8 +56,8 @@ test("a damaged index is made again, and its images served with their upstream a
   upstream.add("app", textImage({ text: "before" }), "2");
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  await keep(image, { settings, data });
-  await spoil(data);
+  await pullAndPin(image, { settings, data });
+  await corrupt(data);
   await upstream.stop();
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
@@ -66,7 +66,7 @@ test("a damaged index is made again, and its images served with their upstream a
   expect(moved.blobs.length).toBeGreaterThan(0);
 }, 60_000);
 
-test("an index that breaks while it is used is made again beside traffic", async () => {
+test("a metadata database that becomes corrupt while in use is rebuilt while the cache serves", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
@@ -75,40 +75,42 @@ test("an index that breaks while it is used is made again beside traffic", async
   upstream.add("app", image, "1");
   upstream.addBlob("other", blob);
   const settings = config(upstream);
-  await keep(image, { settings, data });
-  // More than SQLite keeps in memory, so that it has to read what is broken.
-  using index = new Database(join(data, "metadata.db"));
-  const row = index.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1)");
-  index.transaction(() => {
+  await pullAndPin(image, { settings, data });
+  // More rows than SQLite's page cache holds, so that it has to read the corrupt pages.
+  using metadata = new Database(join(data, "metadata.db"));
+  const row = metadata.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1)");
+  metadata.transaction(() => {
     for (let at = 0; at < 60_000; at += 1) row.run(`sha256:${at.toString(16).padStart(64, "0")}`);
   })();
-  index.close();
+  metadata.close();
   await using cache = await startEntrepot({ config: settings, data });
   await upstream.stop();
   const file = await open(join(data, "metadata.db"), "r+");
   const { size } = await file.stat();
   await file.write(Buffer.alloc(size - 40_960), 0, size - 40_960, 40_960);
   await file.close();
-  // Whoever comes first finds it, and is answered as soon as there is one again.
+  // The first request detects the damage, and gets its response once the database is rebuilt.
   const listed = async () => (await command(cache, "ls")).stdout;
-  await until(async () => (await listed()).includes("reg.test/app "), { what: "a new index" });
+  await until(async () => (await listed()).includes("reg.test/app "), {
+    what: "a rebuilt database",
+  });
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
-  expect(await listed()).toMatch(KEPT);
+  expect(await listed()).toMatch(LS_OUTPUT);
   expect(await readdir(data)).toContain("metadata.db.damaged");
   await upstream.start();
   expect((await cache.get(`/v2/other/blobs/${blob.digest}?ns=reg.test`)).status).toBe(200);
   expect((await command(cache, "fsck")).stdout).toEndWith("Every byte is what its digest says.\n");
 }, 60_000);
 
-test("an index that was taken away is made again", async () => {
+test("a deleted metadata database is rebuilt", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
-  const image = textImage({ text: "kept" });
+  const image = textImage({ text: "cached" });
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  await keep(image, { settings, data });
+  await pullAndPin(image, { settings, data });
   for (const name of await readdir(data)) {
     if (name.startsWith("metadata.db")) await rm(join(data, name));
   }
@@ -118,14 +120,14 @@ test("an index that was taken away is made again", async () => {
   await pull(cache, "app", "1", image);
 }, 60_000);
 
-test("an index that was emptied under a cache that runs is made again at the next start", async () => {
+test("a metadata database that was truncated under a running cache is rebuilt at the next start", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
-  const image = textImage({ text: "kept" });
+  const image = textImage({ text: "cached" });
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  await keep(image, { settings, data });
+  await pullAndPin(image, { settings, data });
   {
     await using idle = await startEntrepot({ config: settings, data });
     await truncate(join(idle.data, "metadata.db"));
@@ -136,65 +138,65 @@ test("an index that was emptied under a cache that runs is made again at the nex
   await pull(cache, "app", "1", image);
 }, 60_000);
 
-test("an index whose making was killed, or that breaks while no cache runs, has its facts again", async () => {
+test("a database that is corrupted while no cache runs, or whose rebuild was killed, is restored", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
-  const image = textImage({ text: "kept" });
+  const image = textImage({ text: "cached" });
   upstream.add("app", image, "1");
   const settings = config(upstream);
   const configFile = dir.file("entrepot.yaml");
   await writeFile(configFile, stringify(settings));
-  await keep(image, { settings, data });
+  await pullAndPin(image, { settings, data });
   await upstream.stop();
   const path = join(data, "metadata.db");
-  await spoil(data);
-  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(KEPT);
-  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(KEPT);
+  await corrupt(data);
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(LS_OUTPUT);
+  expect((await commandOn(data, configFile, "ls")).stdout).toMatch(LS_OUTPUT);
 
-  // As a kill -9 leaves it that comes when nothing but the index is there.
+  // The state after a kill -9 during a rebuild, before the first record was written.
   await rm(path);
   await (await openMetadata(path)).close();
   await writeFile(`${path}.rebuilding`, "");
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
   await pull(cache, "app", "1", image);
-  expect((await command(cache, "ls")).stdout).toMatch(KEPT);
-  await until(() => !existsSync(`${path}.rebuilding`), { what: "a whole index" });
+  expect((await command(cache, "ls")).stdout).toMatch(LS_OUTPUT);
+  await until(() => !existsSync(`${path}.rebuilding`), { what: "the rebuild to finish" });
 }, 60_000);
 
-test("facts that the index lost with its log are there again, and pins", async () => {
+test("records and pins that were lost with the write-ahead log are restored", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
   const image = await multiPlatformImage();
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  await keep(image, { settings, data, by: "SIGKILL" });
-  // SQLite takes a log for ended where a part of it is not as it was written, and says nothing.
+  await pullAndPin(image, { settings, data, signal: "SIGKILL" });
+  // SQLite treats a corrupt frame as the end of the write-ahead log, without an error.
   const log = join(data, "metadata.db-wal");
   const bytes = await readFile(log);
   await writeFile(log, bytes.fill(0xff, 100, 200));
   await upstream.stop();
-  const isThereAgain = async (): Promise<void> => {
+  const expectRestored = async (): Promise<void> => {
     await using cache = await startEntrepot({ config: settings, data });
     const pulled = async (): Promise<true> => pull(cache, "app", "1", image).then(() => true);
-    await until(pulled, { what: "an image that can be pulled" });
+    await until(pulled, { what: "the image to be served" });
     const { stdout } = await command(cache, "ls");
-    expect(stdout).toMatch(KEPT);
+    expect(stdout).toMatch(LS_OUTPUT);
     await cache.logged("the index knows facts about stored manifests again that it did not know");
   };
-  await isThereAgain();
-  // And where only the last of it went.
+  await expectRestored();
+  // The same if only some tables lost their rows.
   for (const table of ["tags", "links"]) {
-    using index = new Database(join(data, "metadata.db"));
-    index.run(`DELETE FROM ${table}`);
-    index.close();
-    await isThereAgain();
+    using metadata = new Database(join(data, "metadata.db"));
+    metadata.run(`DELETE FROM ${table}`);
+    metadata.close();
+    await expectRestored();
   }
 }, 60_000);
 
-test("what was purged stays away when a damaged index is made again, and what stays can be pulled", async () => {
+test("a purged tag stays purged when a damaged database is rebuilt, and other tags are restored", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
@@ -208,7 +210,7 @@ test("what was purged stays away when a damaged index is made again, and what st
     await using cache = await startEntrepot({ config: settings, data });
     await pull(cache, "app", "1", before);
     await pull(cache, "app", "stays", before);
-    // Both tags move, and with them what stands beside the manifests.
+    // Both tags move, and with them their records in the sidecar files.
     upstream.add("app", after, "1", "stays");
     await pull(cache, "app", "1", after);
     await pull(cache, "app", "stays", after);
@@ -216,48 +218,48 @@ test("what was purged stays away when a damaged index is made again, and what st
     await upstream.stop();
     await pull(cache, "app", "stays", after);
   }
-  await spoil(data);
+  await corrupt(data);
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("the index was made again");
   await pull(cache, "app", "stays", after);
   expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(502);
   const { images } = JSON.parse((await command(cache, "ls", "--json")).stdout);
   const listed = images.map((one: { tag?: string; digest: string }) => `${one.digest} ${one.tag}`);
-  const still = [`${before.manifest.digest} undefined`, `${after.manifest.digest} stays`];
-  expect(listed.sort()).toEqual(still.sort());
+  const expected = [`${before.manifest.digest} undefined`, `${after.manifest.digest} stays`];
+  expect(listed.sort()).toEqual(expected.sort());
 }, 60_000);
 
-test("what was pulled while a stranger kept the index locked is known to it once it is free", async () => {
+test("an image pulled while another process locks the database is recorded once the lock is released", async () => {
   await using upstream = await startScriptedUpstream();
-  const image = textImage({ text: "kept" });
+  const image = textImage({ text: "cached" });
   upstream.add("app", image, "1");
   await using cache = await startEntrepot({ config: config(upstream) });
-  using stranger = new Database(join(cache.data, "metadata.db"));
-  stranger.run("begin immediate");
+  using otherProcess = new Database(join(cache.data, "metadata.db"));
+  otherProcess.run("begin immediate");
   await pull(cache, "app", "1", image);
   await cache.logged("a fact was not written");
-  stranger.run("rollback");
-  await knownTo(stranger, image);
+  otherProcess.run("rollback");
+  await untilRecorded(otherProcess, image);
   await upstream.stop();
   for (const { digest } of image.blobs) {
     expect((await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`)).status).toBe(200);
   }
 }, 90_000);
 
-test("files and index are compared again where a stranger's lock was in the way at the start", async () => {
+test("files and metadata are reconciled later if another process locked the database at the start", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
-  const image = textImage({ text: "kept" });
+  const image = textImage({ text: "cached" });
   upstream.add("app", image, "1");
   const settings = config(upstream);
-  await keep(image, { settings, data });
-  using stranger = new Database(join(data, "metadata.db"));
-  stranger.run("delete from blobs");
-  stranger.run("begin immediate");
+  await pullAndPin(image, { settings, data });
+  using otherProcess = new Database(join(data, "metadata.db"));
+  otherProcess.run("delete from blobs");
+  otherProcess.run("begin immediate");
   await using cache = await startEntrepot({ config: settings, data });
   await cache.logged("repairing the metadata failed; it is tried again", 20_000);
-  stranger.run("rollback");
-  await knownTo(stranger, image);
-  expect((await command(cache, "ls")).stdout).toMatch(KEPT);
+  otherProcess.run("rollback");
+  await untilRecorded(otherProcess, image);
+  expect((await command(cache, "ls")).stdout).toMatch(LS_OUTPUT);
 }, 90_000);

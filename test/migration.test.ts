@@ -16,7 +16,7 @@ import { startTokenIssuer } from "./harness/token-issuer.ts";
 import { until } from "./harness/waiting.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
-/** An address of the loopback network that nobody else listens at, so that the ports are free. */
+/** A loopback address on which nothing else listens, so that the default ports are free. */
 const ADDRESS = "127.0.77.1";
 const PORTS: Readonly<Record<string, number>> = {
   "docker.io": 5000,
@@ -26,24 +26,27 @@ const PORTS: Readonly<Record<string, number>> = {
   "reg.kyverno.io": 5040,
 };
 
-/** Pulls each registry's image on a node that is wired to the five ports, and runs it. */
+/**
+ * Pulls an image of each registry on a node that is wired to the five ports, and returns what each
+ * prints.
+ */
 async function pullAll(): Promise<string[]> {
   const hosts = Object.entries(PORTS).map(([name, port]) => {
     const server = name === "docker.io" ? "https://registry-1.docker.io" : `https://${name}`;
     return [name, hostsToml({ server, hosts: [`http://${ADDRESS}:${port}`] })];
   });
   await using containerd = await startContainerd({ hosts: Object.fromEntries(hosts) });
-  const said: string[] = [];
+  const outputs: string[] = [];
   for (const name of Object.keys(PORTS)) {
     const image = `${name}/library/app:1`;
     await containerd.cri.pullImage(image);
-    said.push((await containerd.cri.runToEnd(image)).output);
+    outputs.push((await containerd.cri.runToEnd(image)).output);
   }
-  return said;
+  return outputs;
 }
 
 realTest(
-  "one Entrepot takes the place of five registry:2, and nodes pull on at the five ports",
+  "one Entrepot replaces five registry:2 instances, and nodes still pull from the same five ports",
   async () => {
     await using folder = await tempDir("five");
     await using running = new AsyncDisposableStack();
@@ -58,16 +61,16 @@ realTest(
       const file = folder.file(`${name}.yml`);
       const data = folder.file(`${name}.data`);
       await mkdir(data);
-      const place = (...parts: string[]) => join(data, "docker/registry/v2", ...parts);
-      // The layer that all have in common is pulled from the first registry alone.
+      const registryFile = (...parts: string[]) => join(data, "docker/registry/v2", ...parts);
+      // The layer that all images share is pulled from the first registry only.
       const own = image.blobs.filter((_, index) => index !== 1 || name === "docker.io");
       stored.push(
-        place("repositories/library/app/_manifests/tags/1/current/link"),
+        registryFile("repositories/library/app/_manifests/tags/1/current/link"),
         ...[image.manifest, ...own].map(({ digest }) =>
-          place("blobs/sha256", digest.slice(7, 9), digest.slice(7), "data"),
+          registryFile("blobs/sha256", digest.slice(7, 9), digest.slice(7), "data"),
         ),
         ...own.map(({ digest }) =>
-          place("repositories/library/app/_layers/sha256", digest.slice(7), "link"),
+          registryFile("repositories/library/app/_layers/sha256", digest.slice(7), "link"),
         ),
       );
       await writeFile(
@@ -79,7 +82,7 @@ proxy: { remoteurl: "${upstream.url}" }
 `,
       );
       files.push(file);
-      // Here the upstream is another than the one whose name its images carry.
+      // In this test, the upstream's address differs from the registry name of its images.
       names.push("--name", `${upstream.address}=${name}`);
       running.use(
         await startProcess({
@@ -91,14 +94,14 @@ proxy: { remoteurl: "${upstream.url}" }
     }
     const expected = Object.keys(PORTS).map((name) => `${name}\n`);
     expect(await pullAll()).toEqual(expected);
-    // A proxy of registry:2 stores what it has served in the background.
+    // A registry:2 proxy stores in the background what it has served.
     await until(() => stored.every((file) => existsSync(file)), {
-      what: "registry:2 to store",
+      what: "registry:2 to store everything",
       detail: () => stored.filter((file) => !existsSync(file)).join("\n"),
     });
     await running.disposeAsync();
 
-    // What they hold has to be enough: from here on nobody can ask the registries.
+    // From here on the registries are unreachable: the adopted data has to be sufficient.
     await upstreams.disposeAsync();
 
     const output = folder.file("entrepot.yaml");
@@ -118,7 +121,7 @@ proxy: { remoteurl: "${upstream.url}" }
   120_000,
 );
 
-realTest("a Shoot's manifest is served as it is, with the Secrets beside it", async () => {
+realTest("a Shoot manifest works as the configuration, with its Secrets beside it", async () => {
   await using issuer = await startTokenIssuer({
     users: { me: "secret" },
     grants: (user) => (user ? ["pull"] : []),
@@ -154,7 +157,7 @@ spec:
   });
   await containerd.cri.pullImage("reg.test/org/app:1");
   expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe("of a Shoot\n");
-  // What has no equal is told at the start.
+  // Settings without an equivalent are reported at the start.
   expect(cache.output()).toContain("entrepot: unsupported setting ignored: ");
   expect(cache.output()).not.toContain("secret\n");
 });

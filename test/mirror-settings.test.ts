@@ -6,7 +6,7 @@ import { textImage } from "./harness/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
-test("a mirror's path may take the place of /v2, and its authority is its own", async () => {
+test("a mirror may have overridePath, which replaces /v2, and its own CA", async () => {
   await using dir = await tempDir();
   const certificate = await makeCertificate(dir);
   await using mirror = await startScriptedUpstream({ certificate });
@@ -34,7 +34,7 @@ test("a mirror's path may take the place of /v2, and its authority is its own", 
   await using cache = await startEntrepot({ config });
   expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(200);
   expect(plain.requests().map(({ path }) => path)).toEqual(["/elsewhere/app/manifests/1"]);
-  // There the repository is called by its whole path: the token has to be for that.
+  // On the mirror the repository has its full path, so the token's scope has to name that.
   expect(mirror.requests().map(({ path, query }) => [path, query.get("scope")])).toEqual([
     ["/v2/proxy/k8s/app/manifests/1", null],
     ["/token", "repository:proxy/k8s/app:pull"],
@@ -43,7 +43,7 @@ test("a mirror's path may take the place of /v2, and its authority is its own", 
   expect(registry.requests()).toEqual([]);
 });
 
-test("a mirror that does not resolve is asked for content, and never what a tag points to", async () => {
+test("a mirror with resolve: false serves blobs but never resolves tags", async () => {
   await using mirror = await startScriptedUpstream();
   await using registry = await startScriptedUpstream();
   const image = textImage({ text: "moved on" });
@@ -53,8 +53,8 @@ test("a mirror that does not resolve is asked for content, and never what a tag 
   const mirrors = [{ ...localUpstream(mirror.url), resolve: false }];
   const config = { upstreams: { "reg.test": { ...localUpstream(registry.url), mirrors } } };
   await using cache = await startEntrepot({ config });
-  const answer = await cache.get("/v2/app/manifests/1?ns=reg.test");
-  expect(answer.headers.get("docker-content-digest")).toBe(image.manifest.digest);
+  const response = await cache.get("/v2/app/manifests/1?ns=reg.test");
+  expect(response.headers.get("docker-content-digest")).toBe(image.manifest.digest);
   await cache.get(`/v2/app/blobs/${image.blobs[1]?.digest}?ns=reg.test`);
   await cache.get("/v2/app/tags/list?ns=reg.test");
   expect(mirror.requests().map(({ kind }) => kind)).toEqual(["blob"]);

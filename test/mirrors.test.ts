@@ -7,15 +7,15 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
-async function started() {
+async function setUp() {
   const [first, second, registry] = await Promise.all([
     startScriptedUpstream(),
     startScriptedUpstream(),
     startScriptedUpstream(),
   ]);
   const images = Array.from({ length: 8 }, (_, i) => textImage({ text: `image ${i}` }));
-  for (const place of [first, second, registry]) {
-    for (const [i, image] of images.entries()) place.add("app", image, String(i));
+  for (const upstream of [first, second, registry]) {
+    for (const [i, image] of images.entries()) upstream.add("app", image, String(i));
   }
   const auth = { username: "me", password: "s3cret" };
   const mirrors = [first, second].map(({ url }) => localUpstream(url));
@@ -23,7 +23,8 @@ async function started() {
   const cache = await startEntrepot({ config });
   const get = (reference: number | string) =>
     cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
-  const asked = () => [first, second, registry].map((place) => place.requests().length);
+  const requestCounts = () =>
+    [first, second, registry].map((upstream) => upstream.requests().length);
   return {
     first,
     second,
@@ -31,50 +32,50 @@ async function started() {
     cache,
     get,
     blob: (digest: string) => cache.get(`/v2/app/blobs/${digest}?ns=reg.test`),
-    /** The state of each one's circuit, as the metrics have it. */
+    /** The state of each upstream's circuit breaker in the metrics: 1 is open. */
     async circuits() {
       const metrics = await (await cache.getAdmin("/metrics")).text();
       return [first, second, registry].map(({ url }) =>
         Number(metrics.split(`_circuit_open{upstream="reg.test",host="${url}"} `)[1]?.[0]),
       );
     },
-    asked,
+    blobRequests: requestCounts,
     async [Symbol.asyncDispose]() {
       await cache[Symbol.asyncDispose]();
-      for (const place of [first, second, registry]) await place[Symbol.asyncDispose]();
+      for (const upstream of [first, second, registry]) await upstream[Symbol.asyncDispose]();
     },
   };
 }
 
-test("mirrors are asked in order, and without credentials", async () => {
-  await using at = await started();
+test("mirrors are tried in order, without the registry's credentials", async () => {
+  await using at = await setUp();
   at.first.respond(({ headers }) =>
     headers.has("authorization") ? undefined : faults.unauthorized('Basic realm="x"'),
   );
   expect((await at.get(0)).status).toBe(200);
-  // The first wants a password, which it is not given.
-  expect(at.asked()).toEqual([1, 1, 0]);
+  // The first mirror requires credentials and gets none.
+  expect(at.blobRequests()).toEqual([1, 1, 0]);
   expect(at.first.requests().map(({ headers }) => headers.get("authorization"))).toEqual([null]);
 });
 
-test("each has a circuit of its own: what failed a moment ago is passed over", async () => {
-  await using at = await started();
+test("each mirror has its own circuit breaker: one that just failed is skipped", async () => {
+  await using at = await setUp();
   await at.first.stop();
   at.second.respond(() => faults.errorResponse(503));
   for (const i of [0, 1, 2, 3]) expect((await at.get(i)).status).toBe(200);
-  expect(at.asked()).toEqual([0, 1, 4]);
+  expect(at.blobRequests()).toEqual([0, 1, 4]);
 });
 
-test("what a mirror lacks or limits is asked of the next", async () => {
-  await using at = await started();
+test("a mirror that responds 404 or 429 is followed by the next", async () => {
+  await using at = await setUp();
   at.first.respond(() => faults.errorResponse(404));
   at.second.respond(() => faults.tooManyRequests("60"));
   for (const i of [0, 1, 2]) expect((await at.get(i)).status).toBe(200);
-  expect(at.asked()).toEqual([3, 1, 3]);
+  expect(at.blobRequests()).toEqual([3, 1, 3]);
 });
 
-test("what is told in the end is what the registry said, never a mirror's 404", async () => {
-  await using at = await started();
+test("the client gets the registry's error rather than a mirror's 404", async () => {
+  await using at = await setUp();
   at.first.respond(() => faults.errorResponse(404));
   await at.second.stop();
   await at.registry.stop();
@@ -87,17 +88,17 @@ test("what is told in the end is what the registry said, never a mirror's 404", 
 
 const MIB = 1024 * 1024;
 
-test("a mirror that sends something else loses its place, and small content comes from the next", async () => {
-  await using at = await started();
+test("a mirror that sends a wrong blob is ejected, and a small blob comes from the next", async () => {
+  await using at = await setUp();
   const blob = randomContent(2 * MIB, 1);
-  for (const place of [at.first, at.second]) place.addBlob("app", blob);
+  for (const upstream of [at.first, at.second]) upstream.addBlob("app", blob);
   at.first.respond(({ kind }) => (kind === "blob" ? { flipBitAt: 1000 } : undefined));
   const got = await at.blob(blob.digest);
   expect([got.status, (await got.bytes()).length]).toEqual([200, blob.size]);
-  expect(at.asked()).toEqual([1, 1, 0]);
+  expect(at.blobRequests()).toEqual([1, 1, 0]);
   expect(await at.circuits()).toEqual([1, 0, 0]);
   expect((await at.get(0)).status).toBe(200);
-  expect(at.asked()).toEqual([1, 2, 0]);
+  expect(at.blobRequests()).toEqual([1, 2, 0]);
   expect(await at.cache.logged("mirror not asked for ten minutes")).toMatchObject({
     level: "warn",
     mirror: `${at.first.url}/`,
@@ -105,11 +106,11 @@ test("a mirror that sends something else loses its place, and small content come
   });
 });
 
-test("what is passed through unstored comes from the next as well", async () => {
+test("a bypassed blob that a mirror sends wrong comes from the next as well", async () => {
   await using mirror = await startScriptedUpstream();
   await using registry = await startScriptedUpstream();
   const blob = randomContent(MIB, 5);
-  for (const place of [mirror, registry]) place.addBlob("app", blob);
+  for (const upstream of [mirror, registry]) upstream.addBlob("app", blob);
   mirror.respond(() => ({ flipBitAt: 1000 }));
   const settings = {
     ...localUpstream(registry.url),
@@ -123,33 +124,33 @@ test("what is passed through unstored comes from the next as well", async () => 
   expect([mirror.requests().length, registry.requests().length]).toEqual([1, 1]);
 });
 
-test("of a large content, who had some of it is cut off; whoever comes back gets all of it", async () => {
-  await using at = await started();
+test("a client that got wrong bytes of a large blob is cut off, and its retry gets the right ones", async () => {
+  await using at = await setUp();
   const blob = randomContent(24 * MIB, 2);
-  for (const place of [at.first, at.registry]) place.addBlob("app", blob);
+  for (const upstream of [at.first, at.registry]) upstream.addBlob("app", blob);
   at.second.respond(() => faults.errorResponse(404));
   at.first.respond(() => ({ flipBitAt: 1000, ...faults.slow(48 * MIB) }));
   const cut = await at.blob(blob.digest);
   const bytes = await cut.bytes().catch(() => new Uint8Array());
   expect(bytes.length).toBeLessThan(blob.size);
-  const again = await at.blob(blob.digest);
-  const hash = new Bun.CryptoHasher("sha256").update(await again.bytes()).digest("hex");
+  const retry = await at.blob(blob.digest);
+  const hash = new Bun.CryptoHasher("sha256").update(await retry.bytes()).digest("hex");
   expect(`sha256:${hash}`).toBe(blob.digest);
   expect(await verifyStore(at.cache.data)).toEqual([blob.digest]);
   expect(at.registry.requests().length).toBe(1);
 }, 30_000);
 
-test("a manifest that is another one, or a web page, is asked of the next", async () => {
-  await using at = await started();
+test("mirrors that send a wrong manifest or a web page are ejected, and the next is tried", async () => {
+  await using at = await setUp();
   at.first.respond(() => ({ flipBitAt: 20 }));
   at.second.respond(() => faults.htmlPage);
   for (const i of [0, 1]) expect((await at.get(i)).status).toBe(200);
-  expect(at.asked()).toEqual([1, 1, 2]);
+  expect(at.blobRequests()).toEqual([1, 1, 2]);
   expect(await at.circuits()).toEqual([1, 1, 0]);
 });
 
-test("a tag for which a mirror has no manifest is asked of the next; where that has no other, nobody lied", async () => {
-  await using at = await started();
+test("a mirror is ejected for an invalid manifest only if the registry has another one", async () => {
+  await using at = await setUp();
   const body = '{"errors":[{"code":"TRY_LATER"}]}';
   const digest = `sha256:${Bun.SHA256.hash(body, "hex")}`;
   const headers = { "Content-Type": "application/json", "Docker-Content-Digest": digest };
@@ -164,35 +165,35 @@ test("a tag for which a mirror has no manifest is asked of the next; where that 
   expect(await at.circuits()).toEqual([0, 0, 0]);
   at.registry.respond();
   expect((await at.get(1)).status).toBe(200);
-  expect(at.asked()).toEqual([2, 2, 2]);
+  expect(at.blobRequests()).toEqual([2, 2, 2]);
   expect(await at.circuits()).toEqual([1, 0, 0]);
 });
 
-test("a mirror that drips has the time of one that hangs", async () => {
-  await using at = await started();
+test("a mirror that sends a manifest too slowly times out like one that hangs", async () => {
+  await using at = await setUp();
   at.first.respond(() => faults.slow(10));
-  const begun = performance.now();
+  const startedAt = performance.now();
   expect((await at.get(0)).status).toBe(200);
-  expect(performance.now() - begun).toBeLessThan(15_000);
+  expect(performance.now() - startedAt).toBeLessThan(15_000);
 }, 30_000);
 
-test("a mirror whose blobs break off three times is passed over", async () => {
-  await using at = await started();
+test("a mirror whose blob transfers break off three times is skipped", async () => {
+  await using at = await setUp();
   const blob = randomContent(24 * MIB, 3);
-  for (const place of [at.first, at.second]) place.addBlob("app", blob);
+  for (const upstream of [at.first, at.second]) upstream.addBlob("app", blob);
   at.first.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(2 * MIB) : undefined));
   const got = await at.blob(blob.digest);
   expect((await got.bytes()).length).toBe(blob.size);
-  expect(at.asked()).toEqual([3, 1, 0]);
+  expect(at.blobRequests()).toEqual([3, 1, 0]);
   expect(await at.circuits()).toEqual([1, 0, 0]);
 }, 30_000);
 
-test("a registry whose blobs break off at once is not waited for, and its manifests go on", async () => {
-  await using at = await started();
+test("transfers that break off open the registry's circuit for blobs, and not for manifests", async () => {
+  await using at = await setUp();
   for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
   const blob = randomContent(8 * MIB, 4);
   at.registry.addBlob("app", blob);
-  // So much that some of it is read before the end is: what nobody has read then is lost.
+  // Enough for some bytes to be read before the connection ends: unread ones are lost.
   at.registry.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(MIB / 2) : undefined));
   const cut = await at.blob(blob.digest);
   await until(async () => (await at.circuits())[2] === 1, { what: "its circuit to open" });
@@ -203,8 +204,8 @@ test("a registry whose blobs break off at once is not waited for, and its manife
   await until(async () => (await at.circuits())[2] === 0, { what: "its circuit to close" });
 }, 60_000);
 
-test("a storage that is away opens the circuit of blobs alone, and says so", async () => {
-  await using at = await started();
+test("an unreachable blob storage host opens only the circuit for blobs, and status reports it", async () => {
+  await using at = await setUp();
   for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
   await using storage = await startScriptedUpstream();
   await storage.stop();
@@ -212,9 +213,9 @@ test("a storage that is away opens the circuit of blobs alone, and says so", asy
     kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
   );
   const digests = [1, 2, 3, 4].map((seed) => randomContent(100, seed).digest);
-  const asked = () => at.registry.requests({ kind: "blob" }).length;
+  const blobRequests = () => at.registry.requests({ kind: "blob" }).length;
   for (const digest of digests) expect((await at.blob(digest)).status).toBe(502);
-  expect(asked()).toBe(3);
+  expect(blobRequests()).toBe(3);
   expect(await at.circuits()).toEqual([0, 0, 1]);
   for (const i of [0, 1]) expect((await at.get(i)).headers.get("cache-status")).toContain("miss");
   const status = await (await at.cache.getAdmin("/api/v1/status")).text();
@@ -223,18 +224,18 @@ test("a storage that is away opens the circuit of blobs alone, and says so", asy
   );
 }, 30_000);
 
-test("a mirror that hangs costs some seconds once, and the answer comes in time", async () => {
-  await using at = await started();
+test("a mirror that hangs delays one pull by less than 15 s, and the next one hardly", async () => {
+  await using at = await setUp();
   at.first.respond(() => faults.neverResponds);
-  const begun = performance.now();
+  const startedAt = performance.now();
   expect((await at.get(0)).status).toBe(200);
-  expect(performance.now() - begun).toBeLessThan(15_000);
-  const again = performance.now();
+  expect(performance.now() - startedAt).toBeLessThan(15_000);
+  const restartedAt = performance.now();
   expect((await at.get(1)).status).toBe(200);
-  expect(performance.now() - again).toBeLessThan(2000);
+  expect(performance.now() - restartedAt).toBeLessThan(2000);
 }, 30_000);
 
-test("two mirrors on one host are two in the metrics", async () => {
+test("two mirrors on one host have separate metrics", async () => {
   await using upstream = await startScriptedUpstream();
   const mirrors = ["/one", "/two"].map((path) => localUpstream(`${upstream.url}${path}`));
   const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), mirrors } } };

@@ -9,7 +9,7 @@ import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
 
-async function started(policy: object) {
+async function setUp(policy: object) {
   const upstream = await startScriptedUpstream();
   const image = textImage({ text: "policy" });
   for (const name of ["team/app", "team/secret", "other/app"])
@@ -29,7 +29,7 @@ async function started(policy: object) {
   };
 }
 
-const everyWay = (image: Image): string[] => [
+const allPaths = (image: Image): string[] => [
   "manifests/1",
   `manifests/${image.manifest.digest}`,
   ...image.blobs.map(({ digest }) => `blobs/${digest}`),
@@ -37,25 +37,25 @@ const everyWay = (image: Image): string[] => [
   `referrers/${image.manifest.digest}`,
 ];
 
-test("allow and deny hold for tags, digests and lists, also of what is cached", async () => {
-  await using at = await started({ allow: ["team/**"], deny: ["*/secret"] });
-  for (const way of everyWay(at.image)) {
-    expect([way, (await at.get(`team/app/${way}`)).status]).toEqual([way, 200]);
+test("allow and deny apply to tags, digests and lists, including cached content", async () => {
+  await using at = await setUp({ allow: ["team/**"], deny: ["*/secret"] });
+  for (const path of allPaths(at.image)) {
+    expect([path, (await at.get(`team/app/${path}`)).status]).toEqual([path, 200]);
   }
   at.upstream.forget();
   for (const name of ["team/secret", "other/app"]) {
-    for (const way of everyWay(at.image)) {
-      const response = await at.get(`${name}/${way}`);
+    for (const path of allPaths(at.image)) {
+      const response = await at.get(`${name}/${path}`);
       const body = await response.text();
-      expect([way, response.status]).toEqual([way, 403]);
+      expect([path, response.status]).toEqual([path, 403]);
       expect(body).toContain(`does not allow ${name} of reg.test`);
     }
   }
   expect(at.upstream.requests()).toEqual([]);
 });
 
-test("the catalog names nothing that is denied, in its list or its links", async () => {
-  await using at = await started({});
+test("the catalog omits denied repositories from its list and its Link header", async () => {
+  await using at = await setUp({});
   for (const name of ["team/app", "team/secret", "other/app"]) await at.get(`${name}/manifests/1`);
   const upstream = localUpstream(at.upstream.url);
   const deny = ["team/app", "team/secret"];
@@ -83,8 +83,8 @@ test("the catalog names nothing that is denied, in its list or its links", async
   ]);
 });
 
-test("a HEAD of what is bypassed is a HEAD upstream, which is free where pulls are limited", async () => {
-  await using at = await started({ bypass: ["team/*"] });
+test("a HEAD of a bypassed manifest is a HEAD upstream, and a GET only if HEAD is not supported", async () => {
+  await using at = await setUp({ bypass: ["team/*"] });
   const { digest, size, mediaType } = at.image.manifest;
   const head = (reference: string, headers = {}) =>
     at.cache.head(`/v2/team/app/manifests/${reference}?ns=reg.test`, { headers });
@@ -104,19 +104,19 @@ test("a HEAD of what is bypassed is a HEAD upstream, which is free where pulls a
   expect((await head("1", { accept: other })).status).toBe(404);
   expect((await head("missing")).status).toBe(404);
   expect(new Set(at.upstream.requests().map(({ method }) => method))).toEqual(new Set(["HEAD"]));
-  // What a registry without HEAD leaves open is pulled.
+  // A registry without HEAD gets a GET instead.
   at.upstream.respond(({ method }) => (method === "HEAD" ? faults.errorResponse(405) : undefined));
   expect((await head("1")).headers.get("docker-content-digest")).toBe(digest);
 });
 
-test("what is bypassed is passed through each time and never stored", async () => {
-  await using at = await started({ bypass: ["team/*"], tagTtl: "1h" });
+test("bypassed content is fetched for each request and never stored", async () => {
+  await using at = await setUp({ bypass: ["team/*"], tagTtl: "1h" });
   const large = randomContent(10 * MIB, 9);
   at.upstream.addBlob("team/app", large);
   for (let turn = 1; turn <= 2; turn += 1) {
-    for (const way of everyWay(at.image)) {
-      const response = await at.get(`team/app/${way}`);
-      expect([way, response.status]).toEqual([way, 200]);
+    for (const path of allPaths(at.image)) {
+      const response = await at.get(`team/app/${path}`);
+      expect([path, response.status]).toEqual([path, 200]);
       expect(response.headers.get("cache-status")).toBe("entrepot; fwd=bypass");
       await response.bytes();
     }
@@ -135,15 +135,15 @@ test("what is bypassed is passed through each time and never stored", async () =
   expect(at.upstream.requests({ method: "GET", kind: "manifest", reference: "1" }).length).toBe(2);
 }, 30_000);
 
-test("what is bypassed is checked as well", async () => {
-  await using at = await started({ bypass: ["**"] });
+test("bypassed content is verified", async () => {
+  await using at = await setUp({ bypass: ["**"] });
   const manifest = at.image.manifest.digest;
   at.upstream.respond(() => ({ flipBitAt: 20 }));
   expect((await at.get(`team/app/manifests/${manifest}`)).status).toBe(502);
 });
 
-test("a tag that never moves is not asked about again", async () => {
-  await using at = await started({ tagTtl: "0s", immutableTags: ["v*.*.*"] });
+test("an immutable tag is not revalidated", async () => {
+  await using at = await setUp({ tagTtl: "0s", immutableTags: ["v*.*.*"] });
   await at.get("team/app/manifests/v1.2.3");
   await at.get("team/app/manifests/1");
   at.upstream.forget();
@@ -153,16 +153,16 @@ test("a tag that never moves is not asked about again", async () => {
   expect(at.upstream.requests().length).toBe(1);
 });
 
-test("staleFor bounds how long a tag stands in for a registry that fails", async () => {
-  await using at = await started({ tagTtl: "0s", staleFor: "2s" });
+test("staleFor limits how long a stale tag is served while its registry is down", async () => {
+  await using at = await setUp({ tagTtl: "0s", staleFor: "2s" });
   await at.get("team/app/manifests/1");
   await at.upstream.stop();
-  const begun = performance.now();
+  const startedAt = performance.now();
   const stale = await at.get("team/app/manifests/1");
-  if (performance.now() - begun < 1500) expect(stale.status).toBe(200);
+  if (performance.now() - startedAt < 1500) expect(stale.status).toBe(200);
   await until(async () => (await at.get("team/app/manifests/1")).status === 502, {
-    what: "the tag to be too old",
+    what: "the tag to exceed staleFor",
   });
-  // What is asked for by its digest cannot be stale.
+  // A manifest requested by digest cannot be stale.
   expect((await at.get(`team/app/manifests/${at.image.manifest.digest}`)).status).toBe(200);
 });

@@ -12,7 +12,7 @@ import { failureOf, until } from "./harness/waiting.ts";
 const MIB = 1024 * 1024;
 const entrepot = new URL("../bin/entrepot", import.meta.url).pathname;
 
-test("it starts with every upstream out of reach, and says that it is well", async () => {
+test("the cache starts and reports itself healthy while no upstream is reachable", async () => {
   await using cache = await startEntrepot();
   expect(await (await cache.get("/entrepot/v1/namespaces")).json()).toEqual({
     namespaces: ["docker.io", "ghcr.io", "quay.io", "registry.k8s.io", "reg.kyverno.io"],
@@ -29,7 +29,7 @@ test("it starts with every upstream out of reach, and says that it is well", asy
   );
 });
 
-test("a second process on the same data is refused and harms nothing", async () => {
+test("a second process on the same data directory exits, and the first is unaffected", async () => {
   await using cache = await startEntrepot();
   const args = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", cache.data];
   const { code, stderr } = await run([entrepot, "serve", ...args]);
@@ -39,7 +39,7 @@ test("a second process on the same data is refused and harms nothing", async () 
   expect((await cache.get("/v2/")).status).toBe(200);
 });
 
-test("a port that is taken is named, with what to do", async () => {
+test("a port in use prevents the start, and the error names the address and the cause", async () => {
   await using cache = await startEntrepot();
   await using dir = await tempDir("other");
   const args = ["--listen", cache.address, "--admin", "127.0.0.1:0", "--data", dir.path];
@@ -49,7 +49,7 @@ test("a port that is taken is named, with what to do", async () => {
   expect(stderr).toContain("another process listens there");
 });
 
-test("SIGTERM lets a download and its client finish", async () => {
+test("SIGTERM lets a download and its client finish before the exit", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(20 * MIB);
   upstream.addBlob("app", blob);
@@ -64,7 +64,7 @@ test("SIGTERM lets a download and its client finish", async () => {
   expect(await verifyStore(cache.data)).toEqual([blob.digest]);
 });
 
-test("a download that does not finish in time is gone on with after the restart", async () => {
+test("a download that does not finish before the shutdown deadline resumes after the restart", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");
   const blob = randomContent(20 * MIB);
@@ -91,7 +91,7 @@ test("a download that does not finish in time is gone on with after the restart"
   expect(Number(range?.match(/\d+/)?.[0])).toBeGreaterThan(14 * MIB);
 }, 60_000);
 
-test("kill -9 in mid-fill loses nothing that was stored and leaves nothing wrong", async () => {
+test("kill -9 during a fill loses no stored blob and leaves no corrupt one", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");
   const [small, large] = [randomContent(MIB, 1), randomContent(20 * MIB, 2)];
@@ -116,7 +116,7 @@ test("kill -9 in mid-fill loses nothing that was stored and leaves nothing wrong
   expect(await (await cache.get(path(small))).bytes()).toEqual(bytesOf(small));
 });
 
-test("each request is one line of the log, without secrets or queries", async () => {
+test("each request is logged in one line, without secrets or the query", async () => {
   await using upstream = await startScriptedUpstream();
   upstream.add("app", textImage(), "1");
   const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };

@@ -18,7 +18,7 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 const blob = randomContent(300_000);
 const bytes = bytesOf(blob);
 
-async function started(image: Image = textImage(), config: object = {}) {
+async function setUp(image: Image = textImage(), config: object = {}) {
   const upstream = await startScriptedUpstream();
   upstream.add("org/app", image, "1");
   upstream.addBlob("org/app", blob);
@@ -40,8 +40,8 @@ async function started(image: Image = textImage(), config: object = {}) {
 
 const blobPath = `/v2/org/app/blobs/${blob.digest}`;
 
-test("the base answers to everybody, without a challenge", async () => {
-  await using at = await started();
+test("GET /v2/ responds 200 to every client, without a challenge", async () => {
+  await using at = await setUp();
   for (const path of ["/v2/", "/v2"]) {
     const response = await at.get(path);
     expect(response.status).toBe(200);
@@ -51,9 +51,9 @@ test("the base answers to everybody, without a challenge", async () => {
 });
 
 describe("a blob", () => {
-  test("comes with all its headers, cold and warm, by GET and HEAD", async () => {
-    await using at = await started();
-    for (const [method, note] of [
+  test("has the same headers as a miss and as a hit, for GET and HEAD", async () => {
+    await using at = await setUp();
+    for (const [method, cacheStatus] of [
       ["HEAD", "entrepot; fwd=miss"],
       ["GET", "entrepot; fwd=miss; stored"],
       ["GET", "entrepot; hit"],
@@ -70,7 +70,7 @@ describe("a blob", () => {
         "oci-namespace": "reg.test",
         "docker-distribution-api-version": "registry/2.0",
       });
-      expect(response.headers.get("cache-status")).toStartWith(note);
+      expect(response.headers.get("cache-status")).toStartWith(cacheStatus);
       if (method === "GET") expect(await response.bytes()).toEqual(bytes);
     }
     expect(at.upstream.requests({ kind: "blob", method: "HEAD" })).toEqual([]);
@@ -83,8 +83,8 @@ describe("a blob", () => {
     ["bytes=-10", 299_990, 300_000],
     ["bytes=299000-999999", 299_000, 300_000],
     ["bytes=0-", 0, 300_000],
-  ])("in part: %s", async (range, first, end) => {
-    await using at = await started();
+  ])("is served partially for the range %s", async (range, first, end) => {
+    await using at = await setUp();
     for (const _ of ["cold", "warm"]) {
       const response = await at.get(blobPath, { range });
       expect(response.status).toBe(206);
@@ -94,8 +94,8 @@ describe("a blob", () => {
     }
   });
 
-  test("of which no such part exists", async () => {
-    await using at = await started();
+  test("responds 416 to an unsatisfiable range, and ignores other units and a failed If-Range", async () => {
+    await using at = await setUp();
     for (const range of ["bytes=300000-", "bytes=-0", "bytes=500-0", "bytes=0-1,5-6", "bytes=x"]) {
       const response = await at.get(blobPath, { range });
       expect([range, response.status]).toEqual([range, 416]);
@@ -109,22 +109,22 @@ describe("a blob", () => {
     expect([other.status, (await other.bytes()).length]).toEqual([200, 300_000]);
   });
 
-  test("that the client has is not sent again", async () => {
-    await using at = await started();
+  test("responds 304 to a matching If-None-Match", async () => {
+    await using at = await setUp();
     await (await at.get(blobPath)).bytes();
     const response = await at.get(blobPath, { "if-none-match": `"${blob.digest}"` });
     expect([response.status, await response.text()]).toEqual([304, ""]);
   });
 
-  test("of another repository is shown only after the upstream has shown it there", async () => {
-    await using at = await started();
+  test("stored from another repository is served only after the upstream grants access to it", async () => {
+    await using at = await setUp();
     await (await at.get(blobPath)).bytes();
     at.upstream.addBlob("org/shared", blob);
     at.upstream.forget();
     const path = `/v2/org/shared/blobs/${blob.digest}`;
     for (const _ of [1, 2]) expect(await (await at.get(path)).bytes()).toEqual(bytes);
-    const asked = at.upstream.requests();
-    expect(asked.map(({ method, headers }) => [method, headers.get("range")])).toEqual([
+    const requests = at.upstream.requests();
+    expect(requests.map(({ method, headers }) => [method, headers.get("range")])).toEqual([
       ["GET", "bytes=0-0"],
     ]);
     const foreign = await at.get(`/v2/org/other/blobs/${blob.digest}`);
@@ -133,8 +133,8 @@ describe("a blob", () => {
   });
 });
 
-test("a small blob whose size the upstream does not tell is verified before it is sent", async () => {
-  await using at = await started();
+test("a small blob without Content-Length from the upstream is verified before it is sent", async () => {
+  await using at = await setUp();
   at.upstream.respond(() => ({ framing: "chunked" }));
   const response = await at.get(blobPath);
   expect(response.headers.get("content-length")).toBe("300000");
@@ -142,9 +142,9 @@ test("a small blob whose size the upstream does not tell is verified before it i
 });
 
 describe("a manifest", () => {
-  test("comes by tag and by digest, with the bytes that were pushed", async () => {
+  test("is served by tag and by digest, with the bytes that were pushed", async () => {
     const image = textImage();
-    await using at = await started(image);
+    await using at = await setUp(image);
     for (const reference of ["1", image.manifest.digest]) {
       const response = await at.get(`/v2/org/app/manifests/${reference}`);
       expect(await response.bytes()).toEqual(image.manifest.bytes);
@@ -158,9 +158,9 @@ describe("a manifest", () => {
     expect(at.upstream.requests({ kind: "manifest" }).length).toBe(1);
   });
 
-  test("that nobody pulled is looked at by HEAD alone", async () => {
+  test("that is not cached is checked with HEAD only, for a HEAD request", async () => {
     const image = textImage();
-    await using at = await started(image);
+    await using at = await setUp(image);
     for (const reference of ["1", image.manifest.digest]) {
       const response = await at.get(`/v2/org/app/manifests/${reference}`, {}, "HEAD");
       expect(response.headers.get("content-length")).toBe(String(image.manifest.size));
@@ -170,9 +170,9 @@ describe("a manifest", () => {
     expect(methods).toEqual(["HEAD", "HEAD"]);
   });
 
-  test("is chosen by what several Accept lines allow", async () => {
+  test("is chosen by several Accept header lines", async () => {
     const image = await multiPlatformImage({ architectures: ["arm64", "amd64"] });
-    await using at = await started(image);
+    await using at = await setUp(image);
     const get = (accept: [string, string][]) =>
       fetch(`${at.cache.portUrl("reg.test")}/v2/org/app/manifests/1`, { headers: accept });
     const both = await get([
@@ -197,9 +197,9 @@ describe("a manifest", () => {
 });
 
 describe("tags", () => {
-  test("are sorted and come in pages", async () => {
+  test("are listed sorted and in pages", async () => {
     const image = textImage();
-    await using at = await started(image);
+    await using at = await setUp(image);
     for (const tag of ["b", "a", "d", "c"]) at.upstream.tag("org/app", tag, image.manifest.digest);
     const list = async (query: string) => {
       const response = await at.get(`/v2/org/app/tags/list${query}`);
@@ -219,8 +219,8 @@ describe("tags", () => {
     expect(await list("?n=1&last=c")).toEqual([{ name, tags: ["d"] }, null]);
   });
 
-  test.each(["99999999999", "-1", "x", "10001", ""])("refuse n=%s", async (n) => {
-    await using at = await started();
+  test.each(["99999999999", "-1", "x", "10001", ""])("are not listed for n=%s", async (n) => {
+    await using at = await setUp();
     const response = await at.get(`/v2/org/app/tags/list?n=${n}`);
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ errors: [{ code: "UNSUPPORTED" }] });
@@ -229,9 +229,9 @@ describe("tags", () => {
 });
 
 describe("referrers", () => {
-  test.each([true, false])("are listed and filtered; the upstream has the API: %p", async (api) => {
+  test.each([true, false])("are listed and filtered; upstream with the API: %p", async (api) => {
     const image = textImage();
-    await using at = await started(image);
+    await using at = await setUp(image);
     const signature = artifact(image, { type: "application/vnd.test.signature" });
     at.upstream.add("org/app", signature);
     if (!api) {
@@ -253,8 +253,8 @@ describe("referrers", () => {
     expect(await some.json()).toMatchObject({ manifests: [{ size: signature.manifest.size }] });
   });
 
-  test("of what nobody refers to are an empty index", async () => {
-    await using at = await started();
+  test("of a digest without referrers are an empty index", async () => {
+    await using at = await setUp();
     at.upstream.respond(({ kind }) => (kind === "referrers" ? errorResponse(404) : undefined));
     const response = await at.get(`/v2/org/app/referrers/${blob.digest}`);
     expect([response.status, await response.json()]).toEqual([
@@ -264,9 +264,9 @@ describe("referrers", () => {
   });
 });
 
-test("the catalog names what is cached, by namespace", async () => {
+test("the catalog lists the cached repositories of a namespace", async () => {
   const image = textImage();
-  await using at = await started(image);
+  await using at = await setUp(image);
   at.upstream.add("org/other", image, "1");
   await (await at.get("/v2/org/app/manifests/1")).bytes();
   await (await at.get("/v2/org/other/manifests/1")).bytes();
@@ -282,8 +282,8 @@ test("the catalog names what is cached, by namespace", async () => {
   expect(await prefixed.json()).toEqual({ repositories: ["org/other"] });
 });
 
-test("pushes are refused, and their connection is closed", async () => {
-  await using at = await started();
+test("pushes are rejected with 405, and the connection is closed", async () => {
+  await using at = await setUp();
   for (const method of ["PUT", "POST", "PATCH", "DELETE"]) {
     const response = await at.get("/v2/org/app/blobs/uploads/", {}, method);
     expect(response.status).toBe(405);

@@ -28,7 +28,7 @@ for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
       await using cache = await startEntrepot({
         config: { upstreams: { "reg.test": localUpstream(registry.url) } },
       });
-      // The upstream is not reachable by its name: every byte has to come through the cache.
+      // The upstream's name does not resolve: every byte has to come through the cache.
       await using containerd = await startContainerd({
         line,
         hosts: { "reg.test": hostsToml({ server: "https://reg.test", hosts: [cache.url] }) },
@@ -42,15 +42,15 @@ for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
       });
       const [mine, other] = image.children;
       const gets = await registry.requests({ method: "GET" });
-      const asked = gets.map(({ path }) => path.slice(path.lastIndexOf("/") + 1));
-      expect(asked.toSorted()).toEqual(
+      const references = gets.map(({ path }) => path.slice(path.lastIndexOf("/") + 1));
+      expect(references.toSorted()).toEqual(
         [
           image.manifest.digest,
           mine?.manifest.digest ?? "",
           ...(mine?.blobs.map(({ digest }) => digest) ?? []),
         ].toSorted(),
       );
-      expect(asked).not.toContain(other?.manifest.digest ?? "");
+      expect(references).not.toContain(other?.manifest.digest ?? "");
       const served = await (await cache.get("/entrepot/v1/served")).json();
       expect(served).toMatchObject({
         served: expect.arrayContaining([
@@ -61,7 +61,7 @@ for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
   );
 }
 
-realTest("an image that was pulled once is pulled again with its upstream stopped", async () => {
+realTest("a cached image is pulled while its upstream is down", async () => {
   await using registry = await startDockerRegistry();
   await push(await manyLayersImage({ text: "forty" }), {
     url: registry.url,
@@ -91,7 +91,7 @@ realTest("an image that was pulled once is pulled again with its upstream stoppe
   await verifyStore(cache.data);
 });
 
-realTest("images behind a token server, anonymous and with credentials", async () => {
+realTest("images behind a token server are pulled anonymously and with credentials", async () => {
   await using issuer = await startTokenIssuer({
     users: { me: "secret" },
     grants: (user, repository) => (user || repository.startsWith("public/") ? ["pull"] : []),
@@ -132,16 +132,16 @@ realTest("images behind a token server, anonymous and with credentials", async (
   await containerd.cri.pullImage("auth.test/private/app:1");
   expect(issuer.requests.length).toBe(1);
   expect(issuer.requests[0]?.authorization).toBe(`Basic ${btoa("me:secret")}`);
-  // The same bytes, but nobody may have them who has not been shown them.
+  // The bytes are stored, but this upstream has not granted access to them.
   const [layer] = image.blobs;
-  const stolen = await cache.get(`/v2/private/app/blobs/${layer?.digest}?ns=anon.test`);
-  expect(stolen.status).toBe(403);
+  const unauthorized = await cache.get(`/v2/private/app/blobs/${layer?.digest}?ns=anon.test`);
+  expect(unauthorized.status).toBe(403);
   const output = JSON.stringify(cache.logs());
   expect(output).not.toContain("secret");
   expect(output).not.toContain(btoa("me:secret"));
 });
 
-realTest("two upstreams with different images under one name are never mixed", async () => {
+realTest("images with the same name on two upstreams are kept apart", async () => {
   await using first = await startDockerRegistry();
   await using second = await startDockerRegistry();
   for (const [registry, text] of [
@@ -185,7 +185,7 @@ realTest("two upstreams with different images under one name are never mixed", a
   expect(await digestAt("/v2/second.test/library/app/manifests/1")).toBe(two);
 });
 
-realTest("skopeo copies by path prefix", async () => {
+realTest("skopeo copies an image by path prefix", async () => {
   await using registry = await startDockerRegistry();
   const image = await multiPlatformImage({ text: "copied", flavour: "docker" });
   await push(image, { url: registry.url, repository: "org/app", tag: "1" });

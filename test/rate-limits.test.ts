@@ -6,10 +6,10 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const NODES = 50;
-/** `npm run test:long` has the whole minute. */
-const LIMITED_FOR = process.env["ENTREPOT_LONG"] === "1" ? 60 : 6;
+/** A full minute only in `npm run test:long`. */
+const LIMITED_SECONDS = process.env["ENTREPOT_LONG"] === "1" ? 60 : 6;
 
-async function started(tagTtl = "0s") {
+async function setUp(tagTtl = "0s") {
   const upstream = await startScriptedUpstream();
   const [image, next] = [textImage({ text: "before" }), textImage({ text: "after" })];
   upstream.add("app", image, "1");
@@ -34,8 +34,8 @@ async function started(tagTtl = "0s") {
   };
 }
 
-test(`50 nodes pull while 429 is answered for ${LIMITED_FOR} s: all succeed, with at most 3 questions`, async () => {
-  await using at = await started();
+test(`50 nodes pull during ${LIMITED_SECONDS} s of 429: all succeed, with at most 3 upstream requests`, async () => {
+  await using at = await setUp();
   const [layer] = at.image.blobs;
   await at.get();
   for (const { digest } of at.image.blobs) {
@@ -43,17 +43,17 @@ test(`50 nodes pull while 429 is answered for ${LIMITED_FOR} s: all succeed, wit
   }
   at.upstream.respond(() => faults.tooManyRequests("20"));
   at.upstream.forget();
-  const end = performance.now() + LIMITED_FOR * 1000;
+  const end = performance.now() + LIMITED_SECONDS * 1000;
   const waits: number[] = [];
   const statuses = new Set<number>();
   const node = async () => {
     while (performance.now() < end) {
-      const begun = performance.now();
+      const startedAt = performance.now();
       statuses.add((await at.get()).status);
       const blob = await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
       await blob.bytes();
       statuses.add(blob.status);
-      waits.push(performance.now() - begun);
+      waits.push(performance.now() - startedAt);
       await Bun.sleep(100);
     }
   };
@@ -65,8 +65,8 @@ test(`50 nodes pull while 429 is answered for ${LIMITED_FOR} s: all succeed, wit
   expect(waits.length).toBeGreaterThan(NODES * 5);
 }, 90_000);
 
-test("when its time is over, one of many images finds out whether it still limits", async () => {
-  await using at = await started();
+test("after Retry-After has passed, a single request probes whether the limit still applies", async () => {
+  await using at = await setUp();
   const images = Array.from({ length: 30 }, (_, i) => textImage({ text: `image ${i}` }));
   for (const [i, image] of images.entries()) at.upstream.add("app", image, `v${i}`);
   const all = () => Promise.all(images.map((_, i) => at.get(`v${i}`)));
@@ -79,20 +79,20 @@ test("when its time is over, one of many images finds out whether it still limit
       for (const { status } of await all()) expect(status).toBe(200);
       return at.upstream.requests().length > 0;
     },
-    { what: "somebody to ask again", within: 20_000 },
+    { what: "the next upstream request", within: 20_000 },
   );
   await all();
   expect(at.upstream.requests().length).toBe(1);
 }, 30_000);
 
-describe("while it limits", () => {
+describe("while an upstream is rate-limited", () => {
   test.each([
     ["seconds", () => "40"],
     ["a date", () => new Date(Date.now() + 41_000).toUTCString()],
   ])(
-    "what is cached is stale at once and what is not is 503 with Retry-After, by %s",
+    "cached tags are served stale at once, and misses get 503 with Retry-After, given as %s",
     async (_, after) => {
-      await using at = await started();
+      await using at = await setUp();
       await at.get();
       at.upstream.respond(() => faults.tooManyRequests(after()));
       expect((await at.get()).headers.get("cache-status")).toContain("fwd-status=429");
@@ -107,8 +107,8 @@ describe("while it limits", () => {
     },
   );
 
-  test("blobs come all the same where only manifests are limited", async () => {
-    await using at = await started();
+  test("blobs are still fetched if the limit is on manifests", async () => {
+    await using at = await setUp();
     at.upstream.respond(({ kind }) =>
       kind === "manifest" ? faults.tooManyRequests("40") : undefined,
     );
@@ -117,8 +117,8 @@ describe("while it limits", () => {
     expect((await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`)).status).toBe(200);
   });
 
-  test("manifests are asked for all the same where only a storage of blobs limits", async () => {
-    await using at = await started();
+  test("manifests are still fetched if the limit is on a blob storage host", async () => {
+    await using at = await setUp();
     await using storage = await startScriptedUpstream();
     storage.respond(() => faults.tooManyRequests("600"));
     at.upstream.respond(({ kind }) =>
@@ -142,14 +142,14 @@ describe("while it limits", () => {
   });
 });
 
-describe("a budget", () => {
-  const told = (remaining: number) => ({
+describe("a request budget", () => {
+  const budgetHeaders = (remaining: number) => ({
     headers: { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": `${remaining};w=21600` },
   });
 
-  test("is in the metrics", async () => {
-    await using at = await started();
-    at.upstream.respond(() => told(76));
+  test("is exported in the metrics", async () => {
+    await using at = await setUp();
+    at.upstream.respond(() => budgetHeaders(76));
     await at.get();
     const metrics = await (await at.cache.getAdmin("/metrics")).text();
     const labels = `{upstream="reg.test",host="${at.upstream.url}"}`;
@@ -158,9 +158,9 @@ describe("a budget", () => {
     expect(metrics).toContain(`entrepot_upstream_circuit_open${labels} 0`);
   });
 
-  test("that runs low is kept for new content, and a moved tag waits", async () => {
-    await using at = await started();
-    at.upstream.respond(() => told(4));
+  test("that is low is reserved for misses, and a moved tag is served stale", async () => {
+    await using at = await setUp();
+    at.upstream.respond(() => budgetHeaders(4));
     await at.get();
     at.upstream.tag("app", "1", at.next.manifest.digest);
     at.upstream.forget();
@@ -169,14 +169,14 @@ describe("a budget", () => {
     expect(stale.headers.get("warning")).toContain("allows only 4 more requests");
     expect(at.upstream.requests({ method: "GET" })).toEqual([]);
     expect((await at.get(at.next.manifest.digest)).status).toBe(200);
-    // Now its bytes are here, and the tag can follow for nothing.
+    // Now the new manifest is stored, so following the tag needs no GET.
     expect((await at.get()).headers.get("docker-content-digest")).toBe(at.next.manifest.digest);
     expect(at.upstream.requests({ method: "GET" }).length).toBe(1);
   });
 
-  test("has a HEAD go first, since it is free", async () => {
-    await using at = await started();
-    at.upstream.respond(() => told(50));
+  test("makes a HEAD precede a GET, since HEAD requests are not counted", async () => {
+    await using at = await setUp();
+    at.upstream.respond(() => budgetHeaders(50));
     await at.get();
     at.upstream.tag("app", "2", at.image.manifest.digest);
     at.upstream.forget();
@@ -185,8 +185,8 @@ describe("a budget", () => {
   });
 });
 
-test("a host that fails is not waited for: its circuit opens, and closes again", async () => {
-  await using at = await started();
+test("the circuit of a failing host opens after three failures, and closes after its recovery", async () => {
+  await using at = await setUp();
   at.upstream.respond(() => faults.errorResponse(500));
   const misses = Array.from({ length: 8 }, (_, i) => `sha256:${String(i).repeat(64)}`);
   const statuses: number[] = [];

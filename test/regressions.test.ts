@@ -8,7 +8,7 @@ import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
 
-async function started(policy: object = {}) {
+async function setUp(policy: object = {}) {
   const upstream = await startScriptedUpstream();
   const base = localUpstream(upstream.url);
   const configured = (more: object) => ({ upstreams: { "reg.test": { ...base, ...more } } });
@@ -26,16 +26,16 @@ async function started(policy: object = {}) {
   };
 }
 
-test("a layer that is asked for as a manifest can still be pulled at once", async () => {
-  await using at = await started();
+test("a layer that was requested as a manifest can still be pulled as a blob at once", async () => {
+  await using at = await setUp();
   const layer = randomContent(100_000, 1);
   at.upstream.addBlob("app", layer);
   expect((await at.get(`app/manifests/${layer.digest}`)).status).toBe(404);
   expect((await at.get(`app/blobs/${layer.digest}`)).status).toBe(200);
 });
 
-test("an image of a registry without HEAD is found and pulled", async () => {
-  await using at = await started();
+test("an image on a registry without HEAD is found and pulled", async () => {
+  await using at = await setUp();
   at.upstream.add("app", textImage({ text: "no HEAD" }), "1");
   at.upstream.respond(({ method }) => (method === "HEAD" ? faults.errorResponse(405) : undefined));
   expect((await at.get("app/manifests/1", { method: "HEAD" })).status).toBe(200);
@@ -43,9 +43,9 @@ test("an image of a registry without HEAD is found and pulled", async () => {
 });
 
 test.each(["all of it", "a part"])(
-  "a bypassed blob that a client has already holds no connection: %s",
+  "a bypassed blob that gets 304 holds no upstream connection: %s",
   async (what) => {
-    await using at = await started({ bypass: ["**"], maxConnections: 2 });
+    await using at = await setUp({ bypass: ["**"], maxConnections: 2 });
     const layer = randomContent(20 * MIB, 2);
     at.upstream.addBlob("app", layer);
     const headers: Record<string, string> = { "if-none-match": `"${layer.digest}"` };
@@ -55,14 +55,14 @@ test.each(["all of it", "a part"])(
       expect([turn, got.status]).toEqual([turn, 304]);
     }
     await until(() => at.upstream.requests().every(({ outcome }) => outcome !== "pending"), {
-      what: "every transfer to be over",
+      what: "every transfer to end",
     });
   },
   30_000,
 );
 
-test("bounds of one registry are taken up with a changed configuration", async () => {
-  await using at = await started();
+test("a changed quota of an upstream takes effect without a restart", async () => {
+  await using at = await setUp();
   const layer = randomContent(2 * MIB, 3);
   at.upstream.addBlob("app", layer);
   await (await at.get(`app/blobs/${layer.digest}`)).bytes();
@@ -76,11 +76,11 @@ test("bounds of one registry are taken up with a changed configuration", async (
     });
     return (await got.text()).includes(`"blobs":1`);
   };
-  await until(evicted, { what: "what is over the new bound to go" });
+  await until(evicted, { what: "the blob over the new quota to be evicted" });
 });
 
-test("a registry with a port that is added while running is served by its name", async () => {
-  await using at = await started();
+test("an upstream with a port that is added without a restart is served by its name", async () => {
+  await using at = await setUp();
   at.upstream.add("app", textImage({ text: "added" }), "1");
   const added = { ...localUpstream(at.upstream.url), port: 5999 };
   const { upstreams } = at.configured({});
@@ -89,12 +89,12 @@ test("a registry with a port that is added while running is served by its name",
   expect((await at.cache.get("/v2/app/manifests/1?ns=new.test")).status).toBe(200);
 });
 
-test("the tag of an image that was purged and pulled again is kept beside it", async () => {
-  await using at = await started();
+test("the tag of an image that was purged and pulled again is in its sidecar file", async () => {
+  await using at = await setUp();
   const image = textImage({ text: "purged" });
   at.upstream.add("app", image, "1");
   const name = image.manifest.digest.slice("sha256:".length);
-  const facts = `${at.cache.data}/sidecars/sha256/${name.slice(0, 2)}/${name}.json`;
+  const sidecarFile = `${at.cache.data}/sidecars/sha256/${name.slice(0, 2)}/${name}.json`;
   await at.get("app/manifests/1");
   const purged = await at.cache.getAdmin("/api/v1/purge", {
     method: "POST",
@@ -102,13 +102,13 @@ test("the tag of an image that was purged and pulled again is kept beside it", a
     body: JSON.stringify({ pattern: "reg.test/app:1" }),
   });
   expect(purged.status).toBe(200);
-  expect(await Bun.file(facts).exists()).toBe(false);
+  expect(await Bun.file(sidecarFile).exists()).toBe(false);
   await at.get("app/manifests/1");
-  expect(await Bun.file(facts).text()).toContain(`"tags":{"1":`);
+  expect(await Bun.file(sidecarFile).text()).toContain(`"tags":{"1":`);
 });
 
-test("what only a HEAD told of a tag that never moves is not believed for ever", async () => {
-  await using at = await started({ tagTtl: "0s", immutableTags: ["v*"] });
+test("an unverified HEAD digest of an immutable tag is rechecked", async () => {
+  await using at = await setUp({ tagTtl: "0s", immutableTags: ["v*"] });
   at.upstream.add("app", textImage({ text: "immutable" }), "v1");
   const other = faults.claims({ digest: `sha256:${"a".repeat(64)}` });
   at.upstream.respond(({ method }) => (method === "HEAD" ? other : undefined));

@@ -11,7 +11,7 @@ import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
 
-async function started() {
+async function setUp() {
   const upstream = await startScriptedUpstream();
   const dir = await tempDir("reload");
   return {
@@ -25,8 +25,8 @@ async function started() {
   };
 }
 
-test("a configuration that changes under load fails no pull, and running fills go on", async () => {
-  await using at = await started();
+test("a configuration change under load fails no pull, and fills in progress continue", async () => {
+  await using at = await setUp();
   const images = Array.from({ length: 40 }, (_, i) => textImage({ text: `image ${i}` }));
   for (const image of images) at.upstream.add("app", image);
   const large = randomContent(24 * MIB, 1);
@@ -56,8 +56,8 @@ test("a configuration that changes under load fails no pull, and running fills g
   expect(names).toEqual({ namespaces: ["reg.test", "other.test"] });
 }, 30_000);
 
-test("a change that is not good is refused whole, with its place; a good one follows", async () => {
-  await using at = await started();
+test("an invalid configuration is rejected as a whole, with its position, and a valid one is then applied", async () => {
+  await using at = await setUp();
   await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });
   await writeFile(cache.configFile, "upstreams:\n  new.test: {}\n  reg.test: { tagTtl: soon }\n");
   const refused = await cache.logged("configuration refused: the running one stays");
@@ -69,8 +69,8 @@ test("a change that is not good is refused whole, with its place; a good one fol
   await cache.logged("configuration changed");
 });
 
-test("what was missing or failed is asked again at once after a change of the configuration", async () => {
-  await using at = await started();
+test("a configuration change clears the negative cache, so that a missing image is requested again", async () => {
+  await using at = await setUp();
   await using right = await startScriptedUpstream();
   right.add("app", textImage({ text: "moved here" }), "1");
   const config = (settings: object) => ({ upstreams: { "reg.test": settings } });
@@ -81,9 +81,9 @@ test("what was missing or failed is asked again at once after a change of the co
   await until(async () => (await status()) === 200, { what: "the image", within: 5000 });
 });
 
-test("an upstream that is reached by another road is not judged by the one before", async () => {
-  await using at = await started();
-  at.upstream.add("app", textImage({ text: "by another road" }), "1");
+test("a changed proxy resets the upstream's circuit breaker", async () => {
+  await using at = await setUp();
+  at.upstream.add("app", textImage({ text: "without a proxy" }), "1");
   const config = (proxy: string) => ({ upstreams: { "reg.test": { ...at.base, proxy } } });
   await using cache = await startEntrepot({ config: config(`http://127.0.0.1:${freePort()}`) });
   const status = async (tag: string) =>
@@ -97,8 +97,8 @@ test("an upstream that is reached by another road is not judged by the one befor
   expect(await metrics()).toMatch(/entrepot_upstream_circuit_open\{[^}]*\} 0/);
 });
 
-test("SIGHUP reads it at once, and what needs a restart is said to", async () => {
-  await using at = await started();
+test("SIGHUP reloads the configuration at once, and a setting that needs a restart is reported", async () => {
+  await using at = await setUp();
   await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });
   await cache.reconfigure({ upstreams: { "reg.test": { ...at.base, port: 5999 } } });
   cache.signal("SIGHUP");
@@ -106,8 +106,8 @@ test("SIGHUP reads it at once, and what needs a restart is said to", async () =>
   expect(String(line["changes"])).toBe("upstreams.reg.test.port: none → 5999");
 });
 
-test("a password file that vanishes is named, and pulls go on", async () => {
-  await using at = await started();
+test("a deleted password file is reported, and pulls continue", async () => {
+  await using at = await setUp();
   const file = at.dir.file("password");
   await writeFile(file, "one");
   const auth = { username: "me", passwordFile: file };
@@ -123,14 +123,14 @@ test("a password file that vanishes is named, and pulls go on", async () => {
   expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(200);
 });
 
-describe("credential files that are rotated under load fail no pull", () => {
+describe("credentials that are rotated under load fail no pull", () => {
   const password = (header: string | null) =>
     Buffer.from((header ?? "").replace("Basic ", ""), "base64").toString();
 
-  test.each(["a password file", "a Kubernetes Secret"])("%s", async (kind) => {
-    await using at = await started();
+  test.each(["a password file", "a Kubernetes Secret"])("in %s", async (kind) => {
+    await using at = await setUp();
     const isSecret = kind !== "a password file";
-    // As the kubelet does it: a link to a link, of which the second is turned.
+    // As the kubelet does it: a symlink through ..data, which is replaced atomically.
     const secret = async (round: number) => {
       const folder = at.dir.file(`..${round}`);
       await mkdir(folder);
@@ -176,20 +176,20 @@ describe("credential files that are rotated under load fail no pull", () => {
   });
 });
 
-test("a password that is rotated under twenty pulls at once, with tokens, fails none", async () => {
-  await using at = await started();
+test("a password that is rotated during twenty concurrent pulls with tokens fails none", async () => {
+  await using at = await setUp();
   const images = Array.from({ length: 300 }, (_, i) => textImage({ text: `token ${i}` }));
   for (const image of images) at.upstream.add("app", image);
   const file = at.dir.file("password");
   let round = 0;
   await writeFile(file, "p0");
   at.upstream.respond(({ path, headers }) => {
-    const given = headers.get("authorization");
+    const authorization = headers.get("authorization");
     if (path === "/token") {
-      if (given !== `Basic ${btoa(`me:p${round}`)}`) return faults.errorResponse(401);
+      if (authorization !== `Basic ${btoa(`me:p${round}`)}`) return faults.errorResponse(401);
       return { status: 200, body: JSON.stringify({ token: `t${round}`, expires_in: 300 }) };
     }
-    if (given === `Bearer t${round}`) return undefined;
+    if (authorization === `Bearer t${round}`) return undefined;
     return faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="reg"`);
   });
   const auth = { username: "me", passwordFile: file };
@@ -214,8 +214,8 @@ test("a password that is rotated under twenty pulls at once, with tokens, fails 
   expect(cache.logs().filter(({ msg }) => msg === "credentials refused")).toEqual([]);
 }, 30_000);
 
-test("a wrong credential is told once per change, and what is public goes on", async () => {
-  await using at = await started();
+test("wrong credentials are reported once per change, and public images are still pulled", async () => {
+  await using at = await setUp();
   const images = Array.from({ length: 12 }, (_, i) => textImage({ text: `public ${i}` }));
   for (const image of images) at.upstream.add("app", image);
   let tokens = 0;
@@ -240,13 +240,15 @@ test("a wrong credential is told once per change, and what is public goes on", a
       expect(got.status).toBe(200);
     }
   };
-  const told = () => cache.logs().filter(({ msg }) => msg === "credentials refused");
+  const refusals = () => cache.logs().filter(({ msg }) => msg === "credentials refused");
   await pull(0);
-  await until(() => told().length === 1, { what: "one report" });
-  expect(String(told()[0]?.["problem"])).toContain("answered 401 to the credentials of reg.test");
+  await until(() => refusals().length === 1, { what: "one report" });
+  expect(String(refusals()[0]?.["problem"])).toContain(
+    "answered 401 to the credentials of reg.test",
+  );
   expect(tokens).toBe(2);
   await cache.reconfigure(configured("wrong again"));
   await cache.logged("configuration changed");
   await pull(6);
-  await until(() => told().length === 2, { what: "the second report" });
+  await until(() => refusals().length === 2, { what: "the second report" });
 });

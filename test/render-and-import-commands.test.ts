@@ -9,7 +9,7 @@ const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 const entrepot = (...args: string[]) => run([PROGRAM, ...args]);
 const CACHE = ["--cache", "http://192.168.1.10:5000"];
 
-test("one file is printed as it is, for redirecting, and what JSON cannot say goes beside it", async () => {
+test("render prints a single file to stdout; the header of a JSON file goes to stderr", async () => {
   const k3s = await entrepot("render", "k3s", ...CACHE, "--upstream", "docker.io", "ghcr.io");
   expect(k3s).toMatchObject({ code: 0, stderr: "" });
   expect(k3s.stdout).toStartWith("# Where: /etc/rancher/k3s/registries.yaml");
@@ -20,7 +20,7 @@ test("one file is printed as it is, for redirecting, and what JSON cannot say go
   expect(docker.stderr).toContain("Where: /etc/docker/daemon.json");
 });
 
-test("JSON has the files and what to know about them", async () => {
+test("render --json prints the files with their paths", async () => {
   const args = ["--upstream", "reg.test=https://other.test", "--json"];
   const { code, stdout } = await entrepot("render", "nerdctl", ...CACHE, ...args);
   expect(code).toBe(0);
@@ -31,7 +31,7 @@ test("JSON has the files and what to know about them", async () => {
   expect(printed.files[0]?.text).toContain('server = "https://other.test"');
 });
 
-const wrong: [args: string[], said: string][] = [
+const invalidUses: [args: string[], message: string][] = [
   [["render", "nowhere", ...CACHE], "Write one of containerd, k3s"],
   [["render", "k3s"], "required option '--cache <url>'"],
   [["render", "k3s", ...CACHE, "--ca", "/nowhere"], "--ca applies to a cache at https:// only"],
@@ -48,13 +48,16 @@ const wrong: [args: string[], said: string][] = [
   [["import", "f", "--name", "nonsense"], "Write HOST=REGISTRY"],
 ];
 
-test.each(wrong)("wrong use ends with 2 and says what to write (%#)", async (args, said) => {
-  const { code, stderr, stdout } = await entrepot(...args);
-  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expect(stderr).toContain(said);
-});
+test.each(invalidUses)(
+  "invalid arguments exit with 2 and a message that says what to write (%#)",
+  async (args, message) => {
+    const { code, stderr, stdout } = await entrepot(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain(message);
+  },
+);
 
-test("neither overwrites a file that it did not write", async () => {
+test("neither render nor import overwrites a file that it did not write", async () => {
   await using folder = await tempDir("mine");
   const daemon = folder.file("etc/docker/daemon.json");
   await mkdir(folder.file("etc/docker"), { recursive: true });
@@ -71,14 +74,14 @@ test("neither overwrites a file that it did not write", async () => {
   const first = await entrepot("import", hub, "--output", output);
   expect(first.code).toBe(0);
   expect(first.stderr).toContain(`entrepot serve --config ${output}`);
-  // A password may stand in it.
+  // The file may contain a password.
   expect((await stat(output)).mode & 0o777).toBe(0o600);
   const second = await entrepot("import", hub, "--output", output);
   expect(second.code).toBe(1);
   expect(second.stderr).toContain("already exists: choose another name");
 });
 
-test("import as JSON, and what cannot be read ends with 1", async () => {
+test("import --json prints the configuration, and unreadable files exit with 1", async () => {
   await using folder = await tempDir("json");
   const hub = folder.file("hub.yml");
   await writeFile(

@@ -14,14 +14,14 @@ import { realTest } from "./harness/real-components.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
-/** Renders into a folder, as somebody would type it. */
-async function rendered(target: string, ...args: string[]): Promise<TempDir> {
+/** Runs `entrepot render` with an output folder, and returns the folder. */
+async function renderToFolder(target: string, ...args: string[]): Promise<TempDir> {
   const folder = await tempDir("rendered");
   await mustRun([PROGRAM, "render", target, "--output", folder.path, ...args]);
   return folder;
 }
 
-/** A node's config.toml with what `render containerd` says to merge into it. */
+/** A node's config.toml with the part that `render containerd` says to merge into it. */
 function withPart(pieces: ContainerdPieces, part: string): string {
   return `${part.replaceAll("/etc/containerd/certs.d", pieces.certsDir)}
 [plugins."io.containerd.grpc.v1.cri"]
@@ -59,8 +59,8 @@ for (const line of ["1.6", "1.7", "2.1"] as const) {
         upstreams: Object.fromEntries(names.map((name) => [name, localUpstream(registry.url)])),
       },
     });
-    // The running cache is asked which registries it has.
-    await using tree = await rendered("containerd", "--cache", cache.url);
+    // The registries are read from the running cache.
+    await using tree = await renderToFolder("containerd", "--cache", cache.url);
     const part = await readFile(tree.file("etc/containerd/config.toml.part"), "utf8");
     const certs = tree.file("etc/containerd/certs.d");
     const hosts = {
@@ -83,37 +83,28 @@ for (const line of ["1.6", "1.7", "2.1"] as const) {
 }
 
 for (const line of ["1.6", "2.1"] as const) {
-  realTest(
-    `containerd ${line} trusts the rendered authority of a cache that speaks TLS`,
-    async () => {
-      await using folder = await tempDir("authority");
-      const authority = await makeCertificateAuthority(folder);
-      const signed = await authority.sign("cache", "IP:127.0.0.1");
-      await using registry = await startDockerRegistry();
-      const image = await busyboxImage({ text: "over TLS" });
-      await push(image, { url: registry.url, repository: "org/app", tag: "1" });
-      const tls = { certificate: signed.certificateFile, key: signed.keyFile };
-      const upstreams = { "reg.test": localUpstream(registry.url) };
-      await using cache = await startEntrepot({ config: { tls, upstreams } });
-      const at = `https://${cache.address}`;
-      // The cache is asked for its registries over TLS, with the same authority.
-      await using tree = await rendered(
-        "nerdctl",
-        "--cache",
-        at,
-        "--ca",
-        authority.certificateFile,
-      );
-      const etc = tree.file("etc/containerd");
-      const hosts = await readFile(join(etc, "certs.d/reg.test/hosts.toml"), "utf8");
-      await using containerd = await startContainerd({
-        line,
-        hosts: { "reg.test": hosts.replaceAll("/etc/containerd", etc) },
-      });
-      await containerd.cri.pullImage("reg.test/org/app:1");
-      expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe("over TLS\n");
-    },
-  );
+  realTest(`containerd ${line} pulls over TLS with the rendered CA certificate`, async () => {
+    await using folder = await tempDir("authority");
+    const ca = await makeCertificateAuthority(folder);
+    const signed = await ca.sign("cache", "IP:127.0.0.1");
+    await using registry = await startDockerRegistry();
+    const image = await busyboxImage({ text: "over TLS" });
+    await push(image, { url: registry.url, repository: "org/app", tag: "1" });
+    const tls = { certificate: signed.certificateFile, key: signed.keyFile };
+    const upstreams = { "reg.test": localUpstream(registry.url) };
+    await using cache = await startEntrepot({ config: { tls, upstreams } });
+    const at = `https://${cache.address}`;
+    // The registries are read from the cache over TLS, with the same CA.
+    await using tree = await renderToFolder("nerdctl", "--cache", at, "--ca", ca.certificateFile);
+    const etc = tree.file("etc/containerd");
+    const hosts = await readFile(join(etc, "certs.d/reg.test/hosts.toml"), "utf8");
+    await using containerd = await startContainerd({
+      line,
+      hosts: { "reg.test": hosts.replaceAll("/etc/containerd", etc) },
+    });
+    await containerd.cri.pullImage("reg.test/org/app:1");
+    expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe("over TLS\n");
+  });
 }
 
 realTest("skopeo pulls by name with the rendered registries.conf", async () => {
@@ -123,7 +114,7 @@ realTest("skopeo pulls by name with the rendered registries.conf", async () => {
   await using cache = await startEntrepot({
     config: { upstreams: { "reg.test": localUpstream(registry.url) } },
   });
-  await using tree = await rendered("podman", "--cache", cache.url);
+  await using tree = await renderToFolder("podman", "--cache", cache.url);
   await using target = await tempDir("copied");
   const file = tree.file("etc/containers/registries.conf.d/50-entrepot.conf");
   const conf = ["--registries-conf", file];
@@ -131,22 +122,22 @@ realTest("skopeo pulls by name with the rendered registries.conf", async () => {
   expect(await readFile(target.file("manifest.json"))).toEqual(Buffer.from(image.manifest.bytes));
 });
 
-realTest("systemd takes the rendered unit, and finds it well shut in", async () => {
-  await using tree = await rendered("systemd");
+realTest("systemd accepts the rendered units and rates their sandboxing as good", async () => {
+  await using tree = await renderToFolder("systemd");
   const unit = tree.file("etc/systemd/system/entrepot.service");
   const text = await readFile(unit, "utf8");
-  // The one thing that this machine need not have is the program's place.
+  // The program may be installed elsewhere on this machine.
   await writeFile(unit, text.replaceAll("/usr/local/bin/entrepot", PROGRAM));
   const verified = await run(["systemd-analyze", "verify", "--man=no", unit]);
-  expect({ code: verified.code, said: verified.stderr }).toEqual({ code: 0, said: "" });
+  expect({ code: verified.code, stderr: verified.stderr }).toEqual({ code: 0, stderr: "" });
   const more = ["--output", tree.path, "--cache", "http://192.168.1.10:5010"];
   await mustRun([PROGRAM, "render", "systemd-socket", ...more]);
   const socket = tree.file("etc/systemd/system/entrepot.socket");
   expect(await readFile(socket, "utf8")).toContain("\nListenStream=5010\n");
   const both = await run(["systemd-analyze", "verify", "--man=no", socket, unit]);
-  expect({ code: both.code, said: both.stderr }).toEqual({ code: 0, said: "" });
-  const judged = await mustRun(["systemd-analyze", "security", "--offline=true", unit]);
-  expect(Number(/exposure level for entrepot\.service: ([\d.]+)/.exec(judged)?.[1])).toBeLessThan(
+  expect({ code: both.code, stderr: both.stderr }).toEqual({ code: 0, stderr: "" });
+  const security = await mustRun(["systemd-analyze", "security", "--offline=true", unit]);
+  expect(Number(/exposure level for entrepot\.service: ([\d.]+)/.exec(security)?.[1])).toBeLessThan(
     2,
   );
   const users = tree.file("etc/sysusers.d/entrepot.conf");
@@ -158,7 +149,7 @@ realTest("systemd takes the rendered unit, and finds it well shut in", async () 
   );
 });
 
-test("a folder that cannot be written to is named", async () => {
+test("render reports an output folder that cannot be written", async () => {
   await using dir = await tempDir("rendered");
   await writeFile(dir.file("file"), "");
   const cache = ["--cache", "http://cache.example:5000", "--upstream", "docker.io"];

@@ -8,9 +8,7 @@ import { Gate, until } from "./harness/waiting.ts";
 
 const blob = randomContent(300_000);
 
-async function started(
-  rule: (repository: string) => Fault | undefined | Promise<Fault | undefined>,
-) {
+async function setUp(rule: (repository: string) => Fault | undefined | Promise<Fault | undefined>) {
   const upstream = await startScriptedUpstream();
   for (const repository of ["public", "private"]) upstream.addBlob(repository, blob);
   upstream.respond(({ repository }) => rule(repository));
@@ -27,13 +25,13 @@ async function started(
   };
 }
 
-test("who asks while a fill of the same place begins causes no request of their own", async () => {
+test("a second request while a fill for the same repository begins causes no upstream request", async () => {
   const gate = new Gate();
-  await using at = await started(() => ({ hold: gate.opened }));
+  await using at = await setUp(() => ({ hold: gate.opened }));
   const first = at.get("public");
   await until(() => at.upstream.requests().length === 1, { what: "the first request" });
   const second = at.get("public");
-  // The answer to a third request shows that the second has been taken up before it.
+  // The response to a third request shows that the second has been accepted before it.
   expect((await at.cache.get("/v2/")).status).toBe(200);
   gate.open();
   for (const response of [await first, await second]) {
@@ -42,9 +40,9 @@ test("who asks while a fill of the same place begins causes no request of their 
   expect(at.upstream.requests().length).toBe(1);
 });
 
-test("who is refused gets nothing of a fill that another repository keeps going", async () => {
+test("a client without access to a repository gets no bytes of a fill for another repository", async () => {
   const gate = new Gate();
-  await using at = await started(async (repository) => {
+  await using at = await setUp(async (repository) => {
     if (repository === "public") return undefined;
     await gate.opened;
     return errorResponse(403);
@@ -60,8 +58,8 @@ test("who is refused gets nothing of a fill that another repository keeps going"
   expect((await at.get("public")).status).toBe(200);
 });
 
-test("a manifest is shown only where its upstream has shown it", async () => {
-  await using at = await started((repository) =>
+test("a stored manifest is served only from repositories where the upstream grants access", async () => {
+  await using at = await setUp((repository) =>
     repository === "private" ? errorResponse(403) : undefined,
   );
   const image = textImage();

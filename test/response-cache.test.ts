@@ -8,10 +8,13 @@ import { textImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
-/** What was asked for a moment ago is answered without looking anything up: these are its limits. */
-async function started(settings: object = {}) {
+/**
+ * A cache whose response cache holds a manifest, by tag and digest, and a blob: each was pulled
+ * three times.
+ */
+async function setUp(settings: object = {}) {
   const upstream = await startScriptedUpstream();
-  const image = textImage({ text: "again" });
+  const image = textImage({ text: "cached" });
   upstream.add("app", image, "1");
   const base = { ...localUpstream(upstream.url), tagTtl: "1h", ...settings };
   const cache = await startEntrepot({ config: { upstreams: { "reg.test": base } } });
@@ -50,12 +53,12 @@ async function statusOf(cache: Entrepot, target: string): Promise<string> {
   return text.slice("HTTP/1.1 ".length, "HTTP/1.1 200".length);
 }
 
-function undated({ headers }: Response): [string, string][] {
+function headersWithoutDate({ headers }: Response): [string, string][] {
   return [...headers].filter(([name]) => name !== "date");
 }
 
-test("it is the same answer, and is logged and counted as often as it is given", async () => {
-  await using at = await started();
+test("a cached response is identical to the first, and each one is logged and counted", async () => {
+  await using at = await setUp();
   const count = async (): Promise<number> => {
     const metrics = await (await at.cache.getAdmin("/metrics")).text();
     const line =
@@ -66,18 +69,18 @@ test("it is the same answer, and is logged and counted as often as it is given",
   const [before, first] = [await count(), await at.get(path)];
   for (let turn = 0; turn < 5; turn += 1) {
     const response = await at.get(path, { "user-agent": `turn/${turn}` });
-    expect(undated(response)).toEqual(undated(first));
+    expect(headersWithoutDate(response)).toEqual(headersWithoutDate(first));
     expect(digestOf(await response.bytes())).toBe(at.blob.digest);
   }
-  const told = (): number =>
+  const loggedCount = (): number =>
     at.cache.logs().filter(({ agent }) => String(agent).startsWith("turn/")).length;
-  await until(() => told() === 5, { what: "a line for each answer" });
+  await until(() => loggedCount() === 5, { what: "a log line for each response" });
   expect(await count()).toBe(before + 6);
   expect(at.upstream.requests()).toEqual([]);
 });
 
-test("another way of asking is another question", async () => {
-  await using at = await started();
+test("requests with other methods, headers or paths do not get the cached response", async () => {
+  await using at = await setUp();
   const [tag = "", , blob = ""] = at.paths;
   const etag = `"${at.blob.digest}"`;
   expect((await at.get(blob, { range: "bytes=1-2" })).status).toBe(206);
@@ -90,8 +93,8 @@ test("another way of asking is another question", async () => {
   }
 });
 
-test("a tag is asked about again once it is not fresh any more", async () => {
-  await using at = await started({ tagTtl: "1s" });
+test("a stale tag is revalidated, and its new manifest is served", async () => {
+  await using at = await setUp({ tagTtl: "1s" });
   const moved = textImage({ text: "moved" });
   at.upstream.add("app", moved, "1");
   await until(
@@ -99,12 +102,12 @@ test("a tag is asked about again once it is not fresh any more", async () => {
       const response = await at.get("manifests/1");
       return response.headers.get("docker-content-digest") === moved.manifest.digest;
     },
-    { what: "the image that the tag was moved to" },
+    { what: "the image to which the tag moved" },
   );
 });
 
-test("what was purged is fetched anew, and what is denied is refused", async () => {
-  await using at = await started();
+test("a purge and a changed deny list take effect despite cached responses", async () => {
+  await using at = await setUp();
   expect((await command(at.cache, "purge", "reg.test/app:1")).code).toBe(0);
   for (const path of at.paths) expect((await at.get(path)).status).toBe(200);
   expect(at.upstream.requests({ method: "GET" }).length).toBeGreaterThanOrEqual(2);

@@ -6,13 +6,13 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 const MIB = 1024 * 1024;
 
-async function started(size: number, seed: number) {
+async function setUp(size: number, seed: number) {
   const upstream = await startScriptedUpstream();
   const blob = randomContent(size, seed);
   upstream.addBlob("app", blob);
   const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
   const cache = await startEntrepot({ config });
-  /** The digest of what a client gets. */
+  /** Pulls the blob, and returns the status and the digest of the body. */
   const pull = async () => {
     const response = await cache.get(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
     const hasher = new Bun.CryptoHasher("sha256");
@@ -33,33 +33,33 @@ async function started(size: number, seed: number) {
   };
 }
 
-test("200 MB that are cut ten times cost at most 1.02 times their bytes", async () => {
-  await using at = await started(200_000_000, 1);
-  // A reset would have the kernel throw away what it had received and nobody had read yet.
+test("a 200 MB blob whose transfer breaks off ten times costs at most 1.02 times its size", async () => {
+  await using at = await setUp(200_000_000, 1);
+  // Cut by FIN: after a reset the kernel would discard bytes that were received but not yet read.
   at.upstream.respond(({ nth }) => (nth <= 10 ? faults.cutAfter(18_000_000) : undefined));
   expect(await at.pull()).toEqual([200, at.blob.digest]);
   expect(at.upstream.requests().length).toBe(11);
   expect(at.sent() / at.blob.size).toBeLessThanOrEqual(1.02);
 }, 60_000);
 
-test("a signed address that has run out is resolved anew through the registry", async () => {
-  await using at = await started(20 * MIB, 2);
+test("an expired signed URL is replaced through a new request to the registry", async () => {
+  await using at = await setUp(20 * MIB, 2);
   at.upstream.addFile("/cdn/blob", at.blob);
   let signature = 0;
   at.upstream.respond(({ kind, query }) => {
     if (kind === "blob") return faults.redirect(`/cdn/blob?signature=${(signature += 1)}`);
-    // The first is cut off, and of those that follow only every third is good.
+    // The first URL breaks off, and of the later ones only every third is valid.
     const nth = Number(query.get("signature"));
     if (nth === 1) return faults.cutAfter(8 * MIB);
     return nth % 3 === 0 ? undefined : faults.errorResponse(403, "DENIED");
   });
   expect(await at.pull()).toEqual([200, at.blob.digest]);
-  // What was received and not yet read when it broke is lost: some hundred KiB each time.
+  // Each break loses the bytes that were received but not yet read: some hundred KiB.
   expect(at.sent()).toBeLessThan(at.blob.size * 1.15);
 }, 30_000);
 
-test("a storage that refuses every signed address is a failure, and no word on the blob", async () => {
-  await using at = await started(MIB, 3);
+test("a storage host that rejects every signed URL is a failure, and not a missing blob", async () => {
+  await using at = await setUp(MIB, 3);
   at.upstream.respond(({ kind }) =>
     kind === "blob"
       ? faults.redirect("/cdn/blob?signature=x")
@@ -72,27 +72,27 @@ test("a storage that refuses every signed address is a failure, and no word on t
   ]);
 });
 
-test("a token that expires in mid-pull is renewed", async () => {
-  await using at = await started(20 * MIB, 4);
+test("a token that expires during a pull is renewed", async () => {
+  await using at = await setUp(20 * MIB, 4);
   let issued = 0;
   at.upstream.respond(({ kind, path, headers, nth }) => {
     if (path === "/token") return { status: 200, body: `{"token":"t${(issued += 1)}"}` };
-    const isNow = headers.get("authorization") === `Bearer t${issued}`;
-    if (kind !== "blob" || issued === 0 || !isNow) {
+    const isCurrentToken = headers.get("authorization") === `Bearer t${issued}`;
+    if (kind !== "blob" || issued === 0 || !isCurrentToken) {
       return faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="reg"`);
     }
-    // Every answer breaks, and by then its token has expired.
+    // Every response breaks off, and its token has expired by then.
     if (nth > 8) return undefined;
     issued += 1;
     return faults.cutAfter(5 * MIB);
   });
   expect(await at.pull()).toEqual([200, at.blob.digest]);
-  // What was received and not yet read when it broke is lost: some hundred KiB each time.
+  // Each break loses the bytes that were received but not yet read: some hundred KiB.
   expect(at.sent()).toBeLessThan(at.blob.size * 1.15);
 }, 30_000);
 
-test("a Content-Range that lies is refused, and nothing of it is stored", async () => {
-  await using at = await started(12 * MIB, 5);
+test("a response with a wrong Content-Range is rejected, and none of it is stored", async () => {
+  await using at = await setUp(12 * MIB, 5);
   at.upstream.respond(({ nth }) => {
     if (nth === 1) return faults.cutAfter(6 * MIB);
     return nth < 4 ? { headers: { "Content-Range": `bytes 0-9/${12 * MIB}` } } : undefined;

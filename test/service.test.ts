@@ -11,8 +11,10 @@ import { isLong } from "./node/supervised.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
-/** What namespaces within namespaces cannot have, and a user that this machine has not. */
-const HERE = `[Unit]
+/**
+ * Disables the sandboxing that nested namespaces cannot have, and the user that this machine lacks.
+ */
+const OVERRIDES = `[Unit]
 DefaultDependencies=no
 [Service]
 User=root
@@ -33,7 +35,7 @@ ProtectProc=default
 ProcSubset=all
 `;
 
-/** Installs the units as they are rendered, with what has to differ here in drop-ins. */
+/** Installs the rendered units, with the differences for this test in drop-ins. */
 async function install(node: BootedNode, port: number): Promise<void> {
   const write = async (path: string, text: string): Promise<void> => {
     await mkdir(join(node.inside(path), ".."), { recursive: true });
@@ -43,7 +45,7 @@ async function install(node: BootedNode, port: number): Promise<void> {
   const socket = socketText(String(port)).replace("ListenStream=", "ListenStream=127.0.0.1:");
   await write(`${units}/entrepot.service`, unitText().replace("/usr/local/bin/entrepot", PROGRAM));
   await write(`${units}/entrepot.service.d/socket.conf`, socketDropIn());
-  await write(`${units}/entrepot.service.d/here.conf`, HERE);
+  await write(`${units}/entrepot.service.d/here.conf`, OVERRIDES);
   await write(`${units}/entrepot.socket`, socket);
   await write(`${units}/entrepot.socket.d/here.conf`, "[Unit]\nDefaultDependencies=no\n");
   const config = `listen: 127.0.0.1:${port}\nadmin: 127.0.0.1:${freePort()}\n`;
@@ -52,7 +54,7 @@ async function install(node: BootedNode, port: number): Promise<void> {
 }
 
 realTest(
-  "the rendered units under systemd: a restart and a crash keep everybody waiting, and nobody out",
+  "under systemd with the rendered units, requests during a restart or a crash wait and succeed",
   async () => {
     await using node = await bootNode("1.6", "version = 2\n");
     const port = freePort();
@@ -61,35 +63,36 @@ realTest(
       (await node.run("systemctl", "show", "--value", "--property=ActiveState", unit)).trim();
     const pid = async (): Promise<number> =>
       Number(await node.run("systemctl", "show", "--value", "--property=MainPID", "entrepot"));
-    const ask = async (): Promise<number> =>
+    const healthStatus = async (): Promise<number> =>
       (await fetch(`http://127.0.0.1:${port}/healthz`, { keepalive: false })).status;
 
     await node.run("systemctl", "start", "entrepot.socket");
-    expect(await ask()).toBe(200);
+    expect(await healthStatus()).toBe(200);
     const first = await pid();
 
     const restarting = new AbortController();
     const restarted = node.run("systemctl", "restart", "entrepot");
     void restarted.finally(() => restarting.abort());
     const statuses: number[] = [];
-    while (!restarting.signal.aborted) statuses.push(await ask());
+    while (!restarting.signal.aborted) statuses.push(await healthStatus());
     await restarted;
-    statuses.push(await ask());
+    statuses.push(await healthStatus());
     expect(new Set(statuses)).toEqual(new Set([200]));
     const second = await pid();
     expect([0, first]).not.toContain(second);
 
     await node.run("kill", "-9", String(second));
-    expect(await ask()).toBe(200);
+    expect(await healthStatus()).toBe(200);
     expect([0, first, second]).not.toContain(await pid());
 
     if (!isLong) return;
-    // One that never starts is given up, with its port: who is refused goes to the registry.
+    // systemd gives up on a service that never starts and closes its port: nodes then go to the
+    // registry.
     await writeFile(node.inside("/etc/entrepot/entrepot.yaml"), "nonsense: 1\n");
     await node.run("systemctl", "restart", "entrepot").catch(() => undefined);
     const refused = async (): Promise<boolean> => (await state("entrepot.socket")) === "failed";
-    await until(refused, { what: "systemd to give the socket up", within: 40_000 });
-    expect(await ask().catch((error: unknown) => String(error))).toContain("connect");
+    await until(refused, { what: "systemd to give up the socket", within: 40_000 });
+    expect(await healthStatus().catch((error: unknown) => String(error))).toContain("connect");
   },
   90_000,
 );

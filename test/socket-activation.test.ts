@@ -14,43 +14,43 @@ import { until } from "./harness/waiting.ts";
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 const ACTIVATE = "/usr/bin/systemd-socket-activate";
 
-const answersAt = (port: number): Promise<string> =>
+const healthOf = (port: number): Promise<string> =>
   until(async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).text(), {
-    what: `an answer at port ${port}`,
+    what: `a response on port ${port}`,
   });
 
-realTest("sockets that systemd opened are answered at, each as its own port", async () => {
+realTest("the cache serves on sockets that systemd opened, each for its own port", async () => {
   await using upstream = await startScriptedUpstream();
   const image = textImage({ text: "through a socket of systemd's" });
   upstream.add("app", image, "1");
-  const [listen, own] = [freePort(), freePort()];
-  const sockets = [listen, own].flatMap((port) => ["-l", `127.0.0.1:${port}`]);
-  // The program starts with the first who asks, as with a socket unit.
-  const first = answersAt(listen);
+  const [listen, upstreamPort] = [freePort(), freePort()];
+  const sockets = [listen, upstreamPort].flatMap((port) => ["-l", `127.0.0.1:${port}`]);
+  // The first request starts the program, as with a socket unit.
+  const first = healthOf(listen);
   await using cache = await startEntrepot({
     program: [ACTIVATE, ...sockets, PROGRAM],
     listen: `127.0.0.1:${listen}`,
-    config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), port: own } } },
+    config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), port: upstreamPort } } },
   });
   expect(await first).toBe("ok\n");
   expect(cache.address).toBe(`127.0.0.1:${listen}`);
   const manifest = `${cache.portUrl("reg.test")}/v2/app/manifests/1`;
-  const answers = await Promise.all(
+  const bodies = await Promise.all(
     Array.from({ length: 200 }, async () => (await fetch(manifest)).bytes()),
   );
-  const digests = answers.map((body) => createHash("sha256").update(body).digest("hex"));
+  const digests = bodies.map((body) => createHash("sha256").update(body).digest("hex"));
   expect(new Set(digests.map((hex) => `sha256:${hex}`))).toEqual(new Set([image.manifest.digest]));
-  // Who asked is still known, which a proxy before it would have hidden.
+  // The client's address is still known, which a proxy in front would hide.
   const served = await (await cache.get("/entrepot/v1/served")).json();
   expect(served).toMatchObject({
     served: expect.arrayContaining([expect.objectContaining({ namespace: "reg.test" })]),
   });
 });
 
-/** Runs a program twice with the sockets that it was given, as systemd restarts a service. */
+/** Runs a program twice with the same inherited sockets, as systemd restarts a service. */
 const TWICE = `for run in 1 2; do sh -c 'export LISTEN_PID=$$; exec "$@"' sh "$@"; done`;
 
-realTest("a restart refuses nobody: who comes in between waits for the next process", async () => {
+realTest("during a restart, requests wait for the next process", async () => {
   await using dir = await tempDir("socket");
   const port = freePort();
   const address = `127.0.0.1:${port}`;
@@ -59,13 +59,13 @@ realTest("a restart refuses nobody: who comes in between waits for the next proc
   await using holder = await startProcess({
     name: "socket-activate",
     command: [...activate, ...serve, "--data", dir.path],
-    ready: () => answersAt(port),
+    ready: () => healthOf(port),
   });
   const children = () =>
     readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8").trim();
   const before = children();
   process.kill(Number(before), "SIGTERM");
-  // From here on until the next process is there, nobody accepts; and not one is refused.
+  // Until the next process is ready, no connection is accepted, but none is refused either.
   const statuses: number[] = [];
   while (children() === before || statuses.length === 0 || !holder.output().includes("stopped")) {
     statuses.push((await fetch(`http://127.0.0.1:${port}/healthz`, { keepalive: false })).status);
@@ -73,7 +73,7 @@ realTest("a restart refuses nobody: who comes in between waits for the next proc
   statuses.push((await fetch(`http://127.0.0.1:${port}/healthz`, { keepalive: false })).status);
   expect(children()).not.toBe(before);
   expect(new Set(statuses)).toEqual(new Set([200]));
-  // The shell, ended before it, would leave it running.
+  // Stop the cache first: if the shell ended before it, the cache would keep running.
   process.kill(Number(children()), "SIGTERM");
   expect(await holder.ended()).toBe(0);
 });
@@ -81,16 +81,21 @@ realTest("a restart refuses nobody: who comes in between waits for the next proc
 const unusable: [
   what: string,
   kind: string[],
-  knock: (port: number) => Promise<void>,
-  said: string,
+  send: (port: number) => Promise<void>,
+  message: string,
 ][] = [
-  ["a port where nothing is to listen", [], byTcp, "and nothing is configured to listen there"],
-  ["a port at two addresses", ["-l", "127.0.0.2:PORT"], byTcp, "at two addresses"],
-  ["a socket for datagrams", ["-d"], byUdp, "which is no listening TCP socket"],
+  [
+    "a socket for a port that is not configured",
+    [],
+    byTcp,
+    "and nothing is configured to listen there",
+  ],
+  ["a port on two addresses", ["-l", "127.0.0.2:PORT"], byTcp, "at two addresses"],
+  ["a datagram socket", ["-d"], byUdp, "which is no listening TCP socket"],
 ];
 
-for (const [what, kind, knock, said] of unusable) {
-  realTest(`${what} is refused at the start`, async () => {
+for (const [what, kind, send, message] of unusable) {
+  realTest(`${what} prevents the start`, async () => {
     await using dir = await tempDir("socket");
     const port = freePort();
     const serve = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
@@ -102,18 +107,18 @@ for (const [what, kind, knock, said] of unusable) {
       command: [ACTIVATE, ...sockets, PROGRAM, ...serve, "--data", dir.path],
       ready: () => true,
     });
-    const ended = async (): Promise<boolean> => {
-      // Once it has ended, there is nobody to come to.
-      await knock(port).catch(() => undefined);
+    const hasEnded = async (): Promise<boolean> => {
+      // After the exit, nothing listens on the port.
+      await send(port).catch(() => undefined);
       return child.exitCode !== undefined;
     };
-    await until(ended, { what: "the end of it", detail: () => child.output() });
+    await until(hasEnded, { what: "the program to exit", detail: () => child.output() });
     expect(await child.ended()).toBe(1);
-    expect(child.output()).toContain(said);
+    expect(child.output()).toContain(message);
   });
 }
 
-/** Comes to a port; whether anybody answers is not waited for. */
+/** Connects to a port without waiting for a response. */
 async function byTcp(port: number): Promise<void> {
   const handlers = { data: () => undefined };
   (await Bun.connect({ hostname: "127.0.0.1", port, socket: handlers })).end();

@@ -8,7 +8,7 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 const image = textImage({ text: "guarded" });
 
-test("a redirect to a link-local address is refused, even from a registry inside", async () => {
+test("a redirect to a link-local address is refused, even from a private registry", async () => {
   await using upstream = await startScriptedUpstream();
   upstream.add("app", image, "1");
   const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
@@ -24,7 +24,7 @@ test("a redirect to a link-local address is refused, even from a registry inside
   }
 });
 
-test("nothing of an upstream's own headers is passed on", async () => {
+test("an upstream's own headers are not forwarded", async () => {
   await using upstream = await startScriptedUpstream();
   upstream.add("app", image, "1");
   const config = {
@@ -46,26 +46,26 @@ test("nothing of an upstream's own headers is passed on", async () => {
     "Access-Control-Allow-Origin": "https://evil.test",
   };
   upstream.respond(() => ({ headers }));
-  const ways = ["manifests/1", ...image.blobs.map(({ digest }) => `blobs/${digest}`), "tags/list"];
+  const paths = ["manifests/1", ...image.blobs.map(({ digest }) => `blobs/${digest}`), "tags/list"];
   for (const repository of ["app", "open/app"]) {
     for (const method of ["HEAD", "GET"]) {
-      for (const way of ways) {
-        const got = await cache.get(`/v2/${repository}/${way}?ns=reg.test`, { method });
-        expect([repository, method, way, got.status]).toEqual([repository, method, way, 200]);
+      for (const path of paths) {
+        const got = await cache.get(`/v2/${repository}/${path}?ns=reg.test`, { method });
+        expect([repository, method, path, got.status]).toEqual([repository, method, path, 200]);
         await got.bytes();
         const own = [...got.headers].filter(([name]) => name !== "link");
         expect(JSON.stringify(own)).not.toContain("evil");
-        // A list's next page is here, and never where the upstream says.
+        // The next page of a list is at the cache, not at the upstream's URL.
         expect(got.headers.get("link") ?? "</v2/").toStartWith("</v2/");
       }
     }
   }
 });
 
-const rooted = process.getuid?.() === 0 ? test : test.skip;
+const rootTest = process.getuid?.() === 0 ? test : test.skip;
 
-rooted(
-  "a name that DNS leads inside is refused, in every form, and dialled once it is allowed",
+rootTest(
+  "a name that resolves to a private address, in any notation, is refused unless allowPrivate is set",
   async () => {
     await using dir = await tempDir("guard");
     await using dns = await startDns(dir);

@@ -7,7 +7,7 @@ import { verifyStore } from "./harness/store-files.ts";
 
 const MIB = 1024 * 1024;
 
-test("an upstream that stalls in mid-body is left, and the client gets the rest over another connection", async () => {
+test("a connection that stalls in mid-body is abandoned, and the rest is fetched over another one", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(20 * MIB);
   upstream.addBlob("app", blob);

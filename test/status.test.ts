@@ -17,13 +17,13 @@ async function statusOf(cache: Entrepot) {
   return { code, ...statusSchema.parse(JSON.parse(stdout)) };
 }
 
-test("status tells what the cache is doing: store, downloads, upstreams, budget and what was saved", async () => {
+test("status reports the store, downloads, upstreams, request budgets and saved traffic", async () => {
   await using upstream = await startScriptedUpstream();
   const [image, large] = [textImage({ text: "status" }), randomContent(24 * MIB, 1)];
   upstream.add("app", image, "1");
   upstream.addBlob("app", large);
   const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } } };
-  const begun = Date.now();
+  const startedAt = Date.now();
   await using cache = await startEntrepot({ config });
   upstream.respond(({ reference }) => ({
     headers: { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600" },
@@ -32,8 +32,8 @@ test("status tells what the cache is doing: store, downloads, upstreams, budget 
   for (let i = 0; i < 4; i += 1) {
     await (await cache.get("/v2/app/manifests/1?ns=reg.test")).bytes();
   }
-  const growing = await cache.get(`/v2/app/blobs/${large.digest}?ns=reg.test`);
-  const rest = growing.bytes();
+  const download = await cache.get(`/v2/app/blobs/${large.digest}?ns=reg.test`);
+  const rest = download.bytes();
   const fill = await until(
     async () => {
       const [one] = (await statusOf(cache)).fills;
@@ -56,24 +56,28 @@ test("status tells what the cache is doing: store, downloads, upstreams, budget 
   upstream.respond();
   upstream.release();
   await rest;
-  const told = await until(
+  const status = await until(
     async () => {
       const now = await statusOf(cache);
       return now.fills.length === 0 && now;
     },
-    { what: "the download's end" },
+    { what: "the download to finish" },
   );
-  expect(told.code).toBe(0);
-  expect(told.startedAt).toBeGreaterThanOrEqual(begun);
-  expect(told.listening).toEqual({
+  expect(status.code).toBe(0);
+  expect(status.startedAt).toBeGreaterThanOrEqual(startedAt);
+  expect(status.listening).toEqual({
     listen: cache.address,
     admin: cache.adminAddress,
     ports: {},
   });
-  expect(told.storage).toMatchObject({ dataDirectory: cache.data, isFull: false, partialBytes: 0 });
-  expect(told.storage.blobBytes).toBeGreaterThan(large.size);
-  expect(told.storage.free).toBeGreaterThan(0);
-  expect(told.upstreams).toEqual([
+  expect(status.storage).toMatchObject({
+    dataDirectory: cache.data,
+    isFull: false,
+    partialBytes: 0,
+  });
+  expect(status.storage.blobBytes).toBeGreaterThan(large.size);
+  expect(status.storage.free).toBeGreaterThan(0);
+  expect(status.upstreams).toEqual([
     {
       name: "reg.test",
       state: "ok",
@@ -98,11 +102,11 @@ test("status tells what the cache is doing: store, downloads, upstreams, budget 
   ]);
 });
 
-test("an upstream that is out, one that limits, a mirror that lies and a wrong password are told, with exit 1", async () => {
+test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror and a wrong password", async () => {
   await using upstream = await startScriptedUpstream();
   await using mirror = await startScriptedUpstream();
   const image = textImage({ text: "mirrored" });
-  for (const place of [upstream, mirror]) place.add("app", image, "1");
+  for (const registry of [upstream, mirror]) registry.add("app", image, "1");
   const base = localUpstream(upstream.url);
   const auth = { username: "me", password: "wrong" };
   const upstreams = {
@@ -124,9 +128,9 @@ test("an upstream that is out, one that limits, a mirror that lies and a wrong p
   );
   upstream.forget();
   expect(await get("mirrored.test", image.manifest.digest)).toBe(200);
-  const told = await statusOf(cache);
-  expect(told.code).toBe(1);
-  const [out, limits, mirrored] = told.upstreams;
+  const status = await statusOf(cache);
+  expect(status.code).toBe(1);
+  const [out, limits, mirrored] = status.upstreams;
   expect(out).toMatchObject({ state: "out", addresses: [{ circuit: "open" }] });
   expect(out?.addresses[0]?.reason).toBe("out.test returned 500");
   expect(out?.addresses[0]?.since).toBeGreaterThanOrEqual(since);
@@ -154,7 +158,7 @@ test("an upstream that is out, one that limits, a mirror that lies and a wrong p
   expect(text.stdout).not.toContain("wrong ");
 }, 30_000);
 
-test("credentials are unused until something came for them, then ok", async () => {
+test("credentials are reported as unused until a registry has accepted them, then as ok", async () => {
   await using upstream = await startScriptedUpstream();
   upstream.add("app", textImage({ text: "private" }), "1", "2");
   const auth = { username: "me", password: "right" };
@@ -164,7 +168,7 @@ test("credentials are unused until something came for them, then ok", async () =
   const get = async (tag: string) =>
     (await cache.get(`/v2/app/manifests/${tag}?ns=reg.test`)).status;
   expect(await state()).toEqual({ state: "unused" });
-  // Who wants none says nothing about them.
+  // A registry that requires no credentials does not verify them.
   expect(await get("1")).toBe(200);
   expect(await state()).toEqual({ state: "unused" });
   upstream.respond(({ headers }) =>
@@ -174,7 +178,7 @@ test("credentials are unused until something came for them, then ok", async () =
   expect(await state()).toEqual({ state: "ok" });
 });
 
-test("where no cache runs, status says so and what to do", async () => {
+test("without a running cache, status exits with 1 and says what to do", async () => {
   await using dir = await tempDir("status");
   await writeFile(dir.file("entrepot.yaml"), "");
   const { code, stderr, stdout } = await commandOn(

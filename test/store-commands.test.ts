@@ -23,7 +23,7 @@ function config(upstream: ScriptedUpstream, storage: object = {}): object {
   };
 }
 
-test("ls, pin, purge and unpin tell what is cached, and change it", async () => {
+test("ls, pin, purge and unpin list and change what is cached", async () => {
   await using upstream = await startScriptedUpstream();
   const [one, two] = [textImage({ text: "one" }), textImage({ text: "two" })];
   const many = await multiPlatformImage();
@@ -92,7 +92,7 @@ test("ls, pin, purge and unpin tell what is cached, and change it", async () => 
   );
 }, 60_000);
 
-test("a pin that is more than may be stored is refused with the sum", async () => {
+test("a pin that exceeds maxSize is rejected, with the total size of all pins", async () => {
   await using upstream = await startScriptedUpstream();
   const image = textImage();
   const large = { ...image, blobs: [...image.blobs] };
@@ -110,7 +110,7 @@ test("a pin that is more than may be stored is refused with the sum", async () =
   );
 }, 60_000);
 
-test("pins that leave room for nothing else are told of", async () => {
+test("status reports pins that leave no space for anything else", async () => {
   await using upstream = await startScriptedUpstream();
   const image = await bigImage({ size: 3 * MIB });
   upstream.add("large", image, "1");
@@ -120,14 +120,14 @@ test("pins that leave room for nothing else are told of", async () => {
   await (await cache.get("/v2/large/manifests/1?ns=reg.test")).bytes();
   expect((await command(cache, "status")).code).toBe(0);
   expect((await command(cache, "pin", "reg.test/large:1")).code).toBe(0);
-  const told = await command(cache, "status");
-  expect(told.code).toBe(1);
-  expect(told.stdout.split("Wrong:\n")[1]).toMatch(
+  const status = await command(cache, "status");
+  expect(status.code).toBe(1);
+  expect(status.stdout.split("Wrong:\n")[1]).toMatch(
     /^ {2}little else can be stored, and is passed through: (\S+ MiB) of \S+ MiB are pinned: unpin some, name platforms, or raise storage\.maxSize\n$/,
   );
 }, 60_000);
 
-test("a folder that is in use, by a cache that is not found or by another command", async () => {
+test("a data directory in use by an unreachable cache is rejected, and its process is named", async () => {
   await using upstream = await startScriptedUpstream();
   await using cache = await startEntrepot({ config: config(upstream) });
   const listed = await run([entrepot, "ls", "--data", cache.data, "--admin", "127.0.0.1:1"]);
@@ -138,7 +138,7 @@ test("a folder that is in use, by a cache that is not found or by another comman
   expect((await command(cache, "status")).stdout).toContain(" in 0 blobs: ");
 });
 
-test("what is pinned stays while all else goes", async () => {
+test("a pinned image survives the eviction of everything else", async () => {
   await using upstream = await startScriptedUpstream();
   const pinned = textImage({ text: "stays" });
   upstream.add("pinned", pinned, "1");
@@ -156,7 +156,7 @@ test("what is pinned stays while all else goes", async () => {
   await pull(cache, "pinned", "1", pinned);
 }, 60_000);
 
-test("a quota and an age of an upstream bind it alone", async () => {
+test("an upstream's maxAge evicts its own blobs, but not one that another upstream shares", async () => {
   await using upstream = await startScriptedUpstream();
   await using other = await startScriptedUpstream();
   const [shared, own] = [randomContent(2 * MIB, 1), randomContent(2 * MIB, 2)];
@@ -183,14 +183,14 @@ test("a quota and an age of an upstream bind it alone", async () => {
       await command(cache, "gc");
       return (await storedBlobs(cache.data)).length === 1;
     },
-    { what: "the age to be over" },
+    { what: "the blob past maxAge to be evicted" },
   );
   await other.stop();
   const still = await cache.get(`/v2/app/blobs/${shared.digest}?ns=other.test`);
   expect(Buffer.compare(await still.bytes(), bytesOf(shared))).toBe(0);
 }, 60_000);
 
-test("a purge leaves alone what is being filled, and says so", async () => {
+test("a purge skips a blob that is being filled, and reports it", async () => {
   await using upstream = await startScriptedUpstream();
   const image = await bigImage({ size: 8 * MIB });
   upstream.add("app", image, "1");
@@ -211,7 +211,7 @@ test("a purge leaves alone what is being filled, and says so", async () => {
   expect(await verifyStore(cache.data)).toEqual([layer.digest]);
 }, 60_000);
 
-test("a folder that cannot be used is refused and left as it was", async () => {
+test("an unusable data directory is rejected and left unchanged", async () => {
   await using dir = await tempDir("data");
   const newer = dir.file("newer");
   await mkdir(newer);
@@ -224,15 +224,15 @@ test("a folder that cannot be used is refused and left as it was", async () => {
     `entrepot: the data directory ${newer} was written by a newer Entrepot: it has format 3, and this version supports format 2. Run the newer version, or set storage.dir to another directory\n`,
   );
   expect(await readdir(newer)).toEqual(["format"]);
-  const away = await run([entrepot, "ls", "--data", dir.file("none"), "--admin", "127.0.0.1:1"]);
-  expect(away.code).toBe(1);
-  expect(away.stderr).toContain("does not exist: name its --config, --admin or --data");
+  const missing = await run([entrepot, "ls", "--data", dir.file("none"), "--admin", "127.0.0.1:1"]);
+  expect(missing.code).toBe(1);
+  expect(missing.stderr).toContain("does not exist: name its --config, --admin or --data");
   const foreign = dir.file("foreign");
   await mkdir(foreign);
   await writeFile(join(foreign, "letter"), "not ours");
-  const looked = await run([entrepot, "gc", "--data", foreign, "--admin", "127.0.0.1:1"]);
-  expect(looked.code).toBe(1);
-  expect(looked.stderr).toEndWith(
+  const result = await run([entrepot, "gc", "--data", foreign, "--admin", "127.0.0.1:1"]);
+  expect(result.code).toBe(1);
+  expect(result.stderr).toEndWith(
     `${foreign} is no cache's folder: name its --config, --admin or --data\n`,
   );
   expect(await readdir(foreign)).toEqual(["letter"]);

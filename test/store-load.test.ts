@@ -8,52 +8,52 @@ import { randomImages, randomNumbers, zipf } from "./harness/random-images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { verifyStore } from "./harness/store-files.ts";
 
-/** The whole load takes minutes: `npm run test:long`. */
+/** The full load takes minutes: only in `npm run test:long`. */
 const isLong = process.env["ENTREPOT_LONG"] === "1";
 const LOAD = isLong
   ? { count: 400, smallest: 10_000, largest: 60_000_000, pulls: 3000 }
   : { count: 120, smallest: 10_000, largest: 6_000_000, pulls: 900 };
 const WORKERS = 4;
 
-interface Asked {
+interface RequestedBlob {
   readonly digest: string;
   readonly size: number;
 }
 
-/** What an LRU of this size would have had of a trace. */
-function simulate(trace: readonly Asked[], bound: number): number {
-  const held = new Map<string, number>();
+/** The hit ratio of an ideal LRU cache of this size for a trace of requests. */
+function simulate(trace: readonly RequestedBlob[], maxSize: number): number {
+  const cached = new Map<string, number>();
   let [bytes, hits] = [0, 0];
   for (const { digest, size } of trace) {
-    if (held.delete(digest)) hits += 1;
+    if (cached.delete(digest)) hits += 1;
     else bytes += size;
-    held.set(digest, size);
-    for (const [oldest, its] of held) {
-      if (bytes <= bound) break;
-      held.delete(oldest);
-      bytes -= its;
+    cached.set(digest, size);
+    for (const [oldest, oldestSize] of cached) {
+      if (bytes <= maxSize) break;
+      cached.delete(oldest);
+      bytes -= oldestSize;
     }
   }
   return hits / trace.length;
 }
 
-/** Sizes of files below a folder, by path. */
+/** The sizes of all files below a folder, by path. */
 async function filesOnDisk(folder: string): Promise<Map<string, number>> {
   const files = new Map<string, number>();
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(
     () => [],
   )) {
     const path = join(entry.parentPath, entry.name);
-    // What is evicted between reading its name and its size has none.
-    const facts = entry.isFile() ? await stat(path).catch(() => undefined) : undefined;
-    if (facts) files.set(path, facts.size);
+    // A file may be evicted after its name was read.
+    const stats = entry.isFile() ? await stat(path).catch(() => undefined) : undefined;
+    if (stats) files.set(path, stats.size);
   }
   return files;
 }
 
 /**
- * The bytes of all files that were there throughout: one reading alone counts what went while it
- * read, and what came instead.
+ * The total size of the files that existed throughout. A single listing would count both the files
+ * that are deleted while it runs and those that replace them.
  */
 async function bytesOnDisk(data: string): Promise<number> {
   const [blobs, fills] = [join(data, "blobs"), join(data, "fills")];
@@ -66,22 +66,25 @@ async function bytesOnDisk(data: string): Promise<number> {
   return bytes;
 }
 
-/** Samples what lies on the disk, and what the cache says of it, until it is stopped; gives the most. */
-function watchDisk(cache: Entrepot): () => Promise<{ disk: number; told: number }> {
+/**
+ * Samples the bytes on disk and the bytes that the cache reports; the returned function stops it
+ * and gives both maxima.
+ */
+function watchDisk(cache: Entrepot): () => Promise<{ disk: number; reported: number }> {
   const end = new AbortController();
   const watching = (async () => {
-    let [disk, told] = [0, 0];
+    let [disk, reported] = [0, 0];
     while (!end.signal.aborted) {
       disk = Math.max(disk, await bytesOnDisk(cache.data));
       const metrics = await (await cache.getAdmin("/metrics")).text();
       const numbers = metrics.matchAll(/^entrepot_storage_(?:held|draft)_bytes (\d+)/gm);
-      told = Math.max(
-        told,
+      reported = Math.max(
+        reported,
         [...numbers].reduce((sum, match) => sum + Number(match[1]), 0),
       );
       await Bun.sleep(20);
     }
-    return { disk, told };
+    return { disk, reported };
   })();
   return () => {
     end.abort();
@@ -89,7 +92,7 @@ function watchDisk(cache: Entrepot): () => Promise<{ disk: number; told: number 
   };
 }
 
-/** Asks for all of an image, checks every byte, and tells what of it was a hit. */
+/** Pulls an image, verifies every byte, and returns for each request whether it was a hit. */
 async function pull(cache: Entrepot, number: number, image: Image): Promise<boolean[]> {
   const hits: boolean[] = [];
   const get = async (path: string, digest: string): Promise<void> => {
@@ -104,31 +107,31 @@ async function pull(cache: Entrepot, number: number, image: Image): Promise<bool
 }
 
 test(
-  `${LOAD.count} images in a quarter of their size: every body right, the bound kept, hits as an LRU has them`,
+  `${LOAD.count} images in a store of a quarter of their size: bodies are correct, maxSize holds, the hit ratio is that of an LRU`,
   async () => {
     await using upstream = await startScriptedUpstream();
     const images = randomImages(LOAD);
     images.forEach((image, number) => upstream.add(`app${number}`, image, "1"));
-    const contents = new Map(
+    const blobSizes = new Map(
       images.flatMap((image) =>
         [image.manifest, ...image.blobs].map((one) => [one.digest, one.size]),
       ),
     );
-    const total = [...contents.values()].reduce((sum, size) => sum + size, 0);
-    const bound = Math.floor(total / 4);
+    const total = [...blobSizes.values()].reduce((sum, size) => sum + size, 0);
+    const maxSize = Math.floor(total / 4);
     await using cache = await startEntrepot({
       config: {
-        storage: { maxSize: bound, minFree: 0 },
+        storage: { maxSize, minFree: 0 },
         upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } },
       },
     });
     const stopWatching = watchDisk(cache);
     const random = randomNumbers(7);
     const next = zipf(images.length, 0.9, random);
-    // The most wanted are not the first that were made, so that sizes are mixed.
+    // Popularity is independent of the order of creation, so that sizes are mixed.
     const order = images.map((_, at) => at).toSorted(() => random() - 0.5);
-    const trace: Asked[] = [];
-    let [asked, hits, pulls] = [0, 0, 0];
+    const trace: RequestedBlob[] = [];
+    let [requests, hits, pulls] = [0, 0, 0];
     const work = async (): Promise<void> => {
       while (pulls < LOAD.pulls) {
         pulls += 1;
@@ -138,26 +141,26 @@ test(
         for (const { digest, size } of [image.manifest, ...image.blobs])
           trace.push({ digest, size });
         const found = await pull(cache, number, image);
-        asked += found.length;
+        requests += found.length;
         hits += found.filter(Boolean).length;
       }
     };
     await Promise.all(Array.from({ length: WORKERS }, work));
-    const most = await stopWatching();
-    const ratio = hits / asked;
-    const ideal = simulate(trace, bound);
+    const peak = await stopWatching();
+    const ratio = hits / requests;
+    const ideal = simulate(trace, maxSize);
     const metrics = await (await cache.getAdmin("/metrics")).text();
     const evicted = Number(
       /entrepot_removed_total\{why="max-size"\} (\d+)/.exec(metrics)?.[1] ?? 0,
     );
     console.log(
-      `${asked} requests, ${(total / 1e6).toFixed(0)} MB in a bound of ${(bound / 1e6).toFixed(0)} MB: most ${(most.disk / 1e6).toFixed(0)} MB, ${evicted} evicted, hit ratio ${ratio.toFixed(3)}, an LRU's ${ideal.toFixed(3)}`,
+      `${requests} requests, ${(total / 1e6).toFixed(0)} MB with maxSize ${(maxSize / 1e6).toFixed(0)} MB: peak ${(peak.disk / 1e6).toFixed(0)} MB, ${evicted} evicted, hit ratio ${ratio.toFixed(3)}, ideal LRU ${ideal.toFixed(3)}`,
     );
-    expect(Math.max(most.disk, most.told)).toBeLessThanOrEqual(bound);
-    expect(Math.min(most.disk, most.told)).toBeGreaterThan(bound / 2);
+    expect(Math.max(peak.disk, peak.reported)).toBeLessThanOrEqual(maxSize);
+    expect(Math.min(peak.disk, peak.reported)).toBeGreaterThan(maxSize / 2);
     expect(evicted).toBeGreaterThan(100);
     expect(Math.abs(ratio - ideal)).toBeLessThan(0.05);
-    // While it runs, it may still be evicting.
+    // A running cache may still be evicting.
     await cache.stop();
     await verifyStore(cache.data);
   },

@@ -14,7 +14,7 @@ async function pull(cache: Entrepot, ns: string, blob: Content): Promise<void> {
   expect(Buffer.compare(await response.bytes(), bytesOf(blob))).toBe(0);
 }
 
-test("a registry's maxSize holds as content is stored, for that registry alone", async () => {
+test("an upstream's maxSize is enforced whenever a blob is stored, for that upstream only", async () => {
   await using upstream = await startScriptedUpstream();
   const blobs = Array.from({ length: 20 }, (_, seed) => randomContent(MIB, seed + 1));
   const [shared, other] = [randomContent(MIB, 100), randomContent(2 * MIB, 101)];
@@ -29,33 +29,36 @@ test("a registry's maxSize holds as content is stored, for that registry alone",
       },
     },
   });
-  const held = async (of: readonly Content[]): Promise<readonly Content[]> => {
+  const storedAmong = async (among: readonly Content[]): Promise<readonly Content[]> => {
     const stored = new Set((await storedBlobs(cache.data)).map(({ digest }) => digest));
-    return of.filter(({ digest }) => stored.has(digest));
+    return among.filter(({ digest }) => stored.has(digest));
   };
   await pull(cache, "small.test", shared);
   await pull(cache, "reg.test", shared);
   await pull(cache, "reg.test", other);
-  // Far less than what is looked at now and then: the bound acts when there is something to bound.
-  const soon = { within: 4000, what: "the registry to be within its bound" };
+  // Far less than the periodic check's interval: the quota is enforced when a blob is stored.
+  const soon = { within: 4000, what: "the upstream to be within its quota" };
   for (const blob of blobs) {
     await pull(cache, "small.test", blob);
-    await until(async () => (await held(blobs)).length * MIB <= QUOTA, soon);
+    await until(async () => (await storedAmong(blobs)).length * MIB <= QUOTA, soon);
   }
-  // It waits for what is going just now.
+  // gc waits for the eviction in progress.
   expect((await command(cache, "gc")).code).toBe(0);
-  const left = await held(blobs);
-  expect(left.length).toBeGreaterThanOrEqual(4);
-  expect(left.at(-1)).toBe(blobs.at(-1));
-  expect(await held([shared, other])).toHaveLength(2);
+  const remaining = await storedAmong(blobs);
+  expect(remaining.length).toBeGreaterThanOrEqual(4);
+  expect(remaining.at(-1)).toBe(blobs.at(-1));
+  expect(await storedAmong([shared, other])).toHaveLength(2);
 
-  // What can never be within the bound is given to who asked, and pushes nothing else out.
+  // A blob larger than the quota is served, and evicts nothing else.
   await pull(cache, "small.test", large);
-  await until(async () => (await held([large])).length === 0, soon);
-  expect(await held(blobs)).toEqual(left);
-  // A file goes a moment before it is counted.
-  const told = `entrepot_removed_blobs_total{reason="quota"} ${blobs.length - left.length + 1}`;
+  await until(async () => (await storedAmong([large])).length === 0, soon);
+  expect(await storedAmong(blobs)).toEqual(remaining);
+  // A file is deleted shortly before it is counted.
+  const expectedMetric = `entrepot_removed_blobs_total{reason="quota"} ${blobs.length - remaining.length + 1}`;
   const metrics = async () => (await cache.getAdmin("/metrics")).text();
-  await until(async () => (await metrics()).includes(told), { within: 4000, what: told });
+  await until(async () => (await metrics()).includes(expectedMetric), {
+    within: 4000,
+    what: expectedMetric,
+  });
   await verifyStore(cache.data);
 }, 90_000);

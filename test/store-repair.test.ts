@@ -21,7 +21,7 @@ function config(upstream: ScriptedUpstream, storage: object = {}): object {
   };
 }
 
-test("a flipped bit is found, set aside, and never served again", async () => {
+test("fsck finds a flipped bit and quarantines the blob, which is fetched again", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(2 * MIB, 4);
   upstream.addBlob("app", blob);
@@ -36,8 +36,8 @@ test("a flipped bit is found, set aside, and never served again", async () => {
   };
   expect((await command(cache, "fsck")).code).toBe(0);
   await flip();
-  const found = await command(cache, "fsck");
-  expect([found.code, found.stdout]).toEqual([
+  const fsck = await command(cache, "fsck");
+  expect([fsck.code, fsck.stdout]).toEqual([
     1,
     `Verified 1 file, 2 MiB.
 corrupt: ${blob.digest}
@@ -49,7 +49,7 @@ corrupt: ${blob.digest}
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
   expect((await command(cache, "fsck", "--json")).code).toBe(0);
 
-  // The same on the folder of one that is stopped, where nothing is touched without being asked.
+  // On the data directory of a stopped cache, fsck changes nothing without --repair.
   await flip();
   await cache.stop();
   const onFolder = (...args: string[]) => commandOn(cache.data, cache.configFile, ...args);
@@ -62,7 +62,7 @@ corrupt: ${blob.digest}
   expect((await onFolder("pin", "x")).code).toBe(1);
 }, 60_000);
 
-test("a file that somebody took away is filled again, and who met its absence may come again", async () => {
+test("a blob file that was deleted causes one 503, and is then filled again", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(2 * MIB, 6);
   upstream.addBlob("app", blob);
@@ -71,8 +71,8 @@ test("a file that somebody took away is filled again, and who met its absence ma
   for (let times = 0; times < 2; times += 1) await (await cache.get(path)).bytes();
   const [file] = await storedBlobs(cache.data);
   await rm(file?.path ?? "");
-  const met = await cache.get(path);
-  expect([met.status, await met.json()]).toEqual([
+  const failed = await cache.get(path);
+  expect([failed.status, await failed.json()]).toEqual([
     503,
     { errors: [expect.objectContaining({ code: "UNAVAILABLE" })] },
   ]);
@@ -81,7 +81,7 @@ test("a file that somebody took away is filled again, and who met its absence ma
   await cache.logged("a stored content cannot be read");
 });
 
-test("the scrub in the background finds a flipped bit by itself", async () => {
+test("the background scrub finds a flipped bit", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");
   const blob = randomContent(MIB, 8);
@@ -108,7 +108,7 @@ test("the scrub in the background finds a flipped bit by itself", async () => {
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
 }, 60_000);
 
-test("a small content that has rotted is found as it is asked for, by many at once", async () => {
+test("a corrupt small blob is detected on concurrent requests, and quarantined once", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");
   const blob = randomContent(1000, 9);
@@ -121,10 +121,10 @@ test("a small content that has rotted is found as it is asked for, by many at on
   const [file] = await storedBlobs(data.file("d"));
   await writeFile(file?.path ?? "", Buffer.alloc(blob.size, 1));
   await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
-  const answers = await Promise.all(
+  const bodies = await Promise.all(
     Array.from({ length: 8 }, async () => (await cache.get(path)).bytes()),
   );
-  for (const bytes of answers) expect(Buffer.compare(bytes, bytesOf(blob))).toBe(0);
+  for (const bytes of bodies) expect(Buffer.compare(bytes, bytesOf(blob))).toBe(0);
   await cache.logged(
     "a stored content was corrupt: it was set aside and is fetched anew when asked for",
   );
@@ -135,29 +135,29 @@ test("a small content that has rotted is found as it is asked for, by many at on
   expect(await storedBlobs(data.file("d"))).toHaveLength(1);
 }, 60_000);
 
-test("files without facts and facts without files are mended beside traffic", async () => {
+test("blobs without a record and records without a blob are reconciled after the start", async () => {
   await using upstream = await startScriptedUpstream();
   await using data = await tempDir("data");
-  const [kept, lost] = [randomContent(MIB, 1), randomContent(MIB, 2)];
-  for (const blob of [kept, lost]) upstream.addBlob("app", blob);
+  const [present, lost] = [randomContent(MIB, 1), randomContent(MIB, 2)];
+  for (const blob of [present, lost]) upstream.addBlob("app", blob);
   const path = (digest: string) => `/v2/app/blobs/${digest}?ns=reg.test`;
   {
     await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
-    for (const blob of [kept, lost]) await (await cache.get(path(blob.digest))).bytes();
+    for (const blob of [present, lost]) await (await cache.get(path(blob.digest))).bytes();
   }
-  using index = new Database(join(data.file("d"), "metadata.db"));
-  index.run("DELETE FROM blobs WHERE digest = ?", [kept.digest]);
+  using metadata = new Database(join(data.file("d"), "metadata.db"));
+  metadata.run("DELETE FROM blobs WHERE digest = ?", [present.digest]);
   for (const file of await storedBlobs(data.file("d"))) {
     if (file.digest === lost.digest) await Bun.file(file.path).delete();
   }
   await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
   const line = await cache.logged("index and files agree");
   expect(line).toMatchObject({ found: 1, lost: 1 });
-  const digests = index.query("SELECT digest FROM blobs").values().flat();
-  expect(digests).toEqual([kept.digest]);
+  const digests = metadata.query("SELECT digest FROM blobs").values().flat();
+  expect(digests).toEqual([present.digest]);
 }, 60_000);
 
-test("what a clock that was set back has used in times to come is evicted in its turn", async () => {
+test("last-access times in the future, after a clock was set back, are corrected", async () => {
   await using upstream = await startScriptedUpstream();
   await using dir = await tempDir("data");
   const data = dir.file("d");
@@ -168,12 +168,14 @@ test("what a clock that was set back has used in times to come is evicted in its
     await using cache = await startEntrepot({ config: settings, data });
     await pull(cache, "app", "1", image);
   }
-  using index = new Database(join(data, "metadata.db"));
-  index.run("UPDATE blobs SET used_at = used_at + 1e12, stored_at = stored_at + 1e12");
+  using metadata = new Database(join(data, "metadata.db"));
+  metadata.run("UPDATE blobs SET used_at = used_at + 1e12, stored_at = stored_at + 1e12");
   await using cache = await startEntrepot({ config: settings, data });
   await pull(cache, "app", "1", image);
-  const last = index.prepare<{ last: number }, []>(
+  const last = metadata.prepare<{ last: number }, []>(
     "SELECT max(max(used_at, stored_at)) AS last FROM blobs",
   );
-  await until(() => (last.get()?.last ?? Infinity) <= Date.now(), { what: "times of the past" });
+  await until(() => (last.get()?.last ?? Infinity) <= Date.now(), {
+    what: "the times to be corrected",
+  });
 }, 60_000);

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
-test("an upstream with a tag on each of endless pages is asked for a bounded number of them", async () => {
+test("an endless paginated tag list is fetched up to a limited number of pages", async () => {
   await using upstream = await startScriptedUpstream();
   await using cache = await startEntrepot({
     config: { upstreams: { "reg.test": localUpstream(upstream.url) } },
@@ -22,10 +22,10 @@ test("an upstream with a tag on each of endless pages is asked for a bounded num
   });
   const response = await cache.get("/v2/app/tags/list?ns=reg.test");
   expect(response.status).toBe(200);
-  // The form of this answer is the distribution-spec's.
+  // The distribution-spec defines the format of this response.
   const { tags } = (await response.json()) as { tags: string[] };
   expect(tags[0]).toBe("t000001");
   expect(pages).toBeLessThanOrEqual(200);
-  // What is left is not kept from anybody: the answer says where to go on.
+  // The response links to the rest of the list.
   expect(response.headers.get("link")).toContain(`last=${tags.at(-1)}`);
 });

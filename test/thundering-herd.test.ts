@@ -10,7 +10,7 @@ import { startTokenIssuer } from "./harness/token-issuer.ts";
 const MIB = 1024 * 1024;
 
 realTest(
-  "twenty clients at once: one download, one token, and memory that stays small",
+  "twenty concurrent clients cause one download and one token request, within bounded memory",
   async () => {
     await using issuer = await startTokenIssuer();
     await using registry = await startDockerRegistry({ auth: issuer.auth });
@@ -35,9 +35,9 @@ realTest(
     );
 
     expect(new Set(digests)).toEqual(new Set([layer?.digest ?? ""]));
-    const asked = await registry.requests({ path: /\/blobs\// });
-    const answered = asked.filter(({ status }) => status !== 401);
-    expect(answered.map(({ method, status }) => `${method} ${status}`)).toEqual(["GET 200"]);
+    const requests = await registry.requests({ path: /\/blobs\// });
+    const authorized = requests.filter(({ status }) => status !== 401);
+    expect(authorized.map(({ method, status }) => `${method} ${status}`)).toEqual(["GET 200"]);
     expect(issuer.requests.length).toBe(1);
     expect(cache.peakMemory()).toBeLessThan(200 * MIB);
     expect(await verifyStore(cache.data)).toEqual([layer?.digest ?? ""]);

@@ -16,33 +16,33 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 const MIB = 1024 * 1024;
 
-/** A cache's certificate for this machine, its authority and the `tls` of a configuration. */
-async function secured() {
+/** A server certificate for this machine, its CA certificate and the `tls` settings. */
+async function setUp() {
   const dir = await tempDir("tls");
-  const authority = await makeCertificateAuthority(dir);
-  const { certificateFile, keyFile } = await authority.sign("cache", "IP:127.0.0.1");
+  const certificateAuthority = await makeCertificateAuthority(dir);
+  const { certificateFile, keyFile } = await certificateAuthority.sign("cache", "IP:127.0.0.1");
   return {
     dir,
-    ca: authority.certificateFile,
+    ca: certificateAuthority.certificateFile,
     tls: { certificate: certificateFile, key: keyFile },
     [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose](),
   };
 }
 
-const mirrored = (server: string, url: string, ca: string): string =>
+const hostsTomlWithCa = (server: string, url: string, ca: string): string =>
   `server = "${server}"\n\n[host."${url}"]\n  capabilities = ["pull", "resolve"]\n  ca = "${ca}"\n`;
 
 const isContainerd = (headers: Headers): boolean =>
   headers.get("user-agent")?.startsWith("containerd/") ?? false;
 
 for (const line of ["1.6", "2.1"] satisfies ContainerdLine[]) {
-  realTest(`containerd ${line} pulls over TLS, and goes on where a body was given up`, async () => {
-    await using at = await secured();
+  realTest(`containerd ${line} pulls over TLS, and resumes a cut-off body upstream`, async () => {
+    await using at = await setUp();
     await using upstream = await startScriptedUpstream();
     const image = await bigImage({ size: 24 * MIB });
     upstream.add("org/big", image, "1");
     const [layer] = layersOf(image).toSorted((a, b) => b.size - a.size);
-    // The cache gets half of it, and then nothing any more: it has to give the layer up.
+    // The cache gets only half of the layer, so it has to cut off the response.
     let isFirst = true;
     upstream.respond(({ reference, headers }) => {
       if (reference !== layer?.digest || isContainerd(headers)) return undefined;
@@ -54,15 +54,15 @@ for (const line of ["1.6", "2.1"] satisfies ContainerdLine[]) {
     await using cache = await startEntrepot({ config });
     await using containerd = await startContainerd({
       line,
-      hosts: { "reg.test": mirrored(upstream.url, cache.url, at.ca) },
+      hosts: { "reg.test": hostsTomlWithCa(upstream.url, cache.url, at.ca) },
     });
     await containerd.cri.pullImage("reg.test/org/big:1");
-    // All but the rest of that layer came through the cache.
+    // Everything except the rest of that layer came through the cache.
     const direct = upstream.requests().filter(({ headers }) => isContainerd(headers));
     expect(direct.map(({ reference }) => reference)).toEqual([layer?.digest ?? ""]);
     expect(direct[0]?.headers.get("range")).toMatch(/^bytes=[1-9]\d{6,}-/);
 
-    // A node that was told of http:// goes on to the registry itself.
+    // A node that is configured with http:// falls back to the registry.
     upstream.add("org/plain", textImage({ text: "plain" }), "1");
     const plain = { server: upstream.url, hosts: [`http://${cache.address}`] };
     await containerd.writeHosts("reg.test", hostsToml(plain));
@@ -70,8 +70,8 @@ for (const line of ["1.6", "2.1"] satisfies ContainerdLine[]) {
   });
 }
 
-realTest("skopeo and curl pull over TLS with the authority, and not without it", async () => {
-  await using at = await secured();
+realTest("skopeo and curl pull over TLS with the CA certificate, and fail without it", async () => {
+  await using at = await setUp();
   await using registry = await startDockerRegistry();
   const image = await multiPlatformImage({ text: "copied" });
   await push(image, { url: registry.url, repository: "org/app", tag: "1" });

@@ -47,7 +47,7 @@ function curl(...args: readonly string[]) {
   return run(["curl", "-sS", "--max-time", "30", "--cacert", authority.certificateFile, ...args]);
 }
 
-test("all node-facing ports speak TLS 1.2 or newer, and nothing else", async () => {
+test("all node-facing ports accept TLS 1.2 or newer, and nothing else", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(MIB, 1);
   upstream.addBlob("app", blob);
@@ -68,11 +68,11 @@ test("all node-facing ports speak TLS 1.2 or newer, and nothing else", async () 
   }
   const { code, stdout } = await curl(`https://localhost:${port}/v2/`);
   expect([code, stdout]).toEqual([0, "{}\n"]);
-  // Another cache at the same port takes no connections away.
-  const stranger = { config: { tls: identity(first), upstreams: { "reg.test": null } } };
-  const clash = startEntrepot({ ...stranger, listen: cache.address });
-  expect(await failureOf(clash)).toContain("another process listens there");
-  // Without the authority, over plain HTTP, and with what is no longer safe.
+  // Another cache cannot listen on the same port.
+  const otherCache = { config: { tls: identity(first), upstreams: { "reg.test": null } } };
+  const failed = startEntrepot({ ...otherCache, listen: cache.address });
+  expect(await failureOf(failed)).toContain("another process listens there");
+  // Without the CA certificate, over plain HTTP, and with obsolete TLS versions.
   expect((await run(["curl", "-sS", `${cache.url}/v2/`])).code).toBe(60);
   expect((await curl(`http://${cache.address}/v2/`)).code).toBe(52);
   for (const [version, isGood] of [
@@ -81,62 +81,62 @@ test("all node-facing ports speak TLS 1.2 or newer, and nothing else", async () 
     ["-tls1_2", true],
     ["-tls1_3", true],
   ] as const) {
-    const said = await run(["openssl", "s_client", "-connect", cache.address, version]);
-    expect([version, /^New, TLSv1\.[23]/m.test(said.stdout)]).toEqual([version, isGood]);
+    const output = await run(["openssl", "s_client", "-connect", cache.address, version]);
+    expect([version, /^New, TLSv1\.[23]/m.test(output.stdout)]).toEqual([version, isGood]);
   }
 }, 30_000);
 
-test("whoever asks with the wrong scheme or without the authority is told so", async () => {
+test("commands report a wrong scheme and a missing CA certificate for the cache", async () => {
   await using cache = await startEntrepot({ config: { tls: identity(first) } });
   await using node = await tempDir("node");
   const plan = ["node", "plan", "--root", node.path, "--containerd-version", "1.7.24"];
-  const says = async (...command: string[]) => (await run([PROGRAM, ...command])).stderr;
-  expect(await says("render", "docker", "--cache", cache.url)).toContain(
-    "name its authority with --ca FILE",
+  const stderrOf = async (...command: string[]) => (await run([PROGRAM, ...command])).stderr;
+  expect(await stderrOf("render", "docker", "--cache", cache.url)).toContain(
+    "pass its CA certificate with --ca FILE",
   );
-  expect(await says(...plan, "--cache", cache.url)).toContain("is its CA missing (--ca)?");
+  expect(await stderrOf(...plan, "--cache", cache.url)).toContain("is its CA missing (--ca)?");
   const plain = `http://${cache.address}`;
   const closed = `${plain} closed the connection: if it speaks TLS, write https://`;
-  expect(await says(...plan, "--cache", plain)).toContain(closed);
+  expect(await stderrOf(...plan, "--cache", plain)).toContain(closed);
 });
 
-test("TLS at a plain port is refused at once", async () => {
+test("TLS on a plain HTTP port fails at once", async () => {
   await using cache = await startEntrepot();
   const { code, stderr } = await curl(`https://${cache.address}/v2/`);
   expect([code, stderr]).toEqual([35, expect.stringContaining("wrong version number")]);
   expect((await cache.get("/v2/")).status).toBe(200);
 });
 
-test("a certificate is renewed under load, by a link that is turned, and no request is dropped", async () => {
+test("a certificate that is replaced through a symlink under load is served, and no request fails", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(32 * MIB, 2);
   upstream.addBlob("app", blob);
-  await using own = await tempDir("tls");
+  await using files = await tempDir("tls");
   for (const [name, { certificateFile, keyFile }] of Object.entries({ first, second })) {
-    await mkdir(own.file(name));
-    await symlink(certificateFile, own.file(name, "tls.crt"));
-    await symlink(keyFile, own.file(name, "tls.key"));
+    await mkdir(files.file(name));
+    await symlink(certificateFile, files.file(name, "tls.crt"));
+    await symlink(keyFile, files.file(name, "tls.key"));
   }
-  const turn = async (name: string): Promise<void> => {
-    await symlink(name, own.file("..data_tmp"));
-    await rename(own.file("..data_tmp"), own.file("..data"));
+  const switchTo = async (name: string): Promise<void> => {
+    await symlink(name, files.file("..data_tmp"));
+    await rename(files.file("..data_tmp"), files.file("..data"));
   };
-  await turn("first");
+  await switchTo("first");
   await using cache = await startEntrepot({
     config: {
-      tls: { certificate: own.file("..data", "tls.crt"), key: own.file("..data", "tls.key") },
+      tls: { certificate: files.file("..data", "tls.crt"), key: files.file("..data", "tls.key") },
       upstreams: { "reg.test": localUpstream(upstream.url) },
     },
   });
   const small = randomContent(1000, 4);
   upstream.addBlob("app", small);
   const smallPath = `/v2/app/blobs/${small.digest}?ns=reg.test`;
-  using early = await connect(cache.address, ca);
-  expect(await early.get(smallPath, small.size)).not.toMatch(/^connection:/im);
+  using oldConnection = await connect(cache.address, ca);
+  expect(await oldConnection.get(smallPath, small.size)).not.toMatch(/^connection:/im);
   const blobUrl = `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`;
   await (await fetch(blobUrl, { tls: { ca } })).bytes();
-  // One that began before and takes until after.
-  const download = curl("--limit-rate", "8M", "-o", own.file("got"), blobUrl);
+  // A download that begins before the renewal and ends after it.
+  const download = curl("--limit-rate", "8M", "-o", files.file("got"), blobUrl);
   const loading = new AbortController();
   const outcomes = new Map<string, number>();
   const load = Array.from({ length: 16 }, async (_, client) => {
@@ -146,41 +146,42 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
     }
   });
   expect(await servedCertificateName(cache.address, ca)).toBe("first");
-  await turn("second");
+  await switchTo("second");
   await until(async () => (await servedCertificateName(cache.address, ca)) === "second", {
-    what: "the new one",
+    what: "the new certificate",
   });
-  // From here on it is the new one alone.
+  // From here on only the new certificate is served.
   for (let i = 0; i < 50; i += 1)
     expect(await servedCertificateName(cache.address, ca)).toBe("second");
   expect((await download).code).toBe(0);
   loading.abort();
   await Promise.all(load);
   expect([...outcomes.keys()]).toEqual(["ok"]);
-  expect(await Bun.file(own.file("got")).bytes()).toEqual(bytesOf(blob));
-  // A connection from before has one more answer, and what is remembered of it is no last one.
+  expect(await Bun.file(files.file("got")).bytes()).toEqual(bytesOf(blob));
+  // An old connection gets one more response, with "Connection: close", which the response cache
+  // must not store.
   const other = randomContent(1000, 5);
   upstream.addBlob("app", other);
   const otherPath = `/v2/app/blobs/${other.digest}?ns=reg.test`;
   await (await fetch(`${cache.url}${otherPath}`, { tls: { ca } })).bytes();
-  expect(await early.get(otherPath, other.size)).toMatch(/^connection: close$/im);
-  using late = await connect(cache.address, ca);
+  expect(await oldConnection.get(otherPath, other.size)).toMatch(/^connection: close$/im);
+  using newConnection = await connect(cache.address, ca);
   for (const target of [otherPath, otherPath, smallPath]) {
-    expect(await late.get(target, 1000)).not.toMatch(/^connection:/im);
+    expect(await newConnection.get(target, 1000)).not.toMatch(/^connection:/im);
   }
-  await turn("first");
+  await switchTo("first");
   await until(async () => (await servedCertificateName(cache.address, ca)) === "first", {
-    what: "the third",
+    what: "the third certificate",
   });
-  await turn("second");
+  await switchTo("second");
   await until(async () => (await servedCertificateName(cache.address, ca)) === "second", {
-    what: "the fourth",
+    what: "the fourth certificate",
   });
   for (let i = 0; i < 50; i += 1)
     expect(await servedCertificateName(cache.address, ca)).toBe("second");
-  // The line comes after the change that it tells of.
+  // A change is logged after it takes effect.
   const changes = () => cache.logs().filter(({ msg }) => msg === "configuration changed");
-  await until(() => changes().length === 3, { what: "a line of each change" });
+  await until(() => changes().length === 3, { what: "a log line for each change" });
   expect(changes().map((line) => line["changes"])).toEqual([
     ["tls: changed"],
     ["tls: changed"],
@@ -188,9 +189,9 @@ test("a certificate is renewed under load, by a link that is turned, and no requ
   ]);
 }, 60_000);
 
-test("a renewal that does not fit is refused, once, and the certificate before stays", async () => {
-  await using own = await tempDir("tls");
-  const [certificate, key] = [own.file("tls.crt"), own.file("tls.key")];
+test("a certificate without its key is rejected once, and the previous one stays in use", async () => {
+  await using files = await tempDir("tls");
+  const [certificate, key] = [files.file("tls.crt"), files.file("tls.key")];
   const copy = async (from: string, to: string) => writeFile(to, await Bun.file(from).text());
   await copy(first.certificateFile, certificate);
   await copy(first.keyFile, key);
@@ -209,12 +210,12 @@ test("a renewal that does not fit is refused, once, and the certificate before s
   expect(await servedCertificateName(cache.address, ca)).toBe("first");
   await copy(second.keyFile, key);
   await until(async () => (await servedCertificateName(cache.address, ca)) === "second", {
-    what: "the new one",
+    what: "the new certificate",
   });
   expect(refusals()).toHaveLength(2);
 }, 30_000);
 
-test("a certificate that has expired is shown all the same, and warned of", async () => {
+test("an expired certificate is served, with a warning", async () => {
   const expired = await authority.sign("expired", NAMES, -1);
   await using cache = await startEntrepot({ config: { tls: identity(expired) } });
   const line = await cache.logged("the certificate has expired: nodes refuse it");
@@ -225,7 +226,7 @@ test("a certificate that has expired is shown all the same, and warned of", asyn
   expect((await curl("-k", `${cache.url}/v2/`)).code).toBe(0);
 });
 
-test("a body that is given up ends in a clean close over TLS as well", async () => {
+test("a body that is cut off ends with a clean TLS close", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(8 * MIB, 3);
   upstream.addBlob("app", blob);
@@ -236,14 +237,14 @@ test("a body that is given up ends in a clean close over TLS as well", async () 
   const got = path.join(dir.path, "cut");
   const url = `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`;
   const { code, stdout } = await curl("-o", got, "-w", "%{http_code} %{size_download}", url);
-  // 18 is a body that ended too early; 56 would be a connection that was reset or not closed by TLS.
+  // curl's code 18 is a truncated body; 56 would be a reset or a missing close_notify.
   const [status, size] = stdout.split(" ").map(Number);
   expect([code, status]).toEqual([18, 200]);
   expect(size).toBeGreaterThan(4 * MIB);
   expect(size).toBeLessThan(blob.size);
 }, 30_000);
 
-test("half handshakes hold nothing up, and what is no TLS is closed", async () => {
+test("incomplete handshakes do not block other clients, and non-TLS connections are closed", async () => {
   await using cache = await startEntrepot({ config: { tls: identity(first) } });
   const [host = "", port = ""] = cache.address.split(":");
   let closed = 0;
@@ -253,7 +254,7 @@ test("half handshakes hold nothing up, and what is no TLS is closed", async () =
       Bun.connect({ hostname: host, port: Number(port), socket: handlers }),
     ),
   );
-  // The head of a ClientHello of 512 bytes, and nothing more of it.
+  // Only the beginning of a ClientHello of 512 bytes.
   for (const socket of sockets.slice(100))
     socket.write(Buffer.from("1603010200010001fc0303", "hex"));
   for (let i = 0; i < 20; i += 1) expect(await sendRequests(cache.address, ca, 2)).toBe("ok");
@@ -262,8 +263,8 @@ test("half handshakes hold nothing up, and what is no TLS is closed", async () =
       Bun.connect({ hostname: host, port: Number(port), socket: handlers }),
     ),
   );
-  for (const socket of garbage) socket.write("\x16\x03\x01\xff\xff nothing of TLS".repeat(100));
-  await until(() => closed >= 50, { what: "the end of those that speak no TLS" });
+  for (const socket of garbage) socket.write("\x16\x03\x01\xff\xff not TLS".repeat(100));
+  await until(() => closed >= 50, { what: "the non-TLS connections to be closed" });
   expect(await sendRequests(cache.address, ca, 2)).toBe("ok");
   for (const socket of sockets) socket.terminate();
 }, 30_000);

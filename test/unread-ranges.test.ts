@@ -6,7 +6,7 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
 const MIB = 1024 * 1024;
 
-test("a range ahead of its fill that nobody reads opens no connection", async () => {
+test("a range ahead of its fill that gets 304 opens no upstream connection", async () => {
   await using upstream = await startScriptedUpstream();
   await using cache = await startEntrepot({
     config: { upstreams: { "reg.test": localUpstream(upstream.url) } },
@@ -15,12 +15,12 @@ test("a range ahead of its fill that nobody reads opens no connection", async ()
   upstream.addBlob("app", blob);
   upstream.respond(({ headers }) => (headers.has("range") ? undefined : faults.stallAfter(MIB)));
   const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
-  const whole = await cache.get(path);
+  const full = await cache.get(path);
   const headers = { range: `bytes=${40 * MIB}-`, "if-none-match": `"${blob.digest}"` };
   for (let count = 0; count < 3; count += 1) {
     expect((await cache.get(path, { headers })).status).toBe(304);
   }
   expect(upstream.requests().length).toBe(1);
-  await whole.body?.cancel();
+  await full.body?.cancel();
   upstream.release();
 });

@@ -9,19 +9,19 @@ import { tempDir } from "./harness/temp-dir.ts";
 import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 
-/** Addresses that are public everywhere else: here they are this machine's, and no packet leaves. */
-const [HERE, THERE] = ["93.184.215.14", "93.184.215.15"];
-const INSIDE = "ENTREPOT_NETWORK_OF_ITS_OWN";
+/** Public addresses, assigned to loopback in a network namespace: no packet leaves this machine. */
+const [ADDRESS, NEW_ADDRESS] = ["93.184.215.14", "93.184.215.15"];
+const IN_NAMESPACE = "ENTREPOT_NETWORK_OF_ITS_OWN";
 
 const image = textImage({ text: "moved" });
 
-async function started() {
+async function setUp() {
   const dir = await tempDir("moved");
   const dns = await startDns(dir);
-  const before = await startScriptedUpstream({ host: HERE });
+  const before = await startScriptedUpstream({ host: ADDRESS });
   const port = Number(before.address.split(":")[1]);
   before.add("app", image, "1");
-  dns.answer("reg.example", HERE);
+  dns.answer("reg.example", ADDRESS);
   const upstreams = { "reg.example": { url: `http://reg.example:${port}`, tagTtl: "0s" } };
   const cache = await startEntrepot({ config: { upstreams }, program: dns.program });
   return {
@@ -35,9 +35,9 @@ async function started() {
   };
 }
 
-if (process.env[INSIDE] === "1") {
-  test("DNS that answers a public address first and 127.0.0.1 then is refused", async () => {
-    await using at = await started();
+if (process.env[IN_NAMESPACE] === "1") {
+  test("DNS rebinding from a public address to 127.0.0.1 is refused", async () => {
+    await using at = await setUp();
     let connections = 0;
     const victim = createServer((socket) => {
       connections += 1;
@@ -47,7 +47,7 @@ if (process.env[INSIDE] === "1") {
     await once(victim, "listening");
     expect((await at.get("1")).status).toBe(200);
     at.dns.answer("reg.example", "127.0.0.1");
-    // The address that was checked is the one that is dialled, whatever DNS says by now.
+    // The checked address is dialled, whatever DNS returns meanwhile.
     expect((await at.get("missing")).status).toBe(404);
     expect(at.before.requests({ reference: "missing" })).toHaveLength(1);
     await at.before.stop();
@@ -61,12 +61,12 @@ if (process.env[INSIDE] === "1") {
     victim.close();
   });
 
-  test("an upstream that changes its address is found there by the next pull", async () => {
-    await using at = await started();
+  test("an upstream that changes its address is reached by the next pull", async () => {
+    await using at = await setUp();
     expect((await at.get("1")).status).toBe(200);
-    await using after = await startScriptedUpstream({ host: THERE, port: at.port });
+    await using after = await startScriptedUpstream({ host: NEW_ADDRESS, port: at.port });
     after.add("app", image, "2");
-    at.dns.answer("reg.example", THERE);
+    at.dns.answer("reg.example", NEW_ADDRESS);
     await at.before.stop();
     expect((await at.get("2")).status).toBe(200);
     expect(after.requests({ reference: "2" }).map(({ headers }) => headers.get("host"))).toEqual([
@@ -74,18 +74,18 @@ if (process.env[INSIDE] === "1") {
     ]);
   });
 } else {
-  realTest("in a network of its own, an upstream's name leads elsewhere", async () => {
-    const addresses = [HERE, THERE].map((one) => `busybox ip addr add ${one}/32 dev lo`);
+  realTest("the tests of changing addresses pass in a network namespace of their own", async () => {
+    const addresses = [ADDRESS, NEW_ADDRESS].map((one) => `busybox ip addr add ${one}/32 dev lo`);
     const script = ["busybox ip link set lo up", ...addresses, 'exec "$0" "$@"'].join(" && ");
     const file = fileURLToPath(import.meta.url);
     const bun = [process.execPath, "test", "--timeout=60000", file];
     const run = Bun.spawn(["unshare", "-n", "sh", "-c", script, ...bun], {
-      env: { ...process.env, [INSIDE]: "1" },
+      env: { ...process.env, [IN_NAMESPACE]: "1" },
       stdout: "pipe",
       stderr: "pipe",
     });
-    const told = await Promise.all([run.stdout.text(), run.stderr.text()]);
-    expect(told.join("\n")).toContain(" 2 pass\n 0 fail\n");
+    const output = await Promise.all([run.stdout.text(), run.stderr.text()]);
+    expect(output.join("\n")).toContain(" 2 pass\n 0 fail\n");
     expect(await run.exited).toBe(0);
   });
 }

@@ -33,12 +33,12 @@ afterAll(async () => {
   await upstream[Symbol.asyncDispose]();
 });
 
-/** Another cache of the same upstream, which has seen nothing yet. */
-function fresh(): Promise<Entrepot> {
+/** Starts another, empty cache of the same upstream. */
+function startFreshCache(): Promise<Entrepot> {
   return startEntrepot({ config: { upstreams: { "reg.test": localUpstream(upstream.url) } } });
 }
 
-/** A blob that no other test has put into the cache. */
+/** A blob that the cache does not have yet. */
 function freshBlob(size: number) {
   seed += 1;
   const blob = randomContent(size, seed);
@@ -52,14 +52,14 @@ async function isStored(digest: string): Promise<boolean> {
   return stored.some((one) => one.digest === digest);
 }
 
-interface RawAnswer {
+interface RawResponse {
   readonly status: number;
   readonly body: Buffer;
   readonly end: "FIN" | "RST";
 }
 
-/** What a runtime sees on its socket: every byte, and how the connection ends. */
-async function overSocket(path: string): Promise<RawAnswer> {
+/** The raw response that a runtime receives, and how the connection ends. */
+async function overSocket(path: string): Promise<RawResponse> {
   const [host = "", port = ""] = cache.address.split(":");
   const socket = connect(Number(port), host);
   const chunks: Buffer[] = [];
@@ -69,15 +69,15 @@ async function overSocket(path: string): Promise<RawAnswer> {
     socket.once("error", () => resolve("RST"));
   });
   socket.write(`GET ${path} HTTP/1.1\r\nHost: cache.test\r\n\r\n`);
-  const how = await end;
+  const ending = await end;
   socket.destroy();
   const all = Buffer.concat(chunks);
   const split = all.indexOf("\r\n\r\n");
   const status = Number(all.subarray(9, 12).toString());
-  return { status, body: all.subarray(split + 4), end: how };
+  return { status, body: all.subarray(split + 4), end: ending };
 }
 
-describe("before anything is sent, a client is told the truth about", () => {
+describe("before the first byte of a body, a client gets an error for", () => {
   const cases: [string, faults.Fault, number, string][] = [
     ["an HTML page with 200", faults.htmlPage, 502, "web page"],
     ["401 without a challenge", faults.errorResponse(401), 403, "401"],
@@ -89,58 +89,58 @@ describe("before anything is sent, a client is told the truth about", () => {
     ["a redirect loop", faults.redirect("/v2/app/loop"), 502, "redirect"],
     ["a redirect to nowhere", faults.redirect("http://0.0.0.0:1/"), 502, "0.0.0.0"],
     ["a connection that is reset", { hangUp: "reset" }, 502, "reg.test"],
-    ["one bit that is wrong", { flipBitAt: 1000 }, 502, "do not match the digest"],
-    ["a body that is short", { shortenBy: 10 }, 502, "do not match the digest"],
-    ["a body that is longer than promised", { contentLength: 99_000 }, 502, "digest"],
+    ["a flipped bit", { flipBitAt: 1000 }, 502, "do not match the digest"],
+    ["a body that is too short", { shortenBy: 10 }, 502, "do not match the digest"],
+    ["a body that is longer than its Content-Length", { contentLength: 99_000 }, 502, "digest"],
   ];
   test.each(cases)(
     "%s",
-    async (_, fault, status, words) => {
+    async (_, fault, status, message) => {
       const { path } = freshBlob(100_000);
-      // One of its own: each would learn from the failures before.
-      await using own = await fresh();
+      // A separate cache, since the shared one would remember the earlier failures.
+      await using freshCache = await startFreshCache();
       upstream.respond(() => fault);
-      const response = await own.get(path);
+      const response = await freshCache.get(path);
       const text = await response.text();
-      expect([response.status, text]).toEqual([status, expect.stringContaining(words)]);
+      expect([response.status, text]).toEqual([status, expect.stringContaining(message)]);
       expect(response.headers.get("content-type")).toBe("application/json");
       expect(response.headers.get("www-authenticate")).toBeNull();
-      expect(await storedBlobs(own.data)).toEqual([]);
+      expect(await storedBlobs(freshCache.data)).toEqual([]);
     },
     30_000,
   );
 
-  test("failures for five seconds without another question; then the content comes", async () => {
+  test("a failed blob, from the negative cache for five seconds, and then gets the blob", async () => {
     const { get } = freshBlob(100_000);
     upstream.respond(() => faults.errorResponse(500));
     for (let i = 0; i < 5; i += 1) expect((await get()).status).toBe(502);
     expect(upstream.requests().length).toBe(1);
     upstream.respond();
     const arrived = async () => {
-      const again = await get();
-      return again.status === 200 && again.bytes();
+      const response = await get();
+      return response.status === 200 && response.bytes();
     };
     const bytes = await until(arrived, { what: "the blob", within: 20_000 });
     expect(bytes.length).toBe(100_000);
   }, 30_000);
 
-  test("what is missing for thirty seconds without another question", async () => {
+  test("a missing blob, from the negative cache after the first request", async () => {
     const { get } = freshBlob(100_000);
     upstream.respond(() => faults.errorResponse(404));
     for (let i = 0; i < 5; i += 1) expect((await get()).status).toBe(404);
     expect(upstream.requests().length).toBe(1);
   });
 
-  test("429, with when to come back", async () => {
+  test("429, with Retry-After", async () => {
     const { path } = freshBlob(1000);
-    await using own = await fresh();
+    await using freshCache = await startFreshCache();
     upstream.respond(() => faults.tooManyRequests("7"));
-    const response = await own.get(path);
+    const response = await freshCache.get(path);
     expect(response.headers.get("retry-after")).toBe("7");
     expect(await response.json()).toMatchObject({ errors: [{ code: "TOOMANYREQUESTS" }] });
   });
 
-  test("a stall before the headers, within 20 s", async () => {
+  test("an upstream that stalls before its headers, within 20 s", async () => {
     const { get } = freshBlob(100_000);
     upstream.respond(() => faults.neverResponds);
     const started = performance.now();
@@ -156,10 +156,10 @@ describe("a manifest", () => {
   const path = `/v2/app/manifests/${image.manifest.digest}?ns=reg.test`;
   const cases: [string, faults.Fault][] = [
     ["that is HTML", faults.htmlPage],
-    ["with one bit wrong", { flipBitAt: 20 }],
-    ["with the digest of another", faults.claims({ digest: `sha256:${"0".repeat(64)}` })],
+    ["with a flipped bit", { flipBitAt: 20 }],
+    ["with a wrong digest header", faults.claims({ digest: `sha256:${"0".repeat(64)}` })],
     [
-      "with a type that its body contradicts",
+      "with a media type that its body contradicts",
       faults.claims({ type: "application/vnd.oci.image.index.v1+json" }),
     ],
     ["of schema 1", { body: '{"schemaVersion":1,"name":"app"}' }],
@@ -168,21 +168,21 @@ describe("a manifest", () => {
   test.each(cases)("%s is refused and not stored", async (_, fault) => {
     upstream.add("app", image, "faulty");
     upstream.respond(({ kind }) => (kind === "manifest" ? fault : undefined));
-    await using own = await fresh();
+    await using freshCache = await startFreshCache();
     for (const at of [path, "/v2/app/manifests/faulty?ns=reg.test"]) {
-      const response = await own.get(at);
+      const response = await freshCache.get(at);
       const outcome = [response.status, (await response.text()).includes("UNAVAILABLE")];
-      // A lie in a header is no lie in bytes that were asked for by their digest.
+      // A wrong header does not make bytes invalid that were requested by their digest.
       if (response.status !== 200) expect(outcome).toEqual([502, true]);
       else expect(response.headers.get("docker-content-digest")).toBe(image.manifest.digest);
     }
-    const stored = await storedBlobs(own.data);
+    const stored = await storedBlobs(freshCache.data);
     expect(stored.every(({ digest }) => digest === image.manifest.digest)).toBe(true);
   });
 });
 
 describe("in the middle of a large blob", () => {
-  test("a transfer that breaks goes on, and no byte is fetched twice", async () => {
+  test("a transfer that breaks off resumes, and less than 2 % is fetched twice", async () => {
     const { blob, bytes, get } = freshBlob(50 * MIB);
     upstream.respond(({ nth }) => (nth <= 3 ? faults.cutAfter(12 * MIB) : undefined));
     const response = await get();
@@ -193,19 +193,19 @@ describe("in the middle of a large blob", () => {
     await until(() => isStored(blob.digest), { what: "the blob to be stored" });
   }, 30_000);
 
-  test("a transfer that is reset goes on", async () => {
+  test("a transfer that is reset resumes", async () => {
     const { bytes, get } = freshBlob(20 * MIB);
     upstream.respond(({ nth }) => (nth <= 3 ? faults.cutAfter(5 * MIB, "reset") : undefined));
     expect(await (await get()).bytes()).toEqual(bytes);
   }, 30_000);
 
-  test("an upstream without ranges is skipped forward", async () => {
+  test("a transfer from an upstream without ranges resumes by skipping what is stored", async () => {
     const { bytes, get } = freshBlob(10 * MIB);
     upstream.respond(({ nth }) => (nth === 1 ? faults.cutAfter(5 * MIB) : { ...faults.noRanges }));
     expect(await (await get()).bytes()).toEqual(bytes);
   }, 30_000);
 
-  test("a client that leaves does not end the fill", async () => {
+  test("a client that disconnects does not end the fill", async () => {
     const { blob, get } = freshBlob(30 * MIB);
     upstream.respond(() => faults.slow(60 * MIB));
     const response = await get();
@@ -216,26 +216,26 @@ describe("in the middle of a large blob", () => {
     expect(upstream.requests().length).toBe(1);
   }, 30_000);
 
-  test("wrong bytes end in a clean close without the last piece", async () => {
+  test("a digest mismatch closes the connection without the terminating chunk", async () => {
     const { blob, path } = freshBlob(10 * MIB);
     upstream.respond(() => ({ flipBitAt: 9 * MIB }));
-    const answer = await overSocket(path);
-    expect([answer.status, answer.end]).toEqual([200, "FIN"]);
-    expect(answer.body.length).toBeLessThan(blob.size);
-    expect(answer.body.subarray(-5).toString()).not.toBe("0\r\n\r\n");
+    const response = await overSocket(path);
+    expect([response.status, response.end]).toEqual([200, "FIN"]);
+    expect(response.body.length).toBeLessThan(blob.size);
+    expect(response.body.subarray(-5).toString()).not.toBe("0\r\n\r\n");
     expect(await isStored(blob.digest)).toBe(false);
-    // Who follows may be told before the file is gone.
+    // The client's connection may close before the file is deleted.
     const isGone = async () => (await unfinishedFills(cache.data)).length === 0;
-    await until(isGone, { what: "what is wrong to be thrown away" });
+    await until(isGone, { what: "the wrong bytes to be deleted" });
   }, 30_000);
 
-  test("what cannot be had any more ends in a clean close, and the next one goes on from there", async () => {
+  test("a fill that fails closes the connection, and the next request resumes it", async () => {
     const { blob, bytes, path, get } = freshBlob(10 * MIB);
     upstream.respond(({ nth }) =>
       nth === 1 ? faults.cutAfter(6 * MIB) : faults.errorResponse(404),
     );
-    const answer = await overSocket(path);
-    expect([answer.status, answer.end]).toEqual([200, "FIN"]);
+    const response = await overSocket(path);
+    expect([response.status, response.end]).toEqual([200, "FIN"]);
     upstream.respond();
     upstream.forget();
     expect(await (await get()).bytes()).toEqual(bytes);
@@ -244,7 +244,7 @@ describe("in the middle of a large blob", () => {
     await until(() => isStored(blob.digest), { what: "the blob to be stored" });
   }, 60_000);
 
-  test("ranges are served from the fill, and far ahead of it by requests of their own", async () => {
+  test("a range near the fill is served from it, and one far ahead by its own upstream request", async () => {
     const { bytes, path } = freshBlob(40 * MIB);
     upstream.respond(({ headers }) =>
       headers.get("range") === null ? faults.stallAfter(MIB) : undefined,
@@ -261,7 +261,7 @@ describe("in the middle of a large blob", () => {
     const last = (await range(39 * MIB)).bytes();
     upstream.release();
     expect(await last).toEqual(bytes.subarray(39 * MIB));
-    const whole = upstream.requests().filter(({ headers }) => headers.get("range") === null);
-    expect(whole.length).toBe(1);
+    const withoutRange = upstream.requests().filter(({ headers }) => headers.get("range") === null);
+    expect(withoutRange.length).toBe(1);
   }, 30_000);
 });

@@ -14,12 +14,12 @@ import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { startTinyproxy } from "./harness/tinyproxy.ts";
 
-const image = textImage({ text: "by road" });
+const image = textImage({ text: "transport" });
 const path = "/v2/app/manifests/1?ns=reg.test";
 
 describe("a forward proxy (tinyproxy)", () => {
   realTest(
-    "carries every byte of an https upstream, by CONNECT and with its credentials",
+    "carries all traffic of an HTTPS upstream through CONNECT, with the proxy's credentials",
     async () => {
       await using dir = await tempDir("roads");
       const certificate = await makeCertificate(dir);
@@ -37,22 +37,22 @@ describe("a forward proxy (tinyproxy)", () => {
       expect((await cache.get(path)).status).toBe(200);
       const got = await cache.get(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
       expect((await got.bytes()).length).toBe(blob.size);
-      const asked = proxy.requests();
-      expect(asked.length).toBeGreaterThan(0);
-      expect(new Set(asked)).toEqual(new Set([`CONNECT ${upstream.address} HTTP/1.1`]));
-      // All that arrived came through it.
-      expect(upstream.accepted).toBe(asked.length);
+      const requests = proxy.requests();
+      expect(requests.length).toBeGreaterThan(0);
+      expect(new Set(requests)).toEqual(new Set([`CONNECT ${upstream.address} HTTP/1.1`]));
+      // Every connection came through the proxy.
+      expect(upstream.accepted).toBe(requests.length);
     },
   );
 
   realTest(
-    "carries http as well, and the environment's is used where NO_PROXY does not except it",
+    "from http_proxy carries the traffic of an HTTP upstream, unless its settings say none",
     async () => {
-      const own = Object.values(networkInterfaces())
+      const address = Object.values(networkInterfaces())
         .flat()
         .find((one) => one?.family === "IPv4" && !one.internal)?.address;
-      if (own === undefined) return; // A machine without a network has no address that is proxied.
-      await using upstream = await startScriptedUpstream({ host: own });
+      if (address === undefined) return; // Without a network there is only loopback, which is never proxied.
+      await using upstream = await startScriptedUpstream({ host: address });
       await using proxy = await startTinyproxy();
       upstream.add("app", image, "1", "2");
       const upstreams = {
@@ -69,7 +69,7 @@ describe("a forward proxy (tinyproxy)", () => {
   );
 
   realTest(
-    "that refuses is named, with its place in the configuration, and without its password",
+    "that fails is named in the error, with its position in the configuration and without its password",
     async () => {
       await using dir = await tempDir("roads");
       const certificate = await makeCertificate(dir);
@@ -81,43 +81,43 @@ describe("a forward proxy (tinyproxy)", () => {
         "dead.test": { ...settings, proxy: `http://127.0.0.1:${freePort()}` },
       };
       await using cache = await startEntrepot({ config: { upstreams } });
-      const told = async (ns: string) => {
+      const errorText = async (ns: string) => {
         const response = await cache.get(`/v2/app/manifests/1?ns=${ns}`);
         expect(response.status).toBe(502);
         return response.text();
       };
-      const wrong = await told("wrong.test");
+      const wrong = await errorText("wrong.test");
       expect(wrong).toMatch(
         /the proxy 127\.0\.0\.1:\d+ \(\S*entrepot\.yaml:\d+:\d+\) refuses to connect to/,
       );
       expect(wrong).toContain("check the user and password");
       expect(wrong).not.toContain("me:wrong");
-      expect(await told("dead.test")).toContain("refuses connections: is it running?");
+      expect(await errorText("dead.test")).toContain("refuses connections: is it running?");
       expect(upstream.accepted).toBe(0);
     },
   );
 });
 
 realTest(
-  "an nginx with a private CA that wants a client certificate, before docker-registry",
+  "an upstream with a private CA and mutual TLS is reached with ca and clientCertificate only",
   async () => {
     await using dir = await tempDir("roads");
-    const authority = await makeCertificateAuthority(dir);
-    const server = await authority.sign("server", "IP:127.0.0.1");
-    const client = await authority.sign("client", "DNS:cache");
+    const ca = await makeCertificateAuthority(dir);
+    const server = await ca.sign("server", "IP:127.0.0.1");
+    const client = await ca.sign("client", "DNS:cache");
     await using registry = await startDockerRegistry();
     await push(image, { url: registry.url, repository: "app", tag: "1" });
-    const clientAuthority = authority.certificateFile;
+    const clientAuthority = ca.certificateFile;
     await using nginx = await startNginx(dir, { upstream: registry.url, server, clientAuthority });
     const base = { ...localUpstream(`https://${nginx.address}`) };
     const upstreams = {
       "reg.test": {
         ...base,
-        ca: authority.certificateFile,
+        ca: ca.certificateFile,
         clientCertificate: client.certificateFile,
         clientKey: client.keyFile,
       },
-      "nameless.test": { ...base, ca: authority.certificateFile },
+      "nameless.test": { ...base, ca: ca.certificateFile },
       "distrusted.test": base,
     };
     await using cache = await startEntrepot({ config: { upstreams } });
@@ -126,24 +126,24 @@ realTest(
       const blob = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
       expect((await blob.bytes()).length).toBe(size);
     }
-    const nameless = await cache.get("/v2/app/manifests/1?ns=nameless.test");
-    expect([nameless.status, await nameless.text()]).toEqual([
+    const withoutClientCertificate = await cache.get("/v2/app/manifests/1?ns=nameless.test");
+    expect([withoutClientCertificate.status, await withoutClientCertificate.text()]).toEqual([
       502,
       expect.stringContaining("nameless.test"),
     ]);
-    const distrusted = await cache.get("/v2/app/manifests/1?ns=distrusted.test");
-    expect([distrusted.status, await distrusted.text()]).toEqual([
+    const withoutCa = await cache.get("/v2/app/manifests/1?ns=distrusted.test");
+    expect([withoutCa.status, await withoutCa.text()]).toEqual([
       502,
       expect.stringContaining("a CA that is not trusted"),
     ]);
   },
 );
 
-test("an upstream at an IPv6 address", async () => {
-  const has = Object.values(networkInterfaces())
+test("an upstream at an IPv6 address is reached", async () => {
+  const hasIpv6 = Object.values(networkInterfaces())
     .flat()
     .some((one) => one?.address === "::1");
-  if (!has) return; // A machine without IPv6.
+  if (!hasIpv6) return; // A machine without IPv6.
   await using upstream = await startScriptedUpstream({ host: "::1" });
   upstream.add("app", image, "1");
   const port = upstream.address.slice(upstream.address.lastIndexOf(":") + 1);
