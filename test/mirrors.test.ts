@@ -39,7 +39,7 @@ async function setUp() {
         Number(metrics.split(`_circuit_open{upstream="reg.test",host="${url}"} `)[1]?.[0]),
       );
     },
-    blobRequests: requestCounts,
+    requestCounts,
     async [Symbol.asyncDispose]() {
       await cache[Symbol.asyncDispose]();
       for (const upstream of [first, second, registry]) await upstream[Symbol.asyncDispose]();
@@ -54,7 +54,7 @@ test("mirrors are tried in order, without the registry's credentials", async () 
   );
   expect((await at.get(0)).status).toBe(200);
   // The first mirror requires credentials and gets none.
-  expect(at.blobRequests()).toEqual([1, 1, 0]);
+  expect(at.requestCounts()).toEqual([1, 1, 0]);
   expect(at.first.requests().map(({ headers }) => headers.get("authorization"))).toEqual([null]);
 });
 
@@ -63,7 +63,7 @@ test("each mirror has its own circuit breaker: one that just failed is skipped",
   await at.first.stop();
   at.second.respond(() => faults.errorResponse(503));
   for (const i of [0, 1, 2, 3]) expect((await at.get(i)).status).toBe(200);
-  expect(at.blobRequests()).toEqual([0, 1, 4]);
+  expect(at.requestCounts()).toEqual([0, 1, 4]);
 });
 
 test("a mirror that responds 404 or 429 is followed by the next", async () => {
@@ -71,7 +71,7 @@ test("a mirror that responds 404 or 429 is followed by the next", async () => {
   at.first.respond(() => faults.errorResponse(404));
   at.second.respond(() => faults.tooManyRequests("60"));
   for (const i of [0, 1, 2]) expect((await at.get(i)).status).toBe(200);
-  expect(at.blobRequests()).toEqual([3, 1, 3]);
+  expect(at.requestCounts()).toEqual([3, 1, 3]);
 });
 
 test("the client gets the registry's error rather than a mirror's 404", async () => {
@@ -95,10 +95,10 @@ test("a mirror that sends a wrong blob is ejected, and a small blob comes from t
   at.first.respond(({ kind }) => (kind === "blob" ? { flipBitAt: 1000 } : undefined));
   const got = await at.blob(blob.digest);
   expect([got.status, (await got.bytes()).length]).toEqual([200, blob.size]);
-  expect(at.blobRequests()).toEqual([1, 1, 0]);
+  expect(at.requestCounts()).toEqual([1, 1, 0]);
   expect(await at.circuits()).toEqual([1, 0, 0]);
   expect((await at.get(0)).status).toBe(200);
-  expect(at.blobRequests()).toEqual([1, 2, 0]);
+  expect(at.requestCounts()).toEqual([1, 2, 0]);
   expect(await at.cache.logged("mirror not asked for ten minutes")).toMatchObject({
     level: "warn",
     mirror: `${at.first.url}/`,
@@ -145,7 +145,7 @@ test("mirrors that send a wrong manifest or a web page are ejected, and the next
   at.first.respond(() => ({ flipBitAt: 20 }));
   at.second.respond(() => faults.htmlPage);
   for (const i of [0, 1]) expect((await at.get(i)).status).toBe(200);
-  expect(at.blobRequests()).toEqual([1, 1, 2]);
+  expect(at.requestCounts()).toEqual([1, 1, 2]);
   expect(await at.circuits()).toEqual([1, 1, 0]);
 });
 
@@ -165,7 +165,7 @@ test("a mirror is ejected for an invalid manifest only if the registry has anoth
   expect(await at.circuits()).toEqual([0, 0, 0]);
   at.registry.respond();
   expect((await at.get(1)).status).toBe(200);
-  expect(at.blobRequests()).toEqual([2, 2, 2]);
+  expect(at.requestCounts()).toEqual([2, 2, 2]);
   expect(await at.circuits()).toEqual([1, 0, 0]);
 });
 
@@ -184,7 +184,7 @@ test("a mirror whose blob transfers break off three times is skipped", async () 
   at.first.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(2 * MIB) : undefined));
   const got = await at.blob(blob.digest);
   expect((await got.bytes()).length).toBe(blob.size);
-  expect(at.blobRequests()).toEqual([3, 1, 0]);
+  expect(at.requestCounts()).toEqual([3, 1, 0]);
   expect(await at.circuits()).toEqual([1, 0, 0]);
 }, 30_000);
 

@@ -263,7 +263,7 @@ test("incomplete handshakes do not block other clients, and non-TLS connections 
       Bun.connect({ hostname: host, port: Number(port), socket: handlers }),
     ),
   );
-  for (const socket of garbage) socket.write("\x16\x03\x01\xff\xff not TLS".repeat(100));
+  for (const socket of garbage) socket.write("\x16\x03\x01\xff\xff nothing of TLS".repeat(100));
   await until(() => closed >= 50, { what: "the non-TLS connections to be closed" });
   expect(await sendRequests(cache.address, ca, 2)).toBe("ok");
   for (const socket of sockets) socket.terminate();
