@@ -257,6 +257,8 @@ describe("referrers", () => {
     await using at = await setUp();
     at.upstream.respond(({ kind }) => (kind === "referrers" ? errorResponse(404) : undefined));
     const response = await at.get(`/v2/org/app/referrers/${blob.digest}`);
+    // Nothing is stored about a digest that nobody pulled.
+    expect(response.headers.get("cache-status")).toBe("entrepot; fwd=miss");
     expect([response.status, await response.json()]).toEqual([
       200,
       { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] },

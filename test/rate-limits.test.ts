@@ -95,9 +95,10 @@ describe("while an upstream is rate-limited", () => {
       await using at = await setUp();
       await at.get();
       at.upstream.respond(() => faults.tooManyRequests(after()));
-      expect((await at.get()).headers.get("cache-status")).toContain("fwd-status=429");
+      const limited = "entrepot; fwd=stale; fwd-status=429; detail=stale";
+      expect((await at.get()).headers.get("cache-status")).toBe(limited);
       at.upstream.forget();
-      expect((await at.get()).headers.get("cache-status")).toEndWith("detail=stale");
+      expect((await at.get()).headers.get("cache-status")).toBe("entrepot; hit; detail=stale");
       const miss = await at.get(at.next.manifest.digest);
       expect(miss.status).toBe(503);
       const wait = Number(miss.headers.get("retry-after"));
@@ -167,6 +168,8 @@ describe("a request budget", () => {
     const stale = await at.get();
     expect(stale.headers.get("docker-content-digest")).toBe(at.image.manifest.digest);
     expect(stale.headers.get("warning")).toContain("allows only 4 more requests");
+    const note = "entrepot; fwd=stale; fwd-status=200; detail=stale";
+    expect(stale.headers.get("cache-status")).toBe(note);
     expect(at.upstream.requests({ method: "GET" })).toEqual([]);
     expect((await at.get(at.next.manifest.digest)).status).toBe(200);
     // Now the new manifest is stored, so following the tag needs no GET.

@@ -1,3 +1,5 @@
+import type { Fault } from "../oci/fault.ts";
+
 /** How a response came about, in the terms of RFC 9211 (Cache-Status). */
 export interface CacheStatus {
   /**
@@ -8,13 +10,18 @@ export interface CacheStatus {
    * - `bypass`: forwarded because the repository is configured to bypass the cache (`fwd=bypass`).
    */
   readonly result: "hit" | "miss" | "revalidated" | "stale" | "bypass";
-  /** The request was only forwarded, and no content was fetched: a HEAD that the upstream answered. */
+  /**
+   * The request went forward to the upstream, and nothing of its response was stored: a HEAD that the
+   * upstream answered, or a request that failed, so that a stale response is served.
+   */
   readonly forwarded?: boolean;
+  /** A stored response was stale, and the upstream's replaced it (`fwd=stale` instead of `fwd=miss`). */
+  readonly replaced?: boolean;
   /** The content was fetched, but could not be stored. */
   readonly unstored?: boolean;
   /** The request shared a fetch that another one had started (RFC 9211 section 2.6). */
   readonly collapsed?: boolean;
-  /** The upstream's status code, if it answered with an error (`fwd-status`). */
+  /** With which status code the upstream answered before a stale response was served (`fwd-status`). */
   readonly upstreamStatus?: number;
   /** Why a stale response was served. */
   readonly reason?: string;
@@ -27,3 +34,17 @@ export const COLLAPSED: CacheStatus = { result: "miss", collapsed: true };
 export const UNSTORED: CacheStatus = { result: "miss", unstored: true };
 export const BYPASS: CacheStatus = { result: "bypass" };
 export const REVALIDATED: CacheStatus = { result: "revalidated" };
+export const REPLACED: CacheStatus = { result: "miss", replaced: true };
+
+/** The status of a stale response that is served because the request to the upstream failed. */
+export function staleAfter({ message, detail }: Fault): CacheStatus {
+  const status = "status" in detail ? detail.status : undefined;
+  const upstreamStatus = detail.kind === "upstream-rate-limited" ? 429 : status;
+  return {
+    result: "stale",
+    reason: message,
+    // All connections were in use: the request was never sent.
+    ...(detail.kind === "overloaded" ? {} : { forwarded: true }),
+    ...(upstreamStatus === undefined ? {} : { upstreamStatus }),
+  };
+}

@@ -1,7 +1,15 @@
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
-import { BYPASS, type CacheStatus, HIT, MISS } from "../cache-status.ts";
+import {
+  BYPASS,
+  type CacheStatus,
+  FORWARDED,
+  HIT,
+  MISS,
+  REPLACED,
+  staleAfter,
+} from "../cache-status.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
@@ -53,23 +61,25 @@ export class ListCache {
     }
     try {
       // The key determines the type of the value.
-      const value = (await this.#fetches.run(`${repo.upstream}/${repo.repository} ${key}`, () =>
-        this.#fetch(query),
-      )) as Value;
-      return { value, cacheStatus: MISS };
+      return (await this.#fetches.run(`${repo.upstream}/${repo.repository} ${key}`, () =>
+        this.#fetch(query, stored ? REPLACED : MISS),
+      )) as CachedList<Value>;
     } catch (error) {
       if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
-      const cacheStatus: CacheStatus = { result: "stale", reason: error.message };
-      return { value: query.parse(stale.body), cacheStatus };
+      return { value: query.parse(stale.body), cacheStatus: staleAfter(error) };
     }
   }
 
-  async #fetch<Value>(query: ListQuery<Value>): Promise<Value> {
+  async #fetch<Value>(
+    query: ListQuery<Value>,
+    whenStored: CacheStatus,
+  ): Promise<CachedList<Value>> {
     const value = await query.fetch();
-    if (!query.shouldStore || (await query.shouldStore(value))) {
-      const listing = { body: JSON.stringify(value), checkedAt: this.#now() };
-      await this.#metadata.listings.put(query.repo, query.key, listing);
+    if (query.shouldStore && !(await query.shouldStore(value))) {
+      return { value, cacheStatus: FORWARDED };
     }
-    return value;
+    const listing = { body: JSON.stringify(value), checkedAt: this.#now() };
+    await this.#metadata.listings.put(query.repo, query.key, listing);
+    return { value, cacheStatus: whenStored };
   }
 }

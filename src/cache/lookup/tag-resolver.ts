@@ -6,7 +6,15 @@ import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { NegativeCache } from "./negative-cache.ts";
-import { type CacheStatus, HIT, COLLAPSED, MISS, REVALIDATED } from "../cache-status.ts";
+import {
+  type CacheStatus,
+  COLLAPSED,
+  HIT,
+  MISS,
+  REPLACED,
+  REVALIDATED,
+  staleAfter,
+} from "../cache-status.ts";
 import { withTimeout } from "../with-timeout.ts";
 import type { FreshnessWindow, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
@@ -127,11 +135,13 @@ export class TagResolver {
       if (resolved) return resolved;
     } catch (error) {
       if (error instanceof Fault && isUpstreamFault(error))
-        return stale(record, error.message, error);
+        return { digest: record.digest, cacheStatus: staleAfter(error) };
       throw error;
     }
     this.#countOverdue(name, revalidation);
-    return stale(record, `${name} did not answer within ${REVALIDATION_TIMEOUT_MS / 1000} s`);
+    return stale(record, `${name} did not answer within ${REVALIDATION_TIMEOUT_MS / 1000} s`, {
+      forwarded: true,
+    });
   }
 
   /** Asks the upstream where the tag points now, and fetches the manifest if the tag has moved. */
@@ -155,6 +165,8 @@ export class TagResolver {
           return stale(
             record,
             `${name} allows only ${remaining} more requests, which are reserved for content that is not stored`,
+            // It answered the HEAD request, which does not count as a pull.
+            { forwarded: true, ...(digest ? { upstreamStatus: 200 } : {}) },
           );
         }
         // Store the manifest before the tag: a tag must never point to what cannot be served.
@@ -163,7 +175,7 @@ export class TagResolver {
           digest: manifest.digest,
           checkedAt: this.#now(),
         });
-        const cacheStatus = manifest.digest === record.digest ? REVALIDATED : MISS;
+        const cacheStatus = manifest.digest === record.digest ? REVALIDATED : REPLACED;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
         if (error instanceof Fault && error.detail.kind === "not-found") {
@@ -223,16 +235,10 @@ function freshness({ settings }: Upstream, tag: Tag, { checkedAt }: TagRecord): 
   return { from: checkedAt, until: checkedAt + settings.tagTtl };
 }
 
-function stale(record: TagRecord, reason: string, fault?: Fault): ResolvedTag {
-  const status = fault && "status" in fault.detail ? fault.detail.status : undefined;
-  const rateLimited = fault?.detail.kind === "upstream-rate-limited" ? 429 : undefined;
-  const upstreamStatus = status ?? rateLimited;
-  return {
-    digest: record.digest,
-    cacheStatus: {
-      result: "stale",
-      reason,
-      ...(upstreamStatus === undefined ? {} : { upstreamStatus }),
-    },
-  };
+function stale(
+  record: TagRecord,
+  reason: string,
+  asked: Pick<CacheStatus, "forwarded" | "upstreamStatus"> = {},
+): ResolvedTag {
+  return { digest: record.digest, cacheStatus: { result: "stale", reason, ...asked } };
 }

@@ -33,21 +33,27 @@ export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): 
   return headers;
 }
 
+/**
+ * The value of `Cache-Status` (RFC 9211 section 2). `hit` means that the request was not forwarded,
+ * so a response that the upstream was asked to confirm has `fwd`; a response has one of the two.
+ */
 function headerValue(cacheStatus: CacheStatus): string {
   switch (cacheStatus.result) {
     case "hit":
       return "entrepot; hit";
     case "miss":
+      if (cacheStatus.replaced) return "entrepot; fwd=stale; fwd-status=200; stored";
       if (cacheStatus.unstored) return "entrepot; fwd=miss; detail=unstored";
       if (cacheStatus.forwarded) return "entrepot; fwd=miss";
       return `entrepot; fwd=miss${cacheStatus.collapsed ? "; collapsed" : "; stored"}`;
     case "bypass":
       return "entrepot; fwd=bypass";
     case "revalidated":
-      return "entrepot; hit; detail=revalidated";
+      return "entrepot; fwd=stale; fwd-status=200; detail=revalidated";
     case "stale": {
+      if (!cacheStatus.forwarded) return "entrepot; hit; detail=stale";
       const status = cacheStatus.upstreamStatus;
-      return `entrepot; hit${status === undefined ? "" : `; fwd-status=${status}`}; detail=stale`;
+      return `entrepot; fwd=stale${status === undefined ? "" : `; fwd-status=${status}`}; detail=stale`;
     }
   }
 }
