@@ -78,7 +78,7 @@ test("a blob file that was deleted causes one 503, and is then filled again", as
   ]);
   await until(async () => (await cache.get(path)).status === 200, { what: "another fill" });
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
-  await cache.logged("a stored content cannot be read");
+  await cache.logged("a stored blob cannot be read");
 });
 
 test("the background scrub finds a flipped bit", async () => {

@@ -2,7 +2,7 @@ import { networkInterfaces } from "node:os";
 import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { LoadedSettings } from "../../config/load.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
-import type { Listening } from "./running-cache.ts";
+import type { Listening } from "./listeners.ts";
 
 /** One screen: what is cached, where, and how a node is pointed at it. */
 export function banner(version: string, settings: LoadedSettings, listening: Listening): string {

@@ -9,6 +9,7 @@ import { RequestLines } from "../../telemetry/request-lines.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
+import type { Emitter } from "./emitter.ts";
 
 export interface RequestReporterOptions {
   readonly log: Log;
@@ -16,6 +17,8 @@ export interface RequestReporterOptions {
   readonly recent: RecentPulls;
   /** Whether nothing can be stored at the moment, which was said already. */
   readonly isFull: () => boolean;
+  /** Emits the fault of each metadata write that failed, before it is logged. */
+  readonly metadataNotWritten: Emitter<Fault>;
 }
 
 /** Where everything that happens is told: one log line per request, counters, and what nodes may ask. */
@@ -24,10 +27,12 @@ export class RequestReporter implements CacheObserver {
   readonly #metrics: Metrics;
   readonly #recent: RecentPulls;
   readonly #isFull: () => boolean;
+  readonly #metadataNotWritten: Emitter<Fault>;
   readonly #lines = new RequestLines();
 
-  constructor({ log, metrics, recent, isFull }: RequestReporterOptions) {
+  constructor({ log, metrics, recent, isFull, metadataNotWritten }: RequestReporterOptions) {
     this.#isFull = isFull;
+    this.#metadataNotWritten = metadataNotWritten;
     this.#log = log;
     this.#metrics = metrics;
     this.#recent = recent;
@@ -102,11 +107,8 @@ export class RequestReporter implements CacheObserver {
     else this.#log.warn(line, "served but not stored");
   }
 
-  /** Told besides that a fact could not be written. */
-  onForgotten: (fault: Fault) => void = () => {};
-
   metadataNotWritten(fault: Fault): void {
-    this.onForgotten(fault);
+    this.#metadataNotWritten.emit(fault);
     if (this.#isFull()) this.#log.debug({ error: fault.message }, "a fact was not written");
     else this.#log.warn({ error: fault.message }, "a fact was not written");
   }

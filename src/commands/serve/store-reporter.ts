@@ -6,25 +6,32 @@ import type { Restored, Rebuilt } from "../../store/repair/rebuild-metadata.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import type { Emitter } from "./emitter.ts";
+
+export interface StoreReporterOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Emits the digest of each blob that leaves the store. */
+  readonly blobRemoved: Emitter<Digest>;
+}
 
 /** Tells what the store does by itself: a line where an operator should know, a number for the rest. */
 export class StoreReporter implements StoreEvents, HousekeepingEvents {
   readonly #log: Log;
   readonly #metrics: Metrics;
+  readonly #blobRemoved: Emitter<Digest>;
   #scrubs = 0;
   #corrupt = 0;
   #isFull = false;
 
-  constructor(log: Log, metrics: Metrics) {
+  constructor({ log, metrics, blobRemoved }: StoreReporterOptions) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#blobRemoved = blobRemoved;
   }
 
-  /** Told besides of each content that went. */
-  onRemoved: (digest: Digest) => void = () => {};
-
   /** Figures that are asked for when somebody reads the metrics. */
-  measure({ budget }: Storage): void {
+  measure(budget: Storage["budget"]): void {
     const gauge = (name: string, help: string, read: () => number): void =>
       this.#metrics.gauge(`entrepot_storage_${name}`, help, read);
     gauge("held_bytes", "Bytes of complete contents.", () => budget.blobBytes);
@@ -66,7 +73,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
 
   removed(digest: Digest, why: RemovalReason, bytes: number): void {
     this.#metrics.removed(why, bytes);
-    this.onRemoved(digest);
+    this.#blobRemoved.emit(digest);
   }
 
   accessTimesNotWritten(error: unknown): void {

@@ -1,0 +1,94 @@
+import type { Upstream } from "../../cache/upstream.ts";
+import type { Address } from "../../config/parsing/address.ts";
+import type { Settings } from "../../config/settings.ts";
+import { type AdminListenerOptions, listenForAdmin } from "../../server/admin/admin-listener.ts";
+import type { NodePorts } from "./node-ports.ts";
+import { openPort, type Ports } from "./open-port.ts";
+
+/** Where a running cache listens, as `host:port`. */
+export interface Listening {
+  readonly listen: string;
+  readonly admin: string;
+  /** By upstream, for those that have a port of their own. */
+  readonly ports: Readonly<Record<string, string>>;
+}
+
+export interface ListenersOptions {
+  readonly ports: Ports;
+  readonly nodePorts: NodePorts;
+}
+
+interface Stoppable {
+  stop(closeConnections?: boolean): Promise<void>;
+}
+
+/** The servers of a cache: for nodes, for single upstreams and for operators. */
+export class Listeners implements AsyncDisposable {
+  readonly #ports: Ports;
+  readonly #nodePorts: NodePorts;
+  readonly #servers: Stoppable[] = [];
+  readonly #closing = new AsyncDisposableStack();
+  #isStopping = false;
+
+  constructor({ ports, nodePorts }: ListenersOptions) {
+    this.#ports = ports;
+    this.#nodePorts = nodePorts;
+  }
+
+  /** @throws ListenError */
+  open(
+    { listen, admin }: Pick<Settings, "listen" | "admin">,
+    upstreams: Iterable<Upstream>,
+    adminOptions: Omit<AdminListenerOptions, "address" | "isReady">,
+  ): Listening {
+    const listening = {
+      listen: this.#openForNodes("listen", listen),
+      admin: this.#openForAdmin(admin, adminOptions),
+      ports: this.#openForUpstreams(listen.host, upstreams),
+    };
+    this.#ports.expectNoneLeft();
+    return listening;
+  }
+
+  /** Accepts no more connections. Resolves once all responses in progress are sent. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all(this.#servers.map((server) => server.stop()));
+  }
+
+  /** Closes all connections at once. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closing.disposeAsync();
+  }
+
+  #openForUpstreams(host: string, upstreams: Iterable<Upstream>): Record<string, string> {
+    const addresses: Record<string, string> = {};
+    for (const upstream of upstreams) {
+      const { name, port } = upstream.settings;
+      if (port === undefined) continue;
+      addresses[name] = this.#openForNodes(`the port of ${name}`, { host, port }, upstream);
+    }
+    return addresses;
+  }
+
+  #openForNodes(setting: string, address: Address, upstream?: Upstream): string {
+    const { server, port } = this.#nodePorts.open(setting, address, upstream);
+    return this.#opened(server, address, port);
+  }
+
+  #openForAdmin(
+    address: Address,
+    options: Omit<AdminListenerOptions, "address" | "isReady">,
+  ): string {
+    const isReady = (): boolean => !this.#isStopping;
+    const serve = () => listenForAdmin({ ...options, address, isReady });
+    const { server, port } = openPort("admin", address, serve);
+    return this.#opened(server, address, port);
+  }
+
+  #opened(server: Stoppable, { host }: Address, port: number): string {
+    this.#servers.push(server);
+    this.#closing.defer(() => server.stop(true));
+    return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  }
+}
