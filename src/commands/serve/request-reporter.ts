@@ -2,7 +2,7 @@ import type { CacheObserver } from "../../cache/cache.ts";
 import type { FillEvent } from "../../cache/fill/fills.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
-import type { RequestRecord } from "../../server/pull/pull-api.ts";
+import type { RequestRecord } from "../../server/pull/request-record.ts";
 import type { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import type { Route } from "../../server/pull/route.ts";
 import { RequestLines } from "../../telemetry/request-lines.ts";

@@ -119,9 +119,9 @@ async function start(
 
   // HTTP.
   const namespaces = new Namespaces(upstreams.all);
-  const known = new ResponseCache(store.removals, () => storage.metadata.revision);
+  const responses = new ResponseCache(store.removals, () => storage.metadata.revision);
   const record = reporter.request.bind(reporter);
-  const api = new PullApi({ cache, namespaces, known, record });
+  const api = new PullApi({ cache, namespaces, responses, record });
   const unreadable = repair.unreadable.bind(repair);
   const nodes = { api, namespaces, recent, unreadable };
   const nodePorts = new NodePorts({ nodes, tls: settings.tls, ports, log, metrics });
@@ -138,12 +138,12 @@ async function start(
       upstreams.configure(changed.upstreams);
       storage.configure(changed.upstreams);
       cache.reconfigured();
-      known.forget();
+      responses.clear();
       if (changed.tls) nodePorts.renew(changed.tls);
     },
     async close() {
-      const responses = listeners.stop();
-      await Promise.all([cache.fills.drain(GRACE_MS), withTimeout(GRACE_MS, responses)]);
+      const stopped = listeners.stop();
+      await Promise.all([cache.fills.drain(GRACE_MS), withTimeout(GRACE_MS, stopped)]);
       await closing.disposeAsync();
     },
   };

@@ -52,7 +52,7 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     server: Bun.Server<undefined>,
     segments: readonly string[],
   ): Response | Promise<Response> =>
-    api.answer({
+    api.handle({
       request,
       segments,
       address: clientAddress(server, request),

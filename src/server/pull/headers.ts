@@ -1,13 +1,13 @@
 import type { CacheStatus } from "../../cache/cache-status.ts";
 import type { Digest } from "../../oci/digest.ts";
 
-/** RFC 9111's warn-text, which clients show to people, stays short: containerd's limit is 4096 bytes. */
-const LONGEST_TEXT = 512;
+/** Limit of the text in `Warning`, which clients show, in bytes. Containerd's own limit is 4096. */
+const MAX_WARNING_TEXT = 512;
 
-/** An answer's headers before they are sent. A plain object costs a third of what `Headers` does. */
+/** Response headers before they are sent. A plain object costs a third of what `Headers` does. */
 export type ResponseHeaders = Record<string, string>;
 
-/** What tells clients that this is a registry; every answer of the API has it. */
+/** Tells clients that this is a registry. Every response of the API has it. */
 export const API_VERSION = { "docker-distribution-api-version": "registry/2.0" } as const;
 
 export function contentHeaders(
@@ -21,15 +21,16 @@ export function contentHeaders(
   return headers;
 }
 
-/** Where an answer comes from: `Cache-Status` (RFC 9211), `Warning` where it is stale, the namespace. */
+/** The upstream, `Cache-Status` (RFC 9211), and for a stale response `Warning` (RFC 7234 section 5.5). */
 export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): ResponseHeaders {
   const headers: ResponseHeaders = {
     ...API_VERSION,
     "oci-namespace": upstream,
     "cache-status": headerValue(cacheStatus),
   };
-  if (cacheStatus.result === "stale")
-    headers["warning"] = `110 - "Response is stale: ${text(cacheStatus)}"`;
+  if (cacheStatus.result === "stale") {
+    headers["warning"] = `110 - "Response is stale: ${quotable(cacheStatus.reason)}"`;
+  }
   return headers;
 }
 
@@ -58,20 +59,25 @@ function headerValue(cacheStatus: CacheStatus): string {
   }
 }
 
-/** A reason as the inside of a quoted string (RFC 9110 section 5.6.4), in ASCII. */
-function text({ reason = "the upstream failed" }: CacheStatus): string {
+/** Text for the inside of a quoted string (RFC 9110 section 5.6.4), in ASCII. */
+function quotable(reason = "the upstream failed"): string {
   return reason
-    .slice(0, LONGEST_TEXT)
+    .slice(0, MAX_WARNING_TEXT)
     .replaceAll(/[^\u0020-\u007E]/g, "?")
     .replaceAll(/["\\]/g, "'");
 }
 
-/** Whether the client has this very content already (RFC 9110 section 13.1.2). */
-export function isUnchanged(request: Request, digest: Digest): boolean {
+/** Whether the client already has this digest, by `If-None-Match` (RFC 9110 section 13.1.2). */
+export function isNotModified(request: Request, digest: Digest): boolean {
   const condition = request.headers.get("if-none-match");
   if (condition === null) return false;
   return condition.split(",").some((tag) => {
     const bare = tag.trim().replace(/^W\//, "");
     return bare === "*" || bare === `"${digest}"`;
   });
+}
+
+export function notModified(headers: ResponseHeaders): Response {
+  delete headers["content-length"];
+  return new Response(null, { status: 304, headers });
 }

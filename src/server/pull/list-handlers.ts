@@ -3,18 +3,18 @@ import { MAX_TAGS } from "../../cache/lookup/tag-lists.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import { Fault } from "../../oci/fault.ts";
 import { OCI_INDEX } from "../../oci/media-types.ts";
-import { type ResponseHeaders, cacheStatusHeaders } from "./headers.ts";
+import { cacheStatusHeaders, type ResponseHeaders } from "./headers.ts";
 import { isAllowed } from "./policy.ts";
-import type { PlacedRoute } from "./route.ts";
 import type { RequestContext } from "./request-context.ts";
+import type { RepositoryRoute } from "./route.ts";
 
-/** The most entries of one answer, tags or repositories (CVE-2023-2253). */
-const MOST_ENTRIES = MAX_TAGS;
+/** Page size limit of tag lists and the catalog (CVE-2023-2253). */
+const MAX_ENTRIES = MAX_TAGS;
 
 /** `GET /v2/<name>/tags/list` (distribution-spec, "Listing Tags"). */
 export async function handleTags(
   cache: Cache,
-  { upstream, repo }: PlacedRoute,
+  { upstream, repo }: RepositoryRoute,
   context: RequestContext,
 ): Promise<Response> {
   const { n, last } = pageOf(context.query);
@@ -22,7 +22,7 @@ export async function handleTags(
     ...(n === undefined ? {} : { n }),
     ...(last === undefined ? {} : { last }),
   });
-  context.noted(cacheStatus);
+  context.cacheStatus = cacheStatus;
   const headers = cacheStatusHeaders(upstream.settings.name, cacheStatus);
   if (value.more) linkNext(headers, context, n, value.tags.at(-1));
   return json({ name: repo.repository, tags: value.tags }, headers, context);
@@ -31,11 +31,11 @@ export async function handleTags(
 /** `GET /v2/<name>/referrers/<digest>` (distribution-spec, "Listing Referrers"). */
 export async function handleReferrers(
   cache: Cache,
-  { upstream, repo, digest }: PlacedRoute & { kind: "referrers" },
+  { upstream, repo, digest }: RepositoryRoute & { kind: "referrers" },
   context: RequestContext,
 ): Promise<Response> {
   const { value, cacheStatus } = await cache.referrers.list(upstream, repo, digest);
-  context.noted(cacheStatus);
+  context.cacheStatus = cacheStatus;
   const headers = cacheStatusHeaders(upstream.settings.name, cacheStatus);
   headers["content-type"] = OCI_INDEX;
   const type = context.query.get("artifactType");
@@ -44,36 +44,36 @@ export async function handleReferrers(
   return json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }, headers, context);
 }
 
-/** `GET /v2/_catalog`: the repositories of the namespace of which something is cached. */
+/** `GET /v2/_catalog`: the repositories of an upstream of which something is cached. */
 export async function handleCatalog(
   cache: Cache,
   upstream: Upstream,
   context: RequestContext,
 ): Promise<Response> {
-  const { n = MOST_ENTRIES, last } = pageOf(context.query);
+  const { n = MAX_ENTRIES, last } = pageOf(context.query);
   const { name } = upstream.settings;
-  const served = n === 0 ? [] : await servedRepositories(cache, upstream, n + 1, last);
-  const repositories = served.slice(0, n);
+  const visible = n === 0 ? [] : await visibleRepositories(cache, upstream, n + 1, last);
+  const repositories = visible.slice(0, n);
   const headers = cacheStatusHeaders(name, { result: "hit" });
-  if (served.length > n) linkNext(headers, context, n, repositories.at(-1));
+  if (visible.length > n) linkNext(headers, context, n, repositories.at(-1));
   return json({ repositories }, headers, context);
 }
 
-/** What is not served is not named either, in a Link as little as in the list. */
-async function servedRepositories(
+/** At most `limit` repositories after `last`, without those that `allow` and `deny` hide. */
+async function visibleRepositories(
   cache: Cache,
   { settings }: Upstream,
   limit: number,
   last: string | undefined,
 ): Promise<string[]> {
-  const served: string[] = [];
+  const visible: string[] = [];
   let after = last;
-  // Where the first ones are not served, many more may not be.
-  for (let batch = limit; ; batch = MOST_ENTRIES) {
-    const some = await cache.metadata.links.repositories(settings.name, batch, after);
-    served.push(...some.filter((repository) => isAllowed(settings, repository)));
-    after = some.at(-1);
-    if (served.length >= limit || some.length < batch) return served;
+  // If some are hidden, many more may be: the second batch is as large as possible.
+  for (let size = limit; ; size = MAX_ENTRIES) {
+    const batch = await cache.metadata.links.repositories(settings.name, size, after);
+    visible.push(...batch.filter((repository) => isAllowed(settings, repository)));
+    after = batch.at(-1);
+    if (visible.length >= limit || batch.length < size) return visible;
   }
 }
 
@@ -82,12 +82,12 @@ function pageOf(query: URLSearchParams): { n: number | undefined; last: string |
   const text = query.get("n");
   if (text === null) return { n: undefined, last };
   const n = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  if (n <= MOST_ENTRIES) return { n, last };
-  const reason = `is ${JSON.stringify(text.slice(0, 40))}: a whole number from 0 to ${MOST_ENTRIES} is served`;
+  if (n <= MAX_ENTRIES) return { n, last };
+  const reason = `is ${JSON.stringify(text.slice(0, 40))}: write a whole number from 0 to ${MAX_ENTRIES}`;
   throw new Fault({ kind: "invalid-query", parameter: "n", reason });
 }
 
-/** Relative to the host (RFC 8288), with everything that was asked for but the position. */
+/** Adds the next page as a `Link` (RFC 8288), relative to the host: this request with another `last`. */
 function linkNext(
   headers: ResponseHeaders,
   context: RequestContext,
@@ -96,7 +96,7 @@ function linkNext(
 ): void {
   if (last === undefined) return;
   const query = new URLSearchParams(context.query);
-  query.set("n", String(n ?? MOST_ENTRIES));
+  query.set("n", String(n ?? MAX_ENTRIES));
   query.set("last", last);
   headers["link"] = `<${context.path}?${query.toString()}>; rel="next"`;
 }
@@ -106,6 +106,6 @@ function json(value: unknown, headers: ResponseHeaders, context: RequestContext)
   const size = Buffer.byteLength(body);
   headers["content-type"] ??= "application/json";
   headers["content-length"] = String(size);
-  context.sends(size);
+  context.setBodySize(size);
   return new Response(context.isHead ? null : body, { headers });
 }

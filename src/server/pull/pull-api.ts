@@ -1,164 +1,124 @@
 import type { Cache } from "../../cache/cache.ts";
-import type { CacheStatus } from "../../cache/cache-status.ts";
 import { Deadline } from "../../cache/deadline.ts";
 import { Fault } from "../../oci/fault.ts";
 import { handleBlob } from "./blob-handler.ts";
-import { errorResponse, faultResponse } from "./errors.ts";
+import { faultResponse } from "./errors.ts";
+import { API_VERSION } from "./headers.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./list-handlers.ts";
 import { handleManifest } from "./manifest-handler.ts";
 import type { Namespaces } from "./namespaces.ts";
-import { API_VERSION } from "./headers.ts";
-import type { ResponseCache, ResponseKey } from "./response-cache.ts";
 import { Queries } from "./queries.ts";
-import { parseRoute, type Route } from "./route.ts";
 import { RequestContext } from "./request-context.ts";
+import { recordOf, type RequestRecord } from "./request-record.ts";
+import type { ResponseCache, ResponseKey } from "./response-cache.ts";
+import { parseRoute, type RequestTarget, type Route } from "./route.ts";
 
-/** Within this, in seconds, a client has the head of an answer: containerd waits 30, or for ever. */
-const HEAD_DEADLINE = 20;
+/** A client gets response headers within this time, in seconds: containerd waits 30, or for ever. */
+const HEADERS_DEADLINE = 20;
 
-export interface IncomingRequest extends Omit<ResponseKey, "url"> {
+/** A request as a port received it. */
+export interface IncomingRequest extends Pick<RequestTarget, "segments" | "port"> {
   readonly request: Request;
   /** The client's address, without its port. */
   readonly address: string;
   setIdleTimeout(seconds: number): void;
 }
 
-/** A request that was answered, for logs and metrics. */
-export interface RequestRecord {
-  readonly method: string;
-  readonly path: string;
-  readonly address: string;
-  readonly userAgent: string;
-  readonly status: number;
-  /** Of the body. */
-  readonly bytes: number;
-  readonly milliseconds: number;
-  /** Absent where the request was refused before it was understood. */
-  readonly route?: Route;
-  /** How the cache came by the answer. */
-  readonly result?: CacheStatus["result"] | "collapsed";
-  /** Why it failed, for the operator. */
-  readonly error?: string;
-  /** An error that no fault describes, with its stack. */
-  readonly defect?: unknown;
-}
-
 export interface PullApiOptions {
   readonly cache: Cache;
   readonly namespaces: Namespaces;
-  readonly known: ResponseCache;
+  readonly responses: ResponseCache;
+  /** Called once for each request: at the end of its body, if that is streamed. */
   readonly record: (record: RequestRecord) => void;
 }
 
-/** The distribution API, pull side: the verb, the grammar and the namespace are each checked once, here. */
+/** The pull side of the distribution API. Method, path and namespace of a request are checked here. */
 export class PullApi {
   readonly #cache: Cache;
   readonly #namespaces: Namespaces;
-  readonly #known: ResponseCache;
+  readonly #responses: ResponseCache;
   readonly #record: (record: RequestRecord) => void;
-  readonly #deadline = new Deadline(HEAD_DEADLINE * 1000);
+  readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
 
-  constructor({ cache, namespaces, known, record }: PullApiOptions) {
+  constructor({ cache, namespaces, responses, record }: PullApiOptions) {
     this.#cache = cache;
     this.#namespaces = namespaces;
-    this.#known = known;
+    this.#responses = responses;
     this.#record = record;
   }
 
-  answer(arrival: IncomingRequest): Response | Promise<Response> {
-    return this.#fromCache(arrival) ?? this.#handle(arrival);
+  /** Never rejects: whatever goes wrong becomes a response. */
+  handle(incoming: IncomingRequest): Response | Promise<Response> {
+    return this.#handleRepeated(incoming) ?? this.#handle(incoming);
   }
 
-  /** What was answered to the same question a moment ago, as long as it is still right. */
-  #fromCache({ request, segments, port, address }: IncomingRequest): Response | undefined {
+  /** Sends the response of a moment ago to the same request, if that is still valid. */
+  #handleRepeated(incoming: IncomingRequest): Response | undefined {
+    const { request, address } = incoming;
     if (request.method !== "GET") return undefined;
-    const started = performance.now();
+    const startedAt = performance.now();
     const { headers } = request;
-    const question = { url: request.url, segments, port };
-    const known = this.#known.find(question, headers.get("accept"), Date.now());
-    if (!known || headers.has("range") || headers.has("if-none-match")) return undefined;
-    const { route, path, size, digest } = known;
-    this.#cache.recordAccess(digest);
+    const cached = this.#responses.get(keyOf(incoming), headers.get("accept"), Date.now());
+    if (!cached || headers.has("range") || headers.has("if-none-match")) return undefined;
+    this.#cache.recordAccess(cached.digest);
     this.#record({
       method: "GET",
-      path,
+      path: cached.path,
       address,
       userAgent: headers.get("user-agent") ?? "",
       status: 200,
-      bytes: size,
-      milliseconds: performance.now() - started,
-      route,
+      bytes: cached.size,
+      milliseconds: performance.now() - startedAt,
+      route: cached.route,
       result: "hit",
     });
-    return new Response(known.body, known);
+    return new Response(cached.body, { headers: cached.headers });
   }
 
-  async #handle(arrival: IncomingRequest): Promise<Response> {
-    const started = performance.now();
-    const { moment } = this.#known;
-    const { request, segments, port } = arrival;
+  async #handle(incoming: IncomingRequest): Promise<Response> {
+    const { request, address } = incoming;
     const { path, query } = this.#queries.split(request.url);
-    const setIdleTimeout = (seconds: number): void => arrival.setIdleTimeout(seconds);
-    const context = new RequestContext({ request, path, query, setIdleTimeout });
-    let route: Route | undefined;
-    let response: Response;
-    let defect: unknown;
-    try {
-      if (request.method !== "GET" && request.method !== "HEAD") {
-        throw new Fault({ kind: "read-only", method: request.method });
-      }
-      route = parseRoute({ segments, query, port }, this.#namespaces);
-      response = await this.#inTime(route, context);
-      const { whole } = context;
-      if (whole) {
-        // A copy: what is said of one connection is not for all others.
-        const headers = new Headers(response.headers);
-        const known = { ...whole, route, path, headers };
-        this.#known.keep({ url: request.url, segments, port }, known, moment);
-      }
-    } catch (error) {
-      if (error instanceof Fault) {
-        context.failed(error);
-        response = faultResponse(error, request.method);
-      } else {
-        defect = error;
-        const message = "something went wrong inside the cache; its log says what";
-        response = errorResponse(request.method, 500, "UNAVAILABLE", message);
-      }
-    }
-    const record = (): void => {
-      const { cacheStatus } = context;
-      const result = cacheStatus?.collapsed ? "collapsed" : cacheStatus?.result;
-      this.#record({
-        method: request.method,
-        path,
-        address: arrival.address,
-        userAgent: request.headers.get("user-agent") ?? "",
-        status: response.status,
-        bytes: context.bytes,
-        milliseconds: performance.now() - started,
-        ...(route ? { route } : {}),
-        ...(result ? { result } : {}),
-        ...(context.fault ? { error: context.fault.message } : {}),
-        ...(defect === undefined ? {} : { defect }),
-      });
-    };
-    if (context.finished) void context.finished.then(record);
+    const setIdleTimeout = (seconds: number): void => incoming.setIdleTimeout(seconds);
+    const context = new RequestContext({ request, path, query, address, setIdleTimeout });
+    const response = await this.#respond(incoming, context).catch((error: unknown) =>
+      failed(context, error),
+    );
+    const record = (): void => this.#record(recordOf(context, response.status));
+    if (context.bodyEnded) void context.bodyEnded.then(record);
     else record();
     return response;
   }
 
-  async #inTime(route: Route, context: RequestContext): Promise<Response> {
-    const answering = this.#dispatch(route, context);
-    const response = await this.#deadline.within(answering);
+  /** @throws Fault */
+  async #respond(incoming: IncomingRequest, context: RequestContext): Promise<Response> {
+    const { snapshot } = this.#responses;
+    const { request, segments, port } = incoming;
+    const { path, query } = context;
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      throw new Fault({ kind: "read-only", method: request.method });
+    }
+    const route = parseRoute({ segments, query, port }, this.#namespaces);
+    context.route = route;
+    const response = await this.#withinDeadline(route, this.#dispatch(route, context));
+    if (context.reusable) {
+      // A copy: headers such as Connection, which the port may add, are for one client.
+      const headers = new Headers(response.headers);
+      const cached = { ...context.reusable, route, path, headers };
+      this.#responses.set(keyOf(incoming), cached, snapshot);
+    }
+    return response;
+  }
+
+  async #withinDeadline(route: Route, responding: Promise<Response>): Promise<Response> {
+    const response = await this.#deadline.within(responding);
     if (response) return response;
-    // What was begun goes on: the next one who asks may find it here. The late answer itself is
-    // nobody's, and may hold a connection.
-    answering.then((late) => late.body?.cancel()).catch(() => {});
+    // What was started continues, so that a later request may find it stored. The late response has
+    // no client any more, and may occupy a connection to the upstream.
+    responding.then((late) => late.body?.cancel()).catch(() => {});
     const upstream = route.kind === "base" ? "the cache" : route.upstream.settings.name;
-    const waitedFor = "give a complete answer";
-    throw new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: HEAD_DEADLINE });
+    const waitedFor = "send a complete response";
+    throw new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: HEADERS_DEADLINE });
   }
 
   async #dispatch(route: Route, context: RequestContext): Promise<Response> {
@@ -179,4 +139,18 @@ export class PullApi {
         return handleCatalog(this.#cache, route.upstream, context);
     }
   }
+}
+
+function keyOf({ request, segments, port }: IncomingRequest): ResponseKey {
+  return { url: request.url, segments, port };
+}
+
+function failed(context: RequestContext, error: unknown): Response {
+  const { method } = context.request;
+  if (error instanceof Fault) {
+    context.fault = error;
+    return faultResponse(error, method);
+  }
+  context.defect = error;
+  return faultResponse(new Fault({ kind: "internal", reason: String(error) }), method);
 }

@@ -1,37 +1,54 @@
 import type { CacheStatus } from "../../cache/cache-status.ts";
+import type { BodyEvents } from "../../cache/results.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { CachedResponse } from "./response-cache.ts";
+import type { Route } from "./route.ts";
 
-/** Seconds without a byte after which a connection in the middle of a fill is closed; Bun's longest. */
-const LONGEST_IDLE = 255;
+/** Idle timeout of a connection while its body is being filled, in seconds: Bun's maximum. */
+const FILL_IDLE_TIMEOUT = 255;
 
-type Whole = Omit<CachedResponse, "route" | "path" | "headers">;
+/** What a handler knows of a response that may be cached. */
+export type ReusableResponse = Omit<CachedResponse, "route" | "path" | "headers">;
 
-/** What answering a request needs of its connection, and what is told of it afterwards. */
 export interface RequestContextOptions {
   readonly request: Request;
-  readonly query: URLSearchParams;
+  /** The requested path, without the query. */
   readonly path: string;
+  readonly query: URLSearchParams;
+  /** The client's address, without its port. */
+  readonly address: string;
   setIdleTimeout(seconds: number): void;
 }
 
-/** One request being answered. Handlers add what they learn; who mounted them logs it, once. */
+/**
+ * One request and what becomes known while it is answered. Handlers add to it; `PullApi` makes the
+ * record for the log and the metrics from it.
+ */
 export class RequestContext {
   readonly request: Request;
-  readonly query: URLSearchParams;
-  /** As it was asked for, without the query. */
   readonly path: string;
+  readonly query: URLSearchParams;
+  readonly address: string;
+  /** By the clock of `performance.now()`. */
+  readonly startedAt = performance.now();
+  /** Absent until the request is parsed. */
+  route: Route | undefined;
+  cacheStatus: CacheStatus | undefined;
+  /** Why the request failed: before its response was sent, or in the middle of the body. */
+  fault: Fault | undefined;
+  /** An error that is no `Fault`. */
+  defect: unknown;
+  /** Set if the same request may get the same response again, without a lookup. */
+  reusable: ReusableResponse | undefined;
   readonly #setIdleTimeout: (seconds: number) => void;
-  #cacheStatus: CacheStatus | undefined;
-  #fault: Fault | undefined;
-  #stream: Promise<number> | undefined;
   #bytes = 0;
-  #whole: Whole | undefined;
+  #bodyEnded: Promise<number> | undefined;
 
   constructor(options: RequestContextOptions) {
     this.request = options.request;
-    this.query = options.query;
     this.path = options.path;
+    this.query = options.query;
+    this.address = options.address;
     this.#setIdleTimeout = (seconds) => options.setIdleTimeout(seconds);
   }
 
@@ -39,62 +56,36 @@ export class RequestContext {
     return this.request.method === "HEAD";
   }
 
-  get cacheStatus(): CacheStatus | undefined {
-    return this.#cacheStatus;
-  }
-
-  /** Why the answer failed, in its head or in the middle of its body. */
-  get fault(): Fault | undefined {
-    return this.#fault;
-  }
-
-  /** Bytes of the body: those that will be sent, or once `finished` resolves those that were. */
+  /** Bytes of the body: those to be sent, or for a streamed body those that were sent at its end. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Resolves at the end of a body that comes as it is filled; absent for all others. */
-  get finished(): Promise<unknown> | undefined {
-    return this.#stream;
+  /** Resolves at the end of a body that is streamed while it is filled; absent for all others. */
+  get bodyEnded(): Promise<unknown> | undefined {
+    return this.#bodyEnded;
   }
 
-  /** The answer, where it may be given again as it is. */
-  get whole(): Whole | undefined {
-    return this.#whole;
-  }
-
-  /** The answer is this content and nothing but it, from here alone, and may be given again. */
-  isWhole(whole: Whole): void {
-    this.#whole = whole;
-  }
-
-  noted(cacheStatus: CacheStatus): void {
-    this.#cacheStatus = cacheStatus;
-  }
-
-  failed(fault: Fault): void {
-    this.#fault = fault;
-  }
-
-  sends(bytes: number): void {
+  setBodySize(bytes: number): void {
     this.#bytes = this.isHead ? 0 : bytes;
   }
 
-  /** For a body that comes as it is filled: callbacks that its stream calls. */
-  streams(): { giveUp: (fault: Fault) => void; ended: (bytes: number) => void } {
+  /** Prepares for a body that is streamed while it is filled. Returns what its stream calls. */
+  streamBody(): Required<BodyEvents> {
     const { promise, resolve } = Promise.withResolvers<number>();
-    this.#stream = promise;
-    this.#setIdleTimeout(LONGEST_IDLE);
-    const ended = (bytes: number): void => {
-      this.#bytes = bytes;
-      resolve(bytes);
+    this.#bodyEnded = promise;
+    this.#setIdleTimeout(FILL_IDLE_TIMEOUT);
+    return {
+      ended: (bytes) => {
+        this.#bytes = bytes;
+        resolve(bytes);
+      },
+      giveUp: (fault) => {
+        this.fault = fault;
+        // The stalled connection is then closed cleanly, and container runtimes continue with a
+        // Range request elsewhere. An error in the stream would reset it, and they would give up.
+        this.#setIdleTimeout(1);
+      },
     };
-    const giveUp = (fault: Fault): void => {
-      this.#fault = fault;
-      // The stalled connection then ends with a clean close, after which runtimes go on with a
-      // Range elsewhere; failing the stream would reset it, and they would give up.
-      this.#setIdleTimeout(1);
-    };
-    return { giveUp, ended };
   }
 }

@@ -4,29 +4,29 @@ import type { Digest } from "../../oci/digest.ts";
 import type { RemovalLog } from "../../store/memory/removal-log.ts";
 import type { Route } from "./route.ts";
 
-/** Answers with larger bodies take longer to send than to make. In bytes. */
-const LARGEST = 64 * 1024;
+/** Larger bodies take longer to send than to look up. In bytes. */
+const MAX_BODY = 64 * 1024;
 
-/** In bytes, for all bodies with what is kept of each answer besides. */
-const MEMORY = 8 * 1024 * 1024;
+/** Limit for all bodies together, with the overhead of each response. In bytes. */
+const MAX_MEMORY = 8 * 1024 * 1024;
 const OVERHEAD = 2048;
 
-/** Longer addresses are not remembered: memory is not for them. */
-const LONGEST_URL = 1024;
+/** Responses to longer URLs are not cached: a client must not fill the memory with them. */
+const MAX_URL_LENGTH = 1024;
 
-/** What was asked, as far as an answer depends on it. */
+/** The parts of a request on which its response depends, besides the Accept header. */
 export interface ResponseKey {
   readonly url: string;
   /**
-   * The components after `/v2/`, percent-decoded. Bun's URLs have `..` resolved: one may be equal to
-   * an honest request's, and what was sent another.
+   * The path's components after `/v2/`, percent-decoded. In the URLs that Bun provides, `..` is
+   * resolved: the same URL can come from an honest path and from one that must be refused.
    */
   readonly segments: readonly string[];
-  /** The upstream of the port at which it arrived, where it has one. */
+  /** The upstream of the port at which the request arrived, if that port belongs to one. */
   readonly port: Upstream | undefined;
 }
 
-/** A whole answer of 200 that was given from here alone. */
+/** A complete response with status 200 that was made without asking an upstream. */
 export interface CachedResponse {
   readonly route: Route;
   readonly path: string;
@@ -35,87 +35,90 @@ export interface CachedResponse {
   /** Of the body, in bytes. */
   readonly size: number;
   readonly headers: Headers;
-  /** The Accept header that it answers; absent where it would answer all. */
+  /** The Accept header to which it is the response; absent if it is the same for all of them. */
   readonly accept?: string | null;
-  /** Milliseconds of the epoch between which it is right: a tag's answer is not for ever. */
+  /**
+   * While it is fresh, in milliseconds since the epoch: from the first moment on and before the
+   * second. A tag may move.
+   */
   readonly from: number;
   readonly until: number;
 }
 
-/** When an answer was made. */
-export interface Revision {
+/** The state of everything on which responses depend. */
+export interface Snapshot {
   readonly revision: number;
-  /** Of the removals. */
-  readonly removed: number;
+  /** The position in the log of removals. */
+  readonly removals: number;
 }
 
-interface Kept extends CachedResponse {
-  readonly question: ResponseKey;
-  readonly moment: Revision;
+interface Entry extends CachedResponse {
+  readonly key: ResponseKey;
+  readonly snapshot: Snapshot;
 }
 
 /**
- * Small answers that were given a moment ago, so that giving one again asks nothing at all. Whatever
- * changes what may be seen, and where, makes a new revision, and every answer of an earlier one
- * wrong. A content that goes takes its own answers with it: while a store evicts, one goes all the
- * time.
+ * Small responses of a moment ago, to be sent again without any lookup (LRU). A change of what is
+ * visible, or of the configuration, invalidates all of them. The removal of a blob invalidates the
+ * responses made of that blob alone, since during eviction blobs are removed all the time.
  */
 export class ResponseCache {
   readonly #removals: RemovalLog;
   readonly #revisions: readonly (() => number)[];
-  readonly #answers = new LRUCache<string, Kept>({
-    maxSize: MEMORY,
+  readonly #entries = new LRUCache<string, Entry>({
+    maxSize: MAX_MEMORY,
     sizeCalculation: ({ size }) => size + OVERHEAD,
   });
-  #own = 0;
+  #ownRevision = 0;
 
-  /** @param revisions numbers that only grow, each with what it speaks of */
+  /** @param revisions numbers that increase with each change of something responses depend on */
   constructor(removals: RemovalLog, ...revisions: readonly (() => number)[]) {
     this.#removals = removals;
     this.#revisions = revisions;
   }
 
-  /** To be read before an answer is made that is to be kept. */
-  get moment(): Revision {
-    return { revision: this.#revision, removed: this.#removals.now };
+  /** To be read before a response is made that is to be cached. */
+  get snapshot(): Snapshot {
+    return { revision: this.#revision, removals: this.#removals.now };
   }
 
   get #revision(): number {
-    // Each only grows: the same sum means that none has changed.
-    let sum = this.#own;
+    // Each of them only increases, so an equal sum means that none has changed.
+    let sum = this.#ownRevision;
     for (const revision of this.#revisions) sum += revision();
     return sum;
   }
 
-  /** @param now milliseconds of the epoch */
-  find(question: ResponseKey, accept: string | null, now: number): CachedResponse | undefined {
-    const kept = this.#answers.get(question.url);
-    if (!kept || !isSame(kept.question, question)) return undefined;
-    if (kept.accept !== undefined && kept.accept !== accept) return undefined;
-    // Before it, too: a clock that was set back must not make a tag last for ever.
-    const isRight = now >= kept.from && now < kept.until && this.#isStill(kept);
-    return isRight ? kept : undefined;
+  /** @param now milliseconds since the epoch */
+  get(key: ResponseKey, accept: string | null, now: number): CachedResponse | undefined {
+    const entry = this.#entries.get(key.url);
+    if (!entry || !isSameKey(entry.key, key)) return undefined;
+    if (entry.accept !== undefined && entry.accept !== accept) return undefined;
+    // The start counts too: a clock that was set back must not keep a tag fresh for ever.
+    const isFresh = now >= entry.from && now < entry.until;
+    return isFresh && this.#isValid(entry) ? entry : undefined;
   }
 
-  /** @param moment before the answer was made */
-  keep(question: ResponseKey, answer: CachedResponse, moment: Revision): void {
-    if (answer.size > LARGEST || question.url.length > LONGEST_URL) return;
-    const kept = { ...answer, question, moment };
-    if (this.#isStill(kept)) this.#answers.set(question.url, kept);
+  /** @param snapshot from before the response was made */
+  set(key: ResponseKey, response: CachedResponse, snapshot: Snapshot): void {
+    if (response.size > MAX_BODY || key.url.length > MAX_URL_LENGTH) return;
+    const entry = { ...response, key, snapshot };
+    if (this.#isValid(entry)) this.#entries.set(key.url, entry);
   }
 
-  #isStill({ moment, digest }: Kept): boolean {
-    return moment.revision === this.#revision && !this.#removals.since(moment.removed, digest);
+  /** For changes that none of the revisions count, such as one of the configuration. */
+  clear(): void {
+    this.#ownRevision += 1;
+    this.#entries.clear();
   }
 
-  /** What may be answered has changed for a reason that no other revision tells. */
-  forget(): void {
-    this.#own += 1;
-    this.#answers.clear();
+  #isValid({ snapshot, digest }: Entry): boolean {
+    if (snapshot.revision !== this.#revision) return false;
+    return !this.#removals.since(snapshot.removals, digest);
   }
 }
 
-function isSame(one: ResponseKey, other: ResponseKey): boolean {
+function isSameKey(one: ResponseKey, other: ResponseKey): boolean {
   if (one.port !== other.port || one.segments.length !== other.segments.length) return false;
-  return one.segments.every((segment, at) => segment === other.segments[at]);
+  return one.segments.every((segment, index) => segment === other.segments[index]);
 }

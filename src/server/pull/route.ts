@@ -11,9 +11,9 @@ import type { Namespaces } from "./namespaces.ts";
 export type Route =
   | { readonly kind: "base" }
   | { readonly kind: "catalog"; readonly upstream: Upstream }
-  | PlacedRoute;
+  | RepositoryRoute;
 
-export type PlacedRoute = { readonly upstream: Upstream; readonly repo: RepositoryRef } & (
+export type RepositoryRoute = { readonly upstream: Upstream; readonly repo: RepositoryRef } & (
   | { readonly kind: "manifest"; readonly reference: Tag | Digest }
   | { readonly kind: "blob"; readonly digest: Digest }
   | { readonly kind: "referrers"; readonly digest: Digest }
@@ -56,7 +56,7 @@ export function parseRoute(
   }
 }
 
-function kindOf(action: string | undefined, subject: string): PlacedRoute["kind"] | undefined {
+function kindOf(action: string | undefined, subject: string): RepositoryRoute["kind"] | undefined {
   switch (action) {
     case "manifests":
       return "manifest";

@@ -1,0 +1,43 @@
+import type { CacheStatus } from "../../cache/cache-status.ts";
+import type { RequestContext } from "./request-context.ts";
+import type { Route } from "./route.ts";
+
+/** A request that was answered, for the log and the metrics. */
+export interface RequestRecord {
+  readonly method: string;
+  readonly path: string;
+  /** The client's address, without its port. */
+  readonly address: string;
+  readonly userAgent: string;
+  readonly status: number;
+  /** Bytes of the body that were sent. */
+  readonly bytes: number;
+  readonly milliseconds: number;
+  /** Absent if the request was refused before it was parsed. */
+  readonly route?: Route;
+  /** How the cache came by the response. */
+  readonly result?: CacheStatus["result"] | "collapsed";
+  /** Why the request failed, for operators. */
+  readonly error?: string;
+  /** A defect of the cache: an error that is no `Fault`, with its stack. */
+  readonly defect?: unknown;
+}
+
+/** @param status the status code that was sent */
+export function recordOf(context: RequestContext, status: number): RequestRecord {
+  const { request, path, address, route, cacheStatus, fault, defect } = context;
+  const result = cacheStatus?.collapsed ? "collapsed" : cacheStatus?.result;
+  return {
+    method: request.method,
+    path,
+    address,
+    userAgent: request.headers.get("user-agent") ?? "",
+    status,
+    bytes: context.bytes,
+    milliseconds: performance.now() - context.startedAt,
+    ...(route ? { route } : {}),
+    ...(result ? { result } : {}),
+    ...(fault ? { error: fault.message } : {}),
+    ...(defect === undefined ? {} : { defect }),
+  };
+}
