@@ -91,7 +91,7 @@ const unusable: [
     "and nothing is configured to listen there",
   ],
   ["a port on two addresses", ["-l", "127.0.0.2:PORT"], byTcp, "at two addresses"],
-  ["a datagram socket", ["-d"], byUdp, "which is no listening TCP socket"],
+  ["a datagram socket", ["-d"], byUdp, "which is not a listening TCP socket"],
 ];
 
 for (const [what, kind, send, message] of unusable) {

@@ -10,19 +10,19 @@ export interface AdminApiOptions {
   readonly adopt: (options: AdoptOptions) => Promise<Adopted>;
   readonly dataDirectory: string;
   readonly version: string;
-  /** What the cache is doing. */
+  /** What `GET /api/v1/status` returns. */
   readonly status: () => Promise<object>;
 }
 
-/** More than any request here needs, in bytes. */
-const LARGEST_BODY = 64 * 1024;
-/** What a verification reads per second beside traffic, unless it is told otherwise, in bytes. */
-const RATE = 100 * 1024 * 1024;
+/** Limit of request bodies, in bytes: far above what any request needs. */
+const MAX_BODY = 64 * 1024;
+/** Default read rate of a verification, which runs beside traffic, in bytes per second. */
+const DEFAULT_RATE = 100 * 1024 * 1024;
 
-const dry = z.strictObject({ dryRun: z.boolean().default(false) });
+const dryRun = z.strictObject({ dryRun: z.boolean().default(false) });
 const pattern = z.strictObject({ pattern: z.string().max(700) });
-const forms = {
-  gc: dry,
+const bodies = {
+  gc: dryRun,
   purge: pattern.extend({ dryRun: z.boolean().default(false) }),
   pin: pattern.extend({ platforms: z.array(z.string().max(100)).max(32).default([]) }),
   unpin: pattern,
@@ -36,14 +36,14 @@ const forms = {
   }),
 };
 
-const STATUS: Readonly<Record<RefusedError["kind"], number>> = {
+const STATUS_CODES: Readonly<Record<RefusedError["kind"], number>> = {
   "invalid-argument": 400,
   "no-match": 404,
   "over-max-size": 409,
   pinned: 409,
 };
 
-/** What an operator asks of a running cache, below `/api/v1/`. */
+/** The API for operators of a running cache, at `/api/v1/`. */
 export class AdminApi {
   readonly #options: AdminApiOptions;
 
@@ -51,21 +51,21 @@ export class AdminApi {
     this.#options = options;
   }
 
-  /** @param path what follows `/api/v1/` */
-  async answer(request: Request, path: string): Promise<Response> {
+  /** @param path the part of the path after `/api/v1/` */
+  async handle(request: Request, path: string): Promise<Response> {
     try {
       if (request.method === "GET") return await this.#get(path, new URL(request.url));
       if (request.method === "POST") return await this.#post(path, request);
-      return problem(405, `${request.method} is not served here`);
+      return problem(405, `${request.method} is not allowed: use GET or POST`);
     } catch (error) {
       if (error instanceof RefusedError) {
         return Response.json(
           { error: error.message, kind: error.kind },
-          { status: STATUS[error.kind] },
+          { status: STATUS_CODES[error.kind] },
         );
       }
       if (error instanceof z.ZodError) return problem(400, z.prettifyError(error));
-      if (error instanceof SyntaxError) return problem(400, "the body is no JSON");
+      if (error instanceof SyntaxError) return problem(400, "the body is not valid JSON");
       throw error;
     }
   }
@@ -84,57 +84,57 @@ export class AdminApi {
       case "pins":
         return Response.json({ pins: await admin.pins() });
       default:
-        return problem(404, "there is nothing here");
+        return problem(404, `there is no endpoint /api/v1/${path}`);
     }
   }
 
   async #post(path: string, request: Request): Promise<Response> {
-    // No page of another origin can send this type without asking first, which is not answered.
+    // A page of another origin can send this type only after a CORS preflight, which is refused.
     if (!/^application\/json\b/i.test(request.headers.get("content-type") ?? "")) {
-      return problem(415, "send JSON: Content-Type: application/json");
+      return problem(415, "send JSON with Content-Type: application/json");
     }
-    if (Number(request.headers.get("content-length") ?? 0) > LARGEST_BODY) {
-      return problem(413, `at most ${LARGEST_BODY} bytes are read`);
+    if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY) {
+      return problem(413, `the body is larger than ${MAX_BODY} bytes`);
     }
     const { admin } = this.#options;
     const body: unknown = JSON.parse((await request.text()) || "{}");
     switch (path) {
       case "gc":
-        return Response.json(await admin.collect(forms.gc.parse(body).dryRun));
+        return Response.json(await admin.collect(bodies.gc.parse(body).dryRun));
       case "purge": {
-        const { pattern: text, dryRun } = forms.purge.parse(body);
-        return Response.json(await admin.purge(text, dryRun));
+        const { pattern: text, dryRun: isDryRun } = bodies.purge.parse(body);
+        return Response.json(await admin.purge(text, isDryRun));
       }
       case "pin": {
-        const { pattern: text, platforms } = forms.pin.parse(body);
+        const { pattern: text, platforms } = bodies.pin.parse(body);
         return Response.json(await admin.pin(text, platforms));
       }
       case "unpin":
-        await admin.unpin(forms.unpin.parse(body).pattern);
+        await admin.unpin(bodies.unpin.parse(body).pattern);
         return Response.json({});
       case "fsck":
-        return this.#inspect(forms.fsck.parse(body), request.signal);
+        return this.#verify(bodies.fsck.parse(body), request.signal);
       case "adopt":
-        return this.#adopt(forms.adopt.parse(body), request.signal);
+        return this.#adopt(bodies.adopt.parse(body), request.signal);
       default:
-        return problem(404, "there is nothing here");
+        return problem(404, `there is no endpoint /api/v1/${path}`);
     }
   }
 
-  /** A running cache never serves what it knows to be corrupt, so it sets that aside in any case. */
-  async #inspect(
-    { rate = RATE }: { rate?: number | undefined },
+  /** Corrupt blobs are quarantined even without `repair`: a running cache must never serve them. */
+  async #verify(
+    { rate = DEFAULT_RATE }: { rate?: number | undefined },
     signal: AbortSignal,
   ): Promise<Response> {
     const { admin } = this.#options;
     const { blobs, blobBytes } = await admin.figures();
     const of = { files: blobs, bytes: blobBytes };
-    return progressStream(signal, (tell) =>
+    return progressStream(signal, (report) =>
       admin.verify({
         repair: true,
         rate,
         signal,
-        onProgress: ({ files, bytes }) => tell({ files, bytes, of }),
+        onProgress: ({ files, bytes }) => report({ files, bytes, of }),
       }),
     );
   }
@@ -144,7 +144,11 @@ export class AdminApi {
     signal: AbortSignal,
   ): Response {
     const upstream = parseUpstreamName(name);
-    if (!upstream) return problem(400, `${name} is no registry's name, such as ghcr.io`);
+    if (!upstream)
+      return problem(
+        400,
+        `${JSON.stringify(name)} is not a registry name: write one as images carry it, such as ghcr.io`,
+      );
     return progressStream(signal, (onProgress) =>
       this.#options.adopt({ folder, upstream, onProgress, signal }),
     );

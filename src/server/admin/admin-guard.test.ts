@@ -4,27 +4,34 @@ import { rejectReason } from "./admin-guard.ts";
 const token = "a-token-of-some-length";
 type Headers = Record<string, string>;
 
-const cases: [what: string, headers: Headers, withToken: boolean, status: number | undefined][] = [
-  ["its own name", { host: "127.0.0.1:5001" }, false, undefined],
+type Case = [request: string, headers: Headers, withToken: boolean, status: number | undefined];
+
+const cases: Case[] = [
+  ["the address of the port", { host: "127.0.0.1:5001" }, false, undefined],
   ["localhost", { host: "localhost:5001" }, false, undefined],
-  ["IPv6's loopback", { host: "[::1]:5001" }, false, undefined],
-  ["a name that leads here (DNS rebinding)", { host: "evil.example:5001" }, false, 421],
-  ["another address", { host: "10.0.0.1:5001" }, false, 421],
-  ["no name", {}, false, 421],
+  ["the loopback address of IPv6", { host: "[::1]:5001" }, false, undefined],
   [
-    "a page of its own",
+    "a name that resolves to this machine (DNS rebinding)",
+    { host: "evil.example:5001" },
+    false,
+    421,
+  ],
+  ["another address", { host: "10.0.0.1:5001" }, false, 421],
+  ["no Host header", {}, false, 421],
+  [
+    "the port's own origin",
     { host: "localhost:5001", origin: "http://localhost:5001" },
     false,
     undefined,
   ],
+  ["another origin", { host: "localhost:5001", origin: "http://evil.example" }, false, 403],
+  ["the origin null", { host: "localhost:5001", origin: "null" }, false, 403],
   [
-    "a page of another origin",
-    { host: "localhost:5001", origin: "http://evil.example" },
+    "Sec-Fetch-Site: cross-site",
+    { host: "localhost:5001", "sec-fetch-site": "cross-site" },
     false,
     403,
   ],
-  ["a page without origin", { host: "localhost:5001", origin: "null" }, false, 403],
-  ["another site", { host: "localhost:5001", "sec-fetch-site": "cross-site" }, false, 403],
   ["no token", { host: "cache.example:5001" }, true, 401],
   ["another token", { host: "cache.example:5001", authorization: "Bearer nope" }, true, 401],
   ["a longer token", { host: "cache.example", authorization: `Bearer ${token}x` }, true, 401],
@@ -36,15 +43,19 @@ const cases: [what: string, headers: Headers, withToken: boolean, status: number
   ],
   ["the token", { host: "cache.example:5001", authorization: `Bearer ${token}` }, true, undefined],
   [
-    "the token from a page elsewhere",
+    "the token and another origin",
     { host: "cache.example", authorization: `Bearer ${token}`, origin: "http://evil.example" },
     true,
     403,
   ],
 ];
 
-test.each(cases)("a request with %s", (_, headers, withToken, status) => {
-  const request = new Request("http://localhost:5001/api/v1/storage", { headers });
-  const found = rejectReason(request, { host: "127.0.0.1", ...(withToken ? { token } : {}) });
-  expect(found?.status).toBe(status);
-});
+for (const [request, headers, withToken, status] of cases) {
+  const port = withToken ? "to a port with a token" : "to a loopback port";
+  const outcome = status === undefined ? "is allowed" : `is refused with ${status}`;
+  test(`a request ${port} with ${request} ${outcome}`, () => {
+    const sent = new Request("http://localhost:5001/api/v1/storage", { headers });
+    const rejection = rejectReason(sent, { host: "127.0.0.1", ...(withToken ? { token } : {}) });
+    expect(rejection?.status).toBe(status);
+  });
+}

@@ -2,48 +2,51 @@ import { timingSafeEqual } from "node:crypto";
 import ipaddr from "ipaddr.js";
 
 export interface GuardOptions {
-  /** What has to be shown; absent where the port is this machine's own. */
+  /** The bearer token that requests must send; absent only on a loopback address. */
   readonly token?: string;
-  /** The host that is listened at. */
+  /** The host of the address at which the port listens. */
   readonly host: string;
 }
 
 /**
- * Why a request to the admin port is refused; undefined where it is not.
+ * The response that refuses a request to the admin port; `undefined` if the request is allowed.
  *
- * A browser on this machine may be made to send requests here by any page that it shows. A page's
- * own name that leads to 127.0.0.1 (DNS rebinding) shows in `Host`, and requests from other origins
- * in `Origin` and `Sec-Fetch-Site`.
+ * Any page that a browser on this machine opens can send requests to a loopback port. A page whose
+ * own name resolves to 127.0.0.1 (DNS rebinding) is recognised by `Host`, and requests from other
+ * origins (CSRF) by `Origin` and `Sec-Fetch-Site`.
  */
 export function rejectReason(
   request: Request,
   { token, host }: GuardOptions,
 ): Response | undefined {
-  const asked = request.headers.get("host") ?? "";
-  if (token === undefined && !isOwnName(asked, host)) {
-    return refuse(421, `the admin port is not called ${JSON.stringify(asked.slice(0, 100))}`);
+  const requestedHost = request.headers.get("host") ?? "";
+  if (token === undefined && !isOwnName(requestedHost, host)) {
+    const shown = JSON.stringify(requestedHost.slice(0, 100));
+    return refuse(421, `${shown} is not a name of the admin port: use its address or localhost`);
   }
   const origin = request.headers.get("origin");
-  if (origin !== null && URL.parse(origin)?.host !== asked) {
-    return refuse(403, "requests from pages of other origins are not answered");
+  if (origin !== null && URL.parse(origin)?.host !== requestedHost) {
+    return refuse(403, "requests from pages of other origins are refused");
   }
   if (request.headers.get("sec-fetch-site") === "cross-site") {
-    return refuse(403, "requests from pages of other sites are not answered");
+    return refuse(403, "requests from pages of other sites are refused");
   }
   if (token === undefined) return undefined;
-  const shown = /^bearer\s+(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (shown !== undefined && isSame(shown, token)) return undefined;
-  return refuse(401, "send the token: Authorization: Bearer …", { "www-authenticate": "Bearer" });
+  const sent = /^bearer\s+(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (sent !== undefined && isEqual(sent, token)) return undefined;
+  return refuse(401, "send the admin token: Authorization: Bearer …", {
+    "www-authenticate": "Bearer",
+  });
 }
 
-/** Hashes are compared, in a time that tells nothing of where two tokens differ, nor of their length. */
-function isSame(one: string, other: string): boolean {
+/** Compares hashes in constant time, so that timing reveals neither where tokens differ nor their length. */
+function isEqual(one: string, other: string): boolean {
   const hash = (text: string): Uint8Array => new Bun.CryptoHasher("sha256").update(text).digest();
   return timingSafeEqual(hash(one), hash(other));
 }
 
-function isOwnName(asked: string, host: string): boolean {
-  const name = asked
+function isOwnName(requestedHost: string, host: string): boolean {
+  const name = requestedHost
     .replace(/:\d+$/, "")
     .replace(/^\[|\]$/g, "")
     .toLowerCase();

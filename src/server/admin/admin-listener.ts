@@ -4,15 +4,15 @@ import { rejectReason } from "./admin-guard.ts";
 
 export interface AdminListenerOptions {
   readonly address: Address;
-  /** The text form that Prometheus reads. */
+  /** The metrics in Prometheus's text format. */
   readonly metrics: () => Promise<string>;
   readonly isReady: () => boolean;
   readonly api: AdminApi;
-  /** What has to be shown; absent on loopback alone. */
+  /** The bearer token that requests must send; absent only on a loopback address. */
   readonly token?: string;
 }
 
-/** What operators and their monitoring ask. Health is told to everybody: it tells nothing else. */
+/** Listens at the admin port. The health endpoints need no token: they reveal nothing else. */
 export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefined> {
   const { address, metrics, isReady, api, token } = options;
   const guard = { host: address.host, ...(token === undefined ? {} : { token }) };
@@ -20,7 +20,7 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
     hostname: address.host,
     port: address.port,
     development: false,
-    // Which shares ports unless told not to: a second cache would take half of the connections.
+    // Bun shares ports by default: a second cache would get half of the connections.
     reusePort: false,
     routes: {
       "/healthz": new Response("ok\n"),
@@ -31,13 +31,13 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
         new Response(await metrics(), {
           headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
         }),
-      "/api/v1/:what": (request, server) => {
-        // An answer may take as long as it takes to read everything.
+      "/api/v1/:endpoint": (request, server) => {
+        // A verification takes as long as it takes to read every stored byte.
         server.timeout(request, 0);
-        return rejectReason(request, guard) ?? api.answer(request, request.params.what);
+        return rejectReason(request, guard) ?? api.handle(request, request.params.endpoint);
       },
     },
-    fetch: () => new Response("there is nothing here\n", { status: 404 }),
+    fetch: () => new Response("not found\n", { status: 404 }),
     error: (error) => Response.json({ error: error.message }, { status: 500 }),
   });
 }

@@ -1,39 +1,41 @@
-/** Between two lines of progress, in milliseconds. */
-const TELL_EVERY = 200;
+/** Minimum time between two progress lines, in milliseconds. */
+const REPORT_INTERVAL = 200;
 
-/** How far something is that takes a while. */
-export interface Done {
+/** The progress of a long operation. */
+export interface Progress {
   readonly files: number;
   /** In bytes. */
   readonly bytes: number;
-  /** As much as there is, where it is known. */
+  /** The totals, if they are known. */
   readonly of?: { readonly files: number; readonly bytes: number };
 }
 
 /**
- * Lines of JSON: progress as it is made, and at last the result, or why there is none. Who asked may
- * be gone by then.
+ * A response of JSON lines (NDJSON): progress, and at the end `result` or `error`. The work goes on
+ * if the client disconnects, unless it watches the signal.
+ *
+ * @param signal aborts when the client disconnects
  */
 export function progressStream(
   signal: AbortSignal,
-  work: (onProgress: (done: Done) => void) => Promise<object>,
+  work: (onProgress: (progress: Progress) => void) => Promise<object>,
 ): Response {
   const encoder = new TextEncoder();
-  let told = 0;
+  let reportedAt = 0;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      const tell = (line: object): void => {
+      const send = (line: object): void => {
         if (!signal.aborted) controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
       };
-      const onProgress = ({ files, bytes, of }: Done): void => {
-        if (performance.now() - told < TELL_EVERY) return;
-        told = performance.now();
-        tell({ files, bytes, ...(of ? { of } : {}) });
+      const onProgress = ({ files, bytes, of }: Progress): void => {
+        if (performance.now() - reportedAt < REPORT_INTERVAL) return;
+        reportedAt = performance.now();
+        send({ files, bytes, ...(of ? { of } : {}) });
       };
       void work(onProgress)
-        .then((result) => tell({ result }))
+        .then((result) => send({ result }))
         .catch((error: unknown) =>
-          tell({ error: error instanceof Error ? error.message : String(error) }),
+          send({ error: error instanceof Error ? error.message : String(error) }),
         )
         .finally(() => {
           if (!signal.aborted) controller.close();

@@ -1,27 +1,33 @@
-import { libc, listeningPort, openDescriptors, watch, watchOf } from "./listening-sockets.ts";
+import {
+  libc,
+  listeningPort,
+  openDescriptors,
+  register,
+  registrationOf,
+} from "./listening-sockets.ts";
 
-/** A listening socket that systemd opened and holds. */
+/** A listening socket that systemd opened and passed to this process (socket activation). */
 export interface InheritedSocket {
   readonly descriptor: number;
   readonly port: number;
 }
 
-/** What was handed over cannot be used. */
+/** An inherited socket cannot be used. The message says what to do. */
 export class InheritedSocketError extends Error {
   override readonly name = "InheritedSocketError";
 }
 
-/** sd_listen_fds(3): the first descriptor that is handed over. */
-const FIRST = 3;
+/** The first inherited descriptor (SD_LISTEN_FDS_START, sd_listen_fds(3)). */
+const FIRST_DESCRIPTOR = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2_000_000;
 
 /**
- * The sockets of a systemd socket unit, if one started this process (sd_listen_fds(3)). The
- * variables that say so are taken away, so that no program that is started here believes them.
+ * The sockets of a systemd socket unit, if one started this process (sd_listen_fds(3)). Removes the
+ * variables that announce them, so that child processes do not take them for their own.
  *
- * @throws InheritedSocketError
+ * @throws InheritedSocketError if a descriptor is not a listening TCP socket
  */
 export function takeInheritedSockets(
   env: Record<string, string | undefined>,
@@ -33,39 +39,36 @@ export function takeInheritedSockets(
   if (Number(LISTEN_PID) !== pid || !Number.isInteger(count) || count < 1) return [];
   const c = libc();
   return Array.from({ length: count }, (_, index) => {
-    const descriptor = FIRST + index;
+    const descriptor = FIRST_DESCRIPTOR + index;
     const port = listeningPort(c, descriptor);
     if (port !== undefined) return { descriptor, port };
     throw new InheritedSocketError(
-      `systemd handed over descriptor ${descriptor}, which is no listening TCP socket: write ListenStream=PORT, and not Accept=yes`,
+      `systemd passed descriptor ${descriptor}, which is not a listening TCP socket: use ListenStream=PORT, without Accept=yes`,
     );
   });
 }
 
 /**
- * Lets a server answer at an inherited socket in place of its own. Each step is checked, and nothing
- * goes on with half.
+ * Makes a server listen at an inherited socket instead of its own.
  *
- * @param server listens at a port of 127.0.0.1 that nobody was told of
- * @throws InheritedSocketError
+ * @param server listens at a temporary port of 127.0.0.1
+ * @throws InheritedSocketError if any step fails; the server must then be stopped
  */
 export function adoptSocket(server: Bun.Server<undefined>, { descriptor }: InheritedSocket): void {
   const c = libc();
   const own = openDescriptors("socket:").find((each) => listeningPort(c, each) === server.port);
-  const watched = own === undefined ? undefined : watchOf(own);
-  if (own === undefined || !watched) throw refused("the server's own socket was not found");
-  // Bun accepts until there is nobody left, and would wait there for ever.
+  const registration = own === undefined ? undefined : registrationOf(own);
+  if (own === undefined || !registration) throw unusable("the server's own socket was not found");
+  // Bun calls accept until no connection is left: on a blocking socket that would block for ever.
   const isReady =
     c.fcntl(descriptor, F_SETFL, O_NONBLOCK) === 0 && c.dup3(descriptor, own, O_CLOEXEC) === own;
-  if (!isReady) throw refused("it cannot be put in the place of the server's own");
-  if (!watch(c, own, watched)) {
-    throw refused("it cannot be waited for");
-  }
+  if (!isReady) throw unusable("it cannot replace the server's own socket");
+  if (!register(c, own, registration)) throw unusable("it cannot be added to epoll");
   c.close(descriptor);
 }
 
-function refused(why: string): InheritedSocketError {
+function unusable(why: string): InheritedSocketError {
   return new InheritedSocketError(
-    `the socket that systemd handed over cannot be used here (${why}): disable entrepot.socket, and the cache opens its ports itself`,
+    `the socket that systemd passed cannot be used (${why}): disable entrepot.socket, and the cache opens its ports itself`,
   );
 }

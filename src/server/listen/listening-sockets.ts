@@ -2,10 +2,10 @@ import { dlopen, FFIType, ptr } from "bun:ffi";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
- * What Bun has no way to do with a listening socket: it neither listens at one that is open
- * (oven-sh/bun#22559), nor shows another certificate at one (oven-sh/bun#43815). But the descriptor
- * of a server can be made to mean another socket, and be told to epoll anew with what it was told
- * before, which the kernel shows under /proc.
+ * What Bun cannot do with a listening socket: listen at one that is already open
+ * (oven-sh/bun#22559), and present another certificate at one (oven-sh/bun#43815). Instead, the file
+ * descriptor of a server is made to refer to another socket (dup3), and is added to epoll again with
+ * the event data that Bun had registered, which the kernel shows in /proc/self/fdinfo (proc(5)).
  */
 
 const SOL_SOCKET = 1;
@@ -29,48 +29,48 @@ export function libc() {
 }
 export type Libc = ReturnType<typeof libc>;
 
-/** The epoll that waits for a descriptor, and what it was told: `struct epoll_event`. */
-interface Watch {
+/** Where a descriptor is registered: the epoll instance and its `struct epoll_event` (epoll_ctl(2)). */
+interface Registration {
   readonly epoll: number;
   readonly event: Uint8Array;
 }
 
-/** Opens a server, and finds the descriptor at which it listens. */
+/** Opens a server and finds the descriptor of its listening socket. */
 export function openWithDescriptor<Server>(open: () => Server): [Server, number | undefined] {
   if (process.platform !== "linux") return [open(), undefined];
   const c = libc();
-  const all = (): number[] =>
+  const listening = (): number[] =>
     openDescriptors("socket:").filter((each) => listeningPort(c, each) !== undefined);
-  const before = new Set(all());
+  const before = new Set(listening());
   const server = open();
-  return [server, all().find((each) => !before.has(each))];
+  return [server, listening().find((each) => !before.has(each))];
 }
 
 /**
- * Two servers of this process go on each at the other's socket, and with what waits in its queue:
- * nobody who connects meanwhile is refused.
+ * Exchanges the listening sockets of two servers of this process, with the connections in their
+ * queues. No connection is refused meanwhile.
  *
- * @throws where they cannot; both then go on as they were
+ * @throws Error if that is not possible; both servers then keep their sockets
  */
 export function exchangeSockets(one: number, other: number): void {
   const c = libc();
-  const [first, second] = [watchOf(one), watchOf(other)];
-  if (!first || !second) throw new Error("what waits for the sockets of a server was not found");
+  const [first, second] = [registrationOf(one), registrationOf(other)];
+  if (!first || !second) throw new Error("a listening socket was not found in any epoll instance");
   const spare = c.dup(one);
-  if (spare < 0) throw new Error("no descriptor is left to exchange two sockets with");
-  // While a socket is open elsewhere, epoll would go on telling of it under its old descriptor.
+  if (spare < 0) throw new Error("no file descriptor is left to exchange two listening sockets");
+  // As long as a socket is open under another descriptor, epoll would report it under the old one.
   c.epoll_ctl(first.epoll, EPOLL_CTL_DEL, one, ptr(first.event));
   c.epoll_ctl(second.epoll, EPOLL_CTL_DEL, other, ptr(second.event));
-  // Over descriptors that are open, with events that were told before: neither of these can fail.
+  // The descriptors are open and the events were registered before, so none of these can fail.
   c.dup3(other, one, O_CLOEXEC);
   c.dup3(spare, other, O_CLOEXEC);
   c.close(spare);
-  watch(c, one, first);
-  watch(c, other, second);
+  register(c, one, first);
+  register(c, other, second);
 }
 
-/** Tells epoll of a descriptor what it was told before. Returns whether it took it. */
-export function watch(c: Libc, descriptor: number, { epoll, event }: Watch): boolean {
+/** Adds a descriptor to its epoll instance again. Returns whether that succeeded. */
+export function register(c: Libc, descriptor: number, { epoll, event }: Registration): boolean {
   return c.epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, ptr(event)) === 0;
 }
 
@@ -80,26 +80,27 @@ export function listeningPort(c: Libc, descriptor: number): number | undefined {
   const size = new Uint32Array([address.byteLength]);
   const isListening = new Uint32Array(1);
   const four = new Uint32Array([4]);
-  const asked = c.getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, ptr(isListening), ptr(four));
-  if (asked !== 0 || isListening[0] !== 1) return undefined;
+  const status = c.getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, ptr(isListening), ptr(four));
+  if (status !== 0 || isListening[0] !== 1) return undefined;
   if (c.getsockname(descriptor, ptr(address), ptr(size)) !== 0) return undefined;
   const view = new DataView(address.buffer);
   const family = view.getUint16(0, true);
-  // AF_INET and AF_INET6, which both have the port in network order behind the family.
+  // AF_INET or AF_INET6: in both, the port follows the family in network byte order.
   return family === 2 || family === 10 ? view.getUint16(2) : undefined;
 }
 
-export function watchOf(own: number): Watch | undefined {
+/** The epoll registration of a descriptor, as /proc/self/fdinfo shows it. */
+export function registrationOf(descriptor: number): Registration | undefined {
   for (const epoll of openDescriptors("anon_inode:[eventpoll]")) {
     const entries = readFileSync(`/proc/self/fdinfo/${epoll}`, "utf8").matchAll(
       /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)/gm,
     );
-    for (const [, descriptor, events, data] of entries) {
-      if (Number(descriptor) !== own) continue;
+    for (const [, target, events, data] of entries) {
+      if (Number(target) !== descriptor) continue;
       const event = new Uint8Array(16);
       const view = new DataView(event.buffer);
       view.setUint32(0, Number.parseInt(events ?? "", 16), true);
-      // The structure is packed on x86-64 alone.
+      // The structure is packed on x86-64 only.
       view.setBigUint64(process.arch === "x64" ? 4 : 8, BigInt(`0x${data}`), true);
       return { epoll, event };
     }
@@ -107,13 +108,14 @@ export function watchOf(own: number): Watch | undefined {
   return undefined;
 }
 
+/** @param kind the start of what /proc/self/fd links to, such as `socket:` */
 export function openDescriptors(kind: string): number[] {
   return readdirSync("/proc/self/fd")
     .filter((name) => {
       try {
         return readlinkSync(`/proc/self/fd/${name}`).startsWith(kind);
       } catch {
-        // The folder's own descriptor is closed by now.
+        // The descriptor that read the folder is closed by now.
         return false;
       }
     })

@@ -8,12 +8,12 @@ import type { PullApi } from "../pull/pull-api.ts";
 import type { RecentPulls } from "../pull/recent-pulls.ts";
 
 /**
- * The deepest path that is served, in components after `/v2/`: a name of 255 characters has at
- * most 128, and a namespace, a kind and a reference come on top.
+ * The largest number of components after `/v2/`: a name of 255 characters has at most 128, and a
+ * namespace, a kind and a reference are added to these.
  */
-const DEEPEST = 132;
+const MAX_DEPTH = 132;
 
-/** Seconds without a byte after which a connection is closed. */
+/** Idle timeout of connections, in seconds. */
 export const IDLE_TIMEOUT = 120;
 
 export interface NodeListenerOptions {
@@ -21,15 +21,15 @@ export interface NodeListenerOptions {
   readonly api: PullApi;
   readonly namespaces: Namespaces;
   readonly recent: RecentPulls;
-  /** Told where an answer failed after it was given out: its file could not be opened. */
+  /** Called if a response fails after its handler returned: its file could not be opened. */
   readonly unreadable: (error: Error) => void;
-  /** Set for a port at which requests need no namespace. */
+  /** Set for a port that belongs to one upstream, at which requests need no namespace. */
   readonly upstream?: Upstream;
   /** Set for HTTPS. */
   readonly tls?: {
     readonly identity: Identity;
-    /** Whether connections are to be given up, each after its next answer. */
-    readonly isLeaving: () => boolean;
+    /** Whether each connection is to be closed after its next response. */
+    readonly isDraining: () => boolean;
   };
 }
 
@@ -39,15 +39,15 @@ type Handler = (
 ) => Response | Promise<Response>;
 
 /**
- * A node-facing port.
+ * Listens at a node-facing port.
  *
- * Bun hands out URLs in which `..` is resolved already, so that what was really asked can no longer
- * be told; its router sees the raw path. Hence one pattern per depth, and components as it found them.
+ * In the URLs that Bun provides, `..` is resolved, which hides path traversal. Its router matches the
+ * raw path. Hence one route pattern per depth, whose parameters are the raw components.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
   const { address, api, namespaces, recent, unreadable, upstream, tls } = options;
 
-  const plainAnswer = (
+  const handleRequest = (
     request: Request,
     server: Bun.Server<undefined>,
     segments: readonly string[],
@@ -60,19 +60,21 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       port: upstream,
     });
 
-  const lastAnswer = async (...asked: Parameters<typeof plainAnswer>): Promise<Response> => {
-    const response = await plainAnswer(...asked);
+  const handleAndClose = async (
+    ...received: Parameters<typeof handleRequest>
+  ): Promise<Response> => {
+    const response = await handleRequest(...received);
     response.headers.set("connection", "close");
     return response;
   };
-  const answer: typeof plainAnswer = tls
-    ? (...asked) => (tls.isLeaving() ? lastAnswer : plainAnswer)(...asked)
-    : plainAnswer;
+  const handle: typeof handleRequest = tls
+    ? (...received) => (tls.isDraining() ? handleAndClose : handleRequest)(...received)
+    : handleRequest;
 
   const routes: Record<string, Handler | Response> = {
     "/healthz": new Response("ok\n"),
-    "/v2": (request, server) => answer(request, server, []),
-    "/v2/": (request, server) => answer(request, server, []),
+    "/v2": (request, server) => handle(request, server, []),
+    "/v2/": (request, server) => handle(request, server, []),
     "/entrepot/v1/namespaces": () => Response.json({ namespaces: namespaces.names }),
     "/entrepot/v1/served": (request, server) => {
       const since = Number(new URL(request.url).searchParams.get("since") ?? 0);
@@ -80,12 +82,12 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       return Response.json({ served });
     },
   };
-  for (let depth = 1; depth <= DEEPEST; depth += 1) {
+  for (let depth = 1; depth <= MAX_DEPTH; depth += 1) {
     const names = Array.from({ length: depth }, (_, position) => `s${position}`);
     const pattern = `/v2/${names.map((name) => `:${name}`).join("/")}`;
     routes[pattern] = (request, server) => {
       const parameters: Record<string, string> = request.params;
-      return answer(
+      return handle(
         request,
         server,
         names.map((name) => parameters[name] ?? ""),
@@ -97,22 +99,22 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     hostname: address.host,
     port: address.port,
     idleTimeout: IDLE_TIMEOUT,
-    // Bodies are not read, whatever their length: what is wrong with a push is not that it is large.
+    // Bodies are never read. A large push is to get 405 like any other, and not 413.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
-    // Which shares ports unless told not to: a second cache would take half of the connections.
+    // Bun shares ports by default: a second cache would get half of the connections.
     reusePort: false,
     ...(tls ? { tls: { cert: tls.identity.certificate, key: tls.identity.key } } : {}),
     routes,
     fetch(request, server) {
       const isRegistry = /^[a-z]+:\/\/[^/]*\/v2(?:\/|$)/.test(request.url);
-      // Too deep, or with an empty component: both are refused in the API's own words.
-      if (isRegistry) return answer(request, server, [""]);
+      // The path is too deep or has an empty component: the API refuses an empty one.
+      if (isRegistry) return handle(request, server, [""]);
       return faultResponse(new Fault({ kind: "no-such-route" }), request.method);
     },
     error(error) {
       unreadable(error);
-      const reason = "what is stored here cannot be read; the cache's log says why";
+      const reason = "a stored file cannot be read";
       return faultResponse(new Fault({ kind: "storage", reason }), "GET");
     },
   });

@@ -3,98 +3,100 @@ import type { Address } from "../../config/parsing/address.ts";
 import { exchangeSockets, openWithDescriptor } from "./listening-sockets.ts";
 import { IDLE_TIMEOUT, listenForNodes, type NodeListenerOptions } from "./node-listener.ts";
 
-/** After this, in milliseconds, a connection that was idle all the time has been closed. */
-const LEAVING_MS = (IDLE_TIMEOUT + 5) * 1000;
+/** After this time every idle connection has reached its idle timeout, in milliseconds. */
+const DRAIN_MS = (IDLE_TIMEOUT + 5) * 1000;
 
 type Server = Bun.Server<undefined>;
 
-/** What a port has for as long as it is open. */
+/** The options of a port that never change while it is open. */
 export type NodePortOptions = Omit<NodeListenerOptions, "address" | "tls">;
 
-/** One server of the port, with the certificate that it was opened with. */
+/** One server of the port, with the certificate with which it was opened. */
 interface Generation {
   readonly server: Server;
-  /** At which it listens; unknown where the system is not Linux. */
+  /** The file descriptor of its listening socket; `undefined` if the system is not Linux. */
   readonly descriptor: number | undefined;
-  /** From now on each of its answers is the last one of its connection. */
-  leave(): void;
+  /** From now on, closes each connection after its next response. */
+  drain(): void;
 }
 
 /**
- * A node-facing port whose certificate can be exchanged.
+ * A node-facing port whose certificate can be renewed without downtime.
  *
- * Bun.serve keeps the certificate that it was opened with (oven-sh/bun#43815). To stop it and to open
- * another refuses who connects in between, and resets handshakes that are under way. Hence another
- * server is opened beside it and gets its socket, while the first one answers what it has.
+ * Bun.serve keeps the certificate with which it was opened (oven-sh/bun#43815). Stopping it and
+ * opening another one would refuse connections in between and reset handshakes in progress. Hence a
+ * new server is opened and takes over the listening socket, while the old one drains.
  */
 export class NodePort {
   readonly #options: NodePortOptions;
   #tls: Identity | undefined;
-  #now: Generation | undefined;
-  /** Those before, each until all that it had is answered. */
-  readonly #older = new Set<Server>();
+  #current: Generation | undefined;
+  /** Older servers that still have connections. */
+  readonly #draining = new Set<Server>();
 
   constructor(options: NodePortOptions, tls?: Identity) {
     this.#options = options;
     this.#tls = tls;
   }
 
-  /** Begins to listen; this server may be given another socket afterwards. */
+  /** Starts to listen. The returned server may be given an inherited socket afterwards. */
   open(address: Address): Server {
-    this.#now = this.#generation(address, this.#tls);
-    return this.#now.server;
+    this.#current = this.#generation(address, this.#tls);
+    return this.#current.server;
   }
 
   /**
-   * Shows another certificate to who connects from now on. A port of plain HTTP stays one.
+   * Presents another certificate to new connections. A port without TLS stays without it.
    *
-   * @throws where it cannot be shown; the port then goes on as it was
+   * @throws Error if that is not possible; the port then continues with the old certificate
    */
   renew(tls: Identity): void {
-    const [shown, before] = [this.#tls, this.#now];
-    if (!shown || !before || (shown.certificate === tls.certificate && shown.key === tls.key)) {
-      return;
-    }
-    // At a port that nobody was told of, until it has the other's socket.
+    const [present, previous] = [this.#tls, this.#current];
+    if (!present || !previous) return;
+    if (present.certificate === tls.certificate && present.key === tls.key) return;
+    // A temporary port, until it takes over the socket.
     const next = this.#generation({ host: "127.0.0.1", port: 0 }, tls);
     try {
-      if (before.descriptor === undefined || next.descriptor === undefined) {
-        throw new Error("the socket of a server was not found: restart the cache");
+      if (previous.descriptor === undefined || next.descriptor === undefined) {
+        throw new Error("the listening socket was not found: restart the cache");
       }
-      exchangeSockets(before.descriptor, next.descriptor);
+      exchangeSockets(previous.descriptor, next.descriptor);
     } catch (error) {
       void next.server.stop(true);
       throw error;
     }
     this.#tls = tls;
-    this.#now = next;
-    this.#older.add(before.server);
-    before.leave();
-    const release = (): void => {
-      void before.server.stop().then(() => this.#older.delete(before.server));
+    this.#current = next;
+    this.#draining.add(previous.server);
+    previous.drain();
+    const stop = (): void => {
+      void previous.server.stop().then(() => this.#draining.delete(previous.server));
     };
-    setTimeout(release, LEAVING_MS).unref();
+    setTimeout(stop, DRAIN_MS).unref();
   }
 
-  /** Takes nothing new; resolves once all is answered, or at once where connections are to be cut. */
-  async stop(cut = false): Promise<void> {
-    const servers = this.#now ? [...this.#older, this.#now.server] : [];
-    await Promise.all(servers.map((server) => server.stop(cut)));
+  /**
+   * Accepts no more connections. Resolves once the responses in progress are sent, or at once if
+   * connections are to be closed.
+   */
+  async stop(closeConnections = false): Promise<void> {
+    const servers = this.#current ? [...this.#draining, this.#current.server] : [];
+    await Promise.all(servers.map((server) => server.stop(closeConnections)));
   }
 
   #generation(address: Address, tls: Identity | undefined): Generation {
     if (!tls) {
       const server = listenForNodes({ ...this.#options, address });
-      return { server, descriptor: undefined, leave: () => {} };
+      return { server, descriptor: undefined, drain: () => {} };
     }
-    let isLeaving = false;
-    const secure = { identity: tls, isLeaving: () => isLeaving };
+    let isDraining = false;
+    const tlsOptions = { identity: tls, isDraining: () => isDraining };
     const [server, descriptor] = openWithDescriptor(() =>
-      listenForNodes({ ...this.#options, address, tls: secure }),
+      listenForNodes({ ...this.#options, address, tls: tlsOptions }),
     );
-    const leave = (): void => {
-      isLeaving = true;
+    const drain = (): void => {
+      isDraining = true;
     };
-    return { server, descriptor, leave };
+    return { server, descriptor, drain };
   }
 }

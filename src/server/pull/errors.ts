@@ -1,50 +1,49 @@
 import type { Fault, FaultDetail, FaultKind } from "../../oci/fault.ts";
 import { API_VERSION } from "./headers.ts";
 
-/** Seconds after which a client may try again where nothing better is known. */
+/** `Retry-After` if the upstream gives no time of its own, in seconds. */
 const RETRY_AFTER = 5;
 
-interface Mapped {
+interface HttpError {
   readonly status: number;
-  /** One of distribution-spec's codes where one fits, else distribution's own `UNAVAILABLE`. */
+  /** A code of distribution-spec if one fits, otherwise `UNAVAILABLE`, which distribution defines. */
   readonly code: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
- * The answer that a fault becomes. Failures of an upstream are 5xx and never 429, 401 or 404:
- * runtimes go on to the upstream itself at once on those, where they would retry a 429 here, send
- * pull secrets to a 401, and take a 404 for the truth.
+ * The response to a request that failed. Failures of an upstream become 5xx, on which container
+ * runtimes continue with the upstream itself, and never 429, 401 or 404: runtimes would retry here
+ * on a 429, send pull secrets to the cache on a 401, and report on a 404 that the image is missing.
  */
 export function faultResponse(fault: Fault, method: string): Response {
-  const { status, code, headers } = mapped(fault.detail);
+  const { status, code, headers } = httpError(fault.detail);
   const advice = ADVICE[fault.detail.kind];
   const message =
-    WITHOUT_DETAIL[fault.detail.kind] ??
-    `${fault.message}${advice === undefined ? "" : `. ${advice}`}`;
+    REDACTED[fault.detail.kind] ?? `${fault.message}${advice === undefined ? "" : `. ${advice}`}`;
   return errorResponse(method, status, code, message, headers);
 }
 
-/** Paths on the cache's machine and the text of defects are for its log alone. */
-const WITHOUT_DETAIL: Partial<Record<FaultKind, string>> = {
-  storage: "the cache's storage failed; its log says how",
-  "no-space": "the cache has no space to store it; its log says more",
-  internal: "something went wrong inside the cache; its log says what",
+/** Replaces messages that contain paths of the cache's machine or the text of a defect. */
+const REDACTED: Partial<Record<FaultKind, string>> = {
+  storage: "the cache's storage failed: see the cache's log",
+  "no-space": "the cache has no space to store it: see the cache's log",
+  internal: "internal error of the cache: see the cache's log",
 };
 
-const LOOK =
-  "Try again in a while; on the cache's machine, entrepot status tells since when, and entrepot doctor why";
+const DIAGNOSE =
+  "Try again later. On the cache's machine, entrepot status shows since when it fails, and entrepot doctor why";
 
-/** What to do, where the fault's own message does not say it. */
+/** What to do, for faults whose message does not say it. */
 const ADVICE: Partial<Record<FaultKind, string>> = {
-  "upstream-failed": LOOK,
-  "upstream-unreachable": LOOK,
-  "upstream-timeout": LOOK,
-  "upstream-invalid-response": LOOK,
-  overloaded: "Try again in a while, or raise the upstream's maxConnections",
+  "upstream-failed": DIAGNOSE,
+  "upstream-unreachable": DIAGNOSE,
+  "upstream-timeout": DIAGNOSE,
+  "upstream-invalid-response": DIAGNOSE,
+  overloaded: "Try again later, or raise the upstream's maxConnections",
 };
 
-/** An answer in the form of distribution-spec, "Error Codes". */
+/** An error in the form of distribution-spec, "Error Codes". */
 export function errorResponse(
   method: string,
   status: number,
@@ -64,7 +63,7 @@ export function errorResponse(
   });
 }
 
-function mapped(detail: FaultDetail): Mapped {
+function httpError(detail: FaultDetail): HttpError {
   switch (detail.kind) {
     case "invalid-path":
     case "invalid-name":
@@ -82,7 +81,7 @@ function mapped(detail: FaultDetail): Mapped {
       return { status: 416, code: "SIZE_INVALID", headers };
     }
     case "read-only":
-      // The body of a push is not read: on a connection that goes on, it would pass for a request.
+      // The body of a push is not read: on a kept-alive connection it would be parsed as a request.
       return {
         status: 405,
         code: "UNSUPPORTED",

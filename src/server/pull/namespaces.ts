@@ -3,7 +3,7 @@ import { DOCKER_HUB, UPSTREAM_ALIASES } from "../../config/settings.ts";
 import { Fault } from "../../oci/fault.ts";
 import { looksLikeRegistry, parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 
-/** The upstreams by the names under which requests may ask for them. Nothing else is ever dialled. */
+/** The configured upstreams by namespace (the `ns` of containerd). No other host is ever contacted. */
 export class Namespaces {
   readonly #upstreams: ReadonlyMap<string, Upstream>;
 
@@ -16,11 +16,13 @@ export class Namespaces {
   }
 
   /**
-   * Chooses by `ns`, else by the port, else by the path's first component, else Docker Hub, for
-   * whose mirrors Docker itself sends none of them.
+   * Chooses the upstream by `ns`, else by the port, else by the first component of the path. Without
+   * any of these it is Docker Hub: Docker sends requests to mirrors of Docker Hub that way.
    *
-   * @param ns all values of the query's `ns`
-   * @param path the name's components, of which a namespace is taken off
+   * @param ns all values of the query parameter `ns`
+   * @param path the components of the requested name
+   * @returns the upstream, and the components without the namespace
+   * @throws Fault `invalid-namespace` or `namespace-unknown`
    */
   choose(
     ns: readonly string[],
@@ -28,25 +30,28 @@ export class Namespaces {
     path: readonly string[],
   ): { upstream: Upstream; path: readonly string[] } {
     if (ns.length > 1) {
-      throw new Fault({ kind: "invalid-namespace", reason: "ns is given more than once" });
+      throw new Fault({
+        kind: "invalid-namespace",
+        reason: "ns is given more than once: send one",
+      });
     }
-    const [asked] = ns;
-    if (asked !== undefined) return { upstream: this.#byQuery(asked), path };
-    // By its name: it may have been taken out of the configuration, and put in again, meanwhile.
+    const [namespace] = ns;
+    if (namespace !== undefined) return { upstream: this.#byQuery(namespace), path };
+    // By name: a reload may have removed and added the upstream, which makes another object of it.
     if (port) return { upstream: this.#get(port.settings.name), path };
     const [first = ""] = path;
     const upstream = this.#find(first);
     if (upstream) return { upstream, path: path.slice(1) };
-    // Sent to Docker Hub, a registry that is not cached would answer with another one's image.
+    // Otherwise a registry that is not cached would be taken for a repository of Docker Hub.
     const isRegistry = looksLikeRegistry(first) && parseUpstreamName(first) !== undefined;
     return { upstream: this.#get(isRegistry ? first : DOCKER_HUB), path };
   }
 
-  #byQuery(asked: string): Upstream {
-    const name = parseUpstreamName(asked);
+  #byQuery(namespace: string): Upstream {
+    const name = parseUpstreamName(namespace);
     if (name) return this.#get(name);
-    const shown = JSON.stringify(asked.slice(0, 80));
-    const reason = `ns=${shown} is no registry: a host with an optional port, such as ghcr.io`;
+    const shown = JSON.stringify(namespace.slice(0, 80));
+    const reason = `ns=${shown} is not a registry: send a host with an optional port, such as ghcr.io`;
     throw new Fault({ kind: "invalid-namespace", reason });
   }
 

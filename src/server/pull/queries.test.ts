@@ -7,10 +7,10 @@ test.each([
   ["http://c/v2/", "/v2/", ""],
   ["http://c/v2/?a=b?c", "/v2/", "a=b%3Fc"],
   [`http://c/v2/?x=${"y".repeat(300)}`, "/v2/", `x=${"y".repeat(300)}`],
-])("%s", (url, path, query) => {
+])("a URL is split into path and query, also from the cache: %s", (url, path, query) => {
   const queries = new Queries();
-  for (let turn = 0; turn < 2; turn += 1) {
-    const found = queries.split(url);
-    expect([found.path, found.query.toString()]).toEqual([path, query]);
+  for (let repetition = 0; repetition < 2; repetition += 1) {
+    const parts = queries.split(url);
+    expect([parts.path, parts.query.toString()]).toEqual([path, query]);
   }
 });

@@ -1,24 +1,24 @@
 import { LRUCache } from "lru-cache";
 
-/** What a node may ask for later, to prove that it was served from here. */
+/** A served request, as a node can query it to prove that its pulls come from this cache. */
 export interface ServedRequest {
   readonly namespace: string;
   readonly repository: string;
   readonly reference: string;
   readonly kind: string;
   readonly status: number;
-  /** Milliseconds of the epoch. */
+  /** Milliseconds since the epoch. */
   readonly at: number;
 }
 
-/** Those that asked most lately. */
-const ADDRESSES = 1024;
-const PER_ADDRESS = 64;
-const MEMORY_MS = 10 * 60 * 1000;
+/** The least recently used addresses are dropped (LRU). */
+const MAX_ADDRESSES = 1024;
+const MAX_PER_ADDRESS = 64;
+const MAX_AGE_MS = 10 * 60 * 1000;
 
-/** What was served to whom in the last minutes. At most 1,024 addresses with 64 entries each. */
+/** What was served in the last ten minutes, by client address. */
 export class RecentPulls {
-  readonly #byAddress = new LRUCache<string, ServedRequest[]>({ max: ADDRESSES });
+  readonly #byAddress = new LRUCache<string, ServedRequest[]>({ max: MAX_ADDRESSES });
 
   add(address: string, served: ServedRequest): void {
     const list = this.#byAddress.get(address);
@@ -27,12 +27,16 @@ export class RecentPulls {
       return;
     }
     list.push(served);
-    if (list.length > PER_ADDRESS) list.shift();
+    if (list.length > MAX_PER_ADDRESS) list.shift();
   }
 
-  /** The newest last. */
+  /**
+   * In the order in which they were served.
+   *
+   * @param since milliseconds since the epoch
+   */
   of(address: string, since: number): readonly ServedRequest[] {
-    const oldest = Math.max(since, Date.now() - MEMORY_MS);
+    const oldest = Math.max(since, Date.now() - MAX_AGE_MS);
     return (this.#byAddress.get(address) ?? []).filter(({ at }) => at >= oldest);
   }
 }

@@ -7,7 +7,7 @@ import { parseRepositoryName, parseTag, type Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Namespaces } from "./namespaces.ts";
 
-/** What a request to the pull API asks for, with everything in it checked. */
+/** A request to the pull API, parsed: all names, tags and digests in it are valid. */
 export type Route =
   | { readonly kind: "base" }
   | { readonly kind: "catalog"; readonly upstream: Upstream }
@@ -24,11 +24,11 @@ export interface RequestTarget {
   /** The path's components after `/v2/`, percent-decoded. */
   readonly segments: readonly string[];
   readonly query: URLSearchParams;
-  /** The upstream of the port at which it arrived, where it has one. */
+  /** The upstream of the port at which the request arrived, if that port belongs to one. */
   readonly port: Upstream | undefined;
 }
 
-/** @throws Fault of a kind that says which part is wrong */
+/** @throws Fault if the path is not valid, the repository is not allowed or the upstream is unknown */
 export function parseRoute(
   { segments, query, port }: RequestTarget,
   namespaces: Namespaces,
@@ -45,14 +45,14 @@ export function parseRoute(
   const kind = kindOf(action, subject);
   if (!kind || name.length === 0) throw new Fault({ kind: "no-such-route" });
   const { upstream, path } = namespaces.choose(query.getAll("ns"), port, name);
-  const at = { upstream, repo: placeAt(upstream, path, name) };
+  const target = { upstream, repo: repositoryAt(upstream, path, name) };
   switch (kind) {
     case "tags":
-      return { kind, ...at };
+      return { kind, ...target };
     case "manifest":
-      return { kind, ...at, reference: parseReference(subject) };
+      return { kind, ...target, reference: parseReference(subject) };
     default:
-      return { kind, ...at, digest: checkedDigest(subject) };
+      return { kind, ...target, digest: checkedDigest(subject) };
   }
 }
 
@@ -71,12 +71,12 @@ function kindOf(action: string | undefined, subject: string): RepositoryRoute["k
   }
 }
 
-/** A separator that arrives encoded, or a name that means another folder, is never an honest name. */
+/** Refuses path traversal: no repository name contains an encoded separator, `.` or `..`. */
 function checkSegment(segment: string): void {
   if (segment === "" || segment === "." || segment === "..") {
     throw new Fault({ kind: "invalid-path", reason: "it has an empty, '.' or '..' component" });
   }
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  // oxlint-disable-next-line no-control-regex -- control characters are refused
   if (/[/\\\u0000-\u001F\u007F]/.test(segment)) {
     throw new Fault({
       kind: "invalid-path",
@@ -85,21 +85,21 @@ function checkSegment(segment: string): void {
   }
 }
 
-function placeAt(
+function repositoryAt(
   upstream: Upstream,
   path: readonly string[],
-  asked: readonly string[],
+  requested: readonly string[],
 ): RepositoryRef {
   const name = path.join("/");
   if (name === "") {
-    const reason = "a repository's name follows the registry's";
-    throw new Fault({ kind: "invalid-name", name: asked.join("/"), reason });
+    const reason = "a repository name must follow the registry name";
+    throw new Fault({ kind: "invalid-name", name: requested.join("/"), reason });
   }
-  // Official images live under library/, which people and some clients leave out.
+  // Official images of Docker Hub are in library/, which people and some clients omit.
   const isOfficial = upstream.settings.name === DOCKER_HUB && path.length === 1;
   const repository = parseRepositoryName(isOfficial ? `library/${name}` : name);
   if (!repository) throw new Fault({ kind: "invalid-name", name });
-  // Here and nowhere else: whatever is asked for of a repository, by tag or by digest, comes by.
+  // The only check needed: every request for a repository, by tag or by digest, is parsed here.
   if (!isAllowed(upstream.settings, repository)) {
     throw new Fault({ kind: "not-allowed", upstream: upstream.settings.name, name: repository });
   }
