@@ -12,7 +12,7 @@ test("the command that the start banner suggests works, whichever registries are
   const settings = loadSettings({ flags: { config: cache.configFile }, env: {} });
   const listening = { listen: cache.address, admin: cache.adminAddress, ports: {} };
   const text = banner("1.2.3", settings, listening);
-  const command = /^Or try it from here: +curl (.*)$/m.exec(text)?.[1]?.split(" ") ?? [];
+  const command = /^Or test it from here: +curl (.*)$/m.exec(text)?.[1]?.split(" ") ?? [];
   const output = await mustRun(["curl", ...command]);
   expect(JSON.parse(output)).toEqual({ repositories: [] });
 });

@@ -79,7 +79,7 @@ test(
       // On a busy machine fsck also reports its progress, on stderr.
       const fsck = await command(cache, "fsck");
       expect(`round ${round}: ${fsck.code} ${fsck.stdout}`).toContain(
-        "Every byte is what its digest says.\n",
+        "All blobs match their digests.\n",
       );
       expect(fsck.code).toBe(0);
       upstream.respond(() => (random() < 0.3 ? faults.slow(2_000_000) : undefined));

@@ -35,7 +35,8 @@ async function metric(cache: Entrepot, name: string): Promise<number> {
 }
 
 async function expectWarnedOnce(cache: Entrepot): Promise<void> {
-  const message = "nothing can be stored: pulls are passed through until there is room again";
+  const message =
+    "nothing can be stored: pulls are streamed without being stored until there is space again";
   await cache.logged(message);
   const warnings = cache.logs().filter((line) => line["level"] === "warn");
   expect(warnings.map((line) => line["msg"])).toEqual([message]);
@@ -85,7 +86,7 @@ rootTest(
     expect([status.code, status.stdout]).toEqual([
       1,
       expect.stringMatching(
-        /, FULL\n[\s\S]*\nWrong:\n {2}nothing can be stored, .*(?:ENOSPC|has 0 B free)/,
+        /, FULL\n[\s\S]*\nProblems:\n {2}nothing can be stored, .*(?:ENOSPC|has 0 B free)/,
       ),
     ]);
 
@@ -104,7 +105,7 @@ rootTest(
 
     // Storing resumes without intervention.
     await rm(filler);
-    await cache.logged("there is room again: what is pulled is stored", 15_000);
+    await cache.logged("there is space again: pulled blobs are stored", 15_000);
     expect(await metric(cache, FULL)).toBe(0);
     await (await cache.get(path(later.digest))).bytes();
     await until(
@@ -186,7 +187,7 @@ rootTest(
     for (let at = 0; at < 20; at += 1) expect(await pulled()).toBe(200);
     await expectWarnedOnce(cache);
     await rm(filler);
-    await cache.logged("there is room again: what is pulled is stored", 15_000);
+    await cache.logged("there is space again: pulled blobs are stored", 15_000);
   },
   60_000,
 );

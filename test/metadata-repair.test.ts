@@ -60,7 +60,7 @@ test("a damaged metadata database is rebuilt, and images are served while their 
   await corrupt(data);
   await upstream.stop();
   await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("the index was made again");
+  await cache.logged("metadata rebuilt");
   await pull(cache, "app", "1", image);
   expect((await command(cache, "ls")).stdout).toContain("reg.test/app:1");
   expect(moved.blobs.length).toBeGreaterThan(0);
@@ -94,13 +94,13 @@ test("a metadata database that becomes corrupt while in use is rebuilt while the
   await until(async () => (await listed()).includes("reg.test/app "), {
     what: "a rebuilt database",
   });
-  await cache.logged("the index was made again");
+  await cache.logged("metadata rebuilt");
   await pull(cache, "app", "1", image);
   expect(await listed()).toMatch(LS_OUTPUT);
   expect(await readdir(data)).toContain("metadata.db.damaged");
   await upstream.start();
   expect((await cache.get(`/v2/other/blobs/${blob.digest}?ns=reg.test`)).status).toBe(200);
-  expect((await command(cache, "fsck")).stdout).toEndWith("Every byte is what its digest says.\n");
+  expect((await command(cache, "fsck")).stdout).toEndWith("All blobs match their digests.\n");
 }, 60_000);
 
 test("a deleted metadata database is rebuilt", async () => {
@@ -116,7 +116,7 @@ test("a deleted metadata database is rebuilt", async () => {
   }
   await upstream.stop();
   await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("the index was made again");
+  await cache.logged("metadata rebuilt");
   await pull(cache, "app", "1", image);
 }, 60_000);
 
@@ -134,7 +134,7 @@ test("a metadata database that was truncated under a running cache is rebuilt at
   }
   await upstream.stop();
   await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("the index was made again");
+  await cache.logged("metadata rebuilt");
   await pull(cache, "app", "1", image);
 }, 60_000);
 
@@ -159,7 +159,7 @@ test("a database that is corrupted while no cache runs, or whose rebuild was kil
   await (await openMetadata(path)).close();
   await writeFile(`${path}.rebuilding`, "");
   await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("the index was made again");
+  await cache.logged("metadata rebuilt");
   await pull(cache, "app", "1", image);
   expect((await command(cache, "ls")).stdout).toMatch(LS_OUTPUT);
   await until(() => !existsSync(`${path}.rebuilding`), { what: "the rebuild to finish" });
@@ -184,7 +184,7 @@ test("records and pins that were lost with the write-ahead log are restored", as
     await until(pulled, { what: "the image to be served" });
     const { stdout } = await command(cache, "ls");
     expect(stdout).toMatch(LS_OUTPUT);
-    await cache.logged("the index knows facts about stored manifests again that it did not know");
+    await cache.logged("lost metadata of stored manifests restored");
   };
   await expectRestored();
   // The same if only some tables lost their rows.
@@ -220,7 +220,7 @@ test("a purged tag stays purged when a damaged database is rebuilt, and other ta
   }
   await corrupt(data);
   await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("the index was made again");
+  await cache.logged("metadata rebuilt");
   await pull(cache, "app", "stays", after);
   expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(502);
   const { images } = JSON.parse((await command(cache, "ls", "--json")).stdout);
@@ -237,7 +237,7 @@ test("an image pulled while another process locks the database is recorded once 
   using otherProcess = new Database(join(cache.data, "metadata.db"));
   otherProcess.run("begin immediate");
   await pull(cache, "app", "1", image);
-  await cache.logged("a fact was not written");
+  await cache.logged("metadata not written");
   otherProcess.run("rollback");
   await untilRecorded(otherProcess, image);
   await upstream.stop();
@@ -258,7 +258,7 @@ test("files and metadata are reconciled later if another process locked the data
   otherProcess.run("delete from blobs");
   otherProcess.run("begin immediate");
   await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("repairing the metadata failed; it is tried again", 20_000);
+  await cache.logged("repairing the metadata failed; it will be retried", 20_000);
   otherProcess.run("rollback");
   await untilRecorded(otherProcess, image);
   expect((await command(cache, "ls")).stdout).toMatch(LS_OUTPUT);

@@ -99,7 +99,7 @@ test("a mirror that sends a wrong blob is ejected, and a small blob comes from t
   expect(await at.circuits()).toEqual([1, 0, 0]);
   expect((await at.get(0)).status).toBe(200);
   expect(at.requestCounts()).toEqual([1, 2, 0]);
-  expect(await at.cache.logged("mirror not asked for ten minutes")).toMatchObject({
+  expect(await at.cache.logged("mirror ejected for ten minutes")).toMatchObject({
     level: "warn",
     mirror: `${at.first.url}/`,
     error: expect.stringContaining(`the bytes sent as ${blob.digest} do not match the digest`),

@@ -85,7 +85,7 @@ test("an upstream with a port that is added without a restart is served by its n
   const added = { ...localUpstream(at.upstream.url), port: 5999 };
   const { upstreams } = at.configured({});
   await at.cache.reconfigure({ upstreams: { ...upstreams, "new.test": added } });
-  await at.cache.logged("configuration changed: this needs a restart");
+  await at.cache.logged("configuration changed: restart required");
   expect((await at.cache.get("/v2/app/manifests/1?ns=new.test")).status).toBe(200);
 });
 

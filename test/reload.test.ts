@@ -60,7 +60,7 @@ test("an invalid configuration is rejected as a whole, with its position, and a 
   await using at = await setUp();
   await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });
   await writeFile(cache.configFile, "upstreams:\n  new.test: {}\n  reg.test: { tagTtl: soon }\n");
-  const refused = await cache.logged("configuration refused: the running one stays");
+  const refused = await cache.logged("configuration rejected: the previous one stays in use");
   expect(String(refused["problems"])).toContain("entrepot.yaml:3:23: upstreams.reg.test.tagTtl:");
   expect(await (await cache.get("/entrepot/v1/namespaces")).json()).toEqual({
     namespaces: ["reg.test"],
@@ -102,7 +102,7 @@ test("SIGHUP reloads the configuration at once, and a setting that needs a resta
   await using cache = await startEntrepot({ config: { upstreams: { "reg.test": at.base } } });
   await cache.reconfigure({ upstreams: { "reg.test": { ...at.base, port: 5999 } } });
   cache.signal("SIGHUP");
-  const line = await cache.logged("configuration changed: this needs a restart");
+  const line = await cache.logged("configuration changed: restart required");
   expect(String(line["changes"])).toBe("upstreams.reg.test.port: none → 5999");
 });
 
@@ -116,7 +116,7 @@ test("a deleted password file is reported, and pulls continue", async () => {
   at.upstream.add("app", image, "1");
   await using cache = await startEntrepot({ config });
   await unlink(file);
-  const refused = await cache.logged("configuration refused: the running one stays");
+  const refused = await cache.logged("configuration rejected: the previous one stays in use");
   expect(String(refused["problems"])).toMatch(
     /entrepot\.yaml:\d+:\d+: upstreams\.reg\.test\.auth\.passwordFile: .*password does not exist/,
   );

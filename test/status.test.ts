@@ -46,7 +46,7 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
     source: "reg.test/app",
     size: large.size,
     received: expect.any(Number),
-    kept: 0,
+    resumedBytes: 0,
     since: expect.any(Number),
     clients: 1,
   });
@@ -91,8 +91,8 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
       ],
       credentials: { state: "none" },
       traffic: {
-        answers: 5,
-        fromHere: 3,
+        responses: 5,
+        fromCache: 3,
         hitRatio: 0.6,
         sentBytes: 4 * image.manifest.size + large.size,
         fetchedBytes: image.manifest.size + large.size,
@@ -131,12 +131,12 @@ test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror
   const status = await statusOf(cache);
   expect(status.code).toBe(1);
   const [out, limits, mirrored] = status.upstreams;
-  expect(out).toMatchObject({ state: "out", addresses: [{ circuit: "open" }] });
+  expect(out).toMatchObject({ state: "unavailable", addresses: [{ circuit: "open" }] });
   expect(out?.addresses[0]?.reason).toBe("out.test returned 500");
   expect(out?.addresses[0]?.since).toBeGreaterThanOrEqual(since);
   expect(out?.addresses[0]?.lastError?.message).toBe("out.test returned 500");
-  expect(limits?.state).toBe("limited");
-  expect(limits?.addresses[0]?.limitedUntil).toBeGreaterThan(Date.now() + 300_000);
+  expect(limits?.state).toBe("rate-limited");
+  expect(limits?.addresses[0]?.rateLimitedUntil).toBeGreaterThan(Date.now() + 300_000);
   expect(mirrored).toMatchObject({
     state: "ok",
     addresses: [{ circuit: "open", isMirror: true }, { circuit: "closed" }],
@@ -144,12 +144,12 @@ test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror
   });
   const text = await command(cache, "status");
   expect(text.code).toBe(1);
-  expect(text.stdout.slice(text.stdout.indexOf("Wrong:")).trimEnd().split("\n")).toEqual([
-    "Wrong:",
-    "  out.test is out: out.test returned 500",
-    "  limits.test limits how often it is asked",
+  expect(text.stdout.slice(text.stdout.indexOf("Problems:")).trimEnd().split("\n")).toEqual([
+    "Problems:",
+    "  out.test is unavailable: out.test returned 500",
+    "  limits.test is rate limiting this cache",
     expect.stringMatching(
-      /^ {2}the mirror http:\S+ of mirrored\.test is not asked: .*a manifest that should be/,
+      /^ {2}the mirror http:\S+ of mirrored\.test is unavailable: .*a manifest that should be/,
     ),
     expect.stringMatching(
       /^ {2}127\S+ answered 401 to the credentials of mirrored\.test \(user me\): correct them/,
@@ -188,6 +188,6 @@ test("without a running cache, status exits with 1 and says what to do", async (
   );
   expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toBe(
-    "entrepot: no cache answers at http://127.0.0.1:1/api/v1/: start it with entrepot serve, or name its --admin or --config\n",
+    "entrepot: no cache responds at http://127.0.0.1:1/api/v1/: start it with entrepot serve, or give its --admin or --config\n",
   );
 });

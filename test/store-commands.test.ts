@@ -50,12 +50,12 @@ test("ls, pin, purge and unpin list and change what is cached", async () => {
   const nothing = await command(cache, "pin", "reg.test/none:*");
   expect([nothing.code, nothing.stdout]).toEqual([
     0,
-    "Pinned reg.test/none:*: it matches nothing that is cached so far, and keeps what is pulled from now on.\n",
+    "Pinned reg.test/none:*: no cached image matches it yet; images that are pulled from now on are kept.\n",
   ]);
   const foreign = await command(cache, "pin", "none");
   expect([foreign.code, foreign.stdout]).toEqual([
     0,
-    "Pinned docker.io/library/none:*: it matches nothing, since docker.io is not among the registries that are cached, reg.test.\n",
+    "Pinned docker.io/library/none:*: no image can match it, since docker.io is not a configured upstream. Configured upstreams: reg.test.\n",
   ]);
   expect((await command(cache, "unpin", "none")).code).toBe(0);
   const typo = await command(cache, "pin", "reg.test/app:1", "--platform", "amd64");
@@ -64,7 +64,7 @@ test("ls, pin, purge and unpin list and change what is cached", async () => {
     'entrepot: "amd64" is not a valid platform: write os/architecture, such as linux/amd64\n',
   ]);
   expect((await command(cache, "pin", "reg.test/app:1")).stdout).toBe(
-    "Pinned reg.test/app:1: one image.\n",
+    "Pinned reg.test/app:1: 1 image.\n",
   );
   expect((await command(cache, "pin")).stdout).toContain("reg.test/app:1 ");
   const refused = await command(cache, "purge", "reg.test/app");
@@ -73,7 +73,7 @@ test("ls, pin, purge and unpin list and change what is cached", async () => {
     "entrepot: reg.test/app:1 is pinned by reg.test/app:1: run entrepot unpin 'reg.test/app:1' first\n",
   ]);
   expect((await command(cache, "purge", "reg.test/app:2")).stdout).toStartWith(
-    "Forgot reg.test/app:2\n",
+    "Removed reg.test/app:2\n",
   );
   const digests = (await storedBlobs(cache.data)).map(({ digest }) => digest);
   expect(digests).not.toContain(two.manifest.digest);
@@ -88,7 +88,7 @@ test("ls, pin, purge and unpin list and change what is cached", async () => {
   expect((await command(cache, "purge", "reg.test/none")).code).toBe(1);
   expect((await command(cache, "purge", "a b")).code).toBe(2);
   expect((await command(cache, "gc", "--dry-run")).stdout).toBe(
-    "Nothing has to go: the store is within its bounds.\n",
+    "Nothing to evict: the store is within its limits.\n",
   );
 }, 60_000);
 
@@ -122,8 +122,8 @@ test("status reports pins that leave no space for anything else", async () => {
   expect((await command(cache, "pin", "reg.test/large:1")).code).toBe(0);
   const status = await command(cache, "status");
   expect(status.code).toBe(1);
-  expect(status.stdout.split("Wrong:\n")[1]).toMatch(
-    /^ {2}little else can be stored, and is passed through: (\S+ MiB) of \S+ MiB are pinned: unpin some, name platforms, or raise storage\.maxSize\n$/,
+  expect(status.stdout.split("Problems:\n")[1]).toMatch(
+    /^ {2}little else can be stored, so other pulls are streamed from the registries: (\S+ MiB) of \S+ MiB are pinned\. Unpin images, pin fewer platforms, or raise storage\.maxSize\n$/,
   );
 }, 60_000);
 
@@ -133,9 +133,11 @@ test("a data directory in use by an unreachable cache is rejected, and its proce
   const listed = await run([entrepot, "ls", "--data", cache.data, "--admin", "127.0.0.1:1"]);
   expect([listed.code, listed.stdout]).toEqual([1, ""]);
   expect(listed.stderr).toMatch(
-    /^entrepot: \S+ is in use by process \d+, and no cache answers at http:\/\/127\.0\.0\.1:1\/api\/v1\/: name the --admin or --config of the one that runs, or wait where it is a command such as fsck\n$/,
+    /^entrepot: \S+ is in use by process \d+, and no cache responds at http:\/\/127\.0\.0\.1:1\/api\/v1\/: give the --admin or --config of the running cache, or wait if it is a command such as fsck\n$/,
   );
-  expect((await command(cache, "status")).stdout).toContain(" in 0 blobs: ");
+  expect((await command(cache, "status")).stdout).toContain(
+    " used (0 %): 0 blobs, 0 B downloading, ",
+  );
 });
 
 test("a pinned image survives the eviction of everything else", async () => {
@@ -204,7 +206,7 @@ test("a purge skips a blob that is being filled, and reports it", async () => {
   const purged = await command(cache, "purge", "reg.test/app:1");
   expect(purged.code).toBe(0);
   expect(purged.stdout).toContain(
-    "\n1 content is being fetched or read at this moment, and is left alone: without an image, evicted in turn.\n",
+    "\n1 blob is being downloaded or read, and stays until evicted like any other.\n",
   );
   upstream.release();
   expect(Buffer.compare(await body, bytesOf(layer))).toBe(0);
@@ -226,14 +228,14 @@ test("an unusable data directory is rejected and left unchanged", async () => {
   expect(await readdir(newer)).toEqual(["format"]);
   const missing = await run([entrepot, "ls", "--data", dir.file("none"), "--admin", "127.0.0.1:1"]);
   expect(missing.code).toBe(1);
-  expect(missing.stderr).toContain("does not exist: name its --config, --admin or --data");
+  expect(missing.stderr).toContain("does not exist: give its --config, --admin or --data");
   const foreign = dir.file("foreign");
   await mkdir(foreign);
   await writeFile(join(foreign, "letter"), "not ours");
   const result = await run([entrepot, "gc", "--data", foreign, "--admin", "127.0.0.1:1"]);
   expect(result.code).toBe(1);
   expect(result.stderr).toEndWith(
-    `${foreign} is no cache's folder: name its --config, --admin or --data\n`,
+    `${foreign} is not the data directory of a cache: give its --config, --admin or --data\n`,
   );
   expect(await readdir(foreign)).toEqual(["letter"]);
 });

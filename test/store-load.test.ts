@@ -77,7 +77,7 @@ function watchDisk(cache: Entrepot): () => Promise<{ disk: number; reported: num
     while (!end.signal.aborted) {
       disk = Math.max(disk, await bytesOnDisk(cache.data));
       const metrics = await (await cache.getAdmin("/metrics")).text();
-      const numbers = metrics.matchAll(/^entrepot_storage_(?:held|draft)_bytes (\d+)/gm);
+      const numbers = metrics.matchAll(/^entrepot_storage_(?:blob|partial)_bytes (\d+)/gm);
       reported = Math.max(
         reported,
         [...numbers].reduce((sum, match) => sum + Number(match[1]), 0),

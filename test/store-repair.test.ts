@@ -39,9 +39,9 @@ test("fsck finds a flipped bit and quarantines the blob, which is fetched again"
   const fsck = await command(cache, "fsck");
   expect([fsck.code, fsck.stdout]).toEqual([
     1,
-    `Verified 1 file, 2 MiB.
+    `Verified 1 blob, 2 MiB.
 corrupt: ${blob.digest}
-1 content was set aside in the folder quarantine; it is fetched anew when asked for (a running cache does not serve what it knows to be corrupt).
+1 blob was moved to quarantine/; it is fetched again when requested (a running cache never serves a blob that it knows to be corrupt).
 `,
   ]);
   expect(await storedBlobs(cache.data)).toEqual([]);
@@ -57,7 +57,7 @@ corrupt: ${blob.digest}
   expect(await storedBlobs(cache.data)).toHaveLength(1);
   expect((await onFolder("fsck", "--repair")).code).toBe(1);
   expect((await onFolder("fsck")).code).toBe(0);
-  expect((await onFolder("ls")).stdout).toBe("Nothing is cached yet.\n");
+  expect((await onFolder("ls")).stdout).toBe("No images are cached yet.\n");
   expect((await onFolder("gc")).code).toBe(0);
   expect((await onFolder("pin", "x")).code).toBe(1);
 }, 60_000);
@@ -99,11 +99,9 @@ test("the background scrub finds a flipped bit", async () => {
     config: config(upstream, { scrub: "100MiB" }),
     data: data.file("d"),
   });
-  await cache.logged(
-    "a stored content was corrupt: it was set aside and is fetched anew when asked for",
-  );
+  await cache.logged("corrupt blob quarantined: it is fetched again when it is requested");
   const metrics = await (await cache.getAdmin("/metrics")).text();
-  expect(metrics).toContain("entrepot_corrupt_contents 1");
+  expect(metrics).toContain("entrepot_corrupt_blobs 1");
   expect(metrics).toContain(`entrepot_scrubbed_bytes_total ${MIB}`);
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
 }, 60_000);
@@ -125,13 +123,11 @@ test("a corrupt small blob is detected on concurrent requests, and quarantined o
     Array.from({ length: 8 }, async () => (await cache.get(path)).bytes()),
   );
   for (const bytes of bodies) expect(Buffer.compare(bytes, bytesOf(blob))).toBe(0);
-  await cache.logged(
-    "a stored content was corrupt: it was set aside and is fetched anew when asked for",
-  );
+  await cache.logged("corrupt blob quarantined: it is fetched again when it is requested");
   expect(await readdir(join(data.file("d"), "quarantine"))).toHaveLength(1);
   const metrics = await (await cache.getAdmin("/metrics")).text();
-  expect(metrics).toContain("entrepot_corrupt_contents 1");
-  expect(metrics).toMatch(new RegExp(`^entrepot_storage_held_bytes ${blob.size}$`, "m"));
+  expect(metrics).toContain("entrepot_corrupt_blobs 1");
+  expect(metrics).toMatch(new RegExp(`^entrepot_storage_blob_bytes ${blob.size}$`, "m"));
   expect(await storedBlobs(data.file("d"))).toHaveLength(1);
 }, 60_000);
 
@@ -151,7 +147,7 @@ test("blobs without a record and records without a blob are reconciled after the
     if (file.digest === lost.digest) await Bun.file(file.path).delete();
   }
   await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
-  const line = await cache.logged("index and files agree");
+  const line = await cache.logged("reconciled metadata with files");
   expect(line).toMatchObject({ found: 1, lost: 1 });
   const digests = metadata.query("SELECT digest FROM blobs").values().flat();
   expect(digests).toEqual([present.digest]);

@@ -197,7 +197,9 @@ test("a certificate without its key is rejected once, and the previous one stays
   await copy(first.keyFile, key);
   await using cache = await startEntrepot({ config: { tls: { certificate, key } } });
   const refusals = () =>
-    cache.logs().filter(({ msg }) => msg === "configuration refused: the running one stays");
+    cache
+      .logs()
+      .filter(({ msg }) => msg === "configuration rejected: the previous one stays in use");
   await copy(second.certificateFile, certificate);
   const [refusal] = await until(() => refusals().length > 0 && refusals(), { what: "a refusal" });
   expect(refusal?.["problems"]).toEqual([
@@ -221,7 +223,9 @@ test("an expired certificate is served, with a warning", async () => {
   const line = await cache.logged("the certificate has expired: nodes refuse it");
   expect([line["level"], line["certificate"]]).toEqual(["warn", expired.certificateFile]);
   const metrics = await (await cache.getAdmin("/metrics")).text();
-  const expiry = Number(/^entrepot_certificate_expiry_seconds (\S+)$/m.exec(metrics)?.[1]);
+  const expiry = Number(
+    /^entrepot_certificate_expiration_timestamp_seconds (\S+)$/m.exec(metrics)?.[1],
+  );
   expect(Math.abs(Date.now() / 1000 - 86_400 - expiry)).toBeLessThan(120);
   expect((await curl("-k", `${cache.url}/v2/`)).code).toBe(0);
 });

@@ -1,10 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
 
-/** Wrong use of the command line, as opposed to something that was found wrong (1). */
-const WRONG_USE = 2;
+/** Exit code for an invalid command line. A problem that a command finds is 1. */
+const USAGE_ERROR = 2;
 
-/** Runs the one of the commands that was asked for, and ends the process. */
+/** Runs the command of the command line, and ends the process. */
 export async function runProgram(commands: readonly Command[]): Promise<void> {
   const program = new Command("entrepot")
     .description("A pull-through cache for every container registry, in one process.")
@@ -16,8 +16,8 @@ export async function runProgram(commands: readonly Command[]): Promise<void> {
     await program.parseAsync();
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode === 0 ? 0 : WRONG_USE;
+    process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR;
   }
-  // A request to an upstream that hangs would keep the process for as long as its deadline.
+  // Otherwise a request to an upstream that hangs would keep the process alive until its deadline.
   process.exit();
 }

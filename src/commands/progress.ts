@@ -1,39 +1,41 @@
 import { formatSize } from "../config/parsing/units.ts";
 import { duration } from "./table.ts";
 
-/** Work that takes less is done before anybody reads about it, in milliseconds. */
-const QUIET_FOR = 1000;
-/** Between two lines where they cannot be replaced, and where they can, in milliseconds. */
-const EVERY = { terminal: 200, file: 10_000 };
+/** Shorter work shows no progress, in milliseconds. */
+const DELAY = 1000;
+/** Time between two updates, in milliseconds: on a terminal, which replaces the line, and in a file. */
+const INTERVAL = { terminal: 200, file: 10_000 };
 
-export interface Done {
+/** The progress of a long operation. */
+export interface Progress {
   readonly files: number;
   readonly bytes: number;
+  /** The totals, if they are known. */
   readonly of?: { readonly files: number; readonly bytes: number };
 }
 
-/** One line on the error output that tells how far something is; on a terminal it replaces itself. */
+/** Shows progress on standard error: one line that replaces itself, or lines if it is no terminal. */
 export class ProgressLine {
-  readonly #began = performance.now();
+  readonly #startedAt = performance.now();
   readonly #isTerminal = process.stderr.isTTY;
-  #shown = 0;
+  #shownAt = 0;
 
-  show(done: Done): void {
+  show(progress: Progress): void {
     const now = performance.now();
-    const every = this.#isTerminal ? EVERY.terminal : EVERY.file;
-    if (now - this.#began < QUIET_FOR || now - this.#shown < every) return;
-    this.#shown = now;
-    const text = progressText(done, (now - this.#began) / 1000);
+    const interval = this.#isTerminal ? INTERVAL.terminal : INTERVAL.file;
+    if (now - this.#startedAt < DELAY || now - this.#shownAt < interval) return;
+    this.#shownAt = now;
+    const text = progressText(progress, (now - this.#startedAt) / 1000);
     process.stderr.write(this.#isTerminal ? `\r\u001B[K${text}` : `${text}\n`);
   }
 
   end(): void {
-    if (this.#isTerminal && this.#shown > 0) process.stderr.write("\r\u001B[K");
+    if (this.#isTerminal && this.#shownAt > 0) process.stderr.write("\r\u001B[K");
   }
 }
 
-/** `120 of 4,000 files, 1.2 GiB of 40 GiB, 95 MiB/s, 7 min left` */
-export function progressText({ files, bytes, of }: Done, seconds: number): string {
+/** `120 of 4000 files, 1.2 GiB of 40 GiB, 95 MiB/s, 7 min left` */
+export function progressText({ files, bytes, of }: Progress, seconds: number): string {
   const speed = seconds > 0 ? bytes / seconds : 0;
   const ofFiles = of ? ` of ${of.files}` : "";
   const ofBytes = of ? ` of ${formatSize(of.bytes)}` : "";

@@ -1,25 +1,25 @@
 import { z } from "zod";
 
-const moment = z.number().describe("milliseconds of the epoch");
+const moment = z.number().describe("milliseconds since the epoch");
 
 const address = z.object({
   url: z.string(),
   isMirror: z.boolean(),
   circuit: z.enum(["closed", "open", "half-open"]),
-  /** Why it is not asked, or what failed since it last answered. */
+  /** Why it is not asked, or what has failed since its last success. */
   reason: z.string().optional(),
   since: moment.optional(),
   lastError: z.object({ message: z.string(), at: moment }).optional(),
   budget: z
     .object({ remaining: z.number(), limit: z.number().optional(), window: z.number() })
     .optional(),
-  limitedUntil: moment.optional(),
+  rateLimitedUntil: moment.optional(),
 });
 
 const upstream = z.object({
   name: z.string(),
-  /** `out`: its own address is not asked, and neither is any mirror. */
-  state: z.enum(["ok", "limited", "out"]),
+  /** `unavailable`: the circuits of all of its addresses are open. */
+  state: z.enum(["ok", "rate-limited", "unavailable"]),
   addresses: z.array(address),
   credentials: z.object({
     state: z.enum(["none", "unused", "ok", "refused", "failed"]),
@@ -27,10 +27,10 @@ const upstream = z.object({
   }),
   /** Since the start. */
   traffic: z.object({
-    answers: z.number(),
-    /** Of the answers, those from here: hits, stale ones, and those that joined a download. */
-    fromHere: z.number(),
-    /** Absent before the first answer. What is bypassed does not count. */
+    responses: z.number(),
+    /** Of the responses, those from the cache: hits, revalidated, stale and collapsed ones. */
+    fromCache: z.number(),
+    /** From 0 to 1, without bypassed responses. Absent before the first response. */
     hitRatio: z.number().optional(),
     sentBytes: z.number(),
     fetchedBytes: z.number(),
@@ -40,18 +40,19 @@ const upstream = z.object({
 
 const fill = z.object({
   digest: z.string(),
-  /** Where it was first asked for, as upstream and repository. */
+  /** The repository for which it was started, with the upstream. */
   source: z.string(),
-  /** Absent as long as nobody told it. */
+  /** In bytes; absent until it is known. */
   size: z.number().optional(),
+  /** In bytes. */
   received: z.number(),
-  /** Of these, what a download that was broken off has left. */
-  kept: z.number(),
+  /** Of these bytes, those that a suspended download left. */
+  resumedBytes: z.number(),
   since: moment,
   clients: z.number(),
 });
 
-/** What a running cache tells of itself, at `/api/v1/status`. */
+/** The status of a running cache, as `GET /api/v1/status` returns it. */
 export const statusSchema = z.object({
   version: z.string(),
   startedAt: moment,
@@ -71,14 +72,14 @@ export const statusSchema = z.object({
     pinnedBytes: z.number(),
     maxSize: z.number(),
     minFree: z.number(),
-    /** Of the disk; absent where it does not tell. */
+    /** Free bytes of the disk; absent if they cannot be measured. */
     free: z.number().optional(),
     isFull: z.boolean(),
-    fullBecause: z.string().optional(),
+    fullReason: z.string().optional(),
   }),
   fills: z.array(fill),
   upstreams: z.array(upstream),
-  /** What is wrong, and what to do; empty where nothing is. */
+  /** Each says what is wrong and what to do. */
   problems: z.array(z.string()),
 });
 

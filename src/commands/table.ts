@@ -1,23 +1,23 @@
-/** A table for people: columns as wide as they must be, numbers to the right. */
+/** A table with columns as wide as their longest cell; `right` aligns a column of numbers. */
 export function table(
   columns: readonly { readonly title: string; readonly right?: boolean }[],
   rows: readonly (readonly string[])[],
 ): string {
-  const widths = columns.map(({ title }, at) =>
-    Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)),
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
   );
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, at) => {
-        const width = widths[at] ?? 0;
-        return columns[at]?.right ? cell.padStart(width) : cell.padEnd(width);
+      .map((cell, index) => {
+        const width = widths[index] ?? 0;
+        return columns[index]?.right ? cell.padStart(width) : cell.padEnd(width);
       })
       .join("  ")
       .trimEnd();
   return [line(columns.map(({ title }) => title)), ...rows.map(line)].join("\n");
 }
 
-/** A length of time in seconds, in the one or two units that say enough of it: `3 d 4 h`. */
+/** A duration in seconds, rounded to its one or two largest units: `3 d 4 h`. */
 export function duration(seconds: number): string {
   const left = Math.max(0, Math.ceil(seconds));
   if (left < 90) return `${left} s`;
@@ -28,7 +28,7 @@ export function duration(seconds: number): string {
   return hours % 24 === 0 ? `${hours / 24} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/** How long ago a moment was, in the largest unit that fits: `3 h ago`. */
+/** The time since a moment, in milliseconds since the epoch, in its largest unit: `3 h ago`. */
 export function ago(moment: number, now: number = Date.now()): string {
   const seconds = Math.max(0, Math.floor((now - moment) / 1000));
   const units: [size: number, name: string][] = [

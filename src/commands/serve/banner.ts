@@ -2,9 +2,10 @@ import { networkInterfaces } from "node:os";
 import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { LoadedSettings } from "../../config/load.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
+import { counted } from "../table.ts";
 import type { Listening } from "./listeners.ts";
 
-/** One screen: what is cached, where, and how a node is pointed at it. */
+/** What `serve` prints on a terminal: the upstreams, the addresses, and how to point a node at them. */
 export function banner(version: string, settings: LoadedSettings, listening: Listening): string {
   const reachable = nodeAddress(listening.listen);
   const here = `${settings.tls ? "https" : "http"}://${reachable}`;
@@ -13,21 +14,22 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
   const width = Math.max(...names.map((name) => name.length));
   const upstreams = [...settings.upstreams.values()].map(({ name, url }) => {
     const port = listening.ports[name];
-    const own = port === undefined ? "" : `   also at ${nodeAddress(port)}, without a namespace`;
-    return `    ${name.padEnd(width)}   from ${url.href.replace(/\/$/, "")}${own}`;
+    const ownPort =
+      port === undefined ? "" : `   also at ${nodeAddress(port)}, without a namespace`;
+    return `    ${name.padEnd(width)}   from ${url.href.replace(/\/$/, "")}${ownPort}`;
   });
   const [example = "docker.io"] = names;
   return [
-    `Entrepot ${version} caches ${names.length === 1 ? "one registry" : `${names.length} registries`} on ${here}`,
+    `Entrepot ${version} caches ${counted(names.length, "registry", "registries")} at ${here}`,
     "",
     ...upstreams,
     "",
-    `  Content      ${settings.dataDirectory}`,
-    `  Settings     ${settings.file ?? "the built-in ones (write a file and pass it with --config)"}`,
-    `  Metrics      http://${nodeAddress(listening.admin)}/metrics`,
+    `  Data           ${settings.dataDirectory}`,
+    `  Configuration  ${settings.file ?? "built-in defaults (to change them, write a file and pass it with --config)"}`,
+    `  Metrics        http://${nodeAddress(listening.admin)}/metrics`,
     "",
-    `To point a containerd node at it, write its /etc/containerd/certs.d/${example}/hosts.toml`,
-    "(one such file for each registry above) and set config_path to that certs.d folder:",
+    `To point a containerd node at it, write /etc/containerd/certs.d/${example}/hosts.toml on the node`,
+    "(one such file for each registry above), and set config_path to that certs.d directory:",
     "",
     `    server = "${upstreamServer(settings, example)}"`,
     "",
@@ -35,8 +37,8 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
     '      capabilities = ["pull", "resolve"]',
     ...(trust ? ['      ca = "/etc/containerd/entrepot-ca.pem"', "", ...trust] : []),
     "",
-    `Or try it from here:  curl -s ${trust ? "--cacert CA " : ""}${here}/v2/${example}/_catalog`,
-    "It ends on Ctrl-C or SIGTERM, once what is under way is done.",
+    `Or test it from here:  curl -s ${trust ? "--cacert CA " : ""}${here}/v2/${example}/_catalog`,
+    "It stops on Ctrl-C or SIGTERM, after the requests in progress.",
   ].join("\n");
 }
 
@@ -45,9 +47,9 @@ function trustLines(tls: ServerIdentity): string[] {
   const day = to.toISOString().slice(0, 10);
   return [
     isSelfSigned
-      ? `with ${tls.certificateFile} copied to that file: it is its own authority`
-      : "with the authority of its certificate in that file, or without the line if nodes trust it anyway",
-    `(the certificate is good for ${names.join(", ") || "no name"}, until ${day})`,
+      ? `Copy ${tls.certificateFile} to that ca file: the certificate is self-signed`
+      : "Copy the CA of its certificate to that ca file, or omit the line if nodes trust that CA already",
+    `(the certificate is valid for ${names.join(", ") || "no name"}, until ${day})`,
   ];
 }
 
@@ -56,11 +58,11 @@ function upstreamServer(settings: LoadedSettings, name: string): string {
   return found ? found.url.href.replace(/\/$/, "") : `https://${name}`;
 }
 
-/** An address that means "all of them" cannot be dialled: one of this machine's stands for it. */
+/** An address that nodes can dial: for 0.0.0.0 and [::], the first external IPv4 address of this machine. */
 function nodeAddress(address: string): string {
   if (!/^(?:0\.0\.0\.0|\[::\]):/.test(address)) return address;
-  const own = Object.values(networkInterfaces())
+  const external = Object.values(networkInterfaces())
     .flat()
     .find((entry) => entry?.family === "IPv4" && !entry.internal)?.address;
-  return `${own ?? "127.0.0.1"}${address.slice(address.lastIndexOf(":"))}`;
+  return `${external ?? "127.0.0.1"}${address.slice(address.lastIndexOf(":"))}`;
 }

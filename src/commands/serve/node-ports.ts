@@ -8,15 +8,15 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Ports } from "./open-port.ts";
 
 export interface NodePortsOptions {
-  /** What all ports have in common. */
-  readonly nodes: NodePortOptions;
+  /** The options that all ports have in common. */
+  readonly common: NodePortOptions;
   readonly tls: ServerIdentity | undefined;
   readonly ports: Ports;
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
-/** The ports that nodes ask, with one certificate where they speak TLS. */
+/** The node-facing ports, with one certificate for all of them if they use TLS. */
 export class NodePorts {
   readonly #options: NodePortsOptions;
   readonly #all: NodePort[] = [];
@@ -28,25 +28,29 @@ export class NodePorts {
     this.#tls = tls;
     if (!tls) return;
     this.#warn(tls);
-    const help = "When the certificate that nodes are shown expires, in seconds of the epoch.";
-    metrics.gauge("entrepot_certificate_expiry_seconds", help, () =>
+    const help =
+      "When the certificate of the node-facing ports expires, in seconds since the epoch.";
+    metrics.gauge("entrepot_certificate_expiration_timestamp_seconds", help, () =>
       this.#tls ? certificateInfo(this.#tls).to.getTime() / 1000 : 0,
     );
   }
 
-  /** @throws ListenError */
-  open(what: string, address: Address, upstream?: Upstream): { server: NodePort; port: number } {
-    const { nodes, tls, ports } = this.#options;
-    const server = new NodePort({ ...nodes, ...(upstream ? { upstream } : {}) }, tls);
-    const { port } = ports.open(what, address, (at) => server.open(at));
+  /**
+   * @param setting the setting that names the address, for the error
+   * @throws ListenError
+   */
+  open(setting: string, address: Address, upstream?: Upstream): { server: NodePort; port: number } {
+    const { common, tls, ports } = this.#options;
+    const server = new NodePort({ ...common, ...(upstream ? { upstream } : {}) }, tls);
+    const { port } = ports.open(setting, address, (at) => server.open(at));
     this.#all.push(server);
     return { server, port };
   }
 
-  /** Shows another certificate from now on. Where the system has no room for that, the old one stays. */
+  /** Presents another certificate to new connections. If that fails, the old one stays in use. */
   renew(tls: ServerIdentity): void {
-    const [before, { log }] = [this.#tls, this.#options];
-    if (before?.certificate === tls.certificate && before.key === tls.key) return;
+    const [present, { log }] = [this.#tls, this.#options];
+    if (present?.certificate === tls.certificate && present.key === tls.key) return;
     try {
       for (const port of this.#all) port.renew(tls);
       this.#tls = tls;
@@ -54,7 +58,7 @@ export class NodePorts {
       log.info({ certificate, expires }, "certificate renewed");
       this.#warn(tls);
     } catch (err) {
-      log.error({ err }, "certificate not taken up: the one before is shown on");
+      log.error({ err }, "certificate not renewed: the previous one stays in use");
     }
   }
 

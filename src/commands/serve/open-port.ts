@@ -6,48 +6,48 @@ import {
   takeInheritedSockets,
 } from "../../server/listen/inherited-sockets.ts";
 
-/** An address that cannot be listened at. */
+/** The cache cannot listen at an address. The message says what to do. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
 type Server = Bun.Server<undefined>;
 
-/** A server, and the port at which it answers. */
+/** A server, and the port at which clients reach it. */
 interface Opened {
   readonly server: Server;
   readonly port: number;
 }
 
-/** Opens the ports of a cache, or takes those that systemd opened for it. */
+/** Opens the ports of a cache, at the sockets that systemd passed where there are any. */
 export class Ports {
   readonly #inherited: Map<number, InheritedSocket>;
 
   /** @throws ListenError */
   constructor(env: Record<string, string | undefined>) {
-    const sockets = expected(() => takeInheritedSockets(env, process.pid));
+    const sockets = asListenError(() => takeInheritedSockets(env, process.pid));
     this.#inherited = new Map(sockets.map((socket) => [socket.port, socket]));
-    const twice = sockets.find((socket) => this.#inherited.get(socket.port) !== socket);
-    if (!twice) return;
+    const duplicate = sockets.find((socket) => this.#inherited.get(socket.port) !== socket);
+    if (!duplicate) return;
     throw new ListenError(
-      `systemd opened port ${twice.port} at two addresses (entrepot.socket), and one server has one: write ListenStream=${twice.port} once, which takes IPv4 and IPv6`,
+      `systemd opened port ${duplicate.port} at two addresses (entrepot.socket), but a server can have only one: write ListenStream=${duplicate.port} once, which covers IPv4 and IPv6`,
     );
   }
 
   /**
-   * Starts a server at an address.
+   * Starts a server at an address, or at the inherited socket of that port.
    *
-   * @param what the setting that names the address
+   * @param setting the setting that names the address, for the error
    * @throws ListenError
    */
-  open(what: string, address: Address, serve: (at: Address) => Server): Opened {
+  open(setting: string, address: Address, serve: (at: Address) => Server): Opened {
     const socket = this.#inherited.get(address.port);
-    if (!socket) return openPort(what, address, () => serve(address));
+    if (!socket) return openPort(setting, address, () => serve(address));
     this.#inherited.delete(address.port);
-    const standIn = { host: "127.0.0.1", port: 0 };
-    const { server } = openPort(what, standIn, () => serve(standIn));
+    const temporary = { host: "127.0.0.1", port: 0 };
+    const { server } = openPort(setting, temporary, () => serve(temporary));
     try {
-      expected(() => adoptSocket(server, socket));
+      asListenError(() => adoptSocket(server, socket));
     } catch (error) {
       void server.stop(true);
       throw error;
@@ -56,7 +56,7 @@ export class Ports {
   }
 
   /**
-   * Connections would wait for ever at a socket that nobody answers at.
+   * Refuses inherited sockets that no server uses: connections to them would wait for ever.
    *
    * @throws ListenError
    */
@@ -64,12 +64,12 @@ export class Ports {
     const [port] = this.#inherited.keys();
     if (port === undefined) return;
     throw new ListenError(
-      `systemd opened port ${port} (entrepot.socket), and nothing is configured to listen there: take its ListenStream out, or write it as listen, or as the port of an upstream`,
+      `systemd opened port ${port} (entrepot.socket), but no setting listens there: remove its ListenStream, or set listen or the port of an upstream to it`,
     );
   }
 }
 
-function expected<T>(work: () => T): T {
+function asListenError<T>(work: () => T): T {
   try {
     return work();
   } catch (cause) {
@@ -79,23 +79,23 @@ function expected<T>(work: () => T): T {
 }
 
 /** @throws ListenError */
-export function openPort(what: string, address: Address, serve: () => Server): Opened {
+export function openPort(setting: string, address: Address, serve: () => Server): Opened {
   try {
     const server = serve();
     return { server, port: server.port ?? address.port };
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    const where = `${what} ${address.host}:${address.port}`;
-    throw new ListenError(`${where} cannot be opened: ${reason(code, cause)}`, { cause });
+    const subject = `${setting} ${address.host}:${address.port}`;
+    throw new ListenError(`${subject} cannot be opened: ${reason(code, cause)}`, { cause });
   }
 }
 
 function reason(code: unknown, cause: unknown): string {
   switch (code) {
     case "EADDRINUSE":
-      return "another process listens there. Find it with `ss -ltnp`, or choose another port";
+      return "another process listens there. Find it with `ss -ltnp` and stop it, or choose another port";
     case "EACCES":
-      return "ports below 1024 need a privilege (CAP_NET_BIND_SERVICE). Choose a higher one, or let systemd open it (entrepot.socket)";
+      return "ports below 1024 need CAP_NET_BIND_SERVICE. Choose a higher port, or let systemd open it (entrepot.socket)";
     case "EADDRNOTAVAIL":
       return "this machine does not have that address";
     default:

@@ -21,20 +21,20 @@ async function started(text: string) {
   };
 }
 
-test("what changed before the cache had started is taken up", async () => {
+test("a change from before the cache had started is applied", async () => {
   await using at = await started("upstreams: { reg.test: {} }\n");
   await at.write("upstreams: { reg.test: {}, new.test: {} }\n");
-  at.reload.now();
-  const taken: string[][] = [];
-  at.reload.onChange(({ upstreams }) => taken.push([...upstreams.keys()]));
-  expect(taken).toEqual([["reg.test", "new.test"]]);
+  at.reload.reload();
+  const applied: string[][] = [];
+  at.reload.onChange(({ upstreams }) => applied.push([...upstreams.keys()]));
+  expect(applied).toEqual([["reg.test", "new.test"]]);
 });
 
-test("what needs a restart stays as it runs until then", async () => {
+test("settings that need a restart keep their running values", async () => {
   await using at = await started("storage: { maxSize: 10GiB }\nadminToken: 0123456789abcdef\n");
   const { storage, adminToken } = at.reload.settings;
   await at.write("storage: { maxSize: 20GiB }\nadminToken: fedcba9876543210\n");
-  at.reload.now();
+  at.reload.reload();
   expect(at.reload.settings.storage).toEqual(storage);
   expect(at.reload.settings.adminToken).toBe(adminToken ?? "");
 });

@@ -12,23 +12,24 @@ export interface ReloadOptions {
 }
 
 /**
- * The configuration as it is now. A change of its file, or of any file that it names, is read whole
- * and then taken up whole, or refused whole while the running one stays.
+ * The current configuration. It is reloaded when its file changes, or any file that it names. A
+ * reload is all or nothing: if a file is not valid, the previous configuration stays in use.
  */
 export class Reload {
   readonly #options: ReloadOptions;
   readonly #watch: FileWatch;
   #settings: LoadedSettings;
   #apply: (settings: LoadedSettings) => void = () => {};
-  /** The files that were read, as they were then. */
+  /** The files that were read, with their fingerprints from before. */
   #files = new Map<string, string>();
-  #refusal = "";
+  /** The last error, so that it is logged once. */
+  #lastError = "";
   #isChanged = false;
 
   /** @throws ConfigError */
   constructor(options: ReloadOptions) {
     this.#options = options;
-    this.#watch = new FileWatch(() => this.now());
+    this.#watch = new FileWatch(() => this.reload());
     this.#settings = this.#load();
   }
 
@@ -36,33 +37,32 @@ export class Reload {
     return this.#settings;
   }
 
-  /** @param apply must not fail: what it is given was found to be good */
+  /** @param apply called with each valid change of the settings; it must not fail */
   onChange(apply: (settings: LoadedSettings) => void): void {
     this.#apply = apply;
-    // The file may have changed while what takes changes up was still starting.
+    // The file may have changed while the cache was starting.
     if (this.#isChanged) apply(this.#settings);
   }
 
-  /** Reads everything at once, as after a SIGHUP. */
-  now(): void {
+  /** Reads all files now, as on SIGHUP. */
+  reload(): void {
     const { log } = this.#options;
     let settings: LoadedSettings;
     try {
       settings = this.#load();
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      // A file that stays bad is told about once.
-      if (error.message !== this.#refusal) {
+      if (error.message !== this.#lastError) {
         const problems = error.message.split("\n");
-        log.error({ problems }, "configuration refused: the running one stays");
+        log.error({ problems }, "configuration rejected: the previous one stays in use");
         log.flush();
       }
-      this.#refusal = error.message;
+      this.#lastError = error.message;
       return;
     }
-    this.#refusal = "";
+    this.#lastError = "";
     const { immediate, needsRestart } = diffSettings(this.#settings, settings);
-    // What needs a restart stays a difference to what runs, and is told at each change.
+    // Settings that need a restart keep their running values, so that each reload reports them.
     const { listen, admin, adminToken, dataDirectory, storage } = this.#settings;
     const { adminToken: _, tls, ...changed } = settings;
     const token = adminToken === undefined ? {} : { adminToken };
@@ -74,18 +74,19 @@ export class Reload {
       log.info({ changes: immediate }, "configuration changed");
     }
     if (needsRestart.length > 0) {
-      log.warn({ changes: needsRestart }, "configuration changed: this needs a restart");
+      log.warn({ changes: needsRestart }, "configuration changed: restart required");
     }
     log.flush();
   }
 
-  /** The credentials of an upstream, read anew if their files have changed since. */
+  /** The current credentials of an upstream. Reloads first if a file has changed. */
   async credentials(upstream: string): Promise<CredentialSource | undefined> {
     const { file = "" } = this.#settings;
-    // The configuration itself may be half written; a half of a password is refused like a wrong one.
+    // The configuration file may be half written, so its own change is left to the watch. A half
+    // written password file is harmless: the upstream refuses it like a wrong password.
     const isSettled = fingerprint([file]) === (this.#files.get(file) ?? fingerprint([file]));
-    const hasChanged = [...this.#files].some(([path, seen]) => fingerprint([path]) !== seen);
-    if (isSettled && hasChanged) this.now();
+    const hasChanged = [...this.#files].some(([path, before]) => fingerprint([path]) !== before);
+    if (isSettled && hasChanged) this.reload();
     for (const settings of this.#settings.upstreams.values()) {
       if (settings.name === upstream) return settings.credentials;
     }
@@ -99,7 +100,7 @@ export class Reload {
   #load(): LoadedSettings {
     const files = new Map<string, string>();
     const readFile: ReadText = (path, limit) => {
-      // Before it is read: a change in between is then a change, and not lost.
+      // Taken before the file is read, so that a change in between is noticed.
       files.set(path, fingerprint([path]));
       return readText(path, limit);
     };
@@ -108,7 +109,7 @@ export class Reload {
       this.#files = files;
       return settings;
     } catch (error) {
-      // A file that was missing may come, and one that was not reached may change.
+      // A missing file may appear, and files that were not reached may change.
       this.#files = new Map([...this.#files, ...files]);
       throw error;
     } finally {

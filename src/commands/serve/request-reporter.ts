@@ -14,28 +14,28 @@ import type { Emitter } from "./emitter.ts";
 export interface RequestReporterOptions {
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly recent: RecentPulls;
-  /** Whether nothing can be stored at the moment, which was said already. */
+  readonly recentPulls: RecentPulls;
+  /** Whether the disk is full: then each pull fails to be stored, which was logged once. */
   readonly isFull: () => boolean;
   /** Emits the fault of each metadata write that failed, before it is logged. */
   readonly metadataNotWritten: Emitter<Fault>;
 }
 
-/** Where everything that happens is told: one log line per request, counters, and what nodes may ask. */
+/** Reports requests, downloads and upstreams: to the log, to the metrics and to the recent pulls. */
 export class RequestReporter implements CacheObserver {
   readonly #log: Log;
   readonly #metrics: Metrics;
-  readonly #recent: RecentPulls;
+  readonly #recentPulls: RecentPulls;
   readonly #isFull: () => boolean;
   readonly #metadataNotWritten: Emitter<Fault>;
   readonly #lines = new RequestLines();
 
-  constructor({ log, metrics, recent, isFull, metadataNotWritten }: RequestReporterOptions) {
+  constructor({ log, metrics, recentPulls, isFull, metadataNotWritten }: RequestReporterOptions) {
     this.#isFull = isFull;
     this.#metadataNotWritten = metadataNotWritten;
     this.#log = log;
     this.#metrics = metrics;
-    this.#recent = recent;
+    this.#recentPulls = recentPulls;
   }
 
   request(record: RequestRecord): void {
@@ -76,7 +76,7 @@ export class RequestReporter implements CacheObserver {
     const upstream = source.slice(0, source.indexOf("/"));
     this.#metrics.fill(upstream, fault ? fault.detail.kind : "stored");
     if (!fault) {
-      this.#log.debug({ digest, source, size }, "stored");
+      this.#log.debug({ digest, source, size }, "blob stored");
       return;
     }
     const line = { digest, source, error: fault.message };
@@ -91,8 +91,7 @@ export class RequestReporter implements CacheObserver {
       case "storage":
       case "no-space":
         this.#metrics.unstored("blob");
-        // On a full disk this is every pull, and was said once.
-        this.#log[this.#isFull() ? "debug" : "warn"](line, "downloaded but not stored");
+        this.#log[this.#failureLevel()](line, "blob downloaded but not stored");
         return;
       default:
         this.#log.warn(line, "download failed");
@@ -102,15 +101,12 @@ export class RequestReporter implements CacheObserver {
   manifestNotStored(digest: Digest, fault: Fault): void {
     this.#metrics.unstored("manifest");
     const line = { digest, error: fault.message };
-    // On a full disk this is every pull, and was said once.
-    if (this.#isFull()) this.#log.debug(line, "served but not stored");
-    else this.#log.warn(line, "served but not stored");
+    this.#log[this.#failureLevel()](line, "manifest served but not stored");
   }
 
   metadataNotWritten(fault: Fault): void {
     this.#metadataNotWritten.emit(fault);
-    if (this.#isFull()) this.#log.debug({ error: fault.message }, "a fact was not written");
-    else this.#log.warn({ error: fault.message }, "a fact was not written");
+    this.#log[this.#failureLevel()]({ error: fault.message }, "metadata not written");
   }
 
   upstream(event: UpstreamEvent): void {
@@ -121,7 +117,7 @@ export class RequestReporter implements CacheObserver {
     }
     if (event.type === "ejected") {
       const { mirror, reason: error } = event;
-      this.#log.warn({ namespace: upstream, mirror, error }, "mirror not asked for ten minutes");
+      this.#log.warn({ namespace: upstream, mirror, error }, "mirror ejected for ten minutes");
       return;
     }
     const { kind } = event;
@@ -142,9 +138,14 @@ export class RequestReporter implements CacheObserver {
     }
   }
 
+  /** On a full disk every pull fails to be stored, so these lines would flood the log. */
+  #failureLevel(): "debug" | "warn" {
+    return this.#isFull() ? "debug" : "warn";
+  }
+
   #remember({ route, status, address }: RequestRecord): void {
     if (!route || !("repo" in route) || status >= 400) return;
-    this.#recent.add(address, {
+    this.#recentPulls.add(address, {
       namespace: route.repo.upstream,
       repository: route.repo.repository,
       reference: referenceOf(route),

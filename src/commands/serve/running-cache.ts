@@ -88,9 +88,9 @@ async function start(
   });
 
   // Pulling through.
-  const recent = new RecentPulls();
+  const recentPulls = new RecentPulls();
   const isFull = (): boolean => budget.fullState.isFull;
-  const reporter = new RequestReporter({ log, metrics, recent, isFull, metadataNotWritten });
+  const reporter = new RequestReporter({ log, metrics, recentPulls, isFull, metadataNotWritten });
   const upstreams = connectUpstreams(settings, reporter, reread);
   const cache = createCache(storage, store, reporter);
   const isInUse = (digest: Digest): boolean => cache.fills.inUse(digest);
@@ -106,7 +106,7 @@ async function start(
   metadataNotWritten.on(() => housekeeping.metadataWriteFailed());
 
   // What operators see.
-  metrics.gauge("entrepot_fills_active", "Downloads under way.", () => cache.fills.count);
+  metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
   const report = new StatusReport({ storage, fills: cache.fills, upstreams, metrics });
   const adminApi = new AdminApi({
@@ -123,8 +123,8 @@ async function start(
   const record = reporter.request.bind(reporter);
   const api = new PullApi({ cache, namespaces, responses, record });
   const unreadable = repair.unreadable.bind(repair);
-  const nodes = { api, namespaces, recent, unreadable };
-  const nodePorts = new NodePorts({ nodes, tls: settings.tls, ports, log, metrics });
+  const common = { api, namespaces, recentPulls, unreadable };
+  const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics });
   const listeners = closing.use(new Listeners({ ports, nodePorts }));
   const listening = listeners.open(settings, upstreams.all.values(), {
     api: adminApi,

@@ -24,21 +24,26 @@ const LEVELS = ["debug", "info", "warn", "error"];
 export function serveCommand(): Command {
   return new Command("serve")
     .description("run the cache")
-    .option("--config <file>", "the configuration, entrepot.yaml (ENTREPOT_CONFIG)")
-    .option("--listen <address>", "where nodes ask, 0.0.0.0:5000 unless set (ENTREPOT_LISTEN)")
-    .option("--admin <address>", "where metrics are, 127.0.0.1:5001 unless set (ENTREPOT_ADMIN)")
+    .option("--config <file>", "the configuration file, entrepot.yaml (ENTREPOT_CONFIG)")
     .option(
-      "--data <folder>",
-      "where content is kept, /var/lib/entrepot unless set (ENTREPOT_DATA)",
+      "--listen <address>",
+      "address that nodes pull from (default: 0.0.0.0:5000; ENTREPOT_LISTEN)",
+    )
+    .option(
+      "--admin <address>",
+      "address of the metrics and the admin API (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
+    )
+    .option("--data <dir>", "data directory (default: /var/lib/entrepot; ENTREPOT_DATA)")
+    .addOption(
+      new Option(
+        "--log-format <format>",
+        "format of the log (default: text on a terminal, else json)",
+      ).choices(["json", "text"]),
     )
     .addOption(
-      new Option("--log-format <format>", "text on a terminal, else json").choices([
-        "json",
-        "text",
-      ]),
-    )
-    .addOption(
-      new Option("--log-level <level>", "the least that is logged").choices(LEVELS).default("info"),
+      new Option("--log-level <level>", "lowest level that is logged")
+        .choices(LEVELS)
+        .default("info"),
     )
     .action(async (options: ServeOptions) => {
       process.exitCode = await serve(options);
@@ -55,39 +60,42 @@ async function serve(options: ServeOptions): Promise<number> {
     for (const line of settings.unsupported ?? []) {
       process.stderr.write(`entrepot: unsupported setting ignored: ${line}\n`);
     }
-    const ending = signalled();
+    const stopSignal = firstSignal();
     const running = await runCache(settings, log, (name) => reload.credentials(name));
     reload.onChange((changed) => running.reconfigure(changed));
-    process.on("SIGHUP", () => reload.now());
+    process.on("SIGHUP", () => reload.reload());
     if (isTerminal) console.log(`${banner(version, settings, running.listening)}\n`);
     log.info({ ...running.listening, version, data: settings.dataDirectory }, "listening");
     log.flush();
-    const signal = await ending;
-    log.info({ signal }, "stopping: finishing what is under way; a second signal ends at once");
+    const signal = await stopSignal;
+    log.info(
+      { signal },
+      "stopping: waiting for requests and downloads in progress; a second signal stops at once",
+    );
     reload.close();
     await running.close();
     log.info("stopped");
     log.flush();
     return 0;
   } catch (error) {
-    if (error instanceof ConfigError) return complain(error, 2);
+    if (error instanceof ConfigError) return printError(error, 2);
     const isExpected =
       error instanceof Fault ||
       error instanceof DataDirectoryError ||
       error instanceof MetadataError ||
       error instanceof ListenError;
-    if (isExpected) return complain(error, 1);
+    if (isExpected) return printError(error, 1);
     throw error;
   }
 }
 
-function complain(error: Error, code: number): number {
+function printError(error: Error, code: number): number {
   process.stderr.write(`entrepot: ${error.message}\n`);
   return code;
 }
 
-/** The first signal to end; a second one is not waited upon. */
-function signalled(): Promise<NodeJS.Signals> {
+/** The first SIGINT or SIGTERM. A second one ends the process at once. */
+function firstSignal(): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
   let count = 0;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

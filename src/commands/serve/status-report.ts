@@ -22,7 +22,7 @@ export interface StatusReportOptions {
   readonly metrics: Metrics;
 }
 
-/** What the cache is doing, put together from everything that knows a part of it. */
+/** Collects the status of the cache from its parts. */
 export class StatusReport {
   readonly #options: StatusReportOptions;
   readonly #startedAt = Date.now();
@@ -34,17 +34,19 @@ export class StatusReport {
   async read(listening: Status["listening"]): Promise<Status> {
     const { fills, upstreams, metrics } = this.#options;
     const storage = await this.#storage();
-    const told = [...upstreams.all.values()].map(({ registry }) => upstreamOf(registry, metrics));
+    const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
+      upstreamOf(registry, metrics),
+    );
     return {
       version,
       startedAt: this.#startedAt,
       listening,
       storage,
       fills: [...fills.all].map(fillOf),
-      upstreams: told,
+      upstreams: upstreamStatuses,
       problems: [
         ...storageProblems(storage),
-        ...told.flatMap((one) => upstreamProblems(one, Date.now())),
+        ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
       ],
     };
   }
@@ -57,29 +59,20 @@ export class StatusReport {
       dataDirectory: path,
       ...figures,
       ...(disk ? { free: disk.free } : {}),
-      ...(budget.fullState.isFull ? { fullBecause: budget.fullState.reason } : {}),
+      ...(budget.fullState.isFull ? { fullReason: budget.fullState.reason } : {}),
     };
   }
 }
 
-function fillOf({
-  digest,
-  sources,
-  size,
-  received,
-  resumedBytes: kept,
-  since,
-  followers,
-}: Fill): Status["fills"][number] {
-  const source = sources.sources[0]?.name ?? "";
-  const clients = followers.count;
+function fillOf(fill: Fill): Status["fills"][number] {
+  const { digest, sources, size, received, resumedBytes, since, followers } = fill;
   return {
     digest,
-    source,
+    source: sources.sources[0]?.name ?? "",
     received,
-    kept,
+    resumedBytes,
     since,
-    clients,
+    clients: followers.count,
     ...(size === undefined ? {} : { size }),
   };
 }
@@ -91,22 +84,22 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
     ...(lastFailure
       ? { lastError: { message: lastFailure.fault.message, at: lastFailure.at } }
       : {}),
-    ...(retryAfter === undefined ? {} : { limitedUntil: now + retryAfter * 1000 }),
+    ...(retryAfter === undefined ? {} : { rateLimitedUntil: now + retryAfter * 1000 }),
   }));
   const { responses, sentBytes, fetchedBytes } = metrics.traffic(registry.name);
   const count = (...results: CacheResult[]): number =>
     results.reduce((sum, result) => sum + (responses.get(result) ?? 0), 0);
-  const fromHere = count("hit", "revalidated", "stale", "collapsed");
-  const countable = fromHere + count("miss");
+  const fromCache = count("hit", "revalidated", "stale", "collapsed");
+  const cacheable = fromCache + count("miss");
   return {
     name: registry.name,
     state: stateOf(registry.status),
     addresses,
     credentials: registry.credentials,
     traffic: {
-      answers: countable + count("bypass"),
-      fromHere,
-      ...(countable === 0 ? {} : { hitRatio: fromHere / countable }),
+      responses: cacheable + count("bypass"),
+      fromCache,
+      ...(cacheable === 0 ? {} : { hitRatio: fromCache / cacheable }),
       sentBytes,
       fetchedBytes,
       savedBytes: Math.max(0, sentBytes - fetchedBytes),
@@ -114,20 +107,23 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
   };
 }
 
-/** One address that can be asked is enough, for what it has. */
+/** The best state of any of its addresses. */
 function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
-  const asked = hosts.filter(({ circuit }) => circuit === "closed");
-  if (asked.length === 0) return "out";
-  return asked.every(({ retryAfter }) => retryAfter !== undefined) ? "limited" : "ok";
+  const available = hosts.filter(({ circuit }) => circuit === "closed");
+  if (available.length === 0) return "unavailable";
+  const isLimited = available.every(({ retryAfter }) => retryAfter !== undefined);
+  return isLimited ? "rate-limited" : "ok";
 }
 
 function storageProblems(storage: Status["storage"]): string[] {
-  const { isFull, fullBecause, pinnedBytes, maxSize } = storage;
-  if (isFull) return [`nothing can be stored, and pulls are passed through: ${fullBecause}`];
-  // An eviction comes to no end then. Pins mean more with every image that is pulled or moves.
+  const { isFull, fullReason, pinnedBytes, maxSize } = storage;
+  if (isFull)
+    return [`nothing can be stored, so pulls are streamed from the registries: ${fullReason}`];
+  // Pins cover more with each image that is pulled or moves, until eviction can no longer reach
+  // the low-water mark.
   if (pinnedBytes <= LOW_WATER * maxSize) return [];
   const part = `${formatSize(pinnedBytes)} of ${formatSize(maxSize)} are pinned`;
   return [
-    `little else can be stored, and is passed through: ${part}: unpin some, name platforms, or raise storage.maxSize`,
+    `little else can be stored, so other pulls are streamed from the registries: ${part}. Unpin images, pin fewer platforms, or raise storage.maxSize`,
   ];
 }

@@ -1,8 +1,9 @@
-import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
-import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { RemovalReason } from "../../cache/retention/evictor.ts";
+import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
+import type { StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { Restored, Rebuilt } from "../../store/repair/rebuild-metadata.ts";
+import type { DiskBudget } from "../../store/disk/disk-budget.ts";
+import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -15,7 +16,7 @@ export interface StoreReporterOptions {
   readonly blobRemoved: Emitter<Digest>;
 }
 
-/** Tells what the store does by itself: a line where an operator should know, a number for the rest. */
+/** Logs and counts what the store does in the background. */
 export class StoreReporter implements StoreEvents, HousekeepingEvents {
   readonly #log: Log;
   readonly #metrics: Metrics;
@@ -30,29 +31,39 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     this.#blobRemoved = blobRemoved;
   }
 
-  /** Figures that are asked for when somebody reads the metrics. */
-  measure(budget: Storage["budget"]): void {
+  /** Registers the gauges of the store. */
+  measure(budget: DiskBudget): void {
     const gauge = (name: string, help: string, read: () => number): void =>
-      this.#metrics.gauge(`entrepot_storage_${name}`, help, read);
-    gauge("held_bytes", "Bytes of complete contents.", () => budget.blobBytes);
+      this.#metrics.gauge(`entrepot_${name}`, help, read);
+    gauge("storage_blob_bytes", "Bytes of complete blobs.", () => budget.blobBytes);
     gauge(
-      "draft_bytes",
-      "Bytes of contents on their way in, or begun and kept.",
+      "storage_partial_bytes",
+      "Bytes of partial downloads, in progress or suspended.",
       () => budget.partialBytes,
     );
-    gauge("facts_bytes", "Bytes of the index, and of facts beside it.", () => budget.metadataBytes);
-    gauge("max_bytes", "Bytes that may be stored.", () => budget.limits.maxSize);
-    gauge("full", "1 while nothing can be stored and pulls are passed through.", () =>
-      budget.fullState.isFull ? 1 : 0,
+    gauge(
+      "storage_metadata_bytes",
+      "Bytes of the metadata database and the sidecar files.",
+      () => budget.metadataBytes,
     );
-    this.#metrics.gauge(
-      "entrepot_scrub_passes",
-      "How often everything was verified again since the start.",
+    gauge(
+      "storage_max_bytes",
+      "Limit of the store's size in bytes (storage.maxSize).",
+      () => budget.limits.maxSize,
+    );
+    gauge(
+      "storage_full",
+      "1 while nothing can be stored and pulls are streamed without being stored, else 0.",
+      () => (budget.fullState.isFull ? 1 : 0),
+    );
+    gauge(
+      "scrub_passes",
+      "Complete verifications of the store in the background since the start.",
       () => this.#scrubs,
     );
-    this.#metrics.gauge(
-      "entrepot_corrupt_contents",
-      "Contents that were found corrupt since the start, and set aside.",
+    gauge(
+      "corrupt_blobs",
+      "Corrupt blobs that were found and quarantined since the start.",
       () => this.#corrupt,
     );
   }
@@ -66,38 +77,37 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   }): void {
     this.#isFull = isFull;
     if (isFull) {
-      const message = "nothing can be stored: pulls are passed through until there is room again";
+      const message =
+        "nothing can be stored: pulls are streamed without being stored until there is space again";
       this.#log.warn({ error: reason }, message);
-    } else this.#log.info("there is room again: what is pulled is stored");
+    } else this.#log.info("there is space again: pulled blobs are stored");
   }
 
-  removed(digest: Digest, why: RemovalReason, bytes: number): void {
-    this.#metrics.removed(why, bytes);
+  removed(digest: Digest, reason: RemovalReason, bytes: number): void {
+    this.#metrics.removed(reason, bytes);
     this.#blobRemoved.emit(digest);
   }
 
   accessTimesNotWritten(error: unknown): void {
-    if (this.#isFull) this.#log.debug({ err: error }, "use times could not be written");
-    else this.#log.warn({ err: error }, "use times could not be written");
+    this.#log[this.#isFull ? "debug" : "warn"]({ err: error }, "access times not written");
   }
 
   metadataDamaged(path: string, reason: string): void {
-    const message = "the index was damaged: it is made again from the files of the store";
+    const message = "metadata database damaged: it is rebuilt from the files of the store";
     this.#log.error({ error: reason, movedTo: path }, message);
   }
 
   rebuilt(rebuilt: Rebuilt): void {
-    this.#log.warn({ ...rebuilt }, "the index was made again");
+    this.#log.warn({ ...rebuilt }, "metadata rebuilt");
   }
 
   reconciled(reconciled: Reconciled): void {
-    const isEven = reconciled.found === 0 && reconciled.lost === 0;
-    this.#log[isEven ? "debug" : "info"]({ ...reconciled }, "index and files agree");
+    const isUnchanged = reconciled.found === 0 && reconciled.lost === 0;
+    this.#log[isUnchanged ? "debug" : "info"]({ ...reconciled }, "reconciled metadata with files");
   }
 
-  restored(learnt: Restored): void {
-    const message = "the index knows facts about stored manifests again that it did not know";
-    this.#log.info({ ...learnt }, message);
+  restored(restored: Restored): void {
+    this.#log.info({ ...restored }, "lost metadata of stored manifests restored");
   }
 
   scrubbed(bytes: number): void {
@@ -106,18 +116,17 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
 
   scrubEnded(files: number, corrupt: number): void {
     this.#scrubs += 1;
-    this.#log.debug({ files, corrupt }, "everything that is stored was verified");
+    this.#log.debug({ files, corrupt }, "all stored blobs verified");
   }
 
   corrupt(digest: Digest): void {
     this.#corrupt += 1;
-    const message =
-      "a stored content was corrupt: it was set aside and is fetched anew when asked for";
+    const message = "corrupt blob quarantined: it is fetched again when it is requested";
     this.#log.error({ digest }, message);
   }
 
-  failed(what: string, error: unknown): void {
-    if (this.#isFull) this.#log.debug({ err: error }, `${what} failed`);
-    else this.#log.warn({ err: error }, `${what} failed; it is tried again`);
+  failed(task: string, error: unknown): void {
+    if (this.#isFull) this.#log.debug({ err: error }, `${task} failed`);
+    else this.#log.warn({ err: error }, `${task} failed; it will be retried`);
   }
 }

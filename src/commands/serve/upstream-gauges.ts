@@ -2,7 +2,7 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { HostStatus } from "../../upstream/hosts.ts";
 import type { Upstreams } from "./upstreams.ts";
 
-/** What is known of the upstreams whenever somebody reads the metrics. */
+/** Registers the gauges of the upstreams, by address. */
 export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
   const gauge = (
     name: string,
@@ -13,7 +13,7 @@ export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
       [...upstreams.all.values()].flatMap(({ registry }) =>
         registry.status.flatMap((status) => {
           const value = read(status);
-          const labels = [registry.name, placeOf(new URL(status.url))];
+          const labels = [registry.name, hostLabel(new URL(status.url))];
           return value === undefined ? [] : [{ labels, value }];
         }),
       ),
@@ -21,28 +21,28 @@ export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
   };
   gauge(
     "entrepot_upstream_budget_remaining",
-    "Requests that it still allows, as it told.",
+    "Requests that the upstream still allows, by its rate-limit headers.",
     (status) => status.budget?.remaining,
   );
   gauge(
     "entrepot_upstream_budget_limit",
-    "Requests that it allows in all, as it told.",
+    "Requests that the upstream allows per window, by its rate-limit headers.",
     (status) => status.budget?.limit,
   );
   gauge(
-    "entrepot_upstream_limited_seconds",
-    "Until it may be asked again after a 429.",
+    "entrepot_upstream_rate_limited_seconds",
+    "Seconds until the upstream is asked again after a 429, else 0.",
     ({ retryAfter = 0 }) => retryAfter,
   );
   gauge(
     "entrepot_upstream_circuit_open",
-    "Whether it is not asked because it fails.",
+    "1 if the circuit breaker of the address is open or half-open, else 0.",
     ({ circuit }) => (circuit === "closed" ? 0 : 1),
   );
 }
 
-/** Host and path: two mirrors may well be on one host. The scheme is told where it is not https. */
-function placeOf({ protocol, host, pathname }: URL): string {
+/** Host and path, since two mirrors may be on one host. With the scheme, unless that is https. */
+function hostLabel({ protocol, host, pathname }: URL): string {
   const scheme = protocol === "https:" ? "" : `${protocol}//`;
   return `${scheme}${host}${pathname.replace(/\/+$/, "")}`;
 }

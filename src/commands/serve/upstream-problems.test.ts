@@ -8,34 +8,34 @@ function failing(secondsAgo: number): Status["upstreams"][number] {
   const at = NOW - secondsAgo * 1000;
   const failure = {
     circuit: "open",
-    reason: "it is away",
+    reason: "it does not respond",
     lastError: { message: "", at },
   } as const;
   return {
     name: "reg.test",
-    state: "out",
+    state: "unavailable",
     addresses: [
       { url: "https://mirror.test/", isMirror: true, ...failure },
       { url: "https://reg.test/", isMirror: false, ...failure },
     ],
     credentials: { state: "none" },
-    traffic: { answers: 0, fromHere: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 },
+    traffic: { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 },
   };
 }
 
-test("an upstream that fails is a problem, until it has long not been asked", () => {
+test("a failing address is a problem until its last failure is 15 minutes old", () => {
   const problems = [
-    "reg.test is out: it is away",
-    "the mirror https://mirror.test/ of reg.test is not asked: it is away",
+    "reg.test is unavailable: it does not respond",
+    "the mirror https://mirror.test/ of reg.test is unavailable: it does not respond",
   ];
   expect(upstreamProblems(failing(899), NOW)).toEqual(problems);
   expect(upstreamProblems(failing(901), NOW)).toEqual([]);
 });
 
-test("of several addresses, the one that fails is named", () => {
+test("a problem names the failing one of several addresses", () => {
   const [mirror, own] = failing(10).addresses;
   const addresses = [mirror ?? [], own ? { ...own, circuit: "closed" as const } : []].flat();
   expect(upstreamProblems({ ...failing(10), state: "ok", addresses }, NOW)).toEqual([
-    "the mirror https://mirror.test/ of reg.test is not asked: it is away",
+    "the mirror https://mirror.test/ of reg.test is unavailable: it does not respond",
   ]);
 });

@@ -3,26 +3,26 @@ import type { Status } from "../status-schema.ts";
 type UpstreamStatus = Status["upstreams"][number];
 
 /**
- * In milliseconds. Who is wanted by pulls is tried every minute: of an older failure, nobody knows
- * whether it still holds.
+ * Older failures are not problems any more, in milliseconds. An address that pulls need is retried
+ * every minute, so after an older failure nothing has needed it, and it may work again.
  */
-const OLD = 900_000;
+const MAX_FAILURE_AGE = 900_000;
 
-/** What is wrong with an upstream now, and what to do. */
+/** The current problems of an upstream, and what to do about them. */
 export function upstreamProblems(
   { name, state, addresses, credentials }: UpstreamStatus,
   now: number,
 ): string[] {
   const problems: string[] = [];
-  if (state === "limited") problems.push(`${name} limits how often it is asked`);
+  if (state === "rate-limited") problems.push(`${name} is rate limiting this cache`);
   for (const { url, circuit, isMirror, reason = "it fails", lastError } of addresses) {
-    if (circuit === "closed" || (lastError && lastError.at < now - OLD)) continue;
-    if (state === "out" && !isMirror) {
-      problems.unshift(`${name} is out: ${reason}`);
+    if (circuit === "closed" || (lastError && lastError.at < now - MAX_FAILURE_AGE)) continue;
+    if (state === "unavailable" && !isMirror) {
+      problems.unshift(`${name} is unavailable: ${reason}`);
       continue;
     }
-    const what = isMirror ? `the mirror ${url} of ${name}` : `${name} itself`;
-    problems.push(`${what} is not asked: ${reason}`);
+    const subject = isMirror ? `the mirror ${url} of ${name}` : `the registry ${name} itself`;
+    problems.push(`${subject} is unavailable: ${reason}`);
   }
   if (credentials.problem !== undefined) problems.push(credentials.problem);
   return problems;

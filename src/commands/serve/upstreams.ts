@@ -6,7 +6,7 @@ import type { RegistryTransport } from "../../upstream/registry-transport.ts";
 
 type AllSettings = ReadonlyMap<UpstreamName, UpstreamSettings>;
 
-/** An upstream whose settings may change while requests to it are under way. */
+/** An upstream whose settings may change while requests to it are in progress. */
 class LiveUpstream implements Upstream {
   readonly registry: Registry;
 
@@ -19,7 +19,7 @@ class LiveUpstream implements Upstream {
   }
 }
 
-/** The upstreams that are configured now. */
+/** The configured upstreams. */
 export class Upstreams {
   readonly #transport: RegistryTransport;
   readonly #all = new Map<UpstreamName, LiveUpstream>();
@@ -29,18 +29,19 @@ export class Upstreams {
     this.configure(settings);
   }
 
-  /** One map for as long as it lives: who has it sees each change. */
+  /** Always the same map, which `configure` changes in place. */
   get all(): ReadonlyMap<UpstreamName, Upstream & { readonly registry: Registry }> {
     return this.#all;
   }
 
+  /** Adds, changes and removes upstreams. Requests in progress continue. */
   configure(settings: AllSettings): void {
     for (const name of this.#all.keys()) {
       if (!settings.has(name)) this.#all.delete(name);
     }
     for (const [name, changed] of settings) {
-      const known = this.#all.get(name);
-      if (known) known.registry.configure(changed);
+      const existing = this.#all.get(name);
+      if (existing) existing.registry.configure(changed);
       else this.#all.set(name, new LiveUpstream(new Registry(changed, this.#transport)));
     }
   }

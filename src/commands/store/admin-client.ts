@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Settings } from "../../config/settings.ts";
 
-/** A running cache refused, with its reason. */
+/** A running cache refused a request. The message is its reason. */
 export class AdminError extends Error {
   override readonly name = "AdminError";
 
@@ -14,15 +14,15 @@ export class AdminError extends Error {
   }
 }
 
-const problem = z.object({ error: z.string() });
+const errorBody = z.object({ error: z.string() });
 
-/** Asks a running cache by its admin port. */
+/** A client of the admin API of a running cache. */
 export class AdminClient {
   readonly #base: string;
   readonly #headers: Record<string, string>;
 
   constructor({ admin, adminToken }: Pick<Settings, "admin" | "adminToken">) {
-    // An address that means all of them is reached by loopback from here.
+    // A cache that listens at all addresses is reached by loopback from here.
     const host = admin.host === "0.0.0.0" ? "127.0.0.1" : admin.host === "::" ? "::1" : admin.host;
     this.#base = `http://${host.includes(":") ? `[${host}]` : host}:${admin.port}/api/v1/`;
     this.#headers = {
@@ -35,46 +35,57 @@ export class AdminClient {
     return this.#base;
   }
 
-  /** @throws AdminError where it refuses, TypeError-like errors where nobody listens */
-  async get<Form extends z.ZodType>(path: string, form: Form): Promise<z.infer<Form>> {
-    return this.#read(await fetch(this.#base + path, { headers: this.#headers }), form);
+  /** @throws AdminError if the cache refuses, another error if no cache responds */
+  async get<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.infer<Schema>> {
+    return this.#parse(await fetch(this.#base + path, { headers: this.#headers }), schema);
   }
 
-  async post<Form extends z.ZodType>(
+  /** @throws AdminError if the cache refuses or does not respond */
+  async post<Schema extends z.ZodType>(
     path: string,
     body: object,
-    form: Form,
-  ): Promise<z.infer<Form>> {
-    return this.#read(await this.send(path, body), form);
+    schema: Schema,
+  ): Promise<z.infer<Schema>> {
+    return this.#parse(await this.send(path, body), schema);
   }
 
-  /** For answers that come line by line. */
+  /**
+   * For responses that are streamed line by line.
+   *
+   * @throws AdminError if the cache refuses or does not respond
+   */
   async send(path: string, body: object): Promise<Response> {
     const response = await fetch(this.#base + path, {
       method: "POST",
       headers: this.#headers,
       body: JSON.stringify(body),
-      // What it does may take as long as it takes to read everything.
+      // A verification takes as long as it takes to read every stored byte.
       timeout: false,
     }).catch((cause: unknown) => {
-      throw new AdminError(503, `the cache at ${this.#base} went away before it answered`, {
+      throw new AdminError(503, `the cache at ${this.#base} stopped before it responded`, {
         cause,
       });
     });
     if (response.ok) return response;
-    throw await refusal(response);
+    throw await errorOf(response);
   }
 
-  async #read<Form extends z.ZodType>(response: Response, form: Form): Promise<z.infer<Form>> {
-    if (!response.ok) throw await refusal(response);
-    return form.parse(await response.json());
+  async #parse<Schema extends z.ZodType>(
+    response: Response,
+    schema: Schema,
+  ): Promise<z.infer<Schema>> {
+    if (!response.ok) throw await errorOf(response);
+    return schema.parse(await response.json());
   }
 }
 
-async function refusal(response: Response): Promise<AdminError> {
+async function errorOf(response: Response): Promise<AdminError> {
   const body: unknown = await response.json().catch(() => undefined);
-  const message = problem.safeParse(body).data?.error ?? `it answered ${response.status}`;
+  const message =
+    errorBody.safeParse(body).data?.error ?? `the cache responded with status ${response.status}`;
   const hint =
-    response.status === 401 ? ". Set ENTREPOT_ADMIN_TOKEN, or name its --config, which has it" : "";
+    response.status === 401
+      ? ". Set ENTREPOT_ADMIN_TOKEN, or give the --config that contains the token"
+      : "";
   return new AdminError(response.status, message + hint);
 }

@@ -5,12 +5,12 @@ import { adopt, type Adopted } from "../../cache/retention/adoption.ts";
 import { mustBeAdoptable } from "../../cache/retention/registry-v2-layout.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
-import { type Done, ProgressLine } from "../progress.ts";
-import { followed } from "./follow-progress.ts";
-import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
+import { type Progress, ProgressLine } from "../progress.ts";
 import { counted } from "../table.ts";
+import { followProgress } from "./follow-progress.ts";
+import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
 
-const form = z.object({
+const adoptedSchema = z.object({
   blobs: z.number(),
   bytes: z.number(),
   linked: z.number(),
@@ -22,63 +22,72 @@ const form = z.object({
   omitted: z.number(),
 });
 
-interface Options extends StoreOptions {
+interface AdoptOptions extends StoreOptions {
   readonly upstream: UpstreamName;
 }
 
 export function adoptCommand(): Command {
-  return storeCommand("adopt", "take over what a registry:2 has stored, such as a proxy's cache")
-    .argument("<folder>", "its rootdirectory, most often /var/lib/registry; it is not changed")
-    .requiredOption("--upstream <name>", "the registry that it was a proxy of: docker.io", upstream)
-    .action(async (folder: string, options: Options) => {
-      process.exitCode = await run(folder, options);
+  return storeCommand("adopt", "take over the data of a registry:2, such as a proxy's cache")
+    .argument("<folder>", "its rootdirectory, usually /var/lib/registry; it is not changed")
+    .requiredOption(
+      "--upstream <name>",
+      "the registry that it was a proxy of, such as docker.io",
+      parseUpstream,
+    )
+    .action(async (folder: string, options: AdoptOptions) => {
+      process.exitCode = await runAdopt(folder, options);
     });
 }
 
-function upstream(text: string): UpstreamName {
+function parseUpstream(text: string): UpstreamName {
   const name = parseUpstreamName(text);
   if (name) return name;
   throw new InvalidArgumentError("Write a registry's name as images carry it, such as ghcr.io.");
 }
 
-function run(folder: string, options: Options): Promise<number> {
-  const asked = { folder: resolve(folder), upstream: options.upstream };
+function runAdopt(folder: string, options: AdoptOptions): Promise<number> {
+  const source = { folder: resolve(folder), upstream: options.upstream };
   return onStore(
     options,
-    async (reached, settings) => {
+    async (connection, settings) => {
       const line = new ProgressLine();
-      const onProgress = (done: Done): void => line.show(done);
-      const done =
-        reached.kind === "running"
-          ? await followed(await reached.client.send("adopt", asked), form, onProgress)
-          : await adopt(reached.storage, settings.upstreams, { ...asked, onProgress });
+      const onProgress = (progress: Progress): void => line.show(progress);
+      const adopted =
+        connection.kind === "running"
+          ? await followProgress(
+              await connection.client.send("adopt", source),
+              adoptedSchema,
+              onProgress,
+            )
+          : await adopt(connection.storage, settings.upstreams, { ...source, onProgress });
       line.end();
-      if (options.json) printJson(done);
-      else report(done, options.upstream);
-      return done.corrupt > 0 ? 1 : 0;
+      if (options.json) printJson(adopted);
+      else print(adoptedText(adopted, options.upstream));
+      return adopted.corrupt > 0 ? 1 : 0;
     },
-    { mayCreate: ({ upstreams }) => mustBeAdoptable(asked, upstreams) },
+    { mayCreate: ({ upstreams }) => mustBeAdoptable(source, upstreams) },
   );
 }
 
-function report(done: Adopted, name: UpstreamName): void {
-  const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt } = done;
+function adoptedText(adopted: Adopted, name: UpstreamName): string {
+  const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt } = adopted;
   const how = blobs === 0 ? "" : ` (${linked} linked, ${blobs - linked} copied)`;
-  const before = known > 0 ? `; ${known} were here already` : "";
-  print(`Took over ${counted(blobs, "content")}, ${formatSize(bytes)}${how}${before}.`);
-  print(
-    `${counted(tags, "tag")} and ${counted(manifests, "manifest")} of ${counted(repositories, "repository", "repositories")} are now known under ${name}. entrepot ls shows them.`,
-  );
+  const before = known > 0 ? `; ${known} were stored already` : "";
+  const cached = `${counted(tags, "tag")} and ${counted(manifests, "manifest")} of ${counted(repositories, "repository", "repositories")}`;
+  const lines = [
+    `Adopted ${counted(blobs, "blob")}, ${formatSize(bytes)}${how}${before}.`,
+    `${cached} are now cached for ${name}: run entrepot ls to see them.`,
+  ];
   if (omitted > 0) {
-    print(
-      `${counted(omitted, "content")} did not fit: raise storage.maxSize, or make room on the disk.`,
+    lines.push(
+      `${counted(omitted, "blob")} did not fit: raise storage.maxSize, or free space on the disk.`,
     );
   }
   if (corrupt > 0) {
-    const [are, they] =
-      corrupt === 1
-        ? ["is not what its name says, and was", "it is"]
-        : ["are not what their names say, and were", "they are"];
-    print(`${counted(corrupt, "content")} ${are} left out: ${they} fetched anew.`);
+    const [was, it, is] = corrupt === 1 ? ["was", "it", "is"] : ["were", "they", "are"];
+    lines.push(
+      `${counted(corrupt, "blob")} ${was} skipped as corrupt or unreadable: ${it} ${is} fetched from ${name} when requested.`,
+    );
   }
+  return lines.join("\n");
 }

@@ -1,8 +1,9 @@
 import { z } from "zod";
-import type { Done } from "../progress.ts";
+import type { Progress } from "../progress.ts";
 import { CommandError } from "./store-connection.ts";
 
-const told = z.union([
+/** A line of server/admin/progress-stream.ts. */
+const progressLine = z.union([
   z.object({ result: z.unknown() }),
   z.object({ error: z.string() }),
   z.object({
@@ -12,30 +13,34 @@ const told = z.union([
   }),
 ]);
 
-/** Reads what a running cache tells line by line of something that takes a while, and its result. */
-export async function followed<Form extends z.ZodType>(
+/**
+ * Reads the progress and the result of a long operation of a running cache.
+ *
+ * @throws CommandError if the operation failed, or if the cache stopped meanwhile
+ */
+export async function followProgress<Schema extends z.ZodType>(
   response: Response,
-  form: Form,
-  show: (done: Done) => void,
-): Promise<z.infer<Form>> {
+  schema: Schema,
+  onProgress: (progress: Progress) => void,
+): Promise<z.infer<Schema>> {
   let rest = "";
   const decoder = new TextDecoder();
   for await (const chunk of untilBroken(response)) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
     for (const text of lines) {
-      const line = told.parse(JSON.parse(text));
+      const line = progressLine.parse(JSON.parse(text));
       if ("error" in line) throw new CommandError(line.error);
       if ("files" in line) {
         const { files, bytes, of } = line;
-        show({ files, bytes, ...(of ? { of } : {}) });
-      } else return form.parse(line.result);
+        onProgress({ files, bytes, ...(of ? { of } : {}) });
+      } else return schema.parse(line.result);
     }
   }
-  throw new CommandError("the cache ended before it was done: ask it again");
+  throw new CommandError("the cache stopped before it was done: run the command again");
 }
 
-/** A cache that is killed breaks the connection, which says no more than its end does. */
+/** A killed cache breaks the connection. That is handled like a stream that ends early. */
 async function* untilBroken({ body }: Response): AsyncGenerator<Uint8Array> {
   try {
     yield* body ?? [];

@@ -1,13 +1,14 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
+import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import { formatSize, parseSize } from "../../config/parsing/units.ts";
-import type { AdminClient } from "./admin-client.ts";
-import { type Done, ProgressLine } from "../progress.ts";
-import { followed } from "./follow-progress.ts";
-import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
+import { type Progress, ProgressLine } from "../progress.ts";
 import { counted } from "../table.ts";
+import type { AdminClient } from "./admin-client.ts";
+import { followProgress } from "./follow-progress.ts";
+import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
 
-const resultForm = z.object({
+const verifiedSchema = z.object({
   files: z.number(),
   bytes: z.number(),
   corrupt: z.array(z.string()),
@@ -15,98 +16,93 @@ const resultForm = z.object({
   lost: z.number(),
   repaired: z.boolean(),
 });
-type Result = z.infer<typeof resultForm>;
+type Verified = z.infer<typeof verifiedSchema>;
 
-interface Options extends StoreOptions {
+interface FsckOptions extends StoreOptions {
   readonly repair?: boolean;
   readonly rate?: number;
 }
 
 export function fsckCommand(): Command {
   return storeCommand("fsck", "verify every stored byte")
-    .option("--repair", "set aside what is corrupt, to be fetched anew when it is asked for")
+    .option("--repair", "quarantine corrupt blobs, which are then fetched again, and fix metadata")
     .option(
       "--rate <size>",
-      "read at most this much per second, such as 50MiB; 100MiB of a running cache unless set",
-      rate,
+      "bytes to read per second, such as 50MiB (default: 100MiB for a running cache)",
+      parseRate,
     )
-    .action(async (options: Options) => {
-      process.exitCode = await fsck(options);
+    .action(async (options: FsckOptions) => {
+      process.exitCode = await runFsck(options);
     });
 }
 
-function rate(text: string): number {
+function parseRate(text: string): number {
   const bytes = parseSize(text);
   if (bytes !== undefined && bytes > 0) return bytes;
-  throw new InvalidArgumentError("Write a size of more than 0, such as 50MiB.");
+  throw new InvalidArgumentError("Write a size above 0, such as 50MiB.");
 }
 
-function fsck(options: Options): Promise<number> {
-  return onStore(options, async (reached) => {
+function runFsck(options: FsckOptions): Promise<number> {
+  return onStore(options, async (connection) => {
     const line = new ProgressLine();
-    const show = (done: Done): void => line.show(done);
-    const result =
-      reached.kind === "running"
-        ? await remote(reached.client, options, show)
-        : await local(reached.storage.admin, options, show);
+    const onProgress = (progress: Progress): void => line.show(progress);
+    const isRunning = connection.kind === "running";
+    const verified = isRunning
+      ? await verifyRunning(connection.client, options, onProgress)
+      : await verifyStopped(connection.storage.admin, options, onProgress);
     line.end();
-    if (options.json) printJson(result);
-    else report(result, reached.kind === "running");
-    return result.corrupt.length > 0 ? 1 : 0;
+    if (options.json) printJson(verified);
+    else print(verifiedText(verified, isRunning));
+    return verified.corrupt.length > 0 ? 1 : 0;
   });
 }
 
-async function local(
-  steward: {
-    figures(): Promise<{ blobs: number; blobBytes: number }>;
-    verify(options: {
-      repair: boolean;
-      rate?: number;
-      onProgress: (done: { files: number; bytes: number }) => void;
-    }): Promise<Result | object>;
-  },
-  { repair = false, rate: perSecond }: Options,
-  show: (done: Done) => void,
-): Promise<Result> {
-  const { blobs, blobBytes } = await steward.figures();
-  const result = await steward.verify({
+async function verifyStopped(
+  admin: StoreAdmin,
+  { repair = false, rate }: FsckOptions,
+  onProgress: (progress: Progress) => void,
+): Promise<Verified> {
+  const { blobs, blobBytes } = await admin.figures();
+  const of = { files: blobs, bytes: blobBytes };
+  const verified = await admin.verify({
     repair,
-    ...(perSecond === undefined ? {} : { rate: perSecond }),
-    onProgress: ({ files, bytes }) =>
-      show({ files, bytes, of: { files: blobs, bytes: blobBytes } }),
+    ...(rate === undefined ? {} : { rate }),
+    onProgress: ({ files, bytes }) => onProgress({ files, bytes, of }),
   });
-  return resultForm.parse(result);
+  return verifiedSchema.parse(verified);
 }
 
-async function remote(
+async function verifyRunning(
   client: AdminClient,
-  { repair = false, rate: perSecond }: Options,
-  show: (done: Done) => void,
-): Promise<Result> {
-  const response = await client.send("fsck", {
-    repair,
-    ...(perSecond === undefined ? {} : { rate: perSecond }),
-  });
-  return followed(response, resultForm, show);
+  { repair = false, rate }: FsckOptions,
+  onProgress: (progress: Progress) => void,
+): Promise<Verified> {
+  const body = { repair, ...(rate === undefined ? {} : { rate }) };
+  return followProgress(await client.send("fsck", body), verifiedSchema, onProgress);
 }
 
-function report(result: Result, isRunning: boolean): void {
-  const { files, bytes, corrupt, found, lost, repaired } = result;
-  print(`Verified ${counted(files, "file")}, ${formatSize(bytes)}.`);
-  for (const digest of corrupt) print(`corrupt: ${digest}`);
-  if (corrupt.length > 0) {
-    const isOne = corrupt.length === 1;
-    const [it, is, was] = isOne ? ["it", "is", "was"] : ["they", "are", "were"];
-    const done = repaired
-      ? `set aside in the folder quarantine; ${it} ${is} fetched anew when asked for`
-      : `found corrupt. Run again with --repair to set ${isOne ? "it" : "them"} aside, to be fetched anew`;
-    const why = isRunning ? " (a running cache does not serve what it knows to be corrupt)" : "";
-    print(`${counted(corrupt.length, "content")} ${was} ${done}${why}.`);
-  } else print("Every byte is what its digest says.");
+function verifiedText(verified: Verified, isRunning: boolean): string {
+  const { files, bytes, corrupt, found, lost, repaired } = verified;
+  const lines = [`Verified ${counted(files, "blob")}, ${formatSize(bytes)}.`];
+  for (const digest of corrupt) lines.push(`corrupt: ${digest}`);
+  if (corrupt.length === 0) lines.push("All blobs match their digests.");
+  else lines.push(corruptText(corrupt.length, repaired, isRunning));
   if (found + lost > 0) {
-    const verb = repaired ? "mended" : "to be mended by the next start, or by --repair";
-    print(
-      `Index: ${counted(found, "file")} not known, ${counted(lost, "content")} without a file: ${verb}.`,
+    const outcome = repaired ? "repaired" : "repaired by the next start, or by --repair";
+    lines.push(
+      `Metadata: ${counted(found, "blob")} without a record, ${counted(lost, "record")} without a blob: ${outcome}.`,
     );
   }
+  return lines.join("\n");
+}
+
+function corruptText(count: number, repaired: boolean, isRunning: boolean): string {
+  const blobs = counted(count, "blob");
+  const [was, is, it, them] =
+    count === 1 ? ["was", "is", "it", "it"] : ["were", "are", "they", "them"];
+  if (!repaired) {
+    return `${blobs} ${is} corrupt. Run again with --repair to quarantine ${them}; ${it} ${is} then fetched again when requested.`;
+  }
+  const why = isRunning ? " (a running cache never serves a blob that it knows to be corrupt)" : "";
+  return `${blobs} ${was} moved to quarantine/; ${it} ${is} fetched again when requested${why}.`;
 }

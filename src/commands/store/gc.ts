@@ -1,35 +1,35 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
-import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
 import { counted } from "../table.ts";
+import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
 
-const form = z.object({ blobs: z.number(), bytes: z.number() });
+const evictedSchema = z.object({ blobs: z.number(), bytes: z.number() });
 
-interface Options extends StoreOptions {
+interface GcOptions extends StoreOptions {
   readonly dryRun?: boolean;
 }
 
 export function gcCommand(): Command {
-  return storeCommand("gc", "evict now what the bounds ask for (it happens by itself as well)")
-    .option("--dry-run", "only tell what would go")
-    .action(async (options: Options) => {
-      process.exitCode = await gc(options);
+  return storeCommand("gc", "evict what exceeds the limits now; a running cache does so by itself")
+    .option("--dry-run", "only show how much would be evicted")
+    .action(async (options: GcOptions) => {
+      process.exitCode = await runGc(options);
     });
 }
 
-function gc(options: Options): Promise<number> {
+function runGc(options: GcOptions): Promise<number> {
   const { dryRun = false, json } = options;
-  return onStore(options, async (reached) => {
+  return onStore(options, async (connection) => {
     const evicted =
-      reached.kind === "running"
-        ? await reached.client.post("gc", { dryRun }, form)
-        : await reached.storage.admin.collect(dryRun);
+      connection.kind === "running"
+        ? await connection.client.post("gc", { dryRun }, evictedSchema)
+        : await connection.storage.admin.collect(dryRun);
     if (json) printJson({ ...evicted, dryRun });
-    else if (evicted.bytes === 0) print("Nothing has to go: the store is within its bounds.");
+    else if (evicted.bytes === 0) print("Nothing to evict: the store is within its limits.");
     else {
-      const what = `${counted(evicted.blobs, "content")}, ${formatSize(evicted.bytes)}`;
-      print(dryRun ? `Would evict ${what}.` : `Evicted ${what}.`);
+      const amount = `${counted(evicted.blobs, "blob")}, ${formatSize(evicted.bytes)}`;
+      print(dryRun ? `Would evict ${amount}.` : `Evicted ${amount}.`);
     }
     return 0;
   });

@@ -2,10 +2,10 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
-import { onStore, type StoreOptions, print, printJson, storeCommand } from "./store-connection.ts";
 import { ago, table } from "../table.ts";
+import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
 
-const imageForm = z.object({
+const imageSchema = z.object({
   image: z.string(),
   tag: z.string().optional(),
   digest: z.string(),
@@ -16,56 +16,55 @@ const imageForm = z.object({
   lastUsed: z.number(),
   pin: z.string().optional(),
 });
-type Listed = z.infer<typeof imageForm>;
+const imagesSchema = z.object({ images: z.array(imageSchema) });
+type Image = z.infer<typeof imageSchema>;
 
 const ORDERS = {
-  name: (one: Listed, other: Listed) => compare(nameOf(one), nameOf(other)),
-  size: (one: Listed, other: Listed) => other.size - one.size,
-  used: (one: Listed, other: Listed) => other.lastUsed - one.lastUsed,
+  name: (one: Image, other: Image) => compare(nameOf(one), nameOf(other)),
+  size: (one: Image, other: Image) => other.size - one.size,
+  used: (one: Image, other: Image) => other.lastUsed - one.lastUsed,
 } as const;
 
-interface Options extends StoreOptions {
+interface LsOptions extends StoreOptions {
   readonly sort: keyof typeof ORDERS;
   readonly reverse?: boolean;
 }
 
 export function lsCommand(): Command {
-  return storeCommand("ls", "list what is cached")
+  return storeCommand("ls", "list the cached images")
     .argument("[pattern]", "docker.io/library/*, with * for any characters")
     .addOption(
-      new Option("--sort <by>", "the largest or the last used first, or by name")
+      new Option("--sort <order>", "by name, largest first, or last used first")
         .choices(Object.keys(ORDERS))
         .default("name"),
     )
-    .option("--reverse", "the other way round")
-    .action(async (pattern: string | undefined, options: Options) => {
-      process.exitCode = await ls(pattern, options);
+    .option("--reverse", "reverse the order")
+    .action(async (pattern: string | undefined, options: LsOptions) => {
+      process.exitCode = await runLs(pattern, options);
     });
 }
 
-function ls(pattern: string | undefined, options: Options): Promise<number> {
-  return onStore(options, async (reached) => {
+function runLs(pattern: string | undefined, options: LsOptions): Promise<number> {
+  return onStore(options, async (connection) => {
     const query = pattern === undefined ? "" : `?pattern=${encodeURIComponent(pattern)}`;
-    const found: readonly Listed[] =
-      reached.kind === "running"
-        ? (await reached.client.get(`images${query}`, z.object({ images: z.array(imageForm) })))
-            .images
-        : (await reached.storage.admin.list(pattern)).map((image) => imageForm.parse(image));
-    const images = found.toSorted(ORDERS[options.sort]);
+    const found =
+      connection.kind === "running"
+        ? await connection.client.get(`images${query}`, imagesSchema)
+        : imagesSchema.parse({ images: await connection.storage.admin.list(pattern) });
+    const images = found.images.toSorted(ORDERS[options.sort]);
     if (options.reverse) images.reverse();
     if (options.json) printJson({ images });
-    else if (images.length === 0) {
-      print(
-        pattern === undefined
-          ? "Nothing is cached yet."
-          : `Nothing that is cached is meant by ${parseImagePattern(pattern)?.text ?? pattern}.`,
-      );
-    } else print(imageTable(images));
+    else print(images.length === 0 ? noImagesText(pattern) : imageTable(images));
     return 0;
   });
 }
 
-function imageTable(images: readonly Listed[]): string {
+function noImagesText(pattern: string | undefined): string {
+  if (pattern === undefined) return "No images are cached yet.";
+  return `No cached image matches ${parseImagePattern(pattern)?.text ?? pattern}.`;
+}
+
+function imageTable(images: readonly Image[]): string {
   const columns = [
     { title: "IMAGE" },
     { title: "TAG" },
@@ -75,21 +74,20 @@ function imageTable(images: readonly Listed[]): string {
     { title: "LAST USED" },
     { title: "PIN" },
   ];
-  const rows = images.map((one) => [
-    one.image,
-    one.tag ?? `@${one.digest.slice(0, 19)}…`,
-    // A platform of which a part is here has a mark.
-    [...one.platforms, ...one.partial.map((name) => `${name}*`)].join(", ") || "-",
-    formatSize(one.size),
-    one.shared === 0 ? "-" : formatSize(one.shared),
-    ago(one.lastUsed),
-    one.pin ?? "-",
+  const rows = images.map(({ image, tag, digest, platforms, partial, size, shared, ...rest }) => [
+    image,
+    tag ?? `@${digest.slice(0, 19)}…`,
+    [...platforms, ...partial.map((name) => `${name}*`)].join(", ") || "-",
+    formatSize(size),
+    shared === 0 ? "-" : formatSize(shared),
+    ago(rest.lastUsed),
+    rest.pin ?? "-",
   ]);
-  const isMarked = images.some((one) => one.partial.length > 0);
-  return table(columns, rows) + (isMarked ? "\n* in part" : "");
+  const hasPartial = images.some(({ partial }) => partial.length > 0);
+  return table(columns, rows) + (hasPartial ? "\n* only some of its blobs are cached" : "");
 }
 
-function nameOf({ image, tag, digest }: Listed): string {
+function nameOf({ image, tag, digest }: Image): string {
   return `${image}:${tag ?? digest}`;
 }
 

@@ -1,116 +1,106 @@
 import type { Command } from "commander";
 import { z } from "zod";
+import { counted, table } from "../table.ts";
 import {
-  CommandError,
-  onStore,
-  type StoreOptions,
+  onRunning,
   print,
   printJson,
   storeCommand,
+  type StoreOptions,
 } from "./store-connection.ts";
-import { table } from "../table.ts";
 
-const pinForm = z.object({
+const pinSchema = z.object({
   pattern: z.string(),
   platforms: z.array(z.string()),
   since: z.number(),
   images: z.number(),
 });
-const pinsForm = z.object({ pins: z.array(pinForm) });
+const pinsSchema = z.object({ pins: z.array(pinSchema) });
+type Pin = z.infer<typeof pinSchema>;
 
-const cachedForm = z.object({ upstreams: z.array(z.object({ name: z.string() })) });
+const upstreamsSchema = z.object({ upstreams: z.array(z.object({ name: z.string() })) });
 
-interface Options extends StoreOptions {
+interface PinOptions extends StoreOptions {
   readonly platform?: string[];
 }
 
 export function pinCommand(): Command {
-  return storeCommand("pin", "keep images whatever happens; without a pattern, list the pins")
-    .argument("[pattern]", "docker.io/library/*:*, registry.k8s.io/pause:3.10")
+  return storeCommand("pin", "protect images from eviction; without a pattern, list the pins")
+    .argument("[pattern]", "registry.k8s.io/pause:3.10, or with * for any characters")
     .option(
       "--platform <name...>",
-      "keep these platforms alone, such as linux/amd64; all that are here unless set",
+      "pin only these platforms, such as linux/amd64 (default: all that are cached)",
     )
-    .action(async (pattern: string | undefined, options: Options) => {
-      process.exitCode = await pin(pattern, options);
+    .action(async (pattern: string | undefined, options: PinOptions) => {
+      process.exitCode = await (pattern === undefined
+        ? runListPins(options)
+        : runPin(pattern, options));
     });
 }
 
 export function unpinCommand(): Command {
-  return storeCommand("unpin", "keep images no longer whatever happens")
-    .argument("<pattern>", "as it was pinned")
+  return storeCommand("unpin", "remove a pin, so that its images can be evicted again")
+    .argument("<pattern>", "the pattern of the pin, as entrepot pin lists it")
     .action(async (pattern: string, options: StoreOptions) => {
-      process.exitCode = await unpin(pattern, options);
+      process.exitCode = await runUnpin(pattern, options);
     });
 }
 
-function pin(pattern: string | undefined, options: Options): Promise<number> {
-  return onStore(
-    options,
-    async (reached) => {
-      if (reached.kind !== "running") throw new CommandError("the cache does not run");
-      const { client } = reached;
-      if (pattern === undefined) return list((await client.get("pins", pinsForm)).pins, options);
-      const platforms = options.platform ?? [];
-      const pinned = await client.post("pin", { pattern, platforms }, pinForm);
-      if (options.json) printJson(pinned);
-      else if (pinned.images > 0) print(`Pinned ${pinned.pattern}: ${images(pinned.images)}.`);
-      else {
-        const { upstreams } = await client.get("status", cachedForm);
-        print(`Pinned ${pinned.pattern}: ${whyNothing(pinned.pattern, upstreams)}.`);
-      }
-      return 0;
-    },
-    { needsRunning: true },
-  );
+function runListPins(options: StoreOptions): Promise<number> {
+  return onRunning(options, async (client) => {
+    const { pins } = await client.get("pins", pinsSchema);
+    if (options.json) printJson({ pins });
+    else print(pinTable(pins));
+    return 0;
+  });
 }
 
-/** What nobody can pull by that name is a mistake more often than a plan. */
-function whyNothing(pattern: string, upstreams: readonly { readonly name: string }[]): string {
+function runPin(pattern: string, options: PinOptions): Promise<number> {
+  return onRunning(options, async (client) => {
+    const platforms = options.platform ?? [];
+    const pin = await client.post("pin", { pattern, platforms }, pinSchema);
+    if (options.json) printJson(pin);
+    else if (pin.images > 0) print(`Pinned ${pin.pattern}: ${counted(pin.images, "image")}.`);
+    else {
+      const { upstreams } = await client.get("status", upstreamsSchema);
+      const names = upstreams.map(({ name }) => name);
+      print(`Pinned ${pin.pattern}: ${noMatchReason(pin.pattern, names)}.`);
+    }
+    return 0;
+  });
+}
+
+function runUnpin(pattern: string, options: StoreOptions): Promise<number> {
+  return onRunning(options, async (client) => {
+    await client.post("unpin", { pattern }, z.object({}));
+    if (options.json) printJson({ pattern });
+    else print(`${pattern} is no longer pinned.`);
+    return 0;
+  });
+}
+
+/** A pattern of a registry that is not configured can never match: it is rather a mistake. */
+function noMatchReason(pattern: string, upstreams: readonly string[]): string {
   const registry = pattern.slice(0, pattern.indexOf("/"));
-  const names = upstreams.map(({ name }) => name);
-  if (registry === "" || registry.includes("*") || names.includes(registry)) {
-    return "it matches nothing that is cached so far, and keeps what is pulled from now on";
+  if (registry === "" || registry.includes("*") || upstreams.includes(registry)) {
+    return "no cached image matches it yet; images that are pulled from now on are kept";
   }
-  return `it matches nothing, since ${registry} is not among the registries that are cached, ${names.join(", ")}`;
+  return `no image can match it, since ${registry} is not a configured upstream. Configured upstreams: ${upstreams.join(", ")}`;
 }
 
-function unpin(pattern: string, options: StoreOptions): Promise<number> {
-  return onStore(
-    options,
-    async (reached) => {
-      if (reached.kind !== "running") throw new CommandError("the cache does not run");
-      await reached.client.post("unpin", { pattern }, z.object({}));
-      if (options.json) printJson({ pattern });
-      else print(`${pattern} is no longer pinned.`);
-      return 0;
-    },
-    { needsRunning: true },
-  );
-}
-
-function list(pins: readonly z.infer<typeof pinForm>[], { json }: StoreOptions): number {
-  if (json) printJson({ pins });
-  else if (pins.length === 0)
-    print("Nothing is pinned. For example: entrepot pin 'docker.io/library/*:*'");
-  else {
-    const rows = pins.map((one) => [
-      one.pattern,
-      one.platforms.join(", ") || "all that are here",
-      String(one.images),
-      new Date(one.since).toISOString().slice(0, 10),
-    ]);
-    const columns = [
-      { title: "PATTERN" },
-      { title: "PLATFORMS" },
-      { title: "IMAGES", right: true },
-      { title: "SINCE" },
-    ];
-    print(table(columns, rows));
-  }
-  return 0;
-}
-
-function images(count: number): string {
-  return count === 1 ? "one image" : `${count} images`;
+function pinTable(pins: readonly Pin[]): string {
+  if (pins.length === 0) return "There are no pins. Example: entrepot pin 'docker.io/library/*:*'";
+  const columns = [
+    { title: "PATTERN" },
+    { title: "PLATFORMS" },
+    { title: "IMAGES", right: true },
+    { title: "SINCE" },
+  ];
+  const rows = pins.map(({ pattern, platforms, images, since }) => [
+    pattern,
+    platforms.join(", ") || "all cached",
+    String(images),
+    new Date(since).toISOString().slice(0, 10),
+  ]);
+  return table(columns, rows);
 }

@@ -1,62 +1,62 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
+import { counted } from "../table.ts";
 import {
-  CommandError,
-  onStore,
-  type StoreOptions,
+  onRunning,
   print,
   printJson,
   storeCommand,
+  type StoreOptions,
 } from "./store-connection.ts";
-import { counted } from "../table.ts";
 
-const form = z.object({
+const purgedSchema = z.object({
   images: z.array(z.string()),
   blobs: z.number(),
   bytes: z.number(),
   shared: z.number(),
   busy: z.number(),
 });
+type Purged = z.infer<typeof purgedSchema>;
 
-interface Options extends StoreOptions {
+interface PurgeOptions extends StoreOptions {
   readonly dryRun?: boolean;
 }
 
 export function purgeCommand(): Command {
-  return storeCommand("purge", "forget images, and what they alone hold")
+  return storeCommand("purge", "remove images, and the blobs that no other image uses")
     .argument("<pattern>", "docker.io/library/nginx:1.29, or with * for any characters")
-    .option("--dry-run", "only tell what would go")
-    .action(async (pattern: string, options: Options) => {
-      process.exitCode = await purge(pattern, options);
+    .option("--dry-run", "only show what would be removed")
+    .action(async (pattern: string, options: PurgeOptions) => {
+      process.exitCode = await runPurge(pattern, options);
     });
 }
 
-function purge(pattern: string, options: Options): Promise<number> {
+function runPurge(pattern: string, options: PurgeOptions): Promise<number> {
   const { dryRun = false, json } = options;
-  return onStore(
-    options,
-    async (reached) => {
-      if (reached.kind !== "running") throw new CommandError("the cache does not run");
-      const purged = await reached.client.post("purge", { pattern, dryRun }, form);
-      if (json) {
-        printJson({ ...purged, dryRun });
-        return 0;
-      }
-      for (const image of purged.images) print(`${dryRun ? "Would forget" : "Forgot"} ${image}`);
-      print(`${counted(purged.blobs, "content")}, ${formatSize(purged.bytes)}.`);
-      if (purged.shared > 0) {
-        const stay =
-          purged.shared === 1 ? "stays: other images hold it" : "stay: other images hold them";
-        print(`${counted(purged.shared, "content")} ${stay}.`);
-      }
-      if (purged.busy > 0) {
-        const are = purged.busy === 1 ? "is" : "are";
-        const what = `${are} being fetched or read at this moment, and ${are} left alone`;
-        print(`${counted(purged.busy, "content")} ${what}: without an image, evicted in turn.`);
-      }
-      return 0;
-    },
-    { needsRunning: true },
-  );
+  return onRunning(options, async (client) => {
+    const purged = await client.post("purge", { pattern, dryRun }, purgedSchema);
+    if (json) printJson({ ...purged, dryRun });
+    else print(purgeText(purged, dryRun));
+    return 0;
+  });
+}
+
+function purgeText({ images, blobs, bytes, shared, busy }: Purged, dryRun: boolean): string {
+  const removed = dryRun ? "Would remove" : "Removed";
+  const lines = [
+    ...images.map((image) => `${removed} ${image}`),
+    `${removed} ${counted(blobs, "blob")}, ${formatSize(bytes)}.`,
+  ];
+  if (shared > 0) {
+    const stay = shared === 1 ? "stays: other images use it" : "stay: other images use them";
+    lines.push(`${counted(shared, "blob")} ${stay}.`);
+  }
+  if (busy > 0) {
+    const [are, stay] = busy === 1 ? ["is", "stays"] : ["are", "stay"];
+    lines.push(
+      `${counted(busy, "blob")} ${are} being downloaded or read, and ${stay} until evicted like any other.`,
+    );
+  }
+  return lines.join("\n");
 }

@@ -6,9 +6,9 @@ const NOW = 1_800_000_000_000;
 const ago = (seconds: number): number => NOW - seconds * 1000;
 const GIB = 2 ** 30;
 
-const traffic = { answers: 0, fromHere: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 };
+const traffic = { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 };
 
-const told: Status = {
+const status: Status = {
   version: "0.1.0",
   startedAt: ago(4 * 86_400 + 7200),
   listening: { listen: "0.0.0.0:5000", admin: "127.0.0.1:5001", ports: {} },
@@ -29,7 +29,7 @@ const told: Status = {
       source: "docker.io/library/nginx",
       size: 200 * 2 ** 20,
       received: 90 * 2 ** 20,
-      kept: 45 * 2 ** 20,
+      resumedBytes: 45 * 2 ** 20,
       since: ago(9),
       clients: 3,
     },
@@ -37,7 +37,7 @@ const told: Status = {
       digest: `sha256:${"cd".repeat(32)}`,
       source: "ghcr.io/org/app",
       received: 0,
-      kept: 0,
+      resumedBytes: 0,
       since: NOW,
       clients: 0,
     },
@@ -64,8 +64,8 @@ const told: Status = {
       ],
       credentials: { state: "ok" },
       traffic: {
-        answers: 1000,
-        fromHere: 987,
+        responses: 1000,
+        fromCache: 987,
         hitRatio: 0.987,
         sentBytes: 12 * GIB,
         fetchedBytes: GIB,
@@ -74,14 +74,14 @@ const told: Status = {
     },
     {
       name: "ghcr.io",
-      state: "limited",
+      state: "rate-limited",
       addresses: [
         {
           url: "https://ghcr.io/",
           isMirror: false,
           circuit: "closed",
           since: ago(3),
-          limitedUntil: NOW + 40_000,
+          rateLimitedUntil: NOW + 40_000,
           lastError: { message: "ghcr.io returned 500", at: ago(3) },
         },
       ],
@@ -92,43 +92,43 @@ const told: Status = {
   problems: [],
 };
 
-test("it is a screen of tables, with what is wrong at the end", () => {
-  expect(statusSchema.parse(told)).toEqual(told);
-  const problems = ["the mirror is not asked", "ghcr.io limits how often it is asked"];
-  expect(statusText({ ...told, problems }, NOW).split("\n")).toEqual([
+test("the status is one screen of tables, with the problems at the end", () => {
+  expect(statusSchema.parse(status)).toEqual(status);
+  const problems = ["the mirror is unavailable", "ghcr.io is rate limiting this cache"];
+  expect(statusText({ ...status, problems }, NOW).split("\n")).toEqual([
     "Entrepot 0.1.0 at 0.0.0.0:5000, admin at 127.0.0.1:5001, up 4 d 2 h",
     "",
     "Store      /var/lib/entrepot",
-    "           42 GiB of 100 GiB (42 %) in 1234 blobs: 1 GiB of it on the way in, 2 GiB pinned, not full",
-    "           70 GiB free on the disk, 1 GiB of it to stay free",
+    "           42 GiB of 100 GiB used (42 %): 1234 blobs, 1 GiB downloading, 2 GiB pinned",
+    "Disk       70 GiB free, 1 GiB kept free, not full",
     "",
-    "DOWNLOAD                                         SIZE  DONE    SPEED  LEFT  CLIENTS",
-    "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s  22 s        3",
-    "ghcr.io/org/app@sha256:cdcdcdcdcdcd…                -   0 B    0 B/s     -        0",
+    "DOWNLOAD                                         SIZE  DONE    SPEED  TIME LEFT  CLIENTS",
+    "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3",
+    "ghcr.io/org/app@sha256:cdcdcdcdcdcd…                -   0 B    0 B/s          -        0",
     "",
-    "UPSTREAM   STATE    ANSWERS  HITS  SERVED   SAVED  CREDENTIALS",
-    "docker.io  ok          1000  98 %  12 GiB  11 GiB  ok",
-    "ghcr.io    limited        0     -     0 B     0 B  none",
+    "UPSTREAM   STATE         RESPONSES  HIT RATE    SENT   SAVED  CREDENTIALS",
+    "docker.io  ok                 1000      98 %  12 GiB  11 GiB  ok",
+    "ghcr.io    rate-limited          0         -     0 B     0 B  none",
     "",
-    "ADDRESS                       STATE            BUDGET             LAST ERROR",
-    "https://mirror.test/hub       out for 2 min    -                  2 min ago: another digest",
-    "https://registry-1.docker.io  ok               76 of 100 per 6 h  -",
-    "https://ghcr.io               failing for 3 s  none for 40 s      just now: ghcr.io returned 500",
+    "ADDRESS                       STATE            RATE LIMIT              LAST ERROR",
+    "https://mirror.test/hub       down for 2 min   -                       2 min ago: another digest",
+    "https://registry-1.docker.io  ok               76 of 100 left per 6 h  -",
+    "https://ghcr.io               failing for 3 s  limited for 40 s        just now: ghcr.io returned 500",
     "",
-    "Wrong:",
-    "  the mirror is not asked",
-    "  ghcr.io limits how often it is asked",
+    "Problems:",
+    "  the mirror is unavailable",
+    "  ghcr.io is rate limiting this cache",
   ]);
 });
 
-test("what is empty says so", () => {
-  const text = statusText({ ...told, fills: [] }, NOW);
-  expect(text).toContain("\n\nDownloads  none under way\n\n");
-  expect(text).toEndWith("\n\nNothing is wrong.");
+test("without downloads and problems, the status says so", () => {
+  const text = statusText({ ...status, fills: [] }, NOW);
+  expect(text).toContain("\n\nDownloads  none in progress\n\n");
+  expect(text).toEndWith("\n\nNo problems found.");
 });
 
-test("of very many downloads the oldest are shown, and how many more there are", () => {
-  const [one] = told.fills;
+test("of many downloads, the oldest 15 are shown with the number of the others", () => {
+  const [one] = status.fills;
   const fills = Array.from({ length: 40 }, () => one).flatMap((fill) => fill ?? []);
-  expect(statusText({ ...told, fills }, NOW)).toContain("\n… and 25 more\n");
+  expect(statusText({ ...status, fills }, NOW)).toContain("\n… and 25 more\n");
 });

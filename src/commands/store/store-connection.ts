@@ -2,20 +2,20 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
-import { type Storage, openStorage } from "../../cache/retention/storage.ts";
-import { AdoptionError } from "../../cache/retention/registry-v2-layout.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
+import { AdoptionError } from "../../cache/retention/registry-v2-layout.ts";
+import { openStorage, type Storage } from "../../cache/retention/storage.ts";
 import { type LoadedSettings, loadSettings } from "../../config/load.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/disk/data-directory.ts";
 import { LockedError } from "../../store/disk/lock.ts";
-import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { rebuildMetadata } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile } from "../../store/repair/reconcile.ts";
+import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { AdminClient, AdminError } from "./admin-client.ts";
 
-/** Where a command's cache is, as `serve` was told. */
+/** The options that find a cache, as `serve` has them. */
 export interface StoreOptions {
   readonly config?: string;
   readonly admin?: string;
@@ -23,40 +23,61 @@ export interface StoreOptions {
   readonly json?: boolean;
 }
 
-/** A cache that runs, or the folder of one that does not. */
+/** A running cache, or the data directory of a stopped one. */
 export type StoreConnection =
   | { readonly kind: "running"; readonly client: AdminClient }
   | { readonly kind: "stopped"; readonly storage: Storage };
 
-/** Something that keeps a command from what it was asked for. The message says what to do. */
+/** A command cannot do its work. The message says what to do. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
 }
 
-/** A command that works on a cache: with the options that find it. */
+/** A command that works on a cache, with the options that find it. */
 export function storeCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
-    .option("--config <file>", "the configuration that the cache runs with (ENTREPOT_CONFIG)")
-    .option("--admin <address>", "its admin port, 127.0.0.1:5001 unless set (ENTREPOT_ADMIN)")
-    .option("--data <folder>", "its folder, for one that is stopped (ENTREPOT_DATA)")
-    .option("--json", "print facts as JSON");
+    .option("--config <file>", "configuration of the cache (ENTREPOT_CONFIG)")
+    .option(
+      "--admin <address>",
+      "admin address of the cache (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
+    )
+    .option("--data <dir>", "data directory, if the cache is stopped (ENTREPOT_DATA)")
+    .option("--json", "print JSON");
 }
 
-const whose = z.object({ dataDirectory: z.string() });
+/**
+ * Runs a command on a running cache, and prints its error if it fails.
+ *
+ * @returns the exit code: 1 for a problem, 2 for an invalid command line
+ */
+export async function onRunning(
+  options: StoreOptions,
+  work: (client: AdminClient) => Promise<number>,
+): Promise<number> {
+  try {
+    const settings = loadSettings({ flags: options, env: process.env });
+    const client = new AdminClient(settings);
+    if (await isRunning(client, settings, options)) return await work(client);
+    throw new CommandError(
+      `no cache responds at ${client.url}: start it with entrepot serve, or give its --admin or --config`,
+    );
+  } catch (error) {
+    return printError(error);
+  }
+}
 
 /**
- * Runs a command's work on the cache that its options mean, and tells what is wrong. Returns the
- * exit code: 1 where something is, 2 for wrong use.
+ * Runs a command on a running cache or on the data directory of a stopped one, and prints its error
+ * if it fails.
+ *
+ * @param mode.mayCreate lets the command create the data directory, unless this rejects
+ * @returns the exit code: 1 for a problem, 2 for an invalid command line
  */
 export async function onStore(
   options: StoreOptions,
-  work: (reached: StoreConnection, settings: LoadedSettings) => Promise<number>,
-  mode: {
-    readonly needsRunning?: boolean;
-    /** It may make a store where there is none, unless this throws. */
-    readonly mayCreate?: (settings: LoadedSettings) => Promise<void>;
-  } = {},
+  work: (connection: StoreConnection, settings: LoadedSettings) => Promise<number>,
+  mode: { readonly mayCreate?: (settings: LoadedSettings) => Promise<void> } = {},
 ): Promise<number> {
   try {
     const settings = loadSettings({ flags: options, env: process.env });
@@ -64,26 +85,27 @@ export async function onStore(
     if (await isRunning(client, settings, options)) {
       return await work({ kind: "running", client }, settings);
     }
-    if (mode.needsRunning) {
-      const message = `no cache answers at ${client.url}: start it with entrepot serve, or name its --admin or --config`;
-      throw new CommandError(message);
-    }
     await mode.mayCreate?.(settings);
     await using storage = await openStopped(settings, client, mode.mayCreate !== undefined);
     return await work({ kind: "stopped", storage }, settings);
   } catch (error) {
-    return complain(error);
+    return printError(error);
   }
 }
 
-/** Whether it runs on the folder that is meant; with `--data` alone, the port may be another one's. */
+const storageResponse = z.object({ dataDirectory: z.string() });
+
+/**
+ * Whether a cache responds and is the one that the options mean: with `--data` alone, another cache
+ * may have the default admin port.
+ */
 async function isRunning(
   client: AdminClient,
   settings: LoadedSettings,
   options: StoreOptions,
 ): Promise<boolean> {
   try {
-    const { dataDirectory } = await client.get("storage", whose);
+    const { dataDirectory } = await client.get("storage", storageResponse);
     return options.data === undefined || dataDirectory === settings.dataDirectory;
   } catch (error) {
     if (error instanceof AdminError && error.status !== 404) throw error;
@@ -96,15 +118,7 @@ async function openStopped(
   client: AdminClient,
   mayCreate: boolean,
 ): Promise<Storage> {
-  if (!mayCreate && !existsSync(settings.dataDirectory)) {
-    const message = `no cache answers at ${client.url}, and ${settings.dataDirectory} does not exist: name its --config, --admin or --data`;
-    throw new CommandError(message);
-  }
-  // Nothing is to be made where somebody only wanted to look, and mistook the folder.
-  if (!mayCreate && !existsSync(join(settings.dataDirectory, "format"))) {
-    const message = `no cache answers at ${client.url}, and ${settings.dataDirectory} is no cache's folder: name its --config, --admin or --data`;
-    throw new CommandError(message);
-  }
+  if (!mayCreate) requireDataDirectory(settings.dataDirectory, client);
   try {
     const storage = await openStorage(settings, {
       fullStateChanged: () => {},
@@ -112,19 +126,31 @@ async function openStopped(
       accessTimesNotWritten: () => {},
       failed: () => {},
       metadataDamaged: (path, reason) => {
-        process.stderr.write(`entrepot: ${reason}\nIt is now ${path}, and is made again.\n`);
+        process.stderr.write(`entrepot: ${reason}\nIt was moved to ${path} and is rebuilt.\n`);
       },
     });
-    await makeWhole(storage);
+    await finishRebuild(storage);
     return storage;
   } catch (error) {
     if (error instanceof DataDirectoryError && error.kind === "locked") {
-      const who = holderOf(error);
-      const message = `${settings.dataDirectory} is in use by ${who}, and no cache answers at ${client.url}: name the --admin or --config of the one that runs, or wait where it is a command such as fsck`;
+      const message = `${settings.dataDirectory} is in use by ${holderOf(error)}, and no cache responds at ${client.url}: give the --admin or --config of the running cache, or wait if it is a command such as fsck`;
       throw new CommandError(message, { cause: error });
     }
     throw error;
   }
+}
+
+/**
+ * Nothing must be created by a command that only reads, if the operator gave the wrong directory.
+ *
+ * @throws CommandError
+ */
+function requireDataDirectory(path: string, client: AdminClient): void {
+  const exists = existsSync(path);
+  if (exists && existsSync(join(path, "format"))) return;
+  const problem = exists ? "is not the data directory of a cache" : "does not exist";
+  const message = `no cache responds at ${client.url}, and ${path} ${problem}: give its --config, --admin or --data`;
+  throw new CommandError(message);
 }
 
 function holderOf({ cause }: DataDirectoryError): string {
@@ -132,25 +158,30 @@ function holderOf({ cause }: DataDirectoryError): string {
   return isKnown ? `process ${cause.holder}` : "another process";
 }
 
-/** An index that was begun anew, now or by a process that was killed, has its facts before anybody asks. */
-async function makeWhole({
-  blobs: plain,
+/** Rebuilds metadata that was damaged, now or before a process that did not finish the rebuild. */
+async function finishRebuild({
+  blobs,
   metadata,
   sidecars,
-  rebuildState: rebuild,
+  rebuildState,
   admin,
 }: Storage): Promise<void> {
-  const { started: begun } = rebuild;
-  if (rebuild.finished === begun) return;
-  const store = { store: plain, metadata, sidecars };
+  const { started } = rebuildState;
+  if (rebuildState.finished === started) return;
+  const store = { store: blobs, metadata, sidecars };
   await rebuildMetadata(store);
   await reconcile({ ...store, inUse: () => false });
-  rebuild.end(begun);
+  rebuildState.end(started);
   admin.metadataRebuilt();
   await admin.recount();
 }
 
-function complain(error: unknown): number {
+/**
+ * Prints an expected error, and returns the exit code.
+ *
+ * @throws any other error
+ */
+function printError(error: unknown): number {
   const isExpected =
     error instanceof ConfigError ||
     error instanceof CommandError ||

@@ -20,7 +20,7 @@ export interface NodeListenerOptions {
   readonly address: Address;
   readonly api: PullApi;
   readonly namespaces: Namespaces;
-  readonly recent: RecentPulls;
+  readonly recentPulls: RecentPulls;
   /** Called if a response fails after its handler returned: its file could not be opened. */
   readonly unreadable: (error: Error) => void;
   /** Set for a port that belongs to one upstream, at which requests need no namespace. */
@@ -45,7 +45,7 @@ type Handler = (
  * raw path. Hence one route pattern per depth, whose parameters are the raw components.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
-  const { address, api, namespaces, recent, unreadable, upstream, tls } = options;
+  const { address, api, namespaces, recentPulls, unreadable, upstream, tls } = options;
 
   const handleRequest = (
     request: Request,
@@ -78,7 +78,10 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     "/entrepot/v1/namespaces": () => Response.json({ namespaces: namespaces.names }),
     "/entrepot/v1/served": (request, server) => {
       const since = Number(new URL(request.url).searchParams.get("since") ?? 0);
-      const served = recent.of(clientAddress(server, request), Number.isFinite(since) ? since : 0);
+      const served = recentPulls.of(
+        clientAddress(server, request),
+        Number.isFinite(since) ? since : 0,
+      );
       return Response.json({ served });
     },
   };
