@@ -7,7 +7,7 @@ import { createLog } from "../../telemetry/log.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
 import { ListenError } from "./open-port.ts";
-import { Reload } from "./reload.ts";
+import { Reload } from "./live-settings.ts";
 import { runCache } from "./running-cache.ts";
 
 interface ServeOptions {

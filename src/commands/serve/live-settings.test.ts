@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { createLog } from "../../telemetry/log.ts";
-import { Reload } from "./reload.ts";
+import { Reload } from "./live-settings.ts";
 
 async function started(text: string) {
   const dir = await tempDir("reload");
