@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { createLog } from "../../telemetry/log.ts";
-import { Reload } from "./live-settings.ts";
+import { LiveSettings } from "./live-settings.ts";
 
 async function started(text: string) {
   const dir = await tempDir("reload");
@@ -10,12 +10,12 @@ async function started(text: string) {
   const write = (changed: string) => writeFile(config, changed);
   await write(text);
   const log = createLog({ format: "json", level: "error" });
-  const reload = new Reload({ load: { flags: { config }, env: {} }, log });
+  const live = new LiveSettings({ load: { flags: { config }, env: {} }, log });
   return {
-    reload,
+    live,
     write,
     async [Symbol.asyncDispose]() {
-      reload.close();
+      live.close();
       await dir[Symbol.asyncDispose]();
     },
   };
@@ -24,17 +24,17 @@ async function started(text: string) {
 test("a change from before the cache had started is applied", async () => {
   await using at = await started("upstreams: { reg.test: {} }\n");
   await at.write("upstreams: { reg.test: {}, new.test: {} }\n");
-  at.reload.reload();
+  at.live.reload();
   const applied: string[][] = [];
-  at.reload.onChange(({ upstreams }) => applied.push([...upstreams.keys()]));
+  at.live.onChange(({ upstreams }) => applied.push([...upstreams.keys()]));
   expect(applied).toEqual([["reg.test", "new.test"]]);
 });
 
 test("settings that need a restart keep their running values", async () => {
   await using at = await started("storage: { maxSize: 10GiB }\nadminToken: 0123456789abcdef\n");
-  const { storage, adminToken } = at.reload.settings;
+  const { storage, adminToken } = at.live.settings;
   await at.write("storage: { maxSize: 20GiB }\nadminToken: fedcba9876543210\n");
-  at.reload.reload();
-  expect(at.reload.settings.storage).toEqual(storage);
-  expect(at.reload.settings.adminToken).toBe(adminToken ?? "");
+  at.live.reload();
+  expect(at.live.settings.storage).toEqual(storage);
+  expect(at.live.settings.adminToken).toBe(adminToken ?? "");
 });

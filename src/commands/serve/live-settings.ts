@@ -6,17 +6,17 @@ import type { CredentialSource } from "../../config/settings.ts";
 import { fingerprint, FileWatch } from "../../config/parsing/file-watch.ts";
 import type { Log } from "../../telemetry/log.ts";
 
-export interface ReloadOptions {
+export interface LiveSettingsOptions {
   readonly load: Pick<LoadOptions, "flags" | "env">;
   readonly log: Log;
 }
 
 /**
- * The current configuration. It is reloaded when its file changes, or any file that it names. A
- * reload is all or nothing: if a file is not valid, the previous configuration stays in use.
+ * The settings of a running cache, which are reloaded when the configuration file changes, or any
+ * file that it names. A reload is all or nothing: if a file is not valid, the previous settings stay.
  */
-export class Reload {
-  readonly #options: ReloadOptions;
+export class LiveSettings {
+  readonly #options: LiveSettingsOptions;
   readonly #watch: FileWatch;
   #settings: LoadedSettings;
   #apply: (settings: LoadedSettings) => void = () => {};
@@ -27,7 +27,7 @@ export class Reload {
   #isChanged = false;
 
   /** @throws ConfigError */
-  constructor(options: ReloadOptions) {
+  constructor(options: LiveSettingsOptions) {
     this.#options = options;
     this.#watch = new FileWatch(() => this.reload());
     this.#settings = this.#load();

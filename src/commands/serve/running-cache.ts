@@ -77,7 +77,7 @@ async function start(
   const blobRemoved = new Emitter<Digest>();
   const metadataNotWritten = new Emitter<Fault>();
 
-  // What is stored.
+  // The store.
   const storeReporter = new StoreReporter({ log, metrics, blobRemoved });
   const storage = closing.use(await openStorage(settings, storeReporter));
   const { admin, budget } = storage;
@@ -87,7 +87,7 @@ async function start(
     quarantine: (digest) => repair.quarantine(digest),
   });
 
-  // Pulling through.
+  // The pull-through cache.
   const recentPulls = new RecentPulls();
   const isFull = (): boolean => budget.fullState.isFull;
   const reporter = new RequestReporter({ log, metrics, recentPulls, isFull, metadataNotWritten });
@@ -98,14 +98,14 @@ async function start(
   blobRemoved.on((digest) => store.drop(digest));
   blobRemoved.on((digest) => cache.forget(digest));
 
-  // Maintenance in the background.
+  // Background maintenance of the store.
   const scrubRate = settings.storage.scrub;
   const housekeeping = closing.use(new Housekeeping(storage, isInUse, scrubRate, storeReporter));
-  // If every request is a hit, nothing else notices that the disk is full.
+  // If every request is a hit, nothing but these writes notices that the disk is full.
   metadataNotWritten.on((fault) => budget.fullState.recordFailure(fault));
   metadataNotWritten.on(() => housekeeping.metadataWriteFailed());
 
-  // What operators see.
+  // What operators can see and do.
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
   const report = new StatusReport({ storage, fills: cache.fills, upstreams, metrics });
@@ -117,7 +117,7 @@ async function start(
     status: () => report.read(listening),
   });
 
-  // HTTP.
+  // The pull API, and the ports.
   const namespaces = new Namespaces(upstreams.all);
   const responses = new ResponseCache(store.removals, () => storage.metadata.revision);
   const record = reporter.request.bind(reporter);

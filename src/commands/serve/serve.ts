@@ -7,7 +7,7 @@ import { createLog } from "../../telemetry/log.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
 import { ListenError } from "./open-port.ts";
-import { Reload } from "./live-settings.ts";
+import { LiveSettings } from "./live-settings.ts";
 import { runCache } from "./running-cache.ts";
 
 interface ServeOptions {
@@ -55,15 +55,15 @@ async function serve(options: ServeOptions): Promise<number> {
   const format = options.logFormat ?? (isTerminal ? "text" : "json");
   try {
     const log = createLog({ format, level: options.logLevel });
-    const reload = new Reload({ load: { flags: options, env: process.env }, log });
-    const { settings } = reload;
+    const liveSettings = new LiveSettings({ load: { flags: options, env: process.env }, log });
+    const { settings } = liveSettings;
     for (const line of settings.unsupported ?? []) {
       process.stderr.write(`entrepot: unsupported setting ignored: ${line}\n`);
     }
     const stopSignal = firstSignal();
-    const running = await runCache(settings, log, (name) => reload.credentials(name));
-    reload.onChange((changed) => running.reconfigure(changed));
-    process.on("SIGHUP", () => reload.reload());
+    const running = await runCache(settings, log, (name) => liveSettings.credentials(name));
+    liveSettings.onChange((changed) => running.reconfigure(changed));
+    process.on("SIGHUP", () => liveSettings.reload());
     if (isTerminal) console.log(`${banner(version, settings, running.listening)}\n`);
     log.info({ ...running.listening, version, data: settings.dataDirectory }, "listening");
     log.flush();
@@ -72,7 +72,7 @@ async function serve(options: ServeOptions): Promise<number> {
       { signal },
       "stopping: waiting for requests and downloads in progress; a second signal stops at once",
     );
-    reload.close();
+    liveSettings.close();
     await running.close();
     log.info("stopped");
     log.flush();
