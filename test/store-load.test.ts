@@ -151,7 +151,7 @@ test(
     const ideal = simulate(trace, maxSize);
     const metrics = await (await cache.getAdmin("/metrics")).text();
     const evicted = Number(
-      /entrepot_removed_total\{why="max-size"\} (\d+)/.exec(metrics)?.[1] ?? 0,
+      /entrepot_removed_blobs_total\{reason="max-size"\} (\d+)/.exec(metrics)?.[1] ?? 0,
     );
     console.log(
       `${requests} requests, ${(total / 1e6).toFixed(0)} MB with maxSize ${(maxSize / 1e6).toFixed(0)} MB: peak ${(peak.disk / 1e6).toFixed(0)} MB, ${evicted} evicted, hit ratio ${ratio.toFixed(3)}, ideal LRU ${ideal.toFixed(3)}`,
