@@ -84,12 +84,7 @@ const unusable: [
   send: (port: number) => Promise<void>,
   message: string,
 ][] = [
-  [
-    "a socket for a port that is not configured",
-    [],
-    byTcp,
-    "and nothing is configured to listen there",
-  ],
+  ["a socket for a port that is not configured", [], byTcp, "but no setting listens there"],
   ["a port on two addresses", ["-l", "127.0.0.2:PORT"], byTcp, "at two addresses"],
   ["a datagram socket", ["-d"], byUdp, "which is not a listening TCP socket"],
 ];

@@ -1,5 +1,13 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { runCache } from "../../src/commands/serve/running-cache.ts";
+import { loadSettings } from "../../src/config/load.ts";
+import { createLog } from "../../src/telemetry/log.ts";
+import type { MetricDescription } from "../../src/telemetry/metrics.ts";
 import { commandsPage } from "./commands.ts";
 import { configurationPage, configurationSchema } from "./configuration.ts";
+import { metricsPage } from "./metrics.ts";
 
 /** The generated pages, formatted with `bun fmt`, by their path relative to the checkout's root. */
 export async function referencePages(): Promise<Readonly<Record<string, string>>> {
@@ -8,10 +16,28 @@ export async function referencePages(): Promise<Readonly<Record<string, string>>
     "docs/reference/commands.md": await commandsPage(),
     "docs/reference/configuration.md": configurationPage(),
     "docs/reference/entrepot.schema.json": schema,
+    "docs/reference/metrics.md": metricsPage(await exportedMetrics()),
   };
   return Object.fromEntries(
     Object.entries(pages).map(([name, text]) => [name, formatted(name, text)]),
   );
+}
+
+/** Starts a cache for a moment: its gauges are registered by the parts that they measure. */
+async function exportedMetrics(): Promise<readonly MetricDescription[]> {
+  const directory = mkdtempSync(path.join(tmpdir(), "entrepot-reference-"));
+  try {
+    const anyPort = "127.0.0.1:0";
+    const flags = { listen: anyPort, admin: anyPort, data: directory };
+    const cache = await runCache(
+      loadSettings({ flags, env: {} }),
+      createLog({ format: "json", level: "silent" }),
+    );
+    await cache.close();
+    return cache.metrics;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 function formatted(name: string, text: string): string {

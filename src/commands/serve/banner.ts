@@ -1,4 +1,10 @@
 import { networkInterfaces } from "node:os";
+import {
+  CA_FILE_NAME,
+  OWNERSHIP_MARK,
+  cacheHost,
+  renderHostsToml,
+} from "../../config/containerd/hosts-toml.ts";
 import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { LoadedSettings } from "../../config/load.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
@@ -19,6 +25,13 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
     return `    ${name.padEnd(width)}   from ${url.href.replace(/\/$/, "")}${ownPort}`;
   });
   const [example = "docker.io"] = names;
+  const caFile = trust ? `/etc/containerd/${CA_FILE_NAME}` : undefined;
+  const hostsToml = renderHostsToml({
+    comments: [OWNERSHIP_MARK],
+    server: upstreamServer(settings, example),
+    root: {},
+    hosts: [cacheHost({ url: here, caFile })],
+  });
   return [
     `Entrepot ${version} caches ${counted(names.length, "registry", "registries")} at ${here}`,
     "",
@@ -31,12 +44,8 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
     `To point a containerd node at it, write /etc/containerd/certs.d/${example}/hosts.toml on the node`,
     "(one such file for each registry above), and set config_path to that certs.d directory:",
     "",
-    `    server = "${upstreamServer(settings, example)}"`,
-    "",
-    `    [host."${here}"]`,
-    '      capabilities = ["pull", "resolve"]',
-    ...(trust ? ['      ca = "/etc/containerd/entrepot-ca.pem"', "", ...trust] : []),
-    "",
+    ...hostsToml.split("\n").map((line) => line && `    ${line}`),
+    ...(trust ? [...trust, ""] : []),
     `Or test it from here:  curl -s ${trust ? "--cacert CA " : ""}${here}/v2/${example}/_catalog`,
     "It stops on Ctrl-C or SIGTERM, after the requests in progress.",
   ].join("\n");

@@ -13,7 +13,7 @@ import { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import { ResponseCache } from "../../server/pull/response-cache.ts";
 import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { Metrics } from "../../telemetry/metrics.ts";
+import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
 import {
   openRegistryTransport,
   type RegistryTransportOptions,
@@ -37,6 +37,8 @@ type RereadCredentials = RegistryTransportOptions["reread"];
 
 export interface RunningCache {
   readonly listening: Listening;
+  /** Every metric that a running cache exports, for the reference. */
+  readonly metrics: readonly MetricDescription[];
   /** Applies the settings that need no restart: upstreams, certificate. Downloads continue. */
   reconfigure(settings: Settings): void;
   /**
@@ -134,6 +136,7 @@ async function start(
 
   return {
     listening,
+    metrics: metrics.descriptions,
     reconfigure(changed) {
       upstreams.configure(changed.upstreams);
       storage.configure(changed.upstreams);
