@@ -2,6 +2,7 @@ import type { CredentialSource, UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
+import { QUIRKS } from "../upstream/quirks.ts";
 import { systemResolver } from "../upstream/transport/address.ts";
 import { discard } from "../upstream/transport/response-body.ts";
 import { roundTrip } from "../upstream/round-trip.ts";
@@ -195,9 +196,9 @@ function rejectedCredentials(name: string, username: string, status: number): Fi
 
 /** Docker Hub's rate-limit headers; none if the registry sends none, which means no limit. */
 function rateLimitFindings(name: string, headers: Headers, hasCredentials: boolean): Finding[] {
-  const [remaining] = (headers.get("ratelimit-remaining") ?? "").split(";");
+  const [remaining] = (headers.get(QUIRKS.rateLimitHeaders.remaining) ?? "").split(";");
   if (!remaining) return [];
-  const [limit = "?", window] = (headers.get("ratelimit-limit") ?? "").split(";");
+  const [limit = "?", window] = (headers.get(QUIRKS.rateLimitHeaders.limit) ?? "").split(";");
   const hours = Number(window?.replace("w=", "")) / 3_600;
   const found = `${remaining} of ${limit} pulls left${Number.isFinite(hours) ? ` in ${hours} h` : ""}`;
   const report = reporter("rate limit", name);

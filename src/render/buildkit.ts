@@ -1,4 +1,5 @@
-import { CA_FILE, caFiles, header, hostOf, isPlain, type Target } from "./target.ts";
+import { CA_FILE_NAME } from "../config/containerd/hosts-toml.ts";
+import { caFiles, header, hostOf, isPlain, type Target } from "./target.ts";
 
 export const buildkit: Target = {
   name: "buildkit",
@@ -15,7 +16,7 @@ export const buildkit: Target = {
   },
   render: (input, notes) => {
     const { cache, upstreams, ca } = input;
-    const caPath = `/etc/buildkit/${CA_FILE}`;
+    const caPath = `/etc/buildkit/${CA_FILE_NAME}`;
     const host = hostOf(cache);
     const tables = upstreams.map(({ name }) => `[registry."${name}"]\n  mirrors = ["${host}"]\n`);
     if (isPlain(cache)) tables.push(`[registry."${host}"]\n  http = true\n`);

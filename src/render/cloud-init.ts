@@ -1,7 +1,7 @@
 import ipaddr from "ipaddr.js";
 import { isPrivateHost } from "../config/foreign/private-host.ts";
 import { defaultUrl } from "../config/settings.ts";
-import { etcCertsTree } from "./hosts-toml.ts";
+import { etcCertsTree } from "./certs-tree.ts";
 import { unitText } from "./service.ts";
 import {
   header,

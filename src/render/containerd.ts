@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { CA_FILE_NAME } from "../config/containerd/hosts-toml.ts";
-import { ETC_CERTS, certsTree, etcCertsTree } from "./hosts-toml.ts";
+import { ETC_CERTS, certsTree, etcCertsTree } from "./certs-tree.ts";
 import { header, type Notes, type RenderedFile, type Target } from "./target.ts";
 
 /** The registry table of version 2, the only version that containerd 1.6 to 2.3 all read. */

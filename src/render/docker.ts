@@ -1,4 +1,4 @@
-import { certsTree } from "./hosts-toml.ts";
+import { certsTree } from "./certs-tree.ts";
 import { caFiles, hostOf, isPlain, RenderError, type Target } from "./target.ts";
 
 export const docker: Target = {

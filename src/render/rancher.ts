@@ -1,5 +1,5 @@
+import { CA_FILE_NAME } from "../config/containerd/hosts-toml.ts";
 import {
-  CA_FILE,
   caFiles,
   header,
   hostOf,
@@ -25,7 +25,7 @@ function registries(product: string, apply: string): Target {
       caveats: CAVEATS,
     },
     render: (input, notes): RenderedFile[] => {
-      const caPath = `/etc/rancher/${product}/${CA_FILE}`;
+      const caPath = `/etc/rancher/${product}/${CA_FILE_NAME}`;
       return [
         ...caFiles(caPath, input),
         { path, text: `${header(notes)}\n${mirrors(input)}${tlsConfig(input, caPath)}` },

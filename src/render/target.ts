@@ -94,9 +94,6 @@ export function isPlain(cache: URL): boolean {
   return cache.protocol === "http:";
 }
 
-/** The CA certificate's file name for runtimes that accept any name. */
-export const CA_FILE = "entrepot-ca.pem";
-
 /** The CA certificate as a file at `path`; empty if no CA was given. */
 export function caFiles(path: string, { ca }: RenderInput): RenderedFile[] {
   return ca === undefined ? [] : [{ path, text: ca }];

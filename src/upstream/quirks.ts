@@ -8,7 +8,7 @@ const statuses = (...codes: number[]): ReadonlySet<number> => new Set(codes);
  * Nexus, Artifactory and ECR run under their owners' domains, and mirrors and redirects can lead to any
  * of them. So a deviation is either recognized by the response that shows it, or avoided everywhere
  * because that costs other registries nothing. No quirk needs a switch by upstream name so far. If one
- * does, the switch belongs in this file, and no other file compares host names.
+ * does, the switch belongs in this file.
  *
  * Each entry says which registry deviates, what is done about it, and the source of the fact.
  */

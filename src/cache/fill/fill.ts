@@ -32,7 +32,7 @@ const MAX_RESTARTS = 9;
  * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the
  *   partial file was a resumed one; followers that have received bytes give up.
  * - The sources fail for good, or the cache shuts down: suspend the partial file for a later fill.
- * - The disk is full or fails: hand over to the followers. Each continues from the resume point with
+ * - The disk is full or fails, or the cache itself has a defect: hand over to the followers. Each continues from the resume point with
  *   a stream of its own, without storing.
  */
 export class Fill {

@@ -30,7 +30,8 @@ export interface EvictorOptions {
 
 /**
  * Why a blob was removed: `max-size` to stay below `storage.maxSize` or keep `storage.minFree` free,
- * `quota` and `age` for an upstream's `maxSize` and `maxAge`.
+ * `quota` and `age` for an upstream's `maxSize` and `maxAge`, `purge` on an operator's command,
+ * `corrupt` because its bytes do not match its digest.
  */
 export type RemovalReason = "max-size" | "quota" | "age" | "purge" | "corrupt";
 

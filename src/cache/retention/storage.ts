@@ -125,7 +125,7 @@ export async function openStorage(
     });
     const admin = new StoreAdmin({
       ...shared,
-      store: blobs,
+      blobs,
       sidecars,
       evictor,
       quotas,

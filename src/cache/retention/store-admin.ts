@@ -18,7 +18,8 @@ import { RefusedError } from "./refused-error.ts";
 
 export interface StoreAdminOptions {
   /** Does not mark blobs as recently opened: inspection must not keep them from being evicted. */
-  readonly store: BlobStore;
+  /** Without the disk budget: inspection and repair are no requests. */
+  readonly blobs: BlobStore;
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
   readonly sidecars: SidecarFiles;
   readonly budget: DiskBudget;
@@ -177,10 +178,10 @@ export class StoreAdmin {
     readonly onProgress?: (progress: ScrubProgress) => void;
     readonly signal?: AbortSignal;
   }): Promise<Verified> {
-    const { store, metadata, sidecars, evictor, inUse } = this.#options;
+    const { blobs, metadata, sidecars, evictor, inUse } = this.#options;
     const { repair, rate, onProgress, signal } = options;
     const progress = await scrub({
-      store,
+      store: blobs,
       ...(rate === undefined ? {} : { rate }),
       ...(onProgress ? { onProgress } : {}),
       ...(signal ? { signal } : {}),
@@ -189,7 +190,7 @@ export class StoreAdmin {
       },
     });
     const reconciled = await reconcile({
-      store,
+      store: blobs,
       metadata,
       sidecars,
       inUse: (digest) => inUse(digest) || evictor.isBeingRemoved(digest),
@@ -202,9 +203,9 @@ export class StoreAdmin {
 
   /** Moves a corrupt blob to the quarantine. It is filled again on its next request. */
   async quarantine(digest: Digest): Promise<void> {
-    const { store, evictor, metadata, budget } = this.#options;
+    const { blobs, evictor, metadata, budget } = this.#options;
     const size = (await metadata.blobs.get(digest))?.size ?? 0;
-    if (await store.quarantine(digest)) budget.changeBlobBytes(-size);
+    if (await blobs.quarantine(digest)) budget.changeBlobBytes(-size);
     await evictor.remove(digest, size, "corrupt");
     await this.recount();
   }

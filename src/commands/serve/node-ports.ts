@@ -26,12 +26,11 @@ export class NodePorts {
     const { metrics, tls } = options;
     this.#options = options;
     this.#tls = tls;
-    if (!tls) return;
-    this.#warn(tls);
+    if (tls) this.#warn(tls);
     const help =
-      "When the certificate of the node-facing ports expires, in seconds since the epoch.";
-    metrics.gauge("entrepot_certificate_expiration_timestamp_seconds", help, () =>
-      this.#tls ? certificateInfo(this.#tls).to.getTime() / 1000 : 0,
+      "When the certificate of the node-facing ports expires, in seconds since the epoch; absent without TLS.";
+    metrics.gauges("entrepot_certificate_expiration_timestamp_seconds", help, [], () =>
+      this.#tls ? [{ labels: [], value: certificateInfo(this.#tls).to.getTime() / 1000 }] : [],
     );
   }
 

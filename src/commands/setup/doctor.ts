@@ -25,7 +25,7 @@ export function doctorCommand(): Command {
     .option("--config <file>", "the cache's configuration (ENTREPOT_CONFIG)")
     .option("--listen <address>", "address that nodes pull from (ENTREPOT_LISTEN)")
     .option("--admin <address>", "address of the metrics and the admin API (ENTREPOT_ADMIN)")
-    .option("--data <folder>", "data directory (ENTREPOT_DATA)")
+    .option("--data <dir>", "data directory (ENTREPOT_DATA)")
     .option(
       "--image <image...>",
       "image to request from its registry as a test, such as ghcr.io/org/app:1",

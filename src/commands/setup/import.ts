@@ -24,10 +24,7 @@ export function importCommand(): Command {
       "registry config.yml files, Compose files, `docker run` command lines, Gardener manifests",
     )
     .option("--output <file>", "write entrepot.yaml to this file instead of printing it")
-    .option(
-      "--secrets <folder>",
-      "Gardener's Secrets: NAME/username and NAME/password, or manifests",
-    )
+    .option("--secrets <dir>", "Gardener's Secrets: NAME/username and NAME/password, or manifests")
     .option(
       "--name <host=registry...>",
       "the registry that a proxied host stands for, such as mirror.gcr.io=docker.io",

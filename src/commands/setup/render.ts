@@ -54,7 +54,7 @@ export function renderCommand(): Command {
       "cloud-init, proxmox: the cache's address, 192.168.1.10/24",
     )
     .option("--gateway <address>", "cloud-init, proxmox: the network's gateway")
-    .option("--output <folder>", "write the files below this directory instead of printing them")
+    .option("--output <dir>", "write the files below this directory instead of printing them")
     .option("--json", "print the files and their notes as JSON")
     .addHelpText("after", `\nTargets:\n${targets}`)
     .action(async (target: Target, options: RenderOptions) => {

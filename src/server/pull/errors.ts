@@ -12,7 +12,8 @@ interface HttpError {
 }
 
 /**
- * The response to a request that failed. Failures of an upstream become 5xx, on which container
+ * The response to a request that failed. What an upstream answers about the image stays what it is:
+ * 404 if it is missing, 403 if it is denied. Failures of an upstream become 5xx, on which container
  * runtimes continue with the upstream itself, and never 429, 401 or 404: runtimes would retry here
  * on a 429, send pull secrets to the cache on a 401, and report on a 404 that the image is missing.
  */

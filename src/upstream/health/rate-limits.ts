@@ -2,7 +2,7 @@ import { Fault } from "../../oci/fault.ts";
 import { QUIRKS } from "../quirks.ts";
 
 /** The longest Retry-After that is obeyed, in milliseconds: a registry cannot block itself for longer. */
-const MAX_RETRY_AFTER = 3_600_000;
+const MAX_OBEYED_RETRY_AFTER = 3_600_000;
 /** The first and the longest back-off of revalidations after a 429, in milliseconds. */
 const FIRST_BACK_OFF = 10_000;
 const MAX_BACK_OFF = 60_000;
@@ -75,7 +75,7 @@ export class RateLimits {
   rateLimited(account: string, kind: RateLimitKind, retryAfter: number): void {
     const state = this.#stateOf(account);
     const now = this.#now();
-    const until = now + Math.min(retryAfter * 1000, MAX_RETRY_AFTER);
+    const until = now + Math.min(retryAfter * 1000, MAX_OBEYED_RETRY_AFTER);
     state.blockedUntil.set(kind, Math.max(state.blockedUntil.get(kind) ?? 0, until));
     if (kind === "blob") return;
     if (now >= state.backOffUntil || state.consecutive === 0) state.consecutive += 1;
