@@ -20,12 +20,23 @@ test("the pause doubles with each failure up to 8 s, with full jitter", () => {
   expect(createBackOff(0.5).subject.pause(broken)).toBe(250);
 });
 
-test("new bytes reset the pause", () => {
+test("after a transfer that brought bytes there is no pause, and then they grow anew", () => {
   const { subject } = createBackOff(1);
-  subject.pause(broken);
-  subject.pause(broken);
-  subject.progressed();
-  expect(subject.pause(broken)).toBe(500);
+  expect([subject.pause(broken), subject.pause(broken)]).toEqual([500, 1000]);
+  for (let i = 0; i < 100; i += 1) {
+    subject.progressed(1_000_000);
+    expect(subject.pause(broken)).toBe(0);
+  }
+  expect([subject.pause(broken), subject.pause(broken)]).toEqual([500, 1000]);
+});
+
+test("an upstream that cuts every byte is not asked in a tight loop", () => {
+  const { subject } = createBackOff(1);
+  const pauses = [1, 2, 3, 4, 5].map(() => {
+    subject.progressed(1);
+    return subject.pause(broken);
+  });
+  expect(pauses).toEqual([0, 500, 0, 500, 0]);
 });
 
 test("a download is given up after a minute without bytes, or at the total limit", () => {
@@ -35,10 +46,10 @@ test("a download is given up after a minute without bytes, or at the total limit
   clock.now = 60_000;
   expect(subject.pause(broken)).toBeUndefined();
   clock.now = 3_599_000;
-  subject.progressed();
+  subject.progressed(1);
   expect(subject.pause(broken)).toBe(0);
   clock.now = 3_600_000;
-  subject.progressed();
+  subject.progressed(1);
   expect(subject.pause(broken)).toBeUndefined();
 });
 

@@ -12,6 +12,11 @@ export const BACK_OFF: BackOffLimits = { idle: 60_000, total: 6 * 3_600_000 };
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8000;
+/**
+ * After a transfer that brought this many bytes, the next one begins without a pause. One that broke
+ * sooner made progress as well, but an upstream that cuts every byte must not be asked in a tight loop.
+ */
+const AMPLE_BYTES = 64 * 1024;
 
 export interface BackOffOptions {
   readonly limits?: Partial<BackOffLimits>;
@@ -30,6 +35,10 @@ export class BackOff {
   #lastByteAt: number;
   /** Failures since the last byte. */
   #failures = 0;
+  /** Bytes since the last failure. */
+  #bytes = 0;
+  /** Whether the last transfer brought few bytes, and the next one began without a pause. */
+  #wasSpared = false;
 
   constructor({ limits, now = () => performance.now(), random = Math.random }: BackOffOptions) {
     this.#limits = { ...BACK_OFF, ...limits };
@@ -40,14 +49,16 @@ export class BackOff {
   }
 
   /** Resets the back-off: new bytes have arrived. */
-  progressed(): void {
+  progressed(bytes: number): void {
     this.#failures = 0;
+    this.#bytes += bytes;
     this.#lastByteAt = this.#now();
   }
 
   /**
-   * The pause before the next attempt in milliseconds, or `undefined` to give up. The jitter keeps
-   * downloads that broke at the same moment from retrying at the same moment.
+   * The pause before the next attempt in milliseconds, or `undefined` to give up. There is none after a
+   * transfer that brought bytes: progress is health. The jitter keeps downloads that broke at the same
+   * moment from retrying at the same moment.
    */
   pause(fault: Fault): number | undefined {
     const now = this.#now();
@@ -55,8 +66,13 @@ export class BackOff {
       this.#lastByteAt + this.#limits.idle - now,
       this.#startedAt + this.#limits.total - now,
     );
-    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
-    this.#failures = Math.min(this.#failures + 1, 16);
+    const isAmple = this.#bytes >= AMPLE_BYTES;
+    const isSpared = isAmple || (this.#bytes > 0 && !this.#wasSpared);
+    this.#wasSpared = isSpared && !isAmple;
+    this.#bytes = 0;
+    if (isSpared) this.#failures = 0;
+    const longest = isSpared ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
+    if (!isSpared) this.#failures = Math.min(this.#failures + 1, 16);
     const { detail } = fault;
     const retryAfter = detail.kind === "upstream-rate-limited" ? detail.retryAfter * 1000 : 0;
     const pause = retryAfter + this.#random() * longest;

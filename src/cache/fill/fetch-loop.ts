@@ -124,7 +124,7 @@ export class FetchLoop {
         }
         onChunk(writer.length, chunk);
         await writer.append(chunk);
-        backOff.progressed();
+        backOff.progressed(chunk.byteLength);
         onProgress();
       }
     } finally {

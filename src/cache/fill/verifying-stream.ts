@@ -173,7 +173,7 @@ export class VerifyingStream {
     if (this.#size !== undefined && start + chunk.byteLength > this.#size) {
       throw this.#reportCorrupt(`it sent more than the ${this.#size} bytes of ${digest}`);
     }
-    this.#backOff.progressed();
+    this.#backOff.progressed(chunk.byteLength);
     this.#hasher?.update(chunk);
     this.#position += chunk.byteLength;
     const wanted = chunk.subarray(
