@@ -71,7 +71,7 @@ export class BlobLookup {
     const link = await this.#metadata.links.get(repo, digest);
     const stored = link && (await this.#store.open(digest));
     if (stored) return { size: stored.size, cacheStatus: HIT };
-    const size = (await this.#checkAccess(upstream, repo, digest)) ?? link?.size;
+    const size = (await this.#checkAccess("HEAD", upstream, repo, digest)) ?? link?.size;
     if (size !== undefined) return { cacheStatus: FORWARDED, size };
     // The response needs the size, which this upstream reveals only by sending the whole blob.
     const source = new UpstreamSource(upstream, repo, digest);
@@ -93,18 +93,21 @@ export class BlobLookup {
     const blob = await this.#store.open(digest);
     if (blob) {
       // Stored for another repository. Only the upstream knows whether this one has the blob, too.
-      if (!link) await this.#checkAccess(upstream, repo, digest);
+      if (!link) await this.#checkAccess("GET", upstream, repo, digest);
       this.#recordAccess(digest);
       return { kind: "complete", blob, cacheStatus: link ? HIT : MISS };
     }
     const cacheStatus = this.#fills.running(digest) ? COLLAPSED : MISS;
     const source = new UpstreamSource(upstream, repo, digest);
-    const fill = await this.#negativeCache.run(blobKey(repo, digest), () =>
-      this.#startFill(source, digest, link?.size),
+    const fill = await this.#negativeCache.run(
+      { method: "GET", what: blobKey(repo, digest) },
+      upstream.settings.tagTtl,
+      () => this.#startFill(source, digest, link?.size),
     );
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, range);
     // A fill that downloads from another repository does not prove that this one has the blob.
-    if (!link && !fill.sources.hasAccepted(source)) await this.#checkAccess(upstream, repo, digest);
+    if (!link && !fill.sources.hasAccepted(source))
+      await this.#checkAccess("GET", upstream, repo, digest);
     // An existing link is written again: pruning may have removed it while its blob was not stored.
     else await this.#link(repo, link ?? { digest });
     return this.#sendFill(fill, source, repo, cacheStatus, range);
@@ -208,14 +211,17 @@ export class BlobLookup {
    * @throws Fault if the repository does not have it, or the upstream denies access
    */
   #checkAccess(
+    method: "GET" | "HEAD",
     upstream: Upstream,
     repo: RepositoryRef,
     digest: Digest,
   ): Promise<number | undefined> {
-    const key = blobKey(repo, digest);
-    return this.#accessChecks.run(key, async () => {
-      const { size } = await this.#negativeCache.run(key, () =>
-        upstream.registry.probeBlob(repo.repository, digest),
+    const what = blobKey(repo, digest);
+    return this.#accessChecks.run(`${method} ${what}`, async () => {
+      const { size } = await this.#negativeCache.run(
+        { method, what },
+        upstream.settings.tagTtl,
+        () => upstream.registry.probeBlob(repo.repository, digest),
       );
       await this.#link(repo, { digest });
       return size;

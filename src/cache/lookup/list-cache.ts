@@ -28,6 +28,8 @@ export interface ListQuery<Value> {
   parse(body: string): Value;
   /** Whether the value is to be stored; always, if absent. */
   readonly shouldStore?: (value: Value) => Promise<boolean>;
+  /** Whether a stored value may be used without asking; always, if absent. */
+  readonly isUsable?: (value: Value) => boolean;
 }
 
 /**
@@ -48,7 +50,9 @@ export class ListCache {
   async get<Value>(query: ListQuery<Value>): Promise<CachedList<Value>> {
     const { upstream, repo, key } = query;
     if (isBypassed(upstream, repo)) return { value: await query.fetch(), cacheStatus: BYPASS };
-    const stored = await this.#metadata.listings.get(repo, key);
+    const listing = await this.#metadata.listings.get(repo, key);
+    const isUsable = !listing || (query.isUsable?.(query.parse(listing.body)) ?? true);
+    const stored = isUsable ? listing : undefined;
     const age = stored ? this.#now() - stored.checkedAt : -1;
     if (stored && age >= 0 && age < upstream.settings.tagTtl) {
       return { value: query.parse(stored.body), cacheStatus: HIT };
@@ -62,7 +66,7 @@ export class ListCache {
     try {
       // The key determines the type of the value.
       return (await this.#fetches.run(`${repo.upstream}/${repo.repository} ${key}`, () =>
-        this.#fetch(query, stored ? REPLACED : MISS),
+        this.#fetch(query, listing ? REPLACED : MISS),
       )) as CachedList<Value>;
     } catch (error) {
       if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;

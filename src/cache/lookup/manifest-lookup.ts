@@ -48,19 +48,23 @@ export class ManifestLookup {
     this.#now = now;
   }
 
-  /** @throws Fault */
+  /**
+   * @param asks whether the upstream is asked although it said a moment ago that it lacks the tag
+   * @throws Fault
+   */
   async get(
     upstream: Upstream,
     repo: RepositoryRef,
     reference: Tag | Digest,
     accept: Accept,
+    asks = false,
   ): Promise<ManifestResult> {
     if (isBypassed(upstream, repo)) {
       return this.#bypass.manifest(upstream, repo, reference, accept);
     }
     const result = isDigest(reference)
       ? await this.#byDigest(upstream, repo, reference)
-      : await this.#byTag(upstream, repo, reference);
+      : await this.#byTag(upstream, repo, reference, asks);
     const { mediaType } = result.manifest;
     if (accept.allows(mediaType)) return result;
     const child = isDigest(reference) ? undefined : defaultChild(result.manifest, accept);
@@ -98,8 +102,14 @@ export class ManifestLookup {
     return toHeadResult(await this.get(upstream, repo, reference, accept));
   }
 
-  async #byTag(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ManifestResult> {
-    const { digest, cacheStatus, fresh, manifest } = await this.#tags.resolve(upstream, repo, tag);
+  async #byTag(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    asks: boolean,
+  ): Promise<ManifestResult> {
+    const resolved = await this.#tags.resolve(upstream, repo, tag, asks);
+    const { digest, cacheStatus, fresh, manifest } = resolved;
     if (manifest) return toResult(manifest, cacheStatus);
     const stored = await this.#manifests.get(repo, digest);
     if (stored) return { manifest: stored, cacheStatus, ...(fresh ? { fresh } : {}) };
@@ -114,8 +124,10 @@ export class ManifestLookup {
     const stored = await this.#manifests.get(repo, digest);
     if (stored) return { manifest: stored, cacheStatus: HIT, fresh: ALWAYS_FRESH };
     const cacheStatus = this.#manifests.isFetching(repo, digest) ? COLLAPSED : MISS;
-    const manifest = await this.#negativeCache.run(keyOf(repo, digest), () =>
-      this.#manifests.fetch(upstream, repo, digest),
+    const manifest = await this.#negativeCache.run(
+      { method: "GET", what: keyOf(repo, digest) },
+      upstream.settings.tagTtl,
+      () => this.#manifests.fetch(upstream, repo, digest),
     );
     return toResult(manifest, cacheStatus);
   }
@@ -126,8 +138,10 @@ export class ManifestLookup {
     repo: RepositoryRef,
     reference: Tag | Digest,
   ): Promise<ManifestHeadResult | undefined> {
-    const head = await this.#negativeCache.run(keyOf(repo, reference), () =>
-      headUpstream(upstream, repo, reference),
+    const head = await this.#negativeCache.run(
+      { method: "HEAD", what: keyOf(repo, reference) },
+      upstream.settings.tagTtl,
+      () => headUpstream(upstream, repo, reference),
     );
     if (!head) return undefined;
     const { digest } = head;

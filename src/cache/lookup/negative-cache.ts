@@ -1,11 +1,16 @@
 import { LRUCache } from "lru-cache";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 
-/** TTL of "not found" in milliseconds. Short, since the content may be pushed at any moment. */
-const NOT_FOUND_TTL_MS = 30_000;
-/** TTL of any other failure of an upstream in milliseconds: it may recover even sooner. */
-const FAILURE_TTL_MS = 5000;
+/** The longest TTL of a failure in milliseconds: the content may be pushed at any moment. */
+const MAX_TTL_MS = 5000;
 const MAX_ENTRIES = 10_000;
+
+/** What was asked of an upstream. HEAD and GET are two questions: registries answer them differently. */
+export interface NegativeKey {
+  readonly method: "GET" | "HEAD";
+  /** The repository and the reference. */
+  readonly what: string;
+}
 
 /**
  * Negative cache: remembers for a short TTL that a request to an upstream failed, and lets the same
@@ -22,8 +27,16 @@ export class NegativeCache {
     this.#faults = new LRUCache({ max: MAX_ENTRIES, perf: { now }, ttlResolution: 0 });
   }
 
-  /** @throws Fault the cached one, or that of `work` */
-  async run<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
+  /**
+   * @param tagTtl for how long an answer about a name may be used, in milliseconds
+   * @throws Fault the cached one, or that of `work`
+   */
+  async run<Value>(
+    { method, what }: NegativeKey,
+    tagTtl: number,
+    work: () => Promise<Value>,
+  ): Promise<Value> {
+    const key = `${method} ${what}`;
     const cached = this.#faults.get(key);
     if (cached) throw cached;
     const generation = this.#generation;
@@ -31,7 +44,8 @@ export class NegativeCache {
       return await work();
     } catch (error) {
       // A request from before `clear` was made with the old settings: its failure is not cached.
-      if (error instanceof Fault && generation === this.#generation) this.#add(key, error);
+      const isCurrent = generation === this.#generation;
+      if (error instanceof Fault && isCurrent) this.#add(key, error, tagTtl);
       throw error;
     }
   }
@@ -42,19 +56,22 @@ export class NegativeCache {
     this.#faults.clear();
   }
 
-  #add(key: string, fault: Fault): void {
-    const ttl = fault.detail.kind === "not-found" ? NOT_FOUND_TTL_MS : FAILURE_TTL_MS;
-    if (isCacheable(fault)) this.#faults.set(key, fault, { ttl });
+  #add(key: string, fault: Fault, tagTtl: number): void {
+    // A timeout is no answer about a name, and asking again would take as long.
+    const longest = fault.detail.kind === "upstream-timeout" ? MAX_TTL_MS : tagTtl;
+    const ttl = Math.min(longest, MAX_TTL_MS);
+    if (ttl > 0 && isCacheable(fault)) this.#faults.set(key, fault, { ttl });
   }
 }
 
 /**
  * Whether a fault is cached. A rate limit is not, since it names its own end (`Retry-After`); an
  * overload is not, since it is this cache's own limit of concurrent requests and says nothing about
- * the upstream.
+ * the upstream; an unreachable upstream is not, since its circuit breaker ends with its return.
  */
 function isCacheable(fault: Fault): boolean {
   const { kind } = fault.detail;
   if (kind === "upstream-rate-limited" || kind === "overloaded") return false;
+  if (kind === "upstream-unreachable") return false;
   return kind === "not-found" || isUpstreamFault(fault);
 }

@@ -43,6 +43,8 @@ export class Referrers {
       parse: (body) => descriptorsSchema.parse(JSON.parse(body)),
       // Only for digests that were pulled: otherwise a client could fill the disk with made-up ones.
       shouldStore: async () => (await this.#metadata.links.get(repo, digest)) !== undefined,
+      // An image may be signed right after somebody looked for signatures, who then looks again.
+      isUsable: (descriptors) => descriptors.length > 0,
     });
   }
 
@@ -55,7 +57,8 @@ export class Referrers {
     const tag = parseTag(`${digestAlgorithm(digest)}-${digestHex(digest).slice(0, 64)}`);
     if (!tag) return [];
     try {
-      const { manifest } = await this.#manifests.get(upstream, repo, tag, new Accept(null));
+      const any = new Accept(null);
+      const { manifest } = await this.#manifests.get(upstream, repo, tag, any, true);
       const body: unknown = JSON.parse(new TextDecoder().decode(manifest.bytes));
       return indexSchema.parse(body).manifests ?? [];
     } catch (error) {

@@ -68,12 +68,18 @@ export class TagResolver {
   /**
    * The digest to which the tag points now, or pointed when it was last checked.
    *
+   * @param asks whether the upstream is asked although it said a moment ago that it lacks the tag
    * @throws Fault if no usable record is stored and the upstream fails, or if the upstream says that
    *   the tag does not exist
    */
-  async resolve(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ResolvedTag> {
+  async resolve(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    asks = false,
+  ): Promise<ResolvedTag> {
     const record = await this.#metadata.tags.get(repo, tag);
-    if (!record) return this.#resolveUnknown(upstream, repo, tag);
+    if (!record) return this.#resolveUnknown(upstream, repo, tag, asks);
     const fresh = freshness(upstream, tag, record);
     const now = this.#now();
     if (now >= fresh.from && now < fresh.until)
@@ -89,11 +95,17 @@ export class TagResolver {
   }
 
   /** Resolves a tag of which nothing is stored. */
-  async #resolveUnknown(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<ResolvedTag> {
+  async #resolveUnknown(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    asks: boolean,
+  ): Promise<ResolvedTag> {
     const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
-    const manifest = await this.#negativeCache.run(keyOf(repo, tag), () =>
-      this.#fetchUnknown(upstream, repo, tag),
-    );
+    const fetch = (): Promise<StoredManifest> => this.#fetchUnknown(upstream, repo, tag);
+    const key = { method: "GET", what: keyOf(repo, tag) } as const;
+    const { tagTtl } = upstream.settings;
+    const manifest = await (asks ? fetch() : this.#negativeCache.run(key, tagTtl, fetch));
     await this.#metadata.tags.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
     return { digest: manifest.digest, cacheStatus, manifest };
   }
