@@ -188,23 +188,24 @@ test("a mirror whose blob transfers break off three times is skipped", async () 
   expect(await at.circuits()).toEqual([1, 0, 0]);
 }, 30_000);
 
-test("transfers that break off open the registry's circuit for blobs, and not for manifests", async () => {
+test("transfers that break off at the registry open no circuit", async () => {
   await using at = await setUp();
   for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
   const blob = randomContent(8 * MIB, 4);
   at.registry.addBlob("app", blob);
-  // Enough for some bytes to be read before the connection ends: unread ones are lost.
-  at.registry.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(MIB / 2) : undefined));
-  const cut = await at.blob(blob.digest);
-  await until(async () => (await at.circuits())[2] === 1, { what: "its circuit to open" });
-  expect((await at.blob(randomContent(10, 6).digest)).status).toBe(502);
-  expect((await at.get(0)).status).toBe(200);
+  at.registry.respond(({ kind, reference }) =>
+    kind === "blob" && reference === blob.digest ? faults.cutAfter(0) : undefined,
+  );
+  const cut = at.blob(blob.digest);
+  const attempts = () => at.registry.requests({ reference: blob.digest }).length;
+  await until(() => attempts() > 3, { what: "more attempts" });
+  expect((await at.blob(randomContent(10, 6).digest)).status).toBe(404);
+  expect(await at.circuits()).toEqual([0, 0, 0]);
   at.registry.respond();
-  expect((await cut.bytes()).length).toBe(blob.size);
-  await until(async () => (await at.circuits())[2] === 0, { what: "its circuit to close" });
+  expect((await (await cut).bytes()).length).toBe(blob.size);
 }, 60_000);
 
-test("an unreachable blob storage host opens only the circuit for blobs, and status reports it", async () => {
+test("an unreachable blob storage host is not dialled for a while, and status reports it", async () => {
   await using at = await setUp();
   for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
   await using storage = await startScriptedUpstream();
@@ -213,9 +214,7 @@ test("an unreachable blob storage host opens only the circuit for blobs, and sta
     kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
   );
   const digests = [1, 2, 3, 4].map((seed) => randomContent(100, seed).digest);
-  const blobRequests = () => at.registry.requests({ kind: "blob" }).length;
   for (const digest of digests) expect((await at.blob(digest)).status).toBe(502);
-  expect(blobRequests()).toBe(3);
   expect(await at.circuits()).toEqual([0, 0, 1]);
   for (const i of [0, 1]) expect((await at.get(i)).headers.get("cache-status")).toContain("miss");
   const status = await (await at.cache.getAdmin("/api/v1/status")).text();

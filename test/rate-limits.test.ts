@@ -190,12 +190,12 @@ describe("a request budget", () => {
 
 test("the circuit of a failing host opens after three failures, and closes after its recovery", async () => {
   await using at = await setUp();
-  at.upstream.respond(() => faults.errorResponse(500));
+  at.upstream.respond(() => ({ hangUp: "reset" }));
   const misses = Array.from({ length: 8 }, (_, i) => `sha256:${String(i).repeat(64)}`);
   const statuses: number[] = [];
   for (const miss of misses) statuses.push((await at.get(miss)).status);
   expect(new Set(statuses)).toEqual(new Set([502]));
-  expect(at.upstream.requests().length).toBe(3);
+  expect(at.upstream.requests({ kind: "manifest" }).length).toBe(3);
   const metrics = await (await at.cache.getAdmin("/metrics")).text();
   expect(metrics).toMatch(/entrepot_upstream_circuit_open\{[^}]*\} 1/);
   at.upstream.respond();

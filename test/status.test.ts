@@ -105,12 +105,14 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
 test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror and a wrong password", async () => {
   await using upstream = await startScriptedUpstream();
   await using mirror = await startScriptedUpstream();
+  await using down = await startScriptedUpstream();
+  await down.stop();
   const image = textImage({ text: "mirrored" });
   for (const registry of [upstream, mirror]) registry.add("app", image, "1");
   const base = localUpstream(upstream.url);
   const auth = { username: "me", password: "wrong" };
   const upstreams = {
-    "out.test": base,
+    "out.test": localUpstream(down.url),
     "limits.test": base,
     "mirrored.test": { ...base, auth, mirrors: [localUpstream(mirror.url)] },
   };
@@ -119,7 +121,6 @@ test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror
     (await cache.get(`/v2/app/manifests/${reference}?ns=${name}`)).status;
   upstream.respond(() => faults.tooManyRequests("400"));
   expect(await get("limits.test", "1")).toBe(503);
-  upstream.respond(() => faults.errorResponse(500));
   const since = Date.now();
   for (const i of [1, 2, 3]) expect(await get("out.test", `v${i}`)).toBe(502);
   mirror.respond(() => ({ flipBitAt: 3 }));
@@ -132,9 +133,10 @@ test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror
   expect(status.code).toBe(1);
   const [out, limits, mirrored] = status.upstreams;
   expect(out).toMatchObject({ state: "unavailable", addresses: [{ circuit: "open" }] });
-  expect(out?.addresses[0]?.reason).toBe("out.test returned 500");
+  const reason = `out.test cannot be reached: ${down.address} refuses connections`;
+  expect(out?.addresses[0]?.reason).toBe(reason);
   expect(out?.addresses[0]?.since).toBeGreaterThanOrEqual(since);
-  expect(out?.addresses[0]?.lastError?.message).toBe("out.test returned 500");
+  expect(out?.addresses[0]?.lastError?.message).toBe(reason);
   expect(limits?.state).toBe("rate-limited");
   expect(limits?.addresses[0]?.rateLimitedUntil).toBeGreaterThan(Date.now() + 300_000);
   expect(mirrored).toMatchObject({
@@ -146,7 +148,7 @@ test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror
   expect(text.code).toBe(1);
   expect(text.stdout.slice(text.stdout.indexOf("Problems:")).trimEnd().split("\n")).toEqual([
     "Problems:",
-    "  out.test is unavailable: out.test returned 500",
+    `  out.test is unavailable: ${reason}`,
     "  limits.test is rate limiting this cache",
     expect.stringMatching(
       /^ {2}the mirror http:\S+ of mirrored\.test is unavailable: .*a manifest that should be/,

@@ -11,7 +11,7 @@ import { type CounterValue, Counters } from "./counters.ts";
 /** A request from the cache to an upstream. Each redirect and each retry is a request of its own. */
 export interface UpstreamSample {
   readonly upstream: string;
-  readonly kind: Exclude<RequestedKind, "catalog"> | "token";
+  readonly kind: Exclude<RequestedKind, "catalog"> | "token" | "probe";
   /** The HTTP status; `failed` if there was no response, `aborted` if the cache cancelled the request. */
   readonly status: number | "failed" | "aborted";
 }

@@ -14,14 +14,13 @@ import {
   type Hosts,
   blockedBy,
 } from "./hosts.ts";
+import { HopTrace } from "./hop-trace.ts";
 import { QUIRKS } from "./quirks.ts";
 import { type RequestSubject, faultFromStatus } from "./transport/status-fault.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 
 /** For a body that is read into memory, from its headers to its end. In milliseconds. */
 const SMALL_BODY_TIMEOUT = 30_000;
-/** A body that breaks after this many bytes made progress: it does not count against the registry. */
-const MIN_PROGRESS_BYTES = 1024 * 1024;
 /** The part of the timeout that one mirror gets, so that time is left for the hosts after it. */
 const MIRROR_TIMEOUT_SHARE = 1 / 3;
 
@@ -89,8 +88,9 @@ export class Failover {
       const left = deadline - performance.now();
       // An unhealthy mirror is skipped, because there are hosts after it. The registry itself is not.
       if (host.isMirror && circuitFor(host, request.kind).isUnhealthy()) continue;
+      if (host.isMirror && host.skipped.has(request)) continue;
       if (!host.canResolve && isUnverifiable(request)) continue;
-      const blocked = blockedBy(host, this.#account, request.kind);
+      const blocked = await blockedBy(host, this.#account, request.kind);
       if (blocked) {
         lastFault = blocked;
         continue;
@@ -159,9 +159,12 @@ export class Failover {
     handle: ResponseHandler<Value>,
   ): Promise<Value> {
     const { name } = this.#settings;
-    return this.#recordOutcome(host, request.kind, async () => {
+    const trace = new HopTrace(host, request.kind);
+    return this.#recordOutcome(host, request, trace, async () => {
       const { path: _, query: __, page: ___, timeout, ...rest } = request;
-      const response = await roundTrip(host.settings, { ...this.#transport, timeout }, rest);
+      const onHop = (url: URL): void => trace.to(url);
+      const transport = { ...this.#transport, timeout };
+      const response = await roundTrip(host.settings, transport, { ...rest, onHop });
       const { status, headers } = response;
       // Read only now: a credential helper may have run during the request.
       const account = host.isMirror ? ANONYMOUS : this.#account;
@@ -190,31 +193,36 @@ export class Failover {
     return keyring.status(host.settings).state === "refused" ? "refused" : "used";
   }
 
-  /** Runs a request and records its outcome in the host's circuit breaker and rate limits. */
+  /** Runs a request and records its outcome in the host's circuit breakers and rate limits. */
   async #recordOutcome<T>(
     host: Host,
-    requestKind: RegistryRequest["kind"],
+    request: HostRequest,
+    trace: HopTrace,
     run: () => Promise<T>,
   ): Promise<T> {
-    const circuit = circuitFor(host, requestKind);
-    const limitKind = rateLimitKind(requestKind);
+    const limitKind = rateLimitKind(request.kind);
     // Read only when it is needed: a credential helper may have run during the request.
     const account = (): string => (host.isMirror ? ANONYMOUS : this.#account);
     try {
       const result = await run();
-      circuit.succeeded();
+      trace.circuit.succeeded();
+      host.skipped.answered(request);
       if (limitKind === "metadata") host.limits.succeeded(account());
       return result;
     } catch (error) {
       if (!(error instanceof Fault)) {
-        circuit.abandoned();
+        trace.circuit.abandoned();
         throw error;
       }
       const { detail } = error;
       if (detail.kind === "upstream-invalid-response" && !isMalformedManifest(error)) {
         reportCorrupt(host, error, this.#transport.observe);
       }
-      circuit.failed(error);
+      // What HEAD returns says nothing about GET.
+      const question = request.method === "HEAD" ? undefined : request;
+      if (!trace.isBlocked) trace.circuit.failed(error, question);
+      const isServerError = detail.kind === "upstream-failed" && detail.status >= 500;
+      if (host.isMirror && question && isServerError) host.skipped.failed(question);
       if (detail.kind === "upstream-rate-limited") {
         host.limits.rateLimited(account(), limitKind, detail.retryAfter);
       }
@@ -227,12 +235,13 @@ export class Failover {
 }
 
 /**
- * Any body that breaks counts against a mirror, because other hosts may do better. Against the registry
- * itself only one without progress counts: a fill resumes at its offset, and completes that way.
+ * A body that breaks counts against a mirror, because other hosts may do better. Against the registry
+ * itself it does not: it says nothing about other blobs, and a fill resumes at its offset.
  */
-function recordBodyEnd({ blobCircuit, isMirror }: Host, { outcome, bytes, fault }: BodyEnd): void {
+function recordBodyEnd({ blobCircuit, isMirror }: Host, { outcome, fault }: BodyEnd): void {
+  if (!isMirror) return;
   if (outcome === "complete") blobCircuit.bodyCompleted();
-  if (fault && (isMirror || bytes < MIN_PROGRESS_BYTES)) blobCircuit.bodyBroke(fault);
+  if (fault) blobCircuit.bodyBroke(fault);
 }
 
 /**

@@ -1,9 +1,21 @@
+import { LRUCache } from "lru-cache";
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Fault } from "../oci/fault.ts";
 import { ANONYMOUS } from "./auth/keyring.ts";
 import { type CircuitState, type Failure, CircuitBreaker } from "./health/circuit-breaker.ts";
+import { RecoveryProbe } from "./health/recovery-probe.ts";
+import { SkippedQuestions } from "./health/skipped-questions.ts";
 import { type Budget, type RateLimitKind, RateLimits } from "./health/rate-limits.ts";
 import type { RequestKind, UpstreamObserver } from "./observer.ts";
+
+/** Hosts that an upstream redirects to whose health is remembered. */
+const MAX_TARGETS = 32;
+
+/** How long a request waits for the first probe of a host that has just failed, in milliseconds. */
+const MAX_VERDICT_WAIT = 500;
+
+/** Sends one cheap request, and returns the status of whatever answers. */
+export type Probe = (settings: UpstreamSettings, url: URL) => Promise<number>;
 
 /** One address of an upstream: a mirror's or the registry's own. */
 export interface Host {
@@ -18,6 +30,10 @@ export interface Host {
   readonly metadataCircuit: CircuitBreaker;
   /** For blobs: another host often serves them, and its failures say nothing about manifests. */
   readonly blobCircuit: CircuitBreaker;
+  /** By origin, of the hosts that it redirects to: one that is down says nothing of the others. */
+  readonly targetCircuits: LRUCache<string, CircuitBreaker>;
+  /** For a mirror: what the next host is asked instead. */
+  readonly skipped: SkippedQuestions;
   readonly limits: RateLimits;
 }
 
@@ -40,18 +56,14 @@ export interface HostStatus {
 /** An upstream's hosts in the order in which they are tried: its mirrors, then the registry itself. */
 export class Hosts {
   #health = new Map<string, HostHealth>();
-  readonly #now: (() => number) | undefined;
+  readonly #probe: Probe;
   #hosts: readonly Host[] = [];
 
-  constructor(settings: UpstreamSettings, circuit?: CircuitBreaker, now?: () => number) {
-    this.#now = now;
+  constructor(settings: UpstreamSettings, probe: Probe, circuit?: CircuitBreaker) {
+    this.#probe = probe;
     if (circuit) {
-      this.#health.set(settings.url.href, {
-        metadataCircuit: circuit,
-        blobCircuit: this.#newCircuit(),
-        limits: this.#newLimits(settings),
-        route: routeKey(settings),
-      });
+      const health = this.#newHealth(settings);
+      this.#health.set(settings.url.href, { ...health, metadataCircuit: circuit });
     }
     this.configure(settings);
   }
@@ -66,15 +78,8 @@ export class Hosts {
       capabilities: Pick<Host, "overridePath" | "canResolve">,
     ): Host => {
       const known = this.#health.get(view.url.href) ?? before.get(view.url.href);
-      const { metadataCircuit, blobCircuit, limits } = this.#healthOf(view, known);
-      return {
-        settings: view,
-        isMirror: view !== settings,
-        ...capabilities,
-        metadataCircuit,
-        blobCircuit,
-        limits,
-      };
+      const { route: _route, ...health } = this.#healthOf(view, known);
+      return { settings: view, isMirror: view !== settings, ...capabilities, ...health };
     };
     // Credentials and client certificates are for the registry: a mirror has another operator.
     const hosts = mirrors.map(({ url, allowPrivate, overridePath, resolve, ca = rest.ca }) => {
@@ -102,7 +107,9 @@ export class Hosts {
   }
 
   status(upstreamAccount: string): HostStatus[] {
-    return this.#hosts.map(({ settings, metadataCircuit, blobCircuit, limits, isMirror }) => {
+    return this.#hosts.map((host) => {
+      const { settings, metadataCircuit, limits, isMirror } = host;
+      const blobCircuit = worstForBlobs(host);
       const account = isMirror ? ANONYMOUS : upstreamAccount;
       const rateLimited = limits.fault(account, "metadata");
       const failsForBlobs = metadataCircuit.state === "closed" && blobCircuit.fault !== undefined;
@@ -132,27 +139,42 @@ export class Hosts {
     const health =
       before?.route === route
         ? before
-        : {
-            metadataCircuit: this.#newCircuit(),
-            blobCircuit: this.#newCircuit(),
-            limits: before?.limits ?? this.#newLimits(settings),
-            route,
-          };
+        : { ...this.#newHealth(settings), ...(before ? { limits: before.limits } : {}) };
     this.#health.set(settings.url.href, health);
     return health;
   }
 
-  #newCircuit(): CircuitBreaker {
-    return new CircuitBreaker(this.#now ? { now: this.#now } : {});
+  #newHealth(settings: UpstreamSettings): HostHealth {
+    const ping = new URL(settings.url);
+    ping.pathname = `${ping.pathname.replace(/\/+$/, "")}/v2/`;
+    return {
+      metadataCircuit: this.#newCircuit(settings, ping),
+      blobCircuit: this.#newCircuit(settings, ping),
+      targetCircuits: new LRUCache({
+        max: MAX_TARGETS,
+        memoMethod: (origin) => this.#newCircuit(settings, new URL(origin)),
+      }),
+      skipped: new SkippedQuestions(),
+      limits: new RateLimits({ upstream: settings.name }),
+      route: routeKey(settings),
+    };
   }
 
-  #newLimits({ name }: UpstreamSettings): RateLimits {
-    return new RateLimits({ upstream: name, ...(this.#now ? { now: this.#now } : {}) });
+  #newCircuit(settings: UpstreamSettings, at: URL): CircuitBreaker {
+    const circuit: CircuitBreaker = new CircuitBreaker({
+      onWanted: () => recovery.wanted(),
+      verdict: () => recovery.verdict,
+    });
+    const recovery = new RecoveryProbe({
+      isUseful: () => circuit.isProbeUseful,
+      probe: async () => circuit.probed(await this.#probe(settings, at)),
+    });
+    return circuit;
   }
 }
 
 /** What is kept of a host, by its URL, when settings change. */
-interface HostHealth extends Pick<Host, "metadataCircuit" | "blobCircuit" | "limits"> {
+interface HostHealth extends Omit<Host, "settings" | "isMirror" | "overridePath" | "canResolve"> {
   readonly route: string;
 }
 
@@ -163,6 +185,14 @@ function routeKey({ allowPrivate, proxy, ca, client }: UpstreamSettings): string
 
 function latest(one: Failure | undefined, other: Failure | undefined): Failure | undefined {
   return one && other ? (one.at < other.at ? other : one) : (one ?? other);
+}
+
+/** Of a host's own circuit for blobs and those of the hosts it redirects to: one that fails, if any. */
+function worstForBlobs({ blobCircuit, targetCircuits }: Host): CircuitBreaker {
+  const all = [blobCircuit, ...targetCircuits.values()];
+  return (
+    all.find(({ state }) => state !== "closed") ?? all.find(({ fault }) => fault) ?? blobCircuit
+  );
 }
 
 /** The circuit breaker for requests of a kind. */
@@ -177,10 +207,23 @@ export function rateLimitKind(kind: RequestKind): RateLimitKind {
   return kind === "blob" ? "blob" : "metadata";
 }
 
-/** Why a host gets no request of this kind now; `undefined` if it is admitted. */
-export function blockedBy(host: Host, account: string, kind: RequestKind): Fault | undefined {
+/**
+ * Why a host gets no request of this kind now; `undefined` if it is admitted. Failures of one endpoint can
+ * look like those of the host, so a circuit that has just opened waits for what its first probe says.
+ */
+export async function blockedBy(
+  host: Host,
+  account: string,
+  kind: RequestKind,
+): Promise<Fault | undefined> {
   const rateLimited = host.limits.fault(host.isMirror ? ANONYMOUS : account, rateLimitKind(kind));
-  return rateLimited ?? circuitFor(host, kind).admit();
+  if (rateLimited) return rateLimited;
+  const circuit = circuitFor(host, kind);
+  const fault = circuit.admit();
+  const { verdict } = circuit;
+  if (!fault || !verdict || host.isMirror) return fault;
+  await Promise.race([verdict, Bun.sleep(MAX_VERDICT_WAIT)]);
+  return circuit.admit();
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { FaultKind } from "../oci/fault.ts";
 
 /** What a request to an upstream is for. */
-export type RequestKind = "manifest" | "blob" | "tags" | "referrers" | "token";
+export type RequestKind = "manifest" | "blob" | "tags" | "referrers" | "token" | "probe";
 
 /** POST is for tokens alone. */
 export type DialMethod = "GET" | "HEAD" | "POST";

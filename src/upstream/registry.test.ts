@@ -133,13 +133,17 @@ test("a web page with status 200 is rejected as manifest, blob and list", async 
     expect((await faultOf(request)).kind).toBe("upstream-invalid-response");
 });
 
-test("the registry is unhealthy after a 503, and healthy after a 404", async () => {
-  let status = 503;
-  using server = serve(() => new Response("x", { status }));
+test("the registry is unhealthy while nothing answers, and healthy after a 503", async () => {
+  let isDown = true;
+  using server = await serveRaw((socket) =>
+    isDown
+      ? socket.destroy()
+      : socket.end("HTTP/1.1 503 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"),
+  );
   const subject = registry(server.port);
   await faultOf(subject.getManifest(app, latest));
   expect(subject.isUnhealthy).toBe(true);
-  status = 404;
+  isDown = false;
   await faultOf(subject.getManifest(app, latest));
   expect(subject.isUnhealthy).toBe(false);
 });

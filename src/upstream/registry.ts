@@ -14,6 +14,7 @@ import {
   headManifest,
   type ManifestHead,
 } from "./manifest-requests.ts";
+import { probeHost } from "./probe-host.ts";
 import { QUIRKS } from "./quirks.ts";
 import { checkPartialContent, checkFullContent, rangeHeader } from "./transport/content-range.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
@@ -48,7 +49,7 @@ export class Registry {
   constructor(settings: UpstreamSettings, transport: RegistryTransport, circuit?: CircuitBreaker) {
     this.#settings = settings;
     this.#transport = transport;
-    this.#hosts = new Hosts(settings, circuit);
+    this.#hosts = new Hosts(settings, (view, url) => probeHost(transport, view, url), circuit);
     this.#failover = new Failover(settings, transport, this.#hosts);
   }
 

@@ -29,7 +29,7 @@ const MAX_RENEWALS = 2;
 
 export interface RegistryRequest {
   /** For metrics. */
-  readonly kind: Exclude<RequestKind, "token">;
+  readonly kind: Exclude<RequestKind, "token" | "probe">;
   /** `blob` if the response may be large. */
   readonly permit: PermitKind;
   readonly method: "GET" | "HEAD";
@@ -38,6 +38,10 @@ export interface RegistryRequest {
   readonly repository: RepositoryName;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Called before each URL is requested, those of redirects included. What it throws ends the request.
+   */
+  readonly onHop?: (url: URL) => void;
 }
 
 /**
@@ -121,6 +125,7 @@ async function followRedirects(
   let { url } = request;
   for (;;) {
     visited.add(url.href);
+    request.onHop?.(url);
     const response = await sendWithCredentials(settings, transport, request, url);
     if (!REDIRECTS.has(response.status)) return { response, url };
     await discard(response.body);

@@ -51,9 +51,11 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     above: [
       "registry.ts",
       "failover.ts",
+      "hop-trace.ts",
       "hosts.ts",
       "list-requests.ts",
       "manifest-requests.ts",
+      "probe-host.ts",
       "round-trip.ts",
       "registry-transport.ts",
     ],

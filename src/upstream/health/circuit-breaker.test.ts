@@ -96,14 +96,71 @@ test("a 404 counts as a response, and not as a failure", () => {
   expect(subject.isUnhealthy()).toBe(false);
 });
 
-test.each([
-  [500, true],
-  [503, true],
-  [400, false],
-])("status %i makes the host unhealthy: %p", (status, isUnhealthy) => {
+const ofStatus = (status: number) => new Fault({ kind: "upstream-failed", upstream, status });
+const about = (kind: string, repository: string) => ({ kind, repository });
+
+test.each([400, 405, 500, 501, 503])("status %i is a response", (status) => {
   const { subject } = breaker();
-  subject.failed(new Fault({ kind: "upstream-failed", upstream, status }));
-  expect(subject.isUnhealthy()).toBe(isUnhealthy);
+  subject.failed(unreachable);
+  subject.failed(unreachable);
+  subject.failed(ofStatus(status), about("manifest", "app"));
+  expect([subject.isUnhealthy(), subject.fault]).toEqual([false, undefined]);
+  subject.failed(unreachable);
+  expect(subject.state).toBe("closed");
+});
+
+test.each<[string, [kind: string, repository: string][], string]>([
+  ["one repository", Array.from({ length: 9 }, (_, i) => [`kind ${i % 3}`, "app"]), "closed"],
+  ["one endpoint", Array.from({ length: 9 }, (_, i) => ["referrers", `app${i}`]), "closed"],
+  [
+    "few requests",
+    [
+      ["manifest", "one"],
+      ["tags", "two"],
+    ],
+    "closed",
+  ],
+  [
+    "everything",
+    [
+      ["manifest", "one"],
+      ["tags", "two"],
+      ["manifest", "one"],
+    ],
+    "open",
+  ],
+])("5xx for %s", (_, questions, state) => {
+  const { subject } = breaker();
+  for (const [kind, repository] of questions)
+    subject.failed(ofStatus(500), about(kind, repository));
+  expect(subject.state).toBe(state as typeof subject.state);
+  expect(subject.isUnhealthy()).toBe(state === "open");
+  // A server error of the probe confirms it.
+  subject.probed(503);
+  expect(subject.state).toBe(state as typeof subject.state);
+  subject.probed(401);
+  expect(subject.state).toBe("closed");
+});
+
+test("any response to a probe closes a circuit that unanswered requests opened", () => {
+  const { subject } = breaker();
+  for (let i = 0; i < 3; i += 1) subject.failed(unreachable);
+  expect([subject.state, subject.isProbeUseful]).toEqual(["open", true]);
+  subject.probed(502);
+  expect([subject.state, subject.isProbeUseful]).toEqual(["closed", false]);
+});
+
+test("a host is wanted when a request fails, is refused or is answered without it", () => {
+  let wanted = 0;
+  const subject = new CircuitBreaker({ onWanted: () => (wanted += 1) });
+  subject.admit();
+  subject.isUnhealthy();
+  expect(wanted).toBe(0);
+  for (let i = 0; i < 3; i += 1) subject.failed(unreachable);
+  expect(wanted).toBe(3);
+  subject.admit();
+  subject.isUnhealthy();
+  expect(wanted).toBe(5);
 });
 
 test("three consecutive broken bodies open the circuit, although each began with a success", () => {
@@ -113,6 +170,7 @@ test("three consecutive broken bodies open the circuit, although each began with
     subject.succeeded();
     subject.bodyBroke(unreachable);
   }
+  expect(subject.isProbeUseful).toBe(false);
   expect([subject.state, subject.isUnhealthy(), subject.fault]).toEqual([
     "open",
     true,
@@ -148,7 +206,12 @@ test("an ejected host stays ejected for ten minutes, whatever its pending reques
   subject.failed(missing);
   subject.failed(unreachable);
   clock.now = 599_999;
-  expect([subject.state, subject.isUnhealthy()]).toEqual(["open", true]);
+  subject.probed(200);
+  expect([subject.state, subject.isUnhealthy(), subject.isProbeUseful]).toEqual([
+    "open",
+    true,
+    false,
+  ]);
   expect(subject.since).toBe(1_000_000);
   clock.now = 600_000;
   expect(subject.admit()).toBeUndefined();

@@ -1,4 +1,5 @@
 import type { Fault } from "../../oci/fault.ts";
+import { type Question, ServerErrors } from "./server-errors.ts";
 
 /** The first and the longest cool-down, in milliseconds. */
 const FIRST_COOL_DOWN = 5000;
@@ -21,6 +22,10 @@ export interface CircuitBreakerOptions {
   readonly random?: () => number;
   /** The wall clock, in milliseconds of the epoch. */
   readonly date?: () => number;
+  /** Called when a request is refused or answered without the host, because it fails. Must not throw. */
+  readonly onWanted?: () => void;
+  /** See `CircuitBreaker.verdict`. */
+  readonly verdict?: () => Promise<void> | undefined;
 }
 
 export interface Failure {
@@ -30,15 +35,21 @@ export interface Failure {
 }
 
 /**
- * A circuit breaker for one host. The host is unhealthy from a failure of the network or the server
- * (unreachable, timeout, 5xx) until its next response, or until a cool-down is over: cached content is
- * then served without a request. After three consecutive failures the circuit opens, and requests for
- * content that is not cached fail at once, too.
+ * A circuit breaker for one host. The host is unhealthy from a request without a response (unreachable,
+ * reset, timeout) until its next response, or until a cool-down is over: cached content is then served
+ * without a request. After three consecutive ones the circuit opens, and requests for content that is not
+ * cached fail at once, too.
+ *
+ * A 5xx is a response: it says that one endpoint fails for one repository, and nothing of the others. The
+ * circuit opens only if different endpoints of different repositories return nothing else.
  */
 export class CircuitBreaker {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #date: () => number;
+  readonly #onWanted: () => void;
+  readonly #verdict: () => Promise<void> | undefined;
+  readonly #serverErrors = new ServerErrors();
   #failures = 0;
   /** Consecutive bodies that broke. Response headers that arrived do not reset it. */
   #brokenBodies = 0;
@@ -54,12 +65,31 @@ export class CircuitBreaker {
     this.#now = options.now ?? (() => performance.now());
     this.#random = options.random ?? Math.random;
     this.#date = options.date ?? Date.now;
+    this.#onWanted = options.onWanted ?? (() => {});
+    this.#verdict = options.verdict ?? (() => undefined);
   }
 
-  /** Records a response: the circuit closes. */
+  /** Records a response that is no server error: the circuit closes. */
   succeeded(): void {
     // Responses to requests from before the ejection do not end it.
-    if (this.#now() < this.#ejectedUntil) return;
+    if (this.#isEjected) return;
+    this.#serverErrors.clear();
+    this.#responded();
+  }
+
+  /** Records the status of a probe's response: any is an answer, unless it was server errors that opened. */
+  probed(status: number): void {
+    if (status < 500) this.succeeded();
+    else if (!this.#serverErrors.areEverywhere && !this.#isEjected) this.#responded();
+  }
+
+  /** Whether a probe's answer would close the circuit. Broken bodies and wrong bytes are not probed. */
+  get isProbeUseful(): boolean {
+    if (this.#isEjected || this.#brokenBodies >= FAILURE_THRESHOLD) return false;
+    return this.#fault !== undefined;
+  }
+
+  #responded(): void {
     this.#failures = 0;
     this.#unhealthyUntil = 0;
     this.#isProbing = false;
@@ -93,7 +123,7 @@ export class CircuitBreaker {
    * @returns whether it was not ejected already
    */
   eject(fault: Fault): boolean {
-    const isNew = this.#now() >= this.#ejectedUntil;
+    const isNew = !this.#isEjected;
     this.#record(fault);
     this.#isProbing = false;
     this.#failures = FAILURE_THRESHOLD;
@@ -111,12 +141,19 @@ export class CircuitBreaker {
       case "closed":
         return undefined;
       case "half-open":
+        this.#onWanted();
         return this.#fault;
       case "open":
+        this.#onWanted();
         if (this.#now() < this.#unhealthyUntil) return this.#fault;
         this.#isProbing = true;
         return undefined;
     }
+  }
+
+  /** Resolves when the first probe since the host began to fail has ended; `undefined` at other times. */
+  get verdict(): Promise<void> | undefined {
+    return this.#verdict();
   }
 
   /** Records that the caller aborted a request before its response. */
@@ -132,16 +169,35 @@ export class CircuitBreaker {
   }
 
   /**
-   * Records that a request failed. A response that something is missing or private counts as a success.
-   * Faults that do not depend on the host's state (a refused address, a full disk here) change nothing.
+   * Records that a request failed. A response that something is missing, private or not supported counts
+   * as a success. Faults that do not depend on the host's state (a refused address, a full disk here)
+   * change nothing.
+   *
+   * @param question what a 5xx is about; without it, one counts as any other response
    */
-  failed(fault: Fault): void {
+  failed(fault: Fault, question?: Question): void {
     this.#isProbing = false;
-    if (isResponse(fault)) this.succeeded();
+    if (isServerError(fault)) {
+      this.#lastFailure = { fault, at: this.#date() };
+      if (question) this.#serverErrors.add(question);
+      if (this.#isEjected) return;
+      if (!this.#serverErrors.areEverywhere) {
+        this.#responded();
+        return;
+      }
+      this.#failures = FAILURE_THRESHOLD - 1;
+    } else if (isResponse(fault)) {
+      this.succeeded();
+    }
     if (!indicatesFailure(fault)) return;
     this.#record(fault);
     this.#failures = Math.min(this.#failures + 1, 1000);
     this.#startCoolDown();
+    this.#onWanted();
+  }
+
+  get #isEjected(): boolean {
+    return this.#now() < this.#ejectedUntil;
   }
 
   #record(fault: Fault): void {
@@ -164,7 +220,9 @@ export class CircuitBreaker {
 
   /** Whether cached content should be served without a request. */
   isUnhealthy(): boolean {
-    return this.#now() < this.#unhealthyUntil;
+    if (this.#now() >= this.#unhealthyUntil) return false;
+    this.#onWanted();
+    return true;
   }
 
   /** The last failure since the last response, for messages. */
@@ -188,14 +246,16 @@ function isResponse({ detail }: Fault): boolean {
     detail.kind === "not-found" ||
     detail.kind === "upstream-denied" ||
     detail.kind === "upstream-rate-limited" ||
+    detail.kind === "upstream-failed" ||
     detail.kind === "invalid-range"
   );
 }
 
-function indicatesFailure({ detail }: Fault): boolean {
-  return (
-    detail.kind === "upstream-unreachable" ||
-    detail.kind === "upstream-timeout" ||
-    (detail.kind === "upstream-failed" && detail.status >= 500)
-  );
+function isServerError({ detail }: Fault): boolean {
+  return detail.kind === "upstream-failed" && detail.status >= 500;
+}
+
+function indicatesFailure(fault: Fault): boolean {
+  const { kind } = fault.detail;
+  return kind === "upstream-unreachable" || kind === "upstream-timeout" || isServerError(fault);
 }
