@@ -57,6 +57,12 @@ describe("what fails takes nothing else away:", () => {
       (digest) => `good/app/referrers/${digest}`,
     ],
     [
+      "/referrers/ that answers 429",
+      ({ kind }) => (kind === "referrers" ? faults.tooManyRequests("60") : undefined),
+      "GET",
+      (digest) => `good/app/referrers/${digest}`,
+    ],
+    [
       "/referrers/ that redirects to a host that is down",
       ({ kind }) => (kind === "referrers" ? faults.redirect("http://127.0.0.1:1/") : undefined),
       "GET",
@@ -106,9 +112,11 @@ describe("what fails takes nothing else away:", () => {
     await using at = await setUp({ rule });
     expect(await at.status("good/app/manifests/0")).toBe(200);
     // In parallel and in turn: both have opened circuits.
-    await Promise.all(digests.map((digest, i) => at.status(path(digest, i), method)));
+    const all = (from: number) =>
+      Promise.all(digests.map((digest, i) => at.status(path(digest, i + from), method)));
+    await all(0);
     for (const [i, digest] of digests.entries()) await at.status(path(digest, i + 10), method);
-    await Promise.all(digests.map((digest, i) => at.status(path(digest, i + 20), method)));
+    await all(20);
     for (const [i, { blobs }] of at.images.entries()) {
       expect(await at.status(`good/app/manifests/${i}`)).toBe(200);
       for (const { digest } of blobs) expect(await at.status(`good/app/blobs/${digest}`)).toBe(200);
@@ -120,6 +128,27 @@ describe("what fails takes nothing else away:", () => {
     );
   });
 });
+
+test("an endpoint that hangs takes nothing else away", async () => {
+  await using at = await setUp({
+    rule: ({ kind }) => (kind === "referrers" ? faults.neverResponds : undefined),
+  });
+  expect(await at.status("good/app/manifests/0")).toBe(200);
+  // More than may be under way to one upstream.
+  const seeds = Array.from({ length: 60 }, (_, i) => i + 100);
+  let failed = 0;
+  for (const seed of seeds) {
+    const count = (): number => (failed += 1);
+    at.status(`good/app/referrers/${randomContent(10, seed).digest}`).then(count, count);
+  }
+  await until(() => at.upstream.requests({ kind: "referrers" }).length > 10, { what: "requests" });
+  const startedAt = performance.now();
+  expect(await at.status("good/app/manifests/1")).toBe(200);
+  expect(performance.now() - startedAt).toBeLessThan(2000);
+  // Enough to open a circuit, by timeouts alone.
+  await until(() => failed >= 4, { what: "timeouts", within: 20_000 });
+  expect(await at.status("good/app/manifests/2")).toBe(200);
+}, 60_000);
 
 test("an upstream that cuts every transfer short is resumed without pauses", async () => {
   await using at = await setUp({

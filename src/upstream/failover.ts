@@ -169,7 +169,7 @@ export class Failover {
       // Read only now: a credential helper may have run during the request.
       const account = host.isMirror ? ANONYMOUS : this.#account;
       // A storage that serves blobs has rate limits of its own.
-      if (rateLimitKind(request.kind) === "metadata") host.limits.readHeaders(account, headers);
+      if (request.kind !== "blob") host.limits.readHeaders(account, headers);
       if (status !== 200 && status !== 206) {
         await discard(response.body);
         const credentials = this.#credentialState(host);
@@ -215,14 +215,17 @@ export class Failover {
         throw error;
       }
       const { detail } = error;
-      if (detail.kind === "upstream-invalid-response" && !isMalformedManifest(error)) {
-        reportCorrupt(host, error, this.#transport.observe);
-      }
       // What HEAD returns says nothing about GET.
       const question = request.method === "HEAD" ? undefined : request;
       if (!trace.isBlocked) trace.circuit.failed(error, question);
+      const isInvalid = detail.kind === "upstream-invalid-response" && !isMalformedManifest(error);
       const isServerError = detail.kind === "upstream-failed" && detail.status >= 500;
-      if (host.isMirror && question && isServerError) host.skipped.failed(question);
+      // A list says nothing about content, which its digest proves.
+      if (isInvalid && limitKind !== "list") {
+        reportCorrupt(host, error, this.#transport.observe);
+      } else if (host.isMirror && question && (isInvalid || isServerError)) {
+        host.skipped.failed(question);
+      }
       if (detail.kind === "upstream-rate-limited") {
         host.limits.rateLimited(account(), limitKind, detail.retryAfter);
       }

@@ -204,7 +204,8 @@ export function circuitFor(
 }
 
 export function rateLimitKind(kind: RequestKind): RateLimitKind {
-  return kind === "blob" ? "blob" : "metadata";
+  if (kind === "blob") return "blob";
+  return kind === "manifest" ? "metadata" : "list";
 }
 
 /**

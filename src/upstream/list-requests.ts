@@ -31,7 +31,7 @@ export async function listTags(
     { resource: "repository", name: repository },
     {
       kind: "tags",
-      permit: "metadata",
+      permit: "list",
       method: "GET",
       path: "tags/list",
       query: { n, ...(page.last === undefined ? {} : { last: page.last }) },
@@ -103,7 +103,7 @@ async function sendPageRequest<Value>(
   const subject = { resource: "repository", name: repository } as const;
   const request = {
     kind: "referrers",
-    permit: "metadata",
+    permit: "list",
     method: "GET",
     ...target,
     repository,

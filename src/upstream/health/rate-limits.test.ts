@@ -73,10 +73,10 @@ test("one caller probes after each back-off, which grows while the probes get a 
   expect(subject.shouldBackOff("me")).toBe(false);
 });
 
-test("a 429 for a blob does not block manifests", () => {
+test.each(["blob", "list"] as const)("a 429 for a %s does not block manifests", (kind) => {
   const { subject } = limits();
-  subject.rateLimited("me", "blob", 5);
-  expect(subject.fault("me", "blob")).toBeDefined();
+  subject.rateLimited("me", kind, 5);
+  expect(subject.fault("me", kind)).toBeDefined();
   expect(subject.fault("me", "metadata")).toBeUndefined();
   expect(subject.shouldBackOff("me")).toBe(false);
 });

@@ -16,8 +16,11 @@ const DEFAULT_WINDOW = 3600;
 /** Accounts to remember for a host. Rotated credentials leave old ones behind. */
 const MAX_ACCOUNTS = 8;
 
-/** Blobs and everything else are limited separately: another host often serves the blobs. */
-export type RateLimitKind = "blob" | "metadata";
+/**
+ * Blobs, lists (tags, referrers) and manifests are limited separately: another host often serves the
+ * blobs, and many registries limit their lists more strictly.
+ */
+export type RateLimitKind = "blob" | "list" | "metadata";
 
 /** The requests that a registry still allows, as its rate-limit headers reported. */
 export interface Budget {
@@ -77,7 +80,7 @@ export class RateLimits {
     const now = this.#now();
     const until = now + Math.min(retryAfter * 1000, MAX_OBEYED_RETRY_AFTER);
     state.blockedUntil.set(kind, Math.max(state.blockedUntil.get(kind) ?? 0, until));
-    if (kind === "blob") return;
+    if (kind !== "metadata") return;
     if (now >= state.backOffUntil || state.consecutive === 0) state.consecutive += 1;
     const backOff = Math.min(FIRST_BACK_OFF * 2 ** (state.consecutive - 1), MAX_BACK_OFF);
     state.backOffUntil = Math.max(state.backOffUntil, until, now + backOff);

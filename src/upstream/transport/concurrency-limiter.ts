@@ -1,7 +1,10 @@
 import { Fault } from "../../oci/fault.ts";
 
-/** What a request is for. Each kind has its own limits, so that large transfers never block small requests. */
-export type PermitKind = "blob" | "metadata" | "token";
+/**
+ * What a request is for. Each kind has its own limits, so that large transfers never block small requests,
+ * and an endpoint for lists that hangs never blocks manifests.
+ */
+export type PermitKind = "blob" | "metadata" | "list" | "token";
 
 export interface ConcurrencyLimits {
   /** Concurrent requests in the whole process. */
@@ -18,6 +21,7 @@ export interface ConcurrencyLimits {
 export const DEFAULT_LIMITS: Readonly<Record<PermitKind, ConcurrencyLimits>> = {
   blob: { total: 96, perUpstream: 96 },
   metadata: { total: 48, perUpstream: 32 },
+  list: { total: 32, perUpstream: 16 },
   token: { total: 24, perUpstream: 16 },
 };
 
@@ -52,6 +56,7 @@ export class ConcurrencyLimiter {
     this.#semaphores = {
       blob: new Semaphore(limits.blob, timeout),
       metadata: new Semaphore(limits.metadata, timeout),
+      list: new Semaphore(limits.list, timeout),
       token: new Semaphore(limits.token, timeout),
     };
   }
