@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { digestOf } from "./digest.ts";
 import { parseImagePattern } from "./image-pattern.ts";
 
@@ -59,3 +60,36 @@ test.each([
   "x/",
   "a".repeat(700),
 ])("%j is not a valid image pattern", (text) => expect(parseImagePattern(text)).toBeUndefined());
+
+/** Tries every length for each star. */
+function matchesNaively(glob: string, text: string): boolean {
+  if (glob === "") return text === "";
+  if (!glob.startsWith("*"))
+    return glob[0] === text[0] && matchesNaively(glob.slice(1), text.slice(1));
+  return (
+    matchesNaively(glob.slice(1), text) || (text !== "" && matchesNaively(glob, text.slice(1)))
+  );
+}
+
+test("the pattern of a tag agrees with a matcher that tries everything", () => {
+  const text = (characters: readonly string[], maxLength: number) =>
+    fc
+      .array(fc.constantFrom(...characters), { minLength: 1, maxLength })
+      .map((all) => all.join(""));
+  fc.assert(
+    fc.property(text(["a", "b", "*"], 8), text(["a", "b"], 10), (glob, tag) => {
+      const pattern = parseImagePattern(`reg.test/app:${glob}`);
+      expect(pattern?.matches(image(`reg.test/app:${tag}`))).toBe(matchesNaively(glob, tag));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test("a pattern with many stars does not hold the event loop", () => {
+  const started = performance.now();
+  for (const text of ["*a*a*a*a*a*a*b", "*a".repeat(299)]) {
+    expect(parseImagePattern(text)?.matches(image(`docker.io/${"a".repeat(255)}:1`))).toBe(false);
+  }
+  // A guard only: a regular expression takes ten minutes.
+  expect(performance.now() - started).toBeLessThan(1000);
+});

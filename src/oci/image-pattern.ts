@@ -41,16 +41,16 @@ export function parseImagePattern(text: string): ImagePattern | undefined {
   const image = colon < 0 ? full : full.slice(0, colon);
   const tag = colon < 0 || digest ? "*" : full.slice(colon + 1);
   if (image === "" || tag === "" || image.endsWith("/") || image.includes("//")) return undefined;
-  const [imageRegExp, tagRegExp] = [globToRegExp(image), globToRegExp(tag)];
+  const [imageParts, tagParts] = [image.split("*"), tag.split("*")];
   return {
     text: digest ? `${image}@${digest}` : `${image}:${tag}`,
     ...(digest ? { digest } : {}),
     matches: (candidate) =>
-      imageRegExp.test(`${candidate.upstream}/${candidate.repository}`) &&
+      matchesParts(imageParts, `${candidate.upstream}/${candidate.repository}`) &&
       (digest === undefined || candidate.digest === digest) &&
       (candidate.tag === undefined
         ? digest !== undefined || tag === "*"
-        : tagRegExp.test(candidate.tag)),
+        : matchesParts(tagParts, candidate.tag)),
   };
 }
 
@@ -61,8 +61,21 @@ function expandShortName(name: string): string {
   return rest.length > 0 ? `docker.io/${name}` : `docker.io/library/${name}`;
 }
 
-/** Collapses repeated stars: they would make the regular expression backtrack for very long. */
-function globToRegExp(glob: string): RegExp {
-  const parts = glob.replaceAll(/\*+/g, "*").split("*");
-  return new RegExp(`^${parts.map((part) => RegExp.escape(part)).join(".*")}$`);
+/**
+ * Whether a text matches a pattern, given as the literals between its stars. Each literal is taken at
+ * the first place where it fits, and none is tried twice. A regular expression backtracks: against
+ * `*a*a*a*a*a*a*b`, one long name took minutes.
+ */
+function matchesParts(parts: readonly string[], text: string): boolean {
+  const [first = "", ...rest] = parts;
+  const last = rest.pop();
+  if (last === undefined) return text === first;
+  if (!text.startsWith(first)) return false;
+  let position = first.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, position);
+    if (found < 0) return false;
+    position = found + part.length;
+  }
+  return text.length - last.length >= position && text.endsWith(last);
 }

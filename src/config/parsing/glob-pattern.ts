@@ -1,4 +1,6 @@
-/** More wildcards would allow slow matching (backtracking) for names that a client chooses. */
+import { GlobMatcher, type GlobPart } from "./glob-matcher.ts";
+
+/** Each wildcard adds a place in the pattern where a name may be, and so to the work for each character. */
 const MAX_WILDCARDS = 6;
 const MAX_LENGTH = 256;
 
@@ -8,11 +10,11 @@ const MAX_LENGTH = 256;
  */
 export class GlobPattern {
   readonly text: string;
-  readonly #expression: RegExp;
+  readonly #matcher: GlobMatcher;
 
-  private constructor(text: string, expression: RegExp) {
+  private constructor(text: string, parts: readonly GlobPart[]) {
     this.text = text;
-    this.#expression = expression;
+    this.#matcher = new GlobMatcher(parts);
   }
 
   /** Compiles a pattern. Returns the reason if the text is invalid. */
@@ -21,10 +23,8 @@ export class GlobPattern {
     if (text.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`;
     const wildcards = text.match(/\*+/g)?.length ?? 0;
     if (wildcards > MAX_WILDCARDS) return `has more than ${MAX_WILDCARDS} wildcards`;
-    const translated = translate(text);
-    return typeof translated === "string"
-      ? translated
-      : new GlobPattern(text, translated.expression);
+    const parts = parse(text);
+    return typeof parts === "string" ? parts : new GlobPattern(text, parts);
   }
 
   /** The original text, for the log line about a changed configuration. */
@@ -33,7 +33,7 @@ export class GlobPattern {
   }
 
   matches(name: string): boolean {
-    return this.#expression.test(name);
+    return this.#matcher.matches(name);
   }
 }
 
@@ -44,32 +44,52 @@ export function matchesAny(patterns: readonly GlobPattern[] | undefined, name: s
 /** `**`, `*`, `?`, `[abc]`, `{a,b}` and literal characters. Group 1: an invalid character. */
 const TOKEN = /\*\*|[*?]|\[!?[\w.-]+\]|\{[\w.,/*-]+\}|[\w./-]|(.)/gs;
 
-function translate(text: string): { expression: RegExp } | string {
-  let source = "";
+function parse(text: string): GlobPart[] | string {
+  const parts: GlobPart[] = [];
   for (const [token, other] of text.matchAll(TOKEN)) {
     if (other !== undefined) return explainCharacter(other);
-    source += token.length > 1 && token !== "**" ? translateGroup(token) : translateToken(token);
+    const part = token.length > 1 && token !== "**" ? parseGroup(token) : parseToken(token);
+    if (!part) return "has a range in [ ] whose end is before its start";
+    parts.push(part);
   }
-  try {
-    return { expression: new RegExp(`^(?:${source})$`) };
-  } catch {
-    return "has a range in [ ] whose end is before its start";
-  }
+  return parts;
 }
 
-function translateToken(token: string): string {
-  if (token === "**") return ".*";
-  if (token === "*") return "[^/]*";
-  if (token === "?") return "[^/]";
-  return token.replaceAll(/[.\-/]/g, String.raw`\$&`);
+const isAny = (): boolean => true;
+const isNoSlash = (character: string): boolean => character !== "/";
+
+function parseToken(token: string): GlobPart {
+  if (token === "**") return { kind: "many", accepts: isAny };
+  if (token === "*") return { kind: "many", accepts: isNoSlash };
+  if (token === "?") return { kind: "one", accepts: isNoSlash };
+  return { kind: "one", accepts: (character) => character === token };
 }
 
-function translateGroup(token: string): string {
+function parseGroup(token: string): GlobPart | undefined {
   const inner = token.slice(1, -1);
   if (token.startsWith("[")) {
-    return inner.startsWith("!") ? `[^/${inner.slice(1)}]` : `[${inner}]`;
+    const accepts = parseClass(inner);
+    return accepts && { kind: "one", accepts };
   }
-  return `(?:${inner.replaceAll(/\*\*|[*?.\-/]/g, translateToken).replaceAll(",", "|")})`;
+  const choices = inner
+    .split(",")
+    .map((choice) => (choice.match(/\*\*|./g) ?? []).map((part) => parseToken(part)));
+  return { kind: "choice", choices };
+}
+
+/** The characters of `[a-z0-9_]` or `[!a-z]`; `undefined` for a range whose end is before its start. */
+function parseClass(inner: string): ((character: string) => boolean) | undefined {
+  const isNegated = inner.startsWith("!");
+  const ranges = [...(isNegated ? inner.slice(1) : inner).matchAll(/(.)-(.)|(.)/g)].map(
+    ([, first, last, single]): readonly [first: string, last: string] => [
+      first ?? single ?? "",
+      last ?? single ?? "",
+    ],
+  );
+  if (ranges.some(([first, last]) => last < first)) return undefined;
+  return (character) =>
+    character !== "/" &&
+    ranges.some(([first, last]) => first <= character && character <= last) !== isNegated;
 }
 
 function explainCharacter(character: string): string {

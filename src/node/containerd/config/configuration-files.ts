@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { GlobMatcher, type GlobPart } from "../../../config/parsing/glob-matcher.ts";
 import type { FileView } from "../../files/node-files.ts";
 import { lossyText, oddBytes } from "../../files/node-files.ts";
 import { TomlDocument, TomlSyntaxError } from "../../files/toml-document.ts";
@@ -147,7 +148,7 @@ export function isImported(
       const [globs, names] = [pattern?.split("/") ?? [], path.split("/")];
       return (
         globs.length === names.length &&
-        globs.every((part, index) => regexOf(part).test(names[index] ?? ""))
+        globs.every((part, index) => matcherOf(part).matches(names[index] ?? ""))
       );
     }),
   );
@@ -174,10 +175,10 @@ function glob(view: FileView, pattern: string): string[] {
       found = found.map((path) => posix.join(path, part));
       continue;
     }
-    const regex = regexOf(part);
+    const matcher = matcherOf(part);
     found = found.flatMap((path) =>
       (view.list(path) ?? [])
-        .filter((name) => regex.test(name))
+        .filter((name) => matcher.matches(name))
         .map((name) => posix.join(path, name)),
     );
   }
@@ -185,14 +186,20 @@ function glob(view: FileView, pattern: string): string[] {
 }
 
 /** One path component with `*`, `?` and character classes, which Go and regular expressions share. */
-function regexOf(part: string): RegExp {
-  const text = part.replaceAll(/\[\^?[^\]]+\]|[^]/g, (token) => {
-    if (token === "*") return ".*";
-    if (token === "?") return ".";
-    return token.length > 1 ? token : token.replace(/[.+^${}()|[\]\\]/, String.raw`\$&`);
+function matcherOf(part: string): GlobMatcher {
+  const parts = (part.match(/\[\^?[^\]]+\]|[^]/g) ?? []).map((token): GlobPart => {
+    if (token === "*") return { kind: "many", accepts: () => true };
+    if (token === "?") return { kind: "one", accepts: () => true };
+    if (token.length === 1) return { kind: "one", accepts: (character) => character === token };
+    const expression = classOf(token);
+    return { kind: "one", accepts: (character) => expression.test(character) };
   });
+  return new GlobMatcher(parts);
+}
+
+function classOf(token: string): RegExp {
   try {
-    return new RegExp(`^${text}$`);
+    return new RegExp(`^${token}$`);
   } catch {
     // A reversed range such as [9-0] matches nothing in Go either.
     return /(?!)/;
