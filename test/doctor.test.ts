@@ -55,7 +55,11 @@ realTest("doctor reports no problem for a running cache and a registry with toke
   const authorization = issuer.authorization("org/app");
   await push(textImage(), { url: registry.url, repository: "org/app", tag: "1", authorization });
   const upstreams = {
-    "reg.test": { ...localUpstream(registry.url), auth: { username: "me", password: "secret" } },
+    "reg.test": {
+      ...localUpstream(registry.url),
+      auth: { username: "me", password: "secret" },
+      trustedRealms: [new URL(issuer.realm).host],
+    },
   };
   await using cache = await startEntrepot({ config: { upstreams } });
   const args = ["--listen", cache.address, "--admin", cache.adminAddress];

@@ -126,7 +126,11 @@ realTest("a Shoot manifest works as the configuration, with its Secrets beside i
     users: { me: "secret" },
     grants: (user) => (user ? ["pull"] : []),
   });
-  await using registry = await startDockerRegistry({ auth: issuer.auth });
+  // Registry and token endpoint on one port: a Shoot has no equivalent of trustedRealms.
+  await using front = serveRegistryWithTokens(issuer.realm, () => registry.url);
+  await using registry = await startDockerRegistry({
+    auth: { ...issuer.auth, realm: `${front.url.origin}/token` },
+  });
   const authorization = issuer.authorization("org/app");
   const image = await busyboxImage({ text: "of a Shoot" });
   await push(image, { url: registry.url, repository: "org/app", tag: "1", authorization });
@@ -146,7 +150,7 @@ spec:
         apiVersion: registry.extensions.gardener.cloud/v1alpha3
         kind: RegistryConfig
         caches:
-          - { upstream: reg.test, remoteURL: "${registry.url}", secretReferenceName: reg }
+          - { upstream: reg.test, remoteURL: "${front.url.origin}", secretReferenceName: reg }
   resources:
     - { name: reg, resourceRef: { apiVersion: v1, kind: Secret, name: reg-v1 } }
 `,
@@ -161,3 +165,17 @@ spec:
   expect(cache.output()).toContain("entrepot: unsupported setting ignored: ");
   expect(cache.output()).not.toContain("secret\n");
 });
+
+/** Forwards `/token` to a token endpoint, and everything else to a registry. */
+function serveRegistryWithTokens(realm: string, registry: () => string) {
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: ({ url, method, headers }) => {
+      const { pathname, search } = new URL(url);
+      const target = pathname === "/token" ? realm : `${registry()}${pathname}`;
+      return fetch(`${target}${search}`, { method, headers, redirect: "manual" });
+    },
+  });
+  return { url: server.url, [Symbol.asyncDispose]: () => server.stop(true) };
+}

@@ -108,7 +108,11 @@ realTest("images behind a token server are pulled anonymously and with credentia
     config: {
       upstreams: {
         "anon.test": anonymous,
-        "auth.test": { ...anonymous, auth: { username: "me", password: "secret" } },
+        "auth.test": {
+          ...anonymous,
+          auth: { username: "me", password: "secret" },
+          trustedRealms: [new URL(issuer.realm).host],
+        },
       },
     },
   });

@@ -112,7 +112,7 @@ export const upstreamSchema = z.strictObject({
     .max(64)
     .optional()
     .describe(
-      "Hosts outside the registry's own domain whose token endpoints may receive the credentials. At most 64. Default: none.",
+      "Hosts outside the registry's own domain, or other ports of its host (host:port), whose token endpoints may receive the credentials. At most 64. Default: none.",
     ),
   maxConnections: z
     .number()

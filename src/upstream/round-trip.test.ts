@@ -26,7 +26,7 @@ test("a redirect carries Authorization to the same origin, and to no other", asy
   using cdn = serve(() => new Response("bytes"));
   using server = serve(({ path, headers }) => {
     if (headers.get("authorization") !== "Bearer t0") {
-      const challenge = `Bearer realm="http://reg.test:${auth.port}/token"`;
+      const challenge = `Bearer realm="http://auth.reg.test:${auth.port}/token"`;
       return new Response("", { status: 401, headers: { "www-authenticate": challenge } });
     }
     const location = path.endsWith("/latest")

@@ -17,8 +17,13 @@ test.each([
   ["https://evil.github.io/token", "https://me.github.io", [], false],
   // Names and addresses of a private network.
   ["https://10.0.0.8/token", "https://10.0.0.7", [], false],
-  ["https://10.0.0.7:8443/token", "https://10.0.0.7:5000", [], true],
-  ["https://registry/token", "https://registry:5000", [], true],
+  ["https://10.0.0.7:5000/token", "https://10.0.0.7:5000", [], true],
+  // Another port of the registry's host is another party.
+  ["https://10.0.0.7:8443/token", "https://10.0.0.7:5000", [], false],
+  ["https://10.0.0.7:8443/token", "https://10.0.0.7:5000", ["10.0.0.7:8443"], true],
+  ["https://registry/token", "https://registry:5000", [], false],
+  ["https://ghcr.io:8443/token", "https://ghcr.io", [], false],
+  ["https://ghcr.io:443/token", "https://ghcr.io", [], true],
   ["https://auth/token", "https://registry", [], false],
   // Realms listed in trustedRealms.
   ["https://login.example/token", "https://ghcr.io", ["login.example"], true],
@@ -34,7 +39,16 @@ test.each([
 ])(
   "a realm %s of %s, with trustedRealms %j, is allowed: %p",
   (realm, registry, trusted, allowed) => {
-    const problem = realmProblem(new URL(realm), new URL(registry), trusted);
+    const problem = realmProblem(new URL(realm), new URL(registry), trusted, true);
     expect(problem === undefined).toBe(allowed);
   },
 );
+
+test("a realm on another port of the registry's host is used without credentials", () => {
+  const registry = new URL("https://reg.test:5000");
+  expect(realmProblem(new URL("https://reg.test/token"), registry, [], false)).toBeUndefined();
+  expect(realmProblem(new URL("http://reg.test/token"), registry, [], false)).toBeDefined();
+  expect(realmProblem(new URL("https://reg.test/token"), registry, [], true)).toBe(
+    "gets no credentials, and is not used as a token endpoint: it is on another port than reg.test:5000. If that is intended, list reg.test in the upstream's trustedRealms",
+  );
+});

@@ -232,3 +232,19 @@ test.each([
   expect(fault.kind).toBe(kind as "upstream-denied"); // The table's second column.
   expect(elsewhere.connections()).toBe(0);
 });
+
+test("a realm on another port of the registry's host gets no credentials unless it is listed", async () => {
+  using auth = tokenServer();
+  using server = protectedRegistry(
+    () => `http://reg.test:${auth.port}/token`,
+    (header) => header === "Bearer t0",
+  );
+  const url = `http://reg.test:${server.port}`;
+  const fault = await faultOf(tokenClient(settings(url, { credentials })).get());
+  expect(fault).toMatchObject({ kind: "address-refused", host: `reg.test:${auth.port}` });
+  expect(auth.requests).toEqual([]);
+  expect((await tokenClient(settings(url)).get()).status).toBe(200);
+  const trustedRealms = [`reg.test:${auth.port}`];
+  await tokenClient(settings(url, { credentials, trustedRealms })).get();
+  expect(authorizations(auth)).toEqual([null, basic]);
+});

@@ -202,13 +202,13 @@ function tokenRequest(
   return { method: "GET", url: realm, headers: { accept, ...authorization } };
 }
 
-function parseRealm({ upstream, registry }: TokenSubject, text: string): URL {
+function parseRealm({ upstream, registry, credentials }: TokenSubject, text: string): URL {
   const realm = URL.parse(text);
   if (!realm?.host) {
     const reason = `the realm in the challenge of ${registry.host} is not a URL with a host`;
     throw new Fault({ kind: "upstream-invalid-response", upstream: upstream.name, reason });
   }
-  const problem = realmProblem(realm, registry, upstream.trustedRealms);
+  const problem = realmProblem(realm, registry, upstream.trustedRealms, credentials !== undefined);
   if (problem === undefined) return realm;
   throw new Fault({
     kind: "address-refused",
