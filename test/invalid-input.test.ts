@@ -84,6 +84,21 @@ test("a push is rejected as unsupported, however long its body is", async () => 
   expect(raw).toContain('"UNSUPPORTED"');
 });
 
+test("a chunked body of the admin API is rejected once it is larger than 64 KiB", async () => {
+  const [host = "", port = ""] = cache.adminAddress.split(":");
+  const socket = connect(Number(port), host);
+  const head = `POST /api/v1/purge HTTP/1.1\r\nHost: ${cache.adminAddress}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  const chunk = " ".repeat(16_384);
+  // The last chunk is missing: only a server that counts the bytes responds.
+  socket.write(head + `4000\r\n${chunk}\r\n`.repeat(5));
+  let text = "";
+  for await (const data of socket.setEncoding("latin1")) {
+    text += String(data);
+    if (text.includes("larger than 65536 bytes")) break;
+  }
+  expect(text).toStartWith("HTTP/1.1 413");
+});
+
 test("the error for an unknown namespace lists the configured ones", async () => {
   const response = await cache.get("/v2/evil.test/a/manifests/1");
   expect(await response.text()).toContain("Cached registries: docker.io, ghcr.io");

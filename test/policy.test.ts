@@ -54,6 +54,18 @@ test("allow and deny apply to tags, digests and lists, including cached content"
   expect(at.upstream.requests()).toEqual([]);
 });
 
+test("patterns with many ways to match hold up neither a pull nor the admin port", async () => {
+  await using at = await setUp({ deny: ["*-*-*-*-*x"] });
+  const name = `a${"-".repeat(253)}a`;
+  at.upstream.add(name, at.image, "1");
+  // A guard only: with regular expressions these took eight seconds, and more than ten minutes.
+  const signal = AbortSignal.timeout(5000);
+  const path = `/v2/${name}/manifests/1?ns=reg.test`;
+  expect((await at.cache.get(path, { signal })).status).toBe(200);
+  const images = `/api/v1/images?pattern=${"*-".repeat(6)}*b`;
+  expect(await (await at.cache.getAdmin(images, { signal })).json()).toEqual({ images: [] });
+});
+
 test("the catalog omits denied repositories from its list and its Link header", async () => {
   await using at = await setUp({});
   for (const name of ["team/app", "team/secret", "other/app"]) await at.get(`${name}/manifests/1`);

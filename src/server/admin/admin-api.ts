@@ -93,11 +93,10 @@ export class AdminApi {
     if (!/^application\/json\b/i.test(request.headers.get("content-type") ?? "")) {
       return problem(415, "send JSON with Content-Type: application/json");
     }
-    if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY) {
-      return problem(413, `the body is larger than ${MAX_BODY} bytes`);
-    }
+    const received = await readBody(request);
+    if (received === undefined) return problem(413, `the body is larger than ${MAX_BODY} bytes`);
     const { admin } = this.#options;
-    const body: unknown = JSON.parse((await request.text()) || "{}");
+    const body: unknown = JSON.parse(received || "{}");
     switch (path) {
       case "gc":
         return Response.json(await admin.collect(bodies.gc.parse(body).dryRun));
@@ -153,6 +152,22 @@ export class AdminApi {
       this.#options.adopt({ folder, upstream, onProgress, signal }),
     );
   }
+}
+
+/**
+ * Reads the body as text; `undefined` if it is larger than `MAX_BODY`. A chunked body does not say how
+ * large it is, so its bytes are counted.
+ */
+async function readBody({ headers, body }: Request): Promise<string | undefined> {
+  if (Number(headers.get("content-length") ?? 0) > MAX_BODY) return undefined;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength;
+    if (length > MAX_BODY) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 function problem(status: number, message: string): Response {
