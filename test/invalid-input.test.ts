@@ -5,6 +5,7 @@ import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
 import { storedBlobs, unfinishedFills } from "./harness/store-files.ts";
 
 let upstream: ScriptedUpstream;
@@ -82,6 +83,20 @@ test("a push is rejected as unsupported, however long its body is", async () => 
   const raw = await requestRaw("/v2/a/blobs/uploads/", "POST", length);
   expect(raw).toStartWith("HTTP/1.1 405");
   expect(raw).toContain('"UNSUPPORTED"');
+});
+
+test("1 KiB of a long path and user agent is logged", async () => {
+  const path = `/v2/${"a.".repeat(3000)}`;
+  const agent = "b.".repeat(3000);
+  await requestRaw(path, "GET", `User-Agent: ${agent}\r\n`);
+  await until(() => cache.logs().some((line) => String(line["agent"]).startsWith("b.b.")), {
+    what: "the request's log line",
+  });
+  const line = cache.logs().find((one) => String(one["agent"]).startsWith("b.b."));
+  expect([line?.["path"], line?.["agent"]]).toEqual([
+    `${path.slice(0, 1023)}…`,
+    `${agent.slice(0, 1023)}…`,
+  ]);
 });
 
 test("a chunked body of the admin API is rejected once it is larger than 64 KiB", async () => {

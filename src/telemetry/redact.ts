@@ -25,8 +25,9 @@ const SUSPICIOUS = /\?|:\/\/|password|secret|token|authorization|cookie|bearer|b
 
 const SECRET_FIELD =
   /"((?:proxy-)?authorization|\w*password|\w*secret|(?:\w+[_-])?token|(?:set-)?cookie)":(?:"(?:[^"\\]|\\.)*"|\d+)/gi;
-// A URL ends at a quote or escape of the surrounding JSON.
-const EMBEDDED_URL = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>\\]+/gi;
+// A URL ends at a quote or escape of the surrounding JSON. Its scheme is not matched: the search for one
+// would start at every word, and read to the end of `a.a.a.` each time.
+const EMBEDDED_URL = /:\/\/[^\s"'<>\\]+/g;
 const EMBEDDED_TARGET = /(?<=")\/[^\s"\\?]*\?[^\s"\\]*(?=")/g;
 const EMBEDDED_CREDENTIAL = /\b(bearer|basic) +(?=\S*[\d=])[\w.~+/=-]{8,}/gi;
 
@@ -35,13 +36,14 @@ const EMBEDDED_CREDENTIAL = /\b(bearer|basic) +(?=\S*[\d=])[\w.~+/=-]{8,}/gi;
  * credentials inside messages and stack traces.
  *
  * It works on the serialized JSON because every field, binding and message passes through it. Each
- * replacement leaves valid JSON.
+ * replacement leaves valid JSON. It takes linear time, since clients choose what their paths and user
+ * agents are.
  */
 export function redactLine(json: string): string {
   if (!SUSPICIOUS.test(json)) return json;
   return json
     .replaceAll(SECRET_FIELD, `"$1":"${REDACTED}"`)
-    .replaceAll(EMBEDDED_URL, (url) => redactUrl(url))
+    .replaceAll(EMBEDDED_URL, (rest) => redactUrl(`x${rest}`).slice(1))
     .replaceAll(EMBEDDED_TARGET, (target) => redactUrl(target))
     .replaceAll(EMBEDDED_CREDENTIAL, `$1 ${REDACTED}`);
 }

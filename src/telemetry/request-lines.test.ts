@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createLog } from "./log.ts";
-import { type RequestLine, RequestLines } from "./request-lines.ts";
+import { type RequestLine, RequestLines, cutForLog } from "./request-lines.ts";
 
 /** The line that the log writes, without its time. */
 function pinoLine(line: RequestLine): string {
@@ -82,4 +82,11 @@ test("each line has its own time in milliseconds", () => {
       `{"level":"info","time":"${time}","method":"GET",`,
     );
   }
+});
+
+test("of a long text the first 1024 characters are logged, but no part of credentials", () => {
+  expect(cutForLog("x".repeat(1024))).toBe("x".repeat(1024));
+  expect(cutForLog("x".repeat(5000))).toBe(`${"x".repeat(1023)}…`);
+  const start = `${"x".repeat(1000)} https://`;
+  expect(cutForLog(`${start}me:${"s3cret".repeat(9)}@h.test`)).toBe(`${start}…`);
 });

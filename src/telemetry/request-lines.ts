@@ -6,6 +6,12 @@ const MAX_FRAGMENTS = 1024;
 /** In characters. Longer fragments are not cached, to limit memory. */
 const MAX_FRAGMENT_LENGTH = 512;
 
+/**
+ * In characters. The path and the user agent of a request may have 16 KB. Paths of valid requests are
+ * shorter than this.
+ */
+const MAX_TEXT_LENGTH = 1024;
+
 /** The fields of a request's log line. Undefined fields are omitted. */
 export interface RequestLine {
   readonly method: string;
@@ -99,4 +105,13 @@ function optionalField(name: string, value: string | undefined): string {
 /** Formats `,"name":"value"`, redacted. Redacting each field gives the same text as redacting the line. */
 function field(name: string, value: string): string {
   return redactLine(`,"${name}":${JSON.stringify(value)}`);
+}
+
+/**
+ * The beginning of a text that a client chose. It does not end inside the credentials of a URL: without
+ * the `@` after them, they would not be redacted.
+ */
+export function cutForLog(text: string): string {
+  if (text.length <= MAX_TEXT_LENGTH) return text;
+  return `${text.slice(0, MAX_TEXT_LENGTH - 1).replace(/:\/\/[^\s/?#]*$/, "://")}…`;
 }

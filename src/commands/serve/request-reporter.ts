@@ -5,7 +5,7 @@ import type { Fault } from "../../oci/fault.ts";
 import type { RequestRecord } from "../../server/pull/request-record.ts";
 import type { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import type { Route } from "../../server/pull/route.ts";
-import { RequestLines } from "../../telemetry/request-lines.ts";
+import { cutForLog, RequestLines } from "../../telemetry/request-lines.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
@@ -54,14 +54,14 @@ export class RequestReporter implements CacheObserver {
     this.#remember(record);
     const line = {
       method,
-      path: record.path,
+      path: cutForLog(record.path),
       namespace: upstream,
       status,
       bytes,
       ms: record.milliseconds,
       cache: result,
       client: record.address,
-      agent: record.userAgent,
+      agent: cutForLog(record.userAgent),
       error: record.error,
     };
     if (status >= 500 || record.defect !== undefined) {
