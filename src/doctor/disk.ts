@@ -98,7 +98,8 @@ function hardLinkFinding(folder: string, existing: string): Finding {
   const file = path.join(existing, `.doctor-${process.pid}-a`);
   const link = path.join(existing, `.doctor-${process.pid}-b`);
   try {
-    writeFileSync(file, "");
+    // Exclusive: as root, it never writes through a link of another user.
+    writeFileSync(file, "", { flag: "wx" });
   } catch {
     const advice = `run the doctor as the cache's user, or make that user the owner: \`chown -R entrepot ${folder}\``;
     return report("problem", `this user cannot write to ${existing}`, advice);

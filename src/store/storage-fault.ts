@@ -6,6 +6,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   EDQUOT: "the disk quota is used up",
   EEXIST: "a file exists where a directory is needed",
   EIO: "the disk reports an input/output error: check the kernel log",
+  ELOOP: "a symbolic link is where a file or directory is needed: remove it",
   EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
   ENOENT: "no such file or directory",
   ENOSPC: "the disk is full",

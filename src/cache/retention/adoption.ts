@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { copyFile, link, mkdir, open, realpath, rename, rm } from "node:fs/promises";
+import { constants, existsSync } from "node:fs";
+import { copyFile, type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Digest,
@@ -14,6 +14,7 @@ import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
+import { hardLink } from "./hard-link.ts";
 import type { Storage } from "./storage.ts";
 import {
   AdoptionError,
@@ -21,8 +22,8 @@ import {
   type FoundBlob,
   linkedDigest,
   mustBeConfigured,
-  names,
   readManifest,
+  type RegistryRoot,
   registryRoot,
   repositories,
 } from "./registry-v2-layout.ts";
@@ -42,6 +43,8 @@ export interface Adopted {
   readonly manifests: number;
   /** Blobs that were skipped because they do not fit within the limits of the store. */
   readonly omitted: number;
+  /** Symbolic links that lead out of the folder, and were not followed. */
+  readonly outside: number;
 }
 
 export interface AdoptOptions {
@@ -88,7 +91,7 @@ export async function adopt(
 class Adoption {
   readonly #storage: Storage;
   readonly #options: AdoptOptions;
-  readonly #root: string;
+  readonly #registry: RegistryRoot;
   readonly #result = {
     blobs: 0,
     bytes: 0,
@@ -105,29 +108,29 @@ class Adoption {
   #filesDone = 0;
   #bytesDone = 0;
 
-  constructor(storage: Storage, options: AdoptOptions, root: string) {
+  constructor(storage: Storage, options: AdoptOptions, registry: RegistryRoot) {
     this.#storage = storage;
     this.#options = options;
-    this.#root = root;
+    this.#registry = registry;
   }
 
   async run(): Promise<Adopted> {
-    for await (const { size } of blobsOf(this.#root)) {
+    for await (const { size } of blobsOf(this.#registry)) {
       this.#total.files += 1;
       this.#total.bytes += size;
       this.#options.signal?.throwIfAborted();
     }
-    for await (const found of blobsOf(this.#root)) {
+    for await (const found of blobsOf(this.#registry)) {
       await this.#skipUnreadable(found, () => this.#adoptBlob(found));
       this.#filesDone += 1;
       this.#reportProgress(0);
     }
-    for await (const repository of repositories(join(this.#root, "repositories"))) {
+    for await (const repository of repositories(this.#registry)) {
       this.#result.repositories += 1;
       await this.#adoptRepository(repository);
     }
     await this.#storage.admin.recount();
-    return this.#result;
+    return { ...this.#result, outside: this.#registry.folder.outside };
   }
 
   /** Skips a file that the disk cannot read, or that the registry has deleted meanwhile. */
@@ -142,7 +145,8 @@ class Adoption {
   }
 
   /** Verifies a blob, and adds it as a hard link if both folders are on one file system, else as a copy. */
-  async #adoptBlob({ digest, path: from, size }: FoundBlob): Promise<void> {
+  async #adoptBlob(found: FoundBlob): Promise<void> {
+    const { digest, path: from, size } = found;
     const { budget, metadata, blobs } = this.#storage;
     if (await blobs.open(digest)) {
       this.#result.known += 1;
@@ -154,25 +158,37 @@ class Adoption {
       this.#reportProgress(size);
       return;
     }
-    if (!(await this.#matchesDigest(digest, from))) {
-      this.#result.corrupt += 1;
-      return;
-    }
-    const hex = digestHex(digest);
-    const folder = join(this.#storage.path, "blobs", digestAlgorithm(digest), hex.slice(0, 2));
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const to = join(folder, hex);
-    // Link the file itself: a hard link to a symbolic link would store the symbolic link.
-    if (await hardLink(await realpath(from), to)) this.#result.linked += 1;
-    else if (await this.#hasSpaceFor(size)) await this.#copy(digest, from, to);
-    else {
-      this.#result.omitted += 1;
+    await using file = await this.#registry.folder.file(from);
+    if (!file) return;
+    const outcome = await this.#verifyAndStore(found, file);
+    if (outcome !== "stored") {
+      this.#result[outcome] += 1;
       return;
     }
     await metadata.blobs.put({ digest, size }, Date.now());
     budget.changeBlobBytes(size);
     this.#result.blobs += 1;
     this.#result.bytes += size;
+  }
+
+  async #verifyAndStore(
+    { digest, path: from, size }: FoundBlob,
+    file: FileHandle,
+  ): Promise<"stored" | "corrupt" | "omitted"> {
+    if (!(await this.#matchesDigest(digest, file))) return "corrupt";
+    const hex = digestHex(digest);
+    const folder = join(this.#storage.path, "blobs", digestAlgorithm(digest), hex.slice(0, 2));
+    const preparing = join(this.#storage.path, ADOPTING_FOLDER);
+    for (const path of [folder, preparing]) await mkdir(path, { recursive: true, mode: 0o700 });
+    // The name is unique, since two adoptions of the same folder may run at once.
+    const temporary = join(preparing, `${crypto.randomUUID()}-${hex}`);
+    const paths = { temporary, to: join(folder, hex) };
+    const linked = await hardLink(from, paths, await file.stat());
+    if (linked === "changed") return "corrupt";
+    if (linked === "linked") this.#result.linked += 1;
+    else if (await this.#hasSpaceFor(size)) await this.#copy(digest, from, paths);
+    else return "omitted";
+    return "stored";
   }
 
   /** Whether the disk has space for a copy. A hard link takes none. */
@@ -188,21 +204,23 @@ class Adoption {
   }
 
   /** Copies under a temporary name, and verifies the copy before it is renamed. */
-  async #copy(digest: Digest, from: string, to: string): Promise<void> {
-    const folder = join(this.#storage.path, ADOPTING_FOLDER);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    // The name is unique, since two adoptions of the same folder may run at once.
-    const temporary = join(folder, `${crypto.randomUUID()}-${digestHex(digest)}`);
+  async #copy(
+    digest: Digest,
+    from: string,
+    { temporary, to }: { readonly temporary: string; readonly to: string },
+  ): Promise<void> {
     try {
-      await copyFile(from, temporary);
+      await copyFile(from, temporary, constants.COPYFILE_EXCL);
       const file = await open(temporary, "r+");
+      let isMatch: boolean;
       try {
         await file.datasync();
+        // Not counted as progress: the bytes of the original were.
+        isMatch = await this.#matchesDigest(digest, file, false);
       } finally {
         await file.close();
       }
-      // Not counted as progress: the bytes of the original were.
-      if (!(await this.#matchesDigest(digest, temporary, false))) {
+      if (!isMatch) {
         throw new AdoptionError(
           `${from} changed while it was copied: stop the registry that writes to it`,
         );
@@ -214,29 +232,25 @@ class Adoption {
     }
   }
 
-  async #matchesDigest(digest: Digest, path: string, isCounted = true): Promise<boolean> {
+  async #matchesDigest(digest: Digest, file: FileHandle, isCounted = true): Promise<boolean> {
     const hasher = newHasher(digest);
-    const file = await open(path, "r");
     const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
-    try {
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, 0, BUFFER_BYTES, null);
-        if (bytesRead === 0) return hasher.digest("hex") === digestHex(digest);
-        hasher.update(buffer.subarray(0, bytesRead));
-        this.#reportProgress(isCounted ? bytesRead : 0);
-      }
-    } finally {
-      await file.close();
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, BUFFER_BYTES, null);
+      if (bytesRead === 0) return hasher.digest("hex") === digestHex(digest);
+      hasher.update(buffer.subarray(0, bytesRead));
+      this.#reportProgress(isCounted ? bytesRead : 0);
     }
   }
 
   /** Records the links, manifests and tags of a repository. */
   async #adoptRepository(repository: RepositoryName): Promise<void> {
-    const folder = join(this.#root, "repositories", repository);
+    const { folder: confined, root } = this.#registry;
+    const folder = join(root, "repositories", repository);
     const repo = { upstream: this.#options.upstream, repository };
     for (const kind of ["_layers", "_manifests/revisions"]) {
       for (const algorithm of ["sha256", "sha512"]) {
-        for (const hex of await names(join(folder, kind, algorithm))) {
+        for (const hex of await confined.names(join(folder, kind, algorithm))) {
           const digest = parseDigest(`${algorithm}:${hex}`);
           const size = digest && (await this.#storage.blobs.open(digest))?.size;
           if (!digest || size === undefined) continue;
@@ -245,9 +259,10 @@ class Adoption {
         }
       }
     }
-    for (const name of await names(join(folder, "_manifests/tags"))) {
+    for (const name of await confined.names(join(folder, "_manifests/tags"))) {
       const tag = parseTag(name);
-      const digest = await linkedDigest(join(folder, "_manifests/tags", name, "current/link"));
+      const link = join(folder, "_manifests/tags", name, "current/link");
+      const digest = await linkedDigest(confined, link);
       if (!tag || !digest) continue;
       const mediaType = (await this.#storage.metadata.blobs.get(digest))?.mediaType;
       if (mediaType === undefined) continue;
@@ -279,18 +294,5 @@ class Adoption {
     await this.#link(repo, [{ digest, size: stored.size }, ...manifests, ...blobs]);
     await sidecars.record(digest, { mediaType, repo, at: 0 });
     this.#result.manifests += 1;
-  }
-}
-
-/** Returns false if the file system does not allow a hard link here. */
-async function hardLink(from: string, to: string): Promise<boolean> {
-  try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === "EEXIST") return true;
-    if (["EXDEV", "EPERM", "EMLINK", "EOPNOTSUPP", "ENOSYS"].includes(code ?? "")) return false;
-    throw error;
   }
 }

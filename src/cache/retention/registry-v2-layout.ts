@@ -1,10 +1,11 @@
-import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, parseDigest } from "../../oci/digest.ts";
 import { type Manifest, ManifestError, parseManifest } from "../../oci/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
 import { parseRepositoryName, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
-import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
+import { describeSystemError } from "../../store/storage-fault.ts";
+import { ConfinedFolder } from "./confined-folder.ts";
 
 /** The largest link file that is read, in bytes: longer than any digest. */
 const MAX_LINK_BYTES = 1024;
@@ -17,6 +18,7 @@ export class AdoptionError extends Error {
 /** A blob in the folder of a registry. */
 export interface FoundBlob {
   readonly digest: Digest;
+  /** Without symbolic links. */
   readonly path: string;
   /** In bytes. */
   readonly size: number;
@@ -47,71 +49,82 @@ export function mustBeConfigured(
   );
 }
 
+/** The storage of a registry: `root` is in `folder`, or is the folder itself. */
+export interface RegistryRoot {
+  readonly folder: ConfinedFolder;
+  readonly root: string;
+}
+
 /**
  * Finds the root of a registry's storage in or below a folder.
  *
  * @throws AdoptionError
  */
-export async function registryRoot(folder: string): Promise<string> {
+export async function registryRoot(path: string): Promise<RegistryRoot> {
   try {
-    await readdir(folder);
+    await readdir(path);
+    const folder = await ConfinedFolder.open(path);
     for (const below of ["docker/registry/v2", "registry/v2", "v2", ""]) {
-      const root = join(folder, below);
-      const found = await names(root);
-      if (found.includes("blobs") && found.includes("repositories")) return root;
+      const root = join(folder.path, below);
+      const found = await folder.names(root);
+      if (found.includes("blobs") && found.includes("repositories")) return { folder, root };
     }
   } catch (error) {
-    throw new AdoptionError(`${folder} cannot be read: ${describeSystemError(error)}`, {
+    throw new AdoptionError(`${path} cannot be read: ${describeSystemError(error)}`, {
       cause: error,
     });
   }
   throw new AdoptionError(
-    `${folder} is not a registry's folder: it has no docker/registry/v2 with blobs and repositories. Name the rootdirectory of registry:2, usually /var/lib/registry`,
+    `${path} is not a registry's folder: it has no docker/registry/v2 with blobs and repositories. Name the rootdirectory of registry:2, usually /var/lib/registry`,
   );
 }
 
 /**
- * Names of repositories: folders with `_manifests` or `_layers`, at any depth. Symbolic links to
- * folders are followed, since some may have been moved to another disk, but not to a parent folder.
+ * Names of repositories: folders with `_manifests` or `_layers`, at any depth. Symbolic links to folders
+ * are followed inside the registry's folder, but not to a parent folder.
  */
 export async function* repositories(
-  top: string,
+  { folder, root }: RegistryRoot,
   name = "",
   parents: readonly string[] = [],
 ): AsyncGenerator<RepositoryName> {
-  const found = await names(join(top, name));
-  if (found.length === 0) return;
-  const real = await realpath(join(top, name));
-  if (parents.includes(real)) return;
+  const path = join(root, "repositories", name);
+  const found = await folder.names(path);
+  const real = found.length === 0 ? undefined : await folder.resolve(path);
+  if (real === undefined || parents.includes(real)) return;
   const repository = parseRepositoryName(name);
   if (repository && (found.includes("_manifests") || found.includes("_layers"))) yield repository;
   for (const child of found) {
     if (child.startsWith("_")) continue;
-    yield* repositories(top, name === "" ? child : `${name}/${child}`, [...parents, real]);
+    const below = name === "" ? child : `${name}/${child}`;
+    yield* repositories({ folder, root }, below, [...parents, real]);
   }
 }
 
 /** The blobs in the folder of a registry, by their paths. Nothing is verified. */
-export async function* blobsOf(root: string): AsyncGenerator<FoundBlob> {
+export async function* blobsOf({ folder, root }: RegistryRoot): AsyncGenerator<FoundBlob> {
   for (const algorithm of ["sha256", "sha512"] as const) {
     const top = join(root, "blobs", algorithm);
-    for (const folder of await names(top)) {
-      for (const hex of await names(join(top, folder))) {
+    for (const prefix of await folder.names(top)) {
+      for (const hex of await folder.names(join(top, prefix))) {
         const digest = parseDigest(`${algorithm}:${hex}`);
-        const path = join(top, folder, hex, "data");
-        const stats = await stat(path).catch(() => undefined);
-        if (digest && stats?.isFile()) yield { digest, path, size: stats.size };
+        const path = await folder.resolve(join(top, prefix, hex, "data"));
+        if (!digest || path === undefined) continue;
+        const stats = await lstat(path).catch(() => undefined);
+        if (stats?.isFile()) yield { digest, path, size: stats.size };
       }
     }
   }
 }
 
 /** The digest in a link file of a registry; `undefined` if there is none. */
-export async function linkedDigest(path: string): Promise<Digest | undefined> {
-  const stats = await stat(path).catch(() => undefined);
-  // Anything else under this name, such as a pipe or a device, might block or have no end.
-  if (!stats?.isFile() || stats.size > MAX_LINK_BYTES) return undefined;
-  return parseDigest((await readFile(path, "utf8").catch(() => "")).trim());
+export async function linkedDigest(
+  folder: ConfinedFolder,
+  path: string,
+): Promise<Digest | undefined> {
+  await using file = await folder.file(path);
+  if (!file || (await file.stat()).size > MAX_LINK_BYTES) return undefined;
+  return parseDigest((await file.readFile("utf8").catch(() => "")).trim());
 }
 
 /** Parses a manifest without a Content-Type, which a registry does not store: from its `mediaType` or its fields. */
@@ -124,16 +137,4 @@ export function readManifest(bytes: Uint8Array): Manifest | undefined {
     }
   }
   return undefined;
-}
-
-/** The entries of a folder; none if it does not exist. */
-export async function names(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    const code = systemCode(error);
-    // Any other error, such as a missing permission, must not pass for an empty folder.
-    if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return [];
-    throw error;
-  }
 }

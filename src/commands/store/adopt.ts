@@ -20,6 +20,7 @@ const adoptedSchema = z.object({
   tags: z.number(),
   manifests: z.number(),
   omitted: z.number(),
+  outside: z.number(),
 });
 
 interface AdoptOptions extends StoreOptions {
@@ -70,7 +71,8 @@ function runAdopt(folder: string, options: AdoptOptions): Promise<number> {
 }
 
 function adoptedText(adopted: Adopted, name: UpstreamName): string {
-  const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt } = adopted;
+  const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt, outside } =
+    adopted;
   const how = blobs === 0 ? "" : ` (${linked} linked, ${blobs - linked} copied)`;
   const before = known > 0 ? `; ${known} were stored already` : "";
   const cached = `${counted(tags, "tag")} and ${counted(manifests, "manifest")} of ${counted(repositories, "repository", "repositories")}`;
@@ -81,6 +83,11 @@ function adoptedText(adopted: Adopted, name: UpstreamName): string {
   if (omitted > 0) {
     lines.push(
       `${counted(omitted, "blob")} did not fit: raise storage.maxSize, or free space on the disk.`,
+    );
+  }
+  if (outside > 0) {
+    lines.push(
+      `${counted(outside, "symbolic link")} out of the folder ${outside === 1 ? "was" : "were"} not followed: move what they lead to into the folder, or mount it there.`,
     );
   }
   if (corrupt > 0) {

@@ -8,6 +8,7 @@ import {
   rename,
   rm,
   stat,
+  symlink,
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -152,4 +153,20 @@ describe("a data directory", () => {
     expect(await readFile(join(path, "lock.pid"), "utf8")).toBe(`${process.pid}\n`);
     await directory.close();
   });
+});
+
+test("links in place of small files are replaced, and their targets stay as they are", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "entrepot-links-"));
+  try {
+    const [data, target] = [join(folder, "data"), join(folder, "target")];
+    await mkdir(data);
+    await writeFile(target, "precious");
+    for (const name of ["format", "lock.pid"]) await symlink(target, join(data, name));
+    const directory = await openDataDirectory(data);
+    expect(await readFile(join(data, "format"), "utf8")).toBe("2\n");
+    expect(await readFile(target, "utf8")).toBe("precious");
+    await directory.close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });

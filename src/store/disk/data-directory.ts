@@ -1,7 +1,8 @@
-import { chmod, mkdir, readFile, rm, stat, rename, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
-import { changeOwner, nonRootOwner } from "./ownership.ts";
+import { changeOwner, findIrregular, nonRootOwner, type Owner } from "./ownership.ts";
+import { replaceFile } from "../replace-file.ts";
 import { describeSystemError, systemCode } from "../storage-fault.ts";
 
 /** The data directory cannot be used. The message says why and what to do about it. */
@@ -9,7 +10,7 @@ export class DataDirectoryError extends Error {
   override readonly name = "DataDirectoryError";
 
   constructor(
-    readonly kind: "not-a-directory" | "unwritable" | "locked" | "newer",
+    readonly kind: "not-a-directory" | "unwritable" | "locked" | "newer" | "unsafe",
     readonly path: string,
     message: string,
     options?: ErrorOptions,
@@ -36,13 +37,14 @@ export interface DataDirectory {
  */
 export async function openDataDirectory(directory: string): Promise<DataDirectory> {
   const path = resolve(directory);
+  rejectLinksOfAnotherUser(path);
   await rejectNewerFormat(path);
   await createDirectory(path);
   await probeWritable(path);
   const lock = lockDirectory(path);
   try {
     await upgradeLayout(path);
-    await writeFile(join(path, FORMAT_FILE), `${FORMAT}\n`, { mode: 0o600 });
+    replaceFile(join(path, FORMAT_FILE), `${FORMAT}\n`);
   } catch (cause) {
     lock.release();
     throw unwritableError(path, "written to", cause);
@@ -94,6 +96,26 @@ async function readFormat(path: string): Promise<number> {
   return Number(await readFile(join(path, FORMAT_FILE), "utf8").catch(() => ""));
 }
 
+/**
+ * Runs before anything is read or written: as root, a command would follow what another user put into
+ * their directory to any file of the machine.
+ */
+function rejectLinksOfAnotherUser(path: string): void {
+  let owner: Owner | undefined;
+  let found: string | undefined;
+  try {
+    owner = nonRootOwner(path);
+    found = owner && findIrregular(path);
+  } catch (cause) {
+    // What is not a directory is reported later, with what to do about it.
+    if (systemCode(cause) === "ENOTDIR") return;
+    throw unwritableError(path, "read", cause);
+  }
+  if (!owner || found === undefined) return;
+  const message = `the data directory ${path} belongs to the user with uid ${owner.uid}, and ${found} is neither a file nor a directory: as root, it would be followed to files that are not that user's. Remove it, or run the command as that user: sudo -u '#${owner.uid}' entrepot …`;
+  throw new DataDirectoryError("unsafe", path, message);
+}
+
 /** Runs before anything is written, so that the newer program finds the directory unchanged. */
 async function rejectNewerFormat(path: string): Promise<void> {
   const format = await readFormat(path);
@@ -120,7 +142,7 @@ async function createDirectory(path: string): Promise<void> {
 async function probeWritable(path: string): Promise<void> {
   const file = join(path, `.probe-${process.pid}`);
   try {
-    await writeFile(file, "entrepot\n", { mode: 0o600 });
+    replaceFile(file, "entrepot\n");
   } catch (cause) {
     throw unwritableError(path, "written to", cause);
   } finally {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Digest, digestHex, digestOf } from "../../oci/digest.ts";
@@ -223,4 +223,17 @@ describe("DiskBlobStore on a full disk", () => {
       }
     },
   );
+});
+
+test("partial files that are links are not written through", async () => {
+  const store = await openDiskBlobStore(directory);
+  const digest = digestOf(sampleBytes(10));
+  const elsewhere = join(directory, "elsewhere");
+  await writeFile(elsewhere, "x");
+  await symlink(elsewhere, fillPath(digest));
+  expect(await storageReason(store.writer(digest))).toContain("a symbolic link is where a file");
+  await rm(fillPath(digest));
+  await link(elsewhere, fillPath(digest));
+  expect(await storageReason(store.writer(digest))).toContain("another name elsewhere");
+  expect(await readFile(elsewhere, "utf8")).toBe("x");
 });

@@ -86,7 +86,9 @@ class DiskBlobStore implements BlobStore {
     const path = this.#partialPath(digest);
     let file: FileHandle | undefined;
     try {
-      file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+      file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+      const { nlink } = await file.stat();
+      if (nlink > 1) throw new Error("the file has another name elsewhere: remove this one");
       return await DiskBlobWriter.open(digest, path, file, this.#writerHost);
     } catch (cause) {
       this.#openWriters.delete(digest);

@@ -1,5 +1,6 @@
 import { Database, SQLiteError } from "bun:sqlite";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { replaceFile } from "../replace-file.ts";
 
 /** Another process, or another part of this one, holds the lock. */
 export class LockedError extends Error {
@@ -41,7 +42,7 @@ export function acquireLock(path: string): Lock {
     database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
     // In a separate file: closing the lock file after reading it would release the lock (fcntl(2)).
-    writeFileSync(pidPath, `${process.pid}\n`, { mode: 0o600 });
+    replaceFile(pidPath, `${process.pid}\n`);
   } catch (cause) {
     database.close();
     if (cause instanceof SQLiteError && cause.code?.startsWith("SQLITE_BUSY")) {

@@ -243,7 +243,8 @@ export class SidecarFiles {
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       await mkdir(dirname(temporary), { recursive: true, mode: 0o700 });
-      await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+      // Exclusive: it never writes through a link that somebody put there.
+      await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600, flag: "wx" });
       await rename(temporary, path);
     } catch (cause) {
       await rm(temporary, { force: true }).catch(() => {});

@@ -1,4 +1,5 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
+import { replaceFile } from "../replace-file.ts";
 
 /** How often the metadata database was replaced by an empty one, and rebuilt from the store's files. */
 export interface RebuildState {
@@ -34,7 +35,7 @@ export class RebuildMarker implements RebuildState {
   /** Marks the database as incomplete; called before it is replaced. */
   begin(): void {
     this.#started += 1;
-    writeFileSync(this.#path, "", { mode: 0o600, flush: true });
+    replaceFile(this.#path, "", true);
   }
 
   /**

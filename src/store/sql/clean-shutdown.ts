@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { replaceFile } from "../replace-file.ts";
 
 /**
  * Whether a database was closed cleanly and was not changed since. A marker beside the database records
@@ -20,7 +21,7 @@ export function markCleanShutdown(path: string): void {
   const state = fileState(path);
   if (state === undefined || existsSync(`${path}-wal`)) return;
   try {
-    writeFileSync(markerPath(path), state, { mode: 0o600 });
+    replaceFile(markerPath(path), state);
   } catch {
     clearCleanShutdown(path);
   }

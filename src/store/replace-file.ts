@@ -1,0 +1,13 @@
+import { rmSync, writeFileSync } from "node:fs";
+
+/**
+ * Writes a small file that only its owner can read, in place of what has its name. It never writes
+ * through a link: as root, in the directory of another user, that would overwrite any file.
+ *
+ * @param shouldSync whether the file is on the disk when this returns
+ */
+export function replaceFile(path: string, text: string, shouldSync = false): void {
+  rmSync(path, { force: true });
+  // Exclusive (O_EXCL): it fails if anything has the name again, a symbolic link included.
+  writeFileSync(path, text, { mode: 0o600, flag: "wx", flush: shouldSync });
+}
