@@ -32,9 +32,11 @@ export function build(arch, folder = path.join(root, "dist")) {
   const isolation = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
   // Bytecode halves the startup time. Top-level await needs the format esm.
   const bytecode = ["--bytecode", "--format=esm", "--minify-syntax"];
-  const flags = ["--compile", `--target=${runtime.target}`, ...base, ...isolation, ...bytecode];
+  // Request headers of 64 KiB, as in bin/entrepot.
+  const limits = ["--compile-exec-argv=--max-http-header-size=65536"];
+  const flags = ["--compile", `--target=${runtime.target}`, ...base, ...isolation, ...limits];
   const main = path.join(root, "src/main.ts");
-  const result = spawnSync(bun, ["build", ...flags, `--outfile=${outfile}`, main], {
+  const result = spawnSync(bun, ["build", ...flags, ...bytecode, `--outfile=${outfile}`, main], {
     cwd: root,
     stdio: ["ignore", 2, 2],
   });

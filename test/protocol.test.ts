@@ -96,7 +96,7 @@ describe("a blob", () => {
 
   test("responds 416 to an unsatisfiable range, and ignores other units and a failed If-Range", async () => {
     await using at = await setUp();
-    for (const range of ["bytes=300000-", "bytes=-0", "bytes=500-0", "bytes=0-1,5-6", "bytes=x"]) {
+    for (const range of ["bytes=300000-", "bytes=-0", "bytes=500-0", "bytes=x"]) {
       const response = await at.get(blobPath, { range });
       expect([range, response.status]).toEqual([range, 416]);
       await response.body?.cancel();

@@ -96,7 +96,9 @@ function contentResponse(
     ...(request.kind === "manifest" ? {} : { "Accept-Ranges": "bytes" }),
   };
   const requestedRange = ignoreRange ? undefined : parseRange(request.headers.get("range"));
-  if (!requestedRange || request.method === "HEAD") return fullResponse(found, headers);
+  if (!requestedRange || requestedRange.kind === "several" || request.method === "HEAD") {
+    return fullResponse(found, headers);
+  }
   const range = resolveRange(requestedRange, found.size);
   if (!range) {
     const unsatisfiable = errorResponse(416, "RANGE_INVALID");

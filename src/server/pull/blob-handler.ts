@@ -3,9 +3,17 @@ import type { BlobLookup } from "../../cache/lookup/blob-lookup.ts";
 import type { BlobResult } from "../../cache/results.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { parseRange, type RangeRequest, resolveRange } from "../../oci/range.ts";
+import {
+  type ByteRange,
+  parseRange,
+  type RangeRequest,
+  resolveRange,
+  resolveSeveral,
+  type SeveralRanges,
+} from "../../oci/range.ts";
 import type { StoredBlob } from "../../store/blob-store.ts";
 import { contentHeaders, isNotModified, notModified, type ResponseHeaders } from "./headers.ts";
+import { multipartRanges } from "./multipart-ranges.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { RepositoryRoute } from "./route.ts";
 
@@ -25,7 +33,9 @@ export async function handleBlob(
     headers["content-length"] = String(size);
     return new Response(null, { headers });
   }
-  const result = await blobs.get(upstream, repo, digest, range);
+  // Several ranges are a matter of stored blobs. While one is downloaded, it is sent as a whole.
+  const single = range?.kind === "several" ? undefined : range;
+  const result = await blobs.get(upstream, repo, digest, single);
   context.cacheStatus = result.cacheStatus;
   const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus);
   if (isNotModified(context.request, digest)) {
@@ -42,10 +52,13 @@ export async function handleBlob(
 function storedResponse(
   blob: StoredBlob,
   isHit: boolean,
-  request: RangeRequest | undefined,
+  request: RangeRequest | SeveralRanges | undefined,
   headers: ResponseHeaders,
   context: RequestContext,
 ): Response {
+  if (request?.kind === "several") {
+    return severalResponse(blob, isHit, resolveSeveral(request, blob.size), headers, context);
+  }
   if (!request) {
     const { digest, size, bytes } = blob;
     context.setBodySize(size);
@@ -68,6 +81,27 @@ function storedResponse(
   return new Response(bytes, { status: 206, headers });
 }
 
+/**
+ * Several ranges in one response, or the whole blob if none can be satisfied: 416 would end the pull
+ * of a client that takes the whole as well.
+ */
+function severalResponse(
+  blob: StoredBlob,
+  isHit: boolean,
+  ranges: readonly ByteRange[],
+  headers: ResponseHeaders,
+  context: RequestContext,
+): Response {
+  const [range] = ranges;
+  if (!range) return storedResponse(blob, isHit, undefined, headers, context);
+  if (ranges.length === 1) {
+    return storedResponse(blob, isHit, { kind: "from", ...range }, headers, context);
+  }
+  const parts = multipartRanges(blob, ranges, "application/octet-stream");
+  headers["content-type"] = parts.contentType;
+  return new Response(parts.body(context.streamBody()), { status: 206, headers });
+}
+
 /** Sends a blob while it is downloaded. Without Content-Length: Bun sends every stream chunked. */
 function streamingResponse(
   result: BlobResult & { kind: "streaming" },
@@ -80,7 +114,7 @@ function streamingResponse(
 }
 
 /** @throws Fault for a range that no blob could satisfy */
-function rangeOf(request: Request, digest: Digest): RangeRequest | undefined {
+function rangeOf(request: Request, digest: Digest): RangeRequest | SeveralRanges | undefined {
   if (request.method !== "GET") return undefined;
   const range = parseRange(request.headers.get("range"));
   const condition = request.headers.get("if-range");
