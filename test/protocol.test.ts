@@ -219,7 +219,7 @@ describe("tags", () => {
     expect(await list("?n=1&last=c")).toEqual([{ name, tags: ["d"] }, null]);
   });
 
-  test.each(["99999999999", "-1", "x", "10001", ""])("are not listed for n=%s", async (n) => {
+  test.each(["-1", "x", "1e3", ""])("are not listed for n=%s", async (n) => {
     await using at = await setUp();
     const response = await at.get(`/v2/org/app/tags/list?n=${n}`);
     expect(response.status).toBe(400);

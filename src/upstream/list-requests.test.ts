@@ -15,23 +15,56 @@ test("a tag page has the valid tags and says whether there are more", async () =
         ),
   );
   const subject = registry(server.port);
-  expect(await subject.listTags(app, { n: 5000 })).toEqual({
-    tags: [tag("v1"), tag("v2")],
-    more: true,
+  const first = await subject.listTags(app, { n: 5000 });
+  expect(first).toMatchObject({ tags: [tag("v1"), tag("v2")], more: true });
+  expect(await subject.listTags(app, { n: 2, next: first.next })).toEqual({
+    tags: [],
+    more: false,
   });
   expect(await subject.listTags(app, { n: 2, last: "v2" })).toEqual({ tags: [], more: false });
   expect(server.requests.map(({ path }) => path)).toEqual([
     "/v2/team/app/tags/list?n=1000",
+    "/v2/team/app/tags/list?last=v2&n=1000",
     "/v2/team/app/tags/list?n=2&last=v2",
   ]);
 });
 
-test("a tag list without an array, or over 4 MiB, is invalid", async () => {
+test.each([
+  '</v2/team/app/tags/list?cursor=b%2Fc&n=9>; rel="next"',
+  '<http://registry.internal:5000/docker/team/app/tags/list?cursor=b%2Fc&n=9>; rel="next"',
+  "<?cursor=b%2Fc&n=9>; rel=next",
+])("the next tags are requested with the registry's own cursor: %s", async (link) => {
+  using server = serve(({ path }) =>
+    path.includes("cursor")
+      ? Response.json({ tags: ["a"] })
+      : Response.json({ tags: ["z"] }, { headers: { link } }),
+  );
+  const subject = registry(server.port);
+  const { next } = await subject.listTags(app, { n: 5 });
+  expect((await subject.listTags(app, { n: 5, next })).tags).toEqual([tag("a")]);
+  expect(server.requests.at(-1)?.path).toBe("/v2/team/app/tags/list?cursor=b%2Fc&n=9");
+});
+
+test("a Link without a position continues a full page, and ends with any other", async () => {
+  const all = Array.from({ length: 1000 }, (_, at) => `t${String(at).padStart(4, "0")}`);
+  using server = serve(({ path }) => {
+    const tags = path.includes("last=") ? ["z"] : all;
+    return Response.json({ tags }, { headers: { link: '<https://other.example/>; rel="next"' } });
+  });
+  const subject = registry(server.port);
+  const { next } = await subject.listTags(app, { n: 1000 });
+  expect(await subject.listTags(app, { n: 1000, next })).toEqual({ tags: [tag("z")], more: false });
+  expect(server.requests.at(-1)?.path).toBe("/v2/team/app/tags/list?n=1000&last=t0999");
+});
+
+test("a tag list of 5 MiB is read; without an array, or over 16 MiB, it is invalid", async () => {
   let body = '{"tags":"v1"}';
   using server = serve(() => new Response(body));
   const subject = registry(server.port);
   expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-invalid-response");
-  body = `{"tags":["${"x".repeat(4 * 1024 * 1024)}"]}`;
+  body = JSON.stringify({ tags: Array.from({ length: 40_000 }, () => "x".repeat(128)) });
+  expect((await subject.listTags(app, { n: 1 })).tags).toHaveLength(40_000);
+  body = `{"tags":[],"x":"${"x".repeat(16 * 1024 * 1024)}"}`;
   expect((await faultOf(subject.listTags(app, { n: 1 }))).kind).toBe("upstream-invalid-response");
 });
 

@@ -1,13 +1,15 @@
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
+import { eachElement } from "../oci/json-elements.ts";
 import { nextLink } from "../oci/link-header.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
 import type { HostRequest, Failover, ResponseHandler } from "./failover.ts";
 import { QUIRKS } from "./quirks.ts";
-import { isObject, parseObject } from "./transport/json.ts";
+import { isObject } from "./transport/json.ts";
 
-const MAX_TAGS_BYTES = 4 * 1024 * 1024;
+/** For one page: registries without paging send all tags at once (registry:2 up to 2.8). */
+const MAX_TAGS_BYTES = 16 * 1024 * 1024;
 /** For all pages together. */
 const MAX_REFERRERS_BYTES = 8 * 1024 * 1024;
 const MAX_REFERRERS_PAGES = 20;
@@ -17,13 +19,28 @@ export interface TagPage {
   readonly tags: readonly Tag[];
   /** Whether the registry has more after the last one. */
   readonly more: boolean;
+  /** Where it has more; absent at the end. */
+  readonly next?: TagCursor;
+}
+
+/**
+ * Where a list continues, by the registry's own Link: some page in the order of pushing, with cursors
+ * that mean nothing to others.
+ */
+export type TagCursor = NonNullable<HostRequest["page"]>;
+
+export interface TagPageQuery {
+  readonly n: number;
+  readonly last?: string | undefined;
+  /** The `next` of the page before. Then `n` and `last` are ignored. */
+  readonly next?: TagCursor | undefined;
 }
 
 /** distribution-spec v1.1.1, "Listing Tags". */
 export async function listTags(
   failover: Failover,
   repository: RepositoryName,
-  page: { readonly n: number; readonly last?: string | undefined },
+  page: TagPageQuery,
   signal: AbortSignal | undefined,
 ): Promise<TagPage> {
   const n = String(Math.min(Math.max(page.n, 1), QUIRKS.maxTagsPerPage));
@@ -35,22 +52,57 @@ export async function listTags(
       method: "GET",
       path: "tags/list",
       query: { n, ...(page.last === undefined ? {} : { last: page.last }) },
+      ...(page.next ? { page: page.next } : {}),
       repository,
       headers: { accept: "application/json" },
       signal,
     },
     async (response) => {
-      const body = parseObject(await failover.read(response, "a tag list", MAX_TAGS_BYTES));
-      const names = body?.["tags"] ?? [];
-      if (!body || !Array.isArray(names)) {
+      const bytes = await failover.read(response, "a tag list", MAX_TAGS_BYTES);
+      const tags: Tag[] = [];
+      const found = await elementsOf(bytes, "tags", (names) => {
+        for (const name of names) {
+          const tag = typeof name === "string" ? parseTag(name) : undefined;
+          if (tag) tags.push(tag);
+        }
+      });
+      if (found === undefined || found === "other") {
         throw failover.invalidResponse(`the tag list of ${repository} has no array of tags`);
       }
-      const tags = names.flatMap(
-        (name: unknown) => (typeof name === "string" && parseTag(name)) || [],
-      );
-      return { tags, more: nextLink(response.headers.get("link")) !== undefined };
+      const link = nextLink(response.headers.get("link"));
+      const url = link === undefined ? undefined : nextTags(link, response.url, tags, Number(n));
+      if (!url) return { tags, more: false };
+      return { tags, more: true, next: { host: response.host, url } };
     },
   );
+}
+
+/**
+ * The URL of the next page: the one before, with the query of the Link. Proxies in front of registries
+ * change scheme, host and path, and leave Links as they are. A Link without a query names no position:
+ * a full page is then continued after its last tag, and any other is the last one (`undefined`).
+ */
+function nextTags(link: string, from: URL, tags: readonly Tag[], n: number): URL | undefined {
+  const next = new URL(from);
+  next.search = URL.parse(link, from.href)?.search ?? "";
+  if (next.search !== "") return next;
+  const last = tags.at(-1);
+  if (last === undefined || tags.length < n) return undefined;
+  next.search = new URLSearchParams({ n: String(n), last }).toString();
+  return next;
+}
+
+/** As `eachElement`; `undefined` if the bytes are no JSON object in UTF-8. */
+async function elementsOf(
+  bytes: Uint8Array,
+  key: string,
+  take: (elements: readonly unknown[]) => void,
+): Promise<Awaited<ReturnType<typeof eachElement>> | undefined> {
+  try {
+    return await eachElement(new TextDecoder("utf-8", { fatal: true }).decode(bytes), key, take);
+  } catch {
+    return undefined;
+  }
 }
 
 /** distribution-spec v1.1.1, "Listing Referrers". `undefined` if the registry lacks the API. */
@@ -68,8 +120,11 @@ export async function listReferrers(
     const target = { path, ...(next ? { page: next } : {}) };
     const found = await sendPageRequest(failover, repository, target, signal, async (response) => {
       const bytes = await failover.read(response, "a list of referrers", bytesLeft);
-      const manifests = parseObject(bytes)?.["manifests"];
-      if (!Array.isArray(manifests)) {
+      const manifests: Record<string, unknown>[] = [];
+      const kind = await elementsOf(bytes, "manifests", (batch) => {
+        for (const entry of batch) if (isObject(entry)) manifests.push(entry);
+      });
+      if (kind !== "array") {
         throw failover.invalidResponse(`the referrers of ${digest} are not an image index`);
       }
       const link = nextLink(response.headers.get("link"));
@@ -81,7 +136,7 @@ export async function listReferrers(
       throw failover.invalidResponse(`page ${page} of the referrers of ${digest} is missing`);
     }
     bytesLeft -= found.bytes;
-    descriptors.push(...found.manifests.filter(isObject));
+    for (const entry of found.manifests) descriptors.push(entry);
     if (!found.nextUrl) return descriptors;
     if (page === MAX_REFERRERS_PAGES) {
       throw failover.invalidResponse(

@@ -7,7 +7,7 @@ import { reportCorrupt, Hosts, type HostStatus } from "./hosts.ts";
 import { Failover } from "./failover.ts";
 import type { CredentialStatus } from "./auth/keyring.ts";
 import type { Budget } from "./health/rate-limits.ts";
-import { listReferrers, listTags, type TagPage } from "./list-requests.ts";
+import { listReferrers, listTags, type TagPage, type TagPageQuery } from "./list-requests.ts";
 import {
   type FetchedManifest,
   getManifest,
@@ -175,10 +175,11 @@ export class Registry {
    *
    * @param page.n the page size, from 1 to `QUIRKS.maxTagsPerPage`; other values are clamped
    * @param page.last the tag after which the page begins
+   * @param page.next where the page before says that this one is
    */
   async listTags(
     repository: RepositoryName,
-    page: { readonly n: number; readonly last?: string | undefined },
+    page: TagPageQuery,
     { signal }: RequestOptions = {},
   ): Promise<TagPage> {
     return listTags(this.#failover, repository, page, signal);

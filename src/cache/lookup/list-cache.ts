@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
@@ -24,12 +25,28 @@ export interface ListQuery<Value> {
   /** Identifies the list within its repository, and with it the type of its value. */
   readonly key: string;
   fetch(): Promise<Value>;
-  /** Reads a stored value, which was written as JSON. */
-  parse(body: string): Value;
+  /** Reads a stored value. */
+  parse(body: string): Value | Promise<Value>;
+  /** Writes a value to be stored. */
+  write(value: Value): string;
+  /** What a value takes in memory, in bytes. */
+  sizeOf(value: Value): number;
   /** Whether the value is to be stored; always, if absent. */
   readonly shouldStore?: (value: Value) => Promise<boolean>;
   /** Whether a stored value may be used without asking; always, if absent. */
   readonly isUsable?: (value: Value) => boolean;
+}
+
+/** Limit for the lists in memory, in bytes; those of all repositories are in the metadata store. */
+const MEMORY_BYTES = 32 * 1024 * 1024;
+const ENTRY_OVERHEAD_BYTES = 512;
+
+interface TimedValue {
+  readonly value: unknown;
+  /** When the upstream sent it, in milliseconds of the epoch. */
+  readonly checkedAt: number;
+  /** In bytes. */
+  readonly size: number;
 }
 
 /**
@@ -37,6 +54,12 @@ export interface ListQuery<Value> {
  * stale if the upstream fails (stale-if-error, RFC 5861 section 4).
  */
 export class ListCache {
+  /** Lists of a moment ago: reading and parsing a long one takes much longer than sending a page. */
+  readonly #recent = new LRUCache<string, TimedValue>({
+    maxSize: MEMORY_BYTES,
+    sizeCalculation: ({ size }) => size + ENTRY_OVERHEAD_BYTES,
+  });
+  readonly #reads = new SingleFlight<TimedValue | undefined>();
   readonly #metadata: Pick<PullMetadata, "listings">;
   readonly #now: () => number;
   readonly #fetches = new SingleFlight<unknown>();
@@ -48,30 +71,45 @@ export class ListCache {
 
   /** @throws Fault if the upstream fails and no usable list is stored */
   async get<Value>(query: ListQuery<Value>): Promise<CachedList<Value>> {
-    const { upstream, repo, key } = query;
+    const { upstream, repo } = query;
     if (isBypassed(upstream, repo)) return { value: await query.fetch(), cacheStatus: BYPASS };
-    const listing = await this.#metadata.listings.get(repo, key);
-    const isUsable = !listing || (query.isUsable?.(query.parse(listing.body)) ?? true);
+    const name = nameOf(query);
+    const listing = this.#recent.get(name) ?? (await this.#reads.run(name, () => this.#read(query)));
+    // The key determines the type of the value, here and below.
+    const valueOf = ({ value }: TimedValue): Value => value as Value;
+    const isUsable = !listing || (query.isUsable?.(valueOf(listing)) ?? true);
     const stored = isUsable ? listing : undefined;
     const age = stored ? this.#now() - stored.checkedAt : -1;
     if (stored && age >= 0 && age < upstream.settings.tagTtl) {
-      return { value: query.parse(stored.body), cacheStatus: HIT };
+      return { value: valueOf(stored), cacheStatus: HIT };
     }
     const { staleFor = Infinity } = upstream.settings;
     const stale = age < staleFor ? stored : undefined;
     if (stale && upstream.registry.isUnhealthy) {
       const reason = `${upstream.settings.name} failed or limited requests a moment ago; it is not asked again yet`;
-      return { value: query.parse(stale.body), cacheStatus: { result: "stale", reason } };
+      return { value: valueOf(stale), cacheStatus: { result: "stale", reason } };
     }
     try {
-      // The key determines the type of the value.
-      return (await this.#fetches.run(`${repo.upstream}/${repo.repository} ${key}`, () =>
+      return (await this.#fetches.run(name, () =>
         this.#fetch(query, listing ? REPLACED : MISS),
       )) as CachedList<Value>;
     } catch (error) {
       if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
-      return { value: query.parse(stale.body), cacheStatus: staleAfter(error) };
+      return { value: valueOf(stale), cacheStatus: staleAfter(error) };
     }
+  }
+
+  async #read<Value>(query: ListQuery<Value>): Promise<TimedValue | undefined> {
+    const stored = await this.#metadata.listings.get(query.repo, query.key);
+    if (!stored) return undefined;
+    const value = await query.parse(stored.body);
+    return this.#keep(query, value, stored.checkedAt);
+  }
+
+  #keep<Value>(query: ListQuery<Value>, value: Value, checkedAt: number): TimedValue {
+    const timed = { value, checkedAt, size: query.sizeOf(value) };
+    this.#recent.set(nameOf(query), timed);
+    return timed;
   }
 
   async #fetch<Value>(
@@ -82,8 +120,14 @@ export class ListCache {
     if (query.shouldStore && !(await query.shouldStore(value))) {
       return { value, cacheStatus: FORWARDED };
     }
-    const listing = { body: JSON.stringify(value), checkedAt: this.#now() };
+    const checkedAt = this.#now();
+    this.#keep(query, value, checkedAt);
+    const listing = { body: query.write(value), checkedAt };
     await this.#metadata.listings.put(query.repo, query.key, listing);
     return { value, cacheStatus: whenStored };
   }
+}
+
+function nameOf({ repo, key }: Pick<ListQuery<unknown>, "repo" | "key">): string {
+  return `${repo.upstream}/${repo.repository} ${key}`;
 }

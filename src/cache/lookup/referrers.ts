@@ -41,6 +41,8 @@ export class Referrers {
         (await upstream.registry.referrers(repo.repository, digest)) ??
         this.#byTag(upstream, repo, digest),
       parse: (body) => descriptorsSchema.parse(JSON.parse(body)),
+      write: (descriptors) => JSON.stringify(descriptors),
+      sizeOf: (descriptors) => JSON.stringify(descriptors).length,
       // Only for digests that were pulled: otherwise a client could fill the disk with made-up ones.
       shouldStore: async () => (await this.#metadata.links.get(repo, digest)) !== undefined,
       // An image may be signed right after somebody looked for signatures, who then looks again.

@@ -1,5 +1,5 @@
 import type { Cache } from "../../cache/cache.ts";
-import { MAX_TAGS } from "../../cache/lookup/tag-lists.ts";
+import { MAX_TAGS_PER_PAGE } from "../../cache/lookup/tag-lists.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import { Fault } from "../../oci/fault.ts";
 import { OCI_INDEX } from "../../oci/media-types.ts";
@@ -9,7 +9,7 @@ import type { RequestContext } from "./request-context.ts";
 import type { RepositoryRoute } from "./route.ts";
 
 /** Page size limit of tag lists and the catalog (CVE-2023-2253). */
-const MAX_ENTRIES = MAX_TAGS;
+const MAX_ENTRIES = MAX_TAGS_PER_PAGE;
 
 /** `GET /v2/<name>/tags/list` (distribution-spec, "Listing Tags"). */
 export async function handleTags(
@@ -81,9 +81,9 @@ function pageOf(query: URLSearchParams): { n: number | undefined; last: string |
   const last = query.get("last") ?? undefined;
   const text = query.get("n");
   if (text === null) return { n: undefined, last };
-  const n = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  if (n <= MAX_ENTRIES) return { n, last };
-  const reason = `is ${JSON.stringify(text.slice(0, 40))}: write a whole number from 0 to ${MAX_ENTRIES}`;
+  // A server may send fewer than requested, with a Link to the rest (distribution-spec).
+  if (/^\d+$/.test(text)) return { n: Math.min(Number(text), MAX_ENTRIES), last };
+  const reason = `is ${JSON.stringify(text.slice(0, 40))}: write a whole number`;
   throw new Fault({ kind: "invalid-query", parameter: "n", reason });
 }
 

@@ -1,0 +1,41 @@
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { TagCollector, tagsAfter } from "./tag-text.ts";
+
+const tag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,3}$/);
+
+async function textOf(pages: readonly (readonly string[])[]): Promise<string> {
+  const collector = new TagCollector();
+  for (const page of pages) await collector.add(page);
+  return collector.text();
+}
+
+test("pages in any order become a sorted list without duplicates, read from any tag on", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(tag)), tag, fc.nat(5), async (pages, last, limit) => {
+      const text = await textOf(pages);
+      const sorted = [...new Set(pages.flat())].sort();
+      expect(tagsAfter(text, undefined, 1000)).toEqual({ tags: sorted, more: false });
+      const rest = sorted.filter((one) => one > last);
+      const page = { tags: rest.slice(0, limit), more: rest.length > limit };
+      expect(tagsAfter(text, last, limit)).toEqual(page);
+    }),
+  );
+});
+
+test("200,000 tags in the order of pushing block the event loop for less than 20 ms", async () => {
+  const tags = Array.from({ length: 200_000 }, (_, at) => `sha-${(at * 7_919) % 200_000}`);
+  let [longest, last, isOver] = [0, performance.now(), false];
+  const watch = (): void => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+    if (!isOver) setImmediate(watch);
+  };
+  setImmediate(watch);
+  const text = await textOf([tags]);
+  const page = tagsAfter(text, "sha-5", 10_000);
+  isOver = true;
+  expect(page.tags).toHaveLength(10_000);
+  expect(text.split("\n")).toEqual([...tags].sort());
+  expect(longest).toBeLessThan(20);
+});
