@@ -28,7 +28,7 @@ export interface ListQuery<Value> {
   /** Reads a stored value. */
   parse(body: string): Value | Promise<Value>;
   /** Writes a value to be stored. */
-  write(value: Value): string;
+  write(value: Value): string | Promise<string>;
   /** What a value takes in memory, in bytes. */
   sizeOf(value: Value): number;
   /** Whether the value is to be stored; always, if absent. */
@@ -122,7 +122,7 @@ export class ListCache {
     }
     const checkedAt = this.#now();
     this.#keep(query, value, checkedAt);
-    const listing = { body: query.write(value), checkedAt };
+    const listing = { body: await query.write(value), checkedAt };
     await this.#metadata.listings.put(query.repo, query.key, listing);
     return { value, cacheStatus: whenStored };
   }

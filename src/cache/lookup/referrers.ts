@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { Accept } from "../../oci/accept.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
@@ -8,12 +7,12 @@ import type { CachedList, ListCache } from "./list-cache.ts";
 import type { ManifestLookup } from "./manifest-lookup.ts";
 import type { Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
-
-/** A descriptor exactly as the registry sent it, annotations included: only the client interprets it. */
-export type Descriptor = Readonly<Record<string, unknown>>;
-
-const descriptorsSchema = z.array(z.record(z.string(), z.unknown()));
-const indexSchema = z.object({ manifests: descriptorsSchema.nullish() });
+import {
+  type Descriptor,
+  readDescriptors,
+  type ReferrersIndex,
+  writeIndex,
+} from "./referrers-index.ts";
 
 /** Lists the referrers of a manifest, such as signatures and SBOMs (distribution-spec, "Listing Referrers"). */
 export class Referrers {
@@ -32,21 +31,23 @@ export class Referrers {
     upstream: Upstream,
     repo: RepositoryRef,
     digest: Digest,
-  ): Promise<CachedList<readonly Descriptor[]>> {
-    return this.#lists.get<readonly Descriptor[]>({
+  ): Promise<CachedList<ReferrersIndex>> {
+    return this.#lists.get<ReferrersIndex>({
       upstream,
       repo,
       key: `referrers ${digest}`,
       fetch: async () =>
-        (await upstream.registry.referrers(repo.repository, digest)) ??
-        this.#byTag(upstream, repo, digest),
-      parse: (body) => descriptorsSchema.parse(JSON.parse(body)),
-      write: (descriptors) => JSON.stringify(descriptors),
-      sizeOf: (descriptors) => JSON.stringify(descriptors).length,
+        writeIndex(
+          (await upstream.registry.referrers(repo.repository, digest)) ??
+            (await this.#byTag(upstream, repo, digest)),
+        ),
+      parse: async (body) => writeIndex(await readDescriptors(body)),
+      write: (index) => index.whole.text(),
+      sizeOf: (index) => index.size,
       // Only for digests that were pulled: otherwise a client could fill the disk with made-up ones.
       shouldStore: async () => (await this.#metadata.links.get(repo, digest)) !== undefined,
       // An image may be signed right after somebody looked for signatures, who then looks again.
-      isUsable: (descriptors) => descriptors.length > 0,
+      isUsable: ({ isEmpty }) => !isEmpty,
     });
   }
 
@@ -61,9 +62,10 @@ export class Referrers {
     try {
       const any = new Accept(null);
       const { manifest } = await this.#manifests.get(upstream, repo, tag, any, true);
-      const body: unknown = JSON.parse(new TextDecoder().decode(manifest.bytes));
-      return indexSchema.parse(body).manifests ?? [];
+      return await readDescriptors(new TextDecoder().decode(manifest.bytes));
     } catch (error) {
+      // A manifest that is no list of referrers has none.
+      if (error instanceof SyntaxError) return [];
       if (error instanceof Fault && error.detail.kind === "not-found") return [];
       throw error;
     }

@@ -52,7 +52,7 @@ export class TagCollector {
 
   /** All tags, sorted and without duplicates, one per line. */
   async text(): Promise<string> {
-    if (this.#isAscending) return this.#runs.map((run) => run.join("\n")).join("\n");
+    if (this.#isAscending) return joinLines(this.#runs);
     let runs = this.#runs;
     while (runs.length > 1) {
       const merged: string[][] = [];
@@ -62,8 +62,22 @@ export class TagCollector {
       runs = merged;
     }
     // One run alone may still have duplicates.
-    return (await merge(runs[0] ?? [], [])).join("\n");
+    const sorted = await merge(runs[0] ?? [], []);
+    const steps: string[][] = [];
+    for (let from = 0; from < sorted.length; from += STEP) {
+      steps.push(sorted.slice(from, from + STEP));
+    }
+    return joinLines(steps);
   }
+}
+
+async function joinLines(runs: readonly (readonly string[])[]): Promise<string> {
+  const texts: string[] = [];
+  for (const run of runs) {
+    texts.push(run.join("\n"));
+    await setImmediate();
+  }
+  return texts.join("\n");
 }
 
 /** Merges two sorted lists without duplicates. */

@@ -40,8 +40,7 @@ export async function handleReferrers(
   headers["content-type"] = OCI_INDEX;
   const type = context.query.get("artifactType");
   if (type !== null) headers["oci-filters-applied"] = "artifactType";
-  const manifests = type === null ? value : value.filter((entry) => entry["artifactType"] === type);
-  return json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }, headers, context);
+  return send(type === null ? value.whole : value.ofType(type), headers, context);
 }
 
 /** `GET /v2/_catalog`: the repositories of an upstream of which something is cached. */
@@ -102,10 +101,12 @@ function linkNext(
 }
 
 function json(value: unknown, headers: ResponseHeaders, context: RequestContext): Response {
-  const body = `${JSON.stringify(value)}\n`;
-  const size = Buffer.byteLength(body);
-  headers["content-type"] ??= "application/json";
-  headers["content-length"] = String(size);
-  context.setBodySize(size);
+  headers["content-type"] = "application/json";
+  return send(new Blob([`${JSON.stringify(value)}\n`]), headers, context);
+}
+
+function send(body: Blob, headers: ResponseHeaders, context: RequestContext): Response {
+  headers["content-length"] = String(body.size);
+  context.setBodySize(body.size);
   return new Response(context.isHead ? null : body, { headers });
 }
