@@ -25,10 +25,27 @@ const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 
  * @throws SyntaxError if the text is no JSON object, is nested too deeply, or has an element of more
  *   than a million characters
  */
-export async function eachElement(
+export function eachElement(
   text: string,
   key: string,
   take: (elements: readonly unknown[]) => void,
+): Promise<"array" | "other" | "null" | "missing"> {
+  return eachBatch(text, key, (start, end) => {
+    const batch: unknown = JSON.parse(`[${text.slice(start, end)}]`);
+    // Text in brackets is an array, or JSON.parse throws.
+    take(batch as unknown[]);
+  });
+}
+
+/**
+ * As `eachElement`, without parsing: finds where batches of whole elements begin and end.
+ *
+ * @param take receives the positions of a batch's text: from `start`, inclusive, to `end`, exclusive
+ */
+export async function eachBatch(
+  text: string,
+  key: string,
+  take: (start: number, end: number) => void,
 ): Promise<"array" | "other" | "null" | "missing"> {
   let found: "array" | "other" | "null" | "missing" = "missing";
   let depth = 0;
@@ -38,11 +55,6 @@ export async function eachElement(
   let [valueStart, batchStart, elementStart] = [-1, -1, -1];
   let blockingSince = performance.now();
   let nextPause = SCAN;
-  const takeBatch = (end: number): void => {
-    const batch: unknown = JSON.parse(`[${text.slice(batchStart, end)}]`);
-    // Text in brackets is an array, or JSON.parse throws.
-    take(batch as unknown[]);
-  };
   for (let at = 0; at < text.length; at += 1) {
     if (at >= nextPause) {
       nextPause = at + SCAN;
@@ -70,7 +82,7 @@ export async function eachElement(
       depth -= 1;
       if (depth === 1 && batchStart >= 0) {
         checkLength(elementStart, at);
-        takeBatch(at);
+        take(batchStart, at);
         [valueStart, batchStart] = [-1, -1];
       }
       if (depth <= 0) {
@@ -85,7 +97,7 @@ export async function eachElement(
         checkLength(elementStart, at);
         elementStart = at + 1;
         if (at - batchStart >= BATCH) {
-          takeBatch(at);
+          take(batchStart, at);
           batchStart = at + 1;
         }
       } else if (depth === 1 && valueStart >= 0) {

@@ -1,6 +1,7 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
-import { ManifestError, type Manifest, parseManifest } from "../oci/manifest.ts";
+import { parseLongManifest } from "../oci/long-manifest.ts";
+import { ManifestError, type Manifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
 import { ANONYMOUS } from "./auth/keyring.ts";
 import { type BodyEnd, discard, readBody } from "./transport/response-body.ts";
@@ -134,9 +135,9 @@ export class Failover {
   }
 
   /** @throws Fault `upstream-invalid-response` for a malformed manifest */
-  parseManifest({ headers }: HostResponse, bytes: Uint8Array): Manifest {
+  async parseManifest({ headers }: HostResponse, bytes: Uint8Array): Promise<Manifest> {
     try {
-      return parseManifest(bytes, bareMediaType(headers.get("content-type")));
+      return await parseLongManifest(bytes, bareMediaType(headers.get("content-type")));
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
       throw this.invalidResponse(`the manifest is not valid: ${error.message}`, error);

@@ -81,7 +81,7 @@ export function getManifest(
     if (claimed && digest !== claimed) {
       throw failover.invalidResponse(`a manifest that should be ${claimed} is ${digest}`);
     }
-    return { bytes, manifest: failover.parseManifest(response, bytes), digest };
+    return { bytes, manifest: await failover.parseManifest(response, bytes), digest };
   });
 }
 

@@ -2,7 +2,7 @@ import { matchesAny } from "../../config/parsing/glob-pattern.ts";
 import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import type { Accept } from "../../oci/accept.ts";
 import { Fault } from "../../oci/fault.ts";
-import { parseManifest } from "../../oci/manifest.ts";
+import { parseLongManifest } from "../../oci/long-manifest.ts";
 import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
@@ -67,7 +67,7 @@ export class ManifestLookup {
       : await this.#byTag(upstream, repo, reference, asks);
     const { mediaType } = result.manifest;
     if (accept.allows(mediaType)) return result;
-    const child = isDigest(reference) ? undefined : defaultChild(result.manifest, accept);
+    const child = isDigest(reference) ? undefined : await defaultChild(result.manifest, accept);
     if (!child) throw new Fault({ kind: "not-acceptable", mediaType });
     const { manifest, cacheStatus } = await this.#byDigest(upstream, repo, child);
     if (accept.allows(manifest.mediaType)) return { manifest, cacheStatus };
@@ -162,9 +162,9 @@ function isDigest(reference: Tag | Digest): reference is Digest {
 }
 
 /** The manifest of the default platform, for a client that accepts manifests but not this index. */
-function defaultChild(manifest: StoredManifest, accept: Accept): Digest | undefined {
+async function defaultChild(manifest: StoredManifest, accept: Accept): Promise<Digest | undefined> {
   if (!isIndexType(manifest.mediaType)) return undefined;
   if (!accept.allows(OCI_MANIFEST) && !accept.allows(DOCKER_MANIFEST)) return undefined;
-  const { manifests } = parseManifest(manifest.bytes, manifest.mediaType);
+  const { manifests } = await parseLongManifest(manifest.bytes, manifest.mediaType);
   return manifests.find(({ platform }) => platform === DEFAULT_PLATFORM)?.digest;
 }

@@ -1,12 +1,8 @@
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import type { Digest } from "../../oci/digest.ts";
-import {
-  type Manifest,
-  ManifestError,
-  MAX_MANIFEST_BYTES,
-  parseManifest,
-} from "../../oci/manifest.ts";
+import { parseLongManifest } from "../../oci/long-manifest.ts";
+import { type Manifest, ManifestError, MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { BlobRecords } from "../../store/metadata-store.ts";
 
@@ -109,7 +105,7 @@ export class ManifestTrees {
     try {
       const bytes = await stored.bytes.bytes().catch(() => undefined);
       if (!bytes) return undefined;
-      const manifest = { ...parseManifest(bytes, mediaType), size: stored.size };
+      const manifest = { ...(await parseLongManifest(bytes, mediaType)), size: stored.size };
       this.#manifests.set(digest, manifest);
       return manifest;
     } catch (error) {

@@ -1,4 +1,5 @@
-import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from "../../oci/manifest.ts";
+import { parseLongManifest } from "../../oci/long-manifest.ts";
+import { MAX_MANIFEST_BYTES, ManifestError } from "../../oci/manifest.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../blob-store.ts";
 import type { ManifestSidecar, SidecarFiles } from "../disk/sidecar-files.ts";
@@ -115,7 +116,7 @@ async function restoreManifest(
   const bytes =
     stored && stored.size <= MAX_MANIFEST_BYTES ? await stored.bytes.bytes() : undefined;
   const own = { digest, ...(stored ? { size: stored.size } : {}) };
-  const references = bytes ? referencesOf(bytes, mediaType) : [];
+  const references = bytes ? await referencesOf(bytes, mediaType) : [];
   let [restoredTags, linkedRepositories] = [0, 0];
   for (const { repo, tags } of repositories) {
     const links = [own, ...references];
@@ -134,9 +135,12 @@ async function restoreManifest(
   return { tags: restoredTags, repositories: linkedRepositories };
 }
 
-function referencesOf(bytes: Uint8Array, mediaType: string): { digest: Digest; size: number }[] {
+async function referencesOf(
+  bytes: Uint8Array,
+  mediaType: string,
+): Promise<{ digest: Digest; size: number }[]> {
   try {
-    const { manifests, blobs } = parseManifest(bytes, mediaType);
+    const { manifests, blobs } = await parseLongManifest(bytes, mediaType);
     return [...manifests, ...blobs];
   } catch (error) {
     if (error instanceof ManifestError) return [];
