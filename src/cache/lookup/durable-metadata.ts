@@ -6,6 +6,12 @@ import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { QuotaEvents } from "../quota-events.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 
+/**
+ * An index may name 50,000 manifests; to link them in one write would block the event loop for 50 ms.
+ * Links that a crash prevents are made when they are needed.
+ */
+const LINKS_PER_WRITE = 2048;
+
 export interface DurableMetadataOptions {
   /** Absent if the metadata database need not survive damage. */
   readonly sidecars?: SidecarFiles | undefined;
@@ -52,11 +58,14 @@ export class DurableMetadata implements PullMetadata {
       get: (repo, digest) => links.get(repo, digest),
       repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
       add: async (repo, added) => {
-        await this.#attempt(() => links.add(repo, added));
-        quotaEvents?.linked(
-          repo.upstream,
-          added.map(({ digest }) => digest),
-        );
+        for (let from = 0; from === 0 || from < added.length; from += LINKS_PER_WRITE) {
+          const batch = added.slice(from, from + LINKS_PER_WRITE);
+          await this.#attempt(() => links.add(repo, batch));
+          quotaEvents?.linked(
+            repo.upstream,
+            batch.map(({ digest }) => digest),
+          );
+        }
       },
     };
     this.blobs = {

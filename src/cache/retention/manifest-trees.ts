@@ -6,8 +6,9 @@ import { type Manifest, ManifestError, MAX_MANIFEST_BYTES } from "../../oci/mani
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { BlobRecords } from "../../store/metadata-store.ts";
 
-/** Parsed manifests in memory (LRU): some 10 MB when full. */
+/** Parsed manifests in memory (LRU), and all descriptors in them together: some 10 MB when full. */
 const MAX_CACHED = 2048;
+const MAX_CACHED_DESCRIPTORS = 65_536;
 
 const CONFIG_TYPES: ReadonlySet<string> = new Set([
   "application/vnd.oci.image.config.v1+json",
@@ -49,6 +50,8 @@ export class ManifestTrees {
   readonly #records: Pick<BlobRecords, "get">;
   readonly #manifests = new LRUCache<Digest, Manifest & { readonly size: number }>({
     max: MAX_CACHED,
+    maxSize: MAX_CACHED_DESCRIPTORS,
+    sizeCalculation: ({ manifests, blobs }) => 1 + manifests.length + blobs.length,
   });
   readonly #platforms = new LRUCache<Digest, string>({ max: MAX_CACHED });
 
