@@ -121,7 +121,7 @@ describe("a stale tag is served", () => {
     expect(at.digest(response)).toBe(at.before);
     const cacheStatus = response.headers.get("cache-status");
     expect(cacheStatus).toBe(`entrepot; fwd=stale${status ? `; ${status}` : ""}; detail=stale`);
-    expect(response.headers.get("warning")).toStartWith('110 - "Response is stale');
+    expect(response.headers.get("warning")).toStartWith('299 - "Response is stale');
   });
 
   test("for an upstream that hangs: after one second the first time, then at once", async () => {

@@ -131,6 +131,6 @@ test("only a stale response has a Warning, with the reason as ASCII in a quoted 
   }
   const reason = 'it sent "é"';
   expect(cacheStatusHeaders(upstream, { result: "stale", reason })["warning"]).toBe(
-    `110 - "Response is stale: it sent '?'"`,
+    `299 - "Response is stale: it sent '?'"`,
   );
 });

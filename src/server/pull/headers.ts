@@ -21,7 +21,10 @@ export function contentHeaders(
   return headers;
 }
 
-/** The upstream, `Cache-Status` (RFC 9211), and for a stale response `Warning` (RFC 7234 section 5.5). */
+/**
+ * The upstream, `Cache-Status` (RFC 9211), and for a stale response `Warning`: in the one form that the
+ * distribution-spec allows ("Warnings"), `299 - "…"`, which containerd shows to the person who pulls.
+ */
 export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): ResponseHeaders {
   const headers: ResponseHeaders = {
     ...API_VERSION,
@@ -29,7 +32,7 @@ export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): 
     "cache-status": headerValue(cacheStatus),
   };
   if (cacheStatus.result === "stale") {
-    headers["warning"] = `110 - "Response is stale: ${quotable(cacheStatus.reason)}"`;
+    headers["warning"] = `299 - "Response is stale: ${quotable(cacheStatus.reason)}"`;
   }
   return headers;
 }
