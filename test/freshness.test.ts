@@ -59,23 +59,6 @@ test("a tag past its TTL is revalidated by HEAD, and a moved tag is followed", a
   expect(await until(moved, { what: "the new image" })).toBe(replaced);
 });
 
-test("a tag that moved to a manifest missing upstream is served stale, with a warning", async () => {
-  await using at = await setUp("0s");
-  await at.get();
-  at.upstream.tag("app", "1", at.after);
-  at.upstream.respond(({ method }) => (method === "GET" ? faults.errorResponse(404) : undefined));
-  const hasWarning = async (reason: string) => {
-    const stale = await at.get();
-    expect([stale.status, at.digest(stale)]).toEqual([200, at.before]);
-    return stale.headers.get("warning")?.includes(reason);
-  };
-  const reason = `its tag points to ${at.after}, which it does not have`;
-  await until(() => hasWarning(reason), { what: "the warning" });
-  await until(() => hasWarning(reason), { what: "the warning again" });
-  at.upstream.respond();
-  await until(async () => at.digest(await at.get()) === at.after, { what: "the new image" });
-});
-
 test("concurrent requests for one tag are collapsed into one upstream request", async () => {
   await using at = await setUp("0s");
   await Promise.all(Array.from({ length: 30 }, at.get));

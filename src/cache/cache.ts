@@ -8,6 +8,7 @@ import { DurableMetadata } from "./lookup/durable-metadata.ts";
 import { type FillEvent, Fills } from "./fill/fills.ts";
 import type { QuotaEvents } from "./quota-events.ts";
 import { ListCache } from "./lookup/list-cache.ts";
+import { HeadTrust } from "./lookup/head-trust.ts";
 import { ManifestLookup } from "./lookup/manifest-lookup.ts";
 import { ManifestStore } from "./lookup/manifest-store.ts";
 import { NegativeCache } from "./lookup/negative-cache.ts";
@@ -89,8 +90,16 @@ export class Cache {
       onNotStored: (digest, fault) => observer.manifestNotStored(digest, fault),
     });
     this.#manifests = manifests;
-    const tags = new TagResolver(metadata, manifests, negativeCache, now);
-    this.manifests = new ManifestLookup({ metadata, manifests, tags, negativeCache, bypass, now });
+    const trust = new HeadTrust();
+    const tags = new TagResolver(metadata, manifests, negativeCache, trust, now);
+    this.manifests = new ManifestLookup({
+      metadata,
+      manifests,
+      tags,
+      negativeCache,
+      trust,
+      bypass,
+    });
     const lists = new ListCache(metadata, now);
     this.tagLists = new TagLists(lists);
     this.referrers = new Referrers(metadata, lists, this.manifests);

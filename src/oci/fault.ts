@@ -106,6 +106,20 @@ export function isUpstreamFault(fault: Fault): boolean {
   );
 }
 
+/**
+ * Whether the upstream answered, and the answer is about this one request: another one, for the same
+ * content by another name or method, may succeed.
+ */
+export function isAnswer({ detail }: Fault): boolean {
+  return (
+    detail.kind === "not-found" ||
+    detail.kind === "upstream-denied" ||
+    detail.kind === "upstream-failed" ||
+    detail.kind === "upstream-invalid-response" ||
+    detail.kind === "invalid-range"
+  );
+}
+
 /** Whether this cache caused the fault, so that retrying with another source cannot help. */
 export function isLocalFault({ detail }: Fault): boolean {
   return (

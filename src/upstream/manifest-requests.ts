@@ -5,12 +5,11 @@ import {
   looksLikeDigest,
   parseDigest,
 } from "../oci/digest.ts";
-import { Fault } from "../oci/fault.ts";
+import { Fault, isAnswer } from "../oci/fault.ts";
 import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
 import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
 import type { Failover, ResponseHandler } from "./failover.ts";
-import { QUIRKS } from "./quirks.ts";
 import { bodyLength } from "./transport/header-checks.ts";
 
 /** The response to a HEAD of a manifest. Nothing in it is verified: that takes the bytes. */
@@ -32,8 +31,8 @@ export interface FetchedManifest {
 }
 
 /**
- * distribution-spec v1.1.1, "Checking if Content Exists in the Registry". `undefined` if the registry
- * does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`.
+ * distribution-spec v1.1.1, "Checking if Content Exists in the Registry". `undefined` if the HEAD fails in
+ * any way that says nothing of GET: quirks.ts lists what registries do.
  */
 export async function headManifest(
   failover: Failover,
@@ -57,14 +56,15 @@ export async function headManifest(
       };
     });
   } catch (error) {
-    if (isHeadUnsupported(error)) return undefined;
+    if (error instanceof Fault && mayGetSucceed(error)) return undefined;
     throw error;
   }
 }
 
-function isHeadUnsupported(error: unknown): boolean {
-  if (!(error instanceof Fault) || error.detail.kind !== "upstream-failed") return false;
-  return QUIRKS.headUnsupportedStatuses.has(error.detail.status);
+/** Not after a rate limit or an overload, which a GET would only add to. */
+function mayGetSucceed(fault: Fault): boolean {
+  const { kind } = fault.detail;
+  return isAnswer(fault) || kind === "upstream-unreachable" || kind === "upstream-timeout";
 }
 
 /** distribution-spec v1.1.1, "Pulling manifests". */

@@ -14,16 +14,6 @@ const statuses = (...codes: number[]): ReadonlySet<number> => new Set(codes);
  */
 export const QUIRKS = {
   /**
-   * A HEAD of a manifest that is answered with one of these statuses is not implemented: distribution
-   * 2.2, and gateways that only route GET. `Registry.headManifest` resolves to `undefined`, and callers
-   * use GET. Any other status counts as the answer, even if GET would differ from it
-   * (registry.centos.org: 403).
-   *
-   * Source: distribution/distribution#1485, containerd/containerd#6684.
-   */
-  headUnsupportedStatuses: statuses(405, 501),
-
-  /**
    * The bytes to GET to learn whether a blob can be read (`end` is exclusive). HEAD cannot tell:
    * public.ecr.aws answers it with 401 to every client, and a Harbor proxy project answers 404 until it
    * has cached the blob.
@@ -92,6 +82,10 @@ export const QUIRKS = {
 /*
  * Quirks that are handled by code rather than by a value:
  *
+ * - A HEAD of a manifest fails where GET works: 405 and 501 (distribution 2.2, gateways that only route
+ *   GET; distribution/distribution#1485), 403 (registry.centos.org; containerd/containerd#6684), 400, 404
+ *   and 500 (Harbor, Nexus, Artifactory). Or it names another digest than GET gives (keel-hq/keel#717).
+ *   GET decides: manifest-requests.ts, cache/lookup/head-trust.ts.
  * - ghcr.io puts a placeholder scope in its challenge and refuses the scope `pull,push`. The scope is
  *   built from the repository name: auth/token-cache.ts.
  * - GitLab's tokens may live for only 60 s. Tokens are renewed before they expire: auth/token-cache.ts.

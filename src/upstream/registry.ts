@@ -108,7 +108,7 @@ export class Registry {
   /**
    * Sends a HEAD for a manifest. The result is unverified. Docker Hub does not count it as a pull.
    *
-   * @returns `undefined` if the registry does not serve HEAD: see `QUIRKS.headUnsupportedStatuses`
+   * @returns `undefined` if the HEAD fails in a way that says nothing of GET
    */
   async headManifest(
     repository: RepositoryName,

@@ -1,5 +1,4 @@
 import { type Digest, parseDigest } from "../../oci/digest.ts";
-import { Fault } from "../../oci/fault.ts";
 import { isManifestType } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
@@ -7,8 +6,8 @@ import type { ManifestResult, ManifestHeadResult } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 
 /**
- * An upstream's unverified response to a HEAD request for a manifest. `undefined` if it does not
- * support HEAD, or if the response lacks the digest, the size or a manifest's media type.
+ * An upstream's unverified response to a HEAD request for a manifest. `undefined` if the HEAD fails, or
+ * if the response lacks the digest, the size or a manifest's media type.
  *
  * @throws Fault
  */
@@ -29,12 +28,4 @@ export async function headUpstream(
 export function toHeadResult({ manifest, cacheStatus }: ManifestResult): ManifestHeadResult {
   const { digest, mediaType, bytes } = manifest;
   return { digest, mediaType, size: bytes.byteLength, cacheStatus };
-}
-
-/** For `catch`: some registries reject HEAD (405, 501) but support GET. Rethrows any other error. */
-export function ignoreUnsupportedHead(error: unknown): undefined {
-  if (error instanceof Fault && error.detail.kind === "upstream-failed") {
-    if (error.detail.status === 405 || error.detail.status === 501) return undefined;
-  }
-  throw error;
 }

@@ -74,7 +74,8 @@ export class ListCache {
     const { upstream, repo } = query;
     if (isBypassed(upstream, repo)) return { value: await query.fetch(), cacheStatus: BYPASS };
     const name = nameOf(query);
-    const listing = this.#recent.get(name) ?? (await this.#reads.run(name, () => this.#read(query)));
+    const listing =
+      this.#recent.get(name) ?? (await this.#reads.run(name, () => this.#read(query)));
     // The key determines the type of the value, here and below.
     const valueOf = ({ value }: TimedValue): Value => value as Value;
     const isUsable = !listing || (query.isUsable?.(valueOf(listing)) ?? true);

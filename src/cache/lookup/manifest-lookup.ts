@@ -1,7 +1,6 @@
-import { matchesAny } from "../../config/parsing/glob-pattern.ts";
 import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import type { Accept } from "../../oci/accept.ts";
-import { Fault } from "../../oci/fault.ts";
+import { Fault, isAnswer } from "../../oci/fault.ts";
 import { parseLongManifest } from "../../oci/long-manifest.ts";
 import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
@@ -9,6 +8,7 @@ import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { ManifestResult, ManifestHeadResult, StoredManifest } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { toHeadResult, headUpstream } from "../bypass/manifest-head.ts";
+import type { HeadTrust } from "./head-trust.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
@@ -25,8 +25,8 @@ export interface ManifestLookupOptions {
   readonly manifests: ManifestStore;
   readonly tags: TagResolver;
   readonly negativeCache: NegativeCache;
+  readonly trust: HeadTrust;
   readonly bypass: Bypass;
-  readonly now: () => number;
 }
 
 /** Answers requests for manifests: by tag or digest, with content negotiation (`Accept`). */
@@ -35,17 +35,18 @@ export class ManifestLookup {
   readonly #manifests: ManifestStore;
   readonly #tags: TagResolver;
   readonly #negativeCache: NegativeCache;
+  readonly #trust: HeadTrust;
   readonly #bypass: Bypass;
-  readonly #now: () => number;
   readonly #heads = new SingleFlight<ManifestHeadResult | undefined>();
 
-  constructor({ metadata, manifests, tags, negativeCache, bypass, now }: ManifestLookupOptions) {
+  constructor(options: ManifestLookupOptions) {
+    const { metadata, manifests, tags, negativeCache, trust, bypass } = options;
     this.#metadata = metadata;
     this.#manifests = manifests;
     this.#tags = tags;
     this.#negativeCache = negativeCache;
+    this.#trust = trust;
     this.#bypass = bypass;
-    this.#now = now;
   }
 
   /**
@@ -113,7 +114,13 @@ export class ManifestLookup {
     if (manifest) return toResult(manifest, cacheStatus);
     const stored = await this.#manifests.get(repo, digest);
     if (stored) return { manifest: stored, cacheStatus, ...(fresh ? { fresh } : {}) };
-    return this.#byDigest(upstream, repo, digest);
+    try {
+      return await this.#byDigest(upstream, repo, digest);
+    } catch (error) {
+      // The tag may have moved since, and what it pointed to is gone.
+      if (!(error instanceof Fault) || !isAnswer(error)) throw error;
+      return toResult(await this.#tags.fetch(upstream, repo, tag), MISS);
+    }
   }
 
   async #byDigest(
@@ -129,26 +136,29 @@ export class ManifestLookup {
       upstream.settings.tagTtl,
       () => this.#manifests.fetch(upstream, repo, digest),
     );
+    const tag = this.#trust.takeClaim(repo, digest);
+    if (tag !== undefined) await this.#tags.recordClaim(upstream, repo, tag, digest);
     return toResult(manifest, cacheStatus);
   }
 
-  /** `undefined` if the upstream's response lacks the digest, the size or a manifest's media type. */
+  /**
+   * `undefined` if GET has to answer: the HEAD fails, or did not agree with GET a moment ago, or lacks the
+   * digest, the size or a manifest's media type.
+   */
   async #forwardHead(
     upstream: Upstream,
     repo: RepositoryRef,
     reference: Tag | Digest,
   ): Promise<ManifestHeadResult | undefined> {
+    if (!isDigest(reference) && !this.#trust.isTrusted(repo)) return undefined;
     const head = await this.#negativeCache.run(
       { method: "HEAD", what: keyOf(repo, reference) },
       upstream.settings.tagTtl,
       () => headUpstream(upstream, repo, reference),
     );
     if (!head) return undefined;
-    const { digest } = head;
-    // An immutable tag is never revalidated, so an unverified digest must not be recorded for it.
-    if (!isDigest(reference) && !matchesAny(upstream.settings.immutableTags, reference)) {
-      await this.#metadata.tags.put(repo, reference, { digest, checkedAt: this.#now() });
-    }
+    // Nothing is recorded yet: first the registry has to give the bytes of this digest.
+    if (!isDigest(reference)) this.#trust.claimed(repo, reference, head.digest);
     return { ...head, cacheStatus: FORWARDED };
   }
 }

@@ -1,9 +1,10 @@
 import { matchesAny } from "../../config/parsing/glob-pattern.ts";
-import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
+import type { HeadTrust } from "./head-trust.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import {
@@ -37,8 +38,10 @@ export interface ResolvedTag {
 
 /**
  * Resolves tags to digests. A tag is fresh for the upstream's `tagTtl` after its last check, and
- * then revalidated with a HEAD request: single-flight, so once for all concurrent pulls. A stale tag
- * is served without confirmation, for at most `staleFor`, if
+ * then revalidated with a HEAD request: single-flight, so once for all concurrent pulls. A HEAD that
+ * names the known digest confirms it. After any other one, also one that fails, a GET of the tag decides:
+ * only its digest is computed from bytes. A stale tag is served without confirmation, for at most
+ * `staleFor`, if
  * - the upstream fails, or is in its cool-down after a failure or rate limit and therefore not asked
  *   (stale-if-error, RFC 5861 section 4), or
  * - the upstream takes longer than a second, or did so or failed the last time: the tag is then
@@ -48,6 +51,7 @@ export class TagResolver {
   readonly #metadata: Pick<PullMetadata, "tags">;
   readonly #manifests: ManifestStore;
   readonly #negativeCache: NegativeCache;
+  readonly #trust: HeadTrust;
   readonly #now: () => number;
   readonly #revalidations = new SingleFlight<ResolvedTag>();
   /** By upstream, how many revalidations timed out and are still running. */
@@ -57,11 +61,13 @@ export class TagResolver {
     metadata: Pick<PullMetadata, "tags">,
     manifests: ManifestStore,
     negativeCache: NegativeCache,
+    trust: HeadTrust,
     now: () => number,
   ) {
     this.#metadata = metadata;
     this.#manifests = manifests;
     this.#negativeCache = negativeCache;
+    this.#trust = trust;
     this.#now = now;
   }
 
@@ -88,6 +94,34 @@ export class TagResolver {
       return this.#revalidate(upstream, repo, tag, record);
     }
     return this.#revalidateOrServeStale(upstream, repo, tag, record);
+  }
+
+  /**
+   * Fetches the manifest of a tag by GET, and records where the tag points.
+   *
+   * @throws Fault
+   */
+  async fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
+    const manifest = await this.#manifests.fetch(upstream, repo, tag);
+    await this.#metadata.tags.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
+    return manifest;
+  }
+
+  /**
+   * Records a tag that a HEAD named, after its manifest was fetched and verified: runtimes ask for the tag
+   * by HEAD and for its digest by GET, and want the same with the upstream down. The record is stale from
+   * the start, so that the upstream is asked where it can be.
+   */
+  async recordClaim(
+    { settings }: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    digest: Digest,
+  ): Promise<void> {
+    // An immutable tag is never revalidated, so what only a HEAD said must not be recorded for it.
+    if (matchesAny(settings.immutableTags, tag)) return;
+    const checkedAt = this.#now() - settings.tagTtl;
+    await this.#metadata.tags.put(repo, tag, { digest, checkedAt });
   }
 
   #mayServeStale({ settings }: Upstream, record: TagRecord): boolean {
@@ -166,13 +200,15 @@ export class TagResolver {
     return this.#revalidations.run(`${repo.upstream}/${repo.repository}:${tag}`, async () => {
       try {
         const digest = await this.#headDigest(upstream, repo, tag);
-        if (digest === record.digest) {
+        if (digest === record.digest && this.#isConfirmed(upstream, repo, tag)) {
           await this.#metadata.tags.put(repo, tag, { digest, checkedAt: this.#now() });
           return { digest, cacheStatus: REVALIDATED };
         }
-        const stored = digest && (await this.#manifests.get(repo, digest));
-        if (!stored && upstream.registry.isBudgetLow) {
-          const remaining = upstream.registry.budget?.remaining ?? 0;
+        const { budget, isBudgetLow } = upstream.registry;
+        // A GET counts as a pull there. What is stored is taken at the HEAD's word.
+        const stored = digest && budget && (await this.#manifests.get(repo, digest));
+        if (!stored && isBudgetLow) {
+          const remaining = budget?.remaining ?? 0;
           const name = upstream.settings.name;
           return stale(
             record,
@@ -182,7 +218,8 @@ export class TagResolver {
           );
         }
         // Store the manifest before the tag: a tag must never point to what cannot be served.
-        const manifest = stored || (await this.#fetchMoved(upstream, repo, digest ?? tag));
+        const manifest = stored || (await this.#manifests.fetch(upstream, repo, tag));
+        this.#compare(upstream, repo, digest, manifest.digest);
         await this.#metadata.tags.put(repo, tag, {
           digest: manifest.digest,
           checkedAt: this.#now(),
@@ -198,35 +235,35 @@ export class TagResolver {
     });
   }
 
-  /** Fetches the manifest to which a tag has moved. */
-  async #fetchMoved(
-    upstream: Upstream,
-    repo: RepositoryRef,
-    reference: Digest | Tag,
-  ): Promise<StoredManifest> {
-    try {
-      return await this.#manifests.fetch(upstream, repo, reference);
-    } catch (error) {
-      if (!(error instanceof Fault) || error.detail.kind !== "not-found") throw error;
-      if (!looksLikeDigest(reference)) throw error;
-      // The HEAD request found the tag, so a missing manifest does not mean that the tag is gone.
-      const reason = `its tag points to ${reference}, which it does not have`;
-      const { name } = upstream.settings;
-      throw new Fault(
-        { kind: "upstream-invalid-response", upstream: name, reason },
-        { cause: error },
-      );
-    }
+  /**
+   * Whether a HEAD that names the known digest is enough to confirm it. Where GETs count as pulls, it
+   * always is.
+   */
+  #isConfirmed({ registry }: Upstream, repo: RepositoryRef, tag: Tag): boolean {
+    return registry.budget !== undefined || this.#trust.mayConfirm(repo, tag);
   }
 
-  /** By HEAD request, which Docker Hub does not count as a pull. `undefined` if it names no digest. */
+  /**
+   * By HEAD request, which Docker Hub does not count as a pull. `undefined` if GET has to decide: the
+   * HEAD fails or names no digest, or did so a moment ago.
+   */
   async #headDigest(
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
   ): Promise<Digest | undefined> {
-    const head = await upstream.registry.headManifest(repo.repository, tag);
-    return head?.digest;
+    if (!this.#trust.isTrusted(repo)) return undefined;
+    return (await upstream.registry.headManifest(repo.repository, tag))?.digest;
+  }
+
+  /** Asks by GET from now on if HEAD did not name what GET gave, unless GETs count as pulls. */
+  #compare(
+    { registry }: Upstream,
+    repo: RepositoryRef,
+    named: Digest | undefined,
+    given: Digest,
+  ): void {
+    if (named !== given && !registry.budget) this.#trust.doubt(repo);
   }
 
   /** Counts a revalidation that timed out until it settles: later pulls do not wait meanwhile. */
