@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { parseLongManifest } from "./long-manifest.ts";
 import { ManifestError, parseManifest } from "./manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "./media-types.ts";
-import { longestBlock } from "./ocitest/longest-block.ts";
+import { eventLoopTurns } from "./ocitest/event-loop-turns.ts";
 
 const bytesOf = (value: unknown): Uint8Array =>
   new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
@@ -51,10 +51,10 @@ test.each([
   expect(await result.catch((error: unknown) => error)).toBeInstanceOf(ManifestError);
 });
 
-test("an index of 50,000 entries blocks the event loop for less than 20 ms", async () => {
+test("an index of 50,000 entries is parsed in steps between which other work runs", async () => {
   const bytes = bytesOf({ mediaType: OCI_INDEX, manifests: entries(50_000, "a/b") });
-  const longest = await longestBlock(async () => {
+  const turns = await eventLoopTurns(async () => {
     expect((await parseLongManifest(bytes, "")).manifests).toHaveLength(50_000);
   });
-  expect(longest).toBeLessThan(20);
+  expect(turns).toBeGreaterThan(100);
 });

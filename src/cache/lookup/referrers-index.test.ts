@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { OCI_INDEX } from "../../oci/media-types.ts";
-import { longestBlock } from "../../oci/ocitest/longest-block.ts";
+import { eventLoopTurns } from "../../oci/ocitest/event-loop-turns.ts";
 import { readDescriptors, writeIndex } from "./referrers-index.ts";
 
 function descriptors(count: number): Record<string, unknown>[] {
@@ -31,13 +31,13 @@ test.each([0, 1, 2, 5000])(
   },
 );
 
-test("80,000 referrers block the event loop for less than 20 ms", async () => {
+test("80,000 referrers are written in steps between which other work runs", async () => {
   const few = descriptors(80_000).map(({ digest, artifactType }) => ({ digest, artifactType }));
   const text = JSON.stringify(few);
-  const longest = await longestBlock(async () => {
+  const turns = await eventLoopTurns(async () => {
     const index = await writeIndex(await readDescriptors(text));
     expect(index.ofType("c/d").size).toBeGreaterThan(1_000_000);
     expect(index.whole.size).toBeGreaterThan(text.length);
   });
-  expect(longest).toBeLessThan(20);
+  expect(turns).toBeGreaterThan(300);
 });
