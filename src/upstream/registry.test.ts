@@ -127,8 +127,8 @@ test("a web page with status 200 is rejected as manifest, blob and list", async 
     subject.listTags(app, { n: 10 }),
     subject.referrers(app, manifestDigest),
   ];
-  for (const request of pending)
-    expect((await faultOf(request)).kind).toBe("upstream-invalid-response");
+  const faults = await Promise.all(pending.map((request) => faultOf(request)));
+  expect(faults.map(({ kind }) => kind)).toEqual(pending.map(() => "upstream-invalid-response"));
 });
 
 test("the registry is unhealthy while nothing answers, and healthy after a 503", async () => {

@@ -100,7 +100,7 @@ export class BlobLookup {
     const cacheStatus = this.#fills.running(digest) ? COLLAPSED : MISS;
     const source = new UpstreamSource(upstream, repo, digest);
     const fill = await this.#negativeCache.run(
-      { method: "GET", what: blobKey(repo, digest) },
+      { asker: "GET", what: blobKey(repo, digest) },
       upstream.settings.tagTtl,
       () => this.#startFill(source, digest, link?.size),
     );
@@ -219,7 +219,7 @@ export class BlobLookup {
     const what = blobKey(repo, digest);
     return this.#accessChecks.run(`${method} ${what}`, async () => {
       const { size } = await this.#negativeCache.run(
-        { method, what },
+        { asker: method, what },
         upstream.settings.tagTtl,
         () => upstream.registry.probeBlob(repo.repository, digest),
       );

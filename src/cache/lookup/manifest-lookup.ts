@@ -10,7 +10,7 @@ import { SingleFlight } from "../single-flight.ts";
 import { toHeadResult, headUpstream } from "../bypass/manifest-head.ts";
 import type { HeadTrust } from "./head-trust.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
-import type { NegativeCache } from "./negative-cache.ts";
+import type { Asker, NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import { ALWAYS_FRESH, type TagResolver } from "./tag-resolver.ts";
 import type { Bypass } from "../bypass/bypass.ts";
@@ -49,28 +49,25 @@ export class ManifestLookup {
     this.#bypass = bypass;
   }
 
-  /**
-   * @param asks whether the upstream is asked although it said a moment ago that it lacks the tag
-   * @throws Fault
-   */
+  /** @throws Fault */
   async get(
     upstream: Upstream,
     repo: RepositoryRef,
     reference: Tag | Digest,
     accept: Accept,
-    asks = false,
+    asker: Asker = "GET",
   ): Promise<ManifestResult> {
     if (isBypassed(upstream, repo)) {
       return this.#bypass.manifest(upstream, repo, reference, accept);
     }
     const result = isDigest(reference)
-      ? await this.#byDigest(upstream, repo, reference)
-      : await this.#byTag(upstream, repo, reference, asks);
+      ? await this.#byDigest(upstream, repo, reference, asker)
+      : await this.#byTag(upstream, repo, reference, asker);
     const { mediaType } = result.manifest;
     if (accept.allows(mediaType)) return result;
     const child = isDigest(reference) ? undefined : await defaultChild(result.manifest, accept);
     if (!child) throw new Fault({ kind: "not-acceptable", mediaType });
-    const { manifest, cacheStatus } = await this.#byDigest(upstream, repo, child);
+    const { manifest, cacheStatus } = await this.#byDigest(upstream, repo, child, asker);
     if (accept.allows(manifest.mediaType)) return { manifest, cacheStatus };
     throw new Fault({ kind: "not-acceptable", mediaType });
   }
@@ -100,22 +97,22 @@ export class ManifestLookup {
       );
       if (remote && accept.allows(remote.mediaType)) return remote;
     }
-    return toHeadResult(await this.get(upstream, repo, reference, accept));
+    return toHeadResult(await this.get(upstream, repo, reference, accept, "HEAD"));
   }
 
   async #byTag(
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
-    asks: boolean,
+    asker: Asker,
   ): Promise<ManifestResult> {
-    const resolved = await this.#tags.resolve(upstream, repo, tag, asks);
+    const resolved = await this.#tags.resolve(upstream, repo, tag, asker);
     const { digest, cacheStatus, fresh, manifest } = resolved;
     if (manifest) return toResult(manifest, cacheStatus);
     const stored = await this.#manifests.get(repo, digest);
     if (stored) return { manifest: stored, cacheStatus, ...(fresh ? { fresh } : {}) };
     try {
-      return await this.#byDigest(upstream, repo, digest);
+      return await this.#byDigest(upstream, repo, digest, asker);
     } catch (error) {
       // The tag may have moved since, and what it pointed to is gone.
       if (!(error instanceof Fault) || !isAnswer(error)) throw error;
@@ -127,12 +124,13 @@ export class ManifestLookup {
     upstream: Upstream,
     repo: RepositoryRef,
     digest: Digest,
+    asker: Asker,
   ): Promise<ManifestResult> {
     const stored = await this.#manifests.get(repo, digest);
     if (stored) return { manifest: stored, cacheStatus: HIT, fresh: ALWAYS_FRESH };
     const cacheStatus = this.#manifests.isFetching(repo, digest) ? COLLAPSED : MISS;
     const manifest = await this.#negativeCache.run(
-      { method: "GET", what: keyOf(repo, digest) },
+      { asker, what: keyOf(repo, digest) },
       upstream.settings.tagTtl,
       () => this.#manifests.fetch(upstream, repo, digest),
     );
@@ -152,7 +150,7 @@ export class ManifestLookup {
   ): Promise<ManifestHeadResult | undefined> {
     if (!isDigest(reference) && !this.#trust.isTrusted(repo)) return undefined;
     const head = await this.#negativeCache.run(
-      { method: "HEAD", what: keyOf(repo, reference) },
+      { asker: "HEAD", what: keyOf(repo, reference) },
       upstream.settings.tagTtl,
       () => headUpstream(upstream, repo, reference),
     );

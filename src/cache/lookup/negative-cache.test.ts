@@ -4,8 +4,8 @@ import { NegativeCache } from "./negative-cache.ts";
 
 const upstream = "reg.test";
 
-const GET_A = { method: "GET", what: "a" } as const;
-const GET_B = { method: "GET", what: "b" } as const;
+const GET_A = { asker: "GET", what: "a" } as const;
+const GET_B = { asker: "GET", what: "b" } as const;
 
 test.each<[string, number, FaultDetail]>([
   ["not-found", 5000, { kind: "not-found", what: "blob", upstream, name: "x" }],
@@ -58,7 +58,7 @@ test("a timeout is cached whatever tagTtl is", async () => {
 
 test("the answer to a HEAD is not that to a GET", async () => {
   const negativeCache = new NegativeCache();
-  const head = { method: "HEAD", what: "a" } as const;
+  const head = { asker: "HEAD", what: "a" } as const;
   await negativeCache.run(head, 30_000, () => Promise.reject(missing)).catch(() => {});
   expect(await negativeCache.run(GET_A, 30_000, async () => "fine")).toBe("fine");
 });

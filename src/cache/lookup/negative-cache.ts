@@ -5,9 +5,15 @@ import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 const MAX_TTL_MS = 5000;
 const MAX_ENTRIES = 10_000;
 
-/** What was asked of an upstream. HEAD and GET are two questions: registries answer them differently. */
+/**
+ * For whom an upstream is asked: a client's GET or HEAD, which are two questions, since registries answer
+ * them differently; or the cache itself, which always asks anew.
+ */
+export type Asker = "GET" | "HEAD" | "cache";
+
+/** What was asked of an upstream. */
 export interface NegativeKey {
-  readonly method: "GET" | "HEAD";
+  readonly asker: Asker;
   /** The repository and the reference. */
   readonly what: string;
 }
@@ -32,11 +38,12 @@ export class NegativeCache {
    * @throws Fault the cached one, or that of `work`
    */
   async run<Value>(
-    { method, what }: NegativeKey,
+    { asker, what }: NegativeKey,
     tagTtl: number,
     work: () => Promise<Value>,
   ): Promise<Value> {
-    const key = `${method} ${what}`;
+    if (asker === "cache") return work();
+    const key = `${asker} ${what}`;
     const cached = this.#faults.get(key);
     if (cached) throw cached;
     const generation = this.#generation;

@@ -61,7 +61,7 @@ export class Referrers {
     if (!tag) return [];
     try {
       const any = new Accept(null);
-      const { manifest } = await this.#manifests.get(upstream, repo, tag, any, true);
+      const { manifest } = await this.#manifests.get(upstream, repo, tag, any, "cache");
       return await readDescriptors(new TextDecoder().decode(manifest.bytes));
     } catch (error) {
       // A manifest that is no list of referrers has none.

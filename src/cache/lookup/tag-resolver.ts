@@ -6,7 +6,7 @@ import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import type { HeadTrust } from "./head-trust.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
-import type { NegativeCache } from "./negative-cache.ts";
+import type { Asker, NegativeCache } from "./negative-cache.ts";
 import {
   type CacheStatus,
   COLLAPSED,
@@ -74,7 +74,6 @@ export class TagResolver {
   /**
    * The digest to which the tag points now, or pointed when it was last checked.
    *
-   * @param asks whether the upstream is asked although it said a moment ago that it lacks the tag
    * @throws Fault if no usable record is stored and the upstream fails, or if the upstream says that
    *   the tag does not exist
    */
@@ -82,10 +81,10 @@ export class TagResolver {
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
-    asks = false,
+    asker: Asker,
   ): Promise<ResolvedTag> {
     const record = await this.#metadata.tags.get(repo, tag);
-    if (!record) return this.#resolveUnknown(upstream, repo, tag, asks);
+    if (!record) return this.#resolveUnknown(upstream, repo, tag, asker);
     const fresh = freshness(upstream, tag, record);
     const now = this.#now();
     if (now >= fresh.from && now < fresh.until)
@@ -133,13 +132,12 @@ export class TagResolver {
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
-    asks: boolean,
+    asker: Asker,
   ): Promise<ResolvedTag> {
     const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
     const fetch = (): Promise<StoredManifest> => this.#fetchUnknown(upstream, repo, tag);
-    const key = { method: "GET", what: keyOf(repo, tag) } as const;
-    const { tagTtl } = upstream.settings;
-    const manifest = await (asks ? fetch() : this.#negativeCache.run(key, tagTtl, fetch));
+    const key = { asker, what: keyOf(repo, tag) };
+    const manifest = await this.#negativeCache.run(key, upstream.settings.tagTtl, fetch);
     await this.#metadata.tags.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
     return { digest: manifest.digest, cacheStatus, manifest };
   }
