@@ -103,40 +103,40 @@ test("a metadata database that becomes corrupt while in use is rebuilt while the
   expect((await command(cache, "fsck")).stdout).toEndWith("All blobs match their digests.\n");
 }, 60_000);
 
-test("a deleted metadata database is rebuilt", async () => {
-  await using upstream = await startScriptedUpstream();
-  await using dir = await tempDir("data");
-  const data = dir.file("d");
-  const image = textImage({ text: "cached" });
-  upstream.add("app", image, "1");
-  const settings = config(upstream);
-  await pullAndPin(image, { settings, data });
-  for (const name of await readdir(data)) {
-    if (name.startsWith("metadata.db")) await rm(join(data, name));
-  }
-  await upstream.stop();
-  await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("metadata rebuilt");
-  await pull(cache, "app", "1", image);
-}, 60_000);
-
-test("a metadata database that was truncated under a running cache is rebuilt at the next start", async () => {
-  await using upstream = await startScriptedUpstream();
-  await using dir = await tempDir("data");
-  const data = dir.file("d");
-  const image = textImage({ text: "cached" });
-  upstream.add("app", image, "1");
-  const settings = config(upstream);
-  await pullAndPin(image, { settings, data });
-  {
-    await using idle = await startEntrepot({ config: settings, data });
-    await truncate(join(idle.data, "metadata.db"));
-  }
-  await upstream.stop();
-  await using cache = await startEntrepot({ config: settings, data });
-  await cache.logged("metadata rebuilt");
-  await pull(cache, "app", "1", image);
-}, 60_000);
+test.each([
+  [
+    "deleted",
+    async (data: string) => {
+      for (const name of await readdir(data)) {
+        if (name.startsWith("metadata.db")) await rm(join(data, name));
+      }
+    },
+  ],
+  [
+    "truncated under a running cache",
+    async (data: string, settings: object) => {
+      await using idle = await startEntrepot({ config: settings, data });
+      await truncate(join(idle.data, "metadata.db"));
+    },
+  ],
+])(
+  "a metadata database that was %s is rebuilt at the next start",
+  async (_, damage) => {
+    await using upstream = await startScriptedUpstream();
+    await using dir = await tempDir("data");
+    const data = dir.file("d");
+    const image = textImage({ text: "cached" });
+    upstream.add("app", image, "1");
+    const settings = config(upstream);
+    await pullAndPin(image, { settings, data });
+    await damage(data, settings);
+    await upstream.stop();
+    await using cache = await startEntrepot({ config: settings, data });
+    await cache.logged("metadata rebuilt");
+    await pull(cache, "app", "1", image);
+  },
+  60_000,
+);
 
 test("a database that is corrupted while no cache runs, or whose rebuild was killed, is restored", async () => {
   await using upstream = await startScriptedUpstream();

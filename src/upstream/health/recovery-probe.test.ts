@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { setImmediate } from "node:timers/promises";
 import { until } from "../../../test/harness/waiting.ts";
 import { RecoveryProbe } from "./recovery-probe.ts";
 
@@ -10,7 +11,7 @@ function setUp() {
       state.probes += 1;
       state.underWay += 1;
       expect(state.underWay).toBe(1);
-      await Bun.sleep(5);
+      await setImmediate();
       state.underWay -= 1;
       if (state.isDown) throw new Error("refused");
       state.isUseful = false;
@@ -24,9 +25,7 @@ test("a host is probed one probe at a time until it answers", async () => {
   for (let i = 0; i < 50; i += 1) subject.wanted();
   await until(() => state.probes > 1, { what: "a second probe" });
   state.isDown = false;
-  const startedAt = performance.now();
   await until(() => !state.isUseful, { what: "the recovery to be seen" });
-  expect(performance.now() - startedAt).toBeLessThan(2000);
 });
 
 test("the verdict is that of the first probe, once per outage", async () => {
