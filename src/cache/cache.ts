@@ -2,7 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { SidecarFiles } from "../store/disk/sidecar-files.ts";
-import type { PullMetadata } from "./lookup/pull-metadata.ts";
+import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
 import { DurableMetadata } from "./lookup/durable-metadata.ts";
 import { type FillEvent, Fills } from "./fill/fills.ts";
@@ -19,7 +19,7 @@ import { TagResolver } from "./lookup/tag-resolver.ts";
 
 export interface CacheOptions {
   readonly store: BlobStore;
-  readonly metadata: PullMetadata;
+  readonly metadata: StoredPullMetadata;
   /** Absent if the metadata database need not survive damage: it is rebuilt from these files. */
   readonly sidecars?: SidecarFiles;
   readonly quotaEvents?: QuotaEvents;
@@ -67,7 +67,9 @@ export class Cache {
     this.#recordAccess = recordAccess;
     this.metadata = metadata;
     this.fills = new Fills(store, {
-      stored: ({ digest, size }) => metadata.blobs.put({ digest, size }, now()),
+      stored: async ({ digest, size }) => {
+        await metadata.blobs.put({ digest, size }, now());
+      },
       ended: (event) => observer.fillEnded(event),
     });
     const negativeCache = this.#negativeCache;

@@ -30,6 +30,10 @@ export interface HostRequest extends Omit<RegistryRequest, "url"> {
   /** Relative to the repository: `manifests/latest`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
+  /**
+   * For an endpoint that a registry may lack: statuses that say so, as a 404 does. A web page says it too.
+   */
+  readonly absent?: ReadonlySet<number>;
   /** The next page of a list: the request goes to this host and this URL only. */
   readonly page?: { readonly host: Host; readonly url: URL };
 }
@@ -171,12 +175,17 @@ export class Failover {
       const account = host.isMirror ? ANONYMOUS : this.#account;
       // A storage that serves blobs has rate limits of its own.
       if (request.kind !== "blob") host.limits.readHeaders(account, headers);
-      if (status !== 200 && status !== 206) {
+      const isSuccess = status === 200 || status === 206;
+      const isWebPage = bareMediaType(headers.get("content-type")) === QUIRKS.webPageMediaType;
+      const isAbsent = request.absent?.has(status) ?? false;
+      const lacksEndpoint = isAbsent || (request.absent !== undefined && isSuccess && isWebPage);
+      if (!isSuccess || lacksEndpoint) {
         await discard(response.body);
         const credentials = this.#credentialState(host);
-        throw faultFromStatus(status, headers, { upstream: name, ...subject, credentials });
+        const about = { upstream: name, ...subject, credentials };
+        throw faultFromStatus(lacksEndpoint ? 404 : status, headers, about);
       }
-      if (bareMediaType(headers.get("content-type")) === QUIRKS.webPageMediaType) {
+      if (isWebPage) {
         await response.body?.cancel();
         throw this.invalidResponse(`a web page in place of ${subject.resource} ${subject.name}`);
       }

@@ -4,7 +4,7 @@ import { eachElement } from "../oci/json-elements.ts";
 import { nextLink } from "../oci/link-header.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
-import type { HostRequest, Failover, ResponseHandler } from "./failover.ts";
+import type { HostRequest, HostResponse, Failover, ResponseHandler } from "./failover.ts";
 import { QUIRKS } from "./quirks.ts";
 import { isObject } from "./transport/json.ts";
 
@@ -60,13 +60,16 @@ export async function listTags(
     async (response) => {
       const bytes = await failover.read(response, "a tag list", MAX_TAGS_BYTES);
       const tags: Tag[] = [];
-      const found = await elementsOf(bytes, "tags", (names) => {
+      const kind = await elementsOf(bytes, "tags", (names) => {
         for (const name of names) {
           const tag = typeof name === "string" ? parseTag(name) : undefined;
           if (tag) tags.push(tag);
         }
       });
-      if (found === undefined || found === "other") {
+      // A list without tags names its repository. An error in place of the list does not.
+      const isEmptyList =
+        kind === "missing" && (await elementsOf(bytes, "name", () => {})) !== "missing";
+      if (kind !== "array" && kind !== "null" && !isEmptyList) {
         throw failover.invalidResponse(`the tag list of ${repository} has no array of tags`);
       }
       const link = nextLink(response.headers.get("link"));
@@ -92,16 +95,20 @@ function nextTags(link: string, from: URL, tags: readonly Tag[], n: number): URL
   return next;
 }
 
-/** As `eachElement`; `undefined` if the bytes are no JSON object in UTF-8. */
+/**
+ * As `eachElement`; `broken` for what begins as a JSON object and does not end as one in UTF-8, and
+ * `no object` for anything else.
+ */
 async function elementsOf(
   bytes: Uint8Array,
   key: string,
   take: (elements: readonly unknown[]) => void,
-): Promise<Awaited<ReturnType<typeof eachElement>> | undefined> {
+): Promise<Awaited<ReturnType<typeof eachElement>> | "broken" | "no object"> {
   try {
     return await eachElement(new TextDecoder("utf-8", { fatal: true }).decode(bytes), key, take);
   } catch {
-    return undefined;
+    const start = new TextDecoder().decode(bytes.subarray(0, 64));
+    return /^\s*\{/.test(start) ? "broken" : "no object";
   }
 }
 
@@ -124,9 +131,11 @@ export async function listReferrers(
       const kind = await elementsOf(bytes, "manifests", (batch) => {
         for (const entry of batch) if (isObject(entry)) manifests.push(entry);
       });
-      if (kind !== "array") {
-        throw failover.invalidResponse(`the referrers of ${digest} are not an image index`);
+      if (kind === "broken") {
+        throw failover.invalidResponse(`the referrers of ${digest} are not valid JSON`);
       }
+      // Some answer what they do not know with 200 and an object of their own. The next host may know.
+      if (kind !== "array" && kind !== "null") throw lacksReferrers(response, repository);
       const link = nextLink(response.headers.get("link"));
       const url = link === undefined ? undefined : sameOrigin(failover, link, response.url);
       return { manifests, bytes: bytes.byteLength, host: response.host, nextUrl: url };
@@ -147,7 +156,13 @@ export async function listReferrers(
   }
 }
 
-/** `undefined` for a 404. */
+/** As from a registry that answers 404. */
+function lacksReferrers({ host }: HostResponse, repository: RepositoryName): Fault {
+  const upstream = host.settings.name;
+  return new Fault({ kind: "not-found", what: "repository", upstream, name: repository });
+}
+
+/** `undefined` from a registry without the API. */
 async function sendPageRequest<Value>(
   failover: Failover,
   repository: RepositoryName,
@@ -163,6 +178,7 @@ async function sendPageRequest<Value>(
     ...target,
     repository,
     headers: { accept: OCI_INDEX },
+    absent: QUIRKS.noReferrersStatuses,
     signal,
   } as const;
   try {

@@ -40,6 +40,15 @@ export const QUIRKS = {
   missingOrPrivateStatuses: statuses(401, 403),
 
   /**
+   * Statuses by which registries say that they lack the referrers API, where the spec has them answer
+   * 404: quay.io 400, others 405, 406 or 501. A redirect to a web page (registry.k8s.io), a web page and
+   * a document that is no index say it as well: list-requests.ts. A 5xx other than 501 does not.
+   *
+   * Source: quay/quay#3071, kubernetes/registry.k8s.io#287, sigstore/sigstore-js#1187.
+   */
+  noReferrersStatuses: statuses(204, 400, 405, 406, 410, 414, 415, 422, 501),
+
+  /**
    * Statuses with which a storage refuses a signed URL that has expired. Those of quay.io are valid for
    * ten minutes, and clocks differ. The registry is asked for a new URL; redirects are never cached.
    *

@@ -12,13 +12,17 @@ import {
 } from "../../upstream/upstreamtest/test-servers.ts";
 import { BlobLookup } from "./blob-lookup.ts";
 import { Fills } from "../fill/fills.ts";
+import { DurableMetadata } from "./durable-metadata.ts";
 import { NegativeCache } from "./negative-cache.ts";
 import { Bypass } from "../bypass/bypass.ts";
 import { sampleBlob } from "../cachetest/scripted-source.ts";
 
 const { bytes, digest } = sampleBlob(100_000);
 
-function createLookup(store: MemoryBlobStore, metadata: MetadataStore) {
+function createLookup(store: MemoryBlobStore, stored: MetadataStore) {
+  const metadata = new DurableMetadata(stored, {
+    onNotWritten: (fault) => expect(fault).toBeUndefined(),
+  });
   const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
   const options = {
     recordAccess: () => {},

@@ -229,8 +229,8 @@ export class BlobLookup {
   }
 
   /** Never with a size from a response header: only manifests and verified blobs are trusted for it. */
-  #link(repo: RepositoryRef, link: Link): Promise<void> {
-    return this.#metadata.links.add(repo, [link]);
+  async #link(repo: RepositoryRef, link: Link): Promise<void> {
+    await this.#metadata.links.add(repo, [link]);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Tag } from "../../oci/names.ts";
 import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { QuotaEvents } from "../quota-events.ts";
-import type { PullMetadata } from "./pull-metadata.ts";
+import type { PullMetadata, StoredPullMetadata } from "./pull-metadata.ts";
 
 /**
  * An index may name 50,000 manifests; to link them in one write would block the event loop for 50 ms.
@@ -34,7 +34,7 @@ export class DurableMetadata implements PullMetadata {
   readonly #onNotWritten: (fault: Fault) => void;
 
   constructor(
-    { tags, links, blobs, listings }: PullMetadata,
+    { tags, links, blobs, listings }: StoredPullMetadata,
     { sidecars, quotaEvents, onNotWritten }: DurableMetadataOptions,
   ) {
     this.#sidecars = sidecars;
@@ -58,21 +58,24 @@ export class DurableMetadata implements PullMetadata {
       get: (repo, digest) => links.get(repo, digest),
       repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
       add: async (repo, added) => {
+        let isWritten = true;
         for (let from = 0; from === 0 || from < added.length; from += LINKS_PER_WRITE) {
           const batch = added.slice(from, from + LINKS_PER_WRITE);
-          await this.#attempt(() => links.add(repo, batch));
+          if (!(await this.#attempt(() => links.add(repo, batch)))) isWritten = false;
           quotaEvents?.linked(
             repo.upstream,
             batch.map(({ digest }) => digest),
           );
         }
+        return isWritten;
       },
     };
     this.blobs = {
       get: (digest) => blobs.get(digest),
       put: async (record, now) => {
-        await this.#attempt(() => blobs.put(record, now));
+        const isWritten = await this.#attempt(() => blobs.put(record, now));
         quotaEvents?.stored(record.digest, record.size);
+        return isWritten;
       },
     };
     this.listings = {
@@ -107,13 +110,15 @@ export class DurableMetadata implements PullMetadata {
     }
   }
 
-  /** Reports a fault of `work` instead of throwing it. */
-  async #attempt(work: () => Promise<unknown>): Promise<void> {
+  /** Reports a fault of `work` instead of throwing it, and says whether there was none. */
+  async #attempt(work: () => Promise<unknown>): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       this.#onNotWritten(error);
+      return false;
     }
   }
 }

@@ -124,8 +124,9 @@ export class ListCache {
     const checkedAt = this.#now();
     this.#keep(query, value, checkedAt);
     const listing = { body: await query.write(value), checkedAt };
-    await this.#metadata.listings.put(query.repo, query.key, listing);
-    return { value, cacheStatus: whenStored };
+    const isWritten = await this.#metadata.listings.put(query.repo, query.key, listing);
+    const isStored = isWritten && (query.isUsable?.(value) ?? true);
+    return { value, cacheStatus: isStored ? whenStored : FORWARDED };
   }
 }
 

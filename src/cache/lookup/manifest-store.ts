@@ -89,11 +89,12 @@ export class ManifestStore {
     const { digest, mediaType, bytes } = fetched;
     try {
       await fills.put(digest, bytes);
-      await metadata.blobs.put({ digest, size: bytes.byteLength, mediaType }, now());
-      await metadata.links.add(repo, [{ digest, size: bytes.byteLength }, ...manifests, ...blobs]);
+      const size = bytes.byteLength;
+      const isRecorded = await metadata.blobs.put({ digest, size, mediaType }, now());
+      const isLinked = await metadata.links.add(repo, [{ digest, size }, ...manifests, ...blobs]);
       this.#memory.set(digest, fetched);
       await onStored(repo, fetched);
-      return true;
+      return isRecorded && isLinked;
     } catch (error) {
       // A failing disk must not fail the pull: the verified bytes are in memory.
       if (!(error instanceof Fault)) throw error;

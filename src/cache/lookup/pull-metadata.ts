@@ -1,9 +1,22 @@
 import type { BlobRecords, Links, Listings, Tags } from "../../store/metadata-store.ts";
 
 /** The part of the metadata store that the pull path reads and writes. */
-export interface PullMetadata {
+export interface StoredPullMetadata {
   readonly tags: Pick<Tags, "get" | "put" | "remove">;
   readonly links: Pick<Links, "get" | "add" | "repositories">;
   readonly blobs: Pick<BlobRecords, "get" | "put">;
   readonly listings: Pick<Listings, "get" | "put">;
+}
+
+/** A write that does not fail the pull. Says whether it succeeded. */
+type Attempted<Write extends (...args: never) => Promise<void>> = (
+  ...args: Parameters<Write>
+) => Promise<boolean>;
+
+/** As `StoredPullMetadata`, with writes that say whether they succeeded. */
+export interface PullMetadata {
+  readonly tags: StoredPullMetadata["tags"];
+  readonly links: Pick<Links, "get" | "repositories"> & { readonly add: Attempted<Links["add"]> };
+  readonly blobs: Pick<BlobRecords, "get"> & { readonly put: Attempted<BlobRecords["put"]> };
+  readonly listings: Pick<Listings, "get"> & { readonly put: Attempted<Listings["put"]> };
 }

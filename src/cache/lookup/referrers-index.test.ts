@@ -31,6 +31,12 @@ test.each([0, 1, 2, 5000])(
   },
 );
 
+test("what is no descriptor does not take the others away", async () => {
+  expect(await readDescriptors('{"manifests":[null,{"digest":"d"},7,[]]}')).toEqual([
+    { digest: "d" },
+  ]);
+});
+
 test("80,000 referrers are written in steps between which other work runs", async () => {
   const few = descriptors(80_000).map(({ digest, artifactType }) => ({ digest, artifactType }));
   const text = JSON.stringify(few);

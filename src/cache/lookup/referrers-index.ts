@@ -85,7 +85,8 @@ function append(
 }
 
 /**
- * Reads the descriptors of an image index, or of an array of descriptors, in steps.
+ * Reads the descriptors of an image index, or of an array of descriptors, in steps. What is no object is
+ * skipped.
  *
  * @throws SyntaxError if it is neither
  */
@@ -94,9 +95,7 @@ export async function readDescriptors(text: string): Promise<Descriptor[]> {
   const document = text.startsWith("[") ? `{"manifests":${text}}` : text;
   const found = await eachElement(document, "manifests", (elements) => {
     for (const element of elements) {
-      if (typeof element !== "object" || element === null || Array.isArray(element)) {
-        throw new SyntaxError("a descriptor is not an object");
-      }
+      if (typeof element !== "object" || element === null || Array.isArray(element)) continue;
       // It is an object that JSON.parse made: its keys are strings.
       descriptors.push(element as Descriptor);
     }
