@@ -38,13 +38,22 @@ export function eachElement(
 }
 
 /**
+ * Checks that `JSON.parse` of a text cannot take long, other than by its length.
+ *
+ * @throws SyntaxError as `eachElement` does
+ */
+export async function checkNesting(text: string): Promise<void> {
+  await eachBatch(text, undefined, () => {});
+}
+
+/**
  * As `eachElement`, without parsing: finds where batches of whole elements begin and end.
  *
  * @param take receives the positions of a batch's text: from `start`, inclusive, to `end`, exclusive
  */
 export async function eachBatch(
   text: string,
-  key: string,
+  key: string | undefined,
   take: (start: number, end: number) => void,
 ): Promise<"array" | "other" | "null" | "missing"> {
   let found: "array" | "other" | "null" | "missing" = "missing";

@@ -5,8 +5,12 @@ export const DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+
 /** Removed from the specification, but still pushed by older tools. */
 export const OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json";
 
+export const OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
+/** The config of Docker's images, by which a manifest without a type is recognised as Docker's. */
+export const DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json";
+
 /**
- * The manifest types that the cache stores. Docker's schema 1 is excluded: its bytes cannot be
+ * The manifest types that the cache knows. Docker's schema 1 is excluded: its bytes cannot be
  * verified against its digest.
  */
 export const MANIFEST_TYPES = [
@@ -19,8 +23,11 @@ export const MANIFEST_TYPES = [
 
 export type ManifestType = (typeof MANIFEST_TYPES)[number];
 
-/** The Accept header for upstreams. Some return 404 if it lacks the type of the stored manifest. */
-export const MANIFEST_ACCEPT = MANIFEST_TYPES.join(", ");
+/**
+ * The Accept header for upstreams. Some return 404 if it lacks the type of the stored manifest, which may
+ * be a vendor's. Containerd sends the same wildcard.
+ */
+export const MANIFEST_ACCEPT = [...MANIFEST_TYPES, "*/*"].join(", ");
 
 export function isManifestType(type: string): type is ManifestType {
   return (MANIFEST_TYPES as readonly string[]).includes(type); // Widened: `includes` only accepts members.
@@ -28,6 +35,15 @@ export function isManifestType(type: string): type is ManifestType {
 
 export function isIndexType(type: string): boolean {
   return type === OCI_INDEX || type === DOCKER_LIST;
+}
+
+/** By RFC 6838: it may become a header. */
+const VENDOR_TYPE = /^application\/vnd\.[a-z0-9!#$&^_.+-]{1,120}$/;
+const SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+";
+
+/** Whether it is a vendor's own type, of which the cache does not know what it is. */
+export function isVendorType(type: string): boolean {
+  return VENDOR_TYPE.test(type) && !isManifestType(type) && !type.startsWith(SCHEMA_1);
 }
 
 /** The media type of a Content-Type header, in lower case and without parameters. */

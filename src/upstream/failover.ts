@@ -1,6 +1,6 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
-import { parseLongManifest } from "../oci/long-manifest.ts";
+import { parseManifest } from "../oci/parse-manifest.ts";
 import { ManifestError, type Manifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
 import { ANONYMOUS } from "./auth/keyring.ts";
@@ -141,7 +141,7 @@ export class Failover {
   /** @throws Fault `upstream-invalid-response` for a malformed manifest */
   async parseManifest({ headers }: HostResponse, bytes: Uint8Array): Promise<Manifest> {
     try {
-      return await parseLongManifest(bytes, bareMediaType(headers.get("content-type")));
+      return await parseManifest(bytes, bareMediaType(headers.get("content-type")));
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
       throw this.invalidResponse(`the manifest is not valid: ${error.message}`, error);

@@ -6,7 +6,7 @@ import { OCI_INDEX } from "../oci/media-types.ts";
 import { parseTag, type RepositoryName, type Tag } from "../oci/names.ts";
 import type { HostRequest, HostResponse, Failover, ResponseHandler } from "./failover.ts";
 import { QUIRKS } from "./quirks.ts";
-import { isObject } from "./transport/json.ts";
+import { isObject } from "../oci/json-object.ts";
 
 /** For one page: registries without paging send all tags at once (registry:2 up to 2.8). */
 const MAX_TAGS_BYTES = 16 * 1024 * 1024;

@@ -105,6 +105,8 @@ export const QUIRKS = {
  *   manifest-requests.ts. It also compresses bodies unless told not to: transport/dialer.ts.
  * - Some registries answer a Range request with 200 and the whole blob: transport/content-range.ts.
  * - ghcr.io lacks the referrers API. The referrers tag is read instead: cache/lookup/referrers.ts.
+ * - Nexus and static file servers send manifests as application/json or without a type, Go programs `null`
+ *   for an empty list, and some indexes have a part of a platform (Homebrew/brew#17395): oci/manifest.ts.
  * - Artifact Registry sends all tags at once, with keys of its own; others send `"tags": null`:
  *   list-requests.ts.
  *

@@ -26,7 +26,7 @@ export class Bypass {
   ): Promise<ManifestResult> {
     const { bytes, manifest, digest } = await upstream.registry.getManifest(repository, reference);
     const { mediaType } = manifest;
-    if (!accept.allows(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
+    if (!accept.allowsManifest(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
     return { manifest: { digest, mediaType, bytes }, cacheStatus: BYPASS };
   }
 
@@ -45,7 +45,7 @@ export class Bypass {
     const head = await headUpstream(upstream, repo, reference);
     if (!head) return toHeadResult(await this.manifest(upstream, repo, reference, accept));
     const { mediaType } = head;
-    if (!accept.allows(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
+    if (!accept.allowsManifest(mediaType)) throw new Fault({ kind: "not-acceptable", mediaType });
     return { ...head, cacheStatus: BYPASS };
   }
 

@@ -1,7 +1,7 @@
 import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import type { Accept } from "../../oci/accept.ts";
 import { Fault, isAnswer } from "../../oci/fault.ts";
-import { parseLongManifest } from "../../oci/long-manifest.ts";
+import { parseManifest } from "../../oci/parse-manifest.ts";
 import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
@@ -64,11 +64,11 @@ export class ManifestLookup {
       ? await this.#byDigest(upstream, repo, reference, asker)
       : await this.#byTag(upstream, repo, reference, asker);
     const { mediaType } = result.manifest;
-    if (accept.allows(mediaType)) return result;
+    if (accept.allowsManifest(mediaType)) return result;
     const child = isDigest(reference) ? undefined : await defaultChild(result.manifest, accept);
     if (!child) throw new Fault({ kind: "not-acceptable", mediaType });
     const { manifest, cacheStatus } = await this.#byDigest(upstream, repo, child, asker);
-    if (accept.allows(manifest.mediaType)) return { manifest, cacheStatus };
+    if (accept.allowsManifest(manifest.mediaType)) return { manifest, cacheStatus };
     throw new Fault({ kind: "not-acceptable", mediaType });
   }
 
@@ -95,7 +95,7 @@ export class ManifestLookup {
       const remote = await this.#heads.run(`${repo.upstream}/${repo.repository} ${reference}`, () =>
         this.#forwardHead(upstream, repo, reference),
       );
-      if (remote && accept.allows(remote.mediaType)) return remote;
+      if (remote && accept.allowsManifest(remote.mediaType)) return remote;
     }
     return toHeadResult(await this.get(upstream, repo, reference, accept, "HEAD"));
   }
@@ -173,6 +173,6 @@ function isDigest(reference: Tag | Digest): reference is Digest {
 async function defaultChild(manifest: StoredManifest, accept: Accept): Promise<Digest | undefined> {
   if (!isIndexType(manifest.mediaType)) return undefined;
   if (!accept.allows(OCI_MANIFEST) && !accept.allows(DOCKER_MANIFEST)) return undefined;
-  const { manifests } = await parseLongManifest(manifest.bytes, manifest.mediaType);
+  const { manifests } = await parseManifest(manifest.bytes, manifest.mediaType);
   return manifests.find(({ platform }) => platform === DEFAULT_PLATFORM)?.digest;
 }

@@ -287,7 +287,7 @@ class Adoption {
     const { metadata, sidecars } = this.#storage;
     const stored = await this.#storage.blobs.open(digest);
     if (!stored || stored.size > MAX_MANIFEST_BYTES) return;
-    const manifest = readManifest(await stored.bytes.bytes());
+    const manifest = await readManifest(await stored.bytes.bytes());
     if (!manifest) return;
     const { mediaType, manifests, blobs } = manifest;
     await metadata.blobs.put({ digest, size: stored.size, mediaType }, Date.now());

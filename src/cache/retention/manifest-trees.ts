@@ -1,7 +1,9 @@
 import { LRUCache } from "lru-cache";
-import { z } from "zod";
 import type { Digest } from "../../oci/digest.ts";
-import { parseLongManifest } from "../../oci/long-manifest.ts";
+import { DOCKER_CONFIG, OCI_CONFIG } from "../../oci/media-types.ts";
+import { checkNesting } from "../../oci/json-elements.ts";
+import { platformName } from "../../oci/platform.ts";
+import { parseManifest } from "../../oci/parse-manifest.ts";
 import { type Manifest, ManifestError, MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { BlobRecords } from "../../store/metadata-store.ts";
@@ -10,15 +12,9 @@ import type { BlobRecords } from "../../store/metadata-store.ts";
 const MAX_CACHED = 2048;
 const MAX_CACHED_DESCRIPTORS = 65_536;
 
-const CONFIG_TYPES: ReadonlySet<string> = new Set([
-  "application/vnd.oci.image.config.v1+json",
-  "application/vnd.docker.container.image.v1+json",
-]);
-const configSchema = z.object({
-  os: z.string().min(1),
-  architecture: z.string().min(1),
-  variant: z.string().nullish(),
-});
+const CONFIG_TYPES: ReadonlySet<string> = new Set([OCI_CONFIG, DOCKER_CONFIG]);
+/** The largest config of an image that is read, in bytes: parsing it takes some milliseconds. */
+const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /** A blob of an image: a manifest, config or layer. An image may contain the same one repeatedly. */
 export interface Part {
@@ -88,13 +84,10 @@ export class ManifestTrees {
     if (cached !== undefined) return cached;
     const manifest = await this.#manifest(digest);
     const config = manifest?.blobs.find(({ mediaType }) => CONFIG_TYPES.has(mediaType));
-    if (!config || config.size > MAX_MANIFEST_BYTES) return undefined;
-    const stored = await this.#store.open(config.digest);
-    const parsed = configSchema.safeParse(await stored?.bytes.json().catch(() => undefined));
-    if (!parsed.success) return undefined;
-    const { os, architecture, variant } = parsed.data;
-    const platform = [os, architecture, ...(variant ? [variant] : [])].join("/");
-    this.#platforms.set(digest, platform);
+    const stored = config && (await this.#store.open(config.digest));
+    if (!stored || stored.size > MAX_CONFIG_BYTES) return undefined;
+    const platform = await configPlatform(stored.bytes);
+    if (platform !== undefined) this.#platforms.set(digest, platform);
     return platform;
   }
 
@@ -108,13 +101,23 @@ export class ManifestTrees {
     try {
       const bytes = await stored.bytes.bytes().catch(() => undefined);
       if (!bytes) return undefined;
-      const manifest = { ...(await parseLongManifest(bytes, mediaType)), size: stored.size };
+      const manifest = { ...(await parseManifest(bytes, mediaType)), size: stored.size };
       this.#manifests.set(digest, manifest);
       return manifest;
     } catch (error) {
       if (error instanceof ManifestError) return undefined;
       throw error;
     }
+  }
+}
+
+async function configPlatform(config: Blob): Promise<string | undefined> {
+  try {
+    const text = await config.text();
+    await checkNesting(text);
+    return platformName(JSON.parse(text));
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,8 +1,8 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, parseDigest } from "../../oci/digest.ts";
-import { type Manifest, ManifestError, parseManifest } from "../../oci/manifest.ts";
-import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
+import { type Manifest, ManifestError } from "../../oci/manifest.ts";
+import { parseManifest } from "../../oci/parse-manifest.ts";
 import { parseRepositoryName, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
 import { describeSystemError } from "../../store/storage-fault.ts";
 import { ConfinedFolder } from "./confined-folder.ts";
@@ -127,14 +127,12 @@ export async function linkedDigest(
   return parseDigest((await file.readFile("utf8").catch(() => "")).trim());
 }
 
-/** Parses a manifest without a Content-Type, which a registry does not store: from its `mediaType` or its fields. */
-export function readManifest(bytes: Uint8Array): Manifest | undefined {
-  for (const assumed of [OCI_MANIFEST, OCI_INDEX, ""]) {
-    try {
-      return parseManifest(bytes, assumed);
-    } catch (error) {
-      if (!(error instanceof ManifestError)) throw error;
-    }
+/** A registry stores no Content-Type. `undefined` if it is no manifest that can be cached. */
+export async function readManifest(bytes: Uint8Array): Promise<Manifest | undefined> {
+  try {
+    return await parseManifest(bytes, "");
+  } catch (error) {
+    if (error instanceof ManifestError) return undefined;
+    throw error;
   }
-  return undefined;
 }

@@ -1,4 +1,4 @@
-import { parseLongManifest } from "../../oci/long-manifest.ts";
+import { parseManifest } from "../../oci/parse-manifest.ts";
 import { MAX_MANIFEST_BYTES, ManifestError } from "../../oci/manifest.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../blob-store.ts";
@@ -140,7 +140,7 @@ async function referencesOf(
   mediaType: string,
 ): Promise<{ digest: Digest; size: number }[]> {
   try {
-    const { manifests, blobs } = await parseLongManifest(bytes, mediaType);
+    const { manifests, blobs } = await parseManifest(bytes, mediaType);
     return [...manifests, ...blobs];
   } catch (error) {
     if (error instanceof ManifestError) return [];

@@ -1,5 +1,5 @@
 import type { Credentials, HelperCredentials } from "../../config/settings.ts";
-import { parseObject } from "../transport/json.ts";
+import { parseObject } from "../../oci/json-object.ts";
 
 /** In milliseconds. Shorter than the request timeout, so that a pull can go on without credentials. */
 const TIMEOUT = 8000;

@@ -6,7 +6,7 @@ import { Fault } from "../../oci/fault.ts";
 import { abortable } from "../transport/abortable.ts";
 import { discard, readBody } from "../transport/response-body.ts";
 import type { DialResponse, Dialer, DialRequest } from "../transport/dialer.ts";
-import { parseObject } from "../transport/json.ts";
+import { parseObject } from "../../oci/json-object.ts";
 import { QUIRKS } from "../quirks.ts";
 import { accountOf, CredentialsRefused } from "./keyring.ts";
 import { realmProblem } from "./realm.ts";
