@@ -49,7 +49,10 @@ export async function makeStore(data: string, count: number, blobSize?: number):
       const time = startTime + first + index;
       return { digest, size, media_type: null, stored_at: time, used_at: time };
     });
-    const linkRows = blobs.map(({ digest, size }) => ({ upstream, repository, digest, size }));
+    const confirmed = 1;
+    const linkRows = blobs.map(({ digest, size }) => {
+      return { upstream, repository, digest, size, confirmed };
+    });
     await db.insertInto("blobs").values(blobRows).execute();
     await db.insertInto("links").values(linkRows).execute();
   }

@@ -78,7 +78,7 @@ test("a metadata database that becomes corrupt while in use is rebuilt while the
   await pullAndPin(image, { settings, data });
   // More rows than SQLite's page cache holds, so that it has to read the corrupt pages.
   using metadata = new Database(join(data, "metadata.db"));
-  const row = metadata.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1)");
+  const row = metadata.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1, 1)");
   metadata.transaction(() => {
     for (let at = 0; at < 60_000; at += 1) row.run(`sha256:${at.toString(16).padStart(64, "0")}`);
   })();
@@ -184,7 +184,7 @@ test("records and pins that were lost with the write-ahead log are restored", as
     await until(pulled, { what: "the image to be served" });
     const { stdout } = await command(cache, "ls");
     expect(stdout).toMatch(LS_OUTPUT);
-    await cache.logged("lost metadata of stored manifests restored");
+    await cache.logged("lost metadata of stored blobs restored");
   };
   await expectRestored();
   // The same if only some tables lost their rows.

@@ -43,17 +43,23 @@ export interface Link {
   readonly digest: Digest;
   /** Of the blob, in bytes; absent if no manifest or response has given it yet. */
   readonly size?: number;
+  /**
+   * Whether the upstream gave the blob, or answered for it. Otherwise the link is only claimed: a
+   * manifest names the digest, which anybody can write who knows it.
+   */
+  readonly confirmed?: boolean;
 }
 
 /**
- * Which digests are visible in which repositories. A link grants a client of that repository access
- * to the blob; it does not imply that the blob is stored.
+ * Which digests are visible in which repositories. A confirmed link grants a client of that repository
+ * access to the blob; a claimed one says its size alone. Neither implies that the blob is stored.
  */
 export interface Links {
+  /** The link; confirmed if any link of the digest in the same upstream is, since content came from it. */
   get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined>;
   /**
-   * Adds links, all or none of them. An existing link keeps its size if the new one has none.
-   * A digest may be named more than once, as in an image that uses a layer twice.
+   * Adds links, all or none of them. An existing link keeps its size if the new one has none, and stays
+   * confirmed. A digest may be named more than once, as in an image that uses a layer twice.
    */
   add(repo: RepositoryRef, links: readonly Link[]): Promise<void>;
   /** Removes a link; does nothing if there is none. */

@@ -44,7 +44,8 @@ test("a pulled blob is linked afterwards, even if its link was pruned while the 
   await metadata.links.add(repo, [{ digest, size: bytes.byteLength }]);
   const upstream = { settings: configured, registry: registry(server.port) };
   expect((await blobs.get(upstream, repo, digest)).kind).toBe("complete");
-  expect(await metadata.links.get(repo, digest)).toEqual({ digest, size: bytes.byteLength });
+  const link = { digest, size: bytes.byteLength, confirmed: true };
+  expect(await metadata.links.get(repo, digest)).toEqual(link);
   await metadata.close();
 });
 

@@ -42,7 +42,7 @@ export interface BlobLookupOptions {
  * Answers requests for blobs (layers and configs). A stored blob is sent from the store; a missing
  * one is filled (see `Fill`) and sent while it is downloaded.
  *
- * Blobs are shared, but access is per repository: a blob that is not linked to the requested
+ * Blobs are shared, but access is per repository: a blob without a confirmed link to the requested
  * repository is served only after the upstream has confirmed that the repository has it.
  */
 export class BlobLookup {
@@ -69,7 +69,7 @@ export class BlobLookup {
   async head(upstream: Upstream, repo: RepositoryRef, digest: Digest): Promise<BlobHeadResult> {
     if (isBypassed(upstream, repo)) return this.#bypass.blobHead(upstream, repo, digest);
     const link = await this.#metadata.links.get(repo, digest);
-    const stored = link && (await this.#store.open(digest));
+    const stored = link?.confirmed && (await this.#store.open(digest));
     if (stored) return { size: stored.size, cacheStatus: HIT };
     const size = (await this.#checkAccess("HEAD", upstream, repo, digest)) ?? link?.size;
     if (size !== undefined) return { cacheStatus: FORWARDED, size };
@@ -92,10 +92,10 @@ export class BlobLookup {
     const link = await this.#metadata.links.get(repo, digest);
     const blob = await this.#store.open(digest);
     if (blob) {
-      // Stored for another repository. Only the upstream knows whether this one has the blob, too.
-      if (!link) await this.#checkAccess("GET", upstream, repo, digest);
+      // Stored for another place. Only the upstream knows whether this one has the blob, too.
+      if (!link?.confirmed) await this.#checkAccess("GET", upstream, repo, digest);
       this.#recordAccess(digest);
-      return { kind: "complete", blob, cacheStatus: link ? HIT : MISS };
+      return { kind: "complete", blob, cacheStatus: link?.confirmed ? HIT : MISS };
     }
     const cacheStatus = this.#fills.running(digest) ? COLLAPSED : MISS;
     const source = new UpstreamSource(upstream, repo, digest);
@@ -106,7 +106,7 @@ export class BlobLookup {
     );
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, range);
     // A fill that downloads from another repository does not prove that this one has the blob.
-    if (!link && !fill.sources.hasAccepted(source))
+    if (!link?.confirmed && !fill.sources.hasAccepted(source))
       await this.#checkAccess("GET", upstream, repo, digest);
     // An existing link is written again: pruning may have removed it while its blob was not stored.
     else await this.#link(repo, link ?? { digest });
@@ -205,8 +205,8 @@ export class BlobLookup {
   }
 
   /**
-   * Asks the upstream whether this repository has the blob, and links it if so. Returns its size, if
-   * the upstream sent it.
+   * Asks the upstream whether this repository has the blob, and confirms its link if so. Returns its
+   * size, if the upstream sent it.
    *
    * @throws Fault if the repository does not have it, or the upstream denies access
    */
@@ -218,6 +218,9 @@ export class BlobLookup {
   ): Promise<number | undefined> {
     const what = blobKey(repo, digest);
     return this.#accessChecks.run(`${method} ${what}`, async () => {
+      // An earlier check may have ended since the caller looked.
+      const link = await this.#metadata.links.get(repo, digest);
+      if (link?.confirmed) return link.size;
       const { size } = await this.#negativeCache.run(
         { asker: method, what },
         upstream.settings.tagTtl,
@@ -230,7 +233,7 @@ export class BlobLookup {
 
   /** Never with a size from a response header: only manifests and verified blobs are trusted for it. */
   async #link(repo: RepositoryRef, link: Link): Promise<void> {
-    await this.#metadata.links.add(repo, [link]);
+    await this.#metadata.links.add(repo, [{ ...link, confirmed: true }]);
   }
 }
 

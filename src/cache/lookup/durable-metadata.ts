@@ -22,8 +22,8 @@ export interface DurableMetadataOptions {
 
 /**
  * Metadata as the pull path writes it. A failed write does not fail the pull: the record is
- * discovered again when it is needed. Manifests and tags are also written to sidecar files, from
- * which a damaged metadata database is rebuilt.
+ * discovered again when it is needed. Manifests, tags and confirmed links are also written to sidecar
+ * files, from which a damaged metadata database is rebuilt.
  */
 export class DurableMetadata implements PullMetadata {
   readonly tags: PullMetadata["tags"];
@@ -62,6 +62,9 @@ export class DurableMetadata implements PullMetadata {
         for (let from = 0; from === 0 || from < added.length; from += LINKS_PER_WRITE) {
           const batch = added.slice(from, from + LINKS_PER_WRITE);
           if (!(await this.#attempt(() => links.add(repo, batch)))) isWritten = false;
+          for (const { digest, confirmed } of batch) {
+            if (confirmed) await this.#attempt(async () => sidecars?.confirm(digest, repo));
+          }
           quotaEvents?.linked(
             repo.upstream,
             batch.map(({ digest }) => digest),

@@ -31,7 +31,7 @@ export interface ManifestStoreOptions {
 
 /**
  * Fetches and stores manifests. A manifest is verified, stored as a blob, and linked to its
- * repository together with the blobs and manifests that it references.
+ * repository together with the blobs and manifests that it references: those links are claimed.
  */
 export class ManifestStore {
   readonly #options: ManifestStoreOptions;
@@ -45,11 +45,12 @@ export class ManifestStore {
     this.#options = options;
   }
 
-  /** The manifest, if it is stored and visible in this repository. */
+  /** The manifest, if it is stored and its link to this repository is confirmed. */
   async get(repo: RepositoryRef, digest: Digest): Promise<StoredManifest | undefined> {
     const link = await this.#options.metadata.links.get(repo, digest);
-    const manifest = link && (this.#memory.get(digest) ?? (await this.#load(digest)));
-    if (manifest) this.#options.recordAccess(digest);
+    const manifest = link?.confirmed && (this.#memory.get(digest) ?? (await this.#load(digest)));
+    if (!manifest) return undefined;
+    this.#options.recordAccess(digest);
     return manifest;
   }
 
@@ -91,9 +92,11 @@ export class ManifestStore {
       await fills.put(digest, bytes);
       const size = bytes.byteLength;
       const isRecorded = await metadata.blobs.put({ digest, size, mediaType }, now());
-      const isLinked = await metadata.links.add(repo, [{ digest, size }, ...manifests, ...blobs]);
-      this.#memory.set(digest, fetched);
+      // Before the links, whose sidecar file then has the repository already.
       await onStored(repo, fetched);
+      const own = { digest, size, confirmed: true };
+      const isLinked = await metadata.links.add(repo, [own, ...manifests, ...blobs]);
+      this.#memory.set(digest, fetched);
       return isRecorded && isLinked;
     } catch (error) {
       // A failing disk must not fail the pull: the verified bytes are in memory.

@@ -254,7 +254,7 @@ class Adoption {
           const digest = parseDigest(`${algorithm}:${hex}`);
           const size = digest && (await this.#storage.blobs.open(digest))?.size;
           if (!digest || size === undefined) continue;
-          if (kind === "_layers") await this.#link(repo, [{ digest, size }]);
+          if (kind === "_layers") await this.#link(repo, [{ digest, size, confirmed: true }]);
           else await this.#adoptManifest(repo, digest);
         }
       }
@@ -276,11 +276,11 @@ class Adoption {
   }
 
   async #link(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
-    await this.#storage.metadata.links.add(repo, links);
-    this.#storage.quotas.linked(
-      repo.upstream,
-      links.map(({ digest }) => digest),
-    );
+    const { metadata, sidecars, quotas } = this.#storage;
+    await metadata.links.add(repo, links);
+    for (const { digest, confirmed } of links) if (confirmed) await sidecars.confirm(digest, repo);
+    const digests = links.map(({ digest }) => digest);
+    quotas.linked(repo.upstream, digests);
   }
 
   async #adoptManifest(repo: RepositoryRef, digest: Digest): Promise<void> {
@@ -291,8 +291,9 @@ class Adoption {
     if (!manifest) return;
     const { mediaType, manifests, blobs } = manifest;
     await metadata.blobs.put({ digest, size: stored.size, mediaType }, Date.now());
-    await this.#link(repo, [{ digest, size: stored.size }, ...manifests, ...blobs]);
     await sidecars.record(digest, { mediaType, repo, at: 0 });
+    const own = { digest, size: stored.size, confirmed: true };
+    await this.#link(repo, [own, ...manifests, ...blobs]);
     this.#result.manifests += 1;
   }
 }

@@ -40,7 +40,7 @@ export interface HousekeepingEvents {
   rebuilt(rebuilt: Rebuilt): void;
   /** Metadata and files were compared, and the metadata corrected. */
   reconciled(reconciled: Reconciled): void;
-  /** Lost tags and links of stored manifests were restored from the sidecar files. */
+  /** Lost tags and links of stored blobs were restored from the sidecar files. */
   restored(restored: Restored): void;
   /** A scrub has verified this many more bytes. */
   scrubbed(bytes: number): void;
@@ -137,7 +137,7 @@ export class Housekeeping implements AsyncDisposable {
       if (!wasShutDownCleanly || hasFailedWrites) {
         const yielder = new EventLoopYielder(hasFailedWrites ? BACKGROUND_SHARE : 1);
         const restored = await restoreFromSidecars({ store, metadata, sidecars }, signal, yielder);
-        if (restored.manifests > 0) this.#events.restored(restored);
+        if (restored.blobs > 0) this.#events.restored(restored);
       }
       const inUse = (digest: Digest): boolean =>
         this.#inUse(digest) || evictor.isBeingRemoved(digest);

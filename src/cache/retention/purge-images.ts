@@ -84,7 +84,7 @@ export async function purgeImages(
   // Determined here, since a blob that is being filled has no record yet.
   const busy = [...candidates.keys()].filter((digest) => !retained.has(digest) && inUse(digest));
   let [blobs, bytes, shared] = [0, 0, 0];
-  for (const { digest, size, mediaType } of await storedBlobs(metadata, [...candidates.keys()])) {
+  for (const { digest, size } of await storedBlobs(metadata, [...candidates.keys()])) {
     if (retained.has(digest)) shared += 1;
     else if (!busy.includes(digest)) {
       blobs += 1;
@@ -92,7 +92,7 @@ export async function purgeImages(
       if (dryRun) continue;
       await evictor.remove(digest, size, "purge");
       await metadata.links.removeAll(digest);
-      if (mediaType !== undefined) await sidecars.remove(digest);
+      await sidecars.remove(digest);
     }
   }
   if (!dryRun) {

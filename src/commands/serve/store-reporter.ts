@@ -107,7 +107,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   }
 
   restored(restored: Restored): void {
-    this.#log.info({ ...restored }, "lost metadata of stored manifests restored");
+    this.#log.info({ ...restored }, "lost metadata of stored blobs restored");
   }
 
   scrubbed(bytes: number): void {

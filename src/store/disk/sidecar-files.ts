@@ -7,13 +7,14 @@ import { parseRepositoryName, parseTag, parseUpstreamName, type Tag } from "../.
 import type { Pin, RepositoryRef } from "../metadata-store.ts";
 import { storageFault } from "../storage-fault.ts";
 
-/** The metadata of a manifest that is kept in a file, so that the metadata database can be rebuilt. */
-export interface ManifestSidecar {
-  readonly mediaType: string;
+/** The metadata of a blob that is kept in a file, so that the metadata database can be rebuilt. */
+export interface Sidecar {
+  /** Of manifests only. */
+  readonly mediaType?: string;
   readonly repositories: readonly RepositoryTags[];
 }
 
-/** A repository in which a manifest is visible, and the tags that point to it there. */
+/** A repository whose upstream gave the blob, and the tags that point to it there, if it is a manifest. */
 export interface RepositoryTags {
   readonly repo: RepositoryRef;
   /** By tag, when it was recorded to point to the manifest, in milliseconds of the epoch. */
@@ -21,12 +22,10 @@ export interface RepositoryTags {
 }
 
 /** Returns the new sidecar, the given one if nothing changes, or `undefined` to delete it. */
-type Change = (
-  sidecar: ManifestSidecar | undefined,
-) => ManifestSidecar | undefined | Promise<ManifestSidecar | undefined>;
+type Change = (sidecar: Sidecar | undefined) => Sidecar | undefined | Promise<Sidecar | undefined>;
 
 const sidecarSchema = z.object({
-  mediaType: z.string(),
+  mediaType: z.string().optional(),
   /** The repositories. */
   places: z.array(
     z.object({
@@ -46,7 +45,7 @@ const FILE_BYTES = 4096;
 const CACHE_BYTES = 4 * 1024 * 1024;
 
 /**
- * Small files below `sidecars/`: one per manifest, and one for all pins. They repeat the metadata that
+ * Small files below `sidecars/`: one per blob, and one for all pins. They repeat the metadata that
  * cannot be recovered from the blobs, and are read only to rebuild or repair the metadata database.
  * They are written when something new is recorded, not with each pull.
  *
@@ -55,7 +54,7 @@ const CACHE_BYTES = 4 * 1024 * 1024;
  */
 export class SidecarFiles {
   readonly #directory: string;
-  readonly #cache = new LRUCache<Digest, ManifestSidecar>({
+  readonly #cache = new LRUCache<Digest, Sidecar>({
     maxSize: CACHE_BYTES,
     sizeCalculation: ({ repositories }) =>
       repositories.reduce((sum, { tags }) => sum + 300 + 100 * tags.size, 300),
@@ -99,6 +98,21 @@ export class SidecarFiles {
     return this.#change(digest, (sidecar) => withEntry(sidecar, entry));
   }
 
+  /**
+   * Records that the upstream of a repository gave a blob, or answered for it. One repository stands for
+   * all of its upstream.
+   */
+  confirm(digest: Digest, repo: RepositoryRef): Promise<void> {
+    return this.#change(digest, (sidecar) =>
+      sidecar?.repositories.some((one) => one.repo.upstream === repo.upstream)
+        ? sidecar
+        : {
+            ...sidecar,
+            repositories: [...(sidecar?.repositories ?? []), { repo, tags: new Map() }],
+          },
+    );
+  }
+
   /** Removes a tag that no longer points to the manifest, or is purged. */
   removeTag(digest: Digest, repo: RepositoryRef, tag: Tag): Promise<void> {
     return this.#change(digest, (sidecar) => {
@@ -122,15 +136,15 @@ export class SidecarFiles {
     });
   }
 
-  /** Deletes a manifest's sidecar; does nothing if there is none. */
+  /** Deletes a blob's sidecar; does nothing if there is none. */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, () => undefined);
   }
 
   /**
-   * Counts the files, and deletes those that are no longer useful: the manifest is not stored, and
+   * Counts the files, and deletes those that are no longer useful: the blob is not stored, and
    * either no tag points to it or the file was not written since `before`, in milliseconds of the
-   * epoch. When such a manifest is pulled again, its sidecar is written again. Returns how many files
+   * epoch. When such a blob is pulled again, its sidecar is written again. Returns how many files
    * were deleted.
    */
   async prune(
@@ -146,7 +160,7 @@ export class SidecarFiles {
       await this.#change(digest, async (sidecar) => {
         const isTagged = sidecar?.repositories.some(({ tags }) => tags.size > 0) ?? false;
         if (!sidecar || (isTagged && (stats?.mtimeMs ?? 0) >= before)) return sidecar;
-        // Checked again while no other change can run: the manifest may just have been stored again.
+        // Checked again while no other change can run: the blob may just have been stored again.
         if (await isStored(digest)) return sidecar;
         deleted += 1;
         return undefined;
@@ -156,8 +170,8 @@ export class SidecarFiles {
     return deleted;
   }
 
-  /** Reads a manifest's sidecar from its file; `undefined` if there is none, or it is not valid. */
-  async read(digest: Digest): Promise<ManifestSidecar | undefined> {
+  /** Reads a blob's sidecar from its file; `undefined` if there is none, or it is not valid. */
+  async read(digest: Digest): Promise<Sidecar | undefined> {
     const text = await readFile(this.#path(digest), "utf8").catch(() => "");
     const parsed = sidecarSchema.safeParse(parseJson(text));
     if (!parsed.success) return undefined;
@@ -171,10 +185,11 @@ export class SidecarFiles {
       });
       return [{ repo: { upstream, repository }, tags: new Map(tags) }];
     });
-    return { mediaType: parsed.data.mediaType, repositories };
+    const { mediaType } = parsed.data;
+    return { ...(mediaType === undefined ? {} : { mediaType }), repositories };
   }
 
-  /** The digests of all manifests that have a sidecar, in no particular order. */
+  /** The digests of all blobs that have a sidecar, in no particular order. */
   async *digests(): AsyncGenerator<Digest> {
     for (const algorithm of ["sha256", "sha512"] as const) {
       const top = join(this.#directory, algorithm);
@@ -217,11 +232,7 @@ export class SidecarFiles {
     else this.#cache.delete(digest);
   }
 
-  async #write(
-    digest: Digest,
-    sidecar: ManifestSidecar | undefined,
-    isNew: boolean,
-  ): Promise<void> {
+  async #write(digest: Digest, sidecar: Sidecar | undefined, isNew: boolean): Promise<void> {
     const path = this.#path(digest);
     if (!sidecar) {
       await rm(path, { force: true });
@@ -263,9 +274,9 @@ function isSameRepository(one: RepositoryRef, other: RepositoryRef): boolean {
 }
 
 function withEntry(
-  sidecar: ManifestSidecar | undefined,
+  sidecar: Sidecar | undefined,
   { mediaType, repo, tag, at }: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
-): ManifestSidecar {
+): Sidecar {
   const repositories = sidecar?.repositories ?? [];
   const existing = repositories.find((one) => isSameRepository(one.repo, repo));
   const isNew = !existing || (tag !== undefined && !existing.tags.has(tag));

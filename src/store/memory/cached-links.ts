@@ -7,10 +7,11 @@ import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 const MAX_ENTRIES = 16_384;
 
 /**
- * An LRU cache of links in front of a metadata database to which only this process writes. A database
- * query costs more than all the rest of a small response.
+ * An LRU cache of confirmed links in front of a metadata database to which only this process writes. A
+ * database query costs more than all the rest of a small response.
  *
- * Missing links are not cached: a client could fill the cache with requests for them.
+ * Missing links are not cached: a client could fill the cache with requests for them. Nor are claimed
+ * ones, which another repository's link may confirm; at the first request, the upstream does.
  */
 export class CachedLinks implements Links {
   readonly #links: Links;
@@ -34,7 +35,7 @@ export class CachedLinks implements Links {
     const writes = this.#writes;
     const link = await this.#links.get(repo, digest);
     // If a write began or ended meanwhile, this may be the link from before it.
-    if (link && writes === this.#writes) this.#cache.set(key, link);
+    if (link?.confirmed && writes === this.#writes) this.#cache.set(key, link);
     return link;
   }
 
@@ -51,13 +52,14 @@ export class CachedLinks implements Links {
 
   async remove(repo: RepositoryRef, digest: Digest): Promise<void> {
     this.#writes += 1;
-    // Access ends at once, not only when the database has finished.
-    this.#cache.delete(keyOf(repo, digest));
+    // Access ends at once, not only when the database has finished. Links of other repositories may
+    // have been confirmed by this one.
+    this.#cache.clear();
     try {
       await this.#links.remove(repo, digest);
     } finally {
       this.#writes += 1;
-      this.#cache.delete(keyOf(repo, digest));
+      this.#cache.clear();
     }
   }
 

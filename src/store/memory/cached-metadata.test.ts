@@ -36,18 +36,31 @@ function slowLinks(): { links: CachedLinks; queries: () => number; release: () =
   return { links: new CachedLinks(slow), queries: () => queries, release: gate.resolve };
 }
 
-test("a link is queried once, and again after it was written", async () => {
-  await metadata.links.add(nginx, [{ digest: one, size: 7 }]);
+test("a confirmed link is queried once, and again after it was written", async () => {
+  const confirmed = true;
+  await metadata.links.add(nginx, [{ digest: one, size: 7, confirmed }]);
   const { links, queries, release } = slowLinks();
   release();
   for (let turn = 0; turn < 3; turn += 1) {
-    expect(await links.get(nginx, one)).toEqual({ digest: one, size: 7 });
+    expect(await links.get(nginx, one)).toEqual({ digest: one, size: 7, confirmed });
   }
   expect(queries()).toBe(1);
   await links.add(nginx, [{ digest: one, size: 8 }, { digest: two }]);
-  expect(await links.get(nginx, one)).toEqual({ digest: one, size: 8 });
+  expect(await links.get(nginx, one)).toEqual({ digest: one, size: 8, confirmed });
   expect(queries()).toBe(2);
   expect(await links.get(repositoryRef("ghcr.io", "library/nginx"), one)).toBeUndefined();
+});
+
+test("a claimed link is not cached, so that a link of another repository can confirm it", async () => {
+  await metadata.links.add(nginx, [{ digest: one, size: 7 }]);
+  const { links, release } = slowLinks();
+  release();
+  expect(await links.get(nginx, one)).toEqual({ digest: one, size: 7 });
+  const other = repositoryRef("docker.io", "library/redis");
+  await links.add(other, [{ digest: one, confirmed: true }]);
+  expect(await links.get(nginx, one)).toEqual({ digest: one, size: 7, confirmed: true });
+  await links.remove(other, one);
+  expect(await links.get(nginx, one)).toEqual({ digest: one, size: 7 });
 });
 
 test("a missing link is not cached", async () => {

@@ -1,8 +1,8 @@
 import { parseManifest } from "../../oci/parse-manifest.ts";
 import { MAX_MANIFEST_BYTES, ManifestError } from "../../oci/manifest.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { BlobStore } from "../blob-store.ts";
-import type { ManifestSidecar, SidecarFiles } from "../disk/sidecar-files.ts";
+import type { BlobStore, StoredBlob } from "../blob-store.ts";
+import type { Sidecar, SidecarFiles } from "../disk/sidecar-files.ts";
 import { EventLoopYielder } from "../event-loop-yielder.ts";
 import type { Link, MetadataStore, RepositoryRef } from "../metadata-store.ts";
 
@@ -39,12 +39,13 @@ export async function rebuildMetadata(
     await yielder.pause();
     const sidecar = await sidecars.read(digest);
     if (!sidecar) continue;
-    const size = (await store.open(digest))?.size;
-    if (size !== undefined) {
-      await metadata.blobs.put({ digest, size, mediaType: sidecar.mediaType }, Date.now());
+    const { mediaType } = sidecar;
+    if (mediaType !== undefined) {
+      const size = (await store.open(digest))?.size;
+      if (size !== undefined) await metadata.blobs.put({ digest, size, mediaType }, Date.now());
+      manifests += 1;
     }
-    tags += (await restoreManifest({ store, metadata }, digest, sidecar)).tags;
-    manifests += 1;
+    tags += (await restoreBlob({ store, metadata }, digest, sidecar)).tags;
   }
   return { manifests, tags, pins };
 }
@@ -65,13 +66,13 @@ export async function restorePins({
 
 /** How much was missing, and was restored from the sidecar files. */
 export interface Restored {
-  /** Stored manifests of which a link or a tag was missing. */
-  readonly manifests: number;
+  /** Stored blobs, manifests and others, of which a link or a tag was missing. */
+  readonly blobs: number;
   readonly tags: number;
 }
 
 /**
- * Restores links and tags of stored manifests that the metadata store has lost: after a power cut it
+ * Restores links and tags of stored blobs that the metadata store has lost: after a power cut it
  * may have the record of a blob, but not the tag that was written a moment later.
  *
  * @throws Fault of kind `no-space` or `storage`
@@ -81,17 +82,17 @@ export async function restoreFromSidecars(
   signal: AbortSignal,
   yielder: EventLoopYielder = new EventLoopYielder(),
 ): Promise<Restored> {
-  let [manifests, tags] = [0, 0];
+  let [blobs, tags] = [0, 0];
   for await (const digest of sidecars.digests()) {
     if (signal.aborted) break;
     await yielder.pause();
     const sidecar = await sidecars.read(digest);
     if (!sidecar || !(await store.open(digest))) continue;
-    const restored = await restoreManifest({ store, metadata }, digest, sidecar);
+    const restored = await restoreBlob({ store, metadata }, digest, sidecar);
     tags += restored.tags;
-    if (restored.tags > 0 || restored.repositories > 0) manifests += 1;
+    if (restored.tags > 0 || restored.repositories > 0) blobs += 1;
   }
-  return { manifests, tags };
+  return { blobs, tags };
 }
 
 async function areLinked(
@@ -99,24 +100,25 @@ async function areLinked(
   repo: RepositoryRef,
   links: readonly Link[],
 ): Promise<boolean> {
-  for (const { digest } of links) if (!(await metadata.links.get(repo, digest))) return false;
+  for (const { digest, confirmed = false } of links) {
+    const link = await metadata.links.get(repo, digest);
+    if (!link || (confirmed && !link.confirmed)) return false;
+  }
   return true;
 }
 
 /**
- * Restores the links and tags of a manifest. Returns how many tags were restored, and in how many
- * repositories links were.
+ * Restores the links and tags of a blob, and of a manifest also the claimed links of what it references.
+ * Returns how many tags were restored, and in how many repositories links were.
  */
-async function restoreManifest(
+async function restoreBlob(
   { store, metadata }: Pick<RebuildOptions, "store" | "metadata">,
   digest: Digest,
-  { mediaType, repositories }: ManifestSidecar,
+  { mediaType, repositories }: Sidecar,
 ): Promise<{ readonly tags: number; readonly repositories: number }> {
   const stored = await store.open(digest);
-  const bytes =
-    stored && stored.size <= MAX_MANIFEST_BYTES ? await stored.bytes.bytes() : undefined;
-  const own = { digest, ...(stored ? { size: stored.size } : {}) };
-  const references = bytes ? await referencesOf(bytes, mediaType) : [];
+  const references = mediaType === undefined ? [] : await referencesOf(stored, mediaType);
+  const own = { digest, ...(stored ? { size: stored.size } : {}), confirmed: true };
   let [restoredTags, linkedRepositories] = [0, 0];
   for (const { repo, tags } of repositories) {
     const links = [own, ...references];
@@ -136,10 +138,12 @@ async function restoreManifest(
 }
 
 async function referencesOf(
-  bytes: Uint8Array,
+  stored: StoredBlob | undefined,
   mediaType: string,
 ): Promise<{ digest: Digest; size: number }[]> {
+  if (!stored || stored.size > MAX_MANIFEST_BYTES) return [];
   try {
+    const bytes = await stored.bytes.bytes();
     const { manifests, blobs } = await parseManifest(bytes, mediaType);
     return [...manifests, ...blobs];
   } catch (error) {

@@ -1,7 +1,7 @@
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { Tables } from "./tables.ts";
 
-/** A migration may only use `db.schema`: `Tables` describes the tables after the last migration. */
+/** Uses only `db.schema` and raw SQL: `Tables` describes the tables after the last migration. */
 type Migration = (db: Kysely<Tables>) => Promise<void>;
 
 /**
@@ -13,6 +13,7 @@ const MIGRATIONS: readonly Migration[] = [
   addRetentionTables,
   addDigestToIndexes,
   renameContentsToBlobs,
+  addConfirmedLinks,
 ];
 
 /** The version of the schema that this program reads and writes. */
@@ -148,5 +149,37 @@ async function renameContentsToBlobs(db: Kysely<Tables>): Promise<void> {
     .createIndex("blobs_by_age")
     .on("blobs")
     .columns(["stored_at", "digest"])
+    .execute();
+}
+
+/**
+ * Tells confirmed links from claimed ones. Of existing links, those are confirmed of which it is known
+ * that the upstream gave the blob, so that it is served with the upstream down: it is stored, and either
+ * no other upstream has a link to it, or the link has no size, which manifests always give, or a tag
+ * points to it. The upstream is asked once for the others.
+ */
+async function addConfirmedLinks(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .alterTable("links")
+    .addColumn("confirmed", "integer", (column) => column.notNull().defaultTo(0))
+    .execute();
+  await sql`
+    update links set confirmed = 1
+    where digest in (select digest from blobs) and (
+      size is null
+      or digest in (select digest from links group by digest having min(upstream) = max(upstream))
+      or exists (
+        select 1 from tags
+        where tags.upstream = links.upstream
+          and tags.repository = links.repository
+          and tags.digest = links.digest
+      )
+    )
+  `.execute(db);
+  await db.schema.dropIndex("links_by_digest").execute();
+  await db.schema
+    .createIndex("links_by_digest")
+    .on("links")
+    .columns(["digest", "upstream", "confirmed"])
     .execute();
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
 import { rejection } from "../storetest/writing.ts";
 import { metadataConformance } from "../storetest/metadata-conformance.ts";
+import { downgradeMetadata } from "../storetest/earlier-schema.ts";
 import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
 import { MetadataError, openMetadata } from "./open-metadata.ts";
@@ -124,14 +125,7 @@ describe("a metadata database in a SQLite file", () => {
     const metadata = await openMetadata(path);
     await metadata.blobs.put({ digest: digestNumber(1), size: 1 }, 10);
     await metadata.close();
-    const database = new Database(path);
-    database.run("drop index blobs_by_use");
-    database.run("drop index blobs_by_age");
-    database.run("alter table blobs rename to contents");
-    database.run("create index contents_by_use on contents (used_at, size)");
-    database.run("create index contents_by_age on contents (stored_at)");
-    database.run("update schema_version set version = 2");
-    database.close();
+    downgradeMetadata(path, 2);
     const opened = await openMetadata(path);
     expect(await opened.blobs.leastRecentlyUsed(2)).toEqual([
       { digest: digestNumber(1), size: 1, storedAt: 10, usedAt: 10 },
@@ -145,6 +139,39 @@ describe("a metadata database in a SQLite file", () => {
     expect(columns.get("blobs_by_use")).toEqual({ names: "used_at,digest,size" });
     expect(columns.get("blobs_by_age")).toEqual({ names: "stored_at,digest" });
     after.close();
+  });
+
+  test("of an earlier version has confirmed links where the upstream itself gave the blob", async () => {
+    const mirror = repositoryRef("ghcr.io", "mirror");
+    const [alone, unstored, shared, answered, tagged] = [1, 2, 3, 4, 5].map(digestNumber);
+    if (!alone || !unstored || !shared || !answered || !tagged) throw new Error("there are five");
+    const metadata = await openMetadata(path);
+    for (const digest of [alone, shared, answered, tagged]) {
+      await metadata.blobs.put({ digest, size: 1 }, 10);
+    }
+    const all = [alone, unstored, shared, answered, tagged];
+    await metadata.links.add(
+      nginx,
+      all.map((digest) => (digest === answered ? { digest } : { digest, size: 1 })),
+    );
+    await metadata.links.add(
+      mirror,
+      [shared, answered, tagged].map((digest) => ({ digest, size: 1 })),
+    );
+    await metadata.tags.put(nginx, tag("1"), { digest: tagged, checkedAt: 7 });
+    await metadata.close();
+    downgradeMetadata(path, 4);
+    const opened = await openMetadata(path);
+    const confirmed: Record<string, boolean[]> = {};
+    for (const repo of [nginx, mirror]) {
+      const links = await Promise.all(all.map((digest) => opened.links.get(repo, digest)));
+      confirmed[repo.upstream] = links.map((link) => link?.confirmed === true);
+    }
+    expect(confirmed).toEqual({
+      "docker.io": [true, false, false, true, true],
+      "ghcr.io": [false, false, false, false, false],
+    });
+    await opened.close();
   });
 
   test("names the path when it cannot be opened", async () => {

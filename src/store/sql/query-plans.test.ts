@@ -31,6 +31,7 @@ beforeAll(async () => {
   };
   db = new Kysely({ dialect: new SqliteDialect(recording, recording) });
   database = new Database(dir.file("metadata.db"), { readonly: true });
+  await new SqlLinks(db).add(claims, [{ digest }]);
 });
 
 afterAll(async () => {
@@ -56,6 +57,8 @@ async function planOf(work: () => Promise<unknown>): Promise<string> {
 }
 
 const nginx = repositoryRef("docker.io", "library/nginx");
+/** A repository that has only a claimed link. */
+const claims = repositoryRef("docker.io", "claims");
 const digest = digestNumber(1);
 const [usedAt, storedAt] = [1, 1];
 
@@ -79,6 +82,11 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     "a link",
     (on) => new SqlLinks(on).get(nginx, digest),
     "(upstream=? AND repository=? AND digest=?)",
+  ],
+  [
+    "whether a digest came from an upstream",
+    (on) => new SqlLinks(on).get(claims, digest),
+    "COVERING INDEX links_by_digest (digest=? AND upstream=? AND confirmed=?)",
   ],
   [
     "the upstreams of a digest",

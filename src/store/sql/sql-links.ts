@@ -4,7 +4,7 @@ import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Rows per statement: with four variables each, far below the 32,766 variables that SQLite allows. */
+/** Rows per statement: with five variables each, far below the 32,766 variables that SQLite allows. */
 const ROWS_PER_INSERT = 128;
 
 /** Which digests are visible in which repositories, in a database. */
@@ -18,24 +18,31 @@ export class SqlLinks implements Links {
   async get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined> {
     const row = await this.#db
       .selectFrom("links")
-      .select("size")
+      .select(["size", "confirmed"])
       .where("upstream", "=", repo.upstream)
       .where("repository", "=", repo.repository)
       .where("digest", "=", digest)
       .executeTakeFirst();
-    return row && { digest, ...(row.size === null ? {} : { size: row.size }) };
+    if (!row) return undefined;
+    const size = row.size === null ? {} : { size: row.size };
+    const isConfirmed = row.confirmed === 1 || (await this.#cameFrom(repo.upstream, digest));
+    return { digest, ...size, ...(isConfirmed ? { confirmed: true } : {}) };
   }
 
   async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
     // An image may name a layer twice, and PostgreSQL does not upsert a row twice in one statement.
-    const sizes = new Map<Digest, number | null>();
-    for (const { digest, size } of links) sizes.set(digest, size ?? sizes.get(digest) ?? null);
-    const rows = [...sizes].map(([digest, size]) => ({
-      upstream: repo.upstream,
-      repository: repo.repository,
-      digest,
-      size,
-    }));
+    const byDigest = new Map<Digest, Tables["links"]>();
+    for (const { digest, size, confirmed } of links) {
+      const earlier = byDigest.get(digest);
+      byDigest.set(digest, {
+        upstream: repo.upstream,
+        repository: repo.repository,
+        digest,
+        size: size ?? earlier?.size ?? null,
+        confirmed: confirmed === true || earlier?.confirmed === 1 ? 1 : 0,
+      });
+    }
+    const rows = [...byDigest.values()];
     if (rows.length <= ROWS_PER_INSERT) return this.#insert(this.#db, rows);
     await this.#db.transaction().execute(async (transaction) => {
       for (let first = 0; first < rows.length; first += ROWS_PER_INSERT) {
@@ -136,6 +143,19 @@ export class SqlLinks implements Links {
     return rows.map((row) => row.repository);
   }
 
+  /** Whether any repository of the upstream has a confirmed link. */
+  async #cameFrom(upstream: UpstreamName, digest: Digest): Promise<boolean> {
+    const row = await this.#db
+      .selectFrom("links")
+      .select("confirmed")
+      .where("digest", "=", digest)
+      .where("upstream", "=", upstream)
+      .where("confirmed", "=", 1)
+      .limit(1)
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
   async #insert(db: Kysely<Tables>, rows: readonly Tables["links"][]): Promise<void> {
     if (rows.length === 0) return;
     await db
@@ -144,6 +164,12 @@ export class SqlLinks implements Links {
       .onConflict((conflict) =>
         conflict.columns(["upstream", "repository", "digest"]).doUpdateSet((update) => ({
           size: update.fn.coalesce("excluded.size", "links.size"),
+          confirmed: update
+            .case()
+            .when("excluded.confirmed", "=", 1)
+            .then(1)
+            .else(update.ref("links.confirmed"))
+            .end(),
         })),
       )
       .execute();

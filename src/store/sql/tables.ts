@@ -28,6 +28,8 @@ interface LinksTable {
   repository: RepositoryName;
   digest: Digest;
   size: number | null;
+  /** 0 or 1. */
+  confirmed: number;
 }
 
 interface BlobsTable {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Digest } from "../../oci/digest.ts";
-import type { MetadataStore, Link } from "../metadata-store.ts";
+import type { MetadataStore } from "../metadata-store.ts";
+import { linkConformance } from "./link-conformance.ts";
 import { digestNumber, repositoryRef, tag } from "./sample-names.ts";
 
 /**
@@ -57,45 +58,7 @@ export function metadataConformance(
       expect(await metadata.tags.list(repositoryRef("docker.io", "library/redis"))).toEqual([]);
     });
 
-    test("a link makes a digest visible in one repository, until it is removed", async () => {
-      await metadata.links.add(nginx, [{ digest: one, size: 5_000_000_000 }, { digest: two }]);
-      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5_000_000_000 });
-      expect(await metadata.links.get(nginx, two)).toEqual({ digest: two });
-      expect(await metadata.links.get(nginx, three)).toBeUndefined();
-      expect(
-        await metadata.links.get(repositoryRef("ghcr.io", "library/nginx"), one),
-      ).toBeUndefined();
-      await metadata.links.remove(nginx, one);
-      await metadata.links.remove(nginx, one);
-      expect(await metadata.links.get(nginx, one)).toBeUndefined();
-      expect(await metadata.links.get(nginx, two)).toEqual({ digest: two });
-    });
-
-    test("a link keeps its size when it is added again without one", async () => {
-      await metadata.links.add(nginx, [{ digest: one, size: 5 }, { digest: two }]);
-      await metadata.links.add(nginx, [{ digest: one }, { digest: two, size: 6 }]);
-      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
-      expect(await metadata.links.get(nginx, two)).toEqual({ digest: two, size: 6 });
-      await metadata.links.add(nginx, [{ digest: one, size: 7 }]);
-      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 7 });
-    });
-
-    test("links may name a digest twice, be empty, and be very many", async () => {
-      await metadata.links.add(nginx, [{ digest: one, size: 5 }, { digest: one }]);
-      expect(await metadata.links.get(nginx, one)).toEqual({ digest: one, size: 5 });
-      await metadata.links.add(nginx, []);
-      const many: Link[] = Array.from({ length: 10_000 }, (_, at) => ({
-        digest: digestNumber(at),
-        size: at,
-      }));
-      await metadata.links.add(nginx, many);
-      for (const at of [0, 127, 128, 129, 9999]) {
-        expect(await metadata.links.get(nginx, digestNumber(at))).toEqual({
-          digest: digestNumber(at),
-          size: at,
-        });
-      }
-    });
+    linkConformance(() => metadata.links);
 
     test("the repositories of an upstream are listed in pages", async () => {
       for (const name of ["b/x", "a", "b-c", "b", "a/z"]) {

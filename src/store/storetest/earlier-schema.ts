@@ -1,0 +1,42 @@
+import { Database } from "bun:sqlite";
+
+/** For each version of the schema from the third on, what undoes its migration. */
+const UNDO: ReadonlyMap<number, readonly string[]> = new Map([
+  [
+    5,
+    [
+      "drop index links_by_digest",
+      "alter table links drop column confirmed",
+      "create index links_by_digest on links (digest, upstream)",
+    ],
+  ],
+  [
+    4,
+    [
+      "drop index blobs_by_use",
+      "drop index blobs_by_age",
+      "alter table blobs rename to contents",
+      "create index contents_by_use on contents (used_at, digest, size)",
+      "create index contents_by_age on contents (stored_at, digest)",
+    ],
+  ],
+  [
+    3,
+    [
+      "drop index contents_by_use",
+      "drop index contents_by_age",
+      "create index contents_by_use on contents (used_at, size)",
+      "create index contents_by_age on contents (stored_at)",
+    ],
+  ],
+]);
+
+/** Makes a closed metadata database one of an earlier version of the schema, with its rows. */
+export function downgradeMetadata(path: string, version: number): void {
+  const database = new Database(path);
+  for (const [undone, statements] of UNDO) {
+    if (undone > version) for (const statement of statements) database.run(statement);
+  }
+  database.run(`update schema_version set version = ${version}`);
+  database.close();
+}
