@@ -78,7 +78,9 @@ test("a metadata database that becomes corrupt while in use is rebuilt while the
   await pullAndPin(image, { settings, data });
   // More rows than SQLite's page cache holds, so that it has to read the corrupt pages.
   using metadata = new Database(join(data, "metadata.db"));
-  const row = metadata.prepare("INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1, 1)");
+  const row = metadata.prepare(
+    "INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1, 1, NULL)",
+  );
   metadata.transaction(() => {
     for (let at = 0; at < 60_000; at += 1) row.run(`sha256:${at.toString(16).padStart(64, "0")}`);
   })();

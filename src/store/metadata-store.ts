@@ -48,6 +48,11 @@ export interface Link {
    * manifest names the digest, which anybody can write who knows it.
    */
   readonly confirmed?: boolean;
+  /**
+   * The Content-Type with which the upstream gave the manifest; absent for other blobs. It need not be in
+   * the bytes: another registry may give the same ones another type.
+   */
+  readonly manifestType?: string;
 }
 
 /**
@@ -58,8 +63,8 @@ export interface Links {
   /** The link; confirmed if any link of the digest in the same upstream is, since content came from it. */
   get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined>;
   /**
-   * Adds links, all or none of them. An existing link keeps its size if the new one has none, and stays
-   * confirmed. A digest may be named more than once, as in an image that uses a layer twice.
+   * Adds links, all or none of them. An existing link keeps its size and its media type if the new one
+   * has none, and stays confirmed. A digest may be named more than once, as in an image that uses a layer twice.
    */
   add(repo: RepositoryRef, links: readonly Link[]): Promise<void>;
   /** Removes a link; does nothing if there is none. */
@@ -94,7 +99,7 @@ export interface BlobRecord {
   readonly digest: Digest;
   /** In bytes. */
   readonly size: number;
-  /** Set for manifests only: the Content-Type with which they are served. */
+  /** Set for manifests only: as what their bytes are read. Links say with which type they are served. */
   readonly mediaType?: string;
 }
 

@@ -106,7 +106,7 @@ export class DurableMetadata implements PullMetadata {
   ): Promise<void> {
     const sidecars = this.#sidecars;
     if (!sidecars || sidecars.has(digest, repo, tag)) return;
-    const mediaType = (await this.blobs.get(digest))?.mediaType;
+    const mediaType = (await this.links.get(repo, digest))?.manifestType;
     if (mediaType !== undefined) await sidecars.record(digest, { mediaType, repo, tag, at });
     if (previous && previous.digest !== digest) {
       await sidecars.removeTag(previous.digest, repo, tag);

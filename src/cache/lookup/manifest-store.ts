@@ -35,9 +35,9 @@ export interface ManifestStoreOptions {
  */
 export class ManifestStore {
   readonly #options: ManifestStoreOptions;
-  readonly #memory = new LRUCache<Digest, StoredManifest>({
+  readonly #memory = new LRUCache<Digest, StoredManifest["bytes"]>({
     maxSize: MEMORY_BYTES,
-    sizeCalculation: ({ bytes }) => bytes.byteLength + ENTRY_OVERHEAD_BYTES,
+    sizeCalculation: ({ byteLength }) => byteLength + ENTRY_OVERHEAD_BYTES,
   });
   readonly #fetches = new SingleFlight<StoredManifest>();
 
@@ -48,10 +48,11 @@ export class ManifestStore {
   /** The manifest, if it is stored and its link to this repository is confirmed. */
   async get(repo: RepositoryRef, digest: Digest): Promise<StoredManifest | undefined> {
     const link = await this.#options.metadata.links.get(repo, digest);
-    const manifest = link?.confirmed && (this.#memory.get(digest) ?? (await this.#load(digest)));
-    if (!manifest) return undefined;
+    if (!link?.confirmed || link.manifestType === undefined) return undefined;
+    const bytes = this.#memory.get(digest) ?? (await this.#load(digest));
+    if (!bytes) return undefined;
     this.#options.recordAccess(digest);
-    return manifest;
+    return { digest, mediaType: link.manifestType, bytes };
   }
 
   /** Drops a manifest that is no longer stored from memory. */
@@ -94,9 +95,9 @@ export class ManifestStore {
       const isRecorded = await metadata.blobs.put({ digest, size, mediaType }, now());
       // Before the links, whose sidecar file then has the repository already.
       await onStored(repo, fetched);
-      const own = { digest, size, confirmed: true };
+      const own = { digest, size, confirmed: true, manifestType: mediaType };
       const isLinked = await metadata.links.add(repo, [own, ...manifests, ...blobs]);
-      this.#memory.set(digest, fetched);
+      this.#memory.set(digest, bytes);
       return isRecorded && isLinked;
     } catch (error) {
       // A failing disk must not fail the pull: the verified bytes are in memory.
@@ -107,10 +108,8 @@ export class ManifestStore {
   }
 
   /** Reads a manifest from the store and verifies it again; a corrupt one is removed. */
-  async #load(digest: Digest): Promise<StoredManifest | undefined> {
-    const { metadata, store } = this.#options;
-    const record = await metadata.blobs.get(digest);
-    if (record?.mediaType === undefined) return undefined;
+  async #load(digest: Digest): Promise<StoredManifest["bytes"] | undefined> {
+    const { store } = this.#options;
     const blob = await store.open(digest);
     const bytes = await blob?.bytes.bytes().catch(() => undefined);
     if (!bytes) return undefined;
@@ -118,9 +117,8 @@ export class ManifestStore {
       await store.remove(digest);
       return undefined;
     }
-    const manifest = { digest, mediaType: record.mediaType, bytes };
-    this.#memory.set(digest, manifest);
-    return manifest;
+    this.#memory.set(digest, bytes);
+    return bytes;
   }
 }
 

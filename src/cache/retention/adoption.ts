@@ -264,7 +264,7 @@ class Adoption {
       const link = join(folder, "_manifests/tags", name, "current/link");
       const digest = await linkedDigest(confined, link);
       if (!tag || !digest) continue;
-      const mediaType = (await this.#storage.metadata.blobs.get(digest))?.mediaType;
+      const mediaType = (await this.#storage.metadata.links.get(repo, digest))?.manifestType;
       if (mediaType === undefined) continue;
       // Recorded as stale, so that the upstream is asked before the tag is served, if it answers.
       const checkedAt = 0;
@@ -292,7 +292,7 @@ class Adoption {
     const { mediaType, manifests, blobs } = manifest;
     await metadata.blobs.put({ digest, size: stored.size, mediaType }, Date.now());
     await sidecars.record(digest, { mediaType, repo, at: 0 });
-    const own = { digest, size: stored.size, confirmed: true };
+    const own = { digest, size: stored.size, confirmed: true, manifestType: mediaType };
     await this.#link(repo, [own, ...manifests, ...blobs]);
     this.#result.manifests += 1;
   }

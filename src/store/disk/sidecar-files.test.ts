@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdir, readdir, utimes } from "node:fs/promises";
+import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf, type Digest } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
@@ -75,4 +75,26 @@ test("`prune` removes sidecars of manifests that are not stored and untagged or 
   expect(later.bytes).toBe(2 * 4096);
   expect(await reread(dir, tagged)).toEqual(["app: 1"]);
   expect(await reread(dir, stored)).toEqual(["app: "]);
+});
+
+test("a file of an earlier version has one media type for all of its repositories", async () => {
+  const { dir, sidecars, a, files } = await opened();
+  await using _ = dir;
+  const hex = a.slice("sha256:".length);
+  const places = [app, tool].map(({ upstream, repository }) => {
+    return { upstream, repository, tags: { 1: 5 } };
+  });
+  await mkdir(join(files, "sha256", hex.slice(0, 2)), { recursive: true });
+  const path = join(files, "sha256", hex.slice(0, 2), `${hex}.json`);
+  await writeFile(path, JSON.stringify({ mediaType, places }));
+  const tags = new Map([[one, 5]]);
+  const repositories = [app, tool].map((repo) => ({ repo, mediaType, tags }));
+  expect(await sidecars.read(a)).toEqual({ repositories });
+  await sidecars.confirm(a, repositoryRef("other.test", "app"));
+  const later = await new SidecarFiles(dir.path).read(a);
+  expect(later?.repositories.map((entry) => entry.mediaType)).toEqual([
+    mediaType,
+    mediaType,
+    undefined,
+  ]);
 });

@@ -9,14 +9,14 @@ import { storageFault } from "../storage-fault.ts";
 
 /** The metadata of a blob that is kept in a file, so that the metadata database can be rebuilt. */
 export interface Sidecar {
-  /** Of manifests only. */
-  readonly mediaType?: string;
   readonly repositories: readonly RepositoryTags[];
 }
 
 /** A repository whose upstream gave the blob, and the tags that point to it there, if it is a manifest. */
 export interface RepositoryTags {
   readonly repo: RepositoryRef;
+  /** Of manifests only: the Content-Type with which the registry gave it there. */
+  readonly mediaType?: string;
   /** By tag, when it was recorded to point to the manifest, in milliseconds of the epoch. */
   readonly tags: ReadonlyMap<Tag, number>;
 }
@@ -25,12 +25,14 @@ export interface RepositoryTags {
 type Change = (sidecar: Sidecar | undefined) => Sidecar | undefined | Promise<Sidecar | undefined>;
 
 const sidecarSchema = z.object({
+  /** In files of earlier versions: that of all repositories. */
   mediaType: z.string().optional(),
   /** The repositories. */
   places: z.array(
     z.object({
       upstream: z.string(),
       repository: z.string(),
+      mediaType: z.string().optional(),
       tags: z.record(z.string(), z.number()),
     }),
   ),
@@ -106,10 +108,7 @@ export class SidecarFiles {
     return this.#change(digest, (sidecar) =>
       sidecar?.repositories.some((one) => one.repo.upstream === repo.upstream)
         ? sidecar
-        : {
-            ...sidecar,
-            repositories: [...(sidecar?.repositories ?? []), { repo, tags: new Map() }],
-          },
+        : { repositories: [...(sidecar?.repositories ?? []), { repo, tags: new Map() }] },
     );
   }
 
@@ -120,10 +119,8 @@ export class SidecarFiles {
       if (!sidecar || !existing?.tags.has(tag)) return sidecar;
       const tags = new Map(existing.tags);
       tags.delete(tag);
-      return {
-        ...sidecar,
-        repositories: sidecar.repositories.map((one) => (one === existing ? { repo, tags } : one)),
-      };
+      const others = sidecar.repositories.filter((one) => one !== existing);
+      return { repositories: [...others, { ...existing, tags }] };
     });
   }
 
@@ -132,7 +129,7 @@ export class SidecarFiles {
     return this.#change(digest, (sidecar) => {
       const others = sidecar?.repositories.filter((one) => !isSameRepository(one.repo, repo)) ?? [];
       if (!sidecar || others.length === sidecar.repositories.length) return sidecar;
-      return others.length === 0 ? undefined : { ...sidecar, repositories: others };
+      return others.length === 0 ? undefined : { repositories: others };
     });
   }
 
@@ -183,10 +180,11 @@ export class SidecarFiles {
         const tag = parseTag(name);
         return tag ? [[tag, at]] : [];
       });
-      return [{ repo: { upstream, repository }, tags: new Map(tags) }];
+      const mediaType = entry.mediaType ?? parsed.data.mediaType;
+      const type = mediaType === undefined ? {} : { mediaType };
+      return [{ repo: { upstream, repository }, ...type, tags: new Map(tags) }];
     });
-    const { mediaType } = parsed.data;
-    return { ...(mediaType === undefined ? {} : { mediaType }), repositories };
+    return { repositories };
   }
 
   /** The digests of all blobs that have a sidecar, in no particular order. */
@@ -239,12 +237,13 @@ export class SidecarFiles {
       this.#fileCount = Math.max(0, this.#fileCount - 1);
       return;
     }
-    const places = sidecar.repositories.map(({ repo, tags }) => ({
+    const places = sidecar.repositories.map(({ repo, mediaType, tags }) => ({
       upstream: repo.upstream,
       repository: repo.repository,
+      mediaType,
       tags: Object.fromEntries(tags),
     }));
-    await this.#replace(path, { mediaType: sidecar.mediaType, places });
+    await this.#replace(path, { places });
     if (isNew) this.#fileCount += 1;
   }
 
@@ -269,6 +268,11 @@ export class SidecarFiles {
   }
 }
 
+/** As what the bytes of a manifest are read; `undefined` for other blobs. */
+export function manifestTypeOf(sidecar: Sidecar | undefined): string | undefined {
+  return sidecar?.repositories.find(({ mediaType }) => mediaType !== undefined)?.mediaType;
+}
+
 function isSameRepository(one: RepositoryRef, other: RepositoryRef): boolean {
   return one.upstream === other.upstream && one.repository === other.repository;
 }
@@ -279,14 +283,12 @@ function withEntry(
 ): Sidecar {
   const repositories = sidecar?.repositories ?? [];
   const existing = repositories.find((one) => isSameRepository(one.repo, repo));
-  const isNew = !existing || (tag !== undefined && !existing.tags.has(tag));
-  if (sidecar && sidecar.mediaType === mediaType && !isNew) return sidecar;
+  const hasTag = tag === undefined || existing?.tags.has(tag);
+  if (sidecar && existing?.mediaType === mediaType && hasTag) return sidecar;
   const tags = new Map(existing?.tags);
   if (tag !== undefined) tags.set(tag, at);
-  return {
-    mediaType,
-    repositories: repositories.filter((one) => one !== existing).concat({ repo, tags }),
-  };
+  const others = repositories.filter((one) => one !== existing);
+  return { repositories: [...others, { repo, mediaType, tags }] };
 }
 
 function parseJson(text: string): unknown {

@@ -2,7 +2,7 @@ import { parseManifest } from "../../oci/parse-manifest.ts";
 import { MAX_MANIFEST_BYTES, ManifestError } from "../../oci/manifest.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../blob-store.ts";
-import type { Sidecar, SidecarFiles } from "../disk/sidecar-files.ts";
+import { manifestTypeOf, type Sidecar, type SidecarFiles } from "../disk/sidecar-files.ts";
 import { EventLoopYielder } from "../event-loop-yielder.ts";
 import type { Link, MetadataStore, RepositoryRef } from "../metadata-store.ts";
 
@@ -39,7 +39,7 @@ export async function rebuildMetadata(
     await yielder.pause();
     const sidecar = await sidecars.read(digest);
     if (!sidecar) continue;
-    const { mediaType } = sidecar;
+    const mediaType = manifestTypeOf(sidecar);
     if (mediaType !== undefined) {
       const size = (await store.open(digest))?.size;
       if (size !== undefined) await metadata.blobs.put({ digest, size, mediaType }, Date.now());
@@ -100,9 +100,10 @@ async function areLinked(
   repo: RepositoryRef,
   links: readonly Link[],
 ): Promise<boolean> {
-  for (const { digest, confirmed = false } of links) {
+  for (const { digest, confirmed = false, manifestType } of links) {
     const link = await metadata.links.get(repo, digest);
     if (!link || (confirmed && !link.confirmed)) return false;
+    if (manifestType !== undefined && link.manifestType === undefined) return false;
   }
   return true;
 }
@@ -114,13 +115,15 @@ async function areLinked(
 async function restoreBlob(
   { store, metadata }: Pick<RebuildOptions, "store" | "metadata">,
   digest: Digest,
-  { mediaType, repositories }: Sidecar,
+  sidecar: Sidecar,
 ): Promise<{ readonly tags: number; readonly repositories: number }> {
   const stored = await store.open(digest);
-  const references = mediaType === undefined ? [] : await referencesOf(stored, mediaType);
-  const own = { digest, ...(stored ? { size: stored.size } : {}), confirmed: true };
+  const type = manifestTypeOf(sidecar);
+  const references = type === undefined ? [] : await referencesOf(stored, type);
+  const blob = { digest, ...(stored ? { size: stored.size } : {}), confirmed: true };
   let [restoredTags, linkedRepositories] = [0, 0];
-  for (const { repo, tags } of repositories) {
+  for (const { repo, mediaType, tags } of sidecar.repositories) {
+    const own = mediaType === undefined ? blob : { ...blob, manifestType: mediaType };
     const links = [own, ...references];
     if (!(await areLinked(metadata, repo, links))) {
       await metadata.links.add(repo, links);

@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobEntry, BlobStore } from "../blob-store.ts";
 import { EventLoopYielder } from "../event-loop-yielder.ts";
-import type { SidecarFiles } from "../disk/sidecar-files.ts";
+import { manifestTypeOf, type SidecarFiles } from "../disk/sidecar-files.ts";
 import { verifyBlob } from "./scrub.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 
@@ -77,7 +77,7 @@ async function addUnrecordedBatch(
       await onCorrupt(digest);
       continue;
     }
-    const mediaType = (await sidecars.read(digest))?.mediaType;
+    const mediaType = manifestTypeOf(await sidecars.read(digest));
     // With the time of the file, so that the blob does not count as recently used.
     await metadata.blobs.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
   }

@@ -14,6 +14,7 @@ const MIGRATIONS: readonly Migration[] = [
   addDigestToIndexes,
   renameContentsToBlobs,
   addConfirmedLinks,
+  addMediaTypesOfLinks,
 ];
 
 /** The version of the schema that this program reads and writes. */
@@ -182,4 +183,13 @@ async function addConfirmedLinks(db: Kysely<Tables>): Promise<void> {
     .on("links")
     .columns(["digest", "upstream", "confirmed"])
     .execute();
+}
+
+/** The type with which a manifest is served is a fact of a repository: until now, it was one of the blob. */
+async function addMediaTypesOfLinks(db: Kysely<Tables>): Promise<void> {
+  await db.schema.alterTable("links").addColumn("media_type", "text").execute();
+  await sql`
+    update links set media_type = blobs.media_type from blobs
+    where blobs.digest = links.digest and blobs.media_type is not null and links.confirmed = 1
+  `.execute(db);
 }

@@ -4,7 +4,7 @@ import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Rows per statement: with five variables each, far below the 32,766 variables that SQLite allows. */
+/** Rows per statement: with six variables each, far below the 32,766 variables that SQLite allows. */
 const ROWS_PER_INSERT = 128;
 
 /** Which digests are visible in which repositories, in a database. */
@@ -18,21 +18,23 @@ export class SqlLinks implements Links {
   async get(repo: RepositoryRef, digest: Digest): Promise<Link | undefined> {
     const row = await this.#db
       .selectFrom("links")
-      .select(["size", "confirmed"])
+      .select(["size", "confirmed", "media_type"])
       .where("upstream", "=", repo.upstream)
       .where("repository", "=", repo.repository)
       .where("digest", "=", digest)
       .executeTakeFirst();
     if (!row) return undefined;
     const size = row.size === null ? {} : { size: row.size };
-    const isConfirmed = row.confirmed === 1 || (await this.#cameFrom(repo.upstream, digest));
-    return { digest, ...size, ...(isConfirmed ? { confirmed: true } : {}) };
+    const confirmed = row.confirmed === 1 ? row : await this.#confirmed(repo.upstream, digest);
+    if (!confirmed) return { digest, ...size };
+    const type = confirmed.media_type === null ? {} : { manifestType: confirmed.media_type };
+    return { digest, ...size, confirmed: true, ...type };
   }
 
   async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
     // An image may name a layer twice, and PostgreSQL does not upsert a row twice in one statement.
     const byDigest = new Map<Digest, Tables["links"]>();
-    for (const { digest, size, confirmed } of links) {
+    for (const { digest, size, confirmed, manifestType } of links) {
       const earlier = byDigest.get(digest);
       byDigest.set(digest, {
         upstream: repo.upstream,
@@ -40,6 +42,7 @@ export class SqlLinks implements Links {
         digest,
         size: size ?? earlier?.size ?? null,
         confirmed: confirmed === true || earlier?.confirmed === 1 ? 1 : 0,
+        media_type: manifestType ?? earlier?.media_type ?? null,
       });
     }
     const rows = [...byDigest.values()];
@@ -143,17 +146,19 @@ export class SqlLinks implements Links {
     return rows.map((row) => row.repository);
   }
 
-  /** Whether any repository of the upstream has a confirmed link. */
-  async #cameFrom(upstream: UpstreamName, digest: Digest): Promise<boolean> {
-    const row = await this.#db
+  /** A confirmed link of any repository of the upstream. */
+  #confirmed(
+    upstream: UpstreamName,
+    digest: Digest,
+  ): Promise<Pick<Tables["links"], "media_type"> | undefined> {
+    return this.#db
       .selectFrom("links")
-      .select("confirmed")
+      .select("media_type")
       .where("digest", "=", digest)
       .where("upstream", "=", upstream)
       .where("confirmed", "=", 1)
       .limit(1)
       .executeTakeFirst();
-    return row !== undefined;
   }
 
   async #insert(db: Kysely<Tables>, rows: readonly Tables["links"][]): Promise<void> {
@@ -170,6 +175,7 @@ export class SqlLinks implements Links {
             .then(1)
             .else(update.ref("links.confirmed"))
             .end(),
+          media_type: update.fn.coalesce("excluded.media_type", "links.media_type"),
         })),
       )
       .execute();

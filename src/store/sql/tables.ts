@@ -30,6 +30,7 @@ interface LinksTable {
   size: number | null;
   /** 0 or 1. */
   confirmed: number;
+  media_type: string | null;
 }
 
 interface BlobsTable {

@@ -49,6 +49,21 @@ export function linkConformance(links: () => Links): void {
     expect(await get(redis)).toEqual({ digest: one, size: 5 });
   });
 
+  test("a confirmed link has the type with which its manifest was given, in each repository its own", async () => {
+    const redis = repositoryRef("docker.io", "library/redis");
+    const manifestType = "application/vnd.oci.image.manifest.v1+json";
+    const otherType = "application/vnd.docker.distribution.manifest.v2+json";
+    await links().add(nginx, [{ digest: one, confirmed: true, manifestType }]);
+    await links().add(nginx, [{ digest: one, size: 5, confirmed: true }]);
+    const link = { digest: one, size: 5, confirmed: true };
+    expect(await links().get(nginx, one)).toEqual({ ...link, manifestType });
+    await links().add(redis, [{ digest: one, size: 5 }]);
+    expect(await links().get(redis, one)).toEqual({ ...link, manifestType });
+    await links().add(redis, [{ digest: one, confirmed: true, manifestType: otherType }]);
+    expect(await links().get(redis, one)).toEqual({ ...link, manifestType: otherType });
+    expect(await links().get(nginx, one)).toEqual({ ...link, manifestType });
+  });
+
   test("links may name a digest twice, be empty, and be very many", async () => {
     await links().add(nginx, [{ digest: one, size: 5 }, { digest: one }]);
     expect(await links().get(nginx, one)).toEqual({ digest: one, size: 5 });
