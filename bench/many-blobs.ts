@@ -56,6 +56,8 @@ export async function makeStore(data: string, count: number, blobSize?: number):
     await db.insertInto("blobs").values(blobRows).execute();
     await db.insertInto("links").values(linkRows).execute();
   }
+  const access = { upstream, repository, answered_at: Date.now(), is_refused: 0 };
+  await db.insertInto("access").values(access).execute();
   await file.close();
   return `/v2/bench/many/blobs/${last}?ns=bench.test`;
 }

@@ -14,6 +14,7 @@ import { ManifestStore } from "./lookup/manifest-store.ts";
 import { NegativeCache } from "./lookup/negative-cache.ts";
 import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
+import { RepositoryAccess } from "./lookup/repository-access.ts";
 import { TagLists } from "./lookup/tag-lists.ts";
 import { TagResolver } from "./lookup/tag-resolver.ts";
 
@@ -73,10 +74,12 @@ export class Cache {
       ended: (event) => observer.fillEnded(event),
     });
     const negativeCache = this.#negativeCache;
+    const access = new RepositoryAccess(metadata, negativeCache, now);
     const bypass = new Bypass();
     this.blobs = new BlobLookup({
       store,
       metadata,
+      access,
       fills: this.fills,
       recordAccess,
       negativeCache,
@@ -85,6 +88,7 @@ export class Cache {
     const manifests = new ManifestStore({
       store,
       metadata,
+      access,
       fills: this.fills,
       now,
       recordAccess,
@@ -93,16 +97,17 @@ export class Cache {
     });
     this.#manifests = manifests;
     const trust = new HeadTrust();
-    const tags = new TagResolver(metadata, manifests, negativeCache, trust, now);
+    const tags = new TagResolver({ metadata, manifests, negativeCache, trust, access, now });
     this.manifests = new ManifestLookup({
       metadata,
       manifests,
       tags,
       negativeCache,
       trust,
+      access,
       bypass,
     });
-    const lists = new ListCache(metadata, now);
+    const lists = new ListCache(metadata, access, now);
     this.tagLists = new TagLists(lists);
     this.referrers = new Referrers(metadata, lists, this.manifests);
   }

@@ -36,7 +36,13 @@ export interface ManifestHeadResult {
 
 /** `complete`: verified as a whole before the first byte is sent, from the store or from memory. */
 export type BlobResult =
-  | { readonly kind: "complete"; readonly blob: StoredBlob; readonly cacheStatus: CacheStatus }
+  | {
+      readonly kind: "complete";
+      readonly blob: StoredBlob;
+      readonly cacheStatus: CacheStatus;
+      /** Set for a hit: while the same request gives the same result. */
+      readonly fresh?: FreshnessWindow;
+    }
   | StreamingBlob;
 
 /** A blob that is streamed to the client while it is downloaded. */

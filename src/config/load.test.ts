@@ -10,6 +10,7 @@ const hub = {
   name: "docker.io",
   url: new URL("https://registry-1.docker.io"),
   tagTtl: 30_000,
+  revokedAfter: 3_600_000,
   allowPrivate: false,
   trustedRealms: [],
   maxConnections: 32,
@@ -79,6 +80,7 @@ upstreams:
         url: new URL("http://10.0.0.7:5000/base"),
         allowPrivate: true,
         tagTtl: 0,
+        revokedAfter: 3_600_000,
       },
     ],
   ]);

@@ -52,6 +52,11 @@ export interface UpstreamSettings {
   readonly port?: number;
   /** How long a tag is served without revalidation, in milliseconds. */
   readonly tagTtl: number;
+  /**
+   * How long cached content is still served, after its last check and `tagTtl`, while the registry
+   * refuses access (401 or 403). In milliseconds.
+   */
+  readonly revokedAfter: number;
   readonly credentials?: CredentialSource;
   /** Whether the cache may connect to loopback, private and link-local addresses for this upstream. */
   readonly allowPrivate: boolean;

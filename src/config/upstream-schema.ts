@@ -142,6 +142,11 @@ export const upstreamSchema = z.strictObject({
   clientKey: nonEmptyText.describe(
     "The PEM file with the key of clientCertificate. Default: none.",
   ),
+  revokedAfter: duration
+    .optional()
+    .describe(
+      "How long the content of a repository is still served while the registry refuses access to it (401 or 403), counted from the end of tagTtl after its last good answer. Range: 0 to 365d. Default: 1h.",
+    ),
   staleFor: duration
     .optional()
     .describe(

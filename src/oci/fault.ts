@@ -30,8 +30,11 @@ export type FaultDetail =
       readonly upstream: string;
       readonly name: string;
       readonly status: number;
-      /** Whether the request carried credentials, and whether the registry rejected them (`refused`). */
-      readonly credentials?: "none" | "used" | "refused";
+      /**
+       * Whether the request carried credentials, and whether the registry rejected them (`refused`) or
+       * the credential helper returned none (`failed`).
+       */
+      readonly credentials?: CredentialUse;
     }
   /** Denied by the configured `allow` and `deny` patterns. */
   | { readonly kind: "not-allowed"; readonly upstream: string; readonly name: string }
@@ -77,6 +80,8 @@ export type FaultDetail =
   /** A bug in the cache itself. */
   | { readonly kind: "internal"; readonly reason: string };
 
+export type CredentialUse = "none" | "used" | "refused" | "failed";
+
 export type FaultKind = FaultDetail["kind"];
 
 /**
@@ -120,6 +125,14 @@ export function isAnswer({ detail }: Fault): boolean {
   );
 }
 
+/**
+ * Whether the upstream refuses access. It does not if this cache has credentials and could not obtain
+ * them: that is an outage.
+ */
+export function isRefusal({ detail }: Fault): boolean {
+  return detail.kind === "upstream-denied" && detail.credentials !== "failed";
+}
+
 /** Whether this cache caused the fault, so that retrying with another source cannot help. */
 export function isLocalFault({ detail }: Fault): boolean {
   return (
@@ -134,6 +147,7 @@ const PRIVATE = {
   none: "it is private and no credentials are configured for it",
   used: "it is private and the configured credentials do not grant access",
   refused: "it is private and the configured credentials were rejected: correct them",
+  failed: "it is private and the credential helper returned no credentials",
 } as const;
 
 /** The message that clients and the log show. */

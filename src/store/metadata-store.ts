@@ -183,6 +183,26 @@ export interface Pins {
   remove(pattern: string): Promise<boolean>;
 }
 
+/** What an upstream last said about access to a repository. */
+export interface AccessRecord {
+  /** When it last gave something of the repository, in milliseconds of the epoch. */
+  readonly answeredAt: number;
+  /** Whether it has refused access since, for longer than that is borne. */
+  readonly isRefused: boolean;
+}
+
+/** What upstreams last said about access, by repository. */
+export interface Access {
+  get(repo: RepositoryRef): Promise<AccessRecord | undefined>;
+  /** Adds a record or replaces the repository's earlier one. */
+  put(repo: RepositoryRef, record: AccessRecord): Promise<void>;
+  /**
+   * Removes at most `limit` records of repositories that are not refused and were last answered for
+   * before a moment, in milliseconds of the epoch. Returns how many were removed.
+   */
+  removeBefore(moment: number, limit: number): Promise<number>;
+}
+
 /** A list response of an upstream (tags, referrers), kept to be served when the upstream fails. */
 export interface Listing {
   readonly body: string;
@@ -217,6 +237,7 @@ export interface MetadataStore {
   readonly links: Links;
   readonly blobs: BlobRecords;
   readonly listings: Listings;
+  readonly access: Access;
   readonly pins: Pins;
   /**
    * Grows with each change of tags and links, when it begins and when it has ended. What was read from

@@ -1,5 +1,5 @@
 import type { UpstreamSettings } from "../config/settings.ts";
-import { Fault } from "../oci/fault.ts";
+import { type CredentialUse, Fault } from "../oci/fault.ts";
 import { parseManifest } from "../oci/parse-manifest.ts";
 import { ManifestError, type Manifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
@@ -181,9 +181,10 @@ export class Failover {
       const lacksEndpoint = isAbsent || (request.absent !== undefined && isSuccess && isWebPage);
       if (!isSuccess || lacksEndpoint) {
         await discard(response.body);
-        const credentials = this.#credentialState(host);
-        const about = { upstream: name, ...subject, credentials };
-        throw faultFromStatus(lacksEndpoint ? 404 : status, headers, about);
+        throw faultFromStatus(lacksEndpoint ? 404 : status, headers, {
+          upstream: name,
+          ...subject,
+        });
       }
       if (isWebPage) {
         await response.body?.cancel();
@@ -197,10 +198,17 @@ export class Failover {
     });
   }
 
-  #credentialState(host: Host): "none" | "used" | "refused" {
-    const { keyring } = this.#transport;
+  #credentialUse(host: Host): CredentialUse {
     if (!host.settings.credentials) return "none";
-    return keyring.status(host.settings).state === "refused" ? "refused" : "used";
+    const { state } = this.#transport.keyring.status(host.settings);
+    return state === "refused" || state === "failed" ? state : "used";
+  }
+
+  /** The fault of a request, with what became of the credentials: a token endpoint's has none yet. */
+  #completed(host: Host, error: unknown): unknown {
+    if (!(error instanceof Fault) || error.detail.kind !== "upstream-denied") return error;
+    const credentials = error.detail.credentials ?? this.#credentialUse(host);
+    return new Fault({ ...error.detail, credentials }, { cause: error.cause });
   }
 
   /** Runs a request and records its outcome in the host's circuit breakers and rate limits. */
@@ -214,7 +222,9 @@ export class Failover {
     // Read only when it is needed: a credential helper may have run during the request.
     const account = (): string => (host.isMirror ? ANONYMOUS : this.#account);
     try {
-      const result = await run();
+      const result = await run().catch((error: unknown) => {
+        throw this.#completed(host, error);
+      });
       trace.circuit.succeeded();
       host.skipped.answered(request);
       if (limitKind === "metadata") host.limits.succeeded(account());

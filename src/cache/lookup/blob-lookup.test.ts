@@ -13,6 +13,7 @@ import {
 import { BlobLookup } from "./blob-lookup.ts";
 import { Fills } from "../fill/fills.ts";
 import { DurableMetadata } from "./durable-metadata.ts";
+import { RepositoryAccess } from "./repository-access.ts";
 import { NegativeCache } from "./negative-cache.ts";
 import { Bypass } from "../bypass/bypass.ts";
 import { sampleBlob } from "../cachetest/scripted-source.ts";
@@ -29,7 +30,8 @@ function createLookup(store: MemoryBlobStore, stored: MetadataStore) {
     negativeCache: new NegativeCache(),
     bypass: new Bypass(),
   };
-  return { fills, blobs: new BlobLookup({ store, metadata, fills, ...options }) };
+  const access = new RepositoryAccess(metadata, options.negativeCache, Date.now);
+  return { fills, blobs: new BlobLookup({ store, metadata, access, fills, ...options }) };
 }
 
 test("a pulled blob is linked afterwards, even if its link was pruned while the pull began", async () => {

@@ -8,7 +8,6 @@ import { SingleFlight } from "../single-flight.ts";
 import type { Fill } from "../fill/fill.ts";
 import type { Fills } from "../fill/fills.ts";
 import { follow } from "../fill/follow.ts";
-import { keyOf } from "./manifest-store.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { Bypass } from "../bypass/bypass.ts";
@@ -18,6 +17,7 @@ import { streamUncached } from "../bypass/stream-uncached.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import { UpstreamSource } from "../fill/upstream-source.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
+import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
 /** A blob of at most this many bytes is stored and verified before its first byte is sent. */
 const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
@@ -31,6 +31,7 @@ const AHEAD_WINDOW_BYTES = 16 * 1024 * 1024;
 export interface BlobLookupOptions {
   readonly store: BlobStore;
   readonly metadata: Pick<PullMetadata, "links">;
+  readonly access: RepositoryAccess;
   readonly fills: Fills;
   /** Called with the digest of every blob that was served from the store. */
   readonly recordAccess: (digest: Digest) => void;
@@ -48,30 +49,34 @@ export interface BlobLookupOptions {
 export class BlobLookup {
   readonly #store: BlobStore;
   readonly #metadata: Pick<PullMetadata, "links">;
+  readonly #access: RepositoryAccess;
   readonly #fills: Fills;
   readonly #recordAccess: (digest: Digest) => void;
   /** Downloads of small blobs that cannot be stored: one per repository and digest at a time. */
   readonly #smallUncached = new SingleFlight<Uint8Array<ArrayBuffer>>();
   readonly #negativeCache: NegativeCache;
   readonly #bypass: Bypass;
-  readonly #accessChecks = new SingleFlight<number | undefined>();
 
-  constructor({ store, metadata, fills, recordAccess, negativeCache, bypass }: BlobLookupOptions) {
-    this.#store = store;
-    this.#metadata = metadata;
-    this.#fills = fills;
-    this.#recordAccess = recordAccess;
-    this.#negativeCache = negativeCache;
-    this.#bypass = bypass;
+  constructor(options: BlobLookupOptions) {
+    this.#store = options.store;
+    this.#metadata = options.metadata;
+    this.#access = options.access;
+    this.#fills = options.fills;
+    this.#recordAccess = options.recordAccess;
+    this.#negativeCache = options.negativeCache;
+    this.#bypass = options.bypass;
   }
 
   /** @throws Fault */
   async head(upstream: Upstream, repo: RepositoryRef, digest: Digest): Promise<BlobHeadResult> {
     if (isBypassed(upstream, repo)) return this.#bypass.blobHead(upstream, repo, digest);
-    const link = await this.#metadata.links.get(repo, digest);
+    const link = await this.#access.link(repo, digest);
     const stored = link?.confirmed && (await this.#store.open(digest));
-    if (stored) return { size: stored.size, cacheStatus: HIT };
-    const size = (await this.#checkAccess("HEAD", upstream, repo, digest)) ?? link?.size;
+    if (stored) {
+      await this.#access.showBlob("HEAD", upstream, repo, link);
+      return { size: stored.size, cacheStatus: HIT };
+    }
+    const size = (await this.#access.askForBlob("HEAD", upstream, repo, digest)) ?? link?.size;
     if (size !== undefined) return { cacheStatus: FORWARDED, size };
     // The response needs the size, which this upstream reveals only by sending the whole blob.
     const source = new UpstreamSource(upstream, repo, digest);
@@ -89,13 +94,13 @@ export class BlobLookup {
     range?: RangeRequest,
   ): Promise<BlobResult> {
     if (isBypassed(upstream, repo)) return this.#bypass.blob(upstream, repo, digest, range);
-    const link = await this.#metadata.links.get(repo, digest);
+    const link = await this.#access.link(repo, digest);
     const blob = await this.#store.open(digest);
     if (blob) {
-      // Stored for another place. Only the upstream knows whether this one has the blob, too.
-      if (!link?.confirmed) await this.#checkAccess("GET", upstream, repo, digest);
+      const fresh = await this.#access.showBlob("GET", upstream, repo, link ?? { digest });
       this.#recordAccess(digest);
-      return { kind: "complete", blob, cacheStatus: link?.confirmed ? HIT : MISS };
+      const cacheStatus = link?.confirmed ? HIT : MISS;
+      return { kind: "complete", blob, cacheStatus, ...(fresh ? { fresh } : {}) };
     }
     const cacheStatus = this.#fills.running(digest) ? COLLAPSED : MISS;
     const source = new UpstreamSource(upstream, repo, digest);
@@ -106,10 +111,10 @@ export class BlobLookup {
     );
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, range);
     // A fill that downloads from another repository does not prove that this one has the blob.
-    if (!link?.confirmed && !fill.sources.hasAccepted(source))
-      await this.#checkAccess("GET", upstream, repo, digest);
+    if (fill.sources.hasAccepted(source)) await this.#access.answered(repo);
+    else await this.#access.showBlob("GET", upstream, repo, link ?? { digest });
     // An existing link is written again: pruning may have removed it while its blob was not stored.
-    else await this.#link(repo, link ?? { digest });
+    await this.#link(repo, link ?? { digest });
     return this.#sendFill(fill, source, repo, cacheStatus, range);
   }
 
@@ -204,33 +209,6 @@ export class BlobLookup {
     return result;
   }
 
-  /**
-   * Asks the upstream whether this repository has the blob, and confirms its link if so. Returns its
-   * size, if the upstream sent it.
-   *
-   * @throws Fault if the repository does not have it, or the upstream denies access
-   */
-  #checkAccess(
-    method: "GET" | "HEAD",
-    upstream: Upstream,
-    repo: RepositoryRef,
-    digest: Digest,
-  ): Promise<number | undefined> {
-    const what = blobKey(repo, digest);
-    return this.#accessChecks.run(`${method} ${what}`, async () => {
-      // An earlier check may have ended since the caller looked.
-      const link = await this.#metadata.links.get(repo, digest);
-      if (link?.confirmed) return link.size;
-      const { size } = await this.#negativeCache.run(
-        { asker: method, what },
-        upstream.settings.tagTtl,
-        () => upstream.registry.probeBlob(repo.repository, digest),
-      );
-      await this.#link(repo, { digest });
-      return size;
-    });
-  }
-
   /** Never with a size from a response header: only manifests and verified blobs are trusted for it. */
   async #link(repo: RepositoryRef, link: Link): Promise<void> {
     await this.#metadata.links.add(repo, [{ ...link, confirmed: true }]);
@@ -272,11 +250,6 @@ async function waitForByte(fill: Fill, offset: number): Promise<boolean> {
   if (fill.resumePoint) return false;
   if (fill.fault) throw fill.fault;
   return true;
-}
-
-/** Apart from manifests' keys: that a repository has no manifest of a digest says nothing about blobs. */
-function blobKey(repo: RepositoryRef, digest: Digest): string {
-  return `blob ${keyOf(repo, digest)}`;
 }
 
 function sizeUnknown(source: UpstreamSource, digest: Digest): Fault {

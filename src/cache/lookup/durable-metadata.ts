@@ -30,11 +30,12 @@ export class DurableMetadata implements PullMetadata {
   readonly links: PullMetadata["links"];
   readonly blobs: PullMetadata["blobs"];
   readonly listings: PullMetadata["listings"];
+  readonly access: PullMetadata["access"];
   readonly #sidecars: SidecarFiles | undefined;
   readonly #onNotWritten: (fault: Fault) => void;
 
   constructor(
-    { tags, links, blobs, listings }: StoredPullMetadata,
+    { tags, links, blobs, listings, access }: StoredPullMetadata,
     { sidecars, quotaEvents, onNotWritten }: DurableMetadataOptions,
   ) {
     this.#sidecars = sidecars;
@@ -84,6 +85,10 @@ export class DurableMetadata implements PullMetadata {
     this.listings = {
       get: (repo, key) => listings.get(repo, key),
       put: (repo, key, listing) => this.#attempt(() => listings.put(repo, key, listing)),
+    };
+    this.access = {
+      get: (repo) => access.get(repo),
+      put: (repo, record) => this.#attempt(() => access.put(repo, record)),
     };
   }
 

@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { Fault, isUpstreamFault } from "../../oci/fault.ts";
+import { Fault, isRefusal, isUpstreamFault } from "../../oci/fault.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import {
@@ -13,6 +13,7 @@ import {
 } from "../cache-status.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
 
 export interface CachedList<Value> {
   readonly value: Value;
@@ -51,7 +52,7 @@ interface TimedValue {
 
 /**
  * Lists that an upstream makes (tags, referrers): cached for the upstream's `tagTtl`, and served
- * stale if the upstream fails (stale-if-error, RFC 5861 section 4).
+ * stale if the upstream fails (stale-if-error, RFC 5861 section 4), as tags are.
  */
 export class ListCache {
   /** Lists of a moment ago: reading and parsing a long one takes much longer than sending a page. */
@@ -61,11 +62,17 @@ export class ListCache {
   });
   readonly #reads = new SingleFlight<TimedValue | undefined>();
   readonly #metadata: Pick<PullMetadata, "listings">;
+  readonly #access: RepositoryAccess;
   readonly #now: () => number;
   readonly #fetches = new SingleFlight<unknown>();
 
-  constructor(metadata: Pick<PullMetadata, "listings">, now: () => number) {
+  constructor(
+    metadata: Pick<PullMetadata, "listings">,
+    access: RepositoryAccess,
+    now: () => number,
+  ) {
     this.#metadata = metadata;
+    this.#access = access;
     this.#now = now;
   }
 
@@ -85,7 +92,7 @@ export class ListCache {
       return { value: valueOf(stored), cacheStatus: HIT };
     }
     const { staleFor = Infinity } = upstream.settings;
-    const stale = age < staleFor ? stored : undefined;
+    const stale = age < staleFor && !(await this.#access.isRefused(repo)) ? stored : undefined;
     if (stale && upstream.registry.isUnhealthy) {
       const reason = `${upstream.settings.name} failed or limited requests a moment ago; it is not asked again yet`;
       return { value: valueOf(stale), cacheStatus: { result: "stale", reason } };
@@ -96,6 +103,10 @@ export class ListCache {
       )) as CachedList<Value>;
     } catch (error) {
       if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;
+      if (isRefusal(error) && !this.#access.mayOutlive(upstream, stale.checkedAt)) {
+        await this.#access.refused(upstream, repo);
+        throw error;
+      }
       return { value: valueOf(stale), cacheStatus: staleAfter(error) };
     }
   }
@@ -118,6 +129,7 @@ export class ListCache {
     whenStored: CacheStatus,
   ): Promise<CachedList<Value>> {
     const value = await query.fetch();
+    await this.#access.answered(query.repo);
     if (query.shouldStore && !(await query.shouldStore(value))) {
       return { value, cacheStatus: FORWARDED };
     }

@@ -5,14 +5,20 @@ import { parseManifest } from "../../oci/parse-manifest.ts";
 import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../../oci/media-types.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
-import type { ManifestResult, ManifestHeadResult, StoredManifest } from "../results.ts";
+import type {
+  FreshnessWindow,
+  ManifestResult,
+  ManifestHeadResult,
+  StoredManifest,
+} from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { toHeadResult, headUpstream } from "../bypass/manifest-head.ts";
 import type { HeadTrust } from "./head-trust.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { Asker, NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
-import { ALWAYS_FRESH, type TagResolver } from "./tag-resolver.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+import type { TagResolver } from "./tag-resolver.ts";
 import type { Bypass } from "../bypass/bypass.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
@@ -26,6 +32,7 @@ export interface ManifestLookupOptions {
   readonly tags: TagResolver;
   readonly negativeCache: NegativeCache;
   readonly trust: HeadTrust;
+  readonly access: RepositoryAccess;
   readonly bypass: Bypass;
 }
 
@@ -36,16 +43,18 @@ export class ManifestLookup {
   readonly #tags: TagResolver;
   readonly #negativeCache: NegativeCache;
   readonly #trust: HeadTrust;
+  readonly #access: RepositoryAccess;
   readonly #bypass: Bypass;
   readonly #heads = new SingleFlight<ManifestHeadResult | undefined>();
 
   constructor(options: ManifestLookupOptions) {
-    const { metadata, manifests, tags, negativeCache, trust, bypass } = options;
+    const { metadata, manifests, tags, negativeCache, trust, access, bypass } = options;
     this.#metadata = metadata;
     this.#manifests = manifests;
     this.#tags = tags;
     this.#negativeCache = negativeCache;
     this.#trust = trust;
+    this.#access = access;
     this.#bypass = bypass;
   }
 
@@ -110,7 +119,11 @@ export class ManifestLookup {
     const { digest, cacheStatus, fresh, manifest } = resolved;
     if (manifest) return toResult(manifest, cacheStatus);
     const stored = await this.#manifests.get(repo, digest);
-    if (stored) return { manifest: stored, cacheStatus, ...(fresh ? { fresh } : {}) };
+    if (stored) {
+      // Of a hit, nobody has been asked. An immutable tag is never asked for.
+      const shown = fresh && (await this.#access.showManifest(upstream, repo, digest));
+      return { manifest: stored, cacheStatus, ...(shown ? { fresh: overlap(fresh, shown) } : {}) };
+    }
     try {
       return await this.#byDigest(upstream, repo, digest, asker);
     } catch (error) {
@@ -127,7 +140,10 @@ export class ManifestLookup {
     asker: Asker,
   ): Promise<ManifestResult> {
     const stored = await this.#manifests.get(repo, digest);
-    if (stored) return { manifest: stored, cacheStatus: HIT, fresh: ALWAYS_FRESH };
+    if (stored) {
+      const fresh = await this.#access.showManifest(upstream, repo, digest);
+      return { manifest: stored, cacheStatus: HIT, ...(fresh ? { fresh } : {}) };
+    }
     const cacheStatus = this.#manifests.isFetching(repo, digest) ? COLLAPSED : MISS;
     const manifest = await this.#negativeCache.run(
       { asker, what: keyOf(repo, digest) },
@@ -163,6 +179,10 @@ export class ManifestLookup {
 
 function toResult(manifest: StoredManifest, cacheStatus: CacheStatus): ManifestResult {
   return { manifest, cacheStatus: manifest.unstored ? UNSTORED : cacheStatus };
+}
+
+function overlap(one: FreshnessWindow, other: FreshnessWindow): FreshnessWindow {
+  return { from: Math.max(one.from, other.from), until: Math.min(one.until, other.until) };
 }
 
 function isDigest(reference: Tag | Digest): reference is Digest {

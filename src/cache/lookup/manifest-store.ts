@@ -10,6 +10,7 @@ import type { Fills } from "../fill/fills.ts";
 import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
 
 /** Size of the in-memory LRU cache of manifests in bytes. Every pull begins with a manifest. */
 const MEMORY_BYTES = 32 * 1024 * 1024;
@@ -19,6 +20,7 @@ const ENTRY_OVERHEAD_BYTES = 512;
 export interface ManifestStoreOptions {
   readonly store: BlobStore;
   readonly metadata: Pick<PullMetadata, "blobs" | "links">;
+  readonly access: RepositoryAccess;
   readonly fills: Fills;
   readonly now: () => number;
   /** Called with the digest of every manifest that was served from the store. */
@@ -47,7 +49,7 @@ export class ManifestStore {
 
   /** The manifest, if it is stored and its link to this repository is confirmed. */
   async get(repo: RepositoryRef, digest: Digest): Promise<StoredManifest | undefined> {
-    const link = await this.#options.metadata.links.get(repo, digest);
+    const link = await this.#options.access.link(repo, digest);
     if (!link?.confirmed || link.manifestType === undefined) return undefined;
     const bytes = this.#memory.get(digest) ?? (await this.#load(digest));
     if (!bytes) return undefined;
@@ -75,6 +77,7 @@ export class ManifestStore {
     return this.#fetches.run(keyOf(repo, reference), async () => {
       const { registry } = upstream;
       const { digest, bytes, manifest } = await registry.getManifest(repo.repository, reference);
+      await this.#options.access.answered(repo);
       const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
       const isStored = await this.#store(repo, fetched, manifest);
       return isStored ? fetched : { ...fetched, unstored: true };

@@ -1,4 +1,4 @@
-import type { BlobRecords, Links, Listings, Tags } from "../../store/metadata-store.ts";
+import type { Access, BlobRecords, Links, Listings, Tags } from "../../store/metadata-store.ts";
 
 /** The part of the metadata store that the pull path reads and writes. */
 export interface StoredPullMetadata {
@@ -6,6 +6,7 @@ export interface StoredPullMetadata {
   readonly links: Pick<Links, "get" | "add" | "repositories">;
   readonly blobs: Pick<BlobRecords, "get" | "put">;
   readonly listings: Pick<Listings, "get" | "put">;
+  readonly access: Pick<Access, "get" | "put">;
 }
 
 /** A write that does not fail the pull. Says whether it succeeded. */
@@ -19,4 +20,5 @@ export interface PullMetadata {
   readonly links: Pick<Links, "get" | "repositories"> & { readonly add: Attempted<Links["add"]> };
   readonly blobs: Pick<BlobRecords, "get"> & { readonly put: Attempted<BlobRecords["put"]> };
   readonly listings: Pick<Listings, "get"> & { readonly put: Attempted<Listings["put"]> };
+  readonly access: Pick<Access, "get"> & { readonly put: Attempted<Access["put"]> };
 }

@@ -1,7 +1,7 @@
 import { matchesAny } from "../../config/parsing/glob-pattern.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { Fault, isUpstreamFault } from "../../oci/fault.ts";
-import type { Tag, UpstreamName } from "../../oci/names.ts";
+import { Fault, isRefusal, isUpstreamFault } from "../../oci/fault.ts";
+import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import type { HeadTrust } from "./head-trust.ts";
@@ -16,16 +16,23 @@ import {
   REVALIDATED,
   staleAfter,
 } from "../cache-status.ts";
-import { withTimeout } from "../with-timeout.ts";
 import type { FreshnessWindow, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
+import { Patience, PATIENCE_MS } from "./patience.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
 
-/** Of immutable content: always fresh. */
-export const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
+/** Of immutable tags: always fresh. */
+const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
 
-/** How long a pull waits for revalidation before the stale record is served, in milliseconds. */
-const REVALIDATION_TIMEOUT_MS = 1000;
+export interface TagResolverOptions {
+  readonly metadata: Pick<PullMetadata, "tags">;
+  readonly manifests: ManifestStore;
+  readonly negativeCache: NegativeCache;
+  readonly trust: HeadTrust;
+  readonly access: RepositoryAccess;
+  readonly now: () => number;
+}
 
 export interface ResolvedTag {
   readonly digest: Digest;
@@ -45,29 +52,26 @@ export interface ResolvedTag {
  * - the upstream fails, or is in its cool-down after a failure or rate limit and therefore not asked
  *   (stale-if-error, RFC 5861 section 4), or
  * - the upstream takes longer than a second, or did so or failed the last time: the tag is then
- *   revalidated in the background (stale-while-revalidate, RFC 5861 section 3).
+ *   revalidated in the background (stale-while-revalidate, RFC 5861 section 3), or
+ * - the upstream refuses access (401, 403), and the last check was no longer than `tagTtl` and
+ *   `revokedAfter` ago.
  */
 export class TagResolver {
   readonly #metadata: Pick<PullMetadata, "tags">;
   readonly #manifests: ManifestStore;
   readonly #negativeCache: NegativeCache;
   readonly #trust: HeadTrust;
+  readonly #access: RepositoryAccess;
   readonly #now: () => number;
   readonly #revalidations = new SingleFlight<ResolvedTag>();
-  /** By upstream, how many revalidations timed out and are still running. */
-  readonly #overdue = new Map<UpstreamName, number>();
+  readonly #patience = new Patience();
 
-  constructor(
-    metadata: Pick<PullMetadata, "tags">,
-    manifests: ManifestStore,
-    negativeCache: NegativeCache,
-    trust: HeadTrust,
-    now: () => number,
-  ) {
+  constructor({ metadata, manifests, negativeCache, trust, access, now }: TagResolverOptions) {
     this.#metadata = metadata;
     this.#manifests = manifests;
     this.#negativeCache = negativeCache;
     this.#trust = trust;
+    this.#access = access;
     this.#now = now;
   }
 
@@ -169,21 +173,21 @@ export class TagResolver {
         `${name} failed or limited requests a moment ago; it is not asked again yet`,
       );
     }
+    const isImpatient = this.#patience.isOver(upstream);
     const revalidation = this.#revalidate(upstream, repo, tag, record);
-    if (registry.fault || this.#overdue.has(name)) {
+    if (isImpatient) {
       revalidation.catch(() => {});
       return stale(record, `${name} failed or was slow the last time; it is being asked again`);
     }
     try {
-      const resolved = await withTimeout(REVALIDATION_TIMEOUT_MS, revalidation);
+      const resolved = await this.#patience.wait(upstream, revalidation);
       if (resolved) return resolved;
     } catch (error) {
-      if (error instanceof Fault && isUpstreamFault(error))
-        return { digest: record.digest, cacheStatus: staleAfter(error) };
-      throw error;
+      if (!(error instanceof Fault) || !isUpstreamFault(error)) throw error;
+      if (this.#isRevoked(upstream, record, error)) throw error;
+      return { digest: record.digest, cacheStatus: staleAfter(error) };
     }
-    this.#countOverdue(name, revalidation);
-    return stale(record, `${name} did not answer within ${REVALIDATION_TIMEOUT_MS / 1000} s`, {
+    return stale(record, `${name} did not answer within ${PATIENCE_MS / 1000} s`, {
       forwarded: true,
     });
   }
@@ -225,12 +229,18 @@ export class TagResolver {
         const cacheStatus = manifest.digest === record.digest ? REVALIDATED : REPLACED;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
-        if (error instanceof Fault && error.detail.kind === "not-found") {
-          await this.#metadata.tags.remove(repo, tag);
-        }
+        if (!(error instanceof Fault)) throw error;
+        if (error.detail.kind === "not-found") await this.#metadata.tags.remove(repo, tag);
+        // Here, since the client may have gone on without this answer.
+        if (isRefusal(error)) await this.#access.refused(upstream, repo);
         throw error;
       }
     });
+  }
+
+  /** Whether access was taken away, and not just a moment ago. */
+  #isRevoked(upstream: Upstream, { checkedAt }: TagRecord, fault: Fault): boolean {
+    return isRefusal(fault) && !this.#access.mayOutlive(upstream, checkedAt);
   }
 
   /**
@@ -251,7 +261,9 @@ export class TagResolver {
     tag: Tag,
   ): Promise<Digest | undefined> {
     if (!this.#trust.isTrusted(repo)) return undefined;
-    return (await upstream.registry.headManifest(repo.repository, tag))?.digest;
+    const head = await upstream.registry.headManifest(repo.repository, tag);
+    if (head) await this.#access.answered(repo);
+    return head?.digest;
   }
 
   /** Asks by GET from now on if HEAD did not name what GET gave, unless GETs count as pulls. */
@@ -262,17 +274,6 @@ export class TagResolver {
     given: Digest,
   ): void {
     if (named !== given && !registry.budget) this.#trust.doubt(repo);
-  }
-
-  /** Counts a revalidation that timed out until it settles: later pulls do not wait meanwhile. */
-  #countOverdue(name: UpstreamName, revalidation: Promise<unknown>): void {
-    this.#overdue.set(name, (this.#overdue.get(name) ?? 0) + 1);
-    const settled = (): void => {
-      const count = (this.#overdue.get(name) ?? 1) - 1;
-      if (count > 0) this.#overdue.set(name, count);
-      else this.#overdue.delete(name);
-    };
-    revalidation.then(settled, settled);
   }
 }
 

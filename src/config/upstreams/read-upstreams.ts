@@ -15,7 +15,9 @@ import {
 } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
+/** In milliseconds, as the next one. */
 const TAG_TTL = 30_000;
+const REVOKED_AFTER = 3_600_000;
 const MAX_CONNECTIONS = 32;
 
 /** An upstream and the path of its key in the file. */
@@ -103,6 +105,7 @@ function readUpstream(
     url,
     ...(entry.port === undefined ? {} : { port: entry.port }),
     tagTtl: entry.tagTtl ?? TAG_TTL,
+    revokedAfter: entry.revokedAfter ?? REVOKED_AFTER,
     ...(credentials ? { credentials } : {}),
     allowPrivate,
     trustedRealms: (entry.trustedRealms ?? []).map((host) => host.toLowerCase()),

@@ -1,6 +1,5 @@
-import { HIT } from "../../cache/cache-status.ts";
 import type { BlobLookup } from "../../cache/lookup/blob-lookup.ts";
-import type { BlobResult } from "../../cache/results.ts";
+import type { BlobResult, FreshnessWindow } from "../../cache/results.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import {
@@ -44,27 +43,25 @@ export async function handleBlob(
     return notModified(headers);
   }
   return result.kind === "complete"
-    ? storedResponse(result.blob, result.cacheStatus === HIT, range, headers, context)
+    ? storedResponse(result.blob, result.fresh, range, headers, context)
     : streamingResponse(result, headers, context);
 }
 
 /** The kernel sends the file (sendfile), so no byte passes through this process. */
 function storedResponse(
   blob: StoredBlob,
-  isHit: boolean,
+  fresh: FreshnessWindow | undefined,
   request: RangeRequest | SeveralRanges | undefined,
   headers: ResponseHeaders,
   context: RequestContext,
 ): Response {
   if (request?.kind === "several") {
-    return severalResponse(blob, isHit, resolveSeveral(request, blob.size), headers, context);
+    return severalResponse(blob, fresh, resolveSeveral(request, blob.size), headers, context);
   }
   if (!request) {
     const { digest, size, bytes } = blob;
     context.setBodySize(size);
-    if (isHit && blob.isInMemory) {
-      context.reusable = { digest, size, body: bytes, from: -Infinity, until: Infinity };
-    }
+    if (fresh && blob.isInMemory) context.reusable = { digest, size, body: bytes, ...fresh };
     // Of a file, Bun would serve the range in the request, even if it must be ignored; of a stream
     // it does not.
     const hasRange = context.request.headers.has("range");
@@ -87,15 +84,15 @@ function storedResponse(
  */
 function severalResponse(
   blob: StoredBlob,
-  isHit: boolean,
+  fresh: FreshnessWindow | undefined,
   ranges: readonly ByteRange[],
   headers: ResponseHeaders,
   context: RequestContext,
 ): Response {
   const [range] = ranges;
-  if (!range) return storedResponse(blob, isHit, undefined, headers, context);
+  if (!range) return storedResponse(blob, fresh, undefined, headers, context);
   if (ranges.length === 1) {
-    return storedResponse(blob, isHit, { kind: "from", ...range }, headers, context);
+    return storedResponse(blob, fresh, { kind: "from", ...range }, headers, context);
   }
   const parts = multipartRanges(blob, ranges, "application/octet-stream");
   headers["content-type"] = parts.contentType;

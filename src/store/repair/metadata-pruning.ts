@@ -1,15 +1,15 @@
 import type { Digest } from "../../oci/digest.ts";
 import { EventLoopYielder } from "../event-loop-yielder.ts";
-import type { MetadataStore, TagRef } from "../metadata-store.ts";
+import type { Listings, MetadataStore, TagRef } from "../metadata-store.ts";
 
 /** How many records are handled at a time; other work runs between two batches. */
 const BATCH = 128;
 
 export interface PruneOptions {
-  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "listings">;
+  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "listings" | "access">;
   /** Whether a blob is being stored, read or removed at the moment. */
   readonly inUse: (digest: Digest) => boolean;
-  /** Tags and listings that were checked since then are kept, in milliseconds of the epoch. */
+  /** Tags, listings and answers about access that were checked since then are kept, in milliseconds of the epoch. */
   readonly before: number;
   /** Whether the metadata covers everything that is stored; while it is being rebuilt, it does not. */
   readonly isComplete: () => boolean;
@@ -19,14 +19,20 @@ export interface PruneOptions {
 
 /**
  * Removes the metadata of blobs that are not stored (garbage collection), so that the database does not
- * grow without limit: links at once, tags and listings when they are old. What is pulled again is
+ * grow without limit: links at once, all others when they are old. What is pulled again is
  * recorded again. Stops early when the metadata is no longer complete, or `signal` is aborted.
  *
  * @returns how many records were removed
  */
 export async function pruneMetadata(given: PruneOptions): Promise<number> {
   const options = { yielder: new EventLoopYielder(), ...given };
-  return (await pruneLinks(options)) + (await pruneTags(options)) + (await pruneListings(options));
+  const { listings, access } = options.metadata;
+  return (
+    (await pruneLinks(options)) +
+    (await pruneTags(options)) +
+    (await pruneOld(listings, options)) +
+    (await pruneOld(access, options))
+  );
 }
 
 type PruneContext = PruneOptions & { readonly yielder: EventLoopYielder };
@@ -83,11 +89,14 @@ async function pruneTags(options: PruneContext): Promise<number> {
   }
 }
 
-async function pruneListings(options: PruneContext): Promise<number> {
+async function pruneOld(
+  records: Pick<Listings, "removeBefore">,
+  options: PruneContext,
+): Promise<number> {
   let count = 0;
   for (;;) {
     if (shouldStop(options)) return count;
-    const removed = await options.metadata.listings.removeBefore(options.before, BATCH);
+    const removed = await records.removeBefore(options.before, BATCH);
     count += removed;
     if (removed < BATCH) return count;
     await options.yielder.pause();

@@ -8,7 +8,7 @@ import { isDamage } from "../sql/sqlite-file.ts";
 const REPLACE_INTERVAL = 60_000;
 
 /** The parts of a metadata store whose members are all methods that return a promise. */
-type Part = "tags" | "links" | "blobs" | "listings" | "pins";
+type Part = "tags" | "links" | "blobs" | "listings" | "access" | "pins";
 
 /**
  * A `MetadataStore` that replaces a damaged database while it is in use. The call that found the damage
@@ -19,6 +19,7 @@ export class SelfHealingMetadata implements MetadataStore {
   readonly links = this.#forward("links");
   readonly blobs = this.#forward("blobs");
   readonly listings = this.#forward("listings");
+  readonly access = this.#forward("access");
   readonly pins = this.#forward("pins");
   #current: MetadataStore;
   readonly #replace: (damaged: MetadataStore, reason: string) => Promise<MetadataStore>;

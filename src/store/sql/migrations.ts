@@ -15,6 +15,7 @@ const MIGRATIONS: readonly Migration[] = [
   renameContentsToBlobs,
   addConfirmedLinks,
   addMediaTypesOfLinks,
+  addAccess,
 ];
 
 /** The version of the schema that this program reads and writes. */
@@ -191,5 +192,21 @@ async function addMediaTypesOfLinks(db: Kysely<Tables>): Promise<void> {
   await sql`
     update links set media_type = blobs.media_type from blobs
     where blobs.digest = links.digest and blobs.media_type is not null and links.confirmed = 1
+  `.execute(db);
+}
+
+/** When upstreams last answered for their repositories: of existing ones, the last check of a tag. */
+async function addAccess(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable("access")
+    .addColumn("upstream", "text", (column) => column.notNull())
+    .addColumn("repository", "text", (column) => column.notNull())
+    .addColumn("answered_at", "bigint", (column) => column.notNull())
+    .addColumn("is_refused", "integer", (column) => column.notNull())
+    .addPrimaryKeyConstraint("access_key", ["upstream", "repository"])
+    .execute();
+  await sql`
+    insert into access (upstream, repository, answered_at, is_refused)
+    select upstream, repository, max(checked_at), 0 from tags group by upstream, repository
   `.execute(db);
 }

@@ -1,4 +1,5 @@
 import { Fault } from "../../oci/fault.ts";
+import { SqlAccess } from "./sql-access.ts";
 import { SqlBlobRecords } from "./sql-blob-records.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 import { SqlLinks } from "./sql-links.ts";
@@ -51,6 +52,7 @@ function metadataOver(file: SqliteFile): MetadataStore {
     links,
     blobs: new SqlBlobRecords(db),
     listings: new SqlListings(db),
+    access: new SqlAccess(db),
     pins: new SqlPins(db),
     get revision() {
       return tags.revision + links.revision;

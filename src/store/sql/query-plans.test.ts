@@ -2,6 +2,7 @@ import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Kysely } from "kysely";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
+import { SqlAccess } from "./sql-access.ts";
 import { SqlBlobRecords } from "./sql-blob-records.ts";
 import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SqlLinks } from "./sql-links.ts";
@@ -132,6 +133,11 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     "a listing",
     (on) => new SqlListings(on).get(nginx, "tags"),
     "(upstream=? AND repository=? AND key=?)",
+  ],
+  [
+    "what is known of access",
+    (on) => new SqlAccess(on).get(nginx),
+    "(upstream=? AND repository=?)",
   ],
   ["the list of pins", (on) => new SqlPins(on).list(), "sqlite_autoindex_pins"],
 ])("%s uses an index, and does not sort", async (_, work, expected) => {

@@ -11,6 +11,7 @@ export interface Tables {
   links: LinksTable;
   blobs: BlobsTable;
   listings: ListingsTable;
+  access: AccessTable;
   pins: PinsTable;
   schema_version: SchemaVersionTable;
 }
@@ -47,6 +48,14 @@ interface ListingsTable {
   key: string;
   body: string;
   checked_at: number;
+}
+
+interface AccessTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  answered_at: number;
+  /** 0 or 1. */
+  is_refused: number;
 }
 
 interface PinsTable {

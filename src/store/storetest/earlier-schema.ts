@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite";
 
 /** For each version of the schema from the third on, what undoes its migration. */
 const UNDO: ReadonlyMap<number, readonly string[]> = new Map([
+  [7, ["drop table access"]],
   [6, ["alter table links drop column media_type"]],
   [
     5,

@@ -1,4 +1,4 @@
-import { Fault } from "../../oci/fault.ts";
+import { type CredentialUse, Fault } from "../../oci/fault.ts";
 import { QUIRKS } from "../quirks.ts";
 
 /** What a request was for, for the fault that its response may become. */
@@ -7,8 +7,8 @@ export interface RequestSubject {
   readonly resource: "manifest" | "blob" | "repository";
   /** For messages: `library/nginx:1.27`. */
   readonly name: string;
-  /** Whether credentials were sent, and whether they were refused; unset if that is unknown. */
-  readonly credentials?: "none" | "used" | "refused";
+  /** What became of the credentials; unset if that is unknown. */
+  readonly credentials?: CredentialUse;
 }
 
 /** The wait after a 429 without a valid Retry-After, and the longest one that is accepted. In seconds. */

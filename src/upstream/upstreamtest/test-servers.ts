@@ -124,6 +124,7 @@ export function settings(
     name,
     url: new URL(url),
     tagTtl: 30_000,
+    revokedAfter: 3_600_000,
     allowPrivate: true,
     trustedRealms: [],
     maxConnections: 32,
