@@ -1,4 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
+import type { PartialName } from "./partial-name.ts";
 
 /** A blob that is stored completely and whose digest was verified when it was stored. */
 export interface StoredBlob {
@@ -23,6 +24,11 @@ export interface BlobEntry {
   readonly storedAt: number;
 }
 
+/** A partial download in a listing of the store. */
+export interface PartialEntry extends BlobEntry {
+  readonly name: PartialName;
+}
+
 /**
  * Content-addressed storage: blobs by digest (manifests included), and the partial downloads of
  * blobs that are still missing. It knows nothing of repositories, tags or access; that is the
@@ -42,14 +48,16 @@ export interface BlobStore {
    */
   open(digest: Digest, shouldRecheck?: boolean): Promise<StoredBlob | undefined>;
   /**
-   * Starts to write a blob, or resumes the partial download of an earlier writer (see
-   * `BlobWriter.length`). A digest has at most one writer at a time; callers ensure that, for
-   * example by single-flight.
+   * Starts to write a blob, or resumes the partial download of an earlier writer of the same owner
+   * (see `BlobWriter.length`). A digest has at most one writer per owner at a time; callers ensure
+   * that, for example by single-flight. They also ensure that only one of its writers commits.
    *
-   * @throws Error if the digest has a writer already
+   * @param owner whose bytes are written, such as an upstream's name: those of one owner are never
+   *   continued with those of another
+   * @throws Error if the owner has a writer of the digest already
    * @throws Fault of kind `no-space` or `storage`
    */
-  writer(digest: Digest): Promise<BlobWriter>;
+  writer(digest: Digest, owner?: string): Promise<BlobWriter>;
   /**
    * Removes a stored blob. Readers that have opened its bytes can read on. Returns whether it was
    * stored.
@@ -63,14 +71,14 @@ export interface BlobStore {
    */
   entries(): AsyncIterable<BlobEntry>;
   /** Lists the partial downloads that were suspended and have no writer now, in no particular order. */
-  partials(): AsyncIterable<BlobEntry>;
+  partials(): AsyncIterable<PartialEntry>;
   /**
    * Removes a partial download, unless it has a writer now. Returns `false` if it has one, and
    * `true` otherwise: there is no partial download left then.
    *
    * @throws Fault of kind `storage`
    */
-  removePartial(digest: Digest): Promise<boolean>;
+  removePartial(name: PartialName): Promise<boolean>;
   /**
    * Removes a corrupt blob, whose bytes do not match its digest, as `remove` does, but keeps the
    * bytes where an operator can inspect them. Returns whether it was stored.
@@ -137,7 +145,7 @@ export interface BlobWriter {
   prefix(): { readonly length: number; readonly hasher: Bun.CryptoHasher };
   /**
    * Ends the writer and keeps its bytes as a partial download, which the next writer of the digest
-   * resumes. Bytes that `verify` found wrong are discarded.
+   * and owner resumes. Bytes that `verify` found wrong are discarded.
    *
    * @throws Error if the writer has ended already
    */

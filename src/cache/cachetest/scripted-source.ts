@@ -1,12 +1,16 @@
 import type { Digest } from "../../oci/digest.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
+import type { UpstreamName } from "../../oci/names.ts";
+import { repositoryRef } from "../../store/storetest/sample-names.ts";
 import type { Source, Transfer } from "../fill/source.ts";
 
 /** How a source behaves when it is opened. Without options, it sends its bytes from `offset` on. */
 export interface Behaviour {
   /** The transfer breaks after this many bytes. */
   readonly breaksAfter?: number;
+  /** The transfer sends this many bytes, and then nothing until it is cancelled. */
+  readonly hangsAfter?: number;
   /** Opening fails with this fault; with `breaksAfter`, the body does. */
   readonly fault?: Fault;
   /** Sends from the first byte, whatever offset is requested. */
@@ -22,6 +26,7 @@ export interface Behaviour {
 /** A source of bytes in memory. It follows a script, one entry per `open`, and records its calls. */
 export class ScriptedSource implements Source {
   readonly name: string;
+  readonly upstream: UpstreamName;
   /** The offset of each call of `open`. */
   readonly offsets: number[] = [];
   readonly corruptReports: Fault[] = [];
@@ -32,13 +37,18 @@ export class ScriptedSource implements Source {
 
   constructor(bytes: Uint8Array, script: Behaviour[] = [], name = "reg.test/app") {
     this.name = name;
+    this.upstream = repositoryRef(name.slice(0, name.indexOf("/")), "app").upstream;
     this.#bytes = bytes;
     this.#script = [...script];
   }
 
   async open(offset: number, signal: AbortSignal): Promise<Transfer> {
     this.offsets.push(offset);
-    const { breaksAfter = Infinity, ...behaviour } = this.#script.shift() ?? {};
+    const {
+      breaksAfter = Infinity,
+      hangsAfter = Infinity,
+      ...behaviour
+    } = this.#script.shift() ?? {};
     if (behaviour.fault && breaksAfter === Infinity) throw behaviour.fault;
     const bytes = behaviour.bytes ?? this.#bytes;
     const start = behaviour.ignoresOffset ? 0 : offset;
@@ -50,8 +60,13 @@ export class ScriptedSource implements Source {
         if (position - start >= breaksAfter) {
           return controller.error(behaviour.fault ?? unreachable(this.name));
         }
+        if (position - start >= hangsAfter) return hang(signal);
         if (position >= bytes.byteLength) return controller.close();
-        const end = Math.min(position + 10_000, start + breaksAfter, bytes.byteLength);
+        const end = Math.min(
+          position + 10_000,
+          start + Math.min(breaksAfter, hangsAfter),
+          bytes.byteLength,
+        );
         this.sent += end - position;
         controller.enqueue(bytes.slice(position, end));
         position = end;
@@ -84,4 +99,11 @@ export function sampleBlob(
     bytes[position] = state >>> 24;
   }
   return { bytes, digest: digestOf(bytes) };
+}
+
+/** Never resolves, and rejects once the transfer is cancelled. */
+function hang(signal: AbortSignal): Promise<void> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }

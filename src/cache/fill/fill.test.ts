@@ -17,7 +17,7 @@ async function faultOf(work: Promise<unknown>): Promise<Fault> {
 }
 
 async function isGone(store: MemoryBlobStore, digest: ReturnType<typeof sampleBlob>["digest"]) {
-  const writer = await store.writer(digest);
+  const writer = await store.writer(digest, "reg.test");
   const { length } = writer;
   await writer.discard();
   return length === 0 && (await store.open(digest)) === undefined;
@@ -70,7 +70,7 @@ describe("a fill", () => {
     const { bytes, digest } = sampleBlob(MIB);
     const wrong = bytes.with(5, (bytes[5] ?? 0) ^ 1);
     const source = new ScriptedSource(bytes, [{ bytes: wrong, isMirror: true }]);
-    const fill = new Fill(digest, new MemoryBlobStore(), source, bytes.length);
+    const fill = new Fill(digest, new MemoryBlobStore(), source, { size: bytes.length });
     await fill.started;
     const gaveUp = Promise.withResolvers<Fault>();
     const early = follow(fill, { first: 0, end: bytes.length, giveUp: gaveUp.resolve }).getReader();
@@ -107,7 +107,7 @@ describe("a fill", () => {
   test("restarts if the partial file of an earlier fill has wrong bytes", async () => {
     const { bytes, digest } = sampleBlob(MIB);
     const store = new MemoryBlobStore();
-    const writer = await store.writer(digest);
+    const writer = await store.writer(digest, "reg.test");
     await writer.append(sampleBlob(100_000, 9).bytes);
     await writer.suspend();
     const source = new ScriptedSource(bytes);
@@ -121,7 +121,7 @@ describe("a fill", () => {
     const failures = Array.from({ length: 1000 }, () => ({ fault: unreachable("reg.test") }));
     const source = new ScriptedSource(bytes, [{ breaksAfter: 300_000 }, ...failures]);
     const backOff = { limits: { idle: 100 }, random: () => 0.01 };
-    const fill = new Fill(digest, store, source, undefined, undefined, backOff);
+    const fill = new Fill(digest, store, source, { backOff });
     expect((await faultOf(fill.stored)).detail.kind).toBe("upstream-unreachable");
     expect(source.offsets.length).toBeGreaterThan(2);
     const next = new ScriptedSource(bytes);
@@ -167,21 +167,21 @@ describe("a fill", () => {
   test("commits a complete partial file of known size without a request", async () => {
     const { bytes, digest } = sampleBlob(100_000);
     const store = new MemoryBlobStore();
-    const writer = await store.writer(digest);
+    const writer = await store.writer(digest, "reg.test");
     await writer.append(bytes);
     await writer.suspend();
     const source = new ScriptedSource(bytes);
-    await new Fill(digest, store, source, bytes.length).stored;
+    await new Fill(digest, store, source, { size: bytes.length }).stored;
     expect(source.offsets).toEqual([]);
   });
 
   test("restarts if a complete partial file has wrong bytes", async () => {
     const { bytes, digest } = sampleBlob(100_000);
     const store = new MemoryBlobStore();
-    const writer = await store.writer(digest);
+    const writer = await store.writer(digest, "reg.test");
     await writer.append(sampleBlob(100_000, 2).bytes);
     await writer.suspend();
-    const fill = new Fill(digest, store, new ScriptedSource(bytes), bytes.length);
+    const fill = new Fill(digest, store, new ScriptedSource(bytes), { size: bytes.length });
     expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
   });
 
@@ -194,7 +194,9 @@ describe("a fill", () => {
     ["another size", { size: 299_999 }, "announced 299999 bytes"],
   ])("rejects %s and stores nothing", async (_, behaviour, message) => {
     const store = new MemoryBlobStore();
-    const fill = new Fill(digest, store, new ScriptedSource(bytes, [behaviour]), bytes.length);
+    const fill = new Fill(digest, store, new ScriptedSource(bytes, [behaviour]), {
+      size: bytes.length,
+    });
     const fault = await faultOf(fill.stored);
     expect(fault.detail.kind).toBe("upstream-invalid-response");
     expect(fault.message).toContain(message);

@@ -1,25 +1,33 @@
 import { type Digest, newHasher } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
+import type { UpstreamName } from "../../oci/names.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { FetchLoop } from "./fetch-loop.ts";
 import { Followers } from "./followers.ts";
-import { type ResumePoint, WITHHELD_TAIL } from "./resume-point.ts";
-import { TailBuffer } from "./tail-buffer.ts";
-import { ReadCache } from "./read-cache.ts";
+import { ProgressSignal } from "./progress-signal.ts";
+import { ReadableBytes } from "./readable-bytes.ts";
+import { beginsWith, type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
 import type { Source } from "./source.ts";
 import { SourceList } from "./source-list.ts";
 import { toFault } from "./transient.ts";
 
-/** Followers are woken after this many new bytes, or this many milliseconds after the first of them. */
-const WAKE_BYTES = 256 * 1024;
-const WAKE_DELAY_MS = 5;
+export interface FillOptions {
+  /** Of the blob in bytes, if a manifest names it. */
+  readonly size?: number | undefined;
+  readonly backOff?: BackOffOptions;
+  /**
+   * Stores what a verified writer has written, and ends the writer; by default, as if there were no
+   * other writer of the digest.
+   */
+  readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
+}
 
 /** The most restarts from scratch. Each means that one more mirror was found to be corrupt. */
 const MAX_RESTARTS = 9;
 
 /**
- * The single-flight download of a missing blob. It belongs to no client: every client that needs the
+ * The single-flight download of a missing blob from one upstream. It belongs to no client: every client that needs the
  * blob follows the growing partial file (see `follow`), and the download goes on when they leave.
  *
  * The steps:
@@ -31,9 +39,11 @@ const MAX_RESTARTS = 9;
  * Failures:
  * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the
  *   partial file was a resumed one; followers that have received bytes give up.
+ * - A fill from another upstream stores the blob first (`adopt`): end the download, and go on from the
+ *   stored blob. Followers that have received other bytes than its own give up.
  * - The sources fail for good, or the cache shuts down: suspend the partial file for a later fill.
- * - The disk is full or fails, or the cache itself has a defect: hand over to the followers. Each continues from the resume point with
- *   a stream of its own, without storing.
+ * - The disk is full or fails, or the cache itself has a defect: hand over to the followers. Each
+ *   continues from the resume point with a stream of its own, without storing.
  */
 export class Fill {
   /** Resolves once a source's response was found usable; rejects with the fault that prevented it. */
@@ -43,42 +53,37 @@ export class Fill {
   /** Resolves once the fill has stored or failed, and its writer is closed. */
   readonly ended: Promise<void>;
 
+  readonly upstream: UpstreamName;
   readonly sources: SourceList;
   readonly followers = new Followers();
   /** When the fill began, in milliseconds since the epoch. */
   readonly since = Date.now();
   readonly #fetchLoop: FetchLoop;
   readonly #abort = new AbortController();
+  readonly #store: BlobStore;
+  readonly #commit: NonNullable<FillOptions["commit"]>;
   readonly #started = Promise.withResolvers<void>();
   readonly #stored = Promise.withResolvers<StoredBlob>();
   readonly #ended = Promise.withResolvers<void>();
-  #tailBuffer = new TailBuffer();
-  #readCache = this.#newReadCache();
-  #progress = Promise.withResolvers<void>();
+  readonly #bytes = new ReadableBytes((first, end) => this.#readFile(first, end));
+  readonly #progress = new ProgressSignal(() => this.available);
   #writer: BlobWriter | undefined;
   #result: StoredBlob | undefined;
+  /** What another fill has stored. */
+  #adopted: StoredBlob | undefined;
   #fault: Fault | undefined;
   #resumePoint: ResumePoint | undefined;
-  /** Bytes that can be read from the file. Finite only after a failed write; the rest is buffered. */
-  #writtenBytes = Infinity;
-  #attempt = 0;
-  /** The value of `available` when the followers were last woken. */
-  #announcedBytes = 0;
-  #wakeTimer: ReturnType<typeof setTimeout> | undefined;
   #resumedBytes = 0;
 
-  /**
-   * @param size of the blob in bytes, if a manifest names it
-   * @param pendingPut a write of the same blob from memory, which has to settle first
-   */
   constructor(
     readonly digest: Digest,
     store: BlobStore,
     source: Source,
-    size?: number,
-    pendingPut?: Promise<unknown>,
-    backOff: BackOffOptions = {},
+    { size, backOff = {}, commit = (writer) => writer.commit() }: FillOptions = {},
   ) {
+    this.upstream = source.upstream;
+    this.#store = store;
+    this.#commit = commit;
     this.sources = new SourceList(source);
     this.#fetchLoop = new FetchLoop({
       digest,
@@ -87,8 +92,8 @@ export class Fill {
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
       onStarted: () => this.#started.resolve(),
-      onChunk: (start, chunk) => this.#tailBuffer.add(start, chunk),
-      onProgress: () => this.#onProgress(),
+      onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk),
+      onProgress: () => this.#progress.grew(),
     });
     this.started = this.#started.promise;
     this.stored = this.#stored.promise;
@@ -96,7 +101,7 @@ export class Fill {
     // A fill outlives its clients, so its failure may have no handler.
     this.started.catch(() => {});
     this.stored.catch(() => {});
-    void this.#run(store, pendingPut);
+    void this.#run();
   }
 
   /** In bytes; unknown until a manifest or a source announces it. */
@@ -122,6 +127,11 @@ export class Fill {
     return this.#resumedBytes;
   }
 
+  /** Whether another fill has stored the blob. */
+  get isAdopted(): boolean {
+    return this.#adopted !== undefined;
+  }
+
   get isStored(): boolean {
     return this.#result !== undefined;
   }
@@ -140,7 +150,7 @@ export class Fill {
    * restart cannot be continued with bytes from after it.
    */
   get attempt(): number {
-    return this.#attempt;
+    return this.#bytes.attempt;
   }
 
   /** Set once storing has failed: where followers continue without the store. */
@@ -155,14 +165,19 @@ export class Fill {
 
   /** Resolves when more bytes are available, or the state of the fill has changed. */
   progress(): Promise<void> {
-    return this.#progress.promise;
+    return this.#progress.next;
   }
 
   /** Available bytes from `position` on: at least one, at most a chunk or a block of 256 KiB. */
-  async read(position: number): Promise<Uint8Array> {
-    const { available } = this;
-    const buffered = this.#tailBuffer.read(position, available);
-    return buffered ?? this.#readCache.read(position, Math.min(available, this.#writtenBytes));
+  read(position: number): Promise<Uint8Array> {
+    return this.#bytes.read(position, this.available);
+  }
+
+  /** Ends the download: another fill of the digest has verified and stored the blob. */
+  adopt(blob: StoredBlob): void {
+    if (this.isSettled) return;
+    this.#adopted = blob;
+    this.#abort.abort(new Fault({ kind: "cancelled", reason: `${this.digest} is stored by now` }));
   }
 
   /** Cancels the download and keeps its partial file, for a fill that resumes it. */
@@ -177,10 +192,9 @@ export class Fill {
     return this.#writer.read(first, end);
   }
 
-  async #run(store: BlobStore, pendingPut: Promise<unknown> | undefined): Promise<void> {
+  async #run(): Promise<void> {
     try {
-      await pendingPut?.catch(() => {});
-      this.#result = await this.#download(store);
+      this.#result = await this.#download();
       this.#started.resolve();
       this.#stored.resolve(this.#result);
     } catch (error) {
@@ -188,32 +202,31 @@ export class Fill {
       this.#started.reject(this.#fault);
       this.#stored.reject(this.#fault);
     }
-    this.#wakeFollowers();
+    this.#progress.wake();
     this.#ended.resolve();
   }
 
-  async #download(store: BlobStore): Promise<StoredBlob> {
+  async #download(): Promise<StoredBlob> {
     // An earlier fill may have ended between the caller's look-up and now.
-    const stored = await store.open(this.digest);
+    const stored = await this.#store.open(this.digest);
     if (stored) return stored;
     for (;;) {
-      const result = await this.#attemptDownload(store);
+      const result = await this.#attemptDownload();
       if (result) return result;
-      this.#attempt += 1;
       this.#fetchLoop.restart();
-      this.#tailBuffer = new TailBuffer();
-      this.#readCache = this.#newReadCache();
-      this.#wakeFollowers();
+      // Followers that have received any of the wrong bytes give up.
+      this.#bytes.discard();
+      this.#progress.wake();
     }
   }
 
   /** Returns `undefined` if the bytes were wrong, and a download from scratch may succeed. */
-  async #attemptDownload(store: BlobStore): Promise<StoredBlob | undefined> {
-    let writer = await this.#openWriter(store);
+  async #attemptDownload(): Promise<StoredBlob | undefined> {
+    let writer = await this.#openWriter();
     const { size } = this;
     if (size !== undefined && writer.length >= size && !writer.verify()) {
       await writer.discard();
-      writer = await store.writer(this.digest);
+      writer = await this.#openWriter();
     }
     this.#writer = writer;
     this.#resumedBytes = writer.length;
@@ -221,13 +234,14 @@ export class Fill {
       if (size !== undefined) await writer.reserve(size);
       if (size === undefined || writer.length < size) await this.#fetchLoop.run(writer);
       if (!writer.verify()) throw this.#fetchLoop.wrongDigest();
-      return await writer.commit();
+      return await this.#commit(writer);
     } catch (error) {
+      if (this.#adopted) return this.#goOnFrom(this.#adopted, writer);
       const fault = toFault(error);
       // The wrong bytes may also be those of the partial file that an earlier fill left.
       const canRetry = this.#fetchLoop.canRetryElsewhere || this.#resumedBytes > 0;
       const isInvalid = fault.detail.kind === "upstream-invalid-response";
-      if (isInvalid && canRetry && this.#attempt < MAX_RESTARTS) {
+      if (isInvalid && canRetry && this.attempt < MAX_RESTARTS) {
         await writer.discard();
         return undefined;
       }
@@ -243,9 +257,24 @@ export class Fill {
     }
   }
 
-  async #openWriter(store: BlobStore): Promise<BlobWriter> {
+  /** Ends the writer, whose bytes followers may have received: they go on if the stored ones are the same. */
+  async #goOnFrom(blob: StoredBlob, writer: BlobWriter): Promise<StoredBlob> {
+    const { size = blob.size } = this;
+    const point = resumePointOf(writer, this.#bytes.tail);
+    const isSame =
+      this.followers.count === 0 ||
+      (point.length === writer.length && (await beginsWith(blob, point).catch(() => false)));
+    if (!isSame || size !== blob.size) this.#bytes.discard();
+    if (!isSame) this.#fetchLoop.wrongDigest();
+    // At once: nobody may begin with bytes of this writer any more.
+    this.#result = blob;
+    await writer.discard().catch(() => {});
+    return blob;
+  }
+
+  async #openWriter(): Promise<BlobWriter> {
     try {
-      return await store.writer(this.digest);
+      return await this.#store.writer(this.digest, this.upstream);
     } catch (error) {
       this.#resumePoint = { length: 0, hasher: newHasher(this.digest) };
       throw error;
@@ -254,45 +283,11 @@ export class Fill {
 
   /** Waits until the followers have read what can be read; then the file may be deleted. */
   async #handOver(writer: BlobWriter): Promise<void> {
-    this.#resumePoint = this.#createResumePoint(writer);
+    this.#bytes.limitFile(writer.prefix().length);
+    this.#resumePoint = resumePointOf(writer, this.#bytes.tail);
     this.#started.reject(this.#fault);
     this.#stored.reject(this.#fault);
-    this.#wakeFollowers();
+    this.#progress.wake();
     await this.followers.idle();
-  }
-
-  /** After the written and the buffered bytes, since a follower may have received any of them. */
-  #createResumePoint(writer: BlobWriter): ResumePoint {
-    const { hasher, ...written } = writer.prefix();
-    let { length } = written;
-    this.#writtenBytes = length;
-    while (length < writer.length) {
-      const chunk = this.#tailBuffer.read(length, writer.length);
-      if (!chunk) break;
-      hasher.update(chunk);
-      length += chunk.byteLength;
-    }
-    return { length, hasher };
-  }
-
-  /** Wakes followers for several chunks at once: waking many of them costs more than sending a chunk. */
-  #onProgress(): void {
-    const { available } = this;
-    const isDue = this.#announcedBytes === 0 || available - this.#announcedBytes >= WAKE_BYTES;
-    if (isDue) this.#wakeFollowers();
-    else this.#wakeTimer ??= setTimeout(() => this.#wakeFollowers(), WAKE_DELAY_MS);
-  }
-
-  #wakeFollowers(): void {
-    clearTimeout(this.#wakeTimer);
-    this.#wakeTimer = undefined;
-    this.#announcedBytes = this.available;
-    const { resolve } = this.#progress;
-    this.#progress = Promise.withResolvers<void>();
-    resolve();
-  }
-
-  #newReadCache(): ReadCache {
-    return new ReadCache((first, end) => this.#readFile(first, end));
   }
 }

@@ -1,8 +1,10 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
+import type { UpstreamName } from "../../oci/names.ts";
+import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { Fill } from "./fill.ts";
+import { FillTable } from "./fill-table.ts";
 import type { Source } from "./source.ts";
 import { toFault } from "./transient.ts";
 
@@ -22,14 +24,20 @@ export interface FillObserver {
   ended(event: FillEvent): void;
 }
 
-/** All downloads in progress: single-flight, so at most one fill per digest. */
+/**
+ * All downloads in progress: single-flight, so at most one fill per digest and upstream. Two upstreams
+ * that are asked for one blob at the same moment both send it, since neither may decide how fast, how
+ * large or what the other one's blob is. The first fill that has verified the blob stores it, and the
+ * others go on from there.
+ */
 export class Fills {
   readonly #store: BlobStore;
   readonly #observer: FillObserver;
-  readonly #running = new Map<Digest, Fill>();
+  readonly #running = new FillTable();
   readonly #puts = new SingleFlight<StoredBlob>();
+  readonly #commits = new SingleFlight<StoredBlob>();
   /** Completed fills whose followers are still reading. */
-  readonly #followed = new Map<Digest, Fill>();
+  readonly #followed = new FillTable();
   #isStopping = false;
 
   constructor(store: BlobStore, observer: FillObserver) {
@@ -43,12 +51,12 @@ export class Fills {
   }
 
   /** The running fills, in order of their start. */
-  get all(): Iterable<Fill> {
-    return this.#running.values();
+  get all(): readonly Fill[] {
+    return [...this.#running].toSorted((one, other) => one.since - other.since);
   }
 
-  running(digest: Digest): Fill | undefined {
-    return this.#running.get(digest);
+  running(digest: Digest, upstream: UpstreamName): Fill | undefined {
+    return this.#running.get(digest, upstream);
   }
 
   /** Whether the blob is being filled or put, or followers of a completed fill still read it. */
@@ -57,21 +65,22 @@ export class Fills {
   }
 
   /**
-   * Returns the running fill of this digest, to which `source` is added, or starts one.
+   * Returns the running fill of this digest and upstream, to which `source` is added, or starts one.
    *
    * @param size of the blob in bytes, if a manifest names it
    * @throws Fault of kind `cancelled` while the cache shuts down
    */
   startOrJoin(digest: Digest, source: Source, size?: number): Fill {
-    const running = this.#running.get(digest);
+    const running = this.#running.get(digest, source.upstream);
     if (running) {
       running.sources.add(source);
       return running;
     }
     if (this.#isStopping)
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
-    const fill = new Fill(digest, this.#store, source, size, this.#puts.running(digest));
-    this.#running.set(digest, fill);
+    const commit = (writer: BlobWriter): Promise<StoredBlob> => this.#commit(writer);
+    const fill = new Fill(digest, this.#store, source, { size, commit });
+    this.#running.add(fill);
     void this.#watch(fill, source.name);
     return fill;
   }
@@ -79,10 +88,9 @@ export class Fills {
   /** Stores bytes from memory, those of a manifest. They must match the digest. */
   put(digest: Digest, bytes: Uint8Array): Promise<StoredBlob> {
     return this.#puts.run(digest, async () => {
-      // A blob has at most one writer: wait for a running fill. Later fills wait for this put.
-      const running = this.#running.get(digest);
-      const filled = await running?.stored.catch(() => undefined);
-      return filled ?? (await this.#store.open(digest)) ?? this.#write(digest, bytes);
+      const blob = (await this.#store.open(digest)) ?? (await this.#write(digest, bytes));
+      for (const fill of this.#running.ofDigest(digest)) fill.adopt(blob);
+      return blob;
     });
   }
 
@@ -92,12 +100,12 @@ export class Fills {
    */
   async drain(grace: number): Promise<void> {
     this.#isStopping = true;
-    const all = Promise.allSettled([...this.#running.values()].map((fill) => fill.stored));
+    const all = Promise.allSettled([...this.#running].map((fill) => fill.stored));
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, grace);
     await Promise.race([all, promise]);
     clearTimeout(timer);
-    await Promise.all([...this.#running.values()].map((fill) => fill.suspend()));
+    await Promise.all([...this.#running].map((fill) => fill.suspend()));
   }
 
   async #watch(fill: Fill, source: string): Promise<void> {
@@ -105,7 +113,9 @@ export class Fills {
     try {
       const blob = await fill.stored;
       if (fill.followers.count > 0) this.#watchFollowers(fill);
-      await this.#observer.stored(blob);
+      // The others that download it go on from the stored blob.
+      for (const other of this.#running.ofDigest(digest)) other.adopt(blob);
+      if (!fill.isAdopted) await this.#observer.stored(blob);
       this.#observer.ended({ digest, source, size: blob.size });
     } catch (error) {
       const fault = toFault(error);
@@ -113,15 +123,13 @@ export class Fills {
       // There can be no other writer before this one is closed. Requests meanwhile get this fault.
       await fill.ended;
     } finally {
-      this.#running.delete(digest);
+      this.#running.delete(fill);
     }
   }
 
   #watchFollowers(fill: Fill): void {
-    this.#followed.set(fill.digest, fill);
-    fill.followers.onIdle(() => {
-      if (this.#followed.get(fill.digest) === fill) this.#followed.delete(fill.digest);
-    });
+    this.#followed.add(fill);
+    fill.followers.onIdle(() => this.#followed.delete(fill));
   }
 
   /** Writes the bytes, in place of a partial file if there is one. */
@@ -132,10 +140,28 @@ export class Fills {
     try {
       await writer.append(bytes);
       writer.verify();
-      return await writer.commit();
+      return await this.#commit(writer);
     } catch (error) {
-      await writer.discard();
+      await writer.discard().catch(() => {});
       throw error;
     }
+  }
+
+  /**
+   * Stores what a verified writer has written, and ends the writer. Of several writers of a digest, only
+   * the first one's file becomes the blob.
+   */
+  async #commit(writer: BlobWriter): Promise<StoredBlob> {
+    const { digest } = writer;
+    let isStoredHere = false;
+    const blob = await this.#commits.run(digest, async () => {
+      const stored = await this.#store.open(digest);
+      if (stored) return stored;
+      isStoredHere = true;
+      return writer.commit();
+    });
+    // A partial file that cannot be deleted expires.
+    if (!isStoredHere) await writer.discard().catch(() => {});
+    return blob;
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { repositoryRef } from "../../store/storetest/sample-names.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import { Fill } from "./fill.ts";
@@ -12,6 +13,7 @@ describe("a follower", () => {
     const gate = Promise.withResolvers<void>();
     const source = new ScriptedSource(bytes);
     const fill = new Fill(digest, new MemoryBlobStore(), {
+      upstream: repositoryRef("reg.test", "app").upstream,
       name: source.name,
       open: async (offset, signal) => {
         const transfer = await source.open(offset, signal);

@@ -7,6 +7,10 @@ import { VerifyingStream } from "./verifying-stream.ts";
 import type { ChunkReader, Transfer } from "./source.ts";
 
 export interface FollowOptions extends BodyEvents {
+  /** With which the response was begun: bytes of another one do not continue it. By default, the current one. */
+  readonly attempt?: number;
+  /** Of the blob in bytes, if the response announces it. */
+  readonly size?: number | undefined;
   /** Offset of the first byte to read. */
   readonly first: number;
   /** Offset after the last byte to read; absent for the end of the blob, whose size may be unknown. */
@@ -36,8 +40,8 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   const { first, end, giveUp } = options;
   let position = first;
   let isCancelled = false;
-  let { attempt } = fill;
-  const { size } = fill;
+  let { attempt = fill.attempt } = options;
+  const { size } = options;
   const ahead = options.openAhead && new AheadReader(options.openAhead, first);
 
   let isFollowing = true;
@@ -50,7 +54,8 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
       if (isCancelled || position === end) return undefined;
       if (fill.attempt !== attempt) {
         // The bytes from before the restart may be wrong: go on only if none of them was sent.
-        if (position > first || fill.size !== size) return stall(restartedFault(fill));
+        if (position > first || (size !== undefined && fill.size !== size))
+          return stall(restartedFault(fill));
         ({ attempt } = fill);
       }
       if (fill.resumePoint && (isFillUnreadable || position >= fill.resumePoint.length))

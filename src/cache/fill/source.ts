@@ -1,3 +1,4 @@
+import type { UpstreamName } from "../../oci/names.ts";
 import type { Fault } from "../../oci/fault.ts";
 
 /**
@@ -26,6 +27,8 @@ export interface ChunkReader {
 
 /** Where a missing blob can be downloaded. */
 export interface Source {
+  /** Whose bytes it sends: those of one upstream are never mixed with those of another. */
+  readonly upstream: UpstreamName;
   /** For messages: an upstream's name and repository, or an object store's address. */
   readonly name: string;
   /**

@@ -20,6 +20,10 @@ export class UpstreamSource implements Source {
     return `${this.#repo.upstream}/${this.#repo.repository}`;
   }
 
+  get upstream(): RepositoryRef["upstream"] {
+    return this.#repo.upstream;
+  }
+
   get repository(): RepositoryRef["repository"] {
     return this.#repo.repository;
   }

@@ -110,7 +110,7 @@ test("a request that joins a fill which failed for another repository starts a n
   await discarding.promise;
   const served = get("open");
   // Wait until the second request has joined the fill, which takes a few microtasks.
-  while (fills.running(digest) === undefined) await Promise.resolve();
+  while (fills.running(digest, configured.name) === undefined) await Promise.resolve();
   await setImmediate();
   discarded.resolve();
   expect(await refused).toContain("has no blob");

@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
-import { type RangeRequest, resolveRange } from "../../oci/range.ts";
+import { type ByteRange, type RangeRequest, resolveRange } from "../../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import type { BlobResult, BlobHeadResult } from "../results.ts";
@@ -102,7 +102,7 @@ export class BlobLookup {
       const cacheStatus = link?.confirmed ? HIT : MISS;
       return { kind: "complete", blob, cacheStatus, ...(fresh ? { fresh } : {}) };
     }
-    const cacheStatus = this.#fills.running(digest) ? COLLAPSED : MISS;
+    const cacheStatus = this.#fills.running(digest, repo.upstream) ? COLLAPSED : MISS;
     const source = new UpstreamSource(upstream, repo, digest);
     const fill = await this.#negativeCache.run(
       { asker: "GET", what: blobKey(repo, digest) },
@@ -128,7 +128,7 @@ export class BlobLookup {
     size: number | undefined,
   ): Promise<Fill> {
     for (;;) {
-      const isOwn = this.#fills.running(digest) === undefined;
+      const isOwn = this.#fills.running(digest, source.upstream) === undefined;
       const fill = this.#fills.startOrJoin(digest, source, size);
       try {
         await fill.started;
@@ -155,40 +155,37 @@ export class BlobLookup {
     if (blob) return { kind: "complete", blob, cacheStatus };
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, request);
     const { digest, size } = fill;
-    if (!request) {
-      if (!(await waitForByte(fill, 0))) return this.#streamUncached(fill, source, repo, request);
-      return {
-        kind: "streaming",
-        digest,
-        cacheStatus,
-        ...(size === undefined ? {} : { size }),
-        body: (events) =>
-          follow(fill, { first: 0, ...events, ...(size === undefined ? {} : { end: size }) }),
-      };
-    }
-    const range = size === undefined ? undefined : resolveRange(request, size);
-    if (size === undefined) {
-      throw sizeUnknown(source, digest);
-    }
-    if (!range) {
-      throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
-    }
-    const end = range.last + 1;
-    const isFarAhead =
-      range.first > fill.available + FAR_AHEAD_BYTES && range.first < fill.withheldFrom;
-    if (!isFarAhead && !(await waitForByte(fill, range.first))) {
+    const range = request && rangeOf(fill, source, request);
+    const first = range?.first ?? 0;
+    const isFarAhead = first > fill.available + FAR_AHEAD_BYTES && first < fill.withheldFrom;
+    if (!isFarAhead && !(await waitForByte(fill, first))) {
       return this.#streamUncached(fill, source, repo, request);
     }
+    // Another upstream may have stored the blob meanwhile, or a mirror was found to be corrupt.
+    if (fill.isStored) return { kind: "complete", blob: await fill.stored, cacheStatus };
+    if (fill.size !== size) return this.#sendFill(fill, source, repo, cacheStatus, request);
+    const end = range ? range.last + 1 : size;
+    const { attempt } = fill;
     const openAhead = (from: number): Promise<Transfer> =>
-      source.range({ first: from, last: Math.min(range.last, from + AHEAD_WINDOW_BYTES - 1) });
+      source.range({
+        first: from,
+        last: Math.min((end ?? Infinity) - 1, from + AHEAD_WINDOW_BYTES - 1),
+      });
     return {
       kind: "streaming",
       digest,
-      size,
-      range,
       cacheStatus,
+      ...(size === undefined ? {} : { size }),
+      ...(range ? { range } : {}),
       body: (events) =>
-        follow(fill, { first: range.first, end, ...events, ...(isFarAhead ? { openAhead } : {}) }),
+        follow(fill, {
+          first,
+          attempt,
+          size,
+          ...events,
+          ...(end === undefined ? {} : { end }),
+          ...(isFarAhead ? { openAhead } : {}),
+        }),
     };
   }
 
@@ -236,6 +233,15 @@ async function smallBlob(fill: Fill, isRangeRequest: boolean): Promise<StoredBlo
     if (minSize > SMALL_BLOB_BYTES) return undefined;
     await fill.progress();
   }
+}
+
+/** @throws Fault if the blob's size is not known, or the range is outside of it */
+function rangeOf(fill: Fill, source: UpstreamSource, request: RangeRequest): ByteRange {
+  const { digest, size } = fill;
+  if (size === undefined) throw sizeUnknown(source, digest);
+  const range = resolveRange(request, size);
+  if (range) return range;
+  throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
 }
 
 /**

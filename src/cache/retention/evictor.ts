@@ -94,9 +94,9 @@ export class Evictor {
     const tally = new EvictionTally(false);
     // Partial downloads without a writer go first: they are worth less than any complete blob.
     if (budget.excess() > 0) {
-      for await (const { digest, size } of store.partials()) {
+      for await (const { name, size } of store.partials()) {
         if (budget.excess() <= 0) break;
-        if (await store.removePartial(digest)) tally.add(size);
+        if (await store.removePartial(name)) tally.add(size);
       }
     }
     // This may fail on a full disk. The LRU order then lacks the last seconds, which is acceptable.

@@ -1,7 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
+import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { RecentlyOpened } from "../memory/recently-opened.ts";
+import { partialName, type PartialName } from "../partial-name.ts";
 import type { DiskBudget } from "./disk-budget.ts";
 
 /** Space that a writer claims at a time, in bytes, so that it does not claim for every chunk. */
@@ -17,7 +18,7 @@ export class BoundedBlobStore implements BlobStore {
   readonly #store: BlobStore;
   readonly #budget: DiskBudget;
   /** Bytes of suspended partial downloads, as accounted for. As many entries as there are such files. */
-  readonly #partials = new Map<Digest, number>();
+  readonly #partials = new Map<PartialName, number>();
   #hasListed = false;
 
   constructor(store: BlobStore, budget: DiskBudget) {
@@ -30,7 +31,7 @@ export class BoundedBlobStore implements BlobStore {
     return this.#store.open(digest, shouldRecheck);
   }
 
-  async writer(digest: Digest): Promise<BlobWriter> {
+  async writer(digest: Digest, owner = ""): Promise<BlobWriter> {
     if (!this.#budget.fullState.shouldRetry()) {
       throw new Fault({
         kind: "no-space",
@@ -38,13 +39,14 @@ export class BoundedBlobStore implements BlobStore {
       });
     }
     try {
-      const writer = await this.#store.writer(digest);
-      const accounted = this.#partials.get(digest) ?? 0;
-      this.#partials.delete(digest);
+      const writer = await this.#store.writer(digest, owner);
+      const name = partialName(digest, owner);
+      const accounted = this.#partials.get(name) ?? 0;
+      this.#partials.delete(name);
       // The partial file may be shorter than was accounted for, or not have been accounted for at all.
       this.#budget.accountPartial(writer.length - accounted);
       return new BoundedBlobWriter(writer, this.#budget, (bytes) =>
-        this.#partials.set(digest, bytes),
+        this.#partials.set(name, bytes),
       );
     } catch (error) {
       this.#budget.fullState.recordFailure(error);
@@ -68,24 +70,24 @@ export class BoundedBlobStore implements BlobStore {
    * Lists the partial downloads. The first call, which has to come before the first writer, accounts
    * for those that an earlier process left.
    */
-  async *partials(): AsyncGenerator<BlobEntry> {
+  async *partials(): AsyncGenerator<PartialEntry> {
     const isFirst = !this.#hasListed;
     this.#hasListed = true;
     for await (const entry of this.#store.partials()) {
       // In a later call, an unknown one was resumed since the listing read its file name.
-      if (isFirst && !this.#partials.has(entry.digest)) {
-        this.#partials.set(entry.digest, entry.size);
+      if (isFirst && !this.#partials.has(entry.name)) {
+        this.#partials.set(entry.name, entry.size);
         this.#budget.accountPartial(entry.size);
       }
       yield entry;
     }
   }
 
-  async removePartial(digest: Digest): Promise<boolean> {
-    const isGone = await this.#store.removePartial(digest);
-    const accounted = this.#partials.get(digest);
+  async removePartial(name: PartialName): Promise<boolean> {
+    const isGone = await this.#store.removePartial(name);
+    const accounted = this.#partials.get(name);
     if (isGone && accounted !== undefined) {
-      this.#partials.delete(digest);
+      this.#partials.delete(name);
       this.#budget.release(accounted);
     }
     return isGone;
@@ -117,7 +119,7 @@ class BoundedBlobWriter implements BlobWriter {
   }
 
   async reserve(size: number): Promise<void> {
-    await this.#budget.reserve(this.digest, size);
+    await this.#budget.reserve(this, size);
     this.#size = size;
   }
 
@@ -147,7 +149,7 @@ class BoundedBlobWriter implements BlobWriter {
 
   async commit(): Promise<StoredBlob> {
     const stored = await this.#recordFailure(() => this.#writer.commit());
-    this.#budget.cancelReservation(this.digest);
+    this.#budget.cancelReservation(this);
     this.#budget.release(this.#claimed - stored.size);
     this.#claimed = 0;
     this.#budget.commit(stored.size);
@@ -158,7 +160,7 @@ class BoundedBlobWriter implements BlobWriter {
   async suspend(): Promise<void> {
     const { length } = this.#writer;
     const hasBytes = length > 0;
-    this.#budget.cancelReservation(this.digest);
+    this.#budget.cancelReservation(this);
     await this.#writer.suspend();
     this.#budget.release(this.#claimed - (hasBytes ? length : 0));
     this.#claimed = 0;
@@ -169,7 +171,7 @@ class BoundedBlobWriter implements BlobWriter {
     try {
       await this.#writer.discard();
     } finally {
-      this.#budget.cancelReservation(this.digest);
+      this.#budget.cancelReservation(this);
       this.#budget.release(this.#claimed);
       this.#claimed = 0;
     }

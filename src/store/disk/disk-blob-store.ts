@@ -5,9 +5,10 @@ import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
 import { digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
-import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
+import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { DiskBlobWriter } from "./disk-blob-writer.ts";
+import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** How many quarantined blobs are kept for an operator to inspect; the oldest are deleted. */
@@ -25,7 +26,7 @@ const MAX_CACHED_SIZES = 16_384;
 /**
  * Opens the blob store of a data directory, which has to exist. Its layout:
  * - `blobs/<algorithm>/<first two hex digits>/<hex digits>`: stored blobs;
- * - `fills/<algorithm>-<hex digits>`: partial downloads, in progress or suspended;
+ * - `fills/<algorithm>-<hex digits>[-<owner's hash>]`: partial downloads, in progress or suspended;
  * - `quarantine/<time>-<algorithm>-<hex digits>`: blobs that were found corrupt.
  *
  * @throws Fault of kind `no-space` or `storage`
@@ -46,15 +47,14 @@ export async function openDiskBlobStore(directory: string): Promise<BlobStore> {
 class DiskBlobStore implements BlobStore {
   readonly #directory: string;
   readonly #sizes = new LRUCache<Digest, number>({ max: MAX_CACHED_SIZES });
-  readonly #openWriters = new Set<Digest>();
+  readonly #openWriters = new Set<PartialName>();
   /** Blobs that are being removed; each promise resolves when the file is gone. */
   readonly #removing = new Map<Digest, Promise<void>>();
   /** Folders whose entry in their parent folder is known to be synced. */
   readonly #durableFolders = new Set<string>();
-  readonly #writerHost: WriterHost = {
+  readonly #writerHost: Omit<WriterHost, "closed"> = {
     publish: (digest, path, size) => this.#publish(digest, path, size),
     readStored: (digest, first, end) => this.#readStored(digest, first, end),
-    closed: (digest) => this.#openWriters.delete(digest),
   };
   /** How many removals began so far: a `stat` that one overtook must not fill the size cache. */
   #removals = 0;
@@ -80,18 +80,20 @@ class DiskBlobStore implements BlobStore {
     return { digest, size, bytes: Bun.file(path) };
   }
 
-  async writer(digest: Digest): Promise<BlobWriter> {
-    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a writer`);
-    this.#openWriters.add(digest);
-    const path = this.#partialPath(digest);
+  async writer(digest: Digest, owner = ""): Promise<BlobWriter> {
+    const name = partialName(digest, owner);
+    if (this.#openWriters.has(name)) throw new Error(`${name} already has a writer`);
+    this.#openWriters.add(name);
+    const path = this.#partialPath(name);
     let file: FileHandle | undefined;
     try {
       file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
       const { nlink } = await file.stat();
       if (nlink > 1) throw new Error("the file has another name elsewhere: remove this one");
-      return await DiskBlobWriter.open(digest, path, file, this.#writerHost);
+      const closed = (): void => void this.#openWriters.delete(name);
+      return await DiskBlobWriter.open(digest, path, file, { ...this.#writerHost, closed });
     } catch (cause) {
-      this.#openWriters.delete(digest);
+      this.#openWriters.delete(name);
       await file?.close();
       throw storageFault(`write ${path}`, cause);
     }
@@ -118,27 +120,27 @@ class DiskBlobStore implements BlobStore {
     }
   }
 
-  async *partials(): AsyncGenerator<BlobEntry> {
-    for (const name of await fileNames(join(this.#directory, "fills"))) {
-      const digest = parseDigest(name.replace("-", ":"));
-      if (!digest || this.#openWriters.has(digest)) continue;
-      const stats = await stat(this.#partialPath(digest)).catch(() => undefined);
-      if (stats?.isFile()) yield { digest, size: stats.size, storedAt: stats.mtimeMs };
+  async *partials(): AsyncGenerator<PartialEntry> {
+    for (const file of await fileNames(join(this.#directory, "fills"))) {
+      const partial = parsePartialName(file);
+      if (!partial || this.#openWriters.has(partial.name)) continue;
+      const stats = await stat(this.#partialPath(partial.name)).catch(() => undefined);
+      if (stats?.isFile()) yield { ...partial, size: stats.size, storedAt: stats.mtimeMs };
     }
   }
 
-  async removePartial(digest: Digest): Promise<boolean> {
-    if (this.#openWriters.has(digest)) return false;
+  async removePartial(name: PartialName): Promise<boolean> {
+    if (this.#openWriters.has(name)) return false;
     // Blocks a new writer while the file is being deleted, since its file would be deleted as well.
-    this.#openWriters.add(digest);
-    const path = this.#partialPath(digest);
+    this.#openWriters.add(name);
+    const path = this.#partialPath(name);
     try {
       await rm(path, { force: true });
       return true;
     } catch (cause) {
       throw storageFault(`remove ${path}`, cause);
     } finally {
-      this.#openWriters.delete(digest);
+      this.#openWriters.delete(name);
     }
   }
 
@@ -217,8 +219,8 @@ class DiskBlobStore implements BlobStore {
     }
   }
 
-  #partialPath(digest: Digest): string {
-    return join(this.#directory, "fills", `${digestAlgorithm(digest)}-${digestHex(digest)}`);
+  #partialPath(name: PartialName): string {
+    return join(this.#directory, "fills", name);
   }
 
   #blobPath(digest: Digest): string {

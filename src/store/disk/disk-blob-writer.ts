@@ -22,8 +22,8 @@ export interface WriterHost {
   publish(digest: Digest, path: string, size: number): Promise<StoredBlob>;
   /** Reads bytes of the blob after `publish`. */
   readStored(digest: Digest, first: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** The writer has closed its file: the digest may have a new writer from now on. */
-  closed(digest: Digest): void;
+  /** The writer has closed its file: its owner may have a new writer of the digest from now on. */
+  closed(): void;
 }
 
 type State = "open" | "verified" | "mismatched" | "committed" | "ended";
@@ -269,7 +269,7 @@ export class DiskBlobWriter implements BlobWriter {
     this.#spare = undefined;
     // Everything that has to be durable was synced before, so a failed close loses nothing.
     await this.#file.close().catch(() => undefined);
-    this.#host.closed(this.digest);
+    this.#host.closed();
   }
 
   #requireState(state: State, action: string): void {

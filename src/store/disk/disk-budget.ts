@@ -1,10 +1,9 @@
 import { setTimeout } from "node:timers/promises";
 import { formatSize } from "../../config/parsing/units.ts";
-import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { DiskUsage } from "./disk-usage.ts";
 import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
-import { type PinnedSizes, Reservations } from "./reservations.ts";
+import { type PinnedSizes, type Reserver, Reservations } from "./reservations.ts";
 
 /** How much disk space the store may use, in bytes. */
 export interface DiskLimits {
@@ -64,6 +63,7 @@ export class DiskBudget {
   #partialBytes = 0;
   readonly #reservations = new Reservations();
   #metadataBytes = 0;
+  #spaceToRecover = SPACE_TO_RECOVER;
   /** Free space when the disk was last measured, less what was claimed since. */
   #free = Infinity;
   #measuredAt = -Infinity;
@@ -244,22 +244,25 @@ export class DiskBudget {
    *
    * @throws Fault of kind `no-space` if the blob cannot fit, whatever is evicted
    */
-  async reserve(digest: Digest, bytes: number): Promise<void> {
+  async reserve(writer: Reserver, bytes: number): Promise<void> {
     if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
     const { maxSize, minFree } = this.limits;
-    this.#reservations.delete(digest);
-    const needed = this.#reservations.unpinnedBytesWith(digest, bytes);
+    this.#reservations.delete(writer);
+    const needed = this.#reservations.unpinnedBytesWith(writer, bytes);
     // Pinned blobs are not subtracted here, since not all of them are stored: if those that are leave
     // too little space, the claim fails.
-    if (needed > this.#free + this.used - this.#metadataBytes - minFree) throw this.#diskFault();
+    const usable = this.#free + this.used - this.#metadataBytes - minFree;
+    // A registry may announce any size: one that fits no disk says nothing about this one.
+    if (needed > usable && usable > this.#spaceToRecover) throw this.#tooLargeFault(bytes, usable);
+    if (needed > usable) throw this.#diskFault();
     if (needed > maxSize - this.#reservations.pinnedBytes - this.#metadataBytes)
-      throw this.#limitFault(bytes);
-    this.#reservations.set(digest, bytes);
+      throw this.#quotaFault(bytes);
+    this.#reservations.set(writer, bytes);
   }
 
   /** Ends a reservation: the download of the blob has ended. Does nothing if there is none. */
-  cancelReservation(digest: Digest): void {
-    this.#reservations.delete(digest);
+  cancelReservation(writer: Reserver): void {
+    this.#reservations.delete(writer);
   }
 
   /** Replaces the pinned blobs, which leave less space for others. */
@@ -274,13 +277,22 @@ export class DiskBudget {
     this.#free = free;
     this.#metadataBytes = metadata;
     const available = free - this.limits.minFree;
-    const isEnough = available > Math.min(SPACE_TO_RECOVER, size / 4);
+    this.#spaceToRecover = Math.min(SPACE_TO_RECOVER, size / 4);
+    const isEnough = available > this.#spaceToRecover;
     if (isEnough) this.fullState.recover();
   }
 
+  #tooLargeFault(bytes: number, usable: number): Fault {
+    const reason = `${formatSize(bytes)} does not fit: the disk has ${formatSize(usable)} for blobs`;
+    return new Fault({ kind: "no-space", reason });
+  }
+
   #limitFault(bytes: number): Fault {
-    if (this.#free - bytes < this.limits.minFree) return this.#diskFault();
-    // Not a full disk: the limit is configured, and smaller blobs can still be stored.
+    return this.#free - bytes < this.limits.minFree ? this.#diskFault() : this.#quotaFault(bytes);
+  }
+
+  /** Not a full disk: the limit is configured, and smaller blobs can still be stored. */
+  #quotaFault(bytes: number): Fault {
     const maxSize = formatSize(this.limits.maxSize);
     const reason = `${formatSize(bytes)} does not fit: storage.maxSize is ${maxSize}, of which ${this.#reservations.describe()}`;
     return new Fault({ kind: "no-space", reason });

@@ -8,10 +8,15 @@ export interface PinnedSizes {
   readonly bytes: number;
 }
 
+/** A writer that has announced the size of its blob. */
+export interface Reserver {
+  readonly digest: Digest;
+}
+
 /** The space that is spoken for: by pinned blobs, and by the sizes of downloads in progress. */
 export class Reservations {
   /** As many entries as there are concurrent downloads. */
-  readonly #sizes = new Map<Digest, number>();
+  readonly #sizes = new Map<Reserver, number>();
   #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
 
   get pinnedBytes(): number {
@@ -22,18 +27,20 @@ export class Reservations {
     this.#pinned = pinned;
   }
 
-  set(digest: Digest, bytes: number): void {
-    this.#sizes.set(digest, bytes);
+  set(writer: Reserver, bytes: number): void {
+    this.#sizes.set(writer, bytes);
   }
 
-  delete(digest: Digest): void {
-    this.#sizes.delete(digest);
+  delete(writer: Reserver): void {
+    this.#sizes.delete(writer);
   }
 
   /** Bytes of all reservations and of one more blob, less those of pinned blobs, counted as pinned. */
-  unpinnedBytesWith(digest: Digest, bytes: number): number {
+  unpinnedBytesWith({ digest }: Reserver, bytes: number): number {
     let sum = this.#pinned.sizes.has(digest) ? 0 : bytes;
-    for (const [other, size] of this.#sizes) if (!this.#pinned.sizes.has(other)) sum += size;
+    for (const [other, size] of this.#sizes) {
+      if (!this.#pinned.sizes.has(other.digest)) sum += size;
+    }
     return sum;
   }
 

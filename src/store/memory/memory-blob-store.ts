@@ -1,26 +1,28 @@
 import { type Digest, digestAlgorithm, digestOf, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
+import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
+import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 
 /** A `BlobStore` in memory, for the tests of other modules. */
 export class MemoryBlobStore implements BlobStore {
   readonly #stored = new Map<Digest, { readonly bytes: Blob; readonly storedAt: number }>();
-  readonly #partials = new Map<Digest, Uint8Array<ArrayBuffer>>();
-  readonly #openWriters = new Set<Digest>();
+  readonly #partials = new Map<PartialName, Uint8Array<ArrayBuffer>>();
+  readonly #openWriters = new Set<PartialName>();
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const found = this.#stored.get(digest);
     return found && { digest, size: found.bytes.size, bytes: found.bytes };
   }
 
-  async writer(digest: Digest): Promise<BlobWriter> {
-    if (this.#openWriters.has(digest)) throw new Error(`${digest} already has a writer`);
-    this.#openWriters.add(digest);
-    const partial = this.#partials.get(digest);
-    this.#partials.delete(digest);
+  async writer(digest: Digest, owner = ""): Promise<BlobWriter> {
+    const name = partialName(digest, owner);
+    if (this.#openWriters.has(name)) throw new Error(`${name} already has a writer`);
+    this.#openWriters.add(name);
+    const partial = this.#partials.get(name);
+    this.#partials.delete(name);
     return new MemoryBlobWriter(digest, partial ?? new Uint8Array(), (outcome, bytes) => {
-      this.#openWriters.delete(digest);
-      if (outcome === "suspend") this.#partials.set(digest, bytes);
+      this.#openWriters.delete(name);
+      if (outcome === "suspend") this.#partials.set(name, bytes);
       if (outcome === "commit") {
         this.#stored.set(digest, { bytes: new Blob([bytes]), storedAt: Date.now() });
       }
@@ -37,15 +39,16 @@ export class MemoryBlobStore implements BlobStore {
     }
   }
 
-  async *partials(): AsyncGenerator<BlobEntry> {
-    for (const [digest, { byteLength }] of this.#partials) {
-      yield { digest, size: byteLength, storedAt: 0 };
+  async *partials(): AsyncGenerator<PartialEntry> {
+    for (const [text, { byteLength }] of this.#partials) {
+      const partial = parsePartialName(text);
+      if (partial) yield { ...partial, size: byteLength, storedAt: 0 };
     }
   }
 
-  async removePartial(digest: Digest): Promise<boolean> {
-    if (this.#openWriters.has(digest)) return false;
-    this.#partials.delete(digest);
+  async removePartial(name: PartialName): Promise<boolean> {
+    if (this.#openWriters.has(name)) return false;
+    this.#partials.delete(name);
     return true;
   }
 

@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type Digest, digestAlgorithm, digestOf } from "../../oci/digest.ts";
-import type { BlobEntry, BlobStore, BlobWriter, StoredBlob } from "../blob-store.ts";
+import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
+import type { PartialName } from "../partial-name.ts";
 import { RemovalLog } from "./removal-log.ts";
 
 /** The largest cached blob, in bytes. For larger ones, the kernel's copy from file to socket is cheaper. */
@@ -74,8 +75,8 @@ export class SmallBlobCache implements BlobStore {
     }
   }
 
-  writer(digest: Digest): Promise<BlobWriter> {
-    return this.#store.writer(digest);
+  writer(digest: Digest, owner?: string): Promise<BlobWriter> {
+    return this.#store.writer(digest, owner);
   }
 
   async remove(digest: Digest): Promise<boolean> {
@@ -100,12 +101,12 @@ export class SmallBlobCache implements BlobStore {
     }
   }
 
-  partials(): AsyncIterable<BlobEntry> {
+  partials(): AsyncIterable<PartialEntry> {
     return this.#store.partials();
   }
 
-  removePartial(digest: Digest): Promise<boolean> {
-    return this.#store.removePartial(digest);
+  removePartial(name: PartialName): Promise<boolean> {
+    return this.#store.removePartial(name);
   }
 
   entries(): AsyncIterable<BlobEntry> {

@@ -16,9 +16,9 @@ export async function expirePartials(
   dryRun = false,
 ): Promise<number> {
   let bytes = 0;
-  for await (const { digest, size, storedAt } of store.partials()) {
+  for await (const { name, size, storedAt } of store.partials()) {
     if (now - storedAt < PARTIAL_MAX_AGE) continue;
-    if (dryRun || (await store.removePartial(digest))) bytes += size;
+    if (dryRun || (await store.removePartial(name))) bytes += size;
   }
   return bytes;
 }

@@ -3,6 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobStore } from "../blob-store.ts";
+import { partialName } from "../partial-name.ts";
 import { sampleBytes } from "./sample-bytes.ts";
 import { appendAll, rejection, storeBytes } from "./writing.ts";
 
@@ -29,14 +30,15 @@ export function blobStoreConformance(
     afterEach(() => opened.close());
 
     test("a suspended writer leaves a partial download, which is listed and can be removed", async () => {
-      const writer = await store.writer(digest);
+      const writer = await store.writer(digest, "reg.test");
+      const name = partialName(digest, "reg.test");
       await appendAll(writer, blob.subarray(0, 300_000));
-      expect(await store.removePartial(digest)).toBe(false);
+      expect(await store.removePartial(name)).toBe(false);
       await writer.suspend();
       const [partial] = await Array.fromAsync(store.partials());
-      expect([partial?.digest, partial?.size]).toEqual([digest, 300_000]);
-      expect(await store.removePartial(digest)).toBe(true);
-      const fresh = await store.writer(digest);
+      expect([partial?.name, partial?.digest, partial?.size]).toEqual([name, digest, 300_000]);
+      expect(await store.removePartial(name)).toBe(true);
+      const fresh = await store.writer(digest, "reg.test");
       expect(fresh.length).toBe(0);
       await fresh.discard();
     });
@@ -160,7 +162,7 @@ export function blobStoreConformance(
       await last.discard();
     });
 
-    test("a digest has one writer at a time, which ends once", async () => {
+    test("a digest and owner have one writer at a time, which ends once", async () => {
       const writer = await store.writer(digest);
       expect(await rejection(store.writer(digest))).toBeInstanceOf(Error);
       await writer.discard();
@@ -168,6 +170,24 @@ export function blobStoreConformance(
       expect(await rejection(writer.discard())).toBeInstanceOf(Error);
       expect(await rejection(writer.commit())).toBeInstanceOf(Error);
       expect(await rejection(writer.append(blob))).toBeInstanceOf(Error);
+    });
+
+    test("the writers of a digest that belong to two owners know nothing of each other's bytes", async () => {
+      const [mine, other] = [
+        await store.writer(digest, "a.test"),
+        await store.writer(digest, "b.test"),
+      ];
+      await appendAll(other, sampleBytes(1000, 9));
+      expect(mine.length).toBe(0);
+      await other.suspend();
+      await appendAll(mine, blob);
+      expect(mine.verify()).toBe(true);
+      await mine.commit();
+      const again = await store.writer(digest, "b.test");
+      expect(again.length).toBe(1000);
+      await again.discard();
+      expect(await (await store.open(digest))?.bytes.bytes()).toEqual(blob);
+      expect(await Array.fromAsync(store.partials())).toEqual([]);
     });
 
     test("two digests can be written concurrently", async () => {
