@@ -1,10 +1,10 @@
 // Installs the components that the tests run against (containerd, registry, nginx, …) from Debian's
 // packages. Plain Node without dependencies, because it runs before anything is installed.
-import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { ownSuite, sourceFor } from "./debian-sources.mjs";
+import { pathToFileURL } from "node:url";
+import { apt, capture, withLock } from "./apt.mjs";
+import { ensureUnpacked } from "./debian-unpack.mjs";
 
 /** The packages that the tests need, each with a file that shows that the package is usable. */
 export const packages = {
@@ -25,7 +25,6 @@ export const benchPackages = { wrk: "/usr/bin/wrk", curl: "/usr/bin/curl" };
 /** The Debian suite that has each containerd release line. */
 const suites = { 1.6: "bookworm", 1.7: "trixie", 2.1: "forky" };
 
-const cacheDir = fileURLToPath(new URL("../.cache/debian/", import.meta.url));
 const policyFile = "/usr/sbin/policy-rc.d";
 const policyMark = "# written by entrepot's scripts/debian.mjs while it installs";
 
@@ -152,13 +151,8 @@ export async function ensureContainerd(line) {
     const version = await containerdVersion(system);
     if (version.startsWith(`${line}.`)) return { bin: system, version };
   }
-  const target = path.join(cacheDir, suite);
-  const bin = path.join(target, "usr/bin");
-  if (!fs.existsSync(target)) {
-    await withLock(suite, async () => {
-      if (!fs.existsSync(target)) await unpack("containerd", suite, target);
-    });
-  }
+  const tree = await ensureUnpacked(suite, { packages: ["containerd"], suite });
+  const bin = path.join(tree, "usr/bin");
   const version = await containerdVersion(bin);
   if (!version.startsWith(`${line}.`)) {
     console.error(
@@ -175,133 +169,16 @@ export async function ensureContainerd(line) {
  */
 export async function ensureBusybox() {
   if (isInstalled("busybox-static")) return packages["busybox-static"];
-  const target = path.join(cacheDir, "busybox-static");
-  if (!fs.existsSync(target)) {
-    await withLock("busybox-static", async () => {
-      if (!fs.existsSync(target)) await unpack("busybox-static", ownSuite(), target);
-    });
-  }
-  const file = path.join(target, packages["busybox-static"]);
-  return fs.existsSync(file) ? file : path.join(target, "usr", packages["busybox-static"]);
+  const tree = await ensureUnpacked("busybox-static", { packages: ["busybox-static"] });
+  const file = path.join(tree, packages["busybox-static"]);
+  return fs.existsSync(file) ? file : path.join(tree, "usr", packages["busybox-static"]);
 }
 
 async function containerdVersion(bin) {
-  const { code, tail, out } = await run(path.join(bin, "containerd"), ["--version"]);
+  const { code, tail, out } = await capture(path.join(bin, "containerd"), ["--version"]);
   const version = /\s(\d+\.\d+\.\d+)/.exec(out)?.[1];
   if (code !== 0 || version === undefined) throw new Error(`${bin}/containerd --version: ${tail}`);
   return version;
-}
-
-/**
- * The folder into which a package of this machine's suite is unpacked.
- *
- * @param architecture in Debian's terms: `amd64`, `arm64`
- */
-export async function ensureUnpacked(name, architecture) {
-  const target = path.join(cacheDir, `${name}-${architecture}`);
-  if (!fs.existsSync(target)) {
-    await withLock(`${name}-${architecture}`, async () => {
-      if (!fs.existsSync(target)) await unpack(name, ownSuite(), target, architecture);
-    });
-  }
-  return target;
-}
-
-/**
- * Downloads a package of any suite from this machine's mirror, verified by apt, and unpacks it into
- * a folder without installing it.
- */
-async function unpack(name, suite, target, architecture) {
-  console.error(`Downloading ${name} of Debian ${suite} (it is unpacked, not installed)`);
-  const work = fs.mkdtempSync(path.join(cacheDir, `${suite}.tmp-`));
-  try {
-    for (const dir of ["state/lists/partial", "cache/archives/partial", "sources", "tree"]) {
-      fs.mkdirSync(path.join(work, dir), { recursive: true });
-    }
-    fs.writeFileSync(path.join(work, "sources/suite.sources"), sourceFor(suite));
-    const options = Object.entries({
-      "Dir::State": path.join(work, "state"),
-      "Dir::State::status": "/var/lib/dpkg/status",
-      "Dir::Cache": path.join(work, "cache"),
-      "Dir::Etc::SourceList": "/dev/null",
-      "Dir::Etc::SourceParts": path.join(work, "sources"),
-      "Acquire::Languages": "none",
-      // The user _apt may lack access to the checkout.
-      "APT::Sandbox::User": "root",
-      ...(architecture
-        ? { "APT::Architecture": architecture, "APT::Architectures": architecture }
-        : {}),
-    }).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-    for (const command of [["update"], ["download", name]]) {
-      const { code, tail } = await apt([...command, "-q", ...options], { cwd: work });
-      if (code !== 0) throw new Error(`apt-get ${command.join(" ")} (${suite}): ${tail}`);
-    }
-    const file = fs.readdirSync(work).find((entry) => entry.endsWith(".deb"));
-    if (file === undefined) {
-      throw new Error(`apt-get download ${name} (${suite}) downloaded no package`);
-    }
-    const { code, tail } = await run("dpkg-deb", [
-      "-x",
-      path.join(work, file),
-      path.join(work, "tree"),
-    ]);
-    if (code !== 0) throw new Error(`dpkg-deb -x ${file}: ${tail}`);
-    fs.renameSync(path.join(work, "tree"), target);
-  } finally {
-    fs.rmSync(work, { recursive: true, force: true });
-  }
-}
-
-/** Runs `work` in one process at a time; a lock whose process has died is removed. */
-async function withLock(name, work) {
-  fs.mkdirSync(cacheDir, { recursive: true });
-  const file = path.join(cacheDir, `${name}.lock`);
-  for (;;) {
-    try {
-      fs.writeFileSync(file, String(process.pid), { flag: "wx" });
-      break;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
-      if (isStale(file)) fs.rmSync(file, { force: true });
-      else await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-  try {
-    return await work();
-  } finally {
-    fs.rmSync(file, { force: true });
-  }
-}
-
-function isStale(file) {
-  try {
-    const pid = Number(fs.readFileSync(file, "utf8"));
-    // The file is empty for a moment between creation and writing; it is not stale then.
-    return pid > 0 && !fs.existsSync(`/proc/${pid}`);
-  } catch {
-    return false;
-  }
-}
-
-function apt(args, options = {}) {
-  return run("apt-get", args, {
-    ...options,
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", NEEDRESTART_SUSPEND: "1" },
-  });
-}
-
-/** Runs a program to completion and captures its output, which is shown only if it fails. */
-function run(command, args, options = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
-    let out = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => (out = (out + text).slice(-20_000)));
-    }
-    const end = (code, text) => resolve({ code, out: text, tail: text.trim().slice(-1500) });
-    child.on("error", (error) => end(127, String(error)));
-    child.on("close", (code) => end(code ?? 1, out));
-  });
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -9,7 +9,7 @@ import path from "node:path";
 import zlib from "node:zlib";
 import { fileURLToPath } from "node:url";
 import { build } from "./build.mjs";
-import { ensureUnpacked } from "./debian.mjs";
+import { ensureUnpacked } from "./debian-unpack.mjs";
 import { ensureInstalled } from "./install.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -53,7 +53,11 @@ async function image(arch, folder) {
 /** Creates the base layer's file tree from Debian packages. */
 async function createBase(base, architecture) {
   for (const name of ["libc6", "ca-certificates"]) {
-    fs.cpSync(await ensureUnpacked(name, architecture), base, {
+    const tree = await ensureUnpacked(`${name}-${architecture}`, {
+      packages: [name],
+      architecture,
+    });
+    fs.cpSync(tree, base, {
       recursive: true,
       verbatimSymlinks: true,
     });
