@@ -61,6 +61,11 @@ export function textImage(options: ImageOptions = {}): Image {
   return imageOf([textLayer(options)], options);
 }
 
+/** An image without a program that consists of these files. */
+export function filesImage(files: readonly TarEntry[]): Image {
+  return imageOf([layerOf(files)], {});
+}
+
 /** A busybox image with an additional incompressible layer of `size` bytes, 200 MiB by default. */
 export async function bigImage(
   options: ImageOptions & { size?: number; seed?: number } = {},

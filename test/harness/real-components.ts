@@ -1,5 +1,6 @@
 import { test } from "bun:test";
 import { missingPackages, unavailableReason } from "../../scripts/debian.mjs";
+import { ensureUnpacked, type SuitePackages } from "../../scripts/debian-unpack.mjs";
 
 export interface RealComponents {
   /** Whether containerd, docker-registry, skopeo and the others can be started on this machine. */
@@ -28,6 +29,36 @@ function detectRealComponents(): RealComponents {
  * its name.
  */
 export function realTest(name: string, run: () => Promise<void> | void, timeout = 60_000): void {
-  if (real.available) test(name, run, timeout);
-  else test.skip(`${name} [no real components: ${real.reason}]`, run, timeout);
+  testIf(real, name, run, timeout);
+}
+
+/**
+ * A function like `realTest` for tests that also need programs of another Debian suite, which it
+ * passes to them as the folder into which they are unpacked. Without that suite they are skipped.
+ */
+export async function unpackedTests(
+  folder: string,
+  packages: SuitePackages,
+): Promise<(name: string, run: (tree: string) => Promise<void>, timeout?: number) => void> {
+  let tree = "";
+  let available = real;
+  if (real.available) {
+    try {
+      tree = await ensureUnpacked(folder, packages);
+    } catch (error) {
+      console.error(error);
+      available = { available: false, reason: `${folder} could not be unpacked, see above` };
+    }
+  }
+  return (name, run, timeout = 60_000) => testIf(available, name, () => run(tree), timeout);
+}
+
+function testIf(
+  { available, reason }: RealComponents,
+  name: string,
+  run: () => Promise<void> | void,
+  timeout: number,
+): void {
+  if (available) test(name, run, timeout);
+  else test.skip(`${name} [no real components: ${reason}]`, run, timeout);
 }

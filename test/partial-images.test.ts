@@ -1,0 +1,84 @@
+import { expect } from "bun:test";
+import { digestOf } from "../src/oci/digest.ts";
+import { bytesOf, randomContent } from "./harness/content.ts";
+import { startDockerRegistry } from "./harness/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { filesImage } from "./harness/images.ts";
+import { PODMAN_5, startPodman } from "./harness/podman.ts";
+import { push } from "./harness/push.ts";
+import { unpackedTests } from "./harness/real-components.ts";
+import { type Exchange, RecordedExchanges } from "./harness/recorded-exchanges.ts";
+import { verifyStore } from "./harness/store-files.ts";
+import type { TarEntry } from "./harness/tar.ts";
+
+const podmanTest = await unpackedTests("trixie-podman", PODMAN_5);
+
+const FILE_SIZE = 20_000;
+const isBlob = /\/blobs\//;
+
+/** 200 incompressible files; every 20th differs in each version. */
+function filesOf(version: number): TarEntry[] {
+  return Array.from({ length: 200 }, (_, at) => ({
+    path: `file-${at}`,
+    content: bytesOf(randomContent(FILE_SIZE, at % 20 === 7 ? 1000 * version + at : at + 1)),
+  }));
+}
+
+function digestsOf(files: readonly TarEntry[]): Record<string, string> {
+  return Object.fromEntries(
+    files.map(({ path, content = new Uint8Array() }) => [path, digestOf(content)]),
+  );
+}
+
+podmanTest("podman 5 pulls zstd:chunked images in part, cold and warm", async (tree) => {
+  await using registry = await startDockerRegistry();
+  const versions = [1, 2].map((version) => ({ tag: `${version}`, files: filesOf(version) }));
+  {
+    await using publisher = await startPodman(tree);
+    for (const { tag, files } of versions) {
+      await push(filesImage(files), { url: registry.url, repository: "plain", tag });
+      const plain = `${registry.address}/plain:${tag}`;
+      await publisher.run("pull", "--tls-verify=false", plain);
+      const format = "--compression-format=zstd:chunked";
+      const target = `${registry.address}/app:${tag}`;
+      await publisher.run("push", "--tls-verify=false", format, plain, target);
+    }
+  }
+  await registry.forget();
+  await using cache = await startEntrepot({
+    config: { upstreams: { "reg.test": localUpstream(registry.url) } },
+  });
+  await using wire = new RecordedExchanges(cache.url);
+  /** Pulls both versions into an empty storage. Returns the requests for each version's layer. */
+  const pullBoth = async (): Promise<Exchange[][]> => {
+    await using podman = await startPodman(tree, { "reg.test": `${wire.address}/reg.test` });
+    const requests: Exchange[][] = [];
+    for (const { tag, files } of versions) {
+      wire.exchanges.length = 0;
+      await podman.run("pull", `reg.test/app:${tag}`);
+      expect(await podman.files(`reg.test/app:${tag}`)).toEqual(digestsOf(files));
+      requests.push(wire.exchanges.filter(({ path, ranges }) => isBlob.test(path) && ranges > 0));
+    }
+    return requests;
+  };
+
+  await pullBoth();
+  const fetched = await registry.requests({ method: "GET", path: isBlob });
+  // Config and layer of both versions, each of them once and whole.
+  expect(fetched.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  await verifyStore(cache.data);
+
+  const [first = [], second = []] = await pullBoth();
+  expect(await registry.requests({ method: "GET", path: isBlob })).toEqual(fetched);
+  const several = [...first, ...second].filter(({ ranges }) => ranges > 1);
+  // The table of contents of either version, and what changed between them.
+  expect(several.length).toBeGreaterThanOrEqual(3);
+  for (const { status, contentType } of several) {
+    expect(`${status} ${contentType}`).toStartWith("206 multipart/byteranges; boundary=");
+  }
+  const bytes = (exchanges: readonly Exchange[]) =>
+    exchanges.reduce((sum, exchange) => sum + exchange.bytes, 0);
+  expect(bytes(first)).toBeGreaterThan(200 * FILE_SIZE);
+  expect(bytes(second)).toBeGreaterThan(10 * FILE_SIZE);
+  expect(bytes(second)).toBeLessThan(20 * FILE_SIZE);
+});
