@@ -97,6 +97,9 @@ export const QUIRKS = {
  *   GET decides: manifest-requests.ts, cache/lookup/head-trust.ts.
  * - ghcr.io puts a placeholder scope in its challenge and refuses the scope `pull,push`. The scope is
  *   built from the repository name: auth/token-cache.ts.
+ * - nvcr.io answers an old token with a realm on another domain (authn.nvidia.com), and a request without a
+ *   token with its own (oras-project/oras-dotnet#415). Others answer it with Basic, or with 403. Then the
+ *   request is sent once without a token: authorized-request.ts.
  * - GitLab's tokens may live for only 60 s. Tokens are renewed before they expire: auth/token-cache.ts.
  * - Docker Hub, ACR and others keep their token endpoint on another host of their domain: auth/realm.ts.
  * - reg.kyverno.io redirects to ghcr.io, which sends a challenge of its own (kyverno/kyverno#12031). It

@@ -1,43 +1,23 @@
-import type { Credentials, UpstreamSettings } from "../config/settings.ts";
-import { parseChallenge } from "../oci/challenge.ts";
+import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
-import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
-import { abortable } from "./transport/abortable.ts";
+import { type HopRequest, sendWithCredentials } from "./authorized-request.ts";
 import { discard, timeoutFault } from "./transport/response-body.ts";
 import type { DialResponse } from "./transport/dialer.ts";
-import { CredentialsRefused } from "./auth/keyring.ts";
-import type { RequestKind } from "./observer.ts";
 import { QUIRKS } from "./quirks.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 import type { PermitKind, ReleasePermit } from "./transport/concurrency-limiter.ts";
-import type { TokenSubject } from "./auth/token-cache.ts";
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/**
- * Challenges that are met for one request. More than one occurs if the cached token is refused, and so
- * is the one by which a concurrent request has replaced it.
- */
-const MAX_CHALLENGES = 3;
-
-/** Refusals of credentials after which a request is sent anonymously: the current ones and newer ones. */
-const MAX_REFUSALS = 2;
-
 /** How often the registry is asked for a new signed URL within one request. */
 const MAX_RENEWALS = 2;
 
-export interface RegistryRequest {
-  /** For metrics. */
-  readonly kind: Exclude<RequestKind, "token" | "probe">;
+export interface RegistryRequest extends HopRequest {
   /** `blob` if the response may be large. */
   readonly permit: PermitKind;
-  readonly method: "GET" | "HEAD";
   /** At the upstream's own registry or a mirror. */
   readonly url: URL;
-  readonly repository: RepositoryName;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal | undefined;
   /**
    * Called before each URL is requested, those of redirects included. What it throws ends the request.
    */
@@ -138,102 +118,6 @@ async function followRedirects(
     }
     url = next;
   }
-}
-
-/** One host's response. Refused credentials are replaced by newer ones, or left out. */
-async function sendWithCredentials(
-  settings: UpstreamSettings,
-  transport: RegistryTransport,
-  request: RegistryRequest,
-  url: URL,
-): Promise<DialResponse> {
-  // Credentials are for the upstream's own origin. They do not follow a redirect to another one.
-  const isOwnOrigin = url.origin === settings.url.origin;
-  let credentials = isOwnOrigin
-    ? await abortable(transport.keyring.current(settings), request.signal)
-    : undefined;
-  for (let refusals = 0; ; refusals += 1) {
-    try {
-      return await sendAuthorized(settings, transport, request, url, credentials);
-    } catch (error) {
-      if (!(error instanceof CredentialsRefused) || !credentials) throw error;
-      const next = transport.keyring.refused(settings, credentials, error);
-      credentials = refusals < MAX_REFUSALS ? await abortable(next, request.signal) : undefined;
-    }
-  }
-}
-
-/** One host's response with these credentials. Its challenge is met if possible. */
-async function sendAuthorized(
-  settings: UpstreamSettings,
-  transport: RegistryTransport,
-  request: RegistryRequest,
-  url: URL,
-  credentials: Credentials | undefined,
-): Promise<DialResponse> {
-  const subject = { ...tokenSubject(settings, request, url), credentials };
-  let authorization = transport.tokens.cached(subject);
-  let isFresh = false;
-  for (let challenges = 0; ; challenges += 1) {
-    const response = await transport.dialer.dial({
-      upstream: settings.name,
-      allowPrivate: settings.allowPrivate,
-      redirectedFrom: url.origin === settings.url.origin ? undefined : settings.url.hostname,
-      kind: request.kind,
-      method: request.method,
-      url,
-      headers: { ...request.headers, ...(authorization === undefined ? {} : { authorization }) },
-      signal: request.signal,
-      ca: settings.ca,
-      client: subject.client,
-      proxy: settings.proxy,
-    });
-    if (response.status !== 401) {
-      const isAccepted = response.status < 400 && authorization !== undefined;
-      if (isAccepted && credentials) transport.keyring.accepted(settings.name, credentials);
-      return response;
-    }
-    const challenge = parseChallenge(response.headers.get("www-authenticate"));
-    if (credentials && challenge?.scheme === "basic" && authorization !== undefined) {
-      await discard(response.body);
-      transport.tokens.forget(subject);
-      throw new CredentialsRefused(401, url.host);
-    }
-    if (!challenge || isFresh || challenges === MAX_CHALLENGES) return response;
-    // A permit allows one connection at a time: this response ends before the token request.
-    await discard(response.body);
-    const next = await transport.tokens.authorize(
-      subject,
-      challenge,
-      authorization,
-      request.signal,
-    );
-    if (!next || next.header === authorization) return { ...response, body: undefined };
-    authorization = next.header;
-    isFresh = next.isFresh;
-  }
-}
-
-/**
- * What a token for this URL is for. Tokens belong to an origin. The host at the end of a redirect gets a
- * token of its own, for the repository in its own path (reg.kyverno.io redirects to ghcr.io). The client
- * certificate is for the upstream's own origin alone.
- */
-function tokenSubject(
-  settings: UpstreamSettings,
-  request: RegistryRequest,
-  url: URL,
-): TokenSubject {
-  const isOwnOrigin = url.origin === settings.url.origin;
-  const match = /\/v2\/(.{1,255})\/(?:manifests|blobs|tags|referrers)\/[^/]+$/.exec(url.pathname);
-  // Below a mirror's path, or after a redirect, the repository's name may differ.
-  const repository = parseRepositoryName(match?.[1] ?? "");
-  return {
-    upstream: settings,
-    registry: new URL(url.origin),
-    repository: repository ?? request.repository,
-    client: isOwnOrigin ? settings.client : undefined,
-  };
 }
 
 function redirectTarget(settings: UpstreamSettings, from: URL, location: string | null): URL {

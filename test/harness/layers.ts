@@ -57,6 +57,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "manifest-requests.ts",
       "probe-host.ts",
       "round-trip.ts",
+      "authorized-request.ts",
       "registry-transport.ts",
     ],
   },

@@ -1,0 +1,168 @@
+import { IDENTITY_TOKEN_USER } from "../../config/upstreams/docker-config.ts";
+import type { Credentials, Identity, UpstreamSettings } from "../../config/settings.ts";
+import type { BearerChallenge } from "../../oci/challenge.ts";
+import { Fault } from "../../oci/fault.ts";
+import { discard, readBody } from "../transport/response-body.ts";
+import type { DialResponse, Dialer, DialRequest } from "../transport/dialer.ts";
+import { parseObject } from "../../oci/json-object.ts";
+import { QUIRKS } from "../quirks.ts";
+import { CredentialsRefused } from "./keyring.ts";
+import { realmProblem } from "./realm.ts";
+import { faultFromStatus } from "../transport/status-fault.ts";
+
+/** The lifetime of a token without `expires_in`, in seconds (distribution's token specification). */
+const DEFAULT_LIFETIME = 60;
+
+/** What an authorization is for. */
+export interface TokenSubject {
+  readonly upstream: UpstreamSettings;
+  /** The registry that the request goes to: the upstream's own, or one that it redirected to. */
+  readonly registry: URL;
+  /** The repository's name at that registry. */
+  readonly repository: string;
+  /** The upstream's credentials, and only if the registry is its own. */
+  readonly credentials?: Credentials | undefined;
+  /** The client certificate for token endpoints on the registry's own host. */
+  readonly client?: Identity | undefined;
+}
+
+export interface Token {
+  readonly token: string;
+  /** In seconds. */
+  readonly lifetime: number;
+}
+
+/**
+ * Requests a token from the realm of a challenge.
+ *
+ * @throws Fault; CredentialsRefused
+ */
+export async function requestToken(
+  dialer: Dialer,
+  subject: TokenSubject,
+  challenge: BearerChallenge,
+): Promise<Token> {
+  const { upstream, registry, client } = subject;
+  const realm = parseRealm(subject, challenge.realm);
+  const response = await dialer.dial({
+    upstream: upstream.name,
+    allowPrivate: upstream.allowPrivate,
+    redirectedFrom: realm.hostname === upstream.url.hostname ? undefined : upstream.url.hostname,
+    kind: "token",
+    ...tokenRequest(subject, challenge, realm),
+    ca: upstream.ca,
+    client: realm.hostname === registry.hostname ? client : undefined,
+    proxy: upstream.proxy,
+  });
+  return readToken(subject, response);
+}
+
+/**
+ * The only scope that is ever requested. A challenge's own scope is ignored: registries put placeholders
+ * or more than `pull` in it.
+ */
+export function scopeOf(repository: string): string {
+  return `repository:${repository}:pull`;
+}
+
+/** The Authorization header of RFC 7617, in UTF-8. */
+export function basic({ username, password }: Credentials): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+}
+
+/**
+ * A GET as in distribution's token specification. An identity token is sent as its OAuth2 refresh token,
+ * in a POST.
+ */
+function tokenRequest(
+  { repository, credentials }: TokenSubject,
+  { service }: BearerChallenge,
+  realm: URL,
+): Pick<DialRequest, "method" | "url" | "headers" | "body"> {
+  const scope = scopeOf(repository);
+  const accept = "application/json";
+  if (credentials?.username === IDENTITY_TOKEN_USER) {
+    const form = new URLSearchParams({
+      grant_type: "refresh_token",
+      client_id: "entrepot",
+      refresh_token: credentials.password,
+      scope,
+      ...(service === undefined ? {} : { service }),
+    });
+    const headers = { accept, "content-type": "application/x-www-form-urlencoded" };
+    return { method: "POST", url: realm, headers, body: form.toString() };
+  }
+  const url = new URL(realm);
+  if (service !== undefined) url.searchParams.set("service", service);
+  url.searchParams.set("scope", scope);
+  const authorization = credentials ? { authorization: basic(credentials) } : {};
+  return { method: "GET", url, headers: { accept, ...authorization } };
+}
+
+function parseRealm(subject: TokenSubject, text: string): URL {
+  const { upstream, registry, credentials } = subject;
+  const realm = URL.parse(text);
+  if (!realm?.host) {
+    const reason = `the realm in the challenge of ${registry.host} is not a URL with a host`;
+    throw invalidResponse(subject, reason);
+  }
+  const problem = realmProblem(realm, registry, upstream.trustedRealms, credentials !== undefined);
+  if (problem !== undefined) throw refused(subject, realm, problem);
+  return realm;
+}
+
+function refused({ upstream }: TokenSubject, { host }: URL, reason: string): Fault {
+  return new Fault({ kind: "address-refused", upstream: upstream.name, host, reason });
+}
+
+function invalidResponse({ upstream }: TokenSubject, reason: string): Fault {
+  return new Fault({ kind: "upstream-invalid-response", upstream: upstream.name, reason });
+}
+
+/** For messages. */
+function endpointOf({ registry }: TokenSubject): string {
+  return `the token endpoint of ${registry.host}`;
+}
+
+async function readToken(
+  subject: TokenSubject,
+  { status, headers, body }: DialResponse,
+): Promise<Token> {
+  const { upstream, repository, credentials } = subject;
+  const endpoint = endpointOf(subject);
+  if (status !== 200) {
+    await discard(body);
+    if (credentials && (status === 401 || status === 403)) {
+      throw new CredentialsRefused(status, endpoint);
+    }
+    // Redirects are not followed: the credentials are for this endpoint alone.
+    if (status >= 300 && status < 400) throw invalidResponse(subject, `${endpoint} redirects`);
+    // A missing token endpoint does not mean that the repository is missing.
+    if (status === 404) {
+      throw new Fault({ kind: "upstream-failed", upstream: upstream.name, status });
+    }
+    throw faultFromStatus(status, headers, {
+      upstream: upstream.name,
+      resource: "repository",
+      name: repository,
+    });
+  }
+  const bytes = await readBody(body, {
+    upstream: upstream.name,
+    what: "a token",
+    limit: QUIRKS.maxTokenResponseBytes,
+    timeout: 10_000,
+  });
+  const response = parseObject(bytes);
+  if (response === undefined) throw invalidResponse(subject, `${endpoint} sent no JSON object`);
+  const token = [response["token"], response["access_token"]].find(
+    (value): value is string => typeof value === "string" && value !== "",
+  );
+  // The token becomes part of a header: only visible ASCII is accepted.
+  if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) {
+    throw invalidResponse(subject, `${endpoint} sent no valid token`);
+  }
+  const expiresIn = response["expires_in"];
+  const lifetime = typeof expiresIn === "number" && expiresIn > 0 ? expiresIn : DEFAULT_LIFETIME;
+  return { token, lifetime };
+}
