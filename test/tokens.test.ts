@@ -78,3 +78,14 @@ test("credentials whose old token is refused with Basic stay right", async () =>
   const toRegistry = sent.filter((request) => !isToken(request));
   expect(toRegistry.some(({ headers }) => headers.get("authorization") === BASIC)).toBe(false);
 });
+
+test("a token endpoint that redirects within its host gives its token", async () => {
+  await using at = await setUp(
+    { token: ({ path }) => (path === "/token" ? faults.redirect("/auth/token", 301) : undefined) },
+    { auth },
+  );
+  expect(await at.pull("1")).toBe(200);
+  const asked = at.upstream.requests().filter(({ path }) => !path.startsWith("/v2/"));
+  expect(asked.at(-1)?.path).toBe("/auth/token");
+  expect(asked.at(-1)?.headers.get("authorization")).toBe(BASIC);
+});

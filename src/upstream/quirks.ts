@@ -100,6 +100,8 @@ export const QUIRKS = {
  * - nvcr.io answers an old token with a realm on another domain (authn.nvidia.com), and a request without a
  *   token with its own (oras-project/oras-dotnet#415). Others answer it with Basic, or with 403. Then the
  *   request is sent once without a token: authorized-request.ts.
+ * - Registries behind a proxy that ends TLS name their realm by http, which redirects to https:
+ *   auth/token-request.ts.
  * - GitLab's tokens may live for only 60 s. Tokens are renewed before they expire: auth/token-cache.ts.
  * - Docker Hub, ACR and others keep their token endpoint on another host of their domain: auth/realm.ts.
  * - reg.kyverno.io redirects to ghcr.io, which sends a challenge of its own (kyverno/kyverno#12031). It

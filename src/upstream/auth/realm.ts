@@ -39,6 +39,35 @@ export function realmProblem(
 }
 
 /**
+ * Why a redirect of a token endpoint is not followed; `undefined` if it is. It stays on the endpoint's own
+ * host, or leads to one that the owner listed, and never back to http.
+ *
+ * @returns a predicate for a message, whose subject is the target
+ */
+export function redirectProblem(
+  target: URL,
+  from: URL,
+  trusted: readonly string[],
+  hasCredentials: boolean,
+): string | undefined {
+  const problem = realmProblem(target, from, trusted, hasCredentials);
+  const isListed = trusted.some((host) => host === target.host || host === target.hostname);
+  if (problem !== undefined || isListed || target.hostname === from.hostname) return problem;
+  return `is not used as a token endpoint: ${from.host} redirects to it, and it is another host. If that is intended, list it in the upstream's trustedRealms`;
+}
+
+/**
+ * A realm as it is checked before it is asked. An https registry behind a proxy may name its endpoint by
+ * http, which then redirects to https: that much may be asked without credentials.
+ */
+export function overHttps(realm: URL, registry: URL): URL {
+  if (realm.protocol !== "http:" || registry.protocol !== "https:") return realm;
+  const secure = new URL(realm);
+  secure.protocol = "https:";
+  return secure;
+}
+
+/**
  * Private suffixes of the Public Suffix List, under which strangers own names (github.io), count as
  * suffixes. `null` for an IP address.
  */

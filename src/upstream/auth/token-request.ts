@@ -7,11 +7,13 @@ import type { DialResponse, Dialer, DialRequest } from "../transport/dialer.ts";
 import { parseObject } from "../../oci/json-object.ts";
 import { QUIRKS } from "../quirks.ts";
 import { CredentialsRefused } from "./keyring.ts";
-import { realmProblem } from "./realm.ts";
+import { realmProblem, redirectProblem, overHttps } from "./realm.ts";
 import { faultFromStatus } from "../transport/status-fault.ts";
 
 /** The lifetime of a token without `expires_in`, in seconds (distribution's token specification). */
 const DEFAULT_LIFETIME = 60;
+const MAX_REDIRECTS = 3;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** What an authorization is for. */
 export interface TokenSubject {
@@ -33,7 +35,8 @@ export interface Token {
 }
 
 /**
- * Requests a token from the realm of a challenge.
+ * Requests a token from the realm of a challenge, and follows redirects that stay on its host. Credentials
+ * are sent over http only once the endpoint has shown, without them, that it does not redirect to https.
  *
  * @throws Fault; CredentialsRefused
  */
@@ -42,19 +45,61 @@ export async function requestToken(
   subject: TokenSubject,
   challenge: BearerChallenge,
 ): Promise<Token> {
-  const { upstream, registry, client } = subject;
-  const realm = parseRealm(subject, challenge.realm);
-  const response = await dialer.dial({
-    upstream: upstream.name,
-    allowPrivate: upstream.allowPrivate,
-    redirectedFrom: realm.hostname === upstream.url.hostname ? undefined : upstream.url.hostname,
-    kind: "token",
-    ...tokenRequest(subject, challenge, realm),
-    ca: upstream.ca,
-    client: realm.hostname === registry.hostname ? client : undefined,
-    proxy: upstream.proxy,
-  });
-  return readToken(subject, response);
+  const { upstream, registry, client, credentials } = subject;
+  let realm = parseRealm(subject, challenge.realm);
+  let redirects = 0;
+  let mayRedirectToHttps = realm.protocol === "http:";
+  for (;;) {
+    const isWithheld = mayRedirectToHttps && credentials !== undefined;
+    const asked = isWithheld ? { ...subject, credentials: undefined } : subject;
+    const response = await dialer.dial({
+      upstream: upstream.name,
+      allowPrivate: upstream.allowPrivate,
+      redirectedFrom: realm.hostname === upstream.url.hostname ? undefined : upstream.url.hostname,
+      kind: "token",
+      ...tokenRequest(asked, challenge, realm),
+      ca: upstream.ca,
+      client: realm.hostname === registry.hostname ? client : undefined,
+      proxy: upstream.proxy,
+    });
+    if (REDIRECTS.has(response.status)) {
+      await discard(response.body);
+      redirects += 1;
+      realm = redirectTarget(subject, realm, response.headers.get("location"), redirects);
+      mayRedirectToHttps = realm.protocol === "http:";
+      continue;
+    }
+    // It was asked in the hope of a redirect to https: see overHttps.
+    const { trustedRealms } = upstream;
+    const problem = realmProblem(realm, registry, trustedRealms, credentials !== undefined);
+    if (!isWithheld && problem === undefined) return readToken(subject, response);
+    await discard(response.body);
+    if (problem !== undefined) throw refused(subject, realm, problem);
+    mayRedirectToHttps = false;
+  }
+}
+
+/** Where a token endpoint redirects to, if a token is requested there. */
+function redirectTarget(
+  subject: TokenSubject,
+  from: URL,
+  location: string | null,
+  redirects: number,
+): URL {
+  const { upstream, registry, credentials } = subject;
+  const endpoint = endpointOf(subject);
+  const target = location === null ? null : URL.parse(location, from.href);
+  if (!target?.host)
+    throw invalidResponse(subject, `${endpoint} redirects without a valid Location`);
+  if (redirects > MAX_REDIRECTS) {
+    throw invalidResponse(subject, `${endpoint} redirects more than ${MAX_REDIRECTS} times`);
+  }
+  const hasCredentials = credentials !== undefined;
+  const problem =
+    redirectProblem(target, from, upstream.trustedRealms, hasCredentials) ??
+    realmProblem(overHttps(target, registry), registry, upstream.trustedRealms, hasCredentials);
+  if (problem !== undefined) throw refused(subject, target, problem);
+  return target;
 }
 
 /**
@@ -106,7 +151,8 @@ function parseRealm(subject: TokenSubject, text: string): URL {
     const reason = `the realm in the challenge of ${registry.host} is not a URL with a host`;
     throw invalidResponse(subject, reason);
   }
-  const problem = realmProblem(realm, registry, upstream.trustedRealms, credentials !== undefined);
+  const asked = overHttps(realm, registry);
+  const problem = realmProblem(asked, registry, upstream.trustedRealms, credentials !== undefined);
   if (problem !== undefined) throw refused(subject, realm, problem);
   return realm;
 }
@@ -135,8 +181,6 @@ async function readToken(
     if (credentials && (status === 401 || status === 403)) {
       throw new CredentialsRefused(status, endpoint);
     }
-    // Redirects are not followed: the credentials are for this endpoint alone.
-    if (status >= 300 && status < 400) throw invalidResponse(subject, `${endpoint} redirects`);
     // A missing token endpoint does not mean that the repository is missing.
     if (status === 404) {
       throw new Fault({ kind: "upstream-failed", upstream: upstream.name, status });
