@@ -5,6 +5,8 @@ import { ManifestError, type Manifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
 import { ANONYMOUS } from "./auth/keyring.ts";
 import { type BodyEnd, discard, readBody } from "./transport/response-body.ts";
+import { isComplete } from "./transport/content-range.ts";
+import { decoded } from "./transport/decoded.ts";
 import type { DialResponse } from "./transport/dialer.ts";
 import { roundTrip, type RegistryRequest } from "./round-trip.ts";
 import {
@@ -47,7 +49,7 @@ export interface HostResponse extends DialResponse {
   readonly timeout: number;
 }
 
-/** Processes a response of status 200 or 206. A Fault that it throws counts against the host. */
+/** Processes a response with content, or a part of it. A Fault that it throws counts against the host. */
 export type ResponseHandler<Value> = (response: HostResponse) => Promise<Value>;
 
 /**
@@ -130,12 +132,13 @@ export class Failover {
     what: string,
     limit: number,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    if (response.status !== 200) {
+    if (!isComplete(response.status, response.headers)) {
       await response.body?.cancel();
       throw this.invalidResponse(`a part of ${what} where the complete one was requested`);
     }
     const upstream = this.#settings.name;
-    return readBody(response.body, { upstream, what, limit, timeout: response.timeout });
+    const { body, headers, timeout } = response;
+    return decoded(await readBody(body, { upstream, what, limit, timeout }), headers, limit);
   }
 
   /** @throws Fault `upstream-invalid-response` for a malformed manifest */
@@ -175,7 +178,7 @@ export class Failover {
       const account = host.isMirror ? ANONYMOUS : this.#account;
       // A storage that serves blobs has rate limits of its own.
       if (request.kind !== "blob") host.limits.readHeaders(account, headers);
-      const isSuccess = status === 200 || status === 206;
+      const isSuccess = status === 206 || isComplete(status, headers);
       const isWebPage = bareMediaType(headers.get("content-type")) === QUIRKS.webPageMediaType;
       const isAbsent = request.absent?.has(status) ?? false;
       const lacksEndpoint = isAbsent || (request.absent !== undefined && isSuccess && isWebPage);

@@ -10,7 +10,7 @@ import { type Manifest, MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
 import { bareMediaType, MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
 import type { Failover, ResponseHandler } from "./failover.ts";
-import { bodyLength } from "./transport/header-checks.ts";
+import { bodyLength, isEncoded } from "./transport/header-checks.ts";
 
 /** The response to a HEAD of a manifest. Nothing in it is verified: that takes the bytes. */
 export interface ManifestHead {
@@ -48,7 +48,8 @@ export async function headManifest(
           `the registry named the digest ${digest} where ${reference} was requested`,
         );
       }
-      const size = bodyLength(headers);
+      // The length may be that of encoded bytes.
+      const size = isEncoded(headers) ? undefined : bodyLength(headers);
       return {
         mediaType: bareMediaType(headers.get("content-type")),
         ...(digest ? { digest } : {}),

@@ -108,6 +108,9 @@ export const QUIRKS = {
  *   is met with an anonymous token of that host: round-trip.ts.
  * - registry.access.redhat.com sends no Docker-Content-Digest. The digest is computed from the bytes:
  *   manifest-requests.ts. It also compresses bodies unless told not to: transport/dialer.ts.
+ * - Storages name an encoding that is a mere label, and proxies compress although they are told not to:
+ *   transport/header-checks.ts, transport/decoded.ts. Proxies send 203, and storages an unasked 206 of the
+ *   whole: transport/content-range.ts.
  * - Some registries answer a Range request with 200 and the whole blob: transport/content-range.ts.
  * - ghcr.io lacks the referrers API. The referrers tag is read instead: cache/lookup/referrers.ts.
  * - Nexus and static file servers send manifests as application/json or without a type, Go programs `null`

@@ -16,7 +16,12 @@ import {
 } from "./manifest-requests.ts";
 import { probeHost } from "./probe-host.ts";
 import { QUIRKS } from "./quirks.ts";
-import { checkPartialContent, checkFullContent, rangeHeader } from "./transport/content-range.ts";
+import {
+  checkPartialContent,
+  checkFullContent,
+  isComplete,
+  rangeHeader,
+} from "./transport/content-range.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 import type { PermitKind } from "./transport/concurrency-limiter.ts";
 
@@ -223,7 +228,7 @@ export class Registry {
       },
       async ({ status, headers, body, host }) => {
         const extent =
-          status === 206 && range !== undefined
+          range !== undefined && !isComplete(status, headers)
             ? checkPartialContent(headers, offset, end)
             : checkFullContent(status, headers);
         if (typeof extent === "string") {

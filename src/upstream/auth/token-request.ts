@@ -2,6 +2,8 @@ import { IDENTITY_TOKEN_USER } from "../../config/upstreams/docker-config.ts";
 import type { Credentials, Identity, UpstreamSettings } from "../../config/settings.ts";
 import type { BearerChallenge } from "../../oci/challenge.ts";
 import { Fault } from "../../oci/fault.ts";
+import { isComplete } from "../transport/content-range.ts";
+import { decoded } from "../transport/decoded.ts";
 import { discard, readBody } from "../transport/response-body.ts";
 import type { DialResponse, Dialer, DialRequest } from "../transport/dialer.ts";
 import { parseObject } from "../../oci/json-object.ts";
@@ -176,7 +178,7 @@ async function readToken(
 ): Promise<Token> {
   const { upstream, repository, credentials } = subject;
   const endpoint = endpointOf(subject);
-  if (status !== 200) {
+  if (!isComplete(status, headers)) {
     await discard(body);
     if (credentials && (status === 401 || status === 403)) {
       throw new CredentialsRefused(status, endpoint);
@@ -191,13 +193,9 @@ async function readToken(
       name: repository,
     });
   }
-  const bytes = await readBody(body, {
-    upstream: upstream.name,
-    what: "a token",
-    limit: QUIRKS.maxTokenResponseBytes,
-    timeout: 10_000,
-  });
-  const response = parseObject(bytes);
+  const limit = QUIRKS.maxTokenResponseBytes;
+  const options = { upstream: upstream.name, what: "a token", limit, timeout: 10_000 };
+  const response = parseObject(await decoded(await readBody(body, options), headers, limit));
   if (response === undefined) throw invalidResponse(subject, `${endpoint} sent no JSON object`);
   const token = [response["token"], response["access_token"]].find(
     (value): value is string => typeof value === "string" && value !== "",

@@ -40,9 +40,23 @@ export function checkPartialContent(
   return size === undefined ? { start: first } : { start: first, size };
 }
 
-/** The extent of a 200's body. Registries that do not support ranges answer a Range request with it. */
+/**
+ * Whether a response is the complete content: 200, 203 from a proxy in between (RFC 9110 section 15.3.4),
+ * or a 206 whose range is all there is, which some storages send without being asked for a part.
+ */
+export function isComplete(status: number, headers: Headers): boolean {
+  if (status !== 206) return status === 200 || status === 203;
+  const range = parseContentRange(headers.get("content-range"));
+  return range?.first === 0 && range.last + 1 === range.size;
+}
+
+/**
+ * The extent of the body of a response with complete content. Registries that do not support ranges answer
+ * a Range request with it.
+ */
 export function checkFullContent(status: number, headers: Headers): BodyExtent | string {
-  if (status !== 200) return "a part of a blob where the complete one was requested";
+  if (!isComplete(status, headers)) return "a part of a blob where the complete one was requested";
+  if (status === 206) return checkPartialContent(headers, 0, undefined);
   const size = bodyLength(headers);
   return size === undefined ? { start: 0 } : { start: 0, size };
 }
