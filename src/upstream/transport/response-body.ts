@@ -1,7 +1,10 @@
 import { Fault } from "../../oci/fault.ts";
 
-/** The lowest accepted transfer rate, in bytes per second of waiting, measured over one stall timeout. */
-const MIN_RATE = 256;
+/**
+ * The lowest accepted transfer rate, in bytes per second of waiting, measured over one stall timeout.
+ * A slower registry holds every reader of a layer for hours, where the next source has it at once.
+ */
+const MIN_RATE = 1024;
 
 /** How a response body ended. */
 export interface BodyEnd {

@@ -49,10 +49,11 @@ test("a body that stalls fails, and its connection is closed", async () => {
   await until(() => server.open() === 0, { what: "the connection to close" });
 });
 
-test("a body that trickles fails like one that stalls", async () => {
+test.each([50, 400])("a body of %d bytes per second fails like one that stalls", async (rate) => {
+  const part = "x".repeat(rate / 50);
   using server = await serveRaw((socket) => {
     socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n");
-    const trickle = setInterval(() => socket.writable && socket.write("x"), 20);
+    const trickle = setInterval(() => socket.writable && socket.write(part), 20);
     socket.on("close", () => clearInterval(trickle));
   });
   const response = await dialer(shortStall).dial(request(`http://reg.test:${server.port}/`));
