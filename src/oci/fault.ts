@@ -58,6 +58,8 @@ export type FaultDetail =
       /** What the upstream failed to do in time: completes `<upstream> did not …`. */
       readonly waitedFor: string;
       readonly seconds: number;
+      /** Set if it sent bytes, but fewer than are worth waiting for: asking it again is of no use. */
+      readonly isTooSlow?: true;
     }
   | {
       readonly kind: "upstream-invalid-response";

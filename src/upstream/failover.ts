@@ -38,6 +38,8 @@ export interface HostRequest extends Omit<RegistryRequest, "url"> {
   readonly absent?: ReadonlySet<number>;
   /** The next page of a list: the request goes to this host and this URL only. */
   readonly page?: { readonly host: Host; readonly url: URL };
+  /** The URLs of mirrors that are not asked. */
+  readonly avoided?: ReadonlySet<string>;
 }
 
 /** A response, and the host that sent it. */
@@ -95,7 +97,8 @@ export class Failover {
       const left = deadline - performance.now();
       // An unhealthy mirror is skipped, because there are hosts after it. The registry itself is not.
       if (host.isMirror && circuitFor(host, request.kind).isUnhealthy()) continue;
-      if (host.isMirror && host.skipped.has(request)) continue;
+      const isAvoided = request.avoided?.has(host.settings.url.href) ?? false;
+      if (host.isMirror && (isAvoided || host.skipped.has(request))) continue;
       if (!host.canResolve && isUnverifiable(request)) continue;
       const blocked = await blockedBy(host, this.#account, request.kind);
       if (blocked) {

@@ -168,7 +168,7 @@ test("getBlob fetches a complete blob, its end from an offset, and a range", asy
   expect([whole.start, whole.size, await text(whole.body)]).toEqual([0, 10, "0123456789"]);
   const rest = await subject.getBlob(app, contentDigest, 4);
   expect([rest.start, rest.size, await text(rest.body)]).toEqual([4, 10, "456789"]);
-  const part = await subject.getBlob(app, contentDigest, 0, undefined, 3);
+  const part = await subject.getBlob(app, contentDigest, 0, { end: 3 });
   expect([part.start, part.size, await text(part.body)]).toEqual([0, 10, "012"]);
   expect(server.requests.map(({ headers }) => headers.get("range"))).toEqual([
     null,
@@ -205,7 +205,7 @@ test.each([
         headers: range === undefined ? {} : { "content-range": range },
       }),
   );
-  const fault = await faultOf(registry(server.port).getBlob(app, contentDigest, 4, undefined, 8));
+  const fault = await faultOf(registry(server.port).getBlob(app, contentDigest, 4, { end: 8 }));
   expect(fault.kind).toBe("upstream-invalid-response");
 });
 

@@ -35,10 +35,19 @@ export interface BlobTransfer {
   readonly body: ReadableStream<Uint8Array>;
   /** See `Transfer` of cache/fill/source.ts. */
   readonly reportCorrupt: (fault: Fault) => boolean;
+  /** See `Transfer` of cache/fill/source.ts. */
+  readonly nextHost?: () => void;
 }
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface BlobOptions extends RequestOptions {
+  /** Exclusive; without it, to the blob's end. */
+  readonly end?: number;
+  /** The URLs of mirrors that are not asked. `BlobTransfer.nextHost` adds to them. */
+  readonly avoided?: Set<string>;
 }
 
 /**
@@ -139,17 +148,15 @@ export class Registry {
    * Opens a blob. Its bytes are not verified here.
    *
    * @param offset the first byte to fetch
-   * @param end exclusive; without it, to the blob's end
    * @throws Fault `invalid-range` if the registry answers 416
    */
   async getBlob(
     repository: RepositoryName,
     digest: Digest,
     offset: number,
-    signal?: AbortSignal,
-    end?: number,
+    options: BlobOptions = {},
   ): Promise<BlobTransfer> {
-    return this.#openBlob("blob", repository, digest, { offset, end, signal });
+    return this.#openBlob("blob", repository, digest, offset, options);
   }
 
   /**
@@ -164,8 +171,9 @@ export class Registry {
     { signal }: RequestOptions = {},
   ): Promise<{ readonly size?: number }> {
     try {
-      const range = { ...QUIRKS.blobProbeRange, signal };
-      const { size, body } = await this.#openBlob("metadata", repository, digest, range);
+      const { offset, end } = QUIRKS.blobProbeRange;
+      const options = { end, signal };
+      const { size, body } = await this.#openBlob("metadata", repository, digest, offset, options);
       await body.cancel();
       return size === undefined ? {} : { size };
     } catch (error) {
@@ -208,11 +216,8 @@ export class Registry {
     permit: PermitKind,
     repository: RepositoryName,
     digest: Digest,
-    {
-      offset,
-      end,
-      signal,
-    }: { offset: number; end: number | undefined; signal: AbortSignal | undefined },
+    offset: number,
+    { end, signal, avoided = new Set() }: BlobOptions,
   ): Promise<BlobTransfer> {
     const range = rangeHeader(offset, end);
     return this.#failover.send(
@@ -225,6 +230,7 @@ export class Registry {
         repository,
         headers: range === undefined ? {} : { range },
         signal,
+        avoided,
       },
       async ({ status, headers, body, host }) => {
         const extent =
@@ -237,7 +243,9 @@ export class Registry {
         }
         const { observe } = this.#transport;
         const report = (fault: Fault): boolean => reportCorrupt(host, fault, observe);
-        return { ...extent, body: body ?? emptyBody(), reportCorrupt: report };
+        const transfer = { ...extent, body: body ?? emptyBody(), reportCorrupt: report };
+        if (!host.isMirror) return transfer;
+        return { ...transfer, nextHost: () => void avoided.add(host.settings.url.href) };
       },
     );
   }

@@ -21,6 +21,8 @@ export interface Behaviour {
   readonly bytes?: Uint8Array;
   /** It is a mirror: reported as corrupt, it is ejected, and the next request goes elsewhere. */
   readonly isMirror?: boolean;
+  /** Where it breaks, it is given up because it sent too little. */
+  readonly isTooSlow?: boolean;
 }
 
 /** A source of bytes in memory. It follows a script, one entry per `open`, and records its calls. */
@@ -30,6 +32,8 @@ export class ScriptedSource implements Source {
   /** The offset of each call of `open`. */
   readonly offsets: number[] = [];
   readonly corruptReports: Fault[] = [];
+  /** How often a mirror was left for the next host. */
+  hostsLeft = 0;
   /** Bytes that were sent by all transfers together. */
   sent = 0;
   readonly #bytes: Uint8Array;
@@ -58,7 +62,8 @@ export class ScriptedSource implements Source {
       pull: (controller) => {
         if (signal.aborted) return controller.error(signal.reason);
         if (position - start >= breaksAfter) {
-          return controller.error(behaviour.fault ?? unreachable(this.name));
+          const fault = behaviour.isTooSlow ? tooSlow(this.name) : unreachable(this.name);
+          return controller.error(behaviour.fault ?? fault);
         }
         if (position - start >= hangsAfter) return hang(signal);
         if (position >= bytes.byteLength) return controller.close();
@@ -76,12 +81,25 @@ export class ScriptedSource implements Source {
       this.corruptReports.push(fault);
       return behaviour.isMirror === true;
     };
-    return { start, body, reportCorrupt, ...(size === "unknown" ? {} : { size }) };
+    const transfer = { start, body, reportCorrupt, ...(size === "unknown" ? {} : { size }) };
+    return behaviour.isMirror ? { ...transfer, nextHost: () => (this.hostsLeft += 1) } : transfer;
   }
 }
 
 export function unreachable(upstream: string): Fault {
   return new Fault({ kind: "upstream-unreachable", upstream, reason: "connection reset" });
+}
+
+/** The fault of a transfer that was given up because it sent too little. */
+export function tooSlow(upstream: string): Fault {
+  const waitedFor = "send more than 7 bytes";
+  return new Fault({
+    kind: "upstream-timeout",
+    upstream,
+    waitedFor,
+    seconds: 30,
+    isTooSlow: true,
+  });
 }
 
 /** Pseudo-random bytes and their digest. The same seed gives the same bytes. */

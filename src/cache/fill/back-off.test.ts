@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Fault } from "../../oci/fault.ts";
+import { tooSlow } from "../cachetest/scripted-source.ts";
 import { BackOff } from "./back-off.ts";
 
 const upstream = "reg.test";
@@ -28,6 +29,15 @@ test("after a transfer that brought bytes there is no pause, and then they grow 
     expect(subject.pause(broken)).toBe(0);
   }
   expect([subject.pause(broken), subject.pause(broken)]).toEqual([500, 1000]);
+});
+
+test("the bytes of a transfer that was too slow are no progress", () => {
+  const { subject } = createBackOff(1);
+  const pauses = [1, 2, 3].map(() => {
+    subject.progressed(1_000_000);
+    return subject.pause(tooSlow(upstream));
+  });
+  expect(pauses).toEqual([500, 1000, 2000]);
 });
 
 test("an upstream that cuts every byte is not asked in a tight loop", () => {

@@ -1,4 +1,5 @@
 import type { Fault } from "../../oci/fault.ts";
+import { isTooSlow } from "./transient.ts";
 
 /** In milliseconds. */
 export interface BackOffLimits {
@@ -48,16 +49,15 @@ export class BackOff {
     this.#lastByteAt = this.#startedAt;
   }
 
-  /** Resets the back-off: new bytes have arrived. */
+  /** Resets the back-off, unless the transfer turns out to be too slow: new bytes have arrived. */
   progressed(bytes: number): void {
-    this.#failures = 0;
     this.#bytes += bytes;
     this.#lastByteAt = this.#now();
   }
 
   /**
    * The pause before the next attempt in milliseconds, or `undefined` to give up. There is none after a
-   * transfer that brought bytes: progress is health. The jitter keeps downloads that broke at the same
+   * transfer that brought bytes: progress is health, unless it was too slow. The jitter keeps downloads that broke at the same
    * moment from retrying at the same moment.
    */
   pause(fault: Fault): number | undefined {
@@ -66,11 +66,12 @@ export class BackOff {
       this.#lastByteAt + this.#limits.idle - now,
       this.#startedAt + this.#limits.total - now,
     );
-    const isAmple = this.#bytes >= AMPLE_BYTES;
-    const isSpared = isAmple || (this.#bytes > 0 && !this.#wasSpared);
+    const bytes = isTooSlow(fault) ? 0 : this.#bytes;
+    const isAmple = bytes >= AMPLE_BYTES;
+    const isSpared = isAmple || (bytes > 0 && !this.#wasSpared);
     this.#wasSpared = isSpared && !isAmple;
     this.#bytes = 0;
-    if (isSpared) this.#failures = 0;
+    if (bytes > 0) this.#failures = 0;
     const longest = isSpared ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
     if (!isSpared) this.#failures = Math.min(this.#failures + 1, 16);
     const { detail } = fault;

@@ -4,7 +4,7 @@ import type { BlobWriter } from "../../store/blob-store.ts";
 import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import type { Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
-import { endedEarly, isTransient, toFault } from "./transient.ts";
+import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 
 export interface FetchLoopOptions {
   readonly digest: Digest;
@@ -34,6 +34,8 @@ export class FetchLoop {
   /** Whether any source's response was usable. */
   #hasStarted = false;
   #canRetryElsewhere = false;
+  /** Of the current transfer. */
+  #nextHost: Transfer["nextHost"];
 
   constructor(options: FetchLoopOptions) {
     this.#options = options;
@@ -84,7 +86,7 @@ export class FetchLoop {
           // Wrong bytes in the partial file cannot be corrected by another transfer.
           if (this.#canRetryElsewhere || writer.length > lengthBefore) throw fault;
         }
-        if (!isTransient(fault)) sources.remove(source);
+        if (!isTransient(fault) || (isTooSlow(fault) && !this.#moveOn())) sources.remove(source);
         firstFault ??= fault;
         if (!this.#hasStarted) continue;
         if (sources.sources.length === 0) throw fault;
@@ -103,6 +105,7 @@ export class FetchLoop {
     const { sources, signal, backOff, onStarted, onChunk, onProgress, digest } = this.#options;
     const transfer = await source.open(writer.length, signal);
     const reader = transfer.body.getReader();
+    this.#nextHost = transfer.nextHost;
     sources.opened(transfer);
     try {
       let surplus = this.#validate(transfer, source, writer);
@@ -152,6 +155,12 @@ export class FetchLoop {
     }
     this.#size ??= transfer.size;
     return writer.length - transfer.start;
+  }
+
+  /** Has the current source ask its next host; returns whether it has one. */
+  #moveOn(): boolean {
+    this.#nextHost?.();
+    return this.#nextHost !== undefined;
   }
 
   #reportCorrupt(fault: Fault): Fault {

@@ -66,6 +66,45 @@ describe("a fill", () => {
     expect(second.offsets).toEqual([50_000]);
   });
 
+  test("asks a source that was too slow no more, and goes on with the next one", async () => {
+    const { bytes, digest } = sampleBlob(MIB);
+    const slow = { breaksAfter: 50_000, isTooSlow: true };
+    const first = new ScriptedSource(bytes, [slow], "a.test/x");
+    const second = new ScriptedSource(
+      bytes,
+      [{ breaksAfter: 10 }, { breaksAfter: 10 }],
+      "b.test/x",
+    );
+    const fill = new Fill(digest, new MemoryBlobStore(), first);
+    fill.sources.add(second);
+    await fill.started;
+    // One more client of the slow source does not bring it back.
+    const { promise, resolve } = Promise.withResolvers<void>();
+    void fill.progress().then(resolve);
+    await promise;
+    fill.sources.add(new ScriptedSource(bytes, [], "a.test/x"));
+    await fill.stored;
+    expect([first.offsets, second.offsets]).toEqual([[0], [50_000, 50_010, 50_020]]);
+  });
+
+  test("ends with a clear fault if its only source was too slow, and keeps the bytes", async () => {
+    const { bytes, digest } = sampleBlob(MIB);
+    const store = new MemoryBlobStore();
+    const source = new ScriptedSource(bytes, [{ breaksAfter: 50_000, isTooSlow: true }]);
+    const fault = await faultOf(new Fill(digest, store, source).stored);
+    expect(fault.detail).toMatchObject({ kind: "upstream-timeout", isTooSlow: true });
+    expect(source.offsets).toEqual([0]);
+    expect((await store.writer(digest)).length).toBe(50_000);
+  });
+
+  test("has a source with mirrors ask its next host if one was too slow", async () => {
+    const { bytes, digest } = sampleBlob(MIB);
+    const slow = { breaksAfter: 50_000, isTooSlow: true, isMirror: true };
+    const source = new ScriptedSource(bytes, [slow, slow]);
+    await new Fill(digest, new MemoryBlobStore(), source).stored;
+    expect([source.offsets, source.hostsLeft]).toEqual([[0, 50_000, 100_000], 2]);
+  });
+
   test("restarts if a mirror sent wrong bytes, and only followers that received some of them give up", async () => {
     const { bytes, digest } = sampleBlob(MIB);
     const wrong = bytes.with(5, (bytes[5] ?? 0) ^ 1);

@@ -8,6 +8,8 @@ const MAX_SOURCES = 8;
 export class SourceList {
   readonly sources: Source[];
   readonly #tried = new Set<Source>();
+  /** Names of sources that are not to be asked again. */
+  readonly #removed = new Set<string>();
   /** Names of sources whose response was usable. */
   readonly #accepted = new Set<string>();
   /** Of the transfers whose bytes are in the partial file. */
@@ -17,14 +19,16 @@ export class SourceList {
     this.sources = [source];
   }
 
-  /** Adds a source, unless one of this name is listed or the list is full. */
+  /** Adds a source, unless one of this name is or was listed, or the list is full. */
   add(source: Source): void {
-    const isNew = this.sources.every(({ name }) => name !== source.name);
+    const isListed = this.sources.some(({ name }) => name === source.name);
+    const isNew = !isListed && !this.#removed.has(source.name);
     if (isNew && this.sources.length < MAX_SOURCES) this.sources.push(source);
   }
 
   remove(source: Source): void {
     this.sources.splice(this.sources.indexOf(source), 1);
+    this.#removed.add(source.name);
   }
 
   /** Whether a response of this source was usable, which proves that it has the blob. */

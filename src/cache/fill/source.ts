@@ -17,6 +17,8 @@ export interface Transfer {
    * @returns whether the source would now take the blob from elsewhere, such as from another mirror
    */
   readonly reportCorrupt: (fault: Fault) => boolean;
+  /** Has the source ask its next host from now on. Absent if it has no other one. */
+  readonly nextHost?: () => void;
 }
 
 /** The part of `ReadableStreamDefaultReader` that is needed to read a body. */

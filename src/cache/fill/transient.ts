@@ -14,6 +14,11 @@ export function isTransient(fault: Fault): boolean {
   return TRANSIENT.has(fault.detail.kind);
 }
 
+/** Whether a sender was given up because it sent too little: it is not asked again. */
+export function isTooSlow({ detail }: Fault): boolean {
+  return detail.kind === "upstream-timeout" && detail.isTooSlow === true;
+}
+
 /**
  * Turns any thrown value into a fault. An error with a system error code comes from the disk; any
  * other one is a defect of the cache.

@@ -9,6 +9,8 @@ export class UpstreamSource implements Source {
   readonly #upstream: Upstream;
   readonly #repo: RepositoryRef;
   readonly #digest: Digest;
+  /** Mirrors that were too slow, by URL. */
+  readonly #avoided = new Set<string>();
 
   constructor(upstream: Upstream, repo: RepositoryRef, digest: Digest) {
     this.#upstream = upstream;
@@ -29,12 +31,14 @@ export class UpstreamSource implements Source {
   }
 
   open(offset: number, signal: AbortSignal): Promise<Transfer> {
-    return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, signal);
+    const options = { signal, avoided: this.#avoided };
+    return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, options);
   }
 
   /** Opens a transfer of a byte range alone, independent of any fill. */
   range({ first, last }: ByteRange): Promise<Transfer> {
     const { registry } = this.#upstream;
-    return registry.getBlob(this.#repo.repository, this.#digest, first, undefined, last + 1);
+    const options = { end: last + 1, avoided: this.#avoided };
+    return registry.getBlob(this.#repo.repository, this.#digest, first, options);
   }
 }

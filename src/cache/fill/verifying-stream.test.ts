@@ -104,4 +104,12 @@ describe("a verifying stream", () => {
     const { fault } = await readAll([{ breaksAfter: 1000 }, ...script]);
     expect(fault?.detail.kind).toBe("upstream-denied");
   });
+
+  test("fails if its source was too slow, unless that has another host", async () => {
+    const slow = { breaksAfter: 1000, isTooSlow: true };
+    const { fault } = await readAll([slow]);
+    expect(fault?.detail).toMatchObject({ kind: "upstream-timeout", isTooSlow: true });
+    const { received } = await readAll([{ ...slow, isMirror: true }]);
+    expect(Buffer.compare(received, bytes)).toBe(0);
+  });
 });

@@ -2,7 +2,7 @@ import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { BackOff, sleep } from "./back-off.ts";
 import { type ResumePoint, WITHHELD_TAIL } from "./resume-point.ts";
-import { endedEarly, isTransient, toFault } from "./transient.ts";
+import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 import type { ChunkReader, Source, Transfer } from "./source.ts";
 
 export interface VerifyingStreamOptions {
@@ -36,6 +36,7 @@ export class VerifyingStream {
   readonly #abort = new AbortController();
   readonly #backOff = new BackOff({});
   #reader: ChunkReader | undefined;
+  #nextHost: Transfer["nextHost"];
   #size: number | undefined;
   /** Offset in the blob of the next new byte of the source. */
   #position: number;
@@ -114,6 +115,7 @@ export class VerifyingStream {
   async #open(source: Source): Promise<void> {
     const transfer = await source.open(this.#position, this.#abort.signal);
     this.#reader = transfer.body.getReader();
+    this.#nextHost = transfer.nextHost;
     this.#corruptReporters.add(transfer.reportCorrupt);
     const { digest } = this.#options;
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
@@ -159,7 +161,9 @@ export class VerifyingStream {
         turn += 1;
         this.#reader?.cancel().catch(() => {});
         this.#reader = undefined;
-        const pause = isTransient(fault) ? this.#backOff.pause(fault) : undefined;
+        const isWorthwhile = isTooSlow(fault) ? this.#nextHost !== undefined : isTransient(fault);
+        if (isTooSlow(fault)) this.#nextHost?.();
+        const pause = isWorthwhile ? this.#backOff.pause(fault) : undefined;
         if (this.#isOver || pause === undefined) throw fault;
         await sleep(pause, this.#abort.signal);
       }

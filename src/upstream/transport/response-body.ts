@@ -44,6 +44,8 @@ export function watchBody(
   let received = 0;
   /** The current window of the rate check: milliseconds waited, and bytes received. */
   let [waited, windowBytes] = [0, 0];
+  /** Milliseconds waited since the first byte was asked for. */
+  let waitedInAll = 0;
   let isOver = false;
   const end = (outcome: BodyEnd["outcome"], fault?: Fault): void => {
     if (isOver) return;
@@ -58,7 +60,12 @@ export function watchBody(
     {
       async pull(stream) {
         const timer = setTimeout(() => {
-          const stalled = timeoutFault(options.upstream, "send the next bytes", stallTimeout);
+          const stalled = timeoutFault(
+            options.upstream,
+            "send the next bytes",
+            stallTimeout,
+            isTooSlow(received, waitedInAll + stallTimeout),
+          );
           end("broken", stalled);
           controller.abort(stalled);
         }, stallTimeout);
@@ -67,10 +74,17 @@ export function watchBody(
           const { done, value } = await reader.read();
           received += value?.byteLength ?? 0;
           windowBytes += value?.byteLength ?? 0;
-          waited += performance.now() - startedAt;
+          const elapsed = performance.now() - startedAt;
+          waited += elapsed;
+          waitedInAll += elapsed;
           if (!done && waited >= stallTimeout) {
             if (windowBytes < (MIN_RATE * waited) / 1000) {
-              throw tooSlow(options.upstream, windowBytes, waited);
+              throw timeoutFault(
+                options.upstream,
+                `send more than ${windowBytes} bytes`,
+                Math.round(waited),
+                isTooSlow(received, waitedInAll),
+              );
             }
             [waited, windowBytes] = [0, 0];
           }
@@ -108,15 +122,27 @@ export function watchBody(
   );
 }
 
-/** For a body that trickles: it never stalls, and would hold a connection and its readers for days. */
-function tooSlow(upstream: string, bytes: number, milliseconds: number): Fault {
-  const waitedFor = `send more than ${bytes} bytes`;
-  return timeoutFault(upstream, waitedFor, Math.round(milliseconds));
+/**
+ * Whether a body that is given up was too slow as a whole, bursts and stalls together. One that was fast
+ * until its connection hung is worth another one.
+ */
+function isTooSlow(bytes: number, milliseconds: number): boolean {
+  return bytes > 0 && bytes < (MIN_RATE * milliseconds) / 1000;
 }
 
-/** @param milliseconds the time waited */
-export function timeoutFault(upstream: string, waitedFor: string, milliseconds: number): Fault {
-  return new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: milliseconds / 1000 });
+/**
+ * @param milliseconds the time waited
+ * @param tooSlow see `FaultDetail`
+ */
+export function timeoutFault(
+  upstream: string,
+  waitedFor: string,
+  milliseconds: number,
+  tooSlow = false,
+): Fault {
+  const seconds = milliseconds / 1000;
+  const slow = tooSlow ? ({ isTooSlow: true } as const) : {};
+  return new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds, ...slow });
 }
 
 export interface ReadBodyOptions {

@@ -60,9 +60,25 @@ test.each([50, 400])("a body of %d bytes per second fails like one that stalls",
   expect(await faultOf(readBytes(response.body))).toMatchObject({
     kind: "upstream-timeout",
     waitedFor: expect.stringMatching(/^send more than \d+ bytes$/),
+    isTooSlow: true,
   });
   expect(await response.ended).toMatchObject({ outcome: "broken" });
   await until(() => server.open() === 0, { what: "the connection to close" });
+});
+
+test("a body that stalls is too slow if the bytes before are few, and not if there are none or many", async () => {
+  let sent = 0;
+  using server = await serveRaw((socket) =>
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n${"x".repeat(sent)}`),
+  );
+  const subject = dialer(shortStall);
+  const stalled = async (bytes: number) => {
+    sent = bytes;
+    const { body } = await subject.dial(request(`http://reg.test:${server.port}/`));
+    return faultOf(readBytes(body));
+  };
+  expect(await stalled(5)).toMatchObject({ waitedFor: "send the next bytes", isTooSlow: true });
+  for (const bytes of [0, 50_000]) expect(await stalled(bytes)).not.toHaveProperty("isTooSlow");
 });
 
 test("a slow reader does not count as a stall", async () => {

@@ -1,0 +1,74 @@
+import { expect, test } from "bun:test";
+import { bytesOf, randomContent } from "./harness/content.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { verifyStore } from "./harness/store-files.ts";
+
+const MIB = 1024 * 1024;
+
+async function setUp() {
+  const blob = randomContent(8 * MIB);
+  const [mirror, registry] = await Promise.all([startScriptedUpstream(), startScriptedUpstream()]);
+  for (const upstream of [mirror, registry]) upstream.addBlob("app", blob);
+  const start = (...mirrors: { url: string }[]) =>
+    startEntrepot({
+      config: {
+        upstreams: {
+          "reg.test": {
+            ...localUpstream(registry.url),
+            mirrors: mirrors.map(({ url }) => localUpstream(url)),
+          },
+        },
+      },
+    });
+  return {
+    blob,
+    path: `/v2/app/blobs/${blob.digest}?ns=reg.test`,
+    mirror,
+    registry,
+    start,
+    async [Symbol.asyncDispose]() {
+      await mirror[Symbol.asyncDispose]();
+      await registry[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test.concurrent(
+  "a mirror that drips a layer is left for the registry",
+  async () => {
+    await using at = await setUp();
+    at.mirror.respond(() => faults.slow(400));
+    await using cache = await at.start(at.mirror);
+    expect(await (await cache.get(at.path)).bytes()).toEqual(bytesOf(at.blob));
+    expect(at.mirror.requests()).toHaveLength(1);
+    expect(at.registry.requests().map(({ headers }) => headers.get("range"))).toEqual([
+      expect.stringMatching(/^bytes=\d+-$/),
+    ]);
+    expect(await verifyStore(cache.data)).toEqual([at.blob.digest]);
+  },
+  90_000,
+);
+
+test.concurrent(
+  "a registry that drips a layer gives its clients an end, and later the rest",
+  async () => {
+    await using at = await setUp();
+    at.registry.respond(() => faults.slow(400));
+    await using cache = await at.start();
+    const clients = [0, 0, 0].map(() => cache.get(at.path));
+    const received = await Promise.all(
+      clients.map(async (response) => (await response).bytes().catch(() => "cut off")),
+    );
+    expect(received.map((one) => one.length < at.blob.size)).toEqual([true, true, true]);
+    expect(at.registry.requests()).toHaveLength(1);
+    const log = await cache.logged("download failed");
+    expect(JSON.stringify(log)).toContain("did not send more than");
+    // What it sent is kept.
+    at.registry.respond();
+    expect(await (await cache.get(at.path)).bytes()).toEqual(bytesOf(at.blob));
+    expect(at.registry.requests().at(-1)?.headers.get("range")).toMatch(/^bytes=\d+-$/);
+  },
+  90_000,
+);
