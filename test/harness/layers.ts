@@ -13,6 +13,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   config: 2,
   telemetry: 2,
   oci: 1,
+  "event-loop": 1,
   "version.ts": 0,
 };
 

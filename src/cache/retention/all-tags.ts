@@ -1,4 +1,4 @@
-import { EventLoopYielder } from "../../store/event-loop-yielder.ts";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { TagRef, TagRecord, Tags } from "../../store/metadata-store.ts";
 
 const PAGE_SIZE = 512;

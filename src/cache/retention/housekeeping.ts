@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import { EventLoopYielder } from "../../store/event-loop-yielder.ts";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import { scrub } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {

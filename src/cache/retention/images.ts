@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { Tag } from "../../oci/names.ts";
-import { EventLoopYielder } from "../../store/event-loop-yielder.ts";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { BlobUse, MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
 import { type ManifestTree, type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { allTags } from "./all-tags.ts";

@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { EventLoopYielder } from "../event-loop-yielder.ts";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { Listings, MetadataStore, TagRef } from "../metadata-store.ts";
 
 /** How many records are handled at a time; other work runs between two batches. */

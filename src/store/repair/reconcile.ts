@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobEntry, BlobStore } from "../blob-store.ts";
-import { EventLoopYielder } from "../event-loop-yielder.ts";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import { manifestTypeOf, type SidecarFiles } from "../disk/sidecar-files.ts";
 import { verifyBlob } from "./scrub.ts";
 import type { MetadataStore } from "../metadata-store.ts";
