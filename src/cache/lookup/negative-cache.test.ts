@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Fault, type FaultDetail } from "../../oci/fault.ts";
+import { eventLoopTurns } from "../../oci/ocitest/event-loop-turns.ts";
 import { NegativeCache } from "./negative-cache.ts";
 
 const upstream = "reg.test";
@@ -78,4 +79,19 @@ test("the failure of a request from before clear() is not cached", async () => {
   expect(await first).toBe(missing);
   for (const key of [GET_A, GET_B])
     expect(await negativeCache.run(key, 30_000, async () => "fine")).toBe("fine");
+});
+
+test("many requests begin in turns, and a failure that is known takes none", async () => {
+  const negativeCache = new NegativeCache();
+  const run = (what: string): Promise<unknown> =>
+    negativeCache
+      .run({ asker: "GET", what }, 30_000, () => Promise.reject(missing))
+      .catch((error: unknown) => error);
+  await run("known");
+  const turns = await eventLoopTurns(async () => {
+    const all = Promise.all(Array.from({ length: 80 }, (_, number) => run(`new ${number}`)));
+    expect(await eventLoopTurns(() => run("known"))).toBe(0);
+    await all;
+  });
+  expect(turns).toBeGreaterThanOrEqual(80 / 4 - 1);
 });

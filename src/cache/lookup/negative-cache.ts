@@ -1,9 +1,13 @@
 import { LRUCache } from "lru-cache";
+import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault, isUpstreamFault } from "../../oci/fault.ts";
 
 /** The longest TTL of a failure in milliseconds: the content may be pushed at any moment. */
 const MAX_TTL_MS = 5000;
 const MAX_ENTRIES = 10_000;
+
+/** Misses that begin in one turn of the event loop. All the steps of one take about a millisecond. */
+const MISSES_PER_TURN = 4;
 
 /**
  * For whom an upstream is asked: a client's GET or HEAD, which are two questions, since registries answer
@@ -25,6 +29,7 @@ export interface NegativeKey {
  */
 export class NegativeCache {
   readonly #faults: LRUCache<string, Fault>;
+  readonly #turns = new TurnLimiter(MISSES_PER_TURN);
   /** Number of calls of `clear`. */
   #generation = 0;
 
@@ -47,6 +52,7 @@ export class NegativeCache {
     const cached = this.#faults.get(key);
     if (cached) throw cached;
     const generation = this.#generation;
+    await this.#turns.begin();
     try {
       return await work();
     } catch (error) {

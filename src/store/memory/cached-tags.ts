@@ -1,6 +1,8 @@
 import { LRUCache } from "lru-cache";
+import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
+import { QUERIES_PER_TURN } from "./cached-links.ts";
 
 /** How many records the cache holds at most: about 2 MB of memory. */
 const MAX_ENTRIES = 4096;
@@ -9,6 +11,7 @@ const MAX_ENTRIES = 4096;
 export class CachedTags implements Tags {
   readonly #tags: Tags;
   readonly #cache: LRUCache<string, TagRecord>;
+  readonly #queries = new TurnLimiter(QUERIES_PER_TURN);
   #writes = 0;
 
   constructor(tags: Tags, maxEntries: number = MAX_ENTRIES) {
@@ -25,6 +28,7 @@ export class CachedTags implements Tags {
     const key = keyOf(repo, tag);
     const cached = this.#cache.get(key);
     if (cached) return cached;
+    await this.#queries.begin();
     const writes = this.#writes;
     const record = await this.#tags.get(repo, tag);
     // If a write began or ended meanwhile, this may be the record from before it.

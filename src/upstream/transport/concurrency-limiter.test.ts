@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ConcurrencyLimiter } from "./concurrency-limiter.ts";
+import { eventLoopTurns } from "../../oci/ocitest/event-loop-turns.ts";
 import { faultOf, rejection } from "../upstreamtest/test-servers.ts";
 
 const two = { total: 2, perUpstream: 2 };
@@ -78,5 +79,24 @@ describe("the concurrency limiter", () => {
     release();
     (await waiting)();
     expect(subject.usage("blob").inUse).toBe(1);
+  });
+
+  test("lets a few requests begin in each turn of the event loop", async () => {
+    const limits = { blob: { total: 4, perUpstream: 4 } };
+    const subject = new ConcurrencyLimiter({ limits });
+    const begin = async (): Promise<void> => (await subject.acquire("blob", "a"))();
+    const turns = await eventLoopTurns(() => Promise.all(Array.from({ length: 80 }, begin)));
+    expect(turns).toBeGreaterThanOrEqual(80 / 4 - 1);
+  });
+
+  test("gives back the permit of a request that was aborted before its turn", async () => {
+    const subject = new ConcurrencyLimiter();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const all = Array.from({ length: 30 }, () => subject.acquire("blob", "a", { signal }));
+    controller.abort(new Error("gone"));
+    const outcomes = await Promise.allSettled(all);
+    expect(outcomes.map(({ status }) => status)).toEqual(Array(30).fill("rejected"));
+    expect(subject.usage("blob")).toEqual({ inUse: 0, waiting: 0 });
   });
 });

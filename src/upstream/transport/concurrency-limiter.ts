@@ -1,3 +1,4 @@
+import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 
 /**
@@ -25,6 +26,12 @@ export const DEFAULT_LIMITS: Readonly<Record<PermitKind, ConcurrencyLimits>> = {
   token: { total: 24, perUpstream: 16 },
 };
 
+/**
+ * Requests that begin in one turn of the event loop. Without this limit, each response that ends would
+ * let the next request begin, whose response may then arrive in the same turn, and so on.
+ */
+const REQUESTS_PER_TURN = 4;
+
 /** Requests beyond this many waiting ones fail at once: they would not get a permit in time. */
 const MAX_WAITING = 4096;
 
@@ -49,6 +56,7 @@ interface Waiter {
  */
 export class ConcurrencyLimiter {
   readonly #semaphores: Readonly<Record<PermitKind, Semaphore>>;
+  readonly #turns = new TurnLimiter(REQUESTS_PER_TURN);
 
   constructor(options: ConcurrencyLimiterOptions = {}) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -67,13 +75,17 @@ export class ConcurrencyLimiter {
    * @param options.perUpstream the upstream's own limit, if it is lower than the kind's
    * @throws Fault `overloaded` after the timeout; the signal's reason if the caller aborted
    */
-  acquire(
+  async acquire(
     kind: PermitKind,
     upstream: string,
     options: { readonly perUpstream?: number; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<ReleasePermit> {
-    const perUpstream = options.perUpstream ?? Infinity;
-    return this.#semaphores[kind].acquire(upstream, perUpstream, options.signal);
+    const { perUpstream = Infinity, signal } = options;
+    const release = await this.#semaphores[kind].acquire(upstream, perUpstream, signal);
+    await this.#turns.begin();
+    if (!signal?.aborted) return release;
+    release();
+    throw signal.reason;
   }
 
   /** Permits in use and requests waiting for one. */
