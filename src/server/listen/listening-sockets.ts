@@ -3,14 +3,16 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
  * What Bun cannot do with a listening socket: listen at one that is already open
- * (oven-sh/bun#22559), and present another certificate at one (oven-sh/bun#43815). Instead, the file
- * descriptor of a server is made to refer to another socket (dup3), and is added to epoll again with
+ * (oven-sh/bun#22559), present another certificate at one (oven-sh/bun#43815), and let more than 512
+ * connections wait at one. For the first two, the file descriptor of a server is made to refer to another socket (dup3), and is added to epoll again with
  * the event data that Bun had registered, which the kernel shows in /proc/self/fdinfo (proc(5)).
  */
 
 const SOL_SOCKET = 1;
 const SO_ACCEPTCONN = 30;
 const O_CLOEXEC = 0o2_000_000;
+/** The kernel reduces it to its own limit. */
+const MAX_BACKLOG = 65_535;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 
@@ -24,6 +26,7 @@ export function libc() {
     dup: { args: [i32], returns: i32 },
     dup3: { args: [i32, i32, i32], returns: i32 },
     close: { args: [i32], returns: i32 },
+    listen: { args: [i32, i32], returns: i32 },
     epoll_ctl: { args: [i32, i32, i32, pointer], returns: i32 },
   }).symbols;
 }
@@ -35,15 +38,31 @@ interface Registration {
   readonly event: Uint8Array;
 }
 
-/** Opens a server and finds the descriptor of its listening socket. */
+/** Opens a server and finds the descriptor of its listening socket, where that is possible. */
 export function openWithDescriptor<Server>(open: () => Server): [Server, number | undefined] {
-  if (process.platform !== "linux") return [open(), undefined];
-  const c = libc();
-  const listening = (): number[] =>
-    openDescriptors("socket:").filter((each) => listeningPort(c, each) !== undefined);
-  const before = new Set(listening());
+  const before = new Set(listeningDescriptors());
   const server = open();
-  return [server, listening().find((each) => !before.has(each))];
+  return [server, listeningDescriptors().find((each) => !before.has(each))];
+}
+
+/** None if this is not Linux, has another C library than glibc, or has no /proc. */
+function listeningDescriptors(): number[] {
+  if (process.platform !== "linux") return [];
+  try {
+    const c = libc();
+    return openDescriptors("socket:").filter((each) => listeningPort(c, each) !== undefined);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Lets as many connections wait to be accepted as the system allows (`net.core.somaxconn`). Where the
+ * queue is full, the kernel drops handshakes, and each client tries again only a second later.
+ */
+export function lengthenQueue(descriptor: number): void {
+  // listen(2) on a socket that listens already changes only that limit.
+  libc().listen(descriptor, MAX_BACKLOG);
 }
 
 /**

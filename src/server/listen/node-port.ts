@@ -1,6 +1,6 @@
 import type { Identity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
-import { exchangeSockets, openWithDescriptor } from "./listening-sockets.ts";
+import { exchangeSockets, lengthenQueue, openWithDescriptor } from "./listening-sockets.ts";
 import { IDLE_TIMEOUT, listenForNodes, type NodeListenerOptions } from "./node-listener.ts";
 
 /** After this time every idle connection has reached its idle timeout, in milliseconds. */
@@ -14,7 +14,7 @@ export type NodePortOptions = Omit<NodeListenerOptions, "address" | "tls">;
 /** One server of the port, with the certificate with which it was opened. */
 interface Generation {
   readonly server: Server;
-  /** The file descriptor of its listening socket; `undefined` if the system is not Linux. */
+  /** The file descriptor of its listening socket; `undefined` if it cannot be found. */
   readonly descriptor: number | undefined;
   /** From now on, closes each connection after its next response. */
   drain(): void;
@@ -85,15 +85,12 @@ export class NodePort {
   }
 
   #generation(address: Address, tls: Identity | undefined): Generation {
-    if (!tls) {
-      const server = listenForNodes({ ...this.#options, address });
-      return { server, descriptor: undefined, drain: () => {} };
-    }
     let isDraining = false;
-    const tlsOptions = { identity: tls, isDraining: () => isDraining };
+    const withTls = tls ? { tls: { identity: tls, isDraining: () => isDraining } } : {};
     const [server, descriptor] = openWithDescriptor(() =>
-      listenForNodes({ ...this.#options, address, tls: tlsOptions }),
+      listenForNodes({ ...this.#options, address, ...withTls }),
     );
+    if (descriptor !== undefined) lengthenQueue(descriptor);
     const drain = (): void => {
       isDraining = true;
     };
