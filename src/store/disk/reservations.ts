@@ -17,6 +17,8 @@ export interface Reserver {
 export class Reservations {
   /** As many entries as there are concurrent downloads. */
   readonly #sizes = new Map<Reserver, number>();
+  /** The sum of those that are not pinned: thousands of downloads may each ask for it. */
+  #unpinned = 0;
   #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
 
   get pinnedBytes(): number {
@@ -25,23 +27,30 @@ export class Reservations {
 
   setPinned(pinned: PinnedSizes): void {
     this.#pinned = pinned;
+    this.#unpinned = 0;
+    for (const [{ digest }, size] of this.#sizes) {
+      if (!this.#isPinned(digest)) this.#unpinned += size;
+    }
   }
 
   set(writer: Reserver, bytes: number): void {
+    this.delete(writer);
     this.#sizes.set(writer, bytes);
+    if (!this.#isPinned(writer.digest)) this.#unpinned += bytes;
   }
 
   delete(writer: Reserver): void {
+    if (!this.#isPinned(writer.digest)) this.#unpinned -= this.#sizes.get(writer) ?? 0;
     this.#sizes.delete(writer);
   }
 
   /** Bytes of all reservations and of one more blob, less those of pinned blobs, counted as pinned. */
   unpinnedBytesWith({ digest }: Reserver, bytes: number): number {
-    let sum = this.#pinned.sizes.has(digest) ? 0 : bytes;
-    for (const [other, size] of this.#sizes) {
-      if (!this.#pinned.sizes.has(other.digest)) sum += size;
-    }
-    return sum;
+    return this.#unpinned + (this.#isPinned(digest) ? 0 : bytes);
+  }
+
+  #isPinned(digest: Digest): boolean {
+    return this.#pinned.sizes.has(digest);
   }
 
   /** For messages: how much is pinned, and reserved. */

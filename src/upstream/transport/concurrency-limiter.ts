@@ -47,6 +47,8 @@ export type ReleasePermit = () => void;
 interface Waiter {
   readonly upstream: string;
   readonly perUpstream: number;
+  /** Counts up: who came first has the lower one. */
+  readonly arrival: number;
   readonly grant: () => void;
 }
 
@@ -98,7 +100,10 @@ class Semaphore {
   readonly #limits: ConcurrencyLimits;
   readonly #timeout: number;
   readonly #inUse = new Map<string, number>();
-  readonly #waiting = new Set<Waiter>();
+  /** In order of arrival, by upstream: a release must not look at all that wait for another one. */
+  readonly #waiting = new Map<string, Set<Waiter>>();
+  #waitingCount = 0;
+  #arrivals = 0;
   #total = 0;
 
   constructor(limits: ConcurrencyLimits, timeout: number) {
@@ -107,7 +112,7 @@ class Semaphore {
   }
 
   get usage(): { readonly inUse: number; readonly waiting: number } {
-    return { inUse: this.#total, waiting: this.#waiting.size };
+    return { inUse: this.#total, waiting: this.#waitingCount };
   }
 
   async acquire(
@@ -118,11 +123,14 @@ class Semaphore {
     signal?.throwIfAborted();
     // A free permit has no earlier taker: `#grantWaiting` runs at every release.
     if (this.#isAvailable(upstream, perUpstream)) return this.#take(upstream);
-    if (this.#waiting.size >= MAX_WAITING) throw new Fault({ kind: "overloaded", upstream });
+    if (this.#waitingCount >= MAX_WAITING) throw new Fault({ kind: "overloaded", upstream });
     const { promise, resolve, reject } = Promise.withResolvers<ReleasePermit>();
-    const waiter: Waiter = { upstream, perUpstream, grant: () => resolve(this.#take(upstream)) };
+    this.#arrivals += 1;
+    const arrival = this.#arrivals;
+    const grant = (): void => resolve(this.#take(upstream));
+    const waiter: Waiter = { upstream, perUpstream, arrival, grant };
     const giveUp = (reason: unknown): void => {
-      this.#waiting.delete(waiter);
+      this.#dequeue(waiter);
       reject(reason);
     };
     const onAbort = (): void => giveUp(signal?.reason);
@@ -131,7 +139,7 @@ class Semaphore {
       this.#timeout,
     );
     signal?.addEventListener("abort", onAbort, { once: true });
-    this.#waiting.add(waiter);
+    this.#enqueue(waiter);
     try {
       return await promise;
     } finally {
@@ -164,11 +172,33 @@ class Semaphore {
 
   /** Grants permits in order of arrival. Waiters for an upstream at its limit do not block the others. */
   #grantWaiting(): void {
-    for (const waiter of this.#waiting) {
-      if (this.#total >= this.#limits.total) return;
-      if (!this.#isAvailable(waiter.upstream, waiter.perUpstream)) continue;
-      this.#waiting.delete(waiter);
-      waiter.grant();
+    for (let next = this.#next(); next; next = this.#next()) {
+      this.#dequeue(next);
+      next.grant();
     }
+  }
+
+  /** The first waiter whose upstream has a permit left. */
+  #next(): Waiter | undefined {
+    let first: Waiter | undefined;
+    for (const waiters of this.#waiting.values()) {
+      const [waiter] = waiters;
+      if (!waiter || !this.#isAvailable(waiter.upstream, waiter.perUpstream)) continue;
+      if (!first || waiter.arrival < first.arrival) first = waiter;
+    }
+    return first;
+  }
+
+  #enqueue(waiter: Waiter): void {
+    const waiters = this.#waiting.get(waiter.upstream) ?? new Set();
+    this.#waiting.set(waiter.upstream, waiters.add(waiter));
+    this.#waitingCount += 1;
+  }
+
+  #dequeue(waiter: Waiter): void {
+    const waiters = this.#waiting.get(waiter.upstream);
+    if (!waiters?.delete(waiter)) return;
+    this.#waitingCount -= 1;
+    if (waiters.size === 0) this.#waiting.delete(waiter.upstream);
   }
 }
