@@ -1,6 +1,7 @@
 import type { BlobLookup } from "../../cache/lookup/blob-lookup.ts";
 import type { BlobResult, FreshnessWindow } from "../../cache/results.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 import {
   type ByteRange,
@@ -16,11 +17,16 @@ import { multipartRanges } from "./multipart-ranges.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { RepositoryRoute } from "./route.ts";
 
-/** `GET, HEAD /v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs"; ranges by RFC 9110 section 14). */
+/**
+ * `GET, HEAD /v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs"; ranges by RFC 9110 section 14).
+ *
+ * @param severalRanges makes responses with several ranges take turns
+ */
 export async function handleBlob(
   blobs: BlobLookup,
   route: RepositoryRoute & { kind: "blob" },
   context: RequestContext,
+  severalRanges: TurnLimiter,
 ): Promise<Response> {
   const { upstream, repo, digest } = route;
   const range = rangeOf(context.request, digest);
@@ -33,7 +39,9 @@ export async function handleBlob(
     return new Response(null, { headers });
   }
   // Several ranges are a matter of stored blobs. While one is downloaded, it is sent as a whole.
-  const single = range?.kind === "several" ? undefined : range;
+  const isSeveral = range?.kind === "several";
+  if (isSeveral) await severalRanges.begin();
+  const single = isSeveral ? undefined : range;
   const result = await blobs.get(upstream, repo, digest, single);
   context.cacheStatus = result.cacheStatus;
   const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus);

@@ -1,5 +1,6 @@
 import type { Cache } from "../../cache/cache.ts";
 import { Deadline } from "../../cache/deadline.ts";
+import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 import { handleBlob } from "./blob-handler.ts";
 import { faultResponse } from "./errors.ts";
@@ -15,6 +16,9 @@ import { parseRoute, type RequestTarget, type Route } from "./route.ts";
 
 /** A client gets response headers within this time, in seconds: containerd waits 30, or for ever. */
 const HEADERS_DEADLINE = 20;
+
+/** Responses with several ranges that begin in one turn of the event loop. Many parts take half a millisecond. */
+const SEVERAL_RANGES_PER_TURN = 8;
 
 /** A request as a port received it. */
 export interface IncomingRequest extends Pick<RequestTarget, "segments" | "port"> {
@@ -40,6 +44,7 @@ export class PullApi {
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
+  readonly #severalRanges = new TurnLimiter(SEVERAL_RANGES_PER_TURN);
 
   constructor({ cache, namespaces, responses, record }: PullApiOptions) {
     this.#cache = cache;
@@ -130,7 +135,7 @@ export class PullApi {
       case "manifest":
         return handleManifest(this.#cache.manifests, route, context);
       case "blob":
-        return handleBlob(this.#cache.blobs, route, context);
+        return handleBlob(this.#cache.blobs, route, context, this.#severalRanges);
       case "tags":
         return handleTags(this.#cache, route, context);
       case "referrers":

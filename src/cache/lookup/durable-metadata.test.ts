@@ -1,0 +1,21 @@
+import { expect, test } from "bun:test";
+import { eventLoopTurns } from "../../oci/ocitest/event-loop-turns.ts";
+import { openMetadata } from "../../store/sql/open-metadata.ts";
+import { digestNumber, repositoryRef } from "../../store/storetest/sample-names.ts";
+import { DurableMetadata } from "./durable-metadata.ts";
+
+test("the writes of many pulls take turns", async () => {
+  const stored = await openMetadata(":memory:");
+  const metadata = new DurableMetadata(stored, { onNotWritten: () => {} });
+  const repo = repositoryRef("reg.test", "app");
+  const link = (number: number): Promise<void> =>
+    metadata.links.add(repo, [{ digest: digestNumber(number), size: 1 }]);
+  const all = Array.from({ length: 80 }, (_, number) => number);
+  const turns = await eventLoopTurns(() => Promise.all(all.map(link)));
+  expect(turns).toBeGreaterThanOrEqual(80 / 4 - 1);
+  const links = await Promise.all(
+    all.map((number) => metadata.links.get(repo, digestNumber(number))),
+  );
+  expect(links).not.toContain(undefined);
+  await stored.close();
+});
