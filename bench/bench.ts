@@ -15,6 +15,7 @@ import { machine } from "./kernel.ts";
 import { goalTable, plot, table } from "./report.ts";
 import { judge, summarise } from "./results.ts";
 import { Run } from "./run.ts";
+import { measureMisses } from "./misses.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTls } from "./tls.ts";
 import { MIB, startUpstream } from "./upstream.ts";
@@ -25,6 +26,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   herd: measureHerd,
   image: measureImage,
   fill: measureFill,
+  misses: measureMisses,
   evicting: measureEvicting,
   startup: measureStartup,
   soak: measureSoak,
