@@ -7,6 +7,7 @@ import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
+import { FileSends } from "../../server/pull/file-sends.ts";
 import { Namespaces } from "../../server/pull/namespaces.ts";
 import { PullApi } from "../../server/pull/pull-api.ts";
 import { RecentPulls } from "../../server/pull/recent-pulls.ts";
@@ -123,7 +124,9 @@ async function start(
   const namespaces = new Namespaces(upstreams.all);
   const responses = new ResponseCache(store.removals, () => storage.metadata.revision);
   const record = reporter.request.bind(reporter);
-  const api = new PullApi({ cache, namespaces, responses, record });
+  const fileSends = new FileSends();
+  closing.defer(() => fileSends.close());
+  const api = new PullApi({ cache, namespaces, responses, fileSends, record });
   const unreadable = repair.unreadable.bind(repair);
   const common = { api, namespaces, recentPulls, unreadable };
   const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics });

@@ -56,6 +56,8 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       request,
       segments,
       address: clientAddress(server, request),
+      // Bun no longer knows the address of a request that has ended.
+      isOpen: () => server.requestIP(request) !== null,
       setIdleTimeout: (seconds) => server.timeout(request, seconds),
       port: upstream,
     });

@@ -17,6 +17,9 @@ import { multipartRanges } from "./multipart-ranges.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { RepositoryRoute } from "./route.ts";
 
+/** The buffer of a connection takes a body of this size at once, in bytes: it counts as sent. */
+const MAX_UNFOLLOWED = 64 * 1024;
+
 /**
  * `GET, HEAD /v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs"; ranges by RFC 9110 section 14).
  *
@@ -68,7 +71,7 @@ function storedResponse(
   }
   if (!request) {
     const { digest, size, bytes } = blob;
-    context.setBodySize(size);
+    expectBody(blob, size, context);
     if (fresh && blob.isInMemory) context.reusable = { digest, size, body: bytes, ...fresh };
     // Of a file, Bun would serve the range in the request, even if it must be ignored; of a stream
     // it does not.
@@ -80,10 +83,16 @@ function storedResponse(
     const reason = `the blob has ${blob.size} bytes`;
     throw new Fault({ kind: "invalid-range", reason, size: blob.size });
   }
-  context.setBodySize(range.last + 1 - range.first);
+  expectBody(blob, range.last + 1 - range.first, context);
   headers["content-range"] = `bytes ${range.first}-${range.last}/${blob.size}`;
   const bytes = blob.bytes.slice(range.first, range.last + 1);
   return new Response(bytes, { status: 206, headers });
+}
+
+/** @param size of the body, in bytes */
+function expectBody(blob: StoredBlob, size: number, context: RequestContext): void {
+  context.setBodySize(size);
+  context.isFile = blob.isInMemory !== true && size > MAX_UNFOLLOWED;
 }
 
 /**

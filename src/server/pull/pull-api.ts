@@ -4,6 +4,7 @@ import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 import { handleBlob } from "./blob-handler.ts";
 import { faultResponse } from "./errors.ts";
+import type { FileSends } from "./file-sends.ts";
 import { API_VERSION } from "./headers.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./list-handlers.ts";
 import { handleManifest } from "./manifest-handler.ts";
@@ -25,6 +26,8 @@ export interface IncomingRequest extends Pick<RequestTarget, "segments" | "port"
   readonly request: Request;
   /** The client's address, without its port. */
   readonly address: string;
+  /** Whether the client is still connected and its response not yet sent. */
+  readonly isOpen: () => boolean;
   setIdleTimeout(seconds: number): void;
 }
 
@@ -32,7 +35,8 @@ export interface PullApiOptions {
   readonly cache: Cache;
   readonly namespaces: Namespaces;
   readonly responses: ResponseCache;
-  /** Called once for each request: at the end of its body, if that is streamed. */
+  readonly fileSends: FileSends;
+  /** Called once for each request: at the end of its body, if that is streamed or sent from a file. */
   readonly record: (record: RequestRecord) => void;
 }
 
@@ -41,15 +45,17 @@ export class PullApi {
   readonly #cache: Cache;
   readonly #namespaces: Namespaces;
   readonly #responses: ResponseCache;
+  readonly #fileSends: FileSends;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
   readonly #severalRanges = new TurnLimiter(SEVERAL_RANGES_PER_TURN);
 
-  constructor({ cache, namespaces, responses, record }: PullApiOptions) {
+  constructor({ cache, namespaces, responses, fileSends, record }: PullApiOptions) {
     this.#cache = cache;
     this.#namespaces = namespaces;
     this.#responses = responses;
+    this.#fileSends = fileSends;
     this.#record = record;
   }
 
@@ -91,8 +97,17 @@ export class PullApi {
     );
     const record = (): void => this.#record(recordOf(context, response.status));
     if (context.bodyEnded) void context.bodyEnded.then(record);
+    else if (context.isFile) this.#follow(incoming, context, record);
     else record();
     return response;
+  }
+
+  #follow({ request, isOpen }: IncomingRequest, context: RequestContext, record: () => void): void {
+    const ended = (bytes: number): void => {
+      context.setBodySize(bytes);
+      record();
+    };
+    this.#fileSends.follow({ size: context.bytes, signal: request.signal, isOpen, ended });
   }
 
   /** @throws Fault */
@@ -129,6 +144,7 @@ export class PullApi {
   async #dispatch(route: Route, context: RequestContext): Promise<Response> {
     switch (route.kind) {
       case "base":
+        context.setBodySize(3);
         return new Response(context.isHead ? null : "{}\n", {
           headers: { ...API_VERSION, "content-type": "application/json", "content-length": "3" },
         });
@@ -151,11 +167,16 @@ function keyOf({ request, segments, port }: IncomingRequest): ResponseKey {
 }
 
 function failed(context: RequestContext, error: unknown): Response {
-  const { method } = context.request;
+  let fault: Fault;
   if (error instanceof Fault) {
+    fault = error;
     context.fault = error;
-    return faultResponse(error, method);
+  } else {
+    fault = new Fault({ kind: "internal", reason: String(error) });
+    context.defect = error;
   }
-  context.defect = error;
-  return faultResponse(new Fault({ kind: "internal", reason: String(error) }), method);
+  const response = faultResponse(fault, context.request.method);
+  context.isFile = false;
+  context.setBodySize(Number(response.headers.get("content-length")));
+  return response;
 }

@@ -40,6 +40,8 @@ export class RequestContext {
   defect: unknown;
   /** Set if the same request may get the same response again, without a lookup. */
   reusable: ReusableResponse | undefined;
+  /** Whether the body is sent from a file, so that a client may get less than its size. */
+  isFile = false;
   readonly #setIdleTimeout: (seconds: number) => void;
   #bytes = 0;
   #bodyEnded: Promise<number> | undefined;
@@ -56,7 +58,7 @@ export class RequestContext {
     return this.request.method === "HEAD";
   }
 
-  /** Bytes of the body: those to be sent, or for a streamed body those that were sent at its end. */
+  /** Bytes of the body: those to be sent, and at its end those that were sent. HEAD has none. */
   get bytes(): number {
     return this.#bytes;
   }
