@@ -1,8 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { UpstreamName } from "../../oci/names.ts";
-import { repositoryRef } from "../../store/storetest/sample-names.ts";
+import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 import type { Source, Transfer } from "../fill/source.ts";
 
 /** How a source behaves when it is opened. Without options, it sends its bytes from `offset` on. */
@@ -41,7 +40,9 @@ export class ScriptedSource implements Source {
 
   constructor(bytes: Uint8Array, script: Behaviour[] = [], name = "reg.test/app") {
     this.name = name;
-    this.upstream = repositoryRef(name.slice(0, name.indexOf("/")), "app").upstream;
+    const upstream = parseUpstreamName(name.slice(0, name.indexOf("/")));
+    if (!upstream) throw new Error(`${name} does not begin with the name of an upstream`);
+    this.upstream = upstream;
     this.#bytes = bytes;
     this.#script = [...script];
   }

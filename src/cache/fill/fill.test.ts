@@ -94,7 +94,7 @@ describe("a fill", () => {
     const fault = await faultOf(new Fill(digest, store, source).stored);
     expect(fault.detail).toMatchObject({ kind: "upstream-timeout", isTooSlow: true });
     expect(source.offsets).toEqual([0]);
-    expect((await store.writer(digest)).length).toBe(50_000);
+    expect((await store.writer(digest, "reg.test")).length).toBe(50_000);
   });
 
   test("has a source with mirrors ask its next host if one was too slow", async () => {

@@ -8,7 +8,7 @@ test("the writes of many pulls take turns", async () => {
   const stored = await openMetadata(":memory:");
   const metadata = new DurableMetadata(stored, { onNotWritten: () => {} });
   const repo = repositoryRef("reg.test", "app");
-  const link = (number: number): Promise<void> =>
+  const link = (number: number): Promise<boolean> =>
     metadata.links.add(repo, [{ digest: digestNumber(number), size: 1 }]);
   const all = Array.from({ length: 80 }, (_, number) => number);
   const turns = await eventLoopTurns(() => Promise.all(all.map(link)));

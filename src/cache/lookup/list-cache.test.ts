@@ -3,11 +3,16 @@ import { eventLoopTurns } from "../../oci/ocitest/event-loop-turns.ts";
 import { openMetadata } from "../../store/sql/open-metadata.ts";
 import { repositoryRef } from "../../store/storetest/sample-names.ts";
 import { registry, settings } from "../../upstream/upstreamtest/test-servers.ts";
+import { DurableMetadata } from "./durable-metadata.ts";
 import { ListCache } from "./list-cache.ts";
+import { NegativeCache } from "./negative-cache.ts";
+import { RepositoryAccess } from "./repository-access.ts";
 
 test("many lists that are not in memory take turns, and one that is takes none", async () => {
-  const metadata = await openMetadata(":memory:");
-  const lists = new ListCache(metadata, Date.now);
+  const stored = await openMetadata(":memory:");
+  const metadata = new DurableMetadata(stored, { onNotWritten: () => {} });
+  const access = new RepositoryAccess(metadata, new NegativeCache(), Date.now);
+  const lists = new ListCache(metadata, access, Date.now);
   const configured = { ...settings("http://reg.test"), tagTtl: 60_000 };
   const upstream = { settings: configured, registry: registry(80) };
   const get = (name: string) =>
@@ -27,5 +32,5 @@ test("many lists that are not in memory take turns, and one that is takes none",
     await Promise.all(others);
   });
   expect(turns).toBeGreaterThanOrEqual(320 / 16 - 1);
-  await metadata.close();
+  await stored.close();
 });

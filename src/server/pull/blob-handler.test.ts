@@ -3,6 +3,8 @@ import { Bypass } from "../../cache/bypass/bypass.ts";
 import { sampleBlob } from "../../cache/cachetest/scripted-source.ts";
 import { Fills } from "../../cache/fill/fills.ts";
 import { BlobLookup } from "../../cache/lookup/blob-lookup.ts";
+import { DurableMetadata } from "../../cache/lookup/durable-metadata.ts";
+import { RepositoryAccess } from "../../cache/lookup/repository-access.ts";
 import { NegativeCache } from "../../cache/lookup/negative-cache.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { eventLoopTurns } from "../../oci/ocitest/event-loop-turns.ts";
@@ -13,20 +15,23 @@ import { handleBlob } from "./blob-handler.ts";
 import { RequestContext } from "./request-context.ts";
 
 test("many responses with several ranges take turns", async () => {
-  const metadata = await openMetadata(":memory:");
+  const stored = await openMetadata(":memory:");
+  const metadata = new DurableMetadata(stored, { onNotWritten: () => {} });
   const store = new MemoryBlobStore();
   const { bytes, digest } = sampleBlob(10_000);
   const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
   await fills.put(digest, bytes);
   const configured = settings("http://reg.test");
   const repo = { upstream: configured.name, repository: repository("app") };
-  await metadata.links.add(repo, [{ digest, size: bytes.byteLength }]);
+  await metadata.links.add(repo, [{ digest, size: bytes.byteLength, confirmed: true }]);
+  const negativeCache = new NegativeCache();
   const blobs = new BlobLookup({
     store,
     metadata,
+    access: new RepositoryAccess(metadata, negativeCache, Date.now),
     fills,
     recordAccess: () => {},
-    negativeCache: new NegativeCache(),
+    negativeCache,
     bypass: new Bypass(),
   });
   const upstream = { settings: configured, registry: registry(80) };
@@ -49,5 +54,5 @@ test("many responses with several ranges take turns", async () => {
     for (const body of bodies) expect(body).toContain("Content-Range: bytes 4-5/10000");
   });
   expect(turns).toBeGreaterThanOrEqual(40 / 2 - 1);
-  await metadata.close();
+  await stored.close();
 });

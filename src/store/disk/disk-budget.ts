@@ -1,8 +1,9 @@
 import { setTimeout } from "node:timers/promises";
 import { formatSize } from "../../config/parsing/units.ts";
-import { Fault } from "../../oci/fault.ts";
+import type { Fault } from "../../oci/fault.ts";
 import type { DiskUsage } from "./disk-usage.ts";
 import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
+import { evictionTooSlow, overQuota, tooLarge } from "./no-space-faults.ts";
 import { type PinnedSizes, type Reserver, Reservations } from "./reservations.ts";
 
 /** How much disk space the store may use, in bytes. */
@@ -219,17 +220,12 @@ export class DiskBudget {
         const freed = await Promise.race([this.#evict(), this.#released.promise, timeout]);
         if (this.#fits(bytes)) return this.#charge(bytes);
         if (freed === 0) throw this.#limitFault(bytes);
-        if (freed === "timeout") throw this.#timeoutFault(bytes);
+        if (freed === "timeout") throw evictionTooSlow(bytes, this.#timeout);
       }
     } finally {
       this.#waitingBytes -= bytes;
       done.abort();
     }
-  }
-
-  #timeoutFault(bytes: number): Fault {
-    const reason = `eviction did not free ${formatSize(bytes)} within ${this.#timeout / 1000} s; it continues`;
-    return new Fault({ kind: "no-space", reason });
   }
 
   #wakeWaiting(): void {
@@ -253,7 +249,7 @@ export class DiskBudget {
     // too little space, the claim fails.
     const usable = this.#free + this.used - this.#metadataBytes - minFree;
     // A registry may announce any size: one that fits no disk says nothing about this one.
-    if (needed > usable && usable > this.#spaceToRecover) throw this.#tooLargeFault(bytes, usable);
+    if (needed > usable && usable > this.#spaceToRecover) throw tooLarge(bytes, usable);
     if (needed > usable) throw this.#diskFault();
     if (needed > maxSize - this.#reservations.pinnedBytes - this.#metadataBytes)
       throw this.#quotaFault(bytes);
@@ -276,15 +272,8 @@ export class DiskBudget {
     const { free, size, metadata = 0 } = await this.#disk();
     this.#free = free;
     this.#metadataBytes = metadata;
-    const available = free - this.limits.minFree;
     this.#spaceToRecover = Math.min(SPACE_TO_RECOVER, size / 4);
-    const isEnough = available > this.#spaceToRecover;
-    if (isEnough) this.fullState.recover();
-  }
-
-  #tooLargeFault(bytes: number, usable: number): Fault {
-    const reason = `${formatSize(bytes)} does not fit: the disk has ${formatSize(usable)} for blobs`;
-    return new Fault({ kind: "no-space", reason });
+    if (free - this.limits.minFree > this.#spaceToRecover) this.fullState.recover();
   }
 
   #limitFault(bytes: number): Fault {
@@ -293,9 +282,7 @@ export class DiskBudget {
 
   /** Not a full disk: the limit is configured, and smaller blobs can still be stored. */
   #quotaFault(bytes: number): Fault {
-    const maxSize = formatSize(this.limits.maxSize);
-    const reason = `${formatSize(bytes)} does not fit: storage.maxSize is ${maxSize}, of which ${this.#reservations.describe()}`;
-    return new Fault({ kind: "no-space", reason });
+    return overQuota(bytes, this.limits.maxSize, this.#reservations.describe());
   }
 
   #diskFault(): Fault {
