@@ -126,7 +126,7 @@ test("a tag has its latest record, also when it is written during a query", asyn
 test("what is in memory is answered at once, beside many queries that take turns", async () => {
   const links = new CachedLinks(metadata.links);
   const tags = new CachedTags(metadata.tags);
-  await links.add(nginx, [{ digest: one }]);
+  await links.add(nginx, [{ digest: one, confirmed: true }]);
   await tags.put(nginx, tag("1"), { digest: one, checkedAt: 1 });
   await Promise.all([links.get(nginx, one), tags.get(nginx, tag("1"))]);
   const missing = Array.from({ length: 320 }, (_, number) => number);
