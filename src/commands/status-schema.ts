@@ -65,10 +65,18 @@ export const statusSchema = z.object({
     dataDirectory: z.string(),
     /** How many complete blobs are stored. */
     blobs: z.number(),
-    /** Of complete blobs, in bytes. */
+    /** The sum of the sizes of complete blobs, in bytes. */
     blobBytes: z.number(),
-    /** Of downloads in progress and of suspended partial downloads, in bytes. */
+    /** What complete blobs take on the disk: whole blocks, in bytes. */
+    blobDiskBytes: z.number(),
+    /** Of downloads in progress and of suspended partial downloads on the disk, in bytes. */
     partialBytes: z.number(),
+    /** Of the metadata database, with its write-ahead log, in bytes. */
+    databaseBytes: z.number(),
+    /** Of the sidecar files on the disk, in bytes. */
+    sidecarBytes: z.number(),
+    /** What all of these take on the disk, in bytes. It counts towards `maxSize`. */
+    usedBytes: z.number(),
     pinnedBytes: z.number(),
     maxSize: z.number(),
     minFree: z.number(),

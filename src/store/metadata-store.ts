@@ -111,6 +111,15 @@ export interface BlobUse extends BlobRecord {
   readonly usedAt: number;
 }
 
+/** What is stored, by the records of blobs. */
+export interface BlobTotal {
+  readonly count: number;
+  /** The sum of their sizes. */
+  readonly bytes: number;
+  /** The same, of whole blocks: what their files take on the disk. */
+  readonly diskBytes: number;
+}
+
 /** The records of stored blobs, by digest. */
 export interface BlobRecords {
   get(digest: Digest): Promise<BlobRecord | undefined>;
@@ -157,10 +166,12 @@ export interface BlobRecords {
    */
   clampTimes(now: number): Promise<number>;
   /**
-   * The number of records and the sum of their sizes, in bytes. It scans an index (8 ms for 100,000
-   * blobs), so it must not be called for every request.
+   * The number of records and the sums of their sizes. It scans an index (8 ms for 100,000 blobs), so
+   * it must not be called for every request.
+   *
+   * @param blockSize the file system's, in bytes
    */
-  total(): Promise<{ count: number; bytes: number }>;
+  total(blockSize: number): Promise<BlobTotal>;
 }
 
 /** Images that are never evicted. */

@@ -153,7 +153,7 @@ class Adoption {
       this.#reportProgress(size);
       return;
     }
-    if (budget.used + size > budget.limits.maxSize) {
+    if (budget.used + budget.spaceOf(size) > budget.limits.maxSize) {
       this.#result.omitted += 1;
       this.#reportProgress(size);
       return;
@@ -166,7 +166,7 @@ class Adoption {
       return;
     }
     await metadata.blobs.put({ digest, size }, Date.now());
-    budget.changeBlobBytes(size);
+    budget.changeBlobBytes(budget.spaceOf(size));
     this.#result.blobs += 1;
     this.#result.bytes += size;
   }

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
-import { digestNumber } from "../../store/storetest/sample-names.ts";
+import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
+import { storeBytes } from "../../store/storetest/writing.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { openMetadata } from "../../store/sql/open-metadata.ts";
 import { DiskBudget } from "../../store/disk/disk-budget.ts";
@@ -9,39 +10,49 @@ import { Evictor } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";
 
-test("eviction removes no more than needed if metadata takes most of the space", async () => {
+const BLOCK = 4096;
+
+test("tiny blobs count as whole blocks, and metadata that is larger than maxSize leaves half of it to them", async () => {
   await using dir = await tempDir("evictor");
   const metadata = await openMetadata(dir.file("metadata.db"));
-  const count = 4000;
-  await Promise.all(
-    Array.from({ length: count }, (_, index) =>
-      metadata.blobs.put({ digest: digestNumber(index), size: 1 }, index),
-    ),
-  );
-  const maxSize = Math.floor((await metadata.bytes()) * 0.75);
+  const [count, maxBlobs] = [2000, 1000];
+  const maxSize = maxBlobs * BLOCK;
   const budget = new DiskBudget({
     limits: { maxSize, minFree: 0 },
+    blockSize: BLOCK,
     disk: async () => ({ free: 1e12, size: 1e12, metadata: await metadata.bytes() }),
   });
-  budget.recount(count);
+  const blobs = new MemoryBlobStore();
+  const digests = await Promise.all(
+    Array.from({ length: count }, async (_, at) => {
+      const digest = await storeBytes(blobs, sampleBytes(11, at));
+      await metadata.blobs.put({ digest, size: 11 }, at);
+      return digest;
+    }),
+  );
+  budget.recount((await metadata.blobs.total(BLOCK)).diskBytes);
+  expect(budget.blobBytes).toBe(count * BLOCK);
   await budget.measure();
-  const store = new MemoryBlobStore();
+  expect(budget.metadataBytes).toBeGreaterThan(maxSize);
+  expect(budget.hasTooMuchMetadata).toBe(true);
+
   const evictor = new Evictor({
-    store: new BoundedBlobStore(store, budget),
+    store: new BoundedBlobStore(blobs, budget),
     metadata,
     budget,
-    pinned: new PinnedBlobs(metadata, new ManifestTrees(store, metadata.blobs)),
+    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
     flushAccessTimes: async () => {},
     inUse: () => false,
     onRemoved: () => {},
   });
-  await evictor.sweep();
-  await budget.measure();
+  const evicted = await evictor.sweep();
   expect(budget.used).toBeLessThanOrEqual(maxSize);
-  const remaining = await metadata.blobs.total();
-  expect(remaining.count).toBeGreaterThan(count / 3);
+  const remaining = (await metadata.blobs.total(BLOCK)).count;
+  expect(remaining).toBeGreaterThan(0.4 * maxBlobs);
+  expect(remaining).toBeLessThanOrEqual(0.5 * maxBlobs);
+  expect([evicted.blobs, evicted.bytes]).toEqual([count - remaining, (count - remaining) * BLOCK]);
   // The least recently used blobs were evicted.
-  expect(await metadata.blobs.get(digestNumber(0))).toBeUndefined();
-  expect(await metadata.blobs.get(digestNumber(count - 1))).toBeDefined();
+  const stored = await Promise.all(digests.map((digest) => metadata.blobs.get(digest)));
+  expect(stored.findIndex((blob) => blob !== undefined)).toBe(count - remaining);
   await metadata.close();
 });

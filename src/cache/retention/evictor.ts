@@ -38,6 +38,7 @@ export type RemovalReason = "max-size" | "quota" | "age" | "purge" | "corrupt";
 /** What an eviction removed, or would remove in a dry run. */
 export interface Evicted {
   readonly blobs: number;
+  /** Of the disk. */
   readonly bytes: number;
 }
 
@@ -49,7 +50,7 @@ export interface Evicted {
 export class Evictor {
   readonly #options: EvictorOptions;
   #sweep: Promise<Evicted> | undefined;
-  /** Sizes of blobs whose file is removed and whose record is about to be. At most one batch. */
+  /** The space of blobs whose file is removed and whose record is about to be. At most one batch. */
   readonly #beingRemoved = new Map<Digest, number>();
 
   constructor(options: EvictorOptions) {
@@ -68,7 +69,7 @@ export class Evictor {
   /** Dry run of a sweep, after other limits would have removed `before`. */
   async planSweep(before: Evicted): Promise<Evicted> {
     const tally = new EvictionTally(true);
-    const excess = this.#options.budget.excess() - before.bytes;
+    const excess = this.#options.budget.level.excess - before.bytes;
     if (excess > 0) await this.#evictLeastRecentlyUsed(tally, excess);
     return tally;
   }
@@ -84,7 +85,7 @@ export class Evictor {
   async #removeFile(digest: Digest, size: number, reason: RemovalReason): Promise<boolean> {
     const { store, budget, onRemoved } = this.#options;
     const wasStored = await store.remove(digest);
-    if (wasStored) budget.changeBlobBytes(-size);
+    if (wasStored) budget.changeBlobBytes(-budget.spaceOf(size));
     onRemoved(digest, reason, size);
     return wasStored;
   }
@@ -93,15 +94,15 @@ export class Evictor {
     const { store, budget, flushAccessTimes } = this.#options;
     const tally = new EvictionTally(false);
     // Partial downloads without a writer go first: they are worth less than any complete blob.
-    if (budget.excess() > 0) {
+    if (budget.level.excess > 0) {
       for await (const { name, size } of store.partials()) {
-        if (budget.excess() <= 0) break;
-        if (await store.removePartial(name)) tally.add(size);
+        if (budget.level.excess <= 0) break;
+        if (await store.removePartial(name)) tally.add(budget.spaceOf(size));
       }
     }
     // This may fail on a full disk. The LRU order then lacks the last seconds, which is acceptable.
     await flushAccessTimes().catch(() => {});
-    for (let turn = 0; budget.excess() > 0 && turn < BUSY_RETRIES; turn += 1) {
+    for (let turn = 0; budget.level.excess > 0 && turn < BUSY_RETRIES; turn += 1) {
       if (turn > 0) await setTimeout(BUSY_PAUSE_MS);
       if (!(await this.#evictLeastRecentlyUsed(tally))) break;
     }
@@ -115,14 +116,14 @@ export class Evictor {
   async #evictLeastRecentlyUsed(tally: EvictionTally, bytes?: number): Promise<boolean> {
     const { metadata, budget } = this.#options;
     const isEnough = (): boolean =>
-      bytes === undefined ? budget.excess() <= 0 : tally.bytes >= bytes;
+      bytes === undefined ? budget.level.excess <= 0 : tally.bytes >= bytes;
     let hasSkipped = false;
     let last: BlobUse | undefined;
     for (;;) {
       const page = await metadata.blobs.leastRecentlyUsed(PAGE_SIZE, last);
       last = page.at(-1);
       if (!last) return hasSkipped;
-      // Removing a blob also frees space of its metadata, which only a measurement shows.
+      // What others free or take on the disk meanwhile counts as well.
       await budget.measure();
       for (let first = 0; first < page.length; first += BATCH_SIZE) {
         // Read for each batch, so that a pin that is set meanwhile takes effect.
@@ -140,7 +141,7 @@ export class Evictor {
 
   /** Pauses unless a write waits for space: without pauses, readers would wait for the disk. */
   async #pause({ isDryRun }: EvictionTally): Promise<void> {
-    const pause = isDryRun ? 0 : PAUSE_MS * this.#options.budget.slack();
+    const pause = isDryRun ? 0 : PAUSE_MS * this.#options.budget.level.slack;
     await (pause < 1 ? setImmediate() : setTimeout(pause));
   }
 
@@ -159,10 +160,11 @@ export class Evictor {
           hasSkipped = true;
           continue;
         }
-        tally.add(size);
+        const space = this.#options.budget.spaceOf(size);
+        tally.add(space);
         if (tally.isDryRun) continue;
         removed.push(digest);
-        this.#beingRemoved.set(digest, size);
+        this.#beingRemoved.set(digest, space);
         await this.#removeFile(digest, size, "max-size");
       }
       // In one transaction: one per blob would write four times as much, and block other writes.

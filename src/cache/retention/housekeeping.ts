@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
+import type { DiskBudget } from "../../store/disk/disk-budget.ts";
 import { scrub } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {
@@ -97,6 +98,8 @@ export class Housekeeping implements AsyncDisposable {
 
   /** Repairs the metadata after each start, each replaced database, and failed writes. */
   async #repairLoop(): Promise<void> {
+    const { signal } = this.#abort;
+    await this.#guarded("counting", () => this.#storage.sidecars.count(signal));
     const { rebuildState } = this.#storage;
     if (rebuildState.started > 0 || (await this.#pause(START_DELAY_MS))) await this.#repair();
     while (await this.#pause(CHECK_INTERVAL_MS)) {
@@ -127,7 +130,7 @@ export class Housekeeping implements AsyncDisposable {
       const { started } = rebuildState;
       if (rebuildState.finished < started) {
         // An empty database says that nothing is stored.
-        if (budget.blobBytes === 0) budget.recount(await bytesOf(store));
+        if (budget.blobBytes === 0) budget.recount(await spaceOf(store, budget));
         const rebuilt = await rebuildMetadata({ store, metadata, sidecars }, signal);
         // Pins take effect before the records of other blobs make them candidates for eviction.
         admin.metadataRebuilt();
@@ -195,7 +198,7 @@ export class Housekeeping implements AsyncDisposable {
       const now = performance.now();
       await this.#guarded("evicting", async () => {
         await budget.measure();
-        if (budget.isTight()) await evictor.sweep();
+        if (budget.level.isTight) await evictor.sweep();
         if (now - quotasAt > QUOTA_INTERVAL_MS) {
           quotasAt = now;
           await quotas.enforce({ isFullScan: now - fullScanAt > FULL_SCAN_INTERVAL_MS });
@@ -203,6 +206,8 @@ export class Housekeeping implements AsyncDisposable {
         }
         if (now - recountAt > RECOUNT_INTERVAL_MS) {
           recountAt = now;
+          // Links of evicted blobs would keep it as large as it is.
+          if (budget.hasTooMuchMetadata) await this.#prune();
           await metadata.blobs.clampTimes(Date.now());
           await admin.recount();
           await metadata.shrink();
@@ -261,8 +266,8 @@ export class Housekeeping implements AsyncDisposable {
   }
 }
 
-async function bytesOf(store: BlobStore): Promise<number> {
+async function spaceOf(store: BlobStore, budget: DiskBudget): Promise<number> {
   let bytes = 0;
-  for await (const { size } of store.entries()) bytes += size;
+  for await (const { size } of store.entries()) bytes += budget.spaceOf(size);
   return bytes;
 }

@@ -8,9 +8,9 @@ import { allTags } from "./all-tags.ts";
 const TTL_MS = 10_000;
 
 export interface PinnedSet {
-  /** Sizes in bytes of the blobs that are pinned. Grows with the number of pinned blobs. */
+  /** What the blobs that are pinned take on the disk, in bytes. Grows with their number. */
   readonly sizes: ReadonlyMap<Digest, number>;
-  /** Total in bytes; a blob that several pins share counts once. */
+  /** Total of that; a blob that several pins share counts once. */
   readonly bytes: number;
   /** By pattern, how many images it matches. */
   readonly images: ReadonlyMap<string, number>;
@@ -23,13 +23,20 @@ export interface PinnedSet {
 export class PinnedBlobs {
   readonly #metadata: Pick<MetadataStore, "tags" | "pins">;
   readonly #trees: ManifestTrees;
+  readonly #spaceOf: (size: number) => number;
   /** Number of calls of `invalidate`. */
   #generation = 0;
   #cached: { readonly pinned: PinnedSet; readonly until: number } | undefined;
 
-  constructor(metadata: Pick<MetadataStore, "tags" | "pins">, trees: ManifestTrees) {
+  /** @param spaceOf what a blob of a size takes on the disk */
+  constructor(
+    metadata: Pick<MetadataStore, "tags" | "pins">,
+    trees: ManifestTrees,
+    spaceOf: (size: number) => number,
+  ) {
     this.#metadata = metadata;
     this.#trees = trees;
+    this.#spaceOf = spaceOf;
   }
 
   /** The blobs that all pins keep now. */
@@ -61,7 +68,7 @@ export class PinnedBlobs {
       images.set(pattern, (images.get(pattern) ?? 0) + 1);
       const tree = await this.#trees.read(digest);
       if (!tree) return;
-      for (const part of partsOf(tree, platforms)) sizes.set(part.digest, part.size);
+      for (const part of partsOf(tree, platforms)) sizes.set(part.digest, this.#spaceOf(part.size));
     };
     if (patterns.length > 0) {
       for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {

@@ -11,9 +11,10 @@ import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
 import { MetadataError, openMetadata } from "../../store/sql/open-metadata.ts";
-import { diskUsage, type DiskUsage } from "../../store/disk/disk-usage.ts";
+import { blockSizeOf, diskUsage, type DiskUsage } from "../../store/disk/disk-usage.ts";
 import { wasShutDownCleanly } from "../../store/sql/clean-shutdown.ts";
-import { type DiskLimits, DiskBudget } from "../../store/disk/disk-budget.ts";
+import { DiskBudget } from "../../store/disk/disk-budget.ts";
+import type { DiskLimits } from "../../store/disk/fill-level.ts";
 import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
 import { LastAccess } from "../../store/memory/last-access.ts";
 import { UpstreamQuotas } from "./upstream-quotas.ts";
@@ -79,7 +80,8 @@ export async function openStorage(
     const { metadata, rebuildState } = await openSelfHealing(directory.metadataPath, events);
     closing.defer(() => metadata.close());
     const blobs = await openDiskBlobStore(directory.path);
-    const sidecars = new SidecarFiles(directory.path);
+    const blockSize = await blockSizeOf(directory.path);
+    const sidecars = new SidecarFiles(directory.path, blockSize);
     await sidecars.open();
     const lastAccess = new LastAccess(metadata.blobs, {
       onError: (error) => events.accessTimesNotWritten(error),
@@ -90,18 +92,19 @@ export async function openStorage(
       // A failing metadata store must not keep blobs from being stored. It is reported elsewhere.
       metadata: sidecars.bytes + (await metadata.bytes().catch(() => 0)),
     });
-    const { bytes } = await metadata.blobs.total();
+    const { diskBytes } = await metadata.blobs.total(blockSize);
     const budget = new DiskBudget({
-      limits: boundOf(storage, await disk(), bytes),
+      limits: boundOf(storage, await disk(), diskBytes),
       disk,
+      blockSize,
       onChange: (state) => events.fullStateChanged(state),
     });
-    budget.recount(bytes);
+    budget.recount(diskBytes);
     const store = new BoundedBlobStore(blobs, budget);
     // Makes the partial downloads of earlier processes count towards the budget.
     await Array.fromAsync(store.partials());
     const trees = new ManifestTrees(blobs, metadata.blobs);
-    const pinned = new PinnedBlobs(metadata, trees);
+    const pinned = new PinnedBlobs(metadata, trees, (size) => budget.spaceOf(size));
     let currentUpstreams = upstreams;
     let isInUse: (digest: Digest) => boolean = () => false;
     const shared = {

@@ -20,7 +20,7 @@ export interface StoreAdminOptions {
   /** Does not mark blobs as recently opened: inspection must not keep them from being evicted. */
   /** Without the disk budget: inspection and repair are no requests. */
   readonly blobs: BlobStore;
-  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
+  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins" | "bytes">;
   readonly sidecars: SidecarFiles;
   readonly budget: DiskBudget;
   readonly evictor: Evictor;
@@ -40,9 +40,18 @@ const MAX_COUNTS = 5;
 export interface StorageFigures {
   /** How many complete blobs are stored. */
   readonly blobs: number;
+  /** The sum of their sizes. */
   readonly blobBytes: number;
-  /** Of downloads in progress, and of suspended partial downloads. */
+  /** What they take on the disk: whole blocks. */
+  readonly blobDiskBytes: number;
+  /** Of downloads in progress, and of suspended partial downloads, on the disk. */
   readonly partialBytes: number;
+  /** Of the metadata database, with its write-ahead log. */
+  readonly databaseBytes: number;
+  /** Of the sidecar files, on the disk. */
+  readonly sidecarBytes: number;
+  /** What the store takes on the disk. */
+  readonly usedBytes: number;
   readonly maxSize: number;
   readonly minFree: number;
   /** Of all blobs that pins keep, whether they are stored or not. */
@@ -71,12 +80,19 @@ export class StoreAdmin {
   }
 
   async figures(): Promise<StorageFigures> {
-    const { metadata, budget, pinned } = this.#options;
-    const { count, bytes } = await metadata.blobs.total();
+    const { metadata, sidecars, budget, pinned } = this.#options;
+    const { count, bytes, diskBytes } = await metadata.blobs.total(budget.blockSize);
+    const { partialBytes } = budget;
+    const databaseBytes = await metadata.bytes();
+    const sidecarBytes = sidecars.bytes;
     return {
       blobs: count,
       blobBytes: bytes,
-      partialBytes: budget.partialBytes,
+      blobDiskBytes: diskBytes,
+      partialBytes,
+      databaseBytes,
+      sidecarBytes,
+      usedBytes: diskBytes + partialBytes + databaseBytes + sidecarBytes,
       maxSize: budget.limits.maxSize,
       minFree: budget.limits.minFree,
       pinnedBytes: (await pinned.current()).bytes,
@@ -205,7 +221,7 @@ export class StoreAdmin {
   async quarantine(digest: Digest): Promise<void> {
     const { blobs, evictor, metadata, budget } = this.#options;
     const size = (await metadata.blobs.get(digest))?.size ?? 0;
-    if (await blobs.quarantine(digest)) budget.changeBlobBytes(-size);
+    if (await blobs.quarantine(digest)) budget.changeBlobBytes(-budget.spaceOf(size));
     await evictor.remove(digest, size, "corrupt");
     await this.recount();
   }
@@ -221,12 +237,12 @@ export class StoreAdmin {
     for (let turn = 0; turn < MAX_COUNTS; turn += 1) {
       const [churnBefore, beingRemoved] = [budget.churn, evictor.bytesBeingRemoved];
       // Once a first query is answered, every blob that was stored before is in the metadata store.
-      await metadata.blobs.total();
-      const { bytes } = await metadata.blobs.total();
+      await metadata.blobs.total(budget.blockSize);
+      const { diskBytes } = await metadata.blobs.total(budget.blockSize);
       // During a rebuild, the metadata knows fewer blobs than the budget has added up.
       if (rebuildState.finished < rebuildState.started) return;
       const uncertainty = budget.churn - churnBefore + beingRemoved;
-      budget.recount(bytes, uncertainty);
+      budget.recount(diskBytes, uncertainty);
       if (uncertainty === 0) return;
     }
   }

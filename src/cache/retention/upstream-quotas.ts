@@ -5,7 +5,8 @@ import type { UpstreamName } from "../../oci/names.ts";
 import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
 import { expirePartials } from "../../store/repair/expire-partials.ts";
-import { LOW_WATER } from "../../store/disk/disk-budget.ts";
+import type { DiskBudget } from "../../store/disk/disk-budget.ts";
+import { LOW_WATER } from "../../store/disk/fill-level.ts";
 import type { QuotaEvents } from "../quota-events.ts";
 import {
   type Evicted,
@@ -24,6 +25,7 @@ export interface UpstreamQuotasOptions {
   readonly store: BoundedBlobStore;
   readonly metadata: Pick<MetadataStore, "blobs" | "links">;
   readonly evictor: Evictor;
+  readonly budget: Pick<DiskBudget, "spaceOf">;
   /** The current settings. */
   readonly upstreams: () => ReadonlyMap<UpstreamName, UpstreamSettings>;
   /** Writes buffered access times to the metadata store. */
@@ -38,7 +40,8 @@ export interface UpstreamQuotasOptions {
  * `maxAge` (since a blob was stored). The evictor enforces the limits of the whole store.
  *
  * A blob counts for every upstream in which it is visible. If several share it, it is unlinked from
- * the upstream that is over its quota, and removed only with the last of them.
+ * the upstream that is over its quota, and removed only with the last of them. It counts with the space
+ * that its file takes on the disk.
  */
 export class UpstreamQuotas implements QuotaEvents {
   readonly #options: UpstreamQuotasOptions;
@@ -115,8 +118,9 @@ export class UpstreamQuotas implements QuotaEvents {
   }
 
   /** Adds a blob to the size of an upstream, and starts a sweep if that exceeds the quota. */
-  #added(upstream: UpstreamSettings, digest: Digest, size: number): void {
+  #added(upstream: UpstreamSettings, digest: Digest, bytes: number): void {
     const { name, maxSize = Infinity } = upstream;
+    const size = this.#options.budget.spaceOf(bytes);
     if (size > maxSize && this.#oversized.size < MAX_OVERSIZED) {
       this.#oversized.set(digest, { upstream: name, size });
     }
@@ -147,7 +151,7 @@ export class UpstreamQuotas implements QuotaEvents {
     const { name, maxSize } = upstream;
     if (maxSize === undefined) return;
     const { blobs } = this.#options.metadata;
-    const { evictor } = this.#options;
+    const { evictor, budget } = this.#options;
     const pinned = (await evictor.pinned()).sizes;
     // From now on, `#added` counts only what is added during the sweep.
     if (!tally.isDryRun) this.#sizes.set(name, 0);
@@ -155,7 +159,7 @@ export class UpstreamQuotas implements QuotaEvents {
     for await (const blob of this.#visibleIn(name, (last) =>
       blobs.page(BATCH_SIZE, last?.digest),
     )) {
-      size += blob.size;
+      size += budget.spaceOf(blob.size);
     }
     let isOver = size > maxSize;
     for (let turn = 0; turn < BUSY_RETRIES; turn += 1) {
@@ -166,14 +170,14 @@ export class UpstreamQuotas implements QuotaEvents {
         if (evictor.isBusy(blob.digest)) hasSkipped = true;
         else {
           await this.#evictFrom(upstream, blob, tally, "quota");
-          size -= blob.size;
+          size -= budget.spaceOf(blob.size);
         }
       };
       // An oversized blob goes first, so that it does not displace all blobs that fit.
       const oversized = await this.#oversizedIn(name);
       for (const blob of oversized) await evict(blob);
       const remaining = oversized.filter(({ digest }) => this.#oversized.has(digest));
-      const oversizedBytes = remaining.reduce((sum, blob) => sum + blob.size, 0);
+      const oversizedBytes = remaining.reduce((sum, blob) => sum + budget.spaceOf(blob.size), 0);
       isOver &&= size - oversizedBytes > LOW_WATER * maxSize;
       if (isOver && size - oversizedBytes > (turn === 0 ? maxSize : LOW_WATER * maxSize)) {
         for await (const blob of this.#visibleIn(name, (last) =>
@@ -249,7 +253,7 @@ export class UpstreamQuotas implements QuotaEvents {
     reason: "age" | "quota",
   ): Promise<void> {
     const { metadata, evictor } = this.#options;
-    tally.add(size);
+    tally.add(this.#options.budget.spaceOf(size));
     if (tally.isDryRun) return;
     this.#oversized.delete(digest);
     const visibleIn = await metadata.links.upstreams(digest);

@@ -84,7 +84,7 @@ async function start(
   const storeReporter = new StoreReporter({ log, metrics, blobRemoved });
   const storage = closing.use(await openStorage(settings, storeReporter));
   const { admin, budget } = storage;
-  storeReporter.measure(budget);
+  storeReporter.measure(storage);
   const repair = new BlobRepair(admin, storeReporter, log);
   const store = new SmallBlobCache(storage.store, {
     quarantine: (digest) => repair.quarantine(digest),

@@ -3,7 +3,7 @@ import type { Fills } from "../../cache/fill/fills.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
-import { LOW_WATER } from "../../store/disk/disk-budget.ts";
+import { LOW_WATER, MAX_METADATA } from "../../store/disk/fill-level.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { CacheResult } from "../../telemetry/request-counters.ts";
 import type { HostStatus } from "../../upstream/hosts.ts";
@@ -116,7 +116,19 @@ function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
 }
 
 function storageProblems(storage: Status["storage"]): string[] {
-  const { isFull, fullReason, pinnedBytes, maxSize } = storage;
+  const { databaseBytes, sidecarBytes, maxSize } = storage;
+  const metadataBytes = databaseBytes + sidecarBytes;
+  const problems = spaceProblems(storage);
+  if (metadataBytes > MAX_METADATA * maxSize) {
+    const part = `${formatSize(metadataBytes)}, more than half of storage.maxSize (${formatSize(maxSize)})`;
+    problems.push(
+      `the metadata database and the sidecar files take ${part}, and blobs may take the other half: raise storage.maxSize`,
+    );
+  }
+  return problems;
+}
+
+function spaceProblems({ isFull, fullReason, pinnedBytes, maxSize }: Status["storage"]): string[] {
   if (isFull)
     return [`nothing can be stored, so pulls are streamed from the registries: ${fullReason}`];
   // Pins cover more with each image that is pulled or moves, until eviction can no longer reach

@@ -1,8 +1,7 @@
 import type { RemovalReason } from "../../cache/retention/evictor.ts";
 import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
-import type { StoreEvents } from "../../cache/retention/storage.ts";
+import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { DiskBudget } from "../../store/disk/disk-budget.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -32,19 +31,28 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   }
 
   /** Registers the gauges of the store. */
-  measure(budget: DiskBudget): void {
+  measure({ budget, sidecars }: Pick<Storage, "budget" | "sidecars">): void {
     const gauge = (name: string, help: string, read: () => number): void =>
       this.#metrics.gauge(`entrepot_${name}`, help, read);
-    gauge("storage_blob_bytes", "Bytes of complete blobs.", () => budget.blobBytes);
+    gauge(
+      "storage_blob_bytes",
+      "Bytes that complete blobs take on the disk, in whole blocks.",
+      () => budget.blobBytes,
+    );
     gauge(
       "storage_partial_bytes",
-      "Bytes of partial downloads, in progress or suspended.",
+      "Bytes that partial downloads take on the disk, in progress or suspended.",
       () => budget.partialBytes,
     );
     gauge(
       "storage_metadata_bytes",
-      "Bytes of the metadata database and the sidecar files.",
+      "Bytes that the metadata database, with its write-ahead log, and the sidecar files take on the disk.",
       () => budget.metadataBytes,
+    );
+    gauge(
+      "storage_sidecar_bytes",
+      "Bytes of them that the sidecar files take.",
+      () => sidecars.bytes,
     );
     gauge(
       "storage_max_bytes",

@@ -54,8 +54,8 @@ export function statusText(status: Status, now: number): string {
 }
 
 function storageText(storage: Status["storage"]): string {
-  const { blobs, blobBytes, partialBytes, pinnedBytes, maxSize, minFree, free, isFull } = storage;
-  const usedBytes = blobBytes + partialBytes;
+  const { blobs, usedBytes, partialBytes, pinnedBytes, maxSize, minFree, free, isFull } = storage;
+  const { databaseBytes, sidecarBytes } = storage;
   const part = maxSize === 0 ? 0 : Math.round((100 * usedBytes) / maxSize);
   const details = [
     counted(blobs, "blob"),
@@ -70,6 +70,7 @@ function storageText(storage: Status["storage"]): string {
   return [
     `Store      ${storage.dataDirectory}`,
     `           ${formatSize(usedBytes)} of ${formatSize(maxSize)} used (${part} %): ${details.join(", ")}`,
+    `           of which ${formatSize(databaseBytes)} metadata database, ${formatSize(sidecarBytes)} sidecar files`,
     `Disk       ${disk.join(", ")}`,
   ].join("\n");
 }

@@ -130,6 +130,7 @@ async function openStopped(
       },
     });
     await finishRebuild(storage);
+    await storage.sidecars.count();
     return storage;
   } catch (error) {
     if (error instanceof DataDirectoryError && error.kind === "locked") {

@@ -12,9 +12,12 @@ import { DiskBudget } from "./disk-budget.ts";
 
 const MIB = 1024 * 1024;
 
-function bounded(maxSize: number, free = 1e12): { store: BoundedBlobStore; budget: DiskBudget } {
+function bounded(
+  maxSize: number,
+  { free = 1e12, blockSize = 1 } = {},
+): { store: BoundedBlobStore; budget: DiskBudget } {
   const disk = async (): Promise<{ free: number; size: number }> => ({ free, size: free });
-  const budget = new DiskBudget({ limits: { maxSize, minFree: 0 }, disk });
+  const budget = new DiskBudget({ limits: { maxSize, minFree: 0 }, disk, blockSize });
   return { budget, store: new BoundedBlobStore(new MemoryBlobStore(), budget) };
 }
 
@@ -41,6 +44,22 @@ describe("BoundedBlobStore", () => {
     await resumed.commit();
     expect([budget.blobBytes, budget.partialBytes]).toEqual([2 * MIB, 0]);
     expect(await store.remove(digest)).toBe(true);
+  });
+
+  test("accounts for whole blocks, before and after a tiny blob is stored", async () => {
+    const { store, budget } = bounded(3 * 4096, { blockSize: 4096 });
+    for (const seed of [1, 2]) await storeBytes(store, sampleBytes(11, seed));
+    expect([budget.blobBytes, budget.partialBytes]).toEqual([2 * 4096, 0]);
+    const writer = await store.writer(digestOf(sampleBytes(4097, 3)));
+    await writer.append(sampleBytes(11, 3));
+    expect(budget.used).toBe(budget.limits.maxSize);
+    await writer.suspend();
+    expect([budget.blobBytes, budget.partialBytes]).toEqual([2 * 4096, 4096]);
+    const resumed = await store.writer(writer.digest);
+    const fault = await rejection(resumed.reserve(3 * 4096 + 1));
+    expect(fault instanceof Fault && fault.detail.kind).toBe("no-space");
+    await resumed.discard();
+    expect(budget.used).toBe(2 * 4096);
   });
 
   test("releases the space of a discarded writer and of a removed partial download", async () => {
@@ -162,7 +181,7 @@ describe("a download in progress", () => {
   });
 
   test("may use the space of stored blobs, even when more is pinned than is stored", async () => {
-    const { store, budget } = bounded(20 * MIB, MIB / 2);
+    const { store, budget } = bounded(20 * MIB, { free: MIB / 2 });
     budget.changeBlobBytes(2 * MIB);
     budget.setPinned({ sizes: new Map([[digestOf(small), 4 * MIB]]), bytes: 4 * MIB });
     const writer = await store.writer(digestOf(large));
@@ -223,7 +242,7 @@ describe("a download in progress", () => {
     expect(String(error)).toContain("eviction did not free 10 B within 0.02 s; it continues");
     expect([budget.used, budget.fullState.isFull]).toEqual([2000, false]);
     // No claim waits any more, so eviction pauses between its steps again.
-    expect(budget.slack()).toBeGreaterThan(0);
+    expect(budget.level.slack).toBeGreaterThan(0);
   });
 
   test("continues as soon as there is space for its next bytes, before eviction has ended", async () => {
@@ -237,7 +256,7 @@ describe("a download in progress", () => {
     const writer = await store.writer(digestOf(large));
     const appended = writer.append(large.subarray(0, MIB));
     await requested.promise;
-    expect(budget.slack()).toBe(0);
+    expect(budget.level.slack).toBe(0);
     expect(await store.remove(old)).toBe(true);
     budget.changeBlobBytes(-MIB);
     await appended;

@@ -44,7 +44,7 @@ export class BoundedBlobStore implements BlobStore {
       const accounted = this.#partials.get(name) ?? 0;
       this.#partials.delete(name);
       // The partial file may be shorter than was accounted for, or not have been accounted for at all.
-      this.#budget.accountPartial(writer.length - accounted);
+      this.#budget.accountPartial(this.#budget.spaceOf(writer.length) - accounted);
       return new BoundedBlobWriter(writer, this.#budget, (bytes) =>
         this.#partials.set(name, bytes),
       );
@@ -76,8 +76,9 @@ export class BoundedBlobStore implements BlobStore {
     for await (const entry of this.#store.partials()) {
       // In a later call, an unknown one was resumed since the listing read its file name.
       if (isFirst && !this.#partials.has(entry.name)) {
-        this.#partials.set(entry.name, entry.size);
-        this.#budget.accountPartial(entry.size);
+        const space = this.#budget.spaceOf(entry.size);
+        this.#partials.set(entry.name, space);
+        this.#budget.accountPartial(space);
       }
       yield entry;
     }
@@ -107,7 +108,7 @@ class BoundedBlobWriter implements BlobWriter {
     this.#writer = writer;
     this.#budget = budget;
     this.#onSuspend = onSuspend;
-    this.#claimed = writer.length;
+    this.#claimed = budget.spaceOf(writer.length);
   }
 
   get digest(): Digest {
@@ -119,7 +120,7 @@ class BoundedBlobWriter implements BlobWriter {
   }
 
   async reserve(size: number): Promise<void> {
-    await this.#budget.reserve(this, size);
+    await this.#budget.reserve(this, this.#budget.spaceOf(size));
     this.#size = size;
   }
 
@@ -128,7 +129,9 @@ class BoundedBlobWriter implements BlobWriter {
     if (missing > 0) {
       // The first chunk claims its own size only: it may be all of a small blob, such as a manifest.
       const step = this.#writer.length === 0 ? missing : CLAIM_BYTES;
-      const claim = Math.max(missing, Math.min(step, this.#size - this.#claimed));
+      const claim = this.#budget.spaceOf(
+        Math.max(missing, Math.min(step, this.#size - this.#claimed)),
+      );
       await this.#budget.claim(claim);
       this.#claimed += claim;
     }
@@ -150,21 +153,21 @@ class BoundedBlobWriter implements BlobWriter {
   async commit(): Promise<StoredBlob> {
     const stored = await this.#recordFailure(() => this.#writer.commit());
     this.#budget.cancelReservation(this);
-    this.#budget.release(this.#claimed - stored.size);
+    const space = this.#budget.spaceOf(stored.size);
+    this.#budget.release(this.#claimed - space);
     this.#claimed = 0;
-    this.#budget.commit(stored.size);
+    this.#budget.commit(space);
     this.#budget.fullState.recordSuccess();
     return stored;
   }
 
   async suspend(): Promise<void> {
-    const { length } = this.#writer;
-    const hasBytes = length > 0;
+    const space = this.#budget.spaceOf(this.#writer.length);
     this.#budget.cancelReservation(this);
     await this.#writer.suspend();
-    this.#budget.release(this.#claimed - (hasBytes ? length : 0));
+    this.#budget.release(this.#claimed - space);
     this.#claimed = 0;
-    if (hasBytes) this.#onSuspend(length);
+    if (space > 0) this.#onSuspend(space);
   }
 
   async discard(): Promise<void> {

@@ -3,21 +3,16 @@ import { formatSize } from "../../config/parsing/units.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { DiskUsage } from "./disk-usage.ts";
 import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
+import { type DiskLimits, FillLevel, MAX_METADATA } from "./fill-level.ts";
 import { evictionTooSlow, overQuota, tooLarge } from "./no-space-faults.ts";
 import { type PinnedSizes, type Reserver, Reservations } from "./reservations.ts";
-
-/** How much disk space the store may use, in bytes. */
-export interface DiskLimits {
-  /** Quota for blobs, partial downloads and metadata together: `storage.maxSize`. */
-  readonly maxSize: number;
-  /** What stays free on the disk, whatever else is stored there: `storage.minFree`. */
-  readonly minFree: number;
-}
 
 export interface DiskBudgetOptions {
   readonly limits: DiskLimits;
   /** Measures the disk. */
   readonly disk: () => Promise<DiskUsage>;
+  /** The file system's, in bytes; 1 by default. */
+  readonly blockSize?: number;
   readonly onChange?: DiskFullOptions["onChange"];
   /** A monotonic clock, in milliseconds. */
   readonly clock?: () => number;
@@ -37,15 +32,10 @@ const MEASURE_INTERVAL = 500;
 const EVICTION_BACK_OFF = 1000;
 /** A full disk counts as recovered when this much is free, in bytes, or a quarter of a smaller disk. */
 const SPACE_TO_RECOVER = 256 * 1024 * 1024;
-/** The least slack while no claim waits. */
-const MIN_SLACK = 0.5;
-/** Watermarks, as parts of `maxSize`: eviction begins above the high one and stops at the low one. */
-export const LOW_WATER = 0.95;
-const HIGH_WATER = 0.98;
-
 /**
  * Accounts for the disk space of the store, in bytes, and enforces its limits. Space is claimed
  * before it is written, so the limits hold at every moment, and not only after the next eviction.
+ * All bytes here are those of whole blocks, as `spaceOf` gives them for the size of a file.
  *
  * A blob passes through these steps:
  * - `reserve` checks that all of it can fit, once its size is known (admission control);
@@ -56,6 +46,8 @@ const HIGH_WATER = 0.98;
 export class DiskBudget {
   readonly limits: DiskLimits;
   readonly fullState: DiskFullState;
+  /** The file system's, in bytes. */
+  readonly blockSize: number;
   readonly #disk: () => Promise<DiskUsage>;
   readonly #clock: () => number;
   readonly #timeout: number;
@@ -79,10 +71,16 @@ export class DiskBudget {
   constructor(options: DiskBudgetOptions) {
     this.limits = options.limits;
     this.#disk = options.disk;
+    this.blockSize = options.blockSize ?? 1;
     this.#clock = options.clock ?? (() => performance.now());
     const { onChange = () => {} } = options;
     this.fullState = new DiskFullState({ onChange, clock: this.#clock });
     this.#timeout = options.timeout ?? EVICTION_TIMEOUT;
+  }
+
+  /** What a file of this size takes on the disk. */
+  spaceOf(size: number): number {
+    return Math.ceil(size / this.blockSize) * this.blockSize;
   }
 
   /** Bytes of stored blobs. */
@@ -107,38 +105,22 @@ export class DiskBudget {
 
   /** Bytes that count towards `maxSize`. */
   get used(): number {
-    return this.#blobBytes + this.#partialBytes + this.#metadataBytes;
+    return this.#blobBytes + this.#partialBytes + this.#countedMetadata;
   }
 
-  /** How many bytes eviction has to free until it may stop; 0 or less if there is nothing to do. */
-  excess(): number {
-    const { maxSize, minFree } = this.limits;
-    // A little more than minFree, so that the next eviction does not begin at once.
-    const targetFree = minFree === 0 ? 0 : minFree + (1 - LOW_WATER) * Math.min(maxSize, minFree);
-    return Math.max(
-      this.used - LOW_WATER * maxSize,
-      this.used + this.#waitingBytes - maxSize,
-      targetFree - this.#free,
-      minFree + this.#waitingBytes - this.#free,
-    );
+  /** Whether there is more metadata than counts, so that the store may become larger than `maxSize`. */
+  get hasTooMuchMetadata(): boolean {
+    return this.#metadataBytes > this.#countedMetadata;
   }
 
-  /** Whether eviction should begin, which is before a claim has to wait for it. */
-  isTight(): boolean {
-    const { maxSize, minFree } = this.limits;
-    return this.used > HIGH_WATER * maxSize || this.#free < minFree;
+  get #countedMetadata(): number {
+    return Math.min(this.#metadataBytes, MAX_METADATA * this.limits.maxSize);
   }
 
-  /**
-   * What part of its full pause eviction may take between two steps: from 1 (no hurry) down to 0.5
-   * as usage comes closer to the limits, and 0 while a claim waits for space.
-   */
-  slack(): number {
-    if (this.#waitingBytes > 0) return 0;
-    const { maxSize, minFree } = this.limits;
-    const inQuota = (maxSize - this.used) / ((1 - HIGH_WATER) * maxSize);
-    const onDisk = (this.#free - minFree) / ((1 - LOW_WATER) * Math.min(maxSize, minFree));
-    return Math.max(MIN_SLACK, Math.min(1, inQuota, minFree === 0 ? 1 : onDisk));
+  /** How full the store and its disk are. */
+  get level(): FillLevel {
+    const { limits, used } = this;
+    return new FillLevel({ limits, used, free: this.#free, waitingBytes: this.#waitingBytes });
   }
 
   /**
@@ -194,7 +176,7 @@ export class DiskBudget {
     if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
     if (this.#fits(bytes)) this.#charge(bytes);
     else await this.#claimAfterEviction(bytes);
-    if (this.isTight() && this.#clock() >= this.#backOffUntil) void this.#evictAhead();
+    if (this.level.isTight && this.#clock() >= this.#backOffUntil) void this.#evictAhead();
   }
 
   async #evictAhead(): Promise<void> {
@@ -247,11 +229,11 @@ export class DiskBudget {
     const needed = this.#reservations.unpinnedBytesWith(writer, bytes);
     // Pinned blobs are not subtracted here, since not all of them are stored: if those that are leave
     // too little space, the claim fails.
-    const usable = this.#free + this.used - this.#metadataBytes - minFree;
+    const usable = this.#free + this.used - this.#countedMetadata - minFree;
     // A registry may announce any size: one that fits no disk says nothing about this one.
     if (needed > usable && usable > this.#spaceToRecover) throw tooLarge(bytes, usable);
     if (needed > usable) throw this.#diskFault();
-    if (needed > maxSize - this.#reservations.pinnedBytes - this.#metadataBytes)
+    if (needed > maxSize - this.#reservations.pinnedBytes - this.#countedMetadata)
       throw this.#quotaFault(bytes);
     this.#reservations.set(writer, bytes);
   }

@@ -10,6 +10,15 @@ export interface DiskUsage {
   readonly metadata?: number;
 }
 
+/** Larger ones are no blocks: network file systems give the size of a request. */
+const MAX_BLOCK_SIZE = 64 * 1024;
+
+/** In how large pieces the file system that holds a path allots space to files, in bytes (statfs(2)). */
+export async function blockSizeOf(path: string): Promise<number> {
+  const { bsize } = await statfs(path);
+  return bsize > 0 && bsize <= MAX_BLOCK_SIZE ? bsize : 4096;
+}
+
 /** The space of the file system that holds a path (statfs(2)). */
 export async function diskUsage(path: string): Promise<DiskUsage> {
   const { bavail, blocks, bsize } = await statfs(path);

@@ -2,7 +2,8 @@ import { parseManifest } from "../../oci/parse-manifest.ts";
 import { MAX_MANIFEST_BYTES, ManifestError } from "../../oci/manifest.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../blob-store.ts";
-import { manifestTypeOf, type Sidecar, type SidecarFiles } from "../disk/sidecar-files.ts";
+import { manifestTypeOf, type Sidecar } from "../disk/sidecar.ts";
+import type { SidecarFiles } from "../disk/sidecar-files.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { Link, MetadataStore, RepositoryRef } from "../metadata-store.ts";
 

@@ -119,7 +119,7 @@ test("a blob that is evicted meanwhile gets no record again, and is neither foun
     found: 0,
     lost: 0,
   });
-  expect(await metadata.blobs.total()).toEqual({ count: 0, bytes: 0 });
+  expect(await metadata.blobs.total(1)).toEqual({ count: 0, bytes: 0, diskBytes: 0 });
 });
 
 test("a blob that is stored again meanwhile keeps its record", async () => {

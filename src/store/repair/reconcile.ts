@@ -1,7 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobEntry, BlobStore } from "../blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
-import { manifestTypeOf, type SidecarFiles } from "../disk/sidecar-files.ts";
+import { manifestTypeOf } from "../disk/sidecar.ts";
+import type { SidecarFiles } from "../disk/sidecar-files.ts";
 import { verifyBlob } from "./scrub.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 

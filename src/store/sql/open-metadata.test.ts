@@ -195,15 +195,15 @@ describe("a metadata database in a SQLite file", () => {
     const digests = Array.from({ length: 20_000 }, (_, at) => digestNumber(at));
     await Promise.all(digests.map((digest) => metadata.blobs.put({ digest, size: 1 }, 1)));
     const full = await metadata.bytes();
+    const onDisk = (await stat(path)).size + (await stat(`${path}-wal`)).size;
+    expect(full).toBeGreaterThanOrEqual(onDisk);
     for (let first = 0; first < 18_000; first += 500) {
       await metadata.blobs.remove(digests.slice(first, first + 500));
     }
-    expect(await metadata.bytes()).toBeLessThan(full / 3);
     await metadata.shrink();
-    expect((await metadata.blobs.total()).count).toBe(2000);
-    const after = await metadata.bytes();
+    expect((await metadata.blobs.total(1)).count).toBe(2000);
     await metadata.close();
-    expect((await stat(path)).size).toBe(after);
+    expect((await stat(path)).size).toBeLessThan(full / 10);
   });
 
   test("uses a write-ahead log, so that readers do not wait for the writer", async () => {

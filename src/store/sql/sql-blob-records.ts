@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { type Kysely, sql } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
-import type { BlobRecord, BlobRecords, BlobUse } from "../metadata-store.ts";
+import type { BlobRecord, BlobRecords, BlobTotal, BlobUse } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
 /** Rows that are written at a time: about 2 ms, for which other writes have to wait. */
@@ -139,7 +139,7 @@ export class SqlBlobRecords implements BlobRecords {
     return count;
   }
 
-  async total(): Promise<{ count: number; bytes: number }> {
+  async total(blockSize: number): Promise<BlobTotal> {
     // In a transaction, and so in the writer thread: it takes 8 ms for 100,000 blobs.
     const row = await this.#db.transaction().execute((transaction) =>
       transaction
@@ -147,10 +147,14 @@ export class SqlBlobRecords implements BlobRecords {
         .select(({ fn }) => [
           fn.countAll<number>().as("count"),
           fn.sum<number | null>("size").as("bytes"),
+          // A division of integers, which rounds down.
+          sql<number | null>`sum((size + ${blockSize - 1}) / ${blockSize}) * ${blockSize}`.as(
+            "space",
+          ),
         ])
         .executeTakeFirstOrThrow(),
     );
-    return { count: row.count, bytes: row.bytes ?? 0 };
+    return { count: row.count, bytes: row.bytes ?? 0, diskBytes: row.space ?? 0 };
   }
 }
 

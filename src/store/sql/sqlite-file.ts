@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { CompiledQuery, Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
@@ -69,14 +70,11 @@ export class SqliteFile implements Statements {
     return this.#mapErrors(() => this.#run(sql, parameters));
   }
 
-  /** The size of the file without its free pages, in bytes. The write-ahead log, about 16 MiB, is not counted. */
+  /** What the file and its write-ahead log (up to about 16 MiB) take, in bytes. */
   async bytes(): Promise<number> {
-    const [all, free, size] = [
-      await this.#pragma("page_count"),
-      await this.#pragma("freelist_count"),
-      await this.#pragma("page_size"),
-    ];
-    return (all - free) * size;
+    const file = (await this.#pragma("page_count")) * (await this.#pragma("page_size"));
+    const log = statSync(`${this.#path}-wal`, { throwIfNoEntry: false });
+    return file + (log?.size ?? 0);
   }
 
   /** Returns free pages to the file system, if there are many. */

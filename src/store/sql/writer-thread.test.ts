@@ -23,7 +23,7 @@ test("the write-ahead log is checkpointed beside reads and writes, and the shutd
   await until(async () => (await fileSize()) > before + 100_000, {
     what: "the log to be checkpointed",
   });
-  expect((await metadata.blobs.total()).count).toBe(count);
+  expect((await metadata.blobs.total(1)).count).toBe(count);
   await metadata.close();
   expect(wasShutDownCleanly(path)).toBe(true);
 });
@@ -61,7 +61,7 @@ test("`close` waits for pending writes, and later ones are rejected", async () =
   expect(String(late)).toContain("the metadata database failed: ");
   await Promise.all([...puts, closing]);
   const reopened = await openMetadata(path);
-  expect((await reopened.blobs.total()).count).toBe(100);
+  expect((await reopened.blobs.total(1)).count).toBe(100);
   await reopened.close();
 });
 

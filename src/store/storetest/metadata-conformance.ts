@@ -79,14 +79,18 @@ export function metadataConformance(
     });
 
     test("blob records are added, replaced, counted and removed", async () => {
-      expect(await metadata.blobs.total()).toEqual({ count: 0, bytes: 0 });
+      expect(await metadata.blobs.total(4096)).toEqual({ count: 0, bytes: 0, diskBytes: 0 });
       const mediaType = "application/vnd.oci.image.manifest.v1+json";
       await metadata.blobs.put({ digest: one, size: 5_000_000_000 }, 1);
       await metadata.blobs.put({ digest: two, size: 700, mediaType }, 1);
       expect(await metadata.blobs.get(one)).toEqual({ digest: one, size: 5_000_000_000 });
       expect(await metadata.blobs.get(two)).toEqual({ digest: two, size: 700, mediaType });
       expect(await metadata.blobs.get(three)).toBeUndefined();
-      expect(await metadata.blobs.total()).toEqual({ count: 2, bytes: 5_000_000_700 });
+      expect(await metadata.blobs.total(4096)).toEqual({
+        count: 2,
+        bytes: 5_000_000_700,
+        diskBytes: 5_000_007_680,
+      });
       await metadata.blobs.put({ digest: two, size: 700 }, 2);
       expect(await metadata.blobs.get(two)).toEqual({ digest: two, size: 700, mediaType });
       await metadata.blobs.put({ digest: one, size: 6, mediaType }, 2);
@@ -97,7 +101,7 @@ export function metadataConformance(
       await metadata.blobs.remove([one]);
       await metadata.blobs.remove([]);
       expect(await metadata.blobs.get(one)).toBeUndefined();
-      expect(await metadata.blobs.total()).toEqual({ count: 1, bytes: 700 });
+      expect(await metadata.blobs.total(4096)).toEqual({ count: 1, bytes: 700, diskBytes: 4096 });
     });
 
     test("access times of missing blobs are ignored", async () => {
@@ -108,7 +112,7 @@ export function metadataConformance(
       ]);
       await metadata.blobs.touch(new Map(times));
       await metadata.blobs.touch(new Map());
-      expect(await metadata.blobs.total()).toEqual({ count: 1, bytes: 1 });
+      expect(await metadata.blobs.total(4096)).toEqual({ count: 1, bytes: 1, diskBytes: 4096 });
     });
 
     test("`clampTimes` sets times in the future to now", async () => {
@@ -268,7 +272,7 @@ export function metadataConformance(
           await metadata.blobs.touch(new Map([[digestNumber(at), at + 1]]));
         }),
       );
-      expect((await metadata.blobs.total()).count).toBe(200);
+      expect((await metadata.blobs.total(4096)).count).toBe(200);
     });
   });
 }
