@@ -160,6 +160,42 @@ test("status exits with 1 for a failed upstream, a rate limit, an ejected mirror
   expect(text.stdout).not.toContain("wrong ");
 }, 30_000);
 
+test("a failed request is a problem until the next one is answered, and the catalog is of no upstream", async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.add("app", textImage({ text: "fails" }), "1", "2");
+  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: 0 } } };
+  await using cache = await startEntrepot({ config });
+  const get = async (path: string): Promise<number> => {
+    const response = await cache.get(`/v2/${path}?ns=reg.test`);
+    await response.bytes();
+    return response.status;
+  };
+  expect(await get("_catalog")).toBe(200);
+  const nothing = { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 };
+  const start = await statusOf(cache);
+  expect([start.code, start.upstreams[0]?.traffic]).toEqual([0, nothing]);
+
+  const failures = [faults.errorResponse(500), faults.errorResponse(400), faults.htmlPage];
+  for (const [turn, failure] of failures.entries()) {
+    upstream.respond(() => failure);
+    // A name that is asked for the first time: failures are remembered for a moment.
+    expect(await get(`app/manifests/new${turn}`)).toBe(502);
+    const failing = await statusOf(cache);
+    expect(failing.code).toBe(1);
+    expect(failing.problems).toEqual([
+      expect.stringMatching(/^the last request to reg\.test failed: reg\.test \S/),
+    ]);
+    const { stdout } = await command(cache, "status");
+    expect(stdout).toMatch(new RegExp(`^${upstream.url} +failing +- +just now: reg.test `, "m"));
+    upstream.respond();
+    // That something is missing is an answer, too.
+    expect(await get(`app/manifests/missing${turn}`)).toBe(404);
+    const working = await statusOf(cache);
+    expect([working.code, working.problems]).toEqual([0, []]);
+  }
+  expect((await statusOf(cache)).upstreams[0]?.traffic).toMatchObject({ savedBytes: 0 });
+});
+
 test("credentials are reported as unused until a registry has accepted them, then as ok", async () => {
   await using upstream = await startScriptedUpstream();
   upstream.add("app", textImage({ text: "private" }), "1", "2");

@@ -9,6 +9,8 @@ const address = z.object({
   /** Why it is not asked, or what has failed since its last success. */
   reason: z.string().optional(),
   since: moment.optional(),
+  /** What went wrong with the last request, if that was a few minutes ago and none was answered since. */
+  failure: z.object({ message: z.string(), at: moment }).optional(),
   lastError: z.object({ message: z.string(), at: moment }).optional(),
   budget: z
     .object({ remaining: z.number(), limit: z.number().optional(), window: z.number() })

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { secondsText } from "../oci/seconds-text.ts";
 import { parseUpstreamName } from "../oci/names.ts";
 
 export type CacheFaultKind =
@@ -177,7 +178,11 @@ function connectionFault(url: string, error: unknown, timeoutMs: number): CacheF
   const text = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (error instanceof DOMException && error.name === "TimeoutError") {
-    return new CacheFault("timeout", `${url} did not respond within ${timeoutMs} ms`, because);
+    return new CacheFault(
+      "timeout",
+      `${url} did not respond within ${secondsText(timeoutMs / 1000)}`,
+      because,
+    );
   }
   if (/CERT|TLS|SSL|certificate/i.test(`${code} ${text}`)) {
     const advice = "does it speak plain http://, or is its CA missing (--ca)?";

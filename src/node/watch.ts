@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { secondsText } from "../oci/seconds-text.ts";
 import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import type { JournalDocument } from "./journal.ts";
@@ -103,7 +104,7 @@ class Watcher {
     this.#healthyInARow = 0;
     if (this.#failingSince === undefined) {
       this.#failingSince = startedAt;
-      report(`${failure}; the cache is removed if this lasts for ${graceMs / 1000} s`);
+      report(`${failure}; the cache is removed if this lasts for ${secondsText(graceMs / 1000)}`);
     }
     if (Date.now() - this.#failingSince < graceMs) return;
     const changed = await this.#switchTo("withoutCache");

@@ -1,3 +1,5 @@
+import { secondsText } from "./seconds-text.ts";
+
 /**
  * Every reason for which a pull can fail. The union is closed: server/pull/errors.ts maps each kind to
  * an HTTP status and an error code, and the compiler reports kinds that are not handled.
@@ -184,7 +186,7 @@ function describe(detail: FaultDetail): string {
     case "not-allowed":
       return `this cache's configuration does not allow ${detail.name} of ${detail.upstream}: see allow and deny`;
     case "upstream-rate-limited":
-      return `${detail.upstream} rate-limits this cache (429): try again in ${detail.retryAfter} s, or configure credentials for it`;
+      return `${detail.upstream} rate-limits this cache (429): try again in ${secondsText(detail.retryAfter)}, or configure credentials for it`;
     case "upstream-failed":
       return detail.at === undefined
         ? `${detail.upstream} returned ${detail.status}`
@@ -192,7 +194,7 @@ function describe(detail: FaultDetail): string {
     case "upstream-unreachable":
       return `${detail.upstream} cannot be reached: ${detail.reason}`;
     case "upstream-timeout":
-      return `${detail.upstream} did not ${detail.waitedFor} within ${detail.seconds} s`;
+      return `${detail.upstream} did not ${detail.waitedFor} within ${secondsText(detail.seconds)}`;
     case "upstream-invalid-response":
       return `${detail.upstream} sent an invalid response: ${detail.reason}`;
     case "address-refused":

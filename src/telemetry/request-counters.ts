@@ -77,7 +77,10 @@ export class RequestCounters {
     }
   }
 
-  /** Totals of one upstream: responses by cache result, and bytes of response bodies. */
+  /**
+   * Totals of one upstream: responses by cache result, and the bytes of their bodies. Errors are neither
+   * served nor saved.
+   */
   totalsOf(upstream: string): {
     responses: Map<CacheResult, number>;
     sentBytes: number;
@@ -85,10 +88,10 @@ export class RequestCounters {
     const responses = new Map<CacheResult, number>();
     let sentBytes = 0;
     for (const series of this.#series.values()) {
-      if (series.upstream !== upstream) continue;
-      sentBytes += series.bytes;
-      const { result, count } = series;
-      if (result) responses.set(result, (responses.get(result) ?? 0) + count);
+      const { result, count, bytes } = series;
+      if (series.upstream !== upstream || !result) continue;
+      sentBytes += bytes;
+      responses.set(result, (responses.get(result) ?? 0) + count);
     }
     return { responses, sentBytes };
   }

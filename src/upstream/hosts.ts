@@ -46,6 +46,8 @@ export interface HostStatus {
   readonly reason?: string;
   /** When it began to fail, in milliseconds of the epoch. */
   readonly since?: number;
+  /** Of the last request, even if it says nothing of the others; absent if that was answered. */
+  readonly unanswered?: Failure;
   /** The last failure ever, even if there were responses after it. */
   readonly lastFailure?: Failure;
   readonly budget?: Budget;
@@ -110,13 +112,15 @@ export class Hosts {
     return this.#hosts.map((host) => {
       const { settings, metadataCircuit, limits, isMirror } = host;
       const blobCircuit = worstForBlobs(host);
+      const circuits = [metadataCircuit, host.blobCircuit, ...host.targetCircuits.values()];
       const account = isMirror ? ANONYMOUS : upstreamAccount;
       const rateLimited = limits.fault(account, "metadata");
       const failsForBlobs = metadataCircuit.state === "closed" && blobCircuit.fault !== undefined;
       const circuit = failsForBlobs ? blobCircuit : metadataCircuit;
       const prefix = failsForBlobs ? "requests for blobs fail: " : "";
       const reason = circuit.fault ? `${prefix}${circuit.fault.message}` : rateLimited?.message;
-      const lastFailure = latest(metadataCircuit.lastFailure, blobCircuit.lastFailure);
+      const lastFailure = latest(circuits.map((one) => one.lastFailure));
+      const unanswered = latest(circuits.map((one) => one.unanswered));
       const budget = limits.budget(account);
       return {
         url: settings.url.href,
@@ -124,6 +128,7 @@ export class Hosts {
         circuit: circuit.state,
         ...(reason === undefined ? {} : { reason }),
         ...(circuit.since === undefined ? {} : { since: circuit.since }),
+        ...(unanswered ? { unanswered } : {}),
         ...(lastFailure ? { lastFailure } : {}),
         ...(budget ? { budget } : {}),
         ...(rateLimited?.detail.kind === "upstream-rate-limited"
@@ -183,8 +188,11 @@ function routeKey({ allowPrivate, proxy, ca, client }: UpstreamSettings): string
   return JSON.stringify([allowPrivate, proxy, ca, client]);
 }
 
-function latest(one: Failure | undefined, other: Failure | undefined): Failure | undefined {
-  return one && other ? (one.at < other.at ? other : one) : (one ?? other);
+function latest(failures: readonly (Failure | undefined)[]): Failure | undefined {
+  return failures.reduce(
+    (one, other) => (one && other && one.at >= other.at ? one : (other ?? one)),
+    undefined,
+  );
 }
 
 /** Of a host's own circuit for blobs and those of the hosts it redirects to: one that fails, if any. */

@@ -1,3 +1,4 @@
+import { secondsText } from "../../oci/seconds-text.ts";
 import { matchesAny } from "../../config/parsing/glob-pattern.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault, isRefusal, isUpstreamFault } from "../../oci/fault.ts";
@@ -187,9 +188,8 @@ export class TagResolver {
       if (this.#isRevoked(upstream, record, error)) throw error;
       return { digest: record.digest, cacheStatus: staleAfter(error) };
     }
-    return stale(record, `${name} did not answer within ${PATIENCE_MS / 1000} s`, {
-      forwarded: true,
-    });
+    const within = secondsText(PATIENCE_MS / 1000);
+    return stale(record, `${name} did not answer within ${within}`, { forwarded: true });
   }
 
   /** Asks the upstream where the tag points now, and fetches the manifest if the tag has moved. */

@@ -42,12 +42,14 @@ export class RequestReporter implements CacheObserver {
     const { route, method, status, bytes, result } = record;
     const kind = !route || route.kind === "base" ? "other" : route.kind;
     const upstream = route && "upstream" in route ? route.upstream.settings.name : undefined;
+    // The catalog is of the cache: no upstream is asked for it.
+    const isOfUpstream = route && "repo" in route;
     this.#metrics.request({
-      upstream,
+      upstream: isOfUpstream ? upstream : undefined,
       kind,
       method,
       status,
-      result: upstream === undefined ? undefined : result,
+      result: isOfUpstream ? result : undefined,
       bytes,
       seconds: record.milliseconds / 1000,
     });

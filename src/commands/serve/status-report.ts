@@ -6,6 +6,7 @@ import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { LOW_WATER, MAX_METADATA } from "../../store/disk/fill-level.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { CacheResult } from "../../telemetry/request-counters.ts";
+import type { Failure } from "../../upstream/health/circuit-breaker.ts";
 import type { HostStatus } from "../../upstream/hosts.ts";
 import type { Registry } from "../../upstream/registry.ts";
 import { version } from "../../version.ts";
@@ -14,6 +15,9 @@ import { upstreamProblems } from "./upstream-problems.ts";
 import type { Upstreams } from "./upstreams.ts";
 
 type UpstreamStatus = Status["upstreams"][number];
+
+/** A request that failed longer ago is no problem any more, in milliseconds: nobody has tried again. */
+const MAX_FAILURE_AGE = 300_000;
 
 export interface StatusReportOptions {
   readonly storage: Storage;
@@ -79,11 +83,12 @@ function fillOf(fill: Fill): Status["fills"][number] {
 
 function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
   const now = Date.now();
-  const addresses = registry.status.map(({ lastFailure, retryAfter, ...host }) => ({
+  const addresses = registry.status.map(({ unanswered, lastFailure, retryAfter, ...host }) => ({
     ...host,
-    ...(lastFailure
-      ? { lastError: { message: lastFailure.fault.message, at: lastFailure.at } }
+    ...(unanswered && unanswered.at > now - MAX_FAILURE_AGE
+      ? { failure: errorOf(unanswered) }
       : {}),
+    ...(lastFailure ? { lastError: errorOf(lastFailure) } : {}),
     ...(retryAfter === undefined ? {} : { rateLimitedUntil: now + retryAfter * 1000 }),
   }));
   const { responses, sentBytes, fetchedBytes } = metrics.traffic(registry.name);
@@ -105,6 +110,10 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
       savedBytes: Math.max(0, sentBytes - fetchedBytes),
     },
   };
+}
+
+function errorOf({ fault, at }: Failure): { readonly message: string; readonly at: number } {
+  return { message: fault.message, at };
 }
 
 /** The best state of any of its addresses. */

@@ -32,6 +32,20 @@ test("a failing address is a problem until its last failure is 15 minutes old", 
   expect(upstreamProblems(failing(901), NOW)).toEqual([]);
 });
 
+test("a request that was not answered is a problem, although the circuit is closed", () => {
+  const failure = { message: "reg.test returned 500", at: NOW };
+  const addresses = failing(10).addresses.map(({ url, isMirror }) => ({
+    url,
+    isMirror,
+    circuit: "closed" as const,
+    failure,
+  }));
+  expect(upstreamProblems({ ...failing(10), state: "ok", addresses }, NOW)).toEqual([
+    "the last request to the mirror https://mirror.test/ of reg.test failed: reg.test returned 500",
+    "the last request to reg.test failed: reg.test returned 500",
+  ]);
+});
+
 test("a problem names the failing one of several addresses", () => {
   const [mirror, own] = failing(10).addresses;
   const addresses = [mirror ?? [], own ? { ...own, circuit: "closed" as const } : []].flat();

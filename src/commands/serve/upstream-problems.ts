@@ -3,8 +3,9 @@ import type { Status } from "../status-schema.ts";
 type UpstreamStatus = Status["upstreams"][number];
 
 /**
- * Older failures are not problems any more, in milliseconds. An address that pulls need is retried
- * every minute, so after an older failure nothing has needed it, and it may work again.
+ * While the circuit of an address is open, older failures are not problems any more, in milliseconds. An
+ * address that pulls need is retried every minute, so after an older failure nothing has needed it, and
+ * it may work again.
  */
 const MAX_FAILURE_AGE = 900_000;
 
@@ -15,8 +16,13 @@ export function upstreamProblems(
 ): string[] {
   const problems: string[] = [];
   if (state === "rate-limited") problems.push(`${name} is rate limiting this cache`);
-  for (const { url, circuit, isMirror, reason = "it fails", lastError } of addresses) {
-    if (circuit === "closed" || (lastError && lastError.at < now - MAX_FAILURE_AGE)) continue;
+  for (const { url, circuit, isMirror, reason = "it fails", failure, lastError } of addresses) {
+    if (circuit === "closed") {
+      const subject = isMirror ? `the mirror ${url} of ${name}` : name;
+      if (failure) problems.push(`the last request to ${subject} failed: ${failure.message}`);
+      continue;
+    }
+    if (lastError && lastError.at < now - MAX_FAILURE_AGE) continue;
     if (state === "unavailable" && !isMirror) {
       problems.unshift(`${name} is unavailable: ${reason}`);
       continue;

@@ -135,8 +135,9 @@ function addressTable(upstreams: Status["upstreams"], now: number): string {
   ];
   const rows = upstreams.flatMap(({ addresses }) =>
     addresses.map((address) => {
-      const { url, circuit, since, lastError } = address;
-      const state = circuit === "closed" && since !== undefined ? "failing" : STATES[circuit];
+      const { url, circuit, since, failure, lastError } = address;
+      const isFailing = since !== undefined || failure !== undefined;
+      const state = circuit === "closed" && isFailing ? "failing" : STATES[circuit];
       return [
         url.replace(/\/$/, ""),
         since === undefined ? state : `${state} for ${duration((now - since) / 1000)}`,

@@ -239,7 +239,7 @@ describe("a download in progress", () => {
     await setImmediate();
     budget.changeBlobBytes(-1000);
     const error = await waiting;
-    expect(String(error)).toContain("eviction did not free 10 B within 0.02 s; it continues");
+    expect(String(error)).toContain("eviction did not free 10 B within 20 ms; it continues");
     expect([budget.used, budget.fullState.isFull]).toEqual([2000, false]);
     // No claim waits any more, so eviction pauses between its steps again.
     expect(budget.level.slack).toBeGreaterThan(0);

@@ -1,5 +1,6 @@
 import { formatSize } from "../../config/parsing/units.ts";
 import { Fault } from "../../oci/fault.ts";
+import { secondsText } from "../../oci/seconds-text.ts";
 
 /** A blob that fits no disk like this one, though others do. Sizes are in bytes. */
 export function tooLarge(bytes: number, usable: number): Fault {
@@ -16,7 +17,7 @@ export function overQuota(bytes: number, maxSize: number, taken: string): Fault 
 /** @param timeout in milliseconds */
 export function evictionTooSlow(bytes: number, timeout: number): Fault {
   return noSpace(
-    `eviction did not free ${formatSize(bytes)} within ${timeout / 1000} s; it continues`,
+    `eviction did not free ${formatSize(bytes)} within ${secondsText(timeout / 1000)}; it continues`,
   );
 }
 

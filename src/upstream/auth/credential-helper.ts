@@ -1,3 +1,4 @@
+import { secondsText } from "../../oci/seconds-text.ts";
 import type { Credentials, HelperCredentials } from "../../config/settings.ts";
 import { parseObject } from "../../oci/json-object.ts";
 
@@ -65,7 +66,7 @@ async function run(
   }
   const timedOut = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    timedOut.reject(new HelperError(`did not finish within ${timeout / 1000} s`));
+    timedOut.reject(new HelperError(`did not finish within ${secondsText(timeout / 1000)}`));
   }, timeout);
   try {
     // A helper that exits without reading closes the pipe: its output or exit code says why.

@@ -220,3 +220,20 @@ test("an ejected host stays ejected for ten minutes, whatever its pending reques
   expect([subject.state, subject.since]).toEqual(["closed", undefined]);
   expect(subject.lastFailure?.fault).toBe(unreachable);
 });
+
+test("a request stays unanswered until the next answer; a ping is none for one that timed out", () => {
+  const { clock, subject } = breaker();
+  const failed = new Fault({ kind: "upstream-failed", upstream, status: 400 });
+  const invalid = new Fault({ kind: "upstream-invalid-response", upstream, reason: "a web page" });
+  const slow = new Fault({ kind: "upstream-timeout", upstream, waitedFor: "respond", seconds: 5 });
+  for (const fault of [failed, invalid, unreachable, slow]) {
+    clock.now += 1000;
+    subject.failed(fault);
+    expect(subject.unanswered).toEqual({ fault, at: 1_000_000 + clock.now });
+    expect(subject.lastFailure).toEqual(subject.unanswered);
+    subject.probed(200);
+    expect(subject.unanswered?.fault).toBe(fault === slow ? slow : undefined);
+    subject.failed(missing);
+    expect(subject.unanswered).toBeUndefined();
+  }
+});

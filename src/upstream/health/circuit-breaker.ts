@@ -60,6 +60,7 @@ export class CircuitBreaker {
   #fault: Fault | undefined;
   #since: number | undefined;
   #lastFailure: Failure | undefined;
+  #unanswered: Failure | undefined;
 
   constructor(options: CircuitBreakerOptions = {}) {
     this.#now = options.now ?? (() => performance.now());
@@ -74,13 +75,17 @@ export class CircuitBreaker {
     // Responses to requests from before the ejection do not end it.
     if (this.#isEjected) return;
     this.#serverErrors.clear();
+    this.#unanswered = undefined;
     this.#responded();
   }
 
   /** Records the status of a probe's response: any is an answer, unless it was server errors that opened. */
   probed(status: number): void {
+    const unanswered = this.#unanswered;
     if (status < 500) this.succeeded();
     else if (!this.#serverErrors.areEverywhere && !this.#isEjected) this.#responded();
+    // That it answers a ping says nothing of an endpoint that hangs.
+    if (unanswered?.fault.detail.kind === "upstream-timeout") this.#unanswered = unanswered;
   }
 
   /** Whether a probe's answer would close the circuit. Broken bodies and wrong bytes are not probed. */
@@ -176,9 +181,15 @@ export class CircuitBreaker {
    * @param question what a 5xx is about; without it, one counts as any other response
    */
   failed(fault: Fault, question?: Question): void {
+    this.#recordOutcome(fault, question);
+    if (!isUnusable(fault)) return;
+    this.#lastFailure = { fault, at: this.#date() };
+    this.#unanswered = this.#lastFailure;
+  }
+
+  #recordOutcome(fault: Fault, question?: Question): void {
     this.#isProbing = false;
     if (isServerError(fault)) {
-      this.#lastFailure = { fault, at: this.#date() };
       if (question) this.#serverErrors.add(question);
       if (this.#isEjected) return;
       if (!this.#serverErrors.areEverywhere) {
@@ -235,6 +246,11 @@ export class CircuitBreaker {
     return this.#since;
   }
 
+  /** The failure of the last request, whatever it means for the host; `undefined` if it was answered. */
+  get unanswered(): Failure | undefined {
+    return this.#unanswered;
+  }
+
   /** The last failure ever, even if there were responses after it. */
   get lastFailure(): Failure | undefined {
     return this.#lastFailure;
@@ -253,6 +269,17 @@ function isResponse({ detail }: Fault): boolean {
 
 function isServerError({ detail }: Fault): boolean {
   return detail.kind === "upstream-failed" && detail.status >= 500;
+}
+
+/** Whether the client got nothing from the host: neither content nor that it is missing or private. */
+function isUnusable({ detail }: Fault): boolean {
+  return (
+    detail.kind === "upstream-failed" ||
+    detail.kind === "upstream-unreachable" ||
+    detail.kind === "upstream-timeout" ||
+    detail.kind === "upstream-invalid-response" ||
+    detail.kind === "address-refused"
+  );
 }
 
 function indicatesFailure(fault: Fault): boolean {

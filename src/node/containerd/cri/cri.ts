@@ -2,6 +2,7 @@ import { Client, credentials, status } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import { z } from "zod";
+import { secondsText } from "../../../oci/seconds-text.ts";
 import { packageDefinition } from "./cri-proto.ts";
 
 /** Why a call on the runtime's socket failed. */
@@ -170,7 +171,7 @@ function criFault(error: ServiceError, socket: string, call: string, timeoutMs: 
     return new CriFault("cri-dead", `${socket}: ${details}`, options);
   }
   if (error.code === status.DEADLINE_EXCEEDED) {
-    const what = `${socket}: no response to ${call} within ${timeoutMs} ms`;
+    const what = `${socket}: no response to ${call} within ${secondsText(timeoutMs / 1000)}`;
     return new CriFault("timeout", what, options);
   }
   if (error.code !== status.UNAVAILABLE) return new CriFault("failed", details, options);

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { secondsText } from "../../../oci/seconds-text.ts";
 import { registryOfDirectory } from "../../../config/containerd/registry-directory.ts";
 import type { Finding, Position } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
@@ -90,7 +91,7 @@ async function ping({ url, at }: ConfiguredMirror, traits: Traits): Promise<Find
           ? "30 s if it does not accept the connection, and without limit if it does"
           : "30 s";
       const consequence = `every request waits for it: ${wait} (containerd#4861)`;
-      const what = `did not respond within ${TIMEOUT_MS} ms`;
+      const what = `did not respond within ${secondsText(TIMEOUT_MS / 1000)}`;
       return finding("warning", "mirror-timeout", what, consequence);
     }
     const consequence = "a refused connection costs no time: containerd tries the next host";
