@@ -239,3 +239,21 @@ test("an unusable data directory is rejected and left unchanged", async () => {
   );
   expect(await readdir(foreign)).toEqual(["letter"]);
 });
+
+test("what its registry has deleted is served by digest until it is purged", async () => {
+  await using upstream = await startScriptedUpstream();
+  const image = textImage({ text: "deleted" });
+  upstream.add("app", image, "1");
+  await using cache = await startEntrepot({ config: config(upstream, {}) });
+  const { digest } = image.manifest;
+  const path = `/v2/app/manifests/${digest}?ns=reg.test`;
+  const get = async (): Promise<number> => (await cache.get(path)).status;
+  expect(await get()).toBe(200);
+  upstream.respond(() => faults.errorResponse(404));
+  upstream.forget();
+  expect((await cache.get(path, { method: "DELETE" })).status).toBe(405);
+  expect(await get()).toBe(200);
+  expect(upstream.requests()).toEqual([]);
+  expect((await command(cache, "purge", `reg.test/app@${digest}`)).code).toBe(0);
+  expect(await get()).toBe(404);
+});
