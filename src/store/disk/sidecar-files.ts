@@ -44,6 +44,9 @@ export class SidecarFiles {
   readonly #pendingWrites = new Map<Digest, Promise<void>>();
   #lastFileNumber = 0;
   #fileCount = 0;
+  readonly #creating = new Set<Digest>();
+  /** While the files are counted: those that were created meanwhile. */
+  #skipped: Set<Digest> | undefined;
 
   /** @param blockSize what a file takes on the disk at least, in bytes */
   constructor(directory: string, blockSize = 4096) {
@@ -139,10 +142,9 @@ export class SidecarFiles {
     isStored: (digest: Digest) => Promise<boolean>,
     { before, signal }: { readonly before: number; readonly signal?: AbortSignal },
   ): Promise<number> {
-    let [files, deleted] = [0, 0];
+    let deleted = 0;
     for await (const digest of this.digests()) {
       if (signal?.aborted) return deleted;
-      files += 1;
       if (await isStored(digest)) continue;
       const stats = await stat(this.#path(digest)).catch(() => undefined);
       await this.#change(digest, async (sidecar) => {
@@ -154,8 +156,19 @@ export class SidecarFiles {
         return undefined;
       });
     }
-    this.#fileCount = files - deleted;
+    await this.#count();
     return deleted;
+  }
+
+  /** Counts the files while others are created: each of these counts once, as it is complete. */
+  async #count(): Promise<void> {
+    const skipped = new Set(this.#creating);
+    this.#skipped = skipped;
+    const before = this.#fileCount;
+    let files = 0;
+    for await (const digest of this.digests()) if (!skipped.has(digest)) files += 1;
+    this.#skipped = undefined;
+    this.#fileCount = files + (this.#fileCount - before);
   }
 
   /** Reads a blob's sidecar from its file; `undefined` if there is none, or it is not valid. */
@@ -214,8 +227,16 @@ export class SidecarFiles {
       this.#fileCount = Math.max(0, this.#fileCount - 1);
       return;
     }
-    await this.#replace(path, serializeSidecar(sidecar));
-    if (isNew) this.#fileCount += 1;
+    if (isNew) {
+      this.#creating.add(digest);
+      this.#skipped?.add(digest);
+    }
+    try {
+      await this.#replace(path, serializeSidecar(sidecar));
+      if (isNew) this.#fileCount += 1;
+    } finally {
+      this.#creating.delete(digest);
+    }
   }
 
   /** Writes atomically, but without a sync: what a power cut loses is recorded again later. */
