@@ -131,12 +131,7 @@ function writeLayout(work, archive, layers, architecture) {
         User: `${user}:${user}`,
         Entrypoint: ["/usr/local/bin/entrepot"],
         Cmd: ["serve"],
-        Env: [
-          "PATH=/usr/local/bin",
-          "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
-          // The same value as in bin/entrepot: the heap is collected earlier.
-          "BUN_JSC_forceRAMSize=536870912",
-        ],
+        Env: ["PATH=/usr/local/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
         ExposedPorts: { "5000/tcp": {} },
         Volumes: { [`/${data}`]: {} },
         StopSignal: "SIGTERM",

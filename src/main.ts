@@ -1,6 +1,10 @@
 import type { Command } from "commander";
-import { COMMANDS } from "./commands/commands.ts";
-import { runProgram } from "./commands/program.ts";
+import { ensureRuntimeOptions } from "./process/runtime-options.ts";
+
+ensureRuntimeOptions();
+// Loaded only now: the call above may start the program anew.
+const { COMMANDS } = await import("./commands/commands.ts");
+const { runProgram } = await import("./commands/program.ts");
 
 const requested = COMMANDS[process.argv[2] ?? ""];
 // The help, and the suggestions for a misspelt name, need all commands.

@@ -49,6 +49,17 @@ test("a port in use prevents the start, and the error names the address and the 
   expect(stderr).toContain("another process listens there");
 });
 
+test("the configuration may be a pipe that a shell passes", async () => {
+  await using dir = await tempDir("pipe");
+  const options = `--listen 127.0.0.1:0 --admin 127.0.0.1:0 --data ${dir.path}`;
+  const command = `"${entrepot}" serve ${options} --config <(echo 'upstreams: { reg.test: { speed: 1 } }')`;
+  const { code, stderr } = await run(["bash", "-c", command]);
+  expect(stderr).toMatch(
+    /^entrepot: \/dev\/fd\/\d+:1:26: upstreams\.reg\.test: unknown key "speed"/m,
+  );
+  expect(code).toBe(2);
+});
+
 test("SIGTERM lets a download and its client finish before the exit", async () => {
   await using upstream = await startScriptedUpstream();
   const blob = randomContent(20 * MIB);

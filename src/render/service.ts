@@ -12,8 +12,6 @@ After=network-online.target time-sync.target
 StartLimitIntervalSec=0
 
 [Service]
-# The same value as in bin/entrepot: the heap is collected earlier, so downloads need less memory.
-Environment=BUN_JSC_forceRAMSize=536870912
 ExecStart=/usr/local/bin/entrepot serve --config /etc/entrepot/entrepot.yaml
 User=entrepot
 Group=entrepot

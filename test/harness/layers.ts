@@ -14,6 +14,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   telemetry: 2,
   oci: 1,
   "event-loop": 1,
+  process: 0,
   "version.ts": 0,
 };
 
