@@ -69,6 +69,23 @@ test("an invalid configuration is rejected as a whole, with its position, and a 
   await cache.logged("configuration changed");
 });
 
+test("a file that cannot be read any more is reported once, and the previous settings stay", async () => {
+  await using at = await setUp();
+  const file = at.dir.file("password");
+  await writeFile(file, "first");
+  const auth = { username: "robot", passwordFile: file };
+  const config = { upstreams: { "reg.test": { ...at.base, auth } } };
+  await using cache = await startEntrepot({ config });
+  await unlink(file);
+  await symlink(file, file);
+  const refused = await cache.logged("configuration rejected: the previous one stays in use");
+  expect(String(refused["problems"])).toContain(`${file} is a symbolic link to itself`);
+  await unlink(file);
+  await writeFile(file, "second");
+  await cache.logged("configuration changed");
+  expect(cache.logs().filter((line) => line["msg"] === refused["msg"])).toHaveLength(1);
+});
+
 test("a configuration change clears the negative cache, so that a missing image is requested again", async () => {
   await using at = await setUp();
   await using right = await startScriptedUpstream();

@@ -49,12 +49,19 @@ export class FileWatch {
   }
 }
 
-/** A text that changes when one of the files does. Follows symbolic links. */
+/**
+ * A text that changes when one of the files does, or when it becomes unreadable. Follows symbolic links.
+ */
 export function fingerprint(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
-      return stats ? `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}` : "none";
-    })
-    .join("\n");
+  return files.map(stateOf).join("\n");
+}
+
+function stateOf(file: string): string {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+  } catch (error) {
+    // Also a state: what to do about it is for whoever reads the file next.
+    return error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+  }
 }
