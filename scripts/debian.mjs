@@ -17,6 +17,7 @@ export const packages = {
   tinyproxy: "/usr/bin/tinyproxy",
   openssl: "/usr/bin/openssl",
   systemd: "/usr/bin/systemd-analyze",
+  strace: "/usr/bin/strace",
 };
 
 /** The packages that bench/ needs in addition. */

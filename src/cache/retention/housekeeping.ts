@@ -3,7 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
-import { scrub } from "../../store/repair/scrub.ts";
+import { scrub, type ScrubProgress, type UnreadableBlob } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {
   rebuildMetadata,
@@ -45,10 +45,12 @@ export interface HousekeepingEvents {
   restored(restored: Restored): void;
   /** A scrub has verified this many more bytes. */
   scrubbed(bytes: number): void;
-  /** A scrub has verified every blob once. */
-  scrubEnded(files: number, corrupt: number): void;
+  /** A scrub has read every blob once. */
+  scrubEnded(scrubbed: ScrubProgress): void;
   /** A corrupt blob was found and moved to the quarantine. */
   corrupt(digest: Digest): void;
+  /** A stored blob could not be read. It stays where it is. */
+  unreadable(blob: UnreadableBlob): void;
   /** Background work failed. It is retried. */
   failed(task: string, error: unknown): void;
 }
@@ -228,7 +230,7 @@ export class Housekeeping implements AsyncDisposable {
     do {
       await this.#guarded("verifying", async () => {
         let reported = 0;
-        const { files, corrupt } = await scrub({
+        const scrubbed = await scrub({
           store,
           rate,
           signal,
@@ -237,8 +239,9 @@ export class Housekeeping implements AsyncDisposable {
             reported = bytes;
           },
           onCorrupt: (digest) => this.#quarantine(digest),
+          onUnreadable: (blob) => this.#events.unreadable(blob),
         });
-        if (!signal.aborted) this.#events.scrubEnded(files, corrupt.length);
+        if (!signal.aborted) this.#events.scrubEnded(scrubbed);
       });
     } while (await this.#pause(SCRUB_PAUSE_MS));
   }

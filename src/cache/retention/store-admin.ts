@@ -4,7 +4,7 @@ import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
-import { scrub, type ScrubProgress } from "../../store/repair/scrub.ts";
+import { scrub, type ScrubProgress, type UnreadableBlob } from "../../store/repair/scrub.ts";
 import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
 import type { RebuildState } from "../../store/repair/rebuild-marker.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
@@ -192,14 +192,16 @@ export class StoreAdmin {
     /** Bytes per second. */
     readonly rate?: number;
     readonly onProgress?: (progress: ScrubProgress) => void;
+    readonly onUnreadable?: (blob: UnreadableBlob) => void;
     readonly signal?: AbortSignal;
   }): Promise<Verified> {
     const { blobs, metadata, sidecars, evictor, inUse } = this.#options;
-    const { repair, rate, onProgress, signal } = options;
+    const { repair, rate, onProgress, onUnreadable, signal } = options;
     const progress = await scrub({
       store: blobs,
       ...(rate === undefined ? {} : { rate }),
       ...(onProgress ? { onProgress } : {}),
+      ...(onUnreadable ? { onUnreadable } : {}),
       ...(signal ? { signal } : {}),
       onCorrupt: async (digest) => {
         if (repair) await this.quarantine(digest);

@@ -3,6 +3,7 @@ import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
+import type { ScrubProgress, UnreadableBlob } from "../../store/repair/scrub.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -122,9 +123,15 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     this.#metrics.scrubbed(bytes);
   }
 
-  scrubEnded(files: number, corrupt: number): void {
+  scrubEnded({ files, corrupt, unreadable }: ScrubProgress): void {
     this.#scrubs += 1;
-    this.#log.debug({ files, corrupt }, "all stored blobs verified");
+    const counts = { files, corrupt: corrupt.length, unreadable: unreadable.length };
+    this.#log.debug(counts, "all stored blobs verified");
+  }
+
+  unreadable({ digest, reason }: UnreadableBlob): void {
+    const message = "a stored blob cannot be read: it stays where it is, and is read again later";
+    this.#log.warn({ digest, error: reason }, message);
   }
 
   corrupt(digest: Digest): void {

@@ -12,6 +12,7 @@ const verifiedSchema = z.object({
   files: z.number(),
   bytes: z.number(),
   corrupt: z.array(z.string()),
+  unreadable: z.array(z.object({ digest: z.string(), reason: z.string() })),
   found: z.number(),
   lost: z.number(),
   repaired: z.boolean(),
@@ -53,7 +54,7 @@ function runFsck(options: FsckOptions): Promise<number> {
     line.end();
     if (options.json) printJson(verified);
     else print(verifiedText(verified, isRunning));
-    return verified.corrupt.length > 0 ? 1 : 0;
+    return verified.corrupt.length + verified.unreadable.length > 0 ? 1 : 0;
   });
 }
 
@@ -82,11 +83,13 @@ async function verifyRunning(
 }
 
 function verifiedText(verified: Verified, isRunning: boolean): string {
-  const { files, bytes, corrupt, found, lost, repaired } = verified;
+  const { files, bytes, corrupt, unreadable, found, lost, repaired } = verified;
   const lines = [`Verified ${counted(files, "blob")}, ${formatSize(bytes)}.`];
   for (const digest of corrupt) lines.push(`corrupt: ${digest}`);
-  if (corrupt.length === 0) lines.push("All blobs match their digests.");
-  else lines.push(corruptText(corrupt.length, repaired, isRunning));
+  for (const { digest, reason } of unreadable) lines.push(`unreadable: ${digest}: ${reason}`);
+  if (corrupt.length > 0) lines.push(corruptText(corrupt.length, repaired, isRunning));
+  else if (unreadable.length === 0) lines.push("All blobs match their digests.");
+  if (unreadable.length > 0) lines.push(unreadableText(unreadable.length));
   if (found + lost > 0) {
     const outcome = repaired ? "repaired" : "repaired by the next start, or by --repair";
     lines.push(
@@ -94,6 +97,13 @@ function verifiedText(verified: Verified, isRunning: boolean): string {
     );
   }
   return lines.join("\n");
+}
+
+/** They may be sound, so they stay: the reason says what to mend. */
+function unreadableText(count: number): string {
+  const [were, they, them] =
+    count === 1 ? ["was", "It stays", "it"] : ["were", "They stay", "them"];
+  return `${counted(count, "blob")} could not be read, and ${were} not verified. ${they} where ${count === 1 ? "it is" : "they are"}: mend the reason, and run again. A running cache fetches ${them} from the registry meanwhile.`;
 }
 
 function corruptText(count: number, repaired: boolean, isRunning: boolean): string {

@@ -3,7 +3,7 @@ import type { BlobEntry, BlobStore } from "../blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import { manifestTypeOf } from "../disk/sidecar.ts";
 import type { SidecarFiles } from "../disk/sidecar-files.ts";
-import { verifyBlob } from "./scrub.ts";
+import { verifyStored } from "./scrub.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 
 /** How many blobs are looked up at a time. */
@@ -74,9 +74,11 @@ async function addUnrecordedBatch(
     if (!stored) continue;
     found += 1;
     if (dryRun) continue;
-    if (onCorrupt && records.has(digest) && (await verifyBlob(stored)) === false) {
-      await onCorrupt(digest);
-      continue;
+    if (onCorrupt && records.has(digest)) {
+      const verdict = await verifyStored(store, digest);
+      if (verdict === "corrupt") await onCorrupt(digest);
+      // What cannot be read now is looked at again next time.
+      if (verdict !== "intact") continue;
     }
     const mediaType = manifestTypeOf(await sidecars.read(digest));
     // With the time of the file, so that the blob does not count as recently used.
