@@ -1,12 +1,14 @@
 import { expect } from "bun:test";
 import { commandOn } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { randomContent } from "./harness/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { textImage } from "./harness/images.ts";
 import { run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs } from "./harness/store-files.ts";
 import { injectSystemFault, READS, withSystemFault } from "./harness/system-faults.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 
 const MIB = 1024 * 1024;
 const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;
@@ -45,3 +47,47 @@ unreadable: ${bad.digest}: the disk reports an input/output error: check the ker
     "Verified 2 blobs, 3 MiB.\nAll blobs match their digests.\n",
   ]);
 });
+
+realTest(
+  "while the metadata database cannot be read, pulls go on, and nothing is lost",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const image = textImage({ text: "an image" });
+    upstream.add("app", image, "1");
+    await using data = await tempDir("data");
+    const references = ["1", image.manifest.digest];
+    const pullAll = async (cache: Entrepot): Promise<number[]> =>
+      Promise.all(
+        references.map(async (reference) => {
+          const response = await cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
+          await response.bytes();
+          return response.status;
+        }),
+      );
+    const start = () => startEntrepot({ config: config(upstream), data: data.file("d") });
+    {
+      await using cache = await start();
+      expect(await pullAll(cache)).toEqual([200, 200]);
+    }
+    // After a restart, nothing of the database is in memory.
+    await using cache = await start();
+    const paths = ["", "-wal", "-shm"].map((suffix) => data.file("d", `metadata.db${suffix}`));
+    {
+      await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+      expect(await pullAll(cache)).toEqual([200, 200]);
+      const ready = await cache.getAdmin("/readyz");
+      expect([ready.status, await ready.text()]).toEqual([
+        503,
+        expect.stringContaining("cannot be opened: disk I/O error"),
+      ]);
+      expect((await cache.getAdmin("/healthz")).status).toBe(200);
+      const status = await (await cache.getAdmin("/api/v1/status")).json();
+      expect(status).toMatchObject({ problems: [expect.stringContaining("disk I/O error")] });
+    }
+    await cache.logged("the metadata database is well again", 20_000);
+    expect((await cache.getAdmin("/readyz")).status).toBe(200);
+    expect(await Bun.file(data.file("d", "metadata.db.damaged")).exists()).toBe(false);
+    await upstream.stop();
+    expect(await pullAll(cache)).toEqual([200, 200]);
+  },
+);

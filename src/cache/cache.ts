@@ -37,6 +37,8 @@ export interface CacheObserver {
   manifestNotStored(digest: Digest, fault: Fault): void;
   /** A metadata write failed. The upstream is asked again when the record is needed. */
   metadataNotWritten(fault: Fault): void;
+  /** A metadata read failed. What it would have told counts as unknown. */
+  metadataNotRead(fault: Fault): void;
 }
 
 /** The pull-through cache: assembles the lookups, the fills and what they share. */
@@ -64,6 +66,7 @@ export class Cache {
       sidecars,
       quotaEvents,
       onNotWritten: (fault) => observer.metadataNotWritten(fault),
+      onNotRead: (fault) => observer.metadataNotRead(fault),
     });
     this.#recordAccess = recordAccess;
     this.metadata = metadata;

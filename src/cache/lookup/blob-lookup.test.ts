@@ -23,6 +23,7 @@ const { bytes, digest } = sampleBlob(100_000);
 function createLookup(store: MemoryBlobStore, stored: MetadataStore) {
   const metadata = new DurableMetadata(stored, {
     onNotWritten: (fault) => expect(fault).toBeUndefined(),
+    onNotRead: (fault) => expect(fault).toBeUndefined(),
   });
   const fills = new Fills(store, { stored: async () => {}, ended: () => {} });
   const options = {

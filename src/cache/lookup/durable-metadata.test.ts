@@ -6,7 +6,7 @@ import { DurableMetadata } from "./durable-metadata.ts";
 
 test("the writes of many pulls take turns", async () => {
   const stored = await openMetadata(":memory:");
-  const metadata = new DurableMetadata(stored, { onNotWritten: () => {} });
+  const metadata = new DurableMetadata(stored, { onNotWritten: () => {}, onNotRead: () => {} });
   const repo = repositoryRef("reg.test", "app");
   const link = (number: number): Promise<boolean> =>
     metadata.links.add(repo, [{ digest: digestNumber(number), size: 1 }]);

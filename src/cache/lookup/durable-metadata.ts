@@ -22,12 +22,15 @@ export interface DurableMetadataOptions {
   readonly quotaEvents?: QuotaEvents | undefined;
   /** Called with the fault of each write that failed. */
   readonly onNotWritten: (fault: Fault) => void;
+  /** Called with the fault of each read that failed. */
+  readonly onNotRead: (fault: Fault) => void;
 }
 
 /**
- * Metadata as the pull path writes it. A failed write does not fail the pull: the record is
- * discovered again when it is needed. Manifests, tags and confirmed links are also written to sidecar
- * files, from which a damaged metadata database is rebuilt.
+ * Metadata as the pull path reads and writes it. What cannot be read counts as unknown, so the registry
+ * is asked. A failed write does not fail the pull: the record is discovered again when it is needed.
+ * Manifests, tags and confirmed links are also written to sidecar files, from which a damaged metadata
+ * database is rebuilt.
  */
 export class DurableMetadata implements PullMetadata {
   readonly tags: PullMetadata["tags"];
@@ -37,23 +40,25 @@ export class DurableMetadata implements PullMetadata {
   readonly access: PullMetadata["access"];
   readonly #sidecars: SidecarFiles | undefined;
   readonly #onNotWritten: (fault: Fault) => void;
+  readonly #onNotRead: (fault: Fault) => void;
   readonly #turns = new TurnLimiter(WRITES_PER_TURN);
 
   constructor(
     { tags, links, blobs, listings, access }: StoredPullMetadata,
-    { sidecars, quotaEvents, onNotWritten }: DurableMetadataOptions,
+    { sidecars, quotaEvents, onNotWritten, onNotRead }: DurableMetadataOptions,
   ) {
     this.#sidecars = sidecars;
     this.#onNotWritten = onNotWritten;
+    this.#onNotRead = onNotRead;
     this.tags = {
-      get: (repo, tag) => tags.get(repo, tag),
+      get: (repo, tag) => this.#known(tags.get(repo, tag)),
       put: async (repo, tag, record) => {
-        const previous = await tags.get(repo, tag);
+        const previous = await this.#known(tags.get(repo, tag));
         await this.#attempt(() => tags.put(repo, tag, record));
         await this.#attempt(() => this.#writeTag(repo, tag, record, previous));
       },
       remove: async (repo, tag) => {
-        const previous = await tags.get(repo, tag);
+        const previous = await this.#known(tags.get(repo, tag));
         await this.#attempt(() => tags.remove(repo, tag));
         if (previous) {
           await this.#attempt(async () => sidecars?.removeTag(previous.digest, repo, tag));
@@ -61,7 +66,7 @@ export class DurableMetadata implements PullMetadata {
       },
     };
     this.links = {
-      get: (repo, digest) => links.get(repo, digest),
+      get: (repo, digest) => this.#known(links.get(repo, digest)),
       repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
       add: async (repo, added) => {
         let isWritten = true;
@@ -80,7 +85,7 @@ export class DurableMetadata implements PullMetadata {
       },
     };
     this.blobs = {
-      get: (digest) => blobs.get(digest),
+      get: (digest) => this.#known(blobs.get(digest)),
       put: async (record, now) => {
         const isWritten = await this.#attempt(() => blobs.put(record, now));
         quotaEvents?.stored(record.digest, record.size);
@@ -88,11 +93,11 @@ export class DurableMetadata implements PullMetadata {
       },
     };
     this.listings = {
-      get: (repo, key) => listings.get(repo, key),
+      get: (repo, key) => this.#known(listings.get(repo, key)),
       put: (repo, key, listing) => this.#attempt(() => listings.put(repo, key, listing)),
     };
     this.access = {
-      get: (repo) => access.get(repo),
+      get: (repo) => this.#known(access.get(repo)),
       put: (repo, record) => this.#attempt(() => access.put(repo, record)),
     };
   }
@@ -120,6 +125,17 @@ export class DurableMetadata implements PullMetadata {
     if (mediaType !== undefined) await sidecars.record(digest, { mediaType, repo, tag, at });
     if (previous && previous.digest !== digest) {
       await sidecars.removeTag(previous.digest, repo, tag);
+    }
+  }
+
+  /** Reports the fault of a read, which then counts as `undefined`. */
+  async #known<Value>(reading: Promise<Value | undefined>): Promise<Value | undefined> {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.#onNotRead(error);
+      return undefined;
     }
   }
 

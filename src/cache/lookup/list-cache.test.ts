@@ -10,7 +10,7 @@ import { RepositoryAccess } from "./repository-access.ts";
 
 test("many lists that are not in memory take turns, and one that is takes none", async () => {
   const stored = await openMetadata(":memory:");
-  const metadata = new DurableMetadata(stored, { onNotWritten: () => {} });
+  const metadata = new DurableMetadata(stored, { onNotWritten: () => {}, onNotRead: () => {} });
   const access = new RepositoryAccess(metadata, new NegativeCache(), Date.now);
   const lists = new ListCache(metadata, access, Date.now);
   const configured = { ...settings("http://reg.test"), tagTtl: 60_000 };

@@ -92,14 +92,14 @@ export async function openStorage(
       // A failing metadata store must not keep blobs from being stored. It is reported elsewhere.
       metadata: sidecars.bytes + (await metadata.bytes().catch(() => 0)),
     });
-    const { diskBytes } = await metadata.blobs.total(blockSize);
+    const total = await metadata.blobs.total(blockSize);
     const budget = new DiskBudget({
-      limits: boundOf(storage, await disk(), diskBytes),
+      limits: boundOf(storage, await disk(), total.diskBytes),
       disk,
       blockSize,
       onChange: (state) => events.fullStateChanged(state),
     });
-    budget.recount(diskBytes);
+    budget.recount(total.diskBytes);
     const store = new BoundedBlobStore(blobs, budget);
     // Makes the partial downloads of earlier processes count towards the budget.
     await Array.fromAsync(store.partials());
@@ -134,6 +134,7 @@ export async function openStorage(
       quotas,
       trees,
       rebuildState,
+      total,
     });
     return {
       path: directory.path,
@@ -170,18 +171,19 @@ function boundOf(storage: Settings["storage"], disk: DiskUsage, blobBytes: numbe
   };
 }
 
+/**
+ * The least time between two replacements, in milliseconds. If the database is damaged again sooner,
+ * the disk is broken, and replacing it would not help.
+ */
+const REPLACE_INTERVAL = 60_000;
+
 /** Opens the metadata store. A damaged database is replaced by an empty one, which is then rebuilt. */
 async function openSelfHealing(
   path: string,
   events: StoreEvents,
 ): Promise<{ metadata: MetadataStore; rebuildState: RebuildMarker }> {
   const rebuildState = new RebuildMarker(path);
-  const replace = async (reason: string): Promise<MetadataStore> => {
-    rebuildState.begin();
-    const metadata = await replaceDatabase(path);
-    events.metadataDamaged(`${path}${DAMAGED_SUFFIX}`, reason);
-    return metadata;
-  };
+  let replacedAt = -Infinity;
   const open = async (): Promise<MetadataStore> => {
     // The database was deleted or emptied, but the sidecar files to rebuild it are there.
     if (
@@ -193,12 +195,18 @@ async function openSelfHealing(
       return await openMetadata(path);
     } catch (error) {
       if (!(error instanceof MetadataError) || error.kind !== "damaged") throw error;
-      return replace(error.message);
+      if (performance.now() - replacedAt < REPLACE_INTERVAL) throw error;
+      replacedAt = performance.now();
+      rebuildState.begin();
+      const metadata = await replaceDatabase(path);
+      events.metadataDamaged(`${path}${DAMAGED_SUFFIX}`, error.message);
+      return metadata;
     }
   };
-  const metadata = new SelfHealingMetadata(await open(), async (damaged, reason) => {
+  const metadata = new SelfHealingMetadata(await open(), async (damaged) => {
     await damaged.close().catch(() => {});
-    return replace(reason);
+    // Its integrity is checked first: a disk that cannot read for a moment looks like damage as well.
+    return open();
   });
   return { metadata, rebuildState };
 }

@@ -1,9 +1,10 @@
 import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
-import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
+import type { BlobTotal, MetadataStore, Pin } from "../../store/metadata-store.ts";
 import { scrub, type ScrubProgress, type UnreadableBlob } from "../../store/repair/scrub.ts";
 import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
 import type { RebuildState } from "../../store/repair/rebuild-marker.ts";
@@ -29,6 +30,8 @@ export interface StoreAdminOptions {
   readonly pinned: PinnedBlobs;
   readonly rebuildState: RebuildState;
   readonly inUse: (digest: Digest) => boolean;
+  /** What was stored when the store was opened. */
+  readonly total: BlobTotal;
   /** Writes buffered access times to the metadata store. */
   readonly flushAccessTimes: () => Promise<void>;
 }
@@ -73,17 +76,29 @@ export interface Verified extends ScrubProgress, Reconciled {
 export class StoreAdmin {
   readonly #options: StoreAdminOptions;
   readonly #images: Images;
+  #total: BlobTotal;
+  #pinnedBytes = 0;
+  #databaseBytes = 0;
 
   constructor(options: StoreAdminOptions) {
     this.#options = options;
+    this.#total = options.total;
     this.#images = new Images(options.metadata, options.trees);
   }
 
+  /** While the metadata database cannot be read, the last figures that are known. */
   async figures(): Promise<StorageFigures> {
     const { metadata, sidecars, budget, pinned } = this.#options;
-    const { count, bytes, diskBytes } = await metadata.blobs.total(budget.blockSize);
+    try {
+      this.#total = await metadata.blobs.total(budget.blockSize);
+      this.#pinnedBytes = (await pinned.current()).bytes;
+      this.#databaseBytes = await metadata.bytes();
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+    }
+    const { count, bytes, diskBytes } = this.#total;
+    const databaseBytes = this.#databaseBytes;
     const { partialBytes } = budget;
-    const databaseBytes = await metadata.bytes();
     const sidecarBytes = sidecars.bytes;
     return {
       blobs: count,
@@ -95,7 +110,7 @@ export class StoreAdmin {
       usedBytes: diskBytes + partialBytes + databaseBytes + sidecarBytes,
       maxSize: budget.limits.maxSize,
       minFree: budget.limits.minFree,
-      pinnedBytes: (await pinned.current()).bytes,
+      pinnedBytes: this.#pinnedBytes,
       isFull: budget.fullState.isFull,
     };
   }

@@ -39,7 +39,7 @@ export class Listeners implements AsyncDisposable {
   open(
     { listen, admin }: Pick<Settings, "listen" | "admin">,
     upstreams: Iterable<Upstream>,
-    adminOptions: Omit<AdminListenerOptions, "address" | "isReady">,
+    adminOptions: Omit<AdminListenerOptions, "address" | "isStopping">,
   ): Listening {
     const listening = {
       listen: this.#openForNodes("listen", listen),
@@ -78,10 +78,10 @@ export class Listeners implements AsyncDisposable {
 
   #openForAdmin(
     address: Address,
-    options: Omit<AdminListenerOptions, "address" | "isReady">,
+    options: Omit<AdminListenerOptions, "address" | "isStopping">,
   ): string {
-    const isReady = (): boolean => !this.#isStopping;
-    const serve = () => listenForAdmin({ ...options, address, isReady });
+    const isStopping = (): boolean => this.#isStopping;
+    const serve = () => listenForAdmin({ ...options, address, isStopping });
     const { server, port } = openPort("admin", address, serve);
     return this.#opened(server, address, port);
   }

@@ -10,6 +10,7 @@ import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
+import type { MetadataHealth } from "./metadata-health.ts";
 
 export interface RequestReporterOptions {
   readonly log: Log;
@@ -19,6 +20,7 @@ export interface RequestReporterOptions {
   readonly isFull: () => boolean;
   /** Emits the fault of each metadata write that failed, before it is logged. */
   readonly metadataNotWritten: Emitter<Fault>;
+  readonly metadataHealth: MetadataHealth;
 }
 
 /** Reports requests, downloads and upstreams: to the log, to the metrics and to the recent pulls. */
@@ -28,14 +30,16 @@ export class RequestReporter implements CacheObserver {
   readonly #recentPulls: RecentPulls;
   readonly #isFull: () => boolean;
   readonly #metadataNotWritten: Emitter<Fault>;
+  readonly #metadataHealth: MetadataHealth;
   readonly #lines = new RequestLines();
 
-  constructor({ log, metrics, recentPulls, isFull, metadataNotWritten }: RequestReporterOptions) {
-    this.#isFull = isFull;
-    this.#metadataNotWritten = metadataNotWritten;
-    this.#log = log;
-    this.#metrics = metrics;
-    this.#recentPulls = recentPulls;
+  constructor(options: RequestReporterOptions) {
+    this.#isFull = options.isFull;
+    this.#metadataNotWritten = options.metadataNotWritten;
+    this.#metadataHealth = options.metadataHealth;
+    this.#log = options.log;
+    this.#metrics = options.metrics;
+    this.#recentPulls = options.recentPulls;
   }
 
   request(record: RequestRecord): void {
@@ -108,7 +112,13 @@ export class RequestReporter implements CacheObserver {
 
   metadataNotWritten(fault: Fault): void {
     this.#metadataNotWritten.emit(fault);
-    this.#log[this.#failureLevel()]({ error: fault.message }, "metadata not written");
+    // A database that cannot be read cannot be written either, and that is logged already.
+    const level = this.#metadataHealth.problem === undefined ? this.#failureLevel() : "debug";
+    this.#log[level]({ error: fault.message }, "metadata not written");
+  }
+
+  metadataNotRead(fault: Fault): void {
+    this.#metadataHealth.failed(fault);
   }
 
   upstream(event: UpstreamEvent): void {

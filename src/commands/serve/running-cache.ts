@@ -23,6 +23,7 @@ import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
 import { Emitter } from "./emitter.ts";
 import { Listeners, type Listening } from "./listeners.ts";
+import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "./node-ports.ts";
 import { Ports } from "./open-port.ts";
 import { RequestReporter } from "./request-reporter.ts";
@@ -93,7 +94,15 @@ async function start(
   // The pull-through cache.
   const recentPulls = new RecentPulls();
   const isFull = (): boolean => budget.fullState.isFull;
-  const reporter = new RequestReporter({ log, metrics, recentPulls, isFull, metadataNotWritten });
+  const metadataHealth = new MetadataHealth(log);
+  const reporter = new RequestReporter({
+    log,
+    metrics,
+    recentPulls,
+    isFull,
+    metadataNotWritten,
+    metadataHealth,
+  });
   const upstreams = connectUpstreams(settings, reporter, reread);
   const cache = createCache(storage, store, reporter);
   const isInUse = (digest: Digest): boolean => cache.fills.inUse(digest);
@@ -111,7 +120,13 @@ async function start(
   // What operators can see and do.
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
-  const report = new StatusReport({ storage, fills: cache.fills, upstreams, metrics });
+  const report = new StatusReport({
+    storage,
+    metadataHealth,
+    fills: cache.fills,
+    upstreams,
+    metrics,
+  });
   const adminApi = new AdminApi({
     admin,
     adopt: (options) => adopt(storage, upstreams.all, options),
@@ -134,6 +149,7 @@ async function start(
   const listening = listeners.open(settings, upstreams.all.values(), {
     api: adminApi,
     metrics: () => metrics.render(),
+    problem: () => metadataHealth.problem,
     ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
   });
 

@@ -11,6 +11,7 @@ import type { HostStatus } from "../../upstream/hosts.ts";
 import type { Registry } from "../../upstream/registry.ts";
 import { version } from "../../version.ts";
 import type { Status } from "../status-schema.ts";
+import type { MetadataHealth } from "./metadata-health.ts";
 import { upstreamProblems } from "./upstream-problems.ts";
 import type { Upstreams } from "./upstreams.ts";
 
@@ -21,6 +22,7 @@ const MAX_FAILURE_AGE = 300_000;
 
 export interface StatusReportOptions {
   readonly storage: Storage;
+  readonly metadataHealth: MetadataHealth;
   readonly fills: Fills;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
@@ -36,7 +38,8 @@ export class StatusReport {
   }
 
   async read(listening: Status["listening"]): Promise<Status> {
-    const { fills, upstreams, metrics } = this.#options;
+    const { fills, upstreams, metrics, metadataHealth } = this.#options;
+    const { problem } = metadataHealth;
     const storage = await this.#storage();
     const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
       upstreamOf(registry, metrics),
@@ -49,6 +52,7 @@ export class StatusReport {
       fills: [...fills.all].map(fillOf),
       upstreams: upstreamStatuses,
       problems: [
+        ...(problem === undefined ? [] : [problem]),
         ...storageProblems(storage),
         ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
       ],

@@ -6,7 +6,9 @@ export interface AdminListenerOptions {
   readonly address: Address;
   /** The metrics in Prometheus's text format. */
   readonly metrics: () => Promise<string>;
-  readonly isReady: () => boolean;
+  readonly isStopping: () => boolean;
+  /** Why the cache cannot do all it should; `undefined` if it can. */
+  readonly problem: () => string | undefined;
   readonly api: AdminApi;
   /** The bearer token that requests must send; absent only on a loopback address. */
   readonly token?: string;
@@ -14,7 +16,7 @@ export interface AdminListenerOptions {
 
 /** Listens at the admin port. The health endpoints need no token: they reveal nothing else. */
 export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefined> {
-  const { address, metrics, isReady, api, token } = options;
+  const { address, metrics, isStopping, problem, api, token } = options;
   const guard = { host: address.host, ...(token === undefined ? {} : { token }) };
   return Bun.serve({
     hostname: address.host,
@@ -24,8 +26,12 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
     reusePort: false,
     routes: {
       "/healthz": new Response("ok\n"),
-      "/readyz": () =>
-        isReady() ? new Response("ready\n") : new Response("stopping\n", { status: 503 }),
+      "/readyz": () => {
+        const reason = isStopping() ? "stopping" : problem();
+        return reason === undefined
+          ? new Response("ready\n")
+          : new Response(`${reason}\n`, { status: 503 });
+      },
       "/metrics": async (request) =>
         rejectReason(request, guard) ??
         new Response(await metrics(), {

@@ -16,7 +16,7 @@ import { RequestContext } from "./request-context.ts";
 
 test("many responses with several ranges take turns", async () => {
   const stored = await openMetadata(":memory:");
-  const metadata = new DurableMetadata(stored, { onNotWritten: () => {} });
+  const metadata = new DurableMetadata(stored, { onNotWritten: () => {}, onNotRead: () => {} });
   const store = new MemoryBlobStore();
   const { bytes, digest } = sampleBlob(10_000);
   const fills = new Fills(store, { stored: async () => {}, ended: () => {} });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { open } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
+import { until } from "../../../test/harness/waiting.ts";
 import { rejection } from "../storetest/writing.ts";
 import { SelfHealingMetadata } from "./self-healing-metadata.ts";
 import { metadataConformance } from "../storetest/metadata-conformance.ts";
@@ -60,19 +61,27 @@ test("all calls that find the damage are repeated on one replacement", async () 
   await metadata.close();
 });
 
-test("a replacement that fails is not attempted again at once", async () => {
+test("a database that cannot be opened again is tried again, though not at each call", async () => {
   await using dir = await tempDir("metadata");
   const path = dir.file("metadata.db");
   await fill(path);
   const reopened = await openMetadata(path);
   await overwritePages(path);
   let attempts = 0;
-  const metadata = new SelfHealingMetadata(reopened, async () => {
+  let isDiskBroken = true;
+  const metadata = new SelfHealingMetadata(reopened, async (damaged) => {
     attempts += 1;
-    throw new Error("the disk is broken");
+    await damaged.close().catch(() => {});
+    if (isDiskBroken) throw new Error("the disk is broken");
+    return openMetadata(":memory:");
   });
-  expect(String(await rejection(metadata.blobs.page(2000)))).toContain("the disk is broken");
-  expect(String(await rejection(metadata.blobs.page(2000)))).toContain("malformed");
+  for (let calls = 0; calls < 3; calls += 1) {
+    expect(String(await rejection(metadata.blobs.page(2000)))).toContain("the disk is broken");
+  }
   expect(attempts).toBe(1);
+  isDiskBroken = false;
+  const page = () => metadata.blobs.page(2000).catch(() => undefined);
+  expect(await until(page, { what: "the database to be opened again" })).toEqual([]);
+  expect(attempts).toBe(2);
   await metadata.close();
 });

@@ -1,18 +1,17 @@
+import { Fault } from "../../oci/fault.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 import { isDamage } from "../sql/sqlite-file.ts";
 
-/**
- * The least time between two replacements, in milliseconds. If the database is damaged again sooner,
- * the disk is broken, and replacing it would not help.
- */
-const REPLACE_INTERVAL = 60_000;
+/** The least time between two attempts to open a database that could not be opened, in milliseconds. */
+const REOPEN_INTERVAL = 1000;
 
 /** The parts of a metadata store whose members are all methods that return a promise. */
 type Part = "tags" | "links" | "blobs" | "listings" | "access" | "pins";
 
 /**
- * A `MetadataStore` that replaces a damaged database while it is in use. The call that found the damage
- * is repeated on the replacement, which is empty at first.
+ * A `MetadataStore` that opens its database anew when that turns out to be damaged while it is in use.
+ * The call that found the damage is repeated. Where the database cannot be opened, for example because
+ * the disk fails for a while, each call is a `Fault` until it can.
  */
 export class SelfHealingMetadata implements MetadataStore {
   readonly tags = this.#forward("tags");
@@ -22,19 +21,20 @@ export class SelfHealingMetadata implements MetadataStore {
   readonly access = this.#forward("access");
   readonly pins = this.#forward("pins");
   #current: MetadataStore;
-  readonly #replace: (damaged: MetadataStore, reason: string) => Promise<MetadataStore>;
-  #replacing: Promise<void> | undefined;
-  #replacedAt = -Infinity;
+  readonly #reopen: (damaged: MetadataStore) => Promise<MetadataStore>;
+  #reopening: Promise<void> | undefined;
+  /** Why there is no open database, and when it is tried again (monotonic clock, in milliseconds). */
+  #closed: { readonly fault: Fault; readonly retryAt: number } | undefined;
   /** The sum of the revisions of the stores before the current one. */
   #pastRevisions = 0;
 
-  /** @param replace closes the damaged store, and opens one in its place */
-  constructor(
-    metadata: MetadataStore,
-    replace: (damaged: MetadataStore, reason: string) => Promise<MetadataStore>,
-  ) {
+  /**
+   * @param reopen closes the damaged store, and opens its database again, or one in its place. If it
+   *   rejects, it is called again later, with the same store
+   */
+  constructor(metadata: MetadataStore, reopen: (damaged: MetadataStore) => Promise<MetadataStore>) {
     this.#current = metadata;
-    this.#replace = replace;
+    this.#reopen = reopen;
   }
 
   get revision(): number {
@@ -72,33 +72,41 @@ export class SelfHealingMetadata implements MetadataStore {
   }
 
   async #run<Result>(call: (metadata: MetadataStore) => Promise<Result>): Promise<Result> {
+    if (this.#closed) await this.#heal(this.#current);
     const metadata = this.#current;
     try {
       return await call(metadata);
     } catch (error) {
-      if (metadata === this.#current) await this.#heal(metadata, error);
+      if (metadata === this.#current && (this.#reopening || isDamage(error))) {
+        await this.#heal(metadata);
+      }
       // A call that failed because its store was just being closed succeeds on the new one.
       if (metadata === this.#current) throw error;
       return call(this.#current);
     }
   }
 
-  async #heal(damaged: MetadataStore, error: unknown): Promise<void> {
-    if (!this.#replacing) {
-      if (!isDamage(error) || performance.now() - this.#replacedAt < REPLACE_INTERVAL) return;
-    }
-    const reason = error instanceof Error ? error.message : String(error);
-    this.#replacing ??= this.#swap(damaged, reason).finally(() => {
-      this.#replacing = undefined;
+  /** @throws Fault of kind `storage` if the database cannot be opened */
+  async #heal(damaged: MetadataStore): Promise<void> {
+    if (this.#closed && performance.now() < this.#closed.retryAt) throw this.#closed.fault;
+    this.#reopening ??= this.#swap(damaged).finally(() => {
+      this.#reopening = undefined;
     });
-    await this.#replacing;
+    await this.#reopening;
   }
 
-  async #swap(damaged: MetadataStore, reason: string): Promise<void> {
-    this.#replacedAt = performance.now();
-    const replacement = await this.#replace(damaged, reason);
-    this.#pastRevisions += damaged.revision + 1;
-    this.#current = replacement;
+  async #swap(damaged: MetadataStore): Promise<void> {
+    try {
+      const reopened = await this.#reopen(damaged);
+      this.#pastRevisions += damaged.revision + 1;
+      this.#current = reopened;
+      this.#closed = undefined;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const fault = new Fault({ kind: "storage", reason }, { cause });
+      this.#closed = { fault, retryAt: performance.now() + REOPEN_INTERVAL };
+      throw fault;
+    }
   }
 }
 
