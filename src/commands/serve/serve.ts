@@ -4,6 +4,7 @@ import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/disk/data-directory.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { createLog } from "../../telemetry/log.ts";
+import { exitAfter } from "../../process/exit-deadline.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
 import { ListenError } from "./open-port.ts";
@@ -18,6 +19,14 @@ interface ServeOptions {
   readonly logFormat?: "json" | "text";
   readonly logLevel: string;
 }
+
+/**
+ * How long after the signal the process ends at the latest, in milliseconds: 15 s for requests and
+ * downloads, and the rest for closing the store.
+ */
+const EXIT_DEADLINE_MS = 18_000;
+const UNFINISHED =
+  "entrepot: the disk did not finish in time: ended without closing the store, which the next start repairs\n";
 
 const LEVELS = ["debug", "info", "warn", "error"];
 
@@ -61,6 +70,7 @@ async function serve(options: ServeOptions): Promise<number> {
       process.stderr.write(`entrepot: unsupported setting ignored: ${line}\n`);
     }
     const stopSignal = firstSignal();
+    void stopSignal.then(() => exitAfter(EXIT_DEADLINE_MS, UNFINISHED));
     const running = await runCache(settings, log, (name) => liveSettings.credentials(name));
     liveSettings.onChange((changed) => running.reconfigure(changed));
     process.on("SIGHUP", () => liveSettings.reload());
