@@ -1,5 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
+import type { MemoryPlan } from "../process/memory-plan.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { SidecarFiles } from "../store/disk/sidecar-files.ts";
 import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
@@ -27,6 +28,8 @@ export interface CacheOptions {
   readonly observer: CacheObserver;
   /** Called with the digest of every blob that was served from the store: feeds the LRU order. */
   readonly recordAccess?: (digest: Digest) => void;
+  /** How much of manifests and lists stays in memory. */
+  readonly memory?: Pick<MemoryPlan, "manifests" | "lists">;
   /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -60,6 +63,7 @@ export class Cache {
     quotaEvents,
     observer,
     recordAccess = () => {},
+    memory,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -94,6 +98,7 @@ export class Cache {
       access,
       fills: this.fills,
       now,
+      memory: memory?.manifests,
       recordAccess,
       onStored: (repo, manifest) => metadata.manifestStored(repo, manifest),
       onNotStored: (digest, fault) => observer.manifestNotStored(digest, fault),
@@ -110,7 +115,7 @@ export class Cache {
       access,
       bypass,
     });
-    const lists = new ListCache(metadata, access, now);
+    const lists = new ListCache(metadata, access, now, memory?.lists);
     this.tagLists = new TagLists(lists);
     this.referrers = new Referrers(metadata, lists, this.manifests);
   }

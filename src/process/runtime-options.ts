@@ -1,16 +1,12 @@
 import { memoryLimit } from "./memory-limit.ts";
+import { memoryPlan } from "./memory-plan.ts";
 import { replaceProgram } from "./replace-program.ts";
 
-const MIB = 1024 * 1024;
 /**
  * Threads for file I/O. Bun starts as many as there are processors, so on a small machine a few slow
  * syncs would hold up every other file. An idle thread costs next to nothing.
  */
 const IO_THREADS = 32;
-/** Memory that JavaScriptCore is told of at most, in bytes: it collects garbage earlier then. */
-const MAX_HEAP_BASIS = 512 * MIB;
-/** With less, it collects so often that pulls become slow. */
-const MIN_HEAP_BASIS = 64 * MIB;
 
 /**
  * Environment variables that Bun reads only as it starts.
@@ -18,10 +14,9 @@ const MIN_HEAP_BASIS = 64 * MIB;
  * @param memory bytes that this process may use
  */
 export function runtimeOptions(memory: number): Readonly<Record<string, string>> {
-  const heapBasis = Math.min(MAX_HEAP_BASIS, Math.max(MIN_HEAP_BASIS, Math.floor(memory / 4)));
   return {
     UV_THREADPOOL_SIZE: String(IO_THREADS),
-    BUN_JSC_forceRAMSize: String(heapBasis),
+    BUN_JSC_forceRAMSize: String(memoryPlan(memory).heapBasis),
   };
 }
 

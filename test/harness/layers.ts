@@ -49,7 +49,13 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     },
   },
   upstream: {
-    folders: { ".": [], transport: ["."], auth: [".", "transport"], health: ["."] },
+    folders: {
+      ".": [],
+      http1: [],
+      transport: [".", "http1"],
+      auth: [".", "transport"],
+      health: ["."],
+    },
     above: [
       "registry.ts",
       "failover.ts",

@@ -19,12 +19,12 @@ test("bytes are read by their offset, up to the given end", () => {
   expect(buffer.read(105, 200)).toBeUndefined();
 });
 
-test("the last 512 KiB are buffered, and at most one chunk more", () => {
+test("the last 256 KiB are buffered, and at most one chunk more", () => {
   const buffer = new TailBuffer();
   for (let index = 0; index < 32; index += 1) buffer.add(index * 64 * KIB, chunk(64, index));
   const end = 32 * 64 * KIB;
-  expect(buffer.read(end - 512 * KIB, end)?.[0]).toBe(24);
-  expect(buffer.read(end - 512 * KIB - 64 * KIB - 1, end)).toBeUndefined();
+  expect(buffer.read(end - 256 * KIB, end)?.[0]).toBe(28);
+  expect(buffer.read(end - 256 * KIB - 64 * KIB - 1, end)).toBeUndefined();
 });
 
 test("a chunk larger than the capacity is buffered as a whole", () => {

@@ -3,7 +3,7 @@
  * that what a failed write loses is still in memory, except for at most the size of the last chunk.
  * Up to one chunk more is buffered.
  */
-const CAPACITY_BYTES = 512 * 1024;
+const CAPACITY_BYTES = 256 * 1024;
 
 /**
  * The last bytes of a fill in memory, in the chunks in which they arrived. Followers that are close

@@ -60,10 +60,7 @@ interface TimedValue {
  */
 export class ListCache {
   /** Lists of a moment ago: reading and parsing a long one takes much longer than sending a page. */
-  readonly #recent = new LRUCache<string, TimedValue>({
-    maxSize: MEMORY_BYTES,
-    sizeCalculation: ({ size }) => size + ENTRY_OVERHEAD_BYTES,
-  });
+  readonly #recent: LRUCache<string, TimedValue>;
   readonly #reads = new SingleFlight<TimedValue | undefined>();
   readonly #turns = new TurnLimiter(READS_PER_TURN);
   readonly #metadata: Pick<PullMetadata, "listings">;
@@ -71,11 +68,17 @@ export class ListCache {
   readonly #now: () => number;
   readonly #fetches = new SingleFlight<unknown>();
 
+  /** @param memory for lists in memory, in bytes */
   constructor(
     metadata: Pick<PullMetadata, "listings">,
     access: RepositoryAccess,
     now: () => number,
+    memory: number = MEMORY_BYTES,
   ) {
+    this.#recent = new LRUCache({
+      maxSize: memory,
+      sizeCalculation: ({ size }) => size + ENTRY_OVERHEAD_BYTES,
+    });
     this.#metadata = metadata;
     this.#access = access;
     this.#now = now;

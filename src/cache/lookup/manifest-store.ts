@@ -23,6 +23,8 @@ export interface ManifestStoreOptions {
   readonly access: RepositoryAccess;
   readonly fills: Fills;
   readonly now: () => number;
+  /** For manifests in memory, in bytes. */
+  readonly memory?: number | undefined;
   /** Called with the digest of every manifest that was served from the store. */
   readonly recordAccess: (digest: Digest) => void;
   /** Called after a manifest was stored, with the repository in which it was found. */
@@ -37,14 +39,15 @@ export interface ManifestStoreOptions {
  */
 export class ManifestStore {
   readonly #options: ManifestStoreOptions;
-  readonly #memory = new LRUCache<Digest, StoredManifest["bytes"]>({
-    maxSize: MEMORY_BYTES,
-    sizeCalculation: ({ byteLength }) => byteLength + ENTRY_OVERHEAD_BYTES,
-  });
+  readonly #memory: LRUCache<Digest, StoredManifest["bytes"]>;
   readonly #fetches = new SingleFlight<StoredManifest>();
 
   constructor(options: ManifestStoreOptions) {
     this.#options = options;
+    this.#memory = new LRUCache({
+      maxSize: options.memory ?? MEMORY_BYTES,
+      sizeCalculation: ({ byteLength }) => byteLength + ENTRY_OVERHEAD_BYTES,
+    });
   }
 
   /** The manifest, if it is stored and its link to this repository is confirmed. */

@@ -6,6 +6,9 @@ import { withTimeout } from "../../cache/with-timeout.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
+import { ByteBudget } from "../../process/byte-budget.ts";
+import { memoryLimit } from "../../process/memory-limit.ts";
+import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
 import { Namespaces } from "../../server/pull/namespaces.ts";
@@ -39,6 +42,8 @@ type RereadCredentials = RegistryTransportOptions["reread"];
 
 export interface RunningCache {
   readonly listening: Listening;
+  /** What the memory of this process is divided into. */
+  readonly memory: MemoryPlan;
   /** Every metric that a running cache exports, for the reference. */
   readonly metrics: readonly MetricDescription[];
   /** Applies the settings that need no restart: upstreams, certificate. Downloads continue. */
@@ -83,11 +88,14 @@ async function start(
 
   // The store.
   const storeReporter = new StoreReporter({ log, metrics, blobRemoved });
-  const storage = closing.use(await openStorage(settings, storeReporter));
+  const memory = memoryPlan(memoryLimit());
+  const received = new ByteBudget(memory.received);
+  const storage = closing.use(await openStorage(settings, storeReporter, received));
   const { admin, budget } = storage;
   storeReporter.measure(storage);
   const repair = new BlobRepair(admin, storeReporter, log);
   const store = new SmallBlobCache(storage.store, {
+    memory: memory.smallBlobs,
     quarantine: (digest) => repair.quarantine(digest),
   });
 
@@ -103,8 +111,11 @@ async function start(
     metadataNotWritten,
     metadataHealth,
   });
-  const upstreams = connectUpstreams(settings, reporter, reread);
-  const cache = createCache(storage, store, reporter);
+  const upstreams = connectUpstreams(settings, reporter, reread, {
+    budget: received,
+    concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
+  });
+  const cache = createCache(storage, store, reporter, memory);
   const isInUse = (digest: Digest): boolean => cache.fills.inUse(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
@@ -137,7 +148,10 @@ async function start(
 
   // The pull API, and the ports.
   const namespaces = new Namespaces(upstreams.all);
-  const responses = new ResponseCache(store.removals, () => storage.metadata.revision);
+  const responses = new ResponseCache(store.removals, {
+    revisions: [() => storage.metadata.revision],
+    memory: memory.responses,
+  });
   const record = reporter.request.bind(reporter);
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
@@ -155,6 +169,7 @@ async function start(
 
   return {
     listening,
+    memory,
     metrics: metrics.descriptions,
     reconfigure(changed) {
       upstreams.configure(changed.upstreams);
@@ -175,9 +190,11 @@ function connectUpstreams(
   settings: Settings,
   reporter: RequestReporter,
   reread: RereadCredentials,
+  memory: Pick<RegistryTransportOptions, "budget" | "concurrency">,
 ): Upstreams {
   const transport = openRegistryTransport({
     observe: (event) => reporter.upstream(event),
+    ...memory,
     ...(reread ? { reread } : {}),
   });
   return new Upstreams(settings.upstreams, transport);
@@ -187,6 +204,7 @@ function createCache(
   { metadata, sidecars, quotas, lastAccess }: Storage,
   store: SmallBlobCache,
   observer: CacheObserver,
+  memory: MemoryPlan,
 ): Cache {
   return new Cache({
     store,
@@ -194,6 +212,7 @@ function createCache(
     sidecars,
     quotaEvents: quotas,
     observer,
+    memory,
     recordAccess: (digest) => lastAccess.touch(digest, Date.now()),
   });
 }

@@ -75,7 +75,8 @@ async function serve(options: ServeOptions): Promise<number> {
     liveSettings.onChange((changed) => running.reconfigure(changed));
     process.on("SIGHUP", () => liveSettings.reload());
     if (isTerminal) console.log(`${banner(version, settings, running.listening)}\n`);
-    log.info({ ...running.listening, version, data: settings.dataDirectory }, "listening");
+    const { listening, memory } = running;
+    log.info({ ...listening, version, data: settings.dataDirectory, memory }, "listening");
     log.flush();
     const signal = await stopSignal;
     log.info(

@@ -26,11 +26,9 @@ const key: ResponseKey = {
 function filled(changes: Partial<CachedResponse> = {}) {
   const revision = { links: 3, tags: 7 };
   const removals = new RemovalLog();
-  const cache = new ResponseCache(
-    removals,
-    () => revision.links,
-    () => revision.tags,
-  );
+  const cache = new ResponseCache(removals, {
+    revisions: [() => revision.links, () => revision.tags],
+  });
   cache.set(key, { ...response, ...changes }, cache.snapshot);
   return { cache, revision, removals };
 }

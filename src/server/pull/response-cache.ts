@@ -65,16 +65,26 @@ interface Entry extends CachedResponse {
 export class ResponseCache {
   readonly #removals: RemovalLog;
   readonly #revisions: readonly (() => number)[];
-  readonly #entries = new LRUCache<string, Entry>({
-    maxSize: MAX_MEMORY,
-    sizeCalculation: ({ size }) => size + OVERHEAD,
-  });
+  readonly #entries: LRUCache<string, Entry>;
   #ownRevision = 0;
 
-  /** @param revisions numbers that increase with each change of something responses depend on */
-  constructor(removals: RemovalLog, ...revisions: readonly (() => number)[]) {
+  /**
+   * @param options.revisions numbers that increase with each change of something responses depend on
+   * @param options.memory in bytes
+   */
+  constructor(
+    removals: RemovalLog,
+    {
+      revisions = [],
+      memory = MAX_MEMORY,
+    }: { readonly revisions?: readonly (() => number)[]; readonly memory?: number } = {},
+  ) {
     this.#removals = removals;
     this.#revisions = revisions;
+    this.#entries = new LRUCache({
+      maxSize: memory,
+      sizeCalculation: ({ size }) => size + OVERHEAD,
+    });
   }
 
   /** To be read before a response is made that is to be cached. */

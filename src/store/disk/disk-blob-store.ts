@@ -6,8 +6,10 @@ import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
 import { digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
 import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
+import { ByteBudget } from "../../process/byte-budget.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
-import { DiskBlobWriter } from "./disk-blob-writer.ts";
+import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
@@ -29,9 +31,13 @@ const MAX_CACHED_SIZES = 16_384;
  * - `fills/<algorithm>-<hex digits>[-<owner's hash>]`: partial downloads, in progress or suspended;
  * - `quarantine/<time>-<algorithm>-<hex digits>`: blobs that were found corrupt.
  *
+ * @param budget for bytes that were received and are not written yet
  * @throws Fault of kind `no-space` or `storage`
  */
-export async function openDiskBlobStore(directory: string): Promise<BlobStore> {
+export async function openDiskBlobStore(
+  directory: string,
+  budget: ByteBudget = new ByteBudget(Infinity),
+): Promise<BlobStore> {
   for (const folder of ["blobs", "fills"]) {
     const path = join(directory, folder);
     try {
@@ -41,7 +47,7 @@ export async function openDiskBlobStore(directory: string): Promise<BlobStore> {
     }
   }
   await rm(join(directory, ADOPTING_FOLDER), { recursive: true, force: true }).catch(() => {});
-  return new DiskBlobStore(directory);
+  return new DiskBlobStore(directory, budget);
 }
 
 class DiskBlobStore implements BlobStore {
@@ -52,15 +58,18 @@ class DiskBlobStore implements BlobStore {
   readonly #removing = new Map<Digest, Promise<void>>();
   /** Folders whose entry in their parent folder is known to be synced. */
   readonly #durableFolders = new Set<string>();
-  readonly #writerHost: Omit<WriterHost, "closed"> = {
-    publish: (digest, path, size) => this.#publish(digest, path, size),
-    readStored: (digest, first, end) => this.#readStored(digest, first, end),
-  };
+  readonly #writerHost: Omit<WriterHost, "closed">;
   /** How many removals began so far: a `stat` that one overtook must not fill the size cache. */
   #removals = 0;
 
-  constructor(directory: string) {
+  constructor(directory: string, budget: ByteBudget) {
     this.#directory = directory;
+    this.#writerHost = {
+      buffers: new BufferPool(BUFFER_BYTES),
+      budget,
+      publish: (digest, path, size) => this.#publish(digest, path, size),
+      readStored: (digest, first, end) => this.#readStored(digest, first, end),
+    };
   }
 
   async open(digest: Digest, shouldRecheck = false): Promise<StoredBlob | undefined> {

@@ -1,14 +1,18 @@
 import { type FileHandle, unlink } from "node:fs/promises";
 import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
+import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { BlobWriter, StoredBlob } from "../blob-store.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+import { readFully } from "./read-fully.ts";
 
 /**
  * The size of each of two buffers that take turns: one is hashed and filled while the other is
- * written. Chunks arrive in 16 to 64 KiB, and a write costs about 35 µs whatever its size.
+ * written. Chunks arrive in 16 to 64 KiB, and a write costs about 35 µs whatever its size. A hundred
+ * downloads at once have two buffers each.
  */
-const BUFFER_BYTES = 256 * 1024;
+export const BUFFER_BYTES = 128 * 1024;
 
 /** A sync starts after each of so many bytes, so that the commit does not have to wait for all of them. */
 const SYNC_BYTES = 16 * 1024 * 1024;
@@ -18,6 +22,10 @@ const REHASH_BYTES = 1024 * 1024;
 
 /** What a writer needs of its store. */
 export interface WriterHost {
+  /** Of buffers of `BUFFER_BYTES`. */
+  readonly buffers: BufferPool;
+  /** For bytes that were received and are not written yet. */
+  readonly budget: ByteBudget;
   /** Moves the complete file to the path of the blob, and makes that durable. */
   publish(digest: Digest, path: string, size: number): Promise<StoredBlob>;
   /** Reads bytes of the blob after `publish`. */
@@ -45,7 +53,6 @@ export class DiskBlobWriter implements BlobWriter {
   /** What complete writes have put into the file, and its hash state. A failed write is not in it. */
   #prefix: { length: number; hasher: Bun.CryptoHasher };
   #buffer: Buffer | undefined;
-  #spare: Buffer | undefined;
   #buffered = 0;
   #isWriting = false;
   /** The write in progress. It never rejects: its error is in `#failure`. */
@@ -107,6 +114,15 @@ export class DiskBlobWriter implements BlobWriter {
 
   async append(chunk: Uint8Array): Promise<void> {
     this.#requireState("open", "append to");
+    const release = this.#host.budget.hold(chunk.byteLength);
+    try {
+      await this.#append(chunk);
+    } finally {
+      release();
+    }
+  }
+
+  async #append(chunk: Uint8Array): Promise<void> {
     if (this.#failure) throw this.#failure;
     let copied = 0;
     while (copied < chunk.byteLength) {
@@ -118,7 +134,7 @@ export class DiskBlobWriter implements BlobWriter {
         if (failure) throw failure;
         continue;
       }
-      const buffer = (this.#buffer ??= this.#takeSpare());
+      const buffer = (this.#buffer ??= this.#host.buffers.take());
       const part = chunk.subarray(copied, copied + BUFFER_BYTES - this.#buffered);
       buffer.set(part, this.#buffered);
       this.#hasher.update(part);
@@ -220,7 +236,7 @@ export class DiskBlobWriter implements BlobWriter {
     this.#isWriting = true;
     this.#writing = this.#write(bytes).finally(() => {
       if (hasher && !this.#failure) this.#prefix = { length: this.#writtenBytes, hasher };
-      this.#spare = buffer;
+      this.#host.buffers.give(buffer);
       this.#isWriting = false;
       if (this.#writtenBytes - this.#syncedBytes >= SYNC_BYTES) this.#startSync();
     });
@@ -234,13 +250,6 @@ export class DiskBlobWriter implements BlobWriter {
       this.#syncing = undefined;
     };
     this.#syncing = this.#file.datasync().then(() => onSynced(), onSynced);
-  }
-
-  /** A buffer that is not being written: filling that one would corrupt the blob. */
-  #takeSpare(): Buffer {
-    const spare = this.#spare ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
-    this.#spare = undefined;
-    return spare;
   }
 
   async #write(bytes: Buffer): Promise<void> {
@@ -265,8 +274,8 @@ export class DiskBlobWriter implements BlobWriter {
       this.#onLastReadDone = lastReadDone.resolve;
       await lastReadDone.promise;
     }
+    if (this.#buffer) this.#host.buffers.give(this.#buffer);
     this.#buffer = undefined;
-    this.#spare = undefined;
     // Everything that has to be durable was synced before, so a failed close loses nothing.
     await this.#file.close().catch(() => undefined);
     this.#host.closed();
@@ -281,19 +290,4 @@ export class DiskBlobWriter implements BlobWriter {
     if (this.#state !== "committed" && this.#state !== "ended") return;
     throw new Error(`cannot ${action} ${this.digest}: its writer is ${this.#state}`);
   }
-}
-
-async function readFully(
-  file: FileHandle,
-  first: number,
-  end: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(end - first);
-  for (let done = 0; done < bytes.byteLength;) {
-    const remaining = bytes.byteLength - done;
-    const { bytesRead } = await file.read(bytes, done, remaining, first + done);
-    if (bytesRead === 0) throw new Error(`the file ends at byte ${first + done}`);
-    done += bytesRead;
-  }
-  return bytes;
 }

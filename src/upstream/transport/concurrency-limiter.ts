@@ -15,9 +15,8 @@ export interface ConcurrencyLimits {
 }
 
 /**
- * Together they stay below Bun's limit of 256 concurrent fetches, past which a fetch waits for ever.
- * Blobs stay well below it, because Bun buffers up to 4 MiB for each whose reader (the disk) is slower
- * than the network.
+ * Together they stay below Bun's limit of 256 concurrent fetches, past which a fetch waits for ever. Blobs stay
+ * well below it: each download takes memory.
  */
 export const DEFAULT_LIMITS: Readonly<Record<PermitKind, ConcurrencyLimits>> = {
   blob: { total: 96, perUpstream: 96 },

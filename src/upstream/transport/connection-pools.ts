@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
 import type { Identity } from "../../config/settings.ts";
+import { IdleConnections } from "../http1/idle-connections.ts";
 import { isIpLiteral } from "./address.ts";
 import { tlsOptions } from "./tls-options.ts";
 
@@ -26,6 +27,10 @@ export interface ConnectionTarget {
 /** The connections of one upstream to one host. */
 export interface ConnectionPool {
   readonly session: Bun.FetchSession;
+  /** What secures connections that are not the session's. */
+  readonly tls: Bun.TLSOptions;
+  /** The connections of downloads. */
+  readonly idle: IdleConnections;
   /** The address that responded last. It is tried first while DNS still returns it. */
   lastGood?: string | undefined;
 }
@@ -38,7 +43,10 @@ export class ConnectionPools {
   readonly #defaultCa: string | undefined;
   readonly #pools = new LRUCache<string, ConnectionPool>({
     max: MAX_POOLS,
-    dispose: (pool) => pool.session.close(),
+    dispose: (pool) => {
+      pool.session.close();
+      pool.idle.close();
+    },
   });
 
   /** @param defaultCa CA certificates for targets that set none of their own, in PEM */
@@ -54,6 +62,8 @@ export class ConnectionPools {
     const existing = this.#pools.get(key);
     if (existing) return existing;
     const pool: ConnectionPool = {
+      tls: { ...name, ...tls },
+      idle: new IdleConnections(),
       session: new Bun.FetchSession({
         tls: { ...name, ...tls },
         keepAlive: { idleTimeout: IDLE_TIMEOUT },

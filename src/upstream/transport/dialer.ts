@@ -1,22 +1,27 @@
 import { proxyFor } from "../../config/parsing/proxy.ts";
 import { Fault } from "../../oci/fault.ts";
+import { ByteBudget } from "../../process/byte-budget.ts";
 import { abortable } from "./abortable.ts";
 import {
   type CheckedAddress,
   type Resolver,
   isIpLiteral,
-  withAddress,
   addressesAfterRefresh,
   resolve,
   systemResolver,
 } from "./address.ts";
 import { type BodyEnd, timeoutFault, watchBody } from "./response-body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
-import { networkFault, proxyFault } from "./network-fault.ts";
-import type { DialMethod, RequestKind, UpstreamObserver } from "../observer.ts";
-import { QUIRKS } from "../quirks.ts";
+import { networkFault } from "./network-fault.ts";
+import type { UpstreamObserver } from "../observer.ts";
 import { fastestFirst } from "./happy-eyeballs.ts";
-import { type ConnectionPool, ConnectionPools, type ConnectionTarget } from "./connection-pools.ts";
+import { type ConnectionPool, ConnectionPools } from "./connection-pools.ts";
+import {
+  type OutgoingRequest,
+  type RawResponse,
+  sendThroughProxy,
+  sendTo,
+} from "./send-request.ts";
 
 /** In milliseconds. */
 export interface Timeouts {
@@ -30,28 +35,22 @@ export interface Timeouts {
 
 export const DEFAULT_TIMEOUTS: Timeouts = { connect: 5000, headers: 10_000, stall: 30_000 };
 
-/** No compression: a digest is of the bytes as they are stored. */
-const FIXED_HEADERS = { "accept-encoding": "identity", "user-agent": "entrepot" } as const;
-
 export interface DialerOptions {
   readonly resolver?: Resolver;
   readonly timeouts?: Partial<Timeouts>;
   /** CA certificates for upstreams that set none of their own, in PEM. */
   readonly ca?: string;
   readonly observe?: UpstreamObserver;
+  /** For the bytes of blobs that were received and are not written yet. */
+  readonly budget?: ByteBudget;
 }
 
-export interface DialRequest extends ConnectionTarget {
+export interface DialRequest extends OutgoingRequest {
   /** Whether private addresses may be dialled: see `AddressPolicy`. */
   readonly allowPrivate: boolean;
   /** See `AddressPolicy`. */
   readonly redirectedFrom?: string | undefined;
-  /** For metrics. */
-  readonly kind: RequestKind;
-  readonly method: DialMethod;
-  readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
-  readonly body?: string;
 }
 
 export interface DialResponse {
@@ -72,12 +71,14 @@ export class Dialer {
   readonly #timeouts: Timeouts;
   readonly #observe: UpstreamObserver | undefined;
   readonly #pools: ConnectionPools;
+  readonly #budget: ByteBudget;
 
   constructor(options: DialerOptions = {}) {
     this.#resolver = options.resolver ?? systemResolver();
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#pools = new ConnectionPools(options.ca);
     this.#observe = options.observe;
+    this.#budget = options.budget ?? new ByteBudget(Infinity);
   }
 
   /**
@@ -126,7 +127,7 @@ export class Dialer {
     this.#pools.close();
   }
 
-  async #connect(request: DialRequest, signal: AbortSignal): Promise<Response> {
+  async #connect(request: DialRequest, signal: AbortSignal): Promise<RawResponse> {
     const { upstream, url, allowPrivate, redirectedFrom } = request;
     const proxy = proxyFor(request.proxy, url);
     const policy = { upstream, allowPrivate, redirectedFrom, resolver: this.#resolver };
@@ -136,7 +137,7 @@ export class Dialer {
       if (isIpLiteral(url.hostname) || /(?:^|\.)localhost$/.test(url.hostname)) {
         await abortable(resolve(url.hostname, policy), signal);
       }
-      return this.#fetchThroughProxy(proxy, request, signal);
+      return sendThroughProxy(proxy, this.#pools.get(request), request, signal);
     }
     const pool = this.#pools.get(request);
     const addresses = await abortable(resolve(url.hostname, policy), signal);
@@ -159,15 +160,12 @@ export class Dialer {
     pool: ConnectionPool,
     request: DialRequest,
     signal: AbortSignal,
-  ): Promise<Response> {
+  ): Promise<RawResponse> {
     const { upstream, url } = request;
     let fault: Fault | undefined;
     for (const address of await this.#order(addresses, pool, request, signal)) {
       try {
-        const response = await pool.session.fetch(withAddress(url, address), {
-          ...requestInit(request, signal),
-          proxy: false,
-        });
+        const response = await sendTo(address, pool, request, this.#budget, signal);
         pool.lastGood = address.ip;
         return response;
       } catch (error) {
@@ -178,32 +176,6 @@ export class Dialer {
       }
     }
     throw fault ?? networkFault(upstream, url.host, undefined);
-  }
-
-  async #fetchThroughProxy(
-    proxy: URL,
-    request: DialRequest,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    const { upstream, url } = request;
-    const from = request.proxy?.from ?? "";
-    let response: Response;
-    try {
-      const target = new URL(url);
-      [target.username, target.password, target.hash] = ["", "", ""];
-      const { session } = this.#pools.get(request);
-      response = await session.fetch(target, {
-        ...requestInit(request, signal),
-        proxy: proxy.href,
-      });
-    } catch (error) {
-      signal.throwIfAborted();
-      throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, error);
-    }
-    const isProxyOwn = response.status === 407 || response.headers.has(QUIRKS.proxyChallengeHeader);
-    if (!isProxyOwn) return response;
-    await response.body?.cancel();
-    throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, 407);
   }
 
   /**
@@ -232,7 +204,7 @@ export class Dialer {
 
   #watchBody(
     { upstream, url, method }: DialRequest,
-    { headers, body }: Response,
+    { headers, body }: RawResponse,
     controller: AbortController,
     onEnd: (end: BodyEnd) => void,
   ): ReadableStream<Uint8Array> | undefined {
@@ -259,18 +231,4 @@ export class Dialer {
       onEnd,
     });
   }
-}
-
-function requestInit(
-  { method, headers, url, body }: DialRequest,
-  signal: AbortSignal,
-): BunFetchRequestInit {
-  return {
-    method,
-    headers: { ...headers, ...FIXED_HEADERS, host: url.host },
-    redirect: "manual",
-    decompress: false,
-    signal,
-    ...(body === undefined ? {} : { body }),
-  };
 }

@@ -1,4 +1,5 @@
 import { Fault } from "../../oci/fault.ts";
+import type { BodyReader } from "../http1/get.ts";
 
 /**
  * The lowest accepted transfer rate, in bytes per second of waiting, measured over one stall timeout.
@@ -19,7 +20,10 @@ export interface BodyEnd {
 export interface WatchBodyOptions {
   /** For messages. */
   readonly upstream: string;
-  /** The longest wait for the next byte, in milliseconds. Time that the reader takes does not count. */
+  /**
+   * The longest wait for the next byte, in milliseconds. Time that the reader takes does not count, nor
+   * does time in which this machine had no memory left to receive anything.
+   */
   readonly stallTimeout: number;
   /** The body's size in bytes, if Content-Length states it. */
   readonly expected?: number;
@@ -36,11 +40,12 @@ export interface WatchBodyOptions {
  * held until then. It applies backpressure: nothing is read ahead of the reader.
  */
 export function watchBody(
-  source: ReadableStream<Uint8Array>,
+  reader: BodyReader,
   options: WatchBodyOptions,
 ): ReadableStream<Uint8Array> {
   const { controller, expected, stallTimeout } = options;
-  const reader = source.getReader();
+  /** Milliseconds, without those in which this machine kept the reader from reading. */
+  const clock = (): number => performance.now() - (reader.heldBack ?? 0);
   let received = 0;
   /** The current window of the rate check: milliseconds waited, and bytes received. */
   let [waited, windowBytes] = [0, 0];
@@ -59,7 +64,13 @@ export function watchBody(
   return new ReadableStream<Uint8Array>(
     {
       async pull(stream) {
-        const timer = setTimeout(() => {
+        const startedAt = clock();
+        const onTimeout = (): void => {
+          const left = startedAt + stallTimeout - clock();
+          if (left > 1) {
+            timer = setTimeout(onTimeout, left);
+            return;
+          }
           const stalled = timeoutFault(
             options.upstream,
             "send the next bytes",
@@ -68,13 +79,15 @@ export function watchBody(
           );
           end("broken", stalled);
           controller.abort(stalled);
-        }, stallTimeout);
-        const startedAt = performance.now();
+        };
+        let timer = setTimeout(onTimeout, stallTimeout);
         try {
-          const { done, value } = await reader.read();
-          received += value?.byteLength ?? 0;
-          windowBytes += value?.byteLength ?? 0;
-          const elapsed = performance.now() - startedAt;
+          const next = await reader.read();
+          const { done } = next;
+          const bytes = next.done ? 0 : next.value.byteLength;
+          received += bytes;
+          windowBytes += bytes;
+          const elapsed = clock() - startedAt;
           waited += elapsed;
           waitedInAll += elapsed;
           if (!done && waited >= stallTimeout) {
@@ -95,11 +108,11 @@ export function watchBody(
               reason: `a body of ${expected} bytes ended after ${received}`,
             });
           }
-          if (done) {
+          if (next.done) {
             end("complete");
             stream.close();
           } else {
-            stream.enqueue(value);
+            stream.enqueue(next.value);
           }
         } catch (error) {
           if (controller.signal.aborted) throw controller.signal.reason;

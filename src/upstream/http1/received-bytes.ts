@@ -1,0 +1,65 @@
+import type { ByteBudget, ReleaseBytes } from "../../process/byte-budget.ts";
+
+/**
+ * The most bytes that are handed on at once. Whoever keeps some of them keeps no more, and decoding them does
+ * not hold up the event loop, however tiny their chunks are.
+ */
+const PART_BYTES = 128 * 1024;
+
+/** Bytes that a socket has received at once, up to 512 KiB. */
+interface Block {
+  readonly bytes: Buffer;
+  /** How many of them were taken. */
+  taken: number;
+  readonly release: ReleaseBytes;
+}
+
+/** What a connection has received and nobody has taken yet. */
+export class ReceivedBytes {
+  readonly #budget: ByteBudget;
+  readonly #blocks: Block[] = [];
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+  }
+
+  get isEmpty(): boolean {
+    return this.#blocks.length === 0;
+  }
+
+  /** Nobody else may use the bytes any more. */
+  add(bytes: Buffer): void {
+    this.#blocks.push({ bytes, taken: 0, release: this.#budget.hold(bytes.byteLength) });
+  }
+
+  /** The next bytes, which belong to the caller. */
+  take(): Buffer | undefined {
+    const [block] = this.#blocks;
+    if (!block) return undefined;
+    const { bytes, taken } = block;
+    if (bytes.byteLength <= PART_BYTES) {
+      this.#dropFirst();
+      return bytes;
+    }
+    const part = Buffer.from(bytes.subarray(taken, taken + PART_BYTES));
+    block.taken += part.byteLength;
+    if (block.taken === bytes.byteLength) {
+      free(bytes);
+      this.#dropFirst();
+    }
+    return part;
+  }
+
+  clear(): void {
+    while (!this.isEmpty) this.#dropFirst();
+  }
+
+  #dropFirst(): void {
+    this.#blocks.shift()?.release();
+  }
+}
+
+/** Frees the memory of a block at once. The garbage collector would let a hundred of them pile up. */
+function free({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
