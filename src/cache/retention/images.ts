@@ -1,4 +1,4 @@
-import type { Digest } from "../../oci/digest.ts";
+import { type Digest, digestHex } from "../../oci/digest.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { Tag } from "../../oci/names.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
@@ -51,16 +51,15 @@ export class Images {
   }
 
   /**
-   * The images that match a pattern, or all. While it runs it takes about 100 bytes of memory per
-   * stored blob.
+   * The images that match a pattern, or all, one by one: there may be tens of thousands. While it runs it
+   * takes about 50 bytes of memory per stored blob.
    */
-  async list(pattern?: ImagePattern): Promise<CachedImage[]> {
-    const useCounts = await this.useCounts();
+  async *list(pattern?: ImagePattern): AsyncGenerator<CachedImage> {
+    const isShared = await this.#sharedBlobs();
     const pins = (await this.#metadata.pins.list()).map((pin) => ({
       text: pin.pattern,
       pattern: parseImagePattern(pin.pattern),
     }));
-    const images: CachedImage[] = [];
     for await (const name of this.names()) {
       if (pattern && !pattern.matches(name)) continue;
       const tree = await this.#trees.read(name.digest);
@@ -69,36 +68,35 @@ export class Images {
       const records = [...stored.values()];
       const platform = tree.isIndex ? undefined : await this.#trees.platformOf(name.digest);
       const pin = pins.find((candidate) => candidate.pattern?.matches(name));
-      images.push({
+      yield {
         image: `${name.upstream}/${name.repository}`,
         ...(name.tag === undefined ? {} : { tag: name.tag }),
         digest: name.digest,
         ...platformsOf(tree, stored, platform),
         size: records.reduce((sum, { size }) => sum + size, 0),
-        shared: records.reduce(
-          (sum, { digest, size }) => sum + ((useCounts.get(digest) ?? 0) > 1 ? size : 0),
-          0,
-        ),
+        shared: records.reduce((sum, { digest, size }) => sum + (isShared(digest) ? size : 0), 0),
         lastUsed: Math.max(0, ...records.map(({ usedAt }) => usedAt)),
         ...(pin ? { pin: pin.text } : {}),
-      });
+      };
     }
-    return images;
   }
 
-  /** By blob, how many images use it. Several tags of the same manifest count once. */
-  async useCounts(): Promise<Map<Digest, number>> {
-    const counts = new Map<Digest, number>();
-    const visited = new Set<Digest>();
+  /** Which blobs several images use. Several tags of the same manifest count once. */
+  async #sharedBlobs(): Promise<(digest: Digest) => boolean> {
+    const visited = new Set<number>();
+    const used = new Set<number>();
+    const shared = new Set<number>();
     for await (const { digest } of this.names()) {
-      if (visited.has(digest)) continue;
-      visited.add(digest);
+      if (visited.has(prefixOf(digest))) continue;
+      visited.add(prefixOf(digest));
       const tree = await this.#trees.read(digest);
       for (const part of tree ? partsOf(tree) : []) {
-        counts.set(part.digest, (counts.get(part.digest) ?? 0) + 1);
+        const prefix = prefixOf(part.digest);
+        if (used.has(prefix)) shared.add(prefix);
+        else used.add(prefix);
       }
     }
-    return counts;
+    return (digest) => shared.has(prefixOf(digest));
   }
 
   /** Every tag, and then the manifests to which no tag and no index leads. */
@@ -150,6 +148,14 @@ export class Images {
     }
     return stored;
   }
+}
+
+/**
+ * The first 48 bits of a digest, in a fifth of its memory. Good enough for figures: of a million blobs, two have
+ * the same ones once in 500 stores.
+ */
+function prefixOf(digest: Digest): number {
+  return Number.parseInt(digestHex(digest).slice(0, 12), 16);
 }
 
 /** @param imagePlatform of an image without an index */

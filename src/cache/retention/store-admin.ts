@@ -116,13 +116,14 @@ export class StoreAdmin {
   }
 
   /**
-   * The cached images, or those that match a pattern.
+   * The cached images, or those that match a pattern, one by one.
    *
    * @throws RefusedError if the pattern is not valid
    */
-  async list(pattern?: string): Promise<CachedImage[]> {
+  async list(pattern?: string): Promise<AsyncIterableIterator<CachedImage>> {
+    const parsed = pattern === undefined ? undefined : patternOf(pattern);
     await this.#options.flushAccessTimes().catch(() => {});
-    return this.#images.list(pattern === undefined ? undefined : patternOf(pattern));
+    return this.#images.list(parsed);
   }
 
   /** Enforces all limits now: `maxSize`, `minFree`, quotas and ages. */

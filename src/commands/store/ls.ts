@@ -50,7 +50,9 @@ function runLs(pattern: string | undefined, options: LsOptions): Promise<number>
     const found =
       connection.kind === "running"
         ? await connection.client.get(`images${query}`, imagesSchema)
-        : imagesSchema.parse({ images: await connection.storage.admin.list(pattern) });
+        : imagesSchema.parse({
+            images: await Array.fromAsync(await connection.storage.admin.list(pattern)),
+          });
     const images = found.images.toSorted(ORDERS[options.sort]);
     if (options.reverse) images.reverse();
     if (options.json) printJson({ images });

@@ -3,6 +3,7 @@ import type { Adopted, AdoptOptions } from "../../cache/retention/adoption.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
+import { jsonList } from "./json-list.ts";
 import { progressStream } from "./progress-stream.ts";
 
 export interface AdminApiOptions {
@@ -79,7 +80,7 @@ export class AdminApi {
         return Response.json({ version, dataDirectory, ...(await admin.figures()) });
       case "images": {
         const images = await admin.list(url.searchParams.get("pattern") ?? undefined);
-        return Response.json({ images });
+        return jsonList("images", images);
       }
       case "pins":
         return Response.json({ pins: await admin.pins() });
