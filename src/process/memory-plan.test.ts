@@ -4,16 +4,18 @@ import { memoryPlan } from "./memory-plan.ts";
 const MIB = 1024 * 1024;
 
 test.each([
-  [64, { heapBasis: 64, received: 2, downloads: 16, caches: 8 }],
-  [128, { heapBasis: 64, received: 4, downloads: 64, caches: 8 }],
-  [256, { heapBasis: 64, received: 4, downloads: 96, caches: 40 }],
-  [512, { heapBasis: 128, received: 4, downloads: 96, caches: 96 }],
-  [65_536, { heapBasis: 128, received: 4, downloads: 96, caches: 96 }],
+  [64, { heapBasis: 64, received: 2, unsynced: 1, downloads: 16, caches: 8 }],
+  [128, { heapBasis: 64, received: 4, unsynced: 2, downloads: 64, caches: 8 }],
+  [256, { heapBasis: 64, received: 4, unsynced: 4, downloads: 96, caches: 40 }],
+  [512, { heapBasis: 128, received: 4, unsynced: 8, downloads: 96, caches: 96 }],
+  [65_536, { heapBasis: 128, received: 4, unsynced: 16, downloads: 96, caches: 96 }],
 ])("%i MiB are divided", (mebibytes, expected) => {
   const plan = memoryPlan(mebibytes * MIB);
-  const { heapBasis, received, downloads, manifests, lists, smallBlobs, responses } = plan;
+  const { heapBasis, received, unsynced, downloads, ...rest } = plan;
+  const { manifests, lists, smallBlobs, responses } = rest;
   const caches = Math.ceil((manifests + lists + smallBlobs + responses) / MIB);
-  expect({ heapBasis: heapBasis / MIB, received: received / MIB, downloads, caches }).toEqual(
+  const [heap, bytes, dirty] = [heapBasis, received, unsynced].map((size) => size / MIB);
+  expect({ heapBasis: heap, received: bytes, unsynced: dirty, downloads, caches }).toEqual(
     expected,
   );
 });

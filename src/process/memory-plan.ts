@@ -11,6 +11,8 @@ export interface MemoryPlan {
   readonly heapBasis: number;
   /** Bytes of blobs that were received and are not written yet. */
   readonly received: number;
+  /** Bytes of a download after which a sync starts. The kernel cannot free them before. */
+  readonly unsynced: number;
   /** How many blobs are downloaded at once; the others wait. */
   readonly downloads: number;
   /** Manifests, as bytes and parsed. */
@@ -30,6 +32,7 @@ export function memoryPlan(limit: number): MemoryPlan {
     // With more, garbage of downloads takes more; with less, it is collected so often that pulls become slow.
     heapBasis: between(64 * MIB, limit / 4, 128 * MIB),
     received: between(2 * MIB, limit / 32, 4 * MIB),
+    unsynced: between(MIB, limit / 64, 16 * MIB),
     // A download takes a mebibyte at most. More of them do not fill a line any better.
     downloads: between(16, limit / MIB - 64, 96),
     manifests: Math.floor(caches / 3),

@@ -32,6 +32,7 @@ async function failingDisk(path: string, partial: Uint8Array, healthyWriters = 0
   const home = {
     buffers: new BufferPool(BUFFER_BYTES),
     budget: new ByteBudget(Infinity),
+    syncBytes: Infinity,
     publish: () => Promise.reject(new Error("it is never complete")),
     readStored: () => Promise.reject(new Error("it is never stored")),
     closed: () => {},

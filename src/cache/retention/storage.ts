@@ -2,12 +2,11 @@ import { existsSync, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
-import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { openDataDirectory } from "../../store/disk/data-directory.ts";
-import { openDiskBlobStore } from "../../store/disk/disk-blob-store.ts";
+import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
@@ -65,13 +64,12 @@ const GIB = 2 ** 30;
 /**
  * Opens a data directory.
  *
- * @param received limits the bytes of all blobs that were received and are not written yet
  * @throws DataDirectoryError or MetadataError, each with what to do about it
  */
 export async function openStorage(
   { dataDirectory, storage, upstreams }: Pick<Settings, "dataDirectory" | "storage" | "upstreams">,
   events: StoreEvents,
-  received?: ByteBudget,
+  writing?: WriteOptions,
 ): Promise<Storage> {
   const closing = new AsyncDisposableStack();
   try {
@@ -82,7 +80,7 @@ export async function openStorage(
       wasShutDownCleanly(directory.metadataPath) || !existsSync(directory.metadataPath);
     const { metadata, rebuildState } = await openSelfHealing(directory.metadataPath, events);
     closing.defer(() => metadata.close());
-    const blobs = await openDiskBlobStore(directory.path, received);
+    const blobs = await openDiskBlobStore(directory.path, writing);
     const blockSize = await blockSizeOf(directory.path);
     const sidecars = new SidecarFiles(directory.path, blockSize);
     await sidecars.open();

@@ -90,7 +90,8 @@ async function start(
   const storeReporter = new StoreReporter({ log, metrics, blobRemoved });
   const memory = memoryPlan(memoryLimit());
   const received = new ByteBudget(memory.received);
-  const storage = closing.use(await openStorage(settings, storeReporter, received));
+  const writing = { budget: received, syncBytes: memory.unsynced };
+  const storage = closing.use(await openStorage(settings, storeReporter, writing));
   const { admin, budget } = storage;
   storeReporter.measure(storage);
   const repair = new BlobRepair(admin, storeReporter, log);

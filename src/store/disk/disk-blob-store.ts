@@ -25,18 +25,22 @@ export const ADOPTING_FOLDER = "adopting";
 /** Blob sizes in the LRU cache, which saves a stat(2) per lookup: about 5 MB of memory when full. */
 const MAX_CACHED_SIZES = 16_384;
 
+const SYNC_BYTES = 16 * 1024 * 1024;
+
+/** What writing blobs may take of the memory. */
+export type WriteOptions = Pick<WriterHost, "budget" | "syncBytes">;
+
 /**
  * Opens the blob store of a data directory, which has to exist. Its layout:
  * - `blobs/<algorithm>/<first two hex digits>/<hex digits>`: stored blobs;
  * - `fills/<algorithm>-<hex digits>[-<owner's hash>]`: partial downloads, in progress or suspended;
  * - `quarantine/<time>-<algorithm>-<hex digits>`: blobs that were found corrupt.
  *
- * @param budget for bytes that were received and are not written yet
  * @throws Fault of kind `no-space` or `storage`
  */
 export async function openDiskBlobStore(
   directory: string,
-  budget: ByteBudget = new ByteBudget(Infinity),
+  options: Partial<WriteOptions> = {},
 ): Promise<BlobStore> {
   for (const folder of ["blobs", "fills"]) {
     const path = join(directory, folder);
@@ -47,7 +51,7 @@ export async function openDiskBlobStore(
     }
   }
   await rm(join(directory, ADOPTING_FOLDER), { recursive: true, force: true }).catch(() => {});
-  return new DiskBlobStore(directory, budget);
+  return new DiskBlobStore(directory, options);
 }
 
 class DiskBlobStore implements BlobStore {
@@ -62,11 +66,15 @@ class DiskBlobStore implements BlobStore {
   /** How many removals began so far: a `stat` that one overtook must not fill the size cache. */
   #removals = 0;
 
-  constructor(directory: string, budget: ByteBudget) {
+  constructor(
+    directory: string,
+    { budget = new ByteBudget(Infinity), syncBytes = SYNC_BYTES }: Partial<WriteOptions>,
+  ) {
     this.#directory = directory;
     this.#writerHost = {
       buffers: new BufferPool(BUFFER_BYTES),
       budget,
+      syncBytes,
       publish: (digest, path, size) => this.#publish(digest, path, size),
       readStored: (digest, first, end) => this.#readStored(digest, first, end),
     };

@@ -14,9 +14,6 @@ import { readFully } from "./read-fully.ts";
  */
 export const BUFFER_BYTES = 128 * 1024;
 
-/** A sync starts after each of so many bytes, so that the commit does not have to wait for all of them. */
-const SYNC_BYTES = 16 * 1024 * 1024;
-
 /** How many bytes of a resumed partial file are read and hashed at a time. */
 const REHASH_BYTES = 1024 * 1024;
 
@@ -26,6 +23,8 @@ export interface WriterHost {
   readonly buffers: BufferPool;
   /** For bytes that were received and are not written yet. */
   readonly budget: ByteBudget;
+  /** A sync starts after each of so many bytes, so that the commit does not have to wait for all of them. */
+  readonly syncBytes: number;
   /** Moves the complete file to the path of the blob, and makes that durable. */
   publish(digest: Digest, path: string, size: number): Promise<StoredBlob>;
   /** Reads bytes of the blob after `publish`. */
@@ -238,7 +237,7 @@ export class DiskBlobWriter implements BlobWriter {
       if (hasher && !this.#failure) this.#prefix = { length: this.#writtenBytes, hasher };
       this.#host.buffers.give(buffer);
       this.#isWriting = false;
-      if (this.#writtenBytes - this.#syncedBytes >= SYNC_BYTES) this.#startSync();
+      if (this.#writtenBytes - this.#syncedBytes >= this.#host.syncBytes) this.#startSync();
     });
   }
 
