@@ -18,6 +18,15 @@ export async function runProgram(commands: readonly Command[]): Promise<void> {
     if (!(error instanceof CommanderError)) throw error;
     process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR;
   }
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   // Otherwise a request to an upstream that hangs would keep the process alive until its deadline.
   process.exit();
+}
+
+/** Resolves once a slow reader of a pipe has what was written, or has gone: `process.exit` drops the rest. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once("error", () => resolve());
+    stream.end(() => resolve());
+  });
 }

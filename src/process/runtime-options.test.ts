@@ -6,8 +6,8 @@ const MIB = 1024 * 1024;
 test.each([
   [64 * MIB, 64 * MIB],
   [128 * MIB, 64 * MIB],
-  [512 * MIB, 128 * MIB],
-  [64 * 1024 * MIB, 128 * MIB],
+  [320 * MIB, 80 * MIB],
+  [64 * 1024 * MIB, 96 * MIB],
 ])("with %i bytes of memory, JavaScriptCore is told of %i", (memory, expected) => {
   expect(runtimeOptions(memory)["BUN_JSC_forceRAMSize"]).toBe(String(expected));
 });
