@@ -173,8 +173,10 @@ export class Housekeeping implements AsyncDisposable {
   /** Removes unneeded metadata. Never during a rebuild, which needs the sidecar files. */
   async #prune(): Promise<void> {
     const { blobs: store, sidecars, budget, metadata, evictor, rebuildState } = this.#storage;
-    const isStored = async (digest: Digest): Promise<boolean> =>
-      (await store.open(digest)) !== undefined;
+    // The sidecar file of a blob is written when its upstream begins to send it. In this order, since a
+    // download that has just ended is stored.
+    const isWanted = async (digest: Digest): Promise<boolean> =>
+      this.#inUse(digest) || (await store.open(digest)) !== undefined;
     const { signal } = this.#abort;
     const before = Date.now() - METADATA_RETENTION_MS;
     const { started } = rebuildState;
@@ -186,7 +188,7 @@ export class Housekeeping implements AsyncDisposable {
       isComplete: () => rebuildState.started === started && rebuildState.finished === started,
       signal,
     });
-    await sidecars.prune(isStored, { before, signal });
+    await sidecars.prune(isWanted, { before, signal });
     await metadata.shrink();
     await budget.measure();
   }

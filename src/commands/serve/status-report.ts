@@ -135,7 +135,7 @@ function storageProblems(storage: Status["storage"]): string[] {
   if (metadataBytes > MAX_METADATA * maxSize) {
     const part = `${formatSize(metadataBytes)}, more than half of storage.maxSize (${formatSize(maxSize)})`;
     problems.push(
-      `the metadata database and the sidecar files take ${part}, and blobs may take the other half: raise storage.maxSize`,
+      `the metadata database and the sidecar files take ${part}. Only half counts, so the store may become larger than that: raise storage.maxSize`,
     );
   }
   return problems;

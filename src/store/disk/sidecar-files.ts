@@ -133,25 +133,25 @@ export class SidecarFiles {
   }
 
   /**
-   * Counts the files, and deletes those that are no longer useful: the blob is not stored, and
-   * either no tag points to it or the file was not written since `before`, in milliseconds of the
-   * epoch. When such a blob is pulled again, its sidecar is written again. Returns how many files
-   * were deleted.
+   * Counts the files, and deletes those that are no longer useful: the blob is neither stored nor being
+   * downloaded, and either no tag points to it or the file was not written since `before`, in
+   * milliseconds of the epoch. When such a blob is pulled again, its sidecar is written again. Returns
+   * how many files were deleted.
    */
   async prune(
-    isStored: (digest: Digest) => Promise<boolean>,
+    isWanted: (digest: Digest) => Promise<boolean>,
     { before, signal }: { readonly before: number; readonly signal?: AbortSignal },
   ): Promise<number> {
     let deleted = 0;
     for await (const digest of this.digests()) {
       if (signal?.aborted) return deleted;
-      if (await isStored(digest)) continue;
+      if (await isWanted(digest)) continue;
       const stats = await stat(this.#path(digest)).catch(() => undefined);
       await this.#change(digest, async (sidecar) => {
         const isTagged = sidecar?.repositories.some(({ tags }) => tags.size > 0) ?? false;
         if (!sidecar || (isTagged && (stats?.mtimeMs ?? 0) >= before)) return sidecar;
         // Checked again while no other change can run: the blob may just have been stored again.
-        if (await isStored(digest)) return sidecar;
+        if (await isWanted(digest)) return sidecar;
         deleted += 1;
         return undefined;
       });
