@@ -120,6 +120,42 @@ rootTest(
 );
 
 rootTest(
+  "a blob that fits once is stored once by one of two registries, and takes no space for the other",
+  async () => {
+    if (!canMount) throw new Error("this user is root, but may not mount a tmpfs");
+    await using first = await startScriptedUpstream();
+    await using second = await startScriptedUpstream();
+    const [large, later] = [randomContent(30 * MIB, 11), randomContent(12 * MIB, 12)];
+    for (const upstream of [first, second]) upstream.addBlob("app", large);
+    second.addBlob("app", later);
+    const upstreams = { "a.test": localUpstream(first.url), "b.test": localUpstream(second.url) };
+    const data = disk.file("two");
+    await using cache = await startEntrepot({ config: { ...config(first), upstreams }, data });
+    const get = (ns: string, digest: string) => cache.get(`/v2/app/blobs/${digest}?ns=${ns}`);
+    first.respond(() => faults.stallAfter(8 * MIB));
+    const slow = await get("a.test", large.digest);
+    // Both would take 60 MiB of 48: whatever does not fit is streamed.
+    const quick = await get("b.test", large.digest);
+    expect(Buffer.compare(await quick.bytes(), bytesOf(large))).toBe(0);
+    first.release();
+    expect(Buffer.compare(await slow.bytes(), bytesOf(large))).toBe(0);
+    // Nothing stays reserved, and no partial file is left.
+    await until(async () => (await metric(cache, "entrepot_fills_active")) === 0, {
+      what: "the end",
+    });
+    expect(await metric(cache, "entrepot_storage_partial_bytes")).toBe(0);
+    await (await get("b.test", later.digest)).bytes();
+    await until(
+      async () => (await get("b.test", later.digest)).headers.get("cache-status")?.includes("hit"),
+      { what: "a hit for the blob that was pulled later" },
+    );
+    expect(await verifyStore(data)).toContain(later.digest);
+    await rm(data, { recursive: true });
+  },
+  60_000,
+);
+
+rootTest(
   "a corrupt blob that is streamed uncached is not sent completely",
   async () => {
     await using upstream = await startScriptedUpstream();
