@@ -1,13 +1,15 @@
 import { expect, test } from "bun:test";
-import { bytesOf, type Content, randomContent } from "./harness/content.ts";
+import { bytesOf, type Content, contentOf, descriptor, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
+import { type Image, textImage } from "./harness/images.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { unfinishedFills, verifyStore } from "./harness/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
 /** Two registries that both have a layer, and a cache of both. */
 async function setUp(layer: Content, data?: string) {
@@ -49,6 +51,23 @@ async function readAll(response: Response) {
   }
 }
 
+/** What a client gets: the status, and whether the body is the content. */
+async function outcome(response: Response | Promise<Response>, content: Content) {
+  const answered = await response;
+  return [answered.status, Buffer.compare(await answered.bytes(), bytesOf(content)) === 0];
+}
+
+/** An image whose manifest claims another size for its layer than the layer has. */
+function imageClaiming(layer: Content, size: number): Image {
+  const { manifest, blobs } = textImage();
+  const [config] = blobs;
+  if (!config) throw new Error("an image has a config");
+  const { mediaType } = manifest;
+  const layers = [{ ...descriptor(layer), size }];
+  const json = { schemaVersion: 2, mediaType, config: descriptor(config), layers };
+  return { manifest: contentOf(json, mediaType), blobs: [config, layer], children: [] };
+}
+
 test("a registry that stalls in a shared layer holds only its own clients, until another has sent it", async () => {
   const layer = randomContent(8 * MIB, 1);
   await using at = await setUp(layer);
@@ -66,6 +85,50 @@ test("a registry that stalls in a shared layer holds only its own clients, until
   });
 });
 
+test.each([
+  ["before its response", 0],
+  ["in the middle of it", 100 * KIB],
+])(
+  "a registry that stalls with a small blob %s makes its clients wait for the first that has it",
+  async (...row) => {
+    const [, sent] = row;
+    const blob = randomContent(300 * KIB, 6);
+    await using at = await setUp(blob);
+    at.odd.respond(() => (sent === 0 ? faults.neverResponds : faults.stallAfter(sent)));
+    const waiting = at.cache.get(pathOf(blob, "odd.test"));
+    await until(() => downloads(at.odd, blob) === 1, { what: "the first download" });
+    at.odd.respond();
+    expect(await outcome(at.cache.get(pathOf(blob, "honest.test")), blob)).toEqual([200, true]);
+    const response = await waiting;
+    expect(response.headers.get("content-length")).toBe(String(blob.size));
+    expect(await outcome(response, blob)).toEqual([200, true]);
+  },
+);
+
+test("what another registry has sent is not shown where the own one says that it is missing", async () => {
+  const blob = randomContent(300 * KIB, 7);
+  await using at = await setUp(blob);
+  at.odd.respond(() => faults.neverResponds);
+  const waiting = at.cache.get(pathOf(blob, "odd.test"));
+  await until(() => downloads(at.odd, blob) === 1, { what: "the first download" });
+  at.odd.respond(() => faults.errorResponse(404, "BLOB_UNKNOWN"));
+  expect(await outcome(at.cache.get(pathOf(blob, "honest.test")), blob)).toEqual([200, true]);
+  expect(await outcome(waiting, blob)).toEqual([404, false]);
+});
+
+test("a registry that stalls with a manifest as a blob does not hold the pull of that manifest", async () => {
+  const image = textImage();
+  const { manifest } = image;
+  await using at = await setUp(manifest);
+  at.honest.add("app", image, "1");
+  at.odd.respond(() => faults.stallAfter(100));
+  const waiting = at.cache.get(pathOf(manifest, "odd.test"));
+  await until(() => at.odd.requests()[0]?.sent === 100, { what: "100 bytes" });
+  const pulled = at.cache.get("/v2/app/manifests/1?ns=honest.test");
+  expect(await outcome(pulled, manifest)).toEqual([200, true]);
+  expect(await outcome(waiting, manifest)).toEqual([200, true]);
+});
+
 test("wrong bytes of one registry reach no client of another, and its own are cut off", async () => {
   const layer = randomContent(8 * MIB, 2);
   await using at = await setUp(layer);
@@ -75,6 +138,9 @@ test("wrong bytes of one registry reach no client of another, and its own are cu
   const honest = await at.cache.get(pathOf(layer, "honest.test"));
   expect(Buffer.compare(await honest.bytes(), bytesOf(layer))).toBe(0);
   expect((await received).bytes.length).toBeLessThan(layer.size);
+  const line = await at.cache.logged("download failed");
+  expect(line).toMatchObject({ source: "odd.test/app" });
+  expect(line["error"]).toContain("do not match the digest");
   expect(await verifyStore(at.cache.data)).toEqual([layer.digest]);
 });
 
@@ -106,6 +172,25 @@ test.each([
   const metrics = await (await at.cache.getAdmin("/metrics")).text();
   expect(metrics).toContain("entrepot_storage_full 0");
 });
+
+test.each([-1, 1, 100 * MIB])(
+  "a size that one registry's manifest claims is not another's: %d bytes more",
+  async (more) => {
+    const layer = randomContent(6 * MIB, 8);
+    await using at = await setUp(layer);
+    at.odd.add("app", imageClaiming(layer, layer.size + more), "1");
+    await (await at.cache.get("/v2/app/manifests/1?ns=odd.test")).bytes();
+    at.odd.respond(() => faults.neverResponds);
+    const waiting = at.cache.get(pathOf(layer, "odd.test"));
+    await until(() => downloads(at.odd, layer) === 1, { what: "the first download" });
+    at.odd.respond();
+    expect(await outcome(at.cache.get(pathOf(layer, "honest.test")), layer)).toEqual([200, true]);
+    expect(await outcome(waiting, layer)).toEqual([200, true]);
+    expect((await at.cache.logged("download failed"))["error"]).toContain(
+      `${layer.size + more} bytes were announced for ${layer.digest}`,
+    );
+  },
+);
 
 test("twenty clients of each of two registries cause one download from each", async () => {
   const layer = randomContent(6 * MIB, 4);

@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
-import type { BlobWriter } from "../../store/blob-store.ts";
+import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import type { Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
@@ -98,6 +98,13 @@ export class FetchLoop {
   /** Reports the complete download as corrupt, and returns the fault. */
   wrongDigest(): Fault {
     const reason = `the bytes sent as ${this.#options.digest} do not match the digest`;
+    return this.#reportCorrupt(this.#invalidResponse(reason));
+  }
+
+  /** Reports that the download, complete or not, is not of this blob, and returns the fault. */
+  unlike({ digest, size }: StoredBlob): Fault {
+    if (this.#size === undefined || this.#size === size) return this.wrongDigest();
+    const reason = `${this.#size} bytes were announced for ${digest}, which has ${size}`;
     return this.#reportCorrupt(this.#invalidResponse(reason));
   }
 

@@ -7,7 +7,7 @@ import { FetchLoop } from "./fetch-loop.ts";
 import { Followers } from "./followers.ts";
 import { ProgressSignal } from "./progress-signal.ts";
 import { ReadableBytes } from "./readable-bytes.ts";
-import { beginsWith, type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
+import { type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
 import type { Source } from "./source.ts";
 import { SourceList } from "./source-list.ts";
 import { toFault } from "./transient.ts";
@@ -16,10 +16,7 @@ export interface FillOptions {
   /** Of the blob in bytes, if a manifest names it. */
   readonly size?: number | undefined;
   readonly backOff?: BackOffOptions;
-  /**
-   * Stores what a verified writer has written, and ends the writer; by default, as if there were no
-   * other writer of the digest.
-   */
+  /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */
   readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
 }
 
@@ -27,8 +24,9 @@ export interface FillOptions {
 const MAX_RESTARTS = 9;
 
 /**
- * The single-flight download of a missing blob from one upstream. It belongs to no client: every client that needs the
- * blob follows the growing partial file (see `follow`), and the download goes on when they leave.
+ * The single-flight download of a missing blob from one upstream. It belongs to no client: every
+ * client of that upstream follows the growing partial file (see `follow`), and the download goes on
+ * when they leave.
  *
  * The steps:
  * 1. Open a writer, which resumes the partial file of an earlier fill, if there is one.
@@ -52,7 +50,6 @@ export class Fill {
   readonly stored: Promise<StoredBlob>;
   /** Resolves once the fill has stored or failed, and its writer is closed. */
   readonly ended: Promise<void>;
-
   readonly upstream: UpstreamName;
   readonly sources: SourceList;
   readonly followers = new Followers();
@@ -71,6 +68,7 @@ export class Fill {
   #result: StoredBlob | undefined;
   /** What another fill has stored. */
   #adopted: StoredBlob | undefined;
+  #mismatch: Fault | undefined;
   #fault: Fault | undefined;
   #resumePoint: ResumePoint | undefined;
   #resumedBytes = 0;
@@ -113,6 +111,8 @@ export class Fill {
   get available(): number {
     if (this.#result) return this.#result.size;
     if (this.#resumePoint) return this.#resumePoint.length;
+    // No more than what is being compared with the stored blob.
+    if (this.#adopted) return this.#bytes.handed;
     const length = this.#writer?.length ?? 0;
     return Math.max(0, Math.min(length, (this.size ?? length) - WITHHELD_TAIL));
   }
@@ -130,6 +130,11 @@ export class Fill {
   /** Whether another fill has stored the blob. */
   get isAdopted(): boolean {
     return this.#adopted !== undefined;
+  }
+
+  /** Set if another fill has stored the blob, and what this upstream announced or sent is not it. */
+  get mismatch(): Fault | undefined {
+    return this.#mismatch;
   }
 
   get isStored(): boolean {
@@ -257,17 +262,16 @@ export class Fill {
     }
   }
 
-  /** Ends the writer, whose bytes followers may have received: they go on if the stored ones are the same. */
+  /** Ends the writer. Followers go on if the bytes that they may have received are the stored ones. */
   async #goOnFrom(blob: StoredBlob, writer: BlobWriter): Promise<StoredBlob> {
     const { size = blob.size } = this;
-    const point = resumePointOf(writer, this.#bytes.tail);
-    const isSame =
-      this.followers.count === 0 ||
-      (point.length === writer.length && (await beginsWith(blob, point).catch(() => false)));
-    if (!isSame || size !== blob.size) this.#bytes.discard();
-    if (!isSame) this.#fetchLoop.wrongDigest();
+    const isSame = size === blob.size && (await this.#bytes.areOf(blob, writer));
+    if (!isSame) this.#mismatch = this.#fetchLoop.unlike(blob);
+    if (isSame) this.#bytes.forget();
+    else this.#bytes.discard();
     // At once: nobody may begin with bytes of this writer any more.
     this.#result = blob;
+    this.#progress.wake();
     await writer.discard().catch(() => {});
     return blob;
   }

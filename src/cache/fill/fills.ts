@@ -14,7 +14,7 @@ export interface FillEvent {
   readonly source: string;
   /** In bytes. */
   readonly size?: number;
-  /** Set if the fill failed. */
+  /** Set if the fill failed, or if another upstream's blob shows that what it sent was wrong. */
   readonly fault?: Fault;
 }
 
@@ -116,7 +116,12 @@ export class Fills {
       // The others that download it go on from the stored blob.
       for (const other of this.#running.ofDigest(digest)) other.adopt(blob);
       if (!fill.isAdopted) await this.#observer.stored(blob);
-      this.#observer.ended({ digest, source, size: blob.size });
+      const { mismatch } = fill;
+      this.#observer.ended({
+        digest,
+        source,
+        ...(mismatch ? { fault: mismatch } : { size: blob.size }),
+      });
     } catch (error) {
       const fault = toFault(error);
       this.#observer.ended({ digest, source, fault });
@@ -149,19 +154,21 @@ export class Fills {
 
   /**
    * Stores what a verified writer has written, and ends the writer. Of several writers of a digest, only
-   * the first one's file becomes the blob.
+   * the first one's file becomes the blob; if it cannot be stored, the next one's does.
    */
   async #commit(writer: BlobWriter): Promise<StoredBlob> {
     const { digest } = writer;
-    let isStoredHere = false;
-    const blob = await this.#commits.run(digest, async () => {
+    for (;;) {
+      const committing = this.#commits.running(digest);
+      if (!committing) break;
+      await committing.catch(() => {});
+    }
+    return this.#commits.run(digest, async () => {
       const stored = await this.#store.open(digest);
-      if (stored) return stored;
-      isStoredHere = true;
-      return writer.commit();
+      if (!stored) return writer.commit();
+      // A partial file that cannot be deleted expires.
+      await writer.discard().catch(() => {});
+      return stored;
     });
-    // A partial file that cannot be deleted expires.
-    if (!isStoredHere) await writer.discard().catch(() => {});
-    return blob;
   }
 }

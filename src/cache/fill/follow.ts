@@ -43,6 +43,8 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   let { attempt = fill.attempt } = options;
   const { size } = options;
   const ahead = options.openAhead && new AheadReader(options.openAhead, first);
+  // Then all of the blob can be read, however slow this transfer is.
+  fill.stored.then(() => ahead?.cancel()).catch(() => {});
 
   let isFollowing = true;
   let isFillUnreadable = false;
@@ -157,6 +159,7 @@ class AheadReader {
   #position: number;
   #openedAt = 0;
   #isOver = false;
+  readonly #over = Promise.withResolvers<undefined>();
 
   constructor(open: (from: number) => Promise<Transfer>, first: number) {
     this.#open = open;
@@ -168,7 +171,9 @@ class AheadReader {
     try {
       while (!this.#isOver && this.#position < limit) {
         this.#reader ??= this.#openAt(this.#position);
-        const { done, value } = await (await this.#reader).read();
+        const reader = await Promise.race([this.#reader, this.#over.promise]);
+        if (!reader) break;
+        const { done, value } = await reader.read();
         // A transfer without a byte: the next one would have none either.
         if (done && this.#position === this.#openedAt) break;
         if (done) this.#reader = undefined;
@@ -187,6 +192,7 @@ class AheadReader {
   cancel(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#over.resolve(undefined);
     // A transfer that is still being opened is cancelled once it is open.
     this.#reader?.then((reader) => reader.cancel()).catch(() => {});
   }

@@ -1,5 +1,9 @@
-import { ReadCache } from "./read-cache.ts";
+import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import { BLOCK_BYTES, ReadCache } from "./read-cache.ts";
 import { TailBuffer } from "./tail-buffer.ts";
+
+/** How much is compared at a time, in bytes. */
+const COMPARED_BYTES = 1024 * 1024;
 
 /** What followers can read of a fill: its latest bytes from memory, and the others from its file. */
 export class ReadableBytes {
@@ -9,6 +13,7 @@ export class ReadableBytes {
   /** Bytes that can be read from the file. Finite only after a failed write; the rest is buffered. */
   #writtenBytes = Infinity;
   #attempt = 0;
+  #handed = 0;
 
   /** @param readFile reads bytes of the file: `first` inclusive, `end` exclusive */
   constructor(readFile: (first: number, end: number) => Promise<Uint8Array>) {
@@ -19,6 +24,11 @@ export class ReadableBytes {
   /** How often the bytes turned out to be wrong. */
   get attempt(): number {
     return this.#attempt;
+  }
+
+  /** How many bytes of this attempt, from the first one on, any follower may have received. */
+  get handed(): number {
+    return this.#handed;
   }
 
   /** The buffer of the latest bytes. */
@@ -34,13 +44,33 @@ export class ReadableBytes {
   /** The bytes so far are wrong: those that come next are of another attempt. */
   discard(): void {
     this.#attempt += 1;
+    this.forget();
+  }
+
+  /** What is read next comes from elsewhere: whatever is in memory is not verified. */
+  forget(): void {
+    this.#handed = 0;
     this.#tail = new TailBuffer();
     this.#cache = new ReadCache(this.#readFile);
+  }
+
+  /** Whether what followers may have received of a writer's bytes are the first ones of a stored blob. */
+  async areOf(blob: StoredBlob, writer: BlobWriter): Promise<boolean> {
+    for (let first = 0; first < this.#handed; first += COMPARED_BYTES) {
+      const end = Math.min(this.#handed, first + COMPARED_BYTES);
+      const blocks = [writer.read(first, end), blob.bytes.slice(first, end).bytes()] as const;
+      // What cannot be read is not known to be equal.
+      const [received, stored] = await Promise.all(blocks).catch(() => []);
+      if (!received || !stored || Buffer.compare(received, stored) !== 0) return false;
+    }
+    return true;
   }
 
   /** At least one byte from `position` on, and at most a chunk or a block of 256 KiB. */
   async read(position: number, available: number): Promise<Uint8Array> {
     const buffered = this.#tail.read(position, available);
+    const end = Math.min(available, position + (buffered?.byteLength ?? BLOCK_BYTES));
+    this.#handed = Math.max(this.#handed, end);
     return buffered ?? this.#cache.read(position, Math.min(available, this.#writtenBytes));
   }
 }
