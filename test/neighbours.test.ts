@@ -6,7 +6,7 @@ import { type Image, textImage } from "./harness/images.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { unfinishedFills, verifyStore } from "./harness/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { until } from "./harness/waiting.ts";
+import { Gate, until } from "./harness/waiting.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -191,6 +191,23 @@ test.each([-1, 1, 100 * MIB])(
     );
   },
 );
+
+test("a size that one repository's manifest claims is not that of another repository", async () => {
+  const layer = randomContent(6 * MIB, 9);
+  await using at = await setUp(layer);
+  const gate = new Gate();
+  at.odd.add("liar", imageClaiming(layer, 1000), "1");
+  await (await at.cache.get("/v2/liar/manifests/1?ns=odd.test")).bytes();
+  at.odd.respond(() => ({ hold: gate.opened }));
+  const lied = at.cache.get(`/v2/liar/blobs/${layer.digest}?ns=odd.test`);
+  await until(() => downloads(at.odd, layer) === 1, { what: "the first download" });
+  const joined = at.cache.get(pathOf(layer, "odd.test"));
+  // The response to a third request shows that the second has been accepted before it.
+  expect((await at.cache.get("/v2/")).status).toBe(200);
+  gate.open();
+  expect(await outcome(joined, layer)).toEqual([200, true]);
+  expect((await lied).status).toBe(502);
+});
 
 test("twenty clients of each of two registries cause one download from each", async () => {
   const layer = randomContent(6 * MIB, 4);

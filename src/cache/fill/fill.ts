@@ -51,6 +51,8 @@ export class Fill {
   /** Resolves once the fill has stored or failed, and its writer is closed. */
   readonly ended: Promise<void>;
   readonly upstream: UpstreamName;
+  /** What a manifest said when the fill began, in bytes. */
+  readonly expectedSize: number | undefined;
   readonly sources: SourceList;
   readonly followers = new Followers();
   /** When the fill began, in milliseconds since the epoch. */
@@ -80,6 +82,7 @@ export class Fill {
     { size, backOff = {}, commit = (writer) => writer.commit() }: FillOptions = {},
   ) {
     this.upstream = source.upstream;
+    this.expectedSize = size;
     this.#store = store;
     this.#commit = commit;
     this.sources = new SourceList(source);

@@ -135,9 +135,10 @@ export class BlobLookup {
         return fill;
       } catch (error) {
         if (fill.resumePoint) return fill;
-        // A joined fill may have failed before it asked this source: then start a new one.
-        if (isOwn || fill.sources.hasTried(source) || (fill.fault && isLocalFault(fill.fault)))
-          throw error;
+        // A joined fill may have failed before it asked this source, or by the size that another
+        // repository's manifest names: then start a new one.
+        const isJudged = fill.sources.hasTried(source) && fill.expectedSize === size;
+        if (isOwn || isJudged || (fill.fault && isLocalFault(fill.fault))) throw error;
         await fill.stored.catch(() => {});
       }
     }
