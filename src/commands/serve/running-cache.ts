@@ -16,6 +16,7 @@ import { PullApi } from "../../server/pull/pull-api.ts";
 import { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import { ResponseCache } from "../../server/pull/response-cache.ts";
 import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
+import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
 import {
@@ -32,6 +33,7 @@ import { Ports } from "./open-port.ts";
 import { RequestReporter } from "./request-reporter.ts";
 import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
+import { measureLocalProblems } from "./local-problem-gauges.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
 import { Upstreams } from "./upstreams.ts";
 
@@ -83,11 +85,12 @@ async function start(
 ): Promise<RunningCache> {
   const ports = new Ports(process.env);
   const metrics = new Metrics();
+  const localProblems = new LocalProblems(log);
   const blobRemoved = new Emitter<Digest>();
   const metadataNotWritten = new Emitter<Fault>();
 
   // The store.
-  const storeReporter = new StoreReporter({ log, metrics, blobRemoved });
+  const storeReporter = new StoreReporter({ log, metrics, localProblems, blobRemoved });
   const memory = memoryPlan(memoryLimit());
   const received = new ByteBudget(memory.received);
   const writing = { budget: received, syncBytes: memory.unsynced };
@@ -132,9 +135,11 @@ async function start(
   // What operators can see and do.
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
+  measureLocalProblems(metrics, localProblems);
   const report = new StatusReport({
     storage,
     metadataHealth,
+    localProblems,
     fills: cache.fills,
     upstreams,
     metrics,

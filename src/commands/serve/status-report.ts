@@ -4,6 +4,7 @@ import type { Storage } from "../../cache/retention/storage.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { LOW_WATER, MAX_METADATA } from "../../store/disk/fill-level.ts";
+import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { CacheResult } from "../../telemetry/request-counters.ts";
 import type { Failure } from "../../upstream/health/circuit-breaker.ts";
@@ -23,6 +24,7 @@ const MAX_FAILURE_AGE = 300_000;
 export interface StatusReportOptions {
   readonly storage: Storage;
   readonly metadataHealth: MetadataHealth;
+  readonly localProblems: LocalProblems;
   readonly fills: Fills;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
@@ -38,7 +40,7 @@ export class StatusReport {
   }
 
   async read(listening: Status["listening"]): Promise<Status> {
-    const { fills, upstreams, metrics, metadataHealth } = this.#options;
+    const { fills, upstreams, metrics, metadataHealth, localProblems } = this.#options;
     const { problem } = metadataHealth;
     const storage = await this.#storage();
     const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
@@ -53,6 +55,7 @@ export class StatusReport {
       upstreams: upstreamStatuses,
       problems: [
         ...(problem === undefined ? [] : [problem]),
+        ...localProblems.current,
         ...storageProblems(storage),
         ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
       ],

@@ -5,6 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
 import type { ScrubProgress, UnreadableBlob } from "../../store/repair/scrub.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
+import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Emitter } from "./emitter.ts";
@@ -12,6 +13,7 @@ import type { Emitter } from "./emitter.ts";
 export interface StoreReporterOptions {
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly localProblems: LocalProblems;
   /** Emits the digest of each blob that leaves the store. */
   readonly blobRemoved: Emitter<Digest>;
 }
@@ -20,14 +22,16 @@ export interface StoreReporterOptions {
 export class StoreReporter implements StoreEvents, HousekeepingEvents {
   readonly #log: Log;
   readonly #metrics: Metrics;
+  readonly #localProblems: LocalProblems;
   readonly #blobRemoved: Emitter<Digest>;
   #scrubs = 0;
   #corrupt = 0;
   #isFull = false;
 
-  constructor({ log, metrics, blobRemoved }: StoreReporterOptions) {
+  constructor({ log, metrics, localProblems, blobRemoved }: StoreReporterOptions) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#localProblems = localProblems;
     this.#blobRemoved = blobRemoved;
   }
 
@@ -132,6 +136,10 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   unreadable({ digest, reason }: UnreadableBlob): void {
     const message = "a stored blob cannot be read: it stays where it is, and is read again later";
     this.#log.warn({ digest, error: reason }, message);
+    this.#localProblems.notice(
+      "failing-reads",
+      `stored blobs cannot be read: ${reason}. They are served from the registries meanwhile`,
+    );
   }
 
   corrupt(digest: Digest): void {
