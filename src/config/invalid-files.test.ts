@@ -30,6 +30,11 @@ upstreams:
   ],
   ["a short token", "adminToken: short\n", "@:1:13: adminToken: is shorter than 16 characters"],
   [
+    "a long token, which is not shown",
+    `adminToken: ${"s".repeat(4097)}\n`,
+    "@:1:13: adminToken: is longer than 4096 characters",
+  ],
+  [
     "two tokens",
     "adminToken: 0123456789abcdef\nadminTokenFile: token\n",
     `@:2:17: adminTokenFile: conflicts with adminToken: set only one of them

@@ -69,6 +69,8 @@ function describe(issue: Issue, value: unknown): string {
     return `${String(value)} is too small: the minimum is ${issue.minimum}`;
   }
   if (issue.code === "too_big") {
+    // Without the text, which may be a secret.
+    if (issue.origin === "string") return `is longer than ${issue.maximum} characters`;
     if (issue.origin === "array") return `has too many entries: the maximum is ${issue.maximum}`;
     return `${String(value)} is too large: the maximum is ${issue.maximum}`;
   }
