@@ -1,4 +1,4 @@
-import type { Fault } from "../oci/fault.ts";
+import { type Fault, isUnsent } from "../oci/fault.ts";
 
 /** How a response came about, in the terms of RFC 9211 (Cache-Status). */
 export interface CacheStatus {
@@ -37,14 +37,14 @@ export const REVALIDATED: CacheStatus = { result: "revalidated" };
 export const REPLACED: CacheStatus = { result: "miss", replaced: true };
 
 /** The status of a stale response that is served because the request to the upstream failed. */
-export function staleAfter({ message, detail }: Fault): CacheStatus {
+export function staleAfter(fault: Fault): CacheStatus {
+  const { message, detail } = fault;
   const status = "status" in detail ? detail.status : undefined;
   const upstreamStatus = detail.kind === "upstream-rate-limited" ? 429 : status;
   return {
     result: "stale",
     reason: message,
-    // All connections were in use: the request was never sent.
-    ...(detail.kind === "overloaded" ? {} : { forwarded: true }),
+    ...(isUnsent(fault) ? {} : { forwarded: true }),
     ...(upstreamStatus === undefined ? {} : { upstreamStatus }),
   };
 }

@@ -222,6 +222,8 @@ function adviceFor({ detail }: Fault, { name, url }: UpstreamSettings): string {
     case "upstream-unreachable":
     case "upstream-timeout":
       return `test it on this machine: \`curl -v ${url.origin}/v2/\`. A firewall may block it, it may need a proxy, or its certificate may be invalid`;
+    case "local-limit":
+      return "see docs/how-to/troubleshoot.md, Problems of the cache's machine";
     case "upstream-denied":
       return `check upstreams.${name}.auth`;
     default:

@@ -75,6 +75,13 @@ export type FaultDetail =
       readonly reason: string;
     }
   | { readonly kind: "overloaded"; readonly upstream: string }
+  /** This machine could not send a request, or receive its response. The upstream is not to blame. */
+  | {
+      readonly kind: "local-limit";
+      readonly upstream: string;
+      readonly limit: LocalLimit;
+      readonly reason: string;
+    }
   /** The storage failed: an I/O error, a missing permission, a database error. */
   | { readonly kind: "storage"; readonly reason: string }
   /** The disk or a quota is full. Nothing is broken: the blob is served without being stored. */
@@ -83,6 +90,9 @@ export type FaultDetail =
   | { readonly kind: "cancelled"; readonly reason: string }
   /** A bug in the cache itself. */
   | { readonly kind: "internal"; readonly reason: string };
+
+/** What this machine lacks, or does not permit. */
+export type LocalLimit = "file-descriptors" | "memory" | "processes" | "ports" | "permission";
 
 export type CredentialUse = "none" | "used" | "refused" | "failed";
 
@@ -104,15 +114,27 @@ export class Fault extends Error {
 }
 
 /**
- * Whether the upstream or the connection to it caused the fault, so that a stale response may be
- * served instead.
+ * Whether the upstream, the connection to it or a limit of this machine kept the upstream from answering, so
+ * that a stale response may be served instead.
  */
 export function isUpstreamFault(fault: Fault): boolean {
   return (
     fault.detail.kind.startsWith("upstream-") ||
     fault.detail.kind === "address-refused" ||
-    fault.detail.kind === "overloaded"
+    isUnsent(fault)
   );
+}
+
+/** Whether this cache itself kept a request from being sent: that says nothing of the upstream. */
+export function isUnsent({ detail }: Fault): boolean {
+  return detail.kind === "overloaded" || detail.kind === "local-limit";
+}
+
+/** Whether a request to any other host would fail as well. */
+export function isForAllHosts({ detail }: Fault): boolean {
+  if (detail.kind !== "local-limit") return false;
+  // Ports are counted for each address that is connected to, and firewalls permit some addresses.
+  return detail.limit !== "ports" && detail.limit !== "permission";
 }
 
 /**
@@ -201,6 +223,8 @@ function describe(detail: FaultDetail): string {
       return `refused to connect to ${detail.host} for ${detail.upstream}: it ${detail.reason}`;
     case "overloaded":
       return `too many concurrent requests to ${detail.upstream}`;
+    case "local-limit":
+      return `this machine cannot send a request to ${detail.upstream}: ${detail.reason}`;
     case "storage":
       return `the cache's storage failed: ${detail.reason}`;
     case "no-space":

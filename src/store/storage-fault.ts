@@ -8,6 +8,8 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   EIO: "the disk reports an input/output error: check the kernel log",
   ELOOP: "a symbolic link is where a file or directory is needed: remove it",
   EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
+  ENFILE: "the machine has too many open files: raise fs.file-max (sysctl)",
+  ENOMEM: "the kernel has no memory for it: raise the memory limit, or free memory",
   ENOENT: "no such file or directory",
   ENOSPC: "the disk is full",
   ENOTDIR: "a file exists where a directory is needed",

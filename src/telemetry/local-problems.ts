@@ -1,3 +1,4 @@
+import type { LocalLimit } from "../oci/fault.ts";
 import type { Log } from "./log.ts";
 
 /** What can be wrong with the machine that the cache runs on, as metrics and alerts name it. */
@@ -7,7 +8,10 @@ export const LOCAL_PROBLEM_KINDS = [
   "file-descriptors",
   "memory",
   "inodes",
-] as const;
+  "processes",
+  "ports",
+  "permission",
+] as const satisfies readonly (LocalLimit | "slow-disk" | "failing-reads" | "inodes")[];
 
 export type LocalProblemKind = (typeof LOCAL_PROBLEM_KINDS)[number];
 

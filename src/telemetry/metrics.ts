@@ -12,8 +12,11 @@ import { type CounterValue, Counters } from "./counters.ts";
 export interface UpstreamSample {
   readonly upstream: string;
   readonly kind: Exclude<RequestedKind, "catalog"> | "token" | "probe";
-  /** The HTTP status; `failed` if there was no response, `aborted` if the cache cancelled the request. */
-  readonly status: number | "failed" | "aborted";
+  /**
+   * The HTTP status; `failed` if there was no response, `aborted` if the cache cancelled the request, `unsent`
+   * if a limit of this machine kept it from being sent.
+   */
+  readonly status: number | "failed" | "aborted" | "unsent";
 }
 
 /** The traffic of one upstream since the process started. */
@@ -42,7 +45,7 @@ export class Metrics {
   readonly #requests = new RequestCounters();
   readonly #upstreamRequests = this.#counter(
     "entrepot_upstream_requests_total",
-    "Requests sent to upstreams, including redirects and retries.",
+    "Requests to upstreams, redirects and retries included; unsent ones met a limit of this machine.",
     ["upstream", "kind", "status"],
   );
   readonly #upstreamBytes = this.#counter(

@@ -1,6 +1,6 @@
 import type { Credentials, UpstreamSettings } from "../config/settings.ts";
 import { type Challenge, parseChallenges } from "../oci/challenge.ts";
-import { Fault } from "../oci/fault.ts";
+import { Fault, isUnsent } from "../oci/fault.ts";
 import { parseRepositoryName, type RepositoryName } from "../oci/names.ts";
 import { abortable } from "./transport/abortable.ts";
 import { discard } from "./transport/response-body.ts";
@@ -125,10 +125,14 @@ function isRefused({ status }: DialResponse, authorization: Authorization | unde
   return status === 403 && authorization?.scheme === "bearer" && !authorization.isFresh;
 }
 
-/** Whether the token endpoint only has no time now: asking again would add to its load. */
+/**
+ * Whether the token endpoint only has no time now, or this machine has no means to ask it: asking again would
+ * add to that, and without a token the registry would refuse what it grants.
+ */
 function isBusy(error: unknown): boolean {
-  if (!(error instanceof Fault)) return false;
-  return error.detail.kind === "upstream-rate-limited" || error.detail.kind === "overloaded";
+  return (
+    error instanceof Fault && (error.detail.kind === "upstream-rate-limited" || isUnsent(error))
+  );
 }
 
 /**

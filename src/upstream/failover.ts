@@ -1,5 +1,5 @@
 import type { UpstreamSettings } from "../config/settings.ts";
-import { type CredentialUse, Fault } from "../oci/fault.ts";
+import { type CredentialUse, Fault, isForAllHosts } from "../oci/fault.ts";
 import { parseManifest } from "../oci/parse-manifest.ts";
 import { ManifestError, type Manifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
@@ -115,7 +115,7 @@ export class Failover {
         }
         return value;
       } catch (error) {
-        if (!host.isMirror || !(error instanceof Fault)) throw error;
+        if (!host.isMirror || !(error instanceof Fault) || isForAllHosts(error)) throw error;
         if (isMalformedManifest(error)) suspects.set(host, error);
         lastFault = error;
       }

@@ -1,4 +1,4 @@
-import type { FaultKind } from "../oci/fault.ts";
+import type { FaultKind, LocalLimit } from "../oci/fault.ts";
 
 /** What a request to an upstream is for. */
 export type RequestKind = "manifest" | "blob" | "tags" | "referrers" | "token" | "probe";
@@ -38,6 +38,14 @@ export type UpstreamEvent =
       readonly kind: RequestKind;
       /** `aborted`: the caller aborted the request. */
       readonly fault: FaultKind | "aborted";
+    }
+  | {
+      /** A limit of this machine kept a request from being sent or a response from being received. */
+      readonly type: "local-limit";
+      readonly upstream: string;
+      readonly limit: LocalLimit;
+      /** What is wrong, and what to do. */
+      readonly reason: string;
     }
   | {
       readonly type: "received";

@@ -7,6 +7,7 @@ const TRANSIENT: ReadonlySet<FaultKind> = new Set([
   "upstream-failed",
   "upstream-rate-limited",
   "overloaded",
+  "local-limit",
 ]);
 
 /** Whether a retry at the same source may succeed. */

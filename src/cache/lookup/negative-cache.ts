@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
-import { Fault, isUpstreamFault } from "../../oci/fault.ts";
+import { Fault, isUnsent, isUpstreamFault } from "../../oci/fault.ts";
 
 /** The longest TTL of a failure in milliseconds: the content may be pushed at any moment. */
 const MAX_TTL_MS = 5000;
@@ -79,12 +79,11 @@ export class NegativeCache {
 
 /**
  * Whether a fault is cached. A rate limit is not, since it names its own end (`Retry-After`); an
- * overload is not, since it is this cache's own limit of concurrent requests and says nothing about
- * the upstream; an unreachable upstream is not, since its circuit breaker ends with its return.
+ * overload or another limit of this machine is not, since it says nothing about the upstream; an unreachable upstream is not, since its circuit breaker ends with its return.
  */
 function isCacheable(fault: Fault): boolean {
   const { kind } = fault.detail;
-  if (kind === "upstream-rate-limited" || kind === "overloaded") return false;
-  if (kind === "upstream-unreachable") return false;
+  if (kind === "upstream-rate-limited" || kind === "upstream-unreachable") return false;
+  if (isUnsent(fault)) return false;
   return kind === "not-found" || isUpstreamFault(fault);
 }

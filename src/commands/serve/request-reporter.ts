@@ -1,7 +1,8 @@
 import type { CacheObserver } from "../../cache/cache.ts";
 import type { FillEvent } from "../../cache/fill/fills.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { Fault } from "../../oci/fault.ts";
+import type { Fault, FaultKind } from "../../oci/fault.ts";
+import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { RequestRecord } from "../../server/pull/request-record.ts";
 import type { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import type { Route } from "../../server/pull/route.ts";
@@ -10,6 +11,7 @@ import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
+import { noticeExhaustedLimit } from "./exhausted-limits.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 
 export interface RequestReporterOptions {
@@ -21,6 +23,7 @@ export interface RequestReporterOptions {
   /** Emits the fault of each metadata write that failed, before it is logged. */
   readonly metadataNotWritten: Emitter<Fault>;
   readonly metadataHealth: MetadataHealth;
+  readonly localProblems: LocalProblems;
 }
 
 /** Reports requests, downloads and upstreams: to the log, to the metrics and to the recent pulls. */
@@ -31,12 +34,14 @@ export class RequestReporter implements CacheObserver {
   readonly #isFull: () => boolean;
   readonly #metadataNotWritten: Emitter<Fault>;
   readonly #metadataHealth: MetadataHealth;
+  readonly #localProblems: LocalProblems;
   readonly #lines = new RequestLines();
 
   constructor(options: RequestReporterOptions) {
     this.#isFull = options.isFull;
     this.#metadataNotWritten = options.metadataNotWritten;
     this.#metadataHealth = options.metadataHealth;
+    this.#localProblems = options.localProblems;
     this.#log = options.log;
     this.#metrics = options.metrics;
     this.#recentPulls = options.recentPulls;
@@ -85,6 +90,7 @@ export class RequestReporter implements CacheObserver {
       this.#log.debug({ digest, source, size }, "blob stored");
       return;
     }
+    noticeExhaustedLimit(this.#localProblems, fault);
     const line = { digest, source, error: fault.message };
     switch (fault.detail.kind) {
       case "cancelled":
@@ -106,12 +112,14 @@ export class RequestReporter implements CacheObserver {
 
   manifestNotStored(digest: Digest, fault: Fault): void {
     this.#metrics.unstored("manifest");
+    noticeExhaustedLimit(this.#localProblems, fault);
     const line = { digest, error: fault.message };
     this.#log[this.#failureLevel()](line, "manifest served but not stored");
   }
 
   metadataNotWritten(fault: Fault): void {
     this.#metadataNotWritten.emit(fault);
+    noticeExhaustedLimit(this.#localProblems, fault);
     // A database that cannot be read cannot be written either, and that is logged already.
     const level = this.#metadataHealth.problem === undefined ? this.#failureLevel() : "debug";
     this.#log[level]({ error: fault.message }, "metadata not written");
@@ -132,6 +140,11 @@ export class RequestReporter implements CacheObserver {
       this.#log.warn({ namespace: upstream, mirror, error }, "mirror ejected for ten minutes");
       return;
     }
+    if (event.type === "local-limit") {
+      const { limit, reason } = event;
+      this.#localProblems.notice(limit, `requests to ${upstream} fail on this machine: ${reason}`);
+      return;
+    }
     const { kind } = event;
     switch (event.type) {
       case "responded":
@@ -141,7 +154,7 @@ export class RequestReporter implements CacheObserver {
         this.#metrics.upstreamRequest({
           upstream,
           kind,
-          status: event.fault === "aborted" ? "aborted" : "failed",
+          status: statusOf(event.fault),
         });
         break;
       case "received":
@@ -166,6 +179,11 @@ export class RequestReporter implements CacheObserver {
       at: Date.now(),
     });
   }
+}
+
+function statusOf(fault: FaultKind | "aborted"): "aborted" | "unsent" | "failed" {
+  if (fault === "aborted") return "aborted";
+  return fault === "local-limit" ? "unsent" : "failed";
 }
 
 function referenceOf(route: Route): string {

@@ -97,7 +97,7 @@ async function start(
   const storage = closing.use(await openStorage(settings, storeReporter, writing));
   const { admin, budget } = storage;
   storeReporter.measure(storage);
-  const repair = new BlobRepair(admin, storeReporter, log);
+  const repair = new BlobRepair({ admin, reporter: storeReporter, localProblems, log });
   const store = new SmallBlobCache(storage.store, {
     memory: memory.smallBlobs,
     quarantine: (digest) => repair.quarantine(digest),
@@ -114,6 +114,7 @@ async function start(
     isFull,
     metadataNotWritten,
     metadataHealth,
+    localProblems,
   });
   const upstreams = connectUpstreams(settings, reporter, reread, {
     budget: received,

@@ -41,6 +41,7 @@ const ADVICE: Partial<Record<FaultKind, string>> = {
   "upstream-unreachable": DIAGNOSE,
   "upstream-timeout": DIAGNOSE,
   "upstream-invalid-response": DIAGNOSE,
+  "local-limit": "On the cache's machine, entrepot status shows it",
   overloaded: "Try again later, or raise the upstream's maxConnections",
 };
 
@@ -115,6 +116,7 @@ function httpError(detail: FaultDetail): HttpError {
     case "internal":
       return { status: 500, code: "UNAVAILABLE" };
     case "overloaded":
+    case "local-limit":
     case "storage":
     case "no-space":
     case "cancelled":

@@ -62,7 +62,9 @@ async function run(
   try {
     child = Bun.spawn([program, "get"], { stdin: "pipe", stdout: "pipe", stderr: "ignore" });
   } catch (cause) {
-    throw new HelperError("cannot be started: is it in PATH?", { cause });
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no code";
+    const why = code === "ENOENT" ? ": is it in PATH?" : ` (${code})`;
+    throw new HelperError(`cannot be started${why}`, { cause });
   }
   const timedOut = Promise.withResolvers<never>();
   const timer = setTimeout(() => {

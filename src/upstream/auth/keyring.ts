@@ -6,6 +6,7 @@ import type {
 } from "../../config/settings.ts";
 import { runCredentialHelper, HelperError, type HelperOptions } from "./credential-helper.ts";
 import type { UpstreamObserver } from "../observer.ts";
+import { localLimitFault } from "../transport/local-limits.ts";
 
 /**
  * The first and the longest wait before refused credentials are tried again, in milliseconds. The wait
@@ -92,7 +93,12 @@ export class Keyring {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** The credentials to send now; `undefined` for anonymous. */
+  /**
+   * The credentials to send now; `undefined` for anonymous.
+   *
+   * @throws Fault `local-limit` if this machine cannot start the credential helper: requests without
+   * credentials would be refused, and that would look like an answer
+   */
   async current(upstream: UpstreamSettings): Promise<Credentials | undefined> {
     if (!upstream.credentials) return undefined;
     const found = await this.#find(upstream.name, upstream.credentials);
@@ -195,6 +201,15 @@ export class Keyring {
       this.#helperFailures.delete(name);
     } catch (error) {
       if (!(error instanceof HelperError)) throw error;
+      const local = localLimitFault(name, error.cause);
+      // EACCES is about the helper's own file.
+      if (local?.detail.kind === "local-limit" && local.detail.limit !== "permission") {
+        const { limit, reason } = local.detail;
+        this.#options.observe?.({ type: "local-limit", upstream: name, limit, reason });
+        // They may still be valid.
+        if (previous?.credentials) return previous;
+        throw local;
+      }
       const at = source.from === undefined ? "" : ` (${source.from})`;
       const problem = `docker-credential-${source.helper}${at} ${error.message}: public images of ${name} are pulled without credentials`;
       this.#helperFailures.set(name, problem);

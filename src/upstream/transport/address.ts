@@ -1,7 +1,8 @@
 import { lookup } from "node:dns/promises";
 import ipaddr from "ipaddr.js";
 import { LRUCache } from "lru-cache";
-import { Fault } from "../../oci/fault.ts";
+import { Fault, isUnsent } from "../../oci/fault.ts";
+import { localLimitFault, lookupCause } from "./local-limits.ts";
 
 /**
  * Resolves a host name to all of its addresses; rejects if it has none. `refresh` bypasses the
@@ -42,7 +43,7 @@ export interface AddressPolicy {
  * Resolves a host to the addresses that may be dialled, in the order of DNS. Refused ones are left out.
  *
  * @param host a URL's `hostname`: a name, an IPv4 address, or an IPv6 address in brackets
- * @throws Fault `address-refused` if all are refused, `upstream-unreachable` if there are none
+ * @throws Fault `address-refused` if all are refused, `upstream-unreachable` if there are none, `local-limit`
  */
 export async function resolve(host: string, policy: AddressPolicy): Promise<CheckedAddress[]> {
   const found = isIpLiteral(host) ? [withoutBrackets(host)] : await lookUp(host, policy);
@@ -98,7 +99,8 @@ export async function addressesAfterRefresh(
     const current = await resolve(host, { ...policy, refresh: true });
     return current.filter(({ ip }) => tried.every((address) => address.ip !== ip));
   } catch (error) {
-    if (error instanceof Fault && error.detail.kind === "upstream-unreachable") return [];
+    if (!(error instanceof Fault)) throw error;
+    if (error.detail.kind === "upstream-unreachable" || isUnsent(error)) return [];
     throw error;
   }
 }
@@ -126,7 +128,10 @@ async function lookUp(host: string, policy: AddressPolicy): Promise<readonly str
   try {
     const found = await policy.resolver(host, policy.refresh);
     if (found.length > 0) return found;
-  } catch (cause) {
+  } catch (error) {
+    const cause = await lookupCause(error);
+    const local = localLimitFault(policy.upstream, cause);
+    if (local) throw local;
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no code";
     const reason =
       code === "ENOTFOUND" || code === "ENODATA"

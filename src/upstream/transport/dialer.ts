@@ -1,5 +1,5 @@
 import { proxyFor } from "../../config/parsing/proxy.ts";
-import { Fault } from "../../oci/fault.ts";
+import { Fault, isForAllHosts, isUnsent } from "../../oci/fault.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { abortable } from "./abortable.ts";
 import {
@@ -12,6 +12,7 @@ import {
 } from "./address.ts";
 import { type BodyEnd, timeoutFault, watchBody } from "./response-body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
+import { connectCause } from "./local-limits.ts";
 import { networkFault } from "./network-fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
 import { fastestFirst } from "./happy-eyeballs.ts";
@@ -19,6 +20,7 @@ import { type ConnectionPool, ConnectionPools } from "./connection-pools.ts";
 import {
   type OutgoingRequest,
   type RawResponse,
+  portOf,
   sendThroughProxy,
   sendTo,
 } from "./send-request.ts";
@@ -84,8 +86,8 @@ export class Dialer {
   /**
    * Sends one request and waits for the response's headers.
    *
-   * @throws Fault `address-refused`, `upstream-unreachable`, `upstream-timeout` or `upstream-invalid-response`;
-   * the signal's reason if the caller aborted
+   * @throws Fault `address-refused`, `upstream-unreachable`, `upstream-timeout`, `upstream-invalid-response` or
+   * `local-limit`; the signal's reason if the caller aborted
    */
   async dial(request: DialRequest): Promise<DialResponse> {
     const { signal, upstream, method } = request;
@@ -100,6 +102,7 @@ export class Dialer {
       signal?.removeEventListener("abort", onAbort);
       const { bytes } = end;
       if (bytes > 0) this.#observe?.({ type: "received", ...labels, bytes });
+      this.#reportLocal(upstream, end.fault);
       ended.resolve(end);
     };
     const timer = setTimeout(() => {
@@ -115,6 +118,7 @@ export class Dialer {
     } catch (error) {
       const fault = error instanceof Fault ? error.detail.kind : "aborted";
       this.#observe?.({ type: "failed", ...labels, fault });
+      this.#reportLocal(upstream, error);
       signal?.removeEventListener("abort", onAbort);
       throw error;
     } finally {
@@ -125,6 +129,12 @@ export class Dialer {
   /** Closes idle connections. Requests in flight finish. */
   close(): void {
     this.#pools.close();
+  }
+
+  #reportLocal(upstream: string, error: unknown): void {
+    if (!(error instanceof Fault) || error.detail.kind !== "local-limit") return;
+    const { limit, reason } = error.detail;
+    this.#observe?.({ type: "local-limit", upstream, limit, reason });
   }
 
   async #connect(request: DialRequest, signal: AbortSignal): Promise<RawResponse> {
@@ -145,6 +155,7 @@ export class Dialer {
       return await this.#fetchAny(addresses, pool, request, signal);
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof Fault && isForAllHosts(error)) throw error;
       const untried = await abortable(
         addressesAfterRefresh(url.hostname, policy, addresses),
         signal,
@@ -172,7 +183,12 @@ export class Dialer {
         // Also after a timeout: an address that stopped responding must not be tried first again.
         pool.lastGood = undefined;
         signal.throwIfAborted();
-        fault ??= networkFault(upstream, url.host, error);
+        const { ip } = address;
+        const cause = await connectCause(error, { ip, port: portOf(url) });
+        const failed = networkFault(upstream, url.host, cause);
+        if (isForAllHosts(failed)) throw failed;
+        // What a server answers says more than that this machine cannot reach another address of it.
+        if (!fault || isUnsent(fault)) fault = failed;
       }
     }
     throw fault ?? networkFault(upstream, url.host, undefined);
@@ -192,10 +208,9 @@ export class Dialer {
   ): Promise<readonly CheckedAddress[]> {
     const lastGood = addresses.find(({ ip }) => ip === pool.lastGood);
     if (lastGood) return [lastGood, ...addresses.filter((address) => address !== lastGood)];
-    const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
     const { connect } = this.#timeouts;
     const timedOut = AbortSignal.timeout(connect);
-    const ordered = await fastestFirst(addresses, port, AbortSignal.any([signal, timedOut]));
+    const ordered = await fastestFirst(addresses, portOf(url), AbortSignal.any([signal, timedOut]));
     signal.throwIfAborted();
     if (timedOut.aborted)
       throw timeoutFault(upstream, `accept a connection at ${url.host}`, connect);

@@ -1,4 +1,5 @@
 import { Fault } from "../../oci/fault.ts";
+import { localLimitFault } from "./local-limits.ts";
 
 /**
  * The fault for an error of `fetch`. Only the error's code is used: Bun's own message contains the
@@ -6,6 +7,8 @@ import { Fault } from "../../oci/fault.ts";
  */
 export function networkFault(upstream: string, host: string, cause: unknown): Fault {
   if (cause instanceof Fault) return cause;
+  const local = localLimitFault(upstream, cause);
+  if (local) return local;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   if (INVALID_HTTP_CODES.has(code)) {
     return new Fault({
@@ -58,6 +61,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "refuses connections",
   ECONNRESET: "closed the connection",
   EPIPE: "closed the connection",
+  EAFNOSUPPORT: "cannot be routed to from this machine",
   EHOSTUNREACH: "cannot be routed to from this machine",
   ENETUNREACH: "cannot be routed to from this machine",
   ETIMEDOUT: "does not accept connections in time",

@@ -4,6 +4,7 @@ import type { DialMethod, RequestKind } from "../observer.ts";
 import { QUIRKS } from "../quirks.ts";
 import { type CheckedAddress, isIpLiteral, withAddress } from "./address.ts";
 import type { ConnectionPool, ConnectionTarget } from "./connection-pools.ts";
+import { lookupCause } from "./local-limits.ts";
 import { proxyFault } from "./network-fault.ts";
 
 /** No compression: a digest is of the bytes as they are stored. */
@@ -47,7 +48,7 @@ export async function sendTo(
   const isTls = url.protocol === "https:";
   const endpoint = {
     ip: address.ip,
-    port: Number(url.port) || (isTls ? 443 : 80),
+    port: portOf(url),
     host: isIpLiteral(url.hostname) ? address.ip : url.hostname,
     ...(isTls ? { tls: pool.tls } : {}),
   };
@@ -76,12 +77,19 @@ export async function sendThroughProxy(
     response = await pool.session.fetch(target, options);
   } catch (error) {
     signal.throwIfAborted();
-    throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, error);
+    const isUnknown = error instanceof Error && "code" in error && error.code === "ENOTFOUND";
+    const cause = isUnknown ? await lookupCause(error) : error;
+    throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, cause);
   }
   const isProxyOwn = response.status === 407 || response.headers.has(QUIRKS.proxyChallengeHeader);
   if (!isProxyOwn) return rawResponse(response);
   await response.body?.cancel();
   throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, 407);
+}
+
+/** The port that a URL leads to. */
+export function portOf(url: URL): number {
+  return Number(url.port) || (url.protocol === "https:" ? 443 : 80);
 }
 
 function rawResponse({ status, headers, body }: Response): RawResponse {

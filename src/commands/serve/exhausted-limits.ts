@@ -1,0 +1,22 @@
+import type { LocalLimit } from "../../oci/fault.ts";
+import { Fault } from "../../oci/fault.ts";
+import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
+import type { LocalProblems } from "../../telemetry/local-problems.ts";
+
+const LIMITS: Readonly<Record<string, LocalLimit>> = {
+  EMFILE: "file-descriptors",
+  ENFILE: "file-descriptors",
+  ENOMEM: "memory",
+};
+
+/**
+ * Notices that a file could not be used for lack of descriptors or memory: neither the file nor its disk is
+ * to blame. Returns whether that is so.
+ */
+export function noticeExhaustedLimit(problems: LocalProblems, error: unknown): boolean {
+  const cause = error instanceof Fault ? error.cause : error;
+  const limit = LIMITS[systemCode(cause) ?? ""];
+  if (limit === undefined) return false;
+  problems.notice(limit, `files of the store cannot be used: ${describeSystemError(cause)}`);
+  return true;
+}

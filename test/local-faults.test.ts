@@ -1,0 +1,139 @@
+import { expect } from "bun:test";
+import { chmod, writeFile } from "node:fs/promises";
+import { statusSchema } from "../src/commands/status-schema.ts";
+import { randomContent } from "./harness/content.ts";
+import * as faults from "./harness/faults.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { textImage } from "./harness/images.ts";
+import { realTest } from "./harness/real-components.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { injectSystemFault } from "./harness/system-faults.ts";
+import { tempDir } from "./harness/temp-dir.ts";
+
+const LOCAL = {
+  EMFILE: "file-descriptors",
+  ENOBUFS: "memory",
+  ENOMEM: "memory",
+  EADDRNOTAVAIL: "ports",
+  EPERM: "permission",
+} as const;
+
+/** Errors of system calls that this machine causes, whatever Bun makes of them. */
+const FAULTS = [
+  ["socket", "EMFILE"],
+  ["socket", "ENOBUFS"],
+  ["connect", "EADDRNOTAVAIL"],
+  ["connect", "ENOMEM"],
+  ["connect", "EPERM"],
+] as const;
+
+async function statusOf(cache: Entrepot) {
+  return statusSchema.parse(await (await cache.getAdmin("/api/v1/status")).json());
+}
+
+async function problemsOf(cache: Entrepot): Promise<readonly string[]> {
+  const text = await (await cache.getAdmin("/metrics")).text();
+  return [...text.matchAll(/^entrepot_local_problem\{problem="(\S+)"\} 1$/gm)].map(
+    ([, kind = ""]) => kind,
+  );
+}
+
+/** The status of a GET, and its error, or its warning that it is stale. */
+async function get(cache: Entrepot, path: string): Promise<readonly [number, string]> {
+  const response = await cache.get(`${path}?ns=reg.test`);
+  const text = await response.text();
+  return [response.status, response.ok ? (response.headers.get("warning") ?? "") : text];
+}
+
+realTest("what this machine cannot do is not blamed on any registry", async () => {
+  await using upstream = await startScriptedUpstream();
+  await using mirror = await startScriptedUpstream();
+  const image = textImage({ text: "stored" });
+  for (const registry of [upstream, mirror]) registry.add("app", image, "1");
+  await using data = await tempDir("data");
+  const mirrors = [localUpstream(mirror.url)];
+  const upstreams = { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1ms", mirrors } };
+  const start = () => startEntrepot({ config: { upstreams }, data: data.file("d") });
+  {
+    await using cache = await start();
+    expect((await get(cache, "/v2/app/manifests/1"))[0]).toBe(200);
+  }
+  for (const [index, [call, error]] of FAULTS.entries()) {
+    const blob = randomContent(1000, index);
+    upstream.addBlob("app", blob);
+    // A new one has no idle connections.
+    await using cache = await start();
+    {
+      await using _ = await injectSystemFault(cache.pid, { calls: [call], error });
+      const unsent = [503, expect.stringContaining(`(${error})`)];
+      for (const path of [`blobs/${blob.digest}`, "manifests/2", "tags/list"]) {
+        const answer = await get(cache, `/v2/app/${path}`);
+        expect([call, ...answer]).toEqual([call, ...unsent]);
+        expect(answer[1]).toContain("this machine cannot send a request to reg.test");
+      }
+      const stale = await get(cache, "/v2/app/manifests/1");
+      expect(stale).toEqual([200, expect.stringContaining(`(${error})`)]);
+      const { upstreams: states, problems } = await statusOf(cache);
+      expect(states[0]?.state).toBe("ok");
+      for (const address of states[0]?.addresses ?? []) {
+        expect(address).toEqual({
+          url: address.url,
+          isMirror: address.isMirror,
+          circuit: "closed",
+        });
+      }
+      expect(problems).toEqual([expect.stringContaining(`fail on this machine: `)]);
+      expect(await problemsOf(cache)).toEqual([LOCAL[error]]);
+    }
+    const answers = [`blobs/${blob.digest}`, "manifests/1"].map((path) =>
+      get(cache, `/v2/app/${path}`),
+    );
+    expect((await Promise.all(answers)).map(([status]) => status)).toEqual([200, 200]);
+    await cache.stop();
+  }
+});
+
+realTest("a name that this machine cannot look up is not said to be missing in DNS", async () => {
+  const upstreams = { "reg.test": { url: "http://registry.test:5000" } };
+  await using cache = await startEntrepot({ config: { upstreams } });
+  await using _ = await injectSystemFault(cache.pid, { calls: ["socket"], error: "EMFILE" });
+  expect(await get(cache, "/v2/app/manifests/1")).toEqual([
+    503,
+    expect.stringContaining("no file descriptor left (EMFILE)"),
+  ]);
+  expect((await statusOf(cache)).upstreams[0]?.state).toBe("ok");
+});
+
+realTest("a credential helper that this machine cannot start is not run without", async () => {
+  await using upstream = await startScriptedUpstream();
+  const image = textImage({ text: "private" });
+  upstream.add("app", image, "1", "2");
+  const authorization = `Basic ${Buffer.from("me:secret").toString("base64")}`;
+  upstream.respond(({ headers }) =>
+    headers.get("authorization") === authorization
+      ? undefined
+      : faults.unauthorized('Basic realm="reg"'),
+  );
+  await using dir = await tempDir("helper");
+  const helper = dir.file("docker-credential-test");
+  await writeFile(helper, `#!/bin/sh\necho '{"Username":"me","Secret":"secret"}'\n`);
+  await chmod(helper, 0o755);
+  const dockerConfig = dir.file("config.json");
+  await writeFile(dockerConfig, JSON.stringify({ credHelpers: { "reg.test": "test" } }));
+  const auth = { dockerConfig };
+  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), auth } } };
+  const env = { PATH: `${dir.file("")}:${process.env["PATH"]}` };
+  await using cache = await startEntrepot({ config, env });
+  const path = "/v2/app/manifests/1";
+  for (const [call, error, words] of [
+    ["vfork", "EAGAIN", "no process can be started (EAGAIN)"],
+    ["socketpair", "EMFILE", "no file descriptor left (EMFILE)"],
+  ] as const) {
+    await using _ = await injectSystemFault(cache.pid, { calls: [call], error });
+    expect(await get(cache, path)).toEqual([503, expect.stringContaining(words)]);
+    expect((await statusOf(cache)).upstreams[0]?.credentials).toEqual({ state: "unused" });
+  }
+  expect(await get(cache, path)).toEqual([200, ""]);
+  expect(upstream.requests().every(({ headers }) => headers.has("authorization"))).toBe(false);
+  expect(await problemsOf(cache)).toEqual(["file-descriptors", "processes"]);
+});
