@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { chmod, writeFile } from "node:fs/promises";
 import { statusSchema } from "../src/commands/status-schema.ts";
+import { partialName } from "../src/store/partial-name.ts";
 import { randomContent } from "./harness/content.ts";
 import * as faults from "./harness/faults.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -9,6 +10,7 @@ import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { injectSystemFault } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
+import { until } from "./harness/waiting.ts";
 
 const LOCAL = {
   EMFILE: "file-descriptors",
@@ -136,4 +138,54 @@ realTest("a credential helper that this machine cannot start is not run without"
   expect(await get(cache, path)).toEqual([200, ""]);
   expect(upstream.requests().every(({ headers }) => headers.has("authorization"))).toBe(false);
   expect(await problemsOf(cache)).toEqual(["file-descriptors", "processes"]);
+});
+
+const SLOW_SYNCS = { calls: ["fsync", "fdatasync"], delay: 250 };
+
+realTest("a disk that is slow to sync is said to be slow, with its figures", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blobs = Array.from({ length: 6 }, (_, index) => randomContent(1000, index));
+  for (const blob of blobs) upstream.addBlob("app", blob);
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  await using cache = await startEntrepot({ config });
+  await using _ = await injectSystemFault(cache.pid, SLOW_SYNCS);
+  const pulls = blobs.map(({ digest }) => get(cache, `/v2/app/blobs/${digest}`));
+  expect(await Promise.all(pulls)).toEqual(blobs.map(() => [200, ""]));
+  const problem = /^the disk is slow: a sync takes \d+ ms \(the median of the last \d+; /;
+  await until(async () => problem.test((await statusOf(cache)).problems[0] ?? ""), {
+    what: "the finding",
+  });
+  expect((await statusOf(cache)).problems).toHaveLength(1);
+  expect(await problemsOf(cache)).toEqual(["slow-disk"]);
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  expect(metrics).toMatch(
+    /^entrepot_disk_operation_duration_seconds_bucket\{le="0\.1",operation="syncing"\} 0$/m,
+  );
+  expect(cache.logs().filter(({ problem: kind }) => kind === "slow-disk")).toHaveLength(1);
+});
+
+/** It waits for the deadline of 20 s. */
+const longTest = process.env["ENTREPOT_LONG"] === "1" ? realTest : () => {};
+
+longTest("a response that waits for the disk too long is not blamed on the registry", async () => {
+  await using upstream = await startScriptedUpstream();
+  const [image, blob] = [textImage({ text: "an image" }), randomContent(1000, 1)];
+  upstream.add("app", image, "1");
+  upstream.addBlob("app", blob);
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+  await using cache = await startEntrepot({ config });
+  // Opening a partial download takes longer than a client waits.
+  const partials = [partialName(image.manifest.digest, ""), partialName(blob.digest, "reg.test")];
+  const files = partials.map((name) => `${cache.data}/fills/${name}`);
+  const opening = { calls: ["open", "openat"], paths: files, delay: 25_000 };
+  await using _ = await injectSystemFault(cache.pid, opening);
+  const paths = ["manifests/1", `blobs/${blob.digest}`];
+  const answers = await Promise.all(paths.map((path) => get(cache, `/v2/app/${path}`)));
+  const slow = "the cache's disk is too slow: a response was not complete within 20 s";
+  expect(answers).toEqual(paths.map(() => [503, expect.stringContaining(slow)]));
+  const { upstreams, problems } = await statusOf(cache);
+  expect(upstreams[0]?.addresses).toEqual([
+    { url: `${upstream.url}/`, isMirror: false, circuit: "closed" },
+  ]);
+  expect(problems).toEqual([expect.stringMatching(/^the disk is slow: opening a file /)]);
 });

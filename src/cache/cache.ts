@@ -2,6 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { MemoryPlan } from "../process/memory-plan.ts";
 import type { BlobStore } from "../store/blob-store.ts";
+import type { DiskTimes } from "../store/disk-times.ts";
 import type { SidecarFiles } from "../store/disk/sidecar-files.ts";
 import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
@@ -28,6 +29,8 @@ export interface CacheOptions {
   readonly observer: CacheObserver;
   /** Called with the digest of every blob that was served from the store: feeds the LRU order. */
   readonly recordAccess?: (digest: Digest) => void;
+  /** Measures the writing of metadata. */
+  readonly times?: DiskTimes;
   /** How much of manifests and lists stays in memory. */
   readonly memory?: Pick<MemoryPlan, "manifests" | "lists">;
   /** The current time, in milliseconds since the epoch. */
@@ -63,12 +66,14 @@ export class Cache {
     quotaEvents,
     observer,
     recordAccess = () => {},
+    times,
     memory,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
       sidecars,
       quotaEvents,
+      times,
       onNotWritten: (fault) => observer.metadataNotWritten(fault),
       onNotRead: (fault) => observer.metadataNotRead(fault),
     });

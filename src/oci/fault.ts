@@ -82,6 +82,8 @@ export type FaultDetail =
       readonly limit: LocalLimit;
       readonly reason: string;
     }
+  /** A response could not be made in time, since it needed the disk. */
+  | { readonly kind: "slow-disk"; readonly seconds: number }
   /** The storage failed: an I/O error, a missing permission, a database error. */
   | { readonly kind: "storage"; readonly reason: string }
   /** The disk or a quota is full. Nothing is broken: the blob is served without being stored. */
@@ -163,6 +165,7 @@ export function isRefusal({ detail }: Fault): boolean {
 export function isLocalFault({ detail }: Fault): boolean {
   return (
     detail.kind === "storage" ||
+    detail.kind === "slow-disk" ||
     detail.kind === "no-space" ||
     detail.kind === "cancelled" ||
     detail.kind === "internal"
@@ -225,6 +228,8 @@ function describe(detail: FaultDetail): string {
       return `too many concurrent requests to ${detail.upstream}`;
     case "local-limit":
       return `this machine cannot send a request to ${detail.upstream}: ${detail.reason}`;
+    case "slow-disk":
+      return `the cache's disk is too slow: a response was not complete within ${secondsText(detail.seconds)}`;
     case "storage":
       return `the cache's storage failed: ${detail.reason}`;
     case "no-space":

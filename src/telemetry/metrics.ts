@@ -92,6 +92,15 @@ export class Metrics {
     BUCKETS,
   );
 
+  readonly #diskDurations = new Histogram(
+    {
+      name: "entrepot_disk_operation_duration_seconds",
+      help: "Time that the disk took to open, write or sync a file, or to write metadata.",
+      label: "operation",
+    },
+    BUCKETS,
+  );
+
   constructor() {
     const requests = this.#requests;
     this.#registerCounter(
@@ -117,6 +126,11 @@ export class Metrics {
   request(sample: RequestSample): void {
     this.#requests.add(sample);
     this.#requestDurations.observe(sample.kind, sample.seconds);
+  }
+
+  /** @param operation one of a few, as in `DiskOperation` of store/disk-times.ts */
+  diskOperation(operation: string, seconds: number): void {
+    this.#diskDurations.observe(operation, seconds);
   }
 
   upstreamRequest({ upstream, kind, status }: UpstreamSample): void {
@@ -170,9 +184,11 @@ export class Metrics {
 
   /** All metrics of the cache that are registered so far, in the order of the text format. */
   get descriptions(): readonly MetricDescription[] {
-    const { name, help, label } = this.#requestDurations.metric;
-    const durations = { kind: "histogram", name, help, labelNames: [label] } as const;
-    return [...this.#registered, durations];
+    const histograms = [this.#requestDurations, this.#diskDurations].map(({ metric }) => {
+      const { name, help, label } = metric;
+      return { kind: "histogram", name, help, labelNames: [label] } as const;
+    });
+    return [...this.#registered, ...histograms];
   }
 
   /** Renders all metrics in the Prometheus text format. */
@@ -180,7 +196,8 @@ export class Metrics {
     // Loads prom-client at the first scrape: it would slow down the start.
     this.#exposition ??= import("./exposition.ts").then((module) => new module.Exposition());
     const exposition = await this.#exposition;
-    return `${await exposition.render(this.#registered)}\n${this.#requestDurations.text()}`;
+    const counted = await exposition.render(this.#registered);
+    return `${counted}\n${this.#requestDurations.text()}\n${this.#diskDurations.text()}`;
   }
 
   #counter(name: string, help: string, labelNames: readonly string[]): Counters {

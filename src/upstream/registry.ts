@@ -96,6 +96,11 @@ export class Registry {
     return this.#hosts.fault;
   }
 
+  /** For how much of the last so many milliseconds it was slow to answer a request. */
+  waitedWithin(milliseconds: number): number {
+    return this.#transport.dialer.waitsFor(this.name).within(milliseconds);
+  }
+
   /** The requests that it still allows, if its headers reported them. */
   get budget(): Budget | undefined {
     return this.#hosts.all.at(-1)?.limits.budget(this.#account);

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { open, writeFile } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import type { Fault } from "../../oci/fault.ts";
+import { DiskTimes } from "../../store/disk-times.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { BufferPool } from "../../store/disk/buffer-pool.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "../../store/disk/disk-blob-writer.ts";
@@ -33,6 +34,7 @@ async function failingDisk(path: string, partial: Uint8Array, healthyWriters = 0
     buffers: new BufferPool(BUFFER_BYTES),
     budget: new ByteBudget(Infinity),
     syncBytes: Infinity,
+    times: new DiskTimes(),
     publish: () => Promise.reject(new Error("it is never complete")),
     readStored: () => Promise.reject(new Error("it is never stored")),
     closed: () => {},

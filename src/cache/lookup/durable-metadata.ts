@@ -3,6 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import { DiskTimes } from "../../store/disk-times.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { QuotaEvents } from "../quota-events.ts";
 import type { PullMetadata, StoredPullMetadata } from "./pull-metadata.ts";
@@ -20,6 +21,7 @@ export interface DurableMetadataOptions {
   /** Absent if the metadata database need not survive damage. */
   readonly sidecars?: SidecarFiles | undefined;
   readonly quotaEvents?: QuotaEvents | undefined;
+  readonly times?: DiskTimes | undefined;
   /** Called with the fault of each write that failed. */
   readonly onNotWritten: (fault: Fault) => void;
   /** Called with the fault of each read that failed. */
@@ -39,15 +41,23 @@ export class DurableMetadata implements PullMetadata {
   readonly listings: PullMetadata["listings"];
   readonly access: PullMetadata["access"];
   readonly #sidecars: SidecarFiles | undefined;
+  readonly #times: DiskTimes;
   readonly #onNotWritten: (fault: Fault) => void;
   readonly #onNotRead: (fault: Fault) => void;
   readonly #turns = new TurnLimiter(WRITES_PER_TURN);
 
   constructor(
     { tags, links, blobs, listings, access }: StoredPullMetadata,
-    { sidecars, quotaEvents, onNotWritten, onNotRead }: DurableMetadataOptions,
+    {
+      sidecars,
+      quotaEvents,
+      times = new DiskTimes(),
+      onNotWritten,
+      onNotRead,
+    }: DurableMetadataOptions,
   ) {
     this.#sidecars = sidecars;
+    this.#times = times;
     this.#onNotWritten = onNotWritten;
     this.#onNotRead = onNotRead;
     this.tags = {
@@ -143,7 +153,7 @@ export class DurableMetadata implements PullMetadata {
   async #attempt(work: () => Promise<unknown>): Promise<boolean> {
     await this.#turns.begin();
     try {
-      await work();
+      await this.#times.measure("writing metadata", work);
       return true;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;

@@ -1,29 +1,18 @@
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { missingBlob } from "../../store/disk/disk-blob-store.ts";
-import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { noticeExhaustedLimit } from "./exhausted-limits.ts";
 import type { StoreReporter } from "./store-reporter.ts";
-
-export interface BlobRepairOptions {
-  readonly admin: StoreAdmin;
-  readonly reporter: StoreReporter;
-  readonly localProblems: LocalProblems;
-  readonly log: Log;
-}
 
 /** Takes stored blobs out of service that turn out to be damaged while they are served. */
 export class BlobRepair {
   readonly #admin: StoreAdmin;
   readonly #reporter: StoreReporter;
-  readonly #localProblems: LocalProblems;
   readonly #log: Log;
 
-  constructor({ admin, reporter, localProblems, log }: BlobRepairOptions) {
+  constructor(admin: StoreAdmin, reporter: StoreReporter, log: Log) {
     this.#admin = admin;
     this.#reporter = reporter;
-    this.#localProblems = localProblems;
     this.#log = log;
   }
 
@@ -42,7 +31,6 @@ export class BlobRepair {
    * deleted it, the blob's metadata is removed and the next request fetches the blob.
    */
   unreadable(cause: Error): void {
-    noticeExhaustedLimit(this.#localProblems, cause);
     this.#log.warn({ err: cause }, "a stored blob cannot be read");
     this.#removeIfMissing(cause).catch((error: unknown) =>
       this.#reporter.failed("removing the metadata of a missing blob", error),

@@ -11,7 +11,7 @@ import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
-import { noticeExhaustedLimit } from "./exhausted-limits.ts";
+import { noticeExhaustedLimit } from "./machine-limits.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 
 export interface RequestReporterOptions {

@@ -15,6 +15,7 @@ import { Namespaces } from "../../server/pull/namespaces.ts";
 import { PullApi } from "../../server/pull/pull-api.ts";
 import { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import { ResponseCache } from "../../server/pull/response-cache.ts";
+import { DiskTimes } from "../../store/disk-times.ts";
 import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -25,6 +26,7 @@ import {
 } from "../../upstream/registry-transport.ts";
 import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
+import { noticeExhaustedLimit, slowDiskText } from "./machine-limits.ts";
 import { Emitter } from "./emitter.ts";
 import { Listeners, type Listening } from "./listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
@@ -93,11 +95,15 @@ async function start(
   const storeReporter = new StoreReporter({ log, metrics, localProblems, blobRemoved });
   const memory = memoryPlan(memoryLimit());
   const received = new ByteBudget(memory.received);
-  const writing = { budget: received, syncBytes: memory.unsynced };
+  const times = new DiskTimes({
+    measured: (operation, milliseconds) => metrics.diskOperation(operation, milliseconds / 1000),
+    slow: (figures) => localProblems.notice("slow-disk", slowDiskText(figures)),
+  });
+  const writing = { budget: received, syncBytes: memory.unsynced, times };
   const storage = closing.use(await openStorage(settings, storeReporter, writing));
   const { admin, budget } = storage;
   storeReporter.measure(storage);
-  const repair = new BlobRepair({ admin, reporter: storeReporter, localProblems, log });
+  const repair = new BlobRepair(admin, storeReporter, log);
   const store = new SmallBlobCache(storage.store, {
     memory: memory.smallBlobs,
     quarantine: (digest) => repair.quarantine(digest),
@@ -120,7 +126,7 @@ async function start(
     budget: received,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
   });
-  const cache = createCache(storage, store, reporter, memory);
+  const cache = createCache(storage, store, reporter, { memory, times });
   const isInUse = (digest: Digest): boolean => cache.fills.inUse(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
@@ -162,8 +168,10 @@ async function start(
   const record = reporter.request.bind(reporter);
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
-  const api = new PullApi({ cache, namespaces, responses, fileSends, record });
-  const unreadable = repair.unreadable.bind(repair);
+  const api = new PullApi({ cache, namespaces, responses, fileSends, times, record });
+  const unreadable = (error: Error): void => {
+    if (!noticeExhaustedLimit(localProblems, error)) repair.unreadable(error);
+  };
   const common = { api, namespaces, recentPulls, unreadable };
   const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics });
   const listeners = closing.use(new Listeners({ ports, nodePorts }));
@@ -211,7 +219,7 @@ function createCache(
   { metadata, sidecars, quotas, lastAccess }: Storage,
   store: SmallBlobCache,
   observer: CacheObserver,
-  memory: MemoryPlan,
+  options: { readonly memory: MemoryPlan; readonly times: DiskTimes },
 ): Cache {
   return new Cache({
     store,
@@ -219,7 +227,7 @@ function createCache(
     sidecars,
     quotaEvents: quotas,
     observer,
-    memory,
+    ...options,
     recordAccess: (digest) => lastAccess.touch(digest, Date.now()),
   });
 }

@@ -42,6 +42,7 @@ const ADVICE: Partial<Record<FaultKind, string>> = {
   "upstream-timeout": DIAGNOSE,
   "upstream-invalid-response": DIAGNOSE,
   "local-limit": "On the cache's machine, entrepot status shows it",
+  "slow-disk": "On the cache's machine, entrepot status shows how slow",
   overloaded: "Try again later, or raise the upstream's maxConnections",
 };
 
@@ -117,6 +118,7 @@ function httpError(detail: FaultDetail): HttpError {
       return { status: 500, code: "UNAVAILABLE" };
     case "overloaded":
     case "local-limit":
+    case "slow-disk":
     case "storage":
     case "no-space":
     case "cancelled":

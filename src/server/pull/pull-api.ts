@@ -2,6 +2,7 @@ import type { Cache } from "../../cache/cache.ts";
 import { Deadline } from "../../cache/deadline.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
+import type { DiskTimes } from "../../store/disk-times.ts";
 import { handleBlob } from "./blob-handler.ts";
 import { faultResponse } from "./errors.ts";
 import type { FileSends } from "./file-sends.ts";
@@ -17,6 +18,9 @@ import { parseRoute, type RequestTarget, type Route } from "./route.ts";
 
 /** A client gets response headers within this time, in seconds: containerd waits 30, or for ever. */
 const HEADERS_DEADLINE = 20;
+
+/** If the disk kept others waiting for less than this meanwhile, it is not to blame, in milliseconds. */
+const MIN_DISK_MS = 5000;
 
 /** Responses with several ranges that begin in one turn of the event loop. Many parts take half a millisecond. */
 const SEVERAL_RANGES_PER_TURN = 8;
@@ -36,6 +40,7 @@ export interface PullApiOptions {
   readonly namespaces: Namespaces;
   readonly responses: ResponseCache;
   readonly fileSends: FileSends;
+  readonly times: DiskTimes;
   /** Called once for each request: at the end of its body, if that is streamed or sent from a file. */
   readonly record: (record: RequestRecord) => void;
 }
@@ -46,16 +51,18 @@ export class PullApi {
   readonly #namespaces: Namespaces;
   readonly #responses: ResponseCache;
   readonly #fileSends: FileSends;
+  readonly #times: DiskTimes;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
   readonly #severalRanges = new TurnLimiter(SEVERAL_RANGES_PER_TURN);
 
-  constructor({ cache, namespaces, responses, fileSends, record }: PullApiOptions) {
+  constructor({ cache, namespaces, responses, fileSends, times, record }: PullApiOptions) {
     this.#cache = cache;
     this.#namespaces = namespaces;
     this.#responses = responses;
     this.#fileSends = fileSends;
+    this.#times = times;
     this.#record = record;
   }
 
@@ -136,9 +143,20 @@ export class PullApi {
     // What was started continues, so that a later request may find it stored. The late response has
     // no client any more, and may occupy a connection to the upstream.
     responding.then((late) => late.body?.cancel()).catch(() => {});
-    const upstream = route.kind === "base" ? "the cache" : route.upstream.settings.name;
+    throw this.#tooLate(route);
+  }
+
+  /** The fault of a response that took too long: whichever has kept it waiting for longer is to blame. */
+  #tooLate(route: Route): Fault {
+    const seconds = HEADERS_DEADLINE;
+    const ofDisk = this.#times.slowWithin(seconds * 1000);
+    const upstream = route.kind === "base" ? undefined : route.upstream.registry;
+    const ofUpstream = upstream?.waitedWithin(seconds * 1000) ?? 0;
+    if (ofDisk >= MIN_DISK_MS && ofDisk > ofUpstream)
+      return new Fault({ kind: "slow-disk", seconds });
     const waitedFor = "send a complete response";
-    throw new Fault({ kind: "upstream-timeout", upstream, waitedFor, seconds: HEADERS_DEADLINE });
+    const name = upstream?.name ?? "the cache";
+    return new Fault({ kind: "upstream-timeout", upstream: name, waitedFor, seconds });
   }
 
   async #dispatch(route: Route, context: RequestContext): Promise<Response> {

@@ -11,6 +11,7 @@ import { BufferPool } from "./buffer-pool.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
+import { DiskTimes } from "../disk-times.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** How many quarantined blobs are kept for an operator to inspect; the oldest are deleted. */
@@ -28,7 +29,7 @@ const MAX_CACHED_SIZES = 16_384;
 const SYNC_BYTES = 16 * 1024 * 1024;
 
 /** What writing blobs may take of the memory. */
-export type WriteOptions = Pick<WriterHost, "budget" | "syncBytes">;
+export type WriteOptions = Pick<WriterHost, "budget" | "syncBytes" | "times">;
 
 /**
  * Opens the blob store of a data directory, which has to exist. Its layout:
@@ -68,13 +69,18 @@ class DiskBlobStore implements BlobStore {
 
   constructor(
     directory: string,
-    { budget = new ByteBudget(Infinity), syncBytes = SYNC_BYTES }: Partial<WriteOptions>,
+    {
+      budget = new ByteBudget(Infinity),
+      syncBytes = SYNC_BYTES,
+      times = new DiskTimes(),
+    }: Partial<WriteOptions>,
   ) {
     this.#directory = directory;
     this.#writerHost = {
       buffers: new BufferPool(BUFFER_BYTES),
       budget,
       syncBytes,
+      times,
       publish: (digest, path, size) => this.#publish(digest, path, size),
       readStored: (digest, first, end) => this.#readStored(digest, first, end),
     };
@@ -104,7 +110,8 @@ class DiskBlobStore implements BlobStore {
     const path = this.#partialPath(name);
     let file: FileHandle | undefined;
     try {
-      file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+      file = await this.#writerHost.times.measure("opening a file", () => open(path, flags, 0o600));
       const { nlink } = await file.stat();
       if (nlink > 1) throw new Error("the file has another name elsewhere: remove this one");
       const closed = (): void => void this.#openWriters.delete(name);
@@ -207,7 +214,7 @@ class DiskBlobStore implements BlobStore {
         await this.quarantine(digest);
         await rename(from, path);
       });
-      await syncFolder(folder);
+      await syncFolder(folder, this.#writerHost.times);
     } catch (cause) {
       throw storageFault(`store ${path}`, cause);
     }
@@ -220,8 +227,8 @@ class DiskBlobStore implements BlobStore {
     if (this.#durableFolders.has(folder)) return;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     // Not only where it was just created: a killed process may have created it without syncing.
-    await syncFolder(dirname(folder));
-    await syncFolder(dirname(dirname(folder)));
+    await syncFolder(dirname(folder), this.#writerHost.times);
+    await syncFolder(dirname(dirname(folder)), this.#writerHost.times);
     this.#durableFolders.add(folder);
   }
 
@@ -281,10 +288,10 @@ async function fileNames(folder: string): Promise<string[]> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+async function syncFolder(folder: string, times: DiskTimes): Promise<void> {
   const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    await handle.sync();
+    await times.measure("syncing", () => handle.sync());
   } finally {
     await handle.close();
   }

@@ -3,6 +3,7 @@ import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { BlobWriter, StoredBlob } from "../blob-store.ts";
+import type { DiskTimes } from "../disk-times.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { readFully } from "./read-fully.ts";
@@ -25,6 +26,7 @@ export interface WriterHost {
   readonly budget: ByteBudget;
   /** A sync starts after each of so many bytes, so that the commit does not have to wait for all of them. */
   readonly syncBytes: number;
+  readonly times: DiskTimes;
   /** Moves the complete file to the path of the blob, and makes that durable. */
   publish(digest: Digest, path: string, size: number): Promise<StoredBlob>;
   /** Reads bytes of the blob after `publish`. */
@@ -183,7 +185,7 @@ export class DiskBlobWriter implements BlobWriter {
       await this.#syncing;
       // The kernel reports a write-back error only once, to the next sync: an earlier one may have it.
       if (this.#failure) throw this.#failure;
-      await this.#file.datasync();
+      await this.#sync();
     } catch (cause) {
       throw storageFault(`write ${this.#path}`, cause);
     }
@@ -248,14 +250,20 @@ export class DiskBlobWriter implements BlobWriter {
       if (cause) this.#failure ??= storageFault(`write ${this.#path}`, cause);
       this.#syncing = undefined;
     };
-    this.#syncing = this.#file.datasync().then(() => onSynced(), onSynced);
+    this.#syncing = this.#sync().then(() => onSynced(), onSynced);
+  }
+
+  #sync(): Promise<void> {
+    return this.#host.times.measure("syncing", () => this.#file.datasync());
   }
 
   async #write(bytes: Buffer): Promise<void> {
     try {
       for (let done = 0; done < bytes.byteLength;) {
         const remaining = bytes.byteLength - done;
-        const { bytesWritten } = await this.#file.write(bytes, done, remaining, this.#writtenBytes);
+        const { bytesWritten } = await this.#host.times.measure("writing", () =>
+          this.#file.write(bytes, done, remaining, this.#writtenBytes),
+        );
         done += bytesWritten;
         this.#writtenBytes += bytesWritten;
       }

@@ -1,6 +1,7 @@
 import { proxyFor } from "../../config/parsing/proxy.ts";
 import { Fault, isForAllHosts, isUnsent } from "../../oci/fault.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
+import { SlowTimes } from "../../process/slow-times.ts";
 import { abortable } from "./abortable.ts";
 import {
   type CheckedAddress,
@@ -74,6 +75,7 @@ export class Dialer {
   readonly #observe: UpstreamObserver | undefined;
   readonly #pools: ConnectionPools;
   readonly #budget: ByteBudget;
+  readonly #waits = new Map<string, SlowTimes>();
 
   constructor(options: DialerOptions = {}) {
     this.#resolver = options.resolver ?? systemResolver();
@@ -108,6 +110,7 @@ export class Dialer {
     const timer = setTimeout(() => {
       controller.abort(timeoutFault(upstream, "respond", this.#timeouts.headers));
     }, this.#timeouts.headers);
+    const endWait = this.waitsFor(upstream).begin();
     try {
       const response = await this.#connect(request, controller.signal);
       const milliseconds = performance.now() - startedAt;
@@ -122,8 +125,16 @@ export class Dialer {
       signal?.removeEventListener("abort", onAbort);
       throw error;
     } finally {
+      endWait();
       clearTimeout(timer);
     }
+  }
+
+  /** When an upstream was slow to answer. */
+  waitsFor(upstream: string): SlowTimes {
+    const waits = this.#waits.get(upstream) ?? new SlowTimes();
+    this.#waits.set(upstream, waits);
+    return waits;
   }
 
   /** Closes idle connections. Requests in flight finish. */
@@ -218,7 +229,7 @@ export class Dialer {
   }
 
   #watchBody(
-    { upstream, url, method }: DialRequest,
+    { upstream, url, kind, method }: DialRequest,
     { headers, body }: RawResponse,
     controller: AbortController,
     onEnd: (end: BodyEnd) => void,
@@ -242,6 +253,8 @@ export class Dialer {
       stallTimeout: this.#timeouts.stall,
       ...(expected === undefined ? {} : { expected }),
       controller,
+      // The bodies of blobs wait for the disk as well.
+      ...(kind === "blob" ? {} : { waits: this.waitsFor(upstream) }),
       toFault: (cause) => networkFault(upstream, url.host, cause),
       onEnd,
     });

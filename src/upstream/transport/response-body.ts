@@ -1,4 +1,5 @@
 import { Fault } from "../../oci/fault.ts";
+import type { SlowTimes } from "../../process/slow-times.ts";
 import type { BodyReader } from "../http1/get.ts";
 
 /**
@@ -7,13 +8,18 @@ import type { BodyReader } from "../http1/get.ts";
  */
 const MIN_RATE = 1024;
 
+/** Without being read for this long, in milliseconds, a server may give a response up: it has timeouts, too. */
+const UNREAD_MS = 10_000;
+/** Bytes for which the reader had to wait this long, in milliseconds, were sent just now. */
+const NEW_BYTES_MS = 100;
+
 /** How a response body ended. */
 export interface BodyEnd {
   /** The number of bytes received. */
   readonly bytes: number;
   /** `cancelled`: the reader did not want the rest. */
   readonly outcome: "complete" | "broken" | "cancelled";
-  /** Why it broke. */
+  /** Why it broke; absent if this machine read nothing for long, and the sender is not to blame. */
   readonly fault?: Fault;
 }
 
@@ -27,6 +33,8 @@ export interface WatchBodyOptions {
   readonly stallTimeout: number;
   /** The body's size in bytes, if Content-Length states it. */
   readonly expected?: number;
+  /** Learns when it is waited for. */
+  readonly waits?: SlowTimes;
   /** Ends the transfer. Its signal's reason becomes the body's error. */
   readonly controller: AbortController;
   /** Converts an error of the network to a Fault. */
@@ -51,6 +59,9 @@ export function watchBody(
   let [waited, windowBytes] = [0, 0];
   /** Milliseconds waited since the first byte was asked for. */
   let waitedInAll = 0;
+  let readAt = performance.now();
+  /** Whether this machine kept the server from sending, which has sent nothing since. */
+  let wasUnread = false;
   let isOver = false;
   const end = (outcome: BodyEnd["outcome"], fault?: Fault): void => {
     if (isOver) return;
@@ -65,6 +76,10 @@ export function watchBody(
     {
       async pull(stream) {
         const startedAt = clock();
+        const away = performance.now() - readAt - (reader.heldBack ?? 0);
+        const noteUnread = (): void => {
+          if (away + (reader.heldBack ?? 0) >= UNREAD_MS) wasUnread = true;
+        };
         const onTimeout = (): void => {
           const left = startedAt + stallTimeout - clock();
           if (left > 1) {
@@ -81,6 +96,7 @@ export function watchBody(
           controller.abort(stalled);
         };
         let timer = setTimeout(onTimeout, stallTimeout);
+        const endWait = options.waits?.begin();
         try {
           const next = await reader.read();
           const { done } = next;
@@ -88,6 +104,8 @@ export function watchBody(
           received += bytes;
           windowBytes += bytes;
           const elapsed = clock() - startedAt;
+          noteUnread();
+          if (elapsed >= NEW_BYTES_MS) wasUnread = false;
           waited += elapsed;
           waitedInAll += elapsed;
           if (!done && waited >= stallTimeout) {
@@ -117,10 +135,13 @@ export function watchBody(
         } catch (error) {
           if (controller.signal.aborted) throw controller.signal.reason;
           const fault = options.toFault(error);
-          end("broken", fault);
+          noteUnread();
+          end("broken", wasUnread ? undefined : fault);
           controller.abort(fault);
           throw fault;
         } finally {
+          endWait?.();
+          readAt = performance.now();
           clearTimeout(timer);
         }
       },

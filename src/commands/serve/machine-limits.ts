@@ -9,6 +9,11 @@ const LIMITS: Readonly<Record<string, LocalLimit>> = {
   ENOMEM: "memory",
 };
 
+/** What is wrong with a slow disk, by its figures, and what to do. */
+export function slowDiskText(figures: string): string {
+  return `the disk is slow: ${figures}. What is stored is served, but new blobs take long to store. Move storage.dir to a faster disk, or find what else keeps this one busy (iostat -x)`;
+}
+
 /**
  * Notices that a file could not be used for lack of descriptors or memory: neither the file nor its disk is
  * to blame. Returns whether that is so.
