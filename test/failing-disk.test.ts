@@ -7,7 +7,13 @@ import { run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs } from "./harness/store-files.ts";
-import { injectSystemFault, READS, withSystemFault } from "./harness/system-faults.ts";
+import {
+  injectSystemFault,
+  READS,
+  STATS,
+  SYNCS,
+  withSystemFault,
+} from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 const MIB = 1024 * 1024;
@@ -89,5 +95,31 @@ realTest(
     expect(await Bun.file(data.file("d", "metadata.db.damaged")).exists()).toBe(false);
     await upstream.stop();
     expect(await pullAll(cache)).toEqual([200, 200]);
+  },
+);
+
+realTest(
+  "SIGTERM ends the cache with exit code 0 while nothing of the database works",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blob = randomContent(MIB, 1);
+    upstream.addBlob("app", blob);
+    await using data = await tempDir("data");
+    const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+    const start = () => startEntrepot({ config: config(upstream), data: data.file("d") });
+    {
+      await using cache = await start();
+      await (await cache.get(path)).bytes();
+      const calls = [...STATS, ...READS, ...SYNCS];
+      const paths = ["", "-wal", "-shm", ".clean"].map((end) =>
+        data.file("d", `metadata.db${end}`),
+      );
+      await using _ = await injectSystemFault(cache.pid, { calls, paths, error: "EIO" });
+      expect([await cache.stop(), cache.output()]).toEqual([0, expect.stringContaining("stopped")]);
+      expect(cache.output()).not.toContain("    at ");
+    }
+    await upstream.stop();
+    await using cache = await start();
+    expect((await cache.get(path)).status).toBe(200);
   },
 );

@@ -19,6 +19,8 @@ export interface SystemFault {
 /** Calls that read a file's bytes, whichever of them Bun chooses. */
 export const READS = ["read", "pread64", "readv", "preadv", "sendfile", "copy_file_range"];
 export const SYNCS = ["fsync", "fdatasync"];
+/** `?`: not every architecture has it. */
+export const STATS = ["?stat", "?lstat", "fstat", "?newfstatat", "statx"];
 
 /** A command line that runs a program with a fault from its start. */
 export function withSystemFault(fault: SystemFault, command: readonly string[]): string[] {

@@ -1,5 +1,15 @@
 import { expect, test } from "bun:test";
-import { copyFile, mkdtemp, open, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  mkdtemp,
+  open,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
@@ -64,6 +74,16 @@ test.each([
     expect(wasShutDownCleanly(path)).toBe(false);
   }),
 );
+
+test("a database is closed although its file cannot be looked at any more", () =>
+  withFolder(async (path) => {
+    const metadata = await openMetadata(path);
+    await rm(path);
+    await symlink(path, path);
+    await metadata.close();
+    await rm(path);
+    expect(wasShutDownCleanly(path)).toBe(false);
+  }));
 
 test("a killed process leaves no clean-shutdown marker", () =>
   withFolder(async (path) => {

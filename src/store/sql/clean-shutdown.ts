@@ -18,12 +18,12 @@ export function wasShutDownCleanly(path: string): boolean {
  * takes longer, so errors are ignored.
  */
 export function markCleanShutdown(path: string): void {
-  const state = fileState(path);
-  if (state === undefined || existsSync(`${path}-wal`)) return;
   try {
+    const state = fileState(path);
+    if (state === undefined || existsSync(`${path}-wal`)) return;
     replaceFile(markerPath(path), state);
   } catch {
-    clearCleanShutdown(path);
+    // A missing or incomplete marker says nothing.
   }
 }
 
