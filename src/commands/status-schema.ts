@@ -84,6 +84,8 @@ export const statusSchema = z.object({
     minFree: z.number(),
     /** Free bytes of the disk; absent if they cannot be measured. */
     free: z.number().optional(),
+    /** Of the disk; absent where its file system does not limit them. */
+    inodes: z.object({ free: z.number(), total: z.number() }).optional(),
     isFull: z.boolean(),
     fullReason: z.string().optional(),
   }),

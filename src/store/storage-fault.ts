@@ -1,3 +1,5 @@
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import { Fault } from "../oci/fault.ts";
 
 /** What error codes of the system mean, for the operator who has to act on them. */
@@ -6,15 +8,28 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   EDQUOT: "the disk quota is used up",
   EEXIST: "a file exists where a directory is needed",
   EIO: "the disk reports an input/output error: check the kernel log",
+  EINVAL:
+    "the file system does not support what the cache needs: use a local one, such as ext4 or XFS",
   ELOOP: "a symbolic link is where a file or directory is needed: remove it",
   EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
+  ENAMETOOLONG:
+    "the path is too long for this file system: set storage.dir to a shorter one, on a file system that allows names of 200 characters",
   ENFILE: "the machine has too many open files: raise fs.file-max (sysctl)",
+  ENODEV: "the disk is gone: check the mount and the kernel log",
   ENOMEM: "the kernel has no memory for it: raise the memory limit, or free memory",
   ENOENT: "no such file or directory",
+  ENFILE: "too many open files on this machine: raise the sysctl fs.file-max",
   ENOSPC: "the disk is full",
+  ENOTCONN: "the file system's server is gone: mount it again",
   ENOTDIR: "a file exists where a directory is needed",
   EPERM: "permission denied: the user that runs the cache needs read and write access",
-  EROFS: "the file system is mounted read-only",
+  ENOTSUP:
+    "the file system does not support what the cache needs: use a local one, such as ext4 or XFS",
+  EROFS:
+    "the file system is mounted read-only: if it was writable before, the kernel log says why, and it needs fsck before it is mounted again",
+  ESTALE: "the network file system's server no longer knows the file: mount it again",
+  ETIMEDOUT: "the network file system does not answer: check its server",
+  EUCLEAN: "the file system is damaged: unmount it and run fsck",
 };
 
 /** Error codes of the system and of SQLite for a full disk or a full quota. */
@@ -40,8 +55,27 @@ export function storageKind(code: string | undefined): "storage" | "no-space" {
 /** A description of a failed system call for people, with its code: `the disk is full (ENOSPC)`. */
 export function describeSystemError(cause: unknown): string {
   const code = systemCode(cause);
+  if (code === "ENOSPC" && hasNoInodes(cause)) return NO_INODES;
   if (code !== undefined) return `${DESCRIPTIONS[code] ?? "the system call failed"} (${code})`;
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+const NO_INODES =
+  "no inodes are left on the disk, though it has free space: delete small files, or use a file system with more inodes (ENOSPC)";
+
+/** Fewer free blocks or inodes than this count as none: others may have freed some since. */
+const FEW = 16;
+
+/** Whether a file could not be created since its file system has room for bytes, but not for files. */
+function hasNoInodes(cause: unknown): boolean {
+  // Errors of open files have no path: those lack bytes.
+  if (!(cause instanceof Error && "path" in cause && typeof cause.path === "string")) return false;
+  try {
+    const { files, ffree, bavail } = statfsSync(dirname(cause.path));
+    return files > 0 && ffree < FEW && bavail >= FEW;
+  } catch {
+    return false;
+  }
 }
 
 /** The error's code, such as `ENOENT`; `undefined` if it has none. */

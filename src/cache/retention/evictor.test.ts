@@ -43,6 +43,7 @@ test("tiny blobs count as whole blocks, and metadata that is larger than maxSize
     pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
     flushAccessTimes: async () => {},
     inUse: () => false,
+    deleteRemains: async () => {},
     onRemoved: () => {},
   });
   const evicted = await evictor.sweep();

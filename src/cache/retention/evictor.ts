@@ -3,6 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
+import { FREED_PER_BLOB } from "../../store/disk/inode-budget.ts";
 import type { PinnedBlobs, PinnedSet } from "./pinned-blobs.ts";
 
 /** Blobs per page of the LRU list. */
@@ -24,16 +25,19 @@ export interface EvictorOptions {
   readonly flushAccessTimes: () => Promise<void>;
   /** Whether a blob is being filled, or followers of its fill still read it. */
   readonly inUse: (digest: Digest) => boolean;
+  /** Deletes the sidecar files and empty folders of evicted blobs, where inodes are short. */
+  readonly deleteRemains: (digests: readonly Digest[]) => Promise<void>;
   /** Called for each blob that was removed. */
   readonly onRemoved: (digest: Digest, reason: RemovalReason, bytes: number) => void;
 }
 
 /**
  * Why a blob was removed: `max-size` to stay below `storage.maxSize` or keep `storage.minFree` free,
+ * `inodes` because the file system has few left,
  * `quota` and `age` for an upstream's `maxSize` and `maxAge`, `purge` on an operator's command,
  * `corrupt` because its bytes do not match its digest.
  */
-export type RemovalReason = "max-size" | "quota" | "age" | "purge" | "corrupt";
+export type RemovalReason = "max-size" | "inodes" | "quota" | "age" | "purge" | "corrupt";
 
 /** What an eviction removed, or would remove in a dry run. */
 export interface Evicted {
@@ -43,7 +47,8 @@ export interface Evicted {
 }
 
 /**
- * LRU eviction: keeps the store within `maxSize` and `minFree` while it serves requests. Once the
+ * LRU eviction: keeps the store within `maxSize` and `minFree`, and some inodes free, while it serves
+ * requests. Once the
  * high-water mark is reached, it removes down to the low-water mark. Pinned blobs stay; tags and
  * links stay as well, so that an evicted blob is filled again on its next request.
  */
@@ -69,8 +74,10 @@ export class Evictor {
   /** Dry run of a sweep, after other limits would have removed `before`. */
   async planSweep(before: Evicted): Promise<Evicted> {
     const tally = new EvictionTally(true);
-    const excess = this.#options.budget.level.excess - before.bytes;
-    if (excess > 0) await this.#evictLeastRecentlyUsed(tally, excess);
+    const { excess, inodeShortage } = this.#options.budget.level;
+    const bytes = excess - before.bytes;
+    const blobs = inodeShortage / FREED_PER_BLOB - before.blobs;
+    if (bytes > 0 || blobs > 0) await this.#evictLeastRecentlyUsed(tally, { bytes, blobs });
     return tally;
   }
 
@@ -94,15 +101,15 @@ export class Evictor {
     const { store, budget, flushAccessTimes } = this.#options;
     const tally = new EvictionTally(false);
     // Partial downloads without a writer go first: they are worth less than any complete blob.
-    if (budget.level.excess > 0) {
+    if (!budget.level.isRelieved) {
       for await (const { name, size } of store.partials()) {
-        if (budget.level.excess <= 0) break;
+        if (budget.level.isRelieved) break;
         if (await store.removePartial(name)) tally.add(budget.spaceOf(size));
       }
     }
     // This may fail on a full disk. The LRU order then lacks the last seconds, which is acceptable.
     await flushAccessTimes().catch(() => {});
-    for (let turn = 0; budget.level.excess > 0 && turn < BUSY_RETRIES; turn += 1) {
+    for (let turn = 0; !budget.level.isRelieved && turn < BUSY_RETRIES; turn += 1) {
       if (turn > 0) await setTimeout(BUSY_PAUSE_MS);
       if (!(await this.#evictLeastRecentlyUsed(tally))) break;
     }
@@ -110,13 +117,15 @@ export class Evictor {
   }
 
   /**
-   * Evicts in LRU order until `bytes` are removed, or until the budget has no excess. Returns whether
-   * a busy blob was skipped, which may be evicted in a moment.
+   * Evicts in LRU order until that much is removed, or until the budget is relieved. Returns whether a
+   * busy blob was skipped, which may be evicted in a moment.
    */
-  async #evictLeastRecentlyUsed(tally: EvictionTally, bytes?: number): Promise<boolean> {
+  async #evictLeastRecentlyUsed(tally: EvictionTally, goal?: Evicted): Promise<boolean> {
     const { metadata, budget } = this.#options;
     const isEnough = (): boolean =>
-      bytes === undefined ? budget.level.excess <= 0 : tally.bytes >= bytes;
+      goal === undefined
+        ? budget.level.isRelieved
+        : tally.bytes >= goal.bytes && tally.blobs >= goal.blobs;
     let hasSkipped = false;
     let last: BlobUse | undefined;
     for (;;) {
@@ -151,6 +160,7 @@ export class Evictor {
     tally: EvictionTally,
     isEnough: () => boolean,
   ): Promise<boolean> {
+    const { budget, metadata, deleteRemains } = this.#options;
     const removed: Digest[] = [];
     let hasSkipped = false;
     try {
@@ -160,17 +170,22 @@ export class Evictor {
           hasSkipped = true;
           continue;
         }
-        const space = this.#options.budget.spaceOf(size);
+        const space = budget.spaceOf(size);
         tally.add(space);
         if (tally.isDryRun) continue;
         removed.push(digest);
         this.#beingRemoved.set(digest, space);
-        await this.#removeFile(digest, size, "max-size");
+        await this.#removeFile(digest, size, budget.level.excess > 0 ? "max-size" : "inodes");
       }
       // In one transaction: one per blob would write four times as much, and block other writes.
       // Limited to records from before the eviction, since a blob may have been stored again.
       const until = Math.max(...batch.map(({ storedAt }) => storedAt));
-      await this.#options.metadata.blobs.remove(removed, until);
+      await metadata.blobs.remove(removed, until);
+      if (removed.length > 0 && budget.level.inodeShortage > 0) {
+        await deleteRemains(removed);
+        budget.inodes.evicted(removed.length);
+        await budget.measure();
+      }
       return hasSkipped;
     } finally {
       for (const digest of removed) this.#beingRemoved.delete(digest);

@@ -16,6 +16,7 @@ test("the sidecar file of a blob that is being downloaded is not pruned", async 
       upstreams: new Map(),
     },
     {
+      fewInodes() {},
       fullStateChanged: ignored,
       removed: ignored,
       accessTimesNotWritten: ignored,

@@ -1,12 +1,16 @@
 import { existsSync, statSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { openDataDirectory } from "../../store/disk/data-directory.ts";
-import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
+import {
+  blobFolder,
+  openDiskBlobStore,
+  type WriteOptions,
+} from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
@@ -14,6 +18,7 @@ import { MetadataError, openMetadata } from "../../store/sql/open-metadata.ts";
 import { blockSizeOf, diskUsage, type DiskUsage } from "../../store/disk/disk-usage.ts";
 import { wasShutDownCleanly } from "../../store/sql/clean-shutdown.ts";
 import { DiskBudget } from "../../store/disk/disk-budget.ts";
+import type { FewInodes } from "../../store/disk/inode-budget.ts";
 import type { DiskLimits } from "../../store/disk/fill-level.ts";
 import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
 import { LastAccess } from "../../store/memory/last-access.ts";
@@ -27,6 +32,8 @@ import { StoreAdmin } from "./store-admin.ts";
 export interface StoreEvents {
   /** The disk became full, so that nothing can be stored, or has space again. */
   fullStateChanged(state: { readonly isFull: boolean; readonly reason: string }): void;
+  /** Few inodes are free, at each measurement that finds it so. */
+  fewInodes(found: FewInodes): void;
   removed(digest: Digest, reason: RemovalReason, bytes: number): void;
   /** Access times could not be written. */
   accessTimesNotWritten(error: unknown): void;
@@ -99,6 +106,7 @@ export async function openStorage(
       disk,
       blockSize,
       onChange: (state) => events.fullStateChanged(state),
+      onFewInodes: (found) => events.fewInodes(found),
     });
     budget.recount(total.diskBytes);
     const store = new BoundedBlobStore(blobs, budget);
@@ -118,6 +126,15 @@ export async function openStorage(
     const evictor = new Evictor({
       ...shared,
       store,
+      deleteRemains: async (digests) => {
+        const isWanted = async (digest: Digest): Promise<boolean> =>
+          isInUse(digest) || (await blobs.open(digest)) !== undefined;
+        for (const digest of digests) {
+          await sidecars.removeUnless(isWanted, digest);
+          // It stays if it holds other blobs, and is made again for the next one.
+          await rmdir(blobFolder(directory.path, digest)).catch(() => {});
+        }
+      },
       onRemoved: (digest, reason, size) => events.removed(digest, reason, size),
     });
     const quotas = new UpstreamQuotas({

@@ -13,6 +13,7 @@ async function openStore(dataDirectory: string): Promise<Storage> {
   return openStorage(
     { dataDirectory, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
     {
+      fewInodes() {},
       fullStateChanged: ignored,
       removed: ignored,
       accessTimesNotWritten: ignored,

@@ -70,6 +70,7 @@ export class StatusReport {
       dataDirectory: path,
       ...figures,
       ...(disk ? { free: disk.free } : {}),
+      ...(disk?.inodes ? { inodes: disk.inodes } : {}),
       ...(budget.fullState.isFull ? { fullReason: budget.fullState.reason } : {}),
     };
   }

@@ -2,6 +2,7 @@ import type { RemovalReason } from "../../cache/retention/evictor.ts";
 import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { FewInodes } from "../../store/disk/inode-budget.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
 import type { ScrubProgress, UnreadableBlob } from "../../store/repair/scrub.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
@@ -64,6 +65,12 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
       "Limit of the store's size in bytes (storage.maxSize).",
       () => budget.limits.maxSize,
     );
+    this.#metrics.gauges(
+      "entrepot_storage_free_inodes",
+      "Free inodes of the data directory's file system, unless it has no limit.",
+      [],
+      () => (budget.inodes.current ? [{ labels: [], value: budget.inodes.current.free }] : []),
+    );
     gauge(
       "storage_full",
       "1 while nothing can be stored and pulls are streamed without being stored, else 0.",
@@ -94,6 +101,16 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
         "nothing can be stored: pulls are streamed without being stored until there is space again";
       this.#log.warn({ error: reason }, message);
     } else this.#log.info("there is space again: pulled blobs are stored");
+  }
+
+  fewInodes({ free, total, isEvictionInVain }: FewInodes): void {
+    const done = isEvictionInVain
+      ? "evicting blobs does not free any: other files on it take them"
+      : "least recently used blobs are evicted to free some: each takes two";
+    this.#localProblems.notice(
+      "inodes",
+      `the data directory's file system has ${free} of ${total} inodes left, and ${done}. Move storage.dir to a file system with more inodes (mkfs.ext4 -N, or XFS), or delete small files of others from it`,
+    );
   }
 
   removed(digest: Digest, reason: RemovalReason, bytes: number): void {

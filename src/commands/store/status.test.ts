@@ -25,6 +25,7 @@ const status: Status = {
     maxSize: 100 * GIB,
     minFree: GIB,
     free: 70 * GIB,
+    inodes: { free: 6_000_000, total: 6_553_600 },
     isFull: false,
   },
   fills: [
@@ -105,7 +106,7 @@ test("the status is one screen of tables, with the problems at the end", () => {
     "Store      /var/lib/entrepot",
     "           42 GiB of 100 GiB used (42 %): 1234 blobs, 1 GiB downloading, 2 GiB pinned",
     "           of which 700 MiB metadata database, 324 MiB sidecar files",
-    "Disk       70 GiB free, 1 GiB kept free, not full",
+    "Disk       70 GiB free, 1 GiB kept free, not full, 6000000 of 6553600 inodes free",
     "",
     "DOWNLOAD                                         SIZE  DONE    SPEED  TIME LEFT  CLIENTS",
     "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3",

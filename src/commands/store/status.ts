@@ -55,7 +55,7 @@ export function statusText(status: Status, now: number): string {
 
 function storageText(storage: Status["storage"]): string {
   const { blobs, usedBytes, partialBytes, pinnedBytes, maxSize, minFree, free, isFull } = storage;
-  const { databaseBytes, sidecarBytes } = storage;
+  const { databaseBytes, sidecarBytes, inodes } = storage;
   const part = maxSize === 0 ? 0 : Math.round((100 * usedBytes) / maxSize);
   const details = [
     counted(blobs, "blob"),
@@ -66,6 +66,7 @@ function storageText(storage: Status["storage"]): string {
     free === undefined ? "free space unknown" : `${formatSize(free)} free`,
     `${formatSize(minFree)} kept free`,
     isFull ? "FULL" : "not full",
+    ...(inodes ? [`${inodes.free} of ${inodes.total} inodes free`] : []),
   ];
   return [
     `Store      ${storage.dataDirectory}`,

@@ -122,6 +122,7 @@ async function openStopped(
   try {
     const storage = await openStorage(settings, {
       fullStateChanged: () => {},
+      fewInodes: () => {},
       removed: () => {},
       accessTimesNotWritten: () => {},
       failed: () => {},

@@ -38,6 +38,7 @@ export class BoundedBlobStore implements BlobStore {
         reason: "the disk was full a moment ago, and is not retried yet",
       });
     }
+    await this.#budget.claimInodes();
     try {
       const writer = await this.#store.writer(digest, owner);
       const name = partialName(digest, owner);
@@ -49,6 +50,7 @@ export class BoundedBlobStore implements BlobStore {
         this.#partials.set(name, bytes),
       );
     } catch (error) {
+      this.#budget.inodes.release();
       this.#budget.fullState.recordFailure(error);
       throw error;
     }
@@ -152,7 +154,7 @@ class BoundedBlobWriter implements BlobWriter {
 
   async commit(): Promise<StoredBlob> {
     const stored = await this.#recordFailure(() => this.#writer.commit());
-    this.#budget.cancelReservation(this);
+    this.#end();
     const space = this.#budget.spaceOf(stored.size);
     this.#budget.release(this.#claimed - space);
     this.#claimed = 0;
@@ -163,7 +165,7 @@ class BoundedBlobWriter implements BlobWriter {
 
   async suspend(): Promise<void> {
     const space = this.#budget.spaceOf(this.#writer.length);
-    this.#budget.cancelReservation(this);
+    this.#end();
     await this.#writer.suspend();
     this.#budget.release(this.#claimed - space);
     this.#claimed = 0;
@@ -174,10 +176,15 @@ class BoundedBlobWriter implements BlobWriter {
     try {
       await this.#writer.discard();
     } finally {
-      this.#budget.cancelReservation(this);
+      this.#end();
       this.#budget.release(this.#claimed);
       this.#claimed = 0;
     }
+  }
+
+  #end(): void {
+    this.#budget.cancelReservation(this);
+    this.#budget.inodes.release();
   }
 
   async #recordFailure<T>(work: () => Promise<T>): Promise<T> {

@@ -10,6 +10,7 @@ import { ByteBudget } from "../../process/byte-budget.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
+import { openPartialFile } from "./partial-file.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 import { DiskTimes } from "../disk-times.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
@@ -110,10 +111,8 @@ class DiskBlobStore implements BlobStore {
     const path = this.#partialPath(name);
     let file: FileHandle | undefined;
     try {
-      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-      file = await this.#writerHost.times.measure("opening a file", () => open(path, flags, 0o600));
-      const { nlink } = await file.stat();
-      if (nlink > 1) throw new Error("the file has another name elsewhere: remove this one");
+      const opening = (): Promise<FileHandle> => openPartialFile(path);
+      file = await this.#writerHost.times.measure("opening a file", opening);
       const closed = (): void => void this.#openWriters.delete(name);
       return await DiskBlobWriter.open(digest, path, file, { ...this.#writerHost, closed });
     } catch (cause) {
@@ -209,9 +208,15 @@ class DiskBlobStore implements BlobStore {
       await this.#createFolder(folder);
       await this.#removing.get(digest);
       await rename(from, path).catch(async (cause: unknown) => {
-        // A foreign folder of that name must not prevent the blob from being stored for ever.
-        if (systemCode(cause) !== "EISDIR") throw cause;
-        await this.quarantine(digest);
+        const code = systemCode(cause);
+        if (code === "ENOENT") {
+          // Somebody removed the folder since, or eviction that needed inodes.
+          this.#durableFolders.delete(folder);
+          await this.#createFolder(folder);
+        } else if (code === "EISDIR") {
+          // A foreign folder of that name must not prevent the blob from being stored for ever.
+          await this.quarantine(digest);
+        } else throw cause;
         await rename(from, path);
       });
       await syncFolder(folder, this.#writerHost.times);
@@ -248,9 +253,13 @@ class DiskBlobStore implements BlobStore {
   }
 
   #blobPath(digest: Digest): string {
-    const hex = digestHex(digest);
-    return join(this.#directory, "blobs", digestAlgorithm(digest), hex.slice(0, 2), hex);
+    return join(blobFolder(this.#directory, digest), digestHex(digest));
   }
+}
+
+/** The folder in a data directory that holds a blob's file. It may be removed while it is empty. */
+export function blobFolder(directory: string, digest: Digest): string {
+  return join(directory, "blobs", digestAlgorithm(digest), digestHex(digest).slice(0, 2));
 }
 
 /**

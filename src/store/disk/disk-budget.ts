@@ -1,10 +1,10 @@
 import { setTimeout } from "node:timers/promises";
-import { formatSize } from "../../config/parsing/units.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { DiskUsage } from "./disk-usage.ts";
 import { DiskFullState, type DiskFullOptions } from "./disk-full-state.ts";
 import { type DiskLimits, FillLevel, MAX_METADATA } from "./fill-level.ts";
-import { evictionTooSlow, overQuota, tooLarge } from "./no-space-faults.ts";
+import { InodeBudget, type FewInodes } from "./inode-budget.ts";
+import { evictionTooSlow, nothingToEvict, overQuota, tooLarge } from "./no-space-faults.ts";
 import { type PinnedSizes, type Reserver, Reservations } from "./reservations.ts";
 
 export interface DiskBudgetOptions {
@@ -14,6 +14,8 @@ export interface DiskBudgetOptions {
   /** The file system's, in bytes; 1 by default. */
   readonly blockSize?: number;
   readonly onChange?: DiskFullOptions["onChange"];
+  /** Called at each measurement that finds few free inodes. */
+  readonly onFewInodes?: (found: FewInodes) => void;
   /** A monotonic clock, in milliseconds. */
   readonly clock?: () => number;
   /** How long a claim waits for eviction, in milliseconds; 2000 by default. */
@@ -46,6 +48,7 @@ const SPACE_TO_RECOVER = 256 * 1024 * 1024;
 export class DiskBudget {
   readonly limits: DiskLimits;
   readonly fullState: DiskFullState;
+  readonly inodes: InodeBudget;
   /** The file system's, in bytes. */
   readonly blockSize: number;
   readonly #disk: () => Promise<DiskUsage>;
@@ -73,7 +76,8 @@ export class DiskBudget {
     this.#disk = options.disk;
     this.blockSize = options.blockSize ?? 1;
     this.#clock = options.clock ?? (() => performance.now());
-    const { onChange = () => {} } = options;
+    const { onChange = () => {}, onFewInodes = () => {} } = options;
+    this.inodes = new InodeBudget(this.#clock, onFewInodes);
     this.fullState = new DiskFullState({ onChange, clock: this.#clock });
     this.#timeout = options.timeout ?? EVICTION_TIMEOUT;
   }
@@ -119,8 +123,9 @@ export class DiskBudget {
 
   /** How full the store and its disk are. */
   get level(): FillLevel {
-    const { limits, used } = this;
-    return new FillLevel({ limits, used, free: this.#free, waitingBytes: this.#waitingBytes });
+    const { limits, used, inodes } = this;
+    const [free, waitingBytes] = [this.#free, this.#waitingBytes];
+    return new FillLevel({ limits, used, free, waitingBytes, inodes });
   }
 
   /**
@@ -173,9 +178,20 @@ export class DiskBudget {
    * @throws Fault of kind `no-space` if eviction cannot free enough, or not within the timeout
    */
   async claim(bytes: number): Promise<void> {
-    if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
+    await this.#measureIfOld();
     if (this.#fits(bytes)) this.#charge(bytes);
     else await this.#claimAfterEviction(bytes);
+    this.#evictIfTight();
+  }
+
+  /** Claims inodes for a blob that is about to be written, until `inodes.release`. */
+  async claimInodes(): Promise<void> {
+    await this.#measureIfOld();
+    await this.inodes.claim(() => this.#evict(), this.#timeout);
+    this.#evictIfTight();
+  }
+
+  #evictIfTight(): void {
     if (this.level.isTight && this.#clock() >= this.#backOffUntil) void this.#evictAhead();
   }
 
@@ -223,7 +239,7 @@ export class DiskBudget {
    * @throws Fault of kind `no-space` if the blob cannot fit, whatever is evicted
    */
   async reserve(writer: Reserver, bytes: number): Promise<void> {
-    if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
+    await this.#measureIfOld();
     const { maxSize, minFree } = this.limits;
     this.#reservations.delete(writer);
     const needed = this.#reservations.unpinnedBytesWith(writer, bytes);
@@ -248,14 +264,20 @@ export class DiskBudget {
     this.#reservations.setPinned(pinned);
   }
 
+  async #measureIfOld(): Promise<void> {
+    if (this.#clock() - this.#measuredAt > MEASURE_INTERVAL) await this.measure();
+  }
+
   /** Measures the disk, and ends the disk-full state if enough is free again. */
   async measure(): Promise<void> {
     this.#measuredAt = this.#clock();
-    const { free, size, metadata = 0 } = await this.#disk();
+    const { free, size, metadata = 0, inodes } = await this.#disk();
     this.#free = free;
     this.#metadataBytes = metadata;
     this.#spaceToRecover = Math.min(SPACE_TO_RECOVER, size / 4);
-    if (free - this.limits.minFree > this.#spaceToRecover) this.fullState.recover();
+    this.inodes.measured(inodes);
+    const hasSpace = free - this.limits.minFree > this.#spaceToRecover;
+    if (hasSpace && this.inodes.hasRoom) this.fullState.recover();
   }
 
   #limitFault(bytes: number): Fault {
@@ -268,10 +290,7 @@ export class DiskBudget {
   }
 
   #diskFault(): Fault {
-    const free = formatSize(Math.max(0, this.#free));
-    const minFree = formatSize(this.limits.minFree);
-    const reason = `the disk has ${free} free, and storage.minFree is ${minFree}; nothing is left to evict`;
-    return this.fullState.markFull(reason);
+    return this.fullState.markFull(nothingToEvict(Math.max(0, this.#free), this.limits.minFree));
   }
 
   #fits(bytes: number): boolean {

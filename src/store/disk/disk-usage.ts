@@ -8,6 +8,14 @@ export interface DiskUsage {
   readonly size: number;
   /** What the metadata database and the sidecar files take. */
   readonly metadata?: number;
+  /** Absent where the file system does not limit them, such as Btrfs. */
+  readonly inodes?: Inodes;
+}
+
+/** How many files and folders a file system can hold. */
+export interface Inodes {
+  readonly free: number;
+  readonly total: number;
 }
 
 /** Larger ones are no blocks: network file systems give the size of a request. */
@@ -21,6 +29,7 @@ export async function blockSizeOf(path: string): Promise<number> {
 
 /** The space of the file system that holds a path (statfs(2)). */
 export async function diskUsage(path: string): Promise<DiskUsage> {
-  const { bavail, blocks, bsize } = await statfs(path);
-  return { free: bavail * bsize, size: blocks * bsize };
+  const { bavail, blocks, bsize, files, ffree } = await statfs(path);
+  const inodes = files > 0 ? { inodes: { free: ffree, total: files } } : {};
+  return { free: bavail * bsize, size: blocks * bsize, ...inodes };
 }

@@ -1,3 +1,5 @@
+import type { InodeBudget } from "./inode-budget.ts";
+
 /** How much disk space the store may use, in bytes. */
 export interface DiskLimits {
   /** Quota for blobs, partial downloads and metadata together: `storage.maxSize`. */
@@ -25,6 +27,7 @@ export interface FillLevelOptions {
   readonly free: number;
   /** The sum of all claims that wait for space. */
   readonly waitingBytes: number;
+  readonly inodes: Pick<InodeBudget, "shortage" | "isTight" | "isWaiting">;
 }
 
 /** How full a store and its disk are at a moment, and what that means for eviction. */
@@ -49,10 +52,20 @@ export class FillLevel {
     );
   }
 
+  /** How many inodes eviction has to free until it may stop; 0 or less if there is nothing to do. */
+  get inodeShortage(): number {
+    return this.#options.inodes.shortage;
+  }
+
+  /** Whether eviction may stop. */
+  get isRelieved(): boolean {
+    return this.excess <= 0 && this.inodeShortage <= 0;
+  }
+
   /** Whether eviction should begin, which is before a claim has to wait for it. */
   get isTight(): boolean {
-    const { limits, used, free } = this.#options;
-    return used > HIGH_WATER * limits.maxSize || free < limits.minFree;
+    const { limits, used, free, inodes } = this.#options;
+    return used > HIGH_WATER * limits.maxSize || free < limits.minFree || inodes.isTight;
   }
 
   /**
@@ -60,8 +73,8 @@ export class FillLevel {
    * as usage comes closer to the limits, and 0 while a claim waits for space.
    */
   get slack(): number {
-    const { limits, used, free, waitingBytes } = this.#options;
-    if (waitingBytes > 0) return 0;
+    const { limits, used, free, waitingBytes, inodes } = this.#options;
+    if (waitingBytes > 0 || inodes.isWaiting) return 0;
     const { maxSize, minFree } = limits;
     const inQuota = (maxSize - used) / ((1 - HIGH_WATER) * maxSize);
     const onDisk = (free - minFree) / ((1 - LOW_WATER) * Math.min(maxSize, minFree));

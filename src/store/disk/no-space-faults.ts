@@ -21,6 +21,11 @@ export function evictionTooSlow(bytes: number, timeout: number): Fault {
   );
 }
 
+/** Why the disk counts as full. */
+export function nothingToEvict(free: number, minFree: number): string {
+  return `the disk has ${formatSize(free)} free, and storage.minFree is ${formatSize(minFree)}; nothing is left to evict`;
+}
+
 function noSpace(reason: string): Fault {
   return new Fault({ kind: "no-space", reason });
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
@@ -130,6 +130,15 @@ export class SidecarFiles {
   /** Deletes a blob's sidecar; does nothing if there is none. */
   remove(digest: Digest): Promise<void> {
     return this.#change(digest, () => undefined);
+  }
+
+  /** Deletes the sidecar of an evicted blob, and its folder if that is empty then, to free inodes. */
+  async removeUnless(
+    isWanted: (digest: Digest) => Promise<boolean>,
+    digest: Digest,
+  ): Promise<void> {
+    await this.#change(digest, async (sidecar) => ((await isWanted(digest)) ? sidecar : undefined));
+    await rmdir(dirname(this.#path(digest))).catch(() => {});
   }
 
   /**
