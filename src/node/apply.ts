@@ -34,7 +34,12 @@ export interface ApplyOptions {
 
 export type ApplyResult = { readonly plan: Plan } & (
   | { readonly outcome: "blocked" | "declined" | "nothing-to-do" }
-  | { readonly outcome: "applied"; readonly probes: readonly ProbeResult[] }
+  | {
+      readonly outcome: "applied";
+      readonly probes: readonly ProbeResult[];
+      /** The program that proved the files of another root. Undefined if none could be run. */
+      readonly provenBy: string | undefined;
+    }
   | {
       readonly outcome: "reverted" | "not-reverted";
       readonly reason: string;
@@ -86,12 +91,14 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
     restartDue: plan.restartReason !== undefined,
   });
   let probes: readonly ProbeResult[] = [];
+  let provenBy: string | undefined;
   try {
     context.writeChanges(plan.changes, next, report);
     if (cache) {
       if (plan.restartReason !== undefined) await restart(context, plan, report);
       if (options.shouldProbe) probes = await probeAll(options, plan, cache);
     }
+    if (context.filesOnly) provenBy = await context.runtime.control.proveFiles(plan.certsDir);
   } catch (error) {
     report(`failed: ${error instanceof Error ? error.message : String(error)}`);
     const results = error instanceof WiringFailed ? error.probes : probes;
@@ -102,7 +109,7 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
     return { plan, outcome, reason: error.message, probes: results, notReverted };
   }
   context.journal.write(finishedJournal(next, plan));
-  return { plan, outcome: "applied", probes };
+  return { plan, outcome: "applied", probes, provenBy };
 }
 
 function isExpected(error: unknown): error is Error {

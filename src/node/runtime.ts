@@ -116,6 +116,13 @@ export interface RuntimeControl {
   waitUntilReady(withinMs: number): Promise<string>;
   /** @throws RuntimeFault of kind `not-in-force` if the running runtime does not use `certsDir`. */
   requireCertsDir(certsDir: string): Promise<void>;
+  /**
+   * Has the runtime's program read the files of another root, without running it as a service. Returns
+   * the program; undefined if there is none that runs on this machine.
+   *
+   * @throws RuntimeFault of kind `not-in-force` if it would not use `certsDir`.
+   */
+  proveFiles(certsDir: string): Promise<string | undefined>;
 }
 
 /** The images of CRI, which are those of the kubelet. */

@@ -113,8 +113,12 @@ function resultText(result: ApplyResult, filesOnly: boolean): string {
       return `Nothing to change: ${wiredText(plan)} already.`;
     case "applied": {
       const notes = plan.notes.map((note) => `\n  - ${note}`).join("");
+      const read =
+        result.provenBy === undefined
+          ? "no containerd read them (--containerd-binary FILE names one that can)"
+          : `${result.provenBy} reads them as wired`;
       const proof = filesOnly
-        ? "Only files were changed: nothing was restarted or probed."
+        ? `Only files were changed: nothing was restarted or probed, and ${read}.`
         : `Proof:\n${probesText(result.probes)}`;
       return `\nWired: ${wiredText(plan)}.${notes}\n${proof}\nNext: entrepot node verify proves it again, entrepot node watch removes the cache while it fails, entrepot node rollback reverts the wiring.`;
     }

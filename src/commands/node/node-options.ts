@@ -1,4 +1,6 @@
+import { resolve } from "node:path";
 import { CacheClient, CacheFault, parseCacheUrl } from "../../node/cache-client.ts";
+import { isContainerd } from "../../node/containerd/connection.ts";
 import { ContainerdRuntime } from "../../node/containerd/runtime.ts";
 import { DEFAULT_STATE_DIRECTORY, JournalError } from "../../node/journal.ts";
 import { LockedError } from "../../node/files/lock.ts";
@@ -14,6 +16,7 @@ export interface NodeOptions {
   readonly socket?: string;
   readonly containerdConfig?: string;
   readonly containerdVersion?: string;
+  readonly containerdBinary?: string;
   readonly stateDir?: string;
   readonly restartCommand?: string;
   readonly json?: true;
@@ -42,12 +45,16 @@ export function openNode(options: NodeOptions): NodeContext {
   const files = new NodeFiles(options.root ?? "/");
   if (filesOnly && !files.isDirectory("/"))
     throw new UsageError(`--root ${options.root} is not a directory`);
+  const binary = options.containerdBinary && resolve(options.containerdBinary);
+  if (binary !== undefined && !isContainerd(binary))
+    throw new UsageError(`--containerd-binary ${binary} is not a containerd that runs here`);
   const runtime = new ContainerdRuntime({
     files,
     filesOnly,
     ...(options.socket === undefined ? {} : { socket: options.socket }),
     ...(options.containerdConfig === undefined ? {} : { config: options.containerdConfig }),
     ...(options.containerdVersion === undefined ? {} : { version: options.containerdVersion }),
+    ...(binary === undefined ? {} : { binary }),
     ...(options.restartCommand === undefined ? {} : { restartCommand: options.restartCommand }),
   });
   const stateDirectory = options.stateDir ?? DEFAULT_STATE_DIRECTORY;

@@ -34,6 +34,10 @@ function withNodeOptions(command: Command): Command {
       "containerd's main configuration (default: that of the running containerd)",
     )
     .option("--containerd-version <version>", "containerd's version, if it cannot be detected")
+    .option(
+      "--containerd-binary <file>",
+      "a containerd program that runs here, whose `config dump` shows what is in force",
+    )
     .option("--state-dir <dir>", "directory of the journal (default: /var/lib/entrepot/node)")
     .addOption(
       new Option(

@@ -1,7 +1,10 @@
-import type { NodeFiles } from "../files/node-files.ts";
+import type { FileView, NodeFiles } from "../files/node-files.ts";
 import { readText } from "../files/node-files.ts";
 import type { RuntimeFaultKind } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
+import type { DumpedRegistry } from "./config/config-dump.ts";
+import { dumpFiles, dumpRegistry } from "./config/config-dump.ts";
+import type { Configuration } from "./config/configuration.ts";
 import { Cri, CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
 import { configFileOf, findDaemon } from "./daemon.ts";
@@ -12,6 +15,8 @@ import { parseContainerdVersion } from "./traits.ts";
 export const DEFAULT_SOCKET = "/run/containerd/containerd.sock";
 const DEFAULT_SOCKETS = new Set([DEFAULT_SOCKET, `/var${DEFAULT_SOCKET}`]);
 const DEFAULT_CONFIG = "/etc/containerd/config.toml";
+/** Where packages and archives put containerd. */
+const PROGRAMS = ["/usr/bin/containerd", "/usr/local/bin/containerd", "/opt/bin/containerd"];
 
 export interface ContainerdOptions {
   readonly files: NodeFiles;
@@ -20,6 +25,8 @@ export interface ContainerdOptions {
   readonly config?: string;
   /** containerd's version, for a node where it cannot be detected. */
   readonly version?: string;
+  /** A containerd program of this machine that shall read the files, in place of the running one's. */
+  readonly binary?: string;
   /** A shell command that replaces `systemctl restart containerd`. */
   readonly restartCommand?: string;
   /** Works on the files of another root: no socket is opened and no program is run. */
@@ -32,6 +39,7 @@ export class Connection {
   readonly options: ContainerdOptions;
   #main: string | undefined;
   #version: Promise<DetectedVersion> | undefined;
+  #inRoot: string | undefined;
 
   constructor(options: ContainerdOptions) {
     this.options = options;
@@ -60,6 +68,28 @@ export class Connection {
   /** The current process; a restart replaces it. */
   get daemon(): Daemon | undefined {
     return this.options.filesOnly ? undefined : findDaemon(this.socket);
+  }
+
+  /**
+   * The program whose `config dump` tells what is in force, and which does it: the one that an option
+   * names, that of the running process, or, for the files of another root, the one that is in there, if
+   * it runs on this machine.
+   */
+  get program(): string | undefined {
+    const { binary, filesOnly, files } = this.options;
+    if (binary !== undefined) return binary;
+    if (!filesOnly) return this.daemon?.executable;
+    this.#inRoot ??= PROGRAMS.map((path) => files.resolve(path)).find(isContainerd);
+    return this.#inRoot;
+  }
+
+  /** The registry settings as containerd itself reads the files. Undefined if it cannot be asked. */
+  dump(view: FileView, configuration: Configuration): DumpedRegistry | undefined {
+    const { program } = this;
+    if (program === undefined) return undefined;
+    return this.options.filesOnly
+      ? dumpFiles(program, view, configuration)
+      : dumpRegistry(program, configuration.main);
   }
 
   /**
@@ -116,13 +146,17 @@ export class Connection {
   }
 
   async *#versionSources(): AsyncGenerator<[source: string, text: string | undefined]> {
-    const { version, filesOnly, files } = this.options;
+    const { version, binary, filesOnly, files } = this.options;
     yield ["--containerd-version", version];
+    if (binary !== undefined || filesOnly) {
+      const { program } = this;
+      if (program !== undefined) yield [`${program} --version`, versionOf(program)];
+    }
     if (!filesOnly) {
       const reported = this.withCri((cri) => cri.daemonVersion(2_000)).catch(() => undefined);
       yield [this.socket, await reported];
       const executable = this.daemon?.executable ?? "containerd";
-      yield [`${executable} --version`, programOutput(executable, ["--version"])];
+      yield [`${executable} --version`, versionOf(executable)];
     }
     const status = readText(files, "/var/lib/dpkg/status") ?? "";
     const dpkg = /^Package: containerd(?:\.io)?\n(?:.+\n)*?Version: (?:\d+:)?(\S+)/m.exec(
@@ -130,6 +164,15 @@ export class Connection {
     )?.[1];
     yield ["/var/lib/dpkg/status", dpkg];
   }
+}
+
+/** Whether a program runs on this machine and says that it is containerd. */
+export function isContainerd(executable: string): boolean {
+  return /^containerd\s/.test(versionOf(executable) ?? "");
+}
+
+function versionOf(executable: string): string | undefined {
+  return programOutput(executable, ["--version"]);
 }
 
 export interface DetectedVersion {

@@ -2,7 +2,8 @@ import type { Obstacle } from "../plan.ts";
 import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd.ts";
-import { dumpedConfigPath } from "./config/config-dump.ts";
+import type { DumpedRegistry } from "./config/config-dump.ts";
+import { readConfiguration } from "./config/configuration.ts";
 import type { Connection } from "./connection.ts";
 import { CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
@@ -109,13 +110,32 @@ export class ContainerdControl implements RuntimeControl {
     const isReported = !traitsOf(version).imagesTable;
     // 2.x does not report config_path over CRI. The dump reads the files again, as the daemon did when it
     // was restarted just now.
-    const { daemon, main } = this.#connection;
     const inForce = isReported
       ? configPathOf(info["config"] ?? "{}")
-      : dumpedConfigPath(daemon, main);
-    if (inForce === undefined || inForce === certsDir) return;
-    const what = `containerd uses config_path = ${JSON.stringify(inForce)} instead of ${certsDir}`;
+      : (await this.#dump())?.configPath;
+    if (inForce !== undefined) requireOnly(certsDir, inForce);
+  }
+
+  async proveFiles(certsDir: string): Promise<string | undefined> {
+    const { program } = this.#connection;
+    if (program === undefined) return undefined;
+    const dumped = await this.#dump();
+    if (dumped === undefined) {
+      const what = `${program} --config ${this.#connection.main} config dump fails: containerd would not start`;
+      throw new RuntimeFault("not-in-force", what);
+    }
+    requireOnly(certsDir, dumped.configPath);
+    const [mirror] = dumped.mirrors.keys();
+    if (mirror === undefined) return program;
+    const what = `mirrors.${JSON.stringify(mirror)} is in force beside config_path, and CRI would not start`;
     throw new RuntimeFault("not-in-force", what);
+  }
+
+  async #dump(): Promise<DumpedRegistry | undefined> {
+    const { options, main } = this.#connection;
+    const { version } = await this.#connection.version();
+    const configuration = readConfiguration(options.files, main, traitsOf(version));
+    return this.#connection.dump(options.files, configuration);
   }
 
   /** Whether the daemon reports that its CRI plugin failed, as opposed to not being loaded yet. */
@@ -139,6 +159,13 @@ export class ContainerdControl implements RuntimeControl {
     const reason = await this.#pluginError();
     return `containerd runs, but its CRI does not respond${reason === undefined ? "" : `: ${reason}`}`;
   }
+}
+
+/** @throws RuntimeFault of kind `not-in-force` */
+function requireOnly(certsDir: string, inForce: string): void {
+  if (inForce === certsDir) return;
+  const what = `containerd uses config_path = ${JSON.stringify(inForce)} instead of ${certsDir}`;
+  throw new RuntimeFault("not-in-force", what);
 }
 
 function configPathOf(config: string): string | undefined {

@@ -12,7 +12,8 @@ import { readConfiguration } from "./config/configuration.ts";
 import type { Cri } from "./cri/cri.ts";
 import { CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
-import { dumpedConfigPath } from "./config/config-dump.ts";
+import type { DumpedRegistry } from "./config/config-dump.ts";
+import { dumpDifferences } from "./config/config-dump.ts";
 import { hostsFindings } from "./findings/hosts-findings.ts";
 import { mirrorFindings } from "./findings/mirror-findings.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
@@ -29,6 +30,8 @@ export interface InspectInput {
   readonly main: string;
   readonly socket: string;
   readonly daemon: Daemon | undefined;
+  /** The registry settings as containerd itself reads the files. Undefined if it cannot be asked. */
+  readonly dump: (configuration: Configuration) => DumpedRegistry | undefined;
   /** A file's mtime in milliseconds since the epoch. */
   readonly modifiedAt: (path: string) => number | undefined;
   /** Undefined if only files are inspected. */
@@ -60,7 +63,7 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
       : []),
     ...unitFindings(ownUnit(input), input.loadedKillMode),
     ...staleFindings(input, configuration),
-    ...dumpFindings(input, tables),
+    ...dumpFindings(input, configuration, tables),
     // For the files of another root, no connection is opened.
     ...(input.cri === undefined ? [] : await mirrorFindings(view, tables, traits)),
   ];
@@ -198,21 +201,24 @@ function unitFindings(unit: Unit | undefined, loaded: string | undefined): Findi
   ];
 }
 
-/** A difference between containerd's own reading of its files and this program's. containerd is right. */
-function dumpFindings({ daemon, main }: InspectInput, tables: RegistryTables): Finding[] {
-  const dumped = dumpedConfigPath(daemon, main);
-  const read = tables.configPath?.value ?? "";
-  if (dumped === undefined || dumped === read) return [];
-  return [
-    {
-      code: "dump-differs",
-      severity: "warning",
-      at: { file: main },
-      what: `containerd config dump shows config_path = ${JSON.stringify(dumped)}, but entrepot read ${JSON.stringify(read)} from its files`,
-      consequence: "the findings about hosts directories may be wrong",
-      advice: "compare the files with `containerd config dump`; only a probe pull is proof",
-    },
-  ];
+/** Differences between containerd's own reading of its files and this program's. containerd is right. */
+function dumpFindings(
+  { dump, main }: InspectInput,
+  configuration: Configuration,
+  tables: RegistryTables,
+): Finding[] {
+  // 1.6 dumps the settings of a version that it then does not read.
+  if (configuration.defects.some(({ kind }) => kind === "version-too-new")) return [];
+  const dumped = dump(configuration);
+  if (dumped === undefined) return [];
+  return dumpDifferences(dumped, tables).map((difference) => ({
+    code: "dump-differs",
+    severity: "warning",
+    at: { file: main },
+    what: `containerd config dump shows ${difference}`,
+    consequence: "the other findings may be wrong",
+    advice: "compare the files with `containerd config dump`; only a probe pull is proof",
+  }));
 }
 
 /** Whether a file was modified after the daemon started, which is known to about a second. */

@@ -12,6 +12,7 @@ import type { Targets, Views } from "../runtime.ts";
 import { TomlEditRefused } from "../files/toml-edit.ts";
 import type { ManagedBy } from "../managed-by.ts";
 import { configChanges } from "./config/config-change.ts";
+import { configurationObstacles } from "./config/configuration-obstacles.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { isImported } from "./config/configuration-files.ts";
 import { readConfiguration } from "./config/configuration.ts";
@@ -50,7 +51,7 @@ export function planTargets(input: PlanInput): Targets {
     obstacles.push({ code: "no-default-directory", what, advice });
   }
   const configuration = readConfiguration(view, main, traits);
-  obstacles.push(...configurationObstacles(configuration));
+  obstacles.push(...configurationObstacles(configuration, traits));
   const tables = readRegistryTables(configuration, traits);
   const ownDefault = posix.join(posix.dirname(main), "certs.d");
   const certsDir = tables.directories[0] ?? ownDefault;
@@ -155,46 +156,6 @@ function configTargets(
     obstacles.push({ code: "config-not-editable", at, what: error.message, advice });
     return [];
   }
-}
-
-function configurationObstacles(configuration: Configuration): Obstacle[] {
-  return configuration.defects.flatMap((defect): Obstacle[] => {
-    switch (defect.kind) {
-      case "syntax": {
-        const { file, line, column, message } = defect;
-        const advice = "fix the syntax first: containerd would not start. Nothing was changed";
-        return [{ code: "config-syntax", at: { file, line, column }, what: message, advice }];
-      }
-      case "encoding": {
-        const what = `it contains ${defect.what}, with which containerd 2.x does not start`;
-        const at = { file: defect.file, line: defect.line };
-        const advice = "save it as UTF-8 without a byte order mark first. Nothing was changed";
-        return [{ code: "config-encoding", at, what, advice }];
-      }
-      case "import-missing": {
-        const what = `it imports ${defect.target}, which does not exist: containerd will not start`;
-        const at = { file: defect.file, line: defect.line };
-        const advice = "create the file, or remove it from imports";
-        return [{ code: "config-import-missing", at, what, advice }];
-      }
-      case "version-too-new": {
-        const what = `version = ${defect.version} is newer than this containerd supports`;
-        const advice = "use a version that this containerd supports (2 works with all from 1.6 on)";
-        const at = { file: defect.file, line: defect.line };
-        return [{ code: "config-version-too-new", at, what, advice }];
-      }
-      case "cri-disabled": {
-        const what = `disabled_plugins contains ${defect.plugin}: containerd runs without CRI, so that no pull can prove the wiring`;
-        const at = { file: defect.file, line: defect.line };
-        const advice = "remove it from the list and restart containerd, if pods are to run here";
-        return [{ code: "config-cri-disabled", at, what, advice }];
-      }
-      case "table-replaced":
-      case "import-too-new":
-      case "table-ignored":
-        return [];
-    }
-  });
 }
 
 function wildcardNotes(tables: RegistryTables, desired: DesiredState): string[] {

@@ -68,6 +68,7 @@ export class ContainerdRuntime implements Runtime {
         socket,
         daemon,
         versionSource: source,
+        dump: (configuration) => this.#connection.dump(view, configuration),
         modifiedAt: (path) => options.files.modifiedAt(path),
         cri: options.filesOnly ? undefined : cri,
         unit: readUnit(view, UNIT),

@@ -38,6 +38,13 @@ export interface Traits {
    * instead, and lose the root file's CRI settings.
    */
   readonly exitsOnNewerImport: boolean;
+  /**
+   * Each file is moved to the newest version by itself (2.3), also one without a version or of version 1.
+   * 2.0 to 2.2 move the merged files, and lose the registry of such a file.
+   */
+  readonly migratesEachFile: boolean;
+  /** Keys are read in any case, except the names of plugins and hosts. 1.x also reads capitals. */
+  readonly foldsKeys: boolean;
   /** CRI's registry settings are in the table io.containerd.cri.v1.images. */
   readonly imagesTable: boolean;
   /** `configs.*.tls` is an unknown key and ignored. */
@@ -78,6 +85,8 @@ export function traitsOf(version: ContainerdVersion): Traits {
     importsReplaceTables: !since(2, 0),
     relativeGlobsFromWorkingDirectory: !since(2, 0),
     exitsOnNewerImport: since(2, 3),
+    migratesEachFile: since(2, 3),
+    foldsKeys: since(2, 0),
     imagesTable: since(2, 0),
     dropsConfigsTls: since(2, 0),
     colonPathBroken: since(2, 1),

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { TomlDocument, startsWith } from "../../files/toml-document.ts";
 import { removeSubtree, setString } from "../../files/toml-edit.ts";
 import type { Configuration } from "./configuration.ts";
-import { OLD_CRI_TABLE } from "./configuration.ts";
+import { OLD_CRI_TABLE } from "./key-case.ts";
 import type { RegistryTables } from "./registry-tables.ts";
 import type { Traits } from "../traits.ts";
 
@@ -20,18 +20,23 @@ export function configChanges(
   directory: string,
   traits: Traits,
 ): Map<string, string> {
-  const registry = ["plugins", configuration.table, "registry"];
-  const removed = [
-    ...(tables.mirrors.length > 0 ? [[...registry, "mirrors"]] : []),
-    ...tables.tls.map((entry) => [...registry, "configs", entry.host, "tls"]),
+  const removedKeys = [
+    ...(tables.mirrors.length > 0 ? [["mirrors"]] : []),
+    ...tables.tls.map((entry) => ["configs", entry.host, "tls"]),
   ];
+  const registryOf = (table: string): string[] => ["plugins", table, "registry"];
+  const registry = registryOf(configuration.table);
+  const removedFrom = (file: string): string[][] =>
+    (configuration.tables.get(file) ?? [configuration.table]).flatMap((table) =>
+      removedKeys.map((keys) => registryOf(table).concat(keys)),
+    );
   const texts = new Map<string, string>();
   for (const file of configuration.files) {
     // On 1.x, a table that another file's table replaces is not in force, and takes effect again only if
     // that file is removed.
     if (traits.importsReplaceTables && file.path !== configuration.writeTo) continue;
     const before = file.document.text;
-    const after = removed.reduce((text, path) => removeSubtree(text, path), before);
+    const after = removedFrom(file.path).reduce((text, path) => removeSubtree(text, path), before);
     if (after !== before) texts.set(file.path, after);
   }
   const isSet = tables.configPath?.value === directory;
@@ -46,7 +51,7 @@ export function configChanges(
   for (const [path, text] of texts) {
     const old = configuration.files.find((file) => file.path === path)?.document.text ?? NEW_FILE;
     assertOnlyChanged(old, text, [
-      ...removed,
+      ...removedFrom(path),
       [...registry, "config_path"],
       [...NEW_TABLE, "config_path"],
     ]);

@@ -1,13 +1,18 @@
 import { posix } from "node:path";
 import { GlobMatcher, type GlobPart } from "../../../config/parsing/glob-matcher.ts";
+import { tomlString } from "../../../config/containerd/toml-string.ts";
 import type { FileView } from "../../files/node-files.ts";
 import { lossyText, oddBytes } from "../../files/node-files.ts";
 import { TomlDocument, TomlSyntaxError } from "../../files/toml-document.ts";
 import type { Traits } from "../traits.ts";
+import type { OddKey } from "./key-case.ts";
+import { DocumentKeys } from "./key-case.ts";
 
 export interface ConfigurationFile {
   readonly path: string;
   readonly document: TomlDocument;
+  /** Its values under the keys that this version of containerd reads. */
+  readonly keys: DocumentKeys;
   /** Its own `version =`; 0 if it has none. */
   readonly version: number;
 }
@@ -74,7 +79,8 @@ export type Defect =
       readonly line: number;
       readonly table: string;
       readonly reads: string;
-    };
+    }
+  | ({ readonly kind: "key-case"; readonly file: string } & OddKey);
 
 /**
  * Reads the main file and everything it imports, in the order in which containerd merges them. A file
@@ -110,10 +116,11 @@ export function readConfigurationFiles(
     if (badEncoding) defects.push({ kind: "encoding", file: next.path, ...badEncoding });
     const document = parse(text.replace(/^\uFEFF/, ""), next.path, defects);
     if (document === undefined) continue;
-    const version = Number(document.leaf(["version"])?.value ?? 0);
-    files.push({ path: next.path, document, version });
-    const line = document.leaf(["imports"])?.line ?? 1;
-    for (const target of importsOf(document)) {
+    const keys = new DocumentKeys(document, traits);
+    const version = Number(keys.value("version")?.value ?? 0);
+    files.push({ path: next.path, document, keys, version });
+    const line = keys.value("imports")?.line ?? 1;
+    for (const target of importsOf(keys)) {
       const path = absolute(next.path, target, traits);
       const paths = target.includes("*") ? glob(view, path) : [path];
       pending.push(...paths.map((found) => ({ path: found, from: next.path, line })));
@@ -143,7 +150,7 @@ export function isImported(
   traits: Traits,
 ): boolean {
   return files.some((file) =>
-    importsOf(file.document).some((target) => {
+    importsOf(file.keys).some((target) => {
       const pattern = target.includes("*") ? absolute(file.path, target, traits) : undefined;
       const [globs, names] = [pattern?.split("/") ?? [], path.split("/")];
       return (
@@ -154,8 +161,26 @@ export function isImported(
   );
 }
 
-function importsOf(document: TomlDocument): string[] {
-  const value = document.leaf(["imports"])?.value;
+/** The text of a file with its absolute imports below `directory`. */
+export function rebasedImports({ document, keys }: ConfigurationFile, directory: string): string {
+  const leaf = keys.value("imports");
+  if (leaf === undefined) return document.text;
+  const targets = importsOf(keys).map((target) =>
+    tomlString(posix.isAbsolute(target) ? posix.join(directory, target) : target),
+  );
+  const [start, end] = leaf.node.value.range;
+  return `${document.text.slice(0, start)}[${targets.join(", ")}]${document.text.slice(end)}`;
+}
+
+/** The directories that a file's imports name, without those that a glob names. */
+export function importedDirectories({ path, keys }: ConfigurationFile): string[] {
+  return importsOf(keys)
+    .map((target) => posix.dirname(posix.resolve(posix.dirname(path), target)))
+    .filter((directory) => !/[*?[]/.test(directory));
+}
+
+function importsOf(keys: DocumentKeys): string[] {
+  const value = keys.value("imports")?.value;
   const targets: unknown[] = Array.isArray(value) ? value : [];
   return targets.filter((target) => typeof target === "string");
 }

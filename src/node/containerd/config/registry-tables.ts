@@ -1,4 +1,5 @@
-import type { Configuration, Setting } from "./configuration.ts";
+import type { Configuration } from "./configuration.ts";
+import type { Setting } from "./registry-in-force.ts";
 import type { Traits } from "../traits.ts";
 
 /** One entry of the deprecated `mirrors`. */
@@ -76,8 +77,15 @@ function readMirrors(registry: readonly Setting[]): Mirror[] {
   return registry.flatMap((setting): Mirror[] => {
     const [kind, host, key] = setting.path;
     if (kind !== "mirrors" || host === undefined) return [];
-    if (key !== undefined && key !== "endpoint") return [];
     const { file, line } = setting;
+    if (key !== undefined && key !== "endpoint") {
+      // An entry with unknown keys only is an entry all the same, like an empty one.
+      const isFirst = registry.find(({ path }) => path[0] === kind && path[1] === host) === setting;
+      const hasEndpoint = registry.some(
+        ({ path }) => path[0] === kind && path[1] === host && path[2] === "endpoint",
+      );
+      return isFirst && !hasEndpoint ? [{ registry: host, endpoints: [], file, line }] : [];
+    }
     const values: unknown[] = Array.isArray(setting.value) ? setting.value : [];
     const texts = values.filter((value) => typeof value === "string");
     const isValid = key === undefined || Array.isArray(setting.value);

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import type { Finding } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
 import type { Defect } from "../config/configuration-files.ts";
+import { keyText } from "../config/key-case.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { registryDirectories } from "../hosts/hosts-directories.ts";
 import type { Mirror, RegistryTables } from "../config/registry-tables.ts";
@@ -106,6 +107,17 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
         what: `containerd ${version.text} does not read registry settings in plugins."${defect.table}" here`,
         consequence: "they have no effect, and containerd does not report it",
         advice: `move them to plugins."${defect.reads}".registry`,
+      };
+    case "key-case":
+      return {
+        code: "config-key-case",
+        severity: "warning",
+        at,
+        what: `the key ${keyText(defect.path)} is in another case than ${keyText(defect.documented)}`,
+        consequence: defect.isRead
+          ? `containerd ${version.text} reads it all the same, but not every version does`
+          : `containerd ${version.text} ignores it${traits.foldsKeys ? "" : ", and 2.x reads it"}`,
+        advice: `write ${keyText(defect.documented)}, or remove it`,
       };
   }
 }
