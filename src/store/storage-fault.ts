@@ -14,7 +14,6 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   EMFILE: "too many open files: raise the limit (LimitNOFILE in a systemd unit)",
   ENAMETOOLONG:
     "the path is too long for this file system: set storage.dir to a shorter one, on a file system that allows names of 200 characters",
-  ENFILE: "the machine has too many open files: raise fs.file-max (sysctl)",
   ENODEV: "the disk is gone: check the mount and the kernel log",
   ENOMEM: "the kernel has no memory for it: raise the memory limit, or free memory",
   ENOENT: "no such file or directory",

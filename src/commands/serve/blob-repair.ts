@@ -1,6 +1,6 @@
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { missingBlob } from "../../store/disk/disk-blob-store.ts";
+import { missingBlob } from "../../store/disk/missing-blob.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { StoreReporter } from "./store-reporter.ts";
 
