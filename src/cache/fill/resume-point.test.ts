@@ -35,6 +35,7 @@ async function failingDisk(path: string, partial: Uint8Array, healthyWriters = 0
     budget: new ByteBudget(Infinity),
     syncBytes: Infinity,
     times: new DiskTimes(),
+    sync: async () => {},
     publish: () => Promise.reject(new Error("it is never complete")),
     readStored: () => Promise.reject(new Error("it is never stored")),
     closed: () => {},

@@ -1,6 +1,5 @@
-import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
@@ -11,6 +10,7 @@ import { BufferPool } from "./buffer-pool.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
 import { openPartialFile } from "./partial-file.ts";
+import { Syncs } from "./syncs.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 import { DiskTimes } from "../disk-times.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
@@ -64,6 +64,7 @@ class DiskBlobStore implements BlobStore {
   readonly #removing = new Map<Digest, Promise<void>>();
   /** Folders whose entry in their parent folder is known to be synced. */
   readonly #durableFolders = new Set<string>();
+  readonly #syncs: Syncs;
   readonly #writerHost: Omit<WriterHost, "closed">;
   /** How many removals began so far: a `stat` that one overtook must not fill the size cache. */
   #removals = 0;
@@ -77,11 +78,13 @@ class DiskBlobStore implements BlobStore {
     }: Partial<WriteOptions>,
   ) {
     this.#directory = directory;
+    this.#syncs = new Syncs(times);
     this.#writerHost = {
       buffers: new BufferPool(BUFFER_BYTES),
       budget,
       syncBytes,
       times,
+      sync: (file) => this.#syncs.file(file),
       publish: (digest, path, size) => this.#publish(digest, path, size),
       readStored: (digest, first, end) => this.#readStored(digest, first, end),
     };
@@ -205,21 +208,22 @@ class DiskBlobStore implements BlobStore {
     const path = this.#blobPath(digest);
     try {
       const folder = dirname(path);
-      await this.#createFolder(folder);
+      if (!this.#durableFolders.has(folder)) await mkdir(folder, { recursive: true, mode: 0o700 });
       await this.#removing.get(digest);
       await rename(from, path).catch(async (cause: unknown) => {
         const code = systemCode(cause);
         if (code === "ENOENT") {
           // Somebody removed the folder since, or eviction that needed inodes.
           this.#durableFolders.delete(folder);
-          await this.#createFolder(folder);
+          this.#durableFolders.delete(dirname(folder));
+          await mkdir(folder, { recursive: true, mode: 0o700 });
         } else if (code === "EISDIR") {
           // A foreign folder of that name must not prevent the blob from being stored for ever.
           await this.quarantine(digest);
         } else throw cause;
         await rename(from, path);
       });
-      await syncFolder(folder, this.#writerHost.times);
+      await this.#makeDurable(folder);
     } catch (cause) {
       throw storageFault(`store ${path}`, cause);
     }
@@ -227,14 +231,18 @@ class DiskBlobStore implements BlobStore {
     return { digest, size, bytes: Bun.file(path) };
   }
 
-  /** Syncs the parent folders too: a file is only as durable as the entries of the folders above it. */
-  async #createFolder(folder: string): Promise<void> {
-    if (this.#durableFolders.has(folder)) return;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+  /**
+   * Syncs what was renamed into a folder, and the parent folders too: a file is only as durable as the
+   * entries of the folders above it.
+   */
+  async #makeDurable(folder: string): Promise<void> {
+    const unsynced = [folder];
     // Not only where it was just created: a killed process may have created it without syncing.
-    await syncFolder(dirname(folder), this.#writerHost.times);
-    await syncFolder(dirname(dirname(folder)), this.#writerHost.times);
-    this.#durableFolders.add(folder);
+    for (const entry of [folder, dirname(folder)]) {
+      if (!this.#durableFolders.has(entry)) unsynced.push(dirname(entry));
+    }
+    await Promise.all(unsynced.map((one) => this.#syncs.folder(one)));
+    this.#durableFolders.add(folder).add(dirname(folder));
   }
 
   async #readStored(digest: Digest, first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -280,14 +288,5 @@ async function fileNames(folder: string): Promise<string[]> {
     const code = systemCode(cause);
     if (code === "ENOENT" || code === "ENOTDIR") return [];
     throw storageFault(`list ${folder}`, cause);
-  }
-}
-
-async function syncFolder(folder: string, times: DiskTimes): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await times.measure("syncing", () => handle.sync());
-  } finally {
-    await handle.close();
   }
 }

@@ -27,6 +27,8 @@ export interface WriterHost {
   /** A sync starts after each of so many bytes, so that the commit does not have to wait for all of them. */
   readonly syncBytes: number;
   readonly times: DiskTimes;
+  /** Makes the bytes of the file durable. */
+  sync(file: FileHandle): Promise<void>;
   /** Moves the complete file to the path of the blob, and makes that durable. */
   publish(digest: Digest, path: string, size: number): Promise<StoredBlob>;
   /** Reads bytes of the blob after `publish`. */
@@ -185,7 +187,7 @@ export class DiskBlobWriter implements BlobWriter {
       await this.#syncing;
       // The kernel reports a write-back error only once, to the next sync: an earlier one may have it.
       if (this.#failure) throw this.#failure;
-      await this.#sync();
+      await this.#host.sync(this.#file);
     } catch (cause) {
       throw storageFault(`write ${this.#path}`, cause);
     }
@@ -250,11 +252,7 @@ export class DiskBlobWriter implements BlobWriter {
       if (cause) this.#failure ??= storageFault(`write ${this.#path}`, cause);
       this.#syncing = undefined;
     };
-    this.#syncing = this.#sync().then(() => onSynced(), onSynced);
-  }
-
-  #sync(): Promise<void> {
-    return this.#host.times.measure("syncing", () => this.#file.datasync());
+    this.#syncing = this.#host.sync(this.#file).then(() => onSynced(), onSynced);
   }
 
   async #write(bytes: Buffer): Promise<void> {
