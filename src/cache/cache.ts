@@ -7,7 +7,7 @@ import type { SidecarFiles } from "../store/disk/sidecar-files.ts";
 import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
 import { DurableMetadata } from "./lookup/durable-metadata.ts";
-import { type FillEvent, Fills } from "./fill/fills.ts";
+import { type FillEvent, type FillObserver, Fills } from "./fill/fills.ts";
 import type { QuotaEvents } from "./quota-events.ts";
 import { ListCache } from "./lookup/list-cache.ts";
 import { HeadTrust } from "./lookup/head-trust.ts";
@@ -31,8 +31,8 @@ export interface CacheOptions {
   readonly recordAccess?: (digest: Digest) => void;
   /** Measures the writing of metadata. */
   readonly times?: DiskTimes;
-  /** How much of manifests and lists stays in memory. */
-  readonly memory?: Pick<MemoryPlan, "manifests" | "lists">;
+  /** How much of manifests and lists stays in memory, and how many blobs are downloaded or stored at once. */
+  readonly memory?: Pick<MemoryPlan, "manifests" | "lists" | "downloads">;
   /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -79,12 +79,13 @@ export class Cache {
     });
     this.#recordAccess = recordAccess;
     this.metadata = metadata;
-    this.fills = new Fills(store, {
+    const fillObserver: FillObserver = {
       stored: async ({ digest, size }) => {
         await metadata.blobs.put({ digest, size }, now());
       },
       ended: (event) => observer.fillEnded(event),
-    });
+    };
+    this.fills = new Fills(store, fillObserver, memory?.downloads);
     const negativeCache = this.#negativeCache;
     const access = new RepositoryAccess(metadata, negativeCache, now);
     const bypass = new Bypass();

@@ -5,6 +5,7 @@ import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.t
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { FetchLoop } from "./fetch-loop.ts";
 import { Followers } from "./followers.ts";
+import { Milestones } from "./milestones.ts";
 import { ProgressSignal } from "./progress-signal.ts";
 import { ReadableBytes } from "./readable-bytes.ts";
 import { type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
@@ -32,7 +33,8 @@ const MAX_RESTARTS = 9;
  * 1. Open a writer, which resumes the partial file of an earlier fill, if there is one.
  * 2. Download from the sources in turn (`FetchLoop`), resuming at the current offset when a transfer
  *    breaks. Followers may read all but the last bytes, which are withheld until verification.
- * 3. Verify size and digest, and commit: the blob is stored.
+ * 3. Verify size and digest: followers may read everything, and wait for no disk.
+ * 4. Commit: the blob is stored.
  *
  * Failures:
  * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the
@@ -44,29 +46,27 @@ const MAX_RESTARTS = 9;
  *   continues from the resume point with a stream of its own, without storing.
  */
 export class Fill {
-  /** Resolves once a source's response was found usable; rejects with the fault that prevented it. */
-  readonly started: Promise<void>;
-  /** Resolves once the blob is stored; rejects with the fault that ended the fill. */
-  readonly stored: Promise<StoredBlob>;
-  /** Resolves once the fill has stored or failed, and its writer is closed. */
-  readonly ended: Promise<void>;
+  readonly #milestones = new Milestones();
+  readonly started = this.#milestones.started;
+  readonly verified = this.#milestones.verified;
+  readonly stored = this.#milestones.stored;
+  readonly ended = this.#milestones.ended;
   readonly upstream: UpstreamName;
   /** What a manifest said when the fill began, in bytes. */
   readonly expectedSize: number | undefined;
-  readonly sources: SourceList;
   readonly followers = new Followers();
+  readonly sources: SourceList;
   /** When the fill began, in milliseconds since the epoch. */
   readonly since = Date.now();
   readonly #fetchLoop: FetchLoop;
   readonly #abort = new AbortController();
-  readonly #store: BlobStore;
+  readonly #store: Pick<BlobStore, "open" | "writer">;
   readonly #commit: NonNullable<FillOptions["commit"]>;
-  readonly #started = Promise.withResolvers<void>();
-  readonly #stored = Promise.withResolvers<StoredBlob>();
-  readonly #ended = Promise.withResolvers<void>();
   readonly #bytes = new ReadableBytes((first, end) => this.#readFile(first, end));
   readonly #progress = new ProgressSignal(() => this.available);
   #writer: BlobWriter | undefined;
+  /** Whether size and digest of what the writer has are right. */
+  #isComplete = false;
   #result: StoredBlob | undefined;
   /** What another fill has stored. */
   #adopted: StoredBlob | undefined;
@@ -77,7 +77,7 @@ export class Fill {
 
   constructor(
     readonly digest: Digest,
-    store: BlobStore,
+    store: Pick<BlobStore, "open" | "writer">,
     source: Source,
     { size, backOff = {}, commit = (writer) => writer.commit() }: FillOptions = {},
   ) {
@@ -92,31 +92,26 @@ export class Fill {
       size,
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
-      onStarted: () => this.#started.resolve(),
+      onStarted: () => this.#milestones.start(),
       onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk),
       onProgress: () => this.#progress.grew(),
     });
-    this.started = this.#started.promise;
-    this.stored = this.#stored.promise;
-    this.ended = this.#ended.promise;
-    // A fill outlives its clients, so its failure may have no handler.
-    this.started.catch(() => {});
-    this.stored.catch(() => {});
     void this.#run();
   }
 
   /** In bytes; unknown until a manifest or a source announces it. */
   get size(): number | undefined {
-    return this.#result?.size ?? this.#fetchLoop.size;
+    return this.isVerified ? this.received : this.#fetchLoop.size;
   }
 
   /** Bytes, from the first one on, that followers may read now. */
   get available(): number {
     if (this.#result) return this.#result.size;
     if (this.#resumePoint) return this.#resumePoint.length;
+    const { received: length } = this;
+    if (this.#isComplete) return length;
     // No more than what is being compared with the stored blob.
     if (this.#adopted) return this.#bytes.handed;
-    const length = this.#writer?.length ?? 0;
     return Math.max(0, Math.min(length, (this.size ?? length) - WITHHELD_TAIL));
   }
 
@@ -142,6 +137,11 @@ export class Fill {
 
   get isStored(): boolean {
     return this.#result !== undefined;
+  }
+
+  /** Whether all of the blob can be read. */
+  get isVerified(): boolean {
+    return this.#isComplete || this.#result !== undefined;
   }
 
   /** Whether the blob is stored, or the fill has failed. */
@@ -181,6 +181,11 @@ export class Fill {
     return this.#bytes.read(position, this.available);
   }
 
+  /** The verified blob, if all of it is in memory. */
+  get inMemory(): Blob | undefined {
+    return this.isVerified ? this.#bytes.tail.whole(this.available) : undefined;
+  }
+
   /** Ends the download: another fill of the digest has verified and stored the blob. */
   adopt(blob: StoredBlob): void {
     if (this.isSettled) return;
@@ -203,15 +208,13 @@ export class Fill {
   async #run(): Promise<void> {
     try {
       this.#result = await this.#download();
-      this.#started.resolve();
-      this.#stored.resolve(this.#result);
+      this.#milestones.store(this.#result);
     } catch (error) {
       this.#fault = toFault(error);
-      this.#started.reject(this.#fault);
-      this.#stored.reject(this.#fault);
+      this.#milestones.fail(this.#fault);
     }
     this.#progress.wake();
-    this.#ended.resolve();
+    this.#milestones.end();
   }
 
   async #download(): Promise<StoredBlob> {
@@ -242,6 +245,9 @@ export class Fill {
       if (size !== undefined) await writer.reserve(size);
       if (size === undefined || writer.length < size) await this.#fetchLoop.run(writer);
       if (!writer.verify()) throw this.#fetchLoop.wrongDigest();
+      this.#isComplete = true;
+      this.#milestones.verify();
+      this.#progress.wake();
       return await this.#commit(writer);
     } catch (error) {
       if (this.#adopted) return this.#goOnFrom(this.#adopted, writer);
@@ -267,11 +273,8 @@ export class Fill {
 
   /** Ends the writer. Followers go on if the bytes that they may have received are the stored ones. */
   async #goOnFrom(blob: StoredBlob, writer: BlobWriter): Promise<StoredBlob> {
-    const { size = blob.size } = this;
-    const isSame = size === blob.size && (await this.#bytes.areOf(blob, writer));
+    const isSame = await this.#bytes.goOnFrom(blob, writer, this.size ?? blob.size);
     if (!isSame) this.#mismatch = this.#fetchLoop.unlike(blob);
-    if (isSame) this.#bytes.forget();
-    else this.#bytes.discard();
     // At once: nobody may begin with bytes of this writer any more.
     this.#result = blob;
     this.#progress.wake();
@@ -279,21 +282,18 @@ export class Fill {
     return blob;
   }
 
-  async #openWriter(): Promise<BlobWriter> {
-    try {
-      return await this.#store.writer(this.digest, this.upstream);
-    } catch (error) {
+  #openWriter(): Promise<BlobWriter> {
+    return this.#store.writer(this.digest, this.upstream).catch((error: unknown) => {
       this.#resumePoint = { length: 0, hasher: newHasher(this.digest) };
       throw error;
-    }
+    });
   }
 
   /** Waits until the followers have read what can be read; then the file may be deleted. */
   async #handOver(writer: BlobWriter): Promise<void> {
     this.#bytes.limitFile(writer.prefix().length);
     this.#resumePoint = resumePointOf(writer, this.#bytes.tail);
-    this.#started.reject(this.#fault);
-    this.#stored.reject(this.#fault);
+    if (this.#fault) this.#milestones.fail(this.#fault);
     this.#progress.wake();
     await this.followers.idle();
   }

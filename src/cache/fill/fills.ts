@@ -1,8 +1,9 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { UpstreamName } from "../../oci/names.ts";
-import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
 import { SingleFlight } from "../single-flight.ts";
+import { Commits } from "./commits.ts";
 import { Fill } from "./fill.ts";
 import { FillTable } from "./fill-table.ts";
 import type { Source } from "./source.ts";
@@ -35,13 +36,15 @@ export class Fills {
   readonly #observer: FillObserver;
   readonly #running = new FillTable();
   readonly #puts = new SingleFlight<StoredBlob>();
-  readonly #commits = new SingleFlight<StoredBlob>();
+  readonly #commits: Commits;
   /** Completed fills whose followers are still reading. */
   readonly #followed = new FillTable();
   #isStopping = false;
 
-  constructor(store: BlobStore, observer: FillObserver) {
+  /** @param maxCommits how many blobs may be waiting for the disk before others are not stored */
+  constructor(store: BlobStore, observer: FillObserver, maxCommits?: number) {
     this.#store = store;
+    this.#commits = new Commits(store, maxCommits);
     this.#observer = observer;
   }
 
@@ -78,8 +81,10 @@ export class Fills {
     }
     if (this.#isStopping)
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
-    const commit = (writer: BlobWriter): Promise<StoredBlob> => this.#commit(writer);
-    const fill = new Fill(digest, this.#store, source, { size, commit });
+    const fill = new Fill(digest, this.#commits, source, {
+      size,
+      commit: (writer) => this.#commits.commit(writer),
+    });
     this.#running.add(fill);
     void this.#watch(fill, source.name);
     return fill;
@@ -145,30 +150,10 @@ export class Fills {
     try {
       await writer.append(bytes);
       writer.verify();
-      return await this.#commit(writer);
+      return await this.#commits.commit(writer);
     } catch (error) {
       await writer.discard().catch(() => {});
       throw error;
     }
-  }
-
-  /**
-   * Stores what a verified writer has written, and ends the writer. Of several writers of a digest, only
-   * the first one's file becomes the blob; if it cannot be stored, the next one's does.
-   */
-  async #commit(writer: BlobWriter): Promise<StoredBlob> {
-    const { digest } = writer;
-    for (;;) {
-      const committing = this.#commits.running(digest);
-      if (!committing) break;
-      await committing.catch(() => {});
-    }
-    return this.#commits.run(digest, async () => {
-      const stored = await this.#store.open(digest);
-      if (!stored) return writer.commit();
-      // A partial file that cannot be deleted expires.
-      await writer.discard().catch(() => {});
-      return stored;
-    });
   }
 }

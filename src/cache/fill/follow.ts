@@ -44,7 +44,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   const { size } = options;
   const ahead = options.openAhead && new AheadReader(options.openAhead, first);
   // Then all of the blob can be read, however slow this transfer is.
-  fill.stored.then(() => ahead?.cancel()).catch(() => {});
+  fill.verified.then(() => ahead?.cancel()).catch(() => {});
 
   let isFollowing = true;
   let isFillUnreadable = false;
@@ -60,6 +60,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
           return stall(restartedFault(fill));
         ({ attempt } = fill);
       }
+      if (fill.isVerified && position === fill.size) return undefined;
       if (fill.resumePoint && (isFillUnreadable || position >= fill.resumePoint.length))
         return readUncached(fill.resumePoint);
       if (fill.fault && !fill.resumePoint) return stall(fill.fault);
@@ -70,10 +71,9 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
           return chunk.subarray(0, (end ?? Infinity) - position);
         continue;
       }
-      if (fill.isStored) return undefined;
       const chunk = await ahead?.read(Math.min(end ?? Infinity, fill.withheldFrom));
       if (chunk) return chunk;
-      if (fill.available <= position && !fill.isStored && !fill.fault) await fill.progress();
+      if (fill.available <= position && !fill.isVerified && !fill.fault) await fill.progress();
     }
   }
 

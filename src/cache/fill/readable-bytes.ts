@@ -44,18 +44,30 @@ export class ReadableBytes {
   /** The bytes so far are wrong: those that come next are of another attempt. */
   discard(): void {
     this.#attempt += 1;
-    this.forget();
+    this.#forget();
   }
 
-  /** What is read next comes from elsewhere: whatever is in memory is not verified. */
-  forget(): void {
+  /**
+   * What is read next are bytes of a stored blob.
+   *
+   * @returns whether these continue what followers may have received of a writer's bytes
+   */
+  async goOnFrom(blob: StoredBlob, writer: BlobWriter, size: number): Promise<boolean> {
+    const isSame = size === blob.size && (await this.#areOf(blob, writer));
+    if (isSame) this.#forget();
+    else this.discard();
+    return isSame;
+  }
+
+  /** Whatever is in memory is not verified. */
+  #forget(): void {
     this.#handed = 0;
     this.#tail = new TailBuffer();
     this.#cache = new ReadCache(this.#readFile);
   }
 
   /** Whether what followers may have received of a writer's bytes are the first ones of a stored blob. */
-  async areOf(blob: StoredBlob, writer: BlobWriter): Promise<boolean> {
+  async #areOf(blob: StoredBlob, writer: BlobWriter): Promise<boolean> {
     for (let first = 0; first < this.#handed; first += COMPARED_BYTES) {
       const end = Math.min(this.#handed, first + COMPARED_BYTES);
       const blocks = [writer.read(first, end), blob.bytes.slice(first, end).bytes()] as const;

@@ -14,6 +14,8 @@ export class TailBuffer {
   /** Offsets in the blob of the buffered bytes: `start` inclusive, `end` exclusive. */
   #start = 0;
   #end = 0;
+  /** A copy of them, for everybody who wants all at once. */
+  #whole: Blob | undefined;
 
   /**
    * Appends a chunk that begins at the offset `start` of the blob. The chunk must never be written to
@@ -23,6 +25,7 @@ export class TailBuffer {
     if (start !== this.#end) this.#resetTo(start);
     this.#chunks.push(chunk);
     this.#end += chunk.byteLength;
+    this.#whole = undefined;
     for (;;) {
       const oldest = this.#chunks[0]?.byteLength ?? 0;
       if (this.#end - this.#start - oldest < CAPACITY_BYTES) return;
@@ -41,6 +44,13 @@ export class TailBuffer {
       start = chunkEnd;
     }
     return undefined;
+  }
+
+  /** The bytes from the first one of the blob to `end`; `undefined` if any of them is not buffered. */
+  whole(end: number): Blob | undefined {
+    if (this.#start > 0 || this.#end !== end) return undefined;
+    this.#whole ??= new Blob(this.#chunks);
+    return this.#whole;
   }
 
   #resetTo(start: number): void {

@@ -11,7 +11,7 @@ import { follow } from "../fill/follow.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { Bypass } from "../bypass/bypass.ts";
-import { withTimeout } from "../with-timeout.ts";
+import { DISK_PATIENCE_MS, withTimeout } from "../with-timeout.ts";
 import type { Transfer } from "../fill/source.ts";
 import { streamUncached } from "../bypass/stream-uncached.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
@@ -19,7 +19,7 @@ import { UpstreamSource } from "../fill/upstream-source.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
-/** A blob of at most this many bytes is stored and verified before its first byte is sent. */
+/** A blob of at most this many bytes is verified before its first byte is sent. */
 const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
 /** How long a request waits for that, in milliseconds; then the blob is streamed as it arrives. */
 const SMALL_BLOB_TIMEOUT_MS = 15_000;
@@ -71,19 +71,19 @@ export class BlobLookup {
   async head(upstream: Upstream, repo: RepositoryRef, digest: Digest): Promise<BlobHeadResult> {
     if (isBypassed(upstream, repo)) return this.#bypass.blobHead(upstream, repo, digest);
     const link = await this.#access.link(repo, digest);
-    const stored = link?.confirmed && (await this.#store.open(digest));
-    if (stored) {
+    const verified = link?.confirmed ? await this.#verifiedSize(repo, digest) : undefined;
+    if (link && verified !== undefined) {
       await this.#access.showBlob("HEAD", upstream, repo, link);
-      return { size: stored.size, cacheStatus: HIT };
+      return { size: verified, cacheStatus: HIT };
     }
     const size = (await this.#access.askForBlob("HEAD", upstream, repo, digest)) ?? link?.size;
     if (size !== undefined) return { cacheStatus: FORWARDED, size };
     // The response needs the size, which this upstream reveals only by sending the whole blob.
     const source = new UpstreamSource(upstream, repo, digest);
     const fill = this.#fills.startOrJoin(digest, source);
-    const blob = await withTimeout(SMALL_BLOB_TIMEOUT_MS, fill.stored);
-    if (!blob) throw sizeUnknown(source, digest);
-    return { cacheStatus: MISS, size: blob.size };
+    await withTimeout(SMALL_BLOB_TIMEOUT_MS, fill.verified);
+    if (fill.size === undefined) throw sizeUnknown(source, digest);
+    return { cacheStatus: MISS, size: fill.size };
   }
 
   /** @throws Fault */
@@ -102,7 +102,10 @@ export class BlobLookup {
       const cacheStatus = link?.confirmed ? HIT : MISS;
       return { kind: "complete", blob, cacheStatus, ...(fresh ? { fresh } : {}) };
     }
-    const cacheStatus = this.#fills.running(digest, repo.upstream) ? COLLAPSED : MISS;
+    const running = this.#fills.running(digest, repo.upstream);
+    // Then the blob is here, and only not durable yet.
+    const isHere = running?.isVerified && link?.confirmed;
+    const cacheStatus = isHere ? HIT : running ? COLLAPSED : MISS;
     const source = new UpstreamSource(upstream, repo, digest);
     const fill = await this.#negativeCache.run(
       { asker: "GET", what: blobKey(repo, digest) },
@@ -116,6 +119,14 @@ export class BlobLookup {
     // An existing link is written again: pruning may have removed it while its blob was not stored.
     await this.#link(repo, link ?? { digest });
     return this.#sendFill(fill, source, repo, cacheStatus, range);
+  }
+
+  /** Of a blob that is stored, or about to be. */
+  async #verifiedSize({ upstream }: RepositoryRef, digest: Digest): Promise<number | undefined> {
+    const stored = await this.#store.open(digest);
+    if (stored) return stored.size;
+    const fill = this.#fills.running(digest, upstream);
+    return fill?.isVerified ? fill.size : undefined;
   }
 
   /**
@@ -144,7 +155,7 @@ export class BlobLookup {
     }
   }
 
-  /** Sends a blob that is being filled: from the store if it is small, else streamed as it arrives. */
+  /** Sends a blob that is being filled: once it is verified if it is small, else as it arrives. */
   async #sendFill(
     fill: Fill,
     source: UpstreamSource,
@@ -214,9 +225,9 @@ export class BlobLookup {
 }
 
 /**
- * Waits for the fill to store the blob, if it is small. A range request also waits if the size is
+ * Waits for the fill to verify the blob, if it is small. A range request also waits if the size is
  * unknown, since a range can be resolved only against the size. `undefined` if the blob is large, or
- * cannot be stored.
+ * cannot be stored, or the disk is slow: then it is streamed.
  */
 async function smallBlob(fill: Fill, isRangeRequest: boolean): Promise<StoredBlob | undefined> {
   for (;;) {
@@ -226,7 +237,7 @@ async function smallBlob(fill: Fill, isRangeRequest: boolean): Promise<StoredBlo
       fill.isSettled ||
       (fill.size === undefined ? isRangeRequest : minSize <= SMALL_BLOB_BYTES)
     ) {
-      return fill.stored.catch((error: unknown) => {
+      return verifiedBlob(fill).catch((error: unknown) => {
         if (!fill.resumePoint) throw error;
         return undefined;
       });
@@ -234,6 +245,14 @@ async function smallBlob(fill: Fill, isRangeRequest: boolean): Promise<StoredBlo
     if (minSize > SMALL_BLOB_BYTES) return undefined;
     await fill.progress();
   }
+}
+
+async function verifiedBlob(fill: Fill): Promise<StoredBlob | undefined> {
+  await fill.verified;
+  const stored = await withTimeout(DISK_PATIENCE_MS, fill.stored);
+  if (stored) return stored;
+  const { digest, inMemory: bytes } = fill;
+  return bytes && { digest, size: bytes.size, bytes, isInMemory: true };
 }
 
 /** @throws Fault if the blob's size is not known, or the range is outside of it */
@@ -253,7 +272,7 @@ function rangeOf(fill: Fill, source: UpstreamSource, request: RangeRequest): Byt
  * @throws Fault if the fill failed
  */
 async function waitForByte(fill: Fill, offset: number): Promise<boolean> {
-  while (fill.available <= offset && !fill.isSettled && !fill.resumePoint) await fill.progress();
+  while (fill.available <= offset && !fill.isVerified && !fill.fault) await fill.progress();
   if (fill.resumePoint) return false;
   if (fill.fault) throw fill.fault;
   return true;

@@ -1,0 +1,84 @@
+import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import { SingleFlight } from "../single-flight.ts";
+import { withTimeout } from "../with-timeout.ts";
+
+/** How many commits may be under way before the next blob is begun, unless the memory plan says fewer. */
+const MAX_COMMITS = 96;
+/** How long a fill waits for one of them, in milliseconds; then its blob is not stored. */
+const PATIENCE_MS = 2000;
+
+/**
+ * Stores what verified writers have written. No client waits for that, so on a slow disk more and more
+ * commits would be under way, each with an open file: while there are too many, no writer is opened, and
+ * what is downloaded is not stored.
+ */
+export class Commits implements Pick<BlobStore, "open" | "writer"> {
+  readonly #store: BlobStore;
+  readonly #limit: number;
+  readonly #patience: number;
+  readonly #byDigest = new SingleFlight<StoredBlob>();
+  #count = 0;
+  /** Resolves when a commit has ended. */
+  #ended = Promise.withResolvers<void>();
+
+  /** @param patience how long a writer waits while there are too many commits, in milliseconds */
+  constructor(store: BlobStore, limit: number = MAX_COMMITS, patience: number = PATIENCE_MS) {
+    this.#store = store;
+    this.#limit = limit;
+    this.#patience = patience;
+  }
+
+  open(digest: Digest): Promise<StoredBlob | undefined> {
+    return this.#store.open(digest);
+  }
+
+  async writer(digest: Digest, owner?: string): Promise<BlobWriter> {
+    await this.#admit();
+    return this.#store.writer(digest, owner);
+  }
+
+  /**
+   * Stores what a verified writer has written, and ends the writer. Of several writers of a digest, only
+   * the first one's file becomes the blob; if it cannot be stored, the next one's does.
+   */
+  async commit(writer: BlobWriter): Promise<StoredBlob> {
+    this.#count += 1;
+    try {
+      return await this.#commitOnce(writer);
+    } finally {
+      this.#count -= 1;
+      this.#ended.resolve();
+      this.#ended = Promise.withResolvers();
+    }
+  }
+
+  async #commitOnce(writer: BlobWriter): Promise<StoredBlob> {
+    const { digest } = writer;
+    for (;;) {
+      const committing = this.#byDigest.running(digest);
+      if (!committing) break;
+      await committing.catch(() => {});
+    }
+    return this.#byDigest.run(digest, async () => {
+      const stored = await this.#store.open(digest);
+      if (!stored) return writer.commit();
+      // A partial file that cannot be deleted expires.
+      await writer.discard().catch(() => {});
+      return stored;
+    });
+  }
+
+  async #admit(): Promise<void> {
+    const deadline = performance.now() + this.#patience;
+    while (this.#count >= this.#limit) {
+      const left = deadline - performance.now();
+      if (left <= 0) {
+        const reason = `the disk is slow: ${this.#count} downloaded blobs wait to be synced`;
+        throw new Fault({ kind: "storage", reason });
+      }
+      await withTimeout(left, this.#ended.promise);
+    }
+  }
+}
