@@ -17,6 +17,8 @@ import { NegativeCache } from "./lookup/negative-cache.ts";
 import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
 import { RepositoryAccess } from "./lookup/repository-access.ts";
+import { WriteBehind } from "./write-behind.ts";
+import { TagRecords } from "./lookup/tag-records.ts";
 import { TagLists } from "./lookup/tag-lists.ts";
 import { TagResolver } from "./lookup/tag-resolver.ts";
 
@@ -56,6 +58,7 @@ export class Cache {
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
   readonly #manifests: ManifestStore;
+  readonly #behind = new WriteBehind();
   readonly #negativeCache = new NegativeCache();
   readonly #recordAccess: (digest: Digest) => void;
 
@@ -74,6 +77,7 @@ export class Cache {
       sidecars,
       quotaEvents,
       times,
+      behind: this.#behind,
       onNotWritten: (fault) => observer.metadataNotWritten(fault),
       onNotRead: (fault) => observer.metadataNotRead(fault),
     });
@@ -103,6 +107,7 @@ export class Cache {
       metadata,
       access,
       fills: this.fills,
+      behind: this.#behind,
       now,
       memory: memory?.manifests,
       recordAccess,
@@ -111,9 +116,10 @@ export class Cache {
     });
     this.#manifests = manifests;
     const trust = new HeadTrust();
-    const tags = new TagResolver({ metadata, manifests, negativeCache, trust, access, now });
+    const records = new TagRecords(metadata.tags, manifests, this.#behind);
+    const tags = new TagResolver({ records, manifests, negativeCache, trust, access, now });
     this.manifests = new ManifestLookup({
-      metadata,
+      records,
       manifests,
       tags,
       negativeCache,
@@ -124,6 +130,11 @@ export class Cache {
     const lists = new ListCache(metadata, access, now, memory?.lists);
     this.tagLists = new TagLists(lists);
     this.referrers = new Referrers(metadata, lists, this.manifests);
+  }
+
+  /** Resolves once nothing has to be written any more that clients did not wait for. */
+  written(): Promise<void> {
+    return this.#behind.idle();
   }
 
   /** The settings of upstreams changed: what failed or was missing before may be available now. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";

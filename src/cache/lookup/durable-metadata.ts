@@ -6,6 +6,7 @@ import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import { DiskTimes } from "../../store/disk-times.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { QuotaEvents } from "../quota-events.ts";
+import { WriteBehind } from "../write-behind.ts";
 import type { PullMetadata, StoredPullMetadata } from "./pull-metadata.ts";
 
 /**
@@ -13,6 +14,9 @@ import type { PullMetadata, StoredPullMetadata } from "./pull-metadata.ts";
  * Links that a crash prevents are made when they are needed.
  */
 const LINKS_PER_WRITE = 2048;
+
+/** What a link takes in memory, roughly. */
+const LINK_BYTES = 200;
 
 /** Writes that begin in one turn of the event loop. Each takes about 0.2 ms of this thread. */
 const WRITES_PER_TURN = 4;
@@ -22,6 +26,8 @@ export interface DurableMetadataOptions {
   readonly sidecars?: SidecarFiles | undefined;
   readonly quotaEvents?: QuotaEvents | undefined;
   readonly times?: DiskTimes | undefined;
+  /** For links and access, which are asked for again if a crash loses them. */
+  readonly behind?: WriteBehind | undefined;
   /** Called with the fault of each write that failed. */
   readonly onNotWritten: (fault: Fault) => void;
   /** Called with the fault of each read that failed. */
@@ -52,6 +58,7 @@ export class DurableMetadata implements PullMetadata {
       sidecars,
       quotaEvents,
       times = new DiskTimes(),
+      behind = new WriteBehind(),
       onNotWritten,
       onNotRead,
     }: DurableMetadataOptions,
@@ -79,19 +86,22 @@ export class DurableMetadata implements PullMetadata {
       get: (repo, digest) => this.#known(links.get(repo, digest)),
       repositories: (upstream, limit, last) => links.repositories(upstream, limit, last),
       add: async (repo, added) => {
-        let isWritten = true;
-        for (let from = 0; from === 0 || from < added.length; from += LINKS_PER_WRITE) {
-          const batch = added.slice(from, from + LINKS_PER_WRITE);
-          if (!(await this.#attempt(() => links.add(repo, batch)))) isWritten = false;
-          for (const { digest, confirmed } of batch) {
-            if (confirmed) await this.#attempt(async () => sidecars?.confirm(digest, repo));
+        const write = async (): Promise<boolean> => {
+          let isWritten = true;
+          for (let from = 0; from === 0 || from < added.length; from += LINKS_PER_WRITE) {
+            const batch = added.slice(from, from + LINKS_PER_WRITE);
+            if (!(await this.#attempt(() => links.add(repo, batch)))) isWritten = false;
+            for (const { digest, confirmed } of batch) {
+              if (confirmed) await this.#attempt(async () => sidecars?.confirm(digest, repo));
+            }
+            quotaEvents?.linked(
+              repo.upstream,
+              batch.map(({ digest }) => digest),
+            );
           }
-          quotaEvents?.linked(
-            repo.upstream,
-            batch.map(({ digest }) => digest),
-          );
-        }
-        return isWritten;
+          return isWritten;
+        };
+        return (await behind.run(write, added.length * LINK_BYTES)) ?? true;
       },
     };
     this.blobs = {
@@ -108,7 +118,8 @@ export class DurableMetadata implements PullMetadata {
     };
     this.access = {
       get: (repo) => this.#known(access.get(repo)),
-      put: (repo, record) => this.#attempt(() => access.put(repo, record)),
+      put: async (repo, record) =>
+        (await behind.run(() => this.#attempt(() => access.put(repo, record)))) ?? true,
     };
   }
 

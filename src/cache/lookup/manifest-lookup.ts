@@ -21,13 +21,13 @@ import type { RepositoryAccess } from "./repository-access.ts";
 import type { TagResolver } from "./tag-resolver.ts";
 import type { Bypass } from "../bypass/bypass.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
-import type { PullMetadata } from "./pull-metadata.ts";
+import type { TagRecords } from "./tag-records.ts";
 
 /** The platform whose manifest a client without support for image indexes gets, as registry:2 does. */
 const DEFAULT_PLATFORM = "linux/amd64";
 
 export interface ManifestLookupOptions {
-  readonly metadata: Pick<PullMetadata, "tags">;
+  readonly records: Pick<TagRecords, "get">;
   readonly manifests: ManifestStore;
   readonly tags: TagResolver;
   readonly negativeCache: NegativeCache;
@@ -38,7 +38,7 @@ export interface ManifestLookupOptions {
 
 /** Answers requests for manifests: by tag or digest, with content negotiation (`Accept`). */
 export class ManifestLookup {
-  readonly #metadata: Pick<PullMetadata, "tags">;
+  readonly #records: Pick<TagRecords, "get">;
   readonly #manifests: ManifestStore;
   readonly #tags: TagResolver;
   readonly #negativeCache: NegativeCache;
@@ -48,8 +48,8 @@ export class ManifestLookup {
   readonly #heads = new SingleFlight<ManifestHeadResult | undefined>();
 
   constructor(options: ManifestLookupOptions) {
-    const { metadata, manifests, tags, negativeCache, trust, access, bypass } = options;
-    this.#metadata = metadata;
+    const { records, manifests, tags, negativeCache, trust, access, bypass } = options;
+    this.#records = records;
     this.#manifests = manifests;
     this.#tags = tags;
     this.#negativeCache = negativeCache;
@@ -98,7 +98,7 @@ export class ManifestLookup {
     }
     const digest = isDigest(reference)
       ? reference
-      : (await this.#metadata.tags.get(repo, reference))?.digest;
+      : (await this.#records.get(repo, reference))?.digest;
     const stored = digest && (await this.#manifests.get(repo, digest));
     if (!stored) {
       const remote = await this.#heads.run(`${repo.upstream}/${repo.repository} ${reference}`, () =>

@@ -9,6 +9,7 @@ import { SingleFlight } from "../single-flight.ts";
 import type { Fills } from "../fill/fills.ts";
 import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
+import type { WriteBehind } from "../write-behind.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 
@@ -22,6 +23,7 @@ export interface ManifestStoreOptions {
   readonly metadata: Pick<PullMetadata, "blobs" | "links">;
   readonly access: RepositoryAccess;
   readonly fills: Fills;
+  readonly behind: WriteBehind;
   readonly now: () => number;
   /** For manifests in memory, in bytes. */
   readonly memory?: number | undefined;
@@ -33,14 +35,24 @@ export interface ManifestStoreOptions {
   readonly onNotStored: (digest: Digest, fault: Fault) => void;
 }
 
+/** A manifest that is being stored. */
+interface Storing {
+  readonly manifest: StoredManifest;
+  /** Resolves once it is stored, or cannot be. */
+  readonly ended: Promise<void>;
+}
+
 /**
  * Fetches and stores manifests. A manifest is verified, stored as a blob, and linked to its
- * repository together with the blobs and manifests that it references: those links are claimed.
+ * repository together with the blobs and manifests that it references: those links are claimed. On a
+ * slow disk, it is served before it is stored.
  */
 export class ManifestStore {
   readonly #options: ManifestStoreOptions;
   readonly #memory: LRUCache<Digest, StoredManifest["bytes"]>;
   readonly #fetches = new SingleFlight<StoredManifest>();
+  /** At most as many entries as there are writes behind. */
+  readonly #storing = new Map<string, Storing>();
 
   constructor(options: ManifestStoreOptions) {
     this.#options = options;
@@ -50,14 +62,21 @@ export class ManifestStore {
     });
   }
 
-  /** The manifest, if it is stored and its link to this repository is confirmed. */
+  /** The manifest, if it is stored, or about to be, and its link to this repository is confirmed. */
   async get(repo: RepositoryRef, digest: Digest): Promise<StoredManifest | undefined> {
+    const storing = this.#storing.size > 0 && this.#storing.get(keyOf(repo, digest));
+    if (storing) return storing.manifest;
     const link = await this.#options.access.link(repo, digest);
     if (!link?.confirmed || link.manifestType === undefined) return undefined;
     const bytes = this.#memory.get(digest) ?? (await this.#load(digest));
     if (!bytes) return undefined;
     this.#options.recordAccess(digest);
     return { digest, mediaType: link.manifestType, bytes };
+  }
+
+  /** Resolves once a fetched manifest is stored, or cannot be. */
+  async stored(repo: RepositoryRef, digest: Digest): Promise<void> {
+    await this.#storing.get(keyOf(repo, digest))?.ended;
   }
 
   /** Drops a manifest that is no longer stored from memory. */
@@ -82,12 +101,30 @@ export class ManifestStore {
       const { digest, bytes, manifest } = await registry.getManifest(repo.repository, reference);
       await this.#options.access.answered(repo);
       const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
-      const isStored = await this.#store(repo, fetched, manifest);
-      return isStored ? fetched : { ...fetched, unstored: true };
+      const store = (): Promise<boolean> => this.#storeVisibly(repo, fetched, manifest);
+      const isStored = await this.#options.behind.run(store, bytes.byteLength);
+      return isStored === false ? { ...fetched, unstored: true } : fetched;
     });
   }
 
-  /** Returns false if it could not be stored. */
+  /** Stores a manifest that `get` finds meanwhile. Returns false if it could not be stored. */
+  async #storeVisibly(
+    repo: RepositoryRef,
+    fetched: StoredManifest,
+    manifest: Manifest,
+  ): Promise<boolean> {
+    const key = keyOf(repo, fetched.digest);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const storing: Storing = { manifest: fetched, ended: promise };
+    this.#storing.set(key, storing);
+    try {
+      return await this.#store(repo, fetched, manifest);
+    } finally {
+      if (this.#storing.get(key) === storing) this.#storing.delete(key);
+      resolve();
+    }
+  }
+
   async #store(
     repo: RepositoryRef,
     fetched: StoredManifest,

@@ -9,7 +9,7 @@ export interface StoredPullMetadata {
   readonly access: Pick<Access, "get" | "put">;
 }
 
-/** A write that does not fail the pull. Says whether it succeeded. */
+/** A write that does not fail the pull. Says whether it succeeded, or goes on behind. */
 type Attempted<Write extends (...args: never) => Promise<void>> = (
   ...args: Parameters<Write>
 ) => Promise<boolean>;

@@ -20,14 +20,14 @@ import {
 import type { FreshnessWindow, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import { Patience, PATIENCE_MS } from "./patience.ts";
-import type { PullMetadata } from "./pull-metadata.ts";
+import type { TagRecords } from "./tag-records.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 
 /** Of immutable tags: always fresh. */
 const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
 
 export interface TagResolverOptions {
-  readonly metadata: Pick<PullMetadata, "tags">;
+  readonly records: TagRecords;
   readonly manifests: ManifestStore;
   readonly negativeCache: NegativeCache;
   readonly trust: HeadTrust;
@@ -58,7 +58,7 @@ export interface ResolvedTag {
  *   `revokedAfter` ago.
  */
 export class TagResolver {
-  readonly #metadata: Pick<PullMetadata, "tags">;
+  readonly #records: TagRecords;
   readonly #manifests: ManifestStore;
   readonly #negativeCache: NegativeCache;
   readonly #trust: HeadTrust;
@@ -67,8 +67,8 @@ export class TagResolver {
   readonly #revalidations = new SingleFlight<ResolvedTag>();
   readonly #patience = new Patience();
 
-  constructor({ metadata, manifests, negativeCache, trust, access, now }: TagResolverOptions) {
-    this.#metadata = metadata;
+  constructor({ records, manifests, negativeCache, trust, access, now }: TagResolverOptions) {
+    this.#records = records;
     this.#manifests = manifests;
     this.#negativeCache = negativeCache;
     this.#trust = trust;
@@ -88,7 +88,7 @@ export class TagResolver {
     tag: Tag,
     asker: Asker,
   ): Promise<ResolvedTag> {
-    const record = await this.#metadata.tags.get(repo, tag);
+    const record = await this.#records.get(repo, tag);
     if (!record) return this.#resolveUnknown(upstream, repo, tag, asker);
     const fresh = freshness(upstream, tag, record);
     const now = this.#now();
@@ -107,7 +107,7 @@ export class TagResolver {
    */
   async fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
     const manifest = await this.#manifests.fetch(upstream, repo, tag);
-    await this.#metadata.tags.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
+    await this.#records.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
     return manifest;
   }
 
@@ -125,7 +125,7 @@ export class TagResolver {
     // An immutable tag is never revalidated, so what only a HEAD said must not be recorded for it.
     if (matchesAny(settings.immutableTags, tag)) return;
     const checkedAt = this.#now() - settings.tagTtl;
-    await this.#metadata.tags.put(repo, tag, { digest, checkedAt });
+    await this.#records.put(repo, tag, { digest, checkedAt });
   }
 
   #mayServeStale({ settings }: Upstream, record: TagRecord): boolean {
@@ -143,7 +143,7 @@ export class TagResolver {
     const fetch = (): Promise<StoredManifest> => this.#fetchUnknown(upstream, repo, tag);
     const key = { asker, what: keyOf(repo, tag) };
     const manifest = await this.#negativeCache.run(key, upstream.settings.tagTtl, fetch);
-    await this.#metadata.tags.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
+    await this.#records.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
     return { digest: manifest.digest, cacheStatus, manifest };
   }
 
@@ -203,7 +203,7 @@ export class TagResolver {
       try {
         const digest = await this.#headDigest(upstream, repo, tag);
         if (digest === record.digest && this.#isConfirmed(upstream, repo, tag)) {
-          await this.#metadata.tags.put(repo, tag, { digest, checkedAt: this.#now() });
+          await this.#records.put(repo, tag, { digest, checkedAt: this.#now() });
           return { digest, cacheStatus: REVALIDATED };
         }
         const { budget, isBudgetLow } = upstream.registry;
@@ -222,7 +222,7 @@ export class TagResolver {
         // Store the manifest before the tag: a tag must never point to what cannot be served.
         const manifest = stored || (await this.#manifests.fetch(upstream, repo, tag));
         this.#compare(upstream, repo, digest, manifest.digest);
-        await this.#metadata.tags.put(repo, tag, {
+        await this.#records.put(repo, tag, {
           digest: manifest.digest,
           checkedAt: this.#now(),
         });
@@ -230,7 +230,7 @@ export class TagResolver {
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        if (error.detail.kind === "not-found") await this.#metadata.tags.remove(repo, tag);
+        if (error.detail.kind === "not-found") await this.#records.remove(repo, tag);
         // Here, since the client may have gone on without this answer.
         if (isRefusal(error)) await this.#access.refused(upstream, repo);
         throw error;

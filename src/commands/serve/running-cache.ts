@@ -41,6 +41,8 @@ import { Upstreams } from "./upstreams.ts";
 
 /** How long downloads and responses may take to finish after the signal to stop, in milliseconds. */
 const GRACE_MS = 15_000;
+/** How long what clients did not wait for may take after that. */
+const WRITE_GRACE_MS = 1000;
 
 type RereadCredentials = RegistryTransportOptions["reread"];
 
@@ -196,6 +198,7 @@ async function start(
     async close() {
       const stopped = listeners.stop();
       await Promise.all([cache.fills.drain(GRACE_MS), withTimeout(GRACE_MS, stopped)]);
+      await withTimeout(WRITE_GRACE_MS, cache.written());
       await closing.disposeAsync();
     },
   };

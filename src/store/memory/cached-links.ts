@@ -23,6 +23,8 @@ export const QUERIES_PER_TURN = 16;
 export class CachedLinks implements Links {
   readonly #links: Links;
   readonly #cache: LRUCache<string, Link>;
+  /** Confirmed links that are being written. As many entries as there are concurrent writes. */
+  readonly #adding = new Map<string, Link>();
   readonly #queries = new TurnLimiter(QUERIES_PER_TURN);
   #writes = 0;
 
@@ -45,17 +47,23 @@ export class CachedLinks implements Links {
     const link = await this.#links.get(repo, digest);
     // If a write began or ended meanwhile, this may be the link from before it.
     if (link?.confirmed && writes === this.#writes) this.#cache.set(key, link);
-    return link;
+    return link?.confirmed ? link : (this.#adding.get(key) ?? link);
   }
 
   async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
     this.#writes += 1;
+    const confirmed = links.filter((link) => link.confirmed);
+    for (const link of confirmed) this.#adding.set(keyOf(repo, link.digest), link);
     try {
       await this.#links.add(repo, links);
     } finally {
       this.#writes += 1;
       // Not cached as given: a link without a size leaves the recorded size as it is.
       for (const { digest } of links) this.#cache.delete(keyOf(repo, digest));
+      for (const link of confirmed) {
+        const key = keyOf(repo, link.digest);
+        if (this.#adding.get(key) === link) this.#adding.delete(key);
+      }
     }
   }
 
@@ -64,6 +72,7 @@ export class CachedLinks implements Links {
     // Access ends at once, not only when the database has finished. Links of other repositories may
     // have been confirmed by this one.
     this.#cache.clear();
+    this.#adding.clear();
     try {
       await this.#links.remove(repo, digest);
     } finally {
@@ -75,6 +84,7 @@ export class CachedLinks implements Links {
   async removeAll(digest: Digest, upstream?: UpstreamName): Promise<void> {
     this.#writes += 1;
     this.#cache.clear();
+    this.#adding.clear();
     try {
       await this.#links.removeAll(digest, upstream);
     } finally {

@@ -1,0 +1,50 @@
+import type { Tag } from "../../oci/names.ts";
+import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import type { WriteBehind } from "../write-behind.ts";
+import { keyOf, type ManifestStore } from "./manifest-store.ts";
+import type { PullMetadata } from "./pull-metadata.ts";
+
+/**
+ * Tags as pulls see them. A new record is seen at once, and written once its manifest is stored: a tag
+ * must never point to what cannot be served.
+ */
+export class TagRecords {
+  readonly #tags: PullMetadata["tags"];
+  readonly #manifests: Pick<ManifestStore, "stored">;
+  readonly #behind: WriteBehind;
+  /** Records that are not written yet. At most as many as there are writes behind. */
+  readonly #unwritten = new Map<string, TagRecord>();
+
+  constructor(
+    tags: PullMetadata["tags"],
+    manifests: Pick<ManifestStore, "stored">,
+    behind: WriteBehind,
+  ) {
+    this.#tags = tags;
+    this.#manifests = manifests;
+    this.#behind = behind;
+  }
+
+  async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
+    return this.#unwritten.get(keyOf(repo, tag)) ?? this.#tags.get(repo, tag);
+  }
+
+  async put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void> {
+    const key = keyOf(repo, tag);
+    this.#unwritten.set(key, record);
+    await this.#behind.run(async () => {
+      try {
+        await this.#manifests.stored(repo, record.digest);
+        // It may have been replaced or removed meanwhile.
+        if (this.#unwritten.get(key) === record) await this.#tags.put(repo, tag, record);
+      } finally {
+        if (this.#unwritten.get(key) === record) this.#unwritten.delete(key);
+      }
+    });
+  }
+
+  async remove(repo: RepositoryRef, tag: Tag): Promise<void> {
+    this.#unwritten.delete(keyOf(repo, tag));
+    await this.#behind.run(() => this.#tags.remove(repo, tag));
+  }
+}

@@ -1,0 +1,25 @@
+import { expect, test } from "bun:test";
+import { WriteBehind } from "./write-behind.ts";
+
+test("callers go on while a write takes long, unless there are too many or too large ones", async () => {
+  const behind = new WriteBehind({ writes: 2, bytes: 1000 });
+  const slow = () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    return { write: () => promise, finish: () => resolve("written") };
+  };
+  expect(await behind.run(async () => "written")).toBe("written");
+  await behind.idle();
+  const [small, large, third] = [slow(), slow(), slow()];
+  expect(await behind.run(small.write, 500)).toBeUndefined();
+  const tooLarge = behind.run(large.write, 501);
+  const tooMany = behind.run(third.write);
+  let isIdle = false;
+  const idle = behind.idle().then(() => (isIdle = true));
+  large.finish();
+  expect(await tooLarge).toBe("written");
+  third.finish();
+  expect(await tooMany).toBe("written");
+  expect(isIdle).toBe(false);
+  small.finish();
+  await idle;
+});
