@@ -1,0 +1,100 @@
+import { expect } from "bun:test";
+import { bytesOf, type Content, randomContent } from "./harness/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { textImage } from "./harness/images.ts";
+import { realTest } from "./harness/real-components.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import { injectSystemFault, SYNCS } from "./harness/system-faults.ts";
+import { tempDir } from "./harness/temp-dir.ts";
+
+const KIB = 1024;
+const isLong = process.env["ENTREPOT_LONG"] === "1";
+
+function config(upstream: ScriptedUpstream): object {
+  return {
+    storage: { scrub: 0 },
+    upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } },
+  };
+}
+
+async function isWhole(cache: Entrepot, content: Content): Promise<boolean> {
+  const response = await cache.get(`/v2/app/blobs/${content.digest}?ns=reg.test`);
+  const body = await response.bytes();
+  return response.status === 200 && Buffer.compare(body, bytesOf(content)) === 0;
+}
+
+/** Small blobs that are held in memory, larger ones, and some that are streamed as they arrive. */
+function manyBlobs(): Content[] {
+  const sizes = [1, 200 * KIB, 1024 * KIB, 5000 * KIB];
+  return Array.from({ length: 40 }, (_, seed) => randomContent(sizes[seed % 4] ?? 0, seed + 1));
+}
+
+realTest(
+  "with syncs of 12 s, 40 clients get their blobs, whoever comes next is answered from here, and a crash loses nothing",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    await using data = await tempDir("data");
+    const blobs = manyBlobs();
+    for (const blob of blobs) upstream.addBlob("app", blob);
+    const image = textImage({ text: "an image" });
+    upstream.add("app", image, "1");
+    {
+      const cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+      await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, delay: 12_000 });
+      const pull = async (reference: string) => {
+        const response = await cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
+        return [response.status, Buffer.compare(await response.bytes(), image.manifest.bytes)];
+      };
+      for (const _round of ["miss", "verified, not stored"]) {
+        const whole = await Promise.all(blobs.map((blob) => isWhole(cache, blob)));
+        expect(whole).toEqual(blobs.map(() => true));
+        for (const reference of ["1", image.manifest.digest]) {
+          expect(await pull(reference)).toEqual([200, 0]);
+        }
+      }
+      for (const blob of blobs.slice(0, 4)) {
+        const head = await cache.head(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
+        expect(head.headers.get("content-length")).toBe(String(blob.size));
+        expect(head.headers.get("cache-status")).toStartWith("entrepot; hit");
+      }
+      expect(upstream.requests({ kind: "blob" }).map(({ method }) => method)).toEqual(
+        blobs.map(() => "GET"),
+      );
+      expect(upstream.requests({ kind: "manifest" })).toHaveLength(1);
+      expect(await storedBlobs(cache.data)).toEqual([]);
+      await cache.stop("SIGKILL");
+    }
+    await verifyStore(data.file("d"));
+    await using cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+    const whole = await Promise.all(blobs.map((blob) => isWhole(cache, blob)));
+    expect(whole).toEqual(blobs.map(() => true));
+    // All of it was in the partial files, of which only the size was not known any more.
+    const resumed = upstream.requests({ kind: "blob" }).slice(blobs.length);
+    expect(resumed.filter(({ status }) => status !== 416)).toEqual([]);
+    await cache.stop();
+    await verifyStore(data.file("d"));
+  },
+);
+
+if (isLong) {
+  realTest(
+    "with commits behind that a slow disk does not finish, SIGTERM ends the cache in time, and the next one resumes them",
+    async () => {
+      await using upstream = await startScriptedUpstream();
+      await using data = await tempDir("data");
+      const blobs = manyBlobs();
+      for (const blob of blobs) upstream.addBlob("app", blob);
+      for (const delay of [2000, 12_000]) {
+        const cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
+        await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, delay });
+        const whole = await Promise.all(blobs.map((blob) => isWhole(cache, blob)));
+        expect(whole).toEqual(blobs.map(() => true));
+        // 137 if it had to be killed after 20 s.
+        expect(await cache.stop()).toBe(0);
+      }
+      await verifyStore(data.file("d"));
+      expect(upstream.requests({ kind: "blob" })).toHaveLength(40);
+    },
+  );
+}
