@@ -48,6 +48,15 @@ export interface BlobStore {
    */
   open(digest: Digest, shouldRecheck?: boolean): Promise<StoredBlob | undefined>;
   /**
+   * Reading the bytes of a stored blob failed. If the error says that they cannot be read, the store
+   * may treat the blob as missing, so that it is fetched again.
+   *
+   * @param cause the error of the system call
+   * @param at about where in the blob, in bytes
+   * @returns whether the blob counts as missing now
+   */
+  readFailed(digest: Digest, cause: unknown, at?: number): boolean;
+  /**
    * Starts to write a blob, or resumes the partial download of an earlier writer of the same owner
    * (see `BlobWriter.length`). A digest has at most one writer per owner at a time; callers ensure
    * that, for example by single-flight. They also ensure that only one of its writers commits.
@@ -80,7 +89,7 @@ export interface BlobStore {
    */
   removePartial(name: PartialName): Promise<boolean>;
   /**
-   * Removes a corrupt blob, whose bytes do not match its digest, as `remove` does, but keeps the
+   * Removes a blob that is corrupt or cannot be read, as `remove` does, but keeps the
    * bytes where an operator can inspect them. Returns whether it was stored.
    *
    * @throws Fault of kind `no-space` or `storage`

@@ -7,6 +7,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied: the user that runs the cache needs read and write access",
   EDQUOT: "the disk quota is used up",
   EEXIST: "a file exists where a directory is needed",
+  EBADMSG: "the file system found a wrong checksum: check the kernel log",
   EIO: "the disk reports an input/output error: check the kernel log",
   EINVAL:
     "the file system does not support what the cache needs: use a local one, such as ext4 or XFS",
@@ -31,6 +32,24 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   EUCLEAN: "the file system is damaged: unmount it and run fsck",
 };
 
+/** Limits of this process or of the machine, which a call met by chance: they say nothing of its file. */
+const TRANSIENT_CODES: ReadonlySet<string> = new Set([
+  "EMFILE",
+  "ENFILE",
+  "ENOMEM",
+  "EAGAIN",
+  "EINTR",
+]);
+
+/** The disk, or the file system's checksums, say that what was stored cannot be had back. */
+const MEDIUM_CODES: ReadonlySet<string> = new Set([
+  "EIO",
+  "EBADMSG",
+  "EUCLEAN",
+  "ENODATA",
+  "EILSEQ",
+]);
+
 /** Error codes of the system and of SQLite for a full disk or a full quota. */
 const NO_SPACE_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
 
@@ -49,6 +68,20 @@ export function storageFault(action: string, cause: unknown): Fault {
 /** The kind of `Fault` for an error code of the system or of SQLite. */
 export function storageKind(code: string | undefined): "storage" | "no-space" {
   return code !== undefined && NO_SPACE_CODES.has(code) ? "no-space" : "storage";
+}
+
+/**
+ * Whether a failed read says something of its file: that it cannot be read, for whatever reason. It does
+ * not where the file is missing, or a limit was met by chance.
+ */
+export function isUnreadable(cause: unknown): boolean {
+  const code = systemCode(cause);
+  return code !== undefined && code !== "ENOENT" && !TRANSIENT_CODES.has(code);
+}
+
+/** Whether the disk itself failed to read, so that another permission or a restart will not help. */
+export function isMediumError(cause: unknown): boolean {
+  return MEDIUM_CODES.has(systemCode(cause) ?? "");
 }
 
 /** A description of a failed system call for people, with its code: `the disk is full (ENOSPC)`. */

@@ -76,6 +76,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       bypass: [".", "fill"],
       lookup: [".", "fill", "bypass"],
       retention: ["."],
+      repair: [".", "retention"],
     },
     above: ["cache.ts"],
   },

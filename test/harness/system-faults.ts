@@ -12,7 +12,7 @@ export interface SystemFault {
   readonly error?: string;
   /** They begin this many milliseconds later. */
   readonly delay?: number;
-  /** Which calls, as in `when=` of strace: `2+` from the second on; all by default. */
+  /** Which calls of each thread, as in `when=` of strace: `2+` from the second on; all by default. */
   readonly when?: string;
 }
 
@@ -27,10 +27,13 @@ export function withSystemFault(fault: SystemFault, command: readonly string[]):
   return [STRACE, "-f", "-qq", "-o", "/dev/null", ...faultArgs(fault), ...command];
 }
 
-/** Injects a fault into a running process, until disposal. */
-export async function injectSystemFault(pid: number, fault: SystemFault): Promise<AsyncDisposable> {
+/** Injects faults into a running process, until disposal. Each is injected for the paths of all. */
+export async function injectSystemFault(
+  pid: number,
+  ...faults: SystemFault[]
+): Promise<AsyncDisposable> {
   let isAttached = false;
-  const command = [STRACE, "-f", "-o", "/dev/null", ...faultArgs(fault), "-p", String(pid)];
+  const command = [STRACE, "-f", "-o", "/dev/null", ...faultArgs(...faults), "-p", String(pid)];
   const process = await startProcess({
     name: "strace",
     command,
@@ -43,13 +46,23 @@ export async function injectSystemFault(pid: number, fault: SystemFault): Promis
   return process;
 }
 
-function faultArgs({ calls, paths = [], error, delay, when }: SystemFault): string[] {
+function faultArgs(...faults: SystemFault[]): string[] {
+  const paths = new Set(faults.flatMap(({ paths: own = [] }) => own));
+  const calls = faults.flatMap((fault) => fault.calls);
+  const injections = faults.flatMap((fault) => ["-e", injectionOf(fault)]);
+  return [
+    ...[...paths].flatMap((path) => ["-P", path]),
+    "-e",
+    `trace=${calls.join(",")}`,
+    ...injections,
+  ];
+}
+
+function injectionOf({ calls, error, delay, when }: SystemFault): string {
   const actions = [
     ...(error === undefined ? [] : [`error=${error}`]),
     ...(delay === undefined ? [] : [`delay_enter=${delay}ms`]),
     ...(when === undefined ? [] : [`when=${when}`]),
   ];
-  const names = calls.join(",");
-  const inject = ["-e", `trace=${names}`, "-e", `inject=${names}:${actions.join(":")}`];
-  return [...paths.flatMap((path) => ["-P", path]), ...inject];
+  return `inject=${calls.join(",")}:${actions.join(":")}`;
 }

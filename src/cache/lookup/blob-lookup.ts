@@ -130,6 +130,17 @@ export class BlobLookup {
   }
 
   /**
+   * Reading the bytes of a `complete` result failed.
+   *
+   * @param cause the error of the system call
+   * @param at where in the blob, in bytes
+   * @returns whether another `get` gives other bytes: the blob counts as missing now
+   */
+  readFailed(digest: Digest, cause: unknown, at: number): boolean {
+    return this.#store.readFailed(digest, cause, at);
+  }
+
+  /**
    * Starts or joins the fill of a blob. Resolves once a source's response was accepted, or storing
    * failed and the fill has a resume point.
    */

@@ -154,7 +154,11 @@ export class ManifestStore {
   async #load(digest: Digest): Promise<StoredManifest["bytes"] | undefined> {
     const { store } = this.#options;
     const blob = await store.open(digest);
-    const bytes = await blob?.bytes.bytes().catch(() => undefined);
+    if (!blob) return undefined;
+    const bytes = await blob.bytes.bytes().catch((cause: unknown) => {
+      store.readFailed(digest, cause);
+      return undefined;
+    });
     if (!bytes) return undefined;
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
       await store.remove(digest);

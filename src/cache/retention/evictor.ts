@@ -35,9 +35,10 @@ export interface EvictorOptions {
  * Why a blob was removed: `max-size` to stay below `storage.maxSize` or keep `storage.minFree` free,
  * `inodes` because the file system has few left,
  * `quota` and `age` for an upstream's `maxSize` and `maxAge`, `purge` on an operator's command,
- * `corrupt` because its bytes do not match its digest.
+ * `corrupt` because its bytes do not match its digest, `unreadable` because the disk cannot read them.
  */
-export type RemovalReason = "max-size" | "inodes" | "quota" | "age" | "purge" | "corrupt";
+export type RemovalReason =
+  "max-size" | "inodes" | "quota" | "age" | "purge" | "corrupt" | "unreadable";
 
 /** What an eviction removed, or would remove in a dry run. */
 export interface Evicted {

@@ -19,6 +19,7 @@ test("the sidecar file of a blob that is being downloaded is not pruned", async 
       fewInodes() {},
       fullStateChanged: ignored,
       removed: ignored,
+      unreadable: ignored,
       accessTimesNotWritten: ignored,
       metadataDamaged: ignored,
       failed: ignored,
@@ -35,7 +36,6 @@ test("the sidecar file of a blob that is being downloaded is not pruned", async 
     scrubbed: ignored,
     scrubEnded: ignored,
     corrupt: ignored,
-    unreadable: ignored,
     failed: ignored,
   });
   // It is counted at the end of a prune.

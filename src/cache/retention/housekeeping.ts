@@ -3,7 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
-import { scrub, type ScrubProgress, type UnreadableBlob } from "../../store/repair/scrub.ts";
+import { scrub, type ScrubProgress } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {
   rebuildMetadata,
@@ -49,8 +49,6 @@ export interface HousekeepingEvents {
   scrubEnded(scrubbed: ScrubProgress): void;
   /** A corrupt blob was found and moved to the quarantine. */
   corrupt(digest: Digest): void;
-  /** A stored blob could not be read. It stays where it is. */
-  unreadable(blob: UnreadableBlob): void;
   /** Background work failed. It is retried. */
   failed(task: string, error: unknown): void;
 }
@@ -228,6 +226,7 @@ export class Housekeeping implements AsyncDisposable {
   async #scrubLoop(rate: number): Promise<void> {
     if (rate <= 0) return;
     const { blobs: store } = this.#storage;
+    const { unreadable } = this.#storage.store;
     const { signal } = this.#abort;
     do {
       await this.#guarded("verifying", async () => {
@@ -241,7 +240,7 @@ export class Housekeeping implements AsyncDisposable {
             reported = bytes;
           },
           onCorrupt: (digest) => this.#quarantine(digest),
-          onUnreadable: (blob) => this.#events.unreadable(blob),
+          onUnreadable: (digest, { cause, at }) => void unreadable.readFailed(digest, cause, at),
         });
         if (!signal.aborted) this.#events.scrubEnded(scrubbed);
       });

@@ -4,13 +4,10 @@ import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
+import { blobFolder } from "../../store/disk/blob-file.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { openDataDirectory } from "../../store/disk/data-directory.ts";
-import {
-  blobFolder,
-  openDiskBlobStore,
-  type WriteOptions,
-} from "../../store/disk/disk-blob-store.ts";
+import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
@@ -21,6 +18,7 @@ import { DiskBudget } from "../../store/disk/disk-budget.ts";
 import type { FewInodes } from "../../store/disk/inode-budget.ts";
 import type { DiskLimits } from "../../store/disk/fill-level.ts";
 import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
+import { type FailedRead, UnreadableBlobs } from "../../store/memory/unreadable-blobs.ts";
 import { LastAccess } from "../../store/memory/last-access.ts";
 import { UpstreamQuotas } from "./upstream-quotas.ts";
 import { Evictor, type RemovalReason } from "./evictor.ts";
@@ -35,6 +33,8 @@ export interface StoreEvents {
   /** Few inodes are free, at each measurement that finds it so. */
   fewInodes(found: FewInodes): void;
   removed(digest: Digest, reason: RemovalReason, bytes: number): void;
+  /** A read of a stored blob failed. It counts as missing until it can be read, or is stored anew. */
+  unreadable(digest: Digest, failed: FailedRead): void;
   /** Access times could not be written. */
   accessTimesNotWritten(error: unknown): void;
   /** The metadata database was damaged. It was moved to `path`, and an empty one was created. */
@@ -109,7 +109,8 @@ export async function openStorage(
       onFewInodes: (found) => events.fewInodes(found),
     });
     budget.recount(total.diskBytes);
-    const store = new BoundedBlobStore(blobs, budget);
+    const unreadable = new UnreadableBlobs((digest, failed) => events.unreadable(digest, failed));
+    const store = new BoundedBlobStore(blobs, budget, unreadable);
     // Makes the partial downloads of earlier processes count towards the budget.
     await Array.fromAsync(store.partials());
     const trees = new ManifestTrees(blobs, metadata.blobs);
@@ -148,6 +149,7 @@ export async function openStorage(
       ...shared,
       blobs,
       sidecars,
+      unreadable,
       evictor,
       quotas,
       trees,

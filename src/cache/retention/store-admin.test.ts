@@ -16,6 +16,7 @@ async function openStore(dataDirectory: string): Promise<Storage> {
       fewInodes() {},
       fullStateChanged: ignored,
       removed: ignored,
+      unreadable: ignored,
       accessTimesNotWritten: ignored,
       metadataDamaged: ignored,
       failed: ignored,

@@ -3,14 +3,15 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
+import type { UnreadableBlobs } from "../../store/memory/unreadable-blobs.ts";
 import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import type { BlobTotal, MetadataStore, Pin } from "../../store/metadata-store.ts";
-import { scrub, type ScrubProgress, type UnreadableBlob } from "../../store/repair/scrub.ts";
+import { scrub, type ScrubProgress } from "../../store/repair/scrub.ts";
 import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
 import type { RebuildState } from "../../store/repair/rebuild-marker.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
 import type { UpstreamQuotas } from "./upstream-quotas.ts";
-import type { Evicted, Evictor } from "./evictor.ts";
+import type { Evicted, Evictor, RemovalReason } from "./evictor.ts";
 import { type CachedImage, Images } from "./images.ts";
 import type { ManifestTrees } from "./manifest-trees.ts";
 import type { PinnedBlobs } from "./pinned-blobs.ts";
@@ -24,6 +25,7 @@ export interface StoreAdminOptions {
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins" | "bytes">;
   readonly sidecars: SidecarFiles;
   readonly budget: DiskBudget;
+  readonly unreadable: UnreadableBlobs;
   readonly evictor: Evictor;
   readonly quotas: UpstreamQuotas;
   readonly trees: ManifestTrees;
@@ -208,17 +210,16 @@ export class StoreAdmin {
     /** Bytes per second. */
     readonly rate?: number;
     readonly onProgress?: (progress: ScrubProgress) => void;
-    readonly onUnreadable?: (blob: UnreadableBlob) => void;
     readonly signal?: AbortSignal;
   }): Promise<Verified> {
-    const { blobs, metadata, sidecars, evictor, inUse } = this.#options;
-    const { repair, rate, onProgress, onUnreadable, signal } = options;
+    const { blobs, metadata, sidecars, unreadable, evictor, inUse } = this.#options;
+    const { repair, rate, onProgress, signal } = options;
     const progress = await scrub({
       store: blobs,
       ...(rate === undefined ? {} : { rate }),
       ...(onProgress ? { onProgress } : {}),
-      ...(onUnreadable ? { onUnreadable } : {}),
       ...(signal ? { signal } : {}),
+      onUnreadable: (digest, { cause, at }) => void unreadable.readFailed(digest, cause, at),
       onCorrupt: async (digest) => {
         if (repair) await this.quarantine(digest);
       },
@@ -235,12 +236,15 @@ export class StoreAdmin {
     return { ...progress, ...reconciled, repaired: repair };
   }
 
-  /** Moves a corrupt blob to the quarantine. It is filled again on its next request. */
-  async quarantine(digest: Digest): Promise<void> {
+  /** Moves a blob to the quarantine. It is filled again on its next request. */
+  async quarantine(
+    digest: Digest,
+    reason: Extract<RemovalReason, "corrupt" | "unreadable"> = "corrupt",
+  ): Promise<void> {
     const { blobs, evictor, metadata, budget } = this.#options;
     const size = (await metadata.blobs.get(digest))?.size ?? 0;
     if (await blobs.quarantine(digest)) budget.changeBlobBytes(-budget.spaceOf(size));
-    await evictor.remove(digest, size, "corrupt");
+    await evictor.remove(digest, size, reason);
     await this.recount();
   }
 

@@ -1,17 +1,22 @@
-import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+import type { Storage } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { missingBlob } from "../../store/disk/missing-blob.ts";
+import { unopenedBlob } from "../../store/disk/blob-file.ts";
+import { systemCode } from "../../store/storage-fault.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { StoreReporter } from "./store-reporter.ts";
 
 /** Takes stored blobs out of service that turn out to be damaged while they are served. */
 export class BlobRepair {
-  readonly #admin: StoreAdmin;
+  readonly #storage: Pick<Storage, "admin" | "blobs" | "store">;
   readonly #reporter: StoreReporter;
   readonly #log: Log;
 
-  constructor(admin: StoreAdmin, reporter: StoreReporter, log: Log) {
-    this.#admin = admin;
+  constructor(
+    storage: Pick<Storage, "admin" | "blobs" | "store">,
+    reporter: StoreReporter,
+    log: Log,
+  ) {
+    this.#storage = storage;
     this.#reporter = reporter;
     this.#log = log;
   }
@@ -19,7 +24,7 @@ export class BlobRepair {
   /** Quarantines a blob whose bytes do not match its digest. Never rejects: it logs a failure. */
   async quarantine(digest: Digest): Promise<void> {
     try {
-      await this.#admin.quarantine(digest);
+      await this.#storage.admin.quarantine(digest);
       this.#reporter.corrupt(digest);
     } catch (error) {
       this.#reporter.failed("quarantining a corrupt blob", error);
@@ -27,18 +32,22 @@ export class BlobRepair {
   }
 
   /**
-   * The file of a response could not be opened. If the file is missing, so that another process has
-   * deleted it, the blob's metadata is removed and the next request fetches the blob.
+   * The file of a response could not be opened, which is done only when it is sent. If another process
+   * has deleted it, the blob's metadata is removed. In any case, the next request fetches the blob.
    */
   unreadable(cause: Error): void {
+    const digest = unopenedBlob(cause);
+    if (digest && this.#storage.store.readFailed(digest, cause)) return;
     this.#log.warn({ err: cause }, "a stored blob cannot be read");
-    this.#removeIfMissing(cause).catch((error: unknown) =>
+    if (!digest || systemCode(cause) !== "ENOENT") return;
+    this.#removeIfMissing(digest).catch((error: unknown) =>
       this.#reporter.failed("removing the metadata of a missing blob", error),
     );
   }
 
-  async #removeIfMissing(cause: Error): Promise<void> {
-    const digest = await missingBlob(cause);
-    if (digest) await this.#admin.quarantine(digest);
+  async #removeIfMissing(digest: Digest): Promise<void> {
+    const { admin, blobs } = this.#storage;
+    // It may have been evicted, and stored again since.
+    if (!(await blobs.open(digest, true))) await admin.quarantine(digest);
   }
 }

@@ -1,5 +1,7 @@
 import { Cache, type CacheObserver } from "../../cache/cache.ts";
 import { adopt } from "../../cache/retention/adoption.ts";
+import { BrokenResponses } from "../../cache/repair/broken-responses.ts";
+import { SecondLooks } from "../../cache/repair/second-looks.ts";
 import { Housekeeping } from "../../cache/retention/housekeeping.ts";
 import { openStorage, type Storage } from "../../cache/retention/storage.ts";
 import { withTimeout } from "../../cache/with-timeout.ts";
@@ -105,7 +107,7 @@ async function start(
   const storage = closing.use(await openStorage(settings, storeReporter, writing));
   const { admin, budget } = storage;
   storeReporter.measure(storage);
-  const repair = new BlobRepair(admin, storeReporter, log);
+  const repair = new BlobRepair(storage, storeReporter, log);
   const store = new SmallBlobCache(storage.store, {
     memory: memory.smallBlobs,
     quarantine: (digest) => repair.quarantine(digest),
@@ -137,6 +139,7 @@ async function start(
   // Background maintenance of the store.
   const scrubRate = settings.storage.scrub;
   const housekeeping = closing.use(new Housekeeping(storage, isInUse, scrubRate, storeReporter));
+  const secondLooks = closing.use(new SecondLooks(storage, isInUse, storeReporter));
   // If every request is a hit, nothing but these writes notices that the disk is full.
   metadataNotWritten.on((fault) => budget.fullState.recordFailure(fault));
   metadataNotWritten.on(() => housekeeping.metadataWriteFailed());
@@ -170,7 +173,8 @@ async function start(
   const record = reporter.request.bind(reporter);
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
-  const api = new PullApi({ cache, namespaces, responses, fileSends, times, record });
+  const broken = new BrokenResponses(secondLooks);
+  const api = new PullApi({ cache, namespaces, responses, fileSends, times, broken, record });
   const unreadable = (error: Error): void => {
     if (!noticeExhaustedLimit(localProblems, error)) repair.unreadable(error);
   };

@@ -1,11 +1,15 @@
+import type { SecondLookEvents } from "../../cache/repair/second-looks.ts";
 import type { RemovalReason } from "../../cache/retention/evictor.ts";
 import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
+import { blobFile } from "../../store/disk/blob-file.ts";
 import type { FewInodes } from "../../store/disk/inode-budget.ts";
+import type { FailedRead } from "../../store/memory/unreadable-blobs.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
-import type { ScrubProgress, UnreadableBlob } from "../../store/repair/scrub.ts";
+import type { ScrubProgress } from "../../store/repair/scrub.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
+import { describeSystemError, isMediumError } from "../../store/storage-fault.ts";
 import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -20,13 +24,15 @@ export interface StoreReporterOptions {
 }
 
 /** Logs and counts what the store does in the background. */
-export class StoreReporter implements StoreEvents, HousekeepingEvents {
+export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLookEvents {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #localProblems: LocalProblems;
   readonly #blobRemoved: Emitter<Digest>;
   #scrubs = 0;
   #corrupt = 0;
+  #unreadable = 0;
+  #isDiskFailing = false;
   #isFull = false;
 
   constructor({ log, metrics, localProblems, blobRemoved }: StoreReporterOptions) {
@@ -37,7 +43,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
   }
 
   /** Registers the gauges of the store. */
-  measure({ budget, sidecars }: Pick<Storage, "budget" | "sidecars">): void {
+  measure({ budget, sidecars, store }: Pick<Storage, "budget" | "sidecars" | "store">): void {
     const gauge = (name: string, help: string, read: () => number): void =>
       this.#metrics.gauge(`entrepot_${name}`, help, read);
     gauge(
@@ -85,6 +91,16 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
       "corrupt_blobs",
       "Corrupt blobs that were found and quarantined since the start.",
       () => this.#corrupt,
+    );
+    gauge(
+      "unreadable_blobs",
+      "Stored blobs that cannot be read now, and are served from their upstreams.",
+      () => store.unreadable.size,
+    );
+    gauge(
+      "unreadable_blobs_found",
+      "Stored blobs that were found unreadable since the start.",
+      () => this.#unreadable,
     );
   }
 
@@ -150,13 +166,37 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents {
     this.#log.debug(counts, "all stored blobs verified");
   }
 
-  unreadable({ digest, reason }: UnreadableBlob): void {
-    const message = "a stored blob cannot be read: it stays where it is, and is read again later";
-    this.#log.warn({ digest, error: reason }, message);
+  unreadable(digest: Digest, { cause, since, last }: FailedRead): void {
+    const reason = describeSystemError(cause);
+    const advice = isMediumError(cause)
+      ? "The disk may be about to die: look for its errors in the kernel log (dmesg) and in its SMART data (smartctl -a)"
+      : "Mend that, or remove the file";
     this.#localProblems.notice(
       "failing-reads",
-      `stored blobs cannot be read: ${reason}. They are served from the registries meanwhile`,
+      `stored blobs cannot be read, the last of them ${blobFile(digest)}: ${reason}. They are served from the registries meanwhile. ${advice}`,
     );
+    if (since !== last) return;
+    this.#unreadable += 1;
+    const message = "a stored blob cannot be read: it is served from its registry meanwhile";
+    this.#log.warn({ digest, error: reason }, message);
+  }
+
+  diskFailing(): void {
+    if (this.#isDiskFailing) return;
+    this.#isDiskFailing = true;
+    const message = "the disk cannot read several blobs: they are kept, and read again later";
+    this.#log.error(message);
+  }
+
+  readableAgain(digest: Digest): void {
+    this.#isDiskFailing = false;
+    this.#log.info({ digest }, "a stored blob can be read again");
+  }
+
+  movedOut(digest: Digest): void {
+    const message =
+      "the disk cannot read a stored blob: its file was moved to quarantine/, and it is fetched again when it is requested";
+    this.#log.error({ digest }, message);
   }
 
   corrupt(digest: Digest): void {

@@ -124,6 +124,7 @@ async function openStopped(
       fullStateChanged: () => {},
       fewInodes: () => {},
       removed: () => {},
+      unreadable: () => {},
       accessTimesNotWritten: () => {},
       failed: () => {},
       metadataDamaged: (path, reason) => {

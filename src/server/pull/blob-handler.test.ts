@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { Bypass } from "../../cache/bypass/bypass.ts";
 import { sampleBlob } from "../../cache/cachetest/scripted-source.ts";
 import { Fills } from "../../cache/fill/fills.ts";
@@ -36,6 +37,7 @@ test("many responses with several ranges take turns", async () => {
   });
   const upstream = { settings: configured, registry: registry(80) };
   const severalRanges = new TurnLimiter(2);
+  const broken = new BrokenResponses({ lookAt: async () => {}, verifySoon: () => {} });
   const get = async (): Promise<string> => {
     const request = new Request("http://cache.test/", { headers: { range: "bytes=0-1,4-5" } });
     const context = new RequestContext({
@@ -46,7 +48,7 @@ test("many responses with several ranges take turns", async () => {
       setIdleTimeout: () => {},
     });
     const route = { kind: "blob", upstream, repo, digest } as const;
-    const response = await handleBlob(blobs, route, context, severalRanges);
+    const response = await handleBlob({ blobs, broken, severalRanges }, route, context);
     return response.text();
   };
   const turns = await eventLoopTurns(async () => {

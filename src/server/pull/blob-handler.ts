@@ -1,5 +1,7 @@
 import type { BlobLookup } from "../../cache/lookup/blob-lookup.ts";
+import type { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import type { BlobResult, FreshnessWindow } from "../../cache/results.ts";
+import { withTimeout } from "../../cache/with-timeout.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
@@ -20,16 +22,21 @@ import type { RepositoryRoute } from "./route.ts";
 /** The buffer of a connection takes a body of this size at once, in bytes: it counts as sent. */
 const MAX_UNFOLLOWED = 64 * 1024;
 
-/**
- * `GET, HEAD /v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs"; ranges by RFC 9110 section 14).
- *
- * @param severalRanges makes responses with several ranges take turns
- */
+/** How long a request waits for a look at a blob of which a response has just broken off, in milliseconds. */
+const LOOK_TIMEOUT_MS = 2000;
+
+export interface BlobHandlerOptions {
+  readonly blobs: BlobLookup;
+  readonly broken: BrokenResponses;
+  /** Makes responses with several ranges take turns. */
+  readonly severalRanges: TurnLimiter;
+}
+
+/** `GET, HEAD /v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs"; ranges by RFC 9110 section 14). */
 export async function handleBlob(
-  blobs: BlobLookup,
+  { blobs, broken, severalRanges }: BlobHandlerOptions,
   route: RepositoryRoute & { kind: "blob" },
   context: RequestContext,
-  severalRanges: TurnLimiter,
 ): Promise<Response> {
   const { upstream, repo, digest } = route;
   const range = rangeOf(context.request, digest);
@@ -45,7 +52,16 @@ export async function handleBlob(
   const isSeveral = range?.kind === "several";
   if (isSeveral) await severalRanges.begin();
   const single = isSeveral ? undefined : range;
-  const result = await blobs.get(upstream, repo, digest, single);
+  const first = single?.kind === "from" ? single.first : 0;
+  const look = broken.askedFor(digest, context.address, first);
+  if (look) await withTimeout(LOOK_TIMEOUT_MS, look);
+  let result = await blobs.get(upstream, repo, digest, single);
+  let short = await readShort(result, single, blobs);
+  // The first result's file could not be read, so this one is from the upstream.
+  if (short === "unreadable") {
+    result = await blobs.get(upstream, repo, digest, single);
+    short = undefined;
+  }
   context.cacheStatus = result.cacheStatus;
   const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus);
   if (isNotModified(context.request, digest)) {
@@ -53,25 +69,60 @@ export async function handleBlob(
     if (result.kind === "streaming") await result.body({ giveUp: () => {} }).cancel();
     return notModified(headers);
   }
-  return result.kind === "complete"
-    ? storedResponse(result.blob, result.fresh, range, headers, context)
-    : streamingResponse(result, headers, context);
+  if (result.kind === "streaming") return streamingResponse(result, headers, context);
+  const { blob, fresh } = result;
+  const onReadFailed = (cause: unknown, at: number): void => {
+    blobs.readFailed(digest, cause, at);
+  };
+  const stored = { blob, fresh, ...(short ? { short } : {}), onReadFailed };
+  const response = storedResponse(stored, range, headers, context);
+  if (context.sentFrom) broken.sentTo(digest, context.address);
+  return response;
+}
+
+interface Stored {
+  readonly blob: StoredBlob;
+  readonly fresh: FreshnessWindow | undefined;
+  /** The requested range, if it was read already. */
+  readonly short?: Uint8Array<ArrayBuffer>;
+  readonly onReadFailed: (cause: unknown, at: number) => void;
+}
+
+/**
+ * Reads a short range of a file, so that a failing read can still become another response. Larger ones
+ * are sent by the kernel, and what it cannot read is known too late.
+ */
+async function readShort(
+  result: BlobResult,
+  request: RangeRequest | undefined,
+  blobs: BlobLookup,
+): Promise<Uint8Array<ArrayBuffer> | "unreadable" | undefined> {
+  if (!request || result.kind === "streaming" || result.blob.isInMemory) return undefined;
+  const { digest, size, bytes } = result.blob;
+  const range = resolveRange(request, size);
+  if (!range || range.last + 1 - range.first > MAX_UNFOLLOWED) return undefined;
+  try {
+    const short = await bytes.slice(range.first, range.last + 1).bytes();
+    return short.byteLength === range.last + 1 - range.first ? short : undefined;
+  } catch (cause) {
+    return blobs.readFailed(digest, cause, range.first) ? "unreadable" : undefined;
+  }
 }
 
 /** The kernel sends the file (sendfile), so no byte passes through this process. */
 function storedResponse(
-  blob: StoredBlob,
-  fresh: FreshnessWindow | undefined,
+  stored: Stored,
   request: RangeRequest | SeveralRanges | undefined,
   headers: ResponseHeaders,
   context: RequestContext,
 ): Response {
+  const { blob, fresh, short } = stored;
   if (request?.kind === "several") {
-    return severalResponse(blob, fresh, resolveSeveral(request, blob.size), headers, context);
+    return severalResponse(stored, resolveSeveral(request, blob.size), headers, context);
   }
   if (!request) {
     const { digest, size, bytes } = blob;
-    expectBody(blob, size, context);
+    expectBody(blob, { first: 0, last: size - 1 }, context);
     if (fresh && blob.isInMemory) context.reusable = { digest, size, body: bytes, ...fresh };
     // Of a file, Bun would serve the range in the request, even if it must be ignored; of a stream
     // it does not.
@@ -83,16 +134,20 @@ function storedResponse(
     const reason = `the blob has ${blob.size} bytes`;
     throw new Fault({ kind: "invalid-range", reason, size: blob.size });
   }
-  expectBody(blob, range.last + 1 - range.first, context);
+  expectBody(blob, range, context);
   headers["content-range"] = `bytes ${range.first}-${range.last}/${blob.size}`;
-  const bytes = blob.bytes.slice(range.first, range.last + 1);
+  const bytes = short ?? blob.bytes.slice(range.first, range.last + 1);
   return new Response(bytes, { status: 206, headers });
 }
 
-/** @param size of the body, in bytes */
-function expectBody(blob: StoredBlob, size: number, context: RequestContext): void {
+function expectBody(
+  { digest, isInMemory = false }: StoredBlob,
+  { first, last }: ByteRange,
+  context: RequestContext,
+): void {
+  const size = last + 1 - first;
   context.setBodySize(size);
-  context.isFile = blob.isInMemory !== true && size > MAX_UNFOLLOWED;
+  if (!isInMemory && size > MAX_UNFOLLOWED) context.sentFrom = { digest, first };
 }
 
 /**
@@ -100,18 +155,19 @@ function expectBody(blob: StoredBlob, size: number, context: RequestContext): vo
  * of a client that takes the whole as well.
  */
 function severalResponse(
-  blob: StoredBlob,
-  fresh: FreshnessWindow | undefined,
+  stored: Stored,
   ranges: readonly ByteRange[],
   headers: ResponseHeaders,
   context: RequestContext,
 ): Response {
   const [range] = ranges;
-  if (!range) return storedResponse(blob, fresh, undefined, headers, context);
+  if (!range) return storedResponse(stored, undefined, headers, context);
   if (ranges.length === 1) {
-    return storedResponse(blob, fresh, { kind: "from", ...range }, headers, context);
+    return storedResponse(stored, { kind: "from", ...range }, headers, context);
   }
-  const parts = multipartRanges(blob, ranges, "application/octet-stream");
+  const { blob, onReadFailed } = stored;
+  const type = "application/octet-stream";
+  const parts = multipartRanges(blob, ranges, { type, onReadFailed });
   headers["content-type"] = parts.contentType;
   return new Response(parts.body(context.streamBody()), { status: 206, headers });
 }

@@ -7,6 +7,7 @@ function setUp() {
   let read: number | undefined = 1000;
   const sends = new FileSends(() => read);
   const ended: Record<string, number> = {};
+  const brokenOff: Record<string, { sent: number; isExact: boolean }> = {};
   const open = (name: string, size: number) => {
     const client = new AbortController();
     let isOpen = true;
@@ -16,6 +17,9 @@ function setUp() {
       isOpen: () => isOpen,
       ended: (bytes) => {
         ended[name] = bytes;
+      },
+      brokeOff: (sent, isExact) => {
+        brokenOff[name] = { sent, isExact };
       },
     });
     return {
@@ -29,6 +33,7 @@ function setUp() {
   return {
     open,
     ended,
+    brokenOff,
     sends,
     read: (bytes: number | undefined) => {
       read = bytes === undefined ? undefined : (read ?? 0) + bytes;
@@ -93,4 +98,23 @@ test("what is still being sent when the cache stops counts as far as it came", (
   at.read(25);
   at.sends.close();
   expect(at.ended).toEqual({ one: 25 });
+});
+
+test("a file that broke off without an abort is reported, and whether others were sent meanwhile", async () => {
+  const at = setUp();
+  const left = at.open("left", 100);
+  at.read(10);
+  left.cut();
+  const alone = at.open("alone", 100);
+  at.read(40);
+  await alone.finish();
+  const [first, second] = [at.open("first", 1000), at.open("second", 50)];
+  at.read(100);
+  second.cut();
+  at.read(30);
+  await first.finish();
+  expect(at.brokenOff).toEqual({
+    alone: { sent: 40, isExact: true },
+    first: { sent: 80, isExact: false },
+  });
 });

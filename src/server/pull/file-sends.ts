@@ -10,11 +10,21 @@ export interface FileSend {
   readonly isOpen: () => boolean;
   /** Called once, with the bytes of the body that were sent. */
   readonly ended: (bytes: number) => void;
+  /**
+   * Called before `ended` if less than all was sent, and the client was not seen leaving: then a write
+   * failed, or reading the file did. While several files are sent, it is not always noticed.
+   *
+   * @param sent of the body, in bytes
+   * @param isExact whether no other file was sent meanwhile, so that `sent` is no estimate
+   */
+  readonly brokeOff?: (sent: number, isExact: boolean) => void;
 }
 
 interface Ongoing extends FileSend {
   /** Its estimated part of the bytes that were read since it began. */
   share: number;
+  /** Whether it is the only one since it began. */
+  isAlone: boolean;
   /** Whether it was seen closed. Bun closes a connection up to a turn before it aborts the signal. */
   isClosed: boolean;
 }
@@ -32,6 +42,8 @@ const MAX_INTERVAL = 100;
  * exactly the bytes that were counted. Several at a time share what was counted, each at most its size;
  * one that is completed shows its true part, and the others' shares are corrected by it. Thus the sum
  * over all responses is right, also where a single one counts bytes of another.
+ *
+ * Where reading a file fails in the middle, Bun closes the connection and says nothing either.
  */
 export class FileSends {
   readonly #bytesRead: () => number | undefined;
@@ -52,7 +64,9 @@ export class FileSends {
       return;
     }
     this.#count();
-    const ongoing: Ongoing = { ...send, share: 0, isClosed: false };
+    const isAlone = this.#ongoing.size === 0;
+    if (!isAlone) for (const other of this.#ongoing) other.isAlone = false;
+    const ongoing = { ...send, share: 0, isAlone, isClosed: false };
     this.#ongoing.add(ongoing);
     send.signal.addEventListener("abort", () => this.#end(ongoing, true), { once: true });
     this.#startedAt = performance.now();
@@ -86,6 +100,7 @@ export class FileSends {
     this.#ongoing.delete(ongoing);
     const sent = Math.floor(isCut ? ongoing.share : this.#sentWithoutAbort(ongoing, isCounted));
     this.#distribute(ongoing.share - sent);
+    if (!isCut && sent < ongoing.size) ongoing.brokeOff?.(sent, ongoing.isAlone);
     ongoing.ended(sent);
   }
 

@@ -1,11 +1,19 @@
 import { randomBytes } from "node:crypto";
 import type { BodyEvents } from "../../cache/results.ts";
-import { Fault } from "../../oci/fault.ts";
+import type { Digest } from "../../oci/digest.ts";
 import type { ByteRange } from "../../oci/range.ts";
 import type { StoredBlob } from "../../store/blob-store.ts";
+import { storageFault } from "../../store/storage-fault.ts";
 
 /** How much is read from the store at once, in bytes. */
 const READ_BYTES = 256 * 1024;
+
+export interface MultipartOptions {
+  /** The media type of each part. */
+  readonly type: string;
+  /** Called with the error of a read that failed, and where in the blob that was, in bytes. */
+  readonly onReadFailed: (cause: unknown, at: number) => void;
+}
 
 /** The body of a 206 with several ranges. */
 export interface MultipartRanges {
@@ -13,15 +21,11 @@ export interface MultipartRanges {
   body(events: BodyEvents): ReadableStream<Uint8Array>;
 }
 
-/**
- * Several ranges of a stored blob as `multipart/byteranges` (RFC 9110 section 14.6).
- *
- * @param type the media type of each part
- */
+/** Several ranges of a stored blob as `multipart/byteranges` (RFC 9110 section 14.6). */
 export function multipartRanges(
   blob: StoredBlob,
   ranges: readonly ByteRange[],
-  type: string,
+  { type, onReadFailed }: MultipartOptions,
 ): MultipartRanges {
   const boundary = randomBytes(16).toString("hex");
   const encoder = new TextEncoder();
@@ -36,7 +40,13 @@ export function multipartRanges(
       yield heads[at] ?? tail;
       for (let from = first; from <= last; from += READ_BYTES) {
         const end = Math.min(from + READ_BYTES, last + 1);
-        const bytes = await blob.bytes.slice(from, end).bytes();
+        const bytes = await blob.bytes
+          .slice(from, end)
+          .bytes()
+          .catch((cause: unknown) => {
+            onReadFailed(cause, from);
+            throw cause;
+          });
         if (bytes.byteLength !== end - from) throw new Error("the stored blob is too short");
         yield bytes;
       }
@@ -45,12 +55,13 @@ export function multipartRanges(
   }
   return {
     contentType: `multipart/byteranges; boundary=${boundary}`,
-    body: (events) => toStream(pieces(), events),
+    body: (events) => toStream(pieces(), blob.digest, events),
   };
 }
 
 function toStream(
   pieces: AsyncGenerator<Uint8Array>,
+  digest: Digest,
   { giveUp, ended }: BodyEvents,
 ): ReadableStream<Uint8Array> {
   let sent = 0;
@@ -67,8 +78,8 @@ function toStream(
           sent += value.byteLength;
           controller.enqueue(value);
         } catch (error) {
-          // The blob was evicted meanwhile. Stall instead of failing, as `BodyEvents.giveUp` says.
-          giveUp(new Fault({ kind: "storage", reason: String(error) }));
+          // The blob was evicted meanwhile, or cannot be read. Stall instead of failing, as `BodyEvents.giveUp` says.
+          giveUp(storageFault(`read ${digest}`, error));
           await new Promise(() => {});
         }
       },

@@ -1,4 +1,5 @@
 import type { Cache } from "../../cache/cache.ts";
+import type { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { Deadline } from "../../cache/deadline.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
@@ -41,6 +42,7 @@ export interface PullApiOptions {
   readonly responses: ResponseCache;
   readonly fileSends: FileSends;
   readonly times: DiskTimes;
+  readonly broken: BrokenResponses;
   /** Called once for each request: at the end of its body, if that is streamed or sent from a file. */
   readonly record: (record: RequestRecord) => void;
 }
@@ -52,17 +54,20 @@ export class PullApi {
   readonly #responses: ResponseCache;
   readonly #fileSends: FileSends;
   readonly #times: DiskTimes;
+  readonly #broken: BrokenResponses;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
   readonly #severalRanges = new TurnLimiter(SEVERAL_RANGES_PER_TURN);
 
-  constructor({ cache, namespaces, responses, fileSends, times, record }: PullApiOptions) {
+  constructor(options: PullApiOptions) {
+    const { cache, namespaces, responses, fileSends, times, broken, record } = options;
     this.#cache = cache;
     this.#namespaces = namespaces;
     this.#responses = responses;
     this.#fileSends = fileSends;
     this.#times = times;
+    this.#broken = broken;
     this.#record = record;
   }
 
@@ -104,17 +109,28 @@ export class PullApi {
     );
     const record = (): void => this.#record(recordOf(context, response.status));
     if (context.bodyEnded) void context.bodyEnded.then(record);
-    else if (context.isFile) this.#follow(incoming, context, record);
+    else if (context.sentFrom) this.#follow(incoming, context, context.sentFrom, record);
     else record();
     return response;
   }
 
-  #follow({ request, isOpen }: IncomingRequest, context: RequestContext, record: () => void): void {
-    const ended = (bytes: number): void => {
-      context.setBodySize(bytes);
-      record();
-    };
-    this.#fileSends.follow({ size: context.bytes, signal: request.signal, isOpen, ended });
+  #follow(
+    { request, isOpen }: IncomingRequest,
+    context: RequestContext,
+    { digest, first }: NonNullable<RequestContext["sentFrom"]>,
+    record: () => void,
+  ): void {
+    this.#fileSends.follow({
+      size: context.bytes,
+      signal: request.signal,
+      isOpen,
+      ended: (bytes) => {
+        context.setBodySize(bytes);
+        record();
+      },
+      brokeOff: (sent, isExact) =>
+        this.#broken.brokeOff({ digest, first, at: first + sent, isExact }),
+    });
   }
 
   /** @throws Fault */
@@ -169,7 +185,11 @@ export class PullApi {
       case "manifest":
         return handleManifest(this.#cache.manifests, route, context);
       case "blob":
-        return handleBlob(this.#cache.blobs, route, context, this.#severalRanges);
+        return handleBlob(
+          { blobs: this.#cache.blobs, broken: this.#broken, severalRanges: this.#severalRanges },
+          route,
+          context,
+        );
       case "tags":
         return handleTags(this.#cache, route, context);
       case "referrers":
@@ -194,7 +214,7 @@ function failed(context: RequestContext, error: unknown): Response {
     context.defect = error;
   }
   const response = faultResponse(fault, context.request.method);
-  context.isFile = false;
+  context.sentFrom = undefined;
   context.setBodySize(Number(response.headers.get("content-length")));
   return response;
 }

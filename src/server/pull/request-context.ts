@@ -1,5 +1,6 @@
 import type { CacheStatus } from "../../cache/cache-status.ts";
 import type { BodyEvents } from "../../cache/results.ts";
+import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { CachedResponse } from "./response-cache.ts";
 import type { Route } from "./route.ts";
@@ -40,8 +41,8 @@ export class RequestContext {
   defect: unknown;
   /** Set if the same request may get the same response again, without a lookup. */
   reusable: ReusableResponse | undefined;
-  /** Whether the body is sent from a file, so that a client may get less than its size. */
-  isFile = false;
+  /** Set if the body is sent from a blob's file, so that a client may get less than its size. */
+  sentFrom: { readonly digest: Digest; readonly first: number } | undefined;
   readonly #setIdleTimeout: (seconds: number) => void;
   #bytes = 0;
   #bodyEnded: Promise<number> | undefined;

@@ -46,6 +46,24 @@ describe("BoundedBlobStore", () => {
     expect(await store.remove(digest)).toBe(true);
   });
 
+  test("a blob that cannot be read counts as missing until it is stored anew or removed, and once on the disk", async () => {
+    const { store, budget } = bounded(10 * MIB);
+    const bytes = sampleBytes(MIB);
+    const digest = await storeBytes(store, bytes);
+    const failed = (code: string): boolean =>
+      store.readFailed(digest, Object.assign(new Error("read"), { code }), 5);
+    expect([failed("EMFILE"), failed("ENOENT")]).toEqual([false, false]);
+    expect(await store.open(digest)).toBeDefined();
+    expect(failed("EIO")).toBe(true);
+    expect(await store.open(digest)).toBeUndefined();
+    await storeBytes(store, bytes);
+    expect(await store.open(digest)).toBeDefined();
+    expect([budget.blobBytes, budget.partialBytes]).toEqual([MIB, 0]);
+    expect(failed("EACCES")).toBe(true);
+    expect(await store.remove(digest)).toBe(true);
+    expect(store.unreadable.size).toBe(0);
+  });
+
   test("accounts for whole blocks, before and after a tiny blob is stored", async () => {
     const { store, budget } = bounded(3 * 4096, { blockSize: 4096 });
     for (const seed of [1, 2]) await storeBytes(store, sampleBytes(11, seed));

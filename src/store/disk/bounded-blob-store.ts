@@ -2,6 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { RecentlyOpened } from "../memory/recently-opened.ts";
+import { UnreadableBlobs } from "../memory/unreadable-blobs.ts";
 import { partialName, type PartialName } from "../partial-name.ts";
 import type { DiskBudget } from "./disk-budget.ts";
 
@@ -10,25 +11,38 @@ const CLAIM_BYTES = 256 * 1024;
 
 /**
  * A `BlobStore` with a quota: it claims disk space from a `DiskBudget` before it writes to the store
- * below, and releases it afterwards. While the disk is full, it refuses to write.
+ * below, and releases it afterwards. While the disk is full, it refuses to write. A blob that cannot be
+ * read counts as missing, and is replaced when it was fetched again.
  */
 export class BoundedBlobStore implements BlobStore {
   /** Blobs whose file may be about to be opened, which must not be evicted. */
   readonly recentlyOpened = new RecentlyOpened();
+  readonly unreadable: UnreadableBlobs;
   readonly #store: BlobStore;
   readonly #budget: DiskBudget;
   /** Bytes of suspended partial downloads, as accounted for. As many entries as there are such files. */
   readonly #partials = new Map<PartialName, number>();
   #hasListed = false;
 
-  constructor(store: BlobStore, budget: DiskBudget) {
+  constructor(store: BlobStore, budget: DiskBudget, unreadable = new UnreadableBlobs()) {
     this.#store = store;
     this.#budget = budget;
+    this.unreadable = unreadable;
   }
 
   async open(digest: Digest, shouldRecheck?: boolean): Promise<StoredBlob | undefined> {
     this.recentlyOpened.add(digest);
-    return this.#store.open(digest, shouldRecheck);
+    if (this.unreadable.has(digest)) return undefined;
+    try {
+      return await this.#store.open(digest, shouldRecheck);
+    } catch (error) {
+      if (error instanceof Fault && this.readFailed(digest, error.cause)) return undefined;
+      throw error;
+    }
+  }
+
+  readFailed(digest: Digest, cause: unknown, at?: number): boolean {
+    return this.unreadable.readFailed(digest, cause, at);
   }
 
   async writer(digest: Digest, owner = ""): Promise<BlobWriter> {
@@ -46,9 +60,10 @@ export class BoundedBlobStore implements BlobStore {
       this.#partials.delete(name);
       // The partial file may be shorter than was accounted for, or not have been accounted for at all.
       this.#budget.accountPartial(this.#budget.spaceOf(writer.length) - accounted);
-      return new BoundedBlobWriter(writer, this.#budget, (bytes) =>
-        this.#partials.set(name, bytes),
-      );
+      return new BoundedBlobWriter(writer, this.#budget, {
+        suspended: (bytes) => this.#partials.set(name, bytes),
+        replaces: () => this.unreadable.delete(digest),
+      });
     } catch (error) {
       this.#budget.inodes.release();
       this.#budget.fullState.recordFailure(error);
@@ -57,11 +72,15 @@ export class BoundedBlobStore implements BlobStore {
   }
 
   async remove(digest: Digest): Promise<boolean> {
-    return this.#store.remove(digest);
+    const wasStored = await this.#store.remove(digest);
+    this.unreadable.delete(digest);
+    return wasStored;
   }
 
-  quarantine(digest: Digest): Promise<boolean> {
-    return this.#store.quarantine(digest);
+  async quarantine(digest: Digest): Promise<boolean> {
+    const wasStored = await this.#store.quarantine(digest);
+    this.unreadable.delete(digest);
+    return wasStored;
   }
 
   entries(): AsyncIterable<BlobEntry> {
@@ -97,19 +116,26 @@ export class BoundedBlobStore implements BlobStore {
   }
 }
 
+interface WriterEvents {
+  /** The writer was suspended, and its bytes take this space. */
+  readonly suspended: (bytes: number) => void;
+  /** The blob was stored. Returns whether it took the place of a file that could not be read. */
+  readonly replaces: () => boolean;
+}
+
 class BoundedBlobWriter implements BlobWriter {
   readonly #writer: BlobWriter;
   readonly #budget: DiskBudget;
-  readonly #onSuspend: (bytes: number) => void;
+  readonly #events: WriterEvents;
   /** Bytes of space claimed so far, whether they are written yet or not. */
   #claimed: number;
   /** Of the whole blob in bytes, once it is known. */
   #size = Infinity;
 
-  constructor(writer: BlobWriter, budget: DiskBudget, onSuspend: (bytes: number) => void) {
+  constructor(writer: BlobWriter, budget: DiskBudget, events: WriterEvents) {
     this.#writer = writer;
     this.#budget = budget;
-    this.#onSuspend = onSuspend;
+    this.#events = events;
     this.#claimed = budget.spaceOf(writer.length);
   }
 
@@ -159,6 +185,7 @@ class BoundedBlobWriter implements BlobWriter {
     this.#budget.release(this.#claimed - space);
     this.#claimed = 0;
     this.#budget.commit(space);
+    if (this.#events.replaces()) this.#budget.changeBlobBytes(-space);
     this.#budget.fullState.recordSuccess();
     return stored;
   }
@@ -169,7 +196,7 @@ class BoundedBlobWriter implements BlobWriter {
     await this.#writer.suspend();
     this.#budget.release(this.#claimed - space);
     this.#claimed = 0;
-    if (space > 0) this.#onSuspend(space);
+    if (space > 0) this.#events.suspended(space);
   }
 
   async discard(): Promise<void> {

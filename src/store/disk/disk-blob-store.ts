@@ -1,11 +1,12 @@
+import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import { access, mkdir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
-import type { Digest } from "../../oci/digest.ts";
-import { digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
+import { type Digest, parseDigest } from "../../oci/digest.ts";
 import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
+import { blobFile } from "./blob-file.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
@@ -105,6 +106,11 @@ class DiskBlobStore implements BlobStore {
       if (removals === this.#removals) this.#sizes.set(digest, size);
     }
     return { digest, size, bytes: Bun.file(path) };
+  }
+
+  /** It has no memory of it: inspection and repair read every file themselves. */
+  readFailed(): boolean {
+    return false;
   }
 
   async writer(digest: Digest, owner = ""): Promise<BlobWriter> {
@@ -261,20 +267,17 @@ class DiskBlobStore implements BlobStore {
   }
 
   #blobPath(digest: Digest): string {
-    return join(blobFolder(this.#directory, digest), digestHex(digest));
+    return join(this.#directory, blobFile(digest));
   }
 }
 
-/** The folder in a data directory that holds a blob's file. It may be removed while it is empty. */
-export function blobFolder(directory: string, digest: Digest): string {
-  return join(directory, "blobs", digestAlgorithm(digest), digestHex(digest).slice(0, 2));
-}
-
-/** In bytes; `undefined` if there is no file, or something that is not a file. */
+/** In bytes, of a file that may be read; `undefined` if there is no file, or something else. */
 async function fileSize(path: string): Promise<number | undefined> {
   try {
     const stats = await stat(path);
-    return stats.isFile() ? stats.size : undefined;
+    if (!stats.isFile()) return undefined;
+    await access(path, constants.R_OK);
+    return stats.size;
   } catch (cause) {
     if (systemCode(cause) === "ENOENT") return undefined;
     throw storageFault(`read ${path}`, cause);

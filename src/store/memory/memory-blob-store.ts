@@ -14,6 +14,10 @@ export class MemoryBlobStore implements BlobStore {
     return found && { digest, size: found.bytes.size, bytes: found.bytes };
   }
 
+  readFailed(): boolean {
+    return false;
+  }
+
   async writer(digest: Digest, owner = ""): Promise<BlobWriter> {
     const name = partialName(digest, owner);
     if (this.#openWriters.has(name)) throw new Error(`${name} already has a writer`);

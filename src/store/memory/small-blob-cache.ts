@@ -49,8 +49,12 @@ export class SmallBlobCache implements BlobStore {
     const { now } = this.removals;
     const stored = await this.#store.open(digest, shouldRecheck);
     if (!stored || stored.size > MAX_BLOB_BYTES) return stored;
-    const bytes = await stored.bytes.bytes().catch(() => undefined);
-    if (!bytes) return stored;
+    let bytes: Uint8Array<ArrayBuffer>;
+    try {
+      bytes = await stored.bytes.bytes();
+    } catch (cause) {
+      return this.readFailed(digest, cause) ? undefined : stored;
+    }
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
       // No client can use it, and once it is gone it is fetched again. If it was removed meanwhile, the
       // stored blob may be a new one already.
@@ -73,6 +77,10 @@ export class SmallBlobCache implements BlobStore {
     } finally {
       this.#quarantining.delete(digest);
     }
+  }
+
+  readFailed(digest: Digest, cause: unknown, at?: number): boolean {
+    return this.#store.readFailed(digest, cause, at);
   }
 
   writer(digest: Digest, owner?: string): Promise<BlobWriter> {

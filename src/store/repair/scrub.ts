@@ -33,7 +33,7 @@ export interface ScrubOptions {
   /** Called for each corrupt blob, and awaited before anything else is read. */
   readonly onCorrupt?: (digest: Digest) => Promise<void>;
   /** Called for each blob that cannot be read. */
-  readonly onUnreadable?: (blob: UnreadableBlob) => void;
+  readonly onUnreadable?: (digest: Digest, failure: ReadFailure) => void;
   /** Called after each read, and after each blob. */
   readonly onProgress?: (progress: ScrubProgress) => void;
   readonly signal?: AbortSignal;
@@ -69,7 +69,7 @@ export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
     if (typeof verdict === "object") {
       const blob = { digest, reason: describeSystemError(verdict.cause) };
       if (unreadable.length < MAX_REPORTED) unreadable.push(blob);
-      onUnreadable?.(blob);
+      onUnreadable?.(digest, verdict);
     } else if (verdict === "corrupt" && (await store.open(digest))) {
       if (corrupt.length < MAX_REPORTED) corrupt.push(digest);
       await onCorrupt?.(digest);
@@ -79,9 +79,12 @@ export async function scrub(options: ScrubOptions): Promise<ScrubProgress> {
   return { files, bytes, corrupt, unreadable };
 }
 
-/** Bytes that could not be read, and the error of the system call. */
+/** Bytes that could not be read. */
 export interface ReadFailure {
+  /** The error of the system call. */
   readonly cause: unknown;
+  /** Where in the blob, in bytes. */
+  readonly at: number;
 }
 
 /**
@@ -106,7 +109,8 @@ export async function verifyStored(
     const stored = await store.open(digest);
     return stored ? await verifyBlob(stored, onRead, signal) : "gone";
   } catch (error) {
-    if (error instanceof Fault && error.detail.kind === "storage") return { cause: error.cause };
+    if (error instanceof Fault && error.detail.kind === "storage")
+      return { cause: error.cause, at: 0 };
     throw error;
   }
 }
@@ -124,7 +128,7 @@ async function verifyBlob(
       chunk = await bytes.slice(at, Math.min(at + READ_BYTES, size)).bytes();
     } catch (cause) {
       if (systemCode(cause) === "ENOENT") return "gone";
-      return { cause };
+      return { cause, at };
     }
     // The file is shorter than when it was stored.
     if (chunk.byteLength === 0) return "corrupt";
@@ -135,7 +139,7 @@ async function verifyBlob(
 }
 
 /** Limits a rate in bytes per second, averaged since its construction. */
-class RateLimiter {
+export class RateLimiter {
   readonly #rate: number | undefined;
   readonly #startedAt = performance.now();
   #bytes = 0;

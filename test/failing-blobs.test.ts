@@ -1,0 +1,215 @@
+import { expect } from "bun:test";
+import { chmod, readdir } from "node:fs/promises";
+import { join } from "node:path";
+
+import { statusSchema } from "../src/commands/status-schema.ts";
+import { bytesOf, type Content, randomContent } from "./harness/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { realTest } from "./harness/real-components.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import { injectSystemFault, READS } from "./harness/system-faults.ts";
+import { until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
+const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;
+const OPENS = ["open", "openat", "openat2"];
+
+/** A cache that has stored these blobs, and its upstream. */
+async function setUp(...blobs: Content[]) {
+  const closing = new AsyncDisposableStack();
+  const upstream = closing.use(await startScriptedUpstream());
+  for (const blob of blobs) upstream.addBlob("app", blob);
+  const cache = closing.use(await startEntrepot({ config: config(upstream) }));
+  for (const blob of blobs) await (await get(cache, blob)).bytes();
+  return { upstream, cache, [Symbol.asyncDispose]: () => closing.disposeAsync() };
+}
+
+function config(upstream: ScriptedUpstream): object {
+  const upstreams = { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } };
+  return { storage: { scrub: 0 }, upstreams };
+}
+
+/** Over a connection of its own: one that broke off is of no use to the next request. */
+function get(cache: Entrepot, { digest }: Content, headers: Record<string, string> = {}) {
+  return cache.get(`/v2/app/blobs/${digest}?ns=reg.test`, { headers, keepalive: false });
+}
+
+/** The status, the result of the cache, and whether the right bytes came; or that it broke off. */
+async function pull(cache: Entrepot, blob: Content, first = 0): Promise<string> {
+  const response = await get(cache, blob, first === 0 ? {} : { range: `bytes=${first}-` });
+  const result = response.headers.get("cache-status")?.replace(/^[^;]*; /, "");
+  try {
+    const isRight = Buffer.compare(await response.bytes(), bytesOf(blob).subarray(first)) === 0;
+    return `${response.status} ${result} ${isRight ? "right" : "WRONG"}`;
+  } catch {
+    return "broke off";
+  }
+}
+
+/** Without what lets root read every file. */
+const UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+
+/** Makes reading files fail as a bad sector does: the kernel sends some bytes, and then no more. */
+function badSector(cache: Entrepot, paths: readonly string[]): Promise<AsyncDisposable> {
+  const others = READS.filter((call) => call !== "sendfile");
+  return injectSystemFault(
+    cache.pid,
+    { calls: ["sendfile"], paths, error: "EIO", when: "2+" },
+    { calls: others, paths, error: "EIO" },
+  );
+}
+
+async function pathOf(cache: Entrepot, { digest }: Content): Promise<string> {
+  const file = (await storedBlobs(cache.data)).find((stored) => stored.digest === digest);
+  if (!file) throw new Error(`${digest} is not stored`);
+  return file.path;
+}
+
+async function storedPaths(cache: Entrepot): Promise<string[]> {
+  return (await storedBlobs(cache.data)).map(({ path }) => path).toSorted();
+}
+
+async function metric(cache: Entrepot, name: string): Promise<number> {
+  const text = await (await cache.getAdmin("/metrics")).text();
+  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
+}
+
+/** What `status` says is wrong. */
+async function problems(cache: Entrepot): Promise<string[]> {
+  const status = await (await cache.getAdmin("/api/v1/status")).json();
+  return statusSchema.parse(status).problems;
+}
+
+const FOUND = "a stored blob cannot be read: it is served from its registry meanwhile";
+const MOVED =
+  "the disk cannot read a stored blob: its file was moved to quarantine/, and it is fetched again when it is requested";
+const AGAIN = "a stored blob can be read again";
+
+realTest(
+  "a client that a bad sector cut off gets the rest from the registry, and the file is replaced",
+  async () => {
+    const [bad, good] = [randomContent(8 * MIB, 1), randomContent(2 * MIB, 2)];
+    await using at = await setUp(bad, good);
+    const { cache, upstream } = at;
+    const bytes = await metric(cache, "entrepot_storage_blob_bytes");
+    {
+      await using _ = await badSector(cache, [await pathOf(cache, bad)]);
+      expect(await pull(cache, bad)).toBe("broke off");
+      // As a runtime does, at once, from where it was cut off.
+      expect(await pull(cache, bad, 4 * MIB)).toBe("206 fwd=miss; stored right");
+      expect(await pull(cache, good)).toBe("200 hit right");
+      expect(await problems(cache)).toEqual([expect.stringContaining(bad.digest.slice(7))]);
+      expect(await problems(cache)).toEqual([expect.stringContaining("smartctl")]);
+    }
+    await upstream.stop();
+    expect(await pull(cache, bad)).toBe("200 hit right");
+    expect(await verifyStore(cache.data)).toEqual([bad.digest, good.digest].toSorted());
+    expect(await metric(cache, "entrepot_storage_blob_bytes")).toBe(bytes);
+    expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(1);
+    expect(await metric(cache, "entrepot_unreadable_blobs")).toBe(0);
+  },
+);
+
+realTest(
+  "a blob that the disk cannot read is moved out of the way, and fetched again",
+  async () => {
+    const bad = randomContent(8 * MIB, 1);
+    await using at = await setUp(bad, randomContent(2 * MIB, 2), randomContent(70_000, 3));
+    const { cache } = at;
+    {
+      await using _ = await badSector(cache, [await pathOf(cache, bad)]);
+      expect(await pull(cache, bad)).toBe("broke off");
+      await cache.logged(FOUND);
+      await cache.logged(MOVED);
+      expect(await readdir(join(cache.data, "quarantine"))).toHaveLength(1);
+      expect(await storedBlobs(cache.data)).toHaveLength(2);
+    }
+    expect(await pull(cache, bad)).toBe("200 fwd=miss; stored right");
+    expect(await pull(cache, bad)).toBe("200 hit right");
+    expect(await verifyStore(cache.data)).toHaveLength(3);
+  },
+);
+
+realTest("while the disk cannot read anything, nothing is thrown out", async () => {
+  const large = [1, 2, 3, 4].map((seed) => randomContent(MIB, seed));
+  const blobs = [...large, randomContent(1000, 5)];
+  await using at = await setUp(...blobs);
+  const { cache, upstream } = at;
+  const paths = await storedPaths(cache);
+  {
+    await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+    await upstream.stop();
+    for (const blob of large) {
+      expect(await pull(cache, blob)).toBe("broke off");
+      // The registry is down, so this is said. What is in memory is served from there.
+      const failed = await until(
+        async () => {
+          const response = await get(cache, blob).catch(() => undefined);
+          return response && response.status >= 500 && response.status;
+        },
+        { what: "an error instead of bytes" },
+      );
+      expect(failed).toBe(502);
+    }
+    await cache.logged("the disk cannot read several blobs: they are kept, and read again later");
+    expect(await metric(cache, "entrepot_unreadable_blobs")).toBe(4);
+  }
+  await until(async () => (await metric(cache, "entrepot_unreadable_blobs")) === 0, {
+    what: "all blobs to be read again",
+  });
+  for (const blob of blobs) expect(await pull(cache, blob)).toBe("200 hit right");
+  expect(await storedPaths(cache)).toEqual(paths);
+});
+
+realTest("without file descriptors, blobs are not taken for unreadable", async () => {
+  const blob = randomContent(MIB, 1);
+  await using at = await setUp(blob);
+  const { cache } = at;
+  const paths = [await pathOf(cache, blob)];
+  {
+    await using _ = await injectSystemFault(cache.pid, {
+      calls: OPENS,
+      paths,
+      error: "EMFILE",
+    });
+    expect((await get(cache, blob)).status).toBe(503);
+  }
+  expect(await pull(cache, blob)).toBe("200 hit right");
+  expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(0);
+});
+
+realTest("a file that may not be read is replaced, or taken back when it may", async () => {
+  const [large, kept, small] = [
+    randomContent(MIB, 1),
+    randomContent(MIB, 2),
+    randomContent(1000, 3),
+  ];
+  await using at = await setUp(large, kept, small);
+  const { cache, upstream } = at;
+  const before = await storedPaths(cache);
+  await cache.stop();
+  // It says so before the first byte, as after the start nothing is in memory.
+  for (const path of before) await chmod(path, 0);
+  const program = [...UNPRIVILEGED, PROGRAM];
+  const options = { config: config(upstream), data: cache.data, program };
+  await using unprivileged = await startEntrepot(options);
+  // HEAD tells what GET would do. The size is not known otherwise, so it fetches the blob.
+  const head = await unprivileged.head(`/v2/app/blobs/${large.digest}?ns=reg.test`);
+  expect(head.headers.get("cache-status")).toContain("fwd=miss");
+  expect(head.headers.get("content-length")).toBe(String(large.size));
+  expect(await pull(unprivileged, large)).toBe("200 hit right");
+  expect(await pull(unprivileged, small)).toBe("200 fwd=miss; stored right");
+  await upstream.stop();
+  expect((await get(unprivileged, kept)).status).toBe(502);
+  expect(await problems(unprivileged)).toEqual([
+    expect.stringContaining("permission denied"),
+    expect.stringContaining("refuses connections"),
+  ]);
+  expect(await metric(unprivileged, "entrepot_unreadable_blobs")).toBe(1);
+  await chmod(await pathOf(unprivileged, kept), 0o600);
+  await unprivileged.logged(AGAIN);
+  for (const blob of [large, kept, small])
+    expect(await pull(unprivileged, blob)).toBe("200 hit right");
+  expect(await storedPaths(cache)).toEqual(before);
+});
