@@ -1,5 +1,9 @@
 import { expect, test } from "bun:test";
+import { mkdir, rm } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
+import { type Digest, digestOf } from "../../oci/digest.ts";
+import type { Fault } from "../../oci/fault.ts";
+import { blobFile, openDiskBlobStore } from "../../store/disk/disk-blob-store.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
@@ -45,6 +49,7 @@ test("tiny blobs count as whole blocks, and metadata that is larger than maxSize
     inUse: () => false,
     deleteRemains: async () => {},
     onRemoved: () => {},
+    onFailed: () => {},
   });
   const evicted = await evictor.sweep();
   expect(budget.used).toBeLessThanOrEqual(maxSize);
@@ -55,5 +60,49 @@ test("tiny blobs count as whole blocks, and metadata that is larger than maxSize
   // The least recently used blobs were evicted.
   const stored = await Promise.all(digests.map((digest) => metadata.blobs.get(digest)));
   expect(stored.findIndex((blob) => blob !== undefined)).toBe(count - remaining);
+  await metadata.close();
+});
+
+test("a file that cannot be removed does not keep others from being evicted", async () => {
+  await using dir = await tempDir("evictor");
+  const metadata = await openMetadata(":memory:");
+  const budget = new DiskBudget({
+    limits: { maxSize: 10_000, minFree: 0 },
+    blockSize: 1,
+    disk: async () => ({ free: 1e12, size: 1e12, metadata: 0 }),
+  });
+  const blobs = await openDiskBlobStore(dir.path);
+  const digests: Digest[] = [];
+  for (let at = 0; at < 20; at += 1) {
+    const digest = await storeBytes(blobs, sampleBytes(1000, at));
+    await metadata.blobs.put({ digest, size: 1000 }, at);
+    digests.push(digest);
+  }
+  // A folder cannot be unlinked, whoever tries it.
+  const path = dir.file(blobFile(digestOf(sampleBytes(1000, 0))));
+  await rm(path);
+  await mkdir(path);
+  const faults: Fault[] = [];
+  const evictor = new Evictor({
+    store: new BoundedBlobStore(blobs, budget),
+    metadata,
+    budget,
+    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
+    flushAccessTimes: async () => {},
+    inUse: () => false,
+    onRemoved: () => {},
+    onFailed: (fault) => faults.push(fault),
+  });
+  budget.recount(20_000);
+  await evictor.sweep();
+  expect(budget.used).toBeLessThanOrEqual(10_000);
+  const stored = await Promise.all(digests.map((digest) => metadata.blobs.get(digest)));
+  // It keeps its record, since it still takes space.
+  expect(stored.map((record) => record !== undefined).indexOf(false)).toBe(1);
+  expect(faults.map(({ detail }) => detail.kind)).toEqual(["storage"]);
+  // It is passed over for a while.
+  budget.recount(20_000);
+  await evictor.sweep();
+  expect(faults).toHaveLength(1);
   await metadata.close();
 });

@@ -1,5 +1,7 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
+import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
 import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
@@ -16,6 +18,11 @@ const PAUSE_MS = 10;
 export const BUSY_RETRIES = 20;
 export const BUSY_PAUSE_MS = 25;
 
+/** How long a blob that could not be removed is passed over, in milliseconds. */
+const STUCK_MS = 600_000;
+/** A sweep in which more than this cannot be removed ends: the disk may be read-only. */
+const MAX_FAILED = 8;
+
 export interface EvictorOptions {
   readonly store: BoundedBlobStore;
   readonly metadata: Pick<MetadataStore, "blobs">;
@@ -29,6 +36,8 @@ export interface EvictorOptions {
   readonly deleteRemains: (digests: readonly Digest[]) => Promise<void>;
   /** Called for each blob that was removed. */
   readonly onRemoved: (digest: Digest, reason: RemovalReason, bytes: number) => void;
+  /** Called with the fault of a blob that could not be removed. */
+  readonly onFailed: (fault: Fault) => void;
 }
 
 /**
@@ -58,6 +67,8 @@ export class Evictor {
   #sweep: Promise<Evicted> | undefined;
   /** The space of blobs whose file is removed and whose record is about to be. At most one batch. */
   readonly #beingRemoved = new Map<Digest, number>();
+  /** Blobs whose file could not be removed a while ago: others go instead of them. */
+  readonly #stuck = new LRUCache<Digest, true>({ max: 1024, ttl: STUCK_MS });
 
   constructor(options: EvictorOptions) {
     this.#options = options;
@@ -155,7 +166,11 @@ export class Evictor {
     await (pause < 1 ? setImmediate() : setTimeout(pause));
   }
 
-  /** Evicts blobs of a batch until it is enough. Returns whether a busy one was skipped. */
+  /**
+   * Evicts blobs of a batch until it is enough. Returns whether a busy one was skipped.
+   *
+   * @throws Fault if too many could not be removed
+   */
   async #evictBatch(
     batch: readonly BlobUse[],
     tally: EvictionTally,
@@ -166,17 +181,19 @@ export class Evictor {
     let hasSkipped = false;
     try {
       for (const { digest, size } of batch) {
-        if (isEnough()) break;
+        if (isEnough() || tally.failed > MAX_FAILED) break;
         if (this.isBusy(digest)) {
           hasSkipped = true;
           continue;
         }
+        if (this.#stuck.has(digest)) continue;
         const space = budget.spaceOf(size);
+        if (!tally.isDryRun) {
+          this.#beingRemoved.set(digest, space);
+          if (!(await this.#tryRemove(digest, size, tally))) continue;
+          removed.push(digest);
+        }
         tally.add(space);
-        if (tally.isDryRun) continue;
-        removed.push(digest);
-        this.#beingRemoved.set(digest, space);
-        await this.#removeFile(digest, size, budget.level.excess > 0 ? "max-size" : "inodes");
       }
       // In one transaction: one per blob would write four times as much, and block other writes.
       // Limited to records from before the eviction, since a blob may have been stored again.
@@ -187,9 +204,29 @@ export class Evictor {
         budget.inodes.evicted(removed.length);
         await budget.measure();
       }
+      if (tally.fault && tally.failed > MAX_FAILED) throw tally.fault;
       return hasSkipped;
     } finally {
-      for (const digest of removed) this.#beingRemoved.delete(digest);
+      for (const { digest } of batch) this.#beingRemoved.delete(digest);
+    }
+  }
+
+  /**
+   * Removes a file, or remembers that it cannot be: one of them, such as an immutable file, must not
+   * keep all others from being evicted.
+   */
+  async #tryRemove(digest: Digest, size: number, tally: EvictionTally): Promise<boolean> {
+    try {
+      const isForBytes = this.#options.budget.level.excess > 0;
+      await this.#removeFile(digest, size, isForBytes ? "max-size" : "inodes");
+      return true;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      tally.failed += 1;
+      tally.fault = error;
+      this.#stuck.set(digest, true);
+      this.#options.onFailed(error);
+      return false;
     }
   }
 
@@ -220,6 +257,9 @@ export class Evictor {
 export class EvictionTally implements Evicted {
   blobs = 0;
   bytes = 0;
+  /** How many could not be removed, and why not the last of them. */
+  failed = 0;
+  fault: Fault | undefined;
 
   constructor(readonly isDryRun: boolean) {}
 

@@ -137,6 +137,7 @@ export async function openStorage(
         }
       },
       onRemoved: (digest, reason, size) => events.removed(digest, reason, size),
+      onFailed: (fault) => events.failed("evicting a blob", fault),
     });
     const quotas = new UpstreamQuotas({
       ...shared,
