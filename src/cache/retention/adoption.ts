@@ -11,6 +11,7 @@ import {
 import { MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
 import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
+import { isStored, openReadable } from "../../store/repair/look-up.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
@@ -78,13 +79,8 @@ export async function adopt(
     return await new Adoption(storage, options, await registryRoot(folder)).run();
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
-    const message = error instanceof Error ? error.message : "";
-    throw new AdoptionError(
-      `adopting ${folder} failed: ${describeSystemError(error)}: ${message}`,
-      {
-        cause: error,
-      },
-    );
+    const reason = `${describeSystemError(error)}: ${error instanceof Error ? error.message : ""}`;
+    throw new AdoptionError(`adopting ${folder} failed: ${reason}`, { cause: error });
   }
 }
 
@@ -148,7 +144,7 @@ class Adoption {
   async #adoptBlob(found: FoundBlob): Promise<void> {
     const { digest, path: from, size } = found;
     const { budget, metadata, blobs } = this.#storage;
-    if (await blobs.open(digest)) {
+    if (await isStored(blobs, digest)) {
       this.#result.known += 1;
       this.#reportProgress(size);
       return;
@@ -252,7 +248,7 @@ class Adoption {
       for (const algorithm of ["sha256", "sha512"]) {
         for (const hex of await confined.names(join(folder, kind, algorithm))) {
           const digest = parseDigest(`${algorithm}:${hex}`);
-          const size = digest && (await this.#storage.blobs.open(digest))?.size;
+          const size = digest && (await openReadable(this.#storage.blobs, digest))?.size;
           if (!digest || size === undefined) continue;
           if (kind === "_layers") await this.#link(repo, [{ digest, size, confirmed: true }]);
           else await this.#adoptManifest(repo, digest);
@@ -285,9 +281,10 @@ class Adoption {
 
   async #adoptManifest(repo: RepositoryRef, digest: Digest): Promise<void> {
     const { metadata, sidecars } = this.#storage;
-    const stored = await this.#storage.blobs.open(digest);
+    const stored = await openReadable(this.#storage.blobs, digest);
     if (!stored || stored.size > MAX_MANIFEST_BYTES) return;
-    const manifest = await readManifest(await stored.bytes.bytes());
+    const bytes = await stored.bytes.bytes().catch(() => undefined);
+    const manifest = bytes && (await readManifest(bytes));
     if (!manifest) return;
     const { mediaType, manifests, blobs } = manifest;
     await metadata.blobs.put({ digest, size: stored.size, mediaType }, Date.now());

@@ -3,9 +3,11 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
+import { isStored } from "../../store/repair/look-up.ts";
 import { scrub, type ScrubProgress } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {
+  ifReadable,
   rebuildMetadata,
   type Rebuilt,
   type Restored,
@@ -23,6 +25,9 @@ const BACKGROUND_SHARE = 0.15;
 const CHECK_INTERVAL_MS = 1000;
 /** How long after the last failed metadata write the metadata is reconciled, in milliseconds. */
 const REPAIR_DELAY_MS = 5000;
+/** How long after that files are tried again which could not be read, at first and at most, in milliseconds. */
+const FIRST_RETRY_MS = 2000;
+const MAX_RETRY_MS = 3_600_000;
 /** How often the ages and quotas of upstreams are enforced, in milliseconds. */
 const QUOTA_INTERVAL_MS = 30_000;
 /** How often the sizes of upstreams are counted exactly for that, in milliseconds. */
@@ -64,6 +69,8 @@ export class Housekeeping implements AsyncDisposable {
   readonly #abort = new AbortController();
   /** When a metadata write last failed (monotonic clock, in milliseconds), until that is repaired. */
   #writeFailedAt: number | undefined;
+  /** Set while the last repair met files that cannot be read: when the next one comes. */
+  #retry: { readonly at: number; readonly delay: number } | undefined;
   readonly #loops: Promise<unknown>;
 
   /**
@@ -108,8 +115,9 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   #isRepairDue(): boolean {
-    const failedAt = this.#writeFailedAt;
-    return failedAt !== undefined && performance.now() - failedAt > REPAIR_DELAY_MS;
+    const failedAt = this.#writeFailedAt ?? Infinity;
+    const now = performance.now();
+    return now - failedAt > REPAIR_DELAY_MS || now > (this.#retry?.at ?? Infinity);
   }
 
   async #repair(): Promise<void> {
@@ -125,7 +133,8 @@ export class Housekeeping implements AsyncDisposable {
     } = this.#storage;
     const { signal } = this.#abort;
     const writeFailedAt = this.#writeFailedAt;
-    const hasFailedWrites = writeFailedAt !== undefined;
+    const hasFailedWrites = writeFailedAt !== undefined || this.#retry !== undefined;
+    let unreadable = 0;
     const isDone = await this.#guarded("repairing the metadata", async () => {
       const { started } = rebuildState;
       if (rebuildState.finished < started) {
@@ -135,12 +144,18 @@ export class Housekeeping implements AsyncDisposable {
         // Pins take effect before the records of other blobs make them candidates for eviction.
         admin.metadataRebuilt();
         this.#events.rebuilt(rebuilt);
-      } else if ((await restorePins({ metadata, sidecars })) > 0) admin.metadataRebuilt();
+        ({ unreadable } = rebuilt);
+      } else {
+        const pins = await ifReadable(() => restorePins({ metadata, sidecars }));
+        if (pins === undefined) unreadable += 1;
+        if (pins !== 0) admin.metadataRebuilt();
+      }
       // Tags and links first: clients ask for them first.
       if (!wasShutDownCleanly || hasFailedWrites) {
         const yielder = new EventLoopYielder(hasFailedWrites ? BACKGROUND_SHARE : 1);
         const restored = await restoreFromSidecars({ store, metadata, sidecars }, signal, yielder);
         if (restored.blobs > 0) this.#events.restored(restored);
+        unreadable += restored.unreadable;
       }
       const inUse = (digest: Digest): boolean =>
         this.#inUse(digest) || evictor.isBeingRemoved(digest);
@@ -159,6 +174,7 @@ export class Housekeeping implements AsyncDisposable {
       if (signal.aborted) return;
       rebuildState.end(started);
       if (this.#writeFailedAt === writeFailedAt) this.#writeFailedAt = undefined;
+      this.#scheduleRetry(unreadable > 0);
       await metadata.blobs.clampTimes(Date.now());
       await admin.recount();
       this.#events.reconciled(reconciled);
@@ -168,13 +184,18 @@ export class Housekeeping implements AsyncDisposable {
     if (!isDone) this.metadataWriteFailed();
   }
 
+  #scheduleRetry(isNeeded: boolean): void {
+    const delay = Math.min(MAX_RETRY_MS, 4 * (this.#retry?.delay ?? FIRST_RETRY_MS / 4));
+    this.#retry = isNeeded ? { at: performance.now() + delay, delay } : undefined;
+  }
+
   /** Removes unneeded metadata. Never during a rebuild, which needs the sidecar files. */
   async #prune(): Promise<void> {
     const { blobs: store, sidecars, budget, metadata, evictor, rebuildState } = this.#storage;
     // The sidecar file of a blob is written when its upstream begins to send it. In this order, since a
     // download that has just ended is stored.
     const isWanted = async (digest: Digest): Promise<boolean> =>
-      this.#inUse(digest) || (await store.open(digest)) !== undefined;
+      this.#inUse(digest) || (await isStored(store, digest));
     const { signal } = this.#abort;
     const before = Date.now() - METADATA_RETENTION_MS;
     const { started } = rebuildState;

@@ -6,6 +6,7 @@ import { platformName } from "../../oci/platform.ts";
 import { parseManifest } from "../../oci/parse-manifest.ts";
 import { type Manifest, ManifestError, MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
+import { isStored, openReadable } from "../../store/repair/look-up.ts";
 import type { BlobRecords } from "../../store/metadata-store.ts";
 
 /** Parsed manifests in memory (LRU), and all descriptors in them together: some 10 MB when full. */
@@ -84,7 +85,7 @@ export class ManifestTrees {
     if (cached !== undefined) return cached;
     const manifest = await this.#manifest(digest);
     const config = manifest?.blobs.find(({ mediaType }) => CONFIG_TYPES.has(mediaType));
-    const stored = config && (await this.#store.open(config.digest));
+    const stored = config && (await openReadable(this.#store, config.digest));
     if (!stored || stored.size > MAX_CONFIG_BYTES) return undefined;
     const platform = await configPlatform(stored.bytes);
     if (platform !== undefined) this.#platforms.set(digest, platform);
@@ -93,9 +94,10 @@ export class ManifestTrees {
 
   async #manifest(digest: Digest): Promise<(Manifest & { readonly size: number }) | undefined> {
     const cached = this.#manifests.get(digest);
-    const stored = await this.#store.open(digest);
+    // What was read before holds on, so that the blobs of a pinned image stay.
+    if (cached && (await isStored(this.#store, digest))) return cached;
+    const stored = await openReadable(this.#store, digest);
     if (!stored || stored.size > MAX_MANIFEST_BYTES) return undefined;
-    if (cached) return cached;
     const mediaType = (await this.#records.get(digest))?.mediaType;
     if (mediaType === undefined) return undefined;
     try {

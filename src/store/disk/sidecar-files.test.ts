@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
-import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf, type Digest } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
 import { tempDir, type TempDir } from "../../../test/harness/temp-dir.ts";
 import { repositoryRef, tag } from "../storetest/sample-names.ts";
+import { rejection } from "../storetest/writing.ts";
 import { SidecarFiles } from "./sidecar-files.ts";
 
 const [app, tool] = [repositoryRef("reg.test", "app"), repositoryRef("reg.test", "tool")];
@@ -75,6 +76,37 @@ test("`prune` removes sidecars of manifests that are not stored and untagged or 
   expect(later.bytes).toBe(2 * 4096);
   expect(await reread(dir, tagged)).toEqual(["app: 1"]);
   expect(await reread(dir, stored)).toEqual(["app: "]);
+});
+
+test("a file that cannot be read is not written over, but can be removed", async () => {
+  const { dir, sidecars, a, files } = await opened();
+  await using _ = dir;
+  await sidecars.record(a, { mediaType, repo: app, tag: one, at: 1 });
+  const hex = a.slice("sha256:".length);
+  const path = join(files, "sha256", hex.slice(0, 2), `${hex}.json`);
+  await rename(path, dir.file("aside"));
+  // A link to itself cannot be opened, whoever tries it.
+  await symlink(path, path);
+  const later = new SidecarFiles(dir.path);
+  const changes = [
+    () => later.confirm(a, tool),
+    () => later.record(a, { mediaType, repo: tool, tag: two, at: 2 }),
+    () => later.removeTag(a, app, one),
+    () => later.read(a),
+  ];
+  for (const change of changes) {
+    expect(await rejection(change())).toMatchObject({ detail: { kind: "storage" } });
+  }
+  expect(await later.prune(async () => false, { before: Infinity })).toBe(0);
+  await rm(path);
+  await rename(dir.file("aside"), path);
+  expect(await reread(dir, a)).toEqual(["app: 1"]);
+  await later.record(a, { mediaType, repo: app, tag: two, at: 2 });
+  expect(await reread(dir, a)).toEqual(["app: 1 2"]);
+  await rm(path);
+  await symlink(path, path);
+  await later.remove(a);
+  expect(await reread(dir, a)).toBeUndefined();
 });
 
 test("a file of an earlier version has one media type for all of its repositories", async () => {

@@ -1,8 +1,19 @@
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { Pin, RepositoryRef } from "../metadata-store.ts";
 import {
@@ -12,7 +23,7 @@ import {
   type Sidecar,
   withEntry,
 } from "./sidecar.ts";
-import { storageFault } from "../storage-fault.ts";
+import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** Returns the new sidecar, the given one if nothing changes, or `undefined` to delete it. */
 type Change = (sidecar: Sidecar | undefined) => Sidecar | undefined | Promise<Sidecar | undefined>;
@@ -29,8 +40,9 @@ const CACHE_BYTES = 4 * 1024 * 1024;
  * cannot be recovered from the blobs, and are read only to rebuild or repair the metadata database.
  * They are written when something new is recorded, not with each pull.
  *
- * Changes of one sidecar are serialized; different ones are changed concurrently. A method that writes
- * a file rejects with a `Fault` of kind `no-space` or `storage`.
+ * Changes of one sidecar are serialized; different ones are changed concurrently. A file that cannot be
+ * read is not changed: what it says would be lost. A method that reads or writes a file rejects with a
+ * `Fault` of kind `no-space` or `storage`.
  */
 export class SidecarFiles {
   readonly #directory: string;
@@ -127,9 +139,12 @@ export class SidecarFiles {
     });
   }
 
-  /** Deletes a blob's sidecar; does nothing if there is none. */
+  /** Deletes a blob's sidecar, whether it can be read or not; does nothing if there is none. */
   remove(digest: Digest): Promise<void> {
-    return this.#change(digest, () => undefined);
+    return this.#inTurn(digest, async () => {
+      this.#cache.delete(digest);
+      await this.#delete(digest);
+    });
   }
 
   /** Deletes the sidecar of an evicted blob, and its folder if that is empty then, to free inodes. */
@@ -156,13 +171,17 @@ export class SidecarFiles {
       if (signal?.aborted) return deleted;
       if (await isWanted(digest)) continue;
       const stats = await stat(this.#path(digest)).catch(() => undefined);
-      await this.#change(digest, async (sidecar) => {
+      const pruning = this.#change(digest, async (sidecar) => {
         const isTagged = sidecar?.repositories.some(({ tags }) => tags.size > 0) ?? false;
         if (!sidecar || (isTagged && (stats?.mtimeMs ?? 0) >= before)) return sidecar;
         // Checked again while no other change can run: the blob may just have been stored again.
         if (await isWanted(digest)) return sidecar;
         deleted += 1;
         return undefined;
+      });
+      await pruning.catch((error: unknown) => {
+        // One that cannot be read may be worth keeping.
+        if (!(error instanceof Fault)) throw error;
       });
     }
     await this.#count();
@@ -182,8 +201,7 @@ export class SidecarFiles {
 
   /** Reads a blob's sidecar from its file; `undefined` if there is none, or it is not valid. */
   async read(digest: Digest): Promise<Sidecar | undefined> {
-    const text = await readFile(this.#path(digest), "utf8").catch(() => "");
-    return parseSidecar(parseJson(text));
+    return parseSidecar(parseJson(await readText(this.#path(digest))));
   }
 
   /** The digests of all blobs that have a sidecar, in no particular order. */
@@ -206,13 +224,17 @@ export class SidecarFiles {
 
   /** The pins in their file; none if there is no file, or it is not valid. */
   async pins(): Promise<Pin[]> {
-    const text = await readFile(join(this.#directory, "pins.json"), "utf8").catch(() => "");
+    const text = await readText(join(this.#directory, "pins.json"));
     return pinsSchema.safeParse(parseJson(text)).data ?? [];
   }
 
-  async #change(digest: Digest, change: Change): Promise<void> {
+  #change(digest: Digest, change: Change): Promise<void> {
+    return this.#inTurn(digest, () => this.#apply(digest, change));
+  }
+
+  async #inTurn(digest: Digest, work: () => Promise<void>): Promise<void> {
     const before = this.#pendingWrites.get(digest) ?? Promise.resolve();
-    const writing = before.catch(() => {}).then(() => this.#apply(digest, change));
+    const writing = before.catch(() => {}).then(work);
     this.#pendingWrites.set(digest, writing);
     try {
       await writing;
@@ -230,21 +252,26 @@ export class SidecarFiles {
   }
 
   async #write(digest: Digest, sidecar: Sidecar | undefined, isNew: boolean): Promise<void> {
-    const path = this.#path(digest);
-    if (!sidecar) {
-      await rm(path, { force: true });
-      this.#fileCount = Math.max(0, this.#fileCount - 1);
-      return;
-    }
+    if (!sidecar) return this.#delete(digest);
     if (isNew) {
       this.#creating.add(digest);
       this.#skipped?.add(digest);
     }
     try {
-      await this.#replace(path, serializeSidecar(sidecar));
+      await this.#replace(this.#path(digest), serializeSidecar(sidecar));
       if (isNew) this.#fileCount += 1;
     } finally {
       this.#creating.delete(digest);
+    }
+  }
+
+  async #delete(digest: Digest): Promise<void> {
+    const path = this.#path(digest);
+    try {
+      await unlink(path);
+      this.#fileCount = Math.max(0, this.#fileCount - 1);
+    } catch (cause) {
+      if (systemCode(cause) !== "ENOENT") throw storageFault(`remove ${path}`, cause);
     }
   }
 
@@ -266,6 +293,16 @@ export class SidecarFiles {
   #path(digest: Digest): string {
     const hex = digestHex(digest);
     return join(this.#directory, digestAlgorithm(digest), hex.slice(0, 2), `${hex}.json`);
+  }
+}
+
+/** The text of a file; empty if there is none. */
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if (systemCode(cause) === "ENOENT") return "";
+    throw storageFault(`read ${path}`, cause);
   }
 }
 

@@ -1,7 +1,9 @@
 import { parseManifest } from "../../oci/parse-manifest.ts";
 import { MAX_MANIFEST_BYTES, ManifestError } from "../../oci/manifest.ts";
+import { Fault } from "../../oci/fault.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../blob-store.ts";
+import { isStored, openReadable } from "./look-up.ts";
 import { manifestTypeOf, type Sidecar } from "../disk/sidecar.ts";
 import type { SidecarFiles } from "../disk/sidecar-files.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
@@ -19,6 +21,8 @@ export interface Rebuilt {
   readonly manifests: number;
   readonly tags: number;
   readonly pins: number;
+  /** Files of which nothing could be read: sidecars, manifests and that of the pins. */
+  readonly unreadable: number;
 }
 
 /**
@@ -32,23 +36,37 @@ export async function rebuildMetadata(
   { store, metadata, sidecars }: RebuildOptions,
   signal?: AbortSignal,
 ): Promise<Rebuilt> {
-  const pins = await restorePins({ metadata, sidecars });
+  const pins = await ifReadable(() => restorePins({ metadata, sidecars }));
   const yielder = new EventLoopYielder();
-  let [manifests, tags] = [0, 0];
+  let [manifests, tags, unreadable] = [0, 0, pins === undefined ? 1 : 0];
   for await (const digest of sidecars.digests()) {
     if (signal?.aborted) break;
     await yielder.pause();
-    const sidecar = await sidecars.read(digest);
+    const read = await ifReadable(async () => ({ sidecar: await sidecars.read(digest) }));
+    if (!read) unreadable += 1;
+    const sidecar = read?.sidecar;
     if (!sidecar) continue;
     const mediaType = manifestTypeOf(sidecar);
     if (mediaType !== undefined) {
-      const size = (await store.open(digest))?.size;
+      const size = (await openReadable(store, digest))?.size;
       if (size !== undefined) await metadata.blobs.put({ digest, size, mediaType }, Date.now());
       manifests += 1;
     }
-    tags += (await restoreBlob({ store, metadata }, digest, sidecar)).tags;
+    const restored = await restoreBlob({ store, metadata }, digest, sidecar);
+    tags += restored.tags;
+    if (!restored.isComplete) unreadable += 1;
   }
-  return { manifests, tags, pins };
+  return { manifests, tags, pins: pins ?? 0, unreadable };
+}
+
+/** What `read` gives; `undefined` if the disk fails to read it. */
+export async function ifReadable<Value>(read: () => Promise<Value>): Promise<Value | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof Fault && error.detail.kind === "storage") return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -70,6 +88,8 @@ export interface Restored {
   /** Stored blobs, manifests and others, of which a link or a tag was missing. */
   readonly blobs: number;
   readonly tags: number;
+  /** Sidecar files and manifests that could not be read. */
+  readonly unreadable: number;
 }
 
 /**
@@ -83,17 +103,20 @@ export async function restoreFromSidecars(
   signal: AbortSignal,
   yielder: EventLoopYielder = new EventLoopYielder(),
 ): Promise<Restored> {
-  let [blobs, tags] = [0, 0];
+  let [blobs, tags, unreadable] = [0, 0, 0];
   for await (const digest of sidecars.digests()) {
     if (signal.aborted) break;
     await yielder.pause();
-    const sidecar = await sidecars.read(digest);
-    if (!sidecar || !(await store.open(digest))) continue;
+    const read = await ifReadable(async () => ({ sidecar: await sidecars.read(digest) }));
+    if (!read) unreadable += 1;
+    const sidecar = read?.sidecar;
+    if (!sidecar || !(await isStored(store, digest))) continue;
     const restored = await restoreBlob({ store, metadata }, digest, sidecar);
     tags += restored.tags;
+    if (!restored.isComplete) unreadable += 1;
     if (restored.tags > 0 || restored.repositories > 0) blobs += 1;
   }
-  return { blobs, tags };
+  return { blobs, tags, unreadable };
 }
 
 async function areLinked(
@@ -117,10 +140,17 @@ async function restoreBlob(
   { store, metadata }: Pick<RebuildOptions, "store" | "metadata">,
   digest: Digest,
   sidecar: Sidecar,
-): Promise<{ readonly tags: number; readonly repositories: number }> {
-  const stored = await store.open(digest);
+): Promise<{
+  readonly tags: number;
+  readonly repositories: number;
+  /** Whether what it references is known. */
+  readonly isComplete: boolean;
+}> {
+  const stored = await openReadable(store, digest);
   const type = manifestTypeOf(sidecar);
-  const references = type === undefined ? [] : await referencesOf(stored, type);
+  const isUnreadable = !stored && type !== undefined && (await isStored(store, digest));
+  const found = type === undefined ? [] : await referencesOf(stored, type);
+  const references = found ?? [];
   const blob = { digest, ...(stored ? { size: stored.size } : {}), confirmed: true };
   let [restoredTags, linkedRepositories] = [0, 0];
   for (const { repo, mediaType, tags } of sidecar.repositories) {
@@ -138,16 +168,22 @@ async function restoreBlob(
       restoredTags += 1;
     }
   }
-  return { tags: restoredTags, repositories: linkedRepositories };
+  return {
+    tags: restoredTags,
+    repositories: linkedRepositories,
+    isComplete: found !== undefined && !isUnreadable,
+  };
 }
 
+/** None of a manifest that is not stored or not valid; `undefined` if it cannot be read. */
 async function referencesOf(
   stored: StoredBlob | undefined,
   mediaType: string,
-): Promise<{ digest: Digest; size: number }[]> {
+): Promise<{ digest: Digest; size: number }[] | undefined> {
   if (!stored || stored.size > MAX_MANIFEST_BYTES) return [];
+  const bytes = await stored.bytes.bytes().catch(() => undefined);
+  if (!bytes) return undefined;
   try {
-    const bytes = await stored.bytes.bytes();
     const { manifests, blobs } = await parseManifest(bytes, mediaType);
     return [...manifests, ...blobs];
   } catch (error) {

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdir, rm, truncate } from "node:fs/promises";
+import { mkdir, rm, symlink, truncate } from "node:fs/promises";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { storedBlobs } from "../../../test/harness/store-files.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { storeBytes } from "../storetest/writing.ts";
 import type { BlobEntry, StoredBlob } from "../blob-store.ts";
-import { openDiskBlobStore } from "../disk/disk-blob-store.ts";
+import { blobFile, openDiskBlobStore } from "../disk/disk-blob-store.ts";
 import { SidecarFiles } from "../disk/sidecar-files.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
@@ -138,4 +138,17 @@ test("a blob that is stored again meanwhile keeps its record", async () => {
     lost: 0,
   });
   expect((await metadata.blobs.get(digest))?.size).toBe(10);
+});
+
+test("the record of a blob that cannot be opened is kept", async () => {
+  const store = await openDiskBlobStore(dir.path);
+  const digest = await storeBytes(store, sampleBytes(10));
+  await metadata.blobs.put({ digest, size: 10 }, 1);
+  const path = dir.file(blobFile(digest));
+  await rm(path);
+  await symlink(path, path);
+  const options = { store, metadata, sidecars, inUse: notInUse };
+  expect(await reconcile(options)).toEqual({ found: 0, lost: 0 });
+  await rm(path);
+  expect(await reconcile(options)).toEqual({ found: 0, lost: 1 });
 });

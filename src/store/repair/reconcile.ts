@@ -1,8 +1,10 @@
 import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
 import type { BlobEntry, BlobStore } from "../blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import { manifestTypeOf } from "../disk/sidecar.ts";
 import type { SidecarFiles } from "../disk/sidecar-files.ts";
+import { isStored } from "./look-up.ts";
 import { verifyStored } from "./scrub.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 
@@ -70,8 +72,7 @@ async function addUnrecordedBatch(
   for (const { digest, size, storedAt } of batch) {
     if (records.get(digest)?.size === size || inUse(digest)) continue;
     // It may have been evicted since it was listed, and then rightly has no record.
-    const stored = await store.open(digest);
-    if (!stored) continue;
+    if (!(await isStored(store, digest))) continue;
     found += 1;
     if (dryRun) continue;
     if (onCorrupt && records.has(digest)) {
@@ -80,7 +81,12 @@ async function addUnrecordedBatch(
       // What cannot be read now is looked at again next time.
       if (verdict !== "intact") continue;
     }
-    const mediaType = manifestTypeOf(await sidecars.read(digest));
+    // A blob whose sidecar file cannot be read gets a record as well: without one, it is never evicted.
+    const sidecar = await sidecars.read(digest).catch((error: unknown) => {
+      if (!(error instanceof Fault)) throw error;
+      return undefined;
+    });
+    const mediaType = manifestTypeOf(sidecar);
     // With the time of the file, so that the blob does not count as recently used.
     await metadata.blobs.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
   }
@@ -99,7 +105,7 @@ async function removeLost(options: ReconcileOptions): Promise<number> {
     for (const { digest } of page) {
       await yielder.pause();
       // Rechecked on the disk: another process may have removed a file whose size is cached.
-      if (!inUse(digest) && !(await store.open(digest, true))) missing.push(digest);
+      if (!inUse(digest) && !(await isStored(store, digest, true))) missing.push(digest);
     }
     // Some of them may have been evicted since the page was read, and some stored again.
     const until = Math.max(...page.map(({ storedAt }) => storedAt));
