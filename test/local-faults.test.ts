@@ -1,14 +1,16 @@
 import { expect } from "bun:test";
 import { chmod, writeFile } from "node:fs/promises";
 import { statusSchema } from "../src/commands/status-schema.ts";
+import type { Finding } from "../src/doctor/finding.ts";
 import { partialName } from "../src/store/partial-name.ts";
 import { randomContent } from "./harness/content.ts";
 import * as faults from "./harness/faults.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
+import { run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { injectSystemFault } from "./harness/system-faults.ts";
+import { injectSystemFault, withSystemFault } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -28,6 +30,8 @@ const FAULTS = [
   ["connect", "ENOMEM"],
   ["connect", "EPERM"],
 ] as const;
+
+const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;
 
 async function statusOf(cache: Entrepot) {
   return statusSchema.parse(await (await cache.getAdmin("/api/v1/status")).json());
@@ -162,6 +166,18 @@ realTest("a disk that is slow to sync is said to be slow, with its figures", asy
     /^entrepot_disk_operation_duration_seconds_bucket\{le="0\.1",operation="syncing"\} 0$/m,
   );
   expect(cache.logs().filter(({ problem: kind }) => kind === "slow-disk")).toHaveLength(1);
+  // The doctor measures it, too, and asks the running cache.
+  const where = ["--config", cache.configFile, "--data", cache.data, "--admin", cache.adminAddress];
+  const doctor = [PROGRAM, "doctor", "--offline", "--json", ...where];
+  const { stdout } = await run(withSystemFault(SLOW_SYNCS, doctor));
+  const { findings }: { findings: readonly Finding[] } = JSON.parse(stdout);
+  const found = (topic: string) => findings.filter((finding) => finding.topic === topic);
+  expect(found("disk speed")).toMatchObject([
+    { state: "problem", found: expect.stringMatching(/^a sync takes \d+ ms \(the median of 9; /) },
+  ]);
+  expect(found("machine")).toMatchObject([
+    { subject: "slow-disk", found: expect.stringMatching(/^the running cache says: the disk is /) },
+  ]);
 });
 
 /** It waits for the deadline of 20 s. */

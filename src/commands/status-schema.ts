@@ -89,6 +89,21 @@ export const statusSchema = z.object({
     isFull: z.boolean(),
     fullReason: z.string().optional(),
   }),
+  /** The limits of the machine, and what of them is used. */
+  machine: z.object({
+    /** Of the process, with the pages of its program, in bytes. */
+    memory: z.number(),
+    memoryLimit: z.number(),
+    /** The part of it that caches may take, in bytes. */
+    cacheMemory: z.number(),
+    /** The most downloads at once. */
+    downloads: z.number(),
+    fileDescriptors: z.number(),
+    /** Absent if there is none. */
+    fileDescriptorLimit: z.number().optional(),
+    /** What is wrong with it: also in the other `problems`. */
+    problems: z.array(z.object({ kind: z.string(), text: z.string() })),
+  }),
   fills: z.array(fill),
   upstreams: z.array(upstream),
   /** Each says what is wrong and what to do. */

@@ -115,7 +115,7 @@ function hardLinkFinding(folder: string, existing: string): Finding {
 }
 
 /** The folder itself, or its nearest parent that exists. */
-function nearestExisting(folder: string): string {
+export function nearestExisting(folder: string): string {
   for (let current = path.resolve(folder); ; current = path.dirname(current)) {
     if (statSync(current, { throwIfNoEntry: false })?.isDirectory()) return current;
     if (current === path.dirname(current)) return current;

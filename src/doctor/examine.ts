@@ -4,11 +4,13 @@ import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
 import { certificateFindings } from "./certificate.ts";
 import { diskFindings } from "./disk.ts";
+import { diskSpeedFindings } from "./disk-speed.ts";
 import type { Finding } from "./finding.ts";
 import { limitFindings } from "./limits.ts";
 import { type Machine, thisMachine } from "./machine.ts";
 import { mirrorFindings } from "./ping.ts";
 import { portFindings } from "./ports.ts";
+import { runningProblems } from "./running-problems.ts";
 import { type Sample, sampleOf, upstreamFindings } from "./upstreams.ts";
 
 export interface ExamineOptions {
@@ -39,7 +41,9 @@ export async function examine(
     ...(await portFindings(settings, machine)),
     ...certificateFindings(settings, machine),
     ...diskFindings(settings.dataDirectory, machine, settings.storage.minFree),
+    ...(await diskSpeedFindings(settings.dataDirectory)),
     ...limitFindings(settings.dataDirectory, machine),
+    ...(await runningProblems(settings)),
   ];
   if (isOffline) return local;
   const transport = openRegistryTransport();

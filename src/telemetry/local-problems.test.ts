@@ -9,7 +9,7 @@ test("a problem is logged when it begins and when it is over, and shown as it wa
   const problems = new LocalProblems(createLog({ format: "json", level: "info", stream }), 1);
   problems.notice("slow-disk", "a sync took 2 s");
   problems.notice("slow-disk", "a sync took 3 s");
-  expect(problems.current).toEqual(["a sync took 3 s"]);
+  expect(problems.current).toEqual([{ kind: "slow-disk", text: "a sync took 3 s" }]);
   expect([problems.isNow("slow-disk"), problems.isNow("memory")]).toEqual([true, false]);
   await until(() => !problems.isNow("slow-disk"), { what: "the end of the problem" });
   expect(problems.current).toEqual([]);

@@ -15,6 +15,12 @@ export const LOCAL_PROBLEM_KINDS = [
 
 export type LocalProblemKind = (typeof LOCAL_PROBLEM_KINDS)[number];
 
+export interface LocalProblem {
+  readonly kind: LocalProblemKind;
+  /** What is wrong, and what to do. */
+  readonly text: string;
+}
+
 /** Without being noticed again for this long, a problem is over, in milliseconds. */
 const OVER_AFTER_MS = 300_000;
 const CHECK_INTERVAL_MS = 1000;
@@ -52,8 +58,8 @@ export class LocalProblems {
   }
 
   /** What is wrong now, each with what to do. */
-  get current(): readonly string[] {
-    return [...this.#noticed.values()].map(({ text }) => text);
+  get current(): readonly LocalProblem[] {
+    return [...this.#noticed].map(([kind, { text }]) => ({ kind, text }));
   }
 
   isNow(kind: LocalProblemKind): boolean {

@@ -30,6 +30,7 @@ import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
 import { noticeExhaustedLimit, slowDiskText } from "./machine-limits.ts";
 import { Emitter } from "./emitter.ts";
+import { LimitsWatch } from "./limits-watch.ts";
 import { Listeners, type Listening } from "./listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "./node-ports.ts";
@@ -148,10 +149,12 @@ async function start(
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
   measureLocalProblems(metrics, localProblems);
+  closing.use(new LimitsWatch({ localProblems, memoryLimit: memory.limit }));
   const report = new StatusReport({
     storage,
     metadataHealth,
     localProblems,
+    memory,
     fills: cache.fills,
     upstreams,
     metrics,

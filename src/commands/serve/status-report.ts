@@ -2,6 +2,8 @@ import type { Fill } from "../../cache/fill/fill.ts";
 import type { Fills } from "../../cache/fill/fills.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import { formatSize } from "../../config/parsing/units.ts";
+import { descriptorCount, descriptorLimit } from "../../process/file-descriptors.ts";
+import type { MemoryPlan } from "../../process/memory-plan.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { LOW_WATER, MAX_METADATA } from "../../store/disk/fill-level.ts";
 import type { LocalProblems } from "../../telemetry/local-problems.ts";
@@ -25,6 +27,7 @@ export interface StatusReportOptions {
   readonly storage: Storage;
   readonly metadataHealth: MetadataHealth;
   readonly localProblems: LocalProblems;
+  readonly memory: MemoryPlan;
   readonly fills: Fills;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
@@ -51,14 +54,30 @@ export class StatusReport {
       startedAt: this.#startedAt,
       listening,
       storage,
+      machine: this.#machine(),
       fills: [...fills.all].map(fillOf),
       upstreams: upstreamStatuses,
       problems: [
         ...(problem === undefined ? [] : [problem]),
-        ...localProblems.current,
+        ...localProblems.current.map(({ text }) => text),
         ...storageProblems(storage),
         ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
       ],
+    };
+  }
+
+  #machine(): Status["machine"] {
+    const { localProblems, memory } = this.#options;
+    const { limit, downloads, manifests, lists, smallBlobs, responses } = memory;
+    const fileDescriptorLimit = descriptorLimit();
+    return {
+      memory: process.memoryUsage.rss(),
+      memoryLimit: limit,
+      cacheMemory: manifests + lists + smallBlobs + responses,
+      downloads,
+      fileDescriptors: descriptorCount(),
+      ...(fileDescriptorLimit === Infinity ? {} : { fileDescriptorLimit }),
+      problems: [...localProblems.current],
     };
   }
 

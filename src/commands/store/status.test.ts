@@ -28,6 +28,15 @@ const status: Status = {
     inodes: { free: 6_000_000, total: 6_553_600 },
     isFull: false,
   },
+  machine: {
+    memory: 150 * 2 ** 20,
+    memoryLimit: GIB,
+    cacheMemory: 96 * 2 ** 20,
+    downloads: 96,
+    fileDescriptors: 40,
+    fileDescriptorLimit: 1024,
+    problems: [],
+  },
   fills: [
     {
       digest: `sha256:${"ab".repeat(32)}`,
@@ -107,6 +116,8 @@ test("the status is one screen of tables, with the problems at the end", () => {
     "           42 GiB of 100 GiB used (42 %): 1234 blobs, 1 GiB downloading, 2 GiB pinned",
     "           of which 700 MiB metadata database, 324 MiB sidecar files",
     "Disk       70 GiB free, 1 GiB kept free, not full, 6000000 of 6553600 inodes free",
+    "Memory     150 MiB of 1 GiB: at most 96 MiB for caches, 96 downloads at once",
+    "Files      40 of 1024 descriptors open",
     "",
     "DOWNLOAD                                         SIZE  DONE    SPEED  TIME LEFT  CLIENTS",
     "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3",

@@ -42,7 +42,7 @@ export function statusText(status: Status, now: number): string {
   const uptime = duration((now - startedAt) / 1000);
   const parts = [
     `Entrepot ${version} at ${listening.listen}, admin at ${listening.admin}, up ${uptime}`,
-    storageText(status.storage),
+    `${storageText(status.storage)}\n${machineText(status.machine)}`,
     fillsText(status.fills, now),
     upstreamTable(status.upstreams),
     addressTable(status.upstreams, now),
@@ -73,6 +73,16 @@ function storageText(storage: Status["storage"]): string {
     `           ${formatSize(usedBytes)} of ${formatSize(maxSize)} used (${part} %): ${details.join(", ")}`,
     `           of which ${formatSize(databaseBytes)} metadata database, ${formatSize(sidecarBytes)} sidecar files`,
     `Disk       ${disk.join(", ")}`,
+  ].join("\n");
+}
+
+function machineText(machine: Status["machine"]): string {
+  const { memory, memoryLimit, cacheMemory, downloads } = machine;
+  const { fileDescriptors, fileDescriptorLimit } = machine;
+  const limit = fileDescriptorLimit === undefined ? "" : ` of ${fileDescriptorLimit}`;
+  return [
+    `Memory     ${formatSize(memory)} of ${formatSize(memoryLimit)}: at most ${formatSize(cacheMemory)} for caches, ${downloads} downloads at once`,
+    `Files      ${fileDescriptors}${limit} descriptors open`,
   ].join("\n");
 }
 
