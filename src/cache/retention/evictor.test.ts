@@ -3,7 +3,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
-import { blobFile, openDiskBlobStore } from "../../store/disk/disk-blob-store.ts";
+import { blobFile } from "../../store/disk/blob-file.ts";
+import { openDiskBlobStore } from "../../store/disk/disk-blob-store.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
@@ -90,6 +91,7 @@ test("a file that cannot be removed does not keep others from being evicted", as
     pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
     flushAccessTimes: async () => {},
     inUse: () => false,
+    deleteRemains: async () => {},
     onRemoved: () => {},
     onFailed: (fault) => faults.push(fault),
   });

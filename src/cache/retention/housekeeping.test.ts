@@ -14,6 +14,7 @@ import { openStorage, type Storage } from "./storage.ts";
 const ignored = (): void => {};
 const noEvents: HousekeepingEvents = {
   rebuilt: ignored,
+  vanished: ignored,
   reconciled: ignored,
   restored: ignored,
   scrubbed: ignored,
@@ -26,7 +27,7 @@ function open(dataDirectory: string): Promise<Storage> {
   return openStorage(
     { dataDirectory, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
     {
-      fewInodes() {},
+      fewInodes: ignored,
       fullStateChanged: ignored,
       removed: ignored,
       unreadable: ignored,

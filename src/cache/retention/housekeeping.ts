@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
+import type { Watched } from "../../store/disk/directory-watch.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
 import { isStored } from "../../store/repair/look-up.ts";
@@ -46,6 +47,8 @@ export interface HousekeepingEvents {
   rebuilt(rebuilt: Rebuilt): void;
   /** Metadata and files were compared, and the metadata corrected. */
   reconciled(reconciled: Reconciled): void;
+  /** Files or folders of the open data directory vanished, and were made again. */
+  vanished(names: readonly Watched[]): void;
   /** Lost tags and links of stored blobs were restored from the sidecar files. */
   restored(restored: Restored): void;
   /** A scrub has verified this many more bytes. */
@@ -220,6 +223,7 @@ export class Housekeeping implements AsyncDisposable {
     while (await this.#pause(CHECK_INTERVAL_MS)) {
       const now = performance.now();
       await this.#guarded("evicting", async () => {
+        await this.#restoreVanished();
         await budget.measure();
         if (budget.level.isTight) await evictor.sweep();
         if (now - quotasAt > QUOTA_INTERVAL_MS) {
@@ -241,6 +245,14 @@ export class Housekeeping implements AsyncDisposable {
         }
       });
     }
+  }
+
+  async #restoreVanished(): Promise<void> {
+    const vanished = await this.#storage.restoreVanished();
+    if (vanished.length === 0) return;
+    this.#events.vanished(vanished);
+    // What the metadata says of them is compared with the files now.
+    this.#writeFailedAt = performance.now() - REPAIR_DELAY_MS;
   }
 
   /** Verifies every blob again and again, at a limited rate. */

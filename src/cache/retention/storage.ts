@@ -6,6 +6,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { blobFolder } from "../../store/disk/blob-file.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
+import { DirectoryWatch, type Watched } from "../../store/disk/directory-watch.ts";
 import { openDataDirectory } from "../../store/disk/data-directory.ts";
 import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
@@ -17,6 +18,7 @@ import { wasShutDownCleanly } from "../../store/sql/clean-shutdown.ts";
 import { DiskBudget } from "../../store/disk/disk-budget.ts";
 import type { FewInodes } from "../../store/disk/inode-budget.ts";
 import type { DiskLimits } from "../../store/disk/fill-level.ts";
+import { restoreVanished } from "../../store/repair/vanished-files.ts";
 import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
 import { type FailedRead, UnreadableBlobs } from "../../store/memory/unreadable-blobs.ts";
 import { LastAccess } from "../../store/memory/last-access.ts";
@@ -60,6 +62,11 @@ export interface Storage extends AsyncDisposable {
   readonly rebuildState: RebuildMarker;
   /** Whether the last process shut down cleanly, so that the metadata database lacks nothing. */
   readonly wasShutDownCleanly: boolean;
+  /**
+   * Makes files and folders again that somebody removed while they are in use, and returns which. While
+   * that is not possible, nothing is stored.
+   */
+  restoreVanished(): Promise<readonly Watched[]>;
   /** Sets the check for blobs that must not be removed, since a fill or its followers use them. */
   setInUseCheck(inUse: (digest: Digest) => boolean): void;
   /** Applies changed quotas of upstreams. */
@@ -85,12 +92,15 @@ export async function openStorage(
     // A new data directory counts as clean.
     const isClean =
       wasShutDownCleanly(directory.metadataPath) || !existsSync(directory.metadataPath);
-    const { metadata, rebuildState } = await openSelfHealing(directory.metadataPath, events);
+    const watch = new DirectoryWatch(directory.path);
+    closing.defer(() => watch.close());
+    const { metadata, rebuildState } = await openSelfHealing(directory.metadataPath, watch, events);
     closing.defer(() => metadata.close());
     const blobs = await openDiskBlobStore(directory.path, writing);
     const blockSize = await blockSizeOf(directory.path);
     const sidecars = new SidecarFiles(directory.path, blockSize);
     await sidecars.open();
+    watch.note("", "lock", "blobs", "fills", "sidecars");
     const lastAccess = new LastAccess(metadata.blobs, {
       onError: (error) => events.accessTimesNotWritten(error),
     });
@@ -170,6 +180,14 @@ export async function openStorage(
       admin,
       rebuildState,
       wasShutDownCleanly: isClean,
+      restoreVanished: async () => {
+        try {
+          return await restoreVanished({ directory, watch, blobs, sidecars, metadata });
+        } catch (error) {
+          budget.fullState.markFull(error instanceof Error ? error.message : String(error));
+          return [];
+        }
+      },
       setInUseCheck: (inUse) => {
         isInUse = inUse;
       },
@@ -201,8 +219,9 @@ const REPLACE_INTERVAL = 60_000;
 /** Opens the metadata store. A damaged database is replaced by an empty one, which is then rebuilt. */
 async function openSelfHealing(
   path: string,
+  watch: DirectoryWatch,
   events: StoreEvents,
-): Promise<{ metadata: MetadataStore; rebuildState: RebuildMarker }> {
+): Promise<{ metadata: SelfHealingMetadata; rebuildState: RebuildMarker }> {
   const rebuildState = new RebuildMarker(path);
   let replacedAt = -Infinity;
   const open = async (): Promise<MetadataStore> => {
@@ -213,19 +232,26 @@ async function openSelfHealing(
     )
       rebuildState.begin();
     try {
-      return await openMetadata(path);
+      const metadata = await openMetadata(path);
+      watch.note("metadata.db");
+      return metadata;
     } catch (error) {
       if (!(error instanceof MetadataError) || error.kind !== "damaged") throw error;
       if (performance.now() - replacedAt < REPLACE_INTERVAL) throw error;
       replacedAt = performance.now();
       rebuildState.begin();
       const metadata = await replaceDatabase(path);
+      watch.note("metadata.db");
       events.metadataDamaged(`${path}${DAMAGED_SUFFIX}`, error.message);
       return metadata;
     }
   };
+  /** Open until the end of the process. */
+  const abandoned: MetadataStore[] = [];
   const metadata = new SelfHealingMetadata(await open(), async (damaged) => {
-    await damaged.close().catch(() => {});
+    // SQLite deletes the log by its path when it closes, and that is another database's by now.
+    if (watch.isReplaced("metadata.db")) abandoned.push(damaged);
+    else await damaged.close().catch(() => {});
     // Its integrity is checked first: a disk that cannot read for a moment looks like damage as well.
     return open();
   });

@@ -13,7 +13,7 @@ async function openStore(dataDirectory: string): Promise<Storage> {
   return openStorage(
     { dataDirectory, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
     {
-      fewInodes() {},
+      fewInodes: ignored,
       fullStateChanged: ignored,
       removed: ignored,
       unreadable: ignored,

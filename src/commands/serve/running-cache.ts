@@ -18,6 +18,7 @@ import { PullApi } from "../../server/pull/pull-api.ts";
 import { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import { ResponseCache } from "../../server/pull/response-cache.ts";
 import { DiskTimes } from "../../store/disk-times.ts";
+import type { Watched } from "../../store/disk/directory-watch.ts";
 import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -94,10 +95,17 @@ async function start(
   const metrics = new Metrics();
   const localProblems = new LocalProblems(log);
   const blobRemoved = new Emitter<Digest>();
+  const filesVanished = new Emitter<readonly Watched[]>();
   const metadataNotWritten = new Emitter<Fault>();
 
   // The store.
-  const storeReporter = new StoreReporter({ log, metrics, localProblems, blobRemoved });
+  const storeReporter = new StoreReporter({
+    log,
+    metrics,
+    localProblems,
+    blobRemoved,
+    filesVanished,
+  });
   const memory = memoryPlan(memoryLimit());
   const received = new ByteBudget(memory.received);
   const times = new DiskTimes({
@@ -173,6 +181,9 @@ async function start(
     revisions: [() => storage.metadata.revision],
     memory: memory.responses,
   });
+  // What is in memory only is fetched again, and stored.
+  filesVanished.on(() => store.clear().forEach((digest) => cache.forget(digest)));
+  filesVanished.on(() => responses.clear());
   const record = reporter.request.bind(reporter);
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());

@@ -4,6 +4,7 @@ import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { blobFile } from "../../store/disk/blob-file.ts";
+import type { Watched } from "../../store/disk/directory-watch.ts";
 import type { FewInodes } from "../../store/disk/inode-budget.ts";
 import type { FailedRead } from "../../store/memory/unreadable-blobs.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
@@ -21,6 +22,8 @@ export interface StoreReporterOptions {
   readonly localProblems: LocalProblems;
   /** Emits the digest of each blob that leaves the store. */
   readonly blobRemoved: Emitter<Digest>;
+  /** Emits what somebody has removed from the data directory. */
+  readonly filesVanished: Emitter<readonly Watched[]>;
 }
 
 /** Logs and counts what the store does in the background. */
@@ -29,17 +32,19 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   readonly #metrics: Metrics;
   readonly #localProblems: LocalProblems;
   readonly #blobRemoved: Emitter<Digest>;
+  readonly #filesVanished: Emitter<readonly Watched[]>;
   #scrubs = 0;
   #corrupt = 0;
   #unreadable = 0;
   #isDiskFailing = false;
   #isFull = false;
 
-  constructor({ log, metrics, localProblems, blobRemoved }: StoreReporterOptions) {
-    this.#log = log;
-    this.#metrics = metrics;
-    this.#localProblems = localProblems;
-    this.#blobRemoved = blobRemoved;
+  constructor(options: StoreReporterOptions) {
+    this.#log = options.log;
+    this.#metrics = options.metrics;
+    this.#localProblems = options.localProblems;
+    this.#blobRemoved = options.blobRemoved;
+    this.#filesVanished = options.filesVanished;
   }
 
   /** Registers the gauges of the store. */
@@ -141,6 +146,14 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   metadataDamaged(path: string, reason: string): void {
     const message = "metadata database damaged: it is rebuilt from the files of the store";
     this.#log.error({ error: reason, movedTo: path }, message);
+  }
+
+  vanished(names: readonly Watched[]): void {
+    const message = names.includes("")
+      ? "the data directory is another one now: the cache goes on with what is there"
+      : "files of the data directory vanished while they were in use: they were made again, and what they held is fetched again when it is requested";
+    this.#log.warn({ vanished: names.filter((name) => name !== "") }, message);
+    this.#filesVanished.emit(names);
   }
 
   rebuilt(rebuilt: Rebuilt): void {

@@ -25,6 +25,12 @@ export interface DataDirectory {
   readonly path: string;
   /** The path of the metadata database, which may not exist yet. */
   readonly metadataPath: string;
+  /**
+   * Locks what is at the path now: the lock file was removed, or the directory is another one.
+   *
+   * @throws DataDirectoryError
+   */
+  relock(): Promise<void>;
   /** Releases the lock, so that another process can open the directory. */
   close(): Promise<void>;
 }
@@ -37,18 +43,7 @@ export interface DataDirectory {
  */
 export async function openDataDirectory(directory: string): Promise<DataDirectory> {
   const path = resolve(directory);
-  rejectLinksOfAnotherUser(path);
-  await rejectNewerFormat(path);
-  await createDirectory(path);
-  await probeWritable(path);
-  const lock = lockDirectory(path);
-  try {
-    await upgradeLayout(path);
-    replaceFile(join(path, FORMAT_FILE), `${FORMAT}\n`);
-  } catch (cause) {
-    lock.release();
-    throw unwritableError(path, "written to", cause);
-  }
+  let lock = await prepare(path);
   const owner = nonRootOwner(path);
   const close = async (): Promise<void> => {
     try {
@@ -57,7 +52,28 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
       lock.release();
     }
   };
-  return { path, metadataPath: join(path, "metadata.db"), close };
+  const relock = async (): Promise<void> => {
+    const fresh = await prepare(path);
+    lock.abandon();
+    lock = fresh;
+  };
+  return { path, metadataPath: join(path, "metadata.db"), relock, close };
+}
+
+async function prepare(path: string): Promise<Lock> {
+  rejectLinksOfAnotherUser(path);
+  await rejectNewerFormat(path);
+  await createDirectory(path);
+  await probeWritable(path);
+  const lock = lockDirectory(path);
+  try {
+    await upgradeLayout(path);
+    replaceFile(join(path, FORMAT_FILE), `${FORMAT}\n`);
+    return lock;
+  } catch (cause) {
+    lock.release();
+    throw unwritableError(path, "written to", cause);
+  }
 }
 
 /** The version of the directory's layout. It is raised when an older program would misread the files. */

@@ -1,6 +1,5 @@
-import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { access, mkdir, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import { mkdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { type Digest, parseDigest } from "../../oci/digest.ts";
@@ -8,6 +7,7 @@ import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from 
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { blobFile } from "./blob-file.ts";
 import { BufferPool } from "./buffer-pool.ts";
+import { fileNames, fileSize } from "./file-facts.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
 import { openPartialFile } from "./partial-file.ts";
@@ -44,7 +44,13 @@ export type WriteOptions = Pick<WriterHost, "budget" | "syncBytes" | "times">;
 export async function openDiskBlobStore(
   directory: string,
   options: Partial<WriteOptions> = {},
-): Promise<BlobStore> {
+): Promise<DiskBlobStore> {
+  await createFolders(directory);
+  await rm(join(directory, ADOPTING_FOLDER), { recursive: true, force: true }).catch(() => {});
+  return new DiskBlobStore(directory, options);
+}
+
+async function createFolders(directory: string): Promise<void> {
   for (const folder of ["blobs", "fills"]) {
     const path = join(directory, folder);
     try {
@@ -53,11 +59,9 @@ export async function openDiskBlobStore(
       throw storageFault(`create ${path}`, cause);
     }
   }
-  await rm(join(directory, ADOPTING_FOLDER), { recursive: true, force: true }).catch(() => {});
-  return new DiskBlobStore(directory, options);
 }
 
-class DiskBlobStore implements BlobStore {
+export class DiskBlobStore implements BlobStore {
   readonly #directory: string;
   readonly #sizes = new LRUCache<Digest, number>({ max: MAX_CACHED_SIZES });
   readonly #openWriters = new Set<PartialName>();
@@ -89,6 +93,14 @@ class DiskBlobStore implements BlobStore {
       publish: (digest, path, size) => this.#publish(digest, path, size),
       readStored: (digest, first, end) => this.#readStored(digest, first, end),
     };
+  }
+
+  /** Makes folders again that somebody removed: what was in them counts as not stored. */
+  async foldersVanished(): Promise<void> {
+    this.#sizes.clear();
+    this.#removals += 1;
+    this.#durableFolders.clear();
+    await createFolders(this.#directory);
   }
 
   async open(digest: Digest, shouldRecheck = false): Promise<StoredBlob | undefined> {
@@ -202,8 +214,10 @@ class DiskBlobStore implements BlobStore {
       await detach();
       return true;
     } catch (cause) {
-      if (systemCode(cause) === "ENOENT") return false;
-      throw storageFault(action, cause);
+      if (systemCode(cause) !== "ENOENT") throw storageFault(action, cause);
+      // Somebody removed it, and perhaps others.
+      this.#sizes.clear();
+      return false;
     } finally {
       this.#removing.delete(digest);
       resolve();
@@ -220,8 +234,7 @@ class DiskBlobStore implements BlobStore {
         const code = systemCode(cause);
         if (code === "ENOENT") {
           // Somebody removed the folder since, or eviction that needed inodes.
-          this.#durableFolders.delete(folder);
-          this.#durableFolders.delete(dirname(folder));
+          await this.foldersVanished();
           await mkdir(folder, { recursive: true, mode: 0o700 });
         } else if (code === "EISDIR") {
           // A foreign folder of that name must not prevent the blob from being stored for ever.
@@ -268,28 +281,5 @@ class DiskBlobStore implements BlobStore {
 
   #blobPath(digest: Digest): string {
     return join(this.#directory, blobFile(digest));
-  }
-}
-
-/** In bytes, of a file that may be read; `undefined` if there is no file, or something else. */
-async function fileSize(path: string): Promise<number | undefined> {
-  try {
-    const stats = await stat(path);
-    if (!stats.isFile()) return undefined;
-    await access(path, constants.R_OK);
-    return stats.size;
-  } catch (cause) {
-    if (systemCode(cause) === "ENOENT") return undefined;
-    throw storageFault(`read ${path}`, cause);
-  }
-}
-
-async function fileNames(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (cause) {
-    const code = systemCode(cause);
-    if (code === "ENOENT" || code === "ENOTDIR") return [];
-    throw storageFault(`list ${folder}`, cause);
   }
 }

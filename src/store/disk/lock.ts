@@ -22,6 +22,8 @@ export class LockedError extends Error {
 export interface Lock {
   /** Releases the lock; does nothing the second time. */
   release(): void;
+  /** Gives up a lock file that has no name any more, or not this one. */
+  abandon(): void;
 }
 
 /**
@@ -52,6 +54,10 @@ export function acquireLock(path: string): Lock {
   }
   let isHeld = true;
   return {
+    abandon: () => {
+      isHeld = false;
+      database.close();
+    },
     release: () => {
       if (!isHeld) return;
       isHeld = false;

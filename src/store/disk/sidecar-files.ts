@@ -71,6 +71,11 @@ export class SidecarFiles {
     await rm(join(this.#directory, "writing"), { recursive: true, force: true }).catch(() => {});
   }
 
+  /** Somebody removed files while the cache runs: they are written again when something is recorded. */
+  forget(): void {
+    this.#cache.clear();
+  }
+
   /** What all files take on the disk, in bytes: those that were counted, and those written since. */
   get bytes(): number {
     return this.#fileCount * this.#blockSize;

@@ -101,6 +101,13 @@ export class SmallBlobCache implements BlobStore {
     this.#cache.delete(digest);
   }
 
+  /** Drops every blob from the cache, and returns which. */
+  clear(): readonly Digest[] {
+    const digests = [...this.#cache.keys()];
+    for (const digest of digests) this.drop(digest);
+    return digests;
+  }
+
   async quarantine(digest: Digest): Promise<boolean> {
     try {
       return await this.#store.quarantine(digest);

@@ -54,6 +54,15 @@ export class SelfHealingMetadata implements MetadataStore {
   }
 
   /**
+   * Opens the database anew: its file is no longer the one that is open.
+   *
+   * @throws Fault of kind `storage` if the database cannot be opened
+   */
+  reopen(): Promise<void> {
+    return this.#heal(this.#current);
+  }
+
+  /**
    * A part of the store whose methods are called on the current store, and once more on its
    * replacement. A method that is added to a port needs nothing here.
    */

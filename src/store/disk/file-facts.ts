@@ -1,0 +1,35 @@
+import { constants } from "node:fs";
+import { access, readdir, stat } from "node:fs/promises";
+import { storageFault, systemCode } from "../storage-fault.ts";
+
+/**
+ * In bytes, of a file that may be read; `undefined` if there is no file, or something else.
+ *
+ * @throws Fault of kind `storage`
+ */
+export async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    const stats = await stat(path);
+    if (!stats.isFile()) return undefined;
+    await access(path, constants.R_OK);
+    return stats.size;
+  } catch (cause) {
+    if (systemCode(cause) === "ENOENT") return undefined;
+    throw storageFault(`read ${path}`, cause);
+  }
+}
+
+/**
+ * The names in a folder; none if there is no such folder.
+ *
+ * @throws Fault of kind `storage`
+ */
+export async function fileNames(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (cause) {
+    const code = systemCode(cause);
+    if (code === "ENOENT" || code === "ENOTDIR") return [];
+    throw storageFault(`list ${folder}`, cause);
+  }
+}
