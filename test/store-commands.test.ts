@@ -257,3 +257,35 @@ test("what its registry has deleted is served by digest until it is purged", asy
   expect((await command(cache, "purge", `reg.test/app@${digest}`)).code).toBe(0);
   expect(await get()).toBe(404);
 });
+
+test("a purge keeps what other images of the same repository lead to, and nothing of other repositories", async () => {
+  await using upstream = await startScriptedUpstream();
+  const many = await multiPlatformImage();
+  const [child] = many.children;
+  if (!child) throw new Error("unreachable");
+  upstream.add("app", many, "1", "2");
+  upstream.add("app", child, "amd64");
+  upstream.add("other", many, "1");
+  await using cache = await startEntrepot({ config: config(upstream) });
+  await pull(cache, "app", "1", many);
+  await pull(cache, "app", "2", many);
+  await pull(cache, "app", "amd64", child);
+  await pull(cache, "other", "1", many);
+  for (const pattern of ["reg.test/app:1", "reg.test/app:amd64", "reg.test/other:*"]) {
+    const { stdout } = await command(cache, "purge", pattern, "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ blobs: 0, busy: 0, images: [expect.any(String)] });
+  }
+  await upstream.stop();
+  const status = async (path: string): Promise<number> =>
+    (await cache.head(`/v2/${path}?ns=reg.test`)).status;
+  const digests = [many.manifest.digest, child.manifest.digest];
+  for (const reference of ["2", ...digests]) {
+    expect(await status(`app/manifests/${reference}`)).toBe(200);
+    expect(await status(`other/manifests/${reference}`)).not.toBe(200);
+  }
+  expect(await status("app/manifests/1")).not.toBe(200);
+  const { stdout } = await command(cache, "ls", "--json");
+  expect(JSON.parse(stdout)).toMatchObject({
+    images: [{ image: "reg.test/app", tag: "2", shared: 0 }],
+  });
+}, 60_000);

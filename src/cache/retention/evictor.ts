@@ -148,10 +148,10 @@ export class Evictor {
       await budget.measure();
       for (let first = 0; first < page.length; first += BATCH_SIZE) {
         // Read for each batch, so that a pin that is set meanwhile takes effect.
-        const { sizes } = await this.pinned();
+        const pinned = await this.pinned();
         const batch = page
           .slice(first, first + BATCH_SIZE)
-          .filter(({ digest }) => !sizes.has(digest));
+          .filter(({ digest }) => !pinned.has(digest));
         if (batch.length === 0) continue;
         if (await this.#evictBatch(batch, tally, isEnough)) hasSkipped = true;
         if (isEnough()) return false;

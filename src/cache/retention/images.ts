@@ -1,10 +1,11 @@
-import { type Digest, digestHex } from "../../oci/digest.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { Tag } from "../../oci/names.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { BlobUse, MetadataStore, RepositoryRef } from "../../store/metadata-store.ts";
 import { type ManifestTree, type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { allTags } from "./all-tags.ts";
+import { BlobMarks } from "./blob-marks.ts";
 
 /** An image of which blobs are stored. Sizes are in bytes, times in milliseconds since the epoch. */
 export interface CachedImage {
@@ -34,8 +35,52 @@ export interface ImageName extends RepositoryRef {
 
 /** Blobs per metadata query. */
 const BATCH_SIZE = 256;
-/** The most manifests without a tag that are listed. A longer list would be of no use. */
-const MAX_UNTAGGED = 10_000;
+/** In how many of its repositories an image without a tag is listed. */
+const MAX_REPOSITORIES = 16;
+
+/** What a survey notes of a blob. */
+const REACHED = 1;
+const READ = 2;
+const USED = 4;
+const SHARED = 8;
+
+/** What is known once every image was read. Of each stored blob it takes nine bytes. */
+export class Survey {
+  readonly #marks: BlobMarks;
+
+  constructor(marks: BlobMarks) {
+    this.#marks = marks;
+  }
+
+  /** Whether several images use a blob. Several tags of the same manifest count once. */
+  isShared(digest: Digest): boolean {
+    return this.#marks.has(digest, SHARED);
+  }
+
+  /** Whether a tag or an index leads to a manifest. */
+  isReached(digest: Digest): boolean {
+    return this.#marks.has(digest, REACHED);
+  }
+
+  reach(tree: ManifestTree): void {
+    for (const { manifest } of tree.platforms) {
+      if (manifest !== tree.root.digest) this.#marks.add(manifest, REACHED);
+    }
+  }
+
+  /** Notes that a tag leads to a manifest. Returns whether that is new. */
+  reachByTag(digest: Digest): boolean {
+    return this.#marks.add(digest, REACHED);
+  }
+
+  /** Counts the blobs of an image, once. */
+  use(tree: ManifestTree): void {
+    if (!this.#marks.add(tree.root.digest, READ)) return;
+    for (const { digest } of partsOf(tree)) {
+      if (!this.#marks.add(digest, USED)) this.#marks.add(digest, SHARED);
+    }
+  }
+}
 
 /** Lists images, from the recorded tags, the manifests and the stored blobs. */
 export class Images {
@@ -50,17 +95,14 @@ export class Images {
     this.#trees = trees;
   }
 
-  /**
-   * The images that match a pattern, or all, one by one: there may be tens of thousands. While it runs it
-   * takes about 50 bytes of memory per stored blob.
-   */
-  async *list(pattern?: ImagePattern): AsyncGenerator<CachedImage> {
-    const isShared = await this.#sharedBlobs();
+  /** The images that match a pattern, or all, one by one: there may be tens of thousands. */
+  async *list(pattern?: ImagePattern, signal?: AbortSignal): AsyncGenerator<CachedImage> {
+    const survey = await this.survey(signal);
     const pins = (await this.#metadata.pins.list()).map((pin) => ({
       text: pin.pattern,
       pattern: parseImagePattern(pin.pattern),
     }));
-    for await (const name of this.names()) {
+    for await (const name of this.names(survey)) {
       if (pattern && !pattern.matches(name)) continue;
       const tree = await this.#trees.read(name.digest);
       if (!tree) continue;
@@ -74,65 +116,64 @@ export class Images {
         digest: name.digest,
         ...platformsOf(tree, stored, platform),
         size: records.reduce((sum, { size }) => sum + size, 0),
-        shared: records.reduce((sum, { digest, size }) => sum + (isShared(digest) ? size : 0), 0),
+        shared: records.reduce(
+          (sum, { digest, size }) => sum + (survey.isShared(digest) ? size : 0),
+          0,
+        ),
         lastUsed: Math.max(0, ...records.map(({ usedAt }) => usedAt)),
         ...(pin ? { pin: pin.text } : {}),
       };
     }
   }
 
-  /** Which blobs several images use. Several tags of the same manifest count once. */
-  async #sharedBlobs(): Promise<(digest: Digest) => boolean> {
-    const visited = new Set<number>();
-    const used = new Set<number>();
-    const shared = new Set<number>();
-    for await (const { digest } of this.names()) {
-      if (visited.has(prefixOf(digest))) continue;
-      visited.add(prefixOf(digest));
+  /** Reads every image, unless the signal aborts. */
+  async survey(signal?: AbortSignal): Promise<Survey> {
+    const survey = new Survey(await BlobMarks.read(this.#metadata.blobs));
+    for await (const { digest } of allTags(this.#metadata.tags)) {
+      signal?.throwIfAborted();
+      if (!survey.reachByTag(digest)) continue;
       const tree = await this.#trees.read(digest);
-      for (const part of tree ? partsOf(tree) : []) {
-        const prefix = prefixOf(part.digest);
-        if (used.has(prefix)) shared.add(prefix);
-        else used.add(prefix);
-      }
+      if (!tree) continue;
+      survey.reach(tree);
+      survey.use(tree);
     }
-    return (digest) => shared.has(prefixOf(digest));
+    // First of all of them: a manifest that an untagged index contains is not an image of its own.
+    for await (const digest of this.#untagged(survey)) {
+      signal?.throwIfAborted();
+      const tree = await this.#trees.read(digest);
+      if (tree?.isIndex) survey.reach(tree);
+    }
+    for await (const digest of this.#untagged(survey)) {
+      signal?.throwIfAborted();
+      if ((await this.#metadata.links.repositoriesOf(digest, 1)).length === 0) continue;
+      const tree = await this.#trees.read(digest);
+      if (tree) survey.use(tree);
+    }
+    return survey;
   }
 
   /** Every tag, and then the manifests to which no tag and no index leads. */
-  async *names(): AsyncGenerator<ImageName> {
-    const reached = new Set<Digest>();
+  async *names(survey: Survey): AsyncGenerator<ImageName> {
     for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
-      const tree = await this.#trees.read(digest);
-      for (const { manifest } of tree?.platforms ?? []) reached.add(manifest);
-      reached.add(digest);
       yield { upstream: repo.upstream, repository: repo.repository, tag, digest };
     }
+    for await (const digest of this.#untagged(survey)) {
+      const repositories = await this.#metadata.links.repositoriesOf(digest, MAX_REPOSITORIES);
+      for (const { upstream, repository } of repositories) yield { upstream, repository, digest };
+    }
+  }
+
+  /** The manifests that are not reached. What is reached meanwhile counts. */
+  async *#untagged(survey: Survey): AsyncGenerator<Digest> {
     const yielder = new EventLoopYielder();
-    // Collect them first: a manifest that an untagged index contains is not an image of its own.
-    const untagged: Digest[] = [];
     let last: Digest | undefined;
     for (;;) {
       const page = await this.#metadata.blobs.page(BATCH_SIZE, last);
       last = page.at(-1)?.digest;
-      if (last === undefined) break;
+      if (last === undefined) return;
       for (const { digest, mediaType } of page) {
+        if (mediaType !== undefined && !survey.isReached(digest)) yield digest;
         await yielder.pause();
-        if (mediaType === undefined || reached.has(digest)) continue;
-        if (untagged.length < MAX_UNTAGGED) untagged.push(digest);
-        const tree = await this.#trees.read(digest);
-        if (!tree?.isIndex) continue;
-        for (const { manifest } of tree.platforms) reached.add(manifest);
-      }
-    }
-    for (const digest of untagged) {
-      await yielder.pause();
-      if (reached.has(digest)) continue;
-      for (const { upstream, repository } of await this.#metadata.links.repositoriesOf(
-        digest,
-        16,
-      )) {
-        yield { upstream, repository, digest };
       }
     }
   }
@@ -148,14 +189,6 @@ export class Images {
     }
     return stored;
   }
-}
-
-/**
- * The first 48 bits of a digest, in a fifth of its memory. Good enough for figures: of a million blobs, two have
- * the same ones once in 500 stores.
- */
-function prefixOf(digest: Digest): number {
-  return Number.parseInt(digestHex(digest).slice(0, 12), 16);
 }
 
 /** @param imagePlatform of an image without an index */

@@ -9,9 +9,9 @@ import type { BlobStore } from "../../store/blob-store.ts";
 import { isStored, openReadable } from "../../store/repair/look-up.ts";
 import type { BlobRecords } from "../../store/metadata-store.ts";
 
-/** Parsed manifests in memory (LRU), and all descriptors in them together: some 10 MB when full. */
-const MAX_CACHED = 2048;
-const MAX_CACHED_DESCRIPTORS = 65_536;
+/** Parsed manifests in memory (LRU), and all descriptors in them together: some 3 MB when full. */
+const MAX_CACHED = 256;
+const MAX_CACHED_DESCRIPTORS = 16_384;
 
 const CONFIG_TYPES: ReadonlySet<string> = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 /** The largest config of an image that is read, in bytes: parsing it takes some milliseconds. */

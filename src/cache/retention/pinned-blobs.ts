@@ -1,16 +1,19 @@
 import type { Digest } from "../../oci/digest.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
-import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
 import { allTags } from "./all-tags.ts";
+import { BlobMarks } from "./blob-marks.ts";
+import { type ManifestTrees, type Part, partsOf } from "./manifest-trees.ts";
+
+const PINNED = 1;
 
 /** TTL of the resolved pins, in milliseconds. */
 const TTL_MS = 10_000;
 
 export interface PinnedSet {
-  /** What the blobs that are pinned take on the disk, in bytes. Grows with their number. */
-  readonly sizes: ReadonlyMap<Digest, number>;
-  /** Total of that; a blob that several pins share counts once. */
+  /** Whether a blob is pinned. */
+  has(digest: Digest): boolean;
+  /** What the pinned blobs take on the disk, whether they are stored or not; each counts once. */
   readonly bytes: number;
   /** By pattern, how many images it matches. */
   readonly images: ReadonlyMap<string, number>;
@@ -21,7 +24,7 @@ export interface PinnedSet {
  * pinned meanwhile was used last, so LRU eviction does not reach it before that.
  */
 export class PinnedBlobs {
-  readonly #metadata: Pick<MetadataStore, "tags" | "pins">;
+  readonly #metadata: Pick<MetadataStore, "tags" | "blobs" | "pins">;
   readonly #trees: ManifestTrees;
   readonly #spaceOf: (size: number) => number;
   /** Number of calls of `invalidate`. */
@@ -30,7 +33,7 @@ export class PinnedBlobs {
 
   /** @param spaceOf what a blob of a size takes on the disk */
   constructor(
-    metadata: Pick<MetadataStore, "tags" | "pins">,
+    metadata: Pick<MetadataStore, "tags" | "blobs" | "pins">,
     trees: ManifestTrees,
     spaceOf: (size: number) => number,
   ) {
@@ -57,32 +60,39 @@ export class PinnedBlobs {
   }
 
   /** The blobs that these pins keep. */
-  async resolve(pins: readonly Pin[]): Promise<PinnedSet> {
-    const sizes = new Map<Digest, number>();
+  async resolve(pins: readonly Pin[], signal?: AbortSignal): Promise<PinnedSet> {
     const images = new Map(pins.map((pin) => [pin.pattern, 0]));
     const patterns = pins.flatMap((pin): { pin: Pin; pattern: ImagePattern }[] => {
       const pattern = parseImagePattern(pin.pattern);
       return pattern ? [{ pin, pattern }] : [];
     });
+    if (patterns.length === 0) return { has: () => false, bytes: 0, images };
+    const marks = await BlobMarks.read(this.#metadata.blobs);
+    /** Those that are not stored: few, since an image is pinned once it is here. */
+    const absent = new Set<Digest>();
+    let bytes = 0;
+    const addPart = ({ digest, size }: Part): void => {
+      const isNew = marks.knows(digest) ? marks.add(digest, PINNED) : !absent.has(digest);
+      if (!isNew) return;
+      bytes += this.#spaceOf(size);
+      if (!marks.knows(digest)) absent.add(digest);
+    };
     const add = async ({ platforms, pattern }: Pin, digest: Digest): Promise<void> => {
       images.set(pattern, (images.get(pattern) ?? 0) + 1);
       const tree = await this.#trees.read(digest);
-      if (!tree) return;
-      for (const part of partsOf(tree, platforms)) sizes.set(part.digest, this.#spaceOf(part.size));
+      if (tree) partsOf(tree, platforms).forEach(addPart);
     };
-    if (patterns.length > 0) {
-      for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
-        const { upstream, repository } = repo;
-        for (const { pin, pattern } of patterns) {
-          if (pattern.matches({ upstream, repository, tag, digest })) await add(pin, digest);
-        }
-      }
-      // An image that was pulled by digest may have no tag.
+    for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
+      signal?.throwIfAborted();
+      const { upstream, repository } = repo;
       for (const { pin, pattern } of patterns) {
-        if (pattern.digest && images.get(pin.pattern) === 0) await add(pin, pattern.digest);
+        if (pattern.matches({ upstream, repository, tag, digest })) await add(pin, digest);
       }
     }
-    const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
-    return { sizes, bytes, images };
+    // An image that was pulled by digest may have no tag.
+    for (const { pin, pattern } of patterns) {
+      if (pattern.digest && images.get(pin.pattern) === 0) await add(pin, pattern.digest);
+    }
+    return { has: (digest) => marks.has(digest, PINNED) || absent.has(digest), bytes, images };
   }
 }

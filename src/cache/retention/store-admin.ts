@@ -15,7 +15,7 @@ import type { Evicted, Evictor, RemovalReason } from "./evictor.ts";
 import { type CachedImage, Images } from "./images.ts";
 import type { ManifestTrees } from "./manifest-trees.ts";
 import type { PinnedBlobs } from "./pinned-blobs.ts";
-import { purgeImages, type Purged } from "./purge-images.ts";
+import { Purge } from "./purge-images.ts";
 import { RefusedError } from "./refused-error.ts";
 
 export interface StoreAdminOptions {
@@ -40,6 +40,8 @@ export interface StoreAdminOptions {
 
 /** How often the bytes are counted at most, until no blob was stored or removed meanwhile. */
 const MAX_COUNTS = 5;
+/** How many pins an error message lists. */
+const MAX_LISTED = 20;
 
 /** Figures of the store. Sizes are in bytes. */
 export interface StorageFigures {
@@ -122,10 +124,10 @@ export class StoreAdmin {
    *
    * @throws RefusedError if the pattern is not valid
    */
-  async list(pattern?: string): Promise<AsyncIterableIterator<CachedImage>> {
+  async list(pattern?: string, signal?: AbortSignal): Promise<AsyncIterableIterator<CachedImage>> {
     const parsed = pattern === undefined ? undefined : patternOf(pattern);
     await this.#options.flushAccessTimes().catch(() => {});
-    return this.#images.list(parsed);
+    return this.#images.list(parsed, signal);
   }
 
   /** Enforces all limits now: `maxSize`, `minFree`, quotas and ages. */
@@ -134,10 +136,10 @@ export class StoreAdmin {
     return this.#options.quotas.enforce({ dryRun });
   }
 
-  async pins(): Promise<PinnedPattern[]> {
+  async pins(signal?: AbortSignal): Promise<PinnedPattern[]> {
     const { metadata, pinned } = this.#options;
     const pins = await metadata.pins.list();
-    const { images } = await pinned.resolve(pins);
+    const { images } = await pinned.resolve(pins, signal);
     return pins.map((pin) => Object.assign({ images: images.get(pin.pattern) ?? 0 }, pin));
   }
 
@@ -184,7 +186,7 @@ export class StoreAdmin {
     const pattern = patternOf(text).text;
     if (!(await metadata.pins.remove(pattern))) {
       const pins = (await metadata.pins.list()).map((pin) => pin.pattern);
-      const existing = pins.length === 0 ? "nothing is pinned" : `pinned are: ${pins.join(", ")}`;
+      const existing = pins.length === 0 ? "nothing is pinned" : `pinned are: ${shortList(pins)}`;
       throw new RefusedError("no-match", `there is no pin ${pattern}; ${existing}`);
     }
     pinned.invalidate();
@@ -192,12 +194,12 @@ export class StoreAdmin {
   }
 
   /**
-   * Removes the images that a pattern matches, and the blobs that only they use.
+   * Prepares to remove the images that a pattern matches, and the blobs that only they use.
    *
    * @throws RefusedError if the pattern is not valid, matches nothing, or matches a pinned image
    */
-  purge(text: string, dryRun = false): Promise<Purged> {
-    return purgeImages({ ...this.#options, images: this.#images }, patternOf(text), dryRun);
+  purge(text: string, signal?: AbortSignal): Promise<Purge> {
+    return Purge.prepare({ ...this.#options, images: this.#images }, patternOf(text), signal);
   }
 
   /**
@@ -276,6 +278,12 @@ const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 /** Rounded and in bytes: two sizes that round to the same value stay distinguishable. */
 function exactSize(bytes: number): string {
   return `${formatSize(bytes)} (${bytes} bytes)`;
+}
+
+/** The first of many texts. */
+function shortList(texts: readonly string[]): string {
+  const more = texts.length - MAX_LISTED;
+  return texts.slice(0, MAX_LISTED).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 function patternOf(text: string): ImagePattern {

@@ -152,7 +152,7 @@ export class UpstreamQuotas implements QuotaEvents {
     if (maxSize === undefined) return;
     const { blobs } = this.#options.metadata;
     const { evictor, budget } = this.#options;
-    const pinned = (await evictor.pinned()).sizes;
+    const pinned = await evictor.pinned();
     // From now on, `#added` counts only what is added during the sweep.
     if (!tally.isDryRun) this.#sizes.set(name, 0);
     let size = 0;
@@ -212,7 +212,7 @@ export class UpstreamQuotas implements QuotaEvents {
     const { name, maxAge } = upstream;
     if (maxAge === undefined) return;
     const { evictor, metadata } = this.#options;
-    const pinned = (await evictor.pinned()).sizes;
+    const pinned = await evictor.pinned();
     const cutoff = this.#now() - maxAge;
     let cursor = this.#ageCursors.get(name);
     let hasSkipped = false;

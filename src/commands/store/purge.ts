@@ -3,6 +3,7 @@ import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
 import { counted } from "../table.ts";
 import {
+  CommandError,
   onRunning,
   print,
   printJson,
@@ -18,6 +19,8 @@ const purgedSchema = z.object({
   busy: z.number(),
 });
 type Purged = z.infer<typeof purgedSchema>;
+/** The images are sent before they are removed, so an error comes after them. */
+const responseSchema = z.union([purgedSchema, z.object({ error: z.string() })]);
 
 interface PurgeOptions extends StoreOptions {
   readonly dryRun?: boolean;
@@ -35,7 +38,8 @@ export function purgeCommand(): Command {
 function runPurge(pattern: string, options: PurgeOptions): Promise<number> {
   const { dryRun = false, json } = options;
   return onRunning(options, async (client) => {
-    const purged = await client.post("purge", { pattern, dryRun }, purgedSchema);
+    const purged = await client.post("purge", { pattern, dryRun }, responseSchema);
+    if ("error" in purged) throw new CommandError(`the purge is not complete: ${purged.error}`);
     if (json) printJson({ ...purged, dryRun });
     else print(purgeText(purged, dryRun));
     return 0;

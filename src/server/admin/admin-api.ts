@@ -19,6 +19,8 @@ export interface AdminApiOptions {
 const MAX_BODY = 64 * 1024;
 /** Default read rate of a verification, which runs beside traffic, in bytes per second. */
 const DEFAULT_RATE = 100 * 1024 * 1024;
+/** How many requests that read every image are answered at once: each takes memory until it is answered. */
+const MAX_SURVEYS = 4;
 
 const dryRun = z.strictObject({ dryRun: z.boolean().default(false) });
 const pattern = z.strictObject({ pattern: z.string().max(700) });
@@ -47,6 +49,8 @@ const STATUS_CODES: Readonly<Record<RefusedError["kind"], number>> = {
 /** The API for operators of a running cache, at `/api/v1/`. */
 export class AdminApi {
   readonly #options: AdminApiOptions;
+  /** Requests in progress that read every image. */
+  #surveys = 0;
 
   constructor(options: AdminApiOptions) {
     this.#options = options;
@@ -55,7 +59,7 @@ export class AdminApi {
   /** @param path the part of the path after `/api/v1/` */
   async handle(request: Request, path: string): Promise<Response> {
     try {
-      if (request.method === "GET") return await this.#get(path, new URL(request.url));
+      if (request.method === "GET") return await this.#get(path, request);
       if (request.method === "POST") return await this.#post(path, request);
       return problem(405, `${request.method} is not allowed: use GET or POST`);
     } catch (error) {
@@ -71,7 +75,7 @@ export class AdminApi {
     }
   }
 
-  async #get(path: string, url: URL): Promise<Response> {
+  async #get(path: string, { url, signal }: Request): Promise<Response> {
     const { admin, dataDirectory, version, status } = this.#options;
     switch (path) {
       case "status":
@@ -79,11 +83,17 @@ export class AdminApi {
       case "storage":
         return Response.json({ version, dataDirectory, ...(await admin.figures()) });
       case "images": {
-        const images = await admin.list(url.searchParams.get("pattern") ?? undefined);
-        return jsonList("images", images);
+        const text = new URL(url).searchParams.get("pattern") ?? undefined;
+        return this.#survey(async (ended) =>
+          jsonList("images", await admin.list(text, signal), { ended }),
+        );
       }
       case "pins":
-        return Response.json({ pins: await admin.pins() });
+        return this.#survey(async (ended) => {
+          const pins = await admin.pins(signal);
+          ended();
+          return Response.json({ pins });
+        });
       default:
         return problem(404, `there is no endpoint /api/v1/${path}`);
     }
@@ -103,11 +113,18 @@ export class AdminApi {
         return Response.json(await admin.collect(bodies.gc.parse(body).dryRun));
       case "purge": {
         const { pattern: text, dryRun: isDryRun } = bodies.purge.parse(body);
-        return Response.json(await admin.purge(text, isDryRun));
+        return this.#survey(async (ended) => {
+          const purge = await admin.purge(text, request.signal);
+          return jsonList("images", purge.names(), { last: () => purge.run(isDryRun), ended });
+        });
       }
       case "pin": {
         const { pattern: text, platforms } = bodies.pin.parse(body);
-        return Response.json(await admin.pin(text, platforms));
+        return this.#survey(async (ended) => {
+          const pin = await admin.pin(text, platforms);
+          ended();
+          return Response.json(pin);
+        });
       }
       case "unpin":
         await admin.unpin(bodies.unpin.parse(body).pattern);
@@ -118,6 +135,28 @@ export class AdminApi {
         return this.#adopt(bodies.adopt.parse(body), request.signal);
       default:
         return problem(404, `there is no endpoint /api/v1/${path}`);
+    }
+  }
+
+  /** @param answer calls `ended` once the response takes no more memory */
+  async #survey(answer: (ended: () => void) => Promise<Response>): Promise<Response> {
+    if (this.#surveys >= MAX_SURVEYS) {
+      return problem(
+        503,
+        `${MAX_SURVEYS} such requests are in progress: try again when one is done`,
+      );
+    }
+    this.#surveys += 1;
+    let hasEnded = false;
+    const ended = (): void => {
+      if (!hasEnded) this.#surveys -= 1;
+      hasEnded = true;
+    };
+    try {
+      return await answer(ended);
+    } catch (error) {
+      ended();
+      throw error;
     }
   }
 

@@ -11,8 +11,8 @@ export interface Progress {
 }
 
 /**
- * A response of JSON lines (NDJSON): progress, and at the end `result` or `error`. The work goes on
- * if the client disconnects, unless it watches the signal.
+ * A response of JSON lines (NDJSON): progress, and at the end `result` or `error`. Progress is left out
+ * while the client does not read. The work goes on if the client disconnects, unless it watches the signal.
  *
  * @param signal aborts when the client disconnects
  */
@@ -29,6 +29,7 @@ export function progressStream(
       };
       const onProgress = ({ files, bytes, of }: Progress): void => {
         if (performance.now() - reportedAt < REPORT_INTERVAL) return;
+        if ((controller.desiredSize ?? 0) <= 0) return;
         reportedAt = performance.now();
         send({ files, bytes, ...(of ? { of } : {}) });
       };

@@ -1,10 +1,10 @@
 import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
 
-/** Pinned blobs, which are never evicted. Sizes are in bytes. */
+/** Pinned blobs, which are never evicted. */
 export interface PinnedSizes {
-  readonly sizes: ReadonlyMap<Digest, number>;
-  /** The sum of all sizes. */
+  has(digest: Digest): boolean;
+  /** The sum of all their sizes. */
   readonly bytes: number;
 }
 
@@ -19,7 +19,7 @@ export class Reservations {
   readonly #sizes = new Map<Reserver, number>();
   /** The sum of those that are not pinned: thousands of downloads may each ask for it. */
   #unpinned = 0;
-  #pinned: PinnedSizes = { sizes: new Map(), bytes: 0 };
+  #pinned: PinnedSizes = { has: () => false, bytes: 0 };
 
   get pinnedBytes(): number {
     return this.#pinned.bytes;
@@ -50,7 +50,7 @@ export class Reservations {
   }
 
   #isPinned(digest: Digest): boolean {
-    return this.#pinned.sizes.has(digest);
+    return this.#pinned.has(digest);
   }
 
   /** For messages: how much is pinned, and reserved. */
