@@ -258,7 +258,7 @@ test("what its registry has deleted is served by digest until it is purged", asy
   expect(await get()).toBe(404);
 });
 
-test("a purge keeps what other images of the same repository lead to, and nothing of other repositories", async () => {
+test("a purge keeps what other images of the same repository lead to", async () => {
   await using upstream = await startScriptedUpstream();
   const many = await multiPlatformImage();
   const [child] = many.children;
@@ -278,12 +278,12 @@ test("a purge keeps what other images of the same repository lead to, and nothin
   await upstream.stop();
   const status = async (path: string): Promise<number> =>
     (await cache.head(`/v2/${path}?ns=reg.test`)).status;
-  const digests = [many.manifest.digest, child.manifest.digest];
-  for (const reference of ["2", ...digests]) {
+  for (const reference of ["2", many.manifest.digest, child.manifest.digest]) {
     expect(await status(`app/manifests/${reference}`)).toBe(200);
-    expect(await status(`other/manifests/${reference}`)).not.toBe(200);
   }
-  expect(await status("app/manifests/1")).not.toBe(200);
+  for (const path of ["app/manifests/1", "app/manifests/amd64", "other/manifests/1"]) {
+    expect(await status(path)).not.toBe(200);
+  }
   const { stdout } = await command(cache, "ls", "--json");
   expect(JSON.parse(stdout)).toMatchObject({
     images: [{ image: "reg.test/app", tag: "2", shared: 0 }],
