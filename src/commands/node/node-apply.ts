@@ -12,6 +12,7 @@ import {
   changesText,
   obstaclesText,
   planJson,
+  print,
   printJson,
   probesText,
   wiredText,
@@ -53,18 +54,18 @@ async function runApply(options: ApplyOptions): Promise<number> {
     shouldProbe: true,
     probeImages: options.probe ?? [],
     confirm: async (plan) => {
-      if (!options.json && plan.changes.length > 0) console.log(`${changesText(plan)}\n`);
+      if (!options.json && plan.changes.length > 0) print(`${changesText(plan)}\n`);
       if (plan.restartReason === undefined || context.filesOnly || options.yes) return true;
       return confirmOnTerminal(
         `Restart containerd, because ${plan.restartReason}? Containers keep running.`,
       );
     },
     report: (line) => {
-      if (!options.json) console.log(line);
+      if (!options.json) print(line);
     },
   });
   if (options.json) printJson(resultJson(result));
-  else console.log(resultText(result, context.filesOnly));
+  else print(resultText(result, context.filesOnly));
   return result.outcome === "applied" || result.outcome === "nothing-to-do" ? 0 : 1;
 }
 

@@ -7,7 +7,7 @@ import { FilesFault } from "../../node/files/node-files.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { openNode, run } from "./node-options.ts";
-import { factsText, findingsText, printJson } from "./node-print.ts";
+import { factsText, findingsText, print, printJson } from "./node-print.ts";
 
 export function checkCommand(): Command {
   return new Command("check")
@@ -29,23 +29,21 @@ async function runCheck(options: NodeOptions): Promise<number> {
     printJson({ facts, findings, wired, unfinished: journal?.unfinished ?? null });
     return problems.length > 0 || journal?.unfinished ? 1 : 0;
   }
-  console.log(factsText(facts));
+  print(factsText(facts));
   if (journal)
-    console.log(
-      `\nWired to ${journal.desired.cache} for ${journal.desired.namespaces.join(", ")}.`,
-    );
-  if (findings.length > 0) console.log(`\n${findingsText(findings)}`);
+    print(`\nWired to ${journal.desired.cache} for ${journal.desired.namespaces.join(", ")}.`);
+  if (findings.length > 0) print(`\n${findingsText(findings)}`);
   if (context.filesOnly)
-    console.log(
+    print(
       `\nOnly the files below ${options.root} were checked: containerd itself was not queried.`,
     );
   if (journal?.unfinished) {
-    console.log(
+    print(
       `\n${journal.unfinished === "apply" ? "An apply" : "A rollback"} was interrupted: run entrepot node apply or rollback again.`,
     );
     return 1;
   }
-  console.log(
+  print(
     problems.length === 0
       ? "\nNo problems found."
       : `\n${problems.length} ${problems.length === 1 ? "problem" : "problems"} found.`,

@@ -3,6 +3,7 @@ import { CacheClient, CacheFault, parseCacheUrl } from "../../node/cache-client.
 import { isContainerd } from "../../node/containerd/connection.ts";
 import { ContainerdRuntime } from "../../node/containerd/runtime.ts";
 import { DEFAULT_STATE_DIRECTORY, JournalError } from "../../node/journal.ts";
+import { hideUserinfo } from "../../node/files/hidden-secrets.ts";
 import { LockedError } from "../../node/files/lock.ts";
 import { FilesFault, NodeFiles } from "../../node/files/node-files.ts";
 import type { DesiredState } from "../../node/plan.ts";
@@ -130,8 +131,9 @@ export async function run(json: true | undefined, work: () => Promise<number>): 
   } catch (error) {
     if (!isExpected(error)) throw error;
     const kind = "kind" in error ? error.kind : error.name;
-    if (json) console.log(JSON.stringify({ error: { kind, message: error.message } }));
-    process.stderr.write(`entrepot: ${error.message}\n`);
+    const message = hideUserinfo(error.message);
+    if (json) console.log(JSON.stringify({ error: { kind, message } }));
+    process.stderr.write(`entrepot: ${message}\n`);
     process.exitCode = error instanceof UsageError ? 2 : 1;
   }
 }

@@ -8,6 +8,7 @@ import {
   changesText,
   obstaclesText,
   planJson,
+  print,
   printJson,
   stepsText,
   wiredText,
@@ -45,7 +46,7 @@ async function runPlan(options: DesiredStateOptions): Promise<number> {
   const { desired } = await desiredState(context, cache, options);
   const plan = await context.plan(desired);
   if (options.json) printJson(planJson(plan));
-  else console.log(planText(plan, context.filesOnly));
+  else print(planText(plan, context.filesOnly));
   return plan.obstacles.length > 0 ? 1 : 0;
 }
 

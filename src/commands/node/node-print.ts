@@ -1,4 +1,5 @@
 import { unifiedDiff } from "../../node/files/diff.ts";
+import { hideSecrets, hideUserinfo } from "../../node/files/hidden-secrets.ts";
 import type { Finding } from "../../node/findings.ts";
 import { formatPosition } from "../../node/findings.ts";
 import type { FileState } from "../../node/files/node-files.ts";
@@ -48,14 +49,10 @@ export function obstaclesText(obstacles: readonly Obstacle[]): string {
     .join("\n\n");
 }
 
-/** The text of a file for the terminal or a log, with the credentials of config.toml hidden. */
+/** The text of a file for the terminal or a log. */
 export function redactedText(state: Pick<FileState, "bytes"> | undefined): string | undefined {
-  if (state === undefined) return undefined;
-  const text = new TextDecoder().decode(state.bytes);
-  return text.replaceAll(SECRETS, (_, key: string) => `${key} = "(hidden)"`);
+  return state && hideSecrets(new TextDecoder().decode(state.bytes));
 }
-
-const SECRETS = /\b(password|auth|identitytoken)[ \t]*=[ \t]*(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
 
 export function changesText(plan: Pick<Plan, "changes">): string {
   return plan.changes
@@ -125,5 +122,10 @@ export function planJson(plan: Plan): object {
 }
 
 export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, undefined, 2));
+  print(JSON.stringify(value, undefined, 2));
+}
+
+/** Prints text that may quote URLs of the node's files, without the credentials in them. */
+export function print(text: string): void {
+  console.log(hideUserinfo(text));
 }

@@ -3,7 +3,7 @@ import { unifiedDiff } from "../../node/files/diff.ts";
 import type { RollbackPlan, RollbackResult } from "../../node/rollback.ts";
 import { rollback } from "../../node/rollback.ts";
 import { confirmOnTerminal } from "./node-apply.ts";
-import { obstaclesText, printJson, redactedText } from "./node-print.ts";
+import { obstaclesText, print, printJson, redactedText } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { openNode, run } from "./node-options.ts";
 
@@ -23,14 +23,14 @@ async function runRollback(options: RollbackOptions): Promise<number> {
   const result = await rollback({
     context,
     confirm: async (plan) => {
-      if (!options.json) console.log(`${diffText(plan)}\n`);
+      if (!options.json) print(`${diffText(plan)}\n`);
       if (plan.restartReason === undefined || context.filesOnly || options.yes) return true;
       return confirmOnTerminal(
         `Restart containerd, because ${plan.restartReason}? Containers keep running.`,
       );
     },
     report: (line) => {
-      if (!options.json) console.log(line);
+      if (!options.json) print(line);
     },
   });
   if (options.json) {
@@ -45,7 +45,7 @@ async function runRollback(options: RollbackOptions): Promise<number> {
       obstacles: plan.obstacles,
     });
   } else {
-    console.log(resultText(result, context.filesOnly));
+    print(resultText(result, context.filesOnly));
   }
   return result.outcome === "rolled-back" || result.outcome === "nothing-to-do" ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import type { NamespaceProof } from "../../node/verify.ts";
 import { isProven, verify } from "../../node/verify.ts";
-import { printJson, table } from "./node-print.ts";
+import { print, printJson, table } from "./node-print.ts";
 import { readCa } from "./ca-file.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, openCache, openNode, run } from "./node-options.ts";
@@ -47,7 +47,7 @@ async function runVerify(options: VerifyOptions): Promise<number> {
   });
   const areProven = proofs.every(isProven);
   if (options.json) printJson({ cache: cache.url, proven: areProven, namespaces: proofs });
-  else console.log(proofsText(proofs, cache.url));
+  else print(proofsText(proofs, cache.url));
   return areProven ? 0 : 1;
 }
 

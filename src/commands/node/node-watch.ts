@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { parseDuration } from "../../config/parsing/units.ts";
 import { watch } from "../../node/watch.ts";
 import { readCa } from "./ca-file.ts";
+import { print } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, openCache, openNode, run } from "./node-options.ts";
 
@@ -40,7 +41,7 @@ async function runWatch(options: WatchOptions): Promise<number> {
   process.once("SIGINT", () => stop.abort());
   const report = (line: string): void => {
     const at = new Date().toISOString();
-    console.log(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
+    print(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
   };
   report(`watching ${url}: it is removed after failing for ${options.grace}, until it is healthy`);
   const rest = { graceMs, intervalMs, signal: stop.signal, report };
