@@ -82,6 +82,8 @@ const documentSchema = z.strictObject({
   restartDue: z.boolean(),
   /** The run that is in progress or was interrupted. */
   unfinished: z.enum(["apply", "rollback"]).nullable(),
+  /** Whether a watcher has removed the failing cache from the files. */
+  bypassed: z.boolean().optional(),
   files: z.record(z.string(), entrySchema),
 });
 
@@ -208,7 +210,7 @@ export function fromStored(stored: StoredFile | null): FileState | undefined {
   return { bytes, mode, uid, gid };
 }
 
-/** Whether a file is still as this tool left it, so that it may be changed or restored. */
+/** Whether a file may be changed or restored: this tool has left it so, or it was removed since. */
 export function isUnmodified(entry: JournalEntry, current: FileState | undefined): boolean {
   return [entry.wired, entry.withoutCache, ...entry.others].some((stored) =>
     sameState(fromStored(stored), current),
@@ -227,11 +229,24 @@ export function originals(
   return found;
 }
 
+/**
+ * Whether a watcher has removed the failing cache from a file. A file that had nothing but the cache is
+ * absent then: without `bypassed`, something else has removed it.
+ */
+export function isWithoutCache(
+  journal: Pick<JournalDocument, "bypassed">,
+  entry: JournalEntry,
+  current: FileState | undefined,
+): boolean {
+  const withoutCache = fromStored(entry.withoutCache);
+  const isMirror = entry.kind === "hosts" && !sameState(fromStored(entry.wired), withoutCache);
+  const isKnown = withoutCache !== undefined || journal.bypassed === true;
+  return isMirror && isKnown && sameState(current, withoutCache);
+}
+
 /** Paths of the hosts.toml files from which a watcher has removed the failing cache. */
 export function hostsFilesWithoutCache(journal: JournalDocument, view: FileView): string[] {
-  return Object.entries(journal.files).flatMap(([path, entry]) => {
-    const withoutCache = fromStored(entry.withoutCache);
-    const isMirror = entry.kind === "hosts" && !sameState(fromStored(entry.wired), withoutCache);
-    return isMirror && sameState(view.read(path), withoutCache) ? [path] : [];
-  });
+  return Object.entries(journal.files).flatMap(([path, entry]) =>
+    isWithoutCache(journal, entry, view.read(path)) ? [path] : [],
+  );
 }

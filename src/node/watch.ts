@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import { secondsText } from "../oci/seconds-text.ts";
 import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
-import type { JournalDocument } from "./journal.ts";
-import { JournalError, isUnmodified, fromStored } from "./journal.ts";
+import { DriftWatch } from "./drift.ts";
+import type { JournalDocument, JournalEntry } from "./journal.ts";
+import { JournalError, fromStored, isUnmodified, isWithoutCache } from "./journal.ts";
 import { LockedError } from "./files/lock.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { DesiredState } from "./plan.ts";
@@ -19,6 +20,8 @@ export interface WatchOptions {
   readonly graceMs: number;
   /** Between two health checks, in milliseconds. */
   readonly intervalMs: number;
+  /** Whether files of the wiring that went missing or were put back are written again. */
+  readonly repair?: boolean;
   readonly signal: AbortSignal;
   readonly report: (line: string) => void;
 }
@@ -65,14 +68,18 @@ class Watcher {
   #healthyInARow = 0;
   #retryAt = 0;
   readonly #reported = new Set<string>();
+  readonly #drift: DriftWatch;
+  /** Whether the cache was removed, although the journal could not be written. */
+  #isBypassed = false;
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#drift = new DriftWatch(options);
   }
 
   async check(): Promise<void> {
     const { context, graceMs, report } = this.#options;
-    const journal = context.journal.read();
+    const journal = this.#readJournal();
     if (journal === undefined) {
       this.#reportOnce("this node is not wired: run entrepot node apply");
       return;
@@ -87,6 +94,7 @@ class Watcher {
         );
       }
     }
+    if (!journal.unfinished) this.#drift.report(journal);
     const cache = this.#cacheOf(journal);
     const startedAt = Date.now();
     const failure = await this.#probeHealth(cache);
@@ -94,6 +102,7 @@ class Watcher {
       this.#failingSince = undefined;
       this.#healthyInARow += 1;
       if (this.#healthyInARow < HEALTHY_IN_A_ROW) return;
+      if (this.#options.repair) await this.#drift.repair();
       const changed = await this.#switchTo("wired");
       if (changed > 0) {
         report(`${cache.url} is healthy again: added it to ${hostsFiles(changed)}`);
@@ -149,28 +158,48 @@ class Watcher {
 
   #switchLocked(to: "wired" | "withoutCache"): number {
     const { context } = this.#options;
-    const journal = context.journal.read();
+    const journal = this.#readJournal();
     if (journal === undefined || (journal.unfinished && to === "wired")) return 0;
-    let changed = 0;
+    const due: (readonly [path: string, entry: JournalEntry])[] = [];
     for (const [path, entry] of Object.entries(journal.files)) {
-      const next = fromStored(entry[to]);
       const wired = fromStored(entry.wired);
       if (entry.kind !== "hosts" || sameState(wired, fromStored(entry.withoutCache))) continue;
       const current = context.files.read(path);
-      if (sameState(current, next)) continue;
+      if (sameState(current, fromStored(entry[to]))) continue;
+      // Only what this watcher, or an earlier one, removed is added again.
+      if (to === "wired" && !isWithoutCache(journal, entry, current)) continue;
       // A file that an interrupted run had not written yet is still as it was before that run.
       if (journal.unfinished && !sameState(current, wired)) continue;
-      if (!isUnmodified(entry, current)) {
-        this.#reportOnce(`${path} was modified after entrepot wrote it: it is left as it is`);
-        continue;
-      }
+      if (isUnmodified(entry, current)) due.push([path, entry]);
+      else this.#reportOnce(`${path} was modified after entrepot wrote it: it is left as it is`);
+    }
+    if (due.length > 0 && to === "withoutCache") this.#recordBypass({ ...journal, bypassed: true });
+    for (const [path, entry] of due) {
+      const next = fromStored(entry[to]);
       // A leftover of a killed watcher would prevent the removal of the file's directory.
       context.durable.removeTemporaryFiles(path);
       if (next) context.durable.write(path, next);
       else context.durable.remove(path, entry.madeDirectory);
-      changed += 1;
     }
-    return changed;
+    if (journal.bypassed && to === "wired") this.#recordBypass({ ...journal, bypassed: false });
+    return due.length;
+  }
+
+  #readJournal(): JournalDocument | undefined {
+    const journal = this.#options.context.journal.read();
+    return journal && this.#isBypassed ? { ...journal, bypassed: true } : journal;
+  }
+
+  /** A journal that cannot be written must not keep the node on a failing cache. */
+  #recordBypass({ bypassed, ...journal }: JournalDocument): void {
+    this.#isBypassed = false;
+    try {
+      this.#options.context.journal.write(bypassed ? { ...journal, bypassed } : journal);
+    } catch (error) {
+      if (!(error instanceof FilesFault)) throw error;
+      this.#isBypassed = bypassed === true;
+      this.#reportOnce(`the journal cannot be written: ${error.message}`);
+    }
   }
 
   /** Wires the namespaces that the cache serves now, if the node was wired to all of them. */

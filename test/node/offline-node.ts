@@ -41,7 +41,7 @@ export function serveNamespaces(names: () => readonly string[]) {
 }
 
 /** Runs a watcher on the node in this process until it is disposed of. `lines` are its reports. */
-export function startWatching(dir: TempDir) {
+export function startWatching(dir: TempDir, { repair = false } = {}) {
   const files = new NodeFiles(dir.path);
   const runtime = new ContainerdRuntime({ files, filesOnly: true });
   const stateDirectory = DEFAULT_STATE_DIRECTORY;
@@ -55,6 +55,7 @@ export function startWatching(dir: TempDir) {
     context,
     graceMs: 300,
     intervalMs: 10,
+    repair,
     signal: stop.signal,
     report,
   });

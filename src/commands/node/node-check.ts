@@ -1,4 +1,6 @@
 import { Command } from "commander";
+import type { WiredNow } from "../../node/drift.ts";
+import { driftFindings, wiredNow } from "../../node/drift.ts";
 import type { Finding } from "../../node/findings.ts";
 import { isProblem, sortFindings } from "../../node/findings.ts";
 import type { JournalDocument } from "../../node/journal.ts";
@@ -20,18 +22,26 @@ async function runCheck(options: NodeOptions): Promise<number> {
   const inspection = await context.runtime.inspect(context.files);
   const { facts } = inspection;
   const { journal, finding } = readJournal(context);
-  const findings = sortFindings([...inspection.findings, ...(finding ? [finding] : [])]);
+  const wired = journal && (await wiredNow(context, journal));
+  const isFinished = journal !== undefined && journal.unfinished === null;
+  const findings = sortFindings([
+    ...inspection.findings,
+    ...(finding ? [finding] : []),
+    ...(isFinished && wired ? driftFindings(context, journal, wired) : []),
+  ]);
   const problems = findings.filter(isProblem);
   if (options.json) {
-    const wired = journal
-      ? { cache: journal.desired.cache, namespaces: journal.desired.namespaces }
-      : null;
-    printJson({ facts, findings, wired, unfinished: journal?.unfinished ?? null });
+    const cache = journal?.desired.cache;
+    printJson({
+      facts,
+      findings,
+      wired: wired ? { cache, ...wired } : null,
+      unfinished: journal?.unfinished ?? null,
+    });
     return problems.length > 0 || journal?.unfinished ? 1 : 0;
   }
   print(factsText(facts));
-  if (journal)
-    print(`\nWired to ${journal.desired.cache} for ${journal.desired.namespaces.join(", ")}.`);
+  if (journal && wired) print(`\n${wiredNowText(journal.desired.cache, wired)}`);
   if (findings.length > 0) print(`\n${findingsText(findings)}`);
   if (context.filesOnly)
     print(
@@ -49,6 +59,13 @@ async function runCheck(options: NodeOptions): Promise<number> {
       : `\n${problems.length} ${problems.length === 1 ? "problem" : "problems"} found.`,
   );
   return problems.length > 0 ? 1 : 0;
+}
+
+function wiredNowText(cache: string, { namespaces, lost }: WiredNow): string {
+  if (lost.length === 0) return `Wired to ${cache} for ${namespaces.join(", ")}.`;
+  if (namespaces.length > 0)
+    return `Wired to ${cache} for ${namespaces.join(", ")}, and not any more for ${lost.join(", ")}.`;
+  return `Not wired any more: the files lead no pull to ${cache} first. It was wired for ${lost.join(", ")}.`;
 }
 
 /** Reads the journal. One that cannot be used becomes a finding beside all others. */

@@ -11,6 +11,7 @@ interface WatchOptions extends NodeOptions {
   readonly ca?: string;
   readonly grace: string;
   readonly interval: string;
+  readonly repair?: true;
 }
 
 export function watchCommand(): Command {
@@ -22,6 +23,10 @@ export function watchCommand(): Command {
     .option("--ca <file>", "the CA of the cache's certificate; by default the one in the journal")
     .option("--grace <duration>", "how long the cache may fail before it is removed", "15s")
     .option("--interval <duration>", "time between two health checks", "2s")
+    .option(
+      "--repair",
+      "write hosts.toml files again that went missing or were put back; never restarts containerd",
+    )
     .action((options: WatchOptions) => run(options.json, () => runWatch(options)));
 }
 
@@ -44,7 +49,8 @@ async function runWatch(options: WatchOptions): Promise<number> {
     print(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
   };
   report(`watching ${url}: it is removed after failing for ${options.grace}, until it is healthy`);
-  const rest = { graceMs, intervalMs, signal: stop.signal, report };
+  const repair = options.repair === true;
+  const rest = { graceMs, intervalMs, repair, signal: stop.signal, report };
   await watch({ context, ...(isNamed ? { cache: openCache(url, ca) } : {}), ...rest });
   report("stopping: the wiring stays as it is");
   return 0;

@@ -144,6 +144,14 @@ export class NodeFiles implements FileView {
     return attempt(path, () => statSync(this.resolve(path)).mtimeMs);
   }
 
+  /**
+   * When a file or directory got its present content or name, in milliseconds since the epoch: its ctime,
+   * which a program that copies a file with its times cannot set.
+   */
+  changedAt(path: string): number | undefined {
+    return attempt(path, () => statSync(this.resolve(path)).ctimeMs);
+  }
+
   /** The target of a symbolic link, or undefined for anything else. */
   #readLink(path: string): string | undefined {
     return attempt(path, () => {
