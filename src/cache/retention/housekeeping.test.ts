@@ -8,7 +8,8 @@ import { OCI_MANIFEST } from "../../oci/media-types.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { repositoryRef, tag } from "../../store/storetest/sample-names.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
-import { Housekeeping, type HousekeepingEvents } from "./housekeeping.ts";
+import type { HousekeepingEvents } from "./housekeeping-events.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
 const ignored = (): void => {};

@@ -1,21 +1,19 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
-import type { Watched } from "../../store/disk/directory-watch.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { DiskBudget } from "../../store/disk/disk-budget.ts";
 import { isStored } from "../../store/repair/look-up.ts";
-import { scrub, type ScrubProgress } from "../../store/repair/scrub.ts";
+import { scrub } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
 import {
   ifReadable,
   rebuildMetadata,
-  type Rebuilt,
-  type Restored,
   restoreFromSidecars,
   restorePins,
 } from "../../store/repair/rebuild-metadata.ts";
-import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
+import { reconcile } from "../../store/repair/reconcile.ts";
+import type { HousekeepingEvents } from "./housekeeping-events.ts";
 import type { Storage } from "./storage.ts";
 
 /** Delay of the first reconciliation after a start, in milliseconds: requests go first. */
@@ -41,25 +39,6 @@ const PRUNE_INTERVAL_MS = 6 * 3_600_000;
 const METADATA_RETENTION_MS = 30 * 24 * 3_600_000;
 /** Pause between two scrubs, in milliseconds. */
 const SCRUB_PAUSE_MS = 60_000;
-
-export interface HousekeepingEvents {
-  /** The metadata was rebuilt from the sidecar files. */
-  rebuilt(rebuilt: Rebuilt): void;
-  /** Metadata and files were compared, and the metadata corrected. */
-  reconciled(reconciled: Reconciled): void;
-  /** Files or folders of the open data directory vanished, and were made again. */
-  vanished(names: readonly Watched[]): void;
-  /** Lost tags and links of stored blobs were restored from the sidecar files. */
-  restored(restored: Restored): void;
-  /** A scrub has verified this many more bytes. */
-  scrubbed(bytes: number): void;
-  /** A scrub has read every blob once. */
-  scrubEnded(scrubbed: ScrubProgress): void;
-  /** A corrupt blob was found and moved to the quarantine. */
-  corrupt(digest: Digest): void;
-  /** Background work failed. It is retried. */
-  failed(task: string, error: unknown): void;
-}
 
 /**
  * Background maintenance of the store while it serves requests: repairs the metadata, enforces

@@ -1,6 +1,6 @@
 import type { SecondLookEvents } from "../../cache/repair/second-looks.ts";
 import type { RemovalReason } from "../../cache/retention/evictor.ts";
-import type { HousekeepingEvents } from "../../cache/retention/housekeeping.ts";
+import type { HousekeepingEvents } from "../../cache/retention/housekeeping-events.ts";
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { blobFile } from "../../store/disk/blob-file.ts";

@@ -1,14 +1,4 @@
-import {
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  unlink,
-  writeFile,
-} from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
@@ -16,6 +6,7 @@ import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/
 import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { Pin, RepositoryRef } from "../metadata-store.ts";
+import { readJson } from "./json-file.ts";
 import {
   isSameRepository,
   parseSidecar,
@@ -206,7 +197,7 @@ export class SidecarFiles {
 
   /** Reads a blob's sidecar from its file; `undefined` if there is none, or it is not valid. */
   async read(digest: Digest): Promise<Sidecar | undefined> {
-    return parseSidecar(parseJson(await readText(this.#path(digest))));
+    return parseSidecar(await readJson(this.#path(digest)));
   }
 
   /** The digests of all blobs that have a sidecar, in no particular order. */
@@ -229,8 +220,7 @@ export class SidecarFiles {
 
   /** The pins in their file; none if there is no file, or it is not valid. */
   async pins(): Promise<Pin[]> {
-    const text = await readText(join(this.#directory, "pins.json"));
-    return pinsSchema.safeParse(parseJson(text)).data ?? [];
+    return pinsSchema.safeParse(await readJson(join(this.#directory, "pins.json"))).data ?? [];
   }
 
   #change(digest: Digest, change: Change): Promise<void> {
@@ -298,23 +288,5 @@ export class SidecarFiles {
   #path(digest: Digest): string {
     const hex = digestHex(digest);
     return join(this.#directory, digestAlgorithm(digest), hex.slice(0, 2), `${hex}.json`);
-  }
-}
-
-/** The text of a file; empty if there is none. */
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    if (systemCode(cause) === "ENOENT") return "";
-    throw storageFault(`read ${path}`, cause);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
