@@ -46,7 +46,8 @@ realTest(
         const response = await cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
         return [response.status, Buffer.compare(await response.bytes(), image.manifest.bytes)];
       };
-      for (const round of ["miss", "verified, not stored"]) {
+      // What is verified, but not stored, is served as well.
+      for (let round = 0; round < 2; round += 1) {
         const whole = await Promise.all(blobs.map((blob) => isWhole(cache, blob)));
         expect(whole).toEqual(blobs.map(() => true));
         for (const reference of ["1", image.manifest.digest]) {
