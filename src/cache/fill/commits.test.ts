@@ -5,6 +5,7 @@ import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { rejection } from "../../store/storetest/writing.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
+import { until } from "../../../test/harness/waiting.ts";
 import { Commits } from "./commits.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
@@ -119,7 +120,7 @@ test("while too many commits are under way, no blob is begun", async () => {
     await disk.promise;
     return open(digest);
   };
-  const commits = new Commits(store, 1, 0);
+  const commits = new Commits(store, 1, 10);
   const writer = await commits.writer(one.digest);
   await writer.append(one.bytes);
   writer.verify();
@@ -133,4 +134,26 @@ test("while too many commits are under way, no blob is begun", async () => {
   disk.resolve();
   await committed;
   expect((await commits.writer(two.digest)).length).toBe(0);
+});
+
+test("a file that takes long to open is passed by, and can be opened once it is there", async () => {
+  const { bytes, digest } = sampleBlob(100_000);
+  const disk = Promise.withResolvers<void>();
+  const store = new MemoryBlobStore();
+  const writer = store.writer.bind(store);
+  store.writer = async (...args) => {
+    await disk.promise;
+    return writer(...args);
+  };
+  const commits = new Commits(store, 1, 10);
+  const fill = new Fill(digest, commits, new ScriptedSource(bytes));
+  expect(await rejection(fill.stored)).toMatchObject({ detail: { kind: "storage" } });
+  expect(Buffer.compare(await bytesOf(fill), bytes)).toBe(0);
+  expect(await rejection(commits.writer(digest, "reg.test"))).toMatchObject({
+    message: expect.stringContaining("still being opened"),
+  });
+  disk.resolve();
+  await until(() => commits.writer(digest, "reg.test").catch(() => undefined), {
+    what: "the writer",
+  });
 });

@@ -1,24 +1,27 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import { type PartialName, partialName } from "../../store/partial-name.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { withTimeout } from "../with-timeout.ts";
 
 /** How many commits may be under way before the next blob is begun, unless the memory plan says fewer. */
 const MAX_COMMITS = 96;
-/** How long a fill waits for one of them, in milliseconds; then its blob is not stored. */
+/** How long a fill waits for one of them, and for its file, in milliseconds; then its blob is not stored. */
 const PATIENCE_MS = 2000;
 
 /**
  * Stores what verified writers have written. No client waits for that, so on a slow disk more and more
  * commits would be under way, each with an open file: while there are too many, no writer is opened, and
- * what is downloaded is not stored.
+ * what is downloaded is not stored. Nor is it if a file cannot be opened soon.
  */
 export class Commits implements Pick<BlobStore, "open" | "writer"> {
   readonly #store: BlobStore;
   readonly #limit: number;
   readonly #patience: number;
   readonly #byDigest = new SingleFlight<StoredBlob>();
+  /** Partial files whose opening takes too long. */
+  readonly #opening = new Set<PartialName>();
   #count = 0;
   /** Resolves when a commit has ended. */
   #ended = Promise.withResolvers<void>();
@@ -34,9 +37,21 @@ export class Commits implements Pick<BlobStore, "open" | "writer"> {
     return this.#store.open(digest);
   }
 
-  async writer(digest: Digest, owner?: string): Promise<BlobWriter> {
+  /** @throws Fault if the disk is too slow for one more blob, besides those of the store */
+  async writer(digest: Digest, owner = ""): Promise<BlobWriter> {
+    const name = partialName(digest, owner);
+    if (this.#opening.has(name)) throw slowDisk("it is still being opened for an earlier download");
     await this.#admit();
-    return this.#store.writer(digest, owner);
+    const opening = this.#store.writer(digest, owner);
+    const writer = await withTimeout(this.#patience, opening);
+    if (writer) return writer;
+    this.#opening.add(name);
+    const close = (late: BlobWriter): Promise<void> => late.suspend();
+    void opening
+      .then(close)
+      .catch(() => {})
+      .finally(() => this.#opening.delete(name));
+    throw slowDisk(`opening a file takes more than ${this.#patience} ms`);
   }
 
   /**
@@ -75,10 +90,13 @@ export class Commits implements Pick<BlobStore, "open" | "writer"> {
     while (this.#count >= this.#limit) {
       const left = deadline - performance.now();
       if (left <= 0) {
-        const reason = `the disk is slow: ${this.#count} downloaded blobs wait to be synced`;
-        throw new Fault({ kind: "storage", reason });
+        throw slowDisk(`${this.#count} downloaded blobs wait to be synced`);
       }
       await withTimeout(left, this.#ended.promise);
     }
   }
+}
+
+function slowDisk(why: string): Fault {
+  return new Fault({ kind: "storage", reason: `the disk is slow: ${why}` });
 }
