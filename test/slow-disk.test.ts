@@ -7,9 +7,12 @@ import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted
 import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { injectSystemFault, SYNCS } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
+import { until } from "./harness/waiting.ts";
 
 const KIB = 1024;
 const isLong = process.env["ENTREPOT_LONG"] === "1";
+/** The process that is killed ends when its syncs do, as long as strace holds it. */
+const SYNC_MS = isLong ? 12_000 : 8000;
 
 function config(upstream: ScriptedUpstream): object {
   return {
@@ -31,7 +34,7 @@ function manyBlobs(): Content[] {
 }
 
 realTest(
-  "with syncs of 12 s, 40 clients get their blobs, whoever comes next is answered from here, and a crash loses nothing",
+  `with syncs of ${SYNC_MS / 1000} s, 40 clients get their blobs, whoever comes next is answered from here, and a crash loses nothing`,
   async () => {
     await using upstream = await startScriptedUpstream();
     await using data = await tempDir("data");
@@ -41,7 +44,7 @@ realTest(
     upstream.add("app", image, "1");
     {
       const cache = await startEntrepot({ config: config(upstream), data: data.file("d") });
-      await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, delay: 12_000 });
+      await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, delay: SYNC_MS });
       const pull = async (reference: string) => {
         const response = await cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
         return [response.status, Buffer.compare(await response.bytes(), image.manifest.bytes)];
@@ -75,6 +78,32 @@ realTest(
     expect(resumed.filter(({ status }) => status !== 416)).toEqual([]);
     await cache.stop();
     await verifyStore(data.file("d"));
+  },
+);
+
+realTest(
+  "while each write takes 200 ms, a large blob comes at the registry's pace, and is stored behind",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blob = randomContent(24 * 1024 * KIB, 1);
+    upstream.addBlob("app", blob);
+    await using cache = await startEntrepot({ config: config(upstream) });
+    {
+      await using _ = await injectSystemFault(cache.pid, {
+        calls: ["pwrite64", "pwritev", "write"],
+        delay: 200,
+      });
+      expect(await isWhole(cache, blob)).toBe(true);
+      // One that fills the store, and one of the client that has left it behind.
+      expect(upstream.requests({ kind: "blob" })).toHaveLength(2);
+      expect(await storedBlobs(cache.data)).toEqual([]);
+      const status = await (await cache.getAdmin("/api/v1/status")).json();
+      expect(status).toMatchObject({
+        problems: [expect.stringContaining("the disk is slow: a write takes")],
+      });
+    }
+    await until(async () => (await storedBlobs(cache.data)).length === 1, { what: "the blob" });
+    expect(await verifyStore(cache.data)).toEqual([blob.digest]);
   },
 );
 

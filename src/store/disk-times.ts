@@ -4,12 +4,14 @@ import { SlowTimes } from "../process/slow-times.ts";
 /** What is done with the disk, as an operator would say it. */
 export type DiskOperation = "opening a file" | "writing" | "syncing" | "writing metadata";
 
-/** How many of the last syncs count. */
+/** What tells how fast the disk is, whatever else waits. */
+const MEASURES: Partial<Record<DiskOperation, string>> = { syncing: "a sync", writing: "a write" };
+/** How many of the last syncs and writes count. */
 const REMEMBERED = 20;
-/** Fewer syncs say nothing about the disk. */
-const MIN_SYNCS = 5;
+/** Fewer say nothing about the disk. */
+const MIN_COUNT = 5;
 /** A disk whose syncs usually take so long is slow, in milliseconds. Hard disks take 10 to 50. */
-const SLOW_SYNC_MS = 200;
+const USUALLY_SLOW_MS = 200;
 /** One operation that takes so long is enough, in milliseconds. */
 const STUCK_MS = 5000;
 /** How often running operations are looked at, in milliseconds. */
@@ -33,8 +35,8 @@ export class DiskTimes {
   readonly #slow = new SlowTimes();
   /** In order of their beginning. */
   readonly #running = new Set<Running>();
-  /** The last syncs, in milliseconds. */
-  readonly #syncs: number[] = [];
+  /** How long the last ones took, in milliseconds. */
+  readonly #last = new Map<DiskOperation, number[]>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(events: Partial<DiskTimesEvents> = {}) {
@@ -62,13 +64,16 @@ export class DiskTimes {
 
   #ended(operation: DiskOperation, milliseconds: number): void {
     this.#events.measured(operation, milliseconds);
-    if (operation === "syncing") {
-      this.#syncs.push(milliseconds);
-      if (this.#syncs.length > REMEMBERED) this.#syncs.shift();
-      const [median, slowest] = this.#figures();
-      if (this.#syncs.length >= MIN_SYNCS && median >= SLOW_SYNC_MS) {
-        const last = `the median of the last ${this.#syncs.length}; the slowest took ${text(slowest)}`;
-        this.#events.slow(`a sync takes ${text(median)} (${last})`);
+    const what = MEASURES[operation];
+    if (what !== undefined) {
+      const last = this.#last.get(operation) ?? [];
+      this.#last.set(operation, last);
+      last.push(milliseconds);
+      if (last.length > REMEMBERED) last.shift();
+      const [median, slowest] = figures(last);
+      if (last.length >= MIN_COUNT && median >= USUALLY_SLOW_MS) {
+        const sample = `the median of the last ${last.length}; the slowest took ${text(slowest)}`;
+        this.#events.slow(`${what} takes ${text(median)} (${sample})`);
         return;
       }
     }
@@ -87,12 +92,12 @@ export class DiskTimes {
     if (milliseconds < STUCK_MS) return;
     this.#events.slow(`${oldest.operation} has not ended for ${text(milliseconds)}`);
   }
+}
 
-  /** The median and the longest of the last syncs, in milliseconds. */
-  #figures(): readonly [median: number, slowest: number] {
-    const sorted = this.#syncs.toSorted((one, other) => one - other);
-    return [sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0];
-  }
+/** The median and the longest. */
+function figures(times: readonly number[]): readonly [median: number, slowest: number] {
+  const sorted = times.toSorted((one, other) => one - other);
+  return [sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0];
 }
 
 function text(milliseconds: number): string {

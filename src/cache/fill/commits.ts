@@ -5,8 +5,6 @@ import { type PartialName, partialName } from "../../store/partial-name.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { withTimeout } from "../with-timeout.ts";
 
-/** How many commits may be under way before the next blob is begun, unless the memory plan says fewer. */
-const MAX_COMMITS = 96;
 /** How long a fill waits for one of them, and for its file, in milliseconds; then its blob is not stored. */
 const PATIENCE_MS = 2000;
 
@@ -26,8 +24,11 @@ export class Commits implements Pick<BlobStore, "open" | "writer"> {
   /** Resolves when a commit has ended. */
   #ended = Promise.withResolvers<void>();
 
-  /** @param patience how long a writer waits while there are too many commits, in milliseconds */
-  constructor(store: BlobStore, limit: number = MAX_COMMITS, patience: number = PATIENCE_MS) {
+  /**
+   * @param limit how many commits may be under way before the next blob is begun
+   * @param patience how long a writer waits for the disk, in milliseconds
+   */
+  constructor(store: BlobStore, limit: number, patience: number = PATIENCE_MS) {
     this.#store = store;
     this.#limit = limit;
     this.#patience = patience;

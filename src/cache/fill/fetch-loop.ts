@@ -4,6 +4,7 @@ import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import type { Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
+import { DiskPace } from "./disk-pace.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 
 export interface FetchLoopOptions {
@@ -20,7 +21,7 @@ export interface FetchLoopOptions {
    * written to again.
    */
   readonly onChunk: (start: number, chunk: Uint8Array) => void;
-  /** Called after each chunk was written. */
+  /** Called after each chunk was written, and when the disk turns out to be slow. */
   readonly onProgress: () => void;
 }
 
@@ -30,6 +31,7 @@ export interface FetchLoopOptions {
  */
 export class FetchLoop {
   readonly #options: FetchLoopOptions;
+  readonly #pace: DiskPace;
   #size: number | undefined;
   /** Whether any source's response was usable. */
   #hasStarted = false;
@@ -39,12 +41,18 @@ export class FetchLoop {
 
   constructor(options: FetchLoopOptions) {
     this.#options = options;
+    this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
   }
 
   /** In bytes; unknown until a manifest or a source announces it. */
   get size(): number | undefined {
     return this.#size;
+  }
+
+  /** Whether it waits for the disk, and not for a source. */
+  get isDiskSlow(): boolean {
+    return this.#pace.isSlow;
   }
 
   /** Whether a download from scratch would use another source than the ones that sent wrong bytes. */
@@ -114,6 +122,7 @@ export class FetchLoop {
     const reader = transfer.body.getReader();
     this.#nextHost = transfer.nextHost;
     sources.opened(transfer);
+    this.#pace.start();
     try {
       let surplus = this.#validate(transfer, source, writer);
       if (this.#size !== undefined) await writer.reserve(this.#size);
@@ -133,11 +142,12 @@ export class FetchLoop {
           );
         }
         onChunk(writer.length, chunk);
-        await writer.append(chunk);
+        await this.#pace.write(chunk.byteLength, () => writer.append(chunk));
         backOff.progressed(chunk.byteLength);
         onProgress();
       }
     } finally {
+      this.#pace.stop();
       // An unread body would occupy its connection.
       await reader.cancel().catch(() => {});
     }

@@ -115,7 +115,7 @@ export class Fill {
     return Math.max(0, Math.min(length, (this.size ?? length) - WITHHELD_TAIL));
   }
 
-  /** Bytes that were received so far, including those that an earlier fill received. */
+  /** Bytes that were received so far, by this fill or an earlier one. */
   get received(): number {
     return this.#result?.size ?? this.#writer?.length ?? 0;
   }
@@ -153,10 +153,7 @@ export class Fill {
     return this.#fault;
   }
 
-  /**
-   * How often the download was restarted because its bytes were wrong. Bytes that were sent before a
-   * restart cannot be continued with bytes from after it.
-   */
+  /** How often it restarted because its bytes were wrong: none from after continue those from before. */
   get attempt(): number {
     return this.#bytes.attempt;
   }
@@ -166,9 +163,10 @@ export class Fill {
     return this.#resumePoint;
   }
 
-  /** Offset of the tail that is withheld until the blob was verified. */
-  get withheldFrom(): number {
-    return Math.max(0, (this.size ?? 0) - WITHHELD_TAIL);
+  /** Set while the disk is slower than the source: where a follower can go on by itself. */
+  get detour(): ResumePoint | undefined {
+    const writer = this.#fetchLoop.isDiskSlow ? this.#writer : undefined;
+    return writer && resumePointOf(writer, this.#bytes.tail);
   }
 
   /** Resolves when more bytes are available, or the state of the fill has changed. */

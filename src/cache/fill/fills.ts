@@ -4,6 +4,7 @@ import type { UpstreamName } from "../../oci/names.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { Commits } from "./commits.ts";
+import { Detours } from "./detours.ts";
 import { Fill } from "./fill.ts";
 import { FillTable } from "./fill-table.ts";
 import type { Source } from "./source.ts";
@@ -37,14 +38,16 @@ export class Fills {
   readonly #running = new FillTable();
   readonly #puts = new SingleFlight<StoredBlob>();
   readonly #commits: Commits;
+  readonly detours: Detours;
   /** Completed fills whose followers are still reading. */
   readonly #followed = new FillTable();
   #isStopping = false;
 
-  /** @param maxCommits how many blobs may be waiting for the disk before others are not stored */
-  constructor(store: BlobStore, observer: FillObserver, maxCommits?: number) {
+  /** @param downloads how many blobs are downloaded at once */
+  constructor(store: BlobStore, observer: FillObserver, downloads = 96) {
     this.#store = store;
-    this.#commits = new Commits(store, maxCommits);
+    this.#commits = new Commits(store, downloads);
+    this.detours = new Detours(Math.ceil(downloads / 4));
     this.#observer = observer;
   }
 

@@ -1,7 +1,8 @@
 import { Fault } from "../../oci/fault.ts";
 import type { BodyEvents } from "../results.ts";
 import type { Fill } from "./fill.ts";
-import type { ResumePoint } from "./resume-point.ts";
+import { type ResumePoint, withheldFrom } from "./resume-point.ts";
+import type { Detours } from "./detours.ts";
 import { toFault } from "./transient.ts";
 import { VerifyingStream } from "./verifying-stream.ts";
 import type { ChunkReader, Transfer } from "./source.ts";
@@ -21,7 +22,12 @@ export interface FollowOptions extends BodyEvents {
    * body that nobody reads would leave a connection open.
    */
   readonly openAhead?: (from: number) => Promise<Transfer>;
+  /** Allows it to leave the fill while the disk is slower than the source. By default, it stays. */
+  readonly detours?: Detours;
 }
+
+/** With less than this left, a follower stays with a fill whose disk is slow, in bytes. */
+const MIN_DETOUR_BYTES = 1024 * 1024;
 
 /**
  * Streams a blob to one client while it is being filled. Backpressure: a chunk is read only when
@@ -31,8 +37,9 @@ export interface FollowOptions extends BodyEvents {
  * 1. The fill, as far as it has come.
  * 2. A ranged transfer (`openAhead`), if the follower is far ahead of the fill. It never provides
  *    the withheld tail, which comes only from the verified fill.
- * 3. After storing has failed and what the fill has was read: a stream of its own from the source,
- *    which verifies the rest (`VerifyingStream`).
+ * 3. While the disk is much slower than the source (`detours`): a stream of its own from the source,
+ *    which verifies the rest (`VerifyingStream`). The fill goes on storing behind.
+ * 4. After storing has failed and what the fill has was read: such a stream as well.
  *
  * If none of them can continue, `giveUp` is called and the stream stalls.
  */
@@ -49,11 +56,13 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   let isFollowing = true;
   let isFillUnreadable = false;
   let uncached: VerifyingStream | undefined;
+  let detour: (() => void) | undefined;
   fill.followers.add();
 
   async function next(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (isCancelled || position === end) return undefined;
+      if (uncached) return readAlone(uncached);
       if (fill.attempt !== attempt) {
         // The bytes from before the restart may be wrong: go on only if none of them was sent.
         if (position > first || (size !== undefined && fill.size !== size))
@@ -71,16 +80,45 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
           return chunk.subarray(0, (end ?? Infinity) - position);
         continue;
       }
-      const chunk = await ahead?.read(Math.min(end ?? Infinity, fill.withheldFrom));
+      const chunk = await ahead?.read(Math.min(end ?? Infinity, withheldFrom(fill.size)));
       if (chunk) return chunk;
+      if (await leave()) continue;
       if (fill.available <= position && !fill.isVerified && !fill.fault) await fill.progress();
     }
   }
 
   /** Continues from the source after storing has failed, so that the client gets the rest. */
-  async function readUncached(from: ResumePoint): Promise<Uint8Array | undefined> {
-    ahead?.cancel();
-    uncached ??= new VerifyingStream({
+  function readUncached(from: ResumePoint): Promise<Uint8Array | undefined> {
+    uncached = streamFrom(from);
+    return readAlone(uncached);
+  }
+
+  /** Leaves the fill, if its disk keeps the client waiting for what the source has long sent. */
+  async function leave(): Promise<boolean> {
+    if (detour || withheldFrom(fill.size) - position < MIN_DETOUR_BYTES) return false;
+    const from = fill.attempt === attempt ? fill.detour : undefined;
+    // What it has received of the fill has to be what is hashed.
+    if (!from || (position !== from.length && (position !== first || position < from.length))) {
+      return false;
+    }
+    detour = options.detours?.begin();
+    if (!detour) return false;
+    const stream = streamFrom(from);
+    uncached = stream;
+    try {
+      await stream.start();
+      return true;
+    } catch {
+      // The fill has it as well, if more slowly.
+      uncached = undefined;
+      stream.cancel();
+      detour();
+      return false;
+    }
+  }
+
+  function streamFrom(from: ResumePoint): VerifyingStream {
+    return new VerifyingStream({
       digest: fill.digest,
       sources: fill.sources.sources,
       first: position,
@@ -88,9 +126,13 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
       ...(end === undefined ? {} : { end }),
       ...(fill.size === undefined ? {} : { size: fill.size }),
     });
+  }
+
+  async function readAlone(stream: VerifyingStream): Promise<Uint8Array | undefined> {
+    ahead?.cancel();
     stopFollowing();
     try {
-      return await uncached.read();
+      return await stream.read();
     } catch (error) {
       return isCancelled ? undefined : stall(toFault(error));
     }
@@ -120,6 +162,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
     isCancelled = true;
     ahead?.cancel();
     uncached?.cancel();
+    detour?.();
     stopFollowing();
     options.ended?.(position - first);
   }

@@ -4,6 +4,11 @@ import type { TailBuffer } from "./tail-buffer.ts";
 /** The last bytes of a blob that are withheld until its digest was verified. */
 export const WITHHELD_TAIL = 64 * 1024;
 
+/** Offset of that tail. */
+export function withheldFrom(size: number | undefined): number {
+  return Math.max(0, (size ?? 0) - WITHHELD_TAIL);
+}
+
 /** Where followers continue by themselves, from the source, after a fill could not be stored. */
 export interface ResumePoint {
   /** Length in bytes of the beginning of the blob that can still be read from the fill. */

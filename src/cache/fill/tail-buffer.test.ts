@@ -19,18 +19,20 @@ test("bytes are read by their offset, up to the given end", () => {
   expect(buffer.read(105, 200)).toBeUndefined();
 });
 
-test("the last 256 KiB are buffered, and at most one chunk more", () => {
+test("the last chunk and 256 KiB before it are buffered", () => {
   const buffer = new TailBuffer();
   for (let index = 0; index < 32; index += 1) buffer.add(index * 64 * KIB, chunk(64, index));
   const end = 32 * 64 * KIB;
-  expect(buffer.read(end - 256 * KIB, end)?.[0]).toBe(28);
+  expect(buffer.read(end - 256 * KIB - 64 * KIB, end)?.[0]).toBe(27);
   expect(buffer.read(end - 256 * KIB - 64 * KIB - 1, end)).toBeUndefined();
 });
 
-test("a chunk larger than the capacity is buffered as a whole", () => {
+test("a chunk larger than the capacity is buffered as a whole, until the next but one has come", () => {
   const buffer = new TailBuffer();
   buffer.add(0, chunk(64, 1));
   buffer.add(64 * KIB, chunk(2048, 2));
+  expect(buffer.read(0, Infinity)?.byteLength).toBe(64 * KIB);
+  buffer.add(2112 * KIB, chunk(64, 3));
   expect(buffer.read(0, Infinity)).toBeUndefined();
   expect(buffer.read(64 * KIB, Infinity)?.byteLength).toBe(2048 * KIB);
 });

@@ -1,7 +1,6 @@
 /**
- * Bytes that are buffered at least: as many as a writer may not have written to the file yet, so
- * that what a failed write loses is still in memory, except for at most the size of the last chunk.
- * Up to one chunk more is buffered.
+ * Bytes that are buffered at least, besides the last chunk: as many as a writer may not have written to
+ * the file yet, so that what a failed write loses is still in memory. Up to one chunk more is buffered.
  */
 const CAPACITY_BYTES = 256 * 1024;
 
@@ -28,7 +27,8 @@ export class TailBuffer {
     this.#whole = undefined;
     for (;;) {
       const oldest = this.#chunks[0]?.byteLength ?? 0;
-      if (this.#end - this.#start - oldest < CAPACITY_BYTES) return;
+      const before = this.#end - this.#start - chunk.byteLength;
+      if (before - oldest < CAPACITY_BYTES) return;
       this.#chunks.shift();
       this.#start += oldest;
     }

@@ -8,6 +8,7 @@ import { SingleFlight } from "../single-flight.ts";
 import type { Fill } from "../fill/fill.ts";
 import type { Fills } from "../fill/fills.ts";
 import { follow } from "../fill/follow.ts";
+import { withheldFrom } from "../fill/resume-point.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { Bypass } from "../bypass/bypass.ts";
@@ -180,7 +181,7 @@ export class BlobLookup {
     const { digest, size } = fill;
     const range = request && rangeOf(fill, source, request);
     const first = range?.first ?? 0;
-    const isFarAhead = first > fill.available + FAR_AHEAD_BYTES && first < fill.withheldFrom;
+    const isFarAhead = first > fill.available + FAR_AHEAD_BYTES && first < withheldFrom(size);
     if (!isFarAhead && !(await waitForByte(fill, first))) {
       return this.#streamUncached(fill, source, repo, request);
     }
@@ -205,6 +206,7 @@ export class BlobLookup {
           first,
           attempt,
           size,
+          detours: this.#fills.detours,
           ...events,
           ...(end === undefined ? {} : { end }),
           ...(isFarAhead ? { openAhead } : {}),
