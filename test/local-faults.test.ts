@@ -1,9 +1,10 @@
 import { expect } from "bun:test";
+import { connect, type Socket } from "node:net";
 import { chmod, writeFile } from "node:fs/promises";
 import { statusSchema } from "../src/commands/status-schema.ts";
 import type { Finding } from "../src/doctor/finding.ts";
 import { partialName } from "../src/store/partial-name.ts";
-import { randomContent } from "./harness/content.ts";
+import { bytesOf, randomContent } from "./harness/content.ts";
 import * as faults from "./harness/faults.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
@@ -205,5 +206,78 @@ realTest(
       { url: `${upstream.url}/`, isMirror: false, circuit: "closed" },
     ]);
     expect(problems).toEqual([expect.stringMatching(/^the disk is slow: opening a file /)]);
+  },
+);
+
+realTest("a user who may start only ten processes is told so", async () => {
+  const user = ["setpriv", "--reuid=64123", "--regid=64123", "--clear-groups"];
+  const limited = [...user, "prlimit", "--nproc=10:10", PROGRAM, "serve", "--data", "/nowhere"];
+  const { code, stdout, stderr } = await run(limited);
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toMatch(/^entrepot: only \d more processes or threads may be started, and 52 /);
+});
+
+/** A client that is connected; its request is answered on this connection, which may have to wait. */
+class IdleClient {
+  readonly #socket: Socket;
+  #answer = "";
+
+  constructor({ address }: Entrepot) {
+    this.#socket = connect({ host: "127.0.0.1", port: Number(address.split(":")[1]) });
+    this.#socket.on("data", (bytes) => (this.#answer += bytes.toString("latin1")));
+    this.#socket.on("error", () => {});
+  }
+
+  ask(path: string): void {
+    this.#socket.write(`GET ${path}?ns=reg.test HTTP/1.1\r\nHost: cache.test\r\n\r\n`);
+  }
+
+  /** The bytes of the body of a complete response. */
+  get body(): string | undefined {
+    const [head, ...rest] = this.#answer.split("\r\n\r\n");
+    const body = rest.join("\r\n\r\n");
+    const length = /^content-length: (\d+)$/im.exec(head ?? "")?.[1];
+    return length === String(body.length) ? body : undefined;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+realTest(
+  "with 256 file descriptors, 400 clients that are connected at once get their hits",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blob = randomContent(20_000, 1);
+    upstream.addBlob("app", blob);
+    const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+    const program = ["prlimit", "--nofile=256:256", PROGRAM];
+    await using cache = await startEntrepot({ config, program });
+    const path = `/v2/app/blobs/${blob.digest}`;
+    expect(await get(cache, path)).toEqual([200, ""]);
+    const expected = Buffer.from(bytesOf(blob)).toString("latin1");
+    const clients = Array.from({ length: 400 }, () => new IdleClient(cache));
+    try {
+      await until(async () => (await problemsOf(cache)).includes("file-descriptors"), {
+        what: "the finding",
+      });
+      expect((await statusOf(cache)).machine).toMatchObject({
+        fileDescriptorLimit: 256,
+        problems: [
+          { kind: "file-descriptors", text: expect.stringMatching(/has \d+ of 256 open/) },
+        ],
+      });
+      for (const client of clients) client.ask(path);
+      await until(() => clients.every(({ body }) => body !== undefined), { what: "all responses" });
+      expect(clients.filter(({ body }) => body !== expected)).toEqual([]);
+    } finally {
+      for (const client of clients) client.close();
+    }
+    expect(await get(cache, path)).toEqual([200, ""]);
+    expect([cache.exitCode, (await statusOf(cache)).upstreams[0]?.state]).toEqual([
+      undefined,
+      "ok",
+    ]);
   },
 );

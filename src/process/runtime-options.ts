@@ -1,5 +1,6 @@
 import { memoryLimit } from "./memory-limit.ts";
 import { memoryPlan } from "./memory-plan.ts";
+import { processRoom } from "./process-limit.ts";
 import { replaceProgram } from "./replace-program.ts";
 
 /**
@@ -8,14 +9,24 @@ import { replaceProgram } from "./replace-program.ts";
  */
 const IO_THREADS = 32;
 
+/** What the runtime has besides these threads, on any machine. */
+const OTHER_THREADS = 20;
+/** With fewer threads for file I/O, a slow sync holds up every hit. */
+const MIN_IO_THREADS = 4;
+
 /**
  * Environment variables that Bun reads only as it starts.
  *
  * @param memory bytes that this process may use
+ * @param threads how many it may start
  */
-export function runtimeOptions(memory: number): Readonly<Record<string, string>> {
+export function runtimeOptions(
+  memory: number,
+  threads = Infinity,
+): Readonly<Record<string, string>> {
+  const ofIo = Math.max(MIN_IO_THREADS, Math.min(IO_THREADS, threads - OTHER_THREADS));
   return {
-    UV_THREADPOOL_SIZE: String(IO_THREADS),
+    UV_THREADPOOL_SIZE: String(ofIo),
     BUN_JSC_forceRAMSize: String(memoryPlan(memory).heapBasis),
   };
 }
@@ -27,7 +38,9 @@ export function runtimeOptions(memory: number): Readonly<Record<string, string>>
  * This works wherever the program starts: from a checkout, as an executable, in a unit or an image.
  */
 export function ensureRuntimeOptions(): void {
-  const options = runtimeOptions(memoryLimit());
+  const threads = processRoom();
+  if (threads < OTHER_THREADS + MIN_IO_THREADS) endForLackOf(threads);
+  const options = runtimeOptions(memoryLimit(), threads);
   if (Object.keys(options).every((name) => process.env[name] !== undefined)) return;
   if (process.platform !== "linux") return;
   const [, script = "", ...rest] = process.argv;
@@ -39,4 +52,15 @@ export function ensureRuntimeOptions(): void {
   } catch {
     // There is no glibc. The program runs without these options too.
   }
+}
+
+/** The runtime would abort, in words that nobody understands, as soon as it cannot start a thread. */
+function endForLackOf(threads: number): never {
+  const needed = OTHER_THREADS + IO_THREADS;
+  const advice =
+    "raise TasksMax in the systemd unit, --pids-limit of the container, or ulimit -u of its user";
+  process.stderr.write(
+    `entrepot: only ${Math.max(0, threads)} more processes or threads may be started, and ${needed} are needed: ${advice}\n`,
+  );
+  process.exit(1);
 }

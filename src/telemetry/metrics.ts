@@ -191,13 +191,22 @@ export class Metrics {
     return [...this.#registered, ...histograms];
   }
 
+  /** Loads what `render` needs: without a file descriptor for that, the runtime would abort. */
+  async load(): Promise<void> {
+    await this.#load();
+  }
+
   /** Renders all metrics in the Prometheus text format. */
   async render(): Promise<string> {
-    // Loads prom-client at the first scrape: it would slow down the start.
-    this.#exposition ??= import("./exposition.ts").then((module) => new module.Exposition());
-    const exposition = await this.#exposition;
+    const exposition = await this.#load();
     const counted = await exposition.render(this.#registered);
     return `${counted}\n${this.#requestDurations.text()}\n${this.#diskDurations.text()}`;
+  }
+
+  /** Loads prom-client, which would slow down the start. */
+  #load(): Promise<Exposition> {
+    this.#exposition ??= import("./exposition.ts").then((module) => new module.Exposition());
+    return this.#exposition;
   }
 
   #counter(name: string, help: string, labelNames: readonly string[]): Counters {

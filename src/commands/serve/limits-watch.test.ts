@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { until } from "../../../test/harness/waiting.ts";
+import { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { createLog } from "../../telemetry/log.ts";
 import { LocalProblems } from "../../telemetry/local-problems.ts";
 import { LimitsWatch } from "./limits-watch.ts";
@@ -9,7 +10,8 @@ const log = createLog({ format: "json", level: "info", stream });
 
 test("memory near its limit is a problem, with its figures", async () => {
   const localProblems = new LocalProblems(log);
-  using _ = new LimitsWatch({ localProblems, memoryLimit: 1024, interval: 1 });
+  const descriptors = new DescriptorBudget(1000, () => 100);
+  using _ = new LimitsWatch({ localProblems, descriptors, memoryLimit: 1024, interval: 1 });
   await until(() => localProblems.isNow("memory"), { what: "the problem" });
   expect(localProblems.current).toEqual([
     {

@@ -1,5 +1,6 @@
 import type { LocalLimit } from "../../oci/fault.ts";
 import { Fault } from "../../oci/fault.ts";
+import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import type { LocalProblems } from "../../telemetry/local-problems.ts";
 
@@ -8,6 +9,15 @@ const LIMITS: Readonly<Record<string, LocalLimit>> = {
   ENFILE: "file-descriptors",
   ENOMEM: "memory",
 };
+
+export function noticeFewDescriptors(
+  problems: LocalProblems,
+  { used, limit }: DescriptorBudget,
+): void {
+  const part = `the cache has ${used} of ${limit} open`;
+  const advice = "Raise the limit (LimitNOFILE in a systemd unit)";
+  problems.notice("file-descriptors", `file descriptors are nearly used up: ${part}. ${advice}`);
+}
 
 /** What is wrong with a slow disk, by its figures, and what to do. */
 export function slowDiskText(figures: string): string {

@@ -2,6 +2,7 @@ import type { Upstream } from "../../cache/upstream.ts";
 import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
+import type { Pausable } from "../../server/listen/connection-gate.ts";
 import { NodePort, type NodePortOptions } from "../../server/listen/node-port.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -17,7 +18,7 @@ export interface NodePortsOptions {
 }
 
 /** The node-facing ports, with one certificate for all of them if they use TLS. */
-export class NodePorts {
+export class NodePorts implements Pausable {
   readonly #options: NodePortsOptions;
   readonly #all: NodePort[] = [];
   #tls: ServerIdentity | undefined;
@@ -59,6 +60,18 @@ export class NodePorts {
     } catch (err) {
       log.error({ err }, "certificate not renewed: the previous one stays in use");
     }
+  }
+
+  pause(): void {
+    for (const port of this.#all) port.pause();
+  }
+
+  resume(): void {
+    for (const port of this.#all) port.resume();
+  }
+
+  refuseWaiting(): void {
+    for (const port of this.#all) port.refuseWaiting();
   }
 
   #warn(tls: ServerIdentity): void {

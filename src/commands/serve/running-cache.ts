@@ -9,9 +9,11 @@ import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
+import { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { memoryLimit } from "../../process/memory-limit.ts";
 import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
+import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
 import { Namespaces } from "../../server/pull/namespaces.ts";
 import { PullApi } from "../../server/pull/pull-api.ts";
@@ -29,7 +31,7 @@ import {
 } from "../../upstream/registry-transport.ts";
 import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
-import { noticeExhaustedLimit, slowDiskText } from "./machine-limits.ts";
+import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
 import { Emitter } from "./emitter.ts";
 import { LimitsWatch } from "./limits-watch.ts";
 import { Listeners, type Listening } from "./listeners.ts";
@@ -106,7 +108,9 @@ async function start(
     blobRemoved,
     filesVanished,
   });
-  const memory = memoryPlan(memoryLimit());
+  const descriptors = closing.use(new DescriptorBudget());
+  const plan = memoryPlan(memoryLimit());
+  const memory = { ...plan, downloads: Math.min(plan.downloads, descriptors.downloads) };
   const received = new ByteBudget(memory.received);
   const times = new DiskTimes({
     measured: (operation, milliseconds) => metrics.diskOperation(operation, milliseconds / 1000),
@@ -137,6 +141,7 @@ async function start(
   });
   const upstreams = connectUpstreams(settings, reporter, reread, {
     budget: received,
+    descriptors,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
   });
   const cache = createCache(storage, store, reporter, { memory, times });
@@ -157,12 +162,14 @@ async function start(
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   measureUpstreams(metrics, upstreams);
   measureLocalProblems(metrics, localProblems);
-  closing.use(new LimitsWatch({ localProblems, memoryLimit: memory.limit }));
+  if (descriptors.areFew) await metrics.load();
+  closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));
   const report = new StatusReport({
     storage,
     metadataHealth,
     localProblems,
     memory,
+    descriptors,
     fills: cache.fills,
     upstreams,
     metrics,
@@ -192,8 +199,16 @@ async function start(
   const unreadable = (error: Error): void => {
     if (!noticeExhaustedLimit(localProblems, error)) repair.unreadable(error);
   };
-  const common = { api, namespaces, recentPulls, unreadable };
+  const isScarce = (): boolean => gate.isScarce;
+  const common = { api, namespaces, recentPulls, unreadable, isScarce };
   const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics });
+  const gate = closing.use(
+    new ConnectionGate({
+      ports: nodePorts,
+      descriptors,
+      onClosed: () => noticeFewDescriptors(localProblems, descriptors),
+    }),
+  );
   const listeners = closing.use(new Listeners({ ports, nodePorts }));
   const listening = listeners.open(settings, upstreams.all.values(), {
     api: adminApi,
@@ -226,11 +241,11 @@ function connectUpstreams(
   settings: Settings,
   reporter: RequestReporter,
   reread: RereadCredentials,
-  memory: Pick<RegistryTransportOptions, "budget" | "concurrency">,
+  limits: Pick<RegistryTransportOptions, "budget" | "concurrency" | "descriptors">,
 ): Upstreams {
   const transport = openRegistryTransport({
     observe: (event) => reporter.upstream(event),
-    ...memory,
+    ...limits,
     ...(reread ? { reread } : {}),
   });
   return new Upstreams(settings.upstreams, transport);

@@ -2,7 +2,7 @@ import type { Fill } from "../../cache/fill/fill.ts";
 import type { Fills } from "../../cache/fill/fills.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import { formatSize } from "../../config/parsing/units.ts";
-import { descriptorCount, descriptorLimit } from "../../process/file-descriptors.ts";
+import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import type { MemoryPlan } from "../../process/memory-plan.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
 import { LOW_WATER, MAX_METADATA } from "../../store/disk/fill-level.ts";
@@ -28,6 +28,7 @@ export interface StatusReportOptions {
   readonly metadataHealth: MetadataHealth;
   readonly localProblems: LocalProblems;
   readonly memory: MemoryPlan;
+  readonly descriptors: DescriptorBudget;
   readonly fills: Fills;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
@@ -67,16 +68,15 @@ export class StatusReport {
   }
 
   #machine(): Status["machine"] {
-    const { localProblems, memory } = this.#options;
+    const { localProblems, memory, descriptors } = this.#options;
     const { limit, downloads, manifests, lists, smallBlobs, responses } = memory;
-    const fileDescriptorLimit = descriptorLimit();
     return {
       memory: process.memoryUsage.rss(),
       memoryLimit: limit,
       cacheMemory: manifests + lists + smallBlobs + responses,
       downloads,
-      fileDescriptors: descriptorCount(),
-      ...(fileDescriptorLimit === Infinity ? {} : { fileDescriptorLimit }),
+      fileDescriptors: descriptors.used,
+      ...(descriptors.limit === Infinity ? {} : { fileDescriptorLimit: descriptors.limit }),
       problems: [...localProblems.current],
     };
   }

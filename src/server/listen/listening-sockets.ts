@@ -27,13 +27,14 @@ export function libc() {
     dup3: { args: [i32, i32, i32], returns: i32 },
     close: { args: [i32], returns: i32 },
     listen: { args: [i32, i32], returns: i32 },
+    accept4: { args: [i32, pointer, pointer, i32], returns: i32 },
     epoll_ctl: { args: [i32, i32, i32, pointer], returns: i32 },
   }).symbols;
 }
 export type Libc = ReturnType<typeof libc>;
 
 /** Where a descriptor is registered: the epoll instance and its `struct epoll_event` (epoll_ctl(2)). */
-interface Registration {
+export interface Registration {
   readonly epoll: number;
   readonly event: Uint8Array;
 }
@@ -86,6 +87,25 @@ export function exchangeSockets(one: number, other: number): void {
   c.close(spare);
   register(c, one, first);
   register(c, other, second);
+}
+
+/** Lets connections wait at a listening socket; `undefined` if that is not possible. `register` undoes it. */
+export function withdraw(descriptor: number): Registration | undefined {
+  const registration = registrationOf(descriptor);
+  if (!registration) return undefined;
+  const { epoll, event } = registration;
+  libc().epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, ptr(event));
+  return registration;
+}
+
+/** Ends the connections that wait at a listening socket, which does not block. */
+export function refuseWaiting(descriptor: number): void {
+  const c = libc();
+  for (let refused = 0; refused < MAX_BACKLOG; refused += 1) {
+    const connection = c.accept4(descriptor, null, null, 0);
+    if (connection < 0) return;
+    c.close(connection);
+  }
 }
 
 /** Adds a descriptor to its epoll instance again. Returns whether that succeeded. */

@@ -23,6 +23,8 @@ export interface NodeListenerOptions {
   readonly recentPulls: RecentPulls;
   /** Called if a response fails after its handler returned: its file could not be opened. */
   readonly unreadable: (error: Error) => void;
+  /** Whether each connection is to be closed after its next response, since descriptors are scarce. */
+  readonly isScarce: () => boolean;
   /** Set for a port that belongs to one upstream, at which requests need no namespace. */
   readonly upstream?: Upstream;
   /** Set for HTTPS. */
@@ -45,7 +47,7 @@ type Handler = (
  * raw path. Hence one route pattern per depth, whose parameters are the raw components.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
-  const { address, api, namespaces, recentPulls, unreadable, upstream, tls } = options;
+  const { address, api, namespaces, recentPulls, unreadable, isScarce, upstream, tls } = options;
 
   const handleRequest = (
     request: Request,
@@ -69,9 +71,8 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     response.headers.set("connection", "close");
     return response;
   };
-  const handle: typeof handleRequest = tls
-    ? (...received) => (tls.isDraining() ? handleAndClose : handleRequest)(...received)
-    : handleRequest;
+  const handle: typeof handleRequest = (...received) =>
+    (isScarce() || tls?.isDraining() ? handleAndClose : handleRequest)(...received);
 
   const routes: Record<string, Handler | Response> = {
     "/healthz": new Response("ok\n"),

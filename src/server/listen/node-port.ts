@@ -1,6 +1,16 @@
 import type { Identity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
-import { exchangeSockets, lengthenQueue, openWithDescriptor } from "./listening-sockets.ts";
+import {
+  exchangeSockets,
+  lengthenQueue,
+  libc,
+  openWithDescriptor,
+  refuseWaiting,
+  register,
+  type Registration,
+  withdraw,
+} from "./listening-sockets.ts";
+import type { Pausable } from "./connection-gate.ts";
 import { IDLE_TIMEOUT, listenForNodes, type NodeListenerOptions } from "./node-listener.ts";
 
 /** After this time every idle connection has reached its idle timeout, in milliseconds. */
@@ -27,10 +37,12 @@ interface Generation {
  * opening another one would refuse connections in between and reset handshakes in progress. Hence a
  * new server is opened and takes over the listening socket, while the old one drains.
  */
-export class NodePort {
+export class NodePort implements Pausable {
   readonly #options: NodePortOptions;
   #tls: Identity | undefined;
   #current: Generation | undefined;
+  /** Set while it accepts no connections. */
+  #paused: Registration | undefined;
   /** Older servers that still have connections. */
   readonly #draining = new Set<Server>();
 
@@ -54,6 +66,8 @@ export class NodePort {
     const [present, previous] = [this.#tls, this.#current];
     if (!present || !previous) return;
     if (present.certificate === tls.certificate && present.key === tls.key) return;
+    // The sockets are exchanged where they are registered.
+    this.resume();
     // A temporary port, until it takes over the socket.
     const next = this.#generation({ host: "127.0.0.1", port: 0 }, tls);
     try {
@@ -75,11 +89,30 @@ export class NodePort {
     setTimeout(stop, DRAIN_MS).unref();
   }
 
+  pause(): void {
+    const descriptor = this.#current?.descriptor;
+    if (this.#paused || descriptor === undefined) return;
+    this.#paused = withdraw(descriptor);
+  }
+
+  resume(): void {
+    const descriptor = this.#current?.descriptor;
+    if (this.#paused && descriptor !== undefined) register(libc(), descriptor, this.#paused);
+    this.#paused = undefined;
+  }
+
+  refuseWaiting(): void {
+    const descriptor = this.#current?.descriptor;
+    if (this.#paused && descriptor !== undefined) refuseWaiting(descriptor);
+  }
+
   /**
    * Accepts no more connections. Resolves once the responses in progress are sent, or at once if
    * connections are to be closed.
    */
   async stop(closeConnections = false): Promise<void> {
+    // A descriptor that is closed may soon be that of something else.
+    this.#paused = undefined;
     const servers = this.#current ? [...this.#draining, this.#current.server] : [];
     await Promise.all(servers.map((server) => server.stop(closeConnections)));
   }

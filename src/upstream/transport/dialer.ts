@@ -1,6 +1,7 @@
 import { proxyFor } from "../../config/parsing/proxy.ts";
 import { Fault, isForAllHosts, isUnsent } from "../../oci/fault.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
+import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { SlowTimes } from "../../process/slow-times.ts";
 import { abortable } from "./abortable.ts";
 import {
@@ -13,7 +14,7 @@ import {
 } from "./address.ts";
 import { type BodyEnd, timeoutFault, watchBody } from "./response-body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
-import { connectCause } from "./local-limits.ts";
+import { connectCause, reservedFault } from "./local-limits.ts";
 import { networkFault } from "./network-fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
 import { fastestFirst } from "./happy-eyeballs.ts";
@@ -46,6 +47,7 @@ export interface DialerOptions {
   readonly observe?: UpstreamObserver;
   /** For the bytes of blobs that were received and are not written yet. */
   readonly budget?: ByteBudget;
+  readonly descriptors?: DescriptorBudget;
 }
 
 export interface DialRequest extends OutgoingRequest {
@@ -75,6 +77,7 @@ export class Dialer {
   readonly #observe: UpstreamObserver | undefined;
   readonly #pools: ConnectionPools;
   readonly #budget: ByteBudget;
+  readonly #descriptors: DescriptorBudget | undefined;
   readonly #waits = new Map<string, SlowTimes>();
 
   constructor(options: DialerOptions = {}) {
@@ -82,6 +85,7 @@ export class Dialer {
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#pools = new ConnectionPools(options.ca);
     this.#observe = options.observe;
+    this.#descriptors = options.descriptors;
     this.#budget = options.budget ?? new ByteBudget(Infinity);
   }
 
@@ -112,6 +116,7 @@ export class Dialer {
     }, this.#timeouts.headers);
     const endWait = this.waitsFor(upstream).begin();
     try {
+      if (this.#descriptors?.areForNoUpstream) throw reservedFault(upstream, this.#descriptors);
       const response = await this.#connect(request, controller.signal);
       const milliseconds = performance.now() - startedAt;
       const { status } = response;

@@ -55,6 +55,12 @@ export function localLimitFault(upstream: string, cause: unknown): Fault | undef
   return meaning && new Fault({ kind: "local-limit", upstream, ...meaning }, { cause });
 }
 
+/** The fault of a request for which no file descriptor is left but those for what is stored. */
+export function reservedFault(upstream: string, { limit }: { readonly limit: number }): Fault {
+  const reason = `nearly all of the cache's ${limit} file descriptors are in use, and the last are for what is stored: raise the limit (LimitNOFILE in a systemd unit)`;
+  return new Fault({ kind: "local-limit", upstream, limit: "file-descriptors", reason });
+}
+
 export interface Destination {
   readonly ip: string;
   readonly port: number;
