@@ -15,6 +15,7 @@ import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Emitter } from "./emitter.ts";
+import { noticeExhaustedLimit } from "./machine-limits.ts";
 
 export interface StoreReporterOptions {
   readonly log: Log;
@@ -219,6 +220,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   }
 
   failed(task: string, error: unknown): void {
+    noticeExhaustedLimit(this.#localProblems, error);
     if (this.#isFull) this.#log.debug({ err: error }, `${task} failed`);
     else this.#log.warn({ err: error }, `${task} failed; it will be retried`);
   }
