@@ -3,6 +3,7 @@ import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import { statusSchema } from "../src/commands/status-schema.ts";
+import { command } from "./harness/commands.ts";
 import { bytesOf, type Content, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { realTest } from "./harness/real-components.ts";
@@ -81,7 +82,6 @@ async function problems(cache: Entrepot): Promise<string[]> {
   return statusSchema.parse(status).problems;
 }
 
-const FOUND = "a stored blob cannot be read: it is served from its registry meanwhile";
 const MOVED =
   "the disk cannot read a stored blob: its file was moved to quarantine/, and it is fetched again when it is requested";
 const AGAIN = "a stored blob can be read again";
@@ -89,16 +89,18 @@ const AGAIN = "a stored blob can be read again";
 realTest(
   "a client that a bad sector cut off gets the rest from the registry, and the file is replaced",
   async () => {
-    const [bad, good] = [randomContent(8 * MIB, 1), randomContent(2 * MIB, 2)];
+    const [bad, good] = [randomContent(8 * MIB, 1), randomContent(24 * MIB, 2)];
     await using at = await setUp(bad, good);
     const { cache, upstream } = at;
     const bytes = await metric(cache, "entrepot_storage_blob_bytes");
     {
       await using _ = await badSector(cache, [await pathOf(cache, bad)]);
+      // While others are sent, the kernel's count does not tell where it broke off.
+      const slow = await get(cache, good);
       expect(await pull(cache, bad)).toBe("broke off");
       // As a runtime does, at once, from where it was cut off.
       expect(await pull(cache, bad, 4 * MIB)).toBe("206 fwd=miss; stored right");
-      expect(await pull(cache, good)).toBe("200 hit right");
+      expect(Buffer.compare(await slow.bytes(), bytesOf(good))).toBe(0);
       expect(await problems(cache)).toEqual([expect.stringContaining(bad.digest.slice(7))]);
       expect(await problems(cache)).toEqual([expect.stringContaining("smartctl")]);
     }
@@ -112,21 +114,28 @@ realTest(
 );
 
 realTest(
-  "a blob that the disk cannot read is moved out of the way, and fetched again",
+  "a blob that the disk cannot read is moved out of the way, once fsck has found it",
   async () => {
     const bad = randomContent(8 * MIB, 1);
     await using at = await setUp(bad, randomContent(2 * MIB, 2), randomContent(70_000, 3));
     const { cache } = at;
     {
-      await using _ = await badSector(cache, [await pathOf(cache, bad)]);
-      expect(await pull(cache, bad)).toBe("broke off");
-      await cache.logged(FOUND);
+      const paths = [await pathOf(cache, bad)];
+      await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+      const fsck = await command(cache, "fsck");
+      expect([fsck.code, fsck.stdout]).toEqual([
+        1,
+        expect.stringContaining(`unreadable: ${bad.digest}`),
+      ]);
+      expect(await problems(cache)).toEqual([expect.stringContaining("smartctl")]);
       await cache.logged(MOVED);
-      expect(await readdir(join(cache.data, "quarantine"))).toHaveLength(1);
-      expect(await storedBlobs(cache.data)).toHaveLength(2);
     }
+    expect(await readdir(join(cache.data, "quarantine"))).toHaveLength(1);
+    expect(await storedBlobs(cache.data)).toHaveLength(2);
+    const metrics = await (await cache.getAdmin("/metrics")).text();
+    expect(metrics).toContain('entrepot_removed_blobs_total{reason="unreadable"} 1');
+    expect(await metric(cache, "entrepot_storage_blob_bytes")).toBe(2 * MIB + 73_728);
     expect(await pull(cache, bad)).toBe("200 fwd=miss; stored right");
-    expect(await pull(cache, bad)).toBe("200 hit right");
     expect(await verifyStore(cache.data)).toHaveLength(3);
   },
 );
@@ -161,6 +170,27 @@ realTest("while the disk cannot read anything, nothing is thrown out", async () 
   for (const blob of blobs) expect(await pull(cache, blob)).toBe("200 hit right");
   expect(await storedPaths(cache)).toEqual(paths);
 });
+
+realTest(
+  "a short range of a blob that cannot be read comes from the registry when it is asked for again",
+  async () => {
+    const blob = randomContent(8 * MIB, 1);
+    await using at = await setUp(blob);
+    const { cache } = at;
+    const paths = [await pathOf(cache, blob)];
+    await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+    const range = { range: "bytes=5000000-5000099" };
+    const bytes = async () => (await get(cache, blob, range)).bytes();
+    expect(await bytes().catch(() => "cut off")).toBe("cut off");
+    const response = await get(cache, blob, range);
+    expect([response.status, response.headers.get("cache-status")]).toEqual([
+      206,
+      expect.stringContaining("fwd=miss"),
+    ]);
+    const expected = bytesOf(blob).subarray(5_000_000, 5_000_100);
+    expect(Buffer.compare(await response.bytes(), expected)).toBe(0);
+  },
+);
 
 realTest("without file descriptors, blobs are not taken for unreadable", async () => {
   const blob = randomContent(MIB, 1);

@@ -2,17 +2,18 @@ import { expect, test } from "bun:test";
 import { digestNumber } from "../../store/storetest/sample-names.ts";
 import { BrokenResponses } from "./broken-responses.ts";
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 const blob = digestNumber(1);
 
 /** Broken responses, and which looks they caused. */
 function setUp() {
-  const looks: number[] = [];
+  const looks: [first: number, length: number][] = [];
   const verified: string[] = [];
   const pending: (() => void)[] = [];
   const broken = new BrokenResponses({
-    lookAt: (_, at) => {
-      looks.push(at);
+    lookAt: (_, first, length) => {
+      looks.push([first, length]);
       const { promise, resolve } = Promise.withResolvers<void>();
       pending.push(resolve);
       return promise;
@@ -39,7 +40,7 @@ test("a blob is read where its response broke off, and the next request waits fo
   expect(look).toBeDefined();
   await endLooks();
   await look;
-  expect(looks).toEqual([3 * MIB]);
+  expect(looks).toEqual([[2 * MIB, MIB + 128 * KIB]]);
   expect(broken.askedFor(blob, "node", 0)).toBeUndefined();
 });
 
@@ -50,7 +51,7 @@ test("a client that asks for the rest of what it was sent has it read there firs
   const look = broken.askedFor(blob, "node", 5 * MIB);
   expect(look).toBeDefined();
   await endLooks();
-  expect(looks).toEqual([5 * MIB]);
+  expect(looks).toEqual([[5 * MIB, 128 * KIB]]);
 });
 
 test("a thousand clients that leave cause few reads, of one blob or of many", async () => {

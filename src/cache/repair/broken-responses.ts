@@ -2,6 +2,10 @@ import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
 import type { SecondLooks } from "./second-looks.ts";
 
+/** What is read from where a client asks for the rest, in bytes. */
+const AFTER = 128 * 1024;
+/** Where a response broke off is known to be at most this far before where it seems to be, in bytes. */
+const BEFORE = 1024 * 1024;
 /** How many blobs wait for a look: clients that leave are many, and their blobs are sound. */
 const MAX_WAITING = 16;
 /** A blob is looked at this often in this time, in milliseconds. */
@@ -12,6 +16,12 @@ const REPEATED_IN_MS = 60_000;
 /** So many responses that broke off somewhere, in so many milliseconds, have the whole blob read. */
 const SUSPICIOUS = 3;
 const SUSPICIOUS_IN_MS = 600_000;
+
+/** A part of a blob, in bytes. */
+interface Part {
+  readonly first: number;
+  readonly length: number;
+}
 
 /** A response from a blob's file that ended before all of it was sent. */
 export interface BrokenResponse {
@@ -55,7 +65,7 @@ export class BrokenResponses {
   askedFor(digest: Digest, client: string, first: number): Promise<void> | undefined {
     if (this.#lastClients.get(digest) === client) {
       this.#lastClients.delete(digest);
-      if (first > 0) this.#lookAt(digest, [first]);
+      if (first > 0) this.#lookAt(digest, [{ first, length: AFTER }]);
       else this.#count(digest);
     }
     return this.#looking.get(digest);
@@ -64,21 +74,24 @@ export class BrokenResponses {
   /** A response ended before all was sent, and its client was not seen leaving. */
   brokeOff({ digest, first, at, isExact }: BrokenResponse): void {
     if (!isExact) this.#count(digest);
+    const from = Math.max(first, at - BEFORE);
+    const parts = [{ first: from, length: at - from + AFTER }];
     // A client that asks for the rest begins exactly where the last response broke off.
-    this.#lookAt(digest, isExact || first === 0 ? [at] : [first, at]);
+    if (!isExact && first > 0) parts.push({ first, length: AFTER });
+    this.#lookAt(digest, parts);
   }
 
-  #lookAt(digest: Digest, places: readonly number[]): void {
+  #lookAt(digest: Digest, parts: readonly Part[]): void {
     const looks = this.#recentLooks.get(digest) ?? 0;
     if (looks >= LOOKS || this.#looking.has(digest) || this.#looking.size >= MAX_WAITING) return;
     this.#recentLooks.set(digest, looks + 1, { noUpdateTTL: true });
-    this.#last = this.#look(digest, places, this.#last);
+    this.#last = this.#look(digest, parts, this.#last);
     this.#looking.set(digest, this.#last);
   }
 
-  async #look(digest: Digest, places: readonly number[], before: Promise<void>): Promise<void> {
+  async #look(digest: Digest, parts: readonly Part[], before: Promise<void>): Promise<void> {
     await before;
-    for (const place of places) await this.#looks.lookAt(digest, place);
+    for (const { first, length } of parts) await this.#looks.lookAt(digest, first, length);
     this.#looking.delete(digest);
   }
 

@@ -21,9 +21,8 @@ const MAX_BAD_BLOBS = 8;
 /** How many other blobs, those used least recently, show whether the disk can read at all. */
 const CONTROLS = 4;
 
-/** What is read around the place at which a response broke off, which is known roughly. In bytes. */
-const BEFORE = 1024 * 1024;
-const AFTER = 128 * 1024;
+/** How much is read of a blob that could not be read before, in bytes: as a look at a broken response may. */
+const LOOK_BYTES = 2 * 1024 * 1024;
 
 /** Bytes per second, and per hour, of blobs that are read as a whole. */
 const VERIFY_RATE = 64 * 1024 * 1024;
@@ -86,12 +85,13 @@ export class SecondLooks implements AsyncDisposable {
   /**
    * Reads a part of a blob. If that fails, the blob counts as missing from now on.
    *
-   * @param at about where to read, in bytes
+   * @param first where to begin, in bytes
+   * @param length at most, in bytes
    */
-  async lookAt(digest: Digest, at: number): Promise<void> {
-    const found = await readAt(this.#storage.blobs, digest, at);
+  async lookAt(digest: Digest, first: number, length: number): Promise<void> {
+    const found = await readAt(this.#storage.blobs, digest, first, length);
     if (found === "short") this.verifySoon(digest);
-    else if (typeof found === "object") this.#storage.store.readFailed(digest, found.cause, at);
+    else if (typeof found === "object") this.#storage.store.readFailed(digest, found.cause, first);
   }
 
   /** Reads a blob as a whole in the background, unless it was a while ago or that is too much. */
@@ -192,22 +192,23 @@ export class SecondLooks implements AsyncDisposable {
   }
 }
 
-/** Opens a blob's file anew, and reads around a place in it. `short` if the file ends before it. */
+/** Opens a blob's file anew, and reads a part of it. `short` if the file ends before that. */
 async function readAt(
   store: BlobStore,
   digest: Digest,
-  at: number,
+  first: number,
+  length = LOOK_BYTES,
 ): Promise<"read" | "short" | "gone" | ReadFailure> {
   try {
     const stored = await store.open(digest, true);
     if (!stored) return "gone";
-    const [first, end] = [Math.max(0, at - BEFORE), Math.min(stored.size, at + AFTER)];
-    if (end <= first) return stored.size === 0 ? "read" : "short";
+    if (stored.size === 0) return "read";
+    const end = Math.min(stored.size, first + length);
     const { byteLength } = await stored.bytes.slice(first, end).bytes();
-    return byteLength < end - first || stored.size <= at ? "short" : "read";
+    return byteLength < end - first || end <= first ? "short" : "read";
   } catch (error) {
     const cause = error instanceof Fault ? error.cause : error;
     if (systemCode(cause) === "ENOENT") return "gone";
-    return { cause, at };
+    return { cause, at: first };
   }
 }

@@ -55,13 +55,7 @@ export async function handleBlob(
   const first = single?.kind === "from" ? single.first : 0;
   const look = broken.askedFor(digest, context.address, first);
   if (look) await withTimeout(LOOK_TIMEOUT_MS, look);
-  let result = await blobs.get(upstream, repo, digest, single);
-  let short = await readShort(result, single, blobs);
-  // The first result's file could not be read, so this one is from the upstream.
-  if (short === "unreadable") {
-    result = await blobs.get(upstream, repo, digest, single);
-    short = undefined;
-  }
+  const result = await blobs.get(upstream, repo, digest, single);
   context.cacheStatus = result.cacheStatus;
   const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus);
   if (isNotModified(context.request, digest)) {
@@ -74,39 +68,14 @@ export async function handleBlob(
   const onReadFailed = (cause: unknown, at: number): void => {
     blobs.readFailed(digest, cause, at);
   };
-  const stored = { blob, fresh, ...(short ? { short } : {}), onReadFailed };
-  const response = storedResponse(stored, range, headers, context);
-  if (context.sentFrom) broken.sentTo(digest, context.address);
-  return response;
+  if (!blob.isInMemory) broken.sentTo(digest, context.address);
+  return storedResponse({ blob, fresh, onReadFailed }, range, headers, context);
 }
 
 interface Stored {
   readonly blob: StoredBlob;
   readonly fresh: FreshnessWindow | undefined;
-  /** The requested range, if it was read already. */
-  readonly short?: Uint8Array<ArrayBuffer>;
   readonly onReadFailed: (cause: unknown, at: number) => void;
-}
-
-/**
- * Reads a short range of a file, so that a failing read can still become another response. Larger ones
- * are sent by the kernel, and what it cannot read is known too late.
- */
-async function readShort(
-  result: BlobResult,
-  request: RangeRequest | undefined,
-  blobs: BlobLookup,
-): Promise<Uint8Array<ArrayBuffer> | "unreadable" | undefined> {
-  if (!request || result.kind === "streaming" || result.blob.isInMemory) return undefined;
-  const { digest, size, bytes } = result.blob;
-  const range = resolveRange(request, size);
-  if (!range || range.last + 1 - range.first > MAX_UNFOLLOWED) return undefined;
-  try {
-    const short = await bytes.slice(range.first, range.last + 1).bytes();
-    return short.byteLength === range.last + 1 - range.first ? short : undefined;
-  } catch (cause) {
-    return blobs.readFailed(digest, cause, range.first) ? "unreadable" : undefined;
-  }
 }
 
 /** The kernel sends the file (sendfile), so no byte passes through this process. */
@@ -116,7 +85,7 @@ function storedResponse(
   headers: ResponseHeaders,
   context: RequestContext,
 ): Response {
-  const { blob, fresh, short } = stored;
+  const { blob, fresh } = stored;
   if (request?.kind === "several") {
     return severalResponse(stored, resolveSeveral(request, blob.size), headers, context);
   }
@@ -136,7 +105,7 @@ function storedResponse(
   }
   expectBody(blob, range, context);
   headers["content-range"] = `bytes ${range.first}-${range.last}/${blob.size}`;
-  const bytes = short ?? blob.bytes.slice(range.first, range.last + 1);
+  const bytes = blob.bytes.slice(range.first, range.last + 1);
   return new Response(bytes, { status: 206, headers });
 }
 
