@@ -155,7 +155,9 @@ export class SecondLooks implements AsyncDisposable {
     const bad = store.unreadable.all().filter(([, { cause }]) => isMediumError(cause));
     if (bad.length > MAX_BAD_BLOBS) return true;
     // What was not used for long is not in the memory of the kernel.
-    const page = await metadata.blobs.leastRecentlyUsed(MAX_BAD_BLOBS + CONTROLS);
+    const reading = metadata.blobs.leastRecentlyUsed(MAX_BAD_BLOBS + CONTROLS);
+    const page = await reading.catch(() => undefined);
+    if (!page) return true;
     const known = new Set([digest, ...bad.map(([other]) => other)]);
     const controls = page.filter((other) => !known.has(other.digest)).slice(0, CONTROLS);
     let failed = 0;

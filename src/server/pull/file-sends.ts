@@ -65,7 +65,7 @@ export class FileSends {
     }
     this.#count();
     const isAlone = this.#ongoing.size === 0;
-    if (!isAlone) for (const other of this.#ongoing) other.isAlone = false;
+    if (this.#ongoing.size === 1) for (const other of this.#ongoing) other.isAlone = false;
     const ongoing = { ...send, share: 0, isAlone, isClosed: false };
     this.#ongoing.add(ongoing);
     send.signal.addEventListener("abort", () => this.#end(ongoing, true), { once: true });
