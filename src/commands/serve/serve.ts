@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/disk/data-directory.ts";
+import { describeSystemError } from "../../store/storage-fault.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { createLog } from "../../telemetry/log.ts";
 import { exitAfter } from "../../process/exit-deadline.ts";
@@ -71,7 +72,15 @@ async function serve(options: ServeOptions): Promise<number> {
     }
     const stopSignal = firstSignal();
     void stopSignal.then(() => exitAfter(EXIT_DEADLINE_MS, UNFINISHED));
-    const running = await runCache(settings, log, (name) => liveSettings.credentials(name));
+    const starting = runCache(settings, log, (name) => liveSettings.credentials(name));
+    const running = await Promise.race([starting, stopSignal]);
+    if (typeof running === "string") {
+      // Nothing was served yet, and a start can break off at any moment.
+      starting.catch(() => {});
+      log.info({ signal: running }, "stopped before the start was complete");
+      log.flush();
+      return 0;
+    }
     liveSettings.onChange((changed) => running.reconfigure(changed));
     process.on("SIGHUP", () => liveSettings.reload());
     if (isTerminal) console.log(`${banner(version, settings, running.listening)}\n`);
@@ -86,7 +95,10 @@ async function serve(options: ServeOptions): Promise<number> {
     liveSettings.close();
     await running.close().catch((error: unknown) => {
       // It has ended as it was told to. What is missing is what a power cut would have left out.
-      log.error({ err: error }, "the store was not closed completely: the next start repairs it");
+      log.error(
+        { error: describeSystemError(error) },
+        "the store was not closed completely: the next start repairs it",
+      );
     });
     log.info("stopped");
     log.flush();

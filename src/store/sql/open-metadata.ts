@@ -35,6 +35,7 @@ export async function openMetadata(path: string): Promise<MetadataStore> {
   let file: SqliteFile | undefined;
   try {
     file = new SqliteFile(path);
+    await file.check();
     await migrate(file.mainThreadDb);
     return metadataOver(file);
   } catch (cause) {
