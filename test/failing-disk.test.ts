@@ -123,3 +123,40 @@ realTest(
     expect((await cache.get(path)).status).toBe(200);
   },
 );
+
+realTest("a disk that cannot be measured for a while stores and evicts as before", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blobs = Array.from({ length: 6 }, (_, at) => randomContent(4 * MIB, at + 1));
+  for (const blob of blobs) upstream.addBlob("app", blob);
+  await using cache = await startEntrepot({
+    config: config(upstream, { maxSize: "16MiB", minFree: 0 }),
+  });
+  const pull = async (): Promise<string[]> => {
+    const cacheStatus: string[] = [];
+    for (const { digest } of blobs) {
+      const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
+      await response.bytes();
+      cacheStatus.push(`${response.status} ${response.headers.get("cache-status")}`);
+    }
+    return cacheStatus;
+  };
+  const miss = "200 entrepot; fwd=miss; stored";
+  {
+    await using _ = await injectSystemFault(cache.pid, { calls: ["statfs"], error: "EIO" });
+    expect(await pull()).toEqual(blobs.map(() => miss));
+    const status = await (await cache.getAdmin("/api/v1/status")).json();
+    expect(status).toMatchObject({ storage: { isFull: false } });
+    await cache.logged("measuring the disk failed; it will be retried");
+  }
+});
+
+realTest("a start on a disk that cannot be measured says so", async () => {
+  await using data = await tempDir("data");
+  const flags = ["--data", data.path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+  const fault = { calls: ["statfs"], paths: [data.path], error: "EIO" };
+  const { code, stderr } = await run(withSystemFault(fault, [PROGRAM, "serve", ...flags]));
+  expect([code, stderr]).toEqual([
+    1,
+    `entrepot: the cache's storage failed: cannot measure the disk of ${data.path}: the disk reports an input/output error: check the kernel log (EIO)\n`,
+  ]);
+});

@@ -113,7 +113,7 @@ export async function openStorage(
     const total = await metadata.blobs.total(blockSize);
     const budget = new DiskBudget({
       limits: boundOf(storage, await disk(), total.diskBytes),
-      disk,
+      disk: reportingOnce(disk, (error) => events.failed("measuring the disk", error)),
       blockSize,
       onChange: (state) => events.fullStateChanged(state),
       onFewInodes: (found) => events.fewInodes(found),
@@ -207,6 +207,25 @@ function boundOf(storage: Settings["storage"], disk: DiskUsage, blobBytes: numbe
   return {
     maxSize: storage.maxSize ?? Math.floor(0.8 * (disk.free + blobBytes)),
     minFree: storage.minFree ?? Math.min(GIB, Math.floor(0.05 * disk.size)),
+  };
+}
+
+/** Calls `work`, and `onError` with the first of several errors in a row. Resolves to nothing then. */
+function reportingOnce<Value>(
+  work: () => Promise<Value>,
+  onError: (error: unknown) => void,
+): () => Promise<Value | undefined> {
+  let isFailing = false;
+  return async () => {
+    try {
+      const value = await work();
+      isFailing = false;
+      return value;
+    } catch (error) {
+      if (!isFailing) onError(error);
+      isFailing = true;
+      return undefined;
+    }
   };
 }
 

@@ -80,6 +80,23 @@ describe("BoundedBlobStore", () => {
     expect(budget.used).toBe(2 * 4096);
   });
 
+  test("goes on with the last figures while the disk cannot be measured", async () => {
+    let usage: { free: number; size: number } | undefined = { free: 2 * MIB, size: 10 * MIB };
+    let now = 0;
+    const budget = new DiskBudget({
+      limits: { maxSize: 10 * MIB, minFree: 0 },
+      disk: async () => usage,
+      clock: () => (now += 1000),
+    });
+    const store = new BoundedBlobStore(new MemoryBlobStore(), budget);
+    await storeBytes(store, sampleBytes(MIB));
+    usage = undefined;
+    await storeBytes(store, sampleBytes(MIB, 2));
+    const fault = await rejection(storeBytes(store, sampleBytes(2 * MIB, 3)));
+    expect(fault instanceof Fault && fault.detail.kind).toBe("no-space");
+    expect(budget.blobBytes).toBe(2 * MIB);
+  });
+
   test("releases the space of a discarded writer and of a removed partial download", async () => {
     const { store, budget } = bounded(10 * MIB);
     const bytes = sampleBytes(MIB);

@@ -9,8 +9,8 @@ import { type PinnedSizes, type Reserver, Reservations } from "./reservations.ts
 
 export interface DiskBudgetOptions {
   readonly limits: DiskLimits;
-  /** Measures the disk. */
-  readonly disk: () => Promise<DiskUsage>;
+  /** Measures the disk. Resolves to nothing if that fails: then the last figures hold. */
+  readonly disk: () => Promise<DiskUsage | undefined>;
   /** The file system's, in bytes; 1 by default. */
   readonly blockSize?: number;
   readonly onChange?: DiskFullOptions["onChange"];
@@ -49,9 +49,8 @@ export class DiskBudget {
   readonly limits: DiskLimits;
   readonly fullState: DiskFullState;
   readonly inodes: InodeBudget;
-  /** The file system's, in bytes. */
   readonly blockSize: number;
-  readonly #disk: () => Promise<DiskUsage>;
+  readonly #disk: DiskBudgetOptions["disk"];
   readonly #clock: () => number;
   readonly #timeout: number;
   #blobBytes = 0;
@@ -271,12 +270,13 @@ export class DiskBudget {
   /** Measures the disk, and ends the disk-full state if enough is free again. */
   async measure(): Promise<void> {
     this.#measuredAt = this.#clock();
-    const { free, size, metadata = 0, inodes } = await this.#disk();
-    this.#free = free;
-    this.#metadataBytes = metadata;
-    this.#spaceToRecover = Math.min(SPACE_TO_RECOVER, size / 4);
-    this.inodes.measured(inodes);
-    const hasSpace = free - this.limits.minFree > this.#spaceToRecover;
+    const usage = await this.#disk();
+    if (!usage) return;
+    this.#free = usage.free;
+    this.#metadataBytes = usage.metadata ?? 0;
+    this.#spaceToRecover = Math.min(SPACE_TO_RECOVER, usage.size / 4);
+    this.inodes.measured(usage.inodes);
+    const hasSpace = this.#free - this.limits.minFree > this.#spaceToRecover;
     if (hasSpace && this.inodes.hasRoom) this.fullState.recover();
   }
 
