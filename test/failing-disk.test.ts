@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import { writeFile } from "node:fs/promises";
 import { commandOn } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -10,6 +11,7 @@ import { storedBlobs } from "./harness/store-files.ts";
 import {
   injectSystemFault,
   READS,
+  REMOVALS,
   STATS,
   SYNCS,
   withSystemFault,
@@ -159,4 +161,14 @@ realTest("a start on a disk that cannot be measured says so", async () => {
     1,
     `entrepot: the cache's storage failed: cannot measure the disk of ${data.path}: the disk reports an input/output error: check the kernel log (EIO)\n`,
   ]);
+});
+
+realTest("a start that cannot remove a file names the error of the disk", async () => {
+  await using data = await tempDir("data");
+  const path = data.file("format");
+  await writeFile(path, "2\n");
+  const flags = ["--data", data.path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+  const fault = { calls: REMOVALS, paths: [path], error: "EIO" };
+  const { code, stderr } = await run(withSystemFault(fault, [PROGRAM, "serve", ...flags]));
+  expect([code, stderr]).toEqual([1, expect.stringContaining("input/output error")]);
 });

@@ -1,4 +1,5 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { removeFileSync } from "./remove-file.ts";
 
 /**
  * Writes a small file that only its owner can read, in place of what has its name. It never writes
@@ -7,7 +8,7 @@ import { rmSync, writeFileSync } from "node:fs";
  * @param shouldSync whether the file is on the disk when this returns
  */
 export function replaceFile(path: string, text: string, shouldSync = false): void {
-  rmSync(path, { force: true });
+  removeFileSync(path);
   // Exclusive (O_EXCL): it fails if anything has the name again, a symbolic link included.
   writeFileSync(path, text, { mode: 0o600, flag: "wx", flush: shouldSync });
 }

@@ -19,7 +19,12 @@ export interface SystemFault {
 /** Calls that read a file's bytes, whichever of them Bun chooses. */
 export const READS = ["read", "pread64", "readv", "preadv", "sendfile", "copy_file_range"];
 export const SYNCS = ["fsync", "fdatasync"];
+export const WRITES = ["write", "pwrite64", "writev", "pwritev"];
 /** `?`: not every architecture has it. */
+export const OPENS = ["?open", "openat"];
+export const RENAMES = ["?rename", "renameat", "renameat2"];
+export const MAKES = ["?mkdir", "mkdirat"];
+export const REMOVALS = ["?unlink", "unlinkat"];
 export const STATS = ["?stat", "?lstat", "fstat", "?newfstatat", "statx"];
 
 /** A command line that runs a program with a fault from its start. */

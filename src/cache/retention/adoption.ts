@@ -1,5 +1,5 @@
 import { constants, existsSync } from "node:fs";
-import { copyFile, type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { copyFile, type FileHandle, mkdir, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Digest,
@@ -14,6 +14,7 @@ import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
 import { isStored, openReadable } from "../../store/repair/look-up.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
+import { removeFile } from "../../store/remove-file.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import { hardLink } from "./hard-link.ts";
 import type { Storage } from "./storage.ts";
@@ -223,7 +224,7 @@ class Adoption {
       }
       await rename(temporary, to);
     } catch (error) {
-      await rm(temporary, { force: true });
+      await removeFile(temporary);
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 import type { Stats } from "node:fs";
-import { link, lstat, rename, rm } from "node:fs/promises";
+import { link, lstat, rename } from "node:fs/promises";
+import { removeFile } from "../../store/remove-file.ts";
 import { systemCode } from "../../store/storage-fault.ts";
 
 /**
@@ -26,6 +27,6 @@ export async function hardLink(
     throw error;
   } finally {
     // A rename between two names of one file does nothing, and leaves both.
-    await rm(temporary, { force: true });
+    await removeFile(temporary);
   }
 }

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { rename, rm, rmdir } from "node:fs/promises";
+import { rename, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -10,6 +10,7 @@ import { DirectoryWatch, type Watched } from "../../store/disk/directory-watch.t
 import { openDataDirectory } from "../../store/disk/data-directory.ts";
 import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import { removeFile } from "../../store/remove-file.ts";
 import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
 import { MetadataError, openMetadata } from "../../store/sql/open-metadata.ts";
@@ -282,7 +283,7 @@ const DAMAGED_SUFFIX = ".damaged";
 /** Moves the damaged database aside, for an operator to inspect, and opens an empty one. Blobs stay. */
 async function replaceDatabase(path: string): Promise<MetadataStore> {
   for (const suffix of ["", "-wal", "-shm"]) {
-    await rm(`${path}${DAMAGED_SUFFIX}${suffix}`, { force: true });
+    await removeFile(`${path}${DAMAGED_SUFFIX}${suffix}`);
     await rename(`${path}${suffix}`, `${path}${DAMAGED_SUFFIX}${suffix}`).catch(() => {});
   }
   return openMetadata(path);

@@ -1,7 +1,8 @@
-import { chmod, mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
 import { changeOwner, findIrregular, nonRootOwner, type Owner } from "./ownership.ts";
+import { removeFile } from "../remove-file.ts";
 import { replaceFile } from "../replace-file.ts";
 import { describeSystemError, systemCode } from "../storage-fault.ts";
 
@@ -162,7 +163,7 @@ async function probeWritable(path: string): Promise<void> {
   } catch (cause) {
     throw unwritableError(path, "written to", cause);
   } finally {
-    await rm(file, { force: true }).catch(() => undefined);
+    await removeFile(file).catch(() => undefined);
   }
 }
 

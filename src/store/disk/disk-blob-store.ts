@@ -14,6 +14,7 @@ import { openPartialFile } from "./partial-file.ts";
 import { Syncs } from "./syncs.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 import { DiskTimes } from "../disk-times.ts";
+import { removeFile } from "../remove-file.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** How many quarantined blobs are kept for an operator to inspect; the oldest are deleted. */
@@ -179,7 +180,7 @@ export class DiskBlobStore implements BlobStore {
     this.#openWriters.add(name);
     const path = this.#partialPath(name);
     try {
-      await rm(path, { force: true });
+      await removeFile(path);
       return true;
     } catch (cause) {
       throw storageFault(`remove ${path}`, cause);

@@ -1,5 +1,6 @@
 import { Database, SQLiteError } from "bun:sqlite";
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { removeFileSync } from "../remove-file.ts";
 import { replaceFile } from "../replace-file.ts";
 
 /** Another process, or another part of this one, holds the lock. */
@@ -63,8 +64,11 @@ export function acquireLock(path: string): Lock {
       isHeld = false;
       // Before the lock is released: afterwards it may be the next holder's file. The lock file itself
       // stays, since another process may have opened it to lock it.
-      rmSync(pidPath, { force: true });
-      database.close();
+      try {
+        removeFileSync(pidPath);
+      } finally {
+        database.close();
+      }
     },
   };
 }

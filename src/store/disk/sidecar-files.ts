@@ -14,6 +14,7 @@ import {
   type Sidecar,
   withEntry,
 } from "./sidecar.ts";
+import { removeFile } from "../remove-file.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** Returns the new sidecar, the given one if nothing changes, or `undefined` to delete it. */
@@ -280,7 +281,7 @@ export class SidecarFiles {
       await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600, flag: "wx" });
       await rename(temporary, path);
     } catch (cause) {
-      await rm(temporary, { force: true }).catch(() => {});
+      await removeFile(temporary).catch(() => {});
       throw storageFault(`write ${path}`, cause);
     }
   }

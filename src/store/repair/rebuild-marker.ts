@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { removeFileSync } from "../remove-file.ts";
 import { replaceFile } from "../replace-file.ts";
 
 /** How often the metadata database was replaced by an empty one, and rebuilt from the store's files. */
@@ -45,6 +46,6 @@ export class RebuildMarker implements RebuildState {
    */
   end(started: number): void {
     this.#finished = started;
-    if (started === this.#started) rmSync(this.#path, { force: true });
+    if (started === this.#started) removeFileSync(this.#path);
   }
 }

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { removeFileSync } from "../remove-file.ts";
 import { replaceFile } from "../replace-file.ts";
 
 /**
@@ -29,7 +30,7 @@ export function markCleanShutdown(path: string): void {
 
 /** Removes the marker. It runs before the database is used, since the process may crash at any moment. */
 export function clearCleanShutdown(path: string): void {
-  rmSync(markerPath(path), { force: true });
+  removeFileSync(markerPath(path));
 }
 
 function markerPath(path: string): string {
