@@ -277,7 +277,7 @@ export class DiskBudget {
     this.#spaceToRecover = Math.min(SPACE_TO_RECOVER, usage.size / 4);
     this.inodes.measured(usage.inodes);
     const hasSpace = this.#free - this.limits.minFree > this.#spaceToRecover;
-    if (hasSpace && this.inodes.hasRoom) this.fullState.recover();
+    this.fullState.measured(hasSpace && this.inodes.hasRoom);
   }
 
   #limitFault(bytes: number): Fault {

@@ -43,6 +43,41 @@ describe("DiskFullState", () => {
     expect(changes).toEqual([true, false, true, false]);
   });
 
+  test("retries after 8 s at the latest, however often the disk was full", () => {
+    let now = 0;
+    const state = new DiskFullState({ onChange: () => {}, clock: () => now });
+    for (let time = 0; time < 10; time += 1) {
+      state.markFull("again");
+      now += 8001;
+      state.measured(true);
+      expect(state.isFull).toBe(false);
+    }
+  });
+
+  test.each([
+    ["EIO", "recovers with the first blob that is stored", false],
+    ["EROFS", "recovers with the first blob that is stored", false],
+    ["ENOSPC", "does not recover with one blob that is stored", true],
+  ])("after %s, it %s", (code, _, isFull) => {
+    let now = 0;
+    const state = new DiskFullState({ onChange: () => {}, clock: () => now });
+    state.recordFailure(Object.assign(new Error("x"), { code }));
+    state.recordSuccess();
+    expect(state.isFull).toBe(true);
+    now = 3000;
+    state.recordSuccess();
+    expect(state.isFull).toBe(isFull);
+  });
+
+  test("after EIO, the disk is tried again although little is free", () => {
+    let now = 0;
+    const state = new DiskFullState({ onChange: () => {}, clock: () => now });
+    state.recordFailure(Object.assign(new Error("x"), { code: "EIO" }));
+    now = 3000;
+    state.measured(false);
+    expect(state.isFull).toBe(false);
+  });
+
   test("recovers once blobs were stored for a minute, however little is free", async () => {
     let now = 0;
     const budget = new DiskBudget({

@@ -4,16 +4,16 @@ import { systemCode } from "../storage-fault.ts";
 /** How long nothing is stored after the disk was found full, in milliseconds; then it is retried. */
 const RETRY_AFTER = 2000;
 /** The most that `RETRY_AFTER` is doubled to, in milliseconds, for a disk that is full again and again. */
-const MAX_RETRY_AFTER = 60_000;
+const MAX_RETRY_AFTER = 8000;
+/** A disk that is full again within this time after it recovered was not well meanwhile, in milliseconds. */
+const RELAPSE_WITHIN = 60_000;
+/** How long no write fails before little space counts as space, in milliseconds. */
+const STORED_FOR = 60_000;
 
-/** Error codes after which nothing at all can be written. */
-const FULL_CODES: ReadonlySet<string> = new Set([
-  "ENOSPC",
-  "EDQUOT",
-  "EROFS",
-  "EIO",
-  "SQLITE_FULL",
-]);
+/** Error codes for a lack of space: that one blob fits does not say that the next one does. */
+const SPACE_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
+/** Error codes of a disk that fails: nothing at all can be written, and free space says nothing about it. */
+const FAILURE_CODES: ReadonlySet<string> = new Set(["EROFS", "EIO"]);
 
 export interface DiskFullOptions {
   /** Called once when nothing can be stored any more, and once when it can again. */
@@ -24,13 +24,14 @@ export interface DiskFullOptions {
 
 /**
  * Whether the disk is full (or read-only, or failing), so that nothing at all can be stored, and when
- * storing is retried: a circuit breaker with exponential back-off, from 2 s up to 60 s.
+ * storing is retried: a circuit breaker with exponential back-off, from 2 s up to 8 s.
  */
 export class DiskFullState {
   readonly #onChange: DiskFullOptions["onChange"];
   readonly #clock: () => number;
   #since: number | undefined;
   #reason = "";
+  #lacksSpace = true;
   #recoveredAt = -Infinity;
   #retryAfter = RETRY_AFTER;
 
@@ -57,7 +58,10 @@ export class DiskFullState {
   recordFailure(error: unknown): void {
     const cause = error instanceof Fault ? error.cause : error;
     const code = systemCode(cause) ?? "";
-    if (FULL_CODES.has(code)) this.markFull(error instanceof Error ? error.message : code);
+    const lacksSpace = SPACE_CODES.has(code);
+    if (!lacksSpace && !FAILURE_CODES.has(code)) return;
+    this.markFull(error instanceof Error ? error.message : code);
+    this.#lacksSpace = lacksSpace;
   }
 
   /** Opens the circuit: nothing can be stored for now. Returns the `no-space` Fault to fail with. */
@@ -66,22 +70,29 @@ export class DiskFullState {
     const isNew = this.#since === undefined;
     this.#since = now;
     this.#reason = reason;
+    this.#lacksSpace = true;
     if (isNew) {
       // A disk that is full again soon is retried less often, so that `onChange` is not called each time.
-      const isRelapse = now - this.#recoveredAt < MAX_RETRY_AFTER;
+      const isRelapse = now - this.#recoveredAt < RELAPSE_WITHIN;
       this.#retryAfter = isRelapse ? Math.min(MAX_RETRY_AFTER, this.#retryAfter * 2) : RETRY_AFTER;
     }
     if (isNew) this.#onChange({ isFull: true, reason });
     return new Fault({ kind: "no-space", reason });
   }
 
-  /** Records a blob that was stored. A disk on which no write failed for 60 s counts as recovered. */
+  /** Records a blob that was stored: a disk that failed has recovered, and one without space after 60 s. */
   recordSuccess(): void {
-    if (this.#since !== undefined && this.#clock() - this.#since > MAX_RETRY_AFTER) this.recover();
+    if (this.#since === undefined) return;
+    if (!this.#lacksSpace || this.#clock() - this.#since > STORED_FOR) this.#recover();
   }
 
-  /** Closes the circuit, if the back-off is over: space was found free again. */
-  recover(): void {
+  /** Records whether there is space. A disk that failed is tried again however much there is. */
+  measured(hasSpace: boolean): void {
+    if (hasSpace || !this.#lacksSpace) this.#recover();
+  }
+
+  /** Closes the circuit, if the back-off is over. */
+  #recover(): void {
     if (!this.isFull || !this.shouldRetry()) return;
     this.#since = undefined;
     this.#recoveredAt = this.#clock();
