@@ -1,4 +1,5 @@
 import type { LocalLimit } from "../oci/fault.ts";
+import { secondsText } from "../oci/seconds-text.ts";
 import type { Log } from "./log.ts";
 
 /** What can be wrong with the machine that the cache runs on, as metrics and alerts name it. */
@@ -17,13 +18,15 @@ export type LocalProblemKind = (typeof LOCAL_PROBLEM_KINDS)[number];
 
 export interface LocalProblem {
   readonly kind: LocalProblemKind;
-  /** What is wrong, and what to do. */
+  /** What is wrong, and what to do; and when it was last noticed, if that is a while ago. */
   readonly text: string;
 }
 
 /** Without being noticed again for this long, a problem is over, in milliseconds. */
 const OVER_AFTER_MS = 300_000;
 const CHECK_INTERVAL_MS = 1000;
+/** Not noticed for so long, it may be over already, in milliseconds. */
+const RECENT_MS = 5000;
 
 interface Noticed {
   text: string;
@@ -38,14 +41,16 @@ interface Noticed {
 export class LocalProblems {
   readonly #log: Log;
   readonly #overAfter: number;
+  readonly #recent: number;
   readonly #noticed = new Map<LocalProblemKind, Noticed>();
   readonly #counts = new Map<LocalProblemKind, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param overAfter in milliseconds */
-  constructor(log: Log, overAfter = OVER_AFTER_MS) {
+  /** @param times in milliseconds */
+  constructor(log: Log, { overAfter = OVER_AFTER_MS, recent = RECENT_MS } = {}) {
     this.#log = log;
     this.#overAfter = overAfter;
+    this.#recent = recent;
   }
 
   /** @param text what is wrong, with its figures, and what to do: the newest is shown */
@@ -57,9 +62,14 @@ export class LocalProblems {
     this.#timer ??= setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
   }
 
-  /** What is wrong now, each with what to do. */
+  /** What is wrong now, or was a while ago, each with what to do. */
   get current(): readonly LocalProblem[] {
-    return [...this.#noticed].map(([kind, { text }]) => ({ kind, text }));
+    const now = performance.now();
+    return [...this.#noticed].map(([kind, { text, at }]) => {
+      const age = now - at;
+      const when = age < this.#recent ? "" : ` (last noticed ${secondsText(age / 1000)} ago)`;
+      return { kind, text: `${text}${when}` };
+    });
   }
 
   isNow(kind: LocalProblemKind): boolean {

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 /** A blob file of the store, with the digest that its path claims. */
@@ -14,16 +14,18 @@ export interface StoredFile {
  */
 export async function storedBlobs(data: string): Promise<readonly StoredFile[]> {
   const root = join(data, "blobs");
-  const files = await filesBelow(root);
-  return Promise.all(
-    files.map(async (name) => {
+  const files = await Promise.all(
+    (await filesBelow(root)).map(async (name) => {
       const [algorithm = "", prefix = "", hex = "", ...more] = name.split("/");
       if (!hex.startsWith(prefix) || prefix.length !== 2 || more.length > 0)
         throw new Error(`${join(root, name)} does not belong in a store`);
       const path = join(root, name);
-      return { digest: `${algorithm}:${hex}`, path, size: (await Bun.file(path).stat()).size };
+      // It may be evicted after its name was read.
+      const stats = await stat(path).catch(() => undefined);
+      return stats && { digest: `${algorithm}:${hex}`, path, size: stats.size };
     }),
   );
+  return files.filter((file) => file !== undefined);
 }
 
 /**
