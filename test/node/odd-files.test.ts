@@ -222,13 +222,26 @@ realTest(
 );
 
 test("directories in certs.d that name no registry are left alone and cause no error", async () => {
-  const odd = ["a b", "ümlaut.test", "-x", "reg.test:5000", "[::1]_5000_", "%41", "x'y", 'q"'];
+  const odd = [
+    "a b",
+    "ümlaut.test",
+    "-x",
+    "reg.test:5000",
+    "[::1]_5000_",
+    "%41",
+    "x'y",
+    'q"',
+    "ghcr",
+  ];
   const files = Object.fromEntries(
     odd.map((name) => [`etc/containerd/certs.d/${name}/hosts.toml`, `[host."http://m:1"]\n`]),
   );
   await using dir = await node({
     [CONFIG]: configured,
     "etc/containerd/certs.d/file": "not a directory",
+    // Spegel moves what it finds in certs.d there.
+    "etc/containerd/certs.d/_backup/ghcr.io/hosts.toml": "[broken",
+    "etc/containerd/certs.d/%zz/hosts.toml": "[broken",
     "etc/containerd/certs.d/latin.test/hosts.toml": new Uint8Array([35, 233, 10]),
     ...files,
   });
@@ -236,6 +249,15 @@ test("directories in certs.d that name no registry are left alone and cause no e
   symlinkSync("loop", dir.file("etc/containerd/certs.d/loop"));
   const check = await entrepotNode(["check", ...rootOptions(dir)]);
   expect(check.text).toContain("mirrors         hosts directories");
+  expect(check.text).toContain("no image reference names a registry ghcr");
+  const kept = await entrepotNode(["check", "--json", ...rootOptions(dir)]);
+  const { findings } = JSON.parse(kept.text) as {
+    findings: { severity: string; at?: { file: string } }[];
+  };
+  const errors = findings.filter(({ severity }) => severity === "error");
+  expect(errors.map(({ at }) => at?.file)).toEqual([
+    "/etc/containerd/certs.d/latin.test/hosts.toml",
+  ]);
   expect(await wire(dir)).toMatchObject({ code: 0 });
   for (const name of odd)
     expect(text(dir, `etc/containerd/certs.d/${name}/hosts.toml`)).toBe(`[host."http://m:1"]\n`);

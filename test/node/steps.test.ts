@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { apply } from "../../src/node/apply.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { hostsFindings } from "../../src/node/containerd/findings/hosts-findings.ts";
@@ -16,7 +16,8 @@ import { tree } from "./tree.ts";
 const VERSION = "1.7.24";
 const CERTS = "/etc/containerd/certs.d";
 const cri = `plugins."io.containerd.grpc.v1.cri"`;
-const pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+const SSL = join(import.meta.dir, "../golden/node/mirrors-with-tls-and-credentials/before/etc/ssl");
+const pem = readFileSync(join(SSL, "client.pem"), "utf8");
 const options = { useDefault: false, adopt: true, replace: false, dialTimeout: "1s" };
 const overTls = { ...options, cache: "https://cache.test:5000", cacheCa: pem };
 
@@ -38,7 +39,7 @@ const cases: { name: string; files: Record<string, string>; states: DesiredState
       "etc/docker/certs.d/own.test/hosts.toml": `server = "https://own.test"\n[host."https://m.test"]\n  ca = "z.pem"\n  client = [["a.cert", "a.key"]]\n`,
       "etc/docker/certs.d/own.test/z.pem": pem,
       "etc/docker/certs.d/own.test/a.cert": pem,
-      "etc/docker/certs.d/own.test/a.key": pem,
+      "etc/docker/certs.d/own.test/a.key": readFileSync(join(SSL, "client.key"), "utf8"),
     },
     states: [{ ...overTls, namespaces: ["ghcr.io"] }],
   },

@@ -16,6 +16,7 @@ import { configurationObstacles } from "./config/configuration-obstacles.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { isImported } from "./config/configuration-files.ts";
 import { readConfiguration } from "./config/configuration.ts";
+import { certificateProblems } from "./hosts/certificates.ts";
 import { convertMirrors } from "./hosts/convert-mirrors.ts";
 import { registryDirectories } from "./hosts/hosts-directories.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
@@ -60,9 +61,8 @@ export function planTargets(input: PlanInput): Targets {
   // Mirrors that an earlier run converted stay converted, even if config.toml was edited since.
   const original = readRegistryTables(readConfiguration(views.before, main, traits), traits);
   const hasDeprecated = tables.mirrors.length > 0 || tables.tls.length > 0;
-  const conversion = convertMirrors(
-    hasDeprecated ? tables : original,
-    (path) => view.read(path) !== undefined,
+  const conversion = convertMirrors(hasDeprecated ? tables : original, (fields) =>
+    certificateProblems(view, fields),
   );
   obstacles.push(...conversion.obstacles);
   notes.push(...conversion.notes, ...wildcardNotes(tables, desired));

@@ -7,21 +7,39 @@ import {
 import type { Finding } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
 import { lossyText } from "../../files/node-files.ts";
-import { certificateFiles } from "../hosts/merge-hosts.ts";
-import { candidates, looseCertificates, registryDirectories } from "../hosts/hosts-directories.ts";
+import type { CertificateProblem } from "../hosts/certificates.ts";
+import { certificateDoubts, certificateProblems } from "../hosts/certificates.ts";
+import {
+  candidates,
+  isNamedByImages,
+  looseCertificates,
+  registryDirectories,
+} from "../hosts/hosts-directories.ts";
 import type { HostsDefect, HostsFile } from "../hosts/hosts-file.ts";
 import { isFatal, readHostsFile } from "../hosts/hosts-file.ts";
-import { isCertificate } from "../hosts/plan-hosts.ts";
 import type { Traits } from "../traits.ts";
 
 /** Findings about one directory of hosts.toml files, for this version of containerd. */
 export function hostsFindings(view: FileView, root: string, traits: Traits): Finding[] {
   const names = registryDirectories(view, root);
   return names.flatMap((name) =>
-    nameFindings(root, name, names, traits).concat(
-      directoryFindings(view, posix.join(root, name), names, traits),
-    ),
+    isNamedByImages(name)
+      ? nameFindings(root, name, names, traits).concat(
+          directoryFindings(view, posix.join(root, name), names, traits),
+        )
+      : [unnamedFinding(root, name)],
   );
+}
+
+function unnamedFinding(root: string, name: string): Finding {
+  return {
+    code: "hosts-no-registry",
+    severity: "note",
+    at: { file: posix.join(root, name) },
+    what: `no image reference names a registry ${name}: it has neither a dot nor a port`,
+    consequence: "its hosts.toml is never read",
+    advice: "rename it to the registry as image references name it, or remove it",
+  };
 }
 
 function nameFindings(
@@ -227,22 +245,32 @@ function describe(
   }
 }
 
-/** A certificate that cannot be read fails every pull, even if only a mirror uses it. */
+/** A certificate that cannot be loaded fails every pull, even if only a mirror uses it. */
 function certificateFindings(view: FileView, file: string, hosts: HostsFile): Finding[] {
   const root: HostEntry = { url: hosts.server ?? "the server", line: 1, ...hosts.root };
-  return [...hosts.hosts, root].flatMap((host) =>
-    certificateFiles(host)
-      .filter((path) => !isCertificate(view, path))
-      .map((path) => ({
-        code: "hosts-certificate",
-        severity: "error" as const,
-        at: { file, line: host.line ?? 1 },
-        what: `${path}, set for ${host.url}, ${view.read(path) === undefined ? "does not exist" : "contains no certificate or key"}`,
-        consequence:
-          "every pull of this registry fails, even from a host that does not need the file",
-        advice: "create the file, or remove the line",
-      })),
-  );
+  return [...hosts.hosts, root].flatMap((host) => {
+    const at = { file, line: host.line ?? 1 };
+    const what = ({ file: path, problem }: CertificateProblem): string =>
+      `${path}, set for ${host.url}, ${problem}`;
+    const fatal = certificateProblems(view, host).map((it) => ({
+      code: "hosts-certificate",
+      severity: "error" as const,
+      at,
+      what: what(it),
+      consequence:
+        "every pull of this registry fails, even from a host that does not need the file",
+      advice: "put the right file there, or remove the line",
+    }));
+    const doubtful = certificateDoubts(view, host).map((it) => ({
+      code: "hosts-certificate-unsound",
+      severity: "warning" as const,
+      at,
+      what: what(it),
+      consequence: `TLS with ${host.url} fails, and containerd tries the next host`,
+      advice: "renew the file, or remove the line",
+    }));
+    return [...fatal, ...doubtful];
+  });
 }
 
 function timeoutFindings(file: string, hosts: HostsFile, traits: Traits): Finding[] {

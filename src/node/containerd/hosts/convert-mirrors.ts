@@ -2,6 +2,7 @@ import type { HostEntry, HostFields } from "../../../config/containerd/hosts-tom
 import { parseUpstreamName } from "../../../oci/names.ts";
 import type { Position } from "../../findings.ts";
 import type { Obstacle } from "../../plan.ts";
+import type { CertificateProblem } from "./certificates.ts";
 import { hostOf } from "./hosts-file.ts";
 import type { Mirror, RegistryTables, TlsEntry } from "../config/registry-tables.ts";
 
@@ -30,11 +31,11 @@ const PULL = { capabilities: ["pull", "resolve"] } as const;
  * Converts `mirrors` and `configs.*.tls` to hosts.toml so that every request goes to the same hosts as
  * before (registryHosts and registryEndpoints in pkg/cri/server/image_pull.go of containerd 1.6).
  *
- * @param exists whether a file exists on the node
+ * @param problems why the certificates and keys of a host cannot be loaded
  */
 export function convertMirrors(
   tables: RegistryTables,
-  exists: (path: string) => boolean,
+  problems: (fields: HostFields) => readonly CertificateProblem[],
 ): MirrorConversion {
   const obstacles: Obstacle[] = [];
   const notes: string[] = [];
@@ -53,7 +54,7 @@ export function convertMirrors(
       );
       continue;
     }
-    obstacles.push(...tlsObstacles(entry, exists));
+    obstacles.push(...tlsObstacles(entry, problems));
     tls.set(entry.host, tlsFields(entry));
   }
   const registries = new Map<string, ConvertedRegistry>();
@@ -163,24 +164,28 @@ function tlsFields(entry: TlsEntry): HostFields {
   };
 }
 
-function tlsObstacles(entry: TlsEntry, exists: (path: string) => boolean): Obstacle[] {
+function tlsObstacles(
+  entry: TlsEntry,
+  problems: (fields: HostFields) => readonly CertificateProblem[],
+): Obstacle[] {
   const at: Position = { file: entry.file, line: entry.line };
-  const found: Obstacle[] = [];
-  for (const file of [entry.ca, entry.certificate, entry.key]) {
-    if (file === undefined) continue;
-    if (!file.startsWith("/")) {
+  const name = `configs.${JSON.stringify(entry.host)}.tls`;
+  const files = [entry.ca, entry.certificate, entry.key].filter((file) => file !== undefined);
+  const found: Obstacle[] = files
+    .filter((file) => !file.startsWith("/"))
+    .map((file) => ({
+      code: "tls-relative-path",
+      at,
+      what: `${name} names ${file}, which is not an absolute path`,
+      advice: "write an absolute path: hosts.toml resolves a relative one in its own directory",
+    }));
+  if (found.length === 0) {
+    for (const { file, problem } of problems(tlsFields(entry))) {
       found.push({
-        code: "tls-relative-path",
+        code: problem === "does not exist" ? "tls-missing-file" : "tls-unusable-file",
         at,
-        what: `configs.${JSON.stringify(entry.host)}.tls names ${file}, which is not an absolute path`,
-        advice: "write an absolute path: hosts.toml resolves a relative one in its own directory",
-      });
-    } else if (!exists(file)) {
-      found.push({
-        code: "tls-missing-file",
-        at,
-        what: `configs.${JSON.stringify(entry.host)}.tls names ${file}, which does not exist`,
-        advice: "create the file or remove the entry: a missing file fails every pull",
+        what: `${name} names ${file}, which ${problem}`,
+        advice: "put the right file there or remove the entry: with it, every pull fails",
       });
     }
   }
@@ -188,7 +193,7 @@ function tlsObstacles(entry: TlsEntry, exists: (path: string) => boolean): Obsta
     found.push({
       code: "tls-incomplete-pair",
       at,
-      what: `configs.${JSON.stringify(entry.host)}.tls has only one of certificate and key`,
+      what: `${name} has only one of certificate and key`,
       advice: "set both cert_file and key_file, or neither",
     });
   }

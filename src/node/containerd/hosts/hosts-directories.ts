@@ -1,5 +1,9 @@
 import { posix } from "node:path";
-import { DEFAULT_DIRECTORY, directoryName } from "../../../config/containerd/registry-directory.ts";
+import {
+  DEFAULT_DIRECTORY,
+  directoryName,
+  registryOfDirectory,
+} from "../../../config/containerd/registry-directory.ts";
 import type { FileView } from "../../files/node-files.ts";
 import type { Traits } from "../traits.ts";
 
@@ -31,10 +35,30 @@ export function directoryInForce(
   return undefined;
 }
 
-/** The registries' directories below one root. Hidden directories belong to no registry. */
+/** The registries' directories below one root. Others, such as Spegel's `_backup`, are never read. */
 export function registryDirectories(view: FileView, root: string): string[] {
   return (view.list(root) ?? []).filter(
-    (name) => !name.startsWith(".") && view.isDirectory(posix.join(root, name)),
+    (name) => isRegistryDirectory(name) && view.isDirectory(posix.join(root, name)),
+  );
+}
+
+const LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
+const HOST = new RegExp(String.raw`^(?:${LABEL}(?:\.${LABEL})*|\[[0-9a-f:.]+\])(?::\d+)?$`, "i");
+
+/** Whether an image reference can name the registry of a directory (its domain in distribution's grammar). */
+function isRegistryDirectory(name: string): boolean {
+  return name === DEFAULT_DIRECTORY || HOST.test(registryOfDirectory(name));
+}
+
+/**
+ * Whether the first part of an image reference is this registry. Without a dot, a port or the name
+ * localhost it is a repository of Docker Hub.
+ */
+export function isNamedByImages(directory: string): boolean {
+  return (
+    directory === DEFAULT_DIRECTORY ||
+    /[.:[]|^localhost$/.test(registryOfDirectory(directory)) ||
+    /[A-Z]/.test(directory)
   );
 }
 

@@ -1,11 +1,7 @@
 import { posix } from "node:path";
-import {
-  DEFAULT_DIRECTORY,
-  registryOfDirectory,
-} from "../../../config/containerd/registry-directory.ts";
 import { FilesFault, type FileView } from "../../files/node-files.ts";
 import type { Obstacle, Target } from "../../plan.ts";
-import { registryDirectories } from "./hosts-directories.ts";
+import { isNamedByImages, registryDirectories } from "./hosts-directories.ts";
 
 /**
  * Obstacles for registries that share one hosts.toml through a symbolic link. The file has one `server`:
@@ -18,7 +14,7 @@ export function linkedRegistries(
 ): Obstacle[] {
   const paths = targets.map((target) => target.path);
   const others = registryDirectories(view, root)
-    .filter(isRegistry)
+    .filter(isNamedByImages)
     .map((name) => posix.join(root, name, "hosts.toml"));
   const byFile = new Map<string, string>();
   return [...new Set([...paths, ...others])].flatMap((path): Obstacle[] => {
@@ -32,11 +28,6 @@ export function linkedRegistries(
       "replace the link with a copy, so that each registry has its own file, then plan again";
     return [{ code: "hosts-shared", at: { file: first }, what, advice }];
   });
-}
-
-/** By containerd's rule for the first part of an image reference: it has a dot or port, or is localhost. */
-function isRegistry(directory: string): boolean {
-  return directory === DEFAULT_DIRECTORY || /[.:]|^localhost$/.test(registryOfDirectory(directory));
 }
 
 /** Undefined for a loop of links, which must not make the plan of other registries fail. */

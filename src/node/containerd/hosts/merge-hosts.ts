@@ -8,6 +8,7 @@ import {
 import { tomlString } from "../../../config/containerd/toml-string.ts";
 import { TomlDocument } from "../../files/toml-document.ts";
 import type { Traits } from "../traits.ts";
+import type { CertificateProblem } from "./certificates.ts";
 import type { HostsFile } from "./hosts-file.ts";
 import { readHostsFile } from "./hosts-file.ts";
 import { UNWIRED_MARK } from "./own-hosts.ts";
@@ -34,8 +35,8 @@ export interface MergeInput {
   readonly otherHosts: readonly HostEntry[];
   readonly server: string | undefined;
   readonly traits: Traits;
-  /** Whether a file exists and contains a certificate or key. */
-  readonly isUsable: (path: string) => boolean;
+  /** Why the certificates and keys of a host cannot be loaded. */
+  readonly problems: (fields: HostFields) => readonly CertificateProblem[];
   /** Whether the merged file goes to another directory, where relative paths do not resolve. */
   readonly moves: boolean;
 }
@@ -123,11 +124,9 @@ function rewrite(input: MergeInput, file: HostsFile): MergedHosts {
     if (urls.has(host.url) || urls.has(trimSlashes(host.url))) continue;
     urls.add(host.url);
     if (!isUsable(host, input)) {
-      const files = certificateFiles(host).filter((path) => !input.isUsable(path));
-      notes.push(
-        `${host.url} is left out, because ${files.join(", ")} cannot be read: every pull failed`,
-      );
-      comments.push(`left out, because ${files.join(", ")} cannot be read: ${host.url}`);
+      const why = input.problems(host).map(({ file: path, problem }) => `${path} ${problem}`);
+      notes.push(`${host.url} is left out, because ${why.join(", ")}: every pull failed`);
+      comments.push(`left out, because ${why.join(", ")}: ${host.url}`);
       continue;
     }
     const known = withKnownCapabilities(host, traits);
@@ -146,7 +145,8 @@ function rewrite(input: MergeInput, file: HostsFile): MergedHosts {
   if (!isUsable(root, input)) {
     const { ca: _ca, client: _client, ...rest } = root;
     root = rest;
-    notes.push("the server's certificates are left out, because they cannot be read");
+    const why = input.problems(file.root).map(({ file: path, problem }) => `${path} ${problem}`);
+    notes.push(`the server's certificates are left out, because ${why.join(", ")}`);
   }
   if (file.dropped.length > 0) {
     const inline = file.dropped.map((host) => host.url).join(", ");
@@ -207,13 +207,7 @@ function withKnownCapabilities<T extends HostFields>(host: T, traits: Traits): T
   return { ...host, capabilities: known };
 }
 
-/** Whether every certificate that the fields name can be read. */
+/** Whether containerd can load every certificate that the fields name. */
 function isUsable(fields: HostFields, input: MergeInput): boolean {
-  return certificateFiles(fields).every(input.isUsable);
-}
-
-/** The paths of all certificates and keys that the fields name. */
-export function certificateFiles(fields: HostFields): string[] {
-  const pairs = (fields.client ?? []).flat();
-  return [...(fields.ca ?? []), ...pairs].filter((path) => path !== "");
+  return input.problems(fields).length === 0;
 }

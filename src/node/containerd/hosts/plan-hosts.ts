@@ -10,7 +10,8 @@ import { DEFAULT_DIRECTORY, directoryName } from "../../../config/containerd/reg
 import type { FileState, FileView } from "../../files/node-files.ts";
 import { decodeText, lossyText } from "../../files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "../../plan.ts";
-import { mergeHosts, certificateFiles, withDialTimeout } from "./merge-hosts.ts";
+import { certificateProblems } from "./certificates.ts";
+import { mergeHosts, withDialTimeout } from "./merge-hosts.ts";
 import type { MirrorConversion } from "./convert-mirrors.ts";
 import { defaultServer } from "./convert-mirrors.ts";
 import { directoryInForce, looseCertificates } from "./hosts-directories.ts";
@@ -151,7 +152,7 @@ function planForeign(
     otherHosts,
     server,
     traits,
-    isUsable: (name: string) => isCertificate(view, name),
+    problems: (fields: HostFields) => certificateProblems(view, fields),
     moves: posix.dirname(path) !== directory,
     ...(isWired ? { cache: desired.cache } : {}),
   };
@@ -234,8 +235,7 @@ function shadowedDefault(input: HostsPlanInput, registry: string): ShadowedDefau
   const { file, state } = present;
   const read = readHostsFile(decodeText(state.bytes, file), directory, traits);
   if (!read.isRead) return undefined;
-  const isUsable = (fields: HostFields): boolean =>
-    certificateFiles(fields).every((path) => isCertificate(view, path));
+  const isUsable = (fields: HostFields): boolean => certificateProblems(view, fields).length === 0;
   const { server } = read;
   return {
     file,
@@ -252,11 +252,6 @@ function shadowedDefault(input: HostsPlanInput, registry: string): ShadowedDefau
 function looseRoot(view: FileView, directory: string): HostFields {
   const { ca, client } = looseCertificates(view, directory);
   return { ...(ca.length > 0 ? { ca } : {}), ...(client.length > 0 ? { client } : {}) };
-}
-
-export function isCertificate(view: FileView, path: string): boolean {
-  const state = view.read(path);
-  return state !== undefined && new TextDecoder().decode(state.bytes).includes("-----BEGIN ");
 }
 
 export function newFile(text: string): FileState {
