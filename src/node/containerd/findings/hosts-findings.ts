@@ -269,7 +269,7 @@ function certificateFindings(view: FileView, file: string, hosts: HostsFile): Fi
       consequence: `TLS with ${host.url} fails, and containerd tries the next host`,
       advice: "renew the file, or remove the line",
     }));
-    return [...fatal, ...doubtful];
+    return [fatal, doubtful].flat();
   });
 }
 

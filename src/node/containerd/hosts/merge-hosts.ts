@@ -11,7 +11,7 @@ import type { Traits } from "../traits.ts";
 import type { CertificateProblem } from "./certificates.ts";
 import type { HostsFile } from "./hosts-file.ts";
 import { readHostsFile } from "./hosts-file.ts";
-import { UNWIRED_MARK } from "./own-hosts.ts";
+import { CHANGE_ADVICE, UNWIRED_MARK } from "./own-hosts.ts";
 
 export interface MergedHosts {
   readonly text: string;
@@ -86,10 +86,25 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "ca-and-skip-verify",
 ]);
 
+const MERGED = "merged: the previous content follows, after the cache";
+const PREVIOUS = "comments of the previous file:";
+
+/** Comments that this program wrote about an earlier state of a file: they may no longer be true. */
+const OWN_COMMENTS: ReadonlySet<string> = new Set([
+  OWNERSHIP_MARK,
+  UNWIRED_MARK,
+  CHANGE_ADVICE,
+  MERGED,
+  PREVIOUS,
+]);
+const OWN_REASON = /^left out, because .*: (?:https?:\/\/)?\S+$/;
+
 function insert(input: MergeInput, file: HostsFile): MergedHosts {
   const { text, cacheHosts, server } = input;
+  // Without the cache there is nothing to add, and a comment about it would not be true.
+  if (cacheHosts.length === 0) return { text, notes: [], isUnchanged: true };
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const head = [`# ${OWNERSHIP_MARK}`, "# merged: the previous content follows, after the cache"];
+  const head = [`# ${OWNERSHIP_MARK}`, `# ${MERGED}`];
   if (file.server === undefined && server !== undefined)
     head.push(`server = ${tomlString(server)}`);
   const tables = cacheHosts.flatMap((host) => hostTable(host).concat(""));
@@ -180,9 +195,10 @@ function originalComments(text: string, file: HostsFile, notes: string[]): strin
       ...lines.map((line) => `  ${line}`),
     ];
   }
-  return new TomlDocument(text).comments
+  const comments = new TomlDocument(text).comments
     .map((comment) => comment.text.slice(1).trim())
-    .filter((comment) => comment !== OWNERSHIP_MARK && comment !== UNWIRED_MARK);
+    .filter((comment) => !OWN_COMMENTS.has(comment) && !OWN_REASON.test(comment));
+  return comments.length > 0 ? [PREVIOUS, ...comments] : [];
 }
 
 function serverOf(input: MergeInput, file: HostsFile, notes: string[]): string | undefined {

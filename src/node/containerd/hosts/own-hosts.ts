@@ -13,6 +13,10 @@ import { readHostsFile } from "./hosts-file.ts";
  */
 export const UNWIRED_MARK = "written by entrepot, without the cache";
 
+/** The second comment of a hosts.toml that `entrepot node apply` wrote. */
+export const CHANGE_ADVICE =
+  "Change it with `entrepot node apply`; `entrepot node rollback` undoes it.";
+
 /** A hosts.toml that entrepot rendered and that has not been edited since. */
 export interface OwnHosts {
   /** Absent in a `_default`. */
