@@ -39,6 +39,8 @@ export type ApplyResult = { readonly plan: Plan } & (
       readonly probes: readonly ProbeResult[];
       /** The program that proved the files of another root. Undefined if none could be run. */
       readonly provenBy: string | undefined;
+      /** Why the journal still calls the apply unfinished. A rollback works, and so does another apply. */
+      readonly journalFailure: string | undefined;
     }
   | {
       readonly outcome: "reverted" | "not-reverted";
@@ -108,8 +110,19 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
     const outcome = notReverted.length === 0 ? "reverted" : "not-reverted";
     return { plan, outcome, reason: error.message, probes: results, notReverted };
   }
-  context.journal.write(finishedJournal(next, plan));
-  return { plan, outcome: "applied", probes, provenBy };
+  const journalFailure = attemptWrite(() => context.journal.write(finishedJournal(next, plan)));
+  return { plan, outcome: "applied", probes, provenBy, journalFailure };
+}
+
+/** What keeps a file from being written. */
+function attemptWrite(write: () => void): string | undefined {
+  try {
+    write();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof FilesFault)) throw error;
+    return error.message;
+  }
 }
 
 function isExpected(error: unknown): error is Error {
@@ -240,7 +253,9 @@ async function revert(
     await attempt(directory, () => context.durable.removeDirectory(directory));
   }
   if (notReverted.length > 0) return notReverted;
-  if (earlier) context.journal.write({ ...earlier, restartDue: false });
-  else context.journal.remove();
+  await attempt("the journal", () => {
+    if (earlier) context.journal.write({ ...earlier, restartDue: false });
+    else context.journal.remove();
+  });
   return notReverted;
 }

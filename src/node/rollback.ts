@@ -86,22 +86,30 @@ async function rollbackLocked(options: RollbackOptions): Promise<RollbackResult>
     for (const path of Object.keys(journal.files)) context.durable.removeTemporaryFiles(path);
     for (const directory of journal.madeDirectories.toReversed())
       context.durable.removeDirectory(directory);
+    const remaining = remainingJournal(context, journal, plan);
+    if (remaining) context.journal.write(remaining);
+    else context.journal.remove();
   } catch (error) {
     if (!(error instanceof FilesFault || error instanceof RuntimeFault)) throw error;
     return { plan, outcome: "failed", reason: error.message };
   }
-  if (plan.foreign.length === 0) {
-    context.journal.remove();
-    return { plan, outcome: "rolled-back" };
-  }
+  return { plan, outcome: plan.foreign.length === 0 ? "rolled-back" : "partial" };
+}
+
+/** The journal of the files that are not restored; undefined if there are none. */
+function remainingJournal(
+  context: NodeContext,
+  journal: JournalDocument,
+  plan: RollbackPlan,
+): JournalDocument | undefined {
+  if (plan.foreign.length === 0) return undefined;
   const foreign = new Set(plan.foreign.map((file) => file.path));
   const remaining = Object.entries(journal.files).filter(
     ([path, entry]) =>
       foreign.has(path) || !sameState(context.files.read(path), fromStored(entry.original)),
   );
   const files = Object.fromEntries(remaining);
-  context.journal.write({ ...journal, files, unfinished: null, restartDue: false });
-  return { plan, outcome: "partial" };
+  return { ...journal, files, unfinished: null, restartDue: false };
 }
 
 /** What a rollback would do. Changes nothing. */

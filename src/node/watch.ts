@@ -1,10 +1,17 @@
+import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { secondsText } from "../oci/seconds-text.ts";
 import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import { DriftWatch } from "./drift.ts";
 import type { JournalDocument, JournalEntry } from "./journal.ts";
-import { JournalError, fromStored, isUnmodified, isWithoutCache } from "./journal.ts";
+import {
+  JournalError,
+  fromStored,
+  hostsFilesWithoutCache,
+  isUnmodified,
+  isWithoutCache,
+} from "./journal.ts";
 import { LockedError } from "./files/lock.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { DesiredState } from "./plan.ts";
@@ -57,8 +64,10 @@ export async function watch(options: WatchOptions): Promise<void> {
       if (error.message !== lastReported) report(error.message);
       lastReported = error.message;
     }
-    await sleep(intervalMs, signal);
+    // An aborted sleep ends the loop.
+    await setTimeout(intervalMs, undefined, { signal }).catch(() => {});
   }
+  report(watcher.lastWords());
 }
 
 class Watcher {
@@ -69,6 +78,7 @@ class Watcher {
   #retryAt = 0;
   readonly #reported = new Set<string>();
   readonly #drift: DriftWatch;
+  #isTidy = false;
   /** Whether the cache was removed, although the journal could not be written. */
   #isBypassed = false;
 
@@ -79,6 +89,7 @@ class Watcher {
 
   async check(): Promise<void> {
     const { context, graceMs, report } = this.#options;
+    await this.#removeLeftovers();
     const journal = this.#readJournal();
     if (journal === undefined) {
       this.#reportOnce("this node is not wired: run entrepot node apply");
@@ -120,6 +131,31 @@ class Watcher {
     if (changed > 0) {
       report(`removed ${cache.url} from ${hostsFiles(changed)} until it is healthy again`);
     }
+  }
+
+  /** A watcher that was killed may have left half of a file, or a directory that it was about to remove. */
+  async #removeLeftovers(): Promise<void> {
+    if (this.#isTidy) return;
+    const { context } = this.#options;
+    await context.withLock(() => {
+      for (const path of Object.keys(context.journal.read()?.files ?? {}))
+        context.durable.removeTemporaryFiles(path);
+    });
+    this.#isTidy = true;
+  }
+
+  /** What a stopped watcher leaves. It changes nothing, because its update must not unwire a node. */
+  lastWords(): string {
+    const { context } = this.#options;
+    let bypassed: string[] = [];
+    try {
+      const journal = this.#readJournal();
+      bypassed = journal ? hostsFilesWithoutCache(journal, context.files) : [];
+    } catch (error) {
+      if (!(error instanceof JournalError || error instanceof FilesFault)) throw error;
+    }
+    if (bypassed.length === 0) return "stopping: the wiring stays as it is";
+    return `stopping: the cache stays removed from ${hostsFiles(bypassed.length)}, and pulls bypass it until a watcher or entrepot node apply adds it again`;
   }
 
   /** The cache that the node is currently wired to: an apply may change it at any time. */
@@ -261,14 +297,4 @@ class Watcher {
 
 function hostsFiles(count: number): string {
   return `${count} hosts.toml ${count === 1 ? "file" : "files"}`;
-}
-
-/** Resolves after this many milliseconds, or as soon as the signal is aborted. */
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
 }

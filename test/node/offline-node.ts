@@ -61,6 +61,7 @@ export function startWatching(dir: TempDir, { repair = false } = {}) {
   });
   return {
     lines,
+    stop: () => stop.abort(),
     async [Symbol.asyncDispose]() {
       stop.abort();
       await watching;

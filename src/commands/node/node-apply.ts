@@ -66,7 +66,8 @@ async function runApply(options: ApplyOptions): Promise<number> {
   });
   if (options.json) printJson(resultJson(result));
   else print(resultText(result, context.filesOnly));
-  return result.outcome === "applied" || result.outcome === "nothing-to-do" ? 0 : 1;
+  const isApplied = result.outcome === "applied" && result.journalFailure === undefined;
+  return isApplied || result.outcome === "nothing-to-do" ? 0 : 1;
 }
 
 /** Waits for a cache that is starting. Does not wait if another kind of server responds. */
@@ -121,6 +122,10 @@ function resultText(result: ApplyResult, filesOnly: boolean): string {
       const proof = filesOnly
         ? `Only files were changed: nothing was restarted or probed, and ${read}.`
         : `Proof:\n${probesText(result.probes)}`;
+      const { journalFailure } = result;
+      if (journalFailure !== undefined) {
+        return `\nWired: ${wiredText(plan)}.${notes}\n${proof}\nBut the journal could not be completed: ${journalFailure}\nIt calls the apply unfinished: until entrepot node apply has run again, a watcher does not add a removed cache again. rollback works.`;
+      }
       return `\nWired: ${wiredText(plan)}.${notes}\n${proof}\nNext: entrepot node verify proves it again, entrepot node watch removes the cache while it fails, entrepot node rollback reverts the wiring.`;
     }
     case "reverted":

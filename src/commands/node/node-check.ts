@@ -41,7 +41,12 @@ async function runCheck(options: NodeOptions): Promise<number> {
     return problems.length > 0 || journal?.unfinished ? 1 : 0;
   }
   print(factsText(facts));
-  if (journal && wired) print(`\n${wiredNowText(journal.desired.cache, wired)}`);
+  if (journal && wired) {
+    // What an interrupted run has not written is not lost: a note about the run follows.
+    const shown = isFinished ? wired : { ...wired, lost: [] };
+    if (shown.namespaces.length > 0 || shown.lost.length > 0)
+      print(`\n${wiredNowText(journal.desired.cache, shown)}`);
+  }
   if (findings.length > 0) print(`\n${findingsText(findings)}`);
   if (context.filesOnly)
     print(

@@ -42,8 +42,9 @@ async function runWatch(options: WatchOptions): Promise<number> {
   const isNamed = options.cache !== undefined || options.ca !== undefined;
   const ca = options.ca === undefined ? desired?.cacheCa : readCa(options.ca);
   const stop = new AbortController();
-  process.once("SIGTERM", () => stop.abort());
-  process.once("SIGINT", () => stop.abort());
+  // SIGHUP: the terminal in which it was started by hand was closed.
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+    process.once(signal, () => stop.abort());
   const report = (line: string): void => {
     const at = new Date().toISOString();
     print(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
@@ -52,7 +53,6 @@ async function runWatch(options: WatchOptions): Promise<number> {
   const repair = options.repair === true;
   const rest = { graceMs, intervalMs, repair, signal: stop.signal, report };
   await watch({ context, ...(isNamed ? { cache: openCache(url, ca) } : {}), ...rest });
-  report("stopping: the wiring stays as it is");
   return 0;
 }
 

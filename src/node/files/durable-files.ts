@@ -60,11 +60,13 @@ export class DurableFiles {
       this.#makeDirectories(parent, 0o755);
       const temporary = posix.join(parent, temporaryName(posix.basename(directory)));
       rmSync(temporary, { recursive: true, force: true });
-      this.#call("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
-      for (const [path, state] of files)
-        this.#writeContents(posix.join(temporary, posix.basename(path)), state);
-      this.#sync(temporary);
-      this.#call("rename", directory, () => renameSync(temporary, directory));
+      withoutLeftover(temporary, () => {
+        this.#call("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
+        for (const [path, state] of files)
+          this.#writeContents(posix.join(temporary, posix.basename(path)), state);
+        this.#sync(temporary);
+        this.#call("rename", directory, () => renameSync(temporary, directory));
+      });
       this.#sync(parent);
     });
   }
@@ -73,8 +75,10 @@ export class DurableFiles {
     this.#wrapErrors(path, () => {
       const real = this.#files.resolve(path);
       const temporary = temporaryPath(real);
-      this.#writeContents(temporary, state, real);
-      this.#call("rename", path, () => renameSync(temporary, real));
+      withoutLeftover(temporary, () => {
+        this.#writeContents(temporary, state, real);
+        this.#call("rename", path, () => renameSync(temporary, real));
+      });
       this.#sync(posix.dirname(real));
     });
   }
@@ -134,6 +138,8 @@ export class DurableFiles {
   removeDirectory(path: string): void {
     this.#wrapErrors(path, () => {
       const real = this.#files.resolve(path);
+      // A read-only file system is named before a missing directory.
+      if (!exists(real)) return;
       try {
         this.#call("rmdir", path, () => rmdirSync(real));
       } catch (error) {
@@ -210,6 +216,20 @@ export class DurableFiles {
     } catch (error) {
       throw filesFault(path, error);
     }
+  }
+}
+
+/** Removes what was written for a rename that did not come about. */
+function withoutLeftover(temporary: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    try {
+      rmSync(temporary, { recursive: true, force: true });
+    } catch {
+      // Where nothing can be removed, the first error says why.
+    }
+    throw error;
   }
 }
 
