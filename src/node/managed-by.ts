@@ -10,6 +10,8 @@ export interface ManagedBy {
   readonly ownsConfig: boolean;
   /** Whether it regenerates hosts.toml files or deletes their directories. */
   readonly ownsHosts: boolean;
+  /** Whether its containerd has its files elsewhere, so that this one's would configure nothing. */
+  readonly isElsewhere?: boolean;
   /** Where the mirrors have to be configured instead. */
   readonly advice: string;
 }

@@ -85,7 +85,11 @@ export class NodeContext {
       restartMethod: method?.way,
       certsDir: planned.certsDir,
       wired: [...desired.namespaces, ...(desired.useDefault ? ["_default"] : [])],
-      notes: [...planned.notes, ...this.#notesOnForeignFiles(journal)],
+      notes: [
+        ...planned.notes,
+        ...this.#notesOnForeignFiles(journal),
+        ...this.#notesOnHardLinks(changes),
+      ],
       obstacles: [
         ...planned.obstacles,
         ...(method?.obstacles ?? []),
@@ -183,6 +187,18 @@ export class NodeContext {
       return change.kind === "hosts" ? 2 : 3;
     };
     return changes.sort((a, b) => rank(a) - rank(b));
+  }
+
+  /** A file is replaced by a rename, so that its other names keep what it was. */
+  #notesOnHardLinks(changes: readonly Change[]): string[] {
+    return changes.flatMap(({ path, before }) => {
+      const others = before === undefined ? 0 : this.files.linkCount(path) - 1;
+      if (others < 1) return [];
+      const names = others === 1 ? "another name" : `${others} other names`;
+      return [
+        `${path} has ${names} (hard links), which will keep the present content: a rollback does not link them again`,
+      ];
+    });
   }
 
   #notesOnForeignFiles(journal: JournalDocument | undefined): string[] {

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readFileSync,
@@ -125,6 +126,17 @@ test("registries that share a hosts.toml through a symbolic link are rejected, b
     symlinkSync("hosts.toml", dir.file("etc/containerd/certs.d/loop.test/hosts.toml"));
     expect(await wire(dir, "--adopt")).toMatchObject({ code: 0 });
   }
+});
+
+test("hard links are told of, and their other names keep the content", async () => {
+  await using dir = await node({ [CONFIG]: "version = 2\n" });
+  linkSync(dir.file(CONFIG), dir.file("backup.toml"));
+  const told = "/etc/containerd/config.toml has another name (hard links)";
+  const plan = await entrepotNode(["plan", ...DESIRED, ...rootOptions(dir)]);
+  expect(plan.text).toContain(told);
+  expect((await wire(dir)).text).toContain(told);
+  expect(text(dir, "backup.toml")).toBe("version = 2\n");
+  expect(text(dir, CONFIG)).toContain("config_path");
 });
 
 test("CRLF, tabs and mixed line endings of config.toml are kept", async () => {

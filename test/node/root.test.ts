@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tempDir } from "../harness/temp-dir.ts";
 import { until } from "../harness/waiting.ts";
 import { offlineNode, serveNamespaces, startWatching } from "./offline-node.ts";
 import { entrepotNode } from "./program.ts";
@@ -50,6 +51,21 @@ test("verify and watch reject --root, because they need a running containerd", a
   expect(await entrepotNode(["verify", "--root", dir.path])).toMatchObject({ code: 2 });
   expect(await entrepotNode(["watch", "--root", dir.path])).toMatchObject({ code: 2 });
   expect(await entrepotNode(["check", "--root", dir.file("none")])).toMatchObject({ code: 2 });
+});
+
+test("the root of a distribution with a containerd of its own is recognised by its directories", async () => {
+  await using dir = await tempDir("k3s");
+  mkdirSync(dir.file("var/lib/rancher/k3s"), { recursive: true });
+  const root = ["--root", dir.path];
+  const desired = ["--cache", "http://cache:5000", "--upstream", "ghcr.io"];
+  for (const args of [["check"], ["plan", ...desired], ["apply", ...desired]]) {
+    const { code, text } = await entrepotNode([...args, ...root]);
+    expect(code).toBe(1);
+    expect(text).toContain("k3s manages this node (/var/lib/rancher/k3s exists");
+    expect(text).toContain("/etc/rancher/k3s/registries.yaml");
+  }
+  const named = await entrepotNode(["plan", ...desired, ...root, "--containerd-version", "2.1.0"]);
+  expect(named.text).toContain("k3s has a containerd of its own");
 });
 
 test("registries that are no longer named are restored, and an edited config.toml stays converted", async () => {

@@ -7,14 +7,14 @@ import { dumpFiles, dumpRegistry } from "./config/config-dump.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { Cri, CriFault } from "./cri/cri.ts";
 import type { Daemon } from "./daemon.ts";
+import { DEFAULT_CONFIG, DEFAULT_SOCKET } from "./default-paths.ts";
 import { configFileOf, findDaemon } from "./daemon.ts";
+import { managerOf } from "./managed-files.ts";
 import { programOutput } from "./program-output.ts";
 import type { ContainerdVersion } from "./traits.ts";
 import { parseContainerdVersion } from "./traits.ts";
 
-export const DEFAULT_SOCKET = "/run/containerd/containerd.sock";
 const DEFAULT_SOCKETS = new Set([DEFAULT_SOCKET, `/var${DEFAULT_SOCKET}`]);
-const DEFAULT_CONFIG = "/etc/containerd/config.toml";
 /** Where packages and archives put containerd. */
 const PROGRAMS = ["/usr/bin/containerd", "/usr/local/bin/containerd", "/opt/bin/containerd"];
 
@@ -137,6 +137,11 @@ export class Connection {
       if (version) return { version, source };
     }
     const { filesOnly, files } = this.options;
+    const manager = managerOf(files, this.main, this.knownMain === undefined);
+    if (manager) {
+      const what = `${manager.name} manages this node (${manager.evidence}), and no other containerd was found`;
+      throw new RuntimeFault("unknown", `${what}: ${manager.advice}`);
+    }
     const where = filesOnly ? `below ${files.root}` : `at ${this.socket}`;
     const advice = "name its version with --containerd-version, or its socket with --socket";
     throw new RuntimeFault(

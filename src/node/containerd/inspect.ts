@@ -15,6 +15,7 @@ import type { Daemon } from "./daemon.ts";
 import type { DumpedRegistry } from "./config/config-dump.ts";
 import { dumpDifferences } from "./config/config-dump.ts";
 import { hostsFindings } from "./findings/hosts-findings.ts";
+import { fileManager, lossText } from "./managed-files.ts";
 import { mirrorFindings } from "./findings/mirror-findings.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
 import { readRegistryTables } from "./config/registry-tables.ts";
@@ -76,19 +77,23 @@ export async function inspect(input: InspectInput): Promise<Inspection> {
       advice: "update containerd",
     });
   }
-  if (manager) {
-    findings.push({
-      code: "managed",
-      severity: "note",
-      at: { file: main },
-      what: `${manager.name} manages this node (${manager.evidence})`,
-      consequence: manager.ownsConfig
-        ? "a change to config.toml would be lost"
-        : "changes to config.toml stay",
-      advice: manager.advice,
-    });
+  if (manager) findings.push(managedFinding(main, manager, "this node"));
+  for (const { path } of configuration.files) {
+    const by = manager?.ownsConfig && path === main ? undefined : fileManager(view, path);
+    if (by) findings.push(managedFinding(path, by, "this file"));
   }
   return { facts: facts(input, configuration, tables), findings: sortFindings(findings) };
+}
+
+function managedFinding(file: string, by: ManagedBy, what: string): Finding {
+  return {
+    code: "managed",
+    severity: "note",
+    at: { file },
+    what: `${by.name} manages ${what} (${by.evidence})`,
+    consequence: lossText(by),
+    advice: by.advice,
+  };
 }
 
 function facts(input: InspectInput, configuration: Configuration, tables: RegistryTables): Fact[] {

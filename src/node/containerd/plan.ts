@@ -21,6 +21,7 @@ import { convertMirrors } from "./hosts/convert-mirrors.ts";
 import { registryDirectories } from "./hosts/hosts-directories.ts";
 import type { RegistryTables } from "./config/registry-tables.ts";
 import { readRegistryTables } from "./config/registry-tables.ts";
+import { fileManager } from "./managed-files.ts";
 import { linkedRegistries } from "./hosts/linked-registries.ts";
 import { withText, newFile, planHosts } from "./hosts/plan-hosts.ts";
 import type { ContainerdVersion, Traits } from "./traits.ts";
@@ -93,7 +94,7 @@ export function planTargets(input: PlanInput): Targets {
   }
   notes.push(...newlyInForce(view, tables, certsDir, hosts.targets));
   const config = configTargets(view, configuration, tables, certsDir, traits, obstacles);
-  obstacles.push(...managerObstacles(manager, config, hosts.targets));
+  obstacles.push(...managerObstacles(view, manager, config, hosts.targets));
   const ca = caTargets(view, caFile, desired, obstacles);
   return { targets: [...ca, ...copies, ...hosts.targets, ...config], certsDir, notes, obstacles };
 }
@@ -232,13 +233,23 @@ function newlyInForce(
 }
 
 function managerObstacles(
+  view: FileView,
   manager: ManagedBy | undefined,
   config: readonly Target[],
   hosts: readonly Target[],
 ): Obstacle[] {
-  if (manager === undefined) return [];
-  const [first] = [...(manager.ownsConfig ? config : []), ...(manager.ownsHosts ? hosts : [])];
-  if (first === undefined) return [];
-  const what = `${manager.name} writes ${first.path} itself (${manager.evidence}) and would undo this change`;
-  return [{ code: "managed", at: { file: first.path }, what, advice: manager.advice }];
+  const obstacle = ({ path }: Target, by: ManagedBy): Obstacle => ({
+    code: "managed",
+    at: { file: path },
+    what: by.isElsewhere
+      ? `${by.name} has a containerd of its own (${by.evidence}), which does not read ${path}`
+      : `${by.name} writes ${path} itself (${by.evidence}) and would undo this change`,
+    advice: by.advice,
+  });
+  const [first] = [...(manager?.ownsConfig ? config : []), ...(manager?.ownsHosts ? hosts : [])];
+  if (manager && first) return [obstacle(first, manager)];
+  return config.flatMap((target) => {
+    const by = fileManager(view, target.path);
+    return by ? [obstacle(target, by)] : [];
+  });
 }

@@ -4,7 +4,6 @@ import { lossyText } from "../files/node-files.ts";
 import type { DesiredState } from "../plan.ts";
 import type { Inspection, Route, Runtime, RuntimeImages, Targets, Views } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
-import { detectManager } from "../managed-by.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import { readRegistryTables } from "./config/registry-tables.ts";
@@ -15,6 +14,8 @@ import { defaultServer } from "./hosts/convert-mirrors.ts";
 import { directoryInForce } from "./hosts/hosts-directories.ts";
 import { isFatal, readHostsFile } from "./hosts/hosts-file.ts";
 import { CriImages } from "./images.ts";
+import type { ManagedBy } from "../managed-by.ts";
+import { managerOf } from "./managed-files.ts";
 import { inspect, isStale } from "./inspect.ts";
 import { planTargets } from "./plan.ts";
 import { traitsOf } from "./traits.ts";
@@ -41,10 +42,14 @@ export class ContainerdRuntime implements Runtime {
 
   async targets(views: Views, desired: DesiredState): Promise<Targets> {
     const { version } = await this.#connection.version();
-    const manager = detectManager(views.now, this.main);
+    const manager = this.#managerOf(views.now);
     const targets = planTargets({ views, version, main: this.main, desired, manager });
     const stale = this.#stale(readConfiguration(views.now, this.main, traitsOf(version)));
     return stale === undefined ? targets : { ...targets, stale };
+  }
+
+  #managerOf(view: FileView): ManagedBy | undefined {
+    return managerOf(view, this.main, this.knownMain === undefined);
   }
 
   /** containerd reads config_path only when it starts: a later change is not in force. */
@@ -73,7 +78,7 @@ export class ContainerdRuntime implements Runtime {
         cri: options.filesOnly ? undefined : cri,
         unit: readUnit(view, UNIT),
         loadedKillMode: options.filesOnly || !isBooted(view) ? undefined : loadedKillMode(UNIT),
-        manager: detectManager(view, this.main),
+        manager: this.#managerOf(view),
       }),
     );
   }

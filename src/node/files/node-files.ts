@@ -152,6 +152,11 @@ export class NodeFiles implements FileView {
     return attempt(path, () => statSync(this.resolve(path)).ctimeMs);
   }
 
+  /** How many names a file has: more than one if there are hard links to it. */
+  linkCount(path: string): number {
+    return attempt(path, () => statSync(this.resolve(path)).nlink) ?? 0;
+  }
+
   /** The target of a symbolic link, or undefined for anything else. */
   #readLink(path: string): string | undefined {
     return attempt(path, () => {
