@@ -91,13 +91,28 @@ export const statusSchema = z.object({
   }),
   /** The limits of the machine, and what of them is used. */
   machine: z.object({
-    /** Of the process, with the pages of its program, in bytes. */
-    memory: z.number(),
-    memoryLimit: z.number(),
-    /** The part of it that caches may take, in bytes. */
-    cacheMemory: z.number(),
-    /** The most downloads at once. */
-    downloads: z.number(),
+    /** What the process may use, and what that is divided into, in bytes. */
+    memory: z.object({
+      /** Of its control group, or else of the machine. */
+      limit: z.number(),
+      /** What it uses now, its program file included. */
+      resident: z.number(),
+      /** What JavaScriptCore is told the machine has. */
+      heapBasis: z.number(),
+      /** For bytes of blobs that were received and are not written yet. */
+      received: z.number(),
+      /** Of these, what is in use now. */
+      receivedNow: z.number(),
+      /** Bytes of a download after which a sync starts. */
+      unsynced: z.number(),
+      /** How many blobs are downloaded at once; the others wait. */
+      downloads: z.number(),
+      /** The caches: manifests, lists of tags and referrers, small blobs, responses. */
+      manifests: z.number(),
+      lists: z.number(),
+      smallBlobs: z.number(),
+      responses: z.number(),
+    }),
     fileDescriptors: z.number(),
     /** Absent if there is none. */
     fileDescriptorLimit: z.number().optional(),

@@ -173,6 +173,7 @@ async function start(
     fills: cache.fills,
     upstreams,
     metrics,
+    received,
   });
   const adminApi = new AdminApi({
     admin,

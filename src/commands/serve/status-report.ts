@@ -2,6 +2,7 @@ import type { Fill } from "../../cache/fill/fill.ts";
 import type { Fills } from "../../cache/fill/fills.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import { formatSize } from "../../config/parsing/units.ts";
+import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import type { MemoryPlan } from "../../process/memory-plan.ts";
 import { diskUsage } from "../../store/disk/disk-usage.ts";
@@ -27,11 +28,13 @@ export interface StatusReportOptions {
   readonly storage: Storage;
   readonly metadataHealth: MetadataHealth;
   readonly localProblems: LocalProblems;
-  readonly memory: MemoryPlan;
   readonly descriptors: DescriptorBudget;
   readonly fills: Fills;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
+  readonly memory: MemoryPlan;
+  /** Bytes of blobs that were received and are not written yet. */
+  readonly received: Pick<ByteBudget, "held">;
 }
 
 /** Collects the status of the cache from its parts. */
@@ -68,13 +71,9 @@ export class StatusReport {
   }
 
   #machine(): Status["machine"] {
-    const { localProblems, memory, descriptors } = this.#options;
-    const { limit, downloads, manifests, lists, smallBlobs, responses } = memory;
+    const { localProblems, memory, received, descriptors } = this.#options;
     return {
-      memory: process.memoryUsage.rss(),
-      memoryLimit: limit,
-      cacheMemory: manifests + lists + smallBlobs + responses,
-      downloads,
+      memory: { ...memory, resident: process.memoryUsage.rss(), receivedNow: received.held },
       fileDescriptors: descriptors.used,
       ...(descriptors.limit === Infinity ? {} : { fileDescriptorLimit: descriptors.limit }),
       problems: [...localProblems.current],

@@ -4,7 +4,7 @@ import { type Status, statusSchema } from "../status-schema.ts";
 
 const NOW = 1_800_000_000_000;
 const ago = (seconds: number): number => NOW - seconds * 1000;
-const GIB = 2 ** 30;
+const [MIB, GIB] = [2 ** 20, 2 ** 30];
 
 const traffic = { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 };
 
@@ -29,10 +29,19 @@ const status: Status = {
     isFull: false,
   },
   machine: {
-    memory: 150 * 2 ** 20,
-    memoryLimit: GIB,
-    cacheMemory: 96 * 2 ** 20,
-    downloads: 96,
+    memory: {
+      limit: 512 * MIB,
+      resident: 100 * MIB,
+      heapBasis: 64 * MIB,
+      received: 4 * MIB,
+      receivedNow: MIB,
+      unsynced: 8 * MIB,
+      downloads: 96,
+      manifests: 16 * MIB,
+      lists: 16 * MIB,
+      smallBlobs: 12 * MIB,
+      responses: 4 * MIB,
+    },
     fileDescriptors: 40,
     fileDescriptorLimit: 1024,
     problems: [],
@@ -118,6 +127,8 @@ test("the status is one screen of tables, with the problems at the end", () => {
     "Disk       70 GiB free, 1 GiB kept free, not full, 6000000 of 6553600 inodes free",
     "Memory     150 MiB of 1 GiB: at most 96 MiB for caches, 96 downloads at once",
     "Files      40 of 1024 descriptors open",
+    "",
+    "Memory     100 MiB of 512 MiB used: 48 MiB for caches, 4 MiB for bytes that are not written yet (1 MiB now), 96 downloads at once",
     "",
     "DOWNLOAD                                         SIZE  DONE    SPEED  TIME LEFT  CLIENTS",
     "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3",

@@ -76,13 +76,18 @@ function storageText(storage: Status["storage"]): string {
   ].join("\n");
 }
 
-function machineText(machine: Status["machine"]): string {
-  const { memory, memoryLimit, cacheMemory, downloads } = machine;
-  const { fileDescriptors, fileDescriptorLimit } = machine;
-  const limit = fileDescriptorLimit === undefined ? "" : ` of ${fileDescriptorLimit}`;
+function machineText({ memory, fileDescriptors, fileDescriptorLimit }: Status["machine"]): string {
+  const { limit, resident, received, receivedNow, downloads } = memory;
+  const caches = memory.manifests + memory.lists + memory.smallBlobs + memory.responses;
+  const parts = [
+    `${formatSize(caches)} for caches`,
+    `${formatSize(received)} for bytes that are not written yet (${formatSize(receivedNow)} now)`,
+    `${downloads} downloads at once`,
+  ];
+  const ofLimit = fileDescriptorLimit === undefined ? "" : ` of ${fileDescriptorLimit}`;
   return [
-    `Memory     ${formatSize(memory)} of ${formatSize(memoryLimit)}: at most ${formatSize(cacheMemory)} for caches, ${downloads} downloads at once`,
-    `Files      ${fileDescriptors}${limit} descriptors open`,
+    `Memory     ${formatSize(resident)} of ${formatSize(limit)} used: ${parts.join(", ")}`,
+    `Files      ${fileDescriptors}${ofLimit} descriptors open`,
   ].join("\n");
 }
 
