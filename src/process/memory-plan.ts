@@ -25,12 +25,12 @@ export interface MemoryPlan {
 
 /** @param limit bytes that this process may use */
 export function memoryPlan(limit: number): MemoryPlan {
-  // All caches together: 8 MiB of 128 MiB, 96 MiB of 480 MiB.
-  const caches = between(8 * MIB, limit / 4 - 24 * MIB, 96 * MIB);
+  // All caches together: 8 MiB of 128 MiB, 48 MiB of 288 MiB.
+  const caches = between(8 * MIB, limit / 4 - 24 * MIB, 48 * MIB);
   return {
     limit,
     // With more, garbage of downloads takes more; with less, it is collected so often that pulls become slow.
-    heapBasis: between(64 * MIB, limit / 4, 96 * MIB),
+    heapBasis: 64 * MIB,
     received: between(2 * MIB, limit / 32, 4 * MIB),
     unsynced: between(MIB, limit / 64, 16 * MIB),
     // A download takes a mebibyte at most. More of them do not fill a line any better.

@@ -16,8 +16,8 @@ test("threads for file I/O fit what may be started", () => {
 test.each([
   [64 * MIB, 64 * MIB],
   [128 * MIB, 64 * MIB],
-  [320 * MIB, 80 * MIB],
-  [64 * 1024 * MIB, 96 * MIB],
+  [320 * MIB, 64 * MIB],
+  [64 * 1024 * MIB, 64 * MIB],
 ])("with %i bytes of memory, JavaScriptCore is told of %i", (memory, expected) => {
   expect(runtimeOptions(memory)["BUN_JSC_forceRAMSize"]).toBe(String(expected));
 });

@@ -166,8 +166,7 @@ export interface BlobRecords {
    */
   clampTimes(now: number): Promise<number>;
   /**
-   * The number of records and the sums of their sizes. It scans an index (8 ms for 100,000 blobs), so
-   * it must not be called for every request.
+   * The number of records and the sums of their sizes, once all writes that were requested before are done.
    *
    * @param blockSize the file system's, in bytes
    */

@@ -244,7 +244,7 @@ async function openSelfHealing(
 ): Promise<{ metadata: SelfHealingMetadata; rebuildState: RebuildMarker }> {
   const rebuildState = new RebuildMarker(path);
   let replacedAt = -Infinity;
-  const open = async (): Promise<MetadataStore> => {
+  const open = async (mustCheck: boolean): Promise<MetadataStore> => {
     // The database was deleted or emptied, but the sidecar files to rebuild it are there.
     if (
       !statSync(path, { throwIfNoEntry: false })?.size &&
@@ -252,7 +252,7 @@ async function openSelfHealing(
     )
       rebuildState.begin();
     try {
-      const metadata = await openMetadata(path);
+      const metadata = await openMetadata(path, mustCheck);
       watch.note("metadata.db");
       return metadata;
     } catch (error) {
@@ -268,12 +268,12 @@ async function openSelfHealing(
   };
   /** Open until the end of the process. */
   const abandoned: MetadataStore[] = [];
-  const metadata = new SelfHealingMetadata(await open(), async (damaged) => {
+  const metadata = new SelfHealingMetadata(await open(false), async (damaged) => {
     // SQLite deletes the log by its path when it closes, and that is another database's by now.
     if (watch.isReplaced("metadata.db")) abandoned.push(damaged);
     else await damaged.close().catch(() => {});
     // Its integrity is checked first: a disk that cannot read for a moment looks like damage as well.
-    return open();
+    return open(true);
   });
   return { metadata, rebuildState };
 }

@@ -14,9 +14,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
 import { rejection } from "../storetest/writing.ts";
-import { digestNumber } from "../storetest/sample-names.ts";
+import { until } from "../../../test/harness/waiting.ts";
+import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { MetadataError, openMetadata } from "./open-metadata.ts";
-import { wasShutDownCleanly } from "./clean-shutdown.ts";
+import { clearCleanShutdown, wasShutDownCleanly } from "./clean-shutdown.ts";
+import { isDamage } from "./sqlite-file.ts";
 
 const ROWS = 2000;
 
@@ -118,4 +120,33 @@ test("a database that was found damaged while open is refused at the next start"
     expect(wasShutDownCleanly(path)).toBe(false);
     const reopened = await rejection(openMetadata(path));
     expect(reopened instanceof MetadataError && reopened.kind).toBe("damaged");
+  }));
+
+test("a large database is checked while it is in use, and is not marked before it was", () =>
+  withFolder(async (path) => {
+    const metadata = await openMetadata(path);
+    const repo = repositoryRef("docker.io", "library/nginx");
+    for (let at = 0; at < 40; at += 1) {
+      const body = "x".repeat(1024 * 1024);
+      await metadata.listings.put(repo, String(at), { body, checkedAt: at });
+    }
+    await metadata.close();
+    clearCleanShutdown(path);
+    await (await openMetadata(path)).close();
+    expect(wasShutDownCleanly(path)).toBe(false);
+    await overwritePages(path);
+    const damaged = await openMetadata(path);
+    const fault = await until(
+      () =>
+        damaged.tags.get(repo, tag("latest")).then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      { what: "the damage to be found" },
+    );
+    expect(isDamage(fault)).toBe(true);
+    await damaged.close();
+    expect(wasShutDownCleanly(path)).toBe(false);
+    const refused = await openMetadata(path, true).catch((error: unknown) => error);
+    expect(refused instanceof MetadataError && refused.kind).toBe("damaged");
   }));

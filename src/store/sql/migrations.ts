@@ -16,6 +16,7 @@ const MIGRATIONS: readonly Migration[] = [
   addConfirmedLinks,
   addMediaTypesOfLinks,
   addAccess,
+  addTotals,
 ];
 
 /** The version of the schema that this program reads and writes. */
@@ -208,5 +209,39 @@ async function addAccess(db: Kysely<Tables>): Promise<void> {
   await sql`
     insert into access (upstream, repository, answered_at, is_refused)
     select upstream, repository, max(checked_at), 0 from tags group by upstream, repository
+  `.execute(db);
+}
+
+/** The totals of the blobs are kept by triggers: adding a million rows up takes longer than all else of a start. */
+async function addTotals(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable("totals")
+    .addColumn("id", "integer", (column) => column.primaryKey())
+    .addColumn("block_size", "bigint", (column) => column.notNull())
+    .addColumn("count", "bigint", (column) => column.notNull())
+    .addColumn("bytes", "bigint", (column) => column.notNull())
+    .addColumn("blocks", "bigint", (column) => column.notNull())
+    .execute();
+  await sql`
+    insert into totals (id, block_size, count, bytes, blocks)
+    select 1, 4096, count(*), coalesce(sum(size), 0), coalesce(sum((size + 4095) / 4096), 0) from blobs
+  `.execute(db);
+  const added = sql`
+    count = count + 1, bytes = bytes + new.size,
+    blocks = blocks + (new.size + block_size - 1) / block_size
+  `;
+  const removed = sql`
+    count = count - 1, bytes = bytes - old.size,
+    blocks = blocks - (old.size + block_size - 1) / block_size
+  `;
+  await sql`
+    create trigger blobs_inserted after insert on blobs begin update totals set ${added}; end
+  `.execute(db);
+  await sql`
+    create trigger blobs_deleted after delete on blobs begin update totals set ${removed}; end
+  `.execute(db);
+  await sql`
+    create trigger blobs_resized after update of size on blobs when new.size <> old.size
+    begin update totals set ${removed}; update totals set ${added}; end
   `.execute(db);
 }

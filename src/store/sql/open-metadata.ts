@@ -29,13 +29,14 @@ export class MetadataError extends Error {
  * Opens the metadata store in a SQLite file, which is created if it is missing, and migrates it to
  * the current schema. `:memory:` opens one in memory, for tests.
  *
+ * @param mustCheck checks its integrity first, however long that takes
  * @throws MetadataError
  */
-export async function openMetadata(path: string): Promise<MetadataStore> {
+export async function openMetadata(path: string, mustCheck = false): Promise<MetadataStore> {
   let file: SqliteFile | undefined;
   try {
     file = new SqliteFile(path);
-    await file.check();
+    await file.check(mustCheck);
     await migrate(file.mainThreadDb);
     return metadataOver(file);
   } catch (cause) {

@@ -4,6 +4,7 @@ import { CompiledQuery, Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
 import { storageKind } from "../storage-fault.ts";
+import { IntegrityCheck } from "./integrity-check.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./writer-thread.ts";
 import { wasShutDownCleanly, markCleanShutdown, clearCleanShutdown } from "./clean-shutdown.ts";
 import { type StatementResult, SqliteDialect, type Statements } from "./sqlite-dialect.ts";
@@ -14,6 +15,9 @@ const MAX_STATEMENTS = 128;
 
 /** How long a statement waits for a lock of another process (a backup, an sqlite3 shell), in milliseconds. */
 const BUSY_TIMEOUT = 5000;
+
+/** A file up to this size is checked before it is used after an unclean end, in bytes. */
+const MAX_CHECKED_FIRST = 32 * 1024 * 1024;
 
 /** Free pages are returned to the file system when there are this many (2 MiB), and this part of the file. */
 const MIN_FREE_RATIO = 0.25;
@@ -37,10 +41,13 @@ export class SqliteFile implements Statements {
   readonly #database: Database;
   readonly #writer: WriterThread | undefined;
   readonly #statements: LRUCache<string, Statement<unknown, SQLQueryBindings[]>>;
-  /** Damaged, or not checked although that is due: the next start has to check it. */
-  #isDoubtful = false;
-  /** Whether it was not closed cleanly, so that damaged pages would be noticed only when they are read. */
-  readonly #isUnchecked: boolean;
+  /** Checks the file while it is in use. */
+  #background: IntegrityCheck | undefined;
+  /** Whether damaged pages would be noticed only when they are read, since it was not closed cleanly. */
+  #isUnchecked: boolean;
+  #isDamaged = false;
+  /** What the check has found, for the next statement. */
+  #damage: DamageError | undefined;
 
   /**
    * Opens a file, which is created if it is missing. `:memory:` opens a database in memory, which
@@ -64,29 +71,46 @@ export class SqliteFile implements Statements {
     const writer = new WriterThread(path, BUSY_TIMEOUT, this);
     this.#writer = writer;
     const write: Statements = {
-      run: (sql, parameters) => this.#mapErrors(() => writer.run(sql, parameters)),
+      run: (sql, parameters) => this.#ifIntact(() => writer.run(sql, parameters)),
     };
     this.db = new Kysely({ dialect: new SqliteDialect(this, write) });
   }
 
   /**
-   * Checks the integrity of a file that was not closed cleanly: 0.2 s for 100,000 blobs, and minutes on
-   * a slow disk. Signals and requests are answered meanwhile.
+   * Checks the integrity of a file that was not closed cleanly, while signals and requests are answered. A
+   * large one is checked while it is in use, since that takes seconds for a million blobs: if it is damaged,
+   * the next statement fails.
    *
+   * @param mustWait waits for it, however large the file is
    * @throws DamageError or Fault; see `isDamage`
    */
-  async check(): Promise<void> {
+  async check(mustWait: boolean): Promise<void> {
     if (!this.#isUnchecked) return;
-    this.#isDoubtful = true;
+    const { size } = statSync(this.#path, { throwIfNoEntry: false }) ?? { size: 0 };
+    if (!mustWait && size > MAX_CHECKED_FIRST) {
+      this.#background = new IntegrityCheck(this.#path, (result) => this.#checked(result));
+      return;
+    }
     const query = CompiledQuery.raw("PRAGMA quick_check(1)");
     const { rows } = await this.db.executeQuery<{ readonly quick_check: unknown }>(query);
-    const result = rows[0]?.quick_check;
-    if (result !== "ok") throw new DamageError(String(result));
-    this.#isDoubtful = false;
+    this.#checked(String(rows[0]?.quick_check));
+    if (this.#damage) throw this.#damage;
+  }
+
+  #checked(result: string): void {
+    if (result === "ok") this.#isUnchecked = false;
+    else this.#damage = new DamageError(result);
   }
 
   run(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
-    return this.#mapErrors(() => this.#run(sql, parameters));
+    return this.#ifIntact(() => this.#run(sql, parameters));
+  }
+
+  #ifIntact<T>(work: () => T | Promise<T>): Promise<T> {
+    return this.#mapErrors(() => {
+      if (this.#damage) throw this.#damage;
+      return work();
+    });
   }
 
   /** What the file and its write-ahead log (up to about 16 MiB) take, in bytes. */
@@ -119,10 +143,12 @@ export class SqliteFile implements Statements {
 
   /** Waits for pending writes, closes the file, and marks the clean shutdown unless it is damaged. */
   async close(): Promise<void> {
+    this.#background?.stop();
     await this.#writer?.close();
     this.#statements.clear();
     await this.#mapErrors(() => this.#database.close());
-    if (!this.#isDoubtful && this.#path !== ":memory:") markCleanShutdown(this.#path);
+    const isIntact = !this.#isDamaged && !this.#isUnchecked;
+    if (isIntact && this.#path !== ":memory:") markCleanShutdown(this.#path);
   }
 
   #run(sql: string, parameters: readonly unknown[]): StatementResult {
@@ -142,7 +168,7 @@ export class SqliteFile implements Statements {
       return await work();
     } catch (cause) {
       // Without a clean-shutdown marker, the next start checks the file and rebuilds the metadata.
-      this.#isDoubtful ||= isDamage(cause);
+      this.#isDamaged ||= isDamage(cause);
       const code = sqliteCode(cause);
       const reason = code === undefined ? String(cause) : `${messageOf(cause)} (${code})`;
       throw new Fault(

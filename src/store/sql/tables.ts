@@ -13,6 +13,7 @@ export interface Tables {
   listings: ListingsTable;
   access: AccessTable;
   pins: PinsTable;
+  totals: TotalsTable;
   schema_version: SchemaVersionTable;
 }
 
@@ -63,6 +64,16 @@ interface PinsTable {
   /** Separated by commas. */
   platforms: string;
   since: number;
+}
+
+/** Has one row, whose id is 1. Triggers on `blobs` keep it. */
+interface TotalsTable {
+  id: number;
+  block_size: number;
+  count: number;
+  bytes: number;
+  /** The sum of the sizes in blocks, each rounded up. */
+  blocks: number;
 }
 
 /** Has one row, whose id is 1. */

@@ -2,6 +2,15 @@ import { Database } from "bun:sqlite";
 
 /** For each version of the schema from the third on, what undoes its migration. */
 const UNDO: ReadonlyMap<number, readonly string[]> = new Map([
+  [
+    8,
+    [
+      "drop trigger blobs_inserted",
+      "drop trigger blobs_deleted",
+      "drop trigger blobs_resized",
+      "drop table totals",
+    ],
+  ],
   [7, ["drop table access"]],
   [6, ["alter table links drop column media_type"]],
   [

@@ -104,6 +104,20 @@ export function metadataConformance(
       expect(await metadata.blobs.total(4096)).toEqual({ count: 1, bytes: 700, diskBytes: 4096 });
     });
 
+    test("totals follow the size of a block, and every change after that", async () => {
+      await metadata.blobs.put({ digest: one, size: 513 }, 1);
+      await metadata.blobs.put({ digest: two, size: 4097 }, 1);
+      const diskBytes = async (blockSize: number): Promise<number> =>
+        (await metadata.blobs.total(blockSize)).diskBytes;
+      expect(await diskBytes(4096)).toBe(3 * 4096);
+      expect(await diskBytes(512)).toBe(11 * 512);
+      await metadata.blobs.put({ digest: one, size: 1 }, 2);
+      await metadata.blobs.put({ digest: three, size: 512 }, 2);
+      await metadata.blobs.remove([two]);
+      expect(await diskBytes(512)).toBe(2 * 512);
+      expect(await diskBytes(1)).toBe(513);
+    });
+
     test("access times of missing blobs are ignored", async () => {
       await metadata.blobs.put({ digest: one, size: 1 }, 5);
       const times = Array.from({ length: 600 }, (_, at): [Digest, number] => [
