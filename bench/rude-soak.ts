@@ -204,7 +204,9 @@ async function soak(minutes: number, program: readonly string[] | undefined): Pr
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
     const memory = [cache.residentMemory(), cache.peakMemory()].map((n) => (n / 1e6).toFixed(0));
     const { requests, wrong, brokenOff, bytes, statuses } = tally;
-    const counts = [...statuses].toSorted().map(([status, count]) => `${status}: ${count}`);
+    const counts = [...statuses]
+      .toSorted(([a], [b]) => a - b)
+      .map(([status, count]) => `${status}: ${count}`);
     console.log(
       `${seconds} s: ${requests} requests, ${(bytes / 1e9).toFixed(2)} GB, ${wrong} wrong, ${brokenOff} broken off (${counts.join(", ")}); memory ${memory[0]} MB, peak ${memory[1]} MB`,
     );

@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import { type ByteRange, type RangeRequest, resolveRange } from "../../oci/range.ts";
-import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
+import type { BlobStore } from "../../store/blob-store.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import type { BlobResult, BlobHeadResult } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
@@ -12,17 +12,16 @@ import { withheldFrom } from "../fill/resume-point.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { Bypass } from "../bypass/bypass.ts";
-import { DISK_PATIENCE_MS, withTimeout } from "../with-timeout.ts";
+import { withTimeout } from "../with-timeout.ts";
 import type { Transfer } from "../fill/source.ts";
 import { streamUncached } from "../bypass/stream-uncached.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import { UpstreamSource } from "../fill/upstream-source.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
+import { smallBlob, waitForByte } from "./fill-waits.ts";
 import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
-/** A blob of at most this many bytes is verified before its first byte is sent. */
-const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
-/** How long a request waits for that, in milliseconds; then the blob is streamed as it arrives. */
+/** How long a request waits for a small blob to be verified, in milliseconds; then it is streamed as it arrives. */
 const SMALL_BLOB_TIMEOUT_MS = 15_000;
 /** A range that begins further ahead of the fill than this is fetched separately, in bytes. */
 const FAR_AHEAD_BYTES = 16 * 1024 * 1024;
@@ -237,37 +236,6 @@ export class BlobLookup {
   }
 }
 
-/**
- * Waits for the fill to verify the blob, if it is small. A range request also waits if the size is
- * unknown, since a range can be resolved only against the size. `undefined` if the blob is large, or
- * cannot be stored, or the disk is slow: then it is streamed.
- */
-async function smallBlob(fill: Fill, isRangeRequest: boolean): Promise<StoredBlob | undefined> {
-  for (;;) {
-    const minSize = fill.size ?? fill.available;
-    if (fill.resumePoint) return undefined;
-    if (
-      fill.isSettled ||
-      (fill.size === undefined ? isRangeRequest : minSize <= SMALL_BLOB_BYTES)
-    ) {
-      return verifiedBlob(fill).catch((error: unknown) => {
-        if (!fill.resumePoint) throw error;
-        return undefined;
-      });
-    }
-    if (minSize > SMALL_BLOB_BYTES) return undefined;
-    await fill.progress();
-  }
-}
-
-async function verifiedBlob(fill: Fill): Promise<StoredBlob | undefined> {
-  await fill.verified;
-  const stored = await withTimeout(DISK_PATIENCE_MS, fill.stored);
-  if (stored) return stored;
-  const { digest, inMemory: bytes } = fill;
-  return bytes && { digest, size: bytes.size, bytes, isInMemory: true };
-}
-
 /** @throws Fault if the blob's size is not known, or the range is outside of it */
 function rangeOf(fill: Fill, source: UpstreamSource, request: RangeRequest): ByteRange {
   const { digest, size } = fill;
@@ -275,20 +243,6 @@ function rangeOf(fill: Fill, source: UpstreamSource, request: RangeRequest): Byt
   const range = resolveRange(request, size);
   if (range) return range;
   throw new Fault({ kind: "invalid-range", reason: `${digest} has ${size} bytes`, size });
-}
-
-/**
- * Waits until the byte at `offset` is available. The response's header is sent together with its
- * first byte: until then, a failure or a timeout can still become an error response. Returns false
- * if storing failed, and the client has to be served without the store.
- *
- * @throws Fault if the fill failed
- */
-async function waitForByte(fill: Fill, offset: number): Promise<boolean> {
-  while (fill.available <= offset && !fill.isVerified && !fill.fault) await fill.progress();
-  if (fill.resumePoint) return false;
-  if (fill.fault) throw fill.fault;
-  return true;
 }
 
 function sizeUnknown(source: UpstreamSource, digest: Digest): Fault {

@@ -151,11 +151,13 @@ export class SqlBlobRecords implements BlobRecords {
       // The data directory has moved to another file system.
       return transaction
         .updateTable("totals")
-        .set(({ selectFrom }) => ({
+        .set((expression) => ({
           block_size: blockSize,
-          blocks: selectFrom("blobs").select(
-            sql<number>`coalesce(sum((size + ${blockSize - 1}) / ${blockSize}), 0)`.as("blocks"),
-          ),
+          blocks: expression
+            .selectFrom("blobs")
+            .select(
+              sql<number>`coalesce(sum((size + ${blockSize - 1}) / ${blockSize}), 0)`.as("blocks"),
+            ),
         }))
         .returningAll()
         .executeTakeFirstOrThrow();

@@ -1,0 +1,54 @@
+import type { StoredBlob } from "../../store/blob-store.ts";
+import type { Fill } from "../fill/fill.ts";
+import { DISK_PATIENCE_MS, withTimeout } from "../with-timeout.ts";
+
+/** A blob of at most this many bytes is verified before its first byte is sent. */
+const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Waits for the fill to verify the blob, if it is small. A range request also waits if the size is
+ * unknown, since a range can be resolved only against the size. `undefined` if the blob is large, or
+ * cannot be stored, or the disk is slow: then it is streamed.
+ */
+export async function smallBlob(
+  fill: Fill,
+  isRangeRequest: boolean,
+): Promise<StoredBlob | undefined> {
+  for (;;) {
+    const minSize = fill.size ?? fill.available;
+    if (fill.resumePoint) return undefined;
+    if (
+      fill.isSettled ||
+      (fill.size === undefined ? isRangeRequest : minSize <= SMALL_BLOB_BYTES)
+    ) {
+      return verifiedBlob(fill).catch((error: unknown) => {
+        if (!fill.resumePoint) throw error;
+        return undefined;
+      });
+    }
+    if (minSize > SMALL_BLOB_BYTES) return undefined;
+    await fill.progress();
+  }
+}
+
+async function verifiedBlob(fill: Fill): Promise<StoredBlob | undefined> {
+  await fill.verified;
+  const stored = await withTimeout(DISK_PATIENCE_MS, fill.stored);
+  if (stored) return stored;
+  const { digest, inMemory: bytes } = fill;
+  return bytes && { digest, size: bytes.size, bytes, isInMemory: true };
+}
+
+/**
+ * Waits until the byte at `offset` is available. The response's header is sent together with its
+ * first byte: until then, a failure or a timeout can still become an error response. Returns false
+ * if storing failed, and the client has to be served without the store.
+ *
+ * @throws Fault if the fill failed
+ */
+export async function waitForByte(fill: Fill, offset: number): Promise<boolean> {
+  while (fill.available <= offset && !fill.isVerified && !fill.fault) await fill.progress();
+  if (fill.resumePoint) return false;
+  if (fill.fault) throw fill.fault;
+  return true;
+}
