@@ -11,6 +11,7 @@ import { openDataDirectory } from "../../store/disk/data-directory.ts";
 import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/disk/sidecar-files.ts";
 import { removeFile } from "../../store/remove-file.ts";
+import { isStored } from "../../store/repair/look-up.ts";
 import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
 import { MetadataError, openMetadata } from "../../store/sql/open-metadata.ts";
@@ -140,7 +141,7 @@ export async function openStorage(
       store,
       deleteRemains: async (digests) => {
         const isWanted = async (digest: Digest): Promise<boolean> =>
-          isInUse(digest) || (await blobs.open(digest)) !== undefined;
+          isInUse(digest) || (await isStored(blobs, digest));
         for (const digest of digests) {
           await sidecars.removeUnless(isWanted, digest);
           // It stays if it holds other blobs, and is made again for the next one.

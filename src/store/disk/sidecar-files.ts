@@ -138,10 +138,7 @@ export class SidecarFiles {
 
   /** Deletes a blob's sidecar, whether it can be read or not; does nothing if there is none. */
   remove(digest: Digest): Promise<void> {
-    return this.#inTurn(digest, async () => {
-      this.#cache.delete(digest);
-      await this.#delete(digest);
-    });
+    return this.#inTurn(digest, () => this.#delete(digest));
   }
 
   /** Deletes the sidecar of an evicted blob, and its folder if that is empty then, to free inodes. */
@@ -149,7 +146,9 @@ export class SidecarFiles {
     isWanted: (digest: Digest) => Promise<boolean>,
     digest: Digest,
   ): Promise<void> {
-    await this.#change(digest, async (sidecar) => ((await isWanted(digest)) ? sidecar : undefined));
+    await this.#inTurn(digest, async () => {
+      if (!(await isWanted(digest))) await this.#delete(digest);
+    });
     await rmdir(dirname(this.#path(digest))).catch(() => {});
   }
 
@@ -263,6 +262,7 @@ export class SidecarFiles {
 
   async #delete(digest: Digest): Promise<void> {
     const path = this.#path(digest);
+    this.#cache.delete(digest);
     try {
       await unlink(path);
       this.#fileCount = Math.max(0, this.#fileCount - 1);
