@@ -1,5 +1,5 @@
-import { chmod, mkdir, readFile, rename, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
 import { changeOwner, findIrregular, nonRootOwner, type Owner } from "./ownership.ts";
 import { removeFile } from "../remove-file.ts";
@@ -143,9 +143,12 @@ async function rejectNewerFormat(path: string): Promise<void> {
 
 async function createDirectory(path: string): Promise<void> {
   try {
-    const created = await mkdir(path, { recursive: true });
-    // It may hold blobs of private images. Parent directories that were created keep the default mode.
-    if (created !== undefined) await chmod(path, 0o700);
+    // Parent directories that are created keep the default mode.
+    await mkdir(dirname(path), { recursive: true });
+    // It may hold blobs of private images. Some file systems refuse chmod(2), or know no modes at all.
+    await mkdir(path, { mode: 0o700 }).catch((cause: unknown) => {
+      if (systemCode(cause) !== "EEXIST") throw cause;
+    });
     if ((await stat(path)).isDirectory()) return;
   } catch (cause) {
     const code = systemCode(cause);
@@ -172,8 +175,11 @@ function lockDirectory(path: string): Lock {
     return acquireLock(join(path, "lock"));
   } catch (cause) {
     if (!(cause instanceof LockedError)) throw unwritableError(path, "locked", cause);
-    const holder = cause.holder === undefined ? "another process" : `process ${cause.holder}`;
-    const message = `the data directory ${path} is in use by ${holder}: stop that process first, or set storage.dir to another directory`;
+    const isKnown = cause.holder !== undefined;
+    const holder = isKnown
+      ? `by process ${cause.holder}`
+      : "by another process, or its file system has no file locks, as NFS may have none";
+    const message = `the data directory ${path} is in use ${holder}: stop that process first, or set storage.dir to another directory`;
     throw new DataDirectoryError("locked", path, message, { cause });
   }
 }

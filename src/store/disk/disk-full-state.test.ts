@@ -99,16 +99,19 @@ describe("DiskFullState", () => {
     expect(budget.fullState.isFull).toBe(false);
   });
 
-  test.each(["ENOSPC", "EDQUOT", "EROFS"])("%s marks the disk as full", async (code) => {
-    const state = new DiskFullState({ onChange: () => {}, clock: () => 0 });
-    state.recordFailure(
-      new Fault(
-        { kind: "storage", reason: "x" },
-        { cause: Object.assign(new Error("x"), { code }) },
-      ),
-    );
-    expect(state.isFull).toBe(true);
-  });
+  test.each(["ENOSPC", "EDQUOT", "EROFS", "ESTALE", "ENOTCONN"])(
+    "%s marks the disk as full",
+    async (code) => {
+      const state = new DiskFullState({ onChange: () => {}, clock: () => 0 });
+      state.recordFailure(
+        new Fault(
+          { kind: "storage", reason: "x" },
+          { cause: Object.assign(new Error("x"), { code }) },
+        ),
+      );
+      expect(state.isFull).toBe(true);
+    },
+  );
 
   test("EMFILE does not mark the disk as full", () => {
     const state = new DiskFullState({ onChange: () => {}, clock: () => 0 });

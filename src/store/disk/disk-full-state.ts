@@ -13,7 +13,14 @@ const STORED_FOR = 60_000;
 /** Error codes for a lack of space: that one blob fits does not say that the next one does. */
 const SPACE_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
 /** Error codes of a disk that fails: nothing at all can be written, and free space says nothing about it. */
-const FAILURE_CODES: ReadonlySet<string> = new Set(["EROFS", "EIO"]);
+const FAILURE_CODES: ReadonlySet<string> = new Set([
+  "EROFS",
+  "EIO",
+  "EUCLEAN",
+  "ENODEV",
+  "ENOTCONN",
+  "ESTALE",
+]);
 
 export interface DiskFullOptions {
   /** Called once when nothing can be stored any more, and once when it can again. */

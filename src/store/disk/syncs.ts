@@ -2,6 +2,13 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import type { DiskTimes } from "../disk-times.ts";
+import { systemCode } from "../storage-fault.ts";
+
+/**
+ * Some network and FUSE file systems sync files only (fsync(2), EINVAL): what the names of files need to
+ * be durable is theirs to do. A blob whose name a power cut loses is fetched again.
+ */
+const UNSUPPORTED: ReadonlySet<string> = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
 /** Makes files and folders durable, for everybody who writes to a store. */
 export class Syncs {
@@ -32,6 +39,8 @@ async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     await handle.sync();
+  } catch (cause) {
+    if (!UNSUPPORTED.has(systemCode(cause) ?? "")) throw cause;
   } finally {
     await handle.close();
   }

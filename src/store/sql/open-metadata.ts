@@ -8,7 +8,7 @@ import { migrate, NewerSchemaError } from "./migrations.ts";
 import { SqlPins } from "./sql-pins.ts";
 import { CachedLinks } from "../memory/cached-links.ts";
 import { CachedTags } from "../memory/cached-tags.ts";
-import { isDamage, SqliteFile } from "./sqlite-file.ts";
+import { isDamage, lacksSharedMemory, SqliteFile } from "./sqlite-file.ts";
 import { SqlTags } from "./sql-tags.ts";
 
 /** The metadata database cannot be used. Its file was not changed. The message says what to do. */
@@ -76,6 +76,10 @@ function metadataError(path: string, cause: unknown): MetadataError {
   if (isDamage(cause)) {
     const message = `${database} is damaged: ${reason}. Move it away and start again: the stored blobs are kept, and their metadata is recorded again as images are pulled`;
     return new MetadataError("damaged", path, message, { cause });
+  }
+  if (lacksSharedMemory(root)) {
+    const message = `${database} cannot be opened: its file system cannot share memory through a file (mmap, ${reason}), as some network and FUSE file systems cannot. Set storage.dir to a directory on a local one, such as ext4 or XFS`;
+    return new MetadataError("unopenable", path, message, { cause });
   }
   return new MetadataError("unopenable", path, `${database} cannot be opened: ${reason}`, {
     cause,

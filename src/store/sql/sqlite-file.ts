@@ -190,6 +190,8 @@ function openDatabase(path: string): Database {
     // WAL: readers do not wait for the writer. NORMAL: a power cut may lose the latest transactions, but
     // does not damage the file.
     database.run("PRAGMA journal_mode = WAL");
+    // Finds here, and not in the writer thread, that the file system has no shared memory for the log.
+    database.query("SELECT count(*) FROM sqlite_schema").get();
     database.run("PRAGMA synchronous = NORMAL");
     database.run("PRAGMA foreign_keys = ON");
     database.run(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
@@ -210,6 +212,14 @@ export function isDamage(error: unknown): boolean {
   const cause = error instanceof Fault ? error.cause : error;
   if (cause instanceof DamageError) return true;
   return /^SQLITE_(?:CORRUPT|NOTADB)/.test(sqliteCode(cause) ?? "");
+}
+
+/**
+ * Whether a file system cannot share memory between threads through a file, as the write-ahead log
+ * needs it: some network and FUSE file systems cannot.
+ */
+export function lacksSharedMemory(cause: unknown): boolean {
+  return sqliteCode(cause)?.startsWith("SQLITE_IOERR_SHM") ?? false;
 }
 
 function sqliteCode(cause: unknown): string | undefined {

@@ -39,6 +39,7 @@ self.onmessage = ({ data }) => {
       timeouts = data.open.timeouts;
       setBusyTimeout(timeouts.first);
       for (const pragma of data.open.pragmas) database.run(pragma);
+      self.postMessage({ rows: [], changes: 0 });
     } else if (data.close) {
       for (const statement of statements.values()) statement.finalize();
       database.close();
@@ -52,7 +53,6 @@ self.onmessage = ({ data }) => {
       self.postMessage(result);
     }
   } catch (error) {
-    if (data.open) throw error;
     if (!isLocked && String(error.code).startsWith("SQLITE_BUSY")) {
       isLocked = true;
       setBusyTimeout(timeouts.next);
@@ -104,7 +104,9 @@ export class WriterThread implements Statements {
       `PRAGMA wal_autocheckpoint = ${LOG_PAGES}`,
     ];
     const timeouts = { first: busyTimeout, next: Math.min(busyTimeout, LOCKED_TIMEOUT) };
-    this.#post({ open: { path, pragmas, timeouts } });
+    this.#request({ open: { path, pragmas, timeouts } }).catch((cause: unknown) =>
+      this.#onExit(cause instanceof Error ? cause.message : String(cause)),
+    );
   }
 
   /** @throws WriterError */
