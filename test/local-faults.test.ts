@@ -209,14 +209,6 @@ realTest(
   },
 );
 
-realTest("a user who may start only ten processes is told so", async () => {
-  const user = ["setpriv", "--reuid=64123", "--regid=64123", "--clear-groups"];
-  const limited = [...user, "prlimit", "--nproc=10:10", PROGRAM, "serve", "--data", "/nowhere"];
-  const { code, stdout, stderr } = await run(limited);
-  expect([code, stdout]).toEqual([1, ""]);
-  expect(stderr).toMatch(/^entrepot: only \d more processes or threads may be started, and 52 /);
-});
-
 /** A client that is connected; its request is answered on this connection, which may have to wait. */
 class IdleClient {
   readonly #socket: Socket;

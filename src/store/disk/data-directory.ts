@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
 import { changeOwner, findIrregular, nonRootOwner, type Owner } from "./ownership.ts";

@@ -78,6 +78,16 @@ export class WriterError extends Error {
 type Reply =
   StatementResult | { readonly failed: { readonly message: string; readonly code: string } };
 
+function startWorker(url: string): Worker {
+  try {
+    return new Worker(url);
+  } catch (cause) {
+    const message =
+      "no thread can be started for it: raise the limits of memory (ulimit -v) and of processes (ulimit -u)";
+    throw new Error(message, { cause });
+  }
+}
+
 /** Runs statements on a SQLite file in a worker thread, so that the event loop does not wait for the disk. */
 export class WriterThread implements Statements {
   readonly #fallback: Statements;
@@ -93,7 +103,7 @@ export class WriterThread implements Statements {
   constructor(path: string, busyTimeout: number, fallback: Statements, program: string = PROGRAM) {
     this.#fallback = fallback;
     const url = URL.createObjectURL(new Blob([program], { type: "application/javascript" }));
-    this.#worker = new Worker(url);
+    this.#worker = startWorker(url);
     this.#worker.unref();
     // The program above posts no other messages.
     this.#worker.addEventListener("message", ({ data }) => this.#onReply(data as Reply));
