@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
 import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { commandOn } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -101,7 +102,7 @@ realTest(
 );
 
 realTest(
-  "SIGTERM ends the cache with exit code 0 while nothing of the database works",
+  "while nothing of the database works, the cache tells its status and ends with exit code 0",
   async () => {
     await using upstream = await startScriptedUpstream();
     const blob = randomContent(MIB, 1);
@@ -112,10 +113,14 @@ realTest(
     {
       await using cache = await start();
       await (await cache.get(path)).bytes();
-      const calls = [...STATS, ...READS, ...SYNCS];
       const paths = ["", "-wal", "-shm", ".clean"].map((end) =>
         data.file("d", `metadata.db${end}`),
       );
+      {
+        await using _ = await injectSystemFault(cache.pid, { calls: STATS, paths, error: "EIO" });
+        expect((await cache.getAdmin("/api/v1/status")).status).toBe(200);
+      }
+      const calls = [...STATS, ...READS, ...SYNCS];
       await using _ = await injectSystemFault(cache.pid, { calls, paths, error: "EIO" });
       expect([await cache.stop(), cache.output()]).toEqual([0, expect.stringContaining("stopped")]);
       expect(cache.output()).not.toContain("    at ");
@@ -171,4 +176,24 @@ realTest("a start that cannot remove a file names the error of the disk", async 
   const fault = { calls: REMOVALS, paths: [path], error: "EIO" };
   const { code, stderr } = await run(withSystemFault(fault, [PROGRAM, "serve", ...flags]));
   expect([code, stderr]).toEqual([1, expect.stringContaining("input/output error")]);
+});
+
+realTest("a data directory that cannot be looked at for a moment has not vanished", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(MIB, 1);
+  upstream.addBlob("app", blob);
+  await using cache = await startEntrepot({ config: config(upstream) });
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  await (await cache.get(path)).bytes();
+  {
+    const names = ["", "lock", "metadata.db", "blobs", "fills", "sidecars"];
+    const paths = names.map((name) => join(cache.data, name));
+    // The disk is looked at right before it is measured.
+    const fault = { calls: [...STATS, "statfs"], paths, error: "EACCES" };
+    await using _ = await injectSystemFault(cache.pid, fault);
+    await cache.logged("measuring the disk failed; it will be retried");
+  }
+  expect(cache.logs().filter((line) => "vanished" in line)).toEqual([]);
+  await upstream.stop();
+  expect((await cache.get(path)).status).toBe(200);
 });

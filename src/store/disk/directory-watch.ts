@@ -1,6 +1,7 @@
-import { closeSync, constants, openSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, existsSync, openSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { systemCode } from "../storage-fault.ts";
 
 /** What an open store relies on. The empty name is that of the data directory itself. */
 const WATCHED = ["", "lock", "metadata.db", "blobs", "fills", "sidecars"] as const;
@@ -25,29 +26,48 @@ export class DirectoryWatch {
     this.#directory = directory;
   }
 
-  /** What is there now is what is in use. */
+  /** What is there now is what is in use. What the disk does not tell is noted by a later `vanished`. */
   note(...names: readonly Watched[]): void {
     for (const name of names) {
       this.#close(name);
-      const path = this.#path(name);
-      const identity = identityOf(statSync(path, { bigint: true, throwIfNoEntry: false }));
-      if (identity === undefined) continue;
-      this.#known.set(name, identity);
-      if (!FOLDERS.has(name)) continue;
+      try {
+        this.#note(name);
+      } catch {
+        this.#close(name);
+      }
+    }
+  }
+
+  #note(name: Watched): void {
+    const path = this.#path(name);
+    if (FOLDERS.has(name) && existsSync(path)) {
       this.#open.set(name, openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
     }
+    const identity = identityOf(statSync(path, { bigint: true, throwIfNoEntry: false }));
+    if (identity !== undefined) this.#known.set(name, identity);
   }
 
   /** What is in use, but no longer there. */
   async vanished(): Promise<readonly Watched[]> {
     const found: Watched[] = [];
     for (const name of WATCHED) {
+      const now = await this.#look(name);
+      if (now === "unknown") continue;
       const known = this.#known.get(name);
-      const now = await stat(this.#path(name), { bigint: true }).catch(() => undefined);
       if (known === undefined && now) this.note(name);
       else if (known !== identityOf(now)) found.push(name);
     }
     return found;
+  }
+
+  /** A disk that fails for a moment does not say that something is missing. */
+  async #look(name: Watched): Promise<BigIntStats | "unknown" | undefined> {
+    try {
+      return await stat(this.#path(name), { bigint: true });
+    } catch (cause) {
+      const code = systemCode(cause);
+      return code === "ENOENT" || code === "ENOTDIR" ? undefined : "unknown";
+    }
   }
 
   /** Whether something else has its name. */

@@ -3,7 +3,7 @@ import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bu
 import { CompiledQuery, Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
-import { storageKind } from "../storage-fault.ts";
+import { storageFault, storageKind } from "../storage-fault.ts";
 import { IntegrityCheck } from "./integrity-check.ts";
 import { LOG_PAGES, WriterError, WriterThread } from "./writer-thread.ts";
 import { wasShutDownCleanly, markCleanShutdown, clearCleanShutdown } from "./clean-shutdown.ts";
@@ -116,8 +116,16 @@ export class SqliteFile implements Statements {
   /** What the file and its write-ahead log (up to about 16 MiB) take, in bytes. */
   async bytes(): Promise<number> {
     const file = (await this.#pragma("page_count")) * (await this.#pragma("page_size"));
-    const log = statSync(`${this.#path}-wal`, { throwIfNoEntry: false });
-    return file + (log?.size ?? 0);
+    return file + this.#logBytes();
+  }
+
+  #logBytes(): number {
+    const path = `${this.#path}-wal`;
+    try {
+      return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    } catch (cause) {
+      throw storageFault(`measure ${path}`, cause);
+    }
   }
 
   /** Returns free pages to the file system, if there are many. */
