@@ -2,12 +2,13 @@ import { expect } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { commandOn } from "./harness/commands.ts";
-import { randomContent } from "./harness/content.ts";
+import { bytesOf, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
 import { run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { wrongFigures } from "./harness/store-figures.ts";
 import { storedBlobs } from "./harness/store-files.ts";
 import {
   injectSystemFault,
@@ -18,6 +19,7 @@ import {
   withSystemFault,
 } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
+import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
 const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;
@@ -196,4 +198,25 @@ realTest("a data directory that cannot be looked at for a moment has not vanishe
   expect(cache.logs().filter((line) => "vanished" in line)).toEqual([]);
   await upstream.stop();
   expect((await cache.get(path)).status).toBe(200);
+});
+
+realTest("a blob whose folder cannot be synced is not stored, and takes no space", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(MIB, 1);
+  upstream.addBlob("app", blob);
+  await using cache = await startEntrepot({ config: config(upstream) });
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  const hex = blob.digest.slice(7);
+  {
+    const paths = [join(cache.data, "blobs/sha256", hex.slice(0, 2))];
+    await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, paths, error: "EACCES" });
+    expect(await (await cache.get(path)).bytes()).toEqual(bytesOf(blob));
+    await cache.logged("blob downloaded but not stored");
+    expect(await storedBlobs(cache.data)).toEqual([]);
+  }
+  expect(await (await cache.get(path)).bytes()).toEqual(bytesOf(blob));
+  const isHit = async (): Promise<boolean> =>
+    (await cache.get(path)).headers.get("cache-status") === "entrepot; hit";
+  await until(isHit, { what: "the blob to be stored" });
+  expect(await wrongFigures(cache)).toEqual([]);
 });

@@ -243,7 +243,10 @@ export class DiskBlobStore implements BlobStore {
         } else throw cause;
         await rename(from, path);
       });
-      await this.#makeDurable(folder);
+      await this.#makeDurable(folder).catch(async (cause: unknown) => {
+        // Its owner takes it for not stored, and nobody would count it. If it cannot be removed, it is stored.
+        if (await this.remove(digest).catch(() => false)) throw cause;
+      });
     } catch (cause) {
       throw storageFault(`store ${path}`, cause);
     }
