@@ -1,0 +1,75 @@
+import type { CacheModel } from "./cache-model.ts";
+import type { Entrepot } from "./entrepot.ts";
+import { exchange } from "./http-exchange.ts";
+
+const WORKERS = 6;
+const ADMIN_PATHS = ["/healthz", "/metrics", "/api/v1/status"];
+/** Longest pauses of a client after a response, and after none, in milliseconds. */
+const PAUSE = 20;
+const RETRY_PAUSE = 50;
+
+export interface RandomLoadOptions {
+  readonly model: CacheModel;
+  readonly random: () => number;
+  /** Whether connections may be closed, since the fault is about them or the process ends. */
+  readonly isCut: () => boolean;
+  /** Whether the upstream may be blamed. */
+  readonly mayBlame: () => boolean;
+}
+
+/** Clients that request what a model draws, and an operator who looks at the cache, until they are stopped. */
+export class RandomLoad {
+  /** Responses that no fault excuses, and how many there were. */
+  readonly violations = new Map<string, number>();
+  /** How many responses had which status, and did not end well. */
+  readonly counts = new Map<string, number>();
+  readonly #options: RandomLoadOptions;
+  readonly #end = new AbortController();
+  readonly #work: Promise<unknown>;
+
+  constructor(cache: Entrepot, options: RandomLoadOptions) {
+    this.#options = options;
+    const clients = Array.from({ length: WORKERS }, () => this.#pull(cache.address));
+    this.#work = Promise.all([...clients, this.#administrate(cache.adminAddress)]);
+  }
+
+  async stop(): Promise<void> {
+    this.#end.abort();
+    await this.#work;
+  }
+
+  async #pull(address: string): Promise<void> {
+    const { model, random, isCut, mayBlame } = this.#options;
+    while (!this.#end.signal.aborted) {
+      const request = model.random(random);
+      const response = await exchange(address, request.path, request);
+      const { end, status } = response;
+      const isUnanswered = end === "no-answer";
+      count(this.counts, isUnanswered ? "none" : `${status}${end === "cut" ? " cut" : ""}`);
+      const isBlame = (status === 502 || status === 504) && !mayBlame();
+      const blame = isBlame ? `${status} ${response.body.toString("utf8")}` : undefined;
+      const mistake = model.wrong(request, response) ?? blame;
+      if (mistake !== undefined && !(isUnanswered && isCut())) {
+        const range = request.range ? " range" : "";
+        count(this.violations, `${request.method} ${request.kind}${range}: ${mistake}`);
+      }
+      await Bun.sleep(isUnanswered ? RETRY_PAUSE : random() * PAUSE);
+    }
+  }
+
+  async #administrate(address: string): Promise<void> {
+    const { random, isCut } = this.#options;
+    while (!this.#end.signal.aborted) {
+      const path = ADMIN_PATHS[Math.floor(random() * ADMIN_PATHS.length)] ?? "/healthz";
+      const { end, status, body } = await exchange(address, path);
+      if ((end !== "complete" || status !== 200) && !isCut()) {
+        count(this.violations, `${path}: ${end} ${status} ${body.toString("utf8").slice(0, 200)}`);
+      }
+      await Bun.sleep(PAUSE * 2);
+    }
+  }
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
