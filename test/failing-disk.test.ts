@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { partialName } from "../src/store/partial-name.ts";
 import { commandOn } from "./harness/commands.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -220,3 +221,31 @@ realTest("a blob whose folder cannot be synced is not stored, and takes no space
   await until(isHit, { what: "the blob to be stored" });
   expect(await wrongFigures(cache)).toEqual([]);
 });
+
+realTest(
+  "a partial download that cannot be removed does not keep blobs from being evicted",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blobs = Array.from({ length: 6 }, (_, at) => randomContent(4 * MIB, at + 1));
+    for (const blob of blobs) upstream.addBlob("app", blob);
+    await using data = await tempDir("data");
+    const partial = join(data.path, "fills", partialName(randomContent(MIB, 9).digest, "reg.test"));
+    await mkdir(join(data.path, "fills"));
+    await writeFile(partial, new Uint8Array(MIB));
+    const storage = { maxSize: "16MiB", minFree: 0 };
+    await using cache = await startEntrepot({ config: config(upstream, storage), data: data.path });
+    const fault = { calls: REMOVALS, paths: [partial], error: "EIO" };
+    await using _ = await injectSystemFault(cache.pid, fault);
+    const get = async (digest: string): Promise<string | null> => {
+      const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
+      await response.bytes();
+      return response.headers.get("cache-status");
+    };
+    for (const { digest } of blobs) {
+      await get(digest);
+      const isHit = async (): Promise<boolean> => (await get(digest)) === "entrepot; hit";
+      await until(isHit, { what: "the blob to be stored" });
+    }
+    expect(await Bun.file(partial).exists()).toBe(true);
+  },
+);

@@ -116,7 +116,9 @@ export class Evictor {
     if (!budget.level.isRelieved) {
       for await (const { name, size } of store.partials()) {
         if (budget.level.isRelieved) break;
-        if (await store.removePartial(name)) tally.add(budget.spaceOf(size));
+        // One that cannot be removed must not keep all else from being evicted.
+        const isGone = await store.removePartial(name).catch(() => false);
+        if (isGone) tally.add(budget.spaceOf(size));
       }
     }
     // This may fail on a full disk. The LRU order then lacks the last seconds, which is acceptable.
