@@ -24,7 +24,7 @@ interface Row extends DiskFault {
   readonly clients?: readonly string[];
 }
 
-const UNSTORABLE = /^nothing can be stored, so pulls are streamed from the registries: /;
+const UNSTORABLE = /nothing can be stored/;
 /**
  * Bun opens and reads a file after the handler has returned: a file that cannot be opened is answered with
  * 503, and one that cannot be read closes the connection. The next request for it goes to the registry.

@@ -231,6 +231,8 @@ export class DiskBlobStore implements BlobStore {
       const folder = dirname(path);
       if (!this.#durableFolders.has(folder)) await mkdir(folder, { recursive: true, mode: 0o700 });
       await this.#removing.get(digest);
+      // A blob that cannot be read at the moment is downloaded again.
+      const wasStored = (await fileSize(path)) !== undefined;
       await rename(from, path).catch(async (cause: unknown) => {
         const code = systemCode(cause);
         if (code === "ENOENT") {
@@ -245,7 +247,7 @@ export class DiskBlobStore implements BlobStore {
       });
       await this.#makeDurable(folder).catch(async (cause: unknown) => {
         // Its owner takes it for not stored, and nobody would count it. If it cannot be removed, it is stored.
-        if (await this.remove(digest).catch(() => false)) throw cause;
+        if (wasStored || (await this.remove(digest).catch(() => false))) throw cause;
       });
     } catch (cause) {
       throw storageFault(`store ${path}`, cause);
