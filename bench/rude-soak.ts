@@ -184,7 +184,11 @@ function addContent(upstream: ScriptedUpstream): { images: Image[]; large: Conte
 }
 
 /** Returns whether every body was right, and the memory stayed below its limit. */
-async function soak(minutes: number, program: readonly string[] | undefined): Promise<boolean> {
+async function soak(
+  minutes: number,
+  maxRequests: number,
+  program: readonly string[] | undefined,
+): Promise<boolean> {
   await using upstream = await startScriptedUpstream();
   const { images, large } = addContent(upstream);
   upstream.respond(() => (random() < RUDE_SHARE ? rudeness() : undefined));
@@ -199,7 +203,9 @@ async function soak(minutes: number, program: readonly string[] | undefined): Pr
   const { tally } = clients;
   const startedAt = performance.now();
   const isOver = (): boolean =>
-    performance.now() - startedAt > minutes * 60_000 || cache.exitCode !== undefined;
+    performance.now() - startedAt > minutes * 60_000 ||
+    tally.requests >= maxRequests ||
+    cache.exitCode !== undefined;
   const report = (): void => {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
     const memory = [cache.residentMemory(), cache.peakMemory()].map((n) => (n / 1e6).toFixed(0));
@@ -237,11 +243,17 @@ async function soak(minutes: number, program: readonly string[] | undefined): Pr
 }
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "25" }, program: { type: "string" } },
+  options: {
+    minutes: { type: "string", default: "25" },
+    requests: { type: "string", default: "Infinity" },
+    program: { type: "string" },
+  },
 });
 const minutes = Number(values.minutes);
 if (!Number.isFinite(minutes) || minutes <= 0) {
   console.error(`--minutes ${values.minutes} is not valid: pass a number of minutes above 0`);
   process.exit(2);
 }
-process.exitCode = (await soak(minutes, values.program?.split(" "))) ? 0 : 1;
+process.exitCode = (await soak(minutes, Number(values.requests), values.program?.split(" ")))
+  ? 0
+  : 1;

@@ -6,9 +6,9 @@ const MIB = 1024 * 1024;
 test.each([
   [64, { heapBasis: 64, received: 2, unsynced: 1, downloads: 16, caches: 8 }],
   [128, { heapBasis: 64, received: 4, unsynced: 2, downloads: 64, caches: 8 }],
-  [256, { heapBasis: 64, received: 4, unsynced: 4, downloads: 96, caches: 40 }],
-  [512, { heapBasis: 64, received: 4, unsynced: 8, downloads: 96, caches: 48 }],
-  [65_536, { heapBasis: 64, received: 4, unsynced: 16, downloads: 96, caches: 48 }],
+  [256, { heapBasis: 64, received: 4, unsynced: 4, downloads: 64, caches: 40 }],
+  [512, { heapBasis: 64, received: 4, unsynced: 8, downloads: 64, caches: 48 }],
+  [65_536, { heapBasis: 64, received: 4, unsynced: 16, downloads: 64, caches: 48 }],
 ])("%i MiB are divided", (mebibytes, expected) => {
   const plan = memoryPlan(mebibytes * MIB);
   const { heapBasis, received, unsynced, downloads, ...rest } = plan;

@@ -34,7 +34,7 @@ export function memoryPlan(limit: number): MemoryPlan {
     received: between(2 * MIB, limit / 32, 4 * MIB),
     unsynced: between(MIB, limit / 64, 16 * MIB),
     // A download takes a mebibyte at most. More of them do not fill a line any better.
-    downloads: between(16, limit / MIB - 64, 96),
+    downloads: between(16, limit / MIB - 64, 64),
     manifests: Math.floor(caches / 3),
     lists: Math.floor(caches / 3),
     smallBlobs: Math.floor(caches / 4),

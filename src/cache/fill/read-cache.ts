@@ -1,5 +1,5 @@
 /** Size of a block, in bytes: what is read from the file at once. */
-export const BLOCK_BYTES = 256 * 1024;
+export const BLOCK_BYTES = 128 * 1024;
 /** Blocks in memory, shared by all followers of a fill. */
 const MAX_BLOCKS = 4;
 

@@ -78,7 +78,7 @@ export class ReadableBytes {
     return true;
   }
 
-  /** At least one byte from `position` on, and at most a chunk or a block of 256 KiB. */
+  /** At least one byte from `position` on, and at most a chunk or a block. */
   async read(position: number, available: number): Promise<Uint8Array> {
     const buffered = this.#tail.read(position, available);
     const end = Math.min(available, position + (buffered?.byteLength ?? BLOCK_BYTES));
