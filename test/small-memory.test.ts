@@ -107,3 +107,16 @@ memoryLimitTest(
   },
   240_000,
 );
+
+memoryLimitTest(
+  "with 48 MiB, serve says that this is too little",
+  async () => {
+    await using cgroup = new MemoryCgroup(48 * MIB);
+    const refused = await run([...cgroup.command(PROGRAM), "serve"]);
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      "entrepot: a memory limit of 48 MiB is too small: give it at least 96 MiB\n",
+    ]);
+  },
+  30_000,
+);

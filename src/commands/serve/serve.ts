@@ -1,10 +1,12 @@
 import { Command, Option } from "commander";
+import { formatSize } from "../../config/parsing/units.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/disk/data-directory.ts";
 import { describeSystemError } from "../../store/storage-fault.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { createLog } from "../../telemetry/log.ts";
+import { ENOUGH_MEMORY, LEAST_MEMORY, memoryLimit } from "../../process/memory-limit.ts";
 import { exitAfter } from "../../process/exit-deadline.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
@@ -69,6 +71,19 @@ async function serve(options: ServeOptions): Promise<number> {
     const { settings } = liveSettings;
     for (const line of settings.unsupported ?? []) {
       process.stderr.write(`entrepot: unsupported setting ignored: ${line}\n`);
+    }
+    const limit = memoryLimit();
+    const enough = `give it at least ${formatSize(ENOUGH_MEMORY)}`;
+    if (limit < LEAST_MEMORY) {
+      process.stderr.write(
+        `entrepot: a memory limit of ${formatSize(limit)} is too small: ${enough}\n`,
+      );
+      return 1;
+    }
+    if (limit < ENOUGH_MEMORY) {
+      log.warn(
+        `with a memory limit of ${formatSize(limit)}, many pulls at once may end it: ${enough}`,
+      );
     }
     const stopSignal = firstSignal();
     void stopSignal.then(() => exitAfter(EXIT_DEADLINE_MS, UNFINISHED));
