@@ -211,7 +211,7 @@ async function soak(
     const memory = [cache.residentMemory(), cache.peakMemory()].map((n) => (n / 1e6).toFixed(0));
     const { requests, wrong, brokenOff, bytes, statuses } = tally;
     const counts = [...statuses]
-      .toSorted(([a], [b]) => a - b)
+      .toSorted(([one], [other]) => one - other)
       .map(([status, count]) => `${status}: ${count}`);
     console.log(
       `${seconds} s: ${requests} requests, ${(bytes / 1e9).toFixed(2)} GB, ${wrong} wrong, ${brokenOff} broken off (${counts.join(", ")}); memory ${memory[0]} MB, peak ${memory[1]} MB`,

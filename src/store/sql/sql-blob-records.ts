@@ -151,9 +151,9 @@ export class SqlBlobRecords implements BlobRecords {
       // The data directory has moved to another file system.
       return transaction
         .updateTable("totals")
-        .set((expression) => ({
+        .set((update) => ({
           block_size: blockSize,
-          blocks: expression
+          blocks: update
             .selectFrom("blobs")
             .select(
               sql<number>`coalesce(sum((size + ${blockSize - 1}) / ${blockSize}), 0)`.as("blocks"),
