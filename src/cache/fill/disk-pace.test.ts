@@ -27,7 +27,7 @@ test("a disk is slow if a fill mostly waits for it, and it writes little meanwhi
   await write(60 * MIB, 3000);
   subject.look();
   expect(subject.isSlow).toBe(false);
-  await write(6 * MIB, 2900);
+  await write(5 * MIB, 2900);
   pass(100);
   subject.look();
   expect([subject.isSlow, reports()]).toEqual([true, 1]);

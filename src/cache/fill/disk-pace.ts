@@ -3,7 +3,7 @@ const WINDOW_MS = 3000;
 /** A fill waits for the disk if it does so for this part of the time. */
 const MOSTLY = 0.75;
 /** What a disk has to write for one fill, in bytes per second. Hard disks write 50 MiB/s and more. */
-const SLOW_RATE = 4 * 1024 * 1024;
+const SLOW_RATE = 2 * 1024 * 1024;
 
 export interface DiskPaceOptions {
   /** Called again and again while the disk is slow. */

@@ -22,7 +22,7 @@ export interface FollowOptions extends BodyEvents {
    * body that nobody reads would leave a connection open.
    */
   readonly openAhead?: (from: number) => Promise<Transfer>;
-  /** Allows it to leave the fill while the disk is slower than the source. By default, it stays. */
+  /** Allows the only follower to leave while the disk is slower than the source. By default, it stays. */
   readonly detours?: Detours;
 }
 
@@ -37,7 +37,7 @@ const MIN_DETOUR_BYTES = 1024 * 1024;
  * 1. The fill, as far as it has come.
  * 2. A ranged transfer (`openAhead`), if the follower is far ahead of the fill. It never provides
  *    the withheld tail, which comes only from the verified fill.
- * 3. While the disk is much slower than the source (`detours`): a stream of its own from the source,
+ * 3. If it is the only follower, and the disk is much slower than the source (`detours`): a stream of its own from the source,
  *    which verifies the rest (`VerifyingStream`). The fill goes on storing behind.
  * 4. After storing has failed and what the fill has was read: such a stream as well.
  *
@@ -96,6 +96,8 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   /** Leaves the fill, if its disk keeps the client waiting for what the source has long sent. */
   async function leave(): Promise<boolean> {
     if (detour || withheldFrom(fill.size) - position < MIN_DETOUR_BYTES) return false;
+    // Many clients at once remain one request to the registry.
+    if (fill.followers.count > 1) return false;
     const from = fill.attempt === attempt ? fill.detour : undefined;
     // What it has received of the fill has to be what is hashed.
     if (!from || (position !== from.length && (position !== first || position < from.length))) {
