@@ -86,7 +86,7 @@ rootTest(
     expect([status.code, status.stdout]).toEqual([
       1,
       expect.stringMatching(
-        /, FULL(?:, \d+ of \d+ inodes free)?\n[\s\S]*\nProblems:\n {2}nothing can be stored, .*(?:ENOSPC|has 0 B free)/,
+        /, FULL(?:, \d+ of \d+ inodes free)?\n[\s\S]*\nProblems:\n {2}nothing can be stored, .*(?:ENOSPC|the disk has .* free)/,
       ),
     ]);
 

@@ -232,7 +232,10 @@ export class DiskBlobStore implements BlobStore {
       if (!this.#durableFolders.has(folder)) await mkdir(folder, { recursive: true, mode: 0o700 });
       await this.#removing.get(digest);
       // A blob that cannot be read at the moment is downloaded again.
-      const wasStored = (await fileSize(path)) !== undefined;
+      const wasStored = await stat(path).then(
+        () => true,
+        (cause: unknown) => systemCode(cause) !== "ENOENT",
+      );
       await rename(from, path).catch(async (cause: unknown) => {
         const code = systemCode(cause);
         if (code === "ENOENT") {
