@@ -95,7 +95,7 @@ const ROWS: readonly Row[] = [
     fault: { calls: [...WRITES, ...RENAMES, ...MAKES, ...REMOVALS], error: "EROFS" },
     said: UNSTORABLE,
     startFails:
-      /the data directory \S+ cannot be .*: the file system is mounted read-only \(EROFS\)/,
+      /the data directory \S+ cannot be .*: the file system is mounted read-only.* \(EROFS\)/,
   },
   {
     name: "failing writes",

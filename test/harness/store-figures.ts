@@ -18,11 +18,18 @@ export async function wrongFigures(cache: Entrepot): Promise<readonly string[]> 
     ["fills", fills.length, 0],
     ["blobs", storage.blobs, blobs.length],
     ["bytes of blobs", storage.blobDiskBytes, spaceOf(blobs)],
+    ["bytes of blobs in the budget", await budgetedBytes(cache), spaceOf(blobs)],
     ["bytes of partial downloads", storage.partialBytes, spaceOf(partials)],
   ];
   return figures
     .filter(([, told, found]) => told !== found)
     .map(([what, told, found]) => `${what}: ${told} instead of ${found}`);
+}
+
+/** What eviction goes by: unlike the status, it is not counted anew from the metadata. */
+async function budgetedBytes(cache: Entrepot): Promise<number> {
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  return Number(/^entrepot_storage_blob_bytes (\d+)/m.exec(metrics)?.[1]);
 }
 
 function spaceOf(files: readonly { readonly size: number }[]): number {
