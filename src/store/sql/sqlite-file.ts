@@ -86,8 +86,7 @@ export class SqliteFile implements Statements {
    */
   async check(mustWait: boolean): Promise<void> {
     if (!this.#isUnchecked) return;
-    const { size } = statSync(this.#path, { throwIfNoEntry: false }) ?? { size: 0 };
-    if (!mustWait && size > MAX_CHECKED_FIRST) {
+    if (!mustWait && fileBytes(this.#path) > MAX_CHECKED_FIRST) {
       this.#background = new IntegrityCheck(this.#path, (result) => this.#checked(result));
       return;
     }
@@ -116,16 +115,7 @@ export class SqliteFile implements Statements {
   /** What the file and its write-ahead log (up to about 16 MiB) take, in bytes. */
   async bytes(): Promise<number> {
     const file = (await this.#pragma("page_count")) * (await this.#pragma("page_size"));
-    return file + this.#logBytes();
-  }
-
-  #logBytes(): number {
-    const path = `${this.#path}-wal`;
-    try {
-      return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    } catch (cause) {
-      throw storageFault(`measure ${path}`, cause);
-    }
+    return file + fileBytes(`${this.#path}-wal`);
   }
 
   /** Returns free pages to the file system, if there are many. */
@@ -236,4 +226,13 @@ function sqliteCode(cause: unknown): string | undefined {
 
 function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** 0 if there is no such file. */
+function fileBytes(path: string): number {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  } catch (cause) {
+    throw storageFault(`measure ${path}`, cause);
+  }
 }
