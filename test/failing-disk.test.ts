@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { partialName } from "../src/store/partial-name.ts";
 import { commandOn } from "./harness/commands.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
+import { DataPaths } from "./harness/data-paths.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
 import { run } from "./harness/processes.ts";
@@ -249,3 +250,34 @@ realTest(
     expect(await Bun.file(partial).exists()).toBe(true);
   },
 );
+
+realTest("blobs that could not be removed for a moment are evicted soon after", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blobs = Array.from({ length: 6 }, (_, at) => randomContent(4 * MIB, at + 1));
+  for (const blob of blobs) upstream.addBlob("app", blob);
+  await using cache = await startEntrepot({
+    config: config(upstream, { maxSize: "16MiB", minFree: 0 }),
+  });
+  const pullAll = async (): Promise<(string | null)[]> => {
+    const cacheStatus: (string | null)[] = [];
+    for (const { digest } of blobs) {
+      const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
+      await response.bytes();
+      cacheStatus.push(response.headers.get("cache-status"));
+    }
+    return cacheStatus;
+  };
+  {
+    const paths = new DataPaths(
+      cache.data,
+      blobs.map(({ digest }) => digest),
+      "reg.test",
+    ).of("blobs");
+    await using _ = await injectSystemFault(cache.pid, { calls: REMOVALS, paths, error: "EACCES" });
+    const isFull = async (): Promise<boolean> =>
+      (await pullAll()).some((cacheStatus) => cacheStatus?.includes("unstored"));
+    await until(isFull, { what: "nothing to be evicted" });
+  }
+  const isWell = async (): Promise<boolean> => !String(await pullAll()).includes("unstored");
+  await until(isWell, { what: "blobs to be stored again" });
+});

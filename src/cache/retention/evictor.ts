@@ -20,6 +20,8 @@ export const BUSY_PAUSE_MS = 25;
 
 /** How long a blob that could not be removed is passed over, in milliseconds. */
 const STUCK_MS = 600_000;
+/** Where too little else can be evicted, such blobs are tried again this often, in milliseconds. */
+const RETRY_STUCK_MS = 5000;
 /** A sweep in which more than this cannot be removed ends: the disk may be read-only. */
 const MAX_FAILED = 8;
 
@@ -69,6 +71,8 @@ export class Evictor {
   readonly #beingRemoved = new Map<Digest, number>();
   /** Blobs whose file could not be removed a while ago: others go instead of them. */
   readonly #stuck = new LRUCache<Digest, true>({ max: 1024, ttl: STUCK_MS });
+  /** When all of them were last to be tried again, by the clock of `performance.now()`. */
+  #stuckRetriedAt = -Infinity;
 
   constructor(options: EvictorOptions) {
     this.#options = options;
@@ -79,8 +83,18 @@ export class Evictor {
   sweep(): Promise<Evicted> {
     this.#sweep ??= this.#sweepToLowWater().finally(() => {
       this.#sweep = undefined;
+      this.#retryStuck();
     });
     return this.#sweep;
+  }
+
+  /** The disk may have failed for a moment only. */
+  #retryStuck(): void {
+    const now = performance.now();
+    if (this.#options.budget.level.isRelieved || now - this.#stuckRetriedAt < RETRY_STUCK_MS)
+      return;
+    this.#stuckRetriedAt = now;
+    this.#stuck.clear();
   }
 
   /** Dry run of a sweep, after other limits would have removed `before`. */
