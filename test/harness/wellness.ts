@@ -17,7 +17,6 @@ export function present(problems: readonly string[]): readonly string[] {
 export interface StatusFigures {
   readonly storage: {
     readonly blobs: number;
-    readonly blobDiskBytes: number;
     readonly partialBytes: number;
   };
   readonly fills: readonly unknown[];
