@@ -206,6 +206,14 @@ function describe(
         "containerd ignores it",
         "check the spelling, or remove it",
       ];
+    case "key-case":
+      return [
+        `the key ${defect.key} is in another case than ${defect.documented}`,
+        defect.isRead
+          ? "this containerd reads it all the same, but not every version does"
+          : "containerd ignores it",
+        `write ${defect.documented}`,
+      ];
     case "no-scheme":
       return [
         `${JSON.stringify(defect.url)} has no scheme`,

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { HostEntry, HostFields } from "../../../config/containerd/hosts-toml.ts";
+import { type Table, asTable, readKeys } from "./host-keys.ts";
 import { oddBytes } from "../../files/node-files.ts";
 import { TomlDocument, TomlSyntaxError } from "../../files/toml-document.ts";
 import type { Traits } from "../traits.ts";
@@ -17,6 +18,12 @@ export type HostsDefect = { readonly line: number } & (
   | { readonly kind: "inline-hosts"; readonly urls: readonly string[] }
   | { readonly kind: "server-in-host"; readonly url: string; readonly server: string }
   | { readonly kind: "unknown-key"; readonly key: string }
+  | {
+      readonly kind: "key-case";
+      readonly key: string;
+      readonly documented: string;
+      readonly isRead: boolean;
+    }
   | { readonly kind: "no-scheme"; readonly url: string }
   | { readonly kind: "http-with-tls"; readonly url: string }
   | { readonly kind: "doubled-v2"; readonly url: string }
@@ -38,17 +45,6 @@ export interface HostsFile {
   readonly root: HostFields;
   readonly defects: readonly HostsDefect[];
 }
-
-const KEYS = new Set([
-  "server",
-  "capabilities",
-  "ca",
-  "client",
-  "skip_verify",
-  "header",
-  "override_path",
-  "dial_timeout",
-]);
 
 /**
  * Reads a hosts.toml and collects its defects.
@@ -73,6 +69,10 @@ export function readHostsFile(content: string, directory: string, traits: Traits
   const plain = new Set(
     document.headers.flatMap(({ path: [first, url] }) => (first === "host" && url ? [url] : [])),
   );
+  const oddHost = Object.keys(document.value).find((key) => key !== "host" && /^host$/i.test(key));
+  const odd = Object.entries(asTable(document.value[oddHost ?? ""])).map(([url, table]) =>
+    reader.host(url, asTable(table), oddHost),
+  );
   const all = [...plain, ...Object.keys(tables).filter((url) => !plain.has(url))];
   const entries = all.map((url) => reader.host(url, asTable(tables[url])));
   const inline = entries.filter((entry) => !plain.has(entry.url));
@@ -82,7 +82,7 @@ export function readHostsFile(content: string, directory: string, traits: Traits
     reader.defects.push({ kind: "inline-hosts", line: firstInline.line ?? 1, urls });
   }
   const root = reader.fields([], document.value);
-  const server = reader.text([], document.value, "server");
+  const server = reader.text([], readKeys(document.value, true, traits).fields, "server");
   if (server !== undefined) reader.checkServer(server);
   if (entries.length === 0 && text !== "" && !traits.readsServerOnly) {
     reader.defects.push({ kind: "no-host", line: 1 });
@@ -90,7 +90,7 @@ export function readHostsFile(content: string, directory: string, traits: Traits
   return {
     isRead: !reader.defects.some((defect) => isFatal(defect, traits)),
     hosts: traits.dropsInlineHosts ? entries.filter((entry) => plain.has(entry.url)) : entries,
-    dropped: traits.dropsInlineHosts ? inline : [],
+    dropped: traits.dropsInlineHosts ? [...inline, ...odd] : odd,
     server,
     root,
     defects: reader.defects,
@@ -111,6 +111,7 @@ export function isFatal(defect: HostsDefect, traits: Traits): boolean {
     case "inline-hosts":
     case "server-in-host":
     case "unknown-key":
+    case "key-case":
     case "no-scheme":
     case "http-with-tls":
     case "doubled-v2":
@@ -119,14 +120,6 @@ export function isFatal(defect: HostsDefect, traits: Traits): boolean {
     case "ca-and-skip-verify":
       return false;
   }
-}
-
-type Table = Readonly<Record<string, unknown>>;
-
-function asTable(value: unknown): Table {
-  const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
-  // An object that is not an array is a TOML table here: no field that is read this way holds a date.
-  return isTable ? (value as Table) : {};
 }
 
 class Reader {
@@ -141,8 +134,8 @@ class Reader {
     this.#traits = traits;
   }
 
-  host(url: string, table: Table): HostEntry {
-    const path = ["host", url];
+  host(url: string, table: Table, key = "host"): HostEntry {
+    const path = [key, url];
     const line = this.#line(path);
     const fields = this.fields(path, table);
     const server = table["server"];
@@ -154,10 +147,14 @@ class Reader {
     return { url, line, ...fields };
   }
 
-  fields(path: readonly string[], table: Table): HostFields {
-    for (const key of Object.keys(table)) {
-      if (KEYS.has(key) || (path.length === 0 && key === "host")) continue;
-      this.defects.push({ kind: "unknown-key", line: this.#line([...path, key]), key });
+  fields(path: readonly string[], written: Table): HostFields {
+    const { fields: table, strange } = readKeys(written, path.length === 0, this.#traits);
+    for (const { key, documented, isRead } of strange) {
+      // `server` of a host's table has a defect of its own.
+      if (path.length > 0 && key === "server") continue;
+      const line = this.#line([...path, key]);
+      if (documented === undefined) this.defects.push({ kind: "unknown-key", line, key });
+      else this.defects.push({ kind: "key-case", line, key, documented, isRead });
     }
     const capabilities = this.#texts(path, table, "capabilities", false);
     for (const capability of capabilities ?? []) this.#checkCapability(path, capability);

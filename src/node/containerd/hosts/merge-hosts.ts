@@ -165,7 +165,7 @@ function rewrite(input: MergeInput, file: HostsFile): MergedHosts {
   }
   if (file.dropped.length > 0) {
     const inline = file.dropped.map((host) => host.url).join(", ");
-    notes.push(`${inline}: inline tables become plain tables, which this containerd reads`);
+    notes.push(`${inline}: written as plain [host] tables, which this containerd reads`);
   }
   if (hosts.length === 0 && server !== undefined) hosts.push(serverAsHost(server, root));
   const isInvalid =
