@@ -64,9 +64,11 @@ export interface WiredNow {
 export async function wiredNow(context: NodeContext, journal: JournalDocument): Promise<WiredNow> {
   const namespaces: string[] = [];
   const lost: string[] = [];
-  for (const name of journal.desired.namespaces) {
+  const { desired } = journal;
+  const wired = [...desired.namespaces, ...(desired.useDefault ? ["_default"] : [])];
+  for (const name of wired) {
     const { hosts, problems } = await context.runtime.route(context.files, name);
-    const isFirst = hosts[0] === journal.desired.cache && problems.length === 0;
+    const isFirst = hosts[0] === desired.cache && problems.length === 0;
     (isFirst ? namespaces : lost).push(name);
   }
   return { namespaces, lost };

@@ -154,6 +154,13 @@ describe.each(isLong ? LINES : (["2.1"] as const))("containerd %s", (line) => {
       text: expect.stringContaining(`${binary} reads them as wired`),
     });
     expect(await entrepotNode(["rollback", ...root])).toMatchObject({ code: 0 });
+    // One below the root is used without being named, if it runs here.
+    const own = dir.file("usr/bin/containerd");
+    mkdirSync(dirname(own), { recursive: true });
+    writeFileSync(own, `#!/bin/sh\nexec ${binary} "$@"\n`, { mode: 0o755 });
+    const found = await entrepotNode(["apply", ...desired, "--root", dir.path]);
+    expect(found.text).toContain(`${own} reads them as wired`);
+    expect(await entrepotNode(["rollback", ...root])).toMatchObject({ code: 0 });
 
     // A program that reads the files in another way than its version lets one expect.
     const odd = dir.file("odd");
