@@ -12,7 +12,7 @@ import type { Targets, Views } from "../runtime.ts";
 import { TomlEditRefused } from "../files/toml-edit.ts";
 import type { ManagedBy } from "../managed-by.ts";
 import { configChanges } from "./config/config-change.ts";
-import { configurationObstacles } from "./config/configuration-obstacles.ts";
+import { configurationObstacles, keyCaseNotes } from "./config/configuration-obstacles.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { isImported } from "./config/configuration-files.ts";
 import { readConfiguration } from "./config/configuration.ts";
@@ -66,7 +66,11 @@ export function planTargets(input: PlanInput): Targets {
     certificateProblems(view, fields),
   );
   obstacles.push(...conversion.obstacles);
-  notes.push(...conversion.notes, ...wildcardNotes(tables, desired));
+  notes.push(
+    ...conversion.notes,
+    ...wildcardNotes(tables, desired),
+    ...keyCaseNotes(configuration, traits),
+  );
   const inForce = tables.kind === "deprecated" ? [] : tables.directories;
   const caFile = posix.join(posix.dirname(main), CA_FILE_NAME);
   const hosts = planHosts({

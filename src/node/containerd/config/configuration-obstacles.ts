@@ -58,3 +58,15 @@ export function configurationObstacles(configuration: Configuration, traits: Tra
     }
   });
 }
+
+/** Keys that this containerd ignores because of their case, and that a newer one will read. */
+export function keyCaseNotes({ defects }: Configuration, traits: Traits): string[] {
+  if (traits.foldsKeys) return [];
+  return defects.flatMap((defect) => {
+    if (defect.kind !== "key-case" || defect.isRead) return [];
+    const at = `${defect.file}:${defect.line}`;
+    return [
+      `the key ${keyText(defect.path)} (${at}) is ignored, and containerd 2.x reads it: remove it before an update`,
+    ];
+  });
+}
