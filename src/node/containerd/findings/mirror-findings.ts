@@ -1,9 +1,10 @@
 import { posix } from "node:path";
+import { rootCertificates } from "node:tls";
 import { secondsText } from "../../../oci/seconds-text.ts";
 import { registryOfDirectory } from "../../../config/containerd/registry-directory.ts";
 import type { Finding, Position } from "../../findings.ts";
 import type { FileView } from "../../files/node-files.ts";
-import { lossyText } from "../../files/node-files.ts";
+import { codeOf, lossyText } from "../../files/node-files.ts";
 import { registryDirectories } from "../hosts/hosts-directories.ts";
 import { hostOf, readHostsFile } from "../hosts/hosts-file.ts";
 import type { RegistryTables } from "../config/registry-tables.ts";
@@ -13,6 +14,8 @@ import type { Traits } from "../traits.ts";
 interface ConfiguredMirror {
   readonly url: string;
   readonly at: Position;
+  /** PEM of the CAs that its hosts.toml names, if its certificate is verified. */
+  readonly ca: readonly string[] | undefined;
 }
 
 const TIMEOUT_MS = 3_000;
@@ -27,7 +30,7 @@ export async function mirrorFindings(
   for (const mirror of [...fromTables(tables), ...fromHosts(view, tables, traits)]) {
     if (!byUrl.has(mirror.url)) byUrl.set(mirror.url, mirror);
   }
-  const found = await Promise.all([...byUrl.values()].map((mirror) => ping(mirror, traits)));
+  const found = await Promise.all([...byUrl.values()].map((mirror) => ping(view, mirror, traits)));
   return found.filter((finding) => finding !== undefined);
 }
 
@@ -38,6 +41,7 @@ function fromTables(tables: RegistryTables): ConfiguredMirror[] {
       .map((endpoint) => ({
         url: endpoint.includes("://") ? endpoint : `https://${endpoint}`,
         at: { file: mirror.file, line: mirror.line },
+        ca: undefined,
       })),
   );
 }
@@ -52,15 +56,30 @@ function fromHosts(view: FileView, tables: RegistryTables, traits: Traits): Conf
       const { hosts } = readHostsFile(lossyText(state.bytes), posix.dirname(file), traits);
       return hosts
         .filter((host) => hostOf(host.url) !== registryOfDirectory(name))
-        .map((host) => ({
-          url: host.url.startsWith("http") ? host.url : `https://${host.url}`,
-          at: { file, line: host.line ?? 1 },
-        }));
+        .map((host) => {
+          const ca = host.skipVerify ? undefined : host.ca?.flatMap((path) => pemOf(view, path));
+          return {
+            url: host.url.startsWith("http") ? host.url : `https://${host.url}`,
+            at: { file, line: host.line ?? 1 },
+            ca: ca && ca.length > 0 ? ca : undefined,
+          };
+        });
     }),
   );
 }
 
-async function ping({ url, at }: ConfiguredMirror, traits: Traits): Promise<Finding | undefined> {
+const SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt";
+
+function pemOf(view: FileView, path: string): string[] {
+  const state = view.read(path);
+  return state ? [lossyText(state.bytes)] : [];
+}
+
+async function ping(
+  view: FileView,
+  { url, at, ca }: ConfiguredMirror,
+  traits: Traits,
+): Promise<Finding | undefined> {
   const finding = (
     severity: Finding["severity"],
     code: string,
@@ -80,8 +99,10 @@ async function ping({ url, at }: ConfiguredMirror, traits: Traits): Promise<Find
     response = await fetch(url.replace(/\/+$/, "") + path, {
       redirect: "manual",
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      // Only containerd can verify the certificate, with the CAs that are configured for it.
-      tls: { rejectUnauthorized: false },
+      // containerd adds the CAs of hosts.toml to the system's, which this program does not know for sure.
+      tls: ca
+        ? { ca: [...ca, ...pemOf(view, SYSTEM_CERTIFICATES), ...rootCertificates] }
+        : { rejectUnauthorized: false },
     });
     await response.body?.cancel();
   } catch (error) {
@@ -93,6 +114,15 @@ async function ping({ url, at }: ConfiguredMirror, traits: Traits): Promise<Find
       const consequence = `every request waits for it: ${wait} (containerd#4861)`;
       const what = `did not respond within ${secondsText(TIMEOUT_MS / 1000)}`;
       return finding("warning", "mirror-timeout", what, consequence);
+    }
+    const code = codeOf(error) ?? "";
+    if (ca && /CERT|SIGNED|VERIFY|ISSUER/.test(code)) {
+      return finding(
+        "warning",
+        "mirror-tls",
+        `has a certificate that does not verify with the CA in its hosts.toml (${code})`,
+        "containerd does not use it, and tries the next host",
+      );
     }
     const consequence = "a refused connection costs no time: containerd tries the next host";
     return finding("note", "mirror-unreachable", "cannot be reached", consequence);
