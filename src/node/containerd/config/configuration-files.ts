@@ -79,6 +79,8 @@ export type Defect =
       readonly line: number;
       readonly table: string;
       readonly reads: string;
+      /** Whether they would count if the file had `version = 2`: it was forgotten (containerd#5236). */
+      readonly lacksVersion: boolean;
     }
   | ({ readonly kind: "key-case"; readonly file: string } & OddKey);
 

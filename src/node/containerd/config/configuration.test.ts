@@ -55,6 +55,55 @@ test.each(tables)(
   },
 );
 
+test("a table that only lacks the version of its file is told apart from a wrong one", () => {
+  const lacks = (version: string, text: string): boolean[] =>
+    readConfiguration(new FakeFiles({ [main]: text }), main, traits(version)).defects.flatMap(
+      (defect) => (defect.kind === "table-ignored" ? [defect.lacksVersion] : []),
+    );
+  expect(lacks("1.7.24", configPath(cri, "/a"))).toEqual([true]);
+  expect(lacks("2.1.9", configPath(cri, "/a"))).toEqual([true]);
+  expect(lacks("2.3.4", configPath(cri, "/a"))).toEqual([]);
+  expect(lacks("2.1.9", configPath("plugins.cri", "/a"))).toEqual([false]);
+  expect(lacks("2.1.9", `version = 3\n${configPath(cri, "/a")}`)).toEqual([false]);
+});
+
+// From the source of 2.3, and from a test on 2.3.4.
+test.each([
+  ["no version, the old table", configPath(cri, "/a"), ["/a"]],
+  ["no version, version 1's table", configPath("plugins.cri", "/a"), ["/a"]],
+  ["version 1", `version = 1\n${configPath("plugins.cri", "/a")}`, ["/a"]],
+  ["the old table beside the new one", configPath(cri, "/a") + configPath(images, "/b"), ["/a"]],
+  ["version 2, version 1's table", `version = 2\n${configPath("plugins.cri", "/a")}`, undefined],
+  ["version 3, the old table", `version = 3\n${configPath(cri, "/a")}`, undefined],
+])("2.3 moves each file by itself: %s", (_, text, directories) => {
+  const found = read("2.3.4", { [main]: text });
+  expect(found.configPath === undefined ? undefined : found.directories).toEqual(directories);
+});
+
+test("on 2.3 the mirrors of an older import meet the config_path of a newer root", () => {
+  const files = {
+    [main]: `version = 3\nimports = ["/x.toml"]\n${configPath(images, "/a")}`,
+    "/x.toml": `[plugins.cri.registry.mirrors."x.test"]\nendpoint = ["http://m"]\n`,
+  };
+  expect(read("2.3.4", files)).toMatchObject({ kind: "both", directories: ["/a"] });
+  expect(read("2.1.9", files)).toMatchObject({ kind: "hosts", defects: ["table-ignored"] });
+});
+
+test("on 2.3 a newer import stops the daemon only below a root that has a version", () => {
+  const files = (root: string, imported: string) => ({
+    [main]: `${root}imports = ["/x.toml"]\n`,
+    "/x.toml": imported,
+  });
+  expect(read("2.3.4", files("version = 2\n", "version = 4\n")).defects).toEqual([
+    "import-too-new",
+  ]);
+  expect(read("2.3.4", files("version = 1\n", "version = 2\n")).defects).toEqual([
+    "import-too-new",
+  ]);
+  expect(read("2.3.4", files("", "version = 3\n")).defects).toEqual([]);
+  expect(read("2.3.4", files("version = 4\n", "version = 2\n")).defects).toEqual([]);
+});
+
 test("an import replaces CRI's table on 1.x and is merged on 2.x", () => {
   const files = {
     [main]: `version = 2\nimports = ["conf.d/*.toml"]\n[${cri}]\nsandbox_image = "x"\n${configPath(cri, "/a")}`,

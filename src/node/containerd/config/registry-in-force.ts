@@ -57,7 +57,9 @@ export function registryInForce(
       settings.push({ path: leaf.read.slice(3), value: leaf.value, ...position });
     } else if (!defects.some((it) => it.kind === "table-ignored" && it.file === leaf.file)) {
       const reads = tables.get(leaf.file)?.[0] ?? table;
-      defects.push({ kind: "table-ignored", ...position, reads });
+      const file = files.find(({ path }) => path === leaf.file);
+      const lacksVersion = file?.version === 0 && name === OLD_CRI_TABLE;
+      defects.push({ kind: "table-ignored", ...position, reads, lacksVersion });
     }
   }
   settings.push(...emptyTables(files, tables, traits));

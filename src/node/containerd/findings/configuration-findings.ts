@@ -106,7 +106,9 @@ function defectFinding(defect: Defect, traits: Traits, version: ContainerdVersio
         at,
         what: `containerd ${version.text} does not read registry settings in plugins."${defect.table}" here`,
         consequence: "they have no effect, and containerd does not report it",
-        advice: `move them to plugins."${defect.reads}".registry`,
+        advice: defect.lacksVersion
+          ? "add version = 2 as the first line of the file (containerd#5236)"
+          : `move them to plugins."${defect.reads}".registry`,
       };
     case "key-case":
       return {
