@@ -118,6 +118,7 @@ realTest("a watcher removes what a killed one left, and its last words are true"
   expect(lines.at(-1)).toContain("the cache stays removed from 2 hosts.toml files");
   // The next watcher knows that the cache was removed, and not by somebody else.
   const check = await entrepotNode(["check", ...options(dir)]);
+  expect(check.text).toContain("for ghcr.io, quay.io, but a watcher has removed it for now.");
   expect(check.text).toContain("entrepot node watch has removed");
   expect(check.text).not.toContain("not as entrepot left it");
 });

@@ -45,7 +45,7 @@ async function runCheck(options: NodeOptions): Promise<number> {
     // What an interrupted run has not written is not lost: a note about the run follows.
     const shown = isFinished ? wired : { ...wired, lost: [] };
     if (shown.namespaces.length > 0 || shown.lost.length > 0)
-      print(`\n${wiredNowText(journal.desired.cache, shown)}`);
+      print(`\n${wiredNowText(context, journal, shown)}`);
   }
   if (findings.length > 0) print(`\n${findingsText(findings)}`);
   if (context.filesOnly)
@@ -66,8 +66,15 @@ async function runCheck(options: NodeOptions): Promise<number> {
   return problems.length > 0 ? 1 : 0;
 }
 
-function wiredNowText(cache: string, { namespaces, lost }: WiredNow): string {
+function wiredNowText(
+  context: NodeContext,
+  journal: JournalDocument,
+  { namespaces, lost }: WiredNow,
+): string {
+  const { cache } = journal.desired;
   if (lost.length === 0) return `Wired to ${cache} for ${namespaces.join(", ")}.`;
+  if (hostsFilesWithoutCache(journal, context.files).length > 0)
+    return `Wired to ${cache} for ${[...namespaces, ...lost].join(", ")}, but a watcher has removed it for now.`;
   if (namespaces.length > 0)
     return `Wired to ${cache} for ${namespaces.join(", ")}, and not any more for ${lost.join(", ")}.`;
   return `Not wired any more: the files lead no pull to ${cache} first. It was wired for ${lost.join(", ")}.`;
