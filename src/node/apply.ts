@@ -8,6 +8,7 @@ import type { Plan, DesiredState } from "./plan.ts";
 import { sameState, groupChanges } from "./plan.ts";
 import type { ProbeResult } from "./probe.ts";
 import { failedProbe, probe } from "./probe.ts";
+import { reloadMirrors, withdrawnForms } from "./reload.ts";
 import { RuntimeFault } from "./runtime.ts";
 import type { NodeContext } from "./node-context.ts";
 
@@ -51,7 +52,7 @@ export type ApplyResult = { readonly plan: Plan } & (
     }
 );
 
-const CRI_READY_MS = 60_000;
+const READY_MS = 60_000;
 
 /** The node could not be wired as requested. Everything is reverted then. */
 class WiringFailed extends Error {
@@ -81,7 +82,10 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
   if (plan.obstacles.length > 0) return { plan, outcome: "blocked" };
   const isDone =
     plan.changes.length === 0 && plan.restartReason === undefined && !earlier?.unfinished;
-  if (isDone && sameDesiredState(earlier, options)) return { plan, outcome: "nothing-to-do" };
+  if (isDone && sameDesiredState(earlier, options)) {
+    await reloadMirrors(context);
+    return { plan, outcome: "nothing-to-do" };
+  }
   if (!(await options.confirm(plan))) return { plan, outcome: "declined" };
   if (cache) await waitForCache(cache, plan.wired, options.waitMs, report);
 
@@ -98,9 +102,10 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
     context.writeChanges(plan.changes, next, report);
     if (cache) {
       if (plan.restartReason !== undefined) await restart(context, plan, report);
+      await reloadMirrors(context);
       if (options.shouldProbe) probes = await probeAll(options, plan, cache);
     }
-    if (context.filesOnly) provenBy = await context.runtime.control.proveFiles(plan.certsDir);
+    if (context.filesOnly) provenBy = await context.runtime.control.proveFiles?.(plan.certsDir);
   } catch (error) {
     report(`failed: ${error instanceof Error ? error.message : String(error)}`);
     const results = error instanceof WiringFailed ? error.probes : probes;
@@ -160,10 +165,11 @@ async function restart(
   plan: Plan,
   report: (line: string) => void,
 ): Promise<void> {
-  report(`restarting containerd (${plan.restartMethod})`);
-  await context.runtime.control.restart();
-  const version = await context.runtime.control.waitUntilReady(CRI_READY_MS);
-  await context.runtime.control.requireCertsDir(plan.certsDir);
+  const { control, title } = context.runtime;
+  report(`restarting ${title} (${plan.restartMethod})`);
+  await control.service?.restart();
+  const version = await control.waitUntilReady(READY_MS);
+  await control.service?.requireCertsDir(plan.certsDir);
   report(`CRI is ready again (${version}) and uses ${plan.certsDir}`);
 }
 
@@ -173,10 +179,11 @@ export async function restartWithOriginals(
   wasAlive: boolean,
   report: (line: string) => void,
 ): Promise<void> {
-  report("restarting containerd with its original configuration");
-  await context.runtime.control.restart();
+  const { control, title } = context.runtime;
+  report(`restarting ${title} with its original configuration`);
+  await control.service?.restart();
   try {
-    report(`CRI is ready again (${await context.runtime.control.waitUntilReady(CRI_READY_MS)})`);
+    report(`CRI is ready again (${await control.waitUntilReady(READY_MS)})`);
   } catch (error) {
     if (wasAlive || !(error instanceof RuntimeFault)) throw error;
     report(`CRI is not ready, and was not ready before the wiring either: ${error.message}`);
@@ -188,7 +195,7 @@ async function probeAll(
   plan: Plan,
   cache: CacheClient,
 ): Promise<ProbeResult[]> {
-  await context.runtime.control.waitUntilReady(CRI_READY_MS);
+  await context.runtime.control.waitUntilReady(READY_MS);
   const results: ProbeResult[] = [];
   for (const namespace of desired.namespaces) {
     const result = await probe(context.runtime, cache, namespace, probeImages).catch(
@@ -222,6 +229,7 @@ async function revert(
       notReverted.push(`${what}: ${error.message}`);
     }
   };
+  const { runtime } = context;
   const reverse = plan.changes
     .toReversed()
     .map(({ path, kind, before }) => ({ path, kind, after: before }));
@@ -241,13 +249,19 @@ async function revert(
     earlier?.restartDue !== true &&
     configs.every(({ path, after }) => sameState(context.files.read(path), after));
   await write(configs);
-  // If the configuration could not be written, containerd was not restarted for it either.
+  // If the configuration could not be written, the runtime was not restarted for it either.
   if (plan.restartReason !== undefined && !isConfigUnchanged && !context.filesOnly) {
-    await attempt("containerd", async () => {
+    await attempt(runtime.title, async () => {
       await restartWithOriginals(context, next.wasAlive, report);
     });
   }
+  const withdrawn = withdrawnForms(context, plan.changes);
+  if (withdrawn.length > 0) {
+    await write(withdrawn);
+    await attempt(runtime.title, () => reloadMirrors(context));
+  }
   await write(reverse.filter(({ kind }) => kind !== "config"));
+  await attempt(runtime.title, () => reloadMirrors(context));
   for (const directory of next.madeDirectories.toReversed()) {
     if (earlier?.madeDirectories.includes(directory)) continue;
     await attempt(directory, () => context.durable.removeDirectory(directory));

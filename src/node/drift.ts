@@ -5,6 +5,7 @@ import type { JournalDocument, JournalEntry } from "./journal.ts";
 import { fromStored, hostsFilesWithoutCache, isWithoutCache } from "./journal.ts";
 import type { NodeContext } from "./node-context.ts";
 import { sameState } from "./plan.ts";
+import { reloadMirrors } from "./reload.ts";
 
 /** A file, or a directory with several of them, that is no longer as this tool left it. */
 export interface Drift {
@@ -82,7 +83,7 @@ export function driftFindings(
 ): Finding[] {
   const consequence =
     lost.length > 0
-      ? `${lost.join(", ")}: pulls go to the registry directly, at the latest when containerd starts again`
+      ? `${lost.join(", ")}: pulls go to the registry directly, at the latest when ${context.runtime.title} starts again`
       : "rollback leaves it as it is";
   const finding = (file: string, what: string): Finding => ({
     code: "drift",
@@ -130,7 +131,8 @@ export class DriftWatch {
   report(journal: JournalDocument): void {
     const { context, repair, report } = this.#options;
     const lines = driftOf(journal, context.files).map((drift) => {
-      const advice = repair && isRepairable(drift) ? "" : `: ${adviceFor(drift)}`;
+      const advice =
+        repair && isRepairable(drift) ? "" : `: ${adviceFor(drift, context.runtime.title)}`;
       return `${drift.path} is ${driftText(drift)}${advice}`;
     });
     for (const line of lines) if (!this.#reported.has(line)) report(line);
@@ -140,11 +142,11 @@ export class DriftWatch {
   /**
    * Writes again what can be written without a restart and belongs to nobody else.
    *
-   * @throws LockedError, JournalError, FilesFault
+   * @throws LockedError, JournalError, FilesFault, RuntimeFault
    */
   async repair(): Promise<void> {
     const { context, report } = this.#options;
-    const written = await context.withLock(() => {
+    const written = await context.withLock(async () => {
       const journal = context.journal.read();
       if (journal === undefined || journal.unfinished) return [];
       const drifts = driftOf(journal, context.files).filter(isRepairable);
@@ -154,6 +156,7 @@ export class DriftWatch {
         .filter(([path]) => due.has(path))
         .map(([path, { kind, wired }]) => ({ path, kind, after: fromStored(wired) }));
       context.writeChanges(changes, journal, () => {});
+      if (changes.length > 0) await reloadMirrors(context);
       return [...due];
     });
     if (written.length > 0) report(`wrote again, as they were wired: ${written.join(", ")}`);
@@ -165,8 +168,8 @@ function isRepairable({ kind, state }: Drift): boolean {
   return kind !== "config" && state !== "modified";
 }
 
-function adviceFor({ kind, state }: Drift): string {
-  if (kind === "config") return "this needs a restart of containerd: run entrepot node apply again";
+function adviceFor({ kind, state }: Drift, title: string): string {
+  if (kind === "config") return `this needs a restart of ${title}: run entrepot node apply again`;
   return state === "modified"
     ? "it is left as it is; run entrepot node apply again"
     : "run entrepot node apply again";

@@ -27,7 +27,7 @@ export class NodeContext {
   readonly durable: DurableFiles;
   readonly journal: Journal;
   readonly runtime: Runtime;
-  /** Whether only files are changed (`--root`): there is no running containerd to query or restart. */
+  /** Whether only files are changed (`--root`): there is no running runtime to query or restart. */
   readonly filesOnly: boolean;
   readonly #stateDirectory: string;
 
@@ -76,7 +76,7 @@ export class NodeContext {
     const method =
       restartReason === undefined || this.filesOnly
         ? undefined
-        : this.runtime.control.restartMethod();
+        : this.runtime.control.service?.restartMethod();
     return {
       desired,
       targets: planned.targets,
@@ -101,18 +101,18 @@ export class NodeContext {
   }
 
   /**
-   * Blocks a restart that would load foreign changes for the first time. containerd may not start
+   * Blocks a restart that would load foreign changes for the first time. The runtime may not start
    * with a configuration that was edited since its last start, and a revert would not undo the edit.
    */
   async #untestedConfiguration(stale: string | undefined): Promise<Obstacle[]> {
     if (stale === undefined || !(await this.isAlive())) return [];
-    const what = `${stale}, and not by this tool: it is not known whether containerd starts with it`;
-    const advice =
-      "restart containerd first, check that pods start, and then run plan or apply again";
+    const { title } = this.runtime;
+    const what = `${stale}, and not by this tool: it is not known whether ${title} starts with it`;
+    const advice = `restart ${title} first, check that pods start, and then run plan or apply again`;
     return [{ code: "untested-configuration", what, advice }];
   }
 
-  /** Whether CRI is ready. Always true if only files are changed. */
+  /** Whether the runtime is ready. Always true if only files are changed. */
   async isAlive(): Promise<boolean> {
     if (this.filesOnly) return true;
     try {
@@ -125,12 +125,12 @@ export class NodeContext {
   }
 
   /**
-   * The journal of this containerd, or undefined if it is not wired. If containerd is stopped and no
+   * The journal of this runtime, or undefined if it is not wired. If the runtime is stopped and no
    * option names its configuration, the journal is taken to be its own: a rollback has to work
-   * without a running containerd.
+   * without a running runtime.
    *
-   * @param mainConfig path of the main configuration file of the containerd in question
-   * @throws JournalError if the journal is damaged or belongs to another containerd, FilesFault
+   * @param mainConfig path of the main configuration file of the runtime in question
+   * @throws JournalError if the journal is damaged or belongs to another runtime, FilesFault
    */
   ownJournal(mainConfig = this.runtime.knownMain): JournalDocument | undefined {
     const journal = this.journal.read();
@@ -139,8 +139,8 @@ export class NodeContext {
     throw new JournalError(
       "journal-mismatch",
       { file: this.journal.path },
-      `it belongs to the containerd that is configured by ${journal.main}, and this one is configured by ${main}`,
-      "give each containerd its own --state-dir, or select the other one with --socket or --containerd-config",
+      `it belongs to the ${this.runtime.title} that is configured by ${journal.main}, and this one is configured by ${main}`,
+      `give each ${this.runtime.title} its own --state-dir, or select the other one with --socket or --containerd-config`,
     );
   }
 

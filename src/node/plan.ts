@@ -22,6 +22,10 @@ export interface DesiredState {
 /** The desired state of one file. `undefined` means that the file has to be absent. */
 export interface Target {
   readonly path: string;
+  /**
+   * config: a change needs a restart. hosts: names mirrors, and takes effect without one. copy: a file
+   * that others name, such as a certificate.
+   */
   readonly kind: "config" | "hosts" | "copy";
   readonly after: FileState | undefined;
   /** The file while a failing cache is removed from it. Equals `after` if it does not name the cache. */
@@ -54,7 +58,7 @@ export interface Plan {
   readonly wired: readonly string[];
   readonly notes: readonly string[];
   readonly obstacles: readonly Obstacle[];
-  /** The directory that `config_path` will name. */
+  /** The directory of the files that name mirrors: the one that `config_path` will name. */
   readonly certsDir: string;
   /** The command that restarts the runtime. Undefined if none is needed or only files are changed. */
   readonly restartMethod: string | undefined;

@@ -30,14 +30,9 @@ const PRESENT_CANDIDATES = 3;
 /** How long to wait for the cache's record of a pull, which may appear shortly after the response. */
 const RECORD_MS = 2_000;
 
-interface Candidate {
-  readonly reference: string;
-  readonly origin: "requested" | "present" | "well-known";
-}
-
 /**
  * Pulls an image through the runtime and checks with the cache that it served the pull. An image that
- * is present on the node is pulled by digest, which changes nothing; any other image is removed
+ * is present on the node is pulled by digest, which changes nothing; an image that was not is removed
  * again.
  *
  * @param requested references that the operator named; they replace all other candidates
@@ -49,14 +44,23 @@ export async function probe(
   namespace: string,
   requested: readonly string[],
 ): Promise<ProbeResult> {
-  const candidates = candidatesFor(namespace, await runtime.images.list(), requested);
+  const images = await runtime.images.list();
+  // A pull of a tag could replace the image that the node has by a newer one.
+  const stored = runtime.images.asksForStored ? images : [];
+  const candidates = candidatesFor(namespace, stored, requested);
+  const present = new Set(
+    images.flatMap((image) => [...image.tags, ...image.digests].map(qualified)),
+  );
   let last: ProbeResult = {
     namespace,
     outcome: "unknown",
-    detail: "the node has no image of this registry: name one with --probe",
+    detail: runtime.images.asksForStored
+      ? "the node has no image of this registry: name one with --probe"
+      : "no image of this registry is known: name one with --probe",
   };
   for (const candidate of candidates) {
-    last = await attempt(runtime, cache, namespace, candidate);
+    const isPresent = present.has(qualified(candidate));
+    last = await attempt(runtime, cache, namespace, candidate, isPresent);
     if (last.outcome !== "failed") return last;
   }
   return last;
@@ -66,7 +70,8 @@ async function attempt(
   runtime: Runtime,
   cache: CacheClient,
   namespace: string,
-  { reference, origin }: Candidate,
+  reference: string,
+  isPresent: boolean,
 ): Promise<ProbeResult> {
   const before = new Set((await cache.served()).map((record) => JSON.stringify(record)));
   const subject = { namespace, reference };
@@ -84,8 +89,7 @@ async function attempt(
     repositoryOf(reference),
     failure === undefined ? RECORD_MS : 0,
   );
-  if (failure === undefined && origin !== "present")
-    await runtime.images.remove(reference).catch(() => {});
+  if (failure === undefined && !isPresent) await runtime.images.remove(reference).catch(() => {});
   const successful = records.filter((record) => record.status >= 200 && record.status < 300);
   if (failure === undefined && successful.length > 0) {
     const kinds = [...new Set(successful.map((record) => record.kind))].join(", ");
@@ -128,19 +132,20 @@ function candidatesFor(
   namespace: string,
   images: readonly NodeImage[],
   requested: readonly string[],
-): Candidate[] {
+): string[] {
   const own = requested.filter((reference) => registryOf(reference) === namespace);
-  if (own.length > 0) return own.map((reference) => ({ reference, origin: "requested" }));
+  if (own.length > 0) return own;
   const present = images
     .flatMap((image) => image.digests)
     .filter((it) => registryOf(it) === namespace);
   const wellKnown = WELL_KNOWN_IMAGES[namespace];
-  return [
-    ...present
-      .slice(0, PRESENT_CANDIDATES)
-      .map((reference) => ({ reference, origin: "present" as const })),
-    ...(wellKnown === undefined ? [] : [{ reference: wellKnown, origin: "well-known" as const }]),
-  ];
+  return [...present.slice(0, PRESENT_CANDIDATES), ...(wellKnown === undefined ? [] : [wellKnown])];
+}
+
+/** A reference in full: `docker.io/library/alpine:3` for `alpine:3`, as Docker shows it. */
+function qualified(reference: string): string {
+  const suffix = /(?::[^:/@]*)?(?:@.*)?$/.exec(reference)?.[0] ?? "";
+  return `${registryOf(reference)}/${repositoryOf(reference)}${suffix === "" ? ":latest" : suffix}`;
 }
 
 /** The registry of an image reference, as containerd normalizes it. */

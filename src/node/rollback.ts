@@ -5,6 +5,7 @@ import { FilesFault } from "./files/node-files.ts";
 import type { FileState } from "./files/node-files.ts";
 import type { Obstacle } from "./plan.ts";
 import { sameState } from "./plan.ts";
+import { reloadMirrors, withdrawnForms } from "./reload.ts";
 import { RuntimeFault } from "./runtime.ts";
 import type { NodeContext } from "./node-context.ts";
 
@@ -69,7 +70,7 @@ async function rollbackLocked(options: RollbackOptions): Promise<RollbackResult>
   context.journal.write({ ...journal, unfinished: "rollback", restartDue });
   try {
     const isConfig = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "config";
-    // The configuration first: until the restart, containerd reads the hosts directories.
+    // The configuration first: until the restart, the runtime reads the hosts directories.
     context.writeChanges(plan.files.filter(isConfig), journal, report);
     if (restartDue && !context.filesOnly) {
       await restartWithOriginals(context, journal.wasAlive, report);
@@ -77,7 +78,13 @@ async function rollbackLocked(options: RollbackOptions): Promise<RollbackResult>
     // The files that a hosts.toml names come last: every pull fails if a certificate is missing.
     const others = plan.files.filter((it) => !isConfig(it)).toReversed();
     const isHosts = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "hosts";
+    const withdrawn = withdrawnForms(context, wiredFiles(journal));
+    if (withdrawn.length > 0) {
+      context.writeChanges(withdrawn, journal, report);
+      await reloadMirrors(context);
+    }
     context.writeChanges(others.filter(isHosts), journal, report);
+    await reloadMirrors(context);
     context.writeChanges(
       others.filter((it) => !isHosts(it)),
       journal,
@@ -112,6 +119,15 @@ function remainingJournal(
   return { ...journal, files, unfinished: null, restartDue: false };
 }
 
+function wiredFiles(journal: JournalDocument) {
+  return Object.entries(journal.files).map(([path, { kind, wired, withoutCache }]) => ({
+    path,
+    kind,
+    after: fromStored(wired),
+    withoutCache: fromStored(withoutCache),
+  }));
+}
+
 /** What a rollback would do. Changes nothing. */
 export async function planRollback(
   context: NodeContext,
@@ -138,7 +154,8 @@ export async function planRollback(
   const reason = config
     ? `${config.path} changes`
     : "an earlier run was interrupted before the restart";
-  const method = isDue && !context.filesOnly ? context.runtime.control.restartMethod() : undefined;
+  const method =
+    isDue && !context.filesOnly ? context.runtime.control.service?.restartMethod() : undefined;
   return {
     files,
     foreign: foreign.map(({ path }) => {

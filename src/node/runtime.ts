@@ -2,13 +2,20 @@ import type { Finding } from "./findings.ts";
 import type { FileView } from "./files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "./plan.ts";
 
+/** The runtimes that can be wired, as `--runtime` names them. */
+export const RUNTIME_NAMES = ["containerd", "docker"] as const;
+export type RuntimeName = (typeof RUNTIME_NAMES)[number];
+
 export type RuntimeFaultKind =
-  /** CRI does not respond, so that the kubelet cannot start pods. */
+  /** It does not respond, or its CRI does not, so that the kubelet cannot start pods. */
   | "dead"
   | "restart-failed"
+  | "reload-failed"
   /** It does not use the configuration that is on disk. */
   | "not-in-force"
   | "pull-failed"
+  /** It cannot pull any of these registries through a cache. */
+  | "unsupported"
   /** The runtime or its version could not be determined. */
   | "unknown";
 
@@ -36,7 +43,7 @@ export interface Views {
 export interface Targets {
   /** In the order of writing. */
   readonly targets: readonly Target[];
-  /** The directory that `config_path` will name. */
+  /** The directory of the files that name mirrors: the one that `config_path` will name. */
   readonly certsDir: string;
   /** Why a restart is due even if nothing is written: the runtime has not loaded its current files. */
   readonly stale?: string;
@@ -56,7 +63,14 @@ export interface Inspection {
   readonly findings: readonly Finding[];
 }
 
-/** An image on the node, as CRI lists it. */
+/** Which of some registries a runtime can pull through a cache. */
+export interface Support {
+  readonly supported: readonly string[];
+  /** Why it cannot do so for the others. Undefined if there are none. */
+  readonly reason: string | undefined;
+}
+
+/** An image on the node, as its runtime lists it. */
 export interface NodeImage {
   readonly tags: readonly string[];
   /** `repository@sha256:…` */
@@ -65,7 +79,7 @@ export interface NodeImage {
 
 /** The hosts that a runtime tries for the images of a registry, in this order, and then the server. */
 export interface Route {
-  /** The hosts.toml that defines the route. Absent if there is none and only the registry is used. */
+  /** The file that defines the route. Absent if there is none and only the registry is used. */
   readonly file?: string;
   readonly hosts: readonly string[];
   /** The URL that is tried last. */
@@ -86,13 +100,21 @@ export interface Route {
  * - `images.ts`: `RuntimeImages`
  * - `traits.ts`: what differs between versions, as named flags; no other file compares versions
  *
- * Folders below it are the runtime's own: containerd has `config/`, `hosts/`, `cri/` and `findings/`.
+ * Folders and files beside these are the runtime's own: containerd has `config/`, `hosts/`, `cri/` and
+ * `findings/`.
  */
 export interface Runtime {
+  readonly name: RuntimeName;
+  /** The name in messages. */
+  readonly title: string;
+  /** How changed files of the kind `hosts` come into force without a restart, for the steps of a plan. */
+  readonly withoutRestart: string;
   /** Path of the main configuration file on the node. */
   readonly main: string;
   /** The same path if an option or the running process names it. Undefined if it is only assumed. */
   readonly knownMain: string | undefined;
+  /** Which of these registries it can pull through a cache. @throws RuntimeFault of kind `unknown` */
+  support(namespaces: readonly string[]): Promise<Support>;
   /** The files that have to be written. */
   targets(views: Views, desired: DesiredState): Promise<Targets>;
   inspect(view: FileView): Promise<Inspection>;
@@ -102,31 +124,46 @@ export interface Runtime {
   readonly images: RuntimeImages;
 }
 
-/** The runtime as a service. Not used if only files are read and changed (`--root`). */
+/** The running runtime. If only files are read and changed (`--root`), only `proveFiles` is used. */
 export interface RuntimeControl {
+  /** Absent if no change needs a restart. */
+  readonly service?: RuntimeService;
+  /**
+   * Makes the runtime take over changed files of the kind `hosts`, without a restart. Absent if it reads
+   * them at every pull. Does nothing if the runtime is not running.
+   *
+   * @throws RuntimeFault of kind `reload-failed`
+   */
+  reload?(): Promise<void>;
+  /**
+   * Waits until it responds (containerd: its CRI), and returns its version.
+   *
+   * @throws RuntimeFault of kind `dead` if it does not respond within this many milliseconds.
+   */
+  waitUntilReady(withinMs: number): Promise<string>;
+  /**
+   * Has the runtime's program read the files of another root, without running it as a service. Returns
+   * the program; undefined if there is none that runs on this machine. Absent if it has no such mode.
+   *
+   * @throws RuntimeFault of kind `not-in-force` if it would not use `certsDir`.
+   */
+  proveFiles?(certsDir: string): Promise<string | undefined>;
+}
+
+/** The runtime as a service, which a change of its configuration (kind `config`) restarts. */
+export interface RuntimeService {
   /** The command that would restart it, and the obstacles because of which it must not be run. */
   restartMethod(): { readonly way: string; readonly obstacles: readonly Obstacle[] };
   /** @throws RuntimeFault of kind `restart-failed` */
   restart(): Promise<void>;
-  /**
-   * Waits until CRI responds, and returns the runtime's version.
-   *
-   * @throws RuntimeFault of kind `dead` if CRI does not respond within this many milliseconds.
-   */
-  waitUntilReady(withinMs: number): Promise<string>;
   /** @throws RuntimeFault of kind `not-in-force` if the running runtime does not use `certsDir`. */
   requireCertsDir(certsDir: string): Promise<void>;
-  /**
-   * Has the runtime's program read the files of another root, without running it as a service. Returns
-   * the program; undefined if there is none that runs on this machine.
-   *
-   * @throws RuntimeFault of kind `not-in-force` if it would not use `certsDir`.
-   */
-  proveFiles(certsDir: string): Promise<string | undefined>;
 }
 
-/** The images of CRI, which are those of the kubelet. */
+/** The runtime's images; where it has a CRI, those of the kubelet. */
 export interface RuntimeImages {
+  /** Whether it asks the registry about an image that is pulled by digest although it is stored. */
+  readonly asksForStored: boolean;
   list(): Promise<readonly NodeImage[]>;
   /** @throws RuntimeFault of kind `pull-failed`, also after `timeoutMs` milliseconds. */
   pull(reference: string, timeoutMs: number): Promise<void>;

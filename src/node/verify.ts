@@ -45,7 +45,7 @@ export async function verify(options: VerifyOptions): Promise<NamespaceProof[]> 
   const { context, cache, namespaces, probeImages, report } = options;
   const proofs: NamespaceProof[] = [];
   for (const namespace of namespaces) {
-    report(`${namespace}: pulling through containerd`);
+    report(`${namespace}: pulling through ${context.runtime.title}`);
     const route = await context.runtime.route(context.files, namespace);
     const [upstream, result] = await Promise.all([
       checkUpstream(context, route),
@@ -60,7 +60,7 @@ export async function verify(options: VerifyOptions): Promise<NamespaceProof[]> 
 }
 
 /**
- * Sends `GET /v2/` to the registry from this node, as containerd would do after the cache failed. Most
+ * Sends `GET /v2/` to the registry from this node, as the runtime would do after the cache failed. Most
  * registries respond with 401, so every status below 500 counts as healthy.
  */
 async function checkUpstream(

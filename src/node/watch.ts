@@ -16,6 +16,7 @@ import { LockedError } from "./files/lock.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { DesiredState } from "./plan.ts";
 import { sameState } from "./plan.ts";
+import { reloadMirrors } from "./reload.ts";
 import { RuntimeFault } from "./runtime.ts";
 import type { NodeContext } from "./node-context.ts";
 
@@ -40,8 +41,8 @@ const RETRY_MS = 60_000;
 const HEALTHY_IN_A_ROW = 2;
 
 /**
- * A circuit breaker for the cache: removes it from the hosts.toml files of a wired node while it fails,
- * and adds it again when it is healthy. The watcher never restarts containerd and never changes a file
+ * A circuit breaker for the cache: removes it from the mirror files of a wired node while it fails,
+ * and adds it again when it is healthy. The watcher never restarts the runtime and never changes a file
  * that was modified after this tool wrote it. It leaves everything as it is when it ends, because an
  * update of the watcher must not unwire a node.
  */
@@ -76,6 +77,8 @@ class Watcher {
   #failingSince: number | undefined;
   #healthyInARow = 0;
   #retryAt = 0;
+  /** The form of the files that the runtime has loaded, as far as this watcher knows. */
+  #loaded: "wired" | "withoutCache" | undefined;
   readonly #reported = new Set<string>();
   readonly #drift: DriftWatch;
   #isTidy = false;
@@ -116,7 +119,7 @@ class Watcher {
       if (this.#options.repair) await this.#drift.repair();
       const changed = await this.#switchTo("wired");
       if (changed > 0) {
-        report(`${cache.url} is healthy again: added it to ${hostsFiles(changed)}`);
+        report(`${cache.url} is healthy again: added it to ${files(changed)}`);
       }
       if (!journal.unfinished) await this.#followNamespaces(journal, cache);
       return;
@@ -129,7 +132,7 @@ class Watcher {
     if (Date.now() - this.#failingSince < graceMs) return;
     const changed = await this.#switchTo("withoutCache");
     if (changed > 0) {
-      report(`removed ${cache.url} from ${hostsFiles(changed)} until it is healthy again`);
+      report(`removed ${cache.url} from ${files(changed)} until it is healthy again`);
     }
   }
 
@@ -155,7 +158,7 @@ class Watcher {
       if (!(error instanceof JournalError || error instanceof FilesFault)) throw error;
     }
     if (bypassed.length === 0) return "stopping: the wiring stays as it is";
-    return `stopping: the cache stays removed from ${hostsFiles(bypassed.length)}, and pulls bypass it until a watcher or entrepot node apply adds it again`;
+    return `stopping: the cache stays removed from ${files(bypassed.length)}, and pulls bypass it until a watcher or entrepot node apply adds it again`;
   }
 
   /** The cache that the node is currently wired to: an apply may change it at any time. */
@@ -185,11 +188,20 @@ class Watcher {
   }
 
   /**
-   * Writes every hosts.toml of this tool with or without the cache. Both forms are in the journal.
+   * Writes every mirror file of this tool with or without the cache. Both forms are in the journal.
    * Returns the number of files that changed.
    */
   #switchTo(to: "wired" | "withoutCache"): Promise<number> {
-    return this.#options.context.withLock(() => this.#switchLocked(to));
+    const { context } = this.#options;
+    return context.withLock(async () => {
+      const changed = this.#switchLocked(to);
+      // Once even if nothing changed: an earlier watcher may have been killed before the runtime knew.
+      if (changed > 0 || this.#loaded !== to) {
+        await reloadMirrors(context);
+        this.#loaded = to;
+      }
+      return changed;
+    });
   }
 
   #switchLocked(to: "wired" | "withoutCache"): number {
@@ -242,8 +254,9 @@ class Watcher {
   async #followNamespaces(journal: JournalDocument, cache: CacheClient): Promise<void> {
     const { context, report } = this.#options;
     if (!journal.desired.all || Date.now() < this.#retryAt) return;
-    const served = await cache.namespaces().catch(() => undefined);
-    if (served === undefined) return;
+    const names = await cache.namespaces().catch(() => undefined);
+    if (names === undefined) return;
+    const { supported: served } = await context.runtime.support(names);
     // A cache that lost its configuration sends an empty list too, which would unwire all its nodes.
     if (served.length === 0 && journal.desired.namespaces.length > 0) {
       this.#reportOnce(`${cache.url} serves no registry: the wiring stays as it is`);
@@ -295,6 +308,6 @@ class Watcher {
   }
 }
 
-function hostsFiles(count: number): string {
-  return `${count} hosts.toml ${count === 1 ? "file" : "files"}`;
+function files(count: number): string {
+  return count === 1 ? "1 file" : `${count} files`;
 }

@@ -81,7 +81,16 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     above: ["cache.ts"],
   },
   server: { folders: { pull: [], admin: [], listen: ["pull"] } },
-  node: { folders: { files: [], ".": ["files"], containerd: [".", "files"] } },
+  node: {
+    folders: {
+      files: [],
+      ".": ["files"],
+      containerd: [".", "files"],
+      // They read and write hosts.toml as containerd does.
+      docker: [".", "files", "containerd"],
+    },
+    above: ["runtimes.ts"],
+  },
   "node/containerd": {
     folders: {
       ".": [],

@@ -115,7 +115,7 @@ realTest("a watcher removes what a killed one left, and its last words are true"
     });
     lines.push(...watcher.lines);
   }
-  expect(lines.at(-1)).toContain("the cache stays removed from 2 hosts.toml files");
+  expect(lines.at(-1)).toContain("the cache stays removed from 2 files");
   // The next watcher knows that the cache was removed, and not by somebody else.
   const check = await entrepotNode(["check", ...options(dir)]);
   expect(check.text).toContain("for ghcr.io, quay.io, but a watcher has removed it for now.");

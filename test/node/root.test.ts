@@ -36,7 +36,7 @@ test("an image is wired and restored by changes to its files only, and the outpu
   expect(readFileSync(dir.file("etc/containerd/certs.d/ghcr.io/hosts.toml"), "utf8")).toContain(
     '[host."http://10.0.0.1:5010"]',
   );
-  const json = await entrepotNode(["check", "--json", ...root]);
+  const json = await entrepotNode(["check", "--json", "--runtime", "containerd", ...root]);
   expect(JSON.parse(json.text)).toMatchObject({
     wired: { cache: "http://cache:5000", namespaces: ["ghcr.io"] },
   });
@@ -217,7 +217,8 @@ test("check reports a damaged journal with its position, beside all other findin
     expect(check.text).toMatch(message);
     expect(check.text).toContain("move it aside");
     expect(check.text).toContain("it contains no hosts.toml");
-    const json = JSON.parse((await entrepotNode(["check", "--json", ...root])).text) as {
+    const named = ["--json", "--runtime", "containerd", ...root];
+    const json = JSON.parse((await entrepotNode(["check", ...named])).text) as {
       findings: { code: string }[];
     };
     expect(json.findings.map(({ code }) => code)).toEqual([

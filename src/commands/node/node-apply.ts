@@ -4,20 +4,22 @@ import { parseDuration } from "../../config/parsing/units.ts";
 import type { CacheClient } from "../../node/cache-client.ts";
 import { CacheFault } from "../../node/cache-client.ts";
 import type { ApplyResult } from "../../node/apply.ts";
+import type { NodeContext } from "../../node/node-context.ts";
 import { apply } from "../../node/apply.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
-import { UsageError, openCache, openNode, run, desiredState } from "./node-options.ts";
+import { UsageError, desiredState, narrow, openCache } from "./node-options.ts";
 import {
   changesText,
   obstaclesText,
   planJson,
   print,
-  printJson,
   probesText,
   wiredText,
 } from "./node-print.ts";
 import { withDesiredState } from "./node-plan.ts";
+import type { OpenNodes, Outcome } from "./node-runtimes.ts";
+import { onEachRuntime } from "./node-runtimes.ts";
 
 interface ApplyOptions extends DesiredStateOptions {
   readonly yes?: true;
@@ -28,23 +30,29 @@ interface ApplyOptions extends DesiredStateOptions {
 export function applyCommand(): Command {
   return withDesiredState(new Command("apply"))
     .description("wire this node and prove it by pulls through the cache, or revert all changes")
-    .option("--yes", "restart containerd without asking, if a restart is needed")
+    .option("--yes", "restart the runtime without asking, if a restart is needed")
     .option(
       "--probe <image...>",
       "images to pull as the proof; by default one of each registry is chosen",
     )
     .option("--wait <duration>", "how long to wait for the cache", "30s")
-    .action((options: ApplyOptions) => run(options.json, () => runApply(options)));
+    .action((options: ApplyOptions) =>
+      onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options)),
+    );
 }
 
-async function runApply(options: ApplyOptions): Promise<number> {
+async function applyNode(
+  context: NodeContext,
+  { isAuto }: OpenNodes,
+  options: ApplyOptions,
+): Promise<Outcome> {
   const waitMs = parseDuration(options.wait);
   if (waitMs === undefined)
     throw new UsageError(`--wait ${options.wait} is not a valid duration: write 30s`);
-  const context = openNode(options);
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
   if (!context.filesOnly) await waitForCache(cache, waitMs);
-  const { desired, all } = await desiredState(context, cache, options);
+  const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
+  const { desired, notes } = await narrow(context, whole, !all && !isAuto);
   const result = await apply({
     context,
     desired,
@@ -57,17 +65,21 @@ async function runApply(options: ApplyOptions): Promise<number> {
       if (!options.json && plan.changes.length > 0) print(`${changesText(plan)}\n`);
       if (plan.restartReason === undefined || context.filesOnly || options.yes) return true;
       return confirmOnTerminal(
-        `Restart containerd, because ${plan.restartReason}? Containers keep running.`,
+        `Restart ${context.runtime.title}, because ${plan.restartReason}? Containers keep running.`,
       );
     },
     report: (line) => {
       if (!options.json) print(line);
     },
   });
-  if (options.json) printJson(resultJson(result));
-  else print(resultText(result, context.filesOnly));
   const isApplied = result.outcome === "applied" && result.journalFailure === undefined;
-  return isApplied || result.outcome === "nothing-to-do" ? 0 : 1;
+  const plan = { ...result.plan, notes: [...notes, ...result.plan.notes] };
+  const shown = { ...result, plan };
+  return {
+    code: isApplied || result.outcome === "nothing-to-do" ? 0 : 1,
+    json: resultJson(shown),
+    text: resultText(shown, context),
+  };
 }
 
 /** Waits for a cache that is starting. Does not wait if another kind of server responds. */
@@ -104,7 +116,7 @@ function resultJson(result: ApplyResult): object {
   return { ...rest, plan: planJson(plan) };
 }
 
-function resultText(result: ApplyResult, filesOnly: boolean): string {
+function resultText(result: ApplyResult, { filesOnly, runtime }: NodeContext): string {
   const { plan } = result;
   switch (result.outcome) {
     case "blocked":
@@ -115,10 +127,12 @@ function resultText(result: ApplyResult, filesOnly: boolean): string {
       return `Nothing to change: ${wiredText(plan)} already.`;
     case "applied": {
       const notes = plan.notes.map((note) => `\n  - ${note}`).join("");
-      const read =
-        result.provenBy === undefined
+      const unread =
+        runtime.name === "containerd"
           ? "no containerd read them (--containerd-binary FILE names one that can)"
-          : `${result.provenBy} reads them as wired`;
+          : `${runtime.title} has not read them`;
+      const read =
+        result.provenBy === undefined ? unread : `${result.provenBy} reads them as wired`;
       const proof = filesOnly
         ? `Only files were changed: nothing was restarted or probed, and ${read}.`
         : `Proof:\n${probesText(result.probes)}`;

@@ -8,17 +8,19 @@ import { JournalError, hostsFilesWithoutCache } from "../../node/journal.ts";
 import { FilesFault } from "../../node/files/node-files.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { openNode, run } from "./node-options.ts";
-import { factsText, findingsText, print, printJson } from "./node-print.ts";
+import { factsText, findingsText } from "./node-print.ts";
+import type { Outcome } from "./node-runtimes.ts";
+import { onEachRuntime } from "./node-runtimes.ts";
 
 export function checkCommand(): Command {
   return new Command("check")
-    .description("report problems of this node's containerd and its registries; changes nothing")
-    .action((options: NodeOptions) => run(options.json, () => runCheck(options)));
+    .description("report problems of this node's runtimes and their registries; changes nothing")
+    .action((options: NodeOptions) =>
+      onEachRuntime(options, (context) => checkNode(context, options.root)),
+    );
 }
 
-async function runCheck(options: NodeOptions): Promise<number> {
-  const context = openNode(options);
+async function checkNode(context: NodeContext, root: string | undefined): Promise<Outcome> {
   const inspection = await context.runtime.inspect(context.files);
   const { facts } = inspection;
   const { journal, finding } = readJournal(context);
@@ -30,40 +32,37 @@ async function runCheck(options: NodeOptions): Promise<number> {
     ...(isFinished && wired ? driftFindings(context, journal, wired) : []),
   ]);
   const problems = findings.filter(isProblem);
-  if (options.json) {
-    const cache = journal?.desired.cache;
-    printJson({
-      facts,
-      findings,
-      wired: wired ? { cache, ...wired } : null,
-      unfinished: journal?.unfinished ?? null,
-    });
-    return problems.length > 0 || journal?.unfinished ? 1 : 0;
-  }
-  print(factsText(facts));
-  if (journal && wired) {
-    // What an interrupted run has not written is not lost: a note about the run follows.
-    const shown = isFinished ? wired : { ...wired, lost: [] };
-    if (shown.namespaces.length > 0 || shown.lost.length > 0)
-      print(`\n${wiredNowText(context, journal, shown)}`);
-  }
-  if (findings.length > 0) print(`\n${findingsText(findings)}`);
-  if (context.filesOnly)
-    print(
-      `\nOnly the files below ${options.root} were checked: containerd itself was not queried.`,
-    );
-  if (journal?.unfinished) {
-    print(
-      `\n${journal.unfinished === "apply" ? "An apply" : "A rollback"} was interrupted: run entrepot node apply or rollback again.`,
-    );
-    return 1;
-  }
-  print(
-    problems.length === 0
-      ? "\nNo problems found."
-      : `\n${problems.length} ${problems.length === 1 ? "problem" : "problems"} found.`,
-  );
-  return problems.length > 0 ? 1 : 0;
+  const json = {
+    facts,
+    findings,
+    wired: wired ? { cache: journal.desired.cache, ...wired } : null,
+    unfinished: journal?.unfinished ?? null,
+  };
+  const code = problems.length > 0 || journal?.unfinished ? 1 : 0;
+  const count = `${problems.length} ${problems.length === 1 ? "problem" : "problems"} found.`;
+  const text = [
+    factsText(facts),
+    ...(wired ? wiredLines(context, journal, wired) : []),
+    ...(findings.length > 0 ? [findingsText(findings)] : []),
+    ...(root === undefined
+      ? []
+      : [
+          `Only the files below ${root} were checked: ${context.runtime.title} itself was not queried.`,
+        ]),
+    journal?.unfinished
+      ? `${journal.unfinished === "apply" ? "An apply" : "A rollback"} was interrupted: run entrepot node apply or rollback again.`
+      : problems.length === 0
+        ? "No problems found."
+        : count,
+  ].join("\n\n");
+  return { code, json, text };
+}
+
+/** What an interrupted run has not written is not lost: a note about the run follows. */
+function wiredLines(context: NodeContext, journal: JournalDocument, wired: WiredNow): string[] {
+  const shown = journal.unfinished === null ? wired : { ...wired, lost: [] };
+  const isAny = shown.namespaces.length > 0 || shown.lost.length > 0;
+  return isAny ? [wiredNowText(context, journal, shown)] : [];
 }
 
 function wiredNowText(

@@ -1,19 +1,17 @@
-import { resolve } from "node:path";
 import { CacheClient, CacheFault, parseCacheUrl } from "../../node/cache-client.ts";
-import { isContainerd } from "../../node/containerd/connection.ts";
-import { ContainerdRuntime } from "../../node/containerd/runtime.ts";
-import { DEFAULT_STATE_DIRECTORY, JournalError } from "../../node/journal.ts";
+import { JournalError } from "../../node/journal.ts";
 import { hideUserinfo } from "../../node/files/hidden-secrets.ts";
 import { LockedError } from "../../node/files/lock.ts";
-import { FilesFault, NodeFiles } from "../../node/files/node-files.ts";
+import { FilesFault } from "../../node/files/node-files.ts";
 import type { DesiredState } from "../../node/plan.ts";
 import { RuntimeFault } from "../../node/runtime.ts";
-import { NodeContext } from "../../node/node-context.ts";
+import type { NodeContext } from "../../node/node-context.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
 /** The options of every `entrepot node` command. */
 export interface NodeOptions {
   readonly root?: string;
+  readonly runtime?: string;
   readonly socket?: string;
   readonly containerdConfig?: string;
   readonly containerdVersion?: string;
@@ -40,28 +38,6 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** @throws UsageError if `--root` is not a directory. */
-export function openNode(options: NodeOptions): NodeContext {
-  const filesOnly = options.root !== undefined;
-  const files = new NodeFiles(options.root ?? "/");
-  if (filesOnly && !files.isDirectory("/"))
-    throw new UsageError(`--root ${options.root} is not a directory`);
-  const binary = options.containerdBinary && resolve(options.containerdBinary);
-  if (binary !== undefined && !isContainerd(binary))
-    throw new UsageError(`--containerd-binary ${binary} is not a containerd that runs here`);
-  const runtime = new ContainerdRuntime({
-    files,
-    filesOnly,
-    ...(options.socket === undefined ? {} : { socket: options.socket }),
-    ...(options.containerdConfig === undefined ? {} : { config: options.containerdConfig }),
-    ...(options.containerdVersion === undefined ? {} : { version: options.containerdVersion }),
-    ...(binary === undefined ? {} : { binary }),
-    ...(options.restartCommand === undefined ? {} : { restartCommand: options.restartCommand }),
-  });
-  const stateDirectory = options.stateDir ?? DEFAULT_STATE_DIRECTORY;
-  return new NodeContext({ files, runtime, stateDirectory, filesOnly });
-}
-
 /**
  * @param ca PEM of the CA of the cache's certificate
  * @throws UsageError if the URL is not valid for a cache.
@@ -83,7 +59,7 @@ export function openCache(text: string, ca: string | undefined): CacheClient {
  * @throws UsageError, CacheFault
  */
 export async function desiredState(
-  context: NodeContext,
+  filesOnly: boolean,
   cache: CacheClient,
   options: DesiredStateOptions,
 ): Promise<{ desired: DesiredState; all: boolean }> {
@@ -102,7 +78,7 @@ export async function desiredState(
     );
   });
   // Where an image is built, the cache is often unreachable, and nothing is proven: names are enough.
-  const served = context.filesOnly && named.length > 0 ? named : await cache.namespaces();
+  const served = filesOnly && named.length > 0 ? named : await cache.namespaces();
   if (served.length === 0 && !options.default) {
     throw new CacheFault("unhealthy", `${cache.url} serves no registry: there is nothing to wire`);
   }
@@ -124,6 +100,39 @@ export async function desiredState(
   return { desired, all: named.length === 0 };
 }
 
+/** A desired state as one runtime can have it. */
+export interface Narrowed {
+  readonly desired: DesiredState;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Leaves out the registries that a runtime cannot pull through a cache, unless they were named for this
+ * runtime: then they are an obstacle of its plan.
+ *
+ * @throws RuntimeFault if it can do so for none of them
+ */
+export async function narrow(
+  { runtime }: NodeContext,
+  desired: DesiredState,
+  isNamed: boolean,
+): Promise<Narrowed> {
+  if (isNamed) return { desired, notes: [] };
+  const { supported, reason } = await runtime.support(desired.namespaces);
+  if (reason === undefined) return { desired, notes: [] };
+  const others = desired.namespaces.filter((name) => !supported.includes(name)).join(", ");
+  if (supported.length === 0) {
+    throw new RuntimeFault(
+      "unsupported",
+      `${runtime.title} cannot be wired to ${others}: ${reason}`,
+    );
+  }
+  return {
+    desired: { ...desired, namespaces: supported },
+    notes: [`not wired: ${others} (${reason})`],
+  };
+}
+
 /** Runs a command and sets the exit code. An expected error becomes one line on standard error. */
 export async function run(json: true | undefined, work: () => Promise<number>): Promise<void> {
   try {
@@ -138,7 +147,7 @@ export async function run(json: true | undefined, work: () => Promise<number>): 
   }
 }
 
-function isExpected(error: unknown): error is Error {
+export function isExpected(error: unknown): error is Error {
   return (
     error instanceof UsageError ||
     error instanceof CacheFault ||

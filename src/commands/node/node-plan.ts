@@ -1,18 +1,13 @@
 import { Command } from "commander";
 import { CACHE_DIAL_TIMEOUT } from "../../config/containerd/hosts-toml.ts";
+import type { NodeContext } from "../../node/node-context.ts";
 import type { Plan } from "../../node/plan.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
-import { openCache, openNode, run, desiredState } from "./node-options.ts";
-import {
-  changesText,
-  obstaclesText,
-  planJson,
-  print,
-  printJson,
-  stepsText,
-  wiredText,
-} from "./node-print.ts";
+import { desiredState, narrow, openCache } from "./node-options.ts";
+import { changesText, obstaclesText, planJson, stepsText, wiredText } from "./node-print.ts";
+import type { OpenNodes, Outcome } from "./node-runtimes.ts";
+import { onEachRuntime } from "./node-runtimes.ts";
 
 /** Adds the options of plan and apply. */
 export function withDesiredState(command: Command): Command {
@@ -37,20 +32,26 @@ export function withDesiredState(command: Command): Command {
 export function planCommand(): Command {
   return withDesiredState(new Command("plan"))
     .description("show what apply would change, as a diff and as steps; changes nothing")
-    .action((options: DesiredStateOptions) => run(options.json, () => runPlan(options)));
+    .action((options: DesiredStateOptions) =>
+      onEachRuntime(options, (context, nodes) => planNode(context, nodes, options)),
+    );
 }
 
-async function runPlan(options: DesiredStateOptions): Promise<number> {
-  const context = openNode(options);
+async function planNode(
+  context: NodeContext,
+  { isAuto }: OpenNodes,
+  options: DesiredStateOptions,
+): Promise<Outcome> {
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
-  const { desired } = await desiredState(context, cache, options);
-  const plan = await context.plan(desired);
-  if (options.json) printJson(planJson(plan));
-  else print(planText(plan, context.filesOnly));
-  return plan.obstacles.length > 0 ? 1 : 0;
+  const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
+  const { desired, notes } = await narrow(context, whole, !all && !isAuto);
+  const planned = await context.plan(desired);
+  const plan = { ...planned, notes: [...notes, ...planned.notes] };
+  const code = plan.obstacles.length > 0 ? 1 : 0;
+  return { code, json: planJson(plan), text: planText(plan, context) };
 }
 
-export function planText(plan: Plan, filesOnly: boolean): string {
+function planText(plan: Plan, context: NodeContext): string {
   if (plan.obstacles.length > 0) {
     return `${obstaclesText(plan.obstacles)}\n\nNothing was changed. apply changes nothing until this is resolved.`;
   }
@@ -61,7 +62,7 @@ export function planText(plan: Plan, filesOnly: boolean): string {
   return [
     changesText(plan),
     ...(notes === "" ? [] : [`Notes:\n${notes}`]),
-    `Steps:\n${stepsText(plan, filesOnly)}`,
+    `Steps:\n${stepsText(plan, context)}`,
     "Nothing was changed. Run entrepot node apply with the same options to apply the plan.",
   ]
     .filter((part) => part !== "")

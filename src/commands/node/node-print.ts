@@ -5,7 +5,8 @@ import { formatPosition } from "../../node/findings.ts";
 import type { FileState } from "../../node/files/node-files.ts";
 import type { Obstacle, Plan } from "../../node/plan.ts";
 import type { ProbeResult } from "../../node/probe.ts";
-import type { Fact } from "../../node/runtime.ts";
+import type { NodeContext } from "../../node/node-context.ts";
+import type { Fact, Runtime } from "../../node/runtime.ts";
 
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
@@ -68,26 +69,27 @@ export function wiredText({ wired, desired }: Pick<Plan, "wired" | "desired">): 
 }
 
 /** The numbered steps of an apply, in the order of execution. */
-export function stepsText(plan: Plan, filesOnly: boolean): string {
+export function stepsText(plan: Plan, { filesOnly, runtime }: NodeContext): string {
   const steps = [
     ...(filesOnly ? [] : [`wait until ${plan.desired.cache} serves ${plan.wired.join(", ")}`]),
     ...plan.changes.map((change) => {
       const verb = change.after === undefined ? "remove" : change.before ? "change" : "write";
       return `${verb} ${change.path} (${change.why})`;
     }),
-    ...restartSteps(plan, filesOnly),
+    ...(filesOnly ? [] : restartSteps(plan, runtime)),
     ...(filesOnly
       ? ["no restart and no probe: with --root, only files are changed"]
-      : ["pull an image of each registry through CRI, and check that the cache served it"]),
+      : [
+          `pull an image of each registry with ${runtime.title}, and check that the cache served it`,
+        ]),
   ];
   return steps.map((step, index) => `${String(index + 1).padStart(3)}. ${step}`).join("\n");
 }
 
-function restartSteps(plan: Plan, filesOnly: boolean): string[] {
-  if (filesOnly) return [];
-  if (plan.restartReason === undefined) return ["no restart: hosts.toml is read at every pull"];
+function restartSteps(plan: Plan, runtime: Runtime): string[] {
+  if (plan.restartReason === undefined) return [`no restart: ${runtime.withoutRestart}`];
   return [
-    `restart containerd, because ${plan.restartReason} (${plan.restartMethod}); containers keep running`,
+    `restart ${runtime.title}, because ${plan.restartReason} (${plan.restartMethod}); containers keep running`,
     `check that CRI is ready and uses ${plan.certsDir}`,
   ];
 }

@@ -1,11 +1,13 @@
 import { Command } from "commander";
 import { unifiedDiff } from "../../node/files/diff.ts";
+import type { NodeContext } from "../../node/node-context.ts";
 import type { RollbackPlan, RollbackResult } from "../../node/rollback.ts";
 import { rollback } from "../../node/rollback.ts";
 import { confirmOnTerminal } from "./node-apply.ts";
-import { obstaclesText, print, printJson, redactedText } from "./node-print.ts";
+import { obstaclesText, print, redactedText } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { openNode, run } from "./node-options.ts";
+import type { Outcome } from "./node-runtimes.ts";
+import { onEachRuntime } from "./node-runtimes.ts";
 
 interface RollbackOptions extends NodeOptions {
   readonly yes?: true;
@@ -14,40 +16,34 @@ interface RollbackOptions extends NodeOptions {
 export function rollbackCommand(): Command {
   return new Command("rollback")
     .description("restore every file that apply changed, unless it was modified since")
-    .option("--yes", "restart containerd without asking, if a restart is needed")
-    .action((options: RollbackOptions) => run(options.json, () => runRollback(options)));
+    .option("--yes", "restart the runtime without asking, if a restart is needed")
+    .action((options: RollbackOptions) =>
+      onEachRuntime(options, (context) => rollbackNode(context, options)),
+    );
 }
 
-async function runRollback(options: RollbackOptions): Promise<number> {
-  const context = openNode(options);
+async function rollbackNode(context: NodeContext, options: RollbackOptions): Promise<Outcome> {
   const result = await rollback({
     context,
     confirm: async (plan) => {
       if (!options.json) print(`${diffText(plan)}\n`);
       if (plan.restartReason === undefined || context.filesOnly || options.yes) return true;
       return confirmOnTerminal(
-        `Restart containerd, because ${plan.restartReason}? Containers keep running.`,
+        `Restart ${context.runtime.title}, because ${plan.restartReason}? Containers keep running.`,
       );
     },
     report: (line) => {
       if (!options.json) print(line);
     },
   });
-  if (options.json) {
-    const { plan } = result;
-    const files = plan.files.map((file) => file.path);
-    const reason = result.outcome === "failed" ? result.reason : null;
-    printJson({
-      outcome: result.outcome,
-      reason,
-      files,
-      foreign: plan.foreign,
-      obstacles: plan.obstacles,
-    });
-  } else {
-    print(resultText(result, context.filesOnly));
-  }
-  return result.outcome === "rolled-back" || result.outcome === "nothing-to-do" ? 0 : 1;
+  const { plan, outcome } = result;
+  const files = plan.files.map((file) => file.path);
+  const reason = result.outcome === "failed" ? result.reason : null;
+  return {
+    code: outcome === "rolled-back" || outcome === "nothing-to-do" ? 0 : 1,
+    json: { outcome, reason, files, foreign: plan.foreign, obstacles: plan.obstacles },
+    text: resultText(result, context.filesOnly),
+  };
 }
 
 function diffText(plan: RollbackPlan): string {

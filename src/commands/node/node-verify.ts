@@ -1,10 +1,15 @@
 import { Command } from "commander";
+import { FilesFault } from "../../node/files/node-files.ts";
+import { JournalError } from "../../node/journal.ts";
 import type { NamespaceProof } from "../../node/verify.ts";
 import { isProven, verify } from "../../node/verify.ts";
-import { print, printJson, table } from "./node-print.ts";
+import type { NodeContext } from "../../node/node-context.ts";
+import { table } from "./node-print.ts";
 import { readCa } from "./ca-file.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { UsageError, openCache, openNode, run } from "./node-options.ts";
+import { UsageError, openCache } from "./node-options.ts";
+import type { OpenNodes, Outcome } from "./node-runtimes.ts";
+import { onEachRuntime } from "./node-runtimes.ts";
 
 interface VerifyOptions extends NodeOptions {
   readonly cache?: string;
@@ -15,7 +20,7 @@ interface VerifyOptions extends NodeOptions {
 
 export function verifyCommand(): Command {
   return new Command("verify")
-    .description("prove by pulls that containerd uses the cache first for each registry")
+    .description("prove by pulls that the runtime uses the cache first for each registry")
     .option("--cache <url>", "the cache; by default the one in the journal")
     .option("--ca <file>", "the CA of the cache's certificate; by default the one in the journal")
     .option("--upstream <name...>", "verify only these registries")
@@ -23,18 +28,28 @@ export function verifyCommand(): Command {
       "--probe <image...>",
       "images to pull as the proof; by default one of each registry is chosen",
     )
-    .action((options: VerifyOptions) => run(options.json, () => runVerify(options)));
+    .action((options: VerifyOptions) =>
+      onEachRuntime(options, (context, nodes) => verifyNode(context, nodes, options)),
+    );
 }
 
-async function runVerify(options: VerifyOptions): Promise<number> {
-  const context = openNode(options);
-  if (context.filesOnly) throw new UsageError("verify needs a running containerd: remove --root");
+async function verifyNode(
+  context: NodeContext,
+  nodes: OpenNodes,
+  options: VerifyOptions,
+): Promise<Outcome> {
+  if (context.filesOnly) throw new UsageError("verify needs a running runtime: remove --root");
   const desired = context.ownJournal()?.desired;
   const url = options.cache ?? desired?.cache;
+  if (url === undefined && nodes.contexts.some(isWired))
+    return { code: 0, json: { cache: null, proven: null, namespaces: [] }, text: "Not wired." };
   if (url === undefined)
     throw new UsageError("this node is not wired: name the cache with --cache URL");
   const cache = openCache(url, options.ca === undefined ? desired?.cacheCa : readCa(options.ca));
-  const namespaces = options.upstream ?? desired?.namespaces ?? (await cache.namespaces());
+  const namespaces =
+    options.upstream ??
+    desired?.namespaces ??
+    (await context.runtime.support(await cache.namespaces())).supported;
   const proofs = await verify({
     context,
     cache,
@@ -46,9 +61,21 @@ async function runVerify(options: VerifyOptions): Promise<number> {
     },
   });
   const areProven = proofs.every(isProven);
-  if (options.json) printJson({ cache: cache.url, proven: areProven, namespaces: proofs });
-  else print(proofsText(proofs, cache.url));
-  return areProven ? 0 : 1;
+  return {
+    code: areProven ? 0 : 1,
+    json: { cache: cache.url, proven: areProven, namespaces: proofs },
+    text: proofsText(proofs, cache.url),
+  };
+}
+
+/** A damaged journal is told of in the turn of its runtime. */
+function isWired({ journal }: NodeContext): boolean {
+  try {
+    return journal.read() !== undefined;
+  } catch (error) {
+    if (error instanceof JournalError || error instanceof FilesFault) return false;
+    throw error;
+  }
 }
 
 function proofsText(proofs: readonly NamespaceProof[], cache: string): string {

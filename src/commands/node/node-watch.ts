@@ -4,7 +4,8 @@ import { watch } from "../../node/watch.ts";
 import { readCa } from "./ca-file.ts";
 import { print } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { UsageError, openCache, openNode, run } from "./node-options.ts";
+import { UsageError, openCache, run } from "./node-options.ts";
+import { openNodes } from "./node-runtimes.ts";
 
 interface WatchOptions extends NodeOptions {
   readonly cache?: string;
@@ -17,7 +18,7 @@ interface WatchOptions extends NodeOptions {
 export function watchCommand(): Command {
   return new Command("watch")
     .description(
-      "remove the cache from hosts.toml while it fails, and add it again; runs until stopped",
+      "remove the cache from the runtimes' mirrors while it fails, and add it again; runs until stopped",
     )
     .option("--cache <url>", "the URL to check; by default the cache that the node is wired to")
     .option("--ca <file>", "the CA of the cache's certificate; by default the one in the journal")
@@ -33,26 +34,38 @@ export function watchCommand(): Command {
 async function runWatch(options: WatchOptions): Promise<number> {
   const graceMs = duration("--grace", options.grace);
   const intervalMs = Math.max(100, duration("--interval", options.interval));
-  const context = openNode(options);
-  if (context.filesOnly) throw new UsageError("watch needs a running node: remove --root");
-  const desired = context.ownJournal()?.desired;
-  const url = options.cache ?? desired?.cache;
-  if (url === undefined)
+  const { contexts } = openNodes(options);
+  if (options.root !== undefined) throw new UsageError("watch needs a running node: remove --root");
+  const wired = contexts.flatMap((context) => {
+    const desired = context.ownJournal()?.desired;
+    const url = options.cache ?? desired?.cache;
+    const isWatched = desired !== undefined || (contexts.length === 1 && url !== undefined);
+    return isWatched && url !== undefined ? [{ context, url, ca: desired?.cacheCa }] : [];
+  });
+  if (wired.length === 0)
     throw new UsageError("this node is not wired: run entrepot node apply first");
   const isNamed = options.cache !== undefined || options.ca !== undefined;
-  const ca = options.ca === undefined ? desired?.cacheCa : readCa(options.ca);
   const stop = new AbortController();
   // SIGHUP: the terminal in which it was started by hand was closed.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.once(signal, () => stop.abort());
-  const report = (line: string): void => {
-    const at = new Date().toISOString();
-    print(options.json ? JSON.stringify({ at, event: line }) : `${at}  ${line}`);
-  };
-  report(`watching ${url}: it is removed after failing for ${options.grace}, until it is healthy`);
-  const repair = options.repair === true;
-  const rest = { graceMs, intervalMs, repair, signal: stop.signal, report };
-  await watch({ context, ...(isNamed ? { cache: openCache(url, ca) } : {}), ...rest });
+  const watching = wired.map(async ({ context, url, ca: known }) => {
+    const { name, title } = context.runtime;
+    const report = (line: string): void => {
+      const at = new Date().toISOString();
+      const text = wired.length > 1 ? `${title}: ${line}` : line;
+      print(options.json ? JSON.stringify({ at, runtime: name, event: line }) : `${at}  ${text}`);
+    };
+    report(
+      `watching ${url}: it is removed after failing for ${options.grace}, until it is healthy`,
+    );
+    const ca = options.ca === undefined ? known : readCa(options.ca);
+    const cache = isNamed ? { cache: openCache(url, ca) } : {};
+    const rest = { graceMs, intervalMs, repair: options.repair === true, report };
+    await watch({ context, ...cache, ...rest, signal: stop.signal });
+    report("stopping: the wiring stays as it is");
+  });
+  await Promise.all(watching);
   return 0;
 }
 

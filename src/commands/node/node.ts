@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { RUNTIME_NAMES } from "../../node/runtime.ts";
 import { applyCommand } from "./node-apply.ts";
 import { checkCommand } from "./node-check.ts";
 import { planCommand } from "./node-plan.ts";
@@ -6,11 +7,11 @@ import { rollbackCommand } from "./node-rollback.ts";
 import { verifyCommand } from "./node-verify.ts";
 import { watchCommand } from "./node-watch.ts";
 
-/** `entrepot node`: wires this node's containerd to a cache, and reverts the wiring. */
+/** `entrepot node`: wires this node's runtimes to a cache, and reverts the wiring. */
 export function nodeCommand(): Command {
   const node = new Command("node")
     .exitOverride()
-    .description("wire this node's containerd to a cache, with a proof by pulls and a rollback")
+    .description("wire this node's runtimes to a cache, with a proof by pulls and a rollback")
     .addHelpText("after", EXAMPLES);
   const commands = [
     checkCommand(),
@@ -28,7 +29,11 @@ export function nodeCommand(): Command {
 function withNodeOptions(command: Command): Command {
   return command
     .option("--root <dir>", "work only on the files below this root directory (an image, a chroot)")
-    .option("--socket <path>", "containerd's socket (default: /run/containerd/containerd.sock)")
+    .option(
+      "--runtime <name>",
+      `work only on this runtime: ${RUNTIME_NAMES.join(", ")} (default: auto, all that are installed)`,
+    )
+    .option("--socket <path>", "the runtime's socket; without --runtime, containerd's")
     .option(
       "--containerd-config <file>",
       "containerd's main configuration (default: that of the running containerd)",
@@ -42,7 +47,7 @@ function withNodeOptions(command: Command): Command {
     .addOption(
       new Option(
         "--restart-command <command>",
-        "use this command instead of systemctl restart containerd.service",
+        "use this command instead of systemctl restart of the runtime's unit",
       ),
     )
     .option("--json", "print JSON");

@@ -1,12 +1,12 @@
 import type { Obstacle } from "../plan.ts";
-import type { RuntimeControl } from "../runtime.ts";
+import type { RuntimeControl, RuntimeService } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd.ts";
 import type { DumpedRegistry } from "./config/config-dump.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import type { Connection } from "./connection.ts";
 import { CriFault } from "./cri/cri.ts";
-import type { Daemon } from "./daemon.ts";
+import type { Daemon } from "../daemon.ts";
 import { traitsOf } from "./traits.ts";
 
 export const UNIT = "containerd.service";
@@ -14,7 +14,8 @@ const RESTART_MS = 120_000;
 const NEW_PROCESS_MS = 60_000;
 
 /** Restarts containerd as a service, and checks over CRI whether it is ready. */
-export class ContainerdControl implements RuntimeControl {
+export class ContainerdControl implements RuntimeControl, RuntimeService {
+  readonly service: RuntimeService = this;
   readonly #connection: Connection;
 
   constructor(connection: Connection) {

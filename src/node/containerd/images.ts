@@ -3,6 +3,7 @@ import type { Connection } from "./connection.ts";
 
 /** containerd's images over CRI: those in the namespace `k8s.io`, which the kubelet uses. */
 export class CriImages implements RuntimeImages {
+  readonly asksForStored = true;
   readonly #connection: Connection;
 
   constructor(connection: Connection) {

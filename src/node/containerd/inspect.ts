@@ -11,7 +11,7 @@ import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import type { Cri } from "./cri/cri.ts";
 import { CriFault } from "./cri/cri.ts";
-import type { Daemon } from "./daemon.ts";
+import type { Daemon } from "../daemon.ts";
 import type { DumpedRegistry } from "./config/config-dump.ts";
 import { dumpDifferences } from "./config/config-dump.ts";
 import { hostsFindings } from "./findings/hosts-findings.ts";

@@ -1,8 +1,14 @@
-import { posix } from "node:path";
 import type { FileView } from "../files/node-files.ts";
-import { lossyText } from "../files/node-files.ts";
 import type { DesiredState } from "../plan.ts";
-import type { Inspection, Route, Runtime, RuntimeImages, Targets, Views } from "../runtime.ts";
+import type {
+  Inspection,
+  Route,
+  Runtime,
+  RuntimeImages,
+  Support,
+  Targets,
+  Views,
+} from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";
@@ -11,8 +17,7 @@ import type { ContainerdOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { ContainerdControl, UNIT } from "./control.ts";
 import { defaultServer } from "./hosts/convert-mirrors.ts";
-import { directoryInForce } from "./hosts/hosts-directories.ts";
-import { isFatal, readHostsFile } from "./hosts/hosts-file.ts";
+import { routeThroughDirectories } from "./hosts/route.ts";
 import { CriImages } from "./images.ts";
 import type { ManagedBy } from "../managed-by.ts";
 import { managerOf } from "./managed-files.ts";
@@ -22,6 +27,9 @@ import { traitsOf } from "./traits.ts";
 
 /** containerd as a node's runtime. It is called over CRI, as the kubelet does. */
 export class ContainerdRuntime implements Runtime {
+  readonly name = "containerd";
+  readonly title = "containerd";
+  readonly withoutRestart = "hosts.toml is read at every pull";
   readonly control: ContainerdControl;
   readonly images: RuntimeImages;
   readonly #connection: Connection;
@@ -38,6 +46,10 @@ export class ContainerdRuntime implements Runtime {
 
   get knownMain(): string | undefined {
     return this.#connection.knownMain;
+  }
+
+  support(namespaces: readonly string[]): Promise<Support> {
+    return Promise.resolve({ supported: namespaces, reason: undefined });
   }
 
   async targets(views: Views, desired: DesiredState): Promise<Targets> {
@@ -87,8 +99,8 @@ export class ContainerdRuntime implements Runtime {
     const { version } = await this.#connection.version();
     const traits = traitsOf(version);
     const tables = readRegistryTables(readConfiguration(view, this.main, traits), traits);
-    const direct = { hosts: [], server: defaultServer(namespace), serverCa: [] };
     if (tables.kind === "deprecated") {
+      const direct = { hosts: [], server: defaultServer(namespace), serverCa: [] };
       return {
         ...direct,
         problems: ["config.toml has mirrors: containerd reads no hosts directory"],
@@ -100,23 +112,8 @@ export class ContainerdRuntime implements Runtime {
             "config_path names several directories: containerd reads none of them (containerd#12808)",
           ]
         : [];
-    const directory = directoryInForce(view, tables.directories, namespace, traits);
-    if (directory === undefined)
-      return { ...direct, problems: [...problems, "there is no hosts.toml for this registry"] };
-    const file = posix.join(directory, "hosts.toml");
-    const text = lossyText(view.read(file)?.bytes ?? new Uint8Array());
-    const read = readHostsFile(text, directory, traits);
-    if (text === "" || !read.isRead) {
-      const fatal = read.defects.find((defect) => isFatal(defect, traits));
-      const why = fatal ? `line ${fatal.line}: ${fatal.kind}` : "the file is empty";
-      return { ...direct, file, problems: [...problems, `containerd ignores this file (${why})`] };
-    }
-    return {
-      file,
-      hosts: read.hosts.map((host) => host.url),
-      server: read.server ?? direct.server,
-      serverCa: read.root.ca ?? [],
-      problems,
-    };
+    const { directories } = tables;
+    const route = routeThroughDirectories(view, directories, namespace, traits, this.title);
+    return { ...route, problems: [...problems, ...route.problems] };
   }
 }

@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { posix } from "node:path";
 
-/** The process that listens on containerd's socket. */
+/** The process that listens on a runtime's socket. */
 export interface Daemon {
   readonly pid: number;
   readonly executable: string;
@@ -26,14 +26,19 @@ export function findDaemon(socket: string): Daemon | undefined {
       .map((fields) => `socket:[${fields[6]}]`),
   );
   if (inodes.size === 0) return undefined;
+  let holder: Daemon | undefined;
   for (const name of entries("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const isListening = entries(`/proc/${name}/fd`).some((fd) =>
       inodes.has(link(`/proc/${name}/fd/${fd}`)),
     );
-    if (isListening) return readDaemon(Number(name));
+    if (!isListening) continue;
+    const daemon = readDaemon(Number(name));
+    // systemd keeps the sockets by which it activates a service, such as docker.socket.
+    if (posix.basename(daemon.executable) !== "systemd") return daemon;
+    holder = daemon;
   }
-  return undefined;
+  return holder;
 }
 
 /** A socket's path may be written with /run or with /var/run, which is a symbolic link to it. */
@@ -58,17 +63,25 @@ function readDaemon(pid: number): Daemon {
   return { pid, executable: link(`/proc/${pid}/exe`), command, startedAt, cgroups };
 }
 
-/** The value of `--config`, resolved in the daemon's working directory; undefined without the option. */
-export function configFileOf(daemon: Daemon): string | undefined {
-  const option = configOption(daemon.command);
+/**
+ * The file that an option names, resolved in the daemon's working directory; undefined without the
+ * option.
+ *
+ * @param names of the option, by default those of containerd
+ */
+export function configFileOf(
+  daemon: Daemon,
+  names: readonly string[] = ["--config", "-c"],
+): string | undefined {
+  const option = optionValue(daemon.command, names);
   return option === undefined ? undefined : posix.resolve(link(`/proc/${daemon.pid}/cwd`), option);
 }
 
-function configOption(command: readonly string[]): string | undefined {
+function optionValue(command: readonly string[], names: readonly string[]): string | undefined {
   for (const [index, argument] of command.entries()) {
-    if (argument === "--config" || argument === "-c") return command[index + 1];
-    const match = /^(?:--config|-c)=(.*)$/.exec(argument);
-    if (match) return match[1];
+    if (names.includes(argument)) return command[index + 1];
+    const [name = "", ...value] = argument.split("=");
+    if (names.includes(name)) return value.join("=");
   }
   return undefined;
 }

@@ -1,0 +1,115 @@
+import { resolve } from "node:path";
+import { isContainerd } from "../../node/containerd/connection.ts";
+import { DEFAULT_STATE_DIRECTORY } from "../../node/journal.ts";
+import { hideUserinfo } from "../../node/files/hidden-secrets.ts";
+import { NodeFiles } from "../../node/files/node-files.ts";
+import { NodeContext } from "../../node/node-context.ts";
+import { RUNTIME_NAMES } from "../../node/runtime.ts";
+import type { RuntimeName } from "../../node/runtime.ts";
+import { findRuntimes, openRuntime, stateDirectoryOf } from "../../node/runtimes.ts";
+import type { NodeOptions } from "./node-options.ts";
+import { UsageError, isExpected, run } from "./node-options.ts";
+import { print, printJson } from "./node-print.ts";
+
+/** The runtimes of this node that a command works on. */
+export interface OpenNodes {
+  readonly contexts: readonly NodeContext[];
+  /** Whether they were found and not named. */
+  readonly isAuto: boolean;
+}
+
+/** The result of a command for one runtime. */
+export interface Outcome {
+  readonly code: number;
+  readonly json: object;
+  /** Empty if everything was printed on the way. */
+  readonly text: string;
+}
+
+/** @throws UsageError if `--root` is not a directory, or `--runtime` is none. */
+export function openNodes(options: NodeOptions): OpenNodes {
+  const filesOnly = options.root !== undefined;
+  const files = new NodeFiles(options.root ?? "/");
+  if (filesOnly && !files.isDirectory("/"))
+    throw new UsageError(`--root ${options.root} is not a directory`);
+  const named = namedRuntime(options);
+  const binary = options.containerdBinary && resolve(options.containerdBinary);
+  if (binary !== undefined && !isContainerd(binary))
+    throw new UsageError(`--containerd-binary ${binary} is not a containerd that runs here`);
+  const parent = options.stateDir ?? DEFAULT_STATE_DIRECTORY;
+  const contexts = (named === undefined ? findRuntimes(files) : [named]).map((name) => {
+    const runtime = openRuntime(name, {
+      files,
+      filesOnly,
+      ...(options.socket === undefined ? {} : { socket: options.socket }),
+      ...(options.containerdConfig === undefined ? {} : { config: options.containerdConfig }),
+      ...(options.containerdVersion === undefined ? {} : { version: options.containerdVersion }),
+      ...(binary === undefined ? {} : { binary }),
+      ...(options.restartCommand === undefined ? {} : { restartCommand: options.restartCommand }),
+    });
+    return new NodeContext({
+      files,
+      runtime,
+      stateDirectory: stateDirectoryOf(name, parent),
+      filesOnly,
+    });
+  });
+  return { contexts, isAuto: named === undefined };
+}
+
+/** The runtime of `--runtime`, or the one that other options are about. Undefined: all that there are. */
+function namedRuntime(options: NodeOptions): RuntimeName | undefined {
+  const { runtime = "auto", socket, containerdConfig } = options;
+  const { containerdVersion, containerdBinary } = options;
+  if (runtime !== "auto") {
+    const name = RUNTIME_NAMES.find((it) => it === runtime);
+    if (name !== undefined) return name;
+    throw new UsageError(`--runtime ${runtime} is none of auto, ${RUNTIME_NAMES.join(", ")}`);
+  }
+  const ofContainerd = [socket, containerdConfig, containerdVersion, containerdBinary];
+  return ofContainerd.some((it) => it !== undefined) ? "containerd" : undefined;
+}
+
+/**
+ * Runs a command for each runtime of this node, and sets the exit code. JSON is one object if a runtime
+ * was named, and a list of them otherwise, whatever is found. A runtime that fails does not keep the
+ * others from their turn.
+ */
+export function onEachRuntime(
+  options: NodeOptions,
+  work: (context: NodeContext, nodes: OpenNodes) => Promise<Outcome>,
+): Promise<void> {
+  return run(options.json, async () => {
+    const nodes = openNodes(options);
+    const results: object[] = [];
+    let code = 0;
+    for (const [index, context] of nodes.contexts.entries()) {
+      if (!options.json && nodes.contexts.length > 1)
+        print(`${index > 0 ? "\n" : ""}── ${context.runtime.title} ──`);
+      const outcome = await outcomeOf(context, nodes, work);
+      code = Math.max(code, outcome.code);
+      results.push({ runtime: context.runtime.name, ...outcome.json });
+      if (!options.json && outcome.text !== "") print(outcome.text);
+    }
+    if (options.json) printJson(nodes.isAuto ? { runtimes: results } : results[0]);
+    return code;
+  });
+}
+
+async function outcomeOf(
+  context: NodeContext,
+  nodes: OpenNodes,
+  work: (context: NodeContext, nodes: OpenNodes) => Promise<Outcome>,
+): Promise<Outcome> {
+  try {
+    return await work(context, nodes);
+  } catch (error) {
+    // A wrong option is wrong for all of them.
+    if (nodes.contexts.length === 1 || !isExpected(error) || error instanceof UsageError)
+      throw error;
+    const kind = "kind" in error ? error.kind : error.name;
+    const message = hideUserinfo(error.message);
+    process.stderr.write(`entrepot: ${context.runtime.title}: ${message}\n`);
+    return { code: 1, json: { error: { kind, message } }, text: "" };
+  }
+}

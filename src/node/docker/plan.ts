@@ -1,0 +1,165 @@
+import { posix } from "node:path";
+import { CA_FILE_NAME } from "../../config/containerd/hosts-toml.ts";
+import { DOCKER_HUB } from "../../config/settings.ts";
+import type { MirrorConversion } from "../containerd/hosts/convert-mirrors.ts";
+import { defaultServer } from "../containerd/hosts/convert-mirrors.ts";
+import { directoryInForce } from "../containerd/hosts/hosts-directories.ts";
+import { linkedRegistries } from "../containerd/hosts/linked-registries.ts";
+import { newFile, planHosts, withText } from "../containerd/hosts/plan-hosts.ts";
+import type { FileView } from "../files/node-files.ts";
+import { managedFileObstacles } from "../managed-file.ts";
+import type { DesiredState, Obstacle, Target } from "../plan.ts";
+import { sameState } from "../plan.ts";
+import type { Targets } from "../runtime.ts";
+import type { Docker } from "./connection.ts";
+import { CERTS_DIRECTORY, imageStore, usesHostsDirectories } from "./connection.ts";
+import type { DaemonJson } from "./daemon-json.ts";
+import { INSECURE, MIRRORS, isLoopback, readDaemonJson } from "./daemon-json.ts";
+
+export interface PlanInput {
+  /** The files before the wiring. */
+  readonly view: FileView;
+  readonly docker: Docker;
+  /** Path of daemon.json. */
+  readonly main: string;
+  readonly flags: readonly string[];
+  readonly desired: DesiredState;
+}
+
+/**
+ * With the containerd image store, each registry gets a hosts.toml. Otherwise Docker has mirrors of
+ * Docker Hub only, and daemon.json names the cache as the first of them.
+ */
+export function planTargets(input: PlanInput): Targets {
+  const { view, docker, main, flags } = input;
+  const nothing = { targets: [], certsDir: CERTS_DIRECTORY, notes: [] };
+  if (docker.info?.isRootless) {
+    const what = "this Docker is rootless: its files are those of its user";
+    const advice = "write them as this user: entrepot render docker prints them";
+    return { ...nothing, obstacles: [{ code: "rootless", what, advice }] };
+  }
+  const configuration = readDaemonJson(view, main, flags);
+  if ("defects" in configuration) return { ...nothing, obstacles: configuration.defects };
+  const store = imageStore(docker, configuration);
+  if (usesHostsDirectories(docker, store)) return planDirectories(input, configuration);
+  return planDaemonJson(input, configuration);
+}
+
+function planDirectories({ view, docker, desired }: PlanInput, configuration: DaemonJson): Targets {
+  const { hosts: traits } = docker.traits;
+  const caFile = `/etc/docker/${CA_FILE_NAME}`;
+  const hosts = planHosts({
+    view,
+    desired,
+    conversion: formerMirrors(view, docker, configuration, desired),
+    inForce: [CERTS_DIRECTORY],
+    root: CERTS_DIRECTORY,
+    traits,
+    caFile,
+  });
+  const obstacles = [
+    ...hosts.obstacles,
+    ...linkedRegistries(view, CERTS_DIRECTORY, hosts.targets),
+    ...hosts.targets.flatMap(({ path }) => managedFileObstacles(view, path, "the mirror")),
+  ];
+  const ca = caTargets(view, caFile, desired, obstacles);
+  const { notes } = hosts;
+  return { targets: [...ca, ...hosts.targets], certsDir: CERTS_DIRECTORY, notes, obstacles };
+}
+
+/** Docker ignores the mirrors of daemon.json once docker.io has a hosts.toml: they move there. */
+function formerMirrors(
+  view: FileView,
+  { traits }: Docker,
+  { mirrors }: DaemonJson,
+  { namespaces, replace, cache }: DesiredState,
+): MirrorConversion {
+  const directory = directoryInForce(view, [CERTS_DIRECTORY], DOCKER_HUB, traits.hosts);
+  const areInForce =
+    directory === undefined || view.read(posix.join(directory, "hosts.toml")) === undefined;
+  const others = mirrors.filter((url) => url !== cache);
+  const isMoved = areInForce && !replace && others.length > 0 && namespaces.includes(DOCKER_HUB);
+  const hosts = others.map((url) => ({ url, capabilities: ["pull", "resolve"] }));
+  const moved = { registry: DOCKER_HUB, hosts, server: defaultServer(DOCKER_HUB), root: {} };
+  return {
+    registries: new Map(isMoved ? [[DOCKER_HUB, moved]] : []),
+    wildcard: undefined,
+    obstacles: [],
+    notes: isMoved
+      ? [`${MIRRORS} of daemon.json do not apply beside a hosts.toml: they follow the cache there`]
+      : [],
+  };
+}
+
+function planDaemonJson(
+  { view, docker, main, flags, desired }: PlanInput,
+  configuration: DaemonJson,
+): Targets {
+  const obstacles: Obstacle[] = [];
+  const others = desired.namespaces.filter((name) => name !== DOCKER_HUB);
+  if (others.length > 0 || desired.useDefault) {
+    const what = `Docker ${docker.version.text} has mirrors of Docker Hub only, and none of ${[...others, ...(desired.useDefault ? ["every other registry"] : [])].join(", ")}`;
+    const advice = docker.traits.readsHostsDirectories
+      ? 'wire docker.io alone (--upstream docker.io), or switch to the containerd image store ("features": {"containerd-snapshotter": true})'
+      : "wire docker.io alone (--upstream docker.io); Docker 28 with the containerd image store has mirrors of every registry";
+    obstacles.push({ code: "docker-hub-only", what, advice });
+  }
+  const flag = ["--registry-mirror", "--insecure-registry"].find((name) =>
+    flags.some((it) => it === name || it.startsWith(`${name}=`)),
+  );
+  if (flag !== undefined) {
+    const what = `dockerd is started with ${flag}, and does not start if daemon.json has this setting too`;
+    const advice = `move the value of ${flag} from the unit's ExecStart to ${main}, and restart Docker`;
+    obstacles.push({ code: "flag-conflict", at: { file: main }, what, advice });
+  }
+  obstacles.push(...managedFileObstacles(view, main, `"${MIRRORS}"`));
+  const url = new URL(desired.cache);
+  const caFile = `${CERTS_DIRECTORY}/${url.host}/ca.crt`;
+  const ca = caTargets(view, caFile, desired, obstacles);
+  const before = view.read(main);
+  const wired = withCache(configuration, desired, url);
+  // Its lists stay, even if they are empty: when a key is gone, a reload keeps what the key had.
+  const without = wired.without(MIRRORS, desired.cache).without(INSECURE, url.host);
+  const withInsecure = configuration.insecure.includes(url.host)
+    ? without.withFirst(INSECURE, url.host)
+    : without;
+  const state = (text: string) => (before === undefined ? newFile(text) : withText(before, text));
+  const target: Target = {
+    path: main,
+    kind: "hosts",
+    after: state(wired.text),
+    withoutCache: state(withInsecure.text),
+    why: "mirrors of Docker Hub",
+  };
+  return { targets: [...ca, target], certsDir: CERTS_DIRECTORY, notes: [], obstacles };
+}
+
+function withCache({ document, mirrors, insecure }: DaemonJson, desired: DesiredState, url: URL) {
+  let wired = document;
+  if (desired.replace) wired = wired.withList(MIRRORS, [desired.cache]);
+  else if (mirrors[0] !== desired.cache)
+    wired = wired.without(MIRRORS, desired.cache).withFirst(MIRRORS, desired.cache);
+  const needsInsecure = url.protocol === "http:" && !isLoopback(url.hostname);
+  if (needsInsecure && !insecure.includes(url.host)) wired = wired.withFirst(INSECURE, url.host);
+  return wired;
+}
+
+/** Written first: without it, no request to the cache succeeds. */
+function caTargets(
+  view: FileView,
+  path: string,
+  desired: DesiredState,
+  obstacles: Obstacle[],
+): Target[] {
+  if (desired.cacheCa === undefined) return [];
+  const after = newFile(desired.cacheCa);
+  const present = view.read(path);
+  if (present !== undefined && !sameState(present, after) && !desired.adopt) {
+    const what = `${path} exists with another content`;
+    const advice = "use --adopt to replace it (rollback restores it), or move it away";
+    obstacles.push({ code: "foreign-ca", at: { file: path }, what, advice });
+  }
+  return [
+    { path, kind: "copy", after, withoutCache: after, why: "the CA certificate of the cache" },
+  ];
+}

@@ -1,0 +1,84 @@
+import { posix } from "node:path";
+import { ContainerdRuntime } from "./containerd/runtime.ts";
+import { DockerRuntime } from "./docker/runtime.ts";
+import type { FileView, NodeFiles } from "./files/node-files.ts";
+import type { Runtime, RuntimeName } from "./runtime.ts";
+import { RUNTIME_NAMES } from "./runtime.ts";
+
+/** How a runtime is reached. What only one of them has is ignored by the others. */
+export interface RuntimeOptions {
+  readonly files: NodeFiles;
+  /** Works on the files of another root: no socket is opened and no program is run. */
+  readonly filesOnly: boolean;
+  readonly socket?: string;
+  /** Path of containerd's main configuration file. */
+  readonly config?: string;
+  /** containerd's version, for a node where it cannot be detected. */
+  readonly version?: string;
+  /** A containerd program of this machine that shall read the files. */
+  readonly binary?: string;
+  /** A shell command that replaces `systemctl restart`. */
+  readonly restartCommand?: string;
+}
+
+interface Kind {
+  readonly open: (options: RuntimeOptions) => Runtime;
+  readonly isPresent: (view: FileView) => boolean;
+  /** The directory below that of the journals in which its own is. */
+  readonly stateDirectory: string;
+}
+
+const KINDS: Readonly<Record<RuntimeName, Kind>> = {
+  containerd: {
+    open: (options) => new ContainerdRuntime(options),
+    isPresent: (view) =>
+      hasProgram(view, "containerd") || view.read("/etc/containerd/config.toml") !== undefined,
+    stateDirectory: ".",
+  },
+  docker: {
+    open: (options) => new DockerRuntime(options),
+    isPresent: (view) => hasProgram(view, "dockerd") || isIn(view, "/run", "docker.sock"),
+    stateDirectory: "docker",
+  },
+};
+
+export function openRuntime(name: RuntimeName, options: RuntimeOptions): Runtime {
+  return KINDS[name].open(options);
+}
+
+export function stateDirectoryOf(name: RuntimeName, parent: string): string {
+  return posix.join(parent, KINDS[name].stateDirectory);
+}
+
+/**
+ * The runtimes that are installed on a node, in the order in which they are wired. containerd is left
+ * out where it only serves Docker: nothing asks its CRI for images then, and its wiring would need a
+ * restart. Where nothing is found, it is containerd, whose checks say what is missing.
+ */
+export function findRuntimes(view: FileView): RuntimeName[] {
+  const found = RUNTIME_NAMES.filter((name) => KINDS[name].isPresent(view));
+  const servesDocker = found.includes("docker") && !hasKubelet(view);
+  const wired = found.filter((name) => name !== "containerd" || !servesDocker);
+  return wired.length > 0 ? wired : ["containerd"];
+}
+
+function hasKubelet(view: FileView): boolean {
+  return view.isDirectory("/var/lib/kubelet") || view.isDirectory("/etc/kubernetes");
+}
+
+const PROGRAM_DIRECTORIES = [
+  "/usr/local/bin",
+  "/usr/local/sbin",
+  "/usr/bin",
+  "/usr/sbin",
+  "/opt/bin",
+];
+
+function hasProgram(view: FileView, name: string): boolean {
+  return PROGRAM_DIRECTORIES.some((directory) => isIn(view, directory, name));
+}
+
+/** Whether a directory has this entry, whose content is not read. */
+function isIn(view: FileView, directory: string, name: string): boolean {
+  return view.list(directory)?.includes(name) ?? false;
+}

@@ -1,0 +1,20 @@
+#!/bin/bash
+# isolated.sh DIR COMMAND...: runs a command in namespaces of its own, with copies of /etc and empty
+# /run and /var/lib. `DIR/etc` is added to /etc.
+set -eu
+dir=$1
+shift
+if [ "${ENTREPOT_ISOLATED-}" != inside ]; then
+  ENTREPOT_ISOLATED=inside exec unshare --mount --pid --fork --kill-child --mount-proc \
+    --propagation private /bin/bash "$0" "$dir" "$@"
+fi
+mkdir -p "$dir/real/run" "$dir/real/lib"
+cp -a /etc "$dir/real/etc"
+# A Docker or Podman of this machine is none of this node.
+rm -rf "$dir/real/etc/docker" "$dir/real/etc/containers" "$dir/real/etc/rancher"
+[ ! -d "$dir/etc" ] || cp -a "$dir/etc/." "$dir/real/etc/"
+mount --bind "$dir/real/etc" /etc
+mount --bind "$dir/real/lib" /var/lib
+mount --bind "$dir/real/run" /run
+unset ENTREPOT_ISOLATED
+exec "$@"
