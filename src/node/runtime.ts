@@ -3,7 +3,7 @@ import type { FileView } from "./files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "./plan.ts";
 
 /** The runtimes that can be wired, as `--runtime` names them. */
-export const RUNTIME_NAMES = ["containerd", "docker"] as const;
+export const RUNTIME_NAMES = ["containerd", "docker", "podman", "cri-o"] as const;
 export type RuntimeName = (typeof RUNTIME_NAMES)[number];
 
 export type RuntimeFaultKind =

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { ContainerdRuntime } from "./containerd/runtime.ts";
+import { ContainersRuntime } from "./containers/runtime.ts";
 import { DockerRuntime } from "./docker/runtime.ts";
 import type { FileView, NodeFiles } from "./files/node-files.ts";
 import type { Runtime, RuntimeName } from "./runtime.ts";
@@ -40,6 +41,16 @@ const KINDS: Readonly<Record<RuntimeName, Kind>> = {
     isPresent: (view) => hasProgram(view, "dockerd") || isIn(view, "/run", "docker.sock"),
     stateDirectory: "docker",
   },
+  podman: {
+    open: (options) => new ContainersRuntime("podman", options),
+    isPresent: (view) => hasProgram(view, "podman"),
+    stateDirectory: "containers",
+  },
+  "cri-o": {
+    open: (options) => new ContainersRuntime("cri-o", options),
+    isPresent: (view) => hasProgram(view, "crio") || isIn(view, "/run/crio", "crio.sock"),
+    stateDirectory: "containers",
+  },
 };
 
 export function openRuntime(name: RuntimeName, options: RuntimeOptions): Runtime {
@@ -53,12 +64,16 @@ export function stateDirectoryOf(name: RuntimeName, parent: string): string {
 /**
  * The runtimes that are installed on a node, in the order in which they are wired. containerd is left
  * out where it only serves Docker: nothing asks its CRI for images then, and its wiring would need a
- * restart. Where nothing is found, it is containerd, whose checks say what is missing.
+ * restart. Podman is left out beside CRI-O, which reads the same files. Where nothing is found, it is
+ * containerd, whose checks say what is missing.
  */
 export function findRuntimes(view: FileView): RuntimeName[] {
   const found = RUNTIME_NAMES.filter((name) => KINDS[name].isPresent(view));
-  const servesDocker = found.includes("docker") && !hasKubelet(view);
-  const wired = found.filter((name) => name !== "containerd" || !servesDocker);
+  const others: Partial<Record<RuntimeName, boolean>> = {
+    containerd: found.includes("docker") && !hasKubelet(view),
+    podman: found.includes("cri-o"),
+  };
+  const wired = found.filter((name) => !others[name]);
   return wired.length > 0 ? wired : ["containerd"];
 }
 

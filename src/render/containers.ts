@@ -1,3 +1,4 @@
+import { OWN_FILE, cacheMirror, registryTable } from "../config/containers/registries-conf.ts";
 import {
   caFiles,
   comment,
@@ -10,7 +11,7 @@ import {
   type Target,
 } from "./target.ts";
 
-const PATH = "/etc/containers/registries.conf.d/50-entrepot.conf";
+const PATH = `/etc/containers/registries.conf.d/${OWN_FILE}`;
 const CAVEATS = [
   "These tools send no `ns` parameter, so the mirror's location has the registry's name as its first path component.",
   "If several files of the directory have a [[registry]] with the same prefix, the one read last replaces the others entirely.",
@@ -56,16 +57,8 @@ function registriesConf({ cache, upstreams }: RenderInput): string {
       if (name.includes(":")) {
         return `${comment(`${name} is omitted: a name with a port cannot be part of a path. Set \`port\` for this upstream in entrepot.yaml, and use that port as the mirror's location.`)}\n`;
       }
-      return [
-        "[[registry]]",
-        `prefix = "${name}"`,
-        `location = "${name}"`,
-        "",
-        "[[registry.mirror]]",
-        `location = "${host}/${name}"`,
-        ...(isPlain(cache) ? ["insecure = true"] : []),
-        "",
-      ].join("\n");
+      const mirrors = [cacheMirror(host, name, isPlain(cache))];
+      return registryTable({ prefix: name, location: name, mirrors });
     })
     .join("\n");
 }

@@ -31,6 +31,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     folders: {
       parsing: [],
       containerd: [],
+      containers: ["containerd"],
       ".": ["parsing"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
@@ -88,6 +89,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       containerd: [".", "files"],
       // They read and write hosts.toml as containerd does.
       docker: [".", "files", "containerd"],
+      // CRI-O is called over CRI.
+      containers: [".", "files", "containerd"],
     },
     above: ["runtimes.ts"],
   },

@@ -74,6 +74,8 @@ export interface IsolatedOptions {
   readonly command: (dir: TempDir) => readonly string[];
   /** Texts by their path below /etc. */
   readonly etc?: Readonly<Record<string, string>>;
+  /** A folder into which packages are unpacked that shall be as good as installed. */
+  readonly installed?: string;
   readonly ready: (node: IsolatedNode) => unknown;
 }
 
@@ -89,6 +91,7 @@ export async function startIsolated(options: IsolatedOptions): Promise<IsolatedN
       name: options.name,
       command: ["/bin/bash", ISOLATE, dir.path, ...options.command(dir)],
       within: 30_000,
+      ...(options.installed === undefined ? {} : { env: { INSTALLED: options.installed } }),
       ready: (started) => {
         const init = Number(
           readFileSync(`/proc/${started.pid}/task/${started.pid}/children`, "utf8"),

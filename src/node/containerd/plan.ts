@@ -4,10 +4,11 @@ import {
   DEFAULT_DIRECTORY,
   registryOfDirectory,
 } from "../../config/containerd/registry-directory.ts";
+import { cacheCaTargets } from "../cache-ca.ts";
 import { temporaryPath } from "../files/durable-files.ts";
 import type { FileView } from "../files/node-files.ts";
+import { newFile, withText } from "../files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "../plan.ts";
-import { sameState } from "../plan.ts";
 import type { Targets, Views } from "../runtime.ts";
 import { TomlEditRefused } from "../files/toml-edit.ts";
 import type { ManagedBy } from "../managed-by.ts";
@@ -23,7 +24,7 @@ import type { RegistryTables } from "./config/registry-tables.ts";
 import { readRegistryTables } from "./config/registry-tables.ts";
 import { fileManager } from "./managed-files.ts";
 import { linkedRegistries } from "./hosts/linked-registries.ts";
-import { withText, newFile, planHosts } from "./hosts/plan-hosts.ts";
+import { planHosts } from "./hosts/plan-hosts.ts";
 import type { ContainerdVersion, Traits } from "./traits.ts";
 import { isSupported, traitsOf } from "./traits.ts";
 
@@ -99,27 +100,14 @@ export function planTargets(input: PlanInput): Targets {
   notes.push(...newlyInForce(view, tables, certsDir, hosts.targets));
   const config = configTargets(view, configuration, tables, certsDir, traits, obstacles);
   obstacles.push(...managerObstacles(view, manager, config, hosts.targets));
-  const ca = caTargets(view, caFile, desired, obstacles);
-  return { targets: [...ca, ...copies, ...hosts.targets, ...config], certsDir, notes, obstacles };
-}
-
-/** Written before every hosts.toml that names it: a missing file fails every pull of the registry. */
-function caTargets(
-  view: FileView,
-  path: string,
-  desired: DesiredState,
-  obstacles: Obstacle[],
-): Target[] {
-  if (desired.cacheCa === undefined) return [];
-  const after = newFile(desired.cacheCa);
-  const present = view.read(path);
-  if (present !== undefined && !sameState(present, after) && !desired.adopt) {
-    const what = `${path} exists with another content`;
-    const advice = "use --adopt to replace it (rollback restores it), or move it away";
-    obstacles.push({ code: "foreign-ca", at: { file: path }, what, advice });
-  }
-  const why = "the CA certificate of the cache";
-  return [{ path, kind: "copy", after, withoutCache: after, why }];
+  const ca = cacheCaTargets(view, caFile, desired);
+  obstacles.push(...ca.obstacles);
+  return {
+    targets: [...ca.targets, ...copies, ...hosts.targets, ...config],
+    certsDir,
+    notes,
+    obstacles,
+  };
 }
 
 function configTargets(

@@ -5,11 +5,12 @@ import type { MirrorConversion } from "../containerd/hosts/convert-mirrors.ts";
 import { defaultServer } from "../containerd/hosts/convert-mirrors.ts";
 import { directoryInForce } from "../containerd/hosts/hosts-directories.ts";
 import { linkedRegistries } from "../containerd/hosts/linked-registries.ts";
-import { newFile, planHosts, withText } from "../containerd/hosts/plan-hosts.ts";
+import { planHosts } from "../containerd/hosts/plan-hosts.ts";
+import { cacheCaTargets } from "../cache-ca.ts";
 import type { FileView } from "../files/node-files.ts";
+import { newFile, withText } from "../files/node-files.ts";
 import { managedFileObstacles } from "../managed-file.ts";
 import type { DesiredState, Obstacle, Target } from "../plan.ts";
-import { sameState } from "../plan.ts";
 import type { Targets } from "../runtime.ts";
 import type { Docker } from "./connection.ts";
 import { CERTS_DIRECTORY, imageStore, usesHostsDirectories } from "./connection.ts";
@@ -57,14 +58,20 @@ function planDirectories({ view, docker, desired }: PlanInput, configuration: Da
     traits,
     caFile,
   });
+  const ca = cacheCaTargets(view, caFile, desired);
   const obstacles = [
     ...hosts.obstacles,
+    ...ca.obstacles,
     ...linkedRegistries(view, CERTS_DIRECTORY, hosts.targets),
     ...hosts.targets.flatMap(({ path }) => managedFileObstacles(view, path, "the mirror")),
   ];
-  const ca = caTargets(view, caFile, desired, obstacles);
   const { notes } = hosts;
-  return { targets: [...ca, ...hosts.targets], certsDir: CERTS_DIRECTORY, notes, obstacles };
+  return {
+    targets: [...ca.targets, ...hosts.targets],
+    certsDir: CERTS_DIRECTORY,
+    notes,
+    obstacles,
+  };
 }
 
 /** Docker ignores the mirrors of daemon.json once docker.io has a hosts.toml: they move there. */
@@ -115,7 +122,8 @@ function planDaemonJson(
   obstacles.push(...managedFileObstacles(view, main, `"${MIRRORS}"`));
   const url = new URL(desired.cache);
   const caFile = `${CERTS_DIRECTORY}/${url.host}/ca.crt`;
-  const ca = caTargets(view, caFile, desired, obstacles);
+  const ca = cacheCaTargets(view, caFile, desired);
+  obstacles.push(...ca.obstacles);
   const before = view.read(main);
   const wired = withCache(configuration, desired, url);
   // Its lists stay, even if they are empty: when a key is gone, a reload keeps what the key had.
@@ -131,7 +139,7 @@ function planDaemonJson(
     withoutCache: state(withInsecure.text),
     why: "mirrors of Docker Hub",
   };
-  return { targets: [...ca, target], certsDir: CERTS_DIRECTORY, notes: [], obstacles };
+  return { targets: [...ca.targets, target], certsDir: CERTS_DIRECTORY, notes: [], obstacles };
 }
 
 function withCache({ document, mirrors, insecure }: DaemonJson, desired: DesiredState, url: URL) {
@@ -142,24 +150,4 @@ function withCache({ document, mirrors, insecure }: DaemonJson, desired: Desired
   const needsInsecure = url.protocol === "http:" && !isLoopback(url.hostname);
   if (needsInsecure && !insecure.includes(url.host)) wired = wired.withFirst(INSECURE, url.host);
   return wired;
-}
-
-/** Written first: without it, no request to the cache succeeds. */
-function caTargets(
-  view: FileView,
-  path: string,
-  desired: DesiredState,
-  obstacles: Obstacle[],
-): Target[] {
-  if (desired.cacheCa === undefined) return [];
-  const after = newFile(desired.cacheCa);
-  const present = view.read(path);
-  if (present !== undefined && !sameState(present, after) && !desired.adopt) {
-    const what = `${path} exists with another content`;
-    const advice = "use --adopt to replace it (rollback restores it), or move it away";
-    obstacles.push({ code: "foreign-ca", at: { file: path }, what, advice });
-  }
-  return [
-    { path, kind: "copy", after, withoutCache: after, why: "the CA certificate of the cache" },
-  ];
 }

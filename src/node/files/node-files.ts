@@ -37,6 +37,15 @@ export interface FileState {
   readonly gid: number;
 }
 
+/** A file of root's that everybody may read. */
+export function newFile(text: string): FileState {
+  return { bytes: new TextEncoder().encode(text), mode: 0o644, uid: 0, gid: 0 };
+}
+
+export function withText(state: FileState, text: string): FileState {
+  return { ...state, bytes: new TextEncoder().encode(text) };
+}
+
 /** Read access to a node's files. An absent file is undefined, never an error. */
 export interface FileView {
   /** @throws FilesFault */

@@ -8,7 +8,7 @@ import {
 } from "../../../config/containerd/hosts-toml.ts";
 import { DEFAULT_DIRECTORY, directoryName } from "../../../config/containerd/registry-directory.ts";
 import type { FileState, FileView } from "../../files/node-files.ts";
-import { decodeText, lossyText } from "../../files/node-files.ts";
+import { decodeText, lossyText, newFile, withText } from "../../files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "../../plan.ts";
 import { certificateProblems } from "./certificates.ts";
 import { mergeHosts, withDialTimeout } from "./merge-hosts.ts";
@@ -280,12 +280,4 @@ function shadowedDefault(input: HostsPlanInput, registry: string): ShadowedDefau
 function looseRoot(view: FileView, directory: string): HostFields {
   const { ca, client } = looseCertificates(view, directory);
   return { ...(ca.length > 0 ? { ca } : {}), ...(client.length > 0 ? { client } : {}) };
-}
-
-export function newFile(text: string): FileState {
-  return { bytes: new TextEncoder().encode(text), mode: 0o644, uid: 0, gid: 0 };
-}
-
-export function withText(state: FileState, text: string): FileState {
-  return { ...state, bytes: new TextEncoder().encode(text) };
 }

@@ -1,0 +1,43 @@
+import type { RuntimeControl } from "../runtime.ts";
+import { RuntimeFault } from "../runtime.ts";
+import type { Connection } from "./connection.ts";
+
+/** Podman: every command reads the files, so that nothing has to be told of a change. */
+export class PodmanControl implements RuntimeControl {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  async waitUntilReady(): Promise<string> {
+    return (await this.#connection.podman("dead", ["--version"])).trim();
+  }
+}
+
+/** CRI-O: it loads the files again on SIGHUP, as `systemctl reload crio` sends it. */
+export class CrioControl implements RuntimeControl {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  async waitUntilReady(withinMs: number): Promise<string> {
+    const deadline = Date.now() + withinMs;
+    for (;;) {
+      try {
+        return (await this.#connection.callCri("dead", (cri) => cri.version(2_000))).version;
+      } catch (error) {
+        if (!(error instanceof RuntimeFault) || Date.now() >= deadline) throw error;
+      }
+      await Bun.sleep(200);
+    }
+  }
+
+  reload(): Promise<void> {
+    const { daemon } = this.#connection;
+    if (daemon !== undefined) process.kill(daemon.pid, "SIGHUP");
+    return Promise.resolve();
+  }
+}
