@@ -169,7 +169,7 @@ async function restart(
   report(`restarting ${title} (${plan.restartMethod})`);
   await control.service?.restart();
   const version = await control.waitUntilReady(READY_MS);
-  await control.service?.requireCertsDir(plan.certsDir);
+  await control.service?.requireInForce(plan);
   report(`CRI is ready again (${version}) and uses ${plan.certsDir}`);
 }
 

@@ -43,7 +43,7 @@ function rancher(main: string, text: string): ManagedBy | undefined {
     evidence: match ? `its path is ${main}` : "its first lines say so",
     ownsConfig: true,
     ownsHosts: true,
-    advice: `put the mirrors into ${file} (entrepot render ${name} writes it) and restart ${name}`,
+    advice: `wire it with --runtime ${name}, which puts the mirrors into ${file}`,
   };
 }
 

@@ -1,9 +1,9 @@
 import type { Finding } from "./findings.ts";
 import type { FileView } from "./files/node-files.ts";
-import type { Obstacle, Target, DesiredState } from "./plan.ts";
+import type { Obstacle, Plan, Target, DesiredState } from "./plan.ts";
 
 /** The runtimes that can be wired, as `--runtime` names them. */
-export const RUNTIME_NAMES = ["containerd", "docker", "podman", "cri-o"] as const;
+export const RUNTIME_NAMES = ["containerd", "k3s", "rke2", "docker", "podman", "cri-o"] as const;
 export type RuntimeName = (typeof RUNTIME_NAMES)[number];
 
 export type RuntimeFaultKind =
@@ -156,8 +156,8 @@ export interface RuntimeService {
   restartMethod(): { readonly way: string; readonly obstacles: readonly Obstacle[] };
   /** @throws RuntimeFault of kind `restart-failed` */
   restart(): Promise<void>;
-  /** @throws RuntimeFault of kind `not-in-force` if the running runtime does not use `certsDir`. */
-  requireCertsDir(certsDir: string): Promise<void>;
+  /** @throws RuntimeFault of kind `not-in-force` if the running runtime does not use what was written. */
+  requireInForce(plan: Pick<Plan, "certsDir" | "wired" | "desired">): Promise<void>;
 }
 
 /** The runtime's images; where it has a CRI, those of the kubelet. */

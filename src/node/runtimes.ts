@@ -3,6 +3,7 @@ import { ContainerdRuntime } from "./containerd/runtime.ts";
 import { ContainersRuntime } from "./containers/runtime.ts";
 import { DockerRuntime } from "./docker/runtime.ts";
 import type { FileView, NodeFiles } from "./files/node-files.ts";
+import { RancherRuntime } from "./rancher/runtime.ts";
 import type { Runtime, RuntimeName } from "./runtime.ts";
 import { RUNTIME_NAMES } from "./runtime.ts";
 
@@ -35,6 +36,16 @@ const KINDS: Readonly<Record<RuntimeName, Kind>> = {
     isPresent: (view) =>
       hasProgram(view, "containerd") || view.read("/etc/containerd/config.toml") !== undefined,
     stateDirectory: ".",
+  },
+  k3s: {
+    open: (options) => new RancherRuntime("k3s", options),
+    isPresent: (view) => isRancher(view, "k3s"),
+    stateDirectory: "k3s",
+  },
+  rke2: {
+    open: (options) => new RancherRuntime("rke2", options),
+    isPresent: (view) => isRancher(view, "rke2"),
+    stateDirectory: "rke2",
   },
   docker: {
     open: (options) => new DockerRuntime(options),
@@ -75,6 +86,14 @@ export function findRuntimes(view: FileView): RuntimeName[] {
   };
   const wired = found.filter((name) => !others[name]);
   return wired.length > 0 ? wired : ["containerd"];
+}
+
+function isRancher(view: FileView, name: "k3s" | "rke2"): boolean {
+  return (
+    hasProgram(view, name) ||
+    view.isDirectory(`/etc/rancher/${name}`) ||
+    view.isDirectory(`/var/lib/rancher/${name}/agent`)
+  );
 }
 
 function hasKubelet(view: FileView): boolean {

@@ -130,6 +130,12 @@ class Watcher {
       report(`${failure}; the cache is removed if this lasts for ${secondsText(graceMs / 1000)}`);
     }
     if (Date.now() - this.#failingSince < graceMs) return;
+    if (!Object.values(journal.files).some(({ kind }) => kind === "hosts")) {
+      this.#reportOnce(
+        `${context.runtime.title} reads its mirrors when it starts: the cache stays among them, and pulls go on to the registry after it`,
+      );
+      return;
+    }
     const changed = await this.#switchTo("withoutCache");
     if (changed > 0) {
       report(`removed ${cache.url} from ${files(changed)} until it is healthy again`);

@@ -91,6 +91,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       docker: [".", "files", "containerd"],
       // CRI-O is called over CRI.
       containers: [".", "files", "containerd"],
+      // They start a containerd of their own.
+      rancher: [".", "files", "containerd"],
     },
     above: ["runtimes.ts"],
   },

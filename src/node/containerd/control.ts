@@ -1,17 +1,14 @@
-import type { Obstacle } from "../plan.ts";
+import type { Obstacle, Plan } from "../plan.ts";
 import type { RuntimeControl, RuntimeService } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { isBooted, loadedKillMode, readUnit, sparesContainers } from "../systemd.ts";
+import { restartMethod, runRestart } from "../unit-restart.ts";
 import type { DumpedRegistry } from "./config/config-dump.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import type { Connection } from "./connection.ts";
 import { CriFault } from "./cri/cri.ts";
-import type { Daemon } from "../daemon.ts";
 import { traitsOf } from "./traits.ts";
 
 export const UNIT = "containerd.service";
-const RESTART_MS = 120_000;
-const NEW_PROCESS_MS = 60_000;
 
 /** Restarts containerd as a service, and checks over CRI whether it is ready. */
 export class ContainerdControl implements RuntimeControl, RuntimeService {
@@ -23,68 +20,13 @@ export class ContainerdControl implements RuntimeControl, RuntimeService {
   }
 
   restartMethod(): { way: string; obstacles: readonly Obstacle[] } {
-    const { restartCommand, files } = this.#connection.options;
-    if (restartCommand !== undefined) return { way: restartCommand, obstacles: [] };
-    const unit = readUnit(files, UNIT);
-    const way = `systemctl restart ${UNIT}`;
-    if (!isBooted(files) || unit === undefined) {
-      const what = `containerd has to be restarted, but systemd is not running here or has no ${UNIT}`;
-      const advice = "name the command that restarts it: --restart-command 'COMMAND'";
-      return { way, obstacles: [{ code: "no-restart-command", what, advice }] };
-    }
-    const killMode = loadedKillMode(UNIT);
-    if (sparesContainers(unit) && killMode !== undefined && !sparesContainers({ killMode })) {
-      const what = `containerd has to be restarted, but systemd still has KillMode=${killMode} loaded for ${UNIT}, which would kill every container`;
-      const advice =
-        "run systemctl daemon-reload, so that it reads the unit's files, and apply again";
-      const at = unit.killModeAt ?? { file: unit.file };
-      return { way, obstacles: [{ code: "unit-not-reloaded", at, what, advice }] };
-    }
-    if (sparesContainers(unit)) return { way, obstacles: [] };
-    const what = `containerd has to be restarted, but KillMode=${unit.killMode} of ${UNIT} would kill every container`;
-    const advice =
-      "set KillMode=process in a drop-in of the unit, run systemctl daemon-reload, and apply again";
-    const at = unit.killModeAt ?? { file: unit.file };
-    return { way, obstacles: [{ code: "restart-ends-containers", at, what, advice }] };
+    const { restartCommand: command, files } = this.#connection.options;
+    return restartMethod({ files, unit: UNIT, title: "containerd", command });
   }
 
-  async restart(): Promise<void> {
+  restart(): Promise<void> {
     const { way } = this.restartMethod();
-    const previous = this.#connection.daemon;
-    const child = Bun.spawn(["/bin/sh", "-c", way], {
-      stdin: "ignore",
-      stdout: "ignore",
-      stderr: "pipe",
-      timeout: RESTART_MS,
-    });
-    const stderr = new Response(child.stderr).text();
-    const code = await child.exited;
-    if (code === 0) return previous && this.#awaitNewProcess(previous, way);
-    // With a timeout: a daemon that the command left behind may keep the pipe open.
-    const text = await Promise.race([stderr, Bun.sleep(500).then(() => "")]);
-    throw new RuntimeFault(
-      "restart-failed",
-      `${way} exited with ${code}: ${text.trim().slice(-500)}`,
-    );
-  }
-
-  /**
-   * A command may only request a restart. Until the restart happens, the previous process responds, and
-   * everything would look as if it were done.
-   */
-  async #awaitNewProcess(previous: Daemon, way: string): Promise<void> {
-    const deadline = Date.now() + NEW_PROCESS_MS;
-    const isPrevious = (): boolean => {
-      const { daemon } = this.#connection;
-      return daemon?.pid === previous.pid && daemon.startedAt === previous.startedAt;
-    };
-    while (isPrevious()) {
-      if (Date.now() >= deadline) {
-        const what = `${way} succeeded, but containerd is still the same process (${previous.pid})`;
-        throw new RuntimeFault("restart-failed", what);
-      }
-      await Bun.sleep(200);
-    }
+    return runRestart(way, "containerd", () => this.#connection.daemon);
   }
 
   /** Calls CRI itself, because a daemon that is ready may have failed to load its CRI plugin. */
@@ -105,7 +47,7 @@ export class ContainerdControl implements RuntimeControl, RuntimeService {
     }
   }
 
-  async requireCertsDir(certsDir: string): Promise<void> {
+  async requireInForce({ certsDir }: Pick<Plan, "certsDir">): Promise<void> {
     const { version } = await this.#connection.version();
     const info = await this.#connection.callCri("dead", (cri) => cri.info());
     const isReported = !traitsOf(version).imagesTable;

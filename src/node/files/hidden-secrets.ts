@@ -12,11 +12,15 @@ const INNER_HEADERS = new RegExp(
   "gi",
 );
 
+/** A line of YAML, as in the registries.yaml of k3s, where a value needs no quotes. */
+const YAML_LINE = /^((?:["']?)(?:password|auth|token)["']?:)[ \t]+[^\s#].*$/i;
+const YAML_FLOW = /\b(password|auth|token)(["']?:[ \t]+)[^\s,}\]"'{[][^,}\]]*/gi;
+
 /** What ends a value that goes on in the next lines: a quote, or as many closing brackets. */
 type OpenValue = { readonly quote: string } | { readonly depth: number };
 
 /**
- * The text of a config.toml or a hosts.toml for a terminal or a log: without credentials, the values of
+ * The text of a config.toml, hosts.toml or registries.yaml for a terminal or a log: without credentials, the values of
  * headers, and the user information of URLs. It goes by lines and not by TOML, because the text may be
  * damaged, and because a damaged file is kept as the comments of its successor.
  */
@@ -54,6 +58,7 @@ class LineHider {
       this.#isHeaderTable = HEADERS.test(keysOf(table).at(-1) ?? "");
       return body;
     }
+    if (YAML_LINE.test(body)) return body.replace(YAML_LINE, `$1 ${HIDDEN}`);
     const [, key, value = ""] = ASSIGNMENT.exec(body) ?? [];
     if (key === undefined) return this.#isHeaderTable && body !== "" ? HIDDEN : hideInner(body);
     const isSecret =
@@ -74,7 +79,8 @@ function keysOf(path: string): string[] {
 function hideInner(text: string): string {
   return text
     .replaceAll(INNER_HEADERS, (_, key: string) => `${key}${HIDDEN}`)
-    .replaceAll(INNER, (_, key: string, equals: string) => `${key}${equals}${HIDDEN}`);
+    .replaceAll(INNER, (_, key: string, equals: string) => `${key}${equals}${HIDDEN}`)
+    .replaceAll(YAML_FLOW, (_, key: string, colon: string) => `${key}${colon}${HIDDEN}`);
 }
 
 function openValue(value: string): OpenValue | undefined {
