@@ -3,28 +3,38 @@
 import { z } from "zod";
 import { apply } from "../../src/node/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
-import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { rollback } from "../../src/node/rollback.ts";
+import { RUNTIME_NAMES } from "../../src/node/runtime.ts";
+import { openRuntime } from "../../src/node/runtimes.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
 
 const options = z
   .object({
     n: z.number(),
     verb: z.enum(["apply", "rollback"]),
+    runtime: z.enum(RUNTIME_NAMES),
+    /** Another root, of which only the files are changed. */
+    root: z.string().optional(),
     cache: z.string(),
     namespaces: z.array(z.string()),
-    probe: z.string(),
+    probe: z.string().optional(),
     adopt: z.boolean(),
-    socket: z.string(),
+    socket: z.string().optional(),
     stateDirectory: z.string(),
-    restartCommand: z.string(),
+    restartCommand: z.string().optional(),
   })
   .parse(JSON.parse(process.argv[2] ?? ""));
 
-const { socket, restartCommand, stateDirectory, cache } = options;
-const files = new NodeFiles("/");
-const runtime = new ContainerdRuntime({ files, socket, restartCommand, filesOnly: false });
+const { socket, restartCommand, stateDirectory, cache, root } = options;
+const files = new NodeFiles(root ?? "/");
+const filesOnly = root !== undefined;
+const runtime = openRuntime(options.runtime, {
+  files,
+  filesOnly,
+  ...(socket === undefined ? {} : { socket }),
+  ...(restartCommand === undefined ? {} : { restartCommand }),
+});
 let syscalls = 0;
 const beforeSyscall = (operation: string, path: string): void => {
   syscalls += 1;
@@ -36,7 +46,7 @@ const context = new NodeContext({
   files,
   runtime,
   stateDirectory,
-  filesOnly: false,
+  filesOnly,
   beforeSyscall,
 });
 const confirm = (): Promise<boolean> => Promise.resolve(true);
@@ -51,9 +61,9 @@ if (options.verb === "rollback") {
     report,
     all: false,
     waitMs: 5_000,
-    cache: new CacheClient(cache),
+    cache: filesOnly ? undefined : new CacheClient(cache),
     shouldProbe: true,
-    probeImages: [options.probe],
+    probeImages: options.probe === undefined ? [] : [options.probe],
     desired: {
       cache,
       namespaces: options.namespaces,

@@ -137,6 +137,7 @@ async function killAtStep(
   const options = {
     n,
     verb,
+    runtime: "containerd",
     cache: cache.url,
     namespaces: [upstream.address],
     probe: image,
