@@ -1,7 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
 import { secondsText } from "../oci/seconds-text.ts";
-import { apply } from "./apply.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import { DriftWatch } from "./drift.ts";
 import type { JournalDocument, JournalEntry } from "./journal.ts";
@@ -12,9 +10,9 @@ import {
   isUnmodified,
   isWithoutCache,
 } from "./journal.ts";
+import { NamespaceFollower } from "./follow-namespaces.ts";
 import { LockedError } from "./files/lock.ts";
 import { FilesFault } from "./files/node-files.ts";
-import type { DesiredState } from "./plan.ts";
 import { sameState } from "./plan.ts";
 import { reloadMirrors } from "./reload.ts";
 import { RuntimeFault } from "./runtime.ts";
@@ -35,8 +33,6 @@ export interface WatchOptions {
 }
 
 const HEALTH_MS = 2_000;
-/** Delay after a failed attempt to follow the cache's list of namespaces. */
-const RETRY_MS = 60_000;
 /** Successful health checks in a row before the cache is added again. */
 const HEALTHY_IN_A_ROW = 2;
 
@@ -76,7 +72,7 @@ class Watcher {
   #cache: CacheClient | undefined;
   #failingSince: number | undefined;
   #healthyInARow = 0;
-  #retryAt = 0;
+  readonly #follower: NamespaceFollower;
   /** The form of the files that the runtime has loaded, as far as this watcher knows. */
   #loaded: "wired" | "withoutCache" | undefined;
   readonly #reported = new Set<string>();
@@ -88,6 +84,9 @@ class Watcher {
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#drift = new DriftWatch(options);
+    const { context, report } = options;
+    const reportOnce = (line: string): void => this.#reportOnce(line);
+    this.#follower = new NamespaceFollower({ context, report, reportOnce });
   }
 
   async check(): Promise<void> {
@@ -121,7 +120,7 @@ class Watcher {
       if (changed > 0) {
         report(`${cache.url} is healthy again: added it to ${files(changed)}`);
       }
-      if (!journal.unfinished) await this.#followNamespaces(journal, cache);
+      if (!journal.unfinished) await this.#follower.follow(journal, cache);
       return;
     }
     this.#healthyInARow = 0;
@@ -254,57 +253,6 @@ class Watcher {
       this.#isBypassed = bypassed === true;
       this.#reportOnce(`the journal cannot be written: ${error.message}`);
     }
-  }
-
-  /** Wires the namespaces that the cache serves now, if the node was wired to all of them. */
-  async #followNamespaces(journal: JournalDocument, cache: CacheClient): Promise<void> {
-    const { context, report } = this.#options;
-    if (!journal.desired.all || Date.now() < this.#retryAt) return;
-    const names = await cache.namespaces().catch(() => undefined);
-    if (names === undefined) return;
-    const { supported: served } = await context.runtime.support(names);
-    // A cache that lost its configuration sends an empty list too, which would unwire all its nodes.
-    if (served.length === 0 && journal.desired.namespaces.length > 0) {
-      this.#reportOnce(`${cache.url} serves no registry: the wiring stays as it is`);
-      return;
-    }
-    const { all: _all, cacheCa, ...rest } = journal.desired;
-    const former: DesiredState = { ...rest, ...(cacheCa === undefined ? {} : { cacheCa }) };
-    const stillServed = former.namespaces.filter((name) => served.includes(name));
-    const namespaces = [...stillServed];
-    for (const name of served.filter((it) => !stillServed.includes(it))) {
-      const plan = await context.plan({ ...former, namespaces: [...namespaces, name] });
-      const [obstacle] = plan.obstacles;
-      if (obstacle) this.#reportOnce(`${name} is not wired: ${obstacle.what}`);
-      else if (plan.restartReason !== undefined)
-        this.#reportOnce(
-          `${name} is not wired, because it needs a restart: run entrepot node apply`,
-        );
-      else namespaces.push(name);
-    }
-    if (namespaces.join() === former.namespaces.join()) return;
-    report(`${cache.url} now serves ${served.join(", ")}: updating the wiring`);
-    // Checked under the lock: an operator's rollback or apply in the meantime overrides the list.
-    const isStillDesired = (): boolean =>
-      isDeepStrictEqual(context.journal.read()?.desired, journal.desired);
-    const result = await apply({
-      context,
-      desired: { ...former, namespaces },
-      all: true,
-      cache,
-      shouldProbe: false,
-      probeImages: [],
-      waitMs: 0,
-      confirm: () => Promise.resolve(isStillDesired()),
-      report,
-    }).catch((error: unknown) => {
-      if (!(error instanceof CacheFault)) throw error;
-      return { outcome: "reverted" as const, reason: error.message };
-    });
-    if (["applied", "nothing-to-do", "declined"].includes(result.outcome)) return;
-    this.#retryAt = Date.now() + RETRY_MS;
-    const reason = "reason" in result ? result.reason : result.outcome;
-    report(`the wiring could not be updated: ${reason}`);
   }
 
   #reportOnce(line: string): void {

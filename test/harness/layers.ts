@@ -86,13 +86,15 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     folders: {
       files: [],
       ".": ["files"],
-      containerd: [".", "files"],
+      // A runtime as a process, and as a unit of systemd.
+      service: [".", "files"],
+      containerd: [".", "files", "service"],
       // They read and write hosts.toml as containerd does.
-      docker: [".", "files", "containerd"],
+      docker: [".", "files", "service", "containerd"],
       // CRI-O is called over CRI.
-      containers: [".", "files", "containerd"],
+      containers: [".", "files", "service", "containerd"],
       // They start a containerd of their own.
-      rancher: [".", "files", "containerd"],
+      rancher: [".", "files", "service", "containerd"],
     },
     above: ["runtimes.ts"],
   },

@@ -19,7 +19,14 @@ interface Report {
 }
 
 async function check(dir: TempDir): Promise<Report> {
-  const { code, text } = await entrepotNode(["check", "--json", "--root", dir.path]);
+  const { code, text } = await entrepotNode([
+    "check",
+    "--json",
+    "--runtime",
+    "containerd",
+    "--root",
+    dir.path,
+  ]);
   const { wired, findings } = JSON.parse(text) as Pick<Report, "wired"> & {
     findings: (Report["drift"][number] & { code: string })[];
   };

@@ -63,7 +63,6 @@ async function runWatch(options: WatchOptions): Promise<number> {
     const cache = isNamed ? { cache: openCache(url, ca) } : {};
     const rest = { graceMs, intervalMs, repair: options.repair === true, report };
     await watch({ context, ...cache, ...rest, signal: stop.signal });
-    report("stopping: the wiring stays as it is");
   });
   await Promise.all(watching);
   return 0;

@@ -1,7 +1,7 @@
 import type { Obstacle, Plan } from "../plan.ts";
 import type { RuntimeControl, RuntimeService } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { restartMethod, runRestart } from "../unit-restart.ts";
+import { restartMethod, runRestart } from "../service/unit-restart.ts";
 import type { DumpedRegistry } from "./config/config-dump.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import type { Connection } from "./connection.ts";

@@ -9,7 +9,7 @@ import type {
   Targets,
   Views,
 } from "../runtime.ts";
-import { isBooted, loadedKillMode, readUnit } from "../systemd.ts";
+import { isBooted, loadedKillMode, readUnit } from "../service/systemd.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { readConfiguration } from "./config/configuration.ts";
 import { readRegistryTables } from "./config/registry-tables.ts";

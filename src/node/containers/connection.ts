@@ -1,6 +1,6 @@
 import { Cri, CriFault } from "../containerd/cri/cri.ts";
-import type { Daemon } from "../daemon.ts";
-import { findDaemon } from "../daemon.ts";
+import type { Daemon } from "../service/daemon.ts";
+import { findDaemon } from "../service/daemon.ts";
 import type { NodeFiles } from "../files/node-files.ts";
 import { readText } from "../files/node-files.ts";
 import type { RuntimeFaultKind } from "../runtime.ts";

@@ -1,4 +1,4 @@
-import type { Daemon } from "../daemon.ts";
+import type { Daemon } from "../service/daemon.ts";
 import type { FileView } from "../files/node-files.ts";
 import type { Finding } from "../findings.ts";
 import { sortFindings } from "../findings.ts";

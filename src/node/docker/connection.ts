@@ -1,10 +1,10 @@
 import { posix } from "node:path";
-import type { Daemon } from "../daemon.ts";
-import { configFileOf, findDaemon } from "../daemon.ts";
+import type { Daemon } from "../service/daemon.ts";
+import { configFileOf, findDaemon } from "../service/daemon.ts";
 import type { NodeFiles } from "../files/node-files.ts";
 import { readText } from "../files/node-files.ts";
 import { RuntimeFault, type RuntimeFaultKind } from "../runtime.ts";
-import { readUnit } from "../systemd.ts";
+import { readUnit } from "../service/systemd.ts";
 import type { DaemonJson } from "./daemon-json.ts";
 import type { EngineInfo } from "./engine.ts";
 import { Engine, EngineFault } from "./engine.ts";

@@ -11,7 +11,7 @@ import { CERTS_DIRECTORY, imageStore, usesHostsDirectories } from "./connection.
 import { differences } from "./control.ts";
 import type { DaemonJson } from "./daemon-json.ts";
 import { MIRRORS, defectFinding, readDaemonJson } from "./daemon-json.ts";
-import type { Daemon } from "../daemon.ts";
+import type { Daemon } from "../service/daemon.ts";
 
 export interface InspectInput {
   readonly view: FileView;

@@ -2,11 +2,11 @@ import { posix } from "node:path";
 import { parse } from "yaml";
 import { Connection as ContainerdConnection } from "../containerd/connection.ts";
 import type { ContainerdVersion } from "../containerd/traits.ts";
-import type { Daemon } from "../daemon.ts";
+import type { Daemon } from "../service/daemon.ts";
 import type { FileView, NodeFiles } from "../files/node-files.ts";
 import { readText } from "../files/node-files.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { readUnit } from "../systemd.ts";
+import { readUnit } from "../service/systemd.ts";
 
 /** Both start a containerd of their own on this socket. */
 const SOCKET = "/run/k3s/containerd/containerd.sock";

@@ -1,7 +1,7 @@
 import type { Plan, Obstacle } from "../plan.ts";
 import type { Route, RuntimeControl, RuntimeService } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { restartMethod, runRestart } from "../unit-restart.ts";
+import { restartMethod, runRestart } from "../service/unit-restart.ts";
 import type { Connection } from "./connection.ts";
 
 /** Restarts k3s or RKE2, which generates the files of its containerd from registries.yaml. */

@@ -4,7 +4,7 @@ import type { Finding } from "../findings.ts";
 import { sortFindings } from "../findings.ts";
 import type { Fact, Inspection, Route } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { readUnit, sparesContainers } from "../systemd.ts";
+import { readUnit, sparesContainers } from "../service/systemd.ts";
 import type { Connection } from "./connection.ts";
 import { RegistriesYaml } from "./registries-yaml.ts";
 

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { posix } from "node:path";
-import type { FileView } from "./files/node-files.ts";
-import { readText } from "./files/node-files.ts";
+import type { FileView } from "../files/node-files.ts";
+import { readText } from "../files/node-files.ts";
 
 /** A systemd unit as its files define it. */
 export interface Unit {

@@ -1,7 +1,7 @@
 import type { Daemon } from "./daemon.ts";
-import type { NodeFiles } from "./files/node-files.ts";
-import type { Obstacle } from "./plan.ts";
-import { RuntimeFault } from "./runtime.ts";
+import type { NodeFiles } from "../files/node-files.ts";
+import type { Obstacle } from "../plan.ts";
+import { RuntimeFault } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit, sparesContainers } from "./systemd.ts";
 
 const RESTART_MS = 120_000;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { FakeFiles } from "./nodetest/fake-files.ts";
+import { FakeFiles } from "../nodetest/fake-files.ts";
 import { readUnit, sparesContainers } from "./systemd.ts";
 
 const UNIT = "containerd.service";
