@@ -81,9 +81,11 @@ export function driftFindings(
   journal: JournalDocument,
   { lost }: WiredNow,
 ): Finding[] {
+  const { control, title, main: file } = context.runtime;
+  const when = control.service === undefined ? "" : `, at the latest when ${title} starts again`;
   const consequence =
     lost.length > 0
-      ? `${lost.join(", ")}: pulls go to the registry directly, at the latest when ${context.runtime.title} starts again`
+      ? `${lost.join(", ")}: pulls go to the registry directly${when}`
       : "rollback leaves it as it is";
   const finding = (file: string, what: string): Finding => ({
     code: "drift",
@@ -100,7 +102,6 @@ export function driftFindings(
   const isBypassed = hostsFilesWithoutCache(journal, context.files).length > 0;
   if (findings.length > 0 || lost.length === 0 || isBypassed) return findings;
   // Nothing that was written has changed, so it must be a file that was right before.
-  const file = context.runtime.main;
   const what = `the configuration no longer leads to ${journal.certsDir}`;
   return [
     finding(file, `not as entrepot found it: ${what}${since(context.files.changedAt(file))}`),

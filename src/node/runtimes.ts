@@ -73,19 +73,29 @@ export function stateDirectoryOf(name: RuntimeName, parent: string): string {
 }
 
 /**
- * The runtimes that are installed on a node, in the order in which they are wired. containerd is left
- * out where it only serves Docker: nothing asks its CRI for images then, and its wiring would need a
- * restart. Podman is left out beside CRI-O, which reads the same files. Where nothing is found, it is
- * containerd, whose checks say what is missing.
+ * The runtimes of a node, in the order in which they are wired. Left out is a containerd that nothing
+ * asks for images by CRI, and Podman beside CRI-O, which reads the same files. Where nothing is found, it
+ * is containerd, whose checks say what is missing.
+ *
+ * @param filesOnly whether the files are those of a node that does not run
  */
-export function findRuntimes(view: FileView): RuntimeName[] {
+export function findRuntimes(view: FileView, filesOnly: boolean): RuntimeName[] {
   const found = RUNTIME_NAMES.filter((name) => KINDS[name].isPresent(view));
-  const others: Partial<Record<RuntimeName, boolean>> = {
-    containerd: found.includes("docker") && !hasKubelet(view),
+  const isLeftOut: Partial<Record<RuntimeName, boolean>> = {
+    containerd: found.length > 1 && !isAskedByCri(view, found, filesOnly),
     podman: found.includes("cri-o"),
   };
-  const wired = found.filter((name) => !others[name]);
+  const wired = found.filter((name) => !isLeftOut[name]);
   return wired.length > 0 ? wired : ["containerd"];
+}
+
+/** Whether the system's containerd serves more than Docker, beside other runtimes that were found. */
+function isAskedByCri(view: FileView, others: readonly RuntimeName[], filesOnly: boolean): boolean {
+  const hasKubelet = view.isDirectory("/var/lib/kubelet") || view.isDirectory("/etc/kubernetes");
+  const mayRun = filesOnly || isIn(view, "/run/containerd", "containerd.sock");
+  if (mayRun) return hasKubelet || !others.includes("docker");
+  // k3s and RKE2 have a kubelet too, which asks their own containerd.
+  return hasKubelet && !others.includes("k3s") && !others.includes("rke2");
 }
 
 function isRancher(view: FileView, name: "k3s" | "rke2"): boolean {
@@ -94,10 +104,6 @@ function isRancher(view: FileView, name: "k3s" | "rke2"): boolean {
     view.isDirectory(`/etc/rancher/${name}`) ||
     view.isDirectory(`/var/lib/rancher/${name}/agent`)
   );
-}
-
-function hasKubelet(view: FileView): boolean {
-  return view.isDirectory("/var/lib/kubelet") || view.isDirectory("/etc/kubernetes");
 }
 
 const PROGRAM_DIRECTORIES = [

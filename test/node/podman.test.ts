@@ -58,7 +58,8 @@ async function mirrorsOf(node: IsolatedNode, registry: string): Promise<string[]
 }
 
 podmanTest("a file of our own wires each registry, and is gone after a rollback", async (tree) => {
-  await using node = await startPodman(tree);
+  // A kubelet, which asks containerd for its images.
+  await using node = await startPodman(tree, { "kubernetes/kubelet.conf": "" });
   const before = node.tree("/etc/containers");
   const probes = ["--probe", image, "reg.test/org/hello:1"];
   const wire = ["--runtime", "podman", "--cache", cache.url, ...probes];
@@ -117,7 +118,8 @@ location = "former.test/hub"
     expect(await mirrorsOf(node, "docker.io")).toEqual([]);
     const check = await node.entrepot("check", "--runtime", "podman", "--json");
     expect(JSON.parse(check.text)).toMatchObject({
-      findings: [{ code: "shadowed", at: { file: later, line: 1 } }],
+      findings: [{ code: "drift" }, { code: "shadowed", at: { file: later, line: 1 } }],
+      wired: { namespaces: [], lost: ["docker.io"] },
     });
     const verified = await node.entrepot("verify", "--runtime", "podman", "--probe", image);
     expect(verified).toMatchObject({ code: 1, text: expect.stringContaining("cache not first") });

@@ -39,7 +39,10 @@ async function checkNode(context: NodeContext, root: string | undefined): Promis
     unfinished: journal?.unfinished ?? null,
   };
   const code = problems.length > 0 || journal?.unfinished ? 1 : 0;
-  const count = `${problems.length} ${problems.length === 1 ? "problem" : "problems"} found.`;
+  const count =
+    problems.length === 0
+      ? "No problems found."
+      : `${problems.length} ${problems.length === 1 ? "problem" : "problems"} found.`;
   const text = [
     factsText(facts),
     ...(wired ? wiredLines(context, journal, wired) : []),
@@ -51,11 +54,10 @@ async function checkNode(context: NodeContext, root: string | undefined): Promis
         ]),
     journal?.unfinished
       ? `${journal.unfinished === "apply" ? "An apply" : "A rollback"} was interrupted: run entrepot node apply or rollback again.`
-      : problems.length === 0
-        ? "No problems found."
-        : count,
+      : count,
   ].join("\n\n");
-  return { code, json, text };
+  const summary = [wired ? `wired for ${wired.namespaces.join(", ")}` : "not wired", count];
+  return { code, json, text, summary };
 }
 
 /** What an interrupted run has not written is not lost: a note about the run follows. */

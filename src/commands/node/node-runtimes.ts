@@ -9,7 +9,7 @@ import type { RuntimeName } from "../../node/runtime.ts";
 import { findRuntimes, openRuntime, stateDirectoryOf } from "../../node/runtimes.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, isExpected, run } from "./node-options.ts";
-import { print, printJson } from "./node-print.ts";
+import { print, printJson, table } from "./node-print.ts";
 
 /** The runtimes of this node that a command works on. */
 export interface OpenNodes {
@@ -24,6 +24,8 @@ export interface Outcome {
   readonly json: object;
   /** Empty if everything was printed on the way. */
   readonly text: string;
+  /** Columns of a line that sums it up, where several runtimes have one below each other. */
+  readonly summary?: readonly string[];
 }
 
 /** @throws UsageError if `--root` is not a directory, or `--runtime` is none. */
@@ -37,7 +39,7 @@ export function openNodes(options: NodeOptions): OpenNodes {
   if (binary !== undefined && !isContainerd(binary))
     throw new UsageError(`--containerd-binary ${binary} is not a containerd that runs here`);
   const parent = options.stateDir ?? DEFAULT_STATE_DIRECTORY;
-  const contexts = (named === undefined ? findRuntimes(files) : [named]).map((name) => {
+  const contexts = (named === undefined ? findRuntimes(files, filesOnly) : [named]).map((name) => {
     const runtime = openRuntime(name, {
       files,
       filesOnly,
@@ -82,6 +84,7 @@ export function onEachRuntime(
   return run(options.json, async () => {
     const nodes = openNodes(options);
     const results: object[] = [];
+    const summaries: (readonly string[])[] = [];
     let code = 0;
     for (const [index, context] of nodes.contexts.entries()) {
       if (!options.json && nodes.contexts.length > 1)
@@ -89,8 +92,10 @@ export function onEachRuntime(
       const outcome = await outcomeOf(context, nodes, work);
       code = Math.max(code, outcome.code);
       results.push({ runtime: context.runtime.name, ...outcome.json });
+      if (outcome.summary) summaries.push([context.runtime.title, ...outcome.summary]);
       if (!options.json && outcome.text !== "") print(outcome.text);
     }
+    if (!options.json && summaries.length > 1) print(`\n${table(summaries)}`);
     if (options.json) printJson(nodes.isAuto ? { runtimes: results } : results[0]);
     return code;
   });

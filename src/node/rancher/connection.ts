@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { parse } from "yaml";
 import { Connection as ContainerdConnection } from "../containerd/connection.ts";
 import type { ContainerdVersion } from "../containerd/traits.ts";
+import { parseContainerdVersion } from "../containerd/traits.ts";
 import type { Daemon } from "../service/daemon.ts";
 import type { FileView, NodeFiles } from "../files/node-files.ts";
 import { readText } from "../files/node-files.ts";
@@ -97,9 +98,12 @@ export class Connection {
 
   /** The version of the containerd inside. Undefined if it cannot be asked. */
   async version(): Promise<ContainerdVersion | undefined> {
-    if (this.options.filesOnly && this.options.version === undefined) return undefined;
+    const { version, filesOnly } = this.options;
+    if (version !== undefined) return parseContainerdVersion(version);
+    if (filesOnly) return undefined;
     try {
-      return (await this.containerd.version()).version;
+      const text = await this.containerd.callCri("dead", (cri) => cri.daemonVersion(2_000));
+      return parseContainerdVersion(text);
     } catch (error) {
       if (error instanceof RuntimeFault) return undefined;
       throw error;
