@@ -87,10 +87,10 @@ export function driftFindings(
     lost.length > 0
       ? `${lost.join(", ")}: pulls go to the registry directly${when}`
       : "rollback leaves it as it is";
-  const finding = (file: string, what: string): Finding => ({
+  const finding = (at: string, what: string): Finding => ({
     code: "drift",
     severity: lost.length > 0 ? "error" : "warning",
-    at: { file },
+    at: { file: at },
     what,
     consequence,
     advice:
