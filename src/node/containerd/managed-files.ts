@@ -131,7 +131,7 @@ function spegel(view: FileView, main: string): ManagedBy | undefined {
     ownsConfig: false,
     ownsHosts: true,
     advice:
-      "add the cache to spegel.additionalMirrorTargets of its Helm chart, or set spegel.prependExisting: true, with which it keeps hosts.toml files of others; if Spegel is gone, remove _backup",
+      "add the cache to spegel.additionalMirrorTargets of its Helm chart; if Spegel is gone, remove _backup",
   };
 }
 
