@@ -1,6 +1,4 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { dlopen, ptr } from "bun:ffi";
-import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -14,11 +12,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { type TempDir, tempDir } from "../harness/temp-dir.ts";
 import { mustRun } from "../harness/processes.ts";
 import { realTest } from "../harness/real-components.ts";
+import { Attributes, canBeImmutable } from "./file-attributes.ts";
 import { entrepotNode } from "./program.ts";
 import { tree } from "./tree.ts";
 
@@ -156,31 +154,6 @@ test("CRLF, tabs and mixed line endings of config.toml are kept", async () => {
   expect(text(dir, CONFIG)).toBe(odd);
 });
 
-/** Extended attributes (xattr(7)), for which Bun has no API. */
-class Attributes {
-  readonly #libc = dlopen("libc.so.6", {
-    setxattr: { args: ["cstring", "cstring", "ptr", "usize", "int"], returns: "int" },
-    getxattr: { args: ["cstring", "cstring", "ptr", "usize"], returns: "i64" },
-  });
-
-  set(path: string, name: string, value: string): void {
-    const bytes = new TextEncoder().encode(value);
-    const [at, key] = [cString(path), cString(name)];
-    expect(this.#libc.symbols.setxattr(ptr(at), ptr(key), ptr(bytes), bytes.length, 0)).toBe(0);
-  }
-
-  get(path: string, name: string): string {
-    const bytes = new Uint8Array(256);
-    const [at, key] = [cString(path), cString(name)];
-    const length = this.#libc.symbols.getxattr(ptr(at), ptr(key), ptr(bytes), bytes.length);
-    return new TextDecoder().decode(bytes.subarray(0, Math.max(0, Number(length))));
-  }
-}
-
-function cString(value: string): Uint8Array {
-  return new TextEncoder().encode(`${value}\0`);
-}
-
 realTest("an apply on a full disk changes nothing, and succeeds once there is space", async () => {
   await using dir = await node({ "var/lib/.keep": "" });
   mkdirSync(dir.file("etc"));
@@ -317,13 +290,3 @@ test.skipIf(!canBeImmutable())(
     expect(await wire(dir)).toMatchObject({ code: 0 });
   },
 );
-
-/** Not every file system supports the attribute, and not every process may set it. */
-function canBeImmutable(): boolean {
-  const file = join(tmpdir(), `entrepot-immutable-${process.pid}`);
-  writeFileSync(file, "");
-  const isSet = spawnSync("chattr", ["+i", file]).status === 0;
-  if (isSet) spawnSync("chattr", ["-i", file]);
-  rmSync(file);
-  return isSet;
-}
