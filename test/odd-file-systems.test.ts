@@ -50,7 +50,7 @@ for (const [name, { fault, message }] of Object.entries(REFUSED)) {
 
 realTest("a data directory is created where chmod is refused", async () => {
   await using dir = await tempDir("odd");
-  const file = fileURLToPath(new URL("../src/store/disk/data-directory.ts", import.meta.url));
+  const file = fileURLToPath(new URL("../src/store/directory/data-directory.ts", import.meta.url));
   const program = `
     import { openDataDirectory } from ${JSON.stringify(file)};
     await (await openDataDirectory(${JSON.stringify(dir.file("data"))})).close();

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf } from "../src/oci/digest.ts";
-import { MAX_METADATA } from "../src/store/disk/fill-level.ts";
+import { MAX_METADATA } from "../src/store/space/fill-level.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import type { Image } from "./harness/images.ts";
 import { randomImages, randomNumbers, zipf } from "./harness/random-images.ts";

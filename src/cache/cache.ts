@@ -3,7 +3,7 @@ import type { Fault } from "../oci/fault.ts";
 import type { MemoryPlan } from "../process/memory-plan.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { DiskTimes } from "../store/disk-times.ts";
-import type { SidecarFiles } from "../store/disk/sidecar-files.ts";
+import type { SidecarFiles } from "../store/sidecars/sidecar-files.ts";
 import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
 import { DurableMetadata } from "./lookup/durable-metadata.ts";

@@ -44,9 +44,14 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     folders: {
       ".": [],
       memory: ["."],
-      disk: [".", "memory"],
+      // What the disk has room for.
+      space: ["."],
+      // The data directory as a whole: its lock, its owner, what vanishes from it.
+      directory: ["."],
+      sidecars: ["."],
+      disk: [".", "memory", "space"],
       sql: [".", "memory"],
-      repair: [".", "disk", "sql"],
+      repair: [".", "directory", "disk", "sidecars", "sql"],
     },
   },
   upstream: {
@@ -73,10 +78,13 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
   cache: {
     folders: {
       ".": [],
-      fill: ["."],
-      bypass: [".", "fill"],
-      lookup: [".", "fill", "bypass"],
+      // Bytes from upstreams, for whoever writes them.
+      fetch: ["."],
+      fill: [".", "fetch"],
+      bypass: [".", "fetch", "fill"],
+      lookup: [".", "fetch", "fill", "bypass"],
       retention: ["."],
+      adoption: [".", "retention"],
       repair: [".", "retention"],
     },
     above: ["cache.ts"],
@@ -109,7 +117,14 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     above: ["runtime.ts", "inspect.ts", "plan.ts", "control.ts", "images.ts", "connection.ts"],
   },
   commands: {
-    folders: { ".": [], node: ["."], serve: ["."], store: ["."], setup: [".", "node"] },
+    folders: {
+      ".": [],
+      node: ["."],
+      ports: ["."],
+      serve: [".", "ports"],
+      store: ["."],
+      setup: [".", "node"],
+    },
     above: ["commands.ts"],
   },
 };

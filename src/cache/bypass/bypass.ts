@@ -10,7 +10,7 @@ import { SingleFlight } from "../single-flight.ts";
 import { BYPASS } from "../cache-status.ts";
 import { streamUncached } from "./stream-uncached.ts";
 import type { Upstream } from "../upstream.ts";
-import { UpstreamSource } from "../fill/upstream-source.ts";
+import { UpstreamSource } from "../fetch/upstream-source.ts";
 
 /** Serves repositories that bypass the cache: every request is forwarded, verified, and never stored. */
 export class Bypass {

@@ -4,9 +4,9 @@ import { type RangeRequest, resolveRange } from "../../oci/range.ts";
 import type { BlobResult, BodyEvents } from "../results.ts";
 import type { SingleFlight } from "../single-flight.ts";
 import type { CacheStatus } from "../cache-status.ts";
-import { toFault } from "../fill/transient.ts";
+import { toFault } from "../fetch/transient.ts";
 import { VerifyingStream } from "../fill/verifying-stream.ts";
-import type { Source } from "../fill/source.ts";
+import type { Source } from "../fetch/source.ts";
 
 /** A blob of at most this many bytes is verified in memory before its first byte is sent. */
 const SMALL_BLOB_BYTES = 4 * 1024 * 1024;

@@ -2,7 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
-import type { Source, Transfer } from "../fill/source.ts";
+import type { Source, Transfer } from "../fetch/source.ts";
 
 /** How a source behaves when it is opened. Without options, it sends its bytes from `offset` on. */
 export interface Behaviour {

@@ -2,16 +2,16 @@ import { type Digest, newHasher } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
-import { BackOff, type BackOffOptions } from "./back-off.ts";
-import { FetchLoop } from "./fetch-loop.ts";
+import { BackOff, type BackOffOptions } from "../fetch/back-off.ts";
+import { FetchLoop } from "../fetch/fetch-loop.ts";
 import { Followers } from "./followers.ts";
 import { Milestones } from "./milestones.ts";
 import { ProgressSignal } from "./progress-signal.ts";
 import { ReadableBytes } from "./readable-bytes.ts";
 import { type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
-import type { Source } from "./source.ts";
-import { SourceList } from "./source-list.ts";
-import { toFault } from "./transient.ts";
+import type { Source } from "../fetch/source.ts";
+import { SourceList } from "../fetch/source-list.ts";
+import { toFault } from "../fetch/transient.ts";
 
 export interface FillOptions {
   /** Of the blob in bytes, if a manifest names it. */

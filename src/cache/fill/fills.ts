@@ -7,8 +7,8 @@ import { Commits } from "./commits.ts";
 import { Detours } from "./detours.ts";
 import { Fill } from "./fill.ts";
 import { FillTable } from "./fill-table.ts";
-import type { Source } from "./source.ts";
-import { toFault } from "./transient.ts";
+import type { Source } from "../fetch/source.ts";
+import { toFault } from "../fetch/transient.ts";
 
 export interface FillEvent {
   readonly digest: Digest;

@@ -3,9 +3,9 @@ import type { BodyEvents } from "../results.ts";
 import type { Fill } from "./fill.ts";
 import { type ResumePoint, withheldFrom } from "./resume-point.ts";
 import type { Detours } from "./detours.ts";
-import { toFault } from "./transient.ts";
+import { toFault } from "../fetch/transient.ts";
 import { VerifyingStream } from "./verifying-stream.ts";
-import type { ChunkReader, Transfer } from "./source.ts";
+import type { ChunkReader, Transfer } from "../fetch/source.ts";
 
 export interface FollowOptions extends BodyEvents {
   /** With which the response was begun: bytes of another one do not continue it. By default, the current one. */

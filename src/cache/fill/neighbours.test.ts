@@ -2,13 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
 import { Fault } from "../../oci/fault.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
-import { DiskBudget } from "../../store/disk/disk-budget.ts";
+import { DiskBudget } from "../../store/space/disk-budget.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { type Behaviour, sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import type { Fill } from "./fill.ts";
 import { type FillEvent, Fills } from "./fills.ts";
 import { follow, type FollowOptions } from "./follow.ts";
-import type { ChunkReader } from "./source.ts";
+import type { ChunkReader } from "../fetch/source.ts";
 
 const MIB = 1024 * 1024;
 const { bytes, digest } = sampleBlob(MIB);

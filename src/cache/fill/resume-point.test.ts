@@ -9,7 +9,7 @@ import { BUFFER_BYTES, DiskBlobWriter } from "../../store/disk/disk-blob-writer.
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
-import type { ChunkReader } from "./source.ts";
+import type { ChunkReader } from "../fetch/source.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 
 const KIB = 1024;

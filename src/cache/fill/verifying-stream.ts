@@ -1,9 +1,9 @@
 import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { BackOff, sleep } from "./back-off.ts";
+import { BackOff, sleep } from "../fetch/back-off.ts";
 import { type ResumePoint, WITHHELD_TAIL } from "./resume-point.ts";
-import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
-import type { ChunkReader, Source, Transfer } from "./source.ts";
+import { endedEarly, isTooSlow, isTransient, toFault } from "../fetch/transient.ts";
+import type { ChunkReader, Source, Transfer } from "../fetch/source.ts";
 
 export interface VerifyingStreamOptions {
   readonly digest: Digest;

@@ -2,7 +2,7 @@ import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
-import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import type { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
 import { DiskTimes } from "../../store/disk-times.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { QuotaEvents } from "../quota-events.ts";

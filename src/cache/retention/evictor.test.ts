@@ -10,7 +10,7 @@ import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { openMetadata } from "../../store/sql/open-metadata.ts";
-import { DiskBudget } from "../../store/disk/disk-budget.ts";
+import { DiskBudget } from "../../store/space/disk-budget.ts";
 import { Evictor } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";

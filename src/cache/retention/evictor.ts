@@ -4,8 +4,8 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
-import type { DiskBudget } from "../../store/disk/disk-budget.ts";
-import { FREED_PER_BLOB } from "../../store/disk/inode-budget.ts";
+import type { DiskBudget } from "../../store/space/disk-budget.ts";
+import { FREED_PER_BLOB } from "../../store/space/inode-budget.ts";
 import type { PinnedBlobs, PinnedSet } from "./pinned-blobs.ts";
 
 /** Blobs per page of the LRU list. */

@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import type { Watched } from "../../store/disk/directory-watch.ts";
+import type { Watched } from "../../store/directory/directory-watch.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
 import type { ScrubProgress } from "../../store/repair/scrub.ts";

@@ -2,7 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
-import type { DiskBudget } from "../../store/disk/disk-budget.ts";
+import type { DiskBudget } from "../../store/space/disk-budget.ts";
 import { isStored } from "../../store/repair/look-up.ts";
 import { scrub } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
-import type { SidecarFiles } from "../../store/disk/sidecar-files.ts";
+import type { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
 import type { BlobUse, MetadataStore, Pin, RepositoryRef } from "../../store/metadata-store.ts";
 import { BlobMarks } from "./blob-marks.ts";
 import type { Evictor } from "./evictor.ts";

@@ -5,8 +5,8 @@ import type { UpstreamName } from "../../oci/names.ts";
 import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
 import { expirePartials } from "../../store/repair/expire-partials.ts";
-import type { DiskBudget } from "../../store/disk/disk-budget.ts";
-import { LOW_WATER } from "../../store/disk/fill-level.ts";
+import type { DiskBudget } from "../../store/space/disk-budget.ts";
+import { LOW_WATER } from "../../store/space/fill-level.ts";
 import type { QuotaEvents } from "../quota-events.ts";
 import {
   type Evicted,

@@ -9,7 +9,7 @@ import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { LoadedSettings } from "../../config/load.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
 import { counted } from "../table.ts";
-import type { Listening } from "./listeners.ts";
+import type { Listening } from "../ports/listeners.ts";
 
 /** What `serve` prints on a terminal: the upstreams, the addresses, and how to point a node at them. */
 export function banner(version: string, settings: LoadedSettings, listening: Listening): string {

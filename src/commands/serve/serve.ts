@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { formatSize } from "../../config/parsing/units.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { Fault } from "../../oci/fault.ts";
-import { DataDirectoryError } from "../../store/disk/data-directory.ts";
+import { DataDirectoryError } from "../../store/directory/data-directory.ts";
 import { describeSystemError } from "../../store/storage-fault.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { createLog } from "../../telemetry/log.ts";
@@ -10,7 +10,7 @@ import { ENOUGH_MEMORY, LEAST_MEMORY, memoryLimit } from "../../process/memory-l
 import { exitAfter } from "../../process/exit-deadline.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
-import { ListenError } from "./open-port.ts";
+import { ListenError } from "../ports/open-port.ts";
 import { LiveSettings } from "./live-settings.ts";
 import { runCache } from "./running-cache.ts";
 

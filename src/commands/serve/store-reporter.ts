@@ -4,8 +4,8 @@ import type { HousekeepingEvents } from "../../cache/retention/housekeeping-even
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { blobFile } from "../../store/disk/blob-file.ts";
-import type { Watched } from "../../store/disk/directory-watch.ts";
-import type { FewInodes } from "../../store/disk/inode-budget.ts";
+import type { Watched } from "../../store/directory/directory-watch.ts";
+import type { FewInodes } from "../../store/space/inode-budget.ts";
 import type { FailedRead } from "../../store/memory/unreadable-blobs.ts";
 import type { Rebuilt, Restored } from "../../store/repair/rebuild-metadata.ts";
 import type { ScrubProgress } from "../../store/repair/scrub.ts";

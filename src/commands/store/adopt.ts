@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { adopt, type Adopted } from "../../cache/retention/adoption.ts";
-import { mustBeAdoptable } from "../../cache/retention/registry-v2-layout.ts";
+import { adopt, type Adopted } from "../../cache/adoption/adoption.ts";
+import { mustBeAdoptable } from "../../cache/adoption/registry-v2-layout.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 import { type Progress, ProgressLine } from "../progress.ts";

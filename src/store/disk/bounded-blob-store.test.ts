@@ -8,7 +8,7 @@ import { Fault } from "../../oci/fault.ts";
 import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
 import { partialName } from "../partial-name.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
-import { DiskBudget } from "./disk-budget.ts";
+import { DiskBudget } from "../space/disk-budget.ts";
 
 const MIB = 1024 * 1024;
 

@@ -4,7 +4,7 @@ import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from 
 import { RecentlyOpened } from "../memory/recently-opened.ts";
 import { UnreadableBlobs } from "../memory/unreadable-blobs.ts";
 import { partialName, type PartialName } from "../partial-name.ts";
-import type { DiskBudget } from "./disk-budget.ts";
+import type { DiskBudget } from "../space/disk-budget.ts";
 
 /** Space that a writer claims at a time, in bytes, so that it does not claim for every chunk. */
 const CLAIM_BYTES = 256 * 1024;

@@ -5,7 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
 import { blobFile } from "../disk/blob-file.ts";
 import { openDiskBlobStore } from "../disk/disk-blob-store.ts";
-import { SidecarFiles } from "../disk/sidecar-files.ts";
+import { SidecarFiles } from "../sidecars/sidecar-files.ts";
 import { openMetadata } from "../sql/open-metadata.ts";
 import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { storeBytes } from "../storetest/writing.ts";

@@ -4,8 +4,8 @@ import { Fault } from "../../oci/fault.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../blob-store.ts";
 import { isStored, openReadable } from "./look-up.ts";
-import { manifestTypeOf, type Sidecar } from "../disk/sidecar.ts";
-import type { SidecarFiles } from "../disk/sidecar-files.ts";
+import { manifestTypeOf, type Sidecar } from "../sidecars/sidecar.ts";
+import type { SidecarFiles } from "../sidecars/sidecar-files.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { Link, MetadataStore, RepositoryRef } from "../metadata-store.ts";
 

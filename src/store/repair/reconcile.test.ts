@@ -7,7 +7,7 @@ import { storeBytes } from "../storetest/writing.ts";
 import type { BlobEntry, StoredBlob } from "../blob-store.ts";
 import { blobFile } from "../disk/blob-file.ts";
 import { openDiskBlobStore } from "../disk/disk-blob-store.ts";
-import { SidecarFiles } from "../disk/sidecar-files.ts";
+import { SidecarFiles } from "../sidecars/sidecar-files.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
 import { openMetadata } from "../sql/open-metadata.ts";

@@ -1,7 +1,7 @@
-import type { DataDirectory } from "../disk/data-directory.ts";
-import type { DirectoryWatch, Watched } from "../disk/directory-watch.ts";
+import type { DataDirectory } from "../directory/data-directory.ts";
+import type { DirectoryWatch, Watched } from "../directory/directory-watch.ts";
 import type { DiskBlobStore } from "../disk/disk-blob-store.ts";
-import type { SidecarFiles } from "../disk/sidecar-files.ts";
+import type { SidecarFiles } from "../sidecars/sidecar-files.ts";
 import type { SelfHealingMetadata } from "./self-healing-metadata.ts";
 
 export interface VanishedFilesOptions {

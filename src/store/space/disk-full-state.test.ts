@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { rejection, storeBytes } from "../storetest/writing.ts";
-import { BoundedBlobStore } from "./bounded-blob-store.ts";
+import { BoundedBlobStore } from "../disk/bounded-blob-store.ts";
 import { DiskFullState } from "./disk-full-state.ts";
 import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";

@@ -13,11 +13,11 @@ import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/name
 import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
 import { isStored, openReadable } from "../../store/repair/look-up.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
-import { diskUsage } from "../../store/disk/disk-usage.ts";
+import { diskUsage } from "../../store/space/disk-usage.ts";
 import { removeFile } from "../../store/remove-file.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import { hardLink } from "./hard-link.ts";
-import type { Storage } from "./storage.ts";
+import type { Storage } from "../retention/storage.ts";
 import {
   AdoptionError,
   blobsOf,
