@@ -25,7 +25,7 @@ import {
 import type { RegistryTransport } from "./registry-transport.ts";
 import type { PermitKind } from "./transport/concurrency-limiter.ts";
 
-/** A blob that is being received: a `Transfer` of cache/fill/source.ts. */
+/** A blob that is being received: a `Transfer` of cache/fetch/source.ts. */
 export interface BlobTransfer {
   /** The offset of the body's first byte: the requested one, or 0 from a registry without ranges. */
   readonly start: number;
@@ -33,9 +33,9 @@ export interface BlobTransfer {
   readonly size?: number;
   /** Must be read to its end or cancelled, because it holds a connection. Fails with a `Fault`. */
   readonly body: ReadableStream<Uint8Array>;
-  /** See `Transfer` of cache/fill/source.ts. */
+  /** See `Transfer` of cache/fetch/source.ts. */
   readonly reportCorrupt: (fault: Fault) => boolean;
-  /** See `Transfer` of cache/fill/source.ts. */
+  /** See `Transfer` of cache/fetch/source.ts. */
   readonly nextHost?: () => void;
 }
 
