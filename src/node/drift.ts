@@ -81,7 +81,7 @@ export function driftFindings(
   journal: JournalDocument,
   { lost }: WiredNow,
 ): Finding[] {
-  const { control, title, main: file } = context.runtime;
+  const { control, title, main } = context.runtime;
   const when = control.service === undefined ? "" : `, at the latest when ${title} starts again`;
   const consequence =
     lost.length > 0
@@ -104,7 +104,7 @@ export function driftFindings(
   // Nothing that was written has changed, so it must be a file that was right before.
   const what = `the configuration no longer leads to ${journal.certsDir}`;
   return [
-    finding(file, `not as entrepot found it: ${what}${since(context.files.changedAt(file))}`),
+    finding(main, `not as entrepot found it: ${what}${since(context.files.changedAt(main))}`),
   ];
 }
 

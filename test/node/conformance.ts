@@ -34,6 +34,7 @@ export interface Conformance {
 }
 
 const CACHE = "http://cache.test:5000";
+const CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 const STATE = "/var/lib/entrepot/node";
 
 /**
@@ -62,12 +63,15 @@ export function runtimeConformance(subject: Conformance): void {
     expect(Object.values(wired).join("\n")).toContain("cache.test:5000");
     expect(await node.apply(desired)).toBe("nothing-to-do");
     expect(tree(dir.file("etc"))).toEqual(wired);
-    // Another cache takes the place of the first, whose name is nowhere then.
-    const other = { ...desired, cache: "http://other.test:5000" };
+    // Another cache takes the place of the first, whose name is nowhere then. It has a CA of its own.
+    const other = { ...desired, cache: "https://other.test:5000", cacheCa: CA };
     expect(await node.apply(other)).toBe("applied");
-    expect(Object.values(tree(dir.file("etc"))).join("\n")).not.toContain("cache.test");
+    const texts = Object.values(tree(dir.file("etc"))).join("\n");
+    expect(texts).not.toContain("cache.test");
+    expect(texts).toContain(CA);
     expect(await node.apply(desired)).toBe("applied");
-    expect(tree(dir.file("etc"))).toEqual(wired);
+    // Directories that were made for the CA stay until the rollback.
+    expect(filesIn(tree(dir.file("etc")))).toEqual(filesIn(wired));
     expect(await node.rollback()).toBe("rolled-back");
     expect(tree(dir.file("etc"))).toEqual(before);
     expect(await node.rollback()).toBe("nothing-to-do");
@@ -167,6 +171,10 @@ async function killAtStep(
   await child.exited;
   if (child.signalCode !== "SIGKILL" && !output.includes("ended:")) throw new Error(errors);
   return output;
+}
+
+function filesIn(found: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(found).filter(([path]) => !path.endsWith("/")));
 }
 
 function withoutTemporary(files: Readonly<Record<string, string>>): Record<string, string> {

@@ -51,6 +51,13 @@ describe("the classic image store", () => {
       });
       expect(docker.tree("/etc/docker")).toEqual(before);
 
+      // A proof that fails takes everything back, also what dockerd had loaded.
+      const failing = [...wire.slice(0, -1), "docker.io/org/none:1"];
+      const failed = await docker.entrepot("apply", ...failing);
+      expect(failed).toMatchObject({ code: 1, text: expect.stringContaining("were reverted") });
+      expect(docker.tree("/etc/docker")).toEqual(before);
+      expect((await docker.info()).mirrors).toEqual(["https://former.test"]);
+
       const applied = await docker.entrepot("apply", ...wire);
       expect(applied).toMatchObject({ code: 0, text: expect.stringContaining("proven") });
       expect(docker.read("/etc/docker/daemon.json")).toBe(

@@ -2,6 +2,9 @@ import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
 import type { Connection } from "./connection.ts";
 
+/** What CRI-O is given to load its files, which takes it a few milliseconds. */
+const RELOAD_MS = 1_000;
+
 /** Podman: every command reads the files, so that nothing has to be told of a change. */
 export class PodmanControl implements RuntimeControl {
   readonly #connection: Connection;
@@ -35,9 +38,11 @@ export class CrioControl implements RuntimeControl {
     }
   }
 
-  reload(): Promise<void> {
+  async reload(): Promise<void> {
     const { daemon } = this.#connection;
-    if (daemon !== undefined) process.kill(daemon.pid, "SIGHUP");
-    return Promise.resolve();
+    if (daemon === undefined) return;
+    process.kill(daemon.pid, "SIGHUP");
+    // The signal is not answered, and nothing that can be asked shows what was loaded.
+    await Bun.sleep(RELOAD_MS);
   }
 }
