@@ -2,6 +2,7 @@ import type { CacheClient } from "./cache-client.ts";
 import { CacheFault } from "./cache-client.ts";
 import type { JournalBody } from "./apply-journal.ts";
 import { finishedJournal, journalFor, sameDesiredState } from "./apply-journal.ts";
+import { generatedFiles, switchGenerated } from "./generated-files.ts";
 import type { JournalDocument } from "./journal.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { Plan, DesiredState } from "./plan.ts";
@@ -83,6 +84,7 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
   const isDone =
     plan.changes.length === 0 && plan.restartReason === undefined && !earlier?.unfinished;
   if (isDone && sameDesiredState(earlier, options)) {
+    if (earlier && !context.filesOnly) switchGenerated(context, earlier, "wired");
     await reloadMirrors(context);
     return { plan, outcome: "nothing-to-do" };
   }
@@ -115,7 +117,8 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
     const outcome = notReverted.length === 0 ? "reverted" : "not-reverted";
     return { plan, outcome, reason: error.message, probes: results, notReverted };
   }
-  const journalFailure = attemptWrite(() => context.journal.write(finishedJournal(next, plan)));
+  const finished = { ...finishedJournal(next, plan), ...(await generatedFiles(context, plan)) };
+  const journalFailure = attemptWrite(() => context.journal.write(finished));
   return { plan, outcome: "applied", probes, provenBy, journalFailure };
 }
 

@@ -53,6 +53,8 @@ const entrySchema = z.strictObject({
   madeDirectory: z.boolean(),
 });
 
+const generatedSchema = z.strictObject({ wired: stateSchema, withoutCache: stateSchema });
+
 /** The format that is written. Format 1 has other names for two keys. */
 const FORMAT = 2;
 
@@ -85,6 +87,11 @@ const documentSchema = z.strictObject({
   /** Whether a watcher has removed the failing cache from the files. */
   bypassed: z.boolean().optional(),
   files: z.record(z.string(), entrySchema),
+  /**
+   * Files that the runtime made of what was written. A rollback has it make them anew; a watcher takes
+   * the cache out of them while it fails.
+   */
+  generated: z.record(z.string(), generatedSchema).optional(),
 });
 
 const format1Schema = z.looseObject({
@@ -244,9 +251,13 @@ export function isWithoutCache(
   return isMirror && isKnown && sameState(current, withoutCache);
 }
 
-/** Paths of the hosts.toml files from which a watcher has removed the failing cache. */
+/** Paths of the files from which a watcher has removed the failing cache. */
 export function hostsFilesWithoutCache(journal: JournalDocument, view: FileView): string[] {
-  return Object.entries(journal.files).flatMap(([path, entry]) =>
-    isWithoutCache(journal, entry, view.read(path)) ? [path] : [],
+  const written = Object.entries(journal.files).filter(([path, entry]) =>
+    isWithoutCache(journal, entry, view.read(path)),
   );
+  const generated = Object.entries(journal.generated ?? {}).filter(([path, { withoutCache }]) =>
+    sameState(view.read(path), fromStored(withoutCache)),
+  );
+  return [...written, ...generated].map(([path]) => path);
 }

@@ -1,5 +1,5 @@
 import type { Finding } from "./findings.ts";
-import type { FileView } from "./files/node-files.ts";
+import type { FileState, FileView } from "./files/node-files.ts";
 import type { Obstacle, Plan, Target, DesiredState } from "./plan.ts";
 
 /** The runtimes that can be wired, as `--runtime` names them. */
@@ -90,6 +90,12 @@ export interface Route {
   readonly problems: readonly string[];
 }
 
+/** Both forms of a file that a runtime makes by itself. */
+export interface GeneratedFile {
+  readonly wired: FileState;
+  readonly withoutCache: FileState;
+}
+
 /**
  * A node's container runtime. Each one has a folder `node/<runtime>/` with the same set of files:
  *
@@ -120,6 +126,14 @@ export interface Runtime {
   inspect(view: FileView): Promise<Inspection>;
   /** The route for a registry, or for all registries without a directory of their own (`_default`). */
   route(view: FileView, namespace: string): Promise<Route>;
+  /**
+   * Files that it makes of the written ones when it starts, and reads at every pull: as they are, and
+   * without the cache. Absent if it makes none.
+   */
+  generated?(
+    view: FileView,
+    plan: Pick<Plan, "wired" | "desired">,
+  ): Promise<Readonly<Record<string, GeneratedFile>>>;
   readonly control: RuntimeControl;
   readonly images: RuntimeImages;
 }

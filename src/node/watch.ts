@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { secondsText } from "../oci/seconds-text.ts";
 import { CacheClient, CacheFault } from "./cache-client.ts";
 import { DriftWatch } from "./drift.ts";
+import { switchGenerated } from "./generated-files.ts";
 import type { JournalDocument, JournalEntry } from "./journal.ts";
 import {
   JournalError,
@@ -129,7 +130,8 @@ class Watcher {
       report(`${failure}; the cache is removed if this lasts for ${secondsText(graceMs / 1000)}`);
     }
     if (Date.now() - this.#failingSince < graceMs) return;
-    if (!Object.values(journal.files).some(({ kind }) => kind === "hosts")) {
+    const isSwitchable = Object.values(journal.files).some(({ kind }) => kind === "hosts");
+    if (!isSwitchable && Object.keys(journal.generated ?? {}).length === 0) {
       this.#reportOnce(
         `${context.runtime.title} reads its mirrors when it starts: the cache stays among them, and pulls go on to the registry after it`,
       );
@@ -235,7 +237,12 @@ class Watcher {
       else context.durable.remove(path, entry.madeDirectory);
     }
     if (journal.bypassed && to === "wired") this.#recordBypass({ ...journal, bypassed: false });
-    return due.length;
+    const generated = switchGenerated(context, journal, to);
+    for (const path of generated.others) {
+      const title = context.runtime.title;
+      this.#reportOnce(`${path} was made anew by ${title}, or edited: it is left as it is`);
+    }
+    return due.length + generated.changed;
   }
 
   #readJournal(): JournalDocument | undefined {

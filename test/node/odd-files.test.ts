@@ -235,7 +235,13 @@ test("directories in certs.d that name no registry are left alone and cause no e
   const check = await entrepotNode(["check", ...rootOptions(dir)]);
   expect(check.text).toContain("mirrors         hosts directories");
   expect(check.text).toContain("no image reference names a registry ghcr");
-  const kept = await entrepotNode(["check", "--json", ...rootOptions(dir)]);
+  const kept = await entrepotNode([
+    "check",
+    "--json",
+    "--runtime",
+    "containerd",
+    ...rootOptions(dir),
+  ]);
   const { findings } = JSON.parse(kept.text) as {
     findings: { severity: string; at?: { file: string } }[];
   };

@@ -3,6 +3,10 @@ import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot
 import { textImage } from "../harness/images.ts";
 import { real, realTest } from "../harness/real-components.ts";
 import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { startProcess } from "../harness/processes.ts";
+import { until } from "../harness/waiting.ts";
+import type { IsolatedNode } from "./isolated.ts";
+import { PROGRAM } from "./program.ts";
 import { CERTS, REGISTRIES, RESTART, startK3s } from "./k3s-node.ts";
 
 const image = "reg.test/org/hello:1";
@@ -22,6 +26,7 @@ configs:
 `;
 
 let cache: Entrepot;
+let config: object;
 const stack = new AsyncDisposableStack();
 
 beforeAll(async () => {
@@ -30,7 +35,8 @@ beforeAll(async () => {
   upstream.add("org/hello", textImage({ text: "hello" }), "1");
   const names = ["docker.io", "quay.io", "reg.test"];
   const upstreams = Object.fromEntries(names.map((name) => [name, localUpstream(upstream.url)]));
-  cache = stack.use(await startEntrepot({ config: { upstreams } }));
+  config = { upstreams };
+  cache = stack.use(await startEntrepot({ config }));
 }, 60_000);
 
 afterAll(() => stack.disposeAsync(), 30_000);
@@ -82,6 +88,7 @@ configs:
     expect(JSON.parse(check.text)).toMatchObject({ runtime: "k3s", findings: [] });
     const verified = await node.entrepot("verify", ...options, ...probes);
     expect(verified).toMatchObject({ code: 0 });
+    await watchTakesOut(node, options);
 
     const back = await node.entrepot("rollback", ...options, "--yes");
     expect(back).toMatchObject({ code: 0, text: expect.stringContaining("byte for byte") });
@@ -130,3 +137,23 @@ realTest(
     });
   },
 );
+
+/** A watcher takes the cache out of what k3s has generated, and puts it back. */
+async function watchTakesOut(node: IsolatedNode, options: readonly string[]): Promise<void> {
+  const hosts = `${CERTS}/docker.io/hosts.toml`;
+  const wired = node.read(hosts);
+  const { address, data } = cache;
+  const args = ["node", "watch", "--grace", "500ms", "--interval", "100ms", ...options];
+  await using watcher = await startProcess({
+    name: "entrepot node watch",
+    command: [...node.enter, PROGRAM, ...args],
+    ready: (started) => started.output().includes("watching"),
+  });
+  await cache.stop();
+  const removed = () => watcher.output().includes("from 3 files");
+  await until(removed, { what: "the cache to be removed", detail: () => watcher.output() });
+  expect(node.read(hosts)).not.toContain(cache.url);
+  expect(node.read(hosts)).toContain("former.test");
+  cache = stack.use(await startEntrepot({ config, listen: address, data }));
+  await until(() => node.read(hosts) === wired, { what: "the cache to be added again" });
+}

@@ -1,7 +1,17 @@
 import { routeThroughDirectories } from "../containerd/hosts/route.ts";
 import type { FileView } from "../files/node-files.ts";
-import type { DesiredState } from "../plan.ts";
-import type { Inspection, Route, Runtime, Support, Targets, Views } from "../runtime.ts";
+import { lossyText, withText } from "../files/node-files.ts";
+import { removeSubtree } from "../files/toml-edit.ts";
+import type { DesiredState, Plan } from "../plan.ts";
+import type {
+  GeneratedFile,
+  Inspection,
+  Route,
+  Runtime,
+  Support,
+  Targets,
+  Views,
+} from "../runtime.ts";
 import type { ProductName, RancherOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { RancherControl } from "./control.ts";
@@ -50,6 +60,25 @@ export class RancherRuntime implements Runtime {
 
   inspect(view: FileView): Promise<Inspection> {
     return inspect(view, this.#connection, (registry) => this.route(view, registry));
+  }
+
+  async generated(
+    view: FileView,
+    { wired, desired }: Pick<Plan, "wired" | "desired">,
+  ): Promise<Record<string, GeneratedFile>> {
+    const found: Record<string, GeneratedFile> = {};
+    // Without the registry as the last resort, nothing would be left to pull from.
+    if (this.#connection.settings(view).isWithoutDefault) return found;
+    for (const registry of wired) {
+      const { file } = await this.route(view, registry);
+      const state = file === undefined ? undefined : view.read(file);
+      if (file === undefined || state === undefined) continue;
+      let text = lossyText(state.bytes);
+      for (const url of [desired.cache, `${desired.cache}/v2`])
+        text = removeSubtree(text, ["host", url]);
+      found[file] = { wired: state, withoutCache: withText(state, text) };
+    }
+    return found;
   }
 
   async route(view: FileView, namespace: string): Promise<Route> {
