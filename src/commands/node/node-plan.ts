@@ -16,11 +16,14 @@ export function withDesiredState(command: Command): Command {
     .option("--ca <file>", "the CA of an https:// cache's certificate, in PEM; the file is copied")
     .option("--upstream <name...>", "wire only these registries; all others are restored")
     .option("--all", "wire every registry that the cache serves (the default)")
-    .option("--default", "use the cache for every other registry too, through _default")
-    .option("--adopt", "take over foreign hosts.toml files: their hosts stay, after the cache")
+    .option(
+      "--default",
+      "use the cache for every other registry too (not Podman, CRI-O and Docker's classic store)",
+    )
+    .option("--adopt", "take over files and entries of others: their hosts stay, after the cache")
     .option(
       "--replace",
-      "drop the endpoints of deprecated mirrors; without it they stay, after the cache",
+      "drop the mirrors that are configured now; without it they stay, after the cache",
     )
     .option(
       "--dial-timeout <duration>",
