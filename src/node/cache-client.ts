@@ -152,7 +152,7 @@ export class CacheClient {
     }
     const kind = registry?.headers.get("content-type") ?? type;
     if (/text\/html/.test(type) || /text\/html/.test(kind)) {
-      const what = `${this.url} responds with a web page (text/html): containerd cannot pull from it`;
+      const what = `${this.url} responds with a web page (text/html): no runtime can pull from it`;
       return new CacheFault("html", what);
     }
     const what = `${this.url} is not an Entrepot cache: it responds with ${status}`;
