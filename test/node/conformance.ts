@@ -16,7 +16,7 @@ import { tree } from "./tree.ts";
 const SCRIPT = fileURLToPath(new URL("./crash-at-step.ts", import.meta.url));
 const AT_ONCE = 2;
 /** Each step takes a process of its own: only `npm run test:long` stops at all of them. */
-const STRIDE = isLong ? 1 : 5;
+const STRIDE = isLong ? 1 : 9;
 
 /** What the suite has to know of a runtime. */
 export interface Conformance {
