@@ -51,9 +51,8 @@ export function readDaemonJson(
     if (!document.has(key)) return [];
     const line = document.lineOf(key);
     const at = { file: path, ...(line === undefined ? {} : { line }) };
-    // dockerd names the flag in the singular: --registry-mirror, --insecure-registry.
-    const flag = `--${key.replace(/ies$/, "y").replace(/s$/, "")}`;
-    if (flags.some((it) => it === flag || it.startsWith(`${flag}=`))) {
+    const flag = flagOf(key);
+    if (isSet(flags, flag)) {
       const what = `${key} is set here and by the flag ${flag}, with which dockerd does not start`;
       const advice = "remove the flag from the unit's ExecStart, or the key from this file";
       return [{ code: "flag-conflict", at, what, advice }];
@@ -72,6 +71,15 @@ export function readDaemonJson(
     insecure: document.strings(INSECURE) ?? [],
     containerdStore: typeof store === "boolean" ? store : undefined,
   };
+}
+
+/** The flag of a list, whose name dockerd has in the singular: --registry-mirror, --insecure-registry. */
+export function flagOf(key: string): string {
+  return `--${key.replace(/ies$/, "y").replace(/s$/, "")}`;
+}
+
+export function isSet(flags: readonly string[], flag: string): boolean {
+  return flags.some((it) => it === flag || it.startsWith(`${flag}=`));
 }
 
 export function defectFinding(defect: DaemonJsonDefect): Finding {

@@ -7,6 +7,7 @@ import { directoryInForce } from "../containerd/hosts/hosts-directories.ts";
 import { linkedRegistries } from "../containerd/hosts/linked-registries.ts";
 import { planHosts } from "../containerd/hosts/plan-hosts.ts";
 import { cacheCaTargets } from "../cache-ca.ts";
+import type { JsonDocument } from "../files/json-edit.ts";
 import type { FileView } from "../files/node-files.ts";
 import { newFile, withText } from "../files/node-files.ts";
 import { managedFileObstacles } from "../managed-file.ts";
@@ -15,7 +16,7 @@ import type { Targets } from "../runtime.ts";
 import type { Docker } from "./connection.ts";
 import { CERTS_DIRECTORY, imageStore, usesHostsDirectories } from "./connection.ts";
 import type { DaemonJson } from "./daemon-json.ts";
-import { INSECURE, MIRRORS, isLoopback, readDaemonJson } from "./daemon-json.ts";
+import { INSECURE, MIRRORS, flagOf, isLoopback, isSet, readDaemonJson } from "./daemon-json.ts";
 
 export interface PlanInput {
   /** The files before the wiring. */
@@ -111,14 +112,6 @@ function planDaemonJson(
       : "wire docker.io alone (--upstream docker.io); Docker 28 with the containerd image store has mirrors of every registry";
     obstacles.push({ code: "docker-hub-only", what, advice });
   }
-  const flag = ["--registry-mirror", "--insecure-registry"].find((name) =>
-    flags.some((it) => it === name || it.startsWith(`${name}=`)),
-  );
-  if (flag !== undefined) {
-    const what = `dockerd is started with ${flag}, and does not start if daemon.json has this setting too`;
-    const advice = `move the value of ${flag} from the unit's ExecStart to ${main}, and restart Docker`;
-    obstacles.push({ code: "flag-conflict", at: { file: main }, what, advice });
-  }
   obstacles.push(...managedFileObstacles(view, main, `"${MIRRORS}"`));
   const url = new URL(desired.cache);
   const caFile = `${CERTS_DIRECTORY}/${url.host}/ca.crt`;
@@ -126,27 +119,43 @@ function planDaemonJson(
   obstacles.push(...ca.obstacles);
   const before = view.read(main);
   const wired = withCache(configuration, desired, url);
+  obstacles.push(...flagObstacles(wired, main, flags));
   // Its lists stay, even if they are empty: when a key is gone, a reload keeps what the key had.
-  const without = wired.without(MIRRORS, desired.cache).without(INSECURE, url.host);
-  const withInsecure = configuration.insecure.includes(url.host)
-    ? without.withFirst(INSECURE, url.host)
-    : without;
+  const left = withoutMirror(wired, desired.cache);
+  const wasInsecure = configuration.insecure.includes(url.host);
+  const withoutCache = wasInsecure ? left : left.without(INSECURE, url.host);
   const state = (text: string) => (before === undefined ? newFile(text) : withText(before, text));
   const target: Target = {
     path: main,
     kind: "hosts",
     after: state(wired.text),
-    withoutCache: state(withInsecure.text),
+    withoutCache: state(withoutCache.text),
     why: "mirrors of Docker Hub",
   };
   return { targets: [...ca.targets, target], certsDir: CERTS_DIRECTORY, notes: [], obstacles };
+}
+
+/** dockerd does not start with a setting that its command line and its file both have. */
+function flagObstacles(wired: JsonDocument, main: string, flags: readonly string[]): Obstacle[] {
+  return [MIRRORS, INSECURE].flatMap((key) => {
+    const flag = flagOf(key);
+    if (!wired.has(key) || !isSet(flags, flag)) return [];
+    const what = `dockerd is started with ${flag}, and does not start if daemon.json has this setting too`;
+    const advice = `move the value of ${flag} from the unit's ExecStart to ${main}, and restart Docker`;
+    return [{ code: "flag-conflict", at: { file: main }, what, advice }];
+  });
+}
+
+/** Removes a mirror from the list, also where it was written with a slash at its end. */
+function withoutMirror(document: JsonDocument, cache: string): JsonDocument {
+  return document.without(MIRRORS, cache).without(MIRRORS, `${cache}/`);
 }
 
 function withCache({ document, mirrors, insecure }: DaemonJson, desired: DesiredState, url: URL) {
   let wired = document;
   if (desired.replace) wired = wired.withList(MIRRORS, [desired.cache]);
   else if (mirrors[0] !== desired.cache)
-    wired = wired.without(MIRRORS, desired.cache).withFirst(MIRRORS, desired.cache);
+    wired = withoutMirror(wired, desired.cache).withFirst(MIRRORS, desired.cache);
   const needsInsecure = url.protocol === "http:" && !isLoopback(url.hostname);
   if (needsInsecure && !insecure.includes(url.host)) wired = wired.withFirst(INSECURE, url.host);
   return wired;
