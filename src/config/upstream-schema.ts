@@ -121,7 +121,7 @@ export const upstreamSchema = z.strictObject({
     .max(96)
     .optional()
     .describe(
-      "Maximum number of concurrent blob downloads from this registry. Lower it on a slow line: a download below 1 KiB/s is given up. Range: 1 to 96. Default: 32.",
+      "Maximum number of concurrent blob downloads from this registry. Lower it on a slow line: a download below 1 KiB/s is given up. No registry gets more than three quarters of all downloads. Range: 1 to 96. Default: 32.",
     ),
   mirrors: z
     .array(mirror)

@@ -56,6 +56,25 @@ describe("the concurrency limiter", () => {
     other();
   });
 
+  test.each([
+    [16, 1, 12],
+    [64, 1, 48],
+    [64, 2, 60],
+    [96, 3, 95],
+  ])("of %i permits, upstreams that hang (%i) get %i", async (total, count, expected) => {
+    const limits = { blob: { total, perUpstream: total } };
+    const subject = new ConcurrencyLimiter({ limits });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const hanging = Array.from({ length: count }, (_, upstream) =>
+      Array.from({ length: total }, () => subject.acquire("blob", `hangs${upstream}`, { signal })),
+    ).flat();
+    expect(subject.usage("blob").inUse).toBe(expected);
+    (await subject.acquire("blob", "another"))();
+    controller.abort(new Error("gone"));
+    await Promise.allSettled(hanging);
+  });
+
   test("rejects a request as overloaded once it has waited for the timeout", async () => {
     const subject = limiter(20);
     await subject.acquire("blob", "a");

@@ -10,9 +10,16 @@ export type PermitKind = "blob" | "metadata" | "list" | "token";
 export interface ConcurrencyLimits {
   /** Concurrent requests in the whole process. */
   readonly total: number;
-  /** Concurrent requests to one upstream: one that hangs leaves permits for the others. */
+  /** Concurrent requests to one upstream, of which it gets fewer while few permits are left for others. */
   readonly perUpstream: number;
 }
+
+/**
+ * An upstream may hold so many times as many permits as are free: three quarters of all if it is the only one, and
+ * three quarters of the rest beside one that holds as many. So a few that hang leave some for the others (dynamic
+ * thresholds, Choudhury and Hahne 1998).
+ */
+const SHARE_OF_FREE = 3;
 
 /**
  * Together they stay below Bun's limit of 256 concurrent fetches, past which a fetch waits for ever. Blobs stay
@@ -149,9 +156,8 @@ class Semaphore {
 
   #isAvailable(upstream: string, perUpstream: number): boolean {
     const inUse = this.#inUse.get(upstream) ?? 0;
-    return (
-      this.#total < this.#limits.total && inUse < Math.min(perUpstream, this.#limits.perUpstream)
-    );
+    const share = SHARE_OF_FREE * (this.#limits.total - this.#total);
+    return inUse < Math.min(perUpstream, this.#limits.perUpstream, share);
   }
 
   #take(upstream: string): ReleasePermit {
