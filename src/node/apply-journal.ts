@@ -1,5 +1,6 @@
 import type { JournalDocument, JournalEntry } from "./journal.ts";
 import { fromStored, isUnmodified, toStored } from "./journal.ts";
+import type { ProbeResult } from "./probe.ts";
 import { type FileState, lossyText } from "./files/node-files.ts";
 import type { Change, Plan, DesiredState } from "./plan.ts";
 import { sameState } from "./plan.ts";
@@ -83,6 +84,7 @@ export function journalFor(
     madeDirectories: [...madeDirectories],
     restartDue: false,
     unfinished: null,
+    ...(earlier?.proofs === undefined ? {} : { proofs: earlier.proofs }),
     files,
   };
 }
@@ -99,8 +101,15 @@ function isTarget(plan: Plan, change: Change): boolean {
   return plan.targets.some((target) => target.path === change.path);
 }
 
-/** The journal after a successful apply: without the files that were restored or never differed. */
-export function finishedJournal(body: JournalBody, plan: Plan): JournalBody {
+/**
+ * The journal after a successful apply: without the files that were restored or never differed, and with
+ * the images that proved it.
+ */
+export function finishedJournal(
+  body: JournalBody,
+  plan: Plan,
+  probes: readonly ProbeResult[],
+): JournalBody {
   const restored = new Set(
     plan.changes.filter((change) => !isTarget(plan, change)).map((change) => change.path),
   );
@@ -111,8 +120,20 @@ export function finishedJournal(body: JournalBody, plan: Plan): JournalBody {
     const hasCache = planned.has(path) && !sameState(fromStored(wired), fromStored(withoutCache));
     return !restored.has(path) && (isChanged || hasCache);
   });
+  const proofs = { ...body.proofs, ...proofsOf(probes) };
+  const isProven = Object.keys(proofs).length > 0;
   return {
     ...body,
+    ...(isProven ? { proofs } : {}),
     files: Object.fromEntries(files.map(([path, entry]) => [path, { ...entry, others: [] }])),
   };
+}
+
+/** The images that proved their registries. */
+export function proofsOf(probes: readonly ProbeResult[]): Record<string, string> {
+  return Object.fromEntries(
+    probes.flatMap(({ namespace, reference, outcome }) =>
+      outcome === "proven" && reference !== undefined ? [[namespace, reference]] : [],
+    ),
+  );
 }

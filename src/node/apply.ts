@@ -7,7 +7,7 @@ import type { JournalDocument } from "./journal.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { Plan, DesiredState } from "./plan.ts";
 import { sameState, groupChanges } from "./plan.ts";
-import type { ProbeResult } from "./probe.ts";
+import type { ProbeImages, ProbeResult } from "./probe.ts";
 import { failedProbe, probe } from "./probe.ts";
 import { reloadMirrors, withdrawnForms } from "./reload.ts";
 import { RuntimeFault } from "./runtime.ts";
@@ -26,7 +26,9 @@ export interface ApplyOptions {
    */
   readonly shouldProbe: boolean;
   /** References of images to pull as the proof. */
-  readonly probeImages: readonly string[];
+  readonly probeImages: ProbeImages["requested"];
+  /** Whether a registry that no image proves fails the apply. */
+  readonly requireProof?: boolean;
   /** How long to wait for the cache to serve every namespace, in milliseconds. */
   readonly waitMs: number;
   readonly confirm: (plan: Plan) => Promise<boolean>;
@@ -105,7 +107,7 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
     if (cache) {
       if (plan.restartReason !== undefined) await restart(context, plan, report);
       await reloadMirrors(context);
-      if (options.shouldProbe) probes = await probeAll(options, plan, cache);
+      if (options.shouldProbe) probes = await probeAll(options, earlier, cache);
     }
     if (context.filesOnly) provenBy = await context.runtime.control.proveFiles?.(plan.certsDir);
   } catch (error) {
@@ -117,7 +119,8 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
     const outcome = notReverted.length === 0 ? "reverted" : "not-reverted";
     return { plan, outcome, reason: error.message, probes: results, notReverted };
   }
-  const finished = { ...finishedJournal(next, plan), ...(await generatedFiles(context, plan)) };
+  const generated = await generatedFiles(context, plan);
+  const finished = { ...finishedJournal(next, plan, probes), ...generated };
   const journalFailure = attemptWrite(() => context.journal.write(finished));
   return { plan, outcome: "applied", probes, provenBy, journalFailure };
 }
@@ -194,24 +197,26 @@ export async function restartWithOriginals(
 }
 
 async function probeAll(
-  { context, desired, probeImages, report }: ApplyOptions,
-  plan: Plan,
+  { context, desired, probeImages: requested, requireProof, report }: ApplyOptions,
+  earlier: JournalDocument | undefined,
   cache: CacheClient,
 ): Promise<ProbeResult[]> {
   await context.runtime.control.waitUntilReady(READY_MS);
   const results: ProbeResult[] = [];
+  const images = { requested, proofs: earlier?.proofs ?? {} };
   for (const namespace of desired.namespaces) {
-    const result = await probe(context.runtime, cache, namespace, probeImages).catch(
-      (error: unknown) => failedProbe(namespace, error),
+    const result = await probe(context.runtime, cache, namespace, images).catch((error: unknown) =>
+      failedProbe(namespace, error),
     );
     report(`${namespace}: ${result.outcome} (${result.detail})`);
     results.push(result);
   }
   const failure = results.find(({ outcome }) => outcome === "bypassed" || outcome === "failed");
   if (failure) throw new WiringFailed(`${failure.namespace}: ${failure.detail}`, results);
-  const isProven = results.some(({ outcome }) => outcome === "proven");
-  if (!isProven && plan.wired.length > 0) {
-    throw new WiringFailed("no pull proved the wiring: name an image with --probe IMAGE", results);
+  const unproven = results.find(({ outcome }) => outcome === "unproven");
+  if (requireProof && unproven) {
+    const what = `${unproven.namespace} is unproven, and --require-proof was given: ${unproven.detail}`;
+    throw new WiringFailed(what, results);
   }
   return results;
 }

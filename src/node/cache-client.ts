@@ -37,6 +37,23 @@ export interface ServedRecord {
   readonly at: number;
 }
 
+/** A request of this node's address that the cache refused, from `/entrepot/v1/served`. */
+export interface RefusedRecord {
+  readonly namespace: string;
+  readonly repository: string;
+  readonly status: number;
+  /** A code of distribution-spec. */
+  readonly code: string;
+  readonly message: string;
+  readonly at: number;
+}
+
+/** What this node got of the cache in the last minutes, oldest first. */
+export interface RecentRequests {
+  readonly served: readonly ServedRecord[];
+  readonly refused: readonly RefusedRecord[];
+}
+
 const namespacesResponse = z.object({ namespaces: z.array(z.string()) });
 const servedResponse = z.object({
   served: z.array(
@@ -49,6 +66,22 @@ const servedResponse = z.object({
       at: z.number(),
     }),
   ),
+  // Absent from caches of earlier versions.
+  refused: z
+    .array(
+      z.object({
+        namespace: z.string(),
+        repository: z.string(),
+        status: z.number(),
+        code: z.string(),
+        message: z.string(),
+        at: z.number(),
+      }),
+    )
+    .default([]),
+});
+const imagesResponse = z.object({
+  images: z.array(z.object({ namespace: z.string(), reference: z.string() })),
 });
 
 /** The cache's URL as it is written to hosts.toml, or what is wrong with it and how to fix it. */
@@ -102,13 +135,40 @@ export class CacheClient {
     throw new CacheFault("not-entrepot", what);
   }
 
-  /** The requests of this node that the cache served in the last minutes, oldest first. */
-  async served(timeoutMs = TIMEOUT_MS): Promise<ServedRecord[]> {
+  async recent(timeoutMs = TIMEOUT_MS): Promise<RecentRequests> {
     const parsed = servedResponse.safeParse(
       await this.#json("/entrepot/v1/served?since=0", timeoutMs),
     );
-    if (parsed.success) return parsed.data.served;
+    if (parsed.success) return parsed.data;
     throw this.#unexpectedResponse();
+  }
+
+  /**
+   * An image that the cache can serve without asking the registry. Undefined if it has none, or does not
+   * tell, as caches of earlier versions.
+   *
+   * @param platform such as `linux/amd64`
+   */
+  async offered(
+    namespace: string,
+    platform: string,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<string | undefined> {
+    const path = `/entrepot/v1/images?platform=${encodeURIComponent(platform)}`;
+    const response = await this.#get(path, timeoutMs);
+    if (!response.ok) {
+      await response.body?.cancel();
+      return undefined;
+    }
+    const parsed = imagesResponse.safeParse(await response.json().catch(() => undefined));
+    if (!parsed.success) return undefined;
+    // What the cache names is pulled by root: only by digest, and of the registry that was asked for.
+    return parsed.data.images.find(
+      (it) =>
+        it.namespace === namespace &&
+        it.reference.startsWith(`${namespace}/`) &&
+        /^[a-z0-9._:/-]+@sha256:[0-9a-f]{64}$/.test(it.reference),
+    )?.reference;
   }
 
   #unexpectedResponse(): CacheFault {

@@ -86,6 +86,8 @@ const documentSchema = z.strictObject({
   unfinished: z.enum(["apply", "rollback"]).nullable(),
   /** Whether a watcher has removed the failing cache from the files. */
   bypassed: z.boolean().optional(),
+  /** The image that proved each registry by a pull. Absent in journals of earlier versions. */
+  proofs: z.record(z.string(), z.string()).optional(),
   files: z.record(z.string(), entrySchema),
   /**
    * Files that the runtime made of what was written. A rollback has it make them anew; a watcher takes

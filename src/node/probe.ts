@@ -1,4 +1,4 @@
-import type { CacheClient, ServedRecord } from "./cache-client.ts";
+import type { CacheClient, RefusedRecord, ServedRecord } from "./cache-client.ts";
 import { CacheFault } from "./cache-client.ts";
 import type { NodeImage, Runtime } from "./runtime.ts";
 import { RuntimeFault } from "./runtime.ts";
@@ -8,15 +8,23 @@ export interface ProbeResult {
   /** The image that was pulled. Absent if none was known. */
   readonly reference?: string;
   /**
-   * proven: the runtime pulled the image and the cache recorded that it served it. bypassed: the image
-   * was pulled without any request to the cache. failed: nothing could be pulled, or the cache could
-   * not serve it. unknown: no image of this namespace is known.
+   * proven: the runtime pulled the image and the cache recorded that it served it. unproven: there is no
+   * image to prove it with, as far as is known. bypassed: the image was pulled without any request to the
+   * cache. failed: nothing could be pulled, or the cache could not serve what it has to.
    */
-  readonly outcome: "proven" | "bypassed" | "failed" | "unknown";
+  readonly outcome: "proven" | "unproven" | "bypassed" | "failed";
   readonly detail: string;
 }
 
-/** Small public images, for namespaces of which the node has no image yet. */
+/** Images to try, besides those that are found. */
+export interface ProbeImages {
+  /** Those that the operator named. They replace all other candidates of their registries. */
+  readonly requested: readonly string[];
+  /** The image that proved a registry before, which is tried first. */
+  readonly proofs: Readonly<Record<string, string>>;
+}
+
+/** Small public images, for namespaces of which neither the node nor the cache has an image yet. */
 const WELL_KNOWN_IMAGES: Readonly<Record<string, string>> = {
   "docker.io": "docker.io/library/hello-world:latest",
   "ghcr.io": "ghcr.io/containerd/busybox:1.36",
@@ -29,41 +37,75 @@ const PULL_MS = 90_000;
 const PRESENT_CANDIDATES = 3;
 /** How long to wait for the cache's record of a pull, which may appear shortly after the response. */
 const RECORD_MS = 2_000;
+/** The name that images have for this machine's architecture. */
+const PLATFORM = `linux/${process.arch === "x64" ? "amd64" : process.arch}`;
+
+/** The result of one pull, and whether the cache refused it for what it was asked. */
+interface Attempt {
+  readonly result: ProbeResult;
+  readonly isRefused: boolean;
+}
 
 /**
  * Pulls an image through the runtime and checks with the cache that it served the pull. An image that
  * is present on the node is pulled by digest, which changes nothing; an image that was not is removed
  * again.
  *
- * @param requested references that the operator named; they replace all other candidates
+ * Which images a private, a mirrored or an air-gapped cache can serve is not known. So one that nobody
+ * asked for proves nothing if the cache refuses it.
+ *
  * @throws CacheFault, RuntimeFault
  */
 export async function probe(
   runtime: Runtime,
   cache: CacheClient,
   namespace: string,
-  requested: readonly string[],
+  { requested, proofs }: ProbeImages,
 ): Promise<ProbeResult> {
   const images = await runtime.images.list();
-  // A pull of a tag could replace the image that the node has by a newer one.
-  const stored = runtime.images.asksForStored ? images : [];
-  const candidates = candidatesFor(namespace, stored, requested);
+  const own = requested.filter((reference) => registryOf(reference) === namespace);
+  const candidates =
+    own.length > 0 ? own : await found(runtime, images, cache, namespace, proofs[namespace]);
   const present = new Set(
     images.flatMap((image) => [...image.tags, ...image.digests].map(qualified)),
   );
   let last: ProbeResult = {
     namespace,
-    outcome: "unknown",
-    detail: runtime.images.asksForStored
-      ? "the node has no image of this registry: name one with --probe"
-      : "no image of this registry is known: name one with --probe",
+    outcome: "unproven",
+    detail: "no image of it is known here or at the cache: name one with --probe",
   };
   for (const candidate of candidates) {
     const isPresent = present.has(qualified(candidate));
-    last = await attempt(runtime, cache, namespace, candidate, isPresent);
-    if (last.outcome !== "failed") return last;
+    const { result, isRefused } = await attempt(runtime, cache, namespace, candidate, isPresent);
+    if (result.outcome === "proven" || result.outcome === "bypassed") return result;
+    const isGuess = own.length === 0;
+    // A failure of the wiring itself outweighs that the next image is one that the cache refuses.
+    if (isGuess && isRefused && last.outcome === "failed") continue;
+    last = isGuess && isRefused ? { ...result, outcome: "unproven" } : result;
   }
-  return last;
+  return last.reference === undefined ? last : { ...last, detail: withAdvice(last.detail) };
+}
+
+function withAdvice(detail: string): string {
+  return `${detail}; if the cache cannot serve this image, name one that it can with --probe`;
+}
+
+async function found(
+  runtime: Runtime,
+  images: readonly NodeImage[],
+  cache: CacheClient,
+  namespace: string,
+  proof: string | undefined,
+): Promise<string[]> {
+  // A runtime that does not ask about an image that it has would prove nothing with it.
+  const stored = runtime.images.asksForStored ? images : [];
+  const present = stored
+    .flatMap((image) => image.digests)
+    .filter((it) => registryOf(it) === namespace)
+    .slice(0, PRESENT_CANDIDATES);
+  const offered = await cache.offered(namespace, PLATFORM);
+  const candidates = [proof, ...present, offered, WELL_KNOWN_IMAGES[namespace]];
+  return [...new Set(candidates.filter((it) => it !== undefined))];
 }
 
 async function attempt(
@@ -72,8 +114,8 @@ async function attempt(
   namespace: string,
   reference: string,
   isPresent: boolean,
-): Promise<ProbeResult> {
-  const before = new Set((await cache.served()).map((record) => JSON.stringify(record)));
+): Promise<Attempt> {
+  const before = await cache.recent();
   const subject = { namespace, reference };
   let failure: string | undefined;
   try {
@@ -82,64 +124,72 @@ async function attempt(
     if (!(error instanceof RuntimeFault)) throw error;
     failure = error.message;
   }
-  const records = await newRecords(
+  const { served, refused } = await newRecords(
     cache,
-    before,
+    [...before.served, ...before.refused],
     namespace,
     repositoryOf(reference),
     failure === undefined ? RECORD_MS : 0,
   );
   if (failure === undefined && !isPresent) await runtime.images.remove(reference).catch(() => {});
-  const successful = records.filter((record) => record.status >= 200 && record.status < 300);
-  if (failure === undefined && successful.length > 0) {
-    const kinds = [...new Set(successful.map((record) => record.kind))].join(", ");
-    const requests = `${successful.length} request${successful.length === 1 ? "" : "s"}`;
-    return { ...subject, outcome: "proven", detail: `${requests} served (${kinds})` };
+  if (failure === undefined && served.length > 0) {
+    const kinds = [...new Set(served.map((record) => record.kind))].join(", ");
+    const requests = `${served.length} request${served.length === 1 ? "" : "s"}`;
+    const detail = `${requests} served (${kinds})`;
+    return { result: { ...subject, outcome: "proven", detail }, isRefused: false };
   }
-  const statuses = [...new Set(records.map((record) => record.status))].join(", ");
-  const responses = `the cache received requests and responded with ${statuses}`;
-  if (failure !== undefined) {
-    const detail = records.length > 0 ? `${failure}; ${responses}` : failure;
-    return { ...subject, outcome: "failed", detail };
+  const refusal = refused.at(-1);
+  const answer = refusal && answerText(refusal);
+  if (failure === undefined && answer === undefined) {
+    const detail = "the image was pulled, but the cache received no request";
+    return { result: { ...subject, outcome: "bypassed", detail }, isRefused: false };
   }
-  if (records.length > 0) return { ...subject, outcome: "failed", detail: responses };
-  const detail = "the image was pulled, but the cache received no request";
-  return { ...subject, outcome: "bypassed", detail };
+  const asked =
+    served.length > 0
+      ? `the cache served ${served.length} of its requests`
+      : "the cache has served nothing of it";
+  // What the cache says is the reason; the runtime's text has mostly that of the registry behind it.
+  const detail = answer ?? `${asked}, and ${runtime.title} says: ${failure ?? ""}`;
+  return {
+    result: { ...subject, outcome: "failed", detail },
+    isRefused: refusal !== undefined && isAboutImage(refusal),
+  };
+}
+
+/** `the cache answered 404 MANIFEST_UNKNOWN: there is no manifest …` */
+function answerText({ status, code, message }: RefusedRecord): string {
+  return `the cache answered ${status} ${code}: ${message}`;
+}
+
+/**
+ * Whether the cache refused what it was asked for: it is not allowed or does not exist, or its registry
+ * does not give it. Otherwise something is wrong with the cache itself.
+ */
+function isAboutImage({ status, code }: RefusedRecord): boolean {
+  return ![500, 503].includes(status) || code === "TOOMANYREQUESTS";
 }
 
 /** The cache's records of a repository that are not in `before`. Waits up to `waitMs` for the first. */
 async function newRecords(
   cache: CacheClient,
-  before: ReadonlySet<string>,
+  before: readonly (ServedRecord | RefusedRecord)[],
   namespace: string,
   repository: string,
   waitMs: number,
-): Promise<ServedRecord[]> {
+): Promise<{ served: ServedRecord[]; refused: RefusedRecord[] }> {
   const deadline = Date.now() + waitMs;
+  const known = new Set(before.map((record) => JSON.stringify(record)));
+  const isNew = (record: ServedRecord | RefusedRecord): boolean =>
+    !known.has(JSON.stringify(record)) &&
+    (namespace === "_default" || record.namespace === namespace) &&
+    record.repository === repository;
   for (;;) {
-    const found = (await cache.served()).filter(
-      (record) =>
-        !before.has(JSON.stringify(record)) &&
-        (namespace === "_default" || record.namespace === namespace) &&
-        record.repository === repository,
-    );
-    if (found.length > 0 || Date.now() >= deadline) return found;
+    const recent = await cache.recent();
+    const served = recent.served.filter(isNew);
+    const refused = recent.refused.filter(isNew);
+    if (served.length + refused.length > 0 || Date.now() >= deadline) return { served, refused };
     await Bun.sleep(100);
   }
-}
-
-function candidatesFor(
-  namespace: string,
-  images: readonly NodeImage[],
-  requested: readonly string[],
-): string[] {
-  const own = requested.filter((reference) => registryOf(reference) === namespace);
-  if (own.length > 0) return own;
-  const present = images
-    .flatMap((image) => image.digests)
-    .filter((it) => registryOf(it) === namespace);
-  const wellKnown = WELL_KNOWN_IMAGES[namespace];
-  return [...present.slice(0, PRESENT_CANDIDATES), ...(wellKnown === undefined ? [] : [wellKnown])];
 }
 
 /** A reference in full: `docker.io/library/alpine:3` for `alpine:3`, as Docker shows it. */

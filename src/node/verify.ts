@@ -1,6 +1,6 @@
 import type { CacheClient } from "./cache-client.ts";
 import { decodeText } from "./files/node-files.ts";
-import type { ProbeResult } from "./probe.ts";
+import type { ProbeImages, ProbeResult } from "./probe.ts";
 import { failedProbe, probe } from "./probe.ts";
 import type { Route } from "./runtime.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -20,16 +20,22 @@ export interface NamespaceProof {
   readonly probe: ProbeResult;
 }
 
-export function isProven(proof: NamespaceProof): boolean {
-  const { route, isCacheFirst, probe: result } = proof;
-  return isCacheFirst && route.problems.length === 0 && result.outcome === "proven";
+/**
+ * proven: the cache is first and has served a pull. unproven: the files say so, and there is no image to
+ * prove it with. failed: anything else.
+ */
+export type ProofState = "proven" | "unproven" | "failed";
+
+export function stateOf({ route, isCacheFirst, probe: result }: NamespaceProof): ProofState {
+  if (!isCacheFirst || route.problems.length > 0) return "failed";
+  return result.outcome === "bypassed" ? "failed" : result.outcome;
 }
 
 export interface VerifyOptions {
   readonly context: NodeContext;
   readonly cache: CacheClient;
   readonly namespaces: readonly string[];
-  readonly probeImages: readonly string[];
+  readonly probeImages: ProbeImages;
   /** Called with one line of progress at a time. */
   readonly report: (line: string) => void;
 }

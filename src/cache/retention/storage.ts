@@ -28,6 +28,7 @@ import { UpstreamQuotas } from "./upstream-quotas.ts";
 import { Evictor, type RemovalReason } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";
+import { SmallImages } from "./small-images.ts";
 import { StoreAdmin } from "./store-admin.ts";
 
 /** Events of the store, for logs and metrics. */
@@ -61,6 +62,7 @@ export interface Storage extends AsyncDisposable {
   readonly evictor: Evictor;
   readonly quotas: UpstreamQuotas;
   readonly admin: StoreAdmin;
+  readonly smallImages: SmallImages;
   readonly rebuildState: RebuildMarker;
   /** Whether the last process shut down cleanly, so that the metadata database lacks nothing. */
   readonly wasShutDownCleanly: boolean;
@@ -180,6 +182,7 @@ export async function openStorage(
       evictor,
       quotas,
       admin,
+      smallImages: new SmallImages(metadata, trees),
       rebuildState,
       wasShutDownCleanly: isClean,
       restoreVanished: async () => {

@@ -4,6 +4,7 @@ import { parseDuration } from "../../config/parsing/units.ts";
 import type { CacheClient } from "../../node/cache-client.ts";
 import { CacheFault } from "../../node/cache-client.ts";
 import type { ApplyResult } from "../../node/apply.ts";
+import type { ProbeResult } from "../../node/probe.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import { apply } from "../../node/apply.ts";
 import { readCa } from "./ca-file.ts";
@@ -24,6 +25,7 @@ import { onEachRuntime } from "./node-runtimes.ts";
 interface ApplyOptions extends DesiredStateOptions {
   readonly yes?: true;
   readonly probe?: readonly string[];
+  readonly requireProof?: true;
   readonly wait: string;
 }
 
@@ -35,6 +37,7 @@ export function applyCommand(): Command {
       "--probe <image...>",
       "images to pull as the proof; by default one of each registry is chosen",
     )
+    .option("--require-proof", "revert all changes if there is no image to prove a registry with")
     .option("--wait <duration>", "how long to wait for the cache", "30s")
     .action((options: ApplyOptions) =>
       onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options)),
@@ -61,6 +64,7 @@ async function applyNode(
     cache: context.filesOnly ? undefined : cache,
     shouldProbe: true,
     probeImages: options.probe ?? [],
+    requireProof: options.requireProof === true,
     confirm: async (plan) => {
       if (!options.json && plan.changes.length > 0) print(`${changesText(plan)}\n`);
       if (plan.restartReason === undefined || context.filesOnly || options.yes) return true;
@@ -116,6 +120,14 @@ function resultJson(result: ApplyResult): object {
   return { ...rest, plan: planJson(plan) };
 }
 
+function unprovenText(probes: readonly ProbeResult[]): string {
+  const names = probes.flatMap(({ namespace, outcome }) =>
+    outcome === "unproven" ? [namespace] : [],
+  );
+  if (names.length === 0) return "";
+  return `\nUnproven, as there was no image to prove it with: ${names.join(", ")}. entrepot node verify --probe IMAGE proves it later.`;
+}
+
 function resultText(result: ApplyResult, { filesOnly, runtime }: NodeContext): string {
   const { plan } = result;
   switch (result.outcome) {
@@ -135,7 +147,7 @@ function resultText(result: ApplyResult, { filesOnly, runtime }: NodeContext): s
         result.provenBy === undefined ? unread : `${result.provenBy} reads them as wired`;
       const proof = filesOnly
         ? `Only files were changed: nothing was restarted or probed, and ${read}.`
-        : `Proof:\n${probesText(result.probes)}`;
+        : `Proof:\n${probesText(result.probes)}${unprovenText(result.probes)}`;
       const { journalFailure } = result;
       if (journalFailure !== undefined) {
         return `\nWired: ${wiredText(plan)}.${notes}\n${proof}\nBut the journal could not be completed: ${journalFailure}\nIt calls the apply unfinished: until entrepot node apply has run again, a watcher does not add a removed cache again. rollback works.`;

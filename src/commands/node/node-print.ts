@@ -95,14 +95,51 @@ function restartSteps(plan: Plan, runtime: Runtime): string[] {
 }
 
 export function probesText(probes: readonly ProbeResult[]): string {
-  return table(
-    probes.map((probe) => [
-      `  ${probe.namespace}`,
-      probe.outcome,
-      probe.reference ?? "-",
-      probe.detail,
-    ]),
+  return proofRows(
+    probes.map(({ namespace, outcome, reference, detail }) => ({
+      name: namespace,
+      state: outcome,
+      lines: [...(reference === undefined ? [] : [shortReference(reference)]), detail],
+    })),
   );
+}
+
+/** Columns of a terminal, or of a log in a browser, that are not wrapped. */
+export const WIDTH = 100;
+
+/** A registry on a line with its state, and what there is to say of it below. */
+export function proofRows(
+  rows: readonly { name: string; state: string; lines: readonly string[] }[],
+): string {
+  return rows
+    .map(({ name, state, lines }) => {
+      const details = lines.flatMap((line) => wrapped(line, WIDTH - 4));
+      return [`  ${state.padEnd(8)}  ${name}`, ...details.map((line) => `    ${line}`)].join("\n");
+    })
+    .join("\n");
+}
+
+/** A reference with the first twelve digits of its digest, as runtimes show it. */
+export function shortReference(reference: string): string {
+  return reference.replace(/(@sha256:[0-9a-f]{12})[0-9a-f]+$/, "$1…");
+}
+
+/** Lines of at most `width` characters, broken between words where that is possible. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/\s+/)) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (longer.length <= width) {
+      line = longer;
+      continue;
+    }
+    if (line !== "") lines.push(line);
+    const pieces = word.match(new RegExp(`.{1,${width}}`, "g")) ?? [];
+    line = pieces.pop() ?? "";
+    lines.push(...pieces);
+  }
+  return line === "" ? lines : [...lines, line];
 }
 
 export function planJson(plan: Plan): object {

@@ -1,10 +1,10 @@
 import { Command } from "commander";
 import { FilesFault } from "../../node/files/node-files.ts";
 import { JournalError } from "../../node/journal.ts";
-import type { NamespaceProof } from "../../node/verify.ts";
-import { isProven, verify } from "../../node/verify.ts";
+import type { NamespaceProof, ProofState } from "../../node/verify.ts";
+import { stateOf, verify } from "../../node/verify.ts";
 import type { NodeContext } from "../../node/node-context.ts";
-import { table } from "./node-print.ts";
+import { WIDTH, proofRows, shortReference, wrapped } from "./node-print.ts";
 import { readCa } from "./ca-file.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, openCache } from "./node-options.ts";
@@ -16,6 +16,7 @@ interface VerifyOptions extends NodeOptions {
   readonly ca?: string;
   readonly upstream?: readonly string[];
   readonly probe?: readonly string[];
+  readonly requireProof?: true;
 }
 
 export function verifyCommand(): Command {
@@ -26,8 +27,9 @@ export function verifyCommand(): Command {
     .option("--upstream <name...>", "verify only these registries")
     .option(
       "--probe <image...>",
-      "images to pull as the proof; by default one of each registry is chosen",
+      "images to pull as the proof; by default those that proved it before, or one of each registry",
     )
+    .option("--require-proof", "exit with 1 if there is no image to prove a registry with")
     .action((options: VerifyOptions) =>
       onEachRuntime(options, (context, nodes) => verifyNode(context, nodes, options)),
     );
@@ -39,7 +41,8 @@ async function verifyNode(
   options: VerifyOptions,
 ): Promise<Outcome> {
   if (context.filesOnly) throw new UsageError("verify needs a running runtime: remove --root");
-  const desired = context.ownJournal()?.desired;
+  const journal = context.ownJournal();
+  const desired = journal?.desired;
   const url = options.cache ?? desired?.cache;
   if (url === undefined && nodes.contexts.some(isWired))
     return { code: 0, json: { cache: null, proven: null, namespaces: [] }, text: "Not wired." };
@@ -54,16 +57,22 @@ async function verifyNode(
     context,
     cache,
     namespaces,
-    probeImages: options.probe ?? [],
+    probeImages: { requested: options.probe ?? [], proofs: journal?.proofs ?? {} },
     // Pulls are slow, so progress is shown on a terminal. Standard output has the result only.
     report: (line) => {
       if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
     },
   });
-  const areProven = proofs.every(isProven);
+  const states = proofs.map(stateOf);
+  const isWrong =
+    states.includes("failed") || (options.requireProof && states.includes("unproven"));
   return {
-    code: areProven ? 0 : 1,
-    json: { cache: cache.url, proven: areProven, namespaces: proofs },
+    code: isWrong ? 1 : 0,
+    json: {
+      cache: cache.url,
+      proven: states.every((state) => state === "proven"),
+      namespaces: proofs.map((proof) => ({ ...proof, state: stateOf(proof) })),
+    },
     text: proofsText(proofs, cache.url),
   };
 }
@@ -79,27 +88,28 @@ function isWired({ journal }: NodeContext): boolean {
 }
 
 function proofsText(proofs: readonly NamespaceProof[], cache: string): string {
-  const rows = proofs.map((proof) => [
-    proof.namespace,
-    isProven(proof) ? "proven" : "NOT PROVEN",
-    proof.isCacheFirst ? "cache first" : "cache not first",
-    `then ${[...proof.route.hosts.slice(1), proof.upstream.url].join(", ")} (${proof.upstream.detail})`,
-    proof.probe.reference ?? "-",
-    proof.probe.detail,
-  ]);
-  const problems = proofs.flatMap((proof) =>
-    proof.route.problems.map((problem) => `  - ${proof.namespace}: ${problem}`),
-  );
-  const failures = proofs.filter((proof) => !isProven(proof));
-  const isImageMissing = failures.every(
-    (proof) => proof.isCacheFirst && proof.probe.outcome === "unknown",
-  );
-  const next = isImageMissing
-    ? "Name an image of each registry with --probe IMAGE."
-    : "Run entrepot node check to see what is wrong.";
-  const summary =
-    failures.length === 0
-      ? `Every registry is pulled through ${cache}.`
-      : `${failures.length} of ${proofs.length} registries could not be proven. ${next}`;
-  return [table(rows), ...problems, "", summary].join("\n");
+  const rows = proofs.map((proof) => {
+    const { route, upstream, isCacheFirst, probe } = proof;
+    const others = [...route.hosts.slice(1), upstream.url].join(", ");
+    return {
+      name: proof.namespace,
+      state: stateOf(proof),
+      lines: [
+        ...(probe.reference === undefined ? [] : [shortReference(probe.reference)]),
+        probe.detail,
+        `${isCacheFirst ? "cache first" : "cache NOT first"}, then ${others} (${upstream.detail})`,
+        ...route.problems.map((problem) => `problem: ${problem}`),
+      ],
+    };
+  });
+  return [proofRows(rows), "", ...wrapped(summaryText(proofs, cache), WIDTH)].join("\n");
+}
+
+function summaryText(proofs: readonly NamespaceProof[], cache: string): string {
+  const states = proofs.map(stateOf);
+  const count = (state: ProofState): number => states.filter((it) => it === state).length;
+  if (count("failed") > 0)
+    return `${count("failed")} of ${proofs.length} registries failed. Run entrepot node check to see what is wrong.`;
+  if (count("unproven") === 0) return `Every registry is pulled through ${cache}.`;
+  return `${count("proven")} of ${proofs.length} registries are proven to be pulled through ${cache}. For the others, there was no image to prove it with: name one of each with --probe.`;
 }

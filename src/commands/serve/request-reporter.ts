@@ -168,7 +168,8 @@ export class RequestReporter implements CacheObserver {
     return this.#isFull() ? "debug" : "warn";
   }
 
-  #remember({ route, status, address }: RequestRecord): void {
+  #remember({ route, status, address, refused }: RequestRecord): void {
+    if (refused) this.#recentPulls.refuse(address, { ...refused, status, at: Date.now() });
     if (!route || !("repo" in route) || status >= 400) return;
     this.#recentPulls.add(address, {
       namespace: route.repo.upstream,

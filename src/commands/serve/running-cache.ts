@@ -16,6 +16,7 @@ import { AdminApi } from "../../server/admin/admin-api.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
 import { Namespaces } from "../../server/pull/namespaces.ts";
+import { OfferedImages } from "../../server/pull/offered-images.ts";
 import { PullApi } from "../../server/pull/pull-api.ts";
 import { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import { ResponseCache } from "../../server/pull/response-cache.ts";
@@ -201,7 +202,8 @@ async function start(
     if (!noticeExhaustedLimit(localProblems, error)) repair.unreadable(error);
   };
   const isScarce = (): boolean => gate.isScarce;
-  const common = { api, namespaces, recentPulls, unreadable, isScarce };
+  const offered = new OfferedImages(storage.smallImages, namespaces);
+  const common = { api, namespaces, recentPulls, offered, unreadable, isScarce };
   const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics });
   const gate = closing.use(
     new ConnectionGate({

@@ -4,6 +4,7 @@ import type { Address } from "../../config/parsing/address.ts";
 import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
 import type { Namespaces } from "../pull/namespaces.ts";
+import type { OfferedImages } from "../pull/offered-images.ts";
 import type { PullApi } from "../pull/pull-api.ts";
 import type { RecentPulls } from "../pull/recent-pulls.ts";
 
@@ -21,6 +22,7 @@ export interface NodeListenerOptions {
   readonly api: PullApi;
   readonly namespaces: Namespaces;
   readonly recentPulls: RecentPulls;
+  readonly offered: OfferedImages;
   /** Called if a response fails after its handler returned: its file could not be opened. */
   readonly unreadable: (error: Error) => void;
   /** Whether each connection is to be closed after its next response, since descriptors are scarce. */
@@ -47,7 +49,8 @@ type Handler = (
  * raw path. Hence one route pattern per depth, whose parameters are the raw components.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
-  const { address, api, namespaces, recentPulls, unreadable, isScarce, upstream, tls } = options;
+  const { address, api, namespaces, recentPulls, offered, unreadable, isScarce, upstream, tls } =
+    options;
 
   const handleRequest = (
     request: Request,
@@ -79,13 +82,23 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     "/v2": (request, server) => handle(request, server, []),
     "/v2/": (request, server) => handle(request, server, []),
     "/entrepot/v1/namespaces": () => Response.json({ namespaces: namespaces.names }),
+    "/entrepot/v1/images": async (request) => {
+      const platform = new URL(request.url).searchParams.get("platform") ?? "linux/amd64";
+      try {
+        return Response.json({ images: await offered.list(platform) });
+      } catch (error) {
+        if (error instanceof Fault) return faultResponse(error, request.method);
+        throw error;
+      }
+    },
     "/entrepot/v1/served": (request, server) => {
-      const since = Number(new URL(request.url).searchParams.get("since") ?? 0);
-      const served = recentPulls.of(
-        clientAddress(server, request),
-        Number.isFinite(since) ? since : 0,
-      );
-      return Response.json({ served });
+      const asked = Number(new URL(request.url).searchParams.get("since") ?? 0);
+      const since = Number.isFinite(asked) ? asked : 0;
+      const client = clientAddress(server, request);
+      return Response.json({
+        served: recentPulls.of(client, since),
+        refused: recentPulls.refusedOf(client, since),
+      });
     },
   };
   for (let depth = 1; depth <= MAX_DEPTH; depth += 1) {

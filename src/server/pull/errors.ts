@@ -18,11 +18,21 @@ interface HttpError {
  * on a 429, send pull secrets to the cache on a 401, and report on a 404 that the image is missing.
  */
 export function faultResponse(fault: Fault, method: string): Response {
-  const { status, code, headers } = httpError(fault.detail);
-  const advice = ADVICE[fault.detail.kind];
-  const message =
-    REDACTED[fault.detail.kind] ?? `${fault.message}${advice === undefined ? "" : `. ${advice}`}`;
+  const { status, headers } = httpError(fault.detail);
+  const { code, message } = refusalOf(fault);
   return errorResponse(method, status, code, message, headers);
+}
+
+/** What a client is told of a fault: a code of distribution-spec, and the reason. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+export function refusalOf({ detail, message }: Fault): Refusal {
+  const advice = ADVICE[detail.kind];
+  const reason = REDACTED[detail.kind] ?? `${message}${advice === undefined ? "" : `. ${advice}`}`;
+  return { code: httpError(detail).code, message: reason };
 }
 
 /** Replaces messages that contain paths of the cache's machine or the text of a defect. */

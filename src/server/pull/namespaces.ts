@@ -1,5 +1,5 @@
 import type { Upstream } from "../../cache/upstream.ts";
-import { DOCKER_HUB, UPSTREAM_ALIASES } from "../../config/settings.ts";
+import { DOCKER_HUB, UPSTREAM_ALIASES, type UpstreamSettings } from "../../config/settings.ts";
 import { Fault } from "../../oci/fault.ts";
 import { looksLikeRegistry, parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 
@@ -13,6 +13,10 @@ export class Namespaces {
 
   get names(): string[] {
     return [...this.#upstreams.keys()];
+  }
+
+  get settings(): UpstreamSettings[] {
+    return [...this.#upstreams.values()].map(({ settings }) => settings);
   }
 
   /**

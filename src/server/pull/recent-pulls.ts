@@ -11,23 +11,39 @@ export interface ServedRequest {
   readonly at: number;
 }
 
+/** A request that was refused: what a node was told when a proof by a pull failed. */
+export interface RefusedRequest {
+  readonly namespace: string;
+  readonly repository: string;
+  readonly status: number;
+  /** A code of distribution-spec. */
+  readonly code: string;
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
 /** The least recently used addresses are dropped (LRU). */
 const MAX_ADDRESSES = 1024;
 const MAX_PER_ADDRESS = 64;
+/** A pull asks twice for what is refused: by HEAD and by GET. */
+const MAX_REFUSED_PER_ADDRESS = 8;
+/** Messages are held in memory. */
+const MAX_MESSAGE = 300;
 const MAX_AGE_MS = 10 * 60 * 1000;
 
-/** What was served in the last ten minutes, by client address. */
+/** What was served and refused in the last ten minutes, by client address. */
 export class RecentPulls {
-  readonly #byAddress = new LRUCache<string, ServedRequest[]>({ max: MAX_ADDRESSES });
+  readonly #served = new LRUCache<string, ServedRequest[]>({ max: MAX_ADDRESSES });
+  readonly #refused = new LRUCache<string, RefusedRequest[]>({ max: MAX_ADDRESSES });
 
   add(address: string, served: ServedRequest): void {
-    const list = this.#byAddress.get(address);
-    if (!list) {
-      this.#byAddress.set(address, [served]);
-      return;
-    }
-    list.push(served);
-    if (list.length > MAX_PER_ADDRESS) list.shift();
+    append(this.#served, address, served, MAX_PER_ADDRESS);
+  }
+
+  refuse(address: string, refused: RefusedRequest): void {
+    const message = refused.message.slice(0, MAX_MESSAGE);
+    append(this.#refused, address, { ...refused, message }, MAX_REFUSED_PER_ADDRESS);
   }
 
   /**
@@ -36,7 +52,26 @@ export class RecentPulls {
    * @param since milliseconds since the epoch
    */
   of(address: string, since: number): readonly ServedRequest[] {
-    const oldest = Math.max(since, Date.now() - MAX_AGE_MS);
-    return (this.#byAddress.get(address) ?? []).filter(({ at }) => at >= oldest);
+    return within(this.#served.get(address), since);
   }
+
+  /** The latest ones, in the order in which they were refused. */
+  refusedOf(address: string, since: number): readonly RefusedRequest[] {
+    return within(this.#refused.get(address), since);
+  }
+}
+
+function append<T>(lists: LRUCache<string, T[]>, address: string, item: T, most: number): void {
+  const list = lists.get(address);
+  if (!list) {
+    lists.set(address, [item]);
+    return;
+  }
+  list.push(item);
+  if (list.length > most) list.shift();
+}
+
+function within<T extends { readonly at: number }>(list: T[] | undefined, since: number): T[] {
+  const oldest = Math.max(since, Date.now() - MAX_AGE_MS);
+  return (list ?? []).filter(({ at }) => at >= oldest);
 }

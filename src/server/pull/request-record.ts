@@ -1,4 +1,6 @@
 import type { CacheStatus } from "../../cache/cache-status.ts";
+import type { Fault } from "../../oci/fault.ts";
+import { type Refusal, refusalOf } from "./errors.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { Route } from "./route.ts";
 
@@ -21,6 +23,8 @@ export interface RequestRecord {
   readonly error?: string;
   /** A defect of the cache: an error that is no `Fault`, with its stack. */
   readonly defect?: unknown;
+  /** What the client was told, if the request is about a repository of an upstream. */
+  readonly refused?: Refusal & { readonly namespace: string; readonly repository: string };
 }
 
 /** @param status the status code that was sent */
@@ -39,5 +43,22 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(result ? { result } : {}),
     ...(fault ? { error: fault.message } : {}),
     ...(defect === undefined ? {} : { defect }),
+    ...refusedOf(route, fault),
   };
+}
+
+function refusedOf(
+  route: Route | undefined,
+  fault: Fault | undefined,
+): Pick<RequestRecord, "refused"> {
+  if (fault === undefined) return {};
+  const refusal = refusalOf(fault);
+  if (route && "repo" in route) {
+    const { upstream, repository } = route.repo;
+    return { refused: { ...refusal, namespace: upstream, repository } };
+  }
+  // It is refused while it is parsed.
+  if (fault.detail.kind !== "not-allowed") return {};
+  const { upstream, name } = fault.detail;
+  return { refused: { ...refusal, namespace: upstream, repository: name } };
 }

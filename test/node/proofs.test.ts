@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, expect } from "bun:test";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
+import { textImage } from "../harness/images.ts";
+import { real, realTest } from "../harness/real-components.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { entrepotNode, optionsFor } from "./program.ts";
+import { type SupervisedNode, startNode } from "./supervised.ts";
+
+const WIDTH = 100;
+/** A registry of which neither the node nor the cache has an image. */
+const UNKNOWN = "unknown.test";
+
+let upstream: ScriptedUpstream;
+let cache: Entrepot;
+let node: SupervisedNode;
+const stack = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  if (!real.available) return;
+  upstream = stack.use(await startScriptedUpstream());
+  upstream.add("org/named", textImage({ text: "named" }), "1");
+  upstream.add("org/offered", textImage({ text: "offered" }), "1");
+  const settings = localUpstream(upstream.url);
+  const upstreams = { [upstream.address]: settings, [UNKNOWN]: settings, "docker.io": settings };
+  cache = stack.use(await startEntrepot({ config: { upstreams } }));
+  node = stack.use(await startNode("1.7"));
+}, 60_000);
+
+afterAll(() => stack.disposeAsync(), 30_000);
+
+interface Verified {
+  readonly namespaces: readonly {
+    readonly namespace: string;
+    readonly state: string;
+    readonly probe: { readonly reference?: string; readonly detail: string };
+  }[];
+}
+
+async function verified(...args: readonly string[]): Promise<{ code: number } & Verified> {
+  const { code, text } = await entrepotNode(["verify", "--json", ...args, ...optionsFor(node)]);
+  return { code, ...(JSON.parse(text) as Verified) };
+}
+
+realTest(
+  "an apply and a verify without options succeed where no image is known to prove a registry with",
+  async () => {
+    const apply = ["apply", "--cache", cache.url, "--yes", ...optionsFor(node)];
+    const strict = await entrepotNode([...apply, "--require-proof"]);
+    expect(strict).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("All changes were reverted"),
+    });
+
+    const applied = await entrepotNode(apply);
+    expect(applied.text).toContain("Unproven, as there was no image to prove it with");
+    expect(applied.code).toBe(0);
+
+    const shown = await entrepotNode(["verify", ...optionsFor(node)]);
+    expect(shown.text).toContain("--probe");
+    expect(shown.text.split("\n").filter((line) => line.length > WIDTH)).toEqual([]);
+    expect(shown.code).toBe(0);
+    expect((await verified("--require-proof")).code).toBe(1);
+
+    // The cache has been filled meanwhile, by another node.
+    const { digest } = textImage({ text: "offered" }).manifest;
+    await node.pull(`${upstream.address}/org/offered:1`);
+    await node.removeImage(`${upstream.address}/org/offered:1`);
+    upstream.forget();
+    const { code, namespaces } = await verified();
+    expect(code).toBe(0);
+    expect(namespaces).toMatchObject([
+      {
+        state: "proven",
+        probe: { reference: `${upstream.address}/org/offered@${digest}` },
+      },
+      { state: "unproven" },
+      {
+        // The well-known image of this registry, which the upstream does not have.
+        state: "unproven",
+        probe: { detail: expect.stringContaining("the cache answered 404 MANIFEST_UNKNOWN") },
+      },
+    ]);
+    expect(upstream.requests({ repository: "org/offered" })).toEqual([]);
+    expect(await entrepotNode(["rollback", "--yes", ...optionsFor(node)])).toMatchObject({
+      code: 0,
+    });
+  },
+  120_000,
+);
+
+realTest(
+  "what proved a registry in an apply proves it in a verify, and a failure says what the cache answered",
+  async () => {
+    const named = `${upstream.address}/org/named:1`;
+    const args = ["--upstream", upstream.address, "--probe", named, "--yes"];
+    const applied = await entrepotNode([
+      "apply",
+      "--cache",
+      cache.url,
+      ...args,
+      ...optionsFor(node),
+    ]);
+    expect(applied).toMatchObject({ code: 0, text: expect.stringContaining("proven") });
+    expect(await verified()).toMatchObject({
+      code: 0,
+      namespaces: [{ state: "proven", probe: { reference: named } }],
+    });
+
+    const missing = `${upstream.address}/org/none:1`;
+    const failed = await verified("--probe", missing);
+    expect(failed).toMatchObject({ code: 1, namespaces: [{ state: "failed" }] });
+    const [detail] = failed.namespaces.map(({ probe }) => probe.detail);
+    expect(detail).toContain("the cache answered 404 MANIFEST_UNKNOWN");
+    expect(detail).toContain("--probe");
+    const shown = await entrepotNode(["verify", "--probe", missing, ...optionsFor(node)]);
+    expect(shown.text.split("\n").filter((line) => line.length > WIDTH)).toEqual([]);
+    expect(await entrepotNode(["rollback", "--yes", ...optionsFor(node)])).toMatchObject({
+      code: 0,
+    });
+  },
+  120_000,
+);
