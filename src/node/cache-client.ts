@@ -104,6 +104,8 @@ export function parseCacheUrl(text: string): { url: string } | { problem: string
 }
 
 const TIMEOUT_MS = 5_000;
+/** For the first request to a cache, whose URL may be wrong. */
+const FIRST_MS = 2_500;
 
 /** A client of the cache's endpoints for nodes. Every method rejects with a CacheFault. */
 export class CacheClient {
@@ -114,7 +116,7 @@ export class CacheClient {
     readonly ca?: string,
   ) {}
 
-  async health(timeoutMs = TIMEOUT_MS): Promise<void> {
+  async health(timeoutMs = FIRST_MS): Promise<void> {
     const response = await this.#get("/healthz", timeoutMs);
     await response.body?.cancel();
     if (!response.ok) {
@@ -122,7 +124,7 @@ export class CacheClient {
     }
   }
 
-  async namespaces(timeoutMs = TIMEOUT_MS): Promise<string[]> {
+  async namespaces(timeoutMs = FIRST_MS): Promise<string[]> {
     const parsed = namespacesResponse.safeParse(
       await this.#json("/entrepot/v1/namespaces", timeoutMs),
     );
@@ -238,11 +240,9 @@ function connectionFault(url: string, error: unknown, timeoutMs: number): CacheF
   const text = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (error instanceof DOMException && error.name === "TimeoutError") {
-    return new CacheFault(
-      "timeout",
-      `${url} did not respond within ${secondsText(timeoutMs / 1000)}`,
-      because,
-    );
+    const advice = "is the address right, and does a firewall let this machine through?";
+    const what = `${url} did not respond within ${secondsText(timeoutMs / 1000)}: ${advice}`;
+    return new CacheFault("timeout", what, because);
   }
   if (/CERT|TLS|SSL|certificate/i.test(`${code} ${text}`)) {
     const advice = "does it speak plain http://, or is its CA missing (--ca)?";
@@ -252,5 +252,23 @@ function connectionFault(url: string, error: unknown, timeoutMs: number): CacheF
     const advice = "if it speaks TLS, write https://";
     return new CacheFault("unreachable", `${url} closed the connection: ${advice}`, because);
   }
-  return new CacheFault("unreachable", `${url} cannot be reached: ${text}`, because);
+  return new CacheFault("unreachable", unreachableText(url, code, text), because);
+}
+
+/** In words of our own: the runtime's are about a computer that is to access a url. */
+function unreachableText(url: string, code: string, text: string): string {
+  switch (code) {
+    case "ConnectionRefused":
+    case "ECONNREFUSED":
+      return `${url} refuses the connection: is the cache running there, and is the port right?`;
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "DNSException":
+      return `${url} cannot be reached: this machine finds no address for ${new URL(url).hostname}`;
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+      return `${url} cannot be reached: this machine has no route to it`;
+    default:
+      return `${url} cannot be reached: ${text}`;
+  }
 }

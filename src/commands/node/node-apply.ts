@@ -38,9 +38,9 @@ export function applyCommand(): Command {
       "images to pull as the proof; by default one of each registry is chosen",
     )
     .option("--require-proof", "revert all changes if there is no image to prove a registry with")
-    .option("--wait <duration>", "how long to wait for the cache", "30s")
+    .option("--wait <duration>", "how long to wait for a cache that is starting", "0s")
     .action((options: ApplyOptions) =>
-      onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options)),
+      onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options), "apply"),
     );
 }
 
@@ -99,7 +99,9 @@ async function waitForCache(cache: CacheClient, waitMs: number): Promise<void> {
       if (!isTransient || Date.now() >= deadline) {
         // An error response may come from another kind of server. The next request tells which one.
         if (error instanceof CacheFault && error.kind === "unhealthy") return;
-        throw error;
+        if (!isTransient || waitMs > 0) throw error;
+        const hint = "(--wait 30s waits for a cache that is starting)";
+        throw new CacheFault(error.kind, `${error.message} ${hint}`, { cause: error });
       }
     }
     await Bun.sleep(500);

@@ -38,6 +38,28 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** The user may not do what the command does. */
+export class NotRootError extends Error {
+  override readonly name = "NotRootError";
+  readonly kind = "not-root";
+}
+
+/**
+ * Requires root for the node itself: it is said first, and not after the cache was asked. Files below
+ * another root directory may be those of any user.
+ *
+ * @throws NotRootError
+ */
+export function requireRoot(
+  { root }: Pick<NodeOptions, "root">,
+  command: "apply" | "rollback" | "watch",
+  uid = process.geteuid?.(),
+): void {
+  if (root !== undefined || uid === 0) return;
+  const what = `entrepot node ${command} changes files that belong to root`;
+  throw new NotRootError(`${what}: run it as root (sudo entrepot node ${command} …)`);
+}
+
 /**
  * @param ca PEM of the CA of the cache's certificate
  * @throws UsageError if the URL is not valid for a cache.
@@ -150,6 +172,7 @@ export async function run(json: true | undefined, work: () => Promise<number>): 
 export function isExpected(error: unknown): error is Error {
   return (
     error instanceof UsageError ||
+    error instanceof NotRootError ||
     error instanceof CacheFault ||
     error instanceof RuntimeFault ||
     error instanceof FilesFault ||

@@ -18,7 +18,7 @@ export function rollbackCommand(): Command {
     .description("restore every file that apply changed, unless it was modified since")
     .option("--yes", "restart the runtime without asking, if a restart is needed")
     .action((options: RollbackOptions) =>
-      onEachRuntime(options, (context) => rollbackNode(context, options)),
+      onEachRuntime(options, (context) => rollbackNode(context, options), "rollback"),
     );
 }
 

@@ -8,7 +8,7 @@ import { RUNTIME_NAMES } from "../../node/runtime.ts";
 import type { RuntimeName } from "../../node/runtime.ts";
 import { findRuntimes, openRuntime, stateDirectoryOf } from "../../node/runtimes.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { UsageError, isExpected, run } from "./node-options.ts";
+import { UsageError, isExpected, requireRoot, run } from "./node-options.ts";
 import { print, printJson, table } from "./node-print.ts";
 
 /** The runtimes of this node that a command works on. */
@@ -76,12 +76,16 @@ function namedRuntime(options: NodeOptions): RuntimeName | undefined {
  * Runs a command for each runtime of this node, and sets the exit code. JSON is one object if a runtime
  * was named, and a list of them otherwise, whatever is found. A runtime that fails does not keep the
  * others from their turn.
+ *
+ * @param rootCommand the name of a command that only root can carry out
  */
 export function onEachRuntime(
   options: NodeOptions,
   work: (context: NodeContext, nodes: OpenNodes) => Promise<Outcome>,
+  rootCommand?: "apply" | "rollback",
 ): Promise<void> {
   return run(options.json, async () => {
+    if (rootCommand) requireRoot(options, rootCommand);
     const nodes = openNodes(options);
     const results: object[] = [];
     const summaries: (readonly string[])[] = [];

@@ -4,7 +4,7 @@ import { watch } from "../../node/watch.ts";
 import { readCa } from "./ca-file.ts";
 import { print } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
-import { UsageError, openCache, run } from "./node-options.ts";
+import { UsageError, openCache, requireRoot, run } from "./node-options.ts";
 import { openNodes } from "./node-runtimes.ts";
 
 interface WatchOptions extends NodeOptions {
@@ -34,6 +34,7 @@ export function watchCommand(): Command {
 async function runWatch(options: WatchOptions): Promise<number> {
   const graceMs = duration("--grace", options.grace);
   const intervalMs = Math.max(100, duration("--interval", options.interval));
+  requireRoot(options, "watch");
   const { contexts } = openNodes(options);
   if (options.root !== undefined) throw new UsageError("watch needs a running node: remove --root");
   const wired = contexts.flatMap((context) => {
