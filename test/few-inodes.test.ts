@@ -5,7 +5,7 @@ import { command } from "./harness/commands.ts";
 import { bytesOf, type Content, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { mountExt4 } from "./harness/ext4-image.ts";
-import { mustRun } from "./harness/processes.ts";
+import { mustRun, run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs, verifyStore } from "./harness/store-files.ts";
@@ -103,5 +103,37 @@ realTest(
       within: 20_000,
     });
     await verifyStore(data);
+  },
+);
+
+realTest(
+  "a cache that is started without inodes serves what it has, and stores again",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const [old, later] = [randomContent(100, 1), randomContent(100, 2)];
+    for (const blob of [old, later]) upstream.addBlob("app", blob);
+    await using disk = await mountExt4(24 * MIB, 320);
+    const data = join(disk.path, "data");
+    {
+      await using cache = await startEntrepot({ config: config(upstream), data });
+      expect(await pull(cache, old)).toStartWith("200 true");
+      expect(await cache.stop()).toBe(0);
+    }
+    const others = join(disk.path, "others");
+    const fill = `mkdir ${others}; seq 400 | while read i; do : > ${others}/$i; done`;
+    await run(["sh", "-c", fill]);
+    expect((await statfs(disk.path)).ffree).toBe(0);
+
+    await using cache = await startEntrepot({ config: config(upstream), data });
+    expect(await pull(cache, old)).toBe("200 true hit");
+    const status = await command(cache, "status");
+    expect(status.stdout).toMatch(/nothing can be stored, .*no inodes are left on the disk/);
+    expect(await pull(cache, later)).toBe("200 true detail=unstored");
+
+    await rm(others, { recursive: true });
+    await until(async () => (await pull(cache, later)) === "200 true hit", {
+      what: "a blob to be stored",
+      within: 20_000,
+    });
   },
 );

@@ -87,7 +87,12 @@ const ROWS: readonly Row[] = [
     at: "data",
     fault: { calls: WRITES, error: "ENOSPC" },
     said: UNSTORABLE,
-    startFails: /the data directory \S+ cannot be written to: the disk is full \(ENOSPC\)/,
+  },
+  {
+    name: "a full quota",
+    at: "data",
+    fault: { calls: WRITES, error: "EDQUOT" },
+    said: UNSTORABLE,
   },
   {
     name: "a read-only disk",
@@ -95,14 +100,13 @@ const ROWS: readonly Row[] = [
     fault: { calls: [...WRITES, ...RENAMES, ...MAKES, ...REMOVALS], error: "EROFS" },
     said: UNSTORABLE,
     startFails:
-      /the data directory \S+ cannot be .*: the file system is mounted read-only.* \(EROFS\)/,
+      /the (?:data directory|metadata database) \S+ cannot be .*: the file system is mounted read-only.* \(EROFS\)/,
   },
   {
     name: "failing writes",
     at: "data",
     fault: { calls: WRITES, error: "EIO" },
     said: UNSTORABLE,
-    startFails: /the data directory \S+ cannot be written to: the disk reports .* \(EIO\)/,
   },
   {
     name: "no new folders",
@@ -117,7 +121,7 @@ const ROWS: readonly Row[] = [
     fault: { calls: REMOVALS, error: "EIO" },
     // Nothing else is removed while a blob is stored.
     said: /^$|evicting failed/,
-    startFails: /the data directory \S+ cannot be written to: the disk reports .* \(EIO\)/,
+    startFails: /the metadata database \S+ cannot be opened: the disk reports .* \(EIO\)/,
   },
   {
     name: "an unmeasured disk",
@@ -128,7 +132,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-const SHORT = new Set(["failing syncs, at the fill"]);
+const SHORT = new Set(["failing syncs, at the fill", "a full quota, at the start"]);
 
 const table: Record<string, string | number>[] = [];
 let phases: FaultPhases;
@@ -187,7 +191,7 @@ function expectEnd(row: Row, phase: Phase, { exit, said }: Outcome): void {
     expect([...said].join("\n")).toMatch(row.startFails);
     // No stack trace.
     expect([...said].join("\n")).not.toMatch(/^ {4,}at /m);
-  }
+  } else if (phase === "start") expect(exit ? [...said] : "").toEqual("");
   expect(exit?.seconds ?? 0).toBeLessThan(END_WITHIN);
 }
 

@@ -1,6 +1,5 @@
-import { existsSync, statSync } from "node:fs";
-import { rename, rmdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { rmdir } from "node:fs/promises";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
@@ -10,18 +9,16 @@ import { DirectoryWatch, type Watched } from "../../store/directory/directory-wa
 import { openDataDirectory } from "../../store/directory/data-directory.ts";
 import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
-import { removeFile } from "../../store/remove-file.ts";
 import { isStored } from "../../store/repair/look-up.ts";
-import { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
+import { openSelfHealing } from "../../store/repair/open-self-healing.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
-import { MetadataError, openMetadata } from "../../store/sql/open-metadata.ts";
 import { blockSizeOf, diskUsage, type DiskUsage } from "../../store/space/disk-usage.ts";
 import { wasShutDownCleanly } from "../../store/sql/clean-shutdown.ts";
 import { DiskBudget } from "../../store/space/disk-budget.ts";
 import type { FewInodes } from "../../store/space/inode-budget.ts";
 import type { DiskLimits } from "../../store/space/fill-level.ts";
 import { restoreVanished } from "../../store/repair/vanished-files.ts";
-import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
+import type { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
 import { type FailedRead, UnreadableBlobs } from "../../store/memory/unreadable-blobs.ts";
 import { LastAccess } from "../../store/memory/last-access.ts";
 import { UpstreamQuotas } from "./upstream-quotas.ts";
@@ -98,7 +95,11 @@ export async function openStorage(
       wasShutDownCleanly(directory.metadataPath) || !existsSync(directory.metadataPath);
     const watch = new DirectoryWatch(directory.path);
     closing.defer(() => watch.close());
-    const { metadata, rebuildState } = await openSelfHealing(directory.metadataPath, watch, events);
+    const { metadata, rebuildState, unwritten } = await openSelfHealing({
+      path: directory.metadataPath,
+      watch,
+      onDamaged: (path, reason) => events.metadataDamaged(path, reason),
+    });
     closing.defer(() => metadata.close());
     const blobs = await openDiskBlobStore(directory.path, writing);
     const blockSize = await blockSizeOf(directory.path);
@@ -122,6 +123,8 @@ export async function openStorage(
       onChange: (state) => events.fullStateChanged(state),
       onFewInodes: (found) => events.fewInodes(found),
     });
+    if (unwritten !== undefined) budget.fullState.markFull(unwritten);
+    if (directory.unwritten) budget.fullState.recordFailure(directory.unwritten);
     budget.recount(total.diskBytes);
     const unreadable = new UnreadableBlobs((digest, failed) => events.unreadable(digest, failed));
     const store = new BoundedBlobStore(blobs, budget, unreadable);
@@ -232,63 +235,4 @@ function reportingOnce<Value>(
       return undefined;
     }
   };
-}
-
-/**
- * The least time between two replacements, in milliseconds. If the database is damaged again sooner,
- * the disk is broken, and replacing it would not help.
- */
-const REPLACE_INTERVAL = 60_000;
-
-/** Opens the metadata store. A damaged database is replaced by an empty one, which is then rebuilt. */
-async function openSelfHealing(
-  path: string,
-  watch: DirectoryWatch,
-  events: StoreEvents,
-): Promise<{ metadata: SelfHealingMetadata; rebuildState: RebuildMarker }> {
-  const rebuildState = new RebuildMarker(path);
-  let replacedAt = -Infinity;
-  const open = async (mustCheck: boolean): Promise<MetadataStore> => {
-    // The database was deleted or emptied, but the sidecar files to rebuild it are there.
-    if (
-      !statSync(path, { throwIfNoEntry: false })?.size &&
-      existsSync(join(dirname(path), "sidecars"))
-    )
-      rebuildState.begin();
-    try {
-      const metadata = await openMetadata(path, mustCheck);
-      watch.note("metadata.db");
-      return metadata;
-    } catch (error) {
-      if (!(error instanceof MetadataError) || error.kind !== "damaged") throw error;
-      if (performance.now() - replacedAt < REPLACE_INTERVAL) throw error;
-      replacedAt = performance.now();
-      rebuildState.begin();
-      const metadata = await replaceDatabase(path);
-      watch.note("metadata.db");
-      events.metadataDamaged(`${path}${DAMAGED_SUFFIX}`, error.message);
-      return metadata;
-    }
-  };
-  /** Open until the end of the process. */
-  const abandoned: MetadataStore[] = [];
-  const metadata = new SelfHealingMetadata(await open(false), async (damaged) => {
-    // SQLite deletes the log by its path when it closes, and that is another database's by now.
-    if (watch.isReplaced("metadata.db")) abandoned.push(damaged);
-    else await damaged.close().catch(() => {});
-    // Its integrity is checked first: a disk that cannot read for a moment looks like damage as well.
-    return open(true);
-  });
-  return { metadata, rebuildState };
-}
-
-const DAMAGED_SUFFIX = ".damaged";
-
-/** Moves the damaged database aside, for an operator to inspect, and opens an empty one. Blobs stay. */
-async function replaceDatabase(path: string): Promise<MetadataStore> {
-  for (const suffix of ["", "-wal", "-shm"]) {
-    await removeFile(`${path}${DAMAGED_SUFFIX}${suffix}`);
-    await rename(`${path}${suffix}`, `${path}${DAMAGED_SUFFIX}${suffix}`).catch(() => {});
-  }
-  return openMetadata(path);
 }

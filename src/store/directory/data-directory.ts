@@ -2,9 +2,10 @@ import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError } from "./lock.ts";
 import { changeOwner, findIrregular, nonRootOwner, type Owner } from "./ownership.ts";
-import { removeFile } from "../remove-file.ts";
 import { replaceFile } from "../replace-file.ts";
-import { describeSystemError, systemCode } from "../storage-fault.ts";
+import type { Fault } from "../../oci/fault.ts";
+import { describeSystemError, storageFault, systemCode } from "../storage-fault.ts";
+import { isReadableNevertheless, writeError } from "./write-error.ts";
 
 /** The data directory cannot be used. The message says why and what to do about it. */
 export class DataDirectoryError extends Error {
@@ -26,6 +27,8 @@ export interface DataDirectory {
   readonly path: string;
   /** The path of the metadata database, which may not exist yet. */
   readonly metadataPath: string;
+  /** Why nothing could be written to it when it was opened: what it holds can be read all the same. */
+  readonly unwritten: Fault | undefined;
   /**
    * Locks what is at the path now: the lock file was removed, or the directory is another one.
    *
@@ -38,13 +41,14 @@ export interface DataDirectory {
 
 /**
  * Creates the data directory if it is missing, checks that it is writable, locks it, and upgrades
- * the layout of an older version.
+ * the layout of an older version. One in use is opened on a full disk too: that is when its images are
+ * needed, and when eviction has to make room.
  *
  * @throws DataDirectoryError
  */
 export async function openDataDirectory(directory: string): Promise<DataDirectory> {
   const path = resolve(directory);
-  let lock = await prepare(path);
+  let { lock, unwritten } = await prepare(path);
   const owner = nonRootOwner(path);
   const close = async (): Promise<void> => {
     try {
@@ -56,21 +60,26 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   const relock = async (): Promise<void> => {
     const fresh = await prepare(path);
     lock.abandon();
-    lock = fresh;
+    ({ lock } = fresh);
   };
-  return { path, metadataPath: join(path, "metadata.db"), relock, close };
+  return { path, metadataPath: join(path, "metadata.db"), unwritten, relock, close };
 }
 
-async function prepare(path: string): Promise<Lock> {
+async function prepare(path: string): Promise<{ lock: Lock; unwritten: Fault | undefined }> {
   rejectLinksOfAnotherUser(path);
   await rejectNewerFormat(path);
   await createDirectory(path);
-  await probeWritable(path);
+  const failed = await writeError(path);
+  const isInUse = (await readFormat(path)) === FORMAT;
+  if (failed !== undefined && !(isInUse && isReadableNevertheless(failed))) {
+    throw unwritableError(path, "written to", failed);
+  }
   const lock = lockDirectory(path);
   try {
     await upgradeLayout(path);
-    replaceFile(join(path, FORMAT_FILE), `${FORMAT}\n`);
-    return lock;
+    if (!isInUse) replaceFile(join(path, FORMAT_FILE), `${FORMAT}\n`);
+    const unwritten = failed === undefined ? undefined : storageFault(`write to ${path}`, failed);
+    return { lock, unwritten };
   } catch (cause) {
     lock.release();
     throw unwritableError(path, "written to", cause);
@@ -156,18 +165,6 @@ async function createDirectory(path: string): Promise<void> {
     throw notADirectoryError(path, cause);
   }
   throw notADirectoryError(path);
-}
-
-/** Writes a file instead of checking permissions only, so that a full disk or read-only mount is found. */
-async function probeWritable(path: string): Promise<void> {
-  const file = join(path, `.probe-${process.pid}`);
-  try {
-    replaceFile(file, "entrepot\n");
-  } catch (cause) {
-    throw unwritableError(path, "written to", cause);
-  } finally {
-    await removeFile(file).catch(() => undefined);
-  }
 }
 
 function lockDirectory(path: string): Lock {

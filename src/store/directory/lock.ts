@@ -2,6 +2,7 @@ import { Database, SQLiteError } from "bun:sqlite";
 import { readFileSync } from "node:fs";
 import { removeFileSync } from "../remove-file.ts";
 import { replaceFile } from "../replace-file.ts";
+import { isReadableNevertheless } from "./write-error.ts";
 
 /** Another process, or another part of this one, holds the lock. */
 export class LockedError extends Error {
@@ -44,8 +45,7 @@ export function acquireLock(path: string): Lock {
     // Nothing is ever written to the file, so it needs no journal file (SQLite does not accept OFF).
     database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
-    // In a separate file: closing the lock file after reading it would release the lock (fcntl(2)).
-    replaceFile(pidPath, `${process.pid}\n`);
+    writeHolderPid(pidPath);
   } catch (cause) {
     database.close();
     if (cause instanceof SQLiteError && cause.code?.startsWith("SQLITE_BUSY")) {
@@ -71,6 +71,17 @@ export function acquireLock(path: string): Lock {
       }
     },
   };
+}
+
+/** In a separate file: closing the lock file after reading it would release the lock (fcntl(2)). */
+function writeHolderPid(pidPath: string): void {
+  try {
+    replaceFile(pidPath, `${process.pid}\n`);
+  } catch (cause) {
+    // It only helps to say who holds the lock: on a full disk, nobody is named.
+    if (!isReadableNevertheless(cause)) throw cause;
+    removeFileSync(pidPath);
+  }
 }
 
 function readHolderPid(pidPath: string): number | undefined {

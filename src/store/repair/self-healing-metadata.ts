@@ -1,6 +1,6 @@
 import { Fault } from "../../oci/fault.ts";
 import type { MetadataStore } from "../metadata-store.ts";
-import { isDamage } from "../sql/sqlite-file.ts";
+import { isDamage, isRefusedWrite } from "../sql/sqlite-file.ts";
 
 /** The least time between two attempts to open a database that could not be opened, in milliseconds. */
 const REOPEN_INTERVAL = 1000;
@@ -11,7 +11,8 @@ type Part = "tags" | "links" | "blobs" | "listings" | "access" | "pins";
 /**
  * A `MetadataStore` that opens its database anew when that turns out to be damaged while it is in use.
  * The call that found the damage is repeated. Where the database cannot be opened, for example because
- * the disk fails for a while, each call is a `Fault` until it can.
+ * the disk fails for a while, each call is a `Fault` until it can. One that could be opened for reading
+ * only is opened anew when something is to be written.
  */
 export class SelfHealingMetadata implements MetadataStore {
   readonly tags = this.#forward("tags");
@@ -21,18 +22,17 @@ export class SelfHealingMetadata implements MetadataStore {
   readonly access = this.#forward("access");
   readonly pins = this.#forward("pins");
   #current: MetadataStore;
-  readonly #reopen: (damaged: MetadataStore) => Promise<MetadataStore>;
+  readonly #reopen: Reopen;
   #reopening: Promise<void> | undefined;
   /** Why there is no open database, and when it is tried again (monotonic clock, in milliseconds). */
   #closed: { readonly fault: Fault; readonly retryAt: number } | undefined;
+  /** When a store that refused a write is opened anew at the earliest (monotonic clock, in milliseconds). */
+  #thawAt = -Infinity;
   /** The sum of the revisions of the stores before the current one. */
   #pastRevisions = 0;
 
-  /**
-   * @param reopen closes the damaged store, and opens its database again, or one in its place. If it
-   *   rejects, it is called again later, with the same store
-   */
-  constructor(metadata: MetadataStore, reopen: (damaged: MetadataStore) => Promise<MetadataStore>) {
+  /** @param reopen is called again later, with the same store, if it rejects */
+  constructor(metadata: MetadataStore, reopen: Reopen) {
     this.#current = metadata;
     this.#reopen = reopen;
   }
@@ -88,7 +88,7 @@ export class SelfHealingMetadata implements MetadataStore {
     } catch (error) {
       if (metadata === this.#current && (this.#reopening || isDamage(error))) {
         await this.#heal(metadata);
-      }
+      } else if (isRefusedWrite(error)) await this.#thaw(metadata);
       // A call that failed because its store was just being closed succeeds on the new one.
       if (metadata === this.#current) throw error;
       return call(this.#current);
@@ -104,11 +104,24 @@ export class SelfHealingMetadata implements MetadataStore {
     await this.#reopening;
   }
 
+  /** Opens the database for writing, if there is space for that by now; until then, it can be read. */
+  async #thaw(frozen: MetadataStore): Promise<void> {
+    if (frozen !== this.#current || this.#reopening || performance.now() < this.#thawAt) return;
+    this.#thawAt = performance.now() + REOPEN_INTERVAL;
+    this.#reopening = this.#openWritable(frozen).finally(() => {
+      this.#reopening = undefined;
+    });
+    await this.#reopening;
+  }
+
+  async #openWritable(frozen: MetadataStore): Promise<void> {
+    const reopened = await this.#reopen(frozen, true).catch(() => undefined);
+    if (reopened) this.#replace(frozen, reopened);
+  }
+
   async #swap(damaged: MetadataStore): Promise<void> {
     try {
-      const reopened = await this.#reopen(damaged);
-      this.#pastRevisions += damaged.revision + 1;
-      this.#current = reopened;
+      this.#replace(damaged, await this.#reopen(damaged, false));
       this.#closed = undefined;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -117,7 +130,18 @@ export class SelfHealingMetadata implements MetadataStore {
       throw fault;
     }
   }
+
+  #replace(former: MetadataStore, reopened: MetadataStore): void {
+    this.#pastRevisions += former.revision + 1;
+    this.#current = reopened;
+  }
 }
+
+/**
+ * Closes a store, and opens its database again, or one in its place. One that is `frozen` can still be
+ * read: it stays open if the database cannot be opened for writing.
+ */
+export type Reopen = (former: MetadataStore, isFrozen: boolean) => Promise<MetadataStore>;
 
 function methodOf(part: object, key: PropertyKey): Function | undefined {
   const member: unknown = Reflect.get(part, key);

@@ -8,15 +8,16 @@ import { migrate, NewerSchemaError } from "./migrations.ts";
 import { SqlPins } from "./sql-pins.ts";
 import { CachedLinks } from "../memory/cached-links.ts";
 import { CachedTags } from "../memory/cached-tags.ts";
-import { isDamage, lacksSharedMemory, SqliteFile } from "./sqlite-file.ts";
+import { isDamage, lacksSharedMemory, lacksSpace, SqliteFile } from "./sqlite-file.ts";
 import { SqlTags } from "./sql-tags.ts";
+import { describeSystemError } from "../storage-fault.ts";
 
 /** The metadata database cannot be used. Its file was not changed. The message says what to do. */
 export class MetadataError extends Error {
   override readonly name = "MetadataError";
 
   constructor(
-    readonly kind: "damaged" | "newer" | "unopenable",
+    readonly kind: "damaged" | "newer" | "unwritable" | "unopenable",
     readonly path: string,
     message: string,
     options: ErrorOptions,
@@ -37,6 +38,25 @@ export async function openMetadata(path: string, mustCheck = false): Promise<Met
   try {
     file = new SqliteFile(path);
     await file.check(mustCheck);
+    await migrate(file.mainThreadDb);
+    return metadataOver(file);
+  } catch (cause) {
+    await file?.close();
+    throw metadataError(path, cause);
+  }
+}
+
+/**
+ * Opens a file to read it only, where there is no space for what `openMetadata` needs. It may hold
+ * anything but a write-ahead log of a process that was killed.
+ *
+ * @throws MetadataError
+ */
+export async function openFrozenMetadata(path: string): Promise<MetadataStore> {
+  let file: SqliteFile | undefined;
+  try {
+    file = new SqliteFile(path, "frozen");
+    // It has the current schema if this writes nothing.
     await migrate(file.mainThreadDb);
     return metadataOver(file);
   } catch (cause) {
@@ -67,7 +87,8 @@ function metadataOver(file: SqliteFile): MetadataStore {
 
 function metadataError(path: string, cause: unknown): MetadataError {
   const root = cause instanceof Fault ? cause.cause : cause;
-  const reason = root instanceof Error ? root.message : String(root);
+  const isSystemError = root instanceof Error && "syscall" in root;
+  const reason = isSystemError ? describeSystemError(root) : messageOf(root);
   const database = `the metadata database ${path}`;
   if (cause instanceof NewerSchemaError) {
     const message = `${database} was written by a newer Entrepot: ${reason}. Run the newer version, or set storage.dir to another directory`;
@@ -77,6 +98,10 @@ function metadataError(path: string, cause: unknown): MetadataError {
     const message = `${database} is damaged: ${reason}. Move it away and start again: the stored blobs are kept, and their metadata is recorded again as images are pulled`;
     return new MetadataError("damaged", path, message, { cause });
   }
+  if (lacksSpace(root)) {
+    const message = `${database} cannot be written to: its write-ahead log has no space (${reason}). Free some, or check the kernel log`;
+    return new MetadataError("unwritable", path, message, { cause });
+  }
   if (lacksSharedMemory(root)) {
     const message = `${database} cannot be opened: its file system cannot share memory through a file (mmap, ${reason}), as some network and FUSE file systems cannot. Set storage.dir to a directory on a local one, such as ext4 or XFS`;
     return new MetadataError("unopenable", path, message, { cause });
@@ -84,4 +109,8 @@ function metadataError(path: string, cause: unknown): MetadataError {
   return new MetadataError("unopenable", path, `${database} cannot be opened: ${reason}`, {
     cause,
   });
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

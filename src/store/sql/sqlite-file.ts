@@ -1,5 +1,12 @@
 import { statSync } from "node:fs";
-import { Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { pathToFileURL } from "node:url";
+import {
+  constants,
+  Database,
+  SQLiteError,
+  type SQLQueryBindings,
+  type Statement,
+} from "bun:sqlite";
 import { CompiledQuery, Kysely } from "kysely";
 import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
@@ -53,18 +60,20 @@ export class SqliteFile implements Statements {
    * Opens a file, which is created if it is missing. `:memory:` opens a database in memory, which
    * is lost when it is closed. `check` follows.
    *
+   * @param mode `frozen` reads a file which nothing has changed since it was last closed, and changes
+   *   nothing on the disk: each write is refused, see `isRefusedWrite`
    * @throws SQLiteError if the file cannot be opened or is not a database
    */
-  constructor(path: string) {
+  constructor(path: string, mode: "writable" | "frozen" = "writable") {
     this.#path = path;
-    this.#isUnchecked = !wasShutDownCleanly(path);
-    this.#database = openDatabase(path);
+    this.#isUnchecked = mode === "frozen" || !wasShutDownCleanly(path);
+    this.#database = mode === "frozen" ? openFrozen(path) : openDatabase(path);
     this.#statements = new LRUCache({
       max: MAX_STATEMENTS,
       dispose: (statement) => statement.finalize(),
     });
     this.mainThreadDb = new Kysely({ dialect: new SqliteDialect(this, this) });
-    if (path === ":memory:") {
+    if (path === ":memory:" || mode === "frozen") {
       this.db = this.mainThreadDb;
       return;
     }
@@ -200,6 +209,17 @@ function openDatabase(path: string): Database {
   }
 }
 
+/**
+ * Needs neither a write-ahead log nor shared memory, for which there may be no space. A log that holds
+ * something would be ignored, so there must not be one.
+ */
+function openFrozen(path: string): Database {
+  if (fileBytes(`${path}-wal`) > 0) throw new Error("its write-ahead log cannot be opened");
+  const { SQLITE_OPEN_READONLY, SQLITE_OPEN_URI } = constants;
+  const url = `${pathToFileURL(path).href}?immutable=1`;
+  return new Database(url, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
 /** The integrity check of SQLite failed on a file that could be opened. */
 class DamageError extends Error {
   override readonly name = "DamageError";
@@ -210,6 +230,20 @@ export function isDamage(error: unknown): boolean {
   const cause = error instanceof Fault ? error.cause : error;
   if (cause instanceof DamageError) return true;
   return /^SQLITE_(?:CORRUPT|NOTADB)/.test(sqliteCode(cause) ?? "");
+}
+
+/** Whether a write failed since the file is open for reading only. */
+export function isRefusedWrite(error: unknown): boolean {
+  const cause = error instanceof Fault ? error.cause : error;
+  return sqliteCode(cause) === "SQLITE_READONLY";
+}
+
+/** Codes for a file of the database that could not grow when it was opened. */
+const NO_GROWTH = /^SQLITE_(?:FULL|IOERR_(?:SHMSIZE|WRITE))$/;
+
+/** Whether a database could not be opened since there is no space for what writing to it needs. */
+export function lacksSpace(cause: unknown): boolean {
+  return NO_GROWTH.test(sqliteCode(cause) ?? "");
 }
 
 /**
