@@ -16,8 +16,7 @@ export async function wrongFigures(cache: Entrepot): Promise<readonly string[]> 
   );
   const figures: readonly [what: string, told: number, found: number][] = [
     ["fills", fills.length, 0],
-    // They would never be evicted. A record without a file lasts only until its turn comes.
-    ["blobs without a record", Math.max(0, blobs.length - storage.blobs), 0],
+    ["blobs", storage.blobs, blobs.length],
     ["bytes of blobs", await budgetedBytes(cache), spaceOf(blobs)],
     ["bytes of partial downloads", storage.partialBytes, spaceOf(partials)],
   ];

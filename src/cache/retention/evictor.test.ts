@@ -7,9 +7,9 @@ import { blobFile } from "../../store/disk/blob-file.ts";
 import { openDiskBlobStore } from "../../store/disk/disk-blob-store.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
-import { storeBytes } from "../../store/storetest/writing.ts";
+import { rejection, storeBytes } from "../../store/storetest/writing.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
-import { openMetadata } from "../../store/sql/open-metadata.ts";
+import { openFrozenMetadata, openMetadata } from "../../store/sql/open-metadata.ts";
 import { DiskBudget } from "../../store/space/disk-budget.ts";
 import { Evictor } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
@@ -51,6 +51,7 @@ test("tiny blobs count as whole blocks, and metadata that is larger than maxSize
     deleteRemains: async () => {},
     onRemoved: () => {},
     onFailed: () => {},
+    onRecordsLeft: () => {},
   });
   const evicted = await evictor.sweep();
   expect(budget.used).toBeLessThanOrEqual(maxSize);
@@ -94,6 +95,7 @@ test("a file that cannot be removed does not keep others from being evicted", as
     deleteRemains: async () => {},
     onRemoved: () => {},
     onFailed: (fault) => faults.push(fault),
+    onRecordsLeft: () => {},
   });
   budget.recount(20_000);
   await evictor.sweep();
@@ -106,5 +108,40 @@ test("a file that cannot be removed does not keep others from being evicted", as
   budget.recount(20_000);
   await evictor.sweep();
   expect(faults).toHaveLength(1);
+  await metadata.close();
+});
+
+test("records that cannot be removed are told of, so that a repair removes them", async () => {
+  await using dir = await tempDir("evictor");
+  const path = dir.file("metadata.db");
+  const blobs = new MemoryBlobStore();
+  const budget = new DiskBudget({
+    limits: { maxSize: 1000, minFree: 0 },
+    disk: async () => ({ free: 1e12, size: 1e12, metadata: 0 }),
+  });
+  {
+    const metadata = await openMetadata(path);
+    const digest = await storeBytes(blobs, sampleBytes(2000));
+    await metadata.blobs.put({ digest, size: 2000 }, 1);
+    await metadata.close();
+  }
+  budget.recount(2000);
+  // It refuses each write.
+  const metadata = await openFrozenMetadata(path);
+  let left = 0;
+  const evictor = new Evictor({
+    store: new BoundedBlobStore(blobs, budget),
+    metadata,
+    budget,
+    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
+    flushAccessTimes: async () => {},
+    inUse: () => false,
+    deleteRemains: async () => {},
+    onRemoved: () => {},
+    onFailed: () => {},
+    onRecordsLeft: () => (left += 1),
+  });
+  expect(await rejection(evictor.sweep())).toBeDefined();
+  expect([left, budget.blobBytes]).toEqual([1, 0]);
   await metadata.close();
 });

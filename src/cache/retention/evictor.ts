@@ -40,6 +40,8 @@ export interface EvictorOptions {
   readonly onRemoved: (digest: Digest, reason: RemovalReason, bytes: number) => void;
   /** Called with the fault of a blob that could not be removed. */
   readonly onFailed: (fault: Fault) => void;
+  /** Called with the error if records of removed blobs stay: a repair has to remove them. */
+  readonly onRecordsLeft: (error: unknown) => void;
 }
 
 /**
@@ -111,7 +113,7 @@ export class Evictor {
   async remove(digest: Digest, size: number, reason: RemovalReason): Promise<boolean> {
     // The file goes first: on a full disk, the metadata write may need the space.
     const wasStored = await this.#removeFile(digest, size, reason);
-    await this.#options.metadata.blobs.remove([digest]);
+    await this.#removeRecords([digest]);
     return wasStored;
   }
 
@@ -192,7 +194,7 @@ export class Evictor {
     tally: EvictionTally,
     isEnough: () => boolean,
   ): Promise<boolean> {
-    const { budget, metadata, deleteRemains } = this.#options;
+    const { budget, deleteRemains } = this.#options;
     const removed: Digest[] = [];
     let hasSkipped = false;
     try {
@@ -214,7 +216,7 @@ export class Evictor {
       // In one transaction: one per blob would write four times as much, and block other writes.
       // Limited to records from before the eviction, since a blob may have been stored again.
       const until = Math.max(...batch.map(({ storedAt }) => storedAt));
-      await metadata.blobs.remove(removed, until);
+      await this.#removeRecords(removed, until);
       if (removed.length > 0 && budget.level.inodeShortage > 0) {
         await deleteRemains(removed);
         budget.inodes.evicted(removed.length);
@@ -224,6 +226,16 @@ export class Evictor {
       return hasSkipped;
     } finally {
       for (const { digest } of batch) this.#beingRemoved.delete(digest);
+    }
+  }
+
+  async #removeRecords(digests: readonly Digest[], until?: number): Promise<void> {
+    const { metadata, onRecordsLeft } = this.#options;
+    try {
+      await metadata.blobs.remove(digests, until);
+    } catch (error) {
+      onRecordsLeft(error);
+      throw error;
     }
   }
 

@@ -210,6 +210,10 @@ export class Housekeeping implements AsyncDisposable {
           await quotas.enforce({ isFullScan: now - fullScanAt > FULL_SCAN_INTERVAL_MS });
           if (now - fullScanAt > FULL_SCAN_INTERVAL_MS) fullScanAt = now;
         }
+        if (this.#storage.store.mustRecount) {
+          this.#storage.store.mustRecount = false;
+          await admin.recount();
+        }
         if (now - recountAt > RECOUNT_INTERVAL_MS) {
           recountAt = now;
           // Links of evicted blobs would keep it as large as it is.

@@ -41,6 +41,8 @@ export interface StoreEvents {
   accessTimesNotWritten(error: unknown): void;
   /** The metadata database was damaged. It was moved to `path`, and an empty one was created. */
   metadataDamaged(path: string, reason: string): void;
+  /** Records of removed blobs could not be removed. */
+  recordsLeft(): void;
   /** Background work failed. It is retried. */
   failed(task: string, error: unknown): void;
 }
@@ -155,6 +157,7 @@ export async function openStorage(
       },
       onRemoved: (digest, reason, size) => events.removed(digest, reason, size),
       onFailed: (fault) => events.failed("evicting a blob", fault),
+      onRecordsLeft: () => events.recordsLeft(),
     });
     const quotas = new UpstreamQuotas({
       ...shared,

@@ -99,6 +99,7 @@ async function start(
   const localProblems = new LocalProblems(log);
   const blobRemoved = new Emitter<Digest>();
   const filesVanished = new Emitter<readonly Watched[]>();
+  const recordsLeft = new Emitter<void>();
   const metadataNotWritten = new Emitter<Fault>();
 
   // The store.
@@ -108,6 +109,7 @@ async function start(
     localProblems,
     blobRemoved,
     filesVanished,
+    recordsLeft,
   });
   const descriptors = closing.use(new DescriptorBudget());
   const plan = memoryPlan(memoryLimit());
@@ -156,8 +158,12 @@ async function start(
   const housekeeping = closing.use(new Housekeeping(storage, isInUse, scrubRate, storeReporter));
   const secondLooks = closing.use(new SecondLooks(storage, isInUse, storeReporter));
   // If every request is a hit, nothing but these writes notices that the disk is full.
-  metadataNotWritten.on((fault) => budget.fullState.recordFailure(fault));
+  metadataNotWritten.on((fault) => {
+    // A sidecar file that cannot be read or written says nothing of the blobs: their writes do.
+    if (fault.detail.kind === "no-space") budget.fullState.recordFailure(fault);
+  });
   metadataNotWritten.on(() => housekeeping.metadataWriteFailed());
+  recordsLeft.on(() => housekeeping.metadataWriteFailed());
 
   // What operators can see and do.
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);

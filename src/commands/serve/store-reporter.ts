@@ -25,6 +25,8 @@ export interface StoreReporterOptions {
   readonly blobRemoved: Emitter<Digest>;
   /** Emits what somebody has removed from the data directory. */
   readonly filesVanished: Emitter<readonly Watched[]>;
+  /** Emits when records of removed blobs stay. */
+  readonly recordsLeft: Emitter<void>;
 }
 
 /** Logs and counts what the store does in the background. */
@@ -34,6 +36,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   readonly #localProblems: LocalProblems;
   readonly #blobRemoved: Emitter<Digest>;
   readonly #filesVanished: Emitter<readonly Watched[]>;
+  readonly #recordsLeft: Emitter<void>;
   #scrubs = 0;
   #corrupt = 0;
   #unreadable = 0;
@@ -46,6 +49,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
     this.#localProblems = options.localProblems;
     this.#blobRemoved = options.blobRemoved;
     this.#filesVanished = options.filesVanished;
+    this.#recordsLeft = options.recordsLeft;
   }
 
   /** Registers the gauges of the store. */
@@ -217,6 +221,10 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
     this.#corrupt += 1;
     const message = "corrupt blob quarantined: it is fetched again when it is requested";
     this.#log.error({ digest }, message);
+  }
+
+  recordsLeft(): void {
+    this.#recordsLeft.emit();
   }
 
   failed(task: string, error: unknown): void {

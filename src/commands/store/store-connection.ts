@@ -126,6 +126,7 @@ async function openStopped(
       removed: () => {},
       unreadable: () => {},
       accessTimesNotWritten: () => {},
+      recordsLeft: () => {},
       failed: () => {},
       metadataDamaged: (path, reason) => {
         process.stderr.write(`entrepot: ${reason}\nIt was moved to ${path} and is rebuilt.\n`);

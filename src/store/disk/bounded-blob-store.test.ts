@@ -64,6 +64,17 @@ describe("BoundedBlobStore", () => {
     expect(store.unreadable.size).toBe(0);
   });
 
+  test("asks for a count where a blob was stored that the disk did not let it look for", async () => {
+    const { store } = bounded(10 * MIB);
+    const bytes = sampleBytes(MIB);
+    await storeBytes(store, sampleBytes(MIB, 2));
+    expect(store.mustRecount).toBe(false);
+    // There was no file: that is not known.
+    store.readFailed(digestOf(bytes), Object.assign(new Error("stat"), { code: "EACCES" }));
+    await storeBytes(store, bytes);
+    expect(store.mustRecount).toBe(true);
+  });
+
   test("accounts for whole blocks, before and after a tiny blob is stored", async () => {
     const { store, budget } = bounded(3 * 4096, { blockSize: 4096 });
     for (const seed of [1, 2]) await storeBytes(store, sampleBytes(11, seed));

@@ -18,6 +18,11 @@ export class BoundedBlobStore implements BlobStore {
   /** Blobs whose file may be about to be opened, which must not be evicted. */
   readonly recentlyOpened = new RecentlyOpened();
   readonly unreadable: UnreadableBlobs;
+  /**
+   * A blob was stored where the disk would not tell what is there: whether it took the place of a file is
+   * known by its record only. To be reset by who counts the records.
+   */
+  mustRecount = false;
   readonly #store: BlobStore;
   readonly #budget: DiskBudget;
   /** Bytes of suspended partial downloads, as accounted for. As many entries as there are such files. */
@@ -62,7 +67,11 @@ export class BoundedBlobStore implements BlobStore {
       this.#budget.accountPartial(this.#budget.spaceOf(writer.length) - accounted);
       return new BoundedBlobWriter(writer, this.#budget, {
         suspended: (bytes) => this.#partials.set(name, bytes),
-        replaces: () => this.unreadable.delete(digest),
+        replaces: () => {
+          const isReplaced = this.unreadable.delete(digest);
+          this.mustRecount ||= isReplaced;
+          return isReplaced;
+        },
       });
     } catch (error) {
       this.#budget.inodes.release();
