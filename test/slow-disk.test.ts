@@ -27,6 +27,38 @@ async function isWhole(cache: Entrepot, content: Content): Promise<boolean> {
   return response.status === 200 && Buffer.compare(body, bytesOf(content)) === 0;
 }
 
+/** What requests for parts of a blob get, and conditional ones. */
+async function partsOf(cache: Entrepot, { digest, size }: Content) {
+  const whole = `"${digest}"`;
+  const results: unknown[] = [];
+  for (const headers of [
+    { range: `bytes=${size >> 1}-` },
+    { range: "bytes=-1", "if-range": whole },
+    { range: `bytes=${size}-` },
+    { range: "bytes=0-0", "if-range": '"another"' },
+    { "if-none-match": whole },
+  ]) {
+    const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`, { headers });
+    const bytes = await response.bytes();
+    const range = response.headers.get("content-range");
+    results.push([response.status, range, response.ok && Bun.hash(bytes)]);
+  }
+  return results;
+}
+
+function rightParts(content: Content): unknown[] {
+  const { size } = content;
+  const bytes = bytesOf(content);
+  const [middle, last] = [size >> 1, size - 1];
+  return [
+    [206, `bytes ${middle}-${last}/${size}`, Bun.hash(bytes.subarray(middle))],
+    [206, `bytes ${last}-${last}/${size}`, Bun.hash(bytes.subarray(last))],
+    [416, `bytes */${size}`, false],
+    [200, null, Bun.hash(bytes)],
+    [304, null, false],
+  ];
+}
+
 /** Small blobs that are held in memory, larger ones, and some that are streamed as they arrive. */
 function manyBlobs(): Content[] {
   const sizes = [1, 200 * KIB, 1024 * KIB, 5000 * KIB];
@@ -61,6 +93,7 @@ realTest(
         const head = await cache.head(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
         expect(head.headers.get("content-length")).toBe(String(blob.size));
         expect(head.headers.get("cache-status")).toStartWith("entrepot; hit");
+        expect(await partsOf(cache, blob)).toEqual(rightParts(blob));
       }
       expect(upstream.requests({ kind: "blob" }).map(({ method }) => method)).toEqual(
         blobs.map(() => "GET"),

@@ -50,6 +50,7 @@ export class Fill {
   readonly started = this.#milestones.started;
   readonly verified = this.#milestones.verified;
   readonly stored = this.#milestones.stored;
+  readonly storedSoon = this.#milestones.storedSoon;
   readonly ended = this.#milestones.ended;
   readonly upstream: UpstreamName;
   /** What a manifest said when the fill began, in bytes. */

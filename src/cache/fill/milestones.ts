@@ -1,5 +1,6 @@
 import type { Fault } from "../../oci/fault.ts";
 import type { StoredBlob } from "../../store/blob-store.ts";
+import { DISK_PATIENCE_MS, withTimeout } from "../with-timeout.ts";
 
 /** What can be waited for of a fill, in this order. A failed fill rejects those that are left. */
 export class Milestones {
@@ -13,12 +14,16 @@ export class Milestones {
   readonly verified = this.#verified.promise;
   /** The blob is durable, and `BlobStore.open` finds it. */
   readonly stored = this.#stored.promise;
+  /** As `stored`; `undefined` once clients have waited long enough for the disk. */
+  readonly storedSoon = this.verified.then(() => withTimeout(DISK_PATIENCE_MS, this.stored));
   /** The fill has stored or failed, and its writer is closed. Never rejects. */
   readonly ended = this.#ended.promise;
 
   constructor() {
     // A fill outlives its clients, so its failure may have no handler.
-    for (const promise of [this.started, this.verified, this.stored]) promise.catch(() => {});
+    for (const promise of [this.started, this.verified, this.stored, this.storedSoon]) {
+      promise.catch(() => {});
+    }
   }
 
   start(): void {

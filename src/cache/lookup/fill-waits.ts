@@ -1,14 +1,14 @@
 import type { StoredBlob } from "../../store/blob-store.ts";
 import type { Fill } from "../fill/fill.ts";
-import { DISK_PATIENCE_MS, withTimeout } from "../with-timeout.ts";
 
 /** A blob of at most this many bytes is verified before its first byte is sent. */
 const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
 
 /**
  * Waits for the fill to verify the blob, if it is small. A range request also waits if the size is
- * unknown, since a range can be resolved only against the size. `undefined` if the blob is large, or
- * cannot be stored, or the disk is slow: then it is streamed.
+ * unknown, since a range can be resolved only against the size. A blob that is verified by now is about
+ * to be stored, whatever its size. `undefined` if it is large and not verified yet, or cannot be stored,
+ * or the disk is slow: then it is streamed.
  */
 export async function smallBlob(
   fill: Fill,
@@ -19,6 +19,7 @@ export async function smallBlob(
     if (fill.resumePoint) return undefined;
     if (
       fill.isSettled ||
+      fill.isVerified ||
       (fill.size === undefined ? isRangeRequest : minSize <= SMALL_BLOB_BYTES)
     ) {
       return verifiedBlob(fill).catch((error: unknown) => {
@@ -32,8 +33,7 @@ export async function smallBlob(
 }
 
 async function verifiedBlob(fill: Fill): Promise<StoredBlob | undefined> {
-  await fill.verified;
-  const stored = await withTimeout(DISK_PATIENCE_MS, fill.stored);
+  const stored = await fill.storedSoon;
   if (stored) return stored;
   const { digest, inMemory: bytes } = fill;
   return bytes && { digest, size: bytes.size, bytes, isInMemory: true };
