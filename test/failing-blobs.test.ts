@@ -103,6 +103,8 @@ async function problems(cache: Entrepot): Promise<string[]> {
 
 const MOVED =
   "the disk cannot read a stored blob: its file was moved to quarantine/, and it is fetched again when it is requested";
+const KEPT =
+  "all of the disk may be failing: blobs that it cannot read are kept, and read again later";
 const AGAIN = "a stored blob can be read again";
 
 realTest(
@@ -182,11 +184,24 @@ realTest("while the disk cannot read anything, nothing is thrown out", async () 
       );
       expect(failed).toBe(502);
     }
-    await cache.logged(
-      "the disk cannot read several blobs: they are kept, and read again later",
-      PATIENCE,
-    );
+    await cache.logged(KEPT, PATIENCE);
     expect(await metric(cache, "entrepot_unreadable_blobs")).toBe(4);
+  }
+  await allReadable(cache);
+  for (const blob of blobs) expect(await pull(cache, blob)).toBe("200 hit right");
+  expect(await storedPaths(cache)).toEqual(paths);
+});
+
+realTest("where no other blob shows whether the disk reads at all, none is moved", async () => {
+  const blobs = [randomContent(MIB, 1), randomContent(MIB, 2)];
+  await using at = await setUp(...blobs);
+  const { cache, upstream } = at;
+  const paths = await storedPaths(cache);
+  await upstream.stop();
+  {
+    await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+    for (const blob of blobs) expect(await pull(cache, blob)).toBe("broke off");
+    await cache.logged(KEPT, PATIENCE);
   }
   await allReadable(cache);
   for (const blob of blobs) expect(await pull(cache, blob)).toBe("200 hit right");

@@ -36,7 +36,7 @@ export interface SecondLookEvents {
   corrupt(digest: Digest): void;
   /** The disk cannot read a blob, and others it can: it was moved to the quarantine. */
   movedOut(digest: Digest): void;
-  /** The disk cannot read several blobs, so none of them is moved. */
+  /** The disk cannot read a blob, and maybe no other: none is moved. */
   diskFailing(): void;
   /** A blob can be read again. */
   readableAgain(digest: Digest): void;
@@ -51,8 +51,8 @@ export interface SecondLookEvents {
  * - corrupt: moved to the quarantine;
  * - unreadable, though the disk reads others: moved to the quarantine, a few per hour. A bad sector is
  *   then not used again;
- * - unreadable for another reason, such as a permission, or because the whole disk fails: kept, and
- *   tried again.
+ * - unreadable for another reason, such as a permission, or because the whole disk may be failing: kept,
+ *   and tried again.
  */
 export class SecondLooks implements AsyncDisposable {
   readonly #storage: Pick<Storage, "store" | "blobs" | "metadata" | "admin">;
@@ -138,7 +138,7 @@ export class SecondLooks implements AsyncDisposable {
   async #moveOut(digest: Digest): Promise<void> {
     const { admin, store } = this.#storage;
     if (this.#inUse(digest)) return;
-    if (await this.#isDiskFailing(digest)) {
+    if (!(await this.#readsOthers(digest))) {
       this.#events.diskFailing();
       return;
     }
@@ -149,22 +149,23 @@ export class SecondLooks implements AsyncDisposable {
     });
   }
 
-  /** Whether the disk can as little read other blobs: then none of them is lost for sure. */
-  async #isDiskFailing(digest: Digest): Promise<boolean> {
+  /** Whether the disk reads other blobs. If there is none to try, all of it may be failing. */
+  async #readsOthers(digest: Digest): Promise<boolean> {
     const { blobs, metadata, store } = this.#storage;
     const bad = store.unreadable.all().filter(([, { cause }]) => isMediumError(cause));
-    if (bad.length > MAX_BAD_BLOBS) return true;
+    if (bad.length > MAX_BAD_BLOBS) return false;
     // What was not used for long is not in the memory of the kernel.
     const reading = metadata.blobs.leastRecentlyUsed(MAX_BAD_BLOBS + CONTROLS);
-    const page = await reading.catch(() => undefined);
-    if (!page) return true;
+    const page = (await reading.catch(() => undefined)) ?? [];
     const known = new Set([digest, ...bad.map(([other]) => other)]);
-    const controls = page.filter((other) => !known.has(other.digest)).slice(0, CONTROLS);
-    let failed = 0;
-    for (const control of controls) {
-      if (typeof (await readAt(blobs, control.digest, 0)) === "object") failed += 1;
+    const controls = page.filter(({ digest: other, size }) => size > 0 && !known.has(other));
+    let [read, failed] = [0, 0];
+    for (const control of controls.slice(0, CONTROLS)) {
+      const found = await readAt(blobs, control.digest, 0);
+      if (typeof found === "object") failed += 1;
+      else if (found !== "gone") read += 1;
     }
-    return failed > 0 && failed >= controls.length / 2;
+    return read > failed;
   }
 
   async #verifyNext(): Promise<void> {

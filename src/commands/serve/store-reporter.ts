@@ -202,7 +202,8 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   diskFailing(): void {
     if (this.#isDiskFailing) return;
     this.#isDiskFailing = true;
-    const message = "the disk cannot read several blobs: they are kept, and read again later";
+    const message =
+      "all of the disk may be failing: blobs that it cannot read are kept, and read again later";
     this.#log.error(message);
   }
 
