@@ -192,6 +192,23 @@ realTest("while the disk cannot read anything, nothing is thrown out", async () 
   expect(await storedPaths(cache)).toEqual(paths);
 });
 
+realTest("a disk that fails to read what clients of a download still need is noticed", async () => {
+  const blob = randomContent(32 * MIB, 1);
+  await using at = await setUp();
+  const { cache, upstream } = at;
+  upstream.addBlob("app", blob);
+  const response = await get(cache, blob);
+  await allStored(cache, 1);
+  {
+    const paths = await storedPaths(cache);
+    await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+    expect(await response.bytes().catch(() => "broke off")).toBe("broke off");
+    expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(1);
+  }
+  await allReadable(cache);
+  expect(await pull(cache, blob)).toBe("200 hit right");
+});
+
 realTest("where no other blob shows whether the disk reads at all, none is moved", async () => {
   const blobs = [randomContent(MIB, 1), randomContent(MIB, 2)];
   await using at = await setUp(...blobs);

@@ -13,7 +13,7 @@ const PATIENCE_MS = 2000;
  * commits would be under way, each with an open file: while there are too many, no writer is opened, and
  * what is downloaded is not stored. Nor is it if a file cannot be opened soon.
  */
-export class Commits implements Pick<BlobStore, "open" | "writer"> {
+export class Commits implements Pick<BlobStore, "open" | "readFailed" | "writer"> {
   readonly #store: BlobStore;
   readonly #limit: number;
   readonly #patience: number;
@@ -36,6 +36,10 @@ export class Commits implements Pick<BlobStore, "open" | "writer"> {
 
   open(digest: Digest): Promise<StoredBlob | undefined> {
     return this.#store.open(digest);
+  }
+
+  readFailed(digest: Digest, cause: unknown, at?: number): boolean {
+    return this.#store.readFailed(digest, cause, at);
   }
 
   /** @throws Fault if the disk is too slow for one more blob, besides those of the store */

@@ -1,13 +1,13 @@
 import { type Digest, newHasher } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { UpstreamName } from "../../oci/names.ts";
-import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { BackOff, type BackOffOptions } from "../fetch/back-off.ts";
 import { FetchLoop } from "../fetch/fetch-loop.ts";
 import { Followers } from "./followers.ts";
 import { Milestones } from "./milestones.ts";
 import { ProgressSignal } from "./progress-signal.ts";
-import { ReadableBytes } from "./readable-bytes.ts";
+import { type FillStore, ReadableBytes, readStored } from "./readable-bytes.ts";
 import { type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
 import type { Source } from "../fetch/source.ts";
 import { SourceList } from "../fetch/source-list.ts";
@@ -61,7 +61,7 @@ export class Fill {
   readonly since = Date.now();
   readonly #fetchLoop: FetchLoop;
   readonly #abort = new AbortController();
-  readonly #store: Pick<BlobStore, "open" | "writer">;
+  readonly #store: FillStore;
   readonly #commit: NonNullable<FillOptions["commit"]>;
   readonly #bytes = new ReadableBytes((first, end) => this.#readFile(first, end));
   readonly #progress = new ProgressSignal(() => this.available);
@@ -78,7 +78,7 @@ export class Fill {
 
   constructor(
     readonly digest: Digest,
-    store: Pick<BlobStore, "open" | "writer">,
+    store: FillStore,
     source: Source,
     { size, backOff = {}, commit = (writer) => writer.commit() }: FillOptions = {},
   ) {
@@ -199,7 +199,7 @@ export class Fill {
   }
 
   async #readFile(first: number, end: number): Promise<Uint8Array> {
-    if (this.#result) return this.#result.bytes.slice(first, end).bytes();
+    if (this.#result) return readStored(this.#result, first, end, this.#store);
     if (!this.#writer) throw new RangeError("nothing is available yet");
     return this.#writer.read(first, end);
   }

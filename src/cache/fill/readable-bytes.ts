@@ -1,9 +1,30 @@
-import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { BLOCK_BYTES, ReadCache } from "./read-cache.ts";
 import { TailBuffer } from "./tail-buffer.ts";
 
 /** How much is compared at a time, in bytes. */
 const COMPARED_BYTES = 1024 * 1024;
+
+/** What a fill needs of the store. */
+export type FillStore = Pick<BlobStore, "open" | "readFailed" | "writer">;
+
+/** Reads bytes of a stored blob: `first` inclusive, `end` exclusive. The store learns of a failure. */
+export async function readStored(
+  { digest, bytes }: StoredBlob,
+  first: number,
+  end: number,
+  store: Pick<BlobStore, "readFailed">,
+): Promise<Uint8Array> {
+  const read = await bytes
+    .slice(first, end)
+    .bytes()
+    .catch((cause: unknown) => {
+      store.readFailed(digest, cause, first);
+      throw cause;
+    });
+  if (read.byteLength === end - first) return read;
+  throw new Error(`the file of ${digest} ends at byte ${first + read.byteLength}`);
+}
 
 /** What followers can read of a fill: its latest bytes from memory, and the others from its file. */
 export class ReadableBytes {
