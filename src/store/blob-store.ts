@@ -24,6 +24,9 @@ export interface BlobEntry {
   readonly storedAt: number;
 }
 
+/** A stored blob in a listing. Of a file that cannot be looked at, only the digest is known. */
+export type ListedBlob = BlobEntry | (Pick<BlobEntry, "digest"> & { readonly size?: undefined });
+
 /** A partial download in a listing of the store. */
 export interface PartialEntry extends BlobEntry {
   readonly name: PartialName;
@@ -77,8 +80,10 @@ export interface BlobStore {
   /**
    * Lists all stored blobs, in no particular order. Blobs that are stored or removed meanwhile may
    * be listed or not.
+   *
+   * @throws Fault of kind `storage` after all others, if some cannot be listed
    */
-  entries(): AsyncIterable<BlobEntry>;
+  entries(): AsyncIterable<ListedBlob>;
   /** Lists the partial downloads that were suspended and have no writer now, in no particular order. */
   partials(): AsyncIterable<PartialEntry>;
   /**

@@ -288,6 +288,6 @@ export class Housekeeping implements AsyncDisposable {
 
 async function spaceOf(store: BlobStore, budget: DiskBudget): Promise<number> {
   let bytes = 0;
-  for await (const { size } of store.entries()) bytes += budget.spaceOf(size);
+  for await (const { size = 0 } of store.entries()) bytes += budget.spaceOf(size);
   return bytes;
 }

@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
+import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { RecentlyOpened } from "../memory/recently-opened.ts";
 import { UnreadableBlobs } from "../memory/unreadable-blobs.ts";
 import { partialName, type PartialName } from "../partial-name.ts";
@@ -92,7 +92,7 @@ export class BoundedBlobStore implements BlobStore {
     return wasStored;
   }
 
-  entries(): AsyncIterable<BlobEntry> {
+  entries(): AsyncIterable<ListedBlob> {
     return this.#store.entries();
   }
 

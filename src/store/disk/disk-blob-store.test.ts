@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
 import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Digest, digestHex, digestOf } from "../../oci/digest.ts";
+import { type Digest, digestHex, digestOf, parseDigest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
+import type { ListedBlob } from "../blob-store.ts";
 import { blobStoreConformance } from "../storetest/blob-store-conformance.ts";
 import { appendAll, rejection, storeBytes } from "../storetest/writing.ts";
 import { openDiskBlobStore } from "./disk-blob-store.ts";
@@ -106,6 +107,26 @@ describe("DiskBlobStore", () => {
     await writeFile(join(directory, "blobs", "sha256", "00", digestHex(digest)), blob);
     const entries = await Array.fromAsync(store.entries());
     expect(entries.map((entry) => entry.digest)).toEqual([digest]);
+  });
+
+  test("lists blobs that cannot be looked at, and says which folder cannot be read", async () => {
+    const store = await openDiskBlobStore(directory);
+    await storeBytes(store, blob);
+    const top = join(directory, "blobs", "sha256");
+    const hex = "00".repeat(32);
+    await mkdir(join(top, "00"), { recursive: true });
+    for (const path of [join(top, "00", hex), join(top, "zz")]) await symlink(path, path);
+    const listed: ListedBlob[] = [];
+    const listing = (async () => {
+      for await (const entry of store.entries()) listed.push(entry);
+    })();
+    expect(await storageReason(listing)).toContain(`list ${join(top, "zz")}`);
+    expect(new Map(listed.map((entry) => [entry.digest, entry.size]))).toEqual(
+      new Map([
+        [digest, blob.byteLength],
+        [parseDigest(`sha256:${hex}`) ?? digest, undefined],
+      ]),
+    );
   });
 
   test("names the path when a folder cannot be created", async () => {

@@ -2,14 +2,15 @@ import type { FileHandle } from "node:fs/promises";
 import { mkdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
-import { type Digest, parseDigest } from "../../oci/digest.ts";
-import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { blobFile } from "./blob-file.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { fileNames, fileSize } from "./file-facts.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
+import { listBlobs } from "./list-blobs.ts";
 import { openPartialFile } from "./partial-file.ts";
 import { Syncs } from "./syncs.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
@@ -149,20 +150,8 @@ export class DiskBlobStore implements BlobStore {
     return this.#detach(digest, `remove ${path}`, () => unlink(path));
   }
 
-  async *entries(): AsyncGenerator<BlobEntry> {
-    for (const algorithm of ["sha256", "sha512"] as const) {
-      const top = join(this.#directory, "blobs", algorithm);
-      for (const folder of await fileNames(top)) {
-        for (const name of await fileNames(join(top, folder))) {
-          const digest = parseDigest(`${algorithm}:${name}`);
-          const path = join(top, folder, name);
-          // Foreign files in the folder are not blobs.
-          if (!digest || path !== this.#blobPath(digest)) continue;
-          const stats = await stat(path).catch(() => undefined);
-          if (stats?.isFile()) yield { digest, size: stats.size, storedAt: stats.mtimeMs };
-        }
-      }
-    }
+  entries(): AsyncIterable<ListedBlob> {
+    return listBlobs(this.#directory);
   }
 
   async *partials(): AsyncGenerator<PartialEntry> {

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { type Digest, digestAlgorithm, digestOf } from "../../oci/digest.ts";
-import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
+import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from "../blob-store.ts";
 import type { PartialName } from "../partial-name.ts";
 import { RemovalLog } from "./removal-log.ts";
 
@@ -124,7 +124,7 @@ export class SmallBlobCache implements BlobStore {
     return this.#store.removePartial(name);
   }
 
-  entries(): AsyncIterable<BlobEntry> {
+  entries(): AsyncIterable<ListedBlob> {
     return this.#store.entries();
   }
 }

@@ -52,6 +52,7 @@ async function addUnrecorded(options: ReconcileOptions): Promise<number> {
   for await (const entry of store.entries()) {
     if (signal?.aborted) return found;
     await yielder.pause();
+    if (entry.size === undefined) continue;
     batch.push(entry);
     if (batch.length < BATCH) continue;
     found += await addUnrecordedBatch(batch, options);

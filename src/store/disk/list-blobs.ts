@@ -1,0 +1,44 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, parseDigest } from "../../oci/digest.ts";
+import type { ListedBlob } from "../blob-store.ts";
+import { systemCode } from "../storage-fault.ts";
+import { blobFile } from "./blob-file.ts";
+import { fileNames } from "./file-facts.ts";
+
+/**
+ * All blobs of a data directory. One folder that cannot be read does not hide the others.
+ *
+ * @throws Fault of kind `storage` at the end, if a folder could not be read
+ */
+export async function* listBlobs(directory: string): AsyncGenerator<ListedBlob> {
+  let failure: unknown;
+  for (const algorithm of ["sha256", "sha512"] as const) {
+    const top = join(directory, "blobs", algorithm);
+    for (const folder of await fileNames(top)) {
+      const names = await fileNames(join(top, folder)).catch((error: unknown) => {
+        failure ??= error;
+        return [];
+      });
+      for (const name of names) {
+        const digest = parseDigest(`${algorithm}:${name}`);
+        const path = join(top, folder, name);
+        // Foreign files in the folder are not blobs.
+        if (!digest || path !== join(directory, blobFile(digest))) continue;
+        const entry = await entryOf(digest, path);
+        if (entry) yield entry;
+      }
+    }
+  }
+  if (failure !== undefined) throw failure;
+}
+
+/** `undefined` if the file is gone, or is something else. */
+async function entryOf(digest: Digest, path: string): Promise<ListedBlob | undefined> {
+  try {
+    const stats = await stat(path);
+    return stats.isFile() ? { digest, size: stats.size, storedAt: stats.mtimeMs } : undefined;
+  } catch (cause) {
+    return systemCode(cause) === "ENOENT" ? undefined : { digest };
+  }
+}
