@@ -6,9 +6,10 @@ const MIB = 1024 * 1024;
 test.each([
   [64, { heapBasis: 64, received: 2, unsynced: 1, downloads: 16, caches: 8 }],
   [128, { heapBasis: 64, received: 4, unsynced: 2, downloads: 64, caches: 8 }],
-  [256, { heapBasis: 64, received: 4, unsynced: 4, downloads: 64, caches: 40 }],
-  [512, { heapBasis: 64, received: 4, unsynced: 8, downloads: 64, caches: 48 }],
-  [65_536, { heapBasis: 64, received: 4, unsynced: 16, downloads: 64, caches: 48 }],
+  [192, { heapBasis: 64, received: 4, unsynced: 3, downloads: 64, caches: 24 }],
+  [256, { heapBasis: 64, received: 4, unsynced: 4, downloads: 64, caches: 24 }],
+  [512, { heapBasis: 64, received: 4, unsynced: 8, downloads: 64, caches: 24 }],
+  [65_536, { heapBasis: 64, received: 4, unsynced: 16, downloads: 64, caches: 24 }],
 ])("%i MiB are divided", (mebibytes, expected) => {
   const plan = memoryPlan(mebibytes * MIB);
   const { heapBasis, received, unsynced, downloads, ...rest } = plan;

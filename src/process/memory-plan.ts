@@ -25,8 +25,8 @@ export interface MemoryPlan {
 
 /** @param limit bytes that this process may use */
 export function memoryPlan(limit: number): MemoryPlan {
-  // All caches together: 8 MiB of 128 MiB, 48 MiB of 288 MiB.
-  const caches = between(8 * MIB, limit / 4 - 24 * MIB, 48 * MIB);
+  // All caches together: 8 MiB of 128 MiB, 24 MiB of 192 MiB.
+  const caches = between(8 * MIB, limit / 4 - 24 * MIB, 24 * MIB);
   return {
     limit,
     // With more, garbage of downloads takes more; with less, it is collected so often that pulls become slow.

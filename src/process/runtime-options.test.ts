@@ -11,3 +11,7 @@ test.each([
 ])("with %i bytes of memory, JavaScriptCore is told of %i", (memory, expected) => {
   expect(runtimeOptions(memory, 32)["BUN_JSC_forceRAMSize"]).toBe(String(expected));
 });
+
+test("the compiler that takes the most memory is off", () => {
+  expect(runtimeOptions(64 * MIB, 32)["BUN_JSC_useFTLJIT"]).toBe("0");
+});
