@@ -8,6 +8,9 @@ const PAGE_SIZE = 256;
 const KEY_DIGITS = 13;
 const SHA512 = 16 ** KEY_DIGITS;
 
+/** A blob's digest as a number, shared by blobs whose digests begin with the same 52 bits. */
+export type BlobKey = number & { readonly brand: unique symbol };
+
 /**
  * Eight marks for each blob that was stored at one moment, in nine bytes: of a million blobs, sets of digests
  * would take hundreds of megabytes. Other blobs cannot be marked.
@@ -31,7 +34,7 @@ export class BlobMarks {
       last = page.at(-1)?.digest;
       if (last === undefined) return marks;
       // The order of digests as text is that of their keys.
-      marks.#keys.push(Float64Array.from(page, ({ digest }) => keyOf(digest)));
+      marks.#keys.push(Float64Array.from(page, ({ digest }) => blobKey(digest)));
       marks.#marks.push(new Uint8Array(page.length));
       marks.#count += page.length;
       if (page.length < PAGE_SIZE) return marks;
@@ -40,20 +43,20 @@ export class BlobMarks {
   }
 
   /** Whether a blob can be marked. */
-  knows(digest: Digest): boolean {
-    return this.#find(digest) !== undefined;
+  knows(blob: Digest | BlobKey): boolean {
+    return this.#find(blob) !== undefined;
   }
 
   /** Whether a blob has a mark. */
-  has(digest: Digest, mark: number): boolean {
-    const at = this.#find(digest);
+  has(blob: Digest | BlobKey, mark: number): boolean {
+    const at = this.#find(blob);
     if (at === undefined) return false;
     return ((this.#marks[Math.floor(at / PAGE_SIZE)]?.[at % PAGE_SIZE] ?? 0) & mark) !== 0;
   }
 
   /** Adds a mark. Returns whether the blob had none of it yet; false if it cannot be marked. */
-  add(digest: Digest, mark: number): boolean {
-    const at = this.#find(digest);
+  add(blob: Digest | BlobKey, mark: number): boolean {
+    const at = this.#find(blob);
     const page = at === undefined ? undefined : this.#marks[Math.floor(at / PAGE_SIZE)];
     if (at === undefined || page === undefined) return false;
     const before = page[at % PAGE_SIZE] ?? 0;
@@ -61,8 +64,8 @@ export class BlobMarks {
     return (before & mark) === 0;
   }
 
-  #find(digest: Digest): number | undefined {
-    const key = keyOf(digest);
+  #find(blob: Digest | BlobKey): number | undefined {
+    const key = typeof blob === "number" ? blob : blobKey(blob);
     let [low, high] = [0, this.#count];
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
@@ -77,7 +80,8 @@ export class BlobMarks {
   }
 }
 
-function keyOf(digest: Digest): number {
+export function blobKey(digest: Digest): BlobKey {
   const key = Number.parseInt(digestHex(digest).slice(0, KEY_DIGITS), 16);
-  return digestAlgorithm(digest) === "sha512" ? SHA512 + key : key;
+  // Only this function makes keys.
+  return (digestAlgorithm(digest) === "sha512" ? SHA512 + key : key) as BlobKey;
 }

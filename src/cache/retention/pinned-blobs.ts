@@ -2,13 +2,16 @@ import type { Digest } from "../../oci/digest.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
 import { allTags } from "./all-tags.ts";
-import { BlobMarks } from "./blob-marks.ts";
-import { type ManifestTrees, type Part, partsOf } from "./manifest-trees.ts";
+import { SingleFlight } from "../single-flight.ts";
+import { type BlobKey, blobKey, BlobMarks } from "./blob-marks.ts";
+import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
 
 const PINNED = 1;
 
-/** TTL of the resolved pins, in milliseconds. */
+/** TTL of the resolved pins while tags or links change, in milliseconds. */
 const TTL_MS = 10_000;
+/** Pinned images of which it is remembered what they are made of: some 10 MB. */
+const MAX_REMEMBERED = 32_768;
 
 export interface PinnedSet {
   /** Whether a blob is pinned. */
@@ -19,24 +22,49 @@ export interface PinnedSet {
   readonly images: ReadonlyMap<string, number>;
 }
 
+/** What a pinned image is made of. A manifest never changes. */
+interface PinnedImage {
+  /** Its blobs, and what each takes on the disk. */
+  readonly blobs: readonly BlobKey[];
+  readonly bytes: readonly number[];
+  /** Manifests of its platforms that were not stored: with one of them, it has more blobs. */
+  readonly missing: readonly BlobKey[];
+}
+
+interface Resolved extends PinnedSet {
+  /** Whether each manifest that has a record could be read. */
+  readonly isComplete: boolean;
+}
+
 /**
- * Resolves pins to the blobs that they keep. The result is cached for TTL_MS: a blob that becomes
- * pinned meanwhile was used last, so LRU eviction does not reach it before that.
+ * Resolves pins to the blobs that they keep. The result holds until tags or links change, and for TTL_MS
+ * then: a blob that becomes pinned meanwhile was used last, so LRU eviction does not reach it before that.
+ * Only manifests that were not read before are read.
  */
 export class PinnedBlobs {
-  readonly #metadata: Pick<MetadataStore, "tags" | "blobs" | "pins">;
+  readonly #metadata: Pick<MetadataStore, "tags" | "blobs" | "pins" | "revision">;
   readonly #trees: ManifestTrees;
   readonly #spaceOf: (size: number) => number;
+  readonly #now: () => number;
+  readonly #flights = new SingleFlight<PinnedSet>();
+  /** By digest and platforms. */
+  #images = new Map<string, PinnedImage>();
   /** Number of calls of `invalidate`. */
   #generation = 0;
-  #cached: { readonly pinned: PinnedSet; readonly until: number } | undefined;
+  #cached:
+    { readonly pinned: Resolved; readonly until: number; readonly revision: number } | undefined;
 
-  /** @param spaceOf what a blob of a size takes on the disk */
+  /**
+   * @param spaceOf what a blob of a size takes on the disk
+   * @param now the clock, monotonic, in milliseconds
+   */
   constructor(
-    metadata: Pick<MetadataStore, "tags" | "blobs" | "pins">,
+    metadata: Pick<MetadataStore, "tags" | "blobs" | "pins" | "revision">,
     trees: ManifestTrees,
     spaceOf: (size: number) => number,
+    now: () => number = () => performance.now(),
   ) {
+    this.#now = now;
     this.#metadata = metadata;
     this.#trees = trees;
     this.#spaceOf = spaceOf;
@@ -44,13 +72,11 @@ export class PinnedBlobs {
 
   /** The blobs that all pins keep now. */
   async current(): Promise<PinnedSet> {
-    if (this.#cached && performance.now() < this.#cached.until) return this.#cached.pinned;
-    const generation = this.#generation;
-    const pinned = await this.resolve(await this.#metadata.pins.list());
-    // The pins changed meanwhile: resolve them again, instead of caching an outdated result.
-    if (generation !== this.#generation) return this.current();
-    this.#cached = { pinned, until: performance.now() + TTL_MS };
-    return pinned;
+    const cached = this.#cached;
+    // A manifest that could not be read may be readable again, which changes no tag and no link.
+    const isUnchanged = cached?.pinned.isComplete && cached.revision === this.#metadata.revision;
+    if (cached && (isUnchanged || this.#now() < cached.until)) return cached.pinned;
+    return this.#flights.run(String(this.#generation), () => this.#refresh());
   }
 
   /** To be called when the pins have changed. */
@@ -60,27 +86,56 @@ export class PinnedBlobs {
   }
 
   /** The blobs that these pins keep. */
-  async resolve(pins: readonly Pin[], signal?: AbortSignal): Promise<PinnedSet> {
-    const images = new Map(pins.map((pin) => [pin.pattern, 0]));
+  resolve(pins: readonly Pin[], signal?: AbortSignal): Promise<PinnedSet> {
+    return this.#resolve(pins, this.#images, signal);
+  }
+
+  async #refresh(): Promise<PinnedSet> {
+    const generation = this.#generation;
+    const { revision } = this.#metadata;
+    const images = new Map<string, PinnedImage>();
+    const pinned = await this.#resolve(await this.#metadata.pins.list(), images);
+    // The pins changed meanwhile: resolve them again, instead of caching an outdated result.
+    if (generation !== this.#generation) return this.current();
+    this.#images = images;
+    this.#cached = { pinned, until: this.#now() + TTL_MS, revision };
+    return pinned;
+  }
+
+  /** @param images in which is noted what the pinned images are made of */
+  async #resolve(
+    pins: readonly Pin[],
+    images: Map<string, PinnedImage>,
+    signal?: AbortSignal,
+  ): Promise<Resolved> {
+    const counts = new Map(pins.map((pin) => [pin.pattern, 0]));
     const patterns = pins.flatMap((pin): { pin: Pin; pattern: ImagePattern }[] => {
       const pattern = parseImagePattern(pin.pattern);
       return pattern ? [{ pin, pattern }] : [];
     });
-    if (patterns.length === 0) return { has: () => false, bytes: 0, images };
+    if (patterns.length === 0) {
+      return { has: () => false, bytes: 0, images: counts, isComplete: true };
+    }
     const marks = await BlobMarks.read(this.#metadata.blobs);
     /** Those that are not stored: few, since an image is pinned once it is here. */
-    const absent = new Set<Digest>();
-    let bytes = 0;
-    const addPart = ({ digest, size }: Part): void => {
-      const isNew = marks.knows(digest) ? marks.add(digest, PINNED) : !absent.has(digest);
-      if (!isNew) return;
-      bytes += this.#spaceOf(size);
-      if (!marks.knows(digest)) absent.add(digest);
+    const absent = new Set<BlobKey>();
+    let [bytes, isComplete] = [0, true];
+    const addBlob = (blob: BlobKey, space: number): void => {
+      const isKnown = marks.knows(blob);
+      if (isKnown ? !marks.add(blob, PINNED) : absent.has(blob)) return;
+      bytes += space;
+      if (!isKnown) absent.add(blob);
     };
     const add = async ({ platforms, pattern }: Pin, digest: Digest): Promise<void> => {
-      images.set(pattern, (images.get(pattern) ?? 0) + 1);
-      const tree = await this.#trees.read(digest);
-      if (tree) partsOf(tree, platforms).forEach(addPart);
+      counts.set(pattern, (counts.get(pattern) ?? 0) + 1);
+      const name = [digest, ...platforms].join(" ");
+      const image = this.#remembered(name, digest, marks) ?? (await this.#read(digest, platforms));
+      isComplete &&= image
+        ? !image.missing.some((blob) => marks.knows(blob))
+        : !marks.knows(digest);
+      if (!image) return;
+      if (images.size < MAX_REMEMBERED) images.set(name, image);
+      image.blobs.forEach((blob, at) => addBlob(blob, image.bytes[at] ?? 0));
     };
     for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
       signal?.throwIfAborted();
@@ -91,8 +146,29 @@ export class PinnedBlobs {
     }
     // An image that was pulled by digest may have no tag.
     for (const { pin, pattern } of patterns) {
-      if (pattern.digest && images.get(pin.pattern) === 0) await add(pin, pattern.digest);
+      if (pattern.digest && counts.get(pin.pattern) === 0) await add(pin, pattern.digest);
     }
-    return { has: (digest) => marks.has(digest, PINNED) || absent.has(digest), bytes, images };
+    const has = (digest: Digest): boolean =>
+      marks.has(digest, PINNED) || absent.has(blobKey(digest));
+    return { has, bytes, images: counts, isComplete };
+  }
+
+  /** What was read before of an image, if it is stored and none of its manifests has come since. */
+  #remembered(name: string, digest: Digest, marks: BlobMarks): PinnedImage | undefined {
+    const image = this.#images.get(name);
+    if (!image || !marks.knows(digest)) return undefined;
+    return image.missing.some((blob) => marks.knows(blob)) ? undefined : image;
+  }
+
+  async #read(digest: Digest, platforms: readonly string[]): Promise<PinnedImage | undefined> {
+    const tree = await this.#trees.read(digest);
+    if (!tree) return undefined;
+    const parts = partsOf(tree, platforms);
+    const missing = tree.platforms.filter(({ isCached: isHere }) => !isHere);
+    return {
+      blobs: parts.map((part) => blobKey(part.digest)),
+      bytes: parts.map(({ size }) => this.#spaceOf(size)),
+      missing: missing.map(({ manifest }) => blobKey(manifest)),
+    };
   }
 }
