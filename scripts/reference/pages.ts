@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { z } from "zod";
+import { nodeOutputSchema } from "../../src/commands/node/output-schema.ts";
 import { runCache } from "../../src/commands/serve/running-cache.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { createLog } from "../../src/telemetry/log.ts";
@@ -16,11 +18,16 @@ export async function referencePages(): Promise<Readonly<Record<string, string>>
     "docs/reference/commands.md": await commandsPage(),
     "docs/reference/configuration.md": configurationPage(),
     "docs/reference/entrepot.schema.json": schema,
+    "docs/reference/entrepot-node.schema.json": `${JSON.stringify(nodeOutputJsonSchema(), null, 2)}\n`,
     "docs/reference/metrics.md": metricsPage(await exportedMetrics()),
   };
   return Object.fromEntries(
     Object.entries(pages).map(([name, text]) => [name, formatted(name, text)]),
   );
+}
+
+function nodeOutputJsonSchema(): object {
+  return z.toJSONSchema(nodeOutputSchema, { io: "output" });
 }
 
 /** Starts a cache for a moment: its gauges are registered by the parts that they measure. */

@@ -1,8 +1,6 @@
 import { Command, CommanderError } from "commander";
+import { usageErrorCode } from "./usage-error.ts";
 import { version } from "../version.ts";
-
-/** Exit code for an invalid command line. A problem that a command finds is 1. */
-const USAGE_ERROR = 2;
 
 /** Runs the command of the command line, and ends the process. */
 export async function runProgram(commands: readonly Command[]): Promise<void> {
@@ -16,7 +14,7 @@ export async function runProgram(commands: readonly Command[]): Promise<void> {
     await program.parseAsync();
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR;
+    process.exitCode = error.exitCode === 0 ? 0 : usageErrorCode();
   }
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   // Otherwise a request to an upstream that hangs would keep the process alive until its deadline.

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { nodeOutputSchema } from "../../src/commands/node/output-schema.ts";
 import type { SupervisedNode } from "./supervised.ts";
 
 export interface ProgramResult {
@@ -30,6 +31,8 @@ export async function entrepotNode(
     new Response(child.stderr).text(),
     child.exited,
   ]);
+  // Whatever a test is about, what it printed has to fit the schema that is published.
+  if (args.includes("--json") && args[0] !== "watch") nodeOutputSchema.parse(JSON.parse(out));
   return { code, text: out + err };
 }
 

@@ -12,6 +12,7 @@ import type { DesiredStateOptions } from "./node-options.ts";
 import { UsageError, desiredState, narrow, openCache } from "./node-options.ts";
 import {
   changesText,
+  isChange,
   obstaclesText,
   planJson,
   print,
@@ -117,9 +118,11 @@ export async function confirmOnTerminal(question: string): Promise<boolean> {
   return /^y(?:es)?$/i.test(answer.trim());
 }
 
-function resultJson(result: ApplyResult): object {
+function resultJson(result: ApplyResult): Outcome["json"] {
   const { plan, ...rest } = result;
-  return { ...rest, plan: planJson(plan) };
+  const isWritten = rest.outcome === "applied" || rest.outcome === "not-reverted";
+  const changed = isWritten && isChange(plan);
+  return { command: "apply", changed, ...rest, plan: planJson(plan) };
 }
 
 function unprovenText(probes: readonly ProbeResult[]): string {

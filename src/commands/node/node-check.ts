@@ -33,6 +33,8 @@ async function checkNode(context: NodeContext, root: string | undefined): Promis
   ]);
   const problems = findings.filter(isProblem);
   const json = {
+    command: "check",
+    changed: false,
     facts,
     findings,
     wired: wired ? { cache: journal.desired.cache, ...wired } : null,

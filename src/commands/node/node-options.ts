@@ -6,6 +6,7 @@ import { FilesFault } from "../../node/files/node-files.ts";
 import type { DesiredState } from "../../node/plan.ts";
 import { RuntimeFault } from "../../node/runtime.ts";
 import type { NodeContext } from "../../node/node-context.ts";
+import { usageErrorCode } from "../usage-error.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
 /** The options of every `entrepot node` command. */
@@ -165,7 +166,7 @@ export async function run(json: true | undefined, work: () => Promise<number>): 
     const message = hideUserinfo(error.message);
     if (json) console.log(JSON.stringify({ error: { kind, message } }));
     process.stderr.write(`entrepot: ${message}\n`);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    process.exitCode = error instanceof UsageError ? usageErrorCode() : 1;
   }
 }
 

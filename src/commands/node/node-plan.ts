@@ -4,8 +4,16 @@ import type { NodeContext } from "../../node/node-context.ts";
 import type { Plan } from "../../node/plan.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
+import { DETAILED_EXITCODE } from "../usage-error.ts";
 import { desiredState, narrow, openCache } from "./node-options.ts";
-import { changesText, obstaclesText, planJson, stepsText, wiredText } from "./node-print.ts";
+import {
+  changesText,
+  isChange,
+  obstaclesText,
+  planJson,
+  stepsText,
+  wiredText,
+} from "./node-print.ts";
 import type { OpenNodes, Outcome } from "./node-runtimes.ts";
 import { onEachRuntime } from "./node-runtimes.ts";
 
@@ -32,10 +40,20 @@ export function withDesiredState(command: Command): Command {
     );
 }
 
+interface PlanOptions extends DesiredStateOptions {
+  readonly detailedExitcode?: true;
+}
+
+const CHANGES_PENDING = 2;
+
 export function planCommand(): Command {
   return withDesiredState(new Command("plan"))
     .description("show what apply would change, as a diff and as steps; changes nothing")
-    .action((options: DesiredStateOptions) =>
+    .option(
+      DETAILED_EXITCODE,
+      "exit with 0 if nothing is to change, with 2 if apply would change something, and with 1 for any error",
+    )
+    .action((options: PlanOptions) =>
       onEachRuntime(options, (context, nodes) => planNode(context, nodes, options)),
     );
 }
@@ -43,15 +61,21 @@ export function planCommand(): Command {
 async function planNode(
   context: NodeContext,
   { isAuto }: OpenNodes,
-  options: DesiredStateOptions,
+  options: PlanOptions,
 ): Promise<Outcome> {
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
   const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
   const { desired, notes } = await narrow(context, whole, !all && !isAuto);
   const planned = await context.plan(desired);
   const plan = { ...planned, notes: [...notes, ...planned.notes] };
-  const code = plan.obstacles.length > 0 ? 1 : 0;
-  return { code, json: planJson(plan), text: planText(plan, context) };
+  const changed = isChange(plan);
+  const isBlocked = plan.obstacles.length > 0;
+  const code = isBlocked ? 1 : changed && options.detailedExitcode ? CHANGES_PENDING : 0;
+  return {
+    code,
+    json: { command: "plan", changed, ...planJson(plan) },
+    text: planText(plan, context),
+  };
 }
 
 function planText(plan: Plan, context: NodeContext): string {

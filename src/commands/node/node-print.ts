@@ -142,7 +142,12 @@ export function wrapped(text: string, width: number): string[] {
   return line === "" ? lines : [...lines, line];
 }
 
-export function planJson(plan: Plan): object {
+/** Whether an apply of the plan changes the node. */
+export function isChange({ changes, restartReason }: Plan): boolean {
+  return changes.length > 0 || restartReason !== undefined;
+}
+
+export function planJson(plan: Plan): Readonly<Record<string, unknown>> {
   return {
     desired: plan.desired,
     changes: plan.changes.map((change) => ({

@@ -38,10 +38,19 @@ async function rollbackNode(context: NodeContext, options: RollbackOptions): Pro
   });
   const { plan, outcome } = result;
   const files = plan.files.map((file) => file.path);
+  const changed = ["rolled-back", "partial", "failed"].includes(outcome) && files.length > 0;
   const reason = result.outcome === "failed" ? result.reason : null;
   return {
     code: outcome === "rolled-back" || outcome === "nothing-to-do" ? 0 : 1,
-    json: { outcome, reason, files, foreign: plan.foreign, obstacles: plan.obstacles },
+    json: {
+      command: "rollback",
+      changed,
+      outcome,
+      reason,
+      files,
+      foreign: plan.foreign,
+      obstacles: plan.obstacles,
+    },
     text: resultText(result, context.filesOnly),
   };
 }

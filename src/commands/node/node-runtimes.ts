@@ -21,7 +21,8 @@ export interface OpenNodes {
 /** The result of a command for one runtime. */
 export interface Outcome {
   readonly code: number;
-  readonly json: object;
+  /** As output-schema.ts has it. */
+  readonly json: Readonly<Record<string, unknown>>;
   /** Empty if everything was printed on the way. */
   readonly text: string;
   /** Columns of a line that sums it up, where several runtimes have one below each other. */
@@ -90,19 +91,27 @@ export function onEachRuntime(
     const results: object[] = [];
     const summaries: (readonly string[])[] = [];
     let code = 0;
+    let isChanged = false;
     for (const [index, context] of nodes.contexts.entries()) {
       if (!options.json && nodes.contexts.length > 1)
         print(`${index > 0 ? "\n" : ""}── ${context.runtime.title} ──`);
       const outcome = await outcomeOf(context, nodes, work);
-      code = Math.max(code, outcome.code);
+      code = worse(code, outcome.code);
+      isChanged ||= outcome.json["changed"] === true;
       results.push({ runtime: context.runtime.name, ...outcome.json });
       if (outcome.summary) summaries.push([context.runtime.title, ...outcome.summary]);
       if (!options.json && outcome.text !== "") print(outcome.text);
     }
     if (!options.json && summaries.length > 1) print(`\n${table(summaries)}`);
-    if (options.json) printJson(nodes.isAuto ? { runtimes: results } : results[0]);
+    if (options.json)
+      printJson(nodes.isAuto ? { changed: isChanged, runtimes: results } : results[0]);
     return code;
   });
+}
+
+/** A failure outweighs the 2 by which `plan --detailed-exitcode` says that there are changes. */
+function worse(a: number, b: number): number {
+  return a === 1 || b === 1 ? 1 : Math.max(a, b);
 }
 
 async function outcomeOf(

@@ -44,8 +44,13 @@ async function verifyNode(
   const journal = context.ownJournal();
   const desired = journal?.desired;
   const url = options.cache ?? desired?.cache;
+  const common = { command: "verify", changed: false };
   if (url === undefined && nodes.contexts.some(isWired))
-    return { code: 0, json: { cache: null, proven: null, namespaces: [] }, text: "Not wired." };
+    return {
+      code: 0,
+      json: { ...common, cache: null, proven: null, namespaces: [] },
+      text: "Not wired.",
+    };
   if (url === undefined)
     throw new UsageError("this node is not wired: name the cache with --cache URL");
   const cache = openCache(url, options.ca === undefined ? desired?.cacheCa : readCa(options.ca));
@@ -69,6 +74,7 @@ async function verifyNode(
   return {
     code: isWrong ? 1 : 0,
     json: {
+      ...common,
       cache: cache.url,
       proven: states.every((state) => state === "proven"),
       namespaces: proofs.map((proof) => ({ ...proof, state: stateOf(proof) })),
