@@ -27,7 +27,7 @@ export class NodeContext {
   readonly durable: DurableFiles;
   readonly journal: Journal;
   readonly runtime: Runtime;
-  /** Whether only files are changed (`--root`): there is no running runtime to query or restart. */
+  /** Whether only files are changed (`--root` without `--live`): there is no running runtime to query or restart. */
   readonly filesOnly: boolean;
   readonly #stateDirectory: string;
 

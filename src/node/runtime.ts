@@ -138,7 +138,7 @@ export interface Runtime {
   readonly images: RuntimeImages;
 }
 
-/** The running runtime. If only files are read and changed (`--root`), only `proveFiles` is used. */
+/** The running runtime. If only files are read and changed, only `proveFiles` is used. */
 export interface RuntimeControl {
   /** Absent if no change needs a restart. */
   readonly service?: RuntimeService;

@@ -46,10 +46,17 @@ test("an image is wired and restored by changes to its files only, and the outpu
   expect(tree(dir.file("etc"))).toEqual(before);
 });
 
-test("verify and watch reject --root, because they need a running containerd", async () => {
+test("verify and watch take --root, and say that nothing is wired or runs there", async () => {
   await using dir = await offlineNode();
-  expect(await entrepotNode(["verify", "--root", dir.path])).toMatchObject({ code: 2 });
-  expect(await entrepotNode(["watch", "--root", dir.path])).toMatchObject({ code: 2 });
+  const root = ["--root", dir.path];
+  const isNotWired = { code: 2, text: expect.stringContaining("this node is not wired") };
+  expect(await entrepotNode(["verify", ...root])).toMatchObject(isNotWired);
+  expect(await entrepotNode(["watch", ...root])).toMatchObject(isNotWired);
+  const wire = ["apply", "--cache", "http://cache:5000", "--upstream", "ghcr.io", ...root];
+  expect(await entrepotNode(wire)).toMatchObject({ code: 0 });
+  const verified = await entrepotNode(["verify", ...root]);
+  expect(verified.text).toContain(`nothing listens on ${dir.path}/run/containerd/containerd.sock`);
+  expect(verified.code).toBe(1);
   expect(await entrepotNode(["check", "--root", dir.file("none")])).toMatchObject({ code: 2 });
 });
 

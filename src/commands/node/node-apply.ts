@@ -41,7 +41,9 @@ export function applyCommand(): Command {
     .option("--require-proof", "revert all changes if there is no image to prove a registry with")
     .option("--wait <duration>", "how long to wait for a cache that is starting", "0s")
     .action((options: ApplyOptions) =>
-      onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options), "apply"),
+      onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options), {
+        rootCommand: "apply",
+      }),
     );
 }
 

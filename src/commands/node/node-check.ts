@@ -49,7 +49,7 @@ async function checkNode(context: NodeContext, root: string | undefined): Promis
     factsText(facts),
     ...(wired ? wiredLines(context, journal, wired) : []),
     ...(findings.length > 0 ? [findingsText(findings)] : []),
-    ...(root === undefined
+    ...(root === undefined || !context.filesOnly
       ? []
       : [
           `Only the files below ${root} were checked: ${context.runtime.title} itself was not queried.`,

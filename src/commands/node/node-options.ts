@@ -12,6 +12,8 @@ import { parseUpstreamName } from "../../oci/names.ts";
 /** The options of every `entrepot node` command. */
 export interface NodeOptions {
   readonly root?: string;
+  /** Whether the node below `root` is running. */
+  readonly live?: true;
   readonly runtime?: string;
   readonly socket?: string;
   readonly containerdConfig?: string;

@@ -78,7 +78,9 @@ export function stepsText(plan: Plan, { filesOnly, runtime }: NodeContext): stri
     }),
     ...(filesOnly ? [] : restartSteps(plan, runtime)),
     ...(filesOnly
-      ? ["no restart and no probe: with --root, only files are changed"]
+      ? [
+          "no restart and no probe: with --root, only files are changed (--live for a node that runs)",
+        ]
       : [
           `pull an image of each registry with ${runtime.title}, and check that the cache served it`,
         ]),

@@ -18,7 +18,9 @@ export function rollbackCommand(): Command {
     .description("restore every file that apply changed, unless it was modified since")
     .option("--yes", "restart the runtime without asking, if a restart is needed")
     .action((options: RollbackOptions) =>
-      onEachRuntime(options, (context) => rollbackNode(context, options), "rollback"),
+      onEachRuntime(options, (context) => rollbackNode(context, options), {
+        rootCommand: "rollback",
+      }),
     );
 }
 

@@ -29,12 +29,14 @@ export interface Outcome {
   readonly summary?: readonly string[];
 }
 
-/** @throws UsageError if `--root` is not a directory, or `--runtime` is none. */
-export function openNodes(options: NodeOptions): OpenNodes {
-  const filesOnly = options.root !== undefined;
+/**
+ * @param isLive whether the command is about a running node, also if its root is mounted elsewhere
+ * @throws UsageError if `--root` is not a directory, or `--runtime` is none
+ */
+export function openNodes(options: NodeOptions, isLive = options.live === true): OpenNodes {
+  const filesOnly = options.root !== undefined && !isLive;
   const files = new NodeFiles(options.root ?? "/");
-  if (filesOnly && !files.isDirectory("/"))
-    throw new UsageError(`--root ${options.root} is not a directory`);
+  if (!files.isDirectory("/")) throw new UsageError(`--root ${options.root} is not a directory`);
   const named = namedRuntime(options);
   const binary = options.containerdBinary && resolve(options.containerdBinary);
   if (binary !== undefined && !isContainerd(binary))
@@ -78,16 +80,17 @@ function namedRuntime(options: NodeOptions): RuntimeName | undefined {
  * was named, and a list of them otherwise, whatever is found. A runtime that fails does not keep the
  * others from their turn.
  *
- * @param rootCommand the name of a command that only root can carry out
+ * @param how.rootCommand the name of a command that only root can carry out
+ * @param how.isLive whether the command is always about a running node
  */
 export function onEachRuntime(
   options: NodeOptions,
   work: (context: NodeContext, nodes: OpenNodes) => Promise<Outcome>,
-  rootCommand?: "apply" | "rollback",
+  how: { rootCommand?: "apply" | "rollback"; isLive?: true } = {},
 ): Promise<void> {
   return run(options.json, async () => {
-    if (rootCommand) requireRoot(options, rootCommand);
-    const nodes = openNodes(options);
+    if (how.rootCommand) requireRoot(options, how.rootCommand);
+    const nodes = openNodes(options, how.isLive ?? options.live);
     const results: object[] = [];
     const summaries: (readonly string[])[] = [];
     let code = 0;

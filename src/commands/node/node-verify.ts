@@ -31,7 +31,9 @@ export function verifyCommand(): Command {
     )
     .option("--require-proof", "exit with 1 if there is no image to prove a registry with")
     .action((options: VerifyOptions) =>
-      onEachRuntime(options, (context, nodes) => verifyNode(context, nodes, options)),
+      onEachRuntime(options, (context, nodes) => verifyNode(context, nodes, options), {
+        isLive: true,
+      }),
     );
 }
 
@@ -40,7 +42,6 @@ async function verifyNode(
   nodes: OpenNodes,
   options: VerifyOptions,
 ): Promise<Outcome> {
-  if (context.filesOnly) throw new UsageError("verify needs a running runtime: remove --root");
   const journal = context.ownJournal();
   const desired = journal?.desired;
   const url = options.cache ?? desired?.cache;

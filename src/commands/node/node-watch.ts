@@ -35,8 +35,7 @@ async function runWatch(options: WatchOptions): Promise<number> {
   const graceMs = duration("--grace", options.grace);
   const intervalMs = Math.max(100, duration("--interval", options.interval));
   requireRoot(options, "watch");
-  const { contexts } = openNodes(options);
-  if (options.root !== undefined) throw new UsageError("watch needs a running node: remove --root");
+  const { contexts } = openNodes(options, true);
   const wired = contexts.flatMap((context) => {
     const desired = context.ownJournal()?.desired;
     const url = options.cache ?? desired?.cache;

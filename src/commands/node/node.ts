@@ -30,6 +30,10 @@ function withNodeOptions(command: Command): Command {
   return command
     .option("--root <dir>", "work only on the files below this root directory (an image, a chroot)")
     .option(
+      "--live",
+      "the node below --root is running: restart and prove as without it (verify and watch always do)",
+    )
+    .option(
       "--runtime <name>",
       `work only on this runtime: ${RUNTIME_NAMES.join(", ")} (default: auto, all that are installed)`,
     )

@@ -67,7 +67,8 @@ export class Connection {
 
   /** The current process; a restart replaces it. */
   get daemon(): Daemon | undefined {
-    return this.options.filesOnly ? undefined : findDaemon(this.socket);
+    const { filesOnly, files } = this.options;
+    return filesOnly ? undefined : findDaemon(this.socket, files.isOwnRoot);
   }
 
   /**
@@ -78,7 +79,7 @@ export class Connection {
   get program(): string | undefined {
     const { binary, filesOnly, files } = this.options;
     if (binary !== undefined) return binary;
-    if (!filesOnly) return this.daemon?.executable;
+    if (!filesOnly && files.isOwnRoot) return this.daemon?.executable;
     this.#inRoot ??= PROGRAMS.map((path) => files.resolve(path)).find(isContainerd);
     return this.#inRoot;
   }
@@ -86,8 +87,9 @@ export class Connection {
   /** The registry settings as containerd itself reads the files. Undefined if it cannot be asked. */
   dump(view: FileView, configuration: Configuration): DumpedRegistry | undefined {
     const { program } = this;
+    const { filesOnly, files } = this.options;
     if (program === undefined) return undefined;
-    return this.options.filesOnly
+    return filesOnly || !files.isOwnRoot
       ? dumpFiles(program, view, configuration)
       : dumpRegistry(program, configuration.main);
   }
@@ -107,7 +109,8 @@ export class Connection {
 
   /** Opens a client for one use: a client that lost its server backs off longer and longer. */
   async withCri<T>(use: (cri: Cri) => Promise<T>): Promise<T> {
-    const cri = new Cri(this.socket);
+    const { files } = this.options;
+    const cri = new Cri(files.isOwnRoot ? this.socket : files.resolve(this.socket));
     try {
       return await use(cri);
     } finally {
@@ -160,8 +163,8 @@ export class Connection {
     if (!filesOnly) {
       const reported = this.withCri((cri) => cri.daemonVersion(2_000)).catch(() => undefined);
       yield [this.socket, await reported];
-      const executable = this.daemon?.executable ?? "containerd";
-      yield [`${executable} --version`, versionOf(executable)];
+      const executable = files.isOwnRoot ? (this.daemon?.executable ?? "containerd") : this.program;
+      if (executable !== undefined) yield [`${executable} --version`, versionOf(executable)];
     }
     const status = readText(files, "/var/lib/dpkg/status") ?? "";
     const dpkg = /^Package: containerd(?:\.io)?\n(?:.+\n)*?Version: (?:\d+:)?(\S+)/m.exec(

@@ -53,7 +53,7 @@ export class Connection {
   /** The running crio. Podman has none: every command reads the files. */
   get daemon(): Daemon | undefined {
     if (this.options.filesOnly || this.name === "podman") return undefined;
-    return findDaemon(this.socket);
+    return findDaemon(this.socket, this.options.files.isOwnRoot);
   }
 
   /** @throws RuntimeFault of kind `unknown` */
@@ -95,6 +95,10 @@ export class Connection {
     args: readonly string[],
     timeoutMs = PODMAN_MS,
   ): Promise<string> {
+    if (!this.options.files.isOwnRoot) {
+      const advice = "run entrepot on the node itself, or with nsenter --target 1 --mount";
+      throw new RuntimeFault(kind, `podman cannot be run for another root: ${advice}`);
+    }
     const child = spawnPodman(args, timeoutMs);
     if (child === undefined) throw new RuntimeFault(kind, "there is no program named podman");
     const [out, err, code] = await Promise.all([
@@ -114,7 +118,8 @@ export class Connection {
   /** @throws RuntimeFault of `kind` */
   async callCri<T>(kind: RuntimeFaultKind, use: (cri: Cri) => Promise<T>): Promise<T> {
     // A client that lost its server backs off longer and longer: one for each use.
-    const cri = new Cri(this.socket);
+    const { files } = this.options;
+    const cri = new Cri(files.isOwnRoot ? this.socket : files.resolve(this.socket));
     try {
       return await use(cri);
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
+import { requireVisible } from "../service/daemon.ts";
 import type { Connection } from "./connection.ts";
 
 /** What CRI-O is given to load its files, which takes it a few milliseconds. */
@@ -39,8 +40,11 @@ export class CrioControl implements RuntimeControl {
   }
 
   async reload(): Promise<void> {
-    const { daemon } = this.#connection;
-    if (daemon === undefined) return;
+    const { daemon, options, title } = this.#connection;
+    if (daemon === undefined) {
+      requireVisible(options.files, title);
+      return;
+    }
     process.kill(daemon.pid, "SIGHUP");
     // The signal is not answered, and nothing that can be asked shows what was loaded.
     await Bun.sleep(RELOAD_MS);

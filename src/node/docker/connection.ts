@@ -46,7 +46,8 @@ export class Connection {
   constructor(options: DockerOptions) {
     this.options = options;
     this.socket = (options.socket ?? DEFAULT_SOCKET).replace(/^unix:\/\//, "");
-    this.engine = new Engine(this.socket);
+    const { files } = options;
+    this.engine = new Engine(files.isOwnRoot ? this.socket : files.resolve(this.socket));
   }
 
   get main(): string {
@@ -60,7 +61,7 @@ export class Connection {
 
   get daemon(): Daemon | undefined {
     if (this.options.filesOnly) return undefined;
-    const daemon = findDaemon(this.socket);
+    const daemon = findDaemon(this.socket, this.options.files.isOwnRoot);
     return daemon && posix.basename(daemon.executable).startsWith("dockerd") ? daemon : undefined;
   }
 

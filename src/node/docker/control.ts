@@ -1,5 +1,6 @@
 import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
+import { requireVisible } from "../service/daemon.ts";
 import type { Connection } from "./connection.ts";
 import type { DaemonJson } from "./daemon-json.ts";
 import { INSECURE, MIRRORS, readDaemonJson } from "./daemon-json.ts";
@@ -35,7 +36,10 @@ export class DockerControl implements RuntimeControl {
    */
   async reload(): Promise<void> {
     const { daemon, main, options, flags } = this.#connection;
-    if (daemon === undefined) return;
+    if (daemon === undefined) {
+      requireVisible(options.files, "Docker");
+      return;
+    }
     const file = readDaemonJson(options.files, main, flags);
     if ("defects" in file) {
       const [defect] = file.defects;

@@ -99,6 +99,11 @@ const MAX_LINKS = 40;
 export class NodeFiles implements FileView {
   constructor(readonly root = "/") {}
 
+  /** Whether the files are those of this machine as this process sees it, and not a mounted tree. */
+  get isOwnRoot(): boolean {
+    return normalize(this.root) === "/";
+  }
+
   /** The path on this machine, with symbolic links resolved. The last component need not exist. */
   resolve(path: string): string {
     let links = 0;

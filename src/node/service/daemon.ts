@@ -1,5 +1,7 @@
 import { readFileSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { posix } from "node:path";
+import type { NodeFiles } from "../files/node-files.ts";
+import { RuntimeFault } from "../runtime.ts";
 
 /** The process that listens on a runtime's socket. */
 export interface Daemon {
@@ -15,10 +17,13 @@ export interface Daemon {
 /**
  * Finds the daemon by the inode of its socket and not by a process name: k3s, snaps and tests run
  * containerds of their own, under any name, beside the system's.
+ *
+ * @param isOwnRoot whether the node's root is this process's. In a container it is mounted elsewhere, and
+ *   the daemon is seen in the host's network namespace, if the container is in the host's PID namespace.
  */
-export function findDaemon(socket: string): Daemon | undefined {
+export function findDaemon(socket: string, isOwnRoot = true): Daemon | undefined {
   const inodes = new Set(
-    read("/proc/net/unix")
+    read(isOwnRoot ? "/proc/net/unix" : "/proc/1/net/unix")
       .split("\n")
       .map((line) => line.trim().split(/\s+/))
       // Flags 00010000 mark a listening socket; connected sockets have the same path.
@@ -39,6 +44,18 @@ export function findDaemon(socket: string): Daemon | undefined {
     holder = daemon;
   }
   return holder;
+}
+
+/**
+ * A daemon that is told of changes by a signal has to be seen. On its own machine, one that is not seen
+ * does not run; in a container it may be out of sight.
+ *
+ * @throws RuntimeFault of kind `reload-failed`
+ */
+export function requireVisible({ isOwnRoot }: NodeFiles, title: string): void {
+  if (isOwnRoot || read("/proc/1/comm").trim() === "systemd") return;
+  const what = `${title} cannot be told to load its files again, because its process is not seen from here`;
+  throw new RuntimeFault("reload-failed", `${what}: run in the host's PID namespace (hostPID)`);
 }
 
 /** A socket's path may be written with /run or with /var/run, which is a symbolic link to it. */

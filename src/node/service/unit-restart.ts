@@ -25,6 +25,11 @@ export function restartMethod({ files, unit: name, title, command }: UnitRestart
   if (command !== undefined) return { way: command, obstacles: [] };
   const unit = readUnit(files, name);
   const way = `systemctl restart ${name}`;
+  if (!files.isOwnRoot) {
+    const what = `${title} has to be restarted, and its root is mounted at ${files.root}: no service of this machine is its own`;
+    const advice = `name the command that restarts it: --restart-command 'nsenter --target 1 --mount -- ${way}'`;
+    return { way, obstacles: [{ code: "no-restart-command", what, advice }] };
+  }
   if (!isBooted(files) || unit === undefined) {
     const what = `${title} has to be restarted, but systemd is not running here or has no ${name}`;
     const advice = "name the command that restarts it: --restart-command 'COMMAND'";
