@@ -7,7 +7,16 @@ import {
   PHASES,
 } from "./harness/fault-phases.ts";
 import { real, realTest } from "./harness/real-components.ts";
-import { MAKES, OPENS, READS, REMOVALS, RENAMES, SYNCS, WRITES } from "./harness/system-faults.ts";
+import {
+  MAKES,
+  OPENS,
+  READS,
+  REMOVALS,
+  RENAMES,
+  STATS,
+  SYNCS,
+  WRITES,
+} from "./harness/system-faults.ts";
 
 /** All phases of all faults take six minutes: only in `npm run test:long`. */
 const isLong = process.env["ENTREPOT_LONG"] === "1";
@@ -65,6 +74,20 @@ const ROWS: readonly Row[] = [
     fault: { calls: READS, error: "EIO" },
     said: /^stored blobs cannot be read, .*input\/output error/,
     clients: UNREAD,
+  },
+  {
+    name: "unreadable attributes of blobs",
+    at: "blobs",
+    fault: { calls: STATS, error: "EIO" },
+    said: /^stored blobs cannot be read, .*input\/output error/,
+    clients: UNOPENED,
+  },
+  {
+    name: "no memory for attributes of blobs",
+    at: "blobs",
+    fault: { calls: STATS, error: "ENOMEM" },
+    said: /^files of the store cannot be used: the kernel has no memory/,
+    clients: UNOPENED,
   },
   {
     name: "no permission",

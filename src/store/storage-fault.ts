@@ -79,6 +79,12 @@ export function isUnreadable(cause: unknown): boolean {
   return code !== undefined && code !== "ENOENT" && !TRANSIENT_CODES.has(code);
 }
 
+/** Whether a call met a limit of this process or of the machine by chance, which says nothing of its file. */
+export function isTransient(error: unknown): boolean {
+  const cause = error instanceof Fault ? error.cause : error;
+  return TRANSIENT_CODES.has(systemCode(cause) ?? "");
+}
+
 /** Whether the disk itself failed to read, so that another permission or a restart will not help. */
 export function isMediumError(cause: unknown): boolean {
   return MEDIUM_CODES.has(systemCode(cause) ?? "");

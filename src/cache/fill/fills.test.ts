@@ -26,6 +26,19 @@ test("a put and a fill of one blob at once store it once", async () => {
   expect(await Array.fromAsync(store.partials())).toEqual([]);
 });
 
+test("a blob that is used counts as in use until the last use has ended", async () => {
+  const { fills } = createFills();
+  const { digest } = sampleBlob(10);
+  const [first, second] = [Promise.withResolvers<number>(), Promise.withResolvers<number>()];
+  const uses = [first, second].map(({ promise }) => fills.using(digest, () => promise));
+  first.reject(new Error("not recorded"));
+  await Promise.allSettled(uses.slice(0, 1));
+  expect(fills.inUse(digest)).toBe(true);
+  second.resolve(1);
+  expect(await uses[1]).toBe(1);
+  expect(fills.inUse(digest)).toBe(false);
+});
+
 test("a fill of a blob that was stored in the meantime downloads nothing", async () => {
   const { fills, ended } = createFills();
   const { bytes, digest } = sampleBlob(100_000);

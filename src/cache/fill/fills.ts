@@ -37,6 +37,8 @@ export class Fills {
   readonly #observer: FillObserver;
   readonly #running = new FillTable();
   readonly #puts = new SingleFlight<StoredBlob>();
+  /** How many `using` calls there are for each digest. */
+  readonly #used = new Map<Digest, number>();
   readonly #commits: Commits;
   readonly detours: Detours;
   /** Completed fills whose followers are still reading. */
@@ -65,9 +67,22 @@ export class Fills {
     return this.#running.get(digest, upstream);
   }
 
-  /** Whether the blob is being filled or put, or followers of a completed fill still read it. */
+  /** Whether the blob is being filled or put or used, or followers of a completed fill still read it. */
   inUse(digest: Digest): boolean {
-    return this.#running.has(digest) || this.#puts.isRunning(digest) || this.#followed.has(digest);
+    if (this.#used.has(digest) || this.#puts.isRunning(digest)) return true;
+    return this.#running.has(digest) || this.#followed.has(digest);
+  }
+
+  /** Keeps a blob from being evicted during `work`, which may record that it is stored. */
+  async using<Value>(digest: Digest, work: () => Promise<Value>): Promise<Value> {
+    this.#used.set(digest, (this.#used.get(digest) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      const left = (this.#used.get(digest) ?? 1) - 1;
+      if (left > 0) this.#used.set(digest, left);
+      else this.#used.delete(digest);
+    }
   }
 
   /**

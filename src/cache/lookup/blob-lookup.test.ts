@@ -1,6 +1,9 @@
 import { expect, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
 import type { MetadataStore } from "../../store/metadata-store.ts";
+import { Fault } from "../../oci/fault.ts";
+import { storageFault } from "../../store/storage-fault.ts";
+import { rejection } from "../../store/storetest/writing.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { openMetadata } from "../../store/sql/open-metadata.ts";
 import {
@@ -117,5 +120,28 @@ test("a request that joins a fill which failed for another repository starts a n
   expect(await refused).toContain("has no blob");
   expect((await served).kind).toBe("complete");
   expect(server.requests.map(({ path }) => path.split("/")[2])).toEqual(["secret", "open"]);
+  await metadata.close();
+});
+
+test("a blob whose file cannot be opened for want of memory comes from its upstream; if that fails, this machine is told of", async () => {
+  let status = 200;
+  using server = serve(() => (status === 200 ? new Response(bytes) : new Response("", { status })));
+  class ExhaustedStore extends MemoryBlobStore {
+    override async open(): Promise<never> {
+      throw storageFault("read a blob", Object.assign(new Error("stat"), { code: "ENOMEM" }));
+    }
+  }
+  const metadata = await openMetadata(":memory:");
+  const { blobs } = createLookup(new ExhaustedStore(), metadata);
+  const configured = settings(`http://reg.test:${server.port}`);
+  const repo = { upstream: configured.name, repository: repository("app") };
+  await metadata.links.add(repo, [{ digest, size: bytes.byteLength, confirmed: true }]);
+  const upstream = { settings: configured, registry: registry(server.port) };
+  const result = await blobs.get(upstream, repo, digest);
+  if (result.kind !== "complete") throw new Error("a small blob must be verified first");
+  expect(await result.blob.bytes.bytes()).toEqual(bytes);
+  status = 503;
+  const fault = await rejection(blobs.get(upstream, repo, digest));
+  expect(fault instanceof Fault && fault.detail.kind).toBe("storage");
   await metadata.close();
 });

@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
-import { Fault, isLocalFault } from "../../oci/fault.ts";
+import { Fault, type FaultKind, isLocalFault } from "../../oci/fault.ts";
 import { type ByteRange, type RangeRequest, resolveRange } from "../../oci/range.ts";
-import type { BlobStore } from "../../store/blob-store.ts";
+import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import type { BlobResult, BlobHeadResult } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
@@ -27,6 +27,9 @@ const SMALL_BLOB_TIMEOUT_MS = 15_000;
 const FAR_AHEAD_BYTES = 16 * 1024 * 1024;
 /** Size of one request for such a range, in bytes: most clients leave after the first few bytes. */
 const AHEAD_WINDOW_BYTES = 16 * 1024 * 1024;
+
+/** What an upstream says of a blob or a range, rather than of itself. */
+const REFUSALS: ReadonlySet<FaultKind> = new Set(["not-found", "upstream-denied", "invalid-range"]);
 
 export interface BlobLookupOptions {
   readonly store: BlobStore;
@@ -95,7 +98,17 @@ export class BlobLookup {
   ): Promise<BlobResult> {
     if (isBypassed(upstream, repo)) return this.#bypass.blob(upstream, repo, digest, range);
     const link = await this.#access.link(repo, digest);
-    const blob = await this.#store.open(digest);
+    let blob: StoredBlob | undefined;
+    try {
+      blob = await this.#store.open(digest);
+    } catch (error) {
+      const known = { digest, size: link?.size };
+      const source = new UpstreamSource(upstream, repo, digest);
+      // This machine lacks descriptors or memory: that is told if the upstream fails as well.
+      return this.#streamUncached(known, source, repo, range).catch((other: unknown) => {
+        throw other instanceof Fault && REFUSALS.has(other.detail.kind) ? other : error;
+      });
+    }
     if (blob) {
       const fresh = await this.#access.showBlob("GET", upstream, repo, link ?? { digest });
       this.#recordAccess(digest);
@@ -123,7 +136,10 @@ export class BlobLookup {
 
   /** Of a blob that is stored, or about to be. */
   async #verifiedSize({ upstream }: RepositoryRef, digest: Digest): Promise<number | undefined> {
-    const stored = await this.#store.open(digest);
+    const stored = await this.#store.open(digest).catch((error: unknown) => {
+      if (!(error instanceof Fault)) throw error;
+      return undefined;
+    });
     if (stored) return stored.size;
     const fill = this.#fills.running(digest, upstream);
     return fill?.isVerified ? fill.size : undefined;
@@ -215,12 +231,11 @@ export class BlobLookup {
 
   /** Streams from the source without storing: the disk is full or fails, but the pull must not. */
   async #streamUncached(
-    fill: Fill,
+    { digest, size }: { readonly digest: Digest; readonly size: number | undefined },
     source: UpstreamSource,
     repo: RepositoryRef,
     range: RangeRequest | undefined,
   ): Promise<BlobResult> {
-    const { digest, size } = fill;
     const result = await streamUncached(
       { digest, source, cacheStatus: UNSTORED, ...(size === undefined ? {} : { size }) },
       range,

@@ -133,9 +133,12 @@ export class ManifestStore {
     const { metadata, fills, now, onStored, onNotStored } = this.#options;
     const { digest, mediaType, bytes } = fetched;
     try {
-      await fills.put(digest, bytes);
       const size = bytes.byteLength;
-      const isRecorded = await metadata.blobs.put({ digest, size, mediaType }, now());
+      // Evicted in between, it would have a record without a file.
+      const isRecorded = await fills.using(digest, async () => {
+        await fills.put(digest, bytes);
+        return metadata.blobs.put({ digest, size, mediaType }, now());
+      });
       // Before the links, whose sidecar file then has the repository already.
       await onStored(repo, fetched);
       const own = { digest, size, confirmed: true, manifestType: mediaType };
@@ -153,7 +156,11 @@ export class ManifestStore {
   /** Reads a manifest from the store and verifies it again; a corrupt one is removed. */
   async #load(digest: Digest): Promise<StoredManifest["bytes"] | undefined> {
     const { store } = this.#options;
-    const blob = await store.open(digest);
+    const blob = await store.open(digest).catch((error: unknown) => {
+      // Without descriptors or memory for its file, the upstream can still give it.
+      if (!(error instanceof Fault)) throw error;
+      return undefined;
+    });
     if (!blob) return undefined;
     const bytes = await blob.bytes.bytes().catch((cause: unknown) => {
       store.readFailed(digest, cause);

@@ -33,6 +33,7 @@ function open(dataDirectory: string): Promise<Storage> {
       removed: ignored,
       unreadable: ignored,
       accessTimesNotWritten: ignored,
+      limitMet: ignored,
       recordsLeft: ignored,
       metadataDamaged: ignored,
       failed: ignored,

@@ -41,6 +41,8 @@ export interface StoreEvents {
   accessTimesNotWritten(error: unknown): void;
   /** The metadata database was damaged. It was moved to `path`, and an empty one was created. */
   metadataDamaged(path: string, reason: string): void;
+  /** A read of a stored blob met a limit of this process or the machine. */
+  limitMet(cause: unknown): void;
   /** Records of removed blobs could not be removed. */
   recordsLeft(): void;
   /** Background work failed. It is retried. */
@@ -128,7 +130,11 @@ export async function openStorage(
     if (unwritten !== undefined) budget.fullState.markFull(unwritten);
     if (directory.unwritten) budget.fullState.recordFailure(directory.unwritten);
     budget.recount(total.diskBytes);
-    const unreadable = new UnreadableBlobs((digest, failed) => events.unreadable(digest, failed));
+    const unreadable = new UnreadableBlobs(
+      (digest, failed) => events.unreadable(digest, failed),
+      undefined,
+      (cause) => events.limitMet(cause),
+    );
     const store = new BoundedBlobStore(blobs, budget, unreadable);
     // Makes the partial downloads of earlier processes count towards the budget.
     await Array.fromAsync(store.partials());

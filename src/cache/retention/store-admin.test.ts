@@ -18,6 +18,7 @@ async function openStore(dataDirectory: string): Promise<Storage> {
       removed: ignored,
       unreadable: ignored,
       accessTimesNotWritten: ignored,
+      limitMet: ignored,
       recordsLeft: ignored,
       metadataDamaged: ignored,
       failed: ignored,

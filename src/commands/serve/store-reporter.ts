@@ -224,6 +224,10 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
     this.#log.error({ digest }, message);
   }
 
+  limitMet(cause: unknown): void {
+    noticeExhaustedLimit(this.#localProblems, cause);
+  }
+
   recordsLeft(): void {
     this.#recordsLeft.emit();
   }

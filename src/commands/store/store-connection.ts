@@ -126,6 +126,7 @@ async function openStopped(
       removed: () => {},
       unreadable: () => {},
       accessTimesNotWritten: () => {},
+      limitMet: () => {},
       recordsLeft: () => {},
       failed: () => {},
       metadataDamaged: (path, reason) => {

@@ -41,3 +41,12 @@ test("their number is bounded", () => {
   expect(blobs.has(digestNumber(0))).toBe(false);
   expect(blobs.has(digestNumber(19_999))).toBe(true);
 });
+
+test("a limit that a read met is told, and says nothing of the blob", () => {
+  const limits: unknown[] = [];
+  const blobs = new UnreadableBlobs(undefined, undefined, (cause) => limits.push(cause));
+  const noMemory = Object.assign(new Error("stat"), { code: "ENOMEM" });
+  expect(blobs.readFailed(digestNumber(1), noMemory)).toBe(false);
+  expect(limits).toEqual([noMemory]);
+  expect(blobs.size).toBe(0);
+});

@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import { isUnreadable } from "../storage-fault.ts";
+import { isTransient, isUnreadable } from "../storage-fault.ts";
 
 /** How many blobs are remembered: about 5 MB of memory. Others are noticed again. */
 const MAX_BLOBS = 16_384;
@@ -24,14 +24,20 @@ export type OnUnreadable = (digest: Digest, failed: FailedRead) => void;
 export class UnreadableBlobs {
   readonly #clock: () => number;
   readonly #onUnreadable: OnUnreadable;
+  readonly #onLimit: (cause: unknown) => void;
   /** In the order of their last failed read. */
   readonly #failed = new Map<Digest, FailedRead>();
 
-  /** @param onUnreadable called for each failed read */
+  /**
+   * @param onUnreadable called for each failed read
+   * @param onLimit called with the error of each read that met a limit of this process or the machine
+   */
   constructor(
     onUnreadable: OnUnreadable = () => {},
     clock: () => number = () => performance.now(),
+    onLimit: (cause: unknown) => void = () => {},
   ) {
+    this.#onLimit = onLimit;
     this.#onUnreadable = onUnreadable;
     this.#clock = clock;
   }
@@ -53,6 +59,7 @@ export class UnreadableBlobs {
    *   nothing of it
    */
   readFailed(digest: Digest, cause: unknown, at = 0): boolean {
+    if (isTransient(cause)) this.#onLimit(cause);
     if (!isUnreadable(cause)) return false;
     const now = this.#clock();
     const failed = { cause, at, since: this.#failed.get(digest)?.since ?? now, last: now };
