@@ -85,12 +85,14 @@ test("a client that goes away ends the list, and what would follow it does not b
 
 test("what follows the list is made after it, and an error of it is in the response", async () => {
   const answer = async (last: () => Promise<object>): Promise<unknown> =>
-    jsonList(
-      "items",
-      (async function* () {
-        yield* ["a", "b"];
-      })(),
-      { last },
+    (
+      await jsonList(
+        "items",
+        (async function* () {
+          yield* ["a", "b"];
+        })(),
+        { last },
+      )
     ).json();
   expect(await answer(async () => ({ count: 2 }))).toEqual({ items: ["a", "b"], count: 2 });
   const failing = async (): Promise<object> => {
@@ -101,9 +103,20 @@ test("what follows the list is made after it, and an error of it is in the respo
 
 test("a list that breaks off breaks the response off", async () => {
   async function* items(): AsyncGenerator<string> {
+    yield ITEM;
+    throw new Error("the disk fails");
+  }
+  const response = await jsonList("items", items());
+  expect(await response.text().catch(String)).toBe("Error: the disk fails");
+});
+
+test("a list that cannot begin gives no response, so that the error can be one", async () => {
+  const ended: string[] = [];
+  async function* items(): AsyncGenerator<string> {
     yield "a";
     throw new Error("the disk fails");
   }
-  const body = await jsonList("items", items()).text().catch(String);
-  expect(body).toBe("Error: the disk fails");
+  const response = jsonList("items", items(), { ended: () => ended.push("ended") });
+  expect(await response.catch(String)).toBe("Error: the disk fails");
+  expect(ended).toEqual(["ended"]);
 });

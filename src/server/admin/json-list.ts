@@ -14,16 +14,16 @@ export interface JsonListOptions {
 
 /**
  * A response of JSON: an object with one list, which is made while the client reads it, so that it is never in
- * memory as a whole. If the list breaks off, so does the response; if what follows it fails, the object ends with
- * `error`. A client that stops reading, or goes away, ends the list, and what would follow it does not begin.
+ * memory as a whole. If its beginning fails, there is no response. If the list breaks off later, so does the
+ * response; if what follows it fails, the object ends with `error`. A client that stops reading, or goes away, ends the list, and what would follow it does not begin.
  *
  * @param name of the list
  */
-export function jsonList(
+export async function jsonList(
   name: string,
   items: AsyncIterator<unknown>,
   { last = async () => ({}), ended = () => {}, maxStall = MAX_STALL_MS }: JsonListOptions = {},
-): Response {
+): Promise<Response> {
   const encoder = new TextEncoder();
   let text = `{${JSON.stringify(name)}:[`;
   let separator = "";
@@ -45,12 +45,20 @@ export function jsonList(
     }
     return "more";
   };
+  let first: "more" | "last" | undefined;
+  try {
+    first = await readPiece();
+  } catch (error) {
+    await end();
+    throw error;
+  }
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         clearTimeout(stall);
         try {
-          const piece = await readPiece();
+          const piece = first ?? (await readPiece());
+          first = undefined;
           if (hasEnded) return;
           if (piece === "last") text += `]${await members(last)}}`;
           controller.enqueue(encoder.encode(text));
