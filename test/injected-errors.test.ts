@@ -90,6 +90,18 @@ const ROWS: readonly Row[] = [
     clients: UNOPENED,
   },
   {
+    name: "unreadable sidecar files",
+    at: "sidecars",
+    fault: { calls: READS, error: "EIO" },
+    said: /^metadata cannot be written, .*sidecars\/.*input\/output error/,
+  },
+  {
+    name: "unwritable sidecar files",
+    at: "sidecars",
+    fault: { calls: WRITES, error: "EIO" },
+    said: /^metadata cannot be written, .*sidecars\/.*input\/output error/,
+  },
+  {
     name: "no permission",
     at: "data",
     fault: { calls: OPENS, error: "EACCES" },

@@ -239,7 +239,8 @@ test("an image pulled while another process locks the database is recorded once 
   using otherProcess = new Database(join(cache.data, "metadata.db"));
   otherProcess.run("begin immediate");
   await pull(cache, "app", "1", image);
-  await cache.logged("metadata not written");
+  const isTold = (): boolean => cache.logs().some(({ problem: kind }) => kind === "failing-writes");
+  await until(isTold, { what: "the locked database to be told of" });
   otherProcess.run("rollback");
   await untilRecorded(otherProcess, image);
   await upstream.stop();

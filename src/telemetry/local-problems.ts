@@ -6,13 +6,16 @@ import type { Log } from "./log.ts";
 export const LOCAL_PROBLEM_KINDS = [
   "slow-disk",
   "failing-reads",
+  "failing-writes",
   "file-descriptors",
   "memory",
   "inodes",
   "processes",
   "ports",
   "permission",
-] as const satisfies readonly (LocalLimit | "slow-disk" | "failing-reads" | "inodes")[];
+] as const satisfies readonly (
+  LocalLimit | "slow-disk" | "failing-reads" | "failing-writes" | "inodes"
+)[];
 
 export type LocalProblemKind = (typeof LOCAL_PROBLEM_KINDS)[number];
 

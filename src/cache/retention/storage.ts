@@ -44,7 +44,7 @@ export interface StoreEvents {
   /** A read of a stored blob met a limit of this process or the machine. */
   limitMet(cause: unknown): void;
   /** Records of removed blobs could not be removed. */
-  recordsLeft(): void;
+  recordsLeft(error: unknown): void;
   /** Background work failed. It is retried. */
   failed(task: string, error: unknown): void;
 }
@@ -163,7 +163,7 @@ export async function openStorage(
       },
       onRemoved: (digest, reason, size) => events.removed(digest, reason, size),
       onFailed: (fault) => events.failed("evicting a blob", fault),
-      onRecordsLeft: () => events.recordsLeft(),
+      onRecordsLeft: (error) => events.recordsLeft(error),
     });
     const quotas = new UpstreamQuotas({
       ...shared,

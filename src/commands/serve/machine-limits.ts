@@ -25,6 +25,20 @@ export function slowDiskText(figures: string): string {
 }
 
 /**
+ * Notices that what was learnt about images could not be recorded, in a sidecar file or the database. A
+ * lack of space is told as such.
+ */
+export function noticeFailingWrite(problems: LocalProblems, error: unknown): void {
+  if (noticeExhaustedLimit(problems, error)) return;
+  if (!(error instanceof Fault) || error.detail.kind !== "storage") return;
+  const meanwhile = "It is asked of the registries again when it is needed, and tried again";
+  const advice =
+    "Mend what the message names: the owner or mode of the file, the disk (dmesg, smartctl -a), or another process that locks the database";
+  const text = `metadata cannot be written, though blobs may be: ${error.message}. ${meanwhile}. ${advice}`;
+  problems.notice("failing-writes", text);
+}
+
+/**
  * Notices that a file could not be used for lack of descriptors or memory: neither the file nor its disk is
  * to blame. Returns whether that is so.
  */

@@ -11,7 +11,7 @@ import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
-import { noticeExhaustedLimit } from "./machine-limits.ts";
+import { noticeExhaustedLimit, noticeFailingWrite } from "./machine-limits.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 
 export interface RequestReporterOptions {
@@ -119,10 +119,13 @@ export class RequestReporter implements CacheObserver {
 
   metadataNotWritten(fault: Fault): void {
     this.#metadataNotWritten.emit(fault);
-    noticeExhaustedLimit(this.#localProblems, fault);
-    // A database that cannot be read cannot be written either, and that is logged already.
-    const level = this.#metadataHealth.problem === undefined ? this.#failureLevel() : "debug";
-    this.#log[level]({ error: fault.message }, "metadata not written");
+    // A database that cannot be read cannot be written either, and that is told already.
+    if (this.#metadataHealth.problem === undefined) noticeFailingWrite(this.#localProblems, fault);
+    const isTold = fault.detail.kind === "storage";
+    this.#log[isTold ? "debug" : this.#failureLevel()](
+      { error: fault.message },
+      "metadata not written",
+    );
   }
 
   metadataNotRead(fault: Fault): void {

@@ -15,7 +15,7 @@ import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Emitter } from "./emitter.ts";
-import { noticeExhaustedLimit } from "./machine-limits.ts";
+import { noticeExhaustedLimit, noticeFailingWrite } from "./machine-limits.ts";
 
 export interface StoreReporterOptions {
   readonly log: Log;
@@ -145,7 +145,8 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   }
 
   accessTimesNotWritten(error: unknown): void {
-    this.#log[this.#isFull ? "debug" : "warn"]({ err: error }, "access times not written");
+    noticeFailingWrite(this.#localProblems, error);
+    this.#log.debug({ err: error }, "access times not written");
   }
 
   metadataDamaged(path: string, reason: string): void {
@@ -228,7 +229,8 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
     noticeExhaustedLimit(this.#localProblems, cause);
   }
 
-  recordsLeft(): void {
+  recordsLeft(error: unknown): void {
+    noticeFailingWrite(this.#localProblems, error);
     this.#recordsLeft.emit();
   }
 
