@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { command, commandOn } from "./harness/commands.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -7,6 +7,7 @@ import { writeRegistryFolder } from "./harness/registry-folder.ts";
 import { multiPlatformImage, textImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { pull } from "./harness/pull.ts";
+import { withSystemFault } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
@@ -60,7 +61,7 @@ test("a running cache adopts folders and reports the corrupt blobs that it skipp
   const corrupt = await adopt(dir.file("two"));
   expect(corrupt.code).toBe(1);
   expect(corrupt.stdout).toEndWith(
-    "1 blob was skipped as corrupt or unreadable: it is fetched from reg.test when requested.\n",
+    "1 blob was skipped as corrupt: it is fetched from reg.test when requested.\n",
   );
   const none = await adopt(dir.path);
   expect([none.code, none.stdout]).toEqual([1, ""]);
@@ -114,6 +115,59 @@ test("concurrent adoptions of one folder succeed, also after a cache was killed 
     await rm(other, { recursive: true });
   }
 }, 60_000);
+
+realTest("what cannot be read or stored is listed, and everything else is adopted", async () => {
+  await using dir = await tempDir("adopt");
+  const registry = dir.file("registry");
+  const images = ["a", "b", "c"].map((text) => textImage({ text }));
+  for (const [at, image] of images.entries())
+    await writeRegistryFolder(registry, `app${at}`, "1", image);
+  const config = dir.file("entrepot.yaml");
+  await writeFile(config, JSON.stringify({ upstreams: { "reg.test": {} } }));
+  const data = dir.file("d");
+  const adopt = ["adopt", registry, "--upstream", "reg.test", "--json"];
+  const flags = ["--config", config, "--admin", "127.0.0.1:1", "--data", data];
+  const root = join(registry, "docker/registry/v2");
+  const hexOf = (at: number): string => images[at]?.blobs[0]?.digest.slice(7) ?? "";
+  const folderOf = (at: number): string => `blobs/sha256/${hexOf(at).slice(0, 2)}/${hexOf(at)}`;
+  const unreadable = [
+    join(root, folderOf(0), "data"),
+    join(root, folderOf(1)),
+    join(root, "repositories/app2/_manifests/tags"),
+  ];
+  for (const path of unreadable) await chmod(path, 0);
+  const unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", entrepot];
+  const first = await run([...unprivileged, ...adopt, ...flags]);
+  expect([first.code, first.stderr]).toEqual([1, ""]);
+  const permission = expect.stringContaining("permission denied");
+  expect(JSON.parse(first.stdout)).toMatchObject({
+    blobs: 7,
+    corrupt: 0,
+    repositories: 3,
+    tags: 2,
+    manifests: 3,
+    failed: 3,
+    failures: expect.arrayContaining([
+      { path: unreadable[0], reason: permission },
+      { path: join(unreadable[1] ?? "", "data"), reason: permission },
+      { path: unreadable[2], reason: permission },
+    ]),
+  });
+  for (const path of unreadable) await chmod(path, 0o700);
+
+  // The store's own disk fails with one file.
+  const fault = { calls: ["?link", "linkat"], paths: unreadable.slice(0, 1), error: "EIO" };
+  const second = await run(withSystemFault(fault, [entrepot, ...adopt.slice(0, -1), ...flags]));
+  expect(second.code).toBe(1);
+  expect(second.stdout).toContain(`\nfailed: ${unreadable[0]}: it could not be stored: the disk`);
+  expect(second.stdout).toEndWith(
+    "\n1 file or folder was left out: mend the reason, and run again. What is adopted by then is not read again.\n",
+  );
+  const third = await run([entrepot, ...adopt, ...flags]);
+  expect(third.code).toBe(0);
+  expect(JSON.parse(third.stdout)).toMatchObject({ blobs: 1, known: 8, tags: 0, failures: [] });
+  expect(await verifyStore(data)).toHaveLength(9);
+});
 
 test("blobs of a folder on another file system are copied instead of linked", async () => {
   await using dir = await tempDir("adopt");

@@ -1,21 +1,16 @@
-import { constants, existsSync } from "node:fs";
-import { copyFile, type FileHandle, mkdir, open, rename } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { type FileHandle, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  type Digest,
-  digestAlgorithm,
-  digestHex,
-  newHasher,
-  parseDigest,
-} from "../../oci/digest.ts";
+import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
 import { MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
 import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
 import { isStored, openReadable } from "../../store/repair/look-up.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import { diskUsage } from "../../store/space/disk-usage.ts";
-import { removeFile } from "../../store/remove-file.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
+import { copyVerified, matchesDigest } from "./copy-file.ts";
+import type { FailedFile } from "./failed-files.ts";
 import { hardLink } from "./hard-link.ts";
 import type { Storage } from "../retention/storage.ts";
 import {
@@ -38,8 +33,12 @@ export interface Adopted {
   readonly linked: number;
   /** Blobs that were stored already. */
   readonly known: number;
-  /** Blobs that were skipped because they do not match their digest or cannot be read. */
+  /** Blobs that were skipped because they do not match their digest. */
   readonly corrupt: number;
+  /** Files and folders that were left out because they could not be read, or not be stored. */
+  readonly failed: number;
+  /** The first 100 of them. */
+  readonly failures: readonly FailedFile[];
   readonly repositories: number;
   readonly tags: number;
   readonly manifests: number;
@@ -60,8 +59,13 @@ export interface AdoptOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Bytes per read. */
-const BUFFER_BYTES = 1024 * 1024;
+/** With these errors, no other file could be stored either. */
+const NOTHING_CAN_BE_STORED: ReadonlySet<string | undefined> = new Set([
+  "ENOSPC",
+  "EDQUOT",
+  "EROFS",
+  undefined,
+]);
 
 /**
  * Adopts what a registry:2 has stored below `docker/registry/v2`: its blobs, and the repositories and
@@ -118,7 +122,7 @@ class Adoption {
       this.#options.signal?.throwIfAborted();
     }
     for await (const found of blobsOf(this.#registry)) {
-      await this.#skipUnreadable(found, () => this.#adoptBlob(found));
+      await this.#goOnAfter(found, () => this.#adoptBlob(found));
       this.#filesDone += 1;
       this.#reportProgress(0);
     }
@@ -127,17 +131,18 @@ class Adoption {
       await this.#adoptRepository(repository);
     }
     await this.#storage.admin.recount();
-    return { ...this.#result, outside: this.#registry.folder.outside };
+    const { outside, failed } = this.#registry.folder;
+    return { ...this.#result, failed: failed.count, failures: failed.listed, outside };
   }
 
-  /** Skips a file that the disk cannot read, or that the registry has deleted meanwhile. */
-  async #skipUnreadable({ path }: FoundBlob, work: () => Promise<void>): Promise<void> {
+  /** Notes a file that cannot be stored. The registry may have deleted it meanwhile, too. */
+  async #goOnAfter({ path }: FoundBlob, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
       const code = systemCode(error);
-      if (code === "EIO") this.#result.corrupt += 1;
-      else if (code !== "ENOENT" || existsSync(path)) throw error;
+      if (NOTHING_CAN_BE_STORED.has(code)) throw error;
+      if (code !== "ENOENT" || existsSync(path)) this.#registry.folder.failed.unstored(path, error);
     }
   }
 
@@ -159,7 +164,7 @@ class Adoption {
     if (!file) return;
     const outcome = await this.#verifyAndStore(found, file);
     if (outcome !== "stored") {
-      this.#result[outcome] += 1;
+      if (outcome !== "unreadable") this.#result[outcome] += 1;
       return;
     }
     await metadata.blobs.put({ digest, size }, Date.now());
@@ -171,8 +176,10 @@ class Adoption {
   async #verifyAndStore(
     { digest, path: from, size }: FoundBlob,
     file: FileHandle,
-  ): Promise<"stored" | "corrupt" | "omitted"> {
-    if (!(await this.#matchesDigest(digest, file))) return "corrupt";
+  ): Promise<"stored" | "corrupt" | "omitted" | "unreadable"> {
+    const isMatch = await this.#isIntact(digest, from, file);
+    if (isMatch === undefined) return "unreadable";
+    if (!isMatch) return "corrupt";
     const hex = digestHex(digest);
     const folder = join(this.#storage.path, "blobs", digestAlgorithm(digest), hex.slice(0, 2));
     const preparing = join(this.#storage.path, ADOPTING_FOLDER);
@@ -183,8 +190,10 @@ class Adoption {
     const linked = await hardLink(from, paths, await file.stat());
     if (linked === "changed") return "corrupt";
     if (linked === "linked") this.#result.linked += 1;
-    else if (await this.#hasSpaceFor(size)) await this.#copy(digest, from, paths);
-    else return "omitted";
+    else if (!(await this.#hasSpaceFor(size))) return "omitted";
+    // Not counted as progress: the bytes of the original were.
+    else if (!(await copyVerified(digest, from, paths, () => this.#reportProgress(0))))
+      return "corrupt";
     return "stored";
   }
 
@@ -200,43 +209,14 @@ class Adoption {
     this.#options.onProgress?.({ files: this.#filesDone, bytes: this.#bytesDone, of: this.#total });
   }
 
-  /** Copies under a temporary name, and verifies the copy before it is renamed. */
-  async #copy(
-    digest: Digest,
-    from: string,
-    { temporary, to }: { readonly temporary: string; readonly to: string },
-  ): Promise<void> {
+  /** Whether a file of the registry has its digest; `undefined` if it cannot be read. */
+  async #isIntact(digest: Digest, path: string, file: FileHandle): Promise<boolean | undefined> {
     try {
-      await copyFile(from, temporary, constants.COPYFILE_EXCL);
-      const file = await open(temporary, "r+");
-      let isMatch: boolean;
-      try {
-        await file.datasync();
-        // Not counted as progress: the bytes of the original were.
-        isMatch = await this.#matchesDigest(digest, file, false);
-      } finally {
-        await file.close();
-      }
-      if (!isMatch) {
-        throw new AdoptionError(
-          `${from} changed while it was copied: stop the registry that writes to it`,
-        );
-      }
-      await rename(temporary, to);
+      return await matchesDigest(digest, file, (bytes) => this.#reportProgress(bytes));
     } catch (error) {
-      await removeFile(temporary);
-      throw error;
-    }
-  }
-
-  async #matchesDigest(digest: Digest, file: FileHandle, isCounted = true): Promise<boolean> {
-    const hasher = newHasher(digest);
-    const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, BUFFER_BYTES, null);
-      if (bytesRead === 0) return hasher.digest("hex") === digestHex(digest);
-      hasher.update(buffer.subarray(0, bytesRead));
-      this.#reportProgress(isCounted ? bytesRead : 0);
+      if (systemCode(error) === undefined) throw error;
+      this.#registry.folder.failed.unreadable(path, error);
+      return undefined;
     }
   }
 
@@ -284,7 +264,10 @@ class Adoption {
     const { metadata, sidecars } = this.#storage;
     const stored = await openReadable(this.#storage.blobs, digest);
     if (!stored || stored.size > MAX_MANIFEST_BYTES) return;
-    const bytes = await stored.bytes.bytes().catch(() => undefined);
+    const bytes = await stored.bytes.bytes().catch((cause: unknown) => {
+      this.#registry.folder.failed.unstored(digest, cause);
+      return undefined;
+    });
     const manifest = bytes && (await readManifest(bytes));
     if (!manifest) return;
     const { mediaType, manifests, blobs } = manifest;

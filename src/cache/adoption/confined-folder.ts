@@ -1,18 +1,20 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, readdir, realpath } from "node:fs/promises";
 import { sep } from "node:path";
+import { FailedFiles } from "./failed-files.ts";
 import { systemCode } from "../../store/storage-fault.ts";
 
 /** How many links that lead outside are remembered, to count each once. */
 const MAX_COUNTED = 10_000;
 
 /**
- * A folder that is read without leaving it. Symbolic links are followed to places inside the folder only:
+ * A folder that is read without leaving it. What cannot be read is noted, and left out. Symbolic links are followed to places inside the folder only:
  * whoever writes to it could otherwise have any file of the machine read by root.
  */
 export class ConfinedFolder {
   /** Without symbolic links. */
   readonly path: string;
+  readonly failed = new FailedFiles();
   readonly #outside = new Set<string>();
 
   private constructor(path: string) {
@@ -30,13 +32,8 @@ export class ConfinedFolder {
 
   /** Where a path leads, without symbolic links; `undefined` if to nothing, or out of the folder. */
   async resolve(path: string): Promise<string | undefined> {
-    let real: string;
-    try {
-      real = await realpath(path);
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
+    const real = await realpath(path).catch((error: unknown) => this.#note(path, error));
+    if (real === undefined) return undefined;
     if (this.#contains(real)) return real;
     if (this.#outside.size < MAX_COUNTED) this.#outside.add(path);
     return undefined;
@@ -46,13 +43,7 @@ export class ConfinedFolder {
   async names(path: string): Promise<string[]> {
     const real = await this.resolve(path);
     if (real === undefined) return [];
-    try {
-      return await readdir(real);
-    } catch (error) {
-      // Any other error, such as a missing permission, must not pass for an empty folder.
-      if (isMissing(error)) return [];
-      throw error;
-    }
+    return (await readdir(real).catch((error: unknown) => this.#note(path, error))) ?? [];
   }
 
   /**
@@ -62,20 +53,20 @@ export class ConfinedFolder {
   async file(path: string): Promise<FileHandle | undefined> {
     const real = await this.resolve(path);
     if (real === undefined) return undefined;
-    let file: FileHandle;
-    try {
-      const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-      file = await open(real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    } catch (error) {
-      // ENXIO: a socket.
-      if (isMissing(error) || systemCode(error) === "ENXIO") return undefined;
-      throw error;
-    }
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const opening = open(real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const file = await opening.catch((error: unknown) => this.#note(path, error));
+    if (!file) return undefined;
     // What was opened decides: a folder on the way may have become a link since.
     const opened = await realpath(`/proc/self/fd/${file.fd}`).catch(() => real);
     if ((await file.stat()).isFile() && this.#contains(opened)) return file;
     await file.close();
     return undefined;
+  }
+
+  /** Any error, such as a missing permission, must not pass for a missing file or an empty folder. */
+  #note(path: string, error: unknown): undefined {
+    if (!isMissing(error)) this.failed.unreadable(path, error);
   }
 
   #contains(real: string): boolean {
@@ -84,6 +75,7 @@ export class ConfinedFolder {
   }
 }
 
+/** ENXIO: a socket. */
 function isMissing(error: unknown): boolean {
-  return ["ENOENT", "ENOTDIR", "ELOOP"].includes(systemCode(error) ?? "");
+  return ["ENOENT", "ENOTDIR", "ELOOP", "ENXIO"].includes(systemCode(error) ?? "");
 }

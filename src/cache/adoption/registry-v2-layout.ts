@@ -69,7 +69,12 @@ export async function registryRoot(path: string): Promise<RegistryRoot> {
       const found = await folder.names(root);
       if (found.includes("blobs") && found.includes("repositories")) return { folder, root };
     }
+    const [unreadable] = folder.failed.listed;
+    if (unreadable) {
+      throw new AdoptionError(`${unreadable.path} cannot be read: ${unreadable.reason}`);
+    }
   } catch (error) {
+    if (error instanceof AdoptionError) throw error;
     throw new AdoptionError(`${path} cannot be read: ${describeSystemError(error)}`, {
       cause: error,
     });
@@ -124,7 +129,11 @@ export async function linkedDigest(
 ): Promise<Digest | undefined> {
   await using file = await folder.file(path);
   if (!file || (await file.stat()).size > MAX_LINK_BYTES) return undefined;
-  return parseDigest((await file.readFile("utf8").catch(() => "")).trim());
+  const text = await file.readFile("utf8").catch((cause: unknown) => {
+    folder.failed.unreadable(path, cause);
+    return "";
+  });
+  return parseDigest(text.trim());
 }
 
 /** A registry stores no Content-Type. `undefined` if it is no manifest that can be cached. */

@@ -16,6 +16,8 @@ const adoptedSchema = z.object({
   linked: z.number(),
   known: z.number(),
   corrupt: z.number(),
+  failed: z.number(),
+  failures: z.array(z.object({ path: z.string(), reason: z.string() })),
   repositories: z.number(),
   tags: z.number(),
   manifests: z.number(),
@@ -64,7 +66,7 @@ function runAdopt(folder: string, options: AdoptOptions): Promise<number> {
       line.end();
       if (options.json) printJson(adopted);
       else print(adoptedText(adopted, options.upstream));
-      return adopted.corrupt > 0 ? 1 : 0;
+      return adopted.corrupt + adopted.failed > 0 ? 1 : 0;
     },
     { mayCreate: ({ upstreams }) => mustBeAdoptable(source, upstreams) },
   );
@@ -73,6 +75,7 @@ function runAdopt(folder: string, options: AdoptOptions): Promise<number> {
 function adoptedText(adopted: Adopted, name: UpstreamName): string {
   const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt, outside } =
     adopted;
+  const { failed, failures } = adopted;
   const how = blobs === 0 ? "" : ` (${linked} linked, ${blobs - linked} copied)`;
   const before = known > 0 ? `; ${known} were stored already` : "";
   const cached = `${counted(tags, "tag")} and ${counted(manifests, "manifest")} of ${counted(repositories, "repository", "repositories")}`;
@@ -93,7 +96,14 @@ function adoptedText(adopted: Adopted, name: UpstreamName): string {
   if (corrupt > 0) {
     const [was, it, is] = corrupt === 1 ? ["was", "it", "is"] : ["were", "they", "are"];
     lines.push(
-      `${counted(corrupt, "blob")} ${was} skipped as corrupt or unreadable: ${it} ${is} fetched from ${name} when requested.`,
+      `${counted(corrupt, "blob")} ${was} skipped as corrupt: ${it} ${is} fetched from ${name} when requested.`,
+    );
+  }
+  if (failed > 0) {
+    lines.push(...failures.map(({ path, reason }) => `failed: ${path}: ${reason}`));
+    const was = failed === 1 ? "was" : "were";
+    lines.push(
+      `${counted(failed, "file or folder", "files or folders")} ${was} left out: mend the reason, and run again. What is adopted by then is not read again.`,
     );
   }
   return lines.join("\n");
