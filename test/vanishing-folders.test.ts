@@ -9,7 +9,7 @@ import { textImage } from "./harness/images.ts";
 import { mustRun } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
@@ -97,6 +97,32 @@ for (const [name, { paths, said }] of Object.entries(CASES)) {
     for (const blob of [before, after]) expect(await pull(again, blob)).toBe("200 right hit");
   });
 }
+
+test("blobs whose folder has just vanished are fetched for the first who ask", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blobs = [randomContent(1000, 1), ...[2, 3, 4].map((seed) => randomContent(MIB, seed))];
+  for (const blob of blobs) upstream.addBlob("app", blob);
+  await using cache = await startEntrepot({ config: config(upstream) });
+  const pullAll = () => Promise.all(blobs.map((blob) => pull(cache, blob)));
+  const all = (result: string) => blobs.map(() => result);
+  expect(await pullAll()).toEqual(all("200 right miss"));
+  const stored = async () => (await storedBlobs(cache.data)).length === blobs.length;
+  await until(stored, { what: "the blobs" });
+  await rm(join(cache.data, "blobs"), { recursive: true });
+  const [small, ...large] = await pullAll();
+  // Whether it is in memory depends on who has asked for it.
+  expect(small).toStartWith("200 right");
+  expect(large).toEqual(all("200 right miss").slice(1));
+  await until(stored, { what: "the blobs, again" });
+  expect(await pullAll()).toEqual(all("200 right hit"));
+
+  // The first of them may be noticed too late: single files are not looked at before they are sent.
+  await mustRun(["sh", "-c", `rm -r "$0"/blobs/sha256/*`, cache.data]);
+  const [, , second, third] = blobs;
+  if (!second || !third) throw new Error("no blobs");
+  await pull(cache, second);
+  expect(await pull(cache, third)).toBe("200 right miss");
+});
 
 test("fills/ that vanishes in mid-fill costs no client its bytes", async () => {
   await using upstream = await startScriptedUpstream();

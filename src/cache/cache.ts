@@ -151,4 +151,9 @@ export class Cache {
   forget(digest: Digest): void {
     this.#manifests.forget(digest);
   }
+
+  /** Files of the store vanished: what is in memory may be there only. */
+  forgetAll(): void {
+    this.#manifests.forgetAll();
+  }
 }

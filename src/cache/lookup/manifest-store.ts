@@ -84,6 +84,11 @@ export class ManifestStore {
     this.#memory.delete(digest);
   }
 
+  /** Drops all manifests from memory: they are read from the store again, or fetched. */
+  forgetAll(): void {
+    this.#memory.clear();
+  }
+
   /** Whether it is being fetched, so that a call of `fetch` would share that fetch. */
   isFetching(repo: RepositoryRef, reference: Tag | Digest): boolean {
     return this.#fetches.isRunning(keyOf(repo, reference));

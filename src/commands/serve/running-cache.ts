@@ -197,8 +197,11 @@ async function start(
     memory: memory.responses,
   });
   // What is in memory only is fetched again, and stored.
-  filesVanished.on(() => store.clear().forEach((digest) => cache.forget(digest)));
-  filesVanished.on(() => responses.clear());
+  filesVanished.on(() => {
+    store.clear();
+    cache.forgetAll();
+    responses.clear();
+  });
   const record = reporter.request.bind(reporter);
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());

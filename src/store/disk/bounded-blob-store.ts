@@ -47,6 +47,7 @@ export class BoundedBlobStore implements BlobStore {
   }
 
   readFailed(digest: Digest, cause: unknown, at?: number): boolean {
+    this.#store.readFailed(digest, cause, at);
     return this.unreadable.readFailed(digest, cause, at);
   }
 

@@ -10,6 +10,7 @@ import { BufferPool } from "./buffer-pool.ts";
 import { fileNames, fileSize } from "./file-facts.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
+import { FolderLook } from "./folder-look.ts";
 import { listBlobs } from "./list-blobs.ts";
 import { openPartialFile } from "./partial-file.ts";
 import { Syncs } from "./syncs.ts";
@@ -66,6 +67,7 @@ async function createFolders(directory: string): Promise<void> {
 export class DiskBlobStore implements BlobStore {
   readonly #directory: string;
   readonly #sizes = new LRUCache<Digest, number>({ max: MAX_CACHED_SIZES });
+  readonly #blobsFolder: FolderLook;
   readonly #openWriters = new Set<PartialName>();
   /** Blobs that are being removed; each promise resolves when the file is gone. */
   readonly #removing = new Map<Digest, Promise<void>>();
@@ -85,6 +87,7 @@ export class DiskBlobStore implements BlobStore {
     }: Partial<WriteOptions>,
   ) {
     this.#directory = directory;
+    this.#blobsFolder = new FolderLook(join(directory, "blobs"));
     this.#syncs = new Syncs(times);
     this.#writerHost = {
       buffers: new BufferPool(BUFFER_BYTES),
@@ -99,10 +102,14 @@ export class DiskBlobStore implements BlobStore {
 
   /** Makes folders again that somebody removed: what was in them counts as not stored. */
   async foldersVanished(): Promise<void> {
+    this.#forgetFiles();
+    await createFolders(this.#directory);
+  }
+
+  #forgetFiles(): void {
     this.#sizes.clear();
     this.#removals += 1;
     this.#durableFolders.clear();
-    await createFolders(this.#directory);
   }
 
   async open(digest: Digest, shouldRecheck = false): Promise<StoredBlob | undefined> {
@@ -110,6 +117,8 @@ export class DiskBlobStore implements BlobStore {
     // A path whose file is being removed must not be returned.
     await this.#removing.get(digest);
     if (shouldRecheck) this.#sizes.delete(digest);
+    // The file is opened only when it is sent, and then it is too late to fetch the blob.
+    if (this.#sizes.has(digest) && this.#blobsFolder.hasVanished()) this.#forgetFiles();
     let size = this.#sizes.get(digest);
     if (size === undefined) {
       const removals = this.#removals;
@@ -122,8 +131,10 @@ export class DiskBlobStore implements BlobStore {
     return { digest, size, bytes: Bun.file(path) };
   }
 
-  /** It has no memory of it: inspection and repair read every file themselves. */
-  readFailed(): boolean {
+  /** Of a file, it has no memory: inspection and repair read every one themselves. */
+  readFailed(_: Digest, cause: unknown): boolean {
+    // Where one is gone that was not evicted, others may be as well.
+    if (systemCode(cause) === "ENOENT") this.#forgetFiles();
     return false;
   }
 

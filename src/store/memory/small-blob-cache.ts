@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import { type Digest, digestAlgorithm, digestOf } from "../../oci/digest.ts";
 import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from "../blob-store.ts";
 import type { PartialName } from "../partial-name.ts";
+import { systemCode } from "../storage-fault.ts";
 import { RemovalLog } from "./removal-log.ts";
 
 /** The largest cached blob, in bytes. For larger ones, the kernel's copy from file to socket is cheaper. */
@@ -53,7 +54,8 @@ export class SmallBlobCache implements BlobStore {
     try {
       bytes = await stored.bytes.bytes();
     } catch (cause) {
-      return this.readFailed(digest, cause) ? undefined : stored;
+      const isMissing = this.readFailed(digest, cause) || systemCode(cause) === "ENOENT";
+      return isMissing ? undefined : stored;
     }
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
       // No client can use it, and once it is gone it is fetched again. If it was removed meanwhile, the
@@ -101,11 +103,10 @@ export class SmallBlobCache implements BlobStore {
     this.#cache.delete(digest);
   }
 
-  /** Drops every blob from the cache, and returns which. */
-  clear(): readonly Digest[] {
+  /** Drops every blob from the cache. */
+  clear(): void {
     const digests = [...this.#cache.keys()];
     for (const digest of digests) this.drop(digest);
-    return digests;
   }
 
   async quarantine(digest: Digest): Promise<boolean> {
