@@ -29,6 +29,25 @@ const texts: [name: string, text: string][] = [
   ["a damaged header", `[header]\n  authorization "${S}\n`],
   ["a damaged file that became comments", `# [host."http://m".header]\n#   x = "${S}"\n#\n`],
   ["a commented password", `# password = "${S}"\n`],
+  ["an identity token in YAML", `    identity_token: ${S}\n`],
+  ["a key in capitals", `    Password: ${S}\n`],
+  ["a blank before the colon", `    password : ${S}\n`],
+  ["a block scalar", `auth:\n  password: |\n    ${S}\n\n    ${S}\n  username: u\n`],
+  ["a value in the next line", `auth:\n  password:\n    ${S}\n  username: u\n`],
+  ["a value below auth", `auth: # mine\n  ${S}\n`],
+  ["an anchored value in the next line", `auth: &a\n  ${S}\n`],
+  ["a folded string in quotes", `  password: "${S}\n    ${S}"\n  username: u\n`],
+  ["a plain string over two lines", `  password: a\n    ${S}\n`],
+  ["an explicit key", `? password\n: ${S}\n`],
+  ["a password in a list", `- password: ${S}\n`],
+  ["headers in YAML", `header:\n  X-Key: ${S}\nnext: 1\n`],
+  ["headers of a flow mapping", `a: {header: {X-Key: ${S}}, b: 1}\n`],
+  ["an escaped key", `  "pass\\u0077ord": "${S}",\n`],
+  ["a token of a log driver", `{"log-opts": {"splunk-token": "${S}", "max-size": "1"}}\n`],
+  ["a token of a log driver, on a line of its own", `    "splunk-token": "${S}",\n`],
+  ["a list in JSON", `{"secrets": [\n  "${S}"\n]}\n`],
+  ["a list of secrets on a line of its own", `  "secrets": [\n    "${S}"\n  ],\n`],
+  ["a proxy that is not HTTP", `"https-proxy": "socks5://u:${S}@p"\n`],
   ["credentials of an endpoint", `endpoint = ["https://u:${S}@m/v2", "http://${S}@n"]\n`],
 ];
 
@@ -37,6 +56,18 @@ test.each(texts)("hides %s", (_, text) => {
   expect(hidden).not.toContain(S);
   expect(hidden).toContain("(hidden)");
   expect(hidden.split("\n").length).toBe(text.split("\n").length);
+});
+
+test("shows what stands beside a secret", () => {
+  const shown = hideSecrets(
+    `configs:\n  "r":\n    auth:\n      username: u\n      password: ${S}\n    tls:\n      ca_file: /c\n`,
+  );
+  expect(shown).toBe(
+    `configs:\n  "r":\n    auth:\n      username: u\n      password: "(hidden)"\n    tls:\n      ca_file: /c\n`,
+  );
+  expect(hideSecrets(`{"a": {"token": "${S}", "b": ["c"]}, "d": "https://m/token=x"}`)).toBe(
+    `{"a": {"token": "(hidden)", "b": ["c"]}, "d": "https://m/token=x"}`,
+  );
 });
 
 test("shows everything else, byte for byte", () => {

@@ -3,26 +3,32 @@ const STRING = String.raw`"(?:[^"\\]|\\.)*"|'[^']*'`;
 const KEY = String.raw`(?:${STRING}|[\w-]+)`;
 const ASSIGNMENT = new RegExp(String.raw`^(${KEY}(?:\s*\.\s*${KEY})*)\s*=\s*(.*)$`, "s");
 const TABLE = /^\[\[?(.+?)\]\]?\s*(?:#.*)?$/;
-const NAMES = "password|auth|identitytoken|authorization|proxy-authorization|cookie";
-const SECRET_KEY = new RegExp(`^(?:${NAMES})$`, "i");
+const SECRET_NAMES =
+  "password|passwd|passphrase|secret|token|credential|authorization|cookie|(?:api|access|private)[-_]?key";
+/** Also a name with escapes, which may spell any of them. */
+const SECRET_KEY = new RegExp(String.raw`^auths?$|${SECRET_NAMES}|\\`, "i");
 const HEADERS = /^headers?$/i;
-const INNER = new RegExp(String.raw`\b(${NAMES})(["']?\s*[=:]\s*)(?:${STRING})`, "gi");
-const INNER_HEADERS = new RegExp(
-  String.raw`\b(headers?["']?\s*=\s*)\{(?:${STRING}|[^"'}])*\}?`,
-  "gi",
-);
 
-/** A line of YAML, as in the registries.yaml of k3s, where a value needs no quotes. */
-const YAML_LINE = /^((?:["']?)(?:password|auth|token)["']?:)[ \t]+[^\s#].*$/i;
-const YAML_FLOW = /\b(password|auth|token)(["']?:[ \t]+)[^\s,}\]"'{[][^,}\]]*/gi;
+/** A line of YAML that begins with a key, as in the registries.yaml of k3s. */
+const YAML_LINE = new RegExp(String.raw`^((?:[-?]\s+)*)(${KEY})(\s*:(?:\s+|$))(.*)$`, "s");
+const YAML_EXPLICIT_KEY = new RegExp(String.raw`^\?\s+(${KEY})\s*$`);
+const YAML_MAPPING = new RegExp(String.raw`^(?:-\s+)*${KEY}\s*:(?:\s|$)`);
+/** Quoted strings are one token, so that nothing inside of them is taken for a key. */
+const TOKEN = new RegExp(String.raw`(${STRING}|[\w-]+)(\s*=\s*|\s*:\s+|(?<=["']):)?|.`, "gsy");
+const BRACKET = new RegExp(String.raw`${STRING}|[[{\]}]`, "gs");
+const VALUE = new RegExp(String.raw`${STRING}|[^,}\]#]+`, "sy");
 
 /** What ends a value that goes on in the next lines: a quote, or as many closing brackets. */
-type OpenValue = { readonly quote: string } | { readonly depth: number };
+type OpenValue =
+  | { readonly quote: string }
+  | { readonly depth: number }
+  /** The lines that are indented further, except keys if the value may be a mapping. */
+  | { readonly indent: number; readonly showsKeys: boolean };
 
 /**
- * The text of a config.toml, hosts.toml or registries.yaml for a terminal or a log: without credentials, the values of
- * headers, and the user information of URLs. It goes by lines and not by TOML, because the text may be
- * damaged, and because a damaged file is kept as the comments of its successor.
+ * The text of a node's file (TOML, YAML or JSON) for a terminal or a log: without credentials, the values
+ * of headers, and the user information of URLs. It goes by lines and not by the grammar, because the text
+ * may be damaged, and because a damaged file is kept as the comments of its successor.
  */
 export function hideSecrets(text: string): string {
   const hider = new LineHider();
@@ -36,7 +42,7 @@ export function hideSecrets(text: string): string {
 
 /** Hides the credentials of URLs in any text. */
 export function hideUserinfo(text: string): string {
-  return text.replaceAll(/(\bhttps?:\/\/)[^\s/"']*@/gi, "$1(hidden)@");
+  return text.replaceAll(/(\b[a-z][a-z\d+.-]*:\/\/)[^\s/"']*@/gi, "$1(hidden)@");
 }
 
 class LineHider {
@@ -45,10 +51,17 @@ class LineHider {
 
   hide(line: string): string {
     const [, lead = "", body = "", end = ""] = /^(\s*(?:#\s*)*)(.*?)(\r?)$/s.exec(line) ?? [];
-    return lead + this.#hideBody(body) + end;
+    return lead + this.#hideBody(body, lead.length) + end;
   }
 
-  #hideBody(body: string): string {
+  #hideBody(body: string, indent: number): string {
+    if (this.#open && "indent" in this.#open) {
+      const { indent: outer, showsKeys } = this.#open;
+      if (body === "") return "";
+      const isInside = indent > outer && !(showsKeys && YAML_MAPPING.test(body));
+      if (isInside) return HIDDEN;
+      this.#open = undefined;
+    }
     if (this.#open) {
       this.#open = stillOpen(body, this.#open);
       return body === "" ? "" : HIDDEN;
@@ -58,16 +71,77 @@ class LineHider {
       this.#isHeaderTable = HEADERS.test(keysOf(table).at(-1) ?? "");
       return body;
     }
-    if (YAML_LINE.test(body)) return body.replace(YAML_LINE, `$1 ${HIDDEN}`);
+    const yaml = this.#hideYaml(body, indent);
+    if (yaml !== undefined) return yaml;
     const [, key, value = ""] = ASSIGNMENT.exec(body) ?? [];
-    if (key === undefined) return this.#isHeaderTable && body !== "" ? HIDDEN : hideInner(body);
-    const isSecret =
-      this.#isHeaderTable ||
-      keysOf(key).some((name) => SECRET_KEY.test(name) || HEADERS.test(name));
-    if (!isSecret) return `${body.slice(0, body.length - value.length)}${hideInner(value)}`;
+    if (key === undefined)
+      return this.#isHeaderTable && body !== "" ? HIDDEN : this.#hideInner(body);
+    if (!this.#isHeaderTable && !keysOf(key).some(isSecret))
+      return `${body.slice(0, body.length - value.length)}${this.#hideInner(value)}`;
     this.#open = openValue(value);
     return `${key} = ${HIDDEN}`;
   }
+
+  /** Undefined unless the line begins with a key of YAML or JSON whose value has to be hidden. */
+  #hideYaml(body: string, indent: number): string | undefined {
+    const [, explicit] = YAML_EXPLICIT_KEY.exec(body) ?? [];
+    if (explicit !== undefined && keysOf(explicit).some(isSecret)) {
+      // Its value is in the next line, which begins with a colon in the same column.
+      this.#open = { indent: indent - 1, showsKeys: true };
+      return body;
+    }
+    const [, lead = "", key = "", colon = "", value = ""] = YAML_LINE.exec(body) ?? [];
+    const [name = ""] = keysOf(key);
+    if (!isSecret(name)) return undefined;
+    const at = indent + lead.length;
+    if (/^(?:[&!]\S*\s*)*(?:#.*)?$/.test(value)) {
+      this.#open = { indent: at, showsKeys: !HEADERS.test(name) };
+      return body;
+    }
+    this.#open = /^[[{]/.test(value)
+      ? stillOpen(value, { depth: 0 })
+      : { indent: at, showsKeys: false };
+    return `${lead}${key}${colon}${HIDDEN}${/,\s*$/.test(value) ? "," : ""}`;
+  }
+
+  /** Hides the values of keys in the middle of a line, as in an inline table, a flow mapping, or JSON. */
+  #hideInner(text: string): string {
+    let shown = "";
+    let at = 0;
+    while (at < text.length) {
+      TOKEN.lastIndex = at;
+      const [token = "", key = "", separator] = TOKEN.exec(text) ?? [];
+      if (token === "") break;
+      shown += token;
+      at += token.length;
+      if (separator === undefined || !keysOf(key).some(isSecret)) continue;
+      const end = valueEnd(text, at);
+      if (end === at) continue;
+      if (end === undefined) this.#open = stillOpen(text.slice(at), { depth: 0 });
+      shown += HIDDEN;
+      at = end ?? text.length;
+    }
+    return shown;
+  }
+}
+
+function isSecret(key: string): boolean {
+  return SECRET_KEY.test(key) || HEADERS.test(key);
+}
+
+/** Where the value that begins at an index ends. Undefined if its brackets are not closed. */
+function valueEnd(text: string, start: number): number | undefined {
+  if (!/[[{]/.test(text.charAt(start))) {
+    VALUE.lastIndex = start;
+    return start + (VALUE.exec(text)?.[0].length ?? 0);
+  }
+  let depth = 0;
+  for (const { 0: token, index } of text.slice(start).matchAll(BRACKET)) {
+    if (/^[[{]/.test(token)) depth += 1;
+    else if (/^[\]}]/.test(token)) depth -= 1;
+    if (depth === 0) return start + index + 1;
+  }
+  return undefined;
 }
 
 function keysOf(path: string): string[] {
@@ -76,20 +150,16 @@ function keysOf(path: string): string[] {
   );
 }
 
-function hideInner(text: string): string {
-  return text
-    .replaceAll(INNER_HEADERS, (_, key: string) => `${key}${HIDDEN}`)
-    .replaceAll(INNER, (_, key: string, equals: string) => `${key}${equals}${HIDDEN}`)
-    .replaceAll(YAML_FLOW, (_, key: string, colon: string) => `${key}${colon}${HIDDEN}`);
-}
-
 function openValue(value: string): OpenValue | undefined {
   const [quote] = /^(?:"""|''')/.exec(value) ?? [];
   if (quote !== undefined) return value.includes(quote, 3) ? undefined : { quote };
   return stillOpen(value, { depth: 0 });
 }
 
-function stillOpen(text: string, open: OpenValue): OpenValue | undefined {
+function stillOpen(
+  text: string,
+  open: Exclude<OpenValue, { readonly indent: number }>,
+): OpenValue | undefined {
   if ("quote" in open) return text.includes(open.quote) ? undefined : open;
   const bare = text.replaceAll(new RegExp(`${STRING}|#.*$`, "g"), "");
   const count = (characters: RegExp): number => [...bare.matchAll(characters)].length;
