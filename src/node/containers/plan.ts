@@ -7,7 +7,7 @@ import { managedFileObstacles } from "../managed-file.ts";
 import type { DesiredState, Obstacle, Target } from "../plan.ts";
 import type { Targets } from "../runtime.ts";
 import type { PlacedRegistry, Registries } from "./registries.ts";
-import { OWN_PATH, inForce, isOwnForm, narrower, readRegistries } from "./registries.ts";
+import { OWN_PATH, isOwnForm, narrower, readRegistries, ruling } from "./registries.ts";
 import type { Engine } from "./connection.ts";
 
 const OWNERSHIP = [
@@ -97,7 +97,7 @@ function foreignEntry(registries: Registries, name: string): PlacedRegistry | un
   const others = isOwnForm(own)
     ? registries.registries.filter(({ file }) => file !== OWN_PATH)
     : registries.registries;
-  return inForce({ registries: others }, name);
+  return ruling({ registries: others }, name);
 }
 
 function foreignObstacles(
@@ -108,7 +108,7 @@ function foreignObstacles(
   if (foreign === undefined) return [];
   const { file, line, prefix } = foreign;
   const at = { file, line };
-  if (isReadAfterOwn(file)) {
+  if (isReadAfterOwn(file) && !prefix.startsWith("*.")) {
     const what = `this file is read after ${OWN_PATH}, and its entry for ${prefix} would replace the one there`;
     const advice = "remove the entry, or rename the file so that it sorts before 50-entrepot.conf";
     return [{ code: "shadowed", at, what, advice }];

@@ -45,7 +45,14 @@ const registrySchema = z.looseObject({
   "mirror-by-digest-only": z.boolean().optional(),
   mirror: z.array(mirrorSchema).optional(),
 });
-const fileSchema = z.looseObject({ registry: z.array(registrySchema).optional() });
+const namesSchema = z.looseObject({ registries: z.array(z.string()).nullish() });
+const fileSchema = z.looseObject({
+  registry: z.array(registrySchema).optional(),
+  /** Version 1 of the format, of which every name becomes an entry. */
+  registries: z
+    .looseObject({ block: namesSchema.optional(), insecure: namesSchema.optional() })
+    .optional(),
+});
 
 /**
  * @param home of a user, whose own registries.conf replaces that of the system, and whose drop-ins are
@@ -83,17 +90,82 @@ function readFile(view: FileView, file: string): Omit<Registries, "files"> {
     const { line, column, message } = error;
     return { registries: [], defects: [{ at: { file, line, column }, what: message }] };
   }
-  const parsed = fileSchema.safeParse(document.value);
+  if (text.startsWith("\uFEFF")) {
+    const what = "it begins with a byte order mark";
+    return { registries: [], defects: [{ at: { file, line: 1 }, what }] };
+  }
+  const parsed = fileSchema.safeParse(withLowerKeys(document.value));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const what = `${issue?.path.join(".")}: ${issue?.message}`;
     return { registries: [], defects: [{ at: { file }, what }] };
   }
-  const lines = document.headers.filter(({ path }) => path.join(".") === "registry");
-  const registries = (parsed.data.registry ?? []).map((entry, index) =>
-    placedRegistry(entry, file, lines[index]?.line ?? 1),
+  const lines = document.headers.filter(({ path }) => /^registry\.\d+$/i.test(path.join(".")));
+  const entries = (parsed.data.registry ?? []).map((entry, index) => ({
+    entry,
+    line: lines[index]?.line ?? 1,
+  }));
+  const defects = entries.flatMap(({ entry, line }) =>
+    entryDefects(entry).map((what) => ({ at: { file, line }, what })),
   );
-  return { registries, defects: [] };
+  const registries = [
+    ...formerEntries(parsed.data.registries, file),
+    ...entries.map(({ entry, line }) => placedRegistry(entry, file, line)),
+  ];
+  return { registries, defects: [...defects, ...conflicts(registries)] };
+}
+
+/** These tools read keys without regard to case. */
+function withLowerKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withLowerKeys);
+  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  const entries = Object.entries(value).map(
+    ([key, inner]) => [key.toLowerCase(), withLowerKeys(inner)] as const,
+  );
+  return Object.fromEntries(entries);
+}
+
+function entryDefects(entry: z.infer<typeof registrySchema>): string[] {
+  const { prefix = "", location = "", mirror = [] } = entry;
+  const names = [prefix, location, ...mirror.map((it) => it.location)];
+  const url = names.find((name) => /^https?:\/\//.test(name));
+  const isDoubled =
+    entry["mirror-by-digest-only"] === true &&
+    mirror.some((it) => (it["pull-from-mirror"] ?? "") !== "");
+  return [
+    ...(prefix === "" && location === "" ? ["it has neither a prefix nor a location"] : []),
+    ...(url === undefined ? [] : [`${url}: a location has no scheme`]),
+    ...(isDoubled ? ["mirror-by-digest-only and pull-from-mirror exclude each other"] : []),
+  ];
+}
+
+/** Entries of one file for the same prefix have to agree. */
+function conflicts(registries: readonly PlacedRegistry[]): RegistriesDefect[] {
+  return registries.flatMap((entry, index) => {
+    const earlier = registries.slice(0, index).find(({ prefix }) => prefix === entry.prefix);
+    const key = (["insecure", "blocked"] as const).find(
+      (name) => earlier !== undefined && (earlier[name] ?? false) !== (entry[name] ?? false),
+    );
+    if (key === undefined) return [];
+    const at = { file: entry.file, line: entry.line };
+    return [{ at, what: `${entry.prefix} has another entry here, with another value of ${key}` }];
+  });
+}
+
+function formerEntries(
+  former: z.infer<typeof fileSchema>["registries"],
+  file: string,
+): PlacedRegistry[] {
+  const blocked = new Set(former?.block?.registries);
+  const insecure = new Set(former?.insecure?.registries);
+  const isSet = (names: ReadonlySet<string>, name: string) => (names.has(name) ? true : undefined);
+  return [...new Set([...blocked, ...insecure])].map((name) =>
+    placedRegistry(
+      { location: name, insecure: isSet(insecure, name), blocked: isSet(blocked, name) },
+      file,
+      1,
+    ),
+  );
 }
 
 function placedRegistry(
@@ -102,18 +174,28 @@ function placedRegistry(
   line: number,
 ): PlacedRegistry {
   const { insecure, blocked } = entry;
-  const location = entry.location ?? entry.prefix ?? "";
+  const named = withoutSlash(entry.prefix ?? "");
+  // Without a location, a wildcard leaves the names as they are.
+  const location = withoutSlash(entry.location ?? (isWildcard(named) ? "" : named));
   return {
     file,
     line,
     // An empty prefix stands for the location.
-    prefix: entry.prefix === undefined || entry.prefix === "" ? location : entry.prefix,
+    prefix: named === "" ? location : named,
     location,
     ...(insecure === undefined ? {} : { insecure }),
     ...(blocked === undefined ? {} : { blocked }),
     ...(entry["mirror-by-digest-only"] ? { mirrorByDigestOnly: true } : {}),
     mirrors: (entry.mirror ?? []).map(mirrorOf),
   };
+}
+
+function withoutSlash(name: string): string {
+  return name.replace(/\/+$/, "");
+}
+
+function isWildcard(prefix: string): boolean {
+  return prefix.startsWith("*.");
 }
 
 function mirrorOf(entry: z.infer<typeof mirrorSchema>): RegistryMirror {
@@ -131,6 +213,23 @@ export function inForce(
   prefix: string,
 ): PlacedRegistry | undefined {
   return registries.findLast((entry) => entry.prefix === prefix);
+}
+
+/**
+ * The entry that the names of a registry follow: its own, or else that of the longest wildcard, with the
+ * location that it stands for.
+ */
+export function ruling(
+  registries: Pick<Registries, "registries">,
+  registry: string,
+): PlacedRegistry | undefined {
+  const own = inForce(registries, registry);
+  if (own !== undefined) return own;
+  const [longest] = registries.registries
+    .filter(({ prefix }) => isWildcard(prefix) && registry.endsWith(prefix.slice(1)))
+    .toSorted((a, b) => b.prefix.length - a.prefix.length);
+  const entry = longest && inForce(registries, longest.prefix);
+  return entry && { ...entry, location: entry.location === "" ? registry : entry.location };
 }
 
 /** Entries for a part of a registry's names, which go before the registry's own. */

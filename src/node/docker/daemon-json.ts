@@ -48,9 +48,14 @@ export function readDaemonJson(
     return { defects: [{ code: "config-syntax", at, what, advice }] };
   }
   const defects = [MIRRORS, INSECURE].flatMap((key): DaemonJsonDefect[] => {
+    const other = document.keys.find((it) => it !== key && it.toLowerCase() === key);
+    if (other !== undefined) {
+      const at = positionOf(document, path, other);
+      const what = `${other} is no key of dockerd, which does not start with it: it has to be ${key}`;
+      return [{ code: "config-invalid", at, what, advice: `write "${key}"` }];
+    }
     if (!document.has(key)) return [];
-    const line = document.lineOf(key);
-    const at = { file: path, ...(line === undefined ? {} : { line }) };
+    const at = positionOf(document, path, key);
     const flag = flagOf(key);
     if (isSet(flags, flag)) {
       const what = `${key} is set here and by the flag ${flag}, with which dockerd does not start`;
@@ -61,6 +66,7 @@ export function readDaemonJson(
     const what = `${key} is not a list of strings, with which dockerd does not start`;
     return [{ code: "config-invalid", at, what, advice: `write "${key}": ["…"]` }];
   });
+  defects.push(...invalidMirrors(document, path));
   if (defects.length > 0) return { defects };
   const store = document.value("features", "containerd-snapshotter");
   return {
@@ -71,6 +77,29 @@ export function readDaemonJson(
     insecure: document.strings(INSECURE) ?? [],
     containerdStore: typeof store === "boolean" ? store : undefined,
   };
+}
+
+/** dockerd takes no mirror with credentials, a query or a fragment. */
+function invalidMirrors(document: JsonDocument, path: string): DaemonJsonDefect[] {
+  const reasons = (document.strings(MIRRORS) ?? []).flatMap((text) => {
+    const url = URL.parse(text);
+    const shown = text.replace(/^.*@/s, "(hidden)@");
+    if (url === null || !/^https?:\/\//i.test(text))
+      return [`${shown} is no URL with http:// or https://`];
+    if (url.username !== "" || url.password !== "") return [`${shown} has credentials`];
+    return /[?#]/.test(text) ? [`${shown} has a query or a fragment`] : [];
+  });
+  return reasons.map((reason) => ({
+    code: "config-invalid",
+    at: positionOf(document, path, MIRRORS),
+    what: `${reason}, and dockerd does not start with such a mirror`,
+    advice: "remove it, or write only its scheme, host and port",
+  }));
+}
+
+function positionOf(document: JsonDocument, file: string, key: string): Position {
+  const line = document.lineOf(key);
+  return { file, ...(line === undefined ? {} : { line }) };
 }
 
 /** The flag of a list, whose name dockerd has in the singular: --registry-mirror, --insecure-registry. */

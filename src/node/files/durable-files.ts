@@ -63,7 +63,11 @@ export class DurableFiles {
       withoutLeftover(temporary, () => {
         this.#call("mkdir", temporary, () => mkdirSync(temporary, { mode: 0o755 }));
         for (const [path, state] of files)
-          this.#writeContents(posix.join(temporary, posix.basename(path)), state);
+          this.#writeContents(
+            // A symbolic link may lead to another name in a directory that does not exist yet.
+            posix.join(temporary, posix.basename(this.#files.resolve(path))),
+            state,
+          );
         this.#sync(temporary);
         this.#call("rename", directory, () => renameSync(temporary, directory));
       });

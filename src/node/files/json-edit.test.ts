@@ -19,10 +19,25 @@ describe("a string is added in front of a list, and no other byte changes", () =
     ["an empty object", `{}`, `{\n  "list": ["new"]\n}`],
     ["an empty file", ``, `{\n  "list": ["new"]\n}\n`],
     ["a byte order mark", `\uFEFF{"list":["a"]}`, `\uFEFF{"list":["new", "a"]}`],
+    ["a list that is null", `{"list": null, "x": 1}`, `{"list": ["new"], "x": 1}`],
     ["a key twice", `{"list":["old"],"list":["a"]}`, `{"list":["old"],"list":["new", "a"]}`],
   ])("%s", (_, before, after) => {
     expect(first(before)).toBe(after);
   });
+});
+
+test("of keys with the same name the last one counts, as it is the one that is edited", () => {
+  const document = new JsonDocument(
+    `{"a": {"b": 1}, "list": ["old"], "a": {"b": 2}, "list": ["a"]}`,
+  );
+  expect(document.strings("list")).toEqual(["a"]);
+  expect(document.value("a", "b")).toBe(2);
+  expect(new JsonDocument(`{"list": null}`).strings("list")).toEqual([]);
+});
+
+test("a text that is nested too deeply is refused, and does not exhaust the stack", () => {
+  const deep = `{\n"a": ${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+  expect(() => new JsonDocument(deep)).toThrow(JsonSyntaxError);
 });
 
 test("a string is removed from a list, which stays", () => {

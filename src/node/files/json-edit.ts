@@ -1,5 +1,5 @@
 import type { Node, ParseError } from "jsonc-parser";
-import { findNodeAtLocation, parseTree, printParseErrorCode } from "jsonc-parser";
+import { parseTree, printParseErrorCode } from "jsonc-parser";
 
 /** The text is not JSON as RFC 8259 has it, or not an object. */
 export class JsonSyntaxError extends Error {
@@ -15,6 +15,9 @@ export class JsonSyntaxError extends Error {
   }
 }
 
+/** The parser is recursive, and must not run out of stack. */
+const MAX_DEPTH = 500;
+
 /** A JSON object of which lists of strings are changed, and every other byte is left as it is. */
 export class JsonDocument {
   readonly #root: Node;
@@ -26,6 +29,9 @@ export class JsonDocument {
   constructor(readonly text: string) {
     const errors: ParseError[] = [];
     const source = text.trim() === "" ? "{}" : text.replace(/^\uFEFF/, " ");
+    const tooDeep = offsetOfDepth(source, MAX_DEPTH);
+    if (tooDeep !== undefined)
+      throw syntaxError(source, tooDeep, `it is nested more than ${MAX_DEPTH} levels deep`);
     const root = parseTree(source, errors, { disallowComments: true, allowTrailingComma: false });
     const [error] = errors;
     if (error) throw syntaxError(source, error.offset, sentence(printParseErrorCode(error.error)));
@@ -35,9 +41,14 @@ export class JsonDocument {
     this.text = text.trim() === "" ? `${source}\n` : text;
   }
 
-  /** The value at a path. Undefined if it is absent. */
+  get keys(): readonly string[] {
+    return (this.#root.children ?? []).map(({ children: [key] = [] }) => String(key?.value));
+  }
+
+  /** The value at a path, of several keys with the same name that of the last one. */
   value(...path: readonly string[]): unknown {
-    const node = findNodeAtLocation(this.#root, [...path]);
+    let node: Node | undefined = this.#root;
+    for (const key of path) node = propertyOf(node, key)?.children?.[1];
     return node && valueOf(node);
   }
 
@@ -45,9 +56,10 @@ export class JsonDocument {
     return this.#property(key) !== undefined;
   }
 
-  /** The strings of a list; undefined if the key is absent or its value is something else. */
+  /** The strings of a list, which null stands for too; undefined if there is something else, or no such key. */
   strings(key: string): readonly string[] | undefined {
     const value = this.value(key);
+    if (value === null) return [];
     const isList = Array.isArray(value) && value.every((item) => typeof item === "string");
     return isList ? value : undefined;
   }
@@ -62,7 +74,7 @@ export class JsonDocument {
   withFirst(key: string, value: string): JsonDocument {
     const item = JSON.stringify(value);
     const list = this.#list(key);
-    if (list === undefined) return this.#withProperty(key, [value]);
+    if (list === undefined) return this.withList(key, [value]);
     const [first] = list.children ?? [];
     const start = list.offset + 1;
     if (first === undefined) return this.#replace(start, list.offset + list.length - 1, item);
@@ -72,7 +84,7 @@ export class JsonDocument {
 
   /** Sets a list to these strings, and adds it to the object if it is absent. */
   withList(key: string, values: readonly string[]): JsonDocument {
-    const list = this.#list(key);
+    const list = this.#property(key)?.children?.[1];
     if (list === undefined) return this.#withProperty(key, values);
     return this.#replace(list.offset, list.offset + list.length, listText(values));
   }
@@ -88,9 +100,8 @@ export class JsonDocument {
     return this.#replace(start, item.offset + item.length, "").without(key, value);
   }
 
-  /** The last property of this name, which is the one in force if there are several. */
   #property(key: string): Node | undefined {
-    return this.#root.children?.findLast((property) => property.children?.[0]?.value === key);
+    return propertyOf(this.#root, key);
   }
 
   #list(key: string): Node | undefined {
@@ -117,6 +128,24 @@ export class JsonDocument {
   #replace(start: number, end: number, text: string): JsonDocument {
     return new JsonDocument(this.text.slice(0, start) + text + this.text.slice(end));
   }
+}
+
+/** Where a text first has so many open brackets, whether or not it is valid. */
+function offsetOfDepth(text: string, limit: number): number | undefined {
+  let depth = 0;
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/gs)) {
+    if (token === "[" || token === "{") depth += 1;
+    else if (token === "]" || token === "}") depth -= 1;
+    if (depth > limit) return index;
+  }
+  return undefined;
+}
+
+/** The last property of this name, which is the one in force if there are several. */
+function propertyOf(node: Node | undefined, key: string): Node | undefined {
+  return node?.type === "object"
+    ? node.children?.findLast((property) => property.children?.[0]?.value === key)
+    : undefined;
 }
 
 function listText(values: readonly string[]): string {

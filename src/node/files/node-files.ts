@@ -209,6 +209,14 @@ export function filesFault(path: string, error: unknown): FilesFault {
     const what = `${path}: it is a mount point and cannot be replaced: mount its directory instead`;
     return new FilesFault("failed", path, what, because);
   }
+  if (code === "EISDIR") {
+    const what = `${path}: there is a directory where a file has to be: move it away`;
+    return new FilesFault("failed", path, what, because);
+  }
+  if (code === "ENOTDIR") {
+    const what = `${path}: there is a file where one of its directories has to be: move it away`;
+    return new FilesFault("failed", path, what, because);
+  }
   if (code === "EACCES" || code === "EPERM") {
     return new FilesFault("forbidden", path, `${path}: permission denied (run as root)`, because);
   }
