@@ -13,6 +13,7 @@ import { freePort } from "./harness/free-port.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { storedBlobs } from "./harness/store-files.ts";
 import { connect, servedCertificateName, sendRequests } from "./harness/tls-clients.ts";
 import { failureOf, until } from "./harness/waiting.ts";
 
@@ -58,8 +59,12 @@ test("all node-facing ports accept TLS 1.2 or newer, and nothing else", async ()
       upstreams: { "reg.test": { ...localUpstream(upstream.url), port } },
     },
   });
+  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  await (await fetch(`${cache.url}${path}`, { tls: { ca } })).bytes();
+  // On a slow disk, a client has it before it is stored, and then in chunks.
+  await until(async () => (await storedBlobs(cache.data)).length === 1, { what: "the blob" });
   for (const url of [
-    `${cache.url}/v2/app/blobs/${blob.digest}?ns=reg.test`,
+    `${cache.url}${path}`,
     `${cache.portUrl("reg.test")}/v2/app/blobs/${blob.digest}`,
   ]) {
     const got = await fetch(url, { tls: { ca } });
