@@ -117,6 +117,20 @@ test("registries that are no longer named are restored, and an edited config.tom
   expect(Object.keys(tree(certs))).toEqual(["ghcr.io/", "ghcr.io/hosts.toml"]);
 });
 
+test("mirrors that an apply has dropped stay dropped in the next one, until they are asked for", async () => {
+  await using dir = await offlineNode();
+  const desired = ["--cache", "http://cache:5000", "--upstream", "ghcr.io", "--root", dir.path];
+  const hosts = dir.file("etc/containerd/certs.d/ghcr.io/hosts.toml");
+  const former = "10.0.0.1:5010";
+  await entrepotNode(["apply", ...desired, "--replace"]);
+  expect(readFileSync(hosts, "utf8")).not.toContain(former);
+  const again = await entrepotNode(["apply", ...desired]);
+  expect(again).toMatchObject({ code: 0, text: expect.stringContaining("Nothing to change") });
+  expect(readFileSync(hosts, "utf8")).not.toContain(former);
+  await entrepotNode(["apply", ...desired, "--no-replace"]);
+  expect(readFileSync(hosts, "utf8")).toContain(former);
+});
+
 test("an apply with a cache that serves no registry changes nothing", async () => {
   await using dir = await offlineNode();
   await using server = serveNamespaces(() => []);

@@ -9,7 +9,7 @@ import type { NodeContext } from "../../node/node-context.ts";
 import { apply } from "../../node/apply.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
-import { UsageError, desiredState, narrow, openCache } from "./node-options.ts";
+import { UsageError, desiredState, narrow, openCache, remembered } from "./node-options.ts";
 import {
   changesText,
   isChange,
@@ -58,7 +58,9 @@ async function applyNode(
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
   if (!context.filesOnly) await waitForCache(cache, waitMs);
   const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
-  const { desired, notes } = await narrow(context, whole, !all && !isAuto);
+  const narrowed = await narrow(context, whole, !all && !isAuto);
+  const { desired, notes: kept } = remembered(context, narrowed.desired, options);
+  const notes = [...narrowed.notes, ...kept];
   const result = await apply({
     context,
     desired,

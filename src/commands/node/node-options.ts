@@ -32,7 +32,8 @@ export interface DesiredStateOptions extends NodeOptions {
   readonly all?: true;
   readonly default?: true;
   readonly adopt?: true;
-  readonly replace?: true;
+  /** Undefined: as in the earlier apply. */
+  readonly replace?: boolean;
   readonly dialTimeout: string;
 }
 
@@ -129,6 +130,22 @@ export async function desiredState(
 export interface Narrowed {
   readonly desired: DesiredState;
   readonly notes: readonly string[];
+}
+
+/**
+ * An apply without `--replace` after one with it would put the mirrors back that the first one dropped.
+ *
+ * @throws JournalError, FilesFault
+ */
+export function remembered(
+  context: NodeContext,
+  desired: DesiredState,
+  { replace }: DesiredStateOptions,
+): Narrowed {
+  const earlier = context.ownJournal(context.runtime.main)?.desired;
+  if (replace !== undefined || earlier?.replace !== true) return { desired, notes: [] };
+  const note = "--replace of the earlier apply still holds (--no-replace brings its mirrors back)";
+  return { desired: { ...desired, replace: true }, notes: [note] };
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Plan } from "../../node/plan.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
 import { DETAILED_EXITCODE } from "../usage-error.ts";
-import { desiredState, narrow, openCache } from "./node-options.ts";
+import { desiredState, narrow, openCache, remembered } from "./node-options.ts";
 import {
   changesText,
   isChange,
@@ -33,6 +33,7 @@ export function withDesiredState(command: Command): Command {
       "--replace",
       "drop the mirrors that are configured now; without it they stay, after the cache",
     )
+    .option("--no-replace", "keep them although an earlier apply has dropped them")
     .option(
       "--dial-timeout <duration>",
       "how long containerd 2.0.7 and newer try to connect to the cache",
@@ -65,7 +66,9 @@ async function planNode(
 ): Promise<Outcome> {
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
   const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
-  const { desired, notes } = await narrow(context, whole, !all && !isAuto);
+  const narrowed = await narrow(context, whole, !all && !isAuto);
+  const { desired, notes: kept } = remembered(context, narrowed.desired, options);
+  const notes = [...narrowed.notes, ...kept];
   const planned = await context.plan(desired);
   const plan = { ...planned, notes: [...notes, ...planned.notes] };
   const changed = isChange(plan);

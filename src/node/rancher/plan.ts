@@ -5,6 +5,7 @@ import type { FileView } from "../files/node-files.ts";
 import { newFile, readText, withText } from "../files/node-files.ts";
 import { managedFileObstacles } from "../managed-file.ts";
 import type { DesiredState, Obstacle, Target } from "../plan.ts";
+import { canServe, leftOutNote } from "../registry-hosts.ts";
 import type { Targets } from "../runtime.ts";
 import type { Connection } from "./connection.ts";
 import { RegistriesYaml } from "./registries-yaml.ts";
@@ -49,7 +50,11 @@ export function planTargets(
     }
     // An entry of its own takes a registry out of "*", whose endpoints it had until then.
     const former = desired.replace ? [] : ((present ?? wildcard)?.endpoints ?? []);
-    const others = former.filter((url) => bare(url) !== desired.cache);
+    const isSuited = (url: string): boolean =>
+      present !== undefined || canServe(url, registry, desired.namespaces);
+    const leftOut = former.filter((url) => !isSuited(url));
+    if (leftOut.length > 0) notes.push(leftOutNote(registry, leftOut));
+    const others = former.filter((url) => bare(url) !== desired.cache && isSuited(url));
     const isFirst = bare(former[0] ?? "") === desired.cache && others.length === former.length - 1;
     if (!isFirst || present === undefined)
       yaml.setEndpoints(registry, [desired.cache, ...others], desired.replace);

@@ -10,6 +10,7 @@ import { DEFAULT_DIRECTORY, directoryName } from "../../../config/containerd/reg
 import type { FileState, FileView } from "../../files/node-files.ts";
 import { decodeText, lossyText, newFile, withText } from "../../files/node-files.ts";
 import type { Obstacle, Target, DesiredState } from "../../plan.ts";
+import { canServe, leftOutNote } from "../../registry-hosts.ts";
 import { certificateProblems } from "./certificates.ts";
 import { mergeHosts, withDialTimeout } from "./merge-hosts.ts";
 import type { MirrorConversion } from "./convert-mirrors.ts";
@@ -86,12 +87,20 @@ function planRegistry(input: HostsPlanInput, registry: string, result: HostsPlan
   const isDefault = registry === DEFAULT_DIRECTORY;
   const converted = conversion.registries.get(registry);
   const isWired = isDefault || desired.namespaces.includes(registry);
-  const former = isWired && desired.replace ? [] : (converted?.hosts ?? conversion.wildcard ?? []);
   const shadowed = isDefault || !isWired ? undefined : shadowedDefault(input, registry);
   if (shadowed) {
     result.notes.push(`${registry}: the hosts of ${shadowed.file} stay, after the cache`);
   }
-  const following = [...former, ...(shadowed?.hosts ?? [])];
+  // An entry or a file of its own takes a registry out of what is for every one.
+  const isSuited = ({ url }: HostEntry): boolean =>
+    !isWired || canServe(url, registry, desired.namespaces);
+  const wildcard = conversion.wildcard ?? [];
+  const former = isWired && desired.replace ? [] : (converted?.hosts ?? wildcard.filter(isSuited));
+  const following = [...former, ...(shadowed?.hosts ?? []).filter(isSuited)];
+  const leftOut = [...(former === converted?.hosts ? [] : wildcard), ...(shadowed?.hosts ?? [])]
+    .filter((host) => !isSuited(host))
+    .map(({ url }) => url);
+  if (leftOut.length > 0) result.notes.push(leftOutNote(registry, leftOut));
   const directory = existingDirectory(input, registry);
   const present = directory === undefined ? undefined : presentFile(view, directory);
   const own = present && readOwnHosts(lossyText(present.state.bytes), present.directory, traits);
