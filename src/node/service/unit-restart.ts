@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import type { Daemon } from "./daemon.ts";
 import type { NodeFiles } from "../files/node-files.ts";
 import type { Obstacle } from "../plan.ts";
 import { RuntimeFault } from "../runtime.ts";
 import { isBooted, loadedKillMode, readUnit, sparesContainers } from "./systemd.ts";
 
+const SHELL = "/bin/sh";
 const RESTART_MS = 120_000;
 const NEW_PROCESS_MS = 60_000;
 
@@ -63,7 +65,11 @@ export async function runRestart(
   current: () => Daemon | undefined,
 ): Promise<void> {
   const previous = current();
-  const child = Bun.spawn(["/bin/sh", "-c", way], {
+  if (!existsSync(SHELL)) {
+    const what = `${way} cannot be run: there is no ${SHELL} here, as in a container without a shell`;
+    throw new RuntimeFault("restart-failed", what);
+  }
+  const child = Bun.spawn([SHELL, "-c", way], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
