@@ -145,3 +145,37 @@ test("records that cannot be removed are told of, so that a repair removes them"
   expect([left, budget.blobBytes]).toEqual([1, 0]);
   await metadata.close();
 });
+
+test("a record that is put again between its listing and its eviction goes with its file", async () => {
+  const metadata = await openMetadata(":memory:");
+  const blobs = new MemoryBlobStore();
+  const budget = new DiskBudget({
+    limits: { maxSize: 1000, minFree: 0 },
+    disk: async () => ({ free: 1e12, size: 1e12, metadata: 0 }),
+  });
+  const digest = await storeBytes(blobs, sampleBytes(2000));
+  await metadata.blobs.put({ digest, size: 2000 }, 1);
+  budget.recount(2000);
+  /** Is read between the two. */
+  class RefreshingPins extends PinnedBlobs {
+    override async current(): ReturnType<PinnedBlobs["current"]> {
+      await metadata.blobs.put({ digest, size: 2000 }, Date.now());
+      return super.current();
+    }
+  }
+  const evictor = new Evictor({
+    store: new BoundedBlobStore(blobs, budget),
+    metadata,
+    budget,
+    pinned: new RefreshingPins(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
+    flushAccessTimes: async () => {},
+    inUse: () => false,
+    deleteRemains: async () => {},
+    onRemoved: () => {},
+    onFailed: () => {},
+    onRecordsLeft: () => {},
+  });
+  expect((await evictor.sweep()).blobs).toBe(1);
+  expect(await metadata.blobs.get(digest)).toBeUndefined();
+  await metadata.close();
+});

@@ -196,6 +196,9 @@ export class Evictor {
   ): Promise<boolean> {
     const { budget, deleteRemains } = this.#options;
     const removed: Digest[] = [];
+    // A record that was put again before, since its upstream was asked for the blob, goes with its file. One
+    // that is put later belongs to a new file.
+    const until = Math.max(Date.now(), ...batch.map(({ storedAt }) => storedAt));
     let hasSkipped = false;
     try {
       for (const { digest, size } of batch) {
@@ -214,8 +217,6 @@ export class Evictor {
         tally.add(space);
       }
       // In one transaction: one per blob would write four times as much, and block other writes.
-      // Limited to records from before the eviction, since a blob may have been stored again.
-      const until = Math.max(...batch.map(({ storedAt }) => storedAt));
       await this.#removeRecords(removed, until);
       if (removed.length > 0 && budget.level.inodeShortage > 0) {
         await deleteRemains(removed);
