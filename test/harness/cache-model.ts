@@ -8,17 +8,33 @@ import type { ScriptedUpstream } from "./scripted-upstream.ts";
 /** A request of a client, with what a right response to it holds. */
 export interface ModelRequest {
   readonly kind: "tag" | "manifest" | "blob";
+  /** The registry, as images name it. */
+  readonly registry: string;
   readonly path: string;
   readonly method: "GET" | "HEAD";
   readonly headers: Readonly<Record<string, string>>;
   readonly digest: Digest;
+  /** What a tag that moves pointed to before: a stale response may still have that. */
+  readonly before?: Digest;
   /** Offsets of the first byte and of the one after the last; absent for the whole. */
   readonly range?: readonly [first: number, end: number];
 }
 
 export interface ModelImage {
+  readonly registry: string;
   readonly repository: string;
   readonly image: Image;
+}
+
+/** The registry where none is named. */
+const REGISTRY = "reg.test";
+
+/** A tag that points to one of two manifests of its repository. */
+interface MovingTag {
+  readonly upstream: ScriptedUpstream;
+  readonly repository: string;
+  /** The image that it points to, and the one that it moves to next. */
+  images: readonly [Image, Image];
 }
 
 /**
@@ -28,20 +44,47 @@ export interface ModelImage {
 export class CacheModel {
   readonly #bytes = new Map<Digest, Uint8Array<ArrayBuffer>>();
   readonly #images: ModelImage[] = [];
+  readonly #moving: MovingTag[] = [];
   #fresh = 0;
 
   /** Adds random images, each in a repository of its own with the tag `1`, to an upstream and to this. */
-  addImages(upstream: ScriptedUpstream, options: RandomImagesOptions): readonly Image[] {
+  addImages(
+    upstream: ScriptedUpstream,
+    options: RandomImagesOptions,
+    registry = REGISTRY,
+  ): readonly Image[] {
     const inMemory = (blob: Content): Content => contentOf(bytesOf(blob), blob.mediaType);
-    return randomImages(options).map(({ manifest, blobs, children }, at) => {
+    return randomImages(options).map(({ manifest, blobs, children }) => {
       // To generate blobs for each request would take more time than all else.
       const image = { manifest, blobs: blobs.map(inMemory), children };
-      const repository = `app${at}`;
+      const repository = `app${this.#images.length}`;
       upstream.add(repository, image, "1");
       for (const content of [manifest, ...image.blobs]) this.#addBytes(content);
-      this.#images.push({ repository, image });
+      this.#images.push({ registry, repository, image });
       return image;
     });
+  }
+
+  /** Adds repositories of the default registry with a tag that moves between two of its images. */
+  addMovingTags(upstream: ScriptedUpstream, count: number): void {
+    const images = this.#images.filter(({ registry }) => registry === REGISTRY);
+    for (let at = 0; at < count; at += 1) {
+      const [one, other] = [images[2 * at]?.image, images[2 * at + 1]?.image];
+      if (!one || !other) throw new Error("there are too few images");
+      this.#moving.push({ upstream, repository: `moving${at}`, images: [one, other] });
+      upstream.add(`moving${at}`, other, "1");
+      upstream.add(`moving${at}`, one, "1");
+    }
+  }
+
+  /** Moves one of these tags. Returns a request for what it points to now. */
+  moveTag(random: () => number): ModelRequest {
+    const moving = this.#moving[Math.floor(random() * this.#moving.length)];
+    if (!moving) throw new Error("no tag moves");
+    const [from, to] = moving.images;
+    moving.images = [to, from];
+    moving.upstream.add(moving.repository, to, "1");
+    return this.#tag(REGISTRY, moving.repository, to);
   }
 
   /** Adds a blob that nobody has requested yet. Returns the request for it. */
@@ -49,7 +92,7 @@ export class CacheModel {
     const blob = randomContent(100_000, 1_000_000 + (this.#fresh += 1));
     upstream.addBlob("fresh", blob);
     this.#addBytes(blob);
-    return this.blob("fresh", blob.digest);
+    return this.#blob(REGISTRY, "fresh", blob.digest);
   }
 
   get digests(): readonly Digest[] {
@@ -60,26 +103,30 @@ export class CacheModel {
     return this.#images;
   }
 
-  tag({ repository, image }: ModelImage): ModelRequest {
-    const path = `/v2/${repository}/manifests/1?ns=reg.test`;
-    const { digest } = image.manifest;
-    return { kind: "tag", path, method: "GET", headers: {}, digest };
+  tag({ registry, repository, image }: ModelImage): ModelRequest {
+    return this.#tag(registry, repository, image);
   }
 
-  manifest({ repository, image }: ModelImage): ModelRequest {
-    const { digest } = image.manifest;
-    const path = `/v2/${repository}/manifests/${digest}?ns=reg.test`;
-    return { kind: "manifest", path, method: "GET", headers: {}, digest };
+  #tag(registry: string, repository: string, { manifest: { digest } }: Image): ModelRequest {
+    const path = `/v2/${repository}/manifests/1?ns=${registry}`;
+    return { kind: "tag", registry, path, method: "GET", headers: {}, digest };
   }
 
-  blob(repository: string, digest: Digest): ModelRequest {
-    const path = `/v2/${repository}/blobs/${digest}?ns=reg.test`;
-    return { kind: "blob", path, method: "GET", headers: {}, digest };
+  manifest({ registry, repository, image }: ModelImage): ModelRequest {
+    const { digest } = image.manifest;
+    const path = `/v2/${repository}/manifests/${digest}?ns=${registry}`;
+    return { kind: "manifest", registry, path, method: "GET", headers: {}, digest };
+  }
+
+  #blob(registry: string, repository: string, digest: Digest): ModelRequest {
+    const path = `/v2/${repository}/blobs/${digest}?ns=${registry}`;
+    return { kind: "blob", registry, path, method: "GET", headers: {}, digest };
   }
 
   /** Requests for all of an image. */
   all(one: ModelImage): readonly ModelRequest[] {
-    const blobs = one.image.blobs.map(({ digest }) => this.blob(one.repository, digest));
+    const { registry, repository, image } = one;
+    const blobs = image.blobs.map(({ digest }) => this.#blob(registry, repository, digest));
     return [this.tag(one), this.manifest(one), ...blobs];
   }
 
@@ -87,12 +134,19 @@ export class CacheModel {
   random(random: () => number): ModelRequest {
     const chosen = this.#images[Math.floor(random() * this.#images.length)];
     if (!chosen) throw new Error("the model is empty");
-    const { repository, image } = chosen;
+    const { registry, repository, image } = chosen;
     const kind = random();
+    if (kind < 0.05) {
+      const moving = this.#moving[Math.floor(random() * this.#moving.length)];
+      if (moving) {
+        const [now, before] = moving.images;
+        return { ...this.#tag(REGISTRY, moving.repository, now), before: before.manifest.digest };
+      }
+    }
     if (kind < 0.1) return { ...this.tag(chosen), method: random() < 0.3 ? "HEAD" : "GET" };
     if (kind < 0.2) return { ...this.manifest(chosen), method: random() < 0.3 ? "HEAD" : "GET" };
     const blob = image.blobs[Math.floor(random() * image.blobs.length)] ?? image.manifest;
-    const whole = this.blob(repository, blob.digest);
+    const whole = this.#blob(registry, repository, blob.digest);
     if (kind < 0.3) return { ...whole, method: "HEAD" };
     if (kind < 0.75 || blob.size < 16) return whole;
     const first = Math.floor(random() * (blob.size - 1));
@@ -113,8 +167,9 @@ export class CacheModel {
     if (status !== 200 && status !== 206)
       return `status ${status}: ${body.toString("utf8").slice(0, 200)}`;
     const digest = headers.get("docker-content-digest");
-    const known = this.#bytes.get(request.digest);
-    if (digest !== request.digest || !known) return `names ${digest}`;
+    const isBefore = request.before !== undefined && digest === request.before;
+    const known = this.#bytes.get(isBefore ? request.before : request.digest);
+    if ((digest !== request.digest && !isBefore) || !known) return `names ${digest}`;
     if (status === 206 && !request.range) return "206 without a range";
     const [first, until] = status === 206 && request.range ? request.range : [0, known.length];
     const range = `bytes ${first}-${until - 1}/${known.length}`;

@@ -10,12 +10,12 @@ export type Place = (typeof PLACES)[number];
 export class DataPaths {
   readonly #data: string;
   readonly #digests: readonly Digest[];
-  readonly #upstream: string;
+  readonly #upstreams: readonly string[];
 
-  constructor(data: string, digests: readonly Digest[], upstream: string) {
+  constructor(data: string, digests: readonly Digest[], ...upstreams: readonly string[]) {
     this.#data = data;
     this.#digests = digests;
-    this.#upstream = upstream;
+    this.#upstreams = upstreams;
   }
 
   of(place: Place): readonly string[] {
@@ -32,8 +32,8 @@ export class DataPaths {
       case "fills":
         return [
           this.#path("fills"),
-          ...this.#digests.map((digest) =>
-            this.#path("fills", partialName(digest, this.#upstream)),
+          ...this.#digests.flatMap((digest) =>
+            this.#upstreams.map((upstream) => this.#path("fills", partialName(digest, upstream))),
           ),
         ];
       case "sidecars": {

@@ -7,7 +7,7 @@ import * as faults from "./faults.ts";
 import { exchange } from "./http-exchange.ts";
 import type { Image } from "./images.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./scripted-upstream.ts";
-import { storedBlobs } from "./store-files.ts";
+import { storedInodes } from "./store-files.ts";
 import { injectSystemFault, type SystemFault } from "./system-faults.ts";
 import { type TempDir, tempDir } from "./temp-dir.ts";
 import { until } from "./waiting.ts";
@@ -89,7 +89,7 @@ export class FaultPhases implements AsyncDisposable {
     };
     const data = this.#dir.file(`data${(this.#count += 1)}`);
     await cp(this.#dir.file("warm"), data, { recursive: true });
-    const before = await storedDigests(data);
+    const before = await storedInodes(data);
     const paths = new DataPaths(data, this.#model.digests, "reg.test").of(at);
     this.#upstream.respond();
     this.#upstream.forget();
@@ -155,7 +155,7 @@ export class FaultPhases implements AsyncDisposable {
       upstream.respond(({ kind }) => (kind === "blob" ? faults.stallAfter(STALL) : undefined));
       const cold = this.#cold.slice(0, 3);
       pulls.push(...pull(this.#requests(cold)));
-      const stored = await storedDigests(data);
+      const stored = await storedInodes(data);
       const missing = cold
         .flatMap(({ blobs }) => blobs)
         .filter(({ digest, size }) => size > STALL && !stored.has(digest));
@@ -243,9 +243,13 @@ export class FaultPhases implements AsyncDisposable {
     }
   }
 
-  async #findLost(cache: Entrepot, before: ReadonlySet<string>, { lost }: Outcome): Promise<void> {
-    const stored = await storedDigests(cache.data);
-    const gone = [...before].filter((digest) => !stored.has(digest)).length;
+  async #findLost(
+    cache: Entrepot,
+    before: ReadonlyMap<string, number>,
+    { lost }: Outcome,
+  ): Promise<void> {
+    const stored = await storedInodes(cache.data);
+    const gone = [...before.keys()].filter((digest) => !stored.has(digest)).length;
     const evicted = await evictedBlobs(cache);
     if (gone > evicted) lost.push(`${gone} blobs are gone, and ${evicted} were evicted`);
     const { address } = cache;
@@ -279,10 +283,6 @@ interface Paused {
 
 async function note(cache: Entrepot, { said }: Outcome): Promise<void> {
   for (const problem of await problemsOf(cache)) said.add(problem);
-}
-
-async function storedDigests(data: string): Promise<ReadonlySet<string>> {
-  return new Set((await storedBlobs(data)).map(({ digest }) => digest));
 }
 
 function secondsSince(from: number): number {

@@ -1,4 +1,4 @@
-import type { CacheModel } from "./cache-model.ts";
+import type { CacheModel, ModelImage } from "./cache-model.ts";
 import type { Entrepot } from "./entrepot.ts";
 import { exchange } from "./http-exchange.ts";
 
@@ -7,14 +7,18 @@ const ADMIN_PATHS = ["/healthz", "/metrics", "/api/v1/status"];
 /** Longest pauses of a client after a response, and after none, in milliseconds. */
 const PAUSE = 20;
 const RETRY_PAUSE = 50;
+/** How long a command may take, in milliseconds. */
+const PATIENCE = 25_000;
 
 export interface RandomLoadOptions {
   readonly model: CacheModel;
   readonly random: () => number;
   /** Whether connections may be closed, since the fault is about them or the process ends. */
   readonly isCut: () => boolean;
-  /** Whether the upstream may be blamed. */
-  readonly mayBlame: () => boolean;
+  /** Whether the upstream of a registry may be blamed. */
+  readonly mayBlame: (registry: string) => boolean;
+  /** Images that the operator may purge. */
+  readonly purgeable: readonly ModelImage[];
 }
 
 /** Clients that request what a model draws, and an operator who looks at the cache, until they are stopped. */
@@ -23,6 +27,8 @@ export class RandomLoad {
   readonly violations = new Map<string, number>();
   /** How many responses had which status, and did not end well. */
   readonly counts = new Map<string, number>();
+  /** Images that the operator tried to purge. */
+  readonly purged = new Set<ModelImage>();
   readonly #options: RandomLoadOptions;
   readonly #end = new AbortController();
   readonly #work: Promise<unknown>;
@@ -46,7 +52,7 @@ export class RandomLoad {
       const { end, status } = response;
       const isUnanswered = end === "no-answer";
       count(this.counts, isUnanswered ? "none" : `${status}${end === "cut" ? " cut" : ""}`);
-      const isBlame = (status === 502 || status === 504) && !mayBlame();
+      const isBlame = (status === 502 || status === 504) && !mayBlame(request.registry);
       const blame = isBlame ? `${status} ${response.body.toString("utf8")}` : undefined;
       const mistake = model.wrong(request, response) ?? blame;
       if (mistake !== undefined && !(isUnanswered && isCut())) {
@@ -60,12 +66,53 @@ export class RandomLoad {
   async #administrate(address: string): Promise<void> {
     const { random, isCut } = this.#options;
     while (!this.#end.signal.aborted) {
+      const chance = random();
+      if (chance < 0.03) await this.#purge(address);
+      else if (chance < 0.05) await this.#verify(address);
       const path = ADMIN_PATHS[Math.floor(random() * ADMIN_PATHS.length)] ?? "/healthz";
       const { end, status, body } = await exchange(address, path);
       if ((end !== "complete" || status !== 200) && !isCut()) {
         count(this.violations, `${path}: ${end} ${status} ${body.toString("utf8").slice(0, 200)}`);
       }
       await Bun.sleep(PAUSE * 2);
+    }
+  }
+
+  async #purge(address: string): Promise<void> {
+    const { random, purgeable } = this.#options;
+    const one = purgeable[Math.floor(random() * purgeable.length)];
+    if (!one) return;
+    this.purged.add(one);
+    await this.#post(address, "purge", { pattern: `${one.registry}/${one.repository}:*` });
+  }
+
+  /** Reads every blob: none is corrupt, whatever cannot be read. */
+  async #verify(address: string): Promise<void> {
+    const text = await this.#post(address, "fsck", {});
+    if (text.includes('"result"') && !text.includes('"corrupt":[]')) {
+      count(this.violations, `fsck: ${text.slice(-300)}`);
+    }
+  }
+
+  /** The response to a command, which says in words what fails. */
+  async #post(address: string, command: string, body: object): Promise<string> {
+    const { isCut } = this.#options;
+    try {
+      const response = await fetch(`http://${address}/api/v1/${command}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+      const text = await response.text();
+      count(this.counts, `${command} ${response.status}`);
+      if (![200, 404, 500, 503].includes(response.status) || text === "") {
+        count(this.violations, `${command}: ${response.status} ${text.slice(0, 200)}`);
+      }
+      return text;
+    } catch (error) {
+      if (!isCut()) count(this.violations, `${command}: ${String(error)}`);
+      return "";
     }
   }
 }

@@ -6,6 +6,8 @@ export interface StoredFile {
   readonly digest: string;
   readonly path: string;
   readonly size: number;
+  /** Another one where the blob was removed and stored again. */
+  readonly inode: number;
 }
 
 /**
@@ -22,10 +24,21 @@ export async function storedBlobs(data: string): Promise<readonly StoredFile[]> 
       const path = join(root, name);
       // It may be evicted after its name was read.
       const stats = await stat(path).catch(() => undefined);
-      return stats && { digest: `${algorithm}:${hex}`, path, size: stats.size };
+      return stats && { digest: `${algorithm}:${hex}`, path, size: stats.size, inode: stats.ino };
     }),
   );
   return files.filter((file) => file !== undefined);
+}
+
+/** The inodes of the stored blobs, by digest. */
+export async function storedInodes(data: string): Promise<ReadonlyMap<string, number>> {
+  return new Map((await storedBlobs(data)).map(({ digest, inode }) => [digest, inode]));
+}
+
+/** What the cache has moved out of the way: blobs that seemed corrupt, and a database that did. */
+export async function movedAside(data: string): Promise<readonly string[]> {
+  const names = await readdir(data, { recursive: true });
+  return names.filter((name) => /^quarantine\/|\.damaged/.test(name));
 }
 
 /**

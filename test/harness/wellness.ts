@@ -29,10 +29,11 @@ export async function statusOf(cache: Entrepot): Promise<StatusFigures> {
   return (await response.json()) as StatusFigures;
 }
 
-/** How many blobs this process has evicted to stay below `maxSize`. */
+/** How many blobs this process has evicted to stay below `maxSize`, or purged. */
 export async function evictedBlobs(cache: Entrepot): Promise<number> {
   const metrics = await (await cache.getAdmin("/metrics")).text();
-  return Number(
-    /^entrepot_removed_blobs_total\{reason="max-size"\} (\d+)/m.exec(metrics)?.[1] ?? 0,
+  const counts = metrics.matchAll(
+    /^entrepot_removed_blobs_total\{reason="(?:max-size|purge)"\} (\d+)/gm,
   );
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
 }
