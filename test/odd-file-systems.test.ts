@@ -1,4 +1,4 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -58,6 +58,46 @@ realTest("a data directory is created where chmod is refused", async () => {
   const fault = { calls: ["chmod", "fchmod", "fchmodat"], error: "EPERM" };
   const opened = await run(withSystemFault(fault, [process.execPath, "-e", program]));
   expect([opened.code, opened.stderr]).toEqual([0, ""]);
+});
+
+test("where no file may be replaced by another one, blobs and sidecar files are", async () => {
+  await using dir = await tempDir("odd");
+  const moduleOf = (path: string): string =>
+    JSON.stringify(fileURLToPath(new URL(`../src/${path}`, import.meta.url)));
+  // strace cannot tell whether there is a file of the new name.
+  const program = `
+    import fs from "node:fs/promises";
+    import { existsSync } from "node:fs";
+    import { mock } from "bun:test";
+    const { rename } = fs;
+    let refused = 0;
+    const renameNew = async (from, to) => {
+      if (!existsSync(to)) return rename(from, to);
+      refused += 1;
+      throw Object.assign(new Error("file already exists, rename"), { code: "EEXIST" });
+    };
+    mock.module("node:fs/promises", () => ({ ...fs, rename: renameNew }));
+    const { openDiskBlobStore } = await import(${moduleOf("store/disk/disk-blob-store.ts")});
+    const { SidecarFiles } = await import(${moduleOf("store/sidecars/sidecar-files.ts")});
+    const { digestOf } = await import(${moduleOf("oci/digest.ts")});
+    const bytes = new TextEncoder().encode("a blob");
+    const digest = digestOf(bytes);
+    const store = await openDiskBlobStore(${JSON.stringify(dir.path)});
+    const sidecars = new SidecarFiles(${JSON.stringify(dir.path)});
+    for (const upstream of ["one.test", "two.test"]) {
+      const writer = await store.writer(digest);
+      await writer.append(bytes);
+      if (!writer.verify()) throw new Error("the wrong digest");
+      await writer.commit();
+      await sidecars.confirm(digest, { upstream, repository: "app" });
+    }
+    console.log(await (await store.open(digest, true)).bytes.text());
+    console.log((await sidecars.read(digest)).repositories.length, "repositories");
+    console.log(refused, "refused");
+  `;
+  const stored = await run([process.execPath, "-e", program]);
+  const said = "a blob\n2 repositories\n2 refused\n";
+  expect([stored.code, stored.stdout, stored.stderr]).toEqual([0, said, ""]);
 });
 
 realTest("where a folder cannot be synced, blobs are stored nevertheless", async () => {

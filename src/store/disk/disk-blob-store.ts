@@ -17,6 +17,7 @@ import { Syncs } from "./syncs.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 import { DiskTimes } from "../disk-times.ts";
 import { removeFile } from "../remove-file.ts";
+import { renameOver } from "../replace-file.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** How many quarantined blobs are kept for an operator to inspect; the oldest are deleted. */
@@ -236,7 +237,7 @@ export class DiskBlobStore implements BlobStore {
         () => true,
         (cause: unknown) => systemCode(cause) !== "ENOENT",
       );
-      await rename(from, path).catch(async (cause: unknown) => {
+      await renameOver(from, path).catch(async (cause: unknown) => {
         const code = systemCode(cause);
         if (code === "ENOENT") {
           // Somebody removed the folder since, or eviction that needed inodes.
@@ -246,7 +247,7 @@ export class DiskBlobStore implements BlobStore {
           // A foreign folder of that name must not prevent the blob from being stored for ever.
           await this.quarantine(digest);
         } else throw cause;
-        await rename(from, path);
+        await renameOver(from, path);
       });
       await this.#makeDurable(folder).catch(async (cause: unknown) => {
         // Its owner takes it for not stored, and nobody would count it. If it cannot be removed, it is stored.

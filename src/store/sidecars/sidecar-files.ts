@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, rmdir, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
@@ -15,6 +15,7 @@ import {
   withEntry,
 } from "./sidecar.ts";
 import { removeFile } from "../remove-file.ts";
+import { renameOver } from "../replace-file.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /** Returns the new sidecar, the given one if nothing changes, or `undefined` to delete it. */
@@ -279,7 +280,7 @@ export class SidecarFiles {
       await mkdir(dirname(temporary), { recursive: true, mode: 0o700 });
       // Exclusive: it never writes through a link that somebody put there.
       await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600, flag: "wx" });
-      await rename(temporary, path);
+      await renameOver(temporary, path);
     } catch (cause) {
       await removeFile(temporary).catch(() => {});
       throw storageFault(`write ${path}`, cause);
