@@ -8,7 +8,7 @@ import { textImage } from "./harness/images.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { mustRun, run } from "./harness/processes.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { unfinishedFills, verifyStore } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
@@ -75,11 +75,13 @@ rootTest(
     ]);
     const bodies = clients.map((response) => response.bytes());
     await until(() => upstream.requests({ kind: "blob" })[0]?.sent === 8 * MIB, { what: "8 MiB" });
-    const filler = disk.file("filler");
-    await fill(filler);
+    await fill(disk.file("filler"));
     upstream.respond();
     upstream.release();
     for (const body of bodies) expect(Buffer.compare(await body, bytesOf(large))).toBe(0);
+    // The space of the partial download is taken as well: two seconds later, storing is tried again.
+    await until(async () => (await unfinishedFills(data)).length === 0, { what: "its end" });
+    await fill(disk.file("another-filler"));
     expect(await metric(cache, FULL)).toBe(1);
     // The reason is the failed write, or the free space if it was measured since.
     const status = await command(cache, "status");
@@ -104,7 +106,7 @@ rootTest(
     await expectWarnedOnce(cache);
 
     // Storing resumes without intervention.
-    await rm(filler);
+    for (const name of ["filler", "another-filler"]) await rm(disk.file(name));
     await cache.logged("there is space again: pulled blobs are stored", 15_000);
     expect(await metric(cache, FULL)).toBe(0);
     await (await cache.get(path(later.digest))).bytes();

@@ -59,12 +59,12 @@ test("all node-facing ports accept TLS 1.2 or newer, and nothing else", async ()
       upstreams: { "reg.test": { ...localUpstream(upstream.url), port } },
     },
   });
-  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
-  await (await fetch(`${cache.url}${path}`, { tls: { ca } })).bytes();
+  const target = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+  await (await fetch(`${cache.url}${target}`, { tls: { ca } })).bytes();
   // On a slow disk, a client has it before it is stored, and then in chunks.
   await until(async () => (await storedBlobs(cache.data)).length === 1, { what: "the blob" });
   for (const url of [
-    `${cache.url}${path}`,
+    `${cache.url}${target}`,
     `${cache.portUrl("reg.test")}/v2/app/blobs/${blob.digest}`,
   ]) {
     const got = await fetch(url, { tls: { ca } });
