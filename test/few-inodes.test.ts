@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { rm, statfs } from "node:fs/promises";
+import { mkdir, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { command } from "./harness/commands.ts";
 import { bytesOf, type Content, randomContent } from "./harness/content.ts";
@@ -74,6 +74,32 @@ realTest(
     await verifyStore(data);
   },
 );
+
+realTest("where inodes are short, sidecar files of blobs that are gone are deleted", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(100, 1);
+  upstream.addBlob("app", blob);
+  await using disk = await mountExt4(24 * MIB, 320);
+  const data = join(disk.path, "data");
+  // As eviction for space leaves them: where a tag points, they are kept for a month.
+  const tags = { "1": Date.now() };
+  const places = [{ upstream: "reg.test", repository: "app", mediaType: "a/b", tags }];
+  const left = Array.from({ length: 60 }, (_, at) => `5a${String(at).padStart(62, "0")}.json`);
+  const folder = join(data, "sidecars", "sha256", "5a");
+  {
+    await using cache = await startEntrepot({ config: config(upstream), data });
+    await pull(cache, blob);
+  }
+  await mkdir(folder, { recursive: true });
+  for (const name of left) await writeFile(join(folder, name), JSON.stringify({ places }));
+  await using cache = await startEntrepot({ config: config(upstream), data });
+  expect(await pull(cache, blob)).toBe("200 true hit");
+  const { ffree } = await statfs(disk.path);
+  await mkdir(join(disk.path, "others"));
+  for (let at = 0; at < ffree - 10; at += 1)
+    await writeFile(join(disk.path, "others", `${at}`), "");
+  await until(async () => (await readdir(folder)).length === 0, { what: "no sidecar files" });
+});
 
 realTest(
   "while other files take all inodes, pulls go on, and are stored again afterwards",

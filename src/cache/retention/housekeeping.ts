@@ -31,7 +31,7 @@ const MAX_RETRY_MS = 3_600_000;
 const QUOTA_INTERVAL_MS = 30_000;
 /** How often the sizes of upstreams are counted exactly for that, in milliseconds. */
 const FULL_SCAN_INTERVAL_MS = 3_600_000;
-/** How often the stored bytes are recounted and the metadata database is compacted, in milliseconds. */
+/** How often the stored bytes are recounted, and metadata that takes too much is pruned, in milliseconds. */
 const RECOUNT_INTERVAL_MS = 600_000;
 /** How often unneeded metadata is pruned, in milliseconds. */
 const PRUNE_INTERVAL_MS = 6 * 3_600_000;
@@ -173,12 +173,7 @@ export class Housekeeping implements AsyncDisposable {
 
   /** Removes unneeded metadata. Never during a rebuild, which needs the sidecar files. */
   async #prune(): Promise<void> {
-    const { blobs: store, sidecars, budget, metadata, evictor, rebuildState } = this.#storage;
-    // The sidecar file of a blob is written when its upstream begins to send it. In this order, since a
-    // download that has just ended is stored.
-    const isWanted = async (digest: Digest): Promise<boolean> =>
-      this.#inUse(digest) || (await isStored(store, digest));
-    const { signal } = this.#abort;
+    const { budget, metadata, evictor, rebuildState } = this.#storage;
     const before = Date.now() - METADATA_RETENTION_MS;
     const { started } = rebuildState;
     await pruneMetadata({
@@ -187,11 +182,21 @@ export class Housekeeping implements AsyncDisposable {
       inUse: (digest) => this.#inUse(digest) || evictor.isBeingRemoved(digest),
       before,
       isComplete: () => rebuildState.started === started && rebuildState.finished === started,
-      signal,
+      signal: this.#abort.signal,
     });
-    await sidecars.prune(isWanted, { before, signal });
+    await this.#pruneSidecars(before);
     await metadata.shrink();
     await budget.measure();
+  }
+
+  /** Those of blobs that are gone, except where a tag points to one and it was written since `before`. */
+  async #pruneSidecars(before: number): Promise<void> {
+    const { blobs: store, sidecars, rebuildState } = this.#storage;
+    if (rebuildState.finished !== rebuildState.started) return;
+    // In this order: a blob whose download has just ended is stored.
+    const isWanted = async (digest: Digest): Promise<boolean> =>
+      this.#inUse(digest) || (await isStored(store, digest));
+    await sidecars.prune(isWanted, { before, signal: this.#abort.signal });
   }
 
   /** Enforces limits, and runs periodic recounts and pruning. */
@@ -199,11 +204,17 @@ export class Housekeeping implements AsyncDisposable {
     const { metadata, budget, evictor, quotas, admin } = this.#storage;
     const startedAt = performance.now();
     let [quotasAt, fullScanAt, recountAt, pruneAt] = [0, startedAt, startedAt, startedAt];
+    let sidecarsAt = -Infinity;
     while (await this.#pause(CHECK_INTERVAL_MS)) {
       const now = performance.now();
       await this.#guarded("evicting", async () => {
         await this.#restoreVanished();
         await budget.measure();
+        if (budget.inodes.isTight && now - sidecarsAt > RECOUNT_INTERVAL_MS) {
+          sidecarsAt = now;
+          await this.#pruneSidecars(Date.now());
+          await budget.measure();
+        }
         if (budget.level.isTight) await evictor.sweep();
         if (now - quotasAt > QUOTA_INTERVAL_MS) {
           quotasAt = now;
