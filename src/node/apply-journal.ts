@@ -58,7 +58,9 @@ export function journalFor(
       entry !== undefined &&
       (isUnmodified(entry, current) ||
         (kind === "hosts" && mentionsCache(current, earlier?.desired.cache)));
-    const original = isOurs ? entry.original : toStored(current);
+    const unwired = entry && earlier && context.unwired(path, entry, earlier);
+    const former = isOurs ? entry.original : toStored(current);
+    const original = unwired ? toStored(unwired.state) : former;
     const missing = context.missingDirectories(path);
     const ownDirectory = kind === "config" ? [] : missing.splice(-1);
     for (const directory of missing) madeDirectories.add(directory);

@@ -4,6 +4,7 @@ import type { JournalBody } from "./apply-journal.ts";
 import { finishedJournal, journalFor, sameDesiredState } from "./apply-journal.ts";
 import { generatedFiles, switchGenerated } from "./generated-files.ts";
 import type { JournalDocument } from "./journal.ts";
+import { fromStored } from "./journal.ts";
 import { FilesFault } from "./files/node-files.ts";
 import type { Plan, DesiredState } from "./plan.ts";
 import { sameState, groupChanges } from "./plan.ts";
@@ -84,7 +85,10 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
   const plan = await context.plan(desired);
   if (plan.obstacles.length > 0) return { plan, outcome: "blocked" };
   const isDone =
-    plan.changes.length === 0 && plan.restartReason === undefined && !earlier?.unfinished;
+    plan.changes.length === 0 &&
+    plan.restartReason === undefined &&
+    !earlier?.unfinished &&
+    isRecorded(plan, earlier);
   if (isDone && sameDesiredState(earlier, options)) {
     if (earlier && !context.filesOnly) switchGenerated(context, earlier, "wired");
     await reloadMirrors(context);
@@ -123,6 +127,14 @@ async function applyLocked(options: ApplyOptions): Promise<ApplyResult> {
   const finished = { ...finishedJournal(next, plan, probes), ...generated };
   const journalFailure = attemptWrite(() => context.journal.write(finished));
   return { plan, outcome: "applied", probes, provenBy, journalFailure };
+}
+
+/** Whether the journal has the files as they are, and not as they were before somebody edited them. */
+function isRecorded(plan: Plan, earlier: JournalDocument | undefined): boolean {
+  return plan.targets.every(({ path, after }) => {
+    const entry = earlier?.files[path];
+    return entry === undefined || sameState(fromStored(entry.wired), after);
+  });
 }
 
 /** What keeps a file from being written. */

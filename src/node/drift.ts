@@ -83,22 +83,28 @@ export function driftFindings(
 ): Finding[] {
   const { control, title, main } = context.runtime;
   const when = control.service === undefined ? "" : `, at the latest when ${title} starts again`;
-  const consequence =
-    lost.length > 0
-      ? `${lost.join(", ")}: pulls go to the registry directly${when}`
-      : "rollback leaves it as it is";
-  const finding = (at: string, what: string): Finding => ({
+  const isLost = lost.length > 0;
+  const finding = (at: string, what: string, isShared = false): Finding => ({
     code: "drift",
-    severity: lost.length > 0 ? "error" : "warning",
+    severity: isLost ? "error" : isShared ? "note" : "warning",
     at: { file: at },
     what,
-    consequence,
+    consequence: isLost
+      ? `${lost.join(", ")}: pulls go to the registry directly${when}`
+      : isShared
+        ? "rollback takes only the cache out of it"
+        : "rollback leaves it as it is",
     advice:
-      "run entrepot node apply again, and have whatever changed it leave it alone or write the same",
+      isShared && !isLost
+        ? "nothing has to be done; the next entrepot node apply takes note of it"
+        : "run entrepot node apply again, and have whatever changed it leave it alone or write the same",
   });
-  const findings = driftOf(journal, context.files).map((drift) =>
-    finding(drift.path, driftText(drift)),
-  );
+  const findings = driftOf(journal, context.files).map((drift) => {
+    const entry = journal.files[drift.path];
+    const isShared =
+      entry !== undefined && context.unwired(drift.path, entry, journal) !== undefined;
+    return finding(drift.path, driftText(drift), isShared);
+  });
   const isBypassed = hostsFilesWithoutCache(journal, context.files).length > 0;
   if (findings.length > 0 || lost.length === 0 || isBypassed) return findings;
   // Nothing that was written has changed, so it must be a file that was right before.

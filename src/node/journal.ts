@@ -226,18 +226,6 @@ export function isUnmodified(entry: JournalEntry, current: FileState | undefined
   );
 }
 
-/** The original states of the files that are still as this tool left them, by path. */
-export function originals(
-  journal: JournalDocument | undefined,
-  view: FileView,
-): Map<string, FileState | undefined> {
-  const found = new Map<string, FileState | undefined>();
-  for (const [path, entry] of Object.entries(journal?.files ?? {})) {
-    if (isUnmodified(entry, view.read(path))) found.set(path, fromStored(entry.original));
-  }
-  return found;
-}
-
 /**
  * Whether a watcher has removed the failing cache from a file. A file that had nothing but the cache is
  * absent then: without `bypassed`, something else has removed it.

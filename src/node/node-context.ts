@@ -1,10 +1,10 @@
 import { posix } from "node:path";
 import type { SyscallHook } from "./files/durable-files.ts";
 import { DurableFiles } from "./files/durable-files.ts";
-import type { JournalDocument } from "./journal.ts";
-import { Journal, JournalError, fromStored, isUnmodified, originals } from "./journal.ts";
+import type { JournalDocument, JournalEntry } from "./journal.ts";
+import { Journal, JournalError, fromStored, isUnmodified } from "./journal.ts";
 import { acquireLock } from "./files/lock.ts";
-import type { NodeFiles } from "./files/node-files.ts";
+import type { FileState, NodeFiles } from "./files/node-files.ts";
 import { OverlaidFiles } from "./files/node-files.ts";
 import type { Change, Obstacle, Plan, Target, DesiredState } from "./plan.ts";
 import { sameState, groupChanges } from "./plan.ts";
@@ -62,7 +62,7 @@ export class NodeContext {
    */
   async plan(desired: DesiredState): Promise<Plan> {
     const journal = this.ownJournal(this.runtime.main);
-    const view = new OverlaidFiles(this.files, originals(journal, this.files));
+    const view = new OverlaidFiles(this.files, this.#unwiredFiles(journal));
     const planned = await this.runtime.targets(
       { now: view, before: this.#viewBeforeWiring(journal) },
       desired,
@@ -144,6 +144,34 @@ export class NodeContext {
     );
   }
 
+  /**
+   * What a file becomes when its wiring is undone: its original, or the present file without the cache if
+   * others have settings in it and edited it. Undefined if it is not known, and has to stay as it is.
+   *
+   * @throws FilesFault
+   */
+  unwired(
+    path: string,
+    entry: JournalEntry,
+    { desired }: Pick<JournalDocument, "desired">,
+  ): { readonly state: FileState | undefined } | undefined {
+    const current = this.files.read(path);
+    const original = fromStored(entry.original);
+    if (isUnmodified(entry, current)) return { state: original };
+    const { cache } = desired;
+    const state = current && this.runtime.unwired?.(path, current, { cache, original });
+    return state && { state };
+  }
+
+  #unwiredFiles(journal: JournalDocument | undefined): Map<string, FileState | undefined> {
+    const found = new Map<string, FileState | undefined>();
+    for (const [path, entry] of Object.entries(journal?.files ?? {})) {
+      const unwired = journal && this.unwired(path, entry, journal);
+      if (unwired) found.set(path, unwired.state);
+    }
+    return found;
+  }
+
   /** The node's files before the wiring, even those that were modified since. */
   #viewBeforeWiring(journal: JournalDocument | undefined): OverlaidFiles {
     const files = Object.entries(journal?.files ?? {});
@@ -167,8 +195,9 @@ export class NodeContext {
     }
     for (const [path, entry] of Object.entries(journal?.files ?? {})) {
       const before = this.files.read(path);
-      if (planned.has(path) || !isUnmodified(entry, before)) continue;
-      const after = fromStored(entry.original);
+      const unwired = journal && this.unwired(path, entry, journal);
+      if (planned.has(path) || unwired === undefined) continue;
+      const after = unwired.state;
       if (sameState(before, after)) continue;
       changes.push({
         path,

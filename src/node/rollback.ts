@@ -28,6 +28,8 @@ export interface RollbackPlan {
     readonly kind: JournalEntry["kind"];
     readonly before: FileState | undefined;
     readonly after: FileState | undefined;
+    /** Whether others have edited it since: it keeps what they wrote, and loses the cache. */
+    readonly isEdited: boolean;
   }[];
   readonly foreign: readonly ForeignFile[];
   readonly restartReason: string | undefined;
@@ -136,18 +138,20 @@ export async function planRollback(
   const entries = Object.entries(journal.files).map(([path, entry]) => {
     const current = context.files.read(path);
     const original = fromStored(entry.original);
-    return { path, entry, current, original, isRestored: sameState(current, original) };
+    const unwired = context.unwired(path, entry, journal);
+    return { path, entry, current, unwired, isRestored: sameState(current, original) };
   });
-  const foreign = entries.filter((it) => !it.isRestored && !isUnmodified(it.entry, it.current));
+  const foreign = entries.filter((it) => !it.isRestored && it.unwired === undefined);
   const isConfigForeign = foreign.some((it) => it.entry.kind === "config");
-  const files = entries.flatMap(({ path, entry, current, original, isRestored }) => {
-    if (isRestored || !isUnmodified(entry, current)) return [];
+  const files = entries.flatMap(({ path, entry, current, unwired, isRestored }) => {
+    if (isRestored || unwired === undefined) return [];
     // A foreign config.toml stays converted. Its former mirrors are only in hosts.toml now, so only
     // the cache is removed from there.
     const after =
-      isConfigForeign && entry.kind !== "config" ? fromStored(entry.withoutCache) : original;
+      isConfigForeign && entry.kind !== "config" ? fromStored(entry.withoutCache) : unwired.state;
     if (sameState(current, after)) return [];
-    return [{ path, kind: entry.kind, before: current, after }];
+    const isEdited = !isUnmodified(entry, current);
+    return [{ path, kind: entry.kind, before: current, after, isEdited }];
   });
   const config = files.find((file) => file.kind === "config");
   const isDue = config !== undefined || journal.restartDue;

@@ -134,8 +134,21 @@ export interface Runtime {
     view: FileView,
     plan: Pick<Plan, "wired" | "desired">,
   ): Promise<Readonly<Record<string, GeneratedFile>>>;
+  /**
+   * A file in which others have settings too, as they have edited it since it was wired, but without the
+   * cache. Undefined for files that are the wiring's own, and for text that cannot be read. Absent if no
+   * file is shared.
+   */
+  unwired?(path: string, current: FileState, wiring: Wiring): FileState | undefined;
   readonly control: RuntimeControl;
   readonly images: RuntimeImages;
+}
+
+/** What an apply put into a file. */
+export interface Wiring {
+  readonly cache: string;
+  /** The file before that. */
+  readonly original: FileState | undefined;
 }
 
 /** The running runtime. If only files are read and changed, only `proveFiles` is used. */

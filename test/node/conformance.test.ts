@@ -33,6 +33,10 @@ runtimeConformance({
   runtime: "k3s",
   files: { "etc/rancher/k3s/registries.yaml": registriesYaml },
   namespaces: ["docker.io", "ghcr.io"],
+  shared: {
+    path: "etc/rancher/k3s/registries.yaml",
+    edit: (text) => text.replace("former.test", "later.test"),
+  },
   managed: { "etc/rancher/k3s/registries.yaml": `# Ansible managed\n${registriesYaml}` },
 });
 
@@ -52,6 +56,10 @@ runtimeConformance({
     "var/lib/dpkg/status": status("docker.io", "20.10.24+dfsg1-1"),
   },
   namespaces: ["docker.io"],
+  shared: {
+    path: "etc/docker/daemon.json",
+    edit: (text) => text.replace(`"json-file"`, `"local"`),
+  },
   managed: { "etc/docker/daemon.json": { link: "../../nix/store/abc-daemon.json" } },
 });
 

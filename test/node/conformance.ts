@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { parse } from "yaml";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { apply } from "../../src/node/apply.ts";
@@ -29,6 +30,8 @@ export interface Conformance {
   readonly namespaces: readonly string[];
   /** Texts, or targets of links, by which the node is one that something else manages. */
   readonly managed: Readonly<Record<string, string | { readonly link: string }>>;
+  /** A file in which others have settings too, and an edit of it by them. */
+  readonly shared?: { readonly path: string; readonly edit: (text: string) => string };
   /** Another one of the suite has the same code in the same order: not killed at each of its steps. */
   readonly isSameAs?: RuntimeName;
 }
@@ -76,6 +79,40 @@ export function runtimeConformance(subject: Conformance): void {
     expect(tree(dir.file("etc"))).toEqual(before);
     expect(await node.rollback()).toBe("nothing-to-do");
   });
+
+  const { shared } = subject;
+  if (shared !== undefined) {
+    test(`${name}: an edit by others outlives another apply and the rollback`, async () => {
+      await using dir = await nodeOf(subject);
+      const file = dir.file(shared.path);
+      const expected = shared.edit(readFileSync(file, "utf8"));
+      const edit = (): void => writeFileSync(file, shared.edit(readFileSync(file, "utf8")));
+      const node = contextOf(dir, runtime);
+      expect(await node.apply(desired)).toBe("applied");
+      edit();
+      expect(readFileSync(file, "utf8")).toContain("cache.test");
+      // Nothing has to be changed, but the journal has to know of it.
+      expect(await node.apply(desired)).toBe("applied");
+      expect(await node.apply(desired)).toBe("nothing-to-do");
+      expect(await node.rollback()).toBe("rolled-back");
+      const parsed = parse(expected.replaceAll("\t", " ")) as object;
+      expect(parse(readFileSync(file, "utf8").replaceAll("\t", " "))).toMatchObject(parsed);
+      expect(readFileSync(file, "utf8")).not.toContain("cache.test");
+
+      writeFileSync(file, subject.files[shared.path] ?? "");
+      expect(await node.apply({ ...desired, cache: "https://c.cache.test", cacheCa: CA })).toBe(
+        "applied",
+      );
+      edit();
+      expect(await node.apply({ ...desired, cache: "http://other.test:5000" })).toBe("applied");
+      expect(readFileSync(file, "utf8")).toContain("other.test:5000");
+      expect(readFileSync(file, "utf8")).not.toContain("cache.test");
+      edit();
+      expect(await node.rollback()).toBe("rolled-back");
+      expect(parse(readFileSync(file, "utf8").replaceAll("\t", " "))).toMatchObject(parsed);
+      expect(Object.values(tree(dir.file("etc"))).join("\n")).not.toMatch(/(?:cache|other)\.test/);
+    });
+  }
 
   test(`${name}: what something else manages stays as it is`, async () => {
     await using dir = await nodeOf(subject, managed);

@@ -68,7 +68,7 @@ mirrors:
     docker.io:
         endpoint:
             - "${cache.url}"
-            - "https://former.test" # the old mirror
+            - "https://former.test"   # the old mirror
     # an empty entry, as for the embedded registry
     quay.io:
         endpoint:

@@ -57,6 +57,12 @@ async function rollbackNode(context: NodeContext, options: RollbackOptions): Pro
   };
 }
 
+function restoredText({ files }: RollbackPlan): string {
+  const edited = files.filter((file) => file.isEdited).map((file) => file.path);
+  if (edited.length === 0) return "All files are restored byte for byte.";
+  return `The wiring is undone. Edited since, and now the same without the cache: ${edited.join(", ")}.`;
+}
+
 function diffText(plan: RollbackPlan): string {
   return plan.files
     .map((file) => unifiedDiff(file.path, redactedText(file.before), redactedText(file.after)))
@@ -80,7 +86,7 @@ function resultText(result: RollbackResult, filesOnly: boolean): string {
     case "blocked":
       return `${obstaclesText(plan.obstacles)}\n\nNothing was changed.`;
     case "rolled-back":
-      return `All files are restored byte for byte.${filesOnly ? " Only files were changed: nothing was restarted." : ""}`;
+      return `${restoredText(plan)}${filesOnly ? " Only files were changed: nothing was restarted." : ""}`;
     case "partial":
       return `All files are restored, except those that were modified or removed after entrepot wrote them. They were left as they are:${foreign}\nThe journal keeps their original content.`;
     case "failed":

@@ -8,11 +8,11 @@ import { linkedRegistries } from "../containerd/hosts/linked-registries.ts";
 import { planHosts } from "../containerd/hosts/plan-hosts.ts";
 import { cacheCaTargets } from "../cache-ca.ts";
 import type { JsonDocument } from "../files/json-edit.ts";
-import type { FileView } from "../files/node-files.ts";
-import { newFile, withText } from "../files/node-files.ts";
+import type { FileState, FileView } from "../files/node-files.ts";
+import { OverlaidFiles, newFile, withText } from "../files/node-files.ts";
 import { managedFileObstacles } from "../managed-file.ts";
 import type { DesiredState, Obstacle, Target } from "../plan.ts";
-import type { Targets } from "../runtime.ts";
+import type { Targets, Wiring } from "../runtime.ts";
 import type { Docker } from "./connection.ts";
 import { CERTS_DIRECTORY, imageStore, usesHostsDirectories } from "./connection.ts";
 import type { DaemonJson } from "./daemon-json.ts";
@@ -144,6 +144,23 @@ function flagObstacles(wired: JsonDocument, main: string, flags: readonly string
     const advice = `move the value of ${flag} from the unit's ExecStart to ${main}, and restart Docker`;
     return [{ code: "flag-conflict", at: { file: main }, what, advice }];
   });
+}
+
+/** An edited daemon.json without the cache. Undefined if it cannot be read. */
+export function unwiredDaemonJson(
+  view: FileView,
+  path: string,
+  { cache, original }: Wiring,
+): FileState | undefined {
+  const read = readDaemonJson(view, path, []);
+  const current = view.read(path);
+  if ("defects" in read || current === undefined) return undefined;
+  const { host } = new URL(cache);
+  const left = withoutMirror(read.document, cache);
+  const before =
+    original && readDaemonJson(new OverlaidFiles(view, new Map([[path, original]])), path, []);
+  const wasInsecure = before && "insecure" in before && before.insecure.includes(host);
+  return withText(current, (wasInsecure ? left : left.without(INSECURE, host)).text);
 }
 
 /** Removes a mirror from the list, also where it was written with a slash at its end. */

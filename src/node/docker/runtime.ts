@@ -3,16 +3,17 @@ import { DOCKER_HUB } from "../../config/settings.ts";
 import { defaultServer } from "../containerd/hosts/convert-mirrors.ts";
 import { directoryInForce } from "../containerd/hosts/hosts-directories.ts";
 import { routeThroughDirectories } from "../containerd/hosts/route.ts";
-import type { FileView } from "../files/node-files.ts";
+import type { FileState, FileView } from "../files/node-files.ts";
+import { OverlaidFiles } from "../files/node-files.ts";
 import type { DesiredState } from "../plan.ts";
-import type { Inspection, Route, Runtime, Support, Targets, Views } from "../runtime.ts";
+import type { Inspection, Route, Runtime, Support, Targets, Views, Wiring } from "../runtime.ts";
 import type { DockerOptions } from "./connection.ts";
 import { CERTS_DIRECTORY, Connection, imageStore, usesHostsDirectories } from "./connection.ts";
 import { DockerControl, differences } from "./control.ts";
 import { MIRRORS, readDaemonJson } from "./daemon-json.ts";
 import { DockerImages } from "./images.ts";
 import { inspect } from "./inspect.ts";
-import { planTargets } from "./plan.ts";
+import { planTargets, unwiredDaemonJson } from "./plan.ts";
 
 /** Docker Engine as a node's runtime. It is called over its API. */
 export class DockerRuntime implements Runtime {
@@ -67,6 +68,12 @@ export class DockerRuntime implements Runtime {
     const { flags, socket, daemon, options } = this.#connection;
     const { filesOnly } = options;
     return inspect({ view, docker, main: this.main, flags, socket, daemon, filesOnly });
+  }
+
+  unwired(path: string, current: FileState, wiring: Wiring): FileState | undefined {
+    if (path !== this.main) return undefined;
+    const view = new OverlaidFiles(this.#connection.options.files, new Map([[path, current]]));
+    return unwiredDaemonJson(view, path, wiring);
   }
 
   async route(view: FileView, namespace: string): Promise<Route> {

@@ -1,5 +1,5 @@
 /** One line of a diff: unchanged, removed or added. */
-interface Line {
+export interface Line {
   readonly mark: " " | "-" | "+";
   readonly text: string;
 }
@@ -12,7 +12,7 @@ export function unifiedDiff(
   before: string | undefined,
   after: string | undefined,
 ): string {
-  const lines = compare(split(before), split(after));
+  const lines = compareLines(split(before), split(after));
   const head = [
     `--- ${before === undefined ? "/dev/null" : path}`,
     `+++ ${after === undefined ? "/dev/null" : path}`,
@@ -32,7 +32,7 @@ function split(text: string | undefined): string[] {
  * Compares lines by their longest common subsequence, after equal lines at both ends are set aside.
  * Its quadratic time and memory are acceptable for configuration files.
  */
-function compare(before: readonly string[], after: readonly string[]): Line[] {
+export function compareLines(before: readonly string[], after: readonly string[]): Line[] {
   let start = 0;
   while (start < before.length && start < after.length && before[start] === after[start])
     start += 1;

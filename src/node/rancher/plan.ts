@@ -1,14 +1,14 @@
 import { posix } from "node:path";
 import { CA_FILE_NAME } from "../../config/containerd/hosts-toml.ts";
 import { cacheCaTargets } from "../cache-ca.ts";
-import type { FileView } from "../files/node-files.ts";
-import { newFile, readText, withText } from "../files/node-files.ts";
+import type { FileState, FileView } from "../files/node-files.ts";
+import { lossyText, newFile, readText, withText } from "../files/node-files.ts";
 import { managedFileObstacles } from "../managed-file.ts";
 import type { DesiredState, Obstacle, Target } from "../plan.ts";
 import { canServe, leftOutNote } from "../registry-hosts.ts";
-import type { Targets } from "../runtime.ts";
+import type { Targets, Wiring } from "../runtime.ts";
 import type { Connection } from "./connection.ts";
-import { RegistriesYaml } from "./registries-yaml.ts";
+import { RegistriesYaml, bare } from "./registries-yaml.ts";
 
 /** Rancher's own agent writes registries.yaml on the nodes that it provisions. */
 const PROVISIONED = "config.yaml.d/50-rancher.yaml";
@@ -56,10 +56,21 @@ export function planTargets(
     if (leftOut.length > 0) notes.push(leftOutNote(registry, leftOut));
     const others = former.filter((url) => bare(url) !== desired.cache && isSuited(url));
     const isFirst = bare(former[0] ?? "") === desired.cache && others.length === former.length - 1;
+    if (present?.isLinked && !isFirst) {
+      const at = { file: path, line: present.line };
+      const what = `the entry of ${registry} has an anchor, an alias or a merge key: a change of it could change other entries`;
+      obstacles.push({
+        code: "yaml-anchor",
+        at,
+        what,
+        advice: "write it out, or leave this registry out",
+      });
+      continue;
+    }
     if (!isFirst || present === undefined)
       yaml.setEndpoints(registry, [desired.cache, ...others], desired.replace);
   }
-  const caFile = posix.join(posix.dirname(path), CA_FILE_NAME);
+  const caFile = caFileFor(path);
   const ca = cacheCaTargets(view, caFile, desired);
   obstacles.push(...ca.obstacles, ...caObstacles(yaml, path, caFile, desired));
   if (desired.cacheCa !== undefined) yaml.setCaFile(new URL(desired.cache).host, caFile);
@@ -77,8 +88,22 @@ export function planTargets(
   return { targets: [...ca.targets, target], certsDir, notes, obstacles };
 }
 
-function bare(url: string): string {
-  return url.replace(/\/(?:v2\/?)?$/, "");
+/** An edited registries.yaml without the cache. Undefined if it cannot be read. */
+export function unwiredRegistries(
+  path: string,
+  current: FileState,
+  { cache, original }: Wiring,
+): FileState | undefined {
+  const yaml = new RegistriesYaml(lossyText(current.bytes), path);
+  const isLinked = [...yaml.mirrors.values()].some((it) => it.isLinked);
+  if (yaml.defects.length > 0 || isLinked) return undefined;
+  const former = new RegistriesYaml(lossyText(original?.bytes ?? new Uint8Array()), path);
+  yaml.removeCache(cache, caFileFor(path), new Set(former.mirrors.keys()));
+  return withText(current, yaml.toString());
+}
+
+function caFileFor(path: string): string {
+  return posix.join(posix.dirname(path), CA_FILE_NAME);
 }
 
 function provisioned(view: FileView, name: string, path: string): Obstacle[] {

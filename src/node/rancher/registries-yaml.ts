@@ -1,12 +1,27 @@
 import type { Document } from "yaml";
-import { Pair, Scalar, YAMLMap, YAMLSeq, isMap, isScalar, isSeq, parseDocument } from "yaml";
+import {
+  Pair,
+  Scalar,
+  YAMLMap,
+  YAMLSeq,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  parseDocument,
+  visit,
+} from "yaml";
 import type { Position } from "../findings.ts";
+import { keepLines } from "./kept-lines.ts";
 
 /** One entry of `mirrors`. */
 export interface MirrorEntry {
   readonly endpoints: readonly string[];
   /** It applies to every endpoint, the cache among them. */
   readonly hasRewrite: boolean;
+  /** Whether it has a part in common with other entries, by an anchor, an alias or a merge key. */
+  readonly isLinked: boolean;
   readonly line: number;
 }
 
@@ -36,7 +51,10 @@ export class RegistriesYaml {
       const [start] = error.linePos ?? [];
       const at = { file: path, ...(start ? { line: start.line, column: start.col } : {}) };
       const [message = ""] = error.message.split("\n");
-      const what = message.replace(/ at line \d+, column \d+:?$/, "");
+      const what =
+        error.code === "MULTIPLE_DOCS"
+          ? "it has several documents, of which only the first is read"
+          : message.replace(/ at line \d+, column \d+:?$/, "");
       this.defects = [{ code: "config-syntax", at, what }];
       this.mirrors = new Map();
       return;
@@ -50,11 +68,14 @@ export class RegistriesYaml {
     if (contents !== null && !isMap(contents) && !isNull(contents)) {
       invalid("it is not a mapping", contents);
     }
-    const entries = isMap(contents) ? contents.get("mirrors", true) : undefined;
+    const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
+    const given = isMap(contents) ? contents.get("mirrors", true) : undefined;
+    const entries = resolved(given);
     if (isMap(entries)) {
-      for (const { key, value } of entries.items) {
+      for (const { key, value: node } of entries.items) {
         const name = isScalar(key) ? String(key.value) : String(key);
-        const list = isMap(value) ? value.get("endpoint", true) : undefined;
+        const value = resolved(node);
+        const list = isMap(value) ? resolved(value.get("endpoint", true)) : undefined;
         if (!isMap(value) && !isNull(value)) invalid(`mirrors.${name} is not a mapping`, value);
         else if (list !== undefined && !isSeq(list) && !isNull(list))
           invalid(`mirrors.${name}.endpoint is not a list`, list);
@@ -62,7 +83,8 @@ export class RegistriesYaml {
           ? list.items.map((item) => String(isScalar(item) ? item.value : item))
           : [];
         const hasRewrite = isMap(value) && value.has("rewrite");
-        mirrors.set(name, { endpoints, hasRewrite, line: this.#lineOf(key) });
+        const isLinked = isAlias(given) || hasLinks(node);
+        mirrors.set(name, { endpoints, hasRewrite, isLinked, line: this.#lineOf(key) });
       }
     } else if (entries !== undefined && !isNull(entries)) {
       invalid("mirrors is not a mapping", entries);
@@ -90,6 +112,31 @@ export class RegistriesYaml {
     if (dropRewrite) mirror.delete("rewrite");
   }
 
+  /**
+   * Removes the cache from every registry, and the CA certificate that was given to it.
+   *
+   * @param former registries that had an entry before the cache came
+   */
+  removeCache(cache: string, caFile: string, former: ReadonlySet<string>): void {
+    for (const [registry, { endpoints }] of this.mirrors) {
+      const others = endpoints.filter((url) => bare(url) !== cache);
+      if (others.length === endpoints.length) continue;
+      this.setEndpoints(registry, others, false);
+      if (others.length === 0) this.#prune(["mirrors", registry, "endpoint"], former.has(registry));
+    }
+    const { host } = new URL(cache);
+    if (this.caFileOf(host) === caFile) this.#prune(["configs", host, "tls", "ca_file"], false);
+  }
+
+  /** Removes a key, and every mapping that is empty then unless the one that has the key has to stay. */
+  #prune(path: readonly string[], keepsParent: boolean): void {
+    this.#document.deleteIn(path);
+    const parent = path.slice(0, -1);
+    const left: unknown = this.#document.getIn(parent);
+    if (!keepsParent && parent.length > 0 && isMap(left) && left.items.length === 0)
+      this.#prune(parent, false);
+  }
+
   setCaFile(host: string, file: string): void {
     const config = this.#child(this.#child(this.#root(), "configs"), host);
     this.#child(config, "tls").set("ca_file", file);
@@ -102,7 +149,10 @@ export class RegistriesYaml {
     const indentSeq = !/^( *)[\w"'.*:-]+:[^\n]*\n(?: *#[^\n]*\n)*\1- /m.test(this.#text);
     const indent =
       /^\w[^\n]*:[^\n]*\n(?:\s*#[^\n]*\n|\s*\n)*( +)/m.exec(this.#text)?.[1]?.length ?? 2;
-    return this.#document.toString({ lineWidth: 0, indent, indentSeq });
+    const options = { lineWidth: 0, indent, indentSeq };
+    const edited = this.#document.toString(options);
+    if (isNew) return edited;
+    return keepLines(this.#text, parseDocument(this.#text).toString(options), edited);
   }
 
   #root(): YAMLMap {
@@ -129,6 +179,27 @@ export class RegistriesYaml {
     const [start] = Array.isArray(range) ? range : [];
     return this.#text.slice(0, typeof start === "number" ? start : 0).split("\n").length;
   }
+}
+
+/** An endpoint without the path that is added by itself. */
+export function bare(url: string): string {
+  return url.replace(/\/(?:v2\/?)?$/, "");
+}
+
+function hasLinks(node: unknown): boolean {
+  let found = false;
+  const link = (): symbol => {
+    found = true;
+    return visit.BREAK;
+  };
+  if (isNode(node)) {
+    visit(node, {
+      Alias: link,
+      Value: (_, { anchor }) => (anchor === undefined ? undefined : link()),
+      Pair: (_, { key }) => (isScalar(key) && key.value === "<<" ? link() : undefined),
+    });
+  }
+  return found;
 }
 
 function isNull(node: unknown): boolean {

@@ -1,5 +1,5 @@
 import { routeThroughDirectories } from "../containerd/hosts/route.ts";
-import type { FileView } from "../files/node-files.ts";
+import type { FileState, FileView } from "../files/node-files.ts";
 import { lossyText, withText } from "../files/node-files.ts";
 import { removeSubtree } from "../files/toml-edit.ts";
 import type { DesiredState, Plan } from "../plan.ts";
@@ -11,13 +11,14 @@ import type {
   Support,
   Targets,
   Views,
+  Wiring,
 } from "../runtime.ts";
 import type { ProductName, RancherOptions } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { RancherControl } from "./control.ts";
 import { RancherImages } from "./images.ts";
 import { inspect, staleReason } from "./inspect.ts";
-import { planTargets } from "./plan.ts";
+import { planTargets, unwiredRegistries } from "./plan.ts";
 import { traitsOf } from "./traits.ts";
 
 /** k3s or RKE2 as a node's runtime: a containerd whose files are generated from registries.yaml. */
@@ -60,6 +61,10 @@ export class RancherRuntime implements Runtime {
 
   inspect(view: FileView): Promise<Inspection> {
     return inspect(view, this.#connection, (registry) => this.route(view, registry));
+  }
+
+  unwired(path: string, current: FileState, wiring: Wiring): FileState | undefined {
+    return path === this.main ? unwiredRegistries(path, current, wiring) : undefined;
   }
 
   async generated(
