@@ -1,8 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import type { Digest } from "../../oci/digest.ts";
-import type { BlobStore } from "../../store/blob-store.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
-import type { DiskBudget } from "../../store/space/disk-budget.ts";
 import { isStored } from "../../store/repair/look-up.ts";
 import { scrub } from "../../store/repair/scrub.ts";
 import { pruneMetadata } from "../../store/repair/metadata-pruning.ts";
@@ -14,6 +12,7 @@ import {
 } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile } from "../../store/repair/reconcile.ts";
 import type { HousekeepingEvents } from "./housekeeping-events.ts";
+import { spaceOfBlobs } from "./space-of-blobs.ts";
 import type { Storage } from "./storage.ts";
 
 /** Delay of the first reconciliation after a start, in milliseconds: requests go first. */
@@ -121,7 +120,7 @@ export class Housekeeping implements AsyncDisposable {
       const { started } = rebuildState;
       if (rebuildState.finished < started) {
         // An empty database says that nothing is stored.
-        if (budget.blobBytes === 0) budget.recount(await spaceOf(store, budget));
+        if (budget.blobBytes === 0) budget.recount(await spaceOfBlobs(store, budget));
         const rebuilt = await rebuildMetadata({ store, metadata, sidecars }, signal);
         // Pins take effect before the records of other blobs make them candidates for eviction.
         admin.metadataRebuilt();
@@ -295,10 +294,4 @@ export class Housekeeping implements AsyncDisposable {
     const { signal } = this.#abort;
     return setTimeout(milliseconds, true, { signal, ref: false }).catch(() => false);
   }
-}
-
-async function spaceOf(store: BlobStore, budget: DiskBudget): Promise<number> {
-  let bytes = 0;
-  for await (const { size = 0 } of store.entries()) bytes += budget.spaceOf(size);
-  return bytes;
 }
