@@ -1,10 +1,21 @@
-/** A table with columns as wide as their longest cell; `right` aligns a column of numbers. */
-export function table(
-  columns: readonly { readonly title: string; readonly right?: boolean }[],
+export interface Column {
+  readonly title: string;
+  /** Aligns a column of numbers. */
+  readonly right?: boolean;
+}
+
+/** A table with columns as wide as their longest cell. */
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  return [...tableLines(columns, rows)].join("\n");
+}
+
+/** The lines of a table, one by one. */
+export function* tableLines(
+  columns: readonly Column[],
   rows: readonly (readonly string[])[],
-): string {
+): Generator<string> {
   const widths = columns.map(({ title }, index) =>
-    Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
+    rows.reduce((width, row) => Math.max(width, row[index]?.length ?? 0), title.length),
   );
   const line = (cells: readonly string[]): string =>
     cells
@@ -14,7 +25,8 @@ export function table(
       })
       .join("  ")
       .trimEnd();
-  return [line(columns.map(({ title }) => title)), ...rows.map(line)].join("\n");
+  yield line(columns.map(({ title }) => title));
+  for (const row of rows) yield line(row);
 }
 
 /** A duration in seconds, rounded to its one or two largest units: `3 d 4 h`. */

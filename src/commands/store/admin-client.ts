@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Settings } from "../../config/settings.ts";
+import { eachElement } from "../../oci/json-elements.ts";
 
 /** A running cache refused a request. The message is its reason. */
 export class AdminError extends Error {
@@ -38,6 +39,33 @@ export class AdminClient {
   /** @throws AdminError if the cache refuses, another error if no cache responds */
   async get<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.infer<Schema>> {
     return this.#parse(await fetch(this.#base + path, { headers: this.#headers }), schema);
+  }
+
+  /**
+   * Reads a long list, whose elements are never in memory all at once.
+   *
+   * @param name of the list in the response's object
+   * @throws AdminError if the cache refuses, or ends before the list does
+   */
+  async list<Schema extends z.ZodType>(
+    path: string,
+    name: string,
+    schema: Schema,
+    take: (element: z.infer<Schema>) => void,
+  ): Promise<void> {
+    const response = await fetch(this.#base + path, { headers: this.#headers });
+    if (!response.ok) throw await errorOf(response);
+    try {
+      const found = await eachElement(await response.text(), name, (elements) => {
+        for (const element of elements) take(schema.parse(element));
+      });
+      if (found !== "array") throw new SyntaxError(`it has no list ${name}`);
+    } catch (cause) {
+      if (cause instanceof z.ZodError) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const message = `the cache at ${this.#base} did not send the whole list: ${why}`;
+      throw new AdminError(503, message, { cause });
+    }
   }
 
   /** @throws AdminError if the cache refuses or does not respond */

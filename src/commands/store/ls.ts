@@ -2,8 +2,8 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
-import { ago, table } from "../table.ts";
-import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
+import { ago, tableLines } from "../table.ts";
+import { onStore, print, printLines, storeCommand, type StoreOptions } from "./store-connection.ts";
 
 const imageSchema = z.object({
   image: z.string(),
@@ -16,13 +16,20 @@ const imageSchema = z.object({
   lastUsed: z.number(),
   pin: z.string().optional(),
 });
-const imagesSchema = z.object({ images: z.array(imageSchema) });
 type Image = z.infer<typeof imageSchema>;
 
+/** What is kept of an image until all are known, and can be sorted: tens of thousands take memory. */
+interface Line extends Pick<Image, "size" | "lastUsed"> {
+  readonly name: string;
+  /** In the table, or the JSON text. */
+  readonly cells: readonly string[];
+  readonly isPartial: boolean;
+}
+
 const ORDERS = {
-  name: (one: Image, other: Image) => compare(nameOf(one), nameOf(other)),
-  size: (one: Image, other: Image) => other.size - one.size,
-  used: (one: Image, other: Image) => other.lastUsed - one.lastUsed,
+  name: (one: Line, other: Line) => compare(one.name, other.name),
+  size: (one: Line, other: Line) => other.size - one.size,
+  used: (one: Line, other: Line) => other.lastUsed - one.lastUsed,
 } as const;
 
 interface LsOptions extends StoreOptions {
@@ -46,19 +53,43 @@ export function lsCommand(): Command {
 
 function runLs(pattern: string | undefined, options: LsOptions): Promise<number> {
   return onStore(options, async (connection) => {
-    const query = pattern === undefined ? "" : `?pattern=${encodeURIComponent(pattern)}`;
-    const found =
-      connection.kind === "running"
-        ? await connection.client.get(`images${query}`, imagesSchema)
-        : imagesSchema.parse({
-            images: await Array.fromAsync(await connection.storage.admin.list(pattern)),
-          });
-    const images = found.images.toSorted(ORDERS[options.sort]);
-    if (options.reverse) images.reverse();
-    if (options.json) printJson({ images });
-    else print(images.length === 0 ? noImagesText(pattern) : imageTable(images));
+    const lines: Line[] = [];
+    const take = (image: Image): void => {
+      const { size, lastUsed, partial } = image;
+      const cells = options.json ? [jsonOf(image)] : cellsOf(image);
+      const isPartial = partial.length > 0;
+      lines.push({ name: nameOf(image), size, lastUsed, cells, isPartial });
+    };
+    if (connection.kind === "running") {
+      const query = pattern === undefined ? "" : `?pattern=${encodeURIComponent(pattern)}`;
+      await connection.client.list(`images${query}`, "images", imageSchema, take);
+    } else {
+      const images = await connection.storage.admin.list(pattern);
+      for await (const image of images) take(imageSchema.parse(image));
+    }
+    lines.sort(ORDERS[options.sort]);
+    if (options.reverse) lines.reverse();
+    if (options.json) await printLines(jsonLines(lines));
+    else if (lines.length === 0) print(noImagesText(pattern));
+    else await printLines(imageTable(lines));
     return 0;
   });
+}
+
+/** As `printJson` writes it. */
+function jsonOf(image: Image): string {
+  return JSON.stringify(image, undefined, 2).replaceAll("\n", "\n    ");
+}
+
+function* jsonLines(lines: readonly Line[]): Generator<string> {
+  if (lines.length === 0) {
+    yield '{\n  "images": []\n}';
+    return;
+  }
+  yield '{\n  "images": [';
+  const last = lines.length - 1;
+  for (const [at, { cells }] of lines.entries()) yield `    ${cells[0]}${at < last ? "," : ""}`;
+  yield "  ]\n}";
 }
 
 function noImagesText(pattern: string | undefined): string {
@@ -66,17 +97,27 @@ function noImagesText(pattern: string | undefined): string {
   return `No cached image matches ${parseImagePattern(pattern)?.text ?? pattern}.`;
 }
 
-function imageTable(images: readonly Image[]): string {
-  const columns = [
-    { title: "IMAGE" },
-    { title: "TAG" },
-    { title: "PLATFORMS" },
-    { title: "SIZE", right: true },
-    { title: "SHARED", right: true },
-    { title: "LAST USED" },
-    { title: "PIN" },
-  ];
-  const rows = images.map(({ image, tag, digest, platforms, partial, size, shared, ...rest }) => [
+const COLUMNS = [
+  { title: "IMAGE" },
+  { title: "TAG" },
+  { title: "PLATFORMS" },
+  { title: "SIZE", right: true },
+  { title: "SHARED", right: true },
+  { title: "LAST USED" },
+  { title: "PIN" },
+];
+
+function cellsOf({
+  image,
+  tag,
+  digest,
+  platforms,
+  partial,
+  size,
+  shared,
+  ...rest
+}: Image): string[] {
+  return [
     image,
     tag ?? `@${digest.slice(0, 19)}…`,
     [...platforms, ...partial.map((name) => `${name}*`)].join(", ") || "-",
@@ -84,9 +125,15 @@ function imageTable(images: readonly Image[]): string {
     shared === 0 ? "-" : formatSize(shared),
     ago(rest.lastUsed),
     rest.pin ?? "-",
-  ]);
-  const hasPartial = images.some(({ partial }) => partial.length > 0);
-  return table(columns, rows) + (hasPartial ? "\n* only some of its blobs are cached" : "");
+  ];
+}
+
+function* imageTable(lines: readonly Line[]): Generator<string> {
+  yield* tableLines(
+    COLUMNS,
+    lines.map(({ cells }) => cells),
+  );
+  if (lines.some(({ isPartial }) => isPartial)) yield "\n* only some of its blobs are cached";
 }
 
 function nameOf({ image, tag, digest }: Image): string {

@@ -203,10 +203,30 @@ function printError(error: unknown): number {
   return error instanceof AdminError && error.status === 400 ? 2 : 1;
 }
 
+/** In characters. */
+const PRINTED_AT_ONCE = 64 * 1024;
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, undefined, 2));
+}
+
+/** Prints many lines, and waits for whoever reads them, so that they are not in memory as a whole. */
+export async function printLines(lines: Iterable<string>): Promise<void> {
+  let text = "";
+  const flush = async (): Promise<void> => {
+    const printed = Promise.withResolvers<void>();
+    // An error is that of a closed pipe, which ends the process elsewhere.
+    process.stdout.write(text, () => printed.resolve());
+    text = "";
+    await printed.promise;
+  };
+  for (const line of lines) {
+    text += `${line}\n`;
+    if (text.length >= PRINTED_AT_ONCE) await flush();
+  }
+  if (text !== "") await flush();
 }
