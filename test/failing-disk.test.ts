@@ -174,8 +174,8 @@ realTest("a start on a disk that cannot be measured says so", async () => {
 
 realTest("a start that cannot remove a file names the error of the disk", async () => {
   await using data = await tempDir("data");
-  const path = data.file("format");
-  await writeFile(path, "2\n");
+  const path = data.file("metadata.db.clean");
+  await writeFile(path, "");
   const flags = ["--data", data.path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
   const fault = { calls: REMOVALS, paths: [path], error: "EIO" };
   const { code, stderr } = await run(withSystemFault(fault, [PROGRAM, "serve", ...flags]));

@@ -322,5 +322,5 @@ rootTest(
 
 /** Another process takes all space that is left. */
 async function fill(path: string): Promise<void> {
-  await mustRun(["sh", "-c", `dd if=/dev/zero of=${path} bs=4096 2>/dev/null || true`]);
+  await mustRun(["sh", "-c", `dd if=/dev/zero of=${path} bs=1M 2>/dev/null || true`]);
 }
