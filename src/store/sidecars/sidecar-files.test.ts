@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdir, readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { digestOf, type Digest } from "../../oci/digest.ts";
+import { digestOf, type Digest, parseDigest } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
 import { tempDir, type TempDir } from "../../../test/harness/temp-dir.ts";
 import { repositoryRef, tag } from "../storetest/sample-names.ts";
@@ -129,4 +129,19 @@ test("a file of an earlier version has one media type for all of its repositorie
     mediaType,
     undefined,
   ]);
+});
+
+test("a file is written although eviction removes its empty folder at the same time", async () => {
+  const { dir, sidecars } = await opened();
+  await using _ = dir;
+  const inOneFolder = ["0", "1"].map((end) => parseDigest(`sha256:${"ab".repeat(31)}c${end}`));
+  const [written, evicted] = inOneFolder;
+  if (!written || !evicted) throw new Error("they are digests");
+  for (let at = 0; at < 300; at += 1) {
+    await Promise.all([
+      sidecars.record(written, { mediaType, repo: app, at }),
+      ...Array.from({ length: 2 }, () => sidecars.removeUnless(async () => false, evicted)),
+    ]);
+    await sidecars.removeUnless(async () => false, written);
+  }
 });

@@ -25,6 +25,8 @@ const pinsSchema = z.array(
   z.object({ pattern: z.string(), platforms: z.array(z.string()), since: z.number() }),
 );
 
+/** How often a write is tried again whose folder was removed meanwhile. */
+const RETRIES = 10;
 /** The size of the LRU cache of sidecars, in bytes of memory. */
 const CACHE_BYTES = 4 * 1024 * 1024;
 
@@ -273,7 +275,7 @@ export class SidecarFiles {
   }
 
   /** Writes atomically, but without a sync: what a power cut loses is recorded again later. */
-  async #replace(path: string, value: unknown): Promise<void> {
+  async #replace(path: string, value: unknown, retries = RETRIES): Promise<void> {
     const temporary = join(this.#directory, "writing", String((this.#lastFileNumber += 1)));
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -283,6 +285,9 @@ export class SidecarFiles {
       await renameOver(temporary, path);
     } catch (cause) {
       await removeFile(temporary).catch(() => {});
+      // Eviction may have removed the folder, which was empty, since it was made.
+      if (systemCode(cause) === "ENOENT" && retries > 0)
+        return this.#replace(path, value, retries - 1);
       throw storageFault(`write ${path}`, cause);
     }
   }
