@@ -1,5 +1,8 @@
 import { expect, test } from "bun:test";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { statusSchema } from "../src/commands/status-schema.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { run } from "./harness/processes.ts";
@@ -7,6 +10,7 @@ import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { injectSystemFault, type SystemFault, withSystemFault } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
+import { until } from "./harness/waiting.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 const MIB = 1024 * 1024;
@@ -98,6 +102,28 @@ test("where no file may be replaced by another one, blobs and sidecar files are"
   const stored = await run([process.execPath, "-e", program]);
   const said = "a blob\n2 repositories\n2 refused\n";
   expect([stored.code, stored.stdout, stored.stderr]).toEqual([0, said, ""]);
+});
+
+test("a blob that cannot be stored since something else has its place is told by status", async () => {
+  await using upstream = await startScriptedUpstream();
+  const blob = randomContent(MIB, 1);
+  upstream.addBlob("app", blob);
+  const upstreams = { "reg.test": localUpstream(upstream.url) };
+  await using cache = await startEntrepot({ config: { storage: { scrub: 0 }, upstreams } });
+  const folder = join(cache.data, "blobs", "sha256");
+  await mkdir(folder);
+  await writeFile(join(folder, blob.digest.slice(7, 9)), "a file in the way");
+  const response = await cache.get(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
+  expect(Buffer.compare(await response.bytes(), bytesOf(blob))).toBe(0);
+  await until(
+    async () => {
+      const { problems } = statusSchema.parse(
+        await (await cache.getAdmin("/api/v1/status")).json(),
+      );
+      return problems.some((problem) => problem.startsWith("blobs cannot be stored: "));
+    },
+    { what: "the problem to be told" },
+  );
 });
 
 realTest("where a folder cannot be synced, blobs are stored nevertheless", async () => {

@@ -39,6 +39,17 @@ export function noticeFailingWrite(problems: LocalProblems, error: unknown): voi
 }
 
 /**
+ * Notices that a blob or a manifest could not be stored. A disk that is too slow for it is told with its
+ * figures, and has no error.
+ */
+export function noticeUnstored(problems: LocalProblems, fault: Fault): void {
+  if (noticeExhaustedLimit(problems, fault)) return;
+  if (fault.detail.kind !== "storage" || systemCode(fault.cause) === undefined) return;
+  const text = `blobs cannot be stored: ${fault.message}. They are served from the registries. Mend what the message names: the owner or mode of the file, or the disk (dmesg, smartctl -a)`;
+  problems.notice("failing-writes", text);
+}
+
+/**
  * Notices that a file could not be used for lack of descriptors or memory: neither the file nor its disk is
  * to blame. Returns whether that is so.
  */

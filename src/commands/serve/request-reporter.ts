@@ -11,7 +11,7 @@ import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
-import { noticeExhaustedLimit, noticeFailingWrite } from "./machine-limits.ts";
+import { noticeExhaustedLimit, noticeFailingWrite, noticeUnstored } from "./machine-limits.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 
 export interface RequestReporterOptions {
@@ -90,7 +90,7 @@ export class RequestReporter implements CacheObserver {
       this.#log.debug({ digest, source, size }, "blob stored");
       return;
     }
-    noticeExhaustedLimit(this.#localProblems, fault);
+    this.#noticeUnstored(fault);
     const line = { digest, source, error: fault.message };
     switch (fault.detail.kind) {
       case "cancelled":
@@ -112,7 +112,7 @@ export class RequestReporter implements CacheObserver {
 
   manifestNotStored(digest: Digest, fault: Fault): void {
     this.#metrics.unstored("manifest");
-    noticeExhaustedLimit(this.#localProblems, fault);
+    this.#noticeUnstored(fault);
     const line = { digest, error: fault.message };
     this.#log[this.#failureLevel()](line, "manifest served but not stored");
   }
@@ -167,6 +167,12 @@ export class RequestReporter implements CacheObserver {
   }
 
   /** On a full disk every pull fails to be stored, so these lines would flood the log. */
+  /** A disk on which nothing can be stored is told as such. */
+  #noticeUnstored(fault: Fault): void {
+    if (this.#isFull()) noticeExhaustedLimit(this.#localProblems, fault);
+    else noticeUnstored(this.#localProblems, fault);
+  }
+
   #failureLevel(): "debug" | "warn" {
     return this.#isFull() ? "debug" : "warn";
   }
