@@ -104,8 +104,21 @@ async function found(
     .filter((it) => registryOf(it) === namespace)
     .slice(0, PRESENT_CANDIDATES);
   const offered = await cache.offered(namespace, PLATFORM);
-  const candidates = [proof, ...present, offered, WELL_KNOWN_IMAGES[namespace]];
+  const candidates = [
+    proof && withoutTag(proof, stored),
+    ...present,
+    offered,
+    WELL_KNOWN_IMAGES[namespace],
+  ];
   return [...new Set(candidates.filter((it) => it !== undefined))];
+}
+
+/** An image that the node has by now is pulled by its digest: a pull of the tag could replace it. */
+function withoutTag(reference: string, images: readonly NodeImage[]): string {
+  const held = images.find(({ tags }) => tags.map(qualified).includes(qualified(reference)));
+  const isOfRepository = (it: string): boolean =>
+    registryOf(it) === registryOf(reference) && repositoryOf(it) === repositoryOf(reference);
+  return held?.digests.find(isOfRepository) ?? reference;
 }
 
 async function attempt(

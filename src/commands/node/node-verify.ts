@@ -104,7 +104,7 @@ function proofsText(proofs: readonly NamespaceProof[], cache: string): string {
       lines: [
         ...(probe.reference === undefined ? [] : [shortReference(probe.reference)]),
         probe.detail,
-        `${isCacheFirst ? "cache first" : "cache NOT first"}, then ${others} (${upstream.detail})`,
+        `${isCacheFirst ? "cache first" : "cache not first"}, then ${others} (${upstream.detail})`,
         ...route.problems.map((problem) => `problem: ${problem}`),
       ],
     };
