@@ -80,7 +80,11 @@ async function rollbackLocked(options: RollbackOptions): Promise<RollbackResult>
     // The files that a hosts.toml names come last: every pull fails if a certificate is missing.
     const others = plan.files.filter((it) => !isConfig(it)).toReversed();
     const isHosts = ({ kind }: { kind: JournalEntry["kind"] }): boolean => kind === "hosts";
-    const withdrawn = withdrawnForms(context, wiredFiles(journal));
+    const due = new Set(plan.files.map(({ path }) => path));
+    const withdrawn = withdrawnForms(
+      context,
+      wiredFiles(journal).filter(({ path }) => due.has(path)),
+    );
     if (withdrawn.length > 0) {
       context.writeChanges(withdrawn, journal, report);
       await reloadMirrors(context);

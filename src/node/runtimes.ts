@@ -64,6 +64,11 @@ const KINDS: Readonly<Record<RuntimeName, Kind>> = {
   },
 };
 
+/** Whether a node has a runtime, by its programs and directories. */
+export function isInstalled(view: FileView, name: RuntimeName): boolean {
+  return KINDS[name].isPresent(view);
+}
+
 export function openRuntime(name: RuntimeName, options: RuntimeOptions): Runtime {
   return KINDS[name].open(options);
 }

@@ -96,6 +96,14 @@ describe("the classic image store", () => {
       expect(docker.tree("/etc/docker")).toEqual({});
       // dockerd keeps the mirrors that it has loaded if their key is gone: an empty list came before.
       expect((await docker.info()).mirrors).toEqual([]);
+
+      // A file that had the cache before has it after a rollback too.
+      docker.write("/etc/docker/daemon.json", `{"registry-mirrors": ["${cache.url}"]}`);
+      const present = docker.tree("/etc/docker");
+      const wire = ["--cache", cache.url, "--probe", image];
+      expect(await docker.entrepot("apply", ...wire)).toMatchObject({ code: 0 });
+      expect(await docker.entrepot("rollback")).toMatchObject({ code: 0 });
+      expect(docker.tree("/etc/docker")).toEqual(present);
     },
   );
 
@@ -107,6 +115,8 @@ describe("the classic image store", () => {
         "--registry-mirror=https://former.test",
       ]);
       const wire = ["--runtime", "docker", "--cache", cache.url];
+      const absent = await docker.entrepot("apply", "--runtime", "k3s", "--cache", cache.url);
+      expect(absent).toMatchObject({ code: 1, text: expect.stringContaining("no k3s was found") });
       const flag = await docker.entrepot("plan", ...wire);
       expect(flag).toMatchObject({ code: 1, text: expect.stringContaining("--registry-mirror") });
       docker.write("/etc/docker/daemon.json", `{"registry-mirrors": ["https://a.test"],}`);

@@ -4,9 +4,9 @@ import { DEFAULT_STATE_DIRECTORY } from "../../node/journal.ts";
 import { hideUserinfo } from "../../node/files/hidden-secrets.ts";
 import { NodeFiles } from "../../node/files/node-files.ts";
 import { NodeContext } from "../../node/node-context.ts";
-import { RUNTIME_NAMES } from "../../node/runtime.ts";
+import { RUNTIME_NAMES, RuntimeFault } from "../../node/runtime.ts";
 import type { RuntimeName } from "../../node/runtime.ts";
-import { findRuntimes, openRuntime, stateDirectoryOf } from "../../node/runtimes.ts";
+import { findRuntimes, isInstalled, openRuntime, stateDirectoryOf } from "../../node/runtimes.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, isExpected, requireRoot, run } from "./node-options.ts";
 import { print, printJson, table } from "./node-print.ts";
@@ -31,13 +31,15 @@ export interface Outcome {
 
 /**
  * @param isLive whether the command is about a running node, also if its root is mounted elsewhere
- * @throws UsageError if `--root` is not a directory, or `--runtime` is none
+ * @throws UsageError if `--root` is not a directory, or `--runtime` is none, RuntimeFault if a runtime
+ *   that was named is not on this node
  */
 export function openNodes(options: NodeOptions, isLive = options.live === true): OpenNodes {
   const filesOnly = options.root !== undefined && !isLive;
   const files = new NodeFiles(options.root ?? "/");
   if (!files.isDirectory("/")) throw new UsageError(`--root ${options.root} is not a directory`);
   const named = namedRuntime(options);
+  requireFiles(files, named, filesOnly || options.socket !== undefined);
   const binary = options.containerdBinary && resolve(options.containerdBinary);
   if (binary !== undefined && !isContainerd(binary))
     throw new UsageError(`--containerd-binary ${binary} is not a containerd that runs here`);
@@ -73,6 +75,16 @@ function namedRuntime(options: NodeOptions): RuntimeName | undefined {
   }
   const ofContainerd = [socket, containerdConfig, containerdVersion, containerdBinary];
   return ofContainerd.some((it) => it !== undefined) ? "containerd" : undefined;
+}
+
+/** Before k3s is there, its files may be made in an image. On a node that runs, nothing would read them. */
+function requireFiles(files: NodeFiles, named: RuntimeName | undefined, mayLack: boolean): void {
+  const hasFilesOnly = named === "k3s" || named === "rke2";
+  if (mayLack || !hasFilesOnly || isInstalled(files, named)) return;
+  throw new RuntimeFault(
+    "unknown",
+    `no ${named === "k3s" ? "k3s" : "RKE2"} was found on this node`,
+  );
 }
 
 /**

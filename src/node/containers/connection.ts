@@ -63,7 +63,8 @@ export class Connection {
   }
 
   async #detect(): Promise<Engine> {
-    for await (const [source, text] of this.#versionSources()) {
+    const failures: RuntimeFault[] = [];
+    for await (const [source, text] of this.#versionSources(failures)) {
       const version = parseEngineVersion(text ?? "");
       if (version === undefined) continue;
       const { name, title } = this;
@@ -71,16 +72,23 @@ export class Connection {
     }
     const { filesOnly, files } = this.options;
     const where = filesOnly ? `below ${files.root}` : "on this node";
-    throw new RuntimeFault("unknown", `no ${this.title} was found ${where}`);
+    const reason = failures.map((failure) => ` (${failure.message})`).join("");
+    throw new RuntimeFault("unknown", `no ${this.title} was found ${where}${reason}`);
   }
 
-  async *#versionSources(): AsyncGenerator<[source: string, text: string | undefined]> {
+  async *#versionSources(
+    failures: RuntimeFault[],
+  ): AsyncGenerator<[source: string, text: string | undefined]> {
     const { filesOnly, files } = this.options;
+    const recordFailure = (error: unknown): undefined => {
+      if (!(error instanceof RuntimeFault)) throw error;
+      failures.push(error);
+    };
     if (!filesOnly && this.name === "podman") {
-      const reported = this.podman("unknown", ["--version"]).catch(() => undefined);
+      const reported = this.podman("unknown", ["--version"]).catch(recordFailure);
       yield ["podman --version", await reported];
     } else if (!filesOnly) {
-      const reported = this.callCri("unknown", (cri) => cri.version()).catch(() => undefined);
+      const reported = this.callCri("unknown", (cri) => cri.version()).catch(recordFailure);
       yield [this.socket, (await reported)?.version];
     }
     const status = readText(files, "/var/lib/dpkg/status") ?? "";

@@ -82,11 +82,21 @@ export class Connection {
 
   async #detect(): Promise<Docker> {
     const { filesOnly, files } = this.options;
-    const info = filesOnly ? undefined : await this.engine.info().catch(() => undefined);
+    let failure: EngineFault | undefined;
+    const asked = filesOnly ? undefined : this.engine.info();
+    const info = await asked?.catch((error: unknown) => {
+      if (!(error instanceof EngineFault)) throw error;
+      failure = error;
+      return undefined;
+    });
     const status = readText(files, "/var/lib/dpkg/status") ?? "";
     const dpkg = /^Package: docker(?:\.io|-ce)\n(?:.+\n)*?Version: (\S+)/m.exec(status)?.[1];
     const version = parseDockerVersion(info?.version ?? dpkg ?? "");
     if (version === undefined) {
+      if (failure !== undefined && failure.kind !== "absent") {
+        const what = `${failure.message}, and its version is not known: see its log, or restart it`;
+        throw new RuntimeFault("unknown", what, { cause: failure });
+      }
       const where = filesOnly ? `below ${files.root}` : `at ${this.socket}`;
       throw new RuntimeFault(
         "unknown",

@@ -97,7 +97,10 @@ export class Engine {
     const query = new URLSearchParams({ fromImage: name, tag: digest ?? tag });
     const response = await this.#call("POST", `/images/create?${query.toString()}`, timeoutMs);
     // The status is sent before the pull: an error is the last line of the progress.
-    const lines = (await response.text()).split("\n").filter((line) => line.trim() !== "");
+    const text = await response.text().catch((error: unknown) => {
+      throw this.#connectionFault(error, timeoutMs);
+    });
+    const lines = text.split("\n").filter((line) => line.trim() !== "");
     for (const line of lines) {
       const { error } = progressLine.safeParse(JSON.parse(line)).data ?? {};
       if (error !== undefined) throw new EngineFault("failed", error);
@@ -114,7 +117,9 @@ export class Engine {
     try {
       return await response.json();
     } catch (cause) {
-      throw this.#notDocker(cause);
+      throw cause instanceof SyntaxError
+        ? this.#notDocker(cause)
+        : this.#connectionFault(cause, timeoutMs);
     }
   }
 
