@@ -9,11 +9,12 @@ const fault = { message: expect.stringContaining("did not respond within") };
 async function withSocket(answer: string, use: (socket: string) => Promise<void>): Promise<void> {
   await using dir = await tempDir();
   const socket = dir.file("docker.sock");
-  using _listener = Bun.listen({
+  using listener = Bun.listen({
     unix: socket,
     socket: { data: (client) => void client.write(answer) },
   });
   await use(socket);
+  listener.stop();
 }
 
 const failureOf = (work: Promise<unknown>): Promise<unknown> =>

@@ -9,13 +9,13 @@ export function configurationObstacles(configuration: Configuration, traits: Tra
     switch (defect.kind) {
       case "syntax": {
         const { file, line, column, message } = defect;
-        const advice = "fix the syntax first: containerd would not start. Nothing was changed";
+        const advice = "fix the syntax first: containerd would not start";
         return [{ code: "config-syntax", at: { file, line, column }, what: message, advice }];
       }
       case "encoding": {
         const what = `it contains ${defect.what}, with which containerd 2.x does not start`;
         const at = { file: defect.file, line: defect.line };
-        const advice = "save it as UTF-8 without a byte order mark first. Nothing was changed";
+        const advice = "save it as UTF-8 without a byte order mark first";
         return [{ code: "config-encoding", at, what, advice }];
       }
       case "import-missing": {
