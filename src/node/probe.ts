@@ -130,9 +130,11 @@ async function attempt(
 ): Promise<Attempt> {
   const before = await cache.recent();
   const subject = { namespace, reference };
+  // In full, since Podman and CRI-O resolve no short names.
+  const image = qualified(reference);
   let failure: string | undefined;
   try {
-    await runtime.images.pull(reference, PULL_MS);
+    await runtime.images.pull(image, PULL_MS);
   } catch (error) {
     if (!(error instanceof RuntimeFault)) throw error;
     failure = error.message;
@@ -144,7 +146,7 @@ async function attempt(
     repositoryOf(reference),
     failure === undefined ? RECORD_MS : 0,
   );
-  if (failure === undefined && !isPresent) await runtime.images.remove(reference).catch(() => {});
+  if (failure === undefined && !isPresent) await runtime.images.remove(image).catch(() => {});
   if (failure === undefined && served.length > 0) {
     const kinds = [...new Set(served.map((record) => record.kind))].join(", ");
     const requests = `${served.length} request${served.length === 1 ? "" : "s"}`;

@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { offlineNode } from "./offline-node.ts";
 import { entrepotNode } from "./program.ts";
 
@@ -50,4 +51,20 @@ test("runtimes that were found and not named are listed, with whether one of the
   ]);
   expect(JSON.parse(text)).toMatchObject({ changed: true, runtimes: [{ command: "plan" }] });
   expect(code).toBe(2);
+});
+
+test("of several runtimes, the last lines say how each ended", async () => {
+  await using dir = await offlineNode();
+  for (const [path, text] of [
+    ["usr/bin/podman", ""],
+    ["usr/bin/containerd", ""],
+    ["etc/containers/registries.conf", "not = [valid"],
+  ] as const) {
+    mkdirSync(dirname(dir.file(path)), { recursive: true });
+    writeFileSync(dir.file(path), text);
+  }
+  const { code, text } = await entrepotNode(["apply", ...desired, "--root", dir.path]);
+  expect(code).toBe(1);
+  // Standard error, with the reason, comes after it here.
+  expect(text).toContain("\ncontainerd  changed\nPodman      failed: see above\n");
 });

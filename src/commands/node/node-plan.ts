@@ -78,6 +78,7 @@ async function planNode(
     code,
     json: { command: "plan", changed, ...planJson(plan) },
     text: planText(plan, context),
+    summary: [isBlocked ? "blocked: see above" : changed ? "changes pending" : "nothing to change"],
   };
 }
 

@@ -114,7 +114,7 @@ export function onEachRuntime(
       code = worse(code, outcome.code);
       isChanged ||= outcome.json["changed"] === true;
       results.push({ runtime: context.runtime.name, ...outcome.json });
-      if (outcome.summary) summaries.push([context.runtime.title, ...outcome.summary]);
+      summaries.push([context.runtime.title, ...(outcome.summary ?? [endText(outcome)])]);
       if (!options.json && outcome.text !== "") print(outcome.text);
     }
     if (!options.json && summaries.length > 1) print(`\n${table(summaries)}`);
@@ -122,6 +122,13 @@ export function onEachRuntime(
       printJson(nodes.isAuto ? { changed: isChanged, runtimes: results } : results[0]);
     return code;
   });
+}
+
+/** How it ended, in a word: which of several runtimes failed would not be seen in the last lines. */
+function endText({ code, json }: Outcome): string {
+  if ("skipped" in json) return "passed over";
+  if (code === 1) return "failed: see above";
+  return json["changed"] === true ? "changed" : "nothing changed";
 }
 
 /** A failure outweighs the 2 by which `plan --detailed-exitcode` says that there are changes. */

@@ -51,6 +51,7 @@ async function verifyNode(
       code: 0,
       json: { ...common, cache: null, proven: null, namespaces: [] },
       text: "Not wired.",
+      summary: ["not wired"],
     };
   if (url === undefined)
     throw new UsageError("this node is not wired: name the cache with --cache URL");
@@ -81,6 +82,7 @@ async function verifyNode(
       namespaces: proofs.map((proof) => ({ ...proof, state: stateOf(proof) })),
     },
     text: proofsText(proofs, cache.url),
+    summary: [isWrong ? "failed: see above" : "proven, where it can be"],
   };
 }
 

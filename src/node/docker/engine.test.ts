@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { basename, dirname } from "node:path";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { NodeFiles } from "../files/node-files.ts";
 import { Connection } from "./connection.ts";
@@ -44,8 +45,10 @@ test(
   "a Docker that does not respond is not said to be absent",
   () =>
     withSocket("", async (socket) => {
-      const files = new NodeFiles("/nowhere");
-      const connection = new Connection({ files, socket, filesOnly: false });
+      // Nothing but the socket is below this root.
+      const files = new NodeFiles(dirname(socket));
+      const options = { files, socket: `/${basename(socket)}`, filesOnly: false };
+      const connection = new Connection(options);
       expect(await failureOf(connection.docker())).toMatchObject(fault);
     }),
   20_000,
