@@ -87,7 +87,7 @@ realTest("a cache URL of a web page, another registry or no server is rejected",
   await using registry = await startDockerRegistry();
   expect(await failedApply(["--cache", registry.url])).toMatchObject(exits(1, "is a registry"));
   expect(await failedApply(["--cache", "http://127.0.0.1:1"])).toMatchObject(
-    exits(1, "cannot be reached"),
+    exits(1, "refuses the connection"),
   );
   const https = cache.url.replace("http:", "https:");
   expect(await failedApply(["--cache", https])).toMatchObject(exits(1, "TLS failed"));
