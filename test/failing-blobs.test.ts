@@ -6,7 +6,7 @@ import { statusSchema } from "../src/commands/status-schema.ts";
 import { command } from "./harness/commands.ts";
 import { bytesOf, type Content, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { realTest } from "./harness/real-components.ts";
+import { concurrentRealTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { injectSystemFault, READS } from "./harness/system-faults.ts";
@@ -107,7 +107,7 @@ const KEPT =
   "all of the disk may be failing: blobs that it cannot read are kept, and read again later";
 const AGAIN = "a stored blob can be read again";
 
-realTest(
+concurrentRealTest(
   "a client that a bad sector cut off gets the rest from the registry, and the file is replaced",
   async () => {
     const [bad, good] = [randomContent(8 * MIB, 1), randomContent(24 * MIB, 2)];
@@ -135,7 +135,7 @@ realTest(
   },
 );
 
-realTest(
+concurrentRealTest(
   "a blob that the disk cannot read is moved out of the way, once fsck has found it",
   async () => {
     const bad = randomContent(8 * MIB, 1);
@@ -163,7 +163,7 @@ realTest(
   },
 );
 
-realTest("while the disk cannot read anything, nothing is thrown out", async () => {
+concurrentRealTest("while the disk cannot read anything, nothing is thrown out", async () => {
   const large = [1, 2, 3, 4].map((seed) => randomContent(MIB, seed));
   const blobs = [...large, randomContent(1000, 5)];
   await using at = await setUp(...blobs);
@@ -192,40 +192,46 @@ realTest("while the disk cannot read anything, nothing is thrown out", async () 
   expect(await storedPaths(cache)).toEqual(paths);
 });
 
-realTest("a disk that fails to read what clients of a download still need is noticed", async () => {
-  const blob = randomContent(32 * MIB, 1);
-  await using at = await setUp();
-  const { cache, upstream } = at;
-  upstream.addBlob("app", blob);
-  const response = await get(cache, blob);
-  await allStored(cache, 1);
-  {
+concurrentRealTest(
+  "a disk that fails to read what clients of a download still need is noticed",
+  async () => {
+    const blob = randomContent(32 * MIB, 1);
+    await using at = await setUp();
+    const { cache, upstream } = at;
+    upstream.addBlob("app", blob);
+    const response = await get(cache, blob);
+    await allStored(cache, 1);
+    {
+      const paths = await storedPaths(cache);
+      await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+      expect(await response.bytes().catch(() => "broke off")).toBe("broke off");
+      expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(1);
+    }
+    await allReadable(cache);
+    expect(await pull(cache, blob)).toBe("200 hit right");
+  },
+);
+
+concurrentRealTest(
+  "where no other blob shows whether the disk reads at all, none is moved",
+  async () => {
+    const blobs = [randomContent(MIB, 1), randomContent(MIB, 2)];
+    await using at = await setUp(...blobs);
+    const { cache, upstream } = at;
     const paths = await storedPaths(cache);
-    await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
-    expect(await response.bytes().catch(() => "broke off")).toBe("broke off");
-    expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(1);
-  }
-  await allReadable(cache);
-  expect(await pull(cache, blob)).toBe("200 hit right");
-});
+    await upstream.stop();
+    {
+      await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
+      for (const blob of blobs) expect(await pull(cache, blob)).toBe("broke off");
+      await cache.logged(KEPT, PATIENCE);
+    }
+    await allReadable(cache);
+    for (const blob of blobs) expect(await pull(cache, blob)).toBe("200 hit right");
+    expect(await storedPaths(cache)).toEqual(paths);
+  },
+);
 
-realTest("where no other blob shows whether the disk reads at all, none is moved", async () => {
-  const blobs = [randomContent(MIB, 1), randomContent(MIB, 2)];
-  await using at = await setUp(...blobs);
-  const { cache, upstream } = at;
-  const paths = await storedPaths(cache);
-  await upstream.stop();
-  {
-    await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
-    for (const blob of blobs) expect(await pull(cache, blob)).toBe("broke off");
-    await cache.logged(KEPT, PATIENCE);
-  }
-  await allReadable(cache);
-  for (const blob of blobs) expect(await pull(cache, blob)).toBe("200 hit right");
-  expect(await storedPaths(cache)).toEqual(paths);
-});
-
-realTest(
+concurrentRealTest(
   "a short range of a blob that cannot be read comes from the registry when it is asked for again",
   async () => {
     const blob = randomContent(8 * MIB, 1);
@@ -246,7 +252,7 @@ realTest(
   },
 );
 
-realTest("without file descriptors, blobs are not taken for unreadable", async () => {
+concurrentRealTest("without file descriptors, blobs are not taken for unreadable", async () => {
   const blob = randomContent(MIB, 1);
   await using at = await setUp(blob);
   const { cache } = at;
@@ -263,36 +269,41 @@ realTest("without file descriptors, blobs are not taken for unreadable", async (
   expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(0);
 });
 
-realTest("a file that may not be read is replaced, or taken back when it may", async () => {
-  const [large, kept, small] = [
-    randomContent(MIB, 1),
-    randomContent(MIB, 2),
-    randomContent(1000, 3),
-  ];
-  await using at = await setUp(large, kept, small);
-  const { cache, upstream } = at;
-  const before = await storedPaths(cache);
-  await cache.stop();
-  // It says so before the first byte, as after the start nothing is in memory.
-  for (const path of before) await chmod(path, 0);
-  const program = [...UNPRIVILEGED, PROGRAM];
-  const options = { config: config(upstream), data: cache.data, program };
-  await using unprivileged = await startEntrepot(options);
-  // HEAD tells what GET would do. The size is not known otherwise, so it fetches the blob.
-  const head = await unprivileged.head(`/v2/app/blobs/${large.digest}?ns=reg.test`);
-  expect(head.headers.get("cache-status")).toContain("fwd=miss");
-  expect(head.headers.get("content-length")).toBe(String(large.size));
-  await allReadable(unprivileged);
-  expect(await pull(unprivileged, large)).toBe("200 hit right");
-  expect(await pull(unprivileged, small)).toBe("200 fwd=miss; stored right");
-  await allReadable(unprivileged);
-  await upstream.stop();
-  expect((await get(unprivileged, kept)).status).toBe(502);
-  expect(await problems(unprivileged)).toContainEqual(expect.stringContaining("permission denied"));
-  expect(await metric(unprivileged, "entrepot_unreadable_blobs")).toBe(1);
-  await chmod(await pathOf(unprivileged, kept), 0o600);
-  await unprivileged.logged(AGAIN, PATIENCE);
-  for (const blob of [large, kept, small])
-    expect(await pull(unprivileged, blob)).toBe("200 hit right");
-  expect(await storedPaths(cache)).toEqual(before);
-});
+concurrentRealTest(
+  "a file that may not be read is replaced, or taken back when it may",
+  async () => {
+    const [large, kept, small] = [
+      randomContent(MIB, 1),
+      randomContent(MIB, 2),
+      randomContent(1000, 3),
+    ];
+    await using at = await setUp(large, kept, small);
+    const { cache, upstream } = at;
+    const before = await storedPaths(cache);
+    await cache.stop();
+    // It says so before the first byte, as after the start nothing is in memory.
+    for (const path of before) await chmod(path, 0);
+    const program = [...UNPRIVILEGED, PROGRAM];
+    const options = { config: config(upstream), data: cache.data, program };
+    await using unprivileged = await startEntrepot(options);
+    // HEAD tells what GET would do. The size is not known otherwise, so it fetches the blob.
+    const head = await unprivileged.head(`/v2/app/blobs/${large.digest}?ns=reg.test`);
+    expect(head.headers.get("cache-status")).toContain("fwd=miss");
+    expect(head.headers.get("content-length")).toBe(String(large.size));
+    await allReadable(unprivileged);
+    expect(await pull(unprivileged, large)).toBe("200 hit right");
+    expect(await pull(unprivileged, small)).toBe("200 fwd=miss; stored right");
+    await allReadable(unprivileged);
+    await upstream.stop();
+    expect((await get(unprivileged, kept)).status).toBe(502);
+    expect(await problems(unprivileged)).toContainEqual(
+      expect.stringContaining("permission denied"),
+    );
+    expect(await metric(unprivileged, "entrepot_unreadable_blobs")).toBe(1);
+    await chmod(await pathOf(unprivileged, kept), 0o600);
+    await unprivileged.logged(AGAIN, PATIENCE);
+    for (const blob of [large, kept, small])
+      expect(await pull(unprivileged, blob)).toBe("200 hit right");
+    expect(await storedPaths(cache)).toEqual(before);
+  },
+);

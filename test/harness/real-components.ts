@@ -32,6 +32,16 @@ export function realTest(name: string, run: () => Promise<void> | void, timeout 
   testIf(real, name, run, timeout);
 }
 
+/** Like `realTest`, for tests that wait more than they compute and share nothing: they run at once. */
+export function concurrentRealTest(
+  name: string,
+  run: () => Promise<void> | void,
+  timeout = 60_000,
+): void {
+  if (real.available) test.concurrent(name, run, timeout);
+  else realTest(name, run, timeout);
+}
+
 /**
  * A function like `realTest` for tests that also need programs of another Debian suite, which it
  * passes to them as the folder into which they are unpacked. Without that suite they are skipped.
