@@ -94,6 +94,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     folders: {
       files: [],
       ".": ["files"],
+      // What is done with a plan: apply, prove, watch, roll back.
+      wiring: [".", "files"],
       // A runtime as a process, and as a unit of systemd.
       service: [".", "files"],
       containerd: [".", "files", "service"],

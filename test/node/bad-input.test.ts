@@ -30,14 +30,8 @@ afterAll(() => stack.disposeAsync(), 30_000);
 /** Runs an apply that must fail, and checks that it changed nothing and that pulls still work. */
 async function failedApply(args: readonly string[]): Promise<{ code: number; text: string }> {
   const before = tree(node.paths.etc);
-  const result = await entrepotNode([
-    "apply",
-    ...args,
-    ...optionsFor(node),
-    "--yes",
-    "--wait",
-    "1s",
-  ]);
+  const options = [...optionsFor(node), "--yes", "--wait", "1s"];
+  const result = await entrepotNode(["apply", ...args, ...options]);
   expect(tree(node.paths.etc)).toEqual(before);
   await node.pull(image);
   return result;

@@ -1,10 +1,10 @@
 // Runs an apply or a rollback, and kills itself with SIGKILL before the n-th system call that changes
 // something. Run as: bun crash-at-step.ts '{"n":3,"verb":"apply",…}'
 import { z } from "zod";
-import { apply } from "../../src/node/apply.ts";
+import { apply } from "../../src/node/wiring/apply.ts";
 import { CacheClient } from "../../src/node/cache-client.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
-import { rollback } from "../../src/node/rollback.ts";
+import { rollback } from "../../src/node/wiring/rollback.ts";
 import { RUNTIME_NAMES } from "../../src/node/runtime.ts";
 import { openRuntime } from "../../src/node/runtimes.ts";
 import { NodeContext } from "../../src/node/node-context.ts";

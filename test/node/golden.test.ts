@@ -3,10 +3,10 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { apply } from "../../src/node/apply.ts";
+import { apply } from "../../src/node/wiring/apply.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
-import { rollback } from "../../src/node/rollback.ts";
+import { rollback } from "../../src/node/wiring/rollback.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { tree } from "./tree.ts";

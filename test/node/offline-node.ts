@@ -4,7 +4,7 @@ import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
 import { NodeFiles } from "../../src/node/files/node-files.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
-import { watch } from "../../src/node/watch.ts";
+import { watch } from "../../src/node/wiring/watch.ts";
 import { type TempDir, tempDir } from "../harness/temp-dir.ts";
 
 const cri = `plugins."io.containerd.grpc.v1.cri"`;

@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { apply } from "../../src/node/apply.ts";
+import { apply } from "../../src/node/wiring/apply.ts";
 import { ContainerdRuntime } from "../../src/node/containerd/runtime.ts";
 import { hostsFindings } from "../../src/node/containerd/findings/hosts-findings.ts";
 import { parseContainerdVersion, traitsOf } from "../../src/node/containerd/traits.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../src/node/journal.ts";
 import { FilesFault, NodeFiles } from "../../src/node/files/node-files.ts";
 import type { DesiredState } from "../../src/node/plan.ts";
-import { rollback } from "../../src/node/rollback.ts";
+import { rollback } from "../../src/node/wiring/rollback.ts";
 import { NodeContext } from "../../src/node/node-context.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { tree } from "./tree.ts";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import type { WiredNow } from "../../node/drift.ts";
-import { driftFindings, wiredNow } from "../../node/drift.ts";
+import type { WiredNow } from "../../node/wiring/drift.ts";
+import { driftFindings, wiredNow } from "../../node/wiring/drift.ts";
 import type { Finding } from "../../node/findings.ts";
 import { isProblem, sortFindings } from "../../node/findings.ts";
 import type { JournalDocument } from "../../node/journal.ts";

@@ -4,7 +4,7 @@ import type { Finding } from "../../node/findings.ts";
 import { formatPosition } from "../../node/findings.ts";
 import type { FileState } from "../../node/files/node-files.ts";
 import type { Obstacle, Plan } from "../../node/plan.ts";
-import type { ProbeResult } from "../../node/probe.ts";
+import type { ProbeResult } from "../../node/wiring/probe.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import type { Fact, Runtime } from "../../node/runtime.ts";
 

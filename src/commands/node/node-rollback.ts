@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { unifiedDiff } from "../../node/files/diff.ts";
 import type { NodeContext } from "../../node/node-context.ts";
-import type { RollbackPlan, RollbackResult } from "../../node/rollback.ts";
-import { rollback } from "../../node/rollback.ts";
+import type { RollbackPlan, RollbackResult } from "../../node/wiring/rollback.ts";
+import { rollback } from "../../node/wiring/rollback.ts";
 import { confirmOnTerminal } from "./node-apply.ts";
 import { obstaclesText, print, redactedText } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";

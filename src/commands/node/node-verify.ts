@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { FilesFault } from "../../node/files/node-files.ts";
 import { JournalError } from "../../node/journal.ts";
-import type { NamespaceProof, ProofState } from "../../node/verify.ts";
-import { stateOf, verify } from "../../node/verify.ts";
+import type { NamespaceProof, ProofState } from "../../node/wiring/verify.ts";
+import { stateOf, verify } from "../../node/wiring/verify.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import { WIDTH, proofRows, shortReference, wrapped } from "./node-print.ts";
 import { readCa } from "./ca-file.ts";

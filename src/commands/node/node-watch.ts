@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { parseDuration } from "../../config/parsing/units.ts";
-import { watch } from "../../node/watch.ts";
+import { watch } from "../../node/wiring/watch.ts";
 import { readCa } from "./ca-file.ts";
 import { print } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";

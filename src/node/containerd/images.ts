@@ -1,12 +1,17 @@
-import type { NodeImage, RuntimeImages } from "../runtime.ts";
-import type { Connection } from "./connection.ts";
+import type { NodeImage, RuntimeFaultKind, RuntimeImages } from "../runtime.ts";
+import type { Cri } from "./cri/cri.ts";
 
-/** containerd's images over CRI: those in the namespace `k8s.io`, which the kubelet uses. */
+/** Calls CRI, and turns its faults into those of a runtime. */
+export interface CriCaller {
+  callCri<T>(kind: RuntimeFaultKind, use: (cri: Cri) => Promise<T>): Promise<T>;
+}
+
+/** A runtime's images over CRI, which are those of the kubelet: containerd's namespace `k8s.io`, or CRI-O's. */
 export class CriImages implements RuntimeImages {
   readonly asksForStored = true;
-  readonly #connection: Connection;
+  readonly #connection: CriCaller;
 
-  constructor(connection: Connection) {
+  constructor(connection: CriCaller) {
     this.#connection = connection;
   }
 

@@ -34,25 +34,3 @@ export class PodmanImages implements RuntimeImages {
     await this.#connection.podman("dead", ["rmi", reference]);
   }
 }
-
-/** CRI-O's images, which are those of the kubelet. */
-export class CrioImages implements RuntimeImages {
-  readonly asksForStored = true;
-  readonly #connection: Connection;
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  list(): Promise<readonly NodeImage[]> {
-    return this.#connection.callCri("dead", (cri) => cri.images());
-  }
-
-  async pull(reference: string, timeoutMs: number): Promise<void> {
-    await this.#connection.callCri("pull-failed", (cri) => cri.pull(reference, timeoutMs));
-  }
-
-  remove(reference: string): Promise<void> {
-    return this.#connection.callCri("dead", (cri) => cri.remove(reference));
-  }
-}

@@ -13,7 +13,8 @@ import type {
 import type { ContainersOptions, EngineName } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { CrioControl, PodmanControl } from "./control.ts";
-import { CrioImages, PodmanImages } from "./images.ts";
+import { CriImages } from "../containerd/images.ts";
+import { PodmanImages } from "./images.ts";
 import { inspect } from "./inspect.ts";
 import { planTargets } from "./plan.ts";
 import { OWN_PATH, inForce, readRegistries } from "./registries.ts";
@@ -34,7 +35,7 @@ export class ContainersRuntime implements Runtime {
     this.name = name;
     this.title = connection.title;
     this.control = name === "podman" ? new PodmanControl(connection) : new CrioControl(connection);
-    this.images = name === "podman" ? new PodmanImages(connection) : new CrioImages(connection);
+    this.images = name === "podman" ? new PodmanImages(connection) : new CriImages(connection);
   }
 
   get withoutRestart(): string {

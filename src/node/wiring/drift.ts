@@ -1,10 +1,10 @@
 import { posix } from "node:path";
-import type { NodeFiles } from "./files/node-files.ts";
-import type { Finding } from "./findings.ts";
-import type { JournalDocument, JournalEntry } from "./journal.ts";
-import { fromStored, hostsFilesWithoutCache, isWithoutCache } from "./journal.ts";
-import type { NodeContext } from "./node-context.ts";
-import { sameState } from "./plan.ts";
+import type { NodeFiles } from "../files/node-files.ts";
+import type { Finding } from "../findings.ts";
+import type { JournalDocument, JournalEntry } from "../journal.ts";
+import { fromStored, hostsFilesWithoutCache, isWithoutCache } from "../journal.ts";
+import type { NodeContext } from "../node-context.ts";
+import { sameState } from "../plan.ts";
 import { reloadMirrors } from "./reload.ts";
 
 /** A file, or a directory with several of them, that is no longer as this tool left it. */

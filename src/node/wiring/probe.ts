@@ -1,7 +1,7 @@
-import type { CacheClient, RefusedRecord, ServedRecord } from "./cache-client.ts";
-import { CacheFault } from "./cache-client.ts";
-import type { NodeImage, Runtime } from "./runtime.ts";
-import { RuntimeFault } from "./runtime.ts";
+import type { CacheClient, RefusedRecord, ServedRecord } from "../cache-client.ts";
+import { CacheFault } from "../cache-client.ts";
+import type { NodeImage, Runtime } from "../runtime.ts";
+import { RuntimeFault } from "../runtime.ts";
 
 export interface ProbeResult {
   readonly namespace: string;

@@ -1,6 +1,6 @@
-import type { NodeContext } from "./node-context.ts";
-import type { Change } from "./plan.ts";
-import { sameState } from "./plan.ts";
+import type { NodeContext } from "../node-context.ts";
+import type { Change } from "../plan.ts";
+import { sameState } from "../plan.ts";
 
 /**
  * Has the runtime take over changed mirror files, if it does not read them at every pull.

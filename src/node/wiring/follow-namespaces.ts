@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { apply } from "./apply.ts";
-import type { CacheClient } from "./cache-client.ts";
-import { CacheFault } from "./cache-client.ts";
-import type { JournalDocument } from "./journal.ts";
-import type { NodeContext } from "./node-context.ts";
-import type { DesiredState } from "./plan.ts";
+import type { CacheClient } from "../cache-client.ts";
+import { CacheFault } from "../cache-client.ts";
+import type { JournalDocument } from "../journal.ts";
+import type { NodeContext } from "../node-context.ts";
+import type { DesiredState } from "../plan.ts";
 
 /** Delay after a failed attempt. */
 const RETRY_MS = 60_000;

@@ -1,10 +1,10 @@
-import type { JournalDocument, JournalEntry } from "./journal.ts";
-import { fromStored, isUnmodified, toStored } from "./journal.ts";
+import type { JournalDocument, JournalEntry } from "../journal.ts";
+import { fromStored, isUnmodified, toStored } from "../journal.ts";
 import type { ProbeResult } from "./probe.ts";
-import { type FileState, lossyText } from "./files/node-files.ts";
-import type { Change, Plan, DesiredState } from "./plan.ts";
-import { sameState } from "./plan.ts";
-import type { NodeContext } from "./node-context.ts";
+import { type FileState, lossyText } from "../files/node-files.ts";
+import type { Change, Plan, DesiredState } from "../plan.ts";
+import { sameState } from "../plan.ts";
+import type { NodeContext } from "../node-context.ts";
 
 /** What an apply records: the node, the desired state, and whether the cache's list is followed. */
 export interface Wiring {

@@ -1,23 +1,23 @@
 import { setTimeout } from "node:timers/promises";
-import { secondsText } from "../oci/seconds-text.ts";
-import { CacheClient, CacheFault } from "./cache-client.ts";
+import { secondsText } from "../../oci/seconds-text.ts";
+import { CacheClient, CacheFault } from "../cache-client.ts";
 import { DriftWatch } from "./drift.ts";
 import { switchGenerated } from "./generated-files.ts";
-import type { JournalDocument, JournalEntry } from "./journal.ts";
+import type { JournalDocument, JournalEntry } from "../journal.ts";
 import {
   JournalError,
   fromStored,
   hostsFilesWithoutCache,
   isUnmodified,
   isWithoutCache,
-} from "./journal.ts";
+} from "../journal.ts";
 import { NamespaceFollower } from "./follow-namespaces.ts";
-import { LockedError } from "./files/lock.ts";
-import { FilesFault } from "./files/node-files.ts";
-import { sameState } from "./plan.ts";
+import { LockedError } from "../files/lock.ts";
+import { FilesFault } from "../files/node-files.ts";
+import { sameState } from "../plan.ts";
 import { reloadMirrors } from "./reload.ts";
-import { RuntimeFault } from "./runtime.ts";
-import type { NodeContext } from "./node-context.ts";
+import { RuntimeFault } from "../runtime.ts";
+import type { NodeContext } from "../node-context.ts";
 
 export interface WatchOptions {
   readonly context: NodeContext;

@@ -1,8 +1,8 @@
-import type { JournalDocument } from "./journal.ts";
-import { fromStored, toStored } from "./journal.ts";
-import type { NodeContext } from "./node-context.ts";
-import type { Plan } from "./plan.ts";
-import { sameState } from "./plan.ts";
+import type { JournalDocument } from "../journal.ts";
+import { fromStored, toStored } from "../journal.ts";
+import type { NodeContext } from "../node-context.ts";
+import type { Plan } from "../plan.ts";
+import { sameState } from "../plan.ts";
 
 /** What an apply records of the files that the runtime has made of the ones that were written. */
 export async function generatedFiles(

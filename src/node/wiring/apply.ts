@@ -1,18 +1,18 @@
-import type { CacheClient } from "./cache-client.ts";
-import { CacheFault } from "./cache-client.ts";
+import type { CacheClient } from "../cache-client.ts";
+import { CacheFault } from "../cache-client.ts";
 import type { JournalBody } from "./apply-journal.ts";
 import { finishedJournal, journalFor, sameDesiredState } from "./apply-journal.ts";
 import { generatedFiles, switchGenerated } from "./generated-files.ts";
-import type { JournalDocument } from "./journal.ts";
-import { fromStored } from "./journal.ts";
-import { FilesFault } from "./files/node-files.ts";
-import type { Plan, DesiredState } from "./plan.ts";
-import { sameState, groupChanges } from "./plan.ts";
+import type { JournalDocument } from "../journal.ts";
+import { fromStored } from "../journal.ts";
+import { FilesFault } from "../files/node-files.ts";
+import type { Plan, DesiredState } from "../plan.ts";
+import { sameState, groupChanges } from "../plan.ts";
 import type { ProbeImages, ProbeResult } from "./probe.ts";
 import { failedProbe, probe } from "./probe.ts";
 import { reloadMirrors, withdrawnForms } from "./reload.ts";
-import { RuntimeFault } from "./runtime.ts";
-import type { NodeContext } from "./node-context.ts";
+import { RuntimeFault } from "../runtime.ts";
+import type { NodeContext } from "../node-context.ts";
 
 export interface ApplyOptions {
   readonly context: NodeContext;

@@ -1,9 +1,9 @@
-import type { CacheClient } from "./cache-client.ts";
-import { decodeText } from "./files/node-files.ts";
+import type { CacheClient } from "../cache-client.ts";
+import { decodeText } from "../files/node-files.ts";
 import type { ProbeImages, ProbeResult } from "./probe.ts";
 import { failedProbe, probe } from "./probe.ts";
-import type { Route } from "./runtime.ts";
-import type { NodeContext } from "./node-context.ts";
+import type { Route } from "../runtime.ts";
+import type { NodeContext } from "../node-context.ts";
 
 /** The route of one namespace, and the result of a pull through it. */
 export interface NamespaceProof {

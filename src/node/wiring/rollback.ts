@@ -1,13 +1,13 @@
 import { restartWithOriginals } from "./apply.ts";
-import type { JournalDocument, JournalEntry } from "./journal.ts";
-import { fromStored, isUnmodified } from "./journal.ts";
-import { FilesFault } from "./files/node-files.ts";
-import type { FileState } from "./files/node-files.ts";
-import type { Obstacle } from "./plan.ts";
-import { sameState } from "./plan.ts";
+import type { JournalDocument, JournalEntry } from "../journal.ts";
+import { fromStored, isUnmodified } from "../journal.ts";
+import { FilesFault } from "../files/node-files.ts";
+import type { FileState } from "../files/node-files.ts";
+import type { Obstacle } from "../plan.ts";
+import { sameState } from "../plan.ts";
 import { reloadMirrors, withdrawnForms } from "./reload.ts";
-import { RuntimeFault } from "./runtime.ts";
-import type { NodeContext } from "./node-context.ts";
+import { RuntimeFault } from "../runtime.ts";
+import type { NodeContext } from "../node-context.ts";
 
 export interface RollbackOptions {
   readonly context: NodeContext;
