@@ -2,10 +2,11 @@ import { expect } from "bun:test";
 import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { statusSchema } from "../src/commands/status-schema.ts";
 import { command } from "./harness/commands.ts";
 import { bytesOf, type Content, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { metric } from "./harness/metrics.ts";
+import { problems } from "./harness/problems.ts";
 import { concurrentRealTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs, verifyStore } from "./harness/store-files.ts";
@@ -82,23 +83,12 @@ async function storedPaths(cache: Entrepot): Promise<string[]> {
   return (await storedBlobs(cache.data)).map(({ path }) => path).toSorted();
 }
 
-async function metric(cache: Entrepot, name: string): Promise<number> {
-  const text = await (await cache.getAdmin("/metrics")).text();
-  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
-}
-
 /** None of the blobs that could not be read is left: they were stored anew, or taken back. */
 async function allReadable(cache: Entrepot): Promise<void> {
   await until(async () => (await metric(cache, "entrepot_unreadable_blobs")) === 0, {
     what: "all blobs to be read again",
     within: PATIENCE,
   });
-}
-
-/** What `status` says is wrong. */
-async function problems(cache: Entrepot): Promise<string[]> {
-  const status = await (await cache.getAdmin("/api/v1/status")).json();
-  return statusSchema.parse(status).problems;
 }
 
 const MOVED =
@@ -258,11 +248,8 @@ concurrentRealTest("without file descriptors, blobs are not taken for unreadable
   const { cache } = at;
   const paths = [await pathOf(cache, blob)];
   {
-    await using _ = await injectSystemFault(cache.pid, {
-      calls: OPENS,
-      paths,
-      error: "EMFILE",
-    });
+    const fault = { calls: OPENS, paths, error: "EMFILE" };
+    await using _ = await injectSystemFault(cache.pid, fault);
     expect((await get(cache, blob)).status).toBe(503);
   }
   expect(await pull(cache, blob)).toBe("200 hit right");
