@@ -17,6 +17,8 @@ const TEST_TIMEOUT_MS = 60_000;
  * limit response times would fail because of the load. Each long test loads the machine on its own.
  */
 const PARALLEL_FILES = process.env.ENTREPOT_LONG === "1" ? 1 : 2;
+/** How many concurrent tests of one file run at once: each starts a cache, which takes a second of a core. */
+const CONCURRENT_TESTS = 4;
 /** Timeout of all tests together: a run that hangs must still end with a result. */
 const RUN_TIMEOUT_MS = 60 * 60_000;
 
@@ -33,7 +35,11 @@ async function runTests(bun, filters) {
   const report = path.join(folder, "report.xml");
   try {
     const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
-    const settings = [`--parallel=${PARALLEL_FILES}`, `--timeout=${TEST_TIMEOUT_MS}`];
+    const settings = [
+      `--parallel=${PARALLEL_FILES}`,
+      `--max-concurrency=${CONCURRENT_TESTS}`,
+      `--timeout=${TEST_TIMEOUT_MS}`,
+    ];
     const code = await run(bun, ["test", ...settings, ...reporter, ...filters], {
       cwd: root,
       timeout: RUN_TIMEOUT_MS,

@@ -102,7 +102,7 @@ describe("what fails takes nothing else away:", () => {
       (digest) => `good/app/blobs/${digest}`,
     ],
   ];
-  test.each(cases)("%s", async (_, rule, method, path) => {
+  test.concurrent.each(cases)("%s", async (_, rule, method, path) => {
     await using at = await setUp({ rule });
     expect(await at.status("good/app/manifests/0")).toBe(200);
     // In parallel and in turn: both have opened circuits.
@@ -123,7 +123,7 @@ describe("what fails takes nothing else away:", () => {
   });
 });
 
-test.each([405, 501])("HEAD that is answered with %d is no failure", async (status) => {
+test.concurrent.each([405, 501])("HEAD that is answered with %d is no failure", async (status) => {
   await using at = await setUp({
     rule: ({ method }) => (method === "HEAD" ? faults.errorResponse(status) : undefined),
   });
@@ -131,75 +131,92 @@ test.each([405, 501])("HEAD that is answered with %d is no failure", async (stat
   expect(new Set(await Promise.all(heads))).toEqual(new Set([200]));
 });
 
-test("an endpoint that hangs takes nothing else away", async () => {
-  await using at = await setUp({
-    rule: ({ kind }) => (kind === "referrers" ? faults.neverResponds : undefined),
-  });
-  expect(await at.status("good/app/manifests/0")).toBe(200);
-  // More than may be under way to one upstream.
-  const seeds = Array.from({ length: 60 }, (_, i) => i + 100);
-  let failed = 0;
-  for (const seed of seeds) {
-    const count = (): number => (failed += 1);
-    at.status(`good/app/referrers/${randomContent(10, seed).digest}`).then(count, count);
-  }
-  await until(() => at.upstream.requests({ kind: "referrers" }).length > 10, { what: "requests" });
-  const startedAt = performance.now();
-  expect(await at.status("good/app/manifests/1")).toBe(200);
-  expect(performance.now() - startedAt).toBeLessThan(2000);
-  // Enough to open a circuit, by timeouts alone.
-  await until(() => failed >= 4, { what: "timeouts", within: 20_000 });
-  expect(await at.status("good/app/manifests/2")).toBe(200);
-}, 60_000);
-
-test("an upstream that cuts every transfer short is resumed without pauses", async () => {
-  await using at = await setUp({
-    rule: ({ kind }) => (kind === "blob" ? faults.cutAfter(1_000_000) : undefined),
-  });
-  // The cache reads ahead of its clients only as far as needed: unread bytes of a closed connection are lost.
-  const blob = randomContent(8 * MIB, 20);
-  at.upstream.addBlob("good/app", blob);
-  const startedAt = performance.now();
-  const response = await at.get(`good/app/blobs/${blob.digest}`);
-  expect(await response.bytes()).toEqual(bytesOf(blob));
-  expect(performance.now() - startedAt).toBeLessThan(4000);
-}, 60_000);
-
-test("an upstream that refused connections for a while is used again within 2 s of its return", async () => {
-  await using at = await setUp();
-  expect(await at.status("good/app/manifests/0")).toBe(200);
-  await at.upstream.stop();
-  const stoppedAt = performance.now();
-  // Nodes keep asking, for long enough that a cool-down would have grown.
-  while (performance.now() - stoppedAt < 6000) {
-    expect(await at.status("good/app/manifests/1")).toBe(502);
+test.concurrent(
+  "an endpoint that hangs takes nothing else away",
+  async () => {
+    await using at = await setUp({
+      rule: ({ kind }) => (kind === "referrers" ? faults.neverResponds : undefined),
+    });
     expect(await at.status("good/app/manifests/0")).toBe(200);
-  }
-  at.upstream.forget();
-  await at.upstream.start();
-  const startedAt = performance.now();
-  await until(async () => (await at.status("good/app/manifests/1")) === 200, {
-    what: "a new image",
-  });
-  expect(performance.now() - startedAt).toBeLessThan(2000);
-  expect(at.upstream.requests({ kind: "ping" }).length).toBeLessThan(3);
-}, 30_000);
+    // More than may be under way to one upstream.
+    const seeds = Array.from({ length: 60 }, (_, i) => i + 100);
+    let failed = 0;
+    for (const seed of seeds) {
+      const count = (): number => (failed += 1);
+      at.status(`good/app/referrers/${randomContent(10, seed).digest}`).then(count, count);
+    }
+    await until(() => at.upstream.requests({ kind: "referrers" }).length > 10, {
+      what: "requests",
+    });
+    const startedAt = performance.now();
+    expect(await at.status("good/app/manifests/1")).toBe(200);
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+    // Enough to open a circuit, by timeouts alone.
+    await until(() => failed >= 4, { what: "timeouts", within: 20_000 });
+    expect(await at.status("good/app/manifests/2")).toBe(200);
+  },
+  60_000,
+);
+
+test.concurrent(
+  "an upstream that cuts every transfer short is resumed without pauses",
+  async () => {
+    await using at = await setUp({
+      rule: ({ kind }) => (kind === "blob" ? faults.cutAfter(1_000_000) : undefined),
+    });
+    // The cache reads ahead of its clients only as far as needed: unread bytes of a closed connection are lost.
+    const blob = randomContent(8 * MIB, 20);
+    at.upstream.addBlob("good/app", blob);
+    const startedAt = performance.now();
+    const response = await at.get(`good/app/blobs/${blob.digest}`);
+    expect(await response.bytes()).toEqual(bytesOf(blob));
+    expect(performance.now() - startedAt).toBeLessThan(4000);
+  },
+  60_000,
+);
+
+test.concurrent(
+  "an upstream that refused connections for a while is used again within 2 s of its return",
+  async () => {
+    await using at = await setUp();
+    expect(await at.status("good/app/manifests/0")).toBe(200);
+    await at.upstream.stop();
+    const stoppedAt = performance.now();
+    // Nodes keep asking, for long enough that a cool-down would have grown.
+    while (performance.now() - stoppedAt < 6000) {
+      expect(await at.status("good/app/manifests/1")).toBe(502);
+      expect(await at.status("good/app/manifests/0")).toBe(200);
+    }
+    at.upstream.forget();
+    await at.upstream.start();
+    const startedAt = performance.now();
+    await until(async () => (await at.status("good/app/manifests/1")) === 200, {
+      what: "a new image",
+    });
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+    expect(at.upstream.requests({ kind: "ping" }).length).toBeLessThan(3);
+  },
+  30_000,
+);
 
 describe("an answer that something is missing", () => {
   const signature = textImage({ text: "signature" });
 
-  test.each(["GET", "HEAD"])("to %s is not remembered with tagTtl: 0", async (method) => {
-    await using at = await setUp();
-    for (const path of ["manifests/new", `manifests/${signature.manifest.digest}`]) {
-      expect(await at.status(`good/app/${path}`, method)).toBe(404);
-    }
-    at.upstream.add("good/app", signature, "new");
-    for (const path of ["manifests/new", `manifests/${signature.manifest.digest}`]) {
-      expect(await at.status(`good/app/${path}`, method)).toBe(200);
-    }
-  });
+  test.concurrent.each(["GET", "HEAD"])(
+    "to %s is not remembered with tagTtl: 0",
+    async (method) => {
+      await using at = await setUp();
+      for (const path of ["manifests/new", `manifests/${signature.manifest.digest}`]) {
+        expect(await at.status(`good/app/${path}`, method)).toBe(404);
+      }
+      at.upstream.add("good/app", signature, "new");
+      for (const path of ["manifests/new", `manifests/${signature.manifest.digest}`]) {
+        expect(await at.status(`good/app/${path}`, method)).toBe(200);
+      }
+    },
+  );
 
-  test("to HEAD is not the answer to a GET", async () => {
+  test.concurrent("to HEAD is not the answer to a GET", async () => {
     await using at = await setUp({ tagTtl: "1h" });
     const [layer] = signature.blobs;
     const paths = [
@@ -212,7 +229,7 @@ describe("an answer that something is missing", () => {
     for (const path of paths) expect(await at.status(`good/app/${path}`)).toBe(200);
   });
 
-  test.each([200, 404])(
+  test.concurrent.each([200, 404])(
     "is no list of referrers to be remembered, where the API answers %d",
     async (api) => {
       const lacksApi: Rule = ({ kind }) =>
@@ -240,7 +257,7 @@ describe("an answer that something is missing", () => {
     },
   );
 
-  test("about referrers is no answer while the upstream is down", async () => {
+  test.concurrent("about referrers is no answer while the upstream is down", async () => {
     await using at = await setUp({ tagTtl: "1h" });
     const [image] = at.images;
     expect(await at.status("good/app/manifests/0")).toBe(200);

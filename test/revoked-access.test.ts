@@ -58,21 +58,24 @@ async function setUp(policy: object, env: Readonly<Record<string, string>> = {})
 const AT_ONCE = { tagTtl: 0, revokedAfter: 0 };
 
 describe.each([401, 403])("a registry that refuses with %i", (code) => {
-  test("is believed after revokedAfter, for tags and for what hangs on them", async () => {
-    await using at = await setUp({ tagTtl: 0, revokedAfter: "3s" });
-    at.upstream.respond(() => faults.errorResponse(code));
-    expect(await at.statuses()).toEqual([200, 200, 200, 200]);
-    await at.becomes(TAG, 403);
-    await at.becomes(layer, 403);
-    expect(await at.statuses()).toEqual([403, 403, 403, 403]);
-    expect(await at.status(layer, "app", "HEAD")).toBe(403);
-    expect(await at.status(manifest, "app", "HEAD")).toBe(403);
-    at.upstream.respond();
-    expect(await at.statuses()).toEqual([200, 200, 200, 200]);
-  });
+  test.concurrent(
+    "is believed after revokedAfter, for tags and for what hangs on them",
+    async () => {
+      await using at = await setUp({ tagTtl: 0, revokedAfter: "3s" });
+      at.upstream.respond(() => faults.errorResponse(code));
+      expect(await at.statuses()).toEqual([200, 200, 200, 200]);
+      await at.becomes(TAG, 403);
+      await at.becomes(layer, 403);
+      expect(await at.statuses()).toEqual([403, 403, 403, 403]);
+      expect(await at.status(layer, "app", "HEAD")).toBe(403);
+      expect(await at.status(manifest, "app", "HEAD")).toBe(403);
+      at.upstream.respond();
+      expect(await at.statuses()).toEqual([200, 200, 200, 200]);
+    },
+  );
 });
 
-test.each([layer, manifest, "manifests/v1.0.0"])(
+test.concurrent.each([layer, manifest, "manifests/v1.0.0"])(
   "access ends as well where nobody asks for a tag that could move: %s",
   async (path) => {
     await using at = await setUp({ tagTtl: 0, revokedAfter: "1s", immutableTags: ["v*"] });
@@ -84,7 +87,7 @@ test.each([layer, manifest, "manifests/v1.0.0"])(
   },
 );
 
-test("within revokedAfter, content is served by digest without asking", async () => {
+test.concurrent("within revokedAfter, content is served by digest without asking", async () => {
   await using at = await setUp({ tagTtl: 0 });
   at.upstream.forget();
   for (let turn = 0; turn < 3; turn += 1) {
@@ -95,25 +98,28 @@ test("within revokedAfter, content is served by digest without asking", async ()
   expect(at.upstream.requests()).toEqual([]);
 });
 
-test("a refusal is remembered over restarts, and while the registry is down", async () => {
-  await using at = await setUp(AT_ONCE);
-  at.upstream.respond(() => faults.errorResponse(403));
-  expect(await at.status(TAG)).toBe(403);
-  await at.upstream.stop();
-  expect(await at.statuses()).toEqual([502, 502, 502, 502]);
-  await at.restart("SIGKILL");
-  expect(await at.statuses()).toEqual([502, 502, 502, 502]);
-  at.upstream.respond();
-  await at.upstream.start();
-  await at.becomes(TAG, 200);
-  // One good answer is enough for everything that is stored.
-  await at.upstream.stop();
-  expect(await at.statuses()).toEqual([200, 200, 200, 200]);
-  await at.restart();
-  expect(await at.statuses()).toEqual([200, 200, 200, 200]);
-});
+test.concurrent(
+  "a refusal is remembered over restarts, and while the registry is down",
+  async () => {
+    await using at = await setUp(AT_ONCE);
+    at.upstream.respond(() => faults.errorResponse(403));
+    expect(await at.status(TAG)).toBe(403);
+    await at.upstream.stop();
+    expect(await at.statuses()).toEqual([502, 502, 502, 502]);
+    await at.restart("SIGKILL");
+    expect(await at.statuses()).toEqual([502, 502, 502, 502]);
+    at.upstream.respond();
+    await at.upstream.start();
+    await at.becomes(TAG, 200);
+    // One good answer is enough for everything that is stored.
+    await at.upstream.stop();
+    expect(await at.statuses()).toEqual([200, 200, 200, 200]);
+    await at.restart();
+    expect(await at.statuses()).toEqual([200, 200, 200, 200]);
+  },
+);
 
-test("a refused repository says nothing of others", async () => {
+test.concurrent("a refused repository says nothing of others", async () => {
   await using at = await setUp(AT_ONCE);
   at.upstream.respond(({ repository }) =>
     repository === "app" ? faults.errorResponse(403) : undefined,
@@ -123,24 +129,27 @@ test("a refused repository says nothing of others", async () => {
   expect(await at.statuses()).toEqual([403, 403, 403, 403]);
 });
 
-test("a tag that is blocked alone ends, and nothing else of its repository", async () => {
-  await using at = await setUp({ tagTtl: 0, revokedAfter: "2s" });
-  expect(await at.status("manifests/v1.0.0")).toBe(200);
-  at.upstream.respond(({ reference }) =>
-    reference === "v1.0.0" ? faults.errorResponse(403) : undefined,
-  );
-  await until(
-    async () => {
-      expect(await at.status(TAG)).toBe(200);
-      return (await at.status("manifests/v1.0.0")) === 403;
-    },
-    { what: "the blocked tag to end" },
-  );
-  await at.upstream.stop();
-  expect(await at.statuses()).toEqual([200, 200, 200, 200]);
-});
+test.concurrent(
+  "a tag that is blocked alone ends, and nothing else of its repository",
+  async () => {
+    await using at = await setUp({ tagTtl: 0, revokedAfter: "2s" });
+    expect(await at.status("manifests/v1.0.0")).toBe(200);
+    at.upstream.respond(({ reference }) =>
+      reference === "v1.0.0" ? faults.errorResponse(403) : undefined,
+    );
+    await until(
+      async () => {
+        expect(await at.status(TAG)).toBe(200);
+        return (await at.status("manifests/v1.0.0")) === 403;
+      },
+      { what: "the blocked tag to end" },
+    );
+    await at.upstream.stop();
+    expect(await at.statuses()).toEqual([200, 200, 200, 200]);
+  },
+);
 
-test.each([
+test.concurrent.each([
   ["500", () => faults.errorResponse(500)],
   ["a reset", () => ({ hangUp: "reset" }) as const],
   ["429", () => faults.tooManyRequests("60")],
@@ -153,21 +162,24 @@ test.each([
   }
 });
 
-test("a token endpoint that fails is an outage, and one that refuses is not", async () => {
-  await using at = await setUp(AT_ONCE);
-  let token = 503;
-  at.upstream.respond(({ kind }) =>
-    kind === "other"
-      ? faults.errorResponse(token)
-      : faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="test"`),
-  );
-  expect(await at.statuses()).toEqual([200, 200, 200, 200]);
-  token = 403;
-  expect(await at.status(TAG)).toBe(403);
-  expect(await at.status(layer)).toBe(403);
-});
+test.concurrent(
+  "a token endpoint that fails is an outage, and one that refuses is not",
+  async () => {
+    await using at = await setUp(AT_ONCE);
+    let token = 503;
+    at.upstream.respond(({ kind }) =>
+      kind === "other"
+        ? faults.errorResponse(token)
+        : faults.unauthorized(`Bearer realm="${at.upstream.url}/token",service="test"`),
+    );
+    expect(await at.statuses()).toEqual([200, 200, 200, 200]);
+    token = 403;
+    expect(await at.status(TAG)).toBe(403);
+    expect(await at.status(layer)).toBe(403);
+  },
+);
 
-test("a credential helper that fails is an outage", async () => {
+test.concurrent("a credential helper that fails is an outage", async () => {
   await using dir = await tempDir("helper");
   const dockerConfig = dir.file("config.json");
   await writeFile(dockerConfig, JSON.stringify({ credHelpers: { "reg.test": "fails" } }));
@@ -179,7 +191,7 @@ test("a credential helper that fails is an outage", async () => {
   expect(await at.statuses()).toEqual([200, 200, 200, 200]);
 });
 
-test("a refusal that arrives after the client's patience ends is believed", async () => {
+test.concurrent("a refusal that arrives after the client's patience ends is believed", async () => {
   await using at = await setUp(AT_ONCE);
   const slow = Promise.withResolvers<void>();
   at.upstream.respond(() => ({ ...faults.errorResponse(403), hold: slow.promise }));
@@ -189,7 +201,7 @@ test("a refusal that arrives after the client's patience ends is believed", asyn
   expect(await at.status(layer)).toBe(403);
 });
 
-test("revokedAfter is taken up without a restart", async () => {
+test.concurrent("revokedAfter is taken up without a restart", async () => {
   await using at = await setUp({ tagTtl: 0 });
   at.upstream.respond(() => faults.errorResponse(403));
   expect(await at.statuses()).toEqual([200, 200, 200, 200]);
