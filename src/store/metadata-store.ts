@@ -132,9 +132,10 @@ export interface BlobRecords {
    * Removes records.
    *
    * @param digests at most 512
-   * @param until leaves records of blobs that were stored later, in milliseconds of the epoch
+   * @param until leaves records of blobs that were stored later, in milliseconds of the epoch: one moment for all,
+   *   or one for each
    */
-  remove(digests: readonly Digest[], until?: number): Promise<void>;
+  remove(digests: readonly Digest[], until?: number | ReadonlyMap<Digest, number>): Promise<void>;
   /** A page of the records in LRU order: the least recently used first, after `last`. */
   leastRecentlyUsed(limit: number, last?: Pick<BlobUse, "usedAt" | "digest">): Promise<BlobUse[]>;
   /**

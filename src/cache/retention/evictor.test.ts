@@ -179,3 +179,46 @@ test("a record that is put again between its listing and its eviction goes with 
   expect(await metadata.blobs.get(digest)).toBeUndefined();
   await metadata.close();
 });
+
+test("a record that is put again while the file before it is being removed goes with its file", async () => {
+  const metadata = await openMetadata(":memory:");
+  const [first, second] = [sampleBytes(1000, 1), sampleBytes(1000, 2)].map((bytes) =>
+    digestOf(bytes),
+  );
+  /** Takes its time for the first one, while the record of the second one is put again. */
+  class SlowStore extends MemoryBlobStore {
+    override async remove(digest: Digest): Promise<boolean> {
+      const before = Date.now();
+      if (digest === first && second) {
+        while (Date.now() === before) await Bun.sleep(1);
+        await metadata.blobs.put({ digest: second, size: 1000 }, Date.now());
+      }
+      return super.remove(digest);
+    }
+  }
+  const blobs = new SlowStore();
+  const budget = new DiskBudget({
+    limits: { maxSize: 500, minFree: 0 },
+    disk: async () => ({ free: 1e12, size: 1e12, metadata: 0 }),
+  });
+  for (const seed of [1, 2]) {
+    const digest = await storeBytes(blobs, sampleBytes(1000, seed));
+    await metadata.blobs.put({ digest, size: 1000 }, seed);
+  }
+  budget.recount(2000);
+  const evictor = new Evictor({
+    store: new BoundedBlobStore(blobs, budget),
+    metadata,
+    budget,
+    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
+    flushAccessTimes: async () => {},
+    inUse: () => false,
+    deleteRemains: async () => {},
+    onRemoved: () => {},
+    onFailed: () => {},
+    onRecordsLeft: () => {},
+  });
+  expect((await evictor.sweep()).blobs).toBe(2);
+  expect((await metadata.blobs.total(1)).count).toBe(0);
+  await metadata.close();
+});

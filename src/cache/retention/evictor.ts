@@ -184,24 +184,18 @@ export class Evictor {
     await (pause < 1 ? setImmediate() : setTimeout(pause));
   }
 
-  /**
-   * Evicts blobs of a batch until it is enough. Returns whether a busy one was skipped.
-   *
-   * @throws Fault if too many could not be removed
-   */
+  /** Returns whether a busy blob was skipped. Throws a Fault if too many could not be removed. */
   async #evictBatch(
     batch: readonly BlobUse[],
     tally: EvictionTally,
     isEnough: () => boolean,
   ): Promise<boolean> {
     const { budget, deleteRemains } = this.#options;
-    const removed: Digest[] = [];
-    // A record that was put again before, since its upstream was asked for the blob, goes with its file. One
-    // that is put later belongs to a new file.
-    const until = Math.max(Date.now(), ...batch.map(({ storedAt }) => storedAt));
+    // A record that was put again before goes with its file. One that is put later belongs to a new file.
+    const until = new Map<Digest, number>();
     let hasSkipped = false;
     try {
-      for (const { digest, size } of batch) {
+      for (const { digest, size, storedAt } of batch) {
         if (isEnough() || tally.failed > MAX_FAILED) break;
         if (this.isBusy(digest)) {
           hasSkipped = true;
@@ -211,12 +205,14 @@ export class Evictor {
         const space = budget.spaceOf(size);
         if (!tally.isDryRun) {
           this.#beingRemoved.set(digest, space);
+          const removedAt = Math.max(Date.now(), storedAt);
           if (!(await this.#tryRemove(digest, size, tally))) continue;
-          removed.push(digest);
+          until.set(digest, removedAt);
         }
         tally.add(space);
       }
       // In one transaction: one per blob would write four times as much, and block other writes.
+      const removed = [...until.keys()];
       await this.#removeRecords(removed, until);
       if (removed.length > 0 && budget.level.inodeShortage > 0) {
         await deleteRemains(removed);
@@ -230,7 +226,10 @@ export class Evictor {
     }
   }
 
-  async #removeRecords(digests: readonly Digest[], until?: number): Promise<void> {
+  async #removeRecords(
+    digests: readonly Digest[],
+    until?: ReadonlyMap<Digest, number>,
+  ): Promise<void> {
     const { metadata, onRecordsLeft } = this.#options;
     try {
       await metadata.blobs.remove(digests, until);

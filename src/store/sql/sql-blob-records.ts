@@ -48,11 +48,26 @@ export class SqlBlobRecords implements BlobRecords {
       .execute();
   }
 
-  async remove(digests: readonly Digest[], until?: number): Promise<void> {
+  async remove(
+    digests: readonly Digest[],
+    until: number | ReadonlyMap<Digest, number> = Infinity,
+  ): Promise<void> {
     if (digests.length === 0) return;
-    let query = this.#db.deleteFrom("blobs").where("digest", "in", digests);
-    if (until !== undefined) query = query.where("stored_at", "<=", until);
-    await query.execute();
+    const limitOf = (digest: Digest): number =>
+      typeof until === "number" ? until : (until.get(digest) ?? Infinity);
+    const byLimit = Map.groupBy(digests, limitOf);
+    await this.#db
+      .deleteFrom("blobs")
+      .where((where) =>
+        where.or(
+          [...byLimit].map(([limit, group]) => {
+            const isListed = where("digest", "in", group);
+            if (limit === Infinity) return isListed;
+            return where.and([isListed, where("stored_at", "<=", limit)]);
+          }),
+        ),
+      )
+      .execute();
   }
 
   async leastRecentlyUsed(
