@@ -1,14 +1,16 @@
+import { homedir } from "node:os";
 import path from "node:path";
 import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
 import { readYamlDocuments } from "./gardener/yaml-documents.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
 import type { SecretsOptions } from "./gardener/secrets.ts";
 import { ConfigError, sortProblems } from "./parsing/problems.ts";
-import { isCompose, readCompose } from "./distribution/compose.ts";
+import { isCompose, readCompose } from "./distribution/compose/compose.ts";
 import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
 import type { RegistrySettings } from "./distribution/registry-settings.ts";
 import { importProxies } from "./distribution/import-proxies.ts";
-import { hasDockerRun, readDockerRun } from "./distribution/docker-run.ts";
+import { hasDockerRun, readDockerRun } from "./distribution/command-line/docker-run.ts";
+import { YamlSource } from "./parsing/yaml-source.ts";
 import { ImportedConfig } from "./foreign/imported-config.ts";
 
 const MAX_BYTES = 1024 * 1024;
@@ -55,10 +57,10 @@ function readOne(
   imported: ImportedConfig,
 ): RegistrySettings[] {
   const text = readFile(file, MAX_BYTES);
-  const folder = path.dirname(file);
+  const folders = { working: path.resolve(path.dirname(file)), home: homedir() };
   // Checked first: a script is not YAML, and syntax errors of YAML would be misleading.
   if (!/^(?:apiVersion|services|version):/m.test(text) && hasDockerRun(text)) {
-    return readDockerRun(file, text, folder, readFile, imported);
+    return readDockerRun(file, text, folders, readFile, imported);
   }
   const documents = readYamlDocuments(file, text);
   const { source } = documents;
@@ -66,8 +68,10 @@ function readOne(
     readManifest(documents, secrets, imported);
     return [];
   }
-  if (isCompose(source.value)) return readCompose(source, folder, readFile, imported);
-  if (isConfigYml(source.value)) return [readConfigYml(source)];
+  if (isCompose(source.value)) {
+    return readCompose(YamlSource.ofTexts(file, text), folders, readFile, imported);
+  }
+  if (isConfigYml(source.value)) return [readConfigYml(file, text)];
   const formats =
     "config.yml of a registry (version, storage, http, proxy), a Compose file (services), `docker run` command lines, or a Gardener manifest (apiVersion, kind)";
   imported.problems.push({

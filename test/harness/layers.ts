@@ -40,6 +40,16 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     },
     above: ["load.ts", "config-file.ts", "import-files.ts", "admin-token.ts", "settings-diff.ts"],
   },
+  "config/distribution": {
+    folders: {
+      ".": [],
+      // What runs a registry, in the terms that all formats of containers share.
+      container: ["."],
+      compose: [".", "container"],
+      "command-line": [".", "container"],
+    },
+    above: ["import-proxies.ts"],
+  },
   store: {
     folders: {
       ".": [],

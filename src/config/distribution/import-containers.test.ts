@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { homedir } from "node:os";
 import { readText } from "../parsing/read-text.ts";
 import { configErrorOf } from "../configtest/load-text.ts";
 import type { ImportedConfig } from "../foreign/imported-config.ts";
@@ -55,7 +56,7 @@ test.each([
   [service("hub", `environment: { ${HUB} }, env_file: a.env`), RESOLVED],
   [service("hub", `environment: { ${HUB} }, extends: { service: a }`), RESOLVED],
   [`services: { hub: { extends: a, environment: { ${HUB} } } }\n`, RESOLVED],
-  [`services: { hub: { image: 'registry:\${TAG:-2}', environment: { ${HUB} } } }\n`, RESOLVED],
+  [`services: { hub: { image: 'registry:\${TAG}', environment: { ${HUB} } } }\n`, RESOLVED],
   [
     service("hub", `environment: [REGISTRY_PROXY_PASSWORD]`),
     "takes its value from the environment",
@@ -115,7 +116,7 @@ test("two names of the same registry are rejected as duplicates", () => {
   expect(configErrorOf(() => importText(text))).toContain("index.docker.io is already configured");
 });
 
-test("the working directory is resolved, other variables are not", () => {
+test("the working and the home directory are resolved, other variables are not", () => {
   const folders = (host: string): string[] =>
     importText(
       `docker run -v ${host}:/var/lib/registry -e REGISTRY_PROXY_REMOTEURL=https://a.io registry:2\n`,
@@ -123,7 +124,8 @@ test("the working directory is resolved, other variables are not", () => {
   for (const host of ["$PWD/d", "${PWD}/d", '"$(pwd)/d"']) {
     expect(folders(host)).toEqual(["/in/caches/d"]);
   }
-  for (const host of ["~/d", "$DATA"]) expect(folders(host)).toEqual([]);
+  for (const host of ["~/d", '"$HOME/d"']) expect(folders(host)).toEqual([`${homedir()}/d`]);
+  expect(folders("$DATA")).toEqual([]);
 });
 
 const secure = (name: string, port: number, host: string, more = ""): string =>
@@ -205,7 +207,7 @@ test.each([
     "an upstream has only one port, and another one was imported",
   ],
   [
-    `-p 5010-5011:5000-5001`,
+    `-p 5010-5011:5001-5002`,
     undefined,
     "no port is mapped to the registry's port, 5000: if nodes use one, set it as port of the upstream",
   ],

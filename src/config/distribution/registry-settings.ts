@@ -6,6 +6,16 @@ export interface Setting {
   readonly from: Origin;
 }
 
+/** A port of the host that leads into a container. */
+export interface PublishedPort {
+  /** The host's address; undefined for all of them. */
+  readonly address: string | undefined;
+  /** Undefined if it is chosen at each start. */
+  readonly port: number | undefined;
+  readonly containerPort: number;
+  readonly from: Origin;
+}
+
 /** The settings of one registry:2 or registry:3. */
 export interface RegistrySettings {
   /** The config file, the Compose service or the `docker run` command. */
@@ -14,6 +24,12 @@ export interface RegistrySettings {
   readonly settings: Map<string, Setting>;
   /** The published port, `[address:]port`, if it differs from that of `http.addr`. */
   port?: Setting;
+  /**
+   * Every port of the host that leads to the registry's own port; empty if none does, as behind a
+   * reverse proxy. Undefined without a container, and for one on the host's network: there, it is
+   * `http.addr` itself.
+   */
+  readonly published?: readonly PublishedPort[];
   /** Whether paths in the settings refer to the container's file system. */
   readonly isInContainer?: boolean;
   /** Maps a path in the container to one on the host; undefined if it is not in a bind mount. */

@@ -9,9 +9,18 @@ export interface Origin extends Position {
   readonly what: string;
 }
 
+/**
+ * What follows if a setting is not imported, the most serious first: a registry is missing, more
+ * machines reach the cache than before, nodes or upstreams notice it, or nobody does.
+ */
+export const CONSEQUENCES = ["registry", "reach", "clients", "none"] as const;
+
+export type Consequence = (typeof CONSEQUENCES)[number];
+
 /** A setting that has no equivalent in entrepot.yaml. */
 export interface UnsupportedSetting {
   readonly from: Origin;
+  readonly consequence: Consequence;
   /** Why it was not imported, or what to do instead. */
   readonly reason: string;
 }
@@ -80,8 +89,8 @@ export class ImportedConfig {
   }
 
   /** Records a setting that is not imported. */
-  skip(from: Origin, reason: string): void {
-    this.unsupported.push({ from, reason });
+  skip(from: Origin, reason: string, consequence: Consequence = "none"): void {
+    this.unsupported.push({ from, reason, consequence });
   }
 
   /** Reports a setting that makes the import fail. */

@@ -1,7 +1,10 @@
 import {
+  type CollectionTag,
   type Document,
+  type DocumentOptions,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
@@ -9,6 +12,8 @@ import {
   type Pair,
   parseAllDocuments,
   parseDocument,
+  type ScalarTag,
+  type SchemaOptions,
   visit,
 } from "yaml";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
@@ -56,14 +61,37 @@ export class YamlSource {
    *
    * @throws ConfigError if a document is invalid
    */
-  static all(file: string, text: string): YamlSource[] {
+  static all(file: string, text: string, options: ParseOptions = {}): YamlSource[] {
     const lines = new LineCounter();
-    const documents = parseAllDocuments(text, parseOptions(lines));
+    const documents = parseAllDocuments(text, { ...parseOptions(lines), ...options });
     // For an empty text, the library returns an object instead of an array.
     if (!Array.isArray(documents)) return [new YamlSource(file, text)];
     return documents
       .filter(({ contents, errors }) => errors.length > 0 || !isEmpty(contents))
       .map((document) => new YamlSource(file, text, { document, lines }));
+  }
+
+  /**
+   * Parses a document whose unquoted scalars keep their text, as programs in Go read them into
+   * strings: 0123 and 1e3 do not become numbers. An empty value, ~ and null are null. Merge keys
+   * (`<<`) are applied.
+   *
+   * @param tags tags without a meaning to YAML, which {@link tagAt} finds again
+   * @throws ConfigError if the text is not a single, unambiguous YAML document
+   */
+  static ofTexts(file: string, text: string, tags: readonly string[] = []): YamlSource {
+    const customTags = ["null" as const, ...tags.flatMap(meaninglessTags)];
+    const options = { schema: "failsafe", customTags, merge: true } as const;
+    const [source, second] = YamlSource.all(file, text, options);
+    if (!second) return source ?? new YamlSource(file, "");
+    const message = "a second document begins here: a file may have only one";
+    throw new ConfigError([second.problem([], message)]);
+  }
+
+  /** The tag of the value at a path, such as `!reset`. */
+  tagAt(path: Path): string | undefined {
+    const node = this.#document.getIn(path, true);
+    return isNode(node) ? node.tag : undefined;
   }
 
   /** A problem at the position of a value, or of its nearest ancestor if there is no such value. */
@@ -158,6 +186,17 @@ export class YamlSource {
   }
 }
 
+type ParseOptions = DocumentOptions & SchemaOptions;
+
+/** A tag on values of all kinds, which it leaves as they are. */
+function meaninglessTags(tag: string): (CollectionTag | ScalarTag)[] {
+  return [
+    { tag, resolve: (text: string) => text },
+    { tag, collection: "map", resolve: (map) => map },
+    { tag, collection: "seq", resolve: (list) => list },
+  ];
+}
+
 function parseOptions(lineCounter: LineCounter) {
   return {
     lineCounter,
@@ -192,6 +231,8 @@ function firstOfEachLine(problems: readonly Problem[]): Problem[] {
 function keyText(pair: Pair): string | undefined {
   const value: unknown = isScalar(pair.key) ? pair.key.value : pair.key;
   if (value === null) return "";
+  // The parser's own value of a merge key.
+  if (typeof value === "symbol") return "<<";
   if (typeof value === "string") return value;
   return typeof value === "number" || typeof value === "boolean" ? String(value) : undefined;
 }

@@ -1,13 +1,15 @@
-import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
-import type { ReadText } from "../parsing/read-text.ts";
+import type { ImportedConfig, Origin } from "../../foreign/imported-config.ts";
+import type { ReadText } from "../../parsing/read-text.ts";
+import { bareContainer, type Container, isRegistry } from "../container/container.ts";
 import {
-  type Container,
-  hasVariable,
-  isRegistry,
-  readContainer,
-  type Variable,
-} from "./container.ts";
-import type { RegistrySettings, Setting } from "./registry-settings.ts";
+  type HostFolders,
+  parseMountFields,
+  parseVariable,
+  parseVolume,
+} from "../container/notation.ts";
+import { readContainer } from "../container/read-container.ts";
+import { mark } from "../container/unresolved.ts";
+import type { RegistrySettings, Setting } from "../registry-settings.ts";
 
 const RUN = /(?:^|[\s;&|(])(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s/;
 
@@ -27,7 +29,7 @@ export function hasDockerRun(text: string): boolean {
 export function readDockerRun(
   file: string,
   text: string,
-  folder: string,
+  folders: HostFolders,
   readFile: ReadText,
   imported: ImportedConfig,
 ): RegistrySettings[] {
@@ -36,8 +38,9 @@ export function readDockerRun(
     const origin = (what: string): Origin => ({ file, line: number, column: 1, what });
     // A line may have several commands, separated by ; or &&.
     for (const run of line.split(RUN).slice(1)) {
-      const container = containerOf(shellWords(run), origin, imported);
-      if (container) found.push(readContainer(container, folder, readFile, imported));
+      const container = containerOf(shellWords(run), origin, folders, imported);
+      const registry = container && readContainer(container, readFile, imported);
+      if (registry) found.push(registry);
     }
   }
   if (found.length === 0 && imported.problems.length === 0) {
@@ -52,6 +55,7 @@ export function readDockerRun(
 function containerOf(
   args: readonly string[],
   origin: (what: string) => Origin,
+  folders: HostFolders,
   imported: ImportedConfig,
 ): Container | undefined {
   const lists: Record<string, Setting[]> = {
@@ -80,13 +84,19 @@ function containerOf(
   }
   const image = args[position] ?? "";
   const plain = (settings: readonly Setting[] | undefined): Setting[] =>
-    (settings ?? []).map(({ value, from }) => ({ value: restoreDollars(value), from }));
-  const container = {
-    from: origin(image),
-    image,
-    environment: (lists["-e"] ?? []).map(withoutSecret),
+    (settings ?? []).map(({ value, from }) => ({ value: withMarks(value), from }));
+  const container: Container = {
+    ...bareContainer(origin(image), image),
+    command: args.slice(position + 1).map(withMarks),
+    environment: plain(lists["-e"]).map(({ value, from }) =>
+      // Origins are printed, and the value may be a password.
+      parseVariable(value, { ...from, what: `-e ${value.split("=")[0]}` }),
+    ),
     ports: plain(lists["-p"]),
-    volumes: [...plain(lists["-v"]), ...plain(lists["--mount"]).map(mountAsVolume)],
+    mounts: [
+      ...plain(lists["-v"]).map(({ value, from }) => parseVolume(value, from, folders)),
+      ...plain(lists["--mount"]).map(({ value, from }) => parseMountFields(value, from, folders)),
+    ].filter((mount) => mount !== undefined),
     isOnHostNetwork,
   };
   if (!isRegistry(container)) return undefined;
@@ -94,26 +104,6 @@ function containerOf(
     imported.reject(from, "is not supported: write the variables as -e NAME=VALUE");
   }
   return container;
-}
-
-/** Omits the value from the origin: origins are printed, and the value may be a password. */
-function withoutSecret({ value, from }: Setting): Variable {
-  const what = `-e ${value.split("=")[0]}`;
-  return {
-    value: restoreDollars(value),
-    from: { ...from, what },
-    isUnresolved: hasVariable(value),
-  };
-}
-
-/** `type=bind,source=/srv/x,target=/var/lib/registry` as `/srv/x:/var/lib/registry`. */
-function mountAsVolume({ value, from }: Setting): Setting {
-  const fields = new Map(
-    value.split(",").map((field) => [field.split("=")[0], field.split("=")[1]]),
-  );
-  const field = (...names: string[]): string =>
-    names.map((name) => fields.get(name)).find((text) => text !== undefined) ?? "";
-  return { value: `${field("source", "src")}:${field("target", "destination", "dst")}`, from };
 }
 
 /**
@@ -135,7 +125,7 @@ function logicalLines(text: string): { line: string; number: number }[] {
 }
 
 /** Replaces dollar signs that are literal for a shell, so that `hasVariable` only finds real variables. */
-const DOLLAR = "\u{E000}";
+const DOLLAR = "\u{E002}";
 
 /** Splits a command line into words, and removes quotes and escapes. */
 function shellWords(text: string): string[] {
@@ -148,6 +138,11 @@ function shellWords(text: string): string[] {
   );
 }
 
-function restoreDollars(value: string): string {
-  return value.replaceAll(DOLLAR, "$");
+/** Marks variables, except for the working directory, and restores literal dollar signs. */
+function withMarks(value: string): string {
+  return value
+    .replace(/^(?:\$HOME|\$\{HOME\})(?=\/|:|$)/, "~")
+    .replace(/^(?:\$PWD|\$\{PWD\}|\$\(pwd\))(?=\/|:|$)/, ".")
+    .replaceAll(/\$(?:\{[^}]*\}|[A-Za-z_]\w*|\([^)]*\))/g, mark)
+    .replaceAll(DOLLAR, "$");
 }

@@ -1,0 +1,104 @@
+import type { Origin } from "../../foreign/imported-config.ts";
+import type { Setting } from "../registry-settings.ts";
+
+/** An environment variable of a container. */
+export interface Variable {
+  readonly name: string;
+  /** Undefined for a name alone, which takes its value from the environment of the Docker client. */
+  readonly value: string | undefined;
+  readonly from: Origin;
+}
+
+/** What is mounted: a path on the host, a volume of Docker's, a text, or what could not be found out. */
+export type MountSource =
+  | { readonly folder: string }
+  | { readonly volume: string }
+  | { readonly content: string; readonly origin: Origin }
+  | { readonly unresolved: string };
+
+/** A file or directory of a container that comes from elsewhere. */
+export interface Mount {
+  readonly source: MountSource;
+  /** The path in the container. */
+  readonly target: string;
+  readonly from: Origin;
+}
+
+/**
+ * A container as a Compose service, a command line or another format describes it. Texts may contain
+ * marks of variables without a known value: see unresolved.ts.
+ */
+export interface Container {
+  readonly from: Origin;
+  readonly image: string;
+  /** Replaces the image's entrypoint. */
+  readonly entrypoint: readonly string[] | undefined;
+  /** Replaces the image's command; empty if it does not. */
+  readonly command: readonly string[];
+  readonly environment: readonly Variable[];
+  readonly mounts: readonly Mount[];
+  /** `[[ADDRESS:]PORT:]CONTAINERPORT[/PROTOCOL]` each. */
+  readonly ports: readonly Setting[];
+  readonly isOnHostNetwork: boolean;
+  /** `HOST:ADDRESS` each, as in `--add-host` and `extra_hosts`. */
+  readonly extraHosts: readonly Setting[];
+  /** Addresses of name servers. */
+  readonly nameServers: readonly Setting[];
+  /** `USER[:GROUP]` of the process, if it is not the image's. */
+  readonly user: string | undefined;
+}
+
+/** A container of which only the image is known: the start for what describes more. */
+export function bareContainer(from: Origin, image: string): Container {
+  return {
+    from,
+    image,
+    entrypoint: undefined,
+    command: [],
+    environment: [],
+    mounts: [],
+    ports: [],
+    isOnHostNetwork: false,
+    extraHosts: [],
+    nameServers: [],
+    user: undefined,
+  };
+}
+
+const IMAGE =
+  /^(?:(?:docker\.io|registry-1\.docker\.io|index\.docker\.io|mirror\.gcr\.io)\/)?(?:library\/)?registry(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$|(?:^|\/)distribution\/distribution(?::|@|$)/;
+
+/** The paths at which registry:2 and registry:3 read their configuration. */
+export const CONFIG_FILES: readonly string[] = [
+  "/etc/docker/registry/config.yml",
+  "/etc/distribution/config.yml",
+];
+
+/** Whether a text is the name of an image of registry:2 or registry:3. */
+export function isRegistryImage(image: string): boolean {
+  return IMAGE.test(image);
+}
+
+/**
+ * Recognizes a registry by its image, or by its variables, its mounts and its command if the image
+ * has another name.
+ */
+export function isRegistry({
+  image,
+  environment,
+  mounts,
+  command,
+  entrypoint,
+}: Container): boolean {
+  const words = [...(entrypoint ?? []), ...command];
+  const isServing =
+    words.includes("serve") &&
+    words.some((word) => /^\/.*\.ya?ml$/.test(word)) &&
+    /(?:^|[/-])(?:registry|distribution)\b/.test(`${image} ${words.join(" ")}`);
+  return (
+    isRegistryImage(image) ||
+    isServing ||
+    environment.some(({ name }) => name.startsWith("REGISTRY_PROXY_")) ||
+    mounts.some(({ target }) => CONFIG_FILES.includes(target))
+  );
+}

@@ -1,0 +1,132 @@
+import path from "node:path";
+import type { ImportedConfig, Origin } from "../../foreign/imported-config.ts";
+import { quote } from "../../parsing/problems.ts";
+import type { PublishedPort } from "../registry-settings.ts";
+import type { Mount, MountSource, Variable } from "./container.ts";
+import { asWritten, unresolvedIn } from "./unresolved.ts";
+
+/** Where relative paths and `~` of a description lead. */
+export interface HostFolders {
+  /** The directory of the description, or the one in which the command runs. */
+  readonly working: string;
+  /** The home directory of the user who imports. */
+  readonly home: string;
+}
+
+/** Most ports in one mapping such as `5000-5010:5000-5010`. */
+const MAX_RANGE = 1024;
+
+const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]*$/;
+
+/** Reads `NAME=VALUE` or `NAME`. */
+export function parseVariable(text: string, from: Origin): Variable {
+  const end = text.indexOf("=");
+  return end < 0
+    ? { name: text, value: undefined, from }
+    : { name: text.slice(0, end), value: text.slice(end + 1), from };
+}
+
+/**
+ * Reads `[[ADDRESS:]PORT:]CONTAINERPORT[/PROTOCOL]`, with ranges. Other protocols than TCP have no
+ * ports. Problems are reported.
+ */
+export function parsePorts(text: string, from: Origin, imported: ImportedConfig): PublishedPort[] {
+  const variable = unresolvedIn(text);
+  if (variable !== undefined) {
+    imported.reject(
+      from,
+      `its port depends on ${variable}, whose value is not known: write it out`,
+    );
+    return [];
+  }
+  const [mapping = "", protocol = "tcp"] = text.trim().split("/", 2);
+  if (protocol.toLowerCase() !== "tcp") return [];
+  const match = /^(?:(?:(\[[^\]]*\]|[^:]*):)?(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)$/.exec(mapping);
+  const inside = rangeOf(match?.[3]);
+  if (!match || !inside) {
+    imported.reject(from, `${quote(text)} is not a port mapping: write ADDRESS:PORT:CONTAINERPORT`);
+    return [];
+  }
+  const address = match[1]?.replaceAll(/[[\]]/g, "") || undefined;
+  if (match[2] === undefined) {
+    return inside.map((containerPort) => ({ address, port: undefined, containerPort, from }));
+  }
+  const outside = rangeOf(match[2]) ?? [];
+  if (outside.length !== inside.length) {
+    // Docker takes any free port of a range that leads to one port.
+    if (inside.length === 1 && outside.length > 1) {
+      return inside.map((containerPort) => ({ address, port: undefined, containerPort, from }));
+    }
+    imported.reject(from, `${quote(text)} has ranges of different lengths`);
+    return [];
+  }
+  return inside.map((containerPort, index) => ({
+    address,
+    port: outside[index],
+    containerPort,
+    from,
+  }));
+}
+
+function rangeOf(text: string | undefined): number[] | undefined {
+  const [first = "", last = first] = text?.split("-") ?? [];
+  const [from, to] = [Number(first), Number(last)];
+  if (text === undefined || to < from || to > 65_535 || to - from >= MAX_RANGE) return undefined;
+  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+}
+
+/** Reads `SOURCE:TARGET[:OPTIONS]`. A target alone is an anonymous volume, which has no mount. */
+export function parseVolume(text: string, from: Origin, folders: HostFolders): Mount | undefined {
+  // A colon inside a variable, `${DATA:-/srv}`, separates nothing.
+  const fields = text.match(/(?:\u{E000}[^\u{E001}]*\u{E001}|[^:])+|(?<=:)(?=:|$)/gu) ?? [];
+  const [source = "", target = ""] = fields;
+  if (target === "" || source === "") return undefined;
+  return { source: sourceOf(source, folders), target: normalTarget(target), from };
+}
+
+/** Reads `type=bind,source=/srv/x,target=/var/lib/registry`, the notation of `--mount`. */
+export function parseMountFields(
+  text: string,
+  from: Origin,
+  folders: HostFolders,
+): Mount | undefined {
+  const fields = new Map(
+    text.split(",").map((field): [string, string] => {
+      const [name = "", ...value] = field.split("=");
+      return [name.trim().toLowerCase(), value.join("=").trim()];
+    }),
+  );
+  const field = (...names: string[]): string =>
+    names.map((name) => fields.get(name)).find((value) => value !== undefined) ?? "";
+  const [source, target] = [field("source", "src"), field("target", "destination", "dst")];
+  const type = field("type") || "volume";
+  if (source === "" || target === "" || !["bind", "volume"].includes(type)) return undefined;
+  return { source: typedSource(type, source, folders), target: normalTarget(target), from };
+}
+
+/** The source of a mount whose type is known, as in Compose's long notation. */
+export function typedSource(type: string, source: string, folders: HostFolders): MountSource {
+  if (type === "volume" && VOLUME_NAME.test(source)) return { volume: source };
+  return type === "bind" ? hostFolder(source, folders) : sourceOf(source, folders);
+}
+
+/** A source whose type follows from its form: a path begins with `.`, `/` or `~`. */
+export function sourceOf(source: string, folders: HostFolders): MountSource {
+  if (unresolvedIn(source) !== undefined || /^[./~]/.test(source))
+    return hostFolder(source, folders);
+  return VOLUME_NAME.test(source) ? { volume: source } : hostFolder(source, folders);
+}
+
+function hostFolder(source: string, { working, home }: HostFolders): MountSource {
+  if (unresolvedIn(source) !== undefined) return { unresolved: asWritten(source) };
+  if (source === "~" || source.startsWith("~/")) {
+    return { folder: path.join(home, source.slice(1)) };
+  }
+  // Another user's home directory.
+  if (source.startsWith("~")) return { unresolved: source };
+  return { folder: path.resolve(working, source) };
+}
+
+function normalTarget(target: string): string {
+  return path.posix.normalize(target).replace(/(?<=.)\/+$/, "");
+}

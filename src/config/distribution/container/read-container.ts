@@ -1,0 +1,220 @@
+import path from "node:path";
+import type { ImportedConfig } from "../../foreign/imported-config.ts";
+import { ConfigError } from "../../parsing/problems.ts";
+import { type ReadText, UnreadableError } from "../../parsing/read-text.ts";
+import { readConfigYml } from "../config-yml.ts";
+import type { PublishedPort, RegistrySettings, Setting } from "../registry-settings.ts";
+import { registryCommand } from "./config-location.ts";
+import type { Container, Mount } from "./container.ts";
+import { parsePorts } from "./notation.ts";
+import { applyEnvironment } from "./registry-environment.ts";
+import { asWritten, unresolvedIn } from "./unresolved.ts";
+
+const DEFAULT_ROOT = "/var/lib/registry";
+const DEFAULT_PORT = "5000";
+const MAX_BYTES = 1024 * 1024;
+
+/**
+ * Reads the settings of a registry in a container: its configuration file, and the variables that
+ * override it. Returns undefined for a container that runs another command of the registry, and after
+ * a problem was reported.
+ */
+export function readContainer(
+  container: Container,
+  readFile: ReadText,
+  imported: ImportedConfig,
+): RegistrySettings | undefined {
+  const { from } = container;
+  const settings = readConfiguration(container, readFile, imported);
+  if (!settings) return undefined;
+  applyEnvironment(container.environment, settings, imported);
+  const containerPort = settings.get("http.addr")?.value.split(":").at(-1) ?? DEFAULT_PORT;
+  const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
+  const published = publishedPorts(container, Number(containerPort), imported);
+  const port = container.isOnHostNetwork
+    ? { value: containerPort, from: settings.get("http.addr")?.from ?? from }
+    : reachablePort(published, imported);
+  const data = dataFolder(container.mounts, root, imported);
+  return {
+    from,
+    settings,
+    isInContainer: true,
+    hostPath: (file) => hostPath(container.mounts, file),
+    ...(container.isOnHostNetwork ? {} : { published }),
+    ...(port ? { port } : {}),
+    ...(data ? { folder: data } : {}),
+  };
+}
+
+/** The settings of the configuration file; empty if the container uses that of the image. */
+function readConfiguration(
+  container: Container,
+  readFile: ReadText,
+  imported: ImportedConfig,
+): Map<string, Setting> | undefined {
+  const { from, environment } = container;
+  const command = registryCommand(container);
+  const hasRemote = environment.some(({ name }) => name === "REGISTRY_PROXY_REMOTEURL");
+  if ("other" in command) {
+    imported.skip(from, `runs ${command.other} and ends: the cache needs no such job`);
+    return undefined;
+  }
+  if ("shell" in command) {
+    const why = `its command is a shell script, ${asWritten(command.shell)}, and the settings that it makes are not known`;
+    if (!hasRemote) {
+      imported.reject(from, `${why}: import the config.yml that the registry gets`);
+      return undefined;
+    }
+    imported.skip(from, why, "clients");
+    return new Map();
+  }
+  for (const file of command.files) {
+    const mounted = mountedFile(container.mounts, file);
+    if (mounted) return readMounted(mounted, readFile, imported);
+  }
+  const [file = ""] = command.files;
+  if (!command.isNamed) return new Map();
+  const where =
+    unresolvedIn(file) === undefined
+      ? `its configuration ${file} is inside the image`
+      : `its configuration depends on ${unresolvedIn(file) ?? ""}, whose value is not known`;
+  const advice = "copy it out (docker cp), and import it instead";
+  if (hasRemote) imported.skip(from, `${where}: ${advice} if it has more settings`, "clients");
+  else imported.reject(from, `${where}: ${advice}`);
+  return hasRemote ? new Map() : undefined;
+}
+
+interface MountedFile {
+  readonly mount: Mount;
+  /** The path below the mount's target; empty for the target itself. */
+  readonly below: string;
+}
+
+/** The mount that a file of the container is in: the innermost one. */
+function mountedFile(mounts: readonly Mount[], file: string): MountedFile | undefined {
+  const [innermost] = mounts
+    .filter(({ target }) => file === target || file.startsWith(`${target.replace(/\/$/, "")}/`))
+    .toSorted((a, b) => b.target.length - a.target.length);
+  return innermost && { mount: innermost, below: file.slice(innermost.target.length) };
+}
+
+function readMounted(
+  { mount: { source, from, target }, below }: MountedFile,
+  readFile: ReadText,
+  imported: ImportedConfig,
+): Map<string, Setting> | undefined {
+  if ("volume" in source) {
+    imported.reject(
+      from,
+      `its configuration is in the volume ${source.volume}: copy ${target}${below} out (docker cp), and import it instead`,
+    );
+    return undefined;
+  }
+  if ("unresolved" in source) {
+    imported.reject(from, `its configuration is at ${source.unresolved}, a path that is not known`);
+    return undefined;
+  }
+  if ("content" in source) {
+    return readText(source.origin.file, source.content, imported, (setting) => ({
+      value: setting.value,
+      from: { ...setting.from, line: source.origin.line + setting.from.line },
+    }));
+  }
+  const file = path.join(source.folder, below);
+  const shown = path.relative(process.cwd(), file);
+  const name = shown.startsWith("..") ? file : shown;
+  try {
+    return readText(name, readFile(file, MAX_BYTES), imported);
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    imported.reject(from, `its configuration ${name} ${error.message}`);
+    return undefined;
+  }
+}
+
+function readText(
+  name: string,
+  text: string,
+  imported: ImportedConfig,
+  moved: (setting: Setting) => Setting = (setting) => setting,
+): Map<string, Setting> | undefined {
+  try {
+    const { settings } = readConfigYml(name, text);
+    return new Map([...settings].map(([key, setting]) => [key, moved(setting)]));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    imported.problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+/** The ports of the host that lead to the registry's own port. */
+function publishedPorts(
+  { ports, isOnHostNetwork }: Container,
+  containerPort: number,
+  imported: ImportedConfig,
+): PublishedPort[] {
+  if (isOnHostNetwork) return [];
+  const matching = ports
+    .flatMap(({ value, from }) => parsePorts(value, from, imported))
+    .filter((port) => port.containerPort === containerPort);
+  const [first] = ports;
+  if (first && matching.every(({ port }) => port === undefined)) {
+    imported.skip(
+      first.from,
+      `no port is mapped to the registry's port, ${containerPort}: if nodes use one, set it as port of the upstream`,
+      "clients",
+    );
+  }
+  return matching;
+}
+
+/** Of several ports, the one that most machines can reach. */
+function reachablePort(
+  published: readonly PublishedPort[],
+  imported: ImportedConfig,
+): Setting | undefined {
+  const usable = published.filter(({ port }) => port !== undefined);
+  const chosen =
+    usable.find(({ address }) => address === undefined || address === "0.0.0.0") ??
+    usable.find(({ address }) => !address?.startsWith("127.")) ??
+    usable[0];
+  if (!chosen) return undefined;
+  for (const { from } of usable) {
+    if (from !== chosen.from)
+      imported.skip(from, "an upstream has only one port, and another one was imported");
+  }
+  const { address, port, from } = chosen;
+  const host = address?.includes(":") ? `[${address}]` : address;
+  return { value: host === undefined ? String(port) : `${host}:${port}`, from };
+}
+
+/** The data directory on the host, or for a named volume the shell command that prints it. */
+function dataFolder(
+  mounts: readonly Mount[],
+  root: string,
+  imported: ImportedConfig,
+): Setting | undefined {
+  const mounted = mountedFile(mounts, root);
+  if (!mounted) return undefined;
+  const { source, from } = mounted.mount;
+  if ("folder" in source) return { value: path.join(source.folder, mounted.below), from };
+  if ("volume" in source && mounted.below === "") {
+    const value = `"$(docker volume inspect --format '{{.Mountpoint}}' ${source.volume})"`;
+    return { value, from };
+  }
+  const name = "unresolved" in source ? source.unresolved : "";
+  imported.skip(
+    from,
+    `where its data is, ${name}, is not known: take it over with \`entrepot adopt DIRECTORY\``,
+    "clients",
+  );
+  return undefined;
+}
+
+/** The path on the host of a file in the container, if the file is in a bind mount. */
+function hostPath(mounts: readonly Mount[], file: string): string | undefined {
+  const mounted = mountedFile(mounts, file);
+  if (!mounted || !("folder" in mounted.mount.source)) return undefined;
+  return path.join(mounted.mount.source.folder, mounted.below);
+}

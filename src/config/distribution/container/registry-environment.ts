@@ -1,0 +1,63 @@
+import type { ImportedConfig } from "../../foreign/imported-config.ts";
+import { ConfigError } from "../../parsing/problems.ts";
+import { settingsIn } from "../config-yml.ts";
+import type { Setting } from "../registry-settings.ts";
+import type { Variable } from "./container.ts";
+import { unresolvedIn } from "./unresolved.ts";
+
+const PREFIX = "REGISTRY_";
+
+/**
+ * Applies the variables that override settings of config.yml, as the registry does: in the order of
+ * their names, each value read as YAML. A value that is a mapping replaces a whole section.
+ */
+export function applyEnvironment(
+  environment: readonly Variable[],
+  settings: Map<string, Setting>,
+  imported: ImportedConfig,
+): void {
+  // The last of several variables with the same name is the one that the process gets.
+  const variables = new Map(environment.map((variable) => [variable.name, variable]));
+  const names = [...variables.keys()].filter((name) => name.startsWith(PREFIX)).sort();
+  for (const name of names) {
+    const variable = variables.get(name);
+    if (!variable || name === "REGISTRY_CONFIGURATION_PATH") continue;
+    const { value, from } = variable;
+    const unresolved = value === undefined ? undefined : unresolvedIn(value);
+    if (value === undefined) {
+      imported.reject(from, "takes its value from the environment: write NAME=VALUE");
+    } else if (unresolved !== undefined) {
+      imported.reject(
+        from,
+        `takes its value from a variable: write the value out (${unresolved} is not known)`,
+      );
+    } else {
+      const key = name.slice(PREFIX.length).toLowerCase().replaceAll("_", ".");
+      override(key, { value, from }, settings, imported);
+    }
+  }
+}
+
+function override(
+  key: string,
+  { value, from }: Setting,
+  settings: Map<string, Setting>,
+  imported: ImportedConfig,
+): void {
+  let values: ReadonlyMap<string, string>;
+  try {
+    values = settingsIn(value);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    // The value may be a password: the parser's message, which quotes it, is left out.
+    imported.reject(from, "is not valid YAML, as which the registry reads it: put it in quotes");
+    return;
+  }
+  for (const known of settings.keys()) {
+    if (known === key || known.startsWith(`${key}.`)) settings.delete(known);
+  }
+  for (const [path, text] of values) {
+    // An empty value means that the setting is not set.
+    if (text !== "") settings.set(path === "" ? key : `${key}.${path}`, { value: text, from });
+  }
+}
