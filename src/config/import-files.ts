@@ -9,11 +9,18 @@ import { isCompose, readCompose } from "./distribution/compose/compose.ts";
 import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
 import type { RegistrySettings } from "./distribution/registry-settings.ts";
 import { importProxies } from "./distribution/import-proxies.ts";
-import { hasDockerRun, readDockerRun } from "./distribution/command-line/docker-run.ts";
+import {
+  hasDockerRun,
+  isShellScript,
+  readDockerRun,
+} from "./distribution/command-line/docker-run.ts";
 import { YamlSource } from "./parsing/yaml-source.ts";
 import { ImportedConfig } from "./foreign/imported-config.ts";
 
 const MAX_BYTES = 1024 * 1024;
+/** The first line that is no comment is a key, a list, a flow mapping or the start of a document. */
+const YAML =
+  /^(?:\uFEFF?[ \t]*(?:#.*)?\r?\n)*\uFEFF?(?:---|%YAML|[{[]|- |["']?[\w.-]+["']?:(?:\s|$))/;
 
 export interface ImportOptions {
   readonly files: readonly string[];
@@ -59,7 +66,7 @@ function readOne(
   const text = readFile(file, MAX_BYTES);
   const folders = { working: path.resolve(path.dirname(file)), home: homedir() };
   // Checked first: a script is not YAML, and syntax errors of YAML would be misleading.
-  if (!/^(?:apiVersion|services|version):/m.test(text) && hasDockerRun(text)) {
+  if (isShellScript(text) || (!YAML.test(text) && hasDockerRun(text))) {
     return readDockerRun(file, text, folders, readFile, imported);
   }
   const documents = readYamlDocuments(file, text);

@@ -66,7 +66,6 @@ test.each([
     "takes its value from the environment",
   ],
   ["docker run -e REGISTRY_PROXY_PASSWORD registry:2\n", "takes its value from the environment"],
-  ["docker run --env-file a.env registry:2\n", "write the variables as -e NAME=VALUE"],
 ])("values from outside the file are rejected (%#)", (text, message) => {
   expect(configErrorOf(() => importText(text))).toContain(message);
 });

@@ -1,28 +1,39 @@
-import type { ImportedConfig, Origin } from "../../foreign/imported-config.ts";
+import type { ImportedConfig } from "../../foreign/imported-config.ts";
 import type { ReadText } from "../../parsing/read-text.ts";
-import { bareContainer, type Container, isRegistry } from "../container/container.ts";
-import {
-  type HostFolders,
-  parseMountFields,
-  parseVariable,
-  parseVolume,
-} from "../container/notation.ts";
+import { isRegistryImage } from "../container/container.ts";
+import type { HostFolders } from "../container/notation.ts";
 import { readContainer } from "../container/read-container.ts";
-import { mark } from "../container/unresolved.ts";
-import type { RegistrySettings, Setting } from "../registry-settings.ts";
+import { withoutMarks } from "../container/unresolved.ts";
+import type { RegistrySettings } from "../registry-settings.ts";
+import { engineCommand, readRun, startsContainer } from "./run-command.ts";
+import { ScriptReader, type ShellCommand } from "./script.ts";
+import type { ShellWord } from "./shell-values.ts";
 
-const RUN = /(?:^|[\s;&|(])(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s/;
-
-/** Flags of `docker run` without a value. All others take one. */
-const FLAGS_WITHOUT_VALUE = new Set(
-  "-d --detach --rm -i --interactive -t --tty -it -ti --init --privileged --read-only --no-healthcheck -P --publish-all -q --quiet --oom-kill-disable --sig-proxy".split(
-    " ",
-  ),
+const RUN = /\b(?:docker|podman|nerdctl)\b[^\n;&|]*?\s(?:run|create)\s/;
+const SHELL = /^#!.*\b(?:ba|da|k|z|a)?sh\b/;
+/** Programs that only print their arguments, or compare or fetch an image. */
+const HARMLESS = new Set(
+  "echo printf log test [ [[ grep egrep sed awk skopeo crane regctl".split(" "),
 );
+/** Verbs of container engines that start nothing. */
+const HARMLESS_VERBS = new Set(
+  [
+    "build buildx commit container cp diff events exec export history image images import info",
+    "inspect kill load login logout logs manifest network pause port ps pull push rename restart rm",
+    "rmi save scout search start stats stop system tag top unpause update version volume wait",
+  ].flatMap((names) => names.split(" ")),
+);
+/** How often a command may be inside the quoted argument of another. */
+const MAX_NESTING = 3;
+
+/** Whether the first line says that a shell runs the file. */
+export function isShellScript(text: string): boolean {
+  return SHELL.test(text);
+}
 
 /** Whether a text has a command line of `docker run`, `podman run` or `nerdctl run`. */
 export function hasDockerRun(text: string): boolean {
-  return logicalLines(text).some(({ line }) => RUN.test(line));
+  return RUN.test(text.replaceAll(/\\\r?\n/g, " ").replaceAll(/^\s*#.*$/gm, ""));
 }
 
 /** Reads the registries that the `docker run` command lines of a script start. */
@@ -33,116 +44,99 @@ export function readDockerRun(
   readFile: ReadText,
   imported: ImportedConfig,
 ): RegistrySettings[] {
-  const found: RegistrySettings[] = [];
-  for (const { line, number } of logicalLines(text)) {
-    const origin = (what: string): Origin => ({ file, line: number, column: 1, what });
-    // A line may have several commands, separated by ; or &&.
-    for (const run of line.split(RUN).slice(1)) {
-      const container = containerOf(shellWords(run), origin, folders, imported);
-      const registry = container && readContainer(container, readFile, imported);
-      if (registry) found.push(registry);
-    }
-  }
-  if (found.length === 0 && imported.problems.length === 0) {
+  const search = new RegistrySearch(folders, readFile, imported);
+  search.read(file, withoutMarks(text));
+  if (search.found.length === 0 && imported.problems.length === 0) {
     imported.reject(
       { file, line: 1, column: 1, what: "" },
       "no `run` command line has the image registry:2 or registry:3",
     );
   }
-  return found;
+  return search.found;
 }
 
-function containerOf(
-  args: readonly string[],
-  origin: (what: string) => Origin,
-  folders: HostFolders,
-  imported: ImportedConfig,
-): Container | undefined {
-  const lists: Record<string, Setting[]> = {
-    "-e": [],
-    "-p": [],
-    "-v": [],
-    "--env-file": [],
-    "--mount": [],
-  };
-  let isOnHostNetwork = false;
-  let position = 0;
-  for (; position < args.length; position += 1) {
-    // `-dp 5000:5000` is `-d -p 5000:5000`.
-    const arg = (args[position] ?? "").replace(/^-[ditPq]+(?=[a-zA-Z])/, "-");
-    if (!arg.startsWith("-")) break;
-    if (FLAGS_WITHOUT_VALUE.has(arg)) continue;
-    const [flag = "", ...attached] = arg.startsWith("--")
-      ? arg.split("=")
-      : [arg.slice(0, 2), arg.slice(2)];
-    const isAttached = arg.startsWith("--") ? attached.length > 0 : arg.length > 2;
-    if (!isAttached) position += 1;
-    const value = isAttached ? attached.join("=").replace(/^=/, "") : (args[position] ?? "");
-    const short = { "--env": "-e", "--publish": "-p", "--volume": "-v" }[flag] ?? flag;
-    lists[short]?.push({ value, from: origin(`${short} ${value}`) });
-    if (/^--net(?:work)?$/.test(flag) && value === "host") isOnHostNetwork = true;
+/** Looks for registries in the commands of a script. */
+class RegistrySearch {
+  readonly found: RegistrySettings[] = [];
+  readonly #folders: HostFolders;
+  readonly #readFile: ReadText;
+  readonly #imported: ImportedConfig;
+  #nesting = 0;
+
+  constructor(folders: HostFolders, readFile: ReadText, imported: ImportedConfig) {
+    this.#folders = folders;
+    this.#readFile = readFile;
+    this.#imported = imported;
   }
-  const image = args[position] ?? "";
-  const plain = (settings: readonly Setting[] | undefined): Setting[] =>
-    (settings ?? []).map(({ value, from }) => ({ value: withMarks(value), from }));
-  const container: Container = {
-    ...bareContainer(origin(image), image),
-    command: args.slice(position + 1).map(withMarks),
-    environment: plain(lists["-e"]).map(({ value, from }) =>
-      // Origins are printed, and the value may be a password.
-      parseVariable(value, { ...from, what: `-e ${value.split("=")[0]}` }),
-    ),
-    ports: plain(lists["-p"]),
-    mounts: [
-      ...plain(lists["-v"]).map(({ value, from }) => parseVolume(value, from, folders)),
-      ...plain(lists["--mount"]).map(({ value, from }) => parseMountFields(value, from, folders)),
-    ].filter((mount) => mount !== undefined),
-    isOnHostNetwork,
-  };
-  if (!isRegistry(container)) return undefined;
-  for (const { from } of lists["--env-file"] ?? []) {
-    imported.reject(from, "is not supported: write the variables as -e NAME=VALUE");
+
+  read(file: string, text: string, firstLine = 1): void {
+    const reader = new ScriptReader(this.#folders, this.#readFile, {
+      command: (command) => this.#command(command),
+      document: (name, line, document) => {
+        if (/^\s*image:\s*["']?\S*\bregistry\b/m.test(document) || RUN.test(document)) {
+          this.#reject(name, line, "this text starts containers: import it as a file of its own");
+        }
+      },
+      tooLong: (name) => this.#reject(name, 1, "the script has too many commands to follow"),
+    });
+    reader.read(file, text, firstLine);
   }
-  return container;
-}
 
-/**
- * Joins lines that end in a backslash with the next one. Each has the number of its first line.
- * Omits comments.
- */
-function logicalLines(text: string): { line: string; number: number }[] {
-  const lines: { line: string; number: number }[] = [];
-  let unfinished: { line: string; number: number } | undefined;
-  for (const [index, raw] of text.split(/\r?\n/).entries()) {
-    const current = unfinished ?? { line: "", number: index + 1 };
-    const isContinued = raw.endsWith("\\");
-    current.line += isContinued ? `${raw.slice(0, -1)} ` : raw;
-    unfinished = isContinued ? current : undefined;
-    if (!unfinished && !/^\s*#/.test(current.line)) lines.push(current);
+  #command({ file, words }: ShellCommand): void {
+    const [program] = words;
+    const name = program?.text.slice(program.text.lastIndexOf("/") + 1) ?? "";
+    if (!program || HARMLESS.has(name)) return;
+    const engine = engineCommand(words);
+    if (engine && startsContainer(engine)) {
+      const run = { args: engine.args, line: program.line };
+      const container = readRun(run, file, this.#folders, this.#readFile, this.#imported);
+      const registry = container && readContainer(container, this.#readFile, this.#imported);
+      if (registry) this.found.push(registry);
+      return;
+    }
+    if (engine && HARMLESS_VERBS.has(engine.verb)) return;
+    const isCompose =
+      /^(?:docker|podman)-compose$/.test(name) ||
+      engine?.verb === "compose" ||
+      engine?.verb === "stack";
+    if (isCompose && words.some(({ text }) => /^(?:up|start|create|deploy)$/.test(text))) {
+      const from = { file, line: program.line, column: 1, what: shown(words) };
+      const reason = "starts containers that a Compose file describes: import that file as well";
+      this.#imported.skip(from, reason, "registry");
+      return;
+    }
+    this.#nested(file, words);
+    const image = words.find(({ text }) => isRegistryImage(text) && /[:@/]/.test(text));
+    const variable = words.find(({ text }) => text.includes("REGISTRY_PROXY_"));
+    const suspect = image ?? variable;
+    if (suspect && !words.some(isNestedCommand)) {
+      this.#reject(
+        file,
+        suspect.line,
+        `${shown(words)} may start a registry, and is not understood: write it as \`docker run\``,
+      );
+    }
   }
-  if (unfinished) lines.push(unfinished);
-  return lines;
+
+  /** Reads commands in quotes, such as those of `sh -c`, `ssh` and `su -c`. */
+  #nested(file: string, words: readonly ShellWord[]): void {
+    if (this.#nesting >= MAX_NESTING) return;
+    this.#nesting += 1;
+    for (const { text, line } of words.filter(isNestedCommand)) this.read(file, text, line);
+    this.#nesting -= 1;
+  }
+
+  #reject(file: string, line: number, message: string): void {
+    this.#imported.reject({ file, line, column: 1, what: "" }, message);
+  }
 }
 
-/** Replaces dollar signs that are literal for a shell, so that `hasVariable` only finds real variables. */
-const DOLLAR = "\u{E002}";
-
-/** Splits a command line into words, and removes quotes and escapes. */
-function shellWords(text: string): string[] {
-  return [...text.matchAll(/(?:[^\s"';&|]|"[^"]*"|'[^']*')+/g)].map(([word]) =>
-    word.replaceAll(
-      /"([^"]*)"|'([^']*)'|\\\$/g,
-      (_, double: string | undefined, single: string | undefined) =>
-        double?.replaceAll("\\$", DOLLAR) ?? (single ?? "$").replaceAll("$", DOLLAR),
-    ),
-  );
+function isNestedCommand({ text }: ShellWord): boolean {
+  return RUN.test(text);
 }
 
-/** Marks variables, except for the working directory, and restores literal dollar signs. */
-function withMarks(value: string): string {
-  return value
-    .replace(/^(?:\$HOME|\$\{HOME\})(?=\/|:|$)/, "~")
-    .replace(/^(?:\$PWD|\$\{PWD\}|\$\(pwd\))(?=\/|:|$)/, ".")
-    .replaceAll(/\$(?:\{[^}]*\}|[A-Za-z_]\w*|\([^)]*\))/g, mark)
-    .replaceAll(DOLLAR, "$");
+/** The beginning of a command, for messages, without what may be a secret. */
+function shown(words: readonly ShellWord[]): string {
+  const texts = words.slice(0, 3).map(({ text }) => text.split("=", 1)[0]);
+  return `\`${texts.join(" ")}${words.length > 3 ? " …" : ""}\``;
 }

@@ -1,0 +1,236 @@
+import path from "node:path";
+import type { HostFolders } from "../container/notation.ts";
+import { unresolvedIn } from "../container/unresolved.ts";
+import { type ReadText, UnreadableError } from "../../parsing/read-text.ts";
+import { expand, expandWhole, type Scope, type ShellWord } from "./shell-values.ts";
+import { literalOf, type Word } from "./shell-lexer.ts";
+import { parseScript, type Statement } from "./shell-program.ts";
+
+/** A command that a script runs, with the values that are known by then. */
+export interface ShellCommand {
+  readonly file: string;
+  readonly words: readonly ShellWord[];
+}
+
+/** What a script does, for whoever looks for containers in it. */
+export interface ScriptObserver {
+  readonly command: (command: ShellCommand) => void;
+  /** The text of a here-document. */
+  readonly document: (file: string, line: number, text: string) => void;
+  /** The script has more steps than are followed. */
+  readonly tooLong: (file: string) => void;
+}
+
+/** Far more than a script takes that starts some containers. */
+const MAX_COMMANDS = 10_000;
+const MAX_DEPTH = 12;
+/** Values that double at each assignment would exhaust the memory. */
+const MAX_LENGTH = 64 * 1024;
+const MAX_ITEMS = 1024;
+const MAX_BYTES = 1024 * 1024;
+
+const ASSIGNMENT = /^([A-Za-z_]\w*)(?:\[[^\]]*\])?(\+?)=/;
+const DECLARATIONS = new Set(["export", "local", "declare", "readonly", "typeset"]);
+/** Commands that set variables to values which only a run would tell. */
+const SETTERS = new Set(["read", "unset", "mapfile", "readarray", "getopts", "let", "printf"]);
+
+interface Function {
+  readonly body: readonly Statement[];
+  readonly file: string;
+  isCalled: boolean;
+}
+
+/**
+ * Follows a script without running anything: assignments of constants, loops over constants and
+ * calls of functions. What depends on anything else has no value.
+ */
+export class ScriptReader {
+  readonly #observer: ScriptObserver;
+  readonly #folders: HostFolders;
+  readonly #readFile: ReadText;
+  readonly #functions = new Map<string, Function>();
+  #variables = new Map<string, string | readonly string[]>();
+  #arguments: readonly string[] | undefined;
+  #file = "";
+  #commands = 0;
+  #depth = 0;
+
+  constructor(folders: HostFolders, readFile: ReadText, observer: ScriptObserver) {
+    this.#folders = folders;
+    this.#readFile = readFile;
+    this.#observer = observer;
+  }
+
+  read(file: string, text: string, firstLine = 1): void {
+    this.#file = file;
+    this.#run(parseScript(text, firstLine));
+    // A function that nothing in the script calls is for callers that are not known.
+    for (const one of this.#functions.values()) if (!one.isCalled) this.#call(one, undefined);
+  }
+
+  get #scope(): Scope {
+    return { variables: this.#variables, arguments: this.#arguments, folders: this.#folders };
+  }
+
+  #run(statements: readonly Statement[]): void {
+    if (this.#depth > MAX_DEPTH) return;
+    this.#depth += 1;
+    for (const statement of statements) {
+      if (this.#commands > MAX_COMMANDS) break;
+      this.#statement(statement);
+    }
+    this.#depth -= 1;
+  }
+
+  #statement(statement: Statement): void {
+    if ("command" in statement) this.#command(statement.command);
+    else if ("loop" in statement) this.#loop(statement.loop, statement.body);
+    else if ("defines" in statement) {
+      const { defines, body } = statement;
+      this.#functions.set(defines, { body, file: this.#file, isCalled: false });
+    } else if ("document" in statement) {
+      this.#observer.document(this.#file, statement.line, statement.document);
+    } else this.#alternatives(statement.alternatives, statement.repeats);
+  }
+
+  #loop(
+    { name, words }: { readonly name: string; readonly words: readonly Word[] | undefined },
+    body: readonly Statement[],
+  ): void {
+    const values = words
+      ? words.flatMap((word) => expand(word, this.#scope))
+      : (this.#arguments ?? []).map((text) => ({ text, line: 0, isOpen: false }));
+    const isKnown = (words ?? this.#arguments) && !values.some(({ isOpen }) => isOpen);
+    if (!isKnown || values.some(({ text }) => /[*?]|\{[^}]*[,.]/.test(text))) {
+      this.#variables.delete(name);
+      this.#alternatives([body], true);
+      return;
+    }
+    for (const { text } of values) {
+      this.#variables.set(name, text);
+      this.#run(body);
+    }
+  }
+
+  /** Runs each list from the same start. Afterwards, a variable that any of them changed is not known. */
+  #alternatives(alternatives: readonly (readonly Statement[])[], repeats: boolean): void {
+    const before = this.#variables;
+    const changed = new Set<string>();
+    const start = new Map(before);
+    // In a later round, a variable may have the value of the round before.
+    if (repeats) for (const name of alternatives.flatMap(assignedIn)) start.delete(name);
+    for (const body of alternatives) {
+      this.#variables = new Map(start);
+      this.#run(body);
+      for (const name of new Set([...before.keys(), ...this.#variables.keys()])) {
+        if (String(before.get(name)) !== String(this.#variables.get(name))) changed.add(name);
+      }
+    }
+    this.#variables = new Map([...before].filter(([name]) => !changed.has(name)));
+  }
+
+  #command(words: readonly Word[]): void {
+    this.#commands += 1;
+    if (this.#commands === MAX_COMMANDS) this.#observer.tooLong(this.#file);
+    const first = words.findIndex((word) => !assignmentIn(word));
+    const [name] = first < 0 ? [] : words.slice(first);
+    const program = name && literalOf(name);
+    if (first < 0 || (program !== undefined && DECLARATIONS.has(program))) {
+      for (const word of words) this.#assign(word);
+      return;
+    }
+    const expanded = words.slice(first).flatMap((word) => expand(word, this.#scope));
+    const called = program === undefined ? undefined : this.#functions.get(program);
+    if (called) this.#call(called, expanded);
+    else if (program === "." || program === "source") this.#source(expanded[1]?.text);
+    else {
+      if (program === "eval") this.#variables.clear();
+      if (program !== undefined && SETTERS.has(program)) {
+        for (const { text } of expanded) this.#variables.delete(/\w+/.exec(text)?.[0] ?? "");
+      }
+      if (expanded.length > 0) this.#observer.command({ file: this.#file, words: expanded });
+    }
+  }
+
+  #assign(word: Word): void {
+    const assignment = assignmentIn(word);
+    if (!assignment) return;
+    const { name, isAppended, value } = assignment;
+    const before = isAppended ? this.#variables.get(name) : undefined;
+    if (word.list) {
+      const items = word.list.flatMap((one) => expand(one, this.#scope));
+      // A list with an unknown number of elements has no value.
+      const start = typeof before === "string" ? [before] : (before ?? []);
+      const length = start.length + items.length;
+      if (items.some(({ isOpen }) => isOpen) || length > MAX_ITEMS) this.#variables.delete(name);
+      else this.#variables.set(name, [...start, ...items.map(({ text }) => text)]);
+      return;
+    }
+    const text = expandWhole(value, this.#scope);
+    const isElement = literalOf(word)?.startsWith(`${name}[`) ?? false;
+    const isKnown = unresolvedIn(text) === undefined && text.length <= MAX_LENGTH;
+    if (!isKnown || isElement || Array.isArray(before)) this.#variables.delete(name);
+    else this.#variables.set(name, `${typeof before === "string" ? before : ""}${text}`);
+  }
+
+  /** Follows a function with the arguments of a call; undefined if they are not known. */
+  #call(called: Function, words: readonly ShellWord[] | undefined): void {
+    called.isCalled = true;
+    const [file, before] = [this.#file, this.#arguments];
+    const given = words?.slice(1);
+    this.#file = called.file;
+    this.#arguments = given?.some(({ isOpen }) => isOpen)
+      ? undefined
+      : given?.map(({ text }) => text);
+    this.#run(called.body);
+    [this.#file, this.#arguments] = [file, before];
+  }
+
+  /** Follows another script, or forgets all values if it cannot be read. */
+  #source(name: string | undefined): void {
+    const text = name === undefined ? undefined : this.#tryRead(name);
+    if (name === undefined || text === undefined) {
+      this.#variables.clear();
+      return;
+    }
+    const file = this.#file;
+    this.#file = path.join(path.dirname(file), name);
+    this.#run(parseScript(text));
+    this.#file = file;
+  }
+
+  #tryRead(name: string): string | undefined {
+    try {
+      return this.#readFile(path.resolve(this.#folders.working, name), MAX_BYTES);
+    } catch (error) {
+      if (error instanceof UnreadableError) return undefined;
+      throw error;
+    }
+  }
+}
+
+interface Assignment {
+  readonly name: string;
+  readonly isAppended: boolean;
+  readonly value: Word;
+}
+
+function assignmentIn(word: Word): Assignment | undefined {
+  const [first, ...rest] = word.parts;
+  if (!first || !("literal" in first)) return undefined;
+  const match = ASSIGNMENT.exec(first.literal);
+  if (!match) return undefined;
+  const value = { ...word, parts: [{ literal: first.literal.slice(match[0].length) }, ...rest] };
+  return { name: match[1] ?? "", isAppended: match[2] === "+", value };
+}
+
+/** The variables that statements may assign. */
+function assignedIn(statements: readonly Statement[]): string[] {
+  return statements.flatMap((statement) => {
+    if ("command" in statement) {
+      return statement.command.flatMap((word) => assignmentIn(word)?.name ?? []);
+    }
+    if ("alternatives" in statement) return statement.alternatives.flatMap(assignedIn);
+    return "body" in statement ? assignedIn(statement.body) : [];
+  });
+}
