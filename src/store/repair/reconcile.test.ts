@@ -65,6 +65,20 @@ test("missing records are added, and records of lost blobs are removed", async (
   expect(await reconcile(options)).toEqual({ found: 0, lost: 0 });
 });
 
+test("a blob that is evicted while its record is being added is left without one", async () => {
+  const store = new HookedBlobStore();
+  const digest = await storeBytes(store, sampleBytes(20));
+  let lookUps = 0;
+  store.onOpened = async () => {
+    lookUps += 1;
+    if (lookUps > 1) return;
+    await store.remove(digest);
+    await metadata.blobs.remove([digest]);
+  };
+  await reconcile({ store, metadata, sidecars, inUse: notInUse });
+  expect(await metadata.blobs.get(digest)).toBeUndefined();
+});
+
 test("a truncated blob is quarantined, and does not get a record of its new size", async () => {
   const folder = dir.file("data");
   await mkdir(folder);

@@ -90,6 +90,8 @@ async function addUnrecordedBatch(
     const mediaType = manifestTypeOf(sidecar);
     // With the time of the file, so that the blob does not count as recently used.
     await metadata.blobs.put({ digest, size, ...(mediaType ? { mediaType } : {}) }, storedAt);
+    // It may have been evicted meanwhile.
+    if (!(await isStored(store, digest))) await metadata.blobs.remove([digest], storedAt);
   }
   return found;
 }
