@@ -5,19 +5,12 @@ import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
 
-/** Defaults the data directory to `data/` in the checkout, unless a flag or variable sets it. */
-function withDataDirectory(args) {
-  const isConfigured =
-    args.some((arg) => /^--(?:data|config)(?:=|$)/.test(arg)) ||
-    process.env.ENTREPOT_DATA ||
-    process.env.ENTREPOT_CONFIG;
-  return isConfigured ? args : [...args, "--data", path.join(root, "data")];
-}
-
 try {
   ensureInstalled();
   ensureBundle();
-  const args = ["serve", ...withDataDirectory(process.argv.slice(2))];
+  // Where neither a flag, a variable nor the configuration says where the data is.
+  const defaults = ["--default-data", path.join(root, "data")];
+  const args = ["serve", ...defaults, ...process.argv.slice(2)];
   // npm runs scripts in the checkout's root, but relative paths are relative to where it was
   // called.
   const isNpm = process.env.npm_lifecycle_event === "start";

@@ -224,3 +224,9 @@ test("files are read from the file system, and unreadable ones are rejected", ()
     rmSync(folder, { recursive: true });
   }
 });
+
+test("a default data directory yields to the file", () => {
+  const flags = { defaultData: "/checkout/data" };
+  expect(load("", flags).dataDirectory).toBe("/checkout/data");
+  expect(load("storage: { dir: /file }\n", flags).dataDirectory).toBe("/file");
+});

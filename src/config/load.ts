@@ -34,7 +34,11 @@ export interface ConfigFlags {
   readonly listen?: string | undefined;
   readonly admin?: string | undefined;
   readonly data?: string | undefined;
+  /** Takes the place of the default data directory. */
+  readonly defaultData?: string | undefined;
 }
+
+type Overridable = Exclude<keyof ConfigFlags, "defaultData">;
 
 export interface LoadOptions {
   readonly flags?: ConfigFlags;
@@ -70,13 +74,15 @@ interface RawValue {
 export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const { flags = {}, env = {}, readFile = readText } = options;
   const problems: Problem[] = [];
-  const override = (key: keyof ConfigFlags) => overrideValue(flags, env, key);
+  const override = (key: Overridable) => overrideValue(flags, env, key);
+
+  const defaults = { ...DEFAULTS, data: flags.defaultData ?? DEFAULTS.data };
 
   const config = override("config");
   const file = config && readConfigFile(config, readFile, problems);
   const isFileInvalid = problems.length > 0;
   const rawValue = (key: keyof typeof DEFAULTS, at: Path, inFile: string | undefined): RawValue =>
-    override(key) ?? (file && fileValue(file, at, inFile)) ?? defaultValue(key);
+    override(key) ?? (file && fileValue(file, at, inFile)) ?? defaultValue(key, defaults[key]);
 
   const { settings } = file ?? {};
   const listen = rawValue("listen", ["listen"], settings?.listen);
@@ -133,7 +139,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
 function overrideValue(
   flags: ConfigFlags,
   env: Readonly<Record<string, string | undefined>>,
-  key: keyof ConfigFlags,
+  key: Overridable,
 ): (RawValue & { readonly origin: string }) | undefined {
   const variable = `ENTREPOT_${key.toUpperCase()}`;
   const isFlag = flags[key] !== undefined;
@@ -160,9 +166,9 @@ function fileValue(file: ConfigFile, at: Path, value: string | undefined): RawVa
   };
 }
 
-function defaultValue(key: keyof typeof DEFAULTS): RawValue {
+function defaultValue(key: keyof typeof DEFAULTS, value: string): RawValue {
   const problem = (message: string) => ({ message: `${key}: ${message}` });
-  return { value: DEFAULTS[key], isDefault: true, folder: ".", problem };
+  return { value, isDefault: true, folder: ".", problem };
 }
 
 function readConfigFile(

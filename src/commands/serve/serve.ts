@@ -19,6 +19,8 @@ interface ServeOptions {
   readonly listen?: string;
   readonly admin?: string;
   readonly data?: string;
+  /** Hidden: for `npm start`, which keeps its data in the checkout. */
+  readonly defaultData?: string;
   readonly logFormat?: "json" | "text";
   readonly logLevel: string;
 }
@@ -46,6 +48,7 @@ export function serveCommand(): Command {
       "address of the metrics and the admin API (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
     )
     .option("--data <dir>", "data directory (default: /var/lib/entrepot; ENTREPOT_DATA)")
+    .addOption(new Option("--default-data <dir>").hideHelp())
     .addOption(
       new Option(
         "--log-format <format>",
