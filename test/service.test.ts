@@ -1,11 +1,11 @@
 import { expect } from "bun:test";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { socketDropIn, socketText, unitText } from "../src/render/service.ts";
 import { freePort } from "./harness/free-port.ts";
 import { realTest } from "./harness/real-components.ts";
-import { until } from "./harness/waiting.ts";
+import { failureOf, until } from "./harness/waiting.ts";
 import { type BootedNode, bootNode } from "./node/booted.ts";
 import { isLong } from "./node/supervised.ts";
 
@@ -43,7 +43,8 @@ async function install(node: BootedNode, port: number): Promise<void> {
   };
   const units = "/etc/systemd/system";
   const socket = socketText(String(port)).replace("ListenStream=", "ListenStream=127.0.0.1:");
-  await write(`${units}/entrepot.service`, unitText().replace("/usr/local/bin/entrepot", PROGRAM));
+  const unit = unitText().replaceAll("/usr/local/bin/entrepot", PROGRAM);
+  await write(`${units}/entrepot.service`, unit);
   await write(`${units}/entrepot.service.d/socket.conf`, socketDropIn());
   await write(`${units}/entrepot.service.d/here.conf`, OVERRIDES);
   await write(`${units}/entrepot.socket`, socket);
@@ -54,7 +55,7 @@ async function install(node: BootedNode, port: number): Promise<void> {
 }
 
 realTest(
-  "under systemd with the rendered units, requests during a restart or a crash wait and succeed",
+  "under systemd with the rendered units, requests during a restart or a crash wait and succeed, and a reload says whether it did",
   async () => {
     await using node = await bootNode("1.6", "version = 2\n");
     const port = freePort();
@@ -80,6 +81,25 @@ realTest(
     expect(new Set(statuses)).toEqual(new Set([200]));
     const second = await pid();
     expect([0, first]).not.toContain(second);
+
+    const config = node.inside("/etc/entrepot/entrepot.yaml");
+    const text = await readFile(config, "utf8");
+    const statusText = async (): Promise<string> =>
+      (await node.run("systemctl", "show", "--value", "--property=StatusText", "entrepot")).trim();
+    // Type=notify: the unit was not active before the cache had said this.
+    expect(await statusText()).toBe(`caching 5 registries at 127.0.0.1:${port}`);
+    await writeFile(config, `${text}upstreams: { reg.test: }\n`);
+    await node.run("systemctl", "reload", "entrepot");
+    expect(await statusText()).toBe(`caching 1 registry at 127.0.0.1:${port}`);
+    await writeFile(config, `${text}upstreams: { reg.test: { speed: 1 } }\n`);
+    const rejected = await failureOf(node.run("systemctl", "reload", "entrepot"));
+    expect(rejected).toContain("Job for entrepot.service failed");
+    await until(async () => (await statusText()).includes('unknown key "speed"'), {
+      what: "the status to name the mistake",
+    });
+    expect([await state("entrepot"), await pid()]).toEqual(["active", second]);
+    await writeFile(config, text);
+    await node.run("systemctl", "reload", "entrepot");
 
     await node.run("kill", "-9", String(second));
     expect(await healthStatus()).toBe(200);

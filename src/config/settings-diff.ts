@@ -1,3 +1,4 @@
+import type { UpstreamName } from "../oci/names.ts";
 import type { Settings, UpstreamSettings } from "./settings.ts";
 
 /** The differences between two configurations, by the keys of the file and without secrets. */
@@ -19,7 +20,21 @@ const FILE_KEYS: Readonly<Record<string, string>> = {
   dataDirectory: "storage.dir",
 };
 
-export function diffSettings(before: Settings, after: Settings): SettingsDiff {
+/** The upstreams' own ports at which a cache listens, which it opens only as it starts. */
+export type OpenPorts = ReadonlyMap<UpstreamName, number>;
+
+export function openPortsOf({ upstreams }: Pick<Settings, "upstreams">): OpenPorts {
+  const ports = new Map<UpstreamName, number>();
+  for (const [name, { port }] of upstreams) if (port !== undefined) ports.set(name, port);
+  return ports;
+}
+
+/** @param open the ports to which those of `after` are compared: an upstream may have come and gone */
+export function diffSettings(
+  before: Settings,
+  after: Settings,
+  open: OpenPorts = openPortsOf(before),
+): SettingsDiff {
   const immediate: string[] = [];
   const needsRestart: string[] = [];
   for (const key of keysOf(before, after)) {
@@ -36,33 +51,31 @@ export function diffSettings(before: Settings, after: Settings): SettingsDiff {
   }
   for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
     const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];
-    if (from && to) {
-      diffUpstream(name, from, to, { immediate, needsRestart });
-      continue;
-    }
-    immediate.push(`upstreams.${name}: ${to ? "added" : "removed"}`);
-    const [oldPort, newPort] = [toText(from?.port), toText(to?.port)];
-    // The upstream is served by namespace immediately; only its additional port needs a restart.
-    if (oldPort !== newPort) {
-      needsRestart.push(`upstreams.${name}.port: ${oldPort} → ${newPort}`);
-    }
+    if (from && to) immediate.push(...diffUpstream(name, from, to));
+    else immediate.push(`upstreams.${name}: ${to ? "added" : "removed"}`);
+  }
+  const wanted = openPortsOf(after);
+  for (const name of new Set([...open.keys(), ...wanted.keys()])) {
+    const [from, to] = [toText(open.get(name)), toText(wanted.get(name))];
+    if (from === to) continue;
+    const until = open.has(name) ? ` (until then, ${from} stays open)` : "";
+    needsRestart.push(`upstreams.${name}.port: ${from} → ${to}${until}`);
   }
   return { immediate, needsRestart };
 }
 
-function diffUpstream(
-  name: string,
-  before: UpstreamSettings,
-  after: UpstreamSettings,
-  { immediate, needsRestart }: { immediate: string[]; needsRestart: string[] },
-): void {
+/** All but the port. */
+function diffUpstream(name: string, before: UpstreamSettings, after: UpstreamSettings): string[] {
+  const changes: string[] = [];
   for (const key of keysOf(before, after)) {
+    if (key === "port") continue;
     const [from, to] = [toText(Reflect.get(before, key)), toText(Reflect.get(after, key))];
     if (from === to) continue;
     const path = `upstreams.${name}.${FILE_KEYS[key] ?? key}`;
     const line = SECRET_KEYS.has(key) ? `${path}: changed` : `${path}: ${from} → ${to}`;
-    (key === "port" ? needsRestart : immediate).push(line);
+    changes.push(line);
   }
+  return changes;
 }
 
 function keysOf(...objects: readonly object[]): Set<string> {

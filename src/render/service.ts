@@ -12,11 +12,16 @@ After=network-online.target time-sync.target
 StartLimitIntervalSec=0
 
 [Service]
+Type=notify
 ExecStart=/usr/local/bin/entrepot serve --config /etc/entrepot/entrepot.yaml
+# Fails if the configuration is not valid: the running cache then keeps the previous one.
+ExecReload=/usr/local/bin/entrepot reload --config /etc/entrepot/entrepot.yaml
 User=entrepot
 Group=entrepot
 Restart=on-failure
 RestartSec=2
+# A disk can take minutes to open the store, and would take as long the next time.
+TimeoutStartSec=infinity
 # Entrepot waits up to 15 s for requests in flight before it exits.
 TimeoutStopSec=30
 StateDirectory=entrepot
@@ -71,7 +76,8 @@ export const systemd: Target = {
     apply: "`systemd-sysusers && systemctl daemon-reload && systemctl enable --now entrepot`",
     caveats: [
       "No timers or clean-up jobs are needed.",
-      "`systemctl status entrepot` shows only that the process runs; `entrepot doctor` checks whether nodes can use it.",
+      "The unit is active once the cache listens. `systemctl status entrepot` shows where; `entrepot doctor` checks whether nodes can use it.",
+      "`systemctl reload entrepot` reads the configuration again, and fails if it is not valid. The cache also does so by itself when a file changes.",
       "/etc/entrepot/entrepot.yaml must exist (it may be empty) and be readable by the user entrepot: `install -D -g entrepot -m 0640 entrepot.yaml /etc/entrepot/entrepot.yaml`. The same holds for the secret files that it references.",
       "`entrepot render systemd-socket` adds a socket unit, so that a restart refuses no connections.",
     ],

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { createLog } from "../../telemetry/log.ts";
-import { LiveSettings } from "./live-settings.ts";
+import { LiveSettings, type Reload } from "./live-settings.ts";
 
 async function started(text: string) {
   const dir = await tempDir("reload");
@@ -37,4 +37,35 @@ test("settings that need a restart keep their running values", async () => {
   at.live.reload();
   expect(at.live.settings.storage).toEqual(storage);
   expect(at.live.settings.adminToken).toBe(adminToken ?? "");
+});
+
+test("a reload says what it changed, and compares ports with those that are open", async () => {
+  await using at = await started("upstreams: { a.test: { port: 7001 }, b.test: {} }\n");
+  const told: Reload[] = [];
+  at.live.onReload((reload) => told.push(reload));
+  const reloaded = async (upstreams: string): Promise<Reload> => {
+    await at.write(`upstreams: { ${upstreams} }\n`);
+    return at.live.reload();
+  };
+  const unchanged = { changes: [], needsRestart: [], problems: [] };
+  const opened = "upstreams.b.test.port: none → 7002";
+  const closed = "upstreams.a.test.port: 7001 → none (until then, 7001 stays open)";
+  expect([
+    await reloaded("a.test: { port: 7001 }, b.test: {}"),
+    await reloaded("a.test: { port: 7001 }, b.test: { port: 7002 }"),
+    await reloaded("a.test: { port: 7001 }, b.test: {}"),
+    await reloaded("b.test: {}"),
+    await reloaded("a.test: {}, b.test: {}"),
+    await reloaded("a.test: { port: 7001 }, b.test: {}"),
+    await reloaded("a.test: { speed: 1 }"),
+  ]).toEqual([
+    unchanged,
+    { ...unchanged, needsRestart: [opened] },
+    unchanged,
+    { ...unchanged, changes: ["upstreams.a.test: removed"], needsRestart: [closed] },
+    { ...unchanged, changes: ["upstreams.a.test: added"], needsRestart: [closed] },
+    unchanged,
+    { ...unchanged, problems: [expect.stringContaining('unknown key "speed"')] },
+  ]);
+  expect(told).toHaveLength(7);
 });

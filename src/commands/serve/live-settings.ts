@@ -1,4 +1,4 @@
-import { diffSettings } from "../../config/settings-diff.ts";
+import { diffSettings, type OpenPorts, openPortsOf } from "../../config/settings-diff.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../../config/load.ts";
 import { type ReadText, readText } from "../../config/parsing/read-text.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
@@ -11,6 +11,15 @@ export interface LiveSettingsOptions {
   readonly log: Log;
 }
 
+/** What came of reading all files again. */
+export interface Reload {
+  /** What is in use now. */
+  readonly changes: readonly string[];
+  readonly needsRestart: readonly string[];
+  /** Why nothing was changed: the previous settings stay in use. */
+  readonly problems: readonly string[];
+}
+
 /**
  * The settings of a running cache, which are reloaded when the configuration file changes, or any
  * file that it names. A reload is all or nothing: if a file is not valid, the previous settings stay.
@@ -20,17 +29,23 @@ export class LiveSettings {
   readonly #watch: FileWatch;
   #settings: LoadedSettings;
   #apply: (settings: LoadedSettings) => void = () => {};
+  #reloaded: (reload: Reload) => void = () => {};
+  /** The ports of upstreams that are open: those of the start. */
+  readonly #openPorts: OpenPorts;
   /** The files that were read, with their fingerprints from before. */
   #files = new Map<string, string>();
   /** The last error, so that it is logged once. */
   #lastError = "";
   #isChanged = false;
+  /** Whether the last valid configuration has settings that need a restart. */
+  #awaitsRestart = false;
 
   /** @throws ConfigError */
   constructor(options: LiveSettingsOptions) {
     this.#options = options;
     this.#watch = new FileWatch(() => this.reload());
     this.#settings = this.#load();
+    this.#openPorts = openPortsOf(this.#settings);
   }
 
   get settings(): LoadedSettings {
@@ -44,24 +59,35 @@ export class LiveSettings {
     if (this.#isChanged) apply(this.#settings);
   }
 
+  /** @param reloaded called after each reload, whatever came of it; it must not fail */
+  onReload(reloaded: (reload: Reload) => void): void {
+    this.#reloaded = reloaded;
+  }
+
   /** Reads all files now, as on SIGHUP. */
-  reload(): void {
+  reload(): Reload {
+    const reload = this.#reload();
+    this.#reloaded(reload);
+    return reload;
+  }
+
+  #reload(): Reload {
     const { log } = this.#options;
     let settings: LoadedSettings;
     try {
       settings = this.#load();
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
+      const problems = error.message.split("\n");
       if (error.message !== this.#lastError) {
-        const problems = error.message.split("\n");
         log.error({ problems }, "configuration rejected: the previous one stays in use");
         log.flush();
       }
       this.#lastError = error.message;
-      return;
+      return { changes: [], needsRestart: [], problems };
     }
     this.#lastError = "";
-    const { immediate, needsRestart } = diffSettings(this.#settings, settings);
+    const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#openPorts);
     // Settings that need a restart keep their running values, so that each reload reports them.
     const { listen, admin, adminToken, dataDirectory, storage } = this.#settings;
     const { adminToken: _, tls, ...changed } = settings;
@@ -75,8 +101,12 @@ export class LiveSettings {
     }
     if (needsRestart.length > 0) {
       log.warn({ changes: needsRestart }, "configuration changed: restart required");
+    } else if (this.#awaitsRestart) {
+      log.info("configuration changed: no restart required any more");
     }
+    this.#awaitsRestart = needsRestart.length > 0;
     log.flush();
+    return { changes: immediate, needsRestart, problems: [] };
   }
 
   /** The current credentials of an upstream. Reloads first if a file has changed. */

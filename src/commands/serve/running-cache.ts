@@ -35,6 +35,7 @@ import { BlobRepair } from "./blob-repair.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
 import { Emitter } from "./emitter.ts";
 import { LimitsWatch } from "./limits-watch.ts";
+import type { Reload } from "./live-settings.ts";
 import { Listeners, type Listening } from "../ports/listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
@@ -51,7 +52,17 @@ const GRACE_MS = 15_000;
 /** How long what clients did not wait for may take after that. */
 const WRITE_GRACE_MS = 1000;
 
-type RereadCredentials = RegistryTransportOptions["reread"];
+/** How the settings of a running cache change. */
+export interface LiveConfiguration {
+  /** The current credentials of an upstream. */
+  readonly reread?: RegistryTransportOptions["reread"];
+  /** Reads all files again, and says what came of it. */
+  readonly reload: () => Reload;
+}
+
+const FIXED: LiveConfiguration = {
+  reload: () => ({ changes: [], needsRestart: [], problems: [] }),
+};
 
 export interface RunningCache {
   readonly listening: Listening;
@@ -76,11 +87,11 @@ export interface RunningCache {
 export async function runCache(
   settings: Settings,
   log: Log,
-  reread?: RereadCredentials,
+  live: LiveConfiguration = FIXED,
 ): Promise<RunningCache> {
   const closing = new AsyncDisposableStack();
   try {
-    return await start(settings, log, closing, reread);
+    return await start(settings, log, closing, live);
   } catch (error) {
     await closing.disposeAsync();
     throw error;
@@ -92,7 +103,7 @@ async function start(
   settings: Settings,
   log: Log,
   closing: AsyncDisposableStack,
-  reread: RereadCredentials,
+  live: LiveConfiguration,
 ): Promise<RunningCache> {
   const ports = new Ports(process.env);
   const metrics = new Metrics();
@@ -142,7 +153,7 @@ async function start(
     metadataHealth,
     localProblems,
   });
-  const upstreams = connectUpstreams(settings, reporter, reread, {
+  const upstreams = connectUpstreams(settings, reporter, live.reread, {
     budget: received,
     descriptors,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
@@ -185,6 +196,7 @@ async function start(
   const adminApi = new AdminApi({
     admin,
     adopt: (options) => adopt(storage, upstreams.all, options),
+    reload: live.reload,
     dataDirectory: storage.path,
     version,
     status: () => report.read(listening),
@@ -252,7 +264,7 @@ async function start(
 function connectUpstreams(
   settings: Settings,
   reporter: RequestReporter,
-  reread: RereadCredentials,
+  reread: LiveConfiguration["reread"],
   limits: Pick<RegistryTransportOptions, "budget" | "concurrency" | "descriptors">,
 ): Upstreams {
   const transport = openRegistryTransport({

@@ -10,8 +10,12 @@ import { ENOUGH_MEMORY, LEAST_MEMORY, memoryLimit } from "../../process/memory-l
 import { exitAfter } from "../../process/exit-deadline.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
+import type { Settings } from "../../config/settings.ts";
+import { ServiceManager } from "../../process/service-manager.ts";
+import type { Listening } from "../ports/listeners.ts";
 import { ListenError } from "../ports/open-port.ts";
-import { LiveSettings } from "./live-settings.ts";
+import { counted } from "../table.ts";
+import { LiveSettings, type Reload } from "./live-settings.ts";
 import { runCache } from "./running-cache.ts";
 
 interface ServeOptions {
@@ -71,6 +75,7 @@ async function serve(options: ServeOptions): Promise<number> {
   try {
     const log = createLog({ format, level: options.logLevel });
     const liveSettings = new LiveSettings({ load: { flags: options, env: process.env }, log });
+    const manager = new ServiceManager(process.env, (reason) => log.warn(reason));
     const { settings } = liveSettings;
     for (const line of settings.unsupported ?? []) {
       process.stderr.write(`entrepot: unsupported setting ignored: ${line}\n`);
@@ -90,7 +95,10 @@ async function serve(options: ServeOptions): Promise<number> {
     }
     const stopSignal = firstSignal();
     void stopSignal.then(() => exitAfter(EXIT_DEADLINE_MS, UNFINISHED));
-    const starting = runCache(settings, log, (name) => liveSettings.credentials(name));
+    const starting = runCache(settings, log, {
+      reread: (name) => liveSettings.credentials(name),
+      reload: () => liveSettings.reload(),
+    });
     const running = await Promise.race([starting, stopSignal]);
     if (typeof running === "string") {
       // Nothing was served yet, and a start can break off at any moment.
@@ -100,7 +108,14 @@ async function serve(options: ServeOptions): Promise<number> {
       return 0;
     }
     liveSettings.onChange((changed) => running.reconfigure(changed));
-    process.on("SIGHUP", () => liveSettings.reload());
+    const tellReady = (last?: Reload): void =>
+      manager.ready(serviceStatus(liveSettings.settings, running.listening, last));
+    liveSettings.onReload(tellReady);
+    process.on("SIGHUP", () => {
+      manager.reloading();
+      liveSettings.reload();
+    });
+    tellReady();
     if (isTerminal) console.log(`${banner(version, settings, running.listening)}\n`);
     const { listening, memory } = running;
     log.info({ ...listening, version, data: settings.dataDirectory, memory }, "listening");
@@ -110,6 +125,7 @@ async function serve(options: ServeOptions): Promise<number> {
       { signal },
       "stopping: waiting for requests and downloads in progress; a second signal stops at once",
     );
+    manager.stopping("waiting for requests and downloads in progress");
     liveSettings.close();
     await running.close().catch((error: unknown) => {
       // It has ended as it was told to. What is missing is what a power cut would have left out.
@@ -131,6 +147,16 @@ async function serve(options: ServeOptions): Promise<number> {
     if (isExpected) return printError(error, 1);
     throw error;
   }
+}
+
+/** One line for `systemctl status`. */
+function serviceStatus(settings: Settings, { listen }: Listening, last?: Reload): string {
+  const { problems: [problem] = [], needsRestart: [change] = [] } = last ?? {};
+  const running = `caching ${counted(settings.upstreams.size, "registry", "registries")} at ${listen}`;
+  if (problem !== undefined) {
+    return `${running}; the configuration is rejected, the previous one stays in use: ${problem}`;
+  }
+  return change === undefined ? running : `${running}; needs a restart: ${change}`;
 }
 
 function printError(error: Error, code: number): number {

@@ -54,14 +54,13 @@ export function storeCommand(name: string, description: string): Command {
 export async function onRunning(
   options: StoreOptions,
   work: (client: AdminClient) => Promise<number>,
+  advice = "start it with entrepot serve, or give its --admin or --config",
 ): Promise<number> {
   try {
     const settings = loadSettings({ flags: options, env: process.env });
     const client = new AdminClient(settings);
     if (await isRunning(client, settings, options)) return await work(client);
-    throw new CommandError(
-      `no cache responds at ${client.url}: start it with entrepot serve, or give its --admin or --config`,
-    );
+    throw new CommandError(`no cache responds at ${client.url}: ${advice}`);
   } catch (error) {
     return printError(error);
   }

@@ -9,6 +9,8 @@ import { progressStream } from "./progress-stream.ts";
 export interface AdminApiOptions {
   readonly admin: StoreAdmin;
   readonly adopt: (options: AdoptOptions) => Promise<Adopted>;
+  /** Reads the configuration again; what `POST /api/v1/reload` returns. */
+  readonly reload: () => object;
   readonly dataDirectory: string;
   readonly version: string;
   /** What `GET /api/v1/status` returns. */
@@ -129,6 +131,8 @@ export class AdminApi {
       case "unpin":
         await admin.unpin(bodies.unpin.parse(body).pattern);
         return Response.json({});
+      case "reload":
+        return Response.json(this.#options.reload());
       case "fsck":
         return this.#verify(bodies.fsck.parse(body), request.signal);
       case "adopt":

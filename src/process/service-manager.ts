@@ -1,0 +1,111 @@
+import { dlopen, FFIType, ptr } from "bun:ffi";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2_000_000;
+const MSG_NOSIGNAL = 0x4000;
+const CLOCK_MONOTONIC = 1;
+/** The longest `sun_path` (unix(7)), with the NUL that ends the name of a file. */
+const MAX_PATH = 108;
+
+const { i32, u64, pointer } = FFIType;
+
+/**
+ * Tells the service manager how far this process is (sd_notify(3)). Does nothing if none asks for it:
+ * that is systemd with `Type=notify`, or podman with `--sdnotify=container`.
+ *
+ * Neither Bun nor Node.js has datagram sockets of this kind. `systemd-notify` would be another process,
+ * which the unit would have to accept messages from (`NotifyAccess=all`), and which may be gone before
+ * systemd has looked up whose it is.
+ */
+export class ServiceManager {
+  readonly #address: Uint8Array | undefined;
+
+  /**
+   * Takes the socket's name out of the environment: no child process speaks for this one.
+   *
+   * @param failed called if the manager cannot be reached, and will not learn when the start has ended
+   */
+  constructor(env: Record<string, string | undefined>, failed: (reason: string) => void) {
+    const { NOTIFY_SOCKET: name } = env;
+    delete env["NOTIFY_SOCKET"];
+    if (!name) return;
+    const address = socketAddress(name);
+    if (address && send(address, statusLine("starting"))) this.#address = address;
+    else failed(`nothing can be sent to NOTIFY_SOCKET=${name}: the service manager is not told`);
+  }
+
+  /** The start, or a reload, has ended. */
+  ready(status: string): void {
+    this.#send("READY=1", statusLine(status));
+  }
+
+  /** A reload begins; `ready` ends it. */
+  reloading(): void {
+    if (!this.#address) return;
+    // By the time, the manager tells this reload from one that ended before it asked for another.
+    this.#send("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`);
+  }
+
+  stopping(status: string): void {
+    this.#send("STOPPING=1", statusLine(status));
+  }
+
+  /** One line that `systemctl status` shows. */
+  status(text: string): void {
+    this.#send(statusLine(text));
+  }
+
+  #send(...lines: readonly string[]): void {
+    if (this.#address) send(this.#address, ...lines);
+  }
+}
+
+/** Returns whether the lines were sent. */
+function send(address: Uint8Array, ...lines: readonly string[]): boolean {
+  const message = Buffer.from(lines.join("\n"));
+  try {
+    const c = libc();
+    const socket = c.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const [data, size] = [ptr(message), BigInt(message.byteLength)];
+    const to = [ptr(address), address.byteLength] as const;
+    const sent = c.sendto(socket, data, size, MSG_NOSIGNAL, ...to);
+    c.close(socket);
+    return Number(sent) === message.byteLength;
+  } catch {
+    // There is no glibc.
+    return false;
+  }
+}
+
+/** A line break would begin another assignment. */
+function statusLine(text: string): string {
+  return `STATUS=${text.replaceAll(/\s*[\r\n]+\s*/g, "; ")}`;
+}
+
+/** `struct sockaddr_un` for a path, or for a name in the abstract namespace, which begins with `@`. */
+function socketAddress(name: string): Uint8Array | undefined {
+  const isAbstract = name.startsWith("@");
+  if (!isAbstract && !name.startsWith("/")) return undefined;
+  const path = Buffer.from(isAbstract ? `\0${name.slice(1)}` : `${name}\0`);
+  if (path.byteLength > MAX_PATH) return undefined;
+  const family = new Uint8Array(new Uint16Array([AF_UNIX]).buffer);
+  return Buffer.concat([family, path]);
+}
+
+function monotonicMicroseconds(): bigint {
+  // Bun's own clocks count from the start of the process.
+  const time = new BigInt64Array(2);
+  libc().clock_gettime(CLOCK_MONOTONIC, ptr(time));
+  const [seconds = 0n, nanoseconds = 0n] = time;
+  return seconds * 1_000_000n + nanoseconds / 1000n;
+}
+
+function libc() {
+  return dlopen("libc.so.6", {
+    close: { args: [i32], returns: i32 },
+    socket: { args: [i32, i32, i32], returns: i32 },
+    sendto: { args: [i32, pointer, u64, i32, pointer, i32], returns: FFIType.i64 },
+    clock_gettime: { args: [i32, pointer], returns: i32 },
+  }).symbols;
+}
