@@ -1,37 +1,37 @@
 // Installs missing dependencies. Runs before every start and test, so it does nothing if all are
 // there.
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { findBun, root } from "./bun.mjs";
 
 /**
  * Installs what package-lock.json lists into node_modules: the runtime dependencies and, with
  * `dev`, those of the tests too.
  *
- * @throws Error if npm fails
+ * @throws Error if this machine cannot run Bun, or npm fails
  */
 export function ensureInstalled({ dev = false, folder = root } = {}) {
-  const marker = path.join(folder, "node_modules/.entrepot-lock");
-  const lock = createHash("sha256")
-    .update(fs.readFileSync(path.join(folder, "package-lock.json")))
-    .digest("hex");
-  const kinds = dev ? ["dev"] : ["dev", "run"];
-  const isDone = kinds.some((kind) => read(marker) === `${lock} ${kind}`);
-  if (isDone && findBun(folder) !== undefined) return;
-
+  if (isInstalled(folder, dev) && findBun(folder) !== undefined) return;
+  // npm would end with a stack trace of Bun's install script.
+  expectProcessor();
   console.error("Installing what package-lock.json lists …");
   // Not `npm ci`: it fails if the configured registry lacks an optional package of another
   // platform. `npm install` installs the same locked versions.
   const quiet = ["--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
   const args = ["install", ...quiet, dev ? "--include=dev" : "--omit=dev"];
   const result = npm(args, folder);
+  if (result.error?.code === "ENOENT") {
+    throw new Error(
+      "npm is not in PATH: it comes with Node.js from https://nodejs.org; Debian has it in the package npm",
+    );
+  }
   if (result.error) throw new Error(`npm could not be started: ${result.error.message}`);
   if (result.status !== 0) {
+    const how = result.signal ?? `exit code ${result.status}`;
     throw new Error(
-      `npm ${args.join(" ")} failed (${result.signal ?? `exit code ${result.status}`})`,
+      `npm ${args.join(" ")} failed in ${folder} (${how}); its message is above. It needs a network, and must be able to write to node_modules. Without, copy this folder with its node_modules from a machine of the same kind, or use the executable that \`npm run build\` makes`,
     );
   }
   if (findBun(folder) === undefined) {
@@ -40,7 +40,34 @@ export function ensureInstalled({ dev = false, folder = root } = {}) {
       `npm installed no Bun that runs on ${platform}: see https://bun.com/docs/installation`,
     );
   }
-  fs.writeFileSync(marker, `${lock} ${dev ? "dev" : "run"}`);
+}
+
+/**
+ * Whether npm has installed what package-lock.json lists, by the record that npm keeps of it: whoever
+ * ran it, and however.
+ */
+function isInstalled(folder, dev) {
+  const wanted = packagesOf(path.join(folder, "package-lock.json"));
+  const present = packagesOf(path.join(folder, "node_modules/.package-lock.json"));
+  return Object.entries(wanted)
+    .filter(([at, one]) => at !== "" && !one.optional && (dev || !(one.dev || one.devOptional)))
+    .every(([at, { version }]) => present[at]?.version === version);
+}
+
+function packagesOf(file) {
+  try {
+    return JSON.parse(fs.readFileSync(file, "utf8")).packages ?? {};
+  } catch (error) {
+    if (error.code === "ENOENT" || error instanceof SyntaxError) return {};
+    throw error;
+  }
+}
+
+/** @throws Error if this processor cannot run Bun */
+function expectProcessor() {
+  const check = fileURLToPath(new URL("processor.sh", import.meta.url));
+  const { status } = spawnSync("sh", [check], { stdio: ["ignore", 2, 2] });
+  if (status === 1) throw new Error("Nothing was installed.");
 }
 
 /** Runs npm: the one that runs this script, if any, rather than the first one in PATH. */
@@ -51,14 +78,6 @@ function npm(args, folder) {
   return running?.endsWith(".js")
     ? spawnSync(process.execPath, [running, ...args], options)
     : spawnSync("npm", args, options);
-}
-
-function read(file) {
-  try {
-    return fs.readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -1,9 +1,13 @@
 // `npm start`: installs missing dependencies, then runs the cache.
+import os from "node:os";
 import path from "node:path";
 import { root } from "./bun.mjs";
 import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
+
+/** As a shell has it for SIGILL. */
+const ILLEGAL_INSTRUCTION = 128 + os.constants.signals.SIGILL;
 
 try {
   ensureInstalled();
@@ -15,7 +19,13 @@ try {
   // called.
   const isNpm = process.env.npm_lifecycle_event === "start";
   const cwd = (isNpm && process.env.INIT_CWD) || process.cwd();
-  process.exitCode = await run(path.join(root, "bin/entrepot"), args, { cwd });
+  const code = await run(path.join(root, "bin/entrepot"), args, { cwd });
+  if (code === ILLEGAL_INSTRUCTION) {
+    console.error(
+      "entrepot: it ended by an illegal instruction: this processor, or the type that a virtual machine gives it, lacks what Bun needs. See docs/how-to/troubleshoot.md",
+    );
+  }
+  process.exitCode = code;
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;

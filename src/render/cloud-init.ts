@@ -49,7 +49,8 @@ export const proxmox: Target = {
   notes: {
     where:
       "copy entrepot-user.yaml to /var/lib/vz/snippets on the Proxmox host; then run entrepot-vm.sh there with the VM's ID",
-    apply: "`qm reboot VMID`: the address is read from the cloud-init drive at every boot",
+    apply:
+      "`qm shutdown VMID && qm start VMID`: the address is read from the cloud-init drive at every boot, and the processor's type as the VM starts",
     caveats: [
       STATIC_ADDRESS,
       "The storage `local` must allow snippets: Datacenter, Storage, local, Content.",
@@ -72,6 +73,10 @@ vm=\${1:?usage: entrepot-vm.sh VMID}
 ${warning}qm set "$vm" --ipconfig0 "ip${suffix}=${address},gw${suffix}=${gateway}"
 qm set "$vm" --cicustom "user=local:snippets/${USER}"
 qm set "$vm" --onboot 1 --agent enabled=1
+# The program does not run on kvm64, which is the default here: it needs x86-64-v2. With host it also has
+# the processor's instructions for SHA-256, by which downloads are verified. If the machine is to move to a
+# host with another processor while it runs, use x86-64-v2-AES.
+qm set "$vm" --cpu host
 qm cloudinit update "$vm"
 `,
       },
