@@ -44,6 +44,37 @@ export function build(arch, folder = path.join(root, "dist")) {
   return outfile;
 }
 
+/**
+ * Writes the manual pages and the completion scripts into a folder, in the layout of /usr/local/share,
+ * and returns its path.
+ *
+ * @throws Error if the program cannot print one of them
+ */
+export function buildShare(folder = path.join(root, "dist")) {
+  const share = path.join(folder, "share");
+  fs.rmSync(share, { recursive: true, force: true });
+  const run = (...args) => {
+    const command = ["--no-install", path.join(root, "src/main.ts"), ...args];
+    const { status, stdout } = spawnSync(findBun(), command, { stdio: ["ignore", "pipe", 2] });
+    if (status !== 0) throw new Error(`entrepot ${args.join(" ")} failed`);
+    return stdout;
+  };
+  run("man", "--output", path.join(share, "man"));
+  for (const [shell, place] of Object.entries(completionPlaces)) {
+    const file = path.join(share, place);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, run("completion", shell));
+  }
+  return share;
+}
+
+/** Where each shell looks for the completion of a program. */
+const completionPlaces = {
+  bash: "bash-completion/completions/entrepot",
+  zsh: "zsh/site-functions/_entrepot",
+  fish: "fish/vendor_completions.d/entrepot.fish",
+};
+
 /** The path of Bun for another architecture, downloaded from npm; it does not run on this machine. */
 function runtimeOf(name) {
   const { version } = JSON.parse(
@@ -85,6 +116,9 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
       const size = Math.round(fs.statSync(file).size / 1e6);
       console.log(`${path.relative(process.cwd(), file)}  ${size} MB`);
     }
+    console.log(
+      `${path.relative(process.cwd(), buildShare())}  manual pages, completion of shells`,
+    );
   } catch (error) {
     console.error(error.message);
     process.exitCode = 1;

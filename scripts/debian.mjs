@@ -18,6 +18,11 @@ export const packages = {
   openssl: "/usr/bin/openssl",
   systemd: "/usr/bin/systemd-analyze",
   strace: "/usr/bin/strace",
+  "bash-completion": "/usr/share/bash-completion/bash_completion",
+  zsh: "/usr/bin/zsh",
+  fish: "/usr/bin/fish",
+  mandoc: "/usr/bin/mandoc",
+  "groff-base": "/usr/bin/groff",
 };
 
 /** The packages that bench/ needs in addition. */

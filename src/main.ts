@@ -3,10 +3,11 @@ import { ensureRuntimeOptions } from "./process/runtime-options.ts";
 
 ensureRuntimeOptions();
 // Loaded only now: the call above may start the program anew.
-const { COMMANDS } = await import("./commands/commands.ts");
+const { COMMANDS, HIDDEN_COMMANDS } = await import("./commands/commands.ts");
 const { runProgram } = await import("./commands/program.ts");
 
-const requested = COMMANDS[process.argv[2] ?? ""];
+const name = process.argv[2] ?? "";
+const requested = COMMANDS[name] ?? HIDDEN_COMMANDS[name];
 // The help, and the suggestions for a misspelt name, need all commands.
 const loaders = requested ? [requested] : Object.values(COMMANDS);
 const commands: Command[] = [];

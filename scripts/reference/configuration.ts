@@ -1,34 +1,15 @@
-import { z } from "zod";
-import { fileSchema } from "../../src/config/schema.ts";
+import {
+  configurationSchema,
+  documentedKeys,
+  type DocumentedKey,
+  OVERRIDES,
+} from "../../src/config/key-reference.ts";
 import { type Row, table } from "./markdown.ts";
 
-/** The JSON Schema (2020-12) keywords that zod emits for this file. */
-interface Schema {
-  readonly title?: string;
-  readonly type?: string | readonly string[];
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly additionalProperties?: Schema | boolean;
-  readonly required?: readonly string[];
-  readonly items?: Schema;
-  readonly anyOf?: readonly Schema[];
-  readonly enum?: readonly string[];
-}
-
-/** entrepot.yaml as a JSON Schema, for editors. */
-export function configurationSchema(): Schema {
-  // zod types the result as JSON Schema of any draft; these are the keywords that it uses here.
-  const schema = z.toJSONSchema(fileSchema, { io: "input", unrepresentable: "any" }) as Schema;
-  const title = "entrepot.yaml";
-  return { ...schema, title, description: "The configuration of the Entrepot cache." };
-}
+export { configurationSchema };
 
 export function configurationPage(): string {
-  const schema = configurationSchema();
-  const upstreams = withoutNull(schema.properties?.["upstreams"] ?? {});
-  const upstream = withoutNull(
-    typeof upstreams.additionalProperties === "object" ? upstreams.additionalProperties : {},
-  );
+  const { file, upstream } = documentedKeys();
   return [
     "# Configuration",
     "",
@@ -38,7 +19,7 @@ export function configurationPage(): string {
     "",
     "## Keys of the file",
     "",
-    table(["Key", "Type", "Meaning"], rows(schema, "upstreams")),
+    table(["Key", "Type", "Meaning"], rows(file)),
     "",
     "## Keys of each of the `upstreams`",
     "",
@@ -58,13 +39,7 @@ const AROUND_THE_FILE = [
   "",
   table(
     ["Flag", "Variable", "Key"],
-    [
-      ["`--config`", "`ENTREPOT_CONFIG`", ""],
-      ["`--listen`", "`ENTREPOT_LISTEN`", "`listen`"],
-      ["`--admin`", "`ENTREPOT_ADMIN`", "`admin`"],
-      ["`--data`", "`ENTREPOT_DATA`", "`storage.dir`"],
-      ["", "`ENTREPOT_ADMIN_TOKEN`", "`adminToken`"],
-    ],
+    OVERRIDES.map((cells) => cells.map(code)),
   ),
   "",
   "## Changes while the cache runs",
@@ -75,36 +50,10 @@ const AROUND_THE_FILE = [
   "",
 ];
 
-/** A row per key; nested keys are prefixed with their mapping's key: `storage.dir`. */
-function rows(schema: Schema, leaf?: string, prefix = ""): Row[] {
-  return Object.entries(schema.properties ?? {}).flatMap(([key, written]) => {
-    const value = withoutNull(written);
-    const name = `${prefix}${key}`;
-    if (value.properties && key !== leaf) return rows(value, undefined, `${name}.`);
-    const description = written.description ?? value.description ?? "";
-    return [[`\`${name}\``, typeOf(value), description]];
-  });
+function rows(keys: readonly DocumentedKey[]): Row[] {
+  return keys.map(({ name, type, description }) => [code(name), type, description]);
 }
 
-/** Removes `null` from a union: a key without a value means the same as an omitted one. */
-function withoutNull(schema: Schema): Schema {
-  const choices = schema.anyOf?.filter(({ type }) => type !== "null");
-  const [only] = choices ?? [];
-  if (!only || choices?.length !== 1) return schema;
-  return schema.description === undefined ? only : { ...only, description: schema.description };
-}
-
-function typeOf(schema: Schema): string {
-  if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(", ");
-  if (schema.anyOf) return [...new Set(schema.anyOf.map(typeOf))].join(" or ");
-  if (schema.type === "array") return `list of ${plural(typeOf(schema.items ?? {}))}`;
-  if (schema.type === "object") return "mapping";
-  return [schema.type ?? "any"].flat().join(" or ");
-}
-
-function plural(type: string): string {
-  return type
-    .split(" or ")
-    .map((one) => `${one}s`)
-    .join(" or ");
+function code(text: string): string {
+  return text === "" ? "" : `\`${text}\``;
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { program } from "./program.ts";
 
 /** Loads each command, in the order of the help. No command waits for the libraries of another. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -16,4 +17,17 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import("./setup/doctor.ts")).doctorCommand(),
   import: async () => (await import("./setup/import.ts")).importCommand(),
   node: async () => (await import("./node/node.ts")).nodeCommand(),
+  completion: async () => (await import("./help/completion.ts")).completionCommand(wholeProgram),
+  man: async () => (await import("./help/man.ts")).manCommand(wholeProgram),
 };
+
+/** What completion scripts call: in no help. */
+export const HIDDEN_COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  __complete: async () => (await import("./help/candidates.ts")).candidatesCommand(),
+};
+
+/** The program with all commands of its help. */
+export async function wholeProgram(): Promise<Command> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  return program(commands);
+}

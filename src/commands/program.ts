@@ -2,16 +2,20 @@ import { Command, CommanderError } from "commander";
 import { usageErrorCode } from "./usage-error.ts";
 import { version } from "../version.ts";
 
-/** Runs the command of the command line, and ends the process. */
-export async function runProgram(commands: readonly Command[]): Promise<void> {
-  const program = new Command("entrepot")
+export function program(commands: readonly Command[]): Command {
+  const whole = new Command("entrepot")
     .description("A pull-through cache for every container registry, in one process.")
     .version(version)
     .showSuggestionAfterError()
     .exitOverride();
-  for (const command of commands) program.addCommand(command.exitOverride());
+  for (const command of commands) whole.addCommand(command.exitOverride());
+  return whole;
+}
+
+/** Runs the command of the command line, and ends the process. */
+export async function runProgram(commands: readonly Command[]): Promise<void> {
   try {
-    await program.parseAsync();
+    await program(commands).parseAsync();
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     process.exitCode = error.exitCode === 0 ? 0 : usageErrorCode();

@@ -136,6 +136,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       serve: [".", "ports"],
       store: ["."],
       setup: [".", "node"],
+      // Completion asks the running cache for values.
+      help: [".", "store"],
     },
     above: ["commands.ts"],
   },

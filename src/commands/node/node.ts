@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { RUNTIME_NAMES } from "../../node/runtime.ts";
+import { KnownValuesOption } from "../known-values.ts";
 import { applyCommand } from "./node-apply.ts";
 import { checkCommand } from "./node-check.ts";
 import { planCommand } from "./node-plan.ts";
@@ -33,9 +34,12 @@ function withNodeOptions(command: Command): Command {
       "--live",
       "the node below --root is running: restart and prove as without it (verify and watch always do)",
     )
-    .option(
-      "--runtime <name>",
-      `work only on this runtime: ${RUNTIME_NAMES.join(", ")} (default: auto, all that are installed)`,
+    .addOption(
+      new KnownValuesOption(
+        "--runtime <name>",
+        `work only on this runtime: ${RUNTIME_NAMES.join(", ")} (default: auto, all that are installed)`,
+        ["auto", ...RUNTIME_NAMES].map((value) => ({ value, title: "" })),
+      ),
     )
     .option("--socket <path>", "the runtime's socket; without --runtime, containerd's")
     .option(
@@ -59,10 +63,11 @@ function withNodeOptions(command: Command): Command {
 
 const EXAMPLES = `
 Examples:
-  entrepot node check                                 report problems of this node
-  entrepot node plan --cache http://cache:5000        show what would change
-  entrepot node apply --cache http://cache:5000       change it, prove it, or revert it
-  entrepot node verify                                prove that pulls still use the cache
-  entrepot node rollback                              restore the original files
+  entrepot node check                            report problems of this node
+  entrepot node plan --cache http://cache:5000   show what would change
+  entrepot node apply --cache http://cache:5000  change, prove, or revert it
+  entrepot node verify                           prove that pulls use the cache
+  entrepot node rollback                         restore the original files
 
-Exit codes: 0 success, 1 a problem was found or the command failed, 2 invalid command line.`;
+Exit codes: 0 success, 1 a problem was found or the command failed, 2 invalid
+command line.`;

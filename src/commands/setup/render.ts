@@ -11,6 +11,7 @@ import {
   type Target,
 } from "../../render/target.ts";
 import { render, TARGETS } from "../../render/targets.ts";
+import { KnownValuesArgument } from "../known-values.ts";
 import { readCa } from "../node/ca-file.ts";
 import { UsageError } from "../node/node-options.ts";
 
@@ -31,10 +32,15 @@ const DEFAULT_CACHE = new URL("http://cache.invalid:5000");
 const TIMEOUT_MS = 5_000;
 
 export function renderCommand(): Command {
-  const targets = TARGETS.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join("\n");
   return new Command("render")
     .description("write configuration that points a runtime or a distribution at the cache")
-    .argument("<target>", "the runtime, distribution or machine to configure", parseTarget)
+    .addArgument(
+      new KnownValuesArgument(
+        "<target>",
+        "the runtime, distribution or machine to configure",
+        TARGETS.map(({ name, title }) => ({ value: name, title })),
+      ).argParser(parseTarget),
+    )
     .option(
       "--cache <url>",
       "where nodes reach the cache, such as http://192.168.1.10:5000; not needed for targets that run the cache itself",
@@ -56,10 +62,24 @@ export function renderCommand(): Command {
     .option("--gateway <address>", "cloud-init, proxmox: the network's gateway")
     .option("--output <dir>", "write the files below this directory instead of printing them")
     .option("--json", "print the files and their notes as JSON")
-    .addHelpText("after", `\nTargets:\n${targets}`)
+    .addHelpText("after", ({ command }) => `\nTargets:\n${targetLines(command)}\n${EXAMPLES}`)
     .action(async (target: Target, options: RenderOptions) => {
       process.exitCode = await run(target, options);
     });
+}
+
+const EXAMPLES = `
+Examples:
+  entrepot render k3s --cache http://192.168.1.10:5000
+  entrepot render podman --cache http://192.168.1.10:5000 --output files
+  entrepot render talos --cache https://cache.example --upstream docker.io`;
+
+/** The targets, wrapped as the help wraps its options. */
+function targetLines(command: Command): string {
+  const help = command.createHelp();
+  help.prepareContext({});
+  const width = Math.max(...TARGETS.map(({ name }) => name.length));
+  return TARGETS.map(({ name, title }) => help.formatItem(name, width, title, help)).join("\n");
 }
 
 async function run(target: Target, options: RenderOptions): Promise<number> {

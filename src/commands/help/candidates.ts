@@ -1,0 +1,95 @@
+import { Command } from "commander";
+import { z } from "zod";
+import { loadSettings } from "../../config/load.ts";
+import { DEFAULT_UPSTREAMS } from "../../config/settings.ts";
+import { AdminClient } from "../store/admin-client.ts";
+
+/** After this time, in milliseconds, a shell waits no longer for values. */
+const DEADLINE = 3000;
+/** More than anybody reads; the rest appears once more is typed. */
+const MOST = 500;
+
+const namespaces = z.object({ namespaces: z.array(z.string()) });
+const pins = z.object({ pins: z.array(z.object({ pattern: z.string() })) });
+const image = z.object({
+  image: z.string(),
+  tag: z.string().optional(),
+  digest: z.string(),
+});
+
+/**
+ * What completion scripts call for values that only the cache or its configuration knows: a line each.
+ * It prints no error and ends in time, whatever is wrong, since somebody is typing.
+ */
+export function candidatesCommand(): Command {
+  return new Command("__complete")
+    .argument("<source>")
+    .argument("<prefix>")
+    .argument("[words...]")
+    .helpOption(false)
+    .action(async (source: string, typed: string, words: string[]) => {
+      setTimeout(() => process.exit(), DEADLINE).unref();
+      const prefix = typed.replace(/^--[a-z-]+=/, "");
+      const found = await candidates(source, prefix, flagsOf(words)).catch(() => []);
+      const lines = [...new Set(found)].filter((one) => one.startsWith(prefix) && isPrintable(one));
+      process.stdout.write(
+        lines
+          .slice(0, MOST)
+          .map((one) => `${one}\n`)
+          .join(""),
+      );
+    });
+}
+
+type Flags = Readonly<Partial<Record<"config" | "admin" | "data" | "cache", string>>>;
+
+/** A name from a registry must not reach a terminal as anything but text. */
+function isPrintable(text: string): boolean {
+  return /^[\w./:@*-]+$/.test(text);
+}
+
+async function candidates(source: string, prefix: string, flags: Flags): Promise<string[]> {
+  if (source === "upstreams") return upstreams(flags);
+  const client = new AdminClient(loadSettings({ flags, env: process.env }));
+  if (source === "pins") return (await client.get("pins", pins)).pins.map((pin) => pin.pattern);
+  if (source !== "images") return [];
+  const found: string[] = [];
+  // The path of the image is asked for, and the tag is looked for here.
+  const pattern = encodeURIComponent(`${prefix.replace(/:[^/]*$/, "")}*:*`);
+  await client.list(
+    `images?pattern=${pattern}`,
+    "images",
+    image,
+    ({ image: name, tag, digest }) => {
+      found.push(tag === undefined ? `${name}@${digest}` : `${name}:${tag}`);
+    },
+  );
+  return found;
+}
+
+/** Of the cache that is named, or else those of the configuration. */
+async function upstreams(flags: Flags): Promise<string[]> {
+  if (flags.cache !== undefined) {
+    const response = await fetch(new URL("/entrepot/v1/namespaces", flags.cache));
+    return namespaces.parse(await response.json()).namespaces;
+  }
+  try {
+    return [...loadSettings({ flags, env: process.env }).upstreams.keys()];
+  } catch {
+    return [...DEFAULT_UPSTREAMS];
+  }
+}
+
+/** The flags by which the cache is found, among the words that were typed so far. */
+function flagsOf(words: readonly string[]): Flags {
+  const flags: Partial<Record<keyof Flags, string>> = {};
+  words.forEach((word, index) => {
+    const [, name, value = words[index + 1]] =
+      /^--(config|admin|data|cache)(?:=(.*))?$/.exec(word) ?? [];
+    if (value === undefined) return;
+    if (name === "config" || name === "admin" || name === "data" || name === "cache") {
+      flags[name] = value;
+    }
+  });
+  return flags;
+}
