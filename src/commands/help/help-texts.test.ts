@@ -33,7 +33,8 @@ test.each(commands)("the help of %s fits in 80 columns", (_, command) => {
 });
 
 test.each(commands)("each option and argument of %s is described", (_, command) => {
-  const described = [...command.options, ...command.registeredArguments];
+  const shown = command.options.filter(({ hidden }) => !hidden);
+  const described = [...shown, ...command.registeredArguments];
   const parts = described.map((one) => one.description).concat(command.description());
   expect(parts.filter((text) => text.trim() === "" || /\s$|^\s|\n/.test(text))).toEqual([]);
 });
