@@ -6,6 +6,9 @@ import { isManifest, readManifest } from "./gardener/manifest.ts";
 import type { SecretsOptions } from "./gardener/secrets.ts";
 import { ConfigError, sortProblems } from "./parsing/problems.ts";
 import { isCompose, readCompose } from "./distribution/compose/compose.ts";
+import { groupProjects } from "./distribution/compose/grouping.ts";
+import type { ComposeFile } from "./distribution/compose/project.ts";
+import { MERGE_TAGS } from "./distribution/compose/tree.ts";
 import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
 import type { RegistrySettings } from "./distribution/registry-settings.ts";
 import { importProxies } from "./distribution/import-proxies.ts";
@@ -42,15 +45,19 @@ export interface ImportOptions {
 export function importFiles({ files, readFile, secrets, names }: ImportOptions): ImportedConfig {
   const imported = new ImportedConfig();
   const registries: RegistrySettings[] = [];
+  const compose: ComposeFile[] = [];
   for (const file of files) {
     try {
-      registries.push(...readOne(file, readFile, secrets, imported));
+      registries.push(...readOne(file, readFile, secrets, imported, compose));
     } catch (error) {
       if (error instanceof ConfigError) imported.problems.push(...error.problems);
       else if (error instanceof UnreadableError) {
         imported.problems.push({ message: `${file} ${error.message}` });
       } else throw error;
     }
+  }
+  for (const project of groupProjects(compose)) {
+    registries.push(...readCompose(project, homedir(), readFile, imported));
   }
   importProxies(registries, imported, names);
   if (imported.problems.length > 0) throw new ConfigError(sortByFile(imported, files));
@@ -62,12 +69,20 @@ function readOne(
   readFile: ReadText,
   secrets: SecretsOptions,
   imported: ImportedConfig,
+  compose: ComposeFile[],
 ): RegistrySettings[] {
   const text = readFile(file, MAX_BYTES);
   const folders = { working: path.resolve(path.dirname(file)), home: homedir() };
   // Checked first: a script is not YAML, and syntax errors of YAML would be misleading.
   if (isShellScript(text) || (!YAML.test(text) && hasDockerRun(text))) {
     return readDockerRun(file, text, folders, readFile, imported);
+  }
+  // Its tags have no meaning to other formats.
+  if (/^["']?(?:services|include)["']?\s*:/m.test(text)) {
+    if (isCompose(YamlSource.ofTexts(file, text, MERGE_TAGS).value)) {
+      compose.push({ file, text });
+      return [];
+    }
   }
   const documents = readYamlDocuments(file, text);
   const { source } = documents;
@@ -76,7 +91,8 @@ function readOne(
     return [];
   }
   if (isCompose(source.value)) {
-    return readCompose(YamlSource.ofTexts(file, text), folders, readFile, imported);
+    compose.push({ file, text });
+    return [];
   }
   if (isConfigYml(source.value)) return [readConfigYml(file, text)];
   const formats =

@@ -1,18 +1,13 @@
 import { expect, test } from "bun:test";
 import { homedir } from "node:os";
-import { readText } from "../parsing/read-text.ts";
+import { importGiven } from "../configtest/import-text.ts";
 import { configErrorOf } from "../configtest/load-text.ts";
 import type { ImportedConfig } from "../foreign/imported-config.ts";
-import { importFiles } from "../import-files.ts";
 import { writeConfig } from "../foreign/write-config.ts";
 
+/** Imports one file; there is no other. */
 function importText(text: string): ImportedConfig {
-  return importFiles({
-    files: ["/in/caches/f"],
-    readFile: () => text,
-    secrets: { folder: undefined, readFile: readText },
-    names: new Map(),
-  });
+  return importGiven({ "caches/f": text });
 }
 
 const service = (name: string, rest: string): string =>
@@ -51,12 +46,10 @@ test("a named volume has the project name as a prefix", () => {
   expect(folderOf("volumes: { d: { external: true } }\n")).toContain("'{{.Mountpoint}}' d)");
 });
 
-const RESOLVED = "import the output of `docker compose config` instead";
 test.each([
-  [service("hub", `environment: { ${HUB} }, env_file: a.env`), RESOLVED],
-  [service("hub", `environment: { ${HUB} }, extends: { service: a }`), RESOLVED],
-  [`services: { hub: { extends: a, environment: { ${HUB} } } }\n`, RESOLVED],
-  [`services: { hub: { image: 'registry:\${TAG}', environment: { ${HUB} } } }\n`, RESOLVED],
+  [service("hub", `environment: { ${HUB} }, env_file: a.env`), "a.env does not exist"],
+  [service("hub", `environment: { ${HUB} }, extends: { service: a }`), "there is no service a"],
+  [`services: { hub: { extends: a, environment: { ${HUB} } } }\n`, "there is no service a"],
   [
     service("hub", `environment: [REGISTRY_PROXY_PASSWORD]`),
     "takes its value from the environment",
@@ -174,7 +167,9 @@ test("a registry with another image name is recognized by its settings", () => {
     `services: { r: { image: 'harbor.corp/hub/registry:2', ports: ['5010:5000'], ${rest} } }\n`;
   const configured = copy("environment: { REGISTRY_PROXY_REMOTEURL: 'https://ghcr.io' }");
   expect(importText(configured).value).toMatchObject({ upstreams });
-  expect(configErrorOf(() => importText(copy("env_file: a.env")))).toContain(RESOLVED);
+  expect(configErrorOf(() => importText(copy("env_file: a.env")))).toContain(
+    "a.env does not exist",
+  );
 });
 
 test.each([

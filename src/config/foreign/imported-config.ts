@@ -50,6 +50,8 @@ export class ImportedConfig {
   /** Errors. The import fails if there are any. */
   readonly problems: Problem[] = [];
   readonly adoptable: Adoptable[] = [];
+  /** Files that belong to the given ones: an override file, .env, a mounted config.yml. */
+  readonly furtherFiles = new Set<string>();
   readonly #upstreams = new Map<string, Origin>();
 
   /** Adds an upstream. If it already exists, reports a problem and returns false. */
@@ -91,6 +93,11 @@ export class ImportedConfig {
   /** Records a setting that is not imported. */
   skip(from: Origin, reason: string, consequence: Consequence = "none"): void {
     this.unsupported.push({ from, reason, consequence });
+  }
+
+  /** Records a file that was read although it was not given. */
+  alsoRead(file: string): void {
+    this.furtherFiles.add(file);
   }
 
   /** Reports a setting that makes the import fail. */

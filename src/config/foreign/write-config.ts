@@ -13,7 +13,8 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
   // Upstreams come last: the list is long.
   const { upstreams, ...rest } = imported.value;
   const document = new Document({ ...rest, ...(upstreams ? { upstreams } : {}) });
-  document.commentBefore = ` Created by: ${command}`;
+  const further = [...imported.furtherFiles].map(oneLine).join(", ");
+  document.commentBefore = ` Created by: ${oneLine(command)}${further === "" ? "" : `\n Also read: ${further}`}`;
   const nodes = nodesIn(document);
   for (const { at, from, note } of imported.settings) {
     const text = ` ${formatOrigin(from)}${note === undefined ? "" : `: ${note}`}`;
@@ -71,9 +72,13 @@ export function unsupportedLines({ unsupported }: ImportedConfig): string[] {
   const groups = Map.groupBy(unsupported, ({ from, reason }) => `${from.what}: ${reason}`);
   return [...groups].map(([text, group]) => {
     const locations = group.map(({ from }) => `${from.file}:${from.line}`);
-    // A key of an imported file may contain line breaks, which would end the YAML comment.
-    return `${locations.join(", ")} ${text}`.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
+    return oneLine(`${locations.join(", ")} ${text}`);
   });
+}
+
+/** Text from an imported file without line breaks, which would end the YAML comment that it is in. */
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
 }
 
 /** Quotes text from an imported file for a shell: operators copy the adopt commands into one. */

@@ -94,6 +94,12 @@ export class YamlSource {
     return isNode(node) ? node.tag : undefined;
   }
 
+  /** Whether the value at a path is a scalar without quotes. */
+  isPlain(path: Path): boolean {
+    const node = this.#document.getIn(path, true);
+    return isScalar(node) && node.type === "PLAIN";
+  }
+
   /** A problem at the position of a value, or of its nearest ancestor if there is no such value. */
   problem(path: Path, message: string): Problem {
     return this.#at(this.#find(path, false), message);

@@ -46,7 +46,9 @@ export function readNamedFile(
   const relative = path.relative(process.cwd(), absolute);
   const file = relative.startsWith("..") ? absolute : relative;
   try {
-    return { file, text: readFile(absolute, MAX_BYTES) };
+    const text = readFile(absolute, MAX_BYTES);
+    imported.alsoRead(file);
+    return { file, text };
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;
     imported.reject(from, `${file} ${error.message}`);

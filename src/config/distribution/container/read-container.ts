@@ -124,7 +124,9 @@ function readMounted(
   const shown = path.relative(process.cwd(), file);
   const name = shown.startsWith("..") ? file : shown;
   try {
-    return readText(name, readFile(file, MAX_BYTES), imported);
+    const text = readFile(file, MAX_BYTES);
+    imported.alsoRead(name);
+    return readText(name, text, imported);
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;
     imported.reject(from, `its configuration ${name} ${error.message}`);
