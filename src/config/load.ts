@@ -1,5 +1,4 @@
 import path from "node:path";
-import ipaddr from "ipaddr.js";
 import { readServerIdentity } from "./upstreams/certificates.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
@@ -8,6 +7,7 @@ import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { addressProblem, parseAddress } from "./parsing/address.ts";
+import { isLoopbackHost } from "./parsing/host-overlap.ts";
 import type { Settings } from "./settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
@@ -91,7 +91,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const listenAddress = readAddress(listen, ANY_HOST, problems);
   const adminAddress = readAddress(admin, LOOPBACK, problems);
   const token = readAdminToken(file, env, readFile, problems);
-  if (adminAddress && token === undefined && !isLoopback(adminAddress.host)) {
+  if (adminAddress && token === undefined && !isLoopbackHost(adminAddress.host)) {
     problems.push(unprotectedAdmin(admin));
   }
   if (data.value === "" || data.value.includes("\0")) {
@@ -189,11 +189,6 @@ function readAddress(raw: RawValue, defaultHost: string, problems: Problem[]): A
   const address = parseAddress(raw.value, defaultHost);
   if (!address) problems.push(raw.problem(addressProblem(raw.value)));
   return address;
-}
-
-function isLoopback(host: string): boolean {
-  if (host === "localhost") return true;
-  return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
 }
 
 function unprotectedAdmin(raw: RawValue): Problem {

@@ -3,7 +3,12 @@ import { Command, InvalidArgumentError } from "commander";
 import { readText } from "../../config/parsing/read-text.ts";
 import { importFiles } from "../../config/import-files.ts";
 import type { ImportedConfig } from "../../config/foreign/imported-config.ts";
-import { formatOrigin, unsupportedLines, writeConfig } from "../../config/foreign/write-config.ts";
+import {
+  formatOrigin,
+  unsupportedLines,
+  warningLines,
+  writeConfig,
+} from "../../config/foreign/write-config.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
@@ -65,8 +70,10 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
 }
 
 function report(imported: ImportedConfig, output: string | undefined): void {
-  const { unsupported, adoptable } = imported;
+  const { warnings, unsupported, adoptable } = imported;
   const lines = [
+    ...(warnings.length > 0 ? ["Check this first:"] : []),
+    ...warningLines(imported).map((line) => `  ${line}`),
     ...(unsupported.length > 0 ? ["These settings were not converted:"] : []),
     ...unsupportedLines(imported).map((line) => `  ${line}`),
     ...(output === undefined
@@ -79,9 +86,10 @@ function report(imported: ImportedConfig, output: string | undefined): void {
   if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
 }
 
-function asJson({ value, settings, unsupported, adoptable }: ImportedConfig): object {
+function asJson({ value, settings, warnings, unsupported, adoptable }: ImportedConfig): object {
   return {
     config: value,
+    warnings: warnings.map(({ from, message }) => ({ from: formatOrigin(from), message })),
     from: Object.fromEntries(settings.map(({ at, from }) => [at.join("."), formatOrigin(from)])),
     unsupported: unsupported.map(({ from, reason }) => ({ from: formatOrigin(from), reason })),
     adopt: adoptable,

@@ -201,7 +201,7 @@ test.each([
     "an upstream has only one port, and another one was imported",
   ],
   [
-    `-p 5010-5011:5001-5002`,
+    `-p 5010:6000`,
     undefined,
     "no port is mapped to the registry's port, 5000: if nodes use one, set it as port of the upstream",
   ],

@@ -4,6 +4,8 @@ import { isPrivateHost } from "../foreign/private-host.ts";
 import { formatDuration, parseGoDuration } from "../parsing/kubernetes-quantities.ts";
 import { quote } from "../parsing/problems.ts";
 import { parseAddress } from "../parsing/address.ts";
+import { isLoopbackHost, isWildcardHost } from "../parsing/host-overlap.ts";
+import type { PublishedAddress } from "./reach.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
 import { type RegistrySettings, type Setting, unsupportedReason } from "./registry-settings.ts";
 import { importTls } from "./import-tls.ts";
@@ -167,12 +169,34 @@ function publishedPortOf(
   upstream: string,
   imported: ImportedConfig,
 ): PublishedPort | undefined {
-  const setting = registry.port ?? registry.settings.get("http.addr");
+  const { reach } = registry;
+  if (reach?.kind === "private") {
+    imported.skip(reach.from, `${reach.why}: if nodes use one, set it as port of the upstream`);
+    return undefined;
+  }
+  if (reach?.kind === "published") {
+    const chosen = widestOf(reach.addresses);
+    for (const { from } of reach.addresses) {
+      if (from !== chosen?.from)
+        imported.skip(from, "an upstream has only one port, and another one was imported");
+    }
+    return chosen?.port === undefined ? undefined : { upstream, ...chosen, port: chosen.port };
+  }
+  const setting = registry.settings.get("http.addr");
   if (!setting) return undefined;
   const address = parseAddress(setting.value, "0.0.0.0");
   if (address && address.port > 0) return { upstream, ...address, from: setting.from };
   imported.reject(setting.from, `${quote(setting.value)} is not a valid address: write host:port`);
   return undefined;
+}
+
+/** Of several addresses, the one that most machines can reach. */
+function widestOf(addresses: readonly PublishedAddress[]): PublishedAddress | undefined {
+  return (
+    addresses.find(({ host }) => isWildcardHost(host)) ??
+    addresses.find(({ host }) => !isLoopbackHost(host)) ??
+    addresses[0]
+  );
 }
 
 /**

@@ -1,20 +1,8 @@
 import type { Origin } from "../foreign/imported-config.ts";
+import type { Reach } from "./reach.ts";
+import type { Setting } from "./setting.ts";
 
-/** A setting of a registry and its origin. */
-export interface Setting {
-  readonly value: string;
-  readonly from: Origin;
-}
-
-/** A port of the host that leads into a container. */
-export interface PublishedPort {
-  /** The host's address; undefined for all of them. */
-  readonly address: string | undefined;
-  /** Undefined if it is chosen at each start. */
-  readonly port: number | undefined;
-  readonly containerPort: number;
-  readonly from: Origin;
-}
+export type { Setting } from "./setting.ts";
 
 /** The settings of one registry:2 or registry:3. */
 export interface RegistrySettings {
@@ -22,14 +10,8 @@ export interface RegistrySettings {
   readonly from: Origin;
   /** Settings by their path in config.yml: `proxy.remoteurl`, `http.addr`. */
   readonly settings: Map<string, Setting>;
-  /** The published port, `[address:]port`, if it differs from that of `http.addr`. */
-  port?: Setting;
-  /**
-   * Every port of the host that leads to the registry's own port; empty if none does, as behind a
-   * reverse proxy. Undefined without a container, and for one on the host's network: there, it is
-   * `http.addr` itself.
-   */
-  readonly published?: readonly PublishedPort[];
+  /** From where a registry in a container can be reached. Absent for a config.yml alone. */
+  readonly reach?: Reach;
   /** Whether paths in the settings refer to the container's file system. */
   readonly isInContainer?: boolean;
   /** Maps a path in the container to one on the host; undefined if it is not in a bind mount. */

@@ -9,20 +9,26 @@ export interface Origin extends Position {
   readonly what: string;
 }
 
-/**
- * What follows if a setting is not imported, the most serious first: a registry is missing, more
- * machines reach the cache than before, nodes or upstreams notice it, or nobody does.
- */
-export const CONSEQUENCES = ["registry", "reach", "clients", "none"] as const;
-
-export type Consequence = (typeof CONSEQUENCES)[number];
-
 /** A setting that has no equivalent in entrepot.yaml. */
 export interface UnsupportedSetting {
   readonly from: Origin;
-  readonly consequence: Consequence;
   /** Why it was not imported, or what to do instead. */
   readonly reason: string;
+}
+
+/**
+ * What a warning is about, the most serious first: a registry may be missing, more machines reach
+ * the cache than before, or nodes notice a difference.
+ */
+export const CONSEQUENCES = ["registry", "reach", "clients"] as const;
+
+export type Consequence = (typeof CONSEQUENCES)[number];
+
+/** What the operator has to know before the configuration is used. */
+export interface Warning {
+  readonly from: Origin;
+  readonly consequence: Consequence;
+  readonly message: string;
 }
 
 /** A setting that was imported. */
@@ -47,6 +53,8 @@ export class ImportedConfig {
   readonly value: Record<string, unknown> = {};
   readonly settings: ImportedSetting[] = [];
   readonly unsupported: UnsupportedSetting[] = [];
+  /** Shown before everything else. */
+  readonly warnings: Warning[] = [];
   /** Errors. The import fails if there are any. */
   readonly problems: Problem[] = [];
   readonly adoptable: Adoptable[] = [];
@@ -91,13 +99,18 @@ export class ImportedConfig {
   }
 
   /** Records a setting that is not imported. */
-  skip(from: Origin, reason: string, consequence: Consequence = "none"): void {
-    this.unsupported.push({ from, reason, consequence });
+  skip(from: Origin, reason: string): void {
+    this.unsupported.push({ from, reason });
   }
 
   /** Records a file that was read although it was not given. */
   alsoRead(file: string): void {
     this.furtherFiles.add(file);
+  }
+
+  /** Records what the operator has to know first. */
+  warn(from: Origin, message: string, consequence: Consequence = "reach"): void {
+    this.warnings.push({ from, message, consequence });
   }
 
   /** Reports a setting that makes the import fail. */

@@ -1,6 +1,6 @@
 import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yaml";
 import type { Path } from "../parsing/yaml-source.ts";
-import type { ImportedConfig, Origin } from "./imported-config.ts";
+import { CONSEQUENCES, type ImportedConfig, type Origin, type Warning } from "./imported-config.ts";
 
 /** A shell command that prints the directory of a named volume: only Docker knows it. */
 const VOLUME_COMMAND = /^"\$\(docker volume inspect --format '\{\{\.Mountpoint\}\}' [\w.-]+\)"$/;
@@ -13,8 +13,15 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
   // Upstreams come last: the list is long.
   const { upstreams, ...rest } = imported.value;
   const document = new Document({ ...rest, ...(upstreams ? { upstreams } : {}) });
-  const further = [...imported.furtherFiles].map(oneLine).join(", ");
-  document.commentBefore = ` Created by: ${oneLine(command)}${further === "" ? "" : `\n Also read: ${further}`}`;
+  const further = [...imported.furtherFiles].join(", ");
+  document.commentBefore = [
+    `Created by: ${command}`,
+    ...(further === "" ? [] : [`Also read: ${further}`]),
+    ...(imported.warnings.length > 0 ? ["", "Check this first:"] : []),
+    ...warningLines(imported).map((line) => `  ${line}`),
+  ]
+    .map((line) => (line === "" ? "" : ` ${onOneLine(line)}`))
+    .join("\n");
   const nodes = nodesIn(document);
   for (const { at, from, note } of imported.settings) {
     const text = ` ${formatOrigin(from)}${note === undefined ? "" : `: ${note}`}`;
@@ -67,17 +74,24 @@ function unsupportedComment(imported: ImportedConfig): string[] {
   return ["\n# These settings were not converted:\n", ...lines.map((line) => `#   ${line}\n`)];
 }
 
+/** One line per warning, the most serious first. */
+export function warningLines({ warnings }: ImportedConfig): string[] {
+  const rank = ({ consequence }: Warning): number => CONSEQUENCES.indexOf(consequence);
+  const sorted = warnings.toSorted((a, b) => rank(a) - rank(b));
+  return sorted.map(({ from, message }) => onOneLine(`${formatOrigin(from)}: ${message}`));
+}
+
 /** One line per unsupported setting. The same setting in several files is one line with all locations. */
 export function unsupportedLines({ unsupported }: ImportedConfig): string[] {
   const groups = Map.groupBy(unsupported, ({ from, reason }) => `${from.what}: ${reason}`);
   return [...groups].map(([text, group]) => {
     const locations = group.map(({ from }) => `${from.file}:${from.line}`);
-    return oneLine(`${locations.join(", ")} ${text}`);
+    return onOneLine(`${locations.join(", ")} ${text}`);
   });
 }
 
-/** Text from an imported file without line breaks, which would end the YAML comment that it is in. */
-function oneLine(text: string): string {
+/** A key of an imported file may contain line breaks, which would end the YAML comment. */
+function onOneLine(text: string): string {
   return text.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
 }
 

@@ -204,9 +204,9 @@ test.each([
   ["", "~other/hub", undefined],
 ])("after %j, the data folder %s is %s", (before, source, folder) => {
   const script = `${before}\ndocker run -v ${source}:/var/lib/registry ${REMOTE} registry:2\n`;
-  const { adoptable, unsupported } = importGiven({ "start.sh": script });
+  const { adoptable, warnings } = importGiven({ "start.sh": script });
   expect(adoptable.map((one) => one.folder)).toEqual(folder === undefined ? [] : [folder]);
-  expect(unsupported.map(({ reason }) => reason)).toEqual(
+  expect(warnings.map(({ message }) => message)).toEqual(
     folder === undefined ? [expect.stringMatching(/^where its data is, .*hub, is not known/)] : [],
   );
 });

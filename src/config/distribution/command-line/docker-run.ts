@@ -102,7 +102,7 @@ class RegistrySearch {
     if (isCompose && words.some(({ text }) => /^(?:up|start|create|deploy)$/.test(text))) {
       const from = { file, line: program.line, column: 1, what: shown(words) };
       const reason = "starts containers that a Compose file describes: import that file as well";
-      this.#imported.skip(from, reason, "registry");
+      this.#imported.warn(from, reason, "registry");
       return;
     }
     this.#nested(file, words);

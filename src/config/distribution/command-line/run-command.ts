@@ -148,7 +148,10 @@ export function readRun(
       ...of("--volume").map((one) => parseVolume(one.value, one.from, folders)),
       ...of("--mount").map((one) => parseMountFields(one.value, one.from, folders)),
     ].filter((mount) => mount !== undefined),
-    isOnHostNetwork: of("--network").some(({ value }) => value === "host"),
+    network:
+      of("--pod").map(({ value, from: at }) => ({ value: `pod:${value}`, from: at }))[0] ??
+      of("--network").at(-1),
+    publishesAll: of("--publish-all").at(-1),
     extraHosts: of("--add-host"),
     nameServers: of("--dns"),
     user: of("--user").at(-1)?.value,

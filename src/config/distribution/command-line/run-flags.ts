@@ -100,7 +100,10 @@ export function parseOption(
   }
   // `-dp 5000:5000` is `-d -p 5000:5000`, and `-p5000:5000` is `-p 5000:5000`.
   const valued = option.slice(1).search(LETTER_WITH_VALUE);
-  if (valued < 0) return { name: option, attached: undefined, takesNext: false };
+  if (valued < 0) {
+    const name = option.includes("P") ? "--publish-all" : option;
+    return { name, attached: undefined, takesNext: false };
+  }
   const letter = `-${option.charAt(valued + 1)}`;
   const attached = option.slice(valued + 2).replace(/^=/, "");
   return {

@@ -21,9 +21,9 @@ const NONE = { "ghcr.io": {} };
 test("variables of other services do not matter", () => {
   const other = "web: { image: '$WEB', ports: ['$P:80'], env_file: gone.env, volumes: ['$V:/x'] }";
   const text = `services: { ${other}, hub: { image: registry, environment: { ${URL}: 'https://ghcr.io' } } }\n`;
-  const { value, unsupported } = importGiven({ f: text });
+  const { value, warnings } = importGiven({ f: text });
   expect(value["upstreams"]).toEqual(NONE);
-  expect(unsupported.map(({ consequence, reason }) => [consequence, reason])).toEqual([
+  expect(warnings.map(({ consequence, message }) => [consequence, message])).toEqual([
     ["registry", expect.stringContaining("its image $WEB is not known")],
   ]);
 });

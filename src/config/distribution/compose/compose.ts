@@ -57,7 +57,7 @@ function registryIn(service: ComposeNode, context: ServiceContext): Container | 
   if (variable !== undefined && image && !isRegistry(container)) {
     const reason = `its image ${asWritten(container.image)} is not known: write ${variable} out, or set it in .env`;
     if (looksLikeRegistry(container)) imported.reject(image.from, reason);
-    else imported.skip(image.from, `${reason} if it is a registry`, "registry");
+    else imported.warn(image.from, `${reason} if it is a registry`, "registry");
     return undefined;
   }
   return isRegistry(container) ? container : undefined;

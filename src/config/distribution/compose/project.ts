@@ -156,7 +156,7 @@ function readDotEnv(
   if (others?.value) {
     const from = { file: shown, line: others.line, column: 1, what: "COMPOSE_FILE" };
     const reason = "Compose reads these files instead: import them together, in this order";
-    imported.skip(from, reason, "registry");
+    imported.warn(from, reason, "registry");
   }
   return new Map(
     entries.flatMap(({ name, value }): [string, string][] =>

@@ -30,23 +30,22 @@ const REWRITTEN =
 /** The container of a service, without its env files: they are only read for registries. */
 export function containerOf(service: ComposeNode, context: ServiceContext): Container {
   const { project } = context;
-  const mode = textOf(fieldOf(service, "network_mode")) ?? "";
+  const mode = fieldOf(service, "network_mode");
   // A service in the network of another one is reached at the ports of that one.
-  const host = /^service:(.+)$/.exec(mode)?.[1];
-  const network = host === undefined ? service : (project.services.get(host) ?? service);
-  const networkMode = host === undefined ? mode : textOf(fieldOf(network, "network_mode"));
+  const host = project.services.get(/^service:(.+)$/.exec(textOf(mode) ?? "")?.[1] ?? "");
+  const network = host ? fieldOf(host, "network_mode") : mode;
   return {
     ...bareContainer(service.from, textOf(fieldOf(service, "image")) ?? ""),
     entrypoint: wordsOf(fieldOf(service, "entrypoint")),
     command: wordsOf(fieldOf(service, "command")) ?? [],
     environment: environmentOf(service, context),
-    ports: itemsOf(fieldOf(network, "ports")).map(portOf),
+    ports: itemsOf(fieldOf(host ?? service, "ports")).map(portOf),
     mounts: [
       ...itemsOf(fieldOf(service, "volumes")).flatMap((node) => volumeOf(node, context)),
       ...itemsOf(fieldOf(service, "configs")).map((node) => grantOf(node, "configs", context)),
       ...itemsOf(fieldOf(service, "secrets")).map((node) => grantOf(node, "secrets", context)),
     ],
-    isOnHostNetwork: networkMode === "host",
+    network: network && settingOf(network),
     extraHosts: entriesOf(fieldOf(service, "extra_hosts"), /[=:]/).map(({ key, value, node }) => ({
       value: `${key}:${value ?? ""}`,
       from: node.from,

@@ -39,7 +39,10 @@ export interface Container {
   readonly mounts: readonly Mount[];
   /** `[[ADDRESS:]PORT:]CONTAINERPORT[/PROTOCOL]` each. */
   readonly ports: readonly Setting[];
-  readonly isOnHostNetwork: boolean;
+  /** Such as `host`, `none` or `container:vpn`; undefined for a network of Docker's. */
+  readonly network: Setting | undefined;
+  /** Set if all ports of the image are published, at ports that are chosen at each start. */
+  readonly publishesAll: Setting | undefined;
   /** `HOST:ADDRESS` each, as in `--add-host` and `extra_hosts`. */
   readonly extraHosts: readonly Setting[];
   /** Addresses of name servers. */
@@ -58,7 +61,8 @@ export function bareContainer(from: Origin, image: string): Container {
     environment: [],
     mounts: [],
     ports: [],
-    isOnHostNetwork: false,
+    network: undefined,
+    publishesAll: undefined,
     extraHosts: [],
     nameServers: [],
     user: undefined,

@@ -1,7 +1,5 @@
 import path from "node:path";
-import type { ImportedConfig, Origin } from "../../foreign/imported-config.ts";
-import { quote } from "../../parsing/problems.ts";
-import type { PublishedPort } from "../registry-settings.ts";
+import type { Origin } from "../../foreign/imported-config.ts";
 import type { Mount, MountSource, Variable } from "./container.ts";
 import { asWritten, unresolvedIn } from "./unresolved.ts";
 
@@ -13,9 +11,6 @@ export interface HostFolders {
   readonly home: string;
 }
 
-/** Most ports in one mapping such as `5000-5010:5000-5010`. */
-const MAX_RANGE = 1024;
-
 const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]*$/;
 
 /** Reads `NAME=VALUE` or `NAME`. */
@@ -24,55 +19,6 @@ export function parseVariable(text: string, from: Origin): Variable {
   return end < 0
     ? { name: text, value: undefined, from }
     : { name: text.slice(0, end), value: text.slice(end + 1), from };
-}
-
-/**
- * Reads `[[ADDRESS:]PORT:]CONTAINERPORT[/PROTOCOL]`, with ranges. Other protocols than TCP have no
- * ports. Problems are reported.
- */
-export function parsePorts(text: string, from: Origin, imported: ImportedConfig): PublishedPort[] {
-  const variable = unresolvedIn(text);
-  if (variable !== undefined) {
-    imported.reject(
-      from,
-      `its port depends on ${variable}, whose value is not known: write it out`,
-    );
-    return [];
-  }
-  const [mapping = "", protocol = "tcp"] = text.trim().split("/", 2);
-  if (protocol.toLowerCase() !== "tcp") return [];
-  const match = /^(?:(?:(\[[^\]]*\]|[^:]*):)?(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)$/.exec(mapping);
-  const inside = rangeOf(match?.[3]);
-  if (!match || !inside) {
-    imported.reject(from, `${quote(text)} is not a port mapping: write ADDRESS:PORT:CONTAINERPORT`);
-    return [];
-  }
-  const address = match[1]?.replaceAll(/[[\]]/g, "") || undefined;
-  if (match[2] === undefined) {
-    return inside.map((containerPort) => ({ address, port: undefined, containerPort, from }));
-  }
-  const outside = rangeOf(match[2]) ?? [];
-  if (outside.length !== inside.length) {
-    // Docker takes any free port of a range that leads to one port.
-    if (inside.length === 1 && outside.length > 1) {
-      return inside.map((containerPort) => ({ address, port: undefined, containerPort, from }));
-    }
-    imported.reject(from, `${quote(text)} has ranges of different lengths`);
-    return [];
-  }
-  return inside.map((containerPort, index) => ({
-    address,
-    port: outside[index],
-    containerPort,
-    from,
-  }));
-}
-
-function rangeOf(text: string | undefined): number[] | undefined {
-  const [first = "", last = first] = text?.split("-") ?? [];
-  const [from, to] = [Number(first), Number(last)];
-  if (text === undefined || to < from || to > 65_535 || to - from >= MAX_RANGE) return undefined;
-  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
 }
 
 /** Reads `SOURCE:TARGET[:OPTIONS]`. A target alone is an anonymous volume, which has no mount. */

@@ -3,15 +3,14 @@ import type { ImportedConfig } from "../../foreign/imported-config.ts";
 import { ConfigError } from "../../parsing/problems.ts";
 import { type ReadText, UnreadableError } from "../../parsing/read-text.ts";
 import { readConfigYml } from "../config-yml.ts";
-import type { PublishedPort, RegistrySettings, Setting } from "../registry-settings.ts";
+import { type Reach, reachOf } from "../reach.ts";
+import type { RegistrySettings, Setting } from "../registry-settings.ts";
 import { registryCommand } from "./config-location.ts";
 import type { Container, Mount } from "./container.ts";
-import { parsePorts } from "./notation.ts";
 import { applyEnvironment } from "./registry-environment.ts";
 import { asWritten, unresolvedIn } from "./unresolved.ts";
 
 const DEFAULT_ROOT = "/var/lib/registry";
-const DEFAULT_PORT = "5000";
 const MAX_BYTES = 1024 * 1024;
 
 /**
@@ -28,20 +27,14 @@ export function readContainer(
   const settings = readConfiguration(container, readFile, imported);
   if (!settings) return undefined;
   applyEnvironment(container.environment, settings, imported);
-  const containerPort = settings.get("http.addr")?.value.split(":").at(-1) ?? DEFAULT_PORT;
   const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
-  const published = publishedPorts(container, Number(containerPort), imported);
-  const port = container.isOnHostNetwork
-    ? { value: containerPort, from: settings.get("http.addr")?.from ?? from }
-    : reachablePort(published, imported);
   const data = dataFolder(container.mounts, root, imported);
   return {
     from,
     settings,
     isInContainer: true,
     hostPath: (file) => hostPath(container.mounts, file),
-    ...(container.isOnHostNetwork ? {} : { published }),
-    ...(port ? { port } : {}),
+    reach: reachIn(container, settings, imported),
     ...(data ? { folder: data } : {}),
   };
 }
@@ -65,7 +58,7 @@ function readConfiguration(
       imported.reject(from, `${why}: import the config.yml that the registry gets`);
       return undefined;
     }
-    imported.skip(from, why, "clients");
+    imported.warn(from, why, "clients");
     return new Map();
   }
   for (const file of command.files) {
@@ -79,7 +72,7 @@ function readConfiguration(
       ? `its configuration ${file} is inside the image`
       : `its configuration depends on ${unresolvedIn(file) ?? ""}, whose value is not known`;
   const advice = "copy it out (docker cp), and import it instead";
-  if (hasRemote) imported.skip(from, `${where}: ${advice} if it has more settings`, "clients");
+  if (hasRemote) imported.warn(from, `${where}: ${advice} if it has more settings`, "clients");
   else imported.reject(from, `${where}: ${advice}`);
   return hasRemote ? new Map() : undefined;
 }
@@ -150,45 +143,24 @@ function readText(
   }
 }
 
-/** The ports of the host that lead to the registry's own port. */
-function publishedPorts(
-  { ports, isOnHostNetwork }: Container,
-  containerPort: number,
+/** From where the registry can be reached. A port that is not known is an error. */
+function reachIn(
+  container: Container,
+  settings: ReadonlyMap<string, Setting>,
   imported: ImportedConfig,
-): PublishedPort[] {
-  if (isOnHostNetwork) return [];
-  const matching = ports
-    .flatMap(({ value, from }) => parsePorts(value, from, imported))
-    .filter((port) => port.containerPort === containerPort);
-  const [first] = ports;
-  if (first && matching.every(({ port }) => port === undefined)) {
-    imported.skip(
-      first.from,
-      `no port is mapped to the registry's port, ${containerPort}: if nodes use one, set it as port of the upstream`,
-      "clients",
+): Reach {
+  const ports = container.ports.filter(({ value, from }) => {
+    const variable = unresolvedIn(value);
+    if (variable === undefined) return true;
+    imported.reject(
+      from,
+      `its port depends on ${variable}, whose value is not known: write it out`,
     );
-  }
-  return matching;
-}
-
-/** Of several ports, the one that most machines can reach. */
-function reachablePort(
-  published: readonly PublishedPort[],
-  imported: ImportedConfig,
-): Setting | undefined {
-  const usable = published.filter(({ port }) => port !== undefined);
-  const chosen =
-    usable.find(({ address }) => address === undefined || address === "0.0.0.0") ??
-    usable.find(({ address }) => !address?.startsWith("127.")) ??
-    usable[0];
-  if (!chosen) return undefined;
-  for (const { from } of usable) {
-    if (from !== chosen.from)
-      imported.skip(from, "an upstream has only one port, and another one was imported");
-  }
-  const { address, port, from } = chosen;
-  const host = address?.includes(":") ? `[${address}]` : address;
-  return { value: host === undefined ? String(port) : `${host}:${port}`, from };
+    return false;
+  });
+  return reachOf({ ...container, ports }, settings, (from, message) =>
+    imported.reject(from, message),
+  );
 }
 
 /** The data directory on the host, or for a named volume the shell command that prints it. */
@@ -206,7 +178,7 @@ function dataFolder(
     return { value, from };
   }
   const name = "unresolved" in source ? source.unresolved : "";
-  imported.skip(
+  imported.warn(
     from,
     `where its data is, ${name}, is not known: take it over with \`entrepot adopt DIRECTORY\``,
     "clients",

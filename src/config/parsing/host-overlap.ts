@@ -1,0 +1,49 @@
+import ipaddr from "ipaddr.js";
+import type { Address } from "./address.ts";
+
+type Family = "ipv4" | "ipv6";
+
+/** Whether only this machine can connect to a host: 127.0.0.0/8, ::1 or localhost. */
+export function isLoopbackHost(host: string): boolean {
+  return host === "localhost" || parseIp(host)?.range() === "loopback";
+}
+
+/** Whether a host stands for all addresses of this machine: 0.0.0.0 or ::. */
+export function isWildcardHost(host: string): boolean {
+  return parseIp(host)?.range() === "unspecified";
+}
+
+/** Whether two hosts are the same address, however it is written. */
+export function isSameHost(one: string, other: string): boolean {
+  return (
+    one === other || (parseIp(one)?.toString() ?? one) === (parseIp(other)?.toString() ?? other)
+  );
+}
+
+/**
+ * Whether no two sockets can listen at these addresses at the same time. A wildcard takes the port at
+ * all addresses, and :: at those of IPv4 as well (ipv6(7), IPV6_V6ONLY).
+ */
+export function doOverlap(one: Address, other: Address): boolean {
+  // Port 0 never conflicts: the operating system chooses a free port each time.
+  if (one.port !== other.port || one.port === 0) return false;
+  if (isSameHost(one.host, other.host)) return true;
+  return takesAllOf(one.host, other.host) || takesAllOf(other.host, one.host);
+}
+
+function takesAllOf(wildcard: string, host: string): boolean {
+  if (!isWildcardHost(wildcard)) return false;
+  const families = familiesOf(host);
+  return parseIp(wildcard)?.kind() === "ipv6" || families.includes("ipv4");
+}
+
+/** A name may stand for addresses of both. */
+function familiesOf(host: string): readonly Family[] {
+  const kind = parseIp(host)?.kind();
+  return kind === undefined ? ["ipv4", "ipv6"] : [kind];
+}
+
+/** An address of IPv4 that is mapped to IPv6 counts as one of IPv4. */
+function parseIp(host: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+  return ipaddr.isValid(host) ? ipaddr.process(host) : undefined;
+}
