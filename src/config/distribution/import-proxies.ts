@@ -8,6 +8,7 @@ import { isLoopbackHost, isWildcardHost } from "../parsing/host-overlap.ts";
 import type { PublishedAddress } from "./reach.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
 import { type RegistrySettings, type Setting, unsupportedReason } from "./registry-settings.ts";
+import { importSurroundings } from "./import-surroundings.ts";
 import { importTls } from "./import-tls.ts";
 
 const DEFAULT_ROOT = "/var/lib/registry";
@@ -96,11 +97,16 @@ function importProxy(
   const target = (key: string): string[] => ["upstreams", name, key];
   const address = url.href.replace(/\/+$/, "").replace(/\/v2$/, "");
   if (address !== defaultUrl(name)) imported.set(target("url"), [address], remote.from);
+  if (registry.isInContainer && /^[a-z][\w-]*$/.test(url.hostname)) {
+    const message = `${url.hostname} may be a name inside of the containers' network: set url of ${name} to an address that this machine reaches`;
+    imported.warn(remote.from, message, "clients");
+  }
   if (isPrivateHost(url.hostname))
     imported.set(target("allowPrivate"), [true], remote.from, "the host is in a private network");
   else if (url.protocol === "http:") {
     imported.skip(remote.from, "if this host is in a private network, add allowPrivate: true");
   }
+  if (registry.surroundings) importSurroundings(registry.surroundings, name, url, imported);
   importCredentials(registry, name, imported);
   importTtl(settings.get("proxy.ttl"), name, imported);
   const folder = folderOf(registry);

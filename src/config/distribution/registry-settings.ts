@@ -1,6 +1,7 @@
 import type { Origin } from "../foreign/imported-config.ts";
 import type { Reach } from "./reach.ts";
 import type { Setting } from "./setting.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 export type { Setting } from "./setting.ts";
 
@@ -12,6 +13,8 @@ export interface RegistrySettings {
   readonly settings: Map<string, Setting>;
   /** From where a registry in a container can be reached. Absent for a config.yml alone. */
   readonly reach?: Reach;
+  /** What its requests depend on. Absent for a config.yml alone. */
+  readonly surroundings?: Surroundings;
   /** Whether paths in the settings refer to the container's file system. */
   readonly isInContainer?: boolean;
   /** Maps a path in the container to one on the host; undefined if it is not in a bind mount. */

@@ -7,6 +7,7 @@ import { type Reach, reachOf } from "../reach.ts";
 import type { RegistrySettings, Setting } from "../registry-settings.ts";
 import { registryCommand } from "./config-location.ts";
 import type { Container, Mount } from "./container.ts";
+import { surroundingsOf } from "./container-surroundings.ts";
 import { applyEnvironment } from "./registry-environment.ts";
 import { asWritten, unresolvedIn } from "./unresolved.ts";
 
@@ -29,11 +30,13 @@ export function readContainer(
   applyEnvironment(container.environment, settings, imported);
   const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
   const data = dataFolder(container.mounts, root, imported);
+  const pathOnHost = (file: string): string | undefined => hostPath(container.mounts, file);
   return {
     from,
     settings,
     isInContainer: true,
-    hostPath: (file) => hostPath(container.mounts, file),
+    hostPath: pathOnHost,
+    surroundings: surroundingsOf(container, pathOnHost),
     reach: reachIn(container, settings, imported),
     ...(data ? { folder: data } : {}),
   };
