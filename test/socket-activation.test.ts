@@ -24,13 +24,24 @@ realTest("the cache serves on sockets that systemd opened, each for its own port
   const image = textImage({ text: "through a socket of systemd's" });
   upstream.add("app", image, "1");
   const [listen, upstreamPort] = [freePort(), freePort()];
-  const sockets = [listen, upstreamPort].flatMap((port) => ["-l", `127.0.0.1:${port}`]);
+  // The same port at two addresses belongs to two settings.
+  const addresses = [
+    `127.0.0.1:${listen}`,
+    `127.0.0.1:${upstreamPort}`,
+    `127.0.0.2:${upstreamPort}`,
+  ];
+  const sockets = addresses.flatMap((address) => ["-l", address]);
   // The first request starts the program, as with a socket unit.
   const first = healthOf(listen);
   await using cache = await startEntrepot({
     program: [ACTIVATE, ...sockets, PROGRAM],
     listen: `127.0.0.1:${listen}`,
-    config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), port: upstreamPort } } },
+    config: {
+      upstreams: {
+        "reg.test": { ...localUpstream(upstream.url), port: upstreamPort },
+        "own.test": { ...localUpstream(upstream.url), listen: `127.0.0.2:${upstreamPort}` },
+      },
+    },
   });
   expect(await first).toBe("ok\n");
   expect(cache.address).toBe(`127.0.0.1:${listen}`);
@@ -40,6 +51,8 @@ realTest("the cache serves on sockets that systemd opened, each for its own port
   );
   const digests = bodies.map((body) => createHash("sha256").update(body).digest("hex"));
   expect(new Set(digests.map((hex) => `sha256:${hex}`))).toEqual(new Set([image.manifest.digest]));
+  const own = await (await fetch(`http://127.0.0.2:${upstreamPort}/entrepot/v1/namespaces`)).json();
+  expect(own).toEqual({ namespaces: ["own.test"] });
   // The client's address is still known, which a proxy in front would hide.
   const served = await (await cache.get("/entrepot/v1/served")).json();
   expect(served).toMatchObject({
@@ -80,26 +93,50 @@ realTest("during a restart, requests wait for the next process", async () => {
 
 const unusable: [
   what: string,
-  kind: string[],
+  sockets: string[],
+  listen: string,
   send: (port: number) => Promise<void>,
   message: string,
 ][] = [
-  ["a socket for a port that is not configured", [], byTcp, "but no setting listens there"],
-  ["a port on two addresses", ["-l", "127.0.0.2:PORT"], byTcp, "at two addresses"],
-  ["a datagram socket", ["-d"], byUdp, "which is not a listening TCP socket"],
+  [
+    "a socket for a port that is not configured",
+    ["-l", "127.0.0.1:PORT"],
+    "127.0.0.1:0",
+    byTcp,
+    "but no setting listens there",
+  ],
+  [
+    "a port on two addresses",
+    ["-l", "127.0.0.2:PORT", "-l", "127.0.0.1:PORT"],
+    "0.0.0.0:PORT",
+    byTcp,
+    "at two addresses",
+  ],
+  [
+    "a socket that is open to more than the configured address",
+    ["-l", "0.0.0.0:PORT"],
+    "127.0.0.2:PORT",
+    byTcp,
+    "(entrepot.socket), which is more than listen 127.0.0.2:PORT: write ListenStream=127.0.0.2:PORT",
+  ],
+  [
+    "a datagram socket",
+    ["-d", "-l", "127.0.0.1:PORT"],
+    "127.0.0.1:0",
+    byUdp,
+    "which is not a listening TCP socket",
+  ],
 ];
 
-for (const [what, kind, send, message] of unusable) {
+for (const [what, sockets, listen, send, message] of unusable) {
   realTest(`${what} prevents the start`, async () => {
     await using dir = await tempDir("socket");
     const port = freePort();
-    const serve = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-    const sockets = [...kind, "-l", `127.0.0.1:${port}`].map((word) =>
-      word.replace("PORT", String(port)),
-    );
+    const withPort = (text: string): string => text.replaceAll("PORT", String(port));
+    const serve = ["serve", "--listen", withPort(listen), "--admin", "127.0.0.1:0"];
     await using child = new ChildProcess({
       name: "socket-activate",
-      command: [ACTIVATE, ...sockets, PROGRAM, ...serve, "--data", dir.path],
+      command: [ACTIVATE, ...sockets.map(withPort), PROGRAM, ...serve, "--data", dir.path],
       ready: () => true,
     });
     const hasEnded = async (): Promise<boolean> => {
@@ -109,7 +146,7 @@ for (const [what, kind, send, message] of unusable) {
     };
     await until(hasEnded, { what: "the program to exit", detail: () => child.output() });
     expect(await child.ended()).toBe(1);
-    expect(child.output()).toContain(message);
+    expect(child.output()).toContain(withPort(message));
   });
 }
 

@@ -11,7 +11,7 @@ const invalidFiles: [what: string, yaml: string, message: string][] = [
   [
     "an unknown key without a similar one",
     "upstreams: { ghcr.io: { access: [] } }\n",
-    `@:1:25: upstreams.ghcr.io: unknown key "access". Allowed keys: url, port, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, mirrors, proxy, ca, clientCertificate, clientKey, revokedAfter, staleFor, allow, deny, bypass, immutableTags, maxSize, maxAge`,
+    `@:1:25: upstreams.ghcr.io: unknown key "access". Allowed keys: url, port, listen, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, mirrors, proxy, ca, clientCertificate, clientKey, revokedAfter, staleFor, allow, deny, bypass, immutableTags, maxSize, maxAge`,
   ],
   [
     "invalid sizes and sizes out of range",
@@ -228,8 +228,44 @@ upstreams:
   d.test: { port: 5010 }
 `,
     `@:3:19: upstreams.a.test.port: port 5000 is already used by listen
-@:4:19: upstreams.b.test.port: port 5001 is already used by admin
+@:4:19: upstreams.b.test.port: port 5001 is already used by admin at 127.0.0.1:5001
 @:6:19: upstreams.d.test.port: port 5010 is already used by c.test`,
+  ],
+  [
+    "addresses that are used twice",
+    `listen: 10.0.0.5:5000
+upstreams:
+  a.test: { listen: "0.0.0.0:5000" }
+  b.test: { listen: "127.0.0.1:5001" }
+  c.test: { listen: "127.0.0.1:5010" }
+  d.test: { listen: "127.0.0.1:5010" }
+  e.test: { listen: "[::]:5010" }
+  f.test: { listen: "[::1]:5020" }
+  g.test: { port: 5010 }
+`,
+    `@:3:21: upstreams.a.test.listen: port 5000 is already used by listen at 10.0.0.5:5000
+@:4:21: upstreams.b.test.listen: port 5001 is already used by admin
+@:6:21: upstreams.d.test.listen: port 5010 is already used by c.test
+@:7:21: upstreams.e.test.listen: port 5010 is already used by c.test at 127.0.0.1:5010
+@:9:19: upstreams.g.test.port: port 5010 is already used by e.test at [::]:5010`,
+  ],
+  [
+    "invalid addresses of upstreams",
+    `upstreams:
+  a.test: { listen: 5010 }
+  b.test: { listen: ":5010" }
+  c.test: { listen: "http://127.0.0.1:5010" }
+  d.test: { listen: [127.0.0.1:5010] }
+`,
+    `@:2:21: upstreams.a.test.listen: "5010" has no host: write host:port, such as 127.0.0.1:5010, or set port for the host of listen
+@:3:21: upstreams.b.test.listen: ":5010" has no host: write host:port, such as 127.0.0.1:5010, or set port for the host of listen
+@:4:21: upstreams.c.test.listen: "http://127.0.0.1:5010" is not a valid address: write host:port, such as 0.0.0.0:5000
+@:5:21: upstreams.d.test.listen: must be a string or a number, not a list`,
+  ],
+  [
+    "an upstream with two addresses of its own",
+    "upstreams:\n  a.test: { listen: 127.0.0.1:5010, port: 5011 }\n",
+    "@:2:37: upstreams.a.test.port: excludes listen, which has a port of its own: omit one of them",
   ],
 ];
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfigFlags, type LoadedSettings, loadSettings } from "./load.ts";
 import { ConfigError } from "./parsing/problems.ts";
+import { addressOf } from "./settings.ts";
 import { type Env, filesOf, load, configErrorOf } from "./configtest/load-text.ts";
 
 const hub = {
@@ -137,8 +138,8 @@ const invalidFlags: [flags: ConfigFlags, env: Env, message: string][] = [
     `ENTREPOT_LISTEN: "1:2:3" is not a valid address: write host:port, such as 0.0.0.0:5000
 ENTREPOT_ADMIN: "[::]:5001" is reachable from other machines, which requires a token: set adminTokenFile, adminToken or ENTREPOT_ADMIN_TOKEN, or use a loopback address, such as 127.0.0.1:5001`,
   ],
-  [{ listen: ":5001" }, {}, "--listen: port 5001 is already used by admin"],
-  [{ listen: ":7", admin: "7" }, {}, "--admin: port 7 is already used by listen"],
+  [{ listen: ":5001" }, {}, "--listen: port 5001 is already used by admin at 127.0.0.1:5001"],
+  [{ listen: ":7", admin: "7" }, {}, "--admin: port 7 is already used by listen at 0.0.0.0:7"],
   [{ data: "" }, {}, '--data: "" is not a valid path'],
   [{ config: "/nope.yaml" }, {}, "--config: /nope.yaml does not exist"],
   [{}, { ENTREPOT_CONFIG: "/nope.yaml" }, "ENTREPOT_CONFIG: /nope.yaml does not exist"],
@@ -172,6 +173,24 @@ test("the error has all problems as data, and the first 20 in its message", () =
     expect(error.message.split("\n")).toHaveLength(21);
     expect(error.message).toEndWith("\n… and more");
   }
+});
+
+test("the same port may be used at several addresses", () => {
+  const { listen, upstreams } = load(
+    `listen: 10.0.0.5:5000
+admin: 127.0.0.1:5000
+upstreams:
+  a.test: { listen: "127.0.0.2:5000" }
+  b.test: { listen: "[::1]:5000" }
+  c.test: { port: 5010 }
+`,
+  );
+  const addresses = [...upstreams.values()].map((each) => addressOf(each, { listen }));
+  expect(addresses).toEqual([
+    { host: "127.0.0.2", port: 5000 },
+    { host: "::1", port: 5000 },
+    { host: "10.0.0.5", port: 5010 },
+  ]);
 });
 
 test("port 0 may be used twice", () => {

@@ -6,9 +6,9 @@ import type { Path } from "./parsing/yaml-source.ts";
 import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readAdminToken } from "./admin-token.ts";
-import { addressProblem, parseAddress } from "./parsing/address.ts";
-import { isLoopbackHost } from "./parsing/host-overlap.ts";
-import type { Settings } from "./settings.ts";
+import { addressProblem, formatAddress, parseAddress } from "./parsing/address.ts";
+import { doOverlap, isLoopbackHost, isSameHost } from "./parsing/host-overlap.ts";
+import { addressOf, type Settings } from "./settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
 import {
@@ -113,10 +113,10 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const upstreams = file ? upstreamsOf(file, sources, problems) : defaultUpstreams(proxy);
   if (!isFileInvalid && listenAddress && adminAddress) {
     problems.push(
-      ...portConflicts([
-        { user: "listen", port: listenAddress.port, raw: listen },
-        { user: "admin", port: adminAddress.port, raw: admin },
-        ...upstreams.flatMap((upstream) => portUseOf(upstream, file)),
+      ...addressConflicts([
+        { user: "listen", address: listenAddress, raw: listen },
+        { user: "admin", address: adminAddress, raw: admin },
+        ...upstreams.flatMap((upstream) => addressUseOf(upstream, listenAddress, file)),
       ]),
     );
   }
@@ -234,30 +234,36 @@ function upstreamsOf(
   });
 }
 
-/** A port and the setting or upstream that uses it. */
-interface PortUse {
+/** An address and the setting or upstream that uses it. */
+interface AddressUse {
   readonly user: string;
-  readonly port: number;
+  readonly address: Address;
   readonly raw: Pick<RawValue, "isDefault" | "problem">;
 }
 
-function portUseOf({ upstream, at }: ConfiguredUpstream, file: ConfigFile | undefined): PortUse[] {
-  if (upstream.port === undefined || !file) return [];
-  const problem = (message: string) => file.problem([...at, "port"], message);
-  return [{ user: upstream.name, port: upstream.port, raw: { isDefault: false, problem } }];
+function addressUseOf(
+  { upstream, at }: ConfiguredUpstream,
+  listen: Address,
+  file: ConfigFile | undefined,
+): AddressUse[] {
+  const address = addressOf(upstream, { listen });
+  if (!address || !file) return [];
+  const key = upstream.listen ? "listen" : "port";
+  const problem = (message: string) => file.problem([...at, key], message);
+  return [{ user: upstream.name, address, raw: { isDefault: false, problem } }];
 }
 
 /** Reports each conflict at the later setting, or at the earlier one if the later has its default value. */
-function portConflicts(uses: readonly PortUse[]): Problem[] {
-  const usedPorts = new Map<number, PortUse>();
-  return uses.flatMap((use) => {
-    // Port 0 never conflicts: the operating system chooses a free port each time.
-    const other = use.port === 0 ? undefined : usedPorts.get(use.port);
-    if (!other) {
-      usedPorts.set(use.port, use);
-      return [];
-    }
+function addressConflicts(uses: readonly AddressUse[]): Problem[] {
+  return uses.flatMap((use, position) => {
+    const other = uses.slice(0, position).find(({ address }) => doOverlap(address, use.address));
+    if (!other) return [];
     const [reported, owner] = use.raw.isDefault ? [other, use] : [use, other];
-    return [reported.raw.problem(`port ${use.port} is already used by ${owner.user}`)];
+    return [reported.raw.problem(conflictBetween(reported.address, owner))];
   });
+}
+
+function conflictBetween({ host, port }: Address, { user, address }: AddressUse): string {
+  const where = isSameHost(host, address.host) ? "" : ` at ${formatAddress(address)}`;
+  return `port ${port} is already used by ${user}${where}`;
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
+import { addressProblem, parseAddress } from "./parsing/address.ts";
 import { GlobPattern } from "./parsing/glob-pattern.ts";
 import { quote } from "./parsing/problems.ts";
 import { parseDuration, parseSize } from "./parsing/units.ts";
@@ -53,6 +54,19 @@ export const maxSize = size
 export const address = scalar.meta({
   pattern: String.raw`^\s*(?:(?:\[[a-fA-F0-9:.]+\]|[^:\s\[\]/]*):)?\d{1,5}\s*$`,
 });
+
+/** An address with a host, which says who can reach it. */
+export const ownAddress = scalar
+  .transform((text, context) => {
+    const parsed = parseAddress(text, "");
+    if (parsed && parsed.host !== "") return parsed;
+    const message = parsed
+      ? `${quote(text)} has no host: write host:port, such as 127.0.0.1:${parsed.port}, or set port for the host of listen`
+      : addressProblem(text);
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  })
+  .meta({ pattern: String.raw`^\s*(?:\[[a-fA-F0-9:.]+\]|[^:\s\[\]/]+):\d{1,5}\s*$` });
 
 export const registryUrl = z
   .string()

@@ -1,8 +1,33 @@
 import { expect, test } from "bun:test";
 import { rootCertificates } from "node:tls";
 import { diffSettings } from "./settings-diff.ts";
-import { filesOf } from "./configtest/load-text.ts";
+import { filesOf, load } from "./configtest/load-text.ts";
 import { loadSettings } from "./load.ts";
+
+test("where an upstream is served changes with a restart", () => {
+  const loaded = (upstreams: string) => load(`upstreams: { ${upstreams} }\n`);
+  const { immediate, needsRestart } = diffSettings(
+    loaded(
+      "a.io: { port: 5010 }, b.io: { listen: 127.0.0.1:5020 }, c.io: { listen: '[::1]:5030' }",
+    ),
+    loaded(
+      "a.io: { listen: 127.0.0.1:5010 }, b.io: { port: 5020, tagTtl: 1s }, d.io: { listen: 127.0.0.1:5030 }",
+    ),
+  );
+  expect(immediate).toEqual([
+    "upstreams.b.io.tagTtl: 30000 → 1000",
+    "upstreams.c.io: removed",
+    "upstreams.d.io: added",
+  ]);
+  expect(needsRestart).toEqual([
+    "upstreams.a.io.port: 5010 → none (until then, 5010 stays open)",
+    "upstreams.a.io.listen: none → 127.0.0.1:5010",
+    "upstreams.b.io.port: none → 5020",
+    "upstreams.b.io.listen: 127.0.0.1:5020 → none (until then, 127.0.0.1:5020 stays open)",
+    "upstreams.c.io.listen: [::1]:5030 → none (until then, [::1]:5030 stays open)",
+    "upstreams.d.io.listen: none → 127.0.0.1:5030",
+  ]);
+});
 
 test("a changed CA of a mirror is reported by its fingerprint, not as PEM text", () => {
   const [one = "", two = ""] = rootCertificates;

@@ -1,4 +1,5 @@
 import type { UpstreamName } from "../oci/names.ts";
+import { type Address, formatAddress } from "./parsing/address.ts";
 import type { Settings, UpstreamSettings } from "./settings.ts";
 
 /** The differences between two configurations, by the keys of the file and without secrets. */
@@ -20,20 +21,17 @@ const FILE_KEYS: Readonly<Record<string, string>> = {
   dataDirectory: "storage.dir",
 };
 
-/** The upstreams' own ports at which a cache listens, which it opens only as it starts. */
-export type OpenPorts = ReadonlyMap<UpstreamName, number>;
+/** The keys that say where an upstream is served. */
+const ADDRESS_KEYS = ["port", "listen"] as const;
 
-export function openPortsOf({ upstreams }: Pick<Settings, "upstreams">): OpenPorts {
-  const ports = new Map<UpstreamName, number>();
-  for (const [name, { port }] of upstreams) if (port !== undefined) ports.set(name, port);
-  return ports;
-}
+/** Where upstreams are served by themselves: a cache opens these addresses only as it starts. */
+export type OwnAddresses = ReadonlyMap<UpstreamName, Pick<UpstreamSettings, "port" | "listen">>;
 
-/** @param open the ports to which those of `after` are compared: an upstream may have come and gone */
+/** @param open the addresses to which those of `after` are compared: an upstream may have come and gone */
 export function diffSettings(
   before: Settings,
   after: Settings,
-  open: OpenPorts = openPortsOf(before),
+  open: OwnAddresses = before.upstreams,
 ): SettingsDiff {
   const immediate: string[] = [];
   const needsRestart: string[] = [];
@@ -54,21 +52,23 @@ export function diffSettings(
     if (from && to) immediate.push(...diffUpstream(name, from, to));
     else immediate.push(`upstreams.${name}: ${to ? "added" : "removed"}`);
   }
-  const wanted = openPortsOf(after);
-  for (const name of new Set([...open.keys(), ...wanted.keys()])) {
-    const [from, to] = [toText(open.get(name)), toText(wanted.get(name))];
-    if (from === to) continue;
-    const until = open.has(name) ? ` (until then, ${from} stays open)` : "";
-    needsRestart.push(`upstreams.${name}.port: ${from} → ${to}${until}`);
+  for (const name of new Set([...open.keys(), ...after.upstreams.keys()])) {
+    for (const key of ADDRESS_KEYS) {
+      const [old, wanted] = [open.get(name)?.[key], after.upstreams.get(name)?.[key]];
+      const [from, to] = [toText(old), toText(wanted)];
+      if (from === to) continue;
+      const until = old === undefined ? "" : ` (until then, ${from} stays open)`;
+      needsRestart.push(`upstreams.${name}.${key}: ${from} → ${to}${until}`);
+    }
   }
   return { immediate, needsRestart };
 }
 
-/** All but the port. */
+/** All but where it is served. */
 function diffUpstream(name: string, before: UpstreamSettings, after: UpstreamSettings): string[] {
   const changes: string[] = [];
   for (const key of keysOf(before, after)) {
-    if (key === "port") continue;
+    if (ADDRESS_KEYS.some((each) => each === key)) continue;
     const [from, to] = [toText(Reflect.get(before, key)), toText(Reflect.get(after, key))];
     if (from === to) continue;
     const path = `upstreams.${name}.${FILE_KEYS[key] ?? key}`;
@@ -83,7 +83,14 @@ function keysOf(...objects: readonly object[]): Set<string> {
 }
 
 function toText(value: unknown): string {
+  if (isAddress(value)) return formatAddress(value);
   return value === undefined ? "none" : JSON.stringify(value, shortenCertificates);
+}
+
+function isAddress(value: unknown): value is Address {
+  if (typeof value !== "object" || value === null) return false;
+  const { host, port }: { host?: unknown; port?: unknown } = value;
+  return typeof host === "string" && typeof port === "number";
 }
 
 /** Replaces a mirror's CA certificates, which are long PEM text, by their fingerprint. */

@@ -48,8 +48,13 @@ export interface UpstreamSettings {
   readonly name: UpstreamName;
   /** The URL of the registry; its path, if any, has no trailing slash. */
   readonly url: URL;
-  /** An additional node-facing port on which requests need no namespace. */
+  /** An additional node-facing port, at the host of `listen`, on which requests need no namespace. */
   readonly port?: number;
+  /**
+   * The only address at which this upstream is served. Requests need no namespace there, and can
+   * have no other. Absent: it is served at every other node-facing address.
+   */
+  readonly listen?: Address;
   /** How long a tag is served without revalidation, in milliseconds. */
   readonly tagTtl: number;
   /**
@@ -114,6 +119,14 @@ export interface Settings {
   readonly dataDirectory: string;
   readonly storage: StorageSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
+}
+
+/** The address that belongs to one upstream, if there is one. */
+export function addressOf(
+  { port, listen }: UpstreamSettings,
+  { listen: main }: Pick<Settings, "listen">,
+): Address | undefined {
+  return listen ?? (port === undefined ? undefined : { host: main.host, port });
 }
 
 /** The default upstreams: the registries that most clusters pull from. */

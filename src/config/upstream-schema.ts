@@ -3,6 +3,7 @@ import {
   duration,
   maxSize,
   nonEmptyText,
+  ownAddress,
   patterns,
   realmHost,
   registryUrl,
@@ -91,7 +92,12 @@ export const upstreamSchema = z.strictObject({
     .max(65_535)
     .optional()
     .describe(
-      "An additional port that serves only this registry, for clients that send no namespace. Range: 1 to 65535. Default: none. A change needs a restart.",
+      "An additional port, at the host of listen, that serves only this registry, for clients that send no namespace. Range: 1 to 65535. Default: none. A change needs a restart.",
+    ),
+  listen: ownAddress
+    .optional()
+    .describe(
+      "The only address at which this registry is served, instead of listen: host:port, such as 127.0.0.1:5010. Nothing else is served there. Excludes port. Default: none. A change needs a restart.",
     ),
   tagTtl: duration
     .optional()

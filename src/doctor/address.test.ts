@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { load } from "../config/configtest/load-text.ts";
+import { loadSettings } from "../config/load.ts";
 import { addressFindings } from "./address.ts";
 import { fileSystemOf } from "./disk.ts";
 import type { Machine } from "./machine.ts";
@@ -24,7 +26,8 @@ function machineOf({ files = {}, folders = {}, addresses = [] }: FakeMachine): M
 
 const fixed = { family: "inet", local: "10.0.0.5", prefixlen: 24, scope: "global" };
 const leased = { ...fixed, dynamic: true };
-const wildcard = { host: "0.0.0.0", port: 5000 };
+const at = (host: string) => loadSettings({ flags: { listen: `${host}:5000` } });
+const wildcard = at("0.0.0.0");
 
 test("a static address is ok", () => {
   expect(addressFindings(wildcard, machineOf({ addresses: [fixed] }))).toEqual([
@@ -81,11 +84,28 @@ test.each(managers)(
 );
 
 test.each([
-  ["127.0.0.1", "only this machine can reach it, not the nodes"],
-  ["10.9.9.9", "this machine does not have this address"],
-])("listening on %s only is a problem", (host, found) => {
-  const [finding] = addressFindings({ host, port: 5000 }, machineOf({ addresses: [fixed] }));
-  expect(finding).toMatchObject({ state: "problem", found });
+  ["127.0.0.1", "note", "only this machine can reach it, not the nodes"],
+  ["[::1]", "note", "only this machine can reach it, not the nodes"],
+  ["10.9.9.9", "problem", "this machine does not have this address"],
+])("listening on %s only is a %s", (host, state, found) => {
+  const [finding] = addressFindings(at(host), machineOf({ addresses: [fixed] }));
+  expect(finding).toMatchObject({ state, found });
+});
+
+test("the hosts at which upstreams listen are checked, each once", () => {
+  const settings = load(
+    `upstreams:
+  a.test: { listen: 127.0.0.1:5010 }
+  b.test: { listen: 10.0.0.5:5010 }
+  c.test: { listen: 10.0.0.5:5020 }
+  d.test: { port: 5030 }
+`,
+    { listen: "127.0.0.1:5000" },
+  );
+  expect(addressFindings(settings, machineOf({ addresses: [fixed] }))).toMatchObject([
+    { subject: "127.0.0.1:5000", state: "note" },
+    { subject: "10.0.0.5:5010", state: "ok" },
+  ]);
 });
 
 const ipv6 = { family: "inet6", local: "fd00::4", prefixlen: 64, scope: "global" };
@@ -106,7 +126,7 @@ const ipv6Cases: [host: string, addresses: object[], rows: object[]][] = [
 test.each(ipv6Cases)(
   "listening on %s of a machine with the addresses %j",
   (host, addresses, rows) => {
-    expect(addressFindings({ host, port: 5000 }, machineOf({ addresses }))).toMatchObject(rows);
+    expect(addressFindings(at(`[${host}]`), machineOf({ addresses }))).toMatchObject(rows);
   },
 );
 

@@ -1,5 +1,7 @@
 import { z } from "zod";
-import type { Address } from "../config/parsing/address.ts";
+import { type Address, formatAddress } from "../config/parsing/address.ts";
+import { isLoopbackHost, isSameHost } from "../config/parsing/host-overlap.ts";
+import type { Settings } from "../config/settings.ts";
 import { type Finding, reporter } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
@@ -53,16 +55,25 @@ export function ownAddresses(machine: Machine): OwnAddress[] | undefined {
   );
 }
 
-/** Checks whether nodes can reach the address in `listen`, and whether it may change. */
-export function addressFindings(listen: Address, machine: Machine): Finding[] {
+/** Checks the address in `listen`, and those of upstreams that listen at another host. */
+export function addressFindings({ listen, upstreams }: Settings, machine: Machine): Finding[] {
+  const addresses = [listen];
+  for (const { listen: own } of upstreams.values()) {
+    if (own && !addresses.some(({ host }) => isSameHost(host, own.host))) addresses.push(own);
+  }
+  return addresses.flatMap((address) => findingsAt(address, machine));
+}
+
+/** Checks whether nodes can reach an address, and whether it may change. */
+function findingsAt(listen: Address, machine: Machine): Finding[] {
   const own = ownAddresses(machine);
   const report = reporter("address", formatAddress(listen));
   if (!own) {
     return [report("unknown", "`ip -j addr` cannot be run", "install iproute2")];
   }
-  if (/^127\.|^localhost$|^::1$/.test(listen.host)) {
-    const advice = `set an address that nodes can reach: listen: 0.0.0.0:${listen.port}`;
-    return [report("problem", "only this machine can reach it, not the nodes", advice)];
+  if (isLoopbackHost(listen.host)) {
+    const advice = `unless a reverse proxy on this machine forwards to it, set an address that nodes can reach: listen: 0.0.0.0:${listen.port}`;
+    return [report("note", "only this machine can reach it, not the nodes", advice)];
   }
   const isWildcard = listen.host === "0.0.0.0" || listen.host === "::";
   const used = isWildcard
@@ -92,10 +103,6 @@ export function addressFindings(listen: Address, machine: Machine): Finding[] {
 function wildcardAddresses(own: readonly OwnAddress[], { host }: Address): readonly OwnAddress[] {
   const ipv4 = own.filter(({ family }) => family === "inet");
   return host === "::" && ipv4.length === 0 ? own : ipv4;
-}
-
-function formatAddress({ host, port }: Address): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** How to make the address static with the software that configures this machine's network. */

@@ -1,4 +1,4 @@
-import type { Settings } from "../config/settings.ts";
+import { addressOf, type Settings } from "../config/settings.ts";
 import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { type Finding, reporter } from "./finding.ts";
 import { ANY_CERTIFICATE, dialableHost, listenerAt, urlOf } from "./ports.ts";
@@ -9,16 +9,19 @@ const TIMEOUT_MS = 25_000;
 
 /** Sends a node's requests to the running cache, for each upstream; empty if no cache runs. */
 export async function cacheFindings(
-  { listen, tls, upstreams }: Settings,
+  settings: Settings,
   samples: ReadonlyMap<string, Sample>,
 ): Promise<Finding[]> {
+  const { listen, tls, upstreams } = settings;
   const address = { host: dialableHost(listen.host), port: listen.port };
   if ((await listenerAt(address)) !== "entrepot") return [];
   const findings: Finding[] = [];
-  for (const { name, port } of upstreams.values()) {
-    const target = port === undefined ? address : { ...address, port };
+  for (const upstream of upstreams.values()) {
+    const { name } = upstream;
+    const own = addressOf(upstream, settings);
+    const target = own ? { ...own, host: dialableHost(own.host) } : address;
     const base = urlOf(target, tls ? "https" : "http");
-    const ns = port === undefined ? `?ns=${encodeURIComponent(name)}` : "";
+    const ns = own ? "" : `?ns=${encodeURIComponent(name)}`;
     const report = reporter("through the cache", name);
     const sample = samples.get(name);
     const paths = [

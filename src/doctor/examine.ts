@@ -37,7 +37,7 @@ export async function examine(
     if (sample) samples.set(name, sample);
   }
   const local = [
-    ...addressFindings(settings.listen, machine),
+    ...addressFindings(settings, machine),
     ...(await portFindings(settings, machine)),
     ...certificateFindings(settings, machine),
     ...diskFindings(settings.dataDirectory, machine, settings.storage.minFree),

@@ -88,7 +88,7 @@ function machineOf(files: Record<string, string>, programs: Record<string, strin
 }
 
 test.each(firewalls)("firewall: %s", async (_, files, programs, state, expected) => {
-  const flags = { listen: `127.0.0.1:${freePort()}`, admin: `127.0.0.1:${freePort()}` };
+  const flags = { listen: `0.0.0.0:${freePort()}`, admin: `127.0.0.1:${freePort()}` };
   const findings = await portFindings(loadSettings({ flags }), machineOf(files, programs));
   const firewall = findings.filter(({ topic }) => topic === "firewall");
   expect(firewall).toMatchObject([{ state, found: expect.stringContaining(expected) }]);

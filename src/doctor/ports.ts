@@ -1,5 +1,6 @@
-import type { Settings } from "../config/settings.ts";
-import type { Address } from "../config/parsing/address.ts";
+import { isLoopbackHost } from "../config/parsing/host-overlap.ts";
+import { addressOf, type Settings } from "../config/settings.ts";
+import { type Address, formatAddress } from "../config/parsing/address.ts";
 import { type Finding, reporter } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
@@ -12,25 +13,23 @@ export type Listener = "entrepot" | "registry" | "other" | "none";
 /** Checks which program listens on each configured port, and whether a firewall blocks nodes. */
 export async function portFindings(settings: Settings, machine: Machine): Promise<Finding[]> {
   const { listen, admin, upstreams, tls } = settings;
-  const ports = [
-    { port: listen.port, usedFor: "listen" },
-    ...[...upstreams.values()].flatMap(({ name, port }) =>
-      port === undefined ? [] : [{ port, usedFor: name }],
-    ),
+  const addresses = [
+    { address: listen, usedFor: "listen" },
+    ...[...upstreams.values()].flatMap((upstream) => {
+      const address = addressOf(upstream, settings);
+      return address ? [{ address, usedFor: upstream.name }] : [];
+    }),
   ];
   const findings: Finding[] = [];
-  for (const { port, usedFor } of ports) {
-    findings.push(await portFinding({ host: listen.host, port }, usedFor));
+  for (const { address, usedFor } of addresses) {
+    findings.push(await portFinding(address, usedFor));
   }
   findings.push(await portFinding(admin, "admin"));
-  return [
-    ...findings,
-    ...firewallFindings(
-      ports.map(({ port }) => port),
-      tls ? "https" : "http",
-      machine,
-    ),
-  ];
+  // No firewall is between this machine and itself.
+  const open = addresses.filter(({ address }) => !isLoopbackHost(address.host));
+  const ports = [...new Set(open.map(({ address }) => address.port))];
+  if (ports.length === 0) return findings;
+  return [...findings, ...firewallFindings(ports, tls ? "https" : "http", machine)];
 }
 
 /** The host to connect to from this machine: loopback for a wildcard address. */
@@ -39,8 +38,8 @@ export function dialableHost(host: string): string {
   return host === "::" ? "::1" : host;
 }
 
-export function urlOf({ host, port }: Address, scheme: "http" | "https"): string {
-  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+export function urlOf(address: Address, scheme: "http" | "https"): string {
+  return `${scheme}://${formatAddress(address)}`;
 }
 
 /**

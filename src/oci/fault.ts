@@ -17,8 +17,10 @@ export type FaultDetail =
   | {
       readonly kind: "namespace-unknown";
       readonly namespace: string;
-      /** The names of all configured upstreams. */
+      /** The names of all upstreams that are served at the address of the request. */
       readonly available: readonly string[];
+      /** Whether it is an upstream that is served only at another address. */
+      readonly isElsewhere?: boolean;
     }
   | {
       readonly kind: "not-found";
@@ -201,7 +203,9 @@ function describe(detail: FaultDetail): string {
     case "no-such-route":
       return "not found: the registry API is under /v2/";
     case "namespace-unknown":
-      return `${quote(detail.namespace)} is not cached here. Cached registries: ${detail.available.join(", ")}`;
+      return detail.isElsewhere
+        ? `${quote(detail.namespace)} is not served at this address: see listen of the upstreams`
+        : `${quote(detail.namespace)} is not cached here. Cached registries: ${detail.available.join(", ")}`;
     case "not-found":
       return `${detail.upstream} has no ${detail.what} ${detail.name}`;
     case "not-acceptable":

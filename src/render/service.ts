@@ -122,8 +122,8 @@ export const systemdSocket: Target = {
     where: "/etc/systemd/system, next to the files of `entrepot render systemd`",
     apply: "`systemctl daemon-reload && systemctl enable --now entrepot.socket entrepot`",
     caveats: [
-      "Each ListenStream must match the port of `listen` or of an upstream in entrepot.yaml; any other port makes the start fail. The admin port is not passed by systemd: Entrepot opens it itself.",
-      "ListenStream decides which addresses accept connections, instead of `listen`: write ListenStream=10.0.0.5:5000 for a single address. Write each port once; without an address it covers IPv4 and IPv6.",
+      "Each ListenStream must match `listen`, or the `port` or `listen` of an upstream in entrepot.yaml; any other one makes the start fail. The admin port is not passed by systemd: Entrepot opens it itself.",
+      "Write a ListenStream with the address that entrepot.yaml names, such as ListenStream=10.0.0.5:5000. Where that is 0.0.0.0 or [::], ListenStream decides which addresses accept connections: without one it covers IPv4 and IPv6.",
       "systemd can open ports below 1024, so the service needs no privilege for them.",
       "While the service is stopped, the socket still accepts connections, which then hang. Stop both: `systemctl stop entrepot.socket entrepot`. After five failed starts in a minute systemd stops both.",
     ],
@@ -173,7 +173,7 @@ export const compose: Target = {
     apply: "`docker compose up -d`; after a change to entrepot.yaml, `docker compose restart`",
     caveats: [
       "`npm run image` builds the image. Load it with `docker load -i dist/entrepot-image-linux-amd64.tar` (or arm64).",
-      "Add the port of every upstream that has a `port` to `ports`.",
+      'Add the port of every upstream that has a `port` to `ports`. A `listen` at 127.0.0.1 is one inside the container: write 0.0.0.0 there, and the address of the host in `ports`, such as "127.0.0.1:5010:5010".',
       "entrepot.yaml and the files that it references must be readable by user 65532. `entrepot import` makes its output readable by its owner only: run `chown 65532 entrepot.yaml`.",
       "A bind mount used instead of the volume must be owned by user 65532.",
     ],

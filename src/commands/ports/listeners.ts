@@ -1,6 +1,6 @@
 import type { Upstream } from "../../cache/upstream.ts";
-import type { Address } from "../../config/parsing/address.ts";
-import type { Settings } from "../../config/settings.ts";
+import { type Address, formatAddress } from "../../config/parsing/address.ts";
+import { addressOf, type Settings } from "../../config/settings.ts";
 import { type AdminListenerOptions, listenForAdmin } from "../../server/admin/admin-listener.ts";
 import type { NodePorts } from "./node-ports.ts";
 import { openPort, type Ports } from "./open-port.ts";
@@ -9,7 +9,7 @@ import { openPort, type Ports } from "./open-port.ts";
 export interface Listening {
   readonly listen: string;
   readonly admin: string;
-  /** By upstream, for those that have a port of their own. */
+  /** By upstream, for those that have an address of their own. */
   readonly ports: Readonly<Record<string, string>>;
 }
 
@@ -44,7 +44,7 @@ export class Listeners implements AsyncDisposable {
     const listening = {
       listen: this.#openForNodes("listen", listen),
       admin: this.#openForAdmin(admin, adminOptions),
-      ports: this.#openForUpstreams(listen.host, upstreams),
+      ports: this.#openForUpstreams(listen, upstreams),
     };
     this.#ports.expectNoneLeft();
     return listening;
@@ -61,12 +61,14 @@ export class Listeners implements AsyncDisposable {
     return this.#closing.disposeAsync();
   }
 
-  #openForUpstreams(host: string, upstreams: Iterable<Upstream>): Record<string, string> {
+  #openForUpstreams(listen: Address, upstreams: Iterable<Upstream>): Record<string, string> {
     const addresses: Record<string, string> = {};
     for (const upstream of upstreams) {
-      const { name, port } = upstream.settings;
-      if (port === undefined) continue;
-      addresses[name] = this.#openForNodes(`the port of ${name}`, { host, port }, upstream);
+      const { name, listen: only } = upstream.settings;
+      const address = addressOf(upstream.settings, { listen });
+      if (!address) continue;
+      const setting = `the ${only ? "address" : "port"} of ${name}`;
+      addresses[name] = this.#openForNodes(setting, address, upstream);
     }
     return addresses;
   }
@@ -89,6 +91,6 @@ export class Listeners implements AsyncDisposable {
   #opened(server: Stoppable, { host }: Address, port: number): string {
     this.#servers.push(server);
     this.#closing.defer(() => server.stop(true));
-    return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+    return formatAddress({ host, port });
   }
 }

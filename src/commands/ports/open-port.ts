@@ -1,4 +1,5 @@
-import type { Address } from "../../config/parsing/address.ts";
+import { type Address, formatAddress } from "../../config/parsing/address.ts";
+import { isSameHost, isWildcardHost } from "../../config/parsing/host-overlap.ts";
 import {
   adoptSocket,
   type InheritedSocket,
@@ -21,29 +22,22 @@ interface Opened {
 
 /** Opens the ports of a cache, at the sockets that systemd passed where there are any. */
 export class Ports {
-  readonly #inherited: Map<number, InheritedSocket>;
+  readonly #inherited: Set<InheritedSocket>;
 
   /** @throws ListenError */
   constructor(env: Record<string, string | undefined>) {
-    const sockets = asListenError(() => takeInheritedSockets(env, process.pid));
-    this.#inherited = new Map(sockets.map((socket) => [socket.port, socket]));
-    const duplicate = sockets.find((socket) => this.#inherited.get(socket.port) !== socket);
-    if (!duplicate) return;
-    throw new ListenError(
-      `systemd opened port ${duplicate.port} at two addresses (entrepot.socket), but a server can have only one: write ListenStream=${duplicate.port} once, which covers IPv4 and IPv6`,
-    );
+    this.#inherited = new Set(asListenError(() => takeInheritedSockets(env, process.pid)));
   }
 
   /**
-   * Starts a server at an address, or at the inherited socket of that port.
+   * Starts a server at an address, or at the inherited socket for it.
    *
    * @param setting the setting that names the address, for the error
    * @throws ListenError
    */
   open(setting: string, address: Address, serve: (at: Address) => Server): Opened {
-    const socket = this.#inherited.get(address.port);
+    const socket = this.#take(setting, address);
     if (!socket) return openPort(setting, address, () => serve(address));
-    this.#inherited.delete(address.port);
     const temporary = { host: "127.0.0.1", port: 0 };
     const { server } = openPort(setting, temporary, () => serve(temporary));
     try {
@@ -61,11 +55,38 @@ export class Ports {
    * @throws ListenError
    */
   expectNoneLeft(): void {
-    const [port] = this.#inherited.keys();
-    if (port === undefined) return;
+    const [left] = this.#inherited;
+    if (!left) return;
+    const at = formatAddress(left.address);
     throw new ListenError(
-      `systemd opened port ${port} (entrepot.socket), but no setting listens there: remove its ListenStream, or set listen or the port of an upstream to it`,
+      `systemd opened ${at} (entrepot.socket), but no setting listens there: remove its ListenStream, or set listen, or the port or listen of an upstream, to it`,
     );
+  }
+
+  /**
+   * The inherited socket for an address. A wildcard leaves to systemd at which address of the
+   * machine the port is open.
+   *
+   * @throws ListenError if systemd opened the port at several addresses, or at more than that address
+   */
+  #take(setting: string, { host, port }: Address): InheritedSocket | undefined {
+    const candidates = [...this.#inherited].filter(({ address }) => address.port === port);
+    if (isWildcardHost(host) && candidates.length > 1) {
+      throw new ListenError(
+        `systemd opened port ${port} at two addresses (entrepot.socket), but a server can have only one: write ListenStream=${port} once, which covers IPv4 and IPv6`,
+      );
+    }
+    const exact = candidates.find(({ address }) => isSameHost(address.host, host));
+    const wider = candidates.find(({ address }) => isWildcardHost(address.host));
+    if (!exact && wider && !isWildcardHost(host)) {
+      const [opened, wanted] = [formatAddress(wider.address), formatAddress({ host, port })];
+      throw new ListenError(
+        `systemd opened ${opened} (entrepot.socket), which is more than ${setting} ${wanted}: write ListenStream=${wanted}`,
+      );
+    }
+    const taken = exact ?? (isWildcardHost(host) ? candidates[0] : undefined);
+    if (taken) this.#inherited.delete(taken);
+    return taken;
   }
 }
 
@@ -85,7 +106,7 @@ export function openPort(setting: string, address: Address, serve: () => Server)
     return { server, port: server.port ?? address.port };
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    const subject = `${setting} ${address.host}:${address.port}`;
+    const subject = `${setting} ${formatAddress(address)}`;
     throw new ListenError(`${subject} cannot be opened: ${reason(code, cause)}`, { cause });
   }
 }

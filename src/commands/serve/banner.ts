@@ -5,6 +5,7 @@ import {
   cacheHost,
   renderHostsToml,
 } from "../../config/containerd/hosts-toml.ts";
+import { formatAddress } from "../../config/parsing/address.ts";
 import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { LoadedSettings } from "../../config/load.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
@@ -13,24 +14,23 @@ import type { Listening } from "../ports/listeners.ts";
 
 /** What `serve` prints on a terminal: the upstreams, the addresses, and how to point a node at them. */
 export function banner(version: string, settings: LoadedSettings, listening: Listening): string {
-  const reachable = nodeAddress(listening.listen);
-  const here = `${settings.tls ? "https" : "http"}://${reachable}`;
+  const here = `${settings.tls ? "https" : "http"}://${nodeAddress(listening.listen)}`;
   const trust = settings.tls && trustLines(settings.tls);
   const names = [...settings.upstreams.keys()];
   const width = Math.max(...names.map((name) => name.length));
-  const upstreams = [...settings.upstreams.values()].map(({ name, url }) => {
-    const port = listening.ports[name];
-    const ownPort =
-      port === undefined ? "" : `   also at ${nodeAddress(port)}, without a namespace`;
-    return `    ${name.padEnd(width)}   from ${url.href.replace(/\/$/, "")}${ownPort}`;
+  const upstreams = [...settings.upstreams.values()].map(({ name, url, listen }) => {
+    const own = listening.ports[name];
+    const at = listen ? "only at" : "also at";
+    const ownAddress = own === undefined ? "" : `   ${at} ${nodeAddress(own)}, without a namespace`;
+    return `    ${name.padEnd(width)}   from ${url.href.replace(/\/$/, "")}${ownAddress}`;
   });
-  const [example = "docker.io"] = names;
+  const { name: example, url, catalog } = exampleOf(settings, listening, here);
   const caFile = trust ? `/etc/containerd/${CA_FILE_NAME}` : undefined;
   const hostsToml = renderHostsToml({
     comments: [OWNERSHIP_MARK],
     server: upstreamServer(settings, example),
     root: {},
-    hosts: [cacheHost({ url: here, caFile })],
+    hosts: [cacheHost({ url, caFile })],
   });
   return [
     `Entrepot ${version} caches ${counted(names.length, "registry", "registries")} at ${here}`,
@@ -46,9 +46,22 @@ export function banner(version: string, settings: LoadedSettings, listening: Lis
     "",
     ...hostsToml.split("\n").map((line) => line && `    ${line}`),
     ...(trust ? [...trust, ""] : []),
-    `Or test it from here:  curl -s ${trust ? "--cacert CA " : ""}${here}/v2/${example}/_catalog`,
+    `Or test it from here:  curl -s ${trust ? "--cacert CA " : ""}${url}${catalog}`,
     "It stops on Ctrl-C or SIGTERM, after the requests in progress.",
   ].join("\n");
+}
+
+/** The registry to show as an example: one that is served at `listen`, if there is one. */
+function exampleOf(
+  { tls, upstreams }: LoadedSettings,
+  { ports }: Listening,
+  here: string,
+): { readonly name: string; readonly url: string; readonly catalog: string } {
+  const all = [...upstreams.values()];
+  const { name = "docker.io", listen } = all.find((each) => !each.listen) ?? all[0] ?? {};
+  if (!listen) return { name, url: here, catalog: `/v2/${name}/_catalog` };
+  const own = nodeAddress(ports[name] ?? formatAddress(listen));
+  return { name, url: `${tls ? "https" : "http"}://${own}`, catalog: "/v2/_catalog" };
 }
 
 function trustLines(tls: ServerIdentity): string[] {

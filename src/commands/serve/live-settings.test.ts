@@ -30,6 +30,32 @@ test("a change from before the cache had started is applied", async () => {
   expect(applied).toEqual([["reg.test", "new.test"]]);
 });
 
+test("the addresses of upstreams are those of the start, until a restart", async () => {
+  await using at = await started(
+    `listen: 127.0.0.1:5000
+upstreams: { a.test: { listen: 127.0.0.1:5010 }, b.test: { port: 5020 }, c.test: }
+`,
+  );
+  const addresses = () =>
+    [...at.live.settings.upstreams.values()].map(({ name, port, listen }) => ({
+      name: String(name),
+      port,
+      listen,
+    }));
+  const before = addresses();
+  // None of them may become reachable elsewhere while its socket stays where it is.
+  await at.write(
+    `listen: 127.0.0.1:5000
+upstreams: { a.test: { tagTtl: 1s }, b.test: { port: 5021 }, c.test: { listen: 127.0.0.1:5030 }, d.test: { listen: 127.0.0.1:5040 } }
+`,
+  );
+  at.live.reload();
+  expect(addresses()).toEqual([
+    ...before,
+    { name: "d.test", port: undefined, listen: { host: "127.0.0.1", port: 5040 } },
+  ]);
+});
+
 test("settings that need a restart keep their running values", async () => {
   await using at = await started("storage: { maxSize: 10GiB }\nadminToken: 0123456789abcdef\n");
   const { storage, adminToken } = at.live.settings;

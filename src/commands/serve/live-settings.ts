@@ -1,4 +1,4 @@
-import { diffSettings, type OpenPorts, openPortsOf } from "../../config/settings-diff.ts";
+import { diffSettings, type OwnAddresses } from "../../config/settings-diff.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../../config/load.ts";
 import { type ReadText, readText } from "../../config/parsing/read-text.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
@@ -30,8 +30,8 @@ export class LiveSettings {
   #settings: LoadedSettings;
   #apply: (settings: LoadedSettings) => void = () => {};
   #reloaded: (reload: Reload) => void = () => {};
-  /** The ports of upstreams that are open: those of the start. */
-  readonly #openPorts: OpenPorts;
+  /** The addresses of upstreams that are open: those of the start. */
+  readonly #open: OwnAddresses;
   /** The files that were read, with their fingerprints from before. */
   #files = new Map<string, string>();
   /** The last error, so that it is logged once. */
@@ -45,7 +45,7 @@ export class LiveSettings {
     this.#options = options;
     this.#watch = new FileWatch(() => this.reload());
     this.#settings = this.#load();
-    this.#openPorts = openPortsOf(this.#settings);
+    this.#open = this.#settings.upstreams;
   }
 
   get settings(): LoadedSettings {
@@ -87,13 +87,15 @@ export class LiveSettings {
       return { changes: [], needsRestart: [], problems };
     }
     this.#lastError = "";
-    const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#openPorts);
+    const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#open);
     // Settings that need a restart keep their running values, so that each reload reports them.
     const { listen, admin, adminToken, dataDirectory, storage } = this.#settings;
     const { adminToken: _, tls, ...changed } = settings;
     const token = adminToken === undefined ? {} : { adminToken };
     const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
-    this.#settings = { ...changed, ...token, ...identity, listen, admin, dataDirectory, storage };
+    const upstreams = this.#servedWhereOpen(changed.upstreams);
+    const running = { listen, admin, dataDirectory, storage, upstreams };
+    this.#settings = { ...changed, ...token, ...identity, ...running };
     if (immediate.length > 0) {
       this.#isChanged = true;
       this.#apply(this.#settings);
@@ -121,6 +123,20 @@ export class LiveSettings {
       if (settings.name === upstream) return settings.credentials;
     }
     return undefined;
+  }
+
+  /** None may become reachable elsewhere while its socket stays where it is. */
+  #servedWhereOpen(changed: LoadedSettings["upstreams"]): LoadedSettings["upstreams"] {
+    return new Map(
+      [...changed].map(([name, settings]) => {
+        const open = this.#open.get(name);
+        if (!open) return [name, settings];
+        const { port: _, listen: __, ...rest } = settings;
+        const { port, listen } = open;
+        const address = { ...(port === undefined ? {} : { port }), ...(listen ? { listen } : {}) };
+        return [name, { ...rest, ...address }];
+      }),
+    );
   }
 
   close(): void {

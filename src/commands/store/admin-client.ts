@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import { eachElement } from "../../oci/json-elements.ts";
 
@@ -25,7 +26,7 @@ export class AdminClient {
   constructor({ admin, adminToken }: Pick<Settings, "admin" | "adminToken">) {
     // A cache that listens at all addresses is reached by loopback from here.
     const host = admin.host === "0.0.0.0" ? "127.0.0.1" : admin.host === "::" ? "::1" : admin.host;
-    this.#base = `http://${host.includes(":") ? `[${host}]` : host}:${admin.port}/api/v1/`;
+    this.#base = `http://${formatAddress({ host, port: admin.port })}/api/v1/`;
     this.#headers = {
       "content-type": "application/json",
       ...(adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` }),

@@ -13,6 +13,11 @@ export function parseAddress(text: string, defaultHost: string): Address | undef
   return { host: match[1]?.replaceAll(/[[\]]/g, "") || defaultHost, port: Number(match[2]) };
 }
 
+/** As `host:port`, with an IPv6 address in brackets. */
+export function formatAddress({ host, port }: Address): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 /** The message for an address that cannot be parsed. */
 export function addressProblem(text: string): string {
   return `${quote(text)} is not a valid address: write host:port, such as 0.0.0.0:5000`;

@@ -16,7 +16,8 @@ test.each([
   ["[::]:5010", "[::1]:5010", true],
   ["[::1]:5010", "[0:0:0:0:0:0:0:1]:5010", true],
   ["[::ffff:127.0.0.1]:5010", "127.0.0.1:5010", true],
-  ["localhost:5010", "localhost:5010", true],
+  ["localhost:5010", "127.0.0.1:5010", true],
+  ["cache.lan:5010", "cache.lan:5010", true],
   ["0.0.0.0:0", "0.0.0.0:0", false],
 ])("%s and %s overlap: %p", (one, other, expected) => {
   const [a, b] = [parseAddress(one, ""), parseAddress(other, "")];

@@ -5,7 +5,7 @@ type Family = "ipv4" | "ipv6";
 
 /** Whether only this machine can connect to a host: 127.0.0.0/8, ::1 or localhost. */
 export function isLoopbackHost(host: string): boolean {
-  return host === "localhost" || parseIp(host)?.range() === "loopback";
+  return parseIp(host)?.range() === "loopback";
 }
 
 /** Whether a host stands for all addresses of this machine: 0.0.0.0 or ::. */
@@ -45,5 +45,6 @@ function familiesOf(host: string): readonly Family[] {
 
 /** An address of IPv4 that is mapped to IPv6 counts as one of IPv4. */
 function parseIp(host: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
-  return ipaddr.isValid(host) ? ipaddr.process(host) : undefined;
+  const text = host === "localhost" ? "127.0.0.1" : host;
+  return ipaddr.isValid(text) ? ipaddr.process(text) : undefined;
 }

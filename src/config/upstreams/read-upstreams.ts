@@ -95,6 +95,10 @@ function readUpstream(
     if (entry.url) context.report([...at, "url"], message, "value");
     else context.report(at, message, "key");
   }
+  if (entry.port !== undefined && entry.listen) {
+    const message = "excludes listen, which has a port of its own: omit one of them";
+    context.report([...at, "port"], message, "key");
+  }
   const credentials = readCredentials(at, entry.auth, { name, url }, context);
   const proxy = readProxy(at, entry.proxy, context);
   const ca = readCaBundle(at, entry.ca, context);
@@ -104,6 +108,7 @@ function readUpstream(
     name,
     url,
     ...(entry.port === undefined ? {} : { port: entry.port }),
+    ...(entry.listen ? { listen: entry.listen } : {}),
     tagTtl: entry.tagTtl ?? TAG_TTL,
     revokedAfter: entry.revokedAfter ?? REVOKED_AFTER,
     ...(credentials ? { credentials } : {}),

@@ -1,5 +1,7 @@
+import type { Address } from "../../config/parsing/address.ts";
 import {
   libc,
+  listeningAddress,
   listeningPort,
   openDescriptors,
   register,
@@ -9,7 +11,7 @@ import {
 /** A listening socket that systemd opened and passed to this process (socket activation). */
 export interface InheritedSocket {
   readonly descriptor: number;
-  readonly port: number;
+  readonly address: Address;
 }
 
 /** An inherited socket cannot be used. The message says what to do. */
@@ -40,8 +42,8 @@ export function takeInheritedSockets(
   const c = libc();
   return Array.from({ length: count }, (_, index) => {
     const descriptor = FIRST_DESCRIPTOR + index;
-    const port = listeningPort(c, descriptor);
-    if (port !== undefined) return { descriptor, port };
+    const address = listeningAddress(c, descriptor);
+    if (address) return { descriptor, address };
     throw new InheritedSocketError(
       `systemd passed descriptor ${descriptor}, which is not a listening TCP socket: use ListenStream=PORT, without Accept=yes`,
     );

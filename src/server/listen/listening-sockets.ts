@@ -1,4 +1,6 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
+import ipaddr from "ipaddr.js";
+import type { Address } from "../../config/parsing/address.ts";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
@@ -13,6 +15,8 @@ const SO_ACCEPTCONN = 30;
 const O_CLOEXEC = 0o2_000_000;
 /** The kernel reduces it to its own limit. */
 const MAX_BACKLOG = 65_535;
+const AF_INET = 2;
+const AF_INET6 = 10;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 
@@ -115,6 +119,11 @@ export function register(c: Libc, descriptor: number, { epoll, event }: Registra
 
 /** The port of a listening TCP socket; undefined for anything else. */
 export function listeningPort(c: Libc, descriptor: number): number | undefined {
+  return listeningAddress(c, descriptor)?.port;
+}
+
+/** The address of a listening TCP socket; undefined for anything else. */
+export function listeningAddress(c: Libc, descriptor: number): Address | undefined {
   const address = new Uint8Array(128);
   const size = new Uint32Array([address.byteLength]);
   const isListening = new Uint32Array(1);
@@ -124,8 +133,10 @@ export function listeningPort(c: Libc, descriptor: number): number | undefined {
   if (c.getsockname(descriptor, ptr(address), ptr(size)) !== 0) return undefined;
   const view = new DataView(address.buffer);
   const family = view.getUint16(0, true);
-  // AF_INET or AF_INET6: in both, the port follows the family in network byte order.
-  return family === 2 || family === 10 ? view.getUint16(2) : undefined;
+  if (family !== AF_INET && family !== AF_INET6) return undefined;
+  // Port and address are in network byte order; in sockaddr_in6, flow information is between them.
+  const bytes = family === AF_INET ? address.subarray(4, 8) : address.subarray(8, 24);
+  return { host: ipaddr.fromByteArray([...bytes]).toString(), port: view.getUint16(2) };
 }
 
 /** The epoll registration of a descriptor, as /proc/self/fdinfo shows it. */

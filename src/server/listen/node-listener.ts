@@ -81,11 +81,11 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     "/healthz": new Response("ok\n"),
     "/v2": (request, server) => handle(request, server, []),
     "/v2/": (request, server) => handle(request, server, []),
-    "/entrepot/v1/namespaces": () => Response.json({ namespaces: namespaces.names }),
+    "/entrepot/v1/namespaces": () => Response.json({ namespaces: namespaces.namesAt(upstream) }),
     "/entrepot/v1/images": async (request) => {
       const platform = new URL(request.url).searchParams.get("platform") ?? "linux/amd64";
       try {
-        return Response.json({ images: await offered.list(platform) });
+        return Response.json({ images: await offered.list(platform, upstream) });
       } catch (error) {
         if (error instanceof Fault) return faultResponse(error, request.method);
         throw error;

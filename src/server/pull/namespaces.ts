@@ -11,12 +11,18 @@ export class Namespaces {
     this.#upstreams = upstreams;
   }
 
-  get names(): string[] {
-    return [...this.#upstreams.keys()];
-  }
-
+  /** All of them, wherever they are served. */
   get settings(): UpstreamSettings[] {
     return [...this.#upstreams.values()].map(({ settings }) => settings);
+  }
+
+  /**
+   * The names of the upstreams that are served at a port.
+   *
+   * @param port the upstream of the port, if it belongs to one
+   */
+  namesAt(port: Upstream | undefined): UpstreamName[] {
+    return this.settings.filter((each) => isServedAt(each, port)).map(({ name }) => name);
   }
 
   /**
@@ -40,32 +46,47 @@ export class Namespaces {
       });
     }
     const [namespace] = ns;
-    if (namespace !== undefined) return { upstream: this.#byQuery(namespace), path };
+    if (namespace !== undefined) return { upstream: this.#byQuery(namespace, port), path };
     // By name: a reload may have removed and added the upstream, which makes another object of it.
-    if (port) return { upstream: this.#get(port.settings.name), path };
+    if (port) return { upstream: this.#get(port.settings.name, port), path };
     const [first = ""] = path;
-    const upstream = this.#find(first);
+    const upstream = this.#find(first, port);
     if (upstream) return { upstream, path: path.slice(1) };
     // Otherwise a registry that is not cached would be taken for a repository of Docker Hub.
     const isRegistry = looksLikeRegistry(first) && parseUpstreamName(first) !== undefined;
-    return { upstream: this.#get(isRegistry ? first : DOCKER_HUB), path };
+    return { upstream: this.#get(isRegistry ? first : DOCKER_HUB, port), path };
   }
 
-  #byQuery(namespace: string): Upstream {
+  #byQuery(namespace: string, port: Upstream | undefined): Upstream {
     const name = parseUpstreamName(namespace);
-    if (name) return this.#get(name);
+    if (name) return this.#get(name, port);
     const shown = JSON.stringify(namespace.slice(0, 80));
     const reason = `ns=${shown} is not a registry: send a host with an optional port, such as ghcr.io`;
     throw new Fault({ kind: "invalid-namespace", reason });
   }
 
-  #get(name: string): Upstream {
-    const upstream = this.#find(name);
+  #get(name: string, port: Upstream | undefined): Upstream {
+    const upstream = this.#find(name, port);
     if (upstream) return upstream;
-    throw new Fault({ kind: "namespace-unknown", namespace: name, available: this.names });
+    throw new Fault({
+      kind: "namespace-unknown",
+      namespace: name,
+      available: this.namesAt(port),
+      isElsewhere: this.#named(name) !== undefined,
+    });
   }
 
-  #find(name: string): Upstream | undefined {
+  #find(name: string, port: Upstream | undefined): Upstream | undefined {
+    const upstream = this.#named(name);
+    return upstream && isServedAt(upstream.settings, port) ? upstream : undefined;
+  }
+
+  #named(name: string): Upstream | undefined {
     return this.#upstreams.get(name) ?? this.#upstreams.get(UPSTREAM_ALIASES.get(name) ?? "");
   }
+}
+
+/** An upstream with an address of its own is served there only, and nothing else is served there. */
+function isServedAt({ name, listen }: UpstreamSettings, port: Upstream | undefined): boolean {
+  return name === port?.settings.name || (!listen && !port?.settings.listen);
 }

@@ -1,4 +1,5 @@
 import type { SmallImage, SmallImages } from "../../cache/retention/small-images.ts";
+import type { Upstream } from "../../cache/upstream.ts";
 import { SingleFlight } from "../../cache/single-flight.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { isAllowed } from "./policy.ts";
@@ -34,12 +35,15 @@ export class OfferedImages {
 
   /**
    * @param platform such as `linux/amd64`; of an unknown one, nothing is offered
+   * @param port the upstream of the port at which they are offered, if it belongs to one
    * @throws Fault if the metadata cannot be read
    */
-  async list(platform: string): Promise<OfferedImage[]> {
+  async list(platform: string, port: Upstream | undefined): Promise<OfferedImage[]> {
     if (!PLATFORMS.has(platform)) return [];
     const found = await this.#searches.run(platform, () => this.#find(platform));
-    return found.map(({ upstream, repository, digest, size }) => {
+    const names = new Set(this.#namespaces.namesAt(port));
+    const served = found.filter(({ upstream }) => names.has(upstream));
+    return served.map(({ upstream, repository, digest, size }) => {
       return { namespace: upstream, reference: `${upstream}/${repository}@${digest}`, size };
     });
   }
