@@ -46,6 +46,9 @@ const invalidUses: [args: string[], message: string][] = [
   [["render", "k3s", "--cache", `http://127.0.0.1:${freePort()}`], "does not respond"],
   [["import"], "missing required argument 'file'"],
   [["import", "f", "--name", "nonsense"], "Write HOST=REGISTRY"],
+  [["import", "f", "--port", "5010"], "Write REGISTRY=PORT or REGISTRY=HOST:PORT"],
+  [["import", "f", "--port", "ghcr.io=0"], "Write REGISTRY=PORT or REGISTRY=HOST:PORT"],
+  [["import", "f", "--drop-auth", "https://ghcr.io"], "Write the name of a registry"],
 ];
 
 test.each(invalidUses)(
@@ -91,12 +94,35 @@ test("import --json prints the configuration, and unreadable files exit with 1",
   const { code, stdout } = await entrepot("import", hub, "--json");
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
-    config: { listen: "0.0.0.0:5000", upstreams: { "ghcr.io": { port: 5010 } } },
-    from: { "upstreams.ghcr.io.port": `${hub}:2 http.addr` },
+    config: { listen: "127.0.0.1:5000", upstreams: { "ghcr.io": { listen: "0.0.0.0:5010" } } },
+    from: { "upstreams.ghcr.io.listen": `${hub}:2 http.addr` },
     adopt: [{ upstream: "ghcr.io", folder: "/var/lib/registry" }],
   });
   const missing = await entrepot("import", folder.file("none.yml"), folder.path);
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain("none.yml does not exist");
   expect(missing.stderr).toContain("is a directory, not a file");
+});
+
+test("a registry that asked for a password is imported only if that is accepted, by options before the file", async () => {
+  await using folder = await tempDir("auth");
+  const [file, output] = [folder.file("ghcr.yml"), folder.file("entrepot.yaml")];
+  await writeFile(
+    file,
+    "version: 0.1\nhttp: { addr: ':5010' }\nauth: { htpasswd: { realm: r, path: /p } }\nproxy: { remoteurl: https://mirror.gcr.io }\n",
+  );
+  const refused = await entrepot("import", file, "--output", output);
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toContain(
+    `${file}:3:28: auth.htpasswd.realm: clients had to show a password`,
+  );
+  expect(await stat(output).catch(() => undefined)).toBeUndefined();
+  const options = ["--name", "mirror.gcr.io=docker.io", "--drop-auth", "docker.io"];
+  const ports = ["--port", "index.docker.io=127.0.0.1:5000"];
+  const accepted = await entrepot("import", ...options, ...ports, file, "--output", output);
+  expect(accepted.code).toBe(0);
+  expect(accepted.stderr).toStartWith("Check this first:\n");
+  expect(await readFile(output, "utf8")).toContain(
+    "\nlisten: 127.0.0.1:5000 # --port docker.io=127.0.0.1:5000: ",
+  );
 });

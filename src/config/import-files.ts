@@ -11,7 +11,7 @@ import type { ComposeFile } from "./distribution/compose/project.ts";
 import { MERGE_TAGS } from "./distribution/compose/tree.ts";
 import { isConfigYml, readConfigYml } from "./distribution/config-yml.ts";
 import type { RegistrySettings } from "./distribution/registry-settings.ts";
-import { importProxies } from "./distribution/import-proxies.ts";
+import { type ImportDecisions, importProxies } from "./distribution/import-proxies.ts";
 import {
   hasDockerRun,
   isShellScript,
@@ -25,15 +25,10 @@ const MAX_BYTES = 1024 * 1024;
 const YAML =
   /^(?:\uFEFF?[ \t]*(?:#.*)?\r?\n)*\uFEFF?(?:---|%YAML|[{[]|- |["']?[\w.-]+["']?:(?:\s|$))/;
 
-export interface ImportOptions {
+export interface ImportOptions extends Partial<ImportDecisions> {
   readonly files: readonly string[];
   readonly readFile: ReadText;
   readonly secrets: SecretsOptions;
-  /**
-   * Registry names by the host of `proxy.remoteurl`, for hosts that nodes know by another name, such as
-   * mirror.gcr.io for docker.io.
-   */
-  readonly names: ReadonlyMap<string, string>;
 }
 
 /**
@@ -42,7 +37,9 @@ export interface ImportOptions {
  *
  * @throws ConfigError with all problems of all files
  */
-export function importFiles({ files, readFile, secrets, names }: ImportOptions): ImportedConfig {
+export function importFiles(options: ImportOptions): ImportedConfig {
+  const { files, readFile, secrets } = options;
+  const { names = new Map(), addresses = new Map(), withoutAuth = new Set() } = options;
   const imported = new ImportedConfig();
   const registries: RegistrySettings[] = [];
   const compose: ComposeFile[] = [];
@@ -59,7 +56,7 @@ export function importFiles({ files, readFile, secrets, names }: ImportOptions):
   for (const project of groupProjects(compose)) {
     registries.push(...readCompose(project, homedir(), readFile, imported));
   }
-  importProxies(registries, imported, names);
+  importProxies(registries, imported, { names, addresses, withoutAuth });
   if (imported.problems.length > 0) throw new ConfigError(sortByFile(imported, files));
   return imported;
 }

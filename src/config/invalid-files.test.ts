@@ -241,13 +241,11 @@ upstreams:
   d.test: { listen: "127.0.0.1:5010" }
   e.test: { listen: "[::]:5010" }
   f.test: { listen: "[::1]:5020" }
-  g.test: { port: 5010 }
 `,
     `@:3:21: upstreams.a.test.listen: port 5000 is already used by listen at 10.0.0.5:5000
 @:4:21: upstreams.b.test.listen: port 5001 is already used by admin
 @:6:21: upstreams.d.test.listen: port 5010 is already used by c.test
-@:7:21: upstreams.e.test.listen: port 5010 is already used by c.test at 127.0.0.1:5010
-@:9:19: upstreams.g.test.port: port 5010 is already used by e.test at [::]:5010`,
+@:7:21: upstreams.e.test.listen: port 5010 is already used by c.test at 127.0.0.1:5010`,
   ],
   [
     "invalid addresses of upstreams",

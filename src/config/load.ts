@@ -7,7 +7,12 @@ import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { addressProblem, formatAddress, parseAddress } from "./parsing/address.ts";
-import { doOverlap, isLoopbackHost, isSameHost } from "./parsing/host-overlap.ts";
+import {
+  type AddressUse,
+  isLoopbackHost,
+  isSameHost,
+  UsedAddresses,
+} from "./parsing/host-overlap.ts";
 import { addressOf, type Settings } from "./settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
@@ -114,8 +119,8 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   if (!isFileInvalid && listenAddress && adminAddress) {
     problems.push(
       ...addressConflicts([
-        { user: "listen", address: listenAddress, raw: listen },
-        { user: "admin", address: adminAddress, raw: admin },
+        { address: listenAddress, user: { name: "listen", raw: listen } },
+        { address: adminAddress, user: { name: "admin", raw: admin } },
         ...upstreams.flatMap((upstream) => addressUseOf(upstream, listenAddress, file)),
       ]),
     );
@@ -234,10 +239,9 @@ function upstreamsOf(
   });
 }
 
-/** An address and the setting or upstream that uses it. */
-interface AddressUse {
-  readonly user: string;
-  readonly address: Address;
+/** A setting or an upstream that uses an address. */
+interface AddressUser {
+  readonly name: string;
   readonly raw: Pick<RawValue, "isDefault" | "problem">;
 }
 
@@ -245,25 +249,26 @@ function addressUseOf(
   { upstream, at }: ConfiguredUpstream,
   listen: Address,
   file: ConfigFile | undefined,
-): AddressUse[] {
+): AddressUse<AddressUser>[] {
   const address = addressOf(upstream, { listen });
   if (!address || !file) return [];
   const key = upstream.listen ? "listen" : "port";
   const problem = (message: string) => file.problem([...at, key], message);
-  return [{ user: upstream.name, address, raw: { isDefault: false, problem } }];
+  return [{ address, user: { name: upstream.name, raw: { isDefault: false, problem } } }];
 }
 
 /** Reports each conflict at the later setting, or at the earlier one if the later has its default value. */
-function addressConflicts(uses: readonly AddressUse[]): Problem[] {
-  return uses.flatMap((use, position) => {
-    const other = uses.slice(0, position).find(({ address }) => doOverlap(address, use.address));
+function addressConflicts(uses: readonly AddressUse<AddressUser>[]): Problem[] {
+  const used = new UsedAddresses<AddressUser>();
+  return uses.flatMap((use) => {
+    const other = used.add(use);
     if (!other) return [];
-    const [reported, owner] = use.raw.isDefault ? [other, use] : [use, other];
-    return [reported.raw.problem(conflictBetween(reported.address, owner))];
+    const [reported, owner] = use.user.raw.isDefault ? [other, use] : [use, other];
+    return [reported.user.raw.problem(conflictBetween(reported.address, owner))];
   });
 }
 
-function conflictBetween({ host, port }: Address, { user, address }: AddressUse): string {
-  const where = isSameHost(host, address.host) ? "" : ` at ${formatAddress(address)}`;
-  return `port ${port} is already used by ${user}${where}`;
+function conflictBetween({ host, port }: Address, other: AddressUse<AddressUser>): string {
+  const where = isSameHost(host, other.address.host) ? "" : ` at ${formatAddress(other.address)}`;
+  return `port ${port} is already used by ${other.user.name}${where}`;
 }

@@ -38,7 +38,12 @@ test("the schema converts to a JSON Schema in which every key has a description"
 });
 
 test.each([
-  ["listen", ["0.0.0.0:5000", "[::]:5000", ":5000", " 5000 "], ["here", "http://h:1", "1:2:3"]],
+  [".listen", ["0.0.0.0:5000", "[::]:5000", ":5000", " 5000 "], ["here", "http://h:1", "1:2:3"]],
+  [
+    ".upstreams.listen",
+    ["127.0.0.1:5000", "[::1]:5000", " localhost:5000 "],
+    ["5000", ":5000", "here", "http://h:1"],
+  ],
   ["scrub", ["4MiB", "10 GB", "4096", "1.5Ki"], ["ten", "10gib", "-1", "1PiB"]],
   ["maxSize", ["10GiB", "1048576"], ["10 apples"]],
   ["tagTtl", ["30s", "1h30m", "0", "1.5h", " 7d "], ["30", "5y", "5 s", ""]],
@@ -46,7 +51,8 @@ test.each([
 ])("the pattern of %s matches valid values and no invalid ones", (key, valid, invalid) => {
   const patterns = new Set<string>();
   visitProperties(jsonSchema, "", (path, property) => {
-    if (path.endsWith(`.${key}`) && "pattern" in property) patterns.add(String(property.pattern));
+    const isMeant = key.startsWith(".") ? path === key : path.endsWith(`.${key}`);
+    if (isMeant && "pattern" in property) patterns.add(String(property.pattern));
   });
   expect(patterns.size).toBe(1);
   const [pattern = ""] = patterns;

@@ -9,6 +9,9 @@ import {
   warningLines,
   writeConfig,
 } from "../../config/foreign/write-config.ts";
+import type { GivenAddress } from "../../config/distribution/import-addresses.ts";
+import { parseAddress } from "../../config/parsing/address.ts";
+import { UPSTREAM_ALIASES } from "../../config/settings.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
@@ -16,6 +19,8 @@ interface ImportCommandOptions {
   readonly output?: string;
   readonly secrets?: string;
   readonly name?: ReadonlyMap<string, string>;
+  readonly port?: ReadonlyMap<string, GivenAddress>;
+  readonly dropAuth?: ReadonlySet<string>;
   readonly json?: true;
 }
 
@@ -31,9 +36,19 @@ export function importCommand(): Command {
     .option("--output <file>", "write entrepot.yaml to this file instead of printing it")
     .option("--secrets <dir>", "Gardener's Secrets: NAME/username and NAME/password, or manifests")
     .option(
-      "--name <host=registry...>",
-      "the registry that a proxied host stands for, such as mirror.gcr.io=docker.io",
+      "--name <host=registry>",
+      "the registry that a proxied host stands for, such as mirror.gcr.io=docker.io; repeatable",
       collectName,
+    )
+    .option(
+      "--port <registry=port>",
+      "the port, or host:port, at which nodes reach a registry, such as ghcr.io=5010; repeatable",
+      collectPort,
+    )
+    .option(
+      "--drop-auth <registry>",
+      "serve this registry without the passwords, tokens or client certificates that it asked for; repeatable",
+      collectRegistry,
     )
     .option(
       "--json",
@@ -45,14 +60,16 @@ export function importCommand(): Command {
 }
 
 function run(files: readonly string[], options: ImportCommandOptions): number {
-  const { output, secrets, name = new Map(), json } = options;
+  const { output, secrets, name, port, dropAuth, json } = options;
   try {
     if (secrets !== undefined) expectFolder(secrets);
     const imported = importFiles({
       files,
       readFile: readText,
       secrets: { folder: secrets, readFile: readText },
-      names: name,
+      ...(name ? { names: name } : {}),
+      ...(port ? { addresses: port } : {}),
+      ...(dropAuth ? { withoutAuth: dropAuth } : {}),
     });
     if (json) console.log(JSON.stringify(asJson(imported), undefined, 2));
     else {
@@ -121,6 +138,37 @@ function expectFolder(folder: string): void {
   } catch {
     throw new ConfigError([{ message: `--secrets: ${folder} is not a readable directory` }]);
   }
+}
+
+function collectPort(
+  text: string,
+  before: ReadonlyMap<string, GivenAddress> = new Map(),
+): ReadonlyMap<string, GivenAddress> {
+  const [, registry = "", written = ""] = /^(.+)=(.*)$/.exec(text) ?? [];
+  const name = upstreamOf(registry);
+  const address = parseAddress(written, "");
+  if (name === undefined || !address || address.port === 0)
+    throw new InvalidArgumentError(
+      "Write REGISTRY=PORT or REGISTRY=HOST:PORT, such as ghcr.io=5010.",
+    );
+  const { host, port } = address;
+  return new Map([...before, [name, host === "" ? { port } : { host, port }]]);
+}
+
+function collectRegistry(
+  text: string,
+  before: ReadonlySet<string> = new Set(),
+): ReadonlySet<string> {
+  const name = upstreamOf(text);
+  if (name === undefined)
+    throw new InvalidArgumentError("Write the name of a registry, such as ghcr.io.");
+  return new Set([...before, name]);
+}
+
+/** The name of the upstream for a registry. */
+function upstreamOf(registry: string): string | undefined {
+  const name = parseUpstreamName(registry);
+  return name && (UPSTREAM_ALIASES.get(name) ?? name);
 }
 
 function collectName(

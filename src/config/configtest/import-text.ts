@@ -24,6 +24,20 @@ export function importGiven(
   });
 }
 
+/**
+ * The upstreams of an import: with `port` where the registry was open to all machines, and without
+ * an address where it was not. import-addresses.test.ts checks the addresses.
+ */
+export function upstreamsIn({ value }: ImportedConfig): Record<string, unknown> {
+  const upstreams: Record<string, { port?: number; listen?: string }> = Object(value["upstreams"]);
+  return Object.fromEntries(
+    Object.entries(upstreams).map(([name, { listen, ...entry }]) => {
+      const port = /^0\.0\.0\.0:(\d+)$/.exec(listen ?? "")?.[1];
+      return [name, port === undefined ? entry : { ...entry, port: Number(port) }];
+    }),
+  );
+}
+
 /** The problems of an import, one in a line; empty if it succeeds. */
 export function importProblems(files: GivenFiles, names?: readonly string[]): string {
   try {

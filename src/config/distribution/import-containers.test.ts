@@ -32,7 +32,7 @@ test("a doubled dollar sign in a Compose file is one dollar sign", () => {
     ),
   );
   const auth = { username: "u", password: "a$b$1" };
-  expect(value).toEqual({ upstreams: { "docker.io": { auth } } });
+  expect(value).toMatchObject({ upstreams: { "docker.io": { auth } } });
 });
 
 test("a named volume has the project name as a prefix", () => {
@@ -81,14 +81,7 @@ test("a directory name is quoted for the shell and cannot end the comment", () =
   const imported = importText(service("hub", `environment: { ${HUB} }, volumes: ${volumes}`));
   const text = writeConfig(imported, "entrepot import f");
   expect(text).toContain("adopt '/srv/my data;touch x listen' --upstream");
-  expect(text).not.toMatch(/^listen/m);
-});
-
-test("a port without a published port is ignored", () => {
-  const { value } = importText(
-    service("hub", `environment: { ${HUB} }, ports: [{ target: 5000 }]`),
-  );
-  expect(value).toEqual({ upstreams: { "docker.io": {} } });
+  expect(text.match(/^listen.*/gm)).toEqual([expect.stringContaining("listen: 127.0.0.1:5000")]);
 });
 
 test("a key with a line break cannot end the comment that names it", () => {
@@ -143,24 +136,25 @@ test("a certificate is imported with its path on the host", () => {
 });
 
 test.each([
-  [secure("a.io", 5000, "/etc/certs") + plain, "some of these registries use plain HTTP"],
+  [secure("a.io", 5000, "/etc/certs") + plain, "some of these registries use it"],
   [secure("a.io", 5000, "certs"), "the file is inside the container"],
-  [
-    secure("a.io", 5000, "/c", "-e REGISTRY_HTTP_TLS_LETSENCRYPT_EMAIL=a@b.c"),
+])("TLS that is lost is a warning (%#)", (text, message) => {
+  expect(importText(text).warnings.map((warning) => warning.message)).toEqual([
+    expect.stringMatching(new RegExp(`^nodes get plain HTTP.*${message}`)),
+  ]);
+});
+
+test("unsupported TLS settings are listed", () => {
+  const more = "-e REGISTRY_HTTP_TLS_LETSENCRYPT_EMAIL=a@b.c";
+  expect(skipReasons(importText(secure("a.io", 5000, "/c", more)))).toEqual([
     "certificates are not requested automatically: set tls.certificate and tls.key",
-  ],
-  [
-    secure("a.io", 5000, "/c", "-e REGISTRY_HTTP_TLS_CLIENTCAS=/certs/ca.pem"),
-    "client certificates are not supported",
-  ],
-])("unsupported TLS settings are listed (%#)", (text, reason) => {
-  expect(skipReasons(importText(text))).toEqual([expect.stringContaining(reason)]);
+  ]);
 });
 
 const PROXY = "-e REGISTRY_PROXY_REMOTEURL=https://ghcr.io";
 
 test("a registry with another image name is recognized by its settings", () => {
-  const upstreams = { "ghcr.io": { port: 5010 } };
+  const upstreams = { "ghcr.io": { listen: "0.0.0.0:5010" } };
   const run = `docker run -p 5010:5000 ${PROXY} harbor.corp/hub/registry:2\ndocker run nginx\n`;
   expect(importText(run).value).toMatchObject({ upstreams });
   const copy = (rest: string): string =>
@@ -179,7 +173,7 @@ test.each([
   [`REGISTRY_PROXY_PASSWORD=a\\$b`, "a$b"],
 ])("a dollar sign that is literal for a shell is kept: %s", (written, password) => {
   const line = `docker run ${PROXY} -e REGISTRY_PROXY_USERNAME=u -e ${written} registry:2\n`;
-  expect(importText(line).value).toEqual({
+  expect(importText(line).value).toMatchObject({
     upstreams: { "ghcr.io": { auth: { username: "u", password } } },
   });
 });
@@ -188,31 +182,6 @@ test("a variable in double quotes is rejected", () => {
   const line = `docker run ${PROXY} -e "REGISTRY_PROXY_USERNAME=$ME" registry:2\n`;
   expect(configErrorOf(() => importText(line))).toContain("takes its value from a variable");
 });
-
-test.each([
-  [
-    `-p 127.0.0.1:5010:5000 -p 5011:5000`,
-    5011,
-    "an upstream has only one port, and another one was imported",
-  ],
-  [
-    `-p 127.0.0.1:5010:5000 -p 10.0.0.5:5011:5000`,
-    5011,
-    "an upstream has only one port, and another one was imported",
-  ],
-  [
-    `-p 5010:6000`,
-    undefined,
-    "no port is mapped to the registry's port, 5000: if nodes use one, set it as port of the upstream",
-  ],
-])(
-  "of several ports the one that nodes can reach is imported, and the others are listed",
-  (ports, port, reason) => {
-    const { value, unsupported } = importText(`docker run ${ports} ${PROXY} registry:2\n`);
-    expect(value).toMatchObject({ upstreams: { "ghcr.io": port === undefined ? {} : { port } } });
-    expect(unsupported.map((setting) => setting.reason)).toContain(reason);
-  },
-);
 
 test("a registry that is not a proxy is listed as unsupported beside proxies", () => {
   const { value, unsupported } = importText(

@@ -1,15 +1,15 @@
 import { parseUpstreamName } from "../../oci/names.ts";
-import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
+import type { ImportedConfig } from "../foreign/imported-config.ts";
 import { isPrivateHost } from "../foreign/private-host.ts";
 import { formatDuration, parseGoDuration } from "../parsing/kubernetes-quantities.ts";
 import { quote } from "../parsing/problems.ts";
-import { parseAddress } from "../parsing/address.ts";
-import { isLoopbackHost, isWildcardHost } from "../parsing/host-overlap.ts";
-import type { PublishedAddress } from "./reach.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
 import { type RegistrySettings, type Setting, unsupportedReason } from "./registry-settings.ts";
+import { type GivenAddress, importAddresses, type ImportedRegistry } from "./import-addresses.ts";
+import { importProtection } from "./import-protection.ts";
 import { importSurroundings } from "./import-surroundings.ts";
 import { importTls } from "./import-tls.ts";
+import { registryMirroredBy } from "./known-mirrors.ts";
 
 const DEFAULT_ROOT = "/var/lib/registry";
 const IMPORTED_KEYS = new Set([
@@ -26,27 +26,26 @@ const IMPORTED_KEYS = new Set([
 const NOT_A_PROXY =
   "is not a pull-through cache, since it has no proxy.remoteurl: it is not replaced";
 
-/** The address at which nodes reach a registry. */
-interface PublishedPort {
-  readonly upstream: string;
-  readonly host: string;
-  readonly port: number;
-  readonly from: Origin;
+/** What the operator says about the registries, beyond what their files do. */
+export interface ImportDecisions {
+  /** Registry names by the host of `proxy.remoteurl`, for hosts that nodes know by another name. */
+  readonly names: ReadonlyMap<string, string>;
+  /** Where upstreams are to be served, by name. */
+  readonly addresses: ReadonlyMap<string, GivenAddress>;
+  /** The upstreams that may be served to all clients, although their registries asked who they are. */
+  readonly withoutAuth: ReadonlySet<string>;
 }
 
 /**
  * Imports registries that run as pull-through caches as the upstreams of one cache. Each upstream keeps the
- * registry's port, so that nodes need no change.
- *
- * @param names registry names by the host of `proxy.remoteurl`, for hosts that nodes know by another name
+ * registry's address, so that nodes need no change and nobody else can pull.
  */
 export function importProxies(
   registries: readonly RegistrySettings[],
   imported: ImportedConfig,
-  names: ReadonlyMap<string, string>,
+  { names, addresses, withoutAuth }: ImportDecisions,
 ): void {
-  const ports: PublishedPort[] = [];
-  const proxies: RegistrySettings[] = [];
+  const proxies: ImportedRegistry[] = [];
   const isProxy = ({ settings }: RegistrySettings): boolean => settings.has("proxy.remoteurl");
   for (const registry of registries) {
     // A registry for pushed images among the proxies is no error: it stays in use.
@@ -54,18 +53,30 @@ export function importProxies(
       imported.skip(registry.from, NOT_A_PROXY);
       continue;
     }
-    const name = importProxy(registry, imported, names);
-    if (name === undefined) continue;
-    proxies.push(registry);
-    const published = publishedPortOf(registry, name, imported);
-    const conflict = ports.find(({ port }) => port === published?.port);
-    if (published && conflict) {
-      const message = `port ${published.port} is already used by ${conflict.upstream}`;
-      imported.reject(published.from, message);
-    } else if (published) ports.push(published);
+    const upstream = importProxy(registry, imported, names);
+    if (upstream !== undefined) proxies.push({ upstream, registry });
   }
-  importPorts(ports, imported);
-  importTls(proxies, imported);
+  warnOfMirrors(proxies, imported);
+  const served = importAddresses(proxies, imported, addresses);
+  importProtection(proxies, served, withoutAuth, imported);
+  importTls(
+    proxies.map(({ registry }) => registry),
+    imported,
+  );
+}
+
+/** Warns of upstreams whose images nodes request under another name. */
+function warnOfMirrors(proxies: readonly ImportedRegistry[], imported: ImportedConfig): void {
+  for (const { upstream, registry } of proxies) {
+    const mirrored = registryMirroredBy(upstream);
+    const remote = registry.settings.get("proxy.remoteurl");
+    if (mirrored === undefined || !remote) continue;
+    const advice = proxies.some((other) => other.upstream === mirrored)
+      ? `it can be one of the mirrors of ${mirrored} instead`
+      : `if nodes pull ${mirrored} through it, import again with --name ${upstream}=${mirrored}`;
+    const message = `${upstream} is known as a mirror of ${mirrored}: ${advice}`;
+    imported.warn(remote.from, message, "clients");
+  }
 }
 
 /**
@@ -168,74 +179,4 @@ function importTtl(ttl: Setting | undefined, name: string, imported: ImportedCon
       `${quote(ttl.value)} is not a valid duration: write one such as 168h`,
     );
   else imported.set(["upstreams", name, "maxAge"], [formatDuration(age)], ttl.from);
-}
-
-function publishedPortOf(
-  registry: RegistrySettings,
-  upstream: string,
-  imported: ImportedConfig,
-): PublishedPort | undefined {
-  const { reach } = registry;
-  if (reach?.kind === "private") {
-    imported.skip(reach.from, `${reach.why}: if nodes use one, set it as port of the upstream`);
-    return undefined;
-  }
-  if (reach?.kind === "published") {
-    const chosen = widestOf(reach.addresses);
-    for (const { from } of reach.addresses) {
-      if (from !== chosen?.from)
-        imported.skip(from, "an upstream has only one port, and another one was imported");
-    }
-    return chosen?.port === undefined ? undefined : { upstream, ...chosen, port: chosen.port };
-  }
-  const setting = registry.settings.get("http.addr");
-  if (!setting) return undefined;
-  const address = parseAddress(setting.value, "0.0.0.0");
-  if (address && address.port > 0) return { upstream, ...address, from: setting.from };
-  imported.reject(setting.from, `${quote(setting.value)} is not a valid address: write host:port`);
-  return undefined;
-}
-
-/** Of several addresses, the one that most machines can reach. */
-function widestOf(addresses: readonly PublishedAddress[]): PublishedAddress | undefined {
-  return (
-    addresses.find(({ host }) => isWildcardHost(host)) ??
-    addresses.find(({ host }) => !isLoopbackHost(host)) ??
-    addresses[0]
-  );
-}
-
-/**
- * The port of Docker Hub becomes `listen`, where requests without a namespace mean Docker Hub. Without a
- * Docker Hub proxy, `listen` gets a port that no registry uses.
- */
-function importPorts(ports: readonly PublishedPort[], imported: ImportedConfig): void {
-  const [first] = ports;
-  if (!first) return;
-  const used = new Set(ports.map(({ port }) => port));
-  const nextFree = (port: number): number => (used.has(port) ? nextFree(port + 1) : port);
-  const isSameHost = ports.every(({ host }) => host === first.host);
-  const host = isSameHost ? first.host : "0.0.0.0";
-  const hostText = host.includes(":") ? `[${host}]` : host;
-  const hub = ports.find(({ upstream }) => upstream === "docker.io");
-  const mainPort = hub?.port ?? nextFree(5000);
-  used.add(mainPort);
-  if (hub) {
-    imported.set(
-      ["listen"],
-      [`${hostText}:${mainPort}`],
-      hub.from,
-      "requests without a namespace mean Docker Hub",
-    );
-  } else {
-    const note = "a port that no registry uses";
-    imported.set(["listen"], [`${hostText}:${mainPort}`], first.from, note);
-  }
-  if (!isSameHost) imported.skip(first.from, "all ports are opened at the host of listen");
-  if (used.has(5001)) {
-    imported.set(["admin"], [`127.0.0.1:${nextFree(5001)}`], first.from, "port 5001 is in use");
-  }
-  for (const { upstream, port, from } of ports) {
-    if (upstream !== "docker.io") imported.set(["upstreams", upstream, "port"], [port], from);
-  }
 }

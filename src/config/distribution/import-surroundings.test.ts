@@ -24,7 +24,7 @@ test.each([
   [`-e HTTPS_PROXY=http://a:1 -e https_proxy=http://b:1`, { proxy: "http://a:1" }],
   [`-e ALL_PROXY=${PROXY}`, {}],
 ])("the proxy of %s is carried over", (options, expected) => {
-  expect(imported(options)).toEqual([{ port: 5010, ...expected }, []]);
+  expect(imported(options)).toEqual([{ listen: "0.0.0.0:5010", ...expected }, []]);
 });
 
 test("a registry over plain HTTP uses HTTP_PROXY", () => {
@@ -61,7 +61,7 @@ test.each([
   "-v /srv:/ca -e SSL_CERT_FILE=/ca/ca.crt",
   "-v /srv/ca.crt:/etc/ssl/certs/x.pem -e SSL_CERT_FILE=/etc/ssl/certs/x.pem",
 ])("the CA file of %s is carried over", (options) => {
-  expect(imported(options)).toEqual([{ port: 5010, ca: "/srv/ca.crt" }, []]);
+  expect(imported(options)).toEqual([{ listen: "0.0.0.0:5010", ca: "/srv/ca.crt" }, []]);
 });
 
 test("of a mounted directory of CA certificates, the bundle is imported", () => {

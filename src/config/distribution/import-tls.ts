@@ -23,8 +23,8 @@ export function importTls(registries: readonly RegistrySettings[], imported: Imp
   if (secure.length === 0) return;
   if (secure.length < registries.length) {
     const reason =
-      "some of these registries use plain HTTP, and all ports of the cache must use the same scheme: set tls.certificate and tls.key once all nodes use https://";
-    for (const { certificate } of secure) imported.skip(certificate.from, reason);
+      "nodes get plain HTTP here from now on, as some of these registries use it, and all ports of the cache have the same scheme: set tls.certificate and tls.key once all nodes use https://";
+    for (const { certificate } of secure) imported.warn(certificate.from, reason);
     return;
   }
   const found = secure.flatMap(({ registry, certificate, key }): CertificateFiles[] => {
@@ -34,8 +34,8 @@ export function importTls(registries: readonly RegistrySettings[], imported: Imp
       return [{ certificate: certificateFile, key: keyFile, setting: certificate }];
     }
     const reason =
-      "the file is inside the container: copy it and its key to the host, and set tls.certificate and tls.key";
-    imported.skip(certificate.from, reason);
+      "nodes get plain HTTP from now on, as the file is inside the container: copy it and its key to the host, and set tls.certificate and tls.key";
+    imported.warn(certificate.from, reason);
     return [];
   });
   const [first, ...others] = found;

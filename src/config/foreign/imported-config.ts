@@ -3,7 +3,7 @@ import type { Position, Problem } from "../parsing/problems.ts";
 import { UPSTREAM_ALIASES } from "../settings.ts";
 import { firstAccepted } from "./accepted-value.ts";
 
-/** Where an imported setting was written. */
+/** Where an imported setting was written. Without a file it is an option of the command line. */
 export interface Origin extends Position {
   /** The key or argument in the terms of its own format: `proxy.ttl`, `-p 5010:5000`. */
   readonly what: string;
@@ -115,12 +115,8 @@ export class ImportedConfig {
 
   /** Reports a setting that makes the import fail. */
   reject({ file, line, column, what }: Origin, message: string): void {
-    this.problems.push({
-      file,
-      line,
-      column,
-      message: what === "" ? message : `${what}: ${message}`,
-    });
+    const text = what === "" ? message : `${what}: ${message}`;
+    this.problems.push(file === "" ? { message: text } : { file, line, column, message: text });
   }
 
   /** The origin of the setting at a path of entrepot.yaml, or of its nearest ancestor. */
@@ -153,6 +149,11 @@ export class ImportedConfig {
     }
     current[String(at.at(-1))] = value;
   }
+}
+
+/** The origin of what an option of the command line says. */
+export function originOnCommandLine(what: string): Origin {
+  return { file: "", line: 0, column: 0, what };
 }
 
 /** The origin of a value in a YAML file. */

@@ -38,7 +38,7 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
 
 /** Formats an origin as `hub.yml:12 proxy.ttl`. */
 export function formatOrigin({ file, line, what }: Origin): string {
-  return `${file}:${line}${what === "" ? "" : ` ${what}`}`;
+  return file === "" ? what : `${file}:${line}${what === "" ? "" : ` ${what}`}`;
 }
 
 interface NodeEntry {

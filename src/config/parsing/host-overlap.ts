@@ -31,6 +31,32 @@ export function doOverlap(one: Address, other: Address): boolean {
   return takesAllOf(one.host, other.host) || takesAllOf(other.host, one.host);
 }
 
+/** An address, and who uses it. */
+export interface AddressUse<User> {
+  readonly address: Address;
+  readonly user: User;
+}
+
+/** The addresses that are used, without overlaps. */
+export class UsedAddresses<User> {
+  readonly #byPort = new Map<number, Map<string, AddressUse<User>>>();
+
+  /** Adds a use, unless the address overlaps one that is used. Returns that one. */
+  add(use: AddressUse<User>): AddressUse<User> | undefined {
+    const { host, port } = use.address;
+    const ofPort = this.#byPort.get(port) ?? new Map<string, AddressUse<User>>();
+    this.#byPort.set(port, ofPort);
+    const key = parseIp(host)?.toString() ?? host;
+    // Every other overlap is one of a wildcard.
+    const candidates = isWildcardHost(host)
+      ? [...ofPort.values()]
+      : [key, "0.0.0.0", "::"].flatMap((each) => ofPort.get(each) ?? []);
+    const earlier = candidates.find(({ address }) => doOverlap(address, use.address));
+    if (!earlier) ofPort.set(key, use);
+    return earlier;
+  }
+}
+
 function takesAllOf(wildcard: string, host: string): boolean {
   if (!isWildcardHost(wildcard)) return false;
   const families = familiesOf(host);

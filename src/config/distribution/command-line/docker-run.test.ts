@@ -1,21 +1,23 @@
 import { expect, test } from "bun:test";
 import { homedir } from "node:os";
-import { type GivenFiles, importGiven, importProblems } from "../../configtest/import-text.ts";
+import {
+  type GivenFiles,
+  importGiven,
+  importProblems,
+  upstreamsIn,
+} from "../../configtest/import-text.ts";
 
 const REMOTE = "-e REGISTRY_PROXY_REMOTEURL=https://ghcr.io";
 const OPTIONS = `-p 5010:5000 ${REMOTE}`;
 
 /** Ports of the upstreams that a script makes. */
 function portsOf(script: string, others: GivenFiles = {}): Record<string, unknown> {
-  const { value } = importGiven({ "start.sh": script, ...others });
-  const upstreams: unknown = value["upstreams"];
+  const imported = importGiven({ "start.sh": script, ...others });
   return Object.fromEntries(
-    Object.entries(typeof upstreams === "object" ? { ...upstreams } : {}).map(
-      ([name, entry]: [string, unknown]) => [
-        name,
-        name === "docker.io" ? value["listen"] : (Object(entry) as { port?: number }).port,
-      ],
-    ),
+    Object.entries(upstreamsIn(imported)).map(([name, entry]) => [
+      name,
+      name === "docker.io" ? imported.value["listen"] : (Object(entry) as { port?: number }).port,
+    ]),
   );
 }
 
@@ -191,8 +193,8 @@ test.each([
 test("a file of variables is read, and options override it", () => {
   const env = `# the cache\nREGISTRY_PROXY_REMOTEURL=https://quay.io\n\nREGISTRY_PROXY_TTL="1h"\n`;
   const script = `docker run --env-file ./a.env -e REGISTRY_PROXY_TTL=2h registry:2\n`;
-  const { value } = importGiven({ "start.sh": script, "a.env": env });
-  expect(value["upstreams"]).toEqual({ "quay.io": { maxAge: "2h" } });
+  const imported = importGiven({ "start.sh": script, "a.env": env });
+  expect(upstreamsIn(imported)).toEqual({ "quay.io": { maxAge: "2h" } });
 });
 
 test.each([
@@ -203,7 +205,7 @@ test.each([
   ["DATA=$(mktemp -d)", "$DATA/hub", undefined],
   ["", "~other/hub", undefined],
 ])("after %j, the data folder %s is %s", (before, source, folder) => {
-  const script = `${before}\ndocker run -v ${source}:/var/lib/registry ${REMOTE} registry:2\n`;
+  const script = `${before}\ndocker run -v ${source}:/var/lib/registry ${OPTIONS} registry:2\n`;
   const { adoptable, warnings } = importGiven({ "start.sh": script });
   expect(adoptable.map((one) => one.folder)).toEqual(folder === undefined ? [] : [folder]);
   expect(warnings.map(({ message }) => message)).toEqual(

@@ -106,7 +106,7 @@ function readOptions(
     const list = options.get(name) ?? [];
     // Origins are printed, and the value of a variable may be a password.
     const shown = name === "--env" ? value.split("=", 1)[0] : asWritten(value);
-    list.push({ value, from: origin(word.line, `${shortOf(name)} ${shown}`) });
+    list.push({ value, from: origin(word.line, `${shortOf(name)} ${shown}`.trimEnd()) });
     options.set(name, list);
   }
   return {

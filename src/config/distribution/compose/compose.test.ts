@@ -1,6 +1,11 @@
 import { expect, test } from "bun:test";
 import { homedir } from "node:os";
-import { type GivenFiles, importGiven, importProblems } from "../../configtest/import-text.ts";
+import {
+  type GivenFiles,
+  importGiven,
+  importProblems,
+  upstreamsIn,
+} from "../../configtest/import-text.ts";
 
 const URL = "REGISTRY_PROXY_REMOTEURL";
 const CONFIG = "version: 0.1\nproxy: { remoteurl: https://quay.io }\n";
@@ -9,20 +14,16 @@ const CONFIG = "version: 0.1\nproxy: { remoteurl: https://quay.io }\n";
 const hub = (rest: string, image = "registry:2"): string =>
   `services: { hub: { image: '${image}', ${rest} } }\n`;
 
-/** The configuration that files make; the first one is imported. */
-const valueOf = (files: GivenFiles, names?: readonly string[]): Record<string, unknown> =>
-  importGiven(files, names).value;
-
+/** The upstreams that files make; the first one is imported. */
 const upstreamsOf = (files: GivenFiles, names?: readonly string[]): unknown =>
-  valueOf(files, names)["upstreams"];
-
-const NONE = { "ghcr.io": {} };
+  upstreamsIn(importGiven(files, names));
 
 test("variables of other services do not matter", () => {
   const other = "web: { image: '$WEB', ports: ['$P:80'], env_file: gone.env, volumes: ['$V:/x'] }";
-  const text = `services: { ${other}, hub: { image: registry, environment: { ${URL}: 'https://ghcr.io' } } }\n`;
-  const { value, warnings } = importGiven({ f: text });
-  expect(value["upstreams"]).toEqual(NONE);
+  const text = `services: { ${other}, hub: { image: registry, ports: ['5010:5000'], environment: { ${URL}: 'https://ghcr.io' } } }\n`;
+  const imported = importGiven({ f: text });
+  const { warnings } = imported;
+  expect(upstreamsIn(imported)).toEqual({ "ghcr.io": { port: 5010 } });
   expect(warnings.map(({ consequence, message }) => [consequence, message])).toEqual([
     ["registry", expect.stringContaining("its image $WEB is not known")],
   ]);
@@ -99,7 +100,7 @@ test("env files are read, and the environment overrides them", () => {
     "a.env": `HOST=ghcr.io\n${URL}="https://\${HOST}"\nREGISTRY_PROXY_TTL=1h\n`,
   };
   const imported = importGiven(files);
-  expect(imported.value["upstreams"]).toEqual({ "ghcr.io": { maxAge: "2h" } });
+  expect(upstreamsIn(imported)).toEqual({ "ghcr.io": { maxAge: "2h" } });
   expect([...imported.furtherFiles].map((file) => file.replace("/in/", ""))).toEqual(["a.env"]);
 });
 
@@ -117,8 +118,9 @@ test("a service extends others, of its own and another file, with their paths", 
       "services: { q: { image: 'registry:2', volumes: ['./q.yml:/etc/docker/registry/config.yml', '../d:/var/lib/registry'] } }\n",
     "more/q.yml": CONFIG,
   };
-  const { value, adoptable } = importGiven(files);
-  expect(value["upstreams"]).toEqual({
+  const imported = importGiven(files);
+  const { adoptable } = imported;
+  expect(upstreamsIn(imported)).toEqual({
     "ghcr.io": { maxAge: "1h" },
     "quay.io": { port: 5020 },
   });
@@ -162,7 +164,7 @@ test.each([
   ["compose.yml", "docker-compose.override.yaml"],
 ])("%s is overridden by %s beside it", (name, override) => {
   const imported = importGiven({ [name]: BASE, [override]: OVERRIDE, ...CONFIGS });
-  expect(imported.value["upstreams"]).toEqual(MERGED);
+  expect(upstreamsIn(imported)).toEqual(MERGED);
   expect(imported.adoptable.map(({ folder }) => folder)).toEqual(["/srv/new"]);
   expect([...imported.furtherFiles]).toContain(`/in/${override}`);
 });

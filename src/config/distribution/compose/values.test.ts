@@ -1,5 +1,10 @@
 import { expect, test } from "bun:test";
-import { type GivenFiles, importGiven, importProblems } from "../../configtest/import-text.ts";
+import {
+  type GivenFiles,
+  importGiven,
+  importProblems,
+  upstreamsIn,
+} from "../../configtest/import-text.ts";
 
 const URL = "REGISTRY_PROXY_REMOTEURL";
 
@@ -7,7 +12,7 @@ const URL = "REGISTRY_PROXY_REMOTEURL";
 const hub = (rest: string, image = "registry:2"): string =>
   `services: { hub: { image: '${image}', ${rest} } }\n`;
 
-const upstreamsOf = (files: GivenFiles): unknown => importGiven(files).value["upstreams"];
+const upstreamsOf = (files: GivenFiles): unknown => upstreamsIn(importGiven(files));
 
 const auth = (password: string): object => ({
   "ghcr.io": { auth: { username: "u", password } },
