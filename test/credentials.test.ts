@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { importFiles } from "../src/config/import-files.ts";
+import { readText } from "../src/config/parsing/read-text.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
@@ -85,6 +87,33 @@ describe("credentials", () => {
     expect((await cache.get(path(1))).status).toBe(200);
     expect((await cache.get(path(2))).status).toBe(200);
     expect(await Bun.file(at.dir.file("servers")).text()).toBe("reg.test\n");
+  });
+
+  test("are those of the program that registry:3 ran as proxy.exec, run again after its lifetime", async () => {
+    await using at = await setUp();
+    at.requireAuthorization(() => basic("AWS", "token"));
+    const program = at.dir.file("get credentials");
+    const script = `read server; echo "$1 $server" >> '${at.dir.file("asked")}'; echo '{"ServerURL":"","Username":"AWS","Secret":"token"}'`;
+    await writeFile(program, `#!/bin/sh\n${script}\n`);
+    await chmod(program, 0o755);
+    const exec = `exec: { command: '${program}', lifetime: 0s }`;
+    const config = `version: 0.1\nproxy:\n  remoteurl: https://reg.test\n  ${exec}\n`;
+    await writeFile(at.dir.file("config.yml"), config);
+    const imported = importFiles({
+      files: [at.dir.file("config.yml")],
+      readFile: readText,
+      secrets: { folder: undefined, readFile: readText },
+      names: new Map(),
+    });
+    expect(imported.value["upstreams"]).toEqual({
+      "reg.test": { auth: { helper: { program, ttl: 0 } } },
+    });
+    await using cache = await at.start({ helper: { program, ttl: 0 } });
+    expect((await cache.get(path(1))).status).toBe(200);
+    const first = await Bun.file(at.dir.file("asked")).text();
+    expect(first).toStartWith("get reg.test\n");
+    expect((await cache.get(path(2))).status).toBe(200);
+    expect((await Bun.file(at.dir.file("asked")).text()).length).toBeGreaterThan(first.length);
   });
 
   test("from a helper may be an identity token, as for ACR, which is exchanged by OAuth 2.0", async () => {

@@ -60,6 +60,7 @@ test.each(cases)("the configuration imported from %s is valid", async (name, giv
   const { upstreams } = loadSettings({
     flags: { config: "/in/entrepot.yaml" },
     readFile: (file) => files.get(file) ?? "not-a-real-one\n",
+    hasProgram: () => true,
   });
   expect(upstreams.size).toBeGreaterThan(0);
 });

@@ -8,11 +8,17 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** Credentials from a Docker credential helper, the program `docker-credential-<helper>`. */
+/** Credentials from a Docker credential helper. */
 export interface HelperCredentials {
-  readonly helper: string;
+  /** The name of a program in PATH, such as `docker-credential-pass`, or an absolute path. */
+  readonly program: string;
   /** The server name to pass to the program. */
   readonly server: string;
+  /**
+   * How long its credentials are used before it is run again, in milliseconds. Absent: until the
+   * expiry that they state, or for a quarter of an hour.
+   */
+  readonly ttl?: number;
   /** Where the helper was configured (`file:line:column`), for messages. */
   readonly from?: string;
 }

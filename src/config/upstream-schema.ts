@@ -30,23 +30,44 @@ const auth = z
     dockerConfig: nonEmptyText.describe(
       "A Docker config.json, at most 1 MiB. Its credential helpers (docker-credential-…) are run. Excludes the other keys of auth.",
     ),
+    helper: z
+      .strictObject({
+        program: z
+          .string()
+          .min(1)
+          .describe(
+            "The program, which is run as `PROGRAM get`: a name in PATH, such as docker-credential-pass, or a path.",
+          ),
+        server: nonEmptyText.describe(
+          "What the program is asked for. Default: the upstream's name; https://index.docker.io/v1/ for docker.io.",
+        ),
+        ttl: duration
+          .optional()
+          .describe(
+            "How long its credentials are used at most before it is run again. 0 runs it whenever credentials are needed. Range: 0 to 365d. Default: until the expiry that they state, or 15m.",
+          ),
+      })
+      .optional()
+      .describe(
+        "A Docker credential helper: a program that reads the server from its standard input and prints JSON with Username and Secret. Excludes the other keys of auth.",
+      ),
   })
   .superRefine((value, context) => {
     const problem = authProblem(value);
     if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
   });
 
-function authProblem(value: Readonly<Record<string, string | undefined>>): string | undefined {
+function authProblem(value: Readonly<Record<string, unknown>>): string | undefined {
   const count = (...keys: string[]): number =>
     keys.filter((key) => value[key] !== undefined).length;
   const partial = count("username", "usernameEnv", "password", "passwordFile", "passwordEnv");
-  const complete = count("secretDir", "dockerConfig");
+  const complete = count("secretDir", "dockerConfig", "helper");
   if (complete > 0) {
     if (complete + partial === 1) return undefined;
-    return "must have only one of: a username with a password, secretDir, or dockerConfig";
+    return "must have only one of: a username with a password, secretDir, dockerConfig, or helper";
   }
   if (count("username", "usernameEnv") !== 1)
-    return "must have either username or usernameEnv, or secretDir or dockerConfig instead";
+    return "must have either username or usernameEnv, or secretDir, dockerConfig or helper instead";
   if (count("password", "passwordFile", "passwordEnv") !== 1)
     return "must have exactly one of password, passwordFile or passwordEnv";
   return undefined;

@@ -181,8 +181,8 @@ function credentialFinding(
 }
 
 function userOf(credentials: CredentialSource): string {
-  return "helper" in credentials
-    ? `the credentials of docker-credential-${credentials.helper}`
+  return "program" in credentials
+    ? `the credentials of ${credentials.program.slice(credentials.program.lastIndexOf("/") + 1)}`
     : credentials.username;
 }
 

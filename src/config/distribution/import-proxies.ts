@@ -8,6 +8,7 @@ import { type RegistrySettings, type Setting, unsupportedReason } from "./regist
 import { type GivenAddress, importAddresses, type ImportedRegistry } from "./import-addresses.ts";
 import { importProtection } from "./import-protection.ts";
 import { importSurroundings } from "./import-surroundings.ts";
+import { importHelper } from "./import-helper.ts";
 import { importTls } from "./import-tls.ts";
 import { registryMirroredBy } from "./known-mirrors.ts";
 
@@ -17,6 +18,8 @@ const IMPORTED_KEYS = new Set([
   "proxy.username",
   "proxy.password",
   "proxy.ttl",
+  "proxy.exec.command",
+  "proxy.exec.lifetime",
   "http.addr",
   "http.tls.certificate",
   "http.tls.key",
@@ -144,10 +147,12 @@ function folderOf({ settings, folder, isInContainer }: RegistrySettings): string
 }
 
 function importCredentials(
-  { settings }: RegistrySettings,
+  registry: RegistrySettings,
   name: string,
   imported: ImportedConfig,
 ): void {
+  const { settings } = registry;
+  if (importHelper(registry, name, imported)) return;
   const username = settings.get("proxy.username");
   const password = settings.get("proxy.password");
   // Empty values mean no credentials.

@@ -61,8 +61,6 @@ const UNSUPPORTED_REASONS: Readonly<Record<string, string>> = {
   notifications: "not supported",
   redis: "not needed: the metadata is in storage.dir",
   health: "health checks are at the address of `admin`, under /healthz and /readyz",
-  "proxy.exec":
-    "this program is not run: set auth.username and auth.passwordFile, or auth.dockerConfig",
   validation: "not needed: blobs are verified against their digests",
   policy: "not supported: images and other artifacts are served alike",
   compatibility: "schema 1 manifests are rejected",

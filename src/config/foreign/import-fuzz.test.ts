@@ -133,7 +133,11 @@ function expectImport(text: string): void {
     return;
   }
   try {
-    loadSettings({ flags: { config: "f" }, readFile: readOnly(written) });
+    loadSettings({
+      flags: { config: "f" },
+      readFile: readOnly(written),
+      hasProgram: () => true,
+    });
   } catch (error) {
     // Certificate and password files that the configuration names do not exist.
     const message = error instanceof ConfigError ? error.message : String(error);

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { readDockerConfig } from "./docker-config.ts";
+import { readDockerConfig, serverOf } from "./docker-config.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import type { UpstreamEntry } from "../upstream-schema.ts";
@@ -11,6 +11,11 @@ const MAX_CONFIG_BYTES = 1024 * 1024;
 
 type Auth = NonNullable<UpstreamEntry["auth"]>;
 
+interface Registry {
+  readonly name: string;
+  readonly url: URL;
+}
+
 /** A value is not available. The message is reported at its key. */
 class UnavailableError extends Error {}
 
@@ -18,7 +23,7 @@ class UnavailableError extends Error {}
 export function readCredentials(
   at: Path,
   auth: Auth | undefined,
-  registry: { readonly name: string; readonly url: URL },
+  registry: Registry,
   context: UpstreamContext,
 ): CredentialSource | undefined {
   if (!auth) return undefined;
@@ -31,7 +36,12 @@ export function readCredentials(
       return undefined;
     }
   };
-  const { dockerConfig, secretDir } = auth;
+  const { dockerConfig, secretDir, helper } = auth;
+  if (helper) {
+    return attempt("helper", () =>
+      withLocation(fromHelper(helper, registry, context), [...at, "auth", "helper"], context),
+    );
+  }
   if (dockerConfig !== undefined) {
     return attempt("dockerConfig", () =>
       withLocation(
@@ -76,7 +86,7 @@ function readSecretFile(file: string, context: UpstreamContext): string {
 /** Reads a mounted Kubernetes Secret of the type basic-auth or dockerconfigjson. */
 function fromSecret(
   folder: string,
-  registry: { readonly name: string; readonly url: URL },
+  registry: Registry,
   context: UpstreamContext,
 ): CredentialSource | undefined {
   const tryRead = (name: string): string | undefined => {
@@ -110,19 +120,41 @@ function fromSecret(
 
 function fromDockerConfig(
   file: string,
-  { name, url }: { readonly name: string; readonly url: URL },
+  registry: Registry,
   context: UpstreamContext,
 ): CredentialSource | undefined {
-  const hosts = name === DOCKER_HUB ? [name, "index.docker.io", url.host] : [name, url.host];
-  const found = readDockerConfig(read(file, MAX_CONFIG_BYTES, context), hosts);
+  const found = readDockerConfig(read(file, MAX_CONFIG_BYTES, context), hostsOf(registry));
   if (typeof found === "string")
     throw new UnavailableError(`${resolvePath(file, context)} ${found}`);
-  if (found && "helper" in found && !context.hasProgram(`docker-credential-${found.helper}`)) {
+  if (found && "program" in found && !context.hasProgram(found.program)) {
     throw new UnavailableError(
-      `${resolvePath(file, context)} needs docker-credential-${found.helper}, which is not in PATH`,
+      `${resolvePath(file, context)} needs ${found.program}, which is not in PATH`,
     );
   }
   return found;
+}
+
+function fromHelper(
+  { program: given, server, ttl }: NonNullable<Auth["helper"]>,
+  registry: Registry,
+  context: UpstreamContext,
+): CredentialSource {
+  // A name alone is looked for in PATH.
+  const program = given.includes("/") ? resolvePath(given, context) : given;
+  if (!context.hasProgram(program)) {
+    const why = given.includes("/") ? "does not exist, or is not executable" : "is not in PATH";
+    throw new UnavailableError(`${program} ${why}`);
+  }
+  return {
+    program,
+    server: server ?? serverOf(hostsOf(registry)),
+    ...(ttl === undefined ? {} : { ttl }),
+  };
+}
+
+/** The names of a registry in Docker's files, the one from image references first. */
+function hostsOf({ name, url }: Registry): readonly string[] {
+  return name === DOCKER_HUB ? [name, "index.docker.io", url.host] : [name, url.host];
 }
 
 /**
@@ -134,7 +166,7 @@ function withLocation(
   at: Path,
   { location }: UpstreamContext,
 ): CredentialSource | undefined {
-  return source && "helper" in source ? { ...source, from: location(at) } : source;
+  return source && "program" in source ? { ...source, from: location(at) } : source;
 }
 
 function read(file: string, limit: number, context: UpstreamContext): string {

@@ -48,10 +48,11 @@ function helperOf(helper: string, server: string): CredentialSource | string {
   // The helper becomes part of a program name.
   if (!/^[\w.-]{1,64}$/.test(helper))
     return `has a credential helper with an invalid name: ${JSON.stringify(helper)}`;
-  return { helper, server };
+  return { program: `docker-credential-${helper}`, server };
 }
 
-function serverOf(hosts: readonly string[]): string {
+/** The name under which Docker keeps the credentials of a registry. */
+export function serverOf(hosts: readonly string[]): string {
   return hosts[0] === "docker.io" ? "https://index.docker.io/v1/" : (hosts[0] ?? "");
 }
 

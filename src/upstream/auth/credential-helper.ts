@@ -29,19 +29,20 @@ export interface HelperResult {
 }
 
 /**
- * Runs `docker-credential-<helper> get`: writes the server to its standard input and reads a JSON object
+ * Runs a credential helper, `docker-credential-NAME get`: writes the server to its standard input and reads a JSON object
  * from its standard output (github.com/docker/docker-credential-helpers).
  *
  * @throws HelperError
  */
 export async function runCredentialHelper(
-  { helper, server }: HelperCredentials,
+  { program, server, ttl: given }: HelperCredentials,
   { helperTimeout = TIMEOUT }: HelperOptions = {},
 ): Promise<HelperResult> {
-  const { code, output } = await run(`docker-credential-${helper}`, server, helperTimeout);
+  const { code, output } = await run(program, server, helperTimeout);
   const text = output.trim();
   if (code !== 0) {
-    if (/credentials not found/i.test(text)) return { credentials: undefined, ttl: DEFAULT_TTL };
+    if (/credentials not found/i.test(text))
+      return { credentials: undefined, ttl: given ?? DEFAULT_TTL };
     throw new HelperError(`ended with exit code ${code}`);
   }
   const result = parseObject(new TextEncoder().encode(text));
@@ -50,7 +51,7 @@ export async function runCredentialHelper(
   if (typeof username !== "string" || typeof password !== "string" || password === "") {
     throw new HelperError("printed no JSON object with Username and Secret");
   }
-  return { credentials: { username, password }, ttl: ttlOf(password) };
+  return { credentials: { username, password }, ttl: ttlOf(password, given) };
 }
 
 async function run(
@@ -97,11 +98,11 @@ async function readAll(stream: ReadableStream<Uint8Array>): Promise<string> {
 }
 
 /** From a token's own expiry, if it states one: JWTs do (`exp`), and so do ECR's (`expiration`). */
-function ttlOf(secret: string): number {
+function ttlOf(secret: string, given = Infinity): number {
   const parts = secret.split(".");
   const encoded = parts.length === 3 ? parts[1] : secret;
   const claims = parseObject(Buffer.from(encoded ?? "", "base64"));
   const expiry = claims?.["exp"] ?? claims?.["expiration"];
-  if (typeof expiry !== "number") return DEFAULT_TTL;
-  return Math.max(expiry * 1000 - Date.now() - RENEW_BEFORE_EXPIRY, 1000);
+  if (typeof expiry !== "number") return Number.isFinite(given) ? given : DEFAULT_TTL;
+  return Math.min(Math.max(expiry * 1000 - Date.now() - RENEW_BEFORE_EXPIRY, 1000), given);
 }

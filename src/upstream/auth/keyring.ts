@@ -127,7 +127,7 @@ export class Keyring {
   ): Promise<Credentials | undefined> {
     const { name } = upstream;
     const source = (await this.#options.reread?.(name)) ?? upstream.credentials;
-    if (source && "helper" in source) this.#helperCache.delete(keyOf(source));
+    if (source && "program" in source) this.#helperCache.delete(keyOf(source));
     const newer = source && (await this.#find(name, source));
     const account = accountOf(used);
     if (newer && accountOf(newer) !== account && !this.isRefused(name, accountOf(newer))) {
@@ -161,7 +161,7 @@ export class Keyring {
 
   status({ name, credentials: source }: UpstreamSettings): CredentialStatus {
     if (!source) return { state: "none" };
-    const isHelper = "helper" in source;
+    const isHelper = "program" in source;
     const failure = isHelper ? this.#helperFailures.get(name) : undefined;
     if (failure !== undefined) return { state: "failed", problem: failure };
     const found = isHelper ? this.#helperCache.get(keyOf(source))?.credentials : source;
@@ -177,7 +177,7 @@ export class Keyring {
   }
 
   async #find(name: string, source: CredentialSource): Promise<Credentials | undefined> {
-    if (!("helper" in source)) return source;
+    if (!("program" in source)) return source;
     const key = keyOf(source);
     const cached = this.#helperCache.get(key);
     if (cached && this.#now() < cached.renewAt) return cached.credentials;
@@ -211,7 +211,7 @@ export class Keyring {
         throw local;
       }
       const at = source.from === undefined ? "" : ` (${source.from})`;
-      const problem = `docker-credential-${source.helper}${at} ${error.message}: public images of ${name} are pulled without credentials`;
+      const problem = `${programName(source.program)}${at} ${error.message}: public images of ${name} are pulled without credentials`;
       this.#helperFailures.set(name, problem);
       this.#report(name, error.message, problem);
       // The previous credentials may still be valid. Otherwise they are refused, and that is reported.
@@ -235,6 +235,10 @@ export function accountOf(credentials: Credentials | undefined): string {
   return Bun.SHA256.hash(`${credentials.username}\0${credentials.password}`, "hex");
 }
 
-function keyOf({ helper, server }: HelperCredentials): string {
-  return `${helper}\0${server}`;
+function keyOf({ program, server, ttl }: HelperCredentials): string {
+  return `${program}\0${server}\0${ttl ?? ""}`;
+}
+
+function programName(program: string): string {
+  return program.slice(program.lastIndexOf("/") + 1);
 }
