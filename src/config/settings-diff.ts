@@ -22,10 +22,13 @@ const FILE_KEYS: Readonly<Record<string, string>> = {
 };
 
 /** The keys that say where an upstream is served. */
-const ADDRESS_KEYS = ["port", "listen"] as const;
+const ADDRESS_KEYS = ["port", "listen", "pathPrefix"] as const;
 
 /** Where upstreams are served by themselves: a cache opens these addresses only as it starts. */
-export type OwnAddresses = ReadonlyMap<UpstreamName, Pick<UpstreamSettings, "port" | "listen">>;
+export type OwnAddresses = ReadonlyMap<
+  UpstreamName,
+  Pick<UpstreamSettings, (typeof ADDRESS_KEYS)[number]>
+>;
 
 /** @param open the addresses to which those of `after` are compared: an upstream may have come and gone */
 export function diffSettings(
@@ -57,7 +60,8 @@ export function diffSettings(
       const [old, wanted] = [open.get(name)?.[key], after.upstreams.get(name)?.[key]];
       const [from, to] = [toText(old), toText(wanted)];
       if (from === to) continue;
-      const until = old === undefined ? "" : ` (until then, ${from} stays open)`;
+      const until =
+        old === undefined || key === "pathPrefix" ? "" : ` (until then, ${from} stays open)`;
       needsRestart.push(`upstreams.${name}.${key}: ${from} → ${to}${until}`);
     }
   }

@@ -61,6 +61,8 @@ export interface UpstreamSettings {
    * have no other. Absent: it is served at every other node-facing address.
    */
   readonly listen?: Address;
+  /** A path before `/v2/` that requests to the upstream's address may have: `/cache/`. */
+  readonly pathPrefix?: string;
   /** How long a tag is served without revalidation, in milliseconds. */
   readonly tagTtl: number;
   /**

@@ -120,6 +120,15 @@ export const upstreamSchema = z.strictObject({
     .describe(
       "The only address at which this registry is served, instead of listen: host:port, such as 127.0.0.1:5010. Nothing else is served there. Excludes port. Default: none. A change needs a restart.",
     ),
+  pathPrefix: z
+    .string()
+    .regex(/^\/(?:[\w.~-]+\/)+$/, {
+      message: "must begin and end with a slash, such as /cache/",
+    })
+    .optional()
+    .describe(
+      "A path before /v2/ that requests to this registry's port or listen may have, as http.prefix of registry:2, such as /cache/. Without port and listen, requests to the listen of the cache. Default: none. A change needs a restart.",
+    ),
   tagTtl: duration
     .optional()
     .describe(

@@ -41,10 +41,12 @@ export class Listeners implements AsyncDisposable {
     upstreams: Iterable<Upstream>,
     adminOptions: Omit<AdminListenerOptions, "address" | "isStopping">,
   ): Listening {
+    const all = [...upstreams];
+    const sharing = all.filter(({ settings }) => !addressOf(settings, { listen }));
     const listening = {
-      listen: this.#openForNodes("listen", listen),
+      listen: this.#openForNodes("listen", listen, { pathPrefixes: pathPrefixesOf(sharing) }),
       admin: this.#openForAdmin(admin, adminOptions),
-      ports: this.#openForUpstreams(listen, upstreams),
+      ports: this.#openForUpstreams(listen, all),
     };
     this.#ports.expectNoneLeft();
     return listening;
@@ -68,13 +70,16 @@ export class Listeners implements AsyncDisposable {
       const address = addressOf(upstream.settings, { listen });
       if (!address) continue;
       const setting = `the ${only ? "address" : "port"} of ${name}`;
-      addresses[name] = this.#openForNodes(setting, address, upstream);
+      addresses[name] = this.#openForNodes(setting, address, {
+        upstream,
+        pathPrefixes: pathPrefixesOf([upstream]),
+      });
     }
     return addresses;
   }
 
-  #openForNodes(setting: string, address: Address, upstream?: Upstream): string {
-    const { server, port } = this.#nodePorts.open(setting, address, upstream);
+  #openForNodes(...[setting, address, own]: Parameters<NodePorts["open"]>): string {
+    const { server, port } = this.#nodePorts.open(setting, address, own);
     return this.#opened(server, address, port);
   }
 
@@ -93,4 +98,9 @@ export class Listeners implements AsyncDisposable {
     this.#closing.defer(() => server.stop(true));
     return formatAddress({ host, port });
   }
+}
+
+function pathPrefixesOf(upstreams: readonly Upstream[]): string[] {
+  const prefixes = upstreams.flatMap(({ settings }) => settings.pathPrefix ?? []);
+  return [...new Set(prefixes)];
 }

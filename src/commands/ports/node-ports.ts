@@ -1,4 +1,3 @@
-import type { Upstream } from "../../cache/upstream.ts";
 import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
@@ -39,9 +38,13 @@ export class NodePorts implements Pausable {
    * @param setting the setting that names the address, for the error
    * @throws ListenError
    */
-  open(setting: string, address: Address, upstream?: Upstream): { server: NodePort; port: number } {
+  open(
+    setting: string,
+    address: Address,
+    own: Pick<NodePortOptions, "upstream" | "pathPrefixes">,
+  ): { server: NodePort; port: number } {
     const { common, tls, ports } = this.#options;
-    const server = new NodePort({ ...common, ...(upstream ? { upstream } : {}) }, tls);
+    const server = new NodePort({ ...common, ...own }, tls);
     const { port } = ports.open(setting, address, (at) => server.open(at));
     this.#all.push(server);
     return { server, port };

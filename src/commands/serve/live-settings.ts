@@ -131,9 +131,13 @@ export class LiveSettings {
       [...changed].map(([name, settings]) => {
         const open = this.#open.get(name);
         if (!open) return [name, settings];
-        const { port: _, listen: __, ...rest } = settings;
-        const { port, listen } = open;
-        const address = { ...(port === undefined ? {} : { port }), ...(listen ? { listen } : {}) };
+        const { port: _, listen: __, pathPrefix: ___, ...rest } = settings;
+        const { port, listen, pathPrefix } = open;
+        const address = {
+          ...(port === undefined ? {} : { port }),
+          ...(listen ? { listen } : {}),
+          ...(pathPrefix === undefined ? {} : { pathPrefix }),
+        };
         return [name, { ...rest, ...address }];
       }),
     );

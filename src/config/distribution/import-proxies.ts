@@ -1,5 +1,6 @@
 import { parseUpstreamName } from "../../oci/names.ts";
 import type { ImportedConfig } from "../foreign/imported-config.ts";
+import { firstAccepted } from "../foreign/accepted-value.ts";
 import { isPrivateHost } from "../foreign/private-host.ts";
 import { formatDuration, parseGoDuration } from "../parsing/kubernetes-quantities.ts";
 import { quote } from "../parsing/problems.ts";
@@ -21,6 +22,7 @@ const IMPORTED_KEYS = new Set([
   "proxy.exec.command",
   "proxy.exec.lifetime",
   "http.addr",
+  "http.prefix",
   "http.tls.certificate",
   "http.tls.key",
   "storage.filesystem.rootdirectory",
@@ -123,6 +125,7 @@ function importProxy(
   if (registry.surroundings) importSurroundings(registry.surroundings, name, url, imported);
   importCredentials(registry, name, imported);
   importTtl(settings.get("proxy.ttl"), name, imported);
+  importPrefix(settings.get("http.prefix"), name, imported);
   const folder = folderOf(registry);
   if (folder !== undefined) imported.adoptable.push({ upstream: name, folder });
   const reportedSections = new Set<string>();
@@ -144,6 +147,17 @@ function folderOf({ settings, folder, isInContainer }: RegistrySettings): string
     return undefined;
   }
   return settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
+}
+
+/** Imports the path before `/v2/` that the requests of nodes have. */
+function importPrefix(prefix: Setting | undefined, name: string, imported: ImportedConfig): void {
+  if (!prefix || prefix.value === "/") return;
+  const at = ["upstreams", name, "pathPrefix"];
+  if (firstAccepted(at, [prefix.value]) !== undefined) {
+    imported.set(at, [prefix.value], prefix.from);
+  } else {
+    imported.reject(prefix.from, `${quote(prefix.value)} is not a path such as /cache/`);
+  }
 }
 
 function importCredentials(

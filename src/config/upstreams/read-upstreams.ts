@@ -109,6 +109,7 @@ function readUpstream(
     url,
     ...(entry.port === undefined ? {} : { port: entry.port }),
     ...(entry.listen ? { listen: entry.listen } : {}),
+    ...(entry.pathPrefix === undefined ? {} : { pathPrefix: entry.pathPrefix }),
     tagTtl: entry.tagTtl ?? TAG_TTL,
     revokedAfter: entry.revokedAfter ?? REVOKED_AFTER,
     ...(credentials ? { credentials } : {}),

@@ -29,6 +29,8 @@ export interface NodeListenerOptions {
   readonly isScarce: () => boolean;
   /** Set for a port that belongs to one upstream, at which requests need no namespace. */
   readonly upstream?: Upstream;
+  /** Paths such as `/cache/` that may stand before `/v2/`. */
+  readonly pathPrefixes?: readonly string[];
   /** Set for HTTPS. */
   readonly tls?: {
     readonly identity: Identity;
@@ -77,10 +79,9 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
   const handle: typeof handleRequest = (...received) =>
     (isScarce() || tls?.isDraining() ? handleAndClose : handleRequest)(...received);
 
+  const roots = ["/", ...(options.pathPrefixes ?? [])].map((prefix) => `${prefix}v2`);
   const routes: Record<string, Handler | Response> = {
     "/healthz": new Response("ok\n"),
-    "/v2": (request, server) => handle(request, server, []),
-    "/v2/": (request, server) => handle(request, server, []),
     "/entrepot/v1/namespaces": () => Response.json({ namespaces: namespaces.namesAt(upstream) }),
     "/entrepot/v1/images": async (request) => {
       const platform = new URL(request.url).searchParams.get("platform") ?? "linux/amd64";
@@ -101,17 +102,21 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       });
     },
   };
-  for (let depth = 1; depth <= MAX_DEPTH; depth += 1) {
-    const names = Array.from({ length: depth }, (_, position) => `s${position}`);
-    const pattern = `/v2/${names.map((name) => `:${name}`).join("/")}`;
-    routes[pattern] = (request, server) => {
-      const parameters: Record<string, string> = request.params;
-      return handle(
-        request,
-        server,
-        names.map((name) => parameters[name] ?? ""),
-      );
-    };
+  for (const root of roots) {
+    routes[root] = (request, server) => handle(request, server, []);
+    routes[`${root}/`] = (request, server) => handle(request, server, []);
+    for (let depth = 1; depth <= MAX_DEPTH; depth += 1) {
+      const names = Array.from({ length: depth }, (_, position) => `s${position}`);
+      const pattern = `${root}/${names.map((name) => `:${name}`).join("/")}`;
+      routes[pattern] = (request, server) => {
+        const parameters: Record<string, string> = request.params;
+        return handle(
+          request,
+          server,
+          names.map((name) => parameters[name] ?? ""),
+        );
+      };
+    }
   }
 
   return Bun.serve({
@@ -126,7 +131,8 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     ...(tls ? { tls: { cert: tls.identity.certificate, key: tls.identity.key } } : {}),
     routes,
     fetch(request, server) {
-      const isRegistry = /^[a-z]+:\/\/[^/]*\/v2(?:\/|$)/.test(request.url);
+      const path = request.url.replace(/^[a-z]+:\/\/[^/]*/, "");
+      const isRegistry = roots.some((root) => path === root || path.startsWith(`${root}/`));
       // The path is too deep or has an empty component: the API refuses an empty one.
       if (isRegistry) return handle(request, server, [""]);
       return faultResponse(new Fault({ kind: "no-such-route" }), request.method);
