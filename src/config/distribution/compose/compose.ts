@@ -55,9 +55,10 @@ function registryIn(service: ComposeNode, context: ServiceContext): Container | 
   const variable = unresolvedIn(container.image);
   const image = fieldOf(service, "image");
   if (variable !== undefined && image && !isRegistry(container)) {
-    const reason = `its image ${asWritten(container.image)} is not known: write ${variable} out, or set it in .env`;
-    if (looksLikeRegistry(container)) imported.reject(image.from, reason);
-    else imported.warn(image.from, `${reason} if it is a registry`, "registry");
+    const unknown = `its image ${asWritten(container.image)} is not known`;
+    const advice = "write it out, or set the variable in .env";
+    if (looksLikeRegistry(container)) imported.reject(image.from, `${unknown}: ${advice}`);
+    else imported.warn(image.from, `${unknown}: if it is a registry, ${advice}`, "registry");
     return undefined;
   }
   return isRegistry(container) ? container : undefined;

@@ -5,6 +5,7 @@ import {
   type Mount,
   type Variable,
 } from "../container/container.ts";
+import { shownPath } from "../container/env-file.ts";
 import { UnreadableError } from "../../parsing/read-text.ts";
 import type { Origin } from "../../foreign/imported-config.ts";
 import { fieldOf, type ComposeNode, textOf } from "./tree.ts";
@@ -36,10 +37,10 @@ export function builtContainer(
     return container;
   }
   const origin = (line: number, what: string): Origin =>
-    inline ? inline.from : { file, line, column: 1, what };
+    inline ? inline.from : { file: shownPath(file), line, column: 1, what };
   const image = readDockerfile(text, folder, origin);
   if (!image) return container;
-  if (!inline) imported.alsoRead(file);
+  if (!inline) imported.alsoRead(shownPath(file));
   return {
     ...container,
     image: image.from,

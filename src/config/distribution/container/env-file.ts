@@ -29,6 +29,12 @@ export function readEnvFile(
   });
 }
 
+/** A path for messages: relative to the current directory for files in it. */
+export function shownPath(absolute: string): string {
+  const relative = path.relative(process.cwd(), absolute);
+  return relative.startsWith("..") ? absolute : relative;
+}
+
 /** A file that a description names, and its path for messages; undefined after reporting a problem. */
 export function readNamedFile(
   name: string,
@@ -43,8 +49,7 @@ export function readNamedFile(
     return undefined;
   }
   const absolute = path.resolve(working, name);
-  const relative = path.relative(process.cwd(), absolute);
-  const file = relative.startsWith("..") ? absolute : relative;
+  const file = shownPath(absolute);
   try {
     const text = readFile(absolute, MAX_BYTES);
     imported.alsoRead(file);

@@ -8,6 +8,7 @@ import type { RegistrySettings, Setting } from "../registry-settings.ts";
 import { registryCommand } from "./config-location.ts";
 import type { Container, Mount } from "./container.ts";
 import { surroundingsOf } from "./container-surroundings.ts";
+import { shownPath } from "./env-file.ts";
 import { applyEnvironment } from "./registry-environment.ts";
 import { asWritten, unresolvedIn } from "./unresolved.ts";
 
@@ -27,7 +28,10 @@ export function readContainer(
   const { from } = container;
   const settings = readConfiguration(container, readFile, imported);
   if (!settings) return undefined;
+  const problems = imported.problems.length;
   applyEnvironment(container.environment, settings, imported);
+  // What follows from settings that are not known would only hide the cause.
+  if (imported.problems.length > problems) return undefined;
   const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
   const data = dataFolder(container.mounts, root, imported);
   const pathOnHost = (file: string): string | undefined => hostPath(container.mounts, file);
@@ -117,8 +121,7 @@ function readMounted(
     }));
   }
   const file = path.join(source.folder, below);
-  const shown = path.relative(process.cwd(), file);
-  const name = shown.startsWith("..") ? file : shown;
+  const name = shownPath(file);
   try {
     const text = readFile(file, MAX_BYTES);
     imported.alsoRead(name);

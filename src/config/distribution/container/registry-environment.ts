@@ -3,9 +3,10 @@ import { ConfigError } from "../../parsing/problems.ts";
 import { settingsIn } from "../config-yml.ts";
 import type { Setting } from "../registry-settings.ts";
 import type { Variable } from "./container.ts";
-import { unresolvedIn } from "./unresolved.ts";
+import { mark, unresolvedIn } from "./unresolved.ts";
 
 const PREFIX = "REGISTRY_";
+const SECRET = /USERNAME|PASSWORD|SECRET|KEY|TOKEN/;
 
 /**
  * Applies the variables that override settings of config.yml, as the registry does: in the order of
@@ -27,10 +28,10 @@ export function applyEnvironment(
     if (value === undefined) {
       imported.reject(from, "takes its value from the environment: write NAME=VALUE");
     } else if (unresolved !== undefined) {
-      imported.reject(
-        from,
-        `takes its value from a variable: write the value out (${unresolved} is not known)`,
-      );
+      // What looks like a variable may be a part of a password.
+      const isWhole = value === mark(unresolved) || !SECRET.test(name);
+      const known = isWhole ? ` (${unresolved} is not known)` : "";
+      imported.reject(from, `takes its value from a variable: write the value out${known}`);
     } else {
       const key = name.slice(PREFIX.length).toLowerCase().replaceAll("_", ".");
       override(key, { value, from }, settings, imported);
