@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { upstreamsIn } from "../src/config/configtest/import-text.ts";
 import { importFiles } from "../src/config/import-files.ts";
 import { readText } from "../src/config/parsing/read-text.ts";
 import * as faults from "./harness/faults.ts";
@@ -105,7 +106,7 @@ describe("credentials", () => {
       secrets: { folder: undefined, readFile: readText },
       names: new Map(),
     });
-    expect(imported.value["upstreams"]).toEqual({
+    expect(upstreamsIn(imported)).toEqual({
       "reg.test": { auth: { helper: { program, ttl: 0 } } },
     });
     await using cache = await at.start({ helper: { program, ttl: 0 } });

@@ -1,12 +1,11 @@
 import { expect, test } from "bun:test";
-import { importGiven, importProblems } from "../configtest/import-text.ts";
+import { importGiven, importProblems, upstreamsIn } from "../configtest/import-text.ts";
 
 const config = (prefix: string): string =>
   `version: 0.1\nhttp: { prefix: ${prefix} }\nproxy: { remoteurl: https://ghcr.io }\n`;
 
 test("http.prefix is carried over, so that nodes need no change", () => {
-  const upstreamsOf = (prefix: string): unknown =>
-    importGiven({ f: config(prefix) }).value["upstreams"];
+  const upstreamsOf = (prefix: string): unknown => upstreamsIn(importGiven({ f: config(prefix) }));
   expect(upstreamsOf("/cache/")).toEqual({ "ghcr.io": { pathPrefix: "/cache/" } });
   expect(upstreamsOf("/")).toEqual({ "ghcr.io": {} });
 });
