@@ -165,10 +165,10 @@ function importCredentials(
   name: string,
   imported: ImportedConfig,
 ): void {
-  const { settings } = registry;
+  const { settings, passwordFile } = registry;
   if (importHelper(registry, name, imported)) return;
   const username = settings.get("proxy.username");
-  const password = settings.get("proxy.password");
+  const password = passwordFile ?? settings.get("proxy.password");
   // Empty values mean no credentials.
   if (!username?.value && !password?.value) return;
   if (!username?.value || !password?.value) {
@@ -176,13 +176,14 @@ function importCredentials(
     if (setting) imported.reject(setting.from, "set both username and password, or neither");
     return;
   }
+  const at = ["upstreams", name, "auth"];
+  if (passwordFile) {
+    const auth = { username: username.value, passwordFile: passwordFile.value };
+    imported.set(at, [auth], username.from);
+    return;
+  }
   const auth = { username: username.value, password: password.value };
-  imported.set(
-    ["upstreams", name, "auth"],
-    [auth],
-    username.from,
-    "better stored in a file: see passwordFile",
-  );
+  imported.set(at, [auth], username.from, "better stored in a file: see passwordFile");
 }
 
 /**

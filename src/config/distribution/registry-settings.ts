@@ -13,6 +13,8 @@ export interface RegistrySettings {
   readonly settings: Map<string, Setting>;
   /** From where a registry in a container can be reached. Absent for a config.yml alone. */
   readonly reach?: Reach;
+  /** The file with `proxy.password` on the host, where a command reads it from one. */
+  readonly passwordFile?: Setting;
   /** What its requests depend on. Absent for a config.yml alone. */
   readonly surroundings?: Surroundings;
   /** Whether paths in the settings refer to the container's file system. */

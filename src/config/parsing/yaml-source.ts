@@ -15,6 +15,7 @@ import {
   type ScalarTag,
   type SchemaOptions,
   visit,
+  type YAMLMap,
 } from "yaml";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
 
@@ -36,6 +37,8 @@ export class YamlSource {
   readonly #document: Document;
   readonly #file: string;
   readonly #lines: LineCounter;
+  readonly #pairs = new WeakMap<YAMLMap, ReadonlyMap<string | undefined, Pair>>();
+  #hasTags = false;
 
   /**
    * @param parsed one document of a text that has several
@@ -83,6 +86,7 @@ export class YamlSource {
     const customTags = ["null" as const, ...tags.flatMap(meaninglessTags)];
     const options = { schema: "failsafe", customTags, merge: true } as const;
     const [source, second] = YamlSource.all(file, text, options);
+    if (source) source.#hasTags = tags.some((tag) => text.includes(tag));
     if (!second) return source ?? new YamlSource(file, "");
     const message = "a second document begins here: a file may have only one";
     throw new ConfigError([second.problem([], message)]);
@@ -90,7 +94,8 @@ export class YamlSource {
 
   /** The tag of the value at a path, such as `!reset`. */
   tagAt(path: Path): string | undefined {
-    const node = this.#document.getIn(path, true);
+    // Each search begins at the root, and hardly any file has one.
+    const node = this.#hasTags ? this.#document.getIn(path, true) : undefined;
     return isNode(node) ? node.tag : undefined;
   }
 
@@ -122,7 +127,7 @@ export class YamlSource {
     for (const [depth, segment] of path.entries()) {
       if (isAlias(node)) node = node.resolve(this.#document);
       if (isMap(node)) {
-        const pair = node.items.find((item) => keyText(item) === String(segment));
+        const pair = this.#pairsOf(node).get(String(segment));
         if (!pair) break;
         offset = startOf(pair.key) ?? offset;
         node = pair.value;
@@ -135,6 +140,17 @@ export class YamlSource {
       } else break;
     }
     return offset;
+  }
+
+  /** The pairs of a mapping by their keys, made once: a file may have thousands of services. */
+  #pairsOf(map: YAMLMap): ReadonlyMap<string | undefined, Pair> {
+    let pairs = this.#pairs.get(map);
+    if (!pairs) {
+      // Of several with the same key, which is an error, the first one counts.
+      pairs = new Map(map.items.toReversed().map((pair) => [keyText(pair), pair]));
+      this.#pairs.set(map, pairs);
+    }
+    return pairs;
   }
 
   #syntaxProblems(text: string): Problem[] {

@@ -190,6 +190,23 @@ test.each([
   expect(portsOf(script, { "conf/config.yml": CONFIG })).toEqual({ "quay.io": 5020 });
 });
 
+test.each([
+  '"$(cat /etc/hub password)"',
+  "$(cat /etc/hub-password)",
+  '"`cat /etc/hub-password`"',
+  "$(< '/etc/hub-password')",
+])("a password that a command reads from a file stays in the file: %s", (password) => {
+  const script = `docker run ${OPTIONS} -e REGISTRY_PROXY_USERNAME=u -e REGISTRY_PROXY_PASSWORD=${password} registry:2\n`;
+  if (password.includes("hub password")) {
+    expect(importProblems({ "start.sh": script })).toContain("takes its value from a variable");
+    return;
+  }
+  const auth = { username: "u", passwordFile: "/etc/hub-password" };
+  expect(importGiven({ "start.sh": script }).value).toMatchObject({
+    upstreams: { "ghcr.io": { auth } },
+  });
+});
+
 test("a file of variables is read, and options override it", () => {
   const env = `# the cache\nREGISTRY_PROXY_REMOTEURL=https://quay.io\n\nREGISTRY_PROXY_TTL="1h"\n`;
   const script = `docker run --env-file ./a.env -e REGISTRY_PROXY_TTL=2h registry:2\n`;
@@ -204,6 +221,14 @@ test.each([
   ["", "../hub", "/hub"],
   ["DATA=$(mktemp -d)", "$DATA/hub", undefined],
   ["", "~other/hub", undefined],
+  ["cd /srv/a; cd ../b", "./hub", "/srv/b/hub"],
+  ["cd /srv/a", "$PWD/hub", "/srv/a/hub"],
+  ['cd "$(dirname "$0")"', "$(pwd)/hub", "/in/hub"],
+  ["cd", "./hub", `${homedir()}/hub`],
+  ["(cd /srv/a)", "./hub", undefined],
+  ["cd $X", "./hub", undefined],
+  ["cd $X", "$PWD/hub", undefined],
+  ["cd $X; cd /a", "./hub", "/a/hub"],
 ])("after %j, the data folder %s is %s", (before, source, folder) => {
   const script = `${before}\ndocker run -v ${source}:/var/lib/registry ${OPTIONS} registry:2\n`;
   const { adoptable, warnings } = importGiven({ "start.sh": script });

@@ -82,14 +82,14 @@ class RegistrySearch {
     reader.read(file, text, firstLine);
   }
 
-  #command({ file, words }: ShellCommand): void {
+  #command({ file, words, folders }: ShellCommand): void {
     const [program] = words;
     const name = program?.text.slice(program.text.lastIndexOf("/") + 1) ?? "";
     if (!program || HARMLESS.has(name)) return;
     const engine = engineCommand(words);
     if (engine && startsContainer(engine)) {
       const run = { args: engine.args, line: program.line };
-      const container = readRun(run, file, this.#folders, this.#readFile, this.#imported);
+      const container = readRun(run, file, folders, this.#readFile, this.#imported);
       const registry = container && readContainer(container, this.#readFile, this.#imported);
       if (registry) this.found.push(registry);
       return;

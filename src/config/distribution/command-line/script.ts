@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { HostFolders } from "../container/notation.ts";
-import { unresolvedIn } from "../container/unresolved.ts";
+import { asWritten, mark, unresolvedIn } from "../container/unresolved.ts";
 import { type ReadText, UnreadableError } from "../../parsing/read-text.ts";
 import { expand, expandWhole, type Scope, type ShellWord } from "./shell-values.ts";
 import { literalOf, type Word } from "./shell-lexer.ts";
@@ -10,6 +10,8 @@ import { parseScript, type Statement } from "./shell-program.ts";
 export interface ShellCommand {
   readonly file: string;
   readonly words: readonly ShellWord[];
+  /** The directories by then: `cd` changes what relative paths mean. */
+  readonly folders: HostFolders;
 }
 
 /** What a script does, for whoever looks for containers in it. */
@@ -46,7 +48,7 @@ interface Function {
  */
 export class ScriptReader {
   readonly #observer: ScriptObserver;
-  readonly #folders: HostFolders;
+  #folders: HostFolders;
   readonly #readFile: ReadText;
   readonly #functions = new Map<string, Function>();
   #variables = new Map<string, string | readonly string[]>();
@@ -114,19 +116,23 @@ export class ScriptReader {
 
   /** Runs each list from the same start. Afterwards, a variable that any of them changed is not known. */
   #alternatives(alternatives: readonly (readonly Statement[])[], repeats: boolean): void {
-    const before = this.#variables;
+    const [before, folders] = [this.#variables, this.#folders];
+    let isElsewhere = false;
     const changed = new Set<string>();
     const start = new Map(before);
     // In a later round, a variable may have the value of the round before.
     if (repeats) for (const name of alternatives.flatMap(assignedIn)) start.delete(name);
     for (const body of alternatives) {
       this.#variables = new Map(start);
+      this.#folders = folders;
       this.#run(body);
+      isElsewhere ||= this.#folders.working !== folders.working;
       for (const name of new Set([...before.keys(), ...this.#variables.keys()])) {
         if (String(before.get(name)) !== String(this.#variables.get(name))) changed.add(name);
       }
     }
     this.#variables = new Map([...before].filter(([name]) => !changed.has(name)));
+    this.#folders = isElsewhere ? { ...folders, working: mark("cd") } : folders;
   }
 
   #command(words: readonly Word[]): void {
@@ -142,14 +148,28 @@ export class ScriptReader {
     const expanded = words.slice(first).flatMap((word) => expand(word, this.#scope));
     const called = program === undefined ? undefined : this.#functions.get(program);
     if (called) this.#call(called, expanded);
-    else if (program === "." || program === "source") this.#source(expanded[1]?.text);
+    else if (program === "cd" || program === "pushd" || program === "popd") {
+      this.#changeFolder(program, expanded.slice(1));
+    } else if (program === "." || program === "source") this.#source(expanded[1]?.text);
     else {
       if (program === "eval") this.#variables.clear();
       if (program !== undefined && SETTERS.has(program)) {
         for (const { text } of expanded) this.#variables.delete(/\w+/.exec(text)?.[0] ?? "");
       }
-      if (expanded.length > 0) this.#observer.command({ file: this.#file, words: expanded });
+      if (expanded.length > 0) {
+        this.#observer.command({ file: this.#file, words: expanded, folders: this.#folders });
+      }
     }
+  }
+
+  #changeFolder(program: string, words: readonly ShellWord[]): void {
+    const target = words.find(({ text }) => !/^-[LPe@]*$|^--$/.test(text));
+    const { working, home } = this.#folders;
+    const isKnown = program !== "popd" && !target?.isOpen && target?.text !== "-";
+    const name = target?.text.replace(/^~(?=\/|$)/, home) ?? home;
+    const folder =
+      isKnown && unresolvedIn(name) === undefined ? name : mark(`cd ${asWritten(name)}`);
+    this.#folders = { working: path.resolve(working, folder), home };
   }
 
   #assign(word: Word): void {

@@ -69,7 +69,12 @@ function nodeOf(
     return withPlace(place, { fields: new Map(entries) });
   }
   const text = typeof value === "string" ? interpolate(value, lookup) : null;
-  return withPlace(place, { text, isPlain: source.isPlain(at) });
+  return withPlace(place, {
+    text,
+    get isPlain() {
+      return source.isPlain(at);
+    },
+  });
 }
 
 /** Adds a place without asking for its origin. */

@@ -70,7 +70,8 @@ function hostFolder(source: string, { working, home }: HostFolders): MountSource
   }
   // Another user's home directory.
   if (source.startsWith("~")) return { unresolved: source };
-  return { folder: path.resolve(working, source) };
+  const folder = path.resolve(working, source);
+  return unresolvedIn(folder) === undefined ? { folder } : { unresolved: source };
 }
 
 function normalTarget(target: string): string {

@@ -29,7 +29,7 @@ export function readContainer(
   const settings = readConfiguration(container, readFile, imported);
   if (!settings) return undefined;
   const problems = imported.problems.length;
-  applyEnvironment(container.environment, settings, imported);
+  const passwordFile = applyEnvironment(container.environment, settings, imported);
   // What follows from settings that are not known would only hide the cause.
   if (imported.problems.length > problems) return undefined;
   const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
@@ -40,6 +40,7 @@ export function readContainer(
     settings,
     isInContainer: true,
     hostPath: pathOnHost,
+    ...(passwordFile ? { passwordFile } : {}),
     surroundings: surroundingsOf(container, pathOnHost),
     reach: reachIn(container, settings, imported),
     ...(data ? { folder: data } : {}),

@@ -3,20 +3,27 @@ import { ConfigError } from "../../parsing/problems.ts";
 import { settingsIn } from "../config-yml.ts";
 import type { Setting } from "../registry-settings.ts";
 import type { Variable } from "./container.ts";
-import { mark, unresolvedIn } from "./unresolved.ts";
+import { asWritten, mark, unresolvedIn } from "./unresolved.ts";
 
 const PREFIX = "REGISTRY_";
+const PASSWORD = "REGISTRY_PROXY_PASSWORD";
 const SECRET = /USERNAME|PASSWORD|SECRET|KEY|TOKEN/;
+
+/** A command that prints a file, as in `-e REGISTRY_PROXY_PASSWORD="$(cat /etc/password)"`. */
+const PRINTED_FILE = /^(?:\$\(|`)\s*(?:cat\s+|<\s*)(["']?)(\/[^\s"'`$|;&<>()]+)\1\s*(?:\)|`)$/;
 
 /**
  * Applies the variables that override settings of config.yml, as the registry does: in the order of
  * their names, each value read as YAML. A value that is a mapping replaces a whole section.
+ *
+ * @returns the file that the password is read from, if a command reads it from one
  */
 export function applyEnvironment(
   environment: readonly Variable[],
   settings: Map<string, Setting>,
   imported: ImportedConfig,
-): void {
+): Setting | undefined {
+  let passwordFile: Setting | undefined;
   // The last of several variables with the same name is the one that the process gets.
   const variables = new Map(environment.map((variable) => [variable.name, variable]));
   const names = [...variables.keys()].filter((name) => name.startsWith(PREFIX)).sort();
@@ -27,6 +34,8 @@ export function applyEnvironment(
     const unresolved = value === undefined ? undefined : unresolvedIn(value);
     if (value === undefined) {
       imported.reject(from, "takes its value from the environment: write NAME=VALUE");
+    } else if (unresolved !== undefined && name === PASSWORD && fileIn(value) !== undefined) {
+      passwordFile = { value: fileIn(value) ?? "", from };
     } else if (unresolved !== undefined) {
       // What looks like a variable may be a part of a password.
       const isWhole = value === mark(unresolved) || !SECRET.test(name);
@@ -37,6 +46,11 @@ export function applyEnvironment(
       override(key, { value, from }, settings, imported);
     }
   }
+  return passwordFile;
+}
+
+function fileIn(value: string): string | undefined {
+  return PRINTED_FILE.exec(asWritten(value))?.[2];
 }
 
 function override(
