@@ -161,6 +161,19 @@ test.each(unknown)("what is not known is an error: %j", (script, line, message) 
   if (!script.includes("-d $IMAGE")) expect(problems[0]).toContain(message);
 });
 
+test.each([
+  ["docker run corp/registry:1", "may be a registry with its settings inside the image"],
+  ["docker compose -f x.yml up -d", "import that file as well"],
+  ["registry serve /etc/x.yml &", "starts a registry without a container"],
+])("what may start further registries is a warning: %s", (command, message) => {
+  const { warnings } = importGiven({
+    "start.sh": `docker run ${OPTIONS} registry:2\n${command}\n`,
+  });
+  expect(
+    warnings.map(({ from, consequence, message: text }) => [from.line, consequence, text]),
+  ).toEqual([[2, "registry", expect.stringContaining(message)]]);
+});
+
 test("commands that start no registry are ignored", () => {
   const script = `docker pull registry:2; docker rm -f registry; docker stop registry
 docker run -d nginx; docker run $OPTS nginx; echo registry:2; docker exec registry registry gc

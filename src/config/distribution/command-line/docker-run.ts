@@ -94,6 +94,12 @@ class RegistrySearch {
       if (registry) this.found.push(registry);
       return;
     }
+    if (/^(?:docker-)?registry$/.test(name) && words[1]?.text === "serve") {
+      const from = { file, line: program.line, column: 1, what: shown(words) };
+      const reason = "starts a registry without a container: import its config.yml as well";
+      this.#imported.warn(from, reason, "registry");
+      return;
+    }
     if (engine && HARMLESS_VERBS.has(engine.verb)) return;
     const isCompose =
       /^(?:docker|podman)-compose$/.test(name) ||

@@ -5,6 +5,8 @@ import {
   type Container,
   isRegistry,
   isRegistryImage,
+  mayBeRegistry,
+  SETTINGS_IN_IMAGE,
   type Variable,
 } from "../container/container.ts";
 import { readEnvFile } from "../container/env-file.ts";
@@ -168,7 +170,11 @@ export function readRun(
   }
   if (!isRegistry(container)) {
     if (looksLikeRegistry && open.length > 0) rejectOpen(open, from, imported);
+    else if (mayBeRegistry(container)) imported.warn(from, SETTINGS_IN_IMAGE, "registry");
     return undefined;
+  }
+  for (const { from: at } of of("--volumes-from")) {
+    imported.warn(at, "has the mounts of another container, which are not imported", "clients");
   }
   if (open.length > 0) {
     rejectOpen(open, from, imported);

@@ -210,6 +210,16 @@ test("an image built from a registry has the files and variables of its Dockerfi
   expect(gone).toContain("img/c.yml does not exist");
 });
 
+test("an image that may have its settings inside is a warning", () => {
+  const other =
+    "corp: { image: 'corp/docker-registry:1' }, data: { image: x, volumes: ['d:/var/lib/registry'] }";
+  const ui = "ui: { image: 'joxit/docker-registry-ui', environment: { REGISTRY_TITLE: x } }";
+  const text = `services: { ${other}, ${ui}, hub: { image: registry, environment: { ${URL}: 'https://ghcr.io' } } }\n`;
+  const { warnings } = importGiven({ f: text });
+  const missing = warnings.filter(({ consequence }) => consequence === "registry");
+  expect(missing.map(({ from }) => from.what)).toEqual(["services.corp", "services.data"]);
+});
+
 test("what repeats itself without end is an error", () => {
   const self = "services: { a: { extends: a, image: 'registry:2' } }\n";
   expect(importProblems({ f: self })).toContain("extend each other without end");

@@ -1,6 +1,11 @@
 import type { ImportedConfig } from "../../foreign/imported-config.ts";
 import type { ReadText } from "../../parsing/read-text.ts";
-import { type Container, isRegistry } from "../container/container.ts";
+import {
+  type Container,
+  isRegistry,
+  mayBeRegistry,
+  SETTINGS_IN_IMAGE,
+} from "../container/container.ts";
 import { readContainer } from "../container/read-container.ts";
 import { asWritten, unresolvedIn } from "../container/unresolved.ts";
 import type { RegistrySettings } from "../registry-settings.ts";
@@ -27,7 +32,7 @@ export function readCompose(
   imported: ImportedConfig,
 ): RegistrySettings[] {
   const problems = imported.problems.length;
-  const project = loadProject(files, { readFile, imported });
+  const project = loadProject(files, { home, readFile, imported });
   if (!project) return [];
   const context: ServiceContext = { project, home, readFile, imported };
   const found: RegistrySettings[] = [];
@@ -48,9 +53,9 @@ function registryIn(service: ComposeNode, context: ServiceContext): Container | 
   const { imported } = context;
   const described = builtContainer(containerOf(service, context), service, context);
   const hasEnvFile = fieldOf(service, "env_file") !== undefined;
-  const mayBeRegistry = isRegistry(described) || looksLikeRegistry(described);
+  const couldBeRegistry = isRegistry(described) || looksLikeRegistry(described);
   // The variables that tell a registry may all be in its env file.
-  const filed = hasEnvFile && mayBeRegistry ? envFileVariables(service, context) : [];
+  const filed = hasEnvFile && couldBeRegistry ? envFileVariables(service, context) : [];
   const container = { ...described, environment: [...filed, ...described.environment] };
   const variable = unresolvedIn(container.image);
   const image = fieldOf(service, "image");
@@ -61,7 +66,9 @@ function registryIn(service: ComposeNode, context: ServiceContext): Container | 
     else imported.warn(image.from, `${unknown}: if it is a registry, ${advice}`, "registry");
     return undefined;
   }
-  return isRegistry(container) ? container : undefined;
+  if (isRegistry(container)) return container;
+  if (mayBeRegistry(container)) imported.warn(service.from, SETTINGS_IN_IMAGE, "registry");
+  return undefined;
 }
 
 /** Whether anything but the image speaks for a registry: a setting, its data directory, its port, its name. */

@@ -36,6 +36,8 @@ export interface ComposeProject {
 export interface ComposeContext {
   readonly readFile: ReadText;
   readonly imported: ImportedConfig;
+  /** The home directory of the user who imports. */
+  readonly home: string;
 }
 
 const DEFAULT_FILES = /^(?:docker-)?compose\.ya?ml$/;
@@ -74,7 +76,7 @@ function load(
 ): ComposeProject | undefined {
   const variables = readDotEnv(files[0]?.file ?? "", folder, outer, context);
   const lookup: Lookup = (name) =>
-    outer(name) ?? variables.get(name) ?? (name === "PWD" ? folder : undefined);
+    outer(name) ?? variables.get(name) ?? { PWD: folder, HOME: context.home }[name];
   let root: ComposeNode | undefined;
   for (const { file, text } of files) {
     const tree = tryReadTree(file, text, folder, lookup, context);

@@ -84,6 +84,21 @@ export function isRegistryImage(image: string): boolean {
 }
 
 /**
+ * Whether a container that {@link isRegistry} does not recognize may be one all the same, with its
+ * settings inside the image: by the name of its image or by its data directory.
+ */
+export function mayBeRegistry({ image, mounts }: Container): boolean {
+  return (
+    /(?:^|\/)(?:docker-)?(?:registry|distribution)(?:[:@]|$)/.test(image) ||
+    mounts.some(({ target }) => target === "/var/lib/registry")
+  );
+}
+
+/** What to do about a container that may be a registry. */
+export const SETTINGS_IN_IMAGE =
+  "may be a registry with its settings inside the image: if it is one, copy its config.yml out (docker cp), and import that as well";
+
+/**
  * Recognizes a registry by its image, or by its variables, its mounts and its command if the image
  * has another name.
  */
