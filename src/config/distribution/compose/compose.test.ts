@@ -220,6 +220,15 @@ test("an image that may have its settings inside is a warning", () => {
   expect(missing.map(({ from }) => from.what)).toEqual(["services.corp", "services.data"]);
 });
 
+test.each([
+  ["ports: 5000", "ports: is not valid in a Compose file: write a list"],
+  ["environment: x", "environment: is not valid in a Compose file: write a list or a mapping"],
+  ["command: { a: b }", "command: is not valid in a Compose file: write a text or a list"],
+  ["volumes: { a: b }", "volumes: is not valid in a Compose file: write a list"],
+])("a value of another kind is an error: %s", (rest, message) => {
+  expect(importProblems({ f: hub(rest) })).toContain(`services.hub.${message}`);
+});
+
 test("what repeats itself without end is an error", () => {
   const self = "services: { a: { extends: a, image: 'registry:2' } }\n";
   expect(importProblems({ f: self })).toContain("extend each other without end");

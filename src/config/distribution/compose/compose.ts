@@ -12,6 +12,7 @@ import type { RegistrySettings } from "../registry-settings.ts";
 import { type ComposeFile, loadProject } from "./project.ts";
 import { containerOf, envFileVariables, type ServiceContext } from "./service.ts";
 import { type ComposeNode, fieldOf } from "./tree.ts";
+import { hasValidShape } from "./service-shape.ts";
 import { builtContainer } from "./dockerfile.ts";
 
 /** Whether a YAML value is a Compose file, or one that only includes others. */
@@ -66,7 +67,7 @@ function registryIn(service: ComposeNode, context: ServiceContext): Container | 
     else imported.warn(image.from, `${unknown}: if it is a registry, ${advice}`, "registry");
     return undefined;
   }
-  if (isRegistry(container)) return container;
+  if (isRegistry(container)) return hasValidShape(service, imported) ? container : undefined;
   if (mayBeRegistry(container)) imported.warn(service.from, SETTINGS_IN_IMAGE, "registry");
   return undefined;
 }
