@@ -164,6 +164,11 @@ test.each(unknown)("what is not known is an error: %j", (script, line, message) 
 test.each([
   ["docker run corp/registry:1", "may be a registry with its settings inside the image"],
   ["docker compose -f x.yml up -d", "import that file as well"],
+  ["sudo docker-compose up -d", "import that file as well"],
+  ["docker stack deploy -c x.yml hub", "import that file as well"],
+  ["podman kube play registry.yaml", "import that file as well"],
+  ["helm install hub twuni/docker-registry", "import its manifest or its values"],
+  ["kubectl apply -f registry.yaml", "import its manifest or its values"],
   ["registry serve /etc/x.yml &", "starts a registry without a container"],
 ])("what may start further registries is a warning: %s", (command, message) => {
   const { warnings } = importGiven({
@@ -180,6 +185,8 @@ docker run -d nginx; docker run $OPTS nginx; echo registry:2; docker exec regist
 IMAGES="registry:2 nginx"; docker volume create registry; docker run ${OPTIONS} registry:2
 docker run registry:2 garbage-collect /etc/docker/registry/config.yml
 docker run --entrypoint registry registry:2 garbage-collect /x.yml; test registry:2 = x
+wait-for-it registry:5000; ctr images pull docker.io/library/registry:2; docker compose down
+cosign verify registry:2; kubectl apply -f web.yaml; envsubst '$REGISTRY_PROXY_REMOTEURL' < a
 `;
   expect(portsOf(script)).toEqual({ "ghcr.io": 5010 });
 });
@@ -218,6 +225,18 @@ test.each([
   expect(importGiven({ "start.sh": script }).value).toMatchObject({
     upstreams: { "ghcr.io": { auth } },
   });
+});
+
+test("a variable without a value has the one that the script exports", () => {
+  const script = `export REGISTRY_PROXY_USERNAME=u P=1\nREGISTRY_PROXY_TTL=1h
+REGISTRY_PROXY_PASSWORD=p docker run ${OPTIONS} -e REGISTRY_PROXY_USERNAME -e REGISTRY_PROXY_PASSWORD registry:2\n`;
+  expect(importGiven({ "start.sh": script }).value).toMatchObject({
+    upstreams: { "ghcr.io": { auth: { username: "u", password: "p" } } },
+  });
+  const inherited = `REGISTRY_PROXY_TTL=1h\ndocker run ${OPTIONS} -e REGISTRY_PROXY_TTL registry:2\n`;
+  expect(importProblems({ "start.sh": inherited })).toContain(
+    "takes its value from the environment",
+  );
 });
 
 test("a file of variables is read, and options override it", () => {

@@ -1,28 +1,16 @@
 import type { ImportedConfig } from "../../foreign/imported-config.ts";
 import type { ReadText } from "../../parsing/read-text.ts";
-import { isRegistryImage } from "../container/container.ts";
 import type { HostFolders } from "../container/notation.ts";
 import { readContainer } from "../container/read-container.ts";
 import { withoutMarks } from "../container/unresolved.ts";
 import type { RegistrySettings } from "../registry-settings.ts";
+import { isHarmless, startedElsewhere, suspectWord } from "./other-starts.ts";
 import { engineCommand, readRun, startsContainer } from "./run-command.ts";
 import { ScriptReader, type ShellCommand } from "./script.ts";
 import type { ShellWord } from "./shell-values.ts";
 
 const RUN = /\b(?:docker|podman|nerdctl)\b[^\n;&|]*?\s(?:run|create)\s/;
 const SHELL = /^#!.*\b(?:ba|da|k|z|a)?sh\b/;
-/** Programs that only print their arguments, or compare or fetch an image. */
-const HARMLESS = new Set(
-  "echo printf log test [ [[ grep egrep sed awk skopeo crane regctl".split(" "),
-);
-/** Verbs of container engines that start nothing. */
-const HARMLESS_VERBS = new Set(
-  [
-    "build buildx commit container cp diff events exec export history image images import info",
-    "inspect kill load login logout logs manifest network pause port ps pull push rename restart rm",
-    "rmi save scout search start stats stop system tag top unpause update version volume wait",
-  ].flatMap((names) => names.split(" ")),
-);
 /** How often a command may be inside the quoted argument of another. */
 const MAX_NESTING = 3;
 
@@ -55,8 +43,8 @@ export function readDockerRun(
   return search.found;
 }
 
-/** Looks for registries in the commands of a script. */
-class RegistrySearch {
+/** Looks for registries in the commands of scripts and of other files. */
+export class RegistrySearch {
   readonly found: RegistrySettings[] = [];
   readonly #folders: HostFolders;
   readonly #readFile: ReadText;
@@ -71,7 +59,7 @@ class RegistrySearch {
 
   read(file: string, text: string, firstLine = 1): void {
     const reader = new ScriptReader(this.#folders, this.#readFile, {
-      command: (command) => this.#command(command),
+      command: (command) => this.command(command),
       document: (name, line, document) => {
         if (/^\s*image:\s*["']?\S*\bregistry\b/m.test(document) || RUN.test(document)) {
           this.#reject(name, line, "this text starts containers: import it as a file of its own");
@@ -82,45 +70,31 @@ class RegistrySearch {
     reader.read(file, text, firstLine);
   }
 
-  #command({ file, words, folders }: ShellCommand): void {
+  /** Looks at one command. */
+  command({ file, words, folders = this.#folders, environment }: ShellCommand): void {
     const [program] = words;
     const name = program?.text.slice(program.text.lastIndexOf("/") + 1) ?? "";
-    if (!program || HARMLESS.has(name)) return;
     const engine = engineCommand(words);
+    if (!program || isHarmless(name, engine)) return;
     if (engine && startsContainer(engine)) {
-      const run = { args: engine.args, line: program.line };
+      const run = { args: engine.args, line: program.line, environment };
       const container = readRun(run, file, folders, this.#readFile, this.#imported);
       const registry = container && readContainer(container, this.#readFile, this.#imported);
       if (registry) this.found.push(registry);
       return;
     }
-    if (/^(?:docker-)?registry$/.test(name) && words[1]?.text === "serve") {
+    const advice = startedElsewhere(name, words);
+    if (advice !== undefined) {
       const from = { file, line: program.line, column: 1, what: shown(words) };
-      const reason = "starts a registry without a container: import its config.yml as well";
-      this.#imported.warn(from, reason, "registry");
+      this.#imported.warn(from, advice, "registry");
       return;
     }
-    if (engine && HARMLESS_VERBS.has(engine.verb)) return;
-    const isCompose =
-      /^(?:docker|podman)-compose$/.test(name) ||
-      engine?.verb === "compose" ||
-      engine?.verb === "stack";
-    if (isCompose && words.some(({ text }) => /^(?:up|start|create|deploy)$/.test(text))) {
-      const from = { file, line: program.line, column: 1, what: shown(words) };
-      const reason = "starts containers that a Compose file describes: import that file as well";
-      this.#imported.warn(from, reason, "registry");
-      return;
-    }
-    this.#nested(file, words);
-    const image = words.find(({ text }) => isRegistryImage(text) && /[:@/]/.test(text));
-    const variable = words.find(({ text }) => text.includes("REGISTRY_PROXY_"));
-    const suspect = image ?? variable;
-    if (suspect && !words.some(isNestedCommand)) {
-      this.#reject(
-        file,
-        suspect.line,
-        `${shown(words)} may start a registry, and is not understood: write it as \`docker run\``,
-      );
+    if (words.some(isNestedCommand)) this.#nested(file, words);
+    else {
+      const suspect = suspectWord(words);
+      if (!suspect) return;
+      const message = `${shown(words)} may start a registry, and is not understood: write it as \`docker run\``;
+      this.#reject(file, suspect.line, message);
     }
   }
 

@@ -30,6 +30,8 @@ const MAX_WORDS_BEFORE = 32;
 export interface RunCommand {
   readonly args: readonly ShellWord[];
   readonly line: number;
+  /** What the command has in its environment, as far as it is known. */
+  readonly environment?: ReadonlyMap<string, string> | undefined;
 }
 
 /** The verb of a container engine in a command, `run` or `stop`, and what follows it. */
@@ -128,7 +130,7 @@ function shortOf(name: string): string {
  * no registry, and reports what may be one and is not understood.
  */
 export function readRun(
-  { args, line }: RunCommand,
+  { args, line, environment }: RunCommand,
   file: string,
   folders: HostFolders,
   readFile: ReadText,
@@ -138,7 +140,11 @@ export function readRun(
   const { options, image, command, open } = readOptions(args, origin);
   const of = (name: string): readonly Setting[] => options.get(name) ?? [];
   const from = origin(line, asWritten(image?.text ?? ""));
-  const variables = of("--env").map((one) => parseVariable(one.value, one.from));
+  const variables = of("--env").map((one): Variable => {
+    const { name, value, from: at } = parseVariable(one.value, one.from);
+    // A name alone has its value from the environment of the command.
+    return { name, value: value ?? environment?.get(name), from: at };
+  });
   const entrypoint = of("--entrypoint").at(-1)?.value;
   const container: Container = {
     ...bareContainer(from, image?.text ?? ""),

@@ -11,7 +11,9 @@ export interface ShellCommand {
   readonly file: string;
   readonly words: readonly ShellWord[];
   /** The directories by then: `cd` changes what relative paths mean. */
-  readonly folders: HostFolders;
+  readonly folders?: HostFolders;
+  /** The variables that the script sets for the command, by `export` or before its name. */
+  readonly environment?: ReadonlyMap<string, string>;
 }
 
 /** What a script does, for whoever looks for containers in it. */
@@ -52,6 +54,7 @@ export class ScriptReader {
   readonly #readFile: ReadText;
   readonly #functions = new Map<string, Function>();
   #variables = new Map<string, string | readonly string[]>();
+  readonly #exported = new Set<string>();
   #arguments: readonly string[] | undefined;
   #file = "";
   #commands = 0;
@@ -142,7 +145,11 @@ export class ScriptReader {
     const [name] = first < 0 ? [] : words.slice(first);
     const program = name && literalOf(name);
     if (first < 0 || (program !== undefined && DECLARATIONS.has(program))) {
-      for (const word of words) this.#assign(word);
+      for (const word of words) {
+        this.#assign(word);
+        const exported = assignmentIn(word)?.name ?? literalOf(word);
+        if (program === "export" && exported !== undefined) this.#exported.add(exported);
+      }
       return;
     }
     const expanded = words.slice(first).flatMap((word) => expand(word, this.#scope));
@@ -157,9 +164,28 @@ export class ScriptReader {
         for (const { text } of expanded) this.#variables.delete(/\w+/.exec(text)?.[0] ?? "");
       }
       if (expanded.length > 0) {
-        this.#observer.command({ file: this.#file, words: expanded, folders: this.#folders });
+        this.#observer.command({
+          file: this.#file,
+          words: expanded,
+          folders: this.#folders,
+          environment: this.#environment(words.slice(0, first)),
+        });
       }
     }
+  }
+
+  /** @param assignments those before the command's name, which are for this command alone */
+  #environment(assignments: readonly Word[]): ReadonlyMap<string, string> {
+    const environment = new Map<string, string>();
+    for (const name of this.#exported) {
+      const value = this.#variables.get(name);
+      if (typeof value === "string") environment.set(name, value);
+    }
+    for (const assignment of assignments.map(assignmentIn)) {
+      const value = assignment && expandWhole(assignment.value, this.#scope);
+      if (value !== undefined) environment.set(assignment?.name ?? "", value);
+    }
+    return environment;
   }
 
   #changeFolder(program: string, words: readonly ShellWord[]): void {
