@@ -88,7 +88,9 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
 
 function report(imported: ImportedConfig, output: string | undefined): void {
   const { warnings, unsupported, adoptable } = imported;
+  const further = [...imported.furtherFiles];
   const lines = [
+    ...(further.length > 0 ? [`Also read: ${further.join(", ")}`] : []),
     ...(warnings.length > 0 ? ["Check this first:"] : []),
     ...warningLines(imported).map((line) => `  ${line}`),
     ...(unsupported.length > 0 ? ["These settings were not converted:"] : []),

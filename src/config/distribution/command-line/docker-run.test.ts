@@ -150,7 +150,11 @@ const unknown: [script: string, line: number, message: string][] = [
   [`docker run registry:2 /x.yml`, 2, "its configuration /x.yml is inside the image"],
   [`docker run -v conf:/etc/distribution registry:3`, 2, "is in the volume conf"],
   [`docker run -v $CONF:/x.yml registry:2 /x.yml`, 2, "is at $CONF, a path that is not known"],
-  [`docker run --entrypoint sh registry:2 -c 'exec registry serve /x'`, 2, "is a shell script"],
+  [
+    `docker run --entrypoint sh registry:2 -c 'A=b exec registry serve $CONF'`,
+    2,
+    "is a shell script",
+  ],
 ];
 
 test.each(unknown)("what is not known is an error: %j", (script, line, message) => {

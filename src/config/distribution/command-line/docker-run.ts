@@ -9,7 +9,7 @@ import { engineCommand, readRun, startsContainer } from "./run-command.ts";
 import { ScriptReader, type ShellCommand } from "./script.ts";
 import type { ShellWord } from "./shell-values.ts";
 
-const RUN = /\b(?:docker|podman|nerdctl)\b[^\n;&|]*?\s(?:run|create)\s/;
+const RUN = /\b(?:docker|podman|nerdctl)\b[^\n;&|]{0,500}?\s(?:run|create)\s/;
 const SHELL = /^#!.*\b(?:ba|da|k|z|a)?sh\b/;
 /** How often a command may be inside the quoted argument of another. */
 const MAX_NESTING = 3;

@@ -75,6 +75,7 @@ test.each([
   ["command: /c/config.yml"],
   [`entrypoint: ["registry", "serve"], command: ["/c/config.yml"]`],
   [`entrypoint: registry serve '/c/config.yml'`],
+  ["entrypoint: [sh, -c, 'update-ca-certificates && /entrypoint.sh /c/config.yml']"],
   ["command: [serve], environment: { REGISTRY_CONFIGURATION_PATH: /c/config.yml }"],
 ])("the file that %s names is read", (rest) => {
   const text = hub(`${rest}, volumes: ['./conf:/c'], ports: ['5020:5000']`);
@@ -86,7 +87,11 @@ test.each([
 test.each([
   ["configs: [c], command: serve /c", "configs: { c: { external: true } }", "the config c"],
   ["command: serve /gone.yml", "", "its configuration /gone.yml is inside the image"],
-  ["command: sh -c 'registry serve /x.yml'", "", "its command is a shell script"],
+  [
+    "command: sh -c 'sed -i s/a/b/ /x.yml; registry serve /x.yml'",
+    "",
+    "its command is a shell script",
+  ],
 ])("a configuration that cannot be read is an error: %s", (rest, top, message) => {
   expect(importProblems({ f: `${hub(rest)}${top}\n` })).toContain(message);
 });

@@ -33,7 +33,7 @@ export function registryCommand({
   if (
     words.some((word, index) => /(?:^|\/)(?:ba|da|a)?sh$/.test(word) && words[index + 1] === "-c")
   )
-    return { shell: words.join(" ") };
+    return shellCommand(words.join(" "));
   const serve = words.indexOf("serve");
   const file = (serve < 0 ? words : words.slice(serve + 1)).find((word) =>
     serve < 0 ? /\.ya?ml$/.test(word) : !word.startsWith("-"),
@@ -43,4 +43,15 @@ export function registryCommand({
   // Without a command, that of the image names its own file, which comes before the variable.
   if (path && words.length > 0) return { files: [path], isNamed: true };
   return { files: CONFIG_FILES, isNamed: false };
+}
+
+/** Commands of a shell that may change the settings: they write the file, or set variables. */
+const CHANGES_SETTINGS =
+  /\b(?:export|sed|envsubst|cat|tee|cp|mv|htpasswd|eval|REGISTRY_\w+=)|[>`]|\$\(/;
+
+/** A script that does something else first, such as `update-ca-certificates && /entrypoint.sh FILE`. */
+function shellCommand(script: string): RegistryCommand {
+  const files = [...new Set(script.match(/\/[\w./-]+\.ya?ml\b/g))];
+  const isPlain = files.length === 1 && !CHANGES_SETTINGS.test(script);
+  return isPlain ? { files, isNamed: true } : { shell: script };
 }
