@@ -167,7 +167,9 @@ export function readRun(
   const isPossible = image !== undefined && unresolvedIn(image.text) === undefined;
   const looksLikeRegistry = args.some(({ text }) => isRegistryImage(text) && text !== "registry");
   if (!isPossible) {
-    const what = image === undefined ? "its image" : asWritten(image.text);
+    const what = image
+      ? asWritten(image.text)
+      : open.map(({ text }) => asWritten(text)).join(" ") || "which is missing";
     imported.reject(
       { ...from, what: "" },
       `the image of this container, ${what}, is not known: write it out, or remove the command if it starts no registry`,
