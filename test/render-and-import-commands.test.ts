@@ -48,6 +48,7 @@ const invalidUses: [args: string[], message: string][] = [
   [["import", "f", "--name", "nonsense"], "Write HOST=REGISTRY"],
   [["import", "f", "--port", "5010"], "Write REGISTRY=PORT or REGISTRY=HOST:PORT"],
   [["import", "f", "--port", "ghcr.io=0"], "Write REGISTRY=PORT or REGISTRY=HOST:PORT"],
+  [["import", "f", "--port", "ghcr.io=$(id):5010"], "Write REGISTRY=PORT or REGISTRY=HOST:PORT"],
   [["import", "f", "--drop-auth", "https://ghcr.io"], "Write the name of a registry"],
 ];
 

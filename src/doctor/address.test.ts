@@ -95,7 +95,7 @@ test.each([
 test("the hosts at which upstreams listen are checked, each once", () => {
   const settings = load(
     `upstreams:
-  a.test: { listen: 127.0.0.1:5010 }
+  a.test: { listen: 127.0.0.2:5010 }
   b.test: { listen: 10.0.0.5:5010 }
   c.test: { listen: 10.0.0.5:5020 }
   d.test: { port: 5030 }

@@ -55,11 +55,15 @@ export function ownAddresses(machine: Machine): OwnAddress[] | undefined {
   );
 }
 
-/** Checks the address in `listen`, and those of upstreams that listen at another host. */
+/**
+ * Checks the address in `listen`, and those of upstreams that listen at another host. One at loopback
+ * is meant for this machine.
+ */
 export function addressFindings({ listen, upstreams }: Settings, machine: Machine): Finding[] {
   const addresses = [listen];
   for (const { listen: own } of upstreams.values()) {
-    if (own && !addresses.some(({ host }) => isSameHost(host, own.host))) addresses.push(own);
+    if (!own || isLoopbackHost(own.host)) continue;
+    if (!addresses.some(({ host }) => isSameHost(host, own.host))) addresses.push(own);
   }
   return addresses.flatMap((address) => findingsAt(address, machine));
 }

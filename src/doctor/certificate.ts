@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { statSync } from "node:fs";
+import { isLoopbackHost, isWildcardHost } from "../config/parsing/host-overlap.ts";
 import type { Settings } from "../config/settings.ts";
 import { ownAddresses } from "./address.ts";
 import { type Finding, reporter } from "./finding.ts";
@@ -16,7 +17,7 @@ const RENEWAL_DAYS = 14;
  * @param now milliseconds since the Unix epoch
  */
 export function certificateFindings(
-  { tls, listen }: Settings,
+  { tls, listen, upstreams }: Settings,
   machine: Machine,
   now: number = Date.now(),
 ): Finding[] {
@@ -64,8 +65,11 @@ export function certificateFindings(
   if (hasDnsName || uncovered.length < addresses.length) {
     return [...findings, report("ok", `for ${names.join(", ")}`)];
   }
-  const isWildcard = listen.host === "0.0.0.0" || listen.host === "::";
-  const reachableAt = isWildcard ? addresses.join(" or ") : listen.host;
+  const hosts = [listen, ...[...upstreams.values()].flatMap((each) => each.listen ?? [])]
+    .map(({ host }) => host)
+    .filter((host) => !isLoopbackHost(host));
+  const reached = hosts.some(isWildcardHost) ? addresses : [...new Set(hosts)];
+  const reachableAt = reached.join(" or ") || listen.host;
   return [
     ...findings,
     report(

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { load } from "../config/configtest/load-text.ts";
 import { loadSettings } from "../config/load.ts";
 import { freePort } from "../../test/harness/free-port.ts";
 import type { Machine } from "./machine.ts";
@@ -108,4 +109,21 @@ test("an address that this machine does not have is a problem", async () => {
     state: "problem",
     found: "this machine does not have the address 192.0.2.1",
   });
+});
+
+test("the addresses of upstreams are told apart, and firewalls are none of loopback's business", async () => {
+  const [port, admin] = [freePort(), freePort()];
+  const settings = load(
+    `upstreams: { a.test: { listen: "127.0.0.2:${port}" }, b.test: { port: ${port + 1} } }\n`,
+    { listen: `127.0.0.1:${port}`, admin: `127.0.0.1:${admin}` },
+  );
+  using other = Bun.serve({ hostname: "127.0.0.2", port, fetch: () => new Response("") });
+  const findings = await portFindings(settings, machineOf({}, { iptables: iptables("DROP") }));
+  expect(other.port).toBe(port);
+  expect(findings.map(({ subject, state }) => `${subject}: ${state}`)).toEqual([
+    `${port} (listen): note`,
+    `127.0.0.2:${port} (a.test): problem`,
+    `${port + 1} (b.test): note`,
+    `${admin} (admin): note`,
+  ]);
 });

@@ -1,4 +1,4 @@
-import { isLoopbackHost } from "../config/parsing/host-overlap.ts";
+import { isLoopbackHost, isSameHost } from "../config/parsing/host-overlap.ts";
 import { addressOf, type Settings } from "../config/settings.ts";
 import { type Address, formatAddress } from "../config/parsing/address.ts";
 import { type Finding, reporter } from "./finding.ts";
@@ -22,9 +22,10 @@ export async function portFindings(settings: Settings, machine: Machine): Promis
   ];
   const findings: Finding[] = [];
   for (const { address, usedFor } of addresses) {
-    findings.push(await portFinding(address, usedFor));
+    const subject = isSameHost(address.host, listen.host) ? address.port : formatAddress(address);
+    findings.push(await portFinding(address, `${subject} (${usedFor})`));
   }
-  findings.push(await portFinding(admin, "admin"));
+  findings.push(await portFinding(admin, `${admin.port} (admin)`));
   // No firewall is between this machine and itself.
   const open = addresses.filter(({ address }) => !isLoopbackHost(address.host));
   const ports = [...new Set(open.map(({ address }) => address.port))];
@@ -47,8 +48,8 @@ export function urlOf(address: Address, scheme: "http" | "https"): string {
  */
 export const ANY_CERTIFICATE = { tls: { rejectUnauthorized: false } } as const;
 
-async function portFinding(address: Address, usedFor: string): Promise<Finding> {
-  const report = reporter("port", `${address.port} (${usedFor})`);
+async function portFinding(address: Address, subject: string): Promise<Finding> {
+  const report = reporter("port", subject);
   switch (bindError(address)) {
     case undefined:
       return report(

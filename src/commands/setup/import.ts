@@ -149,7 +149,8 @@ function collectPort(
   const [, registry = "", written = ""] = /^(.+)=(.*)$/.exec(text) ?? [];
   const name = upstreamOf(registry);
   const address = parseAddress(written, "");
-  if (name === undefined || !address || address.port === 0)
+  const isHost = /^[\w.:-]*$/.test(address?.host ?? "");
+  if (name === undefined || !address || address.port === 0 || !isHost)
     throw new InvalidArgumentError(
       "Write REGISTRY=PORT or REGISTRY=HOST:PORT, such as ghcr.io=5010.",
     );

@@ -121,8 +121,10 @@ const MAPPING =
 function parseMapping(text: string): Mapping | undefined {
   const [, address = "", onHost = "", inContainer] = MAPPING.exec(text) ?? [];
   const target = inContainer === undefined ? undefined : parseRange(inContainer);
-  const published = onHost === "" ? undefined : parseRange(onHost);
-  if (!target || (onHost !== "" && !published)) return undefined;
+  // Docker chooses a port for 0 as for none.
+  const isChosen = onHost === "" || Number(onHost) === 0;
+  const published = isChosen ? undefined : parseRange(onHost);
+  if (!target || (!isChosen && !published)) return undefined;
   const host = address.replaceAll(/[[\]]/g, "") || ANY_HOST;
   return { host, target, ...(published ? { published } : {}) };
 }
