@@ -112,18 +112,18 @@ test("an address that this machine does not have is a problem", async () => {
 });
 
 test("the addresses of upstreams are told apart, and firewalls are none of loopback's business", async () => {
-  const [port, admin] = [freePort(), freePort()];
+  const [port, other, admin] = [freePort(), freePort(), freePort()];
   const settings = load(
-    `upstreams: { a.test: { listen: "127.0.0.2:${port}" }, b.test: { port: ${port + 1} } }\n`,
+    `upstreams: { a.test: { listen: "127.0.0.2:${port}" }, b.test: { port: ${other} } }\n`,
     { listen: `127.0.0.1:${port}`, admin: `127.0.0.1:${admin}` },
   );
-  using other = Bun.serve({ hostname: "127.0.0.2", port, fetch: () => new Response("") });
+  using foreign = Bun.serve({ hostname: "127.0.0.2", port, fetch: () => new Response("") });
   const findings = await portFindings(settings, machineOf({}, { iptables: iptables("DROP") }));
-  expect(other.port).toBe(port);
+  expect(foreign.port).toBe(port);
   expect(findings.map(({ subject, state }) => `${subject}: ${state}`)).toEqual([
     `${port} (listen): note`,
     `127.0.0.2:${port} (a.test): problem`,
-    `${port + 1} (b.test): note`,
+    `${other} (b.test): note`,
     `${admin} (admin): note`,
   ]);
 });

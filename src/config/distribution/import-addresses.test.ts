@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import { parse } from "yaml";
 import { configErrorOf, filesOf } from "../configtest/load-text.ts";
-import type { ImportedConfig } from "../foreign/imported-config.ts";
+import { ImportedConfig } from "../foreign/imported-config.ts";
 import { formatOrigin, writeConfig } from "../foreign/write-config.ts";
 import { importFiles } from "../import-files.ts";
 import { loadSettings } from "../load.ts";
 import { addressOf } from "../settings.ts";
-import type { GivenAddress } from "./import-addresses.ts";
+import { type GivenAddress, importAddresses } from "./import-addresses.ts";
 
 function importTexts(
   texts: readonly string[],
@@ -96,6 +96,11 @@ const cases: [what: string, texts: string[], sockets: Record<string, string>][] 
         run("https://quay.io", "--network=host -e REGISTRY_HTTP_ADDR=:5020"),
     ],
     { listen: "127.0.0.1 5001", "ghcr.io only": "::1 5010", "quay.io only": "0.0.0.0 5020" },
+  ],
+  [
+    "the host's network without an address",
+    [run(HUB, "--network host")],
+    { listen: "0.0.0.0 5000" },
   ],
   [
     "ports that are not published",
@@ -231,10 +236,23 @@ test.each(doubts)("an address that was chosen is said first (%#)", (texts, warni
   expect(parse(text)).toEqual(imported.value);
 });
 
-test("thousands of registries get a port each, or a problem", () => {
-  const services = (count: number): string =>
-    `services:\n${Array.from({ length: count }, (_, index) => service(`s${index}`, `https://r${index}.test`, "")).join("")}`;
-  const { value } = importTexts([services(3000)]);
-  expect(Object.keys(value["upstreams"] ?? {})).toHaveLength(3000);
-  expect(configErrorOf(() => importTexts([services(6100)]))).toContain("no port is left for it");
+test("thousands of registries get a port each, until none is left", () => {
+  const imported = new ImportedConfig();
+  const from = { file: "f", line: 1, column: 1, what: "" };
+  const registry = {
+    from,
+    settings: new Map(),
+    reach: { kind: "private", why: "", from },
+  } as const;
+  const registries = Array.from({ length: 6100 }, (_, index) => {
+    return { upstream: `r${index}.test`, registry };
+  });
+  const addresses = importAddresses(registries, imported, new Map());
+  const ports = new Set([...addresses.values()].map(({ port }) => port));
+  expect(ports.size).toBe(addresses.size);
+  expect(Math.max(...ports)).toBe(65_530);
+  expect(imported.problems).toHaveLength(6100 - addresses.size);
+  expect(imported.problems[0]?.message).toBe(
+    "no port is left for it: choose one, --port r6049.test=PORT",
+  );
 });

@@ -12,7 +12,7 @@ import {
 } from "../parsing/host-overlap.ts";
 import { quote } from "../parsing/problems.ts";
 import { DOCKER_HUB } from "../settings.ts";
-import type { PublishedAddress } from "./reach.ts";
+import { DEFAULT_ADDRESS, type PublishedAddress } from "./reach.ts";
 import type { RegistrySettings } from "./registry-settings.ts";
 
 const ANY_HOST = "0.0.0.0";
@@ -113,13 +113,14 @@ function reachable(
   if (reach?.kind === "published") return published(upstream, reach.addresses, imported);
   const net = settings.get("http.net");
   if (net?.value === "unix") return hidden("it listens at a Unix socket", net.from);
-  const setting = settings.get("http.addr");
-  if (!setting) return hidden("http.addr is missing", from);
+  const isAlone = reach === undefined;
+  const written = settings.get("http.addr");
+  if (!written && isAlone) return hidden("http.addr is missing", from);
+  const setting = written ?? { value: DEFAULT_ADDRESS, from };
   const address = parseAddress(setting.value, ANY_HOST);
   if (address && address.port > 0) {
     // Of the addresses of the name, Go listens at this one.
     const host = address.host === "localhost" ? LOOPBACK : address.host;
-    const isAlone = reach === undefined;
     const { port } = address;
     return { upstream, host, port, from: setting.from, ...(isAlone ? { isInner: true } : {}) };
   }

@@ -35,7 +35,7 @@ export interface Networking {
 /** Docker publishes a port at all addresses unless the mapping names one. */
 const ANY_HOST = "0.0.0.0";
 /** At which the image listens: its config.yml has `http.addr: :5000`. */
-const DEFAULT_ADDRESS = ":5000";
+export const DEFAULT_ADDRESS = ":5000";
 
 /** A mapping of a port of the container to the host. */
 interface Mapping {
