@@ -3,7 +3,9 @@ import { pathPrefix, schemaProblems } from "./parsing/schema-problems.ts";
 import { type ReadText, UnreadableError } from "./parsing/read-text.ts";
 import type { ImportedConfig } from "./foreign/imported-config.ts";
 import { unsupportedLines } from "./foreign/write-config.ts";
-import { readYamlDocuments } from "./gardener/yaml-documents.ts";
+import { ForeignFile } from "./foreign/foreign-file.ts";
+import type { YamlDocuments } from "./foreign/yaml-documents.ts";
+import { importAdvice } from "./import-formats.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
 import type { Path, YamlSource } from "./parsing/yaml-source.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
@@ -27,7 +29,8 @@ export class ConfigFile {
    */
   constructor(name: string, origin: string, readFile: ReadText) {
     this.folder = path.dirname(path.resolve(name));
-    const documents = readYamlDocuments(name, read(name, origin, readFile));
+    const file = new ForeignFile(name, read(name, origin, readFile));
+    const documents = parse(file);
     this.#source = documents.source;
     this.#imported = isManifest(this.#source.value)
       ? readManifest(documents, { folder: path.join(this.folder, "secrets"), readFile })
@@ -37,7 +40,10 @@ export class ConfigFile {
     // A file that is empty or has only comments means the defaults.
     const parsed = fileSchema.safeParse(this.#imported?.value ?? this.#source.value ?? {});
     if (!parsed.success) {
-      throw new ConfigError(schemaProblems(parsed.error.issues, fileSchema, this.#source));
+      throw (
+        foreignError(file) ??
+        new ConfigError(schemaProblems(parsed.error.issues, fileSchema, this.#source))
+      );
     }
     this.settings = parsed.data;
   }
@@ -63,6 +69,23 @@ export class ConfigFile {
     }
     return subject === "key" ? this.#source.keyProblem(at, text) : this.#source.problem(at, text);
   }
+}
+
+/** @throws ConfigError if the file is not one YAML document */
+function parse(file: ForeignFile): YamlDocuments {
+  try {
+    return file.onlyDocument();
+  } catch (error) {
+    throw foreignError(file) ?? error;
+  }
+}
+
+/** Why a file of another program is no configuration, which says more than what is wrong with it as one. */
+function foreignError(file: ForeignFile): ConfigError | undefined {
+  const message = importAdvice(file);
+  return message === undefined
+    ? undefined
+    : new ConfigError([{ file: file.name, line: 1, column: 1, message }]);
 }
 
 function read(name: string, origin: string, readFile: ReadText): string {

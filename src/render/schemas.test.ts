@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
-import { readYamlDocuments } from "../config/gardener/yaml-documents.ts";
+import { readYamlDocuments } from "../config/foreign/yaml-documents.ts";
 import { readManifest } from "../config/gardener/manifest.ts";
 import { YamlSource } from "../config/parsing/yaml-source.ts";
 import { readText } from "../config/parsing/read-text.ts";

@@ -36,9 +36,17 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
       gardener: [".", "parsing", "foreign"],
+      // What a registry:2 is, and the formats that run one.
       distribution: [".", "parsing", "foreign"],
     },
-    above: ["load.ts", "config-file.ts", "import-files.ts", "admin-token.ts", "settings-diff.ts"],
+    above: [
+      "load.ts",
+      "config-file.ts",
+      "import-files.ts",
+      "import-formats.ts",
+      "admin-token.ts",
+      "settings-diff.ts",
+    ],
   },
   "config/distribution": {
     folders: {
@@ -48,7 +56,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       compose: [".", "container"],
       "command-line": [".", "container"],
     },
-    above: ["import-proxies.ts"],
+    above: ["import-proxies.ts", "format.ts"],
   },
   store: {
     folders: {

@@ -3,7 +3,7 @@ import { schemaProblems } from "../parsing/schema-problems.ts";
 import { type ImportedConfig, type Origin, originIn } from "../foreign/imported-config.ts";
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import type { Reference } from "./manifest-schemas.ts";
-import { type Secret, SecretError, type Secrets } from "./secrets.ts";
+import { type Secret, SecretError, type Secrets } from "../foreign/secrets.ts";
 
 /** Reads a Gardener manifest into an imported configuration. */
 export class ManifestReader {

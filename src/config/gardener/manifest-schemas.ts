@@ -120,24 +120,6 @@ export const operatingSystemConfig = z.object({
   }),
 });
 
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
-export const secret = z.object({
-  kind: z.literal("Secret"),
-  metadata: z.object({ name: text }),
-  immutable: z.boolean().nullish(),
-  data: z
-    .record(
-      z.string(),
-      z.string().refine((value) => BASE64.test(value.replaceAll(/\s/g, "")), {
-        message: "is not valid Base64: encode it, or write it as plain text under stringData",
-      }),
-    )
-    .nullish(),
-  stringData: z.record(z.string(), z.string()).nullish(),
-});
-
-export type SecretManifest = z.infer<typeof secret>;
 export type RegistryCache = z.infer<typeof cache>;
 export type RegistryMirror = z.infer<typeof mirror>;
 export type NodeRegistry = z.infer<

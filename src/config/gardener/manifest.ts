@@ -2,7 +2,7 @@ import { schemaProblems } from "../parsing/schema-problems.ts";
 import { ImportedConfig } from "../foreign/imported-config.ts";
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import { quote } from "../parsing/problems.ts";
-import type { YamlDocuments } from "./yaml-documents.ts";
+import type { YamlDocuments } from "../foreign/yaml-documents.ts";
 import {
   checkRuntime,
   MIRROR_GROUP,
@@ -12,8 +12,8 @@ import {
 } from "./mirror-config.ts";
 import { ManifestReader } from "./manifest-reader.ts";
 import { readRegistryConfig, REGISTRY_GROUP, REGISTRY_VERSIONS } from "./registry-config.ts";
-import { extension, secret, shoot } from "./manifest-schemas.ts";
-import { type Secret, secretOf, Secrets, type SecretsOptions } from "./secrets.ts";
+import { extension, shoot } from "./manifest-schemas.ts";
+import { type Secret, secret, secretOf, Secrets, type SecretsOptions } from "../foreign/secrets.ts";
 
 const EXTENSIONS: Readonly<Record<string, string>> = {
   "registry-cache": "RegistryConfig",

@@ -1,10 +1,29 @@
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
+import { z } from "zod";
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
-import { secret, type SecretManifest } from "./manifest-schemas.ts";
 
 const MAX_BYTES = 1024 * 1024;
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** A Secret as `kubectl get secret -o yaml` prints it. */
+export const secret = z.object({
+  kind: z.literal("Secret"),
+  metadata: z.object({ name: z.string().min(1) }),
+  immutable: z.boolean().nullish(),
+  data: z
+    .record(
+      z.string(),
+      z.string().refine((value) => BASE64.test(value.replaceAll(/\s/g, "")), {
+        message: "is not valid Base64: encode it, or write it as plain text under stringData",
+      }),
+    )
+    .nullish(),
+  stringData: z.record(z.string(), z.string()).nullish(),
+});
+
+export type SecretManifest = z.infer<typeof secret>;
 
 export interface SecretsOptions {
   /** The directory of the Secrets. Undefined if the operator gave none. */

@@ -9,7 +9,11 @@ export interface YamlDocuments {
 
 /** @throws ConfigError if the file has more than one document apart from Secrets, or is not valid YAML */
 export function readYamlDocuments(file: string, text: string): YamlDocuments {
-  const all = YamlSource.all(file, text);
+  return mainDocument(file, YamlSource.all(file, text));
+}
+
+/** @throws ConfigError if there is more than one document apart from Secrets */
+export function mainDocument(file: string, all: readonly YamlSource[]): YamlDocuments {
   const secrets = all.filter(isSecret);
   const others = all.filter((document) => !isSecret(document));
   const [source = secrets[0], second] = others;

@@ -1,0 +1,22 @@
+import { expect, test } from "bun:test";
+import { quoteForShell } from "./shell-word.ts";
+
+const words = [
+  "compose.yaml",
+  "/srv/my caches/compose.yaml",
+  "it's.yaml",
+  '$(id)`id`"$HOME"',
+  "a\nb\t'c'\\d\u001B[31m",
+  "a\u2028b\u202Ec",
+  "",
+  "-rf",
+  "*?[a]{b,c}~!#&;|<>",
+  "äöü",
+];
+
+test.each(words)("a quoted word is one line, and bash reads it as it was (%#)", (word) => {
+  const quoted = quoteForShell(word);
+  expect(quoted).not.toMatch(/[\p{Cc}\u2028\u2029\u202E]/u);
+  const { stdout } = Bun.spawnSync(["bash", "-c", `printf %s ${quoted}`]);
+  expect(stdout.toString()).toBe(word);
+});
