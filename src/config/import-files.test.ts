@@ -18,6 +18,11 @@ const cases: [folder: string, files: string[], names: [string, string][]][] = [
   ["registry-3", ["config.yml"], []],
   ["compose", ["compose.yaml"], []],
   ["run-lines", ["start.sh"], [["mirror.gcr.io", "docker.io"]]],
+  [
+    "quadlet",
+    ["hub.container", "ghcr.container", "quay@quay.container", "unrelated.container"],
+    [],
+  ],
   ["gardener-shoot", ["shoot.yaml"], []],
   ["gardener-v1alpha1", ["config.yaml"], []],
   ["gardener-v1alpha2", ["config.yaml"], []],
@@ -27,6 +32,10 @@ const cases: [folder: string, files: string[], names: [string, string][]][] = [
   ["gardener-osc", ["osc.yaml"], []],
 ];
 
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder).sort() : [];
+}
+
 /** Imports files of a golden folder as if they were in the directory /in. */
 function importGoldenFolder(name: string, files: string[], names: [string, string][]): string {
   const folder = path.join(GOLDEN, "import", name);
@@ -35,6 +44,7 @@ function importGoldenFolder(name: string, files: string[], names: [string, strin
   const imported = importFiles({
     files: files.map((file) => `/in/${file}`),
     readFile: (file, limit) => readText(realPath(file), limit),
+    listFolder: (directory) => namesIn(realPath(directory)),
     secrets: {
       folder: existsSync(secrets) ? "/in/secrets" : undefined,
       readFile: (file, limit) => readText(realPath(file), limit),

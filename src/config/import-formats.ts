@@ -12,6 +12,7 @@ import type { ForeignFile } from "./foreign/foreign-file.ts";
 import { quoteForShell } from "./foreign/shell-word.ts";
 import { isManifest, readManifest } from "./gardener/manifest.ts";
 import { ConfigError } from "./parsing/problems.ts";
+import { quadlet } from "./systemd/quadlet.ts";
 import { YamlSource } from "./parsing/yaml-source.ts";
 import { fileSchema } from "./schema.ts";
 
@@ -75,7 +76,7 @@ const entrepotYaml: Format = {
 };
 
 /** The formats that are imported. The first that matches a file is its format. */
-const FORMATS: readonly Format[] = [dockerRun, entrepotYaml, gardener, compose, configYml];
+const FORMATS: readonly Format[] = [quadlet, dockerRun, entrepotYaml, gardener, compose, configYml];
 
 export const FORMAT_TITLES: readonly string[] = FORMATS.filter(
   (format) => format !== entrepotYaml,

@@ -38,6 +38,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       gardener: [".", "parsing", "foreign"],
       // What a registry:2 is, and the formats that run one.
       distribution: [".", "parsing", "foreign"],
+      systemd: [".", "parsing", "foreign", "distribution"],
     },
     above: [
       "load.ts",

@@ -1,4 +1,3 @@
-import path from "node:path";
 import { ConfigError } from "../parsing/problems.ts";
 import { YamlSource } from "../parsing/yaml-source.ts";
 import { mainDocument, type YamlDocuments } from "./yaml-documents.ts";
@@ -12,11 +11,6 @@ export class ForeignFile {
     readonly name: string,
     readonly text: string,
   ) {}
-
-  /** The directory that relative paths in the file refer to. */
-  get folder(): string {
-    return path.dirname(this.name);
-  }
 
   /** Its YAML documents without the empty ones; none if it is not valid YAML. */
   get documents(): readonly YamlSource[] {

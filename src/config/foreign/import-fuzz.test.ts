@@ -14,7 +14,9 @@ const GOLDEN = path.join(import.meta.dir, "../../../test/golden/import");
 
 /** Valid files of all formats, as seeds. */
 const seeds = readdirSync(GOLDEN, { recursive: true, encoding: "utf8" })
-  .filter((name) => /\.(?:ya?ml|sh)$/.test(name) && !name.endsWith("entrepot.yaml"))
+  .filter(
+    (name) => /\.(?:ya?ml|sh|container|service)$/.test(name) && !name.endsWith("entrepot.yaml"),
+  )
   .map((name) => readFileSync(path.join(GOLDEN, name), "utf8"));
 
 /** Fragments of such files, and text that may break parsers. */
@@ -193,7 +195,7 @@ function replaced(value: unknown, counter: { remaining: number }, by: unknown): 
 }
 
 const structures = seeds
-  .filter((seed) => !seed.startsWith("#!"))
+  .filter((seed) => !/^(?:#!|\[)/.test(seed))
   .flatMap((seed) => {
     const value: unknown = parse(seed, { merge: true });
     return typeof value === "object" ? [value] : [];

@@ -38,7 +38,8 @@ export function registryCommand({
   const file = (serve < 0 ? words : words.slice(serve + 1)).find((word) =>
     serve < 0 ? /\.ya?ml$/.test(word) : !word.startsWith("-"),
   );
-  if (file !== undefined) return { files: [file], isNamed: true };
+  // The image has a file at its own path.
+  if (file !== undefined) return { files: [file], isNamed: !CONFIG_FILES.includes(file) };
   const path = environment.findLast(({ name }) => name === "REGISTRY_CONFIGURATION_PATH")?.value;
   // Without a command, that of the image names its own file, which comes before the variable.
   if (path && words.length > 0) return { files: [path], isNamed: true };
