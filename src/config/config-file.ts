@@ -6,7 +6,7 @@ import { unsupportedLines } from "./foreign/write-config.ts";
 import { ForeignFile } from "./foreign/foreign-file.ts";
 import type { YamlDocuments } from "./foreign/yaml-documents.ts";
 import { importAdvice } from "./import-formats.ts";
-import { isManifest, readManifest } from "./gardener/manifest.ts";
+import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
 import type { Path, YamlSource } from "./parsing/yaml-source.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
@@ -32,7 +32,7 @@ export class ConfigFile {
     const file = new ForeignFile(name, read(name, origin, readFile));
     const documents = parse(file);
     this.#source = documents.source;
-    this.#imported = isManifest(this.#source.value)
+    this.#imported = isGardenerManifest(this.#source.value)
       ? readManifest(documents, { folder: path.join(this.folder, "secrets"), readFile })
       : undefined;
     const problems = this.#imported?.problems ?? [];

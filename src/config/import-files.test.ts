@@ -23,6 +23,7 @@ const cases: [folder: string, files: string[], names: [string, string][]][] = [
     ["hub.container", "ghcr.container", "quay@quay.container", "unrelated.container"],
     [],
   ],
+  ["kubernetes", ["registries.yaml", "more.yaml"], []],
   ["gardener-shoot", ["shoot.yaml"], []],
   ["gardener-v1alpha1", ["config.yaml"], []],
   ["gardener-v1alpha2", ["config.yaml"], []],
@@ -107,13 +108,14 @@ const invalid: [text: string, message: string][] = [
     "f:1:15: apiVersion: MirrorConfig has no version v1alpha3, although Gardener's documentation shows it: use mirror.extensions.gardener.cloud/v1alpha1",
   ],
   [
-    "kind: Pod\napiVersion: v1\n",
-    'f:1:7: kind: "Pod" is not supported: use Shoot, RegistryConfig, MirrorConfig, Extension or OperatingSystemConfig',
+    "kind: Frobnicator\napiVersion: v1\n",
+    'f:1:7: kind: "Frobnicator" is not supported: use Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or List, or a manifest of Gardener',
   ],
   [
-    "apiVersion: v1\n",
-    "f:1:1: kind: is missing: use Shoot, RegistryConfig, MirrorConfig, Extension or OperatingSystemConfig",
+    "kind: Worker\napiVersion: extensions.gardener.cloud/v1alpha1\n",
+    'f:1:7: kind: "Worker" is not supported: use Shoot, RegistryConfig, MirrorConfig, Extension or OperatingSystemConfig',
   ],
+  ["apiVersion: v1\n", "f:1:1: kind: is missing: use Pod, Deployment"],
   [
     shoot(
       extensionOf("registry-cache", registry("{ upstream: a.io }")) +

@@ -10,8 +10,9 @@ import {
 import { eachFile, type Format, hostFolders } from "./distribution/format.ts";
 import type { ForeignFile } from "./foreign/foreign-file.ts";
 import { quoteForShell } from "./foreign/shell-word.ts";
-import { isManifest, readManifest } from "./gardener/manifest.ts";
 import { ConfigError } from "./parsing/problems.ts";
+import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
+import { kubernetes } from "./kubernetes/kubernetes.ts";
 import { quadlet } from "./systemd/quadlet.ts";
 import { YamlSource } from "./parsing/yaml-source.ts";
 import { fileSchema } from "./schema.ts";
@@ -31,7 +32,7 @@ const dockerRun: Format = {
 
 const gardener: Format = {
   title: "a Gardener manifest",
-  matches: ({ documents }) => documents.some(({ value }) => isManifest(value)),
+  matches: ({ documents }) => documents.some(({ value }) => isGardenerManifest(value)),
   read: eachFile((file, { secrets, imported }) => {
     readManifest(file.onlyDocument(), secrets, imported);
     return [];
@@ -76,7 +77,15 @@ const entrepotYaml: Format = {
 };
 
 /** The formats that are imported. The first that matches a file is its format. */
-const FORMATS: readonly Format[] = [quadlet, dockerRun, entrepotYaml, gardener, compose, configYml];
+const FORMATS: readonly Format[] = [
+  quadlet,
+  dockerRun,
+  entrepotYaml,
+  gardener,
+  kubernetes,
+  compose,
+  configYml,
+];
 
 export const FORMAT_TITLES: readonly string[] = FORMATS.filter(
   (format) => format !== entrepotYaml,

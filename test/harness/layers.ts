@@ -38,7 +38,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       gardener: [".", "parsing", "foreign"],
       // What a registry:2 is, and the formats that run one.
       distribution: [".", "parsing", "foreign"],
-      systemd: [".", "parsing", "foreign", "distribution"],
+      kubernetes: [".", "parsing", "foreign", "distribution"],
+      systemd: [".", "parsing", "foreign", "distribution", "kubernetes"],
     },
     above: [
       "load.ts",

@@ -57,7 +57,11 @@ export function reachOf(
   settings: ReadonlyMap<string, Setting>,
   reject: (from: Origin, message: string) => void,
 ): Reach {
-  if (network?.value === "host") return { kind: "host" };
+  if (network?.value === "host") {
+    if (settings.has("http.addr")) return { kind: "host" };
+    const address = parseAddress(DEFAULT_ADDRESS, ANY_HOST);
+    return { kind: "published", addresses: [{ host: ANY_HOST, ...address, from: network.from }] };
+  }
   const net = settings.get("http.net");
   if (net?.value === "unix") {
     return { kind: "private", why: "it listens at a Unix socket", from: net.from };

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { parse, stringify } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 import { UnreadableError } from "../parsing/read-text.ts";
 import { loadSettings } from "../load.ts";
 import { ConfigError } from "../parsing/problems.ts";
@@ -196,8 +196,9 @@ function replaced(value: unknown, counter: { remaining: number }, by: unknown): 
 
 const structures = seeds
   .filter((seed) => !/^(?:#!|\[)/.test(seed))
-  .flatMap((seed) => {
-    const value: unknown = parse(seed, { merge: true });
+  .flatMap((seed) => parseAllDocuments(seed, { merge: true }))
+  .flatMap((document) => {
+    const value: unknown = document.toJS();
     return typeof value === "object" ? [value] : [];
   });
 

@@ -19,11 +19,12 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   "registry-cache": "RegistryConfig",
   "registry-mirror": "MirrorConfig",
 };
-const KINDS = "Shoot, RegistryConfig, MirrorConfig, Extension or OperatingSystemConfig";
+const KINDS = ["Shoot", "RegistryConfig", "MirrorConfig", "Extension", "OperatingSystemConfig"];
 
-/** Whether a YAML value is a Kubernetes manifest rather than an entrepot.yaml. */
-export function isManifest(value: unknown): boolean {
-  return typeof value === "object" && value !== null && ("apiVersion" in value || "kind" in value);
+/** Whether a YAML value is a manifest of Gardener, rather than of Kubernetes or an entrepot.yaml. */
+export function isGardenerManifest(value: unknown): boolean {
+  const { apiVersion, kind } = typeOf(value);
+  return /\.gardener\.cloud\//.test(apiVersion ?? "") || KINDS.some((known) => known === kind);
 }
 
 /** Imports a Gardener manifest. Problems are added to the imported configuration. */
@@ -96,7 +97,7 @@ function readKind(reader: ManifestReader, source: YamlSource): void {
     default:
       reader.reject(
         ["kind"],
-        `${kind === undefined ? "is missing" : `${quote(kind)} is not supported`}: use ${KINDS}`,
+        `${kind === undefined ? "is missing" : `${quote(kind)} is not supported`}: use ${KINDS.slice(0, -1).join(", ")} or ${KINDS.at(-1)}`,
       );
   }
 }
