@@ -23,6 +23,7 @@ const cases: [folder: string, files: string[], names: [string, string][]][] = [
     ["hub.container", "ghcr.container", "quay@quay.container", "unrelated.container"],
     [],
   ],
+  ["systemd", ["hub.service", "docker-registry.service"], []],
   ["kubernetes", ["registries.yaml", "more.yaml"], []],
   ["gardener-shoot", ["shoot.yaml"], []],
   ["gardener-v1alpha1", ["config.yaml"], []],

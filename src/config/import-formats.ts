@@ -14,6 +14,7 @@ import { ConfigError } from "./parsing/problems.ts";
 import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
 import { kubernetes } from "./kubernetes/kubernetes.ts";
 import { quadlet } from "./systemd/quadlet.ts";
+import { serviceUnit } from "./systemd/service-unit.ts";
 import { YamlSource } from "./parsing/yaml-source.ts";
 import { fileSchema } from "./schema.ts";
 
@@ -79,6 +80,7 @@ const entrepotYaml: Format = {
 /** The formats that are imported. The first that matches a file is its format. */
 const FORMATS: readonly Format[] = [
   quadlet,
+  serviceUnit,
   dockerRun,
   entrepotYaml,
   gardener,

@@ -1,8 +1,7 @@
 /** A variable of an environment file, and the line in which it begins. */
 export interface FileVariable {
   readonly name: string;
-  /** Undefined for a name alone. */
-  readonly value: string | undefined;
+  readonly value: string;
   readonly line: number;
 }
 
@@ -21,17 +20,6 @@ export function parseEnvironmentFile(text: string): FileVariable[] {
     }
   }
   return variables;
-}
-
-/** Reads a file of `--env-file`: everything behind the first `=` is the value, quotes included. */
-export function parseContainerEnvironment(text: string): FileVariable[] {
-  return text.split("\n").flatMap((raw, index) => {
-    const line = raw.replace(/\r$/, "").trimStart();
-    if (line === "" || line.startsWith("#")) return [];
-    const end = line.indexOf("=");
-    const name = end < 0 ? line.trim() : line.slice(0, end);
-    return [{ name, value: end < 0 ? undefined : line.slice(end + 1), line: index + 1 }];
-  });
 }
 
 class LineReader {

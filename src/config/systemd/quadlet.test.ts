@@ -95,8 +95,29 @@ test("of several drop-ins with one name, the one of the unit itself counts", () 
 test("a unit without a registry is an error", () => {
   const files = { "/in/a.container": "[Container]\nImage=nginx\n", "/in/b.volume": "[Volume]\n" };
   expect(configErrorOf(() => importTable(files))).toBe(
-    "/in/a.container:1:1: no [Container] has the image registry:2 or registry:3",
+    "/in/a.container:1:1: no container has the image registry:2 or registry:3",
   );
+});
+
+test("arguments of Podman count like keys", () => {
+  const { value, unsupported } = importUnit(
+    `${GHCR}PodmanArgs=--publish 5010:5000 --env "REGISTRY_PROXY_TTL=24h" --memory=1g --name x\n`,
+  );
+  expect(value["upstreams"]).toMatchObject({
+    "ghcr.io": { listen: "0.0.0.0:5010", maxAge: "24h" },
+  });
+  expect(unsupported).toEqual([]);
+});
+
+test("a .kube unit leads to its manifests", () => {
+  const files = {
+    "/in/a.kube": "[Kube]\nYaml=pod.yaml\nConfigMap=map.yaml\nPublishPort=5010:5000\n",
+    "/in/pod.yaml":
+      "kind: Pod\nspec: { containers: [{ image: 'registry:2', envFrom: [{ configMapRef: { name: m } }] }] }\n",
+    "/in/map.yaml": `kind: ConfigMap\nmetadata: { name: m }\ndata: { REGISTRY_PROXY_REMOTEURL: "https://ghcr.io" }\n`,
+  };
+  const { value } = importTable(files, ["/in/a.kube"]);
+  expect(value["upstreams"]).toMatchObject({ "ghcr.io": { listen: "0.0.0.0:5010" } });
 });
 
 test("odd names stay data", () => {

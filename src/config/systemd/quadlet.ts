@@ -5,6 +5,7 @@ import {
   isRegistry,
   type Mount,
 } from "../distribution/container/container.ts";
+import { readEnvFile, readNamedFile } from "../distribution/container/env-file.ts";
 import {
   type HostFolders,
   parseMountFields,
@@ -15,10 +16,11 @@ import { readContainer } from "../distribution/container/read-container.ts";
 import { mark } from "../distribution/container/unresolved.ts";
 import { type Format, type ImportContext, reportProblems } from "../distribution/format.ts";
 import type { RegistrySettings, Setting } from "../distribution/registry-settings.ts";
-import type { ForeignFile } from "../foreign/foreign-file.ts";
+import { ForeignFile } from "../foreign/foreign-file.ts";
+import { readManifests } from "../kubernetes/kubernetes.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import { withDropIns } from "./drop-ins.ts";
-import { parseContainerEnvironment } from "./environment-file.ts";
+import { withPodmanArguments } from "./podman-arguments.ts";
 import { hasSection, QUADLET_LINES, UnitFile } from "./unit-file.ts";
 import { identityOf } from "./unit-identity.ts";
 import { UnitValues } from "./unit-values.ts";
@@ -50,6 +52,7 @@ class Units {
     const countBefore = imported.problems.length;
     const found = this.#given.flatMap((file) => {
       const unit = reportProblems(file.name, this.#context, () => this.#parse(file));
+      if (unit?.has("Kube")) return this.#kube(this.#valuesOf(unit, "Kube"));
       if (!unit?.has("Container")) return [];
       const container = this.#container(unit);
       return (container && readContainer(container, readFile, imported)) ?? [];
@@ -57,7 +60,7 @@ class Units {
     const [first] = this.#given;
     if (found.length === 0 && imported.problems.length === countBefore && first) {
       const at = { file: first.name, line: 1, column: 1, what: "" };
-      imported.reject(at, "no [Container] has the image registry:2 or registry:3");
+      imported.reject(at, "no container has the image registry:2 or registry:3");
     }
     return found;
   }
@@ -67,8 +70,9 @@ class Units {
   }
 
   #container(unit: UnitFile): Container | undefined {
-    const { imported } = this.#context;
+    const { imported, readFile } = this.#context;
     const values = this.#valuesOf(unit, "Container");
+    const folders = foldersOf(values);
     const image = this.#imageOf(values);
     const from = {
       ...(image?.from ?? { file: unit.name, line: 1, column: 1 }),
@@ -84,7 +88,9 @@ class Units {
         .slice(-1)
         .flatMap((line) => values.split(line).map(({ value }) => value)),
       environment: [
-        ...values.fileVariables("EnvironmentFile", parseContainerEnvironment),
+        ...values
+          .words("EnvironmentFile")
+          .flatMap(({ value, from: at }) => readEnvFile(value, at, folders, readFile, imported)),
         ...values.variables(),
         ...secretVariables(values),
       ],
@@ -95,7 +101,9 @@ class Units {
       nameServers: [values, pod].flatMap((one) => one?.texts("DNS") ?? []),
       user: userOf(values),
     };
-    if (!isRegistry(container)) return undefined;
+    const own = withPodmanArguments(container, values, folders);
+    const whole = pod ? withPodmanArguments(own, pod, folders) : own;
+    if (!isRegistry(whole)) return undefined;
     if (
       values.identity.isTemplate &&
       values.unit.last("Install", "DefaultInstance") === undefined
@@ -104,7 +112,22 @@ class Units {
       imported.reject(from, `is a template: import a link to it for each instance, ${example}`);
       return undefined;
     }
-    return container;
+    return whole;
+  }
+
+  /** A `.kube` unit runs the manifests that it names. */
+  #kube(values: UnitValues): RegistrySettings[] {
+    const { imported, readFile } = this.#context;
+    const { working } = foldersOf(values);
+    const named = [...values.words("Yaml"), ...values.words("ConfigMap")];
+    const files = named.flatMap(({ value, from }) => {
+      const file = readNamedFile(value, from, working, readFile, imported);
+      return file ? [new ForeignFile(file.file, file.text)] : [];
+    });
+    return readManifests(files, this.#context, {
+      published: values.texts("PublishPort"),
+      isOnHostNetwork: values.words("Network").some(({ value }) => value === "host"),
+    });
   }
 
   #valuesOf(unit: UnitFile, section: string): UnitValues {
@@ -138,10 +161,7 @@ class Units {
   }
 
   #mounts(values: UnitValues): Mount[] {
-    const folders: HostFolders = {
-      working: path.resolve(path.dirname(values.unit.name)),
-      home: values.identity.home,
-    };
+    const folders = foldersOf(values);
     const volumes = values.words("Volume").map((volume) => {
       const [source = "", ...rest] = volume.value.split(":");
       const target = rest.length > 0 ? this.#volumeSource(source, volume, values) : source;
@@ -191,6 +211,11 @@ class Units {
       return undefined;
     }
   }
+}
+
+/** Where relative paths in a unit lead. */
+function foldersOf({ unit, identity }: UnitValues): HostFolders {
+  return { working: path.resolve(path.dirname(unit.name)), home: identity.home };
 }
 
 /** `Secret=NAME,type=env,target=VARIABLE`: only Podman has the values. */

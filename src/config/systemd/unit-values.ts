@@ -1,16 +1,11 @@
-import path from "node:path";
 import type { Variable } from "../distribution/container/container.ts";
 import { parseVariable } from "../distribution/container/notation.ts";
 import type { ImportContext } from "../distribution/format.ts";
 import type { Setting } from "../distribution/registry-settings.ts";
 import type { Origin } from "../foreign/imported-config.ts";
-import { UnreadableError } from "../parsing/read-text.ts";
-import type { FileVariable } from "./environment-file.ts";
 import type { Assignment, UnitFile } from "./unit-file.ts";
 import { expandSpecifiers, type UnitIdentity } from "./unit-identity.ts";
 import { splitWords, WordError } from "./words.ts";
-
-const MAX_BYTES = 1024 * 1024;
 
 /** The values of one section of a unit, with their specifiers expanded. Problems are reported. */
 export class UnitValues {
@@ -57,28 +52,6 @@ export class UnitValues {
     return this.words(key).map(({ value, from }) => {
       const [name = ""] = value.split("=");
       return parseVariable(value, { ...from, what: `${key}=${name}` });
-    });
-  }
-
-  /** The variables of the files that a key names, relative to the folder of the unit. */
-  fileVariables(key: string, parse: (text: string) => FileVariable[]): Variable[] {
-    return this.words(key).flatMap(({ value, from }) => {
-      const isOptional = value.startsWith("-");
-      const file = path.join(
-        path.isAbsolute(value.replace(/^-/, "")) ? "/" : path.dirname(this.unit.name),
-        value.replace(/^-/, ""),
-      );
-      try {
-        return parse(this.context.readFile(file, MAX_BYTES)).map(({ name, value: text, line }) => ({
-          name,
-          value: text,
-          from: { file, line, column: 1, what: name },
-        }));
-      } catch (error) {
-        if (!(error instanceof UnreadableError)) throw error;
-        if (!isOptional) this.context.imported.reject(from, `${file} ${error.message}`);
-        return [];
-      }
     });
   }
 }
