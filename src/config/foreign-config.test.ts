@@ -15,6 +15,8 @@ const foreign: [title: string, text: string][] = [
   ["a Compose file", "services: { hub: { image: 'registry:2' } }\n"],
   ["a Compose file", "# docker run\nversion: '3'\nservices:\n  hub:\n    image: nginx\n"],
   ["a Quadlet unit of Podman", "[Container]\nImage=registry:2\n"],
+  ["values of the chart docker-registry", "proxy: { enabled: true, remoteurl: x }\n"],
+  ["a template of a Helm chart", "kind: {{ .Values.kind }}\n"],
   ["a unit of systemd", "[Service]\nExecStart=/usr/bin/docker run registry:2\n"],
   ["a Kubernetes manifest", "apiVersion: apps/v1\nkind: Deployment\n---\nkind: Service\n"],
   ["a config.yml of a registry", "version: 0.1\nproxy: { remoteurl: https://ghcr.io }\n"],

@@ -23,6 +23,7 @@ const cases: [folder: string, files: string[], names: [string, string][]][] = [
     ["hub.container", "ghcr.container", "quay@quay.container", "unrelated.container"],
     [],
   ],
+  ["chart-values", ["values.yaml", "umbrella.yaml", "releases.yaml"], []],
   ["systemd", ["hub.service", "docker-registry.service"], []],
   ["kubernetes", ["registries.yaml", "more.yaml"], []],
   ["gardener-shoot", ["shoot.yaml"], []],
@@ -110,7 +111,7 @@ const invalid: [text: string, message: string][] = [
   ],
   [
     "kind: Frobnicator\napiVersion: v1\n",
-    'f:1:7: kind: "Frobnicator" is not supported: use Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController or List, or a manifest of Gardener',
+    'f:1:7: kind: "Frobnicator" is not supported: use Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, HelmRelease, HelmChart, Application or List, or a manifest of Gardener',
   ],
   [
     "kind: Worker\napiVersion: extensions.gardener.cloud/v1alpha1\n",

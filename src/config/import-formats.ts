@@ -12,6 +12,7 @@ import type { ForeignFile } from "./foreign/foreign-file.ts";
 import { quoteForShell } from "./foreign/shell-word.ts";
 import { ConfigError } from "./parsing/problems.ts";
 import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
+import { chartFile, helmTemplate } from "./kubernetes/chart-files.ts";
 import { kubernetes } from "./kubernetes/kubernetes.ts";
 import { quadlet } from "./systemd/quadlet.ts";
 import { serviceUnit } from "./systemd/service-unit.ts";
@@ -83,10 +84,12 @@ const FORMATS: readonly Format[] = [
   serviceUnit,
   dockerRun,
   entrepotYaml,
+  helmTemplate,
   gardener,
   kubernetes,
   compose,
   configYml,
+  chartFile,
 ];
 
 export const FORMAT_TITLES: readonly string[] = FORMATS.filter(

@@ -4,6 +4,7 @@ import type { ForeignFile } from "../foreign/foreign-file.ts";
 import { Secrets } from "../foreign/secrets.ts";
 import { quote } from "../parsing/problems.ts";
 import { objectsIn } from "./manifest-object.ts";
+import { isRelease, readRelease, RELEASE_KINDS } from "./releases.ts";
 import { StoredValues } from "./stored-values.ts";
 import { isWorkload, readWorkload, WORKLOAD_KINDS } from "./workloads.ts";
 
@@ -43,12 +44,16 @@ export function readManifests(
   const objects = objectsIn(files);
   const stored = new StoredValues(objects, new Secrets(secrets));
   const countBefore = imported.problems.length;
-  const found = objects
-    .filter(isWorkload)
-    .flatMap((object) => readWorkload(object, { objects, stored, context, ...network }));
+  const cluster = { objects, stored, context, ...network };
+  const found = objects.flatMap((object) => {
+    if (isWorkload(object)) return readWorkload(object, cluster);
+    return isRelease(object) ? readRelease(object, cluster) : [];
+  });
   if (found.length > 0 || imported.problems.length > countBefore) return found;
-  const unknown = objects.find((object) => !isWorkload(object) && !COMPANIONS.has(object.kind));
-  const kinds = `${WORKLOAD_KINDS.join(", ")} or List, or a manifest of Gardener`;
+  const unknown = objects.find(
+    (object) => !isWorkload(object) && !isRelease(object) && !COMPANIONS.has(object.kind),
+  );
+  const kinds = `${[...WORKLOAD_KINDS, ...RELEASE_KINDS].join(", ")} or List, or a manifest of Gardener`;
   if (unknown) {
     const what = unknown.kind === "" ? "is missing" : `${quote(unknown.kind)} is not supported`;
     imported.reject(unknown.origin(["kind"], "kind"), `${what}: use ${kinds}`);
