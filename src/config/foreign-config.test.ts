@@ -15,6 +15,7 @@ const foreign: [title: string, text: string][] = [
   ["a Compose file", "services: { hub: { image: 'registry:2' } }\n"],
   ["a Compose file", "# docker run\nversion: '3'\nservices:\n  hub:\n    image: nginx\n"],
   ["a Quadlet unit of Podman", "[Container]\nImage=registry:2\n"],
+  ["tasks of Ansible", "---\n# Caches\n- hosts: all\n  tasks: []\n"],
   ["values of the chart docker-registry", "proxy: { enabled: true, remoteurl: x }\n"],
   ["a template of a Helm chart", "kind: {{ .Values.kind }}\n"],
   ["a unit of systemd", "[Service]\nExecStart=/usr/bin/docker run registry:2\n"],

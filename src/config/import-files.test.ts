@@ -24,6 +24,7 @@ const cases: [folder: string, files: string[], names: [string, string][]][] = [
     [],
   ],
   ["chart-values", ["values.yaml", "umbrella.yaml", "releases.yaml"], []],
+  ["ansible", ["site.yml"], []],
   ["systemd", ["hub.service", "docker-registry.service"], []],
   ["kubernetes", ["registries.yaml", "more.yaml"], []],
   ["gardener-shoot", ["shoot.yaml"], []],

@@ -1,3 +1,4 @@
+import { playbook } from "./ansible/playbook.ts";
 import { isCompose, readCompose } from "./distribution/compose/compose.ts";
 import { groupProjects } from "./distribution/compose/grouping.ts";
 import { MERGE_TAGS } from "./distribution/compose/tree.ts";
@@ -83,6 +84,7 @@ const FORMATS: readonly Format[] = [
   quadlet,
   serviceUnit,
   dockerRun,
+  playbook,
   entrepotYaml,
   helmTemplate,
   gardener,

@@ -40,6 +40,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       distribution: [".", "parsing", "foreign"],
       kubernetes: [".", "parsing", "foreign", "distribution"],
       systemd: [".", "parsing", "foreign", "distribution", "kubernetes"],
+      ansible: [".", "parsing", "foreign", "distribution", "kubernetes"],
     },
     above: [
       "load.ts",

@@ -7,7 +7,7 @@ import { StoredValues } from "./stored-values.ts";
 
 /** An expression with which only Helm can do anything. */
 const EXPRESSION =
-  /\{\{-?\s*(?:include|template|toYaml|with|if|range)?[\s(]*\.(?:Values|Release|Chart)\b/;
+  /\{\{-?\s{0,9}(?:(?:include|template|toYaml|with|if|range|tpl)\b)?[\s(]{0,9}\.(?:Values|Release|Chart)\b/;
 
 /** Values of the usual chart, also those of a chart that has it as a dependency, once or several times. */
 export const chartFile: Format = {

@@ -38,15 +38,15 @@ export class UnitFile {
     for (const { text: line, number } of logicalLines(text, rules)) {
       const at = { file: name, line: number, column: 1 };
       const section = /^\[([^[\]]+)\]$/.exec(line)?.[1];
-      const assignment = /^([^=\s[][^=]*?)\s*=\s*([^]*)$/.exec(line);
+      const end = line.indexOf("=");
       if (section !== undefined) {
         current = sections.get(section) ?? [];
         sections.set(section, current);
-      } else if (!assignment) {
+      } else if (end <= 0 || line.startsWith("[")) {
         const message = `${quote(line)} is neither a [Section] nor a Key=value`;
         problems.push({ ...at, message });
       } else if (current) {
-        const [, key = "", value = ""] = assignment;
+        const [key, value] = [line.slice(0, end).trim(), line.slice(end + 1).trim()];
         current.push({ key, value, at });
       } else problems.push({ ...at, message: "is not in a [Section]" });
     }
