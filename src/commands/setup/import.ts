@@ -31,10 +31,13 @@ export function importCommand(): Command {
     )
     .argument(
       "<file...>",
-      "registry config.yml files, Compose files, `docker run` command lines, Gardener manifests",
+      "what describes the registries: config.yml, Compose files, scripts with `docker run`, Quadlet and systemd units, Ansible tasks, Kubernetes and Gardener manifests, values of the chart docker-registry",
     )
     .option("--output <file>", "write entrepot.yaml to this file instead of printing it")
-    .option("--secrets <dir>", "Gardener's Secrets: NAME/username and NAME/password, or manifests")
+    .option(
+      "--secrets <dir>",
+      "Secrets that manifests refer to: a file NAME/KEY for each value, or manifests",
+    )
     .option(
       "--name <host=registry>",
       "the registry that a proxied host stands for, such as mirror.gcr.io=docker.io; repeatable",
