@@ -39,14 +39,30 @@ test("a second process on the same data directory exits, and the first is unaffe
   expect((await cache.get("/v2/")).status).toBe(200);
 });
 
-test("a port in use prevents the start, and the error names the address and the cause", async () => {
+test("a port in use prevents the start, and the error names who holds it and what to type instead", async () => {
   await using cache = await startEntrepot();
   await using dir = await tempDir("other");
-  const args = ["--listen", cache.address, "--admin", "127.0.0.1:0", "--data", dir.path];
-  const { code, stderr } = await run([entrepot, "serve", ...args]);
-  expect(code).toBe(1);
-  expect(stderr).toContain(cache.address);
-  expect(stderr).toContain("another process listens there");
+  const started = async (env: Record<string, string>, ...ports: string[]) => {
+    const { code, stderr } = await run([entrepot, "serve", ...ports, "--data", dir.path], { env });
+    expect(code).toBe(1);
+    return stderr;
+  };
+  const holder = `cannot be opened: Entrepot (process ${cache.pid}) listens there (\`ps -fp ${cache.pid}\` shows more). Stop it, or choose another port: `;
+  const [listen, admin] = [cache.address, cache.adminAddress];
+  const own = "127.0.0.1:0";
+  const npm = { npm_lifecycle_event: "start" };
+  const onListen = await started(npm, "--listen", listen, "--admin", own);
+  expect(onListen.startsWith(`entrepot: listen ${listen} ${holder}`)).toBe(true);
+  expect(onListen).toMatch(/ npm start -- --listen 127\.0\.0\.1:\d+\n$/);
+  const onAdmin = await started({}, "--listen", own, "--admin", admin);
+  expect(onAdmin.startsWith(`entrepot: admin ${admin} ${holder}`)).toBe(true);
+  expect(onAdmin).toMatch(/ port: --admin 127\.0\.0\.1:\d+\n$/);
+  expect(await started({}, "--listen", "192.0.2.1:5000", "--admin", own)).toMatch(
+    /^entrepot: listen 192\.0\.2\.1:5000 cannot be opened: this machine does not have that address\. It has 127\.0\.0\.1/,
+  );
+  expect(await started({}, "--listen", "nosuch.example:5000", "--admin", own)).toStartWith(
+    "entrepot: listen nosuch.example:5000 cannot be opened: nosuch.example is not a name of this machine",
+  );
 });
 
 test("the configuration may be a pipe that a shell passes", async () => {

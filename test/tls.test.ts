@@ -76,7 +76,7 @@ test("all node-facing ports accept TLS 1.2 or newer, and nothing else", async ()
   // Another cache cannot listen on the same port.
   const otherCache = { config: { tls: identity(first), upstreams: { "reg.test": null } } };
   const failed = startEntrepot({ ...otherCache, listen: cache.address });
-  expect(await failureOf(failed)).toContain("another process listens there");
+  expect(await failureOf(failed)).toContain(`Entrepot (process ${cache.pid}) listens there`);
   // Without the CA certificate, over plain HTTP, and with obsolete TLS versions.
   expect((await run(["curl", "-sS", `${cache.url}/v2/`])).code).toBe(60);
   expect((await curl(`http://${cache.address}/v2/`)).code).toBe(52);

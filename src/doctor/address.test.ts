@@ -18,6 +18,7 @@ function machineOf({ files = {}, folders = {}, addresses = [] }: FakeMachine): M
     { ifname: "eth0", addr_info: addresses },
   ];
   return {
+    link: () => undefined,
     read: (path) => files[path],
     list: (path) => folders[path] ?? [],
     run: ([program]) => (program === "ip" ? JSON.stringify(links) : undefined),

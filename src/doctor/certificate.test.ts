@@ -11,6 +11,7 @@ const links = [
 ];
 const machine: Machine = {
   read: () => undefined,
+  link: () => undefined,
   list: () => [],
   run: () => JSON.stringify(links),
 };

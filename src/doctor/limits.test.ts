@@ -33,6 +33,7 @@ const cases: [name: string, files: Record<string, string>, state: string, found:
 
 test.each(cases)("limit on open files: %s", (_, files, state, found) => {
   const machine = {
+    link: () => undefined,
     read: (path: string) => files[path],
     list: () => [],
     run: () => undefined,

@@ -1,9 +1,11 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** The machine as the checks see it; tests substitute a fake. */
 export interface Machine {
   /** A file's text; undefined if it cannot be read. */
   readonly read: (path: string) => string | undefined;
+  /** What a symbolic link refers to; undefined if it cannot be read. */
+  readonly link: (path: string) => string | undefined;
   /** The names in a directory, sorted; empty if it cannot be read. */
   readonly list: (path: string) => readonly string[];
   /** A program's standard output; undefined if the program is not installed or fails. */
@@ -17,6 +19,13 @@ export const thisMachine: Machine = {
   read(path) {
     try {
       return readFileSync(path, "utf8");
+    } catch {
+      return undefined;
+    }
+  },
+  link(path) {
+    try {
+      return readlinkSync(path);
     } catch {
       return undefined;
     }

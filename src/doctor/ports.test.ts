@@ -82,6 +82,7 @@ const firewalls: [
 
 function machineOf(files: Record<string, string>, programs: Record<string, string>): Machine {
   return {
+    link: () => undefined,
     read: (path) => files[path],
     list: () => [],
     run: ([program = ""]) => programs[program],

@@ -2,6 +2,7 @@ import { isLoopbackHost, isSameHost } from "../config/parsing/host-overlap.ts";
 import { addressOf, type Settings } from "../config/settings.ts";
 import { type Address, formatAddress } from "../config/parsing/address.ts";
 import { type Finding, reporter } from "./finding.ts";
+import { portHolder } from "./port-holder.ts";
 import type { Machine } from "./machine.ts";
 
 /** Timeout of each request to a local port. */
@@ -23,9 +24,9 @@ export async function portFindings(settings: Settings, machine: Machine): Promis
   const findings: Finding[] = [];
   for (const { address, usedFor } of addresses) {
     const subject = isSameHost(address.host, listen.host) ? address.port : formatAddress(address);
-    findings.push(await portFinding(address, `${subject} (${usedFor})`));
+    findings.push(await portFinding(address, `${subject} (${usedFor})`, machine));
   }
-  findings.push(await portFinding(admin, `${admin.port} (admin)`));
+  findings.push(await portFinding(admin, `${admin.port} (admin)`, machine));
   // No firewall is between this machine and itself.
   const open = addresses.filter(({ address }) => !isLoopbackHost(address.host));
   const ports = [...new Set(open.map(({ address }) => address.port))];
@@ -48,7 +49,7 @@ export function urlOf(address: Address, scheme: "http" | "https"): string {
  */
 export const ANY_CERTIFICATE = { tls: { rejectUnauthorized: false } } as const;
 
-async function portFinding(address: Address, subject: string): Promise<Finding> {
+async function portFinding(address: Address, subject: string, machine: Machine): Promise<Finding> {
   const report = reporter("port", subject);
   switch (bindError(address)) {
     case undefined:
@@ -70,31 +71,33 @@ async function portFinding(address: Address, subject: string): Promise<Finding> 
         "choose a port above 1023, grant CAP_NET_BIND_SERVICE, or let systemd open the port (`entrepot render systemd-socket`)",
       );
     default:
-      return inUseFinding(address, report);
+      return inUseFinding(address, report, machine);
   }
 }
 
 async function inUseFinding(
   address: Address,
   report: ReturnType<typeof reporter>,
+  machine: Machine,
 ): Promise<Finding> {
   const { port } = address;
+  const { name, advice } = portHolder(port, machine);
   switch (await listenerAt({ host: dialableHost(address.host), port })) {
     case "entrepot":
       return report("ok", "Entrepot responds");
     case "registry":
       return report(
         "problem",
-        "another registry responds, possibly an old registry:2",
-        "stop it and whatever restarts it (docker rm -f, the Compose file, cron jobs), then start Entrepot. `entrepot import` converts its settings",
+        `another registry responds, possibly an old registry:2: ${name}`,
+        `${advice}. Stop it and whatever restarts it (docker rm -f, the Compose file, cron jobs), then start Entrepot. \`entrepot import\` converts its settings`,
       );
     case "other":
     // The port is in use on another address of this machine.
     case "none":
       return report(
         "problem",
-        "another program listens on it",
-        `find it with \`ss -ltnp 'sport = ${port}'\` and stop it, or choose another port`,
+        `${name} listens on it`,
+        `${advice}. Stop it, or choose another port`,
       );
   }
 }

@@ -6,6 +6,7 @@ import {
   InheritedSocketError,
   takeInheritedSockets,
 } from "../../server/listen/inherited-sockets.ts";
+import { portProblem } from "./port-problem.ts";
 
 /** The cache cannot listen at an address. The message says what to do. */
 export class ListenError extends Error {
@@ -105,21 +106,6 @@ export function openPort(setting: string, address: Address, serve: () => Server)
     const server = serve();
     return { server, port: server.port ?? address.port };
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    const subject = `${setting} ${formatAddress(address)}`;
-    throw new ListenError(`${subject} cannot be opened: ${reason(code, cause)}`, { cause });
-  }
-}
-
-function reason(code: unknown, cause: unknown): string {
-  switch (code) {
-    case "EADDRINUSE":
-      return "another process listens there. Find it with `ss -ltnp` and stop it, or choose another port";
-    case "EACCES":
-      return "ports below 1024 need CAP_NET_BIND_SERVICE. Choose a higher port, or let systemd open it (entrepot.socket)";
-    case "EADDRNOTAVAIL":
-      return "this machine does not have that address";
-    default:
-      return cause instanceof Error ? cause.message : String(cause);
+    throw new ListenError(portProblem(setting, address, cause), { cause });
   }
 }
