@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { explainUsage } from "./usage-hints.ts";
 import { usageErrorCode } from "./usage-error.ts";
 import { version } from "../version.ts";
 
@@ -9,6 +10,7 @@ export function program(commands: readonly Command[]): Command {
     .showSuggestionAfterError()
     .exitOverride();
   for (const command of commands) whole.addCommand(command.exitOverride());
+  explainUsage(whole);
   return whole;
 }
 

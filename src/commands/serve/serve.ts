@@ -52,7 +52,9 @@ export function serveCommand(): Command {
       "address of the metrics and the admin API (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
     )
     .option("--data <dir>", "data directory (default: /var/lib/entrepot; ENTREPOT_DATA)")
-    .addOption(new Option("--default-data <dir>").hideHelp())
+    .addOption(
+      new Option("--default-data <dir>", "data directory where nothing names one").hideHelp(),
+    )
     .addOption(
       new Option(
         "--log-format <format>",

@@ -37,7 +37,7 @@ export function renderCommand(): Command {
     .addArgument(
       new KnownValuesArgument(
         "<target>",
-        "the runtime, distribution or machine to configure",
+        "the runtime, distribution or machine to configure, as in entrepot render k3s --cache http://192.168.1.10:5000",
         TARGETS.map(({ name, title }) => ({ value: name, title })),
       ).argParser(parseTarget),
     )
