@@ -93,7 +93,7 @@ realTest("doctor reports an old registry:2 on the cache's port", async () => {
   expect(code).toBe(1);
   expect(of(rows, "port")).toEqual([
     "note: free: the cache is not running",
-    "problem: another registry responds, possibly an old registry:2",
+    `problem: another registry responds, possibly an old registry:2: docker-registry (process ${old.pid})`,
     "note: free: the cache is not running",
   ]);
 });

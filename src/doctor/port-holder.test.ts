@@ -44,12 +44,18 @@ test("the holder of a port is named as far as it can be known, with what to do",
     return `${name}: ${advice}`;
   };
   const serve = { "/proc/812/cmdline": "/usr/local/bin/entrepot\0serve\0--config\0x\0" };
+  const fromCheckout = {
+    "/proc/812/cmdline": "bun.exe\0--no-install\0/x/scripts/launch.mjs\0serve\0",
+  };
+  const registry = { "/proc/812/cmdline": "docker-registry\0serve\0/srv/entrepot/config.yml\0" };
   const synology = { ...nothing, read: (path: string) => (/synoinfo/.test(path) ? "" : undefined) };
   expect([
     of(machineWith("nginx")),
     of(machineWith("docker-proxy")),
     of(machineWith("systemd")),
     of(machineWith("bun.exe", serve)),
+    of(machineWith("bun.exe", fromCheckout)),
+    of(machineWith("docker-registry", registry)),
     of(machineWith("nginx"), 5001),
     of(synology),
     of(synology, 5010),
@@ -58,6 +64,8 @@ test("the holder of a port is named as far as it can be known, with what to do",
     "docker-proxy (process 812): it publishes the port of a container: `docker ps --filter publish=5000` shows which",
     "systemd (process 812): a socket unit has opened it: `systemctl list-sockets` shows which",
     "Entrepot (process 812): `ps -fp 812` shows more",
+    "Entrepot (process 812): `ps -fp 812` shows more",
+    "docker-registry (process 812): `ps -fp 812` shows more",
     "another program: find it as root: `ss -ltnp 'sport = :5001'`",
     "DSM, the web interface of the Synology,: its port is set in Control Panel, Login Portal",
     "another program: find it as root: `ss -ltnp 'sport = :5010'`",

@@ -59,9 +59,12 @@ function listeningSockets(port: number, machine: Machine): ReadonlySet<string> {
   );
 }
 
+/** Whether its command is `entrepot serve`, of an executable or a checkout. */
 function isEntrepot(pid: string, machine: Machine): boolean {
   const words = machine.read(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
-  return words.includes("serve") && /entrepot|launch\.mjs/.test(words.join(" "));
+  return words.some(
+    (word, at) => /(?:^|\/)(?:entrepot|launch\.mjs)$/.test(word) && words[at + 1] === "serve",
+  );
 }
 
 function onMac(port: number, machine: Machine): PortHolder {
