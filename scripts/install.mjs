@@ -31,7 +31,7 @@ export function ensureInstalled({ dev = false, folder = root } = {}) {
   if (result.status !== 0) {
     const how = result.signal ?? `exit code ${result.status}`;
     throw new Error(
-      `npm ${args.join(" ")} failed in ${folder} (${how}); its message is above. It needs a network, and must be able to write to node_modules. Without, copy this folder with its node_modules from a machine of the same kind, or use the executable that \`npm run build\` makes`,
+      `npm install failed in ${folder} (${how}); its message is above. It needs a network, and must be able to write to node_modules. Without, copy this folder with its node_modules from a machine of the same kind, or use the executable that \`npm run build\` makes`,
     );
   }
   if (findBun(folder) === undefined) {
@@ -59,7 +59,10 @@ function packagesOf(file) {
     return JSON.parse(fs.readFileSync(file, "utf8")).packages ?? {};
   } catch (error) {
     if (error.code === "ENOENT" || error instanceof SyntaxError) return {};
-    throw error;
+    throw new Error(
+      `${file} cannot be read by this user (${error.code}): run \`chmod -R a+rX\` on its folder as its owner`,
+      { cause: error },
+    );
   }
 }
 
@@ -70,10 +73,17 @@ function expectProcessor() {
   if (status === 1) throw new Error("Nothing was installed.");
 }
 
+/** By itself, npm takes more than a minute and a half to say that there is no network. */
+const RETRIES = {
+  npm_config_fetch_retries: "3",
+  npm_config_fetch_retry_mintimeout: "1000",
+  npm_config_fetch_retry_maxtimeout: "10000",
+};
+
 /** Runs npm: the one that runs this script, if any, rather than the first one in PATH. */
 function npm(args, folder) {
   // npm's output goes to standard error: standard output belongs to the command being run.
-  const options = { cwd: folder, stdio: ["ignore", 2, 2] };
+  const options = { cwd: folder, stdio: ["ignore", 2, 2], env: { ...RETRIES, ...process.env } };
   const running = process.env.npm_execpath;
   return running?.endsWith(".js")
     ? spawnSync(process.execPath, [running, ...args], options)

@@ -182,7 +182,7 @@ function lockDirectory(path: string): Lock {
 }
 
 function unwritableError(path: string, what: string, cause: unknown): DataDirectoryError {
-  const message = `the data directory ${path} cannot be ${what}: ${describeSystemError(cause)}. Fix that, or set storage.dir to a directory that this user (uid ${process.getuid?.() ?? "unknown"}) can write to`;
+  const message = `the data directory ${path} cannot be ${what}: ${describeSystemError(cause)}. Fix that, or set storage.dir or --data to a directory that this user (uid ${process.getuid?.() ?? "unknown"}) can write to`;
   return new DataDirectoryError("unwritable", path, message, { cause });
 }
 
