@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { mustRun } from "./processes.ts";
 import type { TempDir } from "./temp-dir.ts";
@@ -45,9 +46,21 @@ export class CertificateAuthority {
       "-out",
       request,
     );
-    const issuer = ["-CA", this.certificateFile, "-CAkey", this.#keyFile, "-CAcreateserial"];
+    const issuer = ["-CA", this.certificateFile, "-CAkey", this.#keyFile];
+    // A file with the last number would be read by one signature while another one writes it.
+    const serial = ["-set_serial", `0x${randomBytes(8).toString("hex")}`];
     const output = ["-extfile", extension, "-out", signed.certificateFile];
-    await openssl("x509", "-req", "-days", String(days), "-in", request, ...issuer, ...output);
+    await openssl(
+      "x509",
+      "-req",
+      "-days",
+      String(days),
+      "-in",
+      request,
+      ...issuer,
+      ...serial,
+      ...output,
+    );
     return signed;
   }
 
