@@ -3,6 +3,11 @@ import { header, type Target } from "./target.ts";
 const SYSUSERS = `u entrepot - "Entrepot, a cache for container registries" /var/lib/entrepot
 `;
 
+/** What an operator sees of a processor that Bun cannot run on: the program itself says nothing. */
+function illegalInstruction(shown: string): string {
+  return `${shown}: the processor is not x86-64-v2. Give a virtual machine another type than kvm64 or qemu64, such as host.`;
+}
+
 /** The cache's own systemd unit. deploy/systemd holds the same text; a test compares them. */
 export function unitText(): string {
   return `[Unit]
@@ -79,6 +84,7 @@ export const systemd: Target = {
       "The unit is active once the cache listens. `systemctl status entrepot` shows where; `entrepot doctor` checks whether nodes can use it.",
       "`systemctl reload entrepot` reads the configuration again, and fails if it is not valid. The cache also does so by itself when a file changes.",
       "/etc/entrepot/entrepot.yaml must exist (it may be empty) and be readable by the user entrepot: `install -D -g entrepot -m 0640 entrepot.yaml /etc/entrepot/entrepot.yaml`. The same holds for the secret files that it references.",
+      illegalInstruction("If `systemctl status entrepot` shows status=4/ILL"),
       "`entrepot render systemd-socket` adds a socket unit, so that a restart refuses no connections.",
     ],
   },
@@ -175,6 +181,7 @@ export const compose: Target = {
       "`npm run image` builds the image. Load it with `docker load -i dist/entrepot-image-linux-amd64.tar` (or arm64).",
       'Add the port of every upstream that has a `port` to `ports`. A `listen` at 127.0.0.1 is one inside the container: write 0.0.0.0 there, and the address of the host in `ports`, such as "127.0.0.1:5010:5010".',
       "entrepot.yaml and the files that it references must be readable by user 65532. `entrepot import` makes its output readable by its owner only: run `chown 65532 entrepot.yaml`.",
+      illegalInstruction("If the container ends with exit code 132"),
       "A bind mount used instead of the volume must be owned by user 65532.",
     ],
   },
