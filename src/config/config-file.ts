@@ -38,7 +38,7 @@ export class ConfigFile {
     const problems = this.#imported?.problems ?? [];
     if (problems.length > 0) throw new ConfigError(sortProblems(problems));
     // A file that is empty or has only comments means the defaults.
-    const parsed = fileSchema.safeParse(this.#imported?.value ?? this.#source.value ?? {});
+    const parsed = fileSchema.safeParse(this.written);
     if (!parsed.success) {
       throw (
         foreignError(file) ??
@@ -46,6 +46,11 @@ export class ConfigFile {
       );
     }
     this.settings = parsed.data;
+  }
+
+  /** The keys and values as they were written, before defaults and conversion. */
+  get written(): unknown {
+    return this.#imported?.value ?? this.#source.value ?? {};
   }
 
   /** The settings of a Gardener manifest that have no equivalent, one line each. */

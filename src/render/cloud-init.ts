@@ -1,6 +1,8 @@
 import ipaddr from "ipaddr.js";
 import { isPrivateHost } from "../config/foreign/private-host.ts";
+import type { PortableConfig } from "../config/portable-config.ts";
 import { defaultUrl } from "../config/settings.ts";
+import { cacheFiles, CONFIG_PATH, portsOf } from "./cache-files.ts";
 import { etcCertsTree } from "./certs-tree.ts";
 import { unitText } from "./service.ts";
 import {
@@ -12,6 +14,7 @@ import {
   type RenderInput,
   type Target,
 } from "./target.ts";
+import { quoted } from "./yaml-text.ts";
 
 const STATIC_ADDRESS =
   "The cache gets a static address, because a changed DHCP lease would break every node at once. Choose an address outside the DHCP server's range.";
@@ -86,18 +89,56 @@ qm cloudinit update "$vm"
 };
 
 function cacheUserData(input: RenderInput, notes: Notes): string {
-  const settings = `listen: ${listenOf(input)}\nupstreams:\n${input.upstreams.map(entryOf).join("")}`;
+  const { config } = input;
+  if (config) {
+    requireMatch(input.cache, config);
+    for (const { port, what } of portsOf(config)) requireOpenable(port, what);
+  }
+  const given = config ? cacheFiles(config) : undefined;
   const program =
     "# /usr/local/bin/entrepot, the single executable, must be part of the machine image, or be\n# downloaded by a command of yours before the service starts.\n";
   const files = [
-    { path: "/etc/entrepot/entrepot.yaml", text: settings },
+    ...(given?.files ?? [{ path: CONFIG_PATH, text: settingsOf(input) }]),
     { path: "/etc/systemd/system/entrepot.service", text: unitText() },
   ];
-  const commands =
-    "runcmd:\n  - [systemctl, daemon-reload]\n  - [systemctl, enable, --now, entrepot]\n";
+  const folder =
+    given?.dataDirectory === undefined
+      ? ""
+      : `  - [install, -d, -o, entrepot, -g, entrepot, -m, "0750", ${quoted(given.dataDirectory)}]\n`;
+  const commands = `runcmd:\n${folder}  - [systemctl, daemon-reload]\n  - [systemctl, enable, --now, entrepot]\n`;
   const user =
     "users:\n  - default\n  - name: entrepot\n    system: true\n    shell: /usr/sbin/nologin\n";
-  return `${cloudConfig(notes, files)}${user}${program}${commands}`;
+  return `${cloudConfig(notes, files)}${user}${given?.missing ?? ""}${program}${commands}`;
+}
+
+/** Without a configuration: what `--cache` and `--upstream` say. */
+function settingsOf(input: RenderInput): string {
+  return `listen: ${listenOf(input)}\nupstreams:\n${input.upstreams.map(entryOf).join("")}`;
+}
+
+/**
+ * Nodes are given `--cache`, and the cache its configuration.
+ *
+ * @throws RenderError if they would not meet. An https URL may be that of a reverse proxy before the cache
+ */
+function requireMatch(cache: URL, { listen, hasTls }: PortableConfig): void {
+  if (isPlain(cache) && hasTls) {
+    throw new RenderError(
+      `the configuration has tls, so the cache accepts only HTTPS: use https://${cache.host} in --cache`,
+    );
+  }
+  if (!isPlain(cache) && !hasTls) return;
+  const port = Number(cache.port || (isPlain(cache) ? "80" : "443"));
+  if (port !== listen.port) {
+    throw new RenderError(
+      `the configuration listens at port ${listen.port}, but --cache names port ${port}: nodes would not reach it`,
+    );
+  }
+  if (listen.host === "localhost" || /^127\.|^::1$/.test(listen.host)) {
+    throw new RenderError(
+      `the configuration listens at ${listen.host}, where no node reaches it: use 0.0.0.0 or [::] in listen`,
+    );
+  }
 }
 
 /**
@@ -108,12 +149,16 @@ function cacheUserData(input: RenderInput, notes: Notes): string {
  */
 function listenOf({ cache }: RenderInput): string {
   const port = isPlain(cache) ? Number(cache.port || "80") : 5000;
-  if (port < 1024) {
-    throw new RenderError(
-      `port ${port} is below 1024, which the service's user may not open: use another port in --cache, such as http://${cache.hostname}:5000`,
-    );
-  }
+  requireOpenable(port, `--cache ${cache.origin}`);
   return cache.hostname.startsWith("[") ? `"[::]:${port}"` : `0.0.0.0:${port}`;
+}
+
+/** @throws RenderError for a port below 1024, which the unit's user may not open */
+function requireOpenable(port: number, what: string): void {
+  if (port >= 1024) return;
+  throw new RenderError(
+    `${what}: port ${port} is below 1024, which the service's user may not open: use another port, such as 5000`,
+  );
 }
 
 function entryOf({ name, server }: RenderInput["upstreams"][number]): string {

@@ -1,4 +1,6 @@
-import { header, type Target } from "./target.ts";
+import type { PortableConfig } from "../config/portable-config.ts";
+import { cacheFiles, CONFIG_PATH, portsOf } from "./cache-files.ts";
+import { comment, header, type Notes, type RenderedFile, type Target } from "./target.ts";
 
 const SYSUSERS = `u entrepot - "Entrepot, a cache for container registries" /var/lib/entrepot
 `;
@@ -88,24 +90,48 @@ export const systemd: Target = {
       "`entrepot render systemd-socket` adds a socket unit, so that a restart refuses no connections.",
     ],
   },
-  render: (_, notes) => [
+  render: ({ config }, notes) => [
     { path: "/etc/systemd/system/entrepot.service", text: `${header(notes)}\n${unitText()}` },
     { path: "/etc/sysusers.d/entrepot.conf", text: SYSUSERS },
+    ...(config ? configFiles(config, notes) : []),
   ],
 };
 
+function configFiles(config: PortableConfig, notes: Notes): RenderedFile[] {
+  const { files, missing, dataDirectory } = cacheFiles(config);
+  const folder =
+    dataDirectory === undefined
+      ? ""
+      : `${comment(`Data: \`install -d -o entrepot -g entrepot -m 0750 ${shellQuoted(dataDirectory)}\` before the first start`, "       ")}\n`;
+  return files.map(({ path, text }) => ({
+    path,
+    text: `${header(notes)}${path === CONFIG_PATH ? missing + folder : ""}\n${text}`,
+  }));
+}
+
+/** A word that stays one, whatever is in it, if the command is copied into a shell. */
+function shellQuoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 /** The socket unit. deploy/systemd holds the same text for port 5000. */
-export function socketText(port: string): string {
+export function socketText(...addresses: string[]): string {
   return `[Unit]
 Description=Ports of Entrepot
 
 [Socket]
-ListenStream=${port}
+${addresses.map((address) => `ListenStream=${address}`).join("\n")}
 Backlog=4096
 
 [Install]
 WantedBy=sockets.target
 `;
+}
+
+/** With the host that is configured: a port alone would be open at every address. */
+function socketAddresses(config: PortableConfig): string[] {
+  const { host } = config.listen;
+  return portsOf(config).map(({ port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`);
 }
 
 /** The drop-in that binds the service to its socket unit. deploy/systemd holds the same text. */
@@ -134,10 +160,10 @@ export const systemdSocket: Target = {
       "While the service is stopped, the socket still accepts connections, which then hang. Stop both: `systemctl stop entrepot.socket entrepot`. After five failed starts in a minute systemd stops both.",
     ],
   },
-  render: ({ cache }, notes) => [
+  render: ({ cache, config }, notes) => [
     {
       path: "/etc/systemd/system/entrepot.socket",
-      text: `${header(notes)}\n${socketText(cache.port || (cache.protocol === "https:" ? "443" : "80"))}`,
+      text: `${header(notes)}\n${socketText(...(config ? socketAddresses(config) : [cache.port || (cache.protocol === "https:" ? "443" : "80")]))}`,
     },
     {
       path: "/etc/systemd/system/entrepot.service.d/socket.conf",

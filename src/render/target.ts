@@ -1,3 +1,4 @@
+import type { PortableConfig } from "../config/portable-config.ts";
 import type { UpstreamName } from "../oci/names.ts";
 
 /** A registry that the cache serves, and its own URL, which a node uses while the cache is down. */
@@ -17,6 +18,8 @@ export interface RenderInput {
   readonly gateway?: string;
   /** The CA certificate that signed the cache's certificate, in PEM; unset for a public CA. */
   readonly ca?: string;
+  /** The cache's own configuration, if it was given. */
+  readonly config?: PortableConfig;
 }
 
 export interface RenderedFile {

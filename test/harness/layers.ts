@@ -45,6 +45,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     above: [
       "load.ts",
       "config-file.ts",
+      "portable-config.ts",
       "import-files.ts",
       "import-formats.ts",
       "admin-token.ts",

@@ -1,6 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { ConfigError } from "../../config/parsing/problems.ts";
+import { readPortableConfig } from "../../config/portable-config.ts";
 import { defaultUrl } from "../../config/settings.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 import {
@@ -18,6 +20,7 @@ import { UsageError } from "../node/node-options.ts";
 interface RenderOptions {
   readonly cache?: URL;
   readonly ca?: string;
+  readonly config?: string;
   readonly upstream?: readonly RenderedUpstream[];
   readonly address?: string;
   readonly gateway?: string;
@@ -51,8 +54,12 @@ export function renderCommand(): Command {
       "the CA certificate (PEM) that signed the certificate of an https:// cache",
     )
     .option(
+      "--config <file>",
+      "the cache's entrepot.yaml: its registries and ports, and for the cache's own machine all of its settings; never a secret",
+    )
+    .option(
       "--upstream <name...>",
-      "the registries, NAME or NAME=URL (default: ask the running cache)",
+      "the registries, NAME or NAME=URL (default: those of --config, or ask the running cache)",
       collectUpstream,
     )
     .option(
@@ -97,14 +104,18 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
       );
     }
     const ca = options.ca === undefined ? undefined : readCa(options.ca);
+    const config = options.config === undefined ? undefined : readPortableConfig(options.config);
     const upstreams =
-      options.upstream ?? (target.isCacheItself ? [] : await upstreamsOfCache(cache, ca));
+      options.upstream ??
+      config?.upstreams ??
+      (target.isCacheItself ? [] : await upstreamsOfCache(cache, ca));
     const files = render(target, {
       cache,
       upstreams,
       ...(address === undefined ? {} : { address }),
       ...(gateway === undefined ? {} : { gateway }),
       ...(ca === undefined ? {} : { ca }),
+      ...(config ? { config } : {}),
     });
     if (options.json) {
       const { name, notes } = target;
@@ -114,6 +125,10 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
     warnAboutLoopback(cache);
     return 0;
   } catch (error) {
+    if (error instanceof ConfigError) {
+      process.stderr.write(`entrepot: nothing was rendered\n${error.message}\n`);
+      return 2;
+    }
     if (!(error instanceof RenderError || error instanceof UsageError)) throw error;
     process.stderr.write(`entrepot: ${error.message}\n`);
     return 2;
