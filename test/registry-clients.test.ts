@@ -1,13 +1,19 @@
 import { expect } from "bun:test";
 import { join } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
 import { type DockerRegistry, startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { freePort } from "./harness/free-port.ts";
 import { type Image, multiPlatformImage, textImage } from "./harness/images.ts";
+import { kanikoFlags } from "./harness/kaniko-flags.ts";
 import { mustRun } from "./harness/processes.ts";
 import { push } from "./harness/push.ts";
 import { unpackedTests } from "./harness/real-components.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { failureOf } from "./harness/waiting.ts";
+
+const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;
 
 // They are written in Go and need only a C library of Debian 12 or newer.
 const clientTest = await unpackedTests("forky-clients", {
@@ -109,4 +115,32 @@ clientTest("crane sees tags that were pushed after it had asked for them", async
   const { digest } = image.manifest;
   const pulled = Bun.file(at.dir.file("pulled/blobs", digest.replace(":", "/")));
   expect(await pulled.text()).toBe(manifest);
+});
+
+clientTest("crane, with kaniko's library, pulls what `render kaniko` says", async (tree) => {
+  const image = textImage({ text: "built upon" });
+  await using registry = await startDockerRegistry();
+  await push(image, { url: registry.url, repository: "org/app", tag: "1" });
+  await push(image, { url: registry.url, repository: "library/base", tag: "1" });
+  const upstream = localUpstream(registry.url);
+  await using cache = await startEntrepot({
+    config: { upstreams: { "docker.io": upstream, "reg.test": { ...upstream, port: freePort() } } },
+  });
+  await using dir = await tempDir("kaniko");
+  const rendered = await mustRun([PROGRAM, "render", "kaniko", "--cache", cache.url]);
+  const { args } = z.object({ args: z.array(z.string()) }).parse(parse(rendered));
+  const flags = kanikoFlags(args);
+  for (const name of ["reg.test/org/app:1", "base:1"]) {
+    const [remapped = expect.unreachable()] = flags.remap(name);
+    expect(flags.isInsecure(remapped.slice(0, remapped.indexOf("/")))).toBe(true);
+    const crane = join(tree, "usr/bin/crane");
+    await mustRun([crane, "--insecure", "validate", "--remote", remapped], {
+      env: { HOME: dir.path },
+    });
+  }
+  const { served } = z
+    .object({ served: z.array(z.object({ namespace: z.string(), repository: z.string() })) })
+    .parse(await (await cache.get("/entrepot/v1/served")).json());
+  const pulled = served.map(({ namespace, repository }) => `${namespace}/${repository}`);
+  expect([...new Set(pulled)].sort()).toEqual(["docker.io/library/base", "reg.test/org/app"]);
 });

@@ -6,6 +6,8 @@ export interface RenderedUpstream {
   readonly name: UpstreamName;
   /** Scheme and host, as written to `server` in a `hosts.toml`. */
   readonly server: string;
+  /** The cache's port for this registry alone, if it has one. */
+  readonly port?: number;
 }
 
 /** What a target's configuration is rendered from. */

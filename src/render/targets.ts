@@ -5,6 +5,7 @@ import { containerd, eks, k0s, kind, microk8s, nerdctl } from "./containerd.ts";
 import { crio, podman } from "./containers.ts";
 import { docker } from "./docker.ts";
 import { gardener } from "./gardener.ts";
+import { kaniko } from "./kaniko.ts";
 import { k3s, rke2 } from "./rancher.ts";
 import { compose, systemd, systemdSocket } from "./service.ts";
 import { talos, talosDocuments } from "./talos.ts";
@@ -24,6 +25,7 @@ export const TARGETS: readonly Target[] = [
   podman,
   crio,
   buildkit,
+  kaniko,
   nerdctl,
   bottlerocket,
   eks,

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { z } from "zod";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { readPortableConfig } from "../../config/portable-config.ts";
 import { defaultUrl } from "../../config/settings.ts";
@@ -147,15 +148,13 @@ async function upstreamsOfCache(cache: URL, ca: string | undefined): Promise<Ren
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...(ca === undefined ? {} : { tls: { ca } }),
     });
-    const body: unknown = response.ok ? await response.json() : undefined;
-    const names =
-      typeof body === "object" && body !== null && "namespaces" in body && body.namespaces;
-    if (!Array.isArray(names)) {
+    const body = servedSchema.safeParse(response.ok ? await response.json() : undefined).data;
+    if (!body) {
       throw new RenderError(
         `${cache.origin} responds, but is not an Entrepot (${response.status}): ${help}`,
       );
     }
-    return names.map((name) => upstreamOf(String(name)));
+    return body.namespaces.map((name) => servedUpstream(name, body.ports[name]));
   } catch (cause) {
     if (cause instanceof RenderError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -171,6 +170,17 @@ async function upstreamsOfCache(cache: URL, ca: string | undefined): Promise<Ren
       cause,
     });
   }
+}
+
+/** An older cache does not tell its ports. */
+const servedSchema = z.object({
+  namespaces: z.array(z.string()),
+  ports: z.record(z.string(), z.int().min(1).max(65_535)).default({}),
+});
+
+function servedUpstream(text: string, port: number | undefined): RenderedUpstream {
+  const upstream = upstreamOf(text);
+  return port === undefined ? upstream : { ...upstream, port };
 }
 
 function upstreamOf(text: string): RenderedUpstream {

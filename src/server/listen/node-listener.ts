@@ -82,7 +82,7 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
   const roots = ["/", ...(options.pathPrefixes ?? [])].map((prefix) => `${prefix}v2`);
   const routes: Record<string, Handler | Response> = {
     "/healthz": new Response("ok\n"),
-    "/entrepot/v1/namespaces": () => Response.json({ namespaces: namespaces.namesAt(upstream) }),
+    "/entrepot/v1/namespaces": () => Response.json(namespacesBody(namespaces, upstream)),
     "/entrepot/v1/images": async (request) => {
       const platform = new URL(request.url).searchParams.get("platform") ?? "linux/amd64";
       try {
@@ -148,4 +148,14 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
 function clientAddress(server: Bun.Server<undefined>, request: Request): string {
   const address = server.requestIP(request)?.address ?? "";
   return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+}
+
+/** The ports are for clients that cannot name a namespace in another way. */
+function namespacesBody(namespaces: Namespaces, upstream: Upstream | undefined): object {
+  const names = namespaces.namesAt(upstream);
+  const ports = namespaces.settings.flatMap(({ name, port }) =>
+    port === undefined || !names.includes(name) ? [] : [[name, port]],
+  );
+  if (ports.length === 0) return { namespaces: names };
+  return { namespaces: names, ports: Object.fromEntries(ports) };
 }
