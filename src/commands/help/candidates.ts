@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import { Command } from "commander";
 import { z } from "zod";
 import { loadSettings } from "../../config/load.ts";
@@ -88,8 +89,14 @@ function flagsOf(words: readonly string[]): Flags {
       /^--(config|admin|data|cache)(?:=(.*))?$/.exec(word) ?? [];
     if (value === undefined) return;
     if (name === "config" || name === "admin" || name === "data" || name === "cache") {
-      flags[name] = value;
+      flags[name] = unquoted(value);
     }
   });
   return flags;
+}
+
+/** Shells pass on words as they were typed. What only a shell can evaluate, such as a variable, is left. */
+function unquoted(word: string): string {
+  const [, , inner] = /^(["'])(.*)\1$/.exec(word) ?? [];
+  return inner ?? word.replace(/^~(?=\/)/, homedir()).replaceAll(/\\(.)/g, "$1");
 }
