@@ -108,6 +108,10 @@ test.each([
   expect(() => rendered("cloud-init", text)).toThrow(message);
 });
 
+test("a target that takes nothing of the configuration says so", () => {
+  expect(() => rendered("compose", CONFIG)).toThrow("compose takes nothing from --config");
+});
+
 test("a reverse proxy with TLS may stand before the cache", () => {
   const files = rendered("cloud-init", "listen: 127.0.0.1:6000", "https://192.168.1.10");
   expect(writtenFiles(files).get("/etc/entrepot/entrepot.yaml")).toBe('listen: "127.0.0.1:6000"\n');

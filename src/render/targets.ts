@@ -9,7 +9,7 @@ import { kaniko } from "./kaniko.ts";
 import { k3s, rke2 } from "./rancher.ts";
 import { compose, systemd, systemdSocket } from "./service.ts";
 import { talos, talosDocuments } from "./talos.ts";
-import type { RenderedFile, RenderInput, Target } from "./target.ts";
+import { RenderError, type RenderedFile, type RenderInput, type Target } from "./target.ts";
 
 /** In the order in which they are listed. */
 export const TARGETS: readonly Target[] = [
@@ -37,7 +37,15 @@ export const TARGETS: readonly Target[] = [
   compose,
 ];
 
+/** Of the targets that run the cache itself, those that need no `--cache` and take a configuration. */
+const TAKES_CONFIG: ReadonlySet<Target> = new Set([systemd, systemdSocket]);
+
 /** @throws RenderError */
 export function render(target: Target, input: RenderInput): readonly RenderedFile[] {
+  if (input.config && target.isCacheItself && !TAKES_CONFIG.has(target)) {
+    throw new RenderError(
+      `${target.name} takes nothing from --config: render it without, and write the ports of your entrepot.yaml into it`,
+    );
+  }
   return target.render(input, target.notes);
 }
