@@ -7,6 +7,7 @@ import { FetchLoop } from "../fetch/fetch-loop.ts";
 import { Followers } from "./followers.ts";
 import { Milestones } from "./milestones.ts";
 import { ProgressSignal } from "./progress-signal.ts";
+import type { RecentBlocks } from "./read-cache.ts";
 import { type FillStore, ReadableBytes, readStored } from "./readable-bytes.ts";
 import { type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
 import type { Source } from "../fetch/source.ts";
@@ -17,6 +18,8 @@ export interface FillOptions {
   /** Of the blob in bytes, if a manifest names it. */
   readonly size?: number | undefined;
   readonly backOff?: BackOffOptions;
+  /** Of all fills; by default, its own. */
+  readonly recentBlocks?: RecentBlocks;
   /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */
   readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
 }
@@ -25,25 +28,22 @@ export interface FillOptions {
 const MAX_RESTARTS = 9;
 
 /**
- * The single-flight download of a missing blob from one upstream. It belongs to no client: every
- * client of that upstream follows the growing partial file (see `follow`), and the download goes on
- * when they leave.
+ * The single-flight download of a missing blob from one upstream. It belongs to no client: every client of that
+ * upstream follows the growing partial file (see `follow`), and the download goes on when they leave.
  *
  * The steps:
  * 1. Open a writer, which resumes the partial file of an earlier fill, if there is one.
- * 2. Download from the sources in turn (`FetchLoop`), resuming at the current offset when a transfer
- *    breaks. Followers may read all but the last bytes, which are withheld until verification.
- * 3. Verify size and digest: followers may read everything, and wait for no disk.
- * 4. Commit: the blob is stored.
+ * 2. Download from the sources in turn (`FetchLoop`), resuming at the current offset when a transfer breaks.
+ *    Followers may read all but the last bytes, which are withheld until verification.
+ * 3. Verify size and digest: followers may read everything, and wait for no disk. Then the blob is stored.
  *
  * Failures:
- * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the
- *   partial file was a resumed one; followers that have received bytes give up.
- * - A fill from another upstream stores the blob first (`adopt`): end the download, and go on from the
- *   stored blob. Followers that have received other bytes than its own give up.
+ * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the partial file
+ *   was a resumed one; followers that have received bytes give up.
+ * - A fill from another upstream stores the blob first (`adopt`): end the download, and go on from the stored blob.
+ *   Followers that have received other bytes than its own give up.
  * - The sources fail for good, or the cache shuts down: suspend the partial file for a later fill.
- * - The disk is full or fails, or the cache itself has a defect: hand over to the followers. Each
- *   continues from the resume point with a stream of its own, without storing.
+ * - The disk is full or fails, or the cache has a defect: each follower goes on from the resume point by itself.
  */
 export class Fill {
   readonly #milestones = new Milestones();
@@ -63,7 +63,7 @@ export class Fill {
   readonly #abort = new AbortController();
   readonly #store: FillStore;
   readonly #commit: NonNullable<FillOptions["commit"]>;
-  readonly #bytes = new ReadableBytes((first, end) => this.#readFile(first, end));
+  readonly #bytes: ReadableBytes;
   readonly #progress = new ProgressSignal(() => this.available);
   #writer: BlobWriter | undefined;
   /** Whether size and digest of what the writer has are right. */
@@ -80,12 +80,13 @@ export class Fill {
     readonly digest: Digest,
     store: FillStore,
     source: Source,
-    { size, backOff = {}, commit = (writer) => writer.commit() }: FillOptions = {},
+    { size, backOff = {}, recentBlocks, commit = (writer) => writer.commit() }: FillOptions = {},
   ) {
     this.upstream = source.upstream;
     this.expectedSize = size;
     this.#store = store;
     this.#commit = commit;
+    this.#bytes = new ReadableBytes((first, end) => this.#readFile(first, end), recentBlocks);
     this.sources = new SourceList(source);
     this.#fetchLoop = new FetchLoop({
       digest,
@@ -175,7 +176,7 @@ export class Fill {
     return this.#progress.next;
   }
 
-  /** Available bytes from `position` on: at least one, at most a chunk or a block of 256 KiB. */
+  /** Available bytes from `position` on: at least one, at most a chunk or a block. */
   read(position: number): Promise<Uint8Array> {
     return this.#bytes.read(position, this.available);
   }

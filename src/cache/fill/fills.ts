@@ -7,6 +7,7 @@ import { Commits } from "./commits.ts";
 import { Detours } from "./detours.ts";
 import { Fill } from "./fill.ts";
 import { FillTable } from "./fill-table.ts";
+import { RecentBlocks } from "./read-cache.ts";
 import type { Source } from "../fetch/source.ts";
 import { toFault } from "../fetch/transient.ts";
 
@@ -41,6 +42,7 @@ export class Fills {
   readonly #used = new Map<Digest, number>();
   readonly #commits: Commits;
   readonly detours: Detours;
+  readonly #recentBlocks = new RecentBlocks();
   /** Completed fills whose followers are still reading. */
   readonly #followed = new FillTable();
   #isStopping = false;
@@ -101,6 +103,7 @@ export class Fills {
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
     const fill = new Fill(digest, this.#commits, source, {
       size,
+      recentBlocks: this.#recentBlocks,
       commit: (writer) => this.#commits.commit(writer),
     });
     this.#running.add(fill);

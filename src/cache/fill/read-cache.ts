@@ -1,7 +1,25 @@
 /** Size of a block, in bytes: what is read from the file at once. */
 export const BLOCK_BYTES = 128 * 1024;
-/** Blocks in memory, shared by all followers of a fill. */
-const MAX_BLOCKS = 4;
+/** The most blocks in memory, of all fills together. */
+const MAX_BLOCKS = 16;
+
+/**
+ * The blocks that were read last from the files of all fills. A hundred fills with a few followers each keep no
+ * more of them in memory than one with a hundred followers.
+ */
+export class RecentBlocks {
+  /** What forgets a block, in the order in which they were read. */
+  readonly #kept = new Set<() => void>();
+
+  /** @param forget called once so many blocks were read after it that it has to go */
+  keep(forget: () => void): void {
+    this.#kept.add(forget);
+    const [oldest] = this.#kept;
+    if (!oldest || this.#kept.size <= MAX_BLOCKS) return;
+    this.#kept.delete(oldest);
+    oldest();
+  }
+}
 
 /**
  * Reads a growing file through a small cache of blocks. Followers of a fill read close behind each
@@ -9,11 +27,13 @@ const MAX_BLOCKS = 4;
  */
 export class ReadCache {
   readonly #readFile: (first: number, end: number) => Promise<Uint8Array>;
+  readonly #recent: RecentBlocks;
   readonly #blocks = new Map<number, Promise<Uint8Array>>();
 
   /** @param readFile reads bytes of the file: `first` inclusive, `end` exclusive */
-  constructor(readFile: (first: number, end: number) => Promise<Uint8Array>) {
+  constructor(readFile: (first: number, end: number) => Promise<Uint8Array>, recent: RecentBlocks) {
     this.#readFile = readFile;
+    this.#recent = recent;
   }
 
   /**
@@ -34,8 +54,7 @@ export class ReadCache {
     const block = this.#readFile(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
     this.#blocks.set(index, block);
     block.catch(() => this.#blocks.delete(index));
-    const [oldest] = this.#blocks.keys();
-    if (oldest !== undefined && this.#blocks.size > MAX_BLOCKS) this.#blocks.delete(oldest);
+    this.#recent.keep(() => this.#blocks.delete(index));
     return block;
   }
 }

@@ -1,9 +1,10 @@
+import { freeBytes } from "../../process/free-bytes.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
-import { BLOCK_BYTES, ReadCache } from "./read-cache.ts";
+import { BLOCK_BYTES, ReadCache, RecentBlocks } from "./read-cache.ts";
 import { TailBuffer } from "./tail-buffer.ts";
 
 /** How much is compared at a time, in bytes. */
-const COMPARED_BYTES = 1024 * 1024;
+const COMPARED_BYTES = 128 * 1024;
 
 /** What a fill needs of the store. */
 export type FillStore = Pick<BlobStore, "open" | "readFailed" | "writer">;
@@ -29,6 +30,7 @@ export async function readStored(
 /** What followers can read of a fill: its latest bytes from memory, and the others from its file. */
 export class ReadableBytes {
   readonly #readFile: (first: number, end: number) => Promise<Uint8Array>;
+  readonly #recentBlocks: RecentBlocks;
   #tail = new TailBuffer();
   #cache: ReadCache;
   /** Bytes that can be read from the file. Finite only after a failed write; the rest is buffered. */
@@ -36,10 +38,17 @@ export class ReadableBytes {
   #attempt = 0;
   #handed = 0;
 
-  /** @param readFile reads bytes of the file: `first` inclusive, `end` exclusive */
-  constructor(readFile: (first: number, end: number) => Promise<Uint8Array>) {
+  /**
+   * @param readFile reads bytes of the file: `first` inclusive, `end` exclusive
+   * @param recentBlocks those of all fills
+   */
+  constructor(
+    readFile: (first: number, end: number) => Promise<Uint8Array>,
+    recentBlocks: RecentBlocks = new RecentBlocks(),
+  ) {
     this.#readFile = readFile;
-    this.#cache = new ReadCache(readFile);
+    this.#recentBlocks = recentBlocks;
+    this.#cache = new ReadCache(readFile, recentBlocks);
   }
 
   /** How often the bytes turned out to be wrong. */
@@ -84,7 +93,7 @@ export class ReadableBytes {
   #forget(): void {
     this.#handed = 0;
     this.#tail = new TailBuffer();
-    this.#cache = new ReadCache(this.#readFile);
+    this.#cache = new ReadCache(this.#readFile, this.#recentBlocks);
   }
 
   /** Whether what followers may have received of a writer's bytes are the first ones of a stored blob. */
@@ -95,6 +104,8 @@ export class ReadableBytes {
       // What cannot be read is not known to be equal.
       const [received, stored] = await Promise.all(blocks).catch(() => []);
       if (!received || !stored || Buffer.compare(received, stored) !== 0) return false;
+      freeBytes(received);
+      freeBytes(stored);
     }
     return true;
   }

@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
+import { freeBytes } from "../../process/free-bytes.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { type ReadFailure, RateLimiter, verifyStored } from "../../store/repair/scrub.ts";
 import { isMediumError, systemCode } from "../../store/storage-fault.ts";
@@ -21,6 +22,8 @@ const MAX_BAD_BLOBS = 8;
 /** How many other blobs, those used least recently, show whether the disk can read at all. */
 const CONTROLS = 4;
 
+/** How much is read at once, in bytes. */
+const READ_BYTES = 128 * 1024;
 /** How much is read of a blob that could not be read before, in bytes: as a look at a broken response may. */
 const LOOK_BYTES = 2 * 1024 * 1024;
 
@@ -207,8 +210,14 @@ async function readAt(
     if (!stored) return "gone";
     if (stored.size === 0) return "read";
     const end = Math.min(stored.size, first + length);
-    const { byteLength } = await stored.bytes.slice(first, end).bytes();
-    return byteLength < end - first || end <= first ? "short" : "read";
+    if (end <= first) return "short";
+    for (let at = first; at < end; at += READ_BYTES) {
+      const until = Math.min(end, at + READ_BYTES);
+      const read = await stored.bytes.slice(at, until).bytes();
+      if (read.byteLength < until - at) return "short";
+      freeBytes(read);
+    }
+    return "read";
   } catch (error) {
     const cause = error instanceof Fault ? error.cause : error;
     if (systemCode(cause) === "ENOENT") return "gone";

@@ -15,9 +15,6 @@ import { readFully } from "./read-fully.ts";
  */
 export const BUFFER_BYTES = 128 * 1024;
 
-/** How many bytes of a resumed partial file are read and hashed at a time. */
-const REHASH_BYTES = 1024 * 1024;
-
 /** What a writer needs of its store. */
 export interface WriterHost {
   /** Of buffers of `BUFFER_BYTES`. */
@@ -97,13 +94,14 @@ export class DiskBlobWriter implements BlobWriter {
     const hasher = newHasher(digest);
     let length = 0;
     if ((await file.stat()).size > 0) {
-      const chunk = Buffer.allocUnsafeSlow(REHASH_BYTES);
+      const buffer = host.buffers.take();
       for (;;) {
-        const { bytesRead } = await file.read(chunk, 0, REHASH_BYTES, length);
+        const { bytesRead } = await file.read(buffer, 0, BUFFER_BYTES, length);
         if (bytesRead === 0) break;
-        hasher.update(chunk.subarray(0, bytesRead));
+        hasher.update(buffer.subarray(0, bytesRead));
         length += bytesRead;
       }
+      host.buffers.give(buffer);
     }
     return new DiskBlobWriter(digest, path, file, host, hasher, length);
   }

@@ -1,11 +1,12 @@
 import { setTimeout } from "node:timers/promises";
 import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
+import { freeBytes } from "../../process/free-bytes.ts";
 import type { BlobStore, StoredBlob } from "../blob-store.ts";
 import { describeSystemError, systemCode } from "../storage-fault.ts";
 
-/** How much is read at a time, in bytes. */
-const READ_BYTES = 512 * 1024;
+/** How much is read at a time, in bytes: each thread for file I/O keeps the memory for what it read last. */
+const READ_BYTES = 128 * 1024;
 /** What opening a file counts for the rate limit, in bytes, so that many small files do not exceed it. */
 const FILE_COST = 64 * 1024;
 
@@ -133,7 +134,9 @@ async function verifyBlob(
     // The file is shorter than when it was stored.
     if (chunk.byteLength === 0) return "corrupt";
     hasher.update(chunk);
-    await onRead(chunk.byteLength);
+    const { byteLength } = chunk;
+    freeBytes(chunk);
+    await onRead(byteLength);
   }
   return hasher.digest("hex") === digestHex(digest) ? "intact" : "corrupt";
 }

@@ -1,4 +1,5 @@
 import type { ByteBudget, ReleaseBytes } from "../../process/byte-budget.ts";
+import { freeBytes } from "../../process/free-bytes.ts";
 
 /**
  * The most bytes that are handed on at once. Whoever keeps some of them keeps no more, and decoding them does
@@ -44,7 +45,7 @@ export class ReceivedBytes {
     const part = Buffer.from(bytes.subarray(taken, taken + PART_BYTES));
     block.taken += part.byteLength;
     if (block.taken === bytes.byteLength) {
-      free(bytes);
+      freeBytes(bytes);
       this.#dropFirst();
     }
     return part;
@@ -57,9 +58,4 @@ export class ReceivedBytes {
   #dropFirst(): void {
     this.#blocks.shift()?.release();
   }
-}
-
-/** Frees the memory of a block at once. The garbage collector would let a hundred of them pile up. */
-function free({ buffer, byteLength }: Buffer): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
