@@ -6,7 +6,7 @@ import type { Address } from "./parsing/address.ts";
 import { ConfigError, type Problem } from "./parsing/problems.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
 import type { Path } from "./parsing/yaml-source.ts";
-import { defaultUrl, type UpstreamSettings } from "./settings.ts";
+import { addressOf, defaultUrl, type Settings, type UpstreamSettings } from "./settings.ts";
 
 /** A file or a folder that a configuration names, and that has to be where the cache runs. */
 export interface ReferencedFile {
@@ -35,7 +35,12 @@ export interface PortableUpstream {
   readonly name: UpstreamName;
   /** The registry's own URL, where a node finds it without the cache. */
   readonly server: string;
+  /** At which nodes reach this registry alone. */
   readonly port?: number;
+  /** At which the cache serves this registry alone. */
+  readonly address?: Address;
+  /** Whether it is served nowhere else. */
+  readonly isAlone?: true;
 }
 
 /** What a key's value refers to. Keys that are not here hold their value themselves. */
@@ -92,16 +97,28 @@ export function readPortableConfig(file: string, readFile: ReadText = readText):
     listen: settings.listen,
     hasTls: config.settings.tls !== undefined,
     ...(dataDirectory === undefined ? {} : { dataDirectory }),
-    upstreams: [...settings.upstreams.values()].map(portableUpstream),
+    upstreams: [...settings.upstreams.values()].map((one) => portableUpstream(one, settings)),
     files,
     variables,
   };
 }
 
 /** `url` is where the cache finds a registry: nodes know it by its name. */
-function portableUpstream({ name, port }: UpstreamSettings): PortableUpstream {
-  const server = defaultUrl(name);
-  return port === undefined ? { name, server } : { name, server, port };
+function portableUpstream(upstream: UpstreamSettings, settings: Settings): PortableUpstream {
+  const { name, listen } = upstream;
+  const address = addressOf(upstream, settings);
+  return {
+    name,
+    server: defaultUrl(name),
+    ...(address && !isLoopback(address.host) ? { port: address.port } : {}),
+    ...(address ? { address } : {}),
+    ...(listen ? { isAlone: true } : {}),
+  };
+}
+
+/** Nodes do not reach it. */
+function isLoopback(host: string): boolean {
+  return host === "localhost" || /^127\.|^::1$/.test(host);
 }
 
 const PRIVATE_KEY = "contains a private key, which would be part of what is rendered";

@@ -108,6 +108,27 @@ test.each([
   expect(() => rendered("cloud-init", text)).toThrow(message);
 });
 
+test("a registry with an address of its own is rendered for its socket, and not for nodes", () => {
+  const text = `listen: 0.0.0.0:6000
+upstreams: { a.test: { listen: "127.0.0.1:6010" }, b.test: { listen: "[::]:6020" }, c.test: { port: 6030 } }`;
+  const socket = rendered("systemd-socket", text)
+    .map((file) => file.text)
+    .join("");
+  expect(socket.match(/^ListenStream=.*$/gm)).toEqual([
+    "ListenStream=0.0.0.0:6000",
+    "ListenStream=127.0.0.1:6010",
+    "ListenStream=[::]:6020",
+    "ListenStream=0.0.0.0:6030",
+  ]);
+  const [nodes] = rendered("cloud-init", text);
+  expect(nodes?.text.match(/certs\.d\/[a-z.]+/g)).toEqual(["certs.d/c.test"]);
+  const [kaniko] = rendered("kaniko", text);
+  expect(kaniko?.text.match(/registry-map=[^"]+/g)).toEqual([
+    "registry-map=b.test=192.168.1.10:6020",
+    "registry-map=c.test=192.168.1.10:6030",
+  ]);
+});
+
 test("a target that takes nothing of the configuration says so", () => {
   expect(() => rendered("compose", CONFIG)).toThrow("compose takes nothing from --config");
 });

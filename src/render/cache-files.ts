@@ -1,4 +1,5 @@
 import path from "node:path";
+import type { Address } from "../config/parsing/address.ts";
 import type { PortableConfig } from "../config/portable-config.ts";
 import { comment, RenderError, type RenderedFile } from "./target.ts";
 import { quoted, yamlText } from "./yaml-text.ts";
@@ -45,15 +46,15 @@ export function cacheFiles(config: PortableConfig): CacheFiles {
   };
 }
 
-/** All ports that the service opens for nodes. */
-export function portsOf({
+/** All addresses that the service opens for nodes. */
+export function addressesOf({
   listen,
   upstreams,
-}: PortableConfig): { readonly port: number; readonly what: string }[] {
+}: PortableConfig): { readonly address: Address; readonly what: string }[] {
   return [
-    { port: listen.port, what: "listen" },
-    ...upstreams.flatMap(({ name, port }) =>
-      port === undefined ? [] : [{ port, what: `upstreams.${name}.port` }],
+    { address: listen, what: "listen" },
+    ...upstreams.flatMap(({ name, address, isAlone }) =>
+      address ? [{ address, what: `upstreams.${name}.${isAlone ? "listen" : "port"}` }] : [],
     ),
   ];
 }

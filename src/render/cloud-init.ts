@@ -2,7 +2,7 @@ import ipaddr from "ipaddr.js";
 import { isPrivateHost } from "../config/foreign/private-host.ts";
 import type { PortableConfig } from "../config/portable-config.ts";
 import { defaultUrl } from "../config/settings.ts";
-import { cacheFiles, CONFIG_PATH, portsOf } from "./cache-files.ts";
+import { addressesOf, cacheFiles, CONFIG_PATH } from "./cache-files.ts";
 import { etcCertsTree } from "./certs-tree.ts";
 import { unitText } from "./service.ts";
 import {
@@ -92,7 +92,7 @@ function cacheUserData(input: RenderInput, notes: Notes): string {
   const { config } = input;
   if (config) {
     requireMatch(input.cache, config);
-    for (const { port, what } of portsOf(config)) requireOpenable(port, what);
+    for (const { address, what } of addressesOf(config)) requireOpenable(address.port, what);
   }
   const given = config ? cacheFiles(config) : undefined;
   const program =

@@ -36,7 +36,7 @@ test("each registry is asked for at its own port, and Docker Hub where nodes pul
   expect(flags.remap("ghcr.io/org/app:1")).toEqual(["cache.example:5010/org/app:1"]);
   expect(flags.remap("registry.internal:5000/a/b:1")).toEqual(["cache.example:5020/a/b:1"]);
   expect(flags.remap("quay.io/org/app:1")).toEqual([]);
-  expect(text).toContain("# quay.io is left out: it has no port of its own.\n");
+  expect(text).toContain("# quay.io is left out: it has no port of its own for nodes.\n");
   for (const port of [5000, 5010, 5020]) {
     expect(flags.isInsecure(`cache.example:${port}`)).toBe(true);
   }
@@ -61,6 +61,12 @@ test("with TLS, each port is given the CA; a proxy's TLS does not cover the port
 test("IPv6, and an own port of Docker Hub", () => {
   const { args } = rendered("http://[fd00::1]:5000", "upstreams: { docker.io: { port: 5030 } }");
   expect(kanikoFlags(args).remap("alpine:1")).toEqual(["[fd00::1]:5030/library/alpine:1"]);
+});
+
+test("Docker Hub that is served at loopback alone is left out", () => {
+  const alone = 'upstreams: { docker.io: { listen: "127.0.0.1:5030" }, ghcr.io: { port: 5010 } }';
+  const { args } = rendered("http://cache.example:5000", alone);
+  expect(kanikoFlags(args).remap("alpine:1")).toEqual([]);
 });
 
 test("where no registry can be reached, it says what to configure", () => {

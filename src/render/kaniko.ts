@@ -56,11 +56,11 @@ interface Entry {
   readonly omitted?: string;
 }
 
-function entryOf({ name, port }: RenderedUpstream, input: RenderInput): Entry {
+function entryOf({ name, port, isAlone }: RenderedUpstream, input: RenderInput): Entry {
   const { cache, ca } = input;
   const isHub = name === DOCKER_HUB;
-  if (port === undefined && !isHub) {
-    return { args: [], omitted: `${name} is left out: it has no port of its own.` };
+  if (port === undefined && (!isHub || isAlone)) {
+    return { args: [], omitted: `${name} is left out: it has no port of its own for nodes.` };
   }
   const host = port === undefined ? hostOf(cache) : `${cache.hostname}:${port}`;
   const args = [`--registry-map=${isHub ? DOCKER_HUB_IN_KANIKO : name}=${host}`];

@@ -1,5 +1,5 @@
 import type { PortableConfig } from "../config/portable-config.ts";
-import { cacheFiles, CONFIG_PATH, portsOf } from "./cache-files.ts";
+import { addressesOf, cacheFiles, CONFIG_PATH } from "./cache-files.ts";
 import { comment, header, type Notes, type RenderedFile, type Target } from "./target.ts";
 
 const SYSUSERS = `u entrepot - "Entrepot, a cache for container registries" /var/lib/entrepot
@@ -130,8 +130,9 @@ WantedBy=sockets.target
 
 /** With the host that is configured: a port alone would be open at every address. */
 function socketAddresses(config: PortableConfig): string[] {
-  const { host } = config.listen;
-  return portsOf(config).map(({ port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`);
+  return addressesOf(config).map(
+    ({ address: { host, port } }) => `${host.includes(":") ? `[${host}]` : host}:${port}`,
+  );
 }
 
 /** The drop-in that binds the service to its socket unit. deploy/systemd holds the same text. */

@@ -8,6 +8,8 @@ export interface RenderedUpstream {
   readonly server: string;
   /** The cache's port for this registry alone, if it has one. */
   readonly port?: number;
+  /** Whether the cache serves it nowhere else. */
+  readonly isAlone?: true;
 }
 
 /** What a target's configuration is rendered from. */

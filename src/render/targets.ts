@@ -47,5 +47,8 @@ export function render(target: Target, input: RenderInput): readonly RenderedFil
       `${target.name} takes nothing from --config: render it without, and write the ports of your entrepot.yaml into it`,
     );
   }
-  return target.render(input, target.notes);
+  // The other targets name only one address of the cache, where these are not served.
+  const upstreams =
+    target === kaniko ? input.upstreams : input.upstreams.filter(({ isAlone }) => !isAlone);
+  return target.render({ ...input, upstreams }, target.notes);
 }
