@@ -90,13 +90,13 @@ test("import --json prints the configuration, and unreadable files exit with 1",
   const hub = folder.file("hub.yml");
   await writeFile(
     hub,
-    "version: 0.1\nhttp: { addr: ':5010' }\nproxy: { remoteurl: https://ghcr.io }\n",
+    "version: 0.1\nstorage: { filesystem: {} }\nhttp: { addr: ':5010' }\nproxy: { remoteurl: https://ghcr.io }\n",
   );
   const { code, stdout } = await entrepot("import", hub, "--json");
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
     config: { listen: "127.0.0.1:5000", upstreams: { "ghcr.io": { listen: "0.0.0.0:5010" } } },
-    from: { "upstreams.ghcr.io.listen": `${hub}:2 http.addr` },
+    from: { "upstreams.ghcr.io.listen": `${hub}:3 http.addr` },
     adopt: [{ upstream: "ghcr.io", folder: "/var/lib/registry" }],
   });
   const missing = await entrepot("import", folder.file("none.yml"), folder.path);

@@ -74,7 +74,8 @@ function diffUpstream(name: string, before: UpstreamSettings, after: UpstreamSet
   for (const key of keysOf(before, after)) {
     if (ADDRESS_KEYS.some((each) => each === key)) continue;
     const [from, to] = [toText(Reflect.get(before, key)), toText(Reflect.get(after, key))];
-    if (from === to) continue;
+    // The cache does not read `adopt`.
+    if (from === to || key === "adopt") continue;
     const path = `upstreams.${name}.${FILE_KEYS[key] ?? key}`;
     const line = SECRET_KEYS.has(key) ? `${path}: changed` : `${path}: ${from} → ${to}`;
     changes.push(line);

@@ -2,6 +2,7 @@ import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
 import type { ProxyRule } from "./parsing/proxy.ts";
+import type { RegistryData } from "./registry-data.ts";
 
 export interface Credentials {
   readonly username: string;
@@ -102,6 +103,8 @@ export interface UpstreamSettings {
   readonly bypass?: readonly GlobPattern[];
   /** Tags that never move and are never revalidated. */
   readonly immutableTags?: readonly GlobPattern[];
+  /** The data of a registry:2 that was its proxy, for `entrepot adopt --from`. The cache does not use it. */
+  readonly adopt?: RegistryData;
 }
 
 /** The limits of the store. All sizes are in bytes. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isSubpath, isVolumeName } from "./registry-data.ts";
 import {
   duration,
   maxSize,
@@ -96,6 +97,29 @@ const mirror = z.union([
     ca: nonEmptyText.describe(
       "CA certificates to trust for this mirror in addition to the public ones, instead of the upstream's: a PEM file, or the PEM text. Default: ca of the upstream.",
     ),
+  }),
+]);
+
+const adopt = z.union([
+  z.strictObject({
+    folder: z
+      .string()
+      .refine((text) => text.startsWith("/") && !text.includes("\0"), {
+        message: "must be an absolute path",
+      })
+      .meta({ pattern: "^/" })
+      .describe("The absolute path of its rootdirectory on this machine."),
+  }),
+  z.strictObject({
+    volume: z
+      .string()
+      .refine(isVolumeName, { message: "must be the name of a volume of Docker or Podman" })
+      .describe("The name of a volume of Docker or Podman."),
+    subpath: z
+      .string()
+      .refine(isSubpath, { message: "must be a path inside the volume" })
+      .optional()
+      .describe("Its rootdirectory inside the volume. Default: the volume itself."),
   }),
 ]);
 
@@ -209,6 +233,11 @@ export const upstreamSchema = z.strictObject({
     .optional()
     .describe(
       "How long a blob of this registry is kept after it was stored. 0 means without limit. Range: 0 to 365d. Default: 0.",
+    ),
+  adopt: adopt
+    .optional()
+    .describe(
+      "Where a registry:2 that was a proxy of this registry has its data, for entrepot adopt --from. A cache that runs does not read it. Default: none.",
     ),
 });
 

@@ -102,7 +102,9 @@ function report(imported: ImportedConfig, output: string | undefined): void {
       ? []
       : [`Wrote ${output}. Review it, then run: entrepot serve --config ${output}`]),
     ...(adoptable.length > 0
-      ? ["The configuration ends with the commands that take over the old registries' blobs."]
+      ? [
+          `With the old registries stopped, this takes over their blobs: entrepot adopt --from ${output ?? "entrepot.yaml"}`,
+        ]
       : []),
   ];
   if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
@@ -114,7 +116,7 @@ function asJson({ value, settings, warnings, unsupported, adoptable }: ImportedC
     warnings: warnings.map(({ from, message }) => ({ from: formatOrigin(from), message })),
     from: Object.fromEntries(settings.map(({ at, from }) => [at.join("."), formatOrigin(from)])),
     unsupported: unsupported.map(({ from, reason }) => ({ from: formatOrigin(from), reason })),
-    adopt: adoptable,
+    adopt: adoptable.map(({ upstream, data }) => ({ upstream, ...data })),
   };
 }
 

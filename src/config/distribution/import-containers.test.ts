@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { homedir } from "node:os";
 import { importGiven } from "../configtest/import-text.ts";
+import { parse } from "yaml";
 import { configErrorOf } from "../configtest/load-text.ts";
 import type { ImportedConfig } from "../foreign/imported-config.ts";
 import { writeConfig } from "../foreign/write-config.ts";
@@ -36,14 +37,26 @@ test("a doubled dollar sign in a Compose file is one dollar sign", () => {
 });
 
 test("a named volume has the project name as a prefix", () => {
-  const folderOf = (more: string): string | undefined =>
+  const dataOf = (more: string): unknown =>
     importText(
       `${service("hub", `environment: { ${HUB} }, volumes: ['d:/var/lib/registry']`)}${more}`,
-    ).adoptable[0]?.folder;
-  expect(folderOf("")).toContain("'{{.Mountpoint}}' caches_d)");
-  expect(folderOf("name: mine\n")).toContain("'{{.Mountpoint}}' mine_d)");
-  expect(folderOf("volumes: { d: { name: other } }\n")).toContain("'{{.Mountpoint}}' other)");
-  expect(folderOf("volumes: { d: { external: true } }\n")).toContain("'{{.Mountpoint}}' d)");
+    ).adoptable[0]?.data;
+  expect(dataOf("")).toEqual({ volume: "caches_d" });
+  expect(dataOf("name: mine\n")).toEqual({ volume: "mine_d" });
+  expect(dataOf("volumes: { d: { name: other } }\n")).toEqual({ volume: "other" });
+  expect(dataOf("volumes: { d: { external: true } }\n")).toEqual({ volume: "d" });
+});
+
+test.each([
+  ["-v d:/var/lib/registry", "/var/lib/registry/hub", { volume: "d", subpath: "hub" }],
+  ["-v d:/data -v e:/data/hub", "/data/hub", { volume: "e" }],
+  ["-v /srv/d:/data", "/data/a/hub", { folder: "/srv/d/a/hub" }],
+  ["-v /srv/d:/dat", "/data/hub", undefined],
+])("the data is at the place of rootdirectory in the nearest mount: %s", (flags, root, data) => {
+  const { adoptable } = importText(
+    `docker run ${flags} -e REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=${root} -e REGISTRY_PROXY_REMOTEURL=https://a.io registry:2\n`,
+  );
+  expect(adoptable[0]?.data).toEqual(data);
 });
 
 test.each([
@@ -71,17 +84,18 @@ test("combined flags and several docker run commands in a line are supported", (
   );
   expect(value).toEqual({
     listen: "0.0.0.0:5000",
-    upstreams: { "docker.io": {}, "quay.io": { port: 5010 } },
+    upstreams: { "docker.io": {}, "quay.io": { port: 5010, adopt: { folder: "/srv/q" } } },
   });
-  expect(adoptable).toContainEqual({ upstream: "quay.io", folder: "/srv/q" });
+  expect(adoptable).toContainEqual({ upstream: "quay.io", data: { folder: "/srv/q" } });
 });
 
-test("a directory name is quoted for the shell and cannot end the comment", () => {
-  const volumes = JSON.stringify(["/srv/my data;touch x\nlisten:/var/lib/registry"]);
+test("a directory name is data: it is neither part of a command nor of a comment", () => {
+  const folder = "/srv/my data;touch x\nlisten '`id`' \u2028\"";
+  const volumes = JSON.stringify([`${folder}:/var/lib/registry`]);
   const imported = importText(service("hub", `environment: { ${HUB} }, volumes: ${volumes}`));
   const text = writeConfig(imported, "entrepot import f");
-  expect(text).toContain("adopt '/srv/my data;touch x listen' --upstream");
   expect(text.match(/^listen.*/gm)).toEqual([expect.stringContaining("listen: 127.0.0.1:5000")]);
+  expect(parse(text)).toMatchObject({ upstreams: { "docker.io": { adopt: { folder } } } });
 });
 
 test("a key with a line break cannot end the comment that names it", () => {
@@ -90,7 +104,7 @@ test("a key with a line break cannot end the comment that names it", () => {
   expect(writeConfig(imported, "entrepot import f")).not.toMatch(/^admin/m);
 });
 
-test("without a data directory on the host, there is no adopt command", () => {
+test("without a data directory on the host, there is nothing to adopt", () => {
   expect(importText(service("hub", `environment: { ${HUB} }`)).adoptable).toEqual([]);
   const bucket = `version: 0.1\nstorage: { s3: { bucket: b } }\nproxy: { remoteurl: "https://a.io" }\n`;
   expect(importText(bucket).adoptable).toEqual([]);
@@ -102,14 +116,16 @@ test("two names of the same registry are rejected as duplicates", () => {
 });
 
 test("the working and the home directory are resolved, other variables are not", () => {
-  const folders = (host: string): string[] =>
+  const folders = (host: string): unknown[] =>
     importText(
       `docker run -v ${host}:/var/lib/registry -e REGISTRY_PROXY_REMOTEURL=https://a.io registry:2\n`,
-    ).adoptable.map(({ folder }) => folder);
+    ).adoptable.map(({ data }) => data);
   for (const host of ["$PWD/d", "${PWD}/d", '"$(pwd)/d"']) {
-    expect(folders(host)).toEqual(["/in/caches/d"]);
+    expect(folders(host)).toEqual([{ folder: "/in/caches/d" }]);
   }
-  for (const host of ["~/d", '"$HOME/d"']) expect(folders(host)).toEqual([`${homedir()}/d`]);
+  for (const host of ["~/d", '"$HOME/d"']) {
+    expect(folders(host)).toEqual([{ folder: `${homedir()}/d` }]);
+  }
   expect(folders("$DATA")).toEqual([]);
 });
 

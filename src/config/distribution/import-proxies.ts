@@ -5,6 +5,7 @@ import { isPrivateHost } from "../foreign/private-host.ts";
 import { formatDuration, parseGoDuration } from "../parsing/kubernetes-quantities.ts";
 import { quote } from "../parsing/problems.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
+import { importData } from "./import-data.ts";
 import { type RegistrySettings, type Setting, unsupportedReason } from "./registry-settings.ts";
 import { type GivenAddress, importAddresses, type ImportedRegistry } from "./import-addresses.ts";
 import { importProtection } from "./import-protection.ts";
@@ -13,7 +14,6 @@ import { importHelper } from "./import-helper.ts";
 import { importTls } from "./import-tls.ts";
 import { registryMirroredBy } from "./known-mirrors.ts";
 
-const DEFAULT_ROOT = "/var/lib/registry";
 const IMPORTED_KEYS = new Set([
   "proxy.remoteurl",
   "proxy.username",
@@ -66,6 +66,10 @@ export function importProxies(
   importProtection(proxies, served, withoutAuth, imported);
   importTls(
     proxies.map(({ registry }) => registry),
+    imported,
+  );
+  importData(
+    proxies.map(({ upstream, registry }) => ({ name: upstream, registry })),
     imported,
   );
 }
@@ -126,8 +130,6 @@ function importProxy(
   importCredentials(registry, name, imported);
   importTtl(settings.get("proxy.ttl"), name, imported);
   importPrefix(settings.get("http.prefix"), name, imported);
-  const folder = folderOf(registry);
-  if (folder !== undefined) imported.adoptable.push({ upstream: name, folder });
   const reportedSections = new Set<string>();
   for (const [key, { from: origin }] of settings) {
     const reason = IMPORTED_KEYS.has(key) ? "" : unsupportedReason(key);
@@ -138,15 +140,6 @@ function importProxy(
     imported.skip(origin, reason);
   }
   return name;
-}
-
-/** The data directory on the host; undefined for object storage, memory, or a container without a volume. */
-function folderOf({ settings, folder, isInContainer }: RegistrySettings): string | undefined {
-  if (folder || isInContainer) return folder?.value;
-  if ([...settings.keys()].some((key) => /^storage\.(?:s3|gcs|azure|inmemory)/.test(key))) {
-    return undefined;
-  }
-  return settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
 }
 
 /** Imports the path before `/v2/` that the requests of nodes have. */

@@ -1,9 +1,16 @@
 import type { Origin } from "../foreign/imported-config.ts";
+import type { RegistryData } from "../registry-data.ts";
 import type { Reach } from "./reach.ts";
 import type { Setting } from "./setting.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export type { Setting } from "./setting.ts";
+
+/** The data directory of a registry, and the mount or setting that says so. */
+export interface DataSetting {
+  readonly data: RegistryData;
+  readonly from: Origin;
+}
 
 /** The settings of one registry:2 or registry:3. */
 export interface RegistrySettings {
@@ -22,7 +29,7 @@ export interface RegistrySettings {
   /** Maps a path in the container to one on the host; undefined if it is not in a bind mount. */
   readonly hostPath?: (containerPath: string) => string | undefined;
   /** The data directory on the host, if it differs from `storage.filesystem.rootdirectory`. */
-  folder?: Setting;
+  data?: DataSetting;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
 import type { Position, Problem } from "../parsing/problems.ts";
 import { UPSTREAM_ALIASES } from "../settings.ts";
+import type { RegistryData } from "../registry-data.ts";
 import { firstAccepted } from "./accepted-value.ts";
 
 /** Where an imported setting was written. Without a file it is an option of the command line. */
@@ -40,11 +41,10 @@ export interface ImportedSetting {
   readonly note: string | undefined;
 }
 
-/** A data directory of registry:2 or registry:3 that `entrepot adopt` can take over. */
+/** The data of a registry:2 or registry:3 that `entrepot adopt` can take over. */
 export interface Adoptable {
   readonly upstream: string;
-  /** An absolute path, or a shell command that prints it. */
-  readonly folder: string;
+  readonly data: RegistryData;
 }
 
 /** An entrepot.yaml built from files of other formats, with the origin of each setting. */
@@ -91,6 +91,13 @@ export class ImportedConfig {
     }
     this.#setValue(at, value);
     this.settings.push({ at, from, note });
+  }
+
+  /** Sets what `entrepot adopt --from` takes over for an upstream. */
+  adopt(upstream: string, data: RegistryData, from: Origin): void {
+    const at = ["upstreams", upstream, "adopt"];
+    this.set(at, [data], from, "entrepot adopt --from takes it over");
+    if (this.#isSet(at)) this.adoptable.push({ upstream, data });
   }
 
   /** Records where a part of a value was written, if that part is set. */

@@ -2,12 +2,9 @@ import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yam
 import type { Path } from "../parsing/yaml-source.ts";
 import { CONSEQUENCES, type ImportedConfig, type Origin, type Warning } from "./imported-config.ts";
 
-/** A shell command that prints the directory of a named volume: only Docker knows it. */
-const VOLUME_COMMAND = /^"\$\(docker volume inspect --format '\{\{\.Mountpoint\}\}' [\w.-]+\)"$/;
-
 /**
- * Writes an imported configuration as entrepot.yaml. Comments name the origin of each setting, list the
- * unsupported settings, and give the commands that take over existing blobs.
+ * Writes an imported configuration as entrepot.yaml. Comments name the origin of each setting, and
+ * list the unsupported settings.
  */
 export function writeConfig(imported: ImportedConfig, command: string): string {
   // Upstreams come last: the list is long.
@@ -29,11 +26,7 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
     if (isScalar(value)) value.comment = text;
     else if (isCollection(value)) (key ?? value).commentBefore = text;
   }
-  return [
-    document.toString({ lineWidth: 0 }),
-    ...unsupportedComment(imported),
-    ...adoptComment(imported),
-  ].join("");
+  return [document.toString({ lineWidth: 0 }), ...unsupportedComment(imported)].join("");
 }
 
 /** Formats an origin as `hub.yml:12 proxy.ttl`. */
@@ -93,23 +86,4 @@ export function unsupportedLines({ unsupported }: ImportedConfig): string[] {
 /** A key of an imported file may contain line breaks, which would end the YAML comment. */
 function onOneLine(text: string): string {
   return text.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
-}
-
-/** Quotes text from an imported file for a shell: operators copy the adopt commands into one. */
-function shellWord(text: string): string {
-  const line = text.replaceAll(/[\r\n]+/g, " ");
-  const needsNoQuotes = /^[\w./:@%+,-]+$/.test(line) || VOLUME_COMMAND.test(line);
-  return needsNoQuotes ? line : `'${line.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-function adoptComment({ adoptable }: ImportedConfig): string[] {
-  if (adoptable.length === 0) return [];
-  const lines = adoptable.map(
-    ({ upstream, folder }) =>
-      `#   entrepot adopt ${shellWord(folder)} --upstream ${upstream} --config entrepot.yaml\n`,
-  );
-  return [
-    "\n# These commands take over the blobs of the old registries. Stop the registries first, and run the\n# commands before you start Entrepot:\n",
-    ...lines,
-  ];
 }

@@ -128,6 +128,7 @@ function readUpstream(
     ...(deny ? { deny } : {}),
     ...(bypass ? { bypass } : {}),
     ...(immutableTags ? { immutableTags } : {}),
+    ...(entry.adopt ? { adopt: entry.adopt } : {}),
   };
 }
 

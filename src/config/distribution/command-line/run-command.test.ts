@@ -86,7 +86,7 @@ test.each([
 ])("after %j, the data folder %s is %s", (before, source, folder) => {
   const script = `${before}\ndocker run -v ${source}:/var/lib/registry ${OPTIONS} registry:2\n`;
   const { adoptable, warnings } = importGiven({ "start.sh": script });
-  expect(adoptable.map((one) => one.folder)).toEqual(folder === undefined ? [] : [folder]);
+  expect(adoptable.map(({ data }) => data)).toEqual(folder === undefined ? [] : [{ folder }]);
   expect(warnings.map(({ message }) => message)).toEqual(
     folder === undefined ? [expect.stringMatching(/^where its data is, .*hub, is not known/)] : [],
   );

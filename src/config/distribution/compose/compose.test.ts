@@ -126,10 +126,10 @@ test("a service extends others, of its own and another file, with their paths", 
   const imported = importGiven(files);
   const { adoptable } = imported;
   expect(upstreamsIn(imported)).toEqual({
-    "ghcr.io": { maxAge: "1h" },
-    "quay.io": { port: 5020 },
+    "ghcr.io": { maxAge: "1h", adopt: { folder: "/new" } },
+    "quay.io": { port: 5020, adopt: { folder: "/in/d" } },
   });
-  expect(adoptable.map(({ folder }) => folder)).toEqual(["/new", "/in/d"]);
+  expect(adoptable.map(({ data }) => data)).toEqual([{ folder: "/new" }, { folder: "/in/d" }]);
 });
 
 test("included files are read, with their own .env and directory", () => {
@@ -161,7 +161,10 @@ const OVERRIDE = `services:
   extra: { image: registry:2, environment: { ${URL}: https://a.io } }
 `;
 const CONFIGS = { "c/old.yml": CONFIG, "c/new.yml": "version: 0.1\nproxy: { ttl: 3h }\n" };
-const MERGED = { "quay.io": { port: 5020, maxAge: "1h" }, "a.io": {} };
+const MERGED = {
+  "quay.io": { port: 5020, maxAge: "1h", adopt: { folder: "/srv/new" } },
+  "a.io": {},
+};
 
 test.each([
   ["compose.yaml", "compose.override.yaml"],
@@ -170,7 +173,7 @@ test.each([
 ])("%s is overridden by %s beside it", (name, override) => {
   const imported = importGiven({ [name]: BASE, [override]: OVERRIDE, ...CONFIGS });
   expect(upstreamsIn(imported)).toEqual(MERGED);
-  expect(imported.adoptable.map(({ folder }) => folder)).toEqual(["/srv/new"]);
+  expect(imported.adoptable.map(({ data }) => data)).toEqual([{ folder: "/srv/new" }]);
   expect([...imported.furtherFiles]).toContain(`/in/${override}`);
 });
 
@@ -182,7 +185,7 @@ test("files of one directory override each other in their order", () => {
     "compose.override.yaml": "x: [",
   };
   const names = ["compose.yaml", "compose.prod.yaml"];
-  expect(upstreamsOf(files, names)).toEqual({ "b.io": {} });
+  expect(upstreamsOf(files, names)).toEqual({ "b.io": { adopt: { folder: "/srv/old" } } });
   const other = {
     "base.yml": BASE,
     "ports.yml": "services: { hub: { ports: ['5000:5000'] } }\n",

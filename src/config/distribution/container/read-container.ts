@@ -4,7 +4,7 @@ import { ConfigError } from "../../parsing/problems.ts";
 import { type ReadText, UnreadableError } from "../../parsing/read-text.ts";
 import { readConfigYml } from "../config-yml.ts";
 import { type Reach, reachOf } from "../reach.ts";
-import type { RegistrySettings, Setting } from "../registry-settings.ts";
+import type { DataSetting, RegistrySettings, Setting } from "../registry-settings.ts";
 import { registryCommand } from "./config-location.ts";
 import type { Container, Mount } from "./container.ts";
 import { surroundingsOf } from "./container-surroundings.ts";
@@ -33,7 +33,7 @@ export function readContainer(
   // What follows from settings that are not known would only hide the cause.
   if (imported.problems.length > problems) return undefined;
   const root = settings.get("storage.filesystem.rootdirectory")?.value ?? DEFAULT_ROOT;
-  const data = dataFolder(container.mounts, root, imported);
+  const data = dataOf(container.mounts, root, imported);
   const pathOnHost = (file: string): string | undefined => hostPath(container.mounts, file);
   return {
     from,
@@ -43,7 +43,7 @@ export function readContainer(
     ...(passwordFile ? { passwordFile } : {}),
     surroundings: surroundingsOf(container, pathOnHost),
     reach: reachIn(container, settings, imported),
-    ...(data ? { folder: data } : {}),
+    ...(data ? { data } : {}),
   };
 }
 
@@ -170,19 +170,20 @@ function reachIn(
   );
 }
 
-/** The data directory on the host, or for a named volume the shell command that prints it. */
-function dataFolder(
+/** The data directory on the host: a folder, or a named volume, or a folder inside one. */
+function dataOf(
   mounts: readonly Mount[],
   root: string,
   imported: ImportedConfig,
-): Setting | undefined {
-  const mounted = mountedFile(mounts, root);
+): DataSetting | undefined {
+  const mounted = mountedFile(mounts, path.posix.resolve("/", root));
   if (!mounted) return undefined;
   const { source, from } = mounted.mount;
-  if ("folder" in source) return { value: path.join(source.folder, mounted.below), from };
-  if ("volume" in source && mounted.below === "") {
-    const value = `"$(docker volume inspect --format '{{.Mountpoint}}' ${source.volume})"`;
-    return { value, from };
+  const below = mounted.below.replace(/^\/+/, "");
+  if ("folder" in source) return { data: { folder: path.join(source.folder, below) }, from };
+  if ("volume" in source) {
+    const { volume } = source;
+    return { data: below === "" ? { volume } : { volume, subpath: below }, from };
   }
   const name = "unresolved" in source ? source.unresolved : "";
   imported.warn(
