@@ -1,3 +1,5 @@
+import { printable } from "../printable.ts";
+
 /** Converts JSON log lines to readable lines for a terminal. */
 
 const COLOURS: Readonly<Record<string, number>> = {
@@ -8,9 +10,6 @@ const COLOURS: Readonly<Record<string, number>> = {
   fatal: 31,
 };
 const GREY = 90;
-
-/** Characters that could control a terminal: control characters and bidirectional formatting characters. */
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 /** Formats `12:34:56.789 WARN  message key=value`, followed by the stack trace of an error. */
 export function formatTextLine(json: string, hasColours: boolean): string {
@@ -23,14 +22,14 @@ export function formatTextLine(json: string, hasColours: boolean): string {
   const parts = [clock, paint(name.toUpperCase().padEnd(5), COLOURS[name])];
   const error = isFields(err) ? err : undefined;
   parts.push(
-    escape([msg, error?.["message"]].filter((text) => typeof text === "string").join(": ")),
+    printable([msg, error?.["message"]].filter((text) => typeof text === "string").join(": ")),
   );
   for (const [key, value] of Object.entries(fields)) {
-    parts.push(`${paint(`${escape(key)}=`, GREY)}${formatValue(value)}`);
+    parts.push(`${paint(`${printable(key)}=`, GREY)}${formatValue(value)}`);
   }
   const stack = name === "error" || name === "fatal" ? error?.["stack"] : undefined;
   const frames = typeof stack === "string" ? stack.split("\n").slice(1) : [];
-  const stackLines = frames.map((frame) => paint(`    ${escape(frame.trim())}`, GREY));
+  const stackLines = frames.map((frame) => paint(`    ${printable(frame.trim())}`, GREY));
   return `${[parts.filter(Boolean).join(" "), ...stackLines].join("\n")}\n`;
 }
 
@@ -44,15 +43,8 @@ function isFields(value: unknown): value is Record<string, unknown> {
 }
 
 function formatValue(value: unknown): string {
-  if (typeof value === "string" && /^[^\s"=]+$/.test(value)) return escape(value);
-  return escape(JSON.stringify(value) ?? "");
-}
-
-function escape(text: string): string {
-  return text.replaceAll(
-    UNPRINTABLE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  if (typeof value === "string" && /^[^\s"=]+$/.test(value)) return printable(value);
+  return printable(JSON.stringify(value) ?? "");
 }
 
 function localTime(iso: string): string {

@@ -16,6 +16,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "event-loop": 1,
   process: 0,
   "version.ts": 0,
+  "printable.ts": 0,
 };
 
 export interface Rooms {

@@ -1,3 +1,4 @@
+import { printableJson } from "../../printable.ts";
 import { unifiedDiff } from "../../node/files/diff.ts";
 import { hideSecrets, hideUserinfo } from "../../node/files/hidden-secrets.ts";
 import type { Finding } from "../../node/findings.ts";
@@ -168,7 +169,7 @@ export function planJson(plan: Plan): Readonly<Record<string, unknown>> {
 }
 
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, undefined, 2));
+  print(printableJson(value));
 }
 
 /** Prints text that may quote URLs of the node's files, without the credentials in them. */

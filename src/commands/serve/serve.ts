@@ -8,6 +8,7 @@ import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { createLog } from "../../telemetry/log.ts";
 import { ENOUGH_MEMORY, LEAST_MEMORY, memoryLimit } from "../../process/memory-limit.ts";
 import { exitAfter } from "../../process/exit-deadline.ts";
+import { printable, printableLines } from "../../printable.ts";
 import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -80,7 +81,7 @@ async function serve(options: ServeOptions): Promise<number> {
     const manager = new ServiceManager(process.env, (reason) => log.warn(reason));
     const { settings } = liveSettings;
     for (const line of settings.unsupported ?? []) {
-      process.stderr.write(`entrepot: unsupported setting ignored: ${line}\n`);
+      process.stderr.write(`entrepot: unsupported setting ignored: ${printable(line)}\n`);
     }
     const limit = memoryLimit();
     const enough = `give it at least ${formatSize(ENOUGH_MEMORY)}`;
@@ -118,7 +119,8 @@ async function serve(options: ServeOptions): Promise<number> {
       liveSettings.reload();
     });
     tellReady();
-    if (isTerminal) console.log(`${banner(version, settings, running.listening)}\n`);
+    if (isTerminal)
+      console.log(`${printableLines(banner(version, settings, running.listening))}\n`);
     const { listening, memory } = running;
     log.info({ ...listening, version, data: settings.dataDirectory, memory }, "listening");
     log.flush();
@@ -162,7 +164,7 @@ function serviceStatus(settings: Settings, { listen }: Listening, last?: Reload)
 }
 
 function printError(error: Error, code: number): number {
-  process.stderr.write(`entrepot: ${error.message}\n`);
+  process.stderr.write(`entrepot: ${printableLines(error.message)}\n`);
   return code;
 }
 

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { loadSettings } from "../../config/load.ts";
+import { printable, printableJson, printableLines } from "../../printable.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { examine } from "../../doctor/examine.ts";
 import type { Finding, State } from "../../doctor/finding.ts";
@@ -70,12 +71,12 @@ async function run(options: DoctorOptions): Promise<number> {
     });
     progress.end();
     const problems = findings.filter(({ state }) => state === "problem").length;
-    if (options.json) console.log(JSON.stringify({ problems, findings }, undefined, 2));
+    if (options.json) console.log(printableJson({ problems, findings }));
     else console.log(table(findings, process.stdout.isTTY));
     return problems > 0 ? 1 : 0;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`entrepot: ${error.message}\n`);
+    process.stderr.write(`entrepot: ${printableLines(error.message)}\n`);
     return 2;
   }
 }
@@ -115,7 +116,13 @@ class ProgressLine implements Disposable {
 const COLOURS: Readonly<Record<State, number>> = { ok: 32, note: 33, problem: 31, unknown: 90 };
 
 /** The findings as an aligned table; each advice follows its row. Exported for its test. */
-export function table(findings: readonly Finding[], hasColours: boolean): string {
+export function table(examined: readonly Finding[], hasColours: boolean): string {
+  const findings = examined.map(({ subject, found, advice, ...finding }) => ({
+    ...finding,
+    subject: printable(subject),
+    found: printable(found),
+    ...(advice === undefined ? {} : { advice: printable(advice) }),
+  }));
   const width = (column: "state" | "topic" | "subject"): number =>
     Math.max(0, ...findings.map((finding) => finding[column].length));
   const [state, topic, subject] = [width("state"), width("topic"), width("subject")];

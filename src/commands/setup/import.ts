@@ -1,5 +1,6 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import { printable, printableJson } from "../../printable.ts";
 import { readText } from "../../config/parsing/read-text.ts";
 import { importFiles } from "../../config/import-files.ts";
 import type { ImportedConfig } from "../../config/foreign/imported-config.ts";
@@ -74,7 +75,7 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
       ...(port ? { addresses: port } : {}),
       ...(dropAuth ? { withoutAuth: dropAuth } : {}),
     });
-    if (json) console.log(JSON.stringify(asJson(imported), undefined, 2));
+    if (json) console.log(printableJson(asJson(imported)));
     else {
       const text = writeConfig(imported, `entrepot import ${files.join(" ")}`);
       if (output === undefined) process.stdout.write(text);
@@ -100,10 +101,12 @@ function report(imported: ImportedConfig, output: string | undefined): void {
     ...unsupportedLines(imported).map((line) => `  ${line}`),
     ...(output === undefined
       ? []
-      : [`Wrote ${output}. Review it, then run: entrepot serve --config ${output}`]),
+      : [
+          `Wrote ${printable(output)}. Review it, then run: entrepot serve --config ${printable(output)}`,
+        ]),
     ...(adoptable.length > 0
       ? [
-          `With the old registries stopped, this takes over their blobs: entrepot adopt --from ${output ?? "entrepot.yaml"}`,
+          `With the old registries stopped, this takes over their blobs: entrepot adopt --from ${printable(output ?? "entrepot.yaml")}`,
         ]
       : []),
   ];

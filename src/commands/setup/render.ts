@@ -13,6 +13,7 @@ import {
   type RenderedUpstream,
   type Target,
 } from "../../render/target.ts";
+import { printableJson, printableLines } from "../../printable.ts";
 import { render, TARGETS } from "../../render/targets.ts";
 import { KnownValuesArgument } from "../known-values.ts";
 import { readCa } from "../node/ca-file.ts";
@@ -120,7 +121,7 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
     });
     if (options.json) {
       const { name, notes } = target;
-      console.log(JSON.stringify({ target: name, ...notes, files }, undefined, 2));
+      console.log(printableJson({ target: name, ...notes, files }));
     } else if (output !== undefined) writeBelow(output, files);
     else print(target, files);
     warnAboutLoopback(cache);
@@ -131,7 +132,7 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
       return 2;
     }
     if (!(error instanceof RenderError || error instanceof UsageError)) throw error;
-    process.stderr.write(`entrepot: ${error.message}\n`);
+    process.stderr.write(`entrepot: ${printableLines(error.message)}\n`);
     return 2;
   }
 }

@@ -1,3 +1,4 @@
+import { printableJson } from "../../printable.ts";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
@@ -78,7 +79,7 @@ function runLs(pattern: string | undefined, options: LsOptions): Promise<number>
 
 /** As `printJson` writes it. */
 function jsonOf(image: Image): string {
-  return JSON.stringify(image, undefined, 2).replaceAll("\n", "\n    ");
+  return printableJson(image).replaceAll("\n", "\n    ");
 }
 
 function* jsonLines(lines: readonly Line[]): Generator<string> {

@@ -7,6 +7,7 @@ import { AdoptionError } from "../../cache/adoption/registry-v2-layout.ts";
 import { openStorage, type Storage } from "../../cache/retention/storage.ts";
 import { type LoadedSettings, loadSettings } from "../../config/load.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
+import { printableJson, printableLines } from "../../printable.ts";
 import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/directory/data-directory.ts";
 import { LockedError } from "../../store/directory/lock.ts";
@@ -196,7 +197,7 @@ function printError(error: unknown): number {
     error instanceof MetadataError ||
     error instanceof Fault;
   if (!isExpected) throw error;
-  process.stderr.write(`entrepot: ${error.message}\n`);
+  process.stderr.write(`entrepot: ${printableLines(error.message)}\n`);
   if (error instanceof ConfigError) return 2;
   if (error instanceof RefusedError) return error.kind === "invalid-argument" ? 2 : 1;
   return error instanceof AdminError && error.status === 400 ? 2 : 1;
@@ -210,7 +211,7 @@ export function print(text: string): void {
 }
 
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, undefined, 2));
+  print(printableJson(value));
 }
 
 /** Prints many lines, and waits for whoever reads them, so that they are not in memory as a whole. */

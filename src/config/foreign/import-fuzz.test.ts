@@ -2,12 +2,14 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { parseAllDocuments, stringify } from "yaml";
+import { parse, parseAllDocuments, stringify } from "yaml";
+import { isPrintable } from "../../printable.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import { loadSettings } from "../load.ts";
 import { ConfigError } from "../parsing/problems.ts";
 import { importFiles } from "../import-files.ts";
-import { writeConfig } from "./write-config.ts";
+import type { ImportedConfig } from "./imported-config.ts";
+import { unsupportedLines, writeConfig } from "./write-config.ts";
 
 const RUNS = Number(process.env["ENTREPOT_FUZZ"] ?? 250);
 const GOLDEN = path.join(import.meta.dir, "../../../test/golden/import");
@@ -85,12 +87,36 @@ const fragments = [
   "v1alpha2",
 ];
 
+/** What would end a comment or a quoted text, run in a shell, or drive a terminal. */
+const hostile = [
+  "\nadmin: 0.0.0.0:1",
+  "\r\nadmin: 0.0.0.0:1",
+  "\u0085admin: 1",
+  "\u2028admin: 1",
+  "\u2029#",
+  "\0",
+  "\u001b[2J\u001b]0;title\u0007",
+  "\u009b2J",
+  "\u202egnp.exe\u2069",
+  "\u200b\ufeff",
+  "\u{e0041}",
+  "\ud800",
+  "$(touch /tmp/run)",
+  "`touch /tmp/run`",
+  "'; touch /tmp/run; '",
+  '"',
+  "\\",
+  " # ",
+  ": ",
+  "{{",
+  "\t",
+];
 type Edit = readonly [position: number, removed: number, inserted: string];
 const edits = fc.array(
   fc.tuple(
     fc.nat(2_000),
     fc.nat(12),
-    fc.oneof(fc.constantFrom(...fragments), fc.string({ maxLength: 6 })),
+    fc.oneof(fc.constantFrom(...fragments, ...hostile), fc.string({ maxLength: 6 })),
   ),
   { maxLength: 6 },
 );
@@ -116,12 +142,31 @@ function expectPositions(error: unknown, text: string): void {
   }
 }
 
+const hostileText = fc
+  .array(fc.oneof(fc.constantFrom(...hostile), fc.constantFrom("a", "/srv/x", "https://h")), {
+    minLength: 1,
+    maxLength: 4,
+  })
+  .map((parts) => parts.join(""));
+
 const readOnly =
   (text: string) =>
   (file: string): string => {
     if (file === "f") return text;
     throw new UnreadableError("does not exist");
   };
+
+/** Nothing that a terminal or an editor does not show as itself, and no line that was not meant as one. */
+function expectPrintable(text: string): void {
+  expect(text.split("\n").filter((line) => !isPrintable(line))).toEqual([]);
+}
+
+/** What is written is exactly the configuration: nothing of a comment or value has become another key. */
+function expectData(imported: ImportedConfig, written: string): void {
+  expectPrintable(written);
+  expect(parse(written)).toEqual(imported.value);
+  expectPrintable(unsupportedLines(imported).join("\n"));
+}
 
 function expectImport(text: string): void {
   const readFile = readOnly(text);
@@ -130,8 +175,10 @@ function expectImport(text: string): void {
     const secrets = { folder: undefined, readFile };
     const imported = importFiles({ files: ["f"], readFile, secrets, names: new Map() });
     written = writeConfig(imported, "entrepot import f");
+    expectData(imported, written);
   } catch (error) {
     expectPositions(error, text);
+    expectPrintable(String(error));
     return;
   }
   try {
@@ -207,6 +254,27 @@ test("files with any value at any position are imported into a valid configurati
     .tuple(fc.constantFrom(...structures), fc.nat(60), values)
     .map(([structure, remaining, by]) => stringify(replaced(structure, { remaining }, by)));
   fc.assert(fc.property(texts, expectImport), { numRuns: RUNS });
+});
+
+/** Puts a text in, or around, the key or value at one position of a structure. */
+function poisoned(value: unknown, counter: { remaining: number }, by: string): unknown {
+  const poison = (text: string): string => {
+    counter.remaining -= 1;
+    return counter.remaining === -1 ? text + by : text;
+  };
+  if (Array.isArray(value)) return value.map((child: unknown) => poisoned(child, counter, by));
+  if (typeof value === "string") return poison(value);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, child]) => [poison(key), poisoned(child, counter, by)]),
+  );
+}
+
+test("line breaks, quotes and control characters in any name and value stay data", () => {
+  const texts = fc
+    .tuple(fc.constantFrom(...structures), fc.nat(120), hostileText)
+    .map(([structure, remaining, by]) => JSON.stringify(poisoned(structure, { remaining }, by)));
+  fc.assert(fc.property(texts, expectImport), { numRuns: RUNS * 2 });
 });
 
 test("edited manifests are valid configurations, or rejected with positions", () => {

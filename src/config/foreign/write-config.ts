@@ -1,4 +1,5 @@
-import { Document, isCollection, isMap, isScalar, isSeq, type Scalar } from "yaml";
+import { Document, isCollection, isMap, isScalar, isSeq, Scalar, visit } from "yaml";
+import { escapeUnprintable, isPrintable, printable, yamlEscape } from "../../printable.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import { CONSEQUENCES, type ImportedConfig, type Origin, type Warning } from "./imported-config.ts";
 
@@ -17,16 +18,31 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
     ...(imported.warnings.length > 0 ? ["", "Check this first:"] : []),
     ...warningLines(imported).map((line) => `  ${line}`),
   ]
-    .map((line) => (line === "" ? "" : ` ${onOneLine(line)}`))
+    .map((line) => (line === "" ? "" : ` ${printable(line)}`))
     .join("\n");
   const nodes = nodesIn(document);
   for (const { at, from, note } of imported.settings) {
-    const text = ` ${formatOrigin(from)}${note === undefined ? "" : `: ${note}`}`;
+    const text = ` ${printable(formatOrigin(from) + (note === undefined ? "" : `: ${note}`))}`;
     const { key, value } = nodes.get(pathKey(at)) ?? {};
     if (isScalar(value)) value.comment = text;
     else if (isCollection(value)) (key ?? value).commentBefore = text;
   }
-  return [document.toString({ lineWidth: 0 }), ...unsupportedComment(imported)].join("");
+  return [yamlText(document), ...unsupportedComment(imported)].join("");
+}
+
+/** Values and keys are data whatever is in them: none has a raw line break or control character. */
+function yamlText(document: Document): string {
+  visit(document, {
+    Scalar: (_, scalar) => {
+      const isPlain = typeof scalar.value !== "string" || isPrintable(scalar.value);
+      if (!isPlain) scalar.type = Scalar.QUOTE_DOUBLE;
+    },
+  });
+  const text = document.toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: Infinity });
+  // What is left of them is in double quotes, apart from the line breaks of the file itself.
+  return escapeUnprintable(text, (character) =>
+    character === "\n" ? character : yamlEscape(character),
+  );
 }
 
 /** Formats an origin as `hub.yml:12 proxy.ttl`. */
@@ -71,7 +87,7 @@ function unsupportedComment(imported: ImportedConfig): string[] {
 export function warningLines({ warnings }: ImportedConfig): string[] {
   const rank = ({ consequence }: Warning): number => CONSEQUENCES.indexOf(consequence);
   const sorted = warnings.toSorted((a, b) => rank(a) - rank(b));
-  return sorted.map(({ from, message }) => onOneLine(`${formatOrigin(from)}: ${message}`));
+  return sorted.map(({ from, message }) => printable(`${formatOrigin(from)}: ${message}`));
 }
 
 /** One line per unsupported setting. The same setting in several files is one line with all locations. */
@@ -79,11 +95,6 @@ export function unsupportedLines({ unsupported }: ImportedConfig): string[] {
   const groups = Map.groupBy(unsupported, ({ from, reason }) => `${from.what}: ${reason}`);
   return [...groups].map(([text, group]) => {
     const locations = group.map(({ from }) => `${from.file}:${from.line}`);
-    return onOneLine(`${locations.join(", ")} ${text}`);
+    return printable(`${locations.join(", ")} ${text}`);
   });
-}
-
-/** A key of an imported file may contain line breaks, which would end the YAML comment. */
-function onOneLine(text: string): string {
-  return text.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, " ");
 }

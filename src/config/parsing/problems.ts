@@ -1,3 +1,5 @@
+import { printable } from "../../printable.ts";
+
 /** A position in a file. Line and column start at 1. */
 export interface Position {
   readonly file: string;
@@ -29,10 +31,8 @@ export class ConfigError extends Error {
 
 /** Formats `path:line:column: message`, without the parts of the position that are unknown. */
 export function formatProblem({ file, line, column, message }: Problem): string {
-  return [file, line, column, ` ${message}`]
-    .filter((part) => part !== undefined)
-    .join(":")
-    .trimStart();
+  const parts = [file, line, column, ` ${message}`].filter((part) => part !== undefined);
+  return printable(parts.join(":").trimStart());
 }
 
 /** Sorts problems by position. Problems without a position come first. */
@@ -44,5 +44,5 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
 
 /** Quotes a value for a message: at most 80 characters, with control characters escaped. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+  return printable(JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text));
 }
