@@ -51,7 +51,7 @@ test("a running cache adopts folders and reports the corrupt blobs that it skipp
     },
   });
   const adopt = (...args: string[]) => command(cache, "adopt", ...args, "--upstream", "reg.test");
-  const result = await adopt(dir.file("one"));
+  const result = await adopt(dir.file("one"), "--link");
   expect([result.code, result.stderr]).toEqual([0, ""]);
   expect(result.stdout).toMatch(
     /^Adopted (\d) blobs, [\d.]+ K?i?B \(\1 linked, 0 copied\)\.\n1 tag and 1 manifest of 1 repository are now cached for reg\.test: run entrepot ls to see them\.\n$/,
@@ -157,7 +157,9 @@ realTest("what cannot be read or stored is listed, and everything else is adopte
 
   // The store's own disk fails with one file.
   const fault = { calls: ["?link", "linkat"], paths: unreadable.slice(0, 1), error: "EIO" };
-  const second = await run(withSystemFault(fault, [entrepot, ...adopt.slice(0, -1), ...flags]));
+  const second = await run(
+    withSystemFault(fault, [entrepot, ...adopt.slice(0, -1), "--link", ...flags]),
+  );
   expect(second.code).toBe(1);
   expect(second.stdout).toContain(`\nfailed: ${unreadable[0]}: it could not be stored: the disk`);
   expect(second.stdout).toEndWith(

@@ -108,9 +108,7 @@ proxy: { remoteurl: "${upstream.url}" }
     await mustRun([PROGRAM, "import", ...files, ...names, "--output", output]);
     const text = await readFile(output, "utf8");
     const data = folder.file("data");
-    for (const [, command = ""] of text.matchAll(/^# +entrepot (adopt .*) --config /gm)) {
-      await mustRun([PROGRAM, ...command.split(" "), "--config", output, "--data", data]);
-    }
+    await mustRun([PROGRAM, "adopt", "--from", output, "--data", data]);
     const config: unknown = parse(text);
     expect(config).toMatchObject({ listen: `${ADDRESS}:5000` });
     if (typeof config !== "object" || config === null) throw new Error("no configuration");

@@ -18,14 +18,20 @@ export interface Progress {
 export class ProgressLine {
   readonly #startedAt = performance.now();
   readonly #isTerminal = process.stderr.isTTY;
+  readonly #label: string;
   #shownAt = 0;
+
+  /** @param label before the figures */
+  constructor(label = "") {
+    this.#label = label;
+  }
 
   show(progress: Progress): void {
     const now = performance.now();
     const interval = this.#isTerminal ? INTERVAL.terminal : INTERVAL.file;
     if (now - this.#startedAt < DELAY || now - this.#shownAt < interval) return;
     this.#shownAt = now;
-    const text = progressText(progress, (now - this.#startedAt) / 1000);
+    const text = this.#label + progressText(progress, (now - this.#startedAt) / 1000);
     process.stderr.write(this.#isTerminal ? `\r\u001B[K${text}` : `${text}\n`);
   }
 

@@ -106,9 +106,15 @@ function hardLinkFinding(folder: string, existing: string): Finding {
   }
   try {
     linkSync(file, link);
-    return report("ok", "hard links work: `entrepot adopt` needs no copy of a registry:2's data");
+    return report(
+      "ok",
+      "hard links work: `entrepot adopt --link` can share the files of a registry:2",
+    );
   } catch {
-    return report("note", "no hard links: `entrepot adopt` copies a registry:2's data");
+    return report(
+      "note",
+      "no hard links: `entrepot adopt` always copies the files of a registry:2",
+    );
   } finally {
     for (const created of [file, link]) rmSync(created, { force: true });
   }

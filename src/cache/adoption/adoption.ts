@@ -10,8 +10,11 @@ import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import { diskUsage } from "../../store/space/disk-usage.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import { copyVerified, matchesDigest } from "./copy-file.ts";
+import { type AdoptRequest, recordAdoption } from "./adopted-folders.ts";
 import type { FailedFile } from "./failed-files.ts";
 import { hardLink } from "./hard-link.ts";
+import { mayHardLink } from "./link-policy.ts";
+import { type Owner, ownerOfFiles } from "../../store/directory/ownership.ts";
 import type { Storage } from "../retention/storage.ts";
 import {
   AdoptionError,
@@ -48,9 +51,7 @@ export interface Adopted {
   readonly outside: number;
 }
 
-export interface AdoptOptions {
-  readonly folder: string;
-  readonly upstream: UpstreamName;
+export interface AdoptOptions extends AdoptRequest {
   readonly onProgress?: (done: {
     readonly files: number;
     readonly bytes: number;
@@ -81,7 +82,9 @@ export async function adopt(
   const { folder } = options;
   mustBeConfigured(options.upstream, configured);
   try {
-    return await new Adoption(storage, options, await registryRoot(folder)).run();
+    const registry = await registryRoot(folder);
+    await recordAdoption(storage.path, registry, options);
+    return await new Adoption(storage, options, registry).run();
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
     const reason = `${describeSystemError(error)}: ${error instanceof Error ? error.message : ""}`;
@@ -93,6 +96,7 @@ class Adoption {
   readonly #storage: Storage;
   readonly #options: AdoptOptions;
   readonly #registry: RegistryRoot;
+  readonly #owner: Owner;
   readonly #result = {
     blobs: 0,
     bytes: 0,
@@ -113,6 +117,7 @@ class Adoption {
     this.#storage = storage;
     this.#options = options;
     this.#registry = registry;
+    this.#owner = ownerOfFiles(storage.path);
   }
 
   async run(): Promise<Adopted> {
@@ -187,7 +192,9 @@ class Adoption {
     // The name is unique, since two adoptions of the same folder may run at once.
     const temporary = join(preparing, `${crypto.randomUUID()}-${hex}`);
     const paths = { temporary, to: join(folder, hex) };
-    const linked = await hardLink(from, paths, await file.stat());
+    const stats = await file.stat();
+    const isShareable = mayHardLink(stats, this.#owner, this.#options.link);
+    const linked = isShareable ? await hardLink(from, paths, stats) : "impossible";
     if (linked === "changed") return "corrupt";
     if (linked === "linked") this.#result.linked += 1;
     else if (!(await this.#hasSpaceFor(size))) return "omitted";

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { copyFile, type FileHandle, open, rename } from "node:fs/promises";
+import { chmod, copyFile, type FileHandle, open, rename } from "node:fs/promises";
 import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
 import { removeFile } from "../../store/remove-file.ts";
 
@@ -19,7 +19,9 @@ export async function copyVerified(
   onRead: () => void,
 ): Promise<boolean> {
   try {
-    await copyFile(from, temporary, constants.COPYFILE_EXCL);
+    await copyFile(from, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    // The copy has the mode of the original, which may keep even its owner from reading it.
+    await chmod(temporary, 0o600);
     const file = await open(temporary, "r+");
     let isMatch: boolean;
     try {

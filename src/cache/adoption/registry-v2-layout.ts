@@ -4,6 +4,7 @@ import { type Digest, parseDigest } from "../../oci/digest.ts";
 import { type Manifest, ManifestError } from "../../oci/manifest.ts";
 import { parseManifest } from "../../oci/parse-manifest.ts";
 import { parseRepositoryName, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
+import { printable } from "../../printable.ts";
 import { describeSystemError } from "../../store/storage-fault.ts";
 import { ConfinedFolder } from "./confined-folder.ts";
 
@@ -71,16 +72,15 @@ export async function registryRoot(path: string): Promise<RegistryRoot> {
     }
     const [unreadable] = folder.failed.listed;
     if (unreadable) {
-      throw new AdoptionError(`${unreadable.path} cannot be read: ${unreadable.reason}`);
+      throw new AdoptionError(`${printable(unreadable.path)} cannot be read: ${unreadable.reason}`);
     }
   } catch (error) {
     if (error instanceof AdoptionError) throw error;
-    throw new AdoptionError(`${path} cannot be read: ${describeSystemError(error)}`, {
-      cause: error,
-    });
+    const message = `${printable(path)} cannot be read: ${describeSystemError(error)}`;
+    throw new AdoptionError(message, { cause: error });
   }
   throw new AdoptionError(
-    `${path} is not a registry's folder: it has no docker/registry/v2 with blobs and repositories. Name the rootdirectory of registry:2, usually /var/lib/registry`,
+    `${printable(path)} is not a registry's folder: it has no docker/registry/v2 with blobs and repositories. Name the rootdirectory of registry:2, usually /var/lib/registry`,
   );
 }
 

@@ -1,45 +1,72 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
-import { z } from "zod";
 import { adopt, type Adopted } from "../../cache/adoption/adoption.ts";
-import { mustBeAdoptable } from "../../cache/adoption/registry-v2-layout.ts";
-import { formatSize } from "../../config/parsing/units.ts";
+import type { AdoptRequest } from "../../cache/adoption/adopted-folders.ts";
+import {
+  AdoptionError,
+  mustBeAdoptable,
+  mustBeConfigured,
+} from "../../cache/adoption/registry-v2-layout.ts";
+import { describeData } from "../../config/registry-data.ts";
+import type { LoadedSettings } from "../../config/load.ts";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
+import { printable } from "../../printable.ts";
 import { type Progress, ProgressLine } from "../progress.ts";
-import { counted } from "../table.ts";
+import { AdminError } from "./admin-client.ts";
+import { adoptedSchema, adoptedText } from "./adopted-text.ts";
+import { type AdoptSource, planSources, readSources } from "./adopt-sources.ts";
 import { followProgress } from "./follow-progress.ts";
-import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
-
-const adoptedSchema = z.object({
-  blobs: z.number(),
-  bytes: z.number(),
-  linked: z.number(),
-  known: z.number(),
-  corrupt: z.number(),
-  failed: z.number(),
-  failures: z.array(z.object({ path: z.string(), reason: z.string() })),
-  repositories: z.number(),
-  tags: z.number(),
-  manifests: z.number(),
-  omitted: z.number(),
-  outside: z.number(),
-});
+import {
+  CommandError,
+  onStore,
+  print,
+  printError,
+  printJson,
+  type StoreConnection,
+  storeCommand,
+  type StoreOptions,
+} from "./store-connection.ts";
 
 interface AdoptOptions extends StoreOptions {
-  readonly upstream: UpstreamName;
+  readonly upstream?: UpstreamName;
+  readonly from?: string;
+  readonly shared?: true;
+  readonly link?: true;
 }
 
 export function adoptCommand(): Command {
-  return storeCommand("adopt", "take over the data of a registry:2, such as a proxy's cache")
-    .argument("<folder>", "its rootdirectory, usually /var/lib/registry; it is not changed")
-    .requiredOption(
+  const command = storeCommand(
+    "adopt",
+    "take over the data of a registry:2, such as a proxy's cache",
+  )
+    .argument("[folder]", "its rootdirectory, usually /var/lib/registry; it is not changed")
+    .option(
       "--upstream <name>",
       "the registry that it was a proxy of, such as docker.io",
       parseUpstream,
     )
-    .action(async (folder: string, options: AdoptOptions) => {
-      process.exitCode = await runAdopt(folder, options);
-    });
+    .option(
+      "--from <file>",
+      "instead of a folder: adopt what the key adopt of the upstreams in this entrepot.yaml names, or of --upstream only; also the default of --config",
+    )
+    .option(
+      "--shared",
+      "adopt a folder also if it is another upstream's, so that it answers for both",
+    )
+    .option(
+      "--link",
+      "share the files with the folder instead of copying them, which takes no space; whoever owns the data directory later owns them in both",
+    );
+  return command.action(async (folder: string | undefined, options: AdoptOptions) => {
+    const { upstream, from } = options;
+    if (folder !== undefined && from === undefined && upstream !== undefined) {
+      process.exitCode = await adoptFolder({ ...flagsOf(options), folder, upstream }, options);
+    } else if (folder === undefined && from !== undefined) {
+      process.exitCode = await adoptFrom(from, options);
+    } else {
+      command.error("error: give a folder and its --upstream, or --from with an entrepot.yaml");
+    }
+  });
 }
 
 function parseUpstream(text: string): UpstreamName {
@@ -48,63 +75,104 @@ function parseUpstream(text: string): UpstreamName {
   throw new InvalidArgumentError("Write a registry's name as images carry it, such as ghcr.io.");
 }
 
-function runAdopt(folder: string, options: AdoptOptions): Promise<number> {
-  const source = { folder: resolve(folder), upstream: options.upstream };
+/** Only what is set: an older cache knows none of them. */
+function flagsOf({ shared, link }: AdoptOptions): Pick<AdoptRequest, "shared" | "link"> {
+  return { ...(shared ? { shared } : {}), ...(link ? { link } : {}) };
+}
+
+function adoptFolder(given: AdoptRequest, options: AdoptOptions): Promise<number> {
+  const request = { ...given, folder: resolve(given.folder) };
   return onStore(
     options,
     async (connection, settings) => {
-      const line = new ProgressLine();
-      const onProgress = (progress: Progress): void => line.show(progress);
-      const adopted =
-        connection.kind === "running"
-          ? await followProgress(
-              await connection.client.send("adopt", source),
-              adoptedSchema,
-              onProgress,
-            )
-          : await adopt(connection.storage, settings.upstreams, { ...source, onProgress });
-      line.end();
+      const adopted = await adoptOne(request, connection, settings, new ProgressLine());
       if (options.json) printJson(adopted);
-      else print(adoptedText(adopted, options.upstream));
-      return adopted.corrupt + adopted.failed > 0 ? 1 : 0;
+      else print(adoptedText(adopted, request));
+      return exitCodeOf(adopted);
     },
-    { mayCreate: ({ upstreams }) => mustBeAdoptable(source, upstreams) },
+    { mayCreate: ({ upstreams }) => mustBeAdoptable(request, upstreams) },
   );
 }
 
-function adoptedText(adopted: Adopted, name: UpstreamName): string {
-  const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt, outside } =
-    adopted;
-  const { failed, failures } = adopted;
-  const how = blobs === 0 ? "" : ` (${linked} linked, ${blobs - linked} copied)`;
-  const before = known > 0 ? `; ${known} were stored already` : "";
-  const cached = `${counted(tags, "tag")} and ${counted(manifests, "manifest")} of ${counted(repositories, "repository", "repositories")}`;
-  const lines = [
-    `Adopted ${counted(blobs, "blob")}, ${formatSize(bytes)}${how}${before}.`,
-    `${cached} are now cached for ${name}: run entrepot ls to see them.`,
-  ];
-  if (omitted > 0) {
-    lines.push(
-      `${counted(omitted, "blob")} did not fit: raise storage.maxSize, or free space on the disk.`,
-    );
+async function adoptOne(
+  request: AdoptRequest,
+  connection: StoreConnection,
+  { upstreams }: LoadedSettings,
+  line: ProgressLine,
+): Promise<Adopted> {
+  const onProgress = (progress: Progress): void => line.show(progress);
+  try {
+    if (connection.kind === "stopped") {
+      return await adopt(connection.storage, upstreams, { ...request, onProgress });
+    }
+    const response = await connection.client.send("adopt", request);
+    return await followProgress(response, adoptedSchema, onProgress);
+  } finally {
+    line.end();
   }
-  if (outside > 0) {
-    lines.push(
-      `${counted(outside, "symbolic link")} out of the folder ${outside === 1 ? "was" : "were"} not followed: move what they lead to into the folder, or mount it there.`,
+}
+
+function exitCodeOf({ corrupt, failed }: Adopted): number {
+  return corrupt + failed > 0 ? 1 : 0;
+}
+
+/** One source, and what became of it: the elements of what `--json` prints. */
+type Outcome = { readonly upstream: UpstreamName } & AdoptSource["data"] &
+  ({ readonly adopted: Adopted } | { readonly error: string });
+
+/**
+ * Adopts what an entrepot.yaml names, one after the other. One that cannot be adopted keeps none of the
+ * others from being adopted.
+ */
+async function adoptFrom(from: string, options: AdoptOptions): Promise<number> {
+  const outcomes: Outcome[] = [];
+  const failed = ({ upstream, data }: AdoptSource, error: string): void => {
+    outcomes.push({ upstream, ...data, error });
+    if (options.json) return;
+    process.stderr.write(
+      `entrepot: ${upstream}, from ${printable(describeData(data))}: ${error}\n`,
     );
+  };
+  const finish = (): number => {
+    if (options.json) printJson({ adoptions: outcomes });
+    const isComplete = outcomes.every((one) => "adopted" in one && exitCodeOf(one.adopted) === 0);
+    return isComplete ? 0 : 1;
+  };
+  try {
+    const planned = await planSources(readSources(from, options.upstream), options.shared ?? false);
+    for (const one of planned) if ("problem" in one) failed(one.source, one.problem);
+    const adoptable = planned.filter((one) => "folder" in one);
+    if (adoptable.length === 0) return finish();
+    const work = async (connection: StoreConnection, settings: LoadedSettings): Promise<number> => {
+      for (const { source, folder } of adoptable) {
+        const { upstream, data } = source;
+        const request = { ...flagsOf(options), folder: resolve(folder), upstream };
+        try {
+          const line = new ProgressLine(`${upstream}: `);
+          const adopted = await adoptOne(request, connection, settings, line);
+          outcomes.push({ upstream, ...data, adopted });
+          if (options.json) continue;
+          print(`${upstream}, from ${printable(describeData(data))}:`);
+          print(adoptedText(adopted, request));
+        } catch (error) {
+          if (!isExpected(error)) throw error;
+          failed(source, printable(error.message));
+        }
+      }
+      return finish();
+    };
+    const mayCreate = async ({ upstreams }: LoadedSettings): Promise<void> => {
+      for (const { source } of adoptable) mustBeConfigured(source.upstream, upstreams);
+    };
+    return await onStore({ ...options, config: options.config ?? from }, work, { mayCreate });
+  } catch (error) {
+    return printError(error);
   }
-  if (corrupt > 0) {
-    const [was, it, is] = corrupt === 1 ? ["was", "it", "is"] : ["were", "they", "are"];
-    lines.push(
-      `${counted(corrupt, "blob")} ${was} skipped as corrupt: ${it} ${is} fetched from ${name} when requested.`,
-    );
-  }
-  if (failed > 0) {
-    lines.push(...failures.map(({ path, reason }) => `failed: ${path}: ${reason}`));
-    const was = failed === 1 ? "was" : "were";
-    lines.push(
-      `${counted(failed, "file or folder", "files or folders")} ${was} left out: mend the reason, and run again. What is adopted by then is not read again.`,
-    );
-  }
-  return lines.join("\n");
+}
+
+/** What may be wrong with one folder, and not with the next. */
+function isExpected(error: unknown): error is Error {
+  return (
+    error instanceof AdoptionError || error instanceof CommandError || error instanceof AdminError
+  );
 }

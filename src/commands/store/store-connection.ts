@@ -186,7 +186,7 @@ async function finishRebuild({
  *
  * @throws any other error
  */
-function printError(error: unknown): number {
+export function printError(error: unknown): number {
   const isExpected =
     error instanceof ConfigError ||
     error instanceof CommandError ||

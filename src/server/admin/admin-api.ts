@@ -38,6 +38,8 @@ const bodies = {
   adopt: z.strictObject({
     folder: z.string().max(4096).startsWith("/"),
     upstream: z.string().max(300),
+    shared: z.boolean().optional(),
+    link: z.boolean().optional(),
   }),
 };
 
@@ -183,7 +185,7 @@ export class AdminApi {
   }
 
   #adopt(
-    { folder, upstream: name }: { folder: string; upstream: string },
+    { upstream: name, ...request }: z.infer<typeof bodies.adopt>,
     signal: AbortSignal,
   ): Response {
     const upstream = parseUpstreamName(name);
@@ -193,7 +195,7 @@ export class AdminApi {
         `${JSON.stringify(name)} is not a registry name: write one as images carry it, such as ghcr.io`,
       );
     return progressStream(signal, (onProgress) =>
-      this.#options.adopt({ folder, upstream, onProgress, signal }),
+      this.#options.adopt({ ...request, upstream, onProgress, signal }),
     );
   }
 }

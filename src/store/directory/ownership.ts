@@ -36,6 +36,12 @@ export function nonRootOwner(directory: string): Owner | undefined {
   return !stats || stats.uid === 0 ? undefined : { uid: stats.uid, gid: stats.gid };
 }
 
+/** The user to whom what this process stores in a directory belongs, at the latest when it is closed. */
+export function ownerOfFiles(directory: string): Owner {
+  const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  return nonRootOwner(directory) ?? own;
+}
+
 /**
  * The first thing in a directory that is neither a file nor a directory, such as a symbolic link: its
  * path, which may be that of the directory itself. Nothing is followed.

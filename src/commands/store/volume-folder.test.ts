@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
+import { volumeFolder } from "./volume-folder.ts";
+
+let dir: TempDir;
+const path = process.env["PATH"];
+
+/** Programs that answer as `docker volume inspect` and `podman volume inspect` do. */
+beforeAll(async () => {
+  dir = await tempDir("volume");
+  await mkdir(dir.file("bin"));
+  for (const name of ["hub", "other", "bound", "hub/ghcr"]) await mkdir(dir.file(name));
+  await symlink("/etc", dir.file("hub/out"));
+  const volume = (name: string, folder: string, options?: object): string =>
+    `${name}) echo '${JSON.stringify([{ Name: name, Driver: "local", Mountpoint: dir.file(folder), Options: options ?? null, Scope: "local" }])}';;`;
+  const engine = async (name: string, cases: readonly string[]): Promise<void> => {
+    const script = `#!/bin/sh
+printf '%s,' "$@" >> ${dir.file(`${name}-args`)}
+case "$3" in
+${cases.join("\n")}
+*) echo "[]"; echo "no such volume" >&2; exit 1;;
+esac
+`;
+    await writeFile(dir.file("bin", name), script);
+    await chmod(dir.file("bin", name), 0o755);
+  };
+  const bind = { type: "none", o: "bind", device: dir.file("bound") };
+  await engine("docker", [
+    volume("hub", "hub"),
+    volume("both", "hub"),
+    volume("two", "hub"),
+    volume("bound", "gone", bind),
+    volume("gone", "gone"),
+    volume("asked", "hub").replace('"Name":"asked"', '"Name":"another\\u001b"'),
+    "odd) echo nonsense;;",
+  ]);
+  await engine("podman", [volume("both", "hub"), volume("two", "other")]);
+  process.env["PATH"] = `${dir.file("bin")}:/bin`;
+});
+
+afterAll(async () => {
+  process.env["PATH"] = path;
+  await dir[Symbol.asyncDispose]();
+});
+
+test.each([
+  ["hub", "", "hub"],
+  ["hub", "ghcr", "hub/ghcr"],
+  ["both", "", "hub"],
+  // Docker mounts it at its mountpoint only while a container uses it.
+  ["bound", "", "bound"],
+])("the folder of the volume %s with the subpath %j is %s", async (name, subpath, folder) => {
+  expect(await volumeFolder(name, subpath)).toBe(dir.file(folder));
+});
+
+test.each([
+  ["none", "", "docker: no such volume; podman: no such volume"],
+  ["two", "", "and podman another one at"],
+  ["gone", "", "which this machine cannot read: no such file or directory"],
+  ["hub", "nowhere", "which this machine cannot read: no such file or directory"],
+  ["hub", "out", "out leads out of the volume hub"],
+  ["asked", "", "docker: it answered with another\\u001b"],
+  ["odd", "", "its answer is not that of `volume inspect`"],
+  ["--help", "", "is no name of a volume"],
+  ["$(id)", "", "is no name of a volume"],
+  ["a\nb", "", "a\\u000ab is no name of a volume"],
+])("the volume %j with the subpath %j is rejected", async (name, subpath, message) => {
+  const rejected: unknown = await volumeFolder(name, subpath).catch((error: unknown) => error);
+  expect(rejected).toMatchObject({ name: "CommandError" });
+  expect(String(rejected)).toContain(message);
+});
+
+test("an engine gets the name as one argument", async () => {
+  await volumeFolder("hub");
+  expect(await readFile(dir.file("podman-args"), "utf8")).toEndWith("volume,inspect,hub,");
+});

@@ -1,0 +1,106 @@
+import { execFile } from "node:child_process";
+import { realpath, stat } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import { isVolumeName } from "../../config/registry-data.ts";
+import { printable } from "../../printable.ts";
+import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
+import { CommandError } from "./store-connection.ts";
+
+/** What may know a volume. All answer `volume inspect` in the same form. */
+const ENGINES = ["docker", "podman", "nerdctl"] as const;
+/** In milliseconds. A daemon that hangs must not hang the command. */
+const TIMEOUT = 30_000;
+
+const inspected = z.tuple([
+  z.object({
+    Name: z.string(),
+    Mountpoint: z.string().startsWith("/"),
+    Options: z.record(z.string(), z.string()).nullish(),
+  }),
+]);
+
+type Answer =
+  | { readonly kind: "found"; readonly engine: string; readonly folder: string }
+  | { readonly kind: "unknown"; readonly engine: string; readonly reason: string };
+
+/**
+ * Finds the folder of a named volume. The engines are run as they are, without a shell.
+ *
+ * @throws CommandError if none knows it, or two know different ones
+ */
+export async function volumeFolder(volume: string, subpath = ""): Promise<string> {
+  if (!isVolumeName(volume)) throw new CommandError(`${printable(volume)} is no name of a volume`);
+  const answers = await Promise.all(ENGINES.map((engine) => ask(engine, volume)));
+  const found = answers.filter((answer) => answer?.kind === "found");
+  const [first, ...others] = found;
+  if (!first) throw new CommandError(nobodyKnows(volume, answers));
+  const other = others.find(({ folder }) => folder !== first.folder);
+  if (other) {
+    throw new CommandError(
+      `${first.engine} has the volume ${volume} at ${first.folder}, and ${other.engine} another one at ${other.folder}: write the right one as adopt: { folder: … }`,
+    );
+  }
+  return inside(first, volume, subpath);
+}
+
+function nobodyKnows(volume: string, answers: readonly (Answer | undefined)[]): string {
+  const reasons = answers.flatMap((answer) =>
+    answer?.kind === "unknown" ? [`${answer.engine}: ${answer.reason}`] : [],
+  );
+  const why =
+    reasons.length > 0 ? reasons.join("; ") : `none of ${ENGINES.join(", ")} is installed`;
+  return `the folder of the volume ${volume} is not known (${why}). Its engine has to run, and to be asked as the user that it runs for; or write the folder as adopt: { folder: … }`;
+}
+
+/** Undefined if the engine is not installed. */
+async function ask(engine: string, volume: string): Promise<Answer | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
+  const options = { timeout: TIMEOUT, maxBuffer: 1024 * 1024, encoding: "utf8" } as const;
+  execFile(engine, ["volume", "inspect", volume], options, (error, stdout, stderr) => {
+    if (error && systemCode(error) === "ENOENT") resolve(undefined);
+    else if (error) {
+      const reason = stderr.trim().split("\n").at(-1) || describeSystemError(error);
+      resolve({ kind: "unknown", engine, reason: printable(reason) });
+    } else resolve(readAnswer(engine, volume, stdout));
+  });
+  return promise;
+}
+
+function readAnswer(engine: string, volume: string, text: string): Answer {
+  try {
+    const [{ Name: name, Mountpoint: mountpoint, Options: options }] = inspected.parse(
+      JSON.parse(text),
+    );
+    if (name === volume) return { kind: "found", engine, folder: sourceOf(mountpoint, options) };
+    return { kind: "unknown", engine, reason: `it answered with ${printable(name)}` };
+  } catch {
+    return { kind: "unknown", engine, reason: "its answer is not that of `volume inspect`" };
+  }
+}
+
+/** A volume that is a bind mount is at its mountpoint only while a container uses it. */
+function sourceOf(mountpoint: string, options: Record<string, string> | null | undefined): string {
+  const { o = "", device = "" } = options ?? {};
+  const isBind = o.split(",").some((option) => option === "bind" || option === "rbind");
+  return isBind && path.isAbsolute(device) ? device : mountpoint;
+}
+
+async function inside(
+  { engine, folder }: { readonly engine: string; readonly folder: string },
+  volume: string,
+  subpath: string,
+): Promise<string> {
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new CommandError(`${folder} is no folder`);
+    const top = await realpath(folder);
+    const found = await realpath(path.join(top, subpath));
+    if (found === top || found.startsWith(top + path.sep)) return found;
+    throw new CommandError(`${printable(subpath)} leads out of the volume ${volume}`);
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    const reason = describeSystemError(error);
+    const message = `${engine} has the volume ${volume} at ${printable(path.join(folder, subpath))}, which this machine cannot read: ${reason}`;
+    throw new CommandError(message, { cause: error });
+  }
+}
