@@ -48,6 +48,44 @@ test("a named volume has the project name as a prefix", () => {
 });
 
 test.each([
+  ["one volume", ["d:/var/lib/registry", "d:/var/lib/registry"], "volume d"],
+  [
+    "one folder, written in two ways",
+    ["./d:/var/lib/registry", "/in/caches/x/../d/:/var/lib/registry/"],
+    "/in/caches/d",
+  ],
+])("data of several registries is adopted for none: %s", (_, volumes, data) => {
+  const [hub, ghcr] = volumes;
+  const run = (mount: string | undefined, url: string): string =>
+    `docker run -v ${mount} ${url === "" ? "" : `-e REGISTRY_PROXY_REMOTEURL=https://${url}`} registry:2\n`;
+  const both = importText(run(hub, "a.io") + run(ghcr, "b.io"));
+  const reason = (name: string, other: string): string =>
+    `${other} has the same data, ${data}: it is not adopted for ${name}, since nothing says whose images are in it. Set adopt of that upstream to what is its own, if you know`;
+  expect(both.adoptable).toEqual([]);
+  expect(both.value["upstreams"]).toEqual({ "a.io": {}, "b.io": {} });
+  expect(both.unsupported.map((one) => [one.from.line, one.reason])).toEqual([
+    [1, reason("a.io", "b.io (/in/caches/f:2)")],
+    [2, reason("b.io", "a.io (/in/caches/f:1)")],
+  ]);
+  // The images that were pushed would answer for those of the upstream.
+  const pushed = importText(run(hub, "a.io") + run(ghcr, ""));
+  expect(pushed.adoptable).toEqual([]);
+  expect(pushed.unsupported.at(-1)?.reason).toBe(
+    reason("a.io", "a registry that is no proxy (/in/caches/f:2)"),
+  );
+});
+
+test("registries with folders of their own in one volume are adopted", () => {
+  const run = (name: string): string =>
+    `docker run -v d:/data -e REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/data/${name}/ -e REGISTRY_PROXY_REMOTEURL=https://${name} registry:2\n`;
+  const { adoptable } = importText(run("a.io") + run("b.io"));
+  expect(adoptable.map(({ data }) => data)).toEqual([
+    { volume: "d", subpath: "a.io" },
+    { volume: "d", subpath: "b.io" },
+  ]);
+});
+
+test.each([
   ["-v d:/var/lib/registry", "/var/lib/registry/hub", { volume: "d", subpath: "hub" }],
   ["-v d:/data -v e:/data/hub", "/data/hub", { volume: "e" }],
   ["-v /srv/d:/data", "/data/a/hub", { folder: "/srv/d/a/hub" }],

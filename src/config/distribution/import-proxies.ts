@@ -5,7 +5,7 @@ import { isPrivateHost } from "../foreign/private-host.ts";
 import { formatDuration, parseGoDuration } from "../parsing/kubernetes-quantities.ts";
 import { quote } from "../parsing/problems.ts";
 import { defaultUrl, UPSTREAM_ALIASES } from "../settings.ts";
-import { importData } from "./import-data.ts";
+import { importData, type NamedRegistry } from "./import-data.ts";
 import { type RegistrySettings, type Setting, unsupportedReason } from "./registry-settings.ts";
 import { type GivenAddress, importAddresses, type ImportedRegistry } from "./import-addresses.ts";
 import { importProtection } from "./import-protection.ts";
@@ -51,15 +51,19 @@ export function importProxies(
   { names, addresses, withoutAuth }: ImportDecisions,
 ): void {
   const proxies: ImportedRegistry[] = [];
+  const named: NamedRegistry[] = [];
   const isProxy = ({ settings }: RegistrySettings): boolean => settings.has("proxy.remoteurl");
   for (const registry of registries) {
     // A registry for pushed images among the proxies is no error: it stays in use.
     if (!isProxy(registry) && registries.some(isProxy)) {
       imported.skip(registry.from, NOT_A_PROXY);
+      named.push({ name: undefined, registry });
       continue;
     }
     const upstream = importProxy(registry, imported, names);
-    if (upstream !== undefined) proxies.push({ upstream, registry });
+    if (upstream === undefined) continue;
+    proxies.push({ upstream, registry });
+    named.push({ name: upstream, registry });
   }
   warnOfMirrors(proxies, imported);
   const served = importAddresses(proxies, imported, addresses);
@@ -68,10 +72,7 @@ export function importProxies(
     proxies.map(({ registry }) => registry),
     imported,
   );
-  importData(
-    proxies.map(({ upstream, registry }) => ({ name: upstream, registry })),
-    imported,
-  );
+  importData(named, imported);
 }
 
 /** Warns of upstreams whose images nodes request under another name. */
