@@ -90,7 +90,7 @@ test("import --json prints the configuration, and unreadable files exit with 1",
   const hub = folder.file("hub.yml");
   await writeFile(
     hub,
-    "version: 0.1\nstorage: { filesystem: {} }\nhttp: { addr: ':5010' }\nproxy: { remoteurl: https://ghcr.io }\n",
+    "version: 0.1\nstorage: { filesystem: { rootdirectory: /var/lib/registry } }\nhttp: { addr: ':5010' }\nproxy: { remoteurl: https://ghcr.io }\n",
   );
   const { code, stdout } = await entrepot("import", hub, "--json");
   expect(code).toBe(0);
@@ -126,4 +126,24 @@ test("a registry that asked for a password is imported only if that is accepted,
   expect(await readFile(output, "utf8")).toContain(
     "\nlisten: 127.0.0.1:5000 # --port docker.io=127.0.0.1:5000: ",
   );
+});
+
+test("import names the cron jobs to remove: of a crontab alone, and beside the configuration", async () => {
+  await using folder = await tempDir("cron");
+  const crontab = folder.file("crontab");
+  await writeFile(crontab, "0 * * * * docker restart hub # \u009b2J\n");
+  const line = `  ${crontab}:1 docker restart hub # \\u009b2J: it restarts a container or service: if that is a registry, it is back on its port at the next run\n`;
+  const title = "Remove these jobs before you stop the old registries:\n";
+  const output = folder.file("entrepot.yaml");
+  const alone = await entrepot("import", crontab, "--output", output);
+  expect(alone).toEqual({
+    code: 0,
+    stdout: title + line,
+    stderr: `${output} was not written: no file has a registry\n`,
+  });
+  const hub = folder.file("hub.yml");
+  await writeFile(hub, "version: 0.1\nproxy: { remoteurl: https://ghcr.io }\n");
+  const both = await entrepot("import", crontab, hub, "--output", output);
+  expect([both.code, both.stderr]).toEqual([0, expect.stringContaining(title + line)]);
+  expect(await readFile(output, "utf8")).toEndWith(`\n# ${title}# ${line}`);
 });

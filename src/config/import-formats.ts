@@ -14,6 +14,7 @@ import { quoteForShell } from "./foreign/shell-word.ts";
 import { ConfigError } from "./parsing/problems.ts";
 import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
 import { chartFile, helmTemplate } from "./kubernetes/chart-files.ts";
+import { jobReader } from "./jobs/job-files.ts";
 import { kubernetes } from "./kubernetes/kubernetes.ts";
 import { quadlet } from "./systemd/quadlet.ts";
 import { serviceUnit } from "./systemd/service-unit.ts";
@@ -23,6 +24,16 @@ import { fileSchema } from "./schema.ts";
 /** The first line that is no comment is a key, a list, a flow mapping or the start of a document. */
 const YAML =
   /^(?:\uFEFF?[ \t]*(?:#.*)?\r?\n)*\uFEFF?(?:---|%YAML|[{[]|- |["']?[\w.-]+["']?:(?:\s|$))/;
+
+/** What would be in the way of a migration: it describes no registry. */
+const jobs: Format = {
+  title: "a crontab, or a timer or job of systemd",
+  matches: ({ name, text }) => jobReader(name, text) !== undefined,
+  read: eachFile(({ name, text }, { readFile, imported }) => {
+    jobReader(name, text)?.(name, text, readFile, imported);
+    return [];
+  }),
+};
 
 const dockerRun: Format = {
   title: "a script with `docker run` command lines",
@@ -81,6 +92,7 @@ const entrepotYaml: Format = {
 
 /** The formats that are imported. The first that matches a file is its format. */
 const FORMATS: readonly Format[] = [
+  jobs,
   quadlet,
   serviceUnit,
   dockerRun,
@@ -105,7 +117,8 @@ export const FORMAT_TITLES: readonly string[] = FORMATS.filter(
 export function importAdvice(file: ForeignFile): string | undefined {
   const format = formatOf(file);
   // A manifest of Gardener is read as it is.
-  if (!format || format === entrepotYaml || format === gardener) return undefined;
+  if (!format || format === entrepotYaml || format === gardener || format === jobs)
+    return undefined;
   const command = `entrepot import ${quoteForShell(file.name)} --output entrepot.yaml`;
   return `is ${format.title}, not an entrepot.yaml: convert it with ${command}`;
 }

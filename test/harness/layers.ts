@@ -42,6 +42,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       kubernetes: [".", "parsing", "foreign", "distribution"],
       systemd: [".", "parsing", "foreign", "distribution", "kubernetes"],
       ansible: [".", "parsing", "foreign", "distribution", "kubernetes"],
+      // Of cron and systemd.
+      jobs: [".", "parsing", "foreign"],
     },
     above: [
       "load.ts",

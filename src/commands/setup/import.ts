@@ -6,6 +6,8 @@ import { importFiles } from "../../config/import-files.ts";
 import type { ImportedConfig } from "../../config/foreign/imported-config.ts";
 import {
   formatOrigin,
+  jobLines,
+  JOBS_TITLE,
   unsupportedLines,
   warningLines,
   writeConfig,
@@ -32,7 +34,7 @@ export function importCommand(): Command {
     )
     .argument(
       "<file...>",
-      "what describes the registries: config.yml, Compose files, scripts with `docker run`, Quadlet and systemd units, Ansible tasks, Kubernetes and Gardener manifests, values of the chart docker-registry",
+      "what describes the registries: config.yml, Compose files, scripts with `docker run`, Quadlet and systemd units, Ansible tasks, Kubernetes and Gardener manifests, values of the chart docker-registry; crontabs and timers of the old set-up",
     )
     .option("--output <file>", "write entrepot.yaml to this file instead of printing it")
     .option(
@@ -76,6 +78,7 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
       ...(dropAuth ? { withoutAuth: dropAuth } : {}),
     });
     if (json) console.log(printableJson(asJson(imported)));
+    else if (imported.value["upstreams"] === undefined) reportJobsAlone(imported, output);
     else {
       const text = writeConfig(imported, `entrepot import ${files.join(" ")}`);
       if (output === undefined) process.stdout.write(text);
@@ -91,14 +94,16 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
 }
 
 function report(imported: ImportedConfig, output: string | undefined): void {
-  const { warnings, unsupported, adoptable } = imported;
+  const { warnings, unsupported, adoptable, jobs } = imported;
   const further = [...imported.furtherFiles];
   const lines = [
-    ...(further.length > 0 ? [`Also read: ${further.join(", ")}`] : []),
+    ...(further.length > 0 ? [`Also read: ${printable(further.join(", "))}`] : []),
     ...(warnings.length > 0 ? ["Check this first:"] : []),
     ...warningLines(imported).map((line) => `  ${line}`),
     ...(unsupported.length > 0 ? ["These settings were not converted:"] : []),
     ...unsupportedLines(imported).map((line) => `  ${line}`),
+    ...(jobs.length > 0 ? [`${JOBS_TITLE}:`] : []),
+    ...jobLines(imported).map((line) => `  ${line}`),
     ...(output === undefined
       ? []
       : [
@@ -113,12 +118,36 @@ function report(imported: ImportedConfig, output: string | undefined): void {
   if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
 }
 
-function asJson({ value, settings, warnings, unsupported, adoptable }: ImportedConfig): object {
+/** Without a registry in any file, there is no configuration to write. */
+function reportJobsAlone(imported: ImportedConfig, output: string | undefined): void {
+  const lines = jobLines(imported).map((line) => `  ${line}`);
+  const nothing = "No job in these files starts or restarts a container, or collects garbage.";
+  console.log(lines.length === 0 ? nothing : [`${JOBS_TITLE}:`, ...lines].join("\n"));
+  const notes = unsupportedLines(imported);
+  if (output !== undefined)
+    notes.push(`${printable(output)} was not written: no file has a registry`);
+  if (notes.length > 0) process.stderr.write(`${notes.join("\n")}\n`);
+}
+
+function asJson({
+  value,
+  settings,
+  warnings,
+  unsupported,
+  adoptable,
+  jobs,
+}: ImportedConfig): object {
   return {
     config: value,
     warnings: warnings.map(({ from, message }) => ({ from: formatOrigin(from), message })),
     from: Object.fromEntries(settings.map(({ at, from }) => [at.join("."), formatOrigin(from)])),
     unsupported: unsupported.map(({ from, reason }) => ({ from: formatOrigin(from), reason })),
+    jobs: jobs.map(({ from: { file, line, what }, kind, script }) => ({
+      from: `${file}:${line}`,
+      command: what,
+      kind,
+      ...(script === undefined ? {} : { script }),
+    })),
     adopt: adoptable.map(({ upstream, data }) => ({ upstream, ...data })),
   };
 }

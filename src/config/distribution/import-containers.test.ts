@@ -62,7 +62,9 @@ test.each([
   const reason = (name: string, other: string): string =>
     `${other} has the same data, ${data}: it is not adopted for ${name}, since nothing says whose images are in it. Set adopt of that upstream to what is its own, if you know`;
   expect(both.adoptable).toEqual([]);
-  expect(both.value["upstreams"]).toEqual({ "a.io": {}, "b.io": {} });
+  expect(Object.values(both.value["upstreams"] ?? {})).not.toContainEqual(
+    expect.objectContaining({ adopt: expect.anything() }),
+  );
   expect(both.unsupported.map((one) => [one.from.line, one.reason])).toEqual([
     [1, reason("a.io", "b.io (/in/caches/f:2)")],
     [2, reason("b.io", "a.io (/in/caches/f:1)")],

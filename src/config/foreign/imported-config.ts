@@ -47,6 +47,17 @@ export interface Adoptable {
   readonly data: RegistryData;
 }
 
+/** What a job does to an old registry. */
+export type JobKind = "restarts" | "collects-garbage";
+
+/** A job of cron or systemd that would be in the way of a migration. `what` of its origin is its command. */
+export interface Job {
+  readonly from: Origin;
+  readonly kind: JobKind;
+  /** Where a script that it runs does that, as `file:line`. */
+  readonly script: string | undefined;
+}
+
 /** An entrepot.yaml built from files of other formats, with the origin of each setting. */
 export class ImportedConfig {
   /** The configuration, in the form of entrepot.yaml. */
@@ -60,6 +71,8 @@ export class ImportedConfig {
   readonly adoptable: Adoptable[] = [];
   /** Files that belong to the given ones: an override file, .env, a mounted config.yml. */
   readonly furtherFiles = new Set<string>();
+  /** Jobs that have to go before the old registries are stopped. */
+  readonly jobs: Job[] = [];
   readonly #upstreams = new Map<string, Origin>();
 
   /** Adds an upstream. If it already exists, reports a problem and returns false. */

@@ -27,7 +27,11 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
     if (isScalar(value)) value.comment = text;
     else if (isCollection(value)) (key ?? value).commentBefore = text;
   }
-  return [yamlText(document), ...unsupportedComment(imported)].join("");
+  return [
+    yamlText(document),
+    ...comment("These settings were not converted:", unsupportedLines(imported)),
+    ...comment(`${JOBS_TITLE}:`, jobLines(imported)),
+  ].join("");
 }
 
 /** Values and keys are data whatever is in them: none has a raw line break or control character. */
@@ -77,10 +81,9 @@ function pathKey(at: Path): string {
   return at.map(String).join("\0");
 }
 
-function unsupportedComment(imported: ImportedConfig): string[] {
-  const lines = unsupportedLines(imported);
+function comment(title: string, lines: readonly string[]): string[] {
   if (lines.length === 0) return [];
-  return ["\n# These settings were not converted:\n", ...lines.map((line) => `#   ${line}\n`)];
+  return [`\n# ${title}\n`, ...lines.map((line) => `#   ${line}\n`)];
 }
 
 /** One line per warning, the most serious first. */
@@ -96,5 +99,19 @@ export function unsupportedLines({ unsupported }: ImportedConfig): string[] {
   return [...groups].map(([text, group]) => {
     const locations = group.map(({ from }) => `${from.file}:${from.line}`);
     return printable(`${locations.join(", ")} ${text}`);
+  });
+}
+
+export const JOBS_TITLE = "Remove these jobs before you stop the old registries";
+
+/** One line per job that would be in the way of a migration. */
+export function jobLines({ jobs }: ImportedConfig): string[] {
+  return jobs.map(({ from, kind, script }) => {
+    const what = script === undefined ? "it" : `it runs ${script}, which`;
+    const reason =
+      kind === "collects-garbage"
+        ? `${what} collects garbage, which Entrepot does itself`
+        : `${what} restarts a container or service: if that is a registry, it is back on its port at the next run`;
+    return printable(`${formatOrigin(from)}: ${reason}`);
   });
 }
