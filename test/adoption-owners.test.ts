@@ -1,15 +1,17 @@
 import { afterAll, expect } from "bun:test";
-import { chmod, chown, lstat, mkdir, readdir, readFile } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { commandOn } from "./harness/commands.ts";
+import { writeRegistryFolder } from "./harness/registry-folder.ts";
+import { randomImages } from "./harness/random-images.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { type Image, textImage } from "./harness/images.ts";
-import { mustRun } from "./harness/processes.ts";
+import { mustRun, startProcess } from "./harness/processes.ts";
 import { pull } from "./harness/pull.ts";
 import { push } from "./harness/push.ts";
 import { concurrentRealTest } from "./harness/real-components.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 
 const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;
@@ -158,5 +160,41 @@ ownersTest(
     expect((await lstat(secret)).nlink).toBe(1);
     await pullAsCache(data, settings, image);
     expect((await lstat(dirname(secret))).uid).toBe(REGISTRY);
+  },
+);
+
+ownersTest(
+  "an adoption by root that is interrupted leaves nothing to root, and goes on",
+  async () => {
+    await using dir = await tempDir("owners");
+    const folder = dir.file("registry");
+    const images = randomImages({ count: 12, smallest: 100_000, largest: 2_000_000 });
+    for (const [at, image] of images.entries())
+      await writeRegistryFolder(folder, `app${at}`, "1", image);
+    const config = dir.file("entrepot.yaml");
+    const data = dir.file("data");
+    await writeFile(config, JSON.stringify({ upstreams: { "reg.test": { adopt: { folder } } } }));
+    await mkdir(data);
+    await chown(data, CACHE, CACHE);
+    const flags = ["--from", config, "--data", data, "--admin", "127.0.0.1:1"];
+    await using adopting = await startProcess({
+      name: "adopt",
+      command: [PROGRAM, "adopt", ...flags],
+      ready: async () => (await storedBlobs(data).catch(() => [])).length > 0,
+    });
+    adopting.signal("SIGINT");
+    const code = await adopting.ended();
+    // It may have finished before.
+    if (code !== 0) {
+      expect([code, adopting.output()]).toEqual([
+        1,
+        `entrepot: reg.test, from ${folder}: interrupted: run the command again, and it goes on`,
+      ]);
+    }
+    expect(await mustRun(["find", data, "!", "-uid", String(CACHE)])).toBe("");
+    await mustRun([PROGRAM, "adopt", ...flags]);
+    expect(await verifyStore(data)).toHaveLength(
+      images.flatMap((image) => image.blobs).length + 12,
+    );
   },
 );

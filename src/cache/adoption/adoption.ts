@@ -57,7 +57,7 @@ export interface AdoptOptions extends AdoptRequest {
     readonly bytes: number;
     readonly of: { readonly files: number; readonly bytes: number };
   }) => void;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** With these errors, no other file could be stored either. */

@@ -85,7 +85,9 @@ function adoptFolder(given: AdoptRequest, options: AdoptOptions): Promise<number
   return onStore(
     options,
     async (connection, settings) => {
-      const adopted = await adoptOne(request, connection, settings, new ProgressLine());
+      const signal = interruptionOf(connection);
+      const line = new ProgressLine();
+      const adopted = await adoptOne(request, connection, settings, { line, signal });
       if (options.json) printJson(adopted);
       else print(adoptedText(adopted, request));
       return exitCodeOf(adopted);
@@ -98,18 +100,32 @@ async function adoptOne(
   request: AdoptRequest,
   connection: StoreConnection,
   { upstreams }: LoadedSettings,
-  line: ProgressLine,
+  { line, signal }: { readonly line: ProgressLine; readonly signal: AbortSignal | undefined },
 ): Promise<Adopted> {
   const onProgress = (progress: Progress): void => line.show(progress);
   try {
     if (connection.kind === "stopped") {
-      return await adopt(connection.storage, upstreams, { ...request, onProgress });
+      return await adopt(connection.storage, upstreams, { ...request, onProgress, signal });
     }
     const response = await connection.client.send("adopt", request);
     return await followProgress(response, adoptedSchema, onProgress);
   } finally {
     line.end();
   }
+}
+
+/**
+ * Aborted by Ctrl-C or SIGTERM, so that a data directory that this process has open is closed, and its files
+ * get their owner. A second one ends the process at once.
+ */
+function interruptionOf({ kind }: StoreConnection): AbortSignal | undefined {
+  if (kind === "running") return undefined;
+  const controller = new AbortController();
+  const abort = (): void =>
+    controller.abort(new CommandError("interrupted: run the command again, and it goes on"));
+  process.once("SIGINT", abort);
+  process.once("SIGTERM", abort);
+  return controller.signal;
 }
 
 function exitCodeOf({ corrupt, failed }: Adopted): number {
@@ -144,12 +160,13 @@ async function adoptFrom(from: string, options: AdoptOptions): Promise<number> {
     const adoptable = planned.filter((one) => "folder" in one);
     if (adoptable.length === 0) return finish();
     const work = async (connection: StoreConnection, settings: LoadedSettings): Promise<number> => {
+      const signal = interruptionOf(connection);
       for (const { source, folder } of adoptable) {
         const { upstream, data } = source;
         const request = { ...flagsOf(options), folder: resolve(folder), upstream };
         try {
           const line = new ProgressLine(`${upstream}: `);
-          const adopted = await adoptOne(request, connection, settings, line);
+          const adopted = await adoptOne(request, connection, settings, { line, signal });
           outcomes.push({ upstream, ...data, adopted });
           if (options.json) continue;
           print(`${upstream}, from ${printable(describeData(data))}:`);
