@@ -1,13 +1,13 @@
 import { afterAll, expect } from "bun:test";
 import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { commandOn } from "./harness/commands.ts";
+import { command, commandOn } from "./harness/commands.ts";
 import { writeRegistryFolder } from "./harness/registry-folder.ts";
 import { randomImages } from "./harness/random-images.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { type Image, textImage } from "./harness/images.ts";
-import { mustRun, startProcess } from "./harness/processes.ts";
+import { type CommandResult, mustRun, startProcess } from "./harness/processes.ts";
 import { pull } from "./harness/pull.ts";
 import { push } from "./harness/push.ts";
 import { concurrentRealTest } from "./harness/real-components.ts";
@@ -71,8 +71,8 @@ async function giveToCache(data: string): Promise<void> {
   await chmod(data, 0o750);
 }
 
-/** Pulls the image from a cache that runs as its own user, without the means of root. */
-async function pullAsCache(data: string, settings: object, image: Image): Promise<void> {
+/** Pulls the image from a cache that runs as its own user, without the means of root, and has it adopt again. */
+async function pullAsCache(data: string, settings: object, image: Image): Promise<CommandResult> {
   // The configuration is in a folder that only root enters.
   const asUser = `chmod 0755 "$(dirname "$3")" && exec setpriv --reuid=${CACHE} --regid=${CACHE} --clear-groups "$0" "$@"`;
   await using cache = await startEntrepot({
@@ -82,6 +82,7 @@ async function pullAsCache(data: string, settings: object, image: Image): Promis
   });
   await pull(cache, "team/app", "1", image);
   expect(cache.output()).not.toContain("cannot be read");
+  return await command(cache, "adopt", "--from", cache.configFile);
 }
 
 const ownersTest = (name: string, work: () => Promise<void>): void => {
@@ -102,7 +103,13 @@ for (const [owner, mode] of [
       expect([adopted.code, adopted.stderr]).toEqual([0, ""]);
       await giveToCache(data);
       expect(await snapshot(folder)).toEqual(before);
-      await pullAsCache(data, settings, image);
+      const again = await pullAsCache(data, settings, image);
+      const isReadable = mode !== "go=";
+      expect([again.code, again.stderr]).toEqual(
+        isReadable
+          ? [0, ""]
+          : [1, expect.stringContaining("stop it, run this command again as root, and start it")],
+      );
       await verifyStore(data);
     },
   );

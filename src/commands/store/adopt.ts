@@ -89,7 +89,7 @@ function adoptFolder(given: AdoptRequest, options: AdoptOptions): Promise<number
       const line = new ProgressLine();
       const adopted = await adoptOne(request, connection, settings, { line, signal });
       if (options.json) printJson(adopted);
-      else print(adoptedText(adopted, request));
+      else print(textOf(adopted, request, connection));
       return exitCodeOf(adopted);
     },
     { mayCreate: ({ upstreams }) => mustBeAdoptable(request, upstreams) },
@@ -109,9 +109,27 @@ async function adoptOne(
     }
     const response = await connection.client.send("adopt", request);
     return await followProgress(response, adoptedSchema, onProgress);
+  } catch (error) {
+    if (connection.kind === "stopped" || !isExpected(error) || !isForbidden(error.message))
+      throw error;
+    throw new CommandError(`${error.message}. ${READS_AS_ITSELF}`, { cause: error });
   } finally {
     line.end();
   }
+}
+
+/** The advice where a running cache may not read what root may: a volume of Docker, for example. */
+const READS_AS_ITSELF =
+  "The cache that runs reads it as its own user: stop it, run this command again as root, and start it";
+
+function isForbidden(reason: string): boolean {
+  return reason.includes("(EACCES)");
+}
+
+function textOf(adopted: Adopted, request: AdoptRequest, { kind }: StoreConnection): string {
+  const needsRoot =
+    kind === "running" && adopted.failures.some(({ reason }) => isForbidden(reason));
+  return `${adoptedText(adopted, request)}${needsRoot ? `\n${READS_AS_ITSELF}.` : ""}`;
 }
 
 /**
@@ -170,7 +188,7 @@ async function adoptFrom(from: string, options: AdoptOptions): Promise<number> {
           outcomes.push({ upstream, ...data, adopted });
           if (options.json) continue;
           print(`${upstream}, from ${printable(describeData(data))}:`);
-          print(adoptedText(adopted, request));
+          print(textOf(adopted, request, connection));
         } catch (error) {
           if (!isExpected(error)) throw error;
           failed(source, printable(error.message));
@@ -179,7 +197,9 @@ async function adoptFrom(from: string, options: AdoptOptions): Promise<number> {
       return finish();
     };
     const mayCreate = async ({ upstreams }: LoadedSettings): Promise<void> => {
-      for (const { source } of adoptable) mustBeConfigured(source.upstream, upstreams);
+      const isConfigured = adoptable.some(({ source }) => upstreams.has(source.upstream));
+      const [first] = adoptable;
+      if (!isConfigured && first) mustBeConfigured(first.source.upstream, upstreams);
     };
     return await onStore({ ...options, config: options.config ?? from }, work, { mayCreate });
   } catch (error) {
