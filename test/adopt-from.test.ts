@@ -110,7 +110,7 @@ test("a running cache adopts what a file names, but no folder for a second upstr
 test.each([
   [["adopt", "/srv", "--from", "x"], 2, "give a folder and its --upstream, or --from"],
   [["adopt", "--upstream", "docker.io"], 2, "give a folder and its --upstream, or --from"],
-  [["adopt", "--from", "/nowhere.yaml"], 2, "/nowhere.yaml does not exist"],
+  [["adopt", "--from", "/nowhere.yaml"], 2, "--from: /nowhere.yaml does not exist"],
   [["adopt", "--from", "/dev/null"], 1, "/dev/null: no upstream has the key adopt"],
 ])("%j is rejected", async (args, code, message) => {
   const result = await run([PROGRAM, ...args]);

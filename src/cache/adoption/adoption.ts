@@ -7,6 +7,7 @@ import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/name
 import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
 import { isStored, openReadable } from "../../store/repair/look-up.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
+import { printable } from "../../printable.ts";
 import { diskUsage } from "../../store/space/disk-usage.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import { copyVerified, matchesDigest } from "./copy-file.ts";
@@ -88,7 +89,7 @@ export async function adopt(
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
     const reason = `${describeSystemError(error)}: ${error instanceof Error ? error.message : ""}`;
-    throw new AdoptionError(`adopting ${folder} failed: ${reason}`, { cause: error });
+    throw new AdoptionError(printable(`adopting ${folder} failed: ${reason}`), { cause: error });
   }
 }
 

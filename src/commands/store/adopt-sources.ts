@@ -4,7 +4,8 @@ import {
   identityOf,
 } from "../../cache/adoption/adopted-folders.ts";
 import { AdoptionError, registryRoot } from "../../cache/adoption/registry-v2-layout.ts";
-import { loadSettings } from "../../config/load.ts";
+import { type LoadedSettings, loadSettings } from "../../config/load.ts";
+import { ConfigError } from "../../config/parsing/problems.ts";
 import { describeData, type RegistryData } from "../../config/registry-data.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import { printable } from "../../printable.ts";
@@ -29,7 +30,7 @@ export type PlannedSource =
  * @throws ConfigError if the file is invalid, CommandError if nothing is to be adopted
  */
 export function readSources(file: string, only: UpstreamName | undefined): AdoptSource[] {
-  const { upstreams } = loadSettings({ flags: { config: file }, env: process.env });
+  const { upstreams } = load(file);
   const found = [...upstreams.values()].flatMap(({ name, adopt }) =>
     adopt && (only === undefined || only === name) ? [{ upstream: name, data: adopt }] : [],
   );
@@ -38,6 +39,20 @@ export function readSources(file: string, only: UpstreamName | undefined): Adopt
   throw new CommandError(
     `${printable(file)}: ${what} the key adopt. entrepot import writes it; by hand, it is adopt: { folder: /srv/hub } or adopt: { volume: hub }`,
   );
+}
+
+/** As `loadSettings`, whose messages name the option that was given. */
+function load(file: string): LoadedSettings {
+  try {
+    return loadSettings({ flags: { config: file }, env: process.env });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const problems = error.problems.map((problem) => ({
+      ...problem,
+      message: problem.message.replace(/^--config:/, "--from:"),
+    }));
+    throw new ConfigError(problems, { cause: error });
+  }
 }
 
 /**
