@@ -14,6 +14,7 @@ import { quoteForShell } from "./foreign/shell-word.ts";
 import { ConfigError } from "./parsing/problems.ts";
 import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
 import { chartFile, helmTemplate } from "./kubernetes/chart-files.ts";
+import { noteServiceJobs } from "./jobs/compose-jobs.ts";
 import { jobReader } from "./jobs/job-files.ts";
 import { kubernetes } from "./kubernetes/kubernetes.ts";
 import { quadlet } from "./systemd/quadlet.ts";
@@ -55,21 +56,26 @@ const gardener: Format = {
 
 const compose: Format = {
   title: "a Compose file",
-  matches: (file) => isCompose(composeValue(file)),
-  read: (files, { home, readFile, imported }) =>
-    groupProjects(files.map(({ name, text }) => ({ file: name, text }))).flatMap((project) =>
+  matches: (file) => isCompose(composeSource(file)?.value),
+  read: (files, { home, readFile, imported }) => {
+    for (const file of files) {
+      const source = composeSource(file);
+      if (source) noteServiceJobs(source, imported);
+    }
+    return groupProjects(files.map(({ name, text }) => ({ file: name, text }))).flatMap((project) =>
       readCompose(project, home, readFile, imported),
-    ),
+    );
+  },
 };
 
 /** Compose's own tags have no meaning to other formats. */
-function composeValue({ name, text, value }: ForeignFile): unknown {
-  if (!/^["']?(?:services|include)["']?\s*:/m.test(text)) return value;
+function composeSource({ name, text, documents }: ForeignFile): YamlSource | undefined {
+  if (!/^["']?(?:services|include)["']?\s*:/m.test(text)) return documents[0];
   try {
-    return YamlSource.ofTexts(name, text, MERGE_TAGS).value;
+    return YamlSource.ofTexts(name, text, MERGE_TAGS);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return value;
+    return documents[0];
   }
 }
 

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { ImportedConfig } from "../foreign/imported-config.ts";
 import { jobLines } from "../foreign/write-config.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
+import { YamlSource } from "../parsing/yaml-source.ts";
+import { noteServiceJobs } from "./compose-jobs.ts";
 import { isCrontab, readCrontab } from "./crontab.ts";
 import { jobKind, scriptsOf } from "./job-command.ts";
 import { isTimer, readTimer } from "./timer.ts";
@@ -148,4 +150,27 @@ test("a crontab of 1 MiB reads each script once", () => {
   readCrontab("f", "* * * * * /opt/x.sh\n".repeat(50_000), readFile, imported);
   readCrontab("f", `* * * * * ${"docker ".repeat(150_000)}`, readFile, imported);
   expect([reads, imported.jobs]).toEqual([1, []]);
+});
+
+test("services of a Compose file that restart the registries, or collect their garbage, are jobs", () => {
+  const text = `services:
+  hub:
+    image: registry:2
+    labels: { ofelia.job-exec.gc.command: "registry garbage-collect /etc/docker/registry/config.yml" }
+  watch: { image: "docker:cli", command: ["sh", "-c", "while sleep 3600; do docker restart hub; done"] }
+  gc: { image: "docker:cli", entrypoint: crond, labels: ["x=docker exec hub registry garbage-collect /c"] }
+  once: { image: "registry:2", command: registry garbage-collect /c }
+  web: { image: nginx, command: nginx -g x }
+  none:
+`;
+  const imported = new ImportedConfig();
+  noteServiceJobs(new YamlSource("c.yaml", text), imported);
+  expect(imported.jobs.map(({ from, kind }) => `${from.line} ${from.what} ${kind}`)).toEqual([
+    "4 services.hub.labels collects-garbage",
+    "5 services.watch.command restarts",
+    "6 services.gc.labels collects-garbage",
+  ]);
+  for (const odd of ["services: 1", "services: [a]", "[]", "a"]) {
+    expect(() => noteServiceJobs(new YamlSource("c", odd), imported)).not.toThrow();
+  }
 });
