@@ -10,7 +10,7 @@ const path = process.env["PATH"];
 beforeAll(async () => {
   dir = await tempDir("volume");
   await mkdir(dir.file("bin"));
-  for (const name of ["hub", "other", "bound", "hub/ghcr"]) await mkdir(dir.file(name));
+  for (const name of ["hub", "other", "bound", "empty", "hub/ghcr"]) await mkdir(dir.file(name));
   await symlink("/etc", dir.file("hub/out"));
   const volume = (name: string, folder: string, options?: object): string =>
     `${name}) echo '${JSON.stringify([{ Name: name, Driver: "local", Mountpoint: dir.file(folder), Options: options ?? null, Scope: "local" }])}';;`;
@@ -32,6 +32,8 @@ esac
     volume("two", "hub"),
     volume("bound", "gone", bind),
     volume("gone", "gone"),
+    volume("share", "empty", { type: "nfs", o: "addr=10.0.0.1,rw", device: ":/export\u202e" }),
+    volume("plugin", "hub").replace(dir.file("hub"), "").replace('"local"', '"rclone"'),
     volume("asked", "hub").replace('"Name":"asked"', '"Name":"another\\u001b"'),
     "odd) echo nonsense;;",
   ]);
@@ -58,6 +60,12 @@ test.each([
   ["none", "", "docker: no such volume; podman: no such volume"],
   ["two", "", "and podman another one at"],
   ["gone", "", "which this machine cannot read: no such file or directory"],
+  [
+    "share",
+    "",
+    "the volume share is :/export\\u202e, which docker mounts only while a container uses it",
+  ],
+  ["plugin", "", "docker: its driver, rclone, has no folder on this machine"],
   ["hub", "nowhere", "which this machine cannot read: no such file or directory"],
   ["hub", "out", "out leads out of the volume hub"],
   ["asked", "", "docker: it answered with another\\u001b"],

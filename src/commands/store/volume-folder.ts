@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { realpath, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { isVolumeName } from "../../config/registry-data.ts";
@@ -15,14 +15,22 @@ const TIMEOUT = 30_000;
 const inspected = z.tuple([
   z.object({
     Name: z.string(),
-    Mountpoint: z.string().startsWith("/"),
+    Driver: z.string().optional(),
+    Mountpoint: z.string(),
     Options: z.record(z.string(), z.string()).nullish(),
   }),
 ]);
 
+interface Found {
+  readonly kind: "found";
+  readonly engine: string;
+  readonly folder: string;
+  /** What the engine mounts there while a container uses the volume, such as a share of a server. */
+  readonly device: string | undefined;
+}
+
 type Answer =
-  | { readonly kind: "found"; readonly engine: string; readonly folder: string }
-  | { readonly kind: "unknown"; readonly engine: string; readonly reason: string };
+  Found | { readonly kind: "unknown"; readonly engine: string; readonly reason: string };
 
 /**
  * Finds the folder of a named volume. The engines are run as they are, without a shell.
@@ -69,31 +77,38 @@ async function ask(engine: string, volume: string): Promise<Answer | undefined> 
 
 function readAnswer(engine: string, volume: string, text: string): Answer {
   try {
-    const [{ Name: name, Mountpoint: mountpoint, Options: options }] = inspected.parse(
-      JSON.parse(text),
-    );
-    if (name === volume) return { kind: "found", engine, folder: sourceOf(mountpoint, options) };
-    return { kind: "unknown", engine, reason: `it answered with ${printable(name)}` };
+    const [found] = inspected.parse(JSON.parse(text));
+    const { Name: name, Driver: driver = "", Mountpoint: mountpoint, Options: options } = found;
+    if (name !== volume) {
+      return { kind: "unknown", engine, reason: `it answered with ${printable(name)}` };
+    }
+    const { o = "", device } = options ?? {};
+    // A bind mount is at its mountpoint only while a container uses it.
+    const isBind = o.split(",").some((option) => option === "bind" || option === "rbind");
+    if (isBind && device?.startsWith("/")) {
+      return { kind: "found", engine, folder: device, device: undefined };
+    }
+    if (path.isAbsolute(mountpoint)) return { kind: "found", engine, folder: mountpoint, device };
+    const reason = `its driver, ${printable(driver)}, has no folder on this machine`;
+    return { kind: "unknown", engine, reason };
   } catch {
     return { kind: "unknown", engine, reason: "its answer is not that of `volume inspect`" };
   }
 }
 
-/** A volume that is a bind mount is at its mountpoint only while a container uses it. */
-function sourceOf(mountpoint: string, options: Record<string, string> | null | undefined): string {
-  const { o = "", device = "" } = options ?? {};
-  const isBind = o.split(",").some((option) => option === "bind" || option === "rbind");
-  return isBind && path.isAbsolute(device) ? device : mountpoint;
-}
-
 async function inside(
-  { engine, folder }: { readonly engine: string; readonly folder: string },
+  { engine, folder, device }: Found,
   volume: string,
   subpath: string,
 ): Promise<string> {
   try {
     if (!(await stat(folder)).isDirectory()) throw new CommandError(`${folder} is no folder`);
     const top = await realpath(folder);
+    if (device !== undefined && (await readdir(top)).length === 0) {
+      throw new CommandError(
+        `the volume ${volume} is ${printable(device)}, which ${engine} mounts only while a container uses it: mount it yourself, and write that folder as adopt: { folder: … }`,
+      );
+    }
     const found = await realpath(path.join(top, subpath));
     if (found === top || found.startsWith(top + path.sep)) return found;
     throw new CommandError(`${printable(subpath)} leads out of the volume ${volume}`);
