@@ -56,6 +56,18 @@ test.each(documents)("every file that %s links to exists", (name) => {
   }
 });
 
+/** What runs text that some other command has written: whoever influences that text runs commands. */
+const RUNS_TEXT = /\$\(|`|\beval\b|\|\s*(?:sudo\s+)?(?:\w+\/)*(?:ba|da|z)?sh\b|\b(?:source|\.)\s+</;
+/** The program's own text, which depends on nothing. */
+const OWN_TEXT = /'source <\(entrepot completion \w+\)'/;
+
+test.each(documents)("no command in %s runs text that was generated", (name) => {
+  const blocks = read(name).matchAll(/```(?:sh|bash|console)\n([\s\S]*?)```/g);
+  const lines = [...blocks].flatMap((block) => (block[1] ?? "").split("\n"));
+  const commands = lines.map((line) => line.replace(/(?:^|\s)#.*/, "").replace(OWN_TEXT, ""));
+  expect(commands.filter((command) => RUNS_TEXT.test(command))).toEqual([]);
+});
+
 test("docs/how-to/configure-other-runtimes.md lists every target of `entrepot render`", () => {
   const rows = [...read("docs/how-to/configure-other-runtimes.md").matchAll(/^\| (`[^|]+?) +\|/gm)];
   const documented = rows.flatMap((row) =>
