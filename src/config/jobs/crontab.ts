@@ -1,6 +1,6 @@
 import type { ImportedConfig, JobKind, Origin } from "../foreign/imported-config.ts";
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
-import { jobKind, scriptsOf } from "./job-command.ts";
+import { jobKind, scriptJobKind, scriptsOf } from "./job-command.ts";
 
 const MAX_SCRIPT_BYTES = 256 * 1024;
 const MAX_SCRIPTS = 8;
@@ -57,7 +57,7 @@ export function scriptReader(readFile: ReadText): Scripts {
 
 function jobIn(text: string): ReturnType<Scripts> {
   const found = linesOf(text).flatMap((line, index) => {
-    const kind = COMMENT.test(line) ? undefined : jobKind(line);
+    const kind = COMMENT.test(line) ? undefined : scriptJobKind(line);
     return kind === undefined ? [] : [{ kind, line: index + 1 }];
   });
   // A script that collects garbage stops and starts the registry around it.

@@ -1,21 +1,41 @@
 import type { JobKind } from "../foreign/imported-config.ts";
 
 /** In characters: cron takes fewer. */
-const MAX_COMMAND = 4096;
+export const MAX_COMMAND = 4096;
 
 /** A program in a command line, with or without its path. */
 const program = (names: string): string => String.raw`(?:^|[\s;&|(){}"'\`/])(?:${names})`;
 /** Options and subcommands before what a program shall do, up to the end of the command. */
 const WORDS = String.raw`\s(?:[^;&|\n]*?\s)?`;
 
+/** Names of units that are those of a registry, or of what runs one. */
+const UNIT = String.raw`\S*(?:registry|distribution|mirror|docker|podman|container|quay|ghcr)\S*`;
 const COLLECTS = /\bgarbage-collect\b/;
+const END = String.raw`(?=[\s;&|)"'\`]|$)`;
+/** `docker restart hub`, `podman --root /x start hub`, `docker compose -f hub.yml up -d`. */
+const CONTAINERS = new RegExp(
+  `${program("(?:docker|podman|nerdctl)(?:-compose)?")}${WORDS}(?:restart|start|stop|kill|rm|run|create|update|up|down|unpause)${END}`,
+);
+const NAMED_UNIT = new RegExp(`${program("systemctl|service")}${WORDS}${UNIT}${END}`);
 const RESTARTS = [
-  // `docker restart hub`, `podman --root /x start hub`, `docker compose -f hub.yml up -d`.
-  `${program("(?:docker|podman|nerdctl)(?:-compose)?")}${WORDS}(?:restart|start|stop|kill|rm|run|create|update|up|down|unpause)`,
-  `${program("systemctl")}${WORDS}(?:restart|try-restart|reload-or-restart|try-reload-or-restart|start|stop)`,
-  `${program("service")}${WORDS}(?:restart|force-reload|start|stop)`,
-  String.raw`/etc/init\.d/\S+\s+(?:restart|force-reload|start|stop)`,
-].map((source) => new RegExp(String.raw`${source}(?=[\s;&|)"'\`]|$)`));
+  CONTAINERS,
+  ...[
+    `${program("systemctl")}${WORDS}(?:restart|try-restart|reload-or-restart|try-reload-or-restart|start|stop)`,
+    `${program("service")}${WORDS}(?:restart|force-reload|start|stop)`,
+    String.raw`/etc/init\.d/\S+\s+(?:restart|force-reload|start|stop)`,
+  ].map((source) => new RegExp(source + END)),
+];
+
+/**
+ * What a line of a script does to an old registry. Scripts of the system restart services of all kinds: only
+ * those with a telling name count.
+ */
+export function scriptJobKind(line: string): JobKind | undefined {
+  const kind = jobKind(line);
+  if (kind !== "restarts") return kind;
+  const looked = line.slice(0, MAX_COMMAND);
+  return CONTAINERS.test(looked) || NAMED_UNIT.test(looked) ? kind : undefined;
+}
 
 /** What a job does to an old registry; undefined if nothing that would be in the way of a migration. */
 export function jobKind(command: string): JobKind | undefined {

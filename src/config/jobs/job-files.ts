@@ -1,7 +1,7 @@
 import type { ImportedConfig } from "../foreign/imported-config.ts";
 import type { ReadText } from "../parsing/read-text.ts";
 import { isCrontab, readCrontab } from "./crontab.ts";
-import { isTimer, readTimer } from "./timer.ts";
+import { isJobService, isTimer, readJobService, readTimer } from "./timer.ts";
 
 /** Notes the jobs of a file in `imported`. */
 export type JobReader = (
@@ -14,5 +14,6 @@ export type JobReader = (
 /** How a file with jobs is read; undefined for any other file. */
 export function jobReader(file: string, text: string): JobReader | undefined {
   if (isTimer(text)) return readTimer;
+  if (isJobService(text)) return readJobService;
   return isCrontab(file, text) ? readCrontab : undefined;
 }

@@ -5,8 +5,8 @@ import { UnreadableError } from "../parsing/read-text.ts";
 import { YamlSource } from "../parsing/yaml-source.ts";
 import { noteServiceJobs } from "./compose-jobs.ts";
 import { isCrontab, readCrontab } from "./crontab.ts";
-import { jobKind, scriptsOf } from "./job-command.ts";
-import { isTimer, readTimer } from "./timer.ts";
+import { jobKind, scriptJobKind, scriptsOf } from "./job-command.ts";
+import { isJobService, isTimer, readJobService, readTimer } from "./timer.ts";
 
 test.each([
   "docker restart hub",
@@ -126,6 +126,25 @@ test("a crontab of a user may have any name, and no job", () => {
   ]);
   expect(isCrontab("crontab.txt", "# m h  dom mon dow   command\nMAILTO=me\n")).toBe(true);
   expect(isCrontab("crontab.txt", "docker run registry:2\n")).toBe(false);
+});
+
+test("of scripts, restarts of other services are left alone", () => {
+  expect(scriptJobKind("systemctl start --no-block e2scrub@x.service")).toBeUndefined();
+  expect(scriptJobKind("systemctl restart docker-registry")).toBe("restarts");
+  expect(scriptJobKind("service docker restart")).toBe("restarts");
+  expect(scriptJobKind('docker restart "$c"')).toBe("restarts");
+});
+
+test("a service that does a job is one, and a service that runs a registry is none", () => {
+  const job = "[Service]\nType=oneshot\nExecStart=-docker exec hub registry garbage-collect /c\n";
+  expect(isJobService(job)).toBe(true);
+  expect(linesFrom(readJobService, "gc.service", job)).toEqual([
+    "gc.service:3 docker exec hub registry garbage-collect /c: it collects garbage, which Entrepot does itself",
+  ]);
+  const runs =
+    "[Service]\nExecStartPre=-docker rm -f hub\nExecStart=docker run --name hub registry:2\n";
+  expect(isJobService(runs)).toBe(false);
+  expect(isJobService(`[Service]\nExecStart=${" ".repeat(300_000)}\nExecStop=x\n`)).toBe(false);
 });
 
 test("a timer's jobs are those of its service", () => {
