@@ -28,6 +28,20 @@ upstreams:
 @:5:33: upstreams.a.test.maxAge: "400d" is longer than a year (365d)
 @:6:22: upstreams.b.test.maxSize: "99999999TiB" is larger than any disk`,
   ],
+  [
+    "data to adopt that is in no folder or volume",
+    `upstreams:
+  a.test: { adopt: { folder: srv/x } }
+  b.test: { adopt: { volume: "a\\nb", subpath: ../x } }
+  c.test: { adopt: { folder: /x, volume: y } }
+  d.test: { adopt: {} }
+`,
+    `@:2:30: upstreams.a.test.adopt.folder: must be an absolute path
+@:3:30: upstreams.b.test.adopt.volume: must be the name of a volume of Docker or Podman
+@:3:47: upstreams.b.test.adopt.subpath: must be a path inside the volume
+@:4:20: upstreams.c.test.adopt: must have either folder, or volume with or without subpath
+@:5:20: upstreams.d.test.adopt: must have either folder, or volume with or without subpath`,
+  ],
   ["a short token", "adminToken: short\n", "@:1:13: adminToken: is shorter than 16 characters"],
   [
     "a long token, which is not shown",

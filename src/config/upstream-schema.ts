@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isSubpath, isVolumeName } from "./registry-data.ts";
+import { isSubpath, isVolumeName, type RegistryData } from "./registry-data.ts";
 import {
   duration,
   maxSize,
@@ -100,28 +100,36 @@ const mirror = z.union([
   }),
 ]);
 
-const adopt = z.union([
-  z.strictObject({
+const adopt = z
+  .strictObject({
     folder: z
       .string()
       .refine((text) => text.startsWith("/") && !text.includes("\0"), {
         message: "must be an absolute path",
       })
+      .optional()
       .meta({ pattern: "^/" })
-      .describe("The absolute path of its rootdirectory on this machine."),
-  }),
-  z.strictObject({
+      .describe(
+        "The rootdirectory on this machine of a registry:2 that was a proxy of this registry: an absolute path. entrepot adopt --from takes its data over; the cache does not read it. Excludes the other keys of adopt.",
+      ),
     volume: z
       .string()
       .refine(isVolumeName, { message: "must be the name of a volume of Docker or Podman" })
-      .describe("The name of a volume of Docker or Podman."),
+      .optional()
+      .describe("Instead of a folder, the name of a volume of Docker or Podman."),
     subpath: z
       .string()
       .refine(isSubpath, { message: "must be a path inside the volume" })
       .optional()
-      .describe("Its rootdirectory inside the volume. Default: the volume itself."),
-  }),
-]);
+      .describe("The rootdirectory inside the volume. Default: the volume itself."),
+  })
+  .transform(({ folder, volume, subpath }, context): RegistryData => {
+    if (folder !== undefined && volume === undefined && subpath === undefined) return { folder };
+    if (volume !== undefined && folder === undefined) return { volume, subpath };
+    const message = "must have either folder, or volume with or without subpath";
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  });
 
 /** The schema of an entry of `upstreams`. */
 export const upstreamSchema = z.strictObject({
