@@ -141,10 +141,13 @@ test("a service that does a job is one, and a service that runs a registry is no
   expect(linesFrom(readJobService, "gc.service", job)).toEqual([
     "gc.service:3 docker exec hub registry garbage-collect /c: it collects garbage, which Entrepot does itself",
   ]);
+  expect(isJobService("[Service]\nExecStart=docker start -a hub\n")).toBe(false);
   const runs =
-    "[Service]\nExecStartPre=-docker rm -f hub\nExecStart=docker run --name hub registry:2\n";
+    "[Service]\nType=oneshot\nExecStartPre=-docker rm -f hub\nExecStart=docker run --name hub registry:2\n";
   expect(isJobService(runs)).toBe(false);
-  expect(isJobService(`[Service]\nExecStart=${" ".repeat(300_000)}\nExecStop=x\n`)).toBe(false);
+  expect(
+    isJobService(`[Service]\nType=oneshot\nExecStart=${" ".repeat(300_000)}\nExecStop=x\n`),
+  ).toBe(false);
 });
 
 test("a timer's jobs are those of its service", () => {

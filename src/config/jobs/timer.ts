@@ -13,9 +13,13 @@ export function isTimer(text: string): boolean {
   return /^\s*\[Timer\]\s*$/m.test(text);
 }
 
-/** Whether a text is a service of systemd that does a job, and does not run a container itself. */
+/**
+ * Whether a text is a service of systemd that does a job and ends. `docker start -a hub` in a service that
+ * goes on is how a registry runs.
+ */
 export function isJobService(text: string): boolean {
   if (!/^\s*\[Service\]\s*$/m.test(text)) return false;
+  if (entriesOf(text, ["Type"]).at(-1)?.value !== "oneshot") return false;
   const commands = commandsOf(text);
   return (
     commands.some(({ command }) => jobKind(command) !== undefined) &&
