@@ -41,6 +41,11 @@ export function readSources(file: string, only: UpstreamName | undefined): Adopt
   );
 }
 
+/** Whether a reason is a missing permission. */
+export function isForbidden(reason: string): boolean {
+  return reason.includes("(EACCES)");
+}
+
 /** As `loadSettings`, whose messages name the option that was given. */
 function load(file: string): LoadedSettings {
   try {
@@ -93,6 +98,10 @@ async function locate(
     return { source, folder, identity: await identityOf(root) };
   } catch (error) {
     if (!(error instanceof CommandError || error instanceof AdoptionError)) throw error;
-    return { source, problem: error.message };
+    const needsRoot = process.getuid?.() !== 0 && isForbidden(error.message);
+    return {
+      source,
+      problem: needsRoot ? `${error.message}. Run this command as root` : error.message,
+    };
   }
 }

@@ -14,7 +14,7 @@ import { printable } from "../../printable.ts";
 import { type Progress, ProgressLine } from "../progress.ts";
 import { AdminError } from "./admin-client.ts";
 import { adoptedSchema, adoptedText } from "./adopted-text.ts";
-import { type AdoptSource, planSources, readSources } from "./adopt-sources.ts";
+import { type AdoptSource, isForbidden, planSources, readSources } from "./adopt-sources.ts";
 import { followProgress } from "./follow-progress.ts";
 import {
   CommandError,
@@ -121,10 +121,6 @@ async function adoptOne(
 /** The advice where a running cache may not read what root may: a volume of Docker, for example. */
 const READS_AS_ITSELF =
   "The cache that runs reads it as its own user: stop it, run this command again as root, and start it";
-
-function isForbidden(reason: string): boolean {
-  return reason.includes("(EACCES)");
-}
 
 function textOf(adopted: Adopted, request: AdoptRequest, { kind }: StoreConnection): string {
   const needsRoot =
