@@ -192,7 +192,7 @@ test("files of one directory override each other in their order", () => {
     ...CONFIGS,
   };
   expect(upstreamsOf(other, ["base.yml", "ports.yml"])).toEqual({
-    "ghcr.io": { maxAge: "1h", port: 5000 },
+    "ghcr.io": { maxAge: "1h", port: 5000, adopt: { folder: "/srv/old" } },
   });
 });
 
