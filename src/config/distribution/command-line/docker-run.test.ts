@@ -88,6 +88,29 @@ start quay 5020 quay.io`,
 }
 run_all registry-1.docker.io
 docker run -p 5010:5000 ${url}=https://ghcr.io registry:2; docker run -p 5020:5000 ${url}=https://quay.io registry:2`,
+  `declare -A URL=([hub]=https://registry-1.docker.io ["ghcr"]=https://ghcr.io)
+URL[quay]=https://quay.io
+ports=(5000 5010 5020); i=0
+for name in hub ghcr quay; do
+  docker run -p \${ports[$i]}:5000 ${url}="\${URL[$name]}" registry:2
+  i=$((i+1))
+done`.replace('["ghcr"]', "[ghcr]"),
+  `for entry in 5000=registry-1.docker.io 5010=ghcr.io 5020=quay.io; do
+  docker run -p \${entry%%=*}:5000 ${url}=https://\${entry#*=} registry:2
+done`,
+  `declare -A PORT=([registry-1.docker.io]=5000 [ghcr.io]=5010 [quay.io]=5020)
+for host in "\${!PORT[@]}"; do docker run -p \${PORT[$host]}:5000 ${url}=https://$host registry:2; done`,
+  `start() { name=$1; shift; docker run -d --name $name "$@"; }
+start hub -p 5000:5000 ${url}=https://registry-1.docker.io registry:2
+run() {
+  local url="$1" port=$2
+  shift 2
+  docker run "$@" -p $port:5000 -e REGISTRY_PROXY_REMOTEURL=$url registry:2
+}
+run https://ghcr.io 5010 --restart always
+run https://quay.io 5020`,
+  `set -- 5000=registry-1.docker.io 5010=ghcr.io 5020=quay.io
+for entry; do docker run -p \${entry%=*}:5000 ${url}=https://\${entry##*=} registry:2; done`,
   `. ./settings.env
 docker run -p $A:5000 ${url}=https://registry-1.docker.io $IMAGE
 docker run -p $B:5000 ${url}=https://ghcr.io $IMAGE
@@ -138,6 +161,18 @@ const unknown: [script: string, line: number, message: string][] = [
     4,
     "takes its value from a variable",
   ],
+  [
+    `P=$(port)\ndocker run -p \${P:-5000}:5000 ${REMOTE} registry:2`,
+    3,
+    "its port depends on ${P:-5000}",
+  ],
+  [`. ./gone\ndocker run -p \${P:-5000}:5000 ${REMOTE} registry:2`, 3, "its port depends on"],
+  [
+    `f() {\n while [ $# -gt 0 ]; do shift; done\n docker run "$@"\n}\nf registry:2`,
+    4,
+    "the image of this container, $@, is not known",
+  ],
+  [`read P\ndocker run -p \${P:-5000}:5000 ${REMOTE} registry:2`, 3, "its port depends on"],
   [`H=a.io\n. ./gone\ndocker run ${url}=https://$H registry:2`, 4, "takes its value from a var"],
   [`P=50$((RANDOM))\ndocker run -p $P:5000 ${REMOTE} registry:2`, 3, "its port depends on $P"],
   [`docker service create --name hub -p 5000:5000 registry:2`, 2, "may start a registry"],

@@ -4,6 +4,7 @@ import { asWritten, mark, unresolvedIn } from "../container/unresolved.ts";
 import { type ReadText, UnreadableError } from "../../parsing/read-text.ts";
 import { expand, expandWhole, type Scope, type ShellWord } from "./shell-values.ts";
 import { literalOf, type Word } from "./shell-lexer.ts";
+import { ARGUMENTS, assignedIn, assignmentIn } from "./shell-assignments.ts";
 import { parseScript, type Statement } from "./shell-program.ts";
 
 /** A command that a script runs, with the values that are known by then. */
@@ -33,7 +34,6 @@ const MAX_LENGTH = 64 * 1024;
 const MAX_ITEMS = 1024;
 const MAX_BYTES = 1024 * 1024;
 
-const ASSIGNMENT = /^([A-Za-z_]\w*)(?:\[[^\]]*\])?(\+?)=/;
 const DECLARATIONS = new Set(["export", "local", "declare", "readonly", "typeset"]);
 /** Commands that set variables to values which only a run would tell. */
 const SETTERS = new Set(["read", "unset", "mapfile", "readarray", "getopts", "let", "printf"]);
@@ -55,6 +55,7 @@ export class ScriptReader {
   readonly #functions = new Map<string, Function>();
   #variables = new Map<string, string | readonly string[]>();
   readonly #exported = new Set<string>();
+  #isComplete = true;
   #arguments: readonly string[] | undefined;
   #file = "";
   #commands = 0;
@@ -74,7 +75,12 @@ export class ScriptReader {
   }
 
   get #scope(): Scope {
-    return { variables: this.#variables, arguments: this.#arguments, folders: this.#folders };
+    return {
+      variables: this.#variables,
+      arguments: this.#arguments,
+      folders: this.#folders,
+      isComplete: this.#isComplete,
+    };
   }
 
   #run(statements: readonly Statement[]): void {
@@ -107,7 +113,7 @@ export class ScriptReader {
       : (this.#arguments ?? []).map((text) => ({ text, line: 0, isOpen: false }));
     const isKnown = (words ?? this.#arguments) && !values.some(({ isOpen }) => isOpen);
     if (!isKnown || values.some(({ text }) => /[*?]|\{[^}]*[,.]/.test(text))) {
-      this.#variables.delete(name);
+      this.#forget(name);
       this.#alternatives([body], true);
       return;
     }
@@ -119,22 +125,29 @@ export class ScriptReader {
 
   /** Runs each list from the same start. Afterwards, a variable that any of them changed is not known. */
   #alternatives(alternatives: readonly (readonly Statement[])[], repeats: boolean): void {
-    const [before, folders] = [this.#variables, this.#folders];
+    const [before, folders, given] = [this.#variables, this.#folders, this.#arguments];
     let isElsewhere = false;
     const changed = new Set<string>();
     const start = new Map(before);
     // In a later round, a variable may have the value of the round before.
-    if (repeats) for (const name of alternatives.flatMap(assignedIn)) start.delete(name);
+    if (repeats) {
+      const assigned = alternatives.flatMap(assignedIn);
+      for (const name of assigned) start.set(name, mark(`$${name}`));
+      if (assigned.includes(ARGUMENTS)) this.#arguments = undefined;
+    }
     for (const body of alternatives) {
       this.#variables = new Map(start);
       this.#folders = folders;
+      if (!repeats) this.#arguments = given;
       this.#run(body);
       isElsewhere ||= this.#folders.working !== folders.working;
       for (const name of new Set([...before.keys(), ...this.#variables.keys()])) {
         if (String(before.get(name)) !== String(this.#variables.get(name))) changed.add(name);
       }
     }
-    this.#variables = new Map([...before].filter(([name]) => !changed.has(name)));
+    this.#variables = new Map(before);
+    for (const name of changed) this.#forget(name);
+    if (alternatives.flatMap(assignedIn).includes(ARGUMENTS)) this.#arguments = undefined;
     this.#folders = isElsewhere ? { ...folders, working: mark("cd") } : folders;
   }
 
@@ -155,13 +168,14 @@ export class ScriptReader {
     const expanded = words.slice(first).flatMap((word) => expand(word, this.#scope));
     const called = program === undefined ? undefined : this.#functions.get(program);
     if (called) this.#call(called, expanded);
+    else if (program === "shift" || program === "set") this.#changeArguments(program, expanded);
     else if (program === "cd" || program === "pushd" || program === "popd") {
       this.#changeFolder(program, expanded.slice(1));
     } else if (program === "." || program === "source") this.#source(expanded[1]?.text);
     else {
-      if (program === "eval") this.#variables.clear();
+      if (program === "eval") this.#forgetAll();
       if (program !== undefined && SETTERS.has(program)) {
-        for (const { text } of expanded) this.#variables.delete(/\w+/.exec(text)?.[0] ?? "");
+        for (const { text } of expanded.slice(1)) this.#forget(/\w+/.exec(text)?.[0] ?? "");
       }
       if (expanded.length > 0) {
         this.#observer.command({
@@ -171,6 +185,15 @@ export class ScriptReader {
           environment: this.#environment(words.slice(0, first)),
         });
       }
+    }
+  }
+
+  #changeArguments(program: string, words: readonly ShellWord[]): void {
+    const [, first, ...rest] = words;
+    if (program === "shift") this.#arguments = this.#arguments?.slice(Number(first?.text ?? 1));
+    else if (first?.text === "--") {
+      const isKnown = !rest.some(({ isOpen }) => isOpen);
+      this.#arguments = isKnown ? rest.map(({ text }) => text) : undefined;
     }
   }
 
@@ -208,15 +231,35 @@ export class ScriptReader {
       // A list with an unknown number of elements has no value.
       const start = typeof before === "string" ? [before] : (before ?? []);
       const length = start.length + items.length;
-      if (items.some(({ isOpen }) => isOpen) || length > MAX_ITEMS) this.#variables.delete(name);
+      if (this.#assignElements(name, items)) return;
+      if (items.some(({ isOpen }) => isOpen) || length > MAX_ITEMS) this.#forget(name);
       else this.#variables.set(name, [...start, ...items.map(({ text }) => text)]);
       return;
     }
     const text = expandWhole(value, this.#scope);
-    const isElement = literalOf(word)?.startsWith(`${name}[`) ?? false;
     const isKnown = unresolvedIn(text) === undefined && text.length <= MAX_LENGTH;
-    if (!isKnown || isElement || Array.isArray(before)) this.#variables.delete(name);
+    if (!isKnown || Array.isArray(before)) this.#forget(name);
     else this.#variables.set(name, `${typeof before === "string" ? before : ""}${text}`);
+  }
+
+  /** Assigns `([hub]=5000 [ghcr]=5010)`. Returns false for a list without keys. */
+  #assignElements(name: string, items: readonly ShellWord[]): boolean {
+    const entries = items.map(({ text }) => /^\[([^\]]+)\]=([\s\S]*)$/.exec(text));
+    if (entries.length === 0 || entries.includes(null)) return false;
+    for (const [, key = "", value = ""] of entries.filter((one) => one !== null)) {
+      this.#variables.set(`${name}[${key}]`, value);
+    }
+    return true;
+  }
+
+  /** From now on, a variable has a value that is not known. */
+  #forget(name: string): void {
+    this.#variables.set(name, mark(`$${name}`));
+  }
+
+  #forgetAll(): void {
+    for (const name of this.#variables.keys()) this.#forget(name);
+    this.#isComplete = false;
   }
 
   /** Follows a function with the arguments of a call; undefined if they are not known. */
@@ -236,7 +279,7 @@ export class ScriptReader {
   #source(name: string | undefined): void {
     const text = name === undefined ? undefined : this.#tryRead(name);
     if (name === undefined || text === undefined) {
-      this.#variables.clear();
+      this.#forgetAll();
       return;
     }
     const file = this.#file;
@@ -253,30 +296,4 @@ export class ScriptReader {
       throw error;
     }
   }
-}
-
-interface Assignment {
-  readonly name: string;
-  readonly isAppended: boolean;
-  readonly value: Word;
-}
-
-function assignmentIn(word: Word): Assignment | undefined {
-  const [first, ...rest] = word.parts;
-  if (!first || !("literal" in first)) return undefined;
-  const match = ASSIGNMENT.exec(first.literal);
-  if (!match) return undefined;
-  const value = { ...word, parts: [{ literal: first.literal.slice(match[0].length) }, ...rest] };
-  return { name: match[1] ?? "", isAppended: match[2] === "+", value };
-}
-
-/** The variables that statements may assign. */
-function assignedIn(statements: readonly Statement[]): string[] {
-  return statements.flatMap((statement) => {
-    if ("command" in statement) {
-      return statement.command.flatMap((word) => assignmentIn(word)?.name ?? []);
-    }
-    if ("alternatives" in statement) return statement.alternatives.flatMap(assignedIn);
-    return "body" in statement ? assignedIn(statement.body) : [];
-  });
 }

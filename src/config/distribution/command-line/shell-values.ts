@@ -1,4 +1,3 @@
-import path from "node:path";
 import type { HostFolders } from "../container/notation.ts";
 import { mark, unresolvedIn } from "../container/unresolved.ts";
 import type { Part, Word } from "./shell-lexer.ts";
@@ -20,6 +19,8 @@ export interface Scope {
   /** `$1`, `$2`, …; undefined outside of a function whose call is known. */
   readonly arguments: readonly string[] | undefined;
   readonly folders: HostFolders;
+  /** Whether variables that are not in `variables` are not set by anything that the script runs. */
+  readonly isComplete: boolean;
 }
 
 /** The directory of the script itself, in the usual notations. */
@@ -59,7 +60,7 @@ export function expand(word: Word, scope: Scope): ShellWord[] {
   }
   // An empty value without quotes is no word at all, and neither is an empty list.
   const isEmptyList = word.parts.some(
-    (part) => "expression" in part && /\[[@*]\]|\$[@*]/.test(part.expression),
+    (part) => "expression" in part && /\[[@*]\]|\$\{?[@*]/.test(part.expression),
   );
   return words
     .filter(({ text, isWritten }) => text !== "" || (isWritten && !isEmptyList))
@@ -96,23 +97,85 @@ function valueOf(expression: string, scope: Scope): string | readonly string[] |
   const sum = /^\$\(\(([\s\S]*)\)\)$/.exec(expression)?.[1];
   if (sum !== undefined) return arithmetic(sum, scope);
   const groups = REFERENCE.exec(expression)?.groups;
-  if (!groups) return undefined;
+  if (!groups) return element(expression, scope) ?? shortened(expression, scope);
   const name = groups["braced"] ?? groups["plain"] ?? "";
-  const known = /^[\d@*]/.test(name) ? argument(name, scope) : scope.variables.get(name);
+  const known = /^[\d@*]/.test(name)
+    ? argument(name, scope)
+    : (scope.variables.get(name) ?? (groups["index"] ? elements(name, scope) : undefined));
   const value = known ?? (name === "PWD" ? working : name === "HOME" ? home : undefined);
-  const { operator, word = "" } = groups;
-  const isText = typeof value === "string";
   // A list without an index is its first element.
-  const whole = isText || groups["index"] || /^[@*]$/.test(name) ? value : value?.[0];
+  const isWhole = typeof value === "string" || groups["index"] || /^[@*]$/.test(name);
+  const whole = isWhole ? value : value?.[0];
+  if (typeof whole === "string" && unresolvedIn(whole) !== undefined) return undefined;
+  const { operator, word = "" } = groups;
   if (operator === undefined) return whole;
-  const isUnknown = typeof whole === "string" && unresolvedIn(whole) !== undefined;
+  // A variable that is not set here may have been set where it cannot be seen.
+  if (whole === undefined && !scope.isComplete) return undefined;
   const isSet = operator.startsWith(":")
     ? whole !== undefined && whole !== ""
     : whole !== undefined;
-  if (isUnknown) return whole;
-  if (operator.endsWith("+")) return isSet ? plainWord(word) : undefined;
+  if (operator.endsWith("+")) return isSet ? plainWord(word) : "";
   if (isSet) return whole;
   return operator.endsWith("?") ? undefined : plainWord(word);
+}
+
+/** An element, `${URL[hub]}` or `${URL[$name]}`, or the keys, `${!URL[@]}`. */
+function element(expression: string, scope: Scope): string | readonly string[] | undefined {
+  const { variables } = scope;
+  const keysOf = /^\$\{!(\w+)\[[@*]\]\}$/.exec(expression)?.[1];
+  if (keysOf !== undefined) {
+    const list = variables.get(keysOf);
+    return Array.isArray(list) ? list.map((_, index) => String(index)) : keys(keysOf, scope);
+  }
+  const [, name = "", written = ""] = /^\$\{(\w+)\[([^\]@*]+)\]\}$/.exec(expression) ?? [];
+  const key = written.startsWith("$") ? valueOf(written, scope) : plainWord(written);
+  if (typeof key !== "string") return undefined;
+  const list = variables.get(name);
+  const value = Array.isArray(list) ? list[Number(key)] : variables.get(`${name}[${key}]`);
+  return typeof value === "string" && unresolvedIn(value) === undefined ? value : undefined;
+}
+
+function keys(name: string, { variables }: Scope): readonly string[] | undefined {
+  const prefix = `${name}[`;
+  const found = [...variables.keys()].filter((key) => key.startsWith(prefix));
+  return found.length > 0 ? found.map((key) => key.slice(prefix.length, -1)) : undefined;
+}
+
+function elements(name: string, scope: Scope): readonly string[] | undefined {
+  const values = keys(name, scope)?.map((key) => scope.variables.get(`${name}[${key}]`));
+  const isKnown = values?.every(
+    (value) => typeof value === "string" && unresolvedIn(value) === undefined,
+  );
+  return isKnown ? values?.map(String) : undefined;
+}
+
+/** A value without what a pattern matches at its end or start: `${entry%%=*}`, `${entry#*=}`. */
+function shortened(expression: string, scope: Scope): string | undefined {
+  const [, name = "", operator = "", pattern = ""] =
+    /^\$\{(\w+)(%%?|##?)([^$`"'\\[\]{}]{1,64})\}$/.exec(expression) ?? [];
+  const value = name === "" ? undefined : valueOf(`\${${name}}`, scope);
+  // Each length is tried, which takes long for long values and patterns with many stars.
+  if (typeof value !== "string" || value.length > 512 || /\*.*\*.*\*/.test(pattern))
+    return undefined;
+  // The longest match, or the shortest one, at that side.
+  const lengths = Array.from({ length: value.length + 1 }, (_, length) => length);
+  const ordered = operator.length === 2 ? lengths.toReversed() : lengths;
+  const matches = globMatcher(pattern);
+  const isStart = operator.startsWith("#");
+  const length = ordered.find((one) =>
+    matches(isStart ? value.slice(0, one) : value.slice(value.length - one)),
+  );
+  if (length === undefined) return value;
+  return isStart ? value.slice(length) : value.slice(0, value.length - length);
+}
+
+function globMatcher(pattern: string): (text: string) => boolean {
+  const source = pattern
+    .replaceAll(/[.+^()|-]/g, String.raw`\$&`)
+    .replaceAll(/\*+/g, ".*")
+    .replaceAll("?", ".");
+  const whole = new RegExp(`^${source}$`, "s");
+  return (text) => whole.test(text);
 }
 
 /** The word behind an operator, if nothing in it has to be replaced. */
@@ -150,9 +213,4 @@ function arithmetic(text: string, scope: Scope): string | undefined {
     result += sign === "-" ? -factorOf : factorOf;
   }
   return String(result);
-}
-
-/** The path of a file that a script names, from its directory. */
-export function scriptPath(file: string, { working }: HostFolders): string {
-  return path.resolve(working, file);
 }
