@@ -117,6 +117,6 @@ function isNestedCommand({ text }: ShellWord): boolean {
 
 /** The beginning of a command, for messages, without what may be a secret. */
 function shown(words: readonly ShellWord[]): string {
-  const texts = words.slice(0, 3).map(({ text }) => text.split("=", 1)[0]);
-  return `\`${texts.join(" ")}${words.length > 3 ? " …" : ""}\``;
+  const texts = words.slice(0, 2).map(({ text }) => text.split("=", 1)[0]);
+  return `\`${texts.join(" ")}${words.length > 2 ? " …" : ""}\``;
 }
