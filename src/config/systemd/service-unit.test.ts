@@ -61,3 +61,12 @@ test("a dollar sign that systemd escapes, and what a shell would run, stay data"
   const auth = { username: "u", password: "a$b`id`$(id)" };
   expect(value["upstreams"]).toMatchObject({ "ghcr.io": { auth } });
 });
+
+test("the proxy and the CA file of a registry without a container are carried over", () => {
+  const variables = "Environment=HTTPS_PROXY=http://proxy.corp:3128 SSL_CERT_FILE=/etc/corp.pem\n";
+  const config = "version: 0.1\nproxy: { remoteurl: https://ghcr.io }\n";
+  const { value } = importUnit(variables + serve, { "/etc/docker/registry/config.yml": config });
+  expect(value["upstreams"]).toMatchObject({
+    "ghcr.io": { proxy: "http://proxy.corp:3128", ca: "/etc/corp.pem" },
+  });
+});

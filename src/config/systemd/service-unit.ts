@@ -1,7 +1,8 @@
 import { RegistrySearch } from "../distribution/command-line/docker-run.ts";
 import type { ShellWord } from "../distribution/command-line/shell-values.ts";
 import { readConfigYml } from "../distribution/config-yml.ts";
-import type { Variable } from "../distribution/container/container.ts";
+import { surroundingsOf } from "../distribution/container/container-surroundings.ts";
+import { bareContainer, type Variable } from "../distribution/container/container.ts";
 import { readNamedFile } from "../distribution/container/env-file.ts";
 import type { HostFolders } from "../distribution/container/notation.ts";
 import { applyEnvironment } from "../distribution/container/registry-environment.ts";
@@ -86,7 +87,9 @@ class Service {
     if (!file) return undefined;
     const { settings } = readConfigYml(file.file, file.text);
     applyEnvironment(environment, settings, imported);
-    return { from, settings };
+    // Its proxies and CA files are in the variables of the unit.
+    const process = { ...bareContainer(from, ""), environment };
+    return { from, settings, surroundings: surroundingsOf(process, (onHost) => onHost) };
   }
 
   #environment(): Variable[] {
