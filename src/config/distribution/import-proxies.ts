@@ -28,6 +28,10 @@ const IMPORTED_KEYS = new Set([
   "storage.filesystem.rootdirectory",
 ]);
 
+/** Names that resolve inside of the networks of Docker, Podman and Kubernetes only. */
+const INNER_HOST =
+  /^[a-z][\w-]*$|\.svc(?:\.|$)|\.cluster\.local$|^host\.(?:docker|containers)\.internal$/;
+
 const NOT_A_PROXY =
   "is not a pull-through cache, since it has no proxy.remoteurl: it is not replaced";
 
@@ -118,7 +122,7 @@ function importProxy(
   const target = (key: string): string[] => ["upstreams", name, key];
   const address = url.href.replace(/\/+$/, "").replace(/\/v2$/, "");
   if (address !== defaultUrl(name)) imported.set(target("url"), [address], remote.from);
-  if (registry.isInContainer && /^[a-z][\w-]*$/.test(url.hostname)) {
+  if (registry.isInContainer && INNER_HOST.test(url.hostname)) {
     const message = `${url.hostname} may be a name inside of the containers' network: set url of ${name} to an address that this machine reaches`;
     imported.warn(remote.from, message, "clients");
   }

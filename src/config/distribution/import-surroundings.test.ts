@@ -87,5 +87,9 @@ test("a host of a container's network is a warning, and one in a private network
   const [entry, warnings] = imported("", "http://harbor:8080");
   expect(entry).toMatchObject({ url: "http://harbor:8080", allowPrivate: true });
   expect(warnings).toEqual([expect.stringContaining("harbor may be a name inside of")]);
+  for (const host of ["harbor.registry.svc", "host.docker.internal:8080"]) {
+    const [, inner] = imported("", `http://${host}`);
+    expect(inner).toContainEqual(expect.stringContaining("may be a name inside of the containers"));
+  }
   expect(imported("--add-host ghcr.io:10.0.0.5")[0]).toMatchObject({ allowPrivate: true });
 });
