@@ -179,6 +179,8 @@ const unknown: [script: string, line: number, message: string][] = [
   [`kubectl run hub --image-env REGISTRY_PROXY_REMOTEURL=x`, 2, "may start a registry"],
   [`ctr run docker.io/library/registry:2 hub`, 2, "may start a registry"],
   [`cat > c.yml <<X\nservices: { hub: { \n  image: registry:2 } }\nX\nmake`, 3, "this text starts"],
+  [`docker run --env-file <(env) -e X=1 registry:2`, 2, "the path <(env) is not known"],
+  [`docker run -p 1:2 x -e ${url.slice(3)}=https://a.io registry:2`, 2, "seems to be x"],
   [`docker run --env-file a.env registry:2`, 2, "a.env does not exist"],
   [`docker run registry:2 serve /x.yml`, 2, "its configuration /x.yml is inside the image"],
   [`docker run registry:2 /x.yml`, 2, "its configuration /x.yml is inside the image"],
@@ -223,6 +225,7 @@ docker run -d nginx; docker run $OPTS nginx; echo registry:2; docker exec regist
 IMAGES="registry:2 nginx"; docker volume create registry; docker run ${OPTIONS} registry:2
 docker run registry:2 garbage-collect /etc/docker/registry/config.yml
 docker run --entrypoint registry registry:2 garbage-collect /x.yml; test registry:2 = x
+docker run skopeo copy docker://a docker://b; docker run trivy image registry:2
 wait-for-it registry:5000; ctr images pull docker.io/library/registry:2; docker compose down
 cosign verify registry:2; kubectl apply -f web.yaml; envsubst '$REGISTRY_PROXY_REMOTEURL' < a
 `;

@@ -75,7 +75,7 @@ export class RegistrySearch {
     const [program] = words;
     const name = program?.text.slice(program.text.lastIndexOf("/") + 1) ?? "";
     const engine = engineCommand(words);
-    if (!program || isHarmless(name, engine)) return;
+    if (!program || isHarmless(name, engine?.verb)) return;
     if (engine && startsContainer(engine)) {
       const run = { args: engine.args, line: program.line, environment };
       const container = readRun(run, file, folders, this.#readFile, this.#imported);

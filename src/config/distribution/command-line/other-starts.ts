@@ -1,5 +1,4 @@
 import { isRegistryImage } from "../container/container.ts";
-import type { EngineCommand } from "./run-command.ts";
 import type { ShellWord } from "./shell-values.ts";
 
 /** A command that may start registries which another file describes, by its program and a word. */
@@ -63,9 +62,9 @@ const HARMLESS_VERBS = new Set(
   ].flatMap((names) => names.split(" ")),
 );
 
-/** Whether a program cannot start anything, whatever its arguments are. */
-export function isHarmless(name: string, engine: EngineCommand | undefined): boolean {
-  return HARMLESS.has(name) || (engine !== undefined && HARMLESS_VERBS.has(engine.verb));
+/** Whether a program, or a verb of a container engine, starts nothing, whatever its arguments are. */
+export function isHarmless(name: string, verb: string | undefined): boolean {
+  return HARMLESS.has(name) || (verb !== undefined && HARMLESS_VERBS.has(verb));
 }
 
 /** The word of a command that makes it likely that it starts a registry. */

@@ -19,6 +19,7 @@ import {
 import { asWritten, unresolvedIn } from "../container/unresolved.ts";
 import type { Setting } from "../registry-settings.ts";
 import { globalTakesNext, parseOption } from "./run-flags.ts";
+import { suspectWord } from "./other-starts.ts";
 import type { ShellWord } from "./shell-values.ts";
 
 const PROGRAMS = new Set(["docker", "podman", "nerdctl"]);
@@ -177,8 +178,15 @@ export function readRun(
     return undefined;
   }
   if (!isRegistry(container)) {
+    const suspect = suspectWord(args);
     if (looksLikeRegistry && open.length > 0) rejectOpen(open, from, imported);
-    else if (mayBeRegistry(container)) imported.warn(from, SETTINGS_IN_IMAGE, "registry");
+    else if (suspect) {
+      const what = { ...from, what: asWritten(suspect.text.split("=", 1)[0] ?? "") };
+      imported.reject(
+        what,
+        `the options of this container are not understood: its image seems to be ${asWritten(image.text)}`,
+      );
+    } else if (mayBeRegistry(container)) imported.warn(from, SETTINGS_IN_IMAGE, "registry");
     return undefined;
   }
   for (const { from: at } of of("--volumes-from")) {

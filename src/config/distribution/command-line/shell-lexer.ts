@@ -88,7 +88,12 @@ class Lexer {
     )?.[0];
     this.#position += operator?.length ?? 1;
     if (this.#text[this.#position] === "(") {
+      // `<(command)` stands for the name of a file.
+      const start = this.#position - 1;
       this.#position = this.#closing(this.#position);
+      const expression = this.#text.slice(start, this.#position);
+      this.#tokens.push({ parts: [{ expression, isQuoted: true }], line: this.#line });
+      this.#line += expression.split("\n").length - 1;
       return;
     }
     while (/[ \t]/.test(this.#text[this.#position] ?? "")) this.#position += 1;
