@@ -30,6 +30,8 @@ const USUAL_PORTS: ReadonlyMap<string, number> = new Map([
 const FIRST_OTHER_PORT = 5050;
 const PORT_STEP = 10;
 
+const FIRST_UNPRIVILEGED_PORT = 1024;
+
 /** A registry, and the upstream that it becomes. */
 export interface ImportedRegistry {
   readonly upstream: string;
@@ -220,7 +222,8 @@ function writeAddresses(placed: readonly Placed[], imported: ImportedConfig): vo
   const note = hub
     ? "requests without a namespace mean Docker Hub"
     : "no registry is Docker Hub's, so this address is for this machine alone";
-  imported.set(["listen"], [formatAddress(main)], (hub ?? first).from, note);
+  const notes = [note, privilegeFor(main.port)].filter((text) => text !== undefined);
+  imported.set(["listen"], [formatAddress(main)], (hub ?? first).from, notes.join("; "));
   const atAdmin = placed.find(({ port }) => port === ADMIN_PORT);
   if (ports.has(ADMIN_PORT)) {
     const admin = `${LOOPBACK}:${free(ADMIN_PORT)}`;
@@ -231,7 +234,15 @@ function writeAddresses(placed: readonly Placed[], imported: ImportedConfig): vo
     if (text !== undefined) imported.warn(from, `${upstream}: ${text}`, "clients");
     if (upstream === DOCKER_HUB) continue;
     const sharesHost = hub && isSameHost(host, hub.host) && !isLoopbackHost(host);
-    if (sharesHost) imported.set(["upstreams", upstream, "port"], [port], from);
-    else imported.set(["upstreams", upstream, "listen"], [formatAddress({ host, port })], from);
+    const key = sharesHost ? "port" : "listen";
+    const value = sharesHost ? port : formatAddress({ host, port });
+    imported.set(["upstreams", upstream, key], [value], from, privilegeFor(port));
   }
+}
+
+/** What a service needs for a port that Docker, as root, opened for the registry. */
+function privilegeFor(port: number): string | undefined {
+  return port < FIRST_UNPRIVILEGED_PORT
+    ? "a service without privileges needs `entrepot render systemd-socket` for it"
+    : undefined;
 }

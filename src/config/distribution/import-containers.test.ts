@@ -193,18 +193,26 @@ test("a certificate is imported with its path on the host", () => {
 
 test.each([
   [secure("a.io", 5000, "/etc/certs") + plain, "some of these registries use it"],
-  [secure("a.io", 5000, "certs"), "the file is inside the container"],
+  [secure("a.io", 5000, "certs"), "its certificate is inside the container"],
 ])("TLS that is lost is a warning (%#)", (text, message) => {
   expect(importText(text).warnings.map((warning) => warning.message)).toEqual([
     expect.stringMatching(new RegExp(`^nodes get plain HTTP.*${message}`)),
   ]);
 });
 
-test("unsupported TLS settings are listed", () => {
-  const more = "-e REGISTRY_HTTP_TLS_LETSENCRYPT_EMAIL=a@b.c";
-  expect(skipReasons(importText(secure("a.io", 5000, "/c", more)))).toEqual([
-    "certificates are not requested automatically: set tls.certificate and tls.key",
+test("a certificate that is requested automatically is not, and one of another registry is taken", () => {
+  const automatic = `docker run -p 5030:5000 -e REGISTRY_HTTP_TLS_LETSENCRYPT_CACHEFILE=/c -e REGISTRY_PROXY_REMOTEURL=https://d.io registry:2\n`;
+  expect(importText(automatic).warnings.map(({ message }) => message)).toEqual([
+    "nodes get plain HTTP from now on, since certificates are not requested automatically: set tls.certificate and tls.key once all nodes use https://",
   ]);
+  for (const other of [automatic, secure("d.io", 5030, "certs")]) {
+    const { value, warnings, unsupported } = importText(secure("a.io", 5000, "/etc/certs") + other);
+    expect(value["tls"]).toEqual({ certificate: "/etc/certs/a.crt", key: "/etc/certs/a.key" });
+    expect(warnings).toEqual([]);
+    expect(unsupported.map(({ reason }) => reason)).toEqual([
+      "all ports use the certificate /etc/certs/a.crt: check that it covers this registry's host name",
+    ]);
+  }
 });
 
 const PROXY = "-e REGISTRY_PROXY_REMOTEURL=https://ghcr.io";

@@ -1,14 +1,11 @@
-import type { ImportedConfig } from "../foreign/imported-config.ts";
-import type { RegistrySettings, Setting } from "./registry-settings.ts";
+import type { ImportedConfig, Origin } from "../foreign/imported-config.ts";
+import type { RegistrySettings } from "./registry-settings.ts";
 
-const CERTIFICATE = "http.tls.certificate";
-const KEY = "http.tls.key";
-
-/** A certificate and its key, as files on the host. */
-interface CertificateFiles {
-  readonly certificate: string;
-  readonly key: string;
-  readonly setting: Setting;
+/** A registry with TLS. */
+interface SecureRegistry {
+  readonly from: Origin;
+  /** Its certificate and key, as files on the host, or why there are none. */
+  readonly identity: { readonly certificate: string; readonly key: string } | { why: string };
 }
 
 /**
@@ -16,44 +13,46 @@ interface CertificateFiles {
  * or none.
  */
 export function importTls(registries: readonly RegistrySettings[], imported: ImportedConfig): void {
-  const secure = registries.flatMap((registry) => {
-    const [certificate, key] = [registry.settings.get(CERTIFICATE), registry.settings.get(KEY)];
-    return certificate && key ? [{ registry, certificate, key }] : [];
-  });
-  if (secure.length === 0) return;
-  if (secure.length < registries.length) {
-    const reason =
-      "nodes get plain HTTP here from now on, as some of these registries use it, and all ports of the cache have the same scheme: set tls.certificate and tls.key once all nodes use https://";
-    for (const { certificate } of secure) imported.warn(certificate.from, reason);
-    return;
-  }
-  const found = secure.flatMap(({ registry, certificate, key }): CertificateFiles[] => {
-    const files = [certificate, key].map(({ value }) => pathOnHost(registry, value));
-    const [certificateFile, keyFile] = files;
-    if (certificateFile !== undefined && keyFile !== undefined) {
-      return [{ certificate: certificateFile, key: keyFile, setting: certificate }];
+  const secure = registries.map(tlsOf).filter((one) => one !== undefined);
+  const isMixed = secure.length < registries.length;
+  const [chosen] = secure.flatMap(({ from, identity }) =>
+    isMixed || "why" in identity ? [] : [{ from, identity }],
+  );
+  if (chosen) imported.set(["tls"], [chosen.identity], chosen.from);
+  for (const { from, identity } of secure) {
+    if (!chosen) {
+      const why = isMixed
+        ? "some of these registries use it, and all ports of the cache have the same scheme"
+        : "why" in identity && identity.why;
+      const advice = "set tls.certificate and tls.key once all nodes use https://";
+      imported.warn(from, `nodes get plain HTTP from now on, since ${why}: ${advice}`);
+      continue;
     }
-    const reason =
-      "nodes get plain HTTP from now on, as the file is inside the container: copy it and its key to the host, and set tls.certificate and tls.key";
-    imported.warn(certificate.from, reason);
-    return [];
-  });
-  const [first, ...others] = found;
-  if (!first) return;
-  const { certificate, key } = first;
-  imported.set(["tls"], [{ certificate, key }], first.setting.from);
-  for (const { certificate: file, setting } of others) {
-    if (file === certificate) continue;
-    imported.skip(
-      setting.from,
-      `all ports use the certificate ${certificate}: check that it covers this registry's host name`,
-    );
+    const { certificate } = chosen.identity;
+    if ("certificate" in identity && identity.certificate === certificate) continue;
+    const reason = `all ports use the certificate ${certificate}: check that it covers this registry's host name`;
+    imported.skip(from, reason);
   }
 }
 
-function pathOnHost(
-  { hostPath, isInContainer }: RegistrySettings,
-  file: string,
-): string | undefined {
-  return isInContainer ? hostPath?.(file) : file;
+function tlsOf({
+  settings,
+  hostPath,
+  isInContainer,
+}: RegistrySettings): SecureRegistry | undefined {
+  const [certificate, key] = [settings.get("http.tls.certificate"), settings.get("http.tls.key")];
+  if (certificate?.value && key?.value) {
+    const onHost = (file: string): string | undefined => (isInContainer ? hostPath?.(file) : file);
+    const files = { certificate: onHost(certificate.value), key: onHost(key.value) };
+    const identity =
+      files.certificate !== undefined && files.key !== undefined
+        ? { certificate: files.certificate, key: files.key }
+        : { why: "its certificate is inside the container" };
+    return { from: certificate.from, identity };
+  }
+  for (const [name, { value, from }] of settings) {
+    if (value === "" || !name.startsWith("http.tls.letsencrypt.")) continue;
+    return { from, identity: { why: "certificates are not requested automatically" } };
+  }
+  return undefined;
 }

@@ -20,6 +20,7 @@ test.each([
   ["abc123.mirror.aliyuncs.com", "docker.io"],
   ["0c10.mirror.swr.myhuaweicloud.com", "docker.io"],
   ["mirror.ccs.tencentyun.com", "docker.io"],
+  ["f1361db2.m.daocloud.io", "docker.io"],
   ["docker.mirrors.ustc.edu.cn", "docker.io"],
   ["DOCKER.m.daocloud.io", "docker.io"],
   ["ghcr.nju.edu.cn", "ghcr.io"],

@@ -51,8 +51,9 @@ const MIRRORS: ReadonlyMap<string, string> = new Map(
   }).flatMap(([registry, hosts]) => hosts.map((host) => [host, registry] as const)),
 );
 
-/** Personal mirrors of Docker Hub: each account of Alibaba Cloud or Huawei Cloud has a host of its own. */
-const PERSONAL_MIRROR = /^[\w-]+\.mirror\.(?:aliyuncs\.com|swr\.myhuaweicloud\.com)$/;
+/** Mirrors of Docker Hub of which each account with Alibaba, Huawei or DaoCloud has one of its own. */
+const PERSONAL_MIRROR =
+  /(?:^|\.)mirror\.(?:aliyuncs\.com|swr\.myhuaweicloud\.com)$|^[\da-f]{8}\.m\.daocloud\.io$/;
 
 /** The registry that a host is known to mirror. */
 export function registryMirroredBy(host: string): string | undefined {

@@ -60,8 +60,7 @@ const UNSUPPORTED_REASONS: Readonly<Record<string, string>> = {
   "http.relativeurls": "not needed: URLs in responses are relative",
   "http.tls": "only the certificate and its key are imported",
   "http.tls.clientcas": "",
-  "http.tls.letsencrypt":
-    "certificates are not requested automatically: set tls.certificate and tls.key",
+  "http.tls.letsencrypt": "",
   "http.debug": "metrics are at the address of `admin`, under /metrics",
   "http.headers": "not needed",
   "http.http2": "nodes are served over HTTP/1.1 only",
