@@ -56,20 +56,22 @@ export function ownAddresses(machine: Machine): OwnAddress[] | undefined {
 }
 
 /**
- * Checks the address in `listen`, and those of upstreams that listen at another host. One at loopback
- * is meant for this machine.
+ * Checks the address in `listen`, and those of upstreams that listen at another host. Where upstreams
+ * have addresses of their own, one at loopback is meant for this machine.
  */
 export function addressFindings({ listen, upstreams }: Settings, machine: Machine): Finding[] {
+  const own = [...upstreams.values()].flatMap((upstream) => upstream.listen ?? []);
   const addresses = [listen];
-  for (const { listen: own } of upstreams.values()) {
-    if (!own || isLoopbackHost(own.host)) continue;
-    if (!addresses.some(({ host }) => isSameHost(host, own.host))) addresses.push(own);
+  for (const address of own) {
+    if (isLoopbackHost(address.host)) continue;
+    if (!addresses.some(({ host }) => isSameHost(host, address.host))) addresses.push(address);
   }
-  return addresses.flatMap((address) => findingsAt(address, machine));
+  const atLoopback = own.length > 0 ? "note" : "problem";
+  return addresses.flatMap((address) => findingsAt(address, machine, atLoopback));
 }
 
 /** Checks whether nodes can reach an address, and whether it may change. */
-function findingsAt(listen: Address, machine: Machine): Finding[] {
+function findingsAt(listen: Address, machine: Machine, atLoopback: "note" | "problem"): Finding[] {
   const own = ownAddresses(machine);
   const report = reporter("address", formatAddress(listen));
   if (!own) {
@@ -77,7 +79,7 @@ function findingsAt(listen: Address, machine: Machine): Finding[] {
   }
   if (isLoopbackHost(listen.host)) {
     const advice = `unless a reverse proxy on this machine forwards to it, set an address that nodes can reach: listen: 0.0.0.0:${listen.port}`;
-    return [report("note", "only this machine can reach it, not the nodes", advice)];
+    return [report(atLoopback, "only this machine can reach it, not the nodes", advice)];
   }
   const isWildcard = listen.host === "0.0.0.0" || listen.host === "::";
   const used = isWildcard
