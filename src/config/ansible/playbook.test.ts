@@ -100,6 +100,13 @@ test("files that include each other, and roles that are not here, end", () => {
   );
 });
 
+test("more tasks than are followed are an error", () => {
+  const files = { "/in/a.yml": "- include_tasks: a.yml\n- include_tasks: a.yml\n" };
+  expect(configErrorOf(() => importTable(files))).toContain(
+    "/in/a.yml:2:3: here are more than 2000 tasks: import the files alone that start registries",
+  );
+});
+
 test("what a shell or Jinja could run stays data", () => {
   const password = String.raw`$(id)\u0060id\u0060\n'{{ 7 * 7 }}`;
   const text = task(

@@ -18,7 +18,7 @@ const MAX_BYTES = 1024 * 1024;
 /** Files that include each other. */
 const MAX_DEPTH = 10;
 /** Far more than a playbook that sets up some registries has. */
-const MAX_TASKS = 5_000;
+const MAX_TASKS = 2_000;
 /** A task with its variables, once for each item of its loop. */
 export interface Task {
   readonly values: Readonly<Record<string, unknown>>;
@@ -46,6 +46,7 @@ export class TaskReader {
   readonly #templates: Templates;
   readonly #variables: VariableFiles;
   #depth = 0;
+  #steps = 0;
 
   constructor(context: ImportContext, templates: Templates) {
     this.#context = context;
@@ -115,7 +116,7 @@ export class TaskReader {
     folder: string,
   ): void {
     const scope = new Map([...known, ...variablesAt(source, task["vars"], [...at, "vars"])]);
-    if (task["when"] === "false" || this.tasks.length > MAX_TASKS) return;
+    if (task["when"] === "false") return;
     for (const key of ["block", "rescue", "always"]) {
       if (key in task) this.#list(source, task[key], [...at, key], scope, folder);
     }
@@ -132,6 +133,7 @@ export class TaskReader {
     const origin = (below: Path, what = below.map(String).join(".")): Origin =>
       originIn(source, [...at, ...below], what);
     for (const item of this.#items(task, scope)) {
+      if (this.#isTooLong(from)) return;
       const own = new Map([...scope, ...item]);
       if (this.#includes(task, { known, scope: own, folder, from })) continue;
       this.tasks.push({ values, scope: own, file: from.file, folder, origin });
@@ -187,7 +189,7 @@ export class TaskReader {
   }
 
   #include(name: string, folder: string, scope: Scope, from: Origin): void {
-    if (unresolvedIn(name) !== undefined) return;
+    if (this.#isUnknown(name, from)) return;
     const candidates = [path.join(folder, "tasks", name), path.join(folder, name)];
     const file = candidates.find((one) => this.#exists(one));
     if (file === undefined) {
@@ -207,7 +209,7 @@ export class TaskReader {
 
   #role(name: unknown, tasks: string, folder: string, scope: Scope, from: Origin): void {
     const role = textOf(this.#templates.render(name, scope));
-    if (unresolvedIn(role) !== undefined) return;
+    if (this.#isUnknown(role, from)) return;
     const folders = [folder, path.dirname(folder)].flatMap((base) => [
       path.join(base, "roles", role),
       path.join(base, role),
@@ -227,6 +229,16 @@ export class TaskReader {
     );
   }
 
+  /** Counts the tasks and includes. Reports once that there are more than are followed. */
+  #isTooLong(from: Origin): boolean {
+    this.#steps += 1;
+    if (this.#steps === MAX_TASKS + 1) {
+      const message = `here are more than ${MAX_TASKS} tasks: import the files alone that start registries`;
+      this.#context.imported.reject({ ...from, what: "" }, message);
+    }
+    return this.#steps > MAX_TASKS;
+  }
+
   #tasksOf(file: string, scope: Scope, folder: string): void {
     if (this.#depth >= MAX_DEPTH) return;
     this.#depth += 1;
@@ -235,6 +247,14 @@ export class TaskReader {
       this.#list(source, source.value, [], scope, folder);
     });
     this.#depth -= 1;
+  }
+
+  #isUnknown(name: string, from: Origin): boolean {
+    const expression = unresolvedIn(name);
+    if (expression === undefined) return false;
+    const message = `includes ${expression}, whose value is not known: import that file too if it starts registries`;
+    this.#context.imported.warn(from, message, "registry");
+    return true;
   }
 
   #exists(file: string): boolean {

@@ -6,7 +6,7 @@ const ENDS: Readonly<Record<string, string>> = { "{{": "}}", "{%": "%}", "{#": "
 const WHOLE = /^\s*\{\{((?:(?!\}\})[\s\S])*)\}\}\s*$/;
 
 /** Far more than playbooks need, too few for variables that double at each level. */
-const MAX_STEPS = 20_000;
+const MAX_STEPS = 100_000;
 const MAX_LENGTH = 64 * 1024;
 const MAX_DEPTH = 20;
 
