@@ -22,7 +22,7 @@ const SHELL = /^(?:ansible\.(?:builtin|legacy)\.)?(?:command|shell|raw)$/;
 
 /** Ansible's playbooks and task files, with the roles and files that they include. */
 export const playbook: Format = {
-  title: "tasks of Ansible",
+  title: "a file of Ansible tasks",
   matches: ({ name, text }) => hasTasks(name, text),
   read: eachFile(({ name, text }, context) => new Playbook(context).read(name, text)),
 };

@@ -11,7 +11,7 @@ const EXPRESSION =
 
 /** Values of the usual chart, also those of a chart that has it as a dependency, once or several times. */
 export const chartFile: Format = {
-  title: "values of the chart docker-registry",
+  title: "a values file of the chart docker-registry",
   matches: ({ value }) => valuesIn(value).length > 0,
   read: eachFile((file, context) => {
     const { source } = file.onlyDocument();
