@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import type { ReadText } from "./parsing/read-text.ts";
 import type { SecretsOptions } from "./foreign/secrets.ts";
-import { ConfigError, sortProblems } from "./parsing/problems.ts";
+import { ConfigError, formatProblem, sortProblems } from "./parsing/problems.ts";
 import { ForeignFile } from "./foreign/foreign-file.ts";
 import { type Format, type ListFolder, reportProblems } from "./distribution/format.ts";
 import { type ImportDecisions, importProxies } from "./distribution/import-proxies.ts";
@@ -46,8 +46,18 @@ export function importFiles(options: ImportOptions): ImportedConfig {
       : [];
   });
   importProxies(registries, imported, { names, addresses, withoutAuth });
-  if (imported.problems.length > 0) throw new ConfigError(sortByFile(imported, files));
+  if (imported.problems.length > 0) {
+    addMissingRegistries(imported);
+    throw new ConfigError(sortByFile(imported, files));
+  }
   return imported;
+}
+
+/** Adds to the problems what else may have a registry: it is often their cause. */
+function addMissingRegistries(imported: ImportedConfig): void {
+  for (const { from, message, consequence } of imported.warnings) {
+    if (consequence === "registry") imported.reject(from, message);
+  }
 }
 
 /** @throws ConfigError if the file is of no supported format */
@@ -73,7 +83,9 @@ function sortByFile(
   { problems }: ImportedConfig,
   files: readonly string[],
 ): ImportedConfig["problems"] {
+  // A task in a loop has the same problem in each round.
+  const distinct = new Map(problems.map((problem) => [formatProblem(problem), problem]));
   const rank = (file: string | undefined): number =>
     file === undefined ? -1 : files.indexOf(file);
-  return sortProblems(problems).toSorted((a, b) => rank(a.file) - rank(b.file));
+  return sortProblems([...distinct.values()]).toSorted((a, b) => rank(a.file) - rank(b.file));
 }

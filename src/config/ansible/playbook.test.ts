@@ -100,6 +100,27 @@ test("files that include each other, and roles that are not here, end", () => {
   );
 });
 
+test("what may have a registry is named if nothing is found, and a problem of a loop once", () => {
+  const compose = "- docker_compose: { project_src: /opt/a }\n";
+  expect(configErrorOf(() => tasksOf(compose))).toBe(
+    `/in/a.yml:1:1: no task runs registry:2 or registry:3
+/in/a.yml:1:19: docker_compose: starts containers that a Compose file describes: import that file as well`,
+  );
+  const loop = `- docker_container: { image: "registry:2", ports: ["{{ p }}:5000"], ${URL} }\n  loop: [1, 2]\n`;
+  expect(configErrorOf(() => tasksOf(loop)).split("\n")).toEqual([
+    "/in/a.yml:1:52: ports: its port depends on {{ p }}, whose value is not known: write it out",
+    expect.stringContaining("ghcr.io is already configured"),
+  ]);
+});
+
+test("what a template of a Compose file needs is named with its line", () => {
+  const text =
+    "- copy:\n    dest: /srv/a/compose.yml\n    content: |\n      services:\n      {% for r in all %}\n        a: { image: registry:2 }\n- docker_compose_v2: { project_src: /srv/a }\n";
+  expect(configErrorOf(() => tasksOf(text))).toContain(
+    "/in/a.yml:5:14: copy.content: has {% for r in all %}, whose value is not known: write it out",
+  );
+});
+
 test("more tasks than are followed are an error", () => {
   const files = { "/in/a.yml": "- include_tasks: a.yml\n- include_tasks: a.yml\n" };
   expect(configErrorOf(() => importTable(files))).toContain(

@@ -2,7 +2,12 @@ import { RegistrySearch } from "../distribution/command-line/docker-run.ts";
 import { readCompose } from "../distribution/compose/compose.ts";
 import { type Container, isRegistry } from "../distribution/container/container.ts";
 import { readContainer } from "../distribution/container/read-container.ts";
-import { asWritten, unresolvedIn, withoutMarks } from "../distribution/container/unresolved.ts";
+import {
+  asWritten,
+  mark,
+  unresolvedIn,
+  withoutMarks,
+} from "../distribution/container/unresolved.ts";
 import { eachFile, type Format, hostFolders, type ImportContext } from "../distribution/format.ts";
 import type { RegistrySettings } from "../distribution/registry-settings.ts";
 import { ForeignFile } from "../foreign/foreign-file.ts";
@@ -158,7 +163,9 @@ class Playbook {
         : undefined;
     const definition = options["definition"] ?? options["compose"];
     const text = isMapping(definition) ? stringify(definition) : written?.text;
-    const from = isMapping(definition) ? task.origin([key, "definition"]) : written?.from;
+    const from = isMapping(definition)
+      ? lineBefore(task.origin([key, "definition"]))
+      : written?.from;
     if (text === undefined || !from) {
       const reason = "starts containers that a Compose file describes: import that file as well";
       imported.warn(task.origin([key], key), reason, "registry");
@@ -166,7 +173,9 @@ class Playbook {
     }
     const unknown = unresolvedIn(text);
     if (unknown !== undefined && /registry|distribution/i.test(text)) {
-      imported.reject(from, `has ${unknown}, whose value is not known: write it out`);
+      const line = from.line + text.slice(0, text.indexOf(mark(unknown))).split("\n").length;
+      const message = `has ${unknown}, whose value is not known: write it out`;
+      imported.reject({ ...from, line }, message);
       return [];
     }
     const project = [{ file: from.file, text: atLine(text, from) }];
@@ -183,13 +192,15 @@ class Playbook {
       this.#context.imported.warn(from, reason, "registry");
       return [];
     }
+    const isText = typeof definition === "string";
     const text = Array.isArray(definition)
       ? definition.map((one: unknown) => stringify(one)).join("---\n")
-      : typeof definition === "string"
+      : isText
         ? definition
         : stringify(definition);
     if (!/registry|distribution/i.test(text)) return [];
-    return readManifests([new ForeignFile(from.file, atLine(text, from))], this.#context);
+    const place = isText && text.includes("\n") ? from : lineBefore(from);
+    return readManifests([new ForeignFile(from.file, atLine(text, place))], this.#context);
   }
 
   #command(task: Task, key: string): RegistrySettings[] {
@@ -211,7 +222,12 @@ class Playbook {
 
 const COMPOSE_FILES = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
-/** A text behind as many empty lines as its place has before it, so that messages have its lines. */
+/** A text behind as many empty lines as there are up to its place, so that messages have its lines. */
 function atLine(text: string, { line }: Origin): string {
-  return `${"\n".repeat(Math.max(0, line - 1))}${text}`;
+  return `${"\n".repeat(Math.max(0, line))}${text}`;
+}
+
+/** A text begins in the line behind the one of its origin. */
+function lineBefore(from: Origin): Origin {
+  return { ...from, line: from.line - 1 };
 }
