@@ -244,6 +244,7 @@ export class TaskReader {
     this.#depth += 1;
     reportProblems(file, this.#context, () => {
       const source = parseAnsible(file, this.#context.readFile(file, MAX_BYTES));
+      this.#context.imported.alsoRead(file);
       this.#list(source, source.value, [], scope, folder);
     });
     this.#depth -= 1;

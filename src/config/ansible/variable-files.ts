@@ -56,6 +56,7 @@ export class VariableFiles {
     const variables = reportProblems(file, this.#context, () => {
       try {
         const source = parseAnsible(file, this.#context.readFile(file, MAX_BYTES));
+        this.#context.imported.alsoRead(file);
         return variablesAt(source, source.value, []);
       } catch (error) {
         // Its variables are missed where they are used.

@@ -76,6 +76,7 @@ export class WrittenFiles {
       const file = path.isAbsolute(src) ? src : path.join(folder, src);
       try {
         const text = this.#context.readFile(file, MAX_BYTES);
+        this.#context.imported.alsoRead(file);
         const rendered = isTemplate ? this.#templates.render(text, task.scope) : text;
         const from = { file, line: 0, column: 1, what: "" };
         return { text: typeof rendered === "string" ? rendered : text, from };

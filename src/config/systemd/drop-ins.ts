@@ -20,9 +20,11 @@ export function withDropIns(unit: UnitFile, rules: LineRules, context: ImportCon
   return unit.with(
     sorted.flatMap(
       (file) =>
-        reportProblems(file, context, () =>
-          UnitFile.parse(file, context.readFile(file, MAX_BYTES), rules),
-        ) ?? [],
+        reportProblems(file, context, () => {
+          const text = context.readFile(file, MAX_BYTES);
+          context.imported.alsoRead(file);
+          return UnitFile.parse(file, text, rules);
+        }) ?? [],
     ),
   );
 }

@@ -204,7 +204,10 @@ class Units {
     const file = path.join(path.dirname(values.unit.name), name);
     const given = this.#given.find((one) => path.basename(one.name) === name);
     try {
-      return this.#parse(given ?? { name: file, text: readFile(file, MAX_BYTES) });
+      if (given) return this.#parse(given);
+      const unit = this.#parse({ name: file, text: readFile(file, MAX_BYTES) });
+      imported.alsoRead(file);
+      return unit;
     } catch (error) {
       if (!(error instanceof UnreadableError)) throw error;
       imported.reject(reference.from, `${file} ${error.message}: import it too`);
