@@ -30,7 +30,7 @@ export function memoryPlan(limit: number): MemoryPlan {
   return {
     limit,
     // With more, garbage of downloads takes more; with less, it is collected so often that pulls become slow.
-    heapBasis: 64 * MIB,
+    heapBasis: 48 * MIB,
     received: between(2 * MIB, limit / 32, 4 * MIB),
     unsynced: between(MIB, limit / 64, 16 * MIB),
     // A download takes a mebibyte at most. More of them do not fill a line any better.

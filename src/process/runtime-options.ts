@@ -17,6 +17,15 @@ export function runtimeOptions(memory: number, threads: number): Readonly<Record
     BUN_JSC_forceRAMSize: String(memoryPlan(memory).heapBasis),
     // The last of its compilers, and the code that it makes, take 6 to 10 MB. A hit is as fast without it.
     BUN_JSC_useFTLJIT: "0",
+    // The other two take 20 to 30 MB, mostly for functions that are called now and then. They compile what is
+    // called some 130 and 7000 times, by default 33 and 67 times: everything in a hit soon is.
+    BUN_JSC_thresholdForJITAfterWarmUp: "2000",
+    BUN_JSC_thresholdForJITSoon: "400",
+    BUN_JSC_thresholdForOptimizeAfterWarmUp: "100000",
+    BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "100000",
+    // Milliseconds until freed memory is given back to the kernel. By default, it is 100: what downloads free in
+    // that time is 12 to 15 MB.
+    MIMALLOC_PURGE_DELAY: "10",
   };
 }
 

@@ -32,7 +32,7 @@ const status: Status = {
     memory: {
       limit: 512 * MIB,
       resident: 100 * MIB,
-      heapBasis: 64 * MIB,
+      heapBasis: 48 * MIB,
       received: 4 * MIB,
       receivedNow: MIB,
       unsynced: 8 * MIB,

@@ -1,5 +1,5 @@
 /** The most buffers that are kept for their next use. */
-const MAX_KEPT = 32;
+const MAX_KEPT = 16;
 
 /**
  * Buffers of one size that writers share. A writer takes one when bytes arrive, and gives it back when they are
