@@ -1,7 +1,9 @@
 import type { Command } from "commander";
+import { keepLoopbackFromProxy } from "./process/loopback-without-proxy.ts";
 import { ensureRuntimeOptions } from "./process/runtime-options.ts";
 
 ensureRuntimeOptions();
+keepLoopbackFromProxy(process.env);
 // Loaded only now: the call above may start the program anew.
 const { COMMANDS, HIDDEN_COMMANDS } = await import("./commands/commands.ts");
 const { runProgram } = await import("./commands/program.ts");

@@ -6,6 +6,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve/serve.ts")).serveCommand(),
   status: async () => (await import("./store/status.ts")).statusCommand(),
   reload: async () => (await import("./store/reload.ts")).reloadCommand(),
+  health: async () => (await import("./store/health.ts")).healthCommand(),
   ls: async () => (await import("./store/ls.ts")).lsCommand(),
   pin: async () => (await import("./store/pin.ts")).pinCommand(),
   unpin: async () => (await import("./store/pin.ts")).unpinCommand(),

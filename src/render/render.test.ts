@@ -3,7 +3,8 @@ import { parse, parseAllDocuments } from "yaml";
 import { asOne, expectGolden } from "../../test/harness/golden.ts";
 import { DEFAULT_UPSTREAMS, defaultUrl } from "../config/settings.ts";
 import { parseUpstreamName } from "../oci/names.ts";
-import { composeText, socketDropIn, socketText, unitText } from "./service.ts";
+import { composeText } from "./compose.ts";
+import { socketDropIn, socketText, unitText } from "./service.ts";
 import { RenderError, type RenderInput, type Target } from "./target.ts";
 import { render, TARGETS } from "./targets.ts";
 

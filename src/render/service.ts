@@ -6,7 +6,7 @@ const SYSUSERS = `u entrepot - "Entrepot, a cache for container registries" /var
 `;
 
 /** What an operator sees of a processor that Bun cannot run on: the program itself says nothing. */
-function illegalInstruction(shown: string): string {
+export function illegalInstruction(shown: string): string {
   return `${shown}: the processor is not x86-64-v2. Give a virtual machine another type than kvm64 or qemu64, such as host.`;
 }
 
@@ -171,46 +171,4 @@ export const systemdSocket: Target = {
       text: `${header(notes)}\n${socketDropIn()}`,
     },
   ],
-};
-
-/** deploy/compose.yaml holds the same text. */
-export function composeText(): string {
-  return `services:
-  entrepot:
-    image: entrepot:latest
-    restart: unless-stopped
-    command: [serve, --config, /etc/entrepot/entrepot.yaml]
-    user: "65532:65532"
-    read_only: true
-    cap_drop: [ALL]
-    security_opt: ["no-new-privileges:true"]
-    ports:
-      - "5000:5000"
-    volumes:
-      - ./entrepot.yaml:/etc/entrepot/entrepot.yaml:ro
-      - data:/var/lib/entrepot
-    ulimits:
-      nofile: 65536
-    stop_grace_period: 30s
-volumes:
-  data:
-`;
-}
-
-export const compose: Target = {
-  name: "compose",
-  isCacheItself: true,
-  title: "the cache with Docker Compose or podman-compose",
-  notes: {
-    where: "compose.yaml in its own directory, with entrepot.yaml next to it",
-    apply: "`docker compose up -d`; after a change to entrepot.yaml, `docker compose restart`",
-    caveats: [
-      "`npm run image` builds the image. Load it with `docker load -i dist/entrepot-image-linux-amd64.tar` (or arm64).",
-      'Add the port of every upstream that has a `port` to `ports`. A `listen` at 127.0.0.1 is one inside the container: write 0.0.0.0 there, and the address of the host in `ports`, such as "127.0.0.1:5010:5010".',
-      "entrepot.yaml and the files that it references must be readable by user 65532. `entrepot import` makes its output readable by its owner only: run `chown 65532 entrepot.yaml`.",
-      illegalInstruction("If the container ends with exit code 132"),
-      "A bind mount used instead of the volume must be owned by user 65532.",
-    ],
-  },
-  render: (_, notes) => [{ path: "compose.yaml", text: `${header(notes)}\n${composeText()}` }],
 };

@@ -7,7 +7,8 @@ import { docker } from "./docker.ts";
 import { gardener } from "./gardener.ts";
 import { kaniko } from "./kaniko.ts";
 import { k3s, rke2 } from "./rancher.ts";
-import { compose, systemd, systemdSocket } from "./service.ts";
+import { compose } from "./compose.ts";
+import { systemd, systemdSocket } from "./service.ts";
 import { talos, talosDocuments } from "./talos.ts";
 import { RenderError, type RenderedFile, type RenderInput, type Target } from "./target.ts";
 
