@@ -3,7 +3,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { asOne, expectGolden } from "../../test/harness/golden.ts";
 import { DEFAULT_UPSTREAMS, defaultUrl } from "../config/settings.ts";
 import { parseUpstreamName } from "../oci/names.ts";
-import { composeText } from "./compose.ts";
+import { exampleText } from "./compose.ts";
 import { socketDropIn, socketText, unitText } from "./service.ts";
 import { RenderError, type RenderInput, type Target } from "./target.ts";
 import { render, TARGETS } from "./targets.ts";
@@ -80,7 +80,7 @@ test("the files in deploy/ are identical to the rendered ones", async () => {
   expect(await Bun.file("deploy/systemd/entrepot.service.d/socket.conf").text()).toBe(
     socketDropIn(),
   );
-  expect(await Bun.file("deploy/compose.yaml").text()).toBe(composeText());
+  expect(await Bun.file("deploy/compose.yaml").text()).toBe(exampleText());
 });
 
 test("docker without docker.io among the upstreams is an error", () => {

@@ -113,6 +113,7 @@ const cases: [target: string, file: RegExp, read: (text: string) => unknown, sch
           z.string(),
           z.strictObject({
             image: z.string(),
+            pull_policy: z.literal("never"),
             restart: z.literal("unless-stopped"),
             command: z.array(z.string()),
             environment: z.record(z.string(), z.string()),
@@ -121,7 +122,15 @@ const cases: [target: string, file: RegExp, read: (text: string) => unknown, sch
             cap_drop: z.array(z.string()),
             security_opt: z.array(z.string()),
             ports: z.array(z.string()),
-            volumes: z.array(z.string()),
+            volumes: z.array(
+              z.strictObject({
+                type: z.enum(["bind", "volume"]),
+                source: z.string(),
+                target: z.string(),
+                read_only: z.boolean().optional(),
+                bind: z.strictObject({ create_host_path: z.boolean() }).optional(),
+              }),
+            ),
             ulimits: z.strictObject({ nofile: z.number() }),
             stop_grace_period: z.string(),
             healthcheck: z.strictObject({

@@ -1,5 +1,5 @@
-import { readdirSync, writeFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { readdirSync } from "node:fs";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { printable, printableJson } from "../../printable.ts";
 import { readText } from "../../config/parsing/read-text.ts";
 import { importFiles } from "../../config/import-files.ts";
@@ -17,9 +17,12 @@ import { parseAddress } from "../../config/parsing/address.ts";
 import { UPSTREAM_ALIASES } from "../../config/settings.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
+import { writeForCompose } from "./import-compose.ts";
+import { writeNew } from "./write-new.ts";
 
 interface ImportCommandOptions {
   readonly output?: string;
+  readonly compose?: string;
   readonly secrets?: string;
   readonly name?: ReadonlyMap<string, string>;
   readonly port?: ReadonlyMap<string, GivenAddress>;
@@ -37,6 +40,10 @@ export function importCommand(): Command {
       "what describes the registries: config.yml, Compose files, scripts with `docker run`, Quadlet and systemd units, Ansible tasks, Kubernetes and Gardener manifests, values of the chart docker-registry; crontabs and timers of the old set-up",
     )
     .option("--output <file>", "write entrepot.yaml to this file instead of printing it")
+    .option(
+      "--compose <file>",
+      "write a Compose file that runs it with the same published ports, and takes over the blobs",
+    )
     .option(
       "--secrets <dir>",
       "Secrets that manifests refer to: a file NAME/KEY for each value, or manifests",
@@ -56,17 +63,22 @@ export function importCommand(): Command {
       "serve this registry without the passwords, tokens or client certificates that it asked for; repeatable",
       collectRegistry,
     )
-    .option(
-      "--json",
-      "print the configuration and the settings that could not be converted as JSON",
+    .addOption(
+      new Option(
+        "--json",
+        "print the configuration and the settings that could not be converted as JSON",
+      ).conflicts("compose"),
     )
-    .action((files: string[], options: ImportCommandOptions) => {
+    .action((files: string[], options: ImportCommandOptions, command: Command) => {
+      if (options.compose !== undefined && options.output === undefined) {
+        command.error("error: --compose needs --output, the entrepot.yaml that it mounts");
+      }
       process.exitCode = run(files, options);
     });
 }
 
 function run(files: readonly string[], options: ImportCommandOptions): number {
-  const { output, secrets, name, port, dropAuth, json } = options;
+  const { output, compose, secrets, name, port, dropAuth, json } = options;
   try {
     if (secrets !== undefined) expectFolder(secrets);
     const imported = importFiles({
@@ -77,13 +89,17 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
       ...(port ? { addresses: port } : {}),
       ...(dropAuth ? { withoutAuth: dropAuth } : {}),
     });
+    const command = `entrepot import ${files.join(" ")}`;
     if (json) console.log(printableJson(asJson(imported)));
     else if (imported.value["upstreams"] === undefined) reportJobsAlone(imported, output);
-    else {
-      const text = writeConfig(imported, `entrepot import ${files.join(" ")}`);
+    else if (output !== undefined && compose !== undefined) {
+      const steps = writeForCompose(imported, { config: output, compose, command });
+      report(imported, [`Wrote ${output} and ${compose}. Review them; then:`, ...steps]);
+    } else {
+      const text = writeConfig(imported, command);
       if (output === undefined) process.stdout.write(text);
       else writeNew(output, text);
-      report(imported, output);
+      report(imported, nextSteps(imported, output));
     }
     return 0;
   } catch (error) {
@@ -93,8 +109,9 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
   }
 }
 
-function report(imported: ImportedConfig, output: string | undefined): void {
-  const { warnings, unsupported, adoptable, jobs } = imported;
+/** What is lost comes first, and then what is to be done. */
+function report(imported: ImportedConfig, next: readonly string[]): void {
+  const { warnings, unsupported, jobs } = imported;
   const further = [...imported.furtherFiles];
   const lines = [
     ...(further.length > 0 ? [`Also read: ${printable(further.join(", "))}`] : []),
@@ -104,18 +121,22 @@ function report(imported: ImportedConfig, output: string | undefined): void {
     ...unsupportedLines(imported).map((line) => `  ${line}`),
     ...(jobs.length > 0 ? [`${JOBS_TITLE}:`] : []),
     ...jobLines(imported).map((line) => `  ${line}`),
+    ...next.map(printable),
+  ];
+  if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
+}
+
+function nextSteps({ adoptable }: ImportedConfig, output: string | undefined): string[] {
+  return [
     ...(output === undefined
       ? []
-      : [
-          `Wrote ${printable(output)}. Review it, then run: entrepot serve --config ${printable(output)}`,
-        ]),
+      : [`Wrote ${output}. Review it, then run: entrepot serve --config ${output}`]),
     ...(adoptable.length > 0
       ? [
-          `With the old registries stopped, this takes over their blobs: entrepot adopt --from ${printable(output ?? "entrepot.yaml")}`,
+          `With the old registries stopped, this takes over their blobs: entrepot adopt --from ${output ?? "entrepot.yaml"}`,
         ]
       : []),
   ];
-  if (lines.length > 0) process.stderr.write(`${lines.join("\n")}\n`);
 }
 
 /** Without a registry in any file, there is no configuration to write. */
@@ -150,25 +171,6 @@ function asJson({
     })),
     adopt: adoptable.map(({ upstream, data }) => ({ upstream, ...data })),
   };
-}
-
-/**
- * Creates a file that only its owner can read, since it may contain passwords. An existing file is
- * never overwritten: the operator may have edited it.
- *
- * @throws ConfigError if the file exists or cannot be created
- */
-function writeNew(file: string, text: string): void {
-  try {
-    writeFileSync(file, text, { mode: 0o600, flag: "wx" });
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-    const message =
-      code === "EEXIST"
-        ? "already exists: choose another name, or move it away"
-        : `cannot be written (${code})`;
-    throw new ConfigError([{ message: `--output: ${file} ${message}` }], { cause });
-  }
 }
 
 function expectFolder(folder: string): void {

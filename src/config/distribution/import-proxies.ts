@@ -68,6 +68,8 @@ export function importProxies(
     if (upstream === undefined) continue;
     proxies.push({ upstream, registry });
     named.push({ name: upstream, registry });
+    if (registry.runsIn) imported.replaced.push(registry.runsIn);
+    if (registry.isOnHostNetwork) imported.isOnHostNetwork = true;
   }
   warnOfMirrors(proxies, imported);
   const served = importAddresses(proxies, imported, addresses);

@@ -1,4 +1,4 @@
-import type { Origin } from "../foreign/imported-config.ts";
+import type { Origin, RunningPlace } from "../foreign/imported-config.ts";
 import type { RegistryData } from "../registry-data.ts";
 import type { Reach } from "./reach.ts";
 import type { Setting } from "./setting.ts";
@@ -18,6 +18,10 @@ export interface RegistrySettings {
   readonly from: Origin;
   /** Settings by their path in config.yml: `proxy.remoteurl`, `http.addr`. */
   readonly settings: Map<string, Setting>;
+  /** The Compose service or the container that runs it, if that has a name. */
+  readonly runsIn?: RunningPlace | undefined;
+  /** Whether its container has the network of the host. */
+  readonly isOnHostNetwork?: boolean;
   /** From where a registry in a container can be reached. Absent for a config.yml alone. */
   readonly reach?: Reach;
   /** The file with `proxy.password` on the host, where a command reads it from one. */

@@ -58,6 +58,11 @@ export interface Job {
   readonly script: string | undefined;
 }
 
+/** What runs a registry that is replaced, in the terms of the tool that stops it. */
+export type RunningPlace =
+  | { readonly files: readonly string[]; readonly service: string }
+  | { readonly program: string; readonly container: string };
+
 /** An entrepot.yaml built from files of other formats, with the origin of each setting. */
 export class ImportedConfig {
   /** The configuration, in the form of entrepot.yaml. */
@@ -73,6 +78,9 @@ export class ImportedConfig {
   readonly furtherFiles = new Set<string>();
   /** Jobs that have to go before the old registries are stopped. */
   readonly jobs: Job[] = [];
+  readonly replaced: RunningPlace[] = [];
+  /** Whether a registry in a container has the network of its host. */
+  isOnHostNetwork = false;
   readonly #upstreams = new Map<string, Origin>();
 
   /** Adds an upstream. If it already exists, reports a problem and returns false. */

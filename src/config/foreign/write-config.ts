@@ -1,4 +1,13 @@
-import { Document, isCollection, isMap, isScalar, isSeq, Scalar, visit } from "yaml";
+import {
+  Document,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  Scalar,
+  type ToStringOptions,
+  visit,
+} from "yaml";
 import { escapeUnprintable, isPrintable, printable, yamlEscape } from "../../printable.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import { CONSEQUENCES, type ImportedConfig, type Origin, type Warning } from "./imported-config.ts";
@@ -35,14 +44,18 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
 }
 
 /** Values and keys are data whatever is in them: none has a raw line break or control character. */
-function yamlText(document: Document): string {
+export function yamlText(document: Document, options: ToStringOptions = {}): string {
   visit(document, {
     Scalar: (_, scalar) => {
       const isPlain = typeof scalar.value !== "string" || isPrintable(scalar.value);
       if (!isPlain) scalar.type = Scalar.QUOTE_DOUBLE;
     },
   });
-  const text = document.toString({ lineWidth: 0, doubleQuotedMinMultiLineLength: Infinity });
+  const text = document.toString({
+    ...options,
+    lineWidth: 0,
+    doubleQuotedMinMultiLineLength: Infinity,
+  });
   // What is left of them is in double quotes, apart from the line breaks of the file itself.
   return escapeUnprintable(text, (character) =>
     character === "\n" ? character : yamlEscape(character),

@@ -20,7 +20,7 @@ export function withPodmanArguments(
     isOpen: false,
   }));
   const { file, line } = first.from;
-  const more = readRun({ args, line }, file, folders, readFile, imported);
+  const more = readRun({ program: "podman", args, line }, file, folders, readFile, imported);
   if (!more) return container;
   return {
     ...container,

@@ -77,7 +77,7 @@ export class RegistrySearch {
     const engine = engineCommand(words);
     if (!program || isHarmless(name, engine?.verb)) return;
     if (engine && startsContainer(engine)) {
-      const run = { args: engine.args, line: program.line, environment };
+      const run = { ...engine, line: program.line, environment };
       const container = readRun(run, file, folders, this.#readFile, this.#imported);
       const registry = container && readContainer(container, this.#readFile, this.#imported);
       if (registry) this.found.push(registry);

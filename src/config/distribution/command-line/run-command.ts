@@ -29,6 +29,8 @@ const MAX_WORDS_BEFORE = 32;
 
 /** Where the options of a container begin in a command. */
 export interface RunCommand {
+  /** `docker`, `podman` or `nerdctl`. */
+  readonly program: string;
   readonly args: readonly ShellWord[];
   readonly line: number;
   /** What the command has in its environment, as far as it is known. */
@@ -37,6 +39,8 @@ export interface RunCommand {
 
 /** The verb of a container engine in a command, `run` or `stop`, and what follows it. */
 export interface EngineCommand {
+  /** `docker`, also if that is not known. */
+  readonly program: string;
   readonly verb: string;
   readonly args: readonly ShellWord[];
 }
@@ -47,16 +51,18 @@ export interface EngineCommand {
  */
 export function engineCommand(words: readonly ShellWord[]): EngineCommand | undefined {
   for (const [index, { text }] of words.slice(0, MAX_WORDS_BEFORE).entries()) {
-    const program = text.slice(text.lastIndexOf("/") + 1);
-    if (!PROGRAMS.has(program) && unresolvedIn(text) === undefined) continue;
+    const name = text.slice(text.lastIndexOf("/") + 1);
+    const isKnown = PROGRAMS.has(name);
+    if (!isKnown && unresolvedIn(text) === undefined) continue;
     const rest = afterOptions(words.slice(index + 1));
     const [verb] = rest;
     // A program in an unknown variable, `$DOCKER run`, is one if its verb says so.
-    if (!PROGRAMS.has(program) && !VERBS.has(verb?.text ?? "")) continue;
+    if (!isKnown && !VERBS.has(verb?.text ?? "")) continue;
     if (!verb) return undefined;
-    if (verb.text !== "container") return { verb: verb.text, args: rest.slice(1) };
+    const program = isKnown ? name : "docker";
+    if (verb.text !== "container") return { program, verb: verb.text, args: rest.slice(1) };
     const inner = afterOptions(rest.slice(1));
-    return { verb: inner[0]?.text ?? "", args: inner.slice(1) };
+    return { program, verb: inner[0]?.text ?? "", args: inner.slice(1) };
   }
   return undefined;
 }
@@ -131,7 +137,7 @@ function shortOf(name: string): string {
  * no registry, and reports what may be one and is not understood.
  */
 export function readRun(
-  { args, line, environment }: RunCommand,
+  { program, args, line, environment }: RunCommand,
   file: string,
   folders: HostFolders,
   readFile: ReadText,
@@ -147,8 +153,10 @@ export function readRun(
     return { name, value: value ?? environment?.get(name), from: at };
   });
   const entrypoint = of("--entrypoint").at(-1)?.value;
+  const name = of("--name").at(-1)?.value;
   const container: Container = {
     ...bareContainer(from, image?.text ?? ""),
+    runsIn: name === undefined ? undefined : { program, container: asWritten(name) },
     entrypoint: entrypoint === undefined ? undefined : entrypointWords(entrypoint),
     command,
     environment: variables,

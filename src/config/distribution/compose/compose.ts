@@ -37,8 +37,12 @@ export function readCompose(
   if (!project) return [];
   const context: ServiceContext = { project, home, readFile, imported };
   const found: RegistrySettings[] = [];
-  for (const service of project.services.values()) {
-    const container = registryIn(service, context);
+  for (const [name, service] of project.services) {
+    const described = registryIn(service, context);
+    const container = described && {
+      ...described,
+      runsIn: { files: files.map(({ file }) => file), service: name },
+    };
     const registry = container && readContainer(container, readFile, imported);
     if (registry) found.push(registry);
   }

@@ -1,4 +1,4 @@
-import type { Origin } from "../../foreign/imported-config.ts";
+import type { Origin, RunningPlace } from "../../foreign/imported-config.ts";
 import type { Setting } from "../registry-settings.ts";
 
 /** An environment variable of a container. */
@@ -31,6 +31,8 @@ export interface Mount {
 export interface Container {
   readonly from: Origin;
   readonly image: string;
+  /** How it is named where it is stopped; undefined if it has no name. */
+  readonly runsIn: RunningPlace | undefined;
   /** Replaces the image's entrypoint. */
   readonly entrypoint: readonly string[] | undefined;
   /** Replaces the image's command; empty if it does not. */
@@ -56,6 +58,7 @@ export function bareContainer(from: Origin, image: string): Container {
   return {
     from,
     image,
+    runsIn: undefined,
     entrypoint: undefined,
     command: [],
     environment: [],

@@ -38,6 +38,8 @@ export function readContainer(
   return {
     from,
     settings,
+    runsIn: container.runsIn,
+    isOnHostNetwork: container.network?.value === "host",
     isInContainer: true,
     hostPath: pathOnHost,
     ...(passwordFile ? { passwordFile } : {}),
