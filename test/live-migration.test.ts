@@ -1,6 +1,5 @@
 import { expect } from "bun:test";
-import { createHash } from "node:crypto";
-import { existsSync, lstatSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +14,7 @@ import { type ChildProcess, mustRun, run, startProcess } from "./harness/process
 import { push } from "./harness/push.ts";
 import { realTest } from "./harness/real-components.ts";
 import { until } from "./harness/waiting.ts";
+import { fingerprint } from "./node/fingerprint.ts";
 import { isLong } from "./node/supervised.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
@@ -263,17 +263,4 @@ class PullingNode implements AsyncDisposable {
       this.#pulls += 1;
     }
   }
-}
-
-/** Everything of a tree that a backup would keep: names, owners, modes, times and bytes. */
-function fingerprint(folder: string): string {
-  const hash = createHash("sha256");
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
-  for (const name of ["", ...names]) {
-    const file = join(folder, name);
-    const { uid, gid, mode, mtimeMs } = lstatSync(file);
-    hash.update(JSON.stringify([name, uid, gid, mode, mtimeMs]));
-    if (lstatSync(file).isFile()) hash.update(readFileSync(file));
-  }
-  return hash.digest("hex");
 }
