@@ -196,10 +196,8 @@ async function pushImage(
   const file = folder.file(`${name}.tar`);
   await writeLayout(file, textImage({ text: name }), `${name}/library/app:1`);
   const to = `docker://127.0.0.1:${upstreamPort}/library/app:1`;
-  await mustRun([
-    ...machine.network,
-    ...["skopeo", "copy", "--dest-tls-verify=false", `oci-archive:${file}`, to],
-  ]);
+  const copy = ["skopeo", "copy", "--dest-tls-verify=false", `oci-archive:${file}`, to];
+  await mustRun([...machine.network, ...copy]);
 }
 
 async function pull(
@@ -209,10 +207,8 @@ async function pull(
 ): Promise<void> {
   const to = folder.file(`pulled-${crypto.randomUUID()}`);
   const from = `docker://127.0.0.1:${port}/library/app:1`;
-  await mustRun([
-    ...machine.network,
-    ...["skopeo", "copy", "--src-tls-verify=false", from, `dir:${to}`],
-  ]);
+  const copy = ["skopeo", "copy", "--src-tls-verify=false", from, `dir:${to}`];
+  await mustRun([...machine.network, ...copy]);
   expect(await readFile(join(to, "version"), "utf8")).toStartWith("Directory Transport");
   expect([name, readdirSync(to).length]).toEqual([name, 4]);
 }
