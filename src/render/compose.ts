@@ -78,7 +78,7 @@ export function composeText(cache: ComposeCache): string {
               command: ["adopt", "--from", CONFIG_IN_CONTAINER],
               user: "0:0",
               ...confined,
-              cap_add: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+              cap_add: ["CHOWN", "DAC_OVERRIDE"],
               network_mode: "none",
               volumes: [...mounts([configuration, ...files, ...adoptable]), data],
             },
