@@ -20,7 +20,7 @@ export function healthCommand(): Command {
     .option("--listen <address>", "address for nodes (default: 0.0.0.0:5000; ENTREPOT_LISTEN)")
     .addHelpText(
       "after",
-      "\nThe exit code is 0 if it does, also while registries cannot be reached, and 1 if not.",
+      "\nThe exit code is 0 if it does, even if no registry can be reached, and else 1.",
     )
     .action(async (options: HealthOptions) => {
       process.exitCode = await run(options);
