@@ -28,7 +28,7 @@ export function composeSteps(
       ? []
       : [
           [
-            `Let the container's user, ${user}, read what it needs:`,
+            `As root, let the container's user, ${user}, read what it needs:`,
             ...unreadable.map(
               (path) => `  chgrp ${user} ${shellWord(path)} && chmod g+r ${shellWord(path)}`,
             ),
@@ -58,7 +58,7 @@ export function composeSteps(
     ...steps.flatMap(([title = "", ...typed], index) => [`${index + 1}. ${title}`].concat(typed)),
     "To go back; the data of the old registries has not changed:",
     `  ${run} down`,
-    ...(start.length > 0 ? start : ["  and start the old registries"]),
+    ...(start.length > 0 ? start : ["Then start the old registries."]),
     ...(remove.length > 0
       ? ["Once you are satisfied, so that they do not start again after a reboot:", ...remove]
       : []),
@@ -74,7 +74,8 @@ function commandsOn(verb: "stop" | "start" | "rm", places: readonly RunningPlace
   );
   return [...groups].map(([command, group]) => {
     const names = group.map((place) => ("service" in place ? place.service : place.container));
-    return `  ${command} ${names.map(shellWord).join(" ")}`;
+    const end = names.some((name) => name.startsWith("-")) ? "-- " : "";
+    return `  ${command} ${end}${names.map(shellWord).join(" ")}`;
   });
 }
 
