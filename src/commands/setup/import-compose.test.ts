@@ -60,6 +60,27 @@ test("ports are published where they were, at whatever they listen in the contai
   expect(services.adopt).toBeUndefined();
 });
 
+test.each([
+  [["5000:5000"], ["5000:5000"]],
+  [["0.0.0.0:5000:5000"], ["0.0.0.0:5000:5000"]],
+  [
+    ["[::1]:5000:5000", "127.0.0.1:5000:5000"],
+    ["[::1]:5000:5000", "127.0.0.1:5000:5000"],
+  ],
+  [
+    ["10.0.0.5:80:5000", "127.0.0.1:5000:5000"],
+    ["10.0.0.5:80:80", "127.0.0.1:5000:80"],
+  ],
+])(
+  "%j is published as %j: for IPv6 only where it was, and at every address",
+  async (before, after) => {
+    const { services } = await importText(
+      `services:\n${service("hub", "registry-1.docker.io", `ports: ${JSON.stringify(before)}`)}`,
+    );
+    expect(services.entrepot.ports).toEqual([...after, "127.0.0.1:5001:5001"]);
+  },
+);
+
 test("the admin port is on loopback also where everybody reaches the registries", async () => {
   const { services } = await importText(
     `services:\n${service("hub", "registry-1.docker.io", 'ports: ["5001:5000"]')}`,

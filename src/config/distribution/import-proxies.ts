@@ -1,5 +1,5 @@
 import { parseUpstreamName } from "../../oci/names.ts";
-import type { ImportedConfig } from "../foreign/imported-config.ts";
+import type { ImportedConfig, PublishedAddress } from "../foreign/imported-config.ts";
 import { firstAccepted } from "../foreign/accepted-value.ts";
 import { isPrivateHost } from "../foreign/private-host.ts";
 import { formatDuration, parseGoDuration } from "../parsing/kubernetes-quantities.ts";
@@ -70,6 +70,7 @@ export function importProxies(
     named.push({ name: upstream, registry });
     if (registry.runsIn) imported.replaced.push(registry.runsIn);
     if (registry.isOnHostNetwork) imported.isOnHostNetwork = true;
+    imported.published.set(upstream, addressesOf(registry));
   }
   warnOfMirrors(proxies, imported);
   const served = importAddresses(proxies, imported, addresses);
@@ -79,6 +80,13 @@ export function importProxies(
     imported,
   );
   importData(named, imported);
+}
+
+function addressesOf({ reach }: RegistrySettings): PublishedAddress[] {
+  if (reach?.kind !== "published") return [];
+  return reach.addresses.flatMap(({ host, isEveryHost, port }) =>
+    port === undefined ? [] : [{ host: isEveryHost ? undefined : host, port }],
+  );
 }
 
 /** Warns of upstreams whose images nodes request under another name. */

@@ -7,6 +7,8 @@ import type { Setting } from "./setting.ts";
 /** An address of the host at which a container's port is published. */
 export interface PublishedAddress {
   readonly host: string;
+  /** Set if it is every address, also of IPv6: `host` is the one for IPv4. */
+  readonly isEveryHost?: true;
   /** Absent if Docker chooses a port at each start. */
   readonly port?: number;
   readonly from: Origin;
@@ -40,6 +42,7 @@ export const DEFAULT_ADDRESS = ":5000";
 /** A mapping of a port of the container to the host. */
 interface Mapping {
   readonly host: string;
+  readonly isEveryHost: boolean;
   /** The first and the last port on the host; absent if Docker chooses one. */
   readonly published?: readonly [number, number];
   /** The first and the last port in the container. */
@@ -89,7 +92,8 @@ export function reachOf(
       continue;
     }
     const address = addressOf(mapping, inside.port);
-    if (address) addresses.push({ ...address, from: origin });
+    const everywhere = mapping.isEveryHost ? { isEveryHost: true as const } : {};
+    if (address) addresses.push({ ...address, ...everywhere, from: origin });
   }
   if (publishesAll && addresses.length === 0)
     addresses.push({ host: ANY_HOST, from: publishesAll.from });
@@ -129,8 +133,13 @@ function parseMapping(text: string): Mapping | undefined {
   const isChosen = onHost === "" || Number(onHost) === 0;
   const published = isChosen ? undefined : parseRange(onHost);
   if (!target || (!isChosen && !published)) return undefined;
-  const host = address.replaceAll(/[[\]]/g, "") || ANY_HOST;
-  return { host, target, ...(published ? { published } : {}) };
+  const host = address.replaceAll(/[[\]]/g, "");
+  return {
+    host: host || ANY_HOST,
+    isEveryHost: host === "",
+    target,
+    ...(published ? { published } : {}),
+  };
 }
 
 function parseRange(text: string): readonly [number, number] | undefined {

@@ -1,16 +1,15 @@
 import { type Address, parseAddress } from "../parsing/address.ts";
 import type { Path } from "../parsing/yaml-source.ts";
-import type { ImportedConfig } from "./imported-config.ts";
+import type { ImportedConfig, PublishedAddress } from "./imported-config.ts";
 
 /** A port of the host that leads to one of the container. */
-export interface PublishedPort {
-  readonly host: string;
-  readonly port: number;
+export interface PublishedPort extends PublishedAddress {
   readonly containerPort: number;
 }
 
 const ANY_HOST = "0.0.0.0";
 const LOOPBACK = "127.0.0.1";
+const DOCKER_HUB = "docker.io";
 const DEFAULTS = { listen: `${ANY_HOST}:5000`, admin: `${LOOPBACK}:5001` } as const;
 
 /**
@@ -27,30 +26,51 @@ export function listenInContainer(
   const published: PublishedPort[] = [];
   const origin = imported.originOf(["listen"]) ?? imported.settings[0]?.from;
   if (!origin) return [];
-  const publish = (address: Address, at: Path, write: (port: number) => unknown): void => {
+  const publish = (
+    address: Address,
+    at: Path,
+    write: (port: number) => unknown,
+    upstream?: string,
+  ): void => {
     // Registries at several addresses of the host may have the same port.
     let containerPort = address.port;
     while (taken.has(containerPort)) containerPort += 1;
     taken.add(containerPort);
-    const port = { ...address, containerPort };
-    published.push(port);
-    imported.set(at, [write(containerPort)], imported.originOf(at) ?? origin, noteOn(port));
+    const ports = publishedAt(address, imported.published.get(upstream ?? "") ?? []).map(
+      ({ host, port }) => ({ host, port, containerPort }),
+    );
+    published.push(...ports);
+    const note = `published as ${ports.map(formatPublishedPort).join(", ")}`;
+    imported.set(at, [write(containerPort)], imported.originOf(at) ?? origin, note);
   };
   const { listen, admin, upstreams } = imported.value;
   const main = addressOf(listen, DEFAULTS.listen);
-  publish(main, ["listen"], anyHost);
+  publish(main, ["listen"], anyHost, DOCKER_HUB);
   for (const [name, upstream] of entriesOf(upstreams)) {
     const own = Object.fromEntries(entriesOf(upstream));
     if (own["listen"] !== undefined) {
-      publish(addressOf(own["listen"], DEFAULTS.listen), ["upstreams", name, "listen"], anyHost);
+      const address = addressOf(own["listen"], DEFAULTS.listen);
+      publish(address, ["upstreams", name, "listen"], anyHost, name);
     } else if (typeof own["port"] === "number") {
       const address = { host: main.host, port: own["port"] };
-      publish(address, ["upstreams", name, "port"], (port) => port);
+      publish(address, ["upstreams", name, "port"], (port) => port, name);
     }
   }
   publish(addressOf(admin, DEFAULTS.admin), ["admin"], anyHost);
   imported.set(["adminTokenFile"], [adminTokenFile], origin, ADMIN_TOKEN_NOTE);
   return published;
+}
+
+/**
+ * Of the addresses at which an old registry was published, entrepot.yaml has one, and Docker can go on with
+ * all of them. If it has another address, that was chosen instead.
+ */
+function publishedAt(
+  { host, port }: Address,
+  before: readonly PublishedAddress[],
+): readonly PublishedAddress[] {
+  const isKept = before.some((one) => one.port === port && (one.host ?? ANY_HOST) === host);
+  return isKept ? before : [{ host: host === ANY_HOST ? undefined : host, port }];
 }
 
 const ADMIN_TOKEN_NOTE = "other containers could reach the admin port";
@@ -59,13 +79,8 @@ const anyHost = (port: number): string => `${ANY_HOST}:${port}`;
 
 /** `[ADDRESS:]PORT:PORT`, as in `ports` of a Compose file. */
 export function formatPublishedPort({ host, port, containerPort }: PublishedPort): string {
-  const address = host.includes(":") ? `[${host}]` : host;
-  // Without an address, Docker publishes a port for IPv6 too.
-  return `${host === ANY_HOST ? "" : `${address}:`}${port}:${containerPort}`;
-}
-
-function noteOn(port: PublishedPort): string {
-  return `published as ${formatPublishedPort(port)}`;
+  const address = host?.includes(":") ? `[${host}]` : host;
+  return `${address === undefined ? "" : `${address}:`}${port}:${containerPort}`;
 }
 
 function addressOf(value: unknown, otherwise: string): Address {

@@ -58,6 +58,12 @@ export interface Job {
   readonly script: string | undefined;
 }
 
+/** A port of the host, at one of its addresses or at all of them. */
+export interface PublishedAddress {
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
 /** What runs a registry that is replaced, in the terms of the tool that stops it. */
 export type RunningPlace =
   | { readonly files: readonly string[]; readonly service: string }
@@ -79,6 +85,8 @@ export class ImportedConfig {
   /** Jobs that have to go before the old registries are stopped. */
   readonly jobs: Job[] = [];
   readonly replaced: RunningPlace[] = [];
+  /** Where the ports of registries in containers are published, by upstream. */
+  readonly published = new Map<string, readonly PublishedAddress[]>();
   /** Whether a registry in a container has the network of its host. */
   isOnHostNetwork = false;
   readonly #upstreams = new Map<string, Origin>();
