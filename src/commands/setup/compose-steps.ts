@@ -13,9 +13,11 @@ const ARCHITECTURE = process.arch === "arm64" ? "arm64" : "amd64";
 
 /** What an operator does with the Compose file for old registries, one line each; indented lines are typed. */
 export function composeSteps(
-  { replaced, adoptable }: ImportedConfig,
+  imported: ImportedConfig,
   { compose, unreadable, user }: ComposeStepsOptions,
 ): string[] {
+  const { replaced, adoptable } = imported;
+  const left = withoutData(imported);
   const stop = commandsOn("stop", replaced);
   const file = shellWord(compose);
   const run = `docker compose --file ${file}`;
@@ -56,6 +58,11 @@ export function composeSteps(
   const remove = commandsOn("rm", replaced);
   return [
     ...steps.flatMap(([title = "", ...typed], index) => [`${index + 1}. ${title}`].concat(typed)),
+    ...(left.length === 0
+      ? []
+      : [
+          `What ${left.join(", ")} had is fetched again: no volume or folder with it is named. \`docker inspect\` shows one without a name of its own.`,
+        ]),
     "To go back; the data of the old registries has not changed:",
     `  ${run} down`,
     ...(start.length > 0 ? start : ["Then start the old registries."]),
@@ -63,6 +70,12 @@ export function composeSteps(
       ? ["Once you are satisfied, so that they do not start again after a reboot:", ...remove]
       : []),
   ];
+}
+
+/** The upstreams whose old data is not known. */
+function withoutData({ value: { upstreams }, adoptable }: ImportedConfig): string[] {
+  const names = typeof upstreams === "object" && upstreams !== null ? Object.keys(upstreams) : [];
+  return names.filter((name) => !adoptable.some(({ upstream }) => upstream === name));
 }
 
 /** One command for each file and each tool. */

@@ -145,6 +145,10 @@ test("the steps name the registries of the old file, and none of its other servi
   const typed = steps.filter((line) => line.startsWith("  "));
   expect(typed.filter((line) => /(?:stop|start|rm) hub$/.test(line))).toHaveLength(3);
   expect(steps.join("\n")).not.toContain("other");
+  // It has an anonymous volume.
+  expect(
+    steps.filter((line) => line.startsWith("What docker.io had is fetched again")),
+  ).toHaveLength(1);
 });
 
 test("a certificate is mounted at its place, and who cannot read it yet is told", async () => {
