@@ -67,7 +67,10 @@ export function composeSteps(
     `  ${run} down`,
     ...(start.length > 0 ? start : ["Then start the old registries."]),
     ...(remove.length > 0
-      ? ["Once you are satisfied, so that they do not start again after a reboot:", ...remove]
+      ? [
+          "Once you are satisfied, and before the next reboot, which may start them again:",
+          ...remove,
+        ]
       : []),
   ];
 }
