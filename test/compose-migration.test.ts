@@ -80,9 +80,11 @@ composeTest(
     const pushed = await type("docker compose ps --quiet pushed");
     const volume = await type("docker volume inspect --format '{{.Mountpoint}}' caches_hub");
 
-    const names = REGISTRIES.map(({ name, upstreamPort }) => `${GATEWAY}:${upstreamPort}=${name}`);
+    const names = REGISTRIES.map(
+      ({ name, upstreamPort }) => `--name ${GATEWAY}:${upstreamPort}=${name}`,
+    );
     const output = "--output entrepot.yaml --compose entrepot.compose.yaml";
-    await type(`${PROGRAM} import compose.yaml ${output} --name ${names.join(" ")}`);
+    await type(`${PROGRAM} import compose.yaml ${output} ${names.join(" ")}`);
     const written = join(caches, "entrepot.compose.yaml");
     const text = await readFile(written, "utf8");
     // No process of this machine may have more descriptors than it has.
