@@ -13,6 +13,10 @@ test.each([
     `proxy: { ${PROXY}, secretRef: s }\n`,
     "refers to the Secret s, but no directory of Secrets was given",
   ],
+  [
+    `proxy: { ${PROXY} }\nconfigData: { http: { addr: "::0:0" } }\n`,
+    '/in/f.yaml:2:29: configData.http.addr: "::0:0" is not a valid address',
+  ],
   [`proxy: { ${PROXY} }\nextraEnvVars: x\n`, "/in/f.yaml:2:15: extraEnvVars: "],
   ["proxy: { enabled: false, remoteurl: 'https://ghcr.io' }\n", "is not a pull-through cache"],
   [

@@ -9,6 +9,7 @@ import {
 } from "../distribution/container/container.ts";
 import { readContainer } from "../distribution/container/read-container.ts";
 import type { RegistrySettings } from "../distribution/registry-settings.ts";
+import type { Origin } from "../foreign/imported-config.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import type { ManifestObject } from "./manifest-object.ts";
 import { PodEnvironment } from "./pod-environment.ts";
@@ -48,9 +49,6 @@ const chartValues = z.object({
   extraVolumes: z.array(volume).nullish(),
   extraVolumeMounts: z.array(volumeMount).nullish(),
 });
-
-/** Marks the settings of `configData` until they have their origins. */
-const CONFIG_DATA = "configData";
 
 type ChartValues = z.infer<typeof chartValues>;
 
@@ -100,7 +98,7 @@ export function readChart(
   };
   for (const problem of environment.problems) imported.reject(problem.from, problem.message);
   const registry = readContainer(container, readFile, imported);
-  return registry ? [withOrigins(registry, release)] : [];
+  return registry ? [registry] : [];
 }
 
 function isSet(value: unknown): boolean {
@@ -173,8 +171,10 @@ function mountsOf(values: ChartValues, release: ManifestObject, cluster: Cluster
   const mounts: Mount[] = [];
   if (configData) {
     const from = release.origin(["configData"]);
-    const origin = { ...from, file: CONFIG_DATA };
-    mounts.push({ source: { content: stringify(configData), origin }, target, from });
+    // The settings go through a text, and keep the places where they were written.
+    const originOf = (key: string): Origin => release.origin(["configData", ...key.split(".")]);
+    const content = stringify(configData);
+    mounts.push({ source: { content, origin: from, originOf }, target, from });
   }
   if ((storage ?? "filesystem") === "filesystem" && isSet(persistence?.enabled)) {
     const claim = persistence?.existingClaim || release.name;
@@ -208,13 +208,4 @@ function portsOf(
     imported.warn(release.origin(["ingress"]), reason, "clients");
   } else if (reach.moved) imported.warn(reach.moved.from, reach.moved.reason, "clients");
   return reach.ports;
-}
-
-/** Gives settings of `configData` the places where they were written: they went through a text. */
-function withOrigins(registry: RegistrySettings, release: ManifestObject): RegistrySettings {
-  for (const [key, { value, from }] of registry.settings) {
-    if (from.file !== CONFIG_DATA) continue;
-    registry.settings.set(key, { value, from: release.origin(["configData", ...key.split(".")]) });
-  }
-  return registry;
 }

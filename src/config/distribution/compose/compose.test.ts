@@ -228,6 +228,14 @@ test("an image that may have its settings inside is a warning", () => {
   expect(missing.map(({ from }) => from.what)).toEqual(["services.corp", "services.data"]);
 });
 
+test("a problem in a text of the file has its line in the file", () => {
+  const config = (rest: string): string =>
+    `services: { hub: { image: registry, command: serve /c, configs: [c] } }\nconfigs:\n  c:\n    content: |\n      version: 0.1\n      ${rest}\n`;
+  expect(importProblems({ f: config("a: b: c") })).toMatch(/^f:6:\d+: configs\.c\.content: /);
+  const problems = importProblems({ f: config("proxy: { remoteurl: x }") });
+  expect(problems).toMatch(/^f:6:\d+: proxy\.remoteurl: "x" is not a valid/);
+});
+
 test.each([
   ["ports: 5000", "ports: is not valid in a Compose file: write a list"],
   ["environment: x", "environment: is not valid in a Compose file: write a list or a mapping"],

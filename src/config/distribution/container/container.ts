@@ -13,7 +13,13 @@ export interface Variable {
 export type MountSource =
   | { readonly folder: string }
   | { readonly volume: string }
-  | { readonly content: string; readonly origin: Origin }
+  | {
+      readonly content: string;
+      /** Where the text begins. */
+      readonly origin: Origin;
+      /** Where its settings are written, by their keys, if not in the lines after that. */
+      readonly originOf?: (key: string) => Origin;
+    }
   | { readonly unresolved: string };
 
 /** A file or directory of a container that comes from elsewhere. */

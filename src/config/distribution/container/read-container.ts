@@ -6,7 +6,7 @@ import { readConfigYml } from "../config-yml.ts";
 import { type Reach, reachOf } from "../reach.ts";
 import type { DataSetting, RegistrySettings, Setting } from "../registry-settings.ts";
 import { registryCommand } from "./config-location.ts";
-import type { Container, Mount } from "./container.ts";
+import type { Container, Mount, MountSource } from "./container.ts";
 import { surroundingsOf } from "./container-surroundings.ts";
 import { shownPath } from "./env-file.ts";
 import { applyEnvironment } from "./registry-environment.ts";
@@ -118,10 +118,7 @@ function readMounted(
     return undefined;
   }
   if ("content" in source) {
-    return readText(source.origin.file, source.content, imported, (setting) => ({
-      value: setting.value,
-      from: { ...setting.from, line: source.origin.line + setting.from.line },
-    }));
+    return readContent(source, imported);
   }
   const file = path.join(source.folder, below);
   const name = shownPath(file);
@@ -136,15 +133,36 @@ function readMounted(
   }
 }
 
+/** Reads a configuration that is a text inside of another file. */
+function readContent(
+  { content, origin, originOf }: Extract<MountSource, { readonly content: string }>,
+  imported: ImportedConfig,
+): Map<string, Setting> | undefined {
+  const later = (line: number): number => (originOf ? origin.line : origin.line + line);
+  try {
+    const { settings } = readConfigYml(origin.file, content);
+    return new Map(
+      [...settings].map(([key, { value, from }]) => [
+        key,
+        { value, from: originOf?.(key) ?? { ...from, line: later(from.line) } },
+      ]),
+    );
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const { message, line = 0 } of error.problems) {
+      imported.reject({ ...origin, line: later(line) }, message);
+    }
+    return undefined;
+  }
+}
+
 function readText(
   name: string,
   text: string,
   imported: ImportedConfig,
-  moved: (setting: Setting) => Setting = (setting) => setting,
 ): Map<string, Setting> | undefined {
   try {
-    const { settings } = readConfigYml(name, text);
-    return new Map([...settings].map(([key, setting]) => [key, moved(setting)]));
+    return readConfigYml(name, text).settings;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     imported.problems.push(...error.problems);
