@@ -57,7 +57,10 @@ test("an upstream that listens at an address of its own is served there only, an
   // What is said of it.
   const namesAt = async (base: string): Promise<unknown> =>
     (await fetch(`${base}/entrepot/v1/namespaces`)).json();
-  expect(await namesAt(main)).toEqual({ namespaces: ["open.test", "port.test"] });
+  expect(await namesAt(main)).toEqual({
+    namespaces: ["open.test", "port.test"],
+    ports: { "port.test": Number(new URL(ofPort).port) },
+  });
   expect(await namesAt(one)).toEqual({ namespaces: ["one.test"] });
   const offeredAt = async (base: string): Promise<string> =>
     (await fetch(`${base}/entrepot/v1/images`)).text();
