@@ -29,6 +29,12 @@ test.each(foreign)("%s given as configuration leads to import (%#)", (title, tex
   );
 });
 
+test("a crontab given as configuration leads to import, which says what to remove", () => {
+  expect(complaint("0 4 * * * docker restart hub\n", "crontab.txt")).toBe(
+    "crontab.txt:1:1: is a crontab, or a timer or job of systemd, not an entrepot.yaml: entrepot import crontab.txt says what to remove from it",
+  );
+});
+
 test("a script given as configuration leads to import, and its name is quoted", () => {
   expect(complaint("#!/bin/sh\ndocker run -d registry:2\n", "my caches.sh")).toBe(
     "my caches.sh:1:1: is a script with `docker run` command lines, not an entrepot.yaml: convert it with entrepot import 'my caches.sh' --output entrepot.yaml",

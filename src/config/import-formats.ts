@@ -123,10 +123,11 @@ export const FORMAT_TITLES: readonly string[] = FORMATS.filter(
 export function importAdvice(file: ForeignFile): string | undefined {
   const format = formatOf(file);
   // A manifest of Gardener is read as it is.
-  if (!format || format === entrepotYaml || format === gardener || format === jobs)
-    return undefined;
-  const command = `entrepot import ${quoteForShell(file.name)} --output entrepot.yaml`;
-  return `is ${format.title}, not an entrepot.yaml: convert it with ${command}`;
+  if (!format || format === entrepotYaml || format === gardener) return undefined;
+  const command = `entrepot import ${quoteForShell(file.name)}`;
+  const title = `is ${format.title}, not an entrepot.yaml`;
+  if (format === jobs) return `${title}: ${command} says what to remove from it`;
+  return `${title}: convert it with ${command} --output entrepot.yaml`;
 }
 
 /** The format of a file; undefined if it is none of those that are imported. */
