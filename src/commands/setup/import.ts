@@ -15,6 +15,7 @@ import {
 import type { GivenAddress } from "../../config/distribution/import-addresses.ts";
 import { parseAddress } from "../../config/parsing/address.ts";
 import { UPSTREAM_ALIASES } from "../../config/settings.ts";
+import { quoteForShell } from "../../config/foreign/shell-word.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 import { writeForCompose } from "./import-compose.ts";
@@ -130,10 +131,12 @@ function nextSteps({ adoptable }: ImportedConfig, output: string | undefined): s
   return [
     ...(output === undefined
       ? []
-      : [`Wrote ${output}. Review it, then run: entrepot serve --config ${output}`]),
+      : [
+          `Wrote ${printable(output)}. Review it, then run: entrepot serve --config ${quoteForShell(output)}`,
+        ]),
     ...(adoptable.length > 0
       ? [
-          `With the old registries stopped, this takes over their blobs: entrepot adopt --from ${output ?? "entrepot.yaml"}`,
+          `With the old registries stopped, this takes over their blobs: entrepot adopt --from ${quoteForShell(output ?? "entrepot.yaml")}`,
         ]
       : []),
   ];
