@@ -43,7 +43,7 @@ const OLD_FILE = `services:
     volumes: ["hub:/var/lib/registry"]
   ghcr:
     image: registry:2
-    ports: ["127.0.0.1:5010:5000"]
+    ports: ["5010:5000"]
     environment: { REGISTRY_PROXY_REMOTEURL: "http://${GATEWAY}:6010" }
     volumes: ["./ghcr:/var/lib/registry"]
   pushed:
@@ -124,7 +124,7 @@ composeTest(
     expect(JSON.parse(await type(`${bindings} ${container}`))).toEqual({
       "5000/tcp": [{ HostIp: "127.0.0.1", HostPort: "5000" }],
       "5001/tcp": [{ HostIp: "127.0.0.1", HostPort: "5001" }],
-      "5010/tcp": [{ HostIp: "127.0.0.1", HostPort: "5010" }],
+      "5010/tcp": [{ HostIp: "", HostPort: "5010" }],
     });
     const stored = await type("docker volume inspect --format '{{.Mountpoint}}' entrepot_data");
     for (const name of everything(stored))
