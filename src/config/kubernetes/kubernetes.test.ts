@@ -115,6 +115,26 @@ test.each([
   expect(configErrorOf(() => importTable({ "/in/a.yaml": manifest }))).toContain(message);
 });
 
+test("a mistake in the config.yml of a ConfigMap has its line in the manifest", () => {
+  const map = `kind: ConfigMap
+metadata: { name: c }
+data:
+  config.yml: |
+    version: 0.1
+    proxy:
+      remoteurl: https://ghcr.io
+     ttl: 1h
+---
+`;
+  const mounted = pod(
+    "volumeMounts: [{ name: c, mountPath: /etc/docker/registry }]",
+    "volumes: [{ name: c, configMap: { name: c } }]",
+  );
+  expect(configErrorOf(() => importTable({ "/in/a.yaml": map + mounted }))).toBe(
+    "/in/a.yaml:8:15: c.config.yml: the indentation is wrong: the entries of a mapping or list must start in the same column",
+  );
+});
+
 test("an optional reference may be missing, and variables refer to those before them", () => {
   const optional = mapRef.replace("key: k", "key: k, optional: true");
   const env = `{ name: HOST, value: ghcr.io }, { name: REGISTRY_PROXY_REMOTEURL, value: "https://$(HOST)" }, ${optional}, { name: REGISTRY_PROXY_USERNAME, value: "$$(HOST)$(NONE)" }, { name: REGISTRY_PROXY_PASSWORD, value: "$(id)\`id\`\\n'" }`;
