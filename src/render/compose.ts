@@ -25,6 +25,9 @@ export interface ComposeCache {
   readonly config: string;
   /** `[ADDRESS:]PORT:PORT` each, or the host's network. */
   readonly network: readonly string[] | "host";
+  /** `HOST:ADDRESS` each. */
+  readonly extraHosts: readonly string[];
+  readonly nameServers: readonly string[];
   /** Files that entrepot.yaml names. */
   readonly files: readonly ReadOnlyMount[];
   /** The data of old registries, for a service that takes it over. */
@@ -33,7 +36,7 @@ export interface ComposeCache {
 
 /** A Compose file for a cache. */
 export function composeText(cache: ComposeCache): string {
-  const { name, config, network, files, adoptable } = cache;
+  const { name, config, network, extraHosts, nameServers, files, adoptable } = cache;
   const configuration: ReadOnlyMount = { path: config, target: CONFIG_IN_CONTAINER };
   const image = {
     image: IMAGE,
@@ -59,6 +62,8 @@ export function composeText(cache: ComposeCache): string {
         user: `${IMAGE_USER}:${IMAGE_USER}`,
         ...confined,
         ...(network === "host" ? { network_mode: "host" } : { ports: network.map(escaped) }),
+        ...(extraHosts.length === 0 ? {} : { extra_hosts: extraHosts.map(escaped) }),
+        ...(nameServers.length === 0 ? {} : { dns: nameServers.map(escaped) }),
         volumes: [...mounts([configuration, ...files]), data],
         ulimits: { nofile: 65_536 },
         stop_grace_period: "30s",
@@ -152,6 +157,8 @@ export function exampleText(): string {
   return composeText({
     config: "./entrepot.yaml",
     network: ["5000:5000"],
+    extraHosts: [],
+    nameServers: [],
     files: [],
     adoptable: [],
   });

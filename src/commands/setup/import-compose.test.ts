@@ -88,6 +88,17 @@ test("the admin port is on loopback also where everybody reaches the registries"
   expect(services.entrepot.ports).toEqual(["5001:5001", "127.0.0.1:5002:5002"]);
 });
 
+test("hosts and name servers of the old containers are those of the new one, without a warning", async () => {
+  const { services, text } = await importText(
+    `services:\n${service("hub", "registry-1.docker.io", 'ports: ["5000:5000"], extra_hosts: ["reg:10.0.0.5", "${HOST_NAME}:10.0.0.6"], dns: [10.0.0.1, "fd00::1"]')}`,
+  );
+  expect(services.entrepot).toMatchObject({
+    extra_hosts: ["reg:10.0.0.5"],
+    dns: ["10.0.0.1", "fd00::1"],
+  });
+  expect(text).not.toContain("HOST_NAME");
+});
+
 test("the host's network stays the host's network, with its addresses", async () => {
   const { services, settings, folder } = await importText(
     `services:\n${service("hub", "registry-1.docker.io", "network_mode: host")}`,

@@ -5,7 +5,7 @@ import {
   formatPublishedPort,
   listenInContainer,
 } from "../../config/foreign/container-addresses.ts";
-import type { ImportedConfig } from "../../config/foreign/imported-config.ts";
+import type { ContainerSetting, ImportedConfig } from "../../config/foreign/imported-config.ts";
 import { writeConfig } from "../../config/foreign/write-config.ts";
 import { loadSettings } from "../../config/load.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
@@ -35,6 +35,9 @@ const PROJECT = "entrepot";
 /** The folder in the container in which the data of the old registries is mounted. */
 const OLD_DATA = "/old";
 const TOKEN_BYTES = 24;
+/** What Docker takes: anything else, such as a variable without a known value, stays a warning. */
+const EXTRA_HOST = /^[\w.-]+[:=][\w.:[\]-]+$/;
+const NAME_SERVER = /^[\d.]+$|^[\da-fA-F:.]+$/;
 
 /**
  * Writes an imported configuration for a container, the Compose file that runs it, and the token of its
@@ -51,6 +54,8 @@ export function writeForCompose(imported: ImportedConfig, output: ComposeOutput)
   const network = isOnHostNetwork
     ? "host"
     : listenInContainer(imported, path.basename(tokenFile)).map(formatPublishedPort);
+  const extraHosts = carriedOver(imported, imported.extraHosts, EXTRA_HOST);
+  const nameServers = carriedOver(imported, imported.nameServers, NAME_SERVER);
   const text = writeConfig(imported, command);
   const token = `${randomBytes(TOKEN_BYTES).toString("base64url")}\n`;
   const secrets = [{ file: config, text }];
@@ -72,6 +77,8 @@ export function writeForCompose(imported: ImportedConfig, output: ComposeOutput)
       name: PROJECT,
       config: relativeTo(compose, config),
       network,
+      extraHosts,
+      nameServers,
       files: [
         ...(isOnHostNetwork ? [] : [tokenMount(compose, tokenFile)]),
         ...named.map((file) => ({ path: file, target: file })),
@@ -88,6 +95,21 @@ export function writeForCompose(imported: ImportedConfig, output: ComposeOutput)
     for (const file of written) rmSync(file, { force: true });
     throw error;
   }
+}
+
+/** The settings that the new container can have, too: nothing is lost of them, so no warning is left. */
+function carriedOver(
+  { warnings, unsupported }: ImportedConfig,
+  settings: readonly ContainerSetting[],
+  isValid: RegExp,
+): string[] {
+  const carried = settings.filter(({ value }) => isValid.test(value));
+  for (const list of [warnings, unsupported]) {
+    for (let index = list.length - 1; index >= 0; index -= 1) {
+      if (carried.some(({ from }) => from === list[index]?.from)) list.splice(index, 1);
+    }
+  }
+  return [...new Set(carried.map(({ value }) => value))];
 }
 
 /** Makes the data of the old registries that of a container, which is to mount what is returned. */

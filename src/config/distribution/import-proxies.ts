@@ -71,6 +71,8 @@ export function importProxies(
     if (registry.runsIn) imported.replaced.push(registry.runsIn);
     if (registry.isOnHostNetwork) imported.isOnHostNetwork = true;
     imported.published.set(upstream, addressesOf(registry));
+    imported.extraHosts.push(...(registry.surroundings?.hosts ?? []));
+    imported.nameServers.push(...(registry.surroundings?.nameServers ?? []));
   }
   warnOfMirrors(proxies, imported);
   const served = importAddresses(proxies, imported, addresses);

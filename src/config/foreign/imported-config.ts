@@ -58,6 +58,12 @@ export interface Job {
   readonly script: string | undefined;
 }
 
+/** A setting of a container, as Docker takes it. */
+export interface ContainerSetting {
+  readonly value: string;
+  readonly from: Origin;
+}
+
 /** A port of the host, at one of its addresses or at all of them. */
 export interface PublishedAddress {
   readonly host: string | undefined;
@@ -87,6 +93,9 @@ export class ImportedConfig {
   readonly replaced: RunningPlace[] = [];
   /** Where the ports of registries in containers are published, by upstream. */
   readonly published = new Map<string, readonly PublishedAddress[]>();
+  /** `HOST:ADDRESS` each, and addresses of name servers: settings of containers that a machine has not. */
+  readonly extraHosts: ContainerSetting[] = [];
+  readonly nameServers: ContainerSetting[] = [];
   /** Whether a registry in a container has the network of its host. */
   isOnHostNetwork = false;
   readonly #upstreams = new Map<string, Origin>();
