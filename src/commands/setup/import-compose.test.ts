@@ -32,7 +32,7 @@ function importFile(file: string, imported = read(file)) {
   const { services, volumes } = parse(text);
   const settings = loadSettings({ flags: { config } });
   const value = parse(readFileSync(config, "utf8"));
-  return { folder: path.dirname(file), steps, text, services, volumes, settings, value };
+  return { folder: path.dirname(file), steps, text, services, volumes, settings, value, imported };
 }
 
 function read(file: string) {
@@ -74,9 +74,10 @@ test.each([
 ])(
   "%j is published as %j: for IPv6 only where it was, and at every address",
   async (before, after) => {
-    const { services } = await importText(
+    const { services, imported } = await importText(
       `services:\n${service("hub", "registry-1.docker.io", `ports: ${JSON.stringify(before)}`)}`,
     );
+    expect(imported.warnings).toEqual([]);
     expect(services.entrepot.ports).toEqual([...after, "127.0.0.1:5001:5001"]);
   },
 );

@@ -99,16 +99,12 @@ export function writeForCompose(imported: ImportedConfig, output: ComposeOutput)
 
 /** The settings that the new container can have, too: nothing is lost of them, so no warning is left. */
 function carriedOver(
-  { warnings, unsupported }: ImportedConfig,
+  imported: ImportedConfig,
   settings: readonly ContainerSetting[],
   isValid: RegExp,
 ): string[] {
   const carried = settings.filter(({ value }) => isValid.test(value));
-  for (const list of [warnings, unsupported]) {
-    for (let index = list.length - 1; index >= 0; index -= 1) {
-      if (carried.some(({ from }) => from === list[index]?.from)) list.splice(index, 1);
-    }
-  }
+  imported.dropWarnings(carried.map(({ from }) => from));
   return [...new Set(carried.map(({ value }) => value))];
 }
 

@@ -86,8 +86,8 @@ export function importProxies(
 
 function addressesOf({ reach }: RegistrySettings): PublishedAddress[] {
   if (reach?.kind !== "published") return [];
-  return reach.addresses.flatMap(({ host, isEveryHost, port }) =>
-    port === undefined ? [] : [{ host: isEveryHost ? undefined : host, port }],
+  return reach.addresses.flatMap(({ host, isEveryHost, port, from }) =>
+    port === undefined ? [] : [{ host: isEveryHost ? undefined : host, port, from }],
   );
 }
 

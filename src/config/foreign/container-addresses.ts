@@ -36,9 +36,11 @@ export function listenInContainer(
     let containerPort = address.port;
     while (taken.has(containerPort)) containerPort += 1;
     taken.add(containerPort);
-    const ports = publishedAt(address, imported.published.get(upstream ?? "") ?? []).map(
-      ({ host, port }) => ({ host, port, containerPort }),
-    );
+    const addresses = publishedAt(address, imported.published.get(upstream ?? "") ?? []);
+    const ports = addresses.map(({ host, port }) => ({ host, port, containerPort }));
+    // Nothing is lost of the others, which an upstream of entrepot.yaml could not have.
+    const kept = addresses.filter((one) => !isSame(one, address)).map(({ from }) => from);
+    imported.dropWarnings(kept);
     published.push(...ports);
     const note = `published as ${ports.map(formatPublishedPort).join(", ")}`;
     imported.set(at, [write(containerPort)], imported.originOf(at) ?? origin, note);
@@ -69,8 +71,12 @@ function publishedAt(
   { host, port }: Address,
   before: readonly PublishedAddress[],
 ): readonly PublishedAddress[] {
-  const isKept = before.some((one) => one.port === port && (one.host ?? ANY_HOST) === host);
+  const isKept = before.some((one) => isSame(one, { host, port }));
   return isKept ? before : [{ host: host === ANY_HOST ? undefined : host, port }];
+}
+
+function isSame(one: PublishedAddress, { host, port }: Address): boolean {
+  return one.port === port && (one.host ?? ANY_HOST) === host;
 }
 
 const ADMIN_TOKEN_NOTE = "other containers could reach the admin port";

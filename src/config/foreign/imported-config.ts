@@ -66,6 +66,7 @@ export interface ContainerSetting {
 
 /** A port of the host, at one of its addresses or at all of them. */
 export interface PublishedAddress {
+  readonly from?: Origin;
   readonly host: string | undefined;
   readonly port: number;
 }
@@ -156,6 +157,15 @@ export class ImportedConfig {
   /** Records what the operator has to know first. */
   warn(from: Origin, message: string, consequence: Consequence = "reach"): void {
     this.warnings.push({ from, message, consequence });
+  }
+
+  /** Takes back what was said of settings that are carried over in another way. */
+  dropWarnings(origins: readonly (Origin | undefined)[]): void {
+    for (const list of [this.warnings, this.unsupported]) {
+      for (let index = list.length - 1; index >= 0; index -= 1) {
+        if (origins.includes(list[index]?.from)) list.splice(index, 1);
+      }
+    }
   }
 
   /** Reports a setting that makes the import fail. */
