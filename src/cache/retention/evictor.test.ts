@@ -3,6 +3,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
+import type { BlobStore } from "../../store/blob-store.ts";
+import type { MetadataStore } from "../../store/metadata-store.ts";
 import { blobFile } from "../../store/disk/blob-file.ts";
 import { openDiskBlobStore } from "../../store/disk/disk-blob-store.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
@@ -16,6 +18,31 @@ import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";
 
 const BLOCK = 4096;
+
+interface Parts {
+  readonly blobs: BlobStore;
+  readonly metadata: MetadataStore;
+  readonly budget: DiskBudget;
+}
+
+function evictorOf(
+  { blobs, metadata, budget }: Parts,
+  options: Partial<ConstructorParameters<typeof Evictor>[0]> = {},
+): Evictor {
+  return new Evictor({
+    store: new BoundedBlobStore(blobs, budget),
+    metadata,
+    budget,
+    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
+    flushAccessTimes: async () => {},
+    inUse: () => false,
+    deleteRemains: async () => {},
+    onRemoved: () => {},
+    onFailed: () => {},
+    onRecordsLeft: () => {},
+    ...options,
+  });
+}
 
 test("tiny blobs count as whole blocks, and metadata that is larger than maxSize leaves half of it to them", async () => {
   await using dir = await tempDir("evictor");
@@ -41,18 +68,7 @@ test("tiny blobs count as whole blocks, and metadata that is larger than maxSize
   expect(budget.metadataBytes).toBeGreaterThan(maxSize);
   expect(budget.hasTooMuchMetadata).toBe(true);
 
-  const evictor = new Evictor({
-    store: new BoundedBlobStore(blobs, budget),
-    metadata,
-    budget,
-    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
-    flushAccessTimes: async () => {},
-    inUse: () => false,
-    deleteRemains: async () => {},
-    onRemoved: () => {},
-    onFailed: () => {},
-    onRecordsLeft: () => {},
-  });
+  const evictor = evictorOf({ blobs, metadata, budget });
   const evicted = await evictor.sweep();
   expect(budget.used).toBeLessThanOrEqual(maxSize);
   const remaining = (await metadata.blobs.total(BLOCK)).count;
@@ -85,18 +101,10 @@ test("a file that cannot be removed does not keep others from being evicted", as
   await rm(path);
   await mkdir(path);
   const faults: Fault[] = [];
-  const evictor = new Evictor({
-    store: new BoundedBlobStore(blobs, budget),
-    metadata,
-    budget,
-    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
-    flushAccessTimes: async () => {},
-    inUse: () => false,
-    deleteRemains: async () => {},
-    onRemoved: () => {},
-    onFailed: (fault) => faults.push(fault),
-    onRecordsLeft: () => {},
-  });
+  const evictor = evictorOf(
+    { blobs, metadata, budget },
+    { onFailed: (fault) => faults.push(fault) },
+  );
   budget.recount(20_000);
   await evictor.sweep();
   expect(budget.used).toBeLessThanOrEqual(10_000);
@@ -129,18 +137,7 @@ test("records that cannot be removed are told of, so that a repair removes them"
   // It refuses each write.
   const metadata = await openFrozenMetadata(path);
   let left = 0;
-  const evictor = new Evictor({
-    store: new BoundedBlobStore(blobs, budget),
-    metadata,
-    budget,
-    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
-    flushAccessTimes: async () => {},
-    inUse: () => false,
-    deleteRemains: async () => {},
-    onRemoved: () => {},
-    onFailed: () => {},
-    onRecordsLeft: () => (left += 1),
-  });
+  const evictor = evictorOf({ blobs, metadata, budget }, { onRecordsLeft: () => (left += 1) });
   expect(await rejection(evictor.sweep())).toBeDefined();
   expect([left, budget.blobBytes]).toEqual([1, 0]);
   await metadata.close();
@@ -163,18 +160,16 @@ test("a record that is put again between its listing and its eviction goes with 
       return super.current();
     }
   }
-  const evictor = new Evictor({
-    store: new BoundedBlobStore(blobs, budget),
-    metadata,
-    budget,
-    pinned: new RefreshingPins(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
-    flushAccessTimes: async () => {},
-    inUse: () => false,
-    deleteRemains: async () => {},
-    onRemoved: () => {},
-    onFailed: () => {},
-    onRecordsLeft: () => {},
-  });
+  const evictor = evictorOf(
+    { blobs, metadata, budget },
+    {
+      pinned: new RefreshingPins(
+        metadata,
+        new ManifestTrees(blobs, metadata.blobs),
+        (size) => size,
+      ),
+    },
+  );
   expect((await evictor.sweep()).blobs).toBe(1);
   expect(await metadata.blobs.get(digest)).toBeUndefined();
   await metadata.close();
@@ -206,18 +201,7 @@ test("a record that is put again while the file before it is being removed goes 
     await metadata.blobs.put({ digest, size: 1000 }, seed);
   }
   budget.recount(2000);
-  const evictor = new Evictor({
-    store: new BoundedBlobStore(blobs, budget),
-    metadata,
-    budget,
-    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
-    flushAccessTimes: async () => {},
-    inUse: () => false,
-    deleteRemains: async () => {},
-    onRemoved: () => {},
-    onFailed: () => {},
-    onRecordsLeft: () => {},
-  });
+  const evictor = evictorOf({ blobs, metadata, budget });
   expect((await evictor.sweep()).blobs).toBe(2);
   expect((await metadata.blobs.total(1)).count).toBe(0);
   await metadata.close();
