@@ -44,3 +44,14 @@ test("a chunk that does not follow on the last one empties the buffer first", ()
   expect(buffer.read(0, Infinity)).toBeUndefined();
   expect(buffer.read(5000, 5001)).toEqual(Uint8Array.of(2));
 });
+
+test("a chunk that leaves the buffer is freed, unless somebody has read it", () => {
+  const buffer = new TailBuffer();
+  const chunks = Array.from({ length: 8 }, (_, value) => chunk(128, value));
+  for (const [index, each] of chunks.entries()) {
+    buffer.add(index * 128 * KIB, each);
+    if (index === 1) buffer.read(128 * KIB, 129 * KIB);
+  }
+  const kept = chunks.flatMap(({ byteLength }, index) => (byteLength > 0 ? [index] : []));
+  expect(kept).toEqual([1, 5, 6, 7]);
+});

@@ -1,3 +1,5 @@
+import { freeBytes } from "../../process/free-bytes.ts";
+
 /**
  * Bytes that are buffered at least, besides the last chunk: as many as a writer may not have written to
  * the file yet, so that what a failed write loses is still in memory. Up to one chunk more is buffered.
@@ -10,6 +12,8 @@ const CAPACITY_BYTES = 256 * 1024;
  */
 export class TailBuffer {
   readonly #chunks: Uint8Array[] = [];
+  /** Chunks that somebody has, and that only the garbage collector can free. */
+  readonly #shared = new WeakSet<Uint8Array>();
   /** Offsets in the blob of the buffered bytes: `start` inclusive, `end` exclusive. */
   #start = 0;
   #end = 0;
@@ -17,8 +21,9 @@ export class TailBuffer {
   #whole: Blob | undefined;
 
   /**
-   * Appends a chunk that begins at the offset `start` of the blob. The chunk must never be written to
-   * again. If it does not follow on the last one, the buffer is emptied first.
+   * Appends a chunk that begins at the offset `start` of the blob. The caller may use it until the next one is
+   * appended, and never writes to it: if nobody has read it when it leaves the buffer, its memory is freed. If it
+   * does not follow on the last one, the buffer is emptied first.
    */
   add(start: number, chunk: Uint8Array): void {
     if (start !== this.#end) this.#resetTo(start);
@@ -26,11 +31,12 @@ export class TailBuffer {
     this.#end += chunk.byteLength;
     this.#whole = undefined;
     for (;;) {
-      const oldest = this.#chunks[0]?.byteLength ?? 0;
+      const [oldest] = this.#chunks;
       const before = this.#end - this.#start - chunk.byteLength;
-      if (before - oldest < CAPACITY_BYTES) return;
+      if (!oldest || before - oldest.byteLength < CAPACITY_BYTES) return;
       this.#chunks.shift();
-      this.#start += oldest;
+      this.#start += oldest.byteLength;
+      if (!this.#shared.has(oldest)) freeBytes(oldest);
     }
   }
 
@@ -40,7 +46,10 @@ export class TailBuffer {
     let start = this.#start;
     for (const chunk of this.#chunks) {
       const chunkEnd = start + chunk.byteLength;
-      if (position < chunkEnd) return chunk.subarray(position - start, end - start);
+      if (position < chunkEnd) {
+        this.#shared.add(chunk);
+        return chunk.subarray(position - start, end - start);
+      }
       start = chunkEnd;
     }
     return undefined;
