@@ -50,6 +50,17 @@ test.each([
   `{ docker run ${OPTIONS} registry:2; }`,
   `echo "docker run is next"; docker run ${OPTIONS} registry:2 # docker run registry:2`,
   `cat <<EOF\ndon't\nEOF\ndocker run ${OPTIONS} registry:2`,
+  `ID=$(docker run -d ${OPTIONS} registry:2)`,
+  `export ID="$(docker run -d ${OPTIONS} registry:2)"`,
+  `ID=\`docker run -d ${OPTIONS} registry:2\``,
+  `if ! out="$(docker run -d ${OPTIONS} -l "a=)" registry:2 2>&1)"; then exit 1; fi`,
+  `echo "started $(cd /x; docker run -d ${OPTIONS} registry:2)"`,
+  `IDS=($(hostname) $(docker run -d ${OPTIONS} registry:2))`,
+  `for id in $(docker run -d ${OPTIONS} registry:2); do docker logs $id; done`,
+  `cat <(docker run ${OPTIONS} registry:2)`,
+  `echo "$(echo "can't")"\ndocker run ${OPTIONS} registry:2`,
+  `X=$(echo 1 # don't)\n)\ndocker run ${OPTIONS} registry:2`,
+  `X=$(cat <<-'EOF'\n\tdon't :)\n\tEOF\n)\ndocker run ${OPTIONS} registry:2`,
 ])("a registry is found in %j", (script) => {
   expect(portsOf(`#!/bin/sh\n${script}\n`)).toEqual({ "ghcr.io": 5010 });
 });
@@ -257,4 +268,13 @@ test("a script without an end, or with too many steps, is no endless loop", () =
     const text = `docker run ${OPTIONS} registry:2\n${open.repeat(20_000)}`;
     expect(importProblems({ "start.sh": text })).toBe("");
   }
+});
+
+test("a command inside a word has its own line, and what it sets ends with it", () => {
+  const script = `PORT=5010\nX="a\n$(PORT=1; docker run -p $PORT:5000 ${REMOTE} registry:2)"\n`;
+  const hub = `docker run -p $PORT:5000 -e REGISTRY_PROXY_REMOTEURL=https://quay.io registry:2`;
+  expect(portsOf(`#!/bin/sh\n${script}${hub}\n`)).toMatchObject({ "ghcr.io": 1, "quay.io": 5010 });
+  expect(importProblems({ "a.sh": `#!/bin/sh\nX="a\n$(\ndocker run -e X registry:2)"` })).toContain(
+    "a.sh:4",
+  );
 });

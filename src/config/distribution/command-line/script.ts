@@ -1,11 +1,13 @@
 import path from "node:path";
 import type { HostFolders } from "../container/notation.ts";
-import { asWritten, mark, unresolvedIn } from "../container/unresolved.ts";
+import { mark, unresolvedIn } from "../container/unresolved.ts";
 import { type ReadText, UnreadableError } from "../../parsing/read-text.ts";
 import { expand, expandWhole, type Scope, type ShellWord } from "./shell-values.ts";
 import { literalOf, type Word } from "./shell-lexer.ts";
-import { ARGUMENTS, assignedIn, assignmentIn } from "./shell-assignments.ts";
+import { ARGUMENTS, assignedIn, assignmentIn, DECLARATIONS, SETTERS } from "./shell-assignments.ts";
+import { changedFolders } from "./shell-folders.ts";
 import { parseScript, type Statement } from "./shell-program.ts";
+import { substitutionsIn } from "./shell-substitutions.ts";
 
 /** A command that a script runs, with the values that are known by then. */
 export interface ShellCommand {
@@ -33,10 +35,6 @@ const MAX_DEPTH = 12;
 const MAX_LENGTH = 64 * 1024;
 const MAX_ITEMS = 1024;
 const MAX_BYTES = 1024 * 1024;
-
-const DECLARATIONS = new Set(["export", "local", "declare", "readonly", "typeset"]);
-/** Commands that set variables to values which only a run would tell. */
-const SETTERS = new Set(["read", "unset", "mapfile", "readarray", "getopts", "let", "printf"]);
 
 interface Function {
   readonly body: readonly Statement[];
@@ -108,6 +106,7 @@ export class ScriptReader {
     { name, words }: { readonly name: string; readonly words: readonly Word[] | undefined },
     body: readonly Statement[],
   ): void {
+    this.#substitutions(words ?? []);
     const values = words
       ? words.flatMap((word) => expand(word, this.#scope))
       : (this.#arguments ?? []).map((text) => ({ text, line: 0, isOpen: false }));
@@ -154,6 +153,7 @@ export class ScriptReader {
   #command(words: readonly Word[]): void {
     this.#commands += 1;
     if (this.#commands === MAX_COMMANDS) this.#observer.tooLong(this.#file);
+    this.#substitutions(words);
     const first = words.findIndex((word) => !assignmentIn(word));
     const [name] = first < 0 ? [] : words.slice(first);
     const program = name && literalOf(name);
@@ -170,7 +170,7 @@ export class ScriptReader {
     if (called) this.#call(called, expanded);
     else if (program === "shift" || program === "set") this.#changeArguments(program, expanded);
     else if (program === "cd" || program === "pushd" || program === "popd") {
-      this.#changeFolder(program, expanded.slice(1));
+      this.#folders = changedFolders(this.#folders, expanded);
     } else if (program === "." || program === "source") this.#source(expanded[1]?.text);
     else {
       if (program === "eval") this.#forgetAll();
@@ -185,6 +185,16 @@ export class ScriptReader {
           environment: this.#environment(words.slice(0, first)),
         });
       }
+    }
+  }
+
+  /** Follows the commands inside words. What they set does not outlive them. */
+  #substitutions(words: readonly Word[]): void {
+    for (const { text, line } of words.flatMap(substitutionsIn)) {
+      const before = [this.#variables, this.#folders, this.#arguments] as const;
+      this.#variables = new Map(this.#variables);
+      this.#run(parseScript(text, line));
+      [this.#variables, this.#folders, this.#arguments] = before;
     }
   }
 
@@ -209,16 +219,6 @@ export class ScriptReader {
       if (value !== undefined) environment.set(assignment?.name ?? "", value);
     }
     return environment;
-  }
-
-  #changeFolder(program: string, words: readonly ShellWord[]): void {
-    const target = words.find(({ text }) => !/^-[LPe@]*$|^--$/.test(text));
-    const { working, home } = this.#folders;
-    const isKnown = program !== "popd" && !target?.isOpen && target?.text !== "-";
-    const name = target?.text.replace(/^~(?=\/|$)/, home) ?? home;
-    const folder =
-      isKnown && unresolvedIn(name) === undefined ? name : mark(`cd ${asWritten(name)}`);
-    this.#folders = { working: path.resolve(working, folder), home };
   }
 
   #assign(word: Word): void {

@@ -1,6 +1,18 @@
 import { literalOf, type Word } from "./shell-lexer.ts";
 import type { Statement } from "./shell-program.ts";
 
+export const DECLARATIONS = new Set(["export", "local", "declare", "readonly", "typeset"]);
+/** Commands that set variables to values which only a run would tell. */
+export const SETTERS = new Set([
+  "read",
+  "unset",
+  "mapfile",
+  "readarray",
+  "getopts",
+  "let",
+  "printf",
+]);
+
 const ASSIGNMENT = /^([A-Za-z_]\w*(?:\[[^\]]*\])?)(\+?)=/;
 
 /** What stands for the arguments of a function, `$@`, among the names that statements assign. */

@@ -1,6 +1,9 @@
+import { endOfBrackets } from "./shell-brackets.ts";
+
 /** A piece of a word: text that stands for itself, or an expression such as `$DATA` or `$(id)`. */
 export type Part =
-  { readonly literal: string } | { readonly expression: string; readonly isQuoted: boolean };
+  | { readonly literal: string }
+  | { readonly expression: string; readonly isQuoted: boolean; readonly line: number };
 
 /** A word of a shell command, before its expressions are replaced. */
 export interface Word {
@@ -90,9 +93,12 @@ class Lexer {
     if (this.#text[this.#position] === "(") {
       // `<(command)` stands for the name of a file.
       const start = this.#position - 1;
-      this.#position = this.#closing(this.#position);
+      this.#position = endOfBrackets(this.#text, this.#position);
       const expression = this.#text.slice(start, this.#position);
-      this.#tokens.push({ parts: [{ expression, isQuoted: true }], line: this.#line });
+      this.#tokens.push({
+        parts: [{ expression, isQuoted: true, line: this.#line }],
+        line: this.#line,
+      });
       this.#line += expression.split("\n").length - 1;
       return;
     }
@@ -159,7 +165,7 @@ class Lexer {
     const isAssignment =
       parts.length === 1 && name && "literal" in name && /^[A-Za-z_]\w*\+?=$/.test(name.literal);
     if (!isAssignment || this.#depth >= MAX_DEPTH) return undefined;
-    const end = this.#closing(this.#position);
+    const end = endOfBrackets(this.#text, this.#position);
     const inside = this.#text.slice(this.#position + 1, end - 1);
     const words = tokenize(inside, this.#line, this.#depth + 1).filter((token) => "parts" in token);
     this.#line += inside.split("\n").length - 1;
@@ -214,11 +220,11 @@ class Lexer {
   }
 
   #expression(isQuoted: boolean): Part {
-    const start = this.#position;
+    const [start, line] = [this.#position, this.#line];
     this.#position = this.#endOfExpression();
     const expression = this.#text.slice(start, this.#position);
     this.#line += expression.split("\n").length - 1;
-    return { expression, isQuoted };
+    return { expression, isQuoted, line };
   }
 
   #endOfExpression(): number {
@@ -228,27 +234,10 @@ class Lexer {
       const end = this.#text.indexOf(char === "`" ? "`" : "\u{E001}", start + 1);
       return end < 0 ? this.#text.length : end + 1;
     }
-    if (/[({]/.test(this.#text[start + 1] ?? "")) return this.#closing(start + 1);
+    if (/[({]/.test(this.#text[start + 1] ?? "")) return endOfBrackets(this.#text, start + 1);
     const name = /\$(?:[A-Za-z_]\w*|.)/y;
     name.lastIndex = start;
     return name.test(this.#text) ? name.lastIndex : start + 1;
-  }
-
-  /** The position behind the bracket that closes the one at a position. Quoted ones do not count. */
-  #closing(start: number): number {
-    const [open, close] = this.#text[start] === "{" ? ["{", "}"] : ["(", ")"];
-    let depth = 0;
-    for (let position = start; position < this.#text.length; position += 1) {
-      const char = this.#text[position];
-      if (char === "\\") position += 1;
-      else if (char === "'" && open === "(") {
-        const end = this.#text.indexOf("'", position + 1);
-        position = end < 0 ? this.#text.length : end;
-      } else if (char === open) depth += 1;
-      else if (char === close) depth -= 1;
-      if (depth === 0) return position + 1;
-    }
-    return this.#text.length;
   }
 }
 
