@@ -25,7 +25,9 @@ export interface ServiceContext {
 
 /** A text that YAML in Go reads as a number or date and writes in another form, such as 0123. */
 const REWRITTEN =
-  /^(?:[-+]?(?:0[\d_]+|0[xob][\da-f_]+|[\d_]*_[\d_]*|\d+\.\d*0|\.\d+|\d+\.|\d*\.?\d+e[-+]?\d+|\d{19,}|\.inf)|\+\d.*|\.nan|\d{4}-\d\d?-\d\d?.*|true|false)$/i;
+  /^(?:[-+]?(?:0[\d_]+|0[xob][\da-f_]+|[\d_]*_[\d_]*|\d+\.\d*0|\.\d+|\d+\.|\d*\.?\d+e[-+]?\d+|\d{19,}|\.inf)|\+\d.*|\.nan|\d{4}-\d\d?-\d\d?.*)$/i;
+/** Compose writes all of these in small letters, as `true` and `false` are already. */
+const REWRITTEN_BOOLEAN = /^(?:T(?:rue|RUE)|F(?:alse|ALSE))$/;
 
 /** The container of a service, without its env files: they are only read for registries. */
 export function containerOf(service: ComposeNode, context: ServiceContext): Container {
@@ -85,15 +87,19 @@ function environmentOf(service: ComposeNode, { project, imported }: ServiceConte
   const environment = fieldOf(service, "environment");
   return entriesOf(environment, /=/).map(({ key, value, node }) => {
     const isNumber = environment && "fields" in environment && "text" in node && node.isPlain;
-    if (key.startsWith("REGISTRY_") && isNumber && REWRITTEN.test(value ?? "")) {
+    if (key.startsWith("REGISTRY_") && isNumber && isRewritten(value ?? "")) {
       imported.reject(
         node.from,
-        "is a number or a date for Compose, which may write it in another form: put it in quotes",
+        "is a number, a date or a boolean for Compose, which may write it in another form: put it in quotes",
       );
     }
     // A name alone has its value from the environment of Compose, to which .env belongs.
     return { name: key, value: value ?? project.lookup(key), from: node.from };
   });
+}
+
+function isRewritten(value: string): boolean {
+  return REWRITTEN.test(value) || REWRITTEN_BOOLEAN.test(value);
 }
 
 function settingOf(node: ComposeNode): Setting {
