@@ -39,7 +39,10 @@ const jobs: Format = {
 const dockerRun: Format = {
   title: "a script with `docker run` command lines",
   // A script is not YAML, and syntax errors of YAML would be misleading.
-  matches: ({ text }) => isShellScript(text) || (!YAML.test(text) && hasDockerRun(text)),
+  matches: ({ name, text }) =>
+    /\.(?:ba|z|k)?sh$/.test(name) ||
+    isShellScript(text) ||
+    (!YAML.test(text) && hasDockerRun(text)),
   read: eachFile(({ name, text }, context) =>
     readDockerRun(name, text, hostFolders(name, context), context.readFile, context.imported),
   ),

@@ -87,7 +87,9 @@ export class UnitFile {
 
 /** Whether a text has a line with this section. */
 export function hasSection(text: string, section: string): boolean {
-  return new RegExp(String.raw`^[ \t]*\[${section}\][ \t]*\r?$`, "m").test(text);
+  const heading = new RegExp(String.raw`^[ \t]*\[${section}\][ \t]*\r?$`, "m");
+  // A script may have a unit in a here-document.
+  return heading.test(text) && /^\uFEFF?(?:[ \t]*(?:[#;](?!!).*)?\r?\n)*[ \t]*\[/.test(text);
 }
 
 /** Lines without comments, each with the number of its first physical line. */

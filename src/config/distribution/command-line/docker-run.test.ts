@@ -278,3 +278,17 @@ test("a command inside a word has its own line, and what it sets ends with it", 
     "a.sh:4",
   );
 });
+
+const HUB = `docker run -p 5000:5000 -e REGISTRY_PROXY_REMOTEURL=https://registry-1.docker.io registry:2`;
+
+test.each([
+  ["cat > g.container <<EOF\n[Container]\nImage=docker.io/library/registry:2\nEOF\n"],
+  ["cat > g.service <<EOF\n[Service]\nExecStart=docker run registry:2\nEOF\n"],
+  ["cat > compose.yml <<EOF\nservices:\n  a:\n    image: registry:2\nEOF\n"],
+])("a text that a script writes is not taken for the whole file: %j", (document) => {
+  for (const first of [`# a script\n${HUB}\n`, `A=1\n\n`]) {
+    expect(importProblems({ "start.sh": `${first}${document}` })).toBe(
+      `start.sh:4:1: this text starts containers: import it as a file of its own`,
+    );
+  }
+});

@@ -10,6 +10,8 @@ import { ScriptReader, type ShellCommand } from "./script.ts";
 import type { ShellWord } from "./shell-values.ts";
 
 const RUN = /\b(?:docker|podman|nerdctl)\b[^\n;&|]{0,500}?\s(?:run|create)\s/;
+/** The image of a registry in a Compose file, a manifest or a Quadlet unit. */
+const IMAGE = /^\s*(?:image:|Image=)\s*["']?\S*\bregistry\b/m;
 const SHELL = /^#!.*\b(?:ba|da|k|z|a)?sh\b/;
 /** How often a command may be inside the quoted argument of another. */
 const MAX_NESTING = 3;
@@ -61,7 +63,7 @@ export class RegistrySearch {
     const reader = new ScriptReader(this.#folders, this.#readFile, {
       command: (command) => this.command(command),
       document: (name, line, document) => {
-        if (/^\s*image:\s*["']?\S*\bregistry\b/m.test(document) || RUN.test(document)) {
+        if (IMAGE.test(document) || RUN.test(document)) {
           this.#reject(name, line, "this text starts containers: import it as a file of its own");
         }
       },
