@@ -121,6 +121,20 @@ test("what a template of a Compose file needs is named with its line", () => {
   );
 });
 
+test("a written file that describes a registry, and that no task starts, is named", () => {
+  const used = `- docker_container: { image: "registry:2", ports: ["5010:5000"], ${URL} }\n`;
+  const written = (text: string): string =>
+    `${used}- copy: { dest: /srv/x.yml, content: "${text}" }\n`;
+  const lines = (text: string): string[] =>
+    tasksOf(written(text)).warnings.map(({ from, message }) => `${from.line}: ${message}`);
+  const advice = "2: describes a registry that no task here starts: import it as a file of its own";
+  expect(lines("proxy: { remoteurl: 'https://quay.io' }")).toEqual([advice]);
+  expect(
+    lines("services: { a: { environment: [REGISTRY_PROXY_REMOTEURL=https://quay.io] } }"),
+  ).toEqual([advice]);
+  expect(lines("# remoteurl: https://quay.io")).toEqual([]);
+});
+
 test("more tasks than are followed are an error", () => {
   const files = { "/in/a.yml": "- include_tasks: a.yml\n- include_tasks: a.yml\n" };
   expect(configErrorOf(() => importTable(files))).toContain(

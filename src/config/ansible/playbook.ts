@@ -78,6 +78,11 @@ class Playbook {
     reader.readFile(file, withoutMarks(text));
     for (const task of reader.tasks) this.#files.add(task);
     const found = reader.tasks.flatMap((task) => this.#registries(task));
+    for (const { from } of this.#files.unused()) {
+      const advice =
+        "describes a registry that no task here starts: import it as a file of its own";
+      imported.warn({ ...from, line: from.line + 1 }, advice, "registry");
+    }
     if (found.length === 0 && imported.problems.length === countBefore) {
       const at = { file, line: 1, column: 1, what: "" };
       imported.reject(at, "no task runs registry:2 or registry:3");

@@ -11,6 +11,9 @@ import { isMapping } from "./variable-files.ts";
 const MAX_BYTES = 1024 * 1024;
 const MODULE = /^(?:ansible\.(?:builtin|legacy)\.)?(copy|template)$/;
 
+/** What makes a registry a pull-through cache, in a Compose file, a unit or a config.yml. */
+const REGISTRY = /^[^#\n]*(?:\bREGISTRY_PROXY_REMOTEURL\b|\bremoteurl["']?:)/m;
+
 /** A text that a task writes to the machine. Its lines are counted from the one of its origin. */
 export interface WrittenFile {
   readonly text: string;
@@ -20,6 +23,7 @@ export interface WrittenFile {
 /** The files that `copy` and `template` write: registries mount their configurations from there. */
 export class WrittenFiles {
   readonly #files = new Map<string, WrittenFile>();
+  readonly #used = new Set<string>();
   readonly #context: ImportContext;
   readonly #templates: Templates;
 
@@ -50,7 +54,16 @@ export class WrittenFiles {
   }
 
   at(file: string): WrittenFile | undefined {
-    return this.#files.get(path.posix.normalize(file));
+    const target = path.posix.normalize(file);
+    this.#used.add(target);
+    return this.#files.get(target);
+  }
+
+  /** The files that describe a pull-through cache and that no task of a container refers to. */
+  unused(): WrittenFile[] {
+    return [...this.#files].flatMap(([target, file]) =>
+      !this.#used.has(target) && REGISTRY.test(file.text) ? [file] : [],
+    );
   }
 
   /** Replaces mounted folders and files by the texts that tasks write there. */
@@ -61,6 +74,7 @@ export class WrittenFiles {
       const inside = [...this.#files].filter(
         ([file]) => file === folder || file.startsWith(`${folder.replace(/\/$/, "")}/`),
       );
+      for (const [file] of inside) this.#used.add(file);
       const texts = inside.map(([file, { text, from }]): Mount => ({
         source: { content: text, origin: from },
         target: path.posix.join(mount.target, path.posix.relative(folder, file)),

@@ -115,6 +115,22 @@ test.each([
   expect(configErrorOf(() => importTable({ "/in/a.yaml": manifest }))).toContain(message);
 });
 
+test.each([
+  "config.yml: |\n    proxy:\n      remoteurl: https://quay.io",
+  'any: \'{ "proxy": { "remoteurl": "https://quay.io" } }\'',
+])("a ConfigMap of a registry that nothing mounts is an error: %j", (data) => {
+  const map = `kind: ConfigMap\nmetadata: { name: m }\ndata:\n  ${data}\n`;
+  const message = `data: the ConfigMap "m" has the configuration of a registry, and no container here mounts it: import the manifest of that container as well, or leave it out`;
+  expect(configErrorOf(() => importTable({ "/in/a.yml": map }))).toBe(`/in/a.yml:4:3: ${message}`);
+  const both = {
+    "/in/a.yml": pod("ports: [{ containerPort: 5000, hostPort: 5010 }]"),
+    "/in/b.yml": map,
+  };
+  expect(configErrorOf(() => importTable(both))).toContain("/in/b.yml:4");
+  const comment = map.replace("remoteurl:", "# remoteurl:").replace('"remoteurl"', '"r"');
+  expect(() => importTable({ ...both, "/in/b.yml": comment })).not.toThrow();
+});
+
 test("a mistake in the config.yml of a ConfigMap has its line in the manifest", () => {
   const map = `kind: ConfigMap
 metadata: { name: c }

@@ -49,6 +49,10 @@ export function readManifests(
     if (isWorkload(object)) return readWorkload(object, cluster);
     return isRelease(object) ? readRelease(object, cluster) : [];
   });
+  for (const { name, origin } of stored.unusedConfigurations()) {
+    const message = `the ConfigMap ${quote(name)} has the configuration of a registry, and no container here mounts it: import the manifest of that container as well, or leave it out`;
+    imported.reject(origin(["data"], "data"), message);
+  }
   if (found.length > 0 || imported.problems.length > countBefore) return found;
   const unknown = objects.find(
     (object) => !isWorkload(object) && !isRelease(object) && !COMPANIONS.has(object.kind),

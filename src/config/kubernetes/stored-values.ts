@@ -8,6 +8,9 @@ const configMap = z.object({
   binaryData: z.record(z.string(), z.string()).nullish(),
 });
 
+/** A line of a config.yml that makes a registry a pull-through cache. */
+const CONFIGURATION = /^[^#\n]*\bremoteurl["']?:\s*["']?https?:/m;
+
 /** A value of a ConfigMap or a Secret, and where it was written. */
 export interface StoredValue {
   readonly text: string;
@@ -23,6 +26,7 @@ export interface MissingValues {
 export class StoredValues {
   readonly #objects: readonly ManifestObject[];
   readonly #secrets: Secrets;
+  readonly #used = new Set<ManifestObject>();
 
   constructor(objects: readonly ManifestObject[], secrets: Secrets) {
     this.#objects = objects;
@@ -75,9 +79,20 @@ export class StoredValues {
   }
 
   #find(kind: string, name: string, user: ManifestObject): ManifestObject | undefined {
-    return this.#objects.find(
+    const found = this.#objects.find(
       (object) => object.kind === kind && object.name === name && isSameNamespace(object, user),
     );
+    if (found) this.#used.add(found);
+    return found;
+  }
+
+  /** The ConfigMaps with the configuration of a pull-through cache to which nothing refers. */
+  unusedConfigurations(): ManifestObject[] {
+    return this.#objects.filter((object) => {
+      if (object.kind !== "ConfigMap" || this.#used.has(object)) return false;
+      const { data } = configMap.safeParse(object.value);
+      return Object.values(data?.data ?? {}).some((text) => CONFIGURATION.test(text));
+    });
   }
 }
 
