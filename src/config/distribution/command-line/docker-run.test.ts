@@ -58,6 +58,7 @@ test.each([
   `IDS=($(hostname) $(docker run -d ${OPTIONS} registry:2))`,
   `for id in $(docker run -d ${OPTIONS} registry:2); do docker logs $id; done`,
   `cat <(docker run ${OPTIONS} registry:2)`,
+  `ID=\${ID:-"\${OLD-$(docker run ${OPTIONS} registry:2)}"}`,
   `echo "$(echo "can't")"\ndocker run ${OPTIONS} registry:2`,
   `X=$(echo 1 # don't)\n)\ndocker run ${OPTIONS} registry:2`,
   `X=$(cat <<-'EOF'\n\tdon't :)\n\tEOF\n)\ndocker run ${OPTIONS} registry:2`,
