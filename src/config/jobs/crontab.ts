@@ -1,6 +1,12 @@
 import type { ImportedConfig, JobKind, Origin } from "../foreign/imported-config.ts";
 import { type ReadText, UnreadableError } from "../parsing/read-text.ts";
-import { jobKind, scriptJobKind, scriptsOf } from "./job-command.ts";
+import {
+  jobKind,
+  scriptJobKind,
+  scriptsOf,
+  STARTS_REGISTRY,
+  startsRegistry,
+} from "./job-command.ts";
 
 const MAX_SCRIPT_BYTES = 256 * 1024;
 const MAX_SCRIPTS = 8;
@@ -74,6 +80,7 @@ export function noteJob(
   const kind = jobKind(command);
   if (kind !== undefined) {
     imported.jobs.push({ from, kind, script: undefined });
+    if (startsRegistry(command)) imported.warn(from, STARTS_REGISTRY, "registry");
     return;
   }
   for (const script of scriptsOf(command).slice(0, MAX_SCRIPTS)) {

@@ -45,6 +45,15 @@ export function jobKind(command: string): JobKind | undefined {
   return RESTARTS.some((pattern) => pattern.test(looked)) ? "restarts" : undefined;
 }
 
+/** What to say of such a job. */
+export const STARTS_REGISTRY =
+  "starts a registry, and jobs are not converted: import its command in a script of its own as well";
+
+/** Whether a job starts a pull-through cache itself, as a line with @reboot does. */
+export function startsRegistry(command: string): boolean {
+  return jobKind(command) === "restarts" && command.includes("REGISTRY_PROXY_REMOTEURL");
+}
+
 /** Scripts that a command runs: their absolute paths where a shell looks for a command. */
 export function scriptsOf(command: string): string[] {
   const commands = command.split(/&&|\|\||[;&|\n]/);

@@ -174,6 +174,17 @@ test("a crontab of 1 MiB reads each script once", () => {
   expect([reads, imported.jobs]).toEqual([1, []]);
 });
 
+test("a job that starts a registry itself is a registry that may be missing", () => {
+  const run = "docker run -p 5010:5000 -e REGISTRY_PROXY_REMOTEURL=https://ghcr.io registry:2";
+  const imported = new ImportedConfig();
+  readCrontab("f", `@reboot ${run}\n@reboot docker start hub\n`, () => "", imported);
+  const service = `services:\n  a: { image: "docker:dind", command: [sh, -c, "${run}"] }\n`;
+  noteServiceJobs(new YamlSource("g", service), imported);
+  expect(
+    imported.warnings.map(({ from, consequence }) => `${from.file}:${from.line} ${consequence}`),
+  ).toEqual(["f:1 registry", "g:2 registry"]);
+});
+
 test("services of a Compose file that restart the registries, or collect their garbage, are jobs", () => {
   const text = `services:
   hub:
