@@ -26,7 +26,9 @@ test("health asks the node port whatever its certificate says, and passes no pro
   await cache.stop();
   const ill = await health();
   expect([ill.code, ill.stdout]).toEqual([1, ""]);
-  expect(ill.stderr).toStartWith(`entrepot: ${cache.url}/healthz does not respond: `);
+  expect(ill.stderr).toBe(
+    `entrepot: ${cache.url}/healthz does not respond: nothing listens there\n`,
+  );
   const wrong = await run([PROGRAM, "health", "--listen", "nonsense"]);
   expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("--listen")]);
 });

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { loadSettings } from "../../config/load.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
+import { printableLines } from "../../printable.ts";
 import type { Settings } from "../../config/settings.ts";
 
 interface HealthOptions {
@@ -36,7 +37,7 @@ async function run(options: HealthOptions): Promise<number> {
     return problem === undefined ? 0 : 1;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`entrepot: ${error.message}\n`);
+    process.stderr.write(`entrepot: ${printableLines(error.message)}\n`);
     return 2;
   }
 }
@@ -62,6 +63,9 @@ async function problemAt(url: string): Promise<string | undefined> {
   } catch (error) {
     const isLate = error instanceof DOMException && error.name === "TimeoutError";
     if (isLate) return `did not respond within ${TIMEOUT_MS / 1000} s`;
+    if (error instanceof Error && "code" in error && error.code === "ECONNREFUSED") {
+      return "does not respond: nothing listens there";
+    }
     return `does not respond: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
