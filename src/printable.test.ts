@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isPrintable, printable, printableJson } from "./printable.ts";
+import { isPrintable, printable, printableJson, printableLines } from "./printable.ts";
 
 test.each([
   ["a\nb\r\tc", "a\\u000ab\\u000d\\u0009c"],
@@ -18,4 +18,8 @@ test.each([
 test("letters, symbols and emoji stay", () => {
   const text = "Größe 日本 \\ \"quoted\" 'it' $(id) 🚢";
   expect([printable(text), isPrintable(text)]).toEqual([text, true]);
+});
+
+test("lines and tabs stay where a text has its own", () => {
+  expect(printableLines("{\n\t\u001b[2J\r\n}")).toBe("{\n\t\\u001b[2J\\u000d\n}");
 });

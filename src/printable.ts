@@ -22,10 +22,10 @@ export function printable(text: string): string {
   return escapeUnprintable(text, escapeUnits);
 }
 
-/** As `printable`, for text of several lines whose line breaks are our own. */
+/** As `printable`, for text of several lines whose line breaks and tabs stay. */
 export function printableLines(text: string): string {
   return escapeUnprintable(text, (character) =>
-    character === "\n" ? character : escapeUnits(character),
+    character === "\n" || character === "\t" ? character : escapeUnits(character),
   );
 }
 

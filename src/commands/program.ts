@@ -8,10 +8,29 @@ export function program(commands: readonly Command[]): Command {
     .description("A pull-through cache for every container registry, in one process.")
     .version(version)
     .showSuggestionAfterError()
-    .exitOverride();
+    .exitOverride()
+    .hook("preAction", (_, command) => refuseEmptyPaths(command));
   for (const command of commands) whole.addCommand(command.exitOverride());
   explainUsage(whole);
   return whole;
+}
+
+/**
+ * A path is empty where a script's variable is not set. Joined to other names, it would mean the current
+ * directory, or nothing at all.
+ */
+function refuseEmptyPaths(command: Command): void {
+  const empty = command.options.find(
+    (option) =>
+      /<(?:dir|file|path)>/.test(option.flags) &&
+      command.getOptionValueSource(option.attributeName()) === "cli" &&
+      command.getOptionValue(option.attributeName()) === "",
+  );
+  if (empty) command.error(`error: option '${empty.flags}' argument is empty`);
+  const [first] = command.registeredArguments;
+  if (first && ["file", "folder"].includes(first.name()) && command.args.includes("")) {
+    command.error(`error: a ${first.name()} is empty: write its path`);
+  }
 }
 
 /** Runs the command of the command line, and ends the process. */

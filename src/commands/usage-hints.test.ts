@@ -46,8 +46,7 @@ ${usage("entrepot render", "[options] <target>")}`,
   ],
   [
     ["render", "it's\n'odd'"],
-    `error: command-argument value 'it's
-'odd'' is invalid for argument 'target'. Write one of LIST.
+    `error: command-argument value 'it's\\u000a'odd'' is invalid for argument 'target'. Write one of LIST.
 ${usage("entrepot render", "[options] <target>")}`,
   ],
   [
@@ -68,6 +67,43 @@ ${usage("entrepot render", "[options] <target>")}`,
     `error: unknown option '--lisen'
 (Did you mean --listen?)
 ${usage("entrepot serve", "[options]")}`,
+  ],
+  [
+    ["a\u001b[31m\n(Did you mean rm?)"],
+    `error: unknown command 'a\\u001b[31m\\u000a(Did you mean rm?)'
+${usage("entrepot", "[options] [command]")}`,
+  ],
+  [
+    ["man", "--output", ""],
+    `error: option '--output <dir>' argument is empty
+--output <dir>: write all pages below this directory, into man1 and man5
+${usage("entrepot man", "[options] [words...]")}`,
+  ],
+  [
+    ["man", "node", "--output", "pages"],
+    `error: --output writes all pages: leave out node
+${usage("entrepot man", "[options] [words...]")}`,
+  ],
+  [
+    ["node", "rollback", "--state-dir="],
+    `error: option '--state-dir <dir>' argument is empty
+--state-dir <dir>: directory of the journal (default: /var/lib/entrepot/node)
+${usage("entrepot node rollback", "[options]")}`,
+  ],
+  [
+    ["import", "config.yml", ""],
+    `error: a file is empty: write its path
+${usage("entrepot import", "[options] <file...>")}`,
+  ],
+  [
+    ["render", "kaniko", "--cache", "http://$(id):5000"],
+    `error: option '--cache <url>' argument 'http://$(id):5000' is invalid. Write scheme, host and port only, such as http://192.168.1.10:5000.
+${usage("entrepot render", "[options] <target>")}`,
+  ],
+  [
+    ["pin", "--platform", "linux/amd64", "docker.io/library/nginx:1"],
+    `error: --platform takes all words after it, and no pattern is left: write the pattern first
+${usage("entrepot pin", "[options] [pattern]")}`,
   ],
   [
     ["version"],

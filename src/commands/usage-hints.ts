@@ -1,13 +1,21 @@
 import type { Command } from "commander";
 import { nearest } from "../config/parsing/schema-problems.ts";
+import { printable } from "../printable.ts";
 import { type KnownValue, KnownValuesArgument, KnownValuesOption } from "./known-values.ts";
 
 /** Adds to each error about a command line what is missing or meant, and how the command is used. */
 export function explainUsage(command: Command): void {
   command.configureOutput({
-    outputError: (text, write) => write([text, ...hints(command, text)].join("")),
+    outputError: (text, write) => write([printableError(text), ...hints(command, text)].join("")),
   });
   for (const child of command.commands) explainUsage(child);
+}
+
+/** What was typed may have anything in it; only the line of commander's own suggestion is its own. */
+function printableError(text: string): string {
+  const [, error = "", suggestion = ""] =
+    /^(.*?)(\n\(Did you mean [^\n]*\?\))?\n?$/s.exec(text) ?? [];
+  return `${printable(error)}${suggestion}\n`;
 }
 
 function hints(command: Command, error: string): string[] {
@@ -28,7 +36,8 @@ function missingHints(command: Command, error: string): string[] {
     const values = argument instanceof KnownValuesArgument ? argument.values : [];
     return [`${argument.name()}: ${argument.description}\n`, ...valueLines(values)];
   }
-  const [, flags] = /option '(.+?)' (?:not specified|argument missing)/.exec(error) ?? [];
+  const [, flags] =
+    /option '(.+?)' (?:not specified|argument missing|argument is empty)/.exec(error) ?? [];
   const option = command.options.find((one) => one.flags === flags);
   if (!option) return [];
   const values = option instanceof KnownValuesOption ? option.values : [];

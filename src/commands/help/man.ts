@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Command } from "commander";
+import { printable } from "../../printable.ts";
 import { usageErrorCode } from "../usage-error.ts";
 import { commandTree } from "./command-tree.ts";
 import { type ManPage, manPages } from "./man-pages.ts";
@@ -16,7 +17,10 @@ export function manCommand(program: () => Promise<Command>): Command {
     .argument("[words...]", "the command, such as node apply, or entrepot.yaml")
     .option("--output <dir>", "write all pages below this directory, into man1 and man5")
     .addHelpText("after", EXAMPLES)
-    .action(async (words: string[], { output }: ManOptions) => {
+    .action(async (words: string[], { output }: ManOptions, command: Command) => {
+      if (output !== undefined && words.length > 0) {
+        command.error(`error: --output writes all pages: leave out ${words.join(" ")}`);
+      }
       const pages = manPages(commandTree(await program()), pageDate());
       process.exitCode = output === undefined ? show(pages, words) : writeAll(pages, output);
     });
@@ -40,7 +44,9 @@ function show(pages: readonly ManPage[], words: readonly string[]): number {
   const found = wanted === "" || wanted === "entrepot" ? pages[0] : page;
   if (!found) {
     const names = pages.map(({ name }) => name).join(", ");
-    process.stderr.write(`entrepot: there is no page ${words.join(" ")}. There are: ${names}\n`);
+    process.stderr.write(
+      `entrepot: there is no page ${printable(words.join(" "))}. There are: ${names}\n`,
+    );
     return usageErrorCode();
   }
   if (!process.stdout.isTTY || !formatted(found)) process.stdout.write(found.text);
@@ -68,11 +74,11 @@ function writeAll(pages: readonly ManPage[], folder: string): number {
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
       process.stderr.write(
-        `entrepot: ${file} cannot be written (${code}): is --output a directory that you can write to?\n`,
+        `entrepot: ${printable(file)} cannot be written (${code}): is --output a directory that you can write to?\n`,
       );
       return 1;
     }
   }
-  process.stderr.write(`wrote ${pages.length} pages below ${folder}\n`);
+  process.stderr.write(`wrote ${pages.length} pages below ${printable(folder)}\n`);
   return 0;
 }

@@ -7,6 +7,7 @@ import type { DesiredState } from "../../node/plan.ts";
 import { RuntimeFault } from "../../node/runtime.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import { usageErrorCode } from "../usage-error.ts";
+import { printable, printableLines } from "../../printable.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 
 /** The options of every `entrepot node` command. */
@@ -183,8 +184,8 @@ export async function run(json: true | undefined, work: () => Promise<number>): 
     if (!isExpected(error)) throw error;
     const kind = "kind" in error ? error.kind : error.name;
     const message = hideUserinfo(error.message);
-    if (json) console.log(JSON.stringify({ error: { kind, message } }));
-    process.stderr.write(`entrepot: ${message}\n`);
+    if (json) console.log(printable(JSON.stringify({ error: { kind, message } })));
+    process.stderr.write(`entrepot: ${printableLines(message)}\n`);
     process.exitCode = error instanceof UsageError ? usageErrorCode() : 1;
   }
 }

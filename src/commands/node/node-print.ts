@@ -1,4 +1,4 @@
-import { printableJson } from "../../printable.ts";
+import { printableJson, printableLines } from "../../printable.ts";
 import { unifiedDiff } from "../../node/files/diff.ts";
 import { hideSecrets, hideUserinfo } from "../../node/files/hidden-secrets.ts";
 import type { Finding } from "../../node/findings.ts";
@@ -172,7 +172,7 @@ export function printJson(value: unknown): void {
   print(printableJson(value));
 }
 
-/** Prints text that may quote URLs of the node's files, without the credentials in them. */
+/** Prints text that may quote the node's files: without credentials in URLs, and as what it is. */
 export function print(text: string): void {
-  console.log(hideUserinfo(text));
+  console.log(printableLines(hideUserinfo(text)));
 }

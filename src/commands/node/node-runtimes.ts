@@ -1,3 +1,4 @@
+import { printableLines } from "../../printable.ts";
 import { resolve } from "node:path";
 import { isContainerd } from "../../node/containerd/connection.ts";
 import { DEFAULT_STATE_DIRECTORY } from "../../node/journal.ts";
@@ -151,7 +152,7 @@ async function outcomeOf(
     const message = hideUserinfo(error.message);
     // Nobody has asked for this runtime by its name.
     if (kind === "unsupported") return { code: 0, json: { skipped: message }, text: message };
-    process.stderr.write(`entrepot: ${context.runtime.title}: ${message}\n`);
+    process.stderr.write(`entrepot: ${context.runtime.title}: ${printableLines(message)}\n`);
     return { code: 1, json: { error: { kind, message } }, text: "" };
   }
 }

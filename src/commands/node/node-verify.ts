@@ -1,3 +1,4 @@
+import { printableLines } from "../../printable.ts";
 import { Command } from "commander";
 import { FilesFault } from "../../node/files/node-files.ts";
 import { JournalError } from "../../node/journal.ts";
@@ -67,7 +68,7 @@ async function verifyNode(
     probeImages: { requested: options.probe ?? [], proofs: journal?.proofs ?? {} },
     // Pulls are slow, so progress is shown on a terminal. Standard output has the result only.
     report: (line) => {
-      if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
+      if (process.stderr.isTTY) process.stderr.write(`${printableLines(line)}\n`);
     },
   });
   const states = proofs.map(stateOf);

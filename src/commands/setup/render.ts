@@ -13,7 +13,8 @@ import {
   type RenderedUpstream,
   type Target,
 } from "../../render/target.ts";
-import { printableJson, printableLines } from "../../printable.ts";
+import { isHostOfCache } from "../../node/cache-client.ts";
+import { printable, printableJson, printableLines } from "../../printable.ts";
 import { render, TARGETS } from "../../render/targets.ts";
 import { KnownValuesArgument } from "../known-values.ts";
 import { readCa } from "../node/ca-file.ts";
@@ -128,7 +129,7 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) {
-      process.stderr.write(`entrepot: nothing was rendered\n${error.message}\n`);
+      process.stderr.write(`entrepot: nothing was rendered\n${printableLines(error.message)}\n`);
       return 2;
     }
     if (!(error instanceof RenderError || error instanceof UsageError)) throw error;
@@ -221,7 +222,16 @@ function parseTarget(text: string): Target {
 
 function parseCache(text: string): URL {
   const url = /^https?:\/\//i.test(text) ? URL.parse(text) : undefined;
-  if (url && !url.username && !url.search && !url.hash && url.pathname === "/") return url;
+  if (
+    url &&
+    !url.username &&
+    !url.search &&
+    !url.hash &&
+    url.pathname === "/" &&
+    isHostOfCache(url)
+  ) {
+    return url;
+  }
   throw new InvalidArgumentError(
     "Write scheme, host and port only, such as http://192.168.1.10:5000.",
   );
@@ -267,7 +277,7 @@ function writeBelow(folder: string, files: readonly RenderedFile[]): void {
         { cause },
       );
     }
-    process.stderr.write(`wrote ${file}\n`);
+    process.stderr.write(`wrote ${printable(file)}\n`);
   }
 }
 

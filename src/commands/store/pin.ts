@@ -31,7 +31,12 @@ export function pinCommand(): Command {
       "--platform <name...>",
       "pin only these platforms, such as linux/amd64 (default: all that are cached)",
     )
-    .action(async (pattern: string | undefined, options: PinOptions) => {
+    .action(async (pattern: string | undefined, options: PinOptions, command: Command) => {
+      if (pattern === undefined && options.platform) {
+        command.error(
+          "error: --platform takes all words after it, and no pattern is left: write the pattern first",
+        );
+      }
       process.exitCode = await (pattern === undefined
         ? runListPins(options)
         : runPin(pattern, options));
