@@ -290,15 +290,19 @@ test("entrepot reload says what is in use, what needs a restart, and what is wro
     await cache.reconfigure(value);
     return reload();
   };
-  expect(await reload()).toEqual([0, "Nothing has changed.\n"]);
+  expect(await reload()).toEqual([0, "The cache runs with this configuration already.\n"]);
   expect(await reconfigured(config(1))).toEqual([
     0,
     `Needs a restart:\n  upstreams.reg.test.port: ${open} → 1 (until then, ${open} stays open)\n`,
   ]);
-  expect(await reconfigured(config(open))).toEqual([0, "Nothing has changed.\n"]);
+  expect(await reconfigured(config(open))).toEqual([
+    0,
+    "The cache runs with this configuration already.\n",
+  ]);
   await cache.logged("configuration changed: no restart required any more");
   const [code, output] = await reconfigured({ upstreams: { "reg.test": { tagTtl: "soon" } } });
-  expect([code, output]).toEqual([2, expect.stringContaining("upstreams.reg.test.tagTtl:")]);
+  expect([code, output]).toEqual([1, expect.stringContaining("upstreams.reg.test.tagTtl:")]);
+  expect(output).toStartWith("entrepot: the configuration is not valid; a cache that runs keeps");
   const body = { method: "POST", headers: { "content-type": "application/json" } };
   const answer = await (await cache.getAdmin("/api/v1/reload", body)).json();
   expect(answer).toEqual({
