@@ -33,10 +33,23 @@ function refuseEmptyPaths(command: Command): void {
   }
 }
 
+/** commander shows its general help for a command that it does not know: it is to say so instead. */
+export function unknownInHelp(whole: Command, args: readonly string[]): readonly string[] {
+  const [first, second] = args;
+  const name = first === "help" ? second : args.some(isHelp) ? first : undefined;
+  if (name === undefined || name.startsWith("-") || name === "help") return args;
+  return whole.commands.some((command) => command.name() === name) ? args : [name];
+}
+
+function isHelp(word: string): boolean {
+  return word === "--help" || word === "-h";
+}
+
 /** Runs the command of the command line, and ends the process. */
 export async function runProgram(commands: readonly Command[]): Promise<void> {
   try {
-    await program(commands).parseAsync();
+    const whole = program(commands);
+    await whole.parseAsync(unknownInHelp(whole, process.argv.slice(2)), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     process.exitCode = error.exitCode === 0 ? 0 : usageErrorCode();

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { type Command, CommanderError } from "commander";
 import { COMMANDS } from "./commands.ts";
-import { program } from "./program.ts";
+import { program, unknownInHelp } from "./program.ts";
 
 /** What is printed for a command line that is not valid. */
 async function errorOf(...args: readonly string[]): Promise<string> {
@@ -19,7 +19,7 @@ async function errorOf(...args: readonly string[]): Promise<string> {
   const argv = process.argv;
   process.argv = ["bun", "entrepot", ...args];
   try {
-    await whole.parseAsync(args, { from: "user" });
+    await whole.parseAsync(unknownInHelp(whole, args), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
   } finally {
@@ -105,6 +105,15 @@ ${usage("entrepot render", "[options] <target>")}`,
     `error: --platform takes all words after it, and no pattern is left: write the pattern first
 ${usage("entrepot pin", "[options] [pattern]")}`,
   ],
+  ...[
+    ["help", "stauts"],
+    ["stauts", "--help"],
+  ].map((args): [string[], string] => [
+    args,
+    `error: unknown command 'stauts'
+(Did you mean status?)
+${usage("entrepot", "[options] [command]")}`,
+  ]),
   [
     ["version"],
     `error: unknown command 'version'
