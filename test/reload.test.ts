@@ -310,6 +310,12 @@ test("entrepot reload says what is in use, what needs a restart, and what is wro
     needsRestart: [],
     problems: [expect.stringContaining("upstreams.reg.test.tagTtl:")],
   });
+  const elsewhere = ["--admin", cache.adminAddress, "--data", "/nonexistent"];
+  const other = await run([PROGRAM, "reload", ...elsewhere]);
+  expect([other.code, other.stderr]).toEqual([
+    1,
+    expect.stringContaining("but --data names /nonexistent: give the --admin of the other one"),
+  ]);
   const moved = await run([PROGRAM, "reload", "--admin", "127.0.0.1:1"]);
   expect([moved.code, moved.stderr]).toEqual([
     1,

@@ -43,7 +43,7 @@ export function storeCommand(name: string, description: string): Command {
       "--admin <address>",
       "admin address of the cache (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
     )
-    .option("--data <dir>", "data directory, if the cache is stopped (ENTREPOT_DATA)")
+    .option("--data <dir>", "data directory of the cache (ENTREPOT_DATA)")
     .option("--json", "print JSON");
 }
 
@@ -60,7 +60,14 @@ export async function onRunning(
   try {
     const settings = loadSettings({ flags: options, env: process.env });
     const client = new AdminClient(settings);
-    if (await isRunning(client, settings, options)) return await work(client);
+    const running = await runningDirectory(client);
+    if (isMeant(running, settings, options)) return await work(client);
+    if (running !== undefined) {
+      const wanted = `--data names ${settings.dataDirectory}`;
+      throw new CommandError(
+        `the cache at ${client.url} has its data in ${running}, but ${wanted}: give the --admin of the other one, or leave out --data`,
+      );
+    }
     throw new CommandError(`no cache responds at ${client.url}: ${advice}`);
   } catch (error) {
     return printError(error);
@@ -82,7 +89,7 @@ export async function onStore(
   try {
     const settings = loadSettings({ flags: options, env: process.env });
     const client = new AdminClient(settings);
-    if (await isRunning(client, settings, options)) {
+    if (isMeant(await runningDirectory(client), settings, options)) {
       return await work({ kind: "running", client }, settings);
     }
     await mode.mayCreate?.(settings);
@@ -95,22 +102,25 @@ export async function onStore(
 
 const storageResponse = z.object({ dataDirectory: z.string() });
 
-/**
- * Whether a cache responds and is the one that the options mean: with `--data` alone, another cache
- * may have the default admin port.
- */
-async function isRunning(
-  client: AdminClient,
-  settings: LoadedSettings,
-  options: StoreOptions,
-): Promise<boolean> {
+/** The data directory of the cache that responds. Undefined if none does. */
+async function runningDirectory(client: AdminClient): Promise<string | undefined> {
   try {
-    const { dataDirectory } = await client.get("storage", storageResponse);
-    return options.data === undefined || dataDirectory === settings.dataDirectory;
+    return (await client.get("storage", storageResponse)).dataDirectory;
   } catch (error) {
     if (error instanceof AdminError && error.status !== 404) throw error;
-    return false;
+    return undefined;
   }
+}
+
+/** Whether a cache is the one that the options mean: with `--data` alone, another one may respond. */
+function isMeant(
+  running: string | undefined,
+  settings: LoadedSettings,
+  options: StoreOptions,
+): boolean {
+  return (
+    running !== undefined && (options.data === undefined || running === settings.dataDirectory)
+  );
 }
 
 async function openStopped(
