@@ -7,6 +7,7 @@ import {
   STARTS_REGISTRY,
   startsRegistry,
 } from "./job-command.ts";
+import { shownCommand } from "./shown-command.ts";
 
 const MAX_SCRIPT_BYTES = 256 * 1024;
 const MAX_SCRIPTS = 8;
@@ -73,10 +74,11 @@ function jobIn(text: string): ReturnType<Scripts> {
 /** Notes a job if it, or a script that it runs, is in the way of a migration. */
 export function noteJob(
   command: string,
-  from: Origin,
+  at: Origin,
   scripts: Scripts,
   imported: ImportedConfig,
 ): void {
+  const from = { ...at, what: shownCommand(at.what) };
   const kind = jobKind(command);
   if (kind !== undefined) {
     imported.jobs.push({ from, kind, script: undefined });

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { ImportedConfig } from "../foreign/imported-config.ts";
-import { jobLines } from "../foreign/write-config.ts";
+import { jobLines, warningLines } from "../foreign/write-config.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import { YamlSource } from "../parsing/yaml-source.ts";
 import { noteServiceJobs } from "./compose-jobs.ts";
@@ -95,6 +95,20 @@ PATH = /usr/bin
     "mine:7 docker exec ghcr registry garbage-collect /c.yml: it collects garbage, which Entrepot does itself",
     `mine:10 echo \\u001b[2J\\u2028; docker restart x: it ${restarts}`,
   ]);
+});
+
+test("what may be a password in a job is not printed", () => {
+  const imported = new ImportedConfig();
+  const text = `@daily docker run -e REGISTRY_PROXY_PASSWORD=hunter2 -e 'A_B="hunter2 x"' --name=hub registry:2
+@daily curl -su me:hunter2 https://me:hunter2@x.test --password hunter2; docker restart hub
+`;
+  readCrontab("/in/crontab", text, () => "", imported);
+  const lines = [...jobLines(imported), ...warningLines(imported)].join("\n");
+  expect(lines).not.toContain("hunter2");
+  expect(lines).toContain(
+    "docker run -e REGISTRY_PROXY_PASSWORD=… -e 'A_B=…' --name=hub registry:2",
+  );
+  expect(lines).toContain("curl -su me:… https://…@x.test --password …; docker restart hub");
 });
 
 test("a crontab of the system has a user before the command", () => {
