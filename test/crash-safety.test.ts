@@ -12,7 +12,7 @@ import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
 
 /** 200 rounds take minutes: only in `npm run test:long`. */
-const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 200 : 15;
+const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 200 : 8;
 const WORKERS = 6;
 const PINNED = 3;
 

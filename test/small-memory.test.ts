@@ -88,7 +88,7 @@ for (const [limit, count, size] of LOADS) {
 memoryLimitTest(
   "with 96 MiB, a cache lists and purges thousands of images",
   async () => {
-    const count = isLong ? 20_000 : 2000;
+    const count = isLong ? 20_000 : 800;
     await using dir = await tempDir("images");
     const data = dir.file("data");
     await makeImages(data, count);

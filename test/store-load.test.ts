@@ -13,7 +13,7 @@ import { verifyStore } from "./harness/store-files.ts";
 const isLong = process.env["ENTREPOT_LONG"] === "1";
 const LOAD = isLong
   ? { count: 400, smallest: 10_000, largest: 60_000_000, pulls: 3000 }
-  : { count: 120, smallest: 10_000, largest: 6_000_000, pulls: 900 };
+  : { count: 60, smallest: 10_000, largest: 5_000_000, pulls: 450 };
 const WORKERS = 4;
 
 interface RequestedBlob {
