@@ -27,7 +27,10 @@ export async function storedBlobs(data: string): Promise<readonly StoredFile[]> 
       return stats && { digest: `${algorithm}:${hex}`, path, size: stats.size, inode: stats.ino };
     }),
   );
-  return files.filter((file) => file !== undefined);
+  // A folder names its files in another order each time.
+  return files
+    .filter((file) => file !== undefined)
+    .toSorted((one, other) => (one.digest < other.digest ? -1 : 1));
 }
 
 /** The inodes of the stored blobs, by digest. */
