@@ -9,9 +9,16 @@ import { importAdvice } from "./import-formats.ts";
 import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
 import type { Path, YamlSource } from "./parsing/yaml-source.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
+import { hasMoreTokens } from "./parsing/yaml-tokens.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
 
 const MAX_BYTES = 1024 * 1024;
+
+/**
+ * Enough for a thousand upstreams. A running cache serves nothing while it reads its file, which takes
+ * some 3 ms for a thousand tokens.
+ */
+const MAX_TOKENS = 20_000;
 
 /** A configuration file that matches the schema, with the position of each value. */
 export class ConfigFile {
@@ -30,6 +37,10 @@ export class ConfigFile {
   constructor(name: string, origin: string, readFile: ReadText) {
     this.folder = path.dirname(path.resolve(name));
     const file = new ForeignFile(name, read(name, origin, readFile));
+    if (hasMoreTokens(file.text, MAX_TOKENS)) {
+      const message = `is too large for an entrepot.yaml: it has more than ${MAX_TOKENS} keys, values and other tokens of YAML`;
+      throw new ConfigError([{ file: name, line: 1, column: 1, message }]);
+    }
     const documents = parse(file);
     this.#source = documents.source;
     this.#imported = isGardenerManifest(this.#source.value)

@@ -202,6 +202,8 @@ const hostileFiles: [what: string, yaml: string][] = [
   ["one key 200,000 times", "a: 1\n".repeat(200_000)],
   ["many aliases", `a: &a 1\nb: [${"*a ,".repeat(200_000)}]`],
   ["open brackets", "[".repeat(1_000_000)],
+  ["many documents", "---\na: 1\n".repeat(15_000)],
+  ["many services", `services:\n${"  a: { image: b }\n".repeat(50_000)}`],
 ];
 
 test.each(hostileFiles)(
@@ -211,6 +213,15 @@ test.each(hostileFiles)(
   },
   20_000,
 );
+
+test("a file of a thousand upstreams is read, and one whose parsing would stop a cache is rejected", () => {
+  const upstreams = (count: number) =>
+    `upstreams:\n${Array.from({ length: count }, (_, index) => `  r${index}.test: { maxAge: 1h }\n`).join("")}`;
+  expect(load(upstreams(1000)).upstreams.size).toBe(1000);
+  expect(configErrorOf(() => load(upstreams(2000)))).toBe(
+    "/etc/e.yaml:1:1: is too large for an entrepot.yaml: it has more than 20000 keys, values and other tokens of YAML",
+  );
+});
 
 test("files are read from the file system, and unreadable ones are rejected", () => {
   const folder = mkdtempSync(join(tmpdir(), "entrepot-config-"));

@@ -1,23 +1,20 @@
 import {
   type CollectionTag,
   type Document,
-  type DocumentOptions,
   isAlias,
   isMap,
   isNode,
   isScalar,
   isSeq,
-  LineCounter,
+  type LineCounter,
   type Node,
   type Pair,
-  parseAllDocuments,
-  parseDocument,
   type ScalarTag,
-  type SchemaOptions,
   visit,
   type YAMLMap,
 } from "yaml";
 import { ConfigError, type Problem, quote, sortProblems } from "./problems.ts";
+import { parseDocuments, parseOnlyDocument, TOO_DEEP, type YamlOptions } from "./yaml-tokens.ts";
 
 /** The keys and list indexes that lead from the root of a document to a value. */
 export type Path = readonly PropertyKey[];
@@ -46,8 +43,9 @@ export class YamlSource {
    */
   constructor(file: string, text: string, parsed?: { document: Document; lines: LineCounter }) {
     this.#file = file;
-    this.#lines = parsed?.lines ?? new LineCounter();
-    this.#document = parsed?.document ?? parseDocument(text, parseOptions(this.#lines));
+    const { document, lines } = parsed ?? parseOnlyDocument(file, text, PARSE_OPTIONS);
+    this.#lines = lines;
+    this.#document = document;
     const problems = this.#syntaxProblems(text);
     if (problems.length === 0) problems.push(...this.#keyProblems());
     if (problems.length > 0) throw new ConfigError(firstOfEachLine(problems));
@@ -64,11 +62,9 @@ export class YamlSource {
    *
    * @throws ConfigError if a document is invalid
    */
-  static all(file: string, text: string, options: ParseOptions = {}): YamlSource[] {
-    const lines = new LineCounter();
-    const documents = parseAllDocuments(text, { ...parseOptions(lines), ...options });
-    // For an empty text, the library returns an object instead of an array.
-    if (!Array.isArray(documents)) return [new YamlSource(file, text)];
+  static all(file: string, text: string, options: YamlOptions = {}): YamlSource[] {
+    const { documents, lines } = parseDocuments(file, text, { ...PARSE_OPTIONS, ...options });
+    if (documents.length === 0) return [new YamlSource(file, text)];
     return documents
       .filter(({ contents, errors }) => errors.length > 0 || !isEmpty(contents))
       .map((document) => new YamlSource(file, text, { document, lines }));
@@ -94,25 +90,25 @@ export class YamlSource {
 
   /** The tag of the value at a path, such as `!reset`. */
   tagAt(path: Path): string | undefined {
-    // Each search begins at the root, and hardly any file has one.
-    const node = this.#hasTags ? this.#document.getIn(path, true) : undefined;
+    // Hardly any file has one.
+    const { node } = this.#hasTags ? this.#find(path, false) : {};
     return isNode(node) ? node.tag : undefined;
   }
 
   /** Whether the value at a path is a scalar without quotes. */
   isPlain(path: Path): boolean {
-    const node = this.#document.getIn(path, true);
+    const { node } = this.#find(path, false);
     return isScalar(node) && node.type === "PLAIN";
   }
 
   /** A problem at the position of a value, or of its nearest ancestor if there is no such value. */
   problem(path: Path, message: string): Problem {
-    return this.#at(this.#find(path, false), message);
+    return this.#at(this.#find(path, false).offset, message);
   }
 
   /** A problem at the position of the last key of a path. */
   keyProblem(path: Path, message: string): Problem {
-    return this.#at(this.#find(path, true), message);
+    return this.#at(this.#find(path, true).offset, message);
   }
 
   #at(offset: number, message: string): Problem {
@@ -120,7 +116,8 @@ export class YamlSource {
     return { file: this.#file, line: Math.max(1, line), column: Math.max(1, col), message };
   }
 
-  #find(path: Path, wantsKey: boolean): number {
+  /** The value at a path, if there is one, and the position of what is nearest to it. */
+  #find(path: Path, wantsKey: boolean): { readonly node: unknown; readonly offset: number } {
     // Typed as unknown: the contents of an empty document are null, unlike its type says.
     let node: unknown = this.#document.contents;
     let offset = startOf(node) ?? 0;
@@ -128,7 +125,7 @@ export class YamlSource {
       if (isAlias(node)) node = node.resolve(this.#document);
       if (isMap(node)) {
         const pair = this.#pairsOf(node).get(String(segment));
-        if (!pair) break;
+        if (!pair) return { node: undefined, offset };
         offset = startOf(pair.key) ?? offset;
         node = pair.value;
         const isWantedKey = wantsKey && depth === path.length - 1;
@@ -137,9 +134,9 @@ export class YamlSource {
       } else if (isSeq(node)) {
         node = node.items[Number(segment)];
         offset = startOf(node) ?? offset;
-      } else break;
+      } else return { node: undefined, offset };
     }
-    return offset;
+    return { node, offset };
   }
 
   /** The pairs of a mapping by their keys, made once: a file may have thousands of services. */
@@ -174,7 +171,7 @@ export class YamlSource {
     let aliases = 0;
     const checkDepth = (node: unknown, ancestors: readonly unknown[]) => {
       if (ancestors.length < MAX_DEPTH) return undefined;
-      report(node, "the nesting is too deep");
+      report(node, TOO_DEEP);
       return visit.BREAK;
     };
     visit(this.#document, {
@@ -208,8 +205,6 @@ export class YamlSource {
   }
 }
 
-type ParseOptions = DocumentOptions & SchemaOptions;
-
 /** A tag on values of all kinds, which it leaves as they are. */
 function meaninglessTags(tag: string): (CollectionTag | ScalarTag)[] {
   return [
@@ -219,17 +214,14 @@ function meaninglessTags(tag: string): (CollectionTag | ScalarTag)[] {
   ];
 }
 
-function parseOptions(lineCounter: LineCounter) {
-  return {
-    lineCounter,
-    prettyErrors: false,
-    // The library compares each key with every other, which takes a minute for a file of 1 MiB.
-    // #keyProblems() finds duplicate keys in one pass.
-    uniqueKeys: false,
-    // Warnings become problems with a position instead of console output.
-    logLevel: "error",
-  } as const;
-}
+const PARSE_OPTIONS = {
+  prettyErrors: false,
+  // The library compares each key with every other, which takes a minute for a file of 1 MiB.
+  // #keyProblems() finds duplicate keys in one pass.
+  uniqueKeys: false,
+  // Warnings become problems with a position instead of console output.
+  logLevel: "error",
+} as const;
 
 function explainSyntaxError(code: string, message: string, line: string): string {
   const address = /:\s+(\[[0-9a-f:.]*\]:\d+)\s*(?:#.*)?$/i.exec(line)?.[1];
@@ -239,7 +231,7 @@ function explainSyntaxError(code: string, message: string, line: string): string
     return "the indentation is wrong: the entries of a mapping or list must start in the same column";
   }
   if (code === "MULTIPLE_DOCS") return "a second document begins here: a file may have only one";
-  if (message.startsWith("Maximum call stack")) return "the nesting is too deep";
+  if (message.startsWith("Maximum call stack")) return TOO_DEEP;
   return `this is not valid YAML: ${message}`;
 }
 

@@ -251,6 +251,10 @@ test("a script without an end, or with too many steps, is no endless loop", () =
   );
   const many = `${calls.join("\n")}\nf0\ndocker run ${OPTIONS} registry:2\n`;
   expect(importProblems({ "start.sh": many })).toContain("too many commands to follow");
+  const loops = `${"for i in 1 2 3 4 5 6 7 8 9; do\n".repeat(12)}${"done\n".repeat(12)}`;
+  expect(importProblems({ "start.sh": loops })).toContain("too many commands to follow");
+  const deep = `${"if true; then\n".repeat(30)}docker run ${OPTIONS} registry:2\n${"fi\n".repeat(30)}`;
+  expect(portsOf(deep)).toEqual({ "ghcr.io": 5010 });
   const recursive = `f() { f; docker run ${OPTIONS} registry:2; }\nf\n`;
   expect(importProblems({ "start.sh": recursive })).toContain("is already configured");
   for (const open of [

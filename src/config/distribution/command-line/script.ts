@@ -28,9 +28,9 @@ export interface ScriptObserver {
   readonly tooLong: (file: string) => void;
 }
 
-/** Far more than a script takes that starts some containers. */
-const MAX_COMMANDS = 10_000;
-const MAX_DEPTH = 12;
+/** Far more commands, loops and branches than a script has that starts some containers. */
+const MAX_STEPS = 10_000;
+const MAX_DEPTH = 64;
 /** Values that double at each assignment would exhaust the memory. */
 const MAX_LENGTH = 64 * 1024;
 const MAX_ITEMS = 1024;
@@ -56,7 +56,7 @@ export class ScriptReader {
   #isComplete = true;
   #arguments: readonly string[] | undefined;
   #file = "";
-  #commands = 0;
+  #steps = 0;
   #depth = 0;
 
   constructor(folders: HostFolders, readFile: ReadText, observer: ScriptObserver) {
@@ -85,7 +85,9 @@ export class ScriptReader {
     if (this.#depth > MAX_DEPTH) return;
     this.#depth += 1;
     for (const statement of statements) {
-      if (this.#commands > MAX_COMMANDS) break;
+      if (this.#steps > MAX_STEPS) break;
+      this.#steps += 1;
+      if (this.#steps === MAX_STEPS) this.#observer.tooLong(this.#file);
       this.#statement(statement);
     }
     this.#depth -= 1;
@@ -151,8 +153,6 @@ export class ScriptReader {
   }
 
   #command(words: readonly Word[]): void {
-    this.#commands += 1;
-    if (this.#commands === MAX_COMMANDS) this.#observer.tooLong(this.#file);
     this.#substitutions(words);
     const first = words.findIndex((word) => !assignmentIn(word));
     const [name] = first < 0 ? [] : words.slice(first);
