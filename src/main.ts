@@ -3,7 +3,8 @@ import { keepLoopbackFromProxy } from "./process/loopback-without-proxy.ts";
 import { ensureRuntimeOptions } from "./process/runtime-options.ts";
 
 ensureRuntimeOptions();
-keepLoopbackFromProxy(process.env);
+// The cache decides for each registry, also for one on this machine.
+if (process.argv[2] !== "serve") keepLoopbackFromProxy(process.env);
 // Loaded only now: the call above may start the program anew.
 const { COMMANDS, HIDDEN_COMMANDS } = await import("./commands/commands.ts");
 const { runProgram } = await import("./commands/program.ts");
