@@ -26,7 +26,7 @@ const cases: [setting: string, host: string, port: number, code: string, expecte
     "0.0.0.0",
     1,
     "EADDRINUSE",
-    /^the port of ghcr\.io 0\.0\.0\.0:1 cannot be opened: another program listens there \(.*\)\. Stop it, or give it another `port` in the configuration$/,
+    /^the port of ghcr\.io 0\.0\.0\.0:1 cannot be opened: another program listens there \(.*\)\. Stop it, or give the upstream another `port` or `listen` in the configuration$/,
   ],
   [
     "listen",

@@ -39,7 +39,8 @@ function reason(setting: string, address: Address, cause: unknown): string {
 /** What to write instead, for the command that was given. */
 function otherPort(setting: string, { host, port }: Address): string {
   const flag = FLAGS[setting];
-  if (flag === undefined) return "give it another `port` in the configuration";
+  if (flag === undefined)
+    return "give the upstream another `port` or `listen` in the configuration";
   const other = { host, port: port < 1024 ? port + 5000 : freePortAfter({ host, port }) };
   const isNpmStart = process.env["npm_lifecycle_event"] === "start";
   return `choose another port: ${isNpmStart ? "npm start -- " : ""}${flag} ${formatAddress(other)}`;
