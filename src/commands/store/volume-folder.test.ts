@@ -36,6 +36,11 @@ esac
     volume("plugin", "hub").replace(dir.file("hub"), "").replace('"local"', '"rclone"'),
     volume("asked", "hub").replace('"Name":"asked"', '"Name":"another\\u001b"'),
     "odd) echo nonsense;;",
+    "long) yes nonsense | head -c 2000000;;",
+    "killed) kill -9 $$;;",
+    "silent) exit 3;;",
+    // What it starts has its output, and outlives it.
+    `hung) trap "" TERM; sleep 20 & echo $! > ${dir.file("sleeper")}; wait;;`,
   ]);
   await engine("podman", [volume("both", "hub"), volume("two", "other")]);
   process.env["PATH"] = `${dir.file("bin")}:/bin`;
@@ -70,6 +75,9 @@ test.each([
   ["hub", "out", "out leads out of the volume hub"],
   ["asked", "", "docker: it answered with another\\u001b"],
   ["odd", "", "its answer is not that of `volume inspect`"],
+  ["long", "", "docker: its answer is not that of `volume inspect`"],
+  ["killed", "", "docker: it was ended by SIGKILL"],
+  ["silent", "", "docker: it ended with exit code 3"],
   ["--help", "", "is no name of a volume"],
   ["$(id)", "", "is no name of a volume"],
   ["a\nb", "", "a\\u000ab is no name of a volume"],
@@ -77,6 +85,14 @@ test.each([
   const rejected: unknown = await volumeFolder(name, subpath).catch((error: unknown) => error);
   expect(rejected).toMatchObject({ name: "CommandError" });
   expect(String(rejected)).toContain(message);
+});
+
+test("an engine that hangs is not waited for, nor what it has started", async () => {
+  const rejected: unknown = await volumeFolder("hung", "", 300).catch((error: unknown) => error);
+  const sleeper = Number(await readFile(dir.file("sleeper"), "utf8"));
+  // Throws if it has ended.
+  process.kill(sleeper, "SIGKILL");
+  expect(String(rejected)).toContain("docker: it did not answer within 300 ms");
 });
 
 test("an engine gets the name as one argument", async () => {

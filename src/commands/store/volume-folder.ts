@@ -1,8 +1,9 @@
-import { execFile } from "node:child_process";
+import { type ExecFileException, execFile } from "node:child_process";
 import { readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { isVolumeName } from "../../config/registry-data.ts";
+import { secondsText } from "../../oci/seconds-text.ts";
 import { printable } from "../../printable.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import { CommandError } from "./store-connection.ts";
@@ -11,6 +12,8 @@ import { CommandError } from "./store-connection.ts";
 const ENGINES = ["docker", "podman", "nerdctl"] as const;
 /** In milliseconds. A daemon that hangs must not hang the command. */
 const TIMEOUT = 30_000;
+/** In bytes. */
+const MAX_OUTPUT = 1024 * 1024;
 
 const inspected = z.tuple([
   z.object({
@@ -35,11 +38,16 @@ type Answer =
 /**
  * Finds the folder of a named volume. The engines are run as they are, without a shell.
  *
+ * @param timeout how long an engine may take, in milliseconds
  * @throws CommandError if none knows it, or two know different ones
  */
-export async function volumeFolder(volume: string, subpath = ""): Promise<string> {
+export async function volumeFolder(
+  volume: string,
+  subpath = "",
+  timeout = TIMEOUT,
+): Promise<string> {
   if (!isVolumeName(volume)) throw new CommandError(`${printable(volume)} is no name of a volume`);
-  const answers = await Promise.all(ENGINES.map((engine) => ask(engine, volume)));
+  const answers = await Promise.all(ENGINES.map((engine) => ask(engine, volume, timeout)));
   const found = answers.filter((answer) => answer?.kind === "found");
   const [first, ...others] = found;
   if (!first) throw new CommandError(nobodyKnows(volume, answers));
@@ -62,17 +70,39 @@ function nobodyKnows(volume: string, answers: readonly (Answer | undefined)[]): 
 }
 
 /** Undefined if the engine is not installed. */
-async function ask(engine: string, volume: string): Promise<Answer | undefined> {
+async function ask(engine: string, volume: string, timeout: number): Promise<Answer | undefined> {
   const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
-  const options = { timeout: TIMEOUT, maxBuffer: 1024 * 1024, encoding: "utf8" } as const;
-  execFile(engine, ["volume", "inspect", volume], options, (error, stdout, stderr) => {
-    if (error && systemCode(error) === "ENOENT") resolve(undefined);
-    else if (error) {
-      const reason = stderr.trim().split("\n").at(-1) || describeSystemError(error);
-      resolve({ kind: "unknown", engine, reason: printable(reason) });
-    } else resolve(readAnswer(engine, volume, stdout));
-  });
-  return promise;
+  const options = { maxBuffer: MAX_OUTPUT, encoding: "utf8", killSignal: "SIGKILL" } as const;
+  const child = execFile(
+    engine,
+    ["volume", "inspect", volume],
+    options,
+    (error, stdout, stderr) => {
+      if (!error) resolve(readAnswer(engine, volume, stdout));
+      else if (systemCode(error) === "ENOENT") resolve(undefined);
+      else resolve({ kind: "unknown", engine, reason: failureOf(error, stderr) });
+    },
+  );
+  // Whatever the engine itself started may keep its output open, so nothing is waited for.
+  const timer = setTimeout(() => {
+    const reason = `it did not answer within ${secondsText(timeout / 1000)}`;
+    resolve({ kind: "unknown", engine, reason });
+    child.kill("SIGKILL");
+    for (const output of [child.stdout, child.stderr]) output?.destroy();
+    child.unref();
+  }, timeout);
+  return promise.finally(() => clearTimeout(timer));
+}
+
+function failureOf(error: ExecFileException, stderr: string): string {
+  const said = stderr.trim().split("\n").at(-1);
+  if (said) return printable(said);
+  if (error.code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") {
+    return "its answer is not that of `volume inspect`";
+  }
+  if (error.signal) return `it was ended by ${error.signal}`;
+  if (typeof error.code === "number") return `it ended with exit code ${error.code}`;
+  return printable(describeSystemError(error));
 }
 
 function readAnswer(engine: string, volume: string, text: string): Answer {
