@@ -59,6 +59,7 @@ test("adopt --from adopts each source of the file, names those that it cannot ad
   );
   expect(k8s).toContain("nowhere\\u001b[2J\\u000a cannot be read: no such file or directory");
   expect(more).toEqual([""]);
+  expect(first.stdout).toContain(` copied) into ${dir.file("d")}.\n`);
   expect(first.stdout).toMatch(
     /^ghcr\.io, from volume caches\/ghcr:\nAdopted 3 blobs.*\n.*for ghcr\.io.*\nquay\.io, from volume caches\/quay:\nAdopted 3 blobs.*\n.*\n$/,
   );

@@ -71,7 +71,7 @@ test("adopt reads nothing outside the folder: blobs, folders, link files and the
   const adopt = (path: string, ...args: string[]) =>
     run([entrepot, "adopt", path, "--upstream", "reg.test", ...args, ...flags]);
   const result = await adopt(folder, "--json");
-  expect([result.code, result.stderr]).toEqual([0, ""]);
+  expect([result.code, result.stderr]).toEqual([1, ""]);
   const files = images.reduce((sum, image) => sum + image.blobs.length + 1, 0);
   expect(JSON.parse(result.stdout)).toMatchObject({
     blobs: files - 1,

@@ -3,16 +3,16 @@ import { type FileHandle, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
 import { MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
-import { parseTag, type RepositoryName, type UpstreamName } from "../../oci/names.ts";
+import { parseTag, type RepositoryName, type Tag, type UpstreamName } from "../../oci/names.ts";
 import { ADOPTING_FOLDER } from "../../store/disk/disk-blob-store.ts";
 import { isStored, openReadable } from "../../store/repair/look-up.ts";
-import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
+import type { BlobRecord, Link, RepositoryRef } from "../../store/metadata-store.ts";
 import { printable } from "../../printable.ts";
 import { diskUsage } from "../../store/space/disk-usage.ts";
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 import { copyVerified, matchesDigest } from "./copy-file.ts";
 import { type AdoptRequest, recordAdoption } from "./adopted-folders.ts";
-import type { FailedFile } from "./failed-files.ts";
+import type { Adopted } from "./adopted.ts";
 import { hardLink } from "./hard-link.ts";
 import { mayHardLink } from "./link-policy.ts";
 import { type Owner, ownerOfFiles } from "../../store/directory/ownership.ts";
@@ -29,29 +29,6 @@ import {
   repositories,
 } from "./registry-v2-layout.ts";
 
-export interface Adopted {
-  /** Blobs that were added to the store, and their bytes. */
-  readonly blobs: number;
-  readonly bytes: number;
-  /** How many of them are hard links, and so share their disk space with the folder. */
-  readonly linked: number;
-  /** Blobs that were stored already. */
-  readonly known: number;
-  /** Blobs that were skipped because they do not match their digest. */
-  readonly corrupt: number;
-  /** Files and folders that were left out because they could not be read, or not be stored. */
-  readonly failed: number;
-  /** The first 100 of them. */
-  readonly failures: readonly FailedFile[];
-  readonly repositories: number;
-  readonly tags: number;
-  readonly manifests: number;
-  /** Blobs that were skipped because they do not fit within the limits of the store. */
-  readonly omitted: number;
-  /** Symbolic links that lead out of the folder, and were not followed. */
-  readonly outside: number;
-}
-
 export interface AdoptOptions extends AdoptRequest {
   readonly onProgress?: (done: {
     readonly files: number;
@@ -60,6 +37,9 @@ export interface AdoptOptions extends AdoptRequest {
   }) => void;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** When the upstream confirmed what is adopted, in milliseconds of the epoch. */
+const NEVER = 0;
 
 /** With these errors, no other file could be stored either. */
 const NOTHING_CAN_BE_STORED: ReadonlySet<string | undefined> = new Set([
@@ -158,6 +138,8 @@ class Adoption {
     const { budget, metadata, blobs } = this.#storage;
     if (await isStored(blobs, digest)) {
       this.#result.known += 1;
+      // An adoption that was killed may have stored it without its record.
+      if (!(await metadata.blobs.get(digest))) await this.#record({ digest, size });
       this.#reportProgress(size);
       return;
     }
@@ -173,10 +155,15 @@ class Adoption {
       if (outcome !== "unreadable") this.#result[outcome] += 1;
       return;
     }
-    await metadata.blobs.put({ digest, size }, Date.now());
-    budget.changeBlobBytes(budget.spaceOf(size));
+    await this.#record({ digest, size });
     this.#result.blobs += 1;
     this.#result.bytes += size;
+  }
+
+  async #record(blob: BlobRecord): Promise<void> {
+    const { budget, metadata } = this.#storage;
+    await metadata.blobs.put(blob, Date.now());
+    budget.changeBlobBytes(budget.spaceOf(blob.size));
   }
 
   async #verifyAndStore(
@@ -251,13 +238,27 @@ class Adoption {
       if (!tag || !digest) continue;
       const mediaType = (await this.#storage.metadata.links.get(repo, digest))?.manifestType;
       if (mediaType === undefined) continue;
-      // Recorded as stale, so that the upstream is asked before the tag is served, if it answers.
-      const checkedAt = 0;
-      if (await this.#storage.metadata.tags.get(repo, tag)) continue;
-      await this.#storage.metadata.tags.put(repo, tag, { digest, checkedAt });
-      await this.#storage.sidecars.record(digest, { mediaType, repo, tag, at: checkedAt });
+      await this.#adoptTag(repo, tag, { digest, mediaType });
       this.#result.tags += 1;
     }
+  }
+
+  /**
+   * Records a tag as stale, so that the upstream is asked before it is served, if it answers. What the
+   * upstream has said itself stays; what an earlier adoption recorded does not, since the registry may have
+   * fetched the tag anew.
+   */
+  async #adoptTag(
+    repo: RepositoryRef,
+    tag: Tag,
+    { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string },
+  ): Promise<void> {
+    const { metadata, sidecars } = this.#storage;
+    const known = await metadata.tags.get(repo, tag);
+    if (known && (known.checkedAt !== NEVER || known.digest === digest)) return;
+    await metadata.tags.put(repo, tag, { digest, checkedAt: NEVER });
+    await sidecars.record(digest, { mediaType, repo, tag, at: NEVER });
+    if (known) await sidecars.removeTag(known.digest, repo, tag);
   }
 
   async #link(repo: RepositoryRef, links: readonly Link[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
-import { adopt, type Adopted } from "../../cache/adoption/adoption.ts";
+import type { Adopted } from "../../cache/adoption/adopted.ts";
+import { adopt } from "../../cache/adoption/adoption.ts";
 import type { AdoptRequest } from "../../cache/adoption/adopted-folders.ts";
 import {
   AdoptionError,
@@ -122,10 +123,11 @@ async function adoptOne(
 const READS_AS_ITSELF =
   "The cache that runs reads it as its own user: stop it, run this command again as root, and start it";
 
-function textOf(adopted: Adopted, request: AdoptRequest, { kind }: StoreConnection): string {
-  const needsRoot =
-    kind === "running" && adopted.failures.some(({ reason }) => isForbidden(reason));
-  return `${adoptedText(adopted, request)}${needsRoot ? `\n${READS_AS_ITSELF}.` : ""}`;
+function textOf(adopted: Adopted, request: AdoptRequest, connection: StoreConnection): string {
+  const isRunning = connection.kind === "running";
+  const needsRoot = isRunning && adopted.failures.some(({ reason }) => isForbidden(reason));
+  const data = isRunning ? undefined : connection.storage.path;
+  return `${adoptedText(adopted, request, data)}${needsRoot ? `\n${READS_AS_ITSELF}.` : ""}`;
 }
 
 /**
@@ -142,8 +144,9 @@ function interruptionOf({ kind }: StoreConnection): AbortSignal | undefined {
   return controller.signal;
 }
 
-function exitCodeOf({ corrupt, failed }: Adopted): number {
-  return corrupt + failed > 0 ? 1 : 0;
+/** 1 if anything of the folder was left out. */
+function exitCodeOf({ corrupt, failed, omitted, outside }: Adopted): number {
+  return corrupt + failed + omitted + outside > 0 ? 1 : 0;
 }
 
 /** One source, and what became of it: the elements of what `--json` prints. */

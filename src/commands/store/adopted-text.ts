@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { AdoptRequest } from "../../cache/adoption/adopted-folders.ts";
-import type { Adopted } from "../../cache/adoption/adoption.ts";
+import type { Adopted } from "../../cache/adoption/adopted.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { printable } from "../../printable.ts";
 import { counted } from "../table.ts";
@@ -21,16 +21,25 @@ export const adoptedSchema = z.object({
   outside: z.number(),
 });
 
-/** What was adopted, in sentences. */
-export function adoptedText(adopted: Adopted, { upstream: name, link }: AdoptRequest): string {
+/**
+ * What was adopted, in sentences.
+ *
+ * @param data the data directory of a cache that does not run: it may be another one than is meant
+ */
+export function adoptedText(
+  adopted: Adopted,
+  { upstream: name, link }: AdoptRequest,
+  data: string | undefined,
+): string {
   const { blobs, bytes, linked, known, repositories, tags, manifests, omitted, corrupt, outside } =
     adopted;
   const { failed, failures } = adopted;
   const how = blobs === 0 ? "" : ` (${linked} linked, ${blobs - linked} copied)`;
-  const before = known > 0 ? `; ${known} were stored already` : "";
+  const into = data === undefined ? "" : ` into ${printable(data)}`;
+  const before = known > 0 ? `; ${known} ${known === 1 ? "was" : "were"} stored already` : "";
   const cached = `${counted(tags, "tag")} and ${counted(manifests, "manifest")} of ${counted(repositories, "repository", "repositories")}`;
   const lines = [
-    `Adopted ${counted(blobs, "blob")}, ${formatSize(bytes)}${how}${before}.`,
+    `Adopted ${counted(blobs, "blob")}, ${formatSize(bytes)}${how}${into}${before}.`,
     `${cached} are now cached for ${name}: run entrepot ls to see them.`,
   ];
   if (omitted > 0) {

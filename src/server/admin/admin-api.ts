@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { Adopted, AdoptOptions } from "../../cache/adoption/adoption.ts";
+import type { Adopted } from "../../cache/adoption/adopted.ts";
+import type { AdoptOptions } from "../../cache/adoption/adoption.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
