@@ -47,6 +47,20 @@ test("a named volume has the project name as a prefix", () => {
   expect(dataOf("volumes: { d: { external: true } }\n")).toEqual({ volume: "d" });
 });
 
+test("a part of a volume is the data of its registry alone", () => {
+  const part = (subpath: string): string =>
+    `{ type: volume, source: d, target: /var/lib/registry, volume: { subpath: ${subpath} } }`;
+  const dataOf = (subpath: string, more = ""): unknown =>
+    importText(
+      `${service("hub", `environment: { ${HUB} }, volumes: [${part(subpath)}]`)}${more}`,
+    ).adoptable.map(({ data }) => data);
+  expect(dataOf("hub")).toEqual([{ volume: "caches_d", subpath: "hub" }]);
+  const bound = "volumes: { d: { driver_opts: { type: none, o: bind, device: /srv/d } } }\n";
+  expect(dataOf("hub", bound)).toEqual([{ folder: "/srv/d/hub" }]);
+  expect(dataOf("../../etc")).toEqual([]);
+  expect(dataOf("$NOWHERE")).toEqual([]);
+});
+
 test.each([
   ["one volume", ["d:/var/lib/registry", "d:/var/lib/registry"], "volume d"],
   [
@@ -90,6 +104,13 @@ test("registries with folders of their own in one volume are adopted", () => {
 test.each([
   ["-v d:/var/lib/registry", "/var/lib/registry/hub", { volume: "d", subpath: "hub" }],
   ["-v d:/data -v e:/data/hub", "/data/hub", { volume: "e" }],
+  [
+    "--mount type=volume,src=d,dst=/data,volume-subpath=a/b/",
+    "/data/hub",
+    { volume: "d", subpath: "a/b/hub" },
+  ],
+  ["--mount type=volume,src=d,dst=/data,subpath=./", "/data", { volume: "d" }],
+  ["--mount type=volume,src=d,dst=/data,volume-subpath=../e", "/data", undefined],
   ["-v /srv/d:/data", "/data/a/hub", { folder: "/srv/d/a/hub" }],
   ["-v /srv/d:/dat", "/data/hub", undefined],
 ])("the data is at the place of rootdirectory in the nearest mount: %s", (flags, root, data) => {

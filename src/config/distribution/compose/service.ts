@@ -9,7 +9,13 @@ import {
   type Variable,
 } from "../container/container.ts";
 import { readNamedFile } from "../container/env-file.ts";
-import { type HostFolders, parseVolume, sourceOf, typedSource } from "../container/notation.ts";
+import {
+  type HostFolders,
+  inVolume,
+  parseVolume,
+  sourceOf,
+  typedSource,
+} from "../container/notation.ts";
 import { asWritten, unresolvedIn } from "../container/unresolved.ts";
 import type { Setting } from "../registry-settings.ts";
 import type { ComposeProject } from "./project.ts";
@@ -144,25 +150,28 @@ function volumeOf(node: ComposeNode, context: ServiceContext): Mount[] {
   const source = textOf(fieldOf(node, "source")) ?? "";
   const target = textOf(fieldOf(node, "target")) ?? "";
   if (source === "" || target === "" || type === "tmpfs") return [];
-  const mounted = namedVolume(typedSource(type, source, folders), context);
+  const subpath = textOf(nodeAt(node, "volume", "subpath")) ?? "";
+  const mounted = namedVolume(inVolume(typedSource(type, source, folders), subpath), context);
   return [{ source: mounted, target: target.replace(/(?<=.)\/+$/, ""), from }];
 }
 
 /** A volume by Docker's name, which begins with the project's; or the directory that it stands for. */
 function namedVolume(source: MountSource, { project, home }: ServiceContext): MountSource {
   if (!("volume" in source)) return source;
+  const { subpath = "" } = source;
   const volume = nodeAt(project.root, "volumes", source.volume);
   const device = textOf(nodeAt(volume, "driver_opts", "device"));
   const options = textOf(nodeAt(volume, "driver_opts", "o")) ?? "";
   if (device !== undefined && /(?:^|,)r?bind(?:,|$)/.test(options)) {
-    return sourceOf(device, { working: project.folder, home });
+    const folder = sourceOf(device, { working: project.folder, home });
+    return "folder" in folder ? { folder: path.join(folder.folder, subpath) } : folder;
   }
   const external = fieldOf(volume, "external");
   const isExternal = external !== undefined && textOf(external) !== "false";
   const name = textOf(fieldOf(volume, "name")) ?? textOf(fieldOf(external, "name"));
   const full = name ?? (isExternal ? source.volume : `${project.name}_${source.volume}`);
   if (unresolvedIn(full) !== undefined) return { unresolved: asWritten(full) };
-  return /^[\w.-]+$/.test(full) ? { volume: full } : { unresolved: full };
+  return /^[\w.-]+$/.test(full) ? inVolume({ volume: full }, subpath) : { unresolved: full };
 }
 
 /** A config or secret of the file that a service gets, as a mount. */

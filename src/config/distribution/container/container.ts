@@ -12,7 +12,11 @@ export interface Variable {
 /** What is mounted: a path on the host, a volume of Docker's, a text, or what could not be found out. */
 export type MountSource =
   | { readonly folder: string }
-  | { readonly volume: string }
+  | {
+      readonly volume: string;
+      /** The folder in the volume that is mounted, if not all of it. */
+      readonly subpath?: string;
+    }
   | {
       readonly content: string;
       /** Where the text begins. */

@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { Origin } from "../../foreign/imported-config.ts";
+import { isSubpath } from "../../registry-data.ts";
 import type { Mount, MountSource, Variable } from "./container.ts";
 import { asWritten, unresolvedIn } from "./unresolved.ts";
 
@@ -47,7 +48,17 @@ export function parseMountFields(
   const [source, target] = [field("source", "src"), field("target", "destination", "dst")];
   const type = field("type") || "volume";
   if (source === "" || target === "" || !["bind", "volume"].includes(type)) return undefined;
-  return { source: typedSource(type, source, folders), target: normalTarget(target), from };
+  // As Docker and Podman call it.
+  const subpath = field("volume-subpath", "subpath");
+  const mounted = inVolume(typedSource(type, source, folders), subpath);
+  return { source: mounted, target: normalTarget(target), from };
+}
+
+/** A folder in a volume; what is no volume is as it was. */
+export function inVolume(source: MountSource, subpath: string): MountSource {
+  if (!("volume" in source) || subpath === "") return source;
+  if (unresolvedIn(subpath) === undefined && isSubpath(subpath)) return { ...source, subpath };
+  return { unresolved: `${source.volume}/${asWritten(subpath)}` };
 }
 
 /** The source of a mount whose type is known, as in Compose's long notation. */

@@ -203,7 +203,8 @@ function dataOf(
   if ("folder" in source) return { data: { folder: path.join(source.folder, below) }, from };
   if ("volume" in source) {
     const { volume } = source;
-    return { data: below === "" ? { volume } : { volume, subpath: below }, from };
+    const subpath = path.posix.relative("/", path.posix.join("/", source.subpath ?? "", below));
+    return { data: subpath === "" ? { volume } : { volume, subpath }, from };
   }
   const name = "unresolved" in source ? source.unresolved : "";
   imported.warn(
