@@ -24,11 +24,10 @@ const FILE_KEYS: Readonly<Record<string, string>> = {
 /** The keys that say where an upstream is served. */
 const ADDRESS_KEYS = ["port", "listen", "pathPrefix"] as const;
 
-/** Where upstreams are served by themselves: a cache opens these addresses only as it starts. */
-export type OwnAddresses = ReadonlyMap<
-  UpstreamName,
-  Pick<UpstreamSettings, (typeof ADDRESS_KEYS)[number]>
->;
+/** Where an upstream is served by itself: a cache opens these addresses only as it starts. */
+export type OwnAddress = Pick<UpstreamSettings, (typeof ADDRESS_KEYS)[number]>;
+
+export type OwnAddresses = ReadonlyMap<UpstreamName, OwnAddress>;
 
 /** @param open the addresses to which those of `after` are compared: an upstream may have come and gone */
 export function diffSettings(
@@ -52,8 +51,11 @@ export function diffSettings(
   }
   for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
     const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];
-    if (from && to) immediate.push(...diffUpstream(name, from, to));
-    else immediate.push(`upstreams.${name}: ${to ? "added" : "removed"}`);
+    const changes =
+      from && to
+        ? diffUpstream(name, from, to)
+        : [`upstreams.${name}: ${to ? "added" : "removed"}`];
+    (to && awaitsAddress(to, { before, after, open }) ? needsRestart : immediate).push(...changes);
   }
   for (const name of new Set([...open.keys(), ...after.upstreams.keys()])) {
     for (const key of ADDRESS_KEYS) {
@@ -66,6 +68,20 @@ export function diffSettings(
     }
   }
   return { immediate, needsRestart };
+}
+
+/**
+ * Whether an upstream is to be served elsewhere than it is, and so keeps all its settings until the restart:
+ * credentials for an address of this machine alone must not answer at one that others reach.
+ */
+export function awaitsAddress(
+  { name, listen }: UpstreamSettings,
+  { before, after, open }: Record<"before" | "after", Settings> & { readonly open: OwnAddresses },
+): boolean {
+  const opened = open.get(name)?.listen;
+  // A new one with an address of its own is served nowhere until then.
+  if (listen) return before.upstreams.has(name) && toText(opened) !== toText(listen);
+  return opened === undefined && before.listen.host !== after.listen.host;
 }
 
 /** All but where it is served. */

@@ -56,6 +56,39 @@ upstreams: { a.test: { tagTtl: 1s }, b.test: { port: 5021 }, c.test: { listen: 1
   ]);
 });
 
+test.each([
+  ["an address of its own", "0.0.0.0:5000", "", "0.0.0.0:5000", "listen: 127.0.0.1:5010, "],
+  [
+    "another address of its own",
+    ":5000",
+    "listen: 0.0.0.0:5010, ",
+    ":5000",
+    "listen: 127.0.0.1:5010, ",
+  ],
+  ["the cache's other address", "0.0.0.0:5000", "", "127.0.0.1:5000", ""],
+])(
+  "credentials that come with %s are not used at the one from before",
+  async (_, listen, own, nextListen, nextOwn) => {
+    const file = (address: string, upstreams: string) =>
+      `listen: "${address}"\nupstreams: { ${upstreams} }\n`;
+    await using at = await started(file(listen, `a.test: { ${own}tagTtl: 1s }, b.test: {}`));
+    const before = at.live.settings.upstreams;
+    const auth = "auth: { username: robot, password: secret }";
+    await at.write(file(nextListen, `a.test: { ${nextOwn}tagTtl: 2s, ${auth} }, b.test: {}`));
+    for (const { changes, needsRestart } of [at.live.reload(), at.live.reload()]) {
+      expect(changes).toEqual([]);
+      expect(needsRestart).toContain("upstreams.a.test.auth: changed");
+      expect(needsRestart).toContain("upstreams.a.test.tagTtl: 1000 → 2000");
+    }
+    expect(at.live.settings.upstreams).toEqual(before);
+    expect(await at.live.credentials("a.test")).toBeUndefined();
+    // The address is as it was, so everything else is in use at once.
+    await at.write(file(listen, `a.test: { ${own}tagTtl: 2s, ${auth} }, b.test: {}`));
+    expect(at.live.reload().needsRestart).toEqual([]);
+    expect(await at.live.credentials("a.test")).toBeDefined();
+  },
+);
+
 test("settings that need a restart keep their running values", async () => {
   await using at = await started("storage: { maxSize: 10GiB }\nadminToken: 0123456789abcdef\n");
   const { storage, adminToken } = at.live.settings;

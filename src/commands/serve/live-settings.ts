@@ -1,8 +1,14 @@
-import { diffSettings, type OwnAddresses } from "../../config/settings-diff.ts";
+import {
+  awaitsAddress,
+  diffSettings,
+  type OwnAddress,
+  type OwnAddresses,
+} from "../../config/settings-diff.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../../config/load.ts";
 import { type ReadText, readText } from "../../config/parsing/read-text.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
-import type { CredentialSource } from "../../config/settings.ts";
+import type { CredentialSource, UpstreamSettings } from "../../config/settings.ts";
+import type { UpstreamName } from "../../oci/names.ts";
 import { fingerprint, FileWatch } from "../../config/parsing/file-watch.ts";
 import type { Log } from "../../telemetry/log.ts";
 
@@ -93,7 +99,7 @@ export class LiveSettings {
     const { adminToken: _, tls, ...changed } = settings;
     const token = adminToken === undefined ? {} : { adminToken };
     const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
-    const upstreams = this.#servedWhereOpen(changed.upstreams);
+    const upstreams = this.#servedWhereOpen(settings);
     const running = { listen, admin, dataDirectory, storage, upstreams };
     this.#settings = { ...changed, ...token, ...identity, ...running };
     if (immediate.length > 0) {
@@ -126,21 +132,18 @@ export class LiveSettings {
   }
 
   /** None may become reachable elsewhere while its socket stays where it is. */
-  #servedWhereOpen(changed: LoadedSettings["upstreams"]): LoadedSettings["upstreams"] {
-    return new Map(
-      [...changed].map(([name, settings]) => {
-        const open = this.#open.get(name);
-        if (!open) return [name, settings];
-        const { port: _, listen: __, pathPrefix: ___, ...rest } = settings;
-        const { port, listen, pathPrefix } = open;
-        const address = {
-          ...(port === undefined ? {} : { port }),
-          ...(listen ? { listen } : {}),
-          ...(pathPrefix === undefined ? {} : { pathPrefix }),
-        };
-        return [name, { ...rest, ...address }];
-      }),
-    );
+  #servedWhereOpen(after: LoadedSettings): LoadedSettings["upstreams"] {
+    const before = this.#settings;
+    const served = new Map<UpstreamName, UpstreamSettings>();
+    for (const [name, settings] of after.upstreams) {
+      const open = this.#open.get(name);
+      const isHeld = awaitsAddress(settings, { before, after, open: this.#open });
+      const running = isHeld ? before.upstreams.get(name) : settings;
+      if (!running) continue;
+      const { port: _, listen: __, pathPrefix: ___, ...rest } = running;
+      served.set(name, open ? { ...rest, ...addressOf(open) } : running);
+    }
+    return served;
   }
 
   close(): void {
@@ -166,4 +169,12 @@ export class LiveSettings {
       this.#watch.watch(this.#files.keys(), [...this.#files.values()].join("\n"));
     }
   }
+}
+
+function addressOf({ port, listen, pathPrefix }: OwnAddress): OwnAddress {
+  return {
+    ...(port === undefined ? {} : { port }),
+    ...(listen ? { listen } : {}),
+    ...(pathPrefix === undefined ? {} : { pathPrefix }),
+  };
 }
