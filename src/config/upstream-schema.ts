@@ -155,7 +155,8 @@ export const upstreamSchema = z.strictObject({
   pathPrefix: z
     .string()
     .regex(/^\/(?:[\w.~-]+\/)+$/, {
-      message: "must begin and end with a slash, such as /cache/",
+      message:
+        "must be a path that begins and ends with a slash, of letters, digits, . _ ~ and -, such as /cache/",
     })
     .optional()
     .describe(
