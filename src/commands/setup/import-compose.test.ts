@@ -235,3 +235,16 @@ test("names of services, volumes and paths are data: for YAML, for Compose and f
     expect(step.replaceAll(/'(?:[^']|'\\'')*'/g, "")).not.toMatch(/[$`;|<>]/);
   }
 });
+
+test.each(["a\\0b", "a".repeat(5000)])("a path that is none is left as it is: %#", async (name) => {
+  const dir = stack.use(await tempDir("compose"));
+  const file = dir.file("config.yml");
+  writeFileSync(
+    file,
+    `version: 0.1\nhttp: { addr: ":5010", tls: { certificate: "${name}", key: "${name}" } }\nstorage: { filesystem: {} }\nproxy: { remoteurl: "https://ghcr.io" }\n`,
+  );
+  const compose = dir.file("entrepot.compose.yaml");
+  const output = { config: dir.file("entrepot.yaml"), compose, command: "entrepot import" };
+  writeForCompose(read(file), output);
+  expect(parse(readFileSync(compose, "utf8")).services.entrepot).toBeDefined();
+});

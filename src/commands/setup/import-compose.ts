@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, rmSync, type Stats, statSync } from "node:fs";
 import path from "node:path";
 import {
   formatPublishedPort,
@@ -162,10 +162,14 @@ function letImageUserRead(file: string): void {
   }
 }
 
-/** A file that is not here yet is not known to be unreadable. */
+/** A file that is not here yet, or whose path is none, is not known to be unreadable. */
 function canImageUserRead(file: string): boolean {
-  const stats = statSync(file, { throwIfNoEntry: false });
-  if (!stats) return true;
+  let stats: Stats;
+  try {
+    stats = statSync(file);
+  } catch {
+    return true;
+  }
   const { uid, gid, mode } = stats;
   const bit = uid === IMAGE_USER ? 0o400 : gid === IMAGE_USER ? 0o040 : 0o004;
   return (mode & bit) !== 0;

@@ -8,6 +8,7 @@ const words = [
   '$(id)`id`"$HOME"',
   "a\nb\t'c'\\d\u001B[31m",
   "a\u2028b\u202Ec",
+  "a\u200Bb\uFEFF\u061C\u{E0041}c",
   "",
   "-rf",
   "*?[a]{b,c}~!#&;|<>",
@@ -16,7 +17,7 @@ const words = [
 
 test.each(words)("a quoted word is one line, and bash reads it as it was (%#)", (word) => {
   const quoted = quoteForShell(word);
-  expect(quoted).not.toMatch(/[\p{Cc}\u2028\u2029\u202E]/u);
+  expect(quoted).not.toMatch(/[\p{Cc}\p{Cf}\u2028\u2029]/u);
   const { stdout } = Bun.spawnSync(["bash", "-c", `printf %s ${quoted}`]);
   expect(stdout.toString()).toBe(word);
 });

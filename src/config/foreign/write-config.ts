@@ -9,6 +9,7 @@ import {
   visit,
 } from "yaml";
 import { escapeUnprintable, isPrintable, printable, yamlEscape } from "../../printable.ts";
+import { readable } from "../parsing/problems.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import { CONSEQUENCES, type ImportedConfig, type Origin, type Warning } from "./imported-config.ts";
 
@@ -31,7 +32,7 @@ export function writeConfig(imported: ImportedConfig, command: string): string {
     .join("\n");
   const nodes = nodesIn(document);
   for (const { at, from, note } of imported.settings) {
-    const text = ` ${printable(formatOrigin(from) + (note === undefined ? "" : `: ${note}`))}`;
+    const text = ` ${readable(formatOrigin(from) + (note === undefined ? "" : `: ${note}`))}`;
     const { key, value } = nodes.get(pathKey(at)) ?? {};
     if (isScalar(value)) value.comment = text;
     else if (isCollection(value)) (key ?? value).commentBefore = text;
@@ -103,7 +104,7 @@ function comment(title: string, lines: readonly string[]): string[] {
 export function warningLines({ warnings }: ImportedConfig): string[] {
   const rank = ({ consequence }: Warning): number => CONSEQUENCES.indexOf(consequence);
   const sorted = warnings.toSorted((a, b) => rank(a) - rank(b));
-  return sorted.map(({ from, message }) => printable(`${formatOrigin(from)}: ${message}`));
+  return sorted.map(({ from, message }) => readable(`${formatOrigin(from)}: ${message}`));
 }
 
 /** One line per unsupported setting. The same setting in several files is one line with all locations. */
@@ -111,7 +112,7 @@ export function unsupportedLines({ unsupported }: ImportedConfig): string[] {
   const groups = Map.groupBy(unsupported, ({ from, reason }) => `${from.what}: ${reason}`);
   return [...groups].map(([text, group]) => {
     const locations = group.map(({ from }) => `${from.file}:${from.line}`);
-    return printable(`${locations.join(", ")} ${text}`);
+    return `${printable(locations.join(", "))} ${readable(text)}`;
   });
 }
 
@@ -125,6 +126,6 @@ export function jobLines({ jobs }: ImportedConfig): string[] {
       kind === "collects-garbage"
         ? `${what} collects garbage, which Entrepot does itself`
         : `${what} restarts a container or service: if that is a registry, it is back on its port at the next run`;
-    return printable(`${formatOrigin(from)}: ${reason}`);
+    return readable(`${formatOrigin(from)}: ${reason}`);
   });
 }

@@ -15,6 +15,9 @@ export interface Problem extends Partial<Position> {
 /** The maximum number of problems in a message: more would scroll the first ones off the screen. */
 const MAX_SHOWN = 20;
 
+const MAX_LINE = 1000;
+const LINE_END = 300;
+
 /** The configuration is invalid. The message, for the operator, has one line per problem. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
@@ -32,7 +35,17 @@ export class ConfigError extends Error {
 /** Formats `path:line:column: message`, without the parts of the position that are unknown. */
 export function formatProblem({ file, line, column, message }: Problem): string {
   const parts = [file, line, column, ` ${message}`].filter((part) => part !== undefined);
-  return printable(parts.join(":").trimStart());
+  return readable(parts.join(":").trimStart());
+}
+
+/**
+ * A message as one line for a terminal or a comment. What is longer than anybody reads, which is a value
+ * from a file, is left out in the middle: the advice is at the end.
+ */
+export function readable(message: string): string {
+  const line = printable(message);
+  if (line.length <= MAX_LINE) return line;
+  return `${line.slice(0, MAX_LINE - LINE_END)}…${line.slice(-LINE_END)}`.toWellFormed();
 }
 
 /** Sorts problems by position. Problems without a position come first. */
