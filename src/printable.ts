@@ -22,8 +22,12 @@ export function printable(text: string): string {
   return escapeUnprintable(text, escapeUnits);
 }
 
+/** Most text, which needs no closer look. */
+const PLAIN = /^[\n\t -~]*$/;
+
 /** As `printable`, for text of several lines whose line breaks and tabs stay. */
 export function printableLines(text: string): string {
+  if (PLAIN.test(text)) return text;
   return escapeUnprintable(text, (character) =>
     character === "\n" || character === "\t" ? character : escapeUnits(character),
   );

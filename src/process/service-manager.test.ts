@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import { dlopen, FFIType, ptr } from "bun:ffi";
+import { readFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { tempDir } from "../../test/harness/temp-dir.ts";
 import { ServiceManager } from "./service-manager.ts";
 
@@ -65,6 +67,24 @@ function monotonic(): number {
   c.clock_gettime(1, ptr(time));
   return Number(time[0]) * 1e6 + Number(time[1]) / 1e3;
 }
+
+test("a manager that reads nothing for a while holds nobody up, and is told in order", async () => {
+  await using dir = await tempDir("notify");
+  using at = receiver(dir.file("slow"));
+  const manager = new ServiceManager({ NOTIFY_SOCKET: dir.file("slow") }, never);
+  // More than net.unix.max_dgram_qlen is on any system.
+  const count = Number(readFileSync("/proc/sys/net/unix/max_dgram_qlen", "utf8")) + 8;
+  for (let index = 0; index < count; index += 1) manager.status(String(index));
+  manager.ready("reloaded");
+  const told: string[] = [];
+  while (told.at(-1) !== "READY=1\nSTATUS=reloaded") {
+    const message = at.next();
+    if (message === undefined) await setTimeout(10);
+    else told.push(message);
+  }
+  expect(told).toHaveLength(count + 2);
+  expect(told[count]).toBe(`STATUS=${count - 1}`);
+});
 
 test("without a manager nothing happens, and one that cannot be reached is told of once", () => {
   const none = new ServiceManager({}, never);

@@ -4,9 +4,16 @@ const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2_000_000;
 const MSG_NOSIGNAL = 0x4000;
+const MSG_DONTWAIT = 0x40;
 const CLOCK_MONOTONIC = 1;
 /** The longest `sun_path` (unix(7)), with the NUL that ends the name of a file. */
 const MAX_PATH = 108;
+
+/** In milliseconds, and how often: a manager that is restarted reads nothing for a while. */
+const RETRY_INTERVAL = 100;
+const MAX_RETRIES = 600;
+/** In messages. What is newer says more. */
+const MAX_WAITING = 16;
 
 const { i32, u64, pointer } = FFIType;
 
@@ -20,6 +27,9 @@ const { i32, u64, pointer } = FFIType;
  */
 export class ServiceManager {
   readonly #address: Uint8Array | undefined;
+  /** What the manager had no room for, in order. */
+  #waiting: string[] = [];
+  #retries = 0;
 
   /**
    * Takes the socket's name out of the environment: no child process speaks for this one.
@@ -31,7 +41,8 @@ export class ServiceManager {
     delete env["NOTIFY_SOCKET"];
     if (!name) return;
     const address = socketAddress(name);
-    if (address && send(address, statusLine("starting"))) this.#address = address;
+    // Nothing is served yet that would have to wait for a manager that is slow to read.
+    if (address && send(address, statusLine("starting"), MSG_NOSIGNAL)) this.#address = address;
     else failed(`nothing can be sent to NOTIFY_SOCKET=${name}: the service manager is not told`);
   }
 
@@ -57,19 +68,37 @@ export class ServiceManager {
   }
 
   #send(...lines: readonly string[]): void {
-    if (this.#address) send(this.#address, ...lines);
+    if (!this.#address) return;
+    this.#waiting = [...this.#waiting, lines.join("\n")].slice(-MAX_WAITING);
+    if (this.#retries === 0) this.#sendWaiting(this.#address);
+  }
+
+  #sendWaiting(address: Uint8Array): void {
+    for (const message of this.#waiting) {
+      if (!send(address, message, MSG_NOSIGNAL | MSG_DONTWAIT)) break;
+      this.#waiting = this.#waiting.slice(1);
+      this.#retries = 0;
+    }
+    if (this.#waiting.length === 0) return;
+    this.#retries += 1;
+    if (this.#retries <= MAX_RETRIES) {
+      setTimeout(() => this.#sendWaiting(address), RETRY_INTERVAL).unref();
+      return;
+    }
+    this.#waiting = [];
+    this.#retries = 0;
   }
 }
 
-/** Returns whether the lines were sent. */
-function send(address: Uint8Array, ...lines: readonly string[]): boolean {
-  const message = Buffer.from(lines.join("\n"));
+/** Returns whether the text was sent. */
+function send(address: Uint8Array, text: string, flags: number): boolean {
+  const message = Buffer.from(text);
   try {
     const c = libc();
     const socket = c.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const [data, size] = [ptr(message), BigInt(message.byteLength)];
     const to = [ptr(address), address.byteLength] as const;
-    const sent = c.sendto(socket, data, size, MSG_NOSIGNAL, ...to);
+    const sent = c.sendto(socket, data, size, flags, ...to);
     c.close(socket);
     return Number(sent) === message.byteLength;
   } catch {

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from "pino";
+import { printableLines } from "../printable.ts";
 import { BufferedOutput } from "./buffered-output.ts";
 import { redactLine } from "./redact.ts";
 import { formatTextLine } from "./text-format.ts";
@@ -42,7 +43,8 @@ export function createLog(options: LogOptions): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (error: unknown) => describeError(error, 0) },
-      hooks: { streamWrite: redactLine },
+      // Logs are read in terminals, too, where JSON does not escape what begins an escape sequence.
+      hooks: { streamWrite: (line) => printableLines(redactLine(line)) },
     },
     stream,
   );

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { isPrintable } from "../printable.ts";
 import { createLog } from "./log.ts";
 import { type RequestLine, RequestLines, cutForLog } from "./request-lines.ts";
 
@@ -53,6 +54,15 @@ test("a formatted line equals the line that the log writes, with and without cac
   for (const change of [...lines, ...lines]) {
     const line = { ...template, ...change };
     expect(timeless(subject.format(Date.now(), line))).toBe(pinoLine(line));
+  }
+});
+
+test("no line has what a terminal does not show as itself", () => {
+  const text = "\u0085\u009b2J\u2028\u202e\u{e0041}\ud800 日本";
+  const line = { ...template, path: `/v2/${text}`, agent: text, error: text };
+  for (const written of [new RequestLines().format(Date.now(), line), pinoLine(line)]) {
+    expect(isPrintable(written.trimEnd())).toBe(true);
+    expect(JSON.parse(written)).toMatchObject({ path: `/v2/${text}`, agent: text, error: text });
   }
 });
 

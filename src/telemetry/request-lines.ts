@@ -1,3 +1,4 @@
+import { printableLines } from "../printable.ts";
 import { redactLine } from "./redact.ts";
 
 /** The maximum number of cached heads, and of cached tails. */
@@ -104,7 +105,7 @@ function optionalField(name: string, value: string | undefined): string {
 
 /** Formats `,"name":"value"`, redacted. Redacting each field gives the same text as redacting the line. */
 function field(name: string, value: string): string {
-  return redactLine(`,"${name}":${JSON.stringify(value)}`);
+  return printableLines(redactLine(`,"${name}":${JSON.stringify(value)}`));
 }
 
 /**
