@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { socketDropIn, socketText, unitText } from "../src/render/service.ts";
+import { socketDropIn, socketText, unitText } from "../src/render/cache-machine/service.ts";
 import { freePort } from "./harness/free-port.ts";
 import { realTest } from "./harness/real-components.ts";
 import { failureOf, until } from "./harness/waiting.ts";

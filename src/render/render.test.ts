@@ -3,8 +3,8 @@ import { parse, parseAllDocuments } from "yaml";
 import { asOne, expectGolden } from "../../test/harness/golden.ts";
 import { DEFAULT_UPSTREAMS, defaultUrl } from "../config/settings.ts";
 import { parseUpstreamName } from "../oci/names.ts";
-import { exampleText } from "./compose.ts";
-import { socketDropIn, socketText, unitText } from "./service.ts";
+import { exampleText } from "./cache-machine/compose.ts";
+import { socketDropIn, socketText, unitText } from "./cache-machine/service.ts";
 import { RenderError, type RenderInput, type Target } from "./target.ts";
 import { render, TARGETS } from "./targets.ts";
 

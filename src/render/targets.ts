@@ -1,14 +1,14 @@
 import { bottlerocket } from "./bottlerocket.ts";
 import { buildkit } from "./buildkit.ts";
-import { cloudInit, proxmox } from "./cloud-init.ts";
+import { cloudInit, proxmox } from "./cache-machine/cloud-init.ts";
 import { containerd, eks, k0s, kind, microk8s, nerdctl } from "./containerd.ts";
 import { crio, podman } from "./containers.ts";
 import { docker } from "./docker.ts";
 import { gardener } from "./gardener.ts";
 import { kaniko } from "./kaniko.ts";
 import { k3s, rke2 } from "./rancher.ts";
-import { compose } from "./compose.ts";
-import { systemd, systemdSocket } from "./service.ts";
+import { compose } from "./cache-machine/compose.ts";
+import { systemd, systemdSocket } from "./cache-machine/service.ts";
 import { talos, talosDocuments } from "./talos.ts";
 import { RenderError, type RenderedFile, type RenderInput, type Target } from "./target.ts";
 

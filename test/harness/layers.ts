@@ -65,6 +65,14 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     },
     above: ["import-proxies.ts", "format.ts"],
   },
+  render: {
+    folders: {
+      ".": [],
+      // Where the cache itself runs, and not its nodes.
+      "cache-machine": ["."],
+    },
+    above: ["targets.ts"],
+  },
   store: {
     folders: {
       ".": [],

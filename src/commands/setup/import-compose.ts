@@ -16,7 +16,7 @@ import {
   composeText,
   IMAGE_USER,
   type ReadOnlyMount,
-} from "../../render/compose.ts";
+} from "../../render/cache-machine/compose.ts";
 import { printable } from "../../printable.ts";
 import { composeSteps } from "./compose-steps.ts";
 import { writeNew } from "./write-new.ts";

@@ -1,9 +1,9 @@
 import ipaddr from "ipaddr.js";
-import { isPrivateHost } from "../config/foreign/private-host.ts";
-import type { PortableConfig } from "../config/portable-config.ts";
-import { defaultUrl } from "../config/settings.ts";
+import { isPrivateHost } from "../../config/foreign/private-host.ts";
+import type { PortableConfig } from "../../config/portable-config.ts";
+import { defaultUrl } from "../../config/settings.ts";
 import { addressesOf, cacheFiles, CONFIG_PATH } from "./cache-files.ts";
-import { etcCertsTree } from "./certs-tree.ts";
+import { etcCertsTree } from "../certs-tree.ts";
 import { unitText } from "./service.ts";
 import {
   header,
@@ -13,7 +13,7 @@ import {
   type RenderedFile,
   type RenderInput,
   type Target,
-} from "./target.ts";
+} from "../target.ts";
 import { quoted } from "./yaml-text.ts";
 
 const STATIC_ADDRESS =

@@ -1,7 +1,7 @@
 import path from "node:path";
-import type { Address } from "../config/parsing/address.ts";
-import type { PortableConfig } from "../config/portable-config.ts";
-import { comment, RenderError, type RenderedFile } from "./target.ts";
+import type { Address } from "../../config/parsing/address.ts";
+import type { PortableConfig } from "../../config/portable-config.ts";
+import { comment, RenderError, type RenderedFile } from "../target.ts";
 import { quoted, yamlText } from "./yaml-text.ts";
 
 /** Where the unit reads its configuration. */

@@ -1,6 +1,6 @@
-import type { PortableConfig } from "../config/portable-config.ts";
+import type { PortableConfig } from "../../config/portable-config.ts";
 import { addressesOf, cacheFiles, CONFIG_PATH } from "./cache-files.ts";
-import { comment, header, type Notes, type RenderedFile, type Target } from "./target.ts";
+import { comment, header, type Notes, type RenderedFile, type Target } from "../target.ts";
 
 const SYSUSERS = `u entrepot - "Entrepot, a cache for container registries" /var/lib/entrepot
 `;

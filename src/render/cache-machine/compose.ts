@@ -1,7 +1,7 @@
 import { Document, isMap, isScalar, isSeq, visit } from "yaml";
-import { yamlText } from "../config/foreign/write-config.ts";
+import { yamlText } from "../../config/foreign/write-config.ts";
 import { illegalInstruction } from "./service.ts";
-import { header, type Target } from "./target.ts";
+import { header, type Target } from "../target.ts";
 
 /** The image's user: `scripts/image.mjs` gives it the data. */
 export const IMAGE_USER = 65_532;

@@ -3,13 +3,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import * as fc from "fast-check";
 import { parse } from "yaml";
 import { z } from "zod";
-import { asOne, expectGolden } from "../../test/harness/golden.ts";
-import { run } from "../../test/harness/processes.ts";
-import { realTest } from "../../test/harness/real-components.ts";
-import { tempDir } from "../../test/harness/temp-dir.ts";
-import { type PortableConfig, readPortableConfig } from "../config/portable-config.ts";
-import type { RenderedFile } from "./target.ts";
-import { render, TARGETS } from "./targets.ts";
+import { asOne, expectGolden } from "../../../test/harness/golden.ts";
+import { run } from "../../../test/harness/processes.ts";
+import { realTest } from "../../../test/harness/real-components.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
+import { type PortableConfig, readPortableConfig } from "../../config/portable-config.ts";
+import type { RenderedFile } from "../target.ts";
+import { render, TARGETS } from "../targets.ts";
 import { yamlText } from "./yaml-text.ts";
 
 const CONFIG = `# a comment, in which a password may be
