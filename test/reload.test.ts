@@ -1,19 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { mkdir, rename, symlink, unlink, writeFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import { command } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { freePort } from "./harness/free-port.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { run } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
-const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
 async function setUp() {
   const upstream = await startScriptedUpstream();
@@ -272,53 +268,4 @@ test("wrong credentials are reported once per change, and public images are stil
   await cache.logged("configuration changed");
   await pull(6);
   await until(() => refusals().length === 2, { what: "the second report" });
-});
-
-test("entrepot reload says what is in use, what needs a restart, and what is wrong", async () => {
-  await using at = await setUp();
-  const config = (port?: number) => ({
-    upstreams: { "reg.test": { ...at.base, ...(port === undefined ? {} : { port }) } },
-  });
-  const open = freePort();
-  await using cache = await startEntrepot({ config: config(open) });
-  const reload = async () => {
-    const { code, stdout, stderr } = await command(cache, "reload");
-    return [code, stdout + stderr];
-  };
-  // As if the file had not been noticed yet: it is reread half a second after it changed.
-  const reconfigured = async (value: object) => {
-    await cache.reconfigure(value);
-    return reload();
-  };
-  expect(await reload()).toEqual([0, "The cache runs with this configuration already.\n"]);
-  expect(await reconfigured(config(1))).toEqual([
-    0,
-    `Needs a restart:\n  upstreams.reg.test.port: ${open} → 1 (until then, ${open} stays open)\n`,
-  ]);
-  expect(await reconfigured(config(open))).toEqual([
-    0,
-    "The cache runs with this configuration already.\n",
-  ]);
-  await cache.logged("configuration changed: no restart required any more");
-  const [code, output] = await reconfigured({ upstreams: { "reg.test": { tagTtl: "soon" } } });
-  expect([code, output]).toEqual([1, expect.stringContaining("upstreams.reg.test.tagTtl:")]);
-  expect(output).toStartWith("entrepot: the configuration is not valid; a cache that runs keeps");
-  const body = { method: "POST", headers: { "content-type": "application/json" } };
-  const answer = await (await cache.getAdmin("/api/v1/reload", body)).json();
-  expect(answer).toEqual({
-    changes: [],
-    needsRestart: [],
-    problems: [expect.stringContaining("upstreams.reg.test.tagTtl:")],
-  });
-  const elsewhere = ["--admin", cache.adminAddress, "--data", "/nonexistent"];
-  const other = await run([PROGRAM, "reload", ...elsewhere]);
-  expect([other.code, other.stderr]).toEqual([
-    1,
-    expect.stringContaining("but --data names /nonexistent: give the --admin of the other one"),
-  ]);
-  const moved = await run([PROGRAM, "reload", "--admin", "127.0.0.1:1"]);
-  expect([moved.code, moved.stderr]).toEqual([
-    1,
-    "entrepot: no cache responds at http://127.0.0.1:1/api/v1/: start it, give its --admin, or restart it if `admin` has changed\n",
-  ]);
 });
