@@ -1,4 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
+import type { Extent } from "./extents.ts";
 import type { PartialName } from "./partial-name.ts";
 
 /** A blob that is stored completely and whose digest was verified when it was stored. */
@@ -106,12 +107,17 @@ export interface BlobStore {
  * A blob that is being written. Exactly one of `commit`, `suspend` and `discard` ends the writer.
  * Where `commit` rejects, the writer is still open and has to be ended by `suspend` or `discard`.
  *
- * Writes are sequential: `append` is called one call at a time. Reads are concurrent.
+ * Writes are sequential: `append` and `absorb` are called one call at a time. Reads are concurrent, and so is
+ * `writeAhead`.
  */
 export interface BlobWriter {
   readonly digest: Digest;
   /** How many bytes of the blob were appended so far, including those of a resumed partial download. */
   readonly length: number;
+  /** What was written ahead of `length`, in order, by this writer or an earlier one. It is not hashed yet. */
+  readonly ahead: readonly Extent[];
+  /** How many bytes there are in all: those of `length`, and those ahead. */
+  readonly written: number;
   /**
    * Announces the size of the whole blob, in bytes. A store with a quota checks that the blob can
    * fit. No space is taken yet: that is done as the bytes are appended.
@@ -129,7 +135,24 @@ export interface BlobWriter {
    */
   append(chunk: Uint8Array): Promise<void>;
   /**
-   * Reads appended bytes: from offset `first` (inclusive) to `end` (exclusive). The bytes are copied
+   * Writes bytes at an offset ahead of `length`. Once the promise has resolved, they are in `ahead` and can be
+   * read. Calls may overlap in time, but not in place, and nothing that is ahead is appended meanwhile.
+   *
+   * @throws RangeError if the offset is not ahead
+   * @throws Error after `verify`, and after the end of the writer
+   * @throws Fault of kind `no-space` or `storage`
+   */
+  writeAhead(first: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Appends what was written ahead and begins at `length`: at most 1 MiB, so that others get their turn.
+   *
+   * @returns whether there was something
+   * @throws Error after `verify`, and after the end of the writer
+   * @throws Fault of kind `no-space` or `storage`
+   */
+  absorb(): Promise<boolean>;
+  /**
+   * Reads bytes that were appended, or all written ahead: from offset `first` (inclusive) to `end` (exclusive). The bytes are copied
    * to memory, so read at most 1 MiB at a time. Any number of reads may run concurrently, also while
    * bytes are appended. After `commit`, reads are served from the stored blob, which must not be
    * removed while it is still being followed.

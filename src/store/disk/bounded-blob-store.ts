@@ -3,6 +3,7 @@ import { Fault } from "../../oci/fault.ts";
 import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { RecentlyOpened } from "../memory/recently-opened.ts";
 import { UnreadableBlobs } from "../memory/unreadable-blobs.ts";
+import type { Extent } from "../extents.ts";
 import { partialName, type PartialName } from "../partial-name.ts";
 import type { DiskBudget } from "../space/disk-budget.ts";
 
@@ -65,7 +66,7 @@ export class BoundedBlobStore implements BlobStore {
       const accounted = this.#partials.get(name) ?? 0;
       this.#partials.delete(name);
       // The partial file may be shorter than was accounted for, or not have been accounted for at all.
-      this.#budget.accountPartial(this.#budget.spaceOf(writer.length) - accounted);
+      this.#budget.accountPartial(this.#budget.spaceOf(writer.written) - accounted);
       return new BoundedBlobWriter(writer, this.#budget, {
         suspended: (bytes) => this.#partials.set(name, bytes),
         replaces: () => {
@@ -137,6 +138,8 @@ class BoundedBlobWriter implements BlobWriter {
   readonly #writer: BlobWriter;
   readonly #budget: DiskBudget;
   readonly #events: WriterEvents;
+  /** Bytes that were given to the writer below, or are about to be. */
+  #taken: number;
   /** Bytes of space claimed so far, whether they are written yet or not. */
   #claimed: number;
   /** Of the whole blob in bytes, once it is known. */
@@ -146,7 +149,8 @@ class BoundedBlobWriter implements BlobWriter {
     this.#writer = writer;
     this.#budget = budget;
     this.#events = events;
-    this.#claimed = budget.spaceOf(writer.length);
+    this.#taken = writer.written;
+    this.#claimed = budget.spaceOf(writer.written);
   }
 
   get digest(): Digest {
@@ -162,18 +166,46 @@ class BoundedBlobWriter implements BlobWriter {
     this.#size = size;
   }
 
+  get ahead(): readonly Extent[] {
+    return this.#writer.ahead;
+  }
+
+  get written(): number {
+    return this.#writer.written;
+  }
+
   async append(chunk: Uint8Array): Promise<void> {
-    const missing = this.#writer.length + chunk.byteLength - this.#claimed;
-    if (missing > 0) {
-      // The first chunk claims its own size only: it may be all of a small blob, such as a manifest.
-      const step = this.#writer.length === 0 ? missing : CLAIM_BYTES;
-      const claim = this.#budget.spaceOf(
-        Math.max(missing, Math.min(step, this.#size - this.#claimed)),
-      );
-      await this.#budget.claim(claim);
-      this.#claimed += claim;
-    }
+    await this.#claim(chunk.byteLength);
     await this.#recordFailure(() => this.#writer.append(chunk));
+  }
+
+  async writeAhead(first: number, chunks: readonly Uint8Array[]): Promise<void> {
+    await this.#claim(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    await this.#recordFailure(() => this.#writer.writeAhead(first, chunks));
+  }
+
+  absorb(): Promise<boolean> {
+    return this.#recordFailure(() => this.#writer.absorb());
+  }
+
+  async #claim(bytes: number): Promise<void> {
+    // The first chunk claims its own size only: it may be all of a small blob, such as a manifest.
+    const isFirst = this.#taken === 0;
+    this.#taken += bytes;
+    const missing = this.#taken - this.#claimed;
+    if (missing <= 0) return;
+    const step = isFirst ? missing : CLAIM_BYTES;
+    const claim = this.#budget.spaceOf(
+      Math.max(missing, Math.min(step, this.#size - this.#claimed)),
+    );
+    // At once: others write meanwhile.
+    this.#claimed += claim;
+    try {
+      await this.#budget.claim(claim);
+    } catch (error) {
+      this.#claimed -= claim;
+      throw error;
+    }
   }
 
   read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -201,7 +233,7 @@ class BoundedBlobWriter implements BlobWriter {
   }
 
   async suspend(): Promise<void> {
-    const space = this.#budget.spaceOf(this.#writer.length);
+    const space = this.#budget.spaceOf(this.#writer.written);
     this.#end();
     await this.#writer.suspend();
     this.#budget.release(this.#claimed - space);

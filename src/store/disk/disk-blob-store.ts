@@ -6,10 +6,12 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { blobFile } from "./blob-file.ts";
+import { BUFFER_BYTES } from "./appended-bytes.ts";
 import { BufferPool } from "./buffer-pool.ts";
+import { ExtentJournal } from "./extent-journal.ts";
 import { fileNames, fileSize } from "./file-facts.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
-import { BUFFER_BYTES, DiskBlobWriter } from "./disk-blob-writer.ts";
+import { DiskBlobWriter } from "./disk-blob-writer.ts";
 import { FolderLook } from "./folder-look.ts";
 import { listBlobs } from "./list-blobs.ts";
 import { openPartialFile } from "./partial-file.ts";
@@ -171,7 +173,9 @@ export class DiskBlobStore implements BlobStore {
       const partial = parsePartialName(file);
       if (!partial || this.#openWriters.has(partial.name)) continue;
       const stats = await stat(this.#partialPath(partial.name)).catch(() => undefined);
-      if (stats?.isFile()) yield { ...partial, size: stats.size, storedAt: stats.mtimeMs };
+      // A sparse file takes less than its length.
+      const size = Math.min(stats?.size ?? 0, 512 * (stats?.blocks ?? 0));
+      if (stats?.isFile()) yield { ...partial, size, storedAt: stats.mtimeMs };
     }
   }
 
@@ -182,6 +186,7 @@ export class DiskBlobStore implements BlobStore {
     const path = this.#partialPath(name);
     try {
       await removeFile(path);
+      await new ExtentJournal(path).remove();
       return true;
     } catch (cause) {
       throw storageFault(`remove ${path}`, cause);

@@ -1,19 +1,21 @@
-import { type FileHandle, unlink } from "node:fs/promises";
-import { type Digest, digestHex, newHasher } from "../../oci/digest.ts";
+import type { FileHandle } from "node:fs/promises";
+import { type Digest, digestHex } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { BlobWriter, StoredBlob } from "../blob-store.ts";
 import type { DiskTimes } from "../disk-times.ts";
-import { storageFault, systemCode } from "../storage-fault.ts";
+import type { Extent, ExtentMap } from "../extents.ts";
+import { removeFile } from "../remove-file.ts";
+import { storageFault } from "../storage-fault.ts";
+import { AheadBytes } from "./ahead-bytes.ts";
+import { AppendedBytes } from "./appended-bytes.ts";
 import type { BufferPool } from "./buffer-pool.ts";
+import { ExtentJournal } from "./extent-journal.ts";
+import { hashPrefix } from "./hash-prefix.ts";
 import { readFully } from "./read-fully.ts";
 
-/**
- * The size of each of two buffers that take turns: one is hashed and filled while the other is
- * written. Chunks arrive in 16 to 64 KiB, and a write costs about 35 µs whatever its size. A hundred
- * downloads at once have two buffers each.
- */
-export const BUFFER_BYTES = 128 * 1024;
+/** How much of what was written ahead is appended at a time, in bytes. */
+const ABSORBED_BYTES = 1024 * 1024;
 
 /** What a writer needs of its store. */
 export interface WriterHost {
@@ -34,34 +36,34 @@ export interface WriterHost {
   closed(): void;
 }
 
+/** What an earlier writer left. */
+interface Resumed {
+  readonly hasher: Bun.CryptoHasher;
+  readonly length: number;
+  readonly journal: ExtentJournal;
+  readonly ahead: ExtentMap | undefined;
+}
+
 type State = "open" | "verified" | "mismatched" | "committed" | "ended";
 
 /**
  * A `BlobWriter` whose bytes are in a file. At every moment, the file holds a prefix of what was
- * appended, so that a partial download can be resumed after a crash.
+ * appended, so that a partial download can be resumed after a crash. What is written ahead of that makes
+ * the file sparse: then a journal beside it tells what is there.
  */
 export class DiskBlobWriter implements BlobWriter {
   readonly digest: Digest;
   readonly #path: string;
   readonly #file: FileHandle;
   readonly #host: WriterHost;
-  readonly #hasher: Bun.CryptoHasher;
+  readonly #journal: ExtentJournal;
+  readonly #appended: AppendedBytes;
+  readonly #ahead: AheadBytes;
   #state: State = "open";
-  #length: number;
-  /** How many bytes are in the file. Those that follow are being written (`#write`), or in `#buffer`. */
-  #writtenBytes: number;
-  /** What complete writes have put into the file, and its hash state. A failed write is not in it. */
-  #prefix: { length: number; hasher: Bun.CryptoHasher };
-  #buffer: Buffer | undefined;
-  #buffered = 0;
-  #isWriting = false;
-  /** The write in progress. It never rejects: its error is in `#failure`. */
-  #writing: Promise<void> = Promise.resolve();
-  #failure: Fault | undefined;
-  /** The sync in progress, which never rejects either. */
+  /** The sync in progress, which never rejects: its error is that of `#appended`. */
   #syncing: Promise<void> | undefined;
-  /** How many bytes the last sync was started for. */
-  #syncedBytes: number;
+  /** How many bytes were written since the last sync was started. */
+  #unsyncedBytes = 0;
   #activeReads = 0;
   #onLastReadDone: (() => void) | undefined;
 
@@ -70,18 +72,22 @@ export class DiskBlobWriter implements BlobWriter {
     path: string,
     file: FileHandle,
     host: WriterHost,
-    hasher: Bun.CryptoHasher,
-    length: number,
+    { hasher, length, journal, ahead }: Resumed,
   ) {
     this.digest = digest;
     this.#path = path;
     this.#file = file;
     this.#host = host;
-    this.#hasher = hasher;
-    this.#length = length;
-    this.#writtenBytes = length;
-    this.#syncedBytes = length;
-    this.#prefix = { length, hasher: hasher.copy() };
+    this.#journal = journal;
+    const { buffers, budget, times } = host;
+    this.#appended = new AppendedBytes(
+      { file, path, buffers, budget, times, onWritten: (from, end) => this.#appendedTo(from, end) },
+      hasher,
+      length,
+    );
+    const onWritten = (bytes: number): void => this.#wrote(bytes);
+    this.#ahead = new AheadBytes({ file, journal, budget, times, onWritten }, ahead);
+    this.#ahead.extents.removeBefore(length);
   }
 
   /** Takes ownership of an open file, and hashes the partial download that it holds already. */
@@ -91,23 +97,26 @@ export class DiskBlobWriter implements BlobWriter {
     file: FileHandle,
     host: WriterHost,
   ): Promise<DiskBlobWriter> {
-    const hasher = newHasher(digest);
-    let length = 0;
-    if ((await file.stat()).size > 0) {
-      const buffer = host.buffers.take();
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, 0, BUFFER_BYTES, length);
-        if (bytesRead === 0) break;
-        hasher.update(buffer.subarray(0, bytesRead));
-        length += bytesRead;
-      }
-      host.buffers.give(buffer);
-    }
-    return new DiskBlobWriter(digest, path, file, host, hasher, length);
+    const { size } = await file.stat();
+    const journal = new ExtentJournal(path);
+    // A file that was removed may have left its journal behind.
+    if (size === 0) await journal.remove();
+    const ahead = size === 0 ? undefined : await journal.read(size);
+    const prefix = ahead ? ahead.endFrom(0) : size;
+    const { hasher, length } = await hashPrefix(file, digest, prefix, host.buffers);
+    return new DiskBlobWriter(digest, path, file, host, { hasher, length, journal, ahead });
   }
 
   get length(): number {
-    return this.#length;
+    return this.#appended.length;
+  }
+
+  get ahead(): readonly Extent[] {
+    return [...this.#ahead.extents];
+  }
+
+  get written(): number {
+    return this.length + this.#ahead.extents.bytes;
   }
 
   /** Does nothing: files grow as they are written. `BoundedBlobStore` enforces the quota. */
@@ -115,40 +124,35 @@ export class DiskBlobWriter implements BlobWriter {
 
   async append(chunk: Uint8Array): Promise<void> {
     this.#requireState("open", "append to");
-    const release = this.#host.budget.hold(chunk.byteLength);
+    await this.#appended.append(chunk);
+  }
+
+  async writeAhead(first: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#requireState("open", "append to");
+    if (first < this.length) {
+      throw new RangeError(`byte ${first} is not ahead of the ${this.length} appended ones`);
+    }
     try {
-      await this.#append(chunk);
-    } finally {
-      release();
+      await this.#ahead.write(first, chunks, this.#appended.writtenBytes);
+    } catch (cause) {
+      throw storageFault(`write ${this.#path}`, cause);
     }
   }
 
-  async #append(chunk: Uint8Array): Promise<void> {
-    if (this.#failure) throw this.#failure;
-    let copied = 0;
-    while (copied < chunk.byteLength) {
-      if (this.#buffered === BUFFER_BYTES) {
-        if (this.#isWriting) await this.#writing;
-        else this.#startWrite();
-        // The awaited write may have assigned it, which the compiler cannot see.
-        const failure = this.#failure as Fault | undefined;
-        if (failure) throw failure;
-        continue;
-      }
-      const buffer = (this.#buffer ??= this.#host.buffers.take());
-      const part = chunk.subarray(copied, copied + BUFFER_BYTES - this.#buffered);
-      buffer.set(part, this.#buffered);
-      this.#hasher.update(part);
-      this.#buffered += part.byteLength;
-      copied += part.byteLength;
-    }
-    this.#length += chunk.byteLength;
-    if (this.#buffered === BUFFER_BYTES && !this.#isWriting) this.#startWrite();
+  async absorb(): Promise<boolean> {
+    this.#requireState("open", "append to");
+    const first = this.length;
+    const end = Math.min(this.#ahead.extents.endFrom(first), first + ABSORBED_BYTES);
+    if (end === first) return false;
+    await this.#appended.absorb(end);
+    this.#ahead.prefixGrew(first, end);
+    return true;
   }
 
   async read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (first < 0 || end < first || end > this.#length) {
-      throw new RangeError(`bytes ${first} to ${end} are not in 0 to ${this.#length}`);
+    const isThere = end <= this.length || end <= this.#ahead.extents.endFrom(first);
+    if (first < 0 || end < first || !isThere) {
+      throw new RangeError(`bytes ${first} to ${end} are not in 0 to ${this.length}`);
     }
     if (this.#state === "committed") return this.#host.readStored(this.digest, first, end);
     if (this.#state === "ended") {
@@ -156,7 +160,7 @@ export class DiskBlobWriter implements BlobWriter {
     }
     this.#activeReads += 1;
     try {
-      await this.#waitUntilWritten(end);
+      if (end <= this.length) await this.#appended.waitUntilWritten(end);
       return await readFully(this.#file, first, end);
     } catch (cause) {
       throw storageFault(`read ${this.#path}`, cause);
@@ -167,12 +171,12 @@ export class DiskBlobWriter implements BlobWriter {
   }
 
   prefix(): { length: number; hasher: Bun.CryptoHasher } {
-    return { length: this.#prefix.length, hasher: this.#prefix.hasher.copy() };
+    return this.#appended.prefix();
   }
 
   verify(): boolean {
     if (this.#state === "open") {
-      const isMatch = this.#hasher.digest("hex") === digestHex(this.digest);
+      const isMatch = this.#appended.digest() === digestHex(this.digest);
       this.#state = isMatch ? "verified" : "mismatched";
     }
     return this.#state === "verified" || this.#state === "committed";
@@ -181,15 +185,18 @@ export class DiskBlobWriter implements BlobWriter {
   async commit(): Promise<StoredBlob> {
     this.#requireState("verified", "commit");
     try {
-      await this.#waitUntilWritten(this.#length);
+      await this.#appended.waitUntilWritten(this.length);
       await this.#syncing;
       // The kernel reports a write-back error only once, to the next sync: an earlier one may have it.
-      if (this.#failure) throw this.#failure;
+      if (this.#appended.failure) throw this.#appended.failure;
       await this.#host.sync(this.#file);
+      await this.#journal.close();
+      // Before the blob is published: without its journal, a partial file counts from its first byte to its last.
+      if (this.#ahead.isJournaled) await this.#journal.remove();
     } catch (cause) {
       throw storageFault(`write ${this.#path}`, cause);
     }
-    const stored = await this.#host.publish(this.digest, this.#path, this.#length);
+    const stored = await this.#host.publish(this.digest, this.#path, this.length);
     this.#state = "committed";
     await this.#close();
     return stored;
@@ -197,10 +204,10 @@ export class DiskBlobWriter implements BlobWriter {
 
   async suspend(): Promise<void> {
     this.#requireUnfinished("suspend");
-    if (this.#state === "mismatched" || this.#length === 0) return this.discard();
+    if (this.#state === "mismatched" || this.written === 0) return this.discard();
     this.#state = "ended";
     // If the last bytes cannot be written, the partial download is only shorter.
-    await this.#waitUntilWritten(this.#length).catch(() => undefined);
+    await this.#appended.waitUntilWritten(this.length).catch(() => undefined);
     await this.#close();
   }
 
@@ -208,77 +215,48 @@ export class DiskBlobWriter implements BlobWriter {
     this.#requireUnfinished("discard");
     this.#state = "ended";
     try {
-      await unlink(this.#path);
+      await removeFile(this.#path);
+      await this.#journal.close();
+      if (this.#ahead.isJournaled) await this.#journal.remove();
     } catch (cause) {
-      if (systemCode(cause) !== "ENOENT") throw storageFault(`remove ${this.#path}`, cause);
+      throw storageFault(`remove ${this.#path}`, cause);
     } finally {
       await this.#close();
     }
   }
 
-  /** Waits until the first `end` bytes are in the file; starts the write if none is in progress. */
-  async #waitUntilWritten(end: number): Promise<void> {
-    while (this.#writtenBytes < end) {
-      if (this.#failure) throw this.#failure;
-      if (!this.#isWriting) this.#startWrite();
-      await this.#writing;
-    }
+  #appendedTo(first: number, end: number): void {
+    this.#ahead.prefixGrew(first, end);
+    this.#wrote(end - first);
   }
 
-  #startWrite(): void {
-    const buffer = this.#buffer;
-    if (!buffer) return;
-    const bytes = buffer.subarray(0, this.#buffered);
-    // The hash of everything that was appended, which is exactly what is in the file after this write.
-    // After `verify` the hasher cannot be copied any more, and no resume point is needed.
-    const hasher = this.#state === "open" ? this.#hasher.copy() : undefined;
-    this.#buffer = undefined;
-    this.#buffered = 0;
-    this.#isWriting = true;
-    this.#writing = this.#write(bytes).finally(() => {
-      if (hasher && !this.#failure) this.#prefix = { length: this.#writtenBytes, hasher };
-      this.#host.buffers.give(buffer);
-      this.#isWriting = false;
-      if (this.#writtenBytes - this.#syncedBytes >= this.#host.syncBytes) this.#startSync();
-    });
+  #wrote(bytes: number): void {
+    this.#unsyncedBytes += bytes;
+    if (this.#unsyncedBytes >= this.#host.syncBytes) this.#startSync();
   }
 
   #startSync(): void {
-    if (this.#syncing || this.#failure) return;
-    this.#syncedBytes = this.#writtenBytes;
+    if (this.#syncing || this.#appended.failure) return;
+    this.#unsyncedBytes = 0;
     const onSynced = (cause?: unknown): void => {
-      if (cause) this.#failure ??= storageFault(`write ${this.#path}`, cause);
+      if (cause) this.#appended.fail(cause);
       this.#syncing = undefined;
     };
     this.#syncing = this.#host.sync(this.#file).then(() => onSynced(), onSynced);
   }
 
-  async #write(bytes: Buffer): Promise<void> {
-    try {
-      for (let done = 0; done < bytes.byteLength;) {
-        const remaining = bytes.byteLength - done;
-        const { bytesWritten } = await this.#host.times.measure("writing", () =>
-          this.#file.write(bytes, done, remaining, this.#writtenBytes),
-        );
-        done += bytesWritten;
-        this.#writtenBytes += bytesWritten;
-      }
-    } catch (cause) {
-      this.#failure = storageFault(`write ${this.#path}`, cause);
-    }
-  }
-
   /** Closes the file after its last use, since the kernel may give its descriptor to another file at once. */
   async #close(): Promise<void> {
-    await this.#writing;
-    await this.#syncing;
+    // First: a read may have a write begin that it waits for.
     if (this.#activeReads > 0) {
       const lastReadDone = Promise.withResolvers<void>();
       this.#onLastReadDone = lastReadDone.resolve;
       await lastReadDone.promise;
     }
-    if (this.#buffer) this.#host.buffers.give(this.#buffer);
-    this.#buffer = undefined;
+    await this.#appended.close();
+    await this.#ahead.idle();
+    await this.#syncing;
+    await this.#journal.close();
     // Everything that has to be durable was synced before, so a failed close loses nothing.
     await this.#file.close().catch(() => undefined);
     this.#host.closed();

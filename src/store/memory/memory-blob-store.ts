@@ -1,12 +1,13 @@
 import { type Digest, digestAlgorithm, digestOf, newHasher } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { BlobEntry, BlobStore, BlobWriter, PartialEntry, StoredBlob } from "../blob-store.ts";
+import { type Extent, ExtentMap } from "../extents.ts";
 import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
 
 /** A `BlobStore` in memory, for the tests of other modules. */
 export class MemoryBlobStore implements BlobStore {
   readonly #stored = new Map<Digest, { readonly bytes: Blob; readonly storedAt: number }>();
-  readonly #partials = new Map<PartialName, Uint8Array<ArrayBuffer>>();
+  readonly #partials = new Map<PartialName, Draft>();
   readonly #openWriters = new Set<PartialName>();
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
@@ -24,11 +25,11 @@ export class MemoryBlobStore implements BlobStore {
     this.#openWriters.add(name);
     const partial = this.#partials.get(name);
     this.#partials.delete(name);
-    return new MemoryBlobWriter(digest, partial ?? new Uint8Array(), (outcome, bytes) => {
+    return new MemoryBlobWriter(digest, partial, (outcome, draft) => {
       this.#openWriters.delete(name);
-      if (outcome === "suspend") this.#partials.set(name, bytes);
+      if (outcome === "suspend") this.#partials.set(name, draft);
       if (outcome === "commit") {
-        this.#stored.set(digest, { bytes: new Blob([bytes]), storedAt: Date.now() });
+        this.#stored.set(digest, { bytes: new Blob([draft.bytes]), storedAt: Date.now() });
       }
     });
   }
@@ -44,9 +45,9 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async *partials(): AsyncGenerator<PartialEntry> {
-    for (const [text, { byteLength }] of this.#partials) {
+    for (const [text, { bytes, ahead }] of this.#partials) {
       const partial = parsePartialName(text);
-      if (partial) yield { ...partial, size: byteLength, storedAt: 0 };
+      if (partial) yield { ...partial, size: bytes.byteLength + ahead.bytes, storedAt: 0 };
     }
   }
 
@@ -61,22 +62,33 @@ export class MemoryBlobStore implements BlobStore {
   }
 }
 
+/** What was appended, and what was written ahead of it, in an array as long as all of that needs. */
+interface Draft {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sparse: Uint8Array<ArrayBuffer>;
+  readonly ahead: ExtentMap;
+}
+
 type Outcome = "commit" | "suspend" | "discard";
 
 class MemoryBlobWriter implements BlobWriter {
   readonly digest: Digest;
-  readonly #onEnd: (outcome: Outcome, bytes: Uint8Array<ArrayBuffer>) => void;
+  readonly #onEnd: (outcome: Outcome, draft: Draft) => void;
+  readonly #ahead: ExtentMap;
   #bytes: Uint8Array<ArrayBuffer>;
+  #sparse: Uint8Array<ArrayBuffer>;
   #isVerified: boolean | undefined;
   #outcome: Outcome | undefined;
 
   constructor(
     digest: Digest,
-    bytes: Uint8Array<ArrayBuffer>,
-    end: (outcome: Outcome, bytes: Uint8Array<ArrayBuffer>) => void,
+    draft: Draft | undefined,
+    end: (outcome: Outcome, draft: Draft) => void,
   ) {
     this.digest = digest;
-    this.#bytes = bytes;
+    this.#bytes = draft?.bytes ?? new Uint8Array();
+    this.#sparse = draft?.sparse ?? new Uint8Array();
+    this.#ahead = new ExtentMap(draft?.ahead);
     this.#onEnd = end;
   }
 
@@ -87,24 +99,49 @@ class MemoryBlobWriter implements BlobWriter {
   async reserve(): Promise<void> {}
 
   async append(chunk: Uint8Array): Promise<void> {
-    this.#requireUnfinished("append to");
-    if (this.#isVerified !== undefined) {
-      throw new Error(`cannot append to ${this.digest}: its writer is verified`);
-    }
+    this.#requireOpen();
     const longer = new Uint8Array(this.#bytes.byteLength + chunk.byteLength);
     longer.set(this.#bytes);
     longer.set(chunk, this.#bytes.byteLength);
     this.#bytes = longer;
+    this.#ahead.removeBefore(longer.byteLength);
+  }
+
+  get ahead(): readonly Extent[] {
+    return [...this.#ahead];
+  }
+
+  get written(): number {
+    return this.length + this.#ahead.bytes;
+  }
+
+  async writeAhead(first: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#requireOpen();
+    if (first < this.length) throw new RangeError(`byte ${first} is not ahead of ${this.length}`);
+    const bytes = Buffer.concat(chunks);
+    const sparse = new Uint8Array(Math.max(this.#sparse.byteLength, first + bytes.byteLength));
+    sparse.set(this.#sparse);
+    sparse.set(bytes, first);
+    this.#sparse = sparse;
+    this.#ahead.add(first, first + bytes.byteLength);
+  }
+
+  async absorb(): Promise<boolean> {
+    const end = this.#ahead.endFrom(this.length);
+    if (end === this.length) return false;
+    await this.append(this.#sparse.subarray(this.length, end));
+    return true;
   }
 
   async read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (first < 0 || end < first || end > this.length) {
+    const isThere = end <= this.length || end <= this.#ahead.endFrom(first);
+    if (first < 0 || end < first || !isThere) {
       throw new RangeError(`bytes ${first} to ${end} are not in 0 to ${this.length}`);
     }
     if (this.#outcome === "suspend" || this.#outcome === "discard") {
       throw new Fault({ kind: "cancelled", reason: `writing ${this.digest} was abandoned` });
     }
-    return this.#bytes.slice(first, end);
+    return end <= this.length ? this.#bytes.slice(first, end) : this.#sparse.slice(first, end);
   }
 
   verify(): boolean {
@@ -125,7 +162,7 @@ class MemoryBlobWriter implements BlobWriter {
 
   async suspend(): Promise<void> {
     this.#requireUnfinished("suspend");
-    this.#finish(this.#isVerified === false || this.length === 0 ? "discard" : "suspend");
+    this.#finish(this.#isVerified === false || this.written === 0 ? "discard" : "suspend");
   }
 
   async discard(): Promise<void> {
@@ -135,7 +172,13 @@ class MemoryBlobWriter implements BlobWriter {
 
   #finish(outcome: Outcome): void {
     this.#outcome = outcome;
-    this.#onEnd(outcome, this.#bytes);
+    this.#onEnd(outcome, { bytes: this.#bytes, sparse: this.#sparse, ahead: this.#ahead });
+  }
+
+  #requireOpen(): void {
+    this.#requireUnfinished("append to");
+    if (this.#isVerified === undefined) return;
+    throw new Error(`cannot append to ${this.digest}: its writer is verified`);
   }
 
   #requireUnfinished(action: string): void {

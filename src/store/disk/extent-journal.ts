@@ -1,0 +1,94 @@
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { type Extent, ExtentMap } from "../extents.ts";
+import { removeFile } from "../remove-file.ts";
+import { systemCode } from "../storage-fault.ts";
+
+/** The file of the journal beside that of a partial download. */
+export const JOURNAL_SUFFIX = ".extents";
+
+/** What bytes are recorded at once, at least: a crash loses no more than so many of each transfer. */
+const RECORDED_BYTES = 1024 * 1024;
+
+const LINE = /^(\d{1,15}) (\d{1,15})$/;
+
+/**
+ * Which bytes of a sparse partial file are there, for whoever resumes it after a crash: a list that only
+ * grows, a line `first end` for each extent. A line is written once its bytes are in the file. The last one
+ * may be cut off. A power failure may lose bytes that are listed: the blob's digest tells.
+ */
+export class ExtentJournal {
+  readonly #path: string;
+  readonly #pending = new ExtentMap();
+  #file: FileHandle | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  /** @param path of the partial file */
+  constructor(path: string) {
+    this.#path = `${path}${JOURNAL_SUFFIX}`;
+  }
+
+  /**
+   * What an earlier process has recorded, within the file.
+   *
+   * @param size of the partial file, in bytes
+   * @returns `undefined` if the file is not sparse
+   */
+  async read(size: number): Promise<ExtentMap | undefined> {
+    let text: string;
+    try {
+      text = await readFile(this.#path, "latin1");
+    } catch (cause) {
+      if (systemCode(cause) === "ENOENT") return undefined;
+      throw cause;
+    }
+    const lines = text.split("\n").slice(0, -1);
+    const map = new ExtentMap();
+    for (const line of lines) {
+      const [, first, end] = LINE.exec(line) ?? [];
+      map.add(Number(first ?? 0), Math.min(size, Number(end ?? 0)));
+    }
+    return map;
+  }
+
+  /**
+   * Begins the journal: whoever finds the file knows from now on that it is sparse.
+   *
+   * @param prefix how many bytes from the first one on are in the file
+   */
+  begin(prefix: number): Promise<void> {
+    const begun = this.#writing.then(() => this.#append(`0 ${prefix}\n`));
+    this.#writing = begun.catch(() => {});
+    return begun;
+  }
+
+  /** Bytes are in the file now. They are recorded soon, together with others. */
+  record({ first, end }: Extent): void {
+    this.#pending.add(first, end);
+    if (this.#pending.bytes >= RECORDED_BYTES) this.#flush();
+  }
+
+  /** Writes what is left, and closes the file. Never rejects: then less is resumed. */
+  async close(): Promise<void> {
+    this.#flush();
+    await this.#writing;
+    await this.#file?.close().catch(() => {});
+    this.#file = undefined;
+  }
+
+  async remove(): Promise<void> {
+    await removeFile(this.#path);
+  }
+
+  #flush(): void {
+    const lines = [...this.#pending].map(({ first, end }) => `${first} ${end}\n`).join("");
+    if (lines === "") return;
+    this.#pending.removeBefore(Infinity);
+    // The disk will tell the same of the data. Without the lines, their bytes are fetched again.
+    this.#writing = this.#writing.then(() => this.#append(lines)).catch(() => {});
+  }
+
+  async #append(lines: string): Promise<void> {
+    this.#file ??= await open(this.#path, "a", 0o600);
+    await this.#file.appendFile(lines);
+  }
+}
