@@ -173,7 +173,7 @@ export class Failover {
     const trace = new HopTrace(host, request.kind);
     return this.#recordOutcome(host, request, trace, async () => {
       const { path: _, query: __, page: ___, timeout, ...rest } = request;
-      const onHop = (url: URL): void => trace.to(url);
+      const onHop: RegistryRequest["onHop"] = (url, hop) => trace.to(url, hop);
       const transport = { ...this.#transport, timeout };
       const response = await roundTrip(host.settings, transport, { ...rest, onHop });
       const { status, headers } = response;

@@ -21,13 +21,14 @@ export class HopTrace {
   }
 
   /** @throws Fault if the circuit of the host at this URL is open */
-  to(url: URL): void {
+  to(url: URL, { isRedirect }: { readonly isRedirect: boolean }): void {
     const { settings, targetCircuits } = this.#host;
     const isOwn = url.origin === settings.url.origin;
     const next = isOwn ? this.#own : targetCircuits.memo(url.origin);
     if (next === this.circuit) return;
     // A redirect, or a signature that was refused, is an answer.
-    this.circuit.succeeded();
+    if (isRedirect) this.circuit.succeeded();
+    else this.circuit.abandoned();
     this.circuit = next;
     const fault = isOwn ? undefined : next.admit();
     if (!fault) return;

@@ -14,6 +14,7 @@ import {
   headManifest,
   type ManifestHead,
 } from "./manifest-requests.ts";
+import type { KnownRedirect } from "./known-redirect.ts";
 import { probeHost } from "./probe-host.ts";
 import { QUIRKS } from "./quirks.ts";
 import {
@@ -31,6 +32,8 @@ export interface BlobTransfer {
   readonly start: number;
   /** The complete blob's size in bytes, if the registry stated it. */
   readonly size?: number;
+  /** The offset after the body's last byte, if the registry sent a range. */
+  readonly end?: number;
   /** Must be read to its end or cancelled, because it holds a connection. Fails with a `Fault`. */
   readonly body: ReadableStream<Uint8Array>;
   /** See `Transfer` of cache/fetch/source.ts. */
@@ -48,6 +51,8 @@ export interface BlobOptions extends RequestOptions {
   readonly end?: number;
   /** The URLs of mirrors that are not asked. `BlobTransfer.nextHost` adds to them. */
   readonly avoided?: Set<string>;
+  /** Where an earlier request for this blob has led. */
+  readonly redirect?: KnownRedirect;
 }
 
 /**
@@ -222,7 +227,7 @@ export class Registry {
     repository: RepositoryName,
     digest: Digest,
     offset: number,
-    { end, signal, avoided = new Set() }: BlobOptions,
+    { end, signal, avoided = new Set(), redirect }: BlobOptions,
   ): Promise<BlobTransfer> {
     const range = rangeHeader(offset, end);
     return this.#failover.send(
@@ -236,6 +241,7 @@ export class Registry {
         headers: range === undefined ? {} : { range },
         signal,
         avoided,
+        redirect,
       },
       async ({ status, headers, body, host }) => {
         const extent =

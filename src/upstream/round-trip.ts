@@ -1,6 +1,7 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { type HopRequest, sendWithCredentials } from "./authorized-request.ts";
+import type { KnownRedirect } from "./known-redirect.ts";
 import { discard, timeoutFault } from "./transport/response-body.ts";
 import type { DialResponse } from "./transport/dialer.ts";
 import { QUIRKS } from "./quirks.ts";
@@ -19,9 +20,12 @@ export interface RegistryRequest extends HopRequest {
   /** At the upstream's own registry or a mirror. */
   readonly url: URL;
   /**
-   * Called before each URL is requested, those of redirects included. What it throws ends the request.
+   * Called before each URL is requested, those of redirects included: these are answers of the host before.
+   * What it throws ends the request.
    */
-  readonly onHop?: (url: URL) => void;
+  readonly onHop?: (url: URL, hop: { readonly isRedirect: boolean }) => void;
+  /** Where an earlier request for the same was redirected to. */
+  readonly redirect?: KnownRedirect | undefined;
 }
 
 /**
@@ -79,15 +83,33 @@ async function sendRenewingSignature(
   transport: RegistryTransport,
   request: RegistryRequest,
 ): Promise<DialResponse> {
+  const { redirect } = request;
+  const known = redirect?.of(request.url);
+  if (redirect && known && known.href !== request.url.href) {
+    // Whatever goes wrong there: the registry knows a better place, or says what is wrong.
+    const response = await sendTo(known).catch(() => undefined);
+    if (response && response.status < 300) return response;
+    redirect.forget();
+    request.signal?.throwIfAborted();
+    if (response) await discard(response.body);
+  }
   for (let renewals = 0; ; renewals += 1) {
     const { response, url } = await followRedirects(settings, transport, request);
-    if (!isRefusedSignature(request, url, response)) return response;
+    if (!isRefusedSignature(request, url, response)) {
+      if (response.status < 300) redirect?.remember(request.url, url);
+      return response;
+    }
     await discard(response.body);
     if (renewals < MAX_RENEWALS) continue;
     // The registry allowed the request: the status does not mean that the blob is missing or private.
     const { status } = response;
     const at = url.host;
     throw new Fault({ kind: "upstream-failed", upstream: settings.name, status, at });
+  }
+
+  async function sendTo(url: URL): Promise<DialResponse> {
+    request.onHop?.(url, { isRedirect: false });
+    return sendWithCredentials(settings, transport, request, url);
   }
 }
 
@@ -105,7 +127,7 @@ async function followRedirects(
   let { url } = request;
   for (;;) {
     visited.add(url.href);
-    request.onHop?.(url);
+    request.onHop?.(url, { isRedirect: visited.size > 1 });
     const response = await sendWithCredentials(settings, transport, request, url);
     if (!REDIRECTS.has(response.status)) return { response, url };
     await discard(response.body);

@@ -7,6 +7,8 @@ export interface BodyExtent {
   readonly start: number;
   /** The complete blob's size in bytes, if the response states it. */
   readonly size?: number;
+  /** The offset after the body's last byte, if the response states a range. */
+  readonly end?: number;
 }
 
 /** A Range header (RFC 9110 section 14.1.2); `undefined` for the complete blob. `end` is exclusive. */
@@ -37,7 +39,8 @@ export function checkPartialContent(
   if (length !== undefined && length !== last - first + 1) {
     return `a part of ${length} bytes with ${shown}`;
   }
-  return size === undefined ? { start: first } : { start: first, size };
+  const extent = { start: first, end: last + 1 };
+  return size === undefined ? extent : { ...extent, size };
 }
 
 /**
