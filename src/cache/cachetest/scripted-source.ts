@@ -14,6 +14,8 @@ export interface Behaviour {
   readonly fault?: Fault;
   /** Sends from the first byte, whatever offset is requested. */
   readonly ignoresOffset?: boolean;
+  /** Sends all from the offset on, whatever end is requested. */
+  readonly ignoresEnd?: boolean;
   /** The size that it announces; that of its bytes if unset. */
   readonly size?: number | "unknown";
   /** The bytes that it sends, in place of the source's own. */
@@ -47,7 +49,7 @@ export class ScriptedSource implements Source {
     this.#script = [...script];
   }
 
-  async open(offset: number, signal: AbortSignal): Promise<Transfer> {
+  async open(offset: number, signal: AbortSignal, end?: number): Promise<Transfer> {
     this.offsets.push(offset);
     const {
       breaksAfter = Infinity,
@@ -58,6 +60,8 @@ export class ScriptedSource implements Source {
     const bytes = behaviour.bytes ?? this.#bytes;
     const start = behaviour.ignoresOffset ? 0 : offset;
     const size = behaviour.size ?? bytes.byteLength;
+    const isPart = !behaviour.ignoresOffset && (start > 0 || end !== undefined);
+    const last = isPart && !behaviour.ignoresEnd ? (end ?? bytes.byteLength) : bytes.byteLength;
     let position = start;
     const body = new ReadableStream<Uint8Array>({
       pull: (controller) => {
@@ -67,22 +71,28 @@ export class ScriptedSource implements Source {
           return controller.error(behaviour.fault ?? fault);
         }
         if (position - start >= hangsAfter) return hang(signal);
-        if (position >= bytes.byteLength) return controller.close();
-        const end = Math.min(
+        if (position >= last) return controller.close();
+        const chunkEnd = Math.min(
           position + 10_000,
           start + Math.min(breaksAfter, hangsAfter),
-          bytes.byteLength,
+          last,
         );
-        this.sent += end - position;
-        controller.enqueue(bytes.slice(position, end));
-        position = end;
+        this.sent += chunkEnd - position;
+        controller.enqueue(bytes.slice(position, chunkEnd));
+        position = chunkEnd;
       },
     });
     const reportCorrupt = (fault: Fault): boolean => {
       this.corruptReports.push(fault);
       return behaviour.isMirror === true;
     };
-    const transfer = { start, body, reportCorrupt, ...(size === "unknown" ? {} : { size }) };
+    const transfer = {
+      start,
+      body,
+      reportCorrupt,
+      ...(size === "unknown" ? {} : { size }),
+      ...(isPart ? { end: last } : {}),
+    };
     return behaviour.isMirror ? { ...transfer, nextHost: () => (this.hostsLeft += 1) } : transfer;
   }
 }

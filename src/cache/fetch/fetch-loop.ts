@@ -2,9 +2,13 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { type BackOff, waitBeforeRetry } from "./back-off.ts";
-import type { Source, Transfer } from "./source.ts";
+import type { ChunkReader, Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
 import { DiskPace } from "./disk-pace.ts";
+import { Division } from "./division.ts";
+import { openPart } from "./open-part.ts";
+import type { LineShare } from "./line-share.ts";
+import type { Segments } from "./segments.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 
 export interface FetchLoopOptions {
@@ -21,8 +25,18 @@ export interface FetchLoopOptions {
    * written to again.
    */
   readonly onChunk: (start: number, chunk: Uint8Array) => void;
-  /** Called after each chunk was written, and when the disk turns out to be slow. */
+  /** Called after bytes were written, also ahead, and when the disk turns out to be slow. */
   readonly onProgress: () => void;
+  /** By which large blobs are downloaded over several connections. */
+  readonly share?: LineShare | undefined;
+}
+
+interface AppendOptions {
+  /** How many bytes at the body's beginning are there already. */
+  readonly surplus: number;
+  readonly source: Source;
+  readonly writer: BlobWriter;
+  readonly isRange: boolean;
 }
 
 /**
@@ -36,6 +50,8 @@ export class FetchLoop {
   /** Whether any source's response was usable. */
   #hasStarted = false;
   #canRetryElsewhere = false;
+  readonly #division: Division;
+  #grew = Promise.withResolvers<void>();
   /** Of the current transfer. */
   #nextHost: Transfer["nextHost"];
 
@@ -43,6 +59,16 @@ export class FetchLoop {
     this.#options = options;
     this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
+    const { share, signal, sources, backOff } = options;
+    this.#division = new Division({
+      share,
+      signal,
+      onOpened: (transfer) => sources.opened(transfer),
+      onProgress: (bytes) => {
+        if (bytes > 0) backOff.progressed(bytes);
+        this.#progressed();
+      },
+    });
   }
 
   /** In bytes; unknown until a manifest or a source announces it. */
@@ -60,6 +86,11 @@ export class FetchLoop {
     return this.#canRetryElsewhere;
   }
 
+  /** The parts of the blob that other connections receive; `undefined` if the source has no ranges. */
+  get segments(): Segments | undefined {
+    return this.#division.segments;
+  }
+
   /** Prepares for a download from scratch: the partial file was discarded. */
   restart(): void {
     const { sources, size } = this.#options;
@@ -75,6 +106,14 @@ export class FetchLoop {
    *   bytes that no further transfer can correct
    */
   async run(writer: BlobWriter): Promise<void> {
+    try {
+      await this.#run(writer);
+    } finally {
+      await this.#division.end();
+    }
+  }
+
+  async #run(writer: BlobWriter): Promise<void> {
     const { sources, signal, backOff } = this.#options;
     let firstFault: Fault | undefined;
     for (let turn = 0; ; turn += 1) {
@@ -117,43 +156,92 @@ export class FetchLoop {
   }
 
   async #transfer(source: Source, writer: BlobWriter): Promise<void> {
-    const { sources, signal, backOff, onStarted, onChunk, onProgress, digest } = this.#options;
-    const transfer = await source.open(writer.length, signal);
+    for (;;) {
+      // What other transfers have written ahead.
+      while (await writer.absorb()) this.#progressed();
+      if (this.#size !== undefined && writer.length >= this.#size) return;
+      if (this.segments?.covers(writer.length)) await this.#grew.promise;
+      else {
+        await this.#receive(source, writer);
+        if (this.#size === undefined) return;
+      }
+    }
+  }
+
+  /** Receives the bytes that come next, as far as nobody else has or receives them. */
+  async #receive(source: Source, writer: BlobWriter): Promise<void> {
+    const { sources, onStarted } = this.#options;
+    const first = writer.length;
+    const wanted = this.#division.endOfRequest(writer, this.#size);
+    this.segments?.headTakes(wanted ?? Infinity, source);
+    const openedAt = performance.now();
+    const transfer = await openPart(source, first, wanted, this.#options.signal);
     const reader = transfer.body.getReader();
     this.#nextHost = transfer.nextHost;
     sources.opened(transfer);
     this.#pace.start();
     try {
-      let surplus = this.#validate(transfer, source, writer);
+      const surplus = this.#validate(transfer, source, writer);
       if (this.#size !== undefined) await writer.reserve(this.#size);
       sources.accepted(source);
       this.#hasStarted = true;
       onStarted();
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        const chunk = value.subarray(Math.min(surplus, value.byteLength));
-        surplus -= value.byteLength - chunk.byteLength;
-        if (chunk.byteLength === 0) continue;
-        if (this.#size !== undefined && writer.length + chunk.byteLength > this.#size) {
-          throw this.#invalidResponse(
-            `it sent more than the ${this.#size} bytes of ${digest}`,
-            source,
-          );
-        }
-        onChunk(writer.length, chunk);
-        await this.#pace.write(chunk.byteLength, () => writer.append(chunk));
-        backOff.progressed(chunk.byteLength);
-        onProgress();
-      }
+      const startedAt = performance.now();
+      const { end } = transfer;
+      if (end !== undefined) this.#division.begin(source, writer, end, this.#size);
+      await this.#append(reader, { surplus, source, writer, isRange: end !== undefined });
+      const seconds = (performance.now() - startedAt) / 1000;
+      this.segments?.measured((startedAt - openedAt) / 1000, (writer.length - first) / seconds);
     } finally {
       this.#pace.stop();
       // An unread body would occupy its connection.
       await reader.cancel().catch(() => {});
     }
-    if (this.#size !== undefined && writer.length < this.#size) {
+    if (this.#size === undefined || writer.length >= this.#division.gapEnd(writer, this.#size))
+      return;
+    // A part may be shorter than was asked for.
+    const isShortPart = transfer.end !== undefined && writer.length >= transfer.end;
+    if (isShortPart && writer.length > first) return;
+    if (!this.segments?.covers(writer.length)) {
       throw endedEarly(source.name, writer.length, this.#size);
     }
+  }
+
+  /** Appends a body. A range ends where somebody else has the bytes, or receives them. */
+  async #append(
+    reader: ChunkReader,
+    { surplus, source, writer, isRange }: AppendOptions,
+  ): Promise<void> {
+    const { onChunk, backOff, share, digest } = this.#options;
+    let skipped = surplus;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || !value) return;
+      share?.received(value.byteLength);
+      const chunk = value.subarray(Math.min(skipped, value.byteLength));
+      skipped -= value.byteLength - chunk.byteLength;
+      if (chunk.byteLength === 0) continue;
+      if (this.#size !== undefined && writer.length + chunk.byteLength > this.#size) {
+        throw this.#invalidResponse(
+          `it sent more than the ${this.#size} bytes of ${digest}`,
+          source,
+        );
+      }
+      const end = isRange ? this.#division.gapEnd(writer, this.#size) : Infinity;
+      const missing = chunk.subarray(0, end - writer.length);
+      onChunk(writer.length, missing);
+      await this.#pace.write(missing.byteLength, () => writer.append(missing));
+      backOff.progressed(missing.byteLength);
+      this.#progressed();
+      if (writer.length >= end) return;
+    }
+  }
+
+  #progressed(): void {
+    this.#options.onProgress();
+    const { resolve } = this.#grew;
+    this.#grew = Promise.withResolvers<void>();
+    resolve();
   }
 
   /**

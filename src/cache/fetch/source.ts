@@ -10,6 +10,8 @@ export interface Transfer {
   readonly start: number;
   /** The size of the whole blob in bytes, if the sender announced it. */
   readonly size?: number;
+  /** The offset after the body's last byte, if the sender supports ranges and this is one. */
+  readonly end?: number;
   readonly body: ReadableStream<Uint8Array>;
   /**
    * Reports that the bytes do not match the requested digest.
@@ -33,11 +35,14 @@ export interface Source {
   readonly upstream: UpstreamName;
   /** For messages: an upstream's name and repository, or an object store's address. */
   readonly name: string;
+  /** The most concurrent transfers of its upstream, if that is limited. */
+  readonly maxConnections?: number;
   /**
    * Opens the blob at an offset in bytes. A sender without support for ranges may send from the
    * first byte, which `start` then says.
    *
+   * @param end exclusive; without it, to the blob's end. A sender may send less
    * @throws Fault
    */
-  open(offset: number, signal: AbortSignal): Promise<Transfer>;
+  open(offset: number, signal: AbortSignal, end?: number): Promise<Transfer>;
 }

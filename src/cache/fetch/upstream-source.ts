@@ -2,6 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { ByteRange } from "../../oci/range.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Upstream } from "../upstream.ts";
+import { KnownRedirect } from "../../upstream/known-redirect.ts";
 import type { Source, Transfer } from "./source.ts";
 
 /** Downloads a blob from a repository of an upstream. */
@@ -11,6 +12,7 @@ export class UpstreamSource implements Source {
   readonly #digest: Digest;
   /** Mirrors that were too slow, by URL. */
   readonly #avoided = new Set<string>();
+  readonly #redirect = new KnownRedirect();
 
   constructor(upstream: Upstream, repo: RepositoryRef, digest: Digest) {
     this.#upstream = upstream;
@@ -26,12 +28,21 @@ export class UpstreamSource implements Source {
     return this.#repo.upstream;
   }
 
+  get maxConnections(): number {
+    return this.#upstream.settings.maxConnections;
+  }
+
   get repository(): RepositoryRef["repository"] {
     return this.#repo.repository;
   }
 
-  open(offset: number, signal: AbortSignal): Promise<Transfer> {
-    const options = { signal, avoided: this.#avoided };
+  open(offset: number, signal: AbortSignal, end?: number): Promise<Transfer> {
+    const options = {
+      signal,
+      avoided: this.#avoided,
+      redirect: this.#redirect,
+      ...(end === undefined ? {} : { end }),
+    };
     return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, options);
   }
 

@@ -2,27 +2,18 @@ import { type Digest, newHasher } from "../../oci/digest.ts";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
-import { BackOff, type BackOffOptions } from "../fetch/back-off.ts";
+import { BackOff } from "../fetch/back-off.ts";
 import { FetchLoop } from "../fetch/fetch-loop.ts";
+import { BytesAhead } from "./bytes-ahead.ts";
+import type { FillOptions } from "./fill-options.ts";
 import { Followers } from "./followers.ts";
 import { Milestones } from "./milestones.ts";
 import { ProgressSignal } from "./progress-signal.ts";
-import type { RecentBlocks } from "./read-cache.ts";
 import { type FillStore, ReadableBytes, readStored } from "./readable-bytes.ts";
 import { type ResumePoint, resumePointOf, WITHHELD_TAIL } from "./resume-point.ts";
 import type { Source } from "../fetch/source.ts";
 import { SourceList } from "../fetch/source-list.ts";
 import { toFault } from "../fetch/transient.ts";
-
-export interface FillOptions {
-  /** Of the blob in bytes, if a manifest names it. */
-  readonly size?: number | undefined;
-  readonly backOff?: BackOffOptions;
-  /** Of all fills; by default, its own. */
-  readonly recentBlocks?: RecentBlocks;
-  /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */
-  readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
-}
 
 /** The most restarts from scratch. Each means that one more mirror was found to be corrupt. */
 const MAX_RESTARTS = 9;
@@ -56,6 +47,7 @@ export class Fill {
   /** What a manifest said when the fill began, in bytes. */
   readonly expectedSize: number | undefined;
   readonly followers = new Followers();
+  readonly ahead: BytesAhead;
   readonly sources: SourceList;
   /** When the fill began, in milliseconds since the epoch. */
   readonly since = Date.now();
@@ -80,13 +72,20 @@ export class Fill {
     readonly digest: Digest,
     store: FillStore,
     source: Source,
-    { size, backOff = {}, recentBlocks, commit = (writer) => writer.commit() }: FillOptions = {},
+    options: FillOptions = {},
   ) {
+    const { size, backOff = {}, recentBlocks, share, commit } = options;
     this.upstream = source.upstream;
     this.expectedSize = size;
     this.#store = store;
-    this.#commit = commit;
+    this.#commit = commit ?? ((writer) => writer.commit());
     this.#bytes = new ReadableBytes((first, end) => this.#readFile(first, end), recentBlocks);
+    this.ahead = new BytesAhead({
+      available: () => this.available,
+      extents: () => this.#writer?.ahead ?? [],
+      demand: (first, end) => this.#fetchLoop.segments?.demand(first, end) ?? false,
+      read: (first, end) => this.#bytes.readAhead(first, end),
+    });
     this.sources = new SourceList(source);
     this.#fetchLoop = new FetchLoop({
       digest,
@@ -94,6 +93,7 @@ export class Fill {
       size,
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
+      share,
       onStarted: () => this.#milestones.start(),
       onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk),
       onProgress: () => this.#progress.grew(),

@@ -8,8 +8,12 @@ import { Detours } from "./detours.ts";
 import { Fill } from "./fill.ts";
 import { FillTable } from "./fill-table.ts";
 import { RecentBlocks } from "./read-cache.ts";
+import { LineShare } from "../fetch/line-share.ts";
 import type { Source } from "../fetch/source.ts";
 import { toFault } from "../fetch/transient.ts";
+
+/** Of each upstream, besides one connection for each download. */
+const MAX_FURTHER_CONNECTIONS = 23;
 
 export interface FillEvent {
   readonly digest: Digest;
@@ -43,6 +47,9 @@ export class Fills {
   readonly #commits: Commits;
   readonly detours: Detours;
   readonly #recentBlocks = new RecentBlocks();
+  /** By upstream: how its large blobs share its line. */
+  readonly #shares = new Map<UpstreamName, LineShare>();
+  readonly #furtherConnections: number;
   /** Completed fills whose followers are still reading. */
   readonly #followed = new FillTable();
   #isStopping = false;
@@ -52,6 +59,7 @@ export class Fills {
     this.#store = store;
     this.#commits = new Commits(store, downloads);
     this.detours = new Detours(Math.ceil(downloads / 4));
+    this.#furtherConnections = Math.min(MAX_FURTHER_CONNECTIONS, Math.floor(downloads / 4));
     this.#observer = observer;
   }
 
@@ -104,11 +112,20 @@ export class Fills {
     const fill = new Fill(digest, this.#commits, source, {
       size,
       recentBlocks: this.#recentBlocks,
+      share: this.#shareOf(source),
       commit: (writer) => this.#commits.commit(writer),
     });
     this.#running.add(fill);
     void this.#watch(fill, source.name);
     return fill;
+  }
+
+  #shareOf({ upstream, maxConnections = Infinity }: Source): LineShare {
+    const share = this.#shares.get(upstream) ?? new LineShare();
+    // The others are left for what clients ask for.
+    share.limit = Math.min(this.#furtherConnections, Math.floor(maxConnections / 2));
+    this.#shares.set(upstream, share);
+    return share;
   }
 
   /** Stores bytes from memory, those of a manifest. They must match the digest. */

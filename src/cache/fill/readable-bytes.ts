@@ -1,5 +1,6 @@
 import { freeBytes } from "../../process/free-bytes.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import { ExtentMap } from "../../store/extents.ts";
 import { BLOCK_BYTES, ReadCache, RecentBlocks } from "./read-cache.ts";
 import { TailBuffer } from "./tail-buffer.ts";
 
@@ -37,6 +38,8 @@ export class ReadableBytes {
   #writtenBytes = Infinity;
   #attempt = 0;
   #handed = 0;
+  /** Bytes of this attempt ahead of those that any follower may have received. */
+  #handedAhead = new ExtentMap();
 
   /**
    * @param readFile reads bytes of the file: `first` inclusive, `end` exclusive
@@ -92,14 +95,16 @@ export class ReadableBytes {
   /** Whatever is in memory is not verified. */
   #forget(): void {
     this.#handed = 0;
+    this.#handedAhead = new ExtentMap();
     this.#tail = new TailBuffer();
     this.#cache = new ReadCache(this.#readFile, this.#recentBlocks);
   }
 
   /** Whether what followers may have received of a writer's bytes are the first ones of a stored blob. */
   async #areOf(blob: StoredBlob, writer: BlobWriter): Promise<boolean> {
-    for (let first = 0; first < this.#handed; first += COMPARED_BYTES) {
-      const end = Math.min(this.#handed, first + COMPARED_BYTES);
+    const handed = new ExtentMap(this.#handedAhead);
+    handed.add(0, this.#handed);
+    for (const [first, end] of blocksOf(handed)) {
       const blocks = [writer.read(first, end), blob.bytes.slice(first, end).bytes()] as const;
       // What cannot be read is not known to be equal.
       const [received, stored] = await Promise.all(blocks).catch(() => []);
@@ -110,11 +115,26 @@ export class ReadableBytes {
     return true;
   }
 
+  /** At least one byte from `position` on, and at most a block. */
+  readAhead(position: number, end: number): Promise<Uint8Array> {
+    const blockEnd = Math.min(end, position + BLOCK_BYTES);
+    this.#handedAhead.add(position, blockEnd);
+    return this.#readFile(position, blockEnd);
+  }
+
   /** At least one byte from `position` on, and at most a chunk or a block. */
   async read(position: number, available: number): Promise<Uint8Array> {
     const buffered = this.#tail.read(position, available);
     const end = Math.min(available, position + (buffered?.byteLength ?? BLOCK_BYTES));
     this.#handed = Math.max(this.#handed, end);
     return buffered ?? this.#cache.read(position, Math.min(available, this.#writtenBytes));
+  }
+}
+
+function* blocksOf(extents: ExtentMap): Generator<readonly [first: number, end: number]> {
+  for (const extent of extents) {
+    for (let { first } = extent; first < extent.end; first += COMPARED_BYTES) {
+      yield [first, Math.min(extent.end, first + COMPARED_BYTES)];
+    }
   }
 }

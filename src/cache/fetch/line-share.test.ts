@@ -1,0 +1,106 @@
+import { describe, expect, test } from "bun:test";
+import { LineShare, type LineUser } from "./line-share.ts";
+
+const MIB = 1024 * 1024;
+
+/** A download with more to do than there are connections, over a line whose rates are given. */
+class Line implements LineUser {
+  isReceiving = true;
+  connections = 0;
+  readonly share: LineShare;
+  #now = 0;
+
+  constructor(limit: number) {
+    this.share = new LineShare(() => this.#now);
+    this.share.limit = limit;
+    this.share.join(this);
+  }
+
+  tryConnect(): boolean {
+    if (!this.share.take(false)) return false;
+    this.connections += 1;
+    return true;
+  }
+
+  /** One of its connections has ended its part; the next one begins if that is allowed. */
+  end(): void {
+    this.connections -= 1;
+    this.share.release();
+  }
+
+  /** @param rate of so many further connections, in bytes per second */
+  pass(seconds: number, rate: (further: number) => number): void {
+    for (let windows = Math.round(seconds * 5); windows > 0; windows -= 1) {
+      this.share.received(rate(this.connections) / 5);
+      this.#now += 200;
+      this.share.look();
+    }
+  }
+}
+
+const limitedPerConnection = (further: number): number => (1 + further) * 10 * MIB;
+
+describe("the further connections of large downloads", () => {
+  test("are added one at a time, up to the limit, where each brings as much as the first one", () => {
+    const line = new Line(7);
+    line.pass(0.2, limitedPerConnection);
+    expect(line.connections).toBe(1);
+    line.pass(5, limitedPerConnection);
+    expect(line.connections).toBe(7);
+  });
+
+  test("are no more than fill the line", () => {
+    const line = new Line(7);
+    line.pass(20, (further) => Math.min(limitedPerConnection(further), 25 * MIB));
+    expect(line.share.allowed).toBe(2);
+  });
+
+  test("are tried again after a while, not at once", () => {
+    const line = new Line(7);
+    line.pass(2, () => 25 * MIB);
+    expect(line.share.allowed).toBe(0);
+    expect(line.share.isOpen).toBe(false);
+    line.end();
+    line.pass(7, limitedPerConnection);
+    expect(line.share.allowed).toBe(0);
+    line.pass(10, limitedPerConnection);
+    expect(line.share.allowed).toBe(7);
+  });
+
+  test("are not needed where one is fast, and cannot be judged where nothing comes", () => {
+    for (const rate of [100 * MIB, 0]) {
+      const line = new Line(7);
+      line.pass(5, () => rate);
+      expect(line.connections).toBe(0);
+    }
+  });
+
+  test("are given up when one is refused or breaks, and not tried for half a minute", () => {
+    const line = new Line(7);
+    line.pass(5, limitedPerConnection);
+    line.share.trouble();
+    for (let left = 7; left > 0; left -= 1) line.end();
+    expect(line.connections).toBe(0);
+    line.pass(29, limitedPerConnection);
+    expect(line.connections).toBe(0);
+    line.pass(5, limitedPerConnection);
+    expect(line.connections).toBeGreaterThan(0);
+  });
+
+  test("are not judged before they receive", () => {
+    const line = new Line(7);
+    line.pass(0.2, limitedPerConnection);
+    line.isReceiving = false;
+    line.pass(1, () => 10 * MIB);
+    expect(line.share.allowed).toBe(1);
+    line.isReceiving = true;
+    line.pass(0.6, limitedPerConnection);
+    expect(line.share.allowed).toBe(2);
+  });
+
+  test("are there at once for bytes that a client asks for, up to the limit", () => {
+    const line = new Line(2);
+    expect(line.share.take(false)).toBe(false);
+    expect([1, 2, 3].map(() => line.share.take(true))).toEqual([true, true, false]);
+  });
+});

@@ -1,0 +1,185 @@
+/** How often the rate is measured, in milliseconds. */
+const WINDOW_MS = 200;
+/** A connection of at least this rate is left alone, in bytes per second. */
+export const FAST_RATE = 60 * 1024 * 1024;
+/** Below this rate, what one more connection brings is noise, in bytes per second. */
+const MIN_RATE = 256 * 1024;
+/** The gain for which a further connection is kept. Of the eighth, no more than a seventh can be expected. */
+const MIN_GAIN = 0.15;
+/** How many windows a connection on trial may take until it receives. */
+const MAX_TRIAL_WINDOWS = 10;
+/** How long a connection that brought nothing is not tried again, in milliseconds. */
+const SETTLED_MS = 10_000;
+/** How long an upstream that refused, or failed, gets no further connections, in milliseconds. */
+const TROUBLE_MS = 30_000;
+
+const MIB = 1024 * 1024;
+
+/** How large blobs are divided, in bytes. */
+export interface SegmentSizes {
+  /** Blobs up to this size are downloaded over one connection. */
+  readonly whole: number;
+  /** What is requested first: it shows whether the source supports ranges, and how fast it is. */
+  readonly first: number;
+  /** Of a segment, except the last ones. */
+  readonly min: number;
+  readonly max: number;
+}
+
+const SIZES: SegmentSizes = { whole: 32 * MIB, first: 8 * MIB, min: 4 * MIB, max: 16 * MIB };
+
+/** A download that can use further connections. */
+export interface LineUser {
+  /** Whether all further connections that it has receive bytes by now. */
+  readonly isReceiving: boolean;
+  /** Begins one more, if there is something left for it to do. */
+  tryConnect(): boolean;
+}
+
+/**
+ * How many further connections the large downloads from one upstream use: beside the one that each has
+ * anyway. Where each connection is slower than the line, more of them are faster. One is added at a time,
+ * and kept if the sum of all grew by it: on a line that is full, they would only take from each other.
+ */
+export class LineShare {
+  /** The most further connections at once. */
+  limit = 0;
+  readonly #now: () => number;
+  readonly #users = new Set<LineUser>();
+  #allowed = 0;
+  #running = 0;
+  /** Of the window that is measured. */
+  #bytes = 0;
+  #since: number;
+  /** With one connection less, in bytes per second. Set while one is on trial. */
+  #before: number | undefined;
+  /** Whether the current window began when the connection on trial was receiving. */
+  #isMeasuring = false;
+  #trialWindows = 0;
+  #settledUntil = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** @param now a monotonic clock, in milliseconds */
+  constructor(
+    now: () => number = () => performance.now(),
+    readonly sizes: SegmentSizes = SIZES,
+  ) {
+    this.#now = now;
+    this.#since = now();
+  }
+
+  /** How many further connections are allowed now. */
+  get allowed(): number {
+    return this.#allowed;
+  }
+
+  /** Whether connections are added, or may be soon: then downloads are to proceed in segments. */
+  get isOpen(): boolean {
+    return this.#allowed > 0 || this.#now() >= this.#settledUntil;
+  }
+
+  /** Whether a blob of so many bytes is large enough. */
+  divides(size: number): boolean {
+    return size > this.sizes.whole && size !== Infinity;
+  }
+
+  join(user: LineUser): void {
+    this.#users.add(user);
+    if (this.#timer === undefined) {
+      this.#restart();
+      this.#timer = setInterval(() => this.look(), WINDOW_MS).unref();
+    }
+    this.#connect();
+  }
+
+  leave(user: LineUser): void {
+    this.#users.delete(user);
+    if (this.#users.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** A download has received bytes, over any of its connections. */
+  received(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  /** Takes one of the allowed connections, even beyond what is allowed if a client asks for its bytes. */
+  take(isDemanded: boolean): boolean {
+    if (this.#running >= (isDemanded ? this.limit : this.#allowed)) return false;
+    this.#running += 1;
+    return true;
+  }
+
+  release(): void {
+    this.#running -= 1;
+    this.#connect();
+  }
+
+  /** The upstream refused or broke a further connection: each download goes on with one. */
+  trouble(): void {
+    this.#allowed = 0;
+    this.#before = undefined;
+    this.#settledUntil = this.#now() + TROUBLE_MS;
+  }
+
+  /** Judges the window that ends now, and begins the next one. */
+  look(): void {
+    const elapsed = this.#now() - this.#since;
+    const rate = elapsed > 0 ? (this.#bytes * 1000) / elapsed : 0;
+    this.#restart();
+    if (this.#before === undefined) this.#tryMore(rate);
+    else if (this.#isMeasuring) this.#judge(this.#before, rate);
+    else if (this.#trialWindows >= MAX_TRIAL_WINDOWS) this.#settle();
+    else {
+      this.#trialWindows += 1;
+      this.#isMeasuring = this.#isTried;
+    }
+  }
+
+  #tryMore(rate: number): void {
+    const connections = this.#users.size + this.#running;
+    const isSlow = rate < FAST_RATE * connections && rate >= MIN_RATE;
+    if (!isSlow || this.#allowed >= this.limit || this.#now() < this.#settledUntil) return;
+    this.#before = rate;
+    this.#isMeasuring = false;
+    this.#trialWindows = 0;
+    this.#allowed += 1;
+    this.#connect();
+  }
+
+  /** Whether the allowed connections are all there, and receive. */
+  get #isTried(): boolean {
+    return this.#running >= this.#allowed && [...this.#users].every((user) => user.isReceiving);
+  }
+
+  #judge(before: number, rate: number): void {
+    this.#before = undefined;
+    // What was measured is that of fewer connections, if one has ended meanwhile.
+    if (this.#running < this.#allowed) return;
+    const expected = 1 / Math.max(1, this.#users.size + this.#running - 1);
+    if (rate >= before * (1 + Math.min(MIN_GAIN, expected / 2))) {
+      this.#tryMore(rate);
+      return;
+    }
+    this.#settle();
+  }
+
+  /** The connection on trial brings nothing. */
+  #settle(): void {
+    this.#before = undefined;
+    this.#allowed -= 1;
+    this.#settledUntil = this.#now() + SETTLED_MS;
+  }
+
+  #connect(): void {
+    for (const user of this.#users) {
+      while (this.#running < this.#allowed && user.tryConnect());
+    }
+  }
+
+  #restart(): void {
+    this.#bytes = 0;
+    this.#since = this.#now();
+  }
+}

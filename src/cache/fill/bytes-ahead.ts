@@ -1,0 +1,43 @@
+import type { Extent } from "../../store/extents.ts";
+
+export interface BytesAheadOptions {
+  /** How many bytes, from the first one on, followers may read. */
+  readonly available: () => number;
+  /** What is written ahead of those. */
+  readonly extents: () => readonly Extent[];
+  /** See `Segments`. */
+  readonly demand: (first: number, end: number) => boolean;
+  /** At least one byte from `first` on. */
+  readonly read: (first: number, end: number) => Promise<Uint8Array>;
+}
+
+/** The bytes of a fill ahead of those that were received in order: for readers of a part. */
+export class BytesAhead {
+  readonly #options: BytesAheadOptions;
+
+  constructor(options: BytesAheadOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Asks for bytes that are far ahead of those that are available.
+   *
+   * @returns whether they are there, or are being received: then `endFrom` grows, and they are kept
+   */
+  demand(first: number, end: number): boolean {
+    return this.endFrom(first) > first || this.#options.demand(first, end);
+  }
+
+  /** The end of the bytes that can be read from an offset on: the offset itself if there are none. */
+  endFrom(offset: number): number {
+    const available = this.#options.available();
+    if (offset < available) return available;
+    const ahead = this.#options.extents().find(({ first, end }) => first <= offset && offset < end);
+    return ahead?.end ?? offset;
+  }
+
+  /** Bytes from `position` on, where `endFrom` says that there are some. */
+  read(position: number): Promise<Uint8Array> {
+    return this.#options.read(position, this.endFrom(position));
+  }
+}

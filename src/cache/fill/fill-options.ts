@@ -1,0 +1,16 @@
+import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import type { BackOffOptions } from "../fetch/back-off.ts";
+import type { LineShare } from "../fetch/line-share.ts";
+import type { RecentBlocks } from "./read-cache.ts";
+
+export interface FillOptions {
+  /** Of the blob in bytes, if a manifest names it. */
+  readonly size?: number | undefined;
+  readonly backOff?: BackOffOptions;
+  /** Of all fills; by default, its own. */
+  readonly recentBlocks?: RecentBlocks;
+  /** By which large blobs are downloaded over several connections. */
+  readonly share?: LineShare;
+  /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */
+  readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
+}
