@@ -35,8 +35,8 @@ const MIN_DETOUR_BYTES = 1024 * 1024;
  *
  * The bytes come from, in this order of preference:
  * 1. The fill, as far as it has come.
- * 2. A ranged transfer (`openAhead`), if the follower is far ahead of the fill. It never provides
- *    the withheld tail, which comes only from the verified fill.
+ * 2. If the follower is far ahead of the fill: a part that the fill receives next, and keeps; where it cannot, a
+ *    ranged transfer of its own (`openAhead`).
  * 3. If it is the only follower, and the disk is much slower than the source (`detours`): a stream of its own from the source,
  *    which verifies the rest (`VerifyingStream`). The fill goes on storing behind.
  * 4. After storing has failed and what the fill has was read: such a stream as well.
@@ -49,6 +49,8 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   let isCancelled = false;
   let { attempt = fill.attempt } = options;
   const { size } = options;
+  // A part may be given out before all of the blob is verified; who reads the whole never gets its end.
+  const isFarAhead = options.openAhead !== undefined;
   const ahead = options.openAhead && new AheadReader(options.openAhead, first);
   // Then all of the blob can be read, however slow this transfer is.
   fill.verified.then(() => ahead?.cancel()).catch(() => {});
@@ -80,11 +82,25 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
           return chunk.subarray(0, (end ?? Infinity) - position);
         continue;
       }
-      const chunk = await ahead?.read(Math.min(end ?? Infinity, withheldFrom(fill.size)));
+      if (isFarAhead && fill.ahead.demand(position, end ?? fill.size ?? Infinity)) {
+        const there = await readAhead();
+        if (there) return there;
+        continue;
+      }
+      const chunk = await ahead?.read(end ?? Infinity);
       if (chunk) return chunk;
       if (await leave()) continue;
       if (fill.available <= position && !fill.isVerified && !fill.fault) await fill.progress();
     }
+  }
+
+  /** Bytes that are received ahead of the fill; `undefined` after a wait for them, and on an error. */
+  async function readAhead(): Promise<Uint8Array | undefined> {
+    if (fill.ahead.endFrom(position) === position) await fill.progress();
+    if (fill.ahead.endFrom(position) === position || fill.attempt !== attempt) return undefined;
+    const chunk = await fill.ahead.read(position).catch(onReadError);
+    if (!chunk || fill.attempt !== attempt) return undefined;
+    return chunk.subarray(0, (end ?? Infinity) - position);
   }
 
   /** Continues from the source after storing has failed, so that the client gets the rest. */

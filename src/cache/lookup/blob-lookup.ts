@@ -8,7 +8,6 @@ import { SingleFlight } from "../single-flight.ts";
 import type { Fill } from "../fill/fill.ts";
 import type { Fills } from "../fill/fills.ts";
 import { follow } from "../fill/follow.ts";
-import { withheldFrom } from "../fill/resume-point.ts";
 import type { NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { Bypass } from "../bypass/bypass.ts";
@@ -23,8 +22,8 @@ import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
 /** How long a request waits for a small blob to be verified, in milliseconds; then it is streamed as it arrives. */
 const SMALL_BLOB_TIMEOUT_MS = 15_000;
-/** A range that begins further ahead of the fill than this is fetched separately, in bytes. */
-const FAR_AHEAD_BYTES = 16 * 1024 * 1024;
+/** A range that begins further ahead of the fill than this does not wait for it, in bytes. */
+const FAR_AHEAD_BYTES = 1024 * 1024;
 /** Size of one request for such a range, in bytes: most clients leave after the first few bytes. */
 const AHEAD_WINDOW_BYTES = 16 * 1024 * 1024;
 
@@ -196,7 +195,7 @@ export class BlobLookup {
     const { digest, size } = fill;
     const range = request && rangeOf(fill, source, request);
     const first = range?.first ?? 0;
-    const isFarAhead = first > fill.available + FAR_AHEAD_BYTES && first < withheldFrom(size);
+    const isFarAhead = size !== undefined && first > fill.available + FAR_AHEAD_BYTES;
     if (!isFarAhead && !(await waitForByte(fill, first))) {
       return this.#streamUncached(fill, source, repo, request);
     }
