@@ -75,6 +75,22 @@ describe.each(["manifest", "blob"] as const)("for a %s", (kind) => {
     expect(server.connections()).toBe(0);
   });
 
+  test("a host with one address is sent its requests without a probe before them", async () => {
+    using server = await serveRaw((socket) => {
+      const respond = (): void =>
+        void socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+      respond();
+      socket.on("data", respond);
+    });
+    const subject = dialer();
+    for (let i = 0; i < 2; i += 1) {
+      const response = await subject.dial(request(`http://reg.test:${server.port}/`));
+      expect(await readText(response.body)).toBe("ok");
+      await response.ended;
+    }
+    expect(server.connections()).toBe(1);
+  });
+
   test("where one address refuses connections, the next one is used", async () => {
     using server = serve(() => new Response("ok"));
     const subject = dialer({ resolver: async () => ["::1", "127.0.0.2", "127.0.0.1"] });

@@ -17,7 +17,7 @@ import { bodyLength, headerProblem } from "./header-checks.ts";
 import { connectCause, reservedFault } from "./local-limits.ts";
 import { networkFault } from "./network-fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
-import { fastestFirst } from "./happy-eyeballs.ts";
+import { fastestFirst, sendToOnly } from "./happy-eyeballs.ts";
 import { type ConnectionPool, ConnectionPools } from "./connection-pools.ts";
 import {
   type OutgoingRequest,
@@ -192,7 +192,10 @@ export class Dialer {
     let fault: Fault | undefined;
     for (const address of await this.#order(addresses, pool, request, signal)) {
       try {
-        const response = await sendTo(address, pool, request, this.#budget, signal);
+        const response = await this.#send(address, pool, request, {
+          isOnly: addresses.length === 1,
+          signal,
+        });
         pool.lastGood = address.ip;
         return response;
       } catch (error) {
@@ -210,6 +213,23 @@ export class Dialer {
     throw fault ?? networkFault(upstream, url.host, undefined);
   }
 
+  async #send(
+    address: CheckedAddress,
+    pool: ConnectionPool,
+    request: DialRequest,
+    { isOnly, signal }: { readonly isOnly: boolean; readonly signal: AbortSignal },
+  ): Promise<RawResponse> {
+    const send = (ended: AbortSignal): Promise<RawResponse> =>
+      sendTo(address, pool, request, this.#budget, ended);
+    if (!isOnly || address.ip === pool.lastGood) return send(signal);
+    const { connect } = this.#timeouts;
+    const port = portOf(request.url);
+    const timeout = { connect, fault: () => this.#connectTimeout(request) };
+    return sendToOnly(address, port, timeout, (abandoned) =>
+      send(AbortSignal.any([signal, abandoned])),
+    );
+  }
+
   /**
    * A host's addresses in the order in which to try them. The last good one comes first, without a probe;
    * else the one that accepts a connection first.
@@ -219,18 +239,22 @@ export class Dialer {
   async #order(
     addresses: readonly CheckedAddress[],
     pool: ConnectionPool,
-    { upstream, url }: DialRequest,
+    request: DialRequest,
     signal: AbortSignal,
   ): Promise<readonly CheckedAddress[]> {
+    if (addresses.length === 1) return addresses;
     const lastGood = addresses.find(({ ip }) => ip === pool.lastGood);
     if (lastGood) return [lastGood, ...addresses.filter((address) => address !== lastGood)];
-    const { connect } = this.#timeouts;
-    const timedOut = AbortSignal.timeout(connect);
-    const ordered = await fastestFirst(addresses, portOf(url), AbortSignal.any([signal, timedOut]));
+    const timedOut = AbortSignal.timeout(this.#timeouts.connect);
+    const ended = AbortSignal.any([signal, timedOut]);
+    const ordered = await fastestFirst(addresses, portOf(request.url), ended);
     signal.throwIfAborted();
-    if (timedOut.aborted)
-      throw timeoutFault(upstream, `accept a connection at ${url.host}`, connect);
+    if (timedOut.aborted) throw this.#connectTimeout(request);
     return ordered;
+  }
+
+  #connectTimeout({ upstream, url }: DialRequest): Fault {
+    return timeoutFault(upstream, `accept a connection at ${url.host}`, this.#timeouts.connect);
   }
 
   #watchBody(

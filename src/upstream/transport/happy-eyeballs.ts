@@ -1,8 +1,11 @@
 import { connect } from "node:net";
+import type { Fault } from "../../oci/fault.ts";
 import type { CheckedAddress } from "./address.ts";
 
 /** The delay between two connection attempts, in milliseconds (RFC 8305 section 5). */
 const ATTEMPT_DELAY = 250;
+/** The part of the connect timeout after which a request without a response has its address probed. */
+const PROBE_AFTER = 1 / 5;
 
 /**
  * Sorts addresses so that the one that accepts a connection first comes first, with the families
@@ -20,6 +23,39 @@ export async function fastestFirst(
   const order = interleave(addresses);
   const first = await race(order, port, signal);
   return first ? [first, ...order.filter((address) => address !== first)] : order;
+}
+
+/**
+ * Sends a request to the only address of a host. A probe beforehand could choose nothing, and would cost a
+ * round trip; but a request alone does not tell whether it has been connected. So the address is probed
+ * beside a request that is not answered soon, and the request ends if there is no connection in time either.
+ *
+ * @param send what it is given aborts the request
+ * @param timeout for a connection, in milliseconds, with the fault of a host that accepts none
+ * @throws the fault after the timeout; else what `send` throws
+ */
+export async function sendToOnly<Response>(
+  address: CheckedAddress,
+  port: number,
+  { connect: timeout, fault }: { readonly connect: number; readonly fault: () => Fault },
+  send: (abandoned: AbortSignal) => Promise<Response>,
+): Promise<Response> {
+  const [abandoned, settled] = [new AbortController(), new AbortController()];
+  const delay = timeout * PROBE_AFTER;
+  const probe = async (): Promise<void> => {
+    const timedOut = AbortSignal.timeout(timeout - delay);
+    await race([address], port, AbortSignal.any([timedOut, settled.signal]));
+    if (timedOut.aborted && !settled.signal.aborted) abandoned.abort(fault());
+  };
+  const timer = setTimeout(() => void probe(), delay);
+  try {
+    return await send(abandoned.signal);
+  } catch (error) {
+    throw abandoned.signal.aborted ? abandoned.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
+    settled.abort();
+  }
 }
 
 function interleave(addresses: readonly CheckedAddress[]): CheckedAddress[] {
