@@ -18,7 +18,11 @@ test("the compiler that takes the most memory is off", () => {
 });
 
 test("the runtime knows every option, by its name and value", async () => {
-  const { UV_THREADPOOL_SIZE: _, ...options } = runtimeOptions(64 * MIB, 32);
+  const {
+    UV_THREADPOOL_SIZE: _,
+    BUN_CONFIG_MAX_HTTP_REQUESTS: __,
+    ...options
+  } = runtimeOptions(64 * MIB, 32);
   const env = { ...options, BUN_JSC_dumpOptions: "1", MIMALLOC_VERBOSE: "1" };
   const { stdout, stderr } = await run([process.execPath, "-e", "0"], { env });
   const told = (stdout + stderr).split("\n").map((line) => line.trim());
@@ -29,4 +33,24 @@ test("the runtime knows every option, by its name and value", async () => {
       : `${name}=${name.startsWith("use") ? value !== "0" : value} (default:`;
     expect(told.filter((one) => one.startsWith(line))).toHaveLength(1);
   }
+});
+
+test("hundreds of requests that hang leave the next one to be sent", async () => {
+  const { promise: end, resolve } = Promise.withResolvers<void>();
+  using server = Bun.serve({
+    port: 0,
+    async fetch({ url }) {
+      if (new URL(url).pathname === "/hangs") await end;
+      return new Response("sent");
+    },
+  });
+  const script = `for (let i = 0; i < 300; i += 1) void fetch("${server.url.href}hangs").catch(() => {});
+    console.log(await (await fetch("${server.url.href}")).text());
+    process.exit();`;
+  const { BUN_CONFIG_MAX_HTTP_REQUESTS = "" } = runtimeOptions(64 * MIB, 32);
+  const { stdout } = await run([process.execPath, "-e", script], {
+    env: { BUN_CONFIG_MAX_HTTP_REQUESTS },
+  });
+  resolve();
+  expect(stdout).toBe("sent\n");
 });

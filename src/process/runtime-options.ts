@@ -23,6 +23,8 @@ export function runtimeOptions(memory: number, threads: number): Readonly<Record
     BUN_JSC_thresholdForJITSoon: "400",
     BUN_JSC_thresholdForOptimizeAfterWarmUp: "100000",
     BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "100000",
+    // Requests to registries at once, past which one waits for ever (transport/concurrency-limiter.ts).
+    BUN_CONFIG_MAX_HTTP_REQUESTS: "4096",
     // Milliseconds until freed memory is given back to the kernel. By default, it is 100: what downloads free in
     // that time is 12 to 15 MB.
     MIMALLOC_PURGE_DELAY: "10",

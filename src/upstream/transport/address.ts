@@ -132,7 +132,10 @@ async function lookUp(host: string, policy: AddressPolicy): Promise<readonly str
     const cause = await lookupCause(error);
     const local = localLimitFault(policy.upstream, cause);
     if (local) throw local;
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "no code";
+    const code =
+      cause instanceof Error && "code" in cause
+        ? String(cause.code).replace(/^DNS_/, "")
+        : "no code";
     const reason =
       code === "ENOTFOUND" || code === "ENODATA"
         ? `DNS has no address for ${host}`
@@ -234,16 +237,39 @@ function embeddedIpv4(address: ipaddr.IPv6): ipaddr.IPv4[] {
   }
 }
 
-/** The system's resolver. Results are cached for ten seconds; concurrent lookups of a name share one. */
-export function systemResolver(): Resolver {
+/**
+ * The system's resolver takes a thread for file I/O until it has an answer, so names whose servers hang could stop
+ * every file.
+ */
+const MAX_SYSTEM_LOOKUPS = Math.max(
+  1,
+  Math.floor(Number(process.env["UV_THREADPOOL_SIZE"]) / 4) || 1,
+);
+
+/**
+ * The system's resolver, or while many of its lookups run, c-ares, which takes no thread and knows /etc/hosts and DNS
+ * only. Results are cached for ten seconds; concurrent lookups of a name share one.
+ */
+export function systemResolver(maxSystemLookups = MAX_SYSTEM_LOOKUPS): Resolver {
+  let systemLookups = 0;
+  const addressesOf = async (host: string): Promise<readonly string[]> => {
+    if (systemLookups >= maxSystemLookups) {
+      const found = await Bun.dns.lookup(host, { backend: "c-ares" });
+      return found.map(({ address }) => address);
+    }
+    systemLookups += 1;
+    try {
+      return (await lookup(host, { all: true })).map(({ address }) => address);
+    } finally {
+      systemLookups -= 1;
+    }
+  };
   const cache = new LRUCache<string, Promise<readonly string[]>>({ max: 1024, ttl: 10_000 });
   const settled = new WeakSet<Promise<unknown>>();
   return (host, refresh = false) => {
     const cached = cache.get(host);
     if (cached && !(refresh && settled.has(cached))) return cached;
-    const running = lookup(host, { all: true }).then((found) =>
-      found.map(({ address }) => address),
-    );
+    const running = addressesOf(host);
     cache.set(host, running);
     const onFailure = (): void => {
       // Failures are not cached: the next request looks the name up again.

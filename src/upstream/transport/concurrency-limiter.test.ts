@@ -61,6 +61,7 @@ describe("the concurrency limiter", () => {
     [64, 1, 48],
     [64, 2, 60],
     [96, 3, 95],
+    [16, 20, 12 + 3 + 18 * 2],
   ])("of %i permits, upstreams that hang (%i) get %i", async (total, count, expected) => {
     const limits = { blob: { total, perUpstream: total } };
     const subject = new ConcurrencyLimiter({ limits });
@@ -70,9 +71,31 @@ describe("the concurrency limiter", () => {
       Array.from({ length: total }, () => subject.acquire("blob", `hangs${upstream}`, { signal })),
     ).flat();
     expect(subject.usage("blob").inUse).toBe(expected);
-    (await subject.acquire("blob", "another"))();
+    for (let blob = 0; blob < 3; blob += 1) {
+      const [one, other] = [
+        await subject.acquire("blob", "another"),
+        await subject.acquire("blob", "another"),
+      ];
+      one();
+      other();
+    }
     controller.abort(new Error("gone"));
     await Promise.allSettled(hanging);
+  });
+
+  test("has requests wait for one upstream while thousands wait for another", async () => {
+    const subject = limiter();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const hanging = Promise.allSettled(
+      Array.from({ length: 5000 }, () => subject.acquire("blob", "a", { signal })),
+    );
+    const [one] = [await subject.acquire("blob", "b"), await subject.acquire("blob", "b")];
+    const third = subject.acquire("blob", "b");
+    one();
+    (await third)();
+    controller.abort(new Error("gone"));
+    await hanging;
   });
 
   test("rejects a request as overloaded once it has waited for the timeout", async () => {

@@ -22,8 +22,14 @@ export interface ConcurrencyLimits {
 const SHARE_OF_FREE = 3;
 
 /**
- * Together they stay below Bun's limit of 256 concurrent fetches, past which a fetch waits for ever. Blobs stay
- * well below it: each download takes memory.
+ * What an upstream gets even if others hold all permits. However many of them hang, one that is well is asked, and
+ * no kind exceeds its total by more than this for each upstream.
+ */
+const GUARANTEED = 2;
+
+/**
+ * Together, and with what is guaranteed, they stay below the limit of concurrent fetches, past which a fetch waits
+ * for ever (`runtimeOptions`). Blobs stay well below it: each download takes memory.
  */
 export const DEFAULT_LIMITS: Readonly<Record<PermitKind, ConcurrencyLimits>> = {
   blob: { total: 96, perUpstream: 96 },
@@ -38,7 +44,7 @@ export const DEFAULT_LIMITS: Readonly<Record<PermitKind, ConcurrencyLimits>> = {
  */
 const REQUESTS_PER_TURN = 4;
 
-/** Requests beyond this many waiting ones fail at once: they would not get a permit in time. */
+/** Requests beyond this many that wait for one upstream fail at once: they would not get a permit in time. */
 const MAX_WAITING = 4096;
 
 export interface ConcurrencyLimiterOptions {
@@ -129,7 +135,8 @@ class Semaphore {
     signal?.throwIfAborted();
     // A free permit has no earlier taker: `#grantWaiting` runs at every release.
     if (this.#isAvailable(upstream, perUpstream)) return this.#take(upstream);
-    if (this.#waitingCount >= MAX_WAITING) throw new Fault({ kind: "overloaded", upstream });
+    if ((this.#waiting.get(upstream)?.size ?? 0) >= MAX_WAITING)
+      throw new Fault({ kind: "overloaded", upstream });
     const { promise, resolve, reject } = Promise.withResolvers<ReleasePermit>();
     this.#arrivals += 1;
     const arrival = this.#arrivals;
@@ -156,7 +163,7 @@ class Semaphore {
 
   #isAvailable(upstream: string, perUpstream: number): boolean {
     const inUse = this.#inUse.get(upstream) ?? 0;
-    const share = SHARE_OF_FREE * (this.#limits.total - this.#total);
+    const share = Math.max(GUARANTEED, SHARE_OF_FREE * (this.#limits.total - this.#total));
     return inUse < Math.min(perUpstream, this.#limits.perUpstream, share);
   }
 
