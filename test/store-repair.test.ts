@@ -3,12 +3,13 @@ import { expect, test } from "bun:test";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { command, commandOn } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
+import { bytesOf, contentOf, randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
 import { pull } from "./harness/pull.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { wrongFigures } from "./harness/store-figures.ts";
 import { storedBlobs } from "./harness/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -174,4 +175,41 @@ test("last-access times in the future, after a clock was set back, are corrected
   await until(() => (last.get()?.last ?? Infinity) <= Date.now(), {
     what: "the times to be corrected",
   });
+}, 60_000);
+
+test("a corrupt manifest, and a blob that somebody deleted, go with their records and their space", async () => {
+  await using upstream = await startScriptedUpstream();
+  const small = textImage();
+  const manifest: unknown = await new Response(small.manifest.bytes).json();
+  // Larger than a blob that is verified when it is read into memory.
+  const padded = Object.assign({}, manifest, { annotations: { padding: "x".repeat(200_000) } });
+  const image = { ...small, manifest: contentOf(padded, small.manifest.mediaType) };
+  upstream.add("app", image, "1");
+  const big = randomContent(2 * MIB, 8);
+  upstream.addBlob("app", big);
+  const [manifestPath, blobPath] = [
+    `/v2/app/manifests/${image.manifest.digest}?ns=reg.test`,
+    `/v2/app/blobs/${big.digest}?ns=reg.test`,
+  ];
+  await using dir = await tempDir("corrupt-manifest");
+  const options = { config: config(upstream), data: dir.file("data") };
+  const fileOf = async (digest: string): Promise<string> =>
+    (await storedBlobs(options.data)).find((file) => file.digest === digest)?.path ?? "";
+  {
+    await using cache = await startEntrepot(options);
+    for (const path of [manifestPath, blobPath]) await (await cache.get(path)).bytes();
+    expect(await cache.stop()).toBe(0);
+  }
+  const file = await fileOf(image.manifest.digest);
+  await writeFile(file, (await readFile(file)).with(100_000, 0));
+  await upstream.stop();
+  await using cache = await startEntrepot(options);
+  expect((await cache.get(manifestPath)).status).toBe(502);
+  expect(await readdir(join(cache.data, "quarantine"))).toHaveLength(1);
+  expect(await wrongFigures(cache)).toEqual([]);
+
+  expect((await cache.get(blobPath, { method: "HEAD" })).status).toBe(200);
+  await rm(await fileOf(big.digest));
+  await (await cache.get(blobPath)).bytes();
+  await until(async () => (await wrongFigures(cache)).length === 0, { what: "right figures" });
 }, 60_000);

@@ -29,6 +29,8 @@ export interface CacheOptions {
   readonly sidecars?: SidecarFiles;
   readonly quotaEvents?: QuotaEvents;
   readonly observer: CacheObserver;
+  /** Quarantines a blob that was read and found corrupt, with its record and its space. Never rejects. */
+  readonly quarantine?: (digest: Digest) => Promise<unknown>;
   /** Called with the digest of every blob that was served from the store: feeds the LRU order. */
   readonly recordAccess?: (digest: Digest) => void;
   /** Measures the writing of metadata. */
@@ -68,6 +70,7 @@ export class Cache {
     sidecars,
     quotaEvents,
     observer,
+    quarantine = (digest) => store.quarantine(digest),
     recordAccess = () => {},
     times,
     memory,
@@ -111,6 +114,7 @@ export class Cache {
       now,
       memory: memory?.manifests,
       recordAccess,
+      quarantine,
       onStored: (repo, manifest) => metadata.manifestStored(repo, manifest),
       onNotStored: (digest, fault) => observer.manifestNotStored(digest, fault),
     });

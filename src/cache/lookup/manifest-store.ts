@@ -31,6 +31,8 @@ export interface ManifestStoreOptions {
   readonly recordAccess: (digest: Digest) => void;
   /** Called after a manifest was stored, with the repository in which it was found. */
   readonly onStored: (repo: RepositoryRef, manifest: StoredManifest) => Promise<void>;
+  /** Quarantines a manifest whose bytes do not match its digest. Never rejects. */
+  readonly quarantine: (digest: Digest) => Promise<unknown>;
   /** Called when a manifest was fetched but could not be stored. */
   readonly onNotStored: (digest: Digest, fault: Fault) => void;
 }
@@ -158,9 +160,9 @@ export class ManifestStore {
     }
   }
 
-  /** Reads a manifest from the store and verifies it again; a corrupt one is removed. */
+  /** Reads a manifest from the store and verifies it again; a corrupt one is quarantined. */
   async #load(digest: Digest): Promise<StoredManifest["bytes"] | undefined> {
-    const { store } = this.#options;
+    const { store, quarantine } = this.#options;
     const blob = await store.open(digest).catch((error: unknown) => {
       // Without descriptors or memory for its file, the upstream can still give it.
       if (!(error instanceof Fault)) throw error;
@@ -173,7 +175,7 @@ export class ManifestStore {
     });
     if (!bytes) return undefined;
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
-      await store.remove(digest);
+      await quarantine(digest);
       return undefined;
     }
     this.#memory.set(digest, bytes);

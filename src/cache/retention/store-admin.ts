@@ -244,7 +244,9 @@ export class StoreAdmin {
     reason: Extract<RemovalReason, "corrupt" | "unreadable"> = "corrupt",
   ): Promise<void> {
     const { blobs, evictor, metadata, budget } = this.#options;
-    const size = (await metadata.blobs.get(digest))?.size ?? 0;
+    // A database that cannot be read must not keep the file where it is served from.
+    const record = await metadata.blobs.get(digest).catch(() => undefined);
+    const size = record?.size ?? (await blobs.open(digest).catch(() => undefined))?.size ?? 0;
     if (await blobs.quarantine(digest)) budget.changeBlobBytes(-budget.spaceOf(size));
     await evictor.remove(digest, size, reason);
     await this.recount();

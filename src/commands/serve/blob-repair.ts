@@ -1,6 +1,8 @@
+import { SingleFlight } from "../../cache/single-flight.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { unopenedBlob } from "../../store/disk/blob-file.ts";
+import { verifyStored } from "../../store/repair/scrub.ts";
 import { systemCode } from "../../store/storage-fault.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { StoreReporter } from "./store-reporter.ts";
@@ -10,6 +12,7 @@ export class BlobRepair {
   readonly #storage: Pick<Storage, "admin" | "blobs" | "store">;
   readonly #reporter: StoreReporter;
   readonly #log: Log;
+  readonly #quarantines = new SingleFlight<void>();
 
   constructor(
     storage: Pick<Storage, "admin" | "blobs" | "store">,
@@ -21,10 +24,17 @@ export class BlobRepair {
     this.#log = log;
   }
 
-  /** Quarantines a blob whose bytes do not match its digest. Never rejects: it logs a failure. */
-  async quarantine(digest: Digest): Promise<void> {
+  /** Quarantines a blob that was read and found corrupt. Never rejects: it logs a failure. */
+  quarantine(digest: Digest): Promise<void> {
+    return this.#quarantines.run(digest, () => this.#quarantineIfCorrupt(digest));
+  }
+
+  async #quarantineIfCorrupt(digest: Digest): Promise<void> {
+    const { admin, blobs } = this.#storage;
     try {
-      await this.#storage.admin.quarantine(digest);
+      // What was read may have been replaced since by what was fetched again.
+      if ((await verifyStored(blobs, digest)) !== "corrupt") return;
+      await admin.quarantine(digest);
       this.#reporter.corrupt(digest);
     } catch (error) {
       this.#reporter.failed("quarantining a corrupt blob", error);

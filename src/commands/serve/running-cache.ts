@@ -1,4 +1,4 @@
-import { Cache, type CacheObserver } from "../../cache/cache.ts";
+import { Cache, type CacheObserver, type CacheOptions } from "../../cache/cache.ts";
 import { adopt } from "../../cache/adoption/adoption.ts";
 import { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { SecondLooks } from "../../cache/repair/second-looks.ts";
@@ -135,10 +135,8 @@ async function start(
   const { admin, budget } = storage;
   storeReporter.measure(storage);
   const repair = new BlobRepair(storage, storeReporter, log);
-  const store = new SmallBlobCache(storage.store, {
-    memory: memory.smallBlobs,
-    quarantine: (digest) => repair.quarantine(digest),
-  });
+  const quarantine = (digest: Digest): Promise<void> => repair.quarantine(digest);
+  const store = new SmallBlobCache(storage.store, { memory: memory.smallBlobs, quarantine });
 
   // The pull-through cache.
   const recentPulls = new RecentPulls();
@@ -158,7 +156,7 @@ async function start(
     descriptors,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
   });
-  const cache = createCache(storage, store, reporter, { memory, times });
+  const cache = createCache(storage, store, reporter, { memory, times, quarantine });
   const isInUse = (digest: Digest): boolean => cache.fills.inUse(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
@@ -279,7 +277,7 @@ function createCache(
   { metadata, sidecars, quotas, lastAccess }: Storage,
   store: SmallBlobCache,
   observer: CacheObserver,
-  options: { readonly memory: MemoryPlan; readonly times: DiskTimes },
+  options: Required<Pick<CacheOptions, "quarantine" | "times">> & { readonly memory: MemoryPlan },
 ): Cache {
   return new Cache({
     store,

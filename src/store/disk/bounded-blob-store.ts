@@ -20,14 +20,14 @@ export class BoundedBlobStore implements BlobStore {
   readonly recentlyOpened = new RecentlyOpened();
   readonly unreadable: UnreadableBlobs;
   /**
-   * A blob was stored where the disk would not tell what is there: whether it took the place of a file is
-   * known by its record only. To be reset by who counts the records.
+   * What a blob took or freed is known by its record only: it was stored where the disk would not tell what is
+   * there, or its file was gone when it was removed. To be reset by who counts the records.
    */
   mustRecount = false;
   readonly #store: BlobStore;
   readonly #budget: DiskBudget;
-  /** Bytes of suspended partial downloads, as accounted for. As many entries as there are such files. */
-  readonly #partials = new Map<PartialName, number>();
+  /** Suspended partial downloads, as accounted for. As many entries as there are such files. */
+  readonly #partials = new Map<PartialName, Suspended>();
   #hasListed = false;
 
   constructor(store: BlobStore, budget: DiskBudget, unreadable = new UnreadableBlobs()) {
@@ -63,12 +63,12 @@ export class BoundedBlobStore implements BlobStore {
     try {
       const writer = await this.#store.writer(digest, owner);
       const name = partialName(digest, owner);
-      const accounted = this.#partials.get(name) ?? 0;
+      const accounted = this.#partials.get(name)?.bytes ?? 0;
       this.#partials.delete(name);
       // The partial file may be shorter than was accounted for, or not have been accounted for at all.
       this.#budget.accountPartial(this.#budget.spaceOf(writer.written) - accounted);
       return new BoundedBlobWriter(writer, this.#budget, {
-        suspended: (bytes) => this.#partials.set(name, bytes),
+        suspended: (bytes) => this.#partials.set(name, { bytes }),
         replaces: () => {
           const isReplaced = this.unreadable.delete(digest);
           this.mustRecount ||= isReplaced;
@@ -84,12 +84,14 @@ export class BoundedBlobStore implements BlobStore {
 
   async remove(digest: Digest): Promise<boolean> {
     const wasStored = await this.#store.remove(digest);
+    this.mustRecount ||= !wasStored;
     this.unreadable.delete(digest);
     return wasStored;
   }
 
   async quarantine(digest: Digest): Promise<boolean> {
     const wasStored = await this.#store.quarantine(digest);
+    this.mustRecount ||= !wasStored;
     this.unreadable.delete(digest);
     return wasStored;
   }
@@ -100,19 +102,26 @@ export class BoundedBlobStore implements BlobStore {
 
   /**
    * Lists the partial downloads. The first call, which has to come before the first writer, accounts
-   * for those that an earlier process left.
+   * for those that an earlier process left. Each that is read to its end gives back the space of those that
+   * somebody else removed.
    */
   async *partials(): AsyncGenerator<PartialEntry> {
     const isFirst = !this.#hasListed;
     this.#hasListed = true;
+    const unlisted = new Map(this.#partials);
     for await (const entry of this.#store.partials()) {
+      unlisted.delete(entry.name);
       // In a later call, an unknown one was resumed since the listing read its file name.
       if (isFirst && !this.#partials.has(entry.name)) {
         const space = this.#budget.spaceOf(entry.size);
-        this.#partials.set(entry.name, space);
+        this.#partials.set(entry.name, { bytes: space });
         this.#budget.accountPartial(space);
       }
       yield entry;
+    }
+    for (const [name, suspended] of unlisted) {
+      // One that is another by now was resumed meanwhile, and so may not have been listed.
+      if (this.#partials.get(name) === suspended) await this.removePartial(name);
     }
   }
 
@@ -121,10 +130,16 @@ export class BoundedBlobStore implements BlobStore {
     const accounted = this.#partials.get(name);
     if (isGone && accounted !== undefined) {
       this.#partials.delete(name);
-      this.#budget.release(accounted);
+      this.#budget.release(accounted.bytes);
     }
     return isGone;
   }
+}
+
+/** A partial download that nobody writes. */
+interface Suspended {
+  /** What it takes on the disk. */
+  readonly bytes: number;
 }
 
 interface WriterEvents {
