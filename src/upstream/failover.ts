@@ -40,6 +40,8 @@ export interface HostRequest extends Omit<RegistryRequest, "url"> {
   readonly page?: { readonly host: Host; readonly url: URL };
   /** The URLs of mirrors that are not asked. */
   readonly avoided?: ReadonlySet<string>;
+  /** Whether a download goes on without it: a host that refuses one connection more is not ailing. */
+  readonly isExtra?: boolean;
 }
 
 /** A response, and the host that sent it. */
@@ -85,11 +87,10 @@ export class Failover {
     handle: ResponseHandler<Value>,
   ): Promise<Value> {
     const { page } = request;
-    if (page) {
-      const { timeout } = this.#transport;
+    const { timeout } = this.#transport;
+    if (page)
       return this.#sendToHost(page.host, subject, { ...request, url: page.url, timeout }, handle);
-    }
-    const deadline = performance.now() + this.#transport.timeout;
+    const deadline = performance.now() + timeout;
     let lastFault: Fault | undefined;
     /** Mirrors that sent a malformed manifest. */
     const suspects = new Map<Host, Fault>();
@@ -97,8 +98,8 @@ export class Failover {
       const left = deadline - performance.now();
       // An unhealthy mirror is skipped, because there are hosts after it. The registry itself is not.
       if (host.isMirror && circuitFor(host, request.kind).isUnhealthy()) continue;
-      const isAvoided = request.avoided?.has(host.settings.url.href) ?? false;
-      if (host.isMirror && (isAvoided || host.skipped.has(request))) continue;
+      const isAvoided = request.avoided?.has(host.settings.url.href) || host.skipped.has(request);
+      if (host.isMirror && isAvoided) continue;
       if (!host.canResolve && isUnverifiable(request)) continue;
       const blocked = await blockedBy(host, this.#account, request.kind);
       if (blocked) {
@@ -106,16 +107,16 @@ export class Failover {
         continue;
       }
       try {
-        const share = host.isMirror ? this.#transport.timeout * MIRROR_TIMEOUT_SHARE : left;
-        const url = urlAt(host, request);
-        const timeout = Math.min(share, left);
-        const value = await this.#sendToHost(host, subject, { ...request, url, timeout }, handle);
+        const share = host.isMirror ? timeout * MIRROR_TIMEOUT_SHARE : left;
+        const sent = { ...request, url: urlAt(host, request), timeout: Math.min(share, left) };
+        const value = await this.#sendToHost(host, subject, sent, handle);
         for (const [mirror, fault] of suspects) {
           reportCorrupt(mirror, fault, this.#transport.observe);
         }
         return value;
       } catch (error) {
-        if (!host.isMirror || !(error instanceof Fault) || isForAllHosts(error)) throw error;
+        if (!(error instanceof Fault) || !host.isMirror || request.isExtra) throw error;
+        if (isForAllHosts(error)) throw error;
         if (isMalformedManifest(error)) suspects.set(host, error);
         lastFault = error;
       }
@@ -172,12 +173,12 @@ export class Failover {
     const { name } = this.#settings;
     const trace = new HopTrace(host, request.kind);
     return this.#recordOutcome(host, request, trace, async () => {
-      const { path: _, query: __, page: ___, timeout, ...rest } = request;
+      const { path: _, query: __, page: ___, isExtra: ____, timeout, ...rest } = request;
       const onHop: RegistryRequest["onHop"] = (url, hop) => trace.to(url, hop);
       const transport = { ...this.#transport, timeout };
       const response = await roundTrip(host.settings, transport, { ...rest, onHop });
       const { status, headers } = response;
-      // Read only now: a credential helper may have run during the request.
+      // Only now: a credential helper may have run during the request.
       const account = host.isMirror ? ANONYMOUS : this.#account;
       // A storage that serves blobs has rate limits of its own.
       if (request.kind !== "blob") host.limits.readHeaders(account, headers);
@@ -236,7 +237,7 @@ export class Failover {
       if (limitKind === "metadata") host.limits.succeeded(account());
       return result;
     } catch (error) {
-      if (!(error instanceof Fault)) {
+      if (!(error instanceof Fault) || request.isExtra) {
         trace.circuit.abandoned();
         throw error;
       }

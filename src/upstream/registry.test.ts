@@ -184,6 +184,29 @@ test("getBlob starts at 0 where the registry does not support ranges", async () 
   expect([start, size, await text(body)]).toEqual([0, 10, "0123456789"]);
 });
 
+test("a host that refuses one connection more of a download is asked again by all others", async () => {
+  let status = 429;
+  using server = serve(({ headers }) =>
+    headers.get("range") === "bytes=5-7"
+      ? new Response("", { status, headers: { "retry-after": "60" } })
+      : new Response(content, { headers: { etag: '"one"', "last-modified": "yesterday" } }),
+  );
+  const subject = registry(server.port);
+  const extra = { end: 8, isExtra: true };
+  for (status of [429, 503, 503, 503]) {
+    await faultOf(subject.getBlob(app, contentDigest, 5, extra));
+  }
+  const { body, version } = await subject.getBlob(app, contentDigest, 0);
+  expect(await text(body)).toBe("0123456789");
+  expect(version).toEqual({ host: `reg.test:${server.port}`, tag: '"one"' });
+  expect(subject.status.map(({ circuit }) => circuit)).toEqual(["closed"]);
+  status = 429;
+  await faultOf(subject.getBlob(app, contentDigest, 5, { end: 8 }));
+  expect(await faultOf(subject.getBlob(app, contentDigest, 0))).toMatchObject({
+    kind: "upstream-rate-limited",
+  });
+});
+
 test("getBlob past the end is an invalid range", async () => {
   using server = serve(digits);
   const fault = await faultOf(registry(server.port).getBlob(app, contentDigest, 10));

@@ -3,7 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
 import type { CircuitBreaker } from "./health/circuit-breaker.ts";
-import { reportCorrupt, Hosts, type HostStatus } from "./hosts.ts";
+import { reportCorrupt, Hosts, type Host, type HostStatus } from "./hosts.ts";
 import { Failover } from "./failover.ts";
 import type { CredentialStatus } from "./auth/keyring.ts";
 import type { Budget } from "./health/rate-limits.ts";
@@ -14,6 +14,7 @@ import {
   headManifest,
   type ManifestHead,
 } from "./manifest-requests.ts";
+import type { HeldPermit } from "./transport/held-permit.ts";
 import type { KnownRedirect } from "./known-redirect.ts";
 import { probeHost } from "./probe-host.ts";
 import { QUIRKS } from "./quirks.ts";
@@ -34,6 +35,8 @@ export interface BlobTransfer {
   readonly size?: number;
   /** The offset after the body's last byte, if the registry sent a range. */
   readonly end?: number;
+  /** See `Transfer` of cache/fetch/source.ts. */
+  readonly version?: { readonly host: string; readonly tag: string };
   /** Must be read to its end or cancelled, because it holds a connection. Fails with a `Fault`. */
   readonly body: ReadableStream<Uint8Array>;
   /** See `Transfer` of cache/fetch/source.ts. */
@@ -53,6 +56,10 @@ export interface BlobOptions extends RequestOptions {
   readonly avoided?: Set<string>;
   /** Where an earlier request for this blob has led. */
   readonly redirect?: KnownRedirect;
+  /** The place of a download among all, which it keeps between its requests. */
+  readonly place?: HeldPermit;
+  /** See `HostRequest`. */
+  readonly isExtra?: boolean;
 }
 
 /**
@@ -104,6 +111,12 @@ export class Registry {
   /** For how much of the last so many milliseconds it was slow to answer a request. */
   waitedWithin(milliseconds: number): number {
     return this.#transport.dialer.waitsFor(this.name).within(milliseconds);
+  }
+
+  /** Whether one more download would begin at once, without keeping others waiting. */
+  get hasRoom(): boolean {
+    const { name, maxConnections } = this.#settings;
+    return this.#transport.limiter.hasRoom("blob", name, maxConnections);
   }
 
   /** The requests that it still allows, if its headers reported them. */
@@ -227,7 +240,7 @@ export class Registry {
     repository: RepositoryName,
     digest: Digest,
     offset: number,
-    { end, signal, avoided = new Set(), redirect }: BlobOptions,
+    { end, avoided = new Set(), ...options }: BlobOptions,
   ): Promise<BlobTransfer> {
     const range = rangeHeader(offset, end);
     return this.#failover.send(
@@ -239,9 +252,8 @@ export class Registry {
         path: `blobs/${digest}`,
         repository,
         headers: range === undefined ? {} : { range },
-        signal,
         avoided,
-        redirect,
+        ...options,
       },
       async ({ status, headers, body, host }) => {
         const extent =
@@ -254,12 +266,24 @@ export class Registry {
         }
         const { observe } = this.#transport;
         const report = (fault: Fault): boolean => reportCorrupt(host, fault, observe);
-        const transfer = { ...extent, body: body ?? emptyBody(), reportCorrupt: report };
+        const transfer = {
+          ...extent,
+          ...versionOf(host, headers),
+          body: body ?? emptyBody(),
+          reportCorrupt: report,
+        };
         if (!host.isMirror) return transfer;
         return { ...transfer, nextHost: () => void avoided.add(host.settings.url.href) };
       },
     );
   }
+}
+
+/** A weak ETag says nothing of bytes (RFC 9110 section 8.8.1). */
+function versionOf({ settings }: Host, headers: Headers): Pick<BlobTransfer, "version"> {
+  const etag = headers.get("etag");
+  const tag = etag?.startsWith('"') ? etag : headers.get("last-modified");
+  return tag === null ? {} : { version: { host: settings.url.host, tag } };
 }
 
 /** For the response with an empty blob, which may have no body at all. */

@@ -1,6 +1,7 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
 import { type HopRequest, sendWithCredentials } from "./authorized-request.ts";
+import type { HeldPermit } from "./transport/held-permit.ts";
 import type { KnownRedirect } from "./known-redirect.ts";
 import { discard, timeoutFault } from "./transport/response-body.ts";
 import type { DialResponse } from "./transport/dialer.ts";
@@ -26,6 +27,8 @@ export interface RegistryRequest extends HopRequest {
   readonly onHop?: (url: URL, hop: { readonly isRedirect: boolean }) => void;
   /** Where an earlier request for the same was redirected to. */
   readonly redirect?: KnownRedirect | undefined;
+  /** The place of a download among all, which it keeps between its requests. */
+  readonly place?: HeldPermit | undefined;
 }
 
 /**
@@ -42,7 +45,7 @@ export async function roundTrip(
   transport: RegistryTransport,
   request: RegistryRequest,
 ): Promise<DialResponse> {
-  const { permit, signal } = request;
+  const { permit, signal, place } = request;
   const controller = new AbortController();
   const onAbort = (): void => controller.abort(signal?.reason);
   signal?.throwIfAborted();
@@ -54,12 +57,15 @@ export async function roundTrip(
   let release: ReleasePermit | undefined;
   const onEnd = (): void => {
     signal?.removeEventListener("abort", onAbort);
-    release?.();
+    if (release && place) place.keep(release);
+    else release?.();
   };
   try {
     const limit = permit === "blob" ? { perUpstream: settings.maxConnections } : {};
     const options = { ...limit, signal: controller.signal };
-    release = await transport.limiter.acquire(permit, settings.name, options);
+    const acquire = (): Promise<ReleasePermit> =>
+      transport.limiter.acquire(permit, settings.name, options);
+    release = await (place ? place.take(acquire) : acquire());
     const response = await sendRenewingSignature(settings, transport, {
       ...request,
       signal: controller.signal,

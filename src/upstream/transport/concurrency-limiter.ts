@@ -102,6 +102,11 @@ export class ConcurrencyLimiter {
     throw signal.reason;
   }
 
+  /** Whether a request would get a permit at once, while no other one waits for it. */
+  hasRoom(kind: PermitKind, upstream: string, perUpstream = Infinity): boolean {
+    return this.#semaphores[kind].hasRoom(upstream, perUpstream);
+  }
+
   /** Permits in use and requests waiting for one. */
   usage(kind: PermitKind): { readonly inUse: number; readonly waiting: number } {
     return this.#semaphores[kind].usage;
@@ -125,6 +130,10 @@ class Semaphore {
 
   get usage(): { readonly inUse: number; readonly waiting: number } {
     return { inUse: this.#total, waiting: this.#waitingCount };
+  }
+
+  hasRoom(upstream: string, perUpstream: number): boolean {
+    return this.#waitingCount === 0 && this.#isAvailable(upstream, perUpstream);
   }
 
   async acquire(
