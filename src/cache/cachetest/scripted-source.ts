@@ -61,7 +61,8 @@ export class ScriptedSource implements Source {
     const start = behaviour.ignoresOffset ? 0 : offset;
     const size = behaviour.size ?? bytes.byteLength;
     const isPart = !behaviour.ignoresOffset && (start > 0 || end !== undefined);
-    const last = isPart && !behaviour.ignoresEnd ? (end ?? bytes.byteLength) : bytes.byteLength;
+    const limit = isPart && !behaviour.ignoresEnd ? (end ?? Infinity) : Infinity;
+    const last = Math.min(limit, bytes.byteLength);
     let position = start;
     const body = new ReadableStream<Uint8Array>({
       pull: (controller) => {

@@ -5,13 +5,13 @@ import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import type { ChunkReader, Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
 import { DiskPace } from "./disk-pace.ts";
-import { Division } from "./division.ts";
+import { Division, type DivisionOptions } from "./division.ts";
 import { openPart } from "./open-part.ts";
-import type { LineShare } from "./line-share.ts";
 import type { Segments } from "./segments.ts";
+import { withTimeout } from "../with-timeout.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 
-export interface FetchLoopOptions {
+export interface FetchLoopOptions extends Partial<Pick<DivisionOptions, "share" | "isForPart">> {
   readonly digest: Digest;
   readonly sources: SourceList;
   /** Size of the blob in bytes, if a manifest names it. */
@@ -27,17 +27,10 @@ export interface FetchLoopOptions {
   readonly onChunk: (start: number, chunk: Uint8Array) => void;
   /** Called after bytes were written, also ahead, and when the disk turns out to be slow. */
   readonly onProgress: () => void;
-  /** By which large blobs are downloaded over several connections. */
-  readonly share?: LineShare | undefined;
 }
 
-interface AppendOptions {
-  /** How many bytes at the body's beginning are there already. */
-  readonly surplus: number;
-  readonly source: Source;
-  readonly writer: BlobWriter;
-  readonly isRange: boolean;
-}
+/** How often what the fill waits for is looked at, in milliseconds. */
+const LOOK_MS = 1000;
 
 /**
  * Downloads a blob into a partial file. It tries its sources in turn, and retries with back-off: when
@@ -59,9 +52,11 @@ export class FetchLoop {
     this.#options = options;
     this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
-    const { share, signal, sources, backOff } = options;
+    const { share, isForPart = false, signal, sources, backOff } = options;
     this.#division = new Division({
       share,
+      isForPart,
+      size: () => this.#size,
       signal,
       onOpened: (transfer) => sources.opened(transfer),
       onProgress: (bytes) => {
@@ -81,12 +76,12 @@ export class FetchLoop {
     return this.#pace.isSlow;
   }
 
-  /** Whether a download from scratch would use another source than the ones that sent wrong bytes. */
-  get canRetryElsewhere(): boolean {
-    return this.#canRetryElsewhere;
+  /** Whether a download from scratch would go another way than the one that brought wrong bytes. */
+  get canRestart(): boolean {
+    return this.#canRetryElsewhere || this.#division.isDivided;
   }
 
-  /** The parts of the blob that other connections receive; `undefined` if the source has no ranges. */
+  /** The parts of the blob that other connections receive, while the download runs. */
   get segments(): Segments | undefined {
     return this.#division.segments;
   }
@@ -94,6 +89,8 @@ export class FetchLoop {
   /** Prepares for a download from scratch: the partial file was discarded. */
   restart(): void {
     const { sources, size } = this.#options;
+    // Each part may have been right, but not all of one blob.
+    if (!this.#canRetryElsewhere) this.#division.giveUp();
     this.#canRetryElsewhere = false;
     this.#size = size;
     sources.restart();
@@ -106,9 +103,11 @@ export class FetchLoop {
    *   bytes that no further transfer can correct
    */
   async run(writer: BlobWriter): Promise<void> {
+    this.#division.begin(writer);
     try {
       await this.#run(writer);
     } finally {
+      for (const source of this.#options.sources.sources) source.pause?.();
       await this.#division.end();
     }
   }
@@ -125,6 +124,7 @@ export class FetchLoop {
         return;
       } catch (error) {
         const fault = toFault(error);
+        source.pause?.();
         if (signal.aborted || isLocalFault(fault)) throw fault;
         // The partial file may be complete already if the size is unknown: the digest will decide.
         if (fault.detail.kind === "invalid-range" && writer.length > 0) return;
@@ -160,8 +160,10 @@ export class FetchLoop {
       // What other transfers have written ahead.
       while (await writer.absorb()) this.#progressed();
       if (this.#size !== undefined && writer.length >= this.#size) return;
-      if (this.segments?.covers(writer.length)) await this.#grew.promise;
-      else {
+      if (this.segments?.covers(writer.length)) {
+        this.segments.hurry(writer.length);
+        await withTimeout(LOOK_MS, this.#grew.promise);
+      } else {
         await this.#receive(source, writer);
         if (this.#size === undefined) return;
       }
@@ -170,12 +172,12 @@ export class FetchLoop {
 
   /** Receives the bytes that come next, as far as nobody else has or receives them. */
   async #receive(source: Source, writer: BlobWriter): Promise<void> {
-    const { sources, onStarted } = this.#options;
-    const first = writer.length;
-    const wanted = this.#division.endOfRequest(writer, this.#size);
-    this.segments?.headTakes(wanted ?? Infinity, source);
+    const { sources, onStarted, signal } = this.#options;
+    const [first, size] = [writer.length, this.#size];
+    const end = this.#division.endOfRequest(writer);
+    this.segments?.headTakes(end ?? Infinity, source);
     const openedAt = performance.now();
-    const transfer = await openPart(source, first, wanted, this.#options.signal);
+    const transfer = await openPart(source, first, { end, size, signal });
     const reader = transfer.body.getReader();
     this.#nextHost = transfer.nextHost;
     sources.opened(transfer);
@@ -187,36 +189,42 @@ export class FetchLoop {
       this.#hasStarted = true;
       onStarted();
       const startedAt = performance.now();
-      const { end } = transfer;
-      if (end !== undefined) this.#division.begin(source, writer, end, this.#size);
-      await this.#append(reader, { surplus, source, writer, isRange: end !== undefined });
+      this.segments?.versions.note(transfer);
+      if (transfer.end !== undefined) {
+        this.segments?.headTakes(transfer.end, source);
+        this.#division.proven();
+      }
+      const isTaken = await this.#append(reader, surplus, source, writer);
       const seconds = (performance.now() - startedAt) / 1000;
       this.segments?.measured((startedAt - openedAt) / 1000, (writer.length - first) / seconds);
+      if (isTaken || this.#size === undefined || writer.length >= this.#size) return;
+      // A part may be shorter than was asked for.
+      if (writer.length > first && writer.length >= (transfer.end ?? Infinity)) return;
     } finally {
       this.#pace.stop();
       // An unread body would occupy its connection.
       await reader.cancel().catch(() => {});
     }
-    if (this.#size === undefined || writer.length >= this.#division.gapEnd(writer, this.#size))
-      return;
-    // A part may be shorter than was asked for.
-    const isShortPart = transfer.end !== undefined && writer.length >= transfer.end;
-    if (isShortPart && writer.length > first) return;
-    if (!this.segments?.covers(writer.length)) {
-      throw endedEarly(source.name, writer.length, this.#size);
-    }
+    throw endedEarly(source.name, writer.length, this.#size);
   }
 
-  /** Appends a body. A range ends where somebody else has the bytes, or receives them. */
+  /**
+   * Appends a body, as far as nobody else has the bytes, or receives them.
+   *
+   * @param surplus how many bytes at its beginning are there already
+   * @returns whether it ended where others have the bytes
+   */
   async #append(
     reader: ChunkReader,
-    { surplus, source, writer, isRange }: AppendOptions,
-  ): Promise<void> {
+    surplus: number,
+    source: Source,
+    writer: BlobWriter,
+  ): Promise<boolean> {
     const { onChunk, backOff, share, digest } = this.#options;
     let skipped = surplus;
     for (;;) {
       const { done, value } = await reader.read();
-      if (done || !value) return;
+      if (done || !value) return false;
       share?.received(value.byteLength);
       const chunk = value.subarray(Math.min(skipped, value.byteLength));
       skipped -= value.byteLength - chunk.byteLength;
@@ -227,13 +235,14 @@ export class FetchLoop {
           source,
         );
       }
-      const end = isRange ? this.#division.gapEnd(writer, this.#size) : Infinity;
+      const end = this.#division.endOfBody(writer);
       const missing = chunk.subarray(0, end - writer.length);
+      this.segments?.headReached(writer.length + missing.byteLength);
       onChunk(writer.length, missing);
       await this.#pace.write(missing.byteLength, () => writer.append(missing));
       backOff.progressed(missing.byteLength);
       this.#progressed();
-      if (writer.length >= end) return;
+      if (writer.length >= end) return true;
     }
   }
 

@@ -12,6 +12,10 @@ const MAX_TRIAL_WINDOWS = 10;
 const SETTLED_MS = 10_000;
 /** How long an upstream that refused, or failed, gets no further connections, in milliseconds. */
 const TROUBLE_MS = 30_000;
+/** How long after one has broken no further one is tried, in milliseconds. */
+const BROKEN_MS = 5000;
+/** How long an upstream whose parts were not those of one blob is asked for whole ones, in milliseconds. */
+const DISTRUST_MS = 600_000;
 
 const MIB = 1024 * 1024;
 
@@ -44,7 +48,8 @@ export interface LineUser {
 export class LineShare {
   /** The most further connections at once. */
   limit = 0;
-  readonly #now: () => number;
+  /** A monotonic clock, in milliseconds. */
+  readonly now: () => number;
   readonly #users = new Set<LineUser>();
   #allowed = 0;
   #running = 0;
@@ -56,15 +61,16 @@ export class LineShare {
   /** Whether the current window began when the connection on trial was receiving. */
   #isMeasuring = false;
   #trialWindows = 0;
-  #settledUntil = 0;
+  #settledUntil = -Infinity;
+  #distrustedUntil = -Infinity;
+  #rate = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param now a monotonic clock, in milliseconds */
   constructor(
     now: () => number = () => performance.now(),
     readonly sizes: SegmentSizes = SIZES,
   ) {
-    this.#now = now;
+    this.now = now;
     this.#since = now();
   }
 
@@ -75,12 +81,22 @@ export class LineShare {
 
   /** Whether connections are added, or may be soon: then downloads are to proceed in segments. */
   get isOpen(): boolean {
-    return this.#allowed > 0 || this.#now() >= this.#settledUntil;
+    return this.#allowed > 0 || this.now() >= this.#settledUntil;
   }
 
-  /** Whether a blob of so many bytes is large enough. */
-  divides(size: number): boolean {
-    return size > this.sizes.whole && size !== Infinity;
+  /** How many further connections there are. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Of late, in bytes per second. */
+  get ratePerConnection(): number {
+    return this.#rate / Math.max(1, this.#users.size + this.#running);
+  }
+
+  /** Whether parts that the upstream sent were not those of one blob. */
+  get isDistrusted(): boolean {
+    return this.now() < this.#distrustedUntil;
   }
 
   join(user: LineUser): void {
@@ -116,21 +132,31 @@ export class LineShare {
     this.#connect();
   }
 
-  /** The upstream refused or broke a further connection: each download goes on with one. */
+  /** The upstream refused a further connection, or sent something else: each download goes on with one. */
   trouble(): void {
-    this.#allowed = 0;
-    this.#before = undefined;
-    this.#settledUntil = this.#now() + TROUBLE_MS;
+    this.#settle(0, TROUBLE_MS);
+  }
+
+  /** A further connection broke, which any may do: with half as many, it goes on. */
+  broke(): void {
+    this.#settle(Math.floor(this.#allowed / 2), BROKEN_MS);
+  }
+
+  /** Parts that the upstream sent were not those of one blob. */
+  distrust(): void {
+    this.#settle(0, DISTRUST_MS);
+    this.#distrustedUntil = this.#settledUntil;
   }
 
   /** Judges the window that ends now, and begins the next one. */
   look(): void {
-    const elapsed = this.#now() - this.#since;
+    const elapsed = this.now() - this.#since;
     const rate = elapsed > 0 ? (this.#bytes * 1000) / elapsed : 0;
+    this.#rate = rate;
     this.#restart();
     if (this.#before === undefined) this.#tryMore(rate);
     else if (this.#isMeasuring) this.#judge(this.#before, rate);
-    else if (this.#trialWindows >= MAX_TRIAL_WINDOWS) this.#settle();
+    else if (this.#trialWindows >= MAX_TRIAL_WINDOWS) this.#settle(this.#allowed - 1, SETTLED_MS);
     else {
       this.#trialWindows += 1;
       this.#isMeasuring = this.#isTried;
@@ -140,7 +166,7 @@ export class LineShare {
   #tryMore(rate: number): void {
     const connections = this.#users.size + this.#running;
     const isSlow = rate < FAST_RATE * connections && rate >= MIN_RATE;
-    if (!isSlow || this.#allowed >= this.limit || this.#now() < this.#settledUntil) return;
+    if (!isSlow || this.#allowed >= this.limit || this.now() < this.#settledUntil) return;
     this.#before = rate;
     this.#isMeasuring = false;
     this.#trialWindows = 0;
@@ -162,14 +188,15 @@ export class LineShare {
       this.#tryMore(rate);
       return;
     }
-    this.#settle();
+    // It brings nothing.
+    this.#settle(this.#allowed - 1, SETTLED_MS);
   }
 
-  /** The connection on trial brings nothing. */
-  #settle(): void {
+  /** No further connection is tried for a while. */
+  #settle(allowed: number, milliseconds: number): void {
     this.#before = undefined;
-    this.#allowed -= 1;
-    this.#settledUntil = this.#now() + SETTLED_MS;
+    this.#allowed = allowed;
+    this.#settledUntil = Math.max(this.#settledUntil, this.now() + milliseconds);
   }
 
   #connect(): void {
@@ -180,6 +207,6 @@ export class LineShare {
 
   #restart(): void {
     this.#bytes = 0;
-    this.#since = this.#now();
+    this.#since = this.now();
   }
 }

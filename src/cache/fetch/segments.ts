@@ -1,22 +1,33 @@
+import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import { type Extent, ExtentMap } from "../../store/extents.ts";
-import { Fault } from "../../oci/fault.ts";
 import { FAST_RATE, type LineShare, type LineUser } from "./line-share.ts";
-import type { ChunkReader, Source, Transfer } from "./source.ts";
+import { receiveSegment } from "./segment.ts";
+import type { Source, Transfer } from "./source.ts";
+import { toFault } from "./transient.ts";
+import { Versions } from "./versions.ts";
 
 /** A segment takes about so many round trips: fewer, and waiting for its first byte shows. */
 const ROUND_TRIPS = 10;
 /** The most connections of one blob, the first one included. */
 const MAX_CONNECTIONS = 8;
-/** What is written at once: smaller writes cost more than they wait. */
-const WRITE_BYTES = 128 * 1024;
 /** More extents than that are no download, but many small reads: those are not kept. */
 const MAX_EXTENTS = 1024;
+/** What the fill itself is about to receive is near if it is no further away than this. */
+const NEAR_BYTES = 1024 * 1024;
+/** A client waits so long for what the fill itself is about to receive, in milliseconds. */
+const SOON_MS = 500;
+/** How long after a segment has failed none is tried for a client, in milliseconds. */
+const PAUSE_MS = 10_000;
+/** How long a segment for which the fill waits may receive nothing, in milliseconds. */
+const STALLED_MS = 3000;
+/** A segment for which the fill waits is slow if it is so many times slower than the others. */
+const SLOW_FACTOR = 4;
 
 export interface SegmentsOptions {
   readonly writer: BlobWriter;
-  /** Of the blob, in bytes. */
-  readonly size: number;
+  /** Of the blob, in bytes, once it is known. */
+  readonly size: () => number | undefined;
   readonly signal: AbortSignal;
   readonly share: LineShare;
   /** Called for each transfer that brings bytes of the blob. */
@@ -26,8 +37,14 @@ export interface SegmentsOptions {
 }
 
 interface Running extends Extent {
-  hasReceived: boolean;
+  readonly since: number;
+  readonly abort: AbortController;
+  received: number;
+  lastAt: number;
 }
+
+/** What becomes of bytes that a client asks for: they are received, or may be later, or are not. */
+export type Demand = "received" | "later" | "refused";
 
 /**
  * Downloads parts of a blob ahead of its fill, over further connections. Whatever goes wrong with one only
@@ -36,30 +53,45 @@ interface Running extends Extent {
 export class Segments implements LineUser {
   readonly #options: SegmentsOptions;
   readonly #running = new Set<Running>();
-  readonly #abort = new AbortController();
   readonly #work = new Set<Promise<void>>();
-  #source: Source;
-  /** What the fill itself is receiving: up to this offset. */
-  #headEnd = 0;
+  readonly versions = new Versions();
+  #isStopped = false;
+  #source: Source | undefined;
+  /** What the fill itself is receiving. */
+  #head = { first: 0, end: 0, since: 0, lastAt: 0 };
+  /** Up to where the fill has bytes, written or about to be. */
+  #headAt = 0;
+  #hasNoRanges = false;
+  #hasReaders = false;
+  #failedAt = -Infinity;
   #segmentBytes: number;
   #isFast = false;
 
-  constructor(options: SegmentsOptions, source: Source) {
+  constructor(options: SegmentsOptions) {
     this.#options = options;
-    this.#source = source;
     this.#segmentBytes = options.share.sizes.min;
-    options.signal.addEventListener("abort", () => this.#abort.abort(options.signal.reason), {
+    options.signal.addEventListener("abort", () => this.#abort(options.signal.reason), {
       once: true,
     });
   }
 
+  /** How many further connections it has. */
+  get count(): number {
+    return this.#running.size;
+  }
+
   get isReceiving(): boolean {
-    return [...this.#running].every(({ hasReceived }) => hasReceived);
+    return [...this.#running].every(({ received }) => received > 0);
   }
 
   /** Whether one connection is fast enough. */
   get isFast(): boolean {
     return this.#isFast;
+  }
+
+  /** Whether clients ask for parts. */
+  get hasReaders(): boolean {
+    return this.#hasReaders;
   }
 
   /** How many bytes are requested at once. */
@@ -69,19 +101,28 @@ export class Segments implements LineUser {
 
   /** The fill receives the bytes up to `end`, from this source. */
   headTakes(end: number, source: Source): void {
-    this.#headEnd = end;
+    const { writer, share } = this.#options;
+    const since = share.now();
+    this.#head = { first: writer.length, end, since, lastAt: since };
+    this.#headAt = writer.length;
     this.#source = source;
   }
 
-  /** Where the next bytes after an offset begin that are being received; `undefined` if there are none. */
-  nextAfter(offset: number): number | undefined {
-    const firsts = [...this.#running].map(({ first }) => first).filter((first) => first > offset);
-    return firsts.length === 0 ? undefined : Math.min(...firsts);
+  /** The fill has received the bytes up to `offset`. */
+  headReached(offset: number): void {
+    this.#headAt = offset;
+    this.#head.lastAt = this.#options.share.now();
+  }
+
+  /** Where the next bytes after an offset begin that are being received. */
+  nextAfter(offset: number): number {
+    const firsts = [...this.#running].map(({ first }) => first);
+    return Math.min(Infinity, ...firsts.filter((first) => first > offset));
   }
 
   /** Whether the byte at an offset is being received. */
   covers(offset: number): boolean {
-    return [...this.#running].some(({ first, end }) => first <= offset && offset < end);
+    return this.#at(offset) !== undefined;
   }
 
   /** What a request has shown: seconds to its first byte, and its rate after that, in bytes per second. */
@@ -94,10 +135,12 @@ export class Segments implements LineUser {
   }
 
   tryConnect(): boolean {
-    const { size, writer, share } = this.#options;
-    const from = Math.max(writer.length, this.#headEnd);
+    const { size: sizeOf, writer, share } = this.#options;
+    const size = sizeOf() ?? 0;
+    const from = Math.max(writer.length, this.#head.end);
     const gap = this.#taken(from).gapFrom(from, size);
-    if (!gap || this.#isFast || this.#isFull || !share.take(false)) return false;
+    if (!gap || this.#isFast || this.#isFull || this.#source?.hasRoom === false) return false;
+    if (!share.take(false)) return false;
     // The last ones are shorter, so that all end at about the same time.
     const part = Math.ceil((size - from) / (this.#running.size + 2));
     const bytes = Math.min(this.#segmentBytes, Math.max(share.sizes.min / 4, part));
@@ -105,29 +148,69 @@ export class Segments implements LineUser {
     return true;
   }
 
-  /**
-   * A client wants these bytes now, which are far ahead of the fill.
-   *
-   * @returns whether they are being received
-   */
-  demand(first: number, end: number): boolean {
-    if (this.covers(first)) return true;
-    const { writer, share } = this.#options;
-    const gap = this.#taken(writer.length).gapFrom(first, end);
-    if (gap?.first !== first || this.#isFull || writer.ahead.length >= MAX_EXTENTS) return false;
-    if (!share.take(true)) return false;
+  /** A client wants these bytes now, which are far ahead of the fill. */
+  demand(first: number, end: number): Demand {
+    const { writer, share, size } = this.#options;
+    this.#hasReaders = true;
+    if (this.covers(first) || this.#isSoon(first)) return "received";
+    const isRefused = this.#hasNoRanges || share.now() < this.#failedAt + PAUSE_MS;
+    if (isRefused || share.limit === 0 || !this.#source || size() === undefined) return "refused";
+    if (writer.ahead.length >= MAX_EXTENTS) return "refused";
+    const gap = this.#taken(Math.max(writer.length, this.#headAt)).gapFrom(first, end);
+    // Bytes that are there, and not yet told.
+    if (gap?.first !== first) return "later";
+    if (this.#isFull || !share.take(true)) return "later";
     this.#start({ first, end: Math.min(gap.end, first + share.sizes.max) });
-    return true;
+    return "received";
+  }
+
+  /** The fill waits for the byte at an offset: what receives it is ended if it is much slower than others. */
+  hurry(offset: number): void {
+    const running = this.#at(offset);
+    if (!running) return;
+    const now = this.#options.share.now();
+    const left = running.end - offset;
+    const expected = this.#options.share.ratePerConnection / SLOW_FACTOR;
+    const isSlow = (running.received * 1000) / (now - running.since) < expected;
+    const isOld = now - running.since >= STALLED_MS;
+    const isStalled = now - running.lastAt >= STALLED_MS;
+    if (isStalled || (isOld && isSlow && left >= this.#options.share.sizes.min / 4)) {
+      running.abort.abort(new Fault({ kind: "cancelled", reason: "the connection is too slow" }));
+    }
   }
 
   /** Ends all connections. Resolves once nothing is written any more. */
   async stop(): Promise<void> {
-    this.#abort.abort(new Fault({ kind: "cancelled", reason: "the download has ended" }));
+    this.#isStopped = true;
+    this.#abort(new Fault({ kind: "cancelled", reason: "the download has ended" }));
     await Promise.all(this.#work);
   }
 
+  #abort(reason: unknown): void {
+    for (const { abort } of this.#running) abort.abort(reason);
+  }
+
   get #isFull(): boolean {
-    return this.#running.size + 1 >= MAX_CONNECTIONS || this.#abort.signal.aborted;
+    const isStopped = this.#isStopped || this.#options.signal.aborted;
+    return isStopped || this.#running.size + 1 >= MAX_CONNECTIONS;
+  }
+
+  /** Whether the fill itself is about to receive a byte. */
+  #isSoon(offset: number): boolean {
+    const { share } = this.#options;
+    const { first, end, since, lastAt } = this.#head;
+    if (offset <= this.#headAt) return true;
+    const now = share.now();
+    if (offset >= end || now - lastAt >= SOON_MS) return false;
+    const left = offset - this.#headAt;
+    const soonBytes = ((this.#headAt - first) / Math.max(1, now - since)) * SOON_MS;
+    // A part is worth a wait: what is cut off of it was sent in vain.
+    if (end - first <= share.sizes.max) return now - since < SOON_MS || left < 2 * soonBytes;
+    return left < Math.max(NEAR_BYTES, soonBytes);
+  }
+
+  #at(offset: number): Running | undefined {
+    return [...this.#running].find(({ first, end }) => first <= offset && offset < end);
   }
 
   /** What is there, or is being received by others than the fill itself. */
@@ -139,7 +222,9 @@ export class Segments implements LineUser {
   }
 
   #start(extent: Extent): void {
-    const running: Running = { ...extent, hasReceived: false };
+    const since = this.#options.share.now();
+    const abort = new AbortController();
+    const running = { ...extent, since, abort, received: 0, lastAt: since };
     this.#running.add(running);
     const work = this.#run(running);
     this.#work.add(work);
@@ -150,61 +235,41 @@ export class Segments implements LineUser {
     const { share, onProgress } = this.#options;
     try {
       await this.#receive(running);
-    } catch {
-      if (!this.#abort.signal.aborted) share.trouble();
+    } catch (error) {
+      if (!running.abort.signal.aborted) this.#failed(running, toFault(error));
     }
     this.#running.delete(running);
     onProgress(0);
     share.release();
   }
 
-  async #receive(running: Running): Promise<void> {
-    const { size, onOpened } = this.#options;
-    const { first, end } = running;
-    const transfer = await this.#source.open(first, this.#abort.signal, end);
-    const reader = transfer.body.getReader();
-    try {
-      if (transfer.start !== first || transfer.end === undefined) {
-        throw new RangeError("the source does not support ranges");
-      }
-      if (transfer.size !== undefined && transfer.size !== size) {
-        throw new RangeError(`it announced ${transfer.size} bytes instead of ${size}`);
-      }
-      onOpened(transfer);
-      await this.#write(running, reader);
-    } finally {
-      await reader.cancel().catch(() => {});
-    }
+  #failed({ received }: Running, fault: Fault): void {
+    const { share } = this.#options;
+    this.#hasNoRanges ||= fault.detail.kind === "upstream-invalid-response";
+    if (received === 0) this.#failedAt = share.now();
+    // This machine's faults say nothing of the upstream. The fill meets them as well.
+    if (isLocalFault(fault)) return;
+    if (received === 0) share.trouble();
+    else share.broke();
   }
 
-  async #write(running: Running, reader: ChunkReader): Promise<void> {
-    const { writer, share, onProgress } = this.#options;
-    let position = running.first;
-    let chunks: Uint8Array[] = [];
-    let gathered = 0;
-    const write = async (): Promise<void> => {
-      if (gathered === 0) return;
-      await writer.writeAhead(position, chunks);
-      position += gathered;
-      onProgress(gathered);
-      [chunks, gathered] = [[], 0];
-    };
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        if (!value) continue;
-        running.hasReceived = true;
-        share.received(value.byteLength);
-        if (position + gathered + value.byteLength > running.end) {
-          throw new RangeError("it sent more than was requested");
-        }
-        chunks.push(value);
-        gathered += value.byteLength;
-        if (gathered >= WRITE_BYTES) await write();
-      }
-    } finally {
-      await write();
-    }
+  async #receive(running: Running): Promise<void> {
+    const { writer, share, onOpened, onProgress, size } = this.#options;
+    if (!this.#source) return;
+    await receiveSegment({
+      writer,
+      source: this.#source,
+      extent: running,
+      size: size() ?? 0,
+      signal: running.abort.signal,
+      checkVersion: (transfer) => this.versions.check(transfer),
+      onOpened,
+      onReceived: (bytes) => {
+        running.received += bytes;
+        running.lastAt = share.now();
+        share.received(bytes);
+      },
+      onWritten: onProgress,
+    });
   }
 }

@@ -12,6 +12,8 @@ export interface Transfer {
   readonly size?: number;
   /** The offset after the body's last byte, if the sender supports ranges and this is one. */
   readonly end?: number;
+  /** What its host says of the blob's version: those of one host are equal, or the blob has changed. */
+  readonly version?: { readonly host: string; readonly tag: string };
   readonly body: ReadableStream<Uint8Array>;
   /**
    * Reports that the bytes do not match the requested digest.
@@ -37,12 +39,23 @@ export interface Source {
   readonly name: string;
   /** The most concurrent transfers of its upstream, if that is limited. */
   readonly maxConnections?: number;
+  /** Whether a further transfer would begin at once, without keeping others waiting. By default, it would. */
+  readonly hasRoom?: boolean;
   /**
    * Opens the blob at an offset in bytes. A sender without support for ranges may send from the
    * first byte, which `start` then says.
    *
    * @param end exclusive; without it, to the blob's end. A sender may send less
+   * @param options.isExtra for a transfer beside another one, without which the download goes on: if it is
+   *   refused, that says nothing of the sender
    * @throws Fault
    */
-  open(offset: number, signal: AbortSignal, end?: number): Promise<Transfer>;
+  open(
+    offset: number,
+    signal: AbortSignal,
+    end?: number,
+    options?: { readonly isExtra?: boolean },
+  ): Promise<Transfer>;
+  /** The download pauses, or has ended: until the next transfer, others have its place. */
+  pause?(): void;
 }

@@ -2,6 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { ByteRange } from "../../oci/range.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Upstream } from "../upstream.ts";
+import { HeldPermit } from "../../upstream/transport/held-permit.ts";
 import { KnownRedirect } from "../../upstream/known-redirect.ts";
 import type { Source, Transfer } from "./source.ts";
 
@@ -13,6 +14,7 @@ export class UpstreamSource implements Source {
   /** Mirrors that were too slow, by URL. */
   readonly #avoided = new Set<string>();
   readonly #redirect = new KnownRedirect();
+  readonly #place = new HeldPermit();
 
   constructor(upstream: Upstream, repo: RepositoryRef, digest: Digest) {
     this.#upstream = upstream;
@@ -36,14 +38,29 @@ export class UpstreamSource implements Source {
     return this.#repo.repository;
   }
 
-  open(offset: number, signal: AbortSignal, end?: number): Promise<Transfer> {
+  get hasRoom(): boolean {
+    return this.#upstream.registry.hasRoom;
+  }
+
+  open(
+    offset: number,
+    signal: AbortSignal,
+    end?: number,
+    { isExtra = false }: { readonly isExtra?: boolean } = {},
+  ): Promise<Transfer> {
     const options = {
       signal,
+      isExtra,
       avoided: this.#avoided,
       redirect: this.#redirect,
+      ...(isExtra ? {} : { place: this.#place }),
       ...(end === undefined ? {} : { end }),
     };
     return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, options);
+  }
+
+  pause(): void {
+    this.#place.release();
   }
 
   /** Opens a transfer of a byte range alone, independent of any fill. */

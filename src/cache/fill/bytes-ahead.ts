@@ -1,4 +1,5 @@
 import type { Extent } from "../../store/extents.ts";
+import type { Demand } from "../fetch/segments.ts";
 
 export interface BytesAheadOptions {
   /** How many bytes, from the first one on, followers may read. */
@@ -6,7 +7,7 @@ export interface BytesAheadOptions {
   /** What is written ahead of those. */
   readonly extents: () => readonly Extent[];
   /** See `Segments`. */
-  readonly demand: (first: number, end: number) => boolean;
+  readonly demand: (first: number, end: number) => Demand;
   /** At least one byte from `first` on. */
   readonly read: (first: number, end: number) => Promise<Uint8Array>;
 }
@@ -19,13 +20,9 @@ export class BytesAhead {
     this.#options = options;
   }
 
-  /**
-   * Asks for bytes that are far ahead of those that are available.
-   *
-   * @returns whether they are there, or are being received: then `endFrom` grows, and they are kept
-   */
-  demand(first: number, end: number): boolean {
-    return this.endFrom(first) > first || this.#options.demand(first, end);
+  /** Asks for bytes that are far ahead of those that are available. If they are received, `endFrom` grows. */
+  demand(first: number, end: number): Demand {
+    return this.endFrom(first) > first ? "received" : this.#options.demand(first, end);
   }
 
   /** The end of the bytes that can be read from an offset on: the offset itself if there are none. */

@@ -11,6 +11,8 @@ export interface FillOptions {
   readonly recentBlocks?: RecentBlocks;
   /** By which large blobs are downloaded over several connections. */
   readonly share?: LineShare;
+  /** Whether it begins for a client that wants a part. */
+  readonly isForPart?: boolean;
   /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */
   readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
 }

@@ -74,7 +74,7 @@ export class Fill {
     source: Source,
     options: FillOptions = {},
   ) {
-    const { size, backOff = {}, recentBlocks, share, commit } = options;
+    const { size, backOff = {}, recentBlocks, commit, ...division } = options;
     this.upstream = source.upstream;
     this.expectedSize = size;
     this.#store = store;
@@ -83,7 +83,7 @@ export class Fill {
     this.ahead = new BytesAhead({
       available: () => this.available,
       extents: () => this.#writer?.ahead ?? [],
-      demand: (first, end) => this.#fetchLoop.segments?.demand(first, end) ?? false,
+      demand: (first, end) => this.#fetchLoop.segments?.demand(first, end) ?? "refused",
       read: (first, end) => this.#bytes.readAhead(first, end),
     });
     this.sources = new SourceList(source);
@@ -93,7 +93,7 @@ export class Fill {
       size,
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
-      share,
+      ...division,
       onStarted: () => this.#milestones.start(),
       onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk),
       onProgress: () => this.#progress.grew(),
@@ -252,9 +252,9 @@ export class Fill {
     } catch (error) {
       if (this.#adopted) return this.#goOnFrom(this.#adopted, writer);
       const fault = toFault(error);
-      // The wrong bytes may also be those of the partial file that an earlier fill left.
-      const canRetry = this.#fetchLoop.canRetryElsewhere || this.#resumedBytes > 0;
       const isInvalid = fault.detail.kind === "upstream-invalid-response";
+      // The wrong bytes may also be those of the partial file that an earlier fill left.
+      const canRetry = this.#fetchLoop.canRestart || this.#resumedBytes > 0;
       if (isInvalid && canRetry && this.attempt < MAX_RESTARTS) {
         await writer.discard();
         return undefined;

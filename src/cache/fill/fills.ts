@@ -99,9 +99,10 @@ export class Fills {
    * Returns the running fill of this digest and upstream, to which `source` is added, or starts one.
    *
    * @param size of the blob in bytes, if a manifest names it
+   * @param isForPart whether it is for a client that wants a part
    * @throws Fault of kind `cancelled` while the cache shuts down
    */
-  startOrJoin(digest: Digest, source: Source, size?: number): Fill {
+  startOrJoin(digest: Digest, source: Source, size?: number, isForPart = false): Fill {
     const running = this.#running.get(digest, source.upstream);
     if (running) {
       running.sources.add(source);
@@ -113,6 +114,7 @@ export class Fills {
       size,
       recentBlocks: this.#recentBlocks,
       share: this.#shareOf(source),
+      isForPart,
       commit: (writer) => this.#commits.commit(writer),
     });
     this.#running.add(fill);

@@ -4,6 +4,7 @@ import type { Fill } from "./fill.ts";
 import { type ResumePoint, withheldFrom } from "./resume-point.ts";
 import type { Detours } from "./detours.ts";
 import { toFault } from "../fetch/transient.ts";
+import { withTimeout } from "../with-timeout.ts";
 import { VerifyingStream } from "./verifying-stream.ts";
 import type { ChunkReader, Transfer } from "../fetch/source.ts";
 
@@ -28,6 +29,8 @@ export interface FollowOptions extends BodyEvents {
 
 /** With less than this left, a follower stays with a fill whose disk is slow, in bytes. */
 const MIN_DETOUR_BYTES = 1024 * 1024;
+/** How long a follower waits for one of the connections with which the fill receives parts, in milliseconds. */
+const LATER_MS = 2000;
 
 /**
  * Streams a blob to one client while it is being filled. Backpressure: a chunk is read only when
@@ -50,8 +53,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   let { attempt = fill.attempt } = options;
   const { size } = options;
   // A part may be given out before all of the blob is verified; who reads the whole never gets its end.
-  const isFarAhead = options.openAhead !== undefined;
-  const ahead = options.openAhead && new AheadReader(options.openAhead, first);
+  const ahead = options.openAhead && new AheadReader(options.openAhead);
   // Then all of the blob can be read, however slow this transfer is.
   fill.verified.then(() => ahead?.cancel()).catch(() => {});
 
@@ -82,25 +84,34 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
           return chunk.subarray(0, (end ?? Infinity) - position);
         continue;
       }
-      if (isFarAhead && fill.ahead.demand(position, end ?? fill.size ?? Infinity)) {
-        const there = await readAhead();
-        if (there) return there;
-        continue;
-      }
-      const chunk = await ahead?.read(end ?? Infinity);
-      if (chunk) return chunk;
+      const part = ahead && (await readPart(ahead));
+      if (part) return part;
+      // Something has changed: more bytes, or the state of the fill.
+      if (part === null) continue;
       if (await leave()) continue;
       if (fill.available <= position && !fill.isVerified && !fill.fault) await fill.progress();
     }
   }
 
-  /** Bytes that are received ahead of the fill; `undefined` after a wait for them, and on an error. */
-  async function readAhead(): Promise<Uint8Array | undefined> {
-    if (fill.ahead.endFrom(position) === position) await fill.progress();
-    if (fill.ahead.endFrom(position) === position || fill.attempt !== attempt) return undefined;
+  /** Bytes ahead of the fill: `null` after a wait for them, `undefined` if they come with the fill alone. */
+  async function readPart(apart: AheadReader): Promise<Uint8Array | null | undefined> {
+    const limit = end ?? fill.size ?? Infinity;
+    if (apart.isReading) return apart.read(position, limit);
+    const demand = fill.ahead.demand(position, limit);
+    if (demand === "refused") return apart.read(position, limit);
+    if (fill.ahead.endFrom(position) === position) {
+      const isMore =
+        (await withTimeout(
+          LATER_MS,
+          fill.progress().then(() => true),
+        )) ?? false;
+      // No connection is left for it: those of the clients that have them are busy for longer.
+      if (demand === "received" || isMore) return null;
+      return apart.read(position, limit);
+    }
     const chunk = await fill.ahead.read(position).catch(onReadError);
-    if (!chunk || fill.attempt !== attempt) return undefined;
-    return chunk.subarray(0, (end ?? Infinity) - position);
+    if (!chunk || fill.attempt !== attempt) return null;
+    return chunk.subarray(0, limit - position);
   }
 
   /** Continues from the source after storing has failed, so that the client gets the rest. */
@@ -217,31 +228,31 @@ function restartedFault({ digest, sources }: Fill): Fault {
 class AheadReader {
   readonly #open: (from: number) => Promise<Transfer>;
   #reader: Promise<ChunkReader> | undefined;
-  #position: number;
-  #openedAt = 0;
   #isOver = false;
   readonly #over = Promise.withResolvers<undefined>();
 
-  constructor(open: (from: number) => Promise<Transfer>, first: number) {
+  constructor(open: (from: number) => Promise<Transfer>) {
     this.#open = open;
-    this.#position = first;
   }
 
-  /** The next bytes, none at or beyond the offset `limit`; `undefined` if it has ended. */
-  async read(limit: number): Promise<Uint8Array | undefined> {
+  /** Whether a transfer is open, from which all is read that it sends. */
+  get isReading(): boolean {
+    return this.#reader !== undefined;
+  }
+
+  /** The bytes at `position`, none at or beyond `limit`; `undefined` if there are none. */
+  async read(position: number, limit: number): Promise<Uint8Array | undefined> {
     try {
-      while (!this.#isOver && this.#position < limit) {
-        this.#reader ??= this.#openAt(this.#position);
+      for (let wasOpen = this.isReading; !this.#isOver; wasOpen = false) {
+        this.#reader ??= this.#openAt(position);
         const reader = await Promise.race([this.#reader, this.#over.promise]);
         if (!reader) break;
         const { done, value } = await reader.read();
+        if (value && value.byteLength > 0) return value.subarray(0, limit - position);
+        if (!done) continue;
+        this.#reader = undefined;
         // A transfer without a byte: the next one would have none either.
-        if (done && this.#position === this.#openedAt) break;
-        if (done) this.#reader = undefined;
-        const chunk = value?.subarray(0, limit - this.#position);
-        if (!chunk || chunk.byteLength === 0) continue;
-        this.#position += chunk.byteLength;
-        return chunk;
+        if (!wasOpen) break;
       }
     } catch {
       // The fill meets the same source, and reports its failure.
@@ -259,7 +270,6 @@ class AheadReader {
   }
 
   async #openAt(first: number): Promise<ChunkReader> {
-    this.#openedAt = first;
     const { start, body } = await this.#open(first);
     if (start === first) return body.getReader();
     await body.cancel();

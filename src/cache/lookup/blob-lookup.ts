@@ -122,7 +122,7 @@ export class BlobLookup {
     const fill = await this.#negativeCache.run(
       { asker: "GET", what: blobKey(repo, digest) },
       upstream.settings.tagTtl,
-      () => this.#startFill(source, digest, link?.size),
+      () => this.#startFill(source, digest, link?.size, isPart(range)),
     );
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, range);
     // A fill that downloads from another repository does not prove that this one has the blob.
@@ -163,10 +163,11 @@ export class BlobLookup {
     source: UpstreamSource,
     digest: Digest,
     size: number | undefined,
+    isForPart: boolean,
   ): Promise<Fill> {
     for (;;) {
       const isOwn = this.#fills.running(digest, source.upstream) === undefined;
-      const fill = this.#fills.startOrJoin(digest, source, size);
+      const fill = this.#fills.startOrJoin(digest, source, size, isForPart);
       try {
         await fill.started;
         return fill;
@@ -248,6 +249,13 @@ export class BlobLookup {
   async #link(repo: RepositoryRef, link: Link): Promise<void> {
     await this.#metadata.links.add(repo, [{ ...link, confirmed: true }]);
   }
+}
+
+/** Whether a client wants less than all from the first byte on. */
+function isPart(range: RangeRequest | undefined): boolean {
+  return (
+    range !== undefined && (range.kind !== "from" || range.first > 0 || range.last !== undefined)
+  );
 }
 
 /** @throws Fault if the blob's size is not known, or the range is outside of it */

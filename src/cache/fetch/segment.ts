@@ -1,0 +1,84 @@
+import type { BlobWriter } from "../../store/blob-store.ts";
+import type { Extent } from "../../store/extents.ts";
+import { Fault } from "../../oci/fault.ts";
+import type { ChunkReader, Source, Transfer } from "./source.ts";
+
+/** What is written at once: smaller writes cost more than they wait. */
+const WRITE_BYTES = 128 * 1024;
+
+export interface SegmentOptions {
+  readonly writer: BlobWriter;
+  readonly source: Source;
+  readonly extent: Extent;
+  /** Of the blob, in bytes. */
+  readonly size: number;
+  readonly signal: AbortSignal;
+  /** Throws if the transfer is of another version of the blob than the others. */
+  readonly checkVersion: (transfer: Transfer) => void;
+  /** Called for a transfer that brings bytes of the blob. */
+  readonly onOpened: (transfer: Transfer) => void;
+  readonly onReceived: (bytes: number) => void;
+  /** Called when bytes were written ahead. */
+  readonly onWritten: (bytes: number) => void;
+}
+
+/**
+ * Receives a part of a blob, and writes it ahead. The source may send less. What was received before an error
+ * is written.
+ *
+ * @throws Fault, also if the source sends something else
+ */
+export async function receiveSegment(options: SegmentOptions): Promise<void> {
+  const { source, extent, size, signal, checkVersion, onOpened } = options;
+  const transfer = await source.open(extent.first, signal, extent.end, { isExtra: true });
+  const reader: ChunkReader = transfer.body.getReader();
+  try {
+    if (transfer.start !== extent.first || transfer.end === undefined) {
+      throw invalidResponse(source, "it does not send parts of a blob");
+    }
+    if (transfer.size !== undefined && transfer.size !== size) {
+      throw invalidResponse(source, `it announced ${transfer.size} bytes instead of ${size}`);
+    }
+    checkVersion(transfer);
+    onOpened(transfer);
+    await receive(options, reader);
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+async function receive(
+  { writer, source, extent, onReceived, onWritten }: SegmentOptions,
+  reader: ChunkReader,
+): Promise<void> {
+  let position = extent.first;
+  let chunks: Uint8Array[] = [];
+  let gathered = 0;
+  const write = async (): Promise<void> => {
+    if (gathered === 0) return;
+    const [written, bytes] = [chunks, gathered];
+    [chunks, gathered] = [[], 0];
+    await writer.writeAhead(position, written);
+    position += bytes;
+    onWritten(bytes);
+  };
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || !value) break;
+      onReceived(value.byteLength);
+      if (position + gathered + value.byteLength > extent.end) {
+        throw invalidResponse(source, "it sent more than was requested");
+      }
+      chunks.push(value);
+      gathered += value.byteLength;
+      if (gathered >= WRITE_BYTES) await write();
+    }
+  } finally {
+    await write();
+  }
+}
+
+function invalidResponse({ name }: Source, reason: string): Fault {
+  return new Fault({ kind: "upstream-invalid-response", upstream: name, reason });
+}
