@@ -1,12 +1,22 @@
 import type { Certificate } from "../test/harness/certificates.ts";
 import type { TempDir } from "../test/harness/temp-dir.ts";
 import { loadAverage } from "./kernel.ts";
+import type { LinkShape } from "./link.ts";
 import type { Measurement } from "./results.ts";
 import { type Running, start, type SystemName } from "./systems.ts";
-import type { LinkShape, Upstream } from "./upstream.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** The network link to a distant registry: 50 ms round trip, 100 MB/s. */
-export const FAR: LinkShape = { roundTripMs: 50, megabytesPerSecond: 100 };
+export const FAR = {
+  roundTripMs: 50,
+  megabytesPerSecond: 100,
+  slowStart: true,
+} satisfies LinkShape;
+
+/** The same link to a registry that limits each connection, in MB/s. */
+export function limited(connectionMegabytesPerSecond: number): LinkShape {
+  return { ...FAR, connectionMegabytesPerSecond };
+}
 
 export interface RunOptions {
   readonly upstream: Upstream;

@@ -1,101 +1,172 @@
-// A TCP proxy that simulates a network link with a given round-trip time and bandwidth: `bun
-// shaper.ts <port> <round trip, ms> <MB/s>`. Runs in a process of its own, so that its CPU time is
-// not attributed to a measured program. Prints the port that it listens on.
+// A TCP proxy that simulates a network link (see link.ts) to a port of this machine: `bun shaper.ts
+// <port> <shape as JSON>`. Runs in a process of its own, so that its CPU time is not attributed to a
+// measured program. Prints the port that it listens on, and on SIGUSR2 how many bytes it has
+// delivered to clients.
 import { connect, createServer, type Socket } from "node:net";
+import { z } from "zod";
+import { type Flow, Line, type LinkShape } from "./link.ts";
 
-/** Bytes in flight, beyond the link's bandwidth-delay product, before the sender must wait. */
-const SLACK = 256 * 1024;
+/** How often time is looked at while something is under way. */
+const TICK_MS = 1;
+/** Bytes of a connection that are read ahead of what its flow may send. */
+const READ_AHEAD = 512 * 1024;
 
-/** One direction of the link. All connections share its bandwidth, as on a real link. */
+const shapeSchema: z.ZodType<LinkShape> = z.object({
+  roundTripMs: z.number(),
+  megabytesPerSecond: z.number(),
+  connectionMegabytesPerSecond: z.number().optional(),
+  slowStart: z.boolean().optional(),
+});
+
+/** What has left one end of the link and arrives at the other; no bytes are the end of a stream. */
+interface InTransit {
+  readonly at: number;
+  readonly pipe: Pipe;
+  readonly bytes: Buffer | undefined;
+}
+
+/** One direction of the link, with a pipe per connection. */
 class Direction {
-  /** When the last byte accepted so far leaves the sender, as a `performance.now()` time. */
-  #idleAt = 0;
+  readonly line: Line;
+  readonly #transit: InTransit[] = [];
+  readonly #pipes = new Map<Flow, Pipe>();
+  #isAwake = false;
+  /** Bytes that have arrived since the start. */
+  delivered = 0;
 
-  /**
-   * @param delay one-way delay in milliseconds
-   * @param bytesPerMs bandwidth; 0 for unlimited
-   */
-  constructor(
-    readonly delay: number,
-    readonly bytesPerMs: number,
-  ) {}
+  constructor(shape: LinkShape) {
+    this.line = new Line(shape);
+  }
 
-  /** Reserves bandwidth for bytes sent now, and returns when the last of them arrives. */
-  arrival(bytes: number): number {
+  open(from: Socket, to: Socket, startsAt: number): void {
+    const pipe = new Pipe(this, from, to, startsAt);
+    this.#pipes.set(pipe.flow, pipe);
+  }
+
+  close(pipe: Pipe): void {
+    this.line.close(pipe.flow);
+    this.#pipes.delete(pipe.flow);
+  }
+
+  /** Goes on as long as something is under way. */
+  wake(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    setTimeout(() => this.#tick(), TICK_MS);
+  }
+
+  /** The end of a stream arrives after all of its bytes. */
+  transmit(pipe: Pipe, bytes: Buffer | undefined): void {
+    this.#transit.push({ at: performance.now() + this.line.delayMs, pipe, bytes });
+  }
+
+  #tick(): void {
+    this.#isAwake = false;
     const now = performance.now();
-    const duration = this.bytesPerMs > 0 ? bytes / this.bytesPerMs : 0;
-    this.#idleAt = Math.max(now, this.#idleAt) + duration;
-    return this.#idleAt + this.delay;
-  }
-
-  /** The maximum of bytes in flight per connection. */
-  get capacity(): number {
-    return this.bytesPerMs > 0 ? 2 * this.delay * this.bytesPerMs + SLACK : Infinity;
-  }
-}
-
-/**
- * Forwards everything from one socket to the other, each chunk at its arrival time.
- *
- * @param earliest no chunk arrives before this `performance.now()` time
- */
-function forward(from: Socket, to: Socket, direction: Direction, earliest: number): void {
-  const queue: { at: number; bytes: Buffer | undefined }[] = [];
-  let inFlight = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const deliver = (): void => {
-    timer = undefined;
-    for (let next = queue[0]; next && next.at <= performance.now(); next = queue[0]) {
-      queue.shift();
-      if (!next.bytes) {
-        to.end();
-        return;
-      }
-      inFlight -= next.bytes.byteLength;
-      if (!to.write(next.bytes)) {
-        to.once("drain", deliver);
-        return;
-      }
+    let arrived = 0;
+    for (const { at, pipe, bytes } of this.#transit) {
+      if (at > now) break;
+      arrived += 1;
+      pipe.deliver(bytes);
     }
-    if (inFlight < direction.capacity) from.resume();
-    schedule();
-  };
-  const schedule = (): void => {
-    const [next] = queue;
-    if (next) timer ??= setTimeout(deliver, Math.max(0, next.at - performance.now()));
-  };
-  const send = (bytes: Buffer | undefined): void => {
-    const arrival = direction.arrival(bytes?.byteLength ?? 0);
-    queue.push({ at: Math.max(arrival, earliest), bytes });
-    inFlight += bytes?.byteLength ?? 0;
-    if (inFlight >= direction.capacity) from.pause();
-    schedule();
-  };
-  if (direction.delay === 0 && direction.bytesPerMs === 0) {
-    from.pipe(to);
-  } else {
-    from.on("data", send);
-    from.on("end", () => send(undefined));
+    this.#transit.splice(0, arrived);
+    this.line.advance(now, (flow, bytes) => this.#pipes.get(flow)?.send(bytes));
+    if (this.line.isBusy || this.#transit.length > 0) this.wake();
   }
-  from.on("error", () => to.destroy());
-  from.on("close", () => clearTimeout(timer));
 }
 
-const [port, roundTripMs = 0, megabytesPerSecond = 0] = process.argv.slice(2).map(Number);
-const toUpstream = new Direction(roundTripMs / 2, 0);
-const toClient = new Direction(roundTripMs / 2, (megabytesPerSecond * 1e6) / 1000);
+/** One direction of one connection. */
+class Pipe {
+  readonly flow: Flow;
+  readonly #direction: Direction;
+  readonly #from: Socket;
+  readonly #to: Socket;
+  readonly #waiting: Buffer[] = [];
+  /** What has arrived while the receiver did not read. */
+  readonly #unread: (Buffer | undefined)[] = [];
+  #hasEnded = false;
+
+  constructor(direction: Direction, from: Socket, to: Socket, startsAt: number) {
+    this.#direction = direction;
+    this.#from = from;
+    this.#to = to;
+    this.flow = direction.line.open(startsAt);
+    from.on("data", (bytes: Buffer) => {
+      this.#waiting.push(bytes);
+      direction.line.offer(this.flow, bytes.byteLength, performance.now());
+      if (this.flow.waiting >= READ_AHEAD) from.pause();
+      direction.wake();
+    });
+    from.on("end", () => {
+      this.#hasEnded = true;
+      if (this.#waiting.length === 0) direction.transmit(this, undefined);
+      direction.wake();
+    });
+    to.on("drain", () => this.#read());
+    to.on("close", () => direction.close(this));
+    from.on("error", () => to.destroy());
+    // After its end a stream may close while its last bytes are still on their way.
+    from.on("close", () => {
+      if (!this.#hasEnded) to.destroy();
+    });
+  }
+
+  /** Puts the next bytes on the way. */
+  send(count: number): void {
+    for (let left = count; left > 0;) {
+      const [first] = this.#waiting;
+      if (!first) break;
+      if (first.byteLength > left) this.#waiting[0] = first.subarray(left);
+      else this.#waiting.shift();
+      const bytes = first.subarray(0, left);
+      this.#direction.transmit(this, bytes);
+      left -= bytes.byteLength;
+    }
+    if (this.#hasEnded && this.#waiting.length === 0) this.#direction.transmit(this, undefined);
+    else if (this.flow.waiting < READ_AHEAD) this.#from.resume();
+  }
+
+  deliver(bytes: Buffer | undefined): void {
+    this.#unread.push(bytes);
+    if (this.#unread.length === 1) this.#read();
+  }
+
+  #read(): void {
+    while (this.#unread.length > 0) {
+      if (this.#to.destroyed) return;
+      if (this.#to.writableNeedDrain) return;
+      const bytes = this.#unread.shift();
+      if (!bytes) {
+        this.#to.end();
+        return;
+      }
+      this.#direction.delivered += bytes.byteLength;
+      this.flow.read(bytes.byteLength, performance.now());
+      this.#direction.wake();
+      this.#to.write(bytes);
+    }
+  }
+}
+
+const [port = "", json = ""] = process.argv.slice(2);
+const shape = shapeSchema.parse(JSON.parse(json));
+// Requests are small: of the link they have its delay alone.
+const toUpstream = new Direction({ roundTripMs: shape.roundTripMs, megabytesPerSecond: 0 });
+const toClient = new Direction(shape);
+
 const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
   const upstream = connect({
-    port: port ?? 0,
+    port: Number(port),
     host: "127.0.0.1",
     allowHalfOpen: true,
     noDelay: true,
   });
   // The TCP handshake takes a round trip on a real link, but no time on this machine.
-  const connectedAt = performance.now() + 2 * toUpstream.delay;
-  forward(client, upstream, toUpstream, connectedAt);
-  forward(upstream, client, toClient, connectedAt);
+  const connectedAt = performance.now() + shape.roundTripMs;
+  toUpstream.open(client, upstream, connectedAt);
+  toClient.open(upstream, client, connectedAt);
 });
+process.on("SIGUSR2", () => console.log(`delivered ${toClient.delivered}`));
 server.listen(0, "127.0.0.1", () => {
   const address = server.address();
   console.log(`port ${typeof address === "object" ? address?.port : ""}`);

@@ -11,6 +11,7 @@ import { manyLayersImage } from "../test/harness/images.ts";
 import { startProcess } from "../test/harness/processes.ts";
 import { push } from "../test/harness/push.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
+import type { LinkShape } from "./link.ts";
 
 export const MIB = 1024 * 1024;
 
@@ -69,31 +70,34 @@ export async function startUpstream(hugeBytes: number): Promise<Upstream> {
   return new Upstream(registry, { large, herd, huge, layer, small, manifest });
 }
 
-export interface LinkShape {
-  readonly roundTripMs: number;
-  /** Bandwidth towards the client; 0 for unlimited. */
-  readonly megabytesPerSecond: number;
-}
-
 export interface ShapedLink extends AsyncDisposable {
   readonly url: string;
+  /** Bytes that have arrived at clients since the start, with the heads of responses. */
+  delivered(): Promise<number>;
 }
 
 /** Starts a proxy to a server on this machine that simulates a network link (see shaper.ts). */
-export async function startShaper(
-  port: number,
-  { roundTripMs, megabytesPerSecond }: LinkShape,
-): Promise<ShapedLink> {
+export async function startShaper(port: number, shape: LinkShape): Promise<ShapedLink> {
   let listening = 0;
+  let asked = Promise.withResolvers<number>();
   const program = fileURLToPath(new URL("shaper.ts", import.meta.url));
   const child = await startProcess({
     name: "the shaper",
-    command: [process.execPath, program, ...[port, roundTripMs, megabytesPerSecond].map(String)],
-    onLine: (line) => (listening ||= Number(/^port (\d+)$/.exec(line)?.[1] ?? 0)),
+    command: [process.execPath, program, String(port), JSON.stringify(shape)],
+    onLine: (line) => {
+      const [, name, figure] = /^(port|delivered) (\d+)$/.exec(line) ?? [];
+      if (name === "port") listening = Number(figure);
+      if (name === "delivered") asked.resolve(Number(figure));
+    },
     ready: () => listening > 0,
   });
   return {
     url: `http://127.0.0.1:${listening}`,
+    delivered() {
+      asked = Promise.withResolvers();
+      child.signal("SIGUSR2");
+      return asked.promise;
+    },
     async [Symbol.asyncDispose]() {
       await child[Symbol.asyncDispose]();
     },
