@@ -1,16 +1,25 @@
-// Benchmarks Entrepot against other caches: `npm run bench -- [--quick] [--only NAME] [--guard]
+// Benchmarks Entrepot against other caches: `npm run bench -- [NAME …] [--quick] [--guard]
 // [--baseline]`.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { tempDir } from "../test/harness/temp-dir.ts";
+import { measureInspect } from "./cold/inspect.ts";
+import { measureManyFills } from "./cold/many-fills.ts";
+import {
+  measureGzippedLayers,
+  measureManyLayers,
+  measureOneLayer,
+  measureSevenLayers,
+  measureSharedBase,
+} from "./cold/pulls.ts";
+import { measureFooter, measureRanges } from "./cold/ranges.ts";
 import { measureFill } from "./fill.ts";
 import { measureEvicting } from "./evicting.ts";
 import { GOALS } from "./goals.ts";
 import { baselineOf, readBaseline, regressions } from "./guard.ts";
 import { measureHerd } from "./herd.ts";
 import { measureHits, measureSoak } from "./hits.ts";
-import { measureImage } from "./image.ts";
 import { machine } from "./kernel.ts";
 import { goalTable, plot, table } from "./report.ts";
 import { judge, summarise } from "./results.ts";
@@ -24,8 +33,16 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   hits: measureHits,
   tls: measureTls,
   herd: measureHerd,
-  image: measureImage,
+  "many-layers": measureManyLayers,
+  "seven-layers": measureSevenLayers,
+  "one-layer": measureOneLayer,
+  "gzipped-layers": measureGzippedLayers,
+  "shared-base": measureSharedBase,
+  inspect: measureInspect,
+  ranges: measureRanges,
+  footer: measureFooter,
   fill: measureFill,
+  "many-fills": measureManyFills,
   misses: measureMisses,
   evicting: measureEvicting,
   startup: measureStartup,
@@ -35,16 +52,19 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
 const BASELINE = join(import.meta.dir, "baseline.json");
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       quick: { type: "boolean", default: false },
       guard: { type: "boolean", default: false },
       baseline: { type: "boolean", default: false },
-      only: { type: "string", multiple: true, default: Object.keys(WORKLOADS) },
+      only: { type: "string", multiple: true, default: [] },
     },
   });
-  const { quick, only } = values;
-  const unknown = only.filter((name) => !(name in WORKLOADS));
+  const { quick } = values;
+  const named = [...positionals, ...values.only];
+  const names = named.length > 0 ? named : Object.keys(WORKLOADS);
+  const unknown = names.filter((name) => !(name in WORKLOADS));
   if (unknown.length > 0) {
     console.error(
       `unknown workload ${unknown.join(", ")}: use ${Object.keys(WORKLOADS).join(", ")}`,
@@ -52,10 +72,10 @@ async function main(): Promise<number> {
     return 2;
   }
   await using dir = await tempDir("bench");
-  process.stderr.write(`${machine()}\nstarting and filling the upstream registry\n`);
+  process.stderr.write(`${machine()}\nstarting the upstream registry\n`);
   await using upstream = await startUpstream((quick ? 256 : 2048) * MIB);
   const run = new Run({ upstream, dir, quick });
-  for (const name of only) await WORKLOADS[name]?.(run);
+  for (const name of names) await WORKLOADS[name]?.(run);
 
   const rows = summarise(run.measurements);
   const goals = judge(GOALS, rows);

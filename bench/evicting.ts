@@ -34,7 +34,8 @@ export async function measureEvicting(run: Run): Promise<void> {
     {
       const maxSize = 2 * count * BLOB_SIZE;
       await using cache = await run.startLimited(registry.url, { data, maxSize });
-      for (const size of SIZES) await download(urlOf(run, cache, size), cache.pid, { clients: 1 });
+      for (const size of SIZES)
+        await download(await urlOf(run, cache, size), cache.pid, { clients: 1 });
     }
     run.step("hits during the eviction of two thirds of them");
     const maxSize = (count * BLOB_SIZE) / 3;
@@ -73,13 +74,18 @@ export async function measureEvicting(run: Run): Promise<void> {
   }
 }
 
-function urlOf({ upstream }: Run, system: Running, size: Size): string {
-  const { small, layer } = upstream.blobs;
+async function urlOf({ upstream }: Run, system: Running, size: Size): Promise<string> {
+  const { small, layer } = await upstream.blobs();
   return system.at(`blobs/${(size === "10 KiB" ? small : layer).digest}`);
 }
 
-function probeHits(run: Run, system: Running, size: Size, seconds: number): Promise<Latencies> {
-  return probe(urlOf(run, system, size), seconds, size === "10 KiB" ? 4 : 1);
+async function probeHits(
+  run: Run,
+  system: Running,
+  size: Size,
+  seconds: number,
+): Promise<Latencies> {
+  return probe(await urlOf(run, system, size), seconds, size === "10 KiB" ? 4 : 1);
 }
 
 function idleFigures(idle: Latencies): Readonly<Record<string, number>> {

@@ -6,7 +6,8 @@ import { startShaper } from "./upstream.ts";
 
 /** Latency of small hits during the fill of a large blob, compared with the same hits before it. */
 export async function measureFill(run: Run): Promise<void> {
-  const { registry, blobs } = run.upstream;
+  const { registry } = run.upstream;
+  const blobs = await run.upstream.blobs();
   const { huge, small } = blobs;
   // The fill must outlast the measurement.
   const seconds = Math.max(2, Math.floor((huge.size / (FAR.megabytesPerSecond * 1e6)) * 0.8));

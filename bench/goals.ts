@@ -1,6 +1,20 @@
 import type { Goal } from "./results.ts";
 
 const herd = "cold herd, 20 at once";
+/** Bytes may be fetched once; what is more are the heads of responses. */
+const ONCE = 1.005;
+const [seven, gzipped, ranges, footer, second, fills] = [
+  "7 layers of 286 MiB, 25 MB/s a connection",
+  "5 gzipped layers of 148 MiB on a full line",
+  "8 ranges of 64 MiB, cold, 10 MB/s a connection",
+  "footer of an uncached 300 MiB blob",
+  "second version with a shared base",
+  "120 cold blobs of 6 MiB at once",
+];
+const [oneAt25, oneAt10] = [
+  "one layer of 300 MiB, 25 MB/s a connection",
+  "one layer of 300 MiB, 10 MB/s a connection",
+];
 
 /**
  * Entrepot's performance goals, most of them relative to another cache measured in the same run.
@@ -46,13 +60,34 @@ export const GOALS: readonly Goal[] = [
     atMost: 1.5,
   },
   { workload: "TLS: memory", figure: "peak MB", atMost: 150 },
-  { workload: herd, figure: "upstream GETs", atMost: 1 },
-  { workload: herd, figure: "upstream bytes over unique", atMost: 1.01 },
-  { workload: herd, figure: "last byte over direct", atMost: 1.15 },
+  { workload: herd, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: herd, figure: "last byte over direct", atMost: 1.1 },
   { workload: herd, figure: "last follower's first byte after, ms", atMost: 60 },
   { workload: herd, figure: "peak MB", atMost: 150 },
-  { workload: "40 layers, cold", figure: "seconds", against: "direct", atMost: 1.1 },
-  { workload: "40 layers, warm", figure: "peak MB", atMost: 150 },
+  { workload: "40 layers, cold", figure: "seconds over direct", atMost: 0.8 },
+  { workload: "40 layers, cold", figure: "peak MB", atMost: 150 },
+  { workload: seven, figure: "seconds over direct", atMost: 0.65 },
+  { workload: seven, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: seven, figure: "peak MB", atMost: 150 },
+  { workload: oneAt25, figure: "seconds over direct", atMost: 0.45 },
+  { workload: oneAt25, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: oneAt25, figure: "peak MB", atMost: 150 },
+  { workload: oneAt10, figure: "seconds over direct", atMost: 0.25 },
+  { workload: oneAt10, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: oneAt10, figure: "peak MB", atMost: 150 },
+  { workload: gzipped, figure: "seconds over direct", atMost: 1 },
+  { workload: gzipped, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: gzipped, figure: "peak MB", atMost: 150 },
+  { workload: second, figure: "upstream bytes over needed", atMost: 1.01 },
+  { workload: second, figure: "peak MB", atMost: 150 },
+  { workload: "skopeo inspect", figure: "layer bytes fetched", atMost: 0 },
+  { workload: ranges, figure: "seconds over direct", atMost: 1.3 },
+  { workload: ranges, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: ranges, figure: "peak MB", atMost: 150 },
+  { workload: footer, figure: "ms over direct", atMost: 2 },
+  { workload: footer, figure: "peak MB", atMost: 150 },
+  { workload: fills, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: fills, figure: "peak MB", atMost: 150 },
   { workload: "start with 100,000 blobs", figure: "first response ms", atMost: 200 },
   {
     workload: "start with 100,000 blobs",
@@ -63,7 +98,7 @@ export const GOALS: readonly Goal[] = [
   { workload: "memory of hits", figure: "peak MB", atMost: 150 },
   { workload: "soak", figure: "memory, last over first third", atMost: 1.1 },
   { workload: "soak", figure: "peak MB", atMost: 150 },
-  { workload: "hits during a fill", figure: "p99 filling over idle", atMost: 2 },
+  { workload: "hits during a fill", figure: "p99 filling over idle", atMost: 1.5 },
   { workload: "hits during a fill", figure: "peak MB", atMost: 150 },
   { workload: "hits beside 2000 misses", figure: "p99 ms, misses", atMost: 20 },
   { workload: "hits beside 2000 misses", figure: "max ms, misses", atMost: 100 },

@@ -8,7 +8,8 @@ const WORKLOAD = `cold herd, ${CLIENTS} at once`;
 
 /** A thundering herd: 20 clients request one uncached blob, from a distant registry. */
 export async function measureHerd(run: Run): Promise<void> {
-  const { registry, blobs } = run.upstream;
+  const { registry } = run.upstream;
+  const blobs = await run.upstream.blobs();
   const { digest, size } = blobs.herd;
   for (let round = 1; round <= run.rounds; round += 1) {
     await using link = await startShaper(registry.port, FAR);

@@ -30,7 +30,7 @@ export async function measureHits(run: Run): Promise<void> {
 
 /** Puts everything that is measured into the cache. */
 export async function warm({ upstream }: Run, { at, pid }: Running): Promise<void> {
-  const { large, small, manifest } = upstream.blobs;
+  const { large, small, manifest } = await upstream.blobs();
   const paths = [
     "manifests/1",
     `manifests/${manifest.digest}`,
@@ -59,14 +59,14 @@ export async function largeHits(
   workload: string,
   load: { readonly clients: number; readonly times: number },
 ): Promise<void> {
-  const { digest } = run.upstream.blobs.large;
+  const { digest } = (await run.upstream.blobs()).large;
   const { each, seconds, cpuSeconds } = await download(at(`blobs/${digest}`), pid, load);
   const gigabytes = (each.length * 256 * MIB) / 1e9;
   run.add(workload, name, { "GB/s": gigabytes / seconds, "CPU s per GB": cpuSeconds / gigabytes });
 }
 
 async function measureSmall(run: Run, system: Running): Promise<void> {
-  const { small, manifest } = run.upstream.blobs;
+  const { small, manifest } = await run.upstream.blobs();
   const loads = [
     ["10 KiB hit", `blobs/${small.digest}`, run.quick ? 1 : 5],
     ["manifest by fresh tag", "manifests/1", run.quick ? 1 : 4],
@@ -98,7 +98,8 @@ export async function measureSoak(run: Run): Promise<void> {
   run.step(`soak, ${3 * seconds} s`);
   await using system = await run.start("entrepot", run.upstream.registry.url);
   const pids = processTree(system.pid);
-  const paths = [`blobs/${run.upstream.blobs.small.digest}`, "manifests/1"];
+  const { small } = await run.upstream.blobs();
+  const paths = [`blobs/${small.digest}`, "manifests/1"];
   const runThird = async (): Promise<number> => {
     for (const path of paths)
       await smallLoad(system.at(path), system.pid, Math.ceil(seconds / paths.length));

@@ -10,7 +10,8 @@ const CLIENTS = fileURLToPath(new URL("miss-clients.ts", import.meta.url));
 
 /** Latency of small hits while thousands of other requests arrive at once, each for something that is not stored. */
 export async function measureMisses(run: Run): Promise<void> {
-  const { registry, blobs } = run.upstream;
+  const { registry } = run.upstream;
+  const blobs = await run.upstream.blobs();
   for (let round = 1; round <= run.rounds; round += 1) {
     run.step(`hits beside ${MISSES} misses, round ${round} of ${run.rounds}`);
     await using cache = await run.startEmpty("entrepot", registry.url);

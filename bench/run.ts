@@ -3,6 +3,7 @@ import type { TempDir } from "../test/harness/temp-dir.ts";
 import { loadAverage } from "./kernel.ts";
 import type { LinkShape } from "./link.ts";
 import type { Measurement } from "./results.ts";
+import type { StartOptions } from "./start-options.ts";
 import { type Running, start, type SystemName } from "./systems.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -61,23 +62,26 @@ export class Run {
 
   /** Starts a system whose storage is kept from one round to the next. */
   start(name: SystemName, upstream: string, tls?: Certificate): Promise<Running> {
-    return this.#start(name, upstream, this.dir.file(name), tls);
+    return this.#start(name, upstream, { data: this.dir.file(name), tls });
   }
 
   /** Starts a system with empty storage. */
   startEmpty(name: SystemName, upstream: string): Promise<Running> {
     this.#emptyStarts += 1;
-    return this.#start(name, upstream, this.dir.file(`${name}-${this.#emptyStarts}`));
+    return this.#start(name, upstream, { data: this.dir.file(`${name}-${this.#emptyStarts}`) });
   }
 
   /** Starts Entrepot with a given data directory and `storage.maxSize` (in bytes). */
   startLimited(upstream: string, storage: { data: string; maxSize: number }): Promise<Running> {
-    const { blobs } = this.upstream;
-    return start("entrepot", { upstream, ...storage, scratch: this.dir, blobs });
+    return this.#start("entrepot", upstream, storage);
   }
 
-  #start(name: SystemName, upstream: string, data: string, tls?: Certificate): Promise<Running> {
-    const { blobs } = this.upstream;
-    return start(name, { upstream, data, scratch: this.dir, blobs, tls });
+  async #start(
+    name: SystemName,
+    upstream: string,
+    storage: Pick<StartOptions, "data" | "maxSize" | "tls">,
+  ): Promise<Running> {
+    const blobs = await this.upstream.blobs();
+    return start(name, { upstream, ...storage, scratch: this.dir, blobs });
   }
 }

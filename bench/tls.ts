@@ -18,7 +18,7 @@ export async function measureTls(run: Run): Promise<void> {
       await warm(run, system);
       const load = { clients: 4, times: run.quick ? 1 : 2 };
       await largeHits(run, system, "TLS: 256 MiB hit, 4 at once", load);
-      const path = `blobs/${run.upstream.blobs.small.digest}`;
+      const path = `blobs/${(await run.upstream.blobs()).small.digest}`;
       await smallHits(run, system, "TLS: 10 KiB hit", { path, seconds: run.quick ? 1 : 4 });
       await slowReaders(run, system);
       run.add("TLS: memory", name, { "peak MB": peakMegabytes(processTree(system.pid)) });
@@ -30,7 +30,7 @@ export async function measureTls(run: Run): Promise<void> {
  * Tests memory with slow readers: each takes 2 MB/s of a file that the server could send faster.
  */
 async function slowReaders(run: Run, { at }: Running): Promise<void> {
-  const url = at(`blobs/${run.upstream.blobs.large.digest}`);
+  const url = at(`blobs/${(await run.upstream.blobs()).large.digest}`);
   const seconds = run.quick ? "2" : "5";
   const slow = ["curl", "-sS", "-k", "--limit-rate", "2M", "--max-time", seconds];
   const readers = Array.from({ length: SLOW_READERS }, () =>

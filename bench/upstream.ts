@@ -7,7 +7,7 @@ import {
   randomContent,
   type SmallContent,
 } from "../test/harness/content.ts";
-import { manyLayersImage } from "../test/harness/images.ts";
+import type { Image } from "../test/harness/images.ts";
 import { startProcess } from "../test/harness/processes.ts";
 import { push } from "../test/harness/push.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
@@ -30,14 +30,47 @@ export interface BenchBlobs {
   readonly manifest: SmallContent;
 }
 
-/** The registry that the compared systems cache. */
+/** The registry that the compared systems cache. An image is made and pushed at its first use. */
 export class Upstream implements AsyncDisposable {
   readonly registry: DockerRegistry;
-  readonly blobs: BenchBlobs;
+  readonly #hugeBytes: number;
+  readonly #images = new Map<string, Promise<Image>>();
+  #blobs: Promise<BenchBlobs> | undefined;
 
-  constructor(registry: DockerRegistry, blobs: BenchBlobs) {
+  /** @param hugeBytes the size of `huge` */
+  constructor(registry: DockerRegistry, hugeBytes: number) {
     this.registry = registry;
-    this.blobs = blobs;
+    this.#hugeBytes = hugeBytes;
+  }
+
+  /** The blobs of `bench/app:1`. */
+  blobs(): Promise<BenchBlobs> {
+    this.#blobs ??= this.#pushApp();
+    return this.#blobs;
+  }
+
+  /** Pushes `bench/NAME:1`. */
+  image(name: string, make: () => Image | Promise<Image>): Promise<Image> {
+    const pushed = this.#images.get(name) ?? this.#push(name, make);
+    this.#images.set(name, pushed);
+    return pushed;
+  }
+
+  async #push(name: string, make: () => Image | Promise<Image>): Promise<Image> {
+    const image = await make();
+    await push(image, { url: this.registry.url, repository: `bench/${name}`, tag: "1" });
+    return image;
+  }
+
+  async #pushApp(): Promise<BenchBlobs> {
+    const bytes = [...randomContent(10 * 1024, 3).chunks()][0] ?? new Uint8Array();
+    const small = contentOf(bytes, "application/octet-stream");
+    const [large, herd] = [randomContent(256 * MIB, 7), randomContent(200 * MIB, 11)];
+    const [huge, layer] = [randomContent(this.#hugeBytes, 13), randomContent(16 * MIB, 17)];
+    const { manifest } = await this.image("app", () =>
+      blobsImage([large, herd, huge, layer, small]),
+    );
+    return { large, herd, huge, layer, small, manifest };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -46,28 +79,22 @@ export class Upstream implements AsyncDisposable {
 }
 
 export async function startUpstream(hugeBytes: number): Promise<Upstream> {
-  const registry = await startDockerRegistry();
-  const bytes = [...randomContent(10 * 1024, 3).chunks()][0] ?? new Uint8Array();
-  const small = contentOf(bytes, "application/octet-stream");
-  const [large, herd] = [randomContent(256 * MIB, 7), randomContent(200 * MIB, 11)];
-  const [huge, layer] = [randomContent(hugeBytes, 13), randomContent(16 * MIB, 17)];
+  return new Upstream(await startDockerRegistry(), hugeBytes);
+}
+
+/** An image of blobs that nobody unpacks. */
+export function blobsImage(blobs: readonly Content[]): Image {
   const config = contentOf(
     { architecture: "amd64", os: "linux", rootfs: { type: "layers", diff_ids: [] } },
     "application/vnd.oci.image.config.v1+json",
   );
-  const layers = [large, herd, huge, layer, small].map((blob) => descriptor(blob));
   const json = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
     config: descriptor(config),
-    layers,
+    layers: blobs.map((blob) => descriptor(blob)),
   };
-  const manifest = contentOf(json, OCI_MANIFEST);
-  const image = { manifest, blobs: [config, large, herd, huge, layer, small], children: [] };
-  await push(image, { url: registry.url, repository: "bench/app", tag: "1" });
-  const many = await manyLayersImage({ text: "bench" });
-  await push(many, { url: registry.url, repository: "bench/many", tag: "1" });
-  return new Upstream(registry, { large, herd, huge, layer, small, manifest });
+  return { manifest: contentOf(json, OCI_MANIFEST), blobs: [config, ...blobs], children: [] };
 }
 
 export interface ShapedLink extends AsyncDisposable {

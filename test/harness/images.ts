@@ -63,7 +63,22 @@ export function textImage(options: ImageOptions = {}): Image {
 
 /** An image without a program that consists of these files. */
 export function filesImage(files: readonly TarEntry[]): Image {
-  return imageOf([layerOf(files)], {});
+  return layersImage([files]);
+}
+
+/**
+ * An image without a program with a layer for each of these lists of files.
+ *
+ * @param level of gzip; 0 only stores, as gzip does where compression makes nothing smaller
+ */
+export function layersImage(
+  layers: readonly (readonly TarEntry[])[],
+  { level = 1 }: { level?: 0 | 1 } = {},
+): Image {
+  return imageOf(
+    layers.map((files) => layerOf(files, "oci", level)),
+    {},
+  );
 }
 
 /** A busybox image with an additional incompressible layer of `size` bytes, 200 MiB by default. */
@@ -200,9 +215,9 @@ function imageOf(
   return { manifest: contentOf(manifest, types.manifest), blobs, children: [] };
 }
 
-function layerOf(entries: readonly TarEntry[], flavour: Flavour = "oci"): Layer {
+function layerOf(entries: readonly TarEntry[], flavour: Flavour = "oci", level: 0 | 1 = 1): Layer {
   const archive = tar(entries);
-  const content = contentOf(Bun.gzipSync(archive, { level: 1 }), TYPES[flavour].layer);
+  const content = contentOf(Bun.gzipSync(archive, { level }), TYPES[flavour].layer);
   return { content, diffId: digestOf(archive) };
 }
 
