@@ -2,7 +2,7 @@ import { peakMegabytes, processTree } from "./kernel.ts";
 import { download } from "./load.ts";
 import { probe } from "./probe.ts";
 import { FAR, type Run } from "./run.ts";
-import { startShaper } from "./upstream.ts";
+import { startShaper } from "./shaped-link.ts";
 
 /** Latency of small hits during the fill of a large blob, compared with the same hits before it. */
 export async function measureFill(run: Run): Promise<void> {

@@ -1,7 +1,7 @@
 import { peakMegabytes, processTree } from "./kernel.ts";
 import { downloadConcurrently } from "./load.ts";
 import { FAR, type Run } from "./run.ts";
-import { startShaper } from "./upstream.ts";
+import { startShaper } from "./shaped-link.ts";
 
 const CLIENTS = 20;
 const WORKLOAD = `cold herd, ${CLIENTS} at once`;

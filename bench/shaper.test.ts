@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { randomContent } from "../test/harness/content.ts";
-import { startShaper } from "./upstream.ts";
+import { startShaper } from "./shaped-link.ts";
 
 const content = randomContent(3_000_000);
 

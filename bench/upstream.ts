@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import { type DockerRegistry, startDockerRegistry } from "../test/harness/docker-registry.ts";
 import {
   type Content,
@@ -8,10 +7,8 @@ import {
   type SmallContent,
 } from "../test/harness/content.ts";
 import type { Image } from "../test/harness/images.ts";
-import { startProcess } from "../test/harness/processes.ts";
 import { push } from "../test/harness/push.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
-import type { LinkShape } from "./link.ts";
 
 export const MIB = 1024 * 1024;
 
@@ -95,38 +92,4 @@ export function blobsImage(blobs: readonly Content[]): Image {
     layers: blobs.map((blob) => descriptor(blob)),
   };
   return { manifest: contentOf(json, OCI_MANIFEST), blobs: [config, ...blobs], children: [] };
-}
-
-export interface ShapedLink extends AsyncDisposable {
-  readonly url: string;
-  /** Bytes that have arrived at clients since the start, with the heads of responses. */
-  delivered(): Promise<number>;
-}
-
-/** Starts a proxy to a server on this machine that simulates a network link (see shaper.ts). */
-export async function startShaper(port: number, shape: LinkShape): Promise<ShapedLink> {
-  let listening = 0;
-  let asked = Promise.withResolvers<number>();
-  const program = fileURLToPath(new URL("shaper.ts", import.meta.url));
-  const child = await startProcess({
-    name: "the shaper",
-    command: [process.execPath, program, String(port), JSON.stringify(shape)],
-    onLine: (line) => {
-      const [, name, figure] = /^(port|delivered) (\d+)$/.exec(line) ?? [];
-      if (name === "port") listening = Number(figure);
-      if (name === "delivered") asked.resolve(Number(figure));
-    },
-    ready: () => listening > 0,
-  });
-  return {
-    url: `http://127.0.0.1:${listening}`,
-    delivered() {
-      asked = Promise.withResolvers();
-      child.signal("SIGUSR2");
-      return asked.promise;
-    },
-    async [Symbol.asyncDispose]() {
-      await child[Symbol.asyncDispose]();
-    },
-  };
 }

@@ -2,7 +2,7 @@ import { localUpstream, startEntrepot } from "../../test/harness/entrepot.ts";
 import { layersOf } from "../../test/harness/images.ts";
 import { mustRun } from "../../test/harness/processes.ts";
 import { FAR, type Run } from "../run.ts";
-import { startShaper } from "../upstream.ts";
+import { startShaper } from "../shaped-link.ts";
 import { incompressibleImage } from "./images.ts";
 
 /** Bytes of layers that the cache fetches for somebody who asks about an image and wants none of them. */

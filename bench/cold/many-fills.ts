@@ -2,7 +2,8 @@ import { randomContent } from "../../test/harness/content.ts";
 import { localUpstream, startEntrepot } from "../../test/harness/entrepot.ts";
 import { peakMegabytes } from "../kernel.ts";
 import { FAR, type Run } from "../run.ts";
-import { blobsImage, MIB, startShaper } from "../upstream.ts";
+import { startShaper } from "../shaped-link.ts";
+import { blobsImage, MIB } from "../upstream.ts";
 
 /** Memory while many blobs of a middling size are filled at once. */
 export async function measureManyFills(run: Run): Promise<void> {

@@ -5,7 +5,7 @@ import { allBlobs, type Image, layersImage, manyLayersImage } from "../../test/h
 import { peakMegabytes } from "../kernel.ts";
 import type { LinkShape } from "../link.ts";
 import { FAR, limited, type Run } from "../run.ts";
-import { startShaper } from "../upstream.ts";
+import { startShaper } from "../shaped-link.ts";
 import { compressibleImage, incompressibleImage, incompressibleLayer } from "./images.ts";
 
 interface Pull {

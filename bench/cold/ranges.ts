@@ -4,7 +4,8 @@ import { mustRun } from "../../test/harness/processes.ts";
 import { peakMegabytes } from "../kernel.ts";
 import { download } from "../load.ts";
 import { limited, type Run } from "../run.ts";
-import { blobsImage, MIB, startShaper } from "../upstream.ts";
+import { startShaper } from "../shaped-link.ts";
+import { blobsImage, MIB } from "../upstream.ts";
 
 const CLIENTS = 8;
 /** eStargz ends with a footer of 51 bytes, which a lazy puller reads first. */

@@ -19,6 +19,8 @@ export interface ContainerdOptions {
   readonly hosts?: Readonly<Record<string, string>>;
   /** The pod sandbox (pause) image; by default one is imported, so that no registry is needed. */
   readonly sandboxImage?: string;
+  /** TOML tables that are appended to the harness's config.toml. */
+  readonly additions?: string;
   /** Makes a complete config.toml in place of the harness's own. */
   readonly config?: (pieces: ContainerdPieces) => string;
 }
@@ -156,7 +158,8 @@ export async function startContainerd(options: ContainerdOptions = {}): Promise<
   try {
     await mkdir(pieces.certsDir);
     await mkdir(dir.file("logs"));
-    await writeFile(containerd.configFile, (options.config ?? defaultConfig)(pieces));
+    const config = (options.config ?? defaultConfig)(pieces);
+    await writeFile(containerd.configFile, `${config}${options.additions ?? ""}`);
     for (const [directory, text] of Object.entries(options.hosts ?? {}))
       await containerd.writeHosts(directory, text);
     await containerd.start();

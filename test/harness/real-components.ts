@@ -2,6 +2,9 @@ import { test } from "bun:test";
 import { missingPackages, unavailableReason } from "../../scripts/debian.mjs";
 import { ensureUnpacked, type SuitePackages } from "../../scripts/debian-unpack.mjs";
 
+/** Whether this is `npm run test:long`. */
+export const isLong = process.env["ENTREPOT_LONG"] === "1";
+
 export interface RealComponents {
   /** Whether containerd, docker-registry, skopeo and the others can be started on this machine. */
   readonly available: boolean;
@@ -40,6 +43,16 @@ export function concurrentRealTest(
 ): void {
   if (real.available) test.concurrent(name, run, timeout);
   else realTest(name, run, timeout);
+}
+
+/** Like `realTest`, for tests of `npm run test:long` alone. */
+export function longRealTest(
+  name: string,
+  run: () => Promise<void> | void,
+  timeout = 120_000,
+): void {
+  if (isLong) realTest(name, run, timeout);
+  else test.skip(name, run, timeout);
 }
 
 /**
