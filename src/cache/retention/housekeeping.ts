@@ -12,6 +12,7 @@ import {
 } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile } from "../../store/repair/reconcile.ts";
 import type { HousekeepingEvents } from "./housekeeping-events.ts";
+import { countAtStart } from "./start-count.ts";
 import { spaceOfBlobs } from "./space-of-blobs.ts";
 import type { Storage } from "./storage.ts";
 
@@ -47,6 +48,9 @@ export class Housekeeping implements AsyncDisposable {
   readonly #storage: Storage;
   readonly #events: HousekeepingEvents;
   readonly #inUse: (digest: Digest) => boolean;
+  /** Whether a blob is being stored or removed. */
+  readonly #isInUse = (digest: Digest): boolean =>
+    this.#inUse(digest) || this.#storage.evictor.isBeingRemoved(digest);
   readonly #abort = new AbortController();
   /** When a metadata write last failed (monotonic clock, in milliseconds), until that is repaired. */
   #writeFailedAt: number | undefined;
@@ -87,7 +91,7 @@ export class Housekeeping implements AsyncDisposable {
   /** Repairs the metadata after each start, each replaced database, and failed writes. */
   async #repairLoop(): Promise<void> {
     const { signal } = this.#abort;
-    await this.#guarded("counting", () => this.#storage.sidecars.count(signal));
+    await this.#guarded("counting", () => countAtStart(this.#storage, this.#isInUse, signal));
     const { rebuildState } = this.#storage;
     if (rebuildState.started > 0 || (await this.#pause(START_DELAY_MS))) await this.#repair();
     while (await this.#pause(CHECK_INTERVAL_MS)) {
@@ -107,7 +111,6 @@ export class Housekeeping implements AsyncDisposable {
       sidecars,
       blobs: store,
       budget,
-      evictor,
       admin,
       rebuildState,
       wasShutDownCleanly,
@@ -138,8 +141,6 @@ export class Housekeeping implements AsyncDisposable {
         if (restored.blobs > 0) this.#events.restored(restored);
         unreadable += restored.unreadable;
       }
-      const inUse = (digest: Digest): boolean =>
-        this.#inUse(digest) || evictor.isBeingRemoved(digest);
       const onCorrupt = (digest: Digest): Promise<void> => this.#quarantine(digest);
       // Rebuilt metadata is completed at full speed: a blob without a record is never evicted.
       const yielder = new EventLoopYielder(rebuildState.finished < started ? 1 : BACKGROUND_SHARE);
@@ -147,7 +148,7 @@ export class Housekeeping implements AsyncDisposable {
         store,
         metadata,
         sidecars,
-        inUse,
+        inUse: this.#isInUse,
         onCorrupt,
         yielder,
         signal,
@@ -172,13 +173,13 @@ export class Housekeeping implements AsyncDisposable {
 
   /** Removes unneeded metadata. Never during a rebuild, which needs the sidecar files. */
   async #prune(): Promise<void> {
-    const { budget, metadata, evictor, rebuildState } = this.#storage;
+    const { budget, metadata, rebuildState } = this.#storage;
     const before = Date.now() - METADATA_RETENTION_MS;
     const { started } = rebuildState;
     await pruneMetadata({
       metadata,
       yielder: new EventLoopYielder(BACKGROUND_SHARE),
-      inUse: (digest) => this.#inUse(digest) || evictor.isBeingRemoved(digest),
+      inUse: this.#isInUse,
       before,
       isComplete: () => rebuildState.started === started && rebuildState.finished === started,
       signal: this.#abort.signal,

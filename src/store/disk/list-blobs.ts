@@ -12,6 +12,19 @@ import { fileNames } from "./file-facts.ts";
  * @throws Fault of kind `storage` at the end, if a folder could not be read
  */
 export async function* listBlobs(directory: string): AsyncGenerator<ListedBlob> {
+  for await (const digest of listDigests(directory)) {
+    const entry = await entryOf(digest, join(directory, blobFile(digest)));
+    if (entry) yield entry;
+  }
+}
+
+/**
+ * What has the name of a blob in a data directory, without a look at the files. One folder that cannot be read does
+ * not hide the others.
+ *
+ * @throws Fault of kind `storage` at the end, if a folder could not be read
+ */
+export async function* listDigests(directory: string): AsyncGenerator<Digest> {
   let failure: unknown;
   for (const algorithm of ["sha256", "sha512"] as const) {
     const top = join(directory, "blobs", algorithm);
@@ -22,11 +35,8 @@ export async function* listBlobs(directory: string): AsyncGenerator<ListedBlob> 
       });
       for (const name of names) {
         const digest = parseDigest(`${algorithm}:${name}`);
-        const path = join(top, folder, name);
         // Foreign files in the folder are not blobs.
-        if (!digest || path !== join(directory, blobFile(digest))) continue;
-        const entry = await entryOf(digest, path);
-        if (entry) yield entry;
+        if (digest && join(top, folder, name) === join(directory, blobFile(digest))) yield digest;
       }
     }
   }

@@ -61,7 +61,8 @@ async function addUnrecorded(options: ReconcileOptions): Promise<number> {
   return found + (await addUnrecordedBatch(batch, options));
 }
 
-async function addUnrecordedBatch(
+/** Adds the records that are missing among some blobs, or say another size. */
+export async function addUnrecordedBatch(
   batch: readonly BlobEntry[],
   options: ReconcileOptions,
 ): Promise<number> {
