@@ -18,6 +18,8 @@ export interface Behaviour {
   readonly ignoresEnd?: boolean;
   /** The size that it announces; that of its bytes if unset. */
   readonly size?: number | "unknown";
+  /** The version that it names. */
+  readonly version?: string;
   /** The bytes that it sends, in place of the source's own. */
   readonly bytes?: Uint8Array;
   /** It is a mirror: reported as corrupt, it is ejected, and the next request goes elsewhere. */
@@ -93,6 +95,9 @@ export class ScriptedSource implements Source {
       reportCorrupt,
       ...(size === "unknown" ? {} : { size }),
       ...(isPart ? { end: last } : {}),
+      ...(behaviour.version === undefined
+        ? {}
+        : { version: { host: "reg.test", tag: behaviour.version } }),
     };
     return behaviour.isMirror ? { ...transfer, nextHost: () => (this.hostsLeft += 1) } : transfer;
   }

@@ -5,6 +5,8 @@ import type { ChunkReader, Source, Transfer } from "./source.ts";
 
 /** What is written at once: smaller writes cost more than they wait. */
 const WRITE_BYTES = 128 * 1024;
+/** How long bytes wait for others to be written with, in milliseconds: a client may want them. */
+const WRITE_DELAY_MS = 20;
 
 export interface SegmentOptions {
   readonly writer: BlobWriter;
@@ -54,13 +56,22 @@ async function receive(
   let position = extent.first;
   let chunks: Uint8Array[] = [];
   let gathered = 0;
-  const write = async (): Promise<void> => {
-    if (gathered === 0) return;
-    const [written, bytes] = [chunks, gathered];
-    [chunks, gathered] = [[], 0];
-    await writer.writeAhead(position, written);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let writing = Promise.resolve();
+  /** One after the other. After a failure, nothing more is written. */
+  const write = (): Promise<void> => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (gathered === 0) return writing;
+    const [first, bytes, written] = [position, gathered, chunks];
     position += bytes;
-    onWritten(bytes);
+    [chunks, gathered] = [[], 0];
+    writing = writing.then(async () => {
+      await writer.writeAhead(first, written);
+      onWritten(bytes);
+    });
+    writing.catch(() => {});
+    return writing;
   };
   try {
     for (;;) {
@@ -73,6 +84,7 @@ async function receive(
       chunks.push(value);
       gathered += value.byteLength;
       if (gathered >= WRITE_BYTES) await write();
+      else timer ??= setTimeout(() => void write().catch(() => {}), WRITE_DELAY_MS);
     }
   } finally {
     await write();

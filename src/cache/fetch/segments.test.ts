@@ -2,17 +2,19 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { type Behaviour, sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
+import { until } from "../../../test/harness/waiting.ts";
 import { Fill } from "../fill/fill.ts";
+import type { Source } from "./source.ts";
 import { LineShare, type LineUser } from "./line-share.ts";
 
 const SIZES = { whole: 50_000, first: 40_000, min: 30_000, max: 60_000 };
 const { bytes, digest } = sampleBlob(900_001);
 
 /** A share that has learned that so many further connections are worth it. */
-function shareOf(limit: number): LineShare {
+function shareOf(limit: number, later: () => number = () => 0): LineShare {
   let now = 0;
   let bytesPerWindow = 1_000_000;
-  const share = new LineShare(() => now, SIZES);
+  const share = new LineShare(() => now + later(), SIZES);
   share.limit = limit;
   let taken = 0;
   const user: LineUser = {
@@ -48,12 +50,65 @@ test("a large blob is downloaded over several connections, each byte once", asyn
   expect(source.offsets.length).toBeGreaterThan(10);
 });
 
+test("a segment of another version is not kept, and the download goes on with one connection", async () => {
+  const other = bytes.map((byte) => byte ^ 1);
+  const versions = Array.from({ length: 3 }, () => ({ bytes: other, version: "two" }));
+  const source = new ScriptedSource(bytes, [{ version: "one" }, ...versions]);
+  const share = shareOf(3);
+  const fill = new Fill(digest, new MemoryBlobStore(), source, { size: bytes.length, share });
+  expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+  expect([fill.attempt, share.allowed, source.corruptReports]).toEqual([0, 0, []]);
+});
+
+test("a blob whose parts are wrong is fetched as a whole once more, and others are not divided", async () => {
+  const source = new ScriptedSource(bytes);
+  const share = shareOf(3);
+  const shifted: Source = {
+    upstream: source.upstream,
+    name: source.name,
+    async open(offset, signal, end) {
+      if (end === undefined) return source.open(offset, signal);
+      const wrong = new ScriptedSource(new Uint8Array([0, ...bytes.subarray(0, -1)]));
+      return wrong.open(offset, signal, end);
+    },
+  };
+  const fill = new Fill(digest, new MemoryBlobStore(), shifted, { size: bytes.length, share });
+  expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+  expect([fill.attempt, source.offsets, share.isDistrusted]).toEqual([1, [0], true]);
+  const next = new ScriptedSource(bytes);
+  await new Fill(digest, new MemoryBlobStore(), next, { size: bytes.length, share }).stored;
+  expect(next.offsets).toEqual([0]);
+});
+
+test("a source that sends only wholes is asked once", async () => {
+  const source = new ScriptedSource(bytes, [{ ignoresOffset: true }]);
+  const fill = new Fill(digest, new MemoryBlobStore(), source, {
+    size: bytes.length,
+    share: shareOf(3),
+  });
+  expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+  expect(source.offsets).toEqual([0]);
+});
+
+test("a segment that stalls is taken over by the fill", async () => {
+  let now = 0;
+  const share = shareOf(3, () => now);
+  const source = new ScriptedSource(bytes, [{}, { hangsAfter: 10_000 }, { hangsAfter: 0 }]);
+  const fill = new Fill(digest, new MemoryBlobStore(), source, { size: bytes.length, share });
+  await until(() => fill.received === 50_000, { what: "the fill to wait for the segment" });
+  now += 3000;
+  expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+  expect(source.sent).toBe(bytes.length);
+});
+
 const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
   { weight: 4, arbitrary: fc.constant({}) },
   fc.record({ breaksAfter: fc.integer({ min: 1, max: 100_000 }) }),
   fc.constant({ ignoresOffset: true }),
   fc.constant({ ignoresEnd: true }),
   fc.record({ size: fc.integer({ min: 1, max: 2_000_000 }) }),
+  fc.record({ version: fc.constantFrom("one", "two") }),
+  fc.constant({ bytes: bytes.map((byte) => byte ^ 1) }),
 );
 
 test("whatever the transfers do, the blob is right or the fill has failed", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { repositoryRef } from "../../store/storetest/sample-names.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
+import { LineShare } from "../fetch/line-share.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
 
@@ -47,6 +48,50 @@ describe("a follower", () => {
     await fill.stored;
   });
 
+  test("that reads apart and then from the fill gets each byte from its place", async () => {
+    const { bytes, digest } = sampleBlob(MIB);
+    const gate = Promise.withResolvers<void>();
+    const source = new ScriptedSource(bytes);
+    const share = new LineShare(undefined, { whole: MIB, first: MIB, min: 50_000, max: 70_000 });
+    const fill = new Fill(
+      digest,
+      new MemoryBlobStore(),
+      {
+        upstream: source.upstream,
+        name: source.name,
+        async open(offset, signal, end, options) {
+          const transfer = await source.open(offset, signal, end);
+          if (options?.isExtra) return transfer;
+          return { ...transfer, body: transfer.body.pipeThrough(gated(gate.promise)) };
+        },
+      },
+      { size: MIB, share },
+    );
+    await fill.started;
+    const openAhead = (from: number) => {
+      // From now on, the fill has connections for parts.
+      share.limit = from === 600_000 ? 7 : 0;
+      return new ScriptedSource(bytes.slice(0, from + 30_000)).open(from, fresh());
+    };
+    const reader = follow(fill, {
+      first: 600_000,
+      end: MIB,
+      openAhead,
+      giveUp: () => {},
+    }).getReader();
+    const received: Uint8Array[] = [];
+    let length = 0;
+    for (let chunk = await reader.read(); chunk.value; chunk = await reader.read()) {
+      received.push(chunk.value);
+      length += chunk.value.length;
+      // Now it has none, and then again some.
+      if (length === 100_000) share.limit = 0;
+    }
+    expect(Buffer.concat(received).equals(bytes.subarray(600_000))).toBe(true);
+    gate.resolve();
+    await fill.stored;
+  });
+
   test("that leaves does not end the fill", async () => {
     const { bytes, digest } = sampleBlob(MIB);
     const fill = new Fill(digest, new MemoryBlobStore(), new ScriptedSource(bytes));
@@ -57,6 +102,8 @@ describe("a follower", () => {
     expect((await fill.stored).size).toBe(bytes.length);
   });
 });
+
+const fresh = () => new AbortController().signal;
 
 function gated(gate: Promise<void>): TransformStream<Uint8Array, Uint8Array> {
   return new TransformStream({

@@ -240,10 +240,11 @@ class AheadReader {
     return this.#reader !== undefined;
   }
 
-  /** The bytes at `position`, none at or beyond `limit`; `undefined` if there are none. */
-  async read(position: number, limit: number): Promise<Uint8Array | undefined> {
+  /** The bytes at `position`, none at or beyond `limit`: `null` after a transfer's end, `undefined` for none. */
+  async read(position: number, limit: number): Promise<Uint8Array | null | undefined> {
+    const wasOpen = this.isReading;
     try {
-      for (let wasOpen = this.isReading; !this.#isOver; wasOpen = false) {
+      while (!this.#isOver) {
         this.#reader ??= this.#openAt(position);
         const reader = await Promise.race([this.#reader, this.#over.promise]);
         if (!reader) break;
@@ -251,8 +252,9 @@ class AheadReader {
         if (value && value.byteLength > 0) return value.subarray(0, limit - position);
         if (!done) continue;
         this.#reader = undefined;
+        if (wasOpen && !this.#isOver) return null;
         // A transfer without a byte: the next one would have none either.
-        if (!wasOpen) break;
+        break;
       }
     } catch {
       // The fill meets the same source, and reports its failure.
