@@ -49,6 +49,7 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
     resumedBytes: 0,
     since: expect.any(Number),
     clients: 1,
+    connections: 1,
   });
   const text = await command(cache, "status");
   expect([text.code, text.stderr]).toEqual([0, ""]);

@@ -52,6 +52,8 @@ const fill = z.object({
   resumedBytes: z.number(),
   since: moment,
   clients: z.number(),
+  /** To its upstream: large blobs are downloaded over several, where that is faster. */
+  connections: z.number(),
 });
 
 /** The status of a running cache, as `GET /api/v1/status` returns it. */

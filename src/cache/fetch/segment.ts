@@ -66,13 +66,20 @@ async function receive(
     const [first, bytes, written] = [position, gathered, chunks];
     position += bytes;
     [chunks, gathered] = [[], 0];
-    writing = writing.then(async () => {
-      await writer.writeAhead(first, written);
-      onWritten(bytes);
-    });
+    writing = writeAfter(writing, first, written, bytes);
     writing.catch(() => {});
     return writing;
   };
+  async function writeAfter(
+    before: Promise<void>,
+    first: number,
+    written: readonly Uint8Array[],
+    bytes: number,
+  ): Promise<void> {
+    await before;
+    await writer.writeAhead(first, written);
+    onWritten(bytes);
+  }
   try {
     for (;;) {
       const { done, value } = await reader.read();

@@ -95,7 +95,7 @@ test("a segment that stalls is taken over by the fill", async () => {
   const share = shareOf(3, () => now);
   const source = new ScriptedSource(bytes, [{}, { hangsAfter: 10_000 }, { hangsAfter: 0 }]);
   const fill = new Fill(digest, new MemoryBlobStore(), source, { size: bytes.length, share });
-  await until(() => fill.received === 50_000, { what: "the fill to wait for the segment" });
+  await until(() => fill.available === 50_000, { what: "the fill to wait for the segment" });
   now += 3000;
   expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
   expect(source.sent).toBe(bytes.length);

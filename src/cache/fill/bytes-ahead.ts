@@ -1,13 +1,13 @@
 import type { Extent } from "../../store/extents.ts";
-import type { Demand } from "../fetch/segments.ts";
+import type { Demand, Segments } from "../fetch/segments.ts";
 
 export interface BytesAheadOptions {
   /** How many bytes, from the first one on, followers may read. */
   readonly available: () => number;
   /** What is written ahead of those. */
   readonly extents: () => readonly Extent[];
-  /** See `Segments`. */
-  readonly demand: (first: number, end: number) => Demand;
+  /** What receives bytes ahead, while the download runs. */
+  readonly segments: () => Segments | undefined;
   /** At least one byte from `first` on. */
   readonly read: (first: number, end: number) => Promise<Uint8Array>;
 }
@@ -22,7 +22,13 @@ export class BytesAhead {
 
   /** Asks for bytes that are far ahead of those that are available. If they are received, `endFrom` grows. */
   demand(first: number, end: number): Demand {
-    return this.endFrom(first) > first ? "received" : this.#options.demand(first, end);
+    if (this.endFrom(first) > first) return "received";
+    return this.#options.segments()?.demand(first, end) ?? "refused";
+  }
+
+  /** Over how many connections bytes ahead are being received. */
+  get connections(): number {
+    return this.#options.segments()?.count ?? 0;
   }
 
   /** The end of the bytes that can be read from an offset on: the offset itself if there are none. */

@@ -83,7 +83,7 @@ export class Fill {
     this.ahead = new BytesAhead({
       available: () => this.available,
       extents: () => this.#writer?.ahead ?? [],
-      demand: (first, end) => this.#fetchLoop.segments?.demand(first, end) ?? "refused",
+      segments: () => this.#fetchLoop.segments,
       read: (first, end) => this.#bytes.readAhead(first, end),
     });
     this.sources = new SourceList(source);
@@ -110,7 +110,7 @@ export class Fill {
   get available(): number {
     if (this.#result) return this.#result.size;
     if (this.#resumePoint) return this.#resumePoint.length;
-    const { received: length } = this;
+    const length = this.#writer?.length ?? 0;
     if (this.#isComplete) return length;
     // No more than what is being compared with the stored blob.
     if (this.#adopted) return this.#bytes.handed;
@@ -119,7 +119,7 @@ export class Fill {
 
   /** Bytes that were received so far, by this fill or an earlier one. */
   get received(): number {
-    return this.#result?.size ?? this.#writer?.length ?? 0;
+    return this.#result?.size ?? this.#writer?.written ?? 0;
   }
 
   /** The part of `received` that was resumed from the partial file of an earlier fill. */
@@ -240,7 +240,7 @@ export class Fill {
       writer = await this.#openWriter();
     }
     this.#writer = writer;
-    this.#resumedBytes = writer.length;
+    this.#resumedBytes = writer.written;
     try {
       if (size !== undefined) await writer.reserve(size);
       if (size === undefined || writer.length < size) await this.#fetchLoop.run(writer);
@@ -264,7 +264,7 @@ export class Fill {
       if (isLocalFault(fault) && fault.detail.kind !== "cancelled" && !this.#abort.signal.aborted) {
         await this.#handOver(writer);
       }
-      const isUseless = this.#resumePoint !== undefined || writer.length === 0 || isInvalid;
+      const isUseless = this.#resumePoint !== undefined || writer.written === 0 || isInvalid;
       // An error of closing must not hide why the fill failed.
       await (isUseless ? writer.discard() : writer.suspend()).catch(() => {});
       throw this.#fault;

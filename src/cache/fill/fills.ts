@@ -68,6 +68,11 @@ export class Fills {
     return this.#running.size;
   }
 
+  /** How many connections the running fills have. */
+  get connections(): number {
+    return [...this.#running].reduce((sum, { ahead }) => sum + 1 + ahead.connections, 0);
+  }
+
   /** The running fills, in order of their start. */
   get all(): readonly Fill[] {
     return [...this.#running].toSorted((one, other) => one.since - other.since);

@@ -176,6 +176,8 @@ async function start(
 
   // What operators can see and do.
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
+  const connections = "Connections of the downloads in progress: large blobs have several.";
+  metrics.gauge("entrepot_fill_connections", connections, () => cache.fills.connections);
   measureUpstreams(metrics, upstreams);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();

@@ -95,7 +95,7 @@ export class StatusReport {
 }
 
 function fillOf(fill: Fill): Status["fills"][number] {
-  const { digest, sources, size, received, resumedBytes, since, followers } = fill;
+  const { digest, sources, size, received, resumedBytes, since, followers, ahead } = fill;
   return {
     digest,
     source: sources.sources[0]?.name ?? "",
@@ -103,6 +103,7 @@ function fillOf(fill: Fill): Status["fills"][number] {
     resumedBytes,
     since,
     clients: followers.count,
+    connections: 1 + ahead.connections,
     ...(size === undefined ? {} : { size }),
   };
 }

@@ -55,6 +55,7 @@ const status: Status = {
       resumedBytes: 45 * 2 ** 20,
       since: ago(9),
       clients: 3,
+      connections: 5,
     },
     {
       digest: `sha256:${"cd".repeat(32)}`,
@@ -63,6 +64,7 @@ const status: Status = {
       resumedBytes: 0,
       since: NOW,
       clients: 0,
+      connections: 1,
     },
   ],
   upstreams: [
@@ -128,9 +130,9 @@ test("the status is one screen of tables, with the problems at the end", () => {
     "Memory     100 MiB of 512 MiB used: 48 MiB for caches, 4 MiB for bytes that are not written yet (1 MiB now), 96 downloads at once",
     "Files      40 of 1024 descriptors open",
     "",
-    "DOWNLOAD                                         SIZE  DONE    SPEED  TIME LEFT  CLIENTS",
-    "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3",
-    "ghcr.io/org/app@sha256:cdcdcdcdcdcd…                -   0 B    0 B/s          -        0",
+    "DOWNLOAD                                         SIZE  DONE    SPEED  TIME LEFT  CLIENTS  CONNECTIONS",
+    "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3            5",
+    "ghcr.io/org/app@sha256:cdcdcdcdcdcd…                -   0 B    0 B/s          -        0            1",
     "",
     "UPSTREAM   STATE         RESPONSES  HIT RATE    SENT   SAVED  CREDENTIALS",
     "docker.io  ok                 1000      98 %  12 GiB  11 GiB  ok",

@@ -100,10 +100,11 @@ function fillsText(fills: Status["fills"], now: number): string {
     { title: "SPEED", right: true },
     { title: "TIME LEFT", right: true },
     { title: "CLIENTS", right: true },
+    { title: "CONNECTIONS", right: true },
   ];
   const rows = fills
     .slice(0, MAX_FILLS)
-    .map(({ digest, source, size, received, resumedBytes, since, clients }) => {
+    .map(({ digest, source, size, received, resumedBytes, since, clients, connections }) => {
       const seconds = Math.max(0.001, (now - since) / 1000);
       const speed = (received - resumedBytes) / seconds;
       const left = size === undefined || speed === 0 ? "-" : duration((size - received) / speed);
@@ -114,6 +115,7 @@ function fillsText(fills: Status["fills"], now: number): string {
         `${formatSize(Math.round(speed))}/s`,
         left,
         String(clients),
+        String(connections),
       ];
     });
   const more = fills.length - rows.length;

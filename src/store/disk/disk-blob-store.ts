@@ -10,13 +10,14 @@ import { BUFFER_BYTES } from "./appended-bytes.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { ExtentJournal } from "./extent-journal.ts";
 import { fileNames, fileSize } from "./file-facts.ts";
+import { listPartials } from "./list-partials.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { DiskBlobWriter } from "./disk-blob-writer.ts";
 import { FolderLook } from "./folder-look.ts";
 import { listBlobs } from "./list-blobs.ts";
 import { openPartialFile } from "./partial-file.ts";
 import { Syncs } from "./syncs.ts";
-import { parsePartialName, partialName, type PartialName } from "../partial-name.ts";
+import { partialName, type PartialName } from "../partial-name.ts";
 import { DiskTimes } from "../disk-times.ts";
 import { removeFile } from "../remove-file.ts";
 import { renameOver } from "../replace-file.ts";
@@ -169,13 +170,8 @@ export class DiskBlobStore implements BlobStore {
   }
 
   async *partials(): AsyncGenerator<PartialEntry> {
-    for (const file of await fileNames(join(this.#directory, "fills"))) {
-      const partial = parsePartialName(file);
-      if (!partial || this.#openWriters.has(partial.name)) continue;
-      const stats = await stat(this.#partialPath(partial.name)).catch(() => undefined);
-      // A sparse file takes less than its length.
-      const size = Math.min(stats?.size ?? 0, 512 * (stats?.blocks ?? 0));
-      if (stats?.isFile()) yield { ...partial, size, storedAt: stats.mtimeMs };
+    for await (const partial of listPartials(join(this.#directory, "fills"))) {
+      if (!this.#openWriters.has(partial.name)) yield partial;
     }
   }
 

@@ -10,9 +10,10 @@ import { storageFault } from "../storage-fault.ts";
 import { AheadBytes } from "./ahead-bytes.ts";
 import { AppendedBytes } from "./appended-bytes.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { ExtentJournal } from "./extent-journal.ts";
+import type { ExtentJournal } from "./extent-journal.ts";
 import { hashPrefix } from "./hash-prefix.ts";
 import { readFully } from "./read-fully.ts";
+import { resumePartial } from "./resumed-partial.ts";
 
 /** How much of what was written ahead is appended at a time, in bytes. */
 const ABSORBED_BYTES = 1024 * 1024;
@@ -97,14 +98,14 @@ export class DiskBlobWriter implements BlobWriter {
     file: FileHandle,
     host: WriterHost,
   ): Promise<DiskBlobWriter> {
-    const { size } = await file.stat();
-    const journal = new ExtentJournal(path);
-    // A file that was removed may have left its journal behind.
-    if (size === 0) await journal.remove();
-    const ahead = size === 0 ? undefined : await journal.read(size);
-    const prefix = ahead ? ahead.endFrom(0) : size;
+    const { journal, extents, prefix } = await resumePartial(file, path);
     const { hasher, length } = await hashPrefix(file, digest, prefix, host.buffers);
-    return new DiskBlobWriter(digest, path, file, host, { hasher, length, journal, ahead });
+    return new DiskBlobWriter(digest, path, file, host, {
+      hasher,
+      length,
+      journal,
+      ahead: extents,
+    });
   }
 
   get length(): number {

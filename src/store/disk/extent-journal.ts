@@ -1,4 +1,5 @@
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { type Extent, ExtentMap } from "../extents.ts";
 import { removeFile } from "../remove-file.ts";
 import { systemCode } from "../storage-fault.ts";
@@ -8,6 +9,12 @@ export const JOURNAL_SUFFIX = ".extents";
 
 /** What bytes are recorded at once, at least: a crash loses no more than so many of each transfer. */
 const RECORDED_BYTES = 1024 * 1024;
+
+/** A larger file is none that was written here, in bytes: this is enough for a blob of 100 GB. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
 const LINE = /^(\d{1,15}) (\d{1,15})$/;
 
@@ -32,18 +39,13 @@ export class ExtentJournal {
    *
    * @param size of the partial file, in bytes
    * @returns `undefined` if the file is not sparse
+   * @throws if it cannot be known what is there
    */
   async read(size: number): Promise<ExtentMap | undefined> {
-    let text: string;
-    try {
-      text = await readFile(this.#path, "latin1");
-    } catch (cause) {
-      if (systemCode(cause) === "ENOENT") return undefined;
-      throw cause;
-    }
-    const lines = text.split("\n").slice(0, -1);
+    const text = await this.#text();
+    if (text === undefined) return undefined;
     const map = new ExtentMap();
-    for (const line of lines) {
+    for (const line of text.split("\n").slice(0, -1)) {
       const [, first, end] = LINE.exec(line) ?? [];
       map.add(Number(first ?? 0), Math.min(size, Number(end ?? 0)));
     }
@@ -79,6 +81,25 @@ export class ExtentJournal {
     await removeFile(this.#path);
   }
 
+  async #text(): Promise<string | undefined> {
+    let file: FileHandle;
+    try {
+      file = await open(this.#path, READ);
+    } catch (cause) {
+      if (systemCode(cause) === "ENOENT") return undefined;
+      throw cause;
+    }
+    try {
+      const stats = await file.stat();
+      if (!stats.isFile() || stats.nlink > 1 || stats.size > MAX_BYTES) {
+        throw new Error(`${this.#path} is not a journal`);
+      }
+      return await file.readFile("latin1");
+    } finally {
+      await file.close();
+    }
+  }
+
   #flush(): void {
     const lines = [...this.#pending].map(({ first, end }) => `${first} ${end}\n`).join("");
     if (lines === "") return;
@@ -88,7 +109,7 @@ export class ExtentJournal {
   }
 
   async #append(lines: string): Promise<void> {
-    this.#file ??= await open(this.#path, "a", 0o600);
+    this.#file ??= await open(this.#path, APPEND, 0o600);
     await this.#file.appendFile(lines);
   }
 }

@@ -1,10 +1,21 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { cp, mkdtemp, readdir, rm, truncate } from "node:fs/promises";
+import {
+  appendFile,
+  cp,
+  mkdtemp,
+  readdir,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { digestHex, digestOf } from "../../oci/digest.ts";
 import type { BlobWriter } from "../blob-store.ts";
+import type { Extent } from "../extents.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
 import { openDiskBlobStore } from "./disk-blob-store.ts";
 
@@ -88,18 +99,83 @@ test("in any order of writes, suspensions and crashes, the blob has the right by
   );
 }, 60_000);
 
-test("a journal that is longer than its file, or cut off, claims nothing that is not there", async () => {
-  const directory = join(folder, "cut");
-  const first = await (await openDiskBlobStore(directory)).writer(digest);
-  await first.append(blob.subarray(0, 300_000));
-  await first.writeAhead(1_000_000, [blob.subarray(1_000_000, 1_400_000)]);
-  await first.suspend();
-  const partial = join(directory, "fills", `sha256-${digestHex(digest)}`);
-  await truncate(partial, 1_200_000);
-  await truncate(`${partial}.extents`, (await Bun.file(`${partial}.extents`).text()).length - 1);
-  const second = await (await openDiskBlobStore(directory)).writer(digest);
-  // The last line is cut off.
-  expect([second.length, second.ahead]).toEqual([300_000, []]);
-  await second.discard();
+/** A partial download with a beginning of 300,000 bytes and an extent ahead; the path of its file. */
+async function sparsePartial(directory: string): Promise<string> {
+  const writer = await (await openDiskBlobStore(directory)).writer(digest);
+  await writer.append(blob.subarray(0, 300_000));
+  await writer.writeAhead(1_000_000, [blob.subarray(1_000_000, 1_400_000)]);
+  await writer.suspend();
+  return join(directory, "fills", `sha256-${digestHex(digest)}`);
+}
+
+const AHEAD = { first: 1_000_000, end: 1_400_000 };
+
+test.each([
+  [
+    "is cut off in its last line",
+    (journal: string) => truncate(journal, Bun.file(journal).size - 1),
+    [300_000, []],
+  ],
+  [
+    "is longer than its file",
+    (journal: string) => truncate(journal.slice(0, -".extents".length), 1_200_000),
+    [300_000, [{ first: 1_000_000, end: 1_200_000 }]],
+  ],
+  [
+    "goes on after a line that was cut off",
+    (journal: string) => appendFile(journal, "300000 43300000 1400000\n17000"),
+    [300_000, [AHEAD]],
+  ],
+  ["is empty", (journal: string) => truncate(journal, 0), [0, []]],
+  [
+    "is of another format",
+    (journal: string) => writeFile(journal, '{"version":2,"extents":[[0,2000003]]}\n\0\0\n'),
+    [0, []],
+  ],
+  ["is far too long", (journal: string) => truncate(journal, 1e9), [0, []]],
+  [
+    "leads elsewhere",
+    async (journal: string) => {
+      await rename(journal, `${journal}.other`);
+      await symlink(`${journal}.other`, journal);
+    },
+    [0, []],
+  ],
+  [
+    "is missing, as those of earlier versions are",
+    async (journal: string) => {
+      await rm(journal);
+      await truncate(journal.slice(0, -".extents".length), 300_000);
+    },
+    [300_000, []],
+  ],
+])("a journal that %s claims nothing that is not there", async (_, damage, expected) => {
+  const directory = join(folder, "damaged");
+  const partial = await sparsePartial(directory);
+  await damage(`${partial}.extents`);
+  const writer = await (await openDiskBlobStore(directory)).writer(digest);
+  const [length, ahead] = [
+    writer.length,
+    writer.ahead.filter(({ first }) => first > writer.length),
+  ];
+  expect([length, ahead]).toEqual(expected as [number, Extent[]]); // The table's last column.
+  await complete(writer);
+  expect(writer.verify()).toBe(true);
+  await writer.commit();
+  const left = (await readdir(join(directory, "fills"))).filter((name) => !name.endsWith("other"));
+  expect(left).toEqual([]);
+});
+
+test("a journal without its file is listed and removed like a partial download", async () => {
+  const directory = join(folder, "orphan");
+  const partial = await sparsePartial(directory);
+  const store = await openDiskBlobStore(directory);
+  const [sparse] = await Array.fromAsync(store.partials());
+  // What it takes on the disk, and not its length.
+  expect(sparse?.size).toBeLessThan(900_000);
+  await rm(partial);
+  const [orphan, ...others] = await Array.fromAsync(store.partials());
+  expect([orphan?.digest, orphan?.size, others]).toEqual([digest, 0, []]);
+  expect(orphan && (await store.removePartial(orphan.name))).toBe(true);
   expect(await readdir(join(directory, "fills"))).toEqual([]);
 });
