@@ -74,7 +74,7 @@ rootTest(
 
     // Storing resumes without intervention.
     for (const name of ["filler", "another-filler"]) await rm(disk.file(name));
-    await cache.logged("there is space again: pulled blobs are stored", 15_000);
+    await cache.logged("pulled blobs are stored again", 15_000);
     expect(await metric(cache, FULL)).toBe(0);
     await (await cache.get(path(later.digest))).bytes();
     await until(
@@ -196,7 +196,7 @@ rootTest(
     for (let at = 0; at < 20; at += 1) expect(await pulled()).toBe(200);
     await expectWarnedOnce(cache);
     await rm(filler);
-    await cache.logged("there is space again: pulled blobs are stored", 15_000);
+    await cache.logged("pulled blobs are stored again", 15_000);
   },
   60_000,
 );

@@ -134,8 +134,6 @@ const ROWS: readonly Row[] = [
     at: "data",
     fault: { calls: [...WRITES, ...RENAMES, ...MAKES, ...REMOVALS], error: "EROFS" },
     said: UNSTORABLE,
-    startFails:
-      /the (?:data directory|metadata database) \S+ cannot be .*: the file system is mounted read-only.* \(EROFS\)/,
   },
   {
     name: "failing writes",
@@ -148,7 +146,6 @@ const ROWS: readonly Row[] = [
     at: "data",
     fault: { calls: MAKES, error: "EIO" },
     said: UNSTORABLE,
-    startFails: /the data directory \S+ cannot be created: the disk reports .* \(EIO\)/,
   },
   {
     name: "failing removals",
@@ -156,7 +153,6 @@ const ROWS: readonly Row[] = [
     fault: { calls: REMOVALS, error: "EIO" },
     // Nothing else is removed while a blob is stored.
     said: /^$|evicting failed/,
-    startFails: /the metadata database \S+ cannot be opened: the disk reports .* \(EIO\)/,
   },
   {
     name: "an unmeasured disk",

@@ -51,7 +51,7 @@ rootTest(
     await expectWarnedOnce(cache);
 
     await rm(filler);
-    await cache.logged("there is space again: pulled blobs are stored", 15_000);
+    await cache.logged("pulled blobs are stored again", 15_000);
     await (await cache.get(path(later.digest))).bytes();
     const isHit = async (): Promise<boolean | undefined> =>
       (await cache.get(path(later.digest))).headers.get("cache-status")?.includes("hit");

@@ -2,6 +2,7 @@ import { linkSync, lstatSync, rmSync, statfsSync, statSync, writeFileSync } from
 import path from "node:path";
 import { formatSize } from "../config/parsing/units.ts";
 import { type Finding, reporter } from "./finding.ts";
+import { systemCode } from "../store/storage-fault.ts";
 import type { Machine } from "./machine.ts";
 
 /** Less free space than this, in bytes, is a problem. */
@@ -100,7 +101,13 @@ function hardLinkFinding(folder: string, existing: string): Finding {
   try {
     // Exclusive: as root, it never writes through a link of another user.
     writeFileSync(file, "", { flag: "wx" });
-  } catch {
+  } catch (error) {
+    if (systemCode(error) === "EROFS") {
+      const found =
+        "its file system is mounted read-only: what is stored is served, and nothing is stored";
+      const advice = "look for its errors in the kernel log (dmesg), and mount it writable";
+      return report("problem", found, advice);
+    }
     const advice = `run the doctor as the cache's user, or make that user the owner: \`chown -R entrepot ${folder}\``;
     return report("problem", `this user cannot write to ${existing}`, advice);
   }

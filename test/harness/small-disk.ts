@@ -47,8 +47,7 @@ export function smallDiskConfig(upstream: ScriptedUpstream): object {
 }
 
 export async function expectWarnedOnce(cache: Entrepot): Promise<void> {
-  const message =
-    "nothing can be stored: pulls are streamed without being stored until there is space again";
+  const message = "nothing can be stored: pulls are streamed without being stored meanwhile";
   await cache.logged(message);
   const warnings = cache.logs().filter((line) => line["level"] === "warn");
   expect(warnings.map((line) => line["msg"])).toEqual([message]);

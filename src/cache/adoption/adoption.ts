@@ -62,6 +62,7 @@ export async function adopt(
 ): Promise<Adopted> {
   const { folder } = options;
   mustBeConfigured(options.upstream, configured);
+  await storage.mustBeWritable();
   try {
     const registry = await registryRoot(folder);
     await recordAdoption(storage.path, registry, options);

@@ -93,8 +93,12 @@ export class Housekeeping implements AsyncDisposable {
     const { signal } = this.#abort;
     await this.#guarded("counting", () => countAtStart(this.#storage, this.#isInUse, signal));
     const { rebuildState } = this.#storage;
-    if (rebuildState.started > 0 || (await this.#pause(START_DELAY_MS))) await this.#repair();
+    const { fullState } = this.#storage.budget;
+    // It would read every file in vain.
+    if (fullState.isFailing) this.metadataWriteFailed();
+    else if (rebuildState.started > 0 || (await this.#pause(START_DELAY_MS))) await this.#repair();
     while (await this.#pause(CHECK_INTERVAL_MS)) {
+      if (fullState.isFailing) continue;
       if (rebuildState.finished < rebuildState.started || this.#isRepairDue()) await this.#repair();
     }
   }
@@ -121,10 +125,11 @@ export class Housekeeping implements AsyncDisposable {
     let unreadable = 0;
     const isDone = await this.#guarded("repairing the metadata", async () => {
       const { started } = rebuildState;
+      const parts = { store, metadata, sidecars };
       if (rebuildState.finished < started) {
         // An empty database says that nothing is stored.
         if (budget.blobBytes === 0) budget.recount(await spaceOfBlobs(store, budget));
-        const rebuilt = await rebuildMetadata({ store, metadata, sidecars }, signal);
+        const rebuilt = await rebuildMetadata(parts, signal);
         // Pins take effect before the records of other blobs make them candidates for eviction.
         admin.metadataRebuilt();
         this.#events.rebuilt(rebuilt);
@@ -137,22 +142,15 @@ export class Housekeeping implements AsyncDisposable {
       // Tags and links first: clients ask for them first.
       if (!wasShutDownCleanly || hasFailedWrites) {
         const yielder = new EventLoopYielder(hasFailedWrites ? BACKGROUND_SHARE : 1);
-        const restored = await restoreFromSidecars({ store, metadata, sidecars }, signal, yielder);
+        const restored = await restoreFromSidecars(parts, signal, yielder);
         if (restored.blobs > 0) this.#events.restored(restored);
         unreadable += restored.unreadable;
       }
       const onCorrupt = (digest: Digest): Promise<void> => this.#quarantine(digest);
       // Rebuilt metadata is completed at full speed: a blob without a record is never evicted.
       const yielder = new EventLoopYielder(rebuildState.finished < started ? 1 : BACKGROUND_SHARE);
-      const reconciled = await reconcile({
-        store,
-        metadata,
-        sidecars,
-        inUse: this.#isInUse,
-        onCorrupt,
-        yielder,
-        signal,
-      });
+      const inUse = this.#isInUse;
+      const reconciled = await reconcile({ ...parts, inUse, onCorrupt, yielder, signal });
       if (signal.aborted) return;
       rebuildState.end(started);
       if (this.#writeFailedAt === writeFailedAt) this.#writeFailedAt = undefined;

@@ -29,8 +29,8 @@ export async function countAtStart(
   signal: AbortSignal,
 ): Promise<void> {
   const { path, blobs, metadata, sidecars, budget, evictor, admin, rebuildState } = storage;
-  const hasWholeMetadata = rebuildState.finished === rebuildState.started;
-  if (hasWholeMetadata && !storage.wasShutDownCleanly) {
+  const mayRecord = rebuildState.finished === rebuildState.started && !budget.fullState.isFailing;
+  if (mayRecord && !storage.wasShutDownCleanly) {
     const store = { store: blobs, metadata, sidecars, inUse };
     await recordUnrecorded(path, { ...store, signal });
     await admin.recount();

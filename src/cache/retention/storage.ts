@@ -6,15 +6,18 @@ import type { BlobStore } from "../../store/blob-store.ts";
 import { blobFolder } from "../../store/disk/blob-file.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { DirectoryWatch, type Watched } from "../../store/directory/directory-watch.ts";
-import { openDataDirectory } from "../../store/directory/data-directory.ts";
+import { type DataDirectory, openDataDirectory } from "../../store/directory/data-directory.ts";
 import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
 import { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
 import { isStored } from "../../store/repair/look-up.ts";
 import { openSelfHealing } from "../../store/repair/open-self-healing.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
+import { storageFault } from "../../store/storage-fault.ts";
+import { writeError } from "../../store/directory/write-error.ts";
 import { blockSizeOf, diskUsage, type DiskUsage } from "../../store/space/disk-usage.ts";
 import { wasShutDownCleanly } from "../../store/sql/clean-shutdown.ts";
 import { DiskBudget } from "../../store/space/disk-budget.ts";
+import type { DiskFullState } from "../../store/space/disk-full-state.ts";
 import type { FewInodes } from "../../store/space/inode-budget.ts";
 import type { DiskLimits } from "../../store/space/fill-level.ts";
 import { restoreVanished } from "../../store/repair/vanished-files.ts";
@@ -69,9 +72,15 @@ export interface Storage extends AsyncDisposable {
   readonly wasShutDownCleanly: boolean;
   /**
    * Makes files and folders again that somebody removed while they are in use, and returns which. While
-   * that is not possible, nothing is stored.
+   * that is not possible, nothing is stored. The same holds for a disk that failed to write, or is read-only.
    */
   restoreVanished(): Promise<readonly Watched[]>;
+  /**
+   * To be called before what an operator asked for is begun.
+   *
+   * @throws Fault of kind `storage` if nothing at all can be written or removed
+   */
+  mustBeWritable(): Promise<void>;
   /** Sets the check for blobs that must not be removed, since a fill or its followers use them. */
   setInUseCheck(inUse: (digest: Digest) => boolean): void;
   /** Applies changed quotas of upstreams. */
@@ -102,6 +111,7 @@ export async function openStorage(
     const { metadata, rebuildState, unwritten } = await openSelfHealing({
       path: directory.metadataPath,
       watch,
+      mayWrite: () => directory.mayWrite,
       onDamaged: (path, reason) => events.metadataDamaged(path, reason),
     });
     closing.defer(() => metadata.close());
@@ -135,7 +145,8 @@ export async function openStorage(
       undefined,
       (cause) => events.limitMet(cause),
     );
-    const store = new BoundedBlobStore(blobs, budget, unreadable);
+    const { assertWritable } = directory;
+    const store = new BoundedBlobStore(blobs, budget, unreadable, assertWritable);
     // Makes the partial downloads of earlier processes count towards the budget.
     await Array.fromAsync(store.partials());
     const trees = new ManifestTrees(blobs, metadata.blobs);
@@ -149,6 +160,7 @@ export async function openStorage(
       flushAccessTimes: () => lastAccess.flush(),
       inUse: (digest: Digest) => isInUse(digest),
     };
+    const mustBeWritable = (): Promise<void> => mustStillBeWritable(directory, budget.fullState);
     const evictor = new Evictor({
       ...shared,
       store,
@@ -182,6 +194,7 @@ export async function openStorage(
       trees,
       rebuildState,
       total,
+      mustBeWritable,
     });
     return {
       path: directory.path,
@@ -197,11 +210,14 @@ export async function openStorage(
       smallImages: new SmallImages(metadata, trees),
       rebuildState,
       wasShutDownCleanly: isClean,
+      mustBeWritable,
       restoreVanished: async () => {
         try {
+          await mustBeWritable();
           return await restoreVanished({ directory, watch, blobs, sidecars, metadata });
         } catch (error) {
-          budget.fullState.markFull(error instanceof Error ? error.message : String(error));
+          const reason = error instanceof Error ? error.message : String(error);
+          if (!budget.fullState.recordFailure(error)) budget.fullState.markFull(reason);
           return [];
         }
       },
@@ -217,6 +233,20 @@ export async function openStorage(
     await closing.disposeAsync();
     throw error;
   }
+}
+
+/**
+ * Looks whether a disk that failed to write can be written to again, instead of waiting for a write that fails.
+ *
+ * @throws Fault if it cannot
+ */
+async function mustStillBeWritable(
+  directory: DataDirectory,
+  { isFailing }: DiskFullState,
+): Promise<void> {
+  if (!(await directory.becomeWritable())) directory.assertWritable();
+  const failed = isFailing ? await writeError(directory.path) : undefined;
+  if (failed !== undefined) throw storageFault(`write to ${directory.path}`, failed);
 }
 
 /** @param blobBytes bytes that the store takes already */

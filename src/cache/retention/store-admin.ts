@@ -17,10 +17,10 @@ import type { ManifestTrees } from "./manifest-trees.ts";
 import type { PinnedBlobs } from "./pinned-blobs.ts";
 import { Purge } from "./purge-images.ts";
 import { RefusedError } from "./refused-error.ts";
+import type { StorageFigures } from "./storage-figures.ts";
 
 export interface StoreAdminOptions {
-  /** Does not mark blobs as recently opened: inspection must not keep them from being evicted. */
-  /** Without the disk budget: inspection and repair are no requests. */
+  /** Without the disk budget: inspection and repair are no requests, and must not keep blobs from being evicted. */
   readonly blobs: BlobStore;
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins" | "bytes">;
   readonly sidecars: SidecarFiles;
@@ -34,6 +34,8 @@ export interface StoreAdminOptions {
   readonly inUse: (digest: Digest) => boolean;
   /** What was stored when the store was opened. */
   readonly total: BlobTotal;
+  /** Rejects with a Fault if nothing at all can be written or removed. */
+  readonly mustBeWritable: () => Promise<void>;
   /** Writes buffered access times to the metadata store. */
   readonly flushAccessTimes: () => Promise<void>;
 }
@@ -42,30 +44,6 @@ export interface StoreAdminOptions {
 const MAX_COUNTS = 5;
 /** How many pins an error message lists. */
 const MAX_LISTED = 20;
-
-/** Figures of the store. Sizes are in bytes. */
-export interface StorageFigures {
-  /** How many complete blobs are stored. */
-  readonly blobs: number;
-  /** The sum of their sizes. */
-  readonly blobBytes: number;
-  /** What they take on the disk: whole blocks. */
-  readonly blobDiskBytes: number;
-  /** Of downloads in progress, and of suspended partial downloads, on the disk. */
-  readonly partialBytes: number;
-  /** Of the metadata database, with its write-ahead log. */
-  readonly databaseBytes: number;
-  /** Of the sidecar files, on the disk. */
-  readonly sidecarBytes: number;
-  /** What the store takes on the disk. */
-  readonly usedBytes: number;
-  readonly maxSize: number;
-  readonly minFree: number;
-  /** Of all blobs that pins keep, whether they are stored or not. */
-  readonly pinnedBytes: number;
-  /** Whether the disk is full, so that pulls are served without being stored. */
-  readonly isFull: boolean;
-}
 
 export interface PinnedPattern extends Pin {
   /** How many images it matches now. */
@@ -132,6 +110,7 @@ export class StoreAdmin {
 
   /** Enforces all limits now: `maxSize`, `minFree`, quotas and ages. */
   async collect(dryRun: boolean): Promise<Evicted> {
+    if (!dryRun) await this.#options.mustBeWritable();
     await this.#options.budget.measure();
     return this.#options.quotas.enforce({ dryRun });
   }
@@ -151,7 +130,8 @@ export class StoreAdmin {
    *   exceed `storage.maxSize`
    */
   async pin(text: string, platforms: readonly string[] = []): Promise<PinnedPattern> {
-    const { metadata, pinned, budget, sidecars } = this.#options;
+    const { metadata, pinned, budget, sidecars, mustBeWritable } = this.#options;
+    await mustBeWritable();
     const pattern = patternOf(text);
     const invalid = platforms.find((platform) => !PLATFORM.test(platform));
     if (invalid !== undefined) {
@@ -182,7 +162,8 @@ export class StoreAdmin {
 
   /** @throws RefusedError if there is no such pin */
   async unpin(text: string): Promise<void> {
-    const { metadata, pinned, sidecars } = this.#options;
+    const { metadata, pinned, sidecars, mustBeWritable } = this.#options;
+    await mustBeWritable();
     const pattern = patternOf(text).text;
     if (!(await metadata.pins.remove(pattern))) {
       const pins = (await metadata.pins.list()).map((pin) => pin.pattern);
@@ -197,25 +178,30 @@ export class StoreAdmin {
    * Prepares to remove the images that a pattern matches, and the blobs that only they use.
    *
    * @throws RefusedError if the pattern is not valid, matches nothing, or matches a pinned image
+   * @throws Fault if nothing can be removed
    */
-  purge(text: string, signal?: AbortSignal): Promise<Purge> {
+  async purge(text: string, signal?: AbortSignal, dryRun = false): Promise<Purge> {
+    if (!dryRun) await this.#options.mustBeWritable();
     return Purge.prepare({ ...this.#options, images: this.#images }, patternOf(text), signal);
   }
 
   /**
    * Verifies every stored byte, and whether the metadata matches the files.
    *
-   * @param options.repair quarantines corrupt blobs, and corrects the metadata
+   * @param options.repair quarantines corrupt blobs, and corrects the metadata: always, or where that is possible
+   * @throws Fault if it always has to repair, and nothing can be written
    */
   async verify(options: {
-    readonly repair: boolean;
+    readonly repair: boolean | "if-possible";
     /** Bytes per second. */
     readonly rate?: number;
     readonly onProgress?: (progress: ScrubProgress) => void;
     readonly signal?: AbortSignal;
   }): Promise<Verified> {
-    const { blobs, metadata, sidecars, unreadable, evictor, inUse } = this.#options;
-    const { repair, rate, onProgress, signal } = options;
+    const { blobs, metadata, sidecars, unreadable, evictor, inUse, mustBeWritable } = this.#options;
+    const { rate, onProgress, signal } = options;
+    if (options.repair === true) await mustBeWritable();
+    const repair = options.repair !== false && (await resolves(mustBeWritable()));
     const progress = await scrub({
       store: blobs,
       ...(rate === undefined ? {} : { rate }),
@@ -272,6 +258,13 @@ export class StoreAdmin {
       if (uncertainty === 0) return;
     }
   }
+}
+
+async function resolves(work: Promise<void>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** `os/architecture[/variant]`, as in an image index. */

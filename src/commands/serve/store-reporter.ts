@@ -123,10 +123,9 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   }): void {
     this.#isFull = isFull;
     if (isFull) {
-      const message =
-        "nothing can be stored: pulls are streamed without being stored until there is space again";
+      const message = "nothing can be stored: pulls are streamed without being stored meanwhile";
       this.#log.warn({ error: reason }, message);
-    } else this.#log.info("there is space again: pulled blobs are stored");
+    } else this.#log.info("pulled blobs are stored again");
   }
 
   fewInodes({ free, total, isEvictionInVain }: FewInodes): void {

@@ -119,7 +119,7 @@ export class AdminApi {
       case "purge": {
         const { pattern: text, dryRun: isDryRun } = bodies.purge.parse(body);
         return this.#survey(async (ended) => {
-          const purge = await admin.purge(text, request.signal);
+          const purge = await admin.purge(text, request.signal, isDryRun);
           return jsonList("images", purge.names(), { last: () => purge.run(isDryRun), ended });
         });
       }
@@ -167,9 +167,9 @@ export class AdminApi {
     }
   }
 
-  /** Corrupt blobs are quarantined even without `repair`: a running cache must never serve them. */
+  /** Corrupt blobs are quarantined even without `repair`, if that is possible: they must never be served. */
   async #verify(
-    { rate = DEFAULT_RATE }: { rate?: number | undefined },
+    { rate = DEFAULT_RATE, repair }: { rate?: number | undefined; repair: boolean },
     signal: AbortSignal,
   ): Promise<Response> {
     const { admin } = this.#options;
@@ -177,7 +177,7 @@ export class AdminApi {
     const of = { files: blobs, bytes: blobBytes };
     return progressStream(signal, (report) =>
       admin.verify({
-        repair: true,
+        repair: repair || "if-possible",
         rate,
         signal,
         onProgress: ({ files, bytes }) => report({ files, bytes, of }),

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rejection } from "../storetest/writing.ts";
+import { LockedError, shareLock } from "./lock.ts";
 import { DataDirectoryError, openDataDirectory } from "./data-directory.ts";
 
 let parent: string;
@@ -142,6 +143,22 @@ describe("a data directory", () => {
     expect((await directoryError(openDataDirectory(path))).kind).toBe("locked");
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
+    await (await openDataDirectory(path)).close();
+  });
+
+  test("that is read by a process which cannot write is refused to others, and the other way round", async () => {
+    await (await openDataDirectory(path)).close();
+    const lock = join(path, "lock");
+    const [reader, other] = [shareLock(lock), shareLock(lock)];
+    expect([reader.isExclusive, other.isExclusive]).toEqual([false, false]);
+    expect((await directoryError(openDataDirectory(path))).kind).toBe("locked");
+    reader.release();
+    expect((await directoryError(openDataDirectory(path))).kind).toBe("locked");
+    other.release();
+    const child = await holder();
+    expect(() => shareLock(lock)).toThrow(LockedError);
+    child.kill("SIGTERM");
+    await child.exited;
     await (await openDataDirectory(path)).close();
   });
 

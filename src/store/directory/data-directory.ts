@@ -1,11 +1,11 @@
 import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { acquireLock, type Lock, LockedError } from "./lock.ts";
+import { acquireLock, type Lock, LockedError, shareLock } from "./lock.ts";
 import { changeOwner, findIrregular, nonRootOwner, type Owner } from "./ownership.ts";
 import { replaceFile } from "../replace-file.ts";
-import type { Fault } from "../../oci/fault.ts";
+import { Fault } from "../../oci/fault.ts";
 import { describeSystemError, storageFault, systemCode } from "../storage-fault.ts";
-import { isReadableNevertheless, writeError } from "./write-error.ts";
+import { isReadableNevertheless, isReadOnly, writeError } from "./write-error.ts";
 
 /** The data directory cannot be used. The message says why and what to do about it. */
 export class DataDirectoryError extends Error {
@@ -27,8 +27,22 @@ export interface DataDirectory {
   readonly path: string;
   /** The path of the metadata database, which may not exist yet. */
   readonly metadataPath: string;
-  /** Why nothing could be written to it when it was opened: what it holds can be read all the same. */
+  /** Why nothing could be written to it when it was locked: what it holds can be read all the same. */
   readonly unwritten: Fault | undefined;
+  /** Whether nobody else writes to it. On a read-only file system, it is only certain that nobody did. */
+  readonly mayWrite: boolean;
+  /**
+   * To be called before anything is written.
+   *
+   * @throws Fault of kind `storage` unless `mayWrite`
+   */
+  readonly assertWritable: () => void;
+  /**
+   * Locks a directory of a read-only file system for writing, if it is writable by now. Returns whether `mayWrite`.
+   *
+   * @throws DataDirectoryError if another process has locked it
+   */
+  becomeWritable(): Promise<boolean>;
   /**
    * Locks what is at the path now: the lock file was removed, or the directory is another one.
    *
@@ -42,7 +56,8 @@ export interface DataDirectory {
 /**
  * Creates the data directory if it is missing, checks that it is writable, locks it, and upgrades
  * the layout of an older version. One in use is opened on a full disk too: that is when its images are
- * needed, and when eviction has to make room.
+ * needed, and when eviction has to make room. On a read-only file system it is opened to be read, until it is
+ * writable again.
  *
  * @throws DataDirectoryError
  */
@@ -52,7 +67,7 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   const owner = nonRootOwner(path);
   const close = async (): Promise<void> => {
     try {
-      if (owner) changeOwner(path, owner);
+      if (owner && lock.isExclusive) changeOwner(path, owner);
     } finally {
       lock.release();
     }
@@ -60,9 +75,36 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   const relock = async (): Promise<void> => {
     const fresh = await prepare(path);
     lock.abandon();
-    ({ lock } = fresh);
+    ({ lock, unwritten } = fresh);
   };
-  return { path, metadataPath: join(path, "metadata.db"), unwritten, relock, close };
+  const becomeWritable = async (): Promise<boolean> => {
+    if (lock.isExclusive) return true;
+    const failed = await writeError(path);
+    if (failed !== undefined) return false;
+    // A process that has it shared cannot have it exclusively.
+    lock.release();
+    ({ lock, unwritten } = await prepare(path));
+    return lock.isExclusive;
+  };
+  return {
+    path,
+    metadataPath: join(path, "metadata.db"),
+    get unwritten() {
+      return unwritten;
+    },
+    get mayWrite() {
+      return lock.isExclusive;
+    },
+    assertWritable: () => {
+      if (lock.isExclusive) return;
+      throw (
+        unwritten ?? new Fault({ kind: "storage", reason: `${path} is not locked for writing` })
+      );
+    },
+    becomeWritable,
+    relock,
+    close,
+  };
 }
 
 async function prepare(path: string): Promise<{ lock: Lock; unwritten: Fault | undefined }> {
@@ -74,7 +116,11 @@ async function prepare(path: string): Promise<{ lock: Lock; unwritten: Fault | u
   if (failed !== undefined && !(isInUse && isReadableNevertheless(failed))) {
     throw unwritableError(path, "written to", failed);
   }
-  const lock = lockDirectory(path);
+  if (failed !== undefined && isReadOnly(failed)) {
+    const lock = lockDirectory(path, shareLock);
+    return { lock, unwritten: storageFault(`write to ${path}`, failed) };
+  }
+  const lock = lockDirectory(path, acquireLock);
   try {
     await upgradeLayout(path);
     if (!isInUse) replaceFile(join(path, FORMAT_FILE), `${FORMAT}\n`);
@@ -152,6 +198,8 @@ async function rejectNewerFormat(path: string): Promise<void> {
 
 async function createDirectory(path: string): Promise<void> {
   try {
+    // A disk that creates nothing at the moment may have it.
+    if ((await stat(path).catch(() => undefined))?.isDirectory()) return;
     // Parent directories that are created keep the default mode.
     await mkdir(dirname(path), { recursive: true });
     // It may hold blobs of private images. Some file systems refuse chmod(2), or know no modes at all.
@@ -167,9 +215,9 @@ async function createDirectory(path: string): Promise<void> {
   throw notADirectoryError(path);
 }
 
-function lockDirectory(path: string): Lock {
+function lockDirectory(path: string, acquire: (path: string) => Lock): Lock {
   try {
-    return acquireLock(join(path, "lock"));
+    return acquire(join(path, "lock"));
   } catch (cause) {
     if (!(cause instanceof LockedError)) throw unwritableError(path, "locked", cause);
     const isKnown = cause.holder !== undefined;

@@ -1,5 +1,5 @@
-import { Database, SQLiteError } from "bun:sqlite";
-import { readFileSync } from "node:fs";
+import { constants, Database, SQLiteError } from "bun:sqlite";
+import { existsSync, readFileSync } from "node:fs";
 import { removeFileSync } from "../remove-file.ts";
 import { replaceFile } from "../replace-file.ts";
 import { isReadableNevertheless } from "./write-error.ts";
@@ -22,6 +22,8 @@ export class LockedError extends Error {
 }
 
 export interface Lock {
+  /** Whether no other process can hold it as well. */
+  readonly isExclusive: boolean;
   /** Releases the lock; does nothing the second time. */
   release(): void;
   /** Gives up a lock file that has no name any more, or not this one. */
@@ -39,22 +41,16 @@ export interface Lock {
 export function acquireLock(path: string): Lock {
   const pidPath = `${path}.pid`;
   const database = new Database(path, { create: true, readwrite: true });
-  try {
-    database.run("PRAGMA busy_timeout = 0");
+  take(path, database, () => {
     database.run("PRAGMA locking_mode = EXCLUSIVE");
     // Nothing is ever written to the file, so it needs no journal file (SQLite does not accept OFF).
     database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
     writeHolderPid(pidPath);
-  } catch (cause) {
-    database.close();
-    if (cause instanceof SQLiteError && cause.code?.startsWith("SQLITE_BUSY")) {
-      throw new LockedError(path, readHolderPid(pidPath), { cause });
-    }
-    throw cause;
-  }
+  });
   let isHeld = true;
   return {
+    isExclusive: true,
     abandon: () => {
       isHeld = false;
       database.close();
@@ -71,6 +67,40 @@ export function acquireLock(path: string): Lock {
       }
     },
   };
+}
+
+/**
+ * Acquires the lock on a read-only file system, where it can only be shared with others who do not write. Nobody can
+ * acquire it exclusively meanwhile, also once the file system is writable again.
+ *
+ * @throws LockedError if another process holds it exclusively, which sees the file system as writable
+ * @throws SQLiteError if the file cannot be opened
+ */
+export function shareLock(path: string): Lock {
+  const nothing = (): void => {};
+  // Nobody can hold it, nor create it now.
+  if (!existsSync(path)) return { isExclusive: false, abandon: nothing, release: nothing };
+  const database = new Database(path, constants.SQLITE_OPEN_READONLY);
+  take(path, database, () => {
+    database.run("PRAGMA locking_mode = EXCLUSIVE");
+    database.query("SELECT count(*) FROM sqlite_schema").get();
+  });
+  const release = (): void => database.close();
+  return { isExclusive: false, abandon: release, release };
+}
+
+/** @throws LockedError if another process holds the lock */
+function take(path: string, database: Database, lock: () => void): void {
+  try {
+    database.run("PRAGMA busy_timeout = 0");
+    lock();
+  } catch (cause) {
+    database.close();
+    if (cause instanceof SQLiteError && cause.code?.startsWith("SQLITE_BUSY")) {
+      throw new LockedError(path, readHolderPid(`${path}.pid`), { cause });
+    }
+    throw cause;
+  }
 }
 
 /** In a separate file: closing the lock file after reading it would release the lock (fcntl(2)). */

@@ -24,10 +24,15 @@ export async function writeError(directory: string): Promise<unknown> {
 
 /**
  * Whether a directory that cannot be written to is served from. A disk or a quota that is full has room
- * again at some time, and a disk that fails to write may still read. A read-only file system is refused:
- * no lock can be had on it that holds when it is mounted writable again.
+ * again at some time, and a disk that fails to write may still read. So does a file system that the kernel
+ * has mounted read-only after an error.
  */
 export function isReadableNevertheless(cause: unknown): boolean {
   const code = systemCode(cause);
-  return storageKind(code) === "no-space" || code === "EIO";
+  return storageKind(code) === "no-space" || code === "EIO" || isReadOnly(cause);
+}
+
+/** Whether the file system of a directory lets nobody write, so that no exclusive lock can be had on it. */
+export function isReadOnly(cause: unknown): boolean {
+  return systemCode(cause) === "EROFS";
 }

@@ -26,14 +26,22 @@ export class BoundedBlobStore implements BlobStore {
   mustRecount = false;
   readonly #store: BlobStore;
   readonly #budget: DiskBudget;
+  readonly #assertWritable: () => void;
   /** Suspended partial downloads, as accounted for. As many entries as there are such files. */
   readonly #partials = new Map<PartialName, Suspended>();
   #hasListed = false;
 
-  constructor(store: BlobStore, budget: DiskBudget, unreadable = new UnreadableBlobs()) {
+  /** @param assertWritable called before anything is written or removed: throws a Fault where that must not be done */
+  constructor(
+    store: BlobStore,
+    budget: DiskBudget,
+    unreadable = new UnreadableBlobs(),
+    assertWritable = (): void => {},
+  ) {
     this.#store = store;
     this.#budget = budget;
     this.unreadable = unreadable;
+    this.#assertWritable = assertWritable;
   }
 
   async open(digest: Digest, shouldRecheck?: boolean): Promise<StoredBlob | undefined> {
@@ -61,6 +69,7 @@ export class BoundedBlobStore implements BlobStore {
     }
     await this.#budget.claimInodes();
     try {
+      this.#assertWritable();
       const writer = await this.#store.writer(digest, owner);
       const name = partialName(digest, owner);
       const accounted = this.#partials.get(name)?.bytes ?? 0;
@@ -83,6 +92,7 @@ export class BoundedBlobStore implements BlobStore {
   }
 
   async remove(digest: Digest): Promise<boolean> {
+    this.#assertWritable();
     const wasStored = await this.#store.remove(digest);
     this.mustRecount ||= !wasStored;
     this.unreadable.delete(digest);
@@ -90,6 +100,7 @@ export class BoundedBlobStore implements BlobStore {
   }
 
   async quarantine(digest: Digest): Promise<boolean> {
+    this.#assertWritable();
     const wasStored = await this.#store.quarantine(digest);
     this.mustRecount ||= !wasStored;
     this.unreadable.delete(digest);
@@ -126,6 +137,7 @@ export class BoundedBlobStore implements BlobStore {
   }
 
   async removePartial(name: PartialName): Promise<boolean> {
+    this.#assertWritable();
     const isGone = await this.#store.removePartial(name);
     const accounted = this.#partials.get(name);
     if (isGone && accounted !== undefined) {

@@ -23,7 +23,7 @@ import { removeFile } from "../remove-file.ts";
 import { renameOver } from "../replace-file.ts";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
-/** How many quarantined blobs are kept for an operator to inspect; the oldest are deleted. */
+/** How many quarantined blobs are kept for an operator; the oldest are deleted. */
 const MAX_QUARANTINED = 16;
 
 /**
@@ -61,6 +61,8 @@ async function createFolders(directory: string): Promise<void> {
   for (const folder of ["blobs", "fills"]) {
     const path = join(directory, folder);
     try {
+      // A disk that creates nothing at the moment may have it.
+      if ((await stat(path).catch(() => undefined))?.isDirectory()) continue;
       await mkdir(path, { recursive: true, mode: 0o700 });
     } catch (cause) {
       throw storageFault(`create ${path}`, cause);

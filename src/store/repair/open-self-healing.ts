@@ -18,6 +18,8 @@ const REPLACE_INTERVAL = 60_000;
 export interface SelfHealingOptions {
   readonly path: string;
   readonly watch: DirectoryWatch;
+  /** Whether the directory can be written to, and belongs to this process. */
+  readonly mayWrite: () => boolean;
   /** The database was damaged. It was moved to `path`, and an empty one was created. */
   readonly onDamaged: (path: string, reason: string) => void;
 }
@@ -31,13 +33,14 @@ export interface OpenedMetadata {
 
 /**
  * Opens the metadata store. A damaged database is replaced by an empty one, which is then rebuilt. Where
- * the disk has no space for what writing needs, it is read only, until there is some.
+ * the disk has no space for what writing needs, or nothing can be written at all, it is read only, until that is over.
  *
  * @throws MetadataError
  */
 export async function openSelfHealing({
   path,
   watch,
+  mayWrite,
   onDamaged,
 }: SelfHealingOptions): Promise<OpenedMetadata> {
   const rebuildState = new RebuildMarker(path);
@@ -67,9 +70,14 @@ export async function openSelfHealing({
   /** Open until the end of the process. */
   const abandoned: MetadataStore[] = [];
   const reopen = async (former: MetadataStore, isFrozen: boolean): Promise<MetadataStore> => {
+    if (!mayWrite()) {
+      if (isFrozen) return former;
+      return openUnwritable(path);
+    }
     if (isFrozen) {
       const metadata = await open(true);
-      await former.close().catch(() => {});
+      // To close its file would release the locks that the new one has on it (fcntl(2)).
+      abandoned.push(former);
       return metadata;
     }
     // SQLite deletes the log by its path when it closes, and that is another database's by now.
@@ -78,6 +86,10 @@ export async function openSelfHealing({
     // Its integrity is checked first: a disk that cannot read for a moment looks like damage as well.
     return open(true);
   };
+  if (!mayWrite()) {
+    watch.note("metadata.db");
+    return { metadata: new SelfHealingMetadata(await openUnwritable(path), reopen), rebuildState };
+  }
   let unwritten: string | undefined;
   const opened = await open(false).catch(async (error: unknown) => {
     const frozen = await openFrozen(path, error);
@@ -91,13 +103,21 @@ export async function openSelfHealing({
 /** @throws what kept it from being opened, unless that is a lack of space, and it can be read */
 async function openFrozen(path: string, error: unknown): Promise<MetadataStore> {
   if (!(error instanceof MetadataError)) throw error;
-  // Without inodes, for example, SQLite says only that it cannot open a file.
-  const cause = error.kind === "unopenable" ? await writeError(dirname(path)) : undefined;
-  const isUnwritable = error.kind === "unwritable" || isReadableNevertheless(cause);
-  if (!isUnwritable) throw error;
+  if (!(await isUnwritable(error, path))) throw error;
   return openFrozenMetadata(path).catch(() => {
     throw error;
   });
+}
+
+async function isUnwritable({ kind, cause }: MetadataError, path: string): Promise<boolean> {
+  if (kind !== "unopenable") return kind === "unwritable";
+  // Without inodes, for example, SQLite says only that it cannot open a file.
+  return isReadableNevertheless(cause) || isReadableNevertheless(await writeError(dirname(path)));
+}
+
+/** One that cannot be read is rebuilt once it can be written to. Until then, the registries are asked for everything. */
+async function openUnwritable(path: string): Promise<MetadataStore> {
+  return openFrozenMetadata(path).catch(() => openFrozenMetadata(":memory:"));
 }
 
 const DAMAGED_SUFFIX = ".damaged";

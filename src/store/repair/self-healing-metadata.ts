@@ -116,7 +116,7 @@ export class SelfHealingMetadata implements MetadataStore {
 
   async #openWritable(frozen: MetadataStore): Promise<void> {
     const reopened = await this.#reopen(frozen, true).catch(() => undefined);
-    if (reopened) this.#replace(frozen, reopened);
+    if (reopened && reopened !== frozen) this.#replace(frozen, reopened);
   }
 
   async #swap(damaged: MetadataStore): Promise<void> {
@@ -139,7 +139,7 @@ export class SelfHealingMetadata implements MetadataStore {
 
 /**
  * Closes a store, and opens its database again, or one in its place. One that is `frozen` can still be
- * read: it stays open if the database cannot be opened for writing.
+ * read: it stays open, and is returned or the promise rejects if the database cannot be opened for writing.
  */
 export type Reopen = (former: MetadataStore, isFrozen: boolean) => Promise<MetadataStore>;
 

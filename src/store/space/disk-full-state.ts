@@ -51,6 +51,11 @@ export class DiskFullState {
     return this.#since !== undefined;
   }
 
+  /** Whether the disk fails to write, so that free space says nothing. */
+  get isFailing(): boolean {
+    return this.isFull && !this.#lacksSpace;
+  }
+
   /** Why nothing can be stored; empty while `isFull` is false. */
   get reason(): string {
     return this.isFull ? this.#reason : "";
@@ -61,14 +66,18 @@ export class DiskFullState {
     return this.#since === undefined || this.#clock() - this.#since > this.#retryAfter;
   }
 
-  /** Records a write that failed; errors that concern a single blob only are ignored. */
-  recordFailure(error: unknown): void {
+  /**
+   * Records a write that failed; errors that concern a single blob only are ignored. Returns whether this one says
+   * that nothing can be stored.
+   */
+  recordFailure(error: unknown): boolean {
     const cause = error instanceof Fault ? error.cause : error;
     const code = systemCode(cause) ?? "";
     const lacksSpace = SPACE_CODES.has(code);
-    if (!lacksSpace && !FAILURE_CODES.has(code)) return;
+    if (!lacksSpace && !FAILURE_CODES.has(code)) return false;
     this.markFull(error instanceof Error ? error.message : code);
     this.#lacksSpace = lacksSpace;
+    return true;
   }
 
   /** Opens the circuit: nothing can be stored for now. Returns the `no-space` Fault to fail with. */

@@ -47,8 +47,8 @@ export async function openMetadata(path: string, mustCheck = false): Promise<Met
 }
 
 /**
- * Opens a file to read it only, where there is no space for what `openMetadata` needs. It may hold
- * anything but a write-ahead log of a process that was killed.
+ * Opens a file to read it only, where there is no space for what `openMetadata` needs, or nothing can be written
+ * at all. `:memory:` opens one in which nothing is known, nor can be written.
  *
  * @throws MetadataError
  */
@@ -58,6 +58,7 @@ export async function openFrozenMetadata(path: string): Promise<MetadataStore> {
     file = new SqliteFile(path, "frozen");
     // It has the current schema if this writes nothing.
     await migrate(file.mainThreadDb);
+    file.freeze();
     return metadataOver(file);
   } catch (cause) {
     await file?.close();

@@ -60,8 +60,8 @@ export class SqliteFile implements Statements {
    * Opens a file, which is created if it is missing. `:memory:` opens a database in memory, which
    * is lost when it is closed. `check` follows.
    *
-   * @param mode `frozen` reads a file which nothing has changed since it was last closed, and changes
-   *   nothing on the disk: each write is refused, see `isRefusedWrite`
+   * @param mode `frozen` reads a file which nothing else changes, and changes nothing on the disk: each write is
+   *   refused, see `isRefusedWrite`
    * @throws SQLiteError if the file cannot be opened or is not a database
    */
   constructor(path: string, mode: "writable" | "frozen" = "writable") {
@@ -148,6 +148,11 @@ export class SqliteFile implements Statements {
     return Number(Object.values(rows[0] ?? {})[0]);
   }
 
+  /** Refuses all writes from now on. */
+  freeze(): void {
+    this.#database.run("PRAGMA query_only = ON");
+  }
+
   /** Waits for pending writes, closes the file, and marks the clean shutdown unless it is damaged. */
   async close(): Promise<void> {
     this.#background?.stop();
@@ -210,14 +215,17 @@ function openDatabase(path: string): Database {
 }
 
 /**
- * Needs neither a write-ahead log nor shared memory, for which there may be no space. A log that holds
- * something would be ignored, so there must not be one.
+ * Needs no shared memory for the write-ahead log, for which there may be no space: the log that a process left which
+ * was killed is read alone, and so without locks. A database that has none is not to be given one.
  */
 function openFrozen(path: string): Database {
-  if (fileBytes(`${path}-wal`) > 0) throw new Error("its write-ahead log cannot be opened");
+  if (path === ":memory:") return new Database(path);
   const { SQLITE_OPEN_READONLY, SQLITE_OPEN_URI } = constants;
-  const url = `${pathToFileURL(path).href}?immutable=1`;
-  return new Database(url, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  const hasLog = fileBytes(`${path}-wal`) > 0;
+  const url = `${pathToFileURL(path).href}?${hasLog ? "vfs=unix-none" : "immutable=1"}`;
+  const database = new Database(url, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  if (hasLog) database.run("PRAGMA locking_mode = EXCLUSIVE");
+  return database;
 }
 
 /** The integrity check of SQLite failed on a file that could be opened. */
