@@ -1,9 +1,11 @@
 import { expect } from "bun:test";
+import { command } from "./harness/commands.ts";
 import { bytesOf, type Content, randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
 import { realTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { wrongFigures } from "./harness/store-figures.ts";
 import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { injectSystemFault, SYNCS } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
@@ -161,3 +163,36 @@ if (isLong) {
     },
   );
 }
+
+realTest(
+  "an image that is still being written is said to be, and a purge does not leave it to be stored",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const image = textImage();
+    upstream.add("app", image, "1");
+    await using cache = await startEntrepot({ config: config(upstream) });
+    {
+      await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, delay: 1200 });
+      expect((await cache.get("/v2/app/manifests/1?ns=reg.test")).status).toBe(200);
+      for (const blob of image.blobs) expect(await isWhole(cache, blob)).toBe(true);
+      const list = await command(cache, "ls", "--json");
+      expect([JSON.parse(list.stdout), list.stderr]).toEqual([
+        { images: [] },
+        expect.stringMatching(
+          /^entrepot: .* that clients have pulled (?:is|are) still being written, and not listed yet\n$/,
+        ),
+      ]);
+      const purged = await command(cache, "purge", "reg.test/app:1");
+      expect([purged.code, purged.stdout]).toEqual([
+        0,
+        expect.stringContaining(`Removed ${image.blobs.length + 1} blobs`),
+      ]);
+    }
+    expect(await storedBlobs(cache.data)).toEqual([]);
+    expect(await wrongFigures(cache)).toEqual([]);
+    expect(await command(cache, "ls")).toMatchObject({
+      stdout: "No images are cached yet.\n",
+      stderr: "",
+    });
+  },
+);

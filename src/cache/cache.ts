@@ -141,6 +141,18 @@ export class Cache {
     return this.#behind.idle();
   }
 
+  /** How many manifests and blobs clients have got that are still being stored, so that no metadata knows them. */
+  get storing(): number {
+    return this.#manifests.storing + this.fills.storing;
+  }
+
+  /** Resolves once what clients have got by now is stored, or could not be. */
+  async settled(): Promise<void> {
+    await Promise.all([this.fills.settled(), this.#behind.settled()]);
+    // The links of a manifest, and its tag, are written behind it.
+    await this.#behind.settled();
+  }
+
   /** The settings of upstreams changed: what failed or was missing before may be available now. */
   reconfigured(): void {
     this.#negativeCache.clear();

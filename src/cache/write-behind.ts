@@ -14,7 +14,7 @@ const LIMITS: WriteBehindLimits = { writes: 512, bytes: 8 * 1024 * 1024 };
  */
 export class WriteBehind {
   readonly #limits: WriteBehindLimits;
-  #writes = 0;
+  readonly #writing = new Set<Promise<unknown>>();
   #bytes = 0;
   #idle = Promise.withResolvers<void>();
 
@@ -29,16 +29,21 @@ export class WriteBehind {
    * @param bytes of memory that it keeps meanwhile
    */
   async run<Value>(write: () => Promise<Value>, bytes = 0): Promise<Value | undefined> {
-    if (this.#writes === 0) this.#idle = Promise.withResolvers();
-    this.#writes += 1;
-    this.#bytes += bytes;
-    const isTooMuch = this.#writes > this.#limits.writes || this.#bytes > this.#limits.bytes;
+    if (this.#writing.size === 0) this.#idle = Promise.withResolvers();
     const writing = write().finally(() => {
-      this.#writes -= 1;
+      this.#writing.delete(writing);
       this.#bytes -= bytes;
-      if (this.#writes === 0) this.#idle.resolve();
+      if (this.#writing.size === 0) this.#idle.resolve();
     });
+    this.#writing.add(writing);
+    this.#bytes += bytes;
+    const isTooMuch = this.#writing.size > this.#limits.writes || this.#bytes > this.#limits.bytes;
     return isTooMuch ? writing : withTimeout(DISK_PATIENCE_MS, writing);
+  }
+
+  /** Resolves once what is behind now is written, or could not be. What comes later is not waited for. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#writing);
   }
 
   /** Resolves once nothing is behind. */

@@ -41,6 +41,8 @@ export class Fills {
   readonly #store: BlobStore;
   readonly #observer: FillObserver;
   readonly #running = new FillTable();
+  /** Resolves for each running fill once its blob is stored and recorded, or the fill has failed. */
+  readonly #watches = new Map<Fill, Promise<void>>();
   readonly #puts = new SingleFlight<StoredBlob>();
   /** How many `using` calls there are for each digest. */
   readonly #used = new Map<Digest, number>();
@@ -76,6 +78,17 @@ export class Fills {
   /** The running fills, in order of their start. */
   get all(): readonly Fill[] {
     return [...this.#running].toSorted((one, other) => one.since - other.since);
+  }
+
+  /** How many blobs clients have got that are still being stored. */
+  get storing(): number {
+    return this.all.filter(({ isVerified }) => isVerified).length;
+  }
+
+  /** Resolves once the blobs that clients have got by now are stored, or could not be. */
+  async settled(): Promise<void> {
+    const verified = [...this.#watches].filter(([{ isVerified }]) => isVerified);
+    await Promise.allSettled(verified.map(([, watch]) => watch));
   }
 
   running(digest: Digest, upstream: UpstreamName): Fill | undefined {
@@ -123,7 +136,8 @@ export class Fills {
       commit: (writer) => this.#commits.commit(writer),
     });
     this.#running.add(fill);
-    void this.#watch(fill, source.name);
+    const watch = this.#watch(fill, source.name).finally(() => this.#watches.delete(fill));
+    this.#watches.set(fill, watch);
     return fill;
   }
 

@@ -76,6 +76,11 @@ export class ManifestStore {
     return { digest, mediaType: link.manifestType, bytes };
   }
 
+  /** How many manifests clients have got that are still being stored. */
+  get storing(): number {
+    return this.#storing.size;
+  }
+
   /** Resolves once a fetched manifest is stored, or cannot be. */
   async stored(repo: RepositoryRef, digest: Digest): Promise<void> {
     await this.#storing.get(keyOf(repo, digest))?.ended;

@@ -195,6 +195,7 @@ async function start(
   });
   const adminApi = new AdminApi({
     admin,
+    pulled: cache,
     adopt: (options) => adopt(storage, upstreams.all, options),
     reload: live.reload,
     dataDirectory: storage.path,

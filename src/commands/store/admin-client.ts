@@ -46,6 +46,7 @@ export class AdminClient {
    * Reads a long list, whose elements are never in memory all at once.
    *
    * @param name of the list in the response's object
+   * @returns the headers of the response
    * @throws AdminError if the cache refuses, or ends before the list does
    */
   async list<Schema extends z.ZodType>(
@@ -53,7 +54,7 @@ export class AdminClient {
     name: string,
     schema: Schema,
     take: (element: z.infer<Schema>) => void,
-  ): Promise<void> {
+  ): Promise<Headers> {
     const response = await fetch(this.#base + path, { headers: this.#headers });
     if (!response.ok) throw await errorOf(response);
     try {
@@ -61,6 +62,7 @@ export class AdminClient {
         for (const element of elements) take(schema.parse(element));
       });
       if (found !== "array") throw new SyntaxError(`it has no list ${name}`);
+      return response.headers;
     } catch (cause) {
       if (cause instanceof z.ZodError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);

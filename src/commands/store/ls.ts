@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
+import { STORING_HEADER } from "../../server/admin/admin-api.ts";
 import { ago, tableLines } from "../table.ts";
 import { onStore, print, printLines, storeCommand, type StoreOptions } from "./store-connection.ts";
 
@@ -63,7 +64,8 @@ function runLs(pattern: string | undefined, options: LsOptions): Promise<number>
     };
     if (connection.kind === "running") {
       const query = pattern === undefined ? "" : `?pattern=${encodeURIComponent(pattern)}`;
-      await connection.client.list(`images${query}`, "images", imageSchema, take);
+      const headers = await connection.client.list(`images${query}`, "images", imageSchema, take);
+      noteStoring(Number(headers.get(STORING_HEADER) ?? 0));
     } else {
       const images = await connection.storage.admin.list(pattern);
       for await (const image of images) take(imageSchema.parse(image));
@@ -75,6 +77,16 @@ function runLs(pattern: string | undefined, options: LsOptions): Promise<number>
     else await printLines(imageTable(lines));
     return 0;
   });
+}
+
+/** Says what is not listed yet, beside the list. */
+function noteStoring(count: number): void {
+  if (count === 0) return;
+  const [what, are] =
+    count === 1 ? ["one manifest or blob", "is"] : [`${count} manifests and blobs`, "are"];
+  process.stderr.write(
+    `entrepot: ${what} that clients have pulled ${are} still being written, and not listed yet\n`,
+  );
 }
 
 /** As `printJson` writes it. */

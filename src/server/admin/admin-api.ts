@@ -1,5 +1,7 @@
 import { z } from "zod";
 import type { Adopted } from "../../cache/adoption/adopted.ts";
+import type { Cache } from "../../cache/cache.ts";
+import { withTimeout } from "../../cache/with-timeout.ts";
 import type { AdoptOptions } from "../../cache/adoption/adoption.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
@@ -12,6 +14,8 @@ export interface AdminApiOptions {
   readonly adopt: (options: AdoptOptions) => Promise<Adopted>;
   /** Reads the configuration again; what `POST /api/v1/reload` returns. */
   readonly reload: () => object;
+  /** What clients have got, and is still being stored. */
+  readonly pulled: Pick<Cache, "settled" | "storing">;
   readonly dataDirectory: string;
   readonly version: string;
   /** What `GET /api/v1/status` returns. */
@@ -24,6 +28,10 @@ const MAX_BODY = 64 * 1024;
 const DEFAULT_RATE = 100 * 1024 * 1024;
 /** How many requests that read every image are answered at once: each takes memory until it is answered. */
 const MAX_SURVEYS = 4;
+
+/** How long a list and a purge wait for what clients have got and is still being stored, in milliseconds. */
+const LIST_PATIENCE_MS = 1000;
+const PURGE_PATIENCE_MS = 10_000;
 
 const dryRun = z.strictObject({ dryRun: z.boolean().default(false) });
 const pattern = z.strictObject({ pattern: z.string().max(700) });
@@ -50,6 +58,9 @@ const STATUS_CODES: Readonly<Record<RefusedError["kind"], number>> = {
   "over-max-size": 409,
   pinned: 409,
 };
+
+/** In a list of the images: how many manifests and blobs are still being stored, and are not in it. */
+export const STORING_HEADER = "entrepot-storing";
 
 /** The API for operators of a running cache, at `/api/v1/`. */
 export class AdminApi {
@@ -81,7 +92,7 @@ export class AdminApi {
   }
 
   async #get(path: string, { url, signal }: Request): Promise<Response> {
-    const { admin, dataDirectory, version, status } = this.#options;
+    const { admin, dataDirectory, version, status, pulled } = this.#options;
     switch (path) {
       case "status":
         return Response.json(await status());
@@ -89,9 +100,13 @@ export class AdminApi {
         return Response.json({ version, dataDirectory, ...(await admin.figures()) });
       case "images": {
         const text = new URL(url).searchParams.get("pattern") ?? undefined;
-        return this.#survey(async (ended) =>
-          jsonList("images", await admin.list(text, signal), { ended }),
-        );
+        return this.#survey(async (ended) => {
+          await withTimeout(LIST_PATIENCE_MS, pulled.settled());
+          const { storing } = pulled;
+          const list = await jsonList("images", await admin.list(text, signal), { ended });
+          if (storing > 0) list.headers.set(STORING_HEADER, String(storing));
+          return list;
+        });
       }
       case "pins":
         return this.#survey(async (ended) => {
@@ -119,6 +134,7 @@ export class AdminApi {
       case "purge": {
         const { pattern: text, dryRun: isDryRun } = bodies.purge.parse(body);
         return this.#survey(async (ended) => {
+          if (!isDryRun) await this.#mustBeStored();
           const purge = await admin.purge(text, request.signal, isDryRun);
           return jsonList("images", purge.names(), { last: () => purge.run(isDryRun), ended });
         });
@@ -143,6 +159,21 @@ export class AdminApi {
       default:
         return problem(404, `there is no endpoint /api/v1/${path}`);
     }
+  }
+
+  /**
+   * What is still being stored would be there after a purge that does not know it.
+   *
+   * @throws Error if the disk takes too long
+   */
+  async #mustBeStored(): Promise<void> {
+    const { pulled } = this.#options;
+    const settled = pulled.settled().then(() => true);
+    if (await withTimeout(PURGE_PATIENCE_MS, settled)) return;
+    const count = pulled.storing;
+    throw new Error(
+      `the disk is slow: ${count} manifests and blobs that were pulled are still being written, and a purge would not find them. Try again later`,
+    );
   }
 
   /** @param answer calls `ended` once the response takes no more memory */

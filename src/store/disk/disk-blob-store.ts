@@ -151,8 +151,7 @@ export class DiskBlobStore implements BlobStore {
     const path = this.#partialPath(name);
     let file: FileHandle | undefined;
     try {
-      const opening = (): Promise<FileHandle> => openPartialFile(path);
-      file = await this.#writerHost.times.measure("opening a file", opening);
+      file = await this.#writerHost.times.measure("opening a file", () => openPartialFile(path));
       const closed = (): void => void this.#openWriters.delete(name);
       return await DiskBlobWriter.open(digest, path, file, { ...this.#writerHost, closed });
     } catch (cause) {
