@@ -61,7 +61,6 @@ async function createFolders(directory: string): Promise<void> {
   for (const folder of ["blobs", "fills"]) {
     const path = join(directory, folder);
     try {
-      // A disk that creates nothing at the moment may have it.
       if ((await stat(path).catch(() => undefined))?.isDirectory()) continue;
       await mkdir(path, { recursive: true, mode: 0o700 });
     } catch (cause) {
