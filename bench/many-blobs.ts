@@ -51,7 +51,7 @@ export async function makeStore(data: string, count: number, blobSize?: number):
     });
     const confirmed = 1;
     const linkRows = blobs.map(({ digest, size }) => {
-      return { upstream, repository, digest, size, confirmed };
+      return { upstream, repository, digest, size, confirmed, added_at: startTime };
     });
     await db.insertInto("blobs").values(blobRows).execute();
     await db.insertInto("links").values(linkRows).execute();

@@ -38,6 +38,12 @@ export interface TagRef {
   readonly tag: Tag;
 }
 
+/** Two moments in milliseconds of the epoch, and all between them. */
+export interface Period {
+  readonly from: number;
+  readonly until: number;
+}
+
 /** A digest that a repository gives access to. */
 export interface Link {
   readonly digest: Digest;
@@ -65,8 +71,10 @@ export interface Links {
   /**
    * Adds links, all or none of them. An existing link keeps its size and its media type if the new one
    * has none, and stays confirmed. A digest may be named more than once, as in an image that uses a layer twice.
+   *
+   * @param now by default the current time, in milliseconds of the epoch
    */
-  add(repo: RepositoryRef, links: readonly Link[]): Promise<void>;
+  add(repo: RepositoryRef, links: readonly Link[], now?: number): Promise<void>;
   /** Removes a link; does nothing if there is none. */
   remove(repo: RepositoryRef, digest: Digest): Promise<void>;
   /** Removes a digest's links in all repositories of an upstream, or of all upstreams. */
@@ -88,8 +96,9 @@ export interface Links {
    * meanwhile keeps its links. Returns how many links were removed.
    *
    * @param digests at most 512
+   * @param young links that were last added in this period are kept
    */
-  removeUnstored(digests: readonly Digest[]): Promise<number>;
+  removeUnstored(digests: readonly Digest[], young: Period): Promise<number>;
   /** A page of the repositories of an upstream that have any link, in byte order, after `last`. */
   repositories(upstream: UpstreamName, limit: number, last?: string): Promise<RepositoryName[]>;
 }

@@ -76,7 +76,8 @@ export async function makeImages(data: string, count: number): Promise<void> {
         await db.insertInto("blobs").values(blobs).execute();
         const links = batch.map(({ repository, digest, size, mediaType }) => {
           const media_type = mediaType === OCI_MANIFEST ? mediaType : null;
-          return { upstream, repository, digest, size, confirmed: 1, media_type };
+          const added_at = time;
+          return { upstream, repository, digest, size, confirmed: 1, media_type, added_at };
         });
         await db.insertInto("links").values(links).execute();
       }

@@ -41,7 +41,7 @@ function createLookup(store: MemoryBlobStore, stored: MetadataStore) {
 test("a pulled blob is linked afterwards, even if its link was pruned while the pull began", async () => {
   const metadata = await openMetadata(":memory:");
   using server = serve(async () => {
-    await metadata.links.removeUnstored([digest]);
+    await metadata.links.removeUnstored([digest], { from: 1, until: 0 });
     return new Response(bytes);
   });
   const { blobs } = createLookup(new MemoryBlobStore(), metadata);

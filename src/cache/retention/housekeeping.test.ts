@@ -55,6 +55,20 @@ test("the sidecar file of a blob that is being downloaded is not pruned", async 
   expect(await sidecars.read(downloading)).toBeDefined();
 });
 
+test("a pull that is in progress when a cache starts keeps its links", async () => {
+  await using dir = await tempDir("housekeeping");
+  await using storage = await open(dir.file("data"));
+  const { links } = storage.metadata;
+  const repo = repositoryRef("reg.test", "app");
+  const [layer, evicted] = [digestOf(Buffer.from("layer")), digestOf(Buffer.from("evicted"))];
+  await links.add(repo, [{ digest: evicted, size: 7 }], Date.now() - 2 * 3_600_000);
+  await links.add(repo, [{ digest: layer, size: 5 }]);
+  await using _ = new Housekeeping(storage, () => false, 0, noEvents);
+  const isPruned = async (): Promise<boolean> => (await links.get(repo, evicted)) === undefined;
+  await until(isPruned, { what: "the first prune" });
+  expect(await links.get(repo, layer)).toEqual({ digest: layer, size: 5 });
+});
+
 test("what a rebuild could not read is restored once it can be read", async () => {
   await using dir = await tempDir("housekeeping");
   const repo = repositoryRef("reg.test", "app");

@@ -37,6 +37,8 @@ const RECOUNT_INTERVAL_MS = 600_000;
 const PRUNE_INTERVAL_MS = 6 * 3_600_000;
 /** How long the metadata of an image outlives its blobs, in milliseconds. */
 const METADATA_RETENTION_MS = 30 * 24 * 3_600_000;
+/** How long links are kept whose blobs are not stored, in milliseconds: a pull may be about to fetch them. */
+const LINK_RETENTION_MS = 3_600_000;
 /** Pause between two scrubs, in milliseconds. */
 const SCRUB_PAUSE_MS = 60_000;
 
@@ -170,7 +172,7 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   /** Removes unneeded metadata. Never during a rebuild, which needs the sidecar files. */
-  async #prune(): Promise<void> {
+  async #prune(linkRetention = LINK_RETENTION_MS): Promise<void> {
     const { budget, metadata, rebuildState } = this.#storage;
     const before = Date.now() - METADATA_RETENTION_MS;
     const { started } = rebuildState;
@@ -179,6 +181,7 @@ export class Housekeeping implements AsyncDisposable {
       yielder: new EventLoopYielder(BACKGROUND_SHARE),
       inUse: this.#isInUse,
       before,
+      linkRetention,
       isComplete: () => rebuildState.started === started && rebuildState.finished === started,
       signal: this.#abort.signal,
     });
@@ -226,7 +229,7 @@ export class Housekeeping implements AsyncDisposable {
         if (now - recountAt > RECOUNT_INTERVAL_MS) {
           recountAt = now;
           // Links of evicted blobs would keep it as large as it is.
-          if (budget.hasTooMuchMetadata) await this.#prune();
+          if (budget.hasTooMuchMetadata) await this.#prune(RECOUNT_INTERVAL_MS);
           await metadata.blobs.clampTimes(Date.now());
           await admin.recount();
           await metadata.shrink();

@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
-import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
+import type { Link, Links, Period, RepositoryRef } from "../metadata-store.ts";
 
 /** How many links the cache holds at most: about 8 MB of memory. */
 const MAX_ENTRIES = 16_384;
@@ -50,12 +50,12 @@ export class CachedLinks implements Links {
     return link?.confirmed ? link : (this.#adding.get(key) ?? link);
   }
 
-  async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
+  async add(repo: RepositoryRef, links: readonly Link[], now?: number): Promise<void> {
     this.#writes += 1;
     const confirmed = links.filter((link) => link.confirmed);
     for (const link of confirmed) this.#adding.set(keyOf(repo, link.digest), link);
     try {
-      await this.#links.add(repo, links);
+      await this.#links.add(repo, links, now);
     } finally {
       this.#writes += 1;
       // Not cached as given: a link without a size leaves the recorded size as it is.
@@ -97,11 +97,11 @@ export class CachedLinks implements Links {
     return this.#links.digests(limit, last);
   }
 
-  async removeUnstored(digests: readonly Digest[]): Promise<number> {
+  async removeUnstored(digests: readonly Digest[], young: Period): Promise<number> {
     if (digests.length === 0) return 0;
     this.#cache.clear();
     try {
-      return await this.#links.removeUnstored(digests);
+      return await this.#links.removeUnstored(digests, young);
     } finally {
       this.#writes += 1;
       this.#cache.clear();

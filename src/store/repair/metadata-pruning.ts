@@ -4,6 +4,8 @@ import type { Listings, MetadataStore, TagRef } from "../metadata-store.ts";
 
 /** How many records are handled at a time; other work runs between two batches. */
 const BATCH = 128;
+/** Removing a batch takes less than that, in milliseconds. */
+const SOON_MS = 60_000;
 
 export interface PruneOptions {
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "listings" | "access">;
@@ -11,6 +13,10 @@ export interface PruneOptions {
   readonly inUse: (digest: Digest) => boolean;
   /** Tags, listings and answers about access that were checked since then are kept, in milliseconds of the epoch. */
   readonly before: number;
+  /** Links that were added so long ago are kept, in milliseconds: a pull in progress may need them. */
+  readonly linkRetention: number;
+  /** The current time, in milliseconds of the epoch. */
+  readonly now?: () => number;
   /** Whether the metadata covers everything that is stored; while it is being rebuilt, it does not. */
   readonly isComplete: () => boolean;
   readonly yielder?: EventLoopYielder;
@@ -19,7 +25,7 @@ export interface PruneOptions {
 
 /**
  * Removes the metadata of blobs that are not stored (garbage collection), so that the database does not
- * grow without limit: links at once, all others when they are old. What is pulled again is
+ * grow without limit, when it is old: links soon, all others later. What is pulled again is
  * recorded again. Stops early when the metadata is no longer complete, or `signal` is aborted.
  *
  * @returns how many records were removed
@@ -52,7 +58,7 @@ function shouldStop({ isComplete, signal }: PruneOptions): boolean {
 }
 
 async function pruneLinks(options: PruneContext): Promise<number> {
-  const { metadata, inUse, yielder } = options;
+  const { metadata, inUse, yielder, linkRetention, now = Date.now } = options;
   const { links } = metadata;
   let count = 0;
   let last: Digest | undefined;
@@ -61,7 +67,10 @@ async function pruneLinks(options: PruneContext): Promise<number> {
     last = page.at(-1);
     if (last === undefined) return count;
     if (shouldStop(options)) return count;
-    count += await links.removeUnstored(page.filter((digest) => !inUse(digest)));
+    const unused = page.filter((digest) => !inUse(digest));
+    // A later time is that of a clock which was set back, or of a link that is added meanwhile.
+    const young = { from: now() - linkRetention, until: now() + SOON_MS };
+    count += await links.removeUnstored(unused, young);
     await yielder.pause();
   }
 }

@@ -17,6 +17,7 @@ const MIGRATIONS: readonly Migration[] = [
   addMediaTypesOfLinks,
   addAccess,
   addTotals,
+  addAgeOfLinks,
 ];
 
 /** The version of the schema that this program reads and writes. */
@@ -244,4 +245,12 @@ async function addTotals(db: Kysely<Tables>): Promise<void> {
     create trigger blobs_resized after update of size on blobs when new.size <> old.size
     begin update totals set ${removed}; update totals set ${added}; end
   `.execute(db);
+}
+
+/** Links that a pull needs which is in progress are young. Existing ones are old. */
+async function addAgeOfLinks(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .alterTable("links")
+    .addColumn("added_at", "bigint", (column) => column.notNull().defaultTo(0))
+    .execute();
 }

@@ -100,7 +100,11 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     "COVERING INDEX links_by_digest (digest=? AND upstream=?)",
   ],
   ["a page of linked digests", (on) => new SqlLinks(on).digests(9, digest), "(digest>?)"],
-  ["links of unstored blobs", (on) => new SqlLinks(on).removeUnstored([digest]), "(digest=?)"],
+  [
+    "links of unstored blobs",
+    (on) => new SqlLinks(on).removeUnstored([digest], { from: 1, until: 2 }),
+    "(digest=?)",
+  ],
   [
     "a page of repositories",
     (on) => new SqlLinks(on).repositories(nginx.upstream, 9, "library/a"),

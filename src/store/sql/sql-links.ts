@@ -1,10 +1,10 @@
 import type { Kysely } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
-import type { Link, Links, RepositoryRef } from "../metadata-store.ts";
+import type { Link, Links, Period, RepositoryRef } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
 
-/** Rows per statement: with six variables each, far below the 32,766 variables that SQLite allows. */
+/** Rows per statement: with seven variables each, far below the 32,766 variables that SQLite allows. */
 const ROWS_PER_INSERT = 128;
 
 /** Which digests are visible in which repositories, in a database. */
@@ -31,7 +31,7 @@ export class SqlLinks implements Links {
     return { digest, ...size, confirmed: true, ...type };
   }
 
-  async add(repo: RepositoryRef, links: readonly Link[]): Promise<void> {
+  async add(repo: RepositoryRef, links: readonly Link[], now: number = Date.now()): Promise<void> {
     // An image may name a layer twice, and PostgreSQL does not upsert a row twice in one statement.
     const byDigest = new Map<Digest, Tables["links"]>();
     for (const { digest, size, confirmed, manifestType } of links) {
@@ -43,6 +43,7 @@ export class SqlLinks implements Links {
         size: size ?? earlier?.size ?? null,
         confirmed: confirmed === true || earlier?.confirmed === 1 ? 1 : 0,
         media_type: manifestType ?? earlier?.media_type ?? null,
+        added_at: now,
       });
     }
     const rows = [...byDigest.values()];
@@ -112,12 +113,13 @@ export class SqlLinks implements Links {
     return rows.map((row) => row.digest);
   }
 
-  async removeUnstored(digests: readonly Digest[]): Promise<number> {
+  async removeUnstored(digests: readonly Digest[], young: Period): Promise<number> {
     if (digests.length === 0) return 0;
     // In one statement, so that a blob which is stored between check and removal keeps its links.
     const { numDeletedRows } = await this.#db
       .deleteFrom("links")
       .where("digest", "in", digests)
+      .where((where) => where.not(where.between("added_at", young.from, young.until)))
       .where((where) =>
         where.not(
           where.exists(
@@ -176,6 +178,7 @@ export class SqlLinks implements Links {
             .else(update.ref("links.confirmed"))
             .end(),
           media_type: update.fn.coalesce("excluded.media_type", "links.media_type"),
+          added_at: update.ref("excluded.added_at"),
         })),
       )
       .execute();

@@ -33,6 +33,8 @@ interface LinksTable {
   /** 0 or 1. */
   confirmed: number;
   media_type: string | null;
+  /** When it was last added. */
+  added_at: number;
 }
 
 interface BlobsTable {
