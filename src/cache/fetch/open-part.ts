@@ -24,12 +24,12 @@ export async function openPart(
   { end, size, signal }: PartOptions,
 ): Promise<Transfer> {
   try {
-    const transfer = await source.open(first, signal, end);
+    const transfer = await source.open(first, signal, end, "own");
     if (transfer.end === undefined || (transfer.size ?? size) !== undefined) return transfer;
     await transfer.body.cancel();
   } catch (error) {
     const isRefusal = error instanceof Fault && REFUSALS.has(error.detail.kind);
     if (first > 0 || end === undefined || !isRefusal || signal.aborted) throw error;
   }
-  return source.open(first, signal);
+  return source.open(first, signal, undefined, "own");
 }

@@ -32,7 +32,7 @@ export interface SegmentOptions {
  */
 export async function receiveSegment(options: SegmentOptions): Promise<void> {
   const { source, extent, size, signal, checkVersion, onOpened } = options;
-  const transfer = await source.open(extent.first, signal, extent.end, { isExtra: true });
+  const transfer = await source.open(extent.first, signal, extent.end, "extra");
   const reader: ChunkReader = transfer.body.getReader();
   try {
     if (transfer.start !== extent.first || transfer.end === undefined) {

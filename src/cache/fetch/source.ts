@@ -31,6 +31,14 @@ export interface ChunkReader {
   cancel(): Promise<void>;
 }
 
+/**
+ * What a transfer is for:
+ * - `own`: the download that goes on with further transfers, and keeps its place among all others until `pause`
+ * - `extra`: a part beside that, without which it goes on. If it is refused, that says nothing of the sender
+ * - `single`: anything else
+ */
+export type TransferUse = "own" | "extra" | "single";
+
 /** Where a missing blob can be downloaded. */
 export interface Source {
   /** Whose bytes it sends: those of one upstream are never mixed with those of another. */
@@ -46,16 +54,9 @@ export interface Source {
    * first byte, which `start` then says.
    *
    * @param end exclusive; without it, to the blob's end. A sender may send less
-   * @param options.isExtra for a transfer beside another one, without which the download goes on: if it is
-   *   refused, that says nothing of the sender
    * @throws Fault
    */
-  open(
-    offset: number,
-    signal: AbortSignal,
-    end?: number,
-    options?: { readonly isExtra?: boolean },
-  ): Promise<Transfer>;
+  open(offset: number, signal: AbortSignal, end?: number, use?: TransferUse): Promise<Transfer>;
   /** The download pauses, or has ended: until the next transfer, others have its place. */
   pause?(): void;
 }

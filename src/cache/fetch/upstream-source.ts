@@ -4,7 +4,7 @@ import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Upstream } from "../upstream.ts";
 import { HeldPermit } from "../../upstream/transport/held-permit.ts";
 import { KnownRedirect } from "../../upstream/known-redirect.ts";
-import type { Source, Transfer } from "./source.ts";
+import type { Source, Transfer, TransferUse } from "./source.ts";
 
 /** Downloads a blob from a repository of an upstream. */
 export class UpstreamSource implements Source {
@@ -46,14 +46,14 @@ export class UpstreamSource implements Source {
     offset: number,
     signal: AbortSignal,
     end?: number,
-    { isExtra = false }: { readonly isExtra?: boolean } = {},
+    use: TransferUse = "single",
   ): Promise<Transfer> {
     const options = {
       signal,
-      isExtra,
+      isExtra: use === "extra",
       avoided: this.#avoided,
       redirect: this.#redirect,
-      ...(isExtra ? {} : { place: this.#place }),
+      ...(use === "own" ? { place: this.#place } : {}),
       ...(end === undefined ? {} : { end }),
     };
     return this.#upstream.registry.getBlob(this.#repo.repository, this.#digest, offset, options);

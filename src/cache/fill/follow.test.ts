@@ -59,9 +59,9 @@ describe("a follower", () => {
       {
         upstream: source.upstream,
         name: source.name,
-        async open(offset, signal, end, options) {
+        async open(offset, signal, end, use) {
           const transfer = await source.open(offset, signal, end);
-          if (options?.isExtra) return transfer;
+          if (use === "extra") return transfer;
           return { ...transfer, body: transfer.body.pipeThrough(gated(gate.promise)) };
         },
       },

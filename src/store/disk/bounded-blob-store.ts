@@ -148,9 +148,8 @@ export class BoundedBlobStore implements BlobStore {
   }
 }
 
-/** A partial download that nobody writes. */
+/** A partial download that nobody writes, and what it takes on the disk. */
 interface Suspended {
-  /** What it takes on the disk. */
   readonly bytes: number;
 }
 
@@ -165,18 +164,19 @@ class BoundedBlobWriter implements BlobWriter {
   readonly #writer: BlobWriter;
   readonly #budget: DiskBudget;
   readonly #events: WriterEvents;
-  /** Bytes that were given to the writer below, or are about to be. */
-  #taken: number;
+  /** Bytes for which there is space, and that are being written. */
+  #writing = 0;
   /** Bytes of space claimed so far, whether they are written yet or not. */
   #claimed: number;
   /** Of the whole blob in bytes, once it is known. */
   #size = Infinity;
+  /** The last claim in progress: one is made after the other. It never rejects. */
+  #claiming: Promise<void> | undefined;
 
   constructor(writer: BlobWriter, budget: DiskBudget, events: WriterEvents) {
     this.#writer = writer;
     this.#budget = budget;
     this.#events = events;
-    this.#taken = writer.written;
     this.#claimed = budget.spaceOf(writer.written);
   }
 
@@ -201,38 +201,56 @@ class BoundedBlobWriter implements BlobWriter {
     return this.#writer.written;
   }
 
-  async append(chunk: Uint8Array): Promise<void> {
-    await this.#claim(chunk.byteLength);
-    await this.#recordFailure(() => this.#writer.append(chunk));
+  append(chunk: Uint8Array): Promise<void> {
+    return this.#write(chunk.byteLength, () => this.#writer.append(chunk));
   }
 
-  async writeAhead(first: number, chunks: readonly Uint8Array[]): Promise<void> {
-    await this.#claim(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-    await this.#recordFailure(() => this.#writer.writeAhead(first, chunks));
+  writeAhead(first: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return this.#write(bytes, () => this.#writer.writeAhead(first, chunks));
   }
 
   absorb(): Promise<boolean> {
     return this.#recordFailure(() => this.#writer.absorb());
   }
 
-  async #claim(bytes: number): Promise<void> {
-    // The first chunk claims its own size only: it may be all of a small blob, such as a manifest.
-    const isFirst = this.#taken === 0;
-    this.#taken += bytes;
-    const missing = this.#taken - this.#claimed;
-    if (missing <= 0) return;
-    const step = isFirst ? missing : CLAIM_BYTES;
-    const claim = this.#budget.spaceOf(
-      Math.max(missing, Math.min(step, this.#size - this.#claimed)),
-    );
-    // At once: others write meanwhile.
-    this.#claimed += claim;
+  async #write(bytes: number, work: () => Promise<void>): Promise<void> {
+    if (this.#claiming || this.#missing(bytes) > 0) await this.#claim(bytes);
+    else this.#writing += bytes;
     try {
-      await this.#budget.claim(claim);
-    } catch (error) {
-      this.#claimed -= claim;
-      throw error;
+      await this.#recordFailure(work);
+    } finally {
+      this.#writing -= bytes;
     }
+  }
+
+  /** How much space has to be claimed before so many bytes more are written. */
+  #missing(bytes: number): number {
+    return Math.min(this.#writer.written + this.#writing + bytes, this.#size) - this.#claimed;
+  }
+
+  async #claim(bytes: number): Promise<void> {
+    const claim = this.#claimAfter(this.#claiming, bytes);
+    const settled = claim.catch(() => {});
+    this.#claiming = settled;
+    try {
+      await claim;
+    } finally {
+      if (this.#claiming === settled) this.#claiming = undefined;
+    }
+  }
+
+  async #claimAfter(before: Promise<void> | undefined, bytes: number): Promise<void> {
+    await before;
+    const missing = this.#missing(bytes);
+    if (missing > 0) {
+      // The first chunk claims its own size only: it may be all of a small blob, such as a manifest.
+      const step = this.#claimed === 0 ? 0 : Math.min(CLAIM_BYTES, this.#size - this.#claimed);
+      const space = this.#budget.spaceOf(Math.max(missing, step));
+      await this.#budget.claim(space);
+      this.#claimed += space;
+    }
+    this.#writing += bytes;
   }
 
   read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
