@@ -12,6 +12,9 @@ export interface DivisionOptions extends Omit<SegmentsOptions, "share" | "writer
   readonly isForPart: boolean;
 }
 
+/** What of them is a matter of the fill. */
+export type FillDivision = Pick<DivisionOptions, "share" | "isForPart" | "yielding">;
+
 /** How a blob is divided between the transfer of its fill and further connections. */
 export class Division {
   readonly #options: DivisionOptions;

@@ -5,17 +5,17 @@ import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import type { ChunkReader, Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
 import { DiskPace } from "./disk-pace.ts";
-import { Division, type DivisionOptions } from "./division.ts";
+import { Division, type FillDivision } from "./division.ts";
 import { openPart } from "./open-part.ts";
 import type { Segments } from "./segments.ts";
 import { withTimeout } from "../with-timeout.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 
-export interface FetchLoopOptions extends Partial<Pick<DivisionOptions, "share" | "isForPart">> {
+export interface FetchLoopOptions extends Partial<FillDivision> {
   readonly digest: Digest;
   readonly sources: SourceList;
   /** Size of the blob in bytes, if a manifest names it. */
-  readonly size: number | undefined;
+  readonly size?: number | undefined;
   readonly backOff: BackOff;
   readonly signal: AbortSignal;
   /** Called when a source's response was found usable. */
@@ -52,9 +52,10 @@ export class FetchLoop {
     this.#options = options;
     this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
-    const { share, isForPart = false, signal, sources, backOff } = options;
+    const { share, isForPart = false, yielding, signal, sources, backOff } = options;
     this.#division = new Division({
       share,
+      yielding,
       isForPart,
       size: () => this.#size,
       signal,
@@ -160,7 +161,9 @@ export class FetchLoop {
       // What other transfers have written ahead.
       while (await writer.absorb()) this.#progressed();
       if (this.#size !== undefined && writer.length >= this.#size) return;
-      if (this.segments?.covers(writer.length)) {
+      const { yielding } = this.#options;
+      if (yielding?.isPaused) await yielding.resumed(source, this.#options);
+      else if (this.segments?.covers(writer.length)) {
         this.segments.hurry(writer.length);
         await withTimeout(LOOK_MS, this.#grew.promise);
       } else {
@@ -172,7 +175,7 @@ export class FetchLoop {
 
   /** Receives the bytes that come next, as far as nobody else has or receives them. */
   async #receive(source: Source, writer: BlobWriter): Promise<void> {
-    const { sources, onStarted, signal } = this.#options;
+    const { sources, onStarted, signal, yielding } = this.#options;
     const [first, size] = [writer.length, this.#size];
     const end = this.#division.endOfRequest(writer);
     this.segments?.headTakes(end ?? Infinity, source);
@@ -194,10 +197,12 @@ export class FetchLoop {
         this.segments?.headTakes(transfer.end, source);
         this.#division.proven();
       }
-      const isTaken = await this.#append(reader, surplus, source, writer);
+      const append = (): Promise<boolean> => this.#append(reader, surplus, source, writer);
+      const isTaken = await (yielding?.unlessPaused(reader, append) ?? append());
       const seconds = (performance.now() - startedAt) / 1000;
       this.segments?.measured((startedAt - openedAt) / 1000, (writer.length - first) / seconds);
-      if (isTaken || this.#size === undefined || writer.length >= this.#size) return;
+      if (isTaken || yielding?.isPaused || this.#size === undefined) return;
+      if (writer.length >= this.#size) return;
       // A part may be shorter than was asked for.
       if (writer.length > first && writer.length >= (transfer.end ?? Infinity)) return;
     } finally {

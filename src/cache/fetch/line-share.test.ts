@@ -103,4 +103,39 @@ describe("the further connections of large downloads", () => {
     expect(line.share.take(false)).toBe(false);
     expect([1, 2, 3].map(() => line.share.take(true))).toEqual([true, true, false]);
   });
+
+  test("go to what clients wait for first, and are given back by what they do not wait for", () => {
+    let now = 0;
+    const share = new LineShare(() => now);
+    share.limit = 2;
+    const taken: string[] = [];
+    const user = (name: string, rank: number, most: number): LineUser => ({
+      isReceiving: true,
+      rank,
+      tryConnect: () => {
+        if (taken.filter((other) => other === name).length >= most || !share.take(false)) {
+          return false;
+        }
+        taken.push(name);
+        return true;
+      },
+      disconnect: () => {
+        const at = rank === 0 ? -1 : taken.lastIndexOf(name);
+        if (at < 0) return false;
+        taken.splice(at, 1);
+        share.release();
+        return true;
+      },
+    });
+    share.join(user("ahead", 1, 2));
+    share.join(user("asked", 0, 1));
+    for (const megabytes of [10, 10, 20]) {
+      share.received((megabytes * MIB) / 5);
+      now += 200;
+      share.look();
+    }
+    expect(taken).toEqual(["asked", "ahead"]);
+    share.trouble();
+    expect(taken).toEqual(["asked"]);
+  });
 });

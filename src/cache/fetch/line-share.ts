@@ -36,8 +36,14 @@ const SIZES: SegmentSizes = { whole: 32 * MIB, first: 8 * MIB, min: 4 * MIB, max
 export interface LineUser {
   /** Whether all further connections that it has receive bytes by now. */
   readonly isReceiving: boolean;
+  /** Who comes first gets the next connection: the lowest, 0 by default, which is for what clients wait for. */
+  readonly rank?: number;
+  /** How many downloads from the upstream have a connection of their own, as far as it knows; 1 by default. */
+  readonly own?: number | undefined;
   /** Begins one more, if there is something left for it to do. */
   tryConnect(): boolean;
+  /** Ends the one that it began last, if it can, and calls `release`. Returns whether it has. */
+  disconnect?(): boolean;
 }
 
 /**
@@ -91,7 +97,7 @@ export class LineShare {
 
   /** Of late, in bytes per second. */
   get ratePerConnection(): number {
-    return this.#rate / Math.max(1, this.#users.size + this.#running);
+    return this.#rate / (this.#own + this.#running);
   }
 
   /** Whether parts that the upstream sent were not those of one blob. */
@@ -164,7 +170,7 @@ export class LineShare {
   }
 
   #tryMore(rate: number): void {
-    const connections = this.#users.size + this.#running;
+    const connections = this.#own + this.#running;
     const isSlow = rate < FAST_RATE * connections && rate >= MIN_RATE;
     if (!isSlow || this.#allowed >= this.limit || this.now() < this.#settledUntil) return;
     this.#before = rate;
@@ -183,7 +189,7 @@ export class LineShare {
     this.#before = undefined;
     // What was measured is that of fewer connections, if one has ended meanwhile.
     if (this.#running < this.#allowed) return;
-    const expected = 1 / Math.max(1, this.#users.size + this.#running - 1);
+    const expected = 1 / Math.max(1, this.#own + this.#running - 1);
     if (rate >= before * (1 + Math.min(MIN_GAIN, expected / 2))) {
       this.#tryMore(rate);
       return;
@@ -197,12 +203,28 @@ export class LineShare {
     this.#before = undefined;
     this.#allowed = allowed;
     this.#settledUntil = Math.max(this.#settledUntil, this.now() + milliseconds);
+    // Others end with their part.
+    for (const user of this.#byRank().toReversed()) {
+      while (this.#running > this.#allowed && user.disconnect?.() === true);
+    }
   }
 
   #connect(): void {
-    for (const user of this.#users) {
+    if (this.#running >= this.#allowed) return;
+    for (const user of this.#byRank()) {
       while (this.#running < this.#allowed && user.tryConnect());
     }
+  }
+
+  #byRank(): LineUser[] {
+    return [...this.#users].toSorted((one, other) => (one.rank ?? 0) - (other.rank ?? 0));
+  }
+
+  /** How many downloads have a connection of their own. Small ones do not join. */
+  get #own(): number {
+    const all = [...this.#users];
+    const joined = all.filter(({ own }) => own === undefined).length;
+    return Math.max(1, joined, ...all.map(({ own = 0 }) => own));
   }
 
   #restart(): void {

@@ -6,6 +6,7 @@ import { receiveSegment } from "./segment.ts";
 import type { Source, Transfer } from "./source.ts";
 import { toFault } from "./transient.ts";
 import { Versions } from "./versions.ts";
+import type { Yielding } from "./yielding.ts";
 
 /** A segment takes about so many round trips: fewer, and waiting for its first byte shows. */
 const ROUND_TRIPS = 10;
@@ -30,6 +31,8 @@ export interface SegmentsOptions {
   readonly size: () => number | undefined;
   readonly signal: AbortSignal;
   readonly share: LineShare;
+  /** Set if no client has asked for the blob yet. */
+  readonly yielding?: Yielding | undefined;
   /** Called for each transfer that brings bytes of the blob. */
   readonly onOpened: (transfer: Transfer) => void;
   /** Called when bytes were written ahead, and when a segment has ended. */
@@ -82,6 +85,15 @@ export class Segments implements LineUser {
 
   get isReceiving(): boolean {
     return [...this.#running].every(({ received }) => received > 0);
+  }
+
+  get rank(): number {
+    return this.#isAhead ? 1 : 0;
+  }
+
+  /** The connection of a download that no client asked for is a further one itself. */
+  get own(): number | undefined {
+    return this.#isAhead ? 0 : undefined;
   }
 
   /** Whether one connection is fast enough. */
@@ -140,6 +152,7 @@ export class Segments implements LineUser {
     const from = Math.max(writer.length, this.#head.end);
     const gap = this.#taken(from).gapFrom(from, size);
     if (!gap || this.#isFast || this.#isFull || this.#source?.hasRoom === false) return false;
+    if (this.#options.yielding?.isPaused) return false;
     if (!share.take(false)) return false;
     // The last ones are shorter, so that all end at about the same time.
     const part = Math.ceil((size - from) / (this.#running.size + 2));
@@ -188,6 +201,10 @@ export class Segments implements LineUser {
 
   #abort(reason: unknown): void {
     for (const { abort } of this.#running) abort.abort(reason);
+  }
+
+  get #isAhead(): boolean {
+    return this.#options.yielding?.isAsked === false;
   }
 
   get #isFull(): boolean {

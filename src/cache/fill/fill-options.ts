@@ -1,6 +1,7 @@
 import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import type { BackOffOptions } from "../fetch/back-off.ts";
 import type { LineShare } from "../fetch/line-share.ts";
+import type { Yielding } from "../fetch/yielding.ts";
 import type { RecentBlocks } from "./read-cache.ts";
 
 export interface FillOptions {
@@ -13,6 +14,8 @@ export interface FillOptions {
   readonly share?: LineShare;
   /** Whether it begins for a client that wants a part. */
   readonly isForPart?: boolean;
+  /** Set if no client has asked for the blob yet. */
+  readonly yielding?: Yielding | undefined;
   /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */
   readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
 }

@@ -6,10 +6,12 @@ import { SingleFlight } from "../single-flight.ts";
 import { Commits } from "./commits.ts";
 import { Detours } from "./detours.ts";
 import { Fill } from "./fill.ts";
+import type { FillOptions } from "./fill-options.ts";
 import { FillTable } from "./fill-table.ts";
 import { RecentBlocks } from "./read-cache.ts";
 import { LineShare } from "../fetch/line-share.ts";
 import type { Source } from "../fetch/source.ts";
+import type { Yielding } from "../fetch/yielding.ts";
 import { toFault } from "../fetch/transient.ts";
 
 /** Of each upstream, besides one connection for each download. */
@@ -46,6 +48,8 @@ export class Fills {
   readonly #puts = new SingleFlight<StoredBlob>();
   /** How many `using` calls there are for each digest. */
   readonly #used = new Map<Digest, number>();
+  /** Of fills that were started before any client asked for them. */
+  readonly #yielding = new WeakMap<Fill, Yielding>();
   readonly #commits: Commits;
   readonly detours: Detours;
   readonly #recentBlocks = new RecentBlocks();
@@ -57,7 +61,11 @@ export class Fills {
   #isStopping = false;
 
   /** @param downloads how many blobs are downloaded at once */
-  constructor(store: BlobStore, observer: FillObserver, downloads = 96) {
+  constructor(
+    store: BlobStore,
+    observer: FillObserver,
+    readonly downloads = 96,
+  ) {
     this.#store = store;
     this.#commits = new Commits(store, downloads);
     this.detours = new Detours(Math.ceil(downloads / 4));
@@ -73,6 +81,21 @@ export class Fills {
   /** How many connections the running fills have. */
   get connections(): number {
     return [...this.#running].reduce((sum, { ahead }) => sum + 1 + ahead.connections, 0);
+  }
+
+  /** Whether the cache shuts down: then no fill is started. */
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  /** How many of the running fills clients have asked for, of an upstream. */
+  askedCount(upstream: UpstreamName): number {
+    let count = 0;
+    for (const fill of this.#running) {
+      const isAsked = this.#yielding.get(fill)?.isAsked ?? true;
+      if (isAsked && fill.upstream === upstream) count += 1;
+    }
+    return count;
   }
 
   /** The running fills, in order of their start. */
@@ -122,26 +145,43 @@ export class Fills {
    */
   startOrJoin(digest: Digest, source: Source, size?: number, isForPart = false): Fill {
     const running = this.#running.get(digest, source.upstream);
-    if (running) {
-      running.sources.add(source);
-      return running;
-    }
+    if (!running) return this.start(digest, source, { size, isForPart });
+    running.sources.add(source);
+    this.#yielding.get(running)?.ask();
+    return running;
+  }
+
+  /**
+   * Starts a fill, of which none may be running for this digest and upstream. One that yields belongs to no
+   * client: the first that joins it asks for it.
+   *
+   * @throws Fault of kind `cancelled` while the cache shuts down
+   */
+  start(
+    digest: Digest,
+    source: Source,
+    options: Pick<FillOptions, "size" | "isForPart" | "yielding">,
+  ): Fill {
     if (this.#isStopping)
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
     const fill = new Fill(digest, this.#commits, source, {
-      size,
+      ...options,
       recentBlocks: this.#recentBlocks,
-      share: this.#shareOf(source),
-      isForPart,
+      share: this.shareOf(source),
       commit: (writer) => this.#commits.commit(writer),
     });
     this.#running.add(fill);
+    if (options.yielding) this.#yielding.set(fill, options.yielding);
     const watch = this.#watch(fill, source.name).finally(() => this.#watches.delete(fill));
     this.#watches.set(fill, watch);
     return fill;
   }
 
-  #shareOf({ upstream, maxConnections = Infinity }: Source): LineShare {
+  /** How the downloads from an upstream share its line. */
+  shareOf({
+    upstream,
+    maxConnections = Infinity,
+  }: Pick<Source, "upstream" | "maxConnections">): LineShare {
     const share = this.#shares.get(upstream) ?? new LineShare();
     // The others are left for what clients ask for.
     share.limit = Math.min(this.#furtherConnections, Math.floor(maxConnections / 2));

@@ -4,13 +4,20 @@
  */
 export class Followers {
   #count = 0;
+  #hadAny = false;
   #onIdle: (() => void) | undefined;
 
   get count(): number {
     return this.#count;
   }
 
+  /** Whether there ever was one. */
+  get hadAny(): boolean {
+    return this.#hadAny;
+  }
+
   add(): void {
+    this.#hadAny = true;
     this.#count += 1;
   }
 
