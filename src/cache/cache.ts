@@ -1,5 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
+import type { UpstreamName } from "../oci/names.ts";
 import type { MemoryPlan } from "../process/memory-plan.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { DiskTimes } from "../store/disk-times.ts";
@@ -16,6 +17,8 @@ import { ManifestStore } from "./lookup/manifest-store.ts";
 import { NegativeCache } from "./lookup/negative-cache.ts";
 import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
+import { Siblings } from "./siblings/siblings.ts";
+import type { OnSwitched } from "./siblings/usefulness.ts";
 import { RepositoryAccess } from "./lookup/repository-access.ts";
 import { WriteBehind } from "./write-behind.ts";
 import { TagRecords } from "./lookup/tag-records.ts";
@@ -33,6 +36,8 @@ export interface CacheOptions {
   readonly quarantine?: (digest: Digest) => Promise<unknown>;
   /** Called with the digest of every blob that was served from the store: feeds the LRU order. */
   readonly recordAccess?: (digest: Digest) => void;
+  /** Whether the store has room for so many bytes of an upstream without evicting anything; by default, it has. */
+  readonly hasRoomFor?: (upstream: UpstreamName, bytes: number) => boolean;
   /** Measures the writing of metadata. */
   readonly times?: DiskTimes;
   /** How much of manifests and lists stays in memory, and how many blobs are downloaded or stored at once. */
@@ -49,12 +54,15 @@ export interface CacheObserver {
   metadataNotWritten(fault: Fault): void;
   /** A metadata read failed. What it would have told counts as unknown. */
   metadataNotRead(fault: Fault): void;
+  /** Downloading layers before clients ask for them switched itself off, since few were asked for, or on again. */
+  readonly prefetchSwitched: OnSwitched;
 }
 
 /** The pull-through cache: assembles the lookups, the fills and what they share. */
 export class Cache {
   readonly metadata: PullMetadata;
   readonly fills: Fills;
+  readonly siblings: Siblings;
   readonly blobs: BlobLookup;
   readonly manifests: ManifestLookup;
   readonly tagLists: TagLists;
@@ -74,6 +82,7 @@ export class Cache {
     recordAccess = () => {},
     times,
     memory,
+    hasRoomFor = () => true,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -96,6 +105,18 @@ export class Cache {
     const negativeCache = this.#negativeCache;
     const access = new RepositoryAccess(metadata, negativeCache, now);
     const bypass = new Bypass();
+    this.siblings = new Siblings({
+      fills: this.fills,
+      load: (repo, digest) => this.#manifests.get(repo, digest),
+      isMissing: async (digest) => (await store.open(digest)) === undefined,
+      onGiven: async (repo, link) => {
+        await access.answered(repo);
+        await metadata.links.add(repo, [{ ...link, confirmed: true }]);
+      },
+      hasRoomFor,
+      onSwitched: (...event) => observer.prefetchSwitched(...event),
+      wallClock: now,
+    });
     this.blobs = new BlobLookup({
       store,
       metadata,
@@ -104,6 +125,7 @@ export class Cache {
       recordAccess,
       negativeCache,
       bypass,
+      siblings: this.siblings,
     });
     const manifests = new ManifestStore({
       store,
@@ -130,6 +152,7 @@ export class Cache {
       trust,
       access,
       bypass,
+      onServed: (repo, manifest) => this.siblings.served(repo, manifest),
     });
     const lists = new ListCache(metadata, access, now, memory?.lists);
     this.tagLists = new TagLists(lists);

@@ -15,6 +15,7 @@ const hub = {
   allowPrivate: false,
   trustedRealms: [],
   maxConnections: 32,
+  prefetch: "on",
 };
 
 function names(settings: LoadedSettings): string[] {

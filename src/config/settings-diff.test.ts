@@ -29,6 +29,17 @@ test("where an upstream is served changes with a restart", () => {
   ]);
 });
 
+test("prefetch is switched off and on without a restart", () => {
+  const loaded = (entry: string) => load(`upstreams: { a.io: ${entry} }\n`);
+  const [on, off] = [loaded("{}"), loaded("{ prefetch: off }")];
+  expect(off.upstreams.values().next().value?.prefetch).toBe("off");
+  expect(diffSettings(on, off).immediate).toEqual(['upstreams.a.io.prefetch: "on" → "off"']);
+  expect(diffSettings(off, loaded("{ prefetch: on }"))).toEqual({
+    immediate: ['upstreams.a.io.prefetch: "off" → "on"'],
+    needsRestart: [],
+  });
+});
+
 test("a changed CA of a mirror is reported by its fingerprint, not as PEM text", () => {
   const [one = "", two = ""] = rootCertificates;
   const loaded = (ca: string) =>

@@ -101,6 +101,8 @@ export interface UpstreamSettings {
   readonly deny?: readonly GlobPattern[];
   /** Repositories whose responses are streamed without being stored. */
   readonly bypass?: readonly GlobPattern[];
+  /** Whether the other layers of an image that is being pulled are downloaded before clients ask for them. */
+  readonly prefetch: "on" | "off";
   /** Tags that never move and are never revalidated. */
   readonly immutableTags?: readonly GlobPattern[];
   /** The data of a registry:2 that was its proxy, for `entrepot adopt --from`. The cache does not use it. */

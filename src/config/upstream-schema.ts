@@ -233,6 +233,12 @@ export const upstreamSchema = z.strictObject({
   immutableTags: patterns.describe(
     "Patterns of the tags that never move, such as v*.*.*. They are never rechecked. At most 256. Default: none.",
   ),
+  prefetch: z
+    .enum(["on", "off"], { message: "must be on or off" })
+    .optional()
+    .describe(
+      "Whether the missing layers of an image above the first one that a client pulls are downloaded before the client asks for them. off for lines that are charged by volume. Default: on.",
+    ),
   maxSize: maxSize
     .optional()
     .describe(

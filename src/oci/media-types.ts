@@ -9,6 +9,22 @@ export const OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
 /** The config of Docker's images, by which a manifest without a type is recognised as Docker's. */
 export const DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json";
 
+/** Whether it is that of the config of a container image, in place of an artifact's. */
+export function isImageConfigType(type: string): boolean {
+  return type === OCI_CONFIG || type === DOCKER_CONFIG;
+}
+
+/** What types of layers begin with: the compression follows. Those that may not be distributed have others. */
+const LAYER_TYPES = [
+  "application/vnd.oci.image.layer.v1.tar",
+  "application/vnd.docker.image.rootfs.diff.tar",
+] as const;
+
+/** Whether it is that of a layer of a container image that a registry has. */
+export function isLayerType(type: string): boolean {
+  return LAYER_TYPES.some((prefix) => type.startsWith(prefix));
+}
+
 /**
  * The manifest types that the cache knows. Docker's schema 1 is excluded: its bytes cannot be
  * verified against its digest.

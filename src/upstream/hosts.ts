@@ -103,6 +103,15 @@ export class Hosts {
     );
   }
 
+  /** Whether the registry itself fails and limits nothing, and neither does where it redirects to. */
+  isAtEase(account: string): boolean {
+    const registry = this.#hosts.at(-1);
+    if (!registry) return false;
+    const { metadataCircuit, blobCircuit, targetCircuits, limits } = registry;
+    const circuits = [metadataCircuit, blobCircuit, ...targetCircuits.values()];
+    return circuits.every(({ state }) => state === "closed") && limits.isQuiet(account);
+  }
+
   /** The last failure of the registry itself since its last response. */
   get fault(): Fault | undefined {
     return this.#hosts.at(-1)?.metadataCircuit.fault;

@@ -103,6 +103,11 @@ export class Registry {
     return this.#hosts.isUnhealthy(this.#account);
   }
 
+  /** Whether it may be asked for what no client needs yet: it fails nothing and limits nothing at the moment. */
+  get isAtEase(): boolean {
+    return this.#hosts.isAtEase(this.#account);
+  }
+
   /** The last failure since its last response, for messages. */
   get fault(): Fault | undefined {
     return this.#hosts.fault;

@@ -115,7 +115,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       fetch: ["."],
       fill: [".", "fetch"],
       bypass: [".", "fetch", "fill"],
-      lookup: [".", "fetch", "fill", "bypass"],
+      // Layers that no client has asked for yet.
+      siblings: [".", "fetch", "fill"],
+      lookup: [".", "fetch", "fill", "bypass", "siblings"],
       retention: ["."],
       adoption: [".", "retention"],
       repair: [".", "retention"],

@@ -16,7 +16,9 @@ import type { Transfer } from "../fetch/source.ts";
 import { streamUncached } from "../bypass/stream-uncached.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import { UpstreamSource } from "../fetch/upstream-source.ts";
+import type { Siblings } from "../siblings/siblings.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
+import { isPart, readsWhole } from "./requested-range.ts";
 import { smallBlob, waitForByte } from "./fill-waits.ts";
 import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
@@ -39,6 +41,8 @@ export interface BlobLookupOptions {
   readonly recordAccess: (digest: Digest) => void;
   readonly negativeCache: NegativeCache;
   readonly bypass: Bypass;
+  /** Downloads the other layers of an image ahead; by default, nothing is. */
+  readonly siblings?: Pick<Siblings, "asked" | "missed"> | undefined;
 }
 
 /**
@@ -58,6 +62,7 @@ export class BlobLookup {
   readonly #smallUncached = new SingleFlight<Uint8Array<ArrayBuffer>>();
   readonly #negativeCache: NegativeCache;
   readonly #bypass: Bypass;
+  readonly #siblings: BlobLookupOptions["siblings"];
 
   constructor(options: BlobLookupOptions) {
     this.#store = options.store;
@@ -67,6 +72,7 @@ export class BlobLookup {
     this.#recordAccess = options.recordAccess;
     this.#negativeCache = options.negativeCache;
     this.#bypass = options.bypass;
+    this.#siblings = options.siblings;
   }
 
   /** @throws Fault */
@@ -88,14 +94,20 @@ export class BlobLookup {
     return { cacheStatus: MISS, size: fill.size };
   }
 
-  /** @throws Fault */
+  /**
+   * @param isWhole whether the client is about to read all of the blob, as one does that pulls an image
+   * @throws Fault
+   */
   async get(
     upstream: Upstream,
     repo: RepositoryRef,
     digest: Digest,
     range?: RangeRequest,
+    isWhole = readsWhole(range),
   ): Promise<BlobResult> {
     if (isBypassed(upstream, repo)) return this.#bypass.blob(upstream, repo, digest, range);
+    // For this very pull, so it counts as missing.
+    const isAhead = this.#siblings?.asked(repo, digest) ?? false;
     const link = await this.#access.link(repo, digest);
     let blob: StoredBlob | undefined;
     try {
@@ -111,18 +123,22 @@ export class BlobLookup {
     if (blob) {
       const fresh = await this.#access.showBlob("GET", upstream, repo, link ?? { digest });
       this.#recordAccess(digest);
-      const cacheStatus = link?.confirmed ? HIT : MISS;
+      const cacheStatus = link?.confirmed && !isAhead ? HIT : MISS;
       return { kind: "complete", blob, cacheStatus, ...(fresh ? { fresh } : {}) };
     }
     const running = this.#fills.running(digest, repo.upstream);
     // Then the blob is here, and only not durable yet.
     const isHere = running?.isVerified && link?.confirmed;
-    const cacheStatus = isHere ? HIT : running ? COLLAPSED : MISS;
+    const cacheStatus = isAhead || !running ? MISS : isHere ? HIT : COLLAPSED;
     const source = new UpstreamSource(upstream, repo, digest);
     const fill = await this.#negativeCache.run(
       { asker: "GET", what: blobKey(repo, digest) },
       upstream.settings.tagTtl,
-      () => this.#startFill(source, digest, link?.size, isPart(range)),
+      () => {
+        const starting = this.#startFill(source, digest, link?.size, isPart(range));
+        if (isWhole) this.#siblings?.missed(upstream, repo, digest);
+        return starting;
+      },
     );
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, range);
     // A fill that downloads from another repository does not prove that this one has the blob.
@@ -249,13 +265,6 @@ export class BlobLookup {
   async #link(repo: RepositoryRef, link: Link): Promise<void> {
     await this.#metadata.links.add(repo, [{ ...link, confirmed: true }]);
   }
-}
-
-/** Whether a client wants less than all from the first byte on. */
-function isPart(range: RangeRequest | undefined): boolean {
-  return (
-    range !== undefined && (range.kind !== "from" || range.first > 0 || range.last !== undefined)
-  );
 }
 
 /** @throws Fault if the blob's size is not known, or the range is outside of it */

@@ -34,6 +34,8 @@ export interface ManifestLookupOptions {
   readonly trust: HeadTrust;
   readonly access: RepositoryAccess;
   readonly bypass: Bypass;
+  /** Called with each manifest that a client has fetched. */
+  readonly onServed?: ((repo: RepositoryRef, manifest: StoredManifest) => void) | undefined;
 }
 
 /** Answers requests for manifests: by tag or digest, with content negotiation (`Accept`). */
@@ -45,6 +47,7 @@ export class ManifestLookup {
   readonly #trust: HeadTrust;
   readonly #access: RepositoryAccess;
   readonly #bypass: Bypass;
+  readonly #onServed: NonNullable<ManifestLookupOptions["onServed"]>;
   readonly #heads = new SingleFlight<ManifestHeadResult | undefined>();
 
   constructor(options: ManifestLookupOptions) {
@@ -56,6 +59,7 @@ export class ManifestLookup {
     this.#trust = trust;
     this.#access = access;
     this.#bypass = bypass;
+    this.#onServed = options.onServed ?? ((): void => {});
   }
 
   /** @throws Fault */
@@ -69,6 +73,18 @@ export class ManifestLookup {
     if (isBypassed(upstream, repo)) {
       return this.#bypass.manifest(upstream, repo, reference, accept);
     }
+    const result = await this.#get(upstream, repo, reference, accept, asker);
+    if (asker === "GET") this.#onServed(repo, result.manifest);
+    return result;
+  }
+
+  async #get(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    reference: Tag | Digest,
+    accept: Accept,
+    asker: Asker,
+  ): Promise<ManifestResult> {
     const result = isDigest(reference)
       ? await this.#byDigest(upstream, repo, reference, asker)
       : await this.#byTag(upstream, repo, reference, asker);

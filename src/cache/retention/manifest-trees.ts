@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../../oci/digest.ts";
-import { DOCKER_CONFIG, OCI_CONFIG } from "../../oci/media-types.ts";
+import { isImageConfigType } from "../../oci/media-types.ts";
 import { checkNesting } from "../../oci/json-elements.ts";
 import { platformName } from "../../oci/platform.ts";
 import { parseManifest } from "../../oci/parse-manifest.ts";
@@ -13,7 +13,6 @@ import type { BlobRecords } from "../../store/metadata-store.ts";
 const MAX_CACHED = 256;
 const MAX_CACHED_DESCRIPTORS = 16_384;
 
-const CONFIG_TYPES: ReadonlySet<string> = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 /** The largest config of an image that is read, in bytes: parsing it takes some milliseconds. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
@@ -84,7 +83,7 @@ export class ManifestTrees {
     const cached = this.#platforms.get(digest);
     if (cached !== undefined) return cached;
     const manifest = await this.#manifest(digest);
-    const config = manifest?.blobs.find(({ mediaType }) => CONFIG_TYPES.has(mediaType));
+    const config = manifest?.blobs.find(({ mediaType }) => isImageConfigType(mediaType));
     const stored = config && (await openReadable(this.#store, config.digest));
     if (!stored || stored.size > MAX_CONFIG_BYTES) return undefined;
     const platform = await configPlatform(stored.bytes);

@@ -90,6 +90,13 @@ export class UpstreamQuotas implements QuotaEvents {
     };
   }
 
+  /** Whether so many bytes more of an upstream leave it below its quota. */
+  hasRoomFor(name: UpstreamName, bytes: number): boolean {
+    const maxSize = this.#options.upstreams().get(name)?.maxSize;
+    if (maxSize === undefined) return true;
+    return (this.#sizes.get(name) ?? Infinity) + this.#options.budget.spaceOf(bytes) <= maxSize;
+  }
+
   stored(digest: Digest, size: number): void {
     const withQuota = this.#upstreamsWithQuota();
     if (withQuota.length === 0) return;

@@ -1,5 +1,6 @@
 import type { CacheObserver } from "../../cache/cache.ts";
 import type { FillEvent } from "../../cache/fill/fills.ts";
+import type { OnSwitched } from "../../cache/siblings/usefulness.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault, FaultKind } from "../../oci/fault.ts";
 import type { LocalProblems } from "../../telemetry/local-problems.ts";
@@ -131,6 +132,18 @@ export class RequestReporter implements CacheObserver {
   metadataNotRead(fault: Fault): void {
     this.#metadataHealth.failed(fault);
   }
+
+  readonly prefetchSwitched: OnSwitched = (namespace, { isOn, asked, judged }) => {
+    if (isOn) {
+      this.#log.info({ namespace }, "layers are downloaded ahead again");
+      return;
+    }
+    const line = { namespace, asked, downloaded: judged };
+    this.#log.warn(
+      line,
+      "layers are not downloaded ahead for an hour: clients asked for few of them",
+    );
+  };
 
   upstream(event: UpstreamEvent): void {
     const { upstream } = event;

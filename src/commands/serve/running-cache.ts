@@ -157,7 +157,8 @@ async function start(
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
   });
   const cache = createCache(storage, store, reporter, { memory, times, quarantine });
-  const isInUse = (digest: Digest): boolean => cache.fills.inUse(digest);
+  const isInUse = (digest: Digest): boolean =>
+    cache.fills.inUse(digest) || cache.siblings.isPlanned(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
   blobRemoved.on((digest) => cache.forget(digest));
@@ -277,7 +278,7 @@ function connectUpstreams(
 }
 
 function createCache(
-  { metadata, sidecars, quotas, lastAccess }: Storage,
+  { metadata, sidecars, quotas, lastAccess, budget }: Storage,
   store: SmallBlobCache,
   observer: CacheObserver,
   options: Required<Pick<CacheOptions, "quarantine" | "times">> & { readonly memory: MemoryPlan },
@@ -288,6 +289,10 @@ function createCache(
     sidecars,
     quotaEvents: quotas,
     observer,
+    hasRoomFor: (upstream, bytes) =>
+      !budget.fullState.isFull &&
+      budget.level.hasRoomFor(budget.spaceOf(bytes)) &&
+      quotas.hasRoomFor(upstream, bytes),
     ...options,
     recordAccess: (digest) => lastAccess.touch(digest, Date.now()),
   });

@@ -124,6 +124,7 @@ function readUpstream(
     ...(ca === undefined ? {} : { ca }),
     ...(client ? { client } : {}),
     ...(staleFor === undefined ? {} : { staleFor }),
+    prefetch: entry.prefetch ?? "on",
     ...(allow ? { allow } : {}),
     ...(deny ? { deny } : {}),
     ...(bypass ? { bypass } : {}),

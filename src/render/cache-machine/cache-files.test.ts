@@ -22,7 +22,7 @@ upstreams:
     port: 6010
     auth: { username: "yes", passwordFile: /etc/entrepot/hub }
     immutableTags: ["v*", "1.0", "release-?"]
-  ghcr.io: { auth: { usernameEnv: GH_USER, passwordEnv: GH_PASSWORD } }
+  ghcr.io: { prefetch: off, auth: { usernameEnv: GH_USER, passwordEnv: GH_PASSWORD } }
   registry.internal:5000: { url: "http://10.0.0.7:5000", allowPrivate: true }
   quay.io:
 `;

@@ -55,7 +55,7 @@ export async function handleBlob(
   const first = single?.kind === "from" ? single.first : 0;
   const look = broken.askedFor(digest, context.address, first);
   if (look) await withTimeout(LOOK_TIMEOUT_MS, look);
-  const result = await blobs.get(upstream, repo, digest, single);
+  const result = await blobs.get(upstream, repo, digest, single, isSeveral ? false : undefined);
   context.cacheStatus = result.cacheStatus;
   const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus);
   if (isNotModified(context.request, digest)) {

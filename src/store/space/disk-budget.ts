@@ -27,7 +27,6 @@ export interface DiskBudgetOptions {
  * without being stored. After `maxSize` was lowered a lot, eviction takes minutes.
  */
 const EVICTION_TIMEOUT = 2000;
-
 /** How long a measurement of the disk's free space is used, in milliseconds. */
 const MEASURE_INTERVAL = 500;
 /** How long no eviction starts ahead of need after one found nothing to evict, in milliseconds. */
@@ -123,8 +122,9 @@ export class DiskBudget {
   /** How full the store and its disk are. */
   get level(): FillLevel {
     const { limits, used, inodes } = this;
-    const [free, waitingBytes] = [this.#free, this.#waitingBytes];
-    return new FillLevel({ limits, used, free, waitingBytes, inodes });
+    const coming = Math.max(0, this.#reservations.total - this.#partialBytes);
+    const disk = { free: this.#free, waitingBytes: this.#waitingBytes };
+    return new FillLevel({ limits, used, coming, ...disk, inodes });
   }
 
   /**

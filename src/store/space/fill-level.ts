@@ -23,6 +23,8 @@ export interface FillLevelOptions {
   readonly limits: DiskLimits;
   /** What counts towards `maxSize`, in bytes. */
   readonly used: number;
+  /** What downloads in progress will add, in bytes; 0 by default. */
+  readonly coming?: number;
   /** Of the disk, in bytes. */
   readonly free: number;
   /** The sum of all claims that wait for space. */
@@ -66,6 +68,14 @@ export class FillLevel {
   get isTight(): boolean {
     const { limits, used, free, inodes } = this.#options;
     return used > HIGH_WATER * limits.maxSize || free < limits.minFree || inodes.isTight;
+  }
+
+  /** Whether so many bytes fit beside all that is stored or coming, so that nothing would be evicted for them. */
+  hasRoomFor(bytes: number): boolean {
+    const { limits, used, coming = 0, free, inodes } = this.#options;
+    const added = coming + bytes;
+    const isBelowQuota = used + added <= HIGH_WATER * limits.maxSize;
+    return isBelowQuota && free - added >= limits.minFree && !inodes.isTight;
   }
 
   /**

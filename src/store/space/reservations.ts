@@ -19,10 +19,16 @@ export class Reservations {
   readonly #sizes = new Map<Reserver, number>();
   /** The sum of those that are not pinned: thousands of downloads may each ask for it. */
   #unpinned = 0;
+  #total = 0;
   #pinned: PinnedSizes = { has: () => false, bytes: 0 };
 
   get pinnedBytes(): number {
     return this.#pinned.bytes;
+  }
+
+  /** All of them, in bytes. */
+  get total(): number {
+    return this.#total;
   }
 
   setPinned(pinned: PinnedSizes): void {
@@ -36,11 +42,14 @@ export class Reservations {
   set(writer: Reserver, bytes: number): void {
     this.delete(writer);
     this.#sizes.set(writer, bytes);
+    this.#total += bytes;
     if (!this.#isPinned(writer.digest)) this.#unpinned += bytes;
   }
 
   delete(writer: Reserver): void {
-    if (!this.#isPinned(writer.digest)) this.#unpinned -= this.#sizes.get(writer) ?? 0;
+    const size = this.#sizes.get(writer) ?? 0;
+    if (!this.#isPinned(writer.digest)) this.#unpinned -= size;
+    this.#total -= size;
     this.#sizes.delete(writer);
   }
 
@@ -55,7 +64,7 @@ export class Reservations {
 
   /** For messages: how much is pinned, and reserved. */
   describe(): string {
-    const reserved = this.#sizes.values().reduce((sum, size) => sum + size, 0);
+    const reserved = this.#total;
     const pinned = `${formatSize(this.#pinned.bytes)} is pinned`;
     if (reserved === 0) return pinned;
     return `${pinned} and ${formatSize(reserved)} is reserved for downloads in progress`;

@@ -118,6 +118,14 @@ export class RateLimits {
     return false;
   }
 
+  /** Whether it limits nothing at the moment, as far as is known. */
+  isQuiet(account: string): boolean {
+    const state = this.#accounts.get(account);
+    if (!state) return true;
+    const blockedUntil = Math.max(0, ...state.blockedUntil.values());
+    return state.consecutive === 0 && blockedUntil <= this.#now() && !this.isBudgetLow(account);
+  }
+
   /** The remaining budget, until the window that it was reported for is over. */
   budget(account: string): Budget | undefined {
     const state = this.#accounts.get(account);

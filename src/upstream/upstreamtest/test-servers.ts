@@ -128,6 +128,7 @@ export function settings(
     allowPrivate: true,
     trustedRealms: [],
     maxConnections: 32,
+    prefetch: "on",
     ...overrides,
   };
 }

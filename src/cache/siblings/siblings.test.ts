@@ -1,0 +1,252 @@
+import { expect, test } from "bun:test";
+import { contentOf, descriptor, type SmallContent } from "../../../test/harness/content.ts";
+import { until } from "../../../test/harness/waiting.ts";
+import type { UpstreamSettings } from "../../config/settings.ts";
+import { GlobPattern } from "../../config/parsing/glob-pattern.ts";
+import { Accept } from "../../oci/accept.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { OCI_MANIFEST } from "../../oci/media-types.ts";
+import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
+import { openMetadata } from "../../store/sql/open-metadata.ts";
+import {
+  faultOf,
+  type RecordedRequest,
+  registry,
+  repository,
+  serve,
+  settings,
+} from "../../upstream/upstreamtest/test-servers.ts";
+import { Cache } from "../cache.ts";
+import type { BlobResult } from "../results.ts";
+
+const LAYER = "application/vnd.oci.image.layer.v1.tar";
+const config = contentOf("{}", "application/vnd.oci.image.config.v1+json");
+const layers = ["one", "two", "three", "four"].map((name) => contentOf(`layer ${name}`, LAYER));
+const [one, two, three, four] = layers;
+const image = contentOf(
+  {
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    config: descriptor(config),
+    layers: layers.map(descriptor),
+  },
+  OCI_MANIFEST,
+);
+
+interface WorldOptions {
+  readonly settings?: Partial<UpstreamSettings>;
+  readonly hasRoom?: boolean;
+  /** Answers instead of the registry, if it does. */
+  readonly answer?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
+}
+
+/** A cache in memory in front of a registry with one image. */
+async function world(options: WorldOptions = {}) {
+  const contents = new Map([image, config, ...layers].map((content) => [content.digest, content]));
+  const server = serve(async (request) => {
+    const answer = await options.answer?.(request);
+    if (answer) return answer;
+    const digest = request.path.split("/").at(-1);
+    const content = [...contents.values()].find((other) => other.digest === digest);
+    if (!content) return new Response("", { status: 404 });
+    return new Response(content.bytes, { headers: { "content-type": content.mediaType } });
+  });
+  const metadata = await openMetadata(":memory:");
+  const store = new MemoryBlobStore();
+  const cache = new Cache({
+    store,
+    metadata,
+    hasRoomFor: () => options.hasRoom ?? true,
+    observer: {
+      fillEnded: () => {},
+      manifestNotStored: () => {},
+      metadataNotWritten: () => {},
+      metadataNotRead: () => {},
+      prefetchSwitched: () => {},
+    },
+  });
+  const configured = { ...settings(`http://reg.test:${server.port}`), ...options.settings };
+  const client = registry(server.port);
+  const upstream = { settings: configured, registry: client };
+  const repo = { upstream: configured.name, repository: repository("app") };
+  const isStored = async (digest: Digest): Promise<boolean> =>
+    (await store.open(digest)) !== undefined;
+  return {
+    cache,
+    metadata,
+    repo,
+    /** The digests of the blobs that were requested, in the order of the image. */
+    get requested(): Digest[] {
+      const paths = server.requests.map(({ path }) => path);
+      return [config, ...layers]
+        .map(({ digest }) => digest)
+        .filter((digest) => paths.some((path) => path.endsWith(`/blobs/${digest}`)));
+    },
+    get requests(): number {
+      return server.requests.length;
+    },
+    manifest: () => cache.manifests.get(upstream, repo, image.digest, new Accept(null)),
+    get: async (content: SmallContent | undefined): Promise<string> => {
+      if (!content) throw new Error("there is no such layer");
+      const result: BlobResult = await cache.blobs.get(upstream, repo, content.digest);
+      if (result.kind !== "complete") throw new Error("a small blob is verified first");
+      expect(await result.blob.bytes.text()).toBe(new TextDecoder().decode(content.bytes));
+      return result.cacheStatus.result;
+    },
+    stored: async (...wanted: readonly (SmallContent | undefined)[]): Promise<void> => {
+      const all = async (): Promise<boolean> =>
+        (
+          await Promise.all(wanted.flatMap((content) => (content ? isStored(content.digest) : [])))
+        ).every(Boolean);
+      await until(all, { what: "the siblings are stored" });
+      await until(() => cache.fills.count === 0, { what: "no fill is running" });
+    },
+    upstream,
+    async [Symbol.asyncDispose](): Promise<void> {
+      await cache.written();
+      await metadata.close();
+      server[Symbol.dispose]();
+    },
+  };
+}
+
+const digests = (...contents: readonly (SmallContent | undefined)[]): Digest[] =>
+  contents.flatMap((content) => (content ? [content.digest] : []));
+
+test("the first missing layer has those above it downloaded, which a client then gets at once", async () => {
+  await using pulls = await world();
+  await pulls.manifest();
+  expect(await pulls.get(two)).toBe("miss");
+  await pulls.stored(config, three, four);
+  expect(pulls.requested).toEqual(digests(config, two, three, four));
+  const { requests } = pulls;
+  // As if the client's own request had fetched it: the first one counts as a miss.
+  expect(await pulls.get(three)).toBe("miss");
+  expect(await pulls.get(three)).toBe("hit");
+  expect(await pulls.get(config)).toBe("miss");
+  expect(pulls.requests).toBe(requests);
+  const { upstream } = pulls.repo;
+  expect(pulls.cache.siblings.usefulness(upstream)).toEqual({ filled: 3, asked: 2 });
+  // The lower layer was left to the client, which asks for it now.
+  expect(await pulls.get(one)).toBe("miss");
+  expect(await pulls.metadata.links.get(pulls.repo, layers[3]?.digest ?? image.digest)).toEqual({
+    digest: layers[3]?.digest ?? image.digest,
+    size: 10,
+    confirmed: true,
+  });
+});
+
+test("what is stored already is not downloaded again, and is not shown without asking", async () => {
+  await using pulls = await world();
+  await pulls.manifest();
+  // Another repository, of which the cache knows no manifest, has the third layer.
+  const other = { ...pulls.repo, repository: repository("other") };
+  await pulls.cache.blobs.get(pulls.upstream, other, three?.digest ?? image.digest);
+  const before = pulls.requests;
+  await pulls.get(two);
+  await pulls.stored(config, four);
+  expect(pulls.requests).toBe(before + 3);
+});
+
+type World = Awaited<ReturnType<typeof world>>;
+
+test.each<[string, WorldOptions, (pulls: World) => Promise<unknown>]>([
+  ["a manifest alone", {}, (pulls) => pulls.manifest()],
+  ["the config", {}, (pulls) => pulls.get(config)],
+  [
+    "HEAD",
+    {},
+    ({ cache, upstream, repo }) => cache.blobs.head(upstream, repo, one?.digest ?? image.digest),
+  ],
+  [
+    "the first two bytes, with which lazy pullers begin",
+    {},
+    ({ cache, upstream, repo }) =>
+      cache.blobs.get(upstream, repo, one?.digest ?? image.digest, {
+        kind: "from",
+        first: 0,
+        last: 1,
+      }),
+  ],
+  [
+    "a range from further on",
+    {},
+    ({ cache, upstream, repo }) =>
+      cache.blobs.get(upstream, repo, one?.digest ?? image.digest, { kind: "from", first: 3 }),
+  ],
+  [
+    "several ranges",
+    {},
+    ({ cache, upstream, repo }) =>
+      cache.blobs.get(upstream, repo, one?.digest ?? image.digest, undefined, false),
+  ],
+  [
+    "a layer of an upstream with prefetch: off",
+    { settings: { prefetch: "off" } },
+    (pulls) => pulls.get(one),
+  ],
+  ["a layer, where the store has no room", { hasRoom: false }, (pulls) => pulls.get(one)],
+  [
+    "a layer of an upstream that allows few more requests",
+    {
+      answer: ({ path }) =>
+        path.includes("/manifests/")
+          ? new Response(image.bytes, {
+              headers: {
+                "content-type": OCI_MANIFEST,
+                "ratelimit-limit": "100;w=21600",
+                "ratelimit-remaining": "8;w=21600",
+              },
+            })
+          : undefined,
+    },
+    (pulls) => pulls.get(one),
+  ],
+])("%s has no other layer downloaded", async (_, options, ask) => {
+  await using pulls = await world(options);
+  await pulls.manifest();
+  await ask(pulls);
+  await until(() => pulls.cache.fills.count === 0, { what: "no fill is running" });
+  expect(pulls.requested.length).toBeLessThanOrEqual(1);
+  const { upstream } = pulls.repo;
+  expect(pulls.cache.siblings.usefulness(upstream)).toEqual({ filled: 0, asked: 0 });
+});
+
+test("by the time that a layer has been sent, those above it are requested", async () => {
+  await using pulls = await world();
+  await pulls.manifest();
+  await pulls.get(one);
+  await until(() => pulls.cache.fills.count === 0, { what: "no fill is running" });
+  expect(pulls.requested).toHaveLength(5);
+});
+
+test("a repository that bypasses the cache has nothing downloaded ahead", async () => {
+  const bypass = GlobPattern.compile("app");
+  if (typeof bypass === "string") throw new Error(bypass);
+  await using pulls = await world({ settings: { bypass: [bypass] } });
+  await pulls.manifest();
+  const result = await pulls.cache.blobs.get(
+    pulls.upstream,
+    pulls.repo,
+    one?.digest ?? image.digest,
+  );
+  expect(result.cacheStatus.result).toBe("bypass");
+  expect(pulls.requested).toEqual(digests(one));
+});
+
+test("an upstream that refuses a layer is asked for no more of them, and says so to who asks for that one", async () => {
+  await using pulls = await world({
+    answer: ({ path }) =>
+      path.endsWith(`/blobs/${three?.digest}`) ? new Response("", { status: 403 }) : undefined,
+    // One small blob at a time.
+    settings: { maxConnections: 2 },
+  });
+  await pulls.manifest();
+  await pulls.get(one);
+  await until(() => pulls.requested.includes(three?.digest ?? image.digest), { what: "the layer" });
+  await until(() => pulls.cache.fills.count === 0, { what: "no fill is running" });
+  expect(pulls.requested).not.toContain(four?.digest);
+  const asking = pulls.cache.blobs.get(pulls.upstream, pulls.repo, three?.digest ?? image.digest);
+  expect((await faultOf(asking)).kind).toBe("upstream-denied");
+  expect(await pulls.get(four)).toBe("miss");
+});
