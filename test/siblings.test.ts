@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Digest } from "../src/oci/digest.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
 import {
@@ -121,5 +121,23 @@ realTest(
       /^entrepot_fills_active 0$/m.test(await (await cache.getAdmin("/metrics")).text());
     await until(isIdle, { what: "no blob is downloaded" });
     expect(await sentBlobs("second")).toEqual(sizes(asked));
+  },
+);
+
+test.skipIf(!real.available)(
+  "what was downloaded ahead is counted, and shown by status",
+  async () => {
+    const { upstreams } = (await (await cache.getAdmin("/api/v1/status")).json()) as {
+      // As commands/status-schema.ts describes it.
+      upstreams: { prefetch: { state: string; downloaded: number; asked: number } }[];
+    };
+    const { prefetch } = upstreams[0] ?? { prefetch: undefined };
+    expect(prefetch?.state).toBe("on");
+    expect(prefetch?.downloaded).toBeGreaterThan(0);
+    expect(prefetch?.asked).toBe(prefetch?.downloaded ?? -1);
+    const metrics = await (await cache.getAdmin("/metrics")).text();
+    const counted = `entrepot_prefetched_blobs_total{upstream="reg.test"} ${prefetch?.downloaded}`;
+    expect(metrics).toContain(counted);
+    expect(metrics).toContain('entrepot_prefetch_paused{upstream="reg.test"} 0');
   },
 );

@@ -91,6 +91,7 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
         },
       ],
       credentials: { state: "none" },
+      prefetch: { state: "on", downloaded: 0, asked: 0 },
       traffic: {
         responses: 5,
         fromCache: 3,

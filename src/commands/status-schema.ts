@@ -27,6 +27,15 @@ const upstream = z.object({
     state: z.enum(["none", "unused", "ok", "refused", "failed"]),
     problem: z.string().optional(),
   }),
+  /** Of layers before clients ask for them, since the start. */
+  prefetch: z.object({
+    /** `off`: by the configuration; `paused`: since clients asked for fewer than half of what was downloaded. */
+    state: z.enum(["on", "off", "paused"]),
+    pausedUntil: moment.optional(),
+    downloaded: z.number(),
+    /** What of it a client asked for within ten minutes. */
+    asked: z.number(),
+  }),
   /** Since the start. */
   traffic: z.object({
     responses: z.number(),

@@ -177,6 +177,16 @@ export class Metrics {
     this.#registered.push({ kind: "gauge", name, help, labelNames, read });
   }
 
+  /** Registers a counter with labels whose values are kept elsewhere. */
+  counters(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: () => Iterable<CounterValue>,
+  ): void {
+    this.#registerCounter(name, help, labelNames, read);
+  }
+
   traffic(upstream: string): Traffic {
     const fetched = [...this.#upstreamBytes].find(({ labels }) => labels[0] === upstream);
     return { ...this.#requests.totalsOf(upstream), fetchedBytes: fetched?.value ?? 0 };

@@ -179,7 +179,7 @@ async function start(
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   const connections = "Connections of the downloads in progress: large blobs have several.";
   metrics.gauge("entrepot_fill_connections", connections, () => cache.fills.connections);
-  measureUpstreams(metrics, upstreams);
+  measureUpstreams(metrics, upstreams, cache.siblings);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));
@@ -190,6 +190,7 @@ async function start(
     memory,
     descriptors,
     fills: cache.fills,
+    siblings: cache.siblings,
     upstreams,
     metrics,
     received,

@@ -1,5 +1,7 @@
 import type { Fill } from "../../cache/fill/fill.ts";
 import type { Fills } from "../../cache/fill/fills.ts";
+import type { Siblings } from "../../cache/siblings/siblings.ts";
+import type { Usefulness } from "../../cache/siblings/usefulness.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
@@ -30,6 +32,7 @@ export interface StatusReportOptions {
   readonly localProblems: LocalProblems;
   readonly descriptors: DescriptorBudget;
   readonly fills: Fills;
+  readonly siblings: Pick<Siblings, "usefulness">;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
   readonly memory: MemoryPlan;
@@ -47,11 +50,11 @@ export class StatusReport {
   }
 
   async read(listening: Status["listening"]): Promise<Status> {
-    const { fills, upstreams, metrics, metadataHealth, localProblems } = this.#options;
+    const { fills, siblings, upstreams, metrics, metadataHealth, localProblems } = this.#options;
     const { problem } = metadataHealth;
     const storage = await this.#storage();
     const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
-      upstreamOf(registry, metrics),
+      upstreamOf(registry, siblings.usefulness(registry.name), metrics),
     );
     return {
       version,
@@ -108,7 +111,7 @@ function fillOf(fill: Fill): Status["fills"][number] {
   };
 }
 
-function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
+function upstreamOf(registry: Registry, usefulness: Usefulness, metrics: Metrics): UpstreamStatus {
   const now = Date.now();
   const addresses = registry.status.map(({ unanswered, lastFailure, retryAfter, ...host }) => ({
     ...host,
@@ -128,6 +131,7 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
     state: stateOf(registry.status),
     addresses,
     credentials: registry.credentials,
+    prefetch: prefetchOf(registry, usefulness),
     traffic: {
       responses: cacheable + count("bypass"),
       fromCache,
@@ -137,6 +141,16 @@ function upstreamOf(registry: Registry, metrics: Metrics): UpstreamStatus {
       savedBytes: Math.max(0, sentBytes - fetchedBytes),
     },
   };
+}
+
+function prefetchOf(
+  { settings }: Registry,
+  { filled, asked, offUntil }: Usefulness,
+): UpstreamStatus["prefetch"] {
+  const counts = { downloaded: filled, asked };
+  if (settings.prefetch === "off") return { state: "off", ...counts };
+  if (offUntil === undefined) return { state: "on", ...counts };
+  return { state: "paused", ...counts, pausedUntil: offUntil };
 }
 
 function errorOf({ fault, at }: Failure): { readonly message: string; readonly at: number } {

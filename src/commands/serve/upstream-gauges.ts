@@ -1,9 +1,20 @@
+import type { Siblings } from "../../cache/siblings/siblings.ts";
+import type { Usefulness } from "../../cache/siblings/usefulness.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { HostStatus } from "../../upstream/hosts.ts";
 import type { Upstreams } from "./upstreams.ts";
 
-/** Registers the gauges of the upstreams, by address. */
-export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
+/** Registers the gauges of the upstreams, by address, and what comes of downloading layers ahead. */
+export function measureUpstreams(
+  metrics: Metrics,
+  upstreams: Upstreams,
+  siblings: Pick<Siblings, "usefulness">,
+): void {
+  measureAddresses(metrics, upstreams);
+  measurePrefetch(metrics, upstreams, siblings);
+}
+
+function measureAddresses(metrics: Metrics, upstreams: Upstreams): void {
   const gauge = (
     name: string,
     help: string,
@@ -45,4 +56,34 @@ export function measureUpstreams(metrics: Metrics, upstreams: Upstreams): void {
 function hostLabel({ protocol, host, pathname }: URL): string {
   const scheme = protocol === "https:" ? "" : `${protocol}//`;
   return `${scheme}${host}${pathname.replace(/\/+$/, "")}`;
+}
+
+function measurePrefetch(
+  metrics: Metrics,
+  upstreams: Upstreams,
+  siblings: Pick<Siblings, "usefulness">,
+): void {
+  const values = (read: (of: Usefulness) => number) => () =>
+    [...upstreams.all.keys()].map((name) => ({
+      labels: [name],
+      value: read(siblings.usefulness(name)),
+    }));
+  metrics.counters(
+    "entrepot_prefetched_blobs_total",
+    "Blobs that were downloaded and stored before a client asked for them, or while one did.",
+    ["upstream"],
+    values(({ filled }) => filled),
+  );
+  metrics.counters(
+    "entrepot_prefetched_blobs_asked_total",
+    "Blobs downloaded ahead that a client asked for within ten minutes.",
+    ["upstream"],
+    values(({ asked }) => asked),
+  );
+  metrics.gauges(
+    "entrepot_prefetch_paused",
+    "1 while nothing is downloaded ahead, since clients asked for fewer than half of it, else 0.",
+    ["upstream"],
+    values(({ offUntil }) => (offUntil === undefined ? 0 : 1)),
+  );
 }

@@ -19,6 +19,7 @@ function failing(secondsAgo: number): Status["upstreams"][number] {
       { url: "https://reg.test/", isMirror: false, ...failure },
     ],
     credentials: { state: "none" },
+    prefetch: { state: "on", downloaded: 0, asked: 0 },
     traffic: { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 },
   };
 }

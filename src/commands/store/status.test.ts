@@ -88,6 +88,7 @@ const status: Status = {
         },
       ],
       credentials: { state: "ok" },
+      prefetch: { state: "on", downloaded: 40, asked: 38 },
       traffic: {
         responses: 1000,
         fromCache: 987,
@@ -111,6 +112,7 @@ const status: Status = {
         },
       ],
       credentials: { state: "none" },
+      prefetch: { state: "paused", pausedUntil: NOW + 1_800_000, downloaded: 30, asked: 9 },
       traffic,
     },
   ],
@@ -134,9 +136,9 @@ test("the status is one screen of tables, with the problems at the end", () => {
     "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3            5",
     "ghcr.io/org/app@sha256:cdcdcdcdcdcd…                -   0 B    0 B/s          -        0            1",
     "",
-    "UPSTREAM   STATE         RESPONSES  HIT RATE    SENT   SAVED  CREDENTIALS",
-    "docker.io  ok                 1000      98 %  12 GiB  11 GiB  ok",
-    "ghcr.io    rate-limited          0         -     0 B     0 B  none",
+    "UPSTREAM   STATE         RESPONSES  HIT RATE    SENT   SAVED  CREDENTIALS  PREFETCH",
+    "docker.io  ok                 1000      98 %  12 GiB  11 GiB  ok           38 of 40 asked for",
+    "ghcr.io    rate-limited          0         -     0 B     0 B  none         paused for 30 min: 9 of 30 asked for",
     "",
     "ADDRESS                       STATE            RATE LIMIT              LAST ERROR",
     "https://mirror.test/hub       down for 2 min   -                       2 min ago: another digest",
@@ -159,4 +161,13 @@ test("of many downloads, the oldest 15 are shown with the number of the others",
   const [one] = status.fills;
   const fills = Array.from({ length: 40 }, () => one).flatMap((fill) => fill ?? []);
   expect(statusText({ ...status, fills }, NOW)).toContain("\n… and 25 more\n");
+});
+
+test.each<[Status["upstreams"][number]["prefetch"], string]>([
+  [{ state: "on", downloaded: 0, asked: 0 }, "-"],
+  [{ state: "off", downloaded: 3, asked: 3 }, "off"],
+])("what is downloaded ahead: %j", (prefetch, expected) => {
+  const upstreams = status.upstreams.slice(0, 1).flatMap((upstream) => [{ ...upstream, prefetch }]);
+  const line = statusText({ ...status, upstreams }, NOW).match(/^docker\.io +ok .*$/m)?.[0];
+  expect(line?.split(/ {2,}/).at(-1)).toBe(expected);
 });

@@ -44,7 +44,7 @@ export function statusText(status: Status, now: number): string {
     `Entrepot ${version} at ${listening.listen}, admin at ${listening.admin}, up ${uptime}`,
     `${storageText(status.storage)}\n${machineText(status.machine)}`,
     fillsText(status.fills, now),
-    upstreamTable(status.upstreams),
+    upstreamTable(status.upstreams, now),
     addressTable(status.upstreams, now),
     problems.length === 0
       ? "No problems found."
@@ -122,7 +122,7 @@ function fillsText(fills: Status["fills"], now: number): string {
   return table(columns, rows) + (more > 0 ? `\n… and ${more} more` : "");
 }
 
-function upstreamTable(upstreams: Status["upstreams"]): string {
+function upstreamTable(upstreams: Status["upstreams"], now: number): string {
   const columns = [
     { title: "UPSTREAM" },
     { title: "STATE" },
@@ -131,8 +131,9 @@ function upstreamTable(upstreams: Status["upstreams"]): string {
     { title: "SENT", right: true },
     { title: "SAVED", right: true },
     { title: "CREDENTIALS" },
+    { title: "PREFETCH" },
   ];
-  const rows = upstreams.map(({ name, state, traffic, credentials }) => [
+  const rows = upstreams.map(({ name, state, traffic, credentials, prefetch }) => [
     name,
     state,
     String(traffic.responses),
@@ -140,8 +141,20 @@ function upstreamTable(upstreams: Status["upstreams"]): string {
     formatSize(traffic.sentBytes),
     formatSize(traffic.savedBytes),
     credentials.state,
+    prefetchText(prefetch, now),
   ]);
   return table(columns, rows);
+}
+
+/** `38 of 40 asked for` */
+function prefetchText(
+  { state, pausedUntil, downloaded, asked }: Status["upstreams"][number]["prefetch"],
+  now: number,
+): string {
+  if (state === "off") return "off";
+  const used = `${asked} of ${downloaded} asked for`;
+  if (pausedUntil === undefined) return downloaded === 0 ? "-" : used;
+  return `paused for ${duration(Math.max(0, (pausedUntil - now) / 1000))}: ${used}`;
 }
 
 function addressTable(upstreams: Status["upstreams"], now: number): string {
