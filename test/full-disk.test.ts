@@ -108,6 +108,8 @@ rootTest(
     // Both would take 60 MiB of 48: whatever does not fit is streamed.
     const quick = await get("b.test", large.digest);
     expect(Buffer.compare(await quick.bytes(), bytesOf(large))).toBe(0);
+    // Also what is requested after the first part.
+    first.respond();
     first.release();
     expect(Buffer.compare(await slow.bytes(), bytesOf(large))).toBe(0);
     // Nothing stays reserved, and no partial file is left.
