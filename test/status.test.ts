@@ -90,6 +90,7 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
           budget: { remaining: 76, limit: 100, window: 21_600 },
         },
       ],
+      rate: { used: expect.any(Number) },
       credentials: { state: "none" },
       prefetch: { state: "on", downloaded: 0, asked: 0 },
       traffic: {

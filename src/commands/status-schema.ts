@@ -18,11 +18,22 @@ const address = z.object({
   rateLimitedUntil: moment.optional(),
 });
 
+/** In bytes per second. */
+const rate = z.object({
+  /** Received in the last five seconds. */
+  used: z.number(),
+  /** By `maxRate`; absent without a limit. */
+  limit: z.number().optional(),
+  /** The local time of day at which the limit changes, begins or ends: `18:00`. */
+  until: z.string().optional(),
+});
+
 const upstream = z.object({
   name: z.string(),
   /** `unavailable`: the circuits of all of its addresses are open. */
   state: z.enum(["ok", "rate-limited", "unavailable"]),
   addresses: z.array(address),
+  rate,
   credentials: z.object({
     state: z.enum(["none", "unused", "ok", "refused", "failed"]),
     problem: z.string().optional(),
@@ -131,6 +142,8 @@ export const statusSchema = z.object({
     problems: z.array(z.object({ kind: z.string(), text: z.string() })),
   }),
   fills: z.array(fill),
+  /** Of all upstreams together. */
+  rate,
   upstreams: z.array(upstream),
   /** Each says what is wrong and what to do. */
   problems: z.array(z.string()),

@@ -137,6 +137,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(tls ? { tls } : {}),
     dataDirectory: path.resolve(data.folder, data.value),
     storage: storageSettings(settings?.storage ?? {}),
+    ...(settings?.maxRate ? { maxRate: settings.maxRate } : {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }

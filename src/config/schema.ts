@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { maxRate } from "./max-rate.ts";
 import { address, maxSize, size } from "./schema-values.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
 
@@ -80,6 +81,11 @@ export const fileSchema = z
       })
       .nullish()
       .describe("Where and how much the cache stores. A change needs a restart."),
+    maxRate: maxRate
+      .optional()
+      .describe(
+        "Maximum rate at which all registries together send to the cache, in bytes per second with a unit, such as 20MiB. Or a list of rates by the time of day, each with from, to and rate; outside of these times, there is no limit. Local time, see TZ. Minimum: 1KiB. Default: no limit.",
+      ),
     upstreams: z
       .record(
         z

@@ -40,6 +40,21 @@ test("prefetch is switched off and on without a restart", () => {
   });
 });
 
+test("rates change without a restart", () => {
+  const { immediate, needsRestart } = diffSettings(
+    load("maxRate: 1MiB\nupstreams: { a.io: {}, b.io: { maxRate: 2KiB } }\n"),
+    load(
+      'maxRate: [{ from: "22:00", to: "06:00", rate: 1MiB }]\nupstreams: { a.io: { maxRate: 1KiB }, b.io: {} }\n',
+    ),
+  );
+  expect(immediate).toEqual([
+    'maxRate: 1048576 → [{"from":"22:00","to":"06:00","rate":1048576}]',
+    "upstreams.a.io.maxRate: none → 1024",
+    "upstreams.b.io.maxRate: 2048 → none",
+  ]);
+  expect(needsRestart).toEqual([]);
+});
+
 test("a changed CA of a mirror is reported by its fingerprint, not as PEM text", () => {
   const [one = "", two = ""] = rootCertificates;
   const loaded = (ca: string) =>

@@ -12,6 +12,8 @@ export interface SettingsDiff {
 
 /** Keys whose values are or contain secrets. Only the fact of the change is reported. */
 const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
+/** Keys whose changes apply immediately. */
+const IMMEDIATE_KEYS = new Set(["maxRate"]);
 /** Keys that are compared separately, or do not affect the running cache. */
 const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls"]);
 /** Keys in the file, where they differ from the property names. */
@@ -42,7 +44,8 @@ export function diffSettings(
     const [from, to] = [toText(Reflect.get(before, key)), toText(Reflect.get(after, key))];
     if (from === to) continue;
     const name = FILE_KEYS[key] ?? key;
-    needsRestart.push(SECRET_KEYS.has(key) ? `${name}: changed` : `${name}: ${from} → ${to}`);
+    const change = SECRET_KEYS.has(key) ? `${name}: changed` : `${name}: ${from} → ${to}`;
+    (IMMEDIATE_KEYS.has(key) ? immediate : needsRestart).push(change);
   }
   if (toText(before.tls) !== toText(after.tls)) {
     // Switching between HTTP and HTTPS needs a restart: clients of an HTTP port cannot switch by themselves.

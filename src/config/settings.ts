@@ -2,6 +2,7 @@ import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
 import type { ProxyRule } from "./parsing/proxy.ts";
+import type { RateSchedule } from "./parsing/rate-schedule.ts";
 import type { RegistryData } from "./registry-data.ts";
 
 export interface Credentials {
@@ -78,6 +79,8 @@ export interface UpstreamSettings {
   readonly trustedRealms: readonly string[];
   /** Maximum number of concurrent blob requests, 1 to 96. */
   readonly maxConnections: number;
+  /** How fast it and its mirrors may send. Absent: only the limit of all upstreams applies. */
+  readonly maxRate?: RateSchedule;
   /** Quota for the stored blobs of this upstream, in bytes. Absent: only the store's limit applies. */
   readonly maxSize?: number;
   /** How long a blob is kept after it was stored, in milliseconds. Absent: without limit. */
@@ -131,6 +134,8 @@ export interface Settings {
   readonly tls?: ServerIdentity;
   readonly dataDirectory: string;
   readonly storage: StorageSettings;
+  /** How fast all upstreams together may send. Absent: without limit. */
+  readonly maxRate?: RateSchedule;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { maxRate } from "./max-rate.ts";
 import { isSubpath, isVolumeName, type RegistryData } from "./registry-data.ts";
 import {
   duration,
@@ -191,6 +192,11 @@ export const upstreamSchema = z.strictObject({
     .optional()
     .describe(
       "Maximum number of concurrent blob downloads from this registry. Lower it on a slow line: a download below 1 KiB/s is given up. No registry gets more than three quarters of all downloads. Range: 1 to 96. Default: 32.",
+    ),
+  maxRate: maxRate
+    .optional()
+    .describe(
+      'Maximum rate at which this registry and its mirrors send to the cache, in bytes per second with a unit, such as 20MiB. Or a list of rates by the time of day, each with from, to and rate, such as { from: "08:00", to: "18:00", rate: 20MiB }; outside of these times, there is no limit but that of all registries. Local time, see TZ. Minimum: 1KiB. Default: no limit.',
     ),
   mirrors: z
     .array(mirror)

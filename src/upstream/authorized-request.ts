@@ -7,6 +7,7 @@ import { discard } from "./transport/response-body.ts";
 import type { DialResponse } from "./transport/dialer.ts";
 import { CredentialsRefused } from "./auth/keyring.ts";
 import type { RequestKind } from "./observer.ts";
+import type { Turns } from "./rates/turns.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
 import type { Authorization } from "./auth/token-cache.ts";
 import type { TokenSubject } from "./auth/token-request.ts";
@@ -28,6 +29,8 @@ export interface HopRequest {
   readonly repository: RepositoryName;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /** See `DialRequest`. */
+  readonly turns?: Turns | undefined;
 }
 
 /** One host's response. Refused credentials are replaced by newer ones, or left out. */
@@ -82,6 +85,7 @@ async function sendAuthorized(
       url,
       headers: { ...request.headers, ...(header === undefined ? {} : { authorization: header }) },
       signal: request.signal,
+      turns: request.turns,
       ca: settings.ca,
       client: subject.client,
       proxy: settings.proxy,

@@ -1,6 +1,7 @@
 import { Dialer, type DialerOptions } from "./transport/dialer.ts";
 import { Keyring, type KeyringOptions } from "./auth/keyring.ts";
 import type { UpstreamObserver } from "./observer.ts";
+import { DownloadRates } from "./rates/download-rates.ts";
 import {
   ConcurrencyLimiter,
   type ConcurrencyLimiterOptions,
@@ -13,6 +14,7 @@ export interface RegistryTransport {
   readonly limiter: ConcurrencyLimiter;
   readonly tokens: TokenCache;
   readonly keyring: Keyring;
+  readonly rates: DownloadRates;
   /**
    * From a request to the headers of its final response, with all redirects, token requests and waiting,
    * in milliseconds. Below the 20 s within which a node must have headers.
@@ -32,7 +34,8 @@ export interface RegistryTransportOptions
 
 export function openRegistryTransport(options: RegistryTransportOptions = {}): RegistryTransport {
   const { concurrency, now, timeout = 15_000, reread, helperTimeout, ...dialerOptions } = options;
-  const dialer = new Dialer(dialerOptions);
+  const rates = dialerOptions.rates ?? new DownloadRates();
+  const dialer = new Dialer({ ...dialerOptions, rates });
   const limiter = new ConcurrencyLimiter(concurrency);
   const tokens = new TokenCache({ dialer, limiter, ...(now ? { now } : {}) });
   const observer = dialerOptions.observe ? { observe: dialerOptions.observe } : {};
@@ -42,5 +45,5 @@ export function openRegistryTransport(options: RegistryTransportOptions = {}): R
     ...(reread ? { reread } : {}),
     ...(helperTimeout === undefined ? {} : { helperTimeout }),
   });
-  return { dialer, limiter, tokens, keyring, timeout, ...observer };
+  return { dialer, limiter, tokens, keyring, rates, timeout, ...observer };
 }

@@ -2,6 +2,7 @@ import type { UpstreamSettings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { Fault } from "../oci/fault.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
+import type { BlobOptions, BlobTransfer, RequestOptions } from "./blob-transfer.ts";
 import type { CircuitBreaker } from "./health/circuit-breaker.ts";
 import { reportCorrupt, Hosts, type Host, type HostStatus } from "./hosts.ts";
 import { Failover } from "./failover.ts";
@@ -14,8 +15,6 @@ import {
   headManifest,
   type ManifestHead,
 } from "./manifest-requests.ts";
-import type { HeldPermit } from "./transport/held-permit.ts";
-import type { KnownRedirect } from "./known-redirect.ts";
 import { probeHost } from "./probe-host.ts";
 import { QUIRKS } from "./quirks.ts";
 import {
@@ -24,43 +23,12 @@ import {
   isComplete,
   rangeHeader,
 } from "./transport/content-range.ts";
+import { openInTurn } from "./rates/open-in-turn.ts";
+import type { RateStatus } from "./rates/download-rates.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
+import type { DialResponse } from "./transport/dialer.ts";
+import type { Turns } from "./rates/turns.ts";
 import type { PermitKind } from "./transport/concurrency-limiter.ts";
-
-/** A blob that is being received: a `Transfer` of cache/fetch/source.ts. */
-export interface BlobTransfer {
-  /** The offset of the body's first byte: the requested one, or 0 from a registry without ranges. */
-  readonly start: number;
-  /** The complete blob's size in bytes, if the registry stated it. */
-  readonly size?: number;
-  /** The offset after the body's last byte, if the registry sent a range. */
-  readonly end?: number;
-  /** See `Transfer` of cache/fetch/source.ts. */
-  readonly version?: { readonly host: string; readonly tag: string };
-  /** Must be read to its end or cancelled, because it holds a connection. Fails with a `Fault`. */
-  readonly body: ReadableStream<Uint8Array>;
-  /** See `Transfer` of cache/fetch/source.ts. */
-  readonly reportCorrupt: (fault: Fault) => boolean;
-  /** See `Transfer` of cache/fetch/source.ts. */
-  readonly nextHost?: () => void;
-}
-
-export interface RequestOptions {
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface BlobOptions extends RequestOptions {
-  /** Exclusive; without it, to the blob's end. */
-  readonly end?: number;
-  /** The URLs of mirrors that are not asked. `BlobTransfer.nextHost` adds to them. */
-  readonly avoided?: Set<string>;
-  /** Where an earlier request for this blob has led. */
-  readonly redirect?: KnownRedirect;
-  /** The place of a download among all, which it keeps between its requests. */
-  readonly place?: HeldPermit;
-  /** See `HostRequest`. */
-  readonly isExtra?: boolean;
-}
 
 /**
  * The client for one upstream registry and its mirrors. Every method rejects with a `Fault`, or with the
@@ -124,6 +92,16 @@ export class Registry {
     return this.#transport.limiter.hasRoom("blob", name, maxConnections);
   }
 
+  /** What it may send, and sends: see `maxRate` of its settings. */
+  get rate(): RateStatus {
+    return this.#transport.rates.status(this.name);
+  }
+
+  /** Whether `maxRate` is what its downloads wait for, so that none is faster over more connections. */
+  get isAtMaxRate(): boolean {
+    return this.#transport.rates.isHoldingBack(this.name);
+  }
+
   /** The requests that it still allows, if its headers reported them. */
   get budget(): Budget | undefined {
     return this.#hosts.all.at(-1)?.limits.budget(this.#account);
@@ -182,9 +160,13 @@ export class Registry {
     repository: RepositoryName,
     digest: Digest,
     offset: number,
-    options: BlobOptions = {},
+    { isBackground, ...options }: BlobOptions = {},
   ): Promise<BlobTransfer> {
-    return this.#openBlob("blob", repository, digest, offset, options);
+    const { signal } = options;
+    const download = { upstream: this.name, blob: digest, isBackground, signal };
+    return openInTurn(this.#transport.rates, download, (turns) =>
+      this.#openBlob("blob", repository, digest, offset, { ...options, turns }),
+    );
   }
 
   /**
@@ -245,8 +227,8 @@ export class Registry {
     repository: RepositoryName,
     digest: Digest,
     offset: number,
-    { end, avoided = new Set(), ...options }: BlobOptions,
-  ): Promise<BlobTransfer> {
+    { end, avoided = new Set(), ...options }: BlobOptions & { readonly turns?: Turns },
+  ): Promise<BlobTransfer & Pick<DialResponse, "ended">> {
     const range = rangeHeader(offset, end);
     return this.#failover.send(
       { resource: "blob", name: `${repository}@${digest}` },
@@ -260,7 +242,7 @@ export class Registry {
         avoided,
         ...options,
       },
-      async ({ status, headers, body, host }) => {
+      async ({ status, headers, body, ended, host }) => {
         const extent =
           range !== undefined && !isComplete(status, headers)
             ? checkPartialContent(headers, offset, end)
@@ -275,6 +257,7 @@ export class Registry {
           ...extent,
           ...versionOf(host, headers),
           body: body ?? emptyBody(),
+          ended,
           reportCorrupt: report,
         };
         if (!host.isMirror) return transfer;

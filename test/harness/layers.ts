@@ -91,12 +91,15 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     folders: {
       ".": [],
       http1: [],
-      transport: [".", "http1"],
+      // How fast upstreams may send.
+      rates: ["http1"],
+      transport: [".", "http1", "rates"],
       auth: [".", "transport"],
       health: ["."],
     },
     above: [
       "registry.ts",
+      "blob-transfer.ts",
       "failover.ts",
       "hop-trace.ts",
       "hosts.ts",

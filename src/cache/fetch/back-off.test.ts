@@ -40,6 +40,23 @@ test("the bytes of a transfer that was too slow are no progress", () => {
   expect(pauses).toEqual([500, 1000, 2000]);
 });
 
+test("the time for which a transfer is held back does not count", () => {
+  const { clock, subject } = createBackOff(0);
+  let heldBack = 0;
+  subject.begin(() => heldBack);
+  for (let i = 0; i < 100; i += 1) {
+    clock.now += 300_000;
+    heldBack += 290_000;
+    subject.progressed(1000);
+  }
+  expect(subject.pause(broken)).toBe(0);
+  subject.begin(() => 0);
+  clock.now += 59_000;
+  expect(subject.pause(broken)).toBe(0);
+  clock.now += 2000;
+  expect(subject.pause(broken)).toBeUndefined();
+});
+
 test("an upstream that cuts every byte is not asked in a tight loop", () => {
   const { subject } = createBackOff(1);
   const pauses = [1, 2, 3, 4, 5].map(() => {

@@ -33,6 +33,9 @@ export class BackOff {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #startedAt: number;
+  /** Of the current transfer, and of those before it. */
+  #heldBack: () => number = () => 0;
+  #heldBackBefore = 0;
   #lastByteAt: number;
   /** Failures since the last byte. */
   #failures = 0;
@@ -49,10 +52,21 @@ export class BackOff {
     this.#lastByteAt = this.#startedAt;
   }
 
+  /**
+   * A transfer begins. The time for which this machine keeps it from receiving does not count: its source is
+   * not to blame for that.
+   *
+   * @param heldBack milliseconds so far
+   */
+  begin(heldBack: () => number = () => 0): void {
+    this.#heldBackBefore += this.#heldBack();
+    this.#heldBack = heldBack;
+  }
+
   /** Resets the back-off, unless the transfer turns out to be too slow: new bytes have arrived. */
   progressed(bytes: number): void {
     this.#bytes += bytes;
-    this.#lastByteAt = this.#now();
+    this.#lastByteAt = this.#elapsed();
   }
 
   /**
@@ -61,7 +75,7 @@ export class BackOff {
    * moment from retrying at the same moment.
    */
   pause(fault: Fault): number | undefined {
-    const now = this.#now();
+    const now = this.#elapsed();
     const remaining = Math.min(
       this.#lastByteAt + this.#limits.idle - now,
       this.#startedAt + this.#limits.total - now,
@@ -78,6 +92,9 @@ export class BackOff {
     const retryAfter = detail.kind === "upstream-rate-limited" ? detail.retryAfter * 1000 : 0;
     const pause = retryAfter + this.#random() * longest;
     return pause < remaining ? pause : undefined;
+  }
+  #elapsed(): number {
+    return this.#now() - this.#heldBackBefore - this.#heldBack();
   }
 }
 

@@ -183,6 +183,7 @@ export class FetchLoop {
     const transfer = await openPart(source, first, { end, size, signal });
     const reader = transfer.body.getReader();
     this.#nextHost = transfer.nextHost;
+    this.#options.backOff.begin(transfer.heldBack);
     sources.opened(transfer);
     this.#pace.start();
     try {

@@ -6,6 +6,7 @@ const MIB = 1024 * 1024;
 /** A download with more to do than there are connections, over a line whose rates are given. */
 class Line implements LineUser {
   isReceiving = true;
+  isHeldBack = false;
   connections = 0;
   readonly share: LineShare;
   #now = 0;
@@ -53,6 +54,20 @@ describe("the further connections of large downloads", () => {
     const line = new Line(7);
     line.pass(20, (further) => Math.min(limitedPerConnection(further), 25 * MIB));
     expect(line.share.allowed).toBe(2);
+  });
+
+  test("are none while a limit holds back what all receive, and come back with the line", () => {
+    const line = new Line(7);
+    line.pass(5, limitedPerConnection);
+    line.isHeldBack = true;
+    line.pass(1, () => 5 * MIB);
+    expect(line.share.allowed).toBe(0);
+    while (line.connections > 0) line.end();
+    line.pass(20, () => 5 * MIB);
+    expect([line.share.allowed, line.connections]).toEqual([0, 0]);
+    line.isHeldBack = false;
+    line.pass(5, limitedPerConnection);
+    expect(line.connections).toBe(7);
   });
 
   test("are tried again after a while, not at once", () => {

@@ -40,6 +40,8 @@ export interface LineUser {
   readonly rank?: number;
   /** How many downloads from the upstream have a connection of their own, as far as it knows; 1 by default. */
   readonly own?: number | undefined;
+  /** Whether a limit of bytes per second is what it waits for. */
+  readonly isHeldBack?: boolean;
   /** Begins one more, if there is something left for it to do. */
   tryConnect(): boolean;
   /** Ends the one that it began last, if it can, and calls `release`. Returns whether it has. */
@@ -160,7 +162,9 @@ export class LineShare {
     const rate = elapsed > 0 ? (this.#bytes * 1000) / elapsed : 0;
     this.#rate = rate;
     this.#restart();
-    if (this.#before === undefined) this.#tryMore(rate);
+    // However many connections there are, they get no more: one each is enough.
+    if ([...this.#users].some(({ isHeldBack }) => isHeldBack)) this.#settle(0, WINDOW_MS);
+    else if (this.#before === undefined) this.#tryMore(rate);
     else if (this.#isMeasuring) this.#judge(this.#before, rate);
     else if (this.#trialWindows >= MAX_TRIAL_WINDOWS) this.#settle(this.#allowed - 1, SETTLED_MS);
     else {

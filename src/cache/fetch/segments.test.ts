@@ -19,6 +19,7 @@ function shareOf(limit: number, later: () => number = () => 0): LineShare {
   let taken = 0;
   const user: LineUser = {
     isReceiving: true,
+    isHeldBack: false,
     tryConnect: () => {
       if (!share.take(false)) return false;
       taken += 1;

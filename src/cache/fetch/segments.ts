@@ -96,6 +96,10 @@ export class Segments implements LineUser {
     return this.#isAhead ? 0 : undefined;
   }
 
+  get isHeldBack(): boolean {
+    return this.#source?.isHeldBack ?? false;
+  }
+
   /** Whether one connection is fast enough. */
   get isFast(): boolean {
     return this.#isFast;
@@ -180,7 +184,8 @@ export class Segments implements LineUser {
   /** The fill waits for the byte at an offset: what receives it is ended if it is much slower than others. */
   hurry(offset: number): void {
     const running = this.#at(offset);
-    if (!running) return;
+    // The connection is not to blame for a limit.
+    if (!running || this.isHeldBack) return;
     const now = this.#options.share.now();
     const left = running.end - offset;
     const expected = this.#options.share.ratePerConnection / SLOW_FACTOR;

@@ -23,6 +23,8 @@ export interface Transfer {
   readonly reportCorrupt: (fault: Fault) => boolean;
   /** Has the source ask its next host from now on. Absent if it has no other one. */
   readonly nextHost?: () => void;
+  /** Milliseconds for which this machine has kept the sender from sending, by a limit of bytes per second. */
+  readonly heldBack?: () => number;
 }
 
 /** The part of `ReadableStreamDefaultReader` that is needed to read a body. */
@@ -45,6 +47,8 @@ export interface Source {
   readonly upstream: UpstreamName;
   /** For messages: an upstream's name and repository, or an object store's address. */
   readonly name: string;
+  /** Whether a limit of bytes per second, and not the line or the sender, is what its transfers wait for. */
+  readonly isHeldBack?: boolean;
   /** The most concurrent transfers of its upstream, if that is limited. */
   readonly maxConnections?: number;
   /** Whether a further transfer would begin at once, without keeping others waiting. By default, it would. */

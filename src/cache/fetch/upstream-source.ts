@@ -11,12 +11,20 @@ export class UpstreamSource implements Source {
   readonly #upstream: Upstream;
   readonly #repo: RepositoryRef;
   readonly #digest: Digest;
+  readonly #isBackground: (() => boolean) | undefined;
   /** Mirrors that were too slow, by URL. */
   readonly #avoided = new Set<string>();
   readonly #redirect = new KnownRedirect();
   readonly #place = new HeldPermit();
 
-  constructor(upstream: Upstream, repo: RepositoryRef, digest: Digest) {
+  /** @param isBackground whether no client waits for the blob now; by default, one does */
+  constructor(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+    isBackground?: () => boolean,
+  ) {
+    this.#isBackground = isBackground;
     this.#upstream = upstream;
     this.#repo = repo;
     this.#digest = digest;
@@ -38,6 +46,10 @@ export class UpstreamSource implements Source {
     return this.#repo.repository;
   }
 
+  get isHeldBack(): boolean {
+    return this.#upstream.registry.isAtMaxRate;
+  }
+
   get hasRoom(): boolean {
     return this.#upstream.registry.hasRoom;
   }
@@ -51,6 +63,7 @@ export class UpstreamSource implements Source {
     const options = {
       signal,
       isExtra: use === "extra",
+      isBackground: this.#isBackground,
       avoided: this.#avoided,
       redirect: this.#redirect,
       ...(use === "own" ? { place: this.#place } : {}),

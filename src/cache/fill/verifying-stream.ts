@@ -116,6 +116,7 @@ export class VerifyingStream {
     const transfer = await source.open(this.#position, this.#abort.signal);
     this.#reader = transfer.body.getReader();
     this.#nextHost = transfer.nextHost;
+    this.#backOff.begin(transfer.heldBack);
     this.#corruptReporters.add(transfer.reportCorrupt);
     const { digest } = this.#options;
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {

@@ -186,11 +186,11 @@ export class Siblings {
     const { digest, size, repo: from } = sibling;
     const { upstream, repo } = from;
     if (fills.running(digest, repo.upstream)) return undefined;
-    const source = new UpstreamSource(upstream, repo, digest);
     const yielding = new Yielding(() => {
       side.lane.asked(digest);
       side.lane.proceed();
     });
+    const source = new UpstreamSource(upstream, repo, digest, () => !yielding.isAsked);
     const fill = fills.isStopping ? undefined : fills.start(digest, source, { size, yielding });
     if (!fill) return undefined;
     this.#usefulness.begun(repo.upstream, digest);

@@ -30,6 +30,7 @@ import {
   openRegistryTransport,
   type RegistryTransportOptions,
 } from "../../upstream/registry-transport.ts";
+import { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
@@ -151,7 +152,10 @@ async function start(
     metadataHealth,
     localProblems,
   });
+  const rates = new DownloadRates();
+  rates.configure(settings);
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
+    rates,
     budget: received,
     descriptors,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
@@ -179,7 +183,7 @@ async function start(
   metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
   const connections = "Connections of the downloads in progress: large blobs have several.";
   metrics.gauge("entrepot_fill_connections", connections, () => cache.fills.connections);
-  measureUpstreams(metrics, upstreams, cache.siblings);
+  measureUpstreams(metrics, upstreams, { siblings: cache.siblings, rates });
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));
@@ -194,6 +198,7 @@ async function start(
     upstreams,
     metrics,
     received,
+    rates,
   });
   const adminApi = new AdminApi({
     admin,
@@ -249,6 +254,7 @@ async function start(
     memory,
     metrics: metrics.descriptions,
     reconfigure(changed) {
+      rates.configure(changed);
       upstreams.configure(changed.upstreams);
       storage.configure(changed.upstreams);
       cache.reconfigured();
@@ -268,7 +274,7 @@ function connectUpstreams(
   settings: Settings,
   reporter: RequestReporter,
   reread: LiveConfiguration["reread"],
-  limits: Pick<RegistryTransportOptions, "budget" | "concurrency" | "descriptors">,
+  limits: Pick<RegistryTransportOptions, "budget" | "concurrency" | "descriptors" | "rates">,
 ): Upstreams {
   const transport = openRegistryTransport({
     observe: (event) => reporter.upstream(event),

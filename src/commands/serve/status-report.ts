@@ -14,6 +14,7 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { CacheResult } from "../../telemetry/request-counters.ts";
 import type { Failure } from "../../upstream/health/circuit-breaker.ts";
 import type { HostStatus } from "../../upstream/hosts.ts";
+import type { DownloadRates, RateStatus } from "../../upstream/rates/download-rates.ts";
 import type { Registry } from "../../upstream/registry.ts";
 import { version } from "../../version.ts";
 import type { Status } from "../status-schema.ts";
@@ -38,6 +39,7 @@ export interface StatusReportOptions {
   readonly memory: MemoryPlan;
   /** Bytes of blobs that were received and are not written yet. */
   readonly received: Pick<ByteBudget, "held">;
+  readonly rates: Pick<DownloadRates, "status">;
 }
 
 /** Collects the status of the cache from its parts. */
@@ -63,6 +65,7 @@ export class StatusReport {
       storage,
       machine: this.#machine(),
       fills: [...fills.all].map(fillOf),
+      rate: rateOf(this.#options.rates.status()),
       upstreams: upstreamStatuses,
       problems: [
         ...(problem === undefined ? [] : [problem]),
@@ -130,6 +133,7 @@ function upstreamOf(registry: Registry, usefulness: Usefulness, metrics: Metrics
     name: registry.name,
     state: stateOf(registry.status),
     addresses,
+    rate: rateOf(registry.rate),
     credentials: registry.credentials,
     prefetch: prefetchOf(registry, usefulness),
     traffic: {
@@ -151,6 +155,14 @@ function prefetchOf(
   if (settings.prefetch === "off") return { state: "off", ...counts };
   if (offUntil === undefined) return { state: "on", ...counts };
   return { state: "paused", ...counts, pausedUntil: offUntil };
+}
+
+function rateOf({ rate, until, used }: RateStatus): Status["rate"] {
+  return {
+    used: Math.round(used),
+    ...(rate === undefined ? {} : { limit: rate }),
+    ...(until === undefined ? {} : { until }),
+  };
 }
 
 function errorOf({ fault, at }: Failure): { readonly message: string; readonly at: number } {

@@ -2,15 +2,20 @@ import type { Siblings } from "../../cache/siblings/siblings.ts";
 import type { Usefulness } from "../../cache/siblings/usefulness.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { HostStatus } from "../../upstream/hosts.ts";
+import type { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import type { Upstreams } from "./upstreams.ts";
 
-/** Registers the gauges of the upstreams, by address, and what comes of downloading layers ahead. */
+/** Registers the gauges of the upstreams, by address, of what they send, and of what is downloaded ahead. */
 export function measureUpstreams(
   metrics: Metrics,
   upstreams: Upstreams,
-  siblings: Pick<Siblings, "usefulness">,
+  {
+    siblings,
+    rates,
+  }: { readonly siblings: Pick<Siblings, "usefulness">; readonly rates: DownloadRates },
 ): void {
   measureAddresses(metrics, upstreams);
+  measureRates(metrics, upstreams, rates);
   measurePrefetch(metrics, upstreams, siblings);
 }
 
@@ -49,6 +54,29 @@ function measureAddresses(metrics: Metrics, upstreams: Upstreams): void {
     "entrepot_upstream_circuit_open",
     "1 if the circuit breaker of the address is open or half-open, else 0.",
     ({ circuit }) => (circuit === "closed" ? 0 : 1),
+  );
+}
+
+/** What upstreams may send, and send. The upstream `*` stands for all together. */
+function measureRates(metrics: Metrics, upstreams: Upstreams, rates: DownloadRates): void {
+  const statuses = () => [
+    { upstream: "*", status: rates.status() },
+    ...[...upstreams.all.keys()].map((name) => ({ upstream: name, status: rates.status(name) })),
+  ];
+  metrics.gauges(
+    "entrepot_upstream_max_rate_bytes",
+    "Bytes per second that the upstream may send now, if maxRate limits it; * is all together.",
+    ["upstream"],
+    () =>
+      statuses().flatMap(({ upstream, status: { rate } }) =>
+        rate === undefined ? [] : [{ labels: [upstream], value: rate }],
+      ),
+  );
+  metrics.gauges(
+    "entrepot_upstream_rate_bytes",
+    "Bytes per second that the upstream sent in the last five seconds; * is all together.",
+    ["upstream"],
+    () => statuses().map(({ upstream, status: { used } }) => ({ labels: [upstream], value: used })),
   );
 }
 

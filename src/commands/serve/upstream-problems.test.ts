@@ -18,6 +18,7 @@ function failing(secondsAgo: number): Status["upstreams"][number] {
       { url: "https://mirror.test/", isMirror: true, ...failure },
       { url: "https://reg.test/", isMirror: false, ...failure },
     ],
+    rate: { used: 0 },
     credentials: { state: "none" },
     prefetch: { state: "on", downloaded: 0, asked: 0 },
     traffic: { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 },

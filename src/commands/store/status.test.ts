@@ -67,6 +67,7 @@ const status: Status = {
       connections: 1,
     },
   ],
+  rate: { used: 3 * MIB },
   upstreams: [
     {
       name: "docker.io",
@@ -87,6 +88,7 @@ const status: Status = {
           budget: { remaining: 76, limit: 100, window: 21_600 },
         },
       ],
+      rate: { used: 3 * MIB, limit: 4 * MIB, until: "18:00" },
       credentials: { state: "ok" },
       prefetch: { state: "on", downloaded: 40, asked: 38 },
       traffic: {
@@ -111,6 +113,7 @@ const status: Status = {
           lastError: { message: "ghcr.io returned 500", at: ago(3) },
         },
       ],
+      rate: { used: 0 },
       credentials: { state: "none" },
       prefetch: { state: "paused", pausedUntil: NOW + 1_800_000, downloaded: 30, asked: 9 },
       traffic,
@@ -131,6 +134,8 @@ test("the status is one screen of tables, with the problems at the end", () => {
     "Disk       70 GiB free, 1 GiB kept free, not full, 6000000 of 6553600 inodes free",
     "Memory     100 MiB of 512 MiB used: 48 MiB for caches, 4 MiB for bytes that are not written yet (1 MiB now), 96 downloads at once",
     "Files      40 of 1024 descriptors open",
+    "Rates      all upstreams: 3 MiB/s, no limit",
+    "           docker.io: 3 MiB/s, at most 4 MiB/s until 18:00",
     "",
     "DOWNLOAD                                         SIZE  DONE    SPEED  TIME LEFT  CLIENTS  CONNECTIONS",
     "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3            5",
@@ -155,6 +160,20 @@ test("without downloads and problems, the status says so", () => {
   const text = statusText({ ...status, fills: [] }, NOW);
   expect(text).toContain("\n\nDownloads  none in progress\n\n");
   expect(text).toEndWith("\n\nNo problems found.");
+});
+
+test("rates are shown where one is limited, now or later", () => {
+  const [one] = status.upstreams;
+  if (!one) throw new Error("no upstream");
+  const text = (all: Status["rate"], own: Status["rate"]) =>
+    statusText({ ...status, rate: all, upstreams: [{ ...one, rate: own }] }, NOW);
+  expect(text({ used: 5 }, { used: 5 })).not.toContain("Rates");
+  expect(text({ used: 5, until: "22:00" }, { used: 5 })).toContain(
+    "\nRates      all upstreams: 5 B/s, no limit until 22:00\n\n",
+  );
+  expect(text({ used: 0, limit: 20 * MIB }, { used: 0 })).toContain(
+    "\nRates      all upstreams: 0 B/s, at most 20 MiB/s\n\n",
+  );
 });
 
 test("of many downloads, the oldest 15 are shown with the number of the others", () => {

@@ -42,7 +42,7 @@ export function statusText(status: Status, now: number): string {
   const uptime = duration((now - startedAt) / 1000);
   const parts = [
     `Entrepot ${version} at ${listening.listen}, admin at ${listening.admin}, up ${uptime}`,
-    `${storageText(status.storage)}\n${machineText(status.machine)}`,
+    [storageText(status.storage), machineText(status.machine), ...rateLines(status)].join("\n"),
     fillsText(status.fills, now),
     upstreamTable(status.upstreams, now),
     addressTable(status.upstreams, now),
@@ -120,6 +120,29 @@ function fillsText(fills: Status["fills"], now: number): string {
     });
   const more = fills.length - rows.length;
   return table(columns, rows) + (more > 0 ? `\n… and ${more} more` : "");
+}
+
+/** What comes from all upstreams, and from those with a limit of their own. */
+function rateLines({ rate, upstreams }: Status): string[] {
+  const limited = upstreams.filter((one) => isLimited(one.rate));
+  if (!isLimited(rate) && limited.length === 0) return [];
+  const all = [{ name: "all upstreams", rate }, ...limited];
+  return all.map((one, index) => {
+    const title = index === 0 ? "Rates      " : "           ";
+    return `${title}${one.name}: ${describeRate(one.rate)}`;
+  });
+}
+
+/** Whether there is a limit, now or at another time of day. */
+function isLimited({ limit, until }: Status["rate"]): boolean {
+  return limit !== undefined || until !== undefined;
+}
+
+/** `3.1 MiB/s, at most 20 MiB/s until 18:00` */
+function describeRate({ used, limit, until }: Status["rate"]): string {
+  const most = limit === undefined ? "no limit" : `at most ${formatSize(limit)}/s`;
+  const end = until === undefined ? "" : ` until ${until}`;
+  return `${formatSize(used)}/s, ${most}${end}`;
 }
 
 function upstreamTable(upstreams: Status["upstreams"], now: number): string {

@@ -116,6 +116,7 @@ function readUpstream(
     allowPrivate,
     trustedRealms: (entry.trustedRealms ?? []).map((host) => host.toLowerCase()),
     maxConnections: entry.maxConnections ?? MAX_CONNECTIONS,
+    ...(entry.maxRate ? { maxRate: entry.maxRate } : {}),
     ...(entry.maxSize === undefined ? {} : { maxSize: entry.maxSize }),
     // 0 means no limit, as in Gardener's garbageCollection.ttl.
     ...(entry.maxAge ? { maxAge: entry.maxAge } : {}),

@@ -18,6 +18,10 @@ import { connectCause, reservedFault } from "./local-limits.ts";
 import { networkFault } from "./network-fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
 import { fastestFirst, sendToOnly } from "./happy-eyeballs.ts";
+import type { DownloadRates } from "../rates/download-rates.ts";
+import { PacedReader } from "../rates/paced-reader.ts";
+import type { Turns } from "../rates/turns.ts";
+import { DEFAULT_TIMEOUTS, type Timeouts } from "./timeouts.ts";
 import { type ConnectionPool, ConnectionPools } from "./connection-pools.ts";
 import {
   type OutgoingRequest,
@@ -26,18 +30,6 @@ import {
   sendThroughProxy,
   sendTo,
 } from "./send-request.ts";
-
-/** In milliseconds. */
-export interface Timeouts {
-  /** For a TCP connection to any of a host's addresses. */
-  readonly connect: number;
-  /** From the call to the last response header: DNS, TCP, TLS and the server's own time. */
-  readonly headers: number;
-  /** The longest wait for the next byte of a body. */
-  readonly stall: number;
-}
-
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 5000, headers: 10_000, stall: 30_000 };
 
 export interface DialerOptions {
   readonly resolver?: Resolver;
@@ -48,6 +40,8 @@ export interface DialerOptions {
   /** For the bytes of blobs that were received and are not written yet. */
   readonly budget?: ByteBudget;
   readonly descriptors?: DescriptorBudget;
+  /** What bodies that take no turns are counted in. */
+  readonly rates?: DownloadRates;
 }
 
 export interface DialRequest extends OutgoingRequest {
@@ -56,6 +50,8 @@ export interface DialRequest extends OutgoingRequest {
   /** See `AddressPolicy`. */
   readonly redirectedFrom?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** By which the body is read, if the response is a success. Without, it is read as it arrives. */
+  readonly turns?: Turns | undefined;
 }
 
 export interface DialResponse {
@@ -78,6 +74,7 @@ export class Dialer {
   readonly #pools: ConnectionPools;
   readonly #budget: ByteBudget;
   readonly #descriptors: DescriptorBudget | undefined;
+  readonly #rates: DownloadRates | undefined;
   readonly #waits = new Map<string, SlowTimes>();
 
   constructor(options: DialerOptions = {}) {
@@ -86,6 +83,7 @@ export class Dialer {
     this.#pools = new ConnectionPools(options.ca);
     this.#observe = options.observe;
     this.#descriptors = options.descriptors;
+    this.#rates = options.rates;
     this.#budget = options.budget ?? new ByteBudget(Infinity);
   }
 
@@ -258,8 +256,8 @@ export class Dialer {
   }
 
   #watchBody(
-    { upstream, url, kind, method }: DialRequest,
-    { headers, body }: RawResponse,
+    { upstream, url, kind, method, turns }: DialRequest,
+    { status, headers, body }: RawResponse,
     controller: AbortController,
     onEnd: (end: BodyEnd) => void,
   ): ReadableStream<Uint8Array> | undefined {
@@ -277,7 +275,10 @@ export class Dialer {
       return undefined;
     }
     const expected = bodyLength(headers);
-    return watchBody(body, {
+    const isPaced = turns !== undefined && status >= 200 && status < 300;
+    const { signal } = controller;
+    const reader = isPaced ? new PacedReader(body, { turns, signal, expected }) : body;
+    return watchBody(reader, {
       upstream,
       stallTimeout: this.#timeouts.stall,
       ...(expected === undefined ? {} : { expected }),
@@ -285,7 +286,10 @@ export class Dialer {
       // The bodies of blobs wait for the disk as well.
       ...(kind === "blob" ? {} : { waits: this.waitsFor(upstream) }),
       toFault: (cause) => networkFault(upstream, url.host, cause),
-      onEnd,
+      onEnd: (end) => {
+        if (!isPaced) this.#rates?.received(upstream, end.bytes);
+        onEnd(end);
+      },
     });
   }
 }

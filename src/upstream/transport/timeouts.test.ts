@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { until } from "../../../test/harness/waiting.ts";
+import { RateSchedule } from "../../config/parsing/rate-schedule.ts";
+import { DownloadRates } from "../rates/download-rates.ts";
 import * as dialing from "../upstreamtest/dialing.ts";
 import { faultOf, serve, serveRaw } from "../upstreamtest/test-servers.ts";
 
@@ -110,6 +112,34 @@ describe.each(["manifest", "blob"] as const)("for a %s", (kind) => {
       length += next.value.byteLength;
     }
     expect(length).toBe(300_000);
+  });
+
+  test("a body that maxRate holds back for longer than the stall timeout neither stalls nor is too slow", async () => {
+    using server = serve(() => new Response("x".repeat(4096)));
+    const rates = new DownloadRates();
+    rates.configure({ maxRate: RateSchedule.always(8192), upstreams: new Map() });
+    const turns = rates.open({ upstream: "reg.test", blob: "x" });
+    const subject = dialer({ timeouts: { stall: 60 }, rates });
+    const response = await subject.dial(request(`http://reg.test:${server.port}/`, { turns }));
+    expect((await readBytes(response.body)).byteLength).toBe(4096);
+    expect(await response.ended).toEqual({ bytes: 4096, outcome: "complete" });
+    expect(turns.waited).toBeGreaterThan(60);
+  });
+
+  test("a wait for maxRate ends with the request", async () => {
+    using server = serve(() => new Response("x".repeat(4096)));
+    const rates = new DownloadRates();
+    rates.configure({ maxRate: RateSchedule.always(1024), upstreams: new Map() });
+    const turns = rates.open({ upstream: "reg.test", blob: "x" });
+    const abort = new AbortController();
+    const { signal } = abort;
+    const url = `http://reg.test:${server.port}/`;
+    const response = await dialer({ rates }).dial(request(url, { turns, signal }));
+    const reading = readBytes(response.body);
+    await until(() => rates.isHoldingBack("reg.test"), { what: "the body to be held back" });
+    abort.abort(new Error("gone"));
+    expect(reading).rejects.toThrow("gone");
+    expect(await response.ended).toMatchObject({ outcome: "cancelled" });
   });
 
   test("a host that accepts no connection fails after the connect timeout", async () => {
