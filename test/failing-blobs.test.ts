@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { chmod, readdir } from "node:fs/promises";
+import { chmod, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { command } from "./harness/commands.ts";
@@ -30,12 +30,15 @@ async function setUp(...blobs: Content[]) {
   return { upstream, cache, [Symbol.asyncDispose]: () => closing.disposeAsync() };
 }
 
-/** A client may have all of a blob before it is stored. */
+/** A client may have all of a blob before it is stored, and a file be there before it is counted. */
 async function allStored(cache: Entrepot, count: number): Promise<void> {
-  await until(async () => (await storedBlobs(cache.data)).length === count, {
-    what: `${count} stored blobs`,
-    within: PATIENCE,
-  });
+  const isDone = async (): Promise<boolean> => {
+    const files = await storedBlobs(cache.data);
+    const sizes = await Promise.all(files.map(({ path }) => stat(path)));
+    const bytes = sizes.reduce((sum, { blocks }) => sum + 512 * blocks, 0);
+    return files.length === count && bytes === (await metric(cache, "entrepot_storage_blob_bytes"));
+  };
+  await until(isDone, { what: `${count} stored blobs`, within: PATIENCE });
 }
 
 function config(upstream: ScriptedUpstream): object {

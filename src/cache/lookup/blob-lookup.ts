@@ -145,8 +145,12 @@ export class BlobLookup {
     if (fill.sources.hasAccepted(source)) await this.#access.answered(repo);
     else await this.#access.showBlob("GET", upstream, repo, link ?? { digest });
     // An existing link is written again: pruning may have removed it while its blob was not stored.
-    await this.#link(repo, link ?? { digest });
-    return this.#sendFill(fill, source, repo, cacheStatus, range);
+    const linked = this.#link(repo, link ?? { digest });
+    const [result] = await Promise.all([
+      this.#sendFill(fill, source, repo, cacheStatus, range),
+      linked,
+    ]);
+    return result;
   }
 
   /** Of a blob that is stored, or about to be. */

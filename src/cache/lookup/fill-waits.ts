@@ -32,10 +32,15 @@ export async function smallBlob(
   }
 }
 
+/** Nobody waits for the disk to sync what is in memory. A larger blob is sent from its file. */
 async function verifiedBlob(fill: Fill): Promise<StoredBlob | undefined> {
-  const stored = await fill.storedSoon;
-  if (stored) return stored;
-  const { digest, inMemory: bytes } = fill;
+  await fill.verified;
+  return (
+    (fill.isStored ? undefined : fromMemory(fill)) ?? (await fill.storedSoon) ?? fromMemory(fill)
+  );
+}
+
+function fromMemory({ digest, inMemory: bytes }: Fill): StoredBlob | undefined {
   return bytes && { digest, size: bytes.size, bytes, isInMemory: true };
 }
 
