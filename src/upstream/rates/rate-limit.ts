@@ -4,8 +4,10 @@ import { RecentBytes } from "./recent-bytes.ts";
 
 /** How often the time of day is looked at, in milliseconds. */
 export const LOOK_MS = 1000;
-/** What may be made up for, where nothing asked to receive: as much as in this time, in milliseconds. */
+/** What may be made up for after a time without transfers: as much as in so many milliseconds. */
 const IDLE_MS = 20;
+/** The same while there are transfers, none of which waits: they write what they have received. */
+const ACTIVE_MS = 100;
 /** The same where downloads waited for this limit, and were let go on too late: the event loop was busy. */
 const LATE_MS = 250;
 /** For so long, in milliseconds, what does not wait for its turn makes downloads wait. */
@@ -28,6 +30,7 @@ export class RateLimit {
   /** Whether a download waits for this limit. */
   #isAwaited = false;
   #heldBackAt = -Infinity;
+  #transfers = 0;
 
   constructor(clock: RateClock) {
     this.#clock = clock;
@@ -66,6 +69,17 @@ export class RateLimit {
     return (-this.#account * 1000) / rate;
   }
 
+  /** A transfer begins, which has to `end`. */
+  begin(): void {
+    this.#refill();
+    this.#transfers += 1;
+  }
+
+  end(): void {
+    this.#refill();
+    this.#transfers -= 1;
+  }
+
   /** Takes what a download will probably receive from the account; a negative number gives some back. */
   reserve(bytes: number): void {
     this.#refill();
@@ -94,7 +108,8 @@ export class RateLimit {
     this.#refilledAt = now;
     const { rate } = this.#inForce;
     if (rate === undefined) return;
-    const most = (rate * (this.#isAwaited ? LATE_MS : IDLE_MS)) / 1000;
+    const window = this.#isAwaited ? LATE_MS : this.#transfers > 0 ? ACTIVE_MS : IDLE_MS;
+    const most = (rate * window) / 1000;
     const earned = Math.min(most, this.#account + (rate * elapsed) / 1000);
     this.#account = Math.max(this.#account, earned);
   }

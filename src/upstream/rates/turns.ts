@@ -39,6 +39,7 @@ export class Turns {
     this.#lane = lane;
     this.#options = options;
     lane.transfers.add(this);
+    for (const limit of lane.limits) limit.begin();
   }
 
   get isBackground(): boolean {
@@ -110,6 +111,7 @@ export class Turns {
     this.#stopWaiting();
     this.#charge(-(this.#reserved ?? 0));
     this.#reserved = undefined;
+    for (const limit of this.#lane.limits) limit.end();
     this.#given?.();
     this.#options.onChange();
   }
