@@ -39,7 +39,8 @@ export class PacedReader implements BodyReader {
       if (next.done) return next;
       this.#rest = next.value;
     }
-    const value = this.#rest.subarray(0, turns.partBytes);
+    // Whoever gets all of a buffer can free it.
+    const value = this.#rest.subarray(0, turns.isUnlimited ? undefined : turns.partBytes);
     this.#rest = this.#rest.subarray(value.byteLength);
     this.#bytes += value.byteLength;
     turns.received(value.byteLength);

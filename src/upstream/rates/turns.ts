@@ -66,7 +66,7 @@ export class Turns {
    * @throws the signal's reason if it is aborted
    */
   async next(signal: AbortSignal, patience = Infinity): Promise<void> {
-    if (this.#reserved !== undefined || this.#isUnlimited) return;
+    if (this.#reserved !== undefined || this.isUnlimited) return;
     if (!this.#lane.transfers.has(this)) return;
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -116,7 +116,8 @@ export class Turns {
     this.#options.onChange();
   }
 
-  get #isUnlimited(): boolean {
+  /** Whether there is no limit now, so that no turn is needed. */
+  get isUnlimited(): boolean {
     return this.#lane.limits.every(({ inForce }) => inForce.rate === undefined);
   }
 
