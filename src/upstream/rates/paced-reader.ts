@@ -1,6 +1,12 @@
 import type { BodyReader } from "../http1/get.ts";
 import type { Turns } from "./turns.ts";
 
+/**
+ * A body of at most this many bytes is handed on as it arrives, and others wait longer for it: clients wait for
+ * the whole of a config, and for the tables with which lazy pullers begin.
+ */
+const SMALL_BYTES = 64 * 1024;
+
 export interface PacedReaderOptions {
   readonly turns: Turns;
   /** Ends a wait for the next turn. */
@@ -32,15 +38,17 @@ export class PacedReader implements BodyReader {
 
   async read(): ReturnType<BodyReader["read"]> {
     const { turns, signal, expected } = this.#options;
+    const isSmall = expected !== undefined && expected <= SMALL_BYTES;
     // The first part may be what a client gets its headers with.
-    if (this.#bytes > 0 && this.#bytes !== expected) await turns.next(signal);
+    if (!isSmall && this.#bytes > 0 && this.#bytes !== expected) await turns.next(signal);
     while (this.#rest.byteLength === 0) {
       const next = await this.#reader.read();
       if (next.done) return next;
       this.#rest = next.value;
     }
     // Whoever gets all of a buffer can free it.
-    const value = this.#rest.subarray(0, turns.isUnlimited ? undefined : turns.partBytes);
+    const isWhole = isSmall || turns.isUnlimited;
+    const value = this.#rest.subarray(0, isWhole ? undefined : turns.partBytes);
     this.#rest = this.#rest.subarray(value.byteLength);
     this.#bytes += value.byteLength;
     turns.received(value.byteLength);

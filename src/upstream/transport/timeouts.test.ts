@@ -114,20 +114,47 @@ describe.each(["manifest", "blob"] as const)("for a %s", (kind) => {
     expect(length).toBe(300_000);
   });
 
-  test("a body that maxRate holds back for longer than the stall timeout neither stalls nor is too slow", async () => {
+  test.each([
+    ["directly", false],
+    ["through a proxy", true],
+  ])(
+    "a body that maxRate holds back %s for longer than the stall timeout does not stall",
+    async (_, proxied) => {
+      using server = serve(() => new Response("x".repeat(100_000)));
+      // A plain server is its own proxy: it is sent the same request with an absolute URL.
+      const address = new URL(`http://127.0.0.1:${server.port}`);
+      const proxy = { proxy: { http: address, except: [], from: "HTTP_PROXY" } };
+      const rates = new DownloadRates();
+      rates.configure({ maxRate: RateSchedule.always(2 ** 20), upstreams: new Map() });
+      const turns = rates.open({ upstream: "reg.test", blob: "x" });
+      rates.open({ upstream: "reg.test", blob: "y" }).received(400_000);
+      const subject = dialer({ ...shortStall, rates });
+      const url = `http://reg.test:${server.port}/`;
+      const response = await subject.dial(request(url, { turns, ...(proxied ? proxy : {}) }));
+      expect((await readBytes(response.body)).byteLength).toBe(100_000);
+      expect(await response.ended).toEqual({ bytes: 100_000, outcome: "complete" });
+      expect(turns.waited).toBeGreaterThan(shortStall.timeouts.stall);
+    },
+  );
+
+  test("a body that a client waits for as a whole is not held back, but others are for it", async () => {
     using server = serve(() => new Response("x".repeat(4096)));
     const rates = new DownloadRates();
-    rates.configure({ maxRate: RateSchedule.always(8192), upstreams: new Map() });
+    rates.configure({ maxRate: RateSchedule.always(1024), upstreams: new Map() });
     const turns = rates.open({ upstream: "reg.test", blob: "x" });
-    const subject = dialer({ timeouts: { stall: 60 }, rates });
-    const response = await subject.dial(request(`http://reg.test:${server.port}/`, { turns }));
+    const url = `http://reg.test:${server.port}/`;
+    const response = await dialer({ rates }).dial(request(url, { turns }));
     expect((await readBytes(response.body)).byteLength).toBe(4096);
-    expect(await response.ended).toEqual({ bytes: 4096, outcome: "complete" });
-    expect(turns.waited).toBeGreaterThan(60);
+    expect(turns.waited).toBe(0);
+    const abort = new AbortController();
+    const other = rates.open({ upstream: "reg.test", blob: "y" }).next(abort.signal);
+    expect(rates.isHoldingBack("reg.test")).toBe(true);
+    abort.abort(new Error("gone"));
+    expect(other).rejects.toThrow("gone");
   });
 
   test("a wait for maxRate ends with the request", async () => {
-    using server = serve(() => new Response("x".repeat(4096)));
+    using server = serve(() => new Response("x".repeat(100_000)));
     const rates = new DownloadRates();
     rates.configure({ maxRate: RateSchedule.always(1024), upstreams: new Map() });
     const turns = rates.open({ upstream: "reg.test", blob: "x" });
