@@ -14,7 +14,7 @@ import {
 } from "./address.ts";
 import { type BodyEnd, timeoutFault, watchBody } from "./response-body.ts";
 import { bodyLength, headerProblem } from "./header-checks.ts";
-import { connectCause, reservedFault } from "./local-limits.ts";
+import { exchangeCause, requestCause, reservedFault, timeoutCause } from "./local-limits.ts";
 import { networkFault } from "./network-fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
 import { fastestFirst, sendToOnly } from "./happy-eyeballs.ts";
@@ -121,7 +121,8 @@ export class Dialer {
       this.#observe?.({ type: "responded", ...labels, method, status, milliseconds });
       const body = this.#watchBody(request, response, controller, onEnd);
       return { status, headers: response.headers, body, ended: ended.promise };
-    } catch (error) {
+    } catch (cause) {
+      const error = await timeoutCause(upstream, cause);
       const fault = error instanceof Fault ? error.detail.kind : "aborted";
       this.#observe?.({ type: "failed", ...labels, fault });
       this.#reportLocal(upstream, error);
@@ -201,7 +202,7 @@ export class Dialer {
         pool.lastGood = undefined;
         signal.throwIfAborted();
         const { ip } = address;
-        const cause = await connectCause(error, { ip, port: portOf(url) });
+        const cause = await requestCause(error, { ip, port: portOf(url) });
         const failed = networkFault(upstream, url.host, cause);
         if (isForAllHosts(failed)) throw failed;
         // What a server answers says more than that this machine cannot reach another address of it.
@@ -285,7 +286,7 @@ export class Dialer {
       controller,
       // The bodies of blobs wait for the disk as well.
       ...(kind === "blob" ? {} : { waits: this.waitsFor(upstream) }),
-      toFault: (cause) => networkFault(upstream, url.host, cause),
+      toFault: async (cause) => networkFault(upstream, url.host, await exchangeCause(cause)),
       onEnd: (end) => {
         if (!isPaced) this.#rates?.received(upstream, end.bytes);
         onEnd(end);

@@ -1,4 +1,5 @@
 import { Fault, type LocalLimit } from "../../oci/fault.ts";
+import { exchangeError } from "./exchange-probe.ts";
 
 interface Meaning {
   readonly limit: LocalLimit;
@@ -69,10 +70,22 @@ export interface Destination {
 /** For look-ups: it only shows whether this machine provides sockets. */
 const LOOPBACK: Destination = { ip: "127.0.0.1", port: 53 };
 
-/** The error of a connection attempt. Bun reports most errors of socket(2) and connect(2) as ECONNREFUSED. */
-export async function connectCause(cause: unknown, destination: Destination): Promise<unknown> {
+/** The error of a request. Bun reports most errors of socket(2) and connect(2) as ECONNREFUSED. */
+export async function requestCause(cause: unknown, destination: Destination): Promise<unknown> {
   const isRefused = cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
-  return isRefused ? ((await socketError(destination)) ?? cause) : cause;
+  return isRefused ? ((await socketError(destination)) ?? cause) : exchangeCause(cause);
+}
+
+/** The error of a connection that was made. `fetch` reports all errors of recv(2) as ECONNRESET. */
+export async function exchangeCause(cause: unknown): Promise<unknown> {
+  const isReset = cause instanceof Error && "code" in cause && cause.code === "ECONNRESET";
+  return isReset ? ((await exchangeError()) ?? cause) : cause;
+}
+
+/** The fault of a request that took too long. Bun waits for what the kernel does not send. */
+export async function timeoutCause(upstream: string, fault: unknown): Promise<unknown> {
+  const isTimeout = fault instanceof Fault && fault.detail.kind === "upstream-timeout";
+  return isTimeout ? (localLimitFault(upstream, await exchangeError()) ?? fault) : fault;
 }
 
 /** The error of a DNS look-up. A resolver says of each error that the name has no address, or the server fails. */

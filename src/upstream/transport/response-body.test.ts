@@ -23,7 +23,7 @@ async function endOf(heldBack: number): Promise<BodyEnd> {
       upstream: "reg.test",
       stallTimeout: 30_000,
       controller: new AbortController(),
-      toFault: () => reset,
+      toFault: async () => reset,
       onEnd: ended.resolve,
     },
   );

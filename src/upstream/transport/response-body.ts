@@ -38,7 +38,7 @@ export interface WatchBodyOptions {
   /** Ends the transfer. Its signal's reason becomes the body's error. */
   readonly controller: AbortController;
   /** Converts an error of the network to a Fault. */
-  readonly toFault: (cause: unknown) => Fault;
+  readonly toFault: (cause: unknown) => Promise<Fault>;
   /** Called exactly once, when the transfer ends in any way. */
   readonly onEnd: (end: BodyEnd) => void;
 }
@@ -134,8 +134,9 @@ export function watchBody(
           }
         } catch (error) {
           if (controller.signal.aborted) throw controller.signal.reason;
-          const fault = options.toFault(error);
           noteUnread();
+          const fault = await options.toFault(error);
+          if (controller.signal.aborted) throw controller.signal.reason;
           end("broken", wasUnread ? undefined : fault);
           controller.abort(fault);
           throw fault;

@@ -4,7 +4,7 @@ import type { DialMethod, RequestKind } from "../observer.ts";
 import { QUIRKS } from "../quirks.ts";
 import { type CheckedAddress, isIpLiteral, withAddress } from "./address.ts";
 import type { ConnectionPool, ConnectionTarget } from "./connection-pools.ts";
-import { lookupCause } from "./local-limits.ts";
+import { exchangeCause, lookupCause } from "./local-limits.ts";
 import { proxyFault } from "./network-fault.ts";
 
 /** No compression: a digest is of the bytes as they are stored. */
@@ -78,7 +78,7 @@ export async function sendThroughProxy(
   } catch (error) {
     signal.throwIfAborted();
     const isUnknown = error instanceof Error && "code" in error && error.code === "ENOTFOUND";
-    const cause = isUnknown ? await lookupCause(error) : error;
+    const cause = isUnknown ? await lookupCause(error) : await exchangeCause(error);
     throw proxyFault(upstream, { proxy: proxy.host, from, host: url.host }, cause);
   }
   const isProxyOwn = response.status === 407 || response.headers.has(QUIRKS.proxyChallengeHeader);
