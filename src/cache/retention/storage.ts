@@ -212,14 +212,15 @@ export async function openStorage(
       wasShutDownCleanly: isClean,
       mustBeWritable,
       restoreVanished: async () => {
+        let vanished: readonly Watched[] = [];
         try {
+          vanished = await restoreVanished({ directory, watch, blobs, sidecars, metadata });
           await mustBeWritable();
-          return await restoreVanished({ directory, watch, blobs, sidecars, metadata });
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
           if (!budget.fullState.recordFailure(error)) budget.fullState.markFull(reason);
-          return [];
         }
+        return vanished;
       },
       setInUseCheck: (inUse) => {
         isInUse = inUse;

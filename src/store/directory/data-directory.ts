@@ -77,14 +77,21 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
     lock.abandon();
     ({ lock, unwritten } = fresh);
   };
-  const becomeWritable = async (): Promise<boolean> => {
-    if (lock.isExclusive) return true;
+  const lockForWriting = async (): Promise<boolean> => {
     const failed = await writeError(path);
     if (failed !== undefined) return false;
     // A process that has it shared cannot have it exclusively.
     lock.release();
     ({ lock, unwritten } = await prepare(path));
     return lock.isExclusive;
+  };
+  let becoming: Promise<boolean> | undefined;
+  const becomeWritable = async (): Promise<boolean> => {
+    if (lock.isExclusive) return true;
+    becoming ??= lockForWriting().finally(() => {
+      becoming = undefined;
+    });
+    return becoming;
   };
   return {
     path,
