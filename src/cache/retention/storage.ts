@@ -113,6 +113,7 @@ export async function openStorage(
       watch,
       mayWrite: () => directory.mayWrite,
       onDamaged: (path, reason) => events.metadataDamaged(path, reason),
+      onUnreadable: (error) => events.failed("reading the metadata database", error),
     });
     closing.defer(() => metadata.close());
     const blobs = await openDiskBlobStore(directory.path, writing);

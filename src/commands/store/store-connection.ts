@@ -138,7 +138,10 @@ async function openStopped(
       accessTimesNotWritten: () => {},
       limitMet: () => {},
       recordsLeft: () => {},
-      failed: () => {},
+      failed: (task, error) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        process.stderr.write(`entrepot: ${task} failed: ${printableLines(reason)}\n`);
+      },
       metadataDamaged: (path, reason) => {
         process.stderr.write(`entrepot: ${reason}\nIt was moved to ${path} and is rebuilt.\n`);
       },

@@ -22,6 +22,8 @@ export interface SelfHealingOptions {
   readonly mayWrite: () => boolean;
   /** The database was damaged. It was moved to `path`, and an empty one was created. */
   readonly onDamaged: (path: string, reason: string) => void;
+  /** The database cannot even be read, nor can another one take its place for now. */
+  readonly onUnreadable: (error: unknown) => void;
 }
 
 export interface OpenedMetadata {
@@ -42,8 +44,15 @@ export async function openSelfHealing({
   watch,
   mayWrite,
   onDamaged,
+  onUnreadable,
 }: SelfHealingOptions): Promise<OpenedMetadata> {
   const rebuildState = new RebuildMarker(path);
+  /** One that cannot be read is rebuilt once it can be written. Until then, registries are asked for everything. */
+  const openUnwritable = (): Promise<MetadataStore> =>
+    openFrozenMetadata(path).catch((error: unknown) => {
+      onUnreadable(error);
+      return openFrozenMetadata(":memory:");
+    });
   let replacedAt = -Infinity;
   const open = async (mustCheck: boolean): Promise<MetadataStore> => {
     // The database was deleted or emptied, but the sidecar files to rebuild it are there.
@@ -72,7 +81,7 @@ export async function openSelfHealing({
   const reopen = async (former: MetadataStore, isFrozen: boolean): Promise<MetadataStore> => {
     if (!mayWrite()) {
       if (isFrozen) return former;
-      return openUnwritable(path);
+      return openUnwritable();
     }
     if (isFrozen) {
       const metadata = await open(true);
@@ -88,7 +97,7 @@ export async function openSelfHealing({
   };
   if (!mayWrite()) {
     watch.note("metadata.db");
-    return { metadata: new SelfHealingMetadata(await openUnwritable(path), reopen), rebuildState };
+    return { metadata: new SelfHealingMetadata(await openUnwritable(), reopen), rebuildState };
   }
   let unwritten: string | undefined;
   const opened = await open(false).catch(async (error: unknown) => {
@@ -113,11 +122,6 @@ async function isUnwritable({ kind, cause }: MetadataError, path: string): Promi
   if (kind !== "unopenable") return kind === "unwritable";
   // Without inodes, for example, SQLite says only that it cannot open a file.
   return isReadableNevertheless(cause) || isReadableNevertheless(await writeError(dirname(path)));
-}
-
-/** One that cannot be read is rebuilt once it can be written to. Until then, the registries are asked for everything. */
-async function openUnwritable(path: string): Promise<MetadataStore> {
-  return openFrozenMetadata(path).catch(() => openFrozenMetadata(":memory:"));
 }
 
 const DAMAGED_SUFFIX = ".damaged";

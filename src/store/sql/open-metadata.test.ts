@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../oci/fault.ts";
@@ -9,7 +9,8 @@ import { metadataConformance } from "../storetest/metadata-conformance.ts";
 import { downgradeMetadata } from "../storetest/earlier-schema.ts";
 import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
-import { MetadataError, openMetadata } from "./open-metadata.ts";
+import { MetadataError, openFrozenMetadata, openMetadata } from "./open-metadata.ts";
+import { isRefusedWrite } from "./sqlite-file.ts";
 
 let directory: string;
 let path: string;
@@ -47,6 +48,31 @@ describe("a metadata database in a SQLite file", () => {
     const record = { digest: digestNumber(1), checkedAt: 7 };
     expect(await second.tags.get(nginx, tag("latest"))).toEqual(record);
     await second.close();
+  });
+
+  test("is read where nothing can be written, with the log that a killed process left", async () => {
+    const first = await openMetadata(path);
+    await first.blobs.put({ digest: digestNumber(1), size: 5000 }, 1);
+    await first.blobs.total(4096);
+    // It is in the write-ahead log only.
+    const copied = join(directory, "copied.db");
+    for (const suffix of ["", "-wal"]) await copyFile(path + suffix, copied + suffix);
+    await first.close();
+    const log = await readFile(`${copied}-wal`);
+    for (const [file, count] of [
+      [path, 1],
+      [copied, 1],
+      [":memory:", 0],
+    ] as const) {
+      const frozen = await openFrozenMetadata(file);
+      // Of a file system with other blocks than when it was written.
+      const total = { count, bytes: count * 5000, diskBytes: count * 5120 };
+      expect(await frozen.blobs.total(1024)).toEqual(total);
+      const refused = await rejection(frozen.blobs.put({ digest: digestNumber(2), size: 1 }, 2));
+      expect(isRefusedWrite(refused)).toBe(true);
+      await frozen.close();
+    }
+    expect(await readFile(`${copied}-wal`)).toEqual(log);
   });
 
   test("has its records after kill -9", async () => {

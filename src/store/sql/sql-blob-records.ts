@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { type Kysely, sql } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobRecord, BlobRecords, BlobTotal, BlobUse } from "../metadata-store.ts";
+import { isRefusedWrite } from "./sqlite-file.ts";
 import type { Tables } from "./tables.ts";
 
 /** Rows that are written at a time: about 2 ms, for which other writes have to wait. */
@@ -164,18 +165,19 @@ export class SqlBlobRecords implements BlobRecords {
         .executeTakeFirstOrThrow();
       if (kept.block_size === blockSize) return kept;
       // The data directory has moved to another file system.
-      return transaction
-        .updateTable("totals")
-        .set((update) => ({
-          block_size: blockSize,
-          blocks: update
-            .selectFrom("blobs")
-            .select(
-              sql<number>`coalesce(sum((size + ${blockSize - 1}) / ${blockSize}), 0)`.as("blocks"),
-            ),
-        }))
-        .returningAll()
+      const { blocks } = await transaction
+        .selectFrom("blobs")
+        .select(
+          sql<number>`coalesce(sum((size + ${blockSize - 1}) / ${blockSize}), 0)`.as("blocks"),
+        )
         .executeTakeFirstOrThrow();
+      const counted = { block_size: blockSize, blocks };
+      const update = transaction.updateTable("totals").set(counted);
+      await update.execute().catch((error: unknown) => {
+        // It is counted again when it can be written.
+        if (!isRefusedWrite(error)) throw error;
+      });
+      return { ...kept, ...counted };
     });
     return { count: row.count, bytes: row.bytes, diskBytes: row.blocks * blockSize };
   }
