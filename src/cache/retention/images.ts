@@ -104,7 +104,7 @@ export class Images {
     }));
     for await (const name of this.names(survey)) {
       if (pattern && !pattern.matches(name)) continue;
-      const tree = await this.#trees.read(name.digest);
+      const tree = (await this.#trees.read(name.digest)) ?? (await this.#unreadTree(name.digest));
       if (!tree) continue;
       const stored = await this.#storedParts(tree);
       const records = [...stored.values()];
@@ -176,6 +176,12 @@ export class Images {
         await yielder.pause();
       }
     }
+  }
+
+  /** What is known of an image whose manifest is stored, and cannot be read. */
+  async #unreadTree(digest: Digest): Promise<ManifestTree | undefined> {
+    const record = await this.#metadata.blobs.get(digest);
+    return record && { root: { digest, size: record.size }, isIndex: true, platforms: [] };
   }
 
   async #storedParts(tree: ManifestTree): Promise<Map<Digest, BlobUse>> {

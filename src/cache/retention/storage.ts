@@ -148,8 +148,10 @@ export async function openStorage(
     );
     const { assertWritable } = directory;
     const store = new BoundedBlobStore(blobs, budget, unreadable, assertWritable);
-    // Makes the partial downloads of earlier processes count towards the budget.
-    await Array.fromAsync(store.partials());
+    // Makes the partial downloads of earlier processes count towards the budget; if not now, then later.
+    await Array.fromAsync(store.partials()).catch((error: unknown) =>
+      events.failed("listing the partial downloads", error),
+    );
     const trees = new ManifestTrees(blobs, metadata.blobs);
     const pinned = new PinnedBlobs(metadata, trees, (size) => budget.spaceOf(size));
     let currentUpstreams = upstreams;

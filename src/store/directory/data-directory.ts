@@ -1,3 +1,4 @@
+import { closeSync, constants, openSync } from "node:fs";
 import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { acquireLock, type Lock, LockedError, shareLock } from "./lock.ts";
@@ -226,13 +227,25 @@ function lockDirectory(path: string, acquire: (path: string) => Lock): Lock {
   try {
     return acquire(join(path, "lock"));
   } catch (cause) {
-    if (!(cause instanceof LockedError)) throw unwritableError(path, "locked", cause);
+    if (!(cause instanceof LockedError)) {
+      throw unwritableError(path, "locked", openingError(join(path, "lock")) ?? cause);
+    }
     const isKnown = cause.holder !== undefined;
     const holder = isKnown
       ? `by process ${cause.holder}`
       : "by another process, or its file system has no file locks, as NFS may have none";
     const message = `the data directory ${path} is in use ${holder}: stop that process first, or set storage.dir to another directory`;
     throw new DataDirectoryError("locked", path, message, { cause });
+  }
+}
+
+/** SQLite says only that it cannot open a file. */
+function openingError(file: string): unknown {
+  try {
+    closeSync(openSync(file, constants.O_RDWR));
+    return undefined;
+  } catch (cause) {
+    return cause;
   }
 }
 

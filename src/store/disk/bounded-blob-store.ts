@@ -112,13 +112,12 @@ export class BoundedBlobStore implements BlobStore {
   }
 
   /**
-   * Lists the partial downloads. The first call, which has to come before the first writer, accounts
-   * for those that an earlier process left. Each that is read to its end gives back the space of those that
+   * Lists the partial downloads. The first call that reaches its end, and should come before the first writer,
+   * accounts for those that an earlier process left. Each that is read to its end gives back the space of those that
    * somebody else removed.
    */
   async *partials(): AsyncGenerator<PartialEntry> {
     const isFirst = !this.#hasListed;
-    this.#hasListed = true;
     const unlisted = new Map(this.#partials);
     for await (const entry of this.#store.partials()) {
       unlisted.delete(entry.name);
@@ -130,6 +129,7 @@ export class BoundedBlobStore implements BlobStore {
       }
       yield entry;
     }
+    this.#hasListed = true;
     for (const [name, suspended] of unlisted) {
       // One that is another by now was resumed meanwhile, and so may not have been listed.
       if (this.#partials.get(name) === suspended) await this.removePartial(name);

@@ -9,7 +9,7 @@ import { blobFile } from "./blob-file.ts";
 import { BUFFER_BYTES } from "./appended-bytes.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { ExtentJournal } from "./extent-journal.ts";
-import { fileNames, fileSize } from "./file-facts.ts";
+import { fileNames, fileSize, makeFolder } from "./file-facts.ts";
 import { listPartials } from "./list-partials.ts";
 import type { WriterHost } from "./disk-blob-writer.ts";
 import { DiskBlobWriter } from "./disk-blob-writer.ts";
@@ -58,15 +58,7 @@ export async function openDiskBlobStore(
 }
 
 async function createFolders(directory: string): Promise<void> {
-  for (const folder of ["blobs", "fills"]) {
-    const path = join(directory, folder);
-    try {
-      if ((await stat(path).catch(() => undefined))?.isDirectory()) continue;
-      await mkdir(path, { recursive: true, mode: 0o700 });
-    } catch (cause) {
-      throw storageFault(`create ${path}`, cause);
-    }
-  }
+  for (const folder of ["blobs", "fills"]) await makeFolder(join(directory, folder));
 }
 
 export class DiskBlobStore implements BlobStore {

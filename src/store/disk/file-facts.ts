@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, readdir, stat } from "node:fs/promises";
+import { access, mkdir, readdir, stat } from "node:fs/promises";
 import { storageFault, systemCode } from "../storage-fault.ts";
 
 /**
@@ -32,4 +32,20 @@ export async function fileNames(folder: string): Promise<string[]> {
     if (code === "ENOENT" || code === "ENOTDIR") return [];
     throw storageFault(`list ${folder}`, cause);
   }
+}
+
+/**
+ * Creates a folder unless it exists: a disk on which nothing can be created may have it.
+ *
+ * @throws Fault of kind `no-space` or `storage`
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isDirectory()) return;
+  } catch (cause) {
+    if (systemCode(cause) !== "ENOENT") throw storageFault(`look at ${path}`, cause);
+  }
+  await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw storageFault(`create ${path}`, cause);
+  });
 }

@@ -5,7 +5,9 @@ import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { partialName } from "../partial-name.ts";
 import { DiskBudget } from "../space/disk-budget.ts";
+import { MemoryBlobStore } from "../memory/memory-blob-store.ts";
 import { sampleBytes } from "../storetest/sample-bytes.ts";
+import { rejection } from "../storetest/writing.ts";
 import { BoundedBlobStore } from "./bounded-blob-store.ts";
 import { openDiskBlobStore } from "./disk-blob-store.ts";
 
@@ -32,4 +34,24 @@ test("a partial download that somebody deletes gives its space back", async () =
   await rm(join(dir.path, "fills"), { recursive: true });
   expect(await Array.fromAsync(store.partials())).toEqual([]);
   expect(budget.partialBytes).toBe(0);
+});
+
+test("partial downloads that cannot be listed at first count once they can be", async () => {
+  const memory = new MemoryBlobStore();
+  const digest = digestOf(sampleBytes(1000));
+  const earlier = await memory.writer(digest);
+  await earlier.append(sampleBytes(1000).subarray(0, 100));
+  await earlier.suspend();
+  const disk = async () => ({ free: 1e12, size: 1e12 });
+  const budget = new DiskBudget({ limits: { maxSize: 1e9, minFree: 0 }, disk });
+  const store = new BoundedBlobStore(memory, budget);
+  const partials = memory.partials.bind(memory);
+  memory.partials = async function* () {
+    yield* [];
+    throw new Error("the disk fails for a moment");
+  };
+  expect(await rejection(Array.fromAsync(store.partials()))).toBeInstanceOf(Error);
+  memory.partials = partials;
+  for (let times = 0; times < 2; times += 1) await Array.fromAsync(store.partials());
+  expect(budget.partialBytes).toBe(100);
 });
