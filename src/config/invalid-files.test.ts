@@ -11,7 +11,7 @@ const invalidFiles: [what: string, yaml: string, message: string][] = [
   [
     "an unknown key without a similar one",
     "upstreams: { ghcr.io: { access: [] } }\n",
-    `@:1:25: upstreams.ghcr.io: unknown key "access". Allowed keys: url, port, listen, pathPrefix, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, maxRate, mirrors, proxy, ca, clientCertificate, clientKey, revokedAfter, staleFor, allow, deny, bypass, immutableTags, maxSize, maxAge, adopt`,
+    `@:1:25: upstreams.ghcr.io: unknown key "access". Allowed keys: url, port, listen, pathPrefix, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, maxRate, mirrors, proxy, ca, clientCertificate, clientKey, revokedAfter, staleFor, allow, deny, bypass, immutableTags, prefetch, maxSize, maxAge, adopt`,
   ],
   [
     "invalid sizes and sizes out of range",

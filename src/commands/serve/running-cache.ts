@@ -180,10 +180,7 @@ async function start(
   recordsLeft.on(() => housekeeping.metadataWriteFailed());
 
   // What operators can see and do.
-  metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => cache.fills.count);
-  const connections = "Connections of the downloads in progress: large blobs have several.";
-  metrics.gauge("entrepot_fill_connections", connections, () => cache.fills.connections);
-  measureUpstreams(metrics, upstreams, { siblings: cache.siblings, rates });
+  measureUpstreams(metrics, upstreams, cache, rates);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));

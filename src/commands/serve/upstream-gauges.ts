@@ -1,3 +1,4 @@
+import type { Cache } from "../../cache/cache.ts";
 import type { Siblings } from "../../cache/siblings/siblings.ts";
 import type { Usefulness } from "../../cache/siblings/usefulness.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -5,18 +6,23 @@ import type { HostStatus } from "../../upstream/hosts.ts";
 import type { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import type { Upstreams } from "./upstreams.ts";
 
-/** Registers the gauges of the upstreams, by address, of what they send, and of what is downloaded ahead. */
+/** Registers the gauges of the upstreams, by address, and of what is downloaded from them. */
 export function measureUpstreams(
   metrics: Metrics,
   upstreams: Upstreams,
-  {
-    siblings,
-    rates,
-  }: { readonly siblings: Pick<Siblings, "usefulness">; readonly rates: DownloadRates },
+  { fills, siblings }: Pick<Cache, "fills" | "siblings">,
+  rates: DownloadRates,
 ): void {
   measureAddresses(metrics, upstreams);
+  measureFills(metrics, fills);
   measureRates(metrics, upstreams, rates);
   measurePrefetch(metrics, upstreams, siblings);
+}
+
+function measureFills(metrics: Metrics, fills: Cache["fills"]): void {
+  metrics.gauge("entrepot_fills_active", "Blob downloads in progress.", () => fills.count);
+  const connections = "Connections of the downloads in progress: large blobs have several.";
+  metrics.gauge("entrepot_fill_connections", connections, () => fills.connections);
 }
 
 function measureAddresses(metrics: Metrics, upstreams: Upstreams): void {
