@@ -12,7 +12,7 @@ import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files
 import { tempDir } from "./harness/temp-dir.ts";
 
 /** 100 rounds take minutes: only in `npm run test:long`. */
-const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 100 : 3;
+const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 100 : 2;
 const MIB = 1024 * 1024;
 const SIZE = 40 * MIB + 4321;
 /** What each connection may have received without having it recorded, with what is in its sockets. */

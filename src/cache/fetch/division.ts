@@ -1,11 +1,17 @@
+import { Fault, type FaultKind } from "../../oci/fault.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import type { LineShare } from "./line-share.ts";
 import { Segments, type SegmentsOptions } from "./segments.ts";
+import type { Source, Transfer } from "./source.ts";
+import { Versions } from "./versions.ts";
 
 /** Bytes that are there are received again rather than a connection ended for them, if there are so few. */
 const SKIPPED_BYTES = 1024 * 1024;
 
-export interface DivisionOptions extends Omit<SegmentsOptions, "share" | "writer"> {
+/** How a source answers that does not send a part of what it would send as a whole. */
+const REFUSALS: ReadonlySet<FaultKind> = new Set(["invalid-range", "upstream-invalid-response"]);
+
+export interface DivisionOptions extends Omit<SegmentsOptions, "share" | "writer" | "versions"> {
   /** Without it, a blob is downloaded over one connection. */
   readonly share: LineShare | undefined;
   /** Whether the download began for a client that wants a part. */
@@ -18,6 +24,7 @@ export type FillDivision = Pick<DivisionOptions, "share" | "isForPart" | "yieldi
 /** How a blob is divided between the transfer of its fill and further connections. */
 export class Division {
   readonly #options: DivisionOptions;
+  readonly versions = new Versions();
   #segments: Segments | undefined;
   #isOff = false;
   #isDivided = false;
@@ -38,45 +45,74 @@ export class Division {
 
   begin(writer: BlobWriter): void {
     const { share, ...options } = this.#options;
+    const { versions } = this;
     this.#isDivided = false;
     if (!share || this.#isOff) return;
     const onOpened: SegmentsOptions["onOpened"] = (transfer) => {
       this.#isDivided = true;
       options.onOpened(transfer);
     };
-    this.#segments = new Segments({ ...options, onOpened, writer, share });
+    this.#segments = new Segments({ ...options, onOpened, versions, writer, share });
   }
 
-  /** The parts were not those of one blob: it is downloaded as a whole from now on. */
-  giveUp(): void {
-    if (!this.#isDivided) return;
+  /** The parts are not those of one blob: it is downloaded as a whole from now on. */
+  async giveUp(): Promise<void> {
     this.#isOff = true;
     this.#options.share?.distrust();
+    await this.end();
   }
 
-  /** The source has sent a part, as was asked: further connections may receive others, if the blob is large. */
-  proven(): void {
+  /** What was written ahead, and may be appended. */
+  absorb(writer: BlobWriter): Promise<boolean> {
+    return this.#isOff ? Promise.resolve(false) : writer.absorb();
+  }
+
+  /**
+   * Opens what comes next. If that is no part which fits to the others, it opens the whole, which the source may
+   * well have.
+   *
+   * @throws Fault
+   */
+  async open(source: Source, writer: BlobWriter): Promise<Transfer> {
+    const { signal } = this.#options;
+    const end = this.#endOfRequest(writer);
+    const isPart = end !== undefined || this.#isDivided;
+    this.#segments?.headTakes(end ?? Infinity, source);
+    try {
+      const transfer = await source.open(writer.length, signal, end, "own");
+      if (!isPart || this.#fits(transfer)) return transfer;
+      await transfer.body.cancel();
+    } catch (error) {
+      const isRefusal = error instanceof Fault && REFUSALS.has(error.detail.kind);
+      if (!isPart || !isRefusal || signal.aborted) throw error;
+    }
+    await this.giveUp();
+    return source.open(0, signal, undefined, "own");
+  }
+
+  #fits(transfer: Transfer): boolean {
+    const { size } = transfer;
+    // A source without ranges sends the whole, whatever it is asked for.
+    if (transfer.end === undefined) return true;
+    if (size !== undefined && this.#size !== Infinity && size !== this.#size) return false;
+    return (size !== undefined || this.#size !== Infinity) && this.versions.fit(transfer);
+  }
+
+  /** The transfer can be used. If it is a part, further connections may receive others of a large blob. */
+  accepted(transfer: Transfer, source: Source): void {
     const { share, size } = this.#options;
+    this.versions.note(transfer);
+    if (transfer.end === undefined || this.#isOff) return;
     this.#isDivided = true;
+    this.#segments?.headTakes(transfer.end, source);
     if (this.#segments && share && (size() ?? 0) > share.sizes.whole) share.join(this.#segments);
   }
 
-  /** Where the bytes after those of the writer end that nobody else has, or receives. */
-  gapEnd({ length, ahead }: BlobWriter): number {
-    const next = ahead.find(({ first }) => first > length)?.first ?? Infinity;
-    return Math.min(next, this.#othersAfter(length), this.#size);
-  }
-
-  /** Where a body has to end that goes on beyond `gapEnd`. */
+  /** Where a body has to end that goes on beyond the bytes that nobody else has, or receives. */
   endOfBody({ length, ahead }: BlobWriter): number {
+    if (this.#isOff) return Infinity;
     const next = ahead.find(({ first, end }) => first > length && end - first >= SKIPPED_BYTES);
     return Math.min(next?.first ?? Infinity, this.#othersAfter(length));
-  }
-
-  /** Up to where the fill requests; `undefined` for all that is left. */
-  endOfRequest(writer: BlobWriter): number | undefined {
-    const end = Math.min(this.gapEnd(writer), writer.length + this.#requestBytes());
-    return end < this.#size ? end : undefined;
   }
 
   /** Ends all further connections. Resolves once nothing is written any more. */
@@ -90,6 +126,14 @@ export class Division {
 
   get #size(): number {
     return this.#options.size() ?? Infinity;
+  }
+
+  /** Up to where the fill requests; `undefined` for all that is left. */
+  #endOfRequest({ length, ahead }: BlobWriter): number | undefined {
+    if (this.#isOff) return undefined;
+    const next = ahead.find(({ first }) => first > length)?.first ?? Infinity;
+    const end = Math.min(next, this.#othersAfter(length), length + this.#requestBytes());
+    return end < this.#size ? end : undefined;
   }
 
   #othersAfter(offset: number): number {

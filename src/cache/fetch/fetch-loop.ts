@@ -6,7 +6,6 @@ import type { ChunkReader, Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
 import { DiskPace } from "./disk-pace.ts";
 import { Division, type FillDivision } from "./division.ts";
-import { openPart } from "./open-part.ts";
 import type { Segments } from "./segments.ts";
 import { withTimeout } from "../with-timeout.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
@@ -91,7 +90,7 @@ export class FetchLoop {
   restart(): void {
     const { sources, size } = this.#options;
     // Each part may have been right, but not all of one blob.
-    if (!this.#canRetryElsewhere) this.#division.giveUp();
+    if (this.#division.isDivided && !this.#canRetryElsewhere) void this.#division.giveUp();
     this.#canRetryElsewhere = false;
     this.#size = size;
     sources.restart();
@@ -159,7 +158,7 @@ export class FetchLoop {
   async #transfer(source: Source, writer: BlobWriter): Promise<void> {
     for (;;) {
       // What other transfers have written ahead.
-      while (await writer.absorb()) this.#progressed();
+      while (await this.#division.absorb(writer)) this.#progressed();
       if (this.#size !== undefined && writer.length >= this.#size) return;
       const { yielding } = this.#options;
       if (yielding?.isPaused) await yielding.resumed(source, this.#options);
@@ -175,12 +174,10 @@ export class FetchLoop {
 
   /** Receives the bytes that come next, as far as nobody else has or receives them. */
   async #receive(source: Source, writer: BlobWriter): Promise<void> {
-    const { sources, onStarted, signal, yielding } = this.#options;
-    const [first, size] = [writer.length, this.#size];
-    const end = this.#division.endOfRequest(writer);
-    this.segments?.headTakes(end ?? Infinity, source);
+    const { sources, onStarted, yielding } = this.#options;
+    const first = writer.length;
     const openedAt = performance.now();
-    const transfer = await openPart(source, first, { end, size, signal });
+    const transfer = await this.#division.open(source, writer);
     const reader = transfer.body.getReader();
     this.#nextHost = transfer.nextHost;
     this.#options.backOff.begin(transfer.heldBack);
@@ -193,11 +190,7 @@ export class FetchLoop {
       this.#hasStarted = true;
       onStarted();
       const startedAt = performance.now();
-      this.segments?.versions.note(transfer);
-      if (transfer.end !== undefined) {
-        this.segments?.headTakes(transfer.end, source);
-        this.#division.proven();
-      }
+      this.#division.accepted(transfer, source);
       const append = (): Promise<boolean> => this.#append(reader, surplus, source, writer);
       const isTaken = await (yielding?.unlessPaused(reader, append) ?? append());
       const seconds = (performance.now() - startedAt) / 1000;

@@ -90,16 +90,38 @@ describe("the further connections of large downloads", () => {
     }
   });
 
-  test("are given up when one is refused or breaks, and not tried for half a minute", () => {
+  test("are given up when one is refused, and not tried for half a minute", () => {
     const line = new Line(7);
     line.pass(5, limitedPerConnection);
-    line.share.trouble();
+    line.share.trouble(true);
     for (let left = 7; left > 0; left -= 1) line.end();
     expect(line.connections).toBe(0);
     line.pass(29, limitedPerConnection);
     expect(line.connections).toBe(0);
+    // The others are left for other downloads.
+    line.pass(10, limitedPerConnection);
+    expect(line.connections).toBe(3);
+  });
+
+  test("are half as many after one has broken", () => {
+    const line = new Line(6);
     line.pass(5, limitedPerConnection);
-    expect(line.connections).toBeGreaterThan(0);
+    line.share.broke();
+    for (let left = 3; left > 0; left -= 1) line.end();
+    expect([line.share.allowed, line.connections]).toEqual([3, 3]);
+    line.pass(4, limitedPerConnection);
+    expect(line.share.allowed).toBe(3);
+    line.pass(5, limitedPerConnection);
+    expect(line.share.allowed).toBe(6);
+  });
+
+  test("are none while the upstream's parts are distrusted", () => {
+    const line = new Line(6);
+    line.share.distrust();
+    line.pass(590, limitedPerConnection);
+    expect([line.share.isDistrusted, line.connections]).toEqual([true, 0]);
+    line.pass(20, limitedPerConnection);
+    expect([line.share.isDistrusted, line.connections]).toEqual([false, 6]);
   });
 
   test("are not judged before they receive", () => {
@@ -150,7 +172,7 @@ describe("the further connections of large downloads", () => {
       share.look();
     }
     expect(taken).toEqual(["asked", "ahead"]);
-    share.trouble();
+    share.trouble(true);
     expect(taken).toEqual(["asked"]);
   });
 });

@@ -12,6 +12,8 @@ const MAX_TRIAL_WINDOWS = 10;
 const SETTLED_MS = 10_000;
 /** How long an upstream that refused, or failed, gets no further connections, in milliseconds. */
 const TROUBLE_MS = 30_000;
+/** How long no more than half as many are tried then, in milliseconds. */
+const CEILING_MS = 600_000;
 /** How long after one has broken no further one is tried, in milliseconds. */
 const BROKEN_MS = 5000;
 /** How long an upstream whose parts were not those of one blob is asked for whole ones, in milliseconds. */
@@ -71,6 +73,9 @@ export class LineShare {
   #trialWindows = 0;
   #settledUntil = -Infinity;
   #distrustedUntil = -Infinity;
+  /** The most that are tried, after more were refused. */
+  #ceiling = Infinity;
+  #ceilingUntil = -Infinity;
   #rate = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -140,8 +145,16 @@ export class LineShare {
     this.#connect();
   }
 
-  /** The upstream refused a further connection, or sent something else: each download goes on with one. */
-  trouble(): void {
+  /**
+   * The upstream refused a further connection, or sent something else: each download goes on with one.
+   *
+   * @param areTooMany whether fewer may be accepted later: as many are left for other downloads
+   */
+  trouble(areTooMany: boolean): void {
+    if (areTooMany) {
+      this.#ceiling = Math.floor(this.#running / 2);
+      this.#ceilingUntil = this.now() + CEILING_MS;
+    }
     this.#settle(0, TROUBLE_MS);
   }
 
@@ -176,7 +189,9 @@ export class LineShare {
   #tryMore(rate: number): void {
     const connections = this.#own + this.#running;
     const isSlow = rate < FAST_RATE * connections && rate >= MIN_RATE;
-    if (!isSlow || this.#allowed >= this.limit || this.now() < this.#settledUntil) return;
+    const limit =
+      this.now() < this.#ceilingUntil ? Math.min(this.#ceiling, this.limit) : this.limit;
+    if (!isSlow || this.#allowed >= limit || this.now() < this.#settledUntil) return;
     this.#before = rate;
     this.#isMeasuring = false;
     this.#trialWindows = 0;

@@ -4,8 +4,8 @@ import { type Extent, ExtentMap } from "../../store/extents.ts";
 import { FAST_RATE, type LineShare, type LineUser } from "./line-share.ts";
 import { receiveSegment } from "./segment.ts";
 import type { Source, Transfer } from "./source.ts";
-import { toFault } from "./transient.ts";
-import { Versions } from "./versions.ts";
+import { isTransient, toFault } from "./transient.ts";
+import type { Versions } from "./versions.ts";
 import type { Yielding } from "./yielding.ts";
 
 /** A segment takes about so many round trips: fewer, and waiting for its first byte shows. */
@@ -33,6 +33,7 @@ export interface SegmentsOptions {
   readonly share: LineShare;
   /** Set if no client has asked for the blob yet. */
   readonly yielding?: Yielding | undefined;
+  readonly versions: Versions;
   /** Called for each transfer that brings bytes of the blob. */
   readonly onOpened: (transfer: Transfer) => void;
   /** Called when bytes were written ahead, and when a segment has ended. */
@@ -57,7 +58,6 @@ export class Segments implements LineUser {
   readonly #options: SegmentsOptions;
   readonly #running = new Set<Running>();
   readonly #work = new Set<Promise<void>>();
-  readonly versions = new Versions();
   #isStopped = false;
   #source: Source | undefined;
   /** What the fill itself is receiving. */
@@ -271,12 +271,12 @@ export class Segments implements LineUser {
     if (received === 0) this.#failedAt = share.now();
     // This machine's faults say nothing of the upstream. The fill meets them as well.
     if (isLocalFault(fault)) return;
-    if (received === 0) share.trouble();
+    if (received === 0) share.trouble(isTransient(fault));
     else share.broke();
   }
 
   async #receive(running: Running): Promise<void> {
-    const { writer, share, onOpened, onProgress, size } = this.#options;
+    const { writer, share, versions, onOpened, onProgress, size } = this.#options;
     if (!this.#source) return;
     await receiveSegment({
       writer,
@@ -284,7 +284,7 @@ export class Segments implements LineUser {
       extent: running,
       size: size() ?? 0,
       signal: running.abort.signal,
-      checkVersion: (transfer) => this.versions.check(transfer),
+      checkVersion: (transfer) => versions.check(transfer),
       onOpened,
       onReceived: (bytes) => {
         running.received += bytes;

@@ -76,10 +76,10 @@ export class UpstreamSource implements Source {
     this.#place.release();
   }
 
-  /** Opens a transfer of a byte range alone, independent of any fill. */
+  /** Opens a transfer of a byte range alone, beside a fill, which has those bytes later. */
   range({ first, last }: ByteRange): Promise<Transfer> {
     const { registry } = this.#upstream;
-    const options = { end: last + 1, avoided: this.#avoided };
+    const options = { end: last + 1, avoided: this.#avoided, isExtra: true };
     return registry.getBlob(this.#repo.repository, this.#digest, first, options);
   }
 }

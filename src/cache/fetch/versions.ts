@@ -13,14 +13,19 @@ export class Versions {
     if (version) this.#known.set(version.host, version.tag);
   }
 
-  /** @throws Fault if the transfer is of another version */
-  check({ version }: Transfer): void {
+  fit({ version }: Transfer): boolean {
     const known = version && this.#known.get(version.host);
-    if (known === undefined || known === version?.tag) return;
+    return known === undefined || known === version?.tag;
+  }
+
+  /** @throws Fault if the transfer is of another version */
+  check(transfer: Transfer): void {
+    if (this.fit(transfer)) return;
+    const { host = "the upstream", tag } = transfer.version ?? {};
     throw new Fault({
       kind: "upstream-invalid-response",
-      upstream: version?.host ?? "the upstream",
-      reason: `the blob changed while it was downloaded: it is ${version?.tag}, and was ${known}`,
+      upstream: host,
+      reason: `the blob changed while it was downloaded: it is ${tag}, and was ${this.#known.get(host)}`,
     });
   }
 }

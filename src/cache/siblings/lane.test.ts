@@ -186,7 +186,7 @@ test("an upstream that refuses a further connection keeps none for siblings", ()
   world.add([30 * MIB, 30 * MIB]);
   world.pass(2, { connection: 2 * MIB, all: 100 * MIB });
   expect(world.running).toEqual([0, 1]);
-  world.share.trouble();
+  world.share.trouble(true);
   expect(world.running).toEqual([]);
 });
 
