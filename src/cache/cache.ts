@@ -186,6 +186,11 @@ export class Cache {
     this.#recordAccess(digest);
   }
 
+  /** Whether a download or its followers use a blob, or one is planned: then it must not be removed. */
+  isInUse(digest: Digest): boolean {
+    return this.fills.inUse(digest) || this.siblings.isPlanned(digest);
+  }
+
   /** A blob is no longer stored, so it must not be served from memory either. */
   forget(digest: Digest): void {
     this.#manifests.forget(digest);

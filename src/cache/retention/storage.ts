@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { UpstreamName } from "../../oci/names.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import { blobFolder } from "../../store/disk/blob-file.ts";
 import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
@@ -81,6 +82,8 @@ export interface Storage extends AsyncDisposable {
    * @throws Fault of kind `storage` if nothing at all can be written or removed
    */
   mustBeWritable(): Promise<void>;
+  /** Whether a blob of so many bytes can be stored without removing what was used lately. */
+  readonly hasRoomFor: (upstream: UpstreamName, bytes: number) => boolean;
   /** Sets the check for blobs that must not be removed, since a fill or its followers use them. */
   setInUseCheck(inUse: (digest: Digest) => boolean): void;
   /** Applies changed quotas of upstreams. */
@@ -225,6 +228,10 @@ export async function openStorage(
         }
         return vanished;
       },
+      hasRoomFor: (upstream, bytes) =>
+        !budget.fullState.isFull &&
+        budget.level.hasRoomFor(budget.spaceOf(bytes)) &&
+        quotas.hasRoomFor(upstream, bytes),
       setInUseCheck: (inUse) => {
         isInUse = inUse;
       },

@@ -161,8 +161,7 @@ async function start(
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
   });
   const cache = createCache(storage, store, reporter, { memory, times, quarantine });
-  const isInUse = (digest: Digest): boolean =>
-    cache.fills.inUse(digest) || cache.siblings.isPlanned(digest);
+  const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
   blobRemoved.on((digest) => cache.forget(digest));
@@ -282,21 +281,19 @@ function connectUpstreams(
 }
 
 function createCache(
-  { metadata, sidecars, quotas, lastAccess, budget }: Storage,
+  storage: Storage,
   store: SmallBlobCache,
   observer: CacheObserver,
   options: Required<Pick<CacheOptions, "quarantine" | "times">> & { readonly memory: MemoryPlan },
 ): Cache {
+  const { metadata, sidecars, quotas, lastAccess, hasRoomFor } = storage;
   return new Cache({
     store,
     metadata,
     sidecars,
     quotaEvents: quotas,
     observer,
-    hasRoomFor: (upstream, bytes) =>
-      !budget.fullState.isFull &&
-      budget.level.hasRoomFor(budget.spaceOf(bytes)) &&
-      quotas.hasRoomFor(upstream, bytes),
+    hasRoomFor,
     ...options,
     recordAccess: (digest) => lastAccess.touch(digest, Date.now()),
   });
