@@ -58,6 +58,7 @@ export class Housekeeping implements AsyncDisposable {
   #writeFailedAt: number | undefined;
   /** Set while the last repair met files that cannot be read: when the next one comes. */
   #retry: { readonly at: number; readonly delay: number } | undefined;
+  #foundAtStart = 0;
   readonly #loops: Promise<unknown>;
 
   /**
@@ -93,9 +94,11 @@ export class Housekeeping implements AsyncDisposable {
   /** Repairs the metadata after each start, each replaced database, and failed writes. */
   async #repairLoop(): Promise<void> {
     const { signal } = this.#abort;
-    await this.#guarded("counting", () => countAtStart(this.#storage, this.#isInUse, signal));
-    const { rebuildState } = this.#storage;
-    const { fullState } = this.#storage.budget;
+    await this.#guarded("counting", async () => {
+      this.#foundAtStart = await countAtStart(this.#storage, this.#isInUse, signal);
+    });
+    const { rebuildState, budget } = this.#storage;
+    const { fullState } = budget;
     // It would read every file in vain.
     if (fullState.isFailing) this.metadataWriteFailed();
     else if (rebuildState.started > 0 || (await this.#pause(START_DELAY_MS))) await this.#repair();
@@ -159,7 +162,8 @@ export class Housekeeping implements AsyncDisposable {
       this.#scheduleRetry(unreadable > 0);
       await metadata.blobs.clampTimes(Date.now());
       await admin.recount();
-      this.#events.reconciled(reconciled);
+      this.#events.reconciled({ ...reconciled, found: reconciled.found + this.#foundAtStart });
+      this.#foundAtStart = 0;
       await this.#prune();
     });
     // Try again after REPAIR_DELAY_MS.

@@ -22,20 +22,23 @@ type Counted = Pick<
  * the repair that compares every file.
  *
  * @param inUse whether a blob is being stored
+ * @returns how many blobs had no record
  */
 export async function countAtStart(
   storage: Counted,
   inUse: (digest: Digest) => boolean,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const { path, blobs, metadata, sidecars, budget, evictor, admin, rebuildState } = storage;
   const mayRecord = rebuildState.finished === rebuildState.started && !budget.fullState.isFailing;
+  let found = 0;
   if (mayRecord && !storage.wasShutDownCleanly) {
     const store = { store: blobs, metadata, sidecars, inUse };
-    await recordUnrecorded(path, { ...store, signal });
+    found = await recordUnrecorded(path, { ...store, signal });
     await admin.recount();
   }
   await sidecars.count(signal);
   await budget.measure();
   if (!signal.aborted && budget.level.isTight) await evictor.sweep();
+  return found;
 }
