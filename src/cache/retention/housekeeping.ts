@@ -37,8 +37,6 @@ const RECOUNT_INTERVAL_MS = 600_000;
 const PRUNE_INTERVAL_MS = 6 * 3_600_000;
 /** How long the metadata of an image outlives its blobs, in milliseconds. */
 const METADATA_RETENTION_MS = 30 * 24 * 3_600_000;
-/** How long links are kept whose blobs are not stored, in milliseconds: a pull may be about to fetch them. */
-const LINK_RETENTION_MS = 3_600_000;
 /** Pause between two scrubs, in milliseconds. */
 const SCRUB_PAUSE_MS = 60_000;
 
@@ -97,8 +95,8 @@ export class Housekeeping implements AsyncDisposable {
     await this.#guarded("counting", async () => {
       this.#foundAtStart = await countAtStart(this.#storage, this.#isInUse, signal);
     });
-    const { rebuildState, budget } = this.#storage;
-    const { fullState } = budget;
+    const { rebuildState } = this.#storage;
+    const { fullState } = this.#storage.budget;
     // It would read every file in vain.
     if (fullState.isFailing) this.metadataWriteFailed();
     else if (rebuildState.started > 0 || (await this.#pause(START_DELAY_MS))) await this.#repair();
@@ -115,15 +113,7 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #repair(): Promise<void> {
-    const {
-      metadata,
-      sidecars,
-      blobs: store,
-      budget,
-      admin,
-      rebuildState,
-      wasShutDownCleanly,
-    } = this.#storage;
+    const { metadata, sidecars, blobs: store, budget, admin, rebuildState } = this.#storage;
     const { signal } = this.#abort;
     const writeFailedAt = this.#writeFailedAt;
     const hasFailedWrites = writeFailedAt !== undefined || this.#retry !== undefined;
@@ -145,7 +135,7 @@ export class Housekeeping implements AsyncDisposable {
         if (pins !== 0) admin.metadataRebuilt();
       }
       // Tags and links first: clients ask for them first.
-      if (!wasShutDownCleanly || hasFailedWrites) {
+      if (!this.#storage.wasShutDownCleanly || hasFailedWrites) {
         const yielder = new EventLoopYielder(hasFailedWrites ? BACKGROUND_SHARE : 1);
         const restored = await restoreFromSidecars(parts, signal, yielder);
         if (restored.blobs > 0) this.#events.restored(restored);
@@ -176,7 +166,7 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   /** Removes unneeded metadata. Never during a rebuild, which needs the sidecar files. */
-  async #prune(linkRetention = LINK_RETENTION_MS): Promise<void> {
+  async #prune(linkRetention?: number): Promise<void> {
     const { budget, metadata, rebuildState } = this.#storage;
     const before = Date.now() - METADATA_RETENTION_MS;
     const { started } = rebuildState;

@@ -4,6 +4,8 @@ import type { Listings, MetadataStore, TagRef } from "../metadata-store.ts";
 
 /** How many records are handled at a time; other work runs between two batches. */
 const BATCH = 128;
+/** How long links are kept whose blobs are not stored, in milliseconds: a pull may be about to fetch them. */
+const LINK_RETENTION_MS = 3_600_000;
 /** Removing a batch takes less than that, in milliseconds. */
 const SOON_MS = 60_000;
 
@@ -13,8 +15,8 @@ export interface PruneOptions {
   readonly inUse: (digest: Digest) => boolean;
   /** Tags, listings and answers about access that were checked since then are kept, in milliseconds of the epoch. */
   readonly before: number;
-  /** Links that were added so long ago are kept, in milliseconds: a pull in progress may need them. */
-  readonly linkRetention: number;
+  /** Links that were added within so many milliseconds are kept; by default, an hour. */
+  readonly linkRetention?: number | undefined;
   /** The current time, in milliseconds of the epoch. */
   readonly now?: () => number;
   /** Whether the metadata covers everything that is stored; while it is being rebuilt, it does not. */
@@ -58,7 +60,7 @@ function shouldStop({ isComplete, signal }: PruneOptions): boolean {
 }
 
 async function pruneLinks(options: PruneContext): Promise<number> {
-  const { metadata, inUse, yielder, linkRetention, now = Date.now } = options;
+  const { metadata, inUse, yielder, linkRetention = LINK_RETENTION_MS, now = Date.now } = options;
   const { links } = metadata;
   let count = 0;
   let last: Digest | undefined;
