@@ -57,6 +57,6 @@ test("a mirror with resolve: false serves blobs but never resolves tags", async 
   expect(response.headers.get("docker-content-digest")).toBe(image.manifest.digest);
   await cache.get(`/v2/app/blobs/${image.blobs[1]?.digest}?ns=reg.test`);
   await cache.get("/v2/app/tags/list?ns=reg.test");
-  expect(mirror.requests().map(({ kind }) => kind)).toEqual(["blob"]);
+  expect(new Set(mirror.requests().map(({ kind }) => kind))).toEqual(new Set(["blob"]));
   expect(registry.requests({ kind: "blob" })).toEqual([]);
 });

@@ -68,7 +68,8 @@ test.concurrent(
     // What it sent is kept.
     at.registry.respond();
     expect(await (await cache.get(at.path)).bytes()).toEqual(bytesOf(at.blob));
-    expect(at.registry.requests().at(-1)?.headers.get("range")).toMatch(/^bytes=\d+-$/);
+    const ranges = at.registry.requests().map(({ headers }) => headers.get("range"));
+    expect(ranges.filter((range) => range?.startsWith("bytes=0-"))).toHaveLength(1);
   },
   90_000,
 );

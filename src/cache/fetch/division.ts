@@ -83,11 +83,18 @@ export class Division {
       if (!isPart || this.#fits(transfer)) return transfer;
       await transfer.body.cancel();
     } catch (error) {
-      const isRefusal = error instanceof Fault && REFUSALS.has(error.detail.kind);
-      if (!isPart || !isRefusal || signal.aborted) throw error;
+      if (!isPart || !this.#isRefusal(error, writer) || signal.aborted) throw error;
     }
     await this.giveUp();
     return source.open(0, signal, undefined, "own");
+  }
+
+  #isRefusal(error: unknown, { length }: BlobWriter): boolean {
+    if (!(error instanceof Fault)) return false;
+    const { kind } = error.detail;
+    // Of a blob of unknown size, what is there may be all.
+    if (kind === "invalid-range" && length > 0 && this.#size === Infinity) return false;
+    return REFUSALS.has(kind);
   }
 
   #fits(transfer: Transfer): boolean {
