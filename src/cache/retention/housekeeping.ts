@@ -56,6 +56,7 @@ export class Housekeeping implements AsyncDisposable {
   #writeFailedAt: number | undefined;
   /** Set while the last repair met files that cannot be read: when the next one comes. */
   #retry: { readonly at: number; readonly delay: number } | undefined;
+  /** Blobs without a record that were found before the first repair. */
   #foundAtStart = 0;
   readonly #loops: Promise<unknown>;
 
