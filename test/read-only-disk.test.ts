@@ -10,7 +10,7 @@ import { mustRun } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { rootTest, SmallDisk, smallDiskConfig } from "./harness/small-disk.ts";
 import { wrongFigures } from "./harness/store-figures.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { storedBlobs, verifyStore } from "./harness/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -42,22 +42,29 @@ for (const end of ENDS) {
       await using upstream = await startScriptedUpstream();
       const image = textImage();
       upstream.add("app", image, "1");
-      const [old, later] = [randomContent(MIB, 1), randomContent(MIB, 2)];
-      for (const blob of [old, later]) upstream.addBlob("app", blob);
+      const [old, later, bad] = [1, 2, 3].map((seed) => randomContent(MIB, seed));
+      if (!old || !later || !bad) throw new Error("there are three");
+      for (const blob of [old, later, bad]) upstream.addBlob("app", blob);
       const options = { config: smallDiskConfig(upstream), data: disk.file("data") };
       {
         await using cache = await startEntrepot(options);
-        for (const one of [manifestPath, path(old.digest)]) await (await cache.get(one)).bytes();
+        for (const one of [manifestPath, path(old.digest), path(bad.digest)])
+          await (await cache.get(one)).bytes();
         await until(async () => (await wrongFigures(cache)).length === 0, { what: "all records" });
         await cache.stop(end);
       }
+      const stored = await storedBlobs(options.data);
+      await writeFile(
+        stored.find(({ digest }) => digest === bad.digest)?.path ?? "",
+        "?".repeat(MIB),
+      );
       await remount("ro");
       await using config = await tempDir("config");
       const configFile = config.file("entrepot.yaml");
       await writeFile(configFile, stringify(options.config));
       const onFolder = (...args: string[]) => commandOn(options.data, configFile, ...args);
       expect((await onFolder("ls")).stdout).toContain("reg.test/app");
-      expect((await onFolder("fsck")).code).toBe(0);
+      expect((await onFolder("fsck")).stdout).toContain(`corrupt: ${bad.digest}`);
       for (const args of [["gc"], ["fsck", "--repair"]]) {
         const refused = await onFolder(...args);
         expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(READ_ONLY)]);
@@ -79,16 +86,18 @@ for (const end of ENDS) {
         const refused = await command(cache, ...args);
         expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(READ_ONLY)]);
       }
-      expect((await command(cache, "fsck")).code).toBe(0);
-      expect(await verifyStore(options.data)).toHaveLength(2);
+      expect((await command(cache, "fsck")).stdout).toContain(`corrupt: ${bad.digest}`);
+      const replaced = await cache.get(path(bad.digest));
+      expect(Buffer.compare(await replaced.bytes(), bytesOf(bad))).toBe(0);
 
       await remount("rw");
       await cache.logged("pulled blobs are stored again", 15_000);
-      await (await cache.get(path(later.digest))).bytes();
+      for (const { digest } of [later, bad]) await (await cache.get(path(digest))).bytes();
       const isHit = async (): Promise<boolean | undefined> =>
         (await cache.get(path(later.digest))).headers.get("cache-status")?.includes("hit");
       await until(isHit, { what: "a hit for the blob that was stored since" });
       await until(async () => (await wrongFigures(cache)).length === 0, { what: "all records" });
+      expect(await verifyStore(options.data)).toHaveLength(4);
       expect((await command(cache, "purge", "reg.test/app:1")).code).toBe(0);
       expect(await cache.stop()).toBe(0);
     },

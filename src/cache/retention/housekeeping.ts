@@ -262,7 +262,9 @@ export class Housekeeping implements AsyncDisposable {
             this.#events.scrubbed(bytes - reported);
             reported = bytes;
           },
-          onCorrupt: (digest) => this.#quarantine(digest),
+          onCorrupt: async (digest) => {
+            await this.#guarded("quarantining a blob", () => this.#quarantine(digest));
+          },
           onUnreadable: (digest, { cause, at }) => void unreadable.readFailed(digest, cause, at),
         });
         if (!signal.aborted) this.#events.scrubEnded(scrubbed);

@@ -210,6 +210,7 @@ export class StoreAdmin {
       onUnreadable: (digest, { cause, at }) => void unreadable.readFailed(digest, cause, at),
       onCorrupt: async (digest) => {
         if (repair) await this.quarantine(digest);
+        else unreadable.foundCorrupt(digest);
       },
     });
     const reconciled = await reconcile({
@@ -229,11 +230,15 @@ export class StoreAdmin {
     digest: Digest,
     reason: Extract<RemovalReason, "corrupt" | "unreadable"> = "corrupt",
   ): Promise<void> {
-    const { blobs, evictor, metadata, budget } = this.#options;
+    const { blobs, evictor, metadata, budget, unreadable } = this.#options;
     // A database that cannot be read must not keep the file where it is served from.
     const record = await metadata.blobs.get(digest).catch(() => undefined);
     const size = record?.size ?? (await blobs.open(digest).catch(() => undefined))?.size ?? 0;
-    if (await blobs.quarantine(digest)) budget.changeBlobBytes(-budget.spaceOf(size));
+    const wasMoved = await blobs.quarantine(digest).catch((error: unknown) => {
+      if (reason === "corrupt") unreadable.foundCorrupt(digest);
+      throw error;
+    });
+    if (wasMoved) budget.changeBlobBytes(-budget.spaceOf(size));
     await evictor.remove(digest, size, reason);
     await this.recount();
   }

@@ -27,6 +27,8 @@ export class UnreadableBlobs {
   readonly #onLimit: (cause: unknown) => void;
   /** In the order of their last failed read. */
   readonly #failed = new Map<Digest, FailedRead>();
+  /** Those that were read and found corrupt, where nothing can be moved to the quarantine. */
+  readonly #corrupt = new Set<Digest>();
 
   /**
    * @param onUnreadable called for each failed read
@@ -43,11 +45,16 @@ export class UnreadableBlobs {
   }
 
   get size(): number {
-    return this.#failed.size;
+    return this.#failed.size + this.#corrupt.size;
   }
 
   has(digest: Digest): boolean {
-    return this.#failed.has(digest);
+    return this.#failed.has(digest) || this.#corrupt.has(digest);
+  }
+
+  /** The bytes of a blob are wrong, and its file cannot be moved away. It counts as missing until it is stored anew. */
+  foundCorrupt(digest: Digest): void {
+    if (this.#corrupt.size < MAX_BLOBS) this.#corrupt.add(digest);
   }
 
   /**
@@ -63,7 +70,7 @@ export class UnreadableBlobs {
     if (!isUnreadable(cause)) return false;
     const now = this.#clock();
     const failed = { cause, at, since: this.#failed.get(digest)?.since ?? now, last: now };
-    this.delete(digest);
+    this.#failed.delete(digest);
     const [oldest] = this.#failed.keys();
     if (oldest !== undefined && this.#failed.size >= MAX_BLOBS) this.#failed.delete(oldest);
     this.#failed.set(digest, failed);
@@ -73,10 +80,11 @@ export class UnreadableBlobs {
 
   /** It can be read, was stored anew, or is gone. Returns whether it was known to be unreadable. */
   delete(digest: Digest): boolean {
-    return this.#failed.delete(digest);
+    const wasCorrupt = this.#corrupt.delete(digest);
+    return this.#failed.delete(digest) || wasCorrupt;
   }
 
-  /** Those that are known now, the one that was tried longest ago first. */
+  /** Those whose last read failed, the one that was tried longest ago first. */
   all(): [Digest, FailedRead][] {
     return [...this.#failed];
   }
