@@ -35,7 +35,8 @@ export async function fileNames(folder: string): Promise<string[]> {
 }
 
 /**
- * Creates a folder unless it exists: a disk on which nothing can be created may have it.
+ * Creates a folder unless it exists, or cannot be looked at: a disk that fails for a moment may have it, and what is
+ * stored tells otherwise.
  *
  * @throws Fault of kind `no-space` or `storage`
  */
@@ -43,7 +44,7 @@ export async function makeFolder(path: string): Promise<void> {
   try {
     if ((await stat(path)).isDirectory()) return;
   } catch (cause) {
-    if (systemCode(cause) !== "ENOENT") throw storageFault(`look at ${path}`, cause);
+    if (systemCode(cause) !== "ENOENT") return;
   }
   await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw storageFault(`create ${path}`, cause);
