@@ -23,3 +23,19 @@ test("callers go on while a write takes long, unless there are too many or too l
   small.finish();
   await idle;
 });
+
+test("what is behind now is waited for, and not what comes later", async () => {
+  const behind = new WriteBehind();
+  const [one, failing, later] = [1, 2, 3].map(() => Promise.withResolvers<void>());
+  if (!one || !failing || !later) throw new Error("there are three");
+  void behind.run(() => one.promise);
+  behind.run(() => failing.promise).catch(() => {});
+  const settled = behind.settled();
+  void behind.run(() => later.promise);
+  expect(await Promise.race([settled, Promise.resolve("behind")])).toBe("behind");
+  one.resolve();
+  failing.reject(new Error("it cannot be written"));
+  await settled;
+  later.resolve();
+  await behind.idle();
+});
