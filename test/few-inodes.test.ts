@@ -120,9 +120,12 @@ realTest(
     for (const blob of blobs) expect(await pull(cache, blob)).toStartWith("200 true");
     const status = async () => (await cache.getAdmin("/api/v1/status")).text();
     expect(await status()).toContain("no inodes are left on the disk, though it has free space");
-    await until(async () => (await status()).includes("the data directory's file system has 0 of"), {
-      what: "the free inodes",
-    });
+    await until(
+      async () => (await status()).includes("the data directory's file system has 0 of"),
+      {
+        what: "the free inodes",
+      },
+    );
     await rm(others, { recursive: true });
     const [blob] = blobs;
     if (!blob) throw new Error("unreachable");
