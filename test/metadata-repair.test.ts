@@ -85,7 +85,7 @@ test.concurrent(
     // More rows than SQLite's page cache holds, so that it has to read the corrupt pages.
     using metadata = new Database(join(data, "metadata.db"));
     const row = metadata.prepare(
-      "INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1, 1, NULL)",
+      "INSERT INTO links VALUES ('none.test', 'a/repository', ?, 1, 1, NULL, 0)",
     );
     metadata.transaction(() => {
       for (let at = 0; at < 60_000; at += 1) row.run(`sha256:${at.toString(16).padStart(64, "0")}`);
