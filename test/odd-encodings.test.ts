@@ -158,11 +158,7 @@ test.each<[string, Alter]>([
   await using at = await setUp((whole, request) =>
     request.path === "/token" || request.headers.has("range") ? undefined : fault(whole, request),
   );
-  for (const path of [
-    "app/manifests/1",
-    "app/tags/list",
-    `bypass/app/blobs/${at.layer.digest}`,
-  ]) {
+  for (const path of ["app/manifests/1", "app/tags/list", `bypass/app/blobs/${at.layer.digest}`]) {
     expect((await at.get(path)).status).toBe(502);
   }
   // Of a blob whose size is not known, a part is asked for.
