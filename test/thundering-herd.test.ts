@@ -37,10 +37,7 @@ realTest(
     expect(new Set(digests)).toEqual(new Set([layer?.digest ?? ""]));
     const requests = await registry.requests({ path: /\/blobs\// });
     const authorized = requests.filter(({ status }) => status !== 401);
-    expect(new Set(authorized.map(({ method }) => method))).toEqual(new Set(["GET"]));
-    // One part after the other, or several at once: but each byte once.
-    const sent = authorized.reduce((sum, request) => sum + request.sent, 0);
-    expect(sent).toBe(layer?.size ?? 0);
+    expect(authorized.reduce((sum, { sent }) => sum + sent, 0)).toBe(layer?.size ?? 0);
     expect(issuer.requests.length).toBe(1);
     expect(cache.peakMemory()).toBeLessThan(200 * MIB);
     expect(await verifyStore(cache.data)).toEqual([layer?.digest ?? ""]);

@@ -1,5 +1,6 @@
 import { Fault, type FaultKind } from "../../oci/fault.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
+import type { Extent } from "../../store/extents.ts";
 import type { LineShare } from "./line-share.ts";
 import { Segments, type SegmentsOptions } from "./segments.ts";
 import type { Source, Transfer } from "./source.ts";
@@ -14,12 +15,12 @@ const REFUSALS: ReadonlySet<FaultKind> = new Set(["invalid-range", "upstream-inv
 export interface DivisionOptions extends Omit<SegmentsOptions, "share" | "writer" | "versions"> {
   /** Without it, a blob is downloaded over one connection. */
   readonly share: LineShare | undefined;
-  /** Whether the download began for a client that wants a part. */
-  readonly isForPart: boolean;
+  /** What the client wants for which the download began, if that is a part. */
+  readonly part: Extent | undefined;
 }
 
 /** What of them is a matter of the fill. */
-export type FillDivision = Pick<DivisionOptions, "share" | "isForPart" | "yielding">;
+export type FillDivision = Pick<DivisionOptions, "share" | "part" | "yielding">;
 
 /** How a blob is divided between the transfer of its fill and further connections. */
 export class Division {
@@ -74,10 +75,14 @@ export class Division {
    * @throws Fault
    */
   async open(source: Source, writer: BlobWriter): Promise<Transfer> {
-    const { signal } = this.#options;
+    const { signal, part } = this.#options;
     const end = this.#endOfRequest(writer);
     const isPart = end !== undefined || this.#isDivided;
     this.#segments?.headTakes(end ?? Infinity, source);
+    // At once: the client would wait for the first response, and then for its own.
+    if (part && end !== undefined && part.first >= end) {
+      this.#segments?.demand(part.first, part.end);
+    }
     try {
       const transfer = await source.open(writer.length, signal, end, "own");
       if (!isPart || this.#fits(transfer)) return transfer;
@@ -148,11 +153,11 @@ export class Division {
   }
 
   #requestBytes(): number {
-    const { share, isForPart } = this.#options;
+    const { share, part } = this.#options;
     const segments = this.#segments;
     if (!share || !segments || share.limit === 0) return Infinity;
     const { whole, first, min } = share.sizes;
-    const isPartial = isForPart || segments.hasReaders;
+    const isPartial = part !== undefined || segments.hasReaders;
     if (share.isDistrusted && !isPartial) return Infinity;
     // An unknown size is told by the response to the first part.
     if (this.#size <= (isPartial ? min : whole)) return Infinity;

@@ -51,11 +51,12 @@ export class FetchLoop {
     this.#options = options;
     this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
-    const { share, isForPart = false, yielding, signal, sources, backOff } = options;
+    const { share, part, yielding, signal, sources, backOff } = options;
     this.#division = new Division({
       share,
       yielding,
-      isForPart,
+      part,
+      isDiskSlow: () => this.isDiskSlow,
       size: () => this.#size,
       signal,
       onOpened: (transfer) => sources.opened(transfer),
@@ -104,9 +105,11 @@ export class FetchLoop {
    */
   async run(writer: BlobWriter): Promise<void> {
     this.#division.begin(writer);
+    this.#pace.start();
     try {
       await this.#run(writer);
     } finally {
+      this.#pace.stop();
       for (const source of this.#options.sources.sources) source.pause?.();
       await this.#division.end();
     }
@@ -182,7 +185,6 @@ export class FetchLoop {
     this.#nextHost = transfer.nextHost;
     this.#options.backOff.begin(transfer.heldBack);
     sources.opened(transfer);
-    this.#pace.start();
     try {
       const surplus = this.#validate(transfer, source, writer);
       if (this.#size !== undefined) await writer.reserve(this.#size);
@@ -200,7 +202,6 @@ export class FetchLoop {
       // A part may be shorter than was asked for.
       if (writer.length > first && writer.length >= (transfer.end ?? Infinity)) return;
     } finally {
-      this.#pace.stop();
       // An unread body would occupy its connection.
       await reader.cancel().catch(() => {});
     }

@@ -12,8 +12,8 @@ export interface SegmentOptions {
   readonly writer: BlobWriter;
   readonly source: Source;
   readonly extent: Extent;
-  /** Of the blob, in bytes. */
-  readonly size: number;
+  /** Of the blob in bytes, if it is known. */
+  readonly size: number | undefined;
   readonly signal: AbortSignal;
   /** Throws if the transfer is of another version of the blob than the others. */
   readonly checkVersion: (transfer: Transfer) => void;
@@ -38,7 +38,7 @@ export async function receiveSegment(options: SegmentOptions): Promise<void> {
     if (transfer.start !== extent.first || transfer.end === undefined) {
       throw invalidResponse(source, "it does not send parts of a blob");
     }
-    if (transfer.size !== undefined && transfer.size !== size) {
+    if (size !== undefined && transfer.size !== undefined && transfer.size !== size) {
       throw invalidResponse(source, `it announced ${transfer.size} bytes instead of ${size}`);
     }
     checkVersion(transfer);

@@ -29,6 +29,8 @@ export interface SegmentsOptions {
   readonly writer: BlobWriter;
   /** Of the blob, in bytes, once it is known. */
   readonly size: () => number | undefined;
+  /** Then further connections would bring nothing. */
+  readonly isDiskSlow: () => boolean;
   readonly signal: AbortSignal;
   readonly share: LineShare;
   /** Set if no client has asked for the blob yet. */
@@ -151,13 +153,12 @@ export class Segments implements LineUser {
   }
 
   tryConnect(): boolean {
-    const { size: sizeOf, writer, share } = this.#options;
+    const { size: sizeOf, isDiskSlow, yielding, writer, share } = this.#options;
     const size = sizeOf() ?? 0;
     const from = Math.max(writer.length, this.#head.end);
     const gap = this.#taken(from).gapFrom(from, size);
-    if (!gap || this.#isFast || this.#isFull || this.#source?.hasRoom === false) return false;
-    if (this.#options.yielding?.isPaused) return false;
-    if (!share.take(false)) return false;
+    if (!gap || this.#isFast || this.#isFull || isDiskSlow() || yielding?.isPaused) return false;
+    if (this.#source?.hasRoom === false || !share.take(false)) return false;
     // The last ones are shorter, so that all end at about the same time.
     const part = Math.ceil((size - from) / (this.#running.size + 2));
     const bytes = Math.min(this.#segmentBytes, Math.max(share.sizes.min / 4, part));
@@ -171,9 +172,10 @@ export class Segments implements LineUser {
     this.#hasReaders = true;
     if (this.covers(first) || this.#isSoon(first)) return "received";
     const isRefused = this.#hasNoRanges || share.now() < this.#failedAt + PAUSE_MS;
-    if (isRefused || share.limit === 0 || !this.#source || size() === undefined) return "refused";
+    if (isRefused || share.limit === 0 || !this.#source) return "refused";
     if (writer.ahead.length >= MAX_EXTENTS) return "refused";
-    const gap = this.#taken(Math.max(writer.length, this.#headAt)).gapFrom(first, end);
+    const limit = Math.min(end, size() ?? Infinity);
+    const gap = this.#taken(Math.max(writer.length, this.#headAt)).gapFrom(first, limit);
     // Bytes that are there, and not yet told.
     if (gap?.first !== first) return "later";
     if (this.#isFull || !share.take(true)) return "later";
@@ -269,8 +271,8 @@ export class Segments implements LineUser {
     const { share } = this.#options;
     this.#hasNoRanges ||= fault.detail.kind === "upstream-invalid-response";
     if (received === 0) this.#failedAt = share.now();
-    // This machine's faults say nothing of the upstream. The fill meets them as well.
-    if (isLocalFault(fault)) return;
+    // Neither this machine's faults nor what a client asks for say anything of the upstream.
+    if (isLocalFault(fault) || fault.detail.kind === "invalid-range") return;
     if (received === 0) share.trouble(isTransient(fault));
     else share.broke();
   }
@@ -282,7 +284,7 @@ export class Segments implements LineUser {
       writer,
       source: this.#source,
       extent: running,
-      size: size() ?? 0,
+      size: size(),
       signal: running.abort.signal,
       checkVersion: (transfer) => versions.check(transfer),
       onOpened,

@@ -1,4 +1,5 @@
 import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import type { Extent } from "../../store/extents.ts";
 import type { BackOffOptions } from "../fetch/back-off.ts";
 import type { LineShare } from "../fetch/line-share.ts";
 import type { Yielding } from "../fetch/yielding.ts";
@@ -12,8 +13,8 @@ export interface FillOptions {
   readonly recentBlocks?: RecentBlocks;
   /** By which large blobs are downloaded over several connections. */
   readonly share?: LineShare;
-  /** Whether it begins for a client that wants a part. */
-  readonly isForPart?: boolean;
+  /** What the client wants for which it begins, if that is a part. */
+  readonly part?: Extent | undefined;
   /** Set if no client has asked for the blob yet. */
   readonly yielding?: Yielding | undefined;
   /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */

@@ -2,6 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
+import type { Extent } from "../../store/extents.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { Commits } from "./commits.ts";
 import { Detours } from "./detours.ts";
@@ -140,12 +141,12 @@ export class Fills {
    * Returns the running fill of this digest and upstream, to which `source` is added, or starts one.
    *
    * @param size of the blob in bytes, if a manifest names it
-   * @param isForPart whether it is for a client that wants a part
+   * @param part what the client wants, if it is a part
    * @throws Fault of kind `cancelled` while the cache shuts down
    */
-  startOrJoin(digest: Digest, source: Source, size?: number, isForPart = false): Fill {
+  startOrJoin(digest: Digest, source: Source, size?: number, part?: Extent): Fill {
     const running = this.#running.get(digest, source.upstream);
-    if (!running) return this.start(digest, source, { size, isForPart });
+    if (!running) return this.start(digest, source, { size, part });
     running.sources.add(source);
     this.#yielding.get(running)?.ask();
     return running;
@@ -160,7 +161,7 @@ export class Fills {
   start(
     digest: Digest,
     source: Source,
-    options: Pick<FillOptions, "size" | "isForPart" | "yielding">,
+    options: Pick<FillOptions, "size" | "part" | "yielding">,
   ): Fill {
     if (this.#isStopping)
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });

@@ -2,6 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault, type FaultKind, isLocalFault } from "../../oci/fault.ts";
 import { type ByteRange, type RangeRequest, resolveRange } from "../../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
+import type { Extent } from "../../store/extents.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import type { BlobResult, BlobHeadResult } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
@@ -18,7 +19,7 @@ import { isBypassed, type Upstream } from "../upstream.ts";
 import { UpstreamSource } from "../fetch/upstream-source.ts";
 import type { Siblings } from "../siblings/siblings.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
-import { isPart, readsWhole } from "./requested-range.ts";
+import { partOf, readsWhole } from "./requested-range.ts";
 import { smallBlob, waitForByte } from "./fill-waits.ts";
 import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
@@ -135,7 +136,7 @@ export class BlobLookup {
       { asker: "GET", what: blobKey(repo, digest) },
       upstream.settings.tagTtl,
       () => {
-        const starting = this.#startFill(source, digest, link?.size, isPart(range));
+        const starting = this.#startFill(source, digest, link?.size, partOf(range, link?.size));
         if (isWhole) this.#siblings?.missed(upstream, repo, digest);
         return starting;
       },
@@ -183,11 +184,11 @@ export class BlobLookup {
     source: UpstreamSource,
     digest: Digest,
     size: number | undefined,
-    isForPart: boolean,
+    part: Extent | undefined,
   ): Promise<Fill> {
     for (;;) {
       const isOwn = this.#fills.running(digest, source.upstream) === undefined;
-      const fill = this.#fills.startOrJoin(digest, source, size, isForPart);
+      const fill = this.#fills.startOrJoin(digest, source, size, part);
       try {
         await fill.started;
         return fill;

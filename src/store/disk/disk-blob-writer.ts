@@ -187,6 +187,9 @@ export class DiskBlobWriter implements BlobWriter {
     this.#requireState("verified", "commit");
     try {
       await this.#appended.waitUntilWritten(this.length);
+      await this.#ahead.idle();
+      // A source may have sent more at another time, ahead of what is the end.
+      if (this.#ahead.isJournaled) await this.#file.truncate(this.length);
       await this.#syncing;
       // The kernel reports a write-back error only once, to the next sync: an earlier one may have it.
       if (this.#appended.failure) throw this.#appended.failure;

@@ -80,4 +80,13 @@ export function partialConformance(store: () => BlobStore): void {
     expect([again.length, again.ahead]).toEqual([0, []]);
     await again.discard();
   });
+
+  test("bytes that were written ahead of what turns out to be the end are not stored", async () => {
+    const writer = await store().writer(digest);
+    await writer.writeAhead(blob.byteLength + 5, [blob.subarray(0, 100)]);
+    await appendAll(writer, blob);
+    expect(writer.verify()).toBe(true);
+    const stored = await writer.commit();
+    expect([stored.size, await stored.bytes.bytes()]).toEqual([blob.byteLength, blob]);
+  });
 }
