@@ -59,7 +59,8 @@ export class Division {
   /** The parts are not those of one blob: it is downloaded as a whole from now on. */
   async giveUp(): Promise<void> {
     this.#isOff = true;
-    this.#options.share?.distrust();
+    // A first part that does not fit says nothing of the others: what is wrong may be the manifest's size.
+    if (this.#isDivided) this.#options.share?.distrust();
     await this.end();
   }
 
@@ -96,10 +97,9 @@ export class Division {
 
   #isRefusal(error: unknown, { length }: BlobWriter): boolean {
     if (!(error instanceof Fault)) return false;
-    const { kind } = error.detail;
-    // Of a blob of unknown size, what is there may be all.
-    if (kind === "invalid-range" && length > 0 && this.#size === Infinity) return false;
-    return REFUSALS.has(kind);
+    // All may be there already, if the size is unknown: the digest will tell.
+    const isEnd = error.detail.kind === "invalid-range" && length > 0 && this.#size === Infinity;
+    return !isEnd && REFUSALS.has(error.detail.kind);
   }
 
   #fits(transfer: Transfer): boolean {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
+import { Fault } from "../../oci/fault.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { type Behaviour, sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import { until } from "../../../test/harness/waiting.ts";
@@ -79,6 +80,28 @@ test("a blob whose parts are wrong is fetched as a whole once more, and others a
   const next = new ScriptedSource(bytes);
   await new Fill(digest, new MemoryBlobStore(), next, { size: bytes.length, share }).stored;
   expect(next.offsets).toEqual([0]);
+});
+
+test("a download that is complete already, without a known size, is stored as it is", async () => {
+  const store = new MemoryBlobStore();
+  const writer = await store.writer(digest, "reg.test");
+  await writer.append(bytes);
+  await writer.suspend();
+  const fault = new Fault({ kind: "invalid-range", reason: "there is no more" });
+  const source = new ScriptedSource(bytes);
+  const opened: number[] = [];
+  const refusing: Source = {
+    upstream: source.upstream,
+    name: source.name,
+    open: (offset) => {
+      opened.push(offset);
+      return Promise.reject(fault);
+    },
+  };
+  const share = shareOf(3);
+  const fill = new Fill(digest, store, refusing, { share });
+  expect((await fill.stored).size).toBe(bytes.length);
+  expect([opened, share.isDistrusted]).toEqual([[bytes.length], false]);
 });
 
 test("a source that sends only wholes is asked once", async () => {
