@@ -135,6 +135,22 @@ describe("the further connections of large downloads", () => {
     expect(line.share.allowed).toBe(2);
   });
 
+  test("are neither kept nor given up by what comes for a client meanwhile", () => {
+    const line = new Line(7);
+    expect(line.share.take(true)).toBe(true);
+    line.pass(2, () => 20 * MIB);
+    expect(line.share.allowed).toBe(0);
+    line.share.release();
+    line.pass(0.2, limitedPerConnection);
+    expect([line.share.allowed, line.connections]).toEqual([1, 1]);
+    // One that ends in the middle of a trial takes its bytes with it.
+    expect(line.share.take(true)).toBe(true);
+    line.pass(0.4, () => 15 * MIB);
+    line.share.release();
+    line.pass(6, limitedPerConnection);
+    expect(line.connections).toBe(7);
+  });
+
   test("are there at once for bytes that a client asks for, up to the limit", () => {
     const line = new Line(2);
     expect(line.share.take(false)).toBe(false);

@@ -192,6 +192,8 @@ export class LineShare {
     const limit =
       this.now() < this.#ceilingUntil ? Math.min(this.#ceiling, this.limit) : this.limit;
     if (!isSlow || this.#allowed >= limit || this.now() < this.#settledUntil) return;
+    // What clients ask for comes and goes: meanwhile, nothing can be learned.
+    if (this.#running > this.#allowed) return;
     this.#before = rate;
     this.#isMeasuring = false;
     this.#trialWindows = 0;
@@ -206,8 +208,8 @@ export class LineShare {
 
   #judge(before: number, rate: number): void {
     this.#before = undefined;
-    // What was measured is that of fewer connections, if one has ended meanwhile.
-    if (this.#running < this.#allowed) return;
+    // What was measured is that of other connections, if one has ended or begun meanwhile.
+    if (this.#running !== this.#allowed) return;
     const expected = 1 / Math.max(1, this.#own + this.#running - 1);
     if (rate >= before * (1 + Math.min(MIN_GAIN, expected / 2))) {
       this.#tryMore(rate);
