@@ -116,6 +116,7 @@ export class LineShare {
     this.#users.add(user);
     if (this.#timer === undefined) {
       this.#restart();
+      this.#rate = 0;
       this.#timer = setInterval(() => this.look(), WINDOW_MS).unref();
     }
     this.#connect();
@@ -173,12 +174,17 @@ export class LineShare {
   look(): void {
     const elapsed = this.now() - this.#since;
     const rate = elapsed > 0 ? (this.#bytes * 1000) / elapsed : 0;
+    // A line that still becomes faster by itself says nothing of what one connection more would bring. That is
+    // no harm to a download that a client waits for, whose own connection it is.
+    const isForClients = [...this.#users].some(({ rank = 0 }) => rank === 0);
+    const isSettled = this.#allowed > 0 || rate <= this.#rate * (1 + MIN_GAIN);
     this.#rate = rate;
     this.#restart();
     // However many connections there are, they get no more: one each is enough.
     if ([...this.#users].some(({ isHeldBack }) => isHeldBack)) this.#settle(0, WINDOW_MS);
-    else if (this.#before === undefined) this.#tryMore(rate);
-    else if (this.#isMeasuring) this.#judge(this.#before, rate);
+    else if (this.#before === undefined) {
+      if (isForClients || isSettled) this.#tryMore(rate);
+    } else if (this.#isMeasuring) this.#judge(this.#before, rate);
     else if (this.#trialWindows >= MAX_TRIAL_WINDOWS) this.#settle(this.#allowed - 1, SETTLED_MS);
     else {
       this.#trialWindows += 1;

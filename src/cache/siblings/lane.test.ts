@@ -123,10 +123,20 @@ test("large layers are not begun on a line that is full", () => {
   expect(world.share.running).toBe(0);
 });
 
+test("while connections of clients still become faster, no large layer is begun", () => {
+  const world = new World();
+  world.add([30 * MIB, 30 * MIB]);
+  for (const megabytes of [2, 4, 8, 16])
+    world.pass(0.2, { connection: 99 * MIB, all: megabytes * MIB });
+  expect(world.downloads).toEqual([]);
+  world.pass(0.4, { connection: 99 * MIB, all: 16 * MIB });
+  expect(world.downloads).toHaveLength(1);
+});
+
 test("where each connection is limited, large layers begin one after the other, the lowest first", () => {
   const world = new World();
   world.add([30 * MIB, 30 * MIB, 30 * MIB, 30 * MIB]);
-  world.pass(0.2, { connection: 2 * MIB, all: 100 * MIB });
+  world.pass(0.4, { connection: 2 * MIB, all: 100 * MIB });
   expect(world.running).toEqual([0]);
   world.pass(3, { connection: 2 * MIB, all: 100 * MIB });
   expect(world.running).toEqual([0, 1, 2, 3]);
