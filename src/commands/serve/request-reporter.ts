@@ -6,7 +6,7 @@ import type { Fault, FaultKind } from "../../oci/fault.ts";
 import type { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { RequestRecord } from "../../server/pull/request-record.ts";
 import type { RecentPulls } from "../../server/pull/recent-pulls.ts";
-import type { Route } from "../../server/pull/route.ts";
+import type { RecordedRoute, RepositoryTarget } from "../../server/pull/route.ts";
 import { cutForLog, RequestLines } from "../../telemetry/request-lines.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -51,7 +51,8 @@ export class RequestReporter implements CacheObserver {
   request(record: RequestRecord): void {
     const { route, method, status, bytes, result } = record;
     const kind = !route || route.kind === "base" ? "other" : route.kind;
-    const upstream = route && "upstream" in route ? route.upstream.settings.name : undefined;
+    const upstream = upstreamOf(route);
+    const at = record.at ?? Date.now();
     // The catalog is of the cache: no upstream is asked for it.
     const isOfUpstream = route && "repo" in route;
     this.#metrics.request({
@@ -63,7 +64,7 @@ export class RequestReporter implements CacheObserver {
       bytes,
       seconds: record.milliseconds / 1000,
     });
-    this.#remember(record);
+    this.#remember(record, at);
     const line = {
       method,
       path: cutForLog(record.path),
@@ -80,7 +81,7 @@ export class RequestReporter implements CacheObserver {
       const ms = Math.round(line.ms * 10) / 10;
       this.#log.warn({ ...line, ms, err: record.defect }, "request");
     } else if (this.#log.isLevelEnabled("info")) {
-      this.#log.line(this.#lines.format(Date.now(), line));
+      this.#log.line(this.#lines.format(at, line));
     }
   }
 
@@ -190,8 +191,8 @@ export class RequestReporter implements CacheObserver {
     return this.#isFull() ? "debug" : "warn";
   }
 
-  #remember({ route, status, address, refused }: RequestRecord): void {
-    if (refused) this.#recentPulls.refuse(address, { ...refused, status, at: Date.now() });
+  #remember({ route, status, address, refused }: RequestRecord, at: number): void {
+    if (refused) this.#recentPulls.refuse(address, { ...refused, status, at });
     if (!route || !("repo" in route) || status >= 400) return;
     this.#recentPulls.add(address, {
       namespace: route.repo.upstream,
@@ -199,7 +200,7 @@ export class RequestReporter implements CacheObserver {
       reference: referenceOf(route),
       kind: route.kind,
       status,
-      at: Date.now(),
+      at,
     });
   }
 }
@@ -209,7 +210,12 @@ function statusOf(fault: FaultKind | "aborted"): "aborted" | "unsent" | "failed"
   return fault === "local-limit" ? "unsent" : "failed";
 }
 
-function referenceOf(route: Route): string {
+function upstreamOf(route: RecordedRoute | undefined): string | undefined {
+  if (!route || route.kind === "base") return undefined;
+  return "repo" in route ? route.repo.upstream : route.upstream.settings.name;
+}
+
+function referenceOf(route: RepositoryTarget): string {
   if (route.kind === "manifest") return route.reference;
   return route.kind === "blob" || route.kind === "referrers" ? route.digest : "";
 }

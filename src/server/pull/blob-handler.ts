@@ -95,8 +95,9 @@ function storedResponse(
     if (fresh && blob.isInMemory) context.reusable = { digest, size, body: bytes, ...fresh };
     // Of a file, Bun would serve the range in the request, even if it must be ignored; of a stream
     // it does not.
-    const hasRange = context.request.headers.has("range");
-    return new Response(hasRange ? blob.bytes.stream() : blob.bytes, { headers });
+    if (!context.request.headers.has("range")) return new Response(bytes, { headers });
+    context.isStreamed = true;
+    return new Response(bytes.stream(), { headers });
   }
   const range = resolveRange(request, blob.size);
   if (!range) {
@@ -153,7 +154,10 @@ function streamingResponse(
 }
 
 /** @throws Fault for a range that no blob could satisfy */
-function rangeOf(request: Request, digest: Digest): RangeRequest | SeveralRanges | undefined {
+function rangeOf(
+  request: RequestContext["request"],
+  digest: Digest,
+): RangeRequest | SeveralRanges | undefined {
   if (request.method !== "GET") return undefined;
   const range = parseRange(request.headers.get("range"));
   const condition = request.headers.get("if-range");

@@ -71,7 +71,7 @@ function quotable(reason = "the upstream failed"): string {
 }
 
 /** Whether the client already has this digest, by `If-None-Match` (RFC 9110 section 13.1.2). */
-export function isNotModified(request: Request, digest: Digest): boolean {
+export function isNotModified(request: Pick<Request, "headers">, digest: Digest): boolean {
   const condition = request.headers.get("if-none-match");
   if (condition === null) return false;
   return condition.split(",").some((tag) => {

@@ -6,7 +6,7 @@ import { Fault } from "../../oci/fault.ts";
 import type { DiskTimes } from "../../store/disk-times.ts";
 import { handleBlob } from "./blob-handler.ts";
 import { faultResponse } from "./errors.ts";
-import type { FileSends } from "./file-sends.ts";
+import type { FileSend, FileSends } from "./file-sends.ts";
 import { API_VERSION } from "./headers.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./list-handlers.ts";
 import { handleManifest } from "./manifest-handler.ts";
@@ -14,7 +14,7 @@ import type { Namespaces } from "./namespaces.ts";
 import { Queries } from "./queries.ts";
 import { RequestContext } from "./request-context.ts";
 import { recordOf, type RequestRecord } from "./request-record.ts";
-import type { ResponseCache, ResponseKey } from "./response-cache.ts";
+import type { CachedResponse, ResponseCache, ResponseKey, Snapshot } from "./response-cache.ts";
 import { parseRoute, type RequestTarget, type Route } from "./route.ts";
 
 /** A client gets response headers within this time, in seconds: containerd waits 30, or for ever. */
@@ -26,14 +26,29 @@ const MIN_DISK_MS = 5000;
 /** Responses with several ranges that begin in one turn of the event loop. Many parts take half a millisecond. */
 const SEVERAL_RANGES_PER_TURN = 8;
 
+/** What is read of a request, which another thread may have received. */
+export type ReceivedRequest = Pick<Request, "method" | "url" | "headers" | "signal">;
+
 /** A request as a port received it. */
 export interface IncomingRequest extends Pick<RequestTarget, "segments" | "port"> {
-  readonly request: Request;
+  readonly request: ReceivedRequest;
   /** The client's address, without its port. */
   readonly address: string;
   /** Whether the client is still connected and its response not yet sent. */
   readonly isOpen: () => boolean;
   setIdleTimeout(seconds: number): void;
+  /** Set if another thread received the request, and sends the response. */
+  readonly sender?: ResponseSender;
+}
+
+/** A thread that sends a response which was made in this one. Told before the response is returned. */
+export interface ResponseSender {
+  /** The body is a stream. It is not to be taken for a file, which can be sent without reading it here. */
+  streams(): void;
+  /** Takes the place of `FileSends.follow`. */
+  follow(send: Omit<FileSend, "signal" | "isOpen">): void;
+  /** The same request may get the same response again, without a look-up, until something changes. */
+  keep(response: CachedResponse, snapshot: Snapshot): void;
 }
 
 export interface PullApiOptions {
@@ -84,6 +99,7 @@ export class PullApi {
     const { headers } = request;
     const cached = this.#responses.get(keyOf(incoming), headers.get("accept"), Date.now());
     if (!cached || headers.has("range") || headers.has("if-none-match")) return undefined;
+    incoming.sender?.keep(cached, this.#responses.snapshot);
     this.#cache.recordAccess(cached.digest);
     this.#record({
       method: "GET",
@@ -107,6 +123,7 @@ export class PullApi {
     const response = await this.#respond(incoming, context).catch((error: unknown) =>
       failed(context, error),
     );
+    if (context.isStreamed) incoming.sender?.streams();
     const record = (): void => this.#record(recordOf(context, response.status));
     if (context.bodyEnded) void context.bodyEnded.then(record);
     else if (context.sentFrom) this.#follow(incoming, context, context.sentFrom, record);
@@ -115,22 +132,22 @@ export class PullApi {
   }
 
   #follow(
-    { request, isOpen }: IncomingRequest,
+    { request, isOpen, sender }: IncomingRequest,
     context: RequestContext,
     { digest, first }: NonNullable<RequestContext["sentFrom"]>,
     record: () => void,
   ): void {
-    this.#fileSends.follow({
+    const send = {
       size: context.bytes,
-      signal: request.signal,
-      isOpen,
-      ended: (bytes) => {
+      ended: (bytes: number): void => {
         context.setBodySize(bytes);
         record();
       },
-      brokeOff: (sent, isExact) =>
+      brokeOff: (sent: number, isExact: boolean): void =>
         this.#broken.brokeOff({ digest, first, at: first + sent, isExact }),
-    });
+    };
+    if (sender) sender.follow(send);
+    else this.#fileSends.follow({ ...send, signal: request.signal, isOpen });
   }
 
   /** @throws Fault */
@@ -149,6 +166,7 @@ export class PullApi {
       const headers = new Headers(response.headers);
       const cached = { ...context.reusable, route, path, headers };
       this.#responses.set(keyOf(incoming), cached, snapshot);
+      incoming.sender?.keep(cached, snapshot);
     }
     return response;
   }
@@ -215,6 +233,7 @@ function failed(context: RequestContext, error: unknown): Response {
   }
   const response = faultResponse(fault, context.request.method);
   context.sentFrom = undefined;
+  context.isStreamed = false;
   context.setBodySize(Number(response.headers.get("content-length")));
   return response;
 }

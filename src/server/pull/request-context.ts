@@ -12,7 +12,7 @@ const FILL_IDLE_TIMEOUT = 255;
 export type ReusableResponse = Omit<CachedResponse, "route" | "path" | "headers">;
 
 export interface RequestContextOptions {
-  readonly request: Request;
+  readonly request: Pick<Request, "method" | "headers">;
   /** The requested path, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
@@ -26,7 +26,7 @@ export interface RequestContextOptions {
  * record for the log and the metrics from it.
  */
 export class RequestContext {
-  readonly request: Request;
+  readonly request: Pick<Request, "method" | "headers">;
   readonly path: string;
   readonly query: URLSearchParams;
   readonly address: string;
@@ -43,6 +43,8 @@ export class RequestContext {
   reusable: ReusableResponse | undefined;
   /** Set if the body is sent from a blob's file, so that a client may get less than its size. */
   sentFrom: { readonly digest: Digest; readonly first: number } | undefined;
+  /** Whether the body is a stream, which may be one of a file. */
+  isStreamed = false;
   readonly #setIdleTimeout: (seconds: number) => void;
   #bytes = 0;
   #bodyEnded: Promise<number> | undefined;
@@ -77,6 +79,7 @@ export class RequestContext {
   streamBody(): Required<BodyEvents> {
     const { promise, resolve } = Promise.withResolvers<number>();
     this.#bodyEnded = promise;
+    this.isStreamed = true;
     this.#setIdleTimeout(FILL_IDLE_TIMEOUT);
     return {
       ended: (bytes) => {

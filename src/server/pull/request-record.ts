@@ -2,7 +2,7 @@ import type { CacheStatus } from "../../cache/cache-status.ts";
 import type { Fault } from "../../oci/fault.ts";
 import { type Refusal, refusalOf } from "./errors.ts";
 import type { RequestContext } from "./request-context.ts";
-import type { Route } from "./route.ts";
+import type { RecordedRoute } from "./route.ts";
 
 /** A request that was answered, for the log and the metrics. */
 export interface RequestRecord {
@@ -15,8 +15,10 @@ export interface RequestRecord {
   /** Bytes of the body that were sent. */
   readonly bytes: number;
   readonly milliseconds: number;
+  /** When it ended, in milliseconds since the epoch, if that was a while ago. */
+  readonly at?: number;
   /** Absent if the request was refused before it was parsed. */
-  readonly route?: Route;
+  readonly route?: RecordedRoute;
   /** How the cache came by the response. */
   readonly result?: CacheStatus["result"] | "collapsed";
   /** Why the request failed, for operators. */
@@ -48,7 +50,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
 }
 
 function refusedOf(
-  route: Route | undefined,
+  route: RecordedRoute | undefined,
   fault: Fault | undefined,
 ): Pick<RequestRecord, "refused"> {
   if (fault === undefined) return {};

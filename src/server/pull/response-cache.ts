@@ -1,8 +1,7 @@
 import { LRUCache } from "lru-cache";
-import type { Upstream } from "../../cache/upstream.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { RemovalLog } from "../../store/memory/removal-log.ts";
-import type { Route } from "./route.ts";
+import type { RecordedRoute } from "./route.ts";
 
 /** Larger bodies take longer to send than to look up. In bytes. */
 const MAX_BODY = 64 * 1024;
@@ -22,13 +21,13 @@ export interface ResponseKey {
    * resolved: the same URL can come from an honest path and from one that must be refused.
    */
   readonly segments: readonly string[];
-  /** The upstream of the port at which the request arrived, if that port belongs to one. */
-  readonly port: Upstream | undefined;
+  /** The port at which the request arrived, if what it serves depends on that. */
+  readonly port: object | undefined;
 }
 
 /** A complete response with status 200 that was made without asking an upstream. */
 export interface CachedResponse {
-  readonly route: Route;
+  readonly route: RecordedRoute;
   readonly path: string;
   readonly digest: Digest;
   readonly body: Blob | Uint8Array<ArrayBuffer>;
@@ -52,7 +51,8 @@ export interface Snapshot {
   readonly removals: number;
 }
 
-interface Entry extends CachedResponse {
+interface Entry<Cached extends CachedResponse> {
+  readonly response: Cached;
   readonly key: ResponseKey;
   readonly snapshot: Snapshot;
 }
@@ -62,10 +62,10 @@ interface Entry extends CachedResponse {
  * visible, or of the configuration, invalidates all of them. The removal of a blob invalidates the
  * responses made of that blob alone, since during eviction blobs are removed all the time.
  */
-export class ResponseCache {
-  readonly #removals: RemovalLog;
+export class ResponseCache<Cached extends CachedResponse = CachedResponse> {
+  readonly #removals: Pick<RemovalLog, "now" | "since">;
   readonly #revisions: readonly (() => number)[];
-  readonly #entries: LRUCache<string, Entry>;
+  readonly #entries: LRUCache<string, Entry<Cached>>;
   #ownRevision = 0;
 
   /**
@@ -73,7 +73,7 @@ export class ResponseCache {
    * @param options.memory in bytes
    */
   constructor(
-    removals: RemovalLog,
+    removals: Pick<RemovalLog, "now" | "since">,
     {
       revisions = [],
       memory = MAX_MEMORY,
@@ -83,7 +83,7 @@ export class ResponseCache {
     this.#revisions = revisions;
     this.#entries = new LRUCache({
       maxSize: memory,
-      sizeCalculation: ({ size }) => size + OVERHEAD,
+      sizeCalculation: ({ response }) => response.size + OVERHEAD,
     });
   }
 
@@ -100,19 +100,20 @@ export class ResponseCache {
   }
 
   /** @param now milliseconds since the epoch */
-  get(key: ResponseKey, accept: string | null, now: number): CachedResponse | undefined {
+  get(key: ResponseKey, accept: string | null, now: number): Cached | undefined {
     const entry = this.#entries.get(key.url);
     if (!entry || !isSameKey(entry.key, key)) return undefined;
-    if (entry.accept !== undefined && entry.accept !== accept) return undefined;
+    const { response } = entry;
+    if (response.accept !== undefined && response.accept !== accept) return undefined;
     // The start counts too: a clock that was set back must not keep a tag fresh for ever.
-    const isFresh = now >= entry.from && now < entry.until;
-    return isFresh && this.#isValid(entry) ? entry : undefined;
+    const isFresh = now >= response.from && now < response.until;
+    return isFresh && this.#isValid(entry) ? response : undefined;
   }
 
   /** @param snapshot from before the response was made */
-  set(key: ResponseKey, response: CachedResponse, snapshot: Snapshot): void {
+  set(key: ResponseKey, response: Cached, snapshot: Snapshot): void {
     if (response.size > MAX_BODY || key.url.length > MAX_URL_LENGTH) return;
-    const entry = { ...response, key, snapshot };
+    const entry = { response, key, snapshot };
     if (this.#isValid(entry)) this.#entries.set(key.url, entry);
   }
 
@@ -122,9 +123,9 @@ export class ResponseCache {
     this.#entries.clear();
   }
 
-  #isValid({ snapshot, digest }: Entry): boolean {
+  #isValid({ snapshot, response }: Entry<Cached>): boolean {
     if (snapshot.revision !== this.#revision) return false;
-    return !this.#removals.since(snapshot.removals, digest);
+    return !this.#removals.since(snapshot.removals, response.digest);
   }
 }
 

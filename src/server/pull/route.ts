@@ -13,12 +13,18 @@ export type Route =
   | { readonly kind: "catalog"; readonly upstream: Upstream }
   | RepositoryRoute;
 
-export type RepositoryRoute = { readonly upstream: Upstream; readonly repo: RepositoryRef } & (
+/** What a request asks of a repository, in plain values. */
+export type RepositoryTarget = { readonly repo: RepositoryRef } & (
   | { readonly kind: "manifest"; readonly reference: Tag | Digest }
   | { readonly kind: "blob"; readonly digest: Digest }
   | { readonly kind: "referrers"; readonly digest: Digest }
   | { readonly kind: "tags" }
 );
+
+export type RepositoryRoute = { readonly upstream: Upstream } & RepositoryTarget;
+
+/** What is recorded of a route. */
+export type RecordedRoute = Exclude<Route, RepositoryRoute> | RepositoryTarget;
 
 export interface RequestTarget {
   /** The path's components after `/v2/`, percent-decoded. */
