@@ -1,4 +1,4 @@
-// Bundles `serve` into one file of precompiled bytecode, which halves the startup time.
+// Bundles `serve`, and what its workers run, into a file of precompiled bytecode each, which halves the startup time.
 // bin/entrepot uses the bundle while its inputs are unchanged (see fresh-bundle.mjs), and the
 // sources otherwise. Therefore a failure here is not an error.
 import { spawnSync } from "node:child_process";
@@ -24,6 +24,9 @@ import {
 const SETTLED_MS = 2000;
 /** An older bundle folder is neither in use nor being built any more. */
 const LEFTOVER_AGE_MS = 600_000;
+
+/** What is bundled, of src/. */
+const PROGRAMS = ["serve", "hit-worker"];
 
 /** Files that affect the bundle without being bundled. */
 const BUILD_INPUTS = [
@@ -60,7 +63,7 @@ async function buildBundle() {
   fs.chmodSync(work, 0o755);
   const startedAt = fs.statSync(work).ctimeMs;
   const { metafile } = await Bun.build({
-    entrypoints: [path.join(root, "src/serve.ts")],
+    entrypoints: PROGRAMS.map((name) => path.join(root, "src", `${name}.ts`)),
     outdir: work,
     root: path.join(root, "src"),
     target: "bun",
@@ -69,22 +72,24 @@ async function buildBundle() {
     env: "disable",
     metafile: true,
   });
-  const outputs = ["serve.js", "serve.js.jsc"].map((name) => path.join(work, name));
+  const files = PROGRAMS.flatMap((name) => [`${name}.js`, `${name}.js.jsc`]);
+  const outputs = files.map((name) => path.join(work, name));
   const inputs = Object.keys(metafile.inputs);
-  if (!inputs.includes("src/serve.ts") || !inputs.every((file) => fs.existsSync(file))) {
+  const isComplete = PROGRAMS.every((name) => inputs.includes(`src/${name}.ts`));
+  if (!isComplete || !inputs.every((file) => fs.existsSync(file))) {
     throw new Error("Bun reported no input files, or some no longer exist");
   }
   const sources = [...inputs, ...BUILD_INPUTS];
   for (const file of [...outputs, work]) sync(file);
-  const files = [...sources, ...outputs.map((file) => path.relative(root, file))];
-  const state = stateOf(root, files);
+  const recorded = [...sources, ...outputs.map((file) => path.relative(root, file))];
+  const state = stateOf(root, recorded);
   // Checked after the state was recorded: any later change makes the state differ. A source that
   // changed since the build started may have been bundled in its old version.
   if (Math.max(...changedAt(sources)) > startedAt - SETTLED_MS) {
     fs.rmSync(work, { recursive: true });
     return;
   }
-  publish({ folder: root, bun: runtime(), name: path.basename(work), files, state });
+  publish({ folder: root, bun: runtime(), name: path.basename(work), files: recorded, state });
 }
 
 /** Waits until no source has changed for `SETTLED_MS`, but for twice that at most. */

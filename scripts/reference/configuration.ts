@@ -46,7 +46,7 @@ const AROUND_THE_FILE = [
   "",
   "A change of the file, or of a file that it references, takes effect within a second, and at once on `SIGHUP`. `entrepot reload` does the same and says what came of it, and so does `systemctl reload entrepot`, which fails if the file is not valid. So a renewed certificate is used without a restart, and no request is dropped. An invalid change is rejected, the log names its position, and the running configuration stays in use.",
   "",
-  "`listen`, `admin`, `storage` and `port` need a restart, and so does adding or removing `tls`.",
+  "`listen`, `admin`, `workers`, `storage` and `port` need a restart, and so does adding or removing `tls`.",
   "",
 ];
 

@@ -29,6 +29,7 @@ export const OVERRIDES: readonly (readonly [flag: string, variable: string, key:
   ["--listen", "ENTREPOT_LISTEN", "listen"],
   ["--admin", "ENTREPOT_ADMIN", "admin"],
   ["--data", "ENTREPOT_DATA", "storage.dir"],
+  ["--workers", "ENTREPOT_WORKERS", "workers"],
   ["", "ENTREPOT_ADMIN_TOKEN", "adminToken"],
 ];
 

@@ -122,6 +122,21 @@ test("flags override environment variables, which override the file", () => {
   expect(both.listen.port).toBe(1);
 });
 
+test("the number of workers is a number from 1 to 64, or auto", () => {
+  const workersOf = (yaml: string) => load(yaml).workers;
+  expect(["{}", "workers: auto", "workers: 1", 'workers: " 64 "'].map(workersOf)).toEqual([
+    "auto",
+    "auto",
+    1,
+    64,
+  ]);
+  expect(load("workers: 4", { workers: "2" }, { ENTREPOT_WORKERS: "3" }).workers).toBe(2);
+  expect(load("workers: 4", {}, { ENTREPOT_WORKERS: "auto" }).workers).toBe("auto");
+  for (const value of ["65", "-1", "1.5", '""', "Auto", "4 4"]) {
+    expect(() => load(`workers: ${value}`)).toThrow("write a number from 1 to 64, or auto");
+  }
+});
+
 test("an empty variable and a variable of a Kubernetes Service are ignored", () => {
   const env = { ENTREPOT_LISTEN: "", ENTREPOT_PORT: "tcp://10.1.2.3:5000" };
   expect(loadSettings({ env })).toEqual(loadSettings());
@@ -142,6 +157,12 @@ ENTREPOT_ADMIN: "[::]:5001" is reachable from other machines, which requires a t
   [{ listen: ":5001" }, {}, "--listen: port 5001 is already used by admin at 127.0.0.1:5001"],
   [{ listen: ":7", admin: "7" }, {}, "--admin: port 7 is already used by listen at 0.0.0.0:7"],
   [{ data: "" }, {}, '--data: "" is not a valid path'],
+  [{ workers: "0" }, {}, '--workers: "0" is not valid: write a number from 1 to 64, or auto'],
+  [
+    {},
+    { ENTREPOT_WORKERS: "many\n" },
+    'ENTREPOT_WORKERS: "many\\n" is not valid: write a number from 1 to 64, or auto',
+  ],
   [{ config: "/nope.yaml" }, {}, "--config: /nope.yaml does not exist"],
   [{}, { ENTREPOT_CONFIG: "/nope.yaml" }, "ENTREPOT_CONFIG: /nope.yaml does not exist"],
 ];
@@ -156,7 +177,7 @@ test.each(invalidFlags)(
 test("problems of flags and of the file are reported together", () => {
   expect(configErrorOf(() => load("listn: 1\n", { listen: "x" }))).toBe(
     `--listen: "x" is not a valid address: write host:port, such as 0.0.0.0:5000
-/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, tls, storage, maxRate, upstreams`,
+/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, tls, workers, storage, maxRate, upstreams`,
   );
   expect(configErrorOf(() => load("upstreams: { a.test: { port: 7 } }", { listen: ":7" }))).toBe(
     "/etc/e.yaml:1:30: upstreams.a.test.port: port 7 is already used by listen",

@@ -13,7 +13,7 @@ import {
   isSameHost,
   UsedAddresses,
 } from "./parsing/host-overlap.ts";
-import { addressOf, type Settings } from "./settings.ts";
+import { addressOf, parseWorkers, type Settings } from "./settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
 import {
@@ -28,6 +28,7 @@ const DEFAULTS = {
   listen: `${ANY_HOST}:5000`,
   admin: `${LOOPBACK}:5001`,
   data: "/var/lib/entrepot",
+  workers: "auto",
 } as const;
 
 /** Bytes per second. Verifies 1 TB in three days, with a few percent of the disk's and the CPU's time. */
@@ -39,6 +40,7 @@ export interface ConfigFlags {
   readonly listen?: string | undefined;
   readonly admin?: string | undefined;
   readonly data?: string | undefined;
+  readonly workers?: string | undefined;
   /** Takes the place of the default data directory. */
   readonly defaultData?: string | undefined;
 }
@@ -93,6 +95,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const listen = rawValue("listen", ["listen"], settings?.listen);
   const admin = rawValue("admin", ["admin"], settings?.admin);
   const data = rawValue("data", ["storage", "dir"], settings?.storage?.dir);
+  const workers = readWorkers(rawValue("workers", ["workers"], settings?.workers), problems);
   const listenAddress = readAddress(listen, ANY_HOST, problems);
   const adminAddress = readAddress(admin, LOOPBACK, problems);
   const token = readAdminToken(file, env, readFile, problems);
@@ -135,6 +138,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     admin: adminAddress,
     ...(token === undefined ? {} : { adminToken: token }),
     ...(tls ? { tls } : {}),
+    workers,
     dataDirectory: path.resolve(data.folder, data.value),
     storage: storageSettings(settings?.storage ?? {}),
     ...(settings?.maxRate ? { maxRate: settings.maxRate } : {}),
@@ -195,6 +199,15 @@ function readAddress(raw: RawValue, defaultHost: string, problems: Problem[]): A
   const address = parseAddress(raw.value, defaultHost);
   if (!address) problems.push(raw.problem(addressProblem(raw.value)));
   return address;
+}
+
+function readWorkers(raw: RawValue, problems: Problem[]): Settings["workers"] {
+  const workers = parseWorkers(raw.value);
+  if (workers !== undefined) return workers;
+  problems.push(
+    raw.problem(`${quote(raw.value)} is not valid: write a number from 1 to 64, or auto`),
+  );
+  return "auto";
 }
 
 function unprotectedAdmin(raw: RawValue): Problem {

@@ -51,6 +51,10 @@ export const maxSize = size
   })
   .meta(SIZE_META);
 
+export const workers = scalar.meta({
+  pattern: String.raw`^\s*(?:auto|[1-9]|[1-5]\d|6[0-4])\s*$`,
+});
+
 export const address = scalar.meta({
   pattern: String.raw`^\s*(?:(?:\[[a-fA-F0-9:.]+\]|[^:\s\[\]/]*):)?\d{1,5}\s*$`,
 });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { maxRate } from "./max-rate.ts";
-import { address, maxSize, size } from "./schema-values.ts";
+import { address, maxSize, size, workers } from "./schema-values.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
 
 const MIN_TOKEN_LENGTH = 16;
@@ -53,6 +53,11 @@ export const fileSchema = z
       .optional()
       .describe(
         "The server certificate. With it, listen and the ports of the upstreams accept only HTTPS. Files are reread when they change. Default: none, plain HTTP.",
+      ),
+    workers: workers
+      .optional()
+      .describe(
+        "How many threads accept the connections of nodes: a number up to 64, or auto. 1: the main thread alone. With more, as many threads of their own handle connections, TLS and the sending of what is stored; the main thread decides what is sent. auto: with one or two processors 1, otherwise one less than there are processors, at most 4, and fewer with less than 384 MiB of memory or few file descriptors (at most 4096). --workers and ENTREPOT_WORKERS override it. Default: auto. A change needs a restart.",
       ),
     storage: z
       .strictObject({

@@ -132,6 +132,8 @@ export interface Settings {
   readonly adminToken?: string;
   /** The server certificate for `listen` and the ports of upstreams, which then accept only HTTPS. */
   readonly tls?: ServerIdentity;
+  /** How many threads accept connections of nodes; `auto`: as the machine has processors for. */
+  readonly workers: number | "auto";
   readonly dataDirectory: string;
   readonly storage: StorageSettings;
   /** How fast all upstreams together may send. Absent: without limit. */
@@ -155,6 +157,17 @@ export const DEFAULT_UPSTREAMS = [
   "registry.k8s.io",
   "reg.kyverno.io",
 ] as const;
+
+/** More threads than any machine needs that has one main thread. */
+const MAX_WORKERS = 64;
+
+/** Parses the number of threads that accept connections. */
+export function parseWorkers(text: string): number | "auto" | undefined {
+  const value = text.trim();
+  if (value === "auto") return value;
+  const count = /^\d{1,2}$/.test(value) ? Number(value) : 0;
+  return count >= 1 && count <= MAX_WORKERS ? count : undefined;
+}
 
 export const DOCKER_HUB = "docker.io";
 

@@ -40,6 +40,15 @@ export function ioThreads(
   return left < MIN_IO_THREADS ? undefined : Math.min(MAX_IO_THREADS, left);
 }
 
+/** How many threads a limit leaves for anything else, with all threads for file I/O. */
+export function spareThreads(
+  limit: ThreadLimit | undefined,
+  processors = availableParallelism(),
+): number {
+  if (!limit) return Infinity;
+  return Math.max(0, roomOf(limit) - neededBesides(processors) - MAX_IO_THREADS);
+}
+
 export function tooFewThreads({ count, taken, setting }: ThreadLimit): string {
   const needed = neededBesides(availableParallelism()) + MIN_IO_THREADS;
   const others = taken > 0 ? `, others have ${taken} of them` : "";

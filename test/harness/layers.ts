@@ -2,6 +2,7 @@
 export const FLOORS: Readonly<Record<string, number>> = {
   "main.ts": 6,
   "serve.ts": 6,
+  "hit-worker.ts": 6,
   commands: 6,
   server: 5,
   node: 5,
@@ -127,7 +128,15 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     },
     above: ["cache.ts"],
   },
-  server: { folders: { pull: [], admin: [], listen: ["pull"] } },
+  server: {
+    folders: {
+      pull: [],
+      admin: [],
+      listen: ["pull"],
+      // Workers that accept connections, and what they and the main thread tell each other.
+      threads: ["pull", "listen"],
+    },
+  },
   node: {
     folders: {
       files: [],

@@ -12,7 +12,7 @@ import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob
 import { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
 import { isStored } from "../../store/repair/look-up.ts";
 import { openSelfHealing } from "../../store/repair/open-self-healing.ts";
-import type { MetadataStore } from "../../store/metadata-store.ts";
+import type { SelfHealingMetadata } from "../../store/repair/self-healing-metadata.ts";
 import { storageFault } from "../../store/storage-fault.ts";
 import { writeError } from "../../store/directory/write-error.ts";
 import { blockSizeOf, diskUsage, type DiskUsage } from "../../store/space/disk-usage.ts";
@@ -60,7 +60,7 @@ export interface Storage extends AsyncDisposable {
   readonly store: BoundedBlobStore;
   /** Without both: for inspection and repair. */
   readonly blobs: BlobStore;
-  readonly metadata: MetadataStore;
+  readonly metadata: SelfHealingMetadata;
   readonly sidecars: SidecarFiles;
   readonly budget: DiskBudget;
   readonly lastAccess: LastAccess;

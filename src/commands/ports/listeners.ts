@@ -16,9 +16,12 @@ export interface Listening {
 export interface ListenersOptions {
   readonly ports: Ports;
   readonly nodePorts: NodePorts;
+  /** Set if other threads accept the connections of nodes. */
+  readonly workers?: Stoppable | undefined;
 }
 
-interface Stoppable {
+/** A server, or what accepts connections for servers. */
+export interface Stoppable {
   stop(closeConnections?: boolean): Promise<void>;
 }
 
@@ -30,9 +33,10 @@ export class Listeners implements AsyncDisposable {
   readonly #closing = new AsyncDisposableStack();
   #isStopping = false;
 
-  constructor({ ports, nodePorts }: ListenersOptions) {
+  constructor({ ports, nodePorts, workers }: ListenersOptions) {
     this.#ports = ports;
     this.#nodePorts = nodePorts;
+    if (workers) this.#closeLater(workers);
   }
 
   /** @throws ListenError */
@@ -94,9 +98,13 @@ export class Listeners implements AsyncDisposable {
   }
 
   #opened(server: Stoppable, { host }: Address, port: number): string {
+    this.#closeLater(server);
+    return formatAddress({ host, port });
+  }
+
+  #closeLater(server: Stoppable): void {
     this.#servers.push(server);
     this.#closing.defer(() => server.stop(true));
-    return formatAddress({ host, port });
   }
 }
 

@@ -2,14 +2,18 @@ import { certificateInfo } from "../../config/upstreams/certificates.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
 import type { Pausable } from "../../server/listen/connection-gate.ts";
+import { OwnAnswers, type OwnAnswersOptions } from "../../server/listen/node-answers.ts";
 import { NodePort, type NodePortOptions } from "../../server/listen/node-port.ts";
+import type { HitWorkers, WorkerPort } from "../../server/threads/hit-workers.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Ports } from "./open-port.ts";
 
 export interface NodePortsOptions {
   /** The options that all ports have in common. */
-  readonly common: NodePortOptions;
+  readonly common: Omit<OwnAnswersOptions, "upstream"> & Omit<NodePortOptions, "answers">;
+  /** Set if other threads accept the connections. */
+  readonly workers?: HitWorkers | undefined;
   readonly tls: ServerIdentity | undefined;
   readonly ports: Ports;
   readonly log: Log;
@@ -19,7 +23,7 @@ export interface NodePortsOptions {
 /** The node-facing ports, with one certificate for all of them if they use TLS. */
 export class NodePorts implements Pausable {
   readonly #options: NodePortsOptions;
-  readonly #all: NodePort[] = [];
+  readonly #all: WorkerPort[] = [];
   #tls: ServerIdentity | undefined;
 
   constructor(options: NodePortsOptions) {
@@ -41,13 +45,20 @@ export class NodePorts implements Pausable {
   open(
     setting: string,
     address: Address,
-    own: Pick<NodePortOptions, "upstream" | "pathPrefixes">,
+    own: Pick<OwnAnswersOptions, "upstream"> & { readonly pathPrefixes: readonly string[] },
   ): { server: NodePort; port: number } {
     const { common, tls, ports } = this.#options;
-    const server = new NodePort({ ...common, ...own }, tls);
+    const { pathPrefixes } = own;
+    const answers = new OwnAnswers({ ...common, ...own });
+    const server = new NodePort({ ...common, answers, pathPrefixes }, tls);
     const { port } = ports.open(setting, address, (at) => server.open(at));
-    this.#all.push(server);
+    this.#all.push({ port: server, answers, pathPrefixes });
     return { server, port };
+  }
+
+  /** Lets the workers accept the connections of all ports. */
+  async startWorkers(): Promise<void> {
+    await this.#options.workers?.start(this.#all, this.#tls);
   }
 
   /** Presents another certificate to new connections. If that fails, the old one stays in use. */
@@ -55,7 +66,8 @@ export class NodePorts implements Pausable {
     const [present, { log }] = [this.#tls, this.#options];
     if (present?.certificate === tls.certificate && present.key === tls.key) return;
     try {
-      for (const port of this.#all) port.renew(tls);
+      for (const { port } of this.#all) port.renew(tls);
+      this.#options.workers?.renew(tls);
       this.#tls = tls;
       const [certificate, expires] = [tls.certificateFile, certificateInfo(tls).to];
       log.info({ certificate, expires }, "certificate renewed");
@@ -66,15 +78,17 @@ export class NodePorts implements Pausable {
   }
 
   pause(): void {
-    for (const port of this.#all) port.pause();
+    for (const { port } of this.#all) port.pause();
+    this.#options.workers?.pause();
   }
 
   resume(): void {
-    for (const port of this.#all) port.resume();
+    for (const { port } of this.#all) port.resume();
+    this.#options.workers?.resume();
   }
 
   refuseWaiting(): void {
-    for (const port of this.#all) port.refuseWaiting();
+    for (const { port } of this.#all) port.refuseWaiting();
   }
 
   #warn(tls: ServerIdentity): void {

@@ -95,12 +95,12 @@ export class LiveSettings {
     this.#lastError = "";
     const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#open);
     // Settings that need a restart keep their running values, so that each reload reports them.
-    const { listen, admin, adminToken, dataDirectory, storage } = this.#settings;
+    const { listen, admin, adminToken, dataDirectory, storage, workers } = this.#settings;
     const { adminToken: _, tls, ...changed } = settings;
     const token = adminToken === undefined ? {} : { adminToken };
     const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
     const upstreams = this.#servedWhereOpen(settings);
-    const running = { listen, admin, dataDirectory, storage, upstreams };
+    const running = { listen, admin, dataDirectory, storage, upstreams, workers };
     this.#settings = { ...changed, ...token, ...identity, ...running };
     if (immediate.length > 0) {
       this.#isChanged = true;

@@ -1,9 +1,8 @@
-import { Cache, type CacheObserver, type CacheOptions } from "../../cache/cache.ts";
 import { adopt } from "../../cache/adoption/adoption.ts";
 import { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { SecondLooks } from "../../cache/repair/second-looks.ts";
 import { Housekeeping } from "../../cache/retention/housekeeping.ts";
-import { openStorage, type Storage } from "../../cache/retention/storage.ts";
+import { openStorage } from "../../cache/retention/storage.ts";
 import { withTimeout } from "../../cache/with-timeout.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -26,13 +25,11 @@ import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
-import {
-  openRegistryTransport,
-  type RegistryTransportOptions,
-} from "../../upstream/registry-transport.ts";
+import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
 import { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
+import { connectUpstreams, createCache } from "./cache-parts.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
 import { Emitter } from "./emitter.ts";
 import { LimitsWatch } from "./limits-watch.ts";
@@ -46,10 +43,12 @@ import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { measureLocalProblems } from "./local-problem-gauges.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
-import { Upstreams } from "./upstreams.ts";
+import { ServingThreads } from "./serving-threads.ts";
 
 /** How long downloads and responses may take to finish after the signal to stop, in milliseconds. */
 const GRACE_MS = 15_000;
+const WORKERS_HELP =
+  "Threads that accept connections of nodes, besides the main thread; 0 if that one does.";
 /** How long what clients did not wait for may take after that. */
 const WRITE_GRACE_MS = 1000;
 
@@ -135,9 +134,11 @@ async function start(
   const storage = closing.use(await openStorage(settings, storeReporter, writing));
   const { admin, budget } = storage;
   storeReporter.measure(storage);
+  const threads = ServingThreads.plan(settings.workers, { memory, descriptors, log });
   const repair = new BlobRepair(storage, storeReporter, log);
   const quarantine = (digest: Digest): Promise<void> => repair.quarantine(digest);
-  const store = new SmallBlobCache(storage.store, { memory: memory.smallBlobs, quarantine });
+  const smallBlobs = { memory: memory.smallBlobs, quarantine, ...threads?.forBlobs };
+  const store = new SmallBlobCache(storage.store, smallBlobs);
 
   // The pull-through cache.
   const recentPulls = new RecentPulls();
@@ -179,6 +180,7 @@ async function start(
   recordsLeft.on(() => housekeeping.metadataWriteFailed());
 
   // What operators can see and do.
+  metrics.gauge("entrepot_workers", WORKERS_HELP, () => workers?.ready ?? 0);
   measureUpstreams(metrics, upstreams, cache, rates);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
@@ -203,7 +205,10 @@ async function start(
     reload: live.reload,
     dataDirectory: storage.path,
     version,
-    status: () => report.read(listening),
+    status: async () => {
+      await workers?.collect();
+      return report.read(listening);
+    },
   });
 
   // The pull API, and the ports.
@@ -217,6 +222,7 @@ async function start(
     store.clear();
     cache.forgetAll();
     responses.clear();
+    threads?.publish();
   });
   const record = reporter.request.bind(reporter);
   const fileSends = new FileSends();
@@ -228,23 +234,30 @@ async function start(
   };
   const isScarce = (): boolean => gate.isScarce;
   const offered = new OfferedImages(storage.smallImages, namespaces);
-  const common = { api, namespaces, recentPulls, offered, unreadable, isScarce };
-  const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics });
+  const workers = threads?.workers({ storage, responses, cache, record, unreadable });
+  const collected = workers && { collected: () => workers.collect() };
+  const common = { api, namespaces, recentPulls, offered, unreadable, isScarce, ...collected };
+  const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics, workers });
   const gate = closing.use(
     new ConnectionGate({
       ports: nodePorts,
       descriptors,
       onClosed: () => noticeFewDescriptors(localProblems, descriptors),
+      ...threads?.forGate,
     }),
   );
-  const listeners = closing.use(new Listeners({ ports, nodePorts }));
+  const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const listening = listeners.open(settings, upstreams.all.values(), {
     api: adminApi,
-    metrics: () => metrics.render(),
+    metrics: async () => {
+      await workers?.collect();
+      return metrics.render();
+    },
     problem: () => metadataHealth.problem,
     ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
   });
 
+  await nodePorts.startWorkers();
   return {
     listening,
     memory,
@@ -255,6 +268,7 @@ async function start(
       storage.configure(changed.upstreams);
       cache.reconfigured();
       responses.clear();
+      threads?.publish();
       if (changed.tls) nodePorts.renew(changed.tls);
     },
     async close() {
@@ -264,37 +278,4 @@ async function start(
       await closing.disposeAsync();
     },
   };
-}
-
-function connectUpstreams(
-  settings: Settings,
-  reporter: RequestReporter,
-  reread: LiveConfiguration["reread"],
-  limits: Pick<RegistryTransportOptions, "budget" | "concurrency" | "descriptors" | "rates">,
-): Upstreams {
-  const transport = openRegistryTransport({
-    observe: (event) => reporter.upstream(event),
-    ...limits,
-    ...(reread ? { reread } : {}),
-  });
-  return new Upstreams(settings.upstreams, transport);
-}
-
-function createCache(
-  storage: Storage,
-  store: SmallBlobCache,
-  observer: CacheObserver,
-  options: Required<Pick<CacheOptions, "quarantine" | "times">> & { readonly memory: MemoryPlan },
-): Cache {
-  const { metadata, sidecars, quotas, lastAccess, hasRoomFor } = storage;
-  return new Cache({
-    store,
-    metadata,
-    sidecars,
-    quotaEvents: quotas,
-    observer,
-    hasRoomFor,
-    ...options,
-    recordAccess: (digest) => lastAccess.touch(digest, Date.now()),
-  });
 }

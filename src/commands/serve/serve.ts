@@ -24,6 +24,7 @@ interface ServeOptions {
   readonly listen?: string;
   readonly admin?: string;
   readonly data?: string;
+  readonly workers?: string;
   /** Hidden: for `npm start`, which keeps its data in the checkout. */
   readonly defaultData?: string;
   readonly logFormat?: "json" | "text";
@@ -53,6 +54,10 @@ export function serveCommand(): Command {
       "address of the metrics and the admin API (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
     )
     .option("--data <dir>", "data directory (default: /var/lib/entrepot; ENTREPOT_DATA)")
+    .option(
+      "--workers <number>",
+      "threads that accept connections of nodes: a number, or auto (default: auto; ENTREPOT_WORKERS)",
+    )
     .addOption(
       new Option("--default-data <dir>", "data directory where nothing names one").hideHelp(),
     )

@@ -20,6 +20,8 @@ export interface ConnectionGateOptions {
   readonly descriptors: DescriptorBudget;
   /** Called again and again while no connections are accepted. */
   readonly onClosed: () => void;
+  /** Called at each look at the descriptors. */
+  readonly onLook?: (isScarce: boolean) => void;
 }
 
 /**
@@ -50,8 +52,9 @@ export class ConnectionGate implements Disposable {
   }
 
   #look(): void {
-    const { ports, descriptors, onClosed } = this.#options;
+    const { ports, descriptors, onClosed, onLook } = this.#options;
     this.#isScarce = descriptors.areScarce;
+    onLook?.(this.#isScarce);
     if (this.#closedAt === undefined) {
       if (!descriptors.areForNoClient) return;
       this.#closedAt = performance.now();

@@ -56,7 +56,10 @@ export function takeInheritedSockets(
  * @param server listens at a temporary port of 127.0.0.1
  * @throws InheritedSocketError if any step fails; the server must then be stopped
  */
-export function adoptSocket(server: Bun.Server<undefined>, { descriptor }: InheritedSocket): void {
+export function adoptSocket(
+  server: Bun.Server<undefined>,
+  { descriptor }: Pick<InheritedSocket, "descriptor">,
+): void {
   const c = libc();
   const own = openDescriptors("socket:").find((each) => listeningPort(c, each) === server.port);
   const registration = own === undefined ? undefined : registrationOf(own);

@@ -1,7 +1,8 @@
-import { test } from "bun:test";
+import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { until } from "../../../test/harness/waiting.ts";
+import { libc, listeningPort, openWithDescriptor } from "./listening-sockets.ts";
 
 /**
  * More than the 512 that Bun lets wait, and as many again: until a client has sent something, Linux keeps
@@ -39,3 +40,17 @@ test.skipIf(longestQueue() < CONNECTIONS)("more connections wait than Bun allows
     await server.exited;
   }
 });
+
+test.skipIf(process.platform !== "linux")(
+  "the descriptor of a new server is found, also if it was that of another one a moment ago",
+  async () => {
+    const options = { port: 0, hostname: "127.0.0.1", fetch: () => new Response() };
+    const former = Bun.serve(options);
+    const [server, descriptor = -1] = openWithDescriptor(() => {
+      void former.stop(true);
+      return Bun.serve(options);
+    });
+    expect(listeningPort(libc(), descriptor)).toBe(server.port);
+    await server.stop(true);
+  },
+);

@@ -13,6 +13,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 const SOL_SOCKET = 1;
 const SO_ACCEPTCONN = 30;
 const O_CLOEXEC = 0o2_000_000;
+const F_DUPFD_CLOEXEC = 1030;
 /** The kernel reduces it to its own limit. */
 const MAX_BACKLOG = 65_535;
 const AF_INET = 2;
@@ -44,21 +45,50 @@ export interface Registration {
 }
 
 /** Opens a server and finds the descriptor of its listening socket, where that is possible. */
-export function openWithDescriptor<Server>(open: () => Server): [Server, number | undefined] {
-  const before = new Set(listeningDescriptors());
+export function openWithDescriptor<Server extends { readonly port: number | undefined }>(
+  open: () => Server,
+): [Server, number | undefined] {
+  const before = listeningDescriptors();
   const server = open();
-  return [server, listeningDescriptors().find((each) => !before.has(each))];
+  // Another thread may open and close some at the same time. At another address, one may have the same port.
+  for (const [descriptor, port] of listeningDescriptors()) {
+    const isNew = before.get(descriptor) !== port;
+    if (isNew && port === server.port) return [server, descriptor];
+  }
+  return [server, undefined];
 }
 
-/** None if this is not Linux, has another C library than glibc, or has no /proc. */
-function listeningDescriptors(): number[] {
-  if (process.platform !== "linux") return [];
+/** With their ports; none if this is not Linux, has another C library than glibc, or has no /proc. */
+function listeningDescriptors(): Map<number, number> {
+  const listening = new Map<number, number>();
+  if (process.platform !== "linux") return listening;
   try {
     const c = libc();
-    return openDescriptors("socket:").filter((each) => listeningPort(c, each) !== undefined);
+    for (const descriptor of openDescriptors("socket:")) {
+      const port = listeningPort(c, descriptor);
+      if (port !== undefined) listening.set(descriptor, port);
+    }
   } catch {
-    return [];
+    return new Map();
   }
+  return listening;
+}
+
+/** Whether threads can share a listening socket: not on other systems than Linux, or with another C library. */
+export function canShare(): boolean {
+  if (process.platform !== "linux") return false;
+  try {
+    libc();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Another descriptor of the same listening socket, for a server of another thread; none if that is not possible. */
+export function share(descriptor: number): number | undefined {
+  const shared = libc().fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  return shared < 0 ? undefined : shared;
 }
 
 /**

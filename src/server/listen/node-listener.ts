@@ -1,12 +1,8 @@
-import type { Upstream } from "../../cache/upstream.ts";
 import type { Identity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
 import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
-import type { Namespaces } from "../pull/namespaces.ts";
-import type { OfferedImages } from "../pull/offered-images.ts";
-import type { PullApi } from "../pull/pull-api.ts";
-import type { RecentPulls } from "../pull/recent-pulls.ts";
+import type { NodeAnswers, Page } from "./node-answers.ts";
 
 /**
  * The largest number of components after `/v2/`: a name of 255 characters has at most 128, and a
@@ -19,16 +15,11 @@ export const IDLE_TIMEOUT = 120;
 
 export interface NodeListenerOptions {
   readonly address: Address;
-  readonly api: PullApi;
-  readonly namespaces: Namespaces;
-  readonly recentPulls: RecentPulls;
-  readonly offered: OfferedImages;
+  readonly answers: NodeAnswers;
   /** Called if a response fails after its handler returned: its file could not be opened. */
   readonly unreadable: (error: Error) => void;
   /** Whether each connection is to be closed after its next response, since descriptors are scarce. */
   readonly isScarce: () => boolean;
-  /** Set for a port that belongs to one upstream, at which requests need no namespace. */
-  readonly upstream?: Upstream;
   /** Paths such as `/cache/` that may stand before `/v2/`. */
   readonly pathPrefixes?: readonly string[];
   /** Set for HTTPS. */
@@ -51,22 +42,21 @@ type Handler = (
  * raw path. Hence one route pattern per depth, whose parameters are the raw components.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
-  const { address, api, namespaces, recentPulls, offered, unreadable, isScarce, upstream, tls } =
-    options;
+  const { address, answers, unreadable, isScarce, tls } = options;
 
   const handleRequest = (
     request: Request,
     server: Bun.Server<undefined>,
     segments: readonly string[],
   ): Response | Promise<Response> =>
-    api.handle({
+    answers.pull({
       request,
       segments,
       address: clientAddress(server, request),
       // Bun no longer knows the address of a request that has ended.
       isOpen: () => server.requestIP(request) !== null,
       setIdleTimeout: (seconds) => server.timeout(request, seconds),
-      port: upstream,
+      port: answers.port,
     });
 
   const handleAndClose = async (
@@ -80,27 +70,17 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     (isScarce() || tls?.isDraining() ? handleAndClose : handleRequest)(...received);
 
   const roots = ["/", ...(options.pathPrefixes ?? [])].map((prefix) => `${prefix}v2`);
+  const page =
+    (name: Page): Handler =>
+    (request, server) => {
+      const { url, method } = request;
+      return answers.page(name, { url, method, address: clientAddress(server, request) });
+    };
   const routes: Record<string, Handler | Response> = {
-    "/healthz": new Response("ok\n"),
-    "/entrepot/v1/namespaces": () => Response.json(namespacesBody(namespaces, upstream)),
-    "/entrepot/v1/images": async (request) => {
-      const platform = new URL(request.url).searchParams.get("platform") ?? "linux/amd64";
-      try {
-        return Response.json({ images: await offered.list(platform, upstream) });
-      } catch (error) {
-        if (error instanceof Fault) return faultResponse(error, request.method);
-        throw error;
-      }
-    },
-    "/entrepot/v1/served": (request, server) => {
-      const asked = Number(new URL(request.url).searchParams.get("since") ?? 0);
-      const since = Number.isFinite(asked) ? asked : 0;
-      const client = clientAddress(server, request);
-      return Response.json({
-        served: recentPulls.of(client, since),
-        refused: recentPulls.refusedOf(client, since),
-      });
-    },
+    "/healthz": answers.health ?? page("health"),
+    "/entrepot/v1/namespaces": page("namespaces"),
+    "/entrepot/v1/images": page("images"),
+    "/entrepot/v1/served": page("served"),
   };
   for (const root of roots) {
     routes[root] = (request, server) => handle(request, server, []);
@@ -148,14 +128,4 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
 function clientAddress(server: Bun.Server<undefined>, request: Request): string {
   const address = server.requestIP(request)?.address ?? "";
   return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
-}
-
-/** The ports are for clients that cannot name a namespace in another way. */
-function namespacesBody(namespaces: Namespaces, upstream: Upstream | undefined): object {
-  const names = namespaces.namesAt(upstream);
-  const ports = namespaces.settings.flatMap(({ name, port }) =>
-    port === undefined || !names.includes(name) ? [] : [[name, port]],
-  );
-  if (ports.length === 0) return { namespaces: names };
-  return { namespaces: names, ports: Object.fromEntries(ports) };
 }

@@ -8,6 +8,7 @@ import {
   refuseWaiting,
   register,
   type Registration,
+  share,
   withdraw,
 } from "./listening-sockets.ts";
 import type { Pausable } from "./connection-gate.ts";
@@ -41,8 +42,11 @@ export class NodePort implements Pausable {
   readonly #options: NodePortOptions;
   #tls: Identity | undefined;
   #current: Generation | undefined;
-  /** Set while it accepts no connections. */
-  #paused: Registration | undefined;
+  /** Set while this thread accepts no connections. */
+  #withdrawn: Registration | undefined;
+  #isPaused = false;
+  #isDelegated = false;
+  #isStopped = false;
   /** Older servers that still have connections. */
   readonly #draining = new Set<Server>();
 
@@ -67,7 +71,7 @@ export class NodePort implements Pausable {
     if (!present || !previous) return;
     if (present.certificate === tls.certificate && present.key === tls.key) return;
     // The sockets are exchanged where they are registered.
-    this.resume();
+    this.#register();
     // A temporary port, until it takes over the socket.
     const next = this.#generation({ host: "127.0.0.1", port: 0 }, tls);
     try {
@@ -77,10 +81,12 @@ export class NodePort implements Pausable {
       exchangeSockets(previous.descriptor, next.descriptor);
     } catch (error) {
       void next.server.stop(true);
+      this.#update();
       throw error;
     }
     this.#tls = tls;
     this.#current = next;
+    this.#update();
     this.#draining.add(previous.server);
     previous.drain();
     const stop = (): void => {
@@ -90,20 +96,43 @@ export class NodePort implements Pausable {
   }
 
   pause(): void {
-    const descriptor = this.#current?.descriptor;
-    if (this.#paused || descriptor === undefined) return;
-    this.#paused = withdraw(descriptor);
+    this.#isPaused = true;
+    this.#update();
   }
 
   resume(): void {
-    const descriptor = this.#current?.descriptor;
-    if (this.#paused && descriptor !== undefined) register(libc(), descriptor, this.#paused);
-    this.#paused = undefined;
+    this.#isPaused = false;
+    this.#update();
   }
 
   refuseWaiting(): void {
     const descriptor = this.#current?.descriptor;
-    if (this.#paused && descriptor !== undefined) refuseWaiting(descriptor);
+    if (this.#isPaused && descriptor !== undefined) refuseWaiting(descriptor);
+  }
+
+  /** A descriptor of the listening socket for another thread, which closes it; none if that is not possible. */
+  share(): number | undefined {
+    const descriptor = this.#current?.descriptor;
+    return descriptor === undefined ? undefined : share(descriptor);
+  }
+
+  /** Leaves it to other threads to accept connections, or does so itself again. */
+  delegate(isDelegated: boolean): void {
+    this.#isDelegated = isDelegated;
+    this.#update();
+  }
+
+  #update(): void {
+    if (this.#isStopped) return;
+    const descriptor = this.#current?.descriptor;
+    if (!this.#isPaused && !this.#isDelegated) this.#register();
+    else if (descriptor !== undefined) this.#withdrawn ??= withdraw(descriptor);
+  }
+
+  #register(): void {
+    const descriptor = this.#current?.descriptor;
+    if (this.#withdrawn && descriptor !== undefined) register(libc(), descriptor, this.#withdrawn);
+    this.#withdrawn = undefined;
   }
 
   /**
@@ -112,7 +141,8 @@ export class NodePort implements Pausable {
    */
   async stop(closeConnections = false): Promise<void> {
     // A descriptor that is closed may soon be that of something else.
-    this.#paused = undefined;
+    this.#withdrawn = undefined;
+    this.#isStopped = true;
     const servers = this.#current ? [...this.#draining, this.#current.server] : [];
     await Promise.all(servers.map((server) => server.stop(closeConnections)));
   }

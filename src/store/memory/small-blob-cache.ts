@@ -19,6 +19,8 @@ export interface SmallBlobCacheOptions {
   readonly memory?: number;
   /** Quarantines a corrupt blob, and never rejects; by default, `quarantine` of this store is called. */
   readonly quarantine?: (digest: Digest) => Promise<void>;
+  /** Where removals are recorded. */
+  readonly removals?: RemovalLog;
 }
 
 /**
@@ -33,10 +35,12 @@ export class SmallBlobCache implements BlobStore {
   /** Corrupt blobs that are being quarantined. At most as many entries as there are concurrent reads. */
   readonly #quarantining = new Map<Digest, Promise<unknown>>();
   /** Every blob that was removed from the store below. */
-  readonly removals = new RemovalLog();
+  readonly removals: RemovalLog;
 
-  constructor(store: BlobStore, { memory = CACHE_BYTES, quarantine }: SmallBlobCacheOptions = {}) {
+  constructor(store: BlobStore, options: SmallBlobCacheOptions = {}) {
+    const { memory = CACHE_BYTES, quarantine, removals = new RemovalLog() } = options;
     this.#store = store;
+    this.removals = removals;
     this.#quarantine = quarantine ?? ((digest) => this.quarantine(digest));
     this.#cache = new LRUCache({
       maxSize: memory,

@@ -30,6 +30,7 @@ export class SelfHealingMetadata implements MetadataStore {
   #thawAt = -Infinity;
   /** The sum of the revisions of the stores before the current one. */
   #pastRevisions = 0;
+  #onRevision: (() => void) | undefined;
 
   /** @param reopen is called again later, with the same store, if it rejects */
   constructor(metadata: MetadataStore, reopen: Reopen) {
@@ -39,6 +40,11 @@ export class SelfHealingMetadata implements MetadataStore {
 
   get revision(): number {
     return this.#pastRevisions + this.#current.revision;
+  }
+
+  /** @param listener is called whenever `revision` may have changed, before anything else happens */
+  onRevision(listener: () => void): void {
+    this.#onRevision = listener;
   }
 
   bytes(): Promise<number> {
@@ -84,14 +90,19 @@ export class SelfHealingMetadata implements MetadataStore {
     if (this.#closed) await this.#heal(this.#current);
     const metadata = this.#current;
     try {
-      return await call(metadata);
+      const called = call(metadata);
+      // A write has begun.
+      this.#onRevision?.();
+      return await called;
     } catch (error) {
       if (metadata === this.#current && (this.#reopening || isDamage(error))) {
         await this.#heal(metadata);
       } else if (isRefusedWrite(error)) await this.#thaw(metadata);
       // A call that failed because its store was just being closed succeeds on the new one.
       if (metadata === this.#current) throw error;
-      return call(this.#current);
+      return await call(this.#current);
+    } finally {
+      this.#onRevision?.();
     }
   }
 
@@ -134,6 +145,7 @@ export class SelfHealingMetadata implements MetadataStore {
   #replace(former: MetadataStore, reopened: MetadataStore): void {
     this.#pastRevisions += former.revision + 1;
     this.#current = reopened;
+    this.#onRevision?.();
   }
 }
 
