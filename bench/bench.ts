@@ -28,6 +28,7 @@ import { measureMisses } from "./misses.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTls } from "./tls.ts";
 import { MIB, startUpstream } from "./upstream.ts";
+import { measureWorkers } from "./workers.ts";
 
 const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   hits: measureHits,
@@ -47,6 +48,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   evicting: measureEvicting,
   startup: measureStartup,
   soak: measureSoak,
+  workers: measureWorkers,
 };
 
 const BASELINE = join(import.meta.dir, "baseline.json");

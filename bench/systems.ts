@@ -7,7 +7,11 @@ import { startProcess } from "../test/harness/processes.ts";
 import { nginxCache, nginxStatic } from "./nginx.ts";
 import type { StartOptions } from "./start-options.ts";
 
-export type SystemName = "entrepot" | "docker-registry" | "nginx-cache" | "nginx-static";
+/** Entrepot, with so many threads that accept connections. */
+type WithWorkers = `workers-${1 | 2}`;
+
+export type SystemName =
+  "entrepot" | WithWorkers | "docker-registry" | "nginx-cache" | "nginx-static";
 
 export interface Running extends AsyncDisposable {
   readonly name: SystemName;
@@ -24,6 +28,9 @@ export async function start(name: SystemName, options: StartOptions): Promise<Ru
   switch (name) {
     case "entrepot":
       return entrepot(options);
+    case "workers-1":
+    case "workers-2":
+      return { ...(await entrepot(options, ["--workers", name.slice(-1)])), name };
     case "docker-registry":
       return dockerRegistry(options);
     case "nginx-cache":
@@ -40,7 +47,10 @@ const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
  * Entrepot as in production, with a log line per request. The log goes to a file: reading it here
  * would use a CPU core of the measured machine.
  */
-async function entrepot({ upstream, data, scratch, maxSize, tls }: StartOptions): Promise<Running> {
+async function entrepot(
+  { upstream, data, scratch, maxSize, tls }: StartOptions,
+  args: readonly string[] = [],
+): Promise<Running> {
   const [config, log] = [scratch.file("entrepot.yaml"), scratch.file("entrepot.log")];
   const settings = { ...localUpstream(upstream), tagTtl: "1h" };
   const storage = maxSize === undefined ? {} : { storage: { maxSize, minFree: 0 } };
@@ -49,7 +59,7 @@ async function entrepot({ upstream, data, scratch, maxSize, tls }: StartOptions)
   await writeFile(config, JSON.stringify(all)); // JSON is valid YAML.
   const [address, admin] = [`127.0.0.1:${freePort()}`, `127.0.0.1:${freePort()}`];
   const flags = ["--config", config, "--data", data, "--listen", address, "--admin", admin];
-  const serve = ["serve", ...flags, "--log-format", "json"];
+  const serve = ["serve", ...flags, ...args, "--log-format", "json"];
   const url = `${tls ? "https" : "http"}://${address}`;
   const child = await startProcess({
     name: "entrepot",

@@ -71,14 +71,18 @@ export class Exchange implements ResponseSender {
     this.#kept = { path, digest, size, from, until, route: plain, snapshot, ...forAccept };
   }
 
-  /** The client takes the next chunk of the stream. */
+  /** One more chunk of the stream is asked for. */
   async pull(): Promise<void> {
+    const reader = this.#reader;
+    // Another one, that was asked for before, was the last.
+    if (!reader) return;
     const { question, post, transit } = this.#options;
     const { id } = question;
     try {
-      const next = await this.#reader?.read();
-      if (this.#isAbandoned) return;
-      if (next?.value) {
+      // Reads that overlap are answered in their order.
+      const next = await reader.read();
+      if (this.#isAbandoned || !this.#reader) return;
+      if (next.value) {
         // A copy in any case: the chunk may be a part of what is written and sent elsewhere.
         const bytes = transit.put(next.value) ?? new Uint8Array(next.value);
         post({ kind: "chunk", id, bytes });
@@ -86,6 +90,7 @@ export class Exchange implements ResponseSender {
       }
       post({ kind: "end", id });
     } catch (error) {
+      if (!this.#reader) return;
       post({ kind: "end", id, error: error instanceof Error ? error.message : String(error) });
     }
     this.#reader = undefined;

@@ -2,6 +2,7 @@ import type { NodeAnswers } from "../listen/node-answers.ts";
 import type { FileSends } from "../pull/file-sends.ts";
 import type { IncomingRequest } from "../pull/pull-api.ts";
 import type { ResponseKey } from "../pull/response-cache.ts";
+import { AskedStream } from "./asked-stream.ts";
 import type { KnownHits } from "./known-hits.ts";
 import type { Answer, FromWorker, Question, ToWorker } from "./messages.ts";
 import type { Transit } from "./transit.ts";
@@ -12,16 +13,13 @@ export type Reply = Extract<
   { readonly kind: "answer" | "idle-timeout" | "chunk" | "end" | "failed" }
 >;
 
-type StreamPart = Extract<Reply, { readonly kind: "chunk" | "end" }>;
-
 /** A question without an answer yet, or whose body is still coming. */
 interface Asked {
   readonly answered: PromiseWithResolvers<Response>;
   /** Absent for a page. */
   readonly incoming?: IncomingRequest;
   readonly key?: ResponseKey;
-  /** Resolves with the next part of the stream for which the client waits. */
-  next?: PromiseWithResolvers<StreamPart>;
+  stream?: AskedStream;
 }
 
 export interface QuestionsOptions {
@@ -75,9 +73,14 @@ export class Questions {
       case "idle-timeout":
         asked.incoming?.setIdleTimeout(reply.seconds);
         break;
-      case "chunk":
+      case "chunk": {
+        const { bytes } = reply;
+        const chunk = "place" in bytes ? this.#options.transit.take(bytes) : bytes;
+        asked.stream?.receive({ kind: "chunk", bytes: chunk });
+        break;
+      }
       case "end":
-        asked.next?.resolve(reply);
+        asked.stream?.receive(reply);
         break;
     }
   }
@@ -110,7 +113,10 @@ export class Questions {
       status,
       headers: headers.map(([name, value]): [string, string] => [name, value]),
     };
-    if (body === "stream") return new Response(this.#stream(id, asked), init);
+    if (body === "stream") {
+      asked.stream = this.#stream(id);
+      return new Response(asked.stream.body, init);
+    }
     this.#asked.delete(id);
     if (incoming && followed !== undefined) this.#follow(id, followed, incoming);
     if (kept && key && body) this.#options.known.add(key, kept, body, new Headers(init.headers));
@@ -128,31 +134,14 @@ export class Questions {
     });
   }
 
-  #stream(id: number, asked: Asked): ReadableStream<Uint8Array> {
-    const { post, transit } = this.#options;
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          asked.next = Promise.withResolvers();
-          post({ kind: "pull", id });
-          const part = await asked.next.promise;
-          if (part.kind === "chunk") {
-            const { bytes } = part;
-            const chunk = "place" in bytes ? transit.take(bytes) : bytes;
-            if (this.#asked.has(id)) controller.enqueue(chunk);
-            return;
-          }
-          if (!this.#asked.has(id)) return;
-          this.#asked.delete(id);
-          if (part.error === undefined) controller.close();
-          else controller.error(new Error(part.error));
-        },
-        cancel: () => {
-          this.#asked.delete(id);
-          post({ kind: "cancel", id });
-        },
+  #stream(id: number): AskedStream {
+    const { post } = this.#options;
+    return new AskedStream({
+      ask: () => post({ kind: "pull", id }),
+      ended: (isCancelled) => {
+        this.#asked.delete(id);
+        if (isCancelled) post({ kind: "cancel", id });
       },
-      { highWaterMark: 0 },
-    );
+    });
   }
 }
