@@ -112,8 +112,12 @@ export class Containerd implements AsyncDisposable {
 
   /** Runs `ctr` in CRI's namespace and returns its stdout. */
   async ctr(...args: string[]): Promise<string> {
+    return mustRun(this.ctrCommand(...args));
+  }
+
+  ctrCommand(...args: string[]): string[] {
     const { socket } = this.pieces;
-    return mustRun([join(this.#bin, "ctr"), "-a", socket, "-n", "k8s.io", ...args]);
+    return [join(this.#bin, "ctr"), "-a", socket, "-n", "k8s.io", ...args];
   }
 
   /** The last log lines. */

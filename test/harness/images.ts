@@ -21,6 +21,8 @@ export interface Image {
   readonly children: readonly Image[];
 }
 
+type GzipLevel = 0 | 1 | 6;
+
 export interface ImageOptions {
   /** What a container of the image prints. */
   readonly text?: string;
@@ -73,7 +75,7 @@ export function filesImage(files: readonly TarEntry[]): Image {
  */
 export function layersImage(
   layers: readonly (readonly TarEntry[])[],
-  { level = 1 }: { level?: 0 | 1 } = {},
+  { level = 1 }: { level?: GzipLevel } = {},
 ): Image {
   return imageOf(
     layers.map((files) => layerOf(files, "oci", level)),
@@ -215,7 +217,11 @@ function imageOf(
   return { manifest: contentOf(manifest, types.manifest), blobs, children: [] };
 }
 
-function layerOf(entries: readonly TarEntry[], flavour: Flavour = "oci", level: 0 | 1 = 1): Layer {
+function layerOf(
+  entries: readonly TarEntry[],
+  flavour: Flavour = "oci",
+  level: GzipLevel = 1,
+): Layer {
   const archive = tar(entries);
   const content = contentOf(Bun.gzipSync(archive, { level }), TYPES[flavour].layer);
   return { content, diffId: digestOf(archive) };
